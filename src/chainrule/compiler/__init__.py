@@ -1,0 +1,1 @@
+"""From a function of Tensors to one static graph."""

@@ -1,0 +1,141 @@
+"""Capture: placeholders go in, one graph of outputs and state updates comes out.
+
+No source is rewritten and nothing is traced: the function is called once on symbolic Tensors, and
+what it builds is the graph. While it runs, every `State` it reads is symbolic too, and every
+`assign` becomes an update of the captured graph.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from chainrule.graph.context import local
+from chainrule.graph.errors import SymbolicError
+from chainrule.graph.state import State
+from chainrule.graph.structure import leaves, map_leaves
+from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
+
+
+@dataclass(frozen=True)
+class CapturedGraph:
+    """A pure function as a graph: (inputs, state) -> (outputs, new state).
+
+    Attributes:
+        inputs: the placeholders, in the order of the arguments' leaves.
+        outputs: what the function returned, with Tensors as leaves.
+        reads: the leaf that stands for each State the graph reads.
+        updates: the Tensor that each updated State shall hold after the run.
+        nodes: all nodes that outputs and updates need, each after its inputs; constants are the
+            leaves that have a value.
+    """
+
+    inputs: tuple[Tensor, ...]
+    outputs: Any
+    reads: dict[State, Tensor]
+    updates: dict[State, Tensor]
+    nodes: list[Tensor]
+
+    def __str__(self) -> str:
+        names: dict[Tensor, str] = {}
+        lines = []
+        for number, node in enumerate(self.nodes):
+            names[node] = f"%{number}"
+            kind = "x".join(map(str, node.shape)) or "scalar"
+            if node.operation is not None:
+                arguments = [names[i] for i in node.inputs]
+                arguments += [f"{key}={value}" for key, value in node.attributes.items()]
+                text = f"{node.operation.name}({', '.join(arguments)})"
+            elif node.state is not None:
+                text = f"state {node.name or ''}".rstrip()
+            else:
+                text = "constant" if node.value is not None else f"input {node.name or ''}".rstrip()
+            where = f"  # {node.path}" if node.path else ""
+            lines.append(f"%{number}: {node.dtype} {kind} = {text}{where}")
+        for output in leaves(self.outputs):
+            lines.append(f"output {names[output]}")
+        for state, tensor in self.updates.items():
+            lines.append(f"update {state.name or 'state'} <- {names[tensor]}")
+        return "\n".join(lines)
+
+
+class _Recorder:
+    """Notes the reads and assignments of State during a capture."""
+
+    def __init__(self) -> None:
+        self.reads: dict[State, Tensor] = {}
+        self.updates: dict[State, Tensor] = {}
+
+    def read(self, state: State) -> Tensor:
+        if state in self.updates:
+            return self.updates[state]
+        if state not in self.reads:
+            self.reads[state] = state.leaf(None)
+        return self.reads[state]
+
+    def assign(self, state: State, tensor: Tensor) -> None:
+        self.updates[state] = tensor
+
+
+def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
+    """The graph of `function` called on placeholders.
+
+    Args:
+        function: takes Tensors, or tuples, lists and dicts of them; returns the same.
+        arguments: for each argument a placeholder or an array, whose shape and dtype it then has,
+            or a structure of those.
+
+    Raises:
+        SymbolicError: if a capture is under way already.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.Parameter([[1.0], [2.0]], name="w")
+        >>> print(cr.capture(lambda x: x @ w, cr.placeholder((3, 2), name="x")))
+        %0: float32 3x2 = input x
+        %1: float32 2x1 = state w
+        %2: float32 3x1 = matmul(%0, %1)
+        output %2
+    """
+    context = local.context
+    if context.capture is not None:
+        raise SymbolicError("a capture is under way already: captures do not nest")
+    inputs: list[Tensor] = []
+
+    def as_placeholder(leaf: Any) -> Tensor:
+        spec: Tensor | Array = leaf if isinstance(leaf, Tensor) else as_tensor(leaf)
+        name = spec.name if isinstance(spec, Tensor) else None
+        inputs.append(placeholder(spec.shape, spec.dtype, name=name))
+        return inputs[-1]
+
+    symbolic = map_leaves(as_placeholder, arguments)
+    recorder = _Recorder()
+    context.capture = recorder
+    try:
+        outputs = map_leaves(_node, function(*symbolic))
+    finally:
+        context.capture = None
+    roots = [*leaves(outputs), *recorder.updates.values()]
+    return CapturedGraph(
+        tuple(inputs), outputs, recorder.reads, recorder.updates, _ancestors(roots)
+    )
+
+
+def _node(output: Any) -> Tensor:
+    return as_tensor(output).node()
+
+
+def _ancestors(roots: list[Tensor]) -> list[Tensor]:
+    """All nodes that the roots need, from the oldest to the youngest. Constants end the search."""
+    seen = set(roots)
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node.value is None:
+            for parent in node.inputs:
+                if parent not in seen:
+                    seen.add(parent)
+                    stack.append(parent)
+    return sorted(seen, key=attrgetter("serial"))

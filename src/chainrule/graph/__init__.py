@@ -1,0 +1,1 @@
+"""The computational graph: nodes, operations, and back-propagation through them."""

@@ -1,0 +1,274 @@
+"""Back-propagation: algorithms 6.5 and 6.6 of *Deep Learning* (Goodfellow, Bengio, Courville).
+
+The gradient of a graph is a graph. `backprop` prunes the graph to G', the part of it on a way from
+a target to z, and fills a `grad_table` with one Tensor per variable of G'. The book's `build_grad`
+calls itself for the consumers of a variable; here the variables are visited from the youngest to
+the oldest, so that the gradients of all consumers are in the table when a variable's turn comes,
+and a chain of any length works without recursion.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from operator import attrgetter
+
+from chainrule.graph.context import local
+from chainrule.graph.errors import ShapeError, SymbolicError
+from chainrule.graph.operation import Operation
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions
+
+Edge = tuple[Tensor, int]
+"""(consumer, index): the edge from `consumer.inputs[index]` to `consumer`."""
+
+PrunedGraph = dict[Tensor, list[Edge]]
+"""G': its variables from the oldest to the youngest, each with the edges to its consumers."""
+
+GradTable = dict[Tensor, Tensor]
+
+_by_age = attrgetter("serial")
+
+
+def get_operation(variable: Tensor) -> Operation | None:
+    """The operation that computes `variable`; None for a leaf."""
+    return variable.operation
+
+
+def get_inputs(variable: Tensor) -> tuple[Tensor, ...]:
+    """The variables that the operation of `variable` takes: its parents in the graph."""
+    return variable.inputs
+
+
+def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]:
+    """The children of `variable` in `graph`: the variables computed from it.
+
+    Args:
+        variable: a Tensor; a `Parameter` stands for every leaf by which the graph reads it.
+        graph: the pruned graph of `prune`, or a Tensor, which means the graph of its ancestors.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor(3.0, requires_grad=True)
+        >>> y = x * x
+        >>> z = x + y
+        >>> [c.operation.name for c in cr.get_consumers(x, z)]
+        ['multiply', 'add']
+    """
+    nodes = ancestors(graph) if isinstance(graph, Tensor) else graph
+    return [
+        node
+        for node in nodes
+        if any(i is variable or (i.state is variable and variable.is_state) for i in node.inputs)
+    ]
+
+
+def ancestors(z: Tensor) -> list[Tensor]:
+    """`z` and all variables it is computed from, from the oldest to the youngest."""
+    seen = {z}
+    stack = [z]
+    while stack:
+        for parent in stack.pop().inputs:
+            if parent not in seen:
+                seen.add(parent)
+                stack.append(parent)
+    return sorted(seen, key=_by_age)
+
+
+def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
+    """G': the ancestors of `z` that depend on a target, with their consumers in G'.
+
+    Args:
+        z: the variable to differentiate.
+        targets: the set T; by default all leaves of `z` that require a gradient.
+    """
+    if targets is None:
+        return _prune_to_leaves(z)
+    wanted = set(targets)
+    pruned: PrunedGraph = {}
+    for variable in ancestors(z):
+        edges = [(variable, i) for i, parent in enumerate(variable.inputs) if parent in pruned]
+        if edges or variable in wanted or variable.state in wanted:
+            pruned[variable] = []
+            for edge in edges:
+                pruned[variable.inputs[edge[1]]].append(edge)
+    return pruned
+
+
+def _prune_to_leaves(z: Tensor) -> PrunedGraph:
+    """As `prune`, where `requires_grad` says already which variables depend on a target."""
+    if not z.requires_grad:
+        return {}
+    edges: PrunedGraph = {z: []}
+    stack = [z]
+    while stack:
+        node = stack.pop()
+        for index, parent in enumerate(node.inputs):
+            if parent.requires_grad:
+                consumers = edges.get(parent)
+                if consumers is None:
+                    edges[parent] = [(node, index)]
+                    stack.append(parent)
+                else:
+                    consumers.append((node, index))
+    return {node: edges[node] for node in sorted(edges, key=_by_age)}
+
+
+def backprop(
+    z: Tensor,
+    targets: Iterable[Tensor] | None = None,
+    grad_output: TensorLike | None = None,
+) -> GradTable:
+    """The gradients of `z` with respect to every variable on the way to the targets.
+
+    Algorithm 6.5. The gradients are nodes of the graph, so they can be differentiated again.
+
+    Args:
+        z: the variable to differentiate.
+        targets: the set T; by default all leaves of `z` that require a gradient. A `Parameter`
+            stands for every leaf by which the graph reads it.
+        grad_output: the gradient of a final result with respect to `z`, of its shape; ones where
+            `z` is a scalar.
+
+    Returns:
+        The `grad_table`: a Tensor of the same shape for each variable that has a gradient.
+
+    Raises:
+        ShapeError: if `z` is not a scalar and `grad_output` is missing, or their shapes differ.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x, y, z = (cr.tensor(v, requires_grad=True) for v in (-2.0, 5.0, -4.0))
+        >>> q = x + y
+        >>> grad_table = cr.backprop(q * z)
+        >>> [grad_table[v].item() for v in (x, y, z, q)]
+        [-4.0, -4.0, 3.0, -4.0]
+    """
+    z = z.node()
+    grad_table: GradTable = {z: _grad_of_output(z, grad_output)}
+    pruned = prune(z, targets)
+    context = local.context
+    before = context.origin, context.path
+    try:
+        for variable in reversed(pruned):
+            if variable is not z:
+                build_grad(variable, pruned, grad_table)
+    finally:
+        context.origin, context.path = before
+    return grad_table
+
+
+def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: GradTable) -> None:
+    """Put the gradient of `variable` into the table: the sum over its consumers in G'.
+
+    Algorithm 6.6. Each edge of G' is visited once, each sum is one n-ary add.
+    """
+    context = local.context
+    contributions = []
+    for consumer, index in pruned[variable]:
+        grad_output = grad_table.get(consumer)
+        if grad_output is None:  # no differentiable way from the consumer to z
+            continue
+        context.origin = consumer
+        context.path = consumer.path
+        contribution = consumer.operation.bprop(consumer, index, grad_output)  # type: ignore[union-attr]
+        if contribution is not None:
+            contributions.append(contribution)
+    if len(contributions) == 1:
+        grad_table[variable] = contributions[0]
+    elif contributions:
+        context.origin = variable
+        context.path = variable.path
+        grad_table[variable] = functions["add_n"](*contributions)
+
+
+def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
+    if z.dtype.kind != "f":
+        raise ShapeError(f"only floating Tensors can be differentiated, not {z!r}")
+    if grad_output is None:
+        if z.shape != ():
+            raise ShapeError(
+                f"the gradient of a Tensor of shape {z.shape} needs grad_output of that shape; "
+                "only a scalar's is 1 by itself. Sum the Tensor, or pass grad_output."
+            )
+        return functions["ones_like"](z)
+    grad = as_tensor(grad_output, None if isinstance(grad_output, Tensor) else z.dtype)
+    if grad.shape != z.shape:
+        raise ShapeError(f"grad_output has shape {grad.shape}; the Tensor has {z.shape}")
+    return grad
+
+
+def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:
+    """Accumulate the gradients of `z` in `.grad` of its leaves; see `Tensor.backward`."""
+    if not z.requires_grad:
+        raise ValueError(
+            f"{z!r} depends on no leaf that requires a gradient: pass requires_grad=True to the "
+            "leaves, and build the graph outside no_grad()"
+        )
+    context = local.context
+    if context.capture is not None:
+        raise SymbolicError(
+            "backward() fills .grad, which is no part of a captured graph; use cr.grad there"
+        )
+    before, context.grad_enabled = context.grad_enabled, False
+    try:
+        grad_table = backprop(z, None, grad_output)
+        for variable, grad in grad_table.items():
+            if variable.operation is None:
+                leaf = variable if variable.state is None else variable.state
+                leaf.grad = grad if leaf.grad is None else leaf.grad + grad
+    finally:
+        context.grad_enabled = before
+
+
+def grad(
+    z: Tensor,
+    inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
+    grad_output: TensorLike | None = None,
+) -> Tensor | list[Tensor] | dict[str, Tensor]:
+    """The gradient of `z` with respect to one Tensor, or to each of several.
+
+    The result is part of the graph and can be differentiated again.
+
+    Args:
+        z: a scalar, or a Tensor of any shape together with `grad_output`.
+        inputs: a Tensor, a sequence or a dict of Tensors; zeros come back for one that `z` does
+            not depend on.
+        grad_output: the gradient of a final result with respect to `z`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor(2.0, requires_grad=True)
+        >>> first = cr.grad(x**3, x)
+        >>> second = cr.grad(first, x)
+        >>> first.item(), second.item()
+        (12.0, 12.0)
+    """
+    if isinstance(inputs, Tensor):
+        return _grads(z, [inputs], grad_output)[0]
+    if isinstance(inputs, Mapping):
+        return dict(zip(inputs, _grads(z, list(inputs.values()), grad_output), strict=True))
+    return _grads(z, list(inputs), grad_output)
+
+
+def _grads(
+    z: Tensor, inputs: Sequence[Tensor], grad_output: TensorLike | None = None
+) -> list[Tensor]:
+    """`grad` for a list."""
+    grad_table = backprop(z, inputs, grad_output)
+    by_state: dict[Tensor, list[Tensor]] = {}
+    for variable, gradient in grad_table.items():
+        if variable.state is not None:
+            by_state.setdefault(variable.state, []).append(gradient)
+    grads = []
+    for target in inputs:
+        if not target.requires_grad and not z.is_symbolic and target not in grad_table:
+            raise ValueError(
+                f"{target!r} does not require a gradient, so no graph was kept for it; make it with "
+                "requires_grad=True"
+            )
+        found = by_state.get(target, []) if target.is_state else [grad_table.get(target)]
+        parts = [gradient for gradient in found if gradient is not None]
+        if not parts:
+            grads.append(functions["zeros_like"](target))
+        else:
+            grads.append(parts[0] if len(parts) == 1 else functions["add_n"](*parts))
+    return grads

@@ -1,0 +1,60 @@
+"""What surrounds the building of a node: gradient mode, capture, layer path, origin."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from chainrule.graph.state import State
+    from chainrule.graph.tensor import Tensor
+
+
+class Recorder(Protocol):
+    """Takes over reads and assignments of state while a graph is captured."""
+
+    def read(self, state: State) -> Tensor: ...
+
+    def assign(self, state: State, tensor: Tensor) -> None: ...
+
+
+class Context:
+    """One thread's surroundings; every new node looks at them once."""
+
+    __slots__ = ("capture", "grad_enabled", "origin", "path")
+
+    def __init__(self) -> None:
+        self.grad_enabled = True
+        self.capture: Recorder | None = None
+        self.path = ""
+        self.origin: Tensor | None = None
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.context = Context()
+
+
+local = _Local()
+
+
+@contextmanager
+def no_grad() -> Iterator[None]:
+    """Keep no graph inside the block: results do not require gradients.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.tensor(2.0, requires_grad=True)
+        >>> with cr.no_grad():
+        ...     (w * w).requires_grad
+        False
+    """
+    context = local.context
+    before = context.grad_enabled
+    context.grad_enabled = False
+    try:
+        yield
+    finally:
+        context.grad_enabled = before

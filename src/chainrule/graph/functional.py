@@ -1,0 +1,119 @@
+"""Derivatives of functions: value_and_grad, vjp, jvp, jacobian, hessian."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.backprop import grad
+from chainrule.graph.errors import ShapeError
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions
+
+Function = Callable[..., Tensor]
+
+
+def _variable(data: TensorLike) -> Tensor:
+    """A Tensor to differentiate with respect to: itself, or a new leaf of the same value."""
+    if isinstance(data, Tensor):
+        if data.requires_grad or data.is_symbolic:
+            return data
+        data = data.numpy()
+    return Tensor(as_tensor(data).numpy(), requires_grad=True)
+
+
+def value_and_grad(
+    function: Function, argnums: int | Sequence[int] = 0
+) -> Callable[..., tuple[Tensor, Any]]:
+    """A function that returns the value of `function` and its gradient.
+
+    Args:
+        function: takes Tensors, returns a scalar Tensor.
+        argnums: the position of the argument to differentiate, or several.
+
+    Example:
+        >>> import chainrule as cr
+        >>> f = cr.value_and_grad(lambda x: (x * x).sum())
+        >>> value, gradient = f(cr.tensor([1.0, 3.0]))
+        >>> value.item(), gradient.tolist()
+        (10.0, [2.0, 6.0])
+    """
+    positions = [argnums] if isinstance(argnums, int) else list(argnums)
+
+    def evaluate(*arguments: Any, **keywords: Any) -> tuple[Tensor, Any]:
+        given = list(arguments)
+        for position in positions:
+            given[position] = _variable(given[position])
+        value = function(*given, **keywords)
+        variables = [given[position] for position in positions]
+        grads = grad(value, variables)
+        return value, grads[0] if isinstance(argnums, int) else grads  # type: ignore[index]
+
+    return evaluate
+
+
+def vjp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tensor]:
+    """The value y = f(x) and the vector-Jacobian product v^T J, of the shape of x.
+
+    Example:
+        >>> import chainrule as cr
+        >>> y, product = cr.vjp(lambda x: x * x, cr.tensor([1.0, 2.0]), [1.0, 10.0])
+        >>> product.tolist()
+        [2.0, 40.0]
+    """
+    x = _variable(x)
+    y = function(x)
+    return y, grad(y, x, v)  # type: ignore[return-value]
+
+
+def jvp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tensor]:
+    """The value y = f(x) and the Jacobian-vector product J v, of the shape of y.
+
+    The product u^T J is linear in u, so J v is the gradient of <u^T J, v> with respect to u.
+
+    Example:
+        >>> import chainrule as cr
+        >>> y, product = cr.jvp(lambda x: x.sum(), cr.tensor([1.0, 2.0]), [3.0, 4.0])
+        >>> product.item()
+        7.0
+    """
+    x = _variable(x)
+    v = as_tensor(v, None if isinstance(v, Tensor) else x.dtype)
+    if v.shape != x.shape:
+        raise ShapeError(f"jvp: v has shape {v.shape}, x has {x.shape}; they must be equal")
+    y = function(x)
+    u = Tensor(np.zeros(y.shape, y.dtype), requires_grad=True)
+    inner = (grad(y, x, u) * v).sum()  # type: ignore[operator]
+    return y, grad(inner, u)  # type: ignore[return-value]
+
+
+def jacobian(function: Function, x: TensorLike) -> Tensor:
+    """All first derivatives of f at x: shape (*y.shape, *x.shape).
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.jacobian(lambda x: x * x, cr.tensor([1.0, 2.0])).tolist()
+        [[2.0, 0.0], [0.0, 4.0]]
+    """
+    x = _variable(x)
+    y = function(x)
+    rows = []
+    for i in range(y.size):
+        unit = np.zeros(y.size, y.dtype)
+        unit[i] = 1
+        rows.append(grad(y, x, unit.reshape(y.shape)))
+    if not rows:
+        return Tensor(np.zeros(y.shape + x.shape, x.dtype))
+    return functions["stack"](rows).reshape(y.shape + x.shape)
+
+
+def hessian(function: Function, x: TensorLike) -> Tensor:
+    """All second derivatives of a scalar f at x: shape (*x.shape, *x.shape).
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.hessian(lambda x: (x * x * x).sum(), cr.tensor([1.0, 2.0])).tolist()
+        [[6.0, 0.0], [0.0, 12.0]]
+    """
+    return jacobian(lambda t: grad(function(t), t), x)  # type: ignore[arg-type, return-value]

@@ -1,0 +1,180 @@
+"""Operation: one object per operation, declared in one block; and the registry of all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.graph.context import local
+from chainrule.graph.tensor import Array, Tensor, _serials
+
+Rule = Callable[..., Tensor]
+"""A bprop rule: (g, y, *inputs, **attributes) -> the gradient with respect to one input, where g
+is the gradient with respect to the output y. It is written with operations, so it is a graph."""
+
+
+class Spec(NamedTuple):
+    """What is known of a Tensor before its value: shape and dtype."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+
+
+class Sample(NamedTuple):
+    """Inputs and attributes with which an operation can be tried."""
+
+    inputs: tuple[Array, ...]
+    attributes: dict[str, Any]
+
+
+Samples = Callable[[np.random.Generator], Sequence[Sample]]
+
+operations: dict[str, Operation] = {}
+"""The registry: every operation by its name."""
+
+_new = object.__new__
+_ndarray = np.ndarray
+
+
+def _as_nodes(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+    """The inputs, with the leaf that stands for it now in place of each State."""
+    return tuple([t.node() for t in inputs])
+
+
+class Operation:
+    """A kind of node: how its shape, value and gradients come from its inputs.
+
+    Attributes:
+        name: unique; what printing, drawing and errors say.
+        infer: (*inputs, **attributes) -> Spec, from the inputs' shapes and dtypes alone; raises
+            the errors that a user sees for inputs that do not fit.
+        forward: (*arrays, **attributes) -> array, in NumPy: the definition of the operation.
+        rules: one bprop rule per input; None where the output is not differentiable in it. The
+            last rule serves all further inputs of an operation that takes any number.
+        samples: inputs to try it with; gradient and parity checks are made from them.
+    """
+
+
+    def __init__(
+        self,
+        name: str,
+        infer: Callable[..., Spec],
+        forward: Callable[..., Array],
+        samples: Samples,
+        *,
+        variadic: bool = False,
+    ) -> None:
+        if name in operations:
+            raise ValueError(f"an operation named {name!r} is registered already")
+        self.name = self.__name__ = name
+        self.__doc__ = forward.__doc__
+        self.infer = infer
+        self.forward = forward
+        self.samples = samples
+        self.variadic = variadic
+        self.rules: tuple[Rule | None, ...] = ()
+        operations[name] = self
+
+    def __repr__(self) -> str:
+        return f"<operation {self.name}>"
+
+    def differentiable(self, *rules: Rule | None) -> None:
+        """Declare the bprop rules, one per input."""
+        self.rules = rules
+
+    def bprop(self, node: Tensor, index: int, grad_output: Tensor) -> Tensor | None:
+        """The gradient with respect to `node.inputs[index]`, given the one for `node`.
+
+        Returns None where the operation is not differentiable in that input.
+        """
+        if self.variadic:
+            rule = self.rules[0] if self.rules else None
+            if rule is None:
+                return None
+            return rule(grad_output, node, *node.inputs, index=index, **node.attributes)
+        rule = self.rules[index] if index < len(self.rules) else None
+        if rule is None:
+            return None
+        return rule(grad_output, node, *node.inputs, **node.attributes)
+
+    def apply(self, *inputs: Tensor, **attributes: Any) -> Tensor:
+        """The node of this operation on `inputs`: eager where all have values, else symbolic."""
+        context = local.context
+        if context.capture is not None:
+            return self._apply_captured(inputs, attributes)
+        values = []
+        requires_grad = reads_state = False
+        for tensor in inputs:
+            value = tensor.value
+            if value is None:
+                return self._apply_symbolic(inputs, attributes)
+            values.append(value)
+            if tensor.requires_grad:
+                requires_grad = True
+            if tensor.__class__ is not Tensor:
+                reads_state = True
+        try:
+            value = self.forward(*values, **attributes)
+        except (ValueError, TypeError, IndexError):
+            self.infer(*inputs, **attributes)  # raises the clear error, where it knows one
+            raise
+        if value.__class__ is not _ndarray:
+            value = np.asarray(value)
+        node: Tensor = _new(Tensor)
+        node.value = value
+        node.shape = value.shape
+        node.dtype = value.dtype
+        node.attributes = attributes
+        if requires_grad and self.rules and context.grad_enabled and value.dtype.kind == "f":
+            node.requires_grad = True
+            node.operation = self
+            node.inputs = _as_nodes(inputs) if reads_state else inputs
+        else:  # no graph is kept
+            node.requires_grad = False
+            node.operation = None
+            node.inputs = ()
+        node.grad = node.name = node.state = None
+        node.path = context.path
+        node.origin = context.origin
+        node.serial = next(_serials)
+        return node
+
+    def _apply_captured(self, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> Tensor:
+        """While a graph is captured, state is symbolic: what depends on it has no value."""
+        context = local.context
+        inputs = _as_nodes(inputs)
+        if any(t.value is None for t in inputs):
+            return self._apply_symbolic(inputs, attributes)
+        capture, context.capture = context.capture, None
+        try:
+            return self.apply(*inputs, **attributes)
+        finally:
+            context.capture = capture
+
+    def _apply_symbolic(self, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> Tensor:
+        inputs = _as_nodes(inputs)
+        spec = self.infer(*inputs, **attributes)
+        node = Tensor(None, shape=spec.shape, dtype=spec.dtype)
+        node.operation = self
+        node.inputs = inputs
+        node.attributes = attributes
+        node.requires_grad = (
+            local.context.grad_enabled
+            and spec.dtype.kind == "f"
+            and bool(self.rules)
+            and any(t.requires_grad for t in inputs)
+        )
+        return node
+
+
+def operation(
+    infer: Callable[..., Spec], samples: Samples, *, variadic: bool = False
+) -> Callable[[Callable[..., Array]], Operation]:
+    """Declare the decorated NumPy function as the `forward` of an operation of its name."""
+
+    def declare(forward: Callable[..., Array]) -> Operation:
+        return Operation(forward.__name__.strip("_"), infer, forward, samples, variadic=variadic)
+
+    return declare

@@ -1,0 +1,147 @@
+"""State lives in leaves: parameters, buffers and run-time scalars."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from chainrule.graph.context import local
+from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.graph.tensor import Array, Tensor, TensorLike, _to_array, as_tensor
+
+
+class State(Tensor):
+    """A leaf whose array can be replaced: by `assign`, or by a captured step.
+
+    A graph never holds a State itself but the plain leaf that stands for it at one moment
+    (`node()`): so nodes built earlier keep the value they saw, and during capture the same
+    reads and assignments become inputs and updates of the captured graph.
+    """
+
+    __slots__ = ("_node",)
+    is_state = True
+    _node: Tensor | None
+
+    def __init__(
+        self,
+        data: ArrayLike | Tensor,
+        dtype: DTypeLike | None = None,
+        *,
+        requires_grad: bool = False,
+        name: str | None = None,
+    ) -> None:
+        if isinstance(data, Tensor):
+            data = data.numpy()
+        super().__init__(
+            np.array(_to_array(data, dtype)), requires_grad=requires_grad, name=name
+        )
+        self._node = None
+
+    def node(self) -> Tensor:
+        """The leaf that stands for this State now."""
+        capture = local.context.capture
+        if capture is not None:
+            return capture.read(self)
+        if self._node is None or self._node.requires_grad != self.requires_grad:
+            self._node = self.leaf(self.value)
+        return self._node
+
+    def leaf(self, value: Array | None) -> Tensor:
+        """A new leaf that stands for this State, eager or (where `value` is None) symbolic."""
+        leaf = Tensor(
+            value,
+            shape=self.shape,
+            dtype=self.dtype,
+            requires_grad=self.requires_grad,
+            name=self.name,
+        )
+        leaf.state = self
+        return leaf
+
+    def assign(self, tensor: TensorLike) -> None:
+        """Replace the array by that of `tensor`; during capture record this as a state update.
+
+        Raises:
+            ShapeError, DTypeError: if shape or dtype differ from the State's.
+        """
+        tensor = as_tensor(tensor)
+        self.check(tensor.shape, tensor.dtype)
+        capture = local.context.capture
+        if capture is not None:
+            capture.assign(self, tensor.node())
+            return
+        if tensor.value is None:
+            raise SymbolicError(f"{self._label} can't hold {tensor!r}, which has no value yet")
+        self.replace(tensor.value)
+
+    def replace(self, value: Array) -> None:
+        """Hold `value` from now on. The caller answers for its shape and dtype."""
+        self.value = value
+        self._node = None
+
+    def check(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Raise where an array of this shape and dtype can't become the State's value."""
+        if shape != self.shape:
+            raise ShapeError(f"{self._label} has shape {self.shape}; got {shape}")
+        if dtype != self.dtype:
+            raise DTypeError(f"{self._label} has dtype {self.dtype}; got {dtype}")
+
+    def numpy(self) -> Array:
+        """The value now, as a read-only array."""
+        if local.context.capture is not None:
+            raise SymbolicError(
+                f"{self._label} has no value while a graph is captured: it is the state of the "
+                "step. Compute with it as a Tensor instead."
+            )
+        return super().numpy()
+
+    @property
+    def _label(self) -> str:
+        return f"{type(self).__name__} {self.name}" if self.name else type(self).__name__
+
+
+class Parameter(State):
+    """A State that training changes: a leaf that requires a gradient.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.Parameter([1.0, 2.0])
+        >>> (w * w).sum().backward()
+        >>> w.assign(w - 0.5 * w.grad)
+        >>> w.tolist()
+        [0.0, 0.0]
+    """
+
+    __slots__ = ()
+
+    def __init__(
+        self,
+        data: ArrayLike | Tensor,
+        dtype: DTypeLike | None = None,
+        *,
+        requires_grad: bool = True,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(data, dtype, requires_grad=requires_grad, name=name)
+        if self.dtype.kind != "f":
+            raise DTypeError(f"a Parameter is floating, not {self.dtype}; pass dtype")
+
+
+class Buffer(State):
+    """A State that is not trained: a running mean, an optimiser's moment, a random counter."""
+
+    __slots__ = ()
+
+
+class Scalar(State):
+    """A 0-d float64 that the user or a schedule sets between steps: a learning rate.
+
+    A captured graph takes it at every run, so changing it never builds a plan anew.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, value: float, *, name: str | None = None) -> None:
+        super().__init__(np.float64(value), name=name)

@@ -1,0 +1,438 @@
+"""Tensor: the one kind of node. A variable of the graph, with or without a value yet."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import count
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+from chainrule.graph.context import local
+from chainrule.graph.errors import ShapeError, SymbolicError
+
+if TYPE_CHECKING:
+    from chainrule.graph.operation import Operation
+    from chainrule.graph.state import State
+
+Array = NDArray[Any]
+Axis = Union[int, tuple[int, ...], None]
+TensorLike = Union["Tensor", ArrayLike]
+
+_serials = count()
+
+functions: dict[str, Callable[..., Tensor]] = {}
+"""The functions behind Tensor's operators and methods, by name. The room `ops` fills it, so that
+`graph` knows an operation only as an object and never imports `ops`."""
+
+
+def method(function: Callable[..., Any]) -> Any:
+    """Make `function` the one that the Tensor method or operator of its name calls."""
+    functions[function.__name__] = function
+    return function
+
+
+class Tensor:
+    """A node of the computational graph: a variable, and the operation that computes it.
+
+    A Tensor is immutable. It is *eager* when it has a `value` and *symbolic* when it has only a
+    shape and a dtype, because one of its ancestors is a placeholder. Make leaves with
+    `chainrule.tensor` and `chainrule.placeholder`; all others come from operations.
+
+    Attributes:
+        value: the array, or None where the Tensor is symbolic.
+        shape, dtype: of the value, known in both cases.
+        operation: the `Operation` that computes this Tensor; None for a leaf.
+        inputs: the Tensors that the operation takes.
+        attributes: the operation's other arguments.
+        requires_grad: whether a gradient can flow to a leaf through this Tensor.
+        grad: for a leaf, the gradient accumulated by `backward`; else None.
+        name: a name for printing and drawing.
+        path: the path of the layer that built it, as in ``net.0``.
+        origin: for a node of a gradient, the forward node whose rule built it.
+        state: for the leaf that stands for a `State` at one moment, that State.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([1.0, 2.0], requires_grad=True)
+        >>> y = (x * x).sum()
+        >>> y
+        tensor(5., operation=sum)
+        >>> y.backward()
+        >>> x.grad
+        tensor([2., 4.])
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "attributes",
+        "dtype",
+        "grad",
+        "inputs",
+        "name",
+        "operation",
+        "origin",
+        "path",
+        "requires_grad",
+        "serial",
+        "shape",
+        "state",
+        "value",
+    )
+    __array_ufunc__ = None  # `ndarray * Tensor` is Tensor.__rmul__'s work
+    is_state = False
+
+    value: Array | None
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    operation: Operation | None
+    inputs: tuple[Tensor, ...]
+    attributes: dict[str, Any]
+    requires_grad: bool
+    grad: Tensor | None
+    name: str | None
+    path: str
+    origin: Tensor | None
+    state: State | None
+    serial: int
+
+    def __init__(
+        self,
+        value: Array | None,
+        *,
+        shape: tuple[int, ...] | None = None,
+        dtype: np.dtype[Any] | None = None,
+        requires_grad: bool = False,
+        name: str | None = None,
+    ) -> None:
+        self.value = value
+        if value is not None:
+            shape, dtype = value.shape, value.dtype
+        assert shape is not None and dtype is not None
+        self.shape = shape
+        self.dtype = dtype
+        self.operation = None
+        self.inputs = ()
+        self.attributes = {}
+        self.requires_grad = requires_grad
+        self.grad = None
+        self.name = name
+        context = local.context
+        self.path = context.path
+        self.origin = context.origin
+        self.state = None
+        self.serial = next(_serials)  # a node is always younger than its inputs
+
+    # What it is
+
+    @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def is_symbolic(self) -> bool:
+        """Whether the Tensor has no value yet."""
+        return self.value is None
+
+    @property
+    def is_leaf(self) -> bool:
+        """Whether no operation computes the Tensor."""
+        return self.operation is None
+
+    def node(self) -> Tensor:
+        """The node of the graph that stands for this Tensor: itself, if it is not a `State`."""
+        return self
+
+    def __len__(self) -> int:
+        if not self.shape:
+            raise TypeError("a 0-d Tensor has no length; use item() for its value")
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Tensor]:
+        return (self[i] for i in range(len(self)))
+
+    def __repr__(self) -> str:
+        from chainrule.graph.printing import represent
+
+        return represent(self)
+
+    # Its value
+
+    def numpy(self) -> Array:
+        """The value as a read-only array; copy it to write into it.
+
+        Raises:
+            SymbolicError: if the Tensor has no value yet.
+        """
+        if self.value is None:
+            raise SymbolicError(
+                f"{self!r} is symbolic: it is built on a placeholder and has no value yet. "
+                "Use cr.where for a choice that depends on values, or run the eager loop."
+            )
+        view = self.value.view()
+        view.flags.writeable = False
+        return view
+
+    def item(self) -> Any:
+        """The value of a Tensor with one element, as a Python number."""
+        return self.numpy().item()
+
+    def tolist(self) -> Any:
+        """The value as nested lists of Python numbers."""
+        return self.numpy().tolist()
+
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> Array:
+        if copy:
+            return np.array(self.numpy(), dtype=dtype)
+        return np.asarray(self.numpy(), dtype=dtype)
+
+    def __float__(self) -> float:
+        return float(self.item())
+
+    def __int__(self) -> int:
+        return int(self.item())
+
+    def __index__(self) -> int:
+        if self.dtype.kind not in "iu" or self.shape:
+            raise TypeError(f"only a 0-d integer Tensor can be an index, not {self!r}")
+        return int(self.item())
+
+    def __bool__(self) -> bool:
+        return bool(self.numpy())
+
+    def detach(self) -> Tensor:
+        """The same value as a leaf, which no gradient passes."""
+        return functions["stop_gradient"](self)
+
+    # Gradients
+
+    def backward(self, grad_output: TensorLike | None = None) -> None:
+        """Add d(self)/d(leaf) to `.grad` of every leaf that requires a gradient.
+
+        Args:
+            grad_output: the gradient of the final result with respect to this Tensor, of its
+                shape; needed where the Tensor is not a scalar.
+
+        Raises:
+            ShapeError: if the Tensor is not a scalar and `grad_output` is missing.
+        """
+        from chainrule.graph.backprop import backward
+
+        backward(self, grad_output)
+
+    # Operators
+
+    __hash__ = object.__hash__  # a Tensor is itself, not its value, in sets and dicts
+
+    def __add__(self, other: TensorLike) -> Tensor:
+        return functions["add"](self, other)
+
+    def __radd__(self, other: TensorLike) -> Tensor:
+        return functions["add"](other, self)
+
+    def __sub__(self, other: TensorLike) -> Tensor:
+        return functions["subtract"](self, other)
+
+    def __rsub__(self, other: TensorLike) -> Tensor:
+        return functions["subtract"](other, self)
+
+    def __mul__(self, other: TensorLike) -> Tensor:
+        return functions["multiply"](self, other)
+
+    def __rmul__(self, other: TensorLike) -> Tensor:
+        return functions["multiply"](other, self)
+
+    def __truediv__(self, other: TensorLike) -> Tensor:
+        return functions["divide"](self, other)
+
+    def __rtruediv__(self, other: TensorLike) -> Tensor:
+        return functions["divide"](other, self)
+
+    def __pow__(self, other: TensorLike) -> Tensor:
+        return functions["power"](self, other)
+
+    def __rpow__(self, other: TensorLike) -> Tensor:
+        return functions["power"](other, self)
+
+    def __matmul__(self, other: TensorLike) -> Tensor:
+        return functions["matmul"](self, other)
+
+    def __rmatmul__(self, other: TensorLike) -> Tensor:
+        return functions["matmul"](other, self)
+
+    def __neg__(self) -> Tensor:
+        return functions["negative"](self)
+
+    def __pos__(self) -> Tensor:
+        return self
+
+    def __abs__(self) -> Tensor:
+        return functions["abs"](self)
+
+    def __eq__(self, other: TensorLike) -> Tensor:  # type: ignore[override]
+        return functions["equal"](self, other)
+
+    def __ne__(self, other: TensorLike) -> Tensor:  # type: ignore[override]
+        return functions["not_equal"](self, other)
+
+    def __lt__(self, other: TensorLike) -> Tensor:
+        return functions["less"](self, other)
+
+    def __le__(self, other: TensorLike) -> Tensor:
+        return functions["less_equal"](self, other)
+
+    def __gt__(self, other: TensorLike) -> Tensor:
+        return functions["greater"](self, other)
+
+    def __ge__(self, other: TensorLike) -> Tensor:
+        return functions["greater_equal"](self, other)
+
+    def __getitem__(self, index: Any) -> Tensor:
+        return functions["getitem"](self, index)
+
+    # Methods that are functions of `chainrule`, under the same names
+
+    def cast(self, dtype: DTypeLike) -> Tensor:
+        return functions["cast"](self, dtype)
+
+    def exp(self) -> Tensor:
+        return functions["exp"](self)
+
+    def log(self) -> Tensor:
+        return functions["log"](self)
+
+    def sqrt(self) -> Tensor:
+        return functions["sqrt"](self)
+
+    def abs(self) -> Tensor:
+        return functions["abs"](self)
+
+    def sin(self) -> Tensor:
+        return functions["sin"](self)
+
+    def cos(self) -> Tensor:
+        return functions["cos"](self)
+
+    def tanh(self) -> Tensor:
+        return functions["tanh"](self)
+
+    def sigmoid(self) -> Tensor:
+        return functions["sigmoid"](self)
+
+    def relu(self) -> Tensor:
+        return functions["relu"](self)
+
+    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return functions["sum"](self, axis, keepdims)
+
+    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return functions["mean"](self, axis, keepdims)
+
+    def variance(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+        return functions["variance"](self, axis, keepdims, correction)
+
+    def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return functions["max"](self, axis, keepdims)
+
+    def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return functions["min"](self, axis, keepdims)
+
+    def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
+        return functions["argmax"](self, axis, keepdims)
+
+    def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
+        return functions["logsumexp"](self, axis, keepdims)
+
+    def softmax(self, axis: int = -1) -> Tensor:
+        return functions["softmax"](self, axis)
+
+    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
+        return functions["reshape"](self, *shape)
+
+    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
+        return functions["transpose"](self, *axes)
+
+    def broadcast_to(self, shape: Sequence[int]) -> Tensor:
+        return functions["broadcast_to"](self, shape)
+
+    @property
+    def T(self) -> Tensor:  # noqa: N802 - NumPy's name
+        return functions["transpose"](self)
+
+
+_FLOAT32 = np.dtype(np.float32)
+
+
+def _to_array(data: Any, dtype: DTypeLike | None) -> Array:
+    """An array of `data`; Python floats become float32, as the library's default."""
+    if dtype is None and not hasattr(data, "dtype"):
+        array = np.asarray(data)
+        if array.dtype == np.float64:
+            dtype = _FLOAT32
+    array = np.asarray(data, dtype=dtype)
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"a Tensor holds numbers or booleans, not dtype {array.dtype}; convert the data first"
+        )
+    return array
+
+
+def tensor(
+    data: ArrayLike,
+    dtype: DTypeLike | None = None,
+    *,
+    requires_grad: bool = False,
+    name: str | None = None,
+) -> Tensor:
+    """A leaf Tensor with a copy of `data`.
+
+    Args:
+        data: a number, nested sequences of numbers, or an array.
+        dtype: by default an array's own; float32 for Python floats, int64 for Python integers.
+        requires_grad: whether `backward` shall fill `.grad`; floating dtypes only.
+        name: for printing and drawing.
+
+    Raises:
+        TypeError: if the data are not numbers, or integers shall have a gradient.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.tensor([[1, 2], [3, 4]], dtype="float64")
+        tensor([[1., 2.],
+                [3., 4.]], dtype=float64)
+    """
+    value = np.array(_to_array(data, dtype))
+    if requires_grad and value.dtype.kind != "f":
+        raise TypeError(f"only floating Tensors have gradients, not {value.dtype}; pass dtype")
+    return Tensor(value, requires_grad=requires_grad, name=name)
+
+
+def as_tensor(data: Any, dtype: DTypeLike | None = None) -> Tensor:
+    """`data` itself if it is a Tensor, else a constant that shares its memory."""
+    if isinstance(data, Tensor):
+        return data
+    return Tensor(_to_array(data, dtype))
+
+
+def placeholder(
+    shape: Sequence[int], dtype: DTypeLike = "float32", *, name: str | None = None
+) -> Tensor:
+    """A leaf with a shape and a dtype but no value: what is built on it is symbolic.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.placeholder((32, 4), name="x")
+        >>> (x @ cr.tensor([[1.0]] * 4)).shape
+        (32, 1)
+    """
+    if any(length < 0 for length in shape):
+        raise ShapeError(f"a placeholder's shape has no negative lengths, got {tuple(shape)}")
+    return Tensor(None, shape=tuple(shape), dtype=np.dtype(dtype), name=name)

@@ -1,0 +1,215 @@
+"""Slices, integer indexing (gather and its adjoint, scatter-add), one-hot."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import EllipsisType
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.graph.operation import Spec, operation
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
+from chainrule.ops.samples import examples
+
+Run = tuple[int, int, int]
+"""(start, step, count): the elements of one axis that a slice takes."""
+
+
+def _to_slices(runs: Sequence[Run]) -> tuple[slice, ...]:
+    slices = []
+    for start, step, count in runs:
+        stop = start + step * count
+        slices.append(slice(start, stop if stop >= 0 else None, step) if count else slice(0, 0))
+    return tuple(slices)
+
+
+@operation(
+    lambda x, runs: Spec(tuple(count for _, _, count in runs), x.dtype),
+    examples(
+        (((5, 4),), {"runs": ((1, 1, 3), (0, 2, 2))}),
+        (((6,),), {"runs": ((5, -1, 6),)}),
+        (((6,),), {"runs": ((0, 1, 0),)}),
+    ),
+)
+def _slice(x: Array, runs: tuple[Run, ...]) -> Array:
+    """The elements that one slice per axis takes."""
+    return x[_to_slices(runs)]
+
+
+_slice.differentiable(lambda g, y, x, runs: unslice.apply(g, runs=runs, shape=x.shape))
+
+
+@operation(
+    lambda x, runs, shape: Spec(shape, x.dtype),
+    examples((((3, 2),), {"runs": ((1, 1, 3), (0, 2, 2)), "shape": (5, 4)})),
+)
+def unslice(x: Array, runs: tuple[Run, ...], shape: tuple[int, ...]) -> Array:
+    """Zeros of `shape` with x where the slices of `runs` lie: the adjoint of slicing."""
+    out = np.zeros(shape, x.dtype)
+    out[_to_slices(runs)] = x
+    return out
+
+
+unslice.differentiable(lambda g, y, x, runs, shape: _slice.apply(g, runs=runs))
+
+
+def _gathered(x: Tensor, *indices: Tensor, axis: int) -> Spec:
+    if any(i.dtype.kind not in "iu" for i in indices):
+        raise DTypeError(f"gather: indices are integers, not {[str(i.dtype) for i in indices]}")
+    shape = indices[0].shape
+    return Spec((*x.shape[:axis], *shape, *x.shape[axis + len(indices) :]), x.dtype)
+
+
+@operation(
+    _gathered,
+    examples(
+        (((5, 3), [0, 4, 4]), {"axis": 0}),
+        (((2, 5), [[1, 0], [3, -1]]), {"axis": 1}),
+        (((3, 4), [0, 1, 2], [3, 0, 3]), {"axis": 0}),
+    ),
+    variadic=True,
+)
+def gather(x: Array, *indices: Array, axis: int) -> Array:
+    """x[:, ..., i, j, ...]: index arrays of one shape on consecutive axes from `axis` on."""
+    return x[(slice(None),) * axis + indices]
+
+
+gather.differentiable(
+    lambda g, y, x, *indices, index, axis: (
+        scatter_add.apply(g, *indices, shape=x.shape, axis=axis) if index == 0 else None
+    )
+)
+
+
+@operation(
+    lambda g, *indices, shape, axis: Spec(shape, g.dtype),
+    examples(
+        (((3, 2), [0, 4, 4]), {"shape": (5, 2), "axis": 0}),
+        (((3,), [0, 1, 1], [3, 0, 0]), {"shape": (3, 4), "axis": 0}),
+    ),
+    variadic=True,
+)
+def scatter_add(g: Array, *indices: Array, shape: tuple[int, ...], axis: int) -> Array:
+    """Zeros of `shape` with each element of g added at its index: the adjoint of gather."""
+    out = np.zeros(shape, g.dtype)
+    np.add.at(out, (slice(None),) * axis + indices, g)
+    return out
+
+
+scatter_add.differentiable(
+    lambda g, y, x, *indices, index, shape, axis: (
+        gather.apply(g, *indices, axis=axis) if index == 0 else None
+    )
+)
+
+
+@method
+def getitem(x: TensorLike, index: Any) -> Tensor:
+    """x[index] by NumPy's rules: integers, slices, None, ..., and integer arrays.
+
+    Integer arrays must stand on neighbouring axes. A boolean mask is refused, because the shape of
+    its result depends on values: use `where`.
+    """
+    x = as_tensor(x)
+    items = list(index) if isinstance(index, tuple) else [index]
+    items = _without_ellipsis(items, x)
+    runs: list[Run] = []  # one per axis of x
+    shape: list[int] = []  # after integers dropped their axes and None made new ones
+    arrays: list[tuple[int, Tensor]] = []  # (axis in shape, indices)
+    for item in items:
+        if item is None:
+            shape.append(1)
+            continue
+        length = x.shape[len(runs)]
+        if isinstance(item, slice):
+            start, stop, step = item.indices(length)
+            count = len(range(start, stop, step))
+            runs.append((start, step, count))
+            shape.append(count)
+        elif isinstance(item, (int, np.integer)) and not isinstance(item, (bool, np.bool_)):
+            if not -length <= item < length:
+                raise IndexError(f"index {item} is out of range for an axis of length {length}")
+            runs.append((int(item) % length, 1, 1))
+        else:
+            indices = as_tensor(item)
+            if indices.dtype.kind not in "iu":
+                raise DTypeError(
+                    f"an index is an integer, a slice or an integer array, not {indices.dtype}; "
+                    "in place of a boolean mask, whose result has no fixed shape, use where"
+                )
+            runs.append((0, 1, length))
+            arrays.append((len(shape), indices))
+            shape.append(length)
+    if any(run != (0, 1, n) for run, n in zip(runs, x.shape, strict=True)):
+        x = _slice.apply(x, runs=tuple(runs))
+    x = x.reshape(shape)
+    if not arrays:
+        return x
+    axis = arrays[0][0]
+    if [a for a, _ in arrays] != list(range(axis, axis + len(arrays))):
+        raise ShapeError("integer arrays in an index must stand on neighbouring axes")
+    common = np.broadcast_shapes(*(indices.shape for _, indices in arrays))
+    return gather.apply(x, *(indices.broadcast_to(common) for _, indices in arrays), axis=axis)
+
+
+def _without_ellipsis(items: list[Any], x: Tensor) -> list[Any]:
+    """The items with full slices for `...` and for the axes not named: one item per axis."""
+    named = sum(1 for item in items if item is not None and not isinstance(item, EllipsisType))
+    if named > x.ndim:
+        raise IndexError(f"{named} indices for a Tensor of shape {x.shape}")
+    rest = [slice(None)] * (x.ndim - named)
+    at = [i for i, item in enumerate(items) if isinstance(item, EllipsisType)]
+    if len(at) > 1:
+        raise IndexError("an index holds at most one ellipsis")
+    if not at:
+        return items + rest
+    return items[: at[0]] + rest + items[at[0] + 1 :]
+
+
+def _one_hot_spec(labels: Tensor, classes: int, dtype: np.dtype[Any]) -> Spec:
+    if labels.dtype.kind not in "iu":
+        raise DTypeError(f"one_hot: labels are integers, not {labels.dtype}")
+    return Spec((*labels.shape, classes), dtype)
+
+
+@operation(
+    _one_hot_spec,
+    examples((([2, 0, 1],), {"classes": 3, "dtype": np.dtype(np.float64)})),
+)
+def _one_hot(labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
+    """1 at the label, else 0, along a new last axis."""
+    check_labels(labels, classes)
+    out = np.zeros((labels.size, classes), dtype)
+    out[np.arange(labels.size), labels.ravel()] = 1
+    return out.reshape(*labels.shape, classes)
+
+
+def check_labels(labels: Array, classes: int) -> None:
+    """Raise where a label is not in 0 ... classes - 1."""
+    if not labels.size:
+        return
+    unsigned = labels.view(f"u{labels.dtype.itemsize}")  # negative labels become very large ones
+    if np.maximum.reduce(unsigned, axis=None) >= classes:
+        raise IndexError(
+            f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from "
+            f"{labels.min()} to {labels.max()}"
+        )
+
+
+@method
+def one_hot(labels: TensorLike, classes: int, dtype: DTypeLike = "float32") -> Tensor:
+    """1 at each label, else 0, along a new last axis of length `classes`.
+
+    Raises:
+        IndexError: if a label is not in 0 ... classes - 1.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.one_hot([1, 0], 3)
+        tensor([[0., 1., 0.],
+                [1., 0., 0.]])
+    """
+    return _one_hot.apply(as_tensor(labels), classes=classes, dtype=np.dtype(dtype))

@@ -1,0 +1,121 @@
+"""The softmax family: softmax, log-softmax, and softmax with cross-entropy."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.graph.operation import Spec, operation
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
+from chainrule.ops.elementwise import exp
+from chainrule.ops.index import check_labels, one_hot
+from chainrule.ops.reduce import normalize_axes
+from chainrule.ops.samples import examples
+
+_SAMPLES = examples((((3, 5),), {"axis": 1}), (((4, 3),), {"axis": 0}), (((2, 3, 1),), {"axis": 2}))
+
+
+def _same(x: Tensor, axis: int) -> Spec:
+    if x.dtype.kind != "f":
+        raise DTypeError(f"softmax takes floating Tensors, not {x.dtype}; cast the Tensor first")
+    return Spec(x.shape, x.dtype)
+
+
+def _shifted(x: Array, axis: int) -> Array:
+    """x minus its largest element along the axis, so that exp does not overflow."""
+    return x - np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
+
+
+@operation(_same, _SAMPLES)
+def _softmax(x: Array, axis: int) -> Array:
+    """exp(x) / sum(exp(x)) along an axis."""
+    e = np.exp(_shifted(x, axis))
+    e /= np.add.reduce(e, axis=axis, keepdims=True)
+    return e
+
+
+_softmax.differentiable(lambda g, y, x, axis: (g - (g * y).sum(axis, keepdims=True)) * y)
+
+
+@method
+def softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) along an axis, without overflow."""
+    x = as_tensor(x)
+    (axis,) = normalize_axes("softmax", axis, x.shape)
+    return _softmax.apply(x, axis=axis)
+
+
+@operation(_same, _SAMPLES)
+def _log_softmax(x: Array, axis: int) -> Array:
+    """x - log(sum(exp(x))) along an axis."""
+    shifted = _shifted(x, axis)
+    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
+
+
+_log_softmax.differentiable(lambda g, y, x, axis: g - exp(y) * g.sum(axis, keepdims=True))
+
+
+@method
+def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
+    """The logarithm of softmax along an axis, without overflow."""
+    x = as_tensor(x)
+    (axis,) = normalize_axes("log_softmax", axis, x.shape)
+    return _log_softmax.apply(x, axis=axis)
+
+
+def _per_row(logits: Tensor, labels: Tensor) -> Spec:
+    if logits.ndim != 2 or labels.shape != logits.shape[:1]:
+        raise ShapeError(
+            f"softmax_cross_entropy: logits have shape (rows, classes) and labels (rows,); got "
+            f"{logits.shape} and {labels.shape}"
+        )
+    if logits.dtype.kind != "f" or labels.dtype.kind not in "iu":
+        raise DTypeError(
+            "softmax_cross_entropy: logits are floating and labels integers; got "
+            f"{logits.dtype} and {labels.dtype}"
+        )
+    return Spec(labels.shape, logits.dtype)
+
+
+@operation(_per_row, examples((((3, 5), [4, 0, 2]), {}), (((1, 2), [1]), {})))
+def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
+    """-log(softmax(logits)[label]) of each row."""
+    rows, classes = logits.shape
+    check_labels(labels, classes)
+    shifted = _shifted(logits, 1)
+    total = np.add.reduce(np.exp(shifted), axis=1)
+    return np.log(total) - shifted[np.arange(rows), labels]
+
+
+# delta of softmax with cross-entropy: p - y
+_softmax_cross_entropy.differentiable(
+    lambda g, y, logits, labels: (
+        (softmax(logits, 1) - one_hot(labels, logits.shape[1], logits.dtype)) * g.reshape(-1, 1)
+    ),
+    None,
+)
+
+
+@method
+def softmax_cross_entropy(logits: TensorLike, labels: TensorLike) -> Tensor:
+    """The cross-entropy of softmax(logits) with the labels, one number per row.
+
+    Formula: -log(exp(z_y) / sum_k exp(z_k)) = logsumexp(z) - z_y; natural logarithm.
+
+    Args:
+        logits: shape (rows, classes), floating.
+        labels: shape (rows,), integers in 0 ... classes - 1.
+
+    Returns:
+        Shape (rows,).
+
+    Raises:
+        ShapeError, DTypeError: if the arguments do not fit.
+        IndexError: if a label is out of range.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.softmax_cross_entropy(cr.tensor([[0.0] * 10]), [3])
+        tensor([2.3026])
+    """
+    return _softmax_cross_entropy.apply(as_tensor(logits), as_tensor(labels))

@@ -1,0 +1,262 @@
+"""Reductions over axes. Of equal largest (or smallest) elements the first takes the gradient."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.graph.operation import Spec, operation
+from chainrule.graph.tensor import Array, Axis, Tensor, TensorLike, as_tensor, method
+from chainrule.ops.elementwise import exp
+from chainrule.ops.samples import examples
+
+Axes = tuple[int, ...]
+
+_SAMPLES = examples(
+    (((3, 5),), {"axes": (0, 1), "keepdims": False}),
+    (((3, 5),), {"axes": (0,), "keepdims": False}),
+    (((2, 3, 5),), {"axes": (0, 2), "keepdims": True}),
+    (((7, 1),), {"axes": (1,), "keepdims": False}),
+    (((4,),), {"axes": (0,), "keepdims": True}),
+)
+
+
+def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
+    """The axes as sorted non-negative numbers; None means all."""
+    ndim = len(shape)
+    if axis is None:
+        return tuple(range(ndim))
+    axes = axis if isinstance(axis, tuple) else (axis,)
+    for a in axes:
+        if not -ndim <= a < ndim:
+            raise ShapeError(f"{name}: axis {a} is out of range for shape {shape}")
+    normalized = tuple(sorted({a % ndim for a in axes}))
+    if len(normalized) != len(axes):
+        raise ShapeError(f"{name}: axis {axis} names an axis of shape {shape} twice")
+    return normalized
+
+
+def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    return tuple([1 if a in axes else length for a, length in enumerate(shape)])
+
+
+def _reduced_shape(shape: tuple[int, ...], axes: Axes, keepdims: bool) -> tuple[int, ...]:
+    if keepdims:
+        return _kept(shape, axes)
+    return tuple([length for a, length in enumerate(shape) if a not in axes])
+
+
+def _reduced(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
+    return Spec(_reduced_shape(x.shape, axes, keepdims), x.dtype)
+
+
+def _reduced_floats(name: str) -> Callable[..., Spec]:
+    def infer(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
+        if x.dtype.kind != "f":
+            raise DTypeError(f"{name} takes floating Tensors, not {x.dtype}; cast the Tensor first")
+        return _reduced(x, axes, keepdims)
+
+    return infer
+
+
+def _not_empty(name: str) -> Callable[..., Spec]:
+    def infer(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
+        if any(x.shape[a] == 0 for a in axes):
+            raise ShapeError(f"{name} of no elements: shape {x.shape}, axes {axes}")
+        return _reduced(x, axes, keepdims)
+
+    return infer
+
+
+def _spread(t: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+    """A reduced Tensor over the reduced axes again: what it is at each element of x."""
+    if not keepdims and t.shape:
+        t = t.reshape(_kept(x.shape, axes))
+    return t.broadcast_to(x.shape)
+
+
+@operation(_reduced, _SAMPLES)
+def _sum(x: Array, axes: Axes, keepdims: bool) -> Array:
+    """The sum over axes."""
+    return np.add.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims)
+
+
+_sum.differentiable(lambda g, y, x, axes, keepdims: _spread(g, x, axes, keepdims))
+
+
+@method
+def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The sum over one axis, several, or all. Booleans are counted as int64.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.sum(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+        tensor([4., 6.])
+    """
+    x = as_tensor(x)
+    if x.dtype.kind == "b":
+        x = x.cast(np.int64)
+    return _sum.apply(x, axes=normalize_axes("sum", axis, x.shape), keepdims=keepdims)
+
+
+@method
+def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The mean over one axis, several, or all; of integers it is float32."""
+    x = as_tensor(x)
+    if x.dtype.kind != "f":
+        x = x.cast(np.float32)
+    axes = normalize_axes("mean", axis, x.shape)
+    count = _count(x.shape, axes)
+    if count == 0:
+        raise ShapeError(f"mean of no elements: shape {x.shape}, axes {axes}")
+    return _sum.apply(x, axes=axes, keepdims=keepdims) / float(count)
+
+
+def _count(shape: tuple[int, ...], axes: Axes) -> int:
+    count = 1
+    for a in axes:
+        count *= shape[a]
+    return count
+
+
+@method
+def variance(
+    x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0
+) -> Tensor:
+    """The variance over axes: sum of (x - mean)^2 / (n - correction).
+
+    Args:
+        x: a floating Tensor.
+        axis: one axis, several, or None for all.
+        keepdims: keep the reduced axes with length 1.
+        correction: 0 for the biased variance (as in batch normalisation), 1 for the unbiased.
+    """
+    x = as_tensor(x)
+    axes = normalize_axes("variance", axis, x.shape)
+    count = _count(x.shape, axes)
+    if count <= correction:
+        raise ShapeError(
+            f"variance over {count} elements with correction {correction}: shape {x.shape}, "
+            f"axes {axes}; more elements are needed"
+        )
+    centred = x - mean(x, axes, keepdims=True)
+    return (centred * centred).sum(axes, keepdims) / float(count - correction)
+
+
+def _first(x: Array, extreme: Array, axes: Axes) -> Array:
+    """1 at the first element along the axes that equals the extreme one, else 0."""
+    equal = np.equal(x, extreme)
+    moved = np.moveaxis(equal, axes, range(-len(axes), 0))
+    flat = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
+    first = np.zeros(flat.shape, x.dtype)
+    np.put_along_axis(first, flat.argmax(-1)[..., None], 1, -1)
+    return np.moveaxis(first.reshape(moved.shape), range(-len(axes), 0), axes)
+
+
+@operation(
+    lambda x, extreme, axes: Spec(x.shape, x.dtype),
+    examples((([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]], [[3.0], [2.0]]), {"axes": (1,)})),
+)
+def first_equal(x: Array, extreme: Array, axes: Axes) -> Array:
+    """1 at the first element along `axes` equal to `extreme`, else 0: the derivative of max."""
+    return _first(x, extreme, axes)
+
+
+def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+    kept = y if keepdims else y.reshape(_kept(x.shape, axes))
+    return _spread(g, x, axes, keepdims) * first_equal.apply(x, kept, axes=axes)
+
+
+@operation(_not_empty("max"), _SAMPLES)
+def _max(x: Array, axes: Axes, keepdims: bool) -> Array:
+    """The largest element along axes."""
+    return np.maximum.reduce(x, axis=axes, keepdims=keepdims)
+
+
+_max.differentiable(_extreme_rule)
+
+
+@method
+def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element over one axis, several, or all; NaN where one is.
+
+    Of equal ones the first takes the gradient.
+    """
+    x = as_tensor(x)
+    return _max.apply(x, axes=normalize_axes("max", axis, x.shape), keepdims=keepdims)
+
+
+@operation(_not_empty("min"), _SAMPLES)
+def _min(x: Array, axes: Axes, keepdims: bool) -> Array:
+    """The smallest element along axes."""
+    return np.minimum.reduce(x, axis=axes, keepdims=keepdims)
+
+
+_min.differentiable(_extreme_rule)
+
+
+@method
+def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest element over one axis, several, or all; NaN where one is.
+
+    Of equal ones the first takes the gradient.
+    """
+    x = as_tensor(x)
+    return _min.apply(x, axes=normalize_axes("min", axis, x.shape), keepdims=keepdims)
+
+
+def _argmax_spec(x: Tensor, axis: int, keepdims: bool) -> Spec:
+    if x.shape[axis] == 0:
+        raise ShapeError(f"argmax of no elements: shape {x.shape}, axis {axis}")
+    return Spec(_reduced_shape(x.shape, (axis,), keepdims), np.dtype(np.int64))
+
+
+@operation(
+    _argmax_spec,
+    examples(
+        (((3, 5),), {"axis": 1, "keepdims": False}),
+        (((3, 5),), {"axis": 0, "keepdims": True}),
+        (((4,),), {"axis": 0, "keepdims": False}),
+    ),
+)
+def _argmax(x: Array, axis: int, keepdims: bool) -> Array:
+    """The index of the first largest element along an axis."""
+    return np.argmax(x, axis=axis, keepdims=keepdims)
+
+
+@method
+def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index (int64) of the first largest element along `axis`, or in the flattened Tensor."""
+    x = as_tensor(x)
+    if axis is None:
+        return _argmax.apply(x.reshape(-1), axis=0, keepdims=False)
+    (axis,) = normalize_axes("argmax", axis, x.shape)
+    return _argmax.apply(x, axis=axis, keepdims=keepdims)
+
+
+@operation(_reduced_floats("logsumexp"), _SAMPLES)
+def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
+    """log(sum(exp(x))) over axes, without overflow."""
+    largest = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
+    shift = np.where(np.isfinite(largest), largest, 0)
+    total = np.log(np.add.reduce(np.exp(x - shift), axis=axes, keepdims=True)) + shift
+    return total.reshape(_reduced_shape(x.shape, axes, keepdims))
+
+
+_logsumexp.differentiable(
+    lambda g, y, x, axes, keepdims: (
+        _spread(g, x, axes, keepdims) * exp(x - _spread(y, x, axes, keepdims))
+    )
+)
+
+
+@method
+def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """log(sum(exp(x))) over one axis, several, or all, without overflow."""
+    x = as_tensor(x)
+    return _logsumexp.apply(x, axes=normalize_axes("logsumexp", axis, x.shape), keepdims=keepdims)
+
+
