@@ -1,0 +1,84 @@
+# Everything happens in .venv, which the first command makes. `make help` lists the commands.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+TEST_ARGS ?=
+
+# The optional peer of the tests. Pinned to builds for the CPU: on Linux, PyPI's own need gigabytes
+# of CUDA. `make test TORCH=` does without.
+ifeq ($(shell uname -s),Linux)
+TORCH ?= torch==2.13.0+cpu
+else
+TORCH ?= torch==2.13.0
+endif
+TORCH_INDEX := https://download.pytorch.org/whl/cpu
+
+# The package is installed editable: changed Python files count at once, changed native ones rebuild.
+NATIVE := pyproject.toml CMakeLists.txt $(shell find cpp -type f)
+INSTALLED := $(VENV)/.installed
+TOOLS := $(VENV)/.tools
+
+# pip's own report of a missing compiler is a page long.
+define need_compiler
+@for name in $${CXX:-c++ g++ clang++}; do command -v $$name > /dev/null && exit 0; done; \
+  echo "No C++ compiler found."; cat cpp/compiler-help.txt; exit 1
+endef
+
+.PHONY: help run test lint types clean
+.NOTPARALLEL:
+
+help:
+	@echo "make run    build chainrule, train a network on the digits, save it as digits.safetensors"
+	@echo "make test   run all tests; TEST_ARGS='-k name' picks some"
+	@echo "make lint   check style: ruff, ruff format, clang-format"
+	@echo "make types  check types: mypy"
+	@echo "make clean  remove all that these commands made"
+	@echo "PYTHON=...  the Python (3.10 or newer) that .venv is made with; python3 by default"
+
+run: $(INSTALLED)
+	$(BIN)/chainrule train digits --out digits.safetensors
+
+test: $(TOOLS) $(INSTALLED)
+	$(BIN)/python -m pytest $(TEST_ARGS)
+
+lint: $(TOOLS)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	find cpp -name '*.h' -o -name '*.cpp' | xargs $(BIN)/clang-format --dry-run -Werror
+
+types: $(TOOLS) $(INSTALLED)
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache digits.safetensors
+	find src tests -type d -name __pycache__ -exec rm -rf {} +
+
+$(BIN)/python:
+	@command -v $(PYTHON) > /dev/null || { \
+	  echo "$(PYTHON) not found: install Python 3.10 or newer, or name it: make PYTHON=..."; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' || { \
+	  echo "$$($(PYTHON) --version) is too old: chainrule needs 3.10 or newer; make PYTHON=python3.12"; exit 1; }
+	@$(PYTHON) -c 'import venv, ensurepip' 2> /dev/null || { \
+	  echo "$(PYTHON) lacks venv or ensurepip: on Debian and Ubuntu, sudo apt install python3-venv"; exit 1; }
+	@echo "making $(VENV) with $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv --clear $(VENV)
+
+$(INSTALLED): $(NATIVE) | $(BIN)/python
+	$(need_compiler)
+	@echo "building and installing chainrule"
+	@$(PIP) install --editable .
+	@touch $@
+
+$(TOOLS): pyproject.toml | $(BIN)/python
+	$(need_compiler)
+	@echo "building and installing chainrule with the tools for tests"
+	@$(PIP) install --editable '.[test]'
+	@touch $(INSTALLED)
+ifneq ($(TORCH),)
+	@echo "installing $(TORCH), with which some tests compare"
+	@$(PIP) install --retries 1 --extra-index-url $(TORCH_INDEX) '$(TORCH)' > $(VENV)/torch.log 2>&1 \
+	  || echo "no $(TORCH) to be had here: the tests that compare with it will be skipped"
+endif
+	@touch $@

@@ -1,0 +1,222 @@
+"""Data sets: the handwritten digits that are part of chainrule, and MNIST from its own files."""
+
+from __future__ import annotations
+
+import gzip
+import math
+import os
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, eq=False, repr=False)
+class Dataset:
+    """Images with their labels, split into a training and a test part.
+
+    Attributes:
+        name: of the data set.
+        x_train, x_test: images, shape (rows, height, width).
+        y_train, y_test: labels, int64, shape (rows,), each an index into ``classes``.
+        classes: the names of the classes.
+        citation: whom to cite, and the licence.
+
+    >>> digits()
+    Dataset('digits', 1442 train + 355 test rows, x float32 (8, 8), 10 classes)
+    """
+
+    name: str
+    x_train: NDArray[Any]
+    y_train: NDArray[np.int64]
+    x_test: NDArray[Any]
+    y_test: NDArray[np.int64]
+    classes: tuple[str, ...]
+    citation: str
+
+    def __repr__(self) -> str:
+        return (
+            f"Dataset({self.name!r}, {len(self.x_train)} train + {len(self.x_test)} test rows, "
+            f"x {self.x_train.dtype} {self.x_train.shape[1:]}, {len(self.classes)} classes)"
+        )
+
+
+def digits() -> Dataset:
+    """Return 1,797 handwritten digits of 8 x 8 pixels, a part of this package.
+
+    Returns:
+        A ``Dataset``: x float32, shape (rows, 8, 8), the original 0..16 scaled to [0, 1]; y int64.
+        The test part is the same on every call and stratified: every fifth row of each class.
+
+    Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
+    Learning Repository, 1998, doi 10.24432/C50P49, CC BY 4.0 (the 1,797 rows of its test file).
+
+    >>> digits().x_train.shape
+    (1442, 8, 8)
+    """
+    # A plain .npy of uint8, 64 pixels and the label in a row. It loads in a millisecond, where
+    # importlib.resources and zipfile would take ten each to import.
+    table = np.load(Path(__file__).with_name("digits.npy"), allow_pickle=False)
+    x = (table[:, :64].astype(np.float32) / np.float32(16)).reshape(-1, 8, 8)
+    y = table[:, 64].astype(np.int64)
+    test = np.zeros(len(y), dtype=bool)
+    for digit in range(10):
+        test[np.flatnonzero(y == digit)[4::5]] = True
+    return Dataset(
+        name="digits",
+        x_train=x[~test],
+        y_train=y[~test],
+        x_test=x[test],
+        y_test=y[test],
+        classes=tuple("0123456789"),
+        citation="E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI "
+        "Machine Learning Repository, 1998, doi:10.24432/C50P49, CC BY 4.0",
+    )
+
+
+def mnist(
+    folder: str | os.PathLike[str], dtype: Literal["float32", "uint8"] = "float32"
+) -> Dataset:
+    """Read MNIST, or a data set of the same form such as Fashion-MNIST, from its four IDX files.
+
+    Args:
+        folder: where ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the two
+            ``t10k-`` files lie, with or without ``.gz``; ``train-images.idx3-ubyte`` will do too.
+        dtype: "float32" scales the pixels to [0, 1] (188 MB for 60,000 images);
+            "uint8" keeps them as they are, 0..255, in a quarter of the memory.
+
+    Returns:
+        A ``Dataset``: x of the dtype asked for, shape (rows, 28, 28); y int64.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        ValueError: a file is damaged or not MNIST: the message names it, what was expected and
+            what was found.
+
+    Source: Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits.
+
+    >>> mnist("mnist")  # doctest: +SKIP
+    Dataset('mnist', 60000 train + 10000 test rows, x float32 (28, 28), 10 classes)
+    """
+    if dtype not in ("float32", "uint8"):
+        raise ValueError(f"dtype is {dtype!r}. Use 'float32' (scaled to [0, 1]) or 'uint8'.")
+    x_train, y_train = _read_mnist_part(Path(folder), "train", dtype)
+    x_test, y_test = _read_mnist_part(Path(folder), "t10k", dtype)
+    return Dataset(
+        name="mnist",
+        x_train=x_train,
+        y_train=y_train,
+        x_test=x_test,
+        y_test=y_test,
+        classes=tuple("0123456789"),
+        citation="Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits",
+    )
+
+
+def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
+    """Read an array from a file in IDX format, gzipped or not.
+
+    Args:
+        path: the file. Its layout: two zero bytes, the code of the dtype, the number of
+            dimensions, each dimension as a big-endian 32-bit integer, then the values.
+
+    Returns:
+        The array, in the machine's byte order: uint8, int8, int16, int32, float32 or float64.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: the file is not IDX, or is longer or shorter than its header says.
+
+    Source: the description of the format on the MNIST page of LeCun, Cortes and Burges.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "three-labels"
+    >>> _ = path.write_bytes(bytes([0, 0, 8, 1, 0, 0, 0, 3, 7, 2, 1]))
+    >>> read_idx(path)
+    array([7, 2, 1], dtype=uint8)
+    """
+    content = _read_bytes(Path(path))
+    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_DTYPES:
+        raise ValueError(
+            f"{path} is not an IDX file: expected 00 00, one of the dtype codes "
+            f"{', '.join(f'{code:02x}' for code in _IDX_DTYPES)}, and the number of dimensions; "
+            f"found {content[:4].hex(' ') or 'an empty file'}. Download it again."
+        )
+    dtype, dimensions = np.dtype(_IDX_DTYPES[content[2]]), content[3]
+    start = 4 + 4 * dimensions
+    if len(content) < start:
+        raise ValueError(
+            f"{path} is truncated: expected a header of {start} bytes for {dimensions} "
+            f"dimensions, found {len(content)} bytes in all. Download it again."
+        )
+    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, offset=4))
+    expected, found = math.prod(shape) * dtype.itemsize, len(content) - start
+    if found != expected:
+        fault = "is truncated" if found < expected else "has bytes too many"
+        raise ValueError(
+            f"{path} {fault}: expected {expected} bytes of values for shape {shape} {dtype.name}, "
+            f"found {found}. Download it again."
+        )
+    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
+    return values.astype(dtype.newbyteorder("="))
+
+
+_IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+
+
+def _read_bytes(path: Path) -> bytes:
+    content = path.read_bytes()
+    if not content.startswith(b"\x1f\x8b"):  # gzip by content: browsers unpack and keep the name
+        return content
+    try:
+        return gzip.decompress(content)
+    except (EOFError, OSError, zlib.error) as error:
+        raise ValueError(
+            f"{path} is a truncated or damaged gzip file ({error}). Download it again."
+        ) from error
+
+
+def _read_mnist_part(folder: Path, part: str, dtype: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    images_path = _find_idx(folder, f"{part}-images", "idx3-ubyte")
+    labels_path = _find_idx(folder, f"{part}-labels", "idx1-ubyte")
+    images, labels = read_idx(images_path), read_idx(labels_path)
+    if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
+        raise ValueError(
+            f"{images_path}: expected images of shape (rows, 28, 28) uint8, "
+            f"found {images.shape} {images.dtype}. Read other IDX files with read_idx."
+        )
+    if labels.dtype != np.uint8 or labels.ndim != 1:
+        raise ValueError(
+            f"{labels_path}: expected labels of shape (rows,) uint8, "
+            f"found {labels.shape} {labels.dtype}. Read other IDX files with read_idx."
+        )
+    if len(images) != len(labels):
+        raise ValueError(
+            f"{labels_path}: expected {len(images)} labels, one for each image in "
+            f"{images_path.name}, found {len(labels)}. Take both files from the same download."
+        )
+    if len(images) == 0:
+        raise ValueError(f"{images_path}: expected images, found none. Download it again.")
+    if labels.max() > 9:
+        row = int(np.argmax(labels > 9))
+        raise ValueError(
+            f"{labels_path}: expected labels 0..9, found {labels[row]} at row {row}. "
+            "Read other IDX files with read_idx."
+        )
+    if dtype == "float32":
+        images = np.divide(images, np.float32(255), dtype=np.float32)
+    return images, labels.astype(np.int64)
+
+
+def _find_idx(folder: Path, stem: str, ending: str) -> Path:
+    names = [stem + mark + ending + gz for mark in "-." for gz in ("", ".gz")]
+    for name in names:
+        if (folder / name).is_file():
+            return folder / name
+    raise FileNotFoundError(
+        f"no MNIST file {names[0]} in {folder} (also looked for {', '.join(names[1:])}). "
+        "Give the folder that holds the four files of MNIST."
+    )

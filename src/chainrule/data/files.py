@@ -1,0 +1,321 @@
+"""Training data from a user's own files: tables of numbers (CSV) and NumPy archives (npz)."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import io
+import os
+import re
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO, NamedTuple, TextIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.data.arrays import as_arrays, check_finite, check_same_rows
+
+
+class Table(NamedTuple):
+    """The features and the target of a table.
+
+    Attributes:
+        x: features, float64, shape (rows, features).
+        y: target, float64, shape (rows,).
+        names: the names of the features.
+        target: the name of the target.
+    """
+
+    x: NDArray[np.float64]
+    y: NDArray[np.float64]
+    names: tuple[str, ...]
+    target: str
+
+
+class NpzArrays(NamedTuple):
+    """The arrays of an npz file.
+
+    Attributes:
+        x, y: the training data, first dimension = rows.
+        x_test, y_test: the test data, or None where the file has none.
+    """
+
+    x: NDArray[Any]
+    y: NDArray[Any]
+    x_test: NDArray[Any] | None
+    y_test: NDArray[Any] | None
+
+
+def read_table(path: str | os.PathLike[str], target: str | int | None = None) -> Table:
+    """Read a table of numbers and set the column to be predicted apart.
+
+    Args:
+        path: a CSV file, as ``read_columns`` takes it.
+        target: the target column: its name, its index (from 0; negative from the end), or None
+            for the last one.
+
+    Returns:
+        A ``Table``: x, y, the names of the features and of the target.
+
+    Raises:
+        FileNotFoundError, ValueError: as ``read_columns``, and where the table has no such column
+            or only one.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "houses.csv"
+    >>> _ = path.write_text("rooms,price,age\\n3,100,10\\n5,250,2\\n")
+    >>> table = read_table(path, target="price")
+    >>> table.names, table.x.shape, table.y
+    (('rooms', 'age'), (2, 2), array([100., 250.]))
+    """
+    names, values = read_columns(path)
+    if len(names) < 2:
+        raise ValueError(
+            f"{path} has the one column {names[0]!r}, but a target and at least one feature are "
+            "needed. Columns are set apart by a comma, a semicolon or a tab."
+        )
+    index = _column_index(path, names, target)
+    return Table(
+        x=np.delete(values, index, axis=1),
+        y=values[:, index].copy(),
+        names=names[:index] + names[index + 1 :],
+        target=names[index],
+    )
+
+
+def read_columns(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], NDArray[np.float64]]:
+    """Read all the columns of a table of numbers.
+
+    Args:
+        path: a UTF-8 text file, gzipped or not, with columns set apart by commas, semicolons or
+            tabs. A first line with any text in it is the header.
+
+    Returns:
+        The names of the columns (``x0, x1, ...`` without a header) and the values, float64,
+        shape (rows, columns).
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: no rows; or the first row with a wrong number of cells, a cell that is empty
+            or not a finite number, with its line (from 1) and column.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "points.csv"
+    >>> _ = path.write_text("1;2\\n3;4\\n")
+    >>> read_columns(path)
+    (('x0', 'x1'), array([[1., 2.],
+           [3., 4.]]))
+    """
+    path = Path(path)
+    try:
+        with _open_text(path) as file:
+            layout = _read_layout(path, file)
+            values = _load_fast(file, layout)
+            if values is None:
+                file.seek(0)
+                values = _load_cell_by_cell(path, file, layout)
+    except UnicodeDecodeError as error:
+        raise ValueError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). "
+            "Give a CSV file, saved as UTF-8."
+        ) from error
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"{path} is a truncated or damaged gzip file ({error}).") from error
+    except csv.Error as error:
+        raise ValueError(f"{path} is not a CSV file ({error}).") from error
+    return layout.names, values
+
+
+def read_npz(path: str | os.PathLike[str]) -> NpzArrays:
+    """Read the arrays ``x`` and ``y``, and ``x_test`` and ``y_test`` if there, of an npz file.
+
+    Args:
+        path: a file written by ``np.savez`` or ``np.savez_compressed``. Pickled objects in it are
+            never loaded; arrays of other names are left alone.
+
+    Returns:
+        An ``NpzArrays`` with the dtypes and shapes of the file.
+
+    Raises:
+        FileNotFoundError: no such file.
+        TypeError, ValueError: not an npz file, a damaged one, a missing array, or an array that
+            is not of finite numbers or has another number of rows than its partner.
+
+    >>> import tempfile
+    >>> path = Path(tempfile.mkdtemp()) / "data.npz"
+    >>> np.savez(path, x=np.zeros((5, 3)), y=np.arange(5))
+    >>> read_npz(path).x.shape
+    (5, 3)
+    """
+    found = {
+        name: cast("NDArray[Any]", as_arrays(array, f"{path}: {name}"))
+        for name, array in _load_npz(Path(path)).items()
+    }
+    if ("x_test" in found) != ("y_test" in found):
+        raise ValueError(f"{path} has only one of x_test and y_test. Write both or neither.")
+    for name, array in found.items():
+        check_finite(array, f"{path}: {name}")
+    check_same_rows(x=found["x"], y=found["y"])
+    if "x_test" in found:
+        check_same_rows(x_test=found["x_test"], y_test=found["y_test"])
+    return NpzArrays(found["x"], found["y"], found.get("x_test"), found.get("y_test"))
+
+
+def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
+    import zipfile  # slow to import, and NumPy too leaves it out until it is needed
+
+    with path.open("rb") as file:
+        try:
+            loaded = np.load(file, allow_pickle=False)
+            if not isinstance(loaded, np.lib.npyio.NpzFile):
+                raise ValueError("it holds a single array (npy)")
+            for name in ("x", "y"):
+                if name not in loaded.files:
+                    raise ValueError(f"it has no array {name!r}, only {', '.join(loaded.files)}")
+            return {name: loaded[name] for name in NpzArrays._fields if name in loaded.files}
+        except (
+            ValueError,
+            EOFError,
+            OSError,  # a damaged offset
+            RuntimeError,  # a damaged flag: "encrypted", or "compression type not supported"
+            zipfile.BadZipFile,
+            zlib.error,
+        ) as error:
+            raise ValueError(
+                f"{path} cannot be read as npz: {error}. "
+                "Write it with np.savez(path, x=..., y=...), arrays of numbers only."
+            ) from error
+
+
+class _Layout(NamedTuple):
+    delimiter: str
+    names: tuple[str, ...]
+    header_lines: int  # lines to skip before the first row
+
+
+_MISSING = {"", "?", "na", "n/a", "nan", "null", "none"}
+_DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
+
+
+@contextmanager
+def _open_text(path: Path) -> Iterator[TextIO]:
+    with path.open("rb") as raw:
+        zipped = raw.read(2) == b"\x1f\x8b"
+        raw.seek(0)
+        binary = cast("BinaryIO", gzip.GzipFile(fileobj=raw) if zipped else raw)
+        with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
+            yield text
+
+
+def _read_layout(path: Path, file: TextIO) -> _Layout:
+    first_line = next((line for line in file if line.strip()), None)
+    if first_line is None:
+        raise ValueError(f"{path} is empty. Give a table with one row per example.")
+    unquoted = re.sub(r'"[^"]*"', "", first_line)
+    # The comma last: in a table with decimal commas another sign sets the columns apart.
+    delimiter = next((sign for sign in "\t;" if sign in unquoted), ",")
+    file.seek(0)
+    reader = csv.reader(file, delimiter=delimiter)
+    cells = next(cells for cells in reader if not _is_blank(cells))
+    if any(_is_text(cell) for cell in cells):
+        names = tuple(cell.strip() or f"x{i}" for i, cell in enumerate(cells))
+        return _Layout(delimiter, names, header_lines=reader.line_num)
+    return _Layout(delimiter, tuple(f"x{i}" for i in range(len(cells))), header_lines=0)
+
+
+def _load_fast(file: TextIO, layout: _Layout) -> NDArray[np.float64] | None:
+    """The values by NumPy's own reader, or None if there is any fault to be told."""
+    file.seek(0)
+    for _ in range(layout.header_lines):
+        file.readline()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # "input contained no data" is told below, as an error
+            values = np.loadtxt(
+                file, delimiter=layout.delimiter, quotechar='"', comments=None, ndmin=2
+            )
+    except ValueError:
+        return None
+    fine = values.shape[1] == len(layout.names) and len(values) and np.isfinite(values).all()
+    return values if fine else None
+
+
+def _load_cell_by_cell(path: Path, file: TextIO, layout: _Layout) -> NDArray[np.float64]:
+    """The values by a slower way, which knows where the first fault is."""
+    file.seek(0)
+    rows = []
+    reader = csv.reader(file, delimiter=layout.delimiter)
+    for cells in reader:
+        if reader.line_num <= layout.header_lines or _is_blank(cells):
+            continue
+        if len(cells) != len(layout.names):
+            raise ValueError(
+                f"{path}, line {reader.line_num}: expected {len(layout.names)} cells as in the "
+                f"first line, found {len(cells)}. Give every row the same columns."
+            )
+        rows.append(
+            [
+                _to_number(cell, f"{path}, line {reader.line_num}, column {name!r}")
+                for cell, name in zip(cells, layout.names, strict=True)
+            ]
+        )
+    if not rows:
+        raise ValueError(f"{path} has a header but no rows. Give at least one row of numbers.")
+    return np.array(rows)
+
+
+def _to_number(cell: str, place: str) -> float:
+    try:
+        number = float(cell)
+    except ValueError:
+        number = np.nan
+    if np.isfinite(number):
+        return number
+    if cell.strip().lower() in _MISSING:
+        raise ValueError(
+            f"{place}: the value is missing ({cell!r}). Fill it, or drop the row or the column."
+        )
+    if np.isinf(number):
+        raise ValueError(f"{place}: {cell!r} is not finite. Fill it, or drop the row.")
+    if _DECIMAL_COMMA.fullmatch(cell):
+        raise ValueError(f"{place}: {cell!r} has a decimal comma. Write numbers with a point.")
+    raise ValueError(
+        f"{place}: {cell!r} is not a number. Tables that mix numbers and text are not supported "
+        "yet: drop the column, or encode it as numbers."
+    )
+
+
+def _is_text(cell: str) -> bool:
+    try:
+        float(cell)
+    except ValueError:
+        return cell.strip().lower() not in _MISSING and not _DECIMAL_COMMA.fullmatch(cell)
+    return False
+
+
+def _is_blank(cells: list[str]) -> bool:
+    return len(cells) == 0 or (len(cells) == 1 and not cells[0].strip())
+
+
+def _column_index(
+    path: str | os.PathLike[str], names: tuple[str, ...], target: str | int | None
+) -> int:
+    if target is None:
+        return len(names) - 1
+    if isinstance(target, str):
+        if names.count(target) != 1:
+            raise ValueError(
+                f"{path} has {names.count(target)} columns named {target!r}. Its columns: "
+                f"{', '.join(names)}. Name one of them, or give the index of one, from 0."
+            )
+        return names.index(target)
+    if not -len(names) <= target < len(names):
+        raise ValueError(
+            f"{path} has no column of index {target}: it has {len(names)} columns. "
+            f"Use 0 to {len(names) - 1}, or negative from the end."
+        )
+    return target % len(names)

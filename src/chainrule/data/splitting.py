@@ -1,0 +1,69 @@
+"""Holding rows out of the training data, for validation or a test."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.data.arrays import Array, Arrays, as_arrays, check_same_rows, take
+from chainrule.data.batches import permutation
+
+
+def split(
+    x: Any, y: Any, fraction: float = 0.2, *, seed: int = 0, stratify: bool = False
+) -> tuple[tuple[Arrays, Arrays], tuple[Arrays, Arrays]]:
+    """Split rows at random into those to train on and those held out; same seed, same split.
+
+    Args:
+        x, y: the data, as ``batches`` takes it.
+        fraction: share of the rows to hold out, between 0 and 1; at least one row and not all.
+        seed: what the choice of rows depends on, an integer from 0.
+        stratify: hold out this share of every class; ``y`` is then one array of integer labels,
+            shape (rows,).
+
+    Returns:
+        ``(x_train, y_train), (x_held_out, y_held_out)``: copies, each in the order of the data.
+
+    Raises:
+        TypeError, ValueError: data that ``as_arrays`` refuses, a fraction out of range, a single
+            row, labels that cannot be stratified, or a class of one row.
+
+    >>> x, y = np.arange(20).reshape(10, 2), np.array([0, 1] * 5)
+    >>> (x_train, y_train), validation = split(x, y, 0.4, stratify=True)
+    >>> len(x_train), np.bincount(validation[1]).tolist()
+    (6, [2, 2])
+    """
+    x, y = as_arrays(x, "x"), as_arrays(y, "y")
+    rows = check_same_rows(x=x, y=y)
+    if not 0 < fraction < 1:
+        raise ValueError(f"fraction is {fraction}. Give a share between 0 and 1, e.g. 0.2.")
+    if rows < 2:
+        raise ValueError("x and y have 1 row, which cannot be split. Give at least 2.")
+    order = permutation(rows, seed, epoch=0)
+    held_out = np.zeros(rows, dtype=bool)
+    for members in _members_of_classes(y, order) if stratify else [order]:
+        count = min(max(1, round(fraction * len(members))), len(members) - 1)
+        held_out[members[:count]] = True
+    train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
+    return (take(x, train), take(y, train)), (take(x, test), take(y, test))
+
+
+def _members_of_classes(y: Arrays, order: NDArray[np.int64]) -> list[Array]:
+    """The rows of each class, in the order given."""
+    if not isinstance(y, np.ndarray) or y.ndim != 1 or y.dtype.kind not in "biu":
+        found = f"shape {y.shape}, {y.dtype}" if isinstance(y, np.ndarray) else type(y).__name__
+        raise ValueError(
+            f"stratify needs integer class labels of shape (rows,), but y is {found}. "
+            "Use stratify=False, or give labels, e.g. y.astype(int)."
+        )
+    classes, codes = np.unique(y[order], return_inverse=True)
+    members = [order[codes == code] for code in range(len(classes))]
+    for label, rows in zip(classes, members, strict=True):
+        if len(rows) < 2:
+            raise ValueError(
+                f"class {label} has 1 row (row {rows[0]}), which cannot be in both parts. "
+                "Use stratify=False, or give the class more rows."
+            )
+    return members

@@ -1,0 +1,1 @@
+"""Execution: runs a captured graph, by NumPy or by the native core."""

@@ -1,0 +1,223 @@
+"""Tables of numbers and npz files, and what is told of faulty ones."""
+
+import gzip
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from chainrule.data import read_columns, read_npz, read_table
+
+SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="table.csv"):
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a,b,c\n1,2,3\n4,5,6\n",
+        "a,b,c\n1,2,3\n4,5,6",
+        "a;b;c\r\n1;2;3\r\n4;5;6\r\n",
+        "a\tb\tc\n1\t2\t3\n4\t5\t6\n",
+        "\ufeffa,b,c\n1,2,3\n4,5,6\n",
+        '"a","b","c"\n"1",2,3\n4,"5",6\n',
+        " a , b,c\n 1, 2.0,3\n4 ,5e0,+6\n",
+        "\n  \na,b,c\n\n1,2,3\n   \n4,5,6\n\n",
+    ],
+)
+def test_forms_of_the_same_table(write, pack, text):
+    names, values = read_columns(write(pack(text.encode())))
+    assert names == ("a", "b", "c")
+    assert values.dtype == np.float64
+    assert values.tolist() == [[1, 2, 3], [4, 5, 6]]
+
+
+def test_table_without_header(write):
+    names, values = read_columns(write("1,2\n3,4\n"))
+    assert names == ("x0", "x1")
+    assert values.tolist() == [[1, 2], [3, 4]]
+
+
+@pytest.mark.parametrize(
+    ("header", "names"),
+    [
+        ("id,2019,2020", ("id", "2019", "2020")),
+        (",a,b", ("x0", "a", "b")),
+        ('"a,1","b;2","c\n3"', ("a,1", "b;2", "c\n3")),
+    ],
+)
+def test_headers(write, header, names):
+    assert read_columns(write(f"{header}\n1,2,3\n"))[0] == names
+
+
+def test_one_row_and_one_column(write):
+    assert read_columns(write("5\n"))[1].tolist() == [[5]]
+    assert read_columns(write("a\n5\n6\n"))[1].tolist() == [[5], [6]]
+    assert read_columns(write("1,2,3\n"))[1].tolist() == [[1, 2, 3]]
+
+
+@pytest.mark.parametrize(
+    ("target", "name", "y", "names"),
+    [
+        (None, "c", [3, 6], ("a", "b")),
+        ("a", "a", [1, 4], ("b", "c")),
+        (1, "b", [2, 5], ("a", "c")),
+        (-3, "a", [1, 4], ("b", "c")),
+        (-1, "c", [3, 6], ("a", "b")),
+    ],
+)
+def test_target(write, target, name, y, names):
+    table = read_table(write("a,b,c\n1,2,3\n4,5,6\n"), target)
+    assert table.target == name
+    assert table.y.tolist() == y
+    assert table.names == names
+    assert table.x.shape == (2, 2)
+    assert not set(table.x.ravel()) & set(y)
+
+
+@pytest.mark.parametrize(
+    ("text", "target", "words"),
+    [
+        ("a,b\n1,2\n", "price", "0 columns named 'price'. Its columns: a, b"),
+        ("a,a,b\n1,2,3\n", "a", "2 columns named 'a'"),
+        ("a,b\n1,2\n", 2, "no column of index 2: it has 2 columns. Use 0 to 1"),
+        ("a,b\n1,2\n", -3, "no column of index -3"),
+        ("a\n1\n", None, "the one column 'a'.*comma, a semicolon or a tab"),
+    ],
+)
+def test_no_such_target(write, text, target, words):
+    with pytest.raises(ValueError, match=words):
+        read_table(write(text), target)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("", "is empty"),
+        ("\n \n", "is empty"),
+        ("a,b\n", "a header but no rows"),
+        ("a,b\n\n1,2\n3\n", "line 4: expected 2 cells as in the first line, found 1"),
+        ("a,b\n1,2,3\n4,5,6\n", "line 2: expected 2 cells as in the first line, found 3"),
+        ("1,2\n3,4,5\n", "line 2: expected 2 cells"),
+        ("a,b\n1,2\n3,red\n", "line 3, column 'b': 'red' is not a number.*drop the column"),
+        ("a,b\n1,\n", r"line 2, column 'b': the value is missing \(''\)"),
+        ("1,2\n3, \n", "line 2, column 'x1': the value is missing"),
+        ("1,NA\n3,4\n", r"line 1, column 'x1': the value is missing \('NA'\)"),
+        ("a,b\n1,2\nnan,3\n", r"line 3, column 'a': the value is missing \('nan'\)"),
+        ("a,b\n1,?\n", r"line 2, column 'b': the value is missing \('\?'\)"),
+        ("a,b\n1,-inf\n", "line 2, column 'b': '-inf' is not finite"),
+        ("a;b\n1,5;2\n", "line 2, column 'a': '1,5' has a decimal comma"),
+        ("1,5;2\n1;2\n", "line 1, column 'x0': '1,5' has a decimal comma"),
+        ("a b\n1 2\n", "line 2, column 'a b': '1 2' is not a number"),
+        (b"a,b\n\xff\xfe,2\n", "not UTF-8 text"),
+        (gzip.compress(b"a,b\n" + b"1,2\n" * 1000)[:-15], "truncated or damaged gzip"),
+        (gzip.compress(b"a,b\n1,2\n")[:-8] + b"\0" * 8, "truncated or damaged gzip"),
+    ],
+)
+def test_faulty_tables(write, content, words):
+    path = write(content, "faulty.csv")
+    with pytest.raises(ValueError, match=f"faulty.csv.*{words}"):
+        read_columns(path)
+
+
+def test_missing_table(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"nowhere\.csv"):
+        read_table(tmp_path / "nowhere.csv")
+
+
+@pytest.mark.parametrize(
+    ("name", "target", "shape"),
+    [
+        ("concrete.csv", "Concrete-compressive-strength", (1030, 8)),
+        ("power-plant.csv", "PE", (9568, 4)),
+        ("wine.csv", None, (1599, 11)),
+        ("digits.csv.gz", "digit", (1797, 64)),
+    ],
+)
+def test_real_tables(name, target, shape):
+    if not (SHARED / name).exists():
+        pytest.skip(f"{name} is not here")
+    table = read_table(SHARED / name, target)
+    assert table.x.shape == shape
+    assert table.y.shape == shape[:1]
+    assert target in (None, table.target)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("california.csv", "line 2, column 'ocean_proximity': 'NEAR BAY' is not a number"),
+        ("adult.csv", "line 2, column 'workclass': 'State-gov' is not a number"),
+    ],
+)
+def test_real_mixed_tables(name, words):
+    if not (SHARED / name).exists():
+        pytest.skip(f"{name} is not here")
+    with pytest.raises(ValueError, match=words):
+        read_table(SHARED / name)
+
+
+def test_npz(tmp_path):
+    path = tmp_path / "data.npz"
+    x, y = np.arange(6, dtype=np.uint8).reshape(3, 2), np.arange(3)
+    np.savez(path, x=x, y=y, names=np.array(["a", "b"], dtype=object))
+    data = read_npz(path)
+    np.testing.assert_array_equal(data.x, x)
+    np.testing.assert_array_equal(data.y, y)
+    assert data.x.dtype == np.uint8
+    assert data.x_test is None
+    assert data.y_test is None
+    np.savez_compressed(path, x=x, y=y, x_test=x[:1], y_test=y[:1])
+    assert read_npz(path).x_test.shape == (1, 2)
+    assert read_npz(path).y_test.tolist() == [0]
+
+
+@pytest.mark.parametrize(
+    ("arrays", "words"),
+    [
+        ({"x": np.ones(3)}, "no array 'y', only x"),
+        ({"x_train": np.ones(3), "y": np.ones(3)}, "no array 'x', only x_train, y"),
+        ({"x": np.ones(3), "y": np.ones(4)}, r"x \(3,\), y \(4,\)"),
+        ({"x": np.ones(3), "y": np.ones(3), "x_test": np.ones(2)}, "only one of x_test and y_test"),
+        (
+            {"x": np.ones(3), "y": np.ones(3), "x_test": np.ones(2), "y_test": np.ones(3)},
+            r"x_test \(2,\), y_test \(3,\)",
+        ),
+        ({"x": np.array([0, np.nan]), "y": np.ones(2)}, r"bad\.npz: x holds nan at row 1"),
+        ({"x": np.ones((0, 2)), "y": np.ones(0)}, r"bad\.npz: x has no rows"),
+        ({"x": np.array([None]), "y": np.ones(1)}, r"bad\.npz cannot be read.*[Oo]bject"),
+        ({"x": np.array(["a"]), "y": np.ones(1)}, r"bad\.npz: x holds text"),
+    ],
+)
+def test_faulty_npz(tmp_path, arrays, words):
+    path = tmp_path / "bad.npz"
+    np.savez(path, **arrays)
+    with pytest.raises((ValueError, TypeError), match=words):
+        read_npz(path)
+
+
+def test_damaged_and_foreign_npz(tmp_path):
+    path = tmp_path / "bad.npz"
+    np.savez_compressed(path, x=np.random.default_rng(0).random((50, 4)), y=np.arange(50))
+    whole = path.read_bytes()
+    contents = [whole[:length] for length in (0, 3, 30, 500, len(whole) - 1)]
+    contents += [whole[:300] + b"\0" * 50 + whole[350:], b"x,y\n1,2\n", gzip.compress(b"1")]
+    for content in contents:
+        path.write_bytes(content)
+        with pytest.raises(ValueError, match=r"bad\.npz cannot be read as npz.*np\.savez"):
+            read_npz(path)
+    np.save(tmp_path / "bad.npy", np.ones(3))
+    with pytest.raises(ValueError, match=r"single array \(npy\)"):
+        read_npz(tmp_path / "bad.npy")
+    with pytest.raises(FileNotFoundError):
+        read_npz(tmp_path / "nowhere.npz")
