@@ -72,7 +72,7 @@ class _Recorder:
         if state in self.updates:
             return self.updates[state]
         if state not in self.reads:
-            self.reads[state] = state.leaf(None)
+            self.reads[state] = state.symbolic_leaf()
         return self.reads[state]
 
     def assign(self, state: State, tensor: Tensor) -> None:

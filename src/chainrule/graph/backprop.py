@@ -165,13 +165,12 @@ def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: GradTable) -> 
     contributions = []
     for consumer, index in pruned[variable]:
         grad_output = grad_table.get(consumer)
-        if grad_output is None:  # no differentiable way from the consumer to z
-            continue
-        context.origin = consumer
-        context.path = consumer.path
-        contribution = consumer.operation.bprop(consumer, index, grad_output)  # type: ignore[union-attr]
-        if contribution is not None:
-            contributions.append(contribution)
+        if grad_output is not None:  # else no differentiable way leads from the consumer to z
+            context.origin = consumer
+            context.path = consumer.path
+            contribution = consumer.operation.bprop(consumer, index, grad_output)  # type: ignore[union-attr]
+            if contribution is not None:
+                contributions.append(contribution)
     if len(contributions) == 1:
         grad_table[variable] = contributions[0]
     elif contributions:

@@ -31,6 +31,9 @@ class Sample(NamedTuple):
 
 Samples = Callable[[np.random.Generator], Sequence[Sample]]
 
+Limits = dict[int, Callable[..., int]]
+"""Input number -> (*inputs, **attributes) -> exclusive limit of the indices in that input."""
+
 operations: dict[str, Operation] = {}
 """The registry: every operation by its name."""
 
@@ -54,6 +57,8 @@ class Operation:
         rules: one bprop rule per input; None where the output is not differentiable in it. The
             last rule serves all further inputs of an operation that takes any number.
         samples: inputs to try it with; gradient and parity checks are made from them.
+        limits: for each input that holds indices from 0 on, what gives their exclusive limit; so
+            data can be checked before a run.
     """
 
 
@@ -65,6 +70,7 @@ class Operation:
         samples: Samples,
         *,
         variadic: bool = False,
+        limits: Limits | None = None,
     ) -> None:
         if name in operations:
             raise ValueError(f"an operation named {name!r} is registered already")
@@ -74,6 +80,7 @@ class Operation:
         self.forward = forward
         self.samples = samples
         self.variadic = variadic
+        self.limits = limits or {}
         self.rules: tuple[Rule | None, ...] = ()
         operations[name] = self
 
@@ -170,11 +177,16 @@ class Operation:
 
 
 def operation(
-    infer: Callable[..., Spec], samples: Samples, *, variadic: bool = False
+    infer: Callable[..., Spec],
+    samples: Samples,
+    *,
+    variadic: bool = False,
+    limits: Limits | None = None,
 ) -> Callable[[Callable[..., Array]], Operation]:
     """Declare the decorated NumPy function as the `forward` of an operation of its name."""
 
     def declare(forward: Callable[..., Array]) -> Operation:
-        return Operation(forward.__name__.strip("_"), infer, forward, samples, variadic=variadic)
+        name = forward.__name__.strip("_")
+        return Operation(name, infer, forward, samples, variadic=variadic, limits=limits)
 
     return declare

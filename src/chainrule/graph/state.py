@@ -45,18 +45,13 @@ class State(Tensor):
         if capture is not None:
             return capture.read(self)
         if self._node is None or self._node.requires_grad != self.requires_grad:
-            self._node = self.leaf(self.value)
+            self._node = Tensor(self.value, self.requires_grad, self.name)
+            self._node.state = self
         return self._node
 
-    def leaf(self, value: Array | None) -> Tensor:
-        """A new leaf that stands for this State, eager or (where `value` is None) symbolic."""
-        leaf = Tensor(
-            value,
-            shape=self.shape,
-            dtype=self.dtype,
-            requires_grad=self.requires_grad,
-            name=self.name,
-        )
+    def symbolic_leaf(self) -> Tensor:
+        """A new leaf that stands for this State where its value is not known yet."""
+        leaf = Tensor(None, self.requires_grad, self.name, shape=self.shape, dtype=self.dtype)
         leaf.state = self
         return leaf
 

@@ -21,6 +21,7 @@ Axis = Union[int, tuple[int, ...], None]
 TensorLike = Union["Tensor", ArrayLike]
 
 _serials = count()
+_NO_ATTRIBUTES: dict[str, Any] = {}
 
 functions: dict[str, Callable[..., Tensor]] = {}
 """The functions behind Tensor's operators and methods, by name. The room `ops` fills it, so that
@@ -100,28 +101,28 @@ class Tensor:
     def __init__(
         self,
         value: Array | None,
+        requires_grad: bool = False,
+        name: str | None = None,
         *,
         shape: tuple[int, ...] | None = None,
         dtype: np.dtype[Any] | None = None,
-        requires_grad: bool = False,
-        name: str | None = None,
     ) -> None:
         self.value = value
-        if value is not None:
-            shape, dtype = value.shape, value.dtype
-        assert shape is not None and dtype is not None
-        self.shape = shape
-        self.dtype = dtype
-        self.operation = None
+        if value is None:
+            assert shape is not None and dtype is not None
+            self.shape = shape
+            self.dtype = dtype
+        else:
+            self.shape = value.shape
+            self.dtype = value.dtype
+        self.operation = self.grad = self.state = None
         self.inputs = ()
-        self.attributes = {}
+        self.attributes = _NO_ATTRIBUTES
         self.requires_grad = requires_grad
-        self.grad = None
         self.name = name
         context = local.context
         self.path = context.path
         self.origin = context.origin
-        self.state = None
         self.serial = next(_serials)  # a node is always younger than its inputs
 
     # What it is

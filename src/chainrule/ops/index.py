@@ -178,6 +178,7 @@ def _one_hot_spec(labels: Tensor, classes: int, dtype: np.dtype[Any]) -> Spec:
 @operation(
     _one_hot_spec,
     examples((([2, 0, 1],), {"classes": 3, "dtype": np.dtype(np.float64)})),
+    limits={0: lambda labels, classes, dtype: classes},
 )
 def _one_hot(labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
     """1 at the label, else 0, along a new last axis."""

@@ -77,7 +77,11 @@ def _per_row(logits: Tensor, labels: Tensor) -> Spec:
     return Spec(labels.shape, logits.dtype)
 
 
-@operation(_per_row, examples((((3, 5), [4, 0, 2]), {}), (((1, 2), [1]), {})))
+@operation(
+    _per_row,
+    examples((((3, 5), [4, 0, 2]), {}), (((1, 2), [1]), {})),
+    limits={1: lambda logits, labels: logits.shape[1]},
+)
 def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
     """-log(softmax(logits)[label]) of each row."""
     rows, classes = logits.shape
@@ -87,12 +91,33 @@ def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
     return np.log(total) - shifted[np.arange(rows), labels]
 
 
-# delta of softmax with cross-entropy: p - y
+@operation(
+    lambda g, logits, labels: Spec(logits.shape, logits.dtype),
+    examples((((3,), (3, 5), [4, 0, 2]), {}), (((1,), (1, 2), [1]), {})),
+    limits={2: lambda g, logits, labels: logits.shape[1]},
+)
+def softmax_cross_entropy_grad(g: Array, logits: Array, labels: Array) -> Array:
+    """The delta of softmax with cross-entropy: p - y in each row, times g of the row."""
+    p = _softmax.forward(logits, 1)
+    p[np.arange(len(labels)), labels] -= 1
+    p *= g[:, None]
+    return p
+
+
+def _grad_by_logits(h: Tensor, y: Tensor, g: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    p = softmax(logits, 1)
+    scaled = h * g.reshape(-1, 1)
+    return (scaled - (scaled * p).sum(1, keepdims=True)) * p
+
+
+def _grad_by_g(h: Tensor, y: Tensor, g: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    delta = softmax(logits, 1) - one_hot(labels, logits.shape[1], logits.dtype)
+    return (h * delta).sum(1)
+
+
+softmax_cross_entropy_grad.differentiable(_grad_by_g, _grad_by_logits, None)
 _softmax_cross_entropy.differentiable(
-    lambda g, y, logits, labels: (
-        (softmax(logits, 1) - one_hot(labels, logits.shape[1], logits.dtype)) * g.reshape(-1, 1)
-    ),
-    None,
+    lambda g, y, logits, labels: softmax_cross_entropy_grad.apply(g, logits, labels), None
 )
 
 

@@ -9,44 +9,66 @@ from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.elementwise import common_dtype
 from chainrule.ops.samples import examples
-from chainrule.ops.shape import _transpose
 
 
-def _product(a: Tensor, b: Tensor) -> Spec:
-    if a.ndim < 2 or a.ndim != b.ndim or a.shape[:-2] != b.shape[:-2] or a.shape[-1] != b.shape[-2]:
+def _matrix(shape: tuple[int, ...], transposed: bool) -> tuple[int, ...]:
+    """Rows and columns of the matrices that take part in the product."""
+    return (shape[-1], shape[-2]) if transposed else shape[-2:]
+
+
+def _product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Spec:
+    fits = a.ndim >= 2 and a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]
+    if not fits or _matrix(a.shape, transpose_a)[1] != _matrix(b.shape, transpose_b)[0]:
+        marks = [" (transposed)" if t else "" for t in (transpose_a, transpose_b)]
         raise ShapeError(
-            f"matmul: shapes {a.shape} and {b.shape} do not fit: the last axis of the first must be "
-            "as long as the last but one of the second"
+            f"matmul: shapes {a.shape}{marks[0]} and {b.shape}{marks[1]} do not fit: the columns "
+            "of the first must be as many as the rows of the second"
         )
     if a.dtype.kind != "f" or a.dtype != b.dtype:
         raise DTypeError(f"matmul takes two floating Tensors of one dtype: {a.dtype}, {b.dtype}")
-    return Spec((*a.shape[:-1], b.shape[-1]), a.dtype)
+    rows, columns = _matrix(a.shape, transpose_a)[0], _matrix(b.shape, transpose_b)[1]
+    return Spec((*a.shape[:-2], rows, columns), a.dtype)
 
 
 @operation(
     _product,
-    examples((((3, 4), (4, 5)), {}), (((1, 7), (7, 1)), {}), (((2, 3, 4), (2, 4, 5)), {})),
+    examples(
+        (((3, 4), (4, 5)), {}),
+        (((1, 7), (7, 1)), {}),
+        (((2, 3, 4), (2, 4, 5)), {}),
+        (((3, 4), (5, 4)), {"transpose_b": True}),
+        (((4, 3), (4, 5)), {"transpose_a": True}),
+        (((2, 4, 3), (2, 5, 4)), {"transpose_a": True, "transpose_b": True}),
+    ),
 )
-def _matmul(a: Array, b: Array) -> Array:
-    """The product of matrices of one dtype, or of stacks of matrices of the same length."""
-    return np.matmul(a, b)
+def _matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
+    """The product of matrices, or of stacks of them; each operand may be taken transposed."""
+    return np.matmul(a.swapaxes(-1, -2) if transpose_a else a, b.swapaxes(-1, -2) if transpose_b else b)
 
 
-def _swap(x: Tensor) -> Tensor:
-    """Each matrix transposed."""
-    ndim = len(x.shape)
-    axes = (1, 0) if ndim == 2 else (*range(ndim - 2), ndim - 1, ndim - 2)
-    return _transpose.apply(x, axes=axes)
+def _by_first(
+    g: Tensor, y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
+) -> Tensor:
+    """g B^T; for a transposed operand its transpose B g^T."""
+    if transpose_a:
+        return _matmul.apply(b, g, transpose_a=transpose_b, transpose_b=True)
+    return _matmul.apply(g, b, transpose_b=not transpose_b)
 
 
-_matmul.differentiable(
-    lambda g, y, a, b: _matmul.apply(g, _swap(b)),
-    lambda g, y, a, b: _matmul.apply(_swap(a), g),
-)
+def _by_second(
+    g: Tensor, y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
+) -> Tensor:
+    """A^T g; for a transposed operand its transpose g^T A."""
+    if transpose_b:
+        return _matmul.apply(g, a, transpose_a=True, transpose_b=transpose_a)
+    return _matmul.apply(a, g, transpose_a=not transpose_a)
+
+
+_matmul.differentiable(_by_first, _by_second)
 
 
 @method
-def matmul(a: TensorLike, b: TensorLike) -> Tensor:
+def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor:
     """The matrix product a @ b, as NumPy defines it.
 
     A 1-d operand is a row on the left and a column on the right; leading axes are stacks of
@@ -54,7 +76,8 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
 
     Args:
         a: shape (..., n, k).
-        b: shape (..., k, m).
+        b: shape (..., k, m); (..., m, k) with `transpose_b`.
+        transpose_b: take the matrices of `b` transposed, as a layer z = x W^T does.
 
     Returns:
         Shape (..., n, m).
@@ -69,7 +92,7 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
         and len(b.shape) == 2
         and a.dtype is b.dtype
     ):
-        return _matmul.apply(a, b)
+        return _matmul.apply(a, b, transpose_b=True) if transpose_b else _matmul.apply(a, b)
     dtype = common_dtype(a, b)
     a, b = (as_tensor(t) for t in (a, b))
     if dtype.kind != "f":
@@ -77,6 +100,10 @@ def matmul(a: TensorLike, b: TensorLike) -> Tensor:
     a, b = a.cast(dtype), b.cast(dtype)
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: use * for products of scalars")
+    if transpose_b:
+        if b.ndim < 2:
+            raise ShapeError(f"matmul: transpose_b takes matrices, not shape {b.shape}")
+        b = b.transpose((*range(b.ndim - 2), b.ndim - 1, b.ndim - 2))
     row, column = a.ndim == 1, b.ndim == 1
     if row:
         a = a.reshape(1, -1)

@@ -11,6 +11,7 @@ from chainrule.graph.errors import ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.elementwise import align
+from chainrule.ops.reduce import _sum
 from chainrule.ops.samples import examples
 
 Shape = tuple[int, ...]
@@ -122,7 +123,7 @@ def _unbroadcast(g: Tensor, shape: Shape) -> Tensor:
     axes = tuple(
         [a for a, length in enumerate(g.shape) if a < lead or shape[a - lead] != length]
     )
-    return g.sum(axes).reshape(shape)
+    return _sum.apply(g, axes=axes, keepdims=False).reshape(shape)
 
 
 _broadcast_to.differentiable(lambda g, y, x, shape: _unbroadcast(g, x.shape))

@@ -1,0 +1,18 @@
+"""Training: the Trainer, what it measures, what it keeps."""
+
+from chainrule.train.callbacks import Callback, EarlyStopping
+from chainrule.train.checkpoint import FileError
+from chainrule.train.history import History
+from chainrule.train.metrics import Metric
+from chainrule.train.step import compile_step
+from chainrule.train.trainer import Trainer
+
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "FileError",
+    "History",
+    "Metric",
+    "Trainer",
+    "compile_step",
+]

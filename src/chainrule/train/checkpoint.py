@@ -1,0 +1,117 @@
+"""Files: tensors and a description in one safetensors file, written whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.tensor import Array
+
+_KEY = "chainrule"
+FORMAT = 1
+"""The version of the description; a file with a later one is refused."""
+
+
+class FileError(ValueError):
+    """A model file that is truncated, damaged, or no file of chainrule."""
+
+
+def write(
+    path: str | os.PathLike[str], tensors: Mapping[str, Array], description: dict[str, Any]
+) -> None:
+    """Write a safetensors file with `description` as JSON in its metadata.
+
+    The file is written beside its place, flushed to the disk and renamed: where anything goes wrong
+    on the way, a file that stood there before stays as it was.
+
+    Raises:
+        OSError: if the folder is missing or the disk is full.
+    """
+    from safetensors.numpy import save
+
+    path = Path(path)
+    metadata = {_KEY: json.dumps({"format": FORMAT, **description})}
+    # safetensors takes the bytes as they lie: they must be contiguous.
+    data = save({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}, metadata)
+    try:
+        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    except FileNotFoundError:
+        raise FileNotFoundError(f"can't save {path}: the folder {path.parent} is missing") from None
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException as error:
+        Path(temporary).unlink(missing_ok=True)
+        if isinstance(error, OSError):
+            raise OSError(
+                error.errno, f"can't save {path}: {error.strerror}; nothing was changed there"
+            ) from error
+        raise
+    _sync_folder(path.parent)
+
+
+def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """The tensors and the description of a file that `write` made.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        FileError: if it is truncated, damaged, foreign, or of a later version.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    path = Path(path)
+    if path.is_dir():
+        raise FileError(f"{path} is a folder, not a model file")
+    if not path.exists():
+        raise FileNotFoundError(f"there is no file {path}")
+    try:
+        with safe_open(path, framework="numpy") as file:
+            metadata = file.metadata() or {}
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, TypeError, ValueError) as error:
+        raise FileError(
+            f"{path} is no whole safetensors file ({error}): it is truncated, damaged or of "
+            "another kind"
+        ) from None
+    if _KEY not in metadata:
+        raise FileError(
+            f"{path} is a safetensors file that chainrule did not write: it has no description. "
+            "Read its tensors with safetensors and use load_state_dict."
+        )
+    try:
+        description = json.loads(metadata[_KEY])
+        version = description["format"]
+    except (ValueError, TypeError, KeyError):
+        raise FileError(f"{path}: the description in its metadata is damaged") from None
+    if version != FORMAT:
+        raise FileError(
+            f"{path} has format {version}; this chainrule reads format {FORMAT}. Install the "
+            "version that wrote it."
+        )
+    return tensors, description
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the renaming last through a loss of power, where the system allows it."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)

@@ -1,0 +1,81 @@
+"""History: what every epoch gave."""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+from collections.abc import Iterator, Mapping
+
+
+class History:
+    """One record per epoch: its number, loss and metrics, on training and validation data.
+
+    Attributes:
+        epochs: the records; each a dict with ``epoch``, ``loss``, the metrics, the same names with
+            ``validation_`` before them where there is validation data, ``lr`` and ``seconds``.
+        stopped: why training ended before the last epoch, or None.
+
+    Example:
+        >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
+        >>> print(history)
+        epoch  loss
+            1   0.5
+            2  0.25
+        >>> history["loss"]
+        [0.5, 0.25]
+    """
+
+    def __init__(self, epochs: list[dict[str, float]] | None = None) -> None:
+        self.epochs: list[dict[str, float]] = list(epochs or [])
+        self.stopped: str | None = None
+
+    def append(self, record: Mapping[str, float]) -> None:
+        """Add the record of an epoch."""
+        self.epochs.append(dict(record))
+
+    @property
+    def names(self) -> list[str]:
+        """The columns, in the order in which they first came."""
+        return list(dict.fromkeys(name for record in self.epochs for name in record))
+
+    def __len__(self) -> int:
+        return len(self.epochs)
+
+    def __iter__(self) -> Iterator[dict[str, float]]:
+        return iter(self.epochs)
+
+    def __getitem__(self, name: str) -> list[float]:
+        if name not in self.names:
+            raise KeyError(f"no column {name!r}; there are {', '.join(self.names) or 'none yet'}")
+        return [record.get(name, float("nan")) for record in self.epochs]
+
+    def to_dict(self) -> dict[str, list[float]]:
+        """The columns as lists, one entry per epoch."""
+        return {name: self[name] for name in self.names}
+
+    def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
+        """Write a CSV file, or return its text where no path is given."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(self.names)
+        for record in self.epochs:
+            writer.writerow([record.get(name, "") for name in self.names])
+        if path is None:
+            return text.getvalue()
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write(text.getvalue())
+        return None
+
+    def __str__(self) -> str:
+        rows = [self.names]
+        for record in self.epochs:
+            rows.append([f"{record[n]:.4g}" if n in record else "" for n in self.names])
+        widths = [max(len(row[i]) for row in rows) for i in range(len(self.names))]
+        return "\n".join(
+            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+            for row in rows
+        )
+
+    def __repr__(self) -> str:
+        return f"<History of {len(self)} epochs>"

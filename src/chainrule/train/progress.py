@@ -1,0 +1,97 @@
+"""Progress: a bar by rich on a terminal, one plain line per epoch elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from rich.progress import Progress
+
+_REFRESH_SECONDS = 0.1
+
+
+def epoch_line(record: dict[str, float], epochs: int) -> str:
+    """An epoch's record in one line."""
+    parts = [f"epoch {record['epoch']:.0f}/{epochs}"]
+    for name, value in record.items():
+        if name == "seconds":
+            parts.append(f"{value:.1f} s")
+        elif name not in ("epoch", "lr"):
+            parts.append(f"{name} {value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{name} {value:.3g}")
+    return "  ".join(parts)
+
+
+class ProgressReport:
+    """Shows how far an epoch has come, and each epoch's record when it is done.
+
+    Args:
+        epochs: the number of the last epoch.
+        steps: batches in an epoch.
+        shown: whether to show anything.
+        file: where to; standard output by default.
+    """
+
+    def __init__(self, epochs: int, steps: int, shown: bool, file: TextIO | None = None) -> None:
+        self.epochs = epochs
+        self.steps = steps
+        self.shown = shown
+        self.file = file or sys.stdout
+        self._bar: Progress | None = None
+        self._last = 0.0
+
+    def __enter__(self) -> ProgressReport:
+        if self.shown and self.file.isatty():
+            from rich.console import Console
+            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+            from rich.progress import TimeRemainingColumn
+
+            self._bar = Progress(
+                TextColumn("{task.description}"),
+                BarColumn(),
+                MofNCompleteColumn(),
+                TextColumn("{task.fields[loss]}"),
+                TimeRemainingColumn(),
+                console=Console(file=self.file),
+                transient=True,
+            )
+            self._bar.start()
+            self._task = self._bar.add_task("", total=self.steps, loss="")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+
+    def step(self, epoch: int, done: int, loss: float) -> None:
+        """`done` batches of epoch number `epoch` are done, with this mean loss so far."""
+        if self._bar is None:
+            return
+        now = time.monotonic()
+        if now - self._last < _REFRESH_SECONDS and done < self.steps:
+            return
+        self._last = now
+        self._bar.update(
+            self._task,
+            completed=done,
+            description=f"epoch {epoch}/{self.epochs}",
+            loss=f"loss {loss:.4f}",
+        )
+
+    def epoch(self, record: dict[str, float]) -> None:
+        """An epoch is done."""
+        self.say(epoch_line(record, self.epochs))
+
+    def say(self, text: str) -> None:
+        """One line."""
+        if self._bar is not None:
+            self._bar.console.print(text, markup=False, highlight=False)
+        elif self.shown:
+            print(text, file=self.file, flush=True)
