@@ -1,6 +1,6 @@
 """chainrule: backpropagation as the textbooks teach it, at the speed of the machine."""
 
-from chainrule import ops as _ops
+from chainrule import data, nn, ops, optim
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.graph.backprop import (
     backprop,
@@ -18,5 +18,55 @@ from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, Parameter, Scalar
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
 from chainrule.ops import *  # noqa: F403
+from chainrule.train import (
+    Callback,
+    EarlyStopping,
+    FileError,
+    History,
+    Metric,
+    Trainer,
+    compile_step,
+)
 
 __version__ = "0.1.0"
+
+__all__ = [
+    "Buffer",
+    "Callback",
+    "CapturedGraph",
+    "DTypeError",
+    "EarlyStopping",
+    "FileError",
+    "History",
+    "Metric",
+    "NonFiniteError",
+    "Operation",
+    "Parameter",
+    "Scalar",
+    "ShapeError",
+    "SymbolicError",
+    "Tensor",
+    "Trainer",
+    "as_tensor",
+    "backprop",
+    "build_grad",
+    "capture",
+    "compile_step",
+    "data",
+    "get_consumers",
+    "get_inputs",
+    "get_operation",
+    "grad",
+    "hessian",
+    "jacobian",
+    "jvp",
+    "nn",
+    "no_grad",
+    "optim",
+    "placeholder",
+    "prune",
+    "tensor",
+    "value_and_grad",
+    "vjp",
+]
+__all__ += ops.__all__

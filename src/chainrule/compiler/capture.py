@@ -8,9 +8,8 @@ what it builds is the graph. While it runs, every `State` it reads is symbolic t
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.graph.context import local
 from chainrule.graph.errors import SymbolicError
@@ -19,8 +18,7 @@ from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
 
 
-@dataclass(frozen=True)
-class CapturedGraph:
+class CapturedGraph(NamedTuple):
     """A pure function as a graph: (inputs, state) -> (outputs, new state).
 
     Attributes:
@@ -67,16 +65,32 @@ class _Recorder:
     def __init__(self) -> None:
         self.reads: dict[State, Tensor] = {}
         self.updates: dict[State, Tensor] = {}
+        self.assigned: dict[State, Tensor] = {}  # what a read after the assignment sees
 
     def read(self, state: State) -> Tensor:
+        if state in self.assigned:
+            return self.assigned[state]
         if state in self.updates:
-            return self.updates[state]
+            self.assigned[state] = self._assigned_leaf(state)
+            return self.assigned[state]
         if state not in self.reads:
             self.reads[state] = state.symbolic_leaf()
         return self.reads[state]
 
     def assign(self, state: State, tensor: Tensor) -> None:
         self.updates[state] = tensor
+        self.assigned.pop(state, None)
+
+    def _assigned_leaf(self, state: State) -> Tensor:
+        """As in the eager loop a new variable: no gradient passes to what was assigned."""
+        tensor = self.updates[state]
+        if not (state.requires_grad or tensor.requires_grad):
+            return tensor
+        leaf = tensor.detach()
+        leaf.state = state
+        leaf.name = state.name
+        leaf.requires_grad = state.requires_grad
+        return leaf
 
 
 def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
@@ -88,7 +102,8 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
             or a structure of those.
 
     Raises:
-        SymbolicError: if a capture is under way already.
+        SymbolicError: if a capture is under way already, or the function uses a placeholder that
+            is none of its arguments.
 
     Example:
         >>> import chainrule as cr
@@ -118,9 +133,15 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
     finally:
         context.capture = None
     roots = [*leaves(outputs), *recorder.updates.values()]
-    return CapturedGraph(
-        tuple(inputs), outputs, recorder.reads, recorder.updates, _ancestors(roots)
-    )
+    nodes = _ancestors(roots)
+    known = {*inputs, *recorder.reads.values()}
+    for node in nodes:
+        if node.value is None and node.operation is None and node not in known:
+            raise SymbolicError(
+                f"the graph needs {node!r}, which is not an argument of the function: it comes "
+                "from elsewhere, as from another capture; pass it as an argument"
+            )
+    return CapturedGraph(tuple(inputs), outputs, recorder.reads, recorder.updates, nodes)
 
 
 def _node(output: Any) -> Tensor:

@@ -1,9 +1,16 @@
-"""Data: minibatches, splits, data sets, and training data from files."""
+"""Data: arrays checked, minibatches drawn, data sets and tables read."""
 
-from chainrule.data import datasets
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from chainrule.data.batches import batches, permutation
-from chainrule.data.files import NpzArrays, Table, read_columns, read_npz, read_table
 from chainrule.data.splitting import split
+
+if TYPE_CHECKING:
+    from chainrule.data import datasets
+    from chainrule.data.files import NpzArrays, Table, read_columns, read_npz, read_table
 
 __all__ = [
     "NpzArrays",
@@ -16,3 +23,12 @@ __all__ = [
     "read_table",
     "split",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Load what reads files only when it is asked for: gzip, csv and pathlib are slow to import."""
+    if name == "datasets":
+        return import_module("chainrule.data.datasets")
+    if name in __all__:
+        return getattr(import_module("chainrule.data.files"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
 from chainrule.graph.context import local
-from chainrule.graph.errors import ShapeError, SymbolicError
+from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.operation import Operation
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions
 
@@ -85,7 +85,10 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
     wanted = set(targets)
     pruned: PrunedGraph = {}
     for variable in ancestors(z):
-        edges = [(variable, i) for i, parent in enumerate(variable.inputs) if parent in pruned]
+        edges = []
+        if variable.requires_grad or not any(parent.requires_grad for parent in variable.inputs):
+            # else it was built inside no_grad(), or is not differentiable
+            edges = [(variable, i) for i, parent in enumerate(variable.inputs) if parent in pruned]
         if edges or variable in wanted or variable.state in wanted:
             pruned[variable] = []
             for edge in edges:
@@ -181,7 +184,7 @@ def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: GradTable) -> 
 
 def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
     if z.dtype.kind != "f":
-        raise ShapeError(f"only floating Tensors can be differentiated, not {z!r}")
+        raise DTypeError(f"only floating Tensors can be differentiated, not {z!r}")
     if grad_output is None:
         if z.shape != ():
             raise ShapeError(
@@ -192,7 +195,7 @@ def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
     grad = as_tensor(grad_output, None if isinstance(grad_output, Tensor) else z.dtype)
     if grad.shape != z.shape:
         raise ShapeError(f"grad_output has shape {grad.shape}; the Tensor has {z.shape}")
-    return grad
+    return grad.cast(z.dtype)
 
 
 def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph.backprop import grad
-from chainrule.graph.errors import ShapeError
+from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions
 
 Function = Callable[..., Tensor]
@@ -20,7 +20,10 @@ def _variable(data: TensorLike) -> Tensor:
         if data.requires_grad or data.is_symbolic:
             return data
         data = data.numpy()
-    return Tensor(as_tensor(data).numpy(), requires_grad=True)
+    value = as_tensor(data).numpy()
+    if value.dtype.kind != "f":
+        raise DTypeError(f"only floating Tensors have gradients, not {value.dtype}; cast first")
+    return Tensor(value, requires_grad=True)
 
 
 def value_and_grad(

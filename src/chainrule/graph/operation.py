@@ -29,7 +29,7 @@ class Sample(NamedTuple):
     attributes: dict[str, Any]
 
 
-Samples = Callable[[np.random.Generator], Sequence[Sample]]
+Samples = Callable[["np.random.Generator"], Sequence[Sample]]
 
 Limits = dict[int, Callable[..., int]]
 """Input number -> (*inputs, **attributes) -> exclusive limit of the indices in that input."""
@@ -124,7 +124,7 @@ class Operation:
                 reads_state = True
         try:
             value = self.forward(*values, **attributes)
-        except (ValueError, TypeError, IndexError):
+        except (ValueError, TypeError, IndexError, OverflowError):
             self.infer(*inputs, **attributes)  # raises the clear error, where it knows one
             raise
         if value.__class__ is not _ndarray:

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule.graph.context import local
 from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
-from chainrule.graph.tensor import Array, Tensor, TensorLike, _to_array, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, _to_array
 
 
 class State(Tensor):
@@ -61,7 +61,10 @@ class State(Tensor):
         Raises:
             ShapeError, DTypeError: if shape or dtype differ from the State's.
         """
-        tensor = as_tensor(tensor)
+        if not isinstance(tensor, Tensor):
+            # A copy: the caller may write into the array later.
+            dtype = None if hasattr(tensor, "dtype") else self.dtype
+            tensor = Tensor(np.array(_to_array(tensor, dtype)))
         self.check(tensor.shape, tensor.dtype)
         capture = local.context.capture
         if capture is not None:

@@ -7,10 +7,13 @@ from typing import Any
 
 
 def leaves(structure: Any) -> Iterator[Any]:
-    """What hangs in nested tuples, lists and dicts, from left to right; None is no leaf."""
+    """What hangs in nested tuples, lists and dicts, from left to right; None is no leaf.
+
+    A dict's values come in the order of its sorted keys: equal dicts have equal leaves.
+    """
     if isinstance(structure, Mapping):
-        for value in structure.values():
-            yield from leaves(value)
+        for key in sorted(structure, key=str):
+            yield from leaves(structure[key])
     elif isinstance(structure, (tuple, list)):
         for value in structure:
             yield from leaves(value)
@@ -19,9 +22,10 @@ def leaves(structure: Any) -> Iterator[Any]:
 
 
 def map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
-    """The same structure with `function` applied to every leaf, from left to right."""
+    """The same structure with `function` applied to every leaf, in the order of `leaves`."""
     if isinstance(structure, Mapping):
-        return {key: map_leaves(function, value) for key, value in structure.items()}
+        found = {key: map_leaves(function, structure[key]) for key in sorted(structure, key=str)}
+        return {key: found[key] for key in structure}
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*(map_leaves(function, value) for value in structure))
     if isinstance(structure, (tuple, list)):

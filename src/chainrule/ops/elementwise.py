@@ -16,7 +16,7 @@ from numpy.typing import DTypeLike
 from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Operation, Samples, Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.samples import examples, interval
+from chainrule.ops.samples import away_from_zero, examples, interval
 
 _BOOL = np.dtype(bool)
 
@@ -25,7 +25,11 @@ class Unary(Operation):
     """An operation on each element of one Tensor."""
 
     def __call__(self, x: TensorLike) -> Tensor:
-        return self.apply(x if isinstance(x, Tensor) else as_tensor(x))
+        if not isinstance(x, Tensor):
+            x = as_tensor(x)
+        if x.dtype.kind != "f":
+            self.infer(x)  # NumPy would make floats of integers, of another dtype than ours
+        return self.apply(x)
 
 
 class Binary(Operation):
@@ -77,8 +81,6 @@ def align(name: str, *operands: TensorLike) -> list[Tensor]:
     tensors = []
     for operand in operands:
         if not isinstance(operand, Tensor):
-            if isinstance(operand, float) and dtype.kind in "iub" and not operand.is_integer():
-                raise DTypeError(f"{name}: the number {operand} does not fit dtype {dtype}")
             operand = as_tensor(operand, dtype)
         tensors.append(operand.cast(dtype))
     return broadcast(name, *tensors)
@@ -104,6 +106,15 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
 
 def _same(*inputs: Tensor) -> Spec:
     return Spec(inputs[0].shape, inputs[0].dtype)
+
+
+def _numbers(name: str) -> Callable[..., Spec]:
+    def infer(*inputs: Tensor) -> Spec:
+        if inputs[0].dtype == _BOOL:
+            raise DTypeError(f"{name} takes numbers, not booleans; cast the Tensor first")
+        return Spec(inputs[0].shape, inputs[0].dtype)
+
+    return infer
 
 
 def _comparison(*inputs: Tensor) -> Spec:
@@ -162,7 +173,7 @@ def add(a: Array, b: Array) -> Array:
 add.differentiable(lambda g, y, a, b: g, lambda g, y, a, b: g)
 
 
-@binary(interval(-4, 4, 2))
+@binary(interval(-4, 4, 2), infer=_numbers("subtract"))
 def subtract(a: Array, b: Array) -> Array:
     """a - b."""
     return np.subtract(a, b)
@@ -200,14 +211,21 @@ def divide(a: TensorLike, b: TensorLike) -> Tensor:
     return _divide(x, y)
 
 
-@binary(interval(0.5, 3, 2))
+@binary(interval(0.5, 3, 2), infer=_numbers("power"))
 def _power(a: Array, b: Array) -> Array:
     """a to the power b."""
-    return np.power(a, b)
+    return np.power(a, b, dtype=a.dtype)
+
+
+def _base(a: Tensor, b: Tensor) -> Tensor:
+    """a, but 1 where a and b are 0: there a**b is constant in a, and 0 * 0**-1 would be NaN."""
+    if b.is_leaf and b.value is not None and b.value.all():
+        return a
+    return where(equal(abs(a) + abs(b), 0.0), 1.0, a)
 
 
 _power.differentiable(
-    lambda g, y, a, b: g * (b * a ** (b - 1.0)),
+    lambda g, y, a, b: g * (b * _base(a, b) ** (b - 1.0)),
     # 0**b is constant in b for b > 0: its logarithm must not make the gradient NaN.
     lambda g, y, a, b: g * (y * log(where(equal(a, 0.0), 1.0, a))),
 )
@@ -230,7 +248,7 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
     return _power(a, b)
 
 
-@unary(interval(-4, 4), infer=_same)
+@unary(interval(-4, 4), infer=_numbers("negative"))
 def negative(x: Array) -> Array:
     """-x."""
     return np.negative(x)
@@ -284,6 +302,7 @@ def greater_equal(a: Array, b: Array) -> Array:
         ((True, (), ()), {}),
         (([True, False, True], (3,), (3,)), {}),
         (([[True, False]], (1, 2), (1, 2)), {}),
+        ((np.zeros((0, 2), bool), (0, 2), (0, 2)), {}),
     ),
 )
 def _where(condition: Array, a: Array, b: Array) -> Array:
@@ -337,7 +356,7 @@ minimum.differentiable(
 )
 
 
-@unary(interval(0.5, 4), infer=_same)
+@unary(away_from_zero, infer=_same)
 def _abs(x: Array) -> Array:
     """|x|; its derivative at 0 is 0."""
     return np.abs(x)
@@ -347,13 +366,13 @@ _abs.differentiable(lambda g, y, x: g * sign(x))
 abs = _abs
 
 
-@unary(interval(0.5, 4), infer=_same)
+@unary(away_from_zero, infer=_numbers("sign"))
 def sign(x: Array) -> Array:
     """-1, 0 or 1; its derivative is 0."""
     return np.sign(x)
 
 
-@unary(interval(0.5, 4))
+@unary(away_from_zero)
 def heaviside(x: Array) -> Array:
     """1 where x > 0, else 0: the derivative of relu. Its own is 0."""
     return np.greater(x, 0).astype(x.dtype)
@@ -444,7 +463,7 @@ def sigmoid(x: Array) -> Array:
 sigmoid.differentiable(lambda g, y, x: g * (y * (1.0 - y)))
 
 
-@unary(interval(0.5, 4))
+@unary(away_from_zero)
 def relu(x: Array) -> Array:
     """max(0, x); its derivative at 0 is 0."""
     return np.maximum(x, 0)

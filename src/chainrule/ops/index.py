@@ -31,6 +31,7 @@ def _to_slices(runs: Sequence[Run]) -> tuple[slice, ...]:
     examples(
         (((5, 4),), {"runs": ((1, 1, 3), (0, 2, 2))}),
         (((6,),), {"runs": ((5, -1, 6),)}),
+        (((6,),), {"runs": ((4, -2, 2),)}),
         (((6,),), {"runs": ((0, 1, 0),)}),
     ),
 )
@@ -44,7 +45,10 @@ _slice.differentiable(lambda g, y, x, runs: unslice.apply(g, runs=runs, shape=x.
 
 @operation(
     lambda x, runs, shape: Spec(shape, x.dtype),
-    examples((((3, 2),), {"runs": ((1, 1, 3), (0, 2, 2)), "shape": (5, 4)})),
+    examples(
+        (((3, 2),), {"runs": ((1, 1, 3), (0, 2, 2)), "shape": (5, 4)}),
+        (((2,),), {"runs": ((4, -2, 2),), "shape": (6,)}),
+    ),
 )
 def unslice(x: Array, runs: tuple[Run, ...], shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` with x where the slices of `runs` lie: the adjoint of slicing."""
@@ -69,6 +73,8 @@ def _gathered(x: Tensor, *indices: Tensor, axis: int) -> Spec:
         (((5, 3), [0, 4, 4]), {"axis": 0}),
         (((2, 5), [[1, 0], [3, -1]]), {"axis": 1}),
         (((3, 4), [0, 1, 2], [3, 0, 3]), {"axis": 0}),
+        (((3, 4), 2), {"axis": 1}),
+        (((3, 4), np.zeros((0, 2), np.int64)), {"axis": 0}),
     ),
     variadic=True,
 )
@@ -89,6 +95,7 @@ gather.differentiable(
     examples(
         (((3, 2), [0, 4, 4]), {"shape": (5, 2), "axis": 0}),
         (((3,), [0, 1, 1], [3, 0, 0]), {"shape": (3, 4), "axis": 0}),
+        (((2, 2, 2), [[1, 0], [3, -1]]), {"shape": (2, 5), "axis": 1}),
     ),
     variadic=True,
 )
@@ -110,16 +117,18 @@ scatter_add.differentiable(
 def getitem(x: TensorLike, index: Any) -> Tensor:
     """x[index] by NumPy's rules: integers, slices, None, ..., and integer arrays.
 
-    Integer arrays must stand on neighbouring axes. A boolean mask is refused, because the shape of
-    its result depends on values: use `where`.
+    Integer arrays, and integers beside them, must stand on neighbouring axes. A boolean mask is
+    refused, because the shape of its result depends on values: use `where`.
     """
     x = as_tensor(x)
     items = list(index) if isinstance(index, tuple) else [index]
+    items = [np.asarray(i, np.int64) if isinstance(i, list) and not i else i for i in items]
     items = _without_ellipsis(items, x)
     runs: list[Run] = []  # one per axis of x
     shape: list[int] = []  # after integers dropped their axes and None made new ones
     arrays: list[tuple[int, Tensor]] = []  # (axis in shape, indices)
-    for item in items:
+    numbers: list[int] = []  # where in the index integers and integer arrays stand
+    for place, item in enumerate(items):
         if item is None:
             shape.append(1)
             continue
@@ -133,6 +142,7 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
             if not -length <= item < length:
                 raise IndexError(f"index {item} is out of range for an axis of length {length}")
             runs.append((int(item) % length, 1, 1))
+            numbers.append(place)
         else:
             indices = as_tensor(item)
             if indices.dtype.kind not in "iu":
@@ -142,6 +152,7 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
                 )
             runs.append((0, 1, length))
             arrays.append((len(shape), indices))
+            numbers.append(place)
             shape.append(length)
     if any(run != (0, 1, n) for run, n in zip(runs, x.shape, strict=True)):
         x = _slice.apply(x, runs=tuple(runs))
@@ -149,9 +160,15 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
     if not arrays:
         return x
     axis = arrays[0][0]
-    if [a for a, _ in arrays] != list(range(axis, axis + len(arrays))):
-        raise ShapeError("integer arrays in an index must stand on neighbouring axes")
-    common = np.broadcast_shapes(*(indices.shape for _, indices in arrays))
+    if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
+        raise ShapeError(
+            "integer arrays in an index, and integers beside them, must stand on neighbouring axes"
+        )
+    try:
+        common = np.broadcast_shapes(*(indices.shape for _, indices in arrays))
+    except ValueError:
+        shapes = " and ".join(str(indices.shape) for _, indices in arrays)
+        raise ShapeError(f"integer arrays of shapes {shapes} do not broadcast together") from None
     return gather.apply(x, *(indices.broadcast_to(common) for _, indices in arrays), axis=axis)
 
 
@@ -213,4 +230,7 @@ def one_hot(labels: TensorLike, classes: int, dtype: DTypeLike = "float32") -> T
         tensor([[0., 1., 0.],
                 [1., 0., 0.]])
     """
-    return _one_hot.apply(as_tensor(labels), classes=classes, dtype=np.dtype(dtype))
+    labels = as_tensor(labels)
+    if labels.dtype.kind not in "iu":
+        _one_hot_spec(labels, classes, np.dtype(dtype))  # booleans would be taken for a mask
+    return _one_hot.apply(labels, classes=classes, dtype=np.dtype(dtype))

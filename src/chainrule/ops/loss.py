@@ -12,7 +12,12 @@ from chainrule.ops.index import check_labels, one_hot
 from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
 
-_SAMPLES = examples((((3, 5),), {"axis": 1}), (((4, 3),), {"axis": 0}), (((2, 3, 1),), {"axis": 2}))
+_SAMPLES = examples(
+    (((3, 5),), {"axis": 1}),
+    (((4, 3),), {"axis": 0}),
+    (((2, 3, 1),), {"axis": 2}),
+    (((0, 3),), {"axis": 1}),
+)
 
 
 def _same(x: Tensor, axis: int) -> Spec:
@@ -143,4 +148,6 @@ def softmax_cross_entropy(logits: TensorLike, labels: TensorLike) -> Tensor:
         >>> cr.softmax_cross_entropy(cr.tensor([[0.0] * 10]), [3])
         tensor([2.3026])
     """
-    return _softmax_cross_entropy.apply(as_tensor(logits), as_tensor(labels))
+    logits, labels = as_tensor(logits), as_tensor(labels)
+    _per_row(logits, labels)  # NumPy would broadcast labels of shape (rows, 1)
+    return _softmax_cross_entropy.apply(logits, labels)

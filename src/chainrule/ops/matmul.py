@@ -35,6 +35,7 @@ def _product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool 
     examples(
         (((3, 4), (4, 5)), {}),
         (((1, 7), (7, 1)), {}),
+        (((2, 0), (0, 3)), {}),
         (((2, 3, 4), (2, 4, 5)), {}),
         (((3, 4), (5, 4)), {"transpose_b": True}),
         (((4, 3), (4, 5)), {"transpose_a": True}),
@@ -91,6 +92,7 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
         and len(a.shape) == 2
         and len(b.shape) == 2
         and a.dtype is b.dtype
+        and a.dtype.kind == "f"
     ):
         return _matmul.apply(a, b, transpose_b=True) if transpose_b else _matmul.apply(a, b)
     dtype = common_dtype(a, b)
@@ -110,7 +112,13 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
     if column:
         b = b.reshape(-1, 1)
     if a.ndim > 2 or b.ndim > 2:
-        stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        try:
+            stack = np.broadcast_shapes(a.shape[:-2], b.shape[:-2])
+        except ValueError:
+            raise ShapeError(
+                f"matmul: the stacks of matrices of shapes {a.shape} and {b.shape} do not "
+                "broadcast together"
+            ) from None
         a = a.broadcast_to(stack + a.shape[-2:])
         b = b.broadcast_to(stack + b.shape[-2:])
     product = _matmul.apply(a, b)

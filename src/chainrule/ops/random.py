@@ -121,9 +121,11 @@ class Generator:
 
     def uniform(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
         """Numbers drawn uniformly from [0, 1)."""
+        shape, dtype = tuple(shape), np.dtype(dtype)
         state = self.state.node()
+        _drawn(state, shape, dtype)
         self.state.assign(state + _STEP)
-        return random_uniform.apply(state, shape=tuple(shape), dtype=np.dtype(dtype))
+        return random_uniform.apply(state, shape=shape, dtype=dtype)
 
     def normal(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
         """Numbers drawn from the normal distribution of mean 0 and variance 1 (Box and Muller)."""

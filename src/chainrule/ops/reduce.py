@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import numpy as np
 
 from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Axis, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.elementwise import exp
+from chainrule.ops.elementwise import exp, where
 from chainrule.ops.samples import examples
 
 Axes = tuple[int, ...]
@@ -21,6 +20,9 @@ _SAMPLES = examples(
     (((2, 3, 5),), {"axes": (0, 2), "keepdims": True}),
     (((7, 1),), {"axes": (1,), "keepdims": False}),
     (((4,),), {"axes": (0,), "keepdims": True}),
+    (((),), {"axes": (), "keepdims": False}),
+    (((2, 3),), {"axes": (), "keepdims": True}),
+    (((0, 3),), {"axes": (1,), "keepdims": False}),
 )
 
 
@@ -89,7 +91,7 @@ _sum.differentiable(lambda g, y, x, axes, keepdims: _spread(g, x, axes, keepdims
 
 @method
 def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The sum over one axis, several, or all. Booleans are counted as int64.
+    """The sum over one axis, several, or all; of booleans and narrow integers it is int64.
 
     Example:
         >>> import chainrule as cr
@@ -97,7 +99,7 @@ def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         tensor([4., 6.])
     """
     x = as_tensor(x)
-    if x.dtype.kind == "b":
+    if x.dtype.kind in "biu" and x.dtype.itemsize < 8:  # uint8 would overflow at 256
         x = x.cast(np.int64)
     return _sum.apply(x, axes=normalize_axes("sum", axis, x.shape), keepdims=keepdims)
 
@@ -149,6 +151,8 @@ def variance(
 def _first(x: Array, extreme: Array, axes: Axes) -> Array:
     """1 at the first element along the axes that equals the extreme one, else 0."""
     equal = np.equal(x, extreme)
+    if not x.size:
+        return np.zeros(x.shape, x.dtype)
     moved = np.moveaxis(equal, axes, range(-len(axes), 0))
     flat = moved.reshape(*moved.shape[: x.ndim - len(axes)], -1)
     first = np.zeros(flat.shape, x.dtype)
@@ -158,7 +162,11 @@ def _first(x: Array, extreme: Array, axes: Axes) -> Array:
 
 @operation(
     lambda x, extreme, axes: Spec(x.shape, x.dtype),
-    examples((([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]], [[3.0], [2.0]]), {"axes": (1,)})),
+    examples(
+        (([[1.0, 3.0, 3.0], [2.0, 0.0, 1.0]], [[3.0], [2.0]]), {"axes": (1,)}),
+        (([[1.0, 3.0], [3.0, 0.0]], [[3.0]]), {"axes": (0, 1)}),
+        (((0, 3), (0, 1)), {"axes": (1,)}),
+    ),
 )
 def first_equal(x: Array, extreme: Array, axes: Axes) -> Array:
     """1 at the first element along `axes` equal to `extreme`, else 0: the derivative of max."""
@@ -219,7 +227,8 @@ def _argmax_spec(x: Tensor, axis: int, keepdims: bool) -> Spec:
     examples(
         (((3, 5),), {"axis": 1, "keepdims": False}),
         (((3, 5),), {"axis": 0, "keepdims": True}),
-        (((4,),), {"axis": 0, "keepdims": False}),
+        (([2.0, 7.0, 7.0, 1.0],), {"axis": 0, "keepdims": False}),
+        (((0, 2),), {"axis": 1, "keepdims": False}),
     ),
 )
 def _argmax(x: Array, axis: int, keepdims: bool) -> Array:
@@ -242,21 +251,26 @@ def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
     """log(sum(exp(x))) over axes, without overflow."""
     largest = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
     shift = np.where(np.isfinite(largest), largest, 0)
-    total = np.log(np.add.reduce(np.exp(x - shift), axis=axes, keepdims=True)) + shift
+    with np.errstate(divide="ignore", over="ignore"):  # log(0) = -inf and exp of large are meant
+        total = np.log(np.add.reduce(np.exp(x - shift), axis=axes, keepdims=True)) + shift
     return total.reshape(_reduced_shape(x.shape, axes, keepdims))
 
 
-_logsumexp.differentiable(
-    lambda g, y, x, axes, keepdims: (
-        _spread(g, x, axes, keepdims) * exp(x - _spread(y, x, axes, keepdims))
-    )
-)
+def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+    finite = where(y > -np.inf, y, 0.0)  # where all x are -inf: exp(-inf - 0) = 0, not NaN
+    return _spread(g, x, axes, keepdims) * exp(x - _spread(finite, x, axes, keepdims))
+
+
+_logsumexp.differentiable(_logsumexp_rule)
 
 
 @method
 def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) over one axis, several, or all, without overflow."""
     x = as_tensor(x)
-    return _logsumexp.apply(x, axes=normalize_axes("logsumexp", axis, x.shape), keepdims=keepdims)
+    axes = normalize_axes("logsumexp", axis, x.shape)
+    if x.dtype.kind != "f":
+        _logsumexp.infer(x, axes, keepdims)  # NumPy would take booleans
+    return _logsumexp.apply(x, axes=axes, keepdims=keepdims)
 
 

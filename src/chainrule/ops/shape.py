@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import index
 from typing import Any
 
 import numpy as np
 
-from chainrule.graph.errors import ShapeError
+from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.elementwise import align
+from chainrule.ops.elementwise import common_dtype
 from chainrule.ops.reduce import _sum
 from chainrule.ops.samples import examples
 
@@ -19,9 +20,9 @@ Shape = tuple[int, ...]
 
 def _several(numbers: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
     """Arguments given one by one or as one sequence."""
-    if len(numbers) == 1 and not isinstance(numbers[0], int):
-        return tuple(numbers[0])  # type: ignore[arg-type]
-    return tuple(numbers)  # type: ignore[arg-type]
+    if len(numbers) == 1 and isinstance(numbers[0], Iterable):
+        (numbers,) = numbers  # type: ignore[assignment]
+    return tuple([index(number) for number in numbers])  # type: ignore[arg-type]
 
 
 def _size(shape: Shape) -> int:
@@ -32,12 +33,19 @@ def _size(shape: Shape) -> int:
 
 
 def _reshaped(x: Tensor, shape: Shape) -> Spec:
-    if _size(shape) != x.size:
+    if _size(shape) != x.size or any(length < 0 for length in shape):
         raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fill {shape}")
     return Spec(shape, x.dtype)
 
 
-@operation(_reshaped, examples((((3, 4),), {"shape": (2, 6)}), (((1,),), {"shape": ()})))
+@operation(
+    _reshaped,
+    examples(
+        (((3, 4),), {"shape": (2, 6)}),
+        (((1,),), {"shape": ()}),
+        (((0, 2),), {"shape": (3, 0)}),
+    ),
+)
 def _reshape(x: Array, shape: Shape) -> Array:
     """The same elements, in row-major order, in another shape."""
     return x.reshape(shape)
@@ -57,9 +65,9 @@ def reshape(x: TensorLike, *shape: int | Sequence[int]) -> Tensor:
     """
     x = as_tensor(x)
     wanted = _several(shape)
-    if -1 in wanted:
+    if any(length < 0 for length in wanted):
         known = _size(tuple(length for length in wanted if length != -1))
-        if wanted.count(-1) > 1 or not known or x.size % known:
+        if wanted.count(-1) > 1 or known <= 0 or x.size % known:
             raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fill {wanted}")
         wanted = tuple(x.size // known if length == -1 else length for length in wanted)
     return x if wanted == x.shape else _reshape.apply(x, shape=wanted)
@@ -71,7 +79,14 @@ def _transposed(x: Tensor, axes: Shape) -> Spec:
     return Spec(tuple(x.shape[a] for a in axes), x.dtype)
 
 
-@operation(_transposed, examples((((3, 4),), {"axes": (1, 0)}), (((2, 3, 4),), {"axes": (2, 0, 1)})))
+@operation(
+    _transposed,
+    examples(
+        (((3, 4),), {"axes": (1, 0)}),
+        (((2, 3, 4),), {"axes": (2, 0, 1)}),
+        (((),), {"axes": ()}),
+    ),
+)
 def _transpose(x: Array, axes: Shape) -> Array:
     """The axes in another order."""
     return x.transpose(axes)
@@ -88,7 +103,7 @@ def transpose(x: TensorLike, *axes: int | Sequence[int]) -> Tensor:
     x = as_tensor(x)
     if not axes:
         return _transpose.apply(x, axes=tuple(range(x.ndim - 1, -1, -1)))
-    order = tuple([a + x.ndim if a < 0 else a for a in _several(axes)])
+    order = tuple([a + x.ndim if -x.ndim <= a < 0 else a for a in _several(axes)])
     return _transpose.apply(x, axes=order)
 
 
@@ -106,6 +121,7 @@ def _broadcasted(x: Tensor, shape: Shape) -> Spec:
         (((3, 1),), {"shape": (3, 5)}),
         (((),), {"shape": (2, 3)}),
         (((1, 1),), {"shape": (2, 1, 3)}),
+        (((2, 1),), {"shape": (2, 0)}),
     ),
 )
 def _broadcast_to(x: Array, shape: Shape) -> Array:
@@ -189,7 +205,7 @@ def _joined(*inputs: Tensor, axis: int) -> Spec:
 
 @operation(
     _joined,
-    examples((((3, 2), (3, 4), (3, 1)), {"axis": 1}), (((2,), (3,)), {"axis": 0})),
+    examples((((3, 2), (3, 4), (3, 1)), {"axis": 1}), (((2,), (0,), (3,)), {"axis": 0})),
     variadic=True,
 )
 def _concatenate(*inputs: Array, axis: int) -> Array:
@@ -232,7 +248,7 @@ def split(x: TensorLike, size: int | Sequence[int], axis: int = 0) -> list[Tenso
     x = as_tensor(x)
     axis = _axis("split", axis, x.ndim)
     length = x.shape[axis]
-    if isinstance(size, int):
+    if not isinstance(size, Iterable):
         if size < 1:
             raise ShapeError(f"split: the size of a part is positive, got {size}")
         sizes = [min(size, length - start) for start in range(0, length, size)]
@@ -253,7 +269,7 @@ def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
     if not inputs:
         raise ShapeError(f"{name} takes at least one Tensor")
     if any(x.dtype != inputs[0].dtype for x in inputs):
-        dtype = align(name, *(Tensor(np.empty((), x.dtype)) for x in inputs))[0].dtype
+        dtype = common_dtype(*inputs)
         inputs = [x.cast(dtype) for x in inputs]
     return inputs
 
@@ -294,4 +310,8 @@ _pad.differentiable(_inside)
 def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
     """`x` inside a border of `value`: for each axis the widths (before, after)."""
     x = as_tensor(x)
-    return _pad.apply(x, widths=tuple((int(b), int(a)) for b, a in widths), value=float(value))
+    if x.dtype.kind != "f" and not float(value).is_integer():
+        raise DTypeError(f"pad: the number {value} does not fit dtype {x.dtype}")
+    widths = tuple((int(before), int(after)) for before, after in widths)
+    _padded(x, widths, value)  # NumPy would take one pair for all axes
+    return _pad.apply(x, widths=widths, value=float(value))

@@ -97,6 +97,8 @@ class EarlyStopping(Callback):
     def on_train_begin(self, trainer: Trainer) -> None:
         if trainer.step == 0:
             self.reset()
+        elif self.waited > self.patience:  # resumed after the epoch that ended the training
+            self._stop(trainer)
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         if self.monitor not in record:
@@ -115,10 +117,15 @@ class EarlyStopping(Callback):
         else:
             self.waited += 1
             if self.waited > self.patience:
-                trainer.stop(f"{self.monitor} stopped improving; best {self.best:.6g} in epoch "
-                             f"{self.best_epoch}")
+                self._stop(trainer)
+
+    def _stop(self, trainer: Trainer) -> None:
+        trainer.stop(
+            f"{self.monitor} stopped improving; best {self.best:.6g} in epoch {self.best_epoch}"
+        )
 
     def on_train_end(self, trainer: Trainer) -> None:
+        self.waited = 0  # who calls fit again wants to go on
         if self._weights:
             trainer.model.load_state_dict(self._weights)
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import json
 import os
-import tempfile
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -33,6 +30,10 @@ def write(
     Raises:
         OSError: if the folder is missing or the disk is full.
     """
+    import json
+    import tempfile
+    from pathlib import Path
+
     from safetensors.numpy import save
 
     path = Path(path)
@@ -57,7 +58,7 @@ def write(
                 error.errno, f"can't save {path}: {error.strerror}; nothing was changed there"
             ) from error
         raise
-    _sync_folder(path.parent)
+    _sync_folder(str(path.parent))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -67,6 +68,9 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
         FileNotFoundError: if there is none.
         FileError: if it is truncated, damaged, foreign, or of a later version.
     """
+    import json
+    from pathlib import Path
+
     from safetensors import SafetensorError, safe_open
 
     path = Path(path)
@@ -107,7 +111,7 @@ def _umask() -> int:
     return mask
 
 
-def _sync_folder(folder: Path) -> None:
+def _sync_folder(folder: str) -> None:
     """Make the renaming last through a loss of power, where the system allows it."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)

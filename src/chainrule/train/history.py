@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import os
 from collections.abc import Iterator, Mapping
 
@@ -56,6 +54,9 @@ class History:
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
         """Write a CSV file, or return its text where no path is given."""
+        import csv
+        import io
+
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.names)

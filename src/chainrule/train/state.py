@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.graph.tensor import Array
-from chainrule.nn import describe
+from chainrule.nn import Module, build, describe
 from chainrule.train import checkpoint
 from chainrule.train.history import History
 
@@ -20,8 +20,8 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write all of the trainer's state."""
     tensors: dict[str, Array] = {}
     _add(tensors, "model", trainer.model.state_dict())
-    arrays, optimizer = _parted(trainer.optimizer.state_dict())
-    _add(tensors, "optimizer", arrays)
+    optimizer = trainer.optimizer.state_dict()
+    _add(tensors, "optimizer", optimizer.pop("state"))
     _add(tensors, "accumulated", _numbered(trainer.graphs.accumulated))
     tensors["accumulated_rows"] = trainer.graphs.accumulated_rows.numpy()
     tensors["generator"] = trainer.generator.state.numpy()
@@ -36,6 +36,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         tensors,
         {
             "model": describe(trainer.model),
+            "about": trainer.about,
             "training": {
                 "optimizer": {"class": type(trainer.optimizer).__name__, "state": optimizer},
                 "schedule": None
@@ -86,7 +87,7 @@ def load(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     trainer.model.load_state_dict(_of(tensors, "model"))  # checks all, then loads
     try:
         trainer.optimizer.load_state_dict(
-            {**training["optimizer"]["state"], **_of(tensors, "optimizer")}
+            {**training["optimizer"]["state"], "state": _of(tensors, "optimizer")}
         )
     except (ValueError, TypeError, KeyError):
         trainer.model.load_state_dict(before)
@@ -110,6 +111,23 @@ def load(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     trainer.totals.rows = training["rows"]
     totals = _of(tensors, "totals")
     trainer.totals.metrics = [totals[str(i)] for i in range(len(totals))]
+
+
+def read_model(path: str | os.PathLike[str]) -> tuple[Module, dict[str, Any]]:
+    """The model of a file that a Trainer saved, built anew, and the Trainer's `about`.
+
+    Raises:
+        FileError: if the file is truncated, damaged or foreign.
+        ValueError: if the model has layers that are not of this library: construct your own class,
+            then load the file by a Trainer.
+    """
+    tensors, description = checkpoint.read(path)
+    model = build(description.get("model"))
+    try:
+        model.load_state_dict(_of(tensors, "model"))
+    except RuntimeError as error:
+        raise checkpoint.FileError(f"{path}: its weights do not fit its model. {error}") from None
+    return model.eval(), description.get("about", {})
 
 
 def _class(thing: Any) -> str | None:

@@ -9,13 +9,14 @@ import numpy as np
 
 from chainrule import ops
 from chainrule.compiler.capture import capture
+from chainrule.data.arrays import as_arrays
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.backprop import backprop
 from chainrule.graph.context import no_grad
 from chainrule.graph.errors import ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.structure import leaves, map_leaves
-from chainrule.graph.tensor import Array, Tensor, as_tensor
+from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
@@ -223,14 +224,10 @@ class CompiledStep:
         Raises:
             ShapeError, DTypeError: if the batch does not fit the model.
         """
-        x = self._graphs.prepare(map_leaves(_array, x))
-        y = self._graphs.prepare_targets(map_leaves(_array, y))
+        x = self._graphs.prepare(as_arrays(x, "x"))
+        y = self._graphs.prepare_targets(as_arrays(y, "y"))
         loss, _ = self._graphs.training(x, y)(x, y)
         return Tensor(loss)
-
-
-def _array(data: Any) -> Array:
-    return as_tensor(data).numpy()
 
 
 def compile_step(

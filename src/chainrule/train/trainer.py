@@ -7,9 +7,8 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -33,13 +32,13 @@ from chainrule.train.progress import ProgressReport
 from chainrule.train.step import Loss, StepGraphs
 
 
-@dataclass
 class Totals:
     """Sums over the batches of an epoch so far."""
 
-    loss: float = 0.0
-    rows: int = 0
-    metrics: list[Array] = field(default_factory=list)
+    def __init__(self) -> None:
+        self.loss = 0.0
+        self.rows = 0
+        self.metrics: list[Array] = []
 
     def add(self, loss: float, rows: int, metrics: Sequence[Array], *, summed: bool) -> None:
         self.loss += loss if summed else loss * rows
@@ -70,6 +69,8 @@ class Trainer:
         clip_norm: scale all gradients together to at most this Euclidean norm.
         clip_value: cut each gradient's elements to [-clip_value, clip_value]; before clip_norm.
         callbacks: called between epochs; see `Callback`, `EarlyStopping`.
+        about: what files that this Trainer saves shall say besides: a dict that JSON can hold, with
+            the names of the classes, say. `read_model` gives it back.
         seed: of the order of the rows and of the model's random operations. The same seed gives the
             same bits.
 
@@ -104,6 +105,7 @@ class Trainer:
         clip_norm: float | None = None,
         clip_value: float | None = None,
         callbacks: Sequence[Callback] = (),
+        about: Mapping[str, Any] | None = None,
         seed: int = 0,
     ) -> None:
         if accumulate < 1:
@@ -119,6 +121,7 @@ class Trainer:
         self.schedule = schedule
         self.accumulate = accumulate
         self.callbacks = list(callbacks)
+        self.about = dict(about or {})
         self.seed = seed
         self.generator = Generator(seed)
         self.graphs = StepGraphs(
@@ -280,6 +283,8 @@ class Trainer:
             for callback in self.callbacks:
                 callback.on_step_end(self, loss)
             if self._stop_reason is not None and not ends:
+                if checkpoint is not None:
+                    self.save(checkpoint)
                 return
             if checkpoint_steps and update and self.step % checkpoint_steps == 0 and not ends:
                 self.save(checkpoint)  # type: ignore[arg-type]

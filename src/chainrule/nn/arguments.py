@@ -1,0 +1,62 @@
+"""Checks of layers' arguments: each returns the value in the form in which the layer keeps it."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.graph.tensor import Tensor
+
+
+def whole(name: str, value: Any) -> int:
+    """A whole number, as an int."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
+        raise TypeError(f"{name} is a whole number, got {value!r}")
+    return int(value)
+
+
+def count(name: str, value: Any) -> int:
+    """A positive whole number, as an int."""
+    if whole(name, value) < 1:
+        raise ValueError(f"{name} is at least 1, got {value}")
+    return int(value)
+
+
+def number(name: str, value: Any) -> float:
+    """A finite number, as a Python number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.integer, np.floating)
+    ):
+        raise TypeError(f"{name} is a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is finite, got {value}")
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)
+
+
+def floating(dtype: DTypeLike) -> str:
+    """The name of a dtype that parameters can have: float32 or float64."""
+    name = np.dtype(dtype).name
+    if name not in ("float32", "float64"):
+        raise TypeError(f"dtype is 'float32' or 'float64', got {name!r}")
+    return name
+
+
+def check_input(x: Tensor, features: int, dtype: str) -> None:
+    """Raise where the input's last axis is not `features` long, or its dtype is another."""
+    if not x.shape or x.shape[-1] != features:
+        if x.ndim > 2 and math.prod(x.shape[1:]) == features:
+            remedy = "Put a Flatten() before this layer."
+        else:
+            remedy = "Change this layer's number of features, or what comes before it."
+        raise ShapeError(
+            f"the input's last axis must have length {features}; its shape is {x.shape}. {remedy}"
+        )
+    if x.dtype != dtype:
+        raise DTypeError(
+            f"the input has dtype {x.dtype}, this layer {dtype}. Convert the input: "
+            f"x.astype({dtype!r}) for an array, x.cast({dtype!r}) for a Tensor."
+        )

@@ -1,0 +1,169 @@
+"""What a model is made of, as plain data that JSON can hold: how a file says what to build.
+
+A description has the layer's class, the arguments of its constructor and its children:
+
+    {"class": "Sequential", "children": {"0": {"class": "Linear", "arguments":
+        {"in_features": 4, "out_features": 3, "bias": true, "dtype": "float32"}}}}
+
+A file may come from anywhere, so `build` takes nothing from it but names of the library's layers
+and arguments that their constructors accept, and never more numbers than `max_elements`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule.graph.tensor import Tensor, as_tensor
+from chainrule.nn import layers
+from chainrule.nn.module import Module
+from chainrule.ops.random import Generator, use_generator
+
+LAYERS: dict[str, type[Module]] = {name: getattr(layers, name) for name in layers.__all__}
+"""The classes that can be built from a description, by name."""
+
+MAX_DEPTH = 50
+
+
+def describe(module: Module) -> dict[str, Any]:
+    """The class, the constructor's arguments and the children of a module, as plain data.
+
+    A class that is not the library's is described by its full name, with its children but without
+    arguments, and can't be built again. A layer that stands in several places is described once;
+    the other places say of which path it is the ``same_as``. A parameter that two different layers
+    share is not marked: built again, each has its own.
+
+    Example:
+        >>> from chainrule import nn
+        >>> describe(nn.Sequential(nn.Flatten()))["children"]
+        {'0': {'class': 'Flatten', 'arguments': {'start_dim': 1, 'end_dim': -1}}}
+    """
+    return _describe(module, "", {})
+
+
+def _describe(module: Module, path: str, seen: dict[Module, str]) -> dict[str, Any]:
+    if module in seen and not isinstance(module, layers.Sequential):
+        return {"same_as": seen[module]}
+    seen[module] = path
+    kind = type(module)
+    known = LAYERS.get(kind.__name__) is kind
+    description: dict[str, Any] = {
+        "class": kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
+    }
+    if known and module._arguments:
+        description["arguments"] = module.constructor_arguments()
+    children = {
+        name: _describe(child, f"{path}.{name}" if path else name, seen)
+        for name, child in module._modules.items()
+        if child is not None
+    }
+    if children:
+        description["children"] = children
+    return description
+
+
+def build(description: Any, max_elements: int = 2**28) -> Module:
+    """The module of a description, with parameters that wait for `load_state_dict`.
+
+    It draws no random numbers.
+
+    Args:
+        description: what `describe` returned, perhaps by way of a file.
+        max_elements: about how many numbers the module may hold; 2^28 are 1 GiB in float32.
+
+    Raises:
+        ValueError: if the description is not one of the library's own layers, its arguments are
+            not valid, or the module would be too large.
+
+    Example:
+        >>> from chainrule import nn
+        >>> build({"class": "Linear", "arguments": {"in_features": 3, "out_features": 1}})
+        Linear(in_features=3, out_features=1, bias=True)
+    """
+    if _check(description, "", 0) > max_elements:
+        raise ValueError(
+            f"the model would hold more than {max_elements} numbers; if you trust the file, raise "
+            "max_elements"
+        )
+    with use_generator(_NoDraw()):
+        return _build(description, "", {})
+
+
+def _check(description: Any, path: str, depth: int) -> int:
+    """Raise unless all of it can be built; return a bound of how many numbers it will hold."""
+    where = path or "the model"
+    if not isinstance(description, dict):
+        raise ValueError(f"{where}: a description is a dict, not {description!r:.80}")
+    if depth > MAX_DEPTH:
+        raise ValueError(f"{where}: layers are nested more than {MAX_DEPTH} deep")
+    if description.keys() == {"same_as"}:
+        return 0
+    name = description.get("class")
+    arguments = description.get("arguments", {})
+    children = description.get("children", {})
+    unknown = description.keys() - {"class", "arguments", "children"}
+    if unknown or not (_is_dict(arguments) and _is_dict(children)):
+        raise ValueError(f"{where}: the description has unknown or malformed entries")
+    if not isinstance(name, str) or name not in LAYERS:
+        raise ValueError(
+            f"{where}: {name!r:.80} is not a layer of this library, so it can't be built from a "
+            "description. Construct your own class, then call its load_state_dict."
+        )
+    if children and name != "Sequential":
+        raise ValueError(f"{where}: a {name} has no children")
+    return _check_arguments(arguments, LAYERS[name], where) + sum(
+        _check(child, f"{path}.{key}" if path else key, depth + 1)
+        for key, child in children.items()
+    )
+
+
+def _check_arguments(arguments: dict[str, Any], layer: type[Module], where: str) -> int:
+    """Raise unless the arguments are plain ones of the layer; return a bound as `_check` does."""
+    unknown = arguments.keys() - set(layer._arguments)
+    if unknown:
+        raise ValueError(f"{where}: a {layer.__name__} has no argument {sorted(unknown)[0]!r:.80}")
+    sizes = []
+    for name, value in arguments.items():
+        for item in value if isinstance(value, (list, tuple)) else [value]:
+            if not isinstance(item, (bool, int, float, str, type(None))):
+                raise ValueError(f"{where}: {name} can't be {value!r:.80}")
+            if isinstance(item, int):
+                sizes.append(max(abs(item), 1))
+    # No layer holds more numbers than the product of its whole-number arguments, biases aside.
+    return prod(sizes)
+
+
+def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> Module:
+    """The module of a checked description; `built` holds by path what may be shared."""
+    if "same_as" in description:
+        same = description["same_as"]
+        if not isinstance(same, str) or same not in built:
+            raise ValueError(f"{path or 'the model'}: same_as must name a layer before this one")
+        return built[same]
+    name = description["class"]
+    try:
+        module = LAYERS[name](**description.get("arguments", {}))
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{path or 'the model'} ({name}): {error}") from error
+    for key, child in description.get("children", {}).items():
+        module.add_module(key, _build(child, f"{path}.{key}" if path else key, built))
+    if name != "Sequential":  # containers that share containers would multiply
+        built[path] = module
+    return module
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+
+
+class _NoDraw(Generator):
+    """Zeros in place of random numbers."""
+
+    def uniform(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
+        return as_tensor(np.zeros(shape, dtype))
+
+    normal = uniform

@@ -1,0 +1,381 @@
+"""Module: a layer or a whole model, with the parameters, buffers and layers it is made of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, ClassVar, NamedTuple, TypeVar
+
+import numpy as np
+
+from chainrule.graph.context import local
+from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.graph.state import Buffer, Parameter, State
+from chainrule.graph.tensor import Array, TensorLike
+
+M = TypeVar("M", bound="Module")
+
+_REGISTRIES = {"_parameters": "Parameter", "_buffers": "Buffer", "_modules": "Module"}
+
+
+class IncompatibleKeys(NamedTuple):
+    """What `Module.load_state_dict` left out: names of the model, and names of the state."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
+
+
+def _no_forward(self: Module, *inputs: Any, **keywords: Any) -> Any:
+    raise NotImplementedError(
+        f"{type(self).__name__} has no forward method: define forward(self, x)"
+    )
+
+
+class Module:
+    """A layer or a model. Subclasses make their parts in `__init__` and use them in `forward`.
+
+    Parameters, buffers and modules that become attributes are registered: `parameters()` finds
+    them, `state_dict()` saves them, `print(model)` shows them. Names and behaviour are PyTorch's.
+
+    While a module is called, the nodes it builds carry its path (as in ``net.0``), and a shape or
+    dtype error raised in it says which layer it was.
+
+    Attributes:
+        training: whether layers such as dropout behave as in training; see `train` and `eval`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> class Twice(nn.Module):
+        ...     def __init__(self):
+        ...         super().__init__()
+        ...         self.layer = nn.Linear(3, 3)
+        ...
+        ...     def forward(self, x):
+        ...         return self.layer(self.layer(x))
+        >>> model = Twice()
+        >>> model
+        Twice(
+          (layer): Linear(in_features=3, out_features=3, bias=True)
+        )
+        >>> model(cr.tensor([[1.0, 2.0, 3.0]])).shape
+        (1, 3)
+        >>> list(model.state_dict())
+        ['layer.weight', 'layer.bias']
+    """
+
+    _arguments: ClassVar[tuple[str, ...]] = ()
+    """The names of the constructor's arguments, which are attributes too."""
+
+    training: bool
+    _name: str
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Buffer | None]
+    _modules: dict[str, Module | None]
+
+    forward: Callable[..., Any] = _no_forward
+
+    def __init__(self) -> None:
+        self.training = True
+        self._name = ""  # the last part of its path: what its parent calls it
+        self._parameters = {}
+        self._buffers = {}
+        self._modules = {}
+
+    # This runs for every layer in every eager step, so it is kept to a few attribute reads.
+    def __call__(self, *inputs: Any, **keywords: Any) -> Any:
+        context = local.context
+        parent = context.path
+        name = self._name
+        if name:
+            context.path = f"{parent}.{name}" if parent else name
+        try:
+            return self.forward(*inputs, **keywords)
+        except (ShapeError, DTypeError, SymbolicError) as error:
+            if "layer" not in vars(error):  # the innermost layer says where it was
+                kind = type(self).__name__
+                where = f"{context.path} ({kind})" if context.path else kind
+                vars(error)["layer"] = where
+                error.args = (f"{where}: {error}",)
+            raise
+        finally:
+            context.path = parent
+
+    # Registration
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if isinstance(value, Parameter):
+            self._register("_parameters", name, value)
+        elif isinstance(value, Buffer):
+            self._register("_buffers", name, value)
+        elif isinstance(value, Module):
+            self._register("_modules", name, value)
+        else:
+            for registry, kind in _REGISTRIES.items():
+                registered = vars(self).get(registry, {})
+                if name in registered:
+                    if value is not None:
+                        raise TypeError(
+                            f"{name} of {type(self).__name__} is a {kind}; got "
+                            f"{type(value).__name__}. Assign a {kind} or None, or give it a new "
+                            f"value with {name}.assign(...)"
+                        )
+                    registered[name] = None
+            object.__setattr__(self, name, value)
+
+    def __delattr__(self, name: str) -> None:
+        object.__delattr__(self, name)
+        for registry in _REGISTRIES:
+            vars(self)[registry].pop(name, None)
+
+    def _register(self, registry: str, name: str, value: State | Module | None) -> None:
+        """Hold `value` as the attribute `name`, plain to read, and list it in the registry."""
+        if registry not in vars(self):
+            raise AttributeError(
+                f"{type(self).__name__}: call super().__init__() before assigning {name}"
+            )
+        if not isinstance(name, str) or not name or "." in name:
+            raise ValueError(f"a name is a non-empty string without a dot, got {name!r}")
+        for other in _REGISTRIES:
+            if other != registry:
+                vars(self)[other].pop(name, None)
+        vars(self)[registry][name] = value
+        object.__setattr__(self, name, value)
+        if isinstance(value, State) and value.name is None:
+            value.name = name
+        elif isinstance(value, Module) and not value._name:
+            value._name = name
+
+    def _register_new(self, registry: str, name: str, value: State | Module | None) -> None:
+        if hasattr(self, name) and name not in vars(self)[registry]:
+            raise ValueError(
+                f"{type(self).__name__} has an attribute {name!r} already: choose another name"
+            )
+        self._register(registry, name, value)
+
+    def register_parameter(self, name: str, param: Parameter | None) -> None:
+        """Add a `Parameter` under `name`; None keeps the name for one that the module lacks."""
+        if param is not None and not isinstance(param, Parameter):
+            raise TypeError(f"{name} must be a Parameter or None, got {type(param).__name__}")
+        self._register_new("_parameters", name, param)
+
+    def register_buffer(self, name: str, tensor: TensorLike | None) -> None:
+        """Add a `Buffer` under `name`: state that is saved but not trained."""
+        if tensor is not None and not isinstance(tensor, Buffer):
+            tensor = Buffer(tensor)
+        self._register_new("_buffers", name, tensor)
+
+    def add_module(self, name: str, module: Module | None) -> None:
+        """Add a child under `name`."""
+        if module is not None and not isinstance(module, Module):
+            raise TypeError(f"{name} must be a Module or None, got {type(module).__name__}")
+        self._register_new("_modules", name, module)
+
+    # What it is made of
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly in this one."""
+        return (module for _, module in self.named_children())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly in this one, with their names; a shared one is listed once."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all within it."""
+        return (module for _, module in self.named_modules())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all within it, with their paths; a shared one is listed once."""
+        return self._walk(prefix, set())
+
+    def _walk(self, path: str, seen: set[Module] | None) -> Iterator[tuple[str, Module]]:
+        """All modules with their paths; those in `seen` are left out, if it is given."""
+        if seen is not None:
+            if self in seen:
+                return
+            seen.add(self)
+        yield path, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module._walk(_join(path, name), seen)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters of this module, and of all within it if `recurse`."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their paths; a shared one is listed once."""
+        return self._named_states("_parameters", prefix, recurse)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+        """The buffers of this module, and of all within it if `recurse`."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
+        """The buffers with their paths; a shared one is listed once."""
+        return self._named_states("_buffers", prefix, recurse)
+
+    def _named_states(self, registry: str, prefix: str, recurse: bool) -> Iterator[Any]:
+        seen: set[State] = set()
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name, state in vars(module)[registry].items():
+                if state is not None and state not in seen:
+                    seen.add(state)
+                    yield _join(path, name), state
+
+    # Saving and loading
+
+    def _named_state(self) -> dict[str, State]:
+        """All parameters and buffers under all their names, shared ones more than once."""
+        return {
+            _join(path, name): state
+            for path, module in self._walk("", None)
+            for name, state in (module._parameters | module._buffers).items()
+            if state is not None
+        }
+
+    def state_dict(self) -> dict[str, Array]:
+        """The values of all parameters and buffers by their paths, as arrays of their own.
+
+        Training on does not change them, and writing into them does not change the module. A
+        shared parameter has an entry under each of its names.
+        """
+        return {name: state.numpy().copy() for name, state in self._named_state().items()}
+
+    def load_state_dict(
+        self, state_dict: Mapping[str, Any], strict: bool = True
+    ) -> IncompatibleKeys:
+        """Give all parameters and buffers the values of `state_dict`.
+
+        Everything is checked before anything changes.
+
+        Args:
+            state_dict: arrays by path, as `state_dict()` returns them.
+            strict: whether the names must be exactly the module's. If not, the values under
+                names that both have are taken; their shapes and dtypes must fit all the same.
+
+        Returns:
+            The missing and the unexpected keys; both empty if `strict`.
+
+        Raises:
+            RuntimeError: naming all missing, unexpected and mismatched keys.
+
+        Example:
+            >>> from chainrule import nn
+            >>> a, b = nn.Linear(2, 1), nn.Linear(2, 1)
+            >>> b.load_state_dict(a.state_dict())
+            IncompatibleKeys(missing_keys=[], unexpected_keys=[])
+        """
+        own = self._named_state()
+        missing = [name for name in own if name not in state_dict]
+        unexpected = [name for name in state_dict if name not in own]
+        values = {name: np.asarray(state_dict[name]).copy() for name in own if name in state_dict}
+        faults = []
+        if strict and unexpected:
+            faults.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
+        if strict and missing:
+            faults.append(f"Missing key(s) in state_dict: {_quoted(missing)}.")
+        for name, value in values.items():
+            state = own[name]
+            if value.shape != state.shape:
+                faults.append(
+                    f"size mismatch for {name}: the state_dict has shape {value.shape}, the "
+                    f"current model {state.shape}."
+                )
+            elif value.dtype != state.dtype:
+                faults.append(
+                    f"dtype mismatch for {name}: the state_dict has {value.dtype}, the current "
+                    f"model {state.dtype}; convert with .astype({str(state.dtype)!r})."
+                )
+        if faults:
+            raise RuntimeError(
+                "\n\t".join([f"Error(s) in loading state_dict for {type(self).__name__}:", *faults])
+            )
+        for name, value in values.items():
+            own[name].assign(value)
+        return IncompatibleKeys(missing, unexpected)
+
+    # Changing all of it
+
+    def train(self: M, mode: bool = True) -> M:
+        """Put this module and all within it into training mode, or out of it."""
+        if not isinstance(mode, bool):
+            raise ValueError(f"training mode is expected to be boolean, got {mode!r}")
+        for module in self.modules():
+            module.training = mode
+        return self
+
+    def eval(self: M) -> M:
+        """Put this module and all within it into evaluation mode: `train(False)`."""
+        return self.train(False)
+
+    def requires_grad_(self: M, requires_grad: bool = True) -> M:
+        """Let all parameters require a gradient, or none: a frozen module is not trained."""
+        for parameter in self.parameters():
+            parameter.requires_grad = requires_grad
+        return self
+
+    def zero_grad(self) -> None:
+        """Forget the gradients that `backward` accumulated."""
+        for parameter in self.parameters():
+            parameter.grad = None
+
+    def apply(self: M, fn: Callable[[Module], object]) -> M:
+        """Call `fn` on every module within this one, then on itself.
+
+        Example:
+            >>> from chainrule import nn
+            >>> def start_at_zero(module):
+            ...     if isinstance(module, nn.Linear):
+            ...         nn.init.zeros_(module.bias)
+            >>> nn.Sequential(nn.Linear(2, 2)).apply(start_at_zero)[0].bias.tolist()
+            [0.0, 0.0]
+        """
+        for module in self.children():
+            module.apply(fn)
+        fn(self)
+        return self
+
+    # Printing
+
+    def constructor_arguments(self) -> dict[str, Any]:
+        """The arguments that make a module like this one; empty for a user's own class.
+
+        The name of a parameter, as ``bias``, stands for whether the module has it.
+        """
+        return {
+            name: self._parameters[name] is not None
+            if name in self._parameters
+            else getattr(self, name)
+            for name in self._arguments
+        }
+
+    def extra_repr(self) -> str:
+        """What is printed between the parentheses: the constructor's arguments."""
+        arguments = self.constructor_arguments()
+        if arguments.get("dtype") == "float32":  # the default, which PyTorch does not print
+            del arguments["dtype"]
+        return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+
+    def __repr__(self) -> str:
+        extra = self.extra_repr()
+        lines = extra.split("\n") if extra else []
+        if len(lines) > 1 or self._modules:
+            for name, module in self._modules.items():
+                lines += f"({name}): {module!r}".split("\n")
+            extra = "".join(f"\n  {line}" for line in lines) + "\n"
+        return f"{type(self).__name__}({extra})"
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}.{name}" if path else name
+
+
+def _quoted(names: list[str]) -> str:
+    return ", ".join(f'"{name}"' for name in names)

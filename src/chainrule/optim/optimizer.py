@@ -1,0 +1,340 @@
+"""Optimizer: what all optimisers share, from the groups of parameters to running a rule."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.capture import capture
+from chainrule.execute.reference import Interpreter
+from chainrule.graph.context import local, no_grad
+from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.tensor import Tensor, placeholder
+from chainrule.optim.groups import ParameterGroup, cast
+
+_MAX_CAPTURED = 32
+
+
+class Optimizer:
+    """The base of all optimisers: groups of parameters, their moments, and how a rule is run.
+
+    An optimiser of your own is a subclass with a `rule`, the textbook's update of one parameter. It
+    is written with operations, so it runs eagerly, inside a captured training step, and drawn.
+
+    Args:
+        params: Parameters, or dicts with the key "params" and hyper-parameters that differ from the
+            defaults for these.
+        defaults: the hyper-parameters.
+
+    Attributes:
+        param_groups: a mapping of hyper-parameters for each group; see `ParameterGroup`.
+        parameters: all Parameters, in the order in which `update` takes gradients.
+        state: for each Parameter its moments by name.
+
+    Raises:
+        TypeError: if `params` holds anything but Parameters.
+        ValueError: if there are none, if one comes twice, or if a hyper-parameter is out of range.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> class SignDescent(optim.Optimizer):
+        ...     def __init__(self, params, lr=1e-3):
+        ...         super().__init__(params, lr=lr)
+        ...
+        ...     def rule(self, W, grad, moments, h):
+        ...         W.assign(W - h.lr * cr.sign(grad))
+        >>> w = cr.Parameter([1.0, -2.0])
+        >>> optimizer = SignDescent([w], lr=0.5)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.tolist()
+        [0.5, -1.5]
+    """
+
+    def __init__(
+        self, params: Iterable[Parameter] | Iterable[Mapping[str, Any]], **defaults: Any
+    ) -> None:
+        if isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable):
+            raise TypeError(
+                f"params are an iterable of Parameters or of groups, not {type(params).__name__}: "
+                "pass model.parameters()"
+            )
+        self.defaults = defaults
+        self.param_groups: list[ParameterGroup] = []
+        self.parameters: list[Parameter] = []
+        self.state: dict[Parameter, dict[str, Buffer]] = {}
+        self._captured: dict[tuple[bool, ...], Interpreter] = {}
+        given: list[Any] = list(params)
+        if not given:
+            raise ValueError("the optimiser got no parameters: pass model.parameters()")
+        if any(isinstance(item, Mapping) for item in given):
+            for group in given:
+                self.add_param_group(group)
+        else:
+            self.add_param_group({"params": given})
+
+    # What an optimiser defines
+
+    def rule(
+        self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
+    ) -> None:
+        """Assign the new value to `W` and to its moments.
+
+        Args:
+            W: the parameter.
+            grad: the gradient of the loss with respect to it.
+            moments: the parameter's buffers, by the names that `moments` gives.
+            h: the hyper-parameters as 0-d Tensors of W's dtype, with what `coefficients` adds.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no rule")
+
+    def moments(self, group: ParameterGroup) -> Sequence[str]:
+        """The names of the buffers, of the parameter's shape and 0 at first, that `rule` needs."""
+        return ()
+
+    def counts_steps(self, group: ParameterGroup) -> bool:
+        """Whether `coefficients` needs the number of the step."""
+        return False
+
+    def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
+        """Add to `h`, in float64, the scalars that all parameters of a group share.
+
+        Args:
+            h: the group's hyper-parameters as 0-d float64 Tensors.
+            t: the number of this step, from 1; None where the rule does not count.
+        """
+
+    # What all have
+
+    def add_param_group(self, group: Mapping[str, Any]) -> None:
+        """Train more parameters from now on, such as layers that were frozen.
+
+        Args:
+            group: a dict with the key "params" and hyper-parameters that differ from the defaults.
+
+        Raises:
+            TypeError, ValueError: as at construction; the optimiser is then unchanged.
+        """
+        if not isinstance(group, Mapping) or "params" not in group:
+            raise TypeError(f"a parameter group is a dict with the key 'params', got {group!r}")
+        given = group["params"]
+        parameters: list[Any] = [given] if isinstance(given, Tensor) else list(given)
+        options = {key: value for key, value in group.items() if key != "params"}
+        self._check_parameters(parameters)
+        unknown = sorted(set(options) - set(self.defaults))
+        if unknown:
+            raise TypeError(
+                f"{type(self).__name__} has no hyper-parameter {', '.join(unknown)}; it has "
+                f"{', '.join(self.defaults)}"
+            )
+        new = ParameterGroup(parameters, {**self.defaults, **options})
+        self.check_group(new)
+        if self.counts_steps(new):
+            new.step = Buffer(np.float64(0), name=f"group{len(self.param_groups)}.step")
+        for index, parameter in enumerate(parameters, len(self.parameters)):
+            self.state[parameter] = {
+                name: Buffer(np.zeros(parameter.shape, parameter.dtype), name=f"{index}.{name}")
+                for name in self.moments(new)
+            }
+        self.parameters += parameters
+        self.param_groups.append(new)
+
+    def check_group(self, group: ParameterGroup) -> None:
+        """Raise ValueError where hyper-parameters contradict each other."""
+
+    def _check_parameters(self, parameters: list[Any]) -> None:
+        if not parameters:
+            raise ValueError("a parameter group is empty: it needs at least one Parameter")
+        seen = set(self.parameters)
+        for position, parameter in enumerate(parameters):
+            if not isinstance(parameter, Parameter):
+                remedy = ": make it a chainrule.Parameter" if isinstance(parameter, Tensor) else ""
+                raise TypeError(
+                    f"an optimiser trains Parameters; number {position} is {parameter!r}{remedy}"
+                )
+            if parameter in seen:
+                raise ValueError(
+                    f"parameter {parameter.name or position} of shape {parameter.shape} was given "
+                    "twice; it would be updated twice a step"
+                )
+            seen.add(parameter)
+
+    def update(self, grads: Sequence[Tensor | None]) -> None:
+        """Build the graph of one step: assign the new values of parameters, moments and counts.
+
+        Inside `chainrule.capture` these assignments become updates of the captured graph.
+
+        Args:
+            grads: for each of `parameters` the gradient, of its shape and dtype, or None to leave
+                the parameter and its moments as they are. A group counts its steps once for all its
+                parameters, in every step in which one of them has a gradient.
+
+        Raises:
+            ShapeError, DTypeError: if a gradient does not fit its parameter.
+            ValueError: if the number of gradients is not that of the parameters.
+        """
+        if len(grads) != len(self.parameters):
+            raise ValueError(
+                f"update takes a gradient or None for each of {len(self.parameters)} parameters, "
+                f"not {len(grads)}"
+            )
+        self._check_grads(grads)
+        found = iter(grads)
+        with no_grad():
+            for group in self.param_groups:
+                pairs = [(W, grad) for W in group.parameters if (grad := next(found)) is not None]
+                if pairs:
+                    self._update_group(group, pairs)
+
+    def _update_group(
+        self, group: ParameterGroup, pairs: Sequence[tuple[Parameter, Tensor]]
+    ) -> None:
+        if group.step is not None:
+            group.step.assign(group.step + 1.0)
+        h = group.tensors()
+        self.coefficients(h, group.step)
+        of_dtype = {dtype: cast(h, dtype) for dtype in {W.dtype: None for W, _ in pairs}}
+        for W, grad in pairs:
+            self.rule(W, grad, self.state[W], of_dtype[W.dtype])
+
+    def _check_grads(self, grads: Sequence[Tensor | None]) -> None:
+        for index, (parameter, grad) in enumerate(zip(self.parameters, grads, strict=True)):
+            label = f"the gradient of parameter {index} ({parameter.name or 'unnamed'})"
+            if grad is None:
+                continue
+            if not isinstance(grad, Tensor):
+                raise TypeError(f"{label} is a {type(grad).__name__}, not a Tensor")
+            if grad.shape != parameter.shape:
+                raise ShapeError(f"{label} has shape {grad.shape}; it has {parameter.shape} itself")
+            if grad.dtype != parameter.dtype:
+                raise DTypeError(f"{label} is {grad.dtype}; it is {parameter.dtype} itself")
+
+    def step(self) -> None:
+        """Update every parameter that has a `.grad`; leave the others and their moments.
+
+        The update's graph is captured once for each set of parameters that have gradients.
+
+        Raises:
+            ShapeError, DTypeError: if a `.grad` does not fit its parameter; nothing has changed.
+            SymbolicError: while a graph is captured.
+        """
+        if local.context.capture is not None:
+            raise SymbolicError(
+                "step() reads .grad, which is no part of a captured graph: call update(grads) "
+                "with the Tensors of chainrule.grad instead"
+            )
+        grads = [parameter.grad for parameter in self.parameters]
+        present = tuple([grad is not None for grad in grads])
+        interpreter = self._captured.get(present) or self._capture(present)
+        try:
+            arguments: list[Any] = [grad.value for grad in grads if grad is not None]
+            _, updates = interpreter.run(arguments)
+        except (AttributeError, ShapeError, DTypeError):
+            self._check_grads(grads)
+            raise
+        interpreter.commit(updates)
+
+    def _capture(self, present: tuple[bool, ...]) -> Interpreter:
+        if len(self._captured) >= _MAX_CAPTURED:  # a model that takes other ways at every step
+            self._captured.clear()
+        grads = [
+            placeholder(parameter.shape, parameter.dtype) if has_grad else None
+            for parameter, has_grad in zip(self.parameters, present, strict=True)
+        ]
+        self._captured[present] = Interpreter(capture(self.update, grads))
+        return self._captured[present]
+
+    def zero_grad(self) -> None:
+        """Forget the gradients: set `.grad` of every parameter to None."""
+        for parameter in self.parameters:
+            parameter.grad = None
+
+    # Saving
+
+    def states(self) -> dict[str, Buffer]:
+        """Every Buffer by a stable name: moments as "0.momentum_buffer", where 0 is the parameter's
+        index, and the steps of a group as "group0.step"."""
+        buffers = [
+            buffer for parameter in self.parameters for buffer in self.state[parameter].values()
+        ]
+        buffers += [group.step for group in self.param_groups if group.step is not None]
+        return {str(buffer.name): buffer for buffer in buffers}
+
+    def state_dict(self) -> dict[str, Any]:
+        """A snapshot as a plain dict.
+
+        It has copies of the arrays of `states`, by name; the class's name as "optimizer"; and as
+        "param_groups" a dict for each group, of its hyper-parameters and the indices of its
+        parameters.
+        """
+        arrays = {name: buffer.numpy().copy() for name, buffer in self.states().items()}
+        return {
+            "optimizer": type(self).__name__,
+            "param_groups": self._described_groups(),
+            **arrays,
+        }
+
+    def _described_groups(self) -> list[dict[str, Any]]:
+        index = {parameter: i for i, parameter in enumerate(self.parameters)}
+        return [
+            {"params": [index[parameter] for parameter in group.parameters], **group.numbers()}
+            for group in self.param_groups
+        ]
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken.
+
+        Raises:
+            ValueError, TypeError: if it is of another optimiser, other groups, or parameters of
+                other shapes (ShapeError) or dtypes (DTypeError); nothing has changed then.
+
+        Example:
+            >>> import chainrule as cr
+            >>> from chainrule import optim
+            >>> w = cr.Parameter([1.0])
+            >>> before, after = optim.Adam([w], lr=0.1), optim.Adam([w])
+            >>> after.load_state_dict(before.state_dict())
+            >>> after.param_groups[0]["lr"]
+            0.1
+        """
+        arrays = dict(state_dict)
+        name, groups = arrays.pop("optimizer", None), arrays.pop("param_groups", None)
+        if name != type(self).__name__:
+            raise ValueError(f"the state is of {name}, this optimiser is {type(self).__name__}")
+        self._check_groups(groups)
+        buffers = self.states()
+        if set(arrays) != set(buffers):
+            raise ValueError(
+                f"the state holds {', '.join(arrays) or 'no arrays'}; this optimiser has "
+                f"{', '.join(buffers) or 'none'}"
+            )
+        arrays = {name: np.array(array) for name, array in arrays.items()}
+        for name, buffer in buffers.items():
+            buffer.check(arrays[name].shape, arrays[name].dtype)
+        for name, buffer in buffers.items():
+            buffer.replace(arrays[name])
+        for group, saved in zip(self.param_groups, groups, strict=True):
+            group.update({key: saved[key] for key in group.numbers()})
+
+    def _check_groups(self, groups: Any) -> None:
+        """Raise unless the described `groups` have the same form, and numbers that can be set."""
+        mine = self._described_groups()
+        if not isinstance(groups, (list, tuple)) or [set(g) for g in groups] != [*map(set, mine)]:
+            raise ValueError(f"the state's param_groups are {groups}; this optimiser's are {mine}")
+        for group, own, saved in zip(self.param_groups, mine, groups, strict=True):
+            if saved["params"] != own["params"]:
+                raise ValueError(
+                    f"a group of the state has the parameters {saved['params']}; here it has "
+                    f"{own['params']}"
+                )
+            for key in group.numbers():
+                group.check(key, saved[key])
+
+    def __repr__(self) -> str:
+        groups = "\n".join(f"{i}: {group!r}" for i, group in enumerate(self.param_groups))
+        return f"{type(self).__name__}(\n{groups}\n)"

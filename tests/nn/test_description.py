@@ -1,0 +1,152 @@
+"""Descriptions: models that are built again, and files that nobody should trust."""
+
+import json
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn
+from chainrule.nn.description import LAYERS
+
+EXAMPLES = {
+    "Linear": nn.Linear(3, 2, bias=False, dtype="float64"),
+    "LeakyReLU": nn.LeakyReLU(0.2),
+    "ELU": nn.ELU(2),
+    "GELU": nn.GELU("tanh"),
+    "Softplus": nn.Softplus(2.0, 5.0),
+    "Softmax": nn.Softmax(-1),
+    "LogSoftmax": nn.LogSoftmax(0),
+    "Flatten": nn.Flatten(0, 2),
+    "Standardize": nn.Standardize(4),
+    "Sequential": nn.Sequential(nn.Linear(2, 3), nn.Sequential({"act": nn.ReLU()})),
+}
+
+
+def through_json(module):
+    return json.loads(json.dumps(nn.describe(module)))
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_is_built_again(name):
+    layer = EXAMPLES[name] if name in EXAMPLES else LAYERS[name]()
+    again = nn.build(through_json(layer))
+    assert type(again) is type(layer)
+    assert repr(again) == repr(layer)
+    assert nn.describe(again) == nn.describe(layer)
+    again.load_state_dict(layer.state_dict())
+
+
+def test_a_model_predicts_the_same_after_json():
+    model = nn.Sequential(nn.Standardize(3), nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    model[0].fit(np.random.default_rng(0).standard_normal((9, 3)))
+    again = nn.build(through_json(model))
+    again.load_state_dict(model.state_dict())
+    x = np.random.default_rng(1).standard_normal((5, 3)).astype("f")
+    assert np.array_equal(again(x).numpy(), model(x).numpy())
+
+
+def test_building_draws_no_random_numbers():
+    description = nn.describe(nn.Linear(3, 3))
+    cr.manual_seed(4)
+    wanted = cr.uniform().item()
+    cr.manual_seed(4)
+    nn.build(description)
+    assert cr.uniform().item() == wanted
+
+
+def test_a_shared_layer_is_shared_again():
+    layer = nn.Linear(2, 2)
+    model = nn.Sequential(layer, nn.ReLU(), nn.Sequential(layer))
+    assert nn.describe(model)["children"]["2"]["children"]["0"] == {"same_as": "0"}
+    again = nn.build(through_json(model))
+    assert again[2][0] is again[0]
+
+
+class Linear(nn.Module):
+    """A user's class that has the name of a layer."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+
+class Special(nn.ReLU):
+    pass
+
+
+@pytest.mark.parametrize("kind", [Linear, Special])
+def test_a_users_class_is_named_but_not_built(kind):
+    description = through_json(nn.Sequential(kind()))
+    assert description["children"]["0"]["class"] == f"{__name__}.{kind.__name__}"
+    with pytest.raises(ValueError, match=rf"0: .*{kind.__name__}.* not a layer.*load_state_dict"):
+        nn.build(description)
+
+
+def linear(**arguments):
+    return {"class": "Linear", "arguments": {"in_features": 2, "out_features": 2, **arguments}}
+
+
+def sequential(**children):
+    return {"class": "Sequential", "children": children}
+
+
+def nested(depth):
+    description = {"class": "ReLU"}
+    for _ in range(depth):
+        description = sequential(a=description)
+    return description
+
+
+@pytest.mark.parametrize(
+    ("description", "words"),
+    [
+        (None, "is a dict"),
+        ([], "is a dict"),
+        ({}, "not a layer"),
+        ({"class": "os.system"}, "not a layer"),
+        ({"class": "Module"}, "not a layer"),
+        ({"class": "__init__"}, "not a layer"),
+        ({"class": ["Linear"]}, "not a layer"),
+        ({"class": "ReLU", "code": "x"}, "unknown or malformed"),
+        ({"class": "ReLU", "arguments": []}, "unknown or malformed"),
+        ({"class": "Sequential", "children": {1: {"class": "ReLU"}}}, "unknown or malformed"),
+        ({"class": "ReLU", "children": {"a": {"class": "ReLU"}}}, "has no children"),
+        ({"class": "ReLU", "arguments": {"x": 1}}, "has no argument 'x'"),
+        ({"class": "Linear"}, "missing"),
+        (linear(self=1), "has no argument 'self'"),
+        (linear(in_features="2"), "whole number"),
+        (linear(in_features=-1), "at least 1"),
+        (linear(in_features=True), "whole number"),
+        (linear(in_features={}), "can't be"),
+        (linear(in_features=[2]), "whole number"),
+        (linear(dtype="O"), "float32"),
+        (linear(dtype="(1000,1000)f4"), "float32"),
+        (linear(dtype="nonsense"), "Linear"),
+        (linear(in_features=10**9), "numbers; if you trust"),
+        (linear(in_features=10**30), "numbers; if you trust"),
+        (
+            sequential(**{str(i): linear(in_features=2**26) for i in range(3)}),
+            "numbers; if you trust",
+        ),
+        (sequential(forward={"class": "ReLU"}), "already"),
+        (sequential(__class__={"class": "ReLU"}), "already"),
+        (sequential(**{"a.b": {"class": "ReLU"}}), "dot"),
+        (sequential(a={"class": "Evil"}), "a: 'Evil' is not a layer"),
+        ({"same_as": "0"}, "same_as must name"),
+        ({"same_as": "0", "class": "ReLU"}, "unknown or malformed"),
+        (sequential(a={"same_as": "b"}), "same_as must name"),
+        (sequential(a={"same_as": ""}), "same_as must name"),
+        (sequential(a=sequential(), b={"same_as": "a"}), "same_as must name"),
+        (nested(60), "nested more than 50 deep"),
+    ],
+)
+def test_a_hostile_description_is_refused(description, words):
+    with pytest.raises(ValueError, match=words):
+        nn.build(description)
+
+
+def test_the_limit_can_be_set():
+    nn.build(linear(), max_elements=4)
+    with pytest.raises(ValueError, match="max_elements"):
+        nn.build(linear(), max_elements=3)

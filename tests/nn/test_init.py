@@ -1,0 +1,120 @@
+"""Starting values: their distributions, dtypes, shapes and seeds."""
+
+import math
+
+import numpy as np
+import pytest
+from parity import torch
+
+import chainrule as cr
+from chainrule import nn
+
+SHAPE = (200, 150)
+FAN_IN, FAN_OUT = 150, 200
+
+
+def drawn(function, *arguments, shape=SHAPE, dtype="float64", **keywords):
+    cr.manual_seed(1)
+    parameter = cr.Parameter(np.zeros(shape, dtype))
+    assert function(parameter, *arguments, **keywords) is parameter
+    assert parameter.dtype == dtype and parameter.shape == shape
+    return parameter.numpy()
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "low", "high"),
+    [
+        ("uniform_", {}, 0, 1),
+        ("uniform_", {"a": -2.0, "b": 3.0}, -2, 3),
+        ("xavier_uniform_", {"gain": 2.0}, *(s * 2 * math.sqrt(6 / 350) for s in (-1, 1))),
+        ("kaiming_uniform_", {}, *(s * math.sqrt(6 / FAN_IN) for s in (-1, 1))),
+        (
+            "kaiming_uniform_",
+            {"mode": "fan_out", "nonlinearity": "linear"},
+            *(s * math.sqrt(3 / FAN_OUT) for s in (-1, 1)),
+        ),
+        ("lecun_uniform_", {}, *(s * math.sqrt(3 / FAN_IN) for s in (-1, 1))),
+    ],
+)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_uniform(name, keywords, low, high, dtype):
+    x = drawn(getattr(nn.init, name), dtype=dtype, **keywords)
+    width = high - low
+    assert low <= x.min() < low + width * 1e-3 and high - width * 1e-3 < x.max() <= high
+    assert x.mean() == pytest.approx((low + high) / 2, abs=width * 0.01)
+    assert x.std() == pytest.approx(width / math.sqrt(12), rel=0.01)
+
+
+@pytest.mark.parametrize(
+    ("name", "keywords", "mean", "std"),
+    [
+        ("normal_", {}, 0, 1),
+        ("normal_", {"mean": 3.0, "std": 0.5}, 3, 0.5),
+        ("xavier_normal_", {}, 0, math.sqrt(2 / 350)),
+        ("kaiming_normal_", {"nonlinearity": "relu"}, 0, math.sqrt(2 / FAN_IN)),
+        ("kaiming_normal_", {"mode": "fan_out", "a": 1.0}, 0, math.sqrt(1 / FAN_OUT)),
+        ("lecun_normal_", {}, 0, math.sqrt(1 / FAN_IN)),
+    ],
+)
+def test_normal(name, keywords, mean, std):
+    x = drawn(getattr(nn.init, name), **keywords)
+    assert x.mean() == pytest.approx(mean, abs=std * 0.03)
+    assert x.std() == pytest.approx(std, rel=0.02)
+
+
+def test_fans_of_a_convolution():
+    x = drawn(nn.init.kaiming_uniform_, a=1.0, shape=(16, 8, 3, 5))
+    bound = math.sqrt(3 / (8 * 15))
+    assert bound * 0.99 < np.abs(x).max() <= bound
+
+
+@pytest.mark.parametrize("shape", [(6, 6), (4, 9), (9, 4), (5, 2, 3)])
+def test_orthogonal(shape):
+    x = drawn(nn.init.orthogonal_, 2.0, shape=shape).reshape(shape[0], -1)
+    if x.shape[0] > x.shape[1]:
+        x = x.T
+    np.testing.assert_allclose(x @ x.T, 4 * np.eye(len(x)), atol=1e-12)
+    assert drawn(nn.init.orthogonal_, dtype="float32").dtype == np.float32
+
+
+def test_orthogonal_has_no_preferred_signs():
+    signs = [np.sign(drawn_again(i)[0, 0]) for i in range(20)]
+    assert abs(sum(signs)) < 20
+
+
+def drawn_again(seed):
+    with cr.use_generator(cr.Generator(seed)):
+        return nn.init.orthogonal_(cr.Parameter(np.zeros((3, 3)))).numpy()
+
+
+def test_zeros():
+    assert not drawn(nn.init.zeros_).any()
+
+
+@pytest.mark.parametrize(
+    ("name", "param"),
+    [
+        *((n, None) for n in ("linear", "conv2d", "sigmoid", "tanh", "relu", "selu", "leaky_relu")),
+        ("leaky_relu", 0.3),
+        ("leaky_relu", 0),
+    ],
+)
+def test_gains_are_pytorchs(name, param):
+    assert nn.init.calculate_gain(name, param) == torch.nn.init.calculate_gain(name, param)
+
+
+def test_a_seed_and_a_generator_decide():
+    first = drawn(nn.init.normal_)
+    assert np.array_equal(first, drawn(nn.init.normal_))
+    with cr.use_generator(cr.Generator(1)):
+        again = nn.init.normal_(cr.Parameter(np.zeros(SHAPE))).numpy()
+    assert np.array_equal(first, again)
+
+
+def test_refused():
+    with pytest.raises(cr.ShapeError, match=r"\(3,\); use uniform_"):
+        nn.init.xavier_uniform_(cr.Parameter(np.zeros(3)))
+    with pytest.raises(ValueError, match="fan_in"):
+        nn.init.kaiming_normal_(cr.Parameter(np.zeros((3, 3))), mode="fan")
+    with pytest.raises(ValueError, match="gelu"):
+        nn.init.calculate_gain("gelu")

@@ -1,0 +1,315 @@
+"""Module: registration, state, printing and paths, beside PyTorch's."""
+
+import collections
+import copy
+
+import numpy as np
+import pytest
+from parity import torch
+
+import chainrule as cr
+from chainrule import nn
+
+
+def define_network(nn):
+    """The class of PyTorch's tutorial, for either library."""
+
+    class NeuralNetwork(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.flatten = nn.Flatten()
+            self.linear_relu_stack = nn.Sequential(
+                nn.Linear(28 * 28, 512),
+                nn.ReLU(),
+                nn.Linear(512, 512),
+                nn.ReLU(),
+                nn.Linear(512, 10),
+            )
+
+        def forward(self, x):
+            return self.linear_relu_stack(self.flatten(x))
+
+    return NeuralNetwork()
+
+
+def define_parts(nn, tensor):
+    """Shared layers, shared parameters, buffers, parts that are None."""
+
+    class Parts(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.a = nn.Linear(2, 2)
+            self.again = self.a
+            self.tied = nn.Linear(2, 2, bias=False)
+            self.tied.weight = self.a.weight
+            self.scale = nn.Parameter(tensor([1.0, 2.0]))
+            self.register_parameter("missing", None)
+            self.register_buffer("count", tensor([0.0]))
+            self.register_buffer("nothing", None)
+            self.stack = nn.Sequential(nn.Sequential(), nn.Sequential(nn.ReLU(), nn.Tanh()))
+            self.gone = nn.ReLU()
+            self.gone = None
+
+        def extra_repr(self):
+            return "first=1,\nsecond=2"
+
+    return Parts()
+
+
+@pytest.fixture
+def network():
+    return define_network(nn)
+
+
+@pytest.fixture
+def parts():
+    return define_parts(nn, cr.tensor)
+
+
+@pytest.fixture
+def torch_parts():
+    return define_parts(torch.nn, torch.tensor)
+
+
+def test_network_prints_as_in_pytorch(network):
+    assert repr(network) == repr(define_network(torch.nn))
+
+
+def test_network_runs(network):
+    assert network(np.zeros((2, 28, 28), "f")).shape == (2, 10)
+    assert sum(p.size for p in network.parameters()) == 669706
+
+
+def test_parts_print_as_in_pytorch(parts, torch_parts):
+    assert repr(parts) == repr(torch_parts)
+
+
+def test_names_are_pytorchs(parts, torch_parts):
+    for listing in ("named_parameters", "named_buffers", "named_modules", "named_children"):
+        ours = [name for name, _ in getattr(parts, listing)()]
+        assert ours == [name for name, _ in getattr(torch_parts, listing)()], listing
+    assert list(parts.state_dict()) == list(torch_parts.state_dict())
+    assert next(n for n, _ in parts.named_parameters("net")) == "net.scale"
+    assert [n for n, _ in parts.named_parameters(recurse=False)] == ["scale"]
+    assert [n for n, _ in parts.named_buffers(recurse=False)] == ["count"]
+    assert len(list(parts.parameters())) == len(list(torch_parts.parameters()))
+    assert len(list(parts.modules())) == len(list(torch_parts.modules()))
+    assert len(list(parts.children())) == len(list(torch_parts.children()))
+    assert len(list(parts.buffers())) == 1
+
+
+def test_parameters_know_their_name(parts):
+    assert parts.a.weight.name == "weight" and parts.scale.name == "scale"
+
+
+# Registration
+
+
+def test_assignment_before_init_is_refused():
+    class Early(nn.Module):
+        def __init__(self):
+            self.layer = nn.ReLU()
+
+    with pytest.raises(AttributeError, match=r"super\(\).__init__\(\) before assigning layer"):
+        Early()
+
+
+def test_a_registered_name_takes_only_its_kind(parts):
+    for name, value in [("scale", cr.tensor([1.0])), ("count", 3), ("a", "Linear")]:
+        with pytest.raises(TypeError, match=name):
+            setattr(parts, name, value)
+    parts.scale = cr.Parameter([3.0])
+    assert parts.state_dict()["scale"].tolist() == [3.0]
+    parts.scale = None
+    assert parts.scale is None and "scale" not in parts.state_dict()
+
+
+def test_a_name_moves_between_kinds():
+    module = nn.Module()
+    module.part = 3
+    module.part = cr.Parameter([1.0])
+    module.part = nn.Linear(1, 1)
+    assert list(module.state_dict()) == ["part.weight", "part.bias"]
+    del module.part
+    assert not module.state_dict() and not hasattr(module, "part")
+    with pytest.raises(AttributeError):
+        del module.part
+
+
+def test_register_refuses():
+    module = nn.Linear(1, 1)
+    with pytest.raises(ValueError, match="already"):
+        module.register_parameter("forward", cr.Parameter([1.0]))
+    with pytest.raises(ValueError, match="already"):
+        module.register_buffer("weight", [1.0])
+    with pytest.raises(ValueError, match="dot"):
+        module.add_module("a.b", nn.ReLU())
+    with pytest.raises(TypeError, match="Parameter"):
+        module.register_parameter("new", cr.tensor([1.0]))
+    with pytest.raises(TypeError, match="Module"):
+        module.add_module("new", cr.tensor([1.0]))
+
+
+def test_forward_is_needed():
+    with pytest.raises(NotImplementedError, match="Module has no forward"):
+        nn.Module()(1)
+
+
+# State
+
+
+def test_state_dict_is_a_copy(network):
+    state = network.state_dict()
+    name = "linear_relu_stack.0.bias"
+    before = state[name].copy()
+    network.linear_relu_stack[0].bias.assign(np.zeros(512, "f"))
+    assert np.array_equal(state[name], before)
+    network.load_state_dict(state)
+    state[name][:] = 7
+    assert np.array_equal(network.state_dict()[name], before)
+
+
+def test_state_goes_to_pytorch_and_back(network):
+    theirs = define_network(torch.nn)
+    network.load_state_dict(theirs.state_dict())
+    x = np.random.default_rng(0).random((3, 28, 28), "f")
+    with torch.no_grad():
+        wanted = theirs(torch.as_tensor(x)).numpy()
+    np.testing.assert_allclose(network(x).numpy(), wanted, rtol=1e-4, atol=1e-6)
+
+
+def test_load_names_all_faults_and_changes_nothing():
+    module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1), nn.Linear(1, 1))
+    before = module.state_dict()
+    state = {name: value + 1 for name, value in before.items()}
+    state["extra"] = state.pop("1.bias")
+    state["1.weight"] = np.zeros((2, 1), "f")
+    state["2.weight"] = np.zeros((1, 1))
+    with pytest.raises(RuntimeError) as caught:
+        module.load_state_dict(state)
+    assert str(caught.value).split("\n\t") == [
+        "Error(s) in loading state_dict for Sequential:",
+        'Unexpected key(s) in state_dict: "extra".',
+        'Missing key(s) in state_dict: "1.bias".',
+        "size mismatch for 1.weight: the state_dict has shape (2, 1), the current model (1, 2).",
+        "dtype mismatch for 2.weight: the state_dict has float64, the current model float32; "
+        "convert with .astype('float32').",
+    ]
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        module.load_state_dict(state, strict=False)
+    assert all(np.array_equal(before[k], v) for k, v in module.state_dict().items())
+    del state["1.weight"], state["2.weight"]
+    keys = module.load_state_dict(state, strict=False)
+    assert keys == (["1.weight", "1.bias", "2.weight"], ["extra"])
+    assert np.array_equal(module.state_dict()["0.bias"], before["0.bias"] + 1)
+
+
+def test_modes(network):
+    assert network.eval() is network
+    assert not any(m.training for m in network.modules())
+    assert network.train() is network
+    assert all(m.training for m in network.modules())
+    with pytest.raises(ValueError, match="boolean"):
+        network.train("yes")
+
+
+def test_frozen_layers_get_no_gradient_and_zero_grad_forgets():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 1))
+    model[0].requires_grad_(False)
+    model(np.ones((3, 2), "f")).sum().backward()
+    assert model[0].weight.grad is None and model[1].weight.grad is not None
+    model.zero_grad()
+    assert model[1].weight.grad is None
+    model[0].requires_grad_()
+    model(np.ones((3, 2), "f")).sum().backward()
+    assert model[0].weight.grad is not None
+
+
+def test_apply_goes_from_the_leaves_to_the_root(network):
+    seen = []
+    assert network.apply(seen.append) is network
+    assert seen[0] is network.flatten and seen[-1] is network
+    assert seen[-2] is network.linear_relu_stack
+
+
+def test_a_copy_is_its_own():
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    twin = copy.deepcopy(model)
+    twin[0].weight.assign(np.zeros((2, 2), "f"))
+    assert model[0].weight.numpy().any()
+    assert repr(twin) == repr(model)
+    assert next(twin.parameters()) is twin[0].weight
+
+
+# Paths
+
+
+def test_nodes_carry_their_layers_path(network):
+    graph = cr.capture(network, np.zeros((2, 28, 28), "f"))
+    paths = collections.Counter(node.path for node in graph.nodes if node.operation)
+    assert set(paths) == {"flatten", *(f"linear_relu_stack.{i}" for i in range(5))}
+    eager = network(np.zeros((2, 28, 28), "f"))
+    assert eager.path == "linear_relu_stack.4"
+    assert (eager + 1.0).path == ""
+
+
+def test_an_error_says_which_layer_and_keeps_its_type():
+    class Outer(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.body = nn.Sequential(nn.ReLU(), nn.Sequential(nn.Linear(3, 2)))
+
+        def forward(self, x):
+            return self.body(x)
+
+    with pytest.raises(cr.ShapeError) as caught:
+        Outer()(np.zeros((1, 2), "f"))
+    assert str(caught.value).startswith("body.1.0 (Linear): the input's last axis")
+    assert caught.value.layer == "body.1.0 (Linear)"
+    assert nn.ReLU()(cr.tensor([1.0])).path == ""  # the path is as before
+
+    class Branch(nn.Module):
+        def forward(self, x):
+            return x if x.sum() > 0 else -x
+
+    with pytest.raises(cr.SymbolicError, match=r"^0 \(Branch\): "):
+        nn.Sequential(Branch())(cr.placeholder((2,)))
+
+
+def test_a_shared_layer_keeps_its_first_name():
+    model = nn.Sequential(nn.Tanh(), nn.Tanh())
+    tail = model[1:]
+    nn.Sequential({"other": model[0]})
+    assert model(cr.tensor([1.0])).path == "1"
+    assert tail(cr.tensor([1.0])).path == "1"
+
+
+def test_keywords_reach_forward():
+    class Scaled(nn.Module):
+        def forward(self, x, *, by):
+            return x * by
+
+    assert Scaled()(cr.tensor([2.0]), by=3.0).tolist() == [6.0]
+
+
+def test_gradients_of_a_network_by_finite_differences():
+    model = nn.Sequential(
+        nn.Linear(4, 5, dtype="float64"),
+        nn.GELU(),
+        nn.Linear(5, 5, dtype="float64"),
+        nn.ELU(),
+        nn.Linear(5, 3, dtype="float64"),
+    )
+    loss_fn = nn.CrossEntropyLoss(weight=np.array([1.0, 2.0, 0.5]), label_smoothing=0.1)
+    rng = np.random.default_rng(5)
+    x, labels = rng.standard_normal((6, 4)), rng.integers(0, 3, 6)
+    loss_fn(model(x), labels).backward()
+    for parameter in model.parameters():
+        value, step = parameter.numpy(), 1e-6 * rng.standard_normal(parameter.shape)
+        losses = []
+        for sign in (1, -1):
+            parameter.assign(value + sign * step)
+            losses.append(loss_fn(model(x), labels).item())
+        parameter.assign(value)
+        slope = (parameter.grad.numpy() * step).sum()
+        assert (losses[0] - losses[1]) / 2 == pytest.approx(slope, rel=1e-5, abs=1e-13)

@@ -1,0 +1,226 @@
+"""Every schedule against its formula and PyTorch's."""
+
+import math
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import optim
+
+BASE_LRS = [0.5, 0.03]
+
+
+def make_optimizer():
+    return optim.SGD([{"params": [cr.Parameter([1.0])], "lr": lr} for lr in BASE_LRS])
+
+
+def rates(optimizer):
+    return [group["lr"] for group in optimizer.param_groups]
+
+
+def walk(optimizer, schedule, steps=50):
+    """The learning rates before each of `steps` calls of `schedule.step()`."""
+    seen = []
+    for _ in range(steps):
+        seen.append(rates(optimizer))
+        schedule.step()
+    return seen
+
+
+SCHEDULES = {
+    "constant": lambda o, **unit: optim.Constant(o, **unit),
+    "step": lambda o, **unit: optim.StepLR(o, step_size=7, gamma=0.3, **unit),
+    "exponential": lambda o, **unit: optim.ExponentialLR(o, gamma=0.9, **unit),
+    "inverse time": lambda o, **unit: optim.InverseTimeLR(o, decay=0.2, **unit),
+    "cosine": lambda o, **unit: optim.CosineAnnealingLR(o, T_max=50, eta_min=0.01, **unit),
+    "warm-up": lambda o, **unit: optim.WarmupLR(
+        optim.CosineAnnealingLR(o, T_max=30, **unit), steps=6
+    ),
+}
+every_schedule = pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDULES)
+
+
+def test_the_table_has_every_schedule():
+    found = {type(make(make_optimizer())).__name__ for make in SCHEDULES.values()}
+    assert found | {"Schedule"} == {
+        name
+        for name in optim.__all__
+        if isinstance(getattr(optim, name), type)
+        and issubclass(getattr(optim, name), optim.Schedule)
+    }
+
+
+def torchs(name, optimizer):
+    from torch.optim import lr_scheduler as peers
+
+    if name == "constant":
+        return peers.LambdaLR(optimizer, lambda t: 1.0)
+    if name == "step":
+        return peers.StepLR(optimizer, step_size=7, gamma=0.3)
+    if name == "exponential":
+        return peers.ExponentialLR(optimizer, gamma=0.9)
+    if name == "inverse time":
+        return peers.LambdaLR(optimizer, lambda t: 1 / (1 + 0.2 * t))
+    if name == "cosine":
+        return peers.CosineAnnealingLR(optimizer, T_max=50, eta_min=0.01)
+    rise = peers.LinearLR(optimizer, start_factor=1 / 7, total_iters=6)
+    return peers.SequentialLR(
+        optimizer, [rise, peers.CosineAnnealingLR(optimizer, T_max=30)], milestones=[6]
+    )
+
+
+# SequentialLR calls step(epoch), of which PyTorch itself warns.
+@pytest.mark.filterwarnings("ignore:The epoch parameter:UserWarning")
+@pytest.mark.filterwarnings("ignore:Detected call of:UserWarning")
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_equals_pytorch(name):
+    torch = pytest.importorskip("torch")
+    theirs = torch.optim.SGD([{"params": [torch.zeros(1)], "lr": lr} for lr in BASE_LRS])
+    peer = torchs(name, theirs)
+    steps = 36 if name == "warm-up" else 50  # after which PyTorch's cosine climbs again
+    expected = []
+    for _ in range(steps):
+        expected.append([group["lr"] for group in theirs.param_groups])
+        peer.step()
+    ours = make_optimizer()
+    np.testing.assert_allclose(walk(ours, SCHEDULES[name](ours), steps), expected, rtol=1e-12)
+
+
+@every_schedule
+def test_construction_sets_the_first_rates(make):
+    optimizer = make_optimizer()
+    schedule = make(optimizer)
+    assert schedule.t == 0
+    assert rates(optimizer) == schedule.lrs(0)
+
+
+@every_schedule
+def test_rates_are_a_pure_function_of_t(make):
+    optimizer = make_optimizer()
+    schedule = make(optimizer)
+    ahead = [schedule.lrs(t) for t in range(50)]
+    assert ahead == [[schedule.lr(base_lr, t) for base_lr in BASE_LRS] for t in range(50)]
+    assert walk(optimizer, schedule) == ahead
+    assert [schedule.lrs(t) for t in range(50)] == ahead
+
+
+def test_formulas_by_hand():
+    optimizer = make_optimizer()
+    assert optim.Constant(optimizer).lr(0.5, 1000) == 0.5
+    assert optim.StepLR(optimizer, 10).lr(1.0, 29) == pytest.approx(0.01)
+    assert optim.ExponentialLR(optimizer, 0.5).lr(1.0, 3) == 0.125
+    assert optim.InverseTimeLR(optimizer, 0.5).lr(1.0, 6) == 0.25
+    cosine = optim.CosineAnnealingLR(optimizer, 3, eta_min=0.2)
+    assert cosine.lr(1.0, 1) == pytest.approx(0.2 + 0.8 * (1 + math.cos(math.pi / 3)) / 2)
+
+
+def test_cosine_stays_at_its_end():
+    cosine = optim.CosineAnnealingLR(make_optimizer(), T_max=5, eta_min=0.02)
+    assert [cosine.lr(0.5, t) for t in (5, 6, 9, 10, 1000)] == [0.02] * 5
+
+
+def test_warm_up_rises_to_the_schedules_beginning():
+    optimizer = make_optimizer()
+    warmup = optim.WarmupLR(optim.ExponentialLR(optimizer, 0.5, unit="step"), steps=4)
+    assert [warmup.lr(1.0, t) for t in range(7)] == [0.2, 0.4, 0.6, 0.8, 1.0, 0.5, 0.25]
+    assert warmup.base_lrs == BASE_LRS
+    assert warmup.unit == "step"
+
+
+def test_warm_up_of_a_warm_up_keeps_the_base():
+    optimizer = make_optimizer()
+    inner = optim.WarmupLR(optim.Constant(optimizer), steps=3)
+    assert rates(optimizer) != BASE_LRS
+    assert optim.WarmupLR(inner, steps=2).base_lrs == BASE_LRS
+
+
+@every_schedule
+@pytest.mark.parametrize("unit", ["epoch", "step"])
+def test_unit(make, unit):
+    assert make(make_optimizer(), unit=unit).unit == unit
+    assert make(make_optimizer()).unit == "epoch"
+
+
+@every_schedule
+def test_state_dict_goes_on(make):
+    optimizer = make_optimizer()
+    schedule = make(optimizer)
+    walk(optimizer, schedule, 11)
+    saved = schedule.state_dict()
+    expected = walk(optimizer, schedule, 20)
+    again = make_optimizer()
+    for group in again.param_groups:  # as after loading an optimiser whose rate has fallen
+        group["lr"] = 0.001
+    resumed = make(again)
+    resumed.load_state_dict(saved)
+    assert walk(again, resumed, 20) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"schedule": "StepLR"}, "the state is of StepLR, this is ExponentialLR"),
+        ({"base_lrs": [0.1]}, "the state has 1 groups, this schedule 2"),
+    ],
+)
+def test_a_state_that_does_not_fit_changes_nothing(changes, message):
+    optimizer = make_optimizer()
+    schedule = optim.ExponentialLR(optimizer, 0.5)
+    with pytest.raises(ValueError, match=message):
+        schedule.load_state_dict({**schedule.state_dict(), "t": 5, **changes})
+    assert schedule.t == 0
+    assert rates(optimizer) == BASE_LRS
+
+
+def test_a_group_added_later_keeps_its_rate():
+    optimizer = make_optimizer()
+    schedule = optim.ExponentialLR(optimizer, 0.5)
+    optimizer.add_param_group({"params": [cr.Parameter([1.0])], "lr": 0.7})
+    schedule.step()
+    assert rates(optimizer) == [0.25, 0.015, 0.7]
+
+
+def test_the_rate_acts_on_the_next_step():
+    w = cr.Parameter([1.0])
+    optimizer = optim.SGD([w], lr=0.5)
+    schedule = optim.ExponentialLR(optimizer, 0.5)
+    seen = []
+    for _ in range(3):
+        w.grad = cr.tensor([1.0])
+        optimizer.step()
+        schedule.step()
+        seen.append(w.item())
+    assert seen == [0.5, 0.25, 0.125]
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda o: optim.StepLR(o, 0), "step_size must be a whole number of at least 1, got 0"),
+        (lambda o: optim.StepLR(o, 2.5), "step_size must be a whole number"),
+        (lambda o: optim.StepLR(o, True), "step_size must be a whole number"),
+        (lambda o: optim.StepLR(o, 1, gamma=-1), "gamma must be a number >= 0, got -1"),
+        (lambda o: optim.ExponentialLR(o, float("nan")), "gamma must be a number >= 0, got nan"),
+        (lambda o: optim.InverseTimeLR(o, -0.1), "decay must be a number >= 0"),
+        (lambda o: optim.CosineAnnealingLR(o, 0), "T_max must be a whole number"),
+        (lambda o: optim.CosineAnnealingLR(o, 5, eta_min=-1), "eta_min must be a number >= 0"),
+        (lambda o: optim.Constant(o, unit="batch"), "unit is 'epoch' or 'step', not 'batch'"),
+        (lambda o: optim.WarmupLR(optim.Constant(o), 0), "steps must be a whole number"),
+        (lambda o: optim.WarmupLR(o, 5), r"WarmupLR\(Constant\(optimizer\), steps\)"),
+        (lambda o: optim.Constant([0.1]), "a schedule needs an optimiser, not list"),
+        (lambda o: optim.Schedule(o), "Schedule has no formula"),
+    ],
+)
+def test_arguments_are_checked(make, message):
+    optimizer = make_optimizer()
+    with pytest.raises((TypeError, ValueError, NotImplementedError), match=message):
+        make(optimizer)
+    assert rates(optimizer) == BASE_LRS
+
+
+def test_warm_up_comes_before_a_schedules_first_step():
+    schedule = optim.Constant(make_optimizer())
+    schedule.step()
+    with pytest.raises(ValueError, match="has begun already"):
+        optim.WarmupLR(schedule, 5)
