@@ -19,6 +19,7 @@ EXAMPLES = {
     "LogSoftmax": nn.LogSoftmax(0),
     "Flatten": nn.Flatten(0, 2),
     "Standardize": nn.Standardize(4),
+    "Unstandardize": nn.Unstandardize(4),
     "Sequential": nn.Sequential(nn.Linear(2, 3), nn.Sequential({"act": nn.ReLU()})),
 }
 

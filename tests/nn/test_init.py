@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 import pytest
-from parity import torch
+from nn_parity import torch
 
 import chainrule as cr
 from chainrule import nn

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from parity import check_module, copy_state, torch
+from nn_parity import check_module, copy_state, torch
 
 import chainrule as cr
 from chainrule import nn
@@ -227,3 +227,9 @@ def test_standardize_refuses_and_keeps_its_state():
     with pytest.raises(cr.ShapeError, match="length 2"):
         layer(np.zeros((3, 3), "f"))
     assert all(np.array_equal(before[k], v) for k, v in layer.state_dict().items())
+
+
+def test_unstandardize_is_the_way_back():
+    y = np.random.default_rng(0).normal([5.0, -3.0], [2.0, 0.0], (9, 2))
+    there, back = nn.Standardize(2, "float64").fit(y), nn.Unstandardize(2, "float64").fit(y)
+    np.testing.assert_allclose(back(there(y)).numpy(), y, rtol=1e-14)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from parity import check_module, torch
+from nn_parity import check_module, torch
 
 import chainrule as cr
 from chainrule import nn

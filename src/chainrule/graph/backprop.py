@@ -148,14 +148,9 @@ def backprop(
     z = z.node()
     grad_table: GradTable = {z: _grad_of_output(z, grad_output)}
     pruned = prune(z, targets)
-    context = local.context
-    before = context.origin, context.path
-    try:
-        for variable in reversed(pruned):
-            if variable is not z:
-                build_grad(variable, pruned, grad_table)
-    finally:
-        context.origin, context.path = before
+    for variable in reversed(pruned):
+        if variable is not z:
+            build_grad(variable, pruned, grad_table)
     return grad_table
 
 
@@ -165,21 +160,25 @@ def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: GradTable) -> 
     Algorithm 6.6. Each edge of G' is visited once, each sum is one n-ary add.
     """
     context = local.context
+    before = context.origin, context.path
     contributions = []
-    for consumer, index in pruned[variable]:
-        grad_output = grad_table.get(consumer)
-        if grad_output is not None:  # else no differentiable way leads from the consumer to z
-            context.origin = consumer
-            context.path = consumer.path
-            contribution = consumer.operation.bprop(consumer, index, grad_output)  # type: ignore[union-attr]
-            if contribution is not None:
-                contributions.append(contribution)
-    if len(contributions) == 1:
-        grad_table[variable] = contributions[0]
-    elif contributions:
-        context.origin = variable
-        context.path = variable.path
-        grad_table[variable] = functions["add_n"](*contributions)
+    try:
+        for consumer, index in pruned[variable]:
+            grad_output = grad_table.get(consumer)
+            if grad_output is not None:  # else no differentiable way leads from the consumer to z
+                context.origin = consumer
+                context.path = consumer.path
+                contribution = consumer.operation.bprop(consumer, index, grad_output)  # type: ignore[union-attr]
+                if contribution is not None:
+                    contributions.append(contribution)
+        if len(contributions) == 1:
+            grad_table[variable] = contributions[0]
+        elif contributions:
+            context.origin = variable
+            context.path = variable.path
+            grad_table[variable] = functions["add_n"](*contributions)
+    finally:
+        context.origin, context.path = before
 
 
 def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:

@@ -125,6 +125,10 @@ class Tensor:
         self.origin = context.origin
         self.serial = next(_serials)  # a node is always younger than its inputs
 
+    def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
+        """Become a leaf of this value, as a copy or a pickle does."""
+        Tensor.__init__(self, value, requires_grad, name)
+
     # What it is
 
     @property
@@ -212,6 +216,10 @@ class Tensor:
     def detach(self) -> Tensor:
         """The same value as a leaf, which no gradient passes."""
         return functions["stop_gradient"](self)
+
+    def __reduce__(self) -> Any:
+        """Copies and pickles are leaves: the graph behind a Tensor stays in its process."""
+        return _restored, (type(self), np.array(self.numpy()), self.requires_grad, self.name)
 
     # Gradients
 
@@ -370,6 +378,14 @@ class Tensor:
 
 
 _FLOAT32 = np.dtype(np.float32)
+
+
+def _restored(kind: type[Tensor], value: Array, requires_grad: bool, name: str | None) -> Tensor:
+    """A leaf of class `kind`, from what `Tensor.__reduce__` gave."""
+    leaf = kind.__new__(kind)
+    leaf.restore(value, requires_grad, name)
+    return leaf
+
 
 
 def _to_array(data: Any, dtype: DTypeLike | None) -> Array:

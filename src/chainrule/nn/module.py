@@ -275,7 +275,7 @@ class Module:
         own = self._named_state()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
-        values = {name: np.asarray(state_dict[name]).copy() for name in own if name in state_dict}
+        values = {name: np.asarray(state_dict[name]) for name in own if name in state_dict}
         faults = []
         if strict and unexpected:
             faults.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")

@@ -456,8 +456,9 @@ tanh.differentiable(lambda g, y, x: g * (1.0 - y * y))
 @unary(interval(-4, 4))
 def sigmoid(x: Array) -> Array:
     """The logistic function 1 / (1 + exp(-x)), without overflow."""
+    one = x.dtype.type(1)
     small = np.exp(-np.abs(x))
-    return np.where(x >= 0, 1, small) / (1 + small)
+    return np.where(x >= 0, one, small) / (one + small)
 
 
 sigmoid.differentiable(lambda g, y, x: g * (y * (1.0 - y)))
@@ -466,7 +467,7 @@ sigmoid.differentiable(lambda g, y, x: g * (y * (1.0 - y)))
 @unary(away_from_zero)
 def relu(x: Array) -> Array:
     """max(0, x); its derivative at 0 is 0."""
-    return np.maximum(x, 0)
+    return np.maximum(x, x.dtype.type(0))
 
 
 relu.differentiable(lambda g, y, x: g * heaviside(x))
@@ -475,7 +476,7 @@ relu.differentiable(lambda g, y, x: g * heaviside(x))
 @unary(interval(-4, 4))
 def softplus(x: Array) -> Array:
     """log(1 + exp(x)), without overflow."""
-    return np.logaddexp(x, 0)
+    return np.logaddexp(x, x.dtype.type(0))
 
 
 softplus.differentiable(lambda g, y, x: g * sigmoid(x))

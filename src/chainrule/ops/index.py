@@ -132,6 +132,8 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
         if item is None:
             shape.append(1)
             continue
+        if isinstance(item, EllipsisType):
+            continue
         length = x.shape[len(runs)]
         if isinstance(item, slice):
             start, stop, step = item.indices(length)
@@ -173,7 +175,7 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
 
 
 def _without_ellipsis(items: list[Any], x: Tensor) -> list[Any]:
-    """The items with full slices for `...` and for the axes not named: one item per axis."""
+    """The items with full slices after `...` and for the axes not named: one item per axis."""
     named = sum(1 for item in items if item is not None and not isinstance(item, EllipsisType))
     if named > x.ndim:
         raise IndexError(f"{named} indices for a Tensor of shape {x.shape}")
@@ -183,7 +185,7 @@ def _without_ellipsis(items: list[Any], x: Tensor) -> list[Any]:
         raise IndexError("an index holds at most one ellipsis")
     if not at:
         return items + rest
-    return items[: at[0]] + rest + items[at[0] + 1 :]
+    return items[: at[0] + 1] + rest + items[at[0] + 1 :]
 
 
 def _one_hot_spec(labels: Tensor, classes: int, dtype: np.dtype[Any]) -> Spec:

@@ -250,7 +250,7 @@ def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
 def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
     """log(sum(exp(x))) over axes, without overflow."""
     largest = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
-    shift = np.where(np.isfinite(largest), largest, 0)
+    shift = np.where(np.isfinite(largest), largest, x.dtype.type(0))
     with np.errstate(divide="ignore", over="ignore"):  # log(0) = -inf and exp of large are meant
         total = np.log(np.add.reduce(np.exp(x - shift), axis=axes, keepdims=True)) + shift
     return total.reshape(_reduced_shape(x.shape, axes, keepdims))

@@ -20,8 +20,8 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write all of the trainer's state."""
     tensors: dict[str, Array] = {}
     _add(tensors, "model", trainer.model.state_dict())
-    optimizer = trainer.optimizer.state_dict()
-    _add(tensors, "optimizer", optimizer.pop("state"))
+    arrays, optimizer = _parted(trainer.optimizer.state_dict())
+    _add(tensors, "optimizer", arrays)
     _add(tensors, "accumulated", _numbered(trainer.graphs.accumulated))
     tensors["accumulated_rows"] = trainer.graphs.accumulated_rows.numpy()
     tensors["generator"] = trainer.generator.state.numpy()
@@ -87,7 +87,7 @@ def load(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     trainer.model.load_state_dict(_of(tensors, "model"))  # checks all, then loads
     try:
         trainer.optimizer.load_state_dict(
-            {**training["optimizer"]["state"], "state": _of(tensors, "optimizer")}
+            {**training["optimizer"]["state"], **_of(tensors, "optimizer")}
         )
     except (ValueError, TypeError, KeyError):
         trainer.model.load_state_dict(before)

@@ -16,7 +16,7 @@ from chainrule.nn.layers.activations import (
 )
 from chainrule.nn.layers.containers import Identity, Sequential
 from chainrule.nn.layers.linear import Linear
-from chainrule.nn.layers.preprocessing import Standardize
+from chainrule.nn.layers.preprocessing import Standardize, Unstandardize
 from chainrule.nn.layers.shape import Flatten
 
 __all__ = [
@@ -37,4 +37,5 @@ __all__ = [
     "Softplus",
     "Standardize",
     "Tanh",
+    "Unstandardize",
 ]

@@ -78,7 +78,7 @@ class Linear(Module):
         if not shape or shape[-1] != self.in_features or x.dtype != weight.dtype:
             arguments.check_input(x, self.in_features, self.dtype)
         rows = x if len(shape) == 2 else x.reshape(-1, self.in_features)
-        z = matmul(rows, weight.T)
+        z = matmul(rows, weight, transpose_b=True)
         if bias is not None:
             z = z + bias
         return z if len(shape) == 2 else z.reshape(*shape[:-1], self.out_features)

@@ -1,4 +1,4 @@
-"""Standardize: columns of a table brought to mean 0 and variance 1, inside the model."""
+"""Standardize: columns of a table brought to mean 0 and variance 1, inside the model; and back."""
 
 from __future__ import annotations
 
@@ -84,3 +84,24 @@ class Standardize(Module):
         x = as_tensor(input)
         arguments.check_input(x, self.num_features, self.dtype)
         return (x - self.mean) / self.scale
+
+
+class Unstandardize(Standardize):
+    """x scale + mean for each column: the way back, as the last layer of a regression.
+
+    With the numbers of the targets given to `fit` the layers before it work in standard units, and
+    the model's outputs have the units of the targets. See `Standardize` for the rest.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> layer = nn.Unstandardize(1).fit([[100.0], [300.0]])
+        >>> layer(cr.tensor([[-1.0], [0.0]]))
+        tensor([[100.],
+                [200.]])
+    """
+
+    def forward(self, input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        arguments.check_input(x, self.num_features, self.dtype)
+        return x * self.scale + self.mean

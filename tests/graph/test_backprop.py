@@ -1,0 +1,343 @@
+"""Back-propagation: each edge once, any depth, pruned, and a graph itself."""
+
+import gc
+import weakref
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.execute.reference import Interpreter
+from chainrule.graph.backprop import ancestors
+from chainrule.graph.operation import Operation
+
+
+def leaf(value=1.0):
+    return cr.tensor(value, "float64", requires_grad=True)
+
+
+@pytest.fixture
+def visits(monkeypatch):
+    """The edges that back-propagation visits, as (operation's name, input)."""
+    visits = []
+    bprop = Operation.bprop
+
+    def counted(self, node, index, grad_output):
+        visits.append((self.name, index))
+        return bprop(self, node, index, grad_output)
+
+    monkeypatch.setattr(Operation, "bprop", counted)
+    return visits
+
+
+def operations_of(z):
+    """The names of the operations of the nodes that z is computed from."""
+    return [n.operation.name for n in ancestors(z) if n.operation is not None]
+
+
+def test_each_edge_of_a_diamond_is_visited_once(visits):
+    x = y = leaf()
+    for _ in range(60):
+        y = y + y
+    edges = sum(len(consumers) for consumers in cr.prune(y).values())
+    gradient = cr.grad(y, x)
+    assert int(gradient.item()) == 2**60
+    assert len(visits) == edges == 120
+
+
+def test_a_sum_over_many_consumers_is_one_node():
+    x = leaf()
+    z = (x * 2.0) + (x * 3.0) + (x * 4.0) + cr.exp(x)
+    gradient = cr.grad(z, x)
+    assert gradient.operation.name == "add_n"
+    assert len(gradient.inputs) == 4
+    assert "add_n" not in operations_of(z)
+
+
+def test_one_consumer_needs_no_sum():
+    x = leaf(2.0)
+    assert cr.grad(cr.exp(x), x).operation.name == "multiply"
+
+
+def test_a_chain_of_100_000_nodes():
+    x = y = leaf()
+    for _ in range(100_000):
+        y = -y
+    y.backward()
+    assert x.grad.item() == 1.0
+    assert cr.grad(y, x).item() == 1.0
+    dead = weakref.ref(y)
+    del y
+    gc.collect()
+    assert dead() is None
+
+
+def test_second_order_through_a_chain_of_5_000_nodes():
+    x = leaf(1.0)
+    y = x * x
+    for _ in range(5_000):
+        y = cr.sin(y) + y * 0.0
+    first = cr.grad(y, x)
+    second = cr.grad(first, x)
+    assert np.isfinite(second.item())
+    # y = sin(sin(... x^2)) by the two recursions of its derivatives
+    v, d1, d2 = 1.0, 2.0, 2.0
+    for _ in range(5_000):
+        v, d1, d2 = np.sin(v), np.cos(v) * d1, np.cos(v) * d2 - np.sin(v) * d1 * d1
+    np.testing.assert_allclose([y.item(), first.item(), second.item()], [v, d1, d2], rtol=1e-9)
+    del y, first, second
+    gc.collect()
+
+
+def test_pruning_visits_only_what_lies_between_targets_and_z(visits):
+    a, b, c = leaf(2.0), leaf(3.0), leaf(5.0)
+    product = a * b
+    other = cr.exp(c)
+    z = product * other
+    table = cr.backprop(z, [a])
+    assert set(table) == {z, product, a}
+    assert table[a].item() == pytest.approx(3 * np.exp(5))
+    assert visits == [("multiply", 0), ("multiply", 0)]
+    assert list(cr.prune(z, [a])) == [a, product, z]
+    assert list(cr.prune(z, [product])) == [product, z]
+    assert set(cr.prune(z)) == {a, b, c, product, other, z}
+    assert cr.prune(z, [leaf()]) == {}
+
+
+def test_nodes_beyond_a_target_are_not_visited(visits):
+    x = leaf()
+    h = cr.exp(x)
+    z = cr.tanh(h)
+    cr.grad(z, h)
+    assert visits == [("tanh", 0)]
+
+
+def test_constants_are_never_visited(visits):
+    x = leaf()
+    (x * 3.0 + 2.0).backward()
+    assert visits == [("add", 0), ("multiply", 0)]
+
+
+def test_grad_table_holds_every_variable_between():
+    x, y, z = leaf(-2.0), leaf(5.0), leaf(-4.0)
+    q = x + y
+    f = q * z
+    table = cr.backprop(f)
+    assert [table[v].item() for v in (f, q, z, x, y)] == [1, -4, 3, -4, -4]
+
+
+def test_the_books_functions():
+    x = leaf(3.0)
+    y = x * x
+    z = x + y
+    assert cr.get_operation(y).name == "multiply"
+    assert cr.get_operation(x) is None
+    assert [i is x for i in cr.get_inputs(y)] == [True, True]
+    assert [c is n for c, n in zip(cr.get_consumers(x, z), (y, z), strict=True)] == [True, True]
+    assert cr.get_consumers(z, z) == []
+    other = cr.exp(leaf()) * x
+    in_pruned = cr.get_consumers(x, cr.prune(z + other, [x]))
+    assert [c.operation.name for c in in_pruned] == ["multiply", "add", "multiply"]
+    p = cr.Parameter(1.0)
+    doubled = p * 2.0
+    assert cr.get_consumers(p, doubled) == [doubled]
+
+
+def test_build_grad_fills_the_table_for_one_variable():
+    x = leaf(3.0)
+    y = x * x
+    z = cr.exp(y)
+    pruned = cr.prune(z, [x])
+    table = {z: cr.ones_like(z)}
+    cr.build_grad(y, pruned, table)
+    cr.build_grad(x, pruned, table)
+    assert table[y].item() == pytest.approx(np.exp(9))
+    assert table[x].item() == pytest.approx(6 * np.exp(9))
+
+
+def test_gradient_nodes_carry_origin_and_path():
+    x = leaf([1.0, 2.0])
+    h = cr.tanh(x)
+    h.path = "net.0"
+    z = (h * h).sum()
+    table = cr.backprop(z)
+    assert table[h].origin is h  # the sum over the ways by which h is used
+    assert table[x].origin is h
+    assert table[x].path == table[h].path == "net.0"
+    slope = table[x].inputs[1]  # 1 - h^2
+    assert slope.operation.name == "subtract"
+    assert slope.origin is h
+    assert z.origin is None
+    assert (x * 2.0).origin is None  # the surroundings are as before
+    assert (x * 2.0).path == ""
+
+
+def test_an_error_in_a_rule_leaves_the_surroundings_as_before(monkeypatch):
+    def fail(*arguments):
+        raise RuntimeError("rule")
+
+    x = leaf()
+    z = cr.exp(x)
+    z.path = "net.0"
+    monkeypatch.setattr(Operation, "bprop", fail)
+    with pytest.raises(RuntimeError, match="rule"):
+        z.backward()
+    y = cr.exp(x)
+    assert y.origin is None
+    assert y.path == ""
+    assert y.requires_grad
+
+
+class TestWithoutGraph:
+    def test_nothing_is_kept_without_requires_grad(self):
+        y = cr.exp(cr.tensor([1.0]) * 2.0)
+        assert (y.operation, y.inputs, y.requires_grad) == (None, (), False)
+
+    def test_nothing_is_kept_inside_no_grad(self):
+        x = leaf()
+        with cr.no_grad():
+            y = x * 2.0
+        assert (y.operation, y.inputs, y.requires_grad) == (None, (), False)
+        assert (x * 2.0).requires_grad
+
+    def test_no_grad_ends_with_its_block_even_by_an_error(self):
+        with pytest.raises(RuntimeError), cr.no_grad():
+            raise RuntimeError
+        assert (leaf() * 2.0).requires_grad
+
+    def test_no_grad_holds_in_a_captured_graph(self):
+        p = cr.Parameter(3.0, "float64")
+
+        def slope(x):
+            with cr.no_grad():
+                constant = cr.exp(p * x)
+            return cr.grad(constant * p, p)
+
+        x = np.float64(0.5)
+        eager = slope(cr.tensor(x))
+        captured = Interpreter(cr.capture(slope, x))(x)
+        assert eager.item() == captured.item() == pytest.approx(np.exp(1.5))
+
+    def test_backward_keeps_no_graph_of_the_gradient(self):
+        x = leaf(2.0)
+        (x * x * x).backward()
+        assert x.grad.item() == 12
+        assert not x.grad.requires_grad
+        assert x.grad.is_leaf
+
+
+class TestBackward:
+    def test_it_accumulates(self):
+        x = leaf([1.0, 2.0])
+        (x * 3.0).sum().backward()
+        (x * x).sum().backward()
+        assert x.grad.tolist() == [5.0, 7.0]
+        x.grad = None
+        (x * 3.0).sum().backward()
+        assert x.grad.tolist() == [3.0, 3.0]
+
+    def test_only_leaves_that_require_it_are_filled(self):
+        x, constant = leaf(), cr.tensor(2.0)
+        h = x * constant
+        (h * h).backward()
+        assert constant.grad is None
+        assert h.grad is None
+
+    def test_a_leaf_itself(self):
+        x = leaf()
+        x.backward()
+        assert x.grad.item() == 1
+
+    def test_grad_output(self):
+        x = leaf([1.0, 2.0])
+        (x * x).backward([10.0, 100.0])
+        assert x.grad.tolist() == [20.0, 400.0]
+        assert x.grad.dtype == np.float64
+
+    def test_nothing_to_fill_is_an_error(self):
+        with pytest.raises(ValueError, match=r"requires_grad=True.*no_grad"):
+            cr.tensor(1.0).backward()
+
+    def test_it_is_refused_during_capture(self):
+        p = cr.Parameter([1.0])
+        with pytest.raises(cr.SymbolicError, match=r"use cr\.grad there"):
+            cr.capture(lambda: (p * p).sum().backward())
+
+
+class TestGrad:
+    def test_structures(self):
+        a, b = leaf(2.0), leaf(3.0)
+        z = a * b
+        assert cr.grad(z, a).item() == 3
+        assert [g.item() for g in cr.grad(z, (a, b))] == [3, 2]
+        found = cr.grad(z, {"b": b, "a": a})
+        assert {k: g.item() for k, g in found.items()} == {"b": 2, "a": 3}
+
+    def test_by_itself_and_by_a_node_between(self):
+        x = leaf(2.0)
+        h = x * x
+        z = h * 3.0
+        assert cr.grad(z, z).item() == 1
+        assert cr.grad(z, h).item() == 3
+
+    def test_zeros_for_what_z_does_not_depend_on(self):
+        x, other = leaf(), leaf([1.0, 2.0])
+        found = cr.grad(x * 2.0, other)
+        assert found.tolist() == [0.0, 0.0]
+        assert found.dtype == other.dtype
+
+    def test_what_does_not_require_a_gradient_is_an_error(self):
+        x, constant = leaf(), cr.tensor([1.0])
+        with pytest.raises(ValueError, match="does not require a gradient"):
+            cr.grad(x * constant.sum(), constant)
+        with pytest.raises(ValueError, match="does not require a gradient"):
+            cr.grad(x * 2.0, cr.Buffer([1.0]))
+
+    def test_shapes_of_grad_output(self):
+        x = leaf([1.0, 2.0])
+        with pytest.raises(cr.ShapeError, match=r"shape \(2,\) needs grad_output.*Sum the Tensor"):
+            cr.grad(x * 2.0, x)
+        with pytest.raises(
+            cr.ShapeError, match=r"grad_output has shape \(3,\); the Tensor.*\(2,\)"
+        ):
+            cr.grad(x * 2.0, x, np.ones(3))
+        with pytest.raises(cr.ShapeError, match=r"needs grad_output"):
+            (x * 2.0).backward()
+
+    def test_dtypes_of_grad_output(self):
+        x = cr.tensor([1.0, 2.0], requires_grad=True)
+        for weights in (np.array([1.0, 2.0]), cr.tensor(np.array([1.0, 2.0])), [1, 2]):
+            found = cr.grad(x * 2.0, x, weights)
+            assert found.dtype == np.float32
+            assert found.tolist() == [2.0, 4.0]
+
+    def test_only_floats_have_gradients(self):
+        x = leaf(1.5)
+        with pytest.raises(cr.DTypeError, match="only floating"):
+            cr.grad(x > 1, x)
+
+    def test_a_way_through_integers_passes_nothing(self):
+        x = leaf(1.5)
+        y = x.cast("int64").cast("float64") * x
+        assert cr.grad(y, x).item() == 1.0
+
+    def test_symbolic(self):
+        x = cr.placeholder((3,))
+        gradient = cr.grad((x * x).sum(), x)
+        assert gradient.is_symbolic
+        assert gradient.shape == (3,)
+        assert cr.grad(cr.placeholder(()), x).tolist() == [0, 0, 0]
+
+    def test_a_gradient_can_be_differentiated_by_its_grad_output(self):
+        x, u = leaf([1.0, 2.0]), leaf([5.0, 7.0])
+        gradient = cr.grad(x * x * x, x, u)
+        # d(sum of 3 x^2 u)/du = 3 x^2
+        assert cr.grad(gradient.sum(), u).tolist() == [3.0, 12.0]
+
+
+def test_gradients_do_not_depend_on_the_order_of_building():
+    x = leaf(0.3)
+    left, right = cr.exp(x), cr.sin(x)
+    a = cr.grad(left * right, x).item()
+    right, left = cr.sin(x), cr.exp(x)
+    assert cr.grad(left * right, x).item() == pytest.approx(a, rel=1e-15)

@@ -1,0 +1,134 @@
+"""value_and_grad, vjp, jvp, jacobian and hessian, against closed forms and against PyTorch."""
+
+import math
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.execute.reference import Interpreter
+
+RANDOM = np.random.default_rng(9)
+A = RANDOM.standard_normal((3, 4))
+X = RANDOM.standard_normal(4)
+
+
+def test_value_and_grad():
+    f = cr.value_and_grad(lambda x, w, scale=1.0: (x * w).sum() * scale, argnums=(1, 0))
+    value, (dw, dx) = f(cr.tensor([1.0, 2.0]), np.array([3.0, 4.0], "f4"), scale=10.0)
+    assert value.item() == 110
+    assert (dw.tolist(), dx.tolist()) == ([10, 20], [30, 40])
+
+
+def test_value_and_grad_of_a_parameter_and_of_a_number():
+    p = cr.Parameter([1.0, 3.0])
+    assert cr.value_and_grad(lambda p: (p * p).sum())(p)[1].tolist() == [2, 6]
+    assert cr.value_and_grad(lambda x: x * x)(3.0)[1].item() == 6
+
+
+def test_a_function_of_integers_has_no_gradient():
+    with pytest.raises(cr.DTypeError, match="only floating"):
+        cr.value_and_grad(lambda x: (x * 1.0).sum())(cr.tensor([1, 2]))
+
+
+def test_jacobian_of_a_linear_map_is_its_matrix():
+    np.testing.assert_allclose(cr.jacobian(lambda x: A @ x, X).numpy(), A, rtol=1e-15)
+
+
+def test_jacobian_shapes():
+    assert cr.jacobian(lambda x: x.sum(), np.ones((2, 3))).shape == (2, 3)
+    assert cr.jacobian(lambda x: cr.stack([x, x]), np.ones(())).shape == (2,)
+    assert cr.jacobian(lambda x: x[:, None] * x, np.ones(3)).shape == (3, 3, 3)
+    assert cr.jacobian(lambda x: x[:0], np.ones(3)).shape == (0, 3)
+    assert cr.jacobian(lambda x: cr.tensor(np.ones(2)), np.ones(3)).tolist() == [[0] * 3] * 2
+
+
+def test_hessian_of_a_quadratic_form():
+    # x' B x has the Hessian B + B'
+    B = RANDOM.standard_normal((4, 4))
+    found = cr.hessian(lambda x: x @ (B @ x), X).numpy()
+    np.testing.assert_allclose(found, B + B.T, rtol=1e-13)
+
+
+def test_hessian_of_a_linear_function_is_zero():
+    np.testing.assert_array_equal(
+        cr.hessian(lambda x: (x * 3.0).sum(), X).numpy(), np.zeros((4, 4))
+    )
+
+
+def test_hessian_of_rosenbrock():
+    def rosenbrock(x):
+        return (1.0 - x[0]) ** 2 + 100.0 * (x[1] - x[0] ** 2) ** 2
+
+    x, y = -1.2, 1.0
+    expected = [[2 - 400 * (y - 3 * x * x), -400 * x], [-400 * x, 200]]
+    np.testing.assert_allclose(
+        cr.hessian(rosenbrock, np.array([x, y])).numpy(), expected, rtol=1e-13
+    )
+
+
+def test_vjp_and_jvp_are_products_with_the_jacobian():
+    def f(x):
+        return cr.tanh(A @ x)
+
+    jacobian = (1 - np.tanh(A @ X) ** 2)[:, None] * A
+    u, v = RANDOM.standard_normal(3), RANDOM.standard_normal(4)
+    y, product = cr.vjp(f, X, u)
+    np.testing.assert_allclose(y.numpy(), np.tanh(A @ X), rtol=1e-15)
+    np.testing.assert_allclose(product.numpy(), u @ jacobian, rtol=1e-13)
+    y, product = cr.jvp(f, X, v)
+    np.testing.assert_allclose(y.numpy(), np.tanh(A @ X), rtol=1e-15)
+    np.testing.assert_allclose(product.numpy(), jacobian @ v, rtol=1e-13)
+
+
+def test_jvp_of_a_constant_is_zero():
+    _, product = cr.jvp(lambda x: cr.tensor(np.ones(2)), X, X)
+    assert product.tolist() == [0, 0]
+
+
+def test_jvp_refuses_another_shape():
+    with pytest.raises(cr.ShapeError, match=r"jvp: v has shape \(3,\), x has \(4,\)"):
+        cr.jvp(cr.tanh, X, np.ones(3))
+    with pytest.raises(cr.ShapeError, match="grad_output has shape"):
+        cr.vjp(cr.tanh, X, np.ones(3))
+
+
+def test_derivatives_of_tanh_to_the_third():
+    x = cr.tensor(2.0, "float64", requires_grad=True)
+    t = math.tanh(2.0)
+    y = cr.tanh(x)
+    for expected in (1 - t**2, -2 * t * (1 - t**2), (6 * t**2 - 2) * (1 - t**2)):
+        y = cr.grad(y, x)
+        assert y.item() == pytest.approx(expected, rel=1e-12)
+
+
+def test_they_work_on_placeholders_too():
+    def f(x):
+        return cr.jacobian(cr.tanh, x), cr.hessian(lambda x: (x * x * x).sum(), x)
+
+    found = Interpreter(cr.capture(f, X))(X)
+    np.testing.assert_allclose(found[0], np.diag(1 - np.tanh(X) ** 2), rtol=1e-13)
+    np.testing.assert_allclose(found[1], np.diag(6 * X), rtol=1e-13)
+
+
+def test_against_torch():
+    torch = pytest.importorskip("torch")
+    from torch.autograd import functional
+
+    def network(lib, a):
+        return lambda x: lib.softmax(lib.tanh(a @ x), -1)
+
+    ours, theirs = network(cr, A), network(torch, torch.tensor(A))
+    t = torch.tensor(X)
+    u, v = RANDOM.standard_normal(3), RANDOM.standard_normal(4)
+    pairs = [
+        (cr.jacobian(ours, X), functional.jacobian(theirs, t)),
+        (
+            cr.hessian(lambda x: ours(x)[0], X),
+            functional.hessian(lambda x: theirs(x)[0], t),
+        ),
+        (cr.vjp(ours, X, u)[1], functional.vjp(theirs, t, torch.tensor(u))[1]),
+        (cr.jvp(ours, X, v)[1], functional.jvp(theirs, t, torch.tensor(v))[1]),
+    ]
+    for mine, reference in pairs:
+        np.testing.assert_allclose(mine.numpy(), reference.numpy(), rtol=1e-11, atol=1e-14)

@@ -1,0 +1,197 @@
+"""Tensor: NumPy's manners, and what a symbolic one refuses."""
+
+import operator
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+A = np.array([[1.0, 2.0], [3.0, 4.0]])
+
+
+@pytest.mark.parametrize(
+    "op",
+    [
+        operator.add,
+        operator.sub,
+        operator.mul,
+        operator.truediv,
+        operator.pow,
+        operator.matmul,
+        operator.eq,
+        operator.ne,
+        operator.lt,
+        operator.le,
+        operator.gt,
+        operator.ge,
+    ],
+    ids=lambda op: op.__name__,
+)
+def test_binary_operators(op):
+    b = A.T + 0.5
+    expected = op(A, b)
+    for found in (op(cr.tensor(A), cr.tensor(b)), op(cr.tensor(A), b), op(A, cr.tensor(b))):
+        assert isinstance(found, cr.Tensor)
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-15)
+    if op is not operator.matmul:
+        np.testing.assert_allclose(op(cr.tensor(A), 2.0).numpy(), op(A, 2.0), rtol=1e-15)
+        np.testing.assert_allclose(op(2.0, cr.tensor(A)).numpy(), op(2.0, A), rtol=1e-15)
+        np.testing.assert_allclose(op(np.float64(2), cr.tensor(A)).numpy(), op(2.0, A), rtol=1e-15)
+
+
+def test_unary_operators():
+    x = cr.tensor(-A)
+    np.testing.assert_array_equal((-x).numpy(), A)
+    np.testing.assert_array_equal(abs(x).numpy(), A)
+    assert +x is x
+
+
+def test_methods_are_the_functions_of_the_same_names():
+    x = cr.tensor(A)
+    for name in ("exp", "log", "sqrt", "abs", "sin", "cos", "tanh", "sigmoid", "relu"):
+        np.testing.assert_array_equal(getattr(x, name)().numpy(), getattr(cr, name)(x).numpy())
+    for name in ("sum", "mean", "variance", "max", "min", "argmax", "logsumexp", "softmax"):
+        np.testing.assert_array_equal(getattr(x, name)(0).numpy(), getattr(cr, name)(x, 0).numpy())
+    np.testing.assert_array_equal(x.T.numpy(), A.T)
+    np.testing.assert_array_equal(x.reshape(4).numpy(), A.reshape(4))
+    np.testing.assert_array_equal(x.transpose(1, 0).numpy(), A.T)
+    np.testing.assert_array_equal(x.broadcast_to((2, 2, 2)).numpy(), np.stack([A, A]))
+    assert x.cast("float32").dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("tensor", "text"),
+    [
+        (lambda: cr.tensor(5.0), "tensor(5.)"),
+        (lambda: cr.tensor([1.0, 2.5]), "tensor([1. , 2.5])"),
+        (lambda: cr.tensor([[1, 2], [3, 4]]), "tensor([[1, 2],\n        [3, 4]])"),
+        (lambda: cr.tensor([True]), "tensor([ True])"),
+        (lambda: cr.tensor(1.0, "float64"), "tensor(1., dtype=float64)"),
+        (lambda: cr.tensor(1.0, name="x"), "tensor(1., name='x')"),
+        (lambda: cr.tensor(1.0, requires_grad=True), "tensor(1., requires_grad=True)"),
+        (lambda: cr.tensor(1.0, requires_grad=True) * 2.0, "tensor(2., operation=multiply)"),
+        (lambda: cr.tensor(np.ones((0, 3), "f4")), "tensor([], shape=(0, 3))"),
+        (lambda: cr.Parameter([1.0], name="w"), "Parameter([1.], name='w')"),
+        (lambda: cr.Scalar(0.5), "Scalar(0.5, dtype=float64)"),
+        (lambda: cr.placeholder((2, 3)), "tensor(symbolic, shape=(2, 3), dtype=float32)"),
+        (
+            lambda: cr.placeholder((2,), name="x") + 1.0,
+            "tensor(symbolic, shape=(2,), dtype=float32, operation=add)",
+        ),
+    ],
+)
+def test_repr(tensor, text):
+    assert repr(tensor()) == text
+
+
+def test_repr_of_a_large_tensor_names_its_shape():
+    text = repr(cr.tensor(np.zeros((100, 100), "float32")))
+    assert text.endswith("shape=(100, 100))")
+    assert len(text) < 600
+
+
+def test_numpy_is_read_only():
+    x = cr.tensor(A)
+    for array in (x.numpy(), np.asarray(x)):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0, 0] = 9
+    np.array(x)[0, 0] = 9
+    assert x.numpy()[0, 0] == 1
+
+
+def test_tensor_copies_its_data():
+    data = A.copy()
+    x = cr.tensor(data)
+    data[:] = 0
+    np.testing.assert_array_equal(x.numpy(), A)
+
+
+def test_array_protocol():
+    x = cr.tensor(A)
+    assert np.asarray(x, "float32").dtype == np.float32
+    np.testing.assert_array_equal(np.array(x, copy=True), A)
+    np.testing.assert_array_equal(np.concatenate([x, x]), np.concatenate([A, A]))
+
+
+def test_conversion_to_python_numbers():
+    assert cr.tensor([[2.5]]).item() == 2.5
+    assert float(cr.tensor(2.5)) == 2.5
+    assert int(cr.tensor(2.5)) == 2
+    assert cr.tensor(A).tolist() == A.tolist()
+    assert "abc"[cr.tensor(1)] == "b"
+    with pytest.raises(ValueError, match=r"size 1|one element"):
+        cr.tensor(A).item()
+    for bad in (cr.tensor(1.0), cr.tensor([1])):
+        with pytest.raises(TypeError, match="only a 0-d integer Tensor"):
+            operator.index(bad)
+
+
+def test_truth_value():
+    assert cr.tensor(2.0) > 1
+    assert not cr.tensor(0.0)
+    with pytest.raises(ValueError, match="ambiguous"):
+        bool(cr.tensor(A) > 1)
+
+
+def test_length_and_iteration():
+    x = cr.tensor(A, requires_grad=True)
+    assert len(x) == 2
+    first, second = x
+    assert (first.tolist(), second.tolist()) == ([1, 2], [3, 4])
+    assert cr.grad(second.sum(), x).tolist() == [[0, 0], [1, 1]]
+    for function in (len, list):
+        with pytest.raises(TypeError, match="0-d Tensor has no length"):
+            function(cr.tensor(1.0))
+
+
+def test_shape_facts():
+    x = cr.placeholder((2, 3, 4))
+    assert (x.ndim, x.size, x.is_symbolic, x.is_leaf) == (3, 24, True, True)
+    y = cr.tensor(1.0, requires_grad=True) * 2.0
+    assert (y.ndim, y.size, y.is_symbolic, y.is_leaf) == (0, 1, False, False)
+
+
+def test_a_tensor_is_itself_in_sets_and_dicts():
+    a, b = cr.tensor([1.0, 2.0]), cr.tensor([1.0, 2.0])
+    assert len({a, b, a}) == 2
+    assert {a: 1, b: 2}[b] == 2
+
+
+@pytest.mark.parametrize(
+    "ask",
+    [
+        bool,
+        float,
+        int,
+        operator.index,
+        np.asarray,
+        lambda x: x.item(),
+        lambda x: x.numpy(),
+        lambda x: x.tolist(),
+        lambda x: 1 if x > 0 else 2,
+    ],
+)
+def test_a_symbolic_tensor_has_no_value_and_says_what_to_do(ask):
+    x = cr.placeholder((), "int64", name="steps")
+    with pytest.raises(cr.SymbolicError, match=r"placeholder.*Use cr\.where.*eager loop"):
+        ask(x)
+
+
+def test_placeholder_refuses_negative_lengths():
+    with pytest.raises(cr.ShapeError, match="no negative"):
+        cr.placeholder((2, -1))
+
+
+def test_only_floats_require_gradients():
+    with pytest.raises(TypeError, match="only floating Tensors have gradients, not int64"):
+        cr.tensor([1, 2], requires_grad=True)
+
+
+def test_detach_passes_no_gradient():
+    x = cr.tensor(3.0, requires_grad=True)
+    y = (x * 2.0).detach()
+    assert y.item() == 6.0
+    assert y.is_leaf
+    assert not y.requires_grad
+    assert cr.grad(x * y, x).item() == 6.0

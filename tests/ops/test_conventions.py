@@ -1,0 +1,98 @@
+"""Gradients where there is none: at kinks, at ties, at zero to a power."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.execute.reference import Interpreter
+from chainrule.testing import check_gradient
+
+
+def gradient(function, values, dtype="float64"):
+    x = cr.tensor(values, dtype, requires_grad=True)
+    return cr.grad(function(x).sum(), x).tolist()
+
+
+def test_relu_at_zero():
+    assert gradient(cr.relu, [-1.0, 0.0, -0.0, 2.0]) == [0, 0, 0, 1]
+
+
+def test_abs_at_zero():
+    assert gradient(cr.abs, [-1.0, 0.0, -0.0, 2.0]) == [-1, 0, 0, 1]
+
+
+def test_sign_and_heaviside_have_no_gradient():
+    assert gradient(cr.sign, [-1.0, 0.0, 2.0]) == [0, 0, 0]
+    assert gradient(cr.heaviside, [-1.0, 0.0, 2.0]) == [0, 0, 0]
+    assert cr.heaviside([-1.0, 0.0, 2.0]).tolist() == [0, 0, 1]
+
+
+@pytest.mark.parametrize("function", [cr.maximum, cr.minimum])
+def test_of_a_tie_the_first_argument_takes_the_gradient(function):
+    a, b = (cr.tensor([3.0], requires_grad=True) for _ in range(2))
+    da, db = cr.grad(function(a, b).sum(), [a, b])
+    assert (da.item(), db.item()) == (1, 0)
+
+
+@pytest.mark.parametrize("function", [cr.max, cr.min])
+def test_of_equal_extremes_the_first_takes_the_gradient(function):
+    assert gradient(function, [2.0, 2.0, 2.0]) == [1, 0, 0]
+    assert gradient(function, [[2.0, 2.0], [2.0, 2.0]]) == [[1, 0], [0, 0]]
+    assert gradient(lambda x: function(x, 0), [[2.0, 2.0], [2.0, 2.0]]) == [[1, 1], [0, 0]]
+    assert gradient(lambda x: function(x, 1), [[2.0, 2.0], [2.0, 2.0]]) == [[1, 0], [1, 0]]
+    assert gradient(lambda x: function(x, (0, 2)), [[[5.0, 5.0]], [[5.0, 5.0]]]) == (
+        [[[1, 0]], [[0, 0]]]
+    )
+    assert gradient(lambda x: function(x, 1), np.ones((0, 3))) == []
+
+
+def test_argmax_names_the_first():
+    assert cr.argmax([1.0, 3.0, 3.0]).item() == 1
+
+
+@pytest.mark.parametrize(
+    ("exponent", "expected"), [(0, 0), (1, 1), (2, 0), (3, 0), (4, 0), (1.5, 0), (2.5, 0)]
+)
+def test_powers_of_zero(exponent, expected):
+    """d(x^p)/dx at 0, without a NaN and without a warning; also where p is a Tensor."""
+    assert gradient(lambda x: x**exponent, [0.0]) == [expected]
+    assert gradient(lambda x: x ** cr.tensor([float(exponent)], "float64"), [0.0]) == [expected]
+    p = cr.placeholder((1,), "float64")
+    graph = cr.capture(lambda x, p: cr.grad((x**p).sum(), x), p, p)
+    assert Interpreter(graph)(np.zeros(1), np.array([float(exponent)])).tolist() == [expected]
+
+
+def test_every_derivative_of_a_whole_power_at_zero():
+    x = cr.tensor(0.0, "float64", requires_grad=True)
+    y = x**4
+    for expected in (0, 0, 0, 24, 0, 0):
+        y = cr.grad(y, x)
+        assert y.item() == expected
+
+
+def test_power_by_its_exponent():
+    p = cr.tensor([2.0, 2.0], "float64", requires_grad=True)
+    slope = cr.grad((np.array([0.0, 3.0]) ** p).sum(), p)
+    np.testing.assert_allclose(slope.numpy(), [0.0, 9 * np.log(3)])
+
+
+@pytest.mark.parametrize("exponent", [2, 3, 4, 5, -1, -2, -3, 4.0])
+def test_whole_powers_of_negative_bases(exponent):
+    check_gradient(lambda x: x**exponent, [-2.0, -0.5, 1.5], rtol=1e-5)
+
+
+def test_power_of_two_variables():
+    check_gradient(cr.power, [0.5, 2.0, 3.0], [0.0, 2.0, -1.5])
+
+
+def test_sqrt_at_zero_is_vertical():
+    with np.errstate(divide="ignore"):
+        assert gradient(cr.sqrt, [0.0]) == [np.inf]
+
+
+def test_nan_passes_through():
+    nan = cr.tensor([np.nan, 1.0])
+    assert np.isnan(cr.relu(nan).numpy()).tolist() == [True, False]
+    assert np.isnan(cr.max(nan).item())
+    assert np.isnan(cr.min(nan).item())
+    assert np.isnan(cr.maximum(nan, 0.0).numpy()).tolist() == [True, False]

@@ -1,0 +1,167 @@
+"""Which dtype comes out: Python numbers are weak, floats win over integers, the wider wins."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+F32, F64, I64, I32, U8, BOOL = (
+    np.ones(2, d) for d in ("float32", "float64", "int64", "int32", "uint8", "bool")
+)
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "expected"),
+    [
+        (F32, F32, "float32"),
+        (F32, F64, "float64"),
+        (F32, I64, "float32"),  # NumPy would say float64
+        (F32, U8, "float32"),
+        (F32, BOOL, "float32"),
+        (F64, I32, "float64"),
+        (I32, I64, "int64"),
+        (U8, I32, "int32"),
+        (U8, BOOL, "uint8"),
+        (BOOL, BOOL, "bool"),
+        (np.ones(2, "float16"), F32, "float32"),
+        (F32, 1, "float32"),
+        (F32, 1.5, "float32"),
+        (F32, True, "float32"),
+        (F64, 1.5, "float64"),
+        (U8, 1, "uint8"),
+        (I64, 1.5, "float32"),
+        (BOOL, 1, "int64"),
+        (BOOL, 1.5, "float32"),
+        (F32, np.float64(1.5), "float32"),  # a Python float in disguise
+        (F32, np.ones(2), "float64"),
+        (F32, [1.0, 2.0], "float32"),
+    ],
+)
+def test_where_two_operands_meet(a, b, expected):
+    for function in (cr.add, cr.multiply, cr.maximum):
+        assert function(cr.tensor(a), b).dtype == expected
+        assert function(b, cr.tensor(a)).dtype == expected
+    symbolic = cr.placeholder(a.shape, a.dtype)
+    assert (symbolic + b).dtype == expected
+    assert (b + symbolic).dtype == expected
+
+
+def test_python_numbers_among_themselves():
+    assert cr.add(1.0, 2.0).dtype == np.float32
+    assert cr.add(1, 2).dtype == np.int64
+    assert cr.add(1, 2.0).dtype == np.float32
+    assert cr.maximum(True, False).dtype == np.bool_
+
+
+@pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
+def test_true_division_of_integers(dtype):
+    quotient = cr.tensor(np.ones(2, dtype)) / cr.tensor(np.ones(2, dtype))
+    assert quotient.dtype == np.float32
+    assert (cr.tensor([7]) / 2).tolist() == [3.5]
+    assert (7 / cr.tensor([2])).tolist() == [3.5]
+
+
+def test_a_number_that_does_not_fit_is_refused():
+    with pytest.raises((OverflowError, DeprecationWarning)):  # NumPy 2, NumPy 1
+        cr.tensor(U8) + 300
+
+
+def test_float16_stays():
+    x = cr.tensor(np.array([0.5, 1.0], "float16"), requires_grad=True)
+    y = (cr.tanh(x) * 2.0 + 1).sum()
+    assert y.dtype == np.float16
+    assert cr.grad(y, x).dtype == np.float16
+
+
+def test_gradients_pass_through_a_cast_in_the_dtype_of_the_input():
+    x = cr.tensor([1.5, 2.5], requires_grad=True)
+    y = (x.cast("float64") * np.array([2.0, 3.0])).sum()
+    assert y.dtype == np.float64
+    gradient = cr.grad(y, x)
+    assert gradient.dtype == np.float32
+    assert gradient.tolist() == [2.0, 3.0]
+
+
+def test_mixed_operands_have_gradients_of_their_own_dtypes():
+    a = cr.tensor([1.0, 2.0], requires_grad=True)
+    b = cr.tensor([3.0, 4.0], "float64", requires_grad=True)
+    da, db = cr.grad((a * b).sum(), [a, b])
+    assert (da.dtype, db.dtype) == (np.float32, np.float64)
+    assert (da.tolist(), db.tolist()) == ([3.0, 4.0], [1.0, 2.0])
+
+
+@pytest.mark.parametrize(
+    ("dtype", "expected"),
+    [
+        ("bool", "int64"),
+        ("uint8", "int64"),
+        ("int32", "int64"),
+        ("int64", "int64"),
+        ("uint64", "uint64"),
+        ("float32", "float32"),
+        ("float64", "float64"),
+    ],
+)
+def test_sums(dtype, expected):
+    total = cr.sum(cr.tensor(np.ones(300, dtype)))
+    assert total.dtype == expected
+    assert total.item() == 300
+
+
+def test_means_of_integers_are_floats():
+    assert cr.mean(cr.tensor([1, 2])).dtype == np.float32
+    assert cr.mean(cr.tensor([1, 2])).item() == 1.5
+    assert cr.mean(cr.tensor([True, False])).item() == 0.5
+    assert cr.variance(cr.tensor([1, 3])).item() == 1.0
+
+
+@pytest.mark.parametrize(
+    "name", ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu", "softplus", "erf"]
+)
+def test_functions_of_floats_refuse_integers(name):
+    for x in (cr.tensor([1, 2]), cr.placeholder((2,), "int64")):
+        with pytest.raises(cr.DTypeError, match=f"{name} takes floating Tensors, not int64; cast"):
+            getattr(cr, name)(x)
+
+
+@pytest.mark.parametrize("function", [lambda x: x - x, lambda x: -x, cr.sign])
+def test_booleans_are_no_numbers(function):
+    for x in (cr.tensor([True]), cr.placeholder((1,), "bool")):
+        with pytest.raises(cr.DTypeError, match="takes numbers, not booleans"):
+            function(x)
+
+
+def test_matmul_refuses_integers():
+    for shape in ((2, 2), (2,), (3, 2, 2)):
+        x = cr.tensor(np.ones(shape, int))
+        with pytest.raises(cr.DTypeError, match="floating"):
+            x @ x
+
+
+def test_comparisons_are_boolean_and_have_no_gradient():
+    x = cr.tensor([1.0, 2.0], requires_grad=True)
+    for y in (x > 1, x >= 1, x < 1, x <= 1, x == 1, x != 1):
+        assert y.dtype == np.bool_
+        assert not y.requires_grad
+
+
+def test_cast_cuts_off_the_fraction():
+    assert cr.cast(cr.tensor([1.9, -1.9]), "int64").tolist() == [1, -1]
+    x = cr.tensor([1.0])
+    assert x.cast("float32") is x
+
+
+def test_tensor_makes_float32_of_python_floats_and_keeps_the_dtype_of_arrays():
+    assert cr.tensor(1.0).dtype == np.float32
+    assert cr.tensor([[1, 2.5]]).dtype == np.float32
+    assert cr.tensor(1).dtype == np.int64
+    assert cr.tensor(True).dtype == np.bool_
+    assert cr.tensor(np.ones(2)).dtype == np.float64
+    assert cr.tensor(np.float64(1)).dtype == np.float64
+    assert cr.tensor([1.0], "float64").dtype == np.float64
+
+
+@pytest.mark.parametrize("data", ["text", None, [1j], [object()]])
+def test_what_is_no_number_is_refused(data):
+    with pytest.raises(TypeError, match="numbers or booleans"):
+        cr.tensor(data)

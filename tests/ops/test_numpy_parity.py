@@ -1,0 +1,418 @@
+"""Values against NumPy and the standard library: shapes of every kind, extremes, empty arrays."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import chainrule as cr
+from chainrule.testing import check_gradient
+
+RANDOM = np.random.default_rng(0)
+
+BINARY = {
+    "add": np.add,
+    "subtract": np.subtract,
+    "multiply": np.multiply,
+    "divide": np.divide,
+    "maximum": np.maximum,
+    "minimum": np.minimum,
+    "equal": np.equal,
+    "not_equal": np.not_equal,
+    "less": np.less,
+    "less_equal": np.less_equal,
+    "greater": np.greater,
+    "greater_equal": np.greater_equal,
+}
+
+lengths = st.integers(0, 3)
+shapes = st.lists(lengths, max_size=4).map(tuple)
+
+
+@st.composite
+def broadcastable(draw):
+    """Two shapes that broadcast together."""
+    shape = draw(shapes)
+    parts = []
+    for _ in range(2):
+        part = [draw(st.sampled_from([1, length])) for length in shape]
+        parts.append(tuple(part[draw(st.integers(0, len(part))) :]))
+    return parts
+
+
+def same(found, expected):
+    assert found.shape == np.shape(expected)
+    np.testing.assert_array_equal(found.numpy(), expected)
+
+
+@given(broadcastable(), st.sampled_from(sorted(BINARY)))
+def test_broadcasting(shapes, name):
+    a, b = (RANDOM.uniform(1, 2, shape) for shape in shapes)
+    expected = BINARY[name](a, b)
+    same(getattr(cr, name)(a, b), expected)
+    assert getattr(cr, name)(*(cr.placeholder(s, "float64") for s in shapes)).shape == (
+        expected.shape
+    )
+
+
+@given(broadcastable())
+def test_gradients_of_broadcast_operands_are_sums(shapes):
+    a, b = (cr.tensor(RANDOM.uniform(1, 2, s), requires_grad=True) for s in shapes)
+    product = a * b
+    da, db = cr.grad(product, [a, b], np.ones(product.shape))
+    # d(sum of a_i b_j)/da: the sum of b over all places where an element of a was used
+    for gradient, x, other in ((da, a, b), (db, b, a)):
+        assert gradient.shape == x.shape
+        used = np.broadcast_to(other.numpy(), product.shape)
+        lead = used.ndim - x.ndim
+        repeated = tuple(i for i, n in enumerate(used.shape) if i < lead or x.shape[i - lead] != n)
+        expected = used.sum(repeated).reshape(x.shape)
+        np.testing.assert_allclose(gradient.numpy(), expected, rtol=1e-12)
+
+
+def test_shapes_that_do_not_broadcast_are_named():
+    for x in (cr.tensor(np.ones((2, 3))), cr.placeholder((2, 3))):
+        with pytest.raises(cr.ShapeError, match=r"add: shapes \(2, 3\) and \(4,\)"):
+            x + np.ones(4)
+
+
+@given(st.data(), st.sampled_from(["sum", "mean", "max", "min", "logsumexp", "variance"]))
+def test_reductions_over_any_axes(data, name):
+    shape = data.draw(st.lists(st.integers(1, 3), max_size=4).map(tuple))
+    axes = data.draw(st.lists(st.sampled_from(range(len(shape))), unique=True)) if shape else []
+    signed = tuple(data.draw(st.sampled_from([a, a - len(shape)])) for a in axes)
+    axis = data.draw(st.sampled_from([signed, None, *signed[:1]]))
+    keepdims = data.draw(st.booleans())
+    x = RANDOM.standard_normal(shape)
+    reference = {"variance": np.var, "logsumexp": lambda x, **k: np.log(np.exp(x).sum(**k))}
+    expected = reference.get(name, getattr(np, name, None))(x, axis=axis, keepdims=keepdims)
+    found = getattr(cr, name)(x, axis, keepdims)
+    assert found.shape == np.shape(expected)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-13)
+    assert getattr(cr.placeholder(shape, "float64"), name)(axis, keepdims).shape == found.shape
+
+
+@pytest.mark.parametrize("axis", [None, 0, 1, -1])
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_argmax(axis, keepdims):
+    x = np.array([[1.0, 5.0, 5.0], [9.0, 2.0, 9.0]])
+    expected = np.argmax(x, axis) if axis is None else np.argmax(x, axis, keepdims=keepdims)
+    found = cr.argmax(x, axis, keepdims)
+    same(found, expected)
+    assert found.dtype == np.int64
+
+
+def test_reductions_of_nothing():
+    empty = cr.tensor(np.ones((0, 3)))
+    same(empty.sum(0), np.zeros(3))
+    same(empty.sum(), 0.0)
+    same(cr.logsumexp(empty, 0), np.full(3, -np.inf))
+    same(empty.max(1), np.ones(0))
+    for function in (cr.max, cr.min, cr.mean, cr.variance, cr.argmax):
+        with pytest.raises(cr.ShapeError):
+            function(empty, 0)
+        with pytest.raises(cr.ShapeError):
+            function(cr.placeholder((0, 3)), 0)
+
+
+@pytest.mark.parametrize("function", [cr.sum, cr.max, cr.logsumexp, cr.softmax, cr.argmax])
+def test_an_axis_out_of_range_is_named(function):
+    for x in (cr.tensor(np.ones((2, 3))), cr.placeholder((2, 3))):
+        with pytest.raises(cr.ShapeError, match=r"axis 2 is out of range for shape \(2, 3\)"):
+            function(x, 2)
+
+
+def test_an_axis_given_twice_is_refused():
+    with pytest.raises(cr.ShapeError, match="twice"):
+        cr.sum(np.ones((2, 3)), (0, -2))
+
+
+def test_variance_with_correction():
+    x = RANDOM.standard_normal((4, 5))
+    found = cr.variance(x, 0, correction=1).numpy()
+    np.testing.assert_allclose(found, x.var(0, ddof=1), rtol=1e-12)
+    with pytest.raises(cr.ShapeError, match="more elements"):
+        cr.variance(np.ones((1, 3)), 0, correction=1)
+
+
+MATRICES = [
+    ((3,), (3,)),
+    ((2, 3), (3,)),
+    ((3,), (3, 4)),
+    ((2, 3), (3, 4)),
+    ((5, 2, 3), (5, 3, 4)),
+    ((5, 2, 3), (3, 4)),
+    ((2, 3), (5, 3, 4)),
+    ((5, 1, 2, 3), (6, 3, 4)),
+    ((3,), (5, 3, 4)),
+    ((5, 2, 3), (3,)),
+    ((0, 3), (3, 2)),
+    ((2, 0), (0, 3)),
+    ((0,), (0,)),
+    ((0, 2, 3), (3, 1)),
+]
+
+
+@pytest.mark.parametrize(("left", "right"), MATRICES)
+def test_matmul(left, right):
+    a, b = RANDOM.standard_normal(left), RANDOM.standard_normal(right)
+    expected = a @ b
+    found = cr.tensor(a) @ cr.tensor(b)
+    assert found.shape == np.shape(expected)
+    np.testing.assert_allclose(found.numpy(), expected, rtol=1e-12, atol=1e-14)
+    assert (cr.placeholder(left) @ cr.placeholder(right)).shape == found.shape
+    np.testing.assert_array_equal((a @ cr.tensor(b)).numpy(), found.numpy())
+
+
+@pytest.mark.parametrize(("left", "right"), MATRICES)
+def test_matmul_gradients_are_those_of_a_sum_of_products(left, right):
+    check_gradient(cr.matmul, RANDOM.standard_normal(left), RANDOM.standard_normal(right), order=2)
+
+
+@pytest.mark.parametrize(
+    ("left", "right", "words"),
+    [
+        ((2, 3), (2, 3), "do not fit"),
+        ((3,), (2,), "do not fit"),
+        ((), (2, 2), "use \\*"),
+        ((2, 2, 2), (3, 2, 2), "do not broadcast"),
+    ],
+)
+def test_matmul_refuses_shapes(left, right, words):
+    for make in (lambda s: cr.tensor(np.ones(s)), lambda s: cr.placeholder(s, "float64")):
+        with pytest.raises(cr.ShapeError, match=words):
+            make(left) @ make(right)
+
+
+def test_concatenate_and_stack():
+    a, b, c = (RANDOM.standard_normal(s) for s in ((2, 3), (2, 1), (2, 0)))
+    for axis in (1, -1):
+        same(cr.concatenate([a, b, c], axis), np.concatenate([a, b, c], axis))
+    same(cr.concatenate([a]), a)
+    for axis in (0, 1, 2, -1, -3):
+        same(cr.stack([a, a + 1], axis), np.stack([a, a + 1], axis))
+    same(cr.stack([1.0, 2.0]), [1.0, 2.0])
+    assert cr.concatenate([cr.tensor([1]), cr.tensor([1.5])]).tolist() == [1.0, 1.5]
+    assert cr.concatenate([cr.tensor([1]), cr.tensor([1.5])]).dtype == np.float32
+    for make in (lambda *s: cr.tensor(np.ones(s)), lambda *s: cr.placeholder(s)):
+        with pytest.raises(cr.ShapeError, match="differ in more than axis 1"):
+            cr.concatenate([make(2, 3), make(3, 3)], 1)
+        with pytest.raises(cr.ShapeError, match="all shapes must be equal"):
+            cr.stack([make(2, 3), make(3, 3)])
+        with pytest.raises(cr.ShapeError, match="axis 2 is out of range"):
+            cr.concatenate([make(2, 3)], 2)
+    with pytest.raises(cr.ShapeError, match="at least one"):
+        cr.concatenate([])
+
+
+def test_split():
+    x = np.arange(10.0).reshape(2, 5)
+    for size, axis, places in ((2, 1, [2, 4]), ([1, 0, 4], -1, [1, 1]), (1, 0, [1])):
+        parts = cr.split(x, size, axis)
+        for found, expected in zip(parts, np.split(x, places, axis), strict=True):
+            same(found, expected)
+    with pytest.raises(cr.ShapeError, match="add up"):
+        cr.split(x, [2, 2], 1)
+    with pytest.raises(cr.ShapeError, match="positive"):
+        cr.split(x, 0)
+
+
+def test_pad():
+    x = RANDOM.standard_normal((2, 3))
+    widths = ((1, 0), (0, 2))
+    same(cr.pad(x, widths), np.pad(x, widths))
+    same(cr.pad(x, widths, -np.inf), np.pad(x, widths, constant_values=-np.inf))
+    same(cr.pad(cr.tensor([1, 2]), [(1, 1)], 7), [7, 1, 2, 7])
+    with pytest.raises(cr.DTypeError, match=r"1\.5 does not fit dtype int64"):
+        cr.pad(cr.tensor([1, 2]), [(1, 1)], 1.5)
+    for bad in ([(1, 1)], [(1, -1), (0, 0)]):
+        for y in (cr.tensor(x), cr.placeholder((2, 3))):
+            with pytest.raises(cr.ShapeError, match="two widths"):
+                cr.pad(y, bad)
+
+
+def test_reshape():
+    x = np.arange(12.0)
+    t = cr.tensor(x)
+    same(t.reshape(3, 4), x.reshape(3, 4))
+    same(t.reshape((3, -1)), x.reshape(3, -1))
+    same(t.reshape([2, -1, 3]), x.reshape(2, -1, 3))
+    same(t.reshape(np.int64(12)), x)
+    same(t.reshape(np.prod([3, 4])), x)
+    same(cr.tensor(np.ones((0, 3))).reshape(-1, 3), np.ones((0, 3)))
+    same(cr.tensor(5.0).reshape(1, 1), [[5.0]])
+    assert t.reshape(12) is t
+    assert all(type(n) is int for n in t.reshape(np.int64(3), np.int64(4)).shape)
+    for make in (lambda: t, lambda: cr.placeholder((12,))):
+        for bad in ((5,), (-1, -1), (-1, 5), (-2, 6), (-1, 0), (-3, -4)):
+            with pytest.raises(cr.ShapeError, match="12 elements"):
+                make().reshape(bad)
+
+
+def test_transpose():
+    x = RANDOM.standard_normal((2, 3, 4))
+    t = cr.tensor(x)
+    same(t.T, x.T)
+    same(t.transpose(1, 2, 0), x.transpose(1, 2, 0))
+    same(t.transpose((-1, 0, 1)), x.transpose(-1, 0, 1))
+    for bad in ((0, 1), (0, 0, 1), (0, 1, 3), (0, 1, -4)):
+        for y in (t, cr.placeholder((2, 3, 4))):
+            with pytest.raises(cr.ShapeError, match="permutation"):
+                y.transpose(bad)
+
+
+def test_broadcast_to():
+    for shape, to in (
+        ((3,), (2, 3)),
+        ((3, 1), (3, 4)),
+        ((), (2, 2)),
+        ((1,), (0,)),
+        ((2, 0), (2, 0)),
+    ):
+        x = RANDOM.standard_normal(shape)
+        same(cr.broadcast_to(x, to), np.broadcast_to(x, to))
+    for x in (cr.tensor(np.ones((2, 3))), cr.placeholder((2, 3))):
+        for bad in ((3,), (2, 4), (3, 3), (2, 3, 1)):
+            with pytest.raises(cr.ShapeError, match="does not broadcast"):
+                x.broadcast_to(bad)
+
+
+EXTREME = np.array([-np.inf, -1e30, -1000.0, -90.0, -1e-30, 0.0, 1e-30, 90.0, 1000.0, 1e30, np.inf])
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sigmoid_softplus_tanh_erf_at_extremes_without_warnings(dtype):
+    x = cr.tensor(EXTREME, dtype, requires_grad=True)
+    eps = np.finfo(dtype).eps
+    sigmoid = np.array([s(v) for v in EXTREME])
+    np.testing.assert_allclose(cr.sigmoid(x).numpy(), sigmoid, rtol=8 * eps, atol=0)
+    softplus = [v if v > 100 else math.log1p(math.exp(v)) for v in EXTREME]
+    np.testing.assert_allclose(cr.softplus(x).numpy(), softplus, rtol=8 * eps, atol=0)
+    np.testing.assert_allclose(cr.erf(x).numpy(), [math.erf(v) for v in EXTREME], rtol=8 * eps)
+    for function in (cr.sigmoid, cr.softplus, cr.tanh):
+        gradient = cr.grad(function(x).sum(), x).numpy()
+        assert np.isfinite(gradient).all()
+        assert ((gradient >= 0) & (gradient <= 1)).all()
+
+
+def s(x):
+    """The logistic function in plain Python, exact at both ends."""
+    if x >= 0:
+        return 1 / (1 + math.exp(-x))
+    return math.exp(x) / (1 + math.exp(x))
+
+
+def test_softmax_of_large_values_without_warnings():
+    x = cr.tensor([[1e30, 1e30, 0.0], [-1e30, 0.0, 1000.0], [-np.inf, 0.0, 0.0]], "float64")
+    expected = [[0.5, 0.5, 0.0], [0.0, 0.0, 1.0], [0.0, 0.5, 0.5]]
+    same(cr.softmax(x), expected)
+    np.testing.assert_allclose(cr.softmax(x.T, 0).numpy(), np.transpose(expected))
+    logs = cr.log_softmax(x).numpy()
+    np.testing.assert_allclose(logs[2], [-np.inf, -math.log(2), -math.log(2)])
+    np.testing.assert_allclose(logs[1], [-1e30, -1000, 0])
+
+
+def test_softmax_cross_entropy_of_large_logits():
+    logits = cr.tensor([[1e4, 0.0], [1e4, 0.0]], "float64", requires_grad=True)
+    loss = cr.softmax_cross_entropy(logits, [0, 1])
+    same(loss, [0.0, 1e4])
+    same(cr.grad(loss.sum(), logits), [[0, 0], [1, -1]])
+
+
+@pytest.mark.parametrize("labels", [[2], [-1], np.array([255], np.uint8)])
+def test_labels_out_of_range_are_named(labels):
+    with pytest.raises(IndexError, match=r"labels must lie in 0 \.\.\. 1 for 2 classes"):
+        cr.softmax_cross_entropy([[0.0, 1.0]], labels)
+    with pytest.raises(IndexError, match="labels must lie"):
+        cr.one_hot(labels, 2)
+
+
+def test_softmax_cross_entropy_refuses_what_does_not_fit():
+    for make in (lambda s, d: cr.tensor(np.zeros(s, d)), cr.placeholder):
+        for logits, labels in (((2, 3), (3,)), ((3,), (3,)), ((2, 3), (2, 1))):
+            with pytest.raises(cr.ShapeError, match="logits have shape"):
+                cr.softmax_cross_entropy(make(logits, "float32"), make(labels, "int64"))
+        for dtypes in (("int64", "int64"), ("float32", "float32"), ("float32", "bool")):
+            with pytest.raises(cr.DTypeError, match="logits are floating and labels integers"):
+                cr.softmax_cross_entropy(make((2, 3), dtypes[0]), make((2,), dtypes[1]))
+
+
+def test_logsumexp_at_extremes_without_warnings():
+    for values, expected in (
+        ([-np.inf, -np.inf], -np.inf),
+        ([-np.inf, 3.0], 3.0),
+        ([1000.0, 1000.0], 1000 + math.log(2)),
+        ([-1000.0, -1000.0], -1000 + math.log(2)),
+        ([np.inf, 1000.0], np.inf),
+        ([np.nan, 1.0], np.nan),
+    ):
+        found = cr.logsumexp(cr.tensor(values, "float64"))
+        np.testing.assert_allclose(found.numpy(), expected, rtol=1e-15)
+    x = cr.tensor([[-np.inf, -np.inf], [-np.inf, 2.0]], requires_grad=True)
+    same(cr.grad(cr.logsumexp(x, 1), x, np.ones(2)), [[0, 0], [0, 1]])
+
+
+def test_erf_against_the_standard_library():
+    x = np.linspace(-6, 6, 1001)
+    same(cr.erf(x), [math.erf(v) for v in x])
+    narrow = x.astype("float32").reshape(7, 11, 13)
+    same(cr.erf(narrow), np.vectorize(math.erf)(narrow).astype("float32"))
+
+
+@pytest.mark.parametrize("exponent", [0, 1, 2, 3, 4, 7, -1, -2, 0.5, 1.5, -0.5, 2.0, 3.0, 4.0])
+def test_power(exponent):
+    x = np.array([0.5, 1.0, 2.5])
+    np.testing.assert_allclose((cr.tensor(x) ** exponent).numpy(), x**exponent, rtol=1e-15)
+    if float(exponent).is_integer():
+        found = cr.tensor(-x) ** exponent
+        np.testing.assert_allclose(found.numpy(), (-x) ** exponent, rtol=1e-15)
+    base = abs(exponent)
+    np.testing.assert_allclose((base ** cr.tensor(x)).numpy(), float(base) ** x, rtol=1e-15)
+
+
+def test_power_of_integers():
+    assert (cr.tensor([2, -3]) ** 3).tolist() == [8, -27]
+    assert (cr.tensor([2, -3]) ** 4).tolist() == [16, 81]
+    assert (2 ** cr.tensor([3, 4])).tolist() == [8, 16]
+    assert (cr.tensor([2, 4]) ** -1).tolist() == [0.5, 0.25]
+
+
+def test_where():
+    condition = np.array([[True], [False]])
+    same(cr.where(condition, [1.0, 2.0], 0.0), [[1, 2], [0, 0]])
+    assert cr.where(condition, 1, 0).dtype == np.int64
+    with pytest.raises(cr.DTypeError, match="condition is boolean, not int64; compare first"):
+        cr.where([1, 0], 1.0, 2.0)
+
+
+def test_where_stops_a_gradient_that_is_not_a_number():
+    x = cr.tensor([0.0, 4.0], requires_grad=True)
+    safe = cr.where(x > 0, x, 1.0)
+    same(cr.grad(cr.where(x > 0, cr.sqrt(safe), 0.0).sum(), x), [0.0, 0.25])
+
+
+def test_one_hot():
+    labels = np.array([[0, 2], [1, 1]])
+    same(cr.one_hot(labels, 3), np.eye(3)[labels])
+    same(cr.one_hot(1, 2), [0, 1])
+    same(cr.one_hot(np.zeros((0,), int), 4), np.zeros((0, 4)))
+    assert cr.one_hot(labels, 3, "float64").dtype == np.float64
+    for labels in (cr.tensor([True]), cr.placeholder((1,), "bool"), cr.tensor([1.0])):
+        with pytest.raises(cr.DTypeError, match="labels are integers"):
+            cr.one_hot(labels, 2)
+
+
+def test_add_n():
+    parts = [RANDOM.standard_normal((2, 3)) for _ in range(5)]
+    same(cr.add_n(*map(cr.tensor, parts)), parts[0] + parts[1] + parts[2] + parts[3] + parts[4])
+    x = cr.tensor([1.0])
+    assert cr.add_n(x) is x
+
+
+@pytest.mark.parametrize("shape", [(0,), (0, 3), (3, 0)])
+def test_empty_tensors_have_values_and_gradients(shape):
+    x = cr.tensor(np.ones(shape), requires_grad=True)
+    y = cr.tanh(x * 2.0 + 1.0).reshape(-1)
+    assert cr.grad(y.sum(), x).shape == shape

@@ -1,0 +1,146 @@
+"""Random numbers by counter: known answers, moments, and the same draws in every way of running."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.execute.reference import Interpreter
+from chainrule.ops.random import philox
+
+ONES = 0xFFFFFFFF
+
+
+@pytest.mark.parametrize(
+    ("counter", "key", "expected"),
+    [
+        ([0] * 4, (0, 0), [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+        ([ONES] * 4, (ONES, ONES), [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+        (
+            [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344],
+            (0xA4093822, 0x299F31D0),
+            [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1],
+        ),
+    ],
+    ids=["zeros", "ones", "pi"],
+)
+def test_philox_known_answers(counter, key, expected):
+    """The vectors of Random123's kat_vectors for philox4x32-10."""
+    words = philox(np.array([counter, counter], np.uint64), key)
+    assert words.tolist() == [expected, expected]
+
+
+def test_the_numbers_of_a_seed_never_change():
+    """Counter (block, position), key the seed; so a draw is known from Philox's known answer."""
+    first = cr.Generator(0).uniform((4,))
+    words = np.array([0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8], np.uint64)
+    np.testing.assert_array_equal(first.numpy(), (words >> np.uint64(8)) / np.float32(2**24))
+    wide = cr.Generator(0).uniform((2,), "float64").numpy()
+    bits = [(int(high) >> 5 << 26) | (int(low) >> 6) for high, low in words.reshape(2, 2)]
+    assert wide.tolist() == [b / 2**53 for b in bits]
+
+
+def test_a_draw_is_a_prefix_of_a_longer_draw():
+    long = cr.Generator(3).uniform((1000,)).numpy()
+    for n in (0, 1, 3, 4, 5, 999):
+        np.testing.assert_array_equal(cr.Generator(3).uniform((n,)).numpy(), long[:n])
+    np.testing.assert_array_equal(cr.Generator(3).uniform((10, 100)).numpy().ravel(), long)
+
+
+def test_draws_differ_by_seed_and_position():
+    generator = cr.Generator(1)
+    draws = [generator.uniform((8,)).tolist() for _ in range(4)]
+    draws += [cr.Generator(seed).uniform((8,)).tolist() for seed in (0, 2, 2**32, 2**64 - 1)]
+    assert len({tuple(d) for d in draws}) == 8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_moments_and_range(dtype):
+    n = 100_000
+    u = cr.Generator(7).uniform((n,), dtype).numpy()
+    assert u.dtype == dtype
+    assert u.min() >= 0
+    assert u.max() < 1
+    tolerance = 5 / np.sqrt(n)  # five standard errors of a unit variance
+    assert abs(u.mean() - 0.5) < tolerance * np.sqrt(1 / 12)
+    assert abs(u.var() - 1 / 12) < tolerance / 12
+    counts = np.histogram(u, 10, (0, 1))[0]
+    assert np.abs(counts - n / 10).max() < 5 * np.sqrt(n / 10)
+    z = cr.Generator(7).normal((n,), dtype).numpy()
+    assert z.dtype == dtype
+    assert np.isfinite(z).all()
+    assert abs(z.mean()) < tolerance
+    assert abs(z.var() - 1) < tolerance * np.sqrt(2)
+    assert abs((z**3).mean()) < tolerance * np.sqrt(15)
+    assert abs((z**4).mean() - 3) < tolerance * np.sqrt(96)
+    assert abs(np.corrcoef(z[1:], z[:-1])[0, 1]) < tolerance
+    b = cr.Generator(7).bernoulli(0.3, (n,), dtype).numpy()
+    assert b.dtype == dtype
+    assert set(np.unique(b)) == {0, 1}
+    assert abs(b.mean() - 0.3) < tolerance
+
+
+def test_bernoulli_of_certain_and_of_many_probabilities():
+    generator = cr.Generator(0)
+    assert generator.bernoulli(0.0, (100,)).numpy().sum() == 0
+    assert generator.bernoulli(1.0, (100,)).numpy().sum() == 100
+    assert generator.bernoulli(cr.tensor([0.0, 1.0]), (50, 2)).numpy().sum(0).tolist() == [0, 50]
+    for p in (-0.1, 1.1):
+        with pytest.raises(ValueError, match="lies in"):
+            generator.bernoulli(p)
+
+
+def test_eager_and_captured_draw_the_same_and_move_the_generator_alike():
+    eager, captured = cr.Generator(11), cr.Generator(11)
+
+    def draw(generator):
+        with cr.use_generator(generator):
+            return cr.uniform((3, 2)), cr.normal((5,), "float64"), cr.bernoulli(0.5, (7,))
+
+    run = Interpreter(cr.capture(lambda: draw(captured)))
+    assert captured.state.tolist() == [11, 0]
+    for steps in (4, 8):
+        expected, found = draw(eager), run()
+        for a, b in zip(expected, found, strict=True):
+            np.testing.assert_array_equal(a.numpy(), b)
+        assert captured.state.tolist() == eager.state.tolist() == [11, steps]
+
+
+def test_manual_seed_starts_the_default_generator_anew():
+    before = cr.default_generator.state.numpy().copy()
+    try:
+        cr.manual_seed(5)
+        a = cr.uniform((3,)).tolist()
+        cr.manual_seed(5)
+        assert cr.uniform((3,)).tolist() == a == cr.Generator(5).uniform((3,)).tolist()
+    finally:
+        cr.default_generator.state.assign(before)
+
+
+def test_use_generator_ends_with_its_block_even_by_an_error():
+    outer = cr.current_generator()
+    inner = cr.Generator(1)
+    with pytest.raises(RuntimeError), cr.use_generator(inner):
+        assert cr.current_generator() is inner
+        raise RuntimeError
+    assert cr.current_generator() is outer
+
+
+@pytest.mark.parametrize("seed", [-1, 2**64])
+def test_a_seed_out_of_range_is_refused(seed):
+    with pytest.raises(ValueError, match="a seed is a whole number"):
+        cr.Generator(seed)
+
+
+def test_only_floats_are_drawn():
+    generator = cr.Generator()
+    with pytest.raises(cr.DTypeError, match="float32 or float64, not int64"):
+        generator.uniform((2,), "int64")
+    with pytest.raises(cr.ShapeError, match="negative"):
+        generator.uniform((-1,))
+    assert generator.state.tolist() == [0, 0]
+
+
+def test_a_mask_stops_no_gradient():
+    x = cr.tensor(np.ones(100), requires_grad=True)
+    mask = cr.Generator(2).bernoulli(0.5, (100,), "float64")
+    np.testing.assert_array_equal(cr.grad((x * mask).sum(), x).numpy(), mask.numpy())

@@ -1,0 +1,82 @@
+"""Every operation of the registry is held to its block; the checks are made from the registry."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.graph.operation import Sample, operations
+from chainrule.graph.tensor import functions
+from chainrule.testing import check_operation
+
+# A list of names at import, so that operations which tests declare do not join it.
+NAMES = sorted(operations)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_operation_keeps_the_promises_of_its_block(name):
+    check_operation(name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_operation_is_documented(name):
+    assert operations[name].__doc__
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_samples_are_the_same_for_the_same_seed(name):
+    first, second = (operations[name].samples(np.random.default_rng(3)) for _ in range(2))
+    for a, b in zip(first, second, strict=True):
+        assert a.attributes == b.attributes
+        for x, y in zip(a.inputs, b.inputs, strict=True):
+            np.testing.assert_array_equal(x, y)
+
+
+@pytest.mark.parametrize("name", ["relu", "abs", "sign", "heaviside"])
+def test_samples_of_kinks_lie_on_both_sides_and_away_from_it(name):
+    values = np.concatenate(
+        [s.inputs[0].ravel() for s in operations[name].samples(np.random.default_rng(0))]
+    )
+    assert (values > 0).any()
+    assert (values < 0).any()
+    assert np.abs(values).min() > 0.1
+
+
+def public_call(name, attributes):
+    """The public function behind an operation, with a sample's attributes as its arguments."""
+    function = functions[name]
+    arguments = {{"axes": "axis"}.get(key, key): value for key, value in attributes.items()}
+    return lambda *inputs: function(*inputs, **arguments)
+
+
+# Of these the public function's arguments are not the operation's, or there is none.
+OTHERS = ["add_n", "broadcast_to", "concatenate", "pad", "reshape", "transpose"]
+PUBLIC = [name for name in NAMES if name in functions and name not in OTHERS]
+
+
+@pytest.mark.parametrize("dtype", [np.int64, np.uint8, np.bool_, np.float32, np.float64])
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_dtype_is_taken_or_refused_symbolically_as_eagerly(name, dtype):
+    for sample in operations[name].samples(np.random.default_rng(0)):
+        function = public_call(name, sample.attributes)
+        inputs = [x.astype(dtype) if x.dtype.kind == "f" else x for x in sample.inputs]
+        with np.errstate(all="ignore"):
+            eager = outcome(function, [cr.tensor(x) for x in inputs])
+        symbolic = outcome(function, [cr.placeholder(x.shape, x.dtype) for x in inputs])
+        assert eager == symbolic
+
+
+def outcome(function, inputs):
+    try:
+        node = function(*inputs)
+    except TypeError as error:
+        return type(error)
+    return node.shape, node.dtype
+
+
+def test_an_operation_is_declared_once():
+    with pytest.raises(ValueError, match="'add' is registered already"):
+        cr.Operation("add", None, lambda x: x, lambda random: [Sample((), {})])
+
+
+def test_operations_print_their_name():
+    assert repr(operations["matmul"]) == "<operation matmul>"
