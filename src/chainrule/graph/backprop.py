@@ -263,8 +263,8 @@ def _grads(
     for target in inputs:
         if not target.requires_grad and not z.is_symbolic and target not in grad_table:
             raise ValueError(
-                f"{target!r} does not require a gradient, so no graph was kept for it; make it with "
-                "requires_grad=True"
+                f"{target!r} does not require a gradient, so no graph was kept for it; make it "
+                "with requires_grad=True"
             )
         found = by_state.get(target, []) if target.is_state else [grad_table.get(target)]
         parts = [gradient for gradient in found if gradient is not None]

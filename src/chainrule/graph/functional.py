@@ -87,7 +87,7 @@ def jvp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tenso
         raise ShapeError(f"jvp: v has shape {v.shape}, x has {x.shape}; they must be equal")
     y = function(x)
     u = Tensor(np.zeros(y.shape, y.dtype), requires_grad=True)
-    inner = (grad(y, x, u) * v).sum()  # type: ignore[operator]
+    inner = (grad(y, x, u) * v).sum()  # type: ignore[operator, union-attr]
     return y, grad(inner, u)  # type: ignore[return-value]
 
 

@@ -10,9 +10,10 @@ import numpy as np
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Array, Tensor, _serials
 
-Rule = Callable[..., Tensor]
+Rule = Callable[..., "Tensor | None"]
 """A bprop rule: (g, y, *inputs, **attributes) -> the gradient with respect to one input, where g
-is the gradient with respect to the output y. It is written with operations, so it is a graph."""
+is the gradient with respect to the output y. It is written with operations, so it is a graph.
+None means that the output is not differentiable in that input."""
 
 
 class Spec(NamedTuple):
@@ -60,7 +61,6 @@ class Operation:
         limits: for each input that holds indices from 0 on, what gives their exclusive limit; so
             data can be checked before a run.
     """
-
 
     def __init__(
         self,

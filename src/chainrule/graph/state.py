@@ -35,9 +35,7 @@ class State(Tensor):
     ) -> None:
         if isinstance(data, Tensor):
             data = data.numpy()
-        super().__init__(
-            np.array(_to_array(data, dtype)), requires_grad=requires_grad, name=name
-        )
+        super().__init__(np.array(_to_array(data, dtype)), requires_grad=requires_grad, name=name)
         self._node = None
         self._lent = False
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from chainrule.graph.state import State
 
 Array = NDArray[Any]
-Axis = Union[int, tuple[int, ...], None]
+Axis = int | tuple[int, ...] | None
 TensorLike = Union["Tensor", ArrayLike]
 
 _serials = count()
@@ -385,7 +385,6 @@ def _restored(kind: type[Tensor], value: Array, requires_grad: bool, name: str |
     leaf = kind.__new__(kind)
     leaf.restore(value, requires_grad, name)
     return leaf
-
 
 
 def _to_array(data: Any, dtype: DTypeLike | None) -> Array:

@@ -91,7 +91,7 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
 
     Python numbers have no width of their own; among themselves they are float32, int64 or bool.
     """
-    strong = [as_tensor(t).dtype for t in operands if not isinstance(t, (bool, int, float))]
+    strong = [as_tensor(t).dtype for t in operands if not isinstance(t, (bool, int, float))]  # type: ignore[redundant-expr]
     floating = [dtype for dtype in strong if dtype.kind == "f"]
     if floating:
         return np.result_type(*floating)
@@ -227,7 +227,7 @@ def _base(a: Tensor, b: Tensor) -> Tensor:
 _power.differentiable(
     lambda g, y, a, b: g * (b * _base(a, b) ** (b - 1.0)),
     # 0**b is constant in b for b > 0: its logarithm must not make the gradient NaN.
-    lambda g, y, a, b: g * (y * log(where(equal(a, 0.0), 1.0, a))),
+    lambda g, y, a, b: g * (y * log(where(equal(a, 0.0), 1.0, a))),  # type: ignore[has-type]
 )
 
 
@@ -362,7 +362,7 @@ def _abs(x: Array) -> Array:
     return np.abs(x)
 
 
-_abs.differentiable(lambda g, y, x: g * sign(x))
+_abs.differentiable(lambda g, y, x: g * sign(x))  # type: ignore[has-type]
 abs = _abs
 
 
@@ -432,7 +432,7 @@ def sin(x: Array) -> Array:
     return np.sin(x)
 
 
-sin.differentiable(lambda g, y, x: g * cos(x))
+sin.differentiable(lambda g, y, x: g * cos(x))  # type: ignore[has-type]
 
 
 @unary(interval(-4, 4))

@@ -40,7 +40,7 @@ def _slice(x: Array, runs: tuple[Run, ...]) -> Array:
     return x[_to_slices(runs)]
 
 
-_slice.differentiable(lambda g, y, x, runs: unslice.apply(g, runs=runs, shape=x.shape))
+_slice.differentiable(lambda g, y, x, runs: unslice.apply(g, runs=runs, shape=x.shape))  # type: ignore[has-type]
 
 
 @operation(
@@ -85,7 +85,7 @@ def gather(x: Array, *indices: Array, axis: int) -> Array:
 
 gather.differentiable(
     lambda g, y, x, *indices, index, axis: (
-        scatter_add.apply(g, *indices, shape=x.shape, axis=axis) if index == 0 else None
+        scatter_add.apply(g, *indices, shape=x.shape, axis=axis) if index == 0 else None  # type: ignore[has-type]
     )
 )
 
@@ -102,7 +102,7 @@ gather.differentiable(
 def scatter_add(g: Array, *indices: Array, shape: tuple[int, ...], axis: int) -> Array:
     """Zeros of `shape` with each element of g added at its index: the adjoint of gather."""
     out = np.zeros(shape, g.dtype)
-    np.add.at(out, (slice(None),) * axis + indices, g)
+    np.add.at(out, (slice(None),) * axis + indices, g)  # type: ignore[arg-type]
     return out
 
 

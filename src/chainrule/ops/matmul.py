@@ -44,7 +44,9 @@ def _product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool 
 )
 def _matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
     """The product of matrices, or of stacks of them; each operand may be taken transposed."""
-    return np.matmul(a.swapaxes(-1, -2) if transpose_a else a, b.swapaxes(-1, -2) if transpose_b else b)
+    if transpose_a:
+        a = a.swapaxes(-1, -2)
+    return np.matmul(a, b.swapaxes(-1, -2) if transpose_b else b)
 
 
 def _by_first(

@@ -83,7 +83,7 @@ def _spread(t: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
 @operation(_reduced, _SAMPLES)
 def _sum(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The sum over axes."""
-    return np.add.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims)
+    return np.add.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 _sum.differentiable(lambda g, y, x, axes, keepdims: _spread(g, x, axes, keepdims))
@@ -181,7 +181,7 @@ def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -
 @operation(_not_empty("max"), _SAMPLES)
 def _max(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The largest element along axes."""
-    return np.maximum.reduce(x, axis=axes, keepdims=keepdims)
+    return np.maximum.reduce(x, axis=axes, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 _max.differentiable(_extreme_rule)
@@ -200,7 +200,7 @@ def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 @operation(_not_empty("min"), _SAMPLES)
 def _min(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The smallest element along axes."""
-    return np.minimum.reduce(x, axis=axes, keepdims=keepdims)
+    return np.minimum.reduce(x, axis=axes, keepdims=keepdims)  # type: ignore[call-overload]
 
 
 _min.differentiable(_extreme_rule)
@@ -272,5 +272,3 @@ def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tenso
     if x.dtype.kind != "f":
         _logsumexp.infer(x, axes, keepdims)  # NumPy would take booleans
     return _logsumexp.apply(x, axes=axes, keepdims=keepdims)
-
-

@@ -136,9 +136,7 @@ def _broadcast_to(x: Array, shape: Shape) -> Array:
 def _unbroadcast(g: Tensor, shape: Shape) -> Tensor:
     """The sum over the axes along which a Tensor of `shape` was repeated."""
     lead = len(g.shape) - len(shape)
-    axes = tuple(
-        [a for a, length in enumerate(g.shape) if a < lead or shape[a - lead] != length]
-    )
+    axes = tuple([a for a, length in enumerate(g.shape) if a < lead or shape[a - lead] != length])
     return _sum.apply(g, axes=axes, keepdims=False).reshape(shape)
 
 

@@ -20,7 +20,8 @@ def epoch_line(record: dict[str, float], epochs: int) -> str:
         if name == "seconds":
             parts.append(f"{value:.1f} s")
         elif name not in ("epoch", "lr"):
-            parts.append(f"{name} {value:.4f}" if 1e-3 <= abs(value) < 1e4 else f"{name} {value:.3g}")
+            usual = 1e-3 <= abs(value) < 1e4
+            parts.append(f"{name} {value:.4f}" if usual else f"{name} {value:.3g}")
     return "  ".join(parts)
 
 
@@ -45,8 +46,13 @@ class ProgressReport:
     def __enter__(self) -> ProgressReport:
         if self.shown and self.file.isatty():
             from rich.console import Console
-            from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-            from rich.progress import TimeRemainingColumn
+            from rich.progress import (
+                BarColumn,
+                MofNCompleteColumn,
+                Progress,
+                TextColumn,
+                TimeRemainingColumn,
+            )
 
             self._bar = Progress(
                 TextColumn("{task.description}"),
