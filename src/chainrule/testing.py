@@ -85,7 +85,7 @@ def check_gradient(
                 f"check_gradient needs parameters in float64, not {parameter!r}: in other dtypes "
                 "finite differences are not exact enough"
             )
-    originals = [as_tensor(parameter.numpy()) for parameter in held]
+    originals = [parameter.numpy().copy() for parameter in held]
     settings = _Settings(full, step, rtol, atol, np.random.default_rng(seed))
     try:
         for number in range(1, order + 1):

@@ -39,6 +39,15 @@ def test_the_numbers_of_a_seed_never_change():
     assert wide.tolist() == [b / 2**53 for b in bits]
 
 
+def test_large_seeds_and_positions_fill_both_words():
+    generator = cr.Generator(2**64 - 1)
+    generator.state.assign(np.array([2**64 - 1, 2**33 + 5], np.uint64))
+    words = philox(np.array([[0, 0, 5, 2]], np.uint64), (ONES, ONES))[0]
+    expected = (words >> np.uint64(8)) / np.float32(2**24)
+    np.testing.assert_array_equal(generator.uniform((4,)).numpy(), expected)
+    assert generator.state.tolist() == [2**64 - 1, 2**33 + 6]
+
+
 def test_a_draw_is_a_prefix_of_a_longer_draw():
     long = cr.Generator(3).uniform((1000,)).numpy()
     for n in (0, 1, 3, 4, 5, 999):
