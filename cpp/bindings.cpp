@@ -10,6 +10,7 @@
 
 #include "fma_peak.h"
 #include "instruction_sets.h"
+#include "plan_bindings.h"
 
 namespace nb = nanobind;
 
@@ -42,9 +43,12 @@ double fma_peak(const std::string& dtype, std::int64_t threads, double seconds,
 
 NB_MODULE(_core, module) {
   module.doc() = "chainrule's native core.";
+  // A plan that a thread or a traceback still holds when Python ends is no mistake of its user.
+  nb::set_leak_warnings(false);
   module.def("instruction_sets", &instruction_set_names,
              "Instruction sets that this machine can run, the best one last.");
   module.def("fma_peak", &fma_peak, nb::arg("dtype"), nb::arg("threads"), nb::arg("seconds"),
              nb::arg("instruction_set") = "",
              "Measured floating-point peak in GFLOP/s; an empty instruction_set takes the best.");
+  bind_plan(module);
 }

@@ -19,9 +19,62 @@ struct FmaChains {
   std::int64_t flops_per_iteration;
 };
 
+inline constexpr int opcode_count = 0
+#define CHAINRULE_OP(name, inputs) +1
+#include "../ops.def"
+#undef CHAINRULE_OP
+    ;
+inline constexpr int dtype_count = 11;  // of enum DType
+inline constexpr int reduce_count = 3;  // of enum ReduceKind
+
+// What elementwise programs, reductions and row kernels are made of, for one type of element.
+// A null pointer means that the type has no such kernel; the plan refuses it when it is built.
+template <typename T>
+struct Kernels {
+  // out[i] = f(a[i], b[i], c[i]); out may be a, b or c.
+  void (*ops[opcode_count])(T* out, const T* a, const T* b, const T* c, std::int64_t n);
+  // Conversions from and to any DType, by its number.
+  void (*load[dtype_count])(T* out, const void* x, std::int64_t n);
+  void (*store[dtype_count])(void* out, const T* x, std::int64_t n);
+  void (*fill)(T* out, T value, std::int64_t n);
+
+  // out[o * inner_total + i] = the reduction over l of x[(o * length + l) * inner_total + i], for
+  // o < outer and i < inner <= inner_total.
+  void (*reduce[reduce_count])(T* out, const T* x, std::int64_t outer, std::int64_t length,
+                               std::int64_t inner, std::int64_t inner_total);
+
+  // Row kernels; see RowKind in plan.h. They return false where a label is out of range.
+  void (*softmax)(T* out, const T* x, std::int64_t rows, std::int64_t columns);
+  void (*log_softmax)(T* out, const T* x, std::int64_t rows, std::int64_t columns);
+  void (*logsumexp)(T* out, const T* x, std::int64_t rows, std::int64_t columns);
+  void (*argmax)(std::int64_t* out, const T* x, std::int64_t rows, std::int64_t columns);
+  void (*first_equal)(T* out, const T* x, const T* extreme, std::int64_t rows,
+                      std::int64_t columns);
+  bool (*softmax_cross_entropy)(T* out, const T* logits, const std::int64_t* labels,
+                                std::int64_t rows, std::int64_t columns);
+  bool (*softmax_cross_entropy_grad)(T* out, const T* g, const T* logits,
+                                     const std::int64_t* labels, std::int64_t rows,
+                                     std::int64_t columns);
+  bool (*one_hot)(T* out, const std::int64_t* labels, std::int64_t rows, std::int64_t columns);
+
+  // Elements first ... first + count - 1 of the draw (seed, position).
+  void (*random_uniform)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,
+                         std::int64_t count);
+
+  // C (m x n, row stride ldc) = op(A) op(B); `workspace` has gemm_workspace(...) elements.
+  void (*gemm)(T* c, std::int64_t ldc, const T* a, std::int64_t lda, bool transpose_a, const T* b,
+               std::int64_t ldb, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
+               T* workspace);
+  std::int64_t (*gemm_workspace)(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
+                                 std::int64_t k);
+};
+
 struct KernelTable {
   FmaChains<float> fma_chains_float32;
   FmaChains<double> fma_chains_float64;
+  Kernels<float> float32;
+  Kernels<double> float64;
+  Kernels<std::int64_t> int64;
 };
 
 namespace baseline {

@@ -1,139 +1,142 @@
-// Vector<Scalar>: one SIMD register of the instruction set that this compilation targets.
+// Vector<T>: one SIMD register of the instruction set that this compilation targets. Every kernel
+// is written once, as a template over it.
+//
+//   Vector<T>            `lanes` elements: broadcast, load, store; load_partial and store_partial
+//                        touch only the first `count` in 1 ... lanes, the others load as 0
+//   + - * / sqrt         as IEEE says
+//   multiply_add         a * b + c, rounded once where has_fma; negative_multiply_add: c - a * b
+//   lesser, greater      a < b ? a : b and a > b ? a : b: b where either is NaN
+//   == != < <= > >=      give a Mask<T>; & | ! combine masks, select and select_or_zero take them,
+//                        first_lanes makes one, lane_bits has bit i set where lane i is
+//   Bits<T>              the lanes as unsigned integers of the same size: to_bits, from_bits
+//   swap_lanes<d>        lane i takes the value of lane i xor d
+//   times_power_of_two   x * 2^n
+//   widen_*, narrow      float to double and back, the lower and the higher half of the lanes
+//   from_int32           int32 lanes to float
+//   multiply_low_words   of 64-bit lanes: the product of the lower 32 bits
+//   interleave_*         of 64-bit lanes, in each 128 bits: the lower (higher) of a, then that of b
+//
+// Integers, and processors that none of these files knows, have vectors of one lane.
 #pragma once
 
-#if defined(__AVX512F__) || defined(__AVX2__) || defined(__x86_64__) || defined(_M_X64)
-#include <immintrin.h>
+#include "vector_scalar.h"
+
+#if defined(_MSC_VER) && !defined(__clang__)
+#include <intrin.h>
+#endif
+
+#if defined(__AVX512F__)
+#include "vector_avx512.h"
+#elif defined(__AVX2__)
+#include "vector_avx2.h"
+#elif defined(__x86_64__) || defined(_M_X64)
+#include "vector_sse2.h"
 #elif defined(__aarch64__) || defined(_M_ARM64)
-#include <arm_neon.h>
+#include "vector_neon.h"
+#else
+namespace chainrule::CHAINRULE_INSTRUCTION_SET {
+inline constexpr int vector_registers = 16;
+inline constexpr bool has_fma = false;
+}  // namespace chainrule::CHAINRULE_INSTRUCTION_SET
 #endif
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 
-template <typename Scalar>
-struct Vector;
-
-#if defined(__AVX512F__)
-
-inline constexpr int vector_registers = 32;
-
-template <>
-struct Vector<float> {
-  static constexpr int lanes = 16;
-  __m512 value;
-  static Vector broadcast(float x) { return {_mm512_set1_ps(x)}; }
-  void store(float* to) const { _mm512_storeu_ps(to, value); }
-};
-inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float> c) {
-  return {_mm512_fmadd_ps(a.value, b.value, c.value)};
+template <typename T>
+CHAINRULE_INLINE Vector<T> broadcast(T x) {
+  return Vector<T>::broadcast(x);
 }
 
-template <>
-struct Vector<double> {
-  static constexpr int lanes = 8;
-  __m512d value;
-  static Vector broadcast(double x) { return {_mm512_set1_pd(x)}; }
-  void store(double* to) const { _mm512_storeu_pd(to, value); }
-};
-inline Vector<double> multiply_add(Vector<double> a, Vector<double> b, Vector<double> c) {
-  return {_mm512_fmadd_pd(a.value, b.value, c.value)};
+template <typename T>
+inline constexpr Word<T> sign_bit = static_cast<Word<T>>(1) << (8 * sizeof(T) - 1);
+
+template <typename T>
+CHAINRULE_INLINE Vector<T> operator-(Vector<T> a) {
+  if constexpr (is_integer<T>) {
+    return broadcast(T(0)) - a;
+  } else {
+    return from_bits(to_bits(a) ^ Bits<T>::broadcast(sign_bit<T>));
+  }
 }
 
-#elif defined(__AVX2__)
-
-inline constexpr int vector_registers = 16;
-
-template <>
-struct Vector<float> {
-  static constexpr int lanes = 8;
-  __m256 value;
-  static Vector broadcast(float x) { return {_mm256_set1_ps(x)}; }
-  void store(float* to) const { _mm256_storeu_ps(to, value); }
-};
-inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float> c) {
-  return {_mm256_fmadd_ps(a.value, b.value, c.value)};
+template <typename T>
+CHAINRULE_INLINE Vector<T> abs(Vector<T> a) {
+  if constexpr (is_integer<T>) {
+    return select(a < broadcast(T(0)), -a, a);
+  } else {
+    return from_bits(to_bits(a) & Bits<T>::broadcast(~sign_bit<T>));
+  }
 }
 
-template <>
-struct Vector<double> {
-  static constexpr int lanes = 4;
-  __m256d value;
-  static Vector broadcast(double x) { return {_mm256_set1_pd(x)}; }
-  void store(double* to) const { _mm256_storeu_pd(to, value); }
-};
-inline Vector<double> multiply_add(Vector<double> a, Vector<double> b, Vector<double> c) {
-  return {_mm256_fmadd_pd(a.value, b.value, c.value)};
+// The magnitude of a, which is not negative, with the sign of b.
+template <typename T>
+CHAINRULE_INLINE Vector<T> copy_sign(Vector<T> a, Vector<T> b) {
+  return from_bits(to_bits(a) | (to_bits(b) & Bits<T>::broadcast(sign_bit<T>)));
 }
 
-#elif defined(__x86_64__) || defined(_M_X64)
+// The least and the greatest value of T.
+template <typename T>
+inline constexpr T lowest = is_integer<T> ? static_cast<T>(sign_bit<T>)
+                                          : static_cast<T>(-__builtin_huge_val());
+template <typename T>
+inline constexpr T highest = is_integer<T> ? static_cast<T>(~sign_bit<T>)
+                                           : static_cast<T>(__builtin_huge_val());
 
-// SSE2 has no FMA: a product and a sum, each rounded.
-inline constexpr int vector_registers = 16;
-
-template <>
-struct Vector<float> {
-  static constexpr int lanes = 4;
-  __m128 value;
-  static Vector broadcast(float x) { return {_mm_set1_ps(x)}; }
-  void store(float* to) const { _mm_storeu_ps(to, value); }
-};
-inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float> c) {
-  return {_mm_add_ps(_mm_mul_ps(a.value, b.value), c.value)};
+// The larger and the smaller of a and b; NaN where either is.
+template <typename T>
+CHAINRULE_INLINE Vector<T> maximum(Vector<T> a, Vector<T> b) {
+  const auto larger = greater(a, b);  // b where either is NaN: only a's are left
+  if constexpr (is_integer<T>) {
+    return larger;
+  } else {
+    return select(a != a, a, larger);
+  }
+}
+template <typename T>
+CHAINRULE_INLINE Vector<T> minimum(Vector<T> a, Vector<T> b) {
+  const auto smaller = lesser(a, b);
+  if constexpr (is_integer<T>) {
+    return smaller;
+  } else {
+    return select(a != a, a, smaller);
+  }
 }
 
-template <>
-struct Vector<double> {
-  static constexpr int lanes = 2;
-  __m128d value;
-  static Vector broadcast(double x) { return {_mm_set1_pd(x)}; }
-  void store(double* to) const { _mm_storeu_pd(to, value); }
-};
-inline Vector<double> multiply_add(Vector<double> a, Vector<double> b, Vector<double> c) {
-  return {_mm_add_pd(_mm_mul_pd(a.value, b.value), c.value)};
+// All lanes combined by `op`, which commutes, in the order of a fixed tree; in every lane.
+template <int distance, typename T, typename Op>
+CHAINRULE_INLINE Vector<T> across_lanes(Vector<T> a, Op op) {
+  if constexpr (distance == 0) {
+    return a;
+  } else {
+    return across_lanes<distance / 2>(op(a, swap_lanes<distance>(a)), op);
+  }
+}
+template <typename T, typename Op>
+CHAINRULE_INLINE Vector<T> across_lanes(Vector<T> a, Op op) {
+  return across_lanes<Vector<T>::lanes / 2>(a, op);
 }
 
-#elif defined(__aarch64__) || defined(_M_ARM64)
-
-inline constexpr int vector_registers = 32;
-
-template <>
-struct Vector<float> {
-  static constexpr int lanes = 4;
-  float32x4_t value;
-  static Vector broadcast(float x) { return {vdupq_n_f32(x)}; }
-  void store(float* to) const { vst1q_f32(to, value); }
-};
-inline Vector<float> multiply_add(Vector<float> a, Vector<float> b, Vector<float> c) {
-  return {vfmaq_f32(c.value, a.value, b.value)};
+template <typename T>
+CHAINRULE_INLINE T one_lane(Vector<T> a) {
+  T lane[Vector<T>::lanes];
+  a.store(lane);
+  return lane[0];
 }
 
-template <>
-struct Vector<double> {
-  static constexpr int lanes = 2;
-  float64x2_t value;
-  static Vector broadcast(double x) { return {vdupq_n_f64(x)}; }
-  void store(double* to) const { vst1q_f64(to, value); }
-};
-inline Vector<double> multiply_add(Vector<double> a, Vector<double> b, Vector<double> c) {
-  return {vfmaq_f64(c.value, a.value, b.value)};
-}
-
+// The number of the lowest bit that is set; there is one.
+CHAINRULE_INLINE int lowest_bit(unsigned bits) {
+#if defined(_MSC_VER) && !defined(__clang__)
+  unsigned long index;
+  _BitScanForward(&index, bits);
+  return static_cast<int>(index);
 #else
-
-// Any other processor: scalars, which are correct everywhere.
-inline constexpr int vector_registers = 16;
-
-template <typename Scalar>
-struct Vector {
-  static constexpr int lanes = 1;
-  Scalar value;
-  static Vector broadcast(Scalar x) { return {x}; }
-  void store(Scalar* to) const { *to = value; }
-};
-template <typename Scalar>
-inline Vector<Scalar> multiply_add(Vector<Scalar> a, Vector<Scalar> b, Vector<Scalar> c) {
-  return {a.value * b.value + c.value};
+  return __builtin_ctz(bits);
+#endif
 }
 
-#endif
+template <typename T>
+CHAINRULE_INLINE bool any(Mask<T> mask) {
+  return lane_bits(mask) != 0;
+}
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

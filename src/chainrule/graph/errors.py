@@ -14,4 +14,10 @@ class SymbolicError(RuntimeError):
 
 
 class NonFiniteError(ArithmeticError):
-    """A loss or gradient became NaN or infinite."""
+    """A loss or gradient became NaN or infinite.
+
+    Attributes:
+        steps_done: how many steps of the run went well before.
+    """
+
+    steps_done = 0

@@ -2,9 +2,9 @@
 
 from chainrule.train.callbacks import Callback, EarlyStopping
 from chainrule.train.checkpoint import FileError
+from chainrule.train.compiled import compile_step
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric
-from chainrule.train.step import compile_step
 from chainrule.train.trainer import Trainer
 
 __all__ = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -49,7 +50,8 @@ class EarlyStopping(Callback):
         monitor: a column of the history.
         patience: how many epochs without improvement are borne; the next one ends the training.
         min_delta: an improvement is better than the best value by more than this.
-        mode: ``"min"`` or ``"max"``; by default "max" for accuracy and r2, else "min".
+        mode: ``"min"`` or ``"max"``; by default as the metric's `higher_is_better` says, so "max"
+            for accuracy and r2, and "min" for losses and functions.
         restore_best: give the model back the weights (and buffers) of its best epoch at the end.
 
     Attributes:
@@ -78,8 +80,6 @@ class EarlyStopping(Callback):
             )
         if mode not in (None, "min", "max"):
             raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
-        if mode is None:
-            mode = "max" if monitor.endswith(("accuracy", "r2")) else "min"
         self.monitor = monitor
         self.patience = patience
         self.min_delta = min_delta
@@ -107,10 +107,10 @@ class EarlyStopping(Callback):
                 f"{', '.join(record)}; pass validation data or another monitor"
             )
         value = record[self.monitor]
-        gain = 0.0 if self.best is None else value - self.best
-        if self.mode == "min":
+        gain = math.inf if self.best is None else value - self.best
+        if self.best is not None and self._mode(trainer) == "min":
             gain = -gain
-        if self.best is None or gain > self.min_delta:
+        if gain > self.min_delta and not math.isnan(value):
             self.best, self.best_epoch, self.waited = value, trainer.epoch, 0
             if self.restore_best:
                 self._weights = trainer.model.state_dict()
@@ -119,10 +119,18 @@ class EarlyStopping(Callback):
             if self.waited > self.patience:
                 self._stop(trainer)
 
+    def _mode(self, trainer: Trainer) -> str:
+        if self.mode is not None:
+            return self.mode
+        name = self.monitor.removeprefix("validation_")
+        rising = any(m.higher_is_better for m in trainer.metrics if m.name == name)
+        return "max" if rising else "min"
+
     def _stop(self, trainer: Trainer) -> None:
-        trainer.stop(
-            f"{self.monitor} stopped improving; best {self.best:.6g} in epoch {self.best_epoch}"
-        )
+        best = "it never was a number"
+        if self.best is not None:
+            best = f"best {self.best:.6g} in epoch {self.best_epoch}"
+        trainer.stop(f"{self.monitor} stopped improving; {best}")
 
     def on_train_end(self, trainer: Trainer) -> None:
         self.waited = 0  # who calls fit again wants to go on

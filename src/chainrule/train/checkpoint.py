@@ -28,7 +28,8 @@ def write(
     on the way, a file that stood there before stays as it was.
 
     Raises:
-        OSError: if the folder is missing or the disk is full.
+        OSError: if the folder is missing or can't be written to, or the disk is full.
+        TypeError: if JSON can't hold the description.
     """
     import json
     import tempfile
@@ -37,13 +38,15 @@ def write(
     from safetensors.numpy import save
 
     path = Path(path)
-    metadata = {_KEY: json.dumps({"format": FORMAT, **description})}
+    metadata = {_KEY: json.dumps({"format": FORMAT, **description}, default=_plain)}
     # safetensors takes the bytes as they lie: they must be contiguous.
     data = save({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}, metadata)
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except FileNotFoundError:
         raise FileNotFoundError(f"can't save {path}: the folder {path.parent} is missing") from None
+    except OSError as error:
+        raise OSError(error.errno, f"can't save {path}: {error.strerror}") from None
     try:
         with os.fdopen(handle, "wb") as file:
             file.write(data)
@@ -103,6 +106,16 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
             "version that wrote it."
         )
     return tensors, description
+
+
+def _plain(value: Any) -> Any:
+    """What JSON does not know itself: NumPy's scalars."""
+    if isinstance(value, np.generic):
+        return value.item()
+    raise TypeError(
+        f"a file can't keep {value!r:.80} of type {type(value).__name__} in its description: "
+        "numbers, strings, None, and lists and dicts of these"
+    )
 
 
 def _umask() -> int:

@@ -71,7 +71,7 @@ class History:
     def __str__(self) -> str:
         rows = [self.names]
         for record in self.epochs:
-            rows.append([f"{record[n]:.4g}" if n in record else "" for n in self.names])
+            rows.append([_shown(record[n]) if n in record else "" for n in self.names])
         widths = [max(len(row[i]) for row in rows) for i in range(len(self.names))]
         return "\n".join(
             "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
@@ -80,3 +80,7 @@ class History:
 
     def __repr__(self) -> str:
         return f"<History of {len(self)} epochs>"
+
+
+def _shown(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:.4g}"

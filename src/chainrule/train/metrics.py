@@ -46,8 +46,9 @@ class Accuracy(Metric):
     higher_is_better = True
 
     def sums(self, output: Tensor, target: Tensor) -> Tensor:
+        _check_single(self.name, output, target)
         if output.ndim == 2 and output.shape[1] > 1:
-            if target.ndim == 2:  # probabilities or one-hot rows
+            if target.shape == output.shape:  # probabilities or one-hot rows
                 target = target.argmax(axis=1)
             if target.shape != output.shape[:1]:
                 raise ShapeError(
@@ -56,8 +57,13 @@ class Accuracy(Metric):
                 )
             hits = output.argmax(axis=1) == target
         else:
-            if output.size != target.size:
-                raise ShapeError(f"accuracy: logits {output.shape} and labels {target.shape}")
+            rows = output.shape[:1]
+            if not {output.shape, target.shape} <= {rows, (*rows, 1)}:
+                raise ShapeError(
+                    "accuracy takes scores of shape (rows, classes) or one logit a row, and one "
+                    f"label a row; got outputs {output.shape} and targets {target.shape}. Write a "
+                    "function (outputs, targets) -> the mean over the batch for others"
+                )
             hits = (output.reshape(-1) > 0.0) == (target.reshape(-1).cast(output.dtype) > 0.5)
         return hits.cast(np.float64).sum()
 
@@ -65,8 +71,20 @@ class Accuracy(Metric):
         return float(sums) / rows
 
 
+def _check_single(name: str, output: Any, target: Any) -> None:
+    """Raise where a model has several outputs, or there are several targets."""
+    for kind, value in (("output", output), ("target", target)):
+        if not isinstance(value, Tensor):
+            raise TypeError(
+                f"{name} compares one output with one target; the {kind} is a "
+                f"{type(value).__name__}. Write a function (outputs, targets) -> the mean over the "
+                "batch that picks what it compares"
+            )
+
+
 def _errors(name: str, output: Tensor, target: Tensor) -> Tensor:
     """output - target as float64, of shape (rows, values a row)."""
+    _check_single(name, output, target)
     if output.shape != target.shape:
         raise ShapeError(
             f"{name}: output {output.shape} and target {target.shape} differ; reshape one of them"
@@ -105,7 +123,8 @@ class MeanAbsoluteError(Metric):
 class R2(Metric):
     """r2: 1 - sum (target - output)^2 / sum (target - mean)^2, averaged over the values of a row.
 
-    Formula as scikit-learn's `r2_score`: a constant target gives 1 where it is met, else 0.
+    Formula as scikit-learn's `r2_score`: a constant target gives 1 where it is met, else 0. Targets
+    count as constant where their spread is below a millionth of their mean.
     """
 
     name = "r2"
@@ -134,8 +153,11 @@ class FunctionMetric(Metric):
 
     def sums(self, output: Any, target: Any) -> Tensor:
         value = self.function(output, target)
-        if value.shape != ():
-            raise ShapeError(f"metric {self.name} must be a scalar, the mean over the batch")
+        if not isinstance(value, Tensor) or value.shape != ():
+            seen = value.shape if isinstance(value, Tensor) else type(value).__name__
+            raise ShapeError(
+                f"metric {self.name} must be a scalar Tensor, the mean over the batch; got {seen}"
+            )
         rows = next(leaves(output)).shape[0]
         return value.cast(np.float64) * float(rows)
 
@@ -148,11 +170,16 @@ _BY_NAME: dict[str, type[Metric]] = {
 }
 
 
+_TAKEN = ("epoch", "loss", "lr", "seconds")
+"""The columns that every history has."""
+
+
 def as_metrics(metrics: Sequence[str | Metric | Callable[..., Tensor]]) -> list[Metric]:
     """The metrics that names, Metric objects and functions mean.
 
     Raises:
-        ValueError: for an unknown name, or a name that is given twice.
+        TypeError: for what is none of these.
+        ValueError: for an unknown name, or a name that is given twice or is the history's.
     """
     if isinstance(metrics, (str, Metric)) or callable(metrics):
         metrics = [metrics]
@@ -163,8 +190,14 @@ def as_metrics(metrics: Sequence[str | Metric | Callable[..., Tensor]]) -> list[
                 raise ValueError(f"no metric is named {metric!r}; there are {', '.join(_BY_NAME)}")
             metric = _BY_NAME[metric]()
         elif not isinstance(metric, Metric):
+            if not callable(metric) or isinstance(metric, type):
+                raise TypeError(
+                    f"a metric is a name, a Metric object or a function, not {metric!r}"
+                )
             metric = FunctionMetric(metric)
-        if metric.name == "loss" or any(metric.name == other.name for other in found):
+        if metric.name in _TAKEN or metric.name.startswith("validation_"):
+            raise ValueError(f"a metric can't be named {metric.name!r}: the history has that name")
+        if any(metric.name == other.name for other in found):
             raise ValueError(f"two metrics are named {metric.name!r}; give each its own name")
         found.append(metric)
     return found

@@ -44,7 +44,8 @@ class ProgressReport:
         self._last = 0.0
 
     def __enter__(self) -> ProgressReport:
-        if self.shown and self.file.isatty():
+        # A program without a console has no standard output: None.
+        if self.shown and self.file is not None and self.file.isatty():
             from rich.console import Console
             from rich.progress import (
                 BarColumn,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.graph.errors import DTypeError
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, build, describe
 from chainrule.train import checkpoint
@@ -18,6 +19,45 @@ if TYPE_CHECKING:
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write all of the trainer's state."""
+    tensors, training = _collected(trainer)
+    description = {
+        "model": describe(trainer.model),
+        "about": trainer.about,
+        "training": training,
+    }
+    checkpoint.write(path, tensors, description)
+
+
+def load(
+    trainer: Trainer, path: str | os.PathLike[str], data_key: dict[str, Any] | None = None
+) -> None:
+    """Take up everything in the file; where it does not fit the trainer, change nothing.
+
+    A file from the middle of an epoch must be over data as in `data_key`, where that is given.
+    """
+    tensors, description = checkpoint.read(path)
+    if "training" not in description:
+        raise ValueError(f"{path} holds a model but no training to go on with")
+    before = _collected(trainer)
+    try:
+        training = description["training"]
+        if data_key is not None and training["position"] and training["data"] != data_key:
+            raise ValueError(
+                f"it is from the middle of an epoch over {training['data']} and can't go on over "
+                f"{data_key}"
+            )
+        _take_up(trainer, tensors, training)
+    except Exception as error:
+        _take_up(trainer, *before)
+        if isinstance(error, (ValueError, RuntimeError, DTypeError)):
+            raise ValueError(f"{path} does not fit this Trainer: {error}") from error
+        raise checkpoint.FileError(
+            f"{path}: what it says of the training is damaged ({error!r})"
+        ) from error
+
+
+def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
+    """All of the trainer's state: its arrays by name, and the rest as plain data."""
     tensors: dict[str, Array] = {}
     _add(tensors, "model", trainer.model.state_dict())
     arrays, optimizer = _parted(trainer.optimizer.state_dict())
@@ -31,77 +71,42 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         _add(tensors, f"callback.{i}", arrays)
         callbacks.append({"class": type(callback).__name__, "state": rest})
     _add(tensors, "totals", {str(i): m for i, m in enumerate(trainer.totals.metrics)})
-    checkpoint.write(
-        path,
-        tensors,
-        {
-            "model": describe(trainer.model),
-            "about": trainer.about,
-            "training": {
-                "optimizer": {"class": type(trainer.optimizer).__name__, "state": optimizer},
-                "schedule": None
-                if trainer.schedule is None
-                else {
-                    "class": type(trainer.schedule).__name__,
-                    "state": trainer.schedule.state_dict(),
-                },
-                "callbacks": callbacks,
-                "history": trainer.history.epochs,
-                "seed": trainer.seed,
-                "epoch": trainer.epoch,
-                "step": trainer.step,
-                "position": trainer.position,
-                "loss": trainer.totals.loss,
-                "rows": trainer.totals.rows,
-                "data": trainer.data_key,
-            },
-        },
+    schedule = trainer.schedule
+    return tensors, {
+        "optimizer": {"class": type(trainer.optimizer).__name__, "state": optimizer},
+        "schedule": schedule and {"class": type(schedule).__name__, "state": schedule.state_dict()},
+        "callbacks": callbacks,
+        "metrics": [metric.name for metric in trainer.metrics],
+        "accumulate": trainer.accumulate,
+        "history": list(trainer.history),
+        "seed": trainer.seed,
+        "epoch": trainer.epoch,
+        "step": trainer.step,
+        "position": trainer.position,
+        "loss": trainer.totals.loss,
+        "rows": trainer.totals.rows,
+        "data": trainer.data_key,
+    }
+
+
+def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
+    """Give the trainer the state that `_collected` returned."""
+    _check_fits(trainer, training)
+    trainer.model.load_state_dict(_of(tensors, "model"))
+    trainer.optimizer.load_state_dict(
+        {**training["optimizer"]["state"], **_of(tensors, "optimizer")}
     )
-
-
-def load(trainer: Trainer, path: str | os.PathLike[str]) -> None:
-    """Check everything in the file against the trainer, then take it up."""
-    tensors, description = checkpoint.read(path)
-    if "training" not in description:
-        raise ValueError(f"{path} holds a model but no training to go on with")
-    training = description["training"]
-    for name, mine, theirs in (
-        ("optimizer", type(trainer.optimizer).__name__, training["optimizer"]["class"]),
-        ("schedule", _class(trainer.schedule), (training["schedule"] or {}).get("class")),
-        (
-            "callbacks",
-            [type(c).__name__ for c in trainer.callbacks],
-            [c["class"] for c in training["callbacks"]],
-        ),
-        ("seed", trainer.seed, training["seed"]),
-    ):
-        if mine != theirs:
-            raise ValueError(
-                f"{path} was saved with {name} {theirs}; this Trainer has {mine}. Make it as it was"
-            )
-    accumulated = _of(tensors, "accumulated")
-    expected = _numbered(trainer.graphs.accumulated)
-    if {k: a.shape for k, a in accumulated.items()} != {k: a.shape for k, a in expected.items()}:
-        raise ValueError(f"{path} was saved with another accumulate or other parameters")
-    before = trainer.model.state_dict()
-    trainer.model.load_state_dict(_of(tensors, "model"))  # checks all, then loads
-    try:
-        trainer.optimizer.load_state_dict(
-            {**training["optimizer"]["state"], **_of(tensors, "optimizer")}
-        )
-    except (ValueError, TypeError, KeyError):
-        trainer.model.load_state_dict(before)
-        raise
     if trainer.schedule is not None:
         trainer.schedule.load_state_dict(training["schedule"]["state"])
-    for i, callback in enumerate(trainer.callbacks):
-        callback.load_state_dict(
-            {**training["callbacks"][i]["state"], **_of(tensors, f"callback.{i}")}
-        )
+    accumulated = _of(tensors, "accumulated")
     for number, buffer in enumerate(trainer.graphs.accumulated):
         buffer.assign(accumulated[str(number)])
     trainer.graphs.accumulated_rows.assign(tensors["accumulated_rows"])
     trainer.generator.state.assign(tensors["generator"])
+    for i, callback in enumerate(trainer.callbacks):
+        callback.load_state_dict(
+            {**training["callbacks"][i]["state"], **_of(tensors, f"callback.{i}")}
+        )
     trainer.history = History(training["history"])
     trainer.epoch = training["epoch"]
     trainer.step = training["step"]
@@ -111,6 +116,28 @@ def load(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     trainer.totals.rows = training["rows"]
     totals = _of(tensors, "totals")
     trainer.totals.metrics = [totals[str(i)] for i in range(len(totals))]
+
+
+def _check_fits(trainer: Trainer, training: dict[str, Any]) -> None:
+    """Raise where a training was with another optimiser, seed and so on than the trainer's."""
+    pairs = [
+        ("optimizer", type(trainer.optimizer).__name__, training["optimizer"]["class"]),
+        ("schedule", _class(trainer.schedule), (training["schedule"] or {}).get("class")),
+        (
+            "callbacks",
+            [type(c).__name__ for c in trainer.callbacks],
+            [c["class"] for c in training["callbacks"]],
+        ),
+        ("seed", trainer.seed, training["seed"]),
+        ("accumulate", trainer.accumulate, training["accumulate"]),
+    ]
+    if training["position"]:  # what was added up in the epoch so far is of these
+        pairs.append(("metrics", [m.name for m in trainer.metrics], training["metrics"]))
+    for name, mine, theirs in pairs:
+        if mine != theirs:
+            raise ValueError(
+                f"it was saved with {name} {theirs}; this Trainer has {mine}. Make it as it was"
+            )
 
 
 def read_model(path: str | os.PathLike[str]) -> tuple[Module, dict[str, Any]]:

@@ -8,13 +8,11 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
-from chainrule.compiler.capture import capture
-from chainrule.data.arrays import as_arrays
-from chainrule.execute.reference import Interpreter
+from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.graph.backprop import backprop
 from chainrule.graph.context import no_grad
 from chainrule.graph.errors import ShapeError
-from chainrule.graph.state import Buffer
+from chainrule.graph.state import Buffer, State
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import Module
@@ -63,28 +61,40 @@ class StepGraphs:
         self.dtype: np.dtype[Any] = floating[0] if floating else np.dtype(np.float32)
         self.sums_rows = getattr(loss, "reduction", "mean") == "sum"
         # What was accumulated since the last update: gradients weighted by rows, and rows.
+        self.accumulate = accumulate
         self.accumulated: list[Buffer] = []
-        if accumulate > 1:
-            self.accumulated = [
-                Buffer(np.zeros(p.shape, p.dtype), name=f"{p.name}.accumulated")
-                for p in optimizer.parameters
-            ]
+        self._match_accumulated()
         self.accumulated_rows = Buffer(np.float64(0), name="accumulated_rows")
-        self._graphs: dict[Any, Interpreter] = {}
+        self._graphs: dict[Any, CapturedGraph] = {}
+
+    def _match_accumulated(self) -> None:
+        """A buffer for each parameter, also for those that the optimiser was given since."""
+        if self.accumulate > 1:
+            self.accumulated += [
+                Buffer(np.zeros(p.shape, p.dtype), name=f"{p.name}.accumulated")
+                for p in self.optimizer.parameters[len(self.accumulated) :]
+            ]
 
     # Graphs, by what they do and by the shapes of a batch
 
-    def training(self, x: Any, y: Any, *, update: bool = True) -> Interpreter:
+    def training(self, x: Any, y: Any, *, update: bool = True) -> CapturedGraph:
         """(x, y) -> (loss, sums of metrics), with the update or only accumulating gradients."""
 
         def step(x: Any, y: Any) -> tuple[Tensor, list[Tensor]]:
             output = self._call(x)
             loss = self._scalar_loss(output, y)
-            grad_table = backprop(loss, self.optimizer.parameters)
+            trained = [p for p in self.optimizer.parameters if p.requires_grad]
+            grad_table = backprop(loss, trained)
             grads = [grad_table.get(p.node()) for p in self.optimizer.parameters]
+            if all(grad is None for grad in grads):
+                raise ValueError(
+                    "the loss depends on no parameter of the optimizer that requires a gradient: "
+                    "there is nothing to train"
+                )
             with no_grad():
                 sums = [metric.sums(output, y) for metric in self.metrics]
-                if self.accumulated:
+                if self.accumulate > 1:
+                    self._match_accumulated()
                     grads = self._accumulate(grads, _rows(x), last=update)
                 if update:
                     self.optimizer.update(self._clip(grads))
@@ -92,7 +102,7 @@ class StepGraphs:
 
         return self._captured(("training", update), True, step, x, y)
 
-    def evaluation(self, x: Any, y: Any) -> Interpreter:
+    def evaluation(self, x: Any, y: Any) -> CapturedGraph:
         """(x, y) -> (loss, sums of metrics)."""
 
         def step(x: Any, y: Any) -> tuple[Tensor, list[Tensor]]:
@@ -103,7 +113,7 @@ class StepGraphs:
 
         return self._captured("evaluation", False, step, x, y)
 
-    def prediction(self, x: Any) -> Interpreter:
+    def prediction(self, x: Any) -> CapturedGraph:
         """x -> outputs."""
 
         def step(x: Any) -> Any:
@@ -114,8 +124,10 @@ class StepGraphs:
 
     def _captured(
         self, kind: Any, training: bool, step: Callable[..., Any], *batch: Any
-    ) -> Interpreter:
-        key = (kind, *(_signature(part) for part in batch))
+    ) -> CapturedGraph:
+        # What is frozen or added to the optimiser later makes another graph.
+        trained = tuple([p.requires_grad for p in self.optimizer.parameters])
+        key = (kind, trained, *(_signature(part) for part in batch))
         if key not in self._graphs:
             modes = [(module, module.training) for module in self.model.modules()]
             self.model.train(training)
@@ -125,8 +137,25 @@ class StepGraphs:
             finally:
                 for module, mode in modes:
                     module.training = mode
-            self._graphs[key] = Interpreter(graph)
+            self._graphs[key] = graph
         return self._graphs[key]
+
+    def weight(self, rows: int) -> float:
+        """What the loss of a batch counts for in the mean over all rows."""
+        return 1.0 if self.sums_rows else float(rows)
+
+    def states(self) -> list[State]:
+        """What the steps read and update, like beside like: so one program can update them all."""
+        moments: dict[str, list[State]] = {}
+        for name, buffer in self.optimizer.states().items():
+            moments.setdefault(name.split(".", 1)[1], []).append(buffer)
+        return [
+            *self.optimizer.parameters,
+            *(buffer for alike in moments.values() for buffer in alike),
+            *self.accumulated,
+            *self.model.buffers(),
+            self.generator.state,
+        ]
 
     # What a step is made of
 
@@ -153,9 +182,7 @@ class StepGraphs:
         """Add this batch's gradients; where it is the last of an update, their mean over rows."""
         weight = 1.0 if self.sums_rows else float(rows)
         total_rows = self.accumulated_rows.node() + weight
-        self.accumulated_rows.assign(
-            ops.zeros_like(self.accumulated_rows) if last else total_rows
-        )
+        self.accumulated_rows.assign(ops.zeros_like(self.accumulated_rows) if last else total_rows)
         means: list[Tensor | None] = []
         for buffer, grad in zip(self.accumulated, grads, strict=True):
             if grad is None:
@@ -207,56 +234,3 @@ def _signature(batch: Any) -> Any:
     if isinstance(batch, tuple):
         return tuple(_signature(value) for value in batch)
     return (batch.shape, batch.dtype)
-
-
-class CompiledStep:
-    """The training step as a function: one call per batch instead of forward, backward, update.
-
-    Made by `compile_step`.
-    """
-
-    def __init__(self, graphs: StepGraphs) -> None:
-        self._graphs = graphs
-
-    def __call__(self, x: Any, y: Any) -> Tensor:
-        """Train on one batch; returns the loss before the update.
-
-        Raises:
-            ShapeError, DTypeError: if the batch does not fit the model.
-        """
-        x = self._graphs.prepare(as_arrays(x, "x"))
-        y = self._graphs.prepare_targets(as_arrays(y, "y"))
-        loss, _ = self._graphs.training(x, y)(x, y)
-        return Tensor(loss)
-
-
-def compile_step(
-    model: Module,
-    loss: Loss,
-    optimizer: Optimizer,
-    *,
-    clip_norm: float | None = None,
-    clip_value: float | None = None,
-) -> CompiledStep:
-    """A function (x, y) -> loss that does one training step as one captured graph.
-
-    It does what this loop body does, without returning to Python in between::
-
-        optimizer.zero_grad(); loss = loss_fn(model(x), y); loss.backward(); optimizer.step()
-
-    Args:
-        model, loss, optimizer: as in the loop.
-        clip_norm: the largest norm of all gradients together.
-        clip_value: the largest absolute value of a gradient.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import nn, optim
-        >>> model = nn.Linear(2, 1)
-        >>> step = cr.compile_step(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
-        >>> x, y = [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]]
-        >>> first, second = step(x, y), step(x, y)
-    """
-    return CompiledStep(
-        StepGraphs(model, loss, optimizer, clip_norm=clip_norm, clip_value=clip_value)
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import math
+import operator
 import os
 import signal
 import threading
@@ -16,8 +16,8 @@ import numpy as np
 from chainrule.data.arrays import as_arrays, check_finite, check_same_rows, take
 from chainrule.data.batches import check_batch_size, permutation
 from chainrule.data.splitting import split
-from chainrule.execute.reference import Interpreter
 from chainrule.graph.errors import NonFiniteError
+from chainrule.graph.state import Parameter
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import Module
@@ -25,31 +25,15 @@ from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.train import state
+from chainrule.train.backends import Batches, Totals, make_backend
 from chainrule.train.callbacks import Callback
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.progress import ProgressReport
 from chainrule.train.step import Loss, StepGraphs
 
-
-class Totals:
-    """Sums over the batches of an epoch so far."""
-
-    def __init__(self) -> None:
-        self.loss = 0.0
-        self.rows = 0
-        self.metrics: list[Array] = []
-
-    def add(self, loss: float, rows: int, metrics: Sequence[Array], *, summed: bool) -> None:
-        self.loss += loss if summed else loss * rows
-        self.rows += rows
-        if not self.metrics:
-            self.metrics = [np.array(m) for m in metrics]
-        else:
-            self.metrics = [a + b for a, b in zip(self.metrics, metrics, strict=True)]
-
-    def mean_loss(self, *, summed: bool) -> float:
-        return self.loss if summed else self.loss / self.rows
+_EVALUATION_ROWS = 256
+_STEPS_AT_ONCE = 1024  # of which the learning rates are worked out in advance
 
 
 class Trainer:
@@ -73,6 +57,8 @@ class Trainer:
             the names of the classes, say. `read_model` gives it back.
         seed: of the order of the rows and of the model's random operations. The same seed gives the
             same bits.
+        backend: "native" runs whole epochs in the native core; "reference" runs each operation by
+            NumPy, which is slower, and the measure of what is right.
 
     Attributes:
         history: a `History` of all epochs.
@@ -107,14 +93,19 @@ class Trainer:
         callbacks: Sequence[Callback] = (),
         about: Mapping[str, Any] | None = None,
         seed: int = 0,
+        backend: str = "native",
     ) -> None:
-        if accumulate < 1:
-            raise ValueError(f"accumulate is the number of batches in an update, got {accumulate}")
+        accumulate = _whole("accumulate", accumulate, 1)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} is positive, got {limit}")
         if schedule is not None and schedule.optimizer is not optimizer:
             raise ValueError("the schedule is bound to another optimizer than the Trainer's")
+        if not set(optimizer.parameters) & {*model.parameters(), *_parameters(loss)}:
+            raise ValueError(
+                "the optimizer has none of the model's parameters: make it with "
+                "model.parameters(), after the model"
+            )
         self.model = model
         self.optimizer = optimizer
         self.metrics = as_metrics(metrics)
@@ -122,8 +113,8 @@ class Trainer:
         self.accumulate = accumulate
         self.callbacks = list(callbacks)
         self.about = dict(about or {})
-        self.seed = seed
-        self.generator = Generator(seed)
+        self.seed = _whole("seed", seed, 0)
+        self.generator = Generator(self.seed)
         self.graphs = StepGraphs(
             model,
             loss,
@@ -134,6 +125,7 @@ class Trainer:
             clip_value=clip_value,
             generator=self.generator,
         )
+        self.backend = make_backend(backend, self.graphs)
         self.history = History()
         self.epoch = 0
         self.step = 0
@@ -192,12 +184,11 @@ class Trainer:
             NonFiniteError: if the loss or an update is not finite; the model keeps its last good
                 weights.
         """
-        if epochs < 1:
-            raise ValueError(f"epochs is at least 1, got {epochs}")
-        if checkpoint is None and checkpoint_steps is not None:
-            raise ValueError("checkpoint_steps needs checkpoint, the file to save to")
-        if checkpoint_steps is not None and checkpoint_steps < 1:
-            raise ValueError(f"checkpoint_steps is at least 1, got {checkpoint_steps}")
+        epochs = _whole("epochs", epochs, 1)
+        if checkpoint is None and (checkpoint_steps is not None or resume):
+            raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
+        if checkpoint_steps is not None:
+            checkpoint_steps = _whole("checkpoint_steps", checkpoint_steps, 1)
         x, y = self._checked("x", x), self._checked("y", y)
         rows = check_same_rows(x=x, y=y)
         if validation_data is not None and validation_fraction:
@@ -206,25 +197,23 @@ class Trainer:
             (x, y), validation_data = split(x, y, validation_fraction, seed=self.seed)
             rows = check_same_rows(x=x, y=y)
         elif validation_data is not None:
-            if len(validation_data) != 2:
+            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
                 raise ValueError("validation_data is a pair (x, y)")
             validation_data = (
                 self._checked("validation x", validation_data[0]),
                 self._checked("validation y", validation_data[1]),
             )
             check_same_rows(validation_x=validation_data[0], validation_y=validation_data[1])
-        check_batch_size(batch_size, rows)
-        data_key = {"rows": rows, "batch_size": batch_size, "shuffle": shuffle}
-        if resume and checkpoint is not None and os.path.exists(checkpoint):
-            self.load(checkpoint)
-        if self.position and self.data_key != data_key:
-            raise ValueError(
-                f"training stands in the middle of an epoch over {self.data_key}; it can't go on "
-                f"over {data_key}"
-            )
-        self._check_labels(x, y, min(batch_size, rows))
+        batch_size = check_batch_size(batch_size, rows)
+        data_key = {"rows": rows, "batch_size": batch_size, "shuffle": bool(shuffle)}
+        self._check_labels(x, y, batch_size)
         if validation_data is not None:
-            self._check_labels(*validation_data, 1, kind="validation")
+            x_held_out, y_held_out = validation_data
+            self._check_labels(x_held_out, y_held_out, _EVALUATION_ROWS, kind="validation")
+        if resume and checkpoint is not None and os.path.exists(checkpoint):
+            state.load(self, checkpoint, data_key)
+        elif self.position and self.data_key != data_key:
+            self._abandon_epoch()
         self.data_key = data_key
         last = epochs if resume else self.epoch + epochs
         self._stop_reason = self.history.stopped = None
@@ -248,6 +237,12 @@ class Trainer:
         """End the training after the batch or epoch under way; for callbacks."""
         self._stop_reason = reason
 
+    def _abandon_epoch(self) -> None:
+        """Begin the epoch under way again: the data are others than those it began with."""
+        self.position = 0
+        for buffer in (*self.graphs.accumulated, self.graphs.accumulated_rows):
+            buffer.assign(np.zeros(buffer.shape, buffer.dtype))
+
     def _fit_epoch(
         self,
         x: Any,
@@ -265,63 +260,72 @@ class Trainer:
             if self.data_key["shuffle"]
             else np.arange(rows)
         )
-        summed = self.graphs.sums_rows
         begin = time.perf_counter()
         if self.position == 0:
             self.totals = Totals()
             for callback in self.callbacks:
                 callback.on_epoch_begin(self)
-        batches = -(-rows // batch_size)
-        while self.position < batches:
-            start = self.position * batch_size
-            chosen = order[start : start + batch_size]
-            ends = self.position + 1 == batches
-            update = ends or (self.position + 1) % self.accumulate == 0
-            loss = self._train_batch(take(x, chosen), take(y, chosen), update)
-            self.position += 1
-            report.step(self.epoch + 1, self.position, self.totals.mean_loss(summed=summed))
+        batches = Batches(x, y, order, batch_size)
+        steps_at_once = 1 if self._watches_steps() else _STEPS_AT_ONCE
+        while self.position < len(batches):
+            loss = self._train_batches(batches, steps_at_once, checkpoint_steps)
+            ends = self.position == len(batches)
+            report.step(self.epoch + 1, self.position, self._mean_loss(self.totals))
             for callback in self.callbacks:
                 callback.on_step_end(self, loss)
             if self._stop_reason is not None and not ends:
                 if checkpoint is not None:
                     self.save(checkpoint)
                 return
-            if checkpoint_steps and update and self.step % checkpoint_steps == 0 and not ends:
+            updated = self._updates_after(self.position - 1, len(batches))
+            if checkpoint_steps and updated and self.step % checkpoint_steps == 0 and not ends:
                 self.save(checkpoint)  # type: ignore[arg-type]
         self._end_epoch(validation_data, time.perf_counter() - begin, report)
         if checkpoint is not None:
             self.save(checkpoint)
 
-    def _train_batch(self, x: Any, y: Any, update: bool) -> float:
-        x, y = self.graphs.prepare(x), self.graphs.prepare_targets(y)
-        run = self.graphs.training(x, y, update=update)
-        arguments = list(leaves((x, y)))
-        (loss, *sums), updates = run.run(arguments)
-        if not (math.isfinite(loss) and all(_is_finite(array) for array in updates)):
-            self._raise_non_finite(run, arguments, float(loss))
-        run.commit(updates)
-        rows = len(arguments[0])
-        self.totals.add(float(loss), rows, sums, summed=self.graphs.sums_rows)
-        if update:
-            self.step += 1
-            if self.schedule is not None and self.schedule.unit == "step":
-                self.schedule.step()
-        return float(loss)
+    def _watches_steps(self) -> bool:
+        """Whether a callback wants to know of every step."""
+        return any(type(c).on_step_end is not Callback.on_step_end for c in self.callbacks)
 
-    def _raise_non_finite(self, run: Interpreter, arguments: list[Array], loss: float) -> None:
-        node = run.first_non_finite(arguments)
-        where = "an update"
-        if node is not None and node.operation is not None:
-            where = node.operation.name
-            if node.path:
-                where += f" in {node.path}"
-            if node.origin is not None:
-                where += " (backward pass)"
-        raise NonFiniteError(
-            f"training became non-finite in epoch {self.epoch + 1}, step {self.step + 1}: loss "
-            f"{loss}, first in {where}. The model keeps the weights from before this step. Lower "
-            "the learning rate, clip gradients (clip_norm=1.0), or scale the inputs."
-        )
+    def _updates_after(self, batch: int, batches: int) -> bool:
+        """Whether an update comes after batch number `batch` of an epoch."""
+        return batch + 1 == batches or (batch + 1) % self.accumulate == 0
+
+    def _train_batches(
+        self, batches: Batches, steps_at_once: int, checkpoint_steps: int | None
+    ) -> float:
+        """Train on the next batch, or on several; the loss of the last."""
+        update = self._updates_after(self.position, len(batches))
+        steps = len(batches) - self.position if self.accumulate == 1 else 1
+        steps = min(steps, steps_at_once)
+        if checkpoint_steps:
+            steps = min(steps, checkpoint_steps - self.step % checkpoint_steps)
+        schedule, lrs = self.schedule, None
+        if update and schedule is not None and schedule.unit == "step":
+            lrs = [schedule.lrs(schedule.t + i) for i in range(steps)]
+        try:
+            done, loss = self.backend.train(
+                batches, self.position, steps, update=update, totals=self.totals, lrs=lrs
+            )
+        except NonFiniteError as error:
+            self._advance(error.steps_done, update)
+            raise NonFiniteError(
+                f"training became non-finite in epoch {self.epoch + 1}, step {self.step + 1}: "
+                f"{error}. The model keeps the weights from before this step. Lower the learning "
+                "rate, clip gradients (clip_norm=1.0), or scale the inputs."
+            ) from None
+        self._advance(done, update)
+        return loss
+
+    def _advance(self, done: int, update: bool) -> None:
+        """Count batches that were trained on."""
+        self.position += done
+        if update:
+            self.step += done
+            if self.schedule is not None and self.schedule.unit == "step":
+                for _ in range(done):
+                    self.schedule.step()
 
     def _end_epoch(
         self, validation_data: tuple[Any, Any] | None, seconds: float, report: ProgressReport
@@ -342,15 +346,18 @@ class Trainer:
         for callback in self.callbacks:
             callback.on_epoch_end(self, record)
 
+    def _mean_loss(self, totals: Totals) -> float:
+        return totals.loss if self.graphs.sums_rows else totals.loss / totals.rows
+
     def _results(self, totals: Totals) -> dict[str, float]:
-        results = {"loss": totals.mean_loss(summed=self.graphs.sums_rows)}
+        results = {"loss": self._mean_loss(totals)}
         for metric, sums in zip(self.metrics, totals.metrics, strict=True):
-            results[metric.name] = metric.result(sums, totals.rows)
+            results[metric.name] = float(metric.result(sums, totals.rows))
         return results
 
     # Evaluation and prediction
 
-    def evaluate(self, x: Any, y: Any, *, batch_size: int = 256) -> dict[str, float]:
+    def evaluate(self, x: Any, y: Any, *, batch_size: int = _EVALUATION_ROWS) -> dict[str, float]:
         """The loss and the metrics on data, in evaluation mode.
 
         Raises:
@@ -358,33 +365,26 @@ class Trainer:
         """
         x, y = self._checked("x", x), self._checked("y", y)
         check_same_rows(x=x, y=y)
-        self._check_labels(x, y, 1, kind="validation")
+        batch_size = _whole("batch_size", batch_size, 1)
+        self._check_labels(x, y, batch_size, kind="validation")
         return self._evaluate(x, y, batch_size)
 
-    def _evaluate(self, x: Any, y: Any, batch_size: int = 256) -> dict[str, float]:
+    def _evaluate(self, x: Any, y: Any, batch_size: int = _EVALUATION_ROWS) -> dict[str, float]:
         totals = Totals()
-        for chosen in _slices(x, batch_size):
-            xb = self.graphs.prepare(take(x, chosen))
-            yb = self.graphs.prepare_targets(take(y, chosen))
-            (loss, *sums), _ = self.graphs.evaluation(xb, yb).run(list(leaves((xb, yb))))
-            totals.add(float(loss), len(chosen), sums, summed=self.graphs.sums_rows)
+        self.backend.evaluate(Batches(x, y, _in_order(x), batch_size), totals)
         return self._results(totals)
 
-    def predict(self, x: Any, *, batch_size: int = 256) -> Any:
+    def predict(self, x: Any, *, batch_size: int = _EVALUATION_ROWS) -> Any:
         """The model's outputs for `x`, in evaluation mode, as NumPy arrays.
 
         Raises:
             As `fit`.
         """
         x = self._checked("x", x)
-        parts = []
-        for chosen in _slices(x, batch_size):
-            xb = self.graphs.prepare(take(x, chosen))
-            graph = self.graphs.prediction(xb)
-            outputs, _ = graph.run(list(leaves(xb)))
-            parts.append(outputs)
-        joined = iter([np.concatenate(arrays) for arrays in zip(*parts, strict=True)])
-        return map_leaves(lambda _: next(joined), graph.graph.outputs)
+        batch_size = _whole("batch_size", batch_size, 1)
+        parts = list(self.backend.predict(Batches(x, None, _in_order(x), batch_size)))
+        joined = iter([np.concatenate(arrays) for arrays in zip(*map(leaves, parts), strict=True)])
+        return map_leaves(lambda _: next(joined), parts[0])
 
     # Files
 
@@ -411,19 +411,30 @@ class Trainer:
     def _checked(self, name: str, data: Any) -> Any:
         arrays = as_arrays(map_leaves(_without_tensor, data), name)
         check_finite(arrays, name)
+        dtype = self.graphs.dtype
+        largest = np.finfo(dtype).max
+        for array in leaves(arrays):
+            wider = array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
+            if wider and max(array.max(initial=0), -array.min(initial=0)) > largest:
+                raise ValueError(
+                    f"{name} holds numbers beyond {largest:.2g}, the largest that the model's "
+                    f"{dtype} can hold: scale them down, or make the model's layers float64"
+                )
         return arrays
 
-    def _check_labels(self, x: Any, y: Any, rows: int, kind: str = "training") -> None:
-        """Capture the step for the first rows, which checks shapes and dtypes, then the labels."""
-        first = np.arange(rows)
-        xb = self.graphs.prepare(take(x, first))
-        yb = self.graphs.prepare_targets(take(y, first))
-        if kind == "training":
-            run = self.graphs.training(xb, yb, update=self.accumulate == 1)
-        else:
-            run = self.graphs.evaluation(xb, yb)
-        data = dict(zip(run.graph.inputs, leaves((x, y)), strict=True))
-        for node in run.graph.nodes:
+    def _check_labels(self, x: Any, y: Any, batch_size: int, kind: str = "training") -> None:
+        """Check shapes and dtypes, by capturing the step for each size of batch, then labels."""
+        rows = len(next(leaves(x)))
+        for size in dict.fromkeys((min(batch_size, rows), rows % batch_size or batch_size)):
+            first = np.arange(size)
+            xb = self.graphs.prepare(take(x, first))
+            yb = self.graphs.prepare_targets(take(y, first))
+            if kind == "training":
+                graph = self.graphs.training(xb, yb, update=self.accumulate == 1)
+            else:
+                graph = self.graphs.evaluation(xb, yb)
+        data = dict(zip(graph.inputs, leaves((x, y)), strict=True))
+        for node in graph.nodes:
             if node.operation is None:
                 continue
             for number, limit in node.operation.limits.items():
@@ -460,17 +471,25 @@ class Trainer:
             signal.signal(signal.SIGINT, before)
 
 
-def _slices(x: Any, batch_size: int) -> Iterator[Array]:
-    rows = len(next(leaves(x)))
-    if batch_size < 1:
-        raise ValueError(f"batch_size is at least 1, got {batch_size}")
-    for start in range(0, rows, batch_size):
-        yield np.arange(start, min(start + batch_size, rows))
+def _whole(name: str, value: Any, least: int) -> int:
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        value = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is a whole number, at least {least}; got {value!r}") from None
+    if value < least:
+        raise ValueError(f"{name} is at least {least}, got {value}")
+    return int(value)
 
 
-def _is_finite(array: Array) -> bool:
-    """Whether no element is NaN or infinite: then the sum is neither."""
-    return array.dtype.kind != "f" or math.isfinite(np.add.reduce(array, axis=None))
+def _parameters(loss: Loss) -> Iterator[Parameter]:
+    """The parameters of a loss that has some."""
+    return loss.parameters() if isinstance(loss, Module) else iter(())
+
+
+def _in_order(x: Any) -> Array:
+    return np.arange(len(next(leaves(x))))
 
 
 def _without_tensor(leaf: Any) -> Any:

@@ -1,0 +1,165 @@
+"""`python -m benchmarks`: the options, and the course of a run."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import replace
+from typing import Any
+
+import click
+from rich.console import Console
+
+from benchmarks import report
+from benchmarks.digits import measure_digits
+from benchmarks.libraries import FAMILIES, Library, find_libraries
+from benchmarks.networks import NETWORKS, find_networks
+from benchmarks.runner import Results, limit_cpus, measure
+
+QUICK_NETWORKS = 3
+PREDICTING = "784-512-512-10:64"
+PREDICT_ROWS = (1, 10_000)
+PLAIN_WIDTH = 100
+
+
+@click.command(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  python -m benchmarks --json results.json
+  python -m benchmarks --quick
+  python -m benchmarks --network 784-512-512-10 --library chainrule --library jax
+""",
+)
+@click.option(
+    "--network",
+    "networks",
+    multiple=True,
+    metavar="NAME",
+    help="Only networks whose names start so; may be repeated: "
+    + ", ".join(network.name for network in NETWORKS)
+    + ".",
+)
+@click.option(
+    "--library",
+    "libraries",
+    multiple=True,
+    metavar="NAME",
+    help=f"Only this library; may be repeated: {', '.join(FAMILIES)}; or one way of it: jax-scan.",
+)
+@click.option(
+    "--threads", type=click.IntRange(1), help="Of every library.  [default: the usable CPUs]"
+)
+@click.option("--rounds", type=click.IntRange(1), help="Turns of every library.  [default: 7]")
+@click.option(
+    "--seconds",
+    type=click.FloatRange(0, min_open=True),
+    help="About how long a turn takes; an epoch at least.  [default: 0.2]",
+)
+@click.option(
+    "--quick",
+    is_flag=True,
+    help="Three networks, fewer rows, 3 short rounds, no digits: less than a minute.",
+)
+@click.option("--digits/--no-digits", default=None, help="Train the digits, too.")
+@click.option(
+    "--json", "json_file", type=click.File("w", lazy=True), help="Write all figures here."
+)
+def main(
+    networks: tuple[str, ...],
+    libraries: tuple[str, ...],
+    threads: int | None,
+    rounds: int | None,
+    seconds: float | None,
+    quick: bool,
+    digits: bool | None,
+    json_file: Any,
+) -> None:
+    """Measure chainrule beside PyTorch, JAX, scikit-learn and NumPy, in one run.
+
+    Times are the median over rounds in which every library has its turn, and "chainrule / it" is
+    the median of the rounds' ratios: below 1, chainrule is faster. The peak is that of fused
+    multiply-adds in registers, measured in the same run.
+    """
+    console = Console(
+        highlight=False, markup=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH
+    )
+    try:
+        chosen_networks, chosen = find_networks(networks), find_libraries(libraries)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    if quick:
+        chosen_networks = [
+            replace(n, rows=n.rows // 4) for n in chosen_networks if n in NETWORKS[:QUICK_NETWORKS]
+        ] or chosen_networks
+        chosen = [library for library in chosen if library.quick or library.name in libraries]
+    rounds = rounds or (3 if quick else 7)
+    seconds = seconds or (0.05 if quick else 0.2)
+    chosen = leave_out_missing(console, chosen)
+    cpu, threads = the_machine(console, threads)
+    peaks: list[float] = []
+    all_results: list[Results] = []
+    with console.status("") as status:
+        for network in chosen_networks:
+            peaks += measured_peak(threads)
+            results = measure(
+                network,
+                chosen,
+                threads=threads,
+                rounds=rounds,
+                seconds=seconds,
+                predict_rows=PREDICT_ROWS if network.name == PREDICTING else (),
+                say=status.update,
+            )
+            all_results.append(results)
+            report.show_training(console, results, max(peaks, default=None))
+            report.show_prediction(console, results)
+        found = []
+        if digits or (digits is None and not (quick or networks)):
+            families = {library.family for library in chosen}
+            if "chainrule" in families:
+                found = measure_digits(
+                    threads=threads, rounds=rounds, sklearn="sklearn" in families, say=status.update
+                )
+                report.show_digits(console, found)
+    report.show_summary(console, all_results)
+    peak = max(peaks, default=None)
+    if json_file is not None:
+        figures = report.as_json(all_results, found, threads=threads, peak=peak, cpu=cpu)
+        json.dump(figures, json_file, indent=1)
+        json_file.write("\n")
+
+
+def leave_out_missing(console: Console, libraries: list[Library]) -> list[Library]:
+    """Those that are installed; a line for each family that is not."""
+    missing = {library.family for library in libraries if not library.installed}
+    for family in sorted(missing):
+        remedy = "pip install ." if family == "chainrule" else "pip install 'chainrule[bench]'"
+        console.print(f"{FAMILIES[family]} is not installed and is left out: {remedy}")
+    return [library for library in libraries if library.installed]
+
+
+def the_machine(console: Console, threads: int | None) -> tuple[str | None, int]:
+    """The CPU's name, and the number of threads, to which this process is then limited."""
+    from chainrule.execute import machine
+
+    usable = machine.usable_cpus()
+    if threads is None:
+        threads = usable
+    elif threads > usable:
+        raise click.UsageError(f"--threads {threads}, but only {usable} CPUs may be used")
+    limit_cpus(threads)
+    cpu = str(machine.describe()["cpu"])
+    console.print(f"{cpu}, {threads} {'thread' if threads == 1 else 'threads'}, float32")
+    return cpu, threads
+
+
+def measured_peak(threads: int) -> list[float]:
+    """GFLOP/s of fused multiply-adds now."""
+    from chainrule.execute.machine import fma_peak
+
+    return [fma_peak("float32", threads)]
+
+
+if __name__ == "__main__":
+    main(prog_name="python -m benchmarks")

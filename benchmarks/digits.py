@@ -1,0 +1,89 @@
+"""From the start of a process to a trained and saved model of the digits."""
+
+from __future__ import annotations
+
+import json
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.runner import ROOT, environment
+
+GOOD_ACCURACY = 0.97
+
+
+@dataclass
+class Digits:
+    """What a way to train the digits took, round by round.
+
+    Attributes:
+        title: of the command.
+        seconds: from start to end.
+        peak_bytes: of resident memory.
+        accuracy: on the test rows.
+    """
+
+    title: str
+    seconds: list[float] = field(default_factory=list)
+    peak_bytes: list[int] = field(default_factory=list)
+    accuracy: float = 0.0
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+
+def measure_digits(
+    *,
+    threads: int,
+    rounds: int,
+    sklearn: bool,
+    say: Callable[[str], None] = lambda text: None,
+) -> list[Digits]:
+    """`chainrule train digits`, and the same by scikit-learn if that is wanted.
+
+    Raises:
+        RuntimeError: a command failed, saved no file, or is below 97 % on the test rows.
+    """
+    commands = {"chainrule train digits": ["-m", "chainrule", "train", "digits", "--out"]}
+    if sklearn:
+        script = Path(__file__).with_name("digits_with_sklearn.py")
+        commands["scikit-learn's MLPClassifier"] = [str(script)]
+    found = {title: Digits(title) for title in commands}
+    with tempfile.TemporaryDirectory() as folder:
+        for number in range(rounds + 1):
+            say(f"digits: round {number} of {rounds}")
+            for title, command in commands.items():
+                out = Path(folder) / f"model-{number}.safetensors"
+                seconds, peak, output = _run([sys.executable, *command, str(out)], threads)
+                accuracies = re.findall(r"accuracy ([\d.]+)%", output)
+                accuracy = float(accuracies[-1]) / 100 if accuracies else 0.0
+                if not out.is_file() or accuracy < GOOD_ACCURACY:
+                    raise RuntimeError(f"{title} made no good model:\n{output}")
+                out.unlink()
+                if number == 0:
+                    continue  # it filled the file cache
+                found[title].seconds.append(seconds)
+                found[title].peak_bytes.append(peak)
+                found[title].accuracy = accuracy
+    return list(found.values())
+
+
+def _run(command: list[str], threads: int) -> tuple[float, int, str]:
+    """Run a command by `process.py`: seconds, peak memory and output."""
+    process = Path(__file__).with_name("process.py")
+    text = subprocess.run(
+        [sys.executable, "-I", "-S", str(process), *command],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment(threads),
+        cwd=ROOT,
+    ).stdout
+    found = json.loads(text)
+    return found["seconds"], found["peak_bytes"], found["output"]

@@ -1,0 +1,122 @@
+"""What is trained: the networks, their data and their first weights, the same for every library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.float32]
+Labels = NDArray[np.int64]
+Parameters = Sequence[tuple[Array, Array]]
+"""(weight, bias) of each layer, weight of shape (outputs, inputs)."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """Fully connected layers with ReLU between them; softmax cross-entropy.
+
+    Attributes:
+        sizes: numbers of inputs, of units of each hidden layer, of classes.
+        batch: rows in a minibatch.
+        optimizer: "sgd" (momentum 0.9) or "adam".
+        rows: of the training data; a multiple of `batch`, so that every step has the same size.
+    """
+
+    sizes: tuple[int, ...]
+    batch: int
+    optimizer: str = "sgd"
+    rows: int = 10_240
+
+    @property
+    def name(self) -> str:
+        """Such as "64-100-10:64", the batch behind the sizes, and ":adam" where it is used."""
+        name = f"{'-'.join(map(str, self.sizes))}:{self.batch}"
+        return name if self.optimizer == "sgd" else f"{name}:{self.optimizer}"
+
+    @property
+    def lr(self) -> float:
+        """The learning rate."""
+        return 0.02 if self.optimizer == "sgd" else 0.0005
+
+    @property
+    def steps(self) -> int:
+        """Training steps in an epoch."""
+        return self.rows // self.batch
+
+    @property
+    def parameters(self) -> int:
+        """How many numbers are trained."""
+        return sum((n + 1) * m for n, m in pairwise(self.sizes))
+
+    @property
+    def flops_per_step(self) -> int:
+        """2 B (3 sum(w) - w_1), w_i the number of weights of layer i.
+
+        A matrix product each for the outputs, for dW and for dX of every layer; the first layer
+        needs no dX. What is done element by element is not counted.
+        """
+        weights = [n * m for n, m in pairwise(self.sizes)]
+        return 2 * self.batch * (3 * sum(weights) - weights[0])
+
+
+NETWORKS = (
+    Network((4, 16, 16, 3), 32),
+    Network((64, 100, 10), 64),
+    Network((784, 512, 512, 10), 64),
+    Network((784, 512, 512, 10), 64, "adam"),
+    Network((784, 512, 512, 10), 1024),
+    Network((784, 2048, 2048, 10), 256, rows=5_120),
+)
+
+
+def find_networks(names: Sequence[str]) -> list[Network]:
+    """The networks whose names start with one of `names`; all of them for none.
+
+    Raises:
+        ValueError: a name fits no network.
+    """
+    for name in names:
+        if not any(network.name.startswith(name) for network in NETWORKS):
+            known = ", ".join(network.name for network in NETWORKS)
+            raise ValueError(f"no network {name!r}; there are {known}")
+    return [n for n in NETWORKS if not names or any(n.name.startswith(name) for name in names)]
+
+
+def make_data(network: Network) -> tuple[Array, Labels]:
+    """Random rows, float32, and the labels that a random linear map gives them."""
+    random = np.random.default_rng(1)
+    x = random.standard_normal((network.rows, network.sizes[0]), np.float32)
+    teacher = random.standard_normal((network.sizes[0], network.sizes[-1]), np.float32)
+    return x, (x @ teacher).argmax(axis=1)
+
+
+def first_parameters(network: Network) -> list[tuple[Array, Array]]:
+    """Weights and biases to start from, uniform in +-1 / sqrt(inputs)."""
+    random = np.random.default_rng(2)
+    parameters = []
+    for inputs, outputs in pairwise(network.sizes):
+        bound = 1 / math.sqrt(inputs)
+        weight = random.uniform(-bound, bound, (outputs, inputs)).astype(np.float32)
+        bias = random.uniform(-bound, bound, outputs).astype(np.float32)
+        parameters.append((weight, bias))
+    return parameters
+
+
+def logits(parameters: Parameters, x: Array) -> Array:
+    """The network's outputs before the softmax, by NumPy."""
+    *hidden, last = parameters
+    for weight, bias in hidden:
+        x = np.maximum(x @ weight.T + bias, 0)
+    return x @ last[0].T + last[1]
+
+
+def mean_loss(parameters: Parameters, x: Array, y: Labels) -> float:
+    """The mean cross-entropy, by NumPy: the judge of what every library has trained."""
+    z = logits(parameters, x)
+    z = z - z.max(axis=1, keepdims=True)
+    return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y]).mean())

@@ -1,0 +1,54 @@
+"""chainrule: the Trainer, and a step compiled for the user's own loop."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import chainrule as cr
+from benchmarks.networks import Array, Labels, Network, Parameters
+from chainrule import nn, optim
+
+
+def build(network: Network, parameters: Parameters) -> tuple[nn.Sequential, optim.Optimizer]:
+    layers: list[nn.Module] = []
+    for inputs, outputs in pairwise(network.sizes):
+        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
+    model = nn.Sequential(*layers[:-1])
+    for layer, (weight, bias) in zip(layers[::2], parameters, strict=True):
+        layer.load_state_dict({"weight": weight, "bias": bias})
+    if network.optimizer == "adam":
+        return model, optim.Adam(model.parameters(), lr=network.lr)
+    return model, optim.SGD(model.parameters(), lr=network.lr, momentum=0.9)
+
+
+class Trainer:
+    """An epoch is one call of `fit`, with all that it checks."""
+
+    def __init__(self, network: Network, x: Array, y: Labels, parameters: Parameters) -> None:
+        self.x, self.y, self.batch = x, y, network.batch
+        self.model, optimizer = build(network, parameters)
+        self.trainer = cr.Trainer(self.model, nn.CrossEntropyLoss(), optimizer)
+
+    def train_epoch(self) -> None:
+        self.trainer.fit(self.x, self.y, epochs=1, batch_size=self.batch, progress=False)
+
+    def predict(self, x: Array) -> Array:
+        return self.trainer.predict(x)
+
+    def parameters(self) -> Parameters:
+        return [(m.weight.numpy(), m.bias.numpy()) for m in self.model if isinstance(m, nn.Linear)]
+
+
+class CompiledStep(Trainer):
+    """A Python loop over the batches, one native call for each."""
+
+    def __init__(self, network: Network, x: Array, y: Labels, parameters: Parameters) -> None:
+        self.x, self.y, self.batch = x, y, network.batch
+        self.model, optimizer = build(network, parameters)
+        self.step = cr.compile_step(self.model, nn.CrossEntropyLoss(), optimizer)
+        self.epoch = 0
+
+    def train_epoch(self) -> None:
+        for xb, yb in cr.data.batches(self.x, self.y, self.batch, epoch=self.epoch):
+            self.step(xb, yb)
+        self.epoch += 1

@@ -1,0 +1,53 @@
+// Matrix products on the calling thread: by BLAS, whose functions Python hands over, or by our own
+// kernels where those are faster.
+#pragma once
+
+#include <cstdint>
+
+#include "kernels/kernels.h"
+
+namespace chainrule {
+
+// cblas_sgemm and cblas_dgemm with 32-bit sizes.
+template <typename T>
+using BlasGemm = void (*)(int order, int transpose_a, int transpose_b, int m, int n, int k, T alpha,
+                          const T* a, int lda, const T* b, int ldb, T beta, T* c, int ldc);
+
+// Addresses of the functions, 0 for none. Plans built later use them.
+void set_blas(std::uintptr_t sgemm, std::uintptr_t dgemm);
+
+template <typename T>
+struct Matrix {
+  T* data;
+  std::int64_t stride;  // from row to row
+  bool transposed;
+};
+
+// What multiplies two matrices, chosen when the plan is built.
+template <typename T>
+class MatrixMultiplier {
+ public:
+  explicit MatrixMultiplier(const Kernels<T>& kernels);
+
+  // Whether there is any way to multiply.
+  bool is_available() const { return own_ != nullptr || blas_ != nullptr; }
+  // Elements that `multiply` needs for these sizes.
+  std::int64_t workspace(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
+                         std::int64_t k) const;
+  // c (m x n) = op(a) op(b); sizes above 0.
+  void multiply(Matrix<T> c, Matrix<const T> a, Matrix<const T> b, std::int64_t m, std::int64_t n,
+                std::int64_t k, T* workspace) const;
+
+ private:
+  bool own_is_faster(std::int64_t m, std::int64_t n, std::int64_t k) const;
+
+  decltype(Kernels<T>::gemm) own_;
+  decltype(Kernels<T>::gemm_workspace) own_workspace_;
+  bool own_has_wide_vectors_;
+  BlasGemm<T> blas_;
+};
+
+extern template class MatrixMultiplier<float>;
+extern template class MatrixMultiplier<double>;
+
+}  // namespace chainrule

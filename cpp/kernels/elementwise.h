@@ -1,0 +1,34 @@
+// One kernel per opcode of ops.def, for float, double and int64.
+#pragma once
+
+#include "formulas.h"
+#include "kernels.h"
+
+namespace chainrule::CHAINRULE_INSTRUCTION_SET {
+
+template <typename T>
+using ElementwiseKernel = void (*)(T* out, const T* a, const T* b, const T* c, std::int64_t n);
+
+#define CHAINRULE_FORMULA_1(name, a, b, c) formulas::name(a)
+#define CHAINRULE_FORMULA_2(name, a, b, c) formulas::name(a, b)
+#define CHAINRULE_FORMULA_3(name, a, b, c) formulas::name(a, b, c)
+#define CHAINRULE_FORMULA(name, inputs, a, b, c) CHAINRULE_FORMULA_##inputs(name, a, b, c)
+
+// A pointer per opcode; null where the type has no such formula.
+template <typename T>
+struct Elementwise {
+#define CHAINRULE_OP(name, inputs)                                                      \
+  static void run_##name(T* out, const T* a, const T* b, const T* c, std::int64_t n);   \
+  static constexpr bool has_##name = requires(Vector<T> x) {                            \
+    CHAINRULE_FORMULA(name, inputs, x, x, x);                                           \
+  };                                                                                    \
+  static_assert(has_##name || is_integer<T>, "formulas.h lacks the formula of " #name); \
+  static constexpr ElementwiseKernel<T> name = has_##name ? &Elementwise::run_##name : nullptr;
+#include "../ops.def"
+#undef CHAINRULE_OP
+};
+
+template <typename T>
+void fill(T* out, T value, std::int64_t n);
+
+}  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -1,0 +1,249 @@
+// Products of the sizes that networks have: from 32 x 3 to thousands, called once per tile and
+// step.
+//
+// A tile of C, up to 14 rows of two vectors with AVX-512, stays in registers while k runs: each
+// step loads two vectors of B's row and broadcasts the tile's elements of A. So A is read as it
+// lies, transposed or not. B is read as it lies where its rows are op(B)'s; otherwise one panel of
+// it, two vectors wide, is transposed into the workspace, for all tiles that lie above each other.
+//
+// Transposing costs as much as a few rows of the product. For C = A B^T it is therefore done to the
+// smaller one: C^T = B A^T is the same problem, whose tiles are transposed as they are stored.
+// Where C is small and k is long, dot products along k need no transposing at all.
+#include "gemm.h"
+
+#include "gemm_tile.h"
+#include "gemm_transpose.h"
+
+namespace chainrule::CHAINRULE_INSTRUCTION_SET {
+namespace {
+
+using std::int64_t;
+
+// A panel of B (64 KiB with AVX-512) streams from L2, where the block of A stays too; the lines of
+// A's tile stay in L1. Shorter panels would fit L1 but read and write C more often: measured
+// slower.
+constexpr int64_t block_depth = 512;
+constexpr int64_t block_rows = 256;
+constexpr int64_t alignment = 64;  // bytes: a cache line, an AVX-512 register
+
+constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t parts(int64_t total, int64_t most) { return (total + most - 1) / most; }
+
+template <typename T>
+struct Matrix {
+  const T* data;
+  int64_t stride;
+  bool transposed;
+
+  const T* at(int64_t row, int64_t column) const {
+    return transposed ? data + column * stride + row : data + row * stride + column;
+  }
+};
+
+// C = A B, or C^T = A B where `c_transposed`.
+template <typename T>
+struct Product {
+  Matrix<T> a, b;
+  T* c;
+  int64_t c_stride;
+  bool c_transposed;
+  int64_t m, n, k;
+
+  Product swapped() const {
+    return {{b.data, b.stride, !b.transposed},
+            {a.data, a.stride, !a.transposed},
+            c,
+            c_stride,
+            !c_transposed,
+            n,
+            m,
+            k};
+  }
+};
+
+// --- Which way: estimates in cycles, right to a third or so, of shapes alone ---------------------
+
+template <typename T>
+int64_t cost_of_tiles(bool b_transposed, bool c_transposed, int64_t m, int64_t n, int64_t k) {
+  constexpr int64_t lanes = Vector<T>::lanes;
+  const int64_t vectors = parts(n, lanes);
+  // Two FMAs a cycle, and four cycles till a sum can take the next one.
+  const int64_t multiply = k * (m * vectors < 8 ? 4 : parts(m * vectors, 2));
+  const int64_t pack = b_transposed ? parts(k, lanes) * vectors * 5 * lanes : 0;
+  const int64_t unpack = c_transposed ? parts(m, lanes) * vectors * 7 * lanes : 0;
+  return multiply + pack + unpack;
+}
+
+template <typename T>
+int64_t cost_of_dots(int64_t m, int64_t n, int64_t k) {
+  return m * n * (parts(k, Vector<T>::lanes) * 5 / 8 + 3);
+}
+
+// --- Tiles ---------------------------------------------------------------------------------------
+
+// Rows whose distance is near a multiple of the size of a way of L1 push each other out of it.
+template <typename T>
+bool crowded(int64_t stride) {
+  const int64_t bytes = stride * static_cast<int64_t>(sizeof(T));
+  return (bytes & -bytes) >= 2048;
+}
+
+// Rows of whole vectors, zeros behind `columns`.
+template <typename T>
+void copy_padded(const T* x, int64_t x_stride, int64_t rows, int columns, T* to,
+                 int64_t to_stride) {
+  constexpr int lanes = Vector<T>::lanes;
+  for (int64_t i = 0; i < rows; ++i) {
+    int j = 0;
+    for (; j + lanes <= columns; j += lanes) Vector<T>::load(x + j).store(to + j);
+    if (j < columns) Vector<T>::load_partial(x + j, columns - j).store(to + j);
+    x += x_stride;
+    to += to_stride;
+  }
+}
+
+template <typename T>
+T* aligned(T* x) {
+  const auto behind = reinterpret_cast<std::uintptr_t>(x) % alignment;
+  return x + (alignment - behind) % alignment / sizeof(T);
+}
+
+// The block of C at (i0, j0): `rows` rows and the columns of one panel. `a` and `b` are the parts
+// of A and B that belong to it.
+template <typename T>
+void multiply_panel(const Product<T>& p, const Matrix<T>& a, const Matrix<T>& b, int64_t i0,
+                    int64_t rows, int64_t j0, int columns, int64_t depth, bool accumulate) {
+  using namespace gemm_tile;
+  const int vectors = columns > Vector<T>::lanes ? 2 : 1;
+  // Tiles of nearly equal height: a last one of a row or two would wait for its sums.
+  const auto tiles = static_cast<std::uint32_t>(parts(rows, tile_rows));
+  const auto height = static_cast<int>(static_cast<std::uint32_t>(rows) / tiles);
+  auto taller = static_cast<int>(rows - static_cast<int64_t>(height) * tiles);
+  TileKernel<T> kernel = choose<T>(a.transposed, vectors, taller > 0 ? height + 1 : height);
+  Tile<T> tile = {a.data, a.stride, b.data, b.stride, p.c, p.c_stride, depth, columns, accumulate};
+  for (int64_t i = 0; i < rows;) {
+    const int count = taller > 0 ? height + 1 : height;
+    tile.a = a.at(i, 0);
+    if (p.c_transposed) {
+      alignas(alignment) T buffer[tile_rows * tile_columns<T>];
+      tile.c = buffer;
+      tile.c_stride = vectors * Vector<T>::lanes;
+      tile.columns = vectors * Vector<T>::lanes;
+      tile.accumulate = false;
+      kernel(tile);
+      gemm_transpose::transpose(buffer, tile.c_stride, count, columns,
+                                p.c + j0 * p.c_stride + i0 + i, p.c_stride, accumulate);
+    } else {
+      tile.c = p.c + (i0 + i) * p.c_stride + j0;
+      kernel(tile);
+    }
+    i += count;
+    if (--taller == 0) kernel = choose<T>(a.transposed, vectors, height);
+  }
+}
+
+template <typename T>
+void multiply_tiles(const Product<T>& p, T* workspace) {
+  constexpr int64_t width = gemm_tile::tile_columns<T>;
+  constexpr int64_t lanes = Vector<T>::lanes;
+  int64_t depth = p.k;
+  if (depth > block_depth) depth = parts(p.k, parts(p.k, block_depth));
+  T* const panel = aligned(workspace);
+  // A panel that many tiles use, or whose rows crowd, is worth a copy into adjacent lines.
+  const int64_t copied_from = crowded<T>(p.b.stride) ? 33 : 129;
+  for (int64_t l0 = 0; l0 < p.k; l0 += depth) {
+    const int64_t k = smaller(depth, p.k - l0);
+    for (int64_t i0 = 0; i0 < p.m; i0 += block_rows) {
+      const int64_t m = smaller(block_rows, p.m - i0);
+      const Matrix<T> a = {p.a.at(i0, l0), p.a.stride, p.a.transposed};
+      for (int64_t j0 = 0; j0 < p.n; j0 += width) {
+        const int64_t columns = smaller(width, p.n - j0);
+        Matrix<T> b = {p.b.at(l0, j0), p.b.stride, false};
+        if (p.b.transposed) {
+          const int64_t stride = columns > lanes ? width : lanes;
+          gemm_transpose::transpose_padded(b.data, b.stride, static_cast<int>(columns), k, panel,
+                                           stride);
+          b = {panel, stride, false};
+        } else if (columns % lanes != 0 || m >= copied_from) {
+          const int64_t stride = columns > lanes ? width : lanes;
+          copy_padded(b.data, b.stride, k, static_cast<int>(columns), panel, stride);
+          b = {panel, stride, false};
+        }
+        multiply_panel(p, a, b, i0, m, j0, static_cast<int>(columns), k, l0 > 0);
+      }
+    }
+  }
+}
+
+// --- Dot products --------------------------------------------------------------------------------
+
+// C (m x n) = A B^T from the rows of A and B, k elements each.
+template <typename T>
+void multiply_dots(const Product<T>& p) {
+  using namespace gemm_tile;
+  const auto multiply_tile = [&](int64_t i, int64_t j) {
+    const int rows = static_cast<int>(smaller(dot_rows, p.m - i));
+    const int columns = static_cast<int>(smaller(dot_columns, p.n - j));
+    const Tile<T> tile = {
+        p.a.at(i, 0), p.a.stride, p.b.at(0, j), p.b.stride, p.c + i * p.c_stride + j,
+        p.c_stride,   p.k,        columns,      false};
+    choose_dot<T>(rows, columns)(tile);
+  };
+  // The smaller operand is the one to be read again and again.
+  if (p.m < p.n) {
+    for (int64_t j = 0; j < p.n; j += dot_columns) {
+      for (int64_t i = 0; i < p.m; i += dot_rows) multiply_tile(i, j);
+    }
+  } else {
+    for (int64_t i = 0; i < p.m; i += dot_rows) {
+      for (int64_t j = 0; j < p.n; j += dot_columns) multiply_tile(i, j);
+    }
+  }
+}
+
+}  // namespace
+
+template <typename T>
+void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T* b, int64_t ldb,
+          bool transpose_b, int64_t m, int64_t n, int64_t k, T* workspace) {
+  if (k == 0) {
+    for (int64_t i = 0; i < m; ++i) {
+      for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = 0;
+    }
+    return;
+  }
+  // A row or a column whose elements lie side by side is its own transpose.
+  if (m == 1 && transpose_a && lda == 1) {
+    transpose_a = false;
+    lda = k;
+  }
+  if (n == 1 && !transpose_b && ldb == 1) {
+    transpose_b = true;
+    ldb = k;
+  }
+  const Product<T> product = {{a, lda, transpose_a}, {b, ldb, transpose_b}, c, ldc, false, m, n, k};
+  const int64_t straight = cost_of_tiles<T>(transpose_b, false, m, n, k);
+  const int64_t swapped = cost_of_tiles<T>(!transpose_a, true, n, m, k);
+  if (transpose_b && !transpose_a && cost_of_dots<T>(m, n, k) < smaller(straight, swapped)) {
+    multiply_dots(product);
+  } else if (straight <= swapped) {
+    multiply_tiles(product, workspace);
+  } else {
+    multiply_tiles(product.swapped(), workspace);
+  }
+}
+
+template <typename T>
+int64_t gemm_workspace(bool, bool, int64_t, int64_t, int64_t k) {
+  const int64_t depth = smaller(block_depth, k);
+  return depth * gemm_tile::tile_columns<T> + alignment / static_cast<int64_t>(sizeof(T));
+}
+
+template void gemm(float*, int64_t, const float*, int64_t, bool, const float*, int64_t, bool,
+                   int64_t, int64_t, int64_t, float*);
+template void gemm(double*, int64_t, const double*, int64_t, bool, const double*, int64_t, bool,
+                   int64_t, int64_t, int64_t, double*);
+template int64_t gemm_workspace<float>(bool, bool, int64_t, int64_t, int64_t);
+template int64_t gemm_workspace<double>(bool, bool, int64_t, int64_t, int64_t);
+
+}  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -1,0 +1,48 @@
+"""The command line: `chainrule train | predict | evaluate | info | doctor | bench`.
+
+What a command needs is imported when it runs, so that `--help` comes at once.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from chainrule.cli.bench import bench
+from chainrule.cli.doctor import doctor
+from chainrule.cli.errors import telling_errors
+from chainrule.cli.evaluate import evaluate
+from chainrule.cli.info import info
+from chainrule.cli.predict import predict
+from chainrule.cli.train import train
+
+__all__ = ["main"]
+
+
+class _Commands(click.Group):
+    """A group whose commands end with one line and an exit code, whatever goes wrong."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        with telling_errors(ctx, tracebacks=ctx.params["debug"]):
+            return super().invoke(ctx)
+
+
+@click.group(
+    cls=_Commands,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="""\b
+Examples:
+  chainrule train digits --out digits.safetensors
+  chainrule train houses.csv --target price --out houses.safetensors
+  chainrule predict houses.safetensors new-houses.csv --out prices.csv
+""",
+)
+@click.version_option(package_name="chainrule", message="%(prog)s %(version)s")
+@click.option("--debug", is_flag=True, help="Show the Python traceback of an error.")
+def main(debug: bool) -> None:
+    """Train neural networks by backpropagation, and use them."""
+
+
+for _command in (train, predict, evaluate, info, doctor, bench):
+    main.add_command(_command)

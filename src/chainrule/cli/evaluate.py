@@ -1,0 +1,68 @@
+"""`chainrule evaluate`: how good a model's predictions are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from chainrule.cli.options import data_argument, mnist_option, model_argument, part_option
+
+if TYPE_CHECKING:
+    from chainrule.data.arrays import Array
+
+
+@click.command(
+    short_help="Say how good a saved model's predictions are.",
+    epilog="""\b
+Examples:
+  chainrule evaluate digits.safetensors digits
+  chainrule evaluate houses.safetensors sold-houses.csv
+""",
+)
+@model_argument
+@data_argument
+@mnist_option
+@part_option
+def evaluate(model: str, data: str, folder: str | None, part: str | None) -> None:
+    """Say how good a saved model's predictions are for DATA, which holds the targets too.
+
+    Classes: the share of rows whose class is right, the cross-entropy, and for each class how many
+    of its rows were found (recall) and how many of its predictions are right (precision).
+    Numbers: the root of the mean squared error, the mean absolute error (both in the target's
+    units), and r2, the share of the variance that is explained.
+    """
+    import numpy as np
+
+    from chainrule.cli import output
+    from chainrule.cli.building import as_input
+    from chainrule.cli.saved import read_saved
+    from chainrule.cli.sources import read_to_use
+
+    saved = read_saved(model)
+    x, y = read_to_use(data, folder, saved.trained_on).part(part)
+    if y is None:
+        target = saved.trained_on["target"]
+        wanted = f"the target column {target!r}" if target else "the targets y"
+        raise ValueError(f"{data} lacks {wanted}, with which to compare. See chainrule predict.")
+    y = saved.task.encode(y, data)
+    trainer = saved.trainer()
+    output.line("data", f"{data}: {len(x):,} rows")
+    output.line("model", output.describe_figures(trainer.evaluate(as_input(x), y), len(x)))
+    if saved.task.classes is not None:
+        predicted = np.asarray(trainer.predict(as_input(x))).argmax(axis=1)
+        columns = {"class": "left", "rows": "right", "recall": "right", "precision": "right"}
+        output.show_table(columns, _per_class(saved.task.classes, y, predicted))
+
+
+def _per_class(classes: tuple[int, ...], y: Array, predicted: Array) -> list[tuple[str, ...]]:
+    rows: list[tuple[str, ...]] = []
+    for code, label in enumerate(classes):
+        hits = int(((y == code) & (predicted == code)).sum())
+        actual, claimed = int((y == code).sum()), int((predicted == code).sum())
+        rows.append((str(label), f"{actual:,}", _share(hits, actual), _share(hits, claimed)))
+    return rows
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{part / whole:.1%}" if whole else "-"

@@ -1,0 +1,50 @@
+"""Files that a command will write, checked before the work begins."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+
+def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
+    """Raise where a file can't be written, or would replace another that is needed.
+
+    Args:
+        outputs: the file of each option, or None.
+        inputs: names of files that are read.
+
+    Raises:
+        OSError, ValueError: naming the option and what to do.
+    """
+    taken = {Path(name).resolve(): name for name in inputs if Path(name).is_file()}
+    for option, name in outputs.items():
+        if name is None:
+            continue
+        path = Path(name)
+        if path.resolve() in taken:
+            other = taken[path.resolve()]
+            raise ValueError(f"{option} {name} would overwrite {other}. Name another file.")
+        taken[path.resolve()] = name
+        _check_output(option, path)
+
+
+def _check_output(option: str, path: Path) -> None:
+    if path.is_dir() or not path.name:
+        raise IsADirectoryError(f"{option} {path} is a folder. Name a file in it.")
+    if not path.parent.is_dir():
+        raise FileNotFoundError(
+            f"{option} {path}: there is no folder {path.parent}. Make it first, or name another."
+        )
+    try:
+        # The folder must take a new file: files are written beside their place and renamed.
+        with tempfile.TemporaryFile(dir=path.parent):
+            pass
+    except OSError as error:
+        raise OSError(
+            f"{option} {path}: can't write to the folder {path.parent} ({error.strerror}). Name "
+            "another."
+        ) from error
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(f"{option} {path} can't be overwritten. Name another file.")

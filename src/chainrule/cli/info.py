@@ -1,0 +1,91 @@
+"""`chainrule info`: what a model's file holds."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from chainrule.cli.options import model_argument
+
+if TYPE_CHECKING:
+    from chainrule.data.arrays import Array
+
+
+@click.command(
+    short_help="Show what a model's file holds.",
+    epilog="""\b
+Example:
+  chainrule info digits.safetensors
+""",
+)
+@model_argument
+def info(model: str) -> None:
+    """Show what a model's file holds: its task, layers and training."""
+    from chainrule.cli import output
+    from chainrule.train.checkpoint import FileError, read
+
+    tensors, description = read(model)
+    output.line("file", f"{model} ({output.size_of(model)})")
+    try:
+        about = description.get("about") or {}
+        if "task" in about:
+            _show_about(about)
+        _show_network(description.get("model"), tensors, about.get("data", {}).get("shape"))
+        if "training" in description:
+            _show_training(description["training"], about.get("options"))
+    except (KeyError, TypeError, AttributeError, IndexError) as error:
+        raise FileError(f"{model}: its description is damaged ({error!r})") from error
+
+
+def _show_about(about: dict[str, Any]) -> None:
+    from chainrule.cli import output
+    from chainrule.cli.tasks import describe_task
+
+    data = about["data"]
+    output.line("task", describe_task(about["classes"], data["target"]))
+    row = output.describe_row(data["shape"], data["columns"])
+    output.line("data", f"{data['name']}: {data['rows']:,} rows of {row}")
+    if data["columns"] is not None:
+        output.line("columns", ", ".join(data["columns"]))
+
+
+def _show_network(described: Any, tensors: dict[str, Array], input_shape: list[int] | None) -> None:
+    """The layers; of a class that is not the library's, the arrays."""
+    from chainrule.cli import output
+    from chainrule.nn import build
+
+    try:
+        network = build(described)
+    except ValueError:
+        rows = [
+            (name.removeprefix("model."), " × ".join(map(str, array.shape)), f"{array.size:,}")
+            for name, array in tensors.items()
+            if name.startswith("model.")
+        ]
+        output.show_table({"array": "left", "shape": "right", "numbers": "right"}, rows)
+    else:
+        output.show_model(network, input_shape)
+
+
+def _show_training(training: dict[str, Any], options: dict[str, Any] | None) -> None:
+    from chainrule.cli import output
+
+    if options is not None:
+        output.show_options(options)
+    else:
+        group = training["optimizer"]["state"]["param_groups"][0]
+        settings = (f"{name} {value}" for name, value in group.items() if name != "params")
+        output.line("optimizer", f"{training['optimizer']['class']}, {', '.join(settings)}")
+    history = training["history"]
+    output.line("trained", f"{training['epoch']} epochs, {training['step']:,} steps")
+    if not history:
+        return
+    last = len(history) - 1
+    names = [name for name in history[-1] if name not in ("epoch", "lr", "seconds")]
+    rows = [
+        [f"{history[i]['epoch']:.0f}", *(f"{history[i][name]:.4g}" for name in names)]
+        for i in sorted({0, last // 4, last // 2, 3 * last // 4, last})
+    ]
+    headings = ["epoch", *(name.replace("_", " ") for name in names)]
+    output.show_table(dict.fromkeys(headings, "right"), rows)

@@ -1,0 +1,81 @@
+"""Kinds of option values, and options that several commands share."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import click
+
+MAX_WIDTH = 1 << 20
+
+data_argument = click.argument("data", metavar="DATA")
+model_argument = click.argument("model", metavar="MODEL")
+mnist_option = click.option(
+    "--data", "folder", metavar="FOLDER", help="The folder with the four files of MNIST."
+)
+part_option = click.option(
+    "--part",
+    type=click.Choice(["train", "test"]),
+    help="Which rows to take of data that have a training and a test part.  [default: test]",
+)
+
+
+class Number(click.ParamType):
+    """A finite number in a range."""
+
+    name = "number"
+
+    def __init__(
+        self, least: float, most: float = math.inf, *, above: bool = False, below: bool = False
+    ) -> None:
+        self.least, self.most = least, most
+        self.above, self.below = above, below
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        try:
+            number = float(value)
+        except ValueError:
+            self.fail(f"{value!r} is not a number", param, ctx)
+        low = self.least < number if self.above else self.least <= number
+        high = number < self.most if self.below else number <= self.most
+        if not (low and high and math.isfinite(number)):
+            self.fail(f"{value} is not {self._range()}", param, ctx)
+        return number
+
+    def _range(self) -> str:
+        text = f"a number {'above' if self.above else 'of at least'} {self.least:g}"
+        if self.most < math.inf:
+            text += f" and {'below' if self.below else 'at most'} {self.most:g}"
+        return text
+
+
+class HiddenLayers(click.ParamType):
+    """Widths of hidden layers: "512,512", or "none"."""
+
+    name = "widths"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, ...]:
+        if isinstance(value, tuple):
+            return value
+        if value.strip().lower() == "none":
+            return ()
+        widths = []
+        for part in value.split(","):
+            try:
+                width = int(part)
+            except ValueError:
+                width = 0
+            if not 1 <= width <= MAX_WIDTH:
+                self.fail(
+                    f"{part.strip()!r} in {value!r} is not the width of a layer. Give whole "
+                    f"numbers from 1 to {MAX_WIDTH}, as in 512,512, or none for no hidden layer.",
+                    param,
+                    ctx,
+                )
+            widths.append(width)
+        return tuple(widths)

@@ -1,0 +1,50 @@
+"""`chainrule predict`: a model's predictions as CSV."""
+
+from __future__ import annotations
+
+import click
+
+from chainrule.cli.options import data_argument, mnist_option, model_argument, part_option
+
+
+@click.command(
+    short_help="Predict with a saved model.",
+    epilog="""\b
+Examples:
+  chainrule predict digits.safetensors digits
+  chainrule predict houses.safetensors new-houses.csv --out prices.csv
+""",
+)
+@model_argument
+@data_argument
+@mnist_option
+@part_option
+@click.option("--out", metavar="FILE.csv", help="Where to write.  [default: standard output]")
+@click.option("--proba", is_flag=True, help="Add a column with the probability of each class.")
+def predict(
+    model: str, data: str, folder: str | None, part: str | None, out: str | None, proba: bool
+) -> None:
+    """Predict with a saved model: one line of CSV for each row of DATA, in its order.
+
+    DATA is of the kind that the model was trained on: a .csv or .npz file (without y it will do),
+    digits or mnist. A table's columns are found by their names; others are ignored, and the
+    target need not be there. Classes are printed as the labels that the training data had.
+    """
+    from chainrule.cli.building import as_input
+    from chainrule.cli.files import check_outputs
+    from chainrule.cli.predictions import to_csv
+    from chainrule.cli.saved import read_saved
+    from chainrule.cli.sources import read_to_use
+
+    check_outputs({"--out": out}, model, data)
+    saved = read_saved(model)
+    if proba and saved.task.classes is None:
+        raise ValueError(f"{model} is a regression: it has no probabilities. Leave --proba out.")
+    x, _ = read_to_use(data, folder, saved.trained_on).part(part)
+    text = to_csv(saved.trainer().predict(as_input(x)), saved, proba=proba)
+    if out is None:
+        click.echo(text, nl=False)
+        return
+    with open(out, "w", encoding="utf-8") as file:
+        file.write(text)
+    click.echo(f"{len(x):,} predictions: {out}")

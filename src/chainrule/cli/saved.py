@@ -1,0 +1,68 @@
+"""A model that `chainrule train` saved: the network, and what its inputs and outputs mean."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule import nn, optim
+from chainrule.cli.tasks import Task
+from chainrule.train import Trainer
+from chainrule.train.checkpoint import FileError
+from chainrule.train.state import read_model
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """What a model's file holds for its use.
+
+    Attributes:
+        model: the network.
+        task: its task, with the labels of the classes.
+        trained_on: the form of its data; see `sources.read_to_use`.
+    """
+
+    model: nn.Module
+    task: Task
+    trained_on: dict[str, Any]
+
+    def trainer(self) -> Trainer:
+        """A Trainer that predicts and evaluates."""
+        return evaluator(self.model, self.task)
+
+
+def evaluator(model: nn.Module, task: Task) -> Trainer:
+    """A Trainer that predicts and evaluates by the task's final metrics; not made to train."""
+    loss = nn.MSELoss() if task.classes is None else nn.CrossEntropyLoss()
+    unused = optim.SGD(model.parameters())
+    return Trainer(model, loss, unused, metrics=task.final_metrics)
+
+
+def read_saved(path: str) -> SavedModel:
+    """Read what `chainrule train --out` or `--checkpoint` wrote.
+
+    Raises:
+        FileNotFoundError, FileError, ValueError: if it can't be read, or says too little.
+    """
+    model, about = read_model(path)
+    if "task" not in about:
+        raise FileError(
+            f"{path} was not saved by chainrule train: it does not say what the model's inputs and "
+            "outputs mean. Use it from Python, with chainrule.train.read_model."
+        )
+    try:
+        classes, trained_on = about["classes"], about["data"]
+        columns = trained_on["columns"]
+        sound = (
+            (classes is None or (len(classes) > 1 and all(type(c) is int for c in classes)))
+            and all(type(n) is int for n in trained_on["shape"])
+            and (columns is None or all(type(c) is str for c in columns))
+            and (columns is None or len(columns) == trained_on["shape"][0])
+            and type(trained_on["target_index"]) in (int, type(None))
+            and {"kind", "name", "target", "header"} <= trained_on.keys()
+        )
+    except (KeyError, TypeError, AttributeError, IndexError):
+        sound = False
+    if not sound:
+        raise FileError(f"{path}: what it says about its data is damaged. Train and save it anew.")
+    return SavedModel(model, Task(None if classes is None else tuple(classes)), trained_on)

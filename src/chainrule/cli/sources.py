@@ -1,0 +1,241 @@
+"""Where data come from: the sets by name, npz archives and tables; in training and afterwards."""
+
+from __future__ import annotations
+
+import re
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.data import datasets, read_columns, read_npz
+from chainrule.data.arrays import Array, as_arrays, check_finite
+
+BUILT_IN = ("digits", "mnist")
+
+_LARGEST = 1e37
+"""Numbers beyond are refused: the models compute in float32, which ends at 3.4e38."""
+
+
+@dataclass(frozen=True)
+class Data:
+    """Inputs and targets as they were read.
+
+    Attributes:
+        kind: "digits", "mnist", "npz" or "table".
+        name: what was asked for: a set's name or a file.
+        x, y: the rows to train on; y is None in data to predict for.
+        x_test, y_test: the test part, or None.
+        columns: the names of a table's features.
+        target: the name of a table's target.
+        target_index: where the target stands among all columns of the table.
+        header: whether the table names its columns.
+    """
+
+    kind: str
+    name: str
+    x: Array
+    y: Array | None
+    x_test: Array | None = None
+    y_test: Array | None = None
+    columns: tuple[str, ...] | None = None
+    target: str | None = None
+    target_index: int | None = None
+    header: bool = False
+
+    def __post_init__(self) -> None:
+        for array in (self.x, self.y, self.x_test, self.y_test):
+            if array is not None and array.dtype.kind == "f":
+                largest = max(float(array.max()), -float(array.min()))
+                if largest > _LARGEST:
+                    raise ValueError(
+                        f"{self.name} holds a number of size {largest:g}, too large for float32. "
+                        "Give the column another unit, or drop the row."
+                    )
+
+    def part(self, which: str | None) -> tuple[Array, Array | None]:
+        """The rows to predict or to evaluate: the test part where there is one.
+
+        Raises:
+            ValueError: if the test part is asked for and there is none.
+        """
+        if which == "test" and self.x_test is None:
+            raise ValueError(f"{self.name} has no test part. Leave --part out.")
+        if which == "train" or self.x_test is None:
+            return self.x, self.y
+        return self.x_test, self.y_test
+
+
+def kind_of(name: str) -> str:
+    """Which kind of data a name means.
+
+    Raises:
+        FileNotFoundError, ValueError: if it is neither a set nor a file.
+    """
+    if name in BUILT_IN:
+        return name
+    path = Path(name)
+    if path.is_dir():
+        raise ValueError(f"{name} is a folder. Give a .csv or .npz file, or digits, or mnist.")
+    if not path.exists():
+        raise FileNotFoundError(
+            f"there is no file {name}. Give a .csv or .npz file, or digits, or mnist."
+        )
+    return "npz" if path.suffix.lower() == ".npz" else "table"
+
+
+def read_built_in(name: str, folder: str | None) -> Data:
+    """One of the sets that have a name."""
+    if folder is None and name == "mnist":
+        raise ValueError("mnist needs --data FOLDER, where its four files lie.")
+    found = datasets.digits() if name == "digits" else datasets.mnist(str(folder))
+    return Data(name, name, found.x_train, found.y_train, found.x_test, found.y_test)
+
+
+def read_to_train(name: str, folder: str | None, target: str | None) -> Data:
+    """Data to train on.
+
+    Args:
+        name: a set, or a file.
+        folder: of MNIST.
+        target: a table's target: the name of a column, or its index; the last one if None.
+
+    Raises:
+        OSError, ValueError, TypeError: if they can't be read, or are no finite numbers.
+    """
+    kind = kind_of(name)
+    if target is not None and kind != "table":
+        raise ValueError(f"--target is the column of a table to predict; {name} is no table.")
+    if folder is not None and kind != "mnist":
+        raise ValueError(f"--data is the folder of mnist; {name} needs none.")
+    if kind in BUILT_IN:
+        return read_built_in(name, folder)
+    if kind == "npz":
+        found = read_npz(name)
+        return Data(kind, name, found.x, found.y, found.x_test, found.y_test)
+    names, values = read_columns(name)
+    if len(names) < 2:
+        raise ValueError(
+            f"{name} has the one column {names[0]!r}, but a target and at least one feature are "
+            "needed. Columns are set apart by a comma, a semicolon or a tab."
+        )
+    repeated = next((column for column in names if names.count(column) > 1), None)
+    if repeated is not None:
+        raise ValueError(f"{name} has two columns named {repeated!r}. Rename one of them.")
+    index = _column(name, names, target)
+    return Data(
+        kind,
+        name,
+        np.delete(values, index, axis=1),
+        values[:, index],
+        columns=names[:index] + names[index + 1 :],
+        target=names[index],
+        target_index=index,
+        header=not _is_unnamed(names),
+    )
+
+
+def read_to_use(name: str, folder: str | None, trained_on: dict[str, Any]) -> Data:
+    """Data to predict or evaluate with a model, in the form of those that it was trained on.
+
+    Args:
+        name, folder: as in training.
+        trained_on: what the model's file says of its data.
+
+    Raises:
+        OSError, ValueError, TypeError: if they can't be read, are no finite numbers, or have
+            other columns or shapes.
+    """
+    kind = kind_of(name)
+    if kind in BUILT_IN:
+        data = read_built_in(name, folder)
+    elif kind == "npz":
+        data = _read_npz_with_or_without_targets(name)
+    else:
+        data = _read_table_of(name, trained_on)
+    shape = tuple(trained_on["shape"])
+    for x in (data.x, data.x_test):
+        if x is not None and x.shape[1:] != shape:
+            raise ValueError(
+                f"{name} has rows of shape {_shape(x.shape[1:])}; the model takes "
+                f"{_shape(shape)}. Give data of the form that it was trained on."
+            )
+    return data
+
+
+def _read_npz_with_or_without_targets(name: str) -> Data:
+    """An npz file in which y may be missing."""
+    try:
+        with np.load(name, allow_pickle=False) as file:
+            has_targets = "y" in file.files
+            inputs = file["x"] if "x" in file.files and not has_targets else None
+    except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile):
+        has_targets, inputs = True, None  # read_npz says what is wrong with it
+    if inputs is None:
+        found = read_npz(name)
+        return Data("npz", name, found.x, found.y, found.x_test, found.y_test)
+    x = as_arrays(inputs, f"{name}: x")
+    check_finite(x, f"{name}: x")
+    assert isinstance(x, np.ndarray)
+    return Data("npz", name, x, None)
+
+
+def _read_table_of(name: str, trained_on: dict[str, Any]) -> Data:
+    """A table's features in the model's order, by name where both name them, else by place."""
+    columns = trained_on["columns"]
+    if columns is None:
+        raise ValueError(
+            f"{name} is a table, but the model was trained on {trained_on['kind']} data with rows "
+            f"of shape {_shape(trained_on['shape'])}. Give data of that form."
+        )
+    names, values = read_columns(name)
+    target, target_index = trained_on["target"], trained_on["target_index"]
+    if trained_on["header"] and not _is_unnamed(names):
+        missing = [column for column in columns if column not in names]
+        if missing:
+            raise ValueError(
+                f"{name} lacks {_listed(missing)}. The model takes {_listed(columns)}; "
+                f"the file has {_listed(names)}."
+            )
+        places = [names.index(column) for column in columns]
+        target_place = names.index(target) if target in names else None
+    elif len(names) in (len(columns), len(columns) + 1):
+        places = list(range(len(names)))
+        target_place = places.pop(target_index) if len(names) > len(columns) else None
+    else:
+        raise ValueError(
+            f"{name} has {len(names)} columns; the model takes {len(columns)}: {_listed(columns)}. "
+            "The target may stand among them, where it stood in training."
+        )
+    y = None if target_place is None else values[:, target_place]
+    return Data("table", name, values[:, places], y, columns=tuple(columns), target=target)
+
+
+def _column(path: str, names: tuple[str, ...], target: str | None) -> int:
+    """The index of the target: by name, or by number where no column has that name."""
+    if target is None:
+        return len(names) - 1
+    if target in names:
+        return names.index(target)
+    if re.fullmatch(r"-?\d+", target) and -len(names) <= int(target) < len(names):
+        return int(target) % len(names)
+    raise ValueError(
+        f"{path} has no column {target!r}. Its columns: {_listed(names)}. Name one of them, or "
+        f"give the index of one, 0 to {len(names) - 1}."
+    )
+
+
+def _is_unnamed(names: tuple[str, ...]) -> bool:
+    """Whether the names are those that a table without a header gets."""
+    return names == tuple(f"x{i}" for i in range(len(names)))
+
+
+def _listed(names: Any) -> str:
+    shown = ", ".join(names[:12])
+    return f"{shown} and {len(names) - 12} more" if len(names) > 12 else shown
+
+
+def _shape(shape: Any) -> str:
+    return " × ".join(map(str, shape)) or "one number"

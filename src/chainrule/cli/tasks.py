@@ -1,0 +1,124 @@
+"""What is to be predicted: classes or numbers; the targets in the form that the loss takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.arrays import Array
+
+# The help of --task states this rule.
+MAX_INFERRED_CLASSES = 20
+MIN_INFERRED_ROWS = 2
+
+_MAX_LABEL = 2**53
+
+
+@dataclass(frozen=True)
+class Task:
+    """A classification, with the labels of its classes, or a regression (None)."""
+
+    classes: tuple[int, ...] | None
+
+    @property
+    def name(self) -> str:
+        return "regression" if self.classes is None else "classification"
+
+    @property
+    def training_metrics(self) -> list[str]:
+        """What every epoch shows."""
+        return ["mae"] if self.classes is None else ["accuracy"]
+
+    @property
+    def final_metrics(self) -> list[str]:
+        """What a model is judged by."""
+        return ["mse", "mae", "r2"] if self.classes is None else ["accuracy"]
+
+    def encode(self, y: Array, name: str) -> Array:
+        """Targets as the loss takes them: class numbers, or float32 of shape (rows, values).
+
+        Raises:
+            ValueError: for a label that is no class of the task.
+        """
+        if self.classes is None:
+            return np.asarray(y if y.ndim == 2 else y.reshape(len(y), -1), np.float32)
+        labels = _labels(y, name)
+        classes = np.array(self.classes)
+        codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
+        wrong = np.flatnonzero(classes[codes] != labels)
+        if len(wrong):
+            raise ValueError(
+                f"{name}: row {wrong[0]} (counted from 0) has the label {labels[wrong[0]]}, which "
+                f"is no class of the model: {listed(self.classes)}."
+            )
+        return codes.astype(np.int64)
+
+
+def choose_task(y: Array, name: str, asked: str | None) -> Task:
+    """The task that was asked for, or else the one that the targets of training suggest.
+
+    Raises:
+        ValueError: if the targets do not fit the task.
+    """
+    if asked is None:
+        asked = _suggested(y)
+    if asked == "regression":
+        if y.ndim > 2:
+            raise ValueError(
+                f"{name}: the targets have shape {y.shape}. A regression takes (rows,) or "
+                "(rows, values)."
+            )
+        return Task(None)
+    classes = tuple(np.unique(_labels(y, name)).tolist())
+    if len(classes) < 2:
+        raise ValueError(
+            f"{name}: all rows have the one label {classes[0]}. Give at least two classes, or use "
+            "--task regression."
+        )
+    return Task(classes)
+
+
+def _suggested(y: Array) -> str:
+    if y.size != len(y):
+        return "regression"
+    values = y.reshape(-1)
+    if values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
+        return "regression"
+    distinct = len(np.unique(values))
+    few = distinct <= MAX_INFERRED_CLASSES and distinct * MIN_INFERRED_ROWS <= len(values)
+    return "classification" if few else "regression"
+
+
+def _labels(y: Array, name: str) -> Array:
+    """Labels as int64 of shape (rows,)."""
+    if y.size != len(y):
+        raise ValueError(
+            f"{name}: labels of classes have shape (rows,); these targets have {y.shape}. Use "
+            "--task regression, or give one label a row."
+        )
+    values = y.reshape(-1)
+    if values.dtype.kind == "f":
+        wrong = np.flatnonzero((values != np.round(values)) | (np.abs(values) > _MAX_LABEL))
+        if len(wrong):
+            raise ValueError(
+                f"{name}: labels of classes are whole numbers; row {wrong[0]} (counted from 0) has "
+                f"{values[wrong[0]]:g}. Use --task regression, or number the classes."
+            )
+    return values.astype(np.int64)
+
+
+def describe_task(classes: Any, target: str | None) -> str:
+    """A task in a line."""
+    text = "regression" if classes is None else f"classification, {len(classes)} classes: "
+    if classes is not None:
+        text += listed(classes)
+    return text if target is None else f"{text}; target {target!r}"
+
+
+def listed(classes: Any) -> str:
+    """Classes in a few words."""
+    if len(classes) > 8:
+        return f"{classes[0]}, {classes[1]} … {classes[-1]}"
+    return ", ".join(map(str, classes))

@@ -1,0 +1,384 @@
+"""`chainrule train`: options, and the course of a training."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+import click
+
+from chainrule.cli.errors import INTERRUPTED
+from chainrule.cli.options import HiddenLayers, Number, mnist_option
+
+if TYPE_CHECKING:
+    from chainrule.cli.building import Options
+    from chainrule.cli.sources import Data
+    from chainrule.cli.tasks import Task
+    from chainrule.data.arrays import Array
+    from chainrule.train import Trainer
+
+LEARNING_RATES = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001, "rmsprop": 0.001}
+# The names of building.ACTIVATIONS, which is not imported for --help.
+ACTIVATIONS = (
+    "relu",
+    "leaky-relu",
+    "elu",
+    "selu",
+    "gelu",
+    "silu",
+    "mish",
+    "softplus",
+    "sigmoid",
+    "tanh",
+)
+SMALL_BATCH, LARGE_BATCH, MANY_ROWS = 32, 64, 10_000
+HELD_OUT = 0.2
+
+
+@click.command(
+    short_help="Train a network on a data set or on your own file.",
+    epilog="""\b
+Examples:
+  chainrule train digits --out digits.safetensors
+  chainrule train mnist --data mnist-folder --hidden 512,512 --epochs 5
+  chainrule train houses.csv --target price --out houses.safetensors
+  chainrule train long.npz --epochs 500 --checkpoint run.safetensors --resume
+""",
+)
+@click.argument("data", metavar="digits|mnist|FILE.npz|FILE.csv")
+@mnist_option
+@click.option(
+    "--target",
+    metavar="COLUMN",
+    help="The column of a CSV file to predict: its name, or its index from 0 (a whole number that "
+    "is no column's name).  [default: the last one]",
+)
+@click.option(
+    "--task",
+    type=click.Choice(["classification", "regression"]),
+    help="What the targets are.  [default: classification if they are whole numbers of at most 20 "
+    "different values, each in 2 rows or more on average; else regression]",
+)
+@click.option(
+    "--hidden",
+    type=HiddenLayers(),
+    default="128,128",
+    show_default=True,
+    help="Widths of the hidden layers; none for a linear model.",
+)
+@click.option("--activation", type=click.Choice(ACTIVATIONS), default="relu", show_default=True)
+@click.option(
+    "--optimizer",
+    type=click.Choice(list(LEARNING_RATES)),
+    default="sgd",
+    show_default=True,
+)
+@click.option(
+    "--lr",
+    type=Number(0, above=True),
+    help="The learning rate.  [default: 0.1 for sgd, else 0.001]",
+)
+@click.option(
+    "--momentum",
+    type=Number(0, 1, below=True),
+    help="Of sgd and rmsprop.  [default: 0.9 for sgd, 0 for rmsprop]",
+)
+@click.option("--weight-decay", type=Number(0), help="[default: 0.01 for adamw, else 0]")
+@click.option(
+    "--schedule",
+    type=click.Choice(["constant", "step", "exponential", "inverse-time", "cosine"]),
+    default="cosine",
+    show_default=True,
+    help="How the learning rate falls over the training: never; to a tenth after each third; "
+    "evenly to a hundredth; as 1/t to a tenth; as half a cosine to 0.",
+)
+@click.option(
+    "--warmup",
+    type=Number(0),
+    default=0,
+    show_default=True,
+    metavar="EPOCHS",
+    help="Over how many epochs the learning rate rises first.",
+)
+@click.option(
+    "--clip-norm",
+    type=Number(0),
+    default=1,
+    show_default=True,
+    help="The largest norm of all gradients together; 0 for no limit.",
+)
+@click.option("--epochs", type=click.IntRange(1), default=30, show_default=True)
+@click.option(
+    "--batch-size",
+    type=click.IntRange(1),
+    help=f"[default: {SMALL_BATCH}; {LARGE_BATCH} from {MANY_ROWS:,} rows on]",
+)
+@click.option(
+    "--validation-fraction",
+    type=Number(0, 1, below=True),
+    help="The share of rows to hold out of the training.  [default: 0.2 for data without a test "
+    "part and with --patience, else 0]",
+)
+@click.option(
+    "--patience",
+    type=click.IntRange(0),
+    metavar="EPOCHS",
+    help="Stop early: after more than so many epochs in which the loss on the held-out rows did "
+    "not improve; keep the best epoch's weights.",
+)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**64 - 1),
+    default=0,
+    show_default=True,
+    help="Of the weights, the order of the rows and the held-out rows. The same seed gives the "
+    "same model.",
+)
+@click.option("--out", metavar="FILE.safetensors", help="Where to save the model.")
+@click.option(
+    "--checkpoint", metavar="FILE", help="Save all of the training's state here after every epoch."
+)
+@click.option("--resume", is_flag=True, help="Go on from the checkpoint, if it is there.")
+@click.option("--history", metavar="FILE.csv", help="Write every epoch's figures here.")
+@click.pass_context
+def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) -> None:
+    """Train a network on a data set or on your own file.
+
+    digits are 1,797 small images that come with chainrule. mnist is read from its four files in
+    the folder --data. An .npz file holds arrays x and y (rows first), and x_test and y_test if
+    there is a test part. A .csv file holds numbers, with or without a header; its columns are
+    standardised within the model. Labels of classes may be any whole numbers.
+
+    Ctrl-C ends the training; the model trained so far is saved.
+    """
+    from chainrule.cli import sources
+    from chainrule.cli.files import check_outputs
+    from chainrule.cli.tasks import choose_task
+
+    _check_usage(data, folder, given)
+    check_outputs({f"--{name}": given[name] for name in ("out", "checkpoint", "history")}, data)
+    found = sources.read_to_train(data, folder, given["target"])
+    assert found.y is not None
+    task = choose_task(found.y, _target_name(found), given["task"])
+    _train(ctx, found, task, given)
+
+
+def _check_usage(data: str, folder: str | None, given: dict[str, Any]) -> None:
+    """Raise UsageError for options that contradict each other."""
+    if data == "mnist" and folder is None:
+        raise click.UsageError("mnist needs --data FOLDER, where its four files lie.")
+    if given["resume"] and given["checkpoint"] is None:
+        raise click.UsageError("--resume needs --checkpoint FILE, the file to go on from.")
+    if given["momentum"] is not None and given["optimizer"] not in ("sgd", "rmsprop"):
+        raise click.UsageError(
+            f"--momentum is for sgd and rmsprop; {given['optimizer']} has its own."
+        )
+    if given["warmup"] >= given["epochs"]:
+        raise click.UsageError(
+            f"--warmup {given['warmup']:g} leaves nothing of --epochs {given['epochs']}."
+        )
+    if given["patience"] is not None and given["validation_fraction"] == 0:
+        raise click.UsageError("--patience needs held-out rows: --validation-fraction above 0.")
+
+
+def _options(given: dict[str, Any], fraction: float, rows: int) -> Options:
+    """All options of the training, defaults filled in.
+
+    Args:
+        given: what the user gave, None where nothing.
+        fraction: the share of rows held out.
+        rows: how many are left to train on.
+    """
+    from chainrule.cli.building import Options
+
+    optimizer, batch_size = given["optimizer"], given["batch_size"]
+    if batch_size is None:
+        batch_size = min(SMALL_BATCH if rows < MANY_ROWS else LARGE_BATCH, rows)
+    elif batch_size > rows:
+        raise ValueError(
+            f"--batch-size is {batch_size}, but there are {rows} rows to train on. Give {rows} or "
+            "less."
+        )
+    return Options(
+        hidden=given["hidden"],
+        activation=given["activation"],
+        optimizer=optimizer,
+        lr=given["lr"] or LEARNING_RATES[optimizer],
+        momentum=_or_default(given["momentum"], 0.9 if optimizer == "sgd" else 0.0),
+        weight_decay=_or_default(given["weight_decay"], 0.01 if optimizer == "adamw" else 0.0),
+        schedule=given["schedule"],
+        warmup=given["warmup"],
+        clip_norm=given["clip_norm"] or None,
+        batch_size=batch_size,
+        epochs=given["epochs"],
+        validation_fraction=fraction,
+        patience=given["patience"],
+        seed=given["seed"],
+    )
+
+
+def _or_default(value: float | None, default: float) -> float:
+    return default if value is None else value
+
+
+def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) -> None:
+    """Split, build, train, save, and say how well it went."""
+    from chainrule.cli import building, output
+    from chainrule.cli.saved import evaluator
+    from chainrule.ops.random import manual_seed
+    from chainrule.train import EarlyStopping, Trainer
+
+    fraction = given["validation_fraction"]
+    if fraction is None:
+        fraction = HELD_OUT if data.x_test is None or given["patience"] is not None else 0.0
+    x, y, validation = _split(data, task, fraction, given["seed"])
+    test = None
+    if data.x_test is not None and data.y_test is not None:
+        test = (building.as_input(data.x_test), task.encode(data.y_test, f"{data.name}: y_test"))
+    options = _options(given, fraction, len(x))
+    manual_seed(options.seed)
+    standardize = data.kind in ("npz", "table")
+    model = building.build_model(x, y, task, options, standardize=standardize)
+    x = building.as_input(x)
+    optimizer = building.build_optimizer(model, options)
+    trainer = Trainer(
+        model,
+        building.build_loss(model, task),
+        optimizer,
+        metrics=task.training_metrics,
+        schedule=building.build_schedule(optimizer, options, len(x)),
+        clip_norm=options.clip_norm,
+        callbacks=[] if options.patience is None else [EarlyStopping(patience=options.patience)],
+        about=_about(data, task, options),
+        seed=options.seed,
+    )
+    parts = {"to train on": len(x)}
+    if validation is not None:
+        parts["to validate"] = len(validation[0])
+    if test is not None:
+        parts["to test on"] = len(test[0])
+    output.show_data(data, task, parts, inferred=given["task"] is None)
+    output.show_model(model, x.shape[1:])
+    output.show_options(options.to_json())
+    click.echo()
+    _say_whether_resumed(trainer, given["checkpoint"], given["resume"])
+    history = trainer.fit(
+        x,
+        y,
+        epochs=options.epochs,
+        batch_size=options.batch_size,
+        validation_data=validation,
+        checkpoint=given["checkpoint"],
+        resume=given["resume"],
+    )
+    interrupted = history.stopped == "interrupted"
+    if given["out"] is not None:
+        trainer.save(given["out"])
+    if given["history"] is not None:
+        history.to_csv(given["history"])
+    if not interrupted:
+        judge = evaluator(model, task)
+        for name, part in (("validation", validation), ("test", test)):
+            if part is not None:
+                output.show_figures(name, judge.evaluate(*part), len(part[0]))
+    output.show_files(given, interrupted=interrupted)
+    if interrupted:
+        ctx.exit(INTERRUPTED)
+
+
+def _split(
+    data: Data, task: Task, fraction: float, seed: int
+) -> tuple[Array, Array, tuple[Array, Array] | None]:
+    """The rows to train on, and those held out: of every class its share, if all have two rows."""
+    import numpy as np
+
+    from chainrule.cli.building import as_input
+    from chainrule.data import split
+
+    assert data.y is not None
+    x, y = data.x, task.encode(data.y, data.name)
+    if not fraction:
+        return x, y, None
+    stratify = task.classes is not None and int(np.bincount(y).min()) > 1
+    train_part, held_out = split(x, y, fraction, seed=seed, stratify=stratify)
+    (x, y), (held_x, held_y) = cast("tuple[tuple[Array, Array], ...]", (train_part, held_out))
+    return x, y, (as_input(held_x), held_y)
+
+
+def _about(data: Data, task: Task, options: Options) -> dict[str, Any]:
+    """What the model's file says besides the model: all that is needed to use it."""
+    import zlib
+
+    import numpy as np
+
+    checksum = 0
+    for array in (data.x, data.y):
+        checksum = zlib.crc32(np.ascontiguousarray(array).tobytes(), checksum)
+    shape = data.x.shape[1:]
+    return {
+        "task": task.name,
+        "classes": None if task.classes is None else list(task.classes),
+        "data": {
+            "kind": data.kind,
+            "name": data.name,
+            "rows": len(data.x),
+            "shape": list(shape),
+            "columns": None if data.columns is None else list(data.columns),
+            "target": data.target,
+            "target_index": data.target_index,
+            "header": data.header,
+            "crc32": checksum,
+        },
+        "options": options.to_json(),
+    }
+
+
+def _say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool) -> None:
+    """Check that the checkpoint is of the same training, before it is taken up.
+
+    Raises:
+        ValueError: if it is of another one, or would be overwritten unasked.
+    """
+    import os
+
+    from chainrule.train.checkpoint import read
+
+    if checkpoint is None:
+        return
+    if not os.path.exists(checkpoint):
+        if resume:
+            click.echo(f"no checkpoint {checkpoint} yet: training begins")
+        return
+    if not resume:
+        raise ValueError(
+            f"{checkpoint} is there already. Go on from it with --resume, or delete it, or name "
+            "another --checkpoint."
+        )
+    _, description = read(checkpoint)
+    about = description.get("about") or {}
+    if "options" not in about:
+        raise ValueError(f"{checkpoint} was not saved by chainrule train; name another one.")
+    mine, theirs = trainer.about["options"], about["options"]
+    for name, value in mine.items():
+        if name != "epochs" and theirs.get(name) != value:
+            option = name.replace("_", "-")
+            raise ValueError(
+                f"{checkpoint} was saved with --{option} {_shown(theirs.get(name))}, this is "
+                f"{_shown(value)}. Give the same options to resume, or name another --checkpoint."
+            )
+    if {**about["data"], "name": ""} != {**trainer.about["data"], "name": ""}:
+        raise ValueError(
+            f"{checkpoint} was saved in a training on other data ({about['data']['name']}, "
+            f"{about['data']['rows']} rows). Give the same data, or name another --checkpoint."
+        )
+    if about["classes"] != trainer.about["classes"]:
+        raise ValueError(f"{checkpoint} was saved with another --task. Name another --checkpoint.")
+    done = description["training"]["epoch"]
+    click.echo(f"resuming from {checkpoint}, after {done} epochs")
+
+
+def _shown(value: Any) -> str:
+    return ",".join(map(str, value)) or "none" if isinstance(value, list) else str(value)
+
+
+def _target_name(data: Data) -> str:
+    return f"{data.name}, column {data.target!r}" if data.kind == "table" else f"{data.name}: y"

@@ -1,0 +1,417 @@
+"""How each operation that is no elementwise one becomes instructions of the core."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from chainrule.compiler.passes import Value
+from chainrule.compiler.schedule import (
+    Instruction,
+    Scheduler,
+    Storage,
+    UnsupportedError,
+    contiguous,
+)
+
+Lowering = Callable[[Scheduler, Value], None]
+LOWERINGS: dict[str, Lowering] = {}
+"""By the operation's name."""
+
+
+def lowering(*names: str) -> Callable[[Lowering], Lowering]:
+    """Declare the decorated function as the lowering of operations."""
+
+    def declare(function: Lowering) -> Lowering:
+        LOWERINGS.update(dict.fromkeys(names, function))
+        return function
+
+    return declare
+
+
+def _product(lengths: tuple[int, ...]) -> int:
+    product = 1
+    for length in lengths:
+        product *= length
+    return product
+
+
+def _temporary(
+    scheduler: Scheduler, value: Value, shape: tuple[int, ...], dtype: np.dtype
+) -> Storage:
+    """Memory for something on the way to `value`."""
+    stand_in = Value(value.kind, (), {}, shape, np.dtype(dtype), value.node)
+    storage = scheduler.storages[stand_in] = Storage(stand_in, "arena")
+    return storage
+
+
+def _permuted(
+    scheduler: Scheduler,
+    value: Value,
+    x: Storage,
+    shape: tuple[int, ...],
+    axes: tuple[int, ...],
+    out: Storage | None = None,
+) -> Storage:
+    """x, an array of `shape`, copied with its axes in another order."""
+    strides = contiguous(shape)
+    new_shape = tuple([shape[a] for a in axes])
+    if out is None:
+        out = _temporary(scheduler, value, new_shape, x.dtype)
+    scheduler.add(
+        Instruction(
+            "copy",
+            value,
+            [x],
+            [out],
+            shape=new_shape,
+            x_strides=tuple([strides[a] for a in axes]),
+            out_strides=contiguous(new_shape),
+        )
+    )
+    return out
+
+
+@lowering("matmul")
+def _matmul(scheduler: Scheduler, value: Value) -> None:
+    a, b = value.inputs
+    transpose_a = value.attributes.get("transpose_a", False)
+    transpose_b = value.attributes.get("transpose_b", False)
+    m, n = value.shape[-2:]
+    k = a.shape[-2] if transpose_a else a.shape[-1]
+    scheduler.add(
+        Instruction(
+            "gemm",
+            value,
+            [scheduler.storage(a), scheduler.storage(b)],
+            [scheduler.storage(value)],
+            transpose_a=transpose_a,
+            transpose_b=transpose_b,
+            m=m,
+            n=n,
+            k=k,
+            lda=max(a.shape[-1], 1),
+            ldb=max(b.shape[-1], 1),
+            ldc=max(n, 1),
+            batch=_product(value.shape[:-2]),
+            stride_a=a.shape[-2] * a.shape[-1],
+            stride_b=b.shape[-2] * b.shape[-1],
+            stride_c=m * n,
+        )
+    )
+
+
+@lowering("sum", "max", "min")
+def _reduce(scheduler: Scheduler, value: Value) -> None:
+    (x,) = value.inputs
+    axes = [a for a in value.attributes["axes"] if x.shape[a] != 1 or value.kind != "sum"]
+    storage, shape = scheduler.storage(x), x.shape
+    runs = _runs(axes)
+    if not runs:  # over no axis: a copy
+        scheduler.add(
+            Instruction(
+                "copy",
+                value,
+                [storage],
+                [scheduler.storage(value)],
+                shape=(x.size,),
+                x_strides=(1,),
+                out_strides=(1,),
+            )
+        )
+        return
+    # From the last run of axes to the first, so that the numbers of the others stay right.
+    for start, stop in reversed(runs):
+        outer, length, inner = (
+            _product(shape[:start]),
+            _product(shape[start:stop]),
+            _product(shape[stop:]),
+        )
+        shape = (*shape[:start], *(1,) * (stop - start), *shape[stop:])
+        last = (start, stop) == runs[0]
+        out = scheduler.storage(value) if last else _temporary(scheduler, value, shape, x.dtype)
+        scheduler.add(
+            Instruction(
+                "reduce",
+                value,
+                [storage],
+                [out],
+                reduction=value.kind,
+                outer=outer,
+                length=length,
+                inner=inner,
+            )
+        )
+        storage = out
+
+
+def _runs(axes: list[int]) -> list[tuple[int, int]]:
+    """Neighbouring axes as (start, stop)."""
+    runs: list[tuple[int, int]] = []
+    for axis in axes:
+        if runs and runs[-1][1] == axis:
+            runs[-1] = (runs[-1][0], axis + 1)
+        else:
+            runs.append((axis, axis + 1))
+    return runs
+
+
+def _last(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
+    """The order of axes with `axes` moved to the end."""
+    return (*(a for a in range(ndim) if a not in axes), *axes)
+
+
+def _rows(
+    scheduler: Scheduler,
+    value: Value,
+    kind: str,
+    x: Value,
+    others: list[Storage],
+    axes: tuple[int, ...],
+    *,
+    keeps_shape: bool,
+) -> None:
+    """A row kernel along `axes`, which are moved to the end where they are not there."""
+    ndim = len(x.shape)
+    columns = _product(tuple([x.shape[a] for a in axes]))
+    rows = x.size // columns if columns else 0
+    order = _last(axes, ndim)
+    storage, out = scheduler.storage(x), scheduler.storage(value)
+    in_place = order == tuple(range(ndim))
+    target = out
+    moved = tuple([x.shape[a] for a in order])
+    if not in_place:
+        storage = _permuted(scheduler, value, storage, x.shape, order)
+        if keeps_shape:
+            target = _temporary(scheduler, value, moved, value.dtype)
+    scheduler.add(
+        Instruction(
+            "rows",
+            value,
+            [storage, *others],
+            [target],
+            row_kind=kind,
+            dtype=x.dtype,
+            rows=rows,
+            columns=columns,
+        )
+    )
+    if not in_place and keeps_shape:
+        back = tuple([order.index(a) for a in range(ndim)])
+        _permuted(scheduler, value, target, moved, back, out)
+
+
+@lowering("softmax", "log_softmax")
+def _softmax(scheduler: Scheduler, value: Value) -> None:
+    axes = (value.attributes["axis"],)
+    _rows(scheduler, value, value.kind, value.inputs[0], [], axes, keeps_shape=True)
+
+
+@lowering("logsumexp")
+def _logsumexp(scheduler: Scheduler, value: Value) -> None:
+    axes = value.attributes["axes"]
+    _rows(scheduler, value, value.kind, value.inputs[0], [], axes, keeps_shape=False)
+
+
+@lowering("argmax")
+def _argmax(scheduler: Scheduler, value: Value) -> None:
+    axes = (value.attributes["axis"],)
+    _rows(scheduler, value, value.kind, value.inputs[0], [], axes, keeps_shape=False)
+
+
+@lowering("first_equal")
+def _first_equal(scheduler: Scheduler, value: Value) -> None:
+    x, extreme = value.inputs
+    axes = value.attributes["axes"]
+    _rows(scheduler, value, value.kind, x, [scheduler.storage(extreme)], axes, keeps_shape=True)
+
+
+@lowering("softmax_cross_entropy", "softmax_cross_entropy_grad", "one_hot")
+def _labelled(scheduler: Scheduler, value: Value) -> None:
+    if value.kind == "one_hot":
+        rows, columns = value.inputs[0].size, value.attributes["classes"]
+    else:
+        rows, columns = value.inputs[-2].shape
+    labels = value.inputs[-1]
+    if labels.dtype != np.int64:
+        raise UnsupportedError(
+            f"{value.kind}: labels are int64 in the native core, not {labels.dtype}"
+        )
+    scheduler.add(
+        Instruction(
+            "rows",
+            value,
+            [scheduler.storage(i) for i in value.inputs],
+            [scheduler.storage(value)],
+            row_kind=value.kind,
+            dtype=value.dtype,
+            rows=rows,
+            columns=columns,
+        )
+    )
+
+
+@lowering("transpose")
+def _transpose(scheduler: Scheduler, value: Value) -> None:
+    (x,) = value.inputs
+    axes = value.attributes["axes"]
+    _permuted(scheduler, value, scheduler.storage(x), x.shape, axes, scheduler.storage(value))
+
+
+@lowering("slice")
+def _slice(scheduler: Scheduler, value: Value) -> None:
+    (x,) = value.inputs
+    runs = value.attributes["runs"]
+    strides = contiguous(x.shape)
+    scheduler.add(
+        Instruction(
+            "copy",
+            value,
+            [scheduler.storage(x)],
+            [scheduler.storage(value)],
+            shape=value.shape,
+            x_strides=tuple([s * step for s, (_, step, _) in zip(strides, runs, strict=True)]),
+            x_offset=_offset(strides, runs),
+            out_strides=contiguous(value.shape),
+        )
+    )
+
+
+def _offset(strides: tuple[int, ...], runs: tuple[tuple[int, int, int], ...]) -> int:
+    return sum(s * start for s, (start, _, count) in zip(strides, runs, strict=True) if count)
+
+
+@lowering("unslice")
+def _unslice(scheduler: Scheduler, value: Value) -> None:
+    runs = value.attributes["runs"]
+    strides = contiguous(value.shape)
+    _placed(
+        scheduler,
+        value,
+        0.0,
+        tuple([s * step for s, (_, step, _) in zip(strides, runs, strict=True)]),
+        _offset(strides, runs),
+    )
+
+
+@lowering("pad")
+def _pad(scheduler: Scheduler, value: Value) -> None:
+    strides = contiguous(value.shape)
+    starts = [before for before, _ in value.attributes["widths"]]
+    offset = sum(s * start for s, start in zip(strides, starts, strict=True))
+    _placed(scheduler, value, value.attributes["value"], strides, offset)
+
+
+def _placed(
+    scheduler: Scheduler, value: Value, background: float, out_strides: tuple[int, ...], offset: int
+) -> None:
+    """The input at given strides of the output, the rest filled with one number."""
+    (x,) = value.inputs
+    out = scheduler.storage(value)
+    scheduler.add(Instruction("fill", value, [], [out], number=background))
+    scheduler.add(
+        Instruction(
+            "copy",
+            value,
+            [scheduler.storage(x)],
+            [out],
+            shape=x.shape,
+            x_strides=contiguous(x.shape),
+            out_strides=out_strides,
+            out_offset=offset,
+        )
+    )
+
+
+@lowering("concatenate")
+def _concatenate(scheduler: Scheduler, value: Value) -> None:
+    axis = value.attributes["axis"]
+    strides = contiguous(value.shape)
+    out = scheduler.storage(value)
+    start = 0
+    for x in value.inputs:
+        scheduler.add(
+            Instruction(
+                "copy",
+                value,
+                [scheduler.storage(x)],
+                [out],
+                shape=x.shape,
+                x_strides=contiguous(x.shape),
+                out_strides=strides,
+                out_offset=start * strides[axis],
+            )
+        )
+        start += x.shape[axis]
+
+
+_OUTSIDE = -(2**40)  # as an index, out of every array's range
+
+
+def _flat_index(
+    scheduler: Scheduler, value: Value, indices: list[Value], lengths: tuple[int, ...]
+) -> Value:
+    """One index into the axes `lengths` taken together, out of range where one of them is."""
+    shape = indices[0].shape
+
+    def whole_number(number: int) -> Value:
+        constant = Value("constant", (), {}, shape, np.dtype(np.int64), value.node)
+        constant.array = np.broadcast_to(np.int64(number), shape)
+        return constant
+
+    def compute(kind: str, *inputs: Value) -> Value:
+        dtype = np.dtype(bool) if kind in ("less", "greater_equal") else np.dtype(np.int64)
+        computed = Value(kind, inputs, {}, shape, dtype, value.node)
+        scheduler.elementwise(computed)
+        return computed
+
+    flat = None
+    for index, length, stride in zip(indices, lengths, contiguous(lengths), strict=True):
+        from_end = compute("add", index, whole_number(length))
+        index = compute("where", compute("less", index, whole_number(0)), from_end, index)
+        for outside in (
+            compute("less", index, whole_number(0)),
+            compute("greater_equal", index, whole_number(length)),
+        ):
+            index = compute("where", outside, whole_number(_OUTSIDE), index)
+        part = compute("multiply", index, whole_number(stride))
+        flat = part if flat is None else compute("add", flat, part)
+    assert flat is not None
+    return flat
+
+
+@lowering("gather", "scatter_add")
+def _gather(scheduler: Scheduler, value: Value) -> None:
+    x, *indices = value.inputs
+    axis = value.attributes["axis"]
+    if any(i.dtype != np.int64 for i in indices):
+        raise UnsupportedError(f"{value.kind}: the native core takes int64 indices; cast them")
+    whole = x.shape if value.kind == "gather" else value.attributes["shape"]
+    lengths = whole[axis : axis + len(indices)]
+    index = indices[0] if len(indices) == 1 else _flat_index(scheduler, value, indices, lengths)
+    scheduler.add(
+        Instruction(
+            value.kind,
+            value,
+            [scheduler.storage(x), scheduler.storage(index)],
+            [scheduler.storage(value)],
+            outer=_product(whole[:axis]),
+            length=_product(lengths),
+            count=index.size,
+            inner=_product(whole[axis + len(indices) :]),
+        )
+    )
+
+
+@lowering("random_uniform")
+def _random_uniform(scheduler: Scheduler, value: Value) -> None:
+    scheduler.add(
+        Instruction(
+            "random_uniform",
+            value,
+            [scheduler.storage(value.inputs[0])],
+            [scheduler.storage(value)],
+            count=value.size,
+        )
+    )

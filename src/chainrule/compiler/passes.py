@@ -1,0 +1,218 @@
+"""Passes over a captured graph: prune, share equal nodes, fold constants and transposes.
+
+The result is a list of Values: like the graph's nodes, but with what needs no computing taken away.
+A reshape is the same memory under another shape; a broadcast is a way of reading; a transpose that
+feeds a product is a flag of the product.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.capture import CapturedGraph
+from chainrule.graph.state import State
+from chainrule.graph.structure import leaves
+from chainrule.graph.tensor import Array, Tensor
+
+LEAVES = ("input", "state", "constant")
+
+
+class Value:
+    """A variable of the step as the compiler sees it.
+
+    Attributes:
+        kind: the operation's name; "input", "state" or "constant" for a leaf.
+        inputs, attributes: of the operation.
+        shape, dtype: of the value.
+        node: the Tensor it stands for, for names and paths.
+        array: the value of a constant.
+        state: the State of a "state".
+        number: of an "input", among the graph's inputs.
+    """
+
+    __slots__ = (
+        "array",
+        "attributes",
+        "dtype",
+        "inputs",
+        "kind",
+        "node",
+        "number",
+        "shape",
+        "state",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        inputs: tuple[Value, ...],
+        attributes: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        node: Tensor,
+    ) -> None:
+        self.kind = kind
+        self.inputs = inputs
+        self.attributes = attributes
+        self.shape = shape
+        self.dtype = dtype
+        self.node = node
+        self.array: Array | None = None
+        self.state: State | None = None
+        self.number = -1
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def fill(self) -> float | None:
+        """The number that a constant holds at every element, if it is one and the same."""
+        if self.array is None or not self.array.size or any(self.array.strides):
+            return None
+        return float(self.array.reshape(-1)[0])
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.dtype} {self.shape}>"
+
+
+class Step:
+    """The values of a step in an order in which they can be computed.
+
+    Attributes:
+        values: without those that nothing needs.
+        outputs: the values of the graph's outputs' leaves.
+        updates: for each updated State its new value.
+    """
+
+    def __init__(
+        self, values: list[Value], outputs: list[Value], updates: dict[State, Value]
+    ) -> None:
+        self.values = values
+        self.outputs = outputs
+        self.updates = updates
+
+
+def simplify(graph: CapturedGraph) -> Step:
+    """The graph's nodes as Values: equal ones shared, those without work folded away."""
+    values: dict[Tensor, Value] = {}
+    shared: dict[Any, Value] = {}
+    numbers = {leaf: i for i, leaf in enumerate(graph.inputs)}
+    order: list[Value] = []
+    uses = Counter(i for node in graph.nodes for i in node.inputs)
+    uses.update([*leaves(graph.outputs), *graph.updates.values()])
+    for node in graph.nodes:
+        if node.operation is None or node.value is not None:
+            value = _leaf(node, numbers, shared)
+        else:
+            inputs = tuple([values[i] for i in node.inputs])
+            single = all(uses[i] == 1 for i in node.inputs)
+            value = _shared(_folded(node, inputs, single), shared)
+        values[node] = value
+        order.append(value)
+    outputs = [values[node] for node in leaves(graph.outputs)]
+    updates = {state: values[node] for state, node in graph.updates.items()}
+    return Step(_pruned(order, [*outputs, *updates.values()]), outputs, updates)
+
+
+def _leaf(node: Tensor, numbers: dict[Tensor, int], shared: dict[Any, Value]) -> Value:
+    if node.value is None and node in numbers:
+        value = Value("input", (), {}, node.shape, node.dtype, node)
+        value.number = numbers[node]
+    elif node.value is None:
+        value = Value("state", (), {}, node.shape, node.dtype, node)
+        value.state = node.state
+    else:
+        value = Value("constant", (), {}, node.shape, node.dtype, node)
+        value.array = node.value
+        number = value.fill
+        if number is not None:
+            key = ("fill", number, np.signbit(number), value.shape, value.dtype)
+            return shared.setdefault(key, value)
+    return value
+
+
+def _folded(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+    """The value of a node; one of its inputs where the operation changes nothing.
+
+    `single` says that nothing else uses the inputs.
+    """
+    assert node.operation is not None
+    kind, attributes = node.operation.name, node.attributes
+    if kind == "stop_gradient":
+        return inputs[0]
+    if kind in ("reshape", "transpose") and _keeps_order(kind, inputs[0], attributes):
+        source = inputs[0].inputs[0] if inputs[0].kind == "reshape" else inputs[0]
+        if source.shape == node.shape:
+            return source
+        return Value("reshape", (source,), {}, node.shape, node.dtype, node)
+    if kind == "sum" and all(inputs[0].shape[a] == 1 for a in attributes["axes"]):
+        return Value("reshape", (inputs[0],), {}, node.shape, node.dtype, node)
+    if kind == "transpose" and inputs[0].kind == "matmul" and single:
+        if _swaps_matrices(Value(kind, inputs, attributes, node.shape, node.dtype, node)):
+            (a, b), flags = inputs[0].inputs, inputs[0].attributes
+            swapped = {
+                "transpose_a": not flags.get("transpose_b", False),
+                "transpose_b": not flags.get("transpose_a", False),
+            }
+            return Value("matmul", (b, a), swapped, node.shape, node.dtype, node)
+    if kind == "matmul":
+        a, b = inputs
+        flags = dict(attributes)
+        if _swaps_matrices(a):
+            a = a.inputs[0]
+            flags["transpose_a"] = not flags.get("transpose_a", False)
+        if _swaps_matrices(b):
+            b = b.inputs[0]
+            flags["transpose_b"] = not flags.get("transpose_b", False)
+        return Value(kind, (a, b), flags, node.shape, node.dtype, node)
+    return Value(kind, inputs, attributes, node.shape, node.dtype, node)
+
+
+def _keeps_order(kind: str, x: Value, attributes: dict[str, Any]) -> bool:
+    """Whether the elements stay in their order: then only the shape's name changes."""
+    if kind == "reshape":
+        return True
+    moved = [a for a in attributes["axes"] if x.shape[a] != 1]
+    return moved == sorted(moved)
+
+
+def _swaps_matrices(x: Value) -> bool:
+    ndim = len(x.shape)
+    return x.kind == "transpose" and x.attributes["axes"] == (
+        *range(ndim - 2),
+        ndim - 1,
+        ndim - 2,
+    )
+
+
+def _shared(value: Value, shared: dict[Any, Value]) -> Value:
+    """An equal value met before, or this one."""
+    if value.kind in LEAVES:
+        return value
+    key = (
+        value.kind,
+        tuple([id(i) for i in value.inputs]),
+        tuple(sorted(value.attributes.items())) if value.attributes else (),
+        value.shape,
+        value.dtype,
+    )
+    return shared.setdefault(key, value)
+
+
+def _pruned(order: Iterable[Value], roots: list[Value]) -> list[Value]:
+    needed = set(roots)
+    stack = list(roots)
+    while stack:
+        for i in stack.pop().inputs:
+            if i not in needed:
+                needed.add(i)
+                stack.append(i)
+    return [value for value in dict.fromkeys(order) if value in needed]

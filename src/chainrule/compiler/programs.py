@@ -1,0 +1,209 @@
+"""Elementwise programs: a group's values as operations on registers."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from chainrule.compiler.passes import Value
+from chainrule.compiler.schedule import Access, Group, Storage, collapse
+
+
+class Load(NamedTuple):
+    """A storage read into a register, with strides over rows and columns."""
+
+    storage: Storage
+    row_stride: int
+    column_stride: int
+    register: int
+
+
+class Store(NamedTuple):
+    """A register written to a storage of rows x columns."""
+
+    storage: Storage
+    register: int
+
+
+class Program(NamedTuple):
+    """What the core needs of a group."""
+
+    rows: int
+    columns: int
+    registers: int
+    loads: list[Load]
+    constants: list[tuple[float, int]]
+    operations: list[tuple[str, int, int, int, int]]
+    stores: list[Store]
+
+
+def program(group: Group, *, tiles: bool = False) -> Program:
+    """The program of a group; over (rows, columns) of its 2-d shape where it runs on tiles."""
+    accesses = list(group.accesses.items())
+    if tiles:
+        rows, columns = group.shape
+        strides = [list(access.strides) for _, access in accesses]
+    else:
+        lengths, strides = collapse(group.shape, [access.strides for _, access in accesses])
+        rows, columns = _rows_and_columns(lengths)
+        strides = [[0] * (2 - len(s)) + s for s in strides]
+    builder = _Builder(group)
+    loads = []
+    for (value, access), (row_stride, column_stride) in zip(accesses, strides, strict=True):
+        register = builder.keep(value)
+        loads.append(Load(access.storage, row_stride, column_stride, register))
+    for member in group.members:
+        builder.compute(member)
+    stores = [Store(_storage(group, v), builder.registers[v]) for v in group.stored]
+    return Program(
+        rows, columns, builder.count, loads, builder.constants, builder.operations, stores
+    )
+
+
+def _rows_and_columns(lengths: list[int]) -> tuple[int, int]:
+    if not lengths:
+        return 1, 1
+    return (1, lengths[0]) if len(lengths) == 1 else (lengths[0], lengths[1])
+
+
+def _storage(group: Group, value: Value) -> Storage:
+    return group.writes[group.stored.index(value)]
+
+
+class _Builder:
+    """Assigns registers: loads and constants keep theirs, those of dead values are used again."""
+
+    def __init__(self, group: Group) -> None:
+        self.group = group
+        self.registers: dict[Value, int] = {}
+        self.constants: list[tuple[float, int]] = []
+        self.operations: list[tuple[str, int, int, int, int]] = []
+        self.count = 0
+        self._free: list[int] = []
+        self._kept: set[int] = set()
+        self._numbers: dict[str, int] = {}
+        self._fused = _fused_products(group)
+        self._uses = self._count_uses()
+
+    def _count_uses(self) -> dict[Value, int]:
+        uses: dict[Value, int] = {}
+        for member in self.group.members:
+            if member in self._fused.values():
+                continue
+            for i in self._operands(member):
+                uses[i] = uses.get(i, 0) + 1
+        return uses
+
+    def _operands(self, member: Value) -> tuple[Value, ...]:
+        product = self._fused.get(member)
+        if product is None:
+            return member.inputs
+        rest = [i for i in member.inputs if i is not product]
+        return (*product.inputs, *rest)
+
+    def keep(self, value: Value) -> int:
+        """A register of its own, for the whole program."""
+        register = self.count
+        self.count += 1
+        self._kept.add(register)
+        self.registers[value] = register
+        return register
+
+    def number(self, number: float) -> int:
+        """The register of a constant."""
+        key = repr(number)
+        if key not in self._numbers:
+            register = self.count
+            self.count += 1
+            self._kept.add(register)
+            self._numbers[key] = register
+            self.constants.append((number, register))
+        return self._numbers[key]
+
+    def operand(self, value: Value) -> int:
+        if value in self.registers:
+            return self.registers[value]
+        source = value.inputs[0] if value.kind == "broadcast_to" else value
+        assert source.fill is not None
+        return self.number(source.fill)
+
+    def compute(self, member: Value) -> None:
+        if member in self._fused.values():
+            return
+        operands = self._operands(member)
+        inputs = [self.operand(i) for i in operands]
+        if member.kind == "cast":
+            if member.dtype.kind == "b" and operands[0].dtype.kind != "b":
+                self._emit(member, "not_equal", [inputs[0], self.number(0.0)], operands)
+            elif member in self.group.stored or inputs[0] not in self._kept:
+                self._emit(member, "copy", inputs, operands)
+            else:  # a load has converted it
+                self.registers[member] = inputs[0]
+        elif member.kind == "add_n":
+            self._sum(member, inputs, operands)
+        elif member in self._fused:
+            self._emit(member, "multiply_add", inputs, operands)
+        else:
+            self._emit(member, member.kind, inputs, operands)
+
+    def _sum(self, member: Value, inputs: list[int], operands: tuple[Value, ...]) -> None:
+        partial = inputs[0]
+        for i in inputs[1:-1]:
+            out = self._take()
+            self.operations.append(("add", out, partial, i, 0))
+            if partial not in inputs:
+                self._free.append(partial)
+            partial = out
+        self._emit(member, "add", [partial, inputs[-1]], operands)
+        if partial not in inputs:
+            self._free.append(partial)
+
+    def _emit(
+        self, member: Value, opcode: str, inputs: list[int], operands: tuple[Value, ...]
+    ) -> None:
+        for i in operands:
+            self._uses[i] -= 1
+        for i in dict.fromkeys(operands):
+            register = self.registers.get(i)
+            if (
+                register is not None
+                and self._uses[i] == 0
+                and register not in self._kept
+                and i not in self.group.stored
+                and register not in self._free
+            ):
+                self._free.append(register)
+        out = self._take()
+        self.registers[member] = out
+        a, b, c = (*inputs, 0, 0)[:3]
+        self.operations.append((opcode, out, a, b, c))
+
+    def _take(self) -> int:
+        if self._free:
+            return self._free.pop()
+        self.count += 1
+        return self.count - 1
+
+
+def _fused_products(group: Group) -> dict[Value, Value]:
+    """For each sum that is computed as a multiply-add, the product that is part of it."""
+    uses: dict[Value, int] = {}
+    for member in group.members:
+        for i in member.inputs:
+            uses[i] = uses.get(i, 0) + 1
+    inside = set(group.members)
+    fused: dict[Value, Value] = {}
+    for member in group.members:
+        if member.kind == "add" and group.dtype.kind == "f":
+            for i in member.inputs:
+                if i.kind == "multiply" and i in inside and uses[i] == 1 and i not in group.stored:
+                    fused[member] = i
+                    break
+    return fused
+
+
+def is_flat(group: Group, access: Access) -> bool:
+    """Whether an access reads element for element what lies in memory."""
+    size = group.value.size
+    if access.storage.size != size or len(collapse(group.shape, [access.strides])[0]) > 1:
+        return False
+    return size == 1 or any(access.strides)

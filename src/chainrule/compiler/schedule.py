@@ -1,0 +1,472 @@
+"""The schedule: which instructions compute a step's values, in which order.
+
+Elementwise values are grouped into programs: a value joins the group of one of its inputs if all
+its other inputs are computed before that group. A group that starts from a product becomes the
+product's epilogue, and groups that do the same to neighbouring memory become one (the optimiser's
+update).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.passes import LEAVES, Step, Value
+from chainrule.graph.state import State
+
+_MEMBERS = 48  # of a group at most: more registers than this would not stay in cache
+_FLOAT_KINDS = {
+    "add",
+    "subtract",
+    "multiply",
+    "divide",
+    "power",
+    "negative",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "where",
+    "maximum",
+    "minimum",
+    "abs",
+    "sign",
+    "heaviside",
+    "exp",
+    "log",
+    "log1p",
+    "expm1",
+    "sqrt",
+    "sin",
+    "cos",
+    "tanh",
+    "sigmoid",
+    "relu",
+    "softplus",
+    "erf",
+    "cast",
+    "add_n",
+}
+_INTEGER_KINDS = {
+    "add",
+    "subtract",
+    "multiply",
+    "negative",
+    "equal",
+    "not_equal",
+    "less",
+    "less_equal",
+    "greater",
+    "greater_equal",
+    "where",
+    "maximum",
+    "minimum",
+    "abs",
+    "sign",
+    "cast",
+    "add_n",
+}
+_COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+
+
+class UnsupportedError(NotImplementedError):
+    """An operation, or a form of it, that the native core has no kernel for."""
+
+
+class Storage:
+    """Memory for one value: `size` elements of `dtype` in a space of the plan."""
+
+    __slots__ = ("dtype", "first", "last", "offset", "size", "space", "value")
+
+    def __init__(self, value: Value, space: str) -> None:
+        self.value = value
+        self.size = value.size
+        self.dtype = value.dtype
+        self.space = space
+        self.offset = -1
+        self.first = self.last = -1  # the instructions between which the arena must keep it
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+
+class Access:
+    """How an elementwise program reads a value: strides (in elements) over the index space."""
+
+    __slots__ = ("storage", "strides")
+
+    def __init__(self, storage: Storage, strides: tuple[int, ...]) -> None:
+        self.storage = storage
+        self.strides = strides
+
+
+class Instruction:
+    """Something the core does: reads storages, writes storages.
+
+    Attributes:
+        kind: the method of the core's plan that adds it.
+        value: what it computes (the last member of a group), for labels.
+        reads, writes: storages.
+        arguments: of that method, but for places in memory.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        value: Value,
+        reads: list[Storage],
+        writes: list[Storage],
+        **arguments: Any,
+    ) -> None:
+        self.kind = kind
+        self.value = value
+        self.reads = reads
+        self.writes = writes
+        self.arguments = arguments
+        self.position = -1
+        self.epilogue: Group | None = None
+
+
+class Group(Instruction):
+    """Elementwise values of one shape and compute dtype, to become one program."""
+
+    def __init__(self, value: Value, dtype: np.dtype[Any]) -> None:
+        super().__init__("program", value, [], [])
+        self.members: list[Value] = []
+        self.dtype = dtype
+        self.shape = value.shape
+        self.accesses: dict[Value, Access] = {}
+        self.stored: list[Value] = []
+        self.parts: list[Group] = []
+        """The groups that this one stands for, itself among them, where several were joined."""
+
+
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides, in elements, of an array in row-major order."""
+    strides = []
+    step = 1
+    for length in reversed(shape):
+        strides.append(step)
+        step *= length
+    return tuple(reversed(strides))
+
+
+def _repeating(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Row-major strides that are 0 over axes of length 1, so that those repeat."""
+    return tuple([0 if n == 1 else s for n, s in zip(shape, contiguous(shape), strict=True)])
+
+
+def collapse(
+    shape: tuple[int, ...], strides: list[tuple[int, ...]]
+) -> tuple[list[int], list[list[int]]]:
+    """The index space with as few axes as all the ways of reading it allow.
+
+    Returns:
+        The lengths of the axes, and the strides of each way over them. Results, which are stored in
+        row-major order, count as one of the ways.
+    """
+    ways = [contiguous(shape), *strides]
+    lengths: list[int] = []
+    found: list[list[int]] = [[] for _ in ways]
+    for axis, length in enumerate(shape):
+        if length == 1:
+            continue
+        joins = lengths and all(found[w][-1] == way[axis] * length for w, way in enumerate(ways))
+        if joins:
+            lengths[-1] *= length
+            for w, way in enumerate(ways):
+                found[w][-1] = way[axis]
+        else:
+            lengths.append(length)
+            for w, way in enumerate(ways):
+                found[w].append(way[axis])
+    return lengths, found[1:]
+
+
+def _compute_dtype(value: Value) -> np.dtype[Any]:
+    """What an elementwise value is computed in: float32, float64 or int64."""
+    dtype = value.inputs[0].dtype if value.kind in _COMPARISONS else value.dtype
+    if value.kind == "cast" and dtype.kind == "b":
+        dtype = value.inputs[0].dtype
+    if dtype in (np.float32, np.float64):
+        return dtype
+    if dtype.kind in "iub":
+        return np.dtype(np.int64)
+    raise UnsupportedError(f"{value.kind} of dtype {dtype}")
+
+
+class Scheduler:
+    """Builds the instructions of a step."""
+
+    def __init__(self, step: Step) -> None:
+        self.step = step
+        self.instructions: list[Instruction] = []
+        self.storages: dict[Value, Storage] = {}
+        self.position: dict[Storage, Instruction] = {}
+        self.group_of: dict[Value, Group] = {}
+        self.materialised: dict[Value, Value] = {}
+        self.inputs: dict[int, Storage] = {}
+
+    # Where values lie
+
+    def storage(self, value: Value) -> Storage:
+        """The memory of a value; one that is only a way of reading is copied into memory first."""
+        if value.kind == "reshape":
+            return self.storage(value.inputs[0])
+        if value.kind == "broadcast_to" or (value.kind == "constant" and value.fill is not None):
+            return self._materialise(value)
+        if value not in self.storages:
+            space = {"state": "state", "constant": "constants"}.get(value.kind, "arena")
+            self.storages[value] = Storage(value, space)
+        return self.storages[value]
+
+    def before(self, value: Value) -> int:
+        """The position of the instruction that computes what a read of `value` needs; -1: none."""
+        while value.kind in ("reshape", "broadcast_to") and value not in self.storages:
+            value = value.inputs[0]
+        if value in self.group_of:
+            return self.group_of[value].position
+        if value in self.storages and self.storages[value] in self.position:
+            return self.position[self.storages[value]].position
+        return -1
+
+    def add(self, instruction: Instruction) -> Instruction:
+        instruction.position = len(self.instructions)
+        self.instructions.append(instruction)
+        for storage in instruction.writes:
+            self.position[storage] = instruction
+        return instruction
+
+    def _materialise(self, value: Value) -> Storage:
+        """A contiguous copy of a broadcast or constant value, made where it is first needed."""
+        if value not in self.storages:
+            access = self.access(value, value.shape)
+            out = self.storages[value] = Storage(value, "arena")
+            if access is None:
+                source = value if value.kind == "constant" else value.inputs[0]
+                self.add(Instruction("fill", value, [], [out], number=source.fill))
+            else:
+                self.add(
+                    Instruction(
+                        "copy",
+                        value,
+                        [access.storage],
+                        [out],
+                        shape=value.shape,
+                        x_strides=access.strides,
+                        out_strides=contiguous(value.shape),
+                    )
+                )
+        return self.storages[value]
+
+    def access(self, value: Value, shape: tuple[int, ...]) -> Access | None:
+        """How a program over `shape` reads `value`; None for a constant of one number."""
+        if value.kind == "constant" and value.fill is not None:
+            return None
+        if value.kind == "broadcast_to" and value not in self.storages:
+            source = value.inputs[0]
+            if source.kind == "constant" and source.fill is not None:
+                return None
+            lead = len(shape) - len(source.shape)
+            return Access(self.storage(source), (0,) * lead + _repeating(source.shape))
+        return Access(self.storage(value), _repeating(shape))
+
+    # Instructions
+
+    def schedule(self) -> list[Instruction]:
+        """The instructions of the step, in order."""
+        for value in self.step.values:
+            if value.kind == "input":
+                self._input(value)
+            elif value.kind in LEAVES or value.kind in ("reshape", "broadcast_to"):
+                continue
+            elif value.kind in _FLOAT_KINDS:
+                self.elementwise(value)
+            else:
+                from chainrule.compiler.lowering import LOWERINGS
+
+                if value.kind not in LOWERINGS:
+                    raise UnsupportedError(
+                        f"operation {value.kind} has no native kernel; use backend='reference'"
+                    )
+                LOWERINGS[value.kind](self, value)
+        self._finish_groups()
+        return self.instructions
+
+    def _input(self, value: Value) -> None:
+        storage = self.storage(value)
+        self.inputs[value.number] = storage
+        rows = value.shape[0] if value.shape else 1
+        self.add(
+            Instruction(
+                "gather_batch",
+                value,
+                [],
+                [storage],
+                input=value.number,
+                rows=rows,
+                columns=value.size // rows if rows else 0,
+            )
+        )
+
+    def elementwise(self, value: Value) -> None:
+        """Put an elementwise value into a group, or start one."""
+        dtype = _compute_dtype(value)
+        if dtype.kind == "i" and value.kind not in _INTEGER_KINDS:
+            raise UnsupportedError(f"operation {value.kind} of {value.dtype} has no native kernel")
+        group = self._group_to_join(value, dtype)
+        if group is None:
+            # What must lie in memory is put there before the group starts.
+            strides = [a.strides for i in value.inputs if (a := self.access(i, value.shape))]
+            if len(collapse(value.shape, strides)[0]) > 2:
+                for i in value.inputs:
+                    if i.kind == "broadcast_to":
+                        self._materialise(i)
+            group = Group(value, dtype)
+            self.add(group)
+        for i in value.inputs:
+            if i not in group.accesses and self.group_of.get(i) is not group:
+                access = self.access(i, value.shape)
+                if access is not None:
+                    group.accesses[i] = access
+        group.members.append(value)
+        group.value = value
+        self.group_of[value] = group
+
+    def _group_to_join(self, value: Value, dtype: np.dtype[Any]) -> Group | None:
+        candidates = [self.group_of[i] for i in value.inputs if i in self.group_of]
+        if not candidates:
+            return None
+        group = max(candidates, key=lambda g: g.position)
+        if group.dtype != dtype or group.shape != value.shape or len(group.members) >= _MEMBERS:
+            return None
+        strides = [a.strides for a in group.accesses.values()]
+        for i in value.inputs:
+            if self.group_of.get(i) is group:
+                continue
+            if self.before(i) >= group.position or self._needs_copy(i):
+                return None
+            access = self.access(i, value.shape)
+            if access is not None:
+                strides.append(access.strides)
+        return group if len(collapse(value.shape, strides)[0]) <= 2 else None
+
+    def _needs_copy(self, value: Value) -> bool:
+        """Whether a program can read the value only after it was copied into memory."""
+        if value.kind == "broadcast_to" and value not in self.storages:
+            value = value.inputs[0]
+            if value.kind == "constant":
+                return False
+        elif value.kind != "reshape":
+            return False
+        while value.kind == "reshape":
+            value = value.inputs[0]
+        only_read = value.kind == "broadcast_to" or value.fill is not None
+        return only_read and value not in self.storages
+
+    # Groups, once all their members are known
+
+    def _finish_groups(self) -> None:
+        users = self._users()
+        self._merge_groups(users)
+        for group in self._groups():
+            group.stored = [m for m in group.members if users[m] - {group}]
+            group.reads = list(dict.fromkeys(a.storage for a in group.accesses.values()))
+            group.writes = [self.storage(v) for v in group.stored]
+            for storage in group.writes:
+                self.position[storage] = group
+        self._attach_epilogues()
+        for number, instruction in enumerate(self.instructions):
+            instruction.position = number
+
+    def _groups(self) -> list[Group]:
+        return [i for i in self.instructions if isinstance(i, Group)]
+
+    def _users(self) -> dict[Value, set[Instruction | None]]:
+        """The instructions that read each value's memory; None stands for the end of the step."""
+        users: dict[Value, set[Instruction | None]] = {}
+        for instruction in self.instructions:
+            if isinstance(instruction, Group):
+                for member in instruction.members:
+                    users.setdefault(member, set())
+                    for i in member.inputs:
+                        users.setdefault(_root(i), set()).add(instruction)
+            for storage in instruction.reads:
+                users.setdefault(storage.value, set()).add(instruction)
+        for value in [*self.step.outputs, *self.step.updates.values()]:
+            users.setdefault(_root(value), set()).add(None)
+        return users
+
+    def _merge_groups(self, users: dict[Value, set[Instruction | None]]) -> None:
+        """Let a group whose results only one other group reads become part of that one."""
+        for group in reversed(self._groups()):
+            readers = set().union(*(users[m] for m in group.members)) - {group, None}
+            if len(readers) != 1:
+                continue
+            (reader,) = readers
+            if (
+                not isinstance(reader, Group)
+                or reader.dtype != group.dtype
+                or reader.shape != group.shape
+                or len(reader.members) + len(group.members) > _MEMBERS
+            ):
+                continue
+            inside = set(group.members)
+            accesses = {**group.accesses}
+            accesses.update({v: a for v, a in reader.accesses.items() if v not in inside})
+            strides = [access.strides for access in accesses.values()]
+            if len(collapse(group.shape, strides)[0]) > 2:
+                continue
+            if any(_root(v) in inside for v in accesses):  # read in another shape
+                continue
+            reader.accesses = accesses
+            reader.members = [*group.members, *reader.members]
+            self.instructions.remove(group)
+            for member in group.members:
+                self.group_of[member] = reader
+            for readers_of_value in users.values():
+                if group in readers_of_value:
+                    readers_of_value.discard(group)
+                    readers_of_value.add(reader)
+
+    def _attach_epilogues(self) -> None:
+        """Let a group that reads a product be done on its tiles while they are in cache."""
+        for group in self._groups():
+            if len(group.shape) != 2 or 0 in group.shape:
+                continue
+            producers = {self.position[s] for s in group.reads if s in self.position}
+            product = max(producers, key=lambda i: i.position, default=None)
+            if (
+                product is None
+                or product.kind != "gemm"
+                or product.epilogue is not None
+                or product.arguments["batch"] != 1
+                or product.value.dtype != group.dtype
+                or product.value.shape != group.shape
+            ):
+                continue
+            product.epilogue = group
+            product.reads = [
+                *product.reads,
+                *(s for s in group.reads if s is not product.writes[0]),
+            ]
+            product.writes = [*product.writes, *group.writes]
+            for storage in group.writes:
+                self.position[storage] = product
+            self.instructions.remove(group)
+
+
+def _root(value: Value) -> Value:
+    """The value whose memory a value shares or reads."""
+    while value.kind in ("reshape", "broadcast_to"):
+        value = value.inputs[0]
+    return value
+
+
+def updated_states(step: Step) -> dict[State, Value]:
+    """For each updated State the value whose memory holds its new value."""
+    return {state: _root(value) for state, value in step.updates.items()}

@@ -1,0 +1,261 @@
+"""Runs plans in the native core: whole epochs without returning to Python."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from chainrule import _core
+from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.memory import ALIGNMENT, padded
+from chainrule.compiler.plan import Plan
+from chainrule.execute.machine import usable_cpus
+from chainrule.graph.state import Scalar, State
+from chainrule.graph.tensor import Array
+
+_threads: int | None = None
+_has_blas = False
+
+
+def get_num_threads() -> int:
+    """How many threads a native run uses.
+
+    The number given to `set_num_threads`; else that in the environment variable
+    CHAINRULE_NUM_THREADS; else the CPUs that this process may really use.
+    """
+    if _threads is not None:
+        return _threads
+    given = os.environ.get("CHAINRULE_NUM_THREADS", "")
+    if given:
+        return _checked_threads(given, "CHAINRULE_NUM_THREADS")
+    return usable_cpus()
+
+
+def set_num_threads(threads: int | None) -> None:
+    """Let native runs use so many threads; None means the default. Results do not depend on it.
+
+    Raises:
+        ValueError: if the number is not at least 1.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.set_num_threads(1)
+        >>> cr.get_num_threads()
+        1
+        >>> cr.set_num_threads(None)
+    """
+    global _threads
+    _threads = None if threads is None else _checked_threads(threads, "threads")
+
+
+def _checked_threads(given: int | str, name: str) -> int:
+    try:
+        threads = int(given)
+    except ValueError:
+        threads = 0
+    if not 1 <= threads <= 1024:
+        raise ValueError(f"{name} is a whole number in 1 ... 1024, got {given!r}")
+    return threads
+
+
+def _aligned(nbytes: int) -> Array:
+    """Zeros whose address is a multiple of a cache line."""
+    whole = np.zeros(nbytes + ALIGNMENT, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT
+    return whole[start : start + max(nbytes, 1)]
+
+
+class StateBlock:
+    """One block of memory for all states of a model and its optimiser.
+
+    Parameters, gradients' moments and the like lie one after another in the order given, so that
+    one program can update them all. Between runs a State holds a view of its place; where a user
+    has assigned another array since, the next run takes it up.
+    """
+
+    def __init__(self, states: Iterable[State]) -> None:
+        self._offsets: dict[State, int] = {}
+        size = 0
+        for state in states:
+            if state not in self._offsets:
+                self._offsets[state] = size
+                size += padded(state.size * state.dtype.itemsize)
+        self.array = _aligned(size)
+        self._views = {state: self._view(state) for state in self._offsets}
+        self._saved = np.empty_like(self.array)
+
+    def _view(self, state: State) -> Array:
+        start = self._offsets[state]
+        nbytes = state.size * state.dtype.itemsize
+        return self.array[start : start + nbytes].view(state.dtype).reshape(state.shape)
+
+    def __contains__(self, state: State) -> bool:
+        return state in self._offsets
+
+    @property
+    def states(self) -> list[State]:
+        """All states, in their order."""
+        return list(self._offsets)
+
+    def offset(self, state: State) -> int:
+        """Where a state lies, in bytes."""
+        return self._offsets[state]
+
+    def take_up(self) -> None:
+        """Take up what was assigned to states since the last run."""
+        for state, view in self._views.items():
+            if state.value is not view:
+                view[...] = state.value
+
+    def hand_back(self) -> None:
+        """Let the states show what the run made of them."""
+        for state, view in self._views.items():
+            state.lend(view)
+
+    def save(self) -> None:
+        """Keep a copy, for `restore`."""
+        self._saved[...] = self.array
+
+    def restore(self) -> None:
+        """Go back to the copy."""
+        self.array[...] = self._saved
+
+
+class Run(NamedTuple):
+    """What a run of a number of steps gave.
+
+    Attributes:
+        steps: how many were done.
+        totals: for each registered output its weighted sum over the steps, float64.
+        last: for each registered output its value in the last step.
+        status: "ok", "non-finite", or "index out of range".
+        label: the instruction that failed, if one did.
+    """
+
+    steps: int
+    totals: list[Array]
+    last: list[Array]
+    status: str
+    label: str
+
+
+class NativeStep:
+    """A captured step as a native plan.
+
+    Args:
+        graph: the captured step.
+        block: where its states lie; it must hold all that the graph reads or updates.
+        weights: for each output what it counts for in the totals; the first is the loss, which must
+            stay finite. None for outputs that are only fetched.
+
+    Raises:
+        Unsupported: if an operation has no native kernel.
+    """
+
+    def __init__(
+        self, graph: CapturedGraph, block: StateBlock, weights: Sequence[float] | None = None
+    ) -> None:
+        _use_blas()
+        self.graph = graph
+        self.block = block
+        self.plan = Plan(graph, block)
+        self._arena = _aligned(self.plan.arena_size)
+        constants = _aligned(self.plan.constants_size)
+        for storage in self.plan.constants:
+            raw = np.ascontiguousarray(storage.value.array).reshape(-1).view(np.uint8)
+            constants[storage.offset : storage.offset + len(raw)] = raw
+        self._core = _core.Plan(self._arena, block.array, constants)
+        for call in self.plan.calls:
+            getattr(self._core, call.method)(*call.arguments)
+        self.scalars = [s for s in self.plan.scalars if isinstance(s, Scalar)]
+        for scalar in self.scalars:
+            self._core.scalar(1, self.plan.scalars[scalar])
+        self._sizes: list[tuple[int, ...]] = []
+        if weights is not None:
+            for i, (output, weight) in enumerate(zip(self.plan.outputs, weights, strict=True)):
+                size = int(np.prod(output.shape, dtype=np.int64))
+                self._core.total(
+                    _SPACES[output.space], output.offset, output.dtype.name, size, weight, i == 0
+                )
+                self._sizes.append(output.shape)
+
+    def bind(self, arrays: Iterable[Array]) -> None:
+        """Take rows from these arrays, one for each input of the graph; a row is contiguous."""
+        for number, array in enumerate(arrays):
+            self._core.input(number, array)
+
+    def run(
+        self,
+        order: Array,
+        first: int,
+        steps: int,
+        scalars: Array | None = None,
+        seconds: float = 1e9,
+    ) -> Run:
+        """Do steps `first` ... of the rows in `order`; at most `steps`, for at most `seconds`.
+
+        Args:
+            order: row numbers, int64; step i takes the i-th batch of them.
+            first: the number of the first step.
+            steps: how many to do.
+            scalars: float64 (steps, len(self.scalars)): what the scalars are in each step; by
+                default what they are now.
+            seconds: return after the step in which this time is over.
+        """
+        if scalars is None:
+            now = np.array([float(s.value) for s in self.scalars])  # type: ignore[arg-type]
+            scalars = np.broadcast_to(now, (steps, len(self.scalars)))
+        self.block.take_up()
+        result = self._core.run(
+            order, first, steps, np.ascontiguousarray(scalars), seconds, get_num_threads()
+        )
+        self.block.hand_back()
+        return Run(
+            result.done,
+            self._split(result.totals),
+            self._split(result.last),
+            result.status,
+            result.label,
+        )
+
+    def _split(self, flat: Array) -> list[Array]:
+        parts = []
+        start = 0
+        for shape in self._sizes:
+            size = int(np.prod(shape, dtype=np.int64))
+            parts.append(flat[start : start + size].reshape(shape))
+            start += size
+        return parts
+
+    def outputs(self) -> list[Array]:
+        """Copies of the outputs of the last step."""
+        found = []
+        for output in self.plan.outputs:
+            memory = self._arena if output.space == "arena" else self.block.array
+            size = int(np.prod(output.shape, dtype=np.int64)) * output.dtype.itemsize
+            raw = memory[output.offset : output.offset + size]
+            found.append(raw.view(output.dtype).reshape(output.shape).copy())
+        return found
+
+    def profile(self, on: bool) -> None:
+        """Measure the time of every instruction from now on, or no longer."""
+        self._core.profile(on)
+
+    def times(self) -> list[tuple[str, int, float]]:
+        """(label, calls, seconds) of every instruction, since profiling began."""
+        return list(self._core.times())
+
+
+_SPACES = {"arena": 0, "state": 1, "constants": 2}
+
+
+def _use_blas() -> None:
+    global _has_blas
+    if not _has_blas:
+        from chainrule.execute import blas
+
+        _core.set_blas(*blas.load())
+        _has_blas = True

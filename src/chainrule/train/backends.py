@@ -1,0 +1,363 @@
+"""How steps run: by the reference interpreter batch by batch, or by native plans many at a time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from chainrule.compiler.capture import CapturedGraph
+from chainrule.data.arrays import take
+from chainrule.execute.reference import Interpreter
+from chainrule.graph.errors import NonFiniteError
+from chainrule.graph.structure import leaves, map_leaves
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.train.step import StepGraphs
+
+if TYPE_CHECKING:
+    from chainrule.execute.native import NativeStep, Run, StateBlock
+
+_SECONDS = 0.05
+"""How long a native run stays away from Python: progress and Ctrl-C wait no longer."""
+
+LearningRates = Sequence[Sequence[float]]
+"""For each coming step the learning rate of every parameter group."""
+
+
+class Totals:
+    """Sums over batches: the loss weighted by rows, rows, and what the metrics add up."""
+
+    def __init__(self) -> None:
+        self.loss = 0.0
+        self.rows = 0
+        self.metrics: list[Array] = []
+
+    def add(self, loss: float, rows: int, metrics: Sequence[Array]) -> None:
+        self.loss += loss
+        self.rows += rows
+        if not self.metrics:
+            self.metrics = [np.array(m) for m in metrics]
+        else:
+            self.metrics = [a + b for a, b in zip(self.metrics, metrics, strict=True)]
+
+
+class Batches:
+    """The batches of one pass over data, by row numbers.
+
+    Attributes:
+        x, y: arrays, or tuples or dicts of them; y may be None.
+        order: the rows, in the order in which they come.
+        size: rows in a batch; the last may have fewer.
+    """
+
+    def __init__(self, x: Any, y: Any, order: Array, size: int) -> None:
+        self.x = map_leaves(_readable, x)
+        self.y = map_leaves(_readable, y)
+        self.order = order
+        self.size = size
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.size)
+
+    @property
+    def whole(self) -> int:
+        """How many batches have all their rows."""
+        return len(self.order) // self.size
+
+    def rows(self, number: int) -> Array:
+        """The row numbers of a batch."""
+        return self.order[number * self.size : (number + 1) * self.size]
+
+
+def _readable(array: Array) -> Array:
+    """The array, or a copy where the core can't take rows from it: if the elements of a row lie
+    apart, as in Fortran's order, or are half or extended floats."""
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        return array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64, order="C")
+    if array.ndim > 1 and not array[:1].flags.c_contiguous:
+        return np.ascontiguousarray(array)
+    return array
+
+
+class Backend(Protocol):
+    """Runs the steps of a model."""
+
+    graphs: StepGraphs
+
+    def train(
+        self,
+        batches: Batches,
+        first: int,
+        steps: int,
+        *,
+        update: bool,
+        totals: Totals,
+        lrs: LearningRates | None = None,
+        check: bool = True,
+    ) -> tuple[int, float]:
+        """Train on batches from number `first` on, at most `steps`.
+
+        Args:
+            batches: the data.
+            first: the number of the first batch.
+            steps: how many at most; fewer may be done, but at least one.
+            update: whether a batch ends in an update, or only accumulates gradients.
+            totals: to which the losses and metrics are added.
+            lrs: the learning rates of each step, where they change from step to step.
+            check: whether what is not finite is refused.
+
+        Returns:
+            The number of batches done, and the loss of the last.
+
+        Raises:
+            NonFiniteError: if the loss or an update is not finite; the state is as before that
+                step. `steps_done` of the error says how many came before it.
+        """
+
+    def evaluate(self, batches: Batches, totals: Totals) -> None:
+        """Add the loss and the metrics of all batches to the totals."""
+
+    def predict(self, batches: Batches) -> Iterator[Any]:
+        """The outputs of each batch."""
+
+
+def make_backend(name: str, graphs: StepGraphs) -> Backend:
+    """The backend of that name.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    backends: dict[str, Callable[[StepGraphs], Backend]] = {
+        "native": NativeBackend,
+        "reference": ReferenceBackend,
+    }
+    if name not in backends:
+        raise ValueError(f"backend is {' or '.join(map(repr, backends))}, got {name!r}")
+    return backends[name](graphs)
+
+
+class ReferenceBackend:
+    """One batch a call, by NumPy."""
+
+    def __init__(self, graphs: StepGraphs) -> None:
+        self.graphs = graphs
+        self._interpreters: dict[CapturedGraph, Interpreter] = {}
+
+    def _interpreter(self, graph: CapturedGraph) -> Interpreter:
+        if graph not in self._interpreters:
+            self._interpreters[graph] = Interpreter(graph)
+        return self._interpreters[graph]
+
+    def train(
+        self,
+        batches: Batches,
+        first: int,
+        steps: int,
+        *,
+        update: bool,
+        totals: Totals,
+        lrs: LearningRates | None = None,
+        check: bool = True,
+    ) -> tuple[int, float]:
+        x, y, rows = _batch(self.graphs, batches, first)
+        run = self._interpreter(self.graphs.training(x, y, update=update))
+        arguments = list(leaves((x, y)))
+        (loss, *sums), updates = run.run(arguments)
+        if check and not (math.isfinite(loss) and all(map(_is_finite, updates))):
+            raise _non_finite(run, arguments, float(loss), 0)
+        run.commit(updates)
+        totals.add(float(loss) * self.graphs.weight(rows), rows, sums)
+        return 1, float(loss)
+
+    def evaluate(self, batches: Batches, totals: Totals) -> None:
+        for number in range(len(batches)):
+            x, y, rows = _batch(self.graphs, batches, number)
+            run = self._interpreter(self.graphs.evaluation(x, y))
+            (loss, *sums), _ = run.run(list(leaves((x, y))))
+            totals.add(float(loss) * self.graphs.weight(rows), rows, sums)
+
+    def predict(self, batches: Batches) -> Iterator[Any]:
+        for number in range(len(batches)):
+            x, _, _ = _batch(self.graphs, batches, number)
+            run = self._interpreter(self.graphs.prediction(x))
+            outputs, _ = run.run(list(leaves(x)))
+            yield _structured(outputs, run.graph)
+
+
+class NativeBackend:
+    """Many batches a call, by native plans over one block of state."""
+
+    def __init__(self, graphs: StepGraphs) -> None:
+        self.graphs = graphs
+        self._block: StateBlock | None = None
+        self._steps: dict[CapturedGraph, NativeStep] = {}
+
+    def _native(
+        self, graph: CapturedGraph, rows: int, *, fetched: bool = False
+    ) -> tuple[NativeStep, StateBlock]:
+        """The plan of a graph. Outputs are summed up, the loss by rows, or are to be fetched."""
+        from chainrule.execute.native import NativeStep, StateBlock
+
+        needed = [*graph.reads, *graph.updates]
+        block = self._block
+        if block is None or any(state not in block for state in needed):
+            before = block.states if block is not None else []
+            for state in before:  # they leave the old block with arrays of their own
+                state.replace(state.numpy().copy())
+            block = self._block = StateBlock([*self.graphs.states(), *before, *needed])
+            self._steps.clear()
+        if graph not in self._steps:
+            others = len(list(leaves(graph.outputs))) - 1
+            weights = None if fetched else [self.graphs.weight(rows), *[1.0] * others]
+            self._steps[graph] = NativeStep(graph, block, weights)
+        return self._steps[graph], block
+
+    def train(
+        self,
+        batches: Batches,
+        first: int,
+        steps: int,
+        *,
+        update: bool,
+        totals: Totals,
+        lrs: LearningRates | None = None,
+        check: bool = True,
+    ) -> tuple[int, float]:
+        order, start, steps = _consecutive(batches, first, steps)
+        x, y, rows = _batch(self.graphs, batches, first)
+        step, block = self._native(self.graphs.training(x, y, update=update), rows)
+        step.bind(leaves((batches.x, batches.y)))
+        scalars = self._scalars(step, steps, lrs)
+        if check:
+            block.take_up()  # what was assigned since the last run is worth saving, too
+            block.save()
+        run = step.run(order, start, steps, scalars, _SECONDS)
+        if run.status == "index out of range":
+            if check:
+                block.restore()
+            raise IndexError(f"a label or an index is out of range in {run.label}")
+        if check and (run.status == "non-finite" or not _states_are_finite(step)):
+            self._replay(step, block, batches, first, order, start, run, scalars, totals)
+        loss, *sums = run.totals
+        totals.add(float(loss), rows * run.steps, sums)
+        return run.steps, float(run.last[0])
+
+    def _scalars(self, step: NativeStep, steps: int, lrs: LearningRates | None) -> Array | None:
+        """What the scalars are in each step: the learning rates may change, the others stay."""
+        if lrs is None:
+            return None
+        now = [float(scalar.value) for scalar in step.scalars]  # type: ignore[arg-type]
+        scalars = np.tile(now, (steps, 1))
+        for number, group in enumerate(self.graphs.optimizer.param_groups):
+            if group.scalars["lr"] in step.scalars:
+                column = step.scalars.index(group.scalars["lr"])
+                scalars[:, column] = [lr[number] for lr in lrs[:steps]]
+        return scalars
+
+    def _replay(
+        self,
+        step: NativeStep,
+        block: StateBlock,
+        batches: Batches,
+        first: int,
+        order: Array,
+        start: int,
+        run: Run,
+        scalars: Array | None,
+        totals: Totals,
+    ) -> None:
+        """Go through the steps again, one by one, up to the one that goes wrong; then say so."""
+        block.restore()
+        for i in range(run.steps):
+            block.save()
+            again = step.run(
+                order, start + i, 1, scalars[i : i + 1] if scalars is not None else None
+            )
+            if again.status == "ok" and _states_are_finite(step):
+                loss, *sums = again.totals
+                totals.add(float(loss), len(batches.rows(first + i)), sums)
+                continue
+            block.restore()
+            x, y, _ = _batch(self.graphs, batches, first + i)
+            arguments = list(leaves((x, y)))
+            raise _non_finite(Interpreter(step.graph), arguments, float(again.last[0]), i)
+
+    def evaluate(self, batches: Batches, totals: Totals) -> None:
+        first = 0
+        while first < len(batches):
+            order, start, steps = _consecutive(batches, first, len(batches))
+            x, y, rows = _batch(self.graphs, batches, first)
+            step, _ = self._native(self.graphs.evaluation(x, y), rows)
+            step.bind(leaves((batches.x, batches.y)))
+            run = step.run(order, start, steps, seconds=_SECONDS)
+            if run.status == "index out of range":
+                raise IndexError(f"a label or an index is out of range in {run.label}")
+            loss, *sums = run.totals
+            totals.add(float(loss), rows * run.steps, sums)
+            first += run.steps
+
+    def predict(self, batches: Batches) -> Iterator[Any]:
+        for number in range(len(batches)):
+            order, start, _ = _consecutive(batches, number, 1)
+            x, _, rows = _batch(self.graphs, batches, number)
+            graph = self.graphs.prediction(x)
+            step, _ = self._native(graph, rows, fetched=True)
+            step.bind(leaves(batches.x))
+            step.run(order, start, 1)
+            yield _structured(step.outputs(), graph)
+
+
+def _states_are_finite(step: NativeStep) -> bool:
+    """Whether all that the step updates is finite."""
+    return all(_is_finite(s.value) for s in step.graph.updates if s.value is not None)
+
+
+def _batch(graphs: StepGraphs, batches: Batches, number: int) -> tuple[Any, Any, int]:
+    """(x, y, rows) of a batch, in the dtypes that graphs take; y is None where there is none."""
+    rows = batches.rows(number)
+    x = graphs.prepare(take(batches.x, rows))
+    y = None if batches.y is None else graphs.prepare_targets(take(batches.y, rows))
+    return x, y, len(rows)
+
+
+def _consecutive(batches: Batches, first: int, steps: int) -> tuple[Array, int, int]:
+    """(order, number of the first batch in it, steps): whole batches, or the short last one."""
+    if first < batches.whole:
+        return batches.order, first, min(steps, batches.whole - first)
+    return batches.rows(first), 0, 1
+
+
+def _structured(outputs: Sequence[Array], graph: CapturedGraph) -> Any:
+    found = iter(outputs)
+    return map_leaves(lambda _: next(found), graph.outputs)
+
+
+def _is_finite(array: Array) -> bool:
+    """Whether no element is NaN or infinite. A finite sum says so at once."""
+    if array.dtype.kind != "f":
+        return True
+    with np.errstate(all="ignore"):
+        total = np.add.reduce(array, axis=None)
+    return math.isfinite(total) or bool(np.isfinite(array).all())
+
+
+def _non_finite(
+    run: Interpreter, arguments: Sequence[Array], loss: float, steps_done: int
+) -> NonFiniteError:
+    """The error that names where a step became non-finite."""
+    error = NonFiniteError(f"loss {loss}, first in {_place(run.first_non_finite(arguments))}")
+    error.steps_done = steps_done
+    return error
+
+
+def _place(node: Tensor | None) -> str:
+    if node is None:
+        return "an update"
+    if node.operation is None:
+        return node.name or "a parameter" if node.state is not None else "the batch itself"
+    where = node.operation.name
+    if node.path:
+        where += f" in {node.path}"
+    return where + " (backward pass)" if node.origin is not None else where

@@ -1,0 +1,82 @@
+"""compile_step: the training step of the loop that everyone knows, as one call."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.data.arrays import as_arrays, check_same_rows
+from chainrule.graph.tensor import Tensor
+from chainrule.nn import Module
+from chainrule.ops.random import current_generator
+from chainrule.optim import Optimizer
+from chainrule.train.backends import Backend, Batches, Totals, make_backend
+from chainrule.train.step import Loss, StepGraphs
+
+
+class CompiledStep:
+    """The training step as a function: one call per batch instead of forward, backward, update.
+
+    Made by `compile_step`.
+    """
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def __call__(self, x: Any, y: Any) -> Tensor:
+        """Train on one batch; returns the loss before the update.
+
+        Raises:
+            ShapeError, DTypeError: if the batch does not fit the model.
+        """
+        x, y = as_arrays(x, "x"), as_arrays(y, "y")
+        rows = check_same_rows(x=x, y=y)
+        batch = Batches(x, y, np.arange(rows), rows)
+        _, loss = self._backend.train(batch, 0, 1, update=True, totals=Totals(), check=False)
+        return Tensor(np.asarray(loss, self._backend.graphs.dtype))
+
+
+def compile_step(
+    model: Module,
+    loss: Loss,
+    optimizer: Optimizer,
+    *,
+    clip_norm: float | None = None,
+    clip_value: float | None = None,
+    backend: str = "native",
+) -> CompiledStep:
+    """A function (x, y) -> loss that does one training step as one captured graph.
+
+    It does what this loop body does, without returning to Python in between::
+
+        optimizer.zero_grad()
+        loss = loss_fn(model(x), y)
+        loss.backward()
+        optimizer.step()
+
+    As in that loop a loss that is not finite is returned, not refused.
+
+    Args:
+        model, loss, optimizer: as in the loop.
+        clip_norm: the largest norm of all gradients together.
+        clip_value: the largest absolute value of a gradient.
+        backend: "native" or "reference".
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn, optim
+        >>> model = nn.Linear(2, 1)
+        >>> step = cr.compile_step(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+        >>> x, y = [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]]
+        >>> first, second = step(x, y), step(x, y)
+    """
+    graphs = StepGraphs(
+        model,
+        loss,
+        optimizer,
+        clip_norm=clip_norm,
+        clip_value=clip_value,
+        generator=current_generator(),
+    )
+    return CompiledStep(make_backend(backend, graphs))

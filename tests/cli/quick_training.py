@@ -1,0 +1,3 @@
+"""Options of a training that takes a moment."""
+
+QUICK = ["--hidden", "8", "--epochs", "2"]

@@ -1,0 +1,94 @@
+"""What is left when a training is killed, interrupted, or finds the disk full."""
+
+import os
+import random
+import signal
+import time
+
+import numpy as np
+import pytest
+from quick_training import QUICK
+
+from chainrule.train.checkpoint import read
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
+
+# Long enough to be stopped on the way, mostly within an epoch: 150 epochs of 18 batches.
+LONG = ["--hidden", "8", "--epochs", "150", "--batch-size", "4", "--patience", "1000"]
+
+
+def same_arrays(first, second):
+    a, b = read(first)[0], read(second)[0]
+    return a.keys() == b.keys() and all(np.array_equal(a[name], b[name]) for name in a)
+
+
+def wait_for(path, process, seconds=60):
+    end = time.monotonic() + seconds
+    while not os.path.exists(path):
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+def test_a_killed_training_resumes_to_the_same_bits(start, flowers):
+    command = ["train", flowers, *LONG]
+    begin = time.monotonic()
+    assert start(*command, "--out", "whole").wait() == 0
+    seconds = time.monotonic() - begin
+    command += ["--checkpoint", "state", "--resume", "--out", "resumed"]
+    kills = 0
+    for moment in (0.0, *(random.Random(0).uniform(0, 0.3) for _ in range(3))):
+        process = start(*command)
+        if kills == 0:
+            wait_for("state", process)
+        else:
+            time.sleep(0.5 * seconds)
+        time.sleep(moment * seconds)
+        process.kill()
+        process.communicate()
+        kills += process.returncode == -signal.SIGKILL
+        assert read("state")[1]["training"]["epoch"] >= 1  # whole at every moment
+    assert kills >= 1
+    process = start(*command)
+    output, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert "resuming from state, after " in output
+    assert same_arrays("whole", "resumed")
+
+
+def test_ctrl_c_saves_the_model_and_the_state_to_go_on_from(start, run, flowers):
+    command = ["train", flowers, *LONG]
+    assert start(*command, "--out", "whole").wait() == 0
+    files = ["--checkpoint", "state", "--out", "model", "--history", "history.csv"]
+    process = start(*command, *files)
+    wait_for("state", process)
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors == ""
+    assert "interrupted" in output
+    assert "the model trained so far: model" in output
+    assert "go on from with --resume: state" in output
+    assert os.path.exists("history.csv")
+    assert run("predict", "model", flowers).stdout.startswith("prediction\n")
+    process = start(*command, "--checkpoint", "state", "--resume", "--out", "resumed")
+    process.communicate()
+    assert process.returncode == 0
+    assert same_arrays("whole", "resumed")
+
+
+def test_a_full_disk_leaves_the_model_that_was_there(start, run, flowers):
+    run("train", flowers, *QUICK, "--out", "model")
+    with open("model", "rb") as file:
+        before = file.read()
+
+    # No file may grow beyond 16 blocks of 512 or 1024 bytes.
+    options = ["--hidden", "1024", "--epochs", 1, "--out", "model"]
+    process = start("train", flowers, *options, before="ulimit -f 16")
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    (line,) = errors.strip().splitlines()
+    assert line.startswith("Error: can't save model: ")
+    with open("model", "rb") as file:
+        assert file.read() == before
+    assert sorted(os.listdir()) == ["flowers.csv", "model"]

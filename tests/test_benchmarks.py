@@ -1,0 +1,176 @@
+"""benchmarks/: its formulas, its options, and one tiny run."""
+
+import dataclasses
+import importlib
+import json
+import sys
+from pathlib import Path
+
+import click
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT))
+
+from benchmarks import __main__ as command  # noqa: E402
+from benchmarks import libraries, networks, report, runner  # noqa: E402
+from benchmarks.networks import NETWORKS, Network  # noqa: E402
+
+bench = importlib.import_module("chainrule.cli.bench")  # cli.bench may be the command
+TINY = Network((4, 16, 16, 3), 32, rows=320)
+
+
+def run(*arguments):
+    return CliRunner().invoke(command.main, arguments)
+
+
+def test_parameters_and_flops_of_a_step():
+    # w = 401,408 + 262,144 + 5,120; biases 512 + 512 + 10
+    network = Network((784, 512, 512, 10), 64)
+    assert network.parameters == 669_706
+    # 128 (3 * 668,672 - 401,408)
+    assert network.flops_per_step == 205_389_824
+    assert round(network.flops_per_step / 1e6) == 205
+
+
+def test_every_step_of_an_epoch_has_the_same_rows():
+    assert all(n.rows % n.batch == 0 for n in NETWORKS)
+    assert all(n.rows // 4 % n.batch == 0 for n in NETWORKS[: command.QUICK_NETWORKS])
+
+
+def test_the_short_form_measures_the_same_networks():
+    for (sizes, batch), network in zip(bench.NETWORKS, NETWORKS, strict=False):
+        assert (sizes, batch) == (network.sizes, network.batch)
+        assert bench.flops_per_step(sizes, batch) == network.flops_per_step
+        assert network.rows // 4 == bench.ROWS
+
+
+def test_networks_by_name():
+    names = [network.name for network in networks.find_networks(["784-512-512-10:64"])]
+    assert names == ["784-512-512-10:64", "784-512-512-10:64:adam"]
+    assert networks.find_networks([]) == list(NETWORKS)
+    with pytest.raises(ValueError, match="no network '1-2'; there are 4-16-16-3:32"):
+        networks.find_networks(["1-2"])
+
+
+def test_libraries_by_name_and_family():
+    def names(*chosen):
+        return [library.name for library in libraries.find_libraries(chosen)]
+
+    assert names("jax") == ["jax-jit", "jax-scan"]
+    assert names("jax-scan", "numpy") == ["jax-scan", "numpy"]
+    assert len(names()) == len(libraries.LIBRARIES)
+    assert {library.family for library in libraries.LIBRARIES} == set(libraries.FAMILIES)
+    with pytest.raises(ValueError, match="no library 'keras'"):
+        names("keras")
+
+
+def test_unknown_names_and_too_many_threads_are_refused():
+    for arguments in (["--network", "99-1"], ["--library", "keras"], ["--threads", "100000"]):
+        result = run(*arguments)
+        assert result.exit_code == 2
+        assert arguments[1] in result.output
+
+
+def test_a_tiny_run(monkeypatch, tmp_path):
+    monkeypatch.setattr(command, "find_networks", lambda names: [TINY])
+    monkeypatch.setattr(command, "limit_cpus", lambda threads: None)
+    monkeypatch.setattr(command, "PREDICTING", TINY.name)
+    file = tmp_path / "results.json"
+    result = run(
+        *["--library", "chainrule", "--library", "numpy", "--threads", "1", "--rounds", "2"],
+        *["--seconds", "0.001", "--no-digits", "--json", str(file)],
+    )
+    assert result.exit_code == 0, result.output
+    assert "NOT COMPARABLE" not in result.output
+    found = json.loads(file.read_text())
+    assert found["machine"]["threads"] == 1
+    training = {record["library"]: record for record in found["training"]}
+    assert set(training) == {"chainrule", "chainrule-step", "numpy"}
+    for record in training.values():
+        assert len(record["seconds"]) == 2
+        assert 0 < record["least"] <= record["median"]
+        assert 0 < record["share_of_peak"] < 1
+        assert record["loss"] < record["first_loss"]
+    assert training["chainrule"]["chainrule_ratio"] == 1
+    for title in ("chainrule, own loop", "NumPy by hand", "the best of each peer"):
+        assert title in result.output
+    assert {(r["library"], r["rows"]) for r in found["prediction"]} == {
+        (library, rows) for library in ("chainrule", "numpy") for rows in (1, 10_000)
+    }
+
+
+def test_missing_peers_are_left_out_with_a_line(monkeypatch):
+    missing = [
+        dataclasses.replace(library, module="no_such_module")
+        for library in libraries.find_libraries(["jax"])
+    ]
+    monkeypatch.setattr(
+        command, "find_libraries", lambda names: [*missing, *libraries.find_libraries(["numpy"])]
+    )
+    monkeypatch.setattr(command, "find_networks", lambda names: [TINY])
+    monkeypatch.setattr(command, "limit_cpus", lambda threads: None)
+    result = run("--rounds", "1", "--seconds", "0.001", "--no-digits")
+    assert result.exit_code == 0, result.output
+    line = "JAX is not installed and is left out: pip install 'chainrule[bench]'"
+    assert result.output.count(line) == 1
+    assert "NumPy by hand" in result.output
+
+
+def test_a_worker_that_fails_is_left_out_with_its_reason():
+    broken = libraries.Library("broken", "Broken", "numpy", "with_numpy.NoSuchClass")
+    found = runner.measure(TINY, [broken], threads=1, rounds=1, seconds=0.001)
+    assert found.training == []
+    assert "ValueError" in found.failed["broken"]  # the worker knows no such library
+
+
+def measured(name, seconds, loss=0.5):
+    (library,) = libraries.find_libraries([name])
+    return runner.Measured(library, seconds, {"first_loss": 1.0, "loss": loss})
+
+
+def test_who_does_less_is_marked():
+    idle = measured("numpy", [1.0], loss=1.0)
+    hasty = measured("sklearn", [1.0], loss=0.53)
+    others = [measured(name, [1.0], loss=0.51) for name in ("jax-jit", "jax-scan")]
+    runner.mark_faults([idle, hasty, *others])
+    assert idle.fault == "loss 1.0000 where the median of all is 0.5200"
+    assert [each.fault for each in (hasty, *others)] == [None, None, None]
+    assert list(report.best_of_families([idle, hasty, *others])) == ["sklearn", "jax"]
+
+
+def test_ratios_are_taken_round_by_round():
+    ours, theirs = measured("numpy", [1.0, 10.0, 3.0]), measured("sklearn", [2.0, 20.0, 3.0])
+    assert ours.ratio(theirs) == 0.5
+    assert (ours.median, ours.least) == (3.0, 1.0)
+
+
+def test_numpy_by_hand_has_the_right_gradients():
+    from benchmarks.with_numpy import ByHand
+
+    x, y = networks.make_data(TINY)
+    parameters = [(w.astype(np.float64), b.astype(np.float64)) for w, b in
+                  networks.first_parameters(TINY)]  # fmt: skip
+    x = x.astype(np.float64)
+    by_hand = ByHand(TINY, x, y, parameters)
+    gradients = by_hand.gradients(x, y)
+    for index, array in enumerate(by_hand.weights + by_hand.biases):
+        place = np.unravel_index(array.size // 2, array.shape)
+        losses = []
+        for step in (1e-6, -2e-6):
+            array[place] += step
+            losses.append(networks.mean_loss(by_hand.parameters(), x, y))
+        assert gradients[index][place] == pytest.approx((losses[0] - losses[1]) / 2e-6, abs=1e-7)
+
+
+def test_bench_command_names_its_options():
+    result = CliRunner().invoke(bench.bench, ["--rounds", "0"])
+    assert result.exit_code == click.UsageError.exit_code
+
+
+def test_bench_measures_chainrule():
+    times = bench.measure(["chainrule"], (4, 16, 16, 3), 32, rounds=2, threads=1)
+    assert len(times["chainrule"]) == 2
+    assert min(times["chainrule"]) > 0

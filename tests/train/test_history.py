@@ -1,0 +1,98 @@
+"""History: what it prints, its columns, and its way through dicts and CSV files."""
+
+import csv
+
+import pytest
+from training_cases import classification, network, trainer_of
+
+import chainrule as cr
+
+
+@pytest.fixture
+def history():
+    return cr.History(
+        [
+            {"epoch": 1, "loss": 2.0, "accuracy": 0.25, "lr": 0.1, "seconds": 1.5},
+            {"epoch": 2, "loss": 0.123456, "accuracy": 0.5, "validation_loss": 3.0, "lr": 1e-5},
+        ]
+    )
+
+
+def test_it_prints_a_table(history):
+    # Columns in the order in which they first came; four digits; blank where an epoch has none.
+    assert str(history) == (
+        "epoch    loss  accuracy     lr  seconds  validation_loss\n"
+        "    1       2      0.25    0.1      1.5                 \n"
+        "    2  0.1235       0.5  1e-05                         3"
+    )
+    assert repr(history) == "<History of 2 epochs>"
+    assert str(cr.History()) == ""
+
+
+def test_epochs_are_printed_in_full():
+    assert str(cr.History([{"epoch": 123456, "loss": 123456.0}])).split() == [
+        "epoch", "loss", "123456", "1.235e+05",
+    ]  # fmt: skip
+
+
+def test_columns(history):
+    assert history.names == ["epoch", "loss", "accuracy", "lr", "seconds", "validation_loss"]
+    assert history["loss"] == [2.0, 0.123456]
+    assert history["validation_loss"][1] == 3.0
+    assert history["validation_loss"][0] != history["validation_loss"][0]  # NaN: there was none
+    assert len(history) == 2
+    assert [record["epoch"] for record in history] == [1, 2]
+    with pytest.raises(KeyError, match="no column 'f1'; there are epoch, loss"):
+        history["f1"]
+    with pytest.raises(KeyError, match="none yet"):
+        cr.History()["loss"]
+
+
+def test_a_dict_of_columns(history):
+    columns = history.to_dict()
+    assert list(columns) == history.names
+    assert all(columns[name] == history[name] for name in ("epoch", "loss", "accuracy"))
+
+
+def test_a_csv_file_holds_every_digit(history, tmp_path):
+    history.append({"epoch": 3, "loss": 0.1 + 0.2})
+    path = tmp_path / "history.csv"
+    assert history.to_csv(path) is None
+    assert path.read_bytes().decode() == history.to_csv()
+    with open(path, newline="") as file:
+        rows = list(csv.DictReader(file))
+    read = [{name: float(text) for name, text in row.items() if text} for row in rows]
+    assert read == history.epochs
+    assert cr.History().to_csv() == "\n" or cr.History().to_csv() == ""
+
+
+def test_appending_keeps_a_copy():
+    record = {"epoch": 1, "loss": 1.0}
+    history = cr.History([record])
+    history.append(record)
+    record["loss"] = 5.0
+    assert history.epochs[1] == {"epoch": 1, "loss": 1.0}
+
+
+def test_what_a_training_leaves_in_it():
+    x, y = classification(30)
+    trainer = trainer_of(network(), metrics=["accuracy"])
+    first = trainer.fit(
+        x, y, epochs=2, batch_size=8, validation_data=(x[:9], y[:9]), progress=False
+    )
+    assert first.names == [
+        "epoch", "loss", "accuracy", "validation_loss", "validation_accuracy", "lr", "seconds",
+    ]  # fmt: skip
+    again = trainer.fit(x, y, epochs=1, batch_size=8, progress=False)
+    assert again is trainer.history
+    assert again["epoch"] == [1, 2, 3]
+    assert again["lr"] == [0.1] * 3
+    assert all(seconds > 0 for seconds in again["seconds"])
+    assert again.stopped is None
+    # The last epoch's validation is that of the model as it is then.
+    trainer.fit(x, y, epochs=1, batch_size=8, validation_data=(x[:9], y[:9]), progress=False)
+    found = trainer.evaluate(x[:9], y[:9])
+    assert found == {
+        "loss": trainer.history["validation_loss"][-1],
+        "accuracy": trainer.history["validation_accuracy"][-1],
+    }

@@ -1,0 +1,266 @@
+"""A training that was interrupted anywhere goes on to the same bits."""
+
+import os
+
+import numpy as np
+import pytest
+from training_cases import assert_same_bits, classification, noisy_network, trainer_of, weights
+
+import chainrule as cr
+from chainrule import optim
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+ROWS, BATCH, EPOCHS = 21, 4, 3  # six batches an epoch, the last of one row
+
+
+@pytest.fixture(autouse=True)
+def no_waiting_for_the_disk(monkeypatch):
+    monkeypatch.setattr(os, "fsync", lambda handle: None)
+
+
+class Cut(BaseException):
+    """As if the power failed."""
+
+
+class CutAt(cr.Callback):
+    """Raises after so many batches, before anything more is saved."""
+
+    def __init__(self, batches=None):
+        self.left = batches
+
+    def on_step_end(self, trainer, loss):
+        if self.left is not None:
+            self.left -= 1
+            if self.left == 0:
+                raise Cut
+
+
+class Losses(cr.Callback):
+    """A callback with a state of its own: numbers, arrays and None."""
+
+    def __init__(self):
+        self.losses = np.zeros(0)
+        self.last = None
+
+    def on_step_end(self, trainer, loss):
+        self.losses = np.append(self.losses, loss)
+        self.last = loss
+
+    def state_dict(self):
+        return {"losses": self.losses, "last": self.last}
+
+    def load_state_dict(self, state):
+        self.losses, self.last = state["losses"], state["last"]
+
+
+SCHEDULES = {
+    "none": lambda o: None,
+    "epoch": lambda o: optim.StepLR(o, 2, 0.5),
+    "step": lambda o: optim.WarmupLR(optim.CosineAnnealingLR(o, 20, unit="step"), 3),
+}
+
+
+def made(schedule, accumulate, patience):
+    """A Trainer in which everything has a state."""
+    model = noisy_network()
+    optimizer = optim.Adam(model.parameters(), lr=0.2)
+    stopping = cr.EarlyStopping(patience=patience, min_delta=0.0 if patience else 0.5)
+    return trainer_of(
+        model,
+        optimizer=optimizer,
+        schedule=SCHEDULES[schedule](optimizer),
+        accumulate=accumulate,
+        clip_norm=1.0,
+        metrics=["accuracy"],
+        callbacks=[Losses(), stopping, CutAt()],
+        seed=7,
+    )
+
+
+def fit(trainer, path=None, **options):
+    x, y = classification(ROWS)
+    options.setdefault("checkpoint_steps", 1 if path else None)
+    return trainer.fit(
+        x,
+        y,
+        epochs=EPOCHS,
+        batch_size=BATCH,
+        validation_data=classification(15, seed=1),
+        checkpoint=path,
+        progress=False,
+        **options,
+    )
+
+
+def outcome(trainer):
+    optimizer = {
+        k: v for k, v in trainer.optimizer.state_dict().items() if isinstance(v, np.ndarray)
+    }
+    records = [
+        {name: value for name, value in record.items() if name != "seconds"}
+        for record in trainer.history
+    ]
+    stopping = trainer.callbacks[1]
+    return (
+        weights(trainer.model),
+        {**optimizer, "generator": trainer.generator.state.numpy()},
+        (
+            records,
+            trainer.history.stopped,
+            trainer.epoch,
+            trainer.step,
+            trainer.position,
+            trainer.optimizer.param_groups[0]["lr"],
+            stopping.best,
+            stopping.best_epoch,
+            trainer.callbacks[0].losses.tolist(),
+            trainer.callbacks[0].last,
+        ),
+    )
+
+
+def assert_same_outcome(found, wanted):
+    assert_same_bits(found[0], wanted[0])
+    assert_same_bits(found[1], wanted[1])
+    assert found[2] == wanted[2]
+
+
+CASES = [
+    ("none", 1, 99),
+    ("epoch", 1, 99),
+    ("step", 1, 99),
+    ("step", 4, 99),  # updates after batch 4 and after the last, 6
+    ("epoch", 2, 0),  # early stopping ends it
+]
+
+
+@pytest.mark.parametrize(("schedule", "accumulate", "patience"), CASES)
+def test_an_interruption_after_any_batch_changes_no_bit(tmp_path, schedule, accumulate, patience):
+    whole = made(schedule, accumulate, patience)
+    fit(whole)
+    wanted = outcome(whole)
+    batches = len(whole.callbacks[0].losses)
+    assert batches == 6 * whole.epoch and (patience or whole.epoch < EPOCHS)
+    for cut in range(1, batches + 1):
+        path = tmp_path / f"{cut}.safetensors"
+        first = made(schedule, accumulate, patience)
+        first.callbacks[-1].left = cut
+        with pytest.raises(Cut):
+            fit(first, path)
+        second = made(schedule, accumulate, patience)
+        fit(second, path, resume=True, checkpoint_steps=None)
+        assert_same_outcome(outcome(second), wanted)
+
+
+def test_many_interruptions_of_one_training(tmp_path):
+    path = tmp_path / "model.safetensors"
+    whole = made("step", 2, 99)
+    fit(whole)
+    for tries in range(100):
+        trainer = made("step", 2, 99)
+        trainer.callbacks[-1].left = 3 + tries % 3
+        try:
+            fit(trainer, path, resume=True)
+        except Cut:
+            continue
+        break
+    assert 4 < tries < 50
+    assert_same_outcome(outcome(trainer), outcome(whole))
+
+
+def test_a_stop_between_two_updates_keeps_what_was_accumulated(tmp_path):
+    path = tmp_path / "model.safetensors"
+    whole = made("none", 4, 99)
+    fit(whole)
+
+    class Stop(CutAt):
+        def on_step_end(self, trainer, loss):
+            if trainer.epoch == 1 and trainer.position == 3:
+                trainer.stop("the user's wish")
+
+    Stop.__name__ = "CutAt"
+    first = made("none", 4, 99)
+    first.callbacks[-1] = Stop()
+    assert fit(first, path).stopped == "the user's wish"
+    assert first.position == 3 and first.graphs.accumulated_rows.item() == 12
+    second = made("none", 4, 99)
+    fit(second, path, resume=True)
+    assert_same_outcome(outcome(second), outcome(whole))
+
+
+def test_checkpoints_after_epochs_only(tmp_path):
+    path = tmp_path / "model.safetensors"
+    whole = made("epoch", 1, 99)
+    fit(whole)
+    first = made("epoch", 1, 99)
+    first.callbacks[-1].left = 15  # the third batch of the third epoch
+    with pytest.raises(Cut):
+        fit(first, path, checkpoint_steps=None)
+    second = made("epoch", 1, 99)
+    second.load(path)
+    assert (second.epoch, second.position) == (2, 0)
+    fit(second, path, resume=True, checkpoint_steps=None)
+    assert_same_outcome(outcome(second), outcome(whole))
+
+
+@pytest.mark.parametrize("accumulate", [1, 2])
+def test_checkpoints_come_after_so_many_updates(tmp_path, monkeypatch, accumulate):
+    """Also where no callback looks at the steps, so that many may run at once."""
+    x, y = classification(ROWS)
+    trainer = trainer_of(noisy_network(), accumulate=accumulate)
+    saved = []
+    monkeypatch.setattr(trainer, "save", lambda path: saved.append((trainer.epoch, trainer.step)))
+    trainer.fit(
+        x, y, epochs=3, batch_size=3, checkpoint=tmp_path / "file", checkpoint_steps=3,
+        progress=False,
+    )  # fmt: skip
+    # Seven batches an epoch, so seven or four updates; the last is saved with its epoch's end.
+    assert (
+        saved
+        == {
+            1: [(0, 3), (0, 6), (1, 7), (1, 9), (1, 12), (2, 14), (2, 15), (2, 18), (3, 21)],
+            2: [(0, 3), (1, 4), (1, 6), (2, 8), (2, 9), (3, 12)],
+        }[accumulate]
+    )
+
+
+@pytest.mark.parametrize("patience", [99, 0])
+def test_resuming_what_is_finished_does_nothing_more(tmp_path, patience):
+    path = tmp_path / "model.safetensors"
+    whole = made("epoch", 2, patience)
+    fit(whole, path)
+    again = made("epoch", 2, patience)
+    fit(again, path, resume=True)
+    assert_same_outcome(outcome(again), outcome(whole))
+
+
+def test_resuming_where_there_is_no_file_yet_begins(tmp_path):
+    whole, other = made("none", 1, 99), made("none", 1, 99)
+    fit(whole)
+    fit(other, tmp_path / "model.safetensors", resume=True)
+    assert_same_outcome(outcome(other), outcome(whole))
+
+
+def test_epochs_count_from_the_first_of_the_run_when_resuming(tmp_path):
+    path = tmp_path / "model.safetensors"
+    x, y = classification(ROWS)
+    for epochs, wanted in ((2, 2), (5, 5), (3, 5)):
+        trainer = made("none", 1, 99)
+        trainer.callbacks.clear()
+        trainer.fit(
+            x, y, epochs=epochs, batch_size=BATCH, checkpoint=path, resume=True, progress=False
+        )
+        assert trainer.epoch == len(trainer.history) == wanted
+
+
+def test_bad_labels_are_refused_before_the_file_is_taken_up(tmp_path):
+    path = tmp_path / "model.safetensors"
+    fit(made("none", 1, 99), path)
+    trainer = made("none", 1, 99)
+    before = weights(trainer.model)
+    x, y = classification(ROWS)
+    with pytest.raises(ValueError, match="labels"):
+        trainer.fit(x, y + 5, epochs=9, batch_size=BATCH, checkpoint=path, resume=True)
+    assert_same_bits(weights(trainer.model), before)
+    assert trainer.epoch == 0

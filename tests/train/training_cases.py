@@ -1,0 +1,111 @@
+"""Small models and data for the tests of training, and the same training by PyTorch."""
+
+import numpy as np
+
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.data.batches import permutation
+
+
+def classification(rows=37, features=4, classes=3, dtype="float64", seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, features)).astype(dtype)
+    return x, np.argmax(x[:, :classes] + 0.3 * rng.standard_normal((rows, classes)), axis=1)
+
+
+def regression(rows=37, features=4, targets=1, dtype="float64", seed=0):
+    rng = np.random.default_rng(seed)
+    x = rng.standard_normal((rows, features)).astype(dtype)
+    return x, (x @ rng.standard_normal((features, targets)) + 0.5).astype(dtype)
+
+
+def network(features=4, hidden=5, outputs=3, dtype="float64", seed=3):
+    """Two layers; the same seed gives the same weights."""
+    with cr.use_generator(cr.Generator(seed)):
+        return nn.Sequential(
+            nn.Linear(features, hidden, dtype=dtype),
+            nn.Tanh(),
+            nn.Linear(hidden, outputs, dtype=dtype),
+        )
+
+
+def torch_network(ours):
+    import torch
+
+    linears = [
+        torch.nn.Linear(m.in_features, m.out_features, dtype=torch.float64)
+        for m in (ours[0], ours[2])
+    ]
+    theirs = torch.nn.Sequential(linears[0], torch.nn.Tanh(), linears[1])
+    theirs.load_state_dict({k: torch.tensor(v) for k, v in ours.state_dict().items()})
+    return theirs
+
+
+class Noise(nn.Module):
+    """Dropout, written by a user; in evaluation it passes its input on."""
+
+    def __init__(self, p=0.3):
+        super().__init__()
+        self.p = p
+
+    def forward(self, x):
+        if not self.training:
+            return x
+        return x * cr.bernoulli(1 - self.p, x.shape, x.dtype) / (1 - self.p)
+
+
+class Counter(nn.Module):
+    """A layer with a buffer that training changes: the mean of its inputs so far, unweighted."""
+
+    def __init__(self, features, dtype="float64"):
+        super().__init__()
+        self.mean = cr.Buffer(np.zeros(features, dtype))
+
+    def forward(self, x):
+        if self.training:
+            self.mean.assign(0.9 * self.mean + 0.1 * cr.stop_gradient(x).mean(axis=0))
+        return x
+
+
+def noisy_network(dtype="float64", seed=3):
+    with cr.use_generator(cr.Generator(seed)):
+        return nn.Sequential(
+            nn.Linear(4, 5, dtype=dtype),
+            Noise(),
+            nn.Tanh(),
+            Counter(5, dtype),
+            nn.Linear(5, 3, dtype=dtype),
+        )
+
+
+def trainer_of(model, loss=None, optimizer=None, **options):
+    return cr.Trainer(
+        model,
+        loss or nn.CrossEntropyLoss(),
+        optimizer or optim.SGD(model.parameters(), lr=0.1, momentum=0.9),
+        **options,
+    )
+
+
+def epoch_batches(rows, batch_size, seed, epoch):
+    """The rows of each batch of an epoch, as a shuffling fit takes them."""
+    order = permutation(rows, seed, epoch)
+    return [order[start : start + batch_size] for start in range(0, rows, batch_size)]
+
+
+def weights(model):
+    return {name: array.copy() for name, array in model.state_dict().items()}
+
+
+def assert_same_bits(found, wanted):
+    assert found.keys() == wanted.keys()
+    for name in found:
+        np.testing.assert_array_equal(found[name], wanted[name], err_msg=name)
+
+
+def assert_close(found, wanted, tolerance=1e-10):
+    assert found.keys() == wanted.keys()
+    for name in found:
+        np.testing.assert_allclose(
+            found[name], wanted[name], rtol=tolerance, atol=tolerance, err_msg=name
+        )
