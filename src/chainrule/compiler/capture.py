@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Any, NamedTuple
+from typing import Any
 
 from chainrule.graph.context import local
 from chainrule.graph.errors import SymbolicError
@@ -18,7 +18,7 @@ from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
 
 
-class CapturedGraph(NamedTuple):
+class CapturedGraph:
     """A pure function as a graph: (inputs, state) -> (outputs, new state).
 
     Attributes:
@@ -30,14 +30,19 @@ class CapturedGraph(NamedTuple):
             leaves that have a value.
     """
 
-    inputs: tuple[Tensor, ...]
-    outputs: Any
-    reads: dict[State, Tensor]
-    updates: dict[State, Tensor]
-    nodes: list[Tensor]
-
-    __hash__ = object.__hash__  # a graph is itself, whatever it holds
-    __eq__ = object.__eq__
+    def __init__(
+        self,
+        inputs: tuple[Tensor, ...],
+        outputs: Any,
+        reads: dict[State, Tensor],
+        updates: dict[State, Tensor],
+        nodes: list[Tensor],
+    ) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.reads = reads
+        self.updates = updates
+        self.nodes = nodes
 
     def __str__(self) -> str:
         names: dict[Tensor, str] = {}

@@ -155,14 +155,13 @@ def _folded(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
         return Value("reshape", (source,), {}, node.shape, node.dtype, node)
     if kind == "sum" and all(inputs[0].shape[a] == 1 for a in attributes["axes"]):
         return Value("reshape", (inputs[0],), {}, node.shape, node.dtype, node)
-    if kind == "transpose" and inputs[0].kind == "matmul" and single:
-        if _swaps_matrices(Value(kind, inputs, attributes, node.shape, node.dtype, node)):
-            (a, b), flags = inputs[0].inputs, inputs[0].attributes
-            swapped = {
-                "transpose_a": not flags.get("transpose_b", False),
-                "transpose_b": not flags.get("transpose_a", False),
-            }
-            return Value("matmul", (b, a), swapped, node.shape, node.dtype, node)
+    if kind == "transpose" and single and _is_of_product(inputs[0], attributes):
+        (a, b), flags = inputs[0].inputs, inputs[0].attributes
+        swapped = {
+            "transpose_a": not flags.get("transpose_b", False),
+            "transpose_b": not flags.get("transpose_a", False),
+        }
+        return Value("matmul", (b, a), swapped, node.shape, node.dtype, node)
     if kind == "matmul":
         a, b = inputs
         flags = dict(attributes)
@@ -185,12 +184,17 @@ def _keeps_order(kind: str, x: Value, attributes: dict[str, Any]) -> bool:
 
 
 def _swaps_matrices(x: Value) -> bool:
-    ndim = len(x.shape)
-    return x.kind == "transpose" and x.attributes["axes"] == (
-        *range(ndim - 2),
-        ndim - 1,
-        ndim - 2,
-    )
+    return x.kind == "transpose" and x.attributes["axes"] == _swap(len(x.shape))
+
+
+def _is_of_product(x: Value, attributes: dict[str, Any]) -> bool:
+    """Whether a transpose turns a product of matrices around: (A B)^T = B^T A^T."""
+    return x.kind == "matmul" and attributes["axes"] == _swap(len(x.shape))
+
+
+def _swap(ndim: int) -> tuple[int, ...]:
+    """The order of axes that transposes each matrix of a stack."""
+    return (*range(ndim - 2), ndim - 1, ndim - 2)
 
 
 def _shared(value: Value, shared: dict[Any, Value]) -> Value:
