@@ -44,11 +44,6 @@ template <Floating T>
 CHAINRULE_INLINE Vector<T> multiply_add(Vector<T> a, Vector<T> b, Vector<T> c) {
   return CHAINRULE_INSTRUCTION_SET::multiply_add(a, b, c);
 }
-template <typename T>
-  requires(!Floating<T>)
-CHAINRULE_INLINE Vector<T> multiply_add(Vector<T> a, Vector<T> b, Vector<T> c) {
-  return a * b + c;
-}
 
 template <typename T>
 CHAINRULE_INLINE Vector<T> equal(Vector<T> a, Vector<T> b) {

@@ -1,5 +1,6 @@
 // a to the power b = e^(b log a). The rounding errors of b log a are errors of the result, so
-// float32 is computed in double, and float64 with a logarithm of two doubles.
+// float32 is computed in double (within 0.501 ulp), and float64 with a logarithm of two doubles
+// (within 1.1 ulp).
 #pragma once
 
 #include "transcendental.h"

@@ -209,7 +209,7 @@ CHAINRULE_INLINE std::int64_t first_match(const T* x, std::int64_t columns, Matc
 
 template <typename T>
 CHAINRULE_INLINE void fill_zero(T* out, std::int64_t n) {
-  ::memset(out, 0, static_cast<std::size_t>(n) * sizeof(T));
+  if (n > 0) ::memset(out, 0, static_cast<std::size_t>(n) * sizeof(T));
 }
 
 }  // namespace

@@ -1,5 +1,6 @@
 // sin and cos: x = n pi/2 + r with |r| <= pi/4, then a polynomial in r^2. Float32 is computed in
-// double. Beyond `reducible` each element is the C library's.
+// double and within 0.501 ulp; float64 is within 0.81 ulp. Beyond `reducible` each element is the C
+// library's.
 #pragma once
 
 #include "transcendental.h"

@@ -2,6 +2,7 @@
 
 from chainrule import data, nn, ops, optim
 from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule.execute.threads import get_num_threads, set_num_threads
 from chainrule.graph.backprop import (
     backprop,
     build_grad,
@@ -55,6 +56,7 @@ __all__ = [
     "data",
     "get_consumers",
     "get_inputs",
+    "get_num_threads",
     "get_operation",
     "grad",
     "hessian",
@@ -65,6 +67,7 @@ __all__ = [
     "optim",
     "placeholder",
     "prune",
+    "set_num_threads",
     "tensor",
     "value_and_grad",
     "vjp",

@@ -13,8 +13,8 @@ from chainrule.train.checkpoint import read
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
-# Long enough to be stopped on the way, mostly within an epoch: 150 epochs of 18 batches.
-LONG = ["--hidden", "8", "--epochs", "150", "--batch-size", "4", "--patience", "1000"]
+# Long enough to be stopped on the way, mostly within an epoch: 100 epochs of 72 batches.
+LONG = ["--hidden", "8", "--epochs", "100", "--batch-size", "1", "--patience", "1000"]
 
 
 def same_arrays(first, second):
@@ -60,12 +60,20 @@ def test_ctrl_c_saves_the_model_and_the_state_to_go_on_from(start, run, flowers)
     command = ["train", flowers, *LONG]
     assert start(*command, "--out", "whole").wait() == 0
     files = ["--checkpoint", "state", "--out", "model", "--history", "history.csv"]
-    process = start(*command, *files)
-    wait_for("state", process)
-    process.send_signal(signal.SIGINT)
-    output, errors = process.communicate()
-    assert process.returncode == 130
-    assert errors == ""
+    for attempt in range(20):
+        process = start(*command, *files, "--resume")
+        wait_for("state", process)
+        for line in process.stdout:
+            if line.startswith("epoch "):
+                break
+        time.sleep(0.005 * attempt)
+        process.send_signal(signal.SIGINT)
+        output, errors = process.communicate()
+        assert process.returncode == 130
+        assert errors == ""
+        if read("state")[1]["training"]["position"] > 0:
+            break
+    assert read("state")[1]["training"]["position"] > 0, "never interrupted within an epoch"
     assert "interrupted" in output
     assert "the model trained so far: model" in output
     assert "go on from with --resume: state" in output

@@ -16,7 +16,7 @@ from chainrule.compiler.passes import LEAVES, Step, Value
 from chainrule.graph.state import State
 
 _MEMBERS = 48  # of a group at most: more registers than this would not stay in cache
-_FLOAT_KINDS = {
+ELEMENTWISE = {
     "add",
     "subtract",
     "multiply",
@@ -284,7 +284,7 @@ class Scheduler:
                 self._input(value)
             elif value.kind in LEAVES or value.kind in ("reshape", "broadcast_to"):
                 continue
-            elif value.kind in _FLOAT_KINDS:
+            elif value.kind in ELEMENTWISE:
                 self.elementwise(value)
             else:
                 from chainrule.compiler.lowering import LOWERINGS

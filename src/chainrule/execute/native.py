@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -12,53 +11,11 @@ from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import ALIGNMENT, padded
 from chainrule.compiler.plan import Plan
-from chainrule.execute.machine import usable_cpus
+from chainrule.execute.threads import get_num_threads
 from chainrule.graph.state import Scalar, State
 from chainrule.graph.tensor import Array
 
-_threads: int | None = None
 _has_blas = False
-
-
-def get_num_threads() -> int:
-    """How many threads a native run uses.
-
-    The number given to `set_num_threads`; else that in the environment variable
-    CHAINRULE_NUM_THREADS; else the CPUs that this process may really use.
-    """
-    if _threads is not None:
-        return _threads
-    given = os.environ.get("CHAINRULE_NUM_THREADS", "")
-    if given:
-        return _checked_threads(given, "CHAINRULE_NUM_THREADS")
-    return usable_cpus()
-
-
-def set_num_threads(threads: int | None) -> None:
-    """Let native runs use so many threads; None means the default. Results do not depend on it.
-
-    Raises:
-        ValueError: if the number is not at least 1.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.set_num_threads(1)
-        >>> cr.get_num_threads()
-        1
-        >>> cr.set_num_threads(None)
-    """
-    global _threads
-    _threads = None if threads is None else _checked_threads(threads, "threads")
-
-
-def _checked_threads(given: int | str, name: str) -> int:
-    try:
-        threads = int(given)
-    except ValueError:
-        threads = 0
-    if not 1 <= threads <= 1024:
-        raise ValueError(f"{name} is a whole number in 1 ... 1024, got {given!r}")
-    return threads
 
 
 def _aligned(nbytes: int) -> Array:
