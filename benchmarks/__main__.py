@@ -112,6 +112,7 @@ def main(
                 say=status.update,
             )
             all_results.append(results)
+            peaks += measured_peak(threads)
             report.show_training(console, results, max(peaks, default=None))
             report.show_prediction(console, results)
         found = []

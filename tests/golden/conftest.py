@@ -1,9 +1,10 @@
-"""Every golden number is computed twice from one formulation: eagerly and captured."""
+"""Every golden number is computed three times from one formulation: eager, captured, native."""
 
 import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.structure import map_leaves
 
@@ -20,7 +21,17 @@ def captured(function, *arrays):
     return Interpreter(cr.capture(function, *arrays))(*arrays)
 
 
-@pytest.fixture(params=[eager, captured], ids=["eager", "captured"])
+def native(function, *arrays):
+    """The same graph as a native plan, whose inputs are state."""
+    buffers = [cr.Buffer(np.array(a, np.float64)) for a in arrays]
+    graph = cr.capture(lambda: function(*[buffer.node() for buffer in buffers]))
+    step = NativeStep(graph, StateBlock([*buffers, *graph.reads, *graph.updates]))
+    step.run(None, 0, 1)
+    found = iter(step.outputs())
+    return map_leaves(lambda _: next(found), graph.outputs)
+
+
+@pytest.fixture(params=[eager, captured, native], ids=["eager", "captured", "native"])
 def run(request):
     """(function, *arrays) -> the arrays that the function's Tensors hold."""
     return request.param

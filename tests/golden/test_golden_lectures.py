@@ -180,7 +180,7 @@ def test_l6_recursions_in_column_form(run, exact):
     found = run(network, x, W1, b1, W2, b2)
     expected = [delta1, delta2, np.outer(delta1, x), delta1, np.outer(delta2, a1), delta2]
     for gradient, value in zip(found, expected, strict=True):
-        np.testing.assert_allclose(gradient, value, rtol=1e-12, atol=1e-15)
+        np.testing.assert_allclose(gradient, value, rtol=1e-12, atol=1e-14)
 
 
 def test_l6_row_form(run, exact):

@@ -38,18 +38,20 @@ def bench(rounds: int, threads: int | None) -> None:
 
     threads = threads or usable_cpus()
     libraries = ["chainrule"] + ["PyTorch"] * (find_spec("torch") is not None)
-    rows = []
+    peak, found = 0.0, []
     for sizes, batch in NETWORKS:
-        peak = fma_peak("float32", threads)
-        times = measure(libraries, sizes, batch, rounds, threads)
+        peak = max(peak, fma_peak("float32", threads))
+        found.append(measure(libraries, sizes, batch, rounds, threads))
+    rows = []
+    for (sizes, batch), times in zip(NETWORKS, found, strict=True):
         gflops = flops_per_step(sizes, batch) / statistics.median(times["chainrule"]) / 1e9
         cells = [f"{'-'.join(map(str, sizes))}, batch {batch}"]
         cells += [f"{statistics.median(times[name]) * 1e6:,.0f} us" for name in libraries]
         if "PyTorch" in times:
             pairs = zip(times["PyTorch"], times["chainrule"], strict=True)
-            cells.append(f"{statistics.median(a / b for a, b in pairs):.2f}")
+            cells.append(f"{statistics.median(a / b for a, b in pairs):,.1f}")
         rows.append([*cells, f"{gflops:.1f}", f"{gflops / peak:.1%}"])
-    headings = ["training step", *libraries, *["PyTorch / chainrule"] * (len(libraries) - 1)]
+    headings = ["training step", *libraries, *["speed-up"] * (len(libraries) - 1)]
     headings += ["GFLOP/s", "of peak"]
     sides = ["left"] + ["right"] * (len(headings) - 1)
     output.show_table(dict(zip(headings, sides, strict=True)), rows)
