@@ -45,9 +45,6 @@ CHAINRULE_INLINE Counters<W> philox(Counters<W> c, const Keys<W>& keys) {
   return c;
 }
 
-CHAINRULE_INLINE float uniform_of(std::uint32_t word) {
-  return static_cast<float>(word >> 8) * 0x1p-24f;
-}
 // 53 bits of two words, in two exact parts.
 template <typename W>
 CHAINRULE_INLINE Vector<double> uniform_of(W high, W low) {
@@ -61,7 +58,9 @@ CHAINRULE_INLINE Vector<double> uniform_of(W high, W low) {
 template <typename W>
 CHAINRULE_INLINE void store_uniform(float* out, const Counters<W>& c) {
   if constexpr (sizeof(W) == 8) {
-    for (int i = 0; i < 4; ++i) out[i] = uniform_of(static_cast<std::uint32_t>(c.word[i].value));
+    for (int i = 0; i < 4; ++i) {
+      out[i] = static_cast<float>(static_cast<std::uint32_t>(c.word[i].value) >> 8) * 0x1p-24f;
+    }
   } else {
     const W a = c.word[0] | shift_left<32>(c.word[1]);
     const W b = c.word[2] | shift_left<32>(c.word[3]);

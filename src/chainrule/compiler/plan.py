@@ -5,6 +5,7 @@ A plan is data: `describe` prints its instructions, buffers, FLOPs and bytes.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -78,26 +79,37 @@ class Plan:
         """Floating-point operations of a step: 2 m n k for a product, 1 for an elementwise one."""
         return sum(call.flops for call in self.calls)
 
-    def describe(self) -> str:
-        """The plan as a table: instructions with FLOPs and bytes, then the sums."""
-        rows = [("", "instruction", "what", "FLOPs", "bytes")]
+    def describe(self, times: Sequence[tuple[str, int, float]] = ()) -> str:
+        """The plan as a table: instructions with FLOPs and bytes, then the sums.
+
+        Args:
+            times: (label, calls, seconds) of each instruction, if they were measured: adds the
+                microseconds of a call and GFLOP/s.
+        """
+        rows = [["", "instruction", "what", "FLOPs", "bytes"]]
         for number, call in enumerate(self.calls):
             rows.append(
-                (str(number), call.method, call.label, f"{call.flops:,}", f"{call.nbytes:,}")
+                [str(number), call.method, call.label, f"{call.flops:,}", f"{call.nbytes:,}"]
             )
-        total = sum(call.nbytes for call in self.calls)
-        rows.append(("", "total", "", f"{self.flops:,}", f"{total:,}"))
-        widths = [max(len(row[i]) for row in rows) for i in range(5)]
+        nbytes = sum(call.nbytes for call in self.calls)
+        rows.append(["", "total", "", f"{self.flops:,}", f"{nbytes:,}"])
+        if times:
+            seconds = [spent / max(calls, 1) for _, calls, spent in times]
+            flops = [call.flops for call in self.calls]
+            rows[0] += ["us", "GFLOP/s"]
+            for row, spent, work in zip(
+                rows[1:], [*seconds, sum(seconds)], [*flops, self.flops], strict=True
+            ):
+                speed = f"{work / spent / 1e9:.1f}" if work and spent else ""
+                row += [f"{spent * 1e6:.2f}", speed]
+        widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
         lines = []
         for row in rows:
             cells = [
-                row[0].rjust(widths[0]),
-                row[1].ljust(widths[1]),
-                row[2].ljust(widths[2]),
-                row[3].rjust(widths[3]),
-                row[4].rjust(widths[4]),
+                cell.ljust(width) if i in (1, 2) else cell.rjust(width)
+                for i, (cell, width) in enumerate(zip(row, widths, strict=True))
             ]
-            lines.append("  ".join(cells))
+            lines.append("  ".join(cells).rstrip())
         lines.append(f"arena {self.arena_size:,} bytes, constants {self.constants_size:,} bytes")
         return "\n".join(lines)
 

@@ -191,6 +191,9 @@ class NativeBackend:
 
     def __init__(self, graphs: StepGraphs) -> None:
         self.graphs = graphs
+        self.profile = False
+        self.last: NativeStep | None = None
+        """The training step that ran last, over whole batches where there are any."""
         self._block: StateBlock | None = None
         self._steps: dict[CapturedGraph, NativeStep] = {}
 
@@ -229,6 +232,9 @@ class NativeBackend:
         x, y, rows = _batch(self.graphs, batches, first)
         step, block = self._native(self.graphs.training(x, y, update=update), rows)
         step.bind(leaves((batches.x, batches.y)))
+        if self.last is None or (self.last is not step and first < batches.whole):
+            self.last = step
+            step.profile(self.profile)
         scalars = self._scalars(step, steps, lrs)
         if check:
             block.take_up()  # what was assigned since the last run is worth saving, too

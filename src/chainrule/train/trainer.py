@@ -25,7 +25,7 @@ from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.train import state
-from chainrule.train.backends import Batches, Totals, make_backend
+from chainrule.train.backends import Batches, NativeBackend, Totals, make_backend
 from chainrule.train.callbacks import Callback
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
@@ -151,6 +151,7 @@ class Trainer:
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_steps: int | None = None,
         resume: bool = False,
+        profile: bool = False,
         progress: bool = True,
     ) -> History:
         """Train for `epochs` more epochs.
@@ -172,6 +173,8 @@ class Trainer:
             checkpoint_steps: save after every so many updates, too.
             resume: go on from `checkpoint`, if that file exists; then `epochs` counts from the
                 first epoch of the run.
+            profile: measure the time of every instruction of the plan, for `describe_plan`; it
+                costs a little.
             progress: show a bar on a terminal, or a line per epoch elsewhere.
 
         Returns:
@@ -215,6 +218,10 @@ class Trainer:
         elif self.position and self.data_key != data_key:
             self._abandon_epoch()
         self.data_key = data_key
+        if isinstance(self.backend, NativeBackend):
+            self.backend.profile, self.backend.last = profile, None
+        elif profile:
+            raise ValueError("profile measures the native plan; this Trainer's backend has none")
         last = epochs if resume else self.epoch + epochs
         self._stop_reason = self.history.stopped = None
         steps = -(-rows // batch_size)
@@ -354,6 +361,18 @@ class Trainer:
         for metric, sums in zip(self.metrics, totals.metrics, strict=True):
             results[metric.name] = float(metric.result(sums, totals.rows))
         return results
+
+    def describe_plan(self) -> str:
+        """The plan of the last training step: instructions, FLOPs, bytes; times where profiled.
+
+        Raises:
+            RuntimeError: before the first training, or with another backend than "native".
+        """
+        backend = self.backend
+        if not isinstance(backend, NativeBackend) or backend.last is None:
+            raise RuntimeError("there is a plan after a fit with backend='native'")
+        step = backend.last
+        return step.plan.describe(step.times() if backend.profile else ())
 
     # Evaluation and prediction
 
