@@ -16,7 +16,11 @@ from typing import Any
 
 import click
 
-NETWORKS = (((4, 16, 16, 3), 32), ((64, 100, 10), 64), ((784, 512, 512, 10), 64))
+NETWORKS: tuple[tuple[tuple[int, ...], int], ...] = (
+    ((4, 16, 16, 3), 32),
+    ((64, 100, 10), 64),
+    ((784, 512, 512, 10), 64),
+)
 """Sizes of the layers, and rows in a minibatch."""
 ROWS = 2_560
 TURN_SECONDS = 0.1
