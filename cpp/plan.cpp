@@ -310,6 +310,12 @@ std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
       refuse("the epilogue reads the product in another layout");
     }
   }
+  for (const Store& store : epilogue.stores) {
+    const Load same_place = {store.ref, store.dtype, store.row_stride, 1, 0};
+    if (meeting(epilogue, same_place, product_of_tile) == Meeting::mixed) {
+      refuse("the epilogue overwrites the product in another layout");
+    }
+  }
   written.insert(written.end(), stores.begin(), stores.end());
   return written;
 }

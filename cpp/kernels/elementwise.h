@@ -19,9 +19,8 @@ template <typename T>
 struct Elementwise {
 #define CHAINRULE_OP(name, inputs)                                                      \
   static void run_##name(T* out, const T* a, const T* b, const T* c, std::int64_t n);   \
-  static constexpr bool has_##name = requires(Vector<T> x) {                            \
-    CHAINRULE_FORMULA(name, inputs, x, x, x);                                           \
-  };                                                                                    \
+  static constexpr bool has_##name =                                                    \
+      requires(Vector<T> x) { CHAINRULE_FORMULA(name, inputs, x, x, x); };              \
   static_assert(has_##name || is_integer<T>, "formulas.h lacks the formula of " #name); \
   static constexpr ElementwiseKernel<T> name = has_##name ? &Elementwise::run_##name : nullptr;
 #include "../ops.def"

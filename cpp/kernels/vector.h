@@ -76,11 +76,11 @@ CHAINRULE_INLINE Vector<T> copy_sign(Vector<T> a, Vector<T> b) {
 
 // The least and the greatest value of T.
 template <typename T>
-inline constexpr T lowest = is_integer<T> ? static_cast<T>(sign_bit<T>)
-                                          : static_cast<T>(-__builtin_huge_val());
+inline constexpr T lowest =
+    is_integer<T> ? static_cast<T>(sign_bit<T>) : static_cast<T>(-__builtin_huge_val());
 template <typename T>
-inline constexpr T highest = is_integer<T> ? static_cast<T>(~sign_bit<T>)
-                                           : static_cast<T>(__builtin_huge_val());
+inline constexpr T highest =
+    is_integer<T> ? static_cast<T>(~sign_bit<T>) : static_cast<T>(__builtin_huge_val());
 
 // The larger and the smaller of a and b; NaN where either is.
 template <typename T>

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 
 _threads: int | None = None
 
@@ -18,6 +19,12 @@ def get_num_threads() -> int:
     given = os.environ.get("CHAINRULE_NUM_THREADS", "")
     if given:
         return _checked_threads(given, "CHAINRULE_NUM_THREADS")
+    return _usable_cpus()
+
+
+@cache
+def _usable_cpus() -> int:
+    """What the machine gives, found out once: it reads several files."""
     from chainrule.execute.machine import usable_cpus  # slow to import
 
     return usable_cpus()

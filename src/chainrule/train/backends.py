@@ -201,6 +201,8 @@ class NativeBackend:
         self, graph: CapturedGraph, rows: int, *, fetched: bool = False
     ) -> tuple[NativeStep, StateBlock]:
         """The plan of a graph. Outputs are summed up, the loss by rows, or are to be fetched."""
+        if graph in self._steps and self._block is not None:
+            return self._steps[graph], self._block
         from chainrule.execute.native import NativeStep, StateBlock
 
         needed = [*graph.reads, *graph.updates]
@@ -211,10 +213,9 @@ class NativeBackend:
                 state.replace(state.numpy().copy())
             block = self._block = StateBlock([*self.graphs.states(), *before, *needed])
             self._steps.clear()
-        if graph not in self._steps:
-            others = len(list(leaves(graph.outputs))) - 1
-            weights = None if fetched else [self.graphs.weight(rows), *[1.0] * others]
-            self._steps[graph] = NativeStep(graph, block, weights)
+        others = len(list(leaves(graph.outputs))) - 1
+        weights = None if fetched else [self.graphs.weight(rows), *[1.0] * others]
+        self._steps[graph] = NativeStep(graph, block, weights)
         return self._steps[graph], block
 
     def train(
