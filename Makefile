@@ -26,7 +26,7 @@ define need_compiler
   echo "No C++ compiler found."; cat cpp/compiler-help.txt; exit 1
 endef
 
-.PHONY: help run test lint types clean
+.PHONY: help run test lint types asan tsan clean
 .NOTPARALLEL:
 
 help:
@@ -34,6 +34,8 @@ help:
 	@echo "make test   run all tests; TEST_ARGS='-k name' picks some"
 	@echo "make lint   check style: ruff, ruff format, clang-format"
 	@echo "make types  check types: mypy"
+	@echo "make asan   run the native tests under AddressSanitizer and UBSan"
+	@echo "make tsan   train with several threads under ThreadSanitizer"
 	@echo "make clean  remove all that these commands made"
 	@echo "PYTHON=...  the Python (3.10 or newer) that .venv is made with; python3 by default"
 
@@ -51,8 +53,34 @@ lint: $(TOOLS)
 types: $(TOOLS) $(INSTALLED)
 	$(BIN)/mypy
 
+# The native tests under sanitizers, each with a build and an environment of its own. Python itself
+# is not instrumented: the runtime is loaded before it, and leaks are its own affair.
+ASAN := $(VENV)-asan
+TSAN := $(VENV)-tsan
+
+asan: $(ASAN)/.installed
+	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libasan.so) $$($${CXX:-c++} -print-file-name=libubsan.so)" \
+	  ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
+	  $(ASAN)/bin/python -m pytest -p no:cacheprovider tests/native $(TEST_ARGS)
+
+tsan: $(TSAN)/.installed
+	LD_PRELOAD="$$($${CXX:-c++} -print-file-name=libtsan.so)" \
+	  TSAN_OPTIONS=halt_on_error=1:report_bugs=1 CHAINRULE_NUM_THREADS=4 \
+	  $(TSAN)/bin/python tests/native/train_with_threads.py
+
+$(ASAN)/.installed: SANITIZE := address,undefined
+$(TSAN)/.installed: SANITIZE := thread
+$(ASAN)/.installed $(TSAN)/.installed: $(NATIVE)
+	$(need_compiler)
+	@echo "building chainrule with -fsanitize=$(SANITIZE): this takes a few minutes"
+	@$(PYTHON) -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip --disable-pip-version-check --quiet install --editable '.[test]' \
+	  --config-settings=cmake.define.CHAINRULE_SANITIZE=$(SANITIZE) \
+	  --config-settings=build-dir=build/$(@D)
+	@touch $@
+
 clean:
-	rm -rf $(VENV) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache digits.safetensors
+	rm -rf $(VENV) $(ASAN) $(TSAN) build dist .hypothesis .mypy_cache .pytest_cache .ruff_cache digits.safetensors
 	find src tests -type d -name __pycache__ -exec rm -rf {} +
 
 $(BIN)/python:
