@@ -18,7 +18,7 @@ def run_native(function, arrays, poison=0):
     graph = cr.capture(lambda: function(*buffers))
     block = StateBlock(buffers)
     step = NativeStep(graph, block)
-    step._arena[...] = poison
+    step.fill_arena(poison)
     step.run(None, 0, 1)
     return [np.array(o) for o in step.outputs()]
 

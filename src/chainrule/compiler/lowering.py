@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -105,6 +106,8 @@ def _matmul(scheduler: Scheduler, value: Value) -> None:
 @lowering("sum", "max", "min")
 def _reduce(scheduler: Scheduler, value: Value) -> None:
     (x,) = value.inputs
+    if x.dtype not in (np.float32, np.float64, np.int64):
+        raise UnsupportedError(f"{value.kind} of {x.dtype} has no native kernel; cast to int64")
     axes = [a for a in value.attributes["axes"] if x.shape[a] != 1 or value.kind != "sum"]
     storage, shape = scheduler.storage(x), x.shape
     runs = _runs(axes)
@@ -211,7 +214,12 @@ def _softmax(scheduler: Scheduler, value: Value) -> None:
 @lowering("logsumexp")
 def _logsumexp(scheduler: Scheduler, value: Value) -> None:
     axes = value.attributes["axes"]
-    _rows(scheduler, value, value.kind, value.inputs[0], [], axes, keeps_shape=False)
+    x = value.inputs[0]
+    if not x.size:  # the logarithm of an empty sum
+        out = scheduler.storage(value)
+        scheduler.add(Instruction("fill", value, [], [out], number=-math.inf))
+        return
+    _rows(scheduler, value, value.kind, x, [], axes, keeps_shape=False)
 
 
 @lowering("argmax")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Protocol
 
-from chainrule.compiler.passes import LEAVES, Value
+from chainrule.compiler.passes import Value
 from chainrule.compiler.programs import is_flat
 from chainrule.compiler.schedule import Group, Instruction, Scheduler, Storage
 from chainrule.graph.state import State
@@ -85,8 +85,8 @@ class Memory:
         updates = []
         for state, value in self.scheduler.step.updates.items():
             new = self.scheduler.storage(value)
-            if new.space == "state" or value.kind in LEAVES:  # before anything is changed
-                new = self._copied(new, value, first=new.space != "arena")
+            if new.space == "state":  # before anything is changed
+                new = self._copied(new, value, first=True)
             updates.append((state, value, new))
         self._renumber()
         readers = self._readers()
@@ -126,7 +126,7 @@ class Memory:
             if reader.position > writer.position:
                 return False
             if reader is writer:
-                if writer is not group:  # the product itself may read it, tile by tile
+                if writer is not group and old in writer.reads[:2]:  # a factor of the product
                     return False
                 if not all(is_flat(group, a) for a in group.accesses.values() if a.storage is old):
                     return False
@@ -160,15 +160,22 @@ class Memory:
                 if column[0].space == "arena":
                     segments.append(column)
                     taken.update(column)
-            last = groups[-1]
-            last.parts = self._ordered(groups)
-            for group in groups[:-1]:
-                self.instructions.remove(group)
-                for storage in group.writes:
-                    self.scheduler.position[storage] = last
-            last.reads = list(dict.fromkeys(s for g in groups for s in g.reads))
-            last.writes = [s for g in groups for s in g.writes]
+            self._replace(groups)
         return segments
+
+    def _replace(self, groups: list[Group]) -> None:
+        """Put one group in the place of the last of several."""
+        joined = Group(groups[-1].value, groups[-1].dtype)
+        joined.members = groups[-1].members
+        joined.parts = self._ordered(groups)
+        joined.reads = list(dict.fromkeys(s for g in groups for s in g.reads))
+        joined.writes = [s for g in groups for s in g.writes]
+        self.instructions[groups[-1].position] = joined
+        for group in groups[:-1]:
+            self.instructions.remove(group)
+        for storage in joined.writes:
+            self.scheduler.position[storage] = joined
+        self._renumber()
 
     def _signature(self, group: Group) -> Any:
         """What groups must have in common to be joined; None where a group can't be."""
@@ -201,26 +208,27 @@ class Memory:
     def _independent(
         self, groups: list[Group], readers: dict[Storage, list[Instruction]]
     ) -> list[Group]:
-        """Those groups whose results nothing reads before the last group's place."""
+        """Those groups that can as well be computed at the last group's place.
+
+        Nothing may read their results before, and nothing may change a state that they read.
+        """
         last = groups[-1].position
         independent = []
-        for group in groups:
+        for group in groups[:-1]:
             reads_late = all(
                 reader.position > last
                 for storage in group.writes
                 for reader in readers.get(storage, [])
             )
-            # A state that the group changes must not be read between the two places.
-            changed = [s.offset for s in group.writes if s.space == "state"]
-            clash = any(
-                storage.space == "state" and storage.offset in changed
-                for i in self.instructions[group.position + 1 : last + 1]
-                if i not in groups
-                for storage in i.reads
+            read = {s.offset for s in group.reads if s.space == "state"}
+            overtaken = any(
+                storage.space == "state" and storage.offset in read
+                for instruction in self.instructions[group.position + 1 : last + 1]
+                for storage in instruction.writes
             )
-            if (reads_late and not clash) or group is groups[-1]:
+            if reads_late and not overtaken:
                 independent.append(group)
-        return independent
+        return [*independent, groups[-1]]
 
     def _flat(self, group: Group) -> list[Storage]:
         flat = [a.storage for a in group.accesses.values() if a.storage.size == group.value.size]
@@ -249,11 +257,15 @@ class Memory:
                         return None
             elif storages[0].space != "arena":
                 return None
-        seen: set[Storage] = set()
+        seen: dict[tuple[str, int], tuple[int, ...]] = {}
         for storages in columns:
-            if len(set(storages)) != len(storages) or seen.intersection(storages):
+            # Where a state stands in two columns, old and new, these must be one and the same.
+            places = tuple([s.offset if s.space == "state" else id(s) for s in storages])
+            for storage, place in zip(storages, places, strict=True):
+                if seen.setdefault((storage.space, place), places) != places:
+                    return None
+            if len(set(places)) != len(places):
                 return None
-            seen.update(storages)
         return columns
 
     # The arena
@@ -295,7 +307,6 @@ class Memory:
                 offset = max(offset, stop)
             placed.append((offset, offset + nbytes(unit), first, last))
             for storage in unit:
-                storage.first, storage.last = first, last
                 storage.offset = offset
                 offset += padded(storage.nbytes)
             size = max(size, offset)

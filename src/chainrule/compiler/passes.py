@@ -74,10 +74,14 @@ class Value:
 
     @property
     def fill(self) -> float | None:
-        """The number that a constant holds at every element, if it is one and the same."""
+        """The number that a constant holds at every element, if it is one and the same.
+
+        A whole number that float64 does not hold exactly is left in an array.
+        """
         if self.array is None or not self.array.size or any(self.array.strides):
             return None
-        return float(self.array.reshape(-1)[0])
+        number = self.array.reshape(-1)[0].item()
+        return float(number) if isinstance(number, float) or abs(number) <= 2**53 else None
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.dtype} {self.shape}>"

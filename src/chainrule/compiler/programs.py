@@ -116,7 +116,7 @@ class _Builder:
             self.count += 1
             self._kept.add(register)
             self._numbers[key] = register
-            self.constants.append((number, register))
+            self.constants.append((float(number), register))
         return self._numbers[key]
 
     def operand(self, value: Value) -> int:

@@ -8,6 +8,7 @@ update).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from chainrule.compiler.passes import LEAVES, Step, Value
 from chainrule.graph.state import State
 
 _MEMBERS = 48  # of a group at most: more registers than this would not stay in cache
+_REGISTERS = 160  # of a program: the core has 256
+_TERMS = 32  # of a sum that is computed at once
 ELEMENTWISE = {
     "add",
     "subtract",
@@ -79,7 +82,7 @@ class UnsupportedError(NotImplementedError):
 class Storage:
     """Memory for one value: `size` elements of `dtype` in a space of the plan."""
 
-    __slots__ = ("dtype", "first", "last", "offset", "size", "space", "value")
+    __slots__ = ("dtype", "offset", "size", "space", "value")
 
     def __init__(self, value: Value, space: str) -> None:
         self.value = value
@@ -87,7 +90,6 @@ class Storage:
         self.dtype = value.dtype
         self.space = space
         self.offset = -1
-        self.first = self.last = -1  # the instructions between which the arena must keep it
 
     @property
     def nbytes(self) -> int:
@@ -199,6 +201,23 @@ def _compute_dtype(value: Value) -> np.dtype[Any]:
     raise UnsupportedError(f"{value.kind} of dtype {dtype}")
 
 
+def _is_exact_in_int64(value: Value) -> bool:
+    """Whether int64 gives what the value's own dtype gives: nothing is cut to fewer bits."""
+    if value.kind not in _INTEGER_KINDS:
+        return False
+    if value.dtype == np.uint64:
+        return value.kind == "add"  # the same bits, signed or not
+    if any(i.dtype == np.uint64 for i in value.inputs):
+        return False
+    return value.dtype in (np.int64, np.bool_)
+
+
+def _is_full(*groups: Group) -> bool:
+    """Whether the groups together have too many values for a program's registers."""
+    members = sum(len(group.members) for group in groups)
+    return members >= _MEMBERS or sum(len(g.accesses) for g in groups) + members >= _REGISTERS
+
+
 class Scheduler:
     """Builds the instructions of a step."""
 
@@ -208,7 +227,6 @@ class Scheduler:
         self.storages: dict[Value, Storage] = {}
         self.position: dict[Storage, Instruction] = {}
         self.group_of: dict[Value, Group] = {}
-        self.materialised: dict[Value, Value] = {}
         self.inputs: dict[int, Storage] = {}
 
     # Where values lie
@@ -316,8 +334,12 @@ class Scheduler:
     def elementwise(self, value: Value) -> None:
         """Put an elementwise value into a group, or start one."""
         dtype = _compute_dtype(value)
-        if dtype.kind == "i" and value.kind not in _INTEGER_KINDS:
-            raise UnsupportedError(f"operation {value.kind} of {value.dtype} has no native kernel")
+        if dtype.kind == "i" and not _is_exact_in_int64(value):
+            raise UnsupportedError(
+                f"operation {value.kind} of {value.dtype} has no native kernel; cast to int64"
+            )
+        while value.kind == "add_n" and len(value.inputs) > _TERMS:
+            value.inputs = tuple(self._partial_sums(value))
         group = self._group_to_join(value, dtype)
         if group is None:
             # What must lie in memory is put there before the group starts.
@@ -337,12 +359,23 @@ class Scheduler:
         group.value = value
         self.group_of[value] = group
 
+    def _partial_sums(self, value: Value) -> Iterator[Value]:
+        """The sums of a few terms each of a sum of many."""
+        for start in range(0, len(value.inputs), _TERMS):
+            terms = value.inputs[start : start + _TERMS]
+            if len(terms) == 1:
+                yield terms[0]
+                continue
+            partial = Value("add_n", terms, {}, value.shape, value.dtype, value.node)
+            self.elementwise(partial)
+            yield partial
+
     def _group_to_join(self, value: Value, dtype: np.dtype[Any]) -> Group | None:
         candidates = [self.group_of[i] for i in value.inputs if i in self.group_of]
         if not candidates:
             return None
         group = max(candidates, key=lambda g: g.position)
-        if group.dtype != dtype or group.shape != value.shape or len(group.members) >= _MEMBERS:
+        if group.dtype != dtype or group.shape != value.shape or _is_full(group):
             return None
         strides = [a.strides for a in group.accesses.values()]
         for i in value.inputs:
@@ -412,7 +445,7 @@ class Scheduler:
                 not isinstance(reader, Group)
                 or reader.dtype != group.dtype
                 or reader.shape != group.shape
-                or len(reader.members) + len(group.members) > _MEMBERS
+                or _is_full(reader, group)
             ):
                 continue
             inside = set(group.members)

@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import ALIGNMENT, padded
-from chainrule.compiler.plan import Plan
+from chainrule.compiler.plan import SPACES, Plan
 from chainrule.execute.threads import get_num_threads
 from chainrule.graph.state import Scalar, State
 from chainrule.graph.tensor import Array
@@ -63,9 +63,15 @@ class StateBlock:
 
     def take_up(self) -> None:
         """Take up what was assigned to states since the last run."""
-        for state, view in self._views.items():
-            if state.value is not view:
-                view[...] = state.value
+        assigned = [
+            (view, np.array(state.value))  # copies: one may lie where another is going to
+            for state, view in self._views.items()
+            if state.value is not view
+        ]
+        for view, value in assigned:
+            view[...] = value
+        if assigned:
+            self.hand_back()
 
     def hand_back(self) -> None:
         """Let the states show what the run made of them."""
@@ -109,7 +115,7 @@ class NativeStep:
             stay finite. None for outputs that are only fetched.
 
     Raises:
-        Unsupported: if an operation has no native kernel.
+        UnsupportedError: if an operation has no native kernel.
     """
 
     def __init__(
@@ -119,12 +125,13 @@ class NativeStep:
         self.graph = graph
         self.block = block
         self.plan = Plan(graph, block)
-        self._arena = _aligned(self.plan.arena_size)
+        arena = _aligned(self.plan.arena_size)
         constants = _aligned(self.plan.constants_size)
         for storage in self.plan.constants:
             raw = np.ascontiguousarray(storage.value.array).reshape(-1).view(np.uint8)
             constants[storage.offset : storage.offset + len(raw)] = raw
-        self._core = _core.Plan(self._arena, block.array, constants)
+        self._memory = {"arena": arena, "state": block.array, "constants": constants}
+        self._core = _core.Plan(arena, block.array, constants)
         for call in self.plan.calls:
             getattr(self._core, call.method)(*call.arguments)
         self.scalars = [s for s in self.plan.scalars if isinstance(s, Scalar)]
@@ -135,7 +142,7 @@ class NativeStep:
             for i, (output, weight) in enumerate(zip(self.plan.outputs, weights, strict=True)):
                 size = int(np.prod(output.shape, dtype=np.int64))
                 self._core.total(
-                    _SPACES[output.space], output.offset, output.dtype.name, size, weight, i == 0
+                    SPACES[output.space], output.offset, output.dtype.name, size, weight, i == 0
                 )
                 self._sizes.append(output.shape)
 
@@ -165,11 +172,12 @@ class NativeStep:
         if scalars is None:
             now = np.array([float(s.value) for s in self.scalars])  # type: ignore[arg-type]
             scalars = np.broadcast_to(now, (steps, len(self.scalars)))
+        scalars = np.ascontiguousarray(scalars)
         self.block.take_up()
-        result = self._core.run(
-            order, first, steps, np.ascontiguousarray(scalars), seconds, get_num_threads()
-        )
-        self.block.hand_back()
+        try:
+            result = self._core.run(order, first, steps, scalars, seconds, get_num_threads())
+        finally:
+            self.block.hand_back()
         return Run(
             result.done,
             self._split(result.totals),
@@ -191,11 +199,15 @@ class NativeStep:
         """Copies of the outputs of the last step."""
         found = []
         for output in self.plan.outputs:
-            memory = self._arena if output.space == "arena" else self.block.array
+            memory = self._memory[output.space]
             size = int(np.prod(output.shape, dtype=np.int64)) * output.dtype.itemsize
             raw = memory[output.offset : output.offset + size]
             found.append(raw.view(output.dtype).reshape(output.shape).copy())
         return found
+
+    def fill_arena(self, byte: int) -> None:
+        """Fill the memory of all that a step computes: a test sees what is read before."""
+        self._memory["arena"][...] = byte
 
     def profile(self, on: bool) -> None:
         """Measure the time of every instruction from now on, or no longer."""
@@ -204,9 +216,6 @@ class NativeStep:
     def times(self) -> list[tuple[str, int, float]]:
         """(label, calls, seconds) of every instruction, since profiling began."""
         return list(self._core.times())
-
-
-_SPACES = {"arena": 0, "state": 1, "constants": 2}
 
 
 def _use_blas() -> None:

@@ -114,14 +114,15 @@ class Operation:
         values = []
         requires_grad = reads_state = False
         for tensor in inputs:
+            if tensor.__class__ is not Tensor:
+                reads_state = True
+                tensor = tensor.node()
             value = tensor.value
             if value is None:
                 return self._apply_symbolic(inputs, attributes)
             values.append(value)
             if tensor.requires_grad:
                 requires_grad = True
-            if tensor.__class__ is not Tensor:
-                reads_state = True
         try:
             value = self.forward(*values, **attributes)
         except (ValueError, TypeError, IndexError, OverflowError):

@@ -74,9 +74,10 @@ class State(Tensor):
         if capture is not None:
             capture.assign(self, tensor.node())
             return
-        if tensor.value is None:
+        value = tensor.node().value
+        if value is None:
             raise SymbolicError(f"{self._label} can't hold {tensor!r}, which has no value yet")
-        self.replace(tensor.value)
+        self.replace(value)
 
     def replace(self, value: Array) -> None:
         """Hold `value` from now on. The caller answers for its shape and dtype."""

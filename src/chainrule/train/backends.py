@@ -14,7 +14,7 @@ from chainrule.execute.reference import Interpreter
 from chainrule.graph.errors import NonFiniteError
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.train.step import StepGraphs
+from chainrule.train.step import StepGraphs, label_fault
 
 if TYPE_CHECKING:
     from chainrule.execute.native import NativeStep, Run, StateBlock
@@ -73,11 +73,11 @@ class Batches:
 
 def _readable(array: Array) -> Array:
     """The array, or a copy where the core can't take rows from it: if the elements of a row lie
-    apart, as in Fortran's order, or are half or extended floats."""
+    apart, as in Fortran's order, are not aligned, or are half or extended floats."""
     if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
         return array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64, order="C")
-    if array.ndim > 1 and not array[:1].flags.c_contiguous:
-        return np.ascontiguousarray(array)
+    if not array.flags.aligned or (array.ndim > 1 and not array[:1].flags.c_contiguous):
+        return np.array(array, order="C")
     return array
 
 
@@ -112,8 +112,8 @@ class Backend(Protocol):
             The number of batches done, and the loss of the last.
 
         Raises:
-            NonFiniteError: if the loss or an update is not finite; the state is as before that
-                step. `steps_done` of the error says how many came before it.
+            NonFiniteError: if the loss, or what the steps made of the state, is not finite; the
+                state is as before that step. Its `steps_done` says how many came before.
         """
 
     def evaluate(self, batches: Batches, totals: Totals) -> None:
@@ -240,13 +240,18 @@ class NativeBackend:
         if check:
             block.take_up()  # what was assigned since the last run is worth saving, too
             block.save()
+        else:
+            fault = label_fault(step.graph, leaves((batches.x, batches.y)))
+            if fault is not None:
+                raise IndexError(fault)
         run = step.run(order, start, steps, scalars, _SECONDS)
-        if run.status == "index out of range":
-            if check:
-                block.restore()
-            raise IndexError(f"a label or an index is out of range in {run.label}")
+        if check and run.status != "ok":
+            block.restore()
+        _check_indices(run)
         if check and (run.status == "non-finite" or not _states_are_finite(step)):
-            self._replay(step, block, batches, first, order, start, run, scalars, totals)
+            return self._replay(
+                step, block, batches, first, order, start, run.steps, scalars, totals
+            )
         loss, *sums = run.totals
         totals.add(float(loss), rows * run.steps, sums)
         return run.steps, float(run.last[0])
@@ -255,11 +260,11 @@ class NativeBackend:
         """What the scalars are in each step: the learning rates may change, the others stay."""
         if lrs is None:
             return None
-        now = [float(scalar.value) for scalar in step.scalars]  # type: ignore[arg-type]
-        scalars = np.tile(now, (steps, 1))
+        scalars = np.tile([float(s.value) for s in step.scalars], (steps, 1))  # type: ignore[arg-type]
+        columns = {scalar: column for column, scalar in enumerate(step.scalars)}
         for number, group in enumerate(self.graphs.optimizer.param_groups):
-            if group.scalars["lr"] in step.scalars:
-                column = step.scalars.index(group.scalars["lr"])
+            column = columns.get(group.scalars["lr"])
+            if column is not None:
                 scalars[:, column] = [lr[number] for lr in lrs[:steps]]
         return scalars
 
@@ -271,25 +276,37 @@ class NativeBackend:
         first: int,
         order: Array,
         start: int,
-        run: Run,
+        steps: int,
         scalars: Array | None,
         totals: Totals,
-    ) -> None:
-        """Go through the steps again, one by one, up to the one that goes wrong; then say so."""
+    ) -> tuple[int, float]:
+        """Go through steps again, one by one; where one goes wrong, go back before it and say so.
+
+        Returns:
+            As `train`, if none goes wrong now.
+        """
+        loss = math.nan
         block.restore()
-        for i in range(run.steps):
+        for i in range(steps):
             block.save()
-            again = step.run(
-                order, start + i, 1, scalars[i : i + 1] if scalars is not None else None
-            )
-            if again.status == "ok" and _states_are_finite(step):
-                loss, *sums = again.totals
-                totals.add(float(loss), len(batches.rows(first + i)), sums)
+            now = scalars[i : i + 1] if scalars is not None else None
+            run = step.run(order, start + i, 1, now)
+            if run.status == "ok" and _states_are_finite(step):
+                weighted, *sums = run.totals
+                totals.add(float(weighted), len(batches.rows(first + i)), sums)
+                loss = float(run.last[0])
                 continue
             block.restore()
+            _check_indices(run)
             x, y, _ = _batch(self.graphs, batches, first + i)
-            arguments = list(leaves((x, y)))
-            raise _non_finite(Interpreter(step.graph), arguments, float(again.last[0]), i)
+            interpreter, arguments = Interpreter(step.graph), list(leaves((x, y)))
+            for scalar, value in zip(step.scalars, () if now is None else now[0], strict=False):
+                scalar.replace(np.array(value))
+            try:
+                raise _non_finite(interpreter, arguments, float(run.last[0]), i)
+            finally:
+                block.hand_back()
+        return steps, loss
 
     def evaluate(self, batches: Batches, totals: Totals) -> None:
         first = 0
@@ -299,8 +316,7 @@ class NativeBackend:
             step, _ = self._native(self.graphs.evaluation(x, y), rows)
             step.bind(leaves((batches.x, batches.y)))
             run = step.run(order, start, steps, seconds=_SECONDS)
-            if run.status == "index out of range":
-                raise IndexError(f"a label or an index is out of range in {run.label}")
+            _check_indices(run)
             loss, *sums = run.totals
             totals.add(float(loss), rows * run.steps, sums)
             first += run.steps
@@ -312,8 +328,13 @@ class NativeBackend:
             graph = self.graphs.prediction(x)
             step, _ = self._native(graph, rows, fetched=True)
             step.bind(leaves(batches.x))
-            step.run(order, start, 1)
+            _check_indices(step.run(order, start, 1))
             yield _structured(step.outputs(), graph)
+
+
+def _check_indices(run: Run) -> None:
+    if run.status == "index out of range":
+        raise IndexError(f"a label or an index is out of range in {run.label}")
 
 
 def _states_are_finite(step: NativeStep) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -234,3 +234,26 @@ def _signature(batch: Any) -> Any:
     if isinstance(batch, tuple):
         return tuple(_signature(value) for value in batch)
     return (batch.shape, batch.dtype)
+
+
+def label_fault(graph: CapturedGraph, data: Iterable[Array]) -> str | None:
+    """What is wrong with labels in `data`, the arrays of the graph's inputs; None if nothing is.
+
+    Only labels that an operation takes as they are can be checked before a run.
+    """
+    arrays = dict(zip(graph.inputs, data, strict=True))
+    for node in graph.nodes:
+        if node.operation is None:
+            continue
+        for number, limit in node.operation.limits.items():
+            array = arrays.get(node.inputs[number])
+            if array is None or not array.size:
+                continue
+            classes = limit(*node.inputs, **node.attributes)
+            low, high = int(array.min()), int(array.max())
+            if low < 0 or high >= classes:
+                return (
+                    f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from "
+                    f"{low} to {high}"
+                )
+    return None

@@ -30,7 +30,7 @@ from chainrule.train.callbacks import Callback
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.progress import ProgressReport
-from chainrule.train.step import Loss, StepGraphs
+from chainrule.train.step import Loss, StepGraphs, label_fault
 
 _EVALUATION_ROWS = 256
 _STEPS_AT_ONCE = 1024  # of which the learning rates are worked out in advance
@@ -452,21 +452,9 @@ class Trainer:
                 graph = self.graphs.training(xb, yb, update=self.accumulate == 1)
             else:
                 graph = self.graphs.evaluation(xb, yb)
-        data = dict(zip(graph.inputs, leaves((x, y)), strict=True))
-        for node in graph.nodes:
-            if node.operation is None:
-                continue
-            for number, limit in node.operation.limits.items():
-                array = data.get(node.inputs[number])
-                if array is None:
-                    continue
-                classes = limit(*node.inputs, **node.attributes)
-                low, high = int(array.min()), int(array.max())
-                if low < 0 or high >= classes:
-                    raise ValueError(
-                        f"labels must lie in 0 ... {classes - 1} for {classes} classes; the "
-                        f"{kind} labels run from {low} to {high}"
-                    )
+        fault = label_fault(graph, leaves((x, y)))
+        if fault is not None:
+            raise ValueError(f"{kind} {fault}")
 
     @contextmanager
     def _finishing_batch_on_interrupt(self) -> Iterator[None]:

@@ -1,0 +1,160 @@
+"""Plans whose memory is easily got wrong: states, joined updates, constants, shapes."""
+
+import numpy as np
+import pytest
+from plans import assert_same, run_both
+
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.compiler.schedule import UnsupportedError
+from chainrule.execute.native import NativeStep, StateBlock
+
+
+def buffers(*names, size=32):
+    random = np.random.default_rng(len(names))
+    return [cr.Buffer(random.standard_normal(size), name=name) for name in names]
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (2, 1, 0), (1, 2, 0)])
+def test_updates_in_any_order(order):
+    states = buffers("a", "b", "c", "s", "t", "u")
+
+    def function():
+        for i in order:
+            states[i].assign(cr.tanh(states[i + 3]) * 2.0)
+
+    assert_same(function, states)
+
+
+def test_an_update_does_not_overtake_what_reads_the_old_value():
+    a, b, c, d = states = buffers("a", "b", "c", "d", size=64)
+
+    def function():
+        first, w, second = a * 2.0 + c, cr.tanh(c), b * 2.0 + d
+        a.assign(first)
+        c.assign(w)
+        b.assign(second)
+
+    assert_same(function, states)
+
+
+def test_a_shift_register():
+    a, c, d = states = buffers("a", "c", "d")
+
+    def function():
+        last, first = c * 2.0, a * 2.0
+        d.assign(last)
+        c.assign(first)
+
+    assert_same(function, states)
+
+
+def test_two_states_change_places():
+    a, b = states = buffers("a", "b")
+
+    def function():
+        x, y = a.node(), b.node()
+        a.assign(y)
+        b.assign(x)
+        return x + y
+
+    assert_same(function, states)
+
+
+def test_outputs_that_are_constants_and_states():
+    (a,) = states = buffers("a", size=4)
+    constant = cr.tensor([1.0, 2.0, 3.0, 4.0], dtype="float64")
+
+    def function():
+        old = a.node()
+        a.assign(old * 2.0)
+        return old, constant, cr.tensor(np.float64(7)), a.node()
+
+    assert_same(function, states)
+
+
+def test_a_parameter_updated_in_a_products_epilogue():
+    random = np.random.default_rng(0)
+    w = cr.Buffer(random.standard_normal((40, 30)))
+    x, g = (cr.Buffer(random.standard_normal(s)) for s in ((16, 40), (16, 30)))
+    assert_same(lambda: w.assign(w - 0.1 * (x.T @ g)), [w, x, g])
+
+
+def test_a_sum_of_very_many_terms():
+    states = [cr.Buffer(np.full(8, float(i))) for i in range(300)]
+    assert_same(lambda: cr.add_n(*[state.node() for state in states]), states)
+
+
+def test_logsumexp_of_nothing():
+    assert_same(lambda: cr.logsumexp(x, axis=1), [x := cr.Buffer(np.zeros((3, 0)))])
+
+
+def test_large_whole_numbers_stay_exact():
+    i = cr.Buffer(np.arange(3))
+    reference, native = run_both(lambda: (i + (2**53 + 1), i + 2**53), [i])
+    for expected, result in zip(reference, native, strict=True):
+        for a, b in zip(result, expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def test_arithmetic_of_narrow_integers_is_refused():
+    u = cr.Buffer(np.array([200], np.uint8))
+    graph = cr.capture(lambda: u + u)
+    with pytest.raises(UnsupportedError, match=r"uint8.*cast to int64"):
+        NativeStep(graph, StateBlock([u]))
+
+
+def test_what_was_handed_out_stays_when_training_goes_on():
+    x = np.random.default_rng(0).standard_normal((32, 3)).astype("float32")
+    model = nn.Linear(3, 1)
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+    trainer.fit(x, x[:, :1], epochs=1, batch_size=8, progress=False)
+    w, keep = model.weight, cr.Buffer(np.zeros((1, 3), "float32"))
+    keep.assign(w)
+    kept = [keep, w.detach(), w.T, w.reshape(3), w[:, 1:], w.numpy()]
+    before = [np.array(k) for k in kept]
+    trainer.fit(x, x[:, :1], epochs=1, batch_size=8, progress=False)
+    assert not np.array_equal(before[0], w.numpy())
+    for k, b in zip(kept, before, strict=True):
+        np.testing.assert_array_equal(np.asarray(k), b)
+
+
+def test_two_parameters_change_places_between_runs():
+    x = np.ones((8, 2), "float32")
+    model = nn.Sequential(nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False))
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.0))
+    trainer.fit(x, x, epochs=1, batch_size=8, progress=False)
+    p, q = model[0].weight, model[1].weight
+    old_p, old_q = p.numpy(), q.numpy()
+    q.assign(p)
+    p.assign(old_q)
+    trainer.fit(x, x, epochs=1, batch_size=8, progress=False)
+    np.testing.assert_array_equal(p.numpy(), old_q)
+    np.testing.assert_array_equal(q.numpy(), old_p)
+
+
+def test_an_index_out_of_range_is_refused_when_predicting():
+    class Lookup(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = cr.Parameter(np.zeros((5, 3), "float32"))
+
+        def forward(self, i):
+            return self.table[i]
+
+    model = Lookup()
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+    assert trainer.predict(np.array([0, 4])).shape == (2, 3)
+    with pytest.raises(IndexError, match="out of range"):
+        trainer.predict(np.array([0, 1, 99]))
+
+
+def test_arrays_that_are_not_aligned():
+    record = np.zeros(16, dtype=[("flag", "u1"), ("x", "f4", 3)])
+    record["x"] = np.random.default_rng(0).standard_normal((16, 3))
+    model = nn.Linear(3, 1)
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+    trainer.fit(record["x"], record["x"][:, :1], epochs=1, batch_size=4, progress=False)
+    np.testing.assert_allclose(
+        trainer.predict(record["x"]), trainer.predict(record["x"].copy()), rtol=1e-6
+    )
