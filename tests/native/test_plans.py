@@ -158,3 +158,52 @@ def test_arrays_that_are_not_aligned():
     np.testing.assert_allclose(
         trainer.predict(record["x"]), trainer.predict(record["x"].copy()), rtol=1e-6
     )
+
+
+def digits_trainer(**options):
+    cr.manual_seed(0)
+    layers = [nn.Flatten(), nn.Linear(64, 512), nn.ReLU(), nn.Linear(512, 256), nn.Tanh()]
+    model = nn.Sequential(*layers, nn.Linear(256, 10))
+    optimizer = optim.Adam(model.parameters(), lr=1e-3)
+    return cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, metrics=["accuracy"], **options)
+
+
+def test_same_bits_for_any_number_of_threads():
+    digits = cr.data.datasets.digits()
+    found = []
+    try:
+        for threads in (1, 2, 3, 8):
+            cr.set_num_threads(threads)
+            trainer = digits_trainer()
+            trainer.fit(digits.x_train, digits.y_train, epochs=2, progress=False)
+            found.append(trainer.predict(digits.x_test))
+    finally:
+        cr.set_num_threads(None)
+    for other in found[1:]:
+        np.testing.assert_array_equal(found[0], other)
+
+
+def test_a_plan_describes_itself():
+    digits = cr.data.datasets.digits()
+    trainer = digits_trainer()
+    with pytest.raises(RuntimeError, match="after a fit"):
+        trainer.describe_plan()
+    trainer.fit(digits.x_train, digits.y_train, epochs=1, progress=False)
+    plain = trainer.describe_plan()
+    assert "gemm" in plain and "FLOPs" in plain and "arena" in plain and "GFLOP/s" not in plain
+    # 2 B (3 sum(w) - w_1) of the products, and less than a tenth of that for all the rest
+    weights = [64 * 512, 512 * 256, 256 * 10]
+    products = 2 * 64 * (3 * sum(weights) - weights[0])
+    total = int(plain.split("total")[1].split()[0].replace(",", ""))
+    assert products < total < 1.1 * products
+    trainer.fit(digits.x_train, digits.y_train, epochs=1, profile=True, progress=False)
+    assert "GFLOP/s" in trainer.describe_plan()
+
+
+def test_the_reference_backend_has_no_plan():
+    digits = cr.data.datasets.digits()
+    trainer = digits_trainer(backend="reference")
+    with pytest.raises(ValueError, match="profile"):
+        trainer.fit(digits.x_train, digits.y_train, profile=True)
+    with pytest.raises(ValueError, match="backend"):
+        digits_trainer(backend="gpu")

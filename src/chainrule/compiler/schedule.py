@@ -53,25 +53,24 @@ ELEMENTWISE = {
     "cast",
     "add_n",
 }
-_INTEGER_KINDS = {
-    "add",
-    "subtract",
-    "multiply",
-    "negative",
-    "equal",
-    "not_equal",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-    "where",
-    "maximum",
-    "minimum",
-    "abs",
-    "sign",
-    "cast",
-    "add_n",
+_FLOATING_ONLY = {
+    "divide",
+    "power",
+    "heaviside",
+    "exp",
+    "log",
+    "log1p",
+    "expm1",
+    "sqrt",
+    "sin",
+    "cos",
+    "tanh",
+    "sigmoid",
+    "relu",
+    "softplus",
+    "erf",
 }
+_INTEGER_KINDS = ELEMENTWISE - _FLOATING_ONLY
 _COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
 
 
