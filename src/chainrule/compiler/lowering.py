@@ -318,12 +318,19 @@ def _placed(
     (x,) = value.inputs
     out = scheduler.storage(value)
     scheduler.add(Instruction("fill", value, [], [out], number=background))
+    _copy_into(scheduler, value, x, out_strides, offset)
+
+
+def _copy_into(
+    scheduler: Scheduler, value: Value, x: Value, out_strides: tuple[int, ...], offset: int
+) -> None:
+    """x written at given strides of the memory of `value`, from an element on."""
     scheduler.add(
         Instruction(
             "copy",
             value,
             [scheduler.storage(x)],
-            [out],
+            [scheduler.storage(value)],
             shape=x.shape,
             x_strides=contiguous(x.shape),
             out_strides=out_strides,
@@ -336,21 +343,9 @@ def _placed(
 def _concatenate(scheduler: Scheduler, value: Value) -> None:
     axis = value.attributes["axis"]
     strides = contiguous(value.shape)
-    out = scheduler.storage(value)
     start = 0
     for x in value.inputs:
-        scheduler.add(
-            Instruction(
-                "copy",
-                value,
-                [scheduler.storage(x)],
-                [out],
-                shape=x.shape,
-                x_strides=contiguous(x.shape),
-                out_strides=strides,
-                out_offset=start * strides[axis],
-            )
-        )
+        _copy_into(scheduler, value, x, strides, start * strides[axis])
         start += x.shape[axis]
 
 

@@ -226,7 +226,6 @@ class Scheduler:
         self.storages: dict[Value, Storage] = {}
         self.position: dict[Storage, Instruction] = {}
         self.group_of: dict[Value, Group] = {}
-        self.inputs: dict[int, Storage] = {}
 
     # Where values lie
 
@@ -315,15 +314,13 @@ class Scheduler:
         return self.instructions
 
     def _input(self, value: Value) -> None:
-        storage = self.storage(value)
-        self.inputs[value.number] = storage
         rows = value.shape[0] if value.shape else 1
         self.add(
             Instruction(
                 "gather_batch",
                 value,
                 [],
-                [storage],
+                [self.storage(value)],
                 input=value.number,
                 rows=rows,
                 columns=value.size // rows if rows else 0,

@@ -137,14 +137,16 @@ class NativeStep:
         self.scalars = [s for s in self.plan.scalars if isinstance(s, Scalar)]
         for scalar in self.scalars:
             self._core.scalar(1, self.plan.scalars[scalar])
-        self._sizes: list[tuple[int, ...]] = []
+        self._totals: list[tuple[slice, tuple[int, ...]]] = []  # where each lies, and its shape
+        end = 0
         if weights is not None:
             for i, (output, weight) in enumerate(zip(self.plan.outputs, weights, strict=True)):
                 size = int(np.prod(output.shape, dtype=np.int64))
                 self._core.total(
                     SPACES[output.space], output.offset, output.dtype.name, size, weight, i == 0
                 )
-                self._sizes.append(output.shape)
+                self._totals.append((slice(end, end + size), output.shape))
+                end += size
 
     def bind(self, arrays: Iterable[Array]) -> None:
         """Take rows from these arrays, one for each input of the graph; a row is contiguous."""
@@ -187,13 +189,7 @@ class NativeStep:
         )
 
     def _split(self, flat: Array) -> list[Array]:
-        parts = []
-        start = 0
-        for shape in self._sizes:
-            size = int(np.prod(shape, dtype=np.int64))
-            parts.append(flat[start : start + size].reshape(shape))
-            start += size
-        return parts
+        return [flat[part].reshape(shape) for part, shape in self._totals]
 
     def outputs(self) -> list[Array]:
         """Copies of the outputs of the last step."""
