@@ -1,24 +1,24 @@
 """Layers, losses and models, under PyTorch's names."""
 
 from chainrule.graph.state import Buffer, Parameter
-from chainrule.nn import functional, init, layers
+from chainrule.nn import functional, init, layers, losses
 from chainrule.nn.description import build, describe
 from chainrule.nn.layers import *  # noqa: F403
-from chainrule.nn.losses import BCEWithLogitsLoss, CrossEntropyLoss, L1Loss, MSELoss, NLLLoss
+from chainrule.nn.losses import *  # noqa: F403
 from chainrule.nn.module import Module
+from chainrule.nn.penalties import ElasticNetPenalty, L1Penalty, L2Penalty, select
 
 __all__ = [
-    "BCEWithLogitsLoss",
     "Buffer",
-    "CrossEntropyLoss",
-    "L1Loss",
-    "MSELoss",
+    "ElasticNetPenalty",
+    "L1Penalty",
+    "L2Penalty",
     "Module",
-    "NLLLoss",
     "Parameter",
     "build",
     "describe",
     "functional",
     "init",
+    "select",
 ]
-__all__ += layers.__all__
+__all__ += layers.__all__ + losses.__all__

@@ -1,9 +1,4 @@
-"""Losses, under PyTorch's names: one number that training makes smaller.
-
-Each takes `reduction`: "mean" (each docstring says over what), "sum", or "none" for one loss per
-example or element. PyTorch's other arguments, `size_average` and `reduce`, are deprecated there and
-missing here.
-"""
+"""Losses of scores for classes: cross-entropy, negative log-likelihood, margins."""
 
 from __future__ import annotations
 
@@ -15,154 +10,41 @@ from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
-from chainrule.nn.module import Module
-from chainrule.ops.elementwise import abs, softplus, where
+from chainrule.nn.losses.base import Loss, floating, weights
+from chainrule.ops.elementwise import relu, where
 from chainrule.ops.index import one_hot
 from chainrule.ops.loss import log_softmax, softmax_cross_entropy
 from chainrule.ops.shape import ones_like
 
 
-class _Loss(Module):
-    """What all losses share."""
-
-    def __init__(self, reduction: str = "mean") -> None:
-        super().__init__()
-        if reduction not in ("mean", "sum", "none"):
-            raise ValueError(f"reduction is 'mean', 'sum' or 'none', got {reduction!r}")
-        self.reduction = reduction
-
-    def _reduce(self, losses: Tensor) -> Tensor:
-        if self.reduction == "mean":
-            return losses.mean()
-        return losses.sum() if self.reduction == "sum" else losses
-
-
-class _ElementLoss(_Loss):
-    """A loss for each element of an input and a target of one shape."""
-
-    def _pair(self, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
-        """Both as Tensors of the input's dtype; raises where they do not fit."""
-        input, target = as_tensor(input), as_tensor(target)
-        if input.dtype.kind != "f":
-            raise DTypeError(f"the input must be floating, not {input.dtype}; cast it first")
-        if input.shape != target.shape:
-            remedy = "They must be equal, because broadcasting would pair each with all."
-            if input.size == target.size:
-                remedy += f" Use target.reshape({', '.join(map(str, input.shape))})."
-            raise ShapeError(
-                f"the input has shape {input.shape}, the target {target.shape}. {remedy}"
-            )
-        return input, target.cast(input.dtype)
-
-
-class MSELoss(_ElementLoss):
-    """(x - y)^2, by default its mean over all elements.
-
-    Args:
-        reduction: "mean", "sum" or "none".
-
-    Shapes:
-        Input and target equal; the target is cast to the input's dtype.
-
-    Raises:
-        ShapeError: if they differ, as (N, 1) and (N,) do. PyTorch broadcasts them and warns.
-
-    Source: *Deep Learning*, section 5.1.4.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import nn
-        >>> nn.MSELoss()(cr.tensor([1.0, 2.0]), [1.0, 4.0])
-        tensor(2.)
-    """
-
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
-    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        x, y = self._pair(input, target)
-        error = x - y
-        return self._reduce(error * error)
-
-
-class L1Loss(_ElementLoss):
-    """|x - y|, by default its mean over all elements; the derivative where x = y is 0.
-
-    Args:
-        reduction: "mean", "sum" or "none".
-
-    Shapes:
-        Input and target equal; the target is cast to the input's dtype.
-
-    Raises:
-        ShapeError: if they differ.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import nn
-        >>> nn.L1Loss()(cr.tensor([1.0, 2.0]), [1.0, 4.0])
-        tensor(1.)
-    """
-
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
-    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        x, y = self._pair(input, target)
-        return self._reduce(abs(x - y))
-
-
-class BCEWithLogitsLoss(_ElementLoss):
-    """The cross-entropy of sigmoid(x) with y, by default its mean over all elements.
-
-    Formula: -(p y log(sigmoid(x)) + (1 - y) log(1 - sigmoid(x))), as
-    p y softplus(-x) + (1 - y) softplus(x), which neither overflows nor cancels.
-
-    Args:
-        reduction: "mean", "sum" or "none".
-        pos_weight: the p, a number or one for each output: above 1 it makes a missed y = 1 dearer.
-
-    Shapes:
-        Input and target equal; the target, in 0 ... 1, is cast to the input's dtype.
-
-    Raises:
-        ShapeError: if the shapes differ, as (N, 1) and (N,) do.
-
-    Source: *Deep Learning*, section 6.2.2.2.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import nn
-        >>> nn.BCEWithLogitsLoss()(cr.tensor([0.0, 100.0]), [1.0, 1.0])
-        tensor(0.3466)
-    """
-
-    pos_weight: Buffer | None
-
-    def __init__(self, *, reduction: str = "mean", pos_weight: ArrayLike | None = None) -> None:
-        super().__init__(reduction)
-        self.register_buffer("pos_weight", pos_weight)
-
-    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        x, y = self._pair(input, target)
-        positive = y * softplus(-x)
-        if self.pos_weight is not None:
-            positive = self.pos_weight.cast(x.dtype).broadcast_to(x.shape) * positive
-        return self._reduce(positive + (1.0 - y) * softplus(x))
-
-
-class _ClassLoss(_Loss):
-    """A loss of scores for C classes, along axis 1 (or the only axis), with class labels."""
+class _ClassLoss(Loss):
+    """A loss of scores for C classes, along axis 1 (or the only axis), that can weigh classes."""
 
     weight: Buffer | None
+
+    def __init__(self, weight: ArrayLike | None, reduction: str) -> None:
+        super().__init__(reduction)
+        self.register_buffer("weight", weights("weight", weight))
+        if self.weight is not None and self.weight.ndim != 1:
+            raise ShapeError(f"weight has one number per class, not shape {self.weight.shape}")
+
+    def _class_weight(self, rows: Tensor) -> Tensor | None:
+        if self.weight is None:
+            return None
+        if self.weight.shape[0] != rows.shape[1]:
+            raise ShapeError(
+                f"weight has {self.weight.shape[0]} numbers, the input {rows.shape[1]} classes"
+            )
+        return self.weight.cast(rows.dtype)
+
+
+class _LikelihoodLoss(_ClassLoss):
+    """What cross-entropy and negative log-likelihood share: ignored labels and the mean."""
 
     def __init__(
         self, weight: ArrayLike | None, ignore_index: int | None, reduction: str = "mean"
     ) -> None:
-        super().__init__(reduction)
-        self.register_buffer("weight", weight)
-        if self.weight is not None and self.weight.ndim != 1:
-            raise ShapeError(f"weight has one number per class, not shape {self.weight.shape}")
+        super().__init__(weight, reduction)
         if ignore_index is not None:
             ignore_index = arguments.whole("ignore_index", ignore_index)
         self.ignore_index = ignore_index
@@ -171,7 +53,7 @@ class _ClassLoss(_Loss):
         """The loss of each row of scores, times the weight of its class."""
         raise NotImplementedError
 
-    def _labelled(self, scores: Tensor, target: Tensor) -> Tensor:
+    def _labelled(self, scores: Tensor, target: Tensor, sample_weight: TensorLike | None) -> Tensor:
         """The loss with class labels as targets."""
         labels = _class_labels(scores, target)
         rows = _rows(scores)
@@ -184,23 +66,15 @@ class _ClassLoss(_Loss):
         losses = self._losses(rows, labels, weight)
         if counted is not None:
             losses = where(counted, losses, 0.0)
-        if self.reduction == "none":
-            return losses.reshape(target.shape)
-        if self.reduction == "sum" or (weight is None and counted is None):
-            return self._reduce(losses)
+        if self.reduction == "none" or sample_weight is not None:
+            losses = losses.reshape(target.shape)
+        if self.reduction != "mean" or (weight is None and counted is None):
+            return self.reduce(losses, sample_weight)
+        losses = self.weighted(losses, sample_weight)
         shares = weight[labels] if weight is not None else ones_like(losses)
         if counted is not None:
             shares = where(counted, shares, 0.0)
         return losses.sum() / shares.sum()
-
-    def _class_weight(self, rows: Tensor) -> Tensor | None:
-        if self.weight is None:
-            return None
-        if self.weight.shape[0] != rows.shape[1]:
-            raise ShapeError(
-                f"weight has {self.weight.shape[0]} numbers, the input {rows.shape[1]} classes"
-            )
-        return self.weight.cast(rows.dtype)
 
 
 def _class_labels(scores: Tensor, target: Tensor) -> Tensor:
@@ -232,7 +106,7 @@ def _rows(x: Tensor) -> Tensor:
     return x.transpose(0, *range(2, x.ndim), 1).reshape(-1, x.shape[1])
 
 
-class CrossEntropyLoss(_ClassLoss):
+class CrossEntropyLoss(_LikelihoodLoss):
     """The cross-entropy of softmax(logits) with labels or probabilities, by default its mean.
 
     Formula: -w_y log(softmax(z)_y) for a label y; -sum_c w_c y_c log(softmax(z)_c) for
@@ -280,11 +154,13 @@ class CrossEntropyLoss(_ClassLoss):
             raise ValueError(f"label_smoothing lies in 0 ... 1, got {label_smoothing}")
         self.label_smoothing = float(label_smoothing)
 
-    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
+    def forward(
+        self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
+    ) -> Tensor:
         logits, target = as_tensor(input), as_tensor(target)
         if target.dtype.kind == "f" and target.shape == logits.shape and logits.ndim:
-            return self._probabilities(logits, target)
-        return self._labelled(logits, target)
+            return self._probabilities(logits, target, sample_weight)
+        return self._labelled(logits, target, sample_weight)
 
     def _losses(self, rows: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
         losses = softmax_cross_entropy(rows, labels)
@@ -298,7 +174,9 @@ class CrossEntropyLoss(_ClassLoss):
             losses = (1.0 - self.label_smoothing) * losses - share * every.sum(1)
         return losses
 
-    def _probabilities(self, logits: Tensor, target: Tensor) -> Tensor:
+    def _probabilities(
+        self, logits: Tensor, target: Tensor, sample_weight: TensorLike | None
+    ) -> Tensor:
         """The loss with the probability of each class as target."""
         if self.ignore_index is not None:
             raise ValueError("ignore_index is a label; the targets are probabilities")
@@ -310,13 +188,16 @@ class CrossEntropyLoss(_ClassLoss):
         if weight is not None:
             y = y * weight
         losses = -(y * log_softmax(rows, 1)).sum(1)
-        if self.reduction == "none":
-            return losses.reshape(logits.shape[:1] + logits.shape[2:] if logits.ndim > 1 else ())
-        return self._reduce(losses)
+        if self.reduction == "none" or sample_weight is not None:
+            losses = losses.reshape(logits.shape[:1] + logits.shape[2:] if logits.ndim > 1 else ())
+        return self.reduce(losses, sample_weight)
 
 
-class NLLLoss(_ClassLoss):
+class NLLLoss(_LikelihoodLoss):
     """-w_y s_y, where s_y is the input at the label y: a log-probability, as from LogSoftmax.
+
+    Without weights its sum is the negative multinomial log-likelihood of the labels. Of LogSoftmax
+    it is the same as `CrossEntropyLoss` of the logits, which takes fewer steps.
 
     The mean is the sum divided by the sum of the w_y of all rows that are not ignored.
 
@@ -348,11 +229,74 @@ class NLLLoss(_ClassLoss):
     ) -> None:
         super().__init__(weight, ignore_index, reduction)
 
-    def forward(self, input: TensorLike, target: TensorLike) -> Tensor:
-        return self._labelled(as_tensor(input), as_tensor(target))
+    def forward(
+        self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
+    ) -> Tensor:
+        return self._labelled(as_tensor(input), as_tensor(target), sample_weight)
 
     def _losses(self, rows: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
         # A choice, not a product: the log-probability of another class may be -inf.
         chosen = one_hot(labels, rows.shape[1], rows.dtype) > 0.0
         losses = -where(chosen, rows, 0.0).sum(1)
         return losses if weight is None else losses * weight[labels]
+
+
+class MultiMarginLoss(_ClassLoss):
+    """The hinge of several classes: each wrong class is to score less than the right one by margin.
+
+    Formula: w_y sum over c != y of max(0, margin - s_y + s_c)^p / C for C classes and the label y,
+    by default its mean over rows, whatever the weights.
+
+    Args:
+        p: 1 or 2.
+        margin: by how much the right class is to score more.
+        weight: shape (C,), the w of each class; 1 by default.
+        reduction: "mean", "sum" or "none".
+
+    Shapes:
+        Input (N, C) or (C,); target: integer labels of shape (N,) or ().
+
+    Raises:
+        ShapeError, DTypeError: if the target does not fit.
+        IndexError: if a label is not in 0 ... C - 1.
+
+    Source: Weston and Watkins, "Support vector machines for multi-class pattern recognition",
+    ESANN 1999; the division by C is PyTorch's.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.MultiMarginLoss()(cr.tensor([[2.0, 1.5, 0.0, 0.0]]), [0])
+        tensor(0.125)
+    """
+
+    def __init__(
+        self,
+        p: int = 1,
+        margin: float = 1.0,
+        weight: ArrayLike | None = None,
+        *,
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__(weight, reduction)
+        if p not in (1, 2):
+            raise ValueError(f"p is 1 or 2, got {p!r}")
+        self.p = int(p)
+        self.margin = float(arguments.number("margin", margin))
+
+    def forward(
+        self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
+    ) -> Tensor:
+        scores, target = floating("input", input), as_tensor(target)
+        if scores.ndim > 2:
+            raise ShapeError(f"the input has shape (N, C) or (C,), not {scores.shape}")
+        labels = _class_labels(scores, target)
+        rows = _rows(scores)
+        weight = self._class_weight(rows)
+        right = one_hot(labels, rows.shape[1], rows.dtype) > 0.0
+        own = where(right, rows, 0.0).sum(1, keepdims=True)
+        short = where(right, 0.0, relu(self.margin - own + rows))
+        losses = (short if self.p == 1 else short * short).sum(1) / float(rows.shape[1])
+        if weight is not None:
+            losses = losses * weight[labels]
+        return self.reduce(losses.reshape(target.shape), sample_weight)

@@ -1,0 +1,162 @@
+"""What all losses share: reduction, sample weights, and checks of what they are given."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.graph.state import Buffer
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.nn import arguments
+from chainrule.nn.module import Module
+
+
+class Loss(Module):
+    """The base of all losses; see `chainrule.nn.losses` for reduction and sample weights."""
+
+    reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
+
+    def __init__(self, reduction: str = "mean") -> None:
+        super().__init__()
+        if reduction not in self.reductions:
+            *others, last = map(repr, self.reductions)
+            raise ValueError(f"reduction is {', '.join(others)} or {last}, got {reduction!r}")
+        self.reduction = reduction
+
+    def target_fault(self, target: Array) -> str | None:
+        """What is wrong with the targets' values, as the end of a sentence; None if nothing is."""
+        return None
+
+    def check_target(self, target: Tensor) -> None:
+        """Raise ValueError where the target's values are known and wrong."""
+        values = known(target)
+        fault = None if values is None else self.target_fault(values)
+        if fault is not None:
+            raise ValueError(f"{type(self).__name__}: {fault}")
+
+    def check_input(
+        self, what: str, input: Tensor, low: float, high: float = np.inf, *, remedy: str
+    ) -> None:
+        """Raise ValueError where what the model gave is known and not in low ... high."""
+        values = known(input)
+        fault = None if values is None else outside(what, values, low, high)
+        if fault is not None:
+            raise ValueError(f"{type(self).__name__}: {fault}. {remedy}")
+
+    def weighted(self, losses: Tensor, sample_weight: TensorLike | None) -> Tensor:
+        """The losses of each row, axis 0, times the row's weight.
+
+        Raises:
+            ShapeError: if there is not one weight for each row.
+            ValueError: if one is known to be negative, or not finite.
+        """
+        if sample_weight is None:
+            return losses
+        weight = as_tensor(sample_weight)
+        if not losses.ndim:
+            raise ShapeError(
+                "sample_weight has one number per row, but there is one example without an axis "
+                "of rows: give it as a batch of one row, or multiply the loss itself"
+            )
+        if weight.shape != losses.shape[:1]:
+            raise ShapeError(
+                f"sample_weight has one number for each of {losses.shape[0]} rows, so its shape is "
+                f"({losses.shape[0]},), not {weight.shape}"
+            )
+        values = known(weight)
+        if values is not None and values.size and not (0 <= values.min() <= values.max() < np.inf):
+            row = int(np.argmin((values >= 0) & (values < np.inf)))
+            raise ValueError(
+                f"{type(self).__name__}: sample weights are finite and not negative; that of row "
+                f"{row} is {values[row]}"
+            )
+        return losses * weight.cast(losses.dtype).reshape(-1, *[1] * (losses.ndim - 1))
+
+    def reduce(self, losses: Tensor, sample_weight: TensorLike | None) -> Tensor:
+        """The losses of rows, or of their elements, weighted and then as `reduction` says."""
+        losses = self.weighted(losses, sample_weight)
+        if self.reduction == "none":
+            return losses
+        if self.reduction == "batchmean":
+            return losses.sum() / float(losses.shape[0])
+        return losses.mean() if self.reduction == "mean" else losses.sum()
+
+
+class ElementLoss(Loss):
+    """A loss for each element of an input and a target of one shape."""
+
+    def pair(self, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
+        """Both as Tensors of the input's dtype, checked."""
+        input, target = floating("input", input), as_tensor(target)
+        require_same_shape(input, target)
+        self.check_target(target)
+        return input, target.cast(input.dtype)
+
+
+def known(tensor: Tensor) -> Array | None:
+    """The Tensor's value, or None where it has none yet."""
+    return tensor.node().value
+
+
+def floating(name: str, data: TensorLike) -> Tensor:
+    """`data` as a Tensor, if it is floating.
+
+    Raises:
+        DTypeError: if it is not.
+    """
+    tensor = as_tensor(data)
+    if tensor.dtype.kind != "f":
+        raise DTypeError(f"the {name} must be floating, not {tensor.dtype}; cast it first")
+    return tensor
+
+
+def require_same_shape(input: Tensor, target: Tensor) -> None:
+    """Raise ShapeError unless input and target have one shape."""
+    if input.shape != target.shape:
+        remedy = "They must be equal, because broadcasting would pair each with all."
+        if input.size == target.size:
+            remedy += f" Use target.reshape({', '.join(map(str, input.shape))})."
+        raise ShapeError(f"the input has shape {input.shape}, the target {target.shape}. {remedy}")
+
+
+def outside(what: str, values: Array, low: float, high: float = np.inf) -> str | None:
+    """The fault of values that do not all lie in low ... high; None if they do."""
+    if not values.size or (values.min() >= low and values.max() <= high):  # NaN is in no interval
+        return None
+    wanted = f"lie in {low:g} ... {high:g}" if high < np.inf else f"be at least {low:g}"
+    return f"{what} must {wanted}; they run from {values.min()} to {values.max()}"
+
+
+def unsigned(values: Array) -> str | None:
+    """The fault of targets that are not all -1 or 1; None if they are."""
+    wrong = values[(values != 1) & (values != -1)]
+    if not wrong.size:
+        return None
+    return (
+        f"targets must be -1 or 1; there is {wrong.flat[0]}. Of labels 0 and 1 take 2 * target - 1"
+    )
+
+
+def positive(name: str, value: float) -> float:
+    """A positive number, as a float."""
+    number = float(arguments.number(name, value))
+    if number <= 0:
+        raise ValueError(f"{name} is positive, got {value}")
+    return number
+
+
+def weights(name: str, data: ArrayLike | None) -> Buffer | None:
+    """Weights as a Buffer, if there are any.
+
+    Raises:
+        ValueError: if one is negative, or not finite.
+    """
+    if data is None:
+        return None
+    values = known(as_tensor(data))
+    if values is not None and not (np.isfinite(values) & (values >= 0)).all():
+        raise ValueError(f"{name} is finite and not negative, got {values.tolist()}")
+    return data if isinstance(data, Buffer) else Buffer(data)

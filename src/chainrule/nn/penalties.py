@@ -1,0 +1,250 @@
+"""The penalties Omega of a regularised objective J = L + Omega(theta), and choosing parameters.
+
+A penalty is called without arguments and gives a scalar Tensor built on its parameters, so that
+J is a sum: ``loss_fn(model(x), y) + penalty()``. Back-propagation through J adds the penalty's
+gradient to that of the loss. ``Trainer(penalties=[...])`` adds penalties to any loss. A function of
+your own that gives a scalar Tensor is a penalty, too.
+
+**Penalty or weight decay.** An L2 penalty adds 2 strength W to the gradient; weight decay takes a
+share of W away in every update. For SGD, with momentum or without, these are the same, with
+``weight_decay=2 * strength``: what SGD adds is the gradient of weight_decay / 2 * sum of W^2.
+They are the same for Adam, whose weight_decay is added to the gradient, too. AdamW takes
+lr weight_decay W away beside its step ("decoupled" weight decay: Loshchilov and Hutter, ICLR 2019),
+while Adam divides a penalty's gradient by the root of the second moment, so that weights with large
+gradients shrink less: there the two differ. The loss that training reports contains penalties, but
+no weight decay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from fnmatch import fnmatchcase
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.state import Parameter, Scalar
+from chainrule.graph.tensor import Tensor
+from chainrule.nn import arguments
+from chainrule.nn.module import Module
+from chainrule.ops.elementwise import abs, add_n
+
+
+class _Strength:
+    """A penalty's attribute that reads as a float, can be set, and lives in a `Scalar`."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, penalty: _Penalty | None, owner: type) -> Any:
+        if penalty is None:
+            return self
+        return float(penalty.scalars[self.name].item())
+
+    def __set__(self, penalty: _Penalty, value: float) -> None:
+        number = float(arguments.number(self.name, value))
+        if number < 0:
+            raise ValueError(f"{self.name} is at least 0, got {value}")
+        if self.name in penalty.scalars:
+            penalty.scalars[self.name].replace(np.array(number))
+        else:
+            penalty.scalars[self.name] = Scalar(number, name=self.name)
+
+
+class _Penalty:
+    """What penalties share: parameters, and strengths as Scalars.
+
+    A captured graph takes the value of a Scalar at every run, so that changing a strength between
+    steps never builds a plan anew.
+    """
+
+    def __init__(self, parameters: Iterable[Parameter]) -> None:
+        self.parameters = _checked(parameters)
+        self.scalars: dict[str, Scalar] = {}
+
+    def _total(self, term: Callable[[Tensor], Tensor]) -> Tensor:
+        """The sum of `term` over all elements of all parameters, in their widest dtype."""
+        dtype = np.result_type(*(W.dtype for W in self.parameters))
+        return add_n(*(term(W).sum().cast(dtype) for W in self.parameters))
+
+    def _strength(self, name: str, total: Tensor) -> Tensor:
+        return self.scalars[name].cast(total.dtype)
+
+    def __repr__(self) -> str:
+        strengths = ", ".join(f"{name}={scalar.item():g}" for name, scalar in self.scalars.items())
+        count = len(self.parameters)
+        return f"{type(self).__name__}({count} parameter{'s' if count > 1 else ''}, {strengths})"
+
+
+class L1Penalty(_Penalty):
+    """strength * sum of |W| over the parameters' elements, which draws many of them to 0.
+
+    The gradient is strength * sign(W), 0 where W is 0.
+
+    Args:
+        parameters: Parameters, such as ``nn.select(model, "weights")`` gives.
+        strength: the lambda, at least 0. The attribute can be set between steps.
+
+    Raises:
+        TypeError, ValueError: if there are none, one comes twice, or is no Parameter; or if the
+            strength is negative.
+
+    Source: *Deep Learning*, section 7.1.2.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> penalty = nn.L1Penalty([cr.Parameter([1.0, -2.0])], strength=0.5)
+        >>> penalty()
+        tensor(1.5, operation=multiply)
+        >>> penalty.strength = 0.25
+        >>> penalty().item()
+        0.75
+    """
+
+    strength = _Strength()
+
+    def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
+        super().__init__(parameters)
+        self.strength = strength
+
+    def __call__(self) -> Tensor:
+        total = self._total(abs)
+        return self._strength("strength", total) * total
+
+
+class L2Penalty(_Penalty):
+    """strength * sum of W^2 over the parameters' elements, without a factor 1/2.
+
+    The gradient is 2 strength W. Books that write lambda / 2 * sum of W^2 mean a strength of
+    lambda / 2 here. How it differs from weight decay: see `chainrule.nn.penalties`.
+
+    Args:
+        parameters: Parameters, such as ``nn.select(model, "weights")`` gives.
+        strength: the lambda, at least 0. The attribute can be set between steps.
+
+    Raises:
+        TypeError, ValueError: see `L1Penalty`.
+
+    Source: *Deep Learning*, section 7.1.1 (with the factor 1/2).
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> W = cr.Parameter([1.0, -2.0])
+        >>> penalty = nn.L2Penalty([W], strength=0.5)
+        >>> penalty().item(), cr.grad(penalty(), W).tolist()
+        (2.5, [1.0, -2.0])
+    """
+
+    strength = _Strength()
+
+    def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
+        super().__init__(parameters)
+        self.strength = strength
+
+    def __call__(self) -> Tensor:
+        total = self._total(lambda W: W * W)
+        return self._strength("strength", total) * total
+
+
+class ElasticNetPenalty(_Penalty):
+    """l1 * sum of |W| + l2 * sum of W^2 over the parameters' elements.
+
+    Args:
+        parameters: Parameters, such as ``nn.select(model, "weights")`` gives.
+        l1, l2: at least 0. The attributes can be set between steps.
+
+    Raises:
+        TypeError, ValueError: see `L1Penalty`.
+
+    Source: Zou and Hastie, "Regularization and variable selection via the elastic net", Journal of
+    the Royal Statistical Society B 67, 2005.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.ElasticNetPenalty([cr.Parameter([1.0, -2.0])], l1=0.5, l2=0.25)().item()
+        2.75
+    """
+
+    l1 = _Strength()
+    l2 = _Strength()
+
+    def __init__(self, parameters: Iterable[Parameter], l1: float, l2: float) -> None:
+        super().__init__(parameters)
+        self.l1 = l1
+        self.l2 = l2
+
+    def __call__(self) -> Tensor:
+        absolute = self._total(abs)
+        squares = self._total(lambda W: W * W)
+        return self._strength("l1", absolute) * absolute + self._strength("l2", squares) * squares
+
+
+def select(model: Module, which: str | Callable[[str, Parameter], bool]) -> list[Parameter]:
+    """The parameters of a model that a penalty or an optimiser's group shall have.
+
+    Args:
+        model: a module.
+        which: "weights" for the parameters with two axes or more (the matrices and kernels of
+            layers), "biases" for all others (biases, and the scales and shifts of normalisation);
+            or a pattern for paths, in which ``*`` stands for anything, dots included, as in
+            "*.weight" or "0.*"; or a function (path, parameter) -> whether to take it.
+
+    Returns:
+        The parameters in the model's order; a shared one once.
+
+    Raises:
+        ValueError: if there are none; it lists the paths that there are.
+        TypeError: for another kind of argument.
+
+    Example:
+        >>> from chainrule import nn, optim
+        >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
+        >>> [p.shape for p in nn.select(model, "*.weight")]
+        [(3, 2), (1, 3)]
+        >>> optimizer = optim.AdamW(
+        ...     [
+        ...         {"params": nn.select(model, "weights"), "weight_decay": 0.01},
+        ...         {"params": nn.select(model, "biases"), "weight_decay": 0.0},
+        ...     ]
+        ... )
+    """
+    if not isinstance(model, Module):
+        raise TypeError(f"select takes a Module, not {type(model).__name__}")
+    named = list(model.named_parameters())
+    if which == "weights":
+        found = [p for _, p in named if p.ndim >= 2]
+    elif which == "biases":
+        found = [p for _, p in named if p.ndim < 2]
+    elif isinstance(which, str):
+        found = [p for path, p in named if fnmatchcase(path, which)]
+    elif callable(which):
+        found = [p for path, p in named if which(path, p)]
+    else:
+        raise TypeError(
+            f"select takes a pattern such as '*.weight', 'weights', 'biases' or a function (path, "
+            f"parameter) -> bool; not {which!r}"
+        )
+    if not found:
+        paths = ", ".join(path for path, _ in named) or "none at all"
+        raise ValueError(f"no parameter of {type(model).__name__} fits {which!r}; it has {paths}")
+    return found
+
+
+def _checked(parameters: Iterable[Parameter]) -> list[Parameter]:
+    if isinstance(parameters, (Tensor, Module, str)) or not isinstance(parameters, Iterable):
+        raise TypeError(
+            f"a penalty takes an iterable of Parameters, not {type(parameters).__name__}: pass "
+            "nn.select(model, 'weights') or model.parameters()"
+        )
+    found = list(parameters)
+    if not found:
+        raise ValueError("a penalty needs at least one Parameter: pass model.parameters()")
+    for number, parameter in enumerate(found):
+        if not isinstance(parameter, Parameter):
+            raise TypeError(f"a penalty is on Parameters; number {number} is {parameter!r}")
+    if len(set(found)) < len(found):
+        raise ValueError("a penalty was given a parameter twice; it would count twice")
+    return found
