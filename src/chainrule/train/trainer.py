@@ -453,6 +453,8 @@ class Trainer:
             else:
                 graph = self.graphs.evaluation(xb, yb)
         fault = label_fault(graph, leaves((x, y)))
+        if fault is None and hasattr(self.graphs.loss, "target_fault"):
+            fault = self.graphs.loss.target_fault(y)
         if fault is not None:
             raise ValueError(f"{kind} {fault}")
 
