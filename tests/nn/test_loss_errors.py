@@ -162,9 +162,24 @@ def test_losses_of_two_outputs_say_how_they_are_called(loss, input, target, word
         (nn.CosineEmbeddingLoss(), (PAIR, PAIR[:1]), [1.0, 1.0], r"\(2, 3\).*\(1, 3\)"),
         (nn.CosineEmbeddingLoss(), (PAIR, PAIR), [[1.0], [1.0]], r"shape \(2,\).*got \(2, 1\)"),
         (nn.CosineEmbeddingLoss(), (np.array(0.0), np.array(0.0)), 1.0, "axis of features"),
-        (nn.PinballLoss([0.1, 0.9]), PAIR, [0.0, 0.0], r"2 quantiles.*got \(2, 3\) and \(2,\)"),
-        (nn.PinballLoss([0.1, 0.5, 0.9]), PAIR, PAIR, r"3 quantiles.*got \(2, 3\) and \(2, 3\)"),
-        (nn.PinballLoss(0.5), PAIR, [0.0, 0.0], r"1 quantiles.*got \(2, 3\) and \(2,\)"),
+        (
+            nn.PinballLoss([0.1, 0.9]),
+            PAIR,
+            [0.0, 0.0],
+            r"quantiles \(0.1, 0.9\).*got \(2, 3\) and \(2,\)",
+        ),
+        (
+            nn.PinballLoss([0.1, 0.5, 0.9]),
+            PAIR,
+            PAIR,
+            r"quantiles \(0.1, 0.5, 0.9\).*got \(2, 3\) and \(2, 3\)",
+        ),
+        (
+            nn.PinballLoss(0.5),
+            PAIR,
+            [0.0, 0.0],
+            r"quantiles \(0.5,\).*, 1\).*got \(2, 3\) and \(2,\)",
+        ),
     ],
 )
 def test_shapes_that_do_not_fit_are_refused(loss, input, target, words):

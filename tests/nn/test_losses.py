@@ -162,7 +162,9 @@ def test_cosine_embedding_in_both_forms():
 def test_one_row_of_scores_in_multi_margin():
     x = np.array([2.0, 0.3, 1.5])
     wanted = torch.nn.MultiMarginLoss()(torch.as_tensor(x), torch.tensor(0))
-    assert nn.MultiMarginLoss()(x, 0).item() == pytest.approx(wanted.item(), rel=1e-12)
+    for reduction in REDUCTIONS:
+        found = nn.MultiMarginLoss(reduction=reduction)(x, 0)
+        assert found.shape == () and found.item() == pytest.approx(wanted.item(), rel=1e-12)
 
 
 def test_quantiles_by_hand():

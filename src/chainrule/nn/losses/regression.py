@@ -244,8 +244,8 @@ class PinballLoss(Loss):
             count = len(self.quantiles)
             if x.shape[-1:] != (count,) or y.shape not in (x.shape[:-1], (*x.shape[:-1], 1)):
                 raise ShapeError(
-                    f"for {count} quantiles the input has shape (..., {count}), the target (...) "
-                    f"or (..., 1); got {x.shape} and {y.shape}"
+                    f"for quantiles {self.quantiles} the input has shape (..., {count}), the "
+                    f"target (...) or (..., 1); got {x.shape} and {y.shape}"
                 )
             y = y.reshape(*x.shape[:-1], 1)
         error = y.cast(x.dtype) - x
