@@ -91,7 +91,7 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
 
     Python numbers have no width of their own; among themselves they are float32, int64 or bool.
     """
-    strong = [as_tensor(t).dtype for t in operands if not isinstance(t, (bool, int, float))]  # type: ignore[redundant-expr]
+    strong = [as_tensor(t).dtype for t in operands if not isinstance(t, (bool, int, float))]
     floating = [dtype for dtype in strong if dtype.kind == "f"]
     if floating:
         return np.result_type(*floating)
