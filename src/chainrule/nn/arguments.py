@@ -10,6 +10,7 @@ from numpy.typing import DTypeLike
 
 from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Tensor
+from chainrule.nn.module import Module
 
 
 def whole(name: str, value: Any) -> int:
@@ -37,12 +38,41 @@ def number(name: str, value: Any) -> float:
     return int(value) if isinstance(value, (int, np.integer)) else float(value)
 
 
+def not_negative(name: str, value: Any) -> float:
+    """A finite number of at least 0."""
+    if number(name, value) < 0:
+        raise ValueError(f"{name} is not negative, got {value}")
+    return number(name, value)
+
+
+def probability(name: str, value: Any) -> float:
+    """A number in 0 ... 1."""
+    if not 0 <= number(name, value) <= 1:
+        raise ValueError(f"{name} is a probability, from 0 to 1; got {value}")
+    return number(name, value)
+
+
 def floating(dtype: DTypeLike) -> str:
     """The name of a dtype that parameters can have: float32 or float64."""
     name = np.dtype(dtype).name
     if name not in ("float32", "float64"):
         raise TypeError(f"dtype is 'float32' or 'float64', got {name!r}")
     return name
+
+
+def module(name: str, value: Any) -> Module:
+    """A module."""
+    if not isinstance(value, Module):
+        raise TypeError(f"{name} is a Module, got {value!r:.80}")
+    return value
+
+
+def lengths(name: str, value: Any) -> tuple[int, ...]:
+    """The lengths of one axis or more, as a tuple."""
+    several = value if isinstance(value, (list, tuple)) else [value]
+    if not several:
+        raise ValueError(f"{name} has at least one length, got {value!r}")
+    return tuple([count(name, length) for length in several])
 
 
 def check_input(x: Tensor, features: int, dtype: str) -> None:
@@ -55,6 +85,11 @@ def check_input(x: Tensor, features: int, dtype: str) -> None:
         raise ShapeError(
             f"the input's last axis must have length {features}; its shape is {x.shape}. {remedy}"
         )
+    check_dtype(x, dtype)
+
+
+def check_dtype(x: Tensor, dtype: str) -> None:
+    """Raise where the input has another dtype than the layer."""
     if x.dtype != dtype:
         raise DTypeError(
             f"the input has dtype {x.dtype}, this layer {dtype}. Convert the input: "

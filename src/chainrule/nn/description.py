@@ -34,8 +34,9 @@ def describe(module: Module) -> dict[str, Any]:
 
     A class that is not the library's is described by its full name, with its children but without
     arguments, and can't be built again. A layer that stands in several places is described once;
-    the other places say of which path it is the ``same_as``. A parameter that two different layers
-    share is not marked: built again, each has its own.
+    the other places say of which path it is the ``same_as``; of a module with children that holds
+    for the layers in it. A parameter that two different layers share is not marked: built again,
+    each has its own.
 
     Example:
         >>> from chainrule import nn
@@ -46,7 +47,7 @@ def describe(module: Module) -> dict[str, Any]:
 
 
 def _describe(module: Module, path: str, seen: dict[Module, str]) -> dict[str, Any]:
-    if module in seen and not isinstance(module, layers.Sequential):
+    if module in seen and type(module)._children == ():
         return {"same_as": seen[module]}
     seen[module] = path
     kind = type(module)
@@ -113,8 +114,12 @@ def _check(description: Any, path: str, depth: int) -> int:
             f"{where}: {name!r:.80} is not a layer of this library, so it can't be built from a "
             "description. Construct your own class, then call its load_state_dict."
         )
-    if children and name != "Sequential":
+    allowed = LAYERS[name]._children
+    if children and allowed == ():
         raise ValueError(f"{where}: a {name} has no children")
+    unknown = children.keys() - set(children if allowed is None else allowed)
+    if unknown:
+        raise ValueError(f"{where}: a {name} has no child {sorted(unknown)[0]!r:.80}")
     return _check_arguments(arguments, LAYERS[name], where) + sum(
         _check(child, f"{path}.{key}" if path else key, depth + 1)
         for key, child in children.items()
@@ -145,13 +150,19 @@ def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> 
             raise ValueError(f"{path or 'the model'}: same_as must name a layer before this one")
         return built[same]
     name = description["class"]
+    children = {
+        key: _build(child, f"{path}.{key}" if path else key, built)
+        for key, child in description.get("children", {}).items()
+    }
+    adds = LAYERS[name]._children is None
     try:
-        module = LAYERS[name](**description.get("arguments", {}))
+        module = LAYERS[name](**description.get("arguments", {}), **({} if adds else children))
     except (TypeError, ValueError) as error:
         raise ValueError(f"{path or 'the model'} ({name}): {error}") from error
-    for key, child in description.get("children", {}).items():
-        module.add_module(key, _build(child, f"{path}.{key}" if path else key, built))
-    if name != "Sequential":  # containers that share containers would multiply
+    if adds:
+        for key, child in children.items():
+            module.add_module(key, child)
+    if LAYERS[name]._children == ():  # containers that share containers would multiply
         built[path] = module
     return module
 

@@ -64,7 +64,14 @@ class Module:
     """
 
     _arguments: ClassVar[tuple[str, ...]] = ()
-    """The names of the constructor's arguments, which are attributes too."""
+    """The names of the constructor's arguments, which are attributes too, but for modules."""
+
+    _unnamed: ClassVar[int] = 0
+    """How many of these, from the first, are printed without their names, as PyTorch does."""
+
+    _children: ClassVar[tuple[str, ...] | None] = ()
+    """The names of the constructor's arguments that are modules; None for a class that takes any
+    number of children by `add_module`."""
 
     training: bool
     _name: str
@@ -361,7 +368,10 @@ class Module:
         arguments = self.constructor_arguments()
         if arguments.get("dtype") == "float32":  # the default, which PyTorch does not print
             del arguments["dtype"]
-        return ", ".join(f"{name}={value!r}" for name, value in arguments.items())
+        return ", ".join(
+            repr(value) if number < self._unnamed else f"{name}={value!r}"
+            for number, (name, value) in enumerate(arguments.items())
+        )
 
     def __repr__(self) -> str:
         extra = self.extra_repr()

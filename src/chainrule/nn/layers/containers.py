@@ -28,6 +28,8 @@ class Sequential(Module):
         (3, 3, 2)
     """
 
+    _children = None
+
     _modules: dict[str, Module]  # type: ignore[assignment]
 
     def __init__(self, *modules: Any) -> None:
