@@ -28,6 +28,13 @@ ACTIVATIONS = [
     ("Softmax", {"dim": 0}),
     ("LogSoftmax", {"dim": -1}),
     ("Identity", {}),
+    ("Hardtanh", {}),
+    ("Hardtanh", {"min_val": -2.5, "max_val": 0.7}),
+    ("ReLU6", {}),
+    ("Hardswish", {}),
+    ("Softsign", {}),
+    ("LogSigmoid", {}),
+    ("GLU", {"dim": 0}),
 ]
 
 
@@ -86,11 +93,46 @@ def test_activation_takes_an_array():
         (lambda: nn.Linear(3, 2, dtype="float16"), TypeError),
         (lambda: nn.Flatten("1"), TypeError),
         (lambda: nn.functional.gelu([1.0], "other"), ValueError),
+        (lambda: nn.Hardtanh(1.0, 1.0), ValueError),
+        (lambda: nn.GLU("0"), TypeError),
+        (lambda: nn.GLU()([1.0, 2.0, 3.0]), cr.ShapeError),
+        (lambda: nn.GLU(2)([1.0, 2.0]), cr.ShapeError),
+        (lambda: nn.PReLU(0), ValueError),
+        (lambda: nn.PReLU(3)(np.ones((2, 4), "f")), cr.ShapeError),
+        (lambda: nn.ParametricActivation("selu", 3), TypeError),
+        (lambda: nn.Scale(0), ValueError),
     ],
 )
 def test_bad_arguments_are_refused(make, error):
     with pytest.raises(error):
         make()
+
+
+@pytest.mark.parametrize(
+    ("name", "kinks"), [("Hardtanh", [-1, 1]), ("ReLU6", [0, 6]), ("Hardswish", [-3, 3])]
+)
+def test_derivatives_at_the_kinks_are_pytorchs(name, kinks):
+    check_module(getattr(nn, name)(), getattr(torch.nn, name)(), np.array(kinks, float))
+
+
+@pytest.mark.parametrize(
+    ("slopes", "shape"), [(1, (2, 5)), (5, (2, 5)), (1, (2, 5, 3)), (5, (2, 5, 3)), (1, (4,))]
+)
+def test_prelu_is_pytorchs(slopes, shape):
+    ours = nn.PReLU(slopes, dtype="float64")
+    ours.weight.assign(np.linspace(0.1, -0.5, slopes))
+    x = np.random.default_rng(0).standard_normal(shape)
+    check_module(ours, copy_state(ours, torch.nn.PReLU(slopes)), x)
+    zeros = cr.tensor(np.zeros(shape), requires_grad=True)
+    assert cr.grad(ours(zeros).sum(), zeros).numpy().flat[0] == 0.1  # the kink takes the slope
+    assert repr(nn.PReLU(slopes)) == repr(torch.nn.PReLU(slopes))
+    assert nn.PReLU(slopes).weight.tolist() == torch.nn.PReLU(slopes).weight.tolist()
+
+
+@pytest.mark.parametrize(("shape", "dim"), [((4, 6), -1), ((4, 6), 0), ((2, 4, 3), 1), ((8,), 0)])
+def test_glu_is_pytorchs(shape, dim):
+    x = np.random.default_rng(0).standard_normal(shape)
+    check_module(nn.GLU(dim), torch.nn.GLU(dim), x)
 
 
 # Linear

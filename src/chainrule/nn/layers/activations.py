@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from chainrule.graph.tensor import Tensor, TensorLike
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule.graph.state import Parameter
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional
 from chainrule.nn.module import Module
 
@@ -32,6 +36,46 @@ class LeakyReLU(Module):
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.leaky_relu(input, self.negative_slope)
+
+
+class PReLU(Module):
+    """x for x > 0, else weight * x, with a slope that is learnt; see `functional.prelu`.
+
+    Args:
+        num_parameters: 1, or the number of channels (axis 1): a slope for each.
+        init: the slopes at first.
+        dtype: of the weight; the input must have it too.
+
+    Attributes:
+        weight: shape (num_parameters,).
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.PReLU()(cr.tensor([-1.0, 2.0])).tolist()
+        [-0.25, 2.0]
+    """
+
+    _arguments = ("num_parameters", "init", "dtype")
+
+    weight: Parameter
+
+    def __init__(
+        self, num_parameters: int = 1, init: float = 0.25, dtype: DTypeLike = "float32"
+    ) -> None:
+        super().__init__()
+        self.num_parameters = arguments.count("num_parameters", num_parameters)
+        self.init = arguments.number("init", init)
+        self.dtype = arguments.floating(dtype)
+        self.weight = Parameter(np.full(num_parameters, self.init, self.dtype))
+
+    def extra_repr(self) -> str:
+        return f"num_parameters={self.num_parameters}"
+
+    def forward(self, input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        arguments.check_dtype(x, self.dtype)
+        return functional.prelu(x, self.weight)
 
 
 class ELU(Module):
@@ -151,3 +195,108 @@ class LogSoftmax(Module):
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.log_softmax(input, self.dim)
+
+
+class Hardtanh(Module):
+    """x, but at least `min_val` and at most `max_val`; see `functional.hardtanh`."""
+
+    _arguments = ("min_val", "max_val")
+
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+        super().__init__()
+        self.min_val = arguments.number("min_val", min_val)
+        self.max_val = arguments.number("max_val", max_val)
+        if not self.min_val < self.max_val:
+            raise ValueError(f"Hardtanh: min_val {min_val} is not less than max_val {max_val}")
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.hardtanh(input, self.min_val, self.max_val)
+
+
+class ReLU6(Module):
+    """min(max(x, 0), 6); see `functional.relu6`."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.relu6(input)
+
+
+class Hardswish(Module):
+    """x min(max(x + 3, 0), 6) / 6; see `functional.hardswish`."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.hardswish(input)
+
+
+class Softsign(Module):
+    """x / (1 + |x|); see `functional.softsign`."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.softsign(input)
+
+
+class LogSigmoid(Module):
+    """log(1 / (1 + exp(-x))); see `functional.logsigmoid`."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.logsigmoid(input)
+
+
+class GLU(Module):
+    """a sigmoid(b) of the two halves of x along the axis `dim`; see `functional.glu`.
+
+    Shapes:
+        Input (..., 2 n, ...), output (..., n, ...).
+    """
+
+    _arguments = ("dim",)
+
+    def __init__(self, dim: int = -1) -> None:
+        super().__init__()
+        self.dim = arguments.whole("dim", dim)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.glu(input, self.dim)
+
+
+class ParametricActivation(Module):
+    """x + a (s(x) - x) for an activation s: a, one number for each feature, is learnt.
+
+    With a = 1, where it begins, this is s; with a = 0 the layer passes x on.
+
+    Args:
+        activation: a module that acts on each element, as `SELU()` or `Mish()`.
+        num_features: the length of the input's last axis.
+        dtype: of the weight; the input must have it too.
+
+    Attributes:
+        weight: a, of shape (num_features,).
+
+    Source: Holzmueller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", NeurIPS 2024; they train it with a tenth of the learning rate.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> layer = nn.ParametricActivation(nn.ReLU(), 2)
+        >>> layer.weight.assign([1.0, 0.5])
+        >>> layer(cr.tensor([[-2.0, -2.0]])).tolist()
+        [[0.0, -1.0]]
+    """
+
+    _arguments = ("num_features", "dtype")
+    _children = ("activation",)
+
+    activation: Module
+    weight: Parameter
+
+    def __init__(self, activation: Module, num_features: int, dtype: DTypeLike = "float32") -> None:
+        super().__init__()
+        self.activation = arguments.module("activation", activation)
+        self.num_features = arguments.count("num_features", num_features)
+        self.dtype = arguments.floating(dtype)
+        self.weight = Parameter(np.ones(num_features, self.dtype))
+
+    def forward(self, input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        arguments.check_input(x, self.num_features, self.dtype)
+        return x + self.weight * (self.activation(x) - x)

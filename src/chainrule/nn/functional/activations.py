@@ -1,4 +1,4 @@
-"""Activations as functions of the graph, composed of operations, under PyTorch's names.
+"""Activations as functions of the graph, composed of operations.
 
 Where an activation has a kink, its derivative there is PyTorch's; each docstring says which.
 """
@@ -7,22 +7,31 @@ from __future__ import annotations
 
 import math
 
+from chainrule.graph.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn.functional.normalisation import over_axis_1
 from chainrule.ops import elementwise, loss
 from chainrule.ops.elementwise import erf, expm1, minimum, relu, sigmoid, tanh, where
 
 __all__ = [
     "elu",
     "gelu",
+    "glu",
+    "hardswish",
+    "hardtanh",
     "leaky_relu",
     "log_softmax",
+    "logsigmoid",
     "mish",
+    "prelu",
     "relu",
+    "relu6",
     "selu",
     "sigmoid",
     "silu",
     "softmax",
     "softplus",
+    "softsign",
     "tanh",
 ]
 
@@ -44,6 +53,35 @@ def leaky_relu(input: TensorLike, negative_slope: float = 0.01) -> Tensor:
     """
     x = as_tensor(input)
     return where(x > 0.0, x, float(negative_slope) * x)
+
+
+def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
+    """x for x > 0, else weight * x. The derivative at 0 is `weight`.
+
+    Args:
+        input: any shape.
+        weight: one slope, of shape (1,), or one for each channel, of shape (input.shape[1],).
+
+    Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015.
+
+    Raises:
+        ShapeError: if there is another number of slopes than of channels.
+
+    Example:
+        >>> import chainrule as cr
+        >>> prelu(cr.tensor([[-2.0, -2.0, 3.0]]), [0.5, 0.25, 0.1])
+        tensor([[-1. , -0.5,  3. ]])
+    """
+    x = as_tensor(input)
+    weight = as_tensor(weight, None if isinstance(weight, Tensor) else x.dtype)
+    channels = x.shape[1] if x.ndim > 1 else 1
+    if weight.shape not in ((1,), (channels,)):
+        raise ShapeError(
+            f"prelu: the weight has shape {weight.shape}; an input of shape {x.shape} takes (1,) "
+            f"or ({channels},), one slope for each channel (axis 1)"
+        )
+    slope = weight.reshape(()) if weight.shape == (1,) else over_axis_1(weight, x)
+    return where(x > 0.0, x, slope * x)
 
 
 def elu(input: TensorLike, alpha: float = 1.0) -> Tensor:
@@ -149,6 +187,94 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> T
     x = as_tensor(input)
     scaled = float(beta) * x
     return where(scaled > float(threshold), x, elementwise.softplus(scaled) / float(beta))
+
+
+def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+    """x, but at least `min_val` and at most `max_val`. The derivative at these two is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> hardtanh(cr.tensor([-2.0, 0.5, 2.0]))
+        tensor([-1. ,  0.5,  1. ])
+    """
+    x = as_tensor(input)
+    low, high = float(min_val), float(max_val)
+    return where(x <= low, low, where(x >= high, high, x))
+
+
+def relu6(input: TensorLike) -> Tensor:
+    """min(max(x, 0), 6). The derivative at 0 and at 6 is 0.
+
+    Source: Howard et al., "MobileNets: efficient convolutional neural networks for mobile vision
+    applications", 2017.
+    """
+    return hardtanh(input, 0.0, 6.0)
+
+
+def hardswish(input: TensorLike) -> Tensor:
+    """x min(max(x + 3, 0), 6) / 6: silu in straight and square pieces.
+
+    The derivative at -3 is 0, at 3 it is 1.
+
+    Source: Howard et al., "Searching for MobileNetV3", ICCV 2019.
+
+    Example:
+        >>> import chainrule as cr
+        >>> hardswish(cr.tensor([-4.0, 1.5, 4.0]))
+        tensor([0.   , 1.125, 4.   ])
+    """
+    x = as_tensor(input)
+    return where(x <= -3.0, 0.0, where(x >= 3.0, x, x * (x + 3.0) / 6.0))
+
+
+def softsign(input: TensorLike) -> Tensor:
+    """x / (1 + |x|).
+
+    Source: Bergstra, Desjardins, Lamblin, Bengio, "Quadratic polynomials learn better image
+    features", 2009.
+
+    Example:
+        >>> import chainrule as cr
+        >>> softsign(cr.tensor([-1.0, 3.0]))
+        tensor([-0.5 ,  0.75])
+    """
+    x = as_tensor(input)
+    return x / (1.0 + elementwise.abs(x))
+
+
+def logsigmoid(input: TensorLike) -> Tensor:
+    """log(1 / (1 + exp(-x))), without overflow.
+
+    Example:
+        >>> import chainrule as cr
+        >>> logsigmoid(cr.tensor([0.0, -100.0]))
+        tensor([  -0.6931, -100.    ])
+    """
+    return -elementwise.softplus(-as_tensor(input))
+
+
+def glu(input: TensorLike, dim: int = -1) -> Tensor:
+    """a sigmoid(b), where a and b are the two halves of x along the axis `dim`.
+
+    Source: Dauphin, Fan, Auli, Grangier, "Language modeling with gated convolutional networks",
+    ICML 2017.
+
+    Raises:
+        ShapeError: if the axis is missing or its length is odd.
+
+    Example:
+        >>> import chainrule as cr
+        >>> glu(cr.tensor([2.0, 4.0, 0.0, 0.0]))
+        tensor([1., 2.])
+    """
+    x = as_tensor(input)
+    if not -x.ndim <= dim < x.ndim or x.shape[dim] % 2:
+        raise ShapeError(
+            f"glu: the axis {dim} must exist and have an even length; the input has shape {x.shape}"
+        )
+    before = (slice(None),) * (dim % x.ndim)
+    half = x.shape[dim] // 2
+    return x[(*before, slice(half))] * sigmoid(x[(*before, slice(half, None))])
 
 
 def softmax(input: TensorLike, dim: int) -> Tensor:

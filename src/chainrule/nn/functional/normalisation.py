@@ -1,0 +1,179 @@
+"""Normalisation of each example as functions of the graph, composed of operations.
+
+Rows of (examples, elements) are what is computed with, so that a plan reads means and scales as
+they lie. Batch normalisation has state and is a layer alone: `nn.BatchNorm1d`.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from chainrule.graph.errors import ShapeError
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.ops.elementwise import sqrt
+
+__all__ = ["group_norm", "layer_norm", "rms_norm"]
+
+
+def layer_norm(
+    input: TensorLike,
+    normalized_shape: int | Sequence[int],
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, over the last axes of each example.
+
+    The variance is the biased one (divided by the number of elements).
+
+    Args:
+        input: shape (..., *normalized_shape).
+        normalized_shape: the lengths of the axes to take mean and variance over.
+        weight, bias: shape `normalized_shape`, or None.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: if shapes do not fit.
+
+    Source: Ba, Kiros, Hinton, "Layer normalization", 2016.
+
+    Example:
+        >>> import chainrule as cr
+        >>> layer_norm(cr.tensor([[1.0, 3.0], [10.0, 10.0]]), 2)
+        tensor([[-1.,  1.],
+                [ 0.,  0.]])
+    """
+    x = as_tensor(input)
+    rows = _as_rows("layer_norm", x, normalized_shape)
+    y = _scaled("layer_norm", _normalized(rows, eps), normalized_shape, weight, bias)
+    return y.reshape(x.shape)
+
+
+def rms_norm(
+    input: TensorLike,
+    normalized_shape: int | Sequence[int],
+    weight: TensorLike | None = None,
+    eps: float | None = None,
+) -> Tensor:
+    """x / sqrt(mean of x^2 + eps) * weight, over the last axes of each example.
+
+    Args:
+        input: shape (..., *normalized_shape).
+        normalized_shape: the lengths of the axes to take the mean over.
+        weight: shape `normalized_shape`, or None.
+        eps: None for the dtype's distance from 1 to the next number, as in PyTorch.
+
+    Raises:
+        ShapeError: if shapes do not fit.
+
+    Source: Zhang and Sennrich, "Root mean square layer normalization", NeurIPS 2019.
+
+    Example:
+        >>> import chainrule as cr
+        >>> rms_norm(cr.tensor([[3.0, -3.0]]), 2)
+        tensor([[ 1., -1.]])
+    """
+    x = as_tensor(input)
+    rows = _as_rows("rms_norm", x, normalized_shape)
+    eps = float(np.finfo(x.dtype).eps) if eps is None else float(eps)
+    scale = 1.0 / sqrt((rows * rows).mean(axis=1, keepdims=True) + eps)
+    return _scaled("rms_norm", rows * scale, normalized_shape, weight, None).reshape(x.shape)
+
+
+def group_norm(
+    input: TensorLike,
+    num_groups: int,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    eps: float = 1e-5,
+) -> Tensor:
+    """`layer_norm` of each group of channels, then a weight and a bias for each channel.
+
+    Args:
+        input: shape (N, C, ...).
+        num_groups: into how many groups of neighbours the C channels are divided.
+        weight, bias: shape (C,), or None.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: if C can't be divided into the groups, or shapes do not fit.
+
+    Source: Wu and He, "Group normalization", ECCV 2018.
+
+    Example:
+        >>> import chainrule as cr
+        >>> group_norm(cr.tensor([[1.0, 3.0, 7.0, 3.0]]), 2)
+        tensor([[-1.,  1.,  1., -1.]])
+    """
+    x = as_tensor(input)
+    if x.ndim < 2 or x.shape[1] % num_groups:
+        raise ShapeError(
+            f"group_norm: the input has shape {x.shape}; its axis 1, the channels, must exist and "
+            f"divide into {num_groups} groups"
+        )
+    rows = x.shape[0] * num_groups
+    y = _normalized(x.reshape(rows, x.size // rows if rows else 0), eps).reshape(x.shape)
+    for name, parameter in (("weight", weight), ("bias", bias)):
+        if parameter is not None and as_tensor(parameter).shape != x.shape[1:2]:
+            raise ShapeError(
+                f"group_norm: {name} has shape {as_tensor(parameter).shape}, not {x.shape[1:2]}"
+            )
+    if weight is not None:
+        y = y * over_axis_1(as_tensor(weight), x)
+    if bias is not None:
+        y = y + over_axis_1(as_tensor(bias), x)
+    return y
+
+
+def _normalized(rows: Tensor, eps: float) -> Tensor:
+    """Each row with its mean taken away and divided by its standard deviation."""
+    centred = rows - rows.mean(axis=1, keepdims=True)
+    variance = (centred * centred).mean(axis=1, keepdims=True)
+    return centred * (1.0 / sqrt(variance + float(eps)))
+
+
+def _as_rows(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> Tensor:
+    """x with the axes that are normalised over made into one, and the others into one."""
+    shape = _shape(normalized_shape)
+    start = x.ndim - len(shape)
+    if start < 0 or not shape or x.shape[start:] != shape:
+        raise ShapeError(
+            f"{name}: the input must have the shape (..., {', '.join(map(str, shape))}); its shape "
+            f"is {x.shape}. Change normalized_shape, or what comes before."
+        )
+    return x.reshape(math.prod(x.shape[:start]), math.prod(shape))
+
+
+def _scaled(
+    name: str,
+    rows: Tensor,
+    normalized_shape: int | Sequence[int],
+    weight: TensorLike | None,
+    bias: TensorLike | None,
+) -> Tensor:
+    """rows * weight + bias, where these are given."""
+    for what, parameter in (("weight", weight), ("bias", bias)):
+        if parameter is not None and as_tensor(parameter).shape != _shape(normalized_shape):
+            raise ShapeError(
+                f"{name}: {what} has shape {as_tensor(parameter).shape}, not "
+                f"{_shape(normalized_shape)}"
+            )
+    y = rows if weight is None else rows * as_tensor(weight).reshape(-1)
+    return y if bias is None else y + as_tensor(bias).reshape(-1)
+
+
+def _shape(lengths: int | Sequence[int]) -> tuple[int, ...]:
+    return (lengths,) if isinstance(lengths, int) else tuple(lengths)
+
+
+def over_axis_1(channels: Tensor, x: Tensor) -> Tensor:
+    """One number for each channel, as a Tensor that broadcasts against x of (N, C, ...).
+
+    It is spread over one example first: a plan reads that again for each of the N.
+    """
+    if x.ndim == 2:
+        return channels
+    return channels.reshape(-1, *(1,) * (x.ndim - 2)).broadcast_to(x.shape[1:])
