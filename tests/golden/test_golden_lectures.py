@@ -1,4 +1,4 @@
-"""The worked examples of the lectures: L1 to L7, L9, L10."""
+"""The worked examples of the lectures: L1 to L10."""
 
 import math
 
@@ -209,6 +209,48 @@ def test_l7_momentum(run, exact):
         exact(run(step, 0.1, 0.9), expected)
         exact(W.numpy(), expected)
     exact(G.numpy(), 3.98)
+
+
+# L8: mean 3, biased variance (4 + 1 + 0 + 9) / 4 = 3.5, normalised x by hand.
+L8_X = [[1.0], [2.0], [3.0], [6.0]]
+L8_NORMALISED = np.array([[-2.0], [-1.0], [0.0], [3.0]]) / math.sqrt(3.5)
+
+
+def test_l8_batch_normalisation(run, exact):
+    """gamma (u - mu) / sqrt(sigma + eps) + beta, and its gradients, by the layer."""
+    nn = pytest.importorskip("chainrule.nn")
+    layer = nn.BatchNorm1d(1, eps=0.5, dtype="float64")
+    layer.weight.assign([2.0])
+    layer.bias.assign([0.25])
+    c = np.array([[1.0], [0.0], [-2.0], [4.0]])
+
+    def gradients(x):
+        y = layer(x)
+        return y, *cr.grad((y * c).sum(), [x, layer.weight, layer.bias])
+
+    y, dx, dgamma, dbeta = run(gradients, L8_X)
+    normalised = np.array([[-2.0], [-1.0], [0.0], [3.0]]) / 2.0  # sqrt(3.5 + 0.5) = 2
+    exact(y, 2 * normalised + 0.25)
+    exact(dgamma, [5.0])  # -1 * 1 + 1.5 * 4
+    exact(dbeta, [3.0])
+    # gamma / sqrt(sigma + eps) (g - mean of g - normalised * mean of g * normalised)
+    exact(dx, c - 0.75 - normalised * 1.25)
+
+
+def test_l8_testing_takes_mean_and_variance_of_the_training_data(run, exact):
+    """They are exact after `finalize`, whatever the minibatches left behind."""
+    nn = pytest.importorskip("chainrule.nn")
+    layer = nn.BatchNorm1d(1, eps=0, dtype="float64")
+    for batch in (L8_X[:2], L8_X[2:]):
+        run(layer, batch)
+    # The running statistics: 0.9 (0.9 * 0 + 0.1 * 1.5) + 0.1 * 4.5, and with unbiased variances
+    # 0.5 and 4.5: 0.9 (0.9 * 1 + 0.1 * 0.5) + 0.1 * 4.5.
+    exact(layer.running_mean.numpy(), [0.585])
+    exact(layer.running_var.numpy(), [1.305])
+    layer.finalize(L8_X).eval()
+    np.testing.assert_allclose(run(layer, L8_X), L8_NORMALISED, rtol=1e-12, atol=0)
+    exact(run(layer, [[6.5]]), [[math.sqrt(3.5)]])
+    exact(layer.running_var.numpy(), [3.5])
 
 
 def test_l9_regularised_objective(run, exact):

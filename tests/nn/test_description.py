@@ -18,6 +18,10 @@ EXAMPLES = {
     "Softmax": nn.Softmax(-1),
     "LogSoftmax": nn.LogSoftmax(0),
     "Flatten": nn.Flatten(0, 2),
+    "BatchNorm1d": nn.BatchNorm1d(3, momentum=None, affine=False),
+    "LayerNorm": nn.LayerNorm((2, 3), bias=False),
+    "GroupNorm": nn.GroupNorm(2, 4, dtype="float64"),
+    "RMSNorm": nn.RMSNorm(3, eps=0.5),
     "PReLU": nn.PReLU(3, 0.5),
     "Hardtanh": nn.Hardtanh(-2, 3.0),
     "GLU": nn.GLU(1),
@@ -145,6 +149,8 @@ def nested(depth):
         (sequential(a={"same_as": ""}), "same_as must name"),
         (sequential(a=sequential(), b={"same_as": "a"}), "same_as must name"),
         (nested(60), "nested more than 50 deep"),
+        ({"class": "LayerNorm", "arguments": {"normalized_shape": [10**6, 10**6]}}, "if you trust"),
+        ({"class": "GroupNorm", "arguments": {"num_groups": 0, "num_channels": 4}}, "at least 1"),
     ],
 )
 def test_a_hostile_description_is_refused(description, words):

@@ -7,6 +7,7 @@ from chainrule.nn.layers import *  # noqa: F403
 from chainrule.nn.losses import *  # noqa: F403
 from chainrule.nn.module import Module
 from chainrule.nn.penalties import ElasticNetPenalty, L1Penalty, L2Penalty, select
+from chainrule.nn.statistics import finalize
 
 __all__ = [
     "Buffer",
@@ -17,6 +18,7 @@ __all__ = [
     "Parameter",
     "build",
     "describe",
+    "finalize",
     "functional",
     "init",
     "select",

@@ -24,6 +24,7 @@ from chainrule.nn.layers.activations import (
 )
 from chainrule.nn.layers.containers import Identity, Sequential
 from chainrule.nn.layers.linear import Linear
+from chainrule.nn.layers.normalisation import BatchNorm1d, GroupNorm, LayerNorm, RMSNorm
 from chainrule.nn.layers.preprocessing import Standardize, Unstandardize
 from chainrule.nn.layers.scale import Scale
 from chainrule.nn.layers.shape import Flatten
@@ -33,10 +34,13 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "BatchNorm1d",
     "Flatten",
+    "GroupNorm",
     "Hardswish",
     "Hardtanh",
     "Identity",
+    "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
@@ -44,6 +48,7 @@ __all__ = [
     "Mish",
     "PReLU",
     "ParametricActivation",
+    "RMSNorm",
     "ReLU",
     "ReLU6",
     "Scale",

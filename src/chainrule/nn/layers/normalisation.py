@@ -1,0 +1,384 @@
+"""Layers that bring activations to mean 0 and variance 1, then scale and shift them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike
+
+from chainrule.graph.context import no_grad
+from chainrule.graph.errors import ShapeError
+from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.nn import arguments, functional
+from chainrule.nn.functional.normalisation import over_axis_1
+from chainrule.nn.module import Module
+from chainrule.ops.elementwise import sqrt
+
+B = TypeVar("B", bound="BatchNorm1d")
+
+_ROWS = 4096  # of data that `finalize` takes to float64 at once
+
+
+class BatchNorm1d(Module):
+    """(x - mean) / sqrt(variance + eps) * weight + bias, for each feature over the minibatch.
+
+    In training mean and variance are those of the minibatch, the variance divided by the number of
+    its elements. In evaluation they are `running_mean` and `running_var`. While training these
+    follow by running <- (1 - momentum) running + momentum batch, where the batch's variance is
+    divided by the number of elements less 1, as in PyTorch. `finalize` makes them the exact mean
+    and variance of the training data.
+
+    Args:
+        num_features: C, the length of the input's axis 1.
+        eps: added to the variance.
+        momentum: the share of the newest batch; None for the mean over all batches so far.
+        affine: whether there are a weight and a bias.
+        track_running_stats: whether there are running statistics; without them evaluation, too,
+            takes those of the batch.
+        dtype: of parameters and statistics; the input must have it too.
+
+    Attributes:
+        weight: gamma, shape (C,), at first 1.
+        bias: beta, shape (C,), at first 0.
+        running_mean, running_var: shape (C,), at first 0 and 1.
+        num_batches_tracked: int64, the number of batches trained on.
+
+    Shapes:
+        Input and output (N, C) or (N, C, L).
+
+    Raises:
+        ShapeError, DTypeError: when called on an input that does not fit; in training also on one
+            element for each feature, whose variance is 0.
+
+    Source: Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing
+    internal covariate shift", ICML 2015; *Deep Learning*, section 8.7.1.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> layer = nn.BatchNorm1d(1, eps=0)
+        >>> layer(cr.tensor([[1.0], [3.0]])).tolist()
+        [[-1.0], [1.0]]
+        >>> layer.finalize([[1.0], [3.0]]).eval()(cr.tensor([[4.0]])).tolist()
+        [[2.0]]
+    """
+
+    _arguments = ("num_features", "eps", "momentum", "affine", "track_running_stats", "dtype")
+    _unnamed = 1
+
+    weight: Parameter | None
+    bias: Parameter | None
+    running_mean: Buffer | None
+    running_var: Buffer | None
+    num_batches_tracked: Buffer | None
+
+    def __init__(
+        self,
+        num_features: int,
+        eps: float = 1e-5,
+        momentum: float | None = 0.1,
+        affine: bool = True,
+        track_running_stats: bool = True,
+        dtype: DTypeLike = "float32",
+    ) -> None:
+        super().__init__()
+        self.num_features = arguments.count("num_features", num_features)
+        self.eps = arguments.not_negative("eps", eps)
+        self.momentum = None if momentum is None else arguments.probability("momentum", momentum)
+        self.affine = bool(affine)
+        self.track_running_stats = bool(track_running_stats)
+        self.dtype = arguments.floating(dtype)
+        ones, zeros = np.ones(num_features, self.dtype), np.zeros(num_features, self.dtype)
+        tracks = self.track_running_stats
+        self.register_parameter("weight", Parameter(ones) if affine else None)
+        self.register_parameter("bias", Parameter(zeros) if affine else None)
+        self.register_buffer("running_mean", zeros if tracks else None)
+        self.register_buffer("running_var", ones if tracks else None)
+        self.register_buffer("num_batches_tracked", np.int64(0) if tracks else None)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        self._check(x.shape)
+        arguments.check_dtype(x, self.dtype)
+        if self.training or self.running_mean is None or self.running_var is None:
+            self._check_several(x)
+            mean = self._mean(x)
+            centred = x - over_axis_1(mean, x)
+            variance = self._mean(centred * centred)
+            if self.training:
+                self._track(mean, variance, x.size // self.num_features)
+        else:
+            centred = x - over_axis_1(self.running_mean, x)
+            variance = self.running_var.node()
+        scale = 1.0 / sqrt(variance + self.eps)
+        if self.weight is not None:
+            scale = scale * self.weight
+        y = centred * over_axis_1(scale, x)
+        return y if self.bias is None else y + over_axis_1(self.bias, x)
+
+    def _mean(self, x: Tensor) -> Tensor:
+        """The mean of each feature. Over L after N: so the gradient is spread over (C, L) alone."""
+        total = x.sum(axis=0)
+        if x.ndim == 3:
+            total = total.sum(axis=1)
+        return total / float(x.size // self.num_features)
+
+    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
+        """Let the running statistics follow those of a batch of `count` elements a feature."""
+        if self.running_mean is None or self.running_var is None:
+            return
+        assert self.num_batches_tracked is not None
+        with no_grad():
+            batches = self.num_batches_tracked + 1
+            self.num_batches_tracked.assign(batches)
+            new = 1.0 / batches.cast(self.dtype) if self.momentum is None else float(self.momentum)
+            unbiased = variance * (count / (count - 1))
+            for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
+                running.assign(running * (1.0 - new) + batch * new)
+
+    def finalize(self: B, x: ArrayLike) -> B:
+        """Make the running statistics the exact mean and biased variance of `x`.
+
+        These are what the layer takes in evaluation. `x` is what reaches this layer; for all such
+        layers of a model there is `nn.finalize`.
+
+        Args:
+            x: shape (N, C) or (N, C, L); float64 sums are taken of it block by block.
+
+        Raises:
+            ShapeError: if `x` has another shape, or no rows.
+            ValueError: if a feature has NaN or infinite values, or too large ones; if the layer
+                keeps no running statistics.
+        """
+        x = x.numpy() if isinstance(x, Tensor) else np.asarray(x)
+        self._check(x.shape)
+        return self._finalize(x[i : i + _ROWS] for i in range(0, len(x), _ROWS))
+
+    def _finalize(self: B, blocks: Iterable[Array]) -> B:
+        """`finalize` of data that come in blocks of rows: means and squares are joined exactly.
+
+        Source: Chan, Golub, LeVeque, "Algorithms for computing the sample variance", The American
+        Statistician 37, 1983.
+        """
+        if self.running_mean is None or self.running_var is None:
+            raise ValueError("finalize: with track_running_stats=False there are no statistics")
+        count = 0
+        mean = squares = np.zeros(self.num_features)
+        with np.errstate(all="ignore"):
+            for block in blocks:
+                elements = np.moveaxis(block, 1, -1).reshape(-1, self.num_features)
+                elements = elements.astype(np.float64)
+                block_mean = elements.mean(axis=0)
+                difference = block_mean - mean
+                total = count + len(elements)
+                mean = mean + difference * (len(elements) / total)
+                squares = squares + ((elements - block_mean) ** 2).sum(axis=0)
+                squares += difference**2 * (count * len(elements) / total)
+                count = total
+            if not count:
+                raise ShapeError("finalize: the data have no rows")
+            found = mean.astype(self.dtype), (squares / count).astype(self.dtype)
+        faulty = np.flatnonzero(~(np.isfinite(found[0]) & np.isfinite(found[1])))
+        if len(faulty):
+            raise ValueError(
+                f"finalize: feature {faulty[0]} (counted from 0) holds NaN or infinite values, or "
+                "too large ones"
+            )
+        self.running_mean.assign(found[0])
+        self.running_var.assign(found[1])
+        return self
+
+    def _check(self, shape: tuple[int, ...]) -> None:
+        if len(shape) not in (2, 3) or shape[1] != self.num_features:
+            raise ShapeError(
+                f"the input must have shape (N, {self.num_features}) or (N, {self.num_features}, "
+                f"L); its shape is {shape}. Change num_features, or what comes before."
+            )
+
+    def _check_several(self, x: Tensor) -> None:
+        if x.size <= self.num_features:
+            raise ShapeError(
+                f"in training there must be more than one element for each feature; "
+                f"the input has shape {x.shape}. Choose a batch_size that leaves no last batch of "
+                "one row, drop a row, or call eval()."
+            )
+
+
+class LayerNorm(Module):
+    """(x - mean) / sqrt(variance + eps) * weight + bias, over each example's last axes.
+
+    It is the same in training and in evaluation; see `functional.layer_norm`.
+
+    Args:
+        normalized_shape: the lengths of the last axes.
+        eps: added to the variance, which is the biased one.
+        elementwise_affine: whether there is a weight (and a bias).
+        bias: whether there is a bias.
+        dtype: of weight and bias; the input must have it too.
+
+    Attributes:
+        weight: gamma, shape `normalized_shape`, at first 1.
+        bias: beta, shape `normalized_shape`, at first 0.
+
+    Shapes:
+        Input and output (..., *normalized_shape).
+
+    Raises:
+        ShapeError, DTypeError: when called on an input that does not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.LayerNorm(2, eps=0)(cr.tensor([[1.0, 3.0]])).tolist()
+        [[-1.0, 1.0]]
+    """
+
+    _arguments = ("normalized_shape", "eps", "elementwise_affine", "bias", "dtype")
+    _unnamed = 1
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float = 1e-5,
+        elementwise_affine: bool = True,
+        bias: bool = True,
+        dtype: DTypeLike = "float32",
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = arguments.lengths("normalized_shape", normalized_shape)
+        self.eps = arguments.not_negative("eps", eps)
+        self.elementwise_affine = affine = bool(elementwise_affine)
+        self.dtype = arguments.floating(dtype)
+        ones = np.ones(self.normalized_shape, self.dtype)
+        self.register_parameter("weight", Parameter(ones) if affine else None)
+        self.register_parameter("bias", Parameter(ones * 0) if affine and bias else None)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        arguments.check_dtype(x, self.dtype)
+        return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
+
+
+class RMSNorm(Module):
+    """x / sqrt(mean of x^2 + eps) * weight, over each example's last axes.
+
+    `LayerNorm` without mean and bias; see `functional.rms_norm`.
+
+    Args:
+        normalized_shape: the lengths of the last axes.
+        eps: None for the dtype's distance from 1 to the next number.
+        elementwise_affine: whether there is a weight.
+        dtype: of the weight; the input must have it too.
+
+    Attributes:
+        weight: shape `normalized_shape`, at first 1.
+
+    Shapes:
+        Input and output (..., *normalized_shape).
+
+    Raises:
+        ShapeError, DTypeError: when called on an input that does not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.RMSNorm(2)(cr.tensor([[3.0, -3.0]])).tolist()
+        [[1.0, -1.0]]
+    """
+
+    _arguments = ("normalized_shape", "eps", "elementwise_affine", "dtype")
+    _unnamed = 1
+
+    weight: Parameter | None
+
+    def __init__(
+        self,
+        normalized_shape: int | Sequence[int],
+        eps: float | None = None,
+        elementwise_affine: bool = True,
+        dtype: DTypeLike = "float32",
+    ) -> None:
+        super().__init__()
+        self.normalized_shape = arguments.lengths("normalized_shape", normalized_shape)
+        self.eps = None if eps is None else arguments.not_negative("eps", eps)
+        self.elementwise_affine = affine = bool(elementwise_affine)
+        self.dtype = arguments.floating(dtype)
+        ones = np.ones(self.normalized_shape, self.dtype)
+        self.register_parameter("weight", Parameter(ones) if affine else None)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        arguments.check_dtype(x, self.dtype)
+        return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
+
+
+class GroupNorm(Module):
+    """`LayerNorm` of each group of channels; see `functional.group_norm`.
+
+    Args:
+        num_groups: into how many groups of neighbours the channels are divided.
+        num_channels: C, the length of the input's axis 1.
+        eps: added to the variance, which is the biased one.
+        affine: whether there are a weight and a bias.
+        dtype: of weight and bias; the input must have it too.
+
+    Attributes:
+        weight: gamma, shape (C,), at first 1.
+        bias: beta, shape (C,), at first 0.
+
+    Shapes:
+        Input and output (N, C, ...).
+
+    Raises:
+        ShapeError, DTypeError: when called on an input that does not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.GroupNorm(2, 4, eps=0)(cr.tensor([[1.0, 3.0, 7.0, 3.0]])).tolist()
+        [[-1.0, 1.0, 1.0, -1.0]]
+    """
+
+    _arguments = ("num_groups", "num_channels", "eps", "affine", "dtype")
+    _unnamed = 2
+
+    weight: Parameter | None
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        num_groups: int,
+        num_channels: int,
+        eps: float = 1e-5,
+        affine: bool = True,
+        dtype: DTypeLike = "float32",
+    ) -> None:
+        super().__init__()
+        self.num_groups = arguments.count("num_groups", num_groups)
+        self.num_channels = arguments.count("num_channels", num_channels)
+        if num_channels % num_groups:
+            raise ValueError(
+                f"GroupNorm: {num_channels} channels can't be divided into {num_groups} groups of "
+                "one size"
+            )
+        self.eps = arguments.not_negative("eps", eps)
+        self.affine = bool(affine)
+        self.dtype = arguments.floating(dtype)
+        ones = np.ones(num_channels, self.dtype)
+        self.register_parameter("weight", Parameter(ones) if affine else None)
+        self.register_parameter("bias", Parameter(ones * 0) if affine else None)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        arguments.check_dtype(x, self.dtype)
+        if x.ndim < 2 or x.shape[1] != self.num_channels:
+            raise ShapeError(
+                f"the input must have shape (N, {self.num_channels}, ...); its shape is {x.shape}"
+            )
+        return functional.group_norm(x, self.num_groups, self.weight, self.bias, self.eps)

@@ -1,0 +1,168 @@
+"""The statistics of batch normalisation, made those of the training data once it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
+from typing import Any, TypeVar
+
+import numpy as np
+
+from chainrule.graph.context import no_grad
+from chainrule.graph.errors import ShapeError
+from chainrule.graph.structure import leaves, map_leaves
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.nn.layers.normalisation import BatchNorm1d
+from chainrule.nn.module import Module
+
+M = TypeVar("M", bound=Module)
+Forward = Callable[[TensorLike], Tensor]
+
+
+def finalize(model: M, x: Any, *, batch_size: int = 256) -> M:
+    """Give every `BatchNorm1d` of a model the exact mean and variance of what reaches it from `x`.
+
+    Running statistics are of the minibatches of late steps, of weights that still changed. With
+    the training data as `x`, the model is in evaluation as the textbooks define it: each layer
+    normalises by the mean and the (biased) variance over the whole training data. `x` goes through
+    the model in evaluation mode once for each such layer, from the first to the last, because what
+    reaches a layer depends on those before it. Call it after training; training on goes on from
+    these statistics.
+
+    Args:
+        model: any module; its mode stays as it is. Layers that `x` does not reach keep what they
+            have.
+        x: inputs, rows first: an array (memory-mapped ones are read batch by batch), or a tuple or
+            a dict of arrays for a model of several inputs. Floats and uint8 are cast to the dtype
+            of the model's parameters.
+        batch_size: rows that go through the model at once; the result does not depend on it but by
+            rounding.
+
+    Returns:
+        The model.
+
+    Raises:
+        ShapeError: if `x` has no rows, or its arrays have different numbers of them.
+        ValueError: if the model has no layer with running statistics, if such a layer stands in
+            several places, or if a NaN or an infinite value reaches one. Then all keep what they
+            had.
+
+    Source: Ioffe and Szegedy, ICML 2015, algorithm 2, there with the unbiased variance; the
+    lectures' test-time rule.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(1, eps=0))
+        >>> _ = nn.finalize(model, np.array([[2.0], [4.0]]))
+        >>> model.eval()(cr.tensor([[2.0], [5.0]])).tolist()
+        [[-1.0], [2.0]]
+    """
+    tracking = [m for m in model.modules() if isinstance(m, BatchNorm1d) and m.track_running_stats]
+    if not tracking:
+        raise ValueError(
+            "finalize: the model has no BatchNorm1d with running statistics, so there is nothing to"
+            " finalize"
+        )
+    if batch_size < 1:
+        raise ValueError(f"batch_size is at least 1, got {batch_size}")
+    arrays = map_leaves(lambda a: a.numpy() if isinstance(a, Tensor) else np.asarray(a), x)
+    rows = {len(array) if array.ndim else 0 for array in leaves(arrays)}
+    if len(rows) != 1 or 0 in rows:
+        shapes = ", ".join(str(array.shape) for array in leaves(arrays))
+        raise ShapeError(
+            f"finalize: x must have rows, as many in each array; the shapes are {shapes}"
+        )
+    (count,) = rows
+    dtype = next((p.dtype for p in model.parameters()), np.dtype(tracking[0].dtype))
+
+    def calls() -> Iterator[Callable[[], Any]]:
+        """Calls of the model, one for each batch."""
+        for start in range(0, count, batch_size):
+            yield partial(_call, model, arrays, slice(start, start + batch_size), dtype)
+
+    before = [(state, state.numpy()) for m in tracking for state in m.buffers(recurse=False)]
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        with no_grad():
+            for layer in _in_order_of_calls(tracking, next(calls())):
+                layer._finalize(_reaching(layer, calls()))
+    except BaseException:
+        for state, value in before:
+            state.assign(value)
+        raise
+    finally:
+        for module, mode in modes:
+            module.training = mode
+    return model
+
+
+def _call(model: Module, arrays: Any, rows: slice, dtype: np.dtype[Any]) -> Any:
+    """The model's output for some rows, in the dtypes that a Trainer would give it."""
+
+    def cast(array: Array) -> Array:
+        floats = array.dtype.kind in "fb" or array.dtype == np.uint8
+        return np.asarray(array[rows], dtype if floats else np.int64)
+
+    batch = map_leaves(cast, arrays)
+    if isinstance(batch, tuple):
+        return model(*batch)
+    return model(**batch) if isinstance(batch, dict) else model(batch)
+
+
+class _ReachedError(Exception):
+    """Ends a call of the model at the layer whose input was wanted."""
+
+
+def _reaching(layer: BatchNorm1d, calls: Iterator[Callable[[], Any]]) -> Iterator[Array]:
+    """What reaches the layer in each call of the model, which goes no further."""
+    reached: list[Array] = []
+
+    def take(input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        layer._check(x.shape)
+        reached.append(x.numpy())
+        raise _ReachedError
+
+    for call in calls:
+        with _forward(layer, take), suppress(_ReachedError):
+            call()
+        yield from reached
+        reached.clear()
+
+
+def _in_order_of_calls(layers: list[BatchNorm1d], call: Callable[[], Any]) -> list[BatchNorm1d]:
+    """The layers that a call of the model reaches, from the first to the last."""
+    order: list[BatchNorm1d] = []
+
+    def noting(layer: BatchNorm1d) -> Forward:
+        forward = layer.forward
+
+        def note(input: TensorLike) -> Tensor:
+            if layer in order:
+                raise ValueError(
+                    "finalize: a BatchNorm1d stands in several places, and what reaches the later "
+                    "ones depends on itself; give each place a layer of its own"
+                )
+            order.append(layer)
+            return forward(input)
+
+        return note
+
+    with ExitStack() as stack:
+        for layer in layers:
+            stack.enter_context(_forward(layer, noting(layer)))
+        call()
+    return order
+
+
+@contextmanager
+def _forward(layer: BatchNorm1d, forward: Forward) -> Iterator[None]:
+    """Let a layer compute something else inside the block."""
+    layer.forward = forward  # type: ignore[assignment, method-assign]
+    try:
+        yield
+    finally:
+        del layer.forward
