@@ -23,6 +23,7 @@ from chainrule.nn.layers.activations import (
     Tanh,
 )
 from chainrule.nn.layers.containers import Identity, Sequential
+from chainrule.nn.layers.dropout import AlphaDropout, Dropout, GaussianNoise
 from chainrule.nn.layers.linear import Linear
 from chainrule.nn.layers.normalisation import BatchNorm1d, GroupNorm, LayerNorm, RMSNorm
 from chainrule.nn.layers.preprocessing import Standardize, Unstandardize
@@ -34,8 +35,11 @@ __all__ = [
     "GELU",
     "GLU",
     "SELU",
+    "AlphaDropout",
     "BatchNorm1d",
+    "Dropout",
     "Flatten",
+    "GaussianNoise",
     "GroupNorm",
     "Hardswish",
     "Hardtanh",

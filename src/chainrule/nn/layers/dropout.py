@@ -1,0 +1,131 @@
+"""Layers that are random in training and do nothing in evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.state import Scalar
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn import arguments, functional
+from chainrule.nn.module import Module
+from chainrule.ops.random import normal
+
+
+class RunTime:
+    """An argument that every step reads anew: setting it needs no new graph and no new plan.
+
+    It reads as a float; the layer keeps it as a `Scalar` under the same name after an underscore.
+    """
+
+    def __init__(self, check: Callable[[str, Any], float]) -> None:
+        self.check = check
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, layer: Module | None, owner: type) -> Any:
+        return self if layer is None else float(vars(layer)["_" + self.name].value)
+
+    def __set__(self, layer: Module, value: float) -> None:
+        value = float(self.check(self.name, value))
+        held = vars(layer).setdefault("_" + self.name, Scalar(value, name=self.name))
+        held.replace(np.array(value))
+
+
+class Dropout(Module):
+    """Each element is 0 with probability p, else divided by 1 - p; in evaluation nothing changes.
+
+    The mean of what comes out is what went in, so evaluation needs no other scale. The elements
+    are chosen anew at every call by the current generator; a Trainer's is seeded by its `seed`.
+
+    Args:
+        p: the probability of 0. It can be set between steps, as by a schedule.
+
+    Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to
+    prevent neural networks from overfitting", JMLR 15, 2014; *Deep Learning*, section 7.12.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> layer = nn.Dropout(p=0.5)
+        >>> _ = cr.manual_seed(0)
+        >>> sorted(set(layer(np.ones((10, 10), "float32")).numpy().ravel().tolist()))
+        [0.0, 2.0]
+        >>> layer.eval()(cr.tensor([1.0, 2.0]))
+        tensor([1., 2.])
+    """
+
+    _arguments = ("p",)
+    p = RunTime(arguments.probability)
+    _p: Scalar
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.dropout(input, self._p, self.training)
+
+
+class AlphaDropout(Module):
+    """Dropout for SELU: mean 0 and variance 1 stay as they are. See `functional.alpha_dropout`.
+
+    Args:
+        p: the probability of an element being dropped. It can be set between steps.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> _ = cr.manual_seed(0)
+        >>> y = nn.AlphaDropout(p=0.1)(cr.normal((1000, 100)))
+        >>> abs(y.mean().item()) < 0.02, abs(y.variance().item() - 1) < 0.02
+        (True, True)
+    """
+
+    _arguments = ("p",)
+    p = RunTime(arguments.probability)
+    _p: Scalar
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.alpha_dropout(input, self._p, self.training)
+
+
+class GaussianNoise(Module):
+    """x + std n, n of the standard normal distribution; in evaluation nothing changes.
+
+    Noise on the inputs of a network acts as a penalty on the derivatives of its outputs.
+
+    Args:
+        std: the standard deviation of the noise. It can be set between steps.
+
+    Source: Bishop, "Training with noise is equivalent to Tikhonov regularization", Neural
+    Computation 7, 1995; *Deep Learning*, section 7.5.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> layer = nn.GaussianNoise(std=0.1)
+        >>> layer.eval()(cr.tensor([1.0, 2.0]))
+        tensor([1., 2.])
+    """
+
+    _arguments = ("std",)
+    std = RunTime(arguments.not_negative)
+    _std: Scalar
+
+    def __init__(self, std: float = 0.1) -> None:
+        super().__init__()
+        self.std = std
+
+    def forward(self, input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        if not self.training:
+            return x
+        return x + normal(x.shape, x.dtype) * self._std.cast(x.dtype)
