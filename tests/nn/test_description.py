@@ -29,6 +29,8 @@ EXAMPLES = {
     "GLU": nn.GLU(1),
     "Scale": nn.Scale(3),
     "ParametricActivation": nn.ParametricActivation(nn.Softplus(2.0), 3),
+    "Residual": nn.Residual(nn.Sequential(nn.Linear(2, 3)), nn.Linear(2, 3, bias=False)),
+    "DenseConnection": nn.DenseConnection(nn.Residual(nn.ReLU())),
     "Standardize": nn.Standardize(4),
     "Unstandardize": nn.Unstandardize(4),
     "Sequential": nn.Sequential(nn.Linear(2, 3), nn.Sequential({"act": nn.ReLU()})),
@@ -75,6 +77,15 @@ def test_a_shared_layer_is_shared_again():
     assert again[2][0] is again[0]
 
 
+def test_layers_in_a_block_that_stands_twice_are_shared_again():
+    """Of a container itself each place has its own."""
+    block = nn.Residual(nn.Linear(2, 2))
+    description = nn.describe(nn.Sequential(block, nn.ReLU(), block))
+    assert description["children"]["2"]["children"]["block"] == {"same_as": "0.block"}
+    again = nn.build(description)
+    assert again[2] is not again[0] and again[2].block is again[0].block
+
+
 class Linear(nn.Module):
     """A user's class that has the name of a layer."""
 
@@ -101,6 +112,10 @@ def linear(**arguments):
 
 def sequential(**children):
     return {"class": "Sequential", "children": children}
+
+
+def residual(**children):
+    return {"class": "Residual", "children": children}
 
 
 def nested(depth):
@@ -151,6 +166,12 @@ def nested(depth):
         (sequential(a={"same_as": ""}), "same_as must name"),
         (sequential(a=sequential(), b={"same_as": "a"}), "same_as must name"),
         (nested(60), "nested more than 50 deep"),
+        (residual(), "Residual.*missing"),
+        (residual(block={"class": "ReLU"}, other={"class": "ReLU"}), "has no child 'other'"),
+        (residual(block={"class": "Evil"}), "block: 'Evil' is not a layer"),
+        (residual(block={"same_as": ""}), "same_as must name"),
+        (sequential(a=residual(block={"class": "ReLU"}), b={"same_as": "a"}), "same_as must name"),
+        ({"class": "Residual", "arguments": {"block": "ReLU"}}, "has no argument 'block'"),
         ({"class": "Dropout", "arguments": {"p": 2}}, "p is a probability"),
         ({"class": "LayerNorm", "arguments": {"normalized_shape": [10**6, 10**6]}}, "if you trust"),
         ({"class": "GroupNorm", "arguments": {"num_groups": 0, "num_channels": 4}}, "at least 1"),

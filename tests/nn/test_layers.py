@@ -101,6 +101,7 @@ def test_activation_takes_an_array():
         (lambda: nn.PReLU(3)(np.ones((2, 4), "f")), cr.ShapeError),
         (lambda: nn.ParametricActivation("selu", 3), TypeError),
         (lambda: nn.Scale(0), ValueError),
+        (lambda: nn.Residual(nn.ReLU), TypeError),
     ],
 )
 def test_bad_arguments_are_refused(make, error):

@@ -22,6 +22,7 @@ from chainrule.nn.layers.activations import (
     Softsign,
     Tanh,
 )
+from chainrule.nn.layers.connections import DenseConnection, Residual
 from chainrule.nn.layers.containers import Identity, Sequential
 from chainrule.nn.layers.dropout import AlphaDropout, Dropout, GaussianNoise
 from chainrule.nn.layers.linear import Linear
@@ -37,6 +38,7 @@ __all__ = [
     "SELU",
     "AlphaDropout",
     "BatchNorm1d",
+    "DenseConnection",
     "Dropout",
     "Flatten",
     "GaussianNoise",
@@ -55,6 +57,7 @@ __all__ = [
     "RMSNorm",
     "ReLU",
     "ReLU6",
+    "Residual",
     "Scale",
     "Sequential",
     "SiLU",
