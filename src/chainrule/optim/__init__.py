@@ -1,8 +1,12 @@
-"""Optimisers, whose rules are graphs, and learning-rate schedules."""
+"""Optimisers, whose rules are graphs, learning-rate schedules, averages and constraints."""
 
+from chainrule.optim.adagrad import Adadelta, Adagrad, RMSprop
+from chainrule.optim.adam import Adam, AdamW, NAdam
 from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.lbfgs import LBFGS
+from chainrule.optim.lion import Lion
+from chainrule.optim.muon import Muon
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.optimizers import SGD, Adam, AdamW, RMSprop
 from chainrule.optim.schedules import (
     Constant,
     CosineAnnealingLR,
@@ -12,15 +16,22 @@ from chainrule.optim.schedules import (
     StepLR,
     WarmupLR,
 )
+from chainrule.optim.sgd import SGD
 
 __all__ = [
+    "LBFGS",
     "SGD",
+    "Adadelta",
+    "Adagrad",
     "Adam",
     "AdamW",
     "Constant",
     "CosineAnnealingLR",
     "ExponentialLR",
     "InverseTimeLR",
+    "Lion",
+    "Muon",
+    "NAdam",
     "Optimizer",
     "ParameterGroup",
     "RMSprop",

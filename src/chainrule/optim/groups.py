@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -13,11 +13,11 @@ from numpy.typing import DTypeLike
 from chainrule.graph.state import Buffer, Parameter, Scalar
 from chainrule.graph.tensor import Tensor
 
-FLAGS = ("nesterov", "amsgrad", "centered")
-"""Hyper-parameters that choose the form of a rule."""
-
-TERMS = ("momentum", "dampening", "weight_decay")
+TERMS = ("momentum", "dampening", "weight_decay", "lr_decay")
 """Hyper-parameters whose term is left out of a rule that is constructed with 0."""
+
+PARTS = {"betas": ("beta1", "beta2"), "ns_coefficients": ("ns_a", "ns_b", "ns_c")}
+"""Hyper-parameters of several numbers: the name of each number's Scalar."""
 
 
 class Interval(NamedTuple):
@@ -27,25 +27,89 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        return f"in [{self.low:g}, {self.high:g})" if self.high < math.inf else f">= {self.low:g}"
+        if self.high < math.inf:
+            return f"in [{self.low:g}, {self.high:g})"
+        return f">= {self.low:g}" if self.low > -math.inf else "finite"
 
 
 _NON_NEGATIVE = Interval(0, math.inf)
-_INTERVALS = {"betas": Interval(0, 1), "alpha": Interval(0, 1)}
+_INTERVALS = {
+    "betas": Interval(0, 1),
+    "alpha": Interval(0, 1),
+    "rho": Interval(0, 1),
+    "ns_coefficients": Interval(-math.inf, math.inf),
+}
+
+
+def _number(key: str, value: Any) -> float:
+    """`value` as a float, if it is a number that `key` may take."""
+    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__float__"):
+        raise TypeError(f"{key} is a number, not {value!r}")
+    number = float(value)
+    interval = _INTERVALS.get(key, _NON_NEGATIVE)
+    if not interval.low <= number < interval.high or math.isinf(number):  # NaN is in no interval
+        raise ValueError(f"{key} must be {interval}, got {value!r}")
+    return number
+
+
+def _numbers(key: str, value: Any) -> dict[str, float]:
+    """The numbers that `key` stands for, by the names of their Scalars."""
+    names = PARTS.get(key)
+    if names is None:
+        return {key: _number(key, value)}
+    if not isinstance(value, (tuple, list)) or len(value) != len(names):
+        count = {2: "two", 3: "three"}[len(names)]
+        raise TypeError(f"{key} are {count} numbers, not {value!r}")
+    return {name: _number(key, number) for name, number in zip(names, value, strict=True)}
+
+
+def _flag(key: str, value: Any) -> None:
+    if not isinstance(value, bool):
+        raise TypeError(f"{key} is True or False, not {value!r}")
+
+
+def _count(key: str, value: Any) -> None:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"{key} is a whole number, not {value!r}")
+    if value < 1:
+        raise ValueError(f"{key} must be at least 1, got {value}")
+
+
+def _one_of(*choices: str | None) -> Callable[[str, Any], None]:
+    def check(key: str, value: Any) -> None:
+        if value not in choices:
+            raise ValueError(f"{key} is {' or '.join(map(repr, choices))}, not {value!r}")
+
+    return check
+
+
+FORMS: dict[str, Callable[[str, Any], object]] = {
+    "nesterov": _flag,
+    "amsgrad": _flag,
+    "centered": _flag,
+    "decoupled_weight_decay": _flag,
+    "initial_accumulator_value": _number,
+    "ns_steps": _count,
+    "adjust_lr_fn": _one_of(None, "original", "match_rms_adamw"),
+    "history_size": _count,
+    "line_search_fn": _one_of(None, "armijo"),
+}
+"""Hyper-parameters that choose the form of a rule or its first state, with the check of each."""
 
 
 class ParameterGroup(MutableMapping[str, Any]):
     """Parameters that share hyper-parameters: a mapping with PyTorch's keys.
 
     Numbers read as floats and can be set between steps. They live in `Scalar` states, so a captured
-    graph takes their values at every run. What the graph's form depends on is fixed: the flags
-    `nesterov`, `amsgrad`, `centered`, and a `momentum`, `dampening` or `weight_decay` of 0, whose
-    term is not in the graph.
+    graph takes their values at every run. What the graph's form depends on is fixed: those of
+    `FORMS`, such as `nesterov`, and a `momentum` or another of `TERMS` that is 0, whose term is not
+    in the graph.
 
     Attributes:
         parameters: the group's Parameters.
         scalars: the Scalar of each number; "betas" are "beta1" and "beta2" here.
         step: how many steps the group has taken, for the rules that need it; else None.
+        state: the Buffers that the group's parameters share, by name.
 
     Example:
         >>> import chainrule as cr
@@ -61,11 +125,12 @@ class ParameterGroup(MutableMapping[str, Any]):
         self.parameters = parameters
         self.scalars: dict[str, Scalar] = {}
         self.step: Buffer | None = None
-        self._fixed: dict[str, bool | float] = {}
+        self.state: dict[str, Buffer] = {}
+        self._fixed: dict[str, Any] = {}
         self._keys = ["params", *hyperparameters]
         for key, value in hyperparameters.items():
-            numbers = self._checked(key, value)
-            if key in FLAGS:
+            numbers = _checked(key, value)
+            if key in FORMS:
                 self._fixed[key] = value
             elif key in TERMS and value == 0:
                 self._fixed[key] = 0.0
@@ -76,11 +141,11 @@ class ParameterGroup(MutableMapping[str, Any]):
     def __getitem__(self, key: str) -> Any:
         if key == "params":
             return self.parameters
-        if key == "betas":
-            return (self.scalars["beta1"].item(), self.scalars["beta2"].item())
         if key in self._fixed:
             return self._fixed[key]
         if key in self._keys:
+            if key in PARTS:
+                return tuple(self.scalars[name].item() for name in PARTS[key])
             return self.scalars[key].item()
         raise KeyError(f"{key!r} is no hyper-parameter here; there are {', '.join(self._keys)}")
 
@@ -110,13 +175,13 @@ class ParameterGroup(MutableMapping[str, Any]):
         if key == "params":
             raise ValueError("a group's parameters are fixed; see Optimizer.add_param_group")
         before = self[key]
-        numbers = self._checked(key, value)
+        numbers = _checked(key, value)
         if key not in self._fixed:
             return numbers
         if value != before:
             reason = (
-                "chooses the form of the update's graph"
-                if key in FLAGS
+                "chooses the form of the update's graph, or its first state"
+                if key in FORMS
                 else "was 0 at construction, so its term is not in the update's graph"
             )
             raise ValueError(
@@ -125,25 +190,15 @@ class ParameterGroup(MutableMapping[str, Any]):
             )
         return {}
 
-    def _checked(self, key: str, value: Any) -> dict[str, float]:
-        if key in FLAGS:
-            if not isinstance(value, bool):
-                raise TypeError(f"{key} is True or False, not {value!r}")
-            return {}
-        if key == "betas":
-            if not isinstance(value, (tuple, list)) or len(value) != 2:
-                raise TypeError(f"betas are two numbers, not {value!r}")
-            return {f"beta{i}": _number(key, beta) for i, beta in enumerate(value, 1)}
-        return {key: _number(key, value)}
-
     def numbers(self) -> dict[str, Any]:
         """The hyper-parameters as plain Python numbers, tuples and booleans."""
         return {key: self[key] for key in self._keys if key != "params"}
 
     def tensors(self) -> SimpleNamespace:
-        """What a rule reads: numbers as 0-d Tensors, flags as booleans, None for a missing term."""
-        fixed = {key: value if key in FLAGS else None for key, value in self._fixed.items()}
-        return SimpleNamespace(**self.scalars, **fixed)
+        """What a rule reads: numbers as 0-d Tensors, None for a missing term, what chooses the
+        form as it is, and the Buffers of `state`."""
+        fixed = {key: value if key in FORMS else None for key, value in self._fixed.items()}
+        return SimpleNamespace(**self.scalars, **fixed, **self.state)
 
 
 def cast(tensors: SimpleNamespace, dtype: DTypeLike) -> SimpleNamespace:
@@ -153,12 +208,9 @@ def cast(tensors: SimpleNamespace, dtype: DTypeLike) -> SimpleNamespace:
     )
 
 
-def _number(key: str, value: Any) -> float:
-    """`value` as a float, if it is a number that `key` may take."""
-    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__float__"):
-        raise TypeError(f"{key} is a number, not {value!r}")
-    number = float(value)
-    interval = _INTERVALS.get(key, _NON_NEGATIVE)
-    if not interval.low <= number < interval.high:  # NaN is in no interval
-        raise ValueError(f"{key} must be {interval}, got {value!r}")
-    return number
+def _checked(key: str, value: Any) -> dict[str, float]:
+    """The numbers of what `key` may be; none for what chooses the form."""
+    if key in FORMS:
+        FORMS[key](key, value)
+        return {}
+    return _numbers(key, value)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from chainrule.compiler.capture import capture
 from chainrule.execute.reference import Interpreter
@@ -68,7 +69,7 @@ class Optimizer:
         self.param_groups: list[ParameterGroup] = []
         self.parameters: list[Parameter] = []
         self.state: dict[Parameter, dict[str, Buffer]] = {}
-        self._captured: dict[tuple[bool, ...], Interpreter] = {}
+        self._captured: dict[tuple[Any, ...], Interpreter] = {}
         given: list[Any] = list(params)
         if not given:
             raise ValueError("the optimiser got no parameters: pass model.parameters()")
@@ -93,9 +94,40 @@ class Optimizer:
         """
         raise NotImplementedError(f"{type(self).__name__} has no rule")
 
-    def moments(self, group: ParameterGroup) -> Sequence[str]:
-        """The names of the buffers, of the parameter's shape and 0 at first, that `rule` needs."""
+    def group_rule(
+        self,
+        group: ParameterGroup,
+        pairs: Sequence[tuple[Parameter, Tensor]],
+        h: SimpleNamespace,
+        loss: Tensor | None,
+    ) -> None:
+        """Update a group: by `rule`, one parameter after another.
+
+        A method for which all parameters are one vector, such as `LBFGS`, overrides this instead.
+
+        Args:
+            group: the group.
+            pairs: the parameters that have a gradient, with it.
+            h: the hyper-parameters as 0-d float64 Tensors, with what `coefficients` added.
+            loss: the loss that the gradients are of, where `update` was given it.
+        """
+        of_dtype = {dtype: cast(h, dtype) for dtype in {W.dtype: None for W, _ in pairs}}
+        for W, grad in pairs:
+            self.rule(W, grad, self.state[W], of_dtype[W.dtype])
+
+    def moments(self, group: ParameterGroup) -> Sequence[str] | Mapping[str, float]:
+        """The names of the buffers, of the parameter's shape, that `rule` needs.
+
+        They are 0 at first, or what a mapping gives for their name.
+        """
         return ()
+
+    def group_state(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
+        """The buffers that a group's parameters share, by name, as they are at first.
+
+        `coefficients` finds them in `h`, `group_rule` in `group.state`.
+        """
+        return {}
 
     def counts_steps(self, group: ParameterGroup) -> bool:
         """Whether `coefficients` needs the number of the step."""
@@ -105,7 +137,7 @@ class Optimizer:
         """Add to `h`, in float64, the scalars that all parameters of a group share.
 
         Args:
-            h: the group's hyper-parameters as 0-d float64 Tensors.
+            h: the group's hyper-parameters as 0-d float64 Tensors, and its `group_state`.
             t: the number of this step, from 1; None where the rule does not count.
         """
 
@@ -136,16 +168,27 @@ class Optimizer:
         self.check_group(new)
         if self.counts_steps(new):
             new.step = Buffer(np.float64(0), name=f"group{len(self.param_groups)}.step")
+        new.state = {
+            name: Buffer(first, name=f"group{len(self.param_groups)}.{name}")
+            for name, first in self.group_state(new).items()
+        }
+        names = self.moments(new)
+        firsts = names if isinstance(names, Mapping) else dict.fromkeys(names, 0.0)
         for index, parameter in enumerate(parameters, len(self.parameters)):
             self.state[parameter] = {
-                name: Buffer(np.zeros(parameter.shape, parameter.dtype), name=f"{index}.{name}")
-                for name in self.moments(new)
+                name: Buffer(
+                    np.full(parameter.shape, first, parameter.dtype), name=f"{index}.{name}"
+                )
+                for name, first in firsts.items()
             }
         self.parameters += parameters
         self.param_groups.append(new)
 
     def check_group(self, group: ParameterGroup) -> None:
-        """Raise ValueError where hyper-parameters contradict each other."""
+        """Raise ValueError where hyper-parameters contradict each other, or the parameters.
+
+        The group is none of `param_groups` yet.
+        """
 
     def _check_parameters(self, parameters: list[Any]) -> None:
         if not parameters:
@@ -164,7 +207,7 @@ class Optimizer:
                 )
             seen.add(parameter)
 
-    def update(self, grads: Sequence[Tensor | None]) -> None:
+    def update(self, grads: Sequence[Tensor | None], loss: Tensor | None = None) -> None:
         """Build the graph of one step: assign the new values of parameters, moments and counts.
 
         Inside `chainrule.capture` these assignments become updates of the captured graph.
@@ -173,9 +216,11 @@ class Optimizer:
             grads: for each of `parameters` the gradient, of its shape and dtype, or None to leave
                 the parameter and its moments as they are. A group counts its steps once for all its
                 parameters, in every step in which one of them has a gradient.
+            loss: the scalar that the gradients are of, for a rule with a line search.
 
         Raises:
-            ShapeError, DTypeError: if a gradient does not fit its parameter.
+            ShapeError, DTypeError: if a gradient does not fit its parameter, or `loss` is no float
+                scalar.
             ValueError: if the number of gradients is not that of the parameters.
         """
         if len(grads) != len(self.parameters):
@@ -184,23 +229,17 @@ class Optimizer:
                 f"not {len(grads)}"
             )
         self._check_grads(grads)
+        self._check_loss(loss)
         found = iter(grads)
         with no_grad():
             for group in self.param_groups:
                 pairs = [(W, grad) for W in group.parameters if (grad := next(found)) is not None]
                 if pairs:
-                    self._update_group(group, pairs)
-
-    def _update_group(
-        self, group: ParameterGroup, pairs: Sequence[tuple[Parameter, Tensor]]
-    ) -> None:
-        if group.step is not None:
-            group.step.assign(group.step + 1.0)
-        h = group.tensors()
-        self.coefficients(h, group.step)
-        of_dtype = {dtype: cast(h, dtype) for dtype in {W.dtype: None for W, _ in pairs}}
-        for W, grad in pairs:
-            self.rule(W, grad, self.state[W], of_dtype[W.dtype])
+                    if group.step is not None:
+                        group.step.assign(group.step + 1.0)
+                    h = group.tensors()
+                    self.coefficients(h, group.step)
+                    self.group_rule(group, pairs, h, loss)
 
     def _check_grads(self, grads: Sequence[Tensor | None]) -> None:
         for index, (parameter, grad) in enumerate(zip(self.parameters, grads, strict=True)):
@@ -214,10 +253,22 @@ class Optimizer:
             if grad.dtype != parameter.dtype:
                 raise DTypeError(f"{label} is {grad.dtype}; it is {parameter.dtype} itself")
 
-    def step(self) -> None:
+    @staticmethod
+    def _check_loss(loss: Tensor | None) -> None:
+        if loss is None:
+            return
+        if not isinstance(loss, Tensor):
+            raise TypeError(f"the loss is a {type(loss).__name__}, not a Tensor")
+        if loss.shape != () or loss.dtype.kind != "f":
+            raise ShapeError(f"the loss is a float scalar, got {loss.dtype} of shape {loss.shape}")
+
+    def step(self, loss: Tensor | None = None) -> None:
         """Update every parameter that has a `.grad`; leave the others and their moments.
 
         The update's graph is captured once for each set of parameters that have gradients.
+
+        Args:
+            loss: the loss that was differentiated, for a rule with a line search.
 
         Raises:
             ShapeError, DTypeError: if a `.grad` does not fit its parameter; nothing has changed.
@@ -228,25 +279,29 @@ class Optimizer:
                 "step() reads .grad, which is no part of a captured graph: call update(grads) "
                 "with the Tensors of chainrule.grad instead"
             )
+        self._check_loss(loss)
         grads = [parameter.grad for parameter in self.parameters]
-        present = tuple([grad is not None for grad in grads])
+        present = (*[grad is not None for grad in grads], loss is not None and loss.dtype)
         interpreter = self._captured.get(present) or self._capture(present)
+        given = [*grads] if loss is None else [*grads, loss]
         try:
-            arguments: list[Any] = [grad.value for grad in grads if grad is not None]
+            arguments: list[Any] = [tensor.value for tensor in given if tensor is not None]
             _, updates = interpreter.run(arguments)
         except (AttributeError, ShapeError, DTypeError):
             self._check_grads(grads)
             raise
         interpreter.commit(updates)
 
-    def _capture(self, present: tuple[bool, ...]) -> Interpreter:
+    def _capture(self, present: tuple[Any, ...]) -> Interpreter:
         if len(self._captured) >= _MAX_CAPTURED:  # a model that takes other ways at every step
             self._captured.clear()
+        *with_grads, loss_dtype = present
         grads = [
             placeholder(parameter.shape, parameter.dtype) if has_grad else None
-            for parameter, has_grad in zip(self.parameters, present, strict=True)
+            for parameter, has_grad in zip(self.parameters, with_grads, strict=True)
         ]
-        self._captured[present] = Interpreter(capture(self.update, grads))
+        loss = placeholder((), loss_dtype) if loss_dtype else None
+        self._captured[present] = Interpreter(capture(self.update, grads, loss))
         return self._captured[present]
 
     def zero_grad(self) -> None:
@@ -258,11 +313,13 @@ class Optimizer:
 
     def states(self) -> dict[str, Buffer]:
         """Every Buffer by a stable name: moments as "0.momentum_buffer", where 0 is the parameter's
-        index, and the steps of a group as "group0.step"."""
+        index, and what a group shares as "group0.step"."""
         buffers = [
             buffer for parameter in self.parameters for buffer in self.state[parameter].values()
         ]
-        buffers += [group.step for group in self.param_groups if group.step is not None]
+        for group in self.param_groups:
+            buffers += [group.step] if group.step is not None else []
+            buffers += group.state.values()
         return {str(buffer.name): buffer for buffer in buffers}
 
     def state_dict(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""The optimisers: textbook rules, each one a graph that takes gradients and assigns new state."""
+"""Adam and its kin: steps by the mean of the gradient over the root of its mean square."""
 
 from __future__ import annotations
 
@@ -6,86 +6,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+from numpy.typing import ArrayLike
+
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
-from chainrule.ops import maximum, where
+from chainrule.ops import maximum
 from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.optimizer import Optimizer
-
-
-class SGD(Optimizer):
-    """Stochastic gradient descent, with momentum.
-
-    G <- momentum G + dL/dW;  W <- W - lr G
-
-    Args:
-        params: Parameters or groups of them; see `Optimizer`.
-        lr: the learning rate.
-        momentum: how much of the last step's G is kept; 0 for W <- W - lr dL/dW.
-        dampening: G <- momentum G + (1 - dampening) dL/dW, from the second step on.
-        weight_decay: adds weight_decay W to dL/dW.
-        nesterov: steps by dL/dW + momentum G instead of G. It needs momentum and no dampening.
-
-    Raises:
-        TypeError, ValueError: see `Optimizer`.
-
-    Source: Polyak (1964); Sutskever et al., "On the importance of initialization and momentum in
-    deep learning" (2013), in PyTorch's form.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import optim
-        >>> w = cr.Parameter([1.0, 2.0])
-        >>> optimizer = optim.SGD([w], lr=0.5)
-        >>> (w * w).sum().backward()
-        >>> optimizer.step()
-        >>> w.tolist()
-        [0.0, 0.0]
-    """
-
-    def __init__(
-        self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
-        lr: float = 1e-3,
-        momentum: float = 0,
-        dampening: float = 0,
-        weight_decay: float = 0,
-        nesterov: bool = False,
-    ) -> None:
-        super().__init__(
-            params,
-            lr=lr,
-            momentum=momentum,
-            dampening=dampening,
-            weight_decay=weight_decay,
-            nesterov=nesterov,
-        )
-
-    def check_group(self, group: ParameterGroup) -> None:
-        if group["nesterov"] and (not group["momentum"] or group["dampening"]):
-            raise ValueError("nesterov needs a momentum above 0 and a dampening of 0")
-
-    def moments(self, group: ParameterGroup) -> Sequence[str]:
-        return ("momentum_buffer",) if group["momentum"] else ()
-
-    def counts_steps(self, group: ParameterGroup) -> bool:
-        return bool(group["momentum"] and group["dampening"])
-
-    def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
-        if t is not None:
-            h.damping = where(t == 1.0, 1.0, 1.0 - h.dampening)
-
-    def rule(
-        self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
-    ) -> None:
-        if h.weight_decay is not None:
-            grad = grad + h.weight_decay * W
-        if h.momentum is not None:
-            buffer = moments["momentum_buffer"]
-            G = h.momentum * buffer + (grad if h.dampening is None else h.damping * grad)
-            buffer.assign(G)
-            grad = grad + h.momentum * G if h.nesterov else G
-        W.assign(W - h.lr * grad)
 
 
 class Adam(Optimizer):
@@ -217,81 +145,93 @@ class AdamW(Adam):
         W.assign(kept - self.adam_step(grad, moments, h))
 
 
-class RMSprop(Optimizer):
-    """RMSprop: divides the gradient by the root of its mean square.
+class NAdam(Optimizer):
+    """Adam with Nesterov's momentum: the mean looks ahead by one gradient.
 
-    v <- alpha v + (1 - alpha) g^2;  W <- W - lr g / (sqrt(v) + eps)
+    mu_t = beta1 (1 - 0.96^(momentum_decay t) / 2);  M_t = mu_1 ... mu_t
+    m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2
+    W <- W - lr (mu_(t+1) m / (1 - M_(t+1)) + (1 - mu_t) g / (1 - M_t))
+             / (sqrt(v / (1 - beta2^t)) + eps)
 
     Args:
         params: Parameters or groups of them; see `Optimizer`.
         lr: the learning rate.
-        alpha: how much of the mean square is kept.
+        betas: how much of the mean and of the mean square is kept.
         eps: keeps the denominator from 0.
         weight_decay: adds weight_decay W to g.
-        momentum: with it, G <- momentum G + g / (sqrt(v) + eps); W <- W - lr G.
-        centered: divides by the gradient's standard deviation: v - (mean of g)^2 in place of v
-            (Graves, "Generating Sequences With Recurrent Neural Networks", 2013).
+        momentum_decay: how fast mu_t rises from beta1 / 2 to beta1.
+        decoupled_weight_decay: W shrinks by lr weight_decay W instead, as in `AdamW`.
 
     Raises:
         TypeError, ValueError: see `Optimizer`.
 
-    Source: Tieleman and Hinton, "Neural Networks for Machine Learning", lecture 6.5 (2012).
+    Source: Dozat, "Incorporating Nesterov Momentum into Adam" (2016), in PyTorch's form.
 
     Example:
         >>> import chainrule as cr
         >>> from chainrule import optim
         >>> w = cr.Parameter([1.0])
-        >>> optimizer = optim.RMSprop([w], lr=0.5, alpha=0.75)
+        >>> optimizer = optim.NAdam([w], lr=0.5, betas=(0.0, 0.0))
         >>> (w * w).sum().backward()
         >>> optimizer.step()
         >>> w.tolist()
-        [0.0]
+        [0.5]
     """
 
     def __init__(
         self,
         params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
-        lr: float = 1e-2,
-        alpha: float = 0.99,
+        lr: float = 2e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
         weight_decay: float = 0,
-        momentum: float = 0,
-        centered: bool = False,
+        momentum_decay: float = 4e-3,
+        decoupled_weight_decay: bool = False,
     ) -> None:
         super().__init__(
             params,
             lr=lr,
-            alpha=alpha,
+            betas=betas,
             eps=eps,
             weight_decay=weight_decay,
-            momentum=momentum,
-            centered=centered,
+            momentum_decay=momentum_decay,
+            decoupled_weight_decay=decoupled_weight_decay,
         )
 
     def moments(self, group: ParameterGroup) -> Sequence[str]:
-        names = ["square_avg"]
-        if group["centered"]:
-            names.append("grad_avg")
-        if group["momentum"]:
-            names.append("momentum_buffer")
-        return names
+        return ("exp_avg", "exp_avg_sq")
+
+    def group_state(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
+        return {"mu_product": np.float64(1)}
+
+    def counts_steps(self, group: ParameterGroup) -> bool:
+        return True
 
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
-        h.rest = 1.0 - h.alpha
+        assert t is not None
+        h.rest1, h.rest2 = 1.0 - h.beta1, 1.0 - h.beta2
+        mu = h.beta1 * (1.0 - 0.5 * 0.96 ** (t * h.momentum_decay))
+        mu_next = h.beta1 * (1.0 - 0.5 * 0.96 ** ((t + 1.0) * h.momentum_decay))
+        product = h.mu_product * mu
+        h.mu_product.assign(product)
+        h.of_grad = h.lr * (1.0 - mu) / (1.0 - product)
+        h.of_mean = h.lr * mu_next / (1.0 - product * mu_next)
+        h.root_correction = (1.0 - h.beta2**t).sqrt()
+        if h.decoupled_weight_decay and h.weight_decay is not None:
+            h.kept = 1.0 - h.lr * h.weight_decay
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
+        start: Tensor = W
         if h.weight_decay is not None:
-            grad = grad + h.weight_decay * W
-        v = h.alpha * moments["square_avg"] + h.rest * (grad * grad)
-        moments["square_avg"].assign(v)
-        if h.centered:
-            mean = h.alpha * moments["grad_avg"] + h.rest * grad
-            moments["grad_avg"].assign(mean)
-            v = v - mean * mean
-        G = grad / (v.sqrt() + h.eps)
-        if h.momentum is not None:
-            G = h.momentum * moments["momentum_buffer"] + G
-            moments["momentum_buffer"].assign(G)
-        W.assign(W - h.lr * G)
+            if h.decoupled_weight_decay:
+                start = h.kept * W
+            else:
+                grad = grad + h.weight_decay * W
+        m = h.beta1 * moments["exp_avg"] + h.rest1 * grad
+        v = h.beta2 * moments["exp_avg_sq"] + h.rest2 * (grad * grad)
+        moments["exp_avg"].assign(m)
+        moments["exp_avg_sq"].assign(v)
+        root = v.sqrt() / h.root_correction + h.eps
+        W.assign(start - (h.of_mean * m + h.of_grad * grad) / root)

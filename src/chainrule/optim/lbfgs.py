@@ -1,0 +1,185 @@
+"""L-BFGS: steps by an approximate Newton direction, for all parameters together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from chainrule.graph.state import Parameter
+from chainrule.graph.tensor import Tensor
+from chainrule.ops import concatenate, maximum, split, where, zeros_like
+from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.optimizer import Optimizer
+
+_LEAST_CURVATURE = 1e-10  # PyTorch's: with less, a pair would make H too large, or not positive
+_ARMIJO = 1e-4  # the c1 of Nocedal and Wright, section 3.1
+
+
+class LBFGS(Optimizer):
+    """Limited-memory BFGS: d = -H g, where H is made of the last steps and changes of gradient.
+
+    With x all parameters as one vector, g its gradient, s = x_k - x_(k-1) and y = g_k - g_(k-1) of
+    the last `history_size` steps, H g is computed by the two loops of Nocedal's algorithm, without
+    ever forming H; then x <- x + t d.
+
+    It is for the full batch: with minibatches y is the noise between two of them. One step takes
+    one evaluation of the loss and its gradient, as with all optimisers here, so it is PyTorch's
+    with max_iter=1, whose s, y, H and t this has: t = lr, in the first step lr min(1, 1 / |g|_1);
+    a pair with s y <= 1e-10 is not taken up. PyTorch's tolerances are not here: when to stop is the
+    training's affair.
+
+    With `line_search_fn="armijo"` a step is a trial. If the loss there has not fallen by at least
+    1e-4 of what the slope promises, f(x + t d) <= f(x) + 1e-4 t g d (Armijo's condition), the next
+    step goes back and tries t / 2; else it is accepted and a new direction is made from there. So
+    the parameters may stand at a trial that the next step would refuse, and every step needs the
+    loss: `step(loss)`, or `update(grads, loss)`; `Trainer` gives it.
+
+    Args:
+        params: Parameters of one dtype, as one group. In a step in which some of them have a
+            gradient, it is 0 for the others.
+        lr: t, but in the first step. 1 is Newton's.
+        history_size: how many pairs (s, y) are kept; each takes the memory of two gradients.
+        line_search_fn: None or "armijo".
+
+    Raises:
+        ValueError: if there are two groups or dtypes, or if a line search gets no loss.
+        TypeError, ValueError: see `Optimizer`.
+
+    Source: Nocedal, "Updating Quasi-Newton Matrices with Limited Storage" (1980); Nocedal and
+    Wright, "Numerical Optimization" (2006), algorithms 3.1, 7.4 and 7.5.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> w = cr.Parameter([3.0, -1.0], "float64")
+        >>> optimizer = optim.LBFGS([w], line_search_fn="armijo")
+        >>> for _ in range(20):
+        ...     optimizer.zero_grad()
+        ...     loss = (w * w * [1.0, 10.0]).sum()
+        ...     loss.backward()
+        ...     optimizer.step(loss)
+        >>> bool(loss.item() < 1e-12)
+        True
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        lr: float = 1,
+        history_size: int = 100,
+        line_search_fn: str | None = None,
+    ) -> None:
+        super().__init__(params, lr=lr, history_size=history_size, line_search_fn=line_search_fn)
+
+    def check_group(self, group: ParameterGroup) -> None:
+        if self.param_groups:
+            raise ValueError("LBFGS takes one group: all its parameters are one vector")
+        dtypes = {parameter.dtype: None for parameter in group.parameters}
+        if len(dtypes) > 1:
+            raise ValueError(
+                f"LBFGS takes parameters of one dtype, got {', '.join(map(str, dtypes))}: they are "
+                "one vector"
+            )
+
+    def group_state(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
+        dtype = group.parameters[0].dtype
+        pairs, size = group["history_size"], sum(W.size for W in group.parameters)
+        vector, number = np.zeros(size, dtype), np.zeros((), dtype)
+        # What is 0 in the history adds nothing to H.
+        state = {
+            "S": np.zeros((pairs, size), dtype),
+            "Y": np.zeros((pairs, size), dtype),
+            "rho": np.zeros(pairs, dtype),
+            "H_diag": number + 1,
+            "d": vector,
+            "t": number,
+            "g": vector,
+        }
+        if group["line_search_fn"] is not None:
+            # The point that a trial starts from; the first step accepts where it is.
+            state |= {"x": vector, "f": number + np.finfo(dtype).max, "slope": number}
+        return state
+
+    def counts_steps(self, group: ParameterGroup) -> bool:
+        return True
+
+    def group_rule(
+        self,
+        group: ParameterGroup,
+        pairs: Sequence[tuple[Parameter, Tensor]],
+        h: SimpleNamespace,
+        loss: Tensor | None,
+    ) -> None:
+        assert group.step is not None
+        grads = dict(pairs)
+        g = _vector([grads.get(W, zeros_like(W)) for W in group.parameters])
+        x = _vector(group.parameters)
+        s, y = h.t * h.d, g - h.g
+        sy = (s * y).sum()
+        if h.line_search_fn is not None:
+            accepted, loss = self._accepted(h, loss)
+            sy = where(accepted, sy, 0.0)
+        self._take_up(h, s, y, sy)
+        d = self._direction(h, g)
+        first = where(group.step == 1.0, 1.0, 0.0).cast(g.dtype)
+        t = h.lr.cast(g.dtype) / maximum(first * g.abs().sum(), 1.0)
+        if h.line_search_fn is not None:
+            assert loss is not None
+            x, g, d = (where(accepted, a, b) for a, b in ((x, h.x), (g, h.g), (d, h.d)))
+            t = where(accepted, t, 0.5 * h.t)
+            h.slope.assign((g * d).sum())
+            h.f.assign(where(accepted, loss, h.f))
+            h.x.assign(x)
+        h.g.assign(g)
+        h.d.assign(d)
+        h.t.assign(t)
+        parts = split(x + t * d, [W.size for W in group.parameters])
+        for W, part in zip(group.parameters, parts, strict=True):
+            W.assign(part.reshape(W.shape))
+
+    @staticmethod
+    def _accepted(h: SimpleNamespace, loss: Tensor | None) -> tuple[Tensor, Tensor]:
+        """Whether the loss of the trial is low enough; the loss, in the parameters' dtype."""
+        if loss is None:
+            raise ValueError(
+                "a line search needs the loss: call step(loss) or update(grads, loss); a Trainer "
+                "that accumulates gradients has none, so train with accumulate=1"
+            )
+        loss = loss.cast(h.f.dtype)
+        return loss <= h.f + _ARMIJO * h.t * h.slope, loss
+
+    @staticmethod
+    def _take_up(h: SimpleNamespace, s: Tensor, y: Tensor, sy: Tensor) -> None:
+        """Put a pair at the end of the history, and let the oldest go, if it curves upwards."""
+        curves = sy > _LEAST_CURVATURE
+        yy = where(curves, (y * y).sum(), 1.0)
+        new = {"S": s.reshape(1, -1), "Y": y.reshape(1, -1)}
+        new["rho"] = (1.0 / where(curves, sy, 1.0)).reshape(1)
+        for name, row in new.items():
+            history = getattr(h, name)
+            history.assign(where(curves, concatenate([history[1:], row]), history))
+        h.H_diag.assign(where(curves, sy / yy, h.H_diag))
+
+    @staticmethod
+    def _direction(h: SimpleNamespace, g: Tensor) -> Tensor:
+        """-H g, by two loops: from the newest pair to the oldest, and back."""
+        history = range(h.history_size)
+        pairs = [(h.S[i], h.Y[i], h.rho[i]) for i in history]
+        d = -g
+        alphas = []
+        for s, y, rho in reversed(pairs):
+            alphas.append(rho * (s * d).sum())
+            d = d - alphas[-1] * y
+        d = h.H_diag * d
+        for s, y, rho in pairs:
+            d = d + (alphas.pop() - rho * (y * d).sum()) * s
+        return d
+
+
+def _vector(tensors: Sequence[Tensor]) -> Tensor:
+    """All elements, one tensor's after another's."""
+    return concatenate([tensor.reshape(-1) for tensor in tensors])

@@ -1,0 +1,71 @@
+"""Lion: steps by a sign."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.tensor import Tensor
+from chainrule.ops import sign
+from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.optimizer import Optimizer
+
+
+class Lion(Optimizer):
+    """Lion: every weight takes a step of length lr, by the sign of a mean of the gradient.
+
+    c = beta1 m + (1 - beta1) g;  m <- beta2 m + (1 - beta2) g
+    W <- W - lr (sign(c) + weight_decay W)
+
+    As the step is longer than Adam's, the paper takes an lr 3 to 10 times smaller than for AdamW,
+    and a weight_decay larger by as much.
+
+    Args:
+        params: Parameters or groups of them; see `Optimizer`.
+        lr: the learning rate: how far every weight goes.
+        betas: how much of the mean counts in a step, and how much of it is kept.
+        weight_decay: the share of W, times lr, that a step takes away.
+
+    Raises:
+        TypeError, ValueError: see `Optimizer`.
+
+    Source: Chen et al., "Symbolic Discovery of Optimization Algorithms" (2023), algorithm 2.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> w = cr.Parameter([1.0, -2.0])
+        >>> optimizer = optim.Lion([w], lr=0.25)
+        >>> (w * w).sum().backward()
+        >>> optimizer.step()
+        >>> w.tolist()
+        [0.75, -1.75]
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        lr: float = 1e-4,
+        betas: tuple[float, float] = (0.9, 0.99),
+        weight_decay: float = 0,
+    ) -> None:
+        super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay)
+
+    def moments(self, group: ParameterGroup) -> Sequence[str]:
+        return ("exp_avg",)
+
+    def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
+        h.rest1, h.rest2 = 1.0 - h.beta1, 1.0 - h.beta2
+        if h.weight_decay is not None:
+            h.kept = 1.0 - h.lr * h.weight_decay
+
+    def rule(
+        self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
+    ) -> None:
+        m = moments["exp_avg"]
+        c = h.beta1 * m + h.rest1 * grad
+        m.assign(h.beta2 * m + h.rest2 * grad)
+        kept = W if h.weight_decay is None else h.kept * W
+        W.assign(kept - h.lr * sign(c))

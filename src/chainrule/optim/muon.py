@@ -1,0 +1,132 @@
+"""Muon: steps by an orthogonal matrix."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from types import SimpleNamespace
+from typing import Any
+
+from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.tensor import Tensor
+from chainrule.ops import maximum
+from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.optimizer import Optimizer
+
+
+class Muon(Optimizer):
+    """Muon: the momentum of a weight matrix, made orthogonal, is the step.
+
+    B <- momentum B + (1 - momentum) G;  U = B, or momentum B + (1 - momentum) G with `nesterov`
+    W <- W - lr weight_decay W - lr r orthogonal(U)
+
+    orthogonal(U) comes near the orthogonal factor of U's polar decomposition, in which all singular
+    values are 1, by Newton and Schulz's iteration from X = U / |U|:
+
+    A = X X^T;  X <- a X + (b A + c A^2) X
+
+    The coefficients (a, b, c) bring the singular values to about 0.7 ... 1.2 in few iterations
+    rather than to 1 in many. PyTorch iterates in bfloat16; here all is in the parameter's dtype.
+
+    Args:
+        params: weight matrices or groups of them; see `Optimizer`. Muon is for the matrices of
+            hidden layers: train biases, embeddings and the last layer by another optimiser.
+        lr: the learning rate.
+        weight_decay: the share of W, times lr, that a step takes away.
+        momentum: how much of B is kept.
+        nesterov: steps by the momentum that the gradient is added to once more.
+        ns_coefficients: (a, b, c).
+        eps: the least |U| to divide by.
+        ns_steps: how many iterations.
+        adjust_lr_fn: r for a matrix of n rows and k columns: "original", the default, is
+            sqrt(max(1, n / k)); "match_rms_adamw" is 0.2 sqrt(max(n, k)), so that AdamW's lr and
+            weight_decay fit.
+
+    Raises:
+        ValueError: if a parameter is no matrix.
+        TypeError, ValueError: see `Optimizer`.
+
+    Source: Jordan et al., "Muon: An optimizer for hidden layers in neural networks" (2024); Liu et
+    al., "Muon is Scalable for LLM Training" (2025).
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn, optim
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 1))
+        >>> matrices = [p for p in model.parameters() if p.ndim == 2]
+        >>> others = [p for p in model.parameters() if p.ndim != 2]
+        >>> muon, adamw = optim.Muon(matrices, lr=0.02), optim.AdamW(others)
+        >>> model(cr.tensor([[1.0, 2.0, 3.0, 4.0]])).sum().backward()
+        >>> muon.step()
+        >>> adamw.step()
+    """
+
+    def __init__(
+        self,
+        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        lr: float = 1e-3,
+        weight_decay: float = 0.1,
+        momentum: float = 0.95,
+        nesterov: bool = True,
+        ns_coefficients: tuple[float, float, float] = (3.4445, -4.775, 2.0315),
+        eps: float = 1e-7,
+        ns_steps: int = 5,
+        adjust_lr_fn: str | None = None,
+    ) -> None:
+        super().__init__(
+            params,
+            lr=lr,
+            weight_decay=weight_decay,
+            momentum=momentum,
+            nesterov=nesterov,
+            ns_coefficients=ns_coefficients,
+            eps=eps,
+            ns_steps=ns_steps,
+            adjust_lr_fn=adjust_lr_fn,
+        )
+
+    def check_group(self, group: ParameterGroup) -> None:
+        for parameter in group.parameters:
+            if parameter.ndim != 2:
+                raise ValueError(
+                    f"Muon trains matrices; parameter {parameter.name or 'unnamed'} has shape "
+                    f"{parameter.shape}: give it to another optimiser, such as AdamW"
+                )
+
+    def moments(self, group: ParameterGroup) -> Sequence[str]:
+        return ("momentum_buffer",) if group["momentum"] else ()
+
+    def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
+        if h.momentum is not None:
+            h.rest = 1.0 - h.momentum
+        if h.weight_decay is not None:
+            h.kept = 1.0 - h.lr * h.weight_decay
+
+    def rule(
+        self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
+    ) -> None:
+        U = grad
+        if h.momentum is not None:
+            B = h.momentum * moments["momentum_buffer"] + h.rest * grad
+            moments["momentum_buffer"].assign(B)
+            U = h.momentum * B + h.rest * grad if h.nesterov else B
+        kept = W if h.weight_decay is None else h.kept * W
+        W.assign(kept - h.lr * self._ratio(W.shape, h) * self._orthogonal(U, h))
+
+    @staticmethod
+    def _ratio(shape: tuple[int, ...], h: SimpleNamespace) -> float:
+        rows, columns = shape
+        if h.adjust_lr_fn == "match_rms_adamw":
+            return 0.2 * math.sqrt(max(rows, columns))
+        return math.sqrt(max(1, rows / columns))
+
+    @staticmethod
+    def _orthogonal(U: Tensor, h: SimpleNamespace) -> Tensor:
+        # X^T X and X X^T have the same singular values: the smaller one is less work.
+        tall = U.shape[0] > U.shape[1]
+        X = U / maximum((U * U).sum().sqrt(), h.eps)
+        for _ in range(h.ns_steps):
+            A = X.T @ X if tall else X @ X.T
+            P = h.ns_b * A + h.ns_c * (A @ A)
+            X = h.ns_a * X + (X @ P if tall else P @ X)
+        return X
