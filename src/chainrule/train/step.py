@@ -97,7 +97,9 @@ class StepGraphs:
                     self._match_accumulated()
                     grads = self._accumulate(grads, _rows(x), last=update)
                 if update:
-                    self.optimizer.update(self._clip(grads))
+                    # Accumulated gradients are not of this batch's loss alone.
+                    of_grads = loss if self.accumulate == 1 else None
+                    self.optimizer.update(self._clip(grads), of_grads)
             return loss, sums
 
         return self._captured(("training", update), True, step, x, y)
