@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from optimizer_peers import lion
 
 import chainrule as cr
 from chainrule import optim
@@ -87,27 +88,6 @@ def run_torch(case, steps, dtype="float64", change=lambda optimizer, step: None)
     finally:
         torch.set_default_dtype(torch.float32)
     return [param.detach().numpy() for param in params]
-
-
-def lion(torch):
-    """Chen et al. (2023), algorithm 2, which PyTorch lacks."""
-
-    class Lion(torch.optim.Optimizer):
-        def __init__(self, params, lr=1e-4, betas=(0.9, 0.99), weight_decay=0.0):
-            super().__init__(params, {"lr": lr, "betas": betas, "weight_decay": weight_decay})
-
-        @torch.no_grad()
-        def step(self):
-            for group in self.param_groups:
-                eta, decay, (beta1, beta2) = group["lr"], group["weight_decay"], group["betas"]
-                for w in group["params"]:
-                    if w.grad is None:
-                        continue
-                    m = self.state[w].get("m", torch.zeros_like(w))
-                    w -= eta * (torch.sign(beta1 * m + (1 - beta1) * w.grad) + decay * w)
-                    self.state[w]["m"] = beta2 * m + (1 - beta2) * w.grad
-
-    return Lion
 
 
 def as_tensors(grads):

@@ -107,6 +107,14 @@ class LBFGS(Optimizer):
     def counts_steps(self, group: ParameterGroup) -> bool:
         return True
 
+    def update(self, grads: Sequence[Tensor | None], loss: Tensor | None = None) -> None:
+        if loss is None and self.param_groups[0]["line_search_fn"] is not None:
+            raise ValueError(
+                "a line search needs the loss: call step(loss) or update(grads, loss); a Trainer "
+                "that accumulates gradients has none, so train with accumulate=1"
+            )
+        super().update(grads, loss)
+
     def group_rule(
         self,
         group: ParameterGroup,
@@ -116,19 +124,20 @@ class LBFGS(Optimizer):
     ) -> None:
         assert group.step is not None
         grads = dict(pairs)
+        loss = loss if h.line_search_fn is not None else None
         g = _vector([grads.get(W, zeros_like(W)) for W in group.parameters])
         x = _vector(group.parameters)
         s, y = h.t * h.d, g - h.g
         sy = (s * y).sum()
-        if h.line_search_fn is not None:
-            accepted, loss = self._accepted(h, loss)
+        if loss is not None:
+            loss = loss.cast(g.dtype)
+            accepted = loss <= h.f + _ARMIJO * h.t * h.slope
             sy = where(accepted, sy, 0.0)
         self._take_up(h, s, y, sy)
         d = self._direction(h, g)
         first = where(group.step == 1.0, 1.0, 0.0).cast(g.dtype)
         t = h.lr.cast(g.dtype) / maximum(first * g.abs().sum(), 1.0)
-        if h.line_search_fn is not None:
-            assert loss is not None
+        if loss is not None:
             x, g, d = (where(accepted, a, b) for a, b in ((x, h.x), (g, h.g), (d, h.d)))
             t = where(accepted, t, 0.5 * h.t)
             h.slope.assign((g * d).sum())
@@ -140,17 +149,6 @@ class LBFGS(Optimizer):
         parts = split(x + t * d, [W.size for W in group.parameters])
         for W, part in zip(group.parameters, parts, strict=True):
             W.assign(part.reshape(W.shape))
-
-    @staticmethod
-    def _accepted(h: SimpleNamespace, loss: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Whether the loss of the trial is low enough; the loss, in the parameters' dtype."""
-        if loss is None:
-            raise ValueError(
-                "a line search needs the loss: call step(loss) or update(grads, loss); a Trainer "
-                "that accumulates gradients has none, so train with accumulate=1"
-            )
-        loss = loss.cast(h.f.dtype)
-        return loss <= h.f + _ARMIJO * h.t * h.slope, loss
 
     @staticmethod
     def _take_up(h: SimpleNamespace, s: Tensor, y: Tensor, sy: Tensor) -> None:

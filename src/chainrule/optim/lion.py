@@ -57,7 +57,8 @@ class Lion(Optimizer):
         return ("exp_avg",)
 
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
-        h.rest1, h.rest2 = 1.0 - h.beta1, 1.0 - h.beta2
+        h.rest1 = 1.0 - h.beta1
+        h.ratio = (1.0 - h.beta2) / h.rest1
         if h.weight_decay is not None:
             h.kept = 1.0 - h.lr * h.weight_decay
 
@@ -65,7 +66,7 @@ class Lion(Optimizer):
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
         m = moments["exp_avg"]
-        c = h.beta1 * m + h.rest1 * grad
-        m.assign(h.beta2 * m + h.rest2 * grad)
         kept = W if h.weight_decay is None else h.kept * W
-        W.assign(kept - h.lr * sign(c))
+        old, new = h.beta1 * m, h.rest1 * grad
+        W.assign(kept - h.lr * sign(old + new))
+        m.assign(h.beta2 * m + h.ratio * new)  # with a value of W's update, to be one program
