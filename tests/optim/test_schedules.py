@@ -34,6 +34,17 @@ SCHEDULES = {
     "exponential": lambda o, **unit: optim.ExponentialLR(o, gamma=0.9, **unit),
     "inverse time": lambda o, **unit: optim.InverseTimeLR(o, decay=0.2, **unit),
     "cosine": lambda o, **unit: optim.CosineAnnealingLR(o, T_max=50, eta_min=0.01, **unit),
+    "multi step": lambda o, **unit: optim.MultiStepLR(o, [30, 4, 11, 4], gamma=0.3, **unit),
+    "linear": lambda o, **unit: optim.LinearLR(o, 0.2, 0.9, total_iters=23, **unit),
+    "polynomial": lambda o, **unit: optim.PolynomialLR(o, total_iters=40, power=1.7, **unit),
+    "restarts": lambda o, **unit: optim.CosineAnnealingWarmRestarts(o, 7, 1, 0.01, **unit),
+    "longer restarts": lambda o, **unit: optim.CosineAnnealingWarmRestarts(o, 3, 2, **unit),
+    "one cycle": lambda o, **unit: optim.OneCycleLR(o, 2.0, 50, **unit),
+    "three phases": lambda o, **unit: optim.OneCycleLR(
+        o, [2.0, 0.1], 50, 0.35, "linear", 10.0, 100.0, three_phase=True, **unit
+    ),
+    "flat cosine": lambda o, **unit: optim.FlatCosineLR(o, total_iters=50, **unit),
+    "coslog4": lambda o, **unit: optim.Coslog4LR(o, total_iters=50, **unit),
     "warm-up": lambda o, **unit: optim.WarmupLR(
         optim.CosineAnnealingLR(o, T_max=30, **unit), steps=6
     ),
@@ -64,6 +75,31 @@ def torchs(name, optimizer):
         return peers.LambdaLR(optimizer, lambda t: 1 / (1 + 0.2 * t))
     if name == "cosine":
         return peers.CosineAnnealingLR(optimizer, T_max=50, eta_min=0.01)
+    if name == "multi step":
+        return peers.MultiStepLR(optimizer, [30, 4, 11, 4], gamma=0.3)
+    if name == "linear":
+        return peers.LinearLR(optimizer, 0.2, 0.9, total_iters=23)
+    if name == "polynomial":
+        return peers.PolynomialLR(optimizer, total_iters=40, power=1.7)
+    if name == "restarts":
+        return peers.CosineAnnealingWarmRestarts(optimizer, 7, 1, 0.01)
+    if name == "longer restarts":
+        return peers.CosineAnnealingWarmRestarts(optimizer, 3, 2)
+    if name == "one cycle":
+        return peers.OneCycleLR(optimizer, 2.0, 50, cycle_momentum=False)
+    if name == "three phases":
+        return peers.OneCycleLR(
+            optimizer, [2.0, 0.1], 50, pct_start=0.35, anneal_strategy="linear", div_factor=10.0,
+            final_div_factor=100.0, three_phase=True, cycle_momentum=False,
+        )  # fmt: skip
+    if name == "flat cosine":
+        return peers.LambdaLR(
+            optimizer, lambda t: (1 + math.cos(math.pi * (max(1, 2 * t / 50) - 1))) / 2
+        )
+    if name == "coslog4":
+        return peers.LambdaLR(
+            optimizer, lambda t: (1 - math.cos(2 * math.pi * math.log2(1 + 15 * t / 50))) / 2
+        )
     rise = peers.LinearLR(optimizer, start_factor=1 / 7, total_iters=6)
     return peers.SequentialLR(
         optimizer, [rise, peers.CosineAnnealingLR(optimizer, T_max=30)], milestones=[6]
@@ -100,7 +136,7 @@ def test_rates_are_a_pure_function_of_t(make):
     optimizer = make_optimizer()
     schedule = make(optimizer)
     ahead = [schedule.lrs(t) for t in range(50)]
-    assert ahead == [[schedule.lr(base_lr, t) for base_lr in BASE_LRS] for t in range(50)]
+    assert ahead == [[schedule.lr(base_lr, t) for base_lr in schedule.base_lrs] for t in range(50)]
     assert walk(optimizer, schedule) == ahead
     assert [schedule.lrs(t) for t in range(50)] == ahead
 
@@ -113,6 +149,36 @@ def test_formulas_by_hand():
     assert optim.InverseTimeLR(optimizer, 0.5).lr(1.0, 6) == 0.25
     cosine = optim.CosineAnnealingLR(optimizer, 3, eta_min=0.2)
     assert cosine.lr(1.0, 1) == pytest.approx(0.2 + 0.8 * (1 + math.cos(math.pi / 3)) / 2)
+
+
+def test_more_formulas_by_hand():
+    optimizer = make_optimizer()
+    assert [optim.MultiStepLR(optimizer, [3, 1], 0.5).lr(8.0, t) for t in (0, 1, 2, 3)] == [
+        8, 4, 4, 2,
+    ]  # fmt: skip
+    assert optim.LinearLR(optimizer, 1.0, 3.0, 4).lr(0.5, 2) == 1.0
+    assert optim.PolynomialLR(optimizer, 4, power=2).lr(1.0, 2) == 0.25
+    restarts = optim.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=3, eta_min=0.25)
+    # falls of 2, 6 and 18: they begin at 0, 2, 8 and 26
+    assert [restarts.lr(1.0, t) for t in (0, 2, 8, 26)] == [1.0] * 4
+    assert [restarts.lr(1.0, t) for t in (1, 5, 17)] == pytest.approx([0.625] * 3)
+    cycle = optim.OneCycleLR(optimizer, 8.0, 21, 1 / 3, div_factor=4, final_div_factor=8)
+    assert [cycle.lr(8.0, t) for t in (0, 3, 6, 13, 20, 99)] == pytest.approx(
+        [2.0, 5.0, 8.0, 4.125, 0.25, 0.25]
+    )
+    flat = optim.FlatCosineLR(optimizer, 8)
+    assert [flat.lr(2.0, t) for t in (0, 4, 6, 8, 9)] == pytest.approx([2, 2, 1, 0, 0], abs=1e-15)
+    coslog4 = optim.Coslog4LR(optimizer, 15)
+    assert [coslog4.lr(1.0, t) for t in (0, 1, 3, 7, 15, 99)] == pytest.approx([0] * 6, abs=1e-15)
+    top = 15 * (2**2.5 - 1) / 15  # p where 1 + 15 p = 2^2.5: the third wave's top
+    assert optim.Coslog4LR(optimizer, 15000).lr(1.0, round(1000 * top)) == pytest.approx(1.0)
+
+
+def test_one_cycle_begins_at_max_lr_over_div_factor():
+    optimizer = make_optimizer()
+    schedule = optim.OneCycleLR(optimizer, [1.0, 0.5], 20)
+    assert schedule.base_lrs == [1.0, 0.5]
+    assert rates(optimizer) == pytest.approx([1 / 25, 0.5 / 25])
 
 
 def test_cosine_stays_at_its_end():
@@ -139,7 +205,8 @@ def test_warm_up_of_a_warm_up_keeps_the_base():
 @pytest.mark.parametrize("unit", ["epoch", "step"])
 def test_unit(make, unit):
     assert make(make_optimizer(), unit=unit).unit == unit
-    assert make(make_optimizer()).unit == "epoch"
+    default = make(make_optimizer())
+    assert default.unit == ("step" if isinstance(default, optim.OneCycleLR) else "epoch")
 
 
 @every_schedule
@@ -205,6 +272,31 @@ def test_the_rate_acts_on_the_next_step():
         (lambda o: optim.InverseTimeLR(o, -0.1), "decay must be a number >= 0"),
         (lambda o: optim.CosineAnnealingLR(o, 0), "T_max must be a whole number"),
         (lambda o: optim.CosineAnnealingLR(o, 5, eta_min=-1), "eta_min must be a number >= 0"),
+        (lambda o: optim.MultiStepLR(o, []), "milestones are a list of whole numbers"),
+        (lambda o: optim.MultiStepLR(o, 5), "milestones are a list of whole numbers"),
+        (lambda o: optim.MultiStepLR(o, [3, 0]), "a milestone must be a whole number"),
+        (lambda o: optim.MultiStepLR(o, [3], gamma=-1), "gamma must be a number >= 0"),
+        (lambda o: optim.LinearLR(o, -1), "start_factor must be a number >= 0"),
+        (lambda o: optim.LinearLR(o, end_factor=-1), "end_factor must be a number >= 0"),
+        (lambda o: optim.LinearLR(o, total_iters=0), "total_iters must be a whole number"),
+        (lambda o: optim.PolynomialLR(o, 0), "total_iters must be a whole number"),
+        (lambda o: optim.PolynomialLR(o, 5, power=0), "power must be a number > 0, got 0"),
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 0), "T_0 must be a whole number"),
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 1, 0), "T_mult must be a whole number"),
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 1, 1, -1), "eta_min must be a number"),
+        (lambda o: optim.OneCycleLR(o, -1.0, 50), "max_lr must be a number >= 0, got -1.0"),
+        (lambda o: optim.OneCycleLR(o, [1.0], 50), "1 learning rates for 2 parameter groups"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 0), "total_steps must be a whole number"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 3), "phases would end at steps -0.1, 2: take more"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 9, 1.0), "take more total_steps, or another pct_start"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 9, 0.6, three_phase=True), "another pct_start"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 9, 1.5), r"pct_start must be in \[0, 1\], got 1.5"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 9, 0.5, "lin"), "anneal_strategy is 'cos' or 'linear'"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 9, div_factor=0), "div_factor must be a number > 0"),
+        (lambda o: optim.OneCycleLR([1], 1.0, 9), "a schedule needs an optimiser, not list"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 9, unit="batch"), "unit is 'epoch' or 'step'"),
+        (lambda o: optim.FlatCosineLR(o, 0), "total_iters must be a whole number"),
+        (lambda o: optim.Coslog4LR(o, 1.5), "total_iters must be a whole number"),
         (lambda o: optim.Constant(o, unit="batch"), "unit is 'epoch' or 'step', not 'batch'"),
         (lambda o: optim.WarmupLR(optim.Constant(o), 0), "steps must be a whole number"),
         (lambda o: optim.WarmupLR(o, 5), r"WarmupLR\(Constant\(optimizer\), steps\)"),

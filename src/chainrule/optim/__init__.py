@@ -2,6 +2,13 @@
 
 from chainrule.optim.adagrad import Adadelta, Adagrad, RMSprop
 from chainrule.optim.adam import Adam, AdamW, NAdam
+from chainrule.optim.cosine import (
+    CosineAnnealingLR,
+    CosineAnnealingWarmRestarts,
+    Coslog4LR,
+    FlatCosineLR,
+    OneCycleLR,
+)
 from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.lion import Lion
@@ -9,9 +16,11 @@ from chainrule.optim.muon import Muon
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import (
     Constant,
-    CosineAnnealingLR,
     ExponentialLR,
     InverseTimeLR,
+    LinearLR,
+    MultiStepLR,
+    PolynomialLR,
     Schedule,
     StepLR,
     WarmupLR,
@@ -27,13 +36,20 @@ __all__ = [
     "AdamW",
     "Constant",
     "CosineAnnealingLR",
+    "CosineAnnealingWarmRestarts",
+    "Coslog4LR",
     "ExponentialLR",
+    "FlatCosineLR",
     "InverseTimeLR",
+    "LinearLR",
     "Lion",
+    "MultiStepLR",
     "Muon",
     "NAdam",
+    "OneCycleLR",
     "Optimizer",
     "ParameterGroup",
+    "PolynomialLR",
     "RMSprop",
     "Schedule",
     "StepLR",

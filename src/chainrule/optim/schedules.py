@@ -7,7 +7,8 @@ a training that goes on from a checkpoint finds its own again.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from chainrule.optim.optimizer import Optimizer
@@ -24,6 +25,7 @@ class Schedule:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.
         unit: what t counts. `Trainer` calls `step()` after every "epoch" or after every optimiser
             "step" accordingly; in a loop of your own you do.
+        base_lrs: the base of each group, where it is another than its "lr".
 
     Attributes:
         t: how often `step()` was called.
@@ -44,14 +46,25 @@ class Schedule:
         ([0.5], [0.25])
     """
 
-    def __init__(self, optimizer: Optimizer, *, unit: Unit = "epoch") -> None:
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        *,
+        unit: Unit = "epoch",
+        base_lrs: Sequence[float] | None = None,
+    ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"a schedule needs an optimiser, not {type(optimizer).__name__}")
         if unit not in ("epoch", "step"):
             raise ValueError(f"unit is 'epoch' or 'step', not {unit!r}")
         self.optimizer = optimizer
         self.unit = unit
-        self.base_lrs: list[float] = [group["lr"] for group in optimizer.param_groups]
+        lrs = [group["lr"] for group in optimizer.param_groups] if base_lrs is None else base_lrs
+        if len(lrs) != len(optimizer.param_groups):
+            raise ValueError(
+                f"{len(lrs)} learning rates for {len(optimizer.param_groups)} parameter groups"
+            )
+        self.base_lrs: list[float] = list(lrs)
         self.t = 0
         self._set()
 
@@ -118,12 +131,42 @@ class StepLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, *, unit: Unit = "epoch"
     ) -> None:
-        self.step_size = _whole("step_size", step_size)
-        self.gamma = _non_negative("gamma", gamma)
+        self.step_size = whole("step_size", step_size)
+        self.gamma = non_negative("gamma", gamma)
         super().__init__(optimizer, unit=unit)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * self.gamma ** (t // self.step_size)
+
+
+class MultiStepLR(Schedule):
+    """Times gamma at every milestone: lr(t) = base gamma^(milestones up to t).
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=0.5)
+        >>> schedule = optim.MultiStepLR(optimizer, milestones=[2, 3], gamma=0.5)
+        >>> [schedule.lrs(t)[0] for t in range(5)]
+        [0.5, 0.5, 0.25, 0.125, 0.125]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        milestones: Sequence[int],
+        gamma: float = 0.1,
+        *,
+        unit: Unit = "epoch",
+    ) -> None:
+        if isinstance(milestones, (str, int)) or not milestones:
+            raise ValueError(f"milestones are a list of whole numbers, got {milestones!r}")
+        self.milestones = sorted(whole("a milestone", t) for t in milestones)
+        self.gamma = non_negative("gamma", gamma)
+        super().__init__(optimizer, unit=unit)
+
+    def lr(self, base_lr: float, t: int) -> float:
+        return base_lr * self.gamma ** bisect_right(self.milestones, t)
 
 
 class ExponentialLR(Schedule):
@@ -140,7 +183,7 @@ class ExponentialLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, gamma: float, *, unit: Unit = "epoch") -> None:
-        self.gamma = _non_negative("gamma", gamma)
+        self.gamma = non_negative("gamma", gamma)
         super().__init__(optimizer, unit=unit)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -162,44 +205,74 @@ class InverseTimeLR(Schedule):
     """
 
     def __init__(self, optimizer: Optimizer, decay: float, *, unit: Unit = "epoch") -> None:
-        self.decay = _non_negative("decay", decay)
+        self.decay = non_negative("decay", decay)
         super().__init__(optimizer, unit=unit)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr / (1 + self.decay * t)
 
 
-class CosineAnnealingLR(Schedule):
-    """Half a cosine down: lr(t) = eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2.
+class LinearLR(Schedule):
+    """A line from one factor to another.
 
-    From t = T_max on it stays at eta_min. (PyTorch's climbs again, so that a training that is
-    longer than planned ends with a high learning rate.)
-
-    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017),
-    equation 5, without restarts.
+    lr(t) = base (start_factor + (end_factor - start_factor) min(t / total_iters, 1))
 
     Example:
         >>> import chainrule as cr
         >>> from chainrule import optim
         >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=1.0)
-        >>> schedule = optim.CosineAnnealingLR(optimizer, T_max=10)
-        >>> [round(schedule.lrs(t)[0], 3) for t in (0, 5, 10, 11)]
-        [1.0, 0.5, 0.0, 0.0]
+        >>> schedule = optim.LinearLR(optimizer, start_factor=1.0, end_factor=0.0, total_iters=4)
+        >>> [schedule.lrs(t)[0] for t in range(6)]
+        [1.0, 0.75, 0.5, 0.25, 0.0, 0.0]
     """
 
     def __init__(
-        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, *, unit: Unit = "epoch"
+        self,
+        optimizer: Optimizer,
+        start_factor: float = 1 / 3,
+        end_factor: float = 1.0,
+        total_iters: int = 5,
+        *,
+        unit: Unit = "epoch",
     ) -> None:
-        self.T_max = _whole("T_max", T_max)
-        self.eta_min = _non_negative("eta_min", eta_min)
+        self.start_factor = non_negative("start_factor", start_factor)
+        self.end_factor = non_negative("end_factor", end_factor)
+        self.total_iters = whole("total_iters", total_iters)
         super().__init__(optimizer, unit=unit)
 
     def lr(self, base_lr: float, t: int) -> float:
-        if t >= self.T_max:
-            return self.eta_min
-        return (
-            self.eta_min + (base_lr - self.eta_min) * (1 + math.cos(math.pi * t / self.T_max)) / 2
-        )
+        rise = self.end_factor - self.start_factor
+        return base_lr * (self.start_factor + rise * min(t / self.total_iters, 1.0))
+
+
+class PolynomialLR(Schedule):
+    """A power of what is left: lr(t) = base (1 - min(t / total_iters, 1))^power.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=1.0)
+        >>> schedule = optim.PolynomialLR(optimizer, total_iters=4, power=2.0)
+        >>> [schedule.lrs(t)[0] for t in range(6)]
+        [1.0, 0.5625, 0.25, 0.0625, 0.0, 0.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        total_iters: int = 5,
+        power: float = 1.0,
+        *,
+        unit: Unit = "epoch",
+    ) -> None:
+        self.total_iters = whole("total_iters", total_iters)
+        if not 0 < power < math.inf:
+            raise ValueError(f"power must be a number > 0, got {power!r}")
+        self.power = float(power)
+        super().__init__(optimizer, unit=unit)
+
+    def lr(self, base_lr: float, t: int) -> float:
+        return base_lr * (1 - min(t / self.total_iters, 1.0)) ** self.power
 
 
 class WarmupLR(Schedule):
@@ -239,7 +312,7 @@ class WarmupLR(Schedule):
                 f"the schedule to warm up for has begun already: it is at t = {schedule.t}"
             )
         self.schedule = schedule
-        self.steps = _whole("steps", steps)
+        self.steps = whole("steps", steps)
         for group, base_lr in zip(schedule.optimizer.param_groups, schedule.base_lrs, strict=False):
             group["lr"] = base_lr
         super().__init__(schedule.optimizer, unit=schedule.unit)
@@ -250,13 +323,15 @@ class WarmupLR(Schedule):
         return self.schedule.lr(base_lr, t - self.steps)
 
 
-def _whole(name: str, value: int) -> int:
+def whole(name: str, value: int) -> int:
+    """`value`, if it is a whole number of at least 1."""
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
         raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
     return value
 
 
-def _non_negative(name: str, value: float) -> float:
+def non_negative(name: str, value: float) -> float:
+    """`value` as a float, if it is a finite number of at least 0."""
     if not 0 <= value < math.inf:
         raise ValueError(f"{name} must be a number >= 0, got {value!r}")
     return float(value)

@@ -1,0 +1,238 @@
+"""Schedules along a cosine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Literal
+
+from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.schedules import Schedule, Unit, non_negative, whole
+
+
+def half_cosine(start: float, end: float, progress: float) -> float:
+    """From `start` to `end` along half a cosine, as progress goes from 0 to 1; then `end`."""
+    if progress >= 1:
+        return end
+    return end + (start - end) * (1 + math.cos(math.pi * progress)) / 2
+
+
+class CosineAnnealingLR(Schedule):
+    """Half a cosine down: lr(t) = eta_min + (base - eta_min) (1 + cos(pi t / T_max)) / 2.
+
+    From t = T_max on it stays at eta_min. (PyTorch's climbs again, so that a training that is
+    longer than planned ends with a high learning rate.)
+
+    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017),
+    equation 5, without restarts.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=1.0)
+        >>> schedule = optim.CosineAnnealingLR(optimizer, T_max=10)
+        >>> [round(schedule.lrs(t)[0], 3) for t in (0, 5, 10, 11)]
+        [1.0, 0.5, 0.0, 0.0]
+    """
+
+    def __init__(
+        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, *, unit: Unit = "epoch"
+    ) -> None:
+        self.T_max = whole("T_max", T_max)
+        self.eta_min = non_negative("eta_min", eta_min)
+        super().__init__(optimizer, unit=unit)
+
+    def lr(self, base_lr: float, t: int) -> float:
+        return half_cosine(base_lr, self.eta_min, t / self.T_max)
+
+
+class CosineAnnealingWarmRestarts(Schedule):
+    """Half a cosine down, again and again, each time T_mult times as long.
+
+    lr(t) = eta_min + (base - eta_min) (1 + cos(pi T_cur / T_i)) / 2
+
+    with T_cur epochs since the last restart, and lengths T_i of T_0, T_0 T_mult, T_0 T_mult^2 ...
+
+    Args:
+        optimizer, unit: see `Schedule`.
+        T_0: the length of the first fall.
+        T_mult: what each length is multiplied by.
+        eta_min: where each fall ends.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
+
+    Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017),
+    equation 5.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=1.0)
+        >>> schedule = optim.CosineAnnealingWarmRestarts(optimizer, T_0=2, T_mult=2)
+        >>> [round(schedule.lrs(t)[0], 3) for t in range(7)]
+        [1.0, 0.5, 1.0, 0.854, 0.5, 0.146, 1.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        T_0: int,
+        T_mult: int = 1,
+        eta_min: float = 0.0,
+        *,
+        unit: Unit = "epoch",
+    ) -> None:
+        self.T_0 = whole("T_0", T_0)
+        self.T_mult = whole("T_mult", T_mult)
+        self.eta_min = non_negative("eta_min", eta_min)
+        super().__init__(optimizer, unit=unit)
+
+    def lr(self, base_lr: float, t: int) -> float:
+        length = self.T_0
+        if self.T_mult == 1:
+            t %= length
+        while t >= length:
+            t -= length
+            length *= self.T_mult
+        return half_cosine(base_lr, self.eta_min, t / length)
+
+
+class OneCycleLR(Schedule):
+    """One rise to max_lr and one fall to far below where it began.
+
+    The rate goes from max_lr / div_factor up to max_lr in the first pct_start of total_steps, and
+    down to max_lr / (div_factor final_div_factor) in the rest; with `three_phase` first down to
+    max_lr / div_factor as fast as it rose. It stays at the end after that. The momentum is left
+    alone: it is PyTorch's with cycle_momentum=False.
+
+    Args:
+        optimizer: see `Schedule`; its groups' "lr" does not count.
+        max_lr: the highest rate, or one for each group.
+        total_steps: the length of the cycle.
+        pct_start: the rise's share of it.
+        anneal_strategy: "cos" for half cosines, "linear" for lines.
+        div_factor: how far below max_lr it begins.
+        final_div_factor: how far below its beginning it ends.
+        three_phase: whether a fall as steep as the rise comes before the last.
+        unit: see `Schedule`; here "step" by default.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`; if a phase has less than one step.
+
+    Source: Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large
+    Learning Rates" (2019), in PyTorch's form.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])])
+        >>> schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=10, anneal_strategy="linear")
+        >>> [round(schedule.lrs(t)[0], 3) for t in range(10)]
+        [0.04, 0.52, 1.0, 0.857, 0.714, 0.571, 0.429, 0.286, 0.143, 0.0]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        max_lr: float | Sequence[float],
+        total_steps: int,
+        pct_start: float = 0.3,
+        anneal_strategy: Literal["cos", "linear"] = "cos",
+        div_factor: float = 25.0,
+        final_div_factor: float = 1e4,
+        three_phase: bool = False,
+        *,
+        unit: Unit = "step",
+    ) -> None:
+        self.total_steps = whole("total_steps", total_steps)
+        if not 0 <= pct_start <= 1:
+            raise ValueError(f"pct_start must be in [0, 1], got {pct_start!r}")
+        if anneal_strategy not in ("cos", "linear"):
+            raise ValueError(f"anneal_strategy is 'cos' or 'linear', not {anneal_strategy!r}")
+        for name, factor in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
+            if not 0 < factor < math.inf:
+                raise ValueError(f"{name} must be a number > 0, got {factor!r}")
+        self.anneal_strategy = anneal_strategy
+        peak = pct_start * total_steps - 1
+        start, end = 1 / div_factor, 1 / (div_factor * final_div_factor)
+        # (the last step of a phase, the rate there as a share of max_lr)
+        self.phases = [(peak, 1.0), (total_steps - 1.0, end)]
+        if three_phase:
+            self.phases.insert(1, (2 * peak, start))
+        self.start = start
+        ends = [0.0, *(last for last, _ in self.phases)]
+        if any(ends[i] >= ends[i + 1] for i in range(len(self.phases))):
+            raise ValueError(
+                f"the phases would end at steps {', '.join(f'{last:g}' for last in ends[1:])}: "
+                "take more total_steps, or another pct_start"
+            )
+        peaks = [max_lr] if isinstance(max_lr, (int, float)) else list(max_lr)
+        peaks = [non_negative("max_lr", lr) for lr in peaks]
+        if isinstance(max_lr, (int, float)) and isinstance(optimizer, Optimizer):
+            peaks *= len(optimizer.param_groups)
+        super().__init__(optimizer, unit=unit, base_lrs=peaks)
+
+    def lr(self, base_lr: float, t: int) -> float:
+        begin, before = 0.0, self.start
+        for last, after in self.phases:
+            if t <= last:
+                progress = (t - begin) / (last - begin)
+                if self.anneal_strategy == "cos":
+                    return base_lr * half_cosine(before, after, progress)
+                return base_lr * (before + (after - before) * progress)
+            begin, before = last, after
+        return base_lr * before
+
+
+class FlatCosineLR(Schedule):
+    """Flat for the first half, then half a cosine down to 0.
+
+    lr(t) = base (1 + cos(pi (max(1, 2 p) - 1))) / 2 with p = min(t / total_iters, 1)
+
+    Source: Holzmüller, Grinsztajn and Steinwart, "Better by Default: Strong Pre-Tuned MLPs and
+    Boosted Trees on Tabular Data" (2024): flat_cos.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=1.0)
+        >>> schedule = optim.FlatCosineLR(optimizer, total_iters=8)
+        >>> [round(schedule.lrs(t)[0], 3) for t in (0, 4, 5, 6, 7, 8, 9)]
+        [1.0, 1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
+    """
+
+    def __init__(self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch") -> None:
+        self.total_iters = whole("total_iters", total_iters)
+        super().__init__(optimizer, unit=unit)
+
+    def lr(self, base_lr: float, t: int) -> float:
+        return half_cosine(base_lr, 0.0, max(1.0, 2 * t / self.total_iters) - 1)
+
+
+class Coslog4LR(Schedule):
+    """Four cosine waves, each about twice as long as the one before, from 0 to base and back to 0.
+
+    lr(t) = base (1 - cos(2 pi log2(1 + 15 p))) / 2 with p = min(t / total_iters, 1)
+
+    The waves end at p = 1/15, 3/15, 7/15 and 1. The first rate is 0.
+
+    Source: Holzmüller, Grinsztajn and Steinwart, "Better by Default: Strong Pre-Tuned MLPs and
+    Boosted Trees on Tabular Data" (2024): coslog4.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=1.0)
+        >>> schedule = optim.Coslog4LR(optimizer, total_iters=15)
+        >>> [round(schedule.lrs(t)[0], 3) for t in range(8)]
+        [0.0, 0.0, 0.93, 0.0, 0.718, 0.93, 0.324, 0.0]
+    """
+
+    def __init__(self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch") -> None:
+        self.total_iters = whole("total_iters", total_iters)
+        super().__init__(optimizer, unit=unit)
+
+    def lr(self, base_lr: float, t: int) -> float:
+        waves = math.log2(1 + 15 * min(t / self.total_iters, 1.0))
+        return base_lr * (1 - math.cos(2 * math.pi * waves)) / 2
