@@ -486,7 +486,8 @@ W = cr.Parameter([1.0], name="w")
     [
         ([], "got no parameters"),
         (iter([]), "got no parameters"),
-        ([{"params": []}], "a parameter group is empty"),
+        ([{"params": []}], "trains Parameters; there are none"),
+        ([{"params": cr.tensor([1.0])}], "make it a chainrule.Parameter"),
         ([W, W], "parameter w of shape .* was given twice"),
         ([{"params": [W]}, {"params": [W]}], "parameter w .* was given twice"),
         (W, "pass model.parameters"),

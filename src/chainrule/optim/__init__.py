@@ -2,6 +2,8 @@
 
 from chainrule.optim.adagrad import Adadelta, Adagrad, RMSprop
 from chainrule.optim.adam import Adam, AdamW, NAdam
+from chainrule.optim.averaging import EMA
+from chainrule.optim.constraints import MaxNorm
 from chainrule.optim.cosine import (
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
@@ -28,6 +30,7 @@ from chainrule.optim.schedules import (
 from chainrule.optim.sgd import SGD
 
 __all__ = [
+    "EMA",
     "LBFGS",
     "SGD",
     "Adadelta",
@@ -43,6 +46,7 @@ __all__ = [
     "InverseTimeLR",
     "LinearLR",
     "Lion",
+    "MaxNorm",
     "MultiStepLR",
     "Muon",
     "NAdam",

@@ -15,7 +15,7 @@ from chainrule.graph.context import local, no_grad
 from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.optim.groups import ParameterGroup, cast
+from chainrule.optim.groups import ParameterGroup, cast, checked_parameters
 
 _MAX_CAPTURED = 32
 
@@ -155,9 +155,12 @@ class Optimizer:
         if not isinstance(group, Mapping) or "params" not in group:
             raise TypeError(f"a parameter group is a dict with the key 'params', got {group!r}")
         given = group["params"]
-        parameters: list[Any] = [given] if isinstance(given, Tensor) else list(given)
         options = {key: value for key, value in group.items() if key != "params"}
-        self._check_parameters(parameters)
+        parameters = checked_parameters(
+            [given] if isinstance(given, Tensor) else given,
+            "an optimiser trains Parameters",
+            self.parameters,
+        )
         unknown = sorted(set(options) - set(self.defaults))
         if unknown:
             raise TypeError(
@@ -189,23 +192,6 @@ class Optimizer:
 
         The group is none of `param_groups` yet.
         """
-
-    def _check_parameters(self, parameters: list[Any]) -> None:
-        if not parameters:
-            raise ValueError("a parameter group is empty: it needs at least one Parameter")
-        seen = set(self.parameters)
-        for position, parameter in enumerate(parameters):
-            if not isinstance(parameter, Parameter):
-                remedy = ": make it a chainrule.Parameter" if isinstance(parameter, Tensor) else ""
-                raise TypeError(
-                    f"an optimiser trains Parameters; number {position} is {parameter!r}{remedy}"
-                )
-            if parameter in seen:
-                raise ValueError(
-                    f"parameter {parameter.name or position} of shape {parameter.shape} was given "
-                    "twice; it would be updated twice a step"
-                )
-            seen.add(parameter)
 
     def update(self, grads: Sequence[Tensor | None], loss: Tensor | None = None) -> None:
         """Build the graph of one step: assign the new values of parameters, moments and counts.

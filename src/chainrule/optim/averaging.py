@@ -1,0 +1,151 @@
+"""Averages of weights over the steps of a training."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.context import no_grad
+from chainrule.graph.state import Buffer, Parameter, Scalar
+from chainrule.ops import where
+from chainrule.optim.groups import checked_parameters
+
+
+class EMA:
+    """The exponential moving average of parameters, often a better model than the last step's.
+
+    average <- decay average + (1 - decay) W
+
+    The first `update` takes the weights as they are, as PyTorch's AveragedModel with
+    `get_ema_multi_avg_fn` does. After that the average looks back over about 1 / (1 - decay) steps:
+    a training should have several times as many.
+
+    Buffers, such as the running statistics of a batch normalisation, are not averaged.
+
+    Args:
+        parameters: the Parameters.
+        decay: how much of the average is kept, in [0, 1).
+
+    Attributes:
+        parameters: the Parameters.
+        averages: a Buffer for each.
+        n_averaged: how many updates there were, a Buffer.
+
+    Raises:
+        TypeError: if `parameters` holds anything but Parameters, or `decay` is no number.
+        ValueError: if there are none, if one comes twice, or if `decay` is out of range.
+
+    Source: Polyak and Juditsky, "Acceleration of Stochastic Approximation by Averaging" (1992), in
+    the exponential form that is used since.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> w = cr.Parameter([0.0])
+        >>> ema = optim.EMA([w], decay=0.5)
+        >>> for value in (2.0, 4.0, 8.0):
+        ...     w.assign([value])
+        ...     ema.update()
+        >>> with ema.applied():
+        ...     print(w.item())
+        5.5
+        >>> w.item()
+        8.0
+    """
+
+    def __init__(self, parameters: Iterable[Parameter], decay: float = 0.999) -> None:
+        self.parameters = checked_parameters(parameters, "an average is of Parameters")
+        self._decay = Scalar(_in_range(decay), name="decay")
+        self.averages = [
+            Buffer(p.numpy().copy(), name=f"{i}.average") for i, p in enumerate(self.parameters)
+        ]
+        self.n_averaged = Buffer(np.float64(0), name="n_averaged")
+
+    @property
+    def decay(self) -> float:
+        """How much of the average is kept; it can be set between updates."""
+        return self._decay.item()
+
+    @decay.setter
+    def decay(self, decay: float) -> None:
+        self._decay.replace(np.array(_in_range(decay)))
+
+    def update(self) -> None:
+        """Take the parameters as they are now into the average.
+
+        Inside `chainrule.capture`, after the optimiser's `update`, it becomes a part of the graph.
+        """
+        with no_grad():
+            decay = where(self.n_averaged == 0.0, 0.0, self._decay)
+            of_dtype = {dtype: decay.cast(dtype) for dtype in {p.dtype for p in self.parameters}}
+            for parameter, average in zip(self.parameters, self.averages, strict=True):
+                kept = of_dtype[parameter.dtype]
+                average.assign(kept * average + (1.0 - kept) * parameter)
+            self.n_averaged.assign(self.n_averaged + 1.0)
+
+    @contextmanager
+    def applied(self) -> Iterator[None]:
+        """The parameters hold their averages inside `with`, and afterwards what they held before.
+
+        For evaluation and prediction. What is assigned to the parameters inside is lost.
+        """
+        before = [parameter.numpy() for parameter in self.parameters]
+        self.copy_to()
+        try:
+            yield
+        finally:
+            for parameter, value in zip(self.parameters, before, strict=True):
+                parameter.assign(value)
+
+    def copy_to(self) -> None:
+        """Give the parameters their averages for good."""
+        for parameter, average in zip(self.parameters, self.averages, strict=True):
+            parameter.assign(average.numpy())
+
+    # Saving
+
+    def states(self) -> dict[str, Buffer]:
+        """Every Buffer by a stable name: "0.average", where 0 is the parameter's index, and
+        "n_averaged"."""
+        return {str(buffer.name): buffer for buffer in (*self.averages, self.n_averaged)}
+
+    def state_dict(self) -> dict[str, Any]:
+        """A snapshot as a plain dict: copies of the arrays of `states`, and the decay."""
+        arrays = {name: buffer.numpy().copy() for name, buffer in self.states().items()}
+        return {"decay": self.decay, **arrays}
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        """Go on where `state_dict` was taken.
+
+        Raises:
+            ValueError, TypeError: if it is of other parameters, by their number, shapes
+                (ShapeError) or dtypes (DTypeError); nothing has changed then.
+        """
+        arrays = dict(state_dict)
+        buffers = self.states()
+        if set(arrays) != {"decay", *buffers}:
+            raise ValueError(
+                f"the state holds {', '.join(arrays) or 'nothing'}; this average has decay, "
+                f"{', '.join(buffers)}"
+            )
+        decay = _in_range(arrays.pop("decay"))
+        arrays = {name: np.array(array) for name, array in arrays.items()}
+        for name, buffer in buffers.items():
+            buffer.check(arrays[name].shape, arrays[name].dtype)
+        for name, buffer in buffers.items():
+            buffer.replace(arrays[name])
+        self.decay = decay
+
+    def __repr__(self) -> str:
+        return f"EMA({len(self.parameters)} parameters, decay={self.decay})"
+
+
+def _in_range(decay: Any) -> float:
+    if isinstance(decay, (str, bytes, bool)) or not hasattr(decay, "__float__"):
+        raise TypeError(f"decay is a number, not {decay!r}")
+    if not 0 <= float(decay) < 1:
+        raise ValueError(f"decay must be in [0, 1), got {decay!r}")
+    return float(decay)
