@@ -17,6 +17,7 @@ from chainrule.optim.lion import Lion
 from chainrule.optim.muon import Muon
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import (
+    CombinedSchedule,
     Constant,
     ExponentialLR,
     InverseTimeLR,
@@ -37,6 +38,7 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
+    "CombinedSchedule",
     "Constant",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",

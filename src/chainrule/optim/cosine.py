@@ -36,11 +36,17 @@ class CosineAnnealingLR(Schedule):
     """
 
     def __init__(
-        self, optimizer: Optimizer, T_max: int, eta_min: float = 0.0, *, unit: Unit = "epoch"
+        self,
+        optimizer: Optimizer,
+        T_max: int,
+        eta_min: float = 0.0,
+        *,
+        unit: Unit = "epoch",
+        parameter: str = "lr",
     ) -> None:
         self.T_max = whole("T_max", T_max)
         self.eta_min = non_negative("eta_min", eta_min)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return half_cosine(base_lr, self.eta_min, t / self.T_max)
@@ -82,11 +88,12 @@ class CosineAnnealingWarmRestarts(Schedule):
         eta_min: float = 0.0,
         *,
         unit: Unit = "epoch",
+        parameter: str = "lr",
     ) -> None:
         self.T_0 = whole("T_0", T_0)
         self.T_mult = whole("T_mult", T_mult)
         self.eta_min = non_negative("eta_min", eta_min)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         length = self.T_0
@@ -202,9 +209,11 @@ class FlatCosineLR(Schedule):
         [1.0, 1.0, 0.854, 0.5, 0.146, 0.0, 0.0]
     """
 
-    def __init__(self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch") -> None:
+    def __init__(
+        self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch", parameter: str = "lr"
+    ) -> None:
         self.total_iters = whole("total_iters", total_iters)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return half_cosine(base_lr, 0.0, max(1.0, 2 * t / self.total_iters) - 1)
@@ -229,9 +238,11 @@ class Coslog4LR(Schedule):
         [0.0, 0.0, 0.93, 0.0, 0.718, 0.93, 0.324, 0.0]
     """
 
-    def __init__(self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch") -> None:
+    def __init__(
+        self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch", parameter: str = "lr"
+    ) -> None:
         self.total_iters = whole("total_iters", total_iters)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         waves = math.log2(1 + 15 * min(t / self.total_iters, 1.0))

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: each a closed formula in t, the number of epochs or steps so far.
+"""Schedules, of the learning rate above all: each a closed formula in t, epochs or steps so far.
 
 Because a schedule looks at nothing but t, the learning rates of many steps are known in advance and
 a training that goes on from a checkpoint finds its own again.
@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
+from chainrule.graph.state import Scalar
 from chainrule.optim.optimizer import Optimizer
 
 Unit = Literal["epoch", "step"]
@@ -21,10 +22,14 @@ class Schedule:
 
     A schedule of your own is a subclass with `lr`. Construction sets the rates for t = 0.
 
+    With `parameter` it sets another hyper-parameter, such as "weight_decay": then all that is said
+    of the learning rate here is of that. See `CombinedSchedule` for several at once.
+
     Args:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.
         unit: what t counts. `Trainer` calls `step()` after every "epoch" or after every optimiser
             "step" accordingly; in a loop of your own you do.
+        parameter: the hyper-parameter that it sets.
         base_lrs: the base of each group, where it is another than its "lr".
 
     Attributes:
@@ -33,7 +38,8 @@ class Schedule:
 
     Raises:
         TypeError: if `optimizer` is none.
-        ValueError: if an argument is out of its range.
+        KeyError: if it has no such hyper-parameter.
+        ValueError: if an argument is out of its range, or the hyper-parameter can't be set.
 
     Example:
         >>> import chainrule as cr
@@ -51,15 +57,23 @@ class Schedule:
         optimizer: Optimizer,
         *,
         unit: Unit = "epoch",
+        parameter: str = "lr",
         base_lrs: Sequence[float] | None = None,
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"a schedule needs an optimiser, not {type(optimizer).__name__}")
         if unit not in ("epoch", "step"):
             raise ValueError(f"unit is 'epoch' or 'step', not {unit!r}")
+        for group in optimizer.param_groups:
+            if set(group.check(parameter, group[parameter])) != {parameter}:
+                raise ValueError(
+                    f"a schedule can't set {parameter}: it is no single number, or its term is not "
+                    "in the update's graph. Construct the optimiser with one above 0"
+                )
         self.optimizer = optimizer
         self.unit = unit
-        lrs = [group["lr"] for group in optimizer.param_groups] if base_lrs is None else base_lrs
+        self.parameter = parameter
+        lrs = [g[parameter] for g in optimizer.param_groups] if base_lrs is None else base_lrs
         if len(lrs) != len(optimizer.param_groups):
             raise ValueError(
                 f"{len(lrs)} learning rates for {len(optimizer.param_groups)} parameter groups"
@@ -76,37 +90,50 @@ class Schedule:
         """The learning rate of each group after `t` epochs or steps."""
         return [self.lr(base_lr, t) for base_lr in self.base_lrs]
 
+    def scalars(self, t: int) -> dict[Scalar, float]:
+        """The run-time Scalars that it sets, and what they are after `t` epochs or steps."""
+        # A group that was added after construction is not the schedule's.
+        pairs = zip(self.optimizer.param_groups, self.lrs(t), strict=False)
+        return {group.scalars[self.parameter]: lr for group, lr in pairs}
+
     def step(self) -> None:
         """One epoch or step is over: set the learning rates for the next."""
         self.t += 1
         self._set()
 
     def _set(self) -> None:
-        # A group that was added after construction is not the schedule's.
         for group, lr in zip(self.optimizer.param_groups, self.lrs(self.t), strict=False):
-            group["lr"] = lr
+            group[self.parameter] = lr
 
     def state_dict(self) -> dict[str, Any]:
         """What `load_state_dict` needs to go on from here."""
-        return {"schedule": type(self).__name__, "t": self.t, "base_lrs": list(self.base_lrs)}
+        return {
+            "schedule": type(self).__name__,
+            "parameter": self.parameter,
+            "t": self.t,
+            "base_lrs": list(self.base_lrs),
+        }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken, and set the learning rates for there.
 
         Raises:
-            ValueError: if it is of another schedule or number of groups; nothing has changed then.
+            ValueError: if it is of another schedule, hyper-parameter or number of groups; nothing
+                has changed then.
         """
-        if state_dict.get("schedule") != type(self).__name__:
-            raise ValueError(
-                f"the state is of {state_dict.get('schedule')}, this is {type(self).__name__}"
-            )
-        t, base_lrs = int(state_dict["t"]), [float(lr) for lr in state_dict["base_lrs"]]
-        if len(base_lrs) != len(self.base_lrs):
-            raise ValueError(
-                f"the state has {len(base_lrs)} groups, this schedule {len(self.base_lrs)}"
-            )
-        self.t, self.base_lrs = t, base_lrs
+        self._check_state(state_dict)
+        self.t = int(state_dict["t"])
+        self.base_lrs = [float(lr) for lr in state_dict["base_lrs"]]
         self._set()
+
+    def _check_state(self, state_dict: Mapping[str, Any]) -> None:
+        mine = self.state_dict()
+        for key in ("schedule", "parameter"):
+            if state_dict.get(key) != mine[key]:
+                raise ValueError(f"the state is of {state_dict.get(key)}, this is of {mine[key]}")
+        groups = len(state_dict["base_lrs"])
+        if groups != len(self.base_lrs):
+            raise ValueError(f"the state has {groups} groups, this schedule {len(self.base_lrs)}")
 
 
 class Constant(Schedule):
@@ -129,11 +156,17 @@ class StepLR(Schedule):
     """
 
     def __init__(
-        self, optimizer: Optimizer, step_size: int, gamma: float = 0.1, *, unit: Unit = "epoch"
+        self,
+        optimizer: Optimizer,
+        step_size: int,
+        gamma: float = 0.1,
+        *,
+        unit: Unit = "epoch",
+        parameter: str = "lr",
     ) -> None:
         self.step_size = whole("step_size", step_size)
         self.gamma = non_negative("gamma", gamma)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * self.gamma ** (t // self.step_size)
@@ -158,12 +191,13 @@ class MultiStepLR(Schedule):
         gamma: float = 0.1,
         *,
         unit: Unit = "epoch",
+        parameter: str = "lr",
     ) -> None:
         if isinstance(milestones, (str, int)) or not milestones:
             raise ValueError(f"milestones are a list of whole numbers, got {milestones!r}")
         self.milestones = sorted(whole("a milestone", t) for t in milestones)
         self.gamma = non_negative("gamma", gamma)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * self.gamma ** bisect_right(self.milestones, t)
@@ -182,9 +216,11 @@ class ExponentialLR(Schedule):
         0.5
     """
 
-    def __init__(self, optimizer: Optimizer, gamma: float, *, unit: Unit = "epoch") -> None:
+    def __init__(
+        self, optimizer: Optimizer, gamma: float, *, unit: Unit = "epoch", parameter: str = "lr"
+    ) -> None:
         self.gamma = non_negative("gamma", gamma)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * self.gamma**t
@@ -204,9 +240,11 @@ class InverseTimeLR(Schedule):
         [0.25]
     """
 
-    def __init__(self, optimizer: Optimizer, decay: float, *, unit: Unit = "epoch") -> None:
+    def __init__(
+        self, optimizer: Optimizer, decay: float, *, unit: Unit = "epoch", parameter: str = "lr"
+    ) -> None:
         self.decay = non_negative("decay", decay)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr / (1 + self.decay * t)
@@ -234,11 +272,12 @@ class LinearLR(Schedule):
         total_iters: int = 5,
         *,
         unit: Unit = "epoch",
+        parameter: str = "lr",
     ) -> None:
         self.start_factor = non_negative("start_factor", start_factor)
         self.end_factor = non_negative("end_factor", end_factor)
         self.total_iters = whole("total_iters", total_iters)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         rise = self.end_factor - self.start_factor
@@ -264,12 +303,13 @@ class PolynomialLR(Schedule):
         power: float = 1.0,
         *,
         unit: Unit = "epoch",
+        parameter: str = "lr",
     ) -> None:
         self.total_iters = whole("total_iters", total_iters)
         if not 0 < power < math.inf:
             raise ValueError(f"power must be a number > 0, got {power!r}")
         self.power = float(power)
-        super().__init__(optimizer, unit=unit)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * (1 - min(t / self.total_iters, 1.0)) ** self.power
@@ -283,7 +323,8 @@ class WarmupLR(Schedule):
 
     Args:
         schedule: what follows; `Constant(optimizer)` where nothing shall. It gives the optimiser,
-            the base and the unit. Call `step()` of the warm-up alone, not of this one.
+            the base, the unit and the hyper-parameter. Call `step()` of the warm-up alone, not of
+            this one.
         steps: how many epochs or steps (the schedule's unit) the rise takes.
 
     Raises:
@@ -302,9 +343,9 @@ class WarmupLR(Schedule):
     """
 
     def __init__(self, schedule: Schedule, steps: int) -> None:
-        if not isinstance(schedule, Schedule):
+        if isinstance(schedule, CombinedSchedule) or not isinstance(schedule, Schedule):
             raise TypeError(
-                f"WarmupLR precedes a schedule, not {type(schedule).__name__}; for an optimiser "
+                f"WarmupLR precedes one schedule, not {type(schedule).__name__}; for an optimiser "
                 "write WarmupLR(Constant(optimizer), steps)"
             )
         if schedule.t:
@@ -314,13 +355,95 @@ class WarmupLR(Schedule):
         self.schedule = schedule
         self.steps = whole("steps", steps)
         for group, base_lr in zip(schedule.optimizer.param_groups, schedule.base_lrs, strict=False):
-            group["lr"] = base_lr
-        super().__init__(schedule.optimizer, unit=schedule.unit)
+            group[schedule.parameter] = base_lr
+        super().__init__(schedule.optimizer, unit=schedule.unit, parameter=schedule.parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         if t < self.steps:
             return base_lr * (t + 1) / (self.steps + 1)
         return self.schedule.lr(base_lr, t - self.steps)
+
+
+class CombinedSchedule(Schedule):
+    """Several schedules at once, each of another hyper-parameter of the same optimiser.
+
+    Args:
+        schedules: of one unit, each with another `parameter`. Call `step()` of the combination
+            alone, not of these.
+
+    Raises:
+        TypeError: if `schedules` holds anything but schedules.
+        ValueError: if they differ in optimiser or unit, if two set the same, or if one has begun.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.AdamW([cr.Parameter([1.0])], lr=1.0, weight_decay=0.5)
+        >>> schedule = optim.CombinedSchedule(
+        ...     [
+        ...         optim.ExponentialLR(optimizer, gamma=0.5),
+        ...         optim.FlatCosineLR(optimizer, total_iters=4, parameter="weight_decay"),
+        ...     ]
+        ... )
+        >>> for _ in range(3):
+        ...     schedule.step()
+        >>> group = optimizer.param_groups[0]
+        >>> group["lr"], round(group["weight_decay"], 3)
+        (0.125, 0.25)
+    """
+
+    def __init__(self, schedules: Iterable[Schedule]) -> None:
+        self.schedules = list(schedules)
+        if not self.schedules:
+            raise ValueError("a combination of schedules needs at least one")
+        for schedule in self.schedules:
+            if isinstance(schedule, CombinedSchedule) or not isinstance(schedule, Schedule):
+                raise TypeError(f"a combination is of schedules, not {type(schedule).__name__}")
+            if schedule.t:
+                raise ValueError(f"a schedule has begun already: it is at t = {schedule.t}")
+        first = self.schedules[0]
+        if any(s.optimizer is not first.optimizer or s.unit != first.unit for s in self.schedules):
+            raise ValueError("combined schedules are of one optimiser and one unit")
+        parameters = [schedule.parameter for schedule in self.schedules]
+        if len(set(parameters)) != len(parameters):
+            raise ValueError(
+                f"combined schedules set different hyper-parameters, got {', '.join(parameters)}"
+            )
+        self.optimizer = first.optimizer
+        self.unit = first.unit
+        self.t = 0
+
+    def lrs(self, t: int) -> list[float]:
+        found = [s.lrs(t) for s in self.schedules if s.parameter == "lr"]
+        return found[0] if found else [group["lr"] for group in self.optimizer.param_groups]
+
+    def scalars(self, t: int) -> dict[Scalar, float]:
+        return {k: v for schedule in self.schedules for k, v in schedule.scalars(t).items()}
+
+    def _set(self) -> None:
+        for schedule in self.schedules:
+            schedule.t = self.t
+            schedule._set()
+
+    def state_dict(self) -> dict[str, Any]:
+        return {
+            "schedule": type(self).__name__,
+            "t": self.t,
+            "schedules": [schedule.state_dict() for schedule in self.schedules],
+        }
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        states = list(state_dict.get("schedules", ()))
+        if state_dict.get("schedule") != type(self).__name__ or len(states) != len(self.schedules):
+            raise ValueError(
+                f"the state is of {state_dict.get('schedule')} of {len(states)} schedules, this is "
+                f"of {type(self).__name__} of {len(self.schedules)}"
+            )
+        for schedule, state in zip(self.schedules, states, strict=True):
+            schedule._check_state(state)
+        for schedule, state in zip(self.schedules, states, strict=True):
+            schedule.load_state_dict(state)
+        self.t = int(state_dict["t"])
 
 
 def whole(name: str, value: int) -> int:
