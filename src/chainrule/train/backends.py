@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -12,6 +12,7 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.data.arrays import take
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.errors import NonFiniteError
+from chainrule.graph.state import Scalar
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.train.step import StepGraphs, label_fault
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 _SECONDS = 0.05
 """How long a native run stays away from Python: progress and Ctrl-C wait no longer."""
 
-LearningRates = Sequence[Sequence[float]]
-"""For each coming step the learning rate of every parameter group."""
+LearningRates = Sequence[Mapping[Scalar, float]]
+"""For each coming step what a schedule sets: the learning rate of every group, above all."""
 
 
 class Totals:
@@ -261,11 +262,9 @@ class NativeBackend:
         if lrs is None:
             return None
         scalars = np.tile([float(s.value) for s in step.scalars], (steps, 1))  # type: ignore[arg-type]
-        columns = {scalar: column for column, scalar in enumerate(step.scalars)}
-        for number, group in enumerate(self.graphs.optimizer.param_groups):
-            column = columns.get(group.scalars["lr"])
-            if column is not None:
-                scalars[:, column] = [lr[number] for lr in lrs[:steps]]
+        for column, scalar in enumerate(step.scalars):
+            if scalar in lrs[0]:
+                scalars[:, column] = [lr[scalar] for lr in lrs[:steps]]
         return scalars
 
     def _replay(

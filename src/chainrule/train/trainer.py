@@ -310,7 +310,7 @@ class Trainer:
             steps = min(steps, checkpoint_steps - self.step % checkpoint_steps)
         schedule, lrs = self.schedule, None
         if update and schedule is not None and schedule.unit == "step":
-            lrs = [schedule.lrs(schedule.t + i) for i in range(steps)]
+            lrs = [schedule.scalars(schedule.t + i) for i in range(steps)]
         try:
             done, loss = self.backend.train(
                 batches, self.position, steps, update=update, totals=self.totals, lrs=lrs
