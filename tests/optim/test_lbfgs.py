@@ -190,13 +190,14 @@ def trained(backend, epochs=12, accumulate=1, **options):
 
 
 @pytest.mark.parametrize("backend", ["native", "reference"])
-def test_training_equals_pytorchs(backend):
+@pytest.mark.parametrize("history_size", [1, 5])
+def test_training_equals_pytorchs(history_size, backend):
     torch = pytest.importorskip("torch")
     theirs = torch.nn.Sequential(
         torch.nn.Linear(4, 5), torch.nn.Tanh(), torch.nn.Linear(5, 1)
     ).double()
     theirs.load_state_dict({k: torch.tensor(v) for k, v in model().state_dict().items()})
-    optimizer = torchs(torch, theirs.parameters(), lr=0.5, history_size=5)
+    optimizer = torchs(torch, theirs.parameters(), lr=0.5, history_size=history_size)
     x, y = map(torch.tensor, data())
 
     def closure():
@@ -206,7 +207,7 @@ def test_training_equals_pytorchs(backend):
         return loss
 
     expected = [optimizer.step(closure).item() for _ in range(12)]
-    trainer, losses = trained(backend, lr=0.5, history_size=5)
+    trainer, losses = trained(backend, lr=0.5, history_size=history_size)
     np.testing.assert_allclose(losses, expected, rtol=1e-10)
     for name, value in theirs.state_dict().items():
         np.testing.assert_allclose(

@@ -80,9 +80,11 @@ class EMA:
         """
         with no_grad():
             decay = where(self.n_averaged == 0.0, 0.0, self._decay)
-            of_dtype = {dtype: decay.cast(dtype) for dtype in {p.dtype for p in self.parameters}}
+            dtypes = dict.fromkeys(parameter.dtype for parameter in self.parameters)
+            of_dtype = {dtype: decay.cast(dtype) for dtype in dtypes}
             for parameter, average in zip(self.parameters, self.averages, strict=True):
                 kept = of_dtype[parameter.dtype]
+                # 1 - kept in the same dtype: the two weights add up to 1, and no bias builds up.
                 average.assign(kept * average + (1.0 - kept) * parameter)
             self.n_averaged.assign(self.n_averaged + 1.0)
 

@@ -36,7 +36,8 @@ class LBFGS(Optimizer):
     1e-4 of what the slope promises, f(x + t d) <= f(x) + 1e-4 t g d (Armijo's condition), the next
     step goes back and tries t / 2; else it is accepted and a new direction is made from there. So
     the parameters may stand at a trial that the next step would refuse, and every step needs the
-    loss: `step(loss)`, or `update(grads, loss)`; `Trainer` gives it.
+    loss: `step(loss)`, or `update(grads, loss)`; `Trainer` gives it. A loss that is NaN is refused
+    like one that is too high; a `Trainer`, though, stops there as everywhere.
 
     Args:
         params: Parameters of one dtype, as one group. In a step in which some of them have a
