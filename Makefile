@@ -19,6 +19,7 @@ TORCH_INDEX := https://download.pytorch.org/whl/cpu
 NATIVE := pyproject.toml CMakeLists.txt $(shell find cpp -type f)
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
+DOCS := $(VENV)/.docs
 
 # pip's own report of a missing compiler is a page long.
 define need_compiler
@@ -26,7 +27,7 @@ define need_compiler
   echo "No C++ compiler found."; cat cpp/compiler-help.txt; exit 1
 endef
 
-.PHONY: help run test lint types asan tsan clean
+.PHONY: help run test lint types docs asan tsan clean
 .NOTPARALLEL:
 
 help:
@@ -34,6 +35,7 @@ help:
 	@echo "make test   run all tests; TEST_ARGS='-k name' picks some"
 	@echo "make lint   check style: ruff, ruff format, clang-format"
 	@echo "make types  check types: mypy"
+	@echo "make docs   run the documentation's pages and build the site, build/docs/index.html"
 	@echo "make asan   run the native tests under AddressSanitizer and UBSan"
 	@echo "make tsan   train with several threads under ThreadSanitizer"
 	@echo "make clean  remove all that these commands made"
@@ -52,6 +54,11 @@ lint: $(TOOLS)
 
 types: $(TOOLS) $(INSTALLED)
 	$(BIN)/mypy
+
+# A warning is an error: a broken link, a page whose code fails, a docstring that does not render.
+docs: $(DOCS) $(INSTALLED)
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
+	@echo "the site is build/docs/index.html"
 
 # The native tests under sanitizers, each with a build and an environment of its own. Python itself
 # is not instrumented: the runtime is loaded before it, and leaks are its own affair.
@@ -110,3 +117,9 @@ ifneq ($(TORCH),)
 	  || echo "no $(TORCH) to be had here: the tests that compare with it will be skipped"
 endif
 	@touch $@
+
+$(DOCS): pyproject.toml | $(BIN)/python
+	$(need_compiler)
+	@echo "building and installing chainrule with the tools for the documentation"
+	@$(PIP) install --editable '.[docs]'
+	@touch $(INSTALLED) $@

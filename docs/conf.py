@@ -1,0 +1,79 @@
+"""How Sphinx builds the documentation: `make docs`."""
+
+import os
+import re
+from pathlib import Path
+
+import chainrule
+
+HERE = Path(__file__).parent
+
+project = "chainrule"
+author = "the authors of chainrule"
+copyright = "the authors of chainrule, under the Apache License 2.0"
+version = release = chainrule.__version__
+
+extensions = [
+    "myst_nb",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx.ext.viewcode",
+]
+html_theme = "furo"
+html_title = "chainrule"
+html_static_path = ["_static"]
+html_css_files = ["custom.css"]
+html_copy_source = False
+html_show_sphinx = False
+viewcode_follow_imported_members = True
+
+# Pages. Every one is run from its beginning at every build, and an error ends the build.
+myst_enable_extensions = ["amsmath", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "force"
+nb_execution_raise_on_error = True
+nb_execution_timeout = 60
+nb_execution_show_tb = True
+nb_output_stderr = "error"
+nb_merge_streams = True
+os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")  # the pages' kernels inherit it
+
+# The reference, from the docstrings. A page's links must lead somewhere; a docstring's backticks
+# are links where they can be, and code where not.
+nitpicky = True
+nitpick_ignore_regex = [("py:obj", ".*"), ("py:exc", ".*")]
+toc_object_entries_show_parents = "hide"
+default_role = "py:obj"
+autodoc_member_order = "bysource"
+autodoc_typehints = "none"
+autodoc_preserve_defaults = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_use_param = False  # one entry may name several arguments
+napoleon_custom_sections = ["Shapes", ("Attributes", "params_style")]
+
+
+# What a docstring marks up: ``code``, `names`, *titles*. Any other star or bar is a formula's.
+MARKED_UP = re.compile(
+    r"(``.+?``|`[^`\n]+`|(?<![\w*])\*(?=[^\s*])[^*]*?(?<=[^\s*])\*(?![\w*]))|([*|])"
+)
+
+
+def mark_up(app, what, name, obj, options, lines):
+    """Make reStructuredText of a docstring's plain formulas."""
+    paragraphs = re.split(r"\n\s*\n", "\n".join(lines))
+    lines[:] = "\n\n".join(map(_marked_up, paragraphs)).splitlines()
+
+
+def _marked_up(paragraph):
+    lines = paragraph.splitlines()
+    if any(">>>" in line for line in lines):
+        return paragraph
+    if lines and all(" <- " in line for line in lines):  # the rule of an optimiser
+        indent = re.match(" *", lines[0]).group()
+        return "\n".join([f"{indent}.. code-block:: text", "", *("    " + line for line in lines)])
+    return MARKED_UP.sub(lambda found: found[1] or "\\" + found[2], paragraph)
+
+
+def setup(app):
+    app.connect("autodoc-process-docstring", mark_up, priority=100)  # before napoleon
