@@ -187,14 +187,21 @@ def test_backprop_takes_at_most_150_lines_of_its_own():
     assert "chainrule" not in code
 
 
+def test_code_fits_the_width_of_a_page():
+    for page in pages():
+        for before, code in cells(page):
+            for number, line in enumerate(code.splitlines(), before + 1):
+                assert len(line) <= 92, f"{page}, line {number}"
+
+
 def test_toctrees_and_links_lead_to_pages():
     listed = {"index.md"}
     for page in pages():
         text, folder = read(page), (DOCS / page).parent
         links = re.findall(r"\{doc\}`(?:[^`<]*<)?([^`>]+)>?`", text)
         for tree in re.findall(r"```\{toctree\}\n(.*?)```", text, re.DOTALL):
-            entries = [line for line in tree.split() if not line.startswith(":")]
-            entries = [entry for entry in entries if entry != "1"]  # the depth
+            lines = [line for line in tree.splitlines() if line and not line.startswith(":")]
+            entries = [line for line in lines if line != "Home <self>"]
             listed |= {(folder / f"{entry}.md").relative_to(DOCS).as_posix() for entry in entries}
             links += entries
         for link in links:
