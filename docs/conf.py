@@ -46,7 +46,6 @@ toc_object_entries_show_parents = "hide"
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-autodoc_preserve_defaults = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_param = False  # one entry may name several arguments
@@ -72,6 +71,8 @@ def _marked_up(paragraph):
     if lines and all(" <- " in line for line in lines):  # the rule of an optimiser
         indent = re.match(" *", lines[0]).group()
         return "\n".join([f"{indent}.. code-block:: text", "", *("    " + line for line in lines)])
+    # "Raises: As `fit`." names no error, as a section of that name would have to.
+    paragraph = re.sub(r"^( *)Raises:\n +As (`\w+`)\.", r"\1Raises what \2 raises.", paragraph)
     return MARKED_UP.sub(lambda found: found[1] or "\\" + found[2], paragraph)
 
 
