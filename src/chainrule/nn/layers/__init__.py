@@ -27,7 +27,15 @@ from chainrule.nn.layers.containers import Identity, Sequential
 from chainrule.nn.layers.dropout import AlphaDropout, Dropout, GaussianNoise
 from chainrule.nn.layers.linear import Linear
 from chainrule.nn.layers.normalisation import BatchNorm1d, GroupNorm, LayerNorm, RMSNorm
-from chainrule.nn.layers.preprocessing import Standardize, Unstandardize
+from chainrule.nn.layers.preprocessing import (
+    Center,
+    InverseRobustScale,
+    MinMaxScale,
+    RobustScale,
+    Standardize,
+    Unstandardize,
+)
+from chainrule.nn.layers.principal import PCA, FixedLinear, Whiten
 from chainrule.nn.layers.scale import Scale
 from chainrule.nn.layers.shape import Flatten
 
@@ -35,22 +43,27 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "PCA",
     "SELU",
     "AlphaDropout",
     "BatchNorm1d",
+    "Center",
     "DenseConnection",
     "Dropout",
+    "FixedLinear",
     "Flatten",
     "GaussianNoise",
     "GroupNorm",
     "Hardswish",
     "Hardtanh",
     "Identity",
+    "InverseRobustScale",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "MinMaxScale",
     "Mish",
     "PReLU",
     "ParametricActivation",
@@ -58,6 +71,7 @@ __all__ = [
     "ReLU",
     "ReLU6",
     "Residual",
+    "RobustScale",
     "Scale",
     "Sequential",
     "SiLU",
@@ -68,4 +82,5 @@ __all__ = [
     "Standardize",
     "Tanh",
     "Unstandardize",
+    "Whiten",
 ]
