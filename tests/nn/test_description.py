@@ -33,6 +33,13 @@ EXAMPLES = {
     "DenseConnection": nn.DenseConnection(nn.Residual(nn.ReLU())),
     "Standardize": nn.Standardize(4),
     "Unstandardize": nn.Unstandardize(4),
+    "Center": nn.Center(4, "float64"),
+    "MinMaxScale": nn.MinMaxScale(4),
+    "RobustScale": nn.RobustScale(4),
+    "InverseRobustScale": nn.InverseRobustScale(4),
+    "FixedLinear": nn.FixedLinear(4, 3),
+    "PCA": nn.PCA(4, 2, "float64"),
+    "Whiten": nn.Whiten(4, "zca", eps=0.1),
     "Sequential": nn.Sequential(nn.Linear(2, 3), nn.Sequential({"act": nn.ReLU()})),
 }
 
