@@ -1,6 +1,7 @@
 """Starting values: their distributions, dtypes, shapes and seeds."""
 
 import math
+from statistics import NormalDist
 
 import numpy as np
 import pytest
@@ -54,6 +55,8 @@ def test_uniform(name, keywords, low, high, dtype):
         ("kaiming_normal_", {"nonlinearity": "relu"}, 0, math.sqrt(2 / FAN_IN)),
         ("kaiming_normal_", {"mode": "fan_out", "a": 1.0}, 0, math.sqrt(1 / FAN_OUT)),
         ("lecun_normal_", {}, 0, math.sqrt(1 / FAN_IN)),
+        ("scaled_normal_", {}, 0, math.sqrt(1 / FAN_IN)),
+        ("scaled_normal_", {"scale": 0.3}, 0, 0.3),
     ],
 )
 def test_normal(name, keywords, mean, std):
@@ -87,8 +90,38 @@ def drawn_again(seed):
         return nn.init.orthogonal_(cr.Parameter(np.zeros((3, 3)))).numpy()
 
 
-def test_zeros():
-    assert not drawn(nn.init.zeros_).any()
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_fixed_values(dtype):
+    assert not drawn(nn.init.zeros_, dtype=dtype).any()
+    assert (drawn(nn.init.ones_, dtype=dtype) == 1).all()
+    assert (drawn(nn.init.constant_, -2.5, shape=(7,), dtype=dtype) == -2.5).all()
+    np.testing.assert_array_equal(drawn(nn.init.eye_, shape=(3, 5), dtype=dtype), np.eye(3, 5))
+
+
+@pytest.mark.parametrize(("mean", "std", "a", "b"), [(0, 1, -2, 2), (1, 2, 0, 9), (0, 1, 1, 2)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_truncated_normal(mean, std, a, b, dtype):
+    x = drawn(nn.init.trunc_normal_, mean, std, a, b, dtype=dtype)
+    assert a <= x.min() < a + 0.01 * std and b - 0.3 * std < x.max() <= b
+    # Its moments: those of the normal density cut off at alpha and beta (Johnson and Kotz 1970).
+    alpha, beta = (a - mean) / std, (b - mean) / std
+    normal = NormalDist()
+    mass = normal.cdf(beta) - normal.cdf(alpha)
+    shift = (normal.pdf(alpha) - normal.pdf(beta)) / mass
+    bend = (alpha * normal.pdf(alpha) - beta * normal.pdf(beta)) / mass
+    assert x.mean() == pytest.approx(mean + std * shift, abs=0.02 * std)
+    assert x.var() == pytest.approx(std**2 * (1 + bend - shift**2), rel=0.03)
+
+
+def test_sparse():
+    x = drawn(nn.init.sparse_, 0.333, 0.5)
+    zeros = x == 0
+    assert (zeros.sum(axis=0) == math.ceil(0.333 * 200)).all()
+    assert zeros.mean(axis=1).min() > 0.2 and zeros.mean(axis=1).max() < 0.5  # at random places
+    assert x[~zeros].std() == pytest.approx(0.5, rel=0.02)
+    assert abs(x[~zeros].mean()) < 0.015
+    assert not drawn(nn.init.sparse_, 1.0).any()
+    assert drawn(nn.init.sparse_, 0.0).all()
 
 
 @pytest.mark.parametrize(
@@ -116,5 +149,14 @@ def test_refused():
         nn.init.xavier_uniform_(cr.Parameter(np.zeros(3)))
     with pytest.raises(ValueError, match="fan_in"):
         nn.init.kaiming_normal_(cr.Parameter(np.zeros((3, 3))), mode="fan")
+    for function in (nn.init.eye_, nn.init.sparse_):
+        arguments = (0.5,) if function is nn.init.sparse_ else ()
+        with pytest.raises(cr.ShapeError, match=r"matrix, not shape \(2, 2, 2\)"):
+            function(cr.Parameter(np.zeros((2, 2, 2))), *arguments)
+    with pytest.raises(ValueError, match=r"\[0, 1\], got 1.5"):
+        nn.init.sparse_(cr.Parameter(np.zeros((3, 3))), 1.5)
+    for a, b in [(5.0, 6.0), (2.0, -2.0), (float("nan"), 1.0)]:
+        with pytest.raises(ValueError, match="nearer to the mean"):
+            nn.init.trunc_normal_(cr.Parameter(np.zeros(3)), a=a, b=b)
     with pytest.raises(ValueError, match="gelu"):
         nn.init.calculate_gain("gelu")

@@ -102,7 +102,9 @@ class _Principal(Module):
         signed = kept * np.sign(largest)
         mean, components, variance = statistics.rounded(self.dtype, mean, signed, variance)
         if not np.isfinite(variance).all():
-            raise ValueError(f"{name}.fit: the variance is too large for {self.dtype}; scale x down")
+            raise ValueError(
+                f"{name}.fit: the variance is too large for {self.dtype}; scale x down"
+            )
         return mean, components, variance
 
     def _assign(self, mean: Array, components: Array, variance: Array) -> None:

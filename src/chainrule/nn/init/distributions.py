@@ -1,19 +1,4 @@
-"""Starting values of parameters.
-
-Each function gives a `Parameter` new values drawn by the current generator (so `manual_seed` and
-`use_generator` decide them), in the parameter's dtype, and returns it.
-
-For a weight of shape (out, in, *kernel), fan_in = in * size(kernel) counts the inputs of one
-output, fan_out = out * size(kernel) the outputs of one input.
-
-Example:
-    >>> import chainrule as cr
-    >>> from chainrule import nn
-    >>> layer = nn.Linear(4, 4)
-    >>> q = nn.init.orthogonal_(layer.weight).numpy()
-    >>> np.allclose(q @ q.T, np.eye(4), atol=1e-6)
-    True
-"""
+"""Starting values drawn from distributions, and fixed ones."""
 
 from __future__ import annotations
 
@@ -69,9 +54,36 @@ def _fans(tensor: State) -> tuple[int, int]:
     return tensor.shape[1] * kernel, tensor.shape[0] * kernel
 
 
+def constant_(tensor: State, val: float) -> State:
+    """All elements `val`."""
+    tensor.assign(np.full(tensor.shape, val, tensor.dtype))
+    return tensor
+
+
 def zeros_(tensor: State) -> State:
     """All zeros."""
-    tensor.assign(np.zeros(tensor.shape, tensor.dtype))
+    return constant_(tensor, 0.0)
+
+
+def ones_(tensor: State) -> State:
+    """All ones."""
+    return constant_(tensor, 1.0)
+
+
+def eye_(tensor: State) -> State:
+    """The identity, of a weight (out, in): each output begins as the input of its number.
+
+    Raises:
+        ShapeError: if `tensor` is not a matrix.
+
+    Example:
+        >>> from chainrule import nn
+        >>> nn.init.eye_(nn.Linear(3, 2).weight).tolist()
+        [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"eye_ fills a matrix, not shape {tensor.shape}")
+    tensor.assign(np.eye(*tensor.shape, dtype=tensor.dtype))
     return tensor
 
 
@@ -87,6 +99,65 @@ def normal_(tensor: State, mean: float = 0.0, std: float = 1.0) -> State:
     drawn = current_generator().normal(tensor.shape, tensor.dtype)
     tensor.assign(drawn * float(std) + float(mean))
     return tensor
+
+
+def trunc_normal_(
+    tensor: State, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
+) -> State:
+    """Normal with this mean and standard deviation, but within [a, b]: what falls outside is drawn
+    anew.
+
+    Raises:
+        ValueError: if less than a thousandth of the distribution lies in [a, b].
+    """
+    below = [(1 + math.erf((bound - mean) / (std * math.sqrt(2)))) / 2 for bound in (a, b)]
+    if not below[1] - below[0] > 1e-3:
+        raise ValueError(
+            f"trunc_normal_: [{a}, {b}] holds too little of the normal distribution of mean {mean} "
+            f"and standard deviation {std}; choose bounds nearer to the mean"
+        )
+    value = np.full(tensor.size, np.nan)
+    missing = np.arange(tensor.size)
+    while len(missing):
+        value[missing] = mean + std * current_generator().normal(missing.shape, "float64").numpy()
+        missing = missing[(value[missing] < a) | (value[missing] > b)]
+    tensor.assign(value.reshape(tensor.shape).astype(tensor.dtype))
+    return tensor
+
+
+def sparse_(tensor: State, sparsity: float, std: float = 0.01) -> State:
+    """Normal with mean 0, and in each column a share of zeros, at places drawn at random.
+
+    Source: Martens, "Deep learning via Hessian-free optimization", ICML 2010.
+
+    Args:
+        tensor: a matrix.
+        sparsity: the share of zeros in each column, rounded up to whole elements.
+        std: the standard deviation of the others.
+
+    Raises:
+        ShapeError: if `tensor` is not a matrix.
+        ValueError: if `sparsity` is not in [0, 1].
+    """
+    if tensor.ndim != 2:
+        raise ShapeError(f"sparse_ fills a matrix, not shape {tensor.shape}")
+    if not 0 <= sparsity <= 1:
+        raise ValueError(f"sparse_: sparsity is a share in [0, 1], got {sparsity}")
+    normal_(tensor, 0.0, std)
+    order = current_generator().uniform(tensor.shape, "float64").numpy().argsort(axis=0)
+    zeros = order[: math.ceil(sparsity * tensor.shape[0])]
+    value = tensor.numpy().copy()
+    np.put_along_axis(value, zeros, 0, axis=0)
+    tensor.assign(value)
+    return tensor
+
+
+def scaled_normal_(tensor: State, scale: float | None = None) -> State:
+    """Standard normal numbers times `scale`; by default 1 / sqrt(fan_in), as in `lecun_normal_`.
+
+    With the default a sum of fan_in inputs of variance 1 has variance 1.
+    """
+    return normal_(tensor, 0.0, 1 / math.sqrt(_fans(tensor)[0]) if scale is None else scale)
 
 
 def xavier_uniform_(tensor: State, gain: float = 1.0) -> State:
