@@ -1,6 +1,6 @@
 """chainrule: backpropagation as the textbooks teach it, at the speed of the machine."""
 
-from chainrule import data, nn, ops, optim
+from chainrule import data, inspect, nn, ops, optim
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.execute.threads import get_num_threads, set_num_threads
 from chainrule.graph.backprop import (
@@ -18,6 +18,7 @@ from chainrule.graph.functional import hessian, jacobian, jvp, value_and_grad, v
 from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, Parameter, Scalar
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
+from chainrule.inspect import summary
 from chainrule.ops import *  # noqa: F403
 from chainrule.train import (
     Callback,
@@ -60,6 +61,7 @@ __all__ = [
     "get_operation",
     "grad",
     "hessian",
+    "inspect",
     "jacobian",
     "jvp",
     "nn",
@@ -68,6 +70,7 @@ __all__ = [
     "placeholder",
     "prune",
     "set_num_threads",
+    "summary",
     "tensor",
     "value_and_grad",
     "vjp",

@@ -1,0 +1,287 @@
+"""linear_pieces: how many linear pieces a ReLU network has along a line, counted exactly.
+
+Along the segment x(t) = start + t (end - start) every node of a piecewise linear network is linear
+in t between breakpoints. The nodes are walked in order; for each interval between the breakpoints
+known so far a node is a value at the interval's middle and a slope. Where the argument of a kink
+changes its sign within an interval, the interval is split there, and the walk begins again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from chainrule.compiler.capture import capture
+from chainrule.graph.context import no_grad
+from chainrule.graph.errors import ShapeError
+from chainrule.graph.tensor import Array, Tensor, placeholder
+from chainrule.nn.module import Module
+
+_APART = 1e-10  # breakpoints nearer than this, in t, are one
+_DIFFERENT = 1e-9  # slopes that differ by more, relative to the largest, are two
+_COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
+_SIGNS = ("heaviside", "sign")
+_LINEAR = (
+    "add",
+    "add_n",
+    "broadcast_to",
+    "concatenate",
+    "negative",
+    "pad",
+    "reshape",
+    "slice",
+    "stop_gradient",
+    "subtract",
+    "sum",
+    "transpose",
+)
+
+
+@dataclass(frozen=True, eq=False)
+class LinearPieces:
+    """What `linear_pieces` found.
+
+    Attributes:
+        count: of linear pieces, one more than breakpoints.
+        breakpoints: the t in (0, 1), ascending, at which a piece ends and another begins.
+    """
+
+    count: int
+    breakpoints: Array
+
+
+class _Line(NamedTuple):
+    """A node on each interval: its values at the middles, its slopes; both with rows first.
+
+    What does not depend on the input has no slopes, and no rows.
+    """
+
+    value: Array
+    slope: Array | None
+
+
+def linear_pieces(model: Module, start: ArrayLike, end: ArrayLike) -> LinearPieces:
+    """The linear pieces of a model's outputs along the segment from `start` to `end`.
+
+    Exact but for rounding in float64: breakpoints nearer to each other than 1e-10 of the segment
+    count as one, and slopes that differ by less than 1e-9 of the largest as equal. A place where a
+    hidden unit has its kink is no breakpoint if no output's slope changes there.
+
+    Args:
+        model: composed of piecewise linear operations, as Linear, ReLU and LeakyReLU layers,
+            maxima of two, absolute values, scaling, sums. It is called as for prediction, on one
+            Tensor with rows first, and must treat each row by itself.
+        start, end: the input's rows at t = 0 and t = 1, without the axis of the batch.
+
+    Raises:
+        ShapeError: if `start` and `end` differ in shape, or do not fit the model.
+        ValueError: if they are equal or not finite; if the model has an operation that is not
+            piecewise linear; the message names it and its layer.
+
+    Source: Montúfar, Pascanu, Cho, Bengio, "On the number of linear regions of deep neural
+    networks", NIPS 2014.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> class Tent(nn.Module):
+        ...     def forward(self, x):
+        ...         return 1.0 - abs(2.0 * x - 1.0)
+        >>> cr.inspect.linear_pieces(nn.Sequential(Tent(), Tent()), [0.0], [1.0])
+        LinearPieces(count=4, breakpoints=array([0.25, 0.5 , 0.75]))
+    """
+    first, last = np.asarray(start, np.float64), np.asarray(end, np.float64)
+    if first.shape != last.shape:
+        raise ShapeError(f"start has shape {first.shape}, end {last.shape}; they must be equal")
+    if not (np.isfinite(first).all() and np.isfinite(last).all()):
+        raise ValueError("start and end must be finite")
+    if np.array_equal(first, last):
+        raise ValueError("start and end are equal: there is no segment between them")
+    modes = [(module, module.training) for module in model.modules()]
+    model.eval()
+    try:
+        walk = _Walk(model, first, last)
+        while not walk.finished:
+            walk.go()
+    finally:
+        for module, training in modes:
+            module.training = training
+    breakpoints = walk.breakpoints()
+    return LinearPieces(len(breakpoints) + 1, breakpoints)
+
+
+class _Walk:
+    """Follows the nodes of a model along a segment, splitting its intervals at kinks."""
+
+    def __init__(self, model: Module, start: Array, end: Array) -> None:
+        self.model = model
+        self.start, self.direction = start, end - start
+        self.knots = np.array([0.0, 1.0])
+        self.settled = 0
+        """How many nodes have no kinks within the intervals."""
+        self.finished = False
+        self.output = _Line(start, None)
+
+    @property
+    def middles(self) -> Array:
+        return (self.knots[:-1] + self.knots[1:]) / 2
+
+    def go(self) -> None:
+        """Walk until a node has a kink within an interval, and split there; or to the end."""
+        rows = len(self.middles)
+        dtype = next((p.dtype for p in self.model.parameters()), np.dtype(np.float32))
+        with no_grad():
+            graph = capture(self.model, placeholder((rows, *self.start.shape), dtype))
+        if not isinstance(graph.outputs, Tensor):
+            raise TypeError("linear_pieces takes a model that returns one Tensor")
+        lines: dict[Tensor, _Line] = {}
+        for number, node in enumerate(graph.nodes):
+            if node is graph.inputs[0]:
+                t = self.middles.reshape(-1, *[1] * self.start.ndim)
+                slope = np.broadcast_to(self.direction, (rows, *self.start.shape))
+                lines[node] = _Line(self.start + t * self.direction, slope)
+                continue
+            if node.operation is None or node.value is not None:
+                lines[node] = _Line(_constant(node), None)
+                continue
+            inputs = [lines[i] for i in node.inputs]
+            if number >= self.settled:
+                self.settled = number + 1
+                if self._split(node, inputs, rows):
+                    return
+            lines[node] = _follow(node, inputs, rows)
+        self.output = lines[graph.outputs]
+        self.finished = True
+
+    def _split(self, node: Tensor, inputs: list[_Line], rows: int) -> bool:
+        """Split the intervals where the argument of the node's kink changes its sign."""
+        argument = _kink(node, inputs)
+        if argument is None or argument.slope is None:
+            return False
+        value = argument.value.reshape(rows, -1)
+        slope = np.broadcast_to(argument.slope, argument.value.shape).reshape(rows, -1)
+        interval, unit = np.nonzero(slope)
+        with np.errstate(over="ignore"):
+            t = self.middles[interval] - value[interval, unit] / slope[interval, unit]
+        inside = (self.knots[interval] + _APART < t) & (t < self.knots[interval + 1] - _APART)
+        t = np.sort(t[inside])
+        if not len(t):
+            return False
+        apart = np.concatenate([[True], np.diff(t) > _APART])
+        self.knots = np.sort(np.concatenate([self.knots, t[apart]]))
+        return True
+
+    def breakpoints(self) -> Array:
+        """The knots at which the output's slope changes, or its value jumps."""
+        if self.output.slope is None:
+            return np.empty(0)
+        rows = len(self.middles)
+        value, slope = (a.reshape(rows, -1) for a in self.output)  # type: ignore[union-attr]
+        half = np.diff(self.knots)[:, None] / 2
+        left, right = (value + half * slope)[:-1], (value - half * slope)[1:]
+        bends = np.abs(np.diff(slope, axis=0)) > _DIFFERENT * np.abs(slope).max(initial=0)
+        jumps = np.abs(right - left) > _DIFFERENT * np.abs(value).max(initial=0)
+        return self.knots[1:-1][(bends | jumps).any(axis=1)]
+
+
+def _constant(node: Tensor) -> Array:
+    value = node.value if node.state is None else node.state.value
+    assert value is not None
+    return value.astype(np.float64) if value.dtype.kind == "f" else value
+
+
+def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
+    """What changes its sign where the node has its kink."""
+    name = _name(node)
+    if name in ("relu", "abs", *_SIGNS):
+        return inputs[0]
+    if name in ("maximum", "minimum", *_COMPARISONS):
+        a, b = inputs
+        slope = None
+        if a.slope is not None or b.slope is not None:
+            slope = _slope(a) - _slope(b)
+        return _Line(np.subtract(a.value, b.value, dtype=np.float64), slope)
+    return None
+
+
+def _slope(line: _Line) -> Array:
+    """The slopes; zeros for a constant."""
+    return np.zeros(np.shape(line.value)) if line.slope is None else line.slope
+
+
+def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
+    """The node's line, from those of its inputs."""
+    assert node.operation is not None
+    values = [line.value for line in inputs]
+    name, attributes = _name(node), node.attributes
+    if name == "cast":
+        kind = np.float64 if attributes["dtype"].kind == "f" else attributes["dtype"]
+        value = values[0].astype(kind)
+        if inputs[0].slope is not None and value.dtype.kind != "f" and inputs[0].slope.any():
+            raise _refusal(node, "rounding to whole numbers is not piecewise linear")
+        return _Line(value, inputs[0].slope)
+    forward: Callable[..., Any] = node.operation.forward
+    if all(line.slope is None for line in inputs):
+        return _Line(np.asarray(forward(*values, **attributes)), None)
+    _check_rows(node, inputs, rows)
+    slopes = [_slope(line) for line in inputs]
+    if name in (*_COMPARISONS, *_SIGNS):
+        value = forward(*values, **attributes)
+        return _Line(value, np.zeros(value.shape))
+    if name in _LINEAR:
+        without = {**attributes, "value": 0.0} if name == "pad" else attributes
+        return _Line(forward(*values, **attributes), forward(*slopes, **without))
+    if name in ("relu", "abs"):
+        ((value, slope),) = inputs
+        sign = np.sign(value) if name == "abs" else value > 0
+        return _Line(sign * value, sign * _slope(_Line(value, slope)))
+    if name in ("maximum", "minimum"):
+        (a, b), (da, db) = values, slopes
+        first = a > b if name == "maximum" else a < b
+        return _Line(np.where(first, a, b), np.where(first, da, db))
+    if name == "where":
+        condition, a, b = values
+        return _Line(np.where(condition, a, b), np.where(condition, *slopes[1:]))
+    if name == "multiply":
+        (a, b), (da, db) = values, slopes
+        if np.any((da != 0) & (db != 0)):
+            raise _refusal(node, "a product of two values that both change is not piecewise linear")
+        return _Line(a * b, a * db + da * b)
+    if name == "divide" and inputs[1].slope is None:
+        return _Line(values[0] / values[1], slopes[0] / values[1])
+    if name == "matmul" and inputs[1].slope is None:
+        return _Line(forward(*values, **attributes), forward(slopes[0], values[1], **attributes))
+    raise _refusal(node, "it is not piecewise linear, or not an operation that can be followed")
+
+
+def _check_rows(node: Tensor, inputs: Sequence[_Line], rows: int) -> None:
+    """Raise where the operation would mix rows: each of them is an interval of its own."""
+    name, attributes = _name(node), node.attributes
+    mixes = (
+        node.shape[:1] == ()
+        or node.shape[0] % rows
+        or (name == "sum" and 0 in attributes["axes"])
+        or (name == "transpose" and attributes["axes"][0] != 0)
+        or (name == "concatenate" and attributes["axis"] == 0)
+        or (name in ("slice", "pad") and node.shape[0] != node.inputs[0].shape[0])
+        or (name == "matmul" and attributes.get("transpose_a"))
+    )
+    if mixes:
+        raise _refusal(node, "it computes across the rows of a batch")
+
+
+def _refusal(node: Tensor, reason: str) -> ValueError:
+    where = f" in layer {node.path}" if node.path else ""
+    return ValueError(
+        f"linear_pieces can't follow the operation {_name(node)}{where}: {reason}. Count the "
+        "pieces of a part of the model without it."
+    )
+
+
+def _name(node: Tensor) -> str:
+    assert node.operation is not None
+    return node.operation.name

@@ -1,0 +1,331 @@
+"""summary: the layers of a model with shapes, parameters, connections, FLOPs and memory."""
+
+from __future__ import annotations
+
+import math
+import shutil
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule.compiler.passes import LEAVES, Step, Value, simplify
+from chainrule.graph.backprop import backprop
+from chainrule.graph.context import local
+from chainrule.graph.errors import ShapeError
+from chainrule.graph.structure import leaves
+from chainrule.graph.tensor import Tensor, placeholder
+from chainrule.inspect import costs
+from chainrule.nn.interception import intercepted
+from chainrule.nn.module import Module
+from chainrule.ops.random import Generator, use_generator
+
+
+@dataclass(frozen=True)
+class LayerSummary:
+    """One layer of a `Summary`: its own numbers, without those of the layers within it.
+
+    Attributes:
+        path: as in ``net.0``; empty for the model itself.
+        layer: the name of its class.
+        output_shape: of a batch, at its first call; None if the model does not call it.
+        parameters: how many numbers it has to train or keep frozen; shared ones count once.
+        edges: connections: the multiply-adds of its matrix products for one row.
+        nodes: the outputs for one row, where it has edges: its neurons.
+        forward_flops, backward_flops: floating-point operations for one row.
+        activation_bytes: what it computes for a batch and the backward pass reads.
+    """
+
+    path: str
+    layer: str
+    output_shape: tuple[int, ...] | None
+    parameters: int
+    edges: float
+    nodes: float
+    forward_flops: float
+    backward_flops: float
+    activation_bytes: int
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What `summary` found; printed it is a table.
+
+    Attributes:
+        layers: those that have parameters or compute something, in the order of their calls.
+        input_shape: of a batch.
+        parameters, trainable_parameters: how many numbers.
+        edges, nodes: connections and neurons, of all layers.
+        forward_flops, backward_flops: floating-point operations for one row; without the loss and
+            the update of the parameters.
+        parameter_bytes: of all parameters and buffers.
+        activation_bytes: what the forward pass of a batch computes and the backward pass reads, and
+            the batch itself where it is read.
+    """
+
+    layers: tuple[LayerSummary, ...]
+    input_shape: tuple[int, ...]
+    parameters: int
+    trainable_parameters: int
+    edges: float
+    nodes: float
+    forward_flops: float
+    backward_flops: float
+    parameter_bytes: int
+    activation_bytes: int
+
+    def __rich__(self) -> Any:
+        from rich import box
+        from rich.console import Group
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=True)
+        total = ["total", "", "", *map(_count, (self.parameters, self.edges))]
+        total += map(_count, (self.forward_flops, self.backward_flops))
+        headings = ["path", "layer", "output", "parameters", "edges", "forward", "backward"]
+        for i, (heading, sum_) in enumerate(zip(headings, total, strict=True)):
+            side: Any = "left" if i < 2 else "right"
+            table.add_column(heading, footer=sum_, justify=side, overflow="fold")
+        for row in self.layers:
+            shape = "" if row.output_shape is None else " × ".join(map(str, row.output_shape))
+            counts = (row.parameters, row.edges, row.forward_flops, row.backward_flops)
+            table.add_row(row.path, row.layer, shape or "-", *map(_count, counts))
+        frozen = self.parameters - self.trainable_parameters
+        notes = [
+            f"input {' × '.join(map(str, self.input_shape))}, {_count(self.nodes)} neurons; "
+            "edges and FLOPs are those of one row",
+            f"memory: parameters {_size(self.parameter_bytes)}, what the backward pass of a batch "
+            f"reads {_size(self.activation_bytes)}",
+        ]
+        if frozen:
+            notes.append(f"{frozen:,} parameters are frozen")
+        return Group(table, Text(), *map(Text, notes))
+
+    def __str__(self) -> str:
+        import io
+
+        from rich.console import Console
+
+        width = shutil.get_terminal_size((100, 24)).columns
+        console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+        console.print(self)
+        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+        return "\n".join(line.rstrip() for line in lines)
+
+    __repr__ = __str__
+
+
+def _count(number: float) -> str:
+    return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
+
+
+def _size(nbytes: int) -> str:
+    for unit, factor in {"GB": 10**9, "MB": 10**6, "kB": 10**3}.items():
+        if nbytes >= factor:
+            return f"{nbytes / factor:.2f} {unit}"
+    return f"{nbytes} bytes"
+
+
+def summary(
+    model: Module,
+    input_shape: Sequence[int],
+    *,
+    batch_size: int = 64,
+    dtype: DTypeLike | None = None,
+) -> Summary:
+    """The layers of a model: shapes, parameters, connections, FLOPs and memory.
+
+    Nothing is computed: the training step, forward and backward, is captured as a graph on
+    placeholders, and its operations are counted. So a layer of one's own is counted like any other,
+    and what backpropagation leaves out, as the gradient of the first layer's input, is not counted.
+
+    Args:
+        model: takes one Tensor and returns one.
+        input_shape: of one row, without the axis of the batch.
+        batch_size: rows in a batch, for shapes and memory.
+        dtype: of the input; by default that of the model's first floating parameter or buffer.
+
+    Raises:
+        ShapeError, DTypeError: if the input does not fit the model; the message begins with the
+            path of the layer.
+        TypeError: if the model returns something else than one floating Tensor.
+
+    Source: one FLOP is one multiplication, addition or other function of numbers, so a product of
+    matrices costs 2 m n k.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 3))
+        >>> found = cr.summary(model, (4,))
+        >>> found.parameters, found.edges, found.layers[0].forward_flops
+        (67, 56, 72)
+        >>> print(found)
+        path    layer    output   parameters   edges   forward   backward
+        ─────────────────────────────────────────────────────────────────
+        0       Linear   64 × 8           40      32        72         72
+        1       ReLU     64 × 8            0       0         8         16
+        2       Linear   64 × 3           27      24        51         99
+        <BLANKLINE>
+        total                             67      56       131        187
+        <BLANKLINE>
+        input 64 × 4, 11 neurons; edges and FLOPs are those of one row
+        memory: parameters 268 bytes, what the backward pass of a batch reads 5.12 kB
+    """
+    shape = _checked_shape(input_shape, batch_size)
+    states = [*model.parameters(), *model.buffers()]
+    if dtype is None:
+        dtype = next((s.dtype for s in states if s.dtype.kind == "f"), np.dtype(np.float32))
+    calls = _Calls(model)
+    x = placeholder(shape, dtype, name="x")
+    modes = [(module, module.training) for module in model.modules()]
+    model.train()
+    try:
+        with use_generator(Generator()), intercepted(model, calls.around):
+            output = capture(model, x).outputs
+            if not isinstance(output, Tensor) or output.dtype.kind != "f":
+                raise TypeError(
+                    "summary takes a model that returns one floating Tensor, this one returned "
+                    f"{output!r}; wrap it in a Module that returns the output to train on"
+                )
+            graph = _training_graph(model, x, output)
+    finally:
+        for module, training in modes:
+            module.training = training
+    return _counted(model, calls, graph, shape)
+
+
+def _checked_shape(input_shape: Sequence[int], batch_size: int) -> tuple[int, ...]:
+    lengths = list(input_shape) if isinstance(input_shape, (tuple, list)) else [None]
+    for length in [*lengths, batch_size]:
+        if isinstance(length, bool) or not isinstance(length, (int, np.integer)) or length < 1:
+            raise ShapeError(
+                "input_shape is the shape of one row, a tuple of positive whole numbers as "
+                f"(784,), and batch_size another; got {input_shape!r} and {batch_size!r}"
+            )
+    return (int(batch_size), *map(int, input_shape))
+
+
+class _Calls:
+    """The modules in the order of their first calls, each building nodes under its own path."""
+
+    def __init__(self, model: Module) -> None:
+        self.paths = {module: path for path, module in model.named_modules()}
+        self.outputs: dict[Module, tuple[int, ...] | None] = {}
+
+    def around(
+        self, module: Module, forward: Callable[..., Any], *inputs: Any, **keywords: Any
+    ) -> Any:
+        # A shared layer is called under several paths; its nodes shall all carry its first one.
+        local.context.path = self.paths[module]
+        self.outputs.setdefault(module, None)
+        output = forward(*inputs, **keywords)
+        if self.outputs[module] is None:
+            first = next((leaf for leaf in leaves(output) if isinstance(leaf, Tensor)), None)
+            self.outputs[module] = None if first is None else first.shape
+        return output
+
+
+def _training_graph(model: Module, x: Tensor, output: Tensor) -> CapturedGraph:
+    """(x, gradient of the output) -> (output, gradients of the parameters)."""
+
+    def step(x: Tensor, grad_output: Tensor) -> tuple[Tensor, list[Tensor]]:
+        y = model(x)
+        trained = [p for p in model.parameters() if p.requires_grad]
+        if not trained or not y.requires_grad:
+            return y, []
+        grad_table = backprop(y, trained, grad_output)
+        return y, [grad_table[p.node()] for p in trained if p.node() in grad_table]
+
+    return capture(step, x, placeholder(output.shape, output.dtype))
+
+
+def _ancestors(value: Value) -> set[Value]:
+    found = {value}
+    stack = [value]
+    while stack:
+        for i in stack.pop().inputs:
+            if i not in found:
+                found.add(i)
+                stack.append(i)
+    return found
+
+
+def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[int, ...]) -> Summary:
+    step = simplify(graph)
+    forward = _ancestors(step.outputs[0])
+    forward_flops: dict[str, int] = defaultdict(int)
+    backward_flops: dict[str, int] = defaultdict(int)
+    edges: dict[str, int] = defaultdict(int)
+    for value in step.values:
+        path = value.node.path
+        if value in forward:
+            forward_flops[path] += costs.flops(value)
+            edges[path] += costs.connections(value)
+        else:
+            backward_flops[path] += costs.flops(value)
+    kept: dict[str, int] = defaultdict(int)
+    for value in _read_backward(step, forward):
+        kept[value.node.path] += costs.nbytes(value)
+    rows = shape[0]
+    counted: set[Any] = set()
+    found = []
+    for module, path in _in_order(calls):
+        own = [p for p in module._parameters.values() if p is not None and p not in counted]
+        counted.update(own)
+        computes = forward_flops[path] or backward_flops[path]
+        if module._modules and not own and not computes:
+            continue  # a container
+        output_shape = calls.outputs.get(module)
+        neurons = math.prod(output_shape) if output_shape and edges[path] else 0
+        found.append(
+            LayerSummary(
+                path,
+                type(module).__name__,
+                output_shape,
+                sum(p.size for p in own),
+                _per_row(edges[path], rows),
+                _per_row(neurons, rows),
+                _per_row(forward_flops[path], rows),
+                _per_row(backward_flops[path], rows),
+                kept[path],
+            )
+        )
+    parameters = list(model.parameters())
+    return Summary(
+        tuple(found),
+        shape,
+        sum(p.size for p in parameters),
+        sum(p.size for p in parameters if p.requires_grad),
+        _per_row(sum(edges.values()), rows),
+        sum(layer.nodes for layer in found),
+        _per_row(sum(forward_flops.values()), rows),
+        _per_row(sum(backward_flops.values()), rows),
+        sum(s.size * s.dtype.itemsize for s in (*parameters, *model.buffers())),
+        sum(kept.values()),
+    )
+
+
+def _in_order(calls: _Calls) -> Iterable[tuple[Module, str]]:
+    """The modules that were called, in the order of the calls, then the others."""
+    others = [module for module in calls.paths if module not in calls.outputs]
+    return ((module, calls.paths[module]) for module in (*calls.outputs, *others))
+
+
+def _read_backward(step: Step, forward: set[Value]) -> set[Value]:
+    """The values of the forward pass, and inputs, that an operation of the backward pass reads."""
+    read = set()
+    for value in step.values:
+        if value not in forward and value.kind not in ("reshape", "broadcast_to"):
+            read |= {costs.kept_for(i) for i in value.inputs}
+    return {v for v in read & forward if v.kind == "input" or v.kind not in LEAVES}
+
+
+def _per_row(number: int, rows: int) -> float:
+    """A whole number where all rows cost the same."""
+    return number // rows if number % rows == 0 else number / rows
