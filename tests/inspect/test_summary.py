@@ -1,0 +1,186 @@
+"""summary: counts against formulas worked out by hand, and what is refused."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn
+from chainrule.inspect import costs
+
+
+class NeuralNetwork(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.flatten = nn.Flatten()
+        self.linear_relu_stack = nn.Sequential(
+            nn.Linear(28 * 28, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+        )
+
+    def forward(self, x):
+        return self.linear_relu_stack(self.flatten(x))
+
+
+WEIGHTS = [784 * 512, 512 * 512, 512 * 10]
+
+
+def test_the_lectures_network():
+    found = cr.summary(NeuralNetwork(), (28, 28), batch_size=64)
+    assert found.parameters == found.trainable_parameters == 669_706
+    assert found.edges == sum(WEIGHTS) and found.nodes == 512 + 512 + 10
+    # Products, biases, ReLU.
+    assert found.forward_flops == 2 * sum(WEIGHTS) + 1034 + 1024
+    # dW and dX, but none of the first layer; sums of the biases' gradients; g * relu'(z).
+    assert found.backward_flops == 2 * (2 * sum(WEIGHTS) - WEIGHTS[0]) + 1034 + 2 * 1024
+    assert found.parameter_bytes == 4 * 669_706
+    # x; z (for relu') and a (for the next dW) of both hidden layers.
+    assert found.activation_bytes == 4 * 64 * (784 + 4 * 512)
+    layers = found.layers
+    assert [(row.path, row.layer) for row in layers] == [
+        ("flatten", "Flatten"),
+        ("linear_relu_stack.0", "Linear"),
+        ("linear_relu_stack.1", "ReLU"),
+        ("linear_relu_stack.2", "Linear"),
+        ("linear_relu_stack.3", "ReLU"),
+        ("linear_relu_stack.4", "Linear"),
+    ]
+    assert [row.edges for row in layers] == [0, WEIGHTS[0], 0, WEIGHTS[1], 0, WEIGHTS[2]]
+    assert layers[1].parameters == WEIGHTS[0] + 512
+    assert layers[1].output_shape == (64, 512) and layers[0].output_shape == (64, 784)
+    assert layers[1].backward_flops == 2 * WEIGHTS[0] + 512  # no dX
+    assert layers[3].backward_flops == 4 * WEIGHTS[1] + 512
+    assert layers[2].forward_flops == 512 and layers[2].backward_flops == 1024
+
+
+def test_numbers_of_a_row_do_not_depend_on_the_batch():
+    few, many = (cr.summary(NeuralNetwork(), (28, 28), batch_size=n) for n in (16, 32))
+    assert few.forward_flops == many.forward_flops
+    assert few.backward_flops == many.backward_flops
+    assert few.edges == many.edges and few.activation_bytes * 2 == many.activation_bytes
+
+
+def test_frozen_layers_cost_no_backward_products():
+    model = nn.Sequential(nn.Linear(6, 5), nn.Tanh(), nn.Linear(5, 4))
+    model[0].requires_grad_(False)
+    found = cr.summary(model, (6,))
+    assert found.parameters == 59 and found.trainable_parameters == 24
+    assert found.layers[0].backward_flops == found.layers[1].backward_flops == 0
+    assert found.layers[2].backward_flops == 2 * 20 + 4
+    assert "35 parameters are frozen" in str(found)
+
+
+def test_ones_own_layers_and_shared_ones():
+    class Residual(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layer = nn.Linear(4, 4)
+            self.gain = nn.Parameter(np.ones(4, "f"))
+            self.unused = nn.Linear(2, 2)
+
+        def forward(self, x):
+            return x + self.gain * self.layer(self.layer(x))
+
+    model = nn.Sequential(Residual())
+    found = cr.summary(model, (4,))
+    rows = {row.path: row for row in found.layers}
+    assert list(rows) == ["0", "0.layer", "0.unused"]
+    assert rows["0"].parameters == 4 and rows["0"].forward_flops == 8
+    assert rows["0.layer"].parameters == 20
+    assert rows["0.layer"].edges == 32 and rows["0.layer"].forward_flops == 2 * 32 + 8
+    assert rows["0.unused"].output_shape is None and rows["0.unused"].parameters == 6
+    assert found.parameters == 30
+    assert all("forward" not in vars(module) for module in model.modules())
+
+
+def test_a_layer_in_two_places_has_one_path():
+    shared = nn.Linear(3, 3)
+    model = nn.Sequential(nn.Sequential(shared), nn.ReLU(), shared)
+    found = cr.summary(model, (3,))
+    assert [row.path for row in found.layers] == ["0.0", "1"]
+    assert found.layers[0].edges == 18 and found.parameters == 12
+
+
+def test_sequences_preprocessing_and_float64():
+    x = np.random.default_rng(0).standard_normal((20, 3))
+    model = nn.Sequential(nn.PCA(3, 2, "float64").fit(x), nn.Linear(2, 5, dtype="float64"))
+    found = cr.summary(model, (7, 3), batch_size=4)
+    assert found.layers[0].output_shape == (4, 7, 2) and found.layers[1].output_shape == (4, 7, 5)
+    assert found.edges == 7 * (6 + 10)
+    assert found.layers[0].backward_flops == 0
+    assert found.layers[0].forward_flops == 7 * (3 + 12)
+    assert found.parameter_bytes == 8 * (15 + 3 + 6 + 2)
+
+
+def test_a_model_without_parameters():
+    found = cr.summary(nn.Sequential(nn.Softmax(1)), (10,), dtype="float64")
+    assert found.parameters == found.backward_flops == 0 and found.forward_flops == 40
+    assert found.layers[0].output_shape == (64, 10)
+
+
+def test_the_model_is_left_as_it_was():
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU()).eval()
+    before = model.state_dict()
+    cr.manual_seed(3)
+    wanted = cr.uniform().item()
+    cr.manual_seed(3)
+    cr.summary(model, (2,))
+    assert cr.uniform().item() == wanted
+    assert not any(module.training for module in model.modules())
+    assert all(np.array_equal(before[key], value) for key, value in model.state_dict().items())
+
+
+def test_what_the_table_does_not_know_costs_what_the_plan_says(monkeypatch):
+    model = nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(1))
+    wanted = cr.summary(model, (4,)).forward_flops
+    monkeypatch.delitem(costs._PER_ELEMENT, "log_softmax")
+    assert cr.summary(model, (4,)).forward_flops == wanted == 24 + 3 + 12
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_printed_table(columns, monkeypatch):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    text = str(cr.summary(NeuralNetwork(), (28, 28)))
+    assert max(map(len, text.splitlines())) <= columns
+    assert "669,706" in text and "1,339,402" in text and "2.68 MB" in text
+    assert "\x1b" not in text and repr(cr.summary(NeuralNetwork(), (28, 28))) == text
+    if columns == 100:
+        (row,) = [line for line in text.splitlines() if "linear_relu_stack.2" in line]
+        wanted = "linear_relu_stack.2 Linear 64 × 512 262,656 262,144 524,800 1,049,088"
+        assert " ".join(row.split()) == wanted
+
+
+@pytest.mark.parametrize("shape", [784, (0,), (-1,), (3.5,), (True,), "ab"])
+def test_a_shape_that_is_none_is_refused(shape):
+    with pytest.raises(cr.ShapeError, match="shape of one row"):
+        cr.summary(NeuralNetwork(), shape)
+
+
+def test_what_does_not_fit_is_refused_with_the_layers_path():
+    model = NeuralNetwork()
+    with pytest.raises(cr.ShapeError, match=r"^linear_relu_stack\.0 \(Linear\): .*\(64, 756\)"):
+        cr.summary(model, (28, 27))
+    with pytest.raises(cr.DTypeError, match=r"^linear_relu_stack\.0 \(Linear\)"):
+        cr.summary(model, (28, 28), dtype="float64")
+    with pytest.raises(cr.ShapeError, match="batch_size"):
+        cr.summary(model, (28, 28), batch_size=0)
+    assert model.training and all("forward" not in vars(module) for module in model.modules())
+
+
+def test_several_outputs_are_refused():
+    class Two(nn.Module):
+        def forward(self, x):
+            return x, x * 2.0
+
+    with pytest.raises(TypeError, match="returns one floating Tensor"):
+        cr.summary(Two(), (3,))
+
+
+def test_rich_is_imported_only_to_print():
+    code = (
+        "import sys, chainrule as cr; s = cr.summary(cr.nn.Linear(2, 1), (2,));"
+        "assert 'rich' not in sys.modules; print(s); assert 'rich' in sys.modules"
+    )
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert result.returncode == 0, result.stderr
