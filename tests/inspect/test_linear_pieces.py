@@ -142,6 +142,19 @@ def test_it_is_computed_in_float64_and_the_model_is_left_as_it_was():
     assert model.training and model[1].training
 
 
+def test_constants_are_computed_in_float64_and_the_model_is_called_as_for_prediction():
+    class Third(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.three = nn.Parameter([3.0])
+
+        def forward(self, x):
+            return x * x if self.training else cr.maximum(x, 1.0 / self.three)
+
+    found = cr.inspect.linear_pieces(Third(), [0.0], [1.0])
+    assert found.breakpoints.tolist() == pytest.approx([1 / 3], rel=1e-15)
+
+
 class Product(nn.Module):
     def forward(self, x):
         return x * x

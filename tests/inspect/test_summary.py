@@ -94,6 +94,38 @@ def test_ones_own_layers_and_shared_ones():
     assert all("forward" not in vars(module) for module in model.modules())
 
 
+def test_reshaped_values_are_kept_once():
+    model = nn.Sequential(nn.Linear(3, 5), nn.Sigmoid(), nn.Flatten(), nn.Linear(35, 2))
+    found = cr.summary(model, (7, 3), batch_size=4)
+    # x, and a: its derivative a (1 - a) and the next layer's dW read it, in two shapes.
+    assert found.activation_bytes == 4 * 4 * (21 + 35)
+
+
+def test_gradients_of_several_consumers_are_added():
+    class Residual(nn.Module):
+        def forward(self, x):
+            return x + x.tanh()
+
+    found = cr.summary(nn.Sequential(nn.Linear(3, 4), Residual()), (3,))
+    assert found.layers[0].backward_flops == 2 * 12 + 4 + 4  # dW, db, the sum of two gradients
+
+
+def test_tied_weights_count_once():
+    first, second = nn.Linear(3, 3), nn.Linear(3, 3)
+    second.weight = first.weight
+    found = cr.summary(nn.Sequential(first, second), (3,))
+    assert [row.parameters for row in found.layers] == [12, 3]
+    assert found.parameters == 15 and found.edges == 18
+
+
+def test_the_step_is_that_of_training():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return x * 2.0 if self.training else x
+
+    assert cr.summary(nn.Sequential(Noisy()).eval(), (3,)).forward_flops == 3
+
+
 def test_a_layer_in_two_places_has_one_path():
     shared = nn.Linear(3, 3)
     model = nn.Sequential(nn.Sequential(shared), nn.ReLU(), shared)

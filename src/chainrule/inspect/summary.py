@@ -22,7 +22,6 @@ from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.inspect import costs
 from chainrule.nn.interception import intercepted
 from chainrule.nn.module import Module
-from chainrule.ops.random import Generator, use_generator
 
 
 @dataclass(frozen=True)
@@ -186,7 +185,7 @@ def summary(
     modes = [(module, module.training) for module in model.modules()]
     model.train()
     try:
-        with use_generator(Generator()), intercepted(model, calls.around):
+        with intercepted(model, calls.around):
             output = capture(model, x).outputs
             if not isinstance(output, Tensor) or output.dtype.kind != "f":
                 raise TypeError(
@@ -321,7 +320,7 @@ def _read_backward(step: Step, forward: set[Value]) -> set[Value]:
     """The values of the forward pass, and inputs, that an operation of the backward pass reads."""
     read = set()
     for value in step.values:
-        if value not in forward and value.kind not in ("reshape", "broadcast_to"):
+        if value not in forward:
             read |= {costs.kept_for(i) for i in value.inputs}
     return {v for v in read & forward if v.kind == "input" or v.kind not in LEAVES}
 
