@@ -9,7 +9,6 @@ changes its sign within an interval, the interval is split there, and the walk b
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -41,17 +40,23 @@ _LINEAR = (
 )
 
 
-@dataclass(frozen=True, eq=False)
 class LinearPieces:
     """What `linear_pieces` found.
 
     Attributes:
-        count: of linear pieces, one more than breakpoints.
         breakpoints: the t in (0, 1), ascending, at which a piece ends and another begins.
     """
 
-    count: int
-    breakpoints: Array
+    def __init__(self, breakpoints: Array) -> None:
+        self.breakpoints = breakpoints
+
+    @property
+    def count(self) -> int:
+        """The number of linear pieces: one more than breakpoints."""
+        return len(self.breakpoints) + 1
+
+    def __repr__(self) -> str:
+        return f"LinearPieces(count={self.count}, breakpoints={self.breakpoints!r})"
 
 
 class _Line(NamedTuple):
@@ -110,8 +115,7 @@ def linear_pieces(model: Module, start: ArrayLike, end: ArrayLike) -> LinearPiec
     finally:
         for module, training in modes:
             module.training = training
-    breakpoints = walk.breakpoints()
-    return LinearPieces(len(breakpoints) + 1, breakpoints)
+    return LinearPieces(walk.breakpoints())
 
 
 class _Walk:

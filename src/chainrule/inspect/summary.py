@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import math
-import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -24,8 +22,7 @@ from chainrule.nn.interception import intercepted
 from chainrule.nn.module import Module
 
 
-@dataclass(frozen=True)
-class LayerSummary:
+class LayerSummary(NamedTuple):
     """One layer of a `Summary`: its own numbers, without those of the layers within it.
 
     Attributes:
@@ -50,8 +47,7 @@ class LayerSummary:
     activation_bytes: int
 
 
-@dataclass(frozen=True)
-class Summary:
+class Summary(NamedTuple):
     """What `summary` found; printed it is a table.
 
     Attributes:
@@ -107,6 +103,7 @@ class Summary:
 
     def __str__(self) -> str:
         import io
+        import shutil
 
         from rich.console import Console
 
@@ -116,7 +113,8 @@ class Summary:
         lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
         return "\n".join(line.rstrip() for line in lines)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:  # what a notebook or the prompt shows
+        return str(self)
 
 
 def _count(number: float) -> str:
