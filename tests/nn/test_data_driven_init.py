@@ -180,6 +180,18 @@ def test_a_late_fault_names_its_layer_and_changes_nothing(function):
     assert all("forward" not in vars(module) for module in model.modules())
 
 
+def test_one_dead_neuron_stops_only_what_scales_each():
+    class Half(nn.Linear):
+        def forward(self, x):
+            return super().forward(x) * np.array([1.0, 0.0])
+
+    x = rows()
+    layer = nn.init.lsuv_(Half(5, 2, dtype="float64"), x)
+    assert layer(x).numpy().var() == pytest.approx(1, rel=1e-6)
+    with pytest.raises(ValueError, match="the model: a pre-activation is the same"):
+        nn.init.data_driven_(layer, x)
+
+
 @BOTH
 def test_a_model_without_linear_is_refused(function):
     with pytest.raises(ValueError, match="calls no Linear"):

@@ -84,6 +84,20 @@ def test_the_axes_are_numpys_and_their_signs_are_fixed(small_blocks):
     np.testing.assert_allclose(again.components, layer.components, atol=1e-10)
 
 
+def test_weak_axes_keep_their_digits():
+    rng = np.random.default_rng(0)
+    x = np.linalg.qr(rng.standard_normal((200, 4)) - 0.1)[0]
+    x -= x.mean(axis=0)
+    singular = np.array([1e6, 1.0, 1e-3, 1e-6])
+    turn = np.linalg.qr(rng.standard_normal((4, 4)))[0]
+    x = np.linalg.svd(x, full_matrices=False)[0] * singular @ turn.T
+    wanted = np.linalg.svd(x - x.mean(axis=0), compute_uv=False)
+    found = np.sqrt(nn.PCA(4, dtype="float64").fit(x).explained_variance.numpy() * 200)
+    # As exact as a decomposition of the data: to rounding of the largest.
+    np.testing.assert_allclose(found, wanted, rtol=0, atol=1e-15 * 1e6 * 4)
+    assert found[2] == pytest.approx(1e-3, rel=1e-4)
+
+
 # Properties
 
 
@@ -289,6 +303,8 @@ def test_numbers_too_large_for_the_dtype_are_refused(kind):
 def test_a_variance_that_the_dtype_does_not_hold_is_refused():
     with pytest.raises(ValueError, match="variance is too large for float32"):
         nn.PCA(1).fit([[-1e30], [1e30]])
+    with pytest.raises(ValueError, match="variance is too large for float64"):
+        nn.PCA(1, dtype="float64").fit([[-1e200], [1e200]])
     with pytest.raises(ValueError, match="vary along 0 axes"):
         nn.Whiten(1).fit([[-1e-30], [1e-30]])
 

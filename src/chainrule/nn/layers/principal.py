@@ -98,7 +98,8 @@ class _Principal(Module):
         singular[singular <= singular[0] * max(table.shape) * np.finfo(np.float64).eps] = 0
         kept = axes[: self.num_components]
         largest = np.take_along_axis(kept, np.abs(kept).argmax(axis=1)[:, None], axis=1)
-        variance = np.square(singular[: self.num_components]) / len(table)
+        with np.errstate(over="ignore"):
+            variance = np.square(singular[: self.num_components]) / len(table)
         signed = kept * np.sign(largest)
         mean, components, variance = statistics.rounded(self.dtype, mean, signed, variance)
         if not np.isfinite(variance).all():
