@@ -74,3 +74,17 @@ def test_refused(y, arguments, words):
 def test_one_row_is_refused():
     with pytest.raises(ValueError, match="1 row, which cannot be split"):
         split(np.zeros((1, 2)), np.zeros(1))
+
+
+@pytest.mark.parametrize("stratify", [False, True])
+def test_weights_go_where_their_rows_go(stratify):
+    x, y = np.arange(20), np.array([0, 1] * 10)
+    train, held_out = split(x, y, 0.3, seed=4, stratify=stratify, sample_weight=x / 2)
+    plain = split(x, y, 0.3, seed=4, stratify=stratify)
+    for part, wanted in zip((train, held_out), plain, strict=True):
+        assert len(part) == 3 and len(wanted) == 2
+        np.testing.assert_array_equal(part[0], wanted[0])
+        np.testing.assert_array_equal(part[1], wanted[1])
+        np.testing.assert_array_equal(part[2], part[0] / 2)
+    with pytest.raises(ValueError, match=r"rows.*sample_weight \(19,\)"):
+        split(x, y, 0.3, sample_weight=np.ones(19))

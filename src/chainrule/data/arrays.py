@@ -6,16 +6,16 @@ The first dimension of every array counts the rows (examples).
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.data.mapped import blocks
+from chainrule.graph.structure import map_leaves
+
 Array: TypeAlias = NDArray[Any]
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
-
-_BLOCK_BYTES = 1 << 20  # check_finite reads this much at a time: it fits in L2, and spares memory
 
 _TEXT_REMEDY = (
     "Encode text as numbers first, e.g. classes, codes = np.unique(column, return_inverse=True)."
@@ -102,9 +102,7 @@ def check_finite(arrays: Arrays, name: str) -> None:
     for label, array in _labelled(arrays, name):
         if array.dtype.kind != "f":
             continue
-        rows_per_block = max(1, _BLOCK_BYTES // max(1, array[:1].nbytes))
-        for start in range(0, len(array), rows_per_block):
-            block = array[start : start + rows_per_block]
+        for start, block in blocks(array):
             finite = np.isfinite(block)
             if not finite.all():
                 first = tuple(int(i) for i in np.argwhere(~finite)[0])
@@ -128,15 +126,8 @@ def take(arrays: Arrays, indices: NDArray[np.intp]) -> Arrays:
     {'age': array([40, 20])}
     """
     # Not np.take: that copies the whole of an array which is not C-contiguous.
-    return _map(lambda array: array[indices], arrays)
-
-
-def _map(function: Callable[[Array], Array], arrays: Arrays) -> Arrays:
-    if isinstance(arrays, dict):
-        return {key: function(array) for key, array in arrays.items()}
-    if isinstance(arrays, tuple):
-        return tuple(function(array) for array in arrays)
-    return function(arrays)
+    taken: Arrays = map_leaves(lambda array: array[indices], arrays)
+    return taken
 
 
 def _labelled(arrays: Arrays, name: str) -> list[tuple[str, Array]]:

@@ -10,6 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.arrays import Arrays, as_arrays, check_same_rows, take
+from chainrule.data.mapped import Copier, MappedFiles
+from chainrule.graph.structure import leaves, map_leaves
 
 
 def batches(
@@ -109,10 +111,14 @@ def check_batch_size(batch_size: int, rows: int) -> int:
 def _take_batches(
     x: Arrays, y: Arrays | None, order: NDArray[np.int64], batch_size: int
 ) -> Iterator[Any]:
+    copier = Copier((x, y), batch_size) if MappedFiles(leaves((x, y))) else None
     for start in range(0, len(order), batch_size):
         indices = order[start : start + batch_size]
-        xb = take(x, indices)
-        yield xb if y is None else (xb, take(y, indices))
+        if copier is None:
+            xb, yb = take(x, indices), None if y is None else take(y, indices)
+        else:
+            xb, yb = map_leaves(np.array, copier.read(indices))
+        yield xb if y is None else (xb, yb)
 
 
 def _check_integer(value: Any, name: str, least: int) -> int:

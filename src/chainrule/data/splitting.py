@@ -12,8 +12,14 @@ from chainrule.data.batches import permutation
 
 
 def split(
-    x: Any, y: Any, fraction: float = 0.2, *, seed: int = 0, stratify: bool = False
-) -> tuple[tuple[Arrays, Arrays], tuple[Arrays, Arrays]]:
+    x: Any,
+    y: Any,
+    fraction: float = 0.2,
+    *,
+    seed: int = 0,
+    stratify: bool = False,
+    sample_weight: Any = None,
+) -> tuple[tuple[Arrays, ...], tuple[Arrays, ...]]:
     """Split rows at random into those to train on and those held out; same seed, same split.
 
     Args:
@@ -22,9 +28,11 @@ def split(
         seed: what the choice of rows depends on, an integer from 0.
         stratify: hold out this share of every class; ``y`` is then one array of integer labels,
             shape (rows,).
+        sample_weight: a weight for each row, shape (rows,); it goes where its row goes.
 
     Returns:
-        ``(x_train, y_train), (x_held_out, y_held_out)``: copies, each in the order of the data.
+        ``(x_train, y_train), (x_held_out, y_held_out)``: copies, each in the order of the data;
+        with weights triples ``(x, y, sample_weight)``.
 
     Raises:
         TypeError, ValueError: data that ``as_arrays`` refuses, a fraction out of range, a single
@@ -35,19 +43,24 @@ def split(
     >>> len(x_train), np.bincount(validation[1]).tolist()
     (6, [2, 2])
     """
-    x, y = as_arrays(x, "x"), as_arrays(y, "y")
-    rows = check_same_rows(x=x, y=y)
+    data = {"x": as_arrays(x, "x"), "y": as_arrays(y, "y")}
+    if sample_weight is not None:
+        data["sample_weight"] = as_arrays(sample_weight, "sample_weight")
+    rows = check_same_rows(**data)
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction}. Give a share between 0 and 1, e.g. 0.2.")
     if rows < 2:
         raise ValueError("x and y have 1 row, which cannot be split. Give at least 2.")
     order = permutation(rows, seed, epoch=0)
     held_out = np.zeros(rows, dtype=bool)
-    for members in _members_of_classes(y, order) if stratify else [order]:
+    for members in _members_of_classes(data["y"], order) if stratify else [order]:
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         held_out[members[:count]] = True
-    train, test = np.flatnonzero(~held_out), np.flatnonzero(held_out)
-    return (take(x, train), take(y, train)), (take(x, test), take(y, test))
+    train, test = [
+        tuple(take(part, chosen) for part in data.values())
+        for chosen in (np.flatnonzero(~held_out), np.flatnonzero(held_out))
+    ]
+    return train, test
 
 
 def _members_of_classes(y: Arrays, order: NDArray[np.int64]) -> list[Array]:
