@@ -26,6 +26,8 @@ from chainrule.train import (
     FileError,
     History,
     Metric,
+    RangeTest,
+    ReduceLROnPlateau,
     Trainer,
     compile_step,
 )
@@ -44,6 +46,8 @@ __all__ = [
     "NonFiniteError",
     "Operation",
     "Parameter",
+    "RangeTest",
+    "ReduceLROnPlateau",
     "Scalar",
     "ShapeError",
     "SymbolicError",

@@ -4,7 +4,16 @@ import os
 
 import numpy as np
 import pytest
-from training_cases import assert_same_bits, classification, noisy_network, trainer_of, weights
+from training_cases import (
+    Average,
+    ShortRows,
+    assert_same_bits,
+    classification,
+    noisy_network,
+    trainer_of,
+    weighted_cross_entropy,
+    weights,
+)
 
 import chainrule as cr
 from chainrule import optim
@@ -61,29 +70,42 @@ SCHEDULES = {
 }
 
 
-def made(schedule, accumulate, patience):
-    """A Trainer in which everything has a state."""
+def made(schedule, accumulate, patience, parts=False):
+    """A Trainer in which everything has a state; `parts` adds to the step and to the callbacks."""
     model = noisy_network()
     optimizer = optim.Adam(model.parameters(), lr=0.2)
     stopping = cr.EarlyStopping(patience=patience, min_delta=0.0 if patience else 0.5)
+    callbacks = [Losses(), stopping, CutAt()]
+    options = {}
+    if parts:
+        callbacks.insert(2, cr.ReduceLROnPlateau(factor=0.5, patience=0, threshold=0.1, cooldown=1))
+        options = {
+            "penalties": [lambda: 1e-3 * (model[0].weight * model[0].weight).sum()],
+            "constraints": [ShortRows(model[0].weight, 1.0)],
+            "ema": Average(model.parameters()),
+        }
     return trainer_of(
         model,
+        weighted_cross_entropy,
         optimizer=optimizer,
         schedule=SCHEDULES[schedule](optimizer),
         accumulate=accumulate,
         clip_norm=1.0,
         metrics=["accuracy"],
-        callbacks=[Losses(), stopping, CutAt()],
+        callbacks=callbacks,
         seed=7,
+        **options,
     )
 
 
 def fit(trainer, path=None, **options):
     x, y = classification(ROWS)
+    weighted = trainer.ema is not None
     options.setdefault("checkpoint_steps", 1 if path else None)
     return trainer.fit(
         x,
         y,
+        sample_weight=np.linspace(0, 2, ROWS) if weighted else None,
         epochs=EPOCHS,
         batch_size=BATCH,
         validation_data=classification(15, seed=1),
@@ -102,8 +124,9 @@ def outcome(trainer):
         for record in trainer.history
     ]
     stopping = trainer.callbacks[1]
+    average = trainer.ema.state_dict() if trainer.ema is not None else {}
     return (
-        weights(trainer.model),
+        {**weights(trainer.model), **{f"average {k}": v for k, v in average.items()}},
         {**optimizer, "generator": trainer.generator.state.numpy()},
         (
             records,
@@ -116,6 +139,8 @@ def outcome(trainer):
             stopping.best_epoch,
             trainer.callbacks[0].losses.tolist(),
             trainer.callbacks[0].last,
+            trainer.callbacks[2].state_dict(),
+            trainer.schedule and trainer.schedule.base_lrs,
         ),
     )
 
@@ -127,28 +152,33 @@ def assert_same_outcome(found, wanted):
 
 
 CASES = [
-    ("none", 1, 99),
-    ("epoch", 1, 99),
-    ("step", 1, 99),
-    ("step", 4, 99),  # updates after batch 4 and after the last, 6
-    ("epoch", 2, 0),  # early stopping ends it
+    ("none", 1, 99, False),
+    ("epoch", 1, 99, False),
+    ("step", 1, 99, False),
+    ("step", 4, 99, False),  # updates after batch 4 and after the last, 6
+    ("epoch", 2, 0, False),  # early stopping ends it
+    ("none", 1, 99, True),
+    ("step", 2, 99, True),
+    ("epoch", 1, 0, True),
+    ("epoch", "epoch", 99, True),
 ]
 
 
-@pytest.mark.parametrize(("schedule", "accumulate", "patience"), CASES)
-def test_an_interruption_after_any_batch_changes_no_bit(tmp_path, schedule, accumulate, patience):
-    whole = made(schedule, accumulate, patience)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_an_interruption_after_any_batch_changes_no_bit(tmp_path, case):
+    patience = case[2]
+    whole = made(*case)
     fit(whole)
     wanted = outcome(whole)
     batches = len(whole.callbacks[0].losses)
     assert batches == 6 * whole.epoch and (patience or whole.epoch < EPOCHS)
-    for cut in range(1, batches + 1):
+    for cut in range(1, batches + 1, 5 if case[-1] else 1):
         path = tmp_path / f"{cut}.safetensors"
-        first = made(schedule, accumulate, patience)
+        first = made(*case)
         first.callbacks[-1].left = cut
         with pytest.raises(Cut):
             fit(first, path)
-        second = made(schedule, accumulate, patience)
+        second = made(*case)
         fit(second, path, resume=True, checkpoint_steps=None)
         assert_same_outcome(outcome(second), wanted)
 
@@ -169,9 +199,10 @@ def test_many_interruptions_of_one_training(tmp_path):
     assert_same_outcome(outcome(trainer), outcome(whole))
 
 
-def test_a_stop_between_two_updates_keeps_what_was_accumulated(tmp_path):
+@pytest.mark.parametrize(("accumulate", "parts"), [(4, False), ("epoch", True)])
+def test_a_stop_between_two_updates_keeps_what_was_accumulated(tmp_path, accumulate, parts):
     path = tmp_path / "model.safetensors"
-    whole = made("none", 4, 99)
+    whole = made("none", accumulate, 99, parts)
     fit(whole)
 
     class Stop(CutAt):
@@ -180,11 +211,11 @@ def test_a_stop_between_two_updates_keeps_what_was_accumulated(tmp_path):
                 trainer.stop("the user's wish")
 
     Stop.__name__ = "CutAt"
-    first = made("none", 4, 99)
+    first = made("none", accumulate, 99, parts)
     first.callbacks[-1] = Stop()
     assert fit(first, path).stopped == "the user's wish"
     assert first.position == 3 and first.graphs.accumulated_rows.item() == 12
-    second = made("none", 4, 99)
+    second = made("none", accumulate, 99, parts)
     fit(second, path, resume=True)
     assert_same_outcome(outcome(second), outcome(whole))
 

@@ -1,5 +1,7 @@
 """Small models and data for the tests of training, and the same training by PyTorch."""
 
+from contextlib import contextmanager
+
 import numpy as np
 
 import chainrule as cr
@@ -44,6 +46,8 @@ def torch_network(ours):
 class Noise(nn.Module):
     """Dropout, written by a user; in evaluation it passes its input on."""
 
+    is_stochastic = True
+
     def __init__(self, p=0.3):
         super().__init__()
         self.p = p
@@ -76,6 +80,62 @@ def noisy_network(dtype="float64", seed=3):
             Counter(5, dtype),
             nn.Linear(5, 3, dtype=dtype),
         )
+
+
+def weighted_cross_entropy(output, target, *, sample_weight=None):
+    losses = nn.CrossEntropyLoss(reduction="none")(output, target)
+    return (losses if sample_weight is None else losses * sample_weight).mean()
+
+
+class Average:
+    """An exponential average of parameters, with a count of its updates."""
+
+    def __init__(self, parameters, decay=0.8):
+        self.parameters = list(parameters)
+        self.decay = decay
+        self.averages = [cr.Buffer(p.numpy().copy(), name="average") for p in self.parameters]
+        self.count = cr.Buffer(np.float64(0), name="count")
+
+    def update(self):
+        for parameter, average in zip(self.parameters, self.averages, strict=True):
+            average.assign(self.decay * average + (1 - self.decay) * parameter)
+        self.count.assign(self.count + 1.0)
+
+    def states(self):
+        return {**{str(i): a for i, a in enumerate(self.averages)}, "count": self.count}
+
+    @contextmanager
+    def applied(self):
+        before = [p.numpy().copy() for p in self.parameters]
+        for parameter, average in zip(self.parameters, self.averages, strict=True):
+            parameter.assign(average.numpy())
+        try:
+            yield
+        finally:
+            for parameter, value in zip(self.parameters, before, strict=True):
+                parameter.assign(value)
+
+    def state_dict(self):
+        arrays = {name: buffer.numpy().copy() for name, buffer in self.states().items()}
+        return {"decay": self.decay, **arrays}
+
+    def load_state_dict(self, state_dict):
+        self.decay = state_dict["decay"]
+        for name, buffer in self.states().items():
+            buffer.assign(state_dict[name])
+
+
+class ShortRows:
+    """Scales each row of a matrix to at most this norm."""
+
+    def __init__(self, parameter, largest):
+        self.parameter = parameter
+        self.largest = largest
+
+    def apply(self):
+        w = self.parameter
+        norms = cr.sqrt((w * w).sum(axis=1, keepdims=True))
+        w.assign(w * cr.minimum(self.largest / norms, 1.0))
 
 
 def trainer_of(model, loss=None, optimizer=None, **options):

@@ -48,7 +48,7 @@ class Batches:
     """The batches of one pass over data, by row numbers.
 
     Attributes:
-        x, y: arrays, or tuples or dicts of them; y may be None.
+        x, y: arrays, or tuples or dicts of them; y may be None, or `Weighted`.
         order: the rows, in the order in which they come.
         size: rows in a batch; the last may have fewer.
     """
@@ -120,8 +120,8 @@ class Backend(Protocol):
     def evaluate(self, batches: Batches, totals: Totals) -> None:
         """Add the loss and the metrics of all batches to the totals."""
 
-    def predict(self, batches: Batches) -> Iterator[Any]:
-        """The outputs of each batch."""
+    def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
+        """The outputs of each batch; if `sampling`, as `StepGraphs.prediction` says."""
 
 
 def make_backend(name: str, graphs: StepGraphs) -> Backend:
@@ -179,11 +179,12 @@ class ReferenceBackend:
             (loss, *sums), _ = run.run(list(leaves((x, y))))
             totals.add(float(loss) * self.graphs.weight(rows), rows, sums)
 
-    def predict(self, batches: Batches) -> Iterator[Any]:
+    def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
         for number in range(len(batches)):
             x, _, _ = _batch(self.graphs, batches, number)
-            run = self._interpreter(self.graphs.prediction(x))
-            outputs, _ = run.run(list(leaves(x)))
+            run = self._interpreter(self.graphs.prediction(x, sampling=sampling))
+            outputs, updates = run.run(list(leaves(x)))
+            run.commit(updates)
             yield _structured(outputs, run.graph)
 
 
@@ -320,11 +321,11 @@ class NativeBackend:
             totals.add(float(loss), rows * run.steps, sums)
             first += run.steps
 
-    def predict(self, batches: Batches) -> Iterator[Any]:
+    def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
         for number in range(len(batches)):
             order, start, _ = _consecutive(batches, number, 1)
             x, _, rows = _batch(self.graphs, batches, number)
-            graph = self.graphs.prediction(x)
+            graph = self.graphs.prediction(x, sampling=sampling)
             step, _ = self._native(graph, rows, fetched=True)
             step.bind(leaves(batches.x))
             _check_indices(step.run(order, start, 1))

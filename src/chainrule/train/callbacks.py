@@ -11,6 +11,10 @@ if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
 
+_LEAST_CHANGE = 1e-8
+"""A learning rate that would be lowered by no more than this stays."""
+
+
 class Callback:
     """Called by `Trainer.fit`; override what you need.
 
@@ -52,7 +56,8 @@ class EarlyStopping(Callback):
         min_delta: an improvement is better than the best value by more than this.
         mode: ``"min"`` or ``"max"``; by default as the metric's `higher_is_better` says, so "max"
             for accuracy and r2, and "min" for losses and functions.
-        restore_best: give the model back the weights (and buffers) of its best epoch at the end.
+        restore_best: give the model back the weights (and buffers) of its best epoch at the end;
+            with an average of the parameters, that one too.
 
     Attributes:
         best: the best value so far.
@@ -78,8 +83,7 @@ class EarlyStopping(Callback):
             raise ValueError(
                 f"patience and min_delta are not negative; got {patience} and {min_delta}"
             )
-        if mode not in (None, "min", "max"):
-            raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
+        _check_mode(mode)
         self.monitor = monitor
         self.patience = patience
         self.min_delta = min_delta
@@ -93,6 +97,7 @@ class EarlyStopping(Callback):
         self.best_epoch = 0
         self.waited = 0
         self._weights: dict[str, np.ndarray] = {}
+        self._average: dict[str, np.ndarray] = {}
 
     def on_train_begin(self, trainer: Trainer) -> None:
         if trainer.step == 0:
@@ -101,30 +106,19 @@ class EarlyStopping(Callback):
             self._stop(trainer)
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
-        if self.monitor not in record:
-            raise ValueError(
-                f"EarlyStopping monitors {self.monitor!r}, but an epoch has only "
-                f"{', '.join(record)}; pass validation data or another monitor"
-            )
-        value = record[self.monitor]
+        value = _monitored(self, record)
         gain = math.inf if self.best is None else value - self.best
-        if self.best is not None and self._mode(trainer) == "min":
+        if self.best is not None and _mode(self, trainer) == "min":
             gain = -gain
         if gain > self.min_delta and not math.isnan(value):
             self.best, self.best_epoch, self.waited = value, trainer.epoch, 0
             if self.restore_best:
                 self._weights = trainer.model.state_dict()
+                self._average = _average(trainer)
         else:
             self.waited += 1
             if self.waited > self.patience:
                 self._stop(trainer)
-
-    def _mode(self, trainer: Trainer) -> str:
-        if self.mode is not None:
-            return self.mode
-        name = self.monitor.removeprefix("validation_")
-        rising = any(m.higher_is_better for m in trainer.metrics if m.name == name)
-        return "max" if rising else "min"
 
     def _stop(self, trainer: Trainer) -> None:
         best = "it never was a number"
@@ -136,6 +130,9 @@ class EarlyStopping(Callback):
         self.waited = 0  # who calls fit again wants to go on
         if self._weights:
             trainer.model.load_state_dict(self._weights)
+            if trainer.ema is not None:
+                for name, buffer in trainer.ema.states().items():
+                    buffer.assign(self._average[name])
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -143,15 +140,157 @@ class EarlyStopping(Callback):
             "best_epoch": self.best_epoch,
             "waited": self.waited,
             **{f"weights.{name}": array for name, array in self._weights.items()},
+            **{f"average.{name}": array for name, array in self._average.items()},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best = state["best"]
         self.best_epoch = state["best_epoch"]
         self.waited = state["waited"]
-        prefix = "weights."
-        self._weights = {
-            name.removeprefix(prefix): array
-            for name, array in state.items()
-            if name.startswith(prefix)
-        }
+        self._weights = _part(state, "weights.")
+        self._average = _part(state, "average.")
+
+
+class ReduceLROnPlateau(Callback):
+    """Lower the learning rate when a quantity no longer improves: times `factor`, in every group.
+
+    With a `schedule` the rates that it starts from, its `base_lrs`, are lowered instead, and the
+    schedule goes on from them.
+
+    Args:
+        monitor: a column of the history.
+        factor: what a learning rate is multiplied with, in (0, 1).
+        patience: how many epochs without improvement are borne; the next one lowers the rates.
+        threshold: by how much a value must be better than the best to be an improvement.
+        threshold_mode: "rel": as a share of the best value; "abs": as it is.
+        cooldown: for how many epochs after a lowering no bad epoch is counted.
+        min_lr: no rate is lowered below this.
+        mode: "min" or "max"; by default as `EarlyStopping` chooses.
+
+    Attributes:
+        best: the best value so far.
+
+    Raises:
+        ValueError: for a bad argument; at the end of the first epoch, if the history has no column
+            named `monitor`.
+
+    Source: semantics of PyTorch's class of this name, with its least change of a rate, 1e-8.
+    """
+
+    def __init__(
+        self,
+        monitor: str = "validation_loss",
+        *,
+        factor: float = 0.1,
+        patience: int = 10,
+        threshold: float = 1e-4,
+        threshold_mode: str = "rel",
+        cooldown: int = 0,
+        min_lr: float = 0.0,
+        mode: str | None = None,
+    ) -> None:
+        if not 0 < factor < 1:
+            raise ValueError(f"factor lies between 0 and 1, got {factor}")
+        for name, value in {
+            "patience": patience, "threshold": threshold, "cooldown": cooldown, "min_lr": min_lr
+        }.items():  # fmt: skip
+            if not value >= 0:
+                raise ValueError(f"{name} is not negative, got {value}")
+        if threshold_mode not in ("rel", "abs"):
+            raise ValueError(f"threshold_mode is 'rel' or 'abs', got {threshold_mode!r}")
+        _check_mode(mode)
+        self.monitor = monitor
+        self.factor = factor
+        self.patience = patience
+        self.threshold = threshold
+        self.threshold_mode = threshold_mode
+        self.cooldown = cooldown
+        self.min_lr = min_lr
+        self.mode = mode
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget what was seen."""
+        self.best: float | None = None
+        self.waited = 0
+        self.cooling = 0
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        if trainer.step == 0:
+            self.reset()
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        value = _monitored(self, record)
+        if self._improves(value, trainer):
+            self.best, self.waited = value, 0
+        else:
+            self.waited += 1
+        if self.cooling > 0:
+            self.cooling -= 1
+            self.waited = 0
+        if self.waited > self.patience:
+            self._lower(trainer)
+            self.cooling, self.waited = self.cooldown, 0
+
+    def _improves(self, value: float, trainer: Trainer) -> bool:
+        sign = -1 if _mode(self, trainer) == "min" else 1
+        if self.best is None:
+            return sign * value > -math.inf
+        if self.threshold_mode == "rel":
+            return sign * value > sign * self.best * (1 + sign * self.threshold)
+        return sign * value > sign * (self.best + sign * self.threshold)
+
+    def _lower(self, trainer: Trainer) -> None:
+        groups, schedule = trainer.optimizer.param_groups, trainer.schedule
+        own = groups
+        if schedule is not None:
+            own = groups[len(schedule.base_lrs) :]  # groups that were added after the schedule
+            schedule.base_lrs = [self._lowered(lr) for lr in schedule.base_lrs]
+            for group, lr in zip(groups, schedule.lrs(schedule.t), strict=False):
+                group["lr"] = lr
+        for group in own:
+            group["lr"] = self._lowered(group["lr"])
+
+    def _lowered(self, lr: float) -> float:
+        lowered = max(lr * self.factor, self.min_lr)
+        return lowered if lr - lowered > _LEAST_CHANGE else lr
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"best": self.best, "waited": self.waited, "cooling": self.cooling}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.best, self.waited, self.cooling = state["best"], state["waited"], state["cooling"]
+
+
+def _check_mode(mode: str | None) -> None:
+    if mode not in (None, "min", "max"):
+        raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
+
+
+def _monitored(callback: EarlyStopping | ReduceLROnPlateau, record: dict[str, float]) -> float:
+    """The value of the column that a callback monitors."""
+    if callback.monitor not in record:
+        raise ValueError(
+            f"{type(callback).__name__} monitors {callback.monitor!r}, but an epoch has only "
+            f"{', '.join(record)}; pass validation data or another monitor"
+        )
+    return record[callback.monitor]
+
+
+def _mode(callback: EarlyStopping | ReduceLROnPlateau, trainer: Trainer) -> str:
+    """Whether what a callback monitors shall become small ("min") or large ("max")."""
+    if callback.mode is not None:
+        return callback.mode
+    name = callback.monitor.removeprefix("validation_")
+    rising = any(m.higher_is_better for m in trainer.metrics if m.name == name)
+    return "max" if rising else "min"
+
+
+def _average(trainer: Trainer) -> dict[str, np.ndarray]:
+    """Copies of what the average of the parameters holds, if there is one."""
+    states = {} if trainer.ema is None else trainer.ema.states()
+    return {name: buffer.numpy().copy() for name, buffer in states.items()}
+
+
+def _part(state: dict[str, Any], prefix: str) -> dict[str, np.ndarray]:
+    return {k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,9 @@ from chainrule.nn import Module
 from chainrule.ops.random import current_generator
 from chainrule.optim import Optimizer
 from chainrule.train.backends import Backend, Batches, Totals, make_backend
-from chainrule.train.step import Loss, StepGraphs
+from chainrule.train.checks import checked_weights
+from chainrule.train.parts import Average, Constraint, Penalty
+from chainrule.train.step import Loss, StepGraphs, Weighted
 
 
 class CompiledStep:
@@ -24,14 +27,22 @@ class CompiledStep:
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
 
-    def __call__(self, x: Any, y: Any) -> Tensor:
-        """Train on one batch; returns the loss before the update.
+    def __call__(self, x: Any, y: Any, *, sample_weight: Any = None) -> Tensor:
+        """Train on one batch; returns the loss before the update, without penalties.
+
+        Args:
+            x, y: the batch, rows first.
+            sample_weight: a weight for each row, as in `Trainer.fit`.
 
         Raises:
             ShapeError, DTypeError: if the batch does not fit the model.
+            ValueError, TypeError: for weights that do not fit, or a loss that takes none.
         """
         x, y = as_arrays(x, "x"), as_arrays(y, "y")
         rows = check_same_rows(x=x, y=y)
+        if sample_weight is not None:
+            graphs = self._backend.graphs
+            y = Weighted(y, checked_weights(graphs, sample_weight, rows, "sample_weight"))
         batch = Batches(x, y, np.arange(rows), rows)
         _, loss = self._backend.train(batch, 0, 1, update=True, totals=Totals(), check=False)
         return Tensor(np.asarray(loss, self._backend.graphs.dtype))
@@ -42,6 +53,9 @@ def compile_step(
     loss: Loss,
     optimizer: Optimizer,
     *,
+    penalties: Sequence[Penalty] = (),
+    constraints: Sequence[Constraint] = (),
+    ema: Average | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
     backend: str = "native",
@@ -59,6 +73,10 @@ def compile_step(
 
     Args:
         model, loss, optimizer: as in the loop.
+        penalties: functions () -> scalar Tensor, of the parameters: added to the loss before
+            `backward`, but not to the loss that is returned.
+        constraints: objects whose `apply()` is called after `optimizer.step()`.
+        ema: an average of the parameters, whose `update()` is called after that.
         clip_norm: the largest norm of all gradients together.
         clip_value: the largest absolute value of a gradient.
         backend: "native" or "reference".
@@ -75,6 +93,9 @@ def compile_step(
         model,
         loss,
         optimizer,
+        penalties=penalties,
+        constraints=constraints,
+        ema=ema,
         clip_norm=clip_norm,
         clip_value=clip_value,
         generator=current_generator(),

@@ -16,7 +16,8 @@ from chainrule.graph.tensor import Array, Tensor
 class Metric:
     """A number that says how good outputs are, over any number of batches.
 
-    A subclass gives `sums`, which is part of the captured graph, and `result`.
+    A subclass gives `sums`, which is part of the captured graph, and `result`. Every row counts the
+    same: the weights of rows belong to the loss.
 
     Attributes:
         name: what the history calls it.
@@ -170,8 +171,8 @@ _BY_NAME: dict[str, type[Metric]] = {
 }
 
 
-_TAKEN = ("epoch", "loss", "lr", "seconds")
-"""The columns that every history has."""
+_TAKEN = ("epoch", "loss", "penalty", "lr", "seconds")
+"""The columns that a history has of itself."""
 
 
 def as_metrics(metrics: Sequence[str | Metric | Callable[..., Tensor]]) -> list[Metric]:

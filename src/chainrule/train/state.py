@@ -59,7 +59,16 @@ def load(
 def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
     """All of the trainer's state: its arrays by name, and the rest as plain data."""
     tensors: dict[str, Array] = {}
-    _add(tensors, "model", trainer.model.state_dict())
+    ema, average = trainer.ema, None
+    if ema is None:
+        _add(tensors, "model", trainer.model.state_dict())
+    else:  # "model" is what predicts: who reads the file for its weights wants those
+        with ema.applied():
+            _add(tensors, "model", trainer.model.state_dict())
+        _add(tensors, "trained", trainer.model.state_dict())
+        arrays, rest = _parted(ema.state_dict())
+        _add(tensors, "ema", arrays)
+        average = {"class": type(ema).__name__, "state": rest}
     arrays, optimizer = _parted(trainer.optimizer.state_dict())
     _add(tensors, "optimizer", arrays)
     _add(tensors, "accumulated", _numbered(trainer.graphs.accumulated))
@@ -75,8 +84,9 @@ def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
     return tensors, {
         "optimizer": {"class": type(trainer.optimizer).__name__, "state": optimizer},
         "schedule": schedule and {"class": type(schedule).__name__, "state": schedule.state_dict()},
+        "ema": average,
         "callbacks": callbacks,
-        "metrics": [metric.name for metric in trainer.metrics],
+        "metrics": _sums(trainer),
         "accumulate": trainer.accumulate,
         "history": list(trainer.history),
         "seed": trainer.seed,
@@ -92,7 +102,9 @@ def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
 def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
     """Give the trainer the state that `_collected` returned."""
     _check_fits(trainer, training)
-    trainer.model.load_state_dict(_of(tensors, "model"))
+    trainer.model.load_state_dict(_of(tensors, "model" if trainer.ema is None else "trained"))
+    if trainer.ema is not None:
+        trainer.ema.load_state_dict({**training["ema"]["state"], **_of(tensors, "ema")})
     trainer.optimizer.load_state_dict(
         {**training["optimizer"]["state"], **_of(tensors, "optimizer")}
     )
@@ -123,6 +135,7 @@ def _check_fits(trainer: Trainer, training: dict[str, Any]) -> None:
     pairs = [
         ("optimizer", type(trainer.optimizer).__name__, training["optimizer"]["class"]),
         ("schedule", _class(trainer.schedule), (training["schedule"] or {}).get("class")),
+        ("ema", _class(trainer.ema), (training.get("ema") or {}).get("class")),
         (
             "callbacks",
             [type(c).__name__ for c in trainer.callbacks],
@@ -132,7 +145,7 @@ def _check_fits(trainer: Trainer, training: dict[str, Any]) -> None:
         ("accumulate", trainer.accumulate, training["accumulate"]),
     ]
     if training["position"]:  # what was added up in the epoch so far is of these
-        pairs.append(("metrics", [m.name for m in trainer.metrics], training["metrics"]))
+        pairs.append(("metrics", _sums(trainer), training["metrics"]))
     for name, mine, theirs in pairs:
         if mine != theirs:
             raise ValueError(
@@ -142,6 +155,8 @@ def _check_fits(trainer: Trainer, training: dict[str, Any]) -> None:
 
 def read_model(path: str | os.PathLike[str]) -> tuple[Module, dict[str, Any]]:
     """The model of a file that a Trainer saved, built anew, and the Trainer's `about`.
+
+    Of a Trainer with an average of the parameters it has the averaged ones.
 
     Raises:
         FileError: if the file is truncated, damaged or foreign.
@@ -155,6 +170,11 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Module, dict[str, Any]]:
     except RuntimeError as error:
         raise checkpoint.FileError(f"{path}: its weights do not fit its model. {error}") from None
     return model.eval(), description.get("about", {})
+
+
+def _sums(trainer: Trainer) -> list[str]:
+    """What is added up over an epoch besides the loss."""
+    return [m.name for m in trainer.metrics] + ["penalty"] * bool(trainer.graphs.penalties)
 
 
 def _class(thing: Any) -> str | None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
+import operator
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule import ops
 from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule.data.mapped import extremes
 from chainrule.graph.backprop import backprop
 from chainrule.graph.context import no_grad
 from chainrule.graph.errors import ShapeError
@@ -19,8 +23,21 @@ from chainrule.nn import Module
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.train.metrics import Metric
+from chainrule.train.parts import Average, Constraint, Penalty, check_parts
 
-Loss = Callable[[Any, Any], Tensor]
+Loss = Callable[..., Tensor]
+"""(outputs, targets) -> a scalar Tensor; with the keyword `sample_weight`, if rows are weighted."""
+
+
+_TRAINING, _EVALUATION, _SAMPLING = "training", "evaluation", "sampling"
+"""What modes the layers of a model are in; see `Module.training` and `is_stochastic`."""
+
+
+class Weighted(NamedTuple):
+    """Targets with the weight of each row: what moves the targets moves the weights, too."""
+
+    target: Any
+    weight: Any
 
 
 class StepGraphs:
@@ -32,10 +49,16 @@ class StepGraphs:
         loss: (outputs, targets) -> a scalar Tensor.
         optimizer: holds the parameters that the step updates.
         metrics: summed beside the loss.
-        accumulate: batches whose gradients make one update.
+        penalties: added to the loss: their gradients are part of every update.
+        constraints: applied to the parameters after every update.
+        ema: averages the parameters after that.
+        accumulates: whether the gradients of several batches make one update.
         clip_norm: the largest norm of all gradients together.
         clip_value: the largest absolute value of a gradient.
         generator: what random operations of the model draw from.
+
+    Attributes:
+        sampling: what layers draw from that are sampled in a prediction.
     """
 
     def __init__(
@@ -45,7 +68,10 @@ class StepGraphs:
         optimizer: Optimizer,
         *,
         metrics: Sequence[Metric] = (),
-        accumulate: int = 1,
+        penalties: Sequence[Penalty] = (),
+        constraints: Sequence[Constraint] = (),
+        ema: Average | None = None,
+        accumulates: bool = False,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         generator: Generator | None = None,
@@ -54,14 +80,16 @@ class StepGraphs:
         self.loss = loss
         self.optimizer = optimizer
         self.metrics = metrics
+        self.penalties, self.constraints, self.ema = check_parts(penalties, constraints, ema)
         self.clip_norm = clip_norm
         self.clip_value = clip_value
         self.generator = generator or Generator()
+        self.sampling = Generator()
         floating = [p.dtype for p in model.parameters()]
         self.dtype: np.dtype[Any] = floating[0] if floating else np.dtype(np.float32)
         self.sums_rows = getattr(loss, "reduction", "mean") == "sum"
         # What was accumulated since the last update: gradients weighted by rows, and rows.
-        self.accumulate = accumulate
+        self.accumulates = accumulates
         self.accumulated: list[Buffer] = []
         self._match_accumulated()
         self.accumulated_rows = Buffer(np.float64(0), name="accumulated_rows")
@@ -69,40 +97,47 @@ class StepGraphs:
 
     def _match_accumulated(self) -> None:
         """A buffer for each parameter, also for those that the optimiser was given since."""
-        if self.accumulate > 1:
+        if self.accumulates:
             self.accumulated += [
                 Buffer(np.zeros(p.shape, p.dtype), name=f"{p.name}.accumulated")
                 for p in self.optimizer.parameters[len(self.accumulated) :]
             ]
 
-    # Graphs, by what they do and by the shapes of a batch
+    # Graphs, by what they do and by the shapes of a batch; y may be Weighted
 
     def training(self, x: Any, y: Any, *, update: bool = True) -> CapturedGraph:
-        """(x, y) -> (loss, sums of metrics), with the update or only accumulating gradients."""
+        """(x, y) -> (loss, sums), with the update or only accumulating gradients.
+
+        The sums are those of the metrics, and of the penalties where there are any.
+        """
 
         def step(x: Any, y: Any) -> tuple[Tensor, list[Tensor]]:
             output = self._call(x)
             loss = self._scalar_loss(output, y)
-            trained = [p for p in self.optimizer.parameters if p.requires_grad]
-            grad_table = backprop(loss, trained)
-            grads = [grad_table.get(p.node()) for p in self.optimizer.parameters]
-            if all(grad is None for grad in grads):
+            penalty = self._penalty()
+            grads = self._grads(loss)
+            penalty_grads = self._grads(penalty)
+            if all(grad is None for grad in (*grads, *penalty_grads)):
                 raise ValueError(
                     "the loss depends on no parameter of the optimizer that requires a gradient: "
                     "there is nothing to train"
                 )
             with no_grad():
-                sums = [metric.sums(output, y) for metric in self.metrics]
-                if self.accumulate > 1:
+                sums = self._sums(output, y)
+                if penalty is not None:
+                    sums.append(penalty.cast(np.float64) * float(_rows(x)))
+                if self.accumulates:
                     self._match_accumulated()
                     grads = self._accumulate(grads, _rows(x), last=update)
                 if update:
-                    # Accumulated gradients are not of this batch's loss alone.
-                    of_grads = loss if self.accumulate == 1 else None
-                    self.optimizer.update(self._clip(grads), of_grads)
+                    self._update(
+                        list(map(_sum, grads, penalty_grads)),
+                        # Accumulated gradients are not of this batch's loss alone.
+                        None if self.accumulates else _sum(loss, penalty),
+                    )
             return loss, sums
 
-        return self._captured(("training", update), True, step, x, y)
+        return self._captured(("training", update), _TRAINING, step, x, y)
 
     def evaluation(self, x: Any, y: Any) -> CapturedGraph:
         """(x, y) -> (loss, sums of metrics)."""
@@ -110,35 +145,37 @@ class StepGraphs:
         def step(x: Any, y: Any) -> tuple[Tensor, list[Tensor]]:
             with no_grad():
                 output = self._call(x)
-                loss = self._scalar_loss(output, y)
-                return loss, [metric.sums(output, y) for metric in self.metrics]
+                return self._scalar_loss(output, y), self._sums(output, y)
 
-        return self._captured("evaluation", False, step, x, y)
+        return self._captured("evaluation", _EVALUATION, step, x, y)
 
-    def prediction(self, x: Any) -> CapturedGraph:
-        """x -> outputs."""
+    def prediction(self, x: Any, *, sampling: bool = False) -> CapturedGraph:
+        """x -> outputs; if `sampling`, with the layers that are stochastic in training mode."""
 
         def step(x: Any) -> Any:
             with no_grad():
                 return self._call(x)
 
-        return self._captured("prediction", False, step, x)
+        return self._captured("prediction", _SAMPLING if sampling else _EVALUATION, step, x)
 
     def _captured(
-        self, kind: Any, training: bool, step: Callable[..., Any], *batch: Any
+        self, kind: Any, mode: str, step: Callable[..., Any], *batch: Any
     ) -> CapturedGraph:
         # What is frozen or added to the optimiser later makes another graph.
         trained = tuple([p.requires_grad for p in self.optimizer.parameters])
-        key = (kind, trained, *(_signature(part) for part in batch))
+        key = (kind, mode, trained, *(_signature(part) for part in batch))
         if key not in self._graphs:
             modes = [(module, module.training) for module in self.model.modules()]
-            self.model.train(training)
+            self.model.train(mode == _TRAINING)
+            if mode == _SAMPLING:
+                for module in filter(is_stochastic, self.model.modules()):
+                    module.training = True
             try:
-                with use_generator(self.generator):
+                with use_generator(self.sampling if mode == _SAMPLING else self.generator):
                     graph = capture(step, *batch)
             finally:
-                for module, mode in modes:
-                    module.training = mode
+                for module, before in modes:
+                    module.training = before
             self._graphs[key] = graph
         return self._graphs[key]
 
@@ -155,8 +192,10 @@ class StepGraphs:
             *self.optimizer.parameters,
             *(buffer for alike in moments.values() for buffer in alike),
             *self.accumulated,
+            *(self.ema.states().values() if self.ema is not None else ()),
             *self.model.buffers(),
             self.generator.state,
+            self.sampling.state,
         ]
 
     # What a step is made of
@@ -168,15 +207,37 @@ class StepGraphs:
             return self.model(**x)
         return self.model(x)
 
-    def _scalar_loss(self, output: Any, target: Any) -> Tensor:
-        loss = self.loss(output, target)
-        if not isinstance(loss, Tensor) or loss.shape != ():
-            seen = loss.shape if isinstance(loss, Tensor) else type(loss).__name__
-            raise ShapeError(
-                f"the loss must be a scalar Tensor, got {seen}; take its mean or sum, as "
-                "reduction='mean' does"
-            )
-        return loss
+    def _scalar_loss(self, output: Any, y: Any) -> Tensor:
+        if isinstance(y, Weighted):
+            check_takes_weights(self.loss)
+            loss = self.loss(output, y.target, sample_weight=y.weight)
+        else:
+            loss = self.loss(output, y)
+        return _scalar("the loss", loss, "; take its mean or sum, as reduction='mean' does")
+
+    def _sums(self, output: Any, y: Any) -> list[Tensor]:
+        target = y.target if isinstance(y, Weighted) else y
+        return [metric.sums(output, target) for metric in self.metrics]
+
+    def _penalty(self) -> Tensor | None:
+        """The sum of all penalties; None if there are none."""
+        terms = [_scalar(f"penalty {p!r}", p(), "; return a sum") for p in self.penalties]
+        return functools.reduce(operator.add, terms) if terms else None
+
+    def _grads(self, z: Tensor | None) -> list[Tensor | None]:
+        """The gradient of z for each parameter; None where z does not depend on it."""
+        parameters = self.optimizer.parameters
+        if z is None:
+            return [None] * len(parameters)
+        grad_table = backprop(z, [p for p in parameters if p.requires_grad])
+        return [grad_table.get(p.node()) for p in parameters]
+
+    def _update(self, grads: list[Tensor | None], objective: Tensor | None) -> None:
+        self.optimizer.update(self._clip(grads), objective)
+        for constraint in self.constraints:
+            constraint.apply()
+        if self.ema is not None:
+            self.ema.update()
 
     def _accumulate(
         self, grads: list[Tensor | None], rows: int, *, last: bool
@@ -229,12 +290,49 @@ def _rows(batch: Any) -> int:
     return int(next(leaves(batch)).shape[0])
 
 
+def _scalar(name: str, value: Any, remedy: str) -> Tensor:
+    """`value`, if it is a scalar Tensor."""
+    if not isinstance(value, Tensor) or value.shape != ():
+        seen = value.shape if isinstance(value, Tensor) else type(value).__name__
+        raise ShapeError(f"{name} must be a scalar Tensor, got {seen}{remedy}")
+    return value
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """a + b, where what is missing counts as 0."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def is_stochastic(module: Module) -> bool:
+    """Whether a layer says of itself that sampling an output means drawing in it, as in dropout."""
+    return getattr(module, "is_stochastic", False)
+
+
+def check_takes_weights(loss: Loss) -> None:
+    """Raise TypeError unless a loss has the keyword `sample_weight`."""
+    function = loss.forward if isinstance(loss, Module) else loss
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # written in C: the call will tell
+        return
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if "sample_weight" not in parameters and not takes_any:
+        name = getattr(loss, "__name__", type(loss).__name__)
+        raise TypeError(
+            f"the loss {name} can't weight rows: it has no argument sample_weight. Define it as "
+            f"{name}(outputs, targets, *, sample_weight=None), the mean over all rows of each "
+            "row's weight times its loss, or leave sample_weight out."
+        )
+
+
 def _signature(batch: Any) -> Any:
-    """The shapes and dtypes of a batch, hashable."""
+    """The structure, shapes and dtypes of a batch, hashable."""
     if isinstance(batch, dict):
         return tuple((key, _signature(value)) for key, value in batch.items())
     if isinstance(batch, tuple):
-        return tuple(_signature(value) for value in batch)
+        return (type(batch), *(_signature(value) for value in batch))
     return (batch.shape, batch.dtype)
 
 
@@ -252,7 +350,7 @@ def label_fault(graph: CapturedGraph, data: Iterable[Array]) -> str | None:
             if array is None or not array.size:
                 continue
             classes = limit(*node.inputs, **node.attributes)
-            low, high = int(array.min()), int(array.max())
+            low, high = map(int, extremes(array))
             if low < 0 or high >= classes:
                 return (
                     f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from "

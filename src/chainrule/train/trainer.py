@@ -2,54 +2,76 @@
 
 from __future__ import annotations
 
-import operator
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from chainrule.data.arrays import as_arrays, check_finite, check_same_rows, take
 from chainrule.data.batches import check_batch_size, permutation
 from chainrule.data.splitting import split
 from chainrule.graph.errors import NonFiniteError
 from chainrule.graph.state import Parameter
-from chainrule.graph.structure import leaves, map_leaves
-from chainrule.graph.tensor import Array, Tensor
+from chainrule.graph.structure import leaves
+from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.train import state
-from chainrule.train.backends import Batches, NativeBackend, Totals, make_backend
+from chainrule.train.backends import NativeBackend, Totals, make_backend
 from chainrule.train.callbacks import Callback
+from chainrule.train.checks import check_batches, checked_pair, whole
+from chainrule.train.evaluation import ROWS, Evaluator
 from chainrule.train.history import History
+from chainrule.train.interrupts import interrupts_to
 from chainrule.train.metrics import Metric, as_metrics
+from chainrule.train.parts import Average, Constraint, Penalty
 from chainrule.train.progress import ProgressReport
-from chainrule.train.step import Loss, StepGraphs, label_fault
+from chainrule.train.range_test import RangeTest, range_test
+from chainrule.train.step import Loss, StepGraphs, Weighted
+from chainrule.train.windows import Window, windows
 
-_EVALUATION_ROWS = 256
 _STEPS_AT_ONCE = 1024  # of which the learning rates are worked out in advance
 
 
-class Trainer:
+class _Course(NamedTuple):
+    """What a fit goes through and what it does on the way."""
+
+    x: Any
+    y: Any
+    validation: tuple[Any, Any] | None
+    report: ProgressReport
+    checkpoint: str | os.PathLike[str] | None
+    checkpoint_steps: int | None
+
+
+class Trainer(Evaluator):
     """Trains a model: minibatches, epochs, validation, early stopping, checkpoints.
 
     Every step runs as one captured graph of forward pass, back-propagation and update.
 
     Args:
         model: a `nn.Module`. Several inputs: x is a tuple (positional arguments) or a dict (named).
-        loss: (outputs, targets) -> scalar Tensor; a loss of `nn` or any function of Tensors.
+        loss: (outputs, targets) -> scalar Tensor; a loss of `nn` or any function of Tensors. To
+            train with weighted rows it needs the keyword `sample_weight`; see `fit`.
         optimizer: over the model's parameters.
         metrics: names ("accuracy", "mse", "mae", "r2"), `Metric` objects, or functions
-            (outputs, targets) -> the mean over the batch.
+            (outputs, targets) -> the mean over the batch. They count all rows the same.
+        penalties: functions () -> scalar Tensor, of the parameters. Training minimises the loss L
+            plus their sum, the objective J = L + penalties; the history has L as "loss" and their
+            sum as "penalty", each as the mean over the epoch.
+        constraints: objects whose `apply()` is called after every update, to bring parameters back
+            to where they may be.
+        ema: an average of the parameters over the updates. `evaluate`, `predict` and the validation
+            within `fit` (so early stopping, too) use the averaged parameters; the model itself
+            holds those that are trained on. A file holds both; `read_model` gives the average.
         schedule: a schedule bound to `optimizer`; it advances after every epoch or step, by its
             `unit`.
-        accumulate: batches whose gradients make one update: the mean over all their rows.
+        accumulate: batches whose gradients make one update: the mean over all their rows. With
+            "epoch" one update ends each epoch: the gradient over all the data, exactly, in
+            memory for one batch. An update after each row is `batch_size=1` in `fit`.
         clip_norm: scale all gradients together to at most this Euclidean norm.
         clip_value: cut each gradient's elements to [-clip_value, clip_value]; before clip_norm.
         callbacks: called between epochs; see `Callback`, `EarlyStopping`.
@@ -86,8 +108,11 @@ class Trainer:
         optimizer: Optimizer,
         *,
         metrics: Sequence[str | Metric | Callable[..., Tensor]] = (),
+        penalties: Sequence[Penalty] = (),
+        constraints: Sequence[Constraint] = (),
+        ema: Average | None = None,
         schedule: Schedule | None = None,
-        accumulate: int = 1,
+        accumulate: int | Literal["epoch"] = 1,
         clip_norm: float | None = None,
         clip_value: float | None = None,
         callbacks: Sequence[Callback] = (),
@@ -95,7 +120,13 @@ class Trainer:
         seed: int = 0,
         backend: str = "native",
     ) -> None:
-        accumulate = _whole("accumulate", accumulate, 1)
+        if isinstance(accumulate, str):
+            if accumulate != "epoch":
+                raise ValueError(
+                    f"accumulate is a number of batches or 'epoch', got {accumulate!r}"
+                )
+        else:
+            accumulate = whole("accumulate", accumulate, 1)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} is positive, got {limit}")
@@ -110,17 +141,21 @@ class Trainer:
         self.optimizer = optimizer
         self.metrics = as_metrics(metrics)
         self.schedule = schedule
-        self.accumulate = accumulate
+        self.ema = ema
+        self.accumulate: int | Literal["epoch"] = accumulate
         self.callbacks = list(callbacks)
         self.about = dict(about or {})
-        self.seed = _whole("seed", seed, 0)
+        self.seed = whole("seed", seed, 0)
         self.generator = Generator(self.seed)
         self.graphs = StepGraphs(
             model,
             loss,
             optimizer,
             metrics=self.metrics,
-            accumulate=accumulate,
+            penalties=penalties,
+            constraints=constraints,
+            ema=ema,
+            accumulates=accumulate != 1,
             clip_norm=clip_norm,
             clip_value=clip_value,
             generator=self.generator,
@@ -143,9 +178,10 @@ class Trainer:
         x: Any,
         y: Any,
         *,
+        sample_weight: Any = None,
         epochs: int = 10,
         batch_size: int = 64,
-        validation_data: tuple[Any, Any] | None = None,
+        validation_data: tuple[Any, ...] | None = None,
         validation_fraction: float = 0.0,
         shuffle: bool = True,
         checkpoint: str | os.PathLike[str] | None = None,
@@ -160,12 +196,16 @@ class Trainer:
         way; the model is whole and `history.stopped` says so.
 
         Args:
-            x: inputs, rows first: an array (memory-mapped ones are read batch by batch), a tuple or
-                a dict of arrays. Floats and uint8 are cast to the model's dtype.
+            x: inputs, rows first: an array (memory-mapped ones are read batch by batch, and little
+                of them stays in memory), a tuple or a dict of arrays. Floats and uint8 are cast to
+                the model's dtype.
             y: targets, likewise; whole numbers are labels (int64).
+            sample_weight: a weight for each row, shape (rows,), not negative. The loss of N rows is
+                sum_i w_i l_i / N: not divided by the sum of the weights, so a row of weight 2
+                counts as two. Metrics count all rows the same.
             epochs: how many times to go through the data.
             batch_size: rows in a batch; the last batch of an epoch may be smaller.
-            validation_data: (x, y) to evaluate after every epoch.
+            validation_data: (x, y) or (x, y, sample_weight) to evaluate after every epoch.
             validation_fraction: the share of rows to hold out for that instead.
             shuffle: draw the rows in a new order every epoch.
             checkpoint: a file to save to after every epoch, from which training can resume to the
@@ -182,37 +222,31 @@ class Trainer:
 
         Raises:
             ValueError, TypeError: for data that are empty, not numbers, not finite, or do not fit
-                together; for a batch larger than the data; for labels out of range.
+                together; for a batch larger than the data; for labels out of range; for weights and
+                a loss that takes none.
             ShapeError, DTypeError: if they do not fit the model or the loss.
             NonFiniteError: if the loss or an update is not finite; the model keeps its last good
                 weights.
         """
-        epochs = _whole("epochs", epochs, 1)
+        epochs = whole("epochs", epochs, 1)
         if checkpoint is None and (checkpoint_steps is not None or resume):
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:
-            checkpoint_steps = _whole("checkpoint_steps", checkpoint_steps, 1)
-        x, y = self._checked("x", x), self._checked("y", y)
-        rows = check_same_rows(x=x, y=y)
+            checkpoint_steps = whole("checkpoint_steps", checkpoint_steps, 1)
+        x, y = checked_pair(self.graphs, x, y, sample_weight)
         if validation_data is not None and validation_fraction:
             raise ValueError("give validation_data or validation_fraction, not both")
+        validation: tuple[Any, Any] | None
         if validation_fraction:
-            (x, y), validation_data = split(x, y, validation_fraction, seed=self.seed)
-            rows = check_same_rows(x=x, y=y)
-        elif validation_data is not None:
-            if not isinstance(validation_data, (tuple, list)) or len(validation_data) != 2:
-                raise ValueError("validation_data is a pair (x, y)")
-            validation_data = (
-                self._checked("validation x", validation_data[0]),
-                self._checked("validation y", validation_data[1]),
-            )
-            check_same_rows(validation_x=validation_data[0], validation_y=validation_data[1])
+            (x, y), validation = self._held_out(x, y, validation_fraction)
+        else:
+            validation = self._validation(validation_data)
+        rows = len(next(leaves(x)))
         batch_size = check_batch_size(batch_size, rows)
         data_key = {"rows": rows, "batch_size": batch_size, "shuffle": bool(shuffle)}
-        self._check_labels(x, y, batch_size)
-        if validation_data is not None:
-            x_held_out, y_held_out = validation_data
-            self._check_labels(x_held_out, y_held_out, _EVALUATION_ROWS, kind="validation")
+        check_batches(self.graphs, x, y, batch_size, training=True)
+        if validation is not None:
+            check_batches(self.graphs, *validation, ROWS)
         if resume and checkpoint is not None and os.path.exists(checkpoint):
             state.load(self, checkpoint, data_key)
         elif self.position and self.data_key != data_key:
@@ -224,21 +258,41 @@ class Trainer:
             raise ValueError("profile measures the native plan; this Trainer's backend has none")
         last = epochs if resume else self.epoch + epochs
         self._stop_reason = self.history.stopped = None
-        steps = -(-rows // batch_size)
         with (
-            self._finishing_batch_on_interrupt(),
-            ProgressReport(last, steps, progress) as report,
+            interrupts_to(self.stop),
+            ProgressReport(last, -(-rows // batch_size), progress) as report,
         ):
+            course = _Course(x, y, validation, report, checkpoint, checkpoint_steps)
             for callback in self.callbacks:
                 callback.on_train_begin(self)
             while self.epoch < last and self._stop_reason is None:
-                self._fit_epoch(x, y, validation_data, report, checkpoint, checkpoint_steps)
+                self._fit_epoch(course)
             for callback in self.callbacks:
                 callback.on_train_end(self)
             self.history.stopped = self._stop_reason
             if self._stop_reason is not None:
                 report.say(f"stopped after {self.epoch} epochs: {self._stop_reason}")
         return self.history
+
+    def _held_out(self, x: Any, y: Any, fraction: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+        """The rows to train on, and a share to validate on."""
+        weighted = isinstance(y, Weighted)
+        target, weight = y if weighted else (y, None)
+        train, test = split(x, target, fraction, seed=self.seed, sample_weight=weight)
+        if not weighted:
+            return (train[0], train[1]), (test[0], test[1])
+        # Of the weights, one part may have but zeros.
+        return (
+            checked_pair(self.graphs, *train),
+            checked_pair(self.graphs, *test, prefix="validation "),
+        )
+
+    def _validation(self, data: Any) -> tuple[Any, Any] | None:
+        if data is None:
+            return None
+        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+            raise ValueError("validation_data is a pair (x, y) or a triple (x, y, sample_weight)")
+        return checked_pair(self.graphs, *data, prefix="validation ")
 
     def stop(self, reason: str) -> None:
         """End the training after the batch or epoch under way; for callbacks."""
@@ -250,70 +304,74 @@ class Trainer:
         for buffer in (*self.graphs.accumulated, self.graphs.accumulated_rows):
             buffer.assign(np.zeros(buffer.shape, buffer.dtype))
 
-    def _fit_epoch(
-        self,
-        x: Any,
-        y: Any,
-        validation_data: tuple[Any, Any] | None,
-        report: ProgressReport,
-        checkpoint: str | os.PathLike[str] | None,
-        checkpoint_steps: int | None,
-    ) -> None:
+    def _fit_epoch(self, course: _Course) -> None:
         """The rest of an epoch, from `position` on."""
         assert self.data_key is not None
         rows, batch_size = self.data_key["rows"], self.data_key["batch_size"]
-        order = (
-            permutation(rows, self.seed, self.epoch)
-            if self.data_key["shuffle"]
-            else np.arange(rows)
-        )
+        shuffled = self.data_key["shuffle"]
+        order = permutation(rows, self.seed, self.epoch) if shuffled else None
         begin = time.perf_counter()
         if self.position == 0:
             self.totals = Totals()
             for callback in self.callbacks:
                 callback.on_epoch_begin(self)
-        batches = Batches(x, y, order, batch_size)
-        steps_at_once = 1 if self._watches_steps() else _STEPS_AT_ONCE
-        while self.position < len(batches):
-            loss = self._train_batches(batches, steps_at_once, checkpoint_steps)
-            ends = self.position == len(batches)
-            report.step(self.epoch + 1, self.position, self._mean_loss(self.totals))
+        start = self.position
+        for window in windows(course.x, course.y, batch_size, order=order, start=start):
+            if not self._fit_window(window, -(-rows // batch_size), course):
+                return
+        self._end_epoch(course, time.perf_counter() - begin)
+        if course.checkpoint is not None:
+            self.save(course.checkpoint)
+
+    def _fit_window(self, window: Window, batches: int, course: _Course) -> bool:
+        """Train on the batches of a window; whether to go on with the epoch, of so many batches."""
+        most = 1 if self._watches_steps() else _STEPS_AT_ONCE
+        while self.position < window.end:
+            updated, loss = self._train_batches(window, batches, most, course.checkpoint_steps)
+            ends = self.position == batches
+            course.report.step(self.epoch + 1, self.position, self._mean_loss(self.totals))
             for callback in self.callbacks:
                 callback.on_step_end(self, loss)
             if self._stop_reason is not None and not ends:
-                if checkpoint is not None:
-                    self.save(checkpoint)
-                return
-            updated = self._updates_after(self.position - 1, len(batches))
-            if checkpoint_steps and updated and self.step % checkpoint_steps == 0 and not ends:
-                self.save(checkpoint)  # type: ignore[arg-type]
-        self._end_epoch(validation_data, time.perf_counter() - begin, report)
-        if checkpoint is not None:
-            self.save(checkpoint)
+                if course.checkpoint is not None:
+                    self.save(course.checkpoint)
+                return False
+            every = course.checkpoint_steps
+            if every and updated and self.step % every == 0 and not ends:
+                self.save(course.checkpoint)  # type: ignore[arg-type]
+        return True
 
     def _watches_steps(self) -> bool:
         """Whether a callback wants to know of every step."""
         return any(type(c).on_step_end is not Callback.on_step_end for c in self.callbacks)
 
-    def _updates_after(self, batch: int, batches: int) -> bool:
-        """Whether an update comes after batch number `batch` of an epoch."""
-        return batch + 1 == batches or (batch + 1) % self.accumulate == 0
+    def _alike(self, batches: int) -> tuple[int, bool]:
+        """How many of an epoch's next batches are alike, and whether each ends in an update."""
+        if self.accumulate == 1:
+            return batches - self.position, True
+        group = batches if self.accumulate == "epoch" else self.accumulate
+        last = min(self.position - self.position % group + group, batches) - 1
+        return (1, True) if self.position == last else (last - self.position, False)
 
     def _train_batches(
-        self, batches: Batches, steps_at_once: int, checkpoint_steps: int | None
-    ) -> float:
-        """Train on the next batch, or on several; the loss of the last."""
-        update = self._updates_after(self.position, len(batches))
-        steps = len(batches) - self.position if self.accumulate == 1 else 1
-        steps = min(steps, steps_at_once)
-        if checkpoint_steps:
+        self, window: Window, batches: int, most: int, checkpoint_steps: int | None
+    ) -> tuple[bool, float]:
+        """Train on the next batch, or on several; whether they updated, and the last one's loss."""
+        steps, update = self._alike(batches)
+        steps = min(steps, most)
+        if checkpoint_steps and update:
             steps = min(steps, checkpoint_steps - self.step % checkpoint_steps)
         schedule, lrs = self.schedule, None
         if update and schedule is not None and schedule.unit == "step":
             lrs = [schedule.scalars(schedule.t + i) for i in range(steps)]
         try:
             done, loss = self.backend.train(
-                batches, self.position, steps, update=update, totals=self.totals, lrs=lrs
+                window.batches,
+                self.position - window.first,
+                steps,
+                update=update,
+                totals=self.totals,
+                lrs=lrs,
             )
         except NonFiniteError as error:
             self._advance(error.steps_done, update)
@@ -323,7 +381,7 @@ class Trainer:
                 "rate, clip gradients (clip_norm=1.0), or scale the inputs."
             ) from None
         self._advance(done, update)
-        return loss
+        return update, loss
 
     def _advance(self, done: int, update: bool) -> None:
         """Count batches that were trained on."""
@@ -334,12 +392,11 @@ class Trainer:
                 for _ in range(done):
                     self.schedule.step()
 
-    def _end_epoch(
-        self, validation_data: tuple[Any, Any] | None, seconds: float, report: ProgressReport
-    ) -> None:
-        record: dict[str, float] = {"epoch": self.epoch + 1, **self._results(self.totals)}
-        if validation_data is not None:
-            for name, value in self._evaluate(*validation_data).items():
+    def _end_epoch(self, course: _Course, seconds: float) -> None:
+        results = self._results(self.totals, training=True)
+        record: dict[str, float] = {"epoch": self.epoch + 1, **results}
+        if course.validation is not None:
+            for name, value in self._evaluate(*course.validation, ROWS).items():
                 record[f"validation_{name}"] = value
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record["seconds"] = seconds
@@ -349,18 +406,9 @@ class Trainer:
         if self.schedule is not None and self.schedule.unit == "epoch":
             self.schedule.step()
         self.history.append(record)
-        report.epoch(record)
+        course.report.epoch(record)
         for callback in self.callbacks:
             callback.on_epoch_end(self, record)
-
-    def _mean_loss(self, totals: Totals) -> float:
-        return totals.loss if self.graphs.sums_rows else totals.loss / totals.rows
-
-    def _results(self, totals: Totals) -> dict[str, float]:
-        results = {"loss": self._mean_loss(totals)}
-        for metric, sums in zip(self.metrics, totals.metrics, strict=True):
-            results[metric.name] = float(metric.result(sums, totals.rows))
-        return results
 
     def describe_plan(self) -> str:
         """The plan of the last training step: instructions, FLOPs, bytes; times where profiled.
@@ -374,45 +422,71 @@ class Trainer:
         step = backend.last
         return step.plan.describe(step.times() if backend.profile else ())
 
-    # Evaluation and prediction
+    def find_lr(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        low: float = 1e-7,
+        high: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 64,
+    ) -> RangeTest:
+        """The learning-rate range test: try growing learning rates on the model as it is now.
 
-    def evaluate(self, x: Any, y: Any, *, batch_size: int = _EVALUATION_ROWS) -> dict[str, float]:
-        """The loss and the metrics on data, in evaluation mode.
+        One update a batch, with learning rates from `low` to `high`, each the same multiple of the
+        one before; it ends early where the smoothed loss passes four times its least. The schedule,
+        `accumulate` and callbacks have no part in it. Where groups of parameters have different
+        rates, the largest is the one that is tried and the others keep their ratio to it.
+
+        Afterwards weights, buffers, the optimiser, random numbers and counts are as before, to the
+        bit.
+
+        Args:
+            x, y, sample_weight: as in `fit`.
+            low, high: the first and the last learning rate.
+            steps: how many to try, at least 2.
+            batch_size: rows in a batch.
+
+        Returns:
+            A `RangeTest`: learning rates, losses, a suggestion, and a plot.
 
         Raises:
-            As `fit`.
+            As `fit`. NonFiniteError: if the very first step fails.
+
+        Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
+
+        Example:
+            >>> import chainrule as cr
+            >>> from chainrule import nn, optim
+            >>> x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
+            >>> model = nn.Linear(1, 1)
+            >>> trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+            >>> test = trainer.find_lr(x, 2 * x + 1, batch_size=32)
+            >>> 1e-3 < test.suggestion < 1
+            True
         """
-        x, y = self._checked("x", x), self._checked("y", y)
-        check_same_rows(x=x, y=y)
-        batch_size = _whole("batch_size", batch_size, 1)
-        self._check_labels(x, y, batch_size, kind="validation")
-        return self._evaluate(x, y, batch_size)
-
-    def _evaluate(self, x: Any, y: Any, batch_size: int = _EVALUATION_ROWS) -> dict[str, float]:
-        totals = Totals()
-        self.backend.evaluate(Batches(x, y, _in_order(x), batch_size), totals)
-        return self._results(totals)
-
-    def predict(self, x: Any, *, batch_size: int = _EVALUATION_ROWS) -> Any:
-        """The model's outputs for `x`, in evaluation mode, as NumPy arrays.
-
-        Raises:
-            As `fit`.
-        """
-        x = self._checked("x", x)
-        batch_size = _whole("batch_size", batch_size, 1)
-        parts = list(self.backend.predict(Batches(x, None, _in_order(x), batch_size)))
-        joined = iter([np.concatenate(arrays) for arrays in zip(*map(leaves, parts), strict=True)])
-        return map_leaves(lambda _: next(joined), parts[0])
+        if not 0 < low < high < np.inf:
+            raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
+        steps = whole("steps", steps, 2)
+        x, y = checked_pair(self.graphs, x, y, sample_weight)
+        rows = len(next(leaves(x)))
+        batch_size = check_batch_size(batch_size, rows)
+        check_batches(self.graphs, x, y, batch_size, training=True)
+        return range_test(
+            self.backend, x, y, low=low, high=high, steps=steps, batch_size=batch_size,
+            seed=self.seed,
+        )  # fmt: skip
 
     # Files
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save all that training needs to go on: a safetensors file.
 
-        Weights, buffers, the optimiser's state, the schedule, the random counter, the callbacks,
-        the history, and the position in the epoch. The file is whole or not there: a file that
-        stood there before stays intact if anything goes wrong.
+        Weights, buffers, averages, the optimiser's state, the schedule, the random counter, the
+        callbacks, the history, and the position in the epoch. The file is whole or not there: a
+        file that stood there before stays intact if anything goes wrong.
         """
         state.save(self, path)
 
@@ -425,81 +499,7 @@ class Trainer:
         """
         state.load(self, path)
 
-    # Checks
-
-    def _checked(self, name: str, data: Any) -> Any:
-        arrays = as_arrays(map_leaves(_without_tensor, data), name)
-        check_finite(arrays, name)
-        dtype = self.graphs.dtype
-        largest = np.finfo(dtype).max
-        for array in leaves(arrays):
-            wider = array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize
-            if wider and max(array.max(initial=0), -array.min(initial=0)) > largest:
-                raise ValueError(
-                    f"{name} holds numbers beyond {largest:.2g}, the largest that the model's "
-                    f"{dtype} can hold: scale them down, or make the model's layers float64"
-                )
-        return arrays
-
-    def _check_labels(self, x: Any, y: Any, batch_size: int, kind: str = "training") -> None:
-        """Check shapes and dtypes, by capturing the step for each size of batch, then labels."""
-        rows = len(next(leaves(x)))
-        for size in dict.fromkeys((min(batch_size, rows), rows % batch_size or batch_size)):
-            first = np.arange(size)
-            xb = self.graphs.prepare(take(x, first))
-            yb = self.graphs.prepare_targets(take(y, first))
-            if kind == "training":
-                graph = self.graphs.training(xb, yb, update=self.accumulate == 1)
-            else:
-                graph = self.graphs.evaluation(xb, yb)
-        fault = label_fault(graph, leaves((x, y)))
-        if fault is None and hasattr(self.graphs.loss, "target_fault"):
-            fault = self.graphs.loss.target_fault(y)
-        if fault is not None:
-            raise ValueError(f"{kind} {fault}")
-
-    @contextmanager
-    def _finishing_batch_on_interrupt(self) -> Iterator[None]:
-        """Let Ctrl-C end the training after the batch under way; a second one acts at once."""
-        if threading.current_thread() is not threading.main_thread():
-            yield
-            return
-        before = signal.getsignal(signal.SIGINT)
-
-        def interrupt(number: int, frame: Any) -> None:
-            signal.signal(signal.SIGINT, before)
-            self.stop("interrupted")
-
-        if before is not signal.default_int_handler:  # someone else's handler stays in charge
-            yield
-            return
-        signal.signal(signal.SIGINT, interrupt)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGINT, before)
-
-
-def _whole(name: str, value: Any, least: int) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        value = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is a whole number, at least {least}; got {value!r}") from None
-    if value < least:
-        raise ValueError(f"{name} is at least {least}, got {value}")
-    return int(value)
-
 
 def _parameters(loss: Loss) -> Iterator[Parameter]:
     """The parameters of a loss that has some."""
     return loss.parameters() if isinstance(loss, Module) else iter(())
-
-
-def _in_order(x: Any) -> Array:
-    return np.arange(len(next(leaves(x))))
-
-
-def _without_tensor(leaf: Any) -> Any:
-    return leaf.numpy() if isinstance(leaf, Tensor) else leaf

@@ -1,0 +1,148 @@
+"""Evaluation and prediction: what a model gives for data, batch after batch."""
+
+from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.structure import leaves, map_leaves
+from chainrule.train.backends import Backend, Totals
+from chainrule.train.checks import check_batches, checked, checked_pair, whole
+from chainrule.train.metrics import Metric
+from chainrule.train.parts import Average
+from chainrule.train.step import StepGraphs, is_stochastic
+from chainrule.train.windows import windows
+
+ROWS = 256
+"""Rows in a batch where the user does not say."""
+
+
+class Evaluator:
+    """The part of a Trainer that asks a model and leaves it as it is."""
+
+    graphs: StepGraphs
+    backend: Backend
+    metrics: list[Metric]
+    ema: Average | None
+    seed: int
+
+    def evaluate(
+        self, x: Any, y: Any, *, sample_weight: Any = None, batch_size: int = ROWS
+    ) -> dict[str, float]:
+        """The loss and the metrics on data, in evaluation mode.
+
+        Args:
+            x, y, sample_weight: as in `fit`; metrics count all rows the same.
+            batch_size: rows in a batch.
+
+        Raises:
+            As `fit`.
+        """
+        x, y = checked_pair(self.graphs, x, y, sample_weight)
+        batch_size = whole("batch_size", batch_size, 1)
+        check_batches(self.graphs, x, y, batch_size)
+        return self._evaluate(x, y, batch_size)
+
+    def _evaluate(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
+        with self._averaged():
+            return self._results(_evaluated(self.backend, x, y, batch_size))
+
+    def predict(self, x: Any, *, batch_size: int = ROWS) -> Any:
+        """The model's outputs for `x`, in evaluation mode, as NumPy arrays.
+
+        Raises:
+            As `fit`.
+        """
+        x = checked(self.graphs, "x", x)
+        batch_size = whole("batch_size", batch_size, 1)
+        with self._averaged():
+            return _outputs(self.backend, x, batch_size)
+
+    def predict_samples(
+        self,
+        x: Any,
+        *,
+        samples: int = 100,
+        batch_size: int = ROWS,
+        seed: int | None = None,
+    ) -> Any:
+        """Outputs drawn at random: dropout as in training, all else as in evaluation.
+
+        Their mean over the samples is the prediction, and their spread says how sure the model is
+        (Monte-Carlo dropout). Stochastic are the layers whose attribute `is_stochastic` is True.
+
+        Args:
+            x: as in `predict`.
+            samples: how many outputs to draw for each row.
+            batch_size: rows in a batch.
+            seed: the same seed and batch_size give the same samples; by default the Trainer's. The
+                random numbers of training are left alone.
+
+        Returns:
+            As `predict`, with a first axis of length `samples`: (samples, rows, ...).
+
+        Raises:
+            ValueError: if the model has no stochastic layer; else as `fit`.
+
+        Source: Gal and Ghahramani, "Dropout as a Bayesian Approximation" (2016).
+        """
+        x = checked(self.graphs, "x", x)
+        samples = whole("samples", samples, 1)
+        batch_size = whole("batch_size", batch_size, 1)
+        seed = self.seed if seed is None else whole("seed", seed, 0)
+        with self._averaged():
+            return _samples(self.backend, x, samples, batch_size, seed)
+
+    def _averaged(self) -> AbstractContextManager[Any]:
+        """Within it the model has the averaged parameters, if there are any."""
+        return nullcontext() if self.ema is None else self.ema.applied()
+
+    def _mean_loss(self, totals: Totals) -> float:
+        return totals.loss if self.graphs.sums_rows else totals.loss / totals.rows
+
+    def _results(self, totals: Totals, *, training: bool = False) -> dict[str, float]:
+        results, sums = {"loss": self._mean_loss(totals)}, list(totals.metrics)
+        if training and self.graphs.penalties:
+            results["penalty"] = float(sums.pop()) / totals.rows
+        for metric, total in zip(self.metrics, sums, strict=True):
+            results[metric.name] = float(metric.result(total, totals.rows))
+        return results
+
+
+def _evaluated(backend: Backend, x: Any, y: Any, batch_size: int) -> Totals:
+    """The sums of the loss and of the metrics over all rows."""
+    totals = Totals()
+    for window in windows(x, y, batch_size):
+        backend.evaluate(window.batches, totals)
+    return totals
+
+
+def _outputs(backend: Backend, x: Any, batch_size: int, *, sampling: bool = False) -> Any:
+    """The model's outputs for all rows."""
+    parts: list[Any] = []
+    for window in windows(x, None, batch_size):
+        parts += backend.predict(window.batches, sampling=sampling)
+    joined = iter([np.concatenate(arrays) for arrays in zip(*map(leaves, parts), strict=True)])
+    return map_leaves(lambda _: next(joined), parts[0])
+
+
+def _samples(backend: Backend, x: Any, samples: int, batch_size: int, seed: int) -> Any:
+    """The outputs drawn so many times, in arrays with a first axis of that length."""
+    graphs = backend.graphs
+    if not any(map(is_stochastic, graphs.model.modules())):
+        raise ValueError(
+            "the model has no stochastic layer: all samples would be equal. Use predict; or give "
+            "the model dropout; or set is_stochastic = True in the class of a layer of your own "
+            "that draws random numbers where self.training"
+        )
+    graphs.sampling.manual_seed(seed)
+    found: Any = None
+    for number in range(samples):
+        sample = _outputs(backend, x, batch_size, sampling=True)
+        if found is None:
+            found = map_leaves(lambda a: np.empty((samples, *a.shape), a.dtype), sample)
+        for array, part in zip(leaves(found), leaves(sample), strict=True):
+            array[number] = part
+    return found
