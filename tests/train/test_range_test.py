@@ -104,6 +104,21 @@ def test_the_losses_are_those_of_a_training_with_these_learning_rates():
     np.testing.assert_allclose(result.losses, losses, rtol=1e-10)
 
 
+def test_what_an_epoch_under_way_has_accumulated_is_no_part_of_it():
+    x, y = classification(ROWS)
+
+    class Stop(cr.Callback):
+        def on_step_end(self, trainer, loss):
+            trainer.stop("between two updates")
+
+    trainer, other = (trainer_of(network(), accumulate=3) for _ in range(2))
+    trainer.callbacks.append(Stop())
+    trainer.fit(x, y, epochs=1, batch_size=BATCH, shuffle=False, progress=False)
+    assert trainer.step == 0 and trainer.graphs.accumulated_rows.item() == BATCH
+    found = [t.find_lr(x, y, low=0.1, steps=5, batch_size=BATCH).losses for t in (trainer, other)]
+    assert found[0] == found[1]
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_it_ends_where_the_loss_diverges(seed):
     x, y = regression(200)

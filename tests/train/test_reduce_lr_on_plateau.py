@@ -44,6 +44,7 @@ def two_groups(model):
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
 @pytest.mark.parametrize("values", SEQUENCES.values(), ids=SEQUENCES)
 def test_learning_rates_are_those_of_pytorch(values, options):
+    """Also if at each epoch another callback takes over from a checkpoint."""
     torch = pytest.importorskip("torch")
     parameters = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
     theirs = torch.optim.SGD(
@@ -51,11 +52,14 @@ def test_learning_rates_are_those_of_pytorch(values, options):
     )
     scheduler = torch.optim.lr_scheduler.ReduceLROnPlateau(theirs, **options)
     model = network()
-    callback = cr.ReduceLROnPlateau(**options)
-    trainer = trainer_of(model, optimizer=optim.SGD(two_groups(model)), callbacks=[callback])
+    trainer = trainer_of(model, optimizer=optim.SGD(two_groups(model)))
+    state = cr.ReduceLROnPlateau(**options).state_dict()
     for value in values:
         scheduler.step(value)
+        callback = cr.ReduceLROnPlateau(**options)
+        callback.load_state_dict(state)
         callback.on_epoch_end(trainer, {"validation_loss": value})
+        state = callback.state_dict()
         found = [group["lr"] for group in trainer.optimizer.param_groups]
         assert found == [group["lr"] for group in theirs.param_groups]
 

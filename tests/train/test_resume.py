@@ -78,7 +78,7 @@ def made(schedule, accumulate, patience, parts=False):
     callbacks = [Losses(), stopping, CutAt()]
     options = {}
     if parts:
-        callbacks.insert(2, cr.ReduceLROnPlateau(factor=0.5, patience=0, threshold=0.1, cooldown=1))
+        callbacks.insert(2, cr.ReduceLROnPlateau(factor=0.5, patience=1, threshold=9.0))
         options = {
             "penalties": [lambda: 1e-3 * (model[0].weight * model[0].weight).sum()],
             "constraints": [ShortRows(model[0].weight, 1.0)],

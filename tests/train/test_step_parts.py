@@ -327,6 +327,18 @@ def test_a_penalty_that_is_no_scalar_is_refused_before_training(accumulate):
         assert_same_bits(weights(model), before)
 
 
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_a_constraint_that_does_not_fit_is_refused_before_training(accumulate):
+    """Also where batches come before the first update."""
+    model = network()
+    trainer = trainer_of(model, constraints=[ShortRows(model[0].bias, 1.0)], accumulate=accumulate)
+    before = weights(model)
+    with pytest.raises(ValueError, match="axis"):
+        fit(trainer)
+    assert_same_bits(weights(model), before)
+    assert (trainer.step, trainer.position) == (0, 0)
+
+
 def test_a_penalty_that_becomes_infinite_is_named():
     model = network()
     weight = model[0].weight
