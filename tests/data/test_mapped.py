@@ -1,6 +1,7 @@
 """Memory-mapped files: which arrays are, what is read of them, and that nothing is lost."""
 
 import mmap
+import sys
 
 import numpy as np
 import pytest
@@ -52,8 +53,11 @@ def test_copies_of_rows(path):
         np.testing.assert_array_equal(named["y"], y[rows])
         assert not np.shares_memory(found, x)
         assert found.flags.aligned and named["y"].flags.aligned
+    assert copier.read(np.array([7]))[0].all()
     copier.release()
-    assert not copier.read(np.array([0]))[1]["y"].any()
+    if sys.platform == "linux":  # which gives zeros for what was given back
+        assert not found.any()
+    np.testing.assert_array_equal(copier.read(np.array([2]))[0], x[[2]])
 
 
 def test_copies_of_any_number_of_bytes(tmp_path):

@@ -7,8 +7,6 @@ from training_cases import network, regression, trainer_of
 import chainrule as cr
 from chainrule import nn, optim
 
-pytestmark = pytest.mark.usefixtures("backend")
-
 NAN, INF = float("nan"), float("inf")
 RNG = np.random.default_rng(2)
 SEQUENCES = {
@@ -94,7 +92,7 @@ def scripted_fit(values, schedule=None, higher_is_better=False, **options):
     return history["lr"]
 
 
-def test_a_fit_trains_on_with_the_lower_rate():
+def test_a_fit_trains_on_with_the_lower_rate(backend):
     assert scripted_fit([3, 2, 2, 2, 2, 1, 1]) == [0.8, 0.8, 0.8, 0.8, 0.4, 0.4, 0.4]
     rising = {"higher_is_better": True}
     assert scripted_fit([1, 2, 3, 4], **rising) == [0.8] * 4
@@ -115,7 +113,7 @@ def test_a_fit_trains_on_with_the_lower_rate():
     ],
     ids=["epoch", "step", "warm-up"],
 )
-def test_with_a_schedule_the_rates_it_starts_from_are_lowered(schedule, wanted):
+def test_with_a_schedule_the_rates_it_starts_from_are_lowered(backend, schedule, wanted):
     """After the third epoch and after the fifth."""
     np.testing.assert_allclose(scripted_fit([1] * 6, schedule), wanted, rtol=1e-12)
 
@@ -133,7 +131,7 @@ def test_a_group_that_the_schedule_does_not_know_is_lowered_itself():
     assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.015]
 
 
-def test_another_trainer_begins_anew_and_a_second_fit_goes_on():
+def test_another_trainer_begins_anew_and_a_second_fit_goes_on(backend):
     callback = cr.ReduceLROnPlateau("loss", patience=0, threshold=1e9)
     model = network(outputs=1)
     trainer = trainer_of(model, nn.MSELoss(), callbacks=[callback])

@@ -345,3 +345,22 @@ def test_a_penalty_that_becomes_infinite_is_named():
     trainer = trainer_of(model, penalties=[lambda: cr.log(weight.sum() * 0.0)])
     with pytest.raises(cr.NonFiniteError, match=r"step 1: .*first in log"):
         fit(trainer)
+
+
+# Speed
+
+
+def test_batches_between_two_updates_run_natively_at_once(monkeypatch):
+    x, y = classification(400)
+    trainer = trainer_of(network(), accumulate="epoch", backend="native")
+    train, calls = trainer.backend.train, []
+
+    def counting(*arguments, **options):
+        done, loss = train(*arguments, **options)
+        calls.append(done)
+        return done, loss
+
+    monkeypatch.setattr(trainer.backend, "train", counting)
+    trainer.fit(x, y, epochs=1, batch_size=4, progress=False)
+    assert sum(calls) == 100 and calls[-1] == 1
+    assert len(calls) < 20  # two, unless the machine is so busy that a call takes 50 ms

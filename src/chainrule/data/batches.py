@@ -32,7 +32,8 @@ def batches(
     Args:
         x: one array, a tuple of arrays or a dict of arrays, first dimension = rows; memory-mapped
             files are read batch by batch.
-        y: the targets, in the same forms, or None.
+        y: the targets, in the same forms, or None. A pair (targets, weights) carries a weight for
+            each row along.
         batch_size: rows per batch, at most the number of rows.
         shuffle: False keeps the order of the data.
         seed, epoch: what the order depends on, integers from 0.

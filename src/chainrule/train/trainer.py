@@ -206,7 +206,8 @@ class Trainer(Evaluator):
             epochs: how many times to go through the data.
             batch_size: rows in a batch; the last batch of an epoch may be smaller.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after every epoch.
-            validation_fraction: the share of rows to hold out for that instead.
+            validation_fraction: the share of rows to hold out for that instead. Both parts are
+                copied, into memory.
             shuffle: draw the rows in a new order every epoch.
             checkpoint: a file to save to after every epoch, from which training can resume to the
                 same bits.
