@@ -471,6 +471,30 @@ def test_bad_losses(loss, error, text):
     assert_same_bits(everything(trainer), before)
 
 
+def test_a_loss_says_what_is_wrong_with_targets_before_training():
+    class Poisson(nn.Module):
+        def target_fault(self, target):
+            return f"counts are not negative, got {target.min()}" if target.min() < 0 else None
+
+        def forward(self, output, target, sample_weight=None):
+            return (cr.exp(output) - target * output).mean()
+
+    x, y = regression(30)
+    trainer = trainer_of(network(outputs=1), Poisson())
+    before = everything(trainer)
+    w = np.ones(30)
+    for call, kind in (
+        (lambda: fit(trainer, x, -abs(y)), "training"),
+        (lambda: fit(trainer, x, -abs(y), sample_weight=w), "training"),
+        (lambda: fit(trainer, x, abs(y), validation_data=(x, -abs(y))), "validation"),
+        (lambda: trainer.evaluate(x, -abs(y), sample_weight=w), "validation"),
+    ):
+        with pytest.raises(ValueError, match=f"^{kind} counts are not negative, got -"):
+            call()
+    assert_same_bits(everything(trainer), before)
+    fit(trainer, x, abs(y), sample_weight=w)
+
+
 def test_a_frozen_model_has_nothing_to_train():
     x, y = classification(30)
     trainer = trainer_of(network().requires_grad_(False), clip_norm=1.0)

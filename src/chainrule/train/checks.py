@@ -82,7 +82,10 @@ def checked_weights(graphs: StepGraphs, sample_weight: Any, rows: int, name: str
 def check_batches(
     graphs: StepGraphs, x: Any, y: Any, batch_size: int, *, training: bool = False
 ) -> None:
-    """Check shapes and dtypes, by capturing the steps of each size of batch, then labels."""
+    """Check shapes and dtypes, by capturing the steps of each size of batch, then targets.
+
+    A loss with a method `target_fault` says what is wrong with their values, or None.
+    """
     rows = len(next(leaves(x)))
     for size in dict.fromkeys((min(batch_size, rows), rows % batch_size or batch_size)):
         first = np.arange(size)
@@ -96,6 +99,8 @@ def check_batches(
         else:
             graph = graphs.evaluation(xb, yb)
     fault = label_fault(graph, leaves((x, y)))
+    if fault is None and hasattr(graphs.loss, "target_fault"):
+        fault = graphs.loss.target_fault(y.target if isinstance(y, Weighted) else y)
     if fault is not None:
         raise ValueError(f"{'training' if training else 'validation'} {fault}")
 
