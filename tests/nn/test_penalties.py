@@ -225,10 +225,10 @@ W = cr.Parameter([1.0])
         (lambda: nn.L2Penalty(3, 1.0), TypeError, "not int: pass"),
         (lambda: nn.L2Penalty([cr.tensor([1.0])], 1.0), TypeError, "number 0 is tensor"),
         (lambda: nn.L2Penalty([W, W], 1.0), ValueError, "twice"),
-        (lambda: nn.L1Penalty([W], -0.1), ValueError, "strength is at least 0, got -0.1"),
+        (lambda: nn.L1Penalty([W], -0.1), ValueError, "strength is not negative, got -0.1"),
         (lambda: nn.L1Penalty([W], np.nan), ValueError, "strength is finite"),
         (lambda: nn.L1Penalty([W], "much"), TypeError, "strength is a number, got 'much'"),
-        (lambda: nn.ElasticNetPenalty([W], 0.1, -1), ValueError, "l2 is at least 0"),
+        (lambda: nn.ElasticNetPenalty([W], 0.1, -1), ValueError, "l2 is not negative"),
     ],
 )
 def test_bad_penalties_are_refused(make, error, words):

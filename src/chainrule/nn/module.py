@@ -63,6 +63,9 @@ class Module:
         ['layer.weight', 'layer.bias']
     """
 
+    is_stochastic: ClassVar[bool] = False
+    """Whether to sample an output means to draw in this layer, as in dropout."""
+
     _arguments: ClassVar[tuple[str, ...]] = ()
     """The names of the constructor's arguments, which are attributes too, but for modules."""
 

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import ClassVar
 
 import numpy as np
 
@@ -27,28 +27,8 @@ from chainrule.graph.state import Parameter, Scalar
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import arguments
 from chainrule.nn.module import Module
+from chainrule.nn.run_time import RunTime
 from chainrule.ops.elementwise import abs, add_n
-
-
-class _Strength:
-    """A penalty's attribute that reads as a float, can be set, and lives in a `Scalar`."""
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, penalty: _Penalty | None, owner: type) -> Any:
-        if penalty is None:
-            return self
-        return float(penalty.scalars[self.name].item())
-
-    def __set__(self, penalty: _Penalty, value: float) -> None:
-        number = float(arguments.number(self.name, value))
-        if number < 0:
-            raise ValueError(f"{self.name} is at least 0, got {value}")
-        if self.name in penalty.scalars:
-            penalty.scalars[self.name].replace(np.array(number))
-        else:
-            penalty.scalars[self.name] = Scalar(number, name=self.name)
 
 
 class _Penalty:
@@ -58,20 +38,18 @@ class _Penalty:
     steps never builds a plan anew.
     """
 
+    strengths: ClassVar[tuple[str, ...]] = ()
+
     def __init__(self, parameters: Iterable[Parameter]) -> None:
         self.parameters = _checked(parameters)
-        self.scalars: dict[str, Scalar] = {}
 
     def _total(self, term: Callable[[Tensor], Tensor]) -> Tensor:
         """The sum of `term` over all elements of all parameters, in their widest dtype."""
         dtype = np.result_type(*(W.dtype for W in self.parameters))
         return add_n(*(term(W).sum().cast(dtype) for W in self.parameters))
 
-    def _strength(self, name: str, total: Tensor) -> Tensor:
-        return self.scalars[name].cast(total.dtype)
-
     def __repr__(self) -> str:
-        strengths = ", ".join(f"{name}={scalar.item():g}" for name, scalar in self.scalars.items())
+        strengths = ", ".join(f"{name}={getattr(self, name):g}" for name in self.strengths)
         count = len(self.parameters)
         return f"{type(self).__name__}({count} parameter{'s' if count > 1 else ''}, {strengths})"
 
@@ -102,7 +80,9 @@ class L1Penalty(_Penalty):
         0.75
     """
 
-    strength = _Strength()
+    strengths = ("strength",)
+    strength = RunTime(arguments.not_negative)
+    _strength: Scalar
 
     def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
         super().__init__(parameters)
@@ -110,7 +90,7 @@ class L1Penalty(_Penalty):
 
     def __call__(self) -> Tensor:
         total = self._total(abs)
-        return self._strength("strength", total) * total
+        return self._strength.cast(total.dtype) * total
 
 
 class L2Penalty(_Penalty):
@@ -137,7 +117,9 @@ class L2Penalty(_Penalty):
         (2.5, [1.0, -2.0])
     """
 
-    strength = _Strength()
+    strengths = ("strength",)
+    strength = RunTime(arguments.not_negative)
+    _strength: Scalar
 
     def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
         super().__init__(parameters)
@@ -145,7 +127,7 @@ class L2Penalty(_Penalty):
 
     def __call__(self) -> Tensor:
         total = self._total(lambda W: W * W)
-        return self._strength("strength", total) * total
+        return self._strength.cast(total.dtype) * total
 
 
 class ElasticNetPenalty(_Penalty):
@@ -168,8 +150,11 @@ class ElasticNetPenalty(_Penalty):
         2.75
     """
 
-    l1 = _Strength()
-    l2 = _Strength()
+    strengths = ("l1", "l2")
+    l1 = RunTime(arguments.not_negative)
+    l2 = RunTime(arguments.not_negative)
+    _l1: Scalar
+    _l2: Scalar
 
     def __init__(self, parameters: Iterable[Parameter], l1: float, l2: float) -> None:
         super().__init__(parameters)
@@ -179,7 +164,8 @@ class ElasticNetPenalty(_Penalty):
     def __call__(self) -> Tensor:
         absolute = self._total(abs)
         squares = self._total(lambda W: W * W)
-        return self._strength("l1", absolute) * absolute + self._strength("l2", squares) * squares
+        l1, l2 = self._l1.cast(absolute.dtype), self._l2.cast(squares.dtype)
+        return l1 * absolute + l2 * squares
 
 
 def select(model: Module, which: str | Callable[[str, Parameter], bool]) -> list[Parameter]:

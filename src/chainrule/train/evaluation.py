@@ -12,7 +12,7 @@ from chainrule.train.backends import Backend, Totals
 from chainrule.train.checks import check_batches, checked, checked_pair, whole
 from chainrule.train.metrics import Metric
 from chainrule.train.parts import Average
-from chainrule.train.step import StepGraphs, is_stochastic
+from chainrule.train.step import StepGraphs
 from chainrule.train.windows import windows
 
 ROWS = 256
@@ -131,7 +131,7 @@ def _outputs(backend: Backend, x: Any, batch_size: int, *, sampling: bool = Fals
 def _samples(backend: Backend, x: Any, samples: int, batch_size: int, seed: int) -> Any:
     """The outputs drawn so many times, in arrays with a first axis of that length."""
     graphs = backend.graphs
-    if not any(map(is_stochastic, graphs.model.modules())):
+    if not any(module.is_stochastic for module in graphs.model.modules()):
         raise ValueError(
             "the model has no stochastic layer: all samples would be equal. Use predict; or give "
             "the model dropout; or set is_stochastic = True in the class of a layer of your own "

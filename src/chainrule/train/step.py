@@ -168,8 +168,8 @@ class StepGraphs:
             modes = [(module, module.training) for module in self.model.modules()]
             self.model.train(mode == _TRAINING)
             if mode == _SAMPLING:
-                for module in filter(is_stochastic, self.model.modules()):
-                    module.training = True
+                for module in self.model.modules():
+                    module.training = module.is_stochastic
             try:
                 with use_generator(self.sampling if mode == _SAMPLING else self.generator):
                     graph = capture(step, *batch)
@@ -303,11 +303,6 @@ def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
     if a is None or b is None:
         return b if a is None else a
     return a + b
-
-
-def is_stochastic(module: Module) -> bool:
-    """Whether a layer says of itself that sampling an output means drawing in it, as in dropout."""
-    return getattr(module, "is_stochastic", False)
 
 
 def check_takes_weights(loss: Loss) -> None:

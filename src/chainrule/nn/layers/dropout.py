@@ -2,37 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-
 from chainrule.graph.state import Scalar
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional
 from chainrule.nn.module import Module
+from chainrule.nn.run_time import RunTime
 from chainrule.ops.random import normal
-
-
-class RunTime:
-    """An argument that every step reads anew: setting it needs no new graph and no new plan.
-
-    It reads as a float; the layer keeps it as a `Scalar` under the same name after an underscore.
-    """
-
-    def __init__(self, check: Callable[[str, Any], float]) -> None:
-        self.check = check
-
-    def __set_name__(self, owner: type, name: str) -> None:
-        self.name = name
-
-    def __get__(self, layer: Module | None, owner: type) -> Any:
-        return self if layer is None else float(vars(layer)["_" + self.name].value)
-
-    def __set__(self, layer: Module, value: float) -> None:
-        value = float(self.check(self.name, value))
-        held = vars(layer).setdefault("_" + self.name, Scalar(value, name=self.name))
-        held.replace(np.array(value))
 
 
 class Dropout(Module):
@@ -59,6 +34,7 @@ class Dropout(Module):
     """
 
     _arguments = ("p",)
+    is_stochastic = True
     p = RunTime(arguments.probability)
     _p: Scalar
 
@@ -86,6 +62,7 @@ class AlphaDropout(Module):
     """
 
     _arguments = ("p",)
+    is_stochastic = True
     p = RunTime(arguments.probability)
     _p: Scalar
 
@@ -117,6 +94,7 @@ class GaussianNoise(Module):
     """
 
     _arguments = ("std",)
+    is_stochastic = True
     std = RunTime(arguments.not_negative)
     _std: Scalar
 
