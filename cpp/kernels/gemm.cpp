@@ -5,6 +5,11 @@
 // step loads two vectors of B's row and broadcasts the tile's elements of A. So A is read as it
 // lies, transposed or not. B is read as it lies where its rows are op(B)'s; otherwise one panel of
 // it, two vectors wide, is transposed into the workspace, for all tiles that lie above each other.
+// While they are multiplied, the lines of the next panel come into L2: the weights of a wide layer
+// lie in L3 or in memory, in rows so far apart that the processor does not foresee what comes.
+//
+// Rows of A that are a multiple of 4 KiB apart, as those of layers with 1024 or 2048 units, share
+// so few places in L1 that a tile's rows push each other out. They are copied into the workspace.
 //
 // Transposing costs as much as a few rows of the product. For C = A B^T it is therefore done to the
 // smaller one: C^T = B A^T is the same problem, whose tiles are transposed as they are stored.
@@ -25,6 +30,8 @@ using std::int64_t;
 constexpr int64_t block_depth = 512;
 constexpr int64_t block_rows = 256;
 constexpr int64_t alignment = 64;  // bytes: a cache line, an AVX-512 register
+template <typename T>
+constexpr int64_t line = alignment / static_cast<int64_t>(sizeof(T));
 
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t parts(int64_t total, int64_t most) { return (total + most - 1) / most; }
@@ -70,7 +77,8 @@ int64_t cost_of_tiles(bool b_transposed, bool c_transposed, int64_t m, int64_t n
   // Two FMAs a cycle, and four cycles till a sum can take the next one.
   const int64_t multiply = k * (m * vectors < 8 ? 4 : parts(m * vectors, 2));
   const int64_t pack = b_transposed ? parts(k, lanes) * vectors * 5 * lanes : 0;
-  const int64_t unpack = c_transposed ? parts(m, lanes) * vectors * 7 * lanes : 0;
+  const int64_t unpack =
+      c_transposed ? parts(k, block_depth) * parts(m, lanes) * vectors * 7 * lanes : 0;
   return multiply + pack + unpack;
 }
 
@@ -86,6 +94,28 @@ template <typename T>
 bool crowded(int64_t stride) {
   const int64_t bytes = stride * static_cast<int64_t>(sizeof(T));
   return (bytes & -bytes) >= 2048;
+}
+
+// Whether the rows of A's tiles push each other out of L1, and a copy is used often enough.
+template <typename T>
+bool copies_rows(const Product<T>& p) {
+  constexpr int64_t way = 4096;  // bytes of L1, which has eight of them or more
+  return !p.a.transposed && p.a.stride * static_cast<int64_t>(sizeof(T)) % way == 0 && p.m > 8 &&
+         p.n > gemm_tile::tile_columns<T>;
+}
+
+// Whether hints for the next panel of B pay: its rows begin in different pages, which the processor
+// does not foresee, or there are many tiles to spread them over.
+template <typename T>
+bool prefetches_panels(const Product<T>& p) {
+  constexpr int64_t page = 4096;  // bytes
+  return p.b.stride * static_cast<int64_t>(sizeof(T)) >= page || p.m > 128;
+}
+
+// The distance of copied rows: an odd number of lines, so that they spread over all of L1.
+template <typename T>
+constexpr int64_t spread(int64_t columns) {
+  return (parts(columns, line<T>) | 1) * line<T>;
 }
 
 // Rows of whole vectors, zeros behind `columns`.
@@ -108,11 +138,42 @@ T* aligned(T* x) {
   return x + (alignment - behind) % alignment / sizeof(T);
 }
 
+// Brings a block of a matrix into L2, in `portions` about equal portions.
+template <typename T>
+class Prefetch {
+ public:
+  Prefetch() = default;  // of nothing
+  Prefetch(const T* x, int64_t stride, int64_t rows, int64_t columns, int64_t portions)
+      : row_(x),
+        stride_(stride),
+        rows_(rows),
+        columns_(columns),
+        portion_(parts(rows * parts(columns, line<T>), portions)) {}
+
+  void next_portion() {
+    for (int64_t i = 0; i < portion_ && rows_ > 0; ++i) {
+      gemm_vector::prefetch_to_read(row_ + column_);
+      column_ += line<T>;
+      if (column_ >= columns_) {
+        column_ = 0;
+        row_ += stride_;
+        --rows_;
+      }
+    }
+  }
+
+ private:
+  const T* row_ = nullptr;
+  int64_t stride_ = 0, rows_ = 0, columns_ = 0, portion_ = 0;
+  int64_t column_ = 0;
+};
+
 // The block of C at (i0, j0): `rows` rows and the columns of one panel. `a` and `b` are the parts
-// of A and B that belong to it.
+// of A and B that belong to it; a portion of `next` comes with each tile.
 template <typename T>
 void multiply_panel(const Product<T>& p, const Matrix<T>& a, const Matrix<T>& b, int64_t i0,
-                    int64_t rows, int64_t j0, int columns, int64_t depth, bool accumulate) {
+                    int64_t rows, int64_t j0, int columns, int64_t depth, bool accumulate,
+                    Prefetch<T>& next) {
   using namespace gemm_tile;
   const int vectors = columns > Vector<T>::lanes ? 2 : 1;
   // Tiles of nearly equal height: a last one of a row or two would wait for its sums.
@@ -137,9 +198,27 @@ void multiply_panel(const Product<T>& p, const Matrix<T>& a, const Matrix<T>& b,
       tile.c = p.c + (i0 + i) * p.c_stride + j0;
       kernel(tile);
     }
+    next.next_portion();
     i += count;
     if (--taller == 0) kernel = choose<T>(a.transposed, vectors, height);
   }
+}
+
+// The panel of B that is used after the one of block (i0, j0, l0) of m, n and k.
+template <typename T>
+Prefetch<T> next_panel(const Product<T>& p, int64_t i0, int64_t j0, int64_t l0, int64_t depth) {
+  j0 += gemm_tile::tile_columns<T>;
+  if (j0 >= p.n) {
+    j0 = 0;
+    i0 += block_rows;
+    if (i0 >= p.m) l0 += depth;
+  }
+  if (l0 >= p.k) return {};
+  const int64_t k = smaller(depth, p.k - l0);
+  const int64_t columns = smaller(gemm_tile::tile_columns<T>, p.n - j0);
+  const int64_t tiles = parts(smaller(p.m, block_rows), gemm_tile::tile_rows);
+  return {p.b.at(l0, j0), p.b.stride, p.b.transposed ? columns : k, p.b.transposed ? k : columns,
+          tiles};
 }
 
 template <typename T>
@@ -149,27 +228,35 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
   int64_t depth = p.k;
   if (depth > block_depth) depth = parts(p.k, parts(p.k, block_depth));
   T* const panel = aligned(workspace);
+  T* const copied_rows = panel + depth * width;
+  const bool copies_a = copies_rows(p);
   // A panel that many tiles use, or whose rows crowd, is worth a copy into adjacent lines.
-  const int64_t copied_from = crowded<T>(p.b.stride) ? 33 : 129;
+  const bool copies_b = p.b.transposed || p.m > (crowded<T>(p.b.stride) ? 32 : 128);
+  const bool prefetches_b = copies_b && prefetches_panels(p);
   for (int64_t l0 = 0; l0 < p.k; l0 += depth) {
     const int64_t k = smaller(depth, p.k - l0);
     for (int64_t i0 = 0; i0 < p.m; i0 += block_rows) {
       const int64_t m = smaller(block_rows, p.m - i0);
-      const Matrix<T> a = {p.a.at(i0, l0), p.a.stride, p.a.transposed};
+      Matrix<T> a = {p.a.at(i0, l0), p.a.stride, p.a.transposed};
+      if (copies_a) {
+        copy_padded(a.data, a.stride, m, static_cast<int>(k), copied_rows, spread<T>(k));
+        a = {copied_rows, spread<T>(k), false};
+      }
       for (int64_t j0 = 0; j0 < p.n; j0 += width) {
         const int64_t columns = smaller(width, p.n - j0);
         Matrix<T> b = {p.b.at(l0, j0), p.b.stride, false};
+        const int64_t stride = columns > lanes ? width : lanes;
         if (p.b.transposed) {
-          const int64_t stride = columns > lanes ? width : lanes;
           gemm_transpose::transpose_padded(b.data, b.stride, static_cast<int>(columns), k, panel,
                                            stride);
           b = {panel, stride, false};
-        } else if (columns % lanes != 0 || m >= copied_from) {
-          const int64_t stride = columns > lanes ? width : lanes;
+        } else if (columns % lanes != 0 || copies_b) {
           copy_padded(b.data, b.stride, k, static_cast<int>(columns), panel, stride);
           b = {panel, stride, false};
         }
-        multiply_panel(p, a, b, i0, m, j0, static_cast<int>(columns), k, l0 > 0);
+        Prefetch<T> next;
+        if (prefetches_b) next = next_panel(p, i0, j0, l0, depth);
+        multiply_panel(p, a, b, i0, m, j0, static_cast<int>(columns), k, l0 > 0, next);
       }
     }
   }
@@ -234,9 +321,13 @@ void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T*
 }
 
 template <typename T>
-int64_t gemm_workspace(bool, bool, int64_t, int64_t, int64_t k) {
+int64_t gemm_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
   const int64_t depth = smaller(block_depth, k);
-  return depth * gemm_tile::tile_columns<T> + alignment / static_cast<int64_t>(sizeof(T));
+  // The rows that may be copied are those of op(A), or, where the product is swapped, of op(B)^T.
+  const int64_t rows_of_a = transpose_a ? 0 : m;
+  const int64_t rows_of_b = transpose_b ? n : 0;
+  const int64_t rows = smaller(block_rows, rows_of_a > rows_of_b ? rows_of_a : rows_of_b);
+  return line<T> + depth * gemm_tile::tile_columns<T> + rows * spread<T>(depth);
 }
 
 template void gemm(float*, int64_t, const float*, int64_t, bool, const float*, int64_t, bool,

@@ -71,8 +71,8 @@ CHAINRULE_INLINE void store_row(const Vector<T> (&sums)[vectors], T* c, int last
 
 template <typename T, int vectors>
 CHAINRULE_INLINE void prefetch_row(const T* c) {
-  prefetch(c);
-  if constexpr (vectors == 2) prefetch(c + Vector<T>::lanes);
+  prefetch_to_write(c);
+  if constexpr (vectors == 2) prefetch_to_write(c + Vector<T>::lanes);
 }
 
 // Everything is unrolled through packs of indices: an array that is indexed in a loop that is left

@@ -101,11 +101,20 @@ CHAINRULE_INLINE void sum_of_each(Vector<T> a, Vector<T> b, Vector<T> c, Vector<
 }
 
 // A hint that x will be written soon.
-CHAINRULE_INLINE void prefetch([[maybe_unused]] const void* x) {
+CHAINRULE_INLINE void prefetch_to_write([[maybe_unused]] const void* x) {
 #if defined(__GNUC__)
   __builtin_prefetch(x, 1);
 #elif defined(_M_X64)
   _mm_prefetch(static_cast<const char*>(x), _MM_HINT_T0);
+#endif
+}
+
+// A hint that x will be read, though not so soon that it should take a place in L1.
+CHAINRULE_INLINE void prefetch_to_read([[maybe_unused]] const void* x) {
+#if defined(__GNUC__)
+  __builtin_prefetch(x, 0, 2);
+#elif defined(_M_X64)
+  _mm_prefetch(static_cast<const char*>(x), _MM_HINT_T1);
 #endif
 }
 

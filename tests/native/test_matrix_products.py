@@ -1,0 +1,133 @@
+"""The matrix products of every instruction set, at the edges of their tiles, panels and blocks."""
+
+import functools
+import itertools
+
+import numpy as np
+import pytest
+
+from chainrule import _core
+from chainrule.execute import blas
+
+ARENA, STATE, CONSTANTS = 0, 1, 2
+PAGE = 4096
+
+# Tiles have 6 or 14 rows, panels 4 to 32 columns, blocks 256 rows and a depth of 512; copies of
+# rows begin at 9 rows.
+ROWS = (1, 8, 9, 13, 15, 131, 257)
+COLUMNS = (1, 3, 16, 31, 33, 67, 131)
+DEPTHS = (1, 2, 17, 64, 511, 513, 1031)
+SIZES = [
+    *zip(ROWS, COLUMNS, DEPTHS, strict=True),
+    *zip(ROWS, reversed(COLUMNS), DEPTHS, strict=True),
+    *zip(ROWS, COLUMNS, reversed(DEPTHS), strict=True),
+    *itertools.product((256, 257), (32, 33), (512,)),
+    (28, 65, 1024),
+    (150, 300, 96),
+]
+
+
+@pytest.fixture
+def own_kernels():
+    """Products by our own kernels, even where BLAS is faster."""
+    _core.set_blas(0, 0)
+    yield
+    _core.set_blas(*blas.load())
+
+
+def space(count):
+    """Bytes that begin on a cache line, of which every number is NaN."""
+    raw = np.full(count + 64, 0xFF, np.uint8)
+    begin = -raw.ctypes.data % 64
+    return raw[begin : begin + count]
+
+
+def in_rows(matrix, distance, behind=()):
+    """The matrix in rows that are `distance` elements apart, NaN between, and what lies behind."""
+    count = len(matrix) * distance
+    memory = space((count + len(behind)) * matrix.itemsize)
+    numbers = memory.view(matrix.dtype)
+    numbers[:count].reshape(len(matrix), distance)[:, : matrix.shape[1]] = matrix
+    numbers[count:] = behind
+    return memory
+
+
+def row_distance(columns, itemsize, in_pages):
+    """Of rows of `columns` elements: just enough, or a multiple of 4 KiB."""
+    unit = PAGE // itemsize if in_pages else 1
+    return -(-columns // unit) * unit
+
+
+def multiply(instruction_set, x, y, transposed, in_pages, threads=1, bias=None):
+    """x y, or max(x y + bias, 0) by an epilogue; nothing but the result may be written."""
+    (m, k), n = x.shape, y.shape[1]
+    dtype = x.dtype.name
+    a, b = x.T if transposed[0] else x, y.T if transposed[1] else y
+    lda, ldb, ldc = (row_distance(c, x.itemsize, in_pages) for c in (a.shape[1], b.shape[1], n + 3))
+    result = space(m * ldc * x.itemsize)
+    factors = [in_rows(a, lda), in_rows(b, ldb, () if bias is None else bias)]
+    epilogue = None
+    if bias is not None:
+        place = (CONSTANTS, len(b) * ldb * x.itemsize)
+        epilogue = (
+            3,
+            [(ARENA, 0, dtype, ldc, 1, 0), (*place, dtype, 0, 1, 1)],
+            [],
+            [("add", 0, 0, 1, 0), ("relu", 2, 0, 0, 0)],
+            [(ARENA, 0, dtype, ldc, 2)],
+        )
+    plan = _core.Plan(result, *factors, instruction_set)
+    plan.gemm(
+        "product", dtype, *transposed, m, n, k,
+        (STATE, 0), lda, (CONSTANTS, 0), ldb, (ARENA, 0), ldc, epilogue=epilogue,
+    )  # fmt: skip
+    before = [memory.copy() for memory in factors]
+    plan.run(None, 0, 1, None, 60.0, threads)
+    for memory, copy in zip(factors, before, strict=True):
+        np.testing.assert_array_equal(memory, copy)
+    rows = result.view(x.dtype).reshape(m, ldc)
+    assert (rows[:, n:].view(np.uint8) == 0xFF).all()
+    return rows[:, :n].copy()
+
+
+@functools.cache
+def example(sizes, dtype):
+    """(x, y, bias, x y in float64, how far from it a sum in `dtype` may be)."""
+    m, n, k = sizes
+    rng = np.random.default_rng(sizes)
+    x, y = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+    bias = rng.normal(size=n).astype(dtype)
+    bound = 8 * np.finfo(dtype).eps * (np.abs(x) @ np.abs(y) + 1)
+    return x, y, bias, x.astype("float64") @ y, bound
+
+
+def check(result, expected, bound, sizes):
+    off = ~(np.abs(result - expected) <= bound)
+    assert not off.any(), f"{sizes}: {off.sum()} elements, the first at {np.argwhere(off)[0]}"
+
+
+@pytest.mark.parametrize("in_pages", [False, True])
+@pytest.mark.parametrize("transposed", list(itertools.product([False, True], repeat=2)))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+def test_products_at_the_edges_of_blocks(own_kernels, instruction_set, dtype, transposed, in_pages):
+    for sizes in SIZES:
+        x, y, _, expected, bound = example(sizes, dtype)
+        check(multiply(instruction_set, x, y, transposed, in_pages), expected, bound, sizes)
+
+
+@pytest.mark.parametrize("in_pages", [False, True])
+@pytest.mark.parametrize("transposed", list(itertools.product([False, True], repeat=2)))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+def test_epilogues_of_long_sums_in_many_tiles(
+    own_kernels, instruction_set, dtype, transposed, in_pages
+):
+    for sizes in [(70, 515, 520), (521, 67, 600)]:
+        x, y, bias, expected, bound = example(sizes, dtype)
+        one, three = (
+            multiply(instruction_set, x, y, transposed, in_pages, threads, bias)
+            for threads in (1, 3)
+        )
+        check(one, np.maximum(expected + bias, 0), bound, sizes)
+        assert one.tobytes() == three.tobytes(), sizes
