@@ -9,7 +9,8 @@
 // lie in L3 or in memory, in rows so far apart that the processor does not foresee what comes.
 //
 // Rows of A that are a multiple of 4 KiB apart, as those of layers with 1024 or 2048 units, share
-// so few places in L1 that a tile's rows push each other out. They are copied into the workspace.
+// so few places in L1 that the rows of a tile of 14 push each other out. They are copied into the
+// workspace.
 //
 // Transposing costs as much as a few rows of the product. For C = A B^T it is therefore done to the
 // smaller one: C^T = B A^T is the same problem, whose tiles are transposed as they are stored.
@@ -30,6 +31,9 @@ using std::int64_t;
 constexpr int64_t block_depth = 512;
 constexpr int64_t block_rows = 256;
 constexpr int64_t alignment = 64;  // bytes: a cache line, an AVX-512 register
+// L1 has these ways, or more: so many lines a multiple of `way_bytes` apart can lie in it.
+constexpr int64_t ways = 8;
+constexpr int64_t way_bytes = 4096;
 template <typename T>
 constexpr int64_t line = alignment / static_cast<int64_t>(sizeof(T));
 
@@ -99,9 +103,8 @@ bool crowded(int64_t stride) {
 // Whether the rows of A's tiles push each other out of L1, and a copy is used often enough.
 template <typename T>
 bool copies_rows(const Product<T>& p) {
-  constexpr int64_t way = 4096;  // bytes of L1, which has eight of them or more
-  return !p.a.transposed && p.a.stride * static_cast<int64_t>(sizeof(T)) % way == 0 && p.m > 8 &&
-         p.n > gemm_tile::tile_columns<T>;
+  return !p.a.transposed && p.a.stride * static_cast<int64_t>(sizeof(T)) % way_bytes == 0 &&
+         smaller(p.m, gemm_tile::tile_rows) > ways && p.n > gemm_tile::tile_columns<T>;
 }
 
 // Whether hints for the next panel of B pay: its rows begin in different pages, which the processor
@@ -326,7 +329,8 @@ int64_t gemm_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t n,
   // The rows that may be copied are those of op(A), or, where the product is swapped, of op(B)^T.
   const int64_t rows_of_a = transpose_a ? 0 : m;
   const int64_t rows_of_b = transpose_b ? n : 0;
-  const int64_t rows = smaller(block_rows, rows_of_a > rows_of_b ? rows_of_a : rows_of_b);
+  const int64_t most = smaller(block_rows, rows_of_a > rows_of_b ? rows_of_a : rows_of_b);
+  const int64_t rows = smaller(most, gemm_tile::tile_rows) > ways ? most : 0;
   return line<T> + depth * gemm_tile::tile_columns<T> + rows * spread<T>(depth);
 }
 
