@@ -482,15 +482,31 @@ class GatherBatchTask final : public Task {
 
   template <typename T>
   void copy(const Input& input, Range rows, const std::int64_t* order) const {
-    const std::int64_t columns = gather_.columns;
-    T* out = reinterpret_cast<T*>(out_) + rows.begin * columns;
-    for (std::int64_t i = rows.begin; i < rows.end; ++i, out += columns) {
-      const T* const row = reinterpret_cast<const T*>(input.data + order[i] * input.row_bytes);
-      if (columns == 1) {
-        *out = *row;
-      } else {
-        std::memcpy(out, row, static_cast<std::size_t>(columns) * sizeof(T));
-      }
+    const auto bytes = static_cast<std::size_t>(gather_.columns) * sizeof(T);
+    if (bytes == sizeof(T)) {
+      copy_pieces<sizeof(T), 1>(input, rows, order, bytes);
+    } else if (bytes <= 2 * sizeof(T)) {
+      copy_pieces<sizeof(T), 2>(input, rows, order, bytes);
+    } else if (bytes <= 4 * sizeof(T)) {
+      copy_pieces<2 * sizeof(T), 2>(input, rows, order, bytes);
+    } else if (bytes <= 8 * sizeof(T)) {
+      copy_pieces<4 * sizeof(T), 2>(input, rows, order, bytes);
+    } else if (bytes <= 16 * sizeof(T)) {
+      copy_pieces<8 * sizeof(T), 2>(input, rows, order, bytes);
+    } else {
+      copy_pieces<0, 1>(input, rows, order, bytes);
+    }
+  }
+
+  // Rows of one or two pieces of a fixed size, which need no call. Two may overlap. 0: any size.
+  template <std::size_t piece, int pieces>
+  void copy_pieces(const Input& input, Range rows, const std::int64_t* order,
+                   std::size_t bytes) const {
+    std::byte* out = out_ + rows.begin * static_cast<std::int64_t>(bytes);
+    for (std::int64_t i = rows.begin; i < rows.end; ++i, out += bytes) {
+      const std::byte* const row = input.data + order[i] * input.row_bytes;
+      std::memcpy(out, row, piece == 0 ? bytes : piece);
+      if constexpr (pieces == 2) std::memcpy(out + bytes - piece, row + bytes - piece, piece);
     }
   }
 

@@ -191,6 +191,55 @@ CHAINRULE_INLINE bool out_of_range(std::int64_t label, std::int64_t columns) {
   return static_cast<std::uint64_t>(label) >= static_cast<std::uint64_t>(columns);
 }
 
+// Rows of few columns, as many at once as a vector has lanes: lane r holds row r, so that no step
+// combines lanes. `part` lies column by column.
+template <typename T>
+struct RowGroup {
+  using V = Vector<T>;
+  static constexpr int lanes = V::lanes;
+  static constexpr std::int64_t most_columns = 16;
+  T part[most_columns][lanes];
+
+  CHAINRULE_INLINE void load(const T* x, std::int64_t rows, std::int64_t columns) {
+    for (std::int64_t r = 0; r < rows; ++r, x += columns) {
+      for (std::int64_t c = 0; c < columns; ++c) part[c][r] = x[c];
+    }
+    for (std::int64_t r = rows; r < lanes; ++r) {
+      for (std::int64_t c = 0; c < columns; ++c) part[c][r] = 0;
+    }
+  }
+  CHAINRULE_INLINE void store(T* out, std::int64_t rows, std::int64_t columns) const {
+    for (std::int64_t r = 0; r < rows; ++r, out += columns) {
+      for (std::int64_t c = 0; c < columns; ++c) out[c] = part[c][r];
+    }
+  }
+  CHAINRULE_INLINE V largest(std::int64_t columns) const {
+    V all = V::load(part[0]);
+    for (std::int64_t c = 1; c < columns; ++c) all = Greater{}(all, V::load(part[c]));
+    return all;
+  }
+  // Puts e^(x - shift) in the place of x; the sum of the terms.
+  CHAINRULE_INLINE V exp_minus(V shift, std::int64_t columns) {
+    V sum = broadcast(T(0));
+    for (std::int64_t c = 0; c < columns; ++c) {
+      const V e = exp(V::load(part[c]) - shift);
+      e.store(part[c]);
+      sum = sum + e;
+    }
+    return sum;
+  }
+};
+
+// f(first row, rows) for groups of rows; true unless f returns false.
+template <typename T, typename F>
+CHAINRULE_INLINE bool by_groups(std::int64_t rows, F f) {
+  constexpr int lanes = Vector<T>::lanes;
+  for (std::int64_t first = 0; first < rows; first += lanes) {
+    if (!f(first, rows - first < lanes ? rows - first : lanes)) return false;
+  }
+  return true;
+}
+
 // The number of the first element that matches; -1 if none does.
 template <typename T, typename Match>
 CHAINRULE_INLINE std::int64_t first_match(const T* x, std::int64_t columns, Match match) {
@@ -278,6 +327,19 @@ bool softmax_cross_entropy(T* out, const T* logits, const std::int64_t* labels, 
   for (std::int64_t r = 0; r < rows; ++r) {
     if (out_of_range(labels[r], columns)) return false;
   }
+  if (columns <= RowGroup<T>::most_columns) {
+    return by_groups<T>(
+        rows, [&](std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
+          RowGroup<T> group;
+          group.load(logits + first * columns, count, columns);
+          T chosen[V::lanes] = {};
+          for (std::int64_t r = 0; r < count; ++r) chosen[r] = group.part[labels[first + r]][r];
+          const V shift = group.largest(columns);
+          const V sum = group.exp_minus(shift, columns);
+          store_rows(log(sum) - (V::load(chosen) - shift), out + first, count);
+          return true;
+        });
+  }
   over_sums(
       logits, rows, columns, [](V v) CHAINRULE_INLINE_LAMBDA { return v; },
       [&](V shift, V sum, std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
@@ -294,6 +356,27 @@ template <typename T>
 bool softmax_cross_entropy_grad(T* out, const T* g, const T* logits, const std::int64_t* labels,
                                 std::int64_t rows, std::int64_t columns) {
   using V = Vector<T>;
+  if (columns <= RowGroup<T>::most_columns) {
+    return by_groups<T>(
+        rows, [&](std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
+          RowGroup<T> group;
+          T factors[V::lanes] = {}, wanted[V::lanes] = {};
+          for (std::int64_t r = 0; r < count; ++r) {
+            if (out_of_range(labels[first + r], columns)) return false;
+            wanted[r] = static_cast<T>(labels[first + r]);
+            factors[r] = g[first + r];
+          }
+          group.load(logits + first * columns, count, columns);
+          const V sum = group.exp_minus(group.largest(columns), columns);
+          const V factor = V::load(factors), label = V::load(wanted), one = broadcast(T(1));
+          for (std::int64_t c = 0; c < columns; ++c) {
+            const V y = select_or_zero(broadcast(static_cast<T>(c)) == label, one);
+            ((V::load(group.part[c]) / sum - y) * factor).store(group.part[c]);
+          }
+          group.store(out + first * columns, count, columns);
+          return true;
+        });
+  }
   T numbers[V::lanes];
   for (int i = 0; i < V::lanes; ++i) numbers[i] = static_cast<T>(i);
   const V lane_numbers = V::load(numbers), one = broadcast(T(1));
