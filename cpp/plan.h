@@ -15,6 +15,8 @@
 #include <variant>
 #include <vector>
 
+#include "opcodes.h"
+
 namespace chainrule {
 
 enum class DType : std::uint8_t {
@@ -37,12 +39,6 @@ enum class Space : std::uint8_t { arena, state, constants };
 struct Ref {
   Space space;
   std::int64_t offset;  // in bytes
-};
-
-enum class Opcode : std::uint8_t {
-#define CHAINRULE_OP(name, inputs) name,
-#include "ops.def"
-#undef CHAINRULE_OP
 };
 
 // One operation of an elementwise program, on registers: blocks of a few hundred elements.

@@ -42,8 +42,13 @@ class ElementwiseProgram {
   using PlaceNumber = std::uint16_t;
 
   struct Step {
-    void (*kernel)(T* out, const T* a, const T* b, const T* c, std::int64_t n);
-    PlaceNumber out, a, b, c;
+    void (*kernel)(T* out, const T* a, const T* b, const T* c, std::int64_t n);  // null: a chain
+    PlaceNumber out, a, b, c;  // of a chain: out is its number in chains_
+  };
+  struct ChainStep {
+    void (*kernel)(T* const* results, const T* const* inputs, std::int64_t n);
+    PlaceNumber results[most_chain_results], inputs[most_chain_inputs];
+    int result_count, input_count;
   };
   enum class Kind : std::uint8_t { scalar, per_row, row, matrix };
   struct LoadStep {
@@ -73,6 +78,8 @@ class ElementwiseProgram {
   };
 
   void merge(Program& program) const;
+  void fuse(const Program& program, const Kernels<T>& kernels);
+  static void run_chain(const ChainStep& chain, T* const* places, std::int64_t count);
   void load_once(const LoadStep& load, const Region& region, const Block& largest,
                  T** places) const;
   void load(const LoadStep& load, const Block& block, bool new_row, T** places) const;
@@ -91,6 +98,7 @@ class ElementwiseProgram {
   std::vector<LoadStep> loads_;
   std::vector<ConstantStep> constants_;
   std::vector<Step> steps_;
+  std::vector<ChainStep> chains_;
   std::vector<StoreStep> stores_;
   void (*fill_)(T* out, T value, std::int64_t n);
 };

@@ -1,4 +1,5 @@
 // The table of one instruction set: every kernel that this compilation offers.
+#include "chain.h"
 #include "convert.h"
 #include "elementwise.h"
 #include "fma_chains.h"
@@ -24,6 +25,8 @@ constexpr Kernels<Scalar> floating_kernels = {
         {
 #include "../ops.def"
         },
+    .chains = {run_chain<0, Scalar>, run_chain<1, Scalar>, run_chain<2, Scalar>,
+               run_chain<3, Scalar>},
     .load = {CHAINRULE_DTYPES(CHAINRULE_LOAD)},
     .store = {CHAINRULE_DTYPES(CHAINRULE_STORE)},
     .fill = fill<Scalar>,
@@ -47,6 +50,7 @@ constexpr Kernels<Scalar> integer_kernels = {
         {
 #include "../ops.def"
         },
+    .chains = {},
     .load = {CHAINRULE_DTYPES(CHAINRULE_LOAD)},
     .store = {CHAINRULE_DTYPES(CHAINRULE_STORE)},
     .fill = fill<Scalar>,

@@ -9,6 +9,8 @@
 
 #include <cstdint>
 
+#include "../opcodes.h"
+
 namespace chainrule {
 
 // Independent chains x = x * multiplier + addend, as many as hide the latency of an FMA.
@@ -33,6 +35,8 @@ template <typename T>
 struct Kernels {
   // out[i] = f(a[i], b[i], c[i]); out may be a, b or c.
   void (*ops[opcode_count])(T* out, const T* a, const T* b, const T* c, std::int64_t n);
+  // Of each chain of opcodes.h: the arrays of its results from those of its inputs.
+  void (*chains[chain_count])(T* const* results, const T* const* inputs, std::int64_t n);
   // Conversions from and to any DType, by its number.
   void (*load[dtype_count])(T* out, const void* x, std::int64_t n);
   void (*store[dtype_count])(void* out, const T* x, std::int64_t n);

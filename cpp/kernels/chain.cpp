@@ -1,0 +1,96 @@
+#include "chain.h"
+
+namespace chainrule::CHAINRULE_INSTRUCTION_SET {
+namespace {
+
+template <Opcode opcode, typename T>
+CHAINRULE_INLINE Vector<T> apply(Vector<T> a, [[maybe_unused]] Vector<T> b,
+                                 [[maybe_unused]] Vector<T> c) {
+#define CHAINRULE_OP(name, inputs) \
+  if constexpr (opcode == Opcode::name) return CHAINRULE_FORMULA(name, inputs, a, b, c);
+#include "../ops.def"
+#undef CHAINRULE_OP
+}
+
+// Arrays whose indices the compiler knows become registers.
+template <typename T>
+struct Registers {
+  Vector<T> input[most_chain_inputs], result[most_chain_ops];
+
+  template <int operand>
+  CHAINRULE_INLINE Vector<T> at() const {
+    if constexpr (operand < 0) {
+      return result[~operand];
+    } else {
+      return input[operand];
+    }
+  }
+};
+
+// Operation `i` of the chain and those behind it.
+template <int number, int i, typename T>
+CHAINRULE_INLINE void compute(Registers<T>& registers) {
+  if constexpr (i < chains[number].length) {
+    constexpr ChainOp op = chains[number].ops[i];
+    registers.result[i] = apply<op.opcode>(registers.template at<op.operands[0]>(),
+                                           registers.template at<op.operands[1]>(),
+                                           registers.template at<op.operands[2]>());
+    compute<number, i + 1>(registers);
+  }
+}
+
+template <int number, int i, typename T, typename Load>
+CHAINRULE_INLINE void load(Registers<T>& registers, Load from, bool scalars) {
+  if constexpr (i < chains[number].inputs) {
+    if (chains[number].is_scalar(i) == scalars) registers.input[i] = from(i);
+    load<number, i + 1>(registers, from, scalars);
+  }
+}
+
+template <int number, int i, int r, typename T, typename Store>
+CHAINRULE_INLINE void store(const Registers<T>& registers, Store to) {
+  if constexpr (i < chains[number].length) {
+    constexpr bool is_result = chains[number].is_result(i);
+    if constexpr (is_result) to(r, registers.result[i]);
+    store<number, i + 1, r + is_result>(registers, to);
+  }
+}
+
+}  // namespace
+
+template <int number, typename T>
+void run_chain(T* const* results, const T* const* inputs, std::int64_t n) {
+  using V = Vector<T>;
+  Registers<T> registers;
+  for (V& v : registers.input) v = broadcast(T(0));
+  load<number, 0>(
+      registers, [&](int k) CHAINRULE_INLINE_LAMBDA { return broadcast(*inputs[k]); }, true);
+  std::int64_t i = 0;
+  for (; i + V::lanes <= n; i += V::lanes) {
+    load<number, 0>(
+        registers, [&](int k) CHAINRULE_INLINE_LAMBDA { return V::load(inputs[k] + i); }, false);
+    compute<number, 0>(registers);
+    store<number, 0, 0>(
+        registers, [&](int r, V v) CHAINRULE_INLINE_LAMBDA { v.store(results[r] + i); });
+  }
+  if (const std::int64_t rest = n - i; rest > 0) {
+    load<number, 0>(
+        registers,
+        [&](int k) CHAINRULE_INLINE_LAMBDA { return V::load_partial(inputs[k] + i, rest); }, false);
+    compute<number, 0>(registers);
+    store<number, 0, 0>(registers, [&](int r, V v) CHAINRULE_INLINE_LAMBDA {
+      v.store_partial(results[r] + i, rest);
+    });
+  }
+}
+
+#define CHAINRULE_INSTANTIATE(number)                                                    \
+  template void run_chain<number>(float* const*, const float* const*, std::int64_t);     \
+  template void run_chain<number>(double* const*, const double* const*, std::int64_t);
+CHAINRULE_INSTANTIATE(0)
+CHAINRULE_INSTANTIATE(1)
+CHAINRULE_INSTANTIATE(2)
+CHAINRULE_INSTANTIATE(3)
+static_assert(chain_count == 4);
+
+}  // namespace chainrule::CHAINRULE_INSTRUCTION_SET
