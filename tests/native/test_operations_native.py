@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.compiler.schedule import UnsupportedError
+from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.operation import operations
 from chainrule.graph.structure import leaves

@@ -6,7 +6,7 @@ from plans import assert_same, run_both
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.compiler.schedule import UnsupportedError
+from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.execute.native import NativeStep, StateBlock
 
 

@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-from chainrule.compiler.passes import Value
+from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.compiler.schedule import (
     Instruction,
     Scheduler,
     Storage,
-    UnsupportedError,
     contiguous,
 )
+from chainrule.compiler.values import Value
 
 Lowering = Callable[[Scheduler, Value], None]
 LOWERINGS: dict[str, Lowering] = {}

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Protocol
 
-from chainrule.compiler.passes import Value
 from chainrule.compiler.programs import is_flat
 from chainrule.compiler.schedule import Group, Instruction, Scheduler, Storage
+from chainrule.compiler.values import Value
 from chainrule.graph.state import State
 
 ALIGNMENT = 64

@@ -14,94 +14,10 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
-from chainrule.graph.state import State
+from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
+from chainrule.compiler.values import LEAVES, Step, Value
 from chainrule.graph.structure import leaves
-from chainrule.graph.tensor import Array, Tensor
-
-LEAVES = ("input", "state", "constant")
-
-
-class Value:
-    """A variable of the step as the compiler sees it.
-
-    Attributes:
-        kind: the operation's name; "input", "state" or "constant" for a leaf.
-        inputs, attributes: of the operation.
-        shape, dtype: of the value.
-        node: the Tensor it stands for, for names and paths.
-        array: the value of a constant.
-        state: the State of a "state".
-        number: of an "input", among the graph's inputs.
-    """
-
-    __slots__ = (
-        "array",
-        "attributes",
-        "dtype",
-        "inputs",
-        "kind",
-        "node",
-        "number",
-        "shape",
-        "state",
-    )
-
-    def __init__(
-        self,
-        kind: str,
-        inputs: tuple[Value, ...],
-        attributes: dict[str, Any],
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-        node: Tensor,
-    ) -> None:
-        self.kind = kind
-        self.inputs = inputs
-        self.attributes = attributes
-        self.shape = shape
-        self.dtype = dtype
-        self.node = node
-        self.array: Array | None = None
-        self.state: State | None = None
-        self.number = -1
-
-    @property
-    def size(self) -> int:
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
-
-    @property
-    def fill(self) -> float | None:
-        """The number that a constant holds at every element, if it is one and the same.
-
-        A whole number that float64 does not hold exactly is left in an array.
-        """
-        if self.array is None or not self.array.size or any(self.array.strides):
-            return None
-        number = self.array.reshape(-1)[0].item()
-        return float(number) if isinstance(number, float) or abs(number) <= 2**53 else None
-
-    def __repr__(self) -> str:
-        return f"<{self.kind} {self.dtype} {self.shape}>"
-
-
-class Step:
-    """The values of a step in an order in which they can be computed.
-
-    Attributes:
-        values: without those that nothing needs.
-        outputs: the values of the graph's outputs' leaves.
-        updates: for each updated State its new value.
-    """
-
-    def __init__(
-        self, values: list[Value], outputs: list[Value], updates: dict[State, Value]
-    ) -> None:
-        self.values = values
-        self.outputs = outputs
-        self.updates = updates
+from chainrule.graph.tensor import Tensor
 
 
 def simplify(graph: CapturedGraph) -> Step:
@@ -114,7 +30,7 @@ def simplify(graph: CapturedGraph) -> Step:
     uses.update([*leaves(graph.outputs), *graph.updates.values()])
     for node in graph.nodes:
         if node.operation is None or node.value is not None:
-            value = _leaf(node, numbers, shared)
+            value = _shared(_leaf(node, numbers), shared)
         else:
             inputs = tuple([values[i] for i in node.inputs])
             single = all(uses[i] == 1 for i in node.inputs)
@@ -123,10 +39,47 @@ def simplify(graph: CapturedGraph) -> Step:
         order.append(value)
     outputs = [values[node] for node in leaves(graph.outputs)]
     updates = {state: values[node] for state, node in graph.updates.items()}
-    return Step(_pruned(order, [*outputs, *updates.values()]), outputs, updates)
+    roots = [*outputs, *updates.values()]
+    order = _pruned(order, roots)
+    _read_casts_where_they_lie(order, set(roots))
+    _derive_relu_from_its_result(order)
+    return Step(_pruned(order, roots), outputs, updates)
 
 
-def _leaf(node: Tensor, numbers: dict[Tensor, int], shared: dict[Any, Value]) -> Value:
+def _read_casts_where_they_lie(order: list[Value], roots: set[Value]) -> None:
+    """Let programs convert a number as they load it: one that is cast, then spread over a shape.
+
+    So the optimiser's float64 coefficients need no instruction each to become float32.
+    """
+    users: dict[Value, list[Value]] = {}
+    for value in order:
+        for i in value.inputs:
+            users.setdefault(i, []).append(value)
+    for value in order:
+        if value.kind != "broadcast_to" or value in roots:
+            continue
+        (cast,) = value.inputs
+        if cast.kind != "cast" or cast.size != 1 or cast.dtype.kind != "f":
+            continue
+        (number,) = cast.inputs
+        if number.dtype not in (np.float32, np.float64, np.int64) or number.array is not None:
+            continue
+        if all(u.kind in ELEMENTWISE and compute_dtype(u) == cast.dtype for u in users[value]):
+            value.inputs = (number,)
+
+
+def _derive_relu_from_its_result(order: list[Value]) -> None:
+    """relu(x) > 0 exactly where x > 0: so the derivative needs relu(x), which the next layer keeps,
+    and x need not be kept."""
+    results: dict[Value, Value] = {}
+    for value in order:
+        if value.kind == "relu":
+            results[value.inputs[0]] = value
+        elif value.kind == "heaviside" and value.inputs[0] in results:
+            value.inputs = (results[value.inputs[0]],)
+
+
+def _leaf(node: Tensor, numbers: dict[Tensor, int]) -> Value:
     if node.value is None and node in numbers:
         value = Value("input", (), {}, node.shape, node.dtype, node)
         value.number = numbers[node]
@@ -136,10 +89,6 @@ def _leaf(node: Tensor, numbers: dict[Tensor, int], shared: dict[Any, Value]) ->
     else:
         value = Value("constant", (), {}, node.shape, node.dtype, node)
         value.array = node.value
-        number = value.fill
-        if number is not None:
-            key = ("fill", number, np.signbit(number), value.shape, value.dtype)
-            return shared.setdefault(key, value)
     return value
 
 
@@ -157,6 +106,10 @@ def _folded(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
         if source.shape == node.shape:
             return source
         return Value("reshape", (source,), {}, node.shape, node.dtype, node)
+    if kind == "broadcast_to" and inputs[0].fill is not None:
+        value = Value("constant", (), {}, node.shape, node.dtype, node)
+        value.array = np.broadcast_to(inputs[0].array, node.shape)  # type: ignore[arg-type]
+        return value
     if kind == "sum" and all(inputs[0].shape[a] == 1 for a in attributes["axes"]):
         return Value("reshape", (inputs[0],), {}, node.shape, node.dtype, node)
     if kind == "transpose" and single and _is_of_product(inputs[0], attributes):
@@ -203,6 +156,10 @@ def _swap(ndim: int) -> tuple[int, ...]:
 
 def _shared(value: Value, shared: dict[Any, Value]) -> Value:
     """An equal value met before, or this one."""
+    number = value.fill
+    if number is not None:
+        key: Any = ("fill", number, np.signbit(number), value.shape, value.dtype)
+        return shared.setdefault(key, value)
     if value.kind in LEAVES:
         return value
     key = (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chainrule.compiler.passes import Value
 from chainrule.compiler.schedule import Access, Group, Storage, collapse
+from chainrule.compiler.values import Value
 
 
 class Load(NamedTuple):

@@ -13,69 +13,21 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compiler.passes import LEAVES, Step, Value
+from chainrule.compiler.elementwise import (
+    ELEMENTWISE,
+    UnsupportedError,
+    compute_dtype,
+    is_exact_in_int64,
+)
+from chainrule.compiler.values import LEAVES, Step, Value
 from chainrule.graph.state import State
 
 _MEMBERS = 48  # of a group at most: more registers than this would not stay in cache
 _REGISTERS = 160  # of a program: the core has 256
+_SIMPLE = {"add", "subtract", "multiply", "negative", "cast", "heaviside"}
 _TERMS = 32  # of a sum that is computed at once
-ELEMENTWISE = {
-    "add",
-    "subtract",
-    "multiply",
-    "divide",
-    "power",
-    "negative",
-    "equal",
-    "not_equal",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-    "where",
-    "maximum",
-    "minimum",
-    "abs",
-    "sign",
-    "heaviside",
-    "exp",
-    "log",
-    "log1p",
-    "expm1",
-    "sqrt",
-    "sin",
-    "cos",
-    "tanh",
-    "sigmoid",
-    "relu",
-    "softplus",
-    "erf",
-    "cast",
-    "add_n",
-}
-_FLOATING_ONLY = {
-    "divide",
-    "power",
-    "heaviside",
-    "exp",
-    "log",
-    "log1p",
-    "expm1",
-    "sqrt",
-    "sin",
-    "cos",
-    "tanh",
-    "sigmoid",
-    "relu",
-    "softplus",
-    "erf",
-}
-_INTEGER_KINDS = ELEMENTWISE - _FLOATING_ONLY
-_COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
-
-
-class UnsupportedError(NotImplementedError):
-    """An operation, or a form of it, that the native core has no kernel for."""
+_CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every step
+_RECOMPUTED = 3  # operations at most, instead of keeping a value in memory
 
 
 class Storage:
@@ -188,29 +140,6 @@ def collapse(
     return lengths, found[1:]
 
 
-def _compute_dtype(value: Value) -> np.dtype[Any]:
-    """What an elementwise value is computed in: float32, float64 or int64."""
-    dtype = value.inputs[0].dtype if value.kind in _COMPARISONS else value.dtype
-    if value.kind == "cast" and dtype.kind == "b":
-        dtype = value.inputs[0].dtype
-    if dtype in (np.float32, np.float64):
-        return dtype
-    if dtype.kind in "iub":
-        return np.dtype(np.int64)
-    raise UnsupportedError(f"{value.kind} of dtype {dtype}")
-
-
-def _is_exact_in_int64(value: Value) -> bool:
-    """Whether int64 gives what the value's own dtype gives: nothing is cut to fewer bits."""
-    if value.kind not in _INTEGER_KINDS:
-        return False
-    if value.dtype == np.uint64:
-        return value.kind == "add"  # the same bits, signed or not
-    if any(i.dtype == np.uint64 for i in value.inputs):
-        return False
-    return value.dtype in (np.int64, np.bool_)
-
-
 def _is_full(*groups: Group) -> bool:
     """Whether the groups together have too many values for a program's registers."""
     members = sum(len(group.members) for group in groups)
@@ -226,6 +155,7 @@ class Scheduler:
         self.storages: dict[Value, Storage] = {}
         self.position: dict[Storage, Instruction] = {}
         self.group_of: dict[Value, Group] = {}
+        self._copies: dict[tuple[Group, Value], Value] = {}
 
     # Where values lie
 
@@ -233,7 +163,11 @@ class Scheduler:
         """The memory of a value; one that is only a way of reading is copied into memory first."""
         if value.kind == "reshape":
             return self.storage(value.inputs[0])
-        if value.kind == "broadcast_to" or (value.kind == "constant" and value.fill is not None):
+        if value.kind == "broadcast_to" or (
+            value.kind == "constant"
+            and value.fill is not None
+            and value.size * value.dtype.itemsize > _CONSTANT_BYTES
+        ):
             return self._materialise(value)
         if value not in self.storages:
             space = {"state": "state", "constant": "constants"}.get(value.kind, "arena")
@@ -281,15 +215,21 @@ class Scheduler:
 
     def access(self, value: Value, shape: tuple[int, ...]) -> Access | None:
         """How a program over `shape` reads `value`; None for a constant of one number."""
-        if value.kind == "constant" and value.fill is not None:
+        strides = self._strides(value, shape)
+        if strides is None:
             return None
         if value.kind == "broadcast_to" and value not in self.storages:
-            source = value.inputs[0]
-            if source.kind == "constant" and source.fill is not None:
-                return None
-            lead = len(shape) - len(source.shape)
-            return Access(self.storage(source), (0,) * lead + _repeating(source.shape))
-        return Access(self.storage(value), _repeating(shape))
+            value = value.inputs[0]
+        return Access(self.storage(value), strides)
+
+    def _strides(self, value: Value, shape: tuple[int, ...]) -> tuple[int, ...] | None:
+        """The strides of `access`, without asking for memory."""
+        if value.fill is not None:
+            return None
+        if value.kind == "broadcast_to" and value not in self.storages:
+            source = value.inputs[0].shape
+            return (0,) * (len(shape) - len(source)) + _repeating(source)
+        return _repeating(shape)
 
     # Instructions
 
@@ -329,8 +269,8 @@ class Scheduler:
 
     def elementwise(self, value: Value) -> None:
         """Put an elementwise value into a group, or start one."""
-        dtype = _compute_dtype(value)
-        if dtype.kind == "i" and not _is_exact_in_int64(value):
+        dtype = compute_dtype(value)
+        if dtype.kind == "i" and not is_exact_in_int64(value):
             raise UnsupportedError(
                 f"operation {value.kind} of {value.dtype} has no native kernel; cast to int64"
             )
@@ -339,13 +279,21 @@ class Scheduler:
         group = self._group_to_join(value, dtype)
         if group is None:
             # What must lie in memory is put there before the group starts.
-            strides = [a.strides for i in value.inputs if (a := self.access(i, value.shape))]
+            for i in value.inputs:
+                if self._needs_copy(i):
+                    self.access(i, value.shape)
+            strides = [s for i in value.inputs if (s := self._strides(i, value.shape)) is not None]
             if len(collapse(value.shape, strides)[0]) > 2:
                 for i in value.inputs:
-                    if i.kind == "broadcast_to":
+                    if i.kind == "broadcast_to" and i.inputs[0].size > 1:
                         self._materialise(i)
             group = Group(value, dtype)
             self.add(group)
+        value.inputs = tuple([self._recomputed(i, group) for i in value.inputs])
+        self._put(value, group)
+
+    def _put(self, value: Value, group: Group) -> None:
+        """Make a value a member of a group."""
         for i in value.inputs:
             if i not in group.accesses and self.group_of.get(i) is not group:
                 access = self.access(i, value.shape)
@@ -354,6 +302,76 @@ class Scheduler:
         group.members.append(value)
         group.value = value
         self.group_of[value] = group
+
+    # What is computed twice rather than kept
+
+    def _recomputed(self, value: Value, group: Group) -> Value:
+        """A copy of `value` inside `group` if that is cheaper than to keep `value` in memory.
+
+        That is so where it takes a few simple operations from what is kept anyway, or from a truth
+        value, which takes a byte. The original then often has no reader and is dropped.
+        """
+        home = self.group_of.get(value)
+        if home is None or home is group or value in self.storages:
+            return value
+        if (group, value) not in self._copies:
+            self._copies[group, value] = self._copied(value, group)
+        return self._copies[group, value]
+
+    def _copied(self, value: Value, group: Group) -> Value:
+        way: list[Value] = []
+        source = value
+        while not self._is_kept(source):
+            larger = [i for i in source.inputs if i.size == source.size and i.fill is None]
+            if (
+                source.kind not in _SIMPLE
+                or len(way) == _RECOMPUTED
+                or len(larger) != 1
+                or larger[0].shape != group.shape
+                or source.shape != group.shape
+                or compute_dtype(source) != group.dtype
+            ):
+                return self._copied_sign(value, group)
+            way.append(source)
+            source = larger[0]
+        for original in reversed(way):
+            inputs = tuple(
+                [
+                    source if i.size == original.size and i.fill is None else i
+                    for i in original.inputs
+                ]
+            )
+            source = Value(
+                original.kind,
+                inputs,
+                original.attributes,
+                original.shape,
+                original.dtype,
+                original.node,
+            )
+            self._put(source, group)
+        return source
+
+    def _is_kept(self, value: Value) -> bool:
+        """Whether a value lies in memory anyway, or may at little cost."""
+        if value.kind in ("reshape", "broadcast_to", "random_uniform"):
+            return False
+        return value in self.storages or value.dtype.kind == "b"
+
+    def _copied_sign(self, value: Value, group: Group) -> Value:
+        """heaviside(x) in another group than x's, by way of x > 0 as truth values."""
+        home = self.group_of[value]
+        if value.kind != "heaviside" or home.dtype != group.dtype or value.shape != group.shape:
+            return value
+        zero = Value("constant", (), {}, value.shape, value.dtype, value.node)
+        zero.array = np.broadcast_to(np.zeros((), value.dtype), value.shape)
+        truth = Value(
+            "greater", (value.inputs[0], zero), {}, value.shape, np.dtype(bool), value.node
+        )
+        self._put(truth, home)
+        copy = Value("cast", (truth,), {}, value.shape, value.dtype, value.node)
+        self._put(copy, group)
+        return copy
 
     def _partial_sums(self, value: Value) -> Iterator[Value]:
         """The sums of a few terms each of a sum of many."""
@@ -379,9 +397,9 @@ class Scheduler:
                 continue
             if self.before(i) >= group.position or self._needs_copy(i):
                 return None
-            access = self.access(i, value.shape)
-            if access is not None:
-                strides.append(access.strides)
+            more = self._strides(i, value.shape)
+            if more is not None:
+                strides.append(more)
         return group if len(collapse(value.shape, strides)[0]) <= 2 else None
 
     def _needs_copy(self, value: Value) -> bool:
@@ -401,6 +419,8 @@ class Scheduler:
 
     def _finish_groups(self) -> None:
         users = self._users()
+        while self._drop_unread(users):
+            users = self._users()
         self._merge_groups(users)
         for group in self._groups():
             group.stored = [m for m in group.members if users[m] - {group}]
@@ -429,6 +449,23 @@ class Scheduler:
         for value in [*self.step.outputs, *self.step.updates.values()]:
             users.setdefault(_root(value), set()).add(None)
         return users
+
+    def _drop_unread(self, users: dict[Value, set[Instruction | None]]) -> bool:
+        """Take members away that nothing reads since copies of them are read."""
+        found = False
+        for group in self._groups():
+            unread = {m for m in group.members if not users[m]}
+            if not unread:
+                continue
+            found = True
+            group.members = [m for m in group.members if m not in unread]
+            read = {i for member in group.members for i in member.inputs}
+            group.accesses = {v: a for v, a in group.accesses.items() if v in read}
+            if group.members:
+                group.value = group.members[-1]
+            else:
+                self.instructions.remove(group)
+        return found
 
     def _merge_groups(self, users: dict[Value, set[Instruction | None]]) -> None:
         """Let a group whose results only one other group reads become part of that one."""
@@ -463,9 +500,13 @@ class Scheduler:
                     readers_of_value.add(reader)
 
     def _attach_epilogues(self) -> None:
-        """Let a group that reads a product be done on its tiles while they are in cache."""
+        """Let a group that reads a product be done on its tiles while they are in cache.
+
+        Updates of parameters are better done all at once.
+        """
+        updates = set(self.step.updates.values())
         for group in self._groups():
-            if len(group.shape) != 2 or 0 in group.shape:
+            if len(group.shape) != 2 or 0 in group.shape or updates.issuperset(group.stored):
                 continue
             producers = {self.position[s] for s in group.reads if s in self.position}
             product = max(producers, key=lambda i: i.position, default=None)

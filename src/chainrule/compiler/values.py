@@ -1,0 +1,95 @@
+"""Values: the variables of a step as the compiler sees them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.state import State
+from chainrule.graph.tensor import Array, Tensor
+
+LEAVES = ("input", "state", "constant")
+
+
+class Value:
+    """A variable of the step as the compiler sees it.
+
+    Attributes:
+        kind: the operation's name; "input", "state" or "constant" for a leaf.
+        inputs, attributes: of the operation.
+        shape, dtype: of the value.
+        node: the Tensor it stands for, for names and paths.
+        array: the value of a constant.
+        state: the State of a "state".
+        number: of an "input", among the graph's inputs.
+    """
+
+    __slots__ = (
+        "array",
+        "attributes",
+        "dtype",
+        "inputs",
+        "kind",
+        "node",
+        "number",
+        "shape",
+        "state",
+    )
+
+    def __init__(
+        self,
+        kind: str,
+        inputs: tuple[Value, ...],
+        attributes: dict[str, Any],
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        node: Tensor,
+    ) -> None:
+        self.kind = kind
+        self.inputs = inputs
+        self.attributes = attributes
+        self.shape = shape
+        self.dtype = dtype
+        self.node = node
+        self.array: Array | None = None
+        self.state: State | None = None
+        self.number = -1
+
+    @property
+    def size(self) -> int:
+        size = 1
+        for length in self.shape:
+            size *= length
+        return size
+
+    @property
+    def fill(self) -> float | None:
+        """The number that a constant holds at every element, if it is one and the same.
+
+        A whole number that float64 does not hold exactly is left in an array.
+        """
+        if self.array is None or not self.array.size or any(self.array.strides):
+            return None
+        number = self.array.reshape(-1)[0].item()
+        return float(number) if isinstance(number, float) or abs(number) <= 2**53 else None
+
+    def __repr__(self) -> str:
+        return f"<{self.kind} {self.dtype} {self.shape}>"
+
+
+class Step:
+    """The values of a step in an order in which they can be computed.
+
+    Attributes:
+        values: without those that nothing needs.
+        outputs: the values of the graph's outputs' leaves.
+        updates: for each updated State its new value.
+    """
+
+    def __init__(
+        self, values: list[Value], outputs: list[Value], updates: dict[State, Value]
+    ) -> None:
+        self.values = values
+        self.outputs = outputs
+        self.updates = updates
