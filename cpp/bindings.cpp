@@ -1,5 +1,6 @@
 // chainrule._core: the native core as Python sees it. src/chainrule/_core.pyi holds the types.
 #include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -11,6 +12,7 @@
 #include "fma_peak.h"
 #include "instruction_sets.h"
 #include "plan_bindings.h"
+#include "shuffle.h"
 
 namespace nb = nanobind;
 
@@ -39,6 +41,13 @@ double fma_peak(const std::string& dtype, std::int64_t threads, double seconds,
   throw std::invalid_argument("dtype must be 'float32' or 'float64', got '" + dtype + "'");
 }
 
+using OrderArray = nb::ndarray<nb::numpy, std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+void shuffle(OrderArray order, std::uint64_t seed, std::uint64_t epoch) {
+  if (order.size() >= 0xFFFFFFFFu) throw std::invalid_argument("at most 2^32 - 2 rows");
+  chainrule::shuffle({order.data(), order.size()}, seed, epoch);
+}
+
 }  // namespace
 
 NB_MODULE(_core, module) {
@@ -50,5 +59,7 @@ NB_MODULE(_core, module) {
   module.def("fma_peak", &fma_peak, nb::arg("dtype"), nb::arg("threads"), nb::arg("seconds"),
              nb::arg("instruction_set") = "",
              "Measured floating-point peak in GFLOP/s; an empty instruction_set takes the best.");
+  module.def("shuffle", &shuffle, nb::arg("order").noconvert(), nb::arg("seed"), nb::arg("epoch"),
+             "Fills an int64 array with 0 ... n - 1 in the order of the epoch.");
   bind_plan(module);
 }

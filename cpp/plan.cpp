@@ -82,6 +82,7 @@ Extent extent(const Program& program, Ref ref, DType dtype, Steps step) {
 }
 
 Extent extent(const Program& program, const Load& load) {
+  if (load.drawn) return {load.ref.space, load.ref.offset, load.ref.offset + 16};
   return extent(program, load.ref, load.dtype, steps(program, load.row_stride, load.column_stride));
 }
 Extent extent(const Program& program, const Store& store) {
@@ -206,6 +207,7 @@ void Validator::registers(const Program& program) const {
     written[op.out] = true;
   }
   for (const Store& store : program.stores) read(store.reg);
+  for (const ColumnSum& column_sum : program.sums) read(column_sum.reg);
 }
 
 std::vector<Extent> Validator::operator()(const Program& program) const {
@@ -214,12 +216,19 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
   length("rows", program.rows);
   length("columns", program.columns);
   registers(program);
-  if (program.stores.empty()) refuse("a program without stores does nothing");
+  if (program.stores.empty() && program.sums.empty()) {
+    refuse("a program without stores and sums does nothing");
+  }
   if (program.stores.size() > max_registers) refuse("a program has at most 256 stores");
   for (const Load& load : program.loads) {
     length("row_stride", load.row_stride);
     if (load.column_stride != 0 && load.column_stride != 1) {
       refuse("column_stride must be 0 or 1, got " + std::to_string(load.column_stride));
+    }
+    if (load.drawn) {
+      demand(is_floating(program.dtype), "random numbers are float32 or float64");
+      place("a random state", load.ref, DType::uint64, 2);
+      continue;
     }
     const Extent needed = extent(program, load);
     place("a load", load.ref, itemsize(load.dtype), 0,
@@ -248,6 +257,14 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
         refuse("two stores overlap");
       }
     }
+  }
+  for (const ColumnSum& column_sum : program.sums) {
+    demand(is_floating(program.dtype), "column sums are float32 or float64");
+    demand(program.rows > 0, "column sums of no rows");
+    const Extent out = place("a sum", column_sum.ref, program.dtype, program.columns);
+    for (const Load& load : program.loads) apart(out, extent(program, load));
+    for (const Extent& other : written) apart(out, other);
+    written.push_back(out);
   }
   return written;
 }
@@ -297,6 +314,7 @@ std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
   if (epilogue.rows != gemm.m || epilogue.columns != gemm.n) {
     refuse("the epilogue must have the rows and columns of the product");
   }
+  if (!epilogue.sums.empty()) refuse("an epilogue has no sums");
   const std::vector<Extent> stores = (*this)(epilogue);
   for (const Extent& store : stores) {
     // Other tiles still read them.

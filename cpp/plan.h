@@ -50,11 +50,15 @@ struct MicroOp {
 // What a program loads into register `reg` before its operations: element (row, column) lies at
 // row * row_stride + column * column_stride elements behind `ref`. A stride of 0 repeats. The
 // column stride is 0 or 1. The dtype is converted to the program's.
+//
+// Where `drawn`, `ref` is the state (seed, position) of a RandomUniform of the program's dtype, and
+// the strides say which of its elements belongs where.
 struct Load {
   Ref ref;
   DType dtype;
   std::int64_t row_stride, column_stride;
   std::uint8_t reg;
+  bool drawn = false;
 };
 
 // What a program stores from register `reg` after its operations; columns are contiguous.
@@ -62,6 +66,12 @@ struct Store {
   Ref ref;
   DType dtype;
   std::int64_t row_stride;
+  std::uint8_t reg;
+};
+
+// The sum over all rows of register `reg`, column by column; of the program's dtype.
+struct ColumnSum {
+  Ref ref;
   std::uint8_t reg;
 };
 
@@ -82,6 +92,7 @@ struct Program {
   std::vector<Constant> constants;
   std::vector<MicroOp> ops;
   std::vector<Store> stores;
+  std::vector<ColumnSum> sums;  // not in an epilogue
 };
 
 // C = op(A) op(B), row-major, for each of `batch` matrices; then the epilogue, a program over C

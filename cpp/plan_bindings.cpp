@@ -45,6 +45,7 @@ using RefTuple = std::pair<std::int64_t, std::int64_t>;
 using LoadTuple =
     std::tuple<std::int64_t, std::int64_t, std::string, std::int64_t, std::int64_t, std::int64_t>;
 using StoreTuple = std::tuple<std::int64_t, std::int64_t, std::string, std::int64_t, std::int64_t>;
+using SumTuple = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
 using ConstantTuple = std::pair<double, std::int64_t>;
 using OpTuple = std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
 using EpilogueTuple = std::tuple<std::int64_t, std::vector<LoadTuple>, std::vector<ConstantTuple>,
@@ -61,11 +62,17 @@ std::uint8_t register_numbered(std::int64_t number) {
 
 Program program_of(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t registers,
                    const std::vector<LoadTuple>& loads, const std::vector<ConstantTuple>& constants,
-                   const std::vector<OpTuple>& ops, const std::vector<StoreTuple>& stores) {
-  Program program = {dtype, rows, columns, registers, {}, {}, {}, {}};
+                   const std::vector<OpTuple>& ops, const std::vector<StoreTuple>& stores,
+                   const std::vector<SumTuple>& sums = {}) {
+  Program program = {dtype, rows, columns, registers, {}, {}, {}, {}, {}};
   for (const auto& [space, offset, type, row_stride, column_stride, reg] : loads) {
-    program.loads.push_back({ref_of({space, offset}), chainrule::dtype_named(type), row_stride,
-                             column_stride, register_numbered(reg)});
+    const bool drawn = type == "uniform";
+    program.loads.push_back({ref_of({space, offset}),
+                             drawn ? DType::uint64 : chainrule::dtype_named(type), row_stride,
+                             column_stride, register_numbered(reg), drawn});
+  }
+  for (const auto& [space, offset, reg] : sums) {
+    program.sums.push_back({ref_of({space, offset}), register_numbered(reg)});
   }
   for (const auto& [value, reg] : constants) {
     program.constants.push_back({value, register_numbered(reg)});
@@ -233,10 +240,11 @@ chainrule::RunResult run(BoundPlan& plan, std::optional<OrderArray> order, std::
 void add_program(BoundPlan& plan, std::string label, const std::string& dtype, std::int64_t rows,
                  std::int64_t columns, std::int64_t registers, const std::vector<LoadTuple>& loads,
                  const std::vector<ConstantTuple>& constants, const std::vector<OpTuple>& ops,
-                 const std::vector<StoreTuple>& stores, std::int64_t chunks) {
+                 const std::vector<StoreTuple>& stores, std::int64_t chunks,
+                 const std::vector<SumTuple>& sums) {
   plan.add(std::move(label),
            program_of(chainrule::dtype_named(dtype), rows, columns, registers, loads, constants,
-                      ops, stores),
+                      ops, stores, sums),
            chunks);
 }
 
@@ -402,7 +410,8 @@ void bind_plan(nb::module_& module) {
            "arena"_a.noconvert(), "state"_a.noconvert(), "constants"_a.noconvert(),
            "instruction_set"_a = "")
       .def("program", &add_program, "label"_a, "dtype"_a, "rows"_a, "columns"_a, "registers"_a,
-           "loads"_a, "constants"_a, "ops"_a, "stores"_a, "chunks"_a = 0)
+           "loads"_a, "constants"_a, "ops"_a, "stores"_a, "chunks"_a = 0,
+           "sums"_a = std::vector<SumTuple>())
       .def("gemm", &add_gemm, "label"_a, "dtype"_a, "transpose_a"_a, "transpose_b"_a, "m"_a, "n"_a,
            "k"_a, "a"_a, "lda"_a, "b"_a, "ldb"_a, "c"_a, "ldc"_a, "batch"_a = 1, "stride_a"_a = 0,
            "stride_b"_a = 0, "stride_c"_a = 0, "epilogue"_a = nb::none(), "chunks"_a = 0)

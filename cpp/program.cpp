@@ -15,6 +15,8 @@ constexpr std::int64_t usual_block = 512;
 constexpr std::int64_t cache_line = 64;
 // Rows shorter than this share a block.
 constexpr std::int64_t short_row = 256;
+// Rows that are summed one by one; such sums are added in pairs, pairs of pairs and so on.
+constexpr std::int64_t sum_rows = 32;
 // A loop of few elements is faster than a call.
 constexpr std::int64_t few = 32;
 
@@ -57,9 +59,8 @@ class Origins {
       }
       writer[op.out] = i;
     }
-    for (const Store& store : program.stores) {
-      if (const auto origin = writer[store.reg]) uses_[*origin].push_back(program.ops.size());
-    }
+    for (const Store& store : program.stores) note_behind(writer[store.reg]);
+    for (const ColumnSum& sum : program.sums) note_behind(writer[sum.reg]);
   }
 
   int inputs(std::size_t op) const {
@@ -75,6 +76,10 @@ class Origins {
   }
 
  private:
+  void note_behind(std::optional<std::size_t> origin) {
+    if (origin) uses_[*origin].push_back(program_.ops.size());
+  }
+
   const Program& program_;
   std::vector<std::array<std::optional<std::size_t>, 3>> origins_;
   std::vector<std::vector<std::size_t>> uses_;
@@ -117,7 +122,8 @@ std::optional<Match> match(const Chain& chain, const Program& program, const Ori
       found.operand[input] = static_cast<std::uint8_t>(k);
       if (chain.is_scalar(wanted)) {
         const auto is_one = [&](const Load& load) {
-          return load.reg == operands[k] && load.row_stride == 0 && load.column_stride == 0;
+          return load.reg == operands[k] && load.row_stride == 0 && load.column_stride == 0 &&
+                 !load.drawn;
         };
         const auto is_same = [&](const Constant& constant) { return constant.reg == operands[k]; };
         if (from || (std::ranges::none_of(program.loads, is_one) &&
@@ -214,14 +220,16 @@ template <typename T>
 ElementwiseProgram<T>::ElementwiseProgram(const Program& original, std::string_view label,
                                           const Memory& memory, const Kernels<T>& kernels,
                                           bool merge_axes)
-    : fill_(kernels.fill) {
+    : fill_(kernels.fill),
+      add_(kernels.ops[static_cast<std::size_t>(Opcode::add)]),
+      random_uniform_(kernels.random_uniform) {
   const auto lacks = [&](std::string_view what) {
     throw std::invalid_argument(std::string(label) + ": no kernel for " + std::string(what) +
                                 " in programs of " + std::string(name_of(dtype_of<T>)));
   };
   if (fill_ == nullptr) lacks("fill");
   Program program = original;
-  if (merge_axes) merge(program);
+  if (merge_axes && program.sums.empty()) merge(program);
   rows_ = program.rows;
   columns_ = program.columns;
 
@@ -250,11 +258,16 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, std::string_v
     } else {
       step.kind = has_columns ? Kind::matrix : Kind::per_row;
     }
-    if (load.dtype != dtype_of<T>) {
+    if (load.drawn) {
+      if (random_uniform_ == nullptr) lacks("random numbers");
+      step.kind = Kind::drawn;
+      if (!has_columns) step.row_stride = std::max<std::int64_t>(step.row_stride, 1);
+      nanoseconds_ += 0.3;
+    } else if (load.dtype != dtype_of<T>) {
       step.convert = kernels.load[static_cast<std::size_t>(load.dtype)];
       if (step.convert == nullptr) lacks("loads of " + std::string(name_of(load.dtype)));
     }
-    step.in_place = load.dtype == dtype_of<T> && has_columns;
+    step.in_place = load.dtype == dtype_of<T> && has_columns && !load.drawn;
     step.own = own_place(load.reg);
     load_of[load.reg] = loads_.size();
     loads_.push_back(step);
@@ -284,6 +297,9 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, std::string_v
   }
   for (const Store& store : program.stores) {
     if (const auto load = load_of[store.reg]) is_stored[*load] = true;
+  }
+  for (const ColumnSum& sum : program.sums) {
+    if (const auto load = load_of[sum.reg]) is_stored[*load] = true;
   }
   std::vector<std::optional<std::size_t>> target(program.ops.size());  // the store it writes to
   for (std::size_t i = 0; i < program.stores.size(); ++i) {
@@ -328,8 +344,11 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, std::string_v
   for (std::size_t i = 0; i < stores_.size(); ++i) {
     stores_[i].source = place_of[program.stores[i].reg];
   }
+  for (const ColumnSum& sum : program.sums) {
+    sums_.push_back({memory.at<T>(sum.ref), place_of[sum.reg]});
+  }
   fuse(program, kernels);
-  nanoseconds_ += 0.05 * static_cast<double>(loads_.size() + stores_.size());
+  nanoseconds_ += 0.05 * static_cast<double>(loads_.size() + stores_.size() + sums_.size());
   nanoseconds_ *= static_cast<double>(rows_) * static_cast<double>(columns_) * sizeof(T) / 4;
 
   block_ = usual_block;
@@ -340,6 +359,13 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, std::string_v
   register_bytes_ = own_places * register_stride_ * item;
   const std::size_t places = static_cast<std::size_t>(own_places) + loads_.size() + stores_.size();
   table_bytes_ = round_up(static_cast<std::int64_t>(places * sizeof(T*)), cache_line);
+  if (!sums_.empty()) {
+    for (std::int64_t blocks = (rows_ + sum_rows - 1) / sum_rows; blocks > 0; blocks /= 2) {
+      ++sum_levels_;
+    }
+    sum_bytes_ = static_cast<std::int64_t>(sums_.size()) * (sum_levels_ + 1) * register_stride_ *
+                 item;
+  }
 }
 
 template <typename T>
@@ -390,12 +416,18 @@ template <typename T>
 void ElementwiseProgram<T>::load(const LoadStep& load, const Block& block, bool new_row,
                                  T** places) const {
   T* const own = places[load.own];
+  if (load.kind == Kind::drawn) {
+    draw(load, block, own);
+    places[load.place] = own;
+    return;
+  }
   const std::byte* const from =
       load.data + (block.row * load.row_stride + (load.kind == Kind::per_row ? 0 : block.column)) *
                       load.itemsize;
   const std::int64_t row_bytes = load.row_stride * load.itemsize;
   switch (load.kind) {
     case Kind::scalar:
+    case Kind::drawn:
       return;
     case Kind::per_row:
       if (!new_row) return;
@@ -471,24 +503,98 @@ void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch) const 
   }
   for (const LoadStep& load : loads_) load_once(load, region, largest, places);
 
+  if (has_sums()) {
+    T* const sums = reinterpret_cast<T*>(scratch + table_bytes_ + register_bytes_);
+    run_with_sums(region, largest, places, sums);
+    return;
+  }
   for (std::int64_t row = region.row_begin; row < region.row_end; row += largest.rows) {
     for (std::int64_t column = region.column_begin; column < region.column_end;
          column += largest.columns) {
       const Block block = {row, std::min(largest.rows, region.row_end - row), column,
                            std::min(largest.columns, region.column_end - column)};
-      const bool new_row = column == region.column_begin;
-      for (const LoadStep& one : loads_) load(one, block, new_row, places);
-      for (const StoreStep& one : stores_) point(one, block, places);
-      const std::int64_t count = block.count();
-      for (const Step& step : steps_) {
-        if (step.kernel == nullptr) {
-          run_chain(chains_[step.out], places, count);
-        } else {
-          step.kernel(places[step.out], places[step.a], places[step.b], places[step.c], count);
+      run_block(block, column == region.column_begin, places);
+    }
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::run_block(const Block& block, bool new_row, T** places) const {
+  for (const LoadStep& one : loads_) load(one, block, new_row, places);
+  for (const StoreStep& one : stores_) point(one, block, places);
+  const std::int64_t count = block.count();
+  for (const Step& step : steps_) {
+    if (step.kernel == nullptr) {
+      run_chain(chains_[step.out], places, count);
+    } else {
+      step.kernel(places[step.out], places[step.a], places[step.b], places[step.c], count);
+    }
+  }
+  for (const StoreStep& one : stores_) store(one, block, places);
+}
+
+// Column by column, each from the first row to the last: how the columns are shared out does not
+// matter. `sums` has a row for the sum that grows, then one for each level of pairs, of each sum.
+template <typename T>
+void ElementwiseProgram<T>::run_with_sums(const Region& region, const Block& largest, T** places,
+                                          T* sums) const {
+  const std::int64_t each = (sum_levels_ + 1) * register_stride_;
+  for (std::int64_t column = region.column_begin; column < region.column_end;
+       column += largest.columns) {
+    const std::int64_t columns = std::min(largest.columns, region.column_end - column);
+    std::int64_t finished = 0;  // blocks of sum_rows rows: bit l says that level l is in use
+    for (std::int64_t first = 0; first < rows_; first += sum_rows) {
+      const std::int64_t end = std::min(first + sum_rows, rows_);
+      for (std::int64_t row = first; row < end; row += largest.rows) {
+        const Block block = {row, std::min(largest.rows, end - row), column, columns};
+        run_block(block, true, places);
+        for (std::size_t i = 0; i < sums_.size(); ++i) {
+          T* const sum = sums + static_cast<std::int64_t>(i) * each;
+          if (row == first) fill(sum, T(0), columns);
+          add_rows(sum, places[sums_[i].source], block.rows, columns);
         }
       }
-      for (const StoreStep& one : stores_) store(one, block, places);
+      for (std::size_t i = 0; i < sums_.size(); ++i) {
+        T* const sum = sums + static_cast<std::int64_t>(i) * each;
+        T* level = sum + register_stride_;
+        for (std::int64_t l = finished; l & 1; l >>= 1, level += register_stride_) {
+          add_(sum, level, sum, sum, columns);
+        }
+        T* const to = end == rows_ ? sums_[i].out + column : level;
+        if (end == rows_) {  // what is left on higher levels
+          std::int64_t l = finished;
+          T* rest = sum + register_stride_;
+          for (; l & 1; l >>= 1) rest += register_stride_;
+          for (; l != 0; l >>= 1, rest += register_stride_) {
+            if (l & 1) add_(sum, rest, sum, sum, columns);
+          }
+        }
+        std::memcpy(to, sum, static_cast<std::size_t>(columns) * sizeof(T));
+      }
+      ++finished;
     }
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::add_rows(T* to, const T* from, std::int64_t rows,
+                                     std::int64_t columns) const {
+  for (std::int64_t row = 0; row < rows; ++row, from += columns) {
+    add_(to, to, from, from, columns);
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::draw(const LoadStep& load, const Block& block, T* out) const {
+  const auto* const state = reinterpret_cast<const std::uint64_t*>(load.data);
+  const std::int64_t first = block.row * load.row_stride + block.column;
+  if (block.rows == 1 || load.row_stride == block.columns) {
+    random_uniform_(out, state[0], state[1], first, block.count());
+    return;
+  }
+  for (std::int64_t row = 0; row < block.rows; ++row) {
+    random_uniform_(out + row * block.columns, state[0], state[1], first + row * load.row_stride,
+                    block.columns);
   }
 }
 

@@ -28,7 +28,9 @@ class ElementwiseProgram {
   std::int64_t rows() const { return rows_; }
   std::int64_t columns() const { return columns_; }
   std::int64_t block() const { return block_; }
-  std::int64_t scratch_bytes() const { return table_bytes_ + register_bytes_; }
+  std::int64_t scratch_bytes() const { return table_bytes_ + register_bytes_ + sum_bytes_; }
+  // Whether a region has to have all rows.
+  bool has_sums() const { return !sums_.empty(); }
   // Of one thread, roughly.
   double nanoseconds() const { return nanoseconds_; }
 
@@ -50,7 +52,7 @@ class ElementwiseProgram {
     PlaceNumber results[most_chain_results], inputs[most_chain_inputs];
     int result_count, input_count;
   };
-  enum class Kind : std::uint8_t { scalar, per_row, row, matrix };
+  enum class Kind : std::uint8_t { scalar, per_row, row, matrix, drawn };
   struct LoadStep {
     const std::byte* data;
     void (*convert)(T* out, const void* x, std::int64_t n);  // null: the dtype is T's
@@ -67,6 +69,10 @@ class ElementwiseProgram {
     std::int64_t itemsize;
     bool written_in_place;  // by the last operation on the register, where a block is contiguous
     PlaceNumber source, own;
+  };
+  struct SumStep {
+    T* out;
+    PlaceNumber source;
   };
   struct ConstantStep {
     T value;
@@ -85,6 +91,10 @@ class ElementwiseProgram {
   void load(const LoadStep& load, const Block& block, bool new_row, T** places) const;
   void point(const StoreStep& store, const Block& block, T** places) const;
   void store(const StoreStep& store, const Block& block, T* const* places) const;
+  void run_block(const Block& block, bool new_row, T** places) const;
+  void run_with_sums(const Region& region, const Block& largest, T** places, T* sums) const;
+  void add_rows(T* to, const T* from, std::int64_t rows, std::int64_t columns) const;
+  void draw(const LoadStep& load, const Block& block, T* out) const;
   void fill(T* out, T value, std::int64_t count) const;
   T element(const LoadStep& load, const std::byte* from) const;
   static void read(const LoadStep& load, T* out, const std::byte* from, std::int64_t count);
@@ -92,7 +102,8 @@ class ElementwiseProgram {
   std::int64_t rows_ = 0, columns_ = 0;
   std::int64_t block_ = 0;            // elements at once
   std::int64_t register_stride_ = 0;  // elements
-  std::int64_t table_bytes_ = 0, register_bytes_ = 0;
+  std::int64_t table_bytes_ = 0, register_bytes_ = 0, sum_bytes_ = 0;
+  std::int64_t sum_levels_ = 0;
   std::int64_t own_places_ = 0;
   double nanoseconds_ = 0;
   std::vector<LoadStep> loads_;
@@ -100,7 +111,11 @@ class ElementwiseProgram {
   std::vector<Step> steps_;
   std::vector<ChainStep> chains_;
   std::vector<StoreStep> stores_;
+  std::vector<SumStep> sums_;
   void (*fill_)(T* out, T value, std::int64_t n);
+  void (*add_)(T* out, const T* a, const T* b, const T* c, std::int64_t n);
+  void (*random_uniform_)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,
+                          std::int64_t count);
 };
 
 extern template class ElementwiseProgram<float>;

@@ -37,10 +37,11 @@ class ProgramTask final : public Task {
  public:
   ProgramTask(const Program& program, const std::string& label, std::int32_t chunks,
               const Memory& memory, const KernelTable& kernels)
-      : program_(program, label, memory, kernels_of<T>(kernels), true) {
+      : program_(program, label, memory, kernels_of<T>(kernels), true), unit_(program_.block()) {
     need_scratch(program_.scratch_bytes());
-    const std::int64_t blocks = (program_.columns() + program_.block() - 1) / program_.block();
-    by_rows_ = program_.rows() >= blocks;
+    if (program_.has_sums()) unit_ = sum_columns;
+    const std::int64_t blocks = (program_.columns() + unit_ - 1) / unit_;
+    by_rows_ = program_.rows() >= blocks && !program_.has_sums();
     split(chunks, by_rows_ ? program_.rows() : blocks, program_.nanoseconds());
   }
 
@@ -51,7 +52,7 @@ class ProgramTask final : public Task {
       region.row_begin = rows.begin;
       region.row_end = rows.end;
     } else {
-      const Range columns = share(chunk, program_.columns(), program_.block());
+      const Range columns = share(chunk, program_.columns(), unit_);
       region.column_begin = columns.begin;
       region.column_end = columns.end;
     }
@@ -60,7 +61,11 @@ class ProgramTask final : public Task {
   }
 
  private:
+  // Fewer columns of many rows would be copied together into blocks.
+  static constexpr std::int64_t sum_columns = 256;
+
   ElementwiseProgram<T> program_;
+  std::int64_t unit_;  // columns that stay together
   bool by_rows_;
 };
 

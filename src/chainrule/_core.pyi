@@ -24,6 +24,9 @@ def instruction_sets() -> list[str]:
 def fma_peak(dtype: str, threads: int, seconds: float, instruction_set: str = "") -> float:
     """Measured floating-point peak in GFLOP/s; an empty instruction_set takes the best."""
 
+def shuffle(order: NDArray[np.int64], seed: int, epoch: int) -> None:
+    """Fills an int64 array with 0 ... n - 1 in the order of the epoch."""
+
 def opcodes() -> list[tuple[str, int]]:
     """Elementwise operations: (name, number of inputs)."""
 
@@ -83,8 +86,13 @@ class Plan:
         ops: list[Op],
         stores: list[Store],
         chunks: int = 0,
+        sums: list[tuple[int, int, int]] = ...,
     ) -> None:
-        """Elementwise operations over rows x columns."""
+        """Elementwise operations over rows x columns.
+
+        A load of "uniform" draws the program's numbers from the state (seed, position) that lies
+        there; `sums` are (space, offset, register): where the sums over all rows go.
+        """
     def gemm(
         self,
         label: str,

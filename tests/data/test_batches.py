@@ -57,6 +57,13 @@ def test_permutation_is_the_same_on_every_machine():
     assert data.permutation(0, 1, 2).shape == (0,)
 
 
+@pytest.mark.parametrize("n", [1, 2, 7, 1000, 10_240])
+@pytest.mark.parametrize("key", [(0, 0), (3, 4), (2**64 - 1, 2**63)])
+def test_permutation_is_numpys(n, key):
+    generator = np.random.Generator(np.random.Philox(key=np.array(key, np.uint64)))
+    np.testing.assert_array_equal(data.permutation(n, *key), generator.permutation(n))
+
+
 def test_permutation_leaves_the_global_generator_alone():
     np.random.seed(0)
     expected = np.random.random()

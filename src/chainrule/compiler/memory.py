@@ -179,6 +179,8 @@ class Memory:
 
     def _signature(self, group: Group) -> Any:
         """What groups must have in common to be joined; None where a group can't be."""
+        if group.sums:
+            return None
         numbers: dict[Value, int] = {}
         accesses: list[Any] = []
         for value, access in group.accesses.items():

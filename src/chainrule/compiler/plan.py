@@ -123,6 +123,7 @@ def _label(instruction: Instruction) -> str:
     if isinstance(instruction, Group):
         names = list(dict.fromkeys(member.kind for member in instruction.members))
         shown = " ".join(names[:4]) + (" ..." if len(names) > 4 else "")
+        shown += " + sum" if instruction.sums else ""
     else:
         shown = instruction.value.kind
         if instruction.epilogue is not None:
@@ -150,7 +151,13 @@ def _program_lists(p: Program) -> tuple[Any, ...]:
     return (
         p.registers,
         [
-            (*_ref(x.storage), _dtype(x.storage.dtype), x.row_stride, x.column_stride, x.register)
+            (
+                *_ref(x.storage),
+                "uniform" if x.drawn else _dtype(x.storage.dtype),
+                x.row_stride,
+                x.column_stride,
+                x.register,
+            )
             for x in p.loads
         ],
         p.constants,
@@ -160,7 +167,8 @@ def _program_lists(p: Program) -> tuple[Any, ...]:
 
 
 def _program_flops(p: Program) -> int:
-    return p.rows * p.columns * sum(_COSTS.get(op[0], 1) for op in p.operations)
+    operations = sum(_COSTS.get(op[0], 1) for op in p.operations)
+    return p.rows * p.columns * (operations + len(p.sums))
 
 
 def _program(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
@@ -171,7 +179,9 @@ def _program(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
         itemsize = last.writes[0].dtype.itemsize
         size = sum(padded(part.writes[0].nbytes) // itemsize for part in rest) + last.value.size
         p = p._replace(rows=1, columns=size)
-    arguments = (_dtype(instruction.dtype), p.rows, p.columns, *_program_lists(p))
+    chunks = 0  # as many as the core thinks fit
+    sums = [(*_ref(storage), register) for storage, register in p.sums]
+    arguments = (_dtype(instruction.dtype), p.rows, p.columns, *_program_lists(p), chunks, sums)
     return "program", arguments, _program_flops(p)
 
 

@@ -9,12 +9,16 @@ from chainrule.compiler.values import Value
 
 
 class Load(NamedTuple):
-    """A storage read into a register, with strides over rows and columns."""
+    """A storage read into a register, with strides over rows and columns.
+
+    Where `drawn`, the register gets random numbers from the state in the storage.
+    """
 
     storage: Storage
     row_stride: int
     column_stride: int
     register: int
+    drawn: bool
 
 
 class Store(NamedTuple):
@@ -34,12 +38,17 @@ class Program(NamedTuple):
     constants: list[tuple[float, int]]
     operations: list[tuple[str, int, int, int, int]]
     stores: list[Store]
+    sums: list[tuple[Storage, int]]
+    """Where the sum of a register over all rows goes."""
 
 
 def program(group: Group, *, tiles: bool = False) -> Program:
-    """The program of a group; over (rows, columns) of its 2-d shape where it runs on tiles."""
+    """The program of a group.
+
+    Over (rows, columns) of its 2-d shape where it runs on tiles or sums its rows.
+    """
     accesses = list(group.accesses.items())
-    if tiles:
+    if tiles or group.sums:
         rows, columns = group.shape
         strides = [list(access.strides) for _, access in accesses]
     else:
@@ -50,12 +59,13 @@ def program(group: Group, *, tiles: bool = False) -> Program:
     loads = []
     for (value, access), (row_stride, column_stride) in zip(accesses, strides, strict=True):
         register = builder.keep(value)
-        loads.append(Load(access.storage, row_stride, column_stride, register))
+        loads.append(Load(access.storage, row_stride, column_stride, register, access.drawn))
     for member in group.members:
         builder.compute(member)
     stores = [Store(_storage(group, v), builder.registers[v]) for v in group.stored]
+    sums = [(storage, builder.registers[v]) for v, storage in group.sums]
     return Program(
-        rows, columns, builder.count, loads, builder.constants, builder.operations, stores
+        rows, columns, builder.count, loads, builder.constants, builder.operations, stores, sums
     )
 
 
@@ -83,6 +93,7 @@ class _Builder:
         self._numbers: dict[str, int] = {}
         self._fused = _fused_products(group)
         self._uses = self._count_uses()
+        self._lasting = {*group.stored, *(value for value, _ in group.sums)}
 
     def _count_uses(self) -> dict[Value, int]:
         uses: dict[Value, int] = {}
@@ -134,7 +145,7 @@ class _Builder:
         if member.kind == "cast":
             if member.dtype.kind == "b" and operands[0].dtype.kind != "b":
                 self._emit(member, "not_equal", [inputs[0], self.number(0.0)], operands)
-            elif member in self.group.stored or inputs[0] not in self._kept:
+            elif member in self._lasting or inputs[0] not in self._kept:
                 self._emit(member, "copy", inputs, operands)
             else:  # a load has converted it
                 self.registers[member] = inputs[0]
@@ -168,7 +179,7 @@ class _Builder:
                 register is not None
                 and self._uses[i] == 0
                 and register not in self._kept
-                and i not in self.group.stored
+                and i not in self._lasting
                 and register not in self._free
             ):
                 self._free.append(register)
@@ -191,11 +202,12 @@ def _fused_products(group: Group) -> dict[Value, Value]:
         for i in member.inputs:
             uses[i] = uses.get(i, 0) + 1
     inside = set(group.members)
+    lasting = {*group.stored, *(value for value, _ in group.sums)}
     fused: dict[Value, Value] = {}
     for member in group.members:
         if member.kind == "add" and group.dtype.kind == "f":
             for i in member.inputs:
-                if i.kind == "multiply" and i in inside and uses[i] == 1 and i not in group.stored:
+                if i.kind == "multiply" and i in inside and uses[i] == 1 and i not in lasting:
                     fused[member] = i
                     break
     return fused
@@ -204,6 +216,10 @@ def _fused_products(group: Group) -> dict[Value, Value]:
 def is_flat(group: Group, access: Access) -> bool:
     """Whether an access reads element for element what lies in memory."""
     size = group.value.size
-    if access.storage.size != size or len(collapse(group.shape, [access.strides])[0]) > 1:
+    if (
+        access.drawn
+        or access.storage.size != size
+        or len(collapse(group.shape, [access.strides])[0]) > 1
+    ):
         return False
     return size == 1 or any(access.strides)

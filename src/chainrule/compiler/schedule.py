@@ -27,6 +27,7 @@ _REGISTERS = 160  # of a program: the core has 256
 _SIMPLE = {"add", "subtract", "multiply", "negative", "cast", "heaviside"}
 _TERMS = 32  # of a sum that is computed at once
 _CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every step
+_SUMMED_COLUMNS = 16  # of fewer, a reduction of its own is faster
 _RECOMPUTED = 3  # operations at most, instead of keeping a value in memory
 
 
@@ -48,13 +49,17 @@ class Storage:
 
 
 class Access:
-    """How an elementwise program reads a value: strides (in elements) over the index space."""
+    """How an elementwise program reads a value: strides (in elements) over the index space.
 
-    __slots__ = ("storage", "strides")
+    Where `drawn`, the storage is the state that the value's random numbers are drawn from.
+    """
 
-    def __init__(self, storage: Storage, strides: tuple[int, ...]) -> None:
+    __slots__ = ("drawn", "storage", "strides")
+
+    def __init__(self, storage: Storage, strides: tuple[int, ...], *, drawn: bool = False) -> None:
         self.storage = storage
         self.strides = strides
+        self.drawn = drawn
 
 
 class Instruction:
@@ -94,6 +99,8 @@ class Group(Instruction):
         self.shape = value.shape
         self.accesses: dict[Value, Access] = {}
         self.stored: list[Value] = []
+        self.sums: list[tuple[Value, Storage]] = []
+        """Members of which the sum over all rows is taken, and where it goes."""
         self.parts: list[Group] = []
         """The groups that this one stands for, itself among them, where several were joined."""
 
@@ -155,14 +162,21 @@ class Scheduler:
         self.storages: dict[Value, Storage] = {}
         self.position: dict[Storage, Instruction] = {}
         self.group_of: dict[Value, Group] = {}
+        self._demanded: set[Value] = set()
+        """What lies in memory anyway, as other instructions than programs read or write it."""
         self._copies: dict[tuple[Group, Value], Value] = {}
+        self._drawn = _drawn_where_read(step)
 
     # Where values lie
 
     def storage(self, value: Value) -> Storage:
         """The memory of a value; one that is only a way of reading is copied into memory first."""
+        self._demanded.add(_root(value))
+        return self._storage(value)
+
+    def _storage(self, value: Value) -> Storage:
         if value.kind == "reshape":
-            return self.storage(value.inputs[0])
+            return self._storage(value.inputs[0])
         if value.kind == "broadcast_to" or (
             value.kind == "constant"
             and value.fill is not None
@@ -218,9 +232,11 @@ class Scheduler:
         strides = self._strides(value, shape)
         if strides is None:
             return None
+        if value in self._drawn:
+            return Access(self._storage(value.inputs[0]), strides, drawn=True)
         if value.kind == "broadcast_to" and value not in self.storages:
             value = value.inputs[0]
-        return Access(self.storage(value), strides)
+        return Access(self._storage(value), strides)
 
     def _strides(self, value: Value, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The strides of `access`, without asking for memory."""
@@ -238,7 +254,11 @@ class Scheduler:
         for value in self.step.values:
             if value.kind == "input":
                 self._input(value)
-            elif value.kind in LEAVES or value.kind in ("reshape", "broadcast_to"):
+            elif (
+                value.kind in LEAVES
+                or value.kind in ("reshape", "broadcast_to")
+                or value in self._drawn
+            ):
                 continue
             elif value.kind in ELEMENTWISE:
                 self.elementwise(value)
@@ -312,7 +332,7 @@ class Scheduler:
         value, which takes a byte. The original then often has no reader and is dropped.
         """
         home = self.group_of.get(value)
-        if home is None or home is group or value in self.storages:
+        if home is None or home is group or value in self._demanded:
             return value
         if (group, value) not in self._copies:
             self._copies[group, value] = self._copied(value, group)
@@ -354,9 +374,7 @@ class Scheduler:
 
     def _is_kept(self, value: Value) -> bool:
         """Whether a value lies in memory anyway, or may at little cost."""
-        if value.kind in ("reshape", "broadcast_to", "random_uniform"):
-            return False
-        return value in self.storages or value.dtype.kind == "b"
+        return value.kind in LEAVES or value in self._demanded or value.dtype.kind == "b"
 
     def _copied_sign(self, value: Value, group: Group) -> Value:
         """heaviside(x) in another group than x's, by way of x > 0 as truth values."""
@@ -428,7 +446,9 @@ class Scheduler:
             group.writes = [self.storage(v) for v in group.stored]
             for storage in group.writes:
                 self.position[storage] = group
+        self._attach_sums(users, lone=True)
         self._attach_epilogues()
+        self._attach_sums(users, lone=False)
         for number, instruction in enumerate(self.instructions):
             instruction.position = number
 
@@ -468,12 +488,10 @@ class Scheduler:
         return found
 
     def _merge_groups(self, users: dict[Value, set[Instruction | None]]) -> None:
-        """Let a group whose results only one other group reads become part of that one."""
+        """Let a group become part of the one that reads its results first."""
         for group in reversed(self._groups()):
             readers = set().union(*(users[m] for m in group.members)) - {group, None}
-            if len(readers) != 1:
-                continue
-            (reader,) = readers
+            reader = min(readers, key=lambda i: i.position, default=None)  # type: ignore[union-attr]
             if (
                 not isinstance(reader, Group)
                 or reader.dtype != group.dtype
@@ -512,6 +530,7 @@ class Scheduler:
             product = max(producers, key=lambda i: i.position, default=None)
             if (
                 product is None
+                or group.sums
                 or product.kind != "gemm"
                 or product.epilogue is not None
                 or product.arguments["batch"] != 1
@@ -528,6 +547,65 @@ class Scheduler:
             for storage in group.writes:
                 self.position[storage] = product
             self.instructions.remove(group)
+
+    def _attach_sums(self, users: dict[Value, set[Instruction | None]], *, lone: bool) -> None:
+        """Let programs take the sums over the rows of what they compute.
+
+        Args:
+            users: who reads each value.
+            lone: only where a sum alone reads a member, so that it needs no memory: then this is
+                better than to be the epilogue of a product.
+        """
+        sums: dict[Group, list[Instruction]] = {}
+        for instruction in self.instructions:
+            group = self._summed_group(instruction)
+            if group is not None:
+                sums.setdefault(group, []).append(instruction)
+        for group, found in sums.items():
+            alone = [i for i in found if users[i.reads[0].value] - {group} == {i}]
+            if lone and not alone:
+                continue
+            for instruction in found:
+                (x,), (out,) = instruction.reads, instruction.writes
+                group.sums.append((x.value, out))
+                group.writes.append(out)
+                self.position[out] = group
+                self.instructions.remove(instruction)
+                users[x.value].discard(instruction)
+                if not users[x.value] - {group}:
+                    at = group.stored.index(x.value)
+                    del group.stored[at], group.writes[at]
+
+    def _summed_group(self, instruction: Instruction) -> Group | None:
+        """The program whose rows an instruction sums up, if it can as well do that itself."""
+        if instruction.kind != "reduce" or instruction.arguments["reduction"] != "sum":
+            return None
+        (x,) = instruction.reads
+        group = self.position.get(x)
+        a = instruction.arguments
+        if not isinstance(group, Group) or group.dtype.kind != "f" or x.value not in group.stored:
+            return None
+        if a["outer"] != 1 or len(group.shape) != 2 or group.shape != (a["length"], a["inner"]):
+            return None
+        fits = x.dtype == group.dtype and a["length"] > 0 and a["inner"] >= _SUMMED_COLUMNS
+        return group if fits and len(group.writes) < _MEMBERS else None
+
+
+def _drawn_where_read(step: Step) -> set[Value]:
+    """Random numbers that one elementwise operation alone reads: its program draws them itself."""
+    users: dict[Value, list[Value]] = {}
+    for value in step.values:
+        for i in value.inputs:
+            users.setdefault(i, []).append(value)
+    ends = {*step.outputs, *step.updates.values()}
+    drawn = set()
+    for value in step.values:
+        if value.kind == "random_uniform" and value not in ends and len(users[value]) == 1:
+            (user,) = users[value]
+            simple = user.kind in ELEMENTWISE and user.shape == value.shape
+            if simple and compute_dtype(user) == value.dtype:
+                drawn.add(value)
+    return drawn
 
 
 def _root(value: Value) -> Value:

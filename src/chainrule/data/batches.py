@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import _core
 from chainrule.data.arrays import Arrays, as_arrays, check_same_rows, take
 from chainrule.data.mapped import Copier, MappedFiles
 from chainrule.graph.structure import leaves, map_leaves
@@ -75,6 +76,8 @@ def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
         TypeError: an argument is not an integer.
         ValueError: an argument is negative, or the seed or epoch does not fit in 64 bits.
 
+    It is NumPy's order for that generator: ``Generator(Philox(key=[seed, epoch])).permutation(n)``.
+
     Source: Salmon et al., "Parallel random numbers: as easy as 1, 2, 3", 2011.
 
     >>> permutation(5, seed=0, epoch=0).tolist() == permutation(5, seed=0, epoch=0).tolist()
@@ -86,8 +89,9 @@ def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     key = [_check_integer(seed, "seed", 0), _check_integer(epoch, "epoch", 0)]
     if max(key) >= 1 << 64:
         raise ValueError(f"seed {seed} and epoch {epoch} must be below 2**64. Use smaller ones.")
-    generator = np.random.Generator(np.random.Philox(key=np.array(key, dtype=np.uint64)))
-    return generator.permutation(n)
+    order = np.empty(n, np.int64)
+    _core.shuffle(order, *key)
+    return order
 
 
 def check_batch_size(batch_size: int, rows: int) -> int:
