@@ -144,6 +144,13 @@ std::vector<Timing> Executor::times() const {
   return times;
 }
 
+std::int64_t Executor::chains() const {
+  const Entry entry(is_running_);
+  std::int64_t count = 0;
+  for (const Instructed& instruction : instructions_) count += instruction.task->chains();
+  return count;
+}
+
 void Executor::check_order(const RunRequest& request) const {
   if (gathers_.empty()) return;
   if (!request.order) refuse("the plan takes rows of inputs: it needs an order");

@@ -66,6 +66,8 @@ class Executor final : private SharedWork {
   void add_total(Ref place, DType dtype, std::int64_t count, double weight, bool finite);
   void profile(bool on);
   std::vector<Timing> times() const;
+  // Of all programs that are no epilogues.
+  std::int64_t chains() const;
   RunResult run(const RunRequest& request);
 
  private:

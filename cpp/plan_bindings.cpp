@@ -447,5 +447,8 @@ void bind_plan(nb::module_& module) {
       .def(
           "profile", [](BoundPlan& plan, bool on) { plan.executor().profile(on); }, "on"_a,
           "Times each instruction from now on, or stops.")
-      .def("times", &times, "(label, calls, seconds) of each instruction.");
+      .def("times", &times, "(label, calls, seconds) of each instruction.")
+      .def(
+          "chains", [](BoundPlan& plan) { return plan.executor().chains(); },
+          "How many chains of operations in programs are done by a kernel of their own.");
 }

@@ -31,6 +31,7 @@ class ElementwiseProgram {
   std::int64_t scratch_bytes() const { return table_bytes_ + register_bytes_ + sum_bytes_; }
   // Whether a region has to have all rows.
   bool has_sums() const { return !sums_.empty(); }
+  std::int64_t fused_chains() const { return static_cast<std::int64_t>(chains_.size()); }
   // Of one thread, roughly.
   double nanoseconds() const { return nanoseconds_; }
 

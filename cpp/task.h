@@ -46,6 +46,8 @@ class Task {
   virtual bool run(std::int32_t chunk, const Worker& worker) const noexcept = 0;
 
   std::int32_t chunks() const { return chunks_; }
+  // How many chains of operations (opcodes.h) it does by a kernel of their own.
+  virtual std::int64_t chains() const { return 0; }
   std::int64_t scratch_bytes() const { return scratch_bytes_; }
 
  protected:

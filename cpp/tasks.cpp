@@ -60,6 +60,8 @@ class ProgramTask final : public Task {
     return true;
   }
 
+  std::int64_t chains() const override { return program_.fused_chains(); }
+
  private:
   // Fewer columns of many rows would be copied together into blocks.
   static constexpr std::int64_t sum_columns = 256;

@@ -145,16 +145,21 @@ class _Builder:
         if member.kind == "cast":
             if member.dtype.kind == "b" and operands[0].dtype.kind != "b":
                 self._emit(member, "not_equal", [inputs[0], self.number(0.0)], operands)
-            elif member in self._lasting or inputs[0] not in self._kept:
+            elif member in self._lasting or not self._stays(operands[0]):
                 self._emit(member, "copy", inputs, operands)
-            else:  # a load has converted it
+            else:  # registers have one type only
                 self.registers[member] = inputs[0]
+                self._kept.add(inputs[0])
         elif member.kind == "add_n":
             self._sum(member, inputs, operands)
         elif member in self._fused:
             self._emit(member, "multiply_add", inputs, operands)
         else:
             self._emit(member, member.kind, inputs, operands)
+
+    def _stays(self, value: Value) -> bool:
+        """Whether a value's register holds it till the end of the program."""
+        return value in self._lasting or self.registers.get(value) in self._kept
 
     def _sum(self, member: Value, inputs: list[int], operands: tuple[Value, ...]) -> None:
         partial = inputs[0]
