@@ -28,6 +28,7 @@ _SIMPLE = {"add", "subtract", "multiply", "negative", "cast", "heaviside"}
 _TERMS = 32  # of a sum that is computed at once
 _CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every step
 _SUMMED_COLUMNS = 16  # of fewer, a reduction of its own is faster
+_SMALL_PART = 16  # a broadcast value is small whose memory is so many times smaller
 _RECOMPUTED = 3  # operations at most, instead of keeping a value in memory
 
 
@@ -339,38 +340,46 @@ class Scheduler:
         return self._copies[group, value]
 
     def _copied(self, value: Value, group: Group) -> Value:
-        way: list[Value] = []
+        way: list[tuple[Value, Value]] = []  # what is computed again, and from which input
         source = value
         while not self._is_kept(source):
-            larger = [i for i in source.inputs if i.size == source.size and i.fill is None]
+            whole = [i for i in source.inputs if not self._is_small(i, source)]
             if (
                 source.kind not in _SIMPLE
                 or len(way) == _RECOMPUTED
-                or len(larger) != 1
-                or larger[0].shape != group.shape
+                or len(whole) != 1
+                or whole[0].shape != group.shape
                 or source.shape != group.shape
                 or compute_dtype(source) != group.dtype
             ):
                 return self._copied_sign(value, group)
-            way.append(source)
-            source = larger[0]
-        for original in reversed(way):
-            inputs = tuple(
-                [
-                    source if i.size == original.size and i.fill is None else i
-                    for i in original.inputs
-                ]
-            )
-            source = Value(
-                original.kind,
-                inputs,
-                original.attributes,
-                original.shape,
-                original.dtype,
-                original.node,
-            )
-            self._put(source, group)
+            way.append((source, whole[0]))
+            source = whole[0]
+        for original, before in reversed(way):
+            if (group, original) not in self._copies:
+                inputs = tuple([source if i is before else i for i in original.inputs])
+                copy = Value(
+                    original.kind,
+                    inputs,
+                    original.attributes,
+                    original.shape,
+                    original.dtype,
+                    original.node,
+                )
+                self._put(copy, group)
+                self._copies[group, original] = copy
+            source = self._copies[group, original]
         return source
+
+    def _is_small(self, value: Value, reader: Value) -> bool:
+        """Whether to read a value costs next to nothing beside the values of its reader."""
+        if value.fill is not None:
+            return True
+        return (
+            value.kind == "broadcast_to"
+            and value not in self.storages
+            and value.inputs[0].size * _SMALL_PART <= reader.size
+        )
 
     def _is_kept(self, value: Value) -> bool:
         """Whether a value lies in memory anyway, or may at little cost."""
