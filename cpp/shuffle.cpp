@@ -56,22 +56,23 @@ class Words {
   std::size_t used_ = 8;
 };
 
-// A number in 0 ... last, each as likely: words without the bits that are too high, until one fits.
-std::uint32_t number_up_to(std::uint32_t last, Words& words) {
-  const auto mask = static_cast<std::uint32_t>(std::bit_ceil(std::uint64_t{last} + 1) - 1);
-  for (;;) {
-    const std::uint32_t number = words.next() & mask;
-    if (number <= last) return number;
-  }
-}
-
 }  // namespace
 
+// Each place from the last on changes with one before it or itself: words without the bits that are
+// too high, until one fits. Nearly half of them do not, at random: so one that does not fit changes a
+// place with itself, and nothing has to be foreseen.
 void shuffle(std::span<std::int64_t> order, std::uint64_t seed, std::uint64_t epoch) {
   std::iota(order.begin(), order.end(), 0);
+  if (order.empty()) return;
   Words words(seed, epoch);
-  for (std::size_t i = order.size(); i-- > 1;) {
-    std::swap(order[i], order[number_up_to(static_cast<std::uint32_t>(i), words)]);
+  for (std::uint32_t i = static_cast<std::uint32_t>(order.size()) - 1; i > 0;) {
+    const auto mask = static_cast<std::uint32_t>(std::bit_ceil(std::uint64_t{i} + 1) - 1);
+    while (i > mask >> 1) {
+      const std::uint32_t number = words.next() & mask;
+      const std::uint32_t fits = number <= i;
+      std::swap(order[i], order[i - ((i - number) & (0 - fits))]);  // number or i, without a branch
+      i -= fits;
+    }
   }
 }
 
