@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import ALIGNMENT, padded
-from chainrule.compiler.plan import SPACES, Plan
+from chainrule.compiler.plan import SPACES, Output, Plan
 from chainrule.execute.threads import get_num_threads
 from chainrule.graph.state import Scalar, State
 from chainrule.graph.tensor import Array
@@ -73,10 +73,10 @@ class StateBlock:
         if assigned:
             self.hand_back()
 
-    def hand_back(self) -> None:
-        """Let the states show what the run made of them."""
-        for state, view in self._views.items():
-            state.lend(view)
+    def hand_back(self, states: Iterable[State] | None = None) -> None:
+        """Let the states, or those given, show what the run made of them."""
+        for state in self._views if states is None else states:
+            state.lend(self._views[state])
 
     def save(self) -> None:
         """Keep a copy, for `restore`."""
@@ -131,12 +131,15 @@ class NativeStep:
             raw = np.ascontiguousarray(storage.value.array).reshape(-1).view(np.uint8)
             constants[storage.offset : storage.offset + len(raw)] = raw
         self._memory = {"arena": arena, "state": block.array, "constants": constants}
+        self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)
         for call in self.plan.calls:
             getattr(self._core, call.method)(*call.arguments)
         self.scalars = [s for s in self.plan.scalars if isinstance(s, Scalar)]
         for scalar in self.scalars:
             self._core.scalar(1, self.plan.scalars[scalar])
+        self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
+        self._label_limits = label_limits(graph)
         self._totals: list[tuple[slice, tuple[int, ...]]] = []  # where each lies, and its shape
         end = 0
         if weights is not None:
@@ -152,6 +155,17 @@ class NativeStep:
         """Take rows from these arrays, one for each input of the graph; a row is contiguous."""
         for number, array in enumerate(arrays):
             self._core.input(number, array)
+
+    def has_labels_out_of_range(self, arrays: Sequence[Array]) -> bool:
+        """Whether labels that an operation takes as they are do not fit; `arrays` as for `bind`."""
+        return any(
+            arrays[number].size
+            and (
+                np.minimum.reduce(arrays[number], None) < 0
+                or np.maximum.reduce(arrays[number], None) >= classes
+            )
+            for number, classes in self._label_limits
+        )
 
     def run(
         self,
@@ -172,14 +186,14 @@ class NativeStep:
             seconds: return after the step in which this time is over.
         """
         if scalars is None:
-            now = np.array([float(s.value) for s in self.scalars])  # type: ignore[arg-type]
-            scalars = np.broadcast_to(now, (steps, len(self.scalars)))
-        scalars = np.ascontiguousarray(scalars)
+            scalars = np.array([[float(s.value) for s in self.scalars]])  # type: ignore[arg-type]
+            if steps > 1:
+                scalars = np.repeat(scalars, steps, axis=0)
         self.block.take_up()
         try:
             result = self._core.run(order, first, steps, scalars, seconds, get_num_threads())
         finally:
-            self.block.hand_back()
+            self.block.hand_back(self._changed)
         return Run(
             result.done,
             self._split(result.totals),
@@ -193,13 +207,13 @@ class NativeStep:
 
     def outputs(self) -> list[Array]:
         """Copies of the outputs of the last step."""
-        found = []
-        for output in self.plan.outputs:
-            memory = self._memory[output.space]
-            size = int(np.prod(output.shape, dtype=np.int64)) * output.dtype.itemsize
-            raw = memory[output.offset : output.offset + size]
-            found.append(raw.view(output.dtype).reshape(output.shape).copy())
-        return found
+        return [view.copy() for view in self._outputs]
+
+    def _output(self, output: Output) -> Array:
+        """The memory in which an output lies."""
+        size = int(np.prod(output.shape, dtype=np.int64)) * output.dtype.itemsize
+        raw = self._memory[output.space][output.offset : output.offset + size]
+        return raw.view(output.dtype).reshape(output.shape)
 
     def fill_arena(self, byte: int) -> None:
         """Fill the memory of all that a step computes: a test sees what is read before."""
@@ -212,6 +226,18 @@ class NativeStep:
     def times(self) -> list[tuple[str, int, float]]:
         """(label, calls, seconds) of every instruction, since profiling began."""
         return list(self._core.times())
+
+
+def label_limits(graph: CapturedGraph) -> list[tuple[int, int]]:
+    """(number, classes) of the graph's inputs that hold labels: they must be below `classes`."""
+    numbers = {leaf: number for number, leaf in enumerate(graph.inputs)}
+    limits = []
+    for node in graph.nodes:
+        for position, limit in node.operation.limits.items() if node.operation else ():
+            number = numbers.get(node.inputs[position])
+            if number is not None:
+                limits.append((number, int(limit(*node.inputs, **node.attributes))))
+    return list(dict.fromkeys(limits))
 
 
 def _use_blas() -> None:

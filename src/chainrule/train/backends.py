@@ -23,6 +23,12 @@ if TYPE_CHECKING:
 _SECONDS = 0.05
 """How long a native run stays away from Python: progress and Ctrl-C wait no longer."""
 
+_MOST_PLANS = 32
+"""How many plans a backend keeps: those used last. A plan has memory for all it computes."""
+
+_MOST_FORMS = 256
+"""Of how many forms of batches a backend knows what stands for them."""
+
 LearningRates = Sequence[Mapping[Scalar, float]]
 """For each coming step what a schedule sets: the learning rate of every group, above all."""
 
@@ -66,6 +72,10 @@ class Batches:
     def whole(self) -> int:
         """How many batches have all their rows."""
         return len(self.order) // self.size
+
+    def length(self, number: int) -> int:
+        """How many rows a batch has."""
+        return min(self.size, len(self.order) - number * self.size)
 
     def rows(self, number: int) -> Array:
         """The row numbers of a batch."""
@@ -197,14 +207,44 @@ class NativeBackend:
         self.last: NativeStep | None = None
         """The training step that ran last, over whole batches where there are any."""
         self._block: StateBlock | None = None
+        # The plans that were used last, the latest at the end; and what stands for a batch.
         self._steps: dict[CapturedGraph, NativeStep] = {}
+        self._likes: dict[Any, Any] = {}
 
-    def _native(
-        self, graph: CapturedGraph, rows: int, *, fetched: bool = False
-    ) -> tuple[NativeStep, StateBlock]:
-        """The plan of a graph. Outputs are summed up, the loss by rows, or are to be fetched."""
-        if graph in self._steps and self._block is not None:
-            return self._steps[graph], self._block
+    def _native(self, kind: str, batches: Batches, number: int, update: bool = True) -> NativeStep:
+        """The plan for a batch; only where there is none yet is a batch looked at.
+
+        Outputs of "prediction" and "sampling" are to be fetched, those of "training" and
+        "evaluation" are summed up, the loss by rows.
+        """
+        x, y = self._like(batches, number)
+        if kind == "training":
+            graph = self.graphs.training(x, y, update=update)
+        elif kind == "evaluation":
+            graph = self.graphs.evaluation(x, y)
+        else:
+            graph = self.graphs.prediction(x, sampling=kind == "sampling")
+        step = self._steps.pop(graph, None)
+        if step is None:
+            sums = kind in ("training", "evaluation")
+            step = self._planned(graph, batches.length(number) if sums else None)
+            if len(self._steps) >= _MOST_PLANS:
+                del self._steps[next(iter(self._steps))]
+        self._steps[graph] = step
+        return step
+
+    def _like(self, batches: Batches, number: int) -> tuple[Any, Any]:
+        """(x, y) of the shapes and dtypes of a batch as graphs take it, without its rows."""
+        rows = batches.length(number)
+        form = (rows, _form(batches.x), _form(batches.y))
+        if form not in self._likes:
+            x, y, _ = _batch(self.graphs, batches, number)
+            if len(self._likes) >= _MOST_FORMS:
+                self._likes.clear()
+            self._likes[form] = map_leaves(_without_rows, (x, y))
+        return self._likes[form]  # type: ignore[return-value]
+
+    def _planned(self, graph: CapturedGraph, rows: int | None) -> NativeStep:
         from chainrule.execute.native import NativeStep, StateBlock
 
         needed = [*graph.reads, *graph.updates]
@@ -216,9 +256,8 @@ class NativeBackend:
             block = self._block = StateBlock([*self.graphs.states(), *before, *needed])
             self._steps.clear()
         others = len(list(leaves(graph.outputs))) - 1
-        weights = None if fetched else [self.graphs.weight(rows), *[1.0] * others]
-        self._steps[graph] = NativeStep(graph, block, weights)
-        return self._steps[graph], block
+        weights = None if rows is None else [self.graphs.weight(rows), *[1.0] * others]
+        return NativeStep(graph, block, weights)
 
     def train(
         self,
@@ -232,9 +271,11 @@ class NativeBackend:
         check: bool = True,
     ) -> tuple[int, float]:
         order, start, steps = _consecutive(batches, first, steps)
-        x, y, rows = _batch(self.graphs, batches, first)
-        step, block = self._native(self.graphs.training(x, y, update=update), rows)
-        step.bind(leaves((batches.x, batches.y)))
+        rows = batches.length(first)
+        step = self._native("training", batches, first, update)
+        block = step.block
+        arrays = list(leaves((batches.x, batches.y)))
+        step.bind(arrays)
         if self.last is None or (self.last is not step and first < batches.whole):
             self.last = step
             step.profile(self.profile)
@@ -242,10 +283,8 @@ class NativeBackend:
         if check:
             block.take_up()  # what was assigned since the last run is worth saving, too
             block.save()
-        else:
-            fault = label_fault(step.graph, leaves((batches.x, batches.y)))
-            if fault is not None:
-                raise IndexError(fault)
+        elif step.has_labels_out_of_range(arrays):
+            raise IndexError(label_fault(step.graph, arrays))
         run = step.run(order, start, steps, scalars, _SECONDS)
         if check and run.status != "ok":
             block.restore()
@@ -312,8 +351,8 @@ class NativeBackend:
         first = 0
         while first < len(batches):
             order, start, steps = _consecutive(batches, first, len(batches))
-            x, y, rows = _batch(self.graphs, batches, first)
-            step, _ = self._native(self.graphs.evaluation(x, y), rows)
+            rows = batches.length(first)
+            step = self._native("evaluation", batches, first)
             step.bind(leaves((batches.x, batches.y)))
             run = step.run(order, start, steps, seconds=_SECONDS)
             _check_indices(run)
@@ -324,12 +363,10 @@ class NativeBackend:
     def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
         for number in range(len(batches)):
             order, start, _ = _consecutive(batches, number, 1)
-            x, _, rows = _batch(self.graphs, batches, number)
-            graph = self.graphs.prediction(x, sampling=sampling)
-            step, _ = self._native(graph, rows, fetched=True)
+            step = self._native("sampling" if sampling else "prediction", batches, number)
             step.bind(leaves(batches.x))
             _check_indices(step.run(order, start, 1))
-            yield _structured(step.outputs(), graph)
+            yield _structured(step.outputs(), step.graph)
 
 
 def _check_indices(run: Run) -> None:
@@ -348,6 +385,20 @@ def _batch(graphs: StepGraphs, batches: Batches, number: int) -> tuple[Any, Any,
     x = graphs.prepare(take(batches.x, rows))
     y = None if batches.y is None else graphs.prepare_targets(take(batches.y, rows))
     return x, y, len(rows)
+
+
+def _form(data: Any) -> Any:
+    """What a batch of these rows looks like, but for the number of rows; hashable."""
+    if isinstance(data, np.ndarray):
+        return data.shape[1:], data.dtype
+    if isinstance(data, dict):
+        return tuple([(key, _form(part)) for key, part in data.items()])
+    return None if data is None else (type(data), *[_form(part) for part in data])
+
+
+def _without_rows(array: Array) -> Array:
+    """An array of this shape and dtype that takes no memory."""
+    return np.broadcast_to(np.zeros((), array.dtype), array.shape)
 
 
 def _consecutive(batches: Batches, first: int, steps: int) -> tuple[Array, int, int]:
