@@ -537,6 +537,9 @@ void validate_place(std::string_view label, Ref ref, DType dtype, std::int64_t c
 }
 
 Meeting meeting(const Program& program, const Load& load, const Store& store) {
+  if (load.drawn) {
+    return overlap(extent(program, load), extent(program, store)) ? Meeting::mixed : Meeting::apart;
+  }
   return meet(program, extent(program, load), steps(program, load.row_stride, load.column_stride),
               itemsize(load.dtype), extent(program, store), steps(program, store.row_stride, 1),
               itemsize(store.dtype));

@@ -3,8 +3,8 @@
 import numpy as np
 
 from chainrule import _core
-from chainrule.compiler.lowering import LOWERINGS
 from chainrule.compiler.elementwise import ELEMENTWISE
+from chainrule.compiler.lowering import LOWERINGS
 from chainrule.graph.operation import operations
 
 ONLY_NATIVE = {"copy", "multiply_add"}  # what the compiler makes of casts, sums and products

@@ -163,6 +163,8 @@ class Scheduler:
         self.storages: dict[Value, Storage] = {}
         self.position: dict[Storage, Instruction] = {}
         self.group_of: dict[Value, Group] = {}
+        self._age: dict[Value, int] = {}
+        """The order in which values came into their groups."""
         self._demanded: set[Value] = set()
         """What lies in memory anyway, as other instructions than programs read or write it."""
         self._copies: dict[tuple[Group, Value], Value] = {}
@@ -323,6 +325,7 @@ class Scheduler:
         group.members.append(value)
         group.value = value
         self.group_of[value] = group
+        self._age[value] = len(self._age)
 
     # What is computed twice rather than kept
 
@@ -367,6 +370,7 @@ class Scheduler:
                     original.node,
                 )
                 self._put(copy, group)
+                self._age[copy] = self._age[original]
                 self._copies[group, original] = copy
             source = self._copies[group, original]
         return source
@@ -396,8 +400,10 @@ class Scheduler:
             "greater", (value.inputs[0], zero), {}, value.shape, np.dtype(bool), value.node
         )
         self._put(truth, home)
+        self._age[truth] = self._age[value]
         copy = Value("cast", (truth,), {}, value.shape, value.dtype, value.node)
         self._put(copy, group)
+        self._age[copy] = self._age[value]
         return copy
 
     def _partial_sums(self, value: Value) -> Iterator[Value]:
@@ -449,6 +455,8 @@ class Scheduler:
         while self._drop_unread(users):
             users = self._users()
         self._merge_groups(users)
+        for group in self._groups():
+            self._put_in_order(group)
         for group in self._groups():
             group.stored = [m for m in group.members if users[m] - {group}]
             group.reads = list(dict.fromkeys(a.storage for a in group.accesses.values()))
@@ -525,6 +533,13 @@ class Scheduler:
                 if group in readers_of_value:
                     readers_of_value.discard(group)
                     readers_of_value.add(reader)
+
+    def _put_in_order(self, group: Group) -> None:
+        """Members as the graph has them, however they came together: so like groups look alike."""
+        group.members.sort(key=self._age.__getitem__)
+        group.value = group.members[-1]
+        inputs = dict.fromkeys(i for member in group.members for i in member.inputs)
+        group.accesses = {i: group.accesses[i] for i in inputs if i in group.accesses}
 
     def _attach_epilogues(self) -> None:
         """Let a group that reads a product be done on its tiles while they are in cache.

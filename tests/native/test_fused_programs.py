@@ -1,0 +1,334 @@
+"""Programs that do more at once: chains with a kernel of their own, sums of rows, random numbers
+drawn where they are read, values computed again instead of kept."""
+
+import numpy as np
+import pytest
+from bench import ARENA, Bench, tolerance
+from plans import assert_same
+
+import chainrule as cr
+from chainrule import _core, nn, optim
+from chainrule.execute.native import NativeStep, StateBlock
+
+ADAM = [  # registers 0 ... 3: W, m, v, g; 4 ... 9: beta1, rest1, beta2, rest2, step size, eps
+    ("multiply", 10, 5, 3, 0),
+    ("multiply_add", 11, 4, 1, 10),
+    ("multiply", 13, 3, 3, 0),
+    ("multiply", 13, 7, 13, 0),
+    ("multiply_add", 14, 6, 2, 13),
+    ("multiply", 12, 8, 11, 0),
+    ("sqrt", 15, 14, 0, 0),
+    ("add", 15, 15, 9, 0),
+    ("divide", 15, 12, 15, 0),
+    ("subtract", 15, 0, 15, 0),
+]
+MOMENTUM = [  # 0 ... 2: W, v, g; 3, 4: momentum, lr
+    ("multiply_add", 5, 3, 1, 2),
+    ("multiply", 6, 4, 5, 0),
+    ("subtract", 7, 0, 6, 0),
+]
+BIAS_RELU = [("add", 2, 0, 1, 0), ("relu", 3, 2, 0, 0)]
+RELU_GRADIENT = [("heaviside", 2, 0, 0, 0), ("multiply", 3, 1, 2, 0)]
+CHAINS = {  # operations, arrays, scalars, registers of the results, and where each lies in place
+    "adam": (ADAM, 4, [0.9, 0.1, 0.99, 0.01, 1e-3, 1e-8], {15: 0, 11: 1, 14: 2}),
+    "momentum": (MOMENTUM, 3, [0.9, 0.1], {7: 0, 5: 1}),
+    "bias and relu": (BIAS_RELU, 2, [], {3: 0}),
+    "gradient of relu": (RELU_GRADIENT, 2, [], {3: 1}),
+}
+
+
+def run_chain(operations, arrays, scalars, results, dtype, instruction_set, *, extra=()):
+    """The result arrays, which lie in the place of inputs, and how many chains were found."""
+    bench = Bench(instruction_set=instruction_set)
+    places = [bench.put(a) for a in arrays]
+    columns = arrays[0].size
+    loads = [(*place, dtype, 0, 1, i) for i, place in enumerate(places)]
+    constants = [(float(value), len(arrays) + i) for i, value in enumerate(scalars)]
+    stores = [(*places[at], dtype, 0, register) for register, at in results.items()]
+    views = []
+    for register in extra:
+        place, view = bench.room(columns, dtype)
+        stores.append((*place, dtype, 0, register))
+        views.append(view)
+    bench.plan.program("chain", dtype, 1, columns, 20, loads, constants, operations, stores)
+    bench.run()
+    found = [
+        bench.spaces[ARENA][begin : begin + arrays[0].nbytes].view(dtype).copy()
+        for _, begin in (places[at] for at in results.values())
+    ]
+    return [*found, *(view.copy() for view in views)], bench.plan.chains()
+
+
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("columns", [1, 15, 1000])
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_gives_the_bits_of_its_operations(rng, name, columns, dtype, instruction_set):
+    operations, count, scalars, results = CHAINS[name]
+    arrays = [
+        np.abs(rng.standard_normal(columns)).astype(dtype) - 0.1 * (i < 2) for i in range(count)
+    ]
+    arrays = [a.astype(dtype) for a in arrays]
+    fused, chains = run_chain(operations, arrays, scalars, results, dtype, instruction_set)
+    assert chains == 1
+    # Where what lies between is stored as well, it is no chain: operation by operation.
+    between = [op[1] for op in operations if op[1] not in results][:1]
+    if len({op[1] for op in operations}) < len(operations):
+        between = [12]
+    plain, chains = run_chain(
+        operations, arrays, scalars, results, dtype, instruction_set, extra=between
+    )
+    assert chains == 0
+    for a, b in zip(fused, plain, strict=False):
+        assert a.tobytes() == b.tobytes()
+
+
+def test_what_is_no_scalar_makes_no_chain(rng):
+    arrays = [rng.standard_normal(100).astype("float32") for _ in range(5)]
+    operations = [("multiply_add", 5, 3, 1, 2), ("multiply", 6, 4, 5, 0), ("subtract", 7, 0, 6, 0)]
+    (w, v), chains = run_chain(operations, arrays, [], {7: 0, 5: 1}, "float32", "")
+    assert chains == 0
+    expected = arrays[3] * arrays[1] + arrays[2]
+    np.testing.assert_allclose(v, expected, **tolerance("float32"))
+    np.testing.assert_allclose(w, arrays[0] - arrays[4] * expected, **tolerance("float32"))
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "expected"),
+    [
+        (lambda p: optim.Adam(p), True),
+        (lambda p: optim.Adam(p, weight_decay=0.1), True),
+        (lambda p: optim.AdamW(p), True),
+        (lambda p: optim.SGD(p, lr=0.1, momentum=0.9), True),
+        (lambda p: optim.Adam(p, amsgrad=True), False),
+    ],
+)
+def test_rules_of_optimisers_are_chains(optimizer, expected):
+    model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4))
+    optimizer = optimizer(model.parameters())
+    grads = [cr.Buffer(np.ones(p.shape, p.dtype)) for p in optimizer.parameters]
+    graph = cr.capture(lambda: optimizer.update([g.node() for g in grads]))
+    step = NativeStep(graph, StateBlock([*graph.reads, *graph.updates]))
+    assert (step.chains() > 0) == expected
+
+
+# --- Sums of rows ---
+
+
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (31, 5), (32, 20), (33, 300), (257, 700), (1000, 64)])
+def test_sums_of_rows(rng, shape, dtype, instruction_set):
+    rows, columns = shape
+    x, row = rng.standard_normal(shape).astype(dtype), rng.standard_normal(columns).astype(dtype)
+    found = []
+    for threads in (1, 2, 3):
+        bench = Bench(8 << 20, instruction_set=instruction_set)
+        at, scale = bench.put(x), bench.put(row)
+        (out, product), (first, sums), (second, squares) = (
+            bench.room(n, dtype) for n in (shape, columns, columns)
+        )
+        bench.plan.program(
+            "sums",
+            dtype,
+            rows,
+            columns,
+            4,
+            [(*at, dtype, columns, 1, 0), (*scale, dtype, 0, 1, 1)],
+            [],
+            [("multiply", 2, 0, 1, 0), ("multiply", 3, 2, 2, 0)],
+            [(*out, dtype, columns, 2)],
+            5,
+            [(*first, 0), (*second, 3)],
+        )
+        bench.run(threads=threads)
+        found.append(product.tobytes() + sums.tobytes() + squares.tobytes())
+    np.testing.assert_allclose(product, x * row, **tolerance(dtype))
+    limit = {"rtol": 2e-6, "atol": 2e-6 * rows**0.5} if dtype == "float32" else tolerance(dtype)
+    np.testing.assert_allclose(sums, x.sum(axis=0, dtype="float64"), **limit)
+    np.testing.assert_allclose(squares, ((x * row) ** 2.0).sum(axis=0, dtype="float64"), **limit)
+    assert len(set(found)) == 1
+
+
+def test_sums_of_many_rows_are_precise(bench):
+    rows = 40_000
+    x = np.full((rows, 1), 0.1, "float32")
+    (at, _), (out, total) = bench.room((1, 1), "float32"), bench.room(1, "float32")
+    at = bench.put(x)
+    bench.plan.program(
+        "sum", "float32", rows, 1, 1, [(*at, "float32", 1, 0, 0)], [], [], [], 0, [(*out, 0)]
+    )
+    bench.run()
+    assert total[0] == pytest.approx(rows * float(np.float32(0.1)), rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("sums", "rows", "dtype", "words"),
+    [
+        ([(0, 64, 0)], 4, "float32", "overlaps"),
+        ([(0, 1 << 30, 0)], 4, "float32", "a sum"),
+        ([(0, 4096, 9)], 4, "float32", "register"),
+        ([(0, 4096, 0)], 0, "float32", "no rows"),
+        ([(0, 4096, 0)], 4, "int64", "float32 or float64"),
+    ],
+)
+def test_sums_that_are_refused(bench, sums, rows, dtype, words):
+    loads = [(0, 64, dtype, 8, 1, 0)]
+    with pytest.raises(ValueError, match=words):
+        bench.plan.program("sum", dtype, rows, 8, 1, loads, [], [], [], 0, sums)
+
+
+# --- Random numbers ---
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("shape", [(1, 1), (7, 1), (1, 900), (5, 33), (40, 300)])
+def test_numbers_are_drawn_where_they_are_read(rng, shape, dtype):
+    state = np.array([7, 3], np.uint64)
+    generator = cr.Generator(7)
+    for _ in range(4):
+        expected = generator.uniform(shape, dtype).numpy()
+    x = rng.standard_normal(shape).astype(dtype)
+    rows, columns = shape
+    for threads in (1, 2):
+        bench = Bench()
+        at, seed = bench.put(x), bench.put(state)
+        out, product = bench.room(shape, dtype)
+        bench.plan.program(
+            "draw",
+            dtype,
+            rows,
+            columns,
+            3,
+            [(*at, dtype, columns, 1, 0), (*seed, "uniform", columns, 1, 1)],
+            [],
+            [("multiply", 2, 0, 1, 0)],
+            [(*out, dtype, columns, 2)],
+            3,
+        )
+        bench.run(threads=threads)
+        np.testing.assert_array_equal(product, x * expected)
+
+
+def test_random_states_are_not_written(bench):
+    loads = [(0, 64, "uniform", 0, 1, 0)]
+    with pytest.raises(ValueError, match="overlaps"):
+        bench.plan.program("draw", "float64", 1, 2, 1, loads, [], [], [(0, 64, "float64", 0, 0)])
+
+
+# --- Whole steps ---
+
+
+def buffers(*shapes):
+    random = np.random.default_rng(1)
+    return [cr.Buffer(random.standard_normal(shape)) for shape in shapes]
+
+
+def test_a_mask_is_drawn_in_the_step_and_used_again():
+    x, w = states = buffers((40, 30), (30, 50))
+    generator = cr.Generator(3)
+
+    def function():
+        with cr.use_generator(generator):
+            z = x @ w
+            mask = (cr.uniform(z.shape, z.dtype) >= 0.3).cast(z.dtype) * 2.0
+            y = cr.relu(z * 1.5) * mask
+            g = cr.tanh(y @ w.T) @ w * mask * cr.heaviside(z * 1.5)
+            x.assign(x - 0.01 * (g @ w.T))
+        return y, g
+
+    assert_same(function, [*states, generator.state])
+
+
+def test_normalisation_over_the_batch():
+    x, gain, shift, g = states = buffers((64, 40), 40, 40, (64, 40))
+
+    def function():
+        z = x * 1.5
+        mean = z.mean(axis=0)
+        centred = z - mean
+        variance = (centred * centred).mean(axis=0)
+        normal = centred * (1.0 / cr.sqrt(variance + 1e-5))
+        y = normal * gain + shift
+        gain.assign(gain - 0.1 * (g * normal).sum(axis=0))
+        shift.assign(shift - 0.1 * g.sum(axis=0))
+        return y, (g * centred).sum(axis=0), mean
+
+    assert_same(function, states)
+
+
+def test_a_coefficient_in_float64_is_converted_as_it_is_read():
+    w = cr.Buffer(np.linspace(-1, 1, 50, dtype=np.float32))
+    lr, old = cr.graph.state.Scalar(1 / 3), w.numpy()
+
+    def function():
+        w.assign(w - lr.cast("float32") * w)
+
+    graph = cr.capture(function)
+    step = NativeStep(graph, StateBlock([w, lr]))
+    step.run(None, 0, 1)
+    np.testing.assert_array_equal(w.numpy(), old - np.float32(1 / 3) * old)
+    assert len(step.plan.calls) == 1
+
+
+def test_a_cast_number_that_a_wider_program_reads_is_rounded_first():
+    x, number = states = buffers(30, ())
+
+    def function():
+        rounded = number.cast("float32").broadcast_to((30,))
+        return x * rounded.cast("float64"), rounded * cr.tensor(2.0)
+
+    assert_same(function, states)
+
+
+class Network(nn.Module):
+    """Normalised over the batch, with a dropped part, as compositions of operations."""
+
+    def __init__(self, width):
+        super().__init__()
+        self.first, self.last = nn.Linear(40, width), nn.Linear(width, 6)
+        self.gain = cr.Parameter(np.ones(width, np.float32))
+        self.register_buffer("mean", cr.Buffer(np.zeros(width, np.float32)))
+
+    def forward(self, x):
+        z = self.first(x)
+        mean = z.mean(axis=0)
+        centred = z - mean
+        y = centred / cr.sqrt((centred * centred).mean(axis=0) + 1e-5) * self.gain
+        with cr.no_grad():
+            self.mean.assign(0.9 * self.mean + 0.1 * mean)
+        kept = (cr.uniform(y.shape, y.dtype) >= 0.2).cast(y.dtype)
+        return self.last(cr.relu(y) * (kept * 1.25))
+
+
+def trained(optimizer, backend="native", threads=1):
+    random = np.random.default_rng(0)
+    x, y = random.standard_normal((192, 40), np.float32), random.integers(0, 6, 192)
+    cr.manual_seed(0)
+    before = cr.get_num_threads()
+    cr.set_num_threads(threads)
+    try:
+        model = Network(700)
+        trainer = cr.Trainer(
+            model, nn.CrossEntropyLoss(), optimizer(model.parameters()), backend=backend
+        )
+        trainer.fit(x, y, epochs=3, batch_size=96, progress=False)
+    finally:
+        cr.set_num_threads(before)
+    return {name: array.copy() for name, array in model.state_dict().items()}
+
+
+def test_a_normalised_network_has_the_same_bits_for_any_number_of_threads():
+    one = trained(optim.Adam)
+    for threads in (2, 3):
+        for name, array in trained(optim.Adam, threads=threads).items():
+            assert array.tobytes() == one[name].tobytes(), name
+
+
+def test_a_normalised_network_trains_as_the_reference_does():
+    def optimizer(parameters):  # Adam would make much of rounding errors in gradients that are 0
+        return optim.SGD(parameters, lr=0.1, momentum=0.9)
+
+    reference = trained(optimizer, "reference")
+    for name, array in trained(optimizer).items():
+        np.testing.assert_allclose(array, reference[name], rtol=1e-4, atol=1e-5, err_msg=name)
