@@ -37,6 +37,7 @@ class Library:
         implementation: "module.Class" of this folder.
         quick: whether the short form takes it too.
         predicts: whether it differs from its family in prediction.
+        regularizes: whether it has batch normalisation and dropout.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Library:
     implementation: str
     quick: bool = True
     predicts: bool = False
+    regularizes: bool = True
 
     @property
     def family(self) -> str:
@@ -68,8 +70,17 @@ LIBRARIES = (
     Library("pytorch-compile", "PyTorch, compile", "torch", "with_pytorch.Compiled", quick=False),
     Library("jax-jit", "JAX, jit", "jax", "with_jax.JitStep", predicts=True),
     Library("jax-scan", "JAX, scan", "jax", "with_jax.Scan"),
-    Library("sklearn", "scikit-learn", "sklearn", "with_sklearn.Classifier", predicts=True),
-    Library("numpy", "NumPy by hand", "numpy", "with_numpy.ByHand", predicts=True),
+    Library(
+        "sklearn",
+        "scikit-learn",
+        "sklearn",
+        "with_sklearn.Classifier",
+        predicts=True,
+        regularizes=False,
+    ),
+    Library(
+        "numpy", "NumPy by hand", "numpy", "with_numpy.ByHand", predicts=True, regularizes=False
+    ),
 )
 FAMILIES = {
     "chainrule": "chainrule",

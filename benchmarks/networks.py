@@ -15,6 +15,13 @@ Labels = NDArray[np.int64]
 Parameters = Sequence[tuple[Array, Array]]
 """(weight, bias) of each layer, weight of shape (outputs, inputs)."""
 
+DROPPED = 0.2
+"""The share of units that dropout leaves out."""
+EPSILON = 1e-5
+"""What batch normalisation adds to the variance."""
+MOMENTUM = 0.1
+"""How far its running statistics move to those of a batch."""
+
 
 @dataclass(frozen=True)
 class Network:
@@ -24,6 +31,7 @@ class Network:
         sizes: numbers of inputs, of units of each hidden layer, of classes.
         batch: rows in a minibatch.
         optimizer: "sgd" (momentum 0.9) or "adam".
+        regularized: with batch normalisation before each ReLU, and dropout behind it.
         rows: of the training data; a multiple of `batch`, so that every step has the same size.
     """
 
@@ -31,12 +39,14 @@ class Network:
     batch: int
     optimizer: str = "sgd"
     rows: int = 10_240
+    regularized: bool = False
 
     @property
     def name(self) -> str:
         """Such as "64-100-10:64", the batch behind the sizes, and ":adam" where it is used."""
         name = f"{'-'.join(map(str, self.sizes))}:{self.batch}"
-        return name if self.optimizer == "sgd" else f"{name}:{self.optimizer}"
+        name = name if self.optimizer == "sgd" else f"{name}:{self.optimizer}"
+        return f"{name}:regularized" if self.regularized else name
 
     @property
     def lr(self) -> float:
@@ -51,7 +61,8 @@ class Network:
     @property
     def parameters(self) -> int:
         """How many numbers are trained."""
-        return sum((n + 1) * m for n, m in pairwise(self.sizes))
+        normalized = 2 * sum(self.sizes[1:-1]) if self.regularized else 0
+        return normalized + sum((n + 1) * m for n, m in pairwise(self.sizes))
 
     @property
     def flops_per_step(self) -> int:
@@ -69,6 +80,7 @@ NETWORKS = (
     Network((64, 100, 10), 64),
     Network((784, 512, 512, 10), 64),
     Network((784, 512, 512, 10), 64, "adam"),
+    Network((784, 512, 512, 10), 64, "adam", regularized=True),
     Network((784, 512, 512, 10), 1024),
     Network((784, 2048, 2048, 10), 256, rows=5_120),
 )
@@ -105,6 +117,14 @@ def first_parameters(network: Network) -> list[tuple[Array, Array]]:
         bias = random.uniform(-bound, bound, outputs).astype(np.float32)
         parameters.append((weight, bias))
     return parameters
+
+
+def folded(
+    weight: Array, bias: Array, gain: Array, shift: Array, mean: Array, variance: Array
+) -> tuple[Array, Array]:
+    """(weight, bias) of a layer together with the batch normalisation behind it, in evaluation."""
+    scale = gain / np.sqrt(variance + np.float32(EPSILON))
+    return weight * scale[:, None], (bias - mean) * scale + shift
 
 
 def logits(parameters: Parameters, x: Array) -> Array:

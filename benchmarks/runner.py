@@ -180,6 +180,8 @@ def measure(
     failed: dict[str, str] = {}
     try:
         for library in libraries:
+            if network.regularized and not library.regularizes:
+                continue
             say(f"{network.name}: {library.title} starts")
             worker = workers[library.name] = WorkerProcess(library, network, threads)
             try:

@@ -5,17 +5,32 @@ from __future__ import annotations
 from itertools import pairwise
 
 import chainrule as cr
-from benchmarks.networks import Array, Labels, Network, Parameters
+from benchmarks.networks import (
+    DROPPED,
+    EPSILON,
+    MOMENTUM,
+    Array,
+    Labels,
+    Network,
+    Parameters,
+    folded,
+)
 from chainrule import nn, optim
 
 
 def build(network: Network, parameters: Parameters) -> tuple[nn.Sequential, optim.Optimizer]:
     layers: list[nn.Module] = []
-    for inputs, outputs in pairwise(network.sizes):
-        layers += [nn.Linear(inputs, outputs), nn.ReLU()]
-    model = nn.Sequential(*layers[:-1])
-    for layer, (weight, bias) in zip(layers[::2], parameters, strict=True):
-        layer.load_state_dict({"weight": weight, "bias": bias})
+    for (inputs, outputs), (weight, bias) in zip(pairwise(network.sizes), parameters, strict=True):
+        linear = nn.Linear(inputs, outputs)
+        linear.load_state_dict({"weight": weight, "bias": bias})
+        layers.append(linear)
+        if outputs == network.sizes[-1]:
+            break
+        if network.regularized:
+            layers += [nn.BatchNorm1d(outputs, EPSILON, MOMENTUM), nn.ReLU(), nn.Dropout(DROPPED)]
+        else:
+            layers.append(nn.ReLU())
+    model = nn.Sequential(*layers)
     if network.optimizer == "adam":
         return model, optim.Adam(model.parameters(), lr=network.lr)
     return model, optim.SGD(model.parameters(), lr=network.lr, momentum=0.9)
@@ -25,7 +40,7 @@ class Trainer:
     """An epoch is one call of `fit`, with all that it checks."""
 
     def __init__(self, network: Network, x: Array, y: Labels, parameters: Parameters) -> None:
-        self.x, self.y, self.batch = x, y, network.batch
+        self.x, self.y, self.batch, self.network = x, y, network.batch, network
         self.model, optimizer = build(network, parameters)
         self.trainer = cr.Trainer(self.model, nn.CrossEntropyLoss(), optimizer)
 
@@ -36,14 +51,21 @@ class Trainer:
         return self.trainer.predict(x)
 
     def parameters(self) -> Parameters:
-        return [(m.weight.numpy(), m.bias.numpy()) for m in self.model if isinstance(m, nn.Linear)]
+        found = [(m.weight.numpy(), m.bias.numpy()) for m in self.model if isinstance(m, nn.Linear)]
+        if not self.network.regularized:
+            return found
+        norms = [m for m in self.model if isinstance(m, nn.BatchNorm1d)]
+        for i, norm in enumerate(norms):
+            states = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
+            found[i] = folded(*found[i], *(state.numpy() for state in states))
+        return found
 
 
 class CompiledStep(Trainer):
     """A Python loop over the batches, one native call for each."""
 
     def __init__(self, network: Network, x: Array, y: Labels, parameters: Parameters) -> None:
-        self.x, self.y, self.batch = x, y, network.batch
+        self.x, self.y, self.batch, self.network = x, y, network.batch, network
         self.model, optimizer = build(network, parameters)
         self.step = cr.compile_step(self.model, nn.CrossEntropyLoss(), optimizer)
         self.epoch = 0

@@ -10,7 +10,16 @@ import os
 import torch
 from torch import nn
 
-from benchmarks.networks import Array, Labels, Network, Parameters
+from benchmarks.networks import (
+    DROPPED,
+    EPSILON,
+    MOMENTUM,
+    Array,
+    Labels,
+    Network,
+    Parameters,
+    folded,
+)
 
 
 class Eager:
@@ -27,8 +36,15 @@ class Eager:
             with torch.no_grad():
                 linear.weight.copy_(torch.from_numpy(weight))
                 linear.bias.copy_(torch.from_numpy(bias))
-            layers += [linear, nn.ReLU()]
-        self.model = nn.Sequential(*layers[:-1])
+            layers.append(linear)
+            if len(bias) == network.sizes[-1]:
+                break
+            if network.regularized:
+                norm = nn.BatchNorm1d(len(bias), EPSILON, MOMENTUM)
+                layers += [norm, nn.ReLU(), nn.Dropout(DROPPED)]
+            else:
+                layers.append(nn.ReLU())
+        self.model = nn.Sequential(*layers)
         self.loss_fn = nn.CrossEntropyLoss()
         self.optimizer: torch.optim.Optimizer
         if network.optimizer == "adam":
@@ -51,15 +67,22 @@ class Eager:
             self.optimizer.step()
 
     def predict(self, x: Array) -> Array:
+        self.model.eval()
         with torch.inference_mode():
-            return self.model(torch.from_numpy(x)).numpy()
+            found = self.model(torch.from_numpy(x)).numpy()
+        self.model.train()
+        return found
 
     def parameters(self) -> Parameters:
-        return [
+        found = [
             (m.weight.detach().numpy(), m.bias.detach().numpy())
             for m in self.model
             if isinstance(m, nn.Linear)
         ]
+        for i, m in enumerate(m for m in self.model if isinstance(m, nn.BatchNorm1d)):
+            states = (m.weight, m.bias, m.running_mean, m.running_var)
+            found[i] = folded(*found[i], *(state.detach().numpy() for state in states))
+        return found
 
 
 class Fused(Eager):

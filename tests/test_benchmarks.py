@@ -26,6 +26,27 @@ def run(*arguments):
     return CliRunner().invoke(command.main, arguments)
 
 
+def test_a_folded_layer_is_the_layer_and_its_normalisation():
+    random = np.random.default_rng(0)
+    weight, x = random.standard_normal((3, 4)), random.standard_normal((7, 4))
+    bias, gain, shift, mean = random.standard_normal((4, 3))
+    variance = random.uniform(1, 2, 3)
+    folded_weight, folded_bias = networks.folded(weight, bias, gain, shift, mean, variance)
+    z = x @ weight.T + bias
+    expected = (z - mean) / np.sqrt(variance + networks.EPSILON) * gain + shift
+    np.testing.assert_allclose(x @ folded_weight.T + folded_bias, expected)
+
+
+def test_a_regularized_network_is_for_those_that_have_it():
+    network = Network((4, 3, 2), 2, "adam", rows=4, regularized=True)
+    assert network.name == "4-3-2:2:adam:regularized"
+    assert network.parameters == 4 * 3 + 3 + 2 * 3 + 3 * 2 + 2
+    left_out = [library.name for library in libraries.LIBRARIES if not library.regularizes]
+    assert left_out == ["sklearn", "numpy"]
+    by_hand = libraries.find_libraries(["numpy"])
+    assert runner.measure(network, by_hand, threads=1, rounds=1, seconds=0.01).training == []
+
+
 def test_parameters_and_flops_of_a_step():
     # w = 401,408 + 262,144 + 5,120; biases 512 + 512 + 10
     network = Network((784, 512, 512, 10), 64)
@@ -49,7 +70,8 @@ def test_the_short_form_measures_the_same_networks():
 
 def test_networks_by_name():
     names = [network.name for network in networks.find_networks(["784-512-512-10:64"])]
-    assert names == ["784-512-512-10:64", "784-512-512-10:64:adam"]
+    plain, adam = "784-512-512-10:64", "784-512-512-10:64:adam"
+    assert names == [plain, adam, f"{adam}:regularized"]
     assert networks.find_networks([]) == list(NETWORKS)
     with pytest.raises(ValueError, match="no network '1-2'; there are 4-16-16-3:32"):
         networks.find_networks(["1-2"])

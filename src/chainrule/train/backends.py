@@ -242,7 +242,7 @@ class NativeBackend:
             if len(self._likes) >= _MOST_FORMS:
                 self._likes.clear()
             self._likes[form] = map_leaves(_without_rows, (x, y))
-        return self._likes[form]  # type: ignore[return-value]
+        return self._likes[form]
 
     def _planned(self, graph: CapturedGraph, rows: int | None) -> NativeStep:
         from chainrule.execute.native import NativeStep, StateBlock
