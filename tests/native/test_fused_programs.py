@@ -240,6 +240,19 @@ def test_a_mask_is_drawn_in_the_step_and_used_again():
     assert_same(function, [*states, generator.state])
 
 
+def test_every_draw_has_its_own_place_in_the_stream():
+    (x,) = states = buffers((40, 30))
+    generator = cr.Generator(3)
+
+    def function():
+        with cr.use_generator(generator):
+            first, second, third = (cr.uniform(x.shape, x.dtype) * x for _ in range(3))
+        x.assign(second)
+        return first, second, third
+
+    assert_same(function, [*states, generator.state])
+
+
 def test_normalisation_over_the_batch():
     x, gain, shift, g = states = buffers((64, 40), 40, 40, (64, 40))
 
@@ -297,8 +310,10 @@ class Network(nn.Module):
         y = centred / cr.sqrt((centred * centred).mean(axis=0) + 1e-5) * self.gain
         with cr.no_grad():
             self.mean.assign(0.9 * self.mean + 0.1 * mean)
-        kept = (cr.uniform(y.shape, y.dtype) >= 0.2).cast(y.dtype)
-        return self.last(cr.relu(y) * (kept * 1.25))
+        return self.last(self.dropped(cr.relu(self.dropped(y))))
+
+    def dropped(self, x):
+        return x * ((cr.uniform(x.shape, x.dtype) >= 0.2).cast(x.dtype) * 1.25)
 
 
 def trained(optimizer, backend="native", threads=1):

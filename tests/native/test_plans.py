@@ -207,3 +207,20 @@ def test_the_reference_backend_has_no_plan():
         trainer.fit(digits.x_train, digits.y_train, profile=True)
     with pytest.raises(ValueError, match="backend"):
         digits_trainer(backend="gpu")
+
+
+def test_a_result_lies_where_an_input_ends():
+    x, w = buffers("x", "w", size=(200, 200))
+
+    def arena(function):
+        graph = cr.capture(function)
+        return NativeStep(graph, StateBlock([x, w])).plan.arena_size
+
+    one = 200 * 200 * 8
+    # the epilogue of a product in the product's place; a program in its input's
+    assert arena(lambda: cr.tanh(x @ w)) < one + 4096
+    assert arena(lambda: cr.exp(cr.softmax(x, 0).T) * 2.0) <= 3 * one + 4096
+    # but not where the input is needed later
+    assert arena(lambda: (x @ w, cr.tanh(x @ w))) >= 2 * one
+    assert_same(lambda: (x @ w, cr.tanh(x @ w) * (x @ w)), [x, w], rtol=1e-9)
+    assert_same(lambda: cr.exp(cr.tanh(x @ w).T) * w, [x, w], rtol=1e-9)

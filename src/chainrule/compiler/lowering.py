@@ -8,12 +8,8 @@ from collections.abc import Callable
 import numpy as np
 
 from chainrule.compiler.elementwise import UnsupportedError
-from chainrule.compiler.schedule import (
-    Instruction,
-    Scheduler,
-    Storage,
-    contiguous,
-)
+from chainrule.compiler.instructions import Instruction, Storage, contiguous
+from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
 
 Lowering = Callable[[Scheduler, Value], None]

@@ -5,8 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import Any, Protocol
 
+from chainrule.compiler.instructions import Group, Instruction, Storage
 from chainrule.compiler.programs import is_flat
-from chainrule.compiler.schedule import Group, Instruction, Scheduler, Storage
+from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
 
@@ -289,7 +290,8 @@ class Memory:
                 used.setdefault(storage, []).append(end)
         units: list[list[Storage]] = [s for s in self.segments if s[0].space == "arena"]
         joined = {storage for unit in units for storage in unit}
-        units += [[storage] for storage in used if storage not in joined]
+        hosts = self._hosts(used, joined)
+        units += [[storage] for storage in used if storage not in joined and storage not in hosts]
         placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
         size = 0
 
@@ -312,4 +314,43 @@ class Memory:
                 storage.offset = offset
                 offset += padded(storage.nbytes)
             size = max(size, offset)
+        for storage, host in hosts.items():
+            storage.offset = host.offset
         return size
+
+    def _hosts(
+        self, used: dict[Storage, list[int]], joined: set[Storage]
+    ) -> dict[Storage, Storage]:
+        """For what programs compute, in whose place it may lie: of an input that ends there.
+
+        The uses of such a value become uses of its host.
+        """
+        hosts: dict[Storage, Storage] = {}
+        for instruction in self.instructions:
+            group = instruction if isinstance(instruction, Group) else instruction.epilogue
+            if group is None or group.parts:
+                continue
+            now = instruction.position
+            # Other tiles still read a product's factors.
+            factors = instruction.reads[:2] if instruction is not group else []
+            kept = {*joined, *(hosts.get(s, s) for s in factors)}
+            found = [a.storage for a in group.accesses.values() if is_flat(group, a)]
+            free = [
+                s
+                for s in dict.fromkeys(hosts.get(s, s) for s in found)
+                if s.space == "arena" and s not in kept and max(used[s]) == now
+            ]
+            for value, storage in zip(group.stored, group.writes, strict=False):
+                if storage.space != "arena" or storage in joined or storage in hosts:
+                    continue
+                host = next((s for s in free if _is_alike(s, storage)), None)
+                if host is None or min(used[storage]) != now or value.shape != group.shape:
+                    continue
+                free.remove(host)
+                hosts[storage] = host
+                used[host] += used.pop(storage)
+        return hosts
+
+
+def _is_alike(a: Storage, b: Storage) -> bool:
+    return a.size == b.size and a.dtype == b.dtype

@@ -11,10 +11,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.instructions import Group, Instruction, Storage
 from chainrule.compiler.memory import Memory, StateLayout, padded
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
-from chainrule.compiler.schedule import Group, Instruction, Scheduler, Storage
+from chainrule.compiler.schedule import Scheduler
 
 SPACES = {"arena": 0, "state": 1, "constants": 2}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chainrule.compiler.schedule import Access, Group, Storage, collapse
+from chainrule.compiler.instructions import Access, Group, Storage, collapse
 from chainrule.compiler.values import Value
 
 

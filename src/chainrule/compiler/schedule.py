@@ -19,6 +19,15 @@ from chainrule.compiler.elementwise import (
     compute_dtype,
     is_exact_in_int64,
 )
+from chainrule.compiler.instructions import (
+    Access,
+    Group,
+    Instruction,
+    Storage,
+    collapse,
+    contiguous,
+    repeating,
+)
 from chainrule.compiler.values import LEAVES, Step, Value
 from chainrule.graph.state import State
 
@@ -30,122 +39,6 @@ _CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every
 _SUMMED_COLUMNS = 16  # of fewer, a reduction of its own is faster
 _SMALL_PART = 16  # a broadcast value is small whose memory is so many times smaller
 _RECOMPUTED = 3  # operations at most, instead of keeping a value in memory
-
-
-class Storage:
-    """Memory for one value: `size` elements of `dtype` in a space of the plan."""
-
-    __slots__ = ("dtype", "offset", "size", "space", "value")
-
-    def __init__(self, value: Value, space: str) -> None:
-        self.value = value
-        self.size = value.size
-        self.dtype = value.dtype
-        self.space = space
-        self.offset = -1
-
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.dtype.itemsize
-
-
-class Access:
-    """How an elementwise program reads a value: strides (in elements) over the index space.
-
-    Where `drawn`, the storage is the state that the value's random numbers are drawn from.
-    """
-
-    __slots__ = ("drawn", "storage", "strides")
-
-    def __init__(self, storage: Storage, strides: tuple[int, ...], *, drawn: bool = False) -> None:
-        self.storage = storage
-        self.strides = strides
-        self.drawn = drawn
-
-
-class Instruction:
-    """Something the core does: reads storages, writes storages.
-
-    Attributes:
-        kind: the method of the core's plan that adds it.
-        value: what it computes (the last member of a group), for labels.
-        reads, writes: storages.
-        arguments: of that method, but for places in memory.
-    """
-
-    def __init__(
-        self,
-        kind: str,
-        value: Value,
-        reads: list[Storage],
-        writes: list[Storage],
-        **arguments: Any,
-    ) -> None:
-        self.kind = kind
-        self.value = value
-        self.reads = reads
-        self.writes = writes
-        self.arguments = arguments
-        self.position = -1
-        self.epilogue: Group | None = None
-
-
-class Group(Instruction):
-    """Elementwise values of one shape and compute dtype, to become one program."""
-
-    def __init__(self, value: Value, dtype: np.dtype[Any]) -> None:
-        super().__init__("program", value, [], [])
-        self.members: list[Value] = []
-        self.dtype = dtype
-        self.shape = value.shape
-        self.accesses: dict[Value, Access] = {}
-        self.stored: list[Value] = []
-        self.sums: list[tuple[Value, Storage]] = []
-        """Members of which the sum over all rows is taken, and where it goes."""
-        self.parts: list[Group] = []
-        """The groups that this one stands for, itself among them, where several were joined."""
-
-
-def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """The strides, in elements, of an array in row-major order."""
-    strides = []
-    step = 1
-    for length in reversed(shape):
-        strides.append(step)
-        step *= length
-    return tuple(reversed(strides))
-
-
-def _repeating(shape: tuple[int, ...]) -> tuple[int, ...]:
-    """Row-major strides that are 0 over axes of length 1, so that those repeat."""
-    return tuple([0 if n == 1 else s for n, s in zip(shape, contiguous(shape), strict=True)])
-
-
-def collapse(
-    shape: tuple[int, ...], strides: list[tuple[int, ...]]
-) -> tuple[list[int], list[list[int]]]:
-    """The index space with as few axes as all the ways of reading it allow.
-
-    Returns:
-        The lengths of the axes, and the strides of each way over them. Results, which are stored in
-        row-major order, count as one of the ways.
-    """
-    ways = [contiguous(shape), *strides]
-    lengths: list[int] = []
-    found: list[list[int]] = [[] for _ in ways]
-    for axis, length in enumerate(shape):
-        if length == 1:
-            continue
-        joins = lengths and all(found[w][-1] == way[axis] * length for w, way in enumerate(ways))
-        if joins:
-            lengths[-1] *= length
-            for w, way in enumerate(ways):
-                found[w][-1] = way[axis]
-        else:
-            lengths.append(length)
-            for w, way in enumerate(ways):
-                found[w].append(way[axis])
-    return lengths, found[1:]
 
 
 def _is_full(*groups: Group) -> bool:
@@ -195,6 +88,8 @@ class Scheduler:
         """The position of the instruction that computes what a read of `value` needs; -1: none."""
         while value.kind in ("reshape", "broadcast_to") and value not in self.storages:
             value = value.inputs[0]
+        if value in self._drawn:
+            return self.before(value.inputs[0])
         if value in self.group_of:
             return self.group_of[value].position
         if value in self.storages and self.storages[value] in self.position:
@@ -247,8 +142,8 @@ class Scheduler:
             return None
         if value.kind == "broadcast_to" and value not in self.storages:
             source = value.inputs[0].shape
-            return (0,) * (len(shape) - len(source)) + _repeating(source)
-        return _repeating(shape)
+            return (0,) * (len(shape) - len(source)) + repeating(source)
+        return repeating(shape)
 
     # Instructions
 
@@ -481,6 +376,8 @@ class Scheduler:
                     users.setdefault(member, set())
                     for i in member.inputs:
                         users.setdefault(_root(i), set()).add(instruction)
+                for access in instruction.accesses.values():
+                    users.setdefault(access.storage.value, set()).add(instruction)
             for storage in instruction.reads:
                 users.setdefault(storage.value, set()).add(instruction)
         for value in [*self.step.outputs, *self.step.updates.values()]:

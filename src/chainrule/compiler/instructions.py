@@ -1,0 +1,125 @@
+"""What a schedule is made of: storages, ways of reading them, instructions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.values import Value
+
+
+class Storage:
+    """Memory for one value: `size` elements of `dtype` in a space of the plan."""
+
+    __slots__ = ("dtype", "offset", "size", "space", "value")
+
+    def __init__(self, value: Value, space: str) -> None:
+        self.value = value
+        self.size = value.size
+        self.dtype = value.dtype
+        self.space = space
+        self.offset = -1
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+
+class Access:
+    """How an elementwise program reads a value: strides (in elements) over the index space.
+
+    Where `drawn`, the storage is the state that the value's random numbers are drawn from.
+    """
+
+    __slots__ = ("drawn", "storage", "strides")
+
+    def __init__(self, storage: Storage, strides: tuple[int, ...], *, drawn: bool = False) -> None:
+        self.storage = storage
+        self.strides = strides
+        self.drawn = drawn
+
+
+class Instruction:
+    """Something the core does: reads storages, writes storages.
+
+    Attributes:
+        kind: the method of the core's plan that adds it.
+        value: what it computes (the last member of a group), for labels.
+        reads, writes: storages.
+        arguments: of that method, but for places in memory.
+    """
+
+    def __init__(
+        self,
+        kind: str,
+        value: Value,
+        reads: list[Storage],
+        writes: list[Storage],
+        **arguments: Any,
+    ) -> None:
+        self.kind = kind
+        self.value = value
+        self.reads = reads
+        self.writes = writes
+        self.arguments = arguments
+        self.position = -1
+        self.epilogue: Group | None = None
+
+
+class Group(Instruction):
+    """Elementwise values of one shape and compute dtype, to become one program."""
+
+    def __init__(self, value: Value, dtype: np.dtype[Any]) -> None:
+        super().__init__("program", value, [], [])
+        self.members: list[Value] = []
+        self.dtype = dtype
+        self.shape = value.shape
+        self.accesses: dict[Value, Access] = {}
+        self.stored: list[Value] = []
+        self.sums: list[tuple[Value, Storage]] = []
+        """Members of which the sum over all rows is taken, and where it goes."""
+        self.parts: list[Group] = []
+        """The groups that this one stands for, itself among them, where several were joined."""
+
+
+def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """The strides, in elements, of an array in row-major order."""
+    strides = []
+    step = 1
+    for length in reversed(shape):
+        strides.append(step)
+        step *= length
+    return tuple(reversed(strides))
+
+
+def repeating(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Row-major strides that are 0 over axes of length 1, so that those repeat."""
+    return tuple([0 if n == 1 else s for n, s in zip(shape, contiguous(shape), strict=True)])
+
+
+def collapse(
+    shape: tuple[int, ...], strides: list[tuple[int, ...]]
+) -> tuple[list[int], list[list[int]]]:
+    """The index space with as few axes as all the ways of reading it allow.
+
+    Returns:
+        The lengths of the axes, and the strides of each way over them. Results, which are stored in
+        row-major order, count as one of the ways.
+    """
+    ways = [contiguous(shape), *strides]
+    lengths: list[int] = []
+    found: list[list[int]] = [[] for _ in ways]
+    for axis, length in enumerate(shape):
+        if length == 1:
+            continue
+        joins = lengths and all(found[w][-1] == way[axis] * length for w, way in enumerate(ways))
+        if joins:
+            lengths[-1] *= length
+            for w, way in enumerate(ways):
+                found[w][-1] = way[axis]
+        else:
+            lengths.append(length)
+            for w, way in enumerate(ways):
+                found[w].append(way[axis])
+    return lengths, found[1:]
