@@ -176,7 +176,9 @@ class ReferenceBackend:
         run = self._interpreter(self.graphs.training(x, y, update=update))
         arguments = list(leaves((x, y)))
         (loss, *sums), updates = run.run(arguments)
-        if check and not (math.isfinite(loss) and all(map(_is_finite, updates))):
+        with np.errstate(all="ignore"):
+            is_finite = math.isfinite(loss) and all(map(_is_finite, updates))
+        if check and not is_finite:
             raise _non_finite(run, arguments, float(loss), 0)
         run.commit(updates)
         totals.add(float(loss) * self.graphs.weight(rows), rows, sums)
@@ -376,7 +378,8 @@ def _check_indices(run: Run) -> None:
 
 def _states_are_finite(step: NativeStep) -> bool:
     """Whether all that the step updates is finite."""
-    return all(_is_finite(s.value) for s in step.graph.updates if s.value is not None)
+    with np.errstate(all="ignore"):
+        return all(_is_finite(s.value) for s in step.graph.updates if s.value is not None)
 
 
 def _batch(graphs: StepGraphs, batches: Batches, number: int) -> tuple[Any, Any, int]:
@@ -414,11 +417,10 @@ def _structured(outputs: Sequence[Array], graph: CapturedGraph) -> Any:
 
 
 def _is_finite(array: Array) -> bool:
-    """Whether no element is NaN or infinite. A finite sum says so at once."""
+    """Whether no element is NaN or infinite. A finite sum says so at once; it may overflow."""
     if array.dtype.kind != "f":
         return True
-    with np.errstate(all="ignore"):
-        total = np.add.reduce(array, axis=None)
+    total = np.add.reduce(array, axis=None)
     return math.isfinite(total) or bool(np.isfinite(array).all())
 
 
