@@ -88,7 +88,7 @@ def test_a_deep_stack_trains(kind):
     first = next(model.parameters())
     before = first.numpy().copy()
     losses = train(model, x.astype("f"), y, epochs=100).history["loss"]
-    assert losses[-1] < 0.2 * losses[0]
+    assert losses[-1] < 0.4 * losses[0]
     assert (first.numpy() != before).all()
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 from chainrule.compiler.capture import capture
-from chainrule.compiler.passes import LEAVES, Value
+from chainrule.compiler.elementwise import ELEMENTWISE
 from chainrule.compiler.plan import Plan
-from chainrule.compiler.schedule import ELEMENTWISE
+from chainrule.compiler.values import LEAVES, Value
 from chainrule.graph.state import State
 from chainrule.graph.tensor import placeholder
 

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.compiler.capture import CapturedGraph, capture
-from chainrule.compiler.passes import LEAVES, Step, Value, simplify
+from chainrule.compiler.passes import simplify
+from chainrule.compiler.values import LEAVES, Step, Value
 from chainrule.graph.backprop import backprop
 from chainrule.graph.context import local
 from chainrule.graph.errors import ShapeError
