@@ -1,8 +1,8 @@
 // The elementwise opcodes of ops.def, and the chains of them that have a kernel of their own.
 //
-// A program runs operation by operation over blocks, so each operation loads its operands and stores
-// its result. A chain keeps what lies between in vector registers. It does the same operations in
-// the same order: the same bits.
+// A program runs operation by operation over blocks, so each operation loads its operands and
+// stores its result. A chain keeps what lies between in vector registers. It does the same
+// operations in the same order: the same bits.
 #pragma once
 
 #include <cstdint>
@@ -58,9 +58,7 @@ inline constexpr Chain chains[] = {
      5,
      1u << 0 | 1u << 3,
      1u << 0 | 1u << 2,
-     {{Opcode::multiply_add, {0, 1, 2}},
-      {Opcode::multiply, {3, ~0}},
-      {Opcode::subtract, {4, ~1}}}},
+     {{Opcode::multiply_add, {0, 1, 2}}, {Opcode::multiply, {3, ~0}}, {Opcode::subtract, {4, ~1}}}},
     // Bias and ReLU; the derivative of ReLU times what comes from above.
     {2, 2, 0, 1u << 1, {{Opcode::add, {0, 1}}, {Opcode::relu, {~0}}}},
     {2, 2, 0, 1u << 1, {{Opcode::heaviside, {0}}, {Opcode::multiply, {1, ~0}}}},

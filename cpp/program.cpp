@@ -363,8 +363,8 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, std::string_v
     for (std::int64_t blocks = (rows_ + sum_rows - 1) / sum_rows; blocks > 0; blocks /= 2) {
       ++sum_levels_;
     }
-    sum_bytes_ = static_cast<std::int64_t>(sums_.size()) * (sum_levels_ + 1) * register_stride_ *
-                 item;
+    sum_bytes_ =
+        static_cast<std::int64_t>(sums_.size()) * (sum_levels_ + 1) * register_stride_ * item;
   }
 }
 

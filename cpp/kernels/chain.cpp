@@ -70,8 +70,8 @@ void run_chain(T* const* results, const T* const* inputs, std::int64_t n) {
     load<number, 0>(
         registers, [&](int k) CHAINRULE_INLINE_LAMBDA { return V::load(inputs[k] + i); }, false);
     compute<number, 0>(registers);
-    store<number, 0, 0>(
-        registers, [&](int r, V v) CHAINRULE_INLINE_LAMBDA { v.store(results[r] + i); });
+    store<number, 0, 0>(registers,
+                        [&](int r, V v) CHAINRULE_INLINE_LAMBDA { v.store(results[r] + i); });
   }
   if (const std::int64_t rest = n - i; rest > 0) {
     load<number, 0>(
@@ -84,8 +84,8 @@ void run_chain(T* const* results, const T* const* inputs, std::int64_t n) {
   }
 }
 
-#define CHAINRULE_INSTANTIATE(number)                                                    \
-  template void run_chain<number>(float* const*, const float* const*, std::int64_t);     \
+#define CHAINRULE_INSTANTIATE(number)                                                \
+  template void run_chain<number>(float* const*, const float* const*, std::int64_t); \
   template void run_chain<number>(double* const*, const double* const*, std::int64_t);
 CHAINRULE_INSTANTIATE(0)
 CHAINRULE_INSTANTIATE(1)

@@ -328,17 +328,18 @@ bool softmax_cross_entropy(T* out, const T* logits, const std::int64_t* labels, 
     if (out_of_range(labels[r], columns)) return false;
   }
   if (columns <= RowGroup<T>::most_columns) {
-    return by_groups<T>(
-        rows, [&](std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
-          RowGroup<T> group;
-          group.load(logits + first * columns, count, columns);
-          T chosen[V::lanes] = {};
-          for (std::int64_t r = 0; r < count; ++r) chosen[r] = group.part[labels[first + r]][r];
-          const V shift = group.largest(columns);
-          const V sum = group.exp_minus(shift, columns);
-          store_rows(log(sum) - (V::load(chosen) - shift), out + first, count);
-          return true;
-        });
+    return by_groups<T>(rows, [&](std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
+      RowGroup<T> group;
+      group.load(logits + first * columns, count, columns);
+      T chosen[V::lanes] = {};
+      for (std::int64_t r = 0; r < count; ++r) {
+        chosen[r] = logits[(first + r) * columns + labels[first + r]];
+      }
+      const V shift = group.largest(columns);
+      const V sum = group.exp_minus(shift, columns);
+      store_rows(log(sum) - (V::load(chosen) - shift), out + first, count);
+      return true;
+    });
   }
   over_sums(
       logits, rows, columns, [](V v) CHAINRULE_INLINE_LAMBDA { return v; },
@@ -357,25 +358,24 @@ bool softmax_cross_entropy_grad(T* out, const T* g, const T* logits, const std::
                                 std::int64_t rows, std::int64_t columns) {
   using V = Vector<T>;
   if (columns <= RowGroup<T>::most_columns) {
-    return by_groups<T>(
-        rows, [&](std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
-          RowGroup<T> group;
-          T factors[V::lanes] = {}, wanted[V::lanes] = {};
-          for (std::int64_t r = 0; r < count; ++r) {
-            if (out_of_range(labels[first + r], columns)) return false;
-            wanted[r] = static_cast<T>(labels[first + r]);
-            factors[r] = g[first + r];
-          }
-          group.load(logits + first * columns, count, columns);
-          const V sum = group.exp_minus(group.largest(columns), columns);
-          const V factor = V::load(factors), label = V::load(wanted), one = broadcast(T(1));
-          for (std::int64_t c = 0; c < columns; ++c) {
-            const V y = select_or_zero(broadcast(static_cast<T>(c)) == label, one);
-            ((V::load(group.part[c]) / sum - y) * factor).store(group.part[c]);
-          }
-          group.store(out + first * columns, count, columns);
-          return true;
-        });
+    return by_groups<T>(rows, [&](std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
+      RowGroup<T> group;
+      T factors[V::lanes] = {}, wanted[V::lanes] = {};
+      for (std::int64_t r = 0; r < count; ++r) {
+        if (out_of_range(labels[first + r], columns)) return false;
+        wanted[r] = static_cast<T>(labels[first + r]);
+        factors[r] = g[first + r];
+      }
+      group.load(logits + first * columns, count, columns);
+      const V sum = group.exp_minus(group.largest(columns), columns);
+      const V factor = V::load(factors), label = V::load(wanted), one = broadcast(T(1));
+      for (std::int64_t c = 0; c < columns; ++c) {
+        const V y = select_or_zero(broadcast(static_cast<T>(c)) == label, one);
+        ((V::load(group.part[c]) / sum - y) * factor).store(group.part[c]);
+      }
+      group.store(out + first * columns, count, columns);
+      return true;
+    });
   }
   T numbers[V::lanes];
   for (int i = 0; i < V::lanes; ++i) numbers[i] = static_cast<T>(i);
