@@ -60,6 +60,8 @@ class Scheduler:
         """The order in which values came into their groups."""
         self._demanded: set[Value] = set()
         """What lies in memory anyway, as other instructions than programs read or write it."""
+        self._readers: dict[Group, set[Group | None]] = {}
+        """The groups that read a group's values; None stands for all other instructions."""
         self._copies: dict[tuple[Group, Value], Value] = {}
         self._drawn = _drawn_where_read(step)
 
@@ -68,7 +70,13 @@ class Scheduler:
     def storage(self, value: Value) -> Storage:
         """The memory of a value; one that is only a way of reading is copied into memory first."""
         self._demanded.add(_root(value))
+        self._note_reader(value, None)
         return self._storage(value)
+
+    def _note_reader(self, value: Value, reader: Group | None) -> None:
+        home = self.group_of.get(_root(value))
+        if home is not None:
+            self._readers.setdefault(home, set()).add(reader)
 
     def _storage(self, value: Value) -> Storage:
         if value.kind == "reshape":
@@ -217,6 +225,7 @@ class Scheduler:
                 access = self.access(i, value.shape)
                 if access is not None:
                     group.accesses[i] = access
+                    self._note_reader(i, group)
         group.members.append(value)
         group.value = value
         self.group_of[value] = group
@@ -233,6 +242,8 @@ class Scheduler:
         home = self.group_of.get(value)
         if home is None or home is group or value in self._demanded:
             return value
+        if self._readers.get(home, set()) <= {group} and not _is_full(home, group):
+            return value  # the groups become one: see _merge_groups
         if (group, value) not in self._copies:
             self._copies[group, value] = self._copied(value, group)
         return self._copies[group, value]
