@@ -35,8 +35,8 @@ def test_the_lectures_network():
     # dW and dX, but none of the first layer; sums of the biases' gradients; g * relu'(z).
     assert found.backward_flops == 2 * (2 * sum(WEIGHTS) - WEIGHTS[0]) + 1034 + 2 * 1024
     assert found.parameter_bytes == 4 * 669_706
-    # x; z (for relu') and a (for the next dW) of both hidden layers.
-    assert found.activation_bytes == 4 * 64 * (784 + 4 * 512)
+    # x, and a of both hidden layers: for the next dW and for relu', which is 1 where a > 0.
+    assert found.activation_bytes == 4 * 64 * (784 + 2 * 512)
     layers = found.layers
     assert [(row.path, row.layer) for row in layers] == [
         ("flatten", "Flatten"),
