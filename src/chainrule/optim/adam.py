@@ -148,10 +148,11 @@ class AdamW(Adam):
 class NAdam(Optimizer):
     """Adam with Nesterov's momentum: the mean looks ahead by one gradient.
 
-    mu_t = beta1 (1 - 0.96^(momentum_decay t) / 2);  M_t = mu_1 ... mu_t
     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2
-    W <- W - lr (mu_(t+1) m / (1 - M_(t+1)) + (1 - mu_t) g / (1 - M_t))
-             / (sqrt(v / (1 - beta2^t)) + eps)
+    W <- W - lr (mu_(t+1) m / (1 - M_(t+1)) + (1 - mu_t) g / (1 - M_t)) / d
+
+    with mu_t = beta1 (1 - 0.96^(momentum_decay t) / 2), M_t = mu_1 ... mu_t and
+    d = sqrt(v / (1 - beta2^t)) + eps.
 
     Args:
         params: Parameters or groups of them; see `Optimizer`.
