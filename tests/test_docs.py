@@ -235,7 +235,7 @@ def test_names_exist():
                 resolve(name)
 
 
-@pytest.mark.parametrize("module", [cr, nn, nn.init, optim, data, chainrule.testing])
+@pytest.mark.parametrize("module", [cr, nn, nn.init, optim, data, cr.inspect, chainrule.testing])
 def test_reference_is_complete(module):
     """Every public name is in the reference: a new one needs a line in a page of docs/reference."""
     entries = re.findall(
