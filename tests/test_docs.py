@@ -92,6 +92,31 @@ PRINTED = {
     ],
     "course/momentum.md": ["G = 3.980   W = 0.062", "update W <- %12"],
     "course/step_size.md": ["lr 2.1: [ 1.    -1.1    1.21  -1.331  1.464 -1.611]"],
+    "course/losses.md": [
+        "HalfSquaredErrorLoss, sum   7.00, gradient [ 1. -2.  0.]",
+        "MSELoss, sum               14.00, gradient [ 2. -4.  0.]",
+        "cross-entropy 1.040191",
+        "delta of squared error -0.000335, of cross-entropy -0.9997",
+    ],
+    "course/optimisers.md": [
+        "SGD      [-10.0, -0.01]",
+        "Adam     [-0.01, -0.01]",
+        "weights as before: True",
+    ],
+    "course/normalisation.md": ["length of the gradient 0.064", "LayerNorm"],
+    "course/residual.md": ["Residual  [[1.10462213 1.10462213]]", "(5, 32)"],
+    "course/dense.md": ["tensor([[-1.,  2.,  0.,  2.]])"],
+    "course/dropout.md": ["evaluation [[1. 2. 3. 4.]]", "samples, images, classes: (100, 355, 10)"],
+    "course/preprocessing.md": ["turned (PCA)  mean [0. 0.]", "(2): Unstandardize"],
+    "course/initialisation.md": ["zeros           1 different hidden neurons of 32"],
+    "course/regularisation.md": [
+        "L2Penalty          1.025   gradient [ 0.6 -0.2]",
+        "weights  [(3, 2), (1, 3)]",
+        "SGD,   penalty 0.1        [0.6472 0.9383]",
+        "SGD,   weight_decay 0.2   [0.6472 0.9383]",
+    ],
+    "course/models.md": ["delta by hand -0.14628", "XOR [0.5 0.5 0.5 0.5]", "XOR [0. 1. 1. 0.]"],
+    "course/counting.md": ["669,706", "668,672", "1,034 neurons"],
     "course/backprop_in_150_lines.md": ["[-4.0, -4.0, 3.0]", "0.070650824853"],
     "course/algorithms.md": ["6 gradients agree", "x         0.9182"],
     "reference/cli.md": ["Usage: chainrule train [OPTIONS]"],
@@ -143,6 +168,109 @@ def check_stopping(page):
     assert page["stopping"].best == full["validation_loss"][best]
 
 
+def check_losses(page):
+    assert page["steps"]["squared error"] > 100 * page["steps"]["cross-entropy"]
+    lines = page["lines"]
+    assert lines["MSELoss"][1] == pytest.approx(1.6, abs=0.1)
+    assert all(lines[name][1] == pytest.approx(1, abs=0.2) for name in lines if name != "MSELoss")
+
+
+def check_optimisers(page):
+    last = {name: losses[-1] for name, losses in page["curves"].items()}
+    assert np.median(list(last.values())) < last["SGD"] < 0.2
+    whole = {name: losses[-1] for name, losses in page["whole"].items()}
+    assert whole["L-BFGS"] < min(whole["momentum"], whole["Adam"]) / 100
+    assert 0.03 < page["found"].suggestion < 0.3
+
+
+def check_normalisation(page):
+    for (activation, _, normalised), losses in page["losses"].items():
+        limit = 1.7 if activation is nn.Sigmoid else 0.6
+        assert losses[-1] < limit if normalised else losses[-1] > 2.29
+    assert page["distance"]() < 1e-5
+
+
+def check_residual(page):
+    plain, residual = page["norms"]["plain"], page["norms"]["residual"]
+    assert plain[0] < 1e-17 < 1e-3 < plain[-1]
+    assert min(residual) > 1
+    assert max(residual) < 100
+    assert page["losses"]["plain"][-1] > 2.29
+    assert page["losses"]["residual"][-1] < 0.2
+
+
+def check_dense(page):
+    assert page["norms"]["plain"][0] < 1e-7
+    assert max(page["norms"]["dense"]) < 100 * min(page["norms"]["dense"])
+    assert page["losses"]["plain"][-1] > 2.29
+    assert max(page["losses"][name][-1] for name in ("residual", "dense")) < 0.3
+    edges = {name: cr.summary(model, (1, 8, 8)).edges for name, model in page["models"].items()}
+    assert edges["dense"] < edges["plain"] / 2
+
+
+def check_dropout(page):
+    last = {p: losses[-1] for p, losses in page["curves"].items()}
+    assert last[0.0] == max(last.values())
+    assert page["many"].mean(axis=0) == pytest.approx([1, 2, 3, 4], rel=0.05)
+    spread, right = page["spread"], page["right"]
+    assert spread[~right].mean() > 2 * spread[right].mean()
+    at = {x: page["spread_of_curve"][np.abs(page["grid"][:, 0] - x).argmin()] for x in (0, 0.7, 2)}
+    assert at[0.7] < at[0] < at[2]
+
+
+def check_preprocessing(page):
+    assert page["same"]["raw"] > 390
+    assert 160 < page["same"]["whitened"] < 240
+    steps = page["counts"]
+    assert steps["whitened"] == 1
+    assert steps["centred"] == pytest.approx(steps["turned (PCA)"], rel=0.01)
+    assert steps["standardised"] < steps["centred"] / 2 < steps["raw"] / 10
+    last = {name: losses[-1] for name, losses in page["losses"].items()}
+    assert max(last["standardised"], last["whitened, 40 axes"]) < last["[0, 1]"] < last["raw"] / 2
+    assert last["centred"] < last["raw"] / 2
+
+
+def check_initialisation(page):
+    assert [different for different, _ in page["found"].values()] == [1, 1, 32]
+    relu, tanh = (page["measured"][activation] for activation in (nn.ReLU, nn.Tanh))
+    near_1 = {name for name, values in relu.items() if 0.1 < values[-1] < 10}
+    assert near_1 == {"Kaiming", "LSUV"}
+    assert relu["normal, 0.3"][-1] > 1e12
+    assert tanh["normal, 0.3"][-1] > 0.5  # saturated
+    last = {name: losses[-1] for name, losses in page["losses"].items()}
+    assert {name for name in last if last[name] < 2} == {"Kaiming", "LSUV"}
+
+
+def check_regularisation(page):
+    informative, empty = np.abs(page["model"][0].weight.numpy()).max(axis=0)
+    assert empty < 0.1 < 1 < informative
+    found = page["found"]
+    without = found.pop("nothing")
+    assert all(row[0] < without[0] for name, row in found.items() if "smoothing" not in name)
+    assert found["max-norm, 1.5"][2] <= 1.5001
+    assert found["L1, 1e-4"][3] > found["L2, 1e-4"][3] > 0.1 > without[3]
+    assert 0 < int(np.argmin(page["losses"])) < 4
+
+
+def check_models(page):
+    answers = page["answers"]
+    assert answers["AND"] == pytest.approx([0, 0, 0, 1], abs=0.05)
+    assert answers["XOR"] == pytest.approx([0.5] * 4, abs=0.01)
+    assert answers["XOR, hidden layer"] == pytest.approx([0, 1, 1, 0], abs=0.05)
+    assert page["gap"] < 1e-10
+    (one, _), (other, _) = page["objectives"].values()
+    assert one == pytest.approx(other, abs=1e-7)  # scikit-learn's: tests/examples
+    linear, hidden = page["accuracies"].values()
+    assert 0.94 < linear < hidden
+
+
+def check_counting(page):
+    assert page["counts"] == {depth: 2**depth for depth in (1, 2, 4, 6, 8)}
+    assert all(5 < count < 60 for pair in page["found"].values() for count in pair)
+    assert page["sizes"][-1] / page["sizes"][0] > 60
+    assert page["seconds"][-1] > 10 * page["seconds"][0]
+
+
 def check_backprop_in_150_lines(page):
     assert np.sign(page["network"](page["X"], page["ones"], page["parameters"]).value).tolist() == (
         page["T"].tolist()
@@ -162,6 +290,17 @@ CHECKS = {
     "course/step_size.md": check_step_size,
     "course/minibatch.md": check_minibatch,
     "course/stopping.md": check_stopping,
+    "course/losses.md": check_losses,
+    "course/optimisers.md": check_optimisers,
+    "course/normalisation.md": check_normalisation,
+    "course/residual.md": check_residual,
+    "course/dense.md": check_dense,
+    "course/dropout.md": check_dropout,
+    "course/preprocessing.md": check_preprocessing,
+    "course/initialisation.md": check_initialisation,
+    "course/regularisation.md": check_regularisation,
+    "course/models.md": check_models,
+    "course/counting.md": check_counting,
     "course/backprop_in_150_lines.md": check_backprop_in_150_lines,
     "index.md": check_index,
 }
