@@ -183,6 +183,12 @@ def test_the_printed_table(columns, monkeypatch):
         assert " ".join(row.split()) == wanted
 
 
+def test_a_notebook_prints_the_same_table(monkeypatch):
+    plain = str(cr.summary(nn.Linear(2, 3), (2,)))
+    monkeypatch.setattr("rich.console._is_jupyter", lambda: True)
+    assert str(cr.summary(nn.Linear(2, 3), (2,))) == plain
+
+
 @pytest.mark.parametrize("shape", [784, (0,), (-1,), (3.5,), (True,), "ab"])
 def test_a_shape_that_is_none_is_refused(shape):
     with pytest.raises(cr.ShapeError, match="shape of one row"):

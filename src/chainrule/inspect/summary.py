@@ -109,7 +109,9 @@ class Summary(NamedTuple):
         from rich.console import Console
 
         width = shutil.get_terminal_size((100, 24)).columns
-        console = Console(file=io.StringIO(), width=width, color_system=None, highlight=False)
+        console = Console(
+            file=io.StringIO(), width=width, color_system=None, highlight=False, force_jupyter=False
+        )
         console.print(self)
         lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
         return "\n".join(line.rstrip() for line in lines)
