@@ -218,6 +218,17 @@ def test_adam_first_step_by_hand():
 # Groups
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_centred_rmsprop_of_a_constant_gradient(dtype):
+    """Its variance falls to 0; rounded below that, the root would be NaN."""
+    w = cr.Parameter(np.ones(50), dtype)
+    optimizer = optim.RMSprop([w], lr=1e-4, alpha=0.9, centered=True)
+    w.grad = cr.tensor(np.linspace(-3, 3, 50), dtype)
+    for _ in range(600):
+        optimizer.step()
+    assert np.isfinite(w.numpy()).all()
+
+
 def test_groups_equal_pytorchs():
     torch = pytest.importorskip("torch")
     first, second = starts()[:2], starts()[2:]

@@ -8,6 +8,7 @@ from typing import Any
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
+from chainrule.ops import maximum
 from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.optimizer import Optimizer
 
@@ -209,7 +210,8 @@ class RMSprop(Optimizer):
         if h.centered:
             mean = h.alpha * moments["grad_avg"] + h.rest * grad
             moments["grad_avg"].assign(mean)
-            v = v - mean * mean
+            # Of gradients that are equal this is 0, and by rounding it may be less.
+            v = maximum(v - mean * mean, 0.0)
         G = grad / (v.sqrt() + h.eps)
         if h.momentum is not None:
             G = h.momentum * moments["momentum_buffer"] + G
