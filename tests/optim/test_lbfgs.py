@@ -161,6 +161,15 @@ def test_a_trial_that_is_not_finite_is_refused():
     np.testing.assert_allclose(seen, [-1, 1, 1, 1], atol=1e-12)
 
 
+@pytest.mark.parametrize("loss", [np.nan, np.inf])
+def test_the_first_step_has_no_trial_to_go_back_from(loss):
+    w = cr.Parameter([3.0, -1.0], "float64")
+    optimizer = optim.LBFGS([w], line_search_fn="armijo")
+    w.grad = cr.tensor([0.5, 0.25], "float64")
+    optimizer.step(cr.tensor(loss, "float64"))
+    assert w.tolist() == [2.5, -1.25]
+
+
 # By Trainer
 
 

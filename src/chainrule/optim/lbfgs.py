@@ -101,8 +101,7 @@ class LBFGS(Optimizer):
             "g": vector,
         }
         if group["line_search_fn"] is not None:
-            # The point that a trial starts from; the first step accepts where it is.
-            state |= {"x": vector, "f": number + np.finfo(dtype).max, "slope": number}
+            state |= {"x": vector, "f": number, "slope": number}  # where a trial starts from
         return state
 
     def counts_steps(self, group: ParameterGroup) -> bool:
@@ -129,15 +128,17 @@ class LBFGS(Optimizer):
         g = _vector([grads.get(W, zeros_like(W)) for W in group.parameters])
         x = _vector(group.parameters)
         s, y = h.t * h.d, g - h.g
+        first = group.step == 1.0
         sy = (s * y).sum()
         if loss is not None:
             loss = loss.cast(g.dtype)
-            accepted = loss <= h.f + _ARMIJO * h.t * h.slope
+            # The first step has no point to go back to: it accepts where it is, be it NaN.
+            excess = where(first, 0.0, loss - (h.f + _ARMIJO * h.t * h.slope))
+            accepted = excess <= 0.0
             sy = where(accepted, sy, 0.0)
         self._take_up(h, s, y, sy)
         d = self._direction(h, g)
-        first = where(group.step == 1.0, 1.0, 0.0).cast(g.dtype)
-        t = h.lr.cast(g.dtype) / maximum(first * g.abs().sum(), 1.0)
+        t = h.lr.cast(g.dtype) / where(first, maximum(g.abs().sum(), 1.0), 1.0)
         if loss is not None:
             x, g, d = (where(accepted, a, b) for a, b in ((x, h.x), (g, h.g), (d, h.d)))
             t = where(accepted, t, 0.5 * h.t)
