@@ -253,9 +253,9 @@ W = cr.Parameter([1.0], name="w")
         ([cr.tensor([1.0])], 0.9, "number 0 is tensor.* make it a chainrule.Parameter"),
         ([W], 1.0, r"decay must be in \[0, 1\), got 1.0"),
         ([W], -0.1, r"decay must be in \[0, 1\), got -0.1"),
-        ([W], float("nan"), r"decay must be in \[0, 1\), got nan"),
-        ([W], "0.9", "decay is a number, not '0.9'"),
-        ([W], None, "decay is a number, not None"),
+        ([W], float("nan"), "decay is finite, got nan"),
+        ([W], "0.9", "decay is a number, got '0.9'"),
+        ([W], None, "decay is a number, got None"),
     ],
 )
 def test_arguments_are_checked(params, decay, message):

@@ -265,41 +265,41 @@ def test_the_rate_acts_on_the_next_step():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda o: optim.StepLR(o, 0), "step_size must be a whole number of at least 1, got 0"),
-        (lambda o: optim.StepLR(o, 2.5), "step_size must be a whole number"),
-        (lambda o: optim.StepLR(o, True), "step_size must be a whole number"),
-        (lambda o: optim.StepLR(o, 1, gamma=-1), "gamma must be a number >= 0, got -1"),
-        (lambda o: optim.ExponentialLR(o, float("nan")), "gamma must be a number >= 0, got nan"),
-        (lambda o: optim.InverseTimeLR(o, -0.1), "decay must be a number >= 0"),
-        (lambda o: optim.CosineAnnealingLR(o, 0), "T_max must be a whole number"),
-        (lambda o: optim.CosineAnnealingLR(o, 5, eta_min=-1), "eta_min must be a number >= 0"),
-        (lambda o: optim.MultiStepLR(o, []), "milestones are a list of whole numbers"),
+        (lambda o: optim.StepLR(o, 0), "step_size is at least 1, got 0"),
+        (lambda o: optim.StepLR(o, 2.5), "step_size is a whole number"),
+        (lambda o: optim.StepLR(o, True), "step_size is a whole number"),
+        (lambda o: optim.StepLR(o, 1, gamma=-1), "gamma is not negative, got -1"),
+        (lambda o: optim.ExponentialLR(o, float("nan")), "gamma is finite, got nan"),
+        (lambda o: optim.InverseTimeLR(o, -0.1), "decay is not negative"),
+        (lambda o: optim.CosineAnnealingLR(o, 0), "T_max is at least 1"),
+        (lambda o: optim.CosineAnnealingLR(o, 5, eta_min=-1), "eta_min is not negative"),
+        (lambda o: optim.MultiStepLR(o, []), "needs at least one milestone"),
         (lambda o: optim.MultiStepLR(o, 5), "milestones are a list of whole numbers"),
-        (lambda o: optim.MultiStepLR(o, [3, 0]), "a milestone must be a whole number"),
-        (lambda o: optim.MultiStepLR(o, [3], gamma=-1), "gamma must be a number >= 0"),
-        (lambda o: optim.LinearLR(o, -1), "start_factor must be a number >= 0"),
-        (lambda o: optim.LinearLR(o, end_factor=-1), "end_factor must be a number >= 0"),
-        (lambda o: optim.LinearLR(o, total_iters=0), "total_iters must be a whole number"),
-        (lambda o: optim.PolynomialLR(o, 0), "total_iters must be a whole number"),
-        (lambda o: optim.PolynomialLR(o, 5, power=0), "power must be a number > 0, got 0"),
-        (lambda o: optim.CosineAnnealingWarmRestarts(o, 0), "T_0 must be a whole number"),
-        (lambda o: optim.CosineAnnealingWarmRestarts(o, 1, 0), "T_mult must be a whole number"),
-        (lambda o: optim.CosineAnnealingWarmRestarts(o, 1, 1, -1), "eta_min must be a number"),
-        (lambda o: optim.OneCycleLR(o, -1.0, 50), "max_lr must be a number >= 0, got -1.0"),
+        (lambda o: optim.MultiStepLR(o, [3, 0]), "a milestone is at least 1"),
+        (lambda o: optim.MultiStepLR(o, [3], gamma=-1), "gamma is not negative"),
+        (lambda o: optim.LinearLR(o, -1), "start_factor is not negative"),
+        (lambda o: optim.LinearLR(o, end_factor=-1), "end_factor is not negative"),
+        (lambda o: optim.LinearLR(o, total_iters=0), "total_iters is at least 1"),
+        (lambda o: optim.PolynomialLR(o, 0), "total_iters is at least 1"),
+        (lambda o: optim.PolynomialLR(o, 5, power=0), "power is positive, got 0"),
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 0), "T_0 is at least 1"),
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 1, 0), "T_mult is at least 1"),
+        (lambda o: optim.CosineAnnealingWarmRestarts(o, 1, 1, -1), "eta_min is not negative"),
+        (lambda o: optim.OneCycleLR(o, -1.0, 50), "max_lr is not negative, got -1.0"),
         (lambda o: optim.OneCycleLR(o, [1.0], 50), "1 learning rates for 2 parameter groups"),
-        (lambda o: optim.OneCycleLR(o, 1.0, 0), "total_steps must be a whole number"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 0), "total_steps is at least 1"),
         (lambda o: optim.OneCycleLR(o, 1.0, 3), "phases would end at steps -0.1, 2: take more"),
         (lambda o: optim.OneCycleLR(o, 1.0, 9, 1.0), "take more total_steps, or another pct_start"),
         (lambda o: optim.OneCycleLR(o, 1.0, 9, 0.6, three_phase=True), "another pct_start"),
-        (lambda o: optim.OneCycleLR(o, 1.0, 9, 1.5), r"pct_start must be in \[0, 1\], got 1.5"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 9, 1.5), "pct_start .* from 0 to 1; got 1.5"),
         (lambda o: optim.OneCycleLR(o, 1.0, 9, 0.5, "lin"), "anneal_strategy is 'cos' or 'linear'"),
-        (lambda o: optim.OneCycleLR(o, 1.0, 9, div_factor=0), "div_factor must be a number > 0"),
+        (lambda o: optim.OneCycleLR(o, 1.0, 9, div_factor=0), "div_factor is positive"),
         (lambda o: optim.OneCycleLR([1], 1.0, 9), "a schedule needs an optimiser, not list"),
         (lambda o: optim.OneCycleLR(o, 1.0, 9, unit="batch"), "unit is 'epoch' or 'step'"),
-        (lambda o: optim.FlatCosineLR(o, 0), "total_iters must be a whole number"),
-        (lambda o: optim.Coslog4LR(o, 1.5), "total_iters must be a whole number"),
+        (lambda o: optim.FlatCosineLR(o, 0), "total_iters is at least 1"),
+        (lambda o: optim.Coslog4LR(o, 1.5), "total_iters is a whole number"),
         (lambda o: optim.Constant(o, unit="batch"), "unit is 'epoch' or 'step', not 'batch'"),
-        (lambda o: optim.WarmupLR(optim.Constant(o), 0), "steps must be a whole number"),
+        (lambda o: optim.WarmupLR(optim.Constant(o), 0), "steps is at least 1"),
         (lambda o: optim.WarmupLR(o, 5), r"WarmupLR\(Constant\(optimizer\), steps\)"),
         (lambda o: optim.Constant([0.1]), "a schedule needs an optimiser, not list"),
         (lambda o: optim.Schedule(o), "Schedule has no formula"),
@@ -310,6 +310,16 @@ def test_arguments_are_checked(make, message):
     with pytest.raises((TypeError, ValueError, NotImplementedError), match=message):
         make(optimizer)
     assert rates(optimizer) == BASE_LRS
+
+
+def test_numbers_may_be_numpys():
+    optimizer = make_optimizer()
+    assert optim.StepLR(optimizer, np.int64(2), np.float32(0.5)).lrs(2) == [0.25, 0.015]
+    assert optim.MultiStepLR(optimizer, np.array([2, 3]), 0.5).lrs(2) == [0.25, 0.015]
+    cycle = optim.OneCycleLR(optimizer, np.float32(0.5), np.int64(50))
+    assert cycle.base_lrs == [0.5, 0.5]
+    cycle = optim.OneCycleLR(optimizer, np.array([0.5, 0.25]), 50)
+    assert cycle.base_lrs == [0.5, 0.25]
 
 
 def test_warm_up_comes_before_a_schedules_first_step():

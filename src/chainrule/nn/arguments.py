@@ -1,4 +1,4 @@
-"""Checks of layers' arguments: each returns the value in the form in which the layer keeps it."""
+"""Checks of arguments: each returns the value in the form in which its owner keeps it."""
 
 from __future__ import annotations
 
@@ -43,6 +43,13 @@ def not_negative(name: str, value: Any) -> float:
     if number(name, value) < 0:
         raise ValueError(f"{name} is not negative, got {value}")
     return number(name, value)
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0, as a float."""
+    if number(name, value) <= 0:
+        raise ValueError(f"{name} is positive, got {value}")
+    return float(value)
 
 
 def probability(name: str, value: Any) -> float:

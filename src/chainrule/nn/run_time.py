@@ -1,4 +1,4 @@
-"""Numbers of layers and penalties that can be set between steps."""
+"""Numbers of layers, penalties, constraints and averages that can be set between steps."""
 
 from __future__ import annotations
 

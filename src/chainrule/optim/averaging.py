@@ -10,8 +10,9 @@ import numpy as np
 
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, Scalar
+from chainrule.nn.run_time import RunTime
 from chainrule.ops import where
-from chainrule.optim.groups import checked_parameters
+from chainrule.optim.groups import checked_number, checked_parameters
 
 
 class EMA:
@@ -27,7 +28,7 @@ class EMA:
 
     Args:
         parameters: the Parameters.
-        decay: how much of the average is kept, in [0, 1).
+        decay: how much of the average is kept, in [0, 1). It can be set between updates.
 
     Attributes:
         parameters: the Parameters.
@@ -56,22 +57,16 @@ class EMA:
         8.0
     """
 
+    decay = RunTime(checked_number)
+    _decay: Scalar
+
     def __init__(self, parameters: Iterable[Parameter], decay: float = 0.999) -> None:
         self.parameters = checked_parameters(parameters, "an average is of Parameters")
-        self._decay = Scalar(_in_range(decay), name="decay")
+        self.decay = decay
         self.averages = [
             Buffer(p.numpy().copy(), name=f"{i}.average") for i, p in enumerate(self.parameters)
         ]
         self.n_averaged = Buffer(np.float64(0), name="n_averaged")
-
-    @property
-    def decay(self) -> float:
-        """How much of the average is kept; it can be set between updates."""
-        return self._decay.item()
-
-    @decay.setter
-    def decay(self, decay: float) -> None:
-        self._decay.replace(np.array(_in_range(decay)))
 
     def update(self) -> None:
         """Take the parameters as they are now into the average.
@@ -133,7 +128,7 @@ class EMA:
                 f"the state holds {', '.join(arrays) or 'nothing'}; this average has decay, "
                 f"{', '.join(buffers)}"
             )
-        decay = _in_range(arrays.pop("decay"))
+        decay = checked_number("decay", arrays.pop("decay"))
         arrays = {name: np.array(array) for name, array in arrays.items()}
         for name, buffer in buffers.items():
             buffer.check(arrays[name].shape, arrays[name].dtype)
@@ -143,11 +138,3 @@ class EMA:
 
     def __repr__(self) -> str:
         return f"EMA({len(self.parameters)} parameters, decay={self.decay})"
-
-
-def _in_range(decay: Any) -> float:
-    if isinstance(decay, (str, bytes, bool)) or not hasattr(decay, "__float__"):
-        raise TypeError(f"decay is a number, not {decay!r}")
-    if not 0 <= float(decay) < 1:
-        raise ValueError(f"decay must be in [0, 1), got {decay!r}")
-    return float(decay)

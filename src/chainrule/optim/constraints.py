@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from typing import Any
-
-import numpy as np
 
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Parameter, Scalar
+from chainrule.nn import arguments
+from chainrule.nn.run_time import RunTime
 from chainrule.ops import maximum
 from chainrule.optim.groups import checked_parameters
 
@@ -21,7 +19,8 @@ class MaxNorm:
 
     Args:
         parameters: weights; not biases, which have no rows.
-        max_norm: the largest Euclidean norm. Srivastava et al. take 3 to 4.
+        max_norm: the largest Euclidean norm; Srivastava et al. take 3 to 4. It can be set between
+            steps.
         axis: the axis, or axes, along which a neuron's weights lie: 1 for the weights (out, in) of
             `nn.Linear`, (1, 2, 3) for those of two-dimensional convolutions.
 
@@ -42,6 +41,9 @@ class MaxNorm:
         [[1.5, 2.0], [0.30000001192092896, 0.4000000059604645]]
     """
 
+    max_norm = RunTime(arguments.positive)
+    _max_norm: Scalar
+
     def __init__(
         self,
         parameters: Iterable[Parameter],
@@ -49,7 +51,7 @@ class MaxNorm:
         axis: int | tuple[int, ...] = 1,
     ) -> None:
         self.parameters = checked_parameters(parameters, "a constraint is on Parameters")
-        self._max_norm = Scalar(_positive(max_norm), name="max_norm")
+        self.max_norm = max_norm
         self.axis = axis
         for parameter in self.parameters:
             for one in axis if isinstance(axis, tuple) else (axis,):
@@ -61,15 +63,6 @@ class MaxNorm:
                         f"no axis {one}: pass weights only, as in [p for p in model.parameters() "
                         "if p.ndim > 1]"
                     )
-
-    @property
-    def max_norm(self) -> float:
-        """The largest norm; it can be set between steps."""
-        return self._max_norm.item()
-
-    @max_norm.setter
-    def max_norm(self, max_norm: float) -> None:
-        self._max_norm.replace(np.array(_positive(max_norm)))
 
     def apply(self) -> None:
         """Scale down what is too long.
@@ -87,11 +80,3 @@ class MaxNorm:
             f"MaxNorm({len(self.parameters)} parameters, max_norm={self.max_norm}, "
             f"axis={self.axis})"
         )
-
-
-def _positive(max_norm: Any) -> float:
-    if isinstance(max_norm, (str, bytes, bool)) or not hasattr(max_norm, "__float__"):
-        raise TypeError(f"max_norm is a number, not {max_norm!r}")
-    if not 0 < float(max_norm) < math.inf:
-        raise ValueError(f"max_norm must be a number > 0, got {max_norm!r}")
-    return float(max_norm)

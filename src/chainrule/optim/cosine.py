@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable
 from typing import Literal
 
+from chainrule.nn import arguments
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import Schedule, Unit, non_negative, whole
+from chainrule.optim.schedules import Schedule, Unit
 
 
 def half_cosine(start: float, end: float, progress: float) -> float:
@@ -44,8 +45,8 @@ class CosineAnnealingLR(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.T_max = whole("T_max", T_max)
-        self.eta_min = non_negative("eta_min", eta_min)
+        self.T_max = arguments.count("T_max", T_max)
+        self.eta_min = float(arguments.not_negative("eta_min", eta_min))
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -90,9 +91,9 @@ class CosineAnnealingWarmRestarts(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.T_0 = whole("T_0", T_0)
-        self.T_mult = whole("T_mult", T_mult)
-        self.eta_min = non_negative("eta_min", eta_min)
+        self.T_0 = arguments.count("T_0", T_0)
+        self.T_mult = arguments.count("T_mult", T_mult)
+        self.eta_min = float(arguments.not_negative("eta_min", eta_min))
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -142,7 +143,7 @@ class OneCycleLR(Schedule):
     def __init__(
         self,
         optimizer: Optimizer,
-        max_lr: float | Sequence[float],
+        max_lr: float | Iterable[float],
         total_steps: int,
         pct_start: float = 0.3,
         anneal_strategy: Literal["cos", "linear"] = "cos",
@@ -152,14 +153,12 @@ class OneCycleLR(Schedule):
         *,
         unit: Unit = "step",
     ) -> None:
-        self.total_steps = whole("total_steps", total_steps)
-        if not 0 <= pct_start <= 1:
-            raise ValueError(f"pct_start must be in [0, 1], got {pct_start!r}")
+        self.total_steps = arguments.count("total_steps", total_steps)
+        arguments.probability("pct_start", pct_start)
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"anneal_strategy is 'cos' or 'linear', not {anneal_strategy!r}")
-        for name, factor in (("div_factor", div_factor), ("final_div_factor", final_div_factor)):
-            if not 0 < factor < math.inf:
-                raise ValueError(f"{name} must be a number > 0, got {factor!r}")
+        arguments.positive("div_factor", div_factor)
+        arguments.positive("final_div_factor", final_div_factor)
         self.anneal_strategy = anneal_strategy
         peak = pct_start * total_steps - 1
         start, end = 1 / div_factor, 1 / (div_factor * final_div_factor)
@@ -174,9 +173,9 @@ class OneCycleLR(Schedule):
                 f"the phases would end at steps {', '.join(f'{last:g}' for last in ends[1:])}: "
                 "take more total_steps, or another pct_start"
             )
-        peaks = [max_lr] if isinstance(max_lr, (int, float)) else list(max_lr)
-        peaks = [non_negative("max_lr", lr) for lr in peaks]
-        if isinstance(max_lr, (int, float)) and isinstance(optimizer, Optimizer):
+        peaks = list(max_lr) if isinstance(max_lr, Iterable) else [max_lr]
+        peaks = [float(arguments.not_negative("max_lr", lr)) for lr in peaks]
+        if not isinstance(max_lr, Iterable) and isinstance(optimizer, Optimizer):
             peaks *= len(optimizer.param_groups)
         super().__init__(optimizer, unit=unit, base_lrs=peaks)
 
@@ -212,7 +211,7 @@ class FlatCosineLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch", parameter: str = "lr"
     ) -> None:
-        self.total_iters = whole("total_iters", total_iters)
+        self.total_iters = arguments.count("total_iters", total_iters)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -241,7 +240,7 @@ class Coslog4LR(Schedule):
     def __init__(
         self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch", parameter: str = "lr"
     ) -> None:
-        self.total_iters = whole("total_iters", total_iters)
+        self.total_iters = arguments.count("total_iters", total_iters)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:

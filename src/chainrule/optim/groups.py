@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 
 from chainrule.graph.state import Buffer, Parameter, Scalar
 from chainrule.graph.tensor import Tensor
+from chainrule.nn import arguments
 
 TERMS = ("momentum", "dampening", "weight_decay", "lr_decay")
 """Hyper-parameters whose term is left out of a rule that is constructed with 0."""
@@ -27,27 +28,24 @@ class Interval(NamedTuple):
     high: float
 
     def __str__(self) -> str:
-        if self.high < math.inf:
-            return f"in [{self.low:g}, {self.high:g})"
-        return f">= {self.low:g}" if self.low > -math.inf else "finite"
+        return f"in [{self.low:g}, {self.high:g})" if self.high < math.inf else f">= {self.low:g}"
 
 
 _NON_NEGATIVE = Interval(0, math.inf)
 _INTERVALS = {
     "betas": Interval(0, 1),
     "alpha": Interval(0, 1),
+    "decay": Interval(0, 1),
     "rho": Interval(0, 1),
     "ns_coefficients": Interval(-math.inf, math.inf),
 }
 
 
-def _number(key: str, value: Any) -> float:
+def checked_number(key: str, value: Any) -> float:
     """`value` as a float, if it is a number that `key` may take."""
-    if isinstance(value, (str, bytes, bool)) or not hasattr(value, "__float__"):
-        raise TypeError(f"{key} is a number, not {value!r}")
-    number = float(value)
+    number = float(arguments.number(key, value))
     interval = _INTERVALS.get(key, _NON_NEGATIVE)
-    if not interval.low <= number < interval.high or math.isinf(number):  # NaN is in no interval
+    if not interval.low <= number < interval.high:
         raise ValueError(f"{key} must be {interval}, got {value!r}")
     return number
 
@@ -56,45 +54,41 @@ def _numbers(key: str, value: Any) -> dict[str, float]:
     """The numbers that `key` stands for, by the names of their Scalars."""
     names = PARTS.get(key)
     if names is None:
-        return {key: _number(key, value)}
+        return {key: checked_number(key, value)}
     if not isinstance(value, (tuple, list)) or len(value) != len(names):
         count = {2: "two", 3: "three"}[len(names)]
         raise TypeError(f"{key} are {count} numbers, not {value!r}")
-    return {name: _number(key, number) for name, number in zip(names, value, strict=True)}
+    return {name: checked_number(key, number) for name, number in zip(names, value, strict=True)}
 
 
-def _flag(key: str, value: Any) -> None:
-    if not isinstance(value, bool):
+def _flag(key: str, value: Any) -> bool:
+    if not isinstance(value, (bool, np.bool_)):
         raise TypeError(f"{key} is True or False, not {value!r}")
+    return bool(value)
 
 
-def _count(key: str, value: Any) -> None:
-    if isinstance(value, bool) or not isinstance(value, int):
-        raise TypeError(f"{key} is a whole number, not {value!r}")
-    if value < 1:
-        raise ValueError(f"{key} must be at least 1, got {value}")
-
-
-def _one_of(*choices: str | None) -> Callable[[str, Any], None]:
-    def check(key: str, value: Any) -> None:
+def _one_of(*choices: str | None) -> Callable[[str, Any], str | None]:
+    def check(key: str, value: Any) -> str | None:
         if value not in choices:
             raise ValueError(f"{key} is {' or '.join(map(repr, choices))}, not {value!r}")
+        return choices[choices.index(value)]
 
     return check
 
 
-FORMS: dict[str, Callable[[str, Any], object]] = {
+FORMS: dict[str, Callable[[str, Any], Any]] = {
     "nesterov": _flag,
     "amsgrad": _flag,
     "centered": _flag,
     "decoupled_weight_decay": _flag,
-    "initial_accumulator_value": _number,
-    "ns_steps": _count,
+    "initial_accumulator_value": checked_number,
+    "ns_steps": arguments.count,
     "adjust_lr_fn": _one_of(None, "original", "match_rms_adamw"),
-    "history_size": _count,
+    "history_size": arguments.count,
     "line_search_fn": _one_of(None, "armijo"),
 }
-"""Hyper-parameters that choose the form of a rule or its first state, with the check of each."""
+"""Hyper-parameters that choose the form of a rule or its first state: (key, value) ->
+the value as a group keeps it, or an error."""
 
 
 class ParameterGroup(MutableMapping[str, Any]):
@@ -129,10 +123,11 @@ class ParameterGroup(MutableMapping[str, Any]):
         self._fixed: dict[str, Any] = {}
         self._keys = ["params", *hyperparameters]
         for key, value in hyperparameters.items():
-            numbers = _checked(key, value)
             if key in FORMS:
-                self._fixed[key] = value
-            elif key in TERMS and value == 0:
+                self._fixed[key] = FORMS[key](key, value)
+                continue
+            numbers = _numbers(key, value)
+            if key in TERMS and numbers[key] == 0:
                 self._fixed[key] = 0.0
             else:
                 for name, number in numbers.items():
@@ -175,9 +170,9 @@ class ParameterGroup(MutableMapping[str, Any]):
         if key == "params":
             raise ValueError("a group's parameters are fixed; see Optimizer.add_param_group")
         before = self[key]
-        numbers = _checked(key, value)
+        after = FORMS[key](key, value) if key in FORMS else _numbers(key, value)
         if key not in self._fixed:
-            return numbers
+            return after
         if value != before:
             reason = (
                 "chooses the form of the update's graph, or its first state"
@@ -206,14 +201,6 @@ def cast(tensors: SimpleNamespace, dtype: DTypeLike) -> SimpleNamespace:
     return SimpleNamespace(
         **{k: v.cast(dtype) if isinstance(v, Tensor) else v for k, v in vars(tensors).items()}
     )
-
-
-def _checked(key: str, value: Any) -> dict[str, float]:
-    """The numbers of what `key` may be; none for what chooses the form."""
-    if key in FORMS:
-        FORMS[key](key, value)
-        return {}
-    return _numbers(key, value)
 
 
 def checked_parameters(

@@ -6,12 +6,12 @@ a training that goes on from a checkpoint finds its own again.
 
 from __future__ import annotations
 
-import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
 from chainrule.graph.state import Scalar
+from chainrule.nn import arguments
 from chainrule.optim.optimizer import Optimizer
 
 Unit = Literal["epoch", "step"]
@@ -164,8 +164,8 @@ class StepLR(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.step_size = whole("step_size", step_size)
-        self.gamma = non_negative("gamma", gamma)
+        self.step_size = arguments.count("step_size", step_size)
+        self.gamma = arguments.not_negative("gamma", gamma)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -187,16 +187,18 @@ class MultiStepLR(Schedule):
     def __init__(
         self,
         optimizer: Optimizer,
-        milestones: Sequence[int],
+        milestones: Iterable[int],
         gamma: float = 0.1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        if isinstance(milestones, (str, int)) or not milestones:
-            raise ValueError(f"milestones are a list of whole numbers, got {milestones!r}")
-        self.milestones = sorted(whole("a milestone", t) for t in milestones)
-        self.gamma = non_negative("gamma", gamma)
+        if isinstance(milestones, str) or not isinstance(milestones, Iterable):
+            raise TypeError(f"milestones are a list of whole numbers, got {milestones!r}")
+        self.milestones = sorted(arguments.count("a milestone", t) for t in milestones)
+        if not self.milestones:
+            raise ValueError("MultiStepLR needs at least one milestone")
+        self.gamma = arguments.not_negative("gamma", gamma)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -219,7 +221,7 @@ class ExponentialLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, gamma: float, *, unit: Unit = "epoch", parameter: str = "lr"
     ) -> None:
-        self.gamma = non_negative("gamma", gamma)
+        self.gamma = arguments.not_negative("gamma", gamma)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -243,7 +245,7 @@ class InverseTimeLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, decay: float, *, unit: Unit = "epoch", parameter: str = "lr"
     ) -> None:
-        self.decay = non_negative("decay", decay)
+        self.decay = arguments.not_negative("decay", decay)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -274,9 +276,9 @@ class LinearLR(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.start_factor = non_negative("start_factor", start_factor)
-        self.end_factor = non_negative("end_factor", end_factor)
-        self.total_iters = whole("total_iters", total_iters)
+        self.start_factor = arguments.not_negative("start_factor", start_factor)
+        self.end_factor = arguments.not_negative("end_factor", end_factor)
+        self.total_iters = arguments.count("total_iters", total_iters)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -305,10 +307,8 @@ class PolynomialLR(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.total_iters = whole("total_iters", total_iters)
-        if not 0 < power < math.inf:
-            raise ValueError(f"power must be a number > 0, got {power!r}")
-        self.power = float(power)
+        self.total_iters = arguments.count("total_iters", total_iters)
+        self.power = arguments.positive("power", power)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -353,7 +353,7 @@ class WarmupLR(Schedule):
                 f"the schedule to warm up for has begun already: it is at t = {schedule.t}"
             )
         self.schedule = schedule
-        self.steps = whole("steps", steps)
+        self.steps = arguments.count("steps", steps)
         for group, base_lr in zip(schedule.optimizer.param_groups, schedule.base_lrs, strict=False):
             group[schedule.parameter] = base_lr
         super().__init__(schedule.optimizer, unit=schedule.unit, parameter=schedule.parameter)
@@ -444,17 +444,3 @@ class CombinedSchedule(Schedule):
         for schedule, state in zip(self.schedules, states, strict=True):
             schedule.load_state_dict(state)
         self.t = int(state_dict["t"])
-
-
-def whole(name: str, value: int) -> int:
-    """`value`, if it is a whole number of at least 1."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"{name} must be a whole number of at least 1, got {value!r}")
-    return value
-
-
-def non_negative(name: str, value: float) -> float:
-    """`value` as a float, if it is a finite number of at least 0."""
-    if not 0 <= value < math.inf:
-        raise ValueError(f"{name} must be a number >= 0, got {value!r}")
-    return float(value)

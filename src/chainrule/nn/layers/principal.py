@@ -261,9 +261,7 @@ class Whiten(_Principal):
                 f"{num_components}; use 'pca' for fewer"
             )
         self.method = method
-        self.eps = arguments.number("eps", eps)
-        if self.eps < 0:
-            raise ValueError(f"Whiten: eps is not negative, got {eps}")
+        self.eps = arguments.not_negative("eps", eps)
 
     def fit(self, x: ArrayLike) -> Whiten:
         """Take axes and variances from `x` of shape (N, num_features), as `PCA.fit` does.

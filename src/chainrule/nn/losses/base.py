@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike
 from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments
 from chainrule.nn.module import Module
 
 
@@ -138,14 +137,6 @@ def unsigned(values: Array) -> str | None:
     return (
         f"targets must be -1 or 1; there is {wrong.flat[0]}. Of labels 0 and 1 take 2 * target - 1"
     )
-
-
-def positive(name: str, value: float) -> float:
-    """A positive number, as a float."""
-    number = float(arguments.number(name, value))
-    if number <= 0:
-        raise ValueError(f"{name} is positive, got {value}")
-    return number
 
 
 def weights(name: str, data: ArrayLike | None) -> Buffer | None:

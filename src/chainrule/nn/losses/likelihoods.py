@@ -11,7 +11,7 @@ from chainrule.graph.errors import ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike
 from chainrule.nn import arguments
-from chainrule.nn.losses.base import ElementLoss, floating, outside, positive, weights
+from chainrule.nn.losses.base import ElementLoss, floating, outside, weights
 from chainrule.ops.elementwise import exp, log, log1p, maximum, softplus, where
 from chainrule.ops.shape import stop_gradient
 
@@ -152,9 +152,7 @@ class PoissonNLLLoss(ElementLoss):
         super().__init__(reduction)
         self.log_input = log_input
         self.full = full
-        self.eps = float(arguments.number("eps", eps))
-        if self.eps < 0:
-            raise ValueError(f"eps is at least 0, got {eps}")
+        self.eps = float(arguments.not_negative("eps", eps))
 
     def target_fault(self, target: Array) -> str | None:
         return outside("targets, which are counts,", target, 0)
@@ -213,7 +211,7 @@ class GaussianNLLLoss(ElementLoss):
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.full = full
-        self.eps = positive("eps", eps)
+        self.eps = arguments.positive("eps", eps)
 
     def forward(
         self,

@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.graph.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
-from chainrule.nn.losses.base import ElementLoss, Loss, floating, positive
+from chainrule.nn.losses.base import ElementLoss, Loss, floating
 from chainrule.ops.elementwise import abs, maximum, minimum
 
 
@@ -151,7 +151,7 @@ class HuberLoss(ElementLoss):
 
     def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.delta = positive("delta", delta)
+        self.delta = arguments.positive("delta", delta)
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -188,9 +188,7 @@ class SmoothL1Loss(ElementLoss):
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.beta = float(arguments.number("beta", beta))
-        if self.beta < 0:
-            raise ValueError(f"beta is at least 0, got {beta}")
+        self.beta = float(arguments.not_negative("beta", beta))
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
