@@ -241,6 +241,20 @@ def test_a_state_that_does_not_fit_changes_nothing(changes, message):
     assert rates(optimizer) == BASE_LRS
 
 
+@pytest.mark.parametrize("make", [lambda o: optim.ExponentialLR(o, 0.5), lambda o: combined(o)])
+def test_a_state_without_its_time_changes_nothing(make):
+    optimizer = make_adamw()
+    schedule = make(optimizer)
+    schedule.step()
+    state = schedule.state_dict()
+    del state["t"]
+    fresh = make(make_adamw())
+    before = fresh.state_dict()
+    with pytest.raises(ValueError, match=r"the state holds schedule, .*; it must be schedule, .*t"):
+        fresh.load_state_dict(state)
+    assert fresh.state_dict() == before
+
+
 def test_a_group_added_later_keeps_its_rate():
     optimizer = make_optimizer()
     schedule = optim.ExponentialLR(optimizer, 0.5)

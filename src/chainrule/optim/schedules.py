@@ -90,6 +90,10 @@ class Schedule:
         """The learning rate of each group after `t` epochs or steps."""
         return [self.lr(base_lr, t) for base_lr in self.base_lrs]
 
+    def of(self, parameter: str) -> Schedule | None:
+        """The schedule that sets this hyper-parameter: this one, if it does, or None."""
+        return self if self.parameter == parameter else None
+
     def scalars(self, t: int) -> dict[Scalar, float]:
         """The run-time Scalars that it sets, and what they are after `t` epochs or steps."""
         # A group that was added after construction is not the schedule's.
@@ -131,6 +135,7 @@ class Schedule:
         for key in ("schedule", "parameter"):
             if state_dict.get(key) != mine[key]:
                 raise ValueError(f"the state is of {state_dict.get(key)}, this is of {mine[key]}")
+        _check_keys(state_dict, mine)
         groups = len(state_dict["base_lrs"])
         if groups != len(self.base_lrs):
             raise ValueError(f"the state has {groups} groups, this schedule {len(self.base_lrs)}")
@@ -414,8 +419,13 @@ class CombinedSchedule(Schedule):
         self.t = 0
 
     def lrs(self, t: int) -> list[float]:
-        found = [s.lrs(t) for s in self.schedules if s.parameter == "lr"]
-        return found[0] if found else [group["lr"] for group in self.optimizer.param_groups]
+        schedule = self.of("lr")
+        return (
+            [g["lr"] for g in self.optimizer.param_groups] if schedule is None else schedule.lrs(t)
+        )
+
+    def of(self, parameter: str) -> Schedule | None:
+        return next((s for s in self.schedules if s.parameter == parameter), None)
 
     def scalars(self, t: int) -> dict[Scalar, float]:
         return {k: v for schedule in self.schedules for k, v in schedule.scalars(t).items()}
@@ -439,8 +449,14 @@ class CombinedSchedule(Schedule):
                 f"the state is of {state_dict.get('schedule')} of {len(states)} schedules, this is "
                 f"of {type(self).__name__} of {len(self.schedules)}"
             )
+        _check_keys(state_dict, self.state_dict())
         for schedule, state in zip(self.schedules, states, strict=True):
             schedule._check_state(state)
         for schedule, state in zip(self.schedules, states, strict=True):
             schedule.load_state_dict(state)
         self.t = int(state_dict["t"])
+
+
+def _check_keys(state_dict: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
+    if set(state_dict) != set(mine):
+        raise ValueError(f"the state holds {', '.join(state_dict)}; it must be {', '.join(mine)}")
