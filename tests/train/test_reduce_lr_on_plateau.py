@@ -110,12 +110,33 @@ def test_a_fit_trains_on_with_the_lower_rate(backend):
             lambda o: optim.WarmupLR(optim.Constant(o), 3),
             [0.2, 0.4, 0.6, 0.4, 0.4, 0.2],
         ),
+        (
+            lambda o: optim.CombinedSchedule([optim.StepLR(o, 2, 0.5)]),
+            [0.8, 0.8, 0.4, 0.2, 0.1, 0.05],
+        ),
     ],
-    ids=["epoch", "step", "warm-up"],
+    ids=["epoch", "step", "warm-up", "combined"],
 )
 def test_with_a_schedule_the_rates_it_starts_from_are_lowered(backend, schedule, wanted):
     """After the third epoch and after the fifth."""
     np.testing.assert_allclose(scripted_fit([1] * 6, schedule), wanted, rtol=1e-12)
+
+
+@pytest.mark.parametrize("combined", [False, True])
+def test_a_schedule_of_another_hyper_parameter_is_left_alone(combined):
+    model = network()
+    optimizer = optim.AdamW(model.parameters(), lr=0.8, weight_decay=0.5)
+    schedule = optim.StepLR(optimizer, 1, 0.5, parameter="weight_decay")
+    if combined:
+        schedule = optim.CombinedSchedule([schedule])
+    trainer = trainer_of(model, nn.MSELoss(), optimizer, schedule=schedule)
+    callback = cr.ReduceLROnPlateau(factor=0.5, patience=0)
+    for loss in (1.0, 1.0):
+        callback.on_epoch_end(trainer, {"loss": loss, "validation_loss": loss})
+    group = optimizer.param_groups[0]
+    assert (group["lr"], group["weight_decay"]) == (0.4, 0.5)
+    schedule.step()
+    assert (group["lr"], group["weight_decay"]) == (0.4, 0.25)
 
 
 def test_a_group_that_the_schedule_does_not_know_is_lowered_itself():

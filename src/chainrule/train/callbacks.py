@@ -241,8 +241,8 @@ class ReduceLROnPlateau(Callback):
         return sign * value > sign * (self.best + sign * self.threshold)
 
     def _lower(self, trainer: Trainer) -> None:
-        groups, schedule = trainer.optimizer.param_groups, trainer.schedule
-        own = groups
+        groups, own = trainer.optimizer.param_groups, trainer.optimizer.param_groups
+        schedule = trainer.schedule and trainer.schedule.of("lr")
         if schedule is not None:
             own = groups[len(schedule.base_lrs) :]  # groups that were added after the schedule
             schedule.base_lrs = [self._lowered(lr) for lr in schedule.base_lrs]
