@@ -193,3 +193,20 @@ def test_the_limit_can_be_set():
     nn.build(linear(), max_elements=4)
     with pytest.raises(ValueError, match="max_elements"):
         nn.build(linear(), max_elements=3)
+
+
+@pytest.mark.parametrize("name", ["PCA", "Whiten"])
+def test_a_length_that_is_not_given_counts_as_the_largest(name):
+    for arguments in ({"num_features": 4}, {"num_features": 4, "num_components": None}):
+        nn.build({"class": name, "arguments": arguments}, max_elements=16)
+        with pytest.raises(ValueError, match="max_elements"):
+            nn.build({"class": name, "arguments": arguments}, max_elements=15)
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [nn.Hardtanh(-(10**9), 10**9), nn.PReLU(3, init=10**9), nn.Softplus(1, 10**9)],
+    ids=repr,
+)
+def test_a_whole_number_that_is_no_length_does_not_count(layer):
+    assert repr(nn.build(nn.describe(layer), max_elements=3)) == repr(layer)

@@ -12,6 +12,7 @@ and arguments that their constructors accept, and never more numbers than `max_e
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from math import prod
 from typing import Any
 
@@ -131,15 +132,19 @@ def _check_arguments(arguments: dict[str, Any], layer: type[Module], where: str)
     unknown = arguments.keys() - set(layer._arguments)
     if unknown:
         raise ValueError(f"{where}: a {layer.__name__} has no argument {sorted(unknown)[0]!r:.80}")
-    sizes = []
     for name, value in arguments.items():
-        for item in value if isinstance(value, (list, tuple)) else [value]:
+        for item in _items(value):
             if not isinstance(item, (bool, int, float, str, type(None))):
                 raise ValueError(f"{where}: {name} can't be {value!r:.80}")
-            if isinstance(item, int):
-                sizes.append(max(abs(item), 1))
-    # No layer holds more numbers than the product of its whole-number arguments, biases aside.
-    return prod(sizes)
+    # No layer holds more numbers than the product of its lengths, biases aside; one that is not
+    # given is not greater than the greatest. What is annotated as a float is no length.
+    lengths = [
+        [abs(item) for item in _items(arguments.get(name)) if isinstance(item, int)]
+        for name, parameter in signature(layer).parameters.items()
+        if "int" in str(parameter.annotation).split()
+    ]
+    given = [max(prod(items), 1) for items in lengths if items]
+    return prod(given) * max(given, default=1) ** (len(lengths) - len(given))
 
 
 def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> Module:
@@ -165,6 +170,10 @@ def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> 
     if LAYERS[name]._children == ():  # containers that share containers would multiply
         built[path] = module
     return module
+
+
+def _items(value: Any) -> Sequence[Any]:
+    return value if isinstance(value, (list, tuple)) else [value]
 
 
 def _is_dict(value: Any) -> bool:
