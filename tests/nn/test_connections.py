@@ -107,6 +107,7 @@ def test_a_deep_stack_passes_the_gradient_on():
     [
         (lambda: nn.Residual(np.tanh), TypeError, "block is a Module"),
         (lambda: nn.Residual(nn.ReLU(), "auto"), TypeError, "projection is a Module"),
+        (lambda: nn.Residual(nn.ReLU(), 0), TypeError, "projection is a Module"),
         (lambda: nn.DenseConnection(None), TypeError, "block is a Module"),
         (
             lambda: nn.Residual(nn.Linear(4, 3))(np.ones((2, 4), "f")),

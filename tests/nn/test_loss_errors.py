@@ -69,6 +69,10 @@ def test_element_losses_refuse_to_broadcast(loss):
         (lambda: nn.MSELoss(reduction="batchmean"), ValueError),
         (lambda: nn.KLDivLoss(reduction="rows"), ValueError),
         (lambda: nn.KLDivLoss(reduction="batchmean")(np.array(0.0), np.array(1.0)), cr.ShapeError),
+        (
+            lambda: nn.KLDivLoss(reduction="batchmean")(np.ones((0, 3)), np.ones((0, 3))),
+            cr.ShapeError,
+        ),
         (lambda: nn.CrossEntropyLoss(weight=[1.0, -1.0]), ValueError),
         (lambda: nn.NLLLoss(weight=[1.0, np.inf]), ValueError),
         (lambda: nn.NLLLoss(weight=[])(np.zeros((1, 3)), [0]), cr.ShapeError),
@@ -83,6 +87,7 @@ def test_element_losses_refuse_to_broadcast(loss):
         (lambda: nn.MultiMarginLoss(margin=np.nan), ValueError),
         (lambda: nn.MultiMarginLoss()(np.zeros((1, 3, 2)), np.zeros((1, 2), int)), cr.ShapeError),
         (lambda: nn.MultiMarginLoss()(np.zeros((1, 3), int), [0]), cr.DTypeError),
+        (lambda: nn.NLLLoss()(np.zeros((1, 3), int), [0]), cr.DTypeError),
         (lambda: nn.CosineEmbeddingLoss(margin=1.5), ValueError),
         (lambda: nn.PinballLoss([]), ValueError),
         (lambda: nn.PinballLoss([0.5, 1.0]), ValueError),

@@ -158,6 +158,19 @@ def test_batch_norm_adds_few_nodes_to_a_step():
     assert len(computed) - len(plain) <= 11  # 4 of them forward
 
 
+@pytest.mark.parametrize(
+    "layer", [nn.LayerNorm((3, 4)), nn.RMSNorm(4), nn.GroupNorm(1, 3), nn.GroupNorm(3, 3)], ids=repr
+)
+def test_no_examples_give_no_outputs(layer):
+    assert layer(np.ones((0, 3, 4), "f")).shape == (0, 3, 4)
+
+
+def test_functions_take_numpys_lengths_and_whole_numbers():
+    x = np.array([[1, 3], [10, 30]])
+    for norm in (nn.functional.layer_norm, nn.functional.rms_norm):
+        assert np.array_equal(norm(x, np.int64(2)).numpy(), norm(x.astype("f"), 2).numpy())
+
+
 # What is refused
 
 
@@ -204,6 +217,17 @@ def test_a_last_batch_of_one_row_is_refused_before_training():
         (lambda: nn.RMSNorm((2, 3))(np.ones(3, "f")), cr.ShapeError, "2, 3"),
         (lambda: nn.GroupNorm(2, 4)(np.ones((2, 3), "f")), cr.ShapeError, r"\(N, 4, \.\.\.\)"),
         (lambda: nn.functional.group_norm(np.ones((2, 3)), 2), cr.ShapeError, "2 groups"),
+        (
+            lambda: nn.functional.group_norm(np.ones((2, 3)), 0),
+            ValueError,
+            "num_groups is at least",
+        ),
+        (lambda: nn.functional.layer_norm(np.ones(3), ()), ValueError, "at least one length"),
+        (
+            lambda: nn.BatchNorm1d(3, track_running_stats=False).eval()(np.ones((1, 3), "f")),
+            cr.ShapeError,
+            "without running statistics .*keep running statistics",
+        ),
         (lambda: nn.functional.layer_norm([[1.0]], 1, [1.0, 2.0]), cr.ShapeError, "weight"),
         (lambda: nn.functional.group_norm([[1.0]], 1, None, [1.0, 2.0]), cr.ShapeError, "bias"),
     ],

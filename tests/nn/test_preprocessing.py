@@ -298,6 +298,8 @@ def test_a_faulty_column_is_named_and_the_state_kept(name, fault):
 def test_numbers_too_large_for_the_dtype_are_refused(kind):
     with pytest.raises(ValueError, match=r"column 0.*too large"):
         kind(1).fit([[1e200], [3e200]])
+    with pytest.raises(ValueError, match="too large"):
+        kind(1, dtype="float64").fit([[-1e308], [1e308], [1e308]])
 
 
 def test_a_variance_that_the_dtype_does_not_hold_is_refused():

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.graph.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn import arguments
 from chainrule.ops.elementwise import sqrt
 
 __all__ = ["group_norm", "layer_norm", "rms_norm"]
@@ -78,8 +79,9 @@ def rms_norm(
     """
     x = as_tensor(input)
     rows = _as_rows("rms_norm", x, normalized_shape)
-    eps = float(np.finfo(x.dtype).eps) if eps is None else float(eps)
-    scale = 1.0 / sqrt((rows * rows).mean(axis=1, keepdims=True) + eps)
+    squares = (rows * rows).mean(axis=1, keepdims=True)
+    eps = float(np.finfo(squares.dtype).eps) if eps is None else float(eps)
+    scale = 1.0 / sqrt(squares + eps)
     return _scaled("rms_norm", rows * scale, normalized_shape, weight, None).reshape(x.shape)
 
 
@@ -109,13 +111,13 @@ def group_norm(
         tensor([[-1.,  1.,  1., -1.]])
     """
     x = as_tensor(input)
-    if x.ndim < 2 or x.shape[1] % num_groups:
+    if x.ndim < 2 or x.shape[1] % arguments.count("num_groups", num_groups):
         raise ShapeError(
             f"group_norm: the input has shape {x.shape}; its axis 1, the channels, must exist and "
             f"divide into {num_groups} groups"
         )
-    rows = x.shape[0] * num_groups
-    y = _normalized(x.reshape(rows, x.size // rows if rows else 0), eps).reshape(x.shape)
+    rows = x.reshape(x.shape[0] * num_groups, math.prod(x.shape[1:]) // num_groups)
+    y = _normalized(rows, eps).reshape(x.shape)
     for name, parameter in (("weight", weight), ("bias", bias)):
         if parameter is not None and as_tensor(parameter).shape != x.shape[1:2]:
             raise ShapeError(
@@ -137,9 +139,9 @@ def _normalized(rows: Tensor, eps: float) -> Tensor:
 
 def _as_rows(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> Tensor:
     """x with the axes that are normalised over made into one, and the others into one."""
-    shape = _shape(normalized_shape)
+    shape = arguments.lengths("normalized_shape", normalized_shape)
     start = x.ndim - len(shape)
-    if start < 0 or not shape or x.shape[start:] != shape:
+    if start < 0 or x.shape[start:] != shape:
         raise ShapeError(
             f"{name}: the input must have the shape (..., {', '.join(map(str, shape))}); its shape "
             f"is {x.shape}. Change normalized_shape, or what comes before."
@@ -155,18 +157,12 @@ def _scaled(
     bias: TensorLike | None,
 ) -> Tensor:
     """rows * weight + bias, where these are given."""
+    shape = arguments.lengths("normalized_shape", normalized_shape)
     for what, parameter in (("weight", weight), ("bias", bias)):
-        if parameter is not None and as_tensor(parameter).shape != _shape(normalized_shape):
-            raise ShapeError(
-                f"{name}: {what} has shape {as_tensor(parameter).shape}, not "
-                f"{_shape(normalized_shape)}"
-            )
+        if parameter is not None and as_tensor(parameter).shape != shape:
+            raise ShapeError(f"{name}: {what} has shape {as_tensor(parameter).shape}, not {shape}")
     y = rows if weight is None else rows * as_tensor(weight).reshape(-1)
     return y if bias is None else y + as_tensor(bias).reshape(-1)
-
-
-def _shape(lengths: int | Sequence[int]) -> tuple[int, ...]:
-    return (lengths,) if isinstance(lengths, int) else tuple(lengths)
 
 
 def over_axis_1(channels: Tensor, x: Tensor) -> Tensor:

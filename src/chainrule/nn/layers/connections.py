@@ -42,7 +42,9 @@ class Residual(Module):
     def __init__(self, block: Module, projection: Module | None = None) -> None:
         super().__init__()
         self.block = arguments.module("block", block)
-        self.projection = projection and arguments.module("projection", projection)
+        self.projection = None
+        if projection is not None:
+            self.projection = arguments.module("projection", projection)
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
@@ -98,18 +100,14 @@ class DenseConnection(Module):
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
         y = as_tensor(self.block(x))
-        if (
-            x.ndim < 2
-            or y.ndim != x.ndim
-            or (*y.shape[:1], *y.shape[2:])
-            != (
-                *x.shape[:1],
-                *x.shape[2:],
-            )
-        ):
+        if x.ndim < 2 or y.ndim != x.ndim or _without_axis_1(y) != _without_axis_1(x):
             raise ShapeError(
                 f"the input has shape {x.shape} and the block's output {y.shape}: they can be put "
                 "beside one another if all axes but axis 1 agree. Change the block, or flatten the "
                 "input before it."
             )
         return concatenate([x, y], axis=1)
+
+
+def _without_axis_1(x: Tensor) -> tuple[int, ...]:
+    return x.shape[:1] + x.shape[2:]

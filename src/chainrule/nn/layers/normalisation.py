@@ -50,8 +50,8 @@ class BatchNorm1d(Module):
         Input and output (N, C) or (N, C, L).
 
     Raises:
-        ShapeError, DTypeError: when called on an input that does not fit; in training also on one
-            element for each feature, whose variance is 0.
+        ShapeError, DTypeError: when called on an input that does not fit; in training, and without
+            running statistics, also on one element for each feature, whose variance is 0.
 
     Source: Ioffe and Szegedy, "Batch normalization: accelerating deep network training by reducing
     internal covariate shift", ICML 2015; *Deep Learning*, section 8.7.1.
@@ -200,10 +200,11 @@ class BatchNorm1d(Module):
 
     def _check_several(self, x: Tensor) -> None:
         if x.size <= self.num_features:
+            remedy = "or call eval()" if self.training else "or keep running statistics"
             raise ShapeError(
-                f"in training there must be more than one element for each feature; "
-                f"the input has shape {x.shape}. Choose a batch_size that leaves no last batch of "
-                "one row, drop a row, or call eval()."
+                f"{'in training' if self.training else 'without running statistics'} there must be "
+                f"more than one element for each feature; the input has shape {x.shape}. Choose a "
+                f"batch_size that leaves no last batch of one row, drop a row, {remedy}."
             )
 
 

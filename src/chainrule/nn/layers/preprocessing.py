@@ -292,9 +292,10 @@ class RobustScale(_Columns):
         low, high = statistics.extremes(table)
         statistics.check_finite("RobustScale", low, high)
         lower, median, upper = statistics.quantiles(table, [0.25, 0.5, 0.75])
-        with np.errstate(divide="ignore", over="ignore"):
-            scale = np.where(lower < upper, 1 / (upper - lower), 2 / (high - low))
-        scale[low == high] = 0
+        with np.errstate(invalid="ignore", over="ignore"):
+            spread = np.where(lower < upper, upper - lower, (high - low) / 2)
+            statistics.check_finite("RobustScale", spread)
+            scale = _reciprocal(spread)
         median, scale = statistics.rounded(self.dtype, median, scale)
         statistics.check_finite("RobustScale", median, scale)
         self.median.assign(median)
@@ -305,7 +306,7 @@ class RobustScale(_Columns):
         """The layer that maps back; see there."""
         layer = InverseRobustScale(self.num_features, self.dtype)
         layer.median.assign(self.median.numpy())
-        layer.spread.assign(_reciprocal(self.scale))
+        layer.spread.assign(_reciprocal(self.scale.numpy()))
         return layer
 
     def forward(self, input: TensorLike) -> Tensor:
@@ -352,7 +353,7 @@ class InverseRobustScale(_Columns):
         """The layer that scales and clips."""
         layer = RobustScale(self.num_features, self.dtype)
         layer.median.assign(self.median.numpy())
-        layer.scale.assign(_reciprocal(self.spread))
+        layer.scale.assign(_reciprocal(self.spread.numpy()))
         return layer
 
     def forward(self, input: TensorLike) -> Tensor:
@@ -361,7 +362,6 @@ class InverseRobustScale(_Columns):
         return z * self.spread + self.median
 
 
-def _reciprocal(scale: Buffer) -> Array:
-    """1 / scale, and 0 where it is 0."""
-    values = scale.numpy()
+def _reciprocal(values: Array) -> Array:
+    """1 / values, and 0 where they are 0."""
     return np.divide(1, values, out=np.zeros_like(values), where=values != 0)

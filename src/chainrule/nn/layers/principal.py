@@ -95,7 +95,7 @@ class _Principal(Module):
         statistics.check_finite(name, mean, *statistics.rounded(self.dtype, mean))
         _, singular, axes = np.linalg.svd(statistics.triangle(table, mean), full_matrices=False)
         # Below this a singular value is rounding: the data do not vary along its axis.
-        singular[singular <= singular[0] * max(table.shape) * np.finfo(np.float64).eps] = 0
+        singular[singular <= singular[0] * (max(table.shape) * np.finfo(np.float64).eps)] = 0
         kept = axes[: self.num_components]
         largest = np.take_along_axis(kept, np.abs(kept).argmax(axis=1)[:, None], axis=1)
         with np.errstate(over="ignore"):

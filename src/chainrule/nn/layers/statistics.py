@@ -66,7 +66,8 @@ def quantiles(table: Array, probabilities: list[float]) -> Array:
     They need a whole column at a time: 8 bytes a row.
     """
     columns = (np.asarray(table[:, j], np.float64) for j in range(table.shape[1]))
-    return np.stack([np.quantile(column, probabilities) for column in columns], axis=1)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.stack([np.quantile(column, probabilities) for column in columns], axis=1)
 
 
 def triangle(table: Array, mean: Array) -> Array:

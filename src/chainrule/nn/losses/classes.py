@@ -150,14 +150,12 @@ class CrossEntropyLoss(_LikelihoodLoss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(weight, ignore_index, reduction)
-        if not 0 <= label_smoothing <= 1:
-            raise ValueError(f"label_smoothing lies in 0 ... 1, got {label_smoothing}")
-        self.label_smoothing = float(label_smoothing)
+        self.label_smoothing = float(arguments.probability("label_smoothing", label_smoothing))
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        logits, target = as_tensor(input), as_tensor(target)
+        logits, target = floating("input", input), as_tensor(target)
         if target.dtype.kind == "f" and target.shape == logits.shape and logits.ndim:
             return self._probabilities(logits, target, sample_weight)
         return self._labelled(logits, target, sample_weight)
@@ -232,7 +230,7 @@ class NLLLoss(_LikelihoodLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        return self._labelled(as_tensor(input), as_tensor(target), sample_weight)
+        return self._labelled(floating("input", input), as_tensor(target), sample_weight)
 
     def _losses(self, rows: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
         # A choice, not a product: the log-probability of another class may be -inf.

@@ -265,7 +265,7 @@ class KLDivLoss(ElementLoss):
         Input and target equal; the target is cast to the input's dtype.
 
     Raises:
-        ShapeError: if they differ; for "batchmean" if they have no axis of rows.
+        ShapeError: if they differ; for "batchmean" if they have no axis of rows, or no row.
         ValueError: if a probability in the target is known to be negative.
 
     Source: *Deep Learning*, equation 3.50.
@@ -291,8 +291,8 @@ class KLDivLoss(ElementLoss):
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
         x, y = self.pair(input, target)
-        if self.reduction == "batchmean" and not x.ndim:
-            raise ShapeError("batchmean needs an axis of rows; the input's shape is ()")
+        if self.reduction == "batchmean" and not any(x.shape[:1]):
+            raise ShapeError(f"batchmean needs an axis of rows, and one at least; got {x.shape}")
         if self.log_target:
             return self.reduce(exp(y) * (y - x), sample_weight)
         entropy = y * log(where(y > 0.0, y, 1.0))  # 0 log(0) = 0
