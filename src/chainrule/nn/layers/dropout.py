@@ -24,6 +24,7 @@ class Dropout(Module):
 
     Example:
         >>> import chainrule as cr
+        >>> import numpy as np
         >>> from chainrule import nn
         >>> layer = nn.Dropout(p=0.5)
         >>> _ = cr.manual_seed(0)
