@@ -339,6 +339,8 @@ def test_finalize_refuses_and_keeps_what_it_had():
             nn.finalize(model, x)
     with pytest.raises(ValueError, match="batch_size"):
         nn.finalize(model, values(5, 2), batch_size=0)
+    with pytest.raises(TypeError, match="batch_size is a whole number"):
+        nn.finalize(model, values(5, 2), batch_size=2.5)
     with pytest.raises(ValueError, match="several places"):
         nn.finalize(nn.Sequential(layer, layer), values(5, 2))
     with pytest.raises(ValueError, match="no BatchNorm1d"):

@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.nn.layers import statistics
+from chainrule.nn.layers import column_statistics
 
 SCALERS = [nn.Center, nn.Standardize, nn.Unstandardize, nn.MinMaxScale, nn.RobustScale]
 FITTED = {
@@ -25,7 +25,7 @@ def table(rows=300, columns=4, seed=0):
 
 @pytest.fixture
 def small_blocks(monkeypatch):
-    monkeypatch.setattr(statistics, "_BLOCK", 64)
+    monkeypatch.setattr(column_statistics, "_BLOCK", 64)
 
 
 # Beside others
@@ -197,9 +197,9 @@ def test_blocks_do_not_matter_and_a_memory_mapped_array_is_read_so(name, tmp_pat
     np.save(tmp_path / "x.npy", x)
     mapped = np.load(tmp_path / "x.npy", mmap_mode="r")
     whole = FITTED[name](4, "float64").fit(x)
-    monkeypatch.setattr(statistics, "_BLOCK", 28)
+    monkeypatch.setattr(column_statistics, "_BLOCK", 28)
     sizes = []
-    blocks = statistics.blocks
+    blocks = column_statistics.blocks
 
     def watched(table):
         assert np.shares_memory(table, mapped)  # it was not read as a whole
@@ -207,7 +207,7 @@ def test_blocks_do_not_matter_and_a_memory_mapped_array_is_read_so(name, tmp_pat
             sizes.append(len(block))
             yield block
 
-    monkeypatch.setattr(statistics, "blocks", watched)
+    monkeypatch.setattr(column_statistics, "blocks", watched)
     by_blocks = FITTED[name](4, "float64").fit(mapped)
     assert max(sizes) == 7
     for key, value in whole.state_dict().items():

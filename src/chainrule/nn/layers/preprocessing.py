@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
-from chainrule.nn.layers import statistics
+from chainrule.nn.layers import column_statistics
 from chainrule.nn.module import Module
 from chainrule.ops.elementwise import maximum, minimum, sqrt
 
@@ -43,7 +43,7 @@ class _Columns(Module):
         return Buffer(np.full(self.num_features, value, self.dtype))
 
     def _table(self, x: ArrayLike) -> Array:
-        return statistics.as_table(type(self).__name__, x, self.num_features)
+        return column_statistics.as_table(type(self).__name__, x, self.num_features)
 
     def _columns(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
@@ -80,8 +80,8 @@ class Center(_Columns):
 
     def fit(self, x: ArrayLike) -> Center:
         """Take the means from `x` of shape (N, num_features); errors as in `Standardize.fit`."""
-        (mean,) = statistics.rounded(self.dtype, statistics.mean(self._table(x)))
-        statistics.check_finite("Center", mean)
+        (mean,) = column_statistics.rounded(self.dtype, column_statistics.mean(self._table(x)))
+        column_statistics.check_finite("Center", mean)
         self.mean.assign(mean)
         return self
 
@@ -115,10 +115,12 @@ class _Scale(_Columns):
             ValueError: if a column has NaN or infinite values, or such a mean or deviation.
         """
         table = self._table(x)
-        low, high = statistics.extremes(table)
-        exact = statistics.mean(table)
-        mean, scale = statistics.rounded(self.dtype, exact, statistics.deviation(table, exact))
-        statistics.check_finite(type(self).__name__, mean, scale)
+        low, high = column_statistics.extremes(table)
+        exact = column_statistics.mean(table)
+        mean, scale = column_statistics.rounded(
+            self.dtype, exact, column_statistics.deviation(table, exact)
+        )
+        column_statistics.check_finite(type(self).__name__, mean, scale)
         self.mean.assign(mean)
         self.scale.assign(np.where((low == high) | (scale == 0), np.ones_like(scale), scale))
         return self
@@ -226,11 +228,11 @@ class MinMaxScale(_Columns):
 
         Errors are those of `Standardize.fit`.
         """
-        low, high = statistics.extremes(self._table(x))
+        low, high = column_statistics.extremes(self._table(x))
         with np.errstate(invalid="ignore", over="ignore"):
             scale = np.where(low == high, 1.0, high - low)
-        low, scale = statistics.rounded(self.dtype, low, scale)
-        statistics.check_finite("MinMaxScale", low, scale)
+        low, scale = column_statistics.rounded(self.dtype, low, scale)
+        column_statistics.check_finite("MinMaxScale", low, scale)
         self.minimum.assign(low)
         self.scale.assign(np.where(scale == 0, np.ones_like(scale), scale))
         return self
@@ -289,15 +291,15 @@ class RobustScale(_Columns):
         Errors are those of `Standardize.fit`.
         """
         table = self._table(x)
-        low, high = statistics.extremes(table)
-        statistics.check_finite("RobustScale", low, high)
-        lower, median, upper = statistics.quantiles(table, [0.25, 0.5, 0.75])
+        low, high = column_statistics.extremes(table)
+        column_statistics.check_finite("RobustScale", low, high)
+        lower, median, upper = column_statistics.quantiles(table, [0.25, 0.5, 0.75])
         with np.errstate(invalid="ignore", over="ignore"):
             spread = np.where(lower < upper, upper - lower, (high - low) / 2)
-            statistics.check_finite("RobustScale", spread)
+            column_statistics.check_finite("RobustScale", spread)
             scale = _reciprocal(spread)
-        median, scale = statistics.rounded(self.dtype, median, scale)
-        statistics.check_finite("RobustScale", median, scale)
+        median, scale = column_statistics.rounded(self.dtype, median, scale)
+        column_statistics.check_finite("RobustScale", median, scale)
         self.median.assign(median)
         self.scale.assign(scale)
         return self

@@ -9,7 +9,7 @@ from chainrule.graph.errors import ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
-from chainrule.nn.layers import statistics
+from chainrule.nn.layers import column_statistics
 from chainrule.nn.module import Module
 from chainrule.ops.elementwise import sqrt
 from chainrule.ops.matmul import matmul
@@ -85,15 +85,17 @@ class _Principal(Module):
     def _fit(self, x: ArrayLike) -> tuple[Array, Array, Array]:
         """(mean, components, explained variance) of the data, in the dtype of the buffers."""
         name = type(self).__name__
-        table = statistics.as_table(name, x, self.num_features)
+        table = column_statistics.as_table(name, x, self.num_features)
         if len(table) < self.num_components:
             raise ShapeError(
                 f"{name}.fit: {len(table)} rows have no {self.num_components} principal axes; "
                 "give more rows, or choose fewer num_components"
             )
-        mean = statistics.mean(table)
-        statistics.check_finite(name, mean, *statistics.rounded(self.dtype, mean))
-        _, singular, axes = np.linalg.svd(statistics.triangle(table, mean), full_matrices=False)
+        mean = column_statistics.mean(table)
+        column_statistics.check_finite(name, mean, *column_statistics.rounded(self.dtype, mean))
+        _, singular, axes = np.linalg.svd(
+            column_statistics.triangle(table, mean), full_matrices=False
+        )
         # Below this a singular value is rounding: the data do not vary along its axis.
         singular[singular <= singular[0] * (max(table.shape) * np.finfo(np.float64).eps)] = 0
         kept = axes[: self.num_components]
@@ -101,7 +103,7 @@ class _Principal(Module):
         with np.errstate(over="ignore"):
             variance = np.square(singular[: self.num_components]) / len(table)
         signed = kept * np.sign(largest)
-        mean, components, variance = statistics.rounded(self.dtype, mean, signed, variance)
+        mean, components, variance = column_statistics.rounded(self.dtype, mean, signed, variance)
         if not np.isfinite(variance).all():
             raise ValueError(
                 f"{name}.fit: the variance is too large for {self.dtype}; scale x down"

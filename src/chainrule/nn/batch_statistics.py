@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
 
@@ -13,11 +13,12 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.errors import ShapeError
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.nn import arguments
+from chainrule.nn.interception import intercepted
 from chainrule.nn.layers.normalisation import BatchNorm1d
 from chainrule.nn.module import Module
 
 M = TypeVar("M", bound=Module)
-Forward = Callable[[TensorLike], Tensor]
 
 
 def finalize(model: M, x: Any, *, batch_size: int = 256) -> M:
@@ -65,8 +66,7 @@ def finalize(model: M, x: Any, *, batch_size: int = 256) -> M:
             "finalize: the model has no BatchNorm1d with running statistics, so there is nothing to"
             " finalize"
         )
-    if batch_size < 1:
-        raise ValueError(f"batch_size is at least 1, got {batch_size}")
+    batch_size = arguments.count("batch_size", batch_size)
     arrays = map_leaves(lambda a: a.numpy() if isinstance(a, Tensor) else np.asarray(a), x)
     rows = {len(array) if array.ndim else 0 for array in leaves(arrays)}
     if len(rows) != 1 or 0 in rows:
@@ -87,8 +87,8 @@ def finalize(model: M, x: Any, *, batch_size: int = 256) -> M:
     model.eval()
     try:
         with no_grad():
-            for layer in _in_order_of_calls(tracking, next(calls())):
-                layer._finalize(_reaching(layer, calls()))
+            for layer in _in_order_of_calls(model, tracking, next(calls())):
+                layer._finalize(_reaching(model, layer, calls()))
     except BaseException:
         for state, value in before:
             state.assign(value)
@@ -116,7 +116,9 @@ class _ReachedError(Exception):
     """Ends a call of the model at the layer whose input was wanted."""
 
 
-def _reaching(layer: BatchNorm1d, calls: Iterator[Callable[[], Any]]) -> Iterator[Array]:
+def _reaching(
+    model: Module, layer: BatchNorm1d, calls: Iterator[Callable[[], Any]]
+) -> Iterator[Array]:
     """What reaches the layer in each call of the model, which goes no further."""
     reached: list[Array] = []
 
@@ -126,43 +128,32 @@ def _reaching(layer: BatchNorm1d, calls: Iterator[Callable[[], Any]]) -> Iterato
         reached.append(x.numpy())
         raise _ReachedError
 
+    def around(module: Module, forward: Callable[..., Any], *inputs: Any, **keywords: Any) -> Any:
+        return (take if module is layer else forward)(*inputs, **keywords)
+
     for call in calls:
-        with _forward(layer, take), suppress(_ReachedError):
+        with intercepted(model, around), suppress(_ReachedError):
             call()
         yield from reached
         reached.clear()
 
 
-def _in_order_of_calls(layers: list[BatchNorm1d], call: Callable[[], Any]) -> list[BatchNorm1d]:
+def _in_order_of_calls(
+    model: Module, layers: list[BatchNorm1d], call: Callable[[], Any]
+) -> list[BatchNorm1d]:
     """The layers that a call of the model reaches, from the first to the last."""
     order: list[BatchNorm1d] = []
 
-    def noting(layer: BatchNorm1d) -> Forward:
-        forward = layer.forward
+    def around(module: Module, forward: Callable[..., Any], *inputs: Any, **keywords: Any) -> Any:
+        if module in order:
+            raise ValueError(
+                "finalize: a BatchNorm1d stands in several places, and what reaches the later "
+                "ones depends on itself; give each place a layer of its own"
+            )
+        if isinstance(module, BatchNorm1d) and module in layers:
+            order.append(module)
+        return forward(*inputs, **keywords)
 
-        def note(input: TensorLike) -> Tensor:
-            if layer in order:
-                raise ValueError(
-                    "finalize: a BatchNorm1d stands in several places, and what reaches the later "
-                    "ones depends on itself; give each place a layer of its own"
-                )
-            order.append(layer)
-            return forward(input)
-
-        return note
-
-    with ExitStack() as stack:
-        for layer in layers:
-            stack.enter_context(_forward(layer, noting(layer)))
+    with intercepted(model, around):
         call()
     return order
-
-
-@contextmanager
-def _forward(layer: BatchNorm1d, forward: Forward) -> Iterator[None]:
-    """Let a layer compute something else inside the block."""
-    layer.forward = forward  # type: ignore[assignment, method-assign]
-    try:
-        yield
-    finally:
-        del layer.forward
