@@ -102,6 +102,19 @@ def test_before_the_first_update_it_holds_the_first_weights():
         assert np.array_equal(average.numpy(), value)
 
 
+def test_before_the_first_update_the_weights_of_now_are_applied():
+    """Those that were loaded since construction, say."""
+    params = parameters()
+    ema = optim.EMA(params)
+    assign(params, STEPS[0])
+    with ema.applied():
+        for parameter, value in zip(params, STEPS[0], strict=True):
+            assert np.array_equal(parameter.numpy(), value)
+    ema.copy_to()
+    for parameter, value in zip(params, STEPS[0], strict=True):
+        assert np.array_equal(parameter.numpy(), value)
+
+
 def test_dtypes_are_the_parameters():
     params = [cr.Parameter([1.0], "float32"), cr.Parameter([1.0], "float64")]
     ema = optim.EMA(params, 0.5)
@@ -130,6 +143,26 @@ def test_applied_gives_back_after_an_error():
         raise KeyError
     for parameter, value in zip(params, STEPS[-1], strict=True):
         assert np.array_equal(parameter.numpy(), value)
+
+
+def test_applied_gives_back_where_it_is_interrupted_on_the_way():
+    class Interrupted(cr.Parameter):
+        __slots__ = ()
+
+        def assign(self, tensor):
+            if not interrupted:
+                interrupted.append(True)
+                raise KeyboardInterrupt
+            super().assign(tensor)
+
+    interrupted = [True]
+    params = [cr.Parameter(2.0), Interrupted(3.0)]
+    ema = optim.EMA(params, 0.5)
+    run_eagerly(params, ema, [[2.0, 3.0], [4.0, 5.0]])
+    interrupted.clear()
+    with pytest.raises(KeyboardInterrupt), ema.applied():
+        pass
+    assert [parameter.item() for parameter in params] == [4.0, 5.0]
 
 
 def test_copy_to_is_for_good():

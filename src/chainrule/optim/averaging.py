@@ -21,8 +21,9 @@ class EMA:
     average <- decay average + (1 - decay) W
 
     The first `update` takes the weights as they are, as PyTorch's AveragedModel with
-    `get_ema_multi_avg_fn` does. After that the average looks back over about 1 / (1 - decay) steps:
-    a training should have several times as many.
+    `get_ema_multi_avg_fn` does. Before it there is no average: `applied` and `copy_to` leave the
+    parameters as they are. After it the average looks back over about 1 / (1 - decay) steps: a
+    training should have several times as many.
 
     Buffers, such as the running statistics of a batch normalisation, are not averaged.
 
@@ -90,8 +91,8 @@ class EMA:
         For evaluation and prediction. What is assigned to the parameters inside is lost.
         """
         before = [parameter.numpy() for parameter in self.parameters]
-        self.copy_to()
         try:
+            self.copy_to()
             yield
         finally:
             for parameter, value in zip(self.parameters, before, strict=True):
@@ -99,6 +100,8 @@ class EMA:
 
     def copy_to(self) -> None:
         """Give the parameters their averages for good."""
+        if not self.n_averaged.item():
+            return
         for parameter, average in zip(self.parameters, self.averages, strict=True):
             parameter.assign(average.numpy())
 
