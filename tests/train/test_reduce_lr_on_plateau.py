@@ -79,7 +79,7 @@ class Scripted(cr.Metric):
 def scripted_fit(values, schedule=None, higher_is_better=False, **options):
     """The learning rate of each epoch of a fit in which the metric has these values."""
     model = network(outputs=1)
-    optimizer = optim.SGD(model.parameters(), lr=0.8)
+    optimizer = optim.SGD(model.parameters(), lr=0.8, weight_decay=0.1)
     trainer = trainer_of(
         model,
         nn.MSELoss(),
@@ -111,14 +111,23 @@ def test_a_fit_trains_on_with_the_lower_rate(backend):
             [0.2, 0.4, 0.6, 0.4, 0.4, 0.2],
         ),
         (
-            lambda o: optim.CombinedSchedule([optim.StepLR(o, 2, 0.5)]),
+            lambda o: optim.CombinedSchedule(
+                [
+                    optim.StepLR(o, 1, 0.5, parameter="weight_decay"),
+                    optim.StepLR(o, 2, 0.5),
+                ]
+            ),
             [0.8, 0.8, 0.4, 0.2, 0.1, 0.05],
         ),
+        (
+            lambda o: optim.StepLR(o, 2, 0.5, parameter="weight_decay"),
+            [0.8, 0.8, 0.8, 0.4, 0.4, 0.2],
+        ),
     ],
-    ids=["epoch", "step", "warm-up", "combined"],
+    ids=["epoch", "step", "warm-up", "combined", "of another hyper-parameter"],
 )
 def test_with_a_schedule_the_rates_it_starts_from_are_lowered(backend, schedule, wanted):
-    """After the third epoch and after the fifth."""
+    """After the third epoch and after the fifth. A schedule of another hyper-parameter stays."""
     np.testing.assert_allclose(scripted_fit([1] * 6, schedule), wanted, rtol=1e-12)
 
 

@@ -154,8 +154,8 @@ class EarlyStopping(Callback):
 class ReduceLROnPlateau(Callback):
     """Lower the learning rate when a quantity no longer improves: times `factor`, in every group.
 
-    With a `schedule` the rates that it starts from, its `base_lrs`, are lowered instead, and the
-    schedule goes on from them.
+    With a schedule of the learning rate the rates that it starts from, its `base_lrs`, are lowered
+    instead, and it goes on from them.
 
     Args:
         monitor: a column of the history.
