@@ -119,6 +119,24 @@ def test_what_an_epoch_under_way_has_accumulated_is_no_part_of_it():
     assert found[0] == found[1]
 
 
+@pytest.mark.parametrize("offset", [-5.0, -0.1])
+def test_a_loss_below_0_does_not_end_it(offset):
+    """As a negative log-likelihood may be."""
+    x, y = regression(200)
+    mse = nn.MSELoss()
+    found = []
+    for shift in (0.0, offset):
+        with cr.use_generator(cr.Generator(0)):
+            model = nn.Linear(4, 1, dtype="float64")
+        optimizer = optim.SGD(model.parameters(), lr=0.1)
+        trainer = trainer_of(model, lambda o, t, by=shift: mse(o, t) + by, optimizer)
+        found.append(trainer.find_lr(x, y, low=1e-6, high=1e6, steps=200, batch_size=50))
+    plain, shifted = found
+    assert min(shifted.smoothed) < 0
+    assert len(shifted.lrs) >= len(plain.lrs)
+    assert shifted.suggestion == pytest.approx(plain.suggestion, rel=0.3)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_it_ends_where_the_loss_diverges(seed):
     x, y = regression(200)

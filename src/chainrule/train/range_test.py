@@ -20,7 +20,7 @@ _SMOOTHING = 0.9
 """How much of the smoothed loss stays at each step."""
 
 _DIVERGED = 4.0
-"""A smoothed loss so many times the least one ends the test."""
+"""A smoothed loss so many times the least one ends the test; where that is above 0."""
 
 
 class RangeTest:
@@ -45,7 +45,6 @@ class RangeTest:
         self.lrs = list(lrs)
         self.losses = list(losses)
         self.smoothed = smoothed(losses)
-
         self.suggestion = self._steepest()
 
     def _steepest(self) -> float | None:
@@ -133,7 +132,7 @@ def range_test(
             lrs.append(lr)
             losses.append(loss)
             means = smoothed(losses)
-            if means[-1] > _DIVERGED * min(means):
+            if 0 < _DIVERGED * min(means) < means[-1]:
                 break
     if not lrs:
         raise NonFiniteError(

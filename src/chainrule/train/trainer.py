@@ -437,9 +437,10 @@ class Trainer(Evaluator):
         """The learning-rate range test: try growing learning rates on the model as it is now.
 
         One update a batch, with learning rates from `low` to `high`, each the same multiple of the
-        one before; it ends early where the smoothed loss passes four times its least. The schedule,
-        `accumulate` and callbacks have no part in it. Where groups of parameters have different
-        rates, the largest is the one that is tried and the others keep their ratio to it.
+        one before. It ends early where the smoothed loss passes four times its least, unless that
+        is below 0, or where a step is not finite. The schedule, `accumulate` and callbacks have no
+        part in it. Where groups of parameters have different rates, the largest is the one that is
+        tried and the others keep their ratio to it.
 
         Afterwards weights, buffers, the optimiser, random numbers and counts are as before, to the
         bit.
