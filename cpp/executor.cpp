@@ -208,6 +208,11 @@ RunResult Executor::run(const RunRequest& request) {
   RunResult result;
   std::size_t count = 0;
   for (const Total& total : totals_) count += static_cast<std::size_t>(total.count);
+  if (!request.totals.empty() && request.totals.size() != count) {
+    refuse("totals must have " + std::to_string(count) + " numbers, got " +
+           std::to_string(request.totals.size()));
+  }
+  result.totals.assign(request.totals.begin(), request.totals.end());
   result.totals.resize(count);
   result.last.resize(count);
   if (request.steps == 0) return result;

@@ -33,13 +33,14 @@ struct RunRequest {
   std::int64_t first = 0;                              // step of the order to begin with
   std::int64_t steps = 0;
   std::span<const double> scalars;  // steps x registered scalars
+  std::span<const double> totals;   // what the sums begin with; empty for 0
   double seconds = 0;               // after which no further step begins
   std::int32_t threads = 1;
 };
 
 struct RunResult {
   std::int64_t done = 0;       // steps that ran to their end
-  std::vector<double> totals;  // sums over those steps
+  std::vector<double> totals;  // what they began with, and the sums over those steps
   std::vector<double> last;    // what the last of them added, without the weights
   Status status = Status::ok;
   std::string label;  // the instruction that failed

@@ -38,6 +38,8 @@ using OrderArray =
     nb::ndarray<nb::numpy, const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ScalarsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using TotalsArray =
+    nb::ndarray<nb::numpy, const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using InputArray = nb::ndarray<nb::numpy, nb::ro, nb::device::cpu>;
 
 // As Python writes them; src/chainrule/_core.pyi names the members.
@@ -222,10 +224,11 @@ const char* status_name(chainrule::Status status) {
 
 chainrule::RunResult run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t first,
                          std::int64_t steps, std::optional<ScalarsArray> scalars, double seconds,
-                         std::int64_t threads) {
+                         std::int64_t threads, std::optional<TotalsArray> totals) {
   chainrule::RunRequest request;
   if (order) request.order = std::span(order->data(), order->size());
   if (scalars) request.scalars = std::span(scalars->data(), scalars->size());
+  if (totals) request.totals = std::span(totals->data(), totals->size());
   request.first = first;
   request.steps = steps;
   request.seconds = seconds;
@@ -395,7 +398,7 @@ void bind_plan(nb::module_& module) {
       .def_ro("done", &chainrule::RunResult::done, "Steps that ran to their end.")
       .def_prop_ro(
           "totals", [](const chainrule::RunResult& self) { return array_of(self.totals); },
-          nb::rv_policy::copy, "Weighted sums over those steps, float64, total after total.")
+          nb::rv_policy::copy, "The totals given, and weighted sums over those steps, float64, total after total.")
       .def_prop_ro(
           "last", [](const chainrule::RunResult& self) { return array_of(self.last); },
           nb::rv_policy::copy, "The values after the last of those steps, without weights.")
@@ -441,7 +444,7 @@ void bind_plan(nb::module_& module) {
       .def("total", &add_total, "space"_a, "offset"_a, "dtype"_a, "count"_a, "weight"_a = 1.0,
            "finite"_a = false, "An output that run() sums over the steps, times the weight.")
       .def("run", &run, "order"_a.none(), "first"_a, "steps"_a, "scalars"_a.none(), "seconds"_a,
-           "threads"_a,
+           "threads"_a, "totals"_a = nb::none(),
            "Runs steps first ... first + steps - 1 of the order, at least one, until the seconds "
            "have passed.")
       .def(

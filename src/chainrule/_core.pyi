@@ -45,7 +45,7 @@ class RunResult:
         """Steps that ran to their end."""
     @property
     def totals(self) -> NDArray[np.float64]:
-        """Weighted sums over those steps, total after total."""
+        """The totals given, and weighted sums over those steps, total after total."""
     @property
     def last(self) -> NDArray[np.float64]:
         """The values after the last of those steps, without weights."""
@@ -223,6 +223,7 @@ class Plan:
         scalars: NDArray[np.float64] | None,
         seconds: float,
         threads: int,
+        totals: NDArray[np.float64] | None = None,
     ) -> RunResult:
         """Runs steps first ... first + steps - 1 of the order, at least one, until `seconds` have
         passed.
@@ -230,9 +231,11 @@ class Plan:
         Args:
             order: row numbers of the inputs; step s takes order[s * batch : (s + 1) * batch].
             scalars: (steps, registered scalars), one row for each step of this call.
+            totals: what the sums begin with, 0 by default: many calls add up to the same bits as
+                one.
 
         Raises:
-            ValueError: the order or the scalars do not fit; nothing has run.
+            ValueError: the order, the scalars or the totals do not fit; nothing has run.
             PlanRunningError: the plan runs in another thread.
         """
     def profile(self, on: bool) -> None:

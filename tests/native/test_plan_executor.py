@@ -656,6 +656,11 @@ def test_scalars_and_totals(bench):
     assert (result.done, result.status, result.label) == (3, "ok", "")
     assert result.totals.tolist() == [0.5 * (2 + 12 + 30), 9, 12]
     assert result.last.tolist() == [30, 3, 4]
+    begun = bench.plan.run(None, 0, 1, scalars[2:], 60.0, 1, result.totals)
+    assert begun.totals.tolist() == [0.5 * (2 + 12 + 30 + 30), 12, 16]
+    assert result.totals.tolist() == [0.5 * (2 + 12 + 30), 9, 12]
+    with pytest.raises(ValueError, match="totals must have 3 numbers, got 2"):
+        bench.plan.run(None, 0, 1, scalars, 60.0, 1, np.zeros(2))
     for unfit in (scalars[:2], None):
         with pytest.raises(ValueError, match="scalars must have 3 rows of 2"):
             bench.run(steps=3, scalars=unfit)

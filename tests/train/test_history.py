@@ -6,6 +6,20 @@ import pytest
 from training_cases import classification, network, trainer_of
 
 import chainrule as cr
+from chainrule.train import backends
+
+
+class Spread(cr.Metric):
+    """The variance of the largest score of each row, from two sums."""
+
+    name = "spread"
+
+    def sums(self, output, target):
+        largest = output.max(axis=1).cast("float64")
+        return cr.stack([largest.sum(), (largest * largest).sum()])
+
+    def result(self, sums, rows):
+        return float(sums[1] / rows - (sums[0] / rows) ** 2)
 
 
 @pytest.fixture
@@ -96,3 +110,29 @@ def test_what_a_training_leaves_in_it():
         "loss": trainer.history["validation_loss"][-1],
         "accuracy": trainer.history["validation_accuracy"][-1],
     }
+
+
+@pytest.mark.parametrize("accumulate", [1, 3])
+def test_sums_have_the_same_bits_however_batches_come_together(monkeypatch, accumulate):
+    """One by one, up to the next file, or as many as fit between two looks at the clock."""
+
+    class Watch(cr.Callback):
+        def on_step_end(self, trainer, loss):
+            pass
+
+    x, y = classification(2000)
+    found = []
+    for seconds, callbacks in ((60.0, []), (60.0, [Watch()]), (0.0, [])):
+        monkeypatch.setattr(backends, "_SECONDS", seconds)
+        model = network()
+        trainer = trainer_of(
+            model,
+            metrics=[Spread(), "accuracy"],
+            penalties=[lambda w=model[0].weight: 0.01 * (w * w).sum()],
+            accumulate=accumulate,
+            callbacks=callbacks,
+        )
+        history = trainer.fit(x, y, epochs=2, batch_size=7, validation_data=(x, y), progress=False)
+        assert trainer.step == 2 * -(-286 // accumulate)
+        found.append([{**record, "seconds": 0} for record in history])
+    assert found[0] == found[1] == found[2]

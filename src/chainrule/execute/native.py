@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
@@ -92,7 +93,8 @@ class Run(NamedTuple):
 
     Attributes:
         steps: how many were done.
-        totals: for each registered output its weighted sum over the steps, float64.
+        totals: for each registered output its weighted sum over the steps, float64, added to what
+            was given.
         last: for each registered output its value in the last step.
         status: "ok", "non-finite", or "index out of range".
         label: the instruction that failed, if one did.
@@ -174,6 +176,7 @@ class NativeStep:
         steps: int,
         scalars: Array | None = None,
         seconds: float = 1e9,
+        totals: Sequence[ArrayLike] = (),
     ) -> Run:
         """Do steps `first` ... of the rows in `order`; at most `steps`, for at most `seconds`.
 
@@ -184,14 +187,17 @@ class NativeStep:
             scalars: float64 (steps, len(self.scalars)): what the scalars are in each step; by
                 default what they are now.
             seconds: return after the step in which this time is over.
+            totals: what the totals begin with; by default 0. One step after another is added, so
+                it makes no difference to a sum in how many runs it comes about.
         """
         if scalars is None:
             scalars = np.array([[float(s.value) for s in self.scalars]])  # type: ignore[arg-type]
             if steps > 1:
                 scalars = np.repeat(scalars, steps, axis=0)
+        begin = np.concatenate([np.ravel(total) for total in totals]) if totals else None
         self.block.take_up()
         try:
-            result = self._core.run(order, first, steps, scalars, seconds, get_num_threads())
+            result = self._core.run(order, first, steps, scalars, seconds, get_num_threads(), begin)
         finally:
             self.block.hand_back(self._changed)
         return Run(

@@ -41,13 +41,19 @@ class Totals:
         self.rows = 0
         self.metrics: list[Array] = []
 
-    def add(self, loss: float, rows: int, metrics: Sequence[Array]) -> None:
-        self.loss += loss
+    def sums(self) -> list[Any]:
+        """The sums so far; none before the first batch."""
+        return [self.loss, *self.metrics] if self.rows else []
+
+    def grow(self, rows: int, sums: Sequence[Array]) -> None:
+        """With so many more rows the sums are these."""
         self.rows += rows
-        if not self.metrics:
-            self.metrics = [np.array(m) for m in metrics]
-        else:
-            self.metrics = [a + b for a, b in zip(self.metrics, metrics, strict=True)]
+        self.loss, self.metrics = float(sums[0]), list(sums[1:])
+
+    def add(self, rows: int, values: Sequence[Array | float]) -> None:
+        """Add the values of a batch of so many rows."""
+        before = self.sums() or [0.0] * len(values)
+        self.grow(rows, [np.add(a, b) for a, b in zip(before, values, strict=True)])
 
 
 class Batches:
@@ -181,7 +187,7 @@ class ReferenceBackend:
         if check and not is_finite:
             raise _non_finite(run, arguments, float(loss), 0)
         run.commit(updates)
-        totals.add(float(loss) * self.graphs.weight(rows), rows, sums)
+        totals.add(rows, [float(loss) * self.graphs.weight(rows), *sums])
         return 1, float(loss)
 
     def evaluate(self, batches: Batches, totals: Totals) -> None:
@@ -189,7 +195,7 @@ class ReferenceBackend:
             x, y, rows = _batch(self.graphs, batches, number)
             run = self._interpreter(self.graphs.evaluation(x, y))
             (loss, *sums), _ = run.run(list(leaves((x, y))))
-            totals.add(float(loss) * self.graphs.weight(rows), rows, sums)
+            totals.add(rows, [float(loss) * self.graphs.weight(rows), *sums])
 
     def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
         for number in range(len(batches)):
@@ -287,7 +293,7 @@ class NativeBackend:
             block.save()
         elif step.has_labels_out_of_range(arrays):
             raise IndexError(label_fault(step.graph, arrays))
-        run = step.run(order, start, steps, scalars, _SECONDS)
+        run = step.run(order, start, steps, scalars, _SECONDS, totals.sums())
         if check and run.status != "ok":
             block.restore()
         _check_indices(run)
@@ -295,8 +301,7 @@ class NativeBackend:
             return self._replay(
                 step, block, batches, first, order, start, run.steps, scalars, totals
             )
-        loss, *sums = run.totals
-        totals.add(float(loss), rows * run.steps, sums)
+        totals.grow(rows * run.steps, run.totals)
         return run.steps, float(run.last[0])
 
     def _scalars(self, step: NativeStep, steps: int, lrs: LearningRates | None) -> Array | None:
@@ -331,10 +336,9 @@ class NativeBackend:
         for i in range(steps):
             block.save()
             now = scalars[i : i + 1] if scalars is not None else None
-            run = step.run(order, start + i, 1, now)
+            run = step.run(order, start + i, 1, now, totals=totals.sums())
             if run.status == "ok" and _states_are_finite(step):
-                weighted, *sums = run.totals
-                totals.add(float(weighted), len(batches.rows(first + i)), sums)
+                totals.grow(batches.length(first + i), run.totals)
                 loss = float(run.last[0])
                 continue
             block.restore()
@@ -356,10 +360,9 @@ class NativeBackend:
             rows = batches.length(first)
             step = self._native("evaluation", batches, first)
             step.bind(leaves((batches.x, batches.y)))
-            run = step.run(order, start, steps, seconds=_SECONDS)
+            run = step.run(order, start, steps, seconds=_SECONDS, totals=totals.sums())
             _check_indices(run)
-            loss, *sums = run.totals
-            totals.add(float(loss), rows * run.steps, sums)
+            totals.grow(rows * run.steps, run.totals)
             first += run.steps
 
     def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
