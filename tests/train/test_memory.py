@@ -1,8 +1,10 @@
 """Data in memory-mapped files: the same bits as from arrays, in little memory."""
 
+import gc
 import os
 import subprocess
 import sys
+import weakref
 
 import numpy as np
 import pytest
@@ -148,3 +150,30 @@ def test_a_large_file_takes_little_memory(tmp_path):
         [sys.executable, "-c", SCRIPT, path], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 250
+
+
+@pytest.mark.parametrize("use", ["fit", "failed fit", "evaluate", "predict", "find_lr"])
+def test_data_are_let_go_afterwards(backend, use):
+    """A Trainer that stays does not keep them in memory."""
+
+    class Failing(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            raise KeyError("on purpose")
+
+    x, y = classification(ROWS)
+    trainer = trainer_of(network(), callbacks=[Failing()] * (use == "failed fit"))
+    if use == "fit":
+        trainer.fit(x, y, epochs=2, batch_size=BATCH, validation_data=(x, y), progress=False)
+    elif use == "failed fit":
+        with pytest.raises(KeyError, match="on purpose"):
+            trainer.fit(x, y, epochs=1, batch_size=BATCH, progress=False)
+    elif use == "evaluate":
+        trainer.evaluate(x, y)
+    elif use == "predict":
+        trainer.predict(x)
+    else:
+        trainer.find_lr(x, y, batch_size=BATCH, steps=3)
+    gone = [weakref.ref(x), weakref.ref(y)]
+    del x, y
+    gc.collect()
+    assert [reference() for reference in gone] == [None, None]

@@ -141,6 +141,7 @@ class NativeStep:
         for scalar in self.scalars:
             self._core.scalar(1, self.plan.scalars[scalar])
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
+        self._is_bound = False
         self._label_limits = label_limits(graph)
         self._totals: list[tuple[slice, tuple[int, ...]]] = []  # where each lies, and its shape
         end = 0
@@ -155,8 +156,16 @@ class NativeStep:
 
     def bind(self, arrays: Iterable[Array]) -> None:
         """Take rows from these arrays, one for each input of the graph; a row is contiguous."""
+        self._is_bound = True
         for number, array in enumerate(arrays):
             self._core.input(number, array)
+
+    def release(self) -> None:
+        """Hold the arrays of `bind` no longer."""
+        if self._is_bound:
+            # Cut from one row: an array that begins empty has no strides.
+            self.bind(np.empty((1, *leaf.shape[1:]), leaf.dtype)[:0] for leaf in self.graph.inputs)
+            self._is_bound = False
 
     def has_labels_out_of_range(self, arrays: Sequence[Array]) -> bool:
         """Whether labels that an operation takes as they are do not fit; `arrays` as for `bind`."""

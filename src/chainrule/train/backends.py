@@ -139,6 +139,9 @@ class Backend(Protocol):
     def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
         """The outputs of each batch; if `sampling`, as `StepGraphs.prediction` says."""
 
+    def release(self) -> None:
+        """Hold no data any longer."""
+
 
 def make_backend(name: str, graphs: StepGraphs) -> Backend:
     """The backend of that name.
@@ -205,6 +208,9 @@ class ReferenceBackend:
             run.commit(updates)
             yield _structured(outputs, run.graph)
 
+    def release(self) -> None:
+        pass
+
 
 class NativeBackend:
     """Many batches a call, by native plans over one block of state."""
@@ -237,7 +243,7 @@ class NativeBackend:
             sums = kind in ("training", "evaluation")
             step = self._planned(graph, batches.length(number) if sums else None)
             if len(self._steps) >= _MOST_PLANS:
-                del self._steps[next(iter(self._steps))]
+                self._steps.pop(next(iter(self._steps))).release()
         self._steps[graph] = step
         return step
 
@@ -372,6 +378,10 @@ class NativeBackend:
             step.bind(leaves(batches.x))
             _check_indices(step.run(order, start, 1))
             yield _structured(step.outputs(), step.graph)
+
+    def release(self) -> None:
+        for step in self._steps.values():
+            step.release()
 
 
 def _check_indices(run: Run) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import numpy as np
@@ -46,7 +47,7 @@ class Evaluator:
         return self._evaluate(x, y, batch_size)
 
     def _evaluate(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
-        with self._averaged():
+        with self._asked():
             return self._results(_evaluated(self.backend, x, y, batch_size))
 
     def predict(self, x: Any, *, batch_size: int = ROWS) -> Any:
@@ -57,7 +58,7 @@ class Evaluator:
         """
         x = checked(self.graphs, "x", x)
         batch_size = whole("batch_size", batch_size, 1)
-        with self._averaged():
+        with self._asked():
             return _outputs(self.backend, x, batch_size)
 
     def predict_samples(
@@ -92,12 +93,17 @@ class Evaluator:
         samples = whole("samples", samples, 1)
         batch_size = whole("batch_size", batch_size, 1)
         seed = self.seed if seed is None else whole("seed", seed, 0)
-        with self._averaged():
+        with self._asked():
             return _samples(self.backend, x, samples, batch_size, seed)
 
-    def _averaged(self) -> AbstractContextManager[Any]:
-        """Within it the model has the averaged parameters, if there are any."""
-        return nullcontext() if self.ema is None else self.ema.applied()
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Within it the model has the averaged parameters, if there are any; data are let go."""
+        try:
+            with nullcontext() if self.ema is None else self.ema.applied():
+                yield
+        finally:
+            self.backend.release()
 
     def _mean_loss(self, totals: Totals) -> float:
         return totals.loss if self.graphs.sums_rows else totals.loss / totals.rows

@@ -163,7 +163,7 @@ def _batches(x: Any, y: Any, size: int, seed: int, steps: int) -> Iterator[tuple
 
 @contextmanager
 def _put_back(backend: Backend, x: Any, y: Any, batch_size: int) -> Iterator[None]:
-    """Give all that training steps change its value of before, to the bit."""
+    """Give all that training steps change its value of before, to the bit; let the data go."""
     graphs = backend.graphs
     first = np.arange(batch_size)
     graph = graphs.training(graphs.prepare(take(x, first)), graphs.prepare_targets(take(y, first)))
@@ -173,6 +173,7 @@ def _put_back(backend: Backend, x: Any, y: Any, batch_size: int) -> Iterator[Non
     try:
         yield
     finally:
+        backend.release()
         for state, value in before:
             state.replace(value)
         for group, lr in zip(graphs.optimizer.param_groups, lrs, strict=True):

@@ -317,9 +317,12 @@ class Trainer(Evaluator):
             for callback in self.callbacks:
                 callback.on_epoch_begin(self)
         start = self.position
-        for window in windows(course.x, course.y, batch_size, order=order, start=start):
-            if not self._fit_window(window, -(-rows // batch_size), course):
-                return
+        try:
+            for window in windows(course.x, course.y, batch_size, order=order, start=start):
+                if not self._fit_window(window, -(-rows // batch_size), course):
+                    return
+        finally:
+            self.backend.release()
         self._end_epoch(course, time.perf_counter() - begin)
         if course.checkpoint is not None:
             self.save(course.checkpoint)
