@@ -16,7 +16,7 @@ from training_cases import (
 )
 
 import chainrule as cr
-from chainrule import optim
+from chainrule import nn, optim
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -295,3 +295,53 @@ def test_bad_labels_are_refused_before_the_file_is_taken_up(tmp_path):
         trainer.fit(x, y + 5, epochs=9, batch_size=BATCH, checkpoint=path, resume=True)
     assert_same_bits(weights(trainer.model), before)
     assert trainer.epoch == 0
+
+
+class LearntTemperature(nn.Module):
+    """A loss with a parameter of its own, and a buffer that every step changes."""
+
+    def __init__(self):
+        super().__init__()
+        self.temperature = cr.Parameter(np.float64(1.0))
+        self.calls = cr.Buffer(np.float64(0))
+
+    def forward(self, output, target):
+        self.calls.assign(self.calls + 1.0)
+        return nn.CrossEntropyLoss()(output / self.temperature, target)
+
+
+def learning_loss(patience=99):
+    model, loss = noisy_network(), LearntTemperature()
+    optimizer = optim.SGD([*model.parameters(), *loss.parameters()], lr=0.2, momentum=0.9)
+    stopping = cr.EarlyStopping(patience=patience, min_delta=0.0 if patience else 9.0)
+    callbacks = [Losses(), stopping, CutAt()]
+    return trainer_of(model, loss, optimizer, callbacks=callbacks), loss
+
+
+@pytest.mark.parametrize("cut", [2, 6, 9])
+def test_what_a_loss_learns_is_taken_up_again(tmp_path, cut):
+    path = tmp_path / "model.safetensors"
+    whole, wanted = learning_loss()
+    fit(whole)
+    first, _ = learning_loss()
+    first.callbacks[-1].left = cut
+    with pytest.raises(Cut):
+        fit(first, path)
+    second, found = learning_loss()
+    fit(second, path, resume=True)
+    assert_same_outcome(outcome(second), outcome(whole))
+    assert_same_bits(found.state_dict(), wanted.state_dict())
+    plain = trainer_of(noisy_network(), callbacks=[Losses(), cr.EarlyStopping(), CutAt()])
+    with pytest.raises(ValueError, match=r"does not fit this Trainer: .*groups?"):
+        plain.load(path)
+
+
+def test_early_stopping_gives_back_what_the_loss_learnt():
+    whole, wanted = learning_loss()
+    x, y = classification(ROWS)
+    whole.fit(x, y, epochs=1, batch_size=BATCH, validation_data=(x, y), progress=False)
+    stopped, found = learning_loss(patience=0)
+    history = stopped.fit(x, y, epochs=9, batch_size=BATCH, validation_data=(x, y), progress=False)
+    assert len(history) == 2
+    assert_same_bits(weights(stopped.model), weights(whole.model))
+    assert_same_bits(found.state_dict(), wanted.state_dict())

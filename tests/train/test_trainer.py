@@ -250,6 +250,22 @@ def test_evaluating_and_predicting_change_nothing_and_use_evaluation_mode():
     assert not any(module.training for module in model.modules())
 
 
+def test_random_numbers_in_evaluation_are_others_each_time():
+    class Noisy(nn.Module):
+        def forward(self, x):
+            return x + cr.normal(x.shape, x.dtype)
+
+    x, y = classification(30)
+    found = []
+    for backend in ("native", "reference"):
+        model = nn.Sequential(*network(), Noisy())
+        trainer = trainer_of(model, seed=4, backend=backend)
+        losses = [trainer.evaluate(x, y)["loss"] for _ in range(2)]
+        assert losses[0] != losses[1]
+        found.append([*losses, trainer.predict(x).sum()])
+    np.testing.assert_allclose(*found, rtol=1e-10)
+
+
 def test_evaluating_between_fits_does_not_change_training():
     x, y = classification(30)
     found = []

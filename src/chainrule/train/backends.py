@@ -197,7 +197,8 @@ class ReferenceBackend:
         for number in range(len(batches)):
             x, y, rows = _batch(self.graphs, batches, number)
             run = self._interpreter(self.graphs.evaluation(x, y))
-            (loss, *sums), _ = run.run(list(leaves((x, y))))
+            (loss, *sums), updates = run.run(list(leaves((x, y))))
+            run.commit(updates)
             totals.add(rows, [float(loss) * self.graphs.weight(rows), *sums])
 
     def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:

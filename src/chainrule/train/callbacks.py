@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.graph.state import State
+
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
@@ -57,7 +59,7 @@ class EarlyStopping(Callback):
         mode: ``"min"`` or ``"max"``; by default as the metric's `higher_is_better` says, so "max"
             for accuracy and r2, and "min" for losses and functions.
         restore_best: give the model back the weights (and buffers) of its best epoch at the end;
-            with an average of the parameters, that one too.
+            an average of the parameters and what the loss learns, too.
 
     Attributes:
         best: the best value so far.
@@ -96,8 +98,7 @@ class EarlyStopping(Callback):
         self.best: float | None = None
         self.best_epoch = 0
         self.waited = 0
-        self._weights: dict[str, np.ndarray] = {}
-        self._average: dict[str, np.ndarray] = {}
+        self._kept: dict[str, np.ndarray] = {}
 
     def on_train_begin(self, trainer: Trainer) -> None:
         if trainer.step == 0:
@@ -113,8 +114,7 @@ class EarlyStopping(Callback):
         if gain > self.min_delta and not math.isnan(value):
             self.best, self.best_epoch, self.waited = value, trainer.epoch, 0
             if self.restore_best:
-                self._weights = trainer.model.state_dict()
-                self._average = _average(trainer)
+                self._kept = {n: s.numpy().copy() for n, s in _restorable(trainer).items()}
         else:
             self.waited += 1
             if self.waited > self.patience:
@@ -128,27 +128,23 @@ class EarlyStopping(Callback):
 
     def on_train_end(self, trainer: Trainer) -> None:
         self.waited = 0  # who calls fit again wants to go on
-        if self._weights:
-            trainer.model.load_state_dict(self._weights)
-            if trainer.ema is not None:
-                for name, buffer in trainer.ema.states().items():
-                    buffer.assign(self._average[name])
+        if self._kept:
+            for name, state in _restorable(trainer).items():
+                state.assign(self._kept[name])
 
     def state_dict(self) -> dict[str, Any]:
         return {
             "best": self.best,
             "best_epoch": self.best_epoch,
             "waited": self.waited,
-            **{f"weights.{name}": array for name, array in self._weights.items()},
-            **{f"average.{name}": array for name, array in self._average.items()},
+            **self._kept,
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         self.best = state["best"]
         self.best_epoch = state["best_epoch"]
         self.waited = state["waited"]
-        self._weights = _part(state, "weights.")
-        self._average = _part(state, "average.")
+        self._kept = {name: kept for name, kept in state.items() if isinstance(kept, np.ndarray)}
 
 
 class ReduceLROnPlateau(Callback):
@@ -286,11 +282,12 @@ def _mode(callback: EarlyStopping | ReduceLROnPlateau, trainer: Trainer) -> str:
     return "max" if rising else "min"
 
 
-def _average(trainer: Trainer) -> dict[str, np.ndarray]:
-    """Copies of what the average of the parameters holds, if there is one."""
-    states = {} if trainer.ema is None else trainer.ema.states()
-    return {name: buffer.numpy().copy() for name, buffer in states.items()}
-
-
-def _part(state: dict[str, Any], prefix: str) -> dict[str, np.ndarray]:
-    return {k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)}
+def _restorable(trainer: Trainer) -> dict[str, State]:
+    """What `restore_best` gives back: the model's states, averages, parameters of the loss."""
+    model = trainer.model
+    parts = {
+        "weights": dict([*model.named_parameters(), *model.named_buffers()]),
+        "average": {} if trainer.ema is None else trainer.ema.states(),
+        "other": trainer.graphs.others(),
+    }
+    return {f"{part}.{name}": s for part, states in parts.items() for name, s in states.items()}

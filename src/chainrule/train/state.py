@@ -69,6 +69,7 @@ def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
         arrays, rest = _parted(ema.state_dict())
         _add(tensors, "ema", arrays)
         average = {"class": type(ema).__name__, "state": rest}
+    _add(tensors, "other", {k: s.numpy() for k, s in trainer.graphs.others().items()})
     arrays, optimizer = _parted(trainer.optimizer.state_dict())
     _add(tensors, "optimizer", arrays)
     _add(tensors, "accumulated", _numbered(trainer.graphs.accumulated))
@@ -110,6 +111,14 @@ def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, An
     )
     if trainer.schedule is not None:
         trainer.schedule.load_state_dict(training["schedule"]["state"])
+    values, others = _of(tensors, "other"), trainer.graphs.others()
+    if values.keys() != others.keys():
+        raise ValueError(
+            f"it was saved with {len(values)} parameters and buffers outside the model, of the "
+            f"loss, say; this Trainer has {len(others)}"
+        )
+    for name, value in values.items():
+        others[name].assign(value)
     accumulated = _of(tensors, "accumulated")
     for number, buffer in enumerate(trainer.graphs.accumulated):
         buffer.assign(accumulated[str(number)])

@@ -198,6 +198,13 @@ class StepGraphs:
             self.sampling.state,
         ]
 
+    def others(self) -> dict[str, State]:
+        """What training changes outside the model, by number: a loss may have parameters, say."""
+        buffers = self.loss.buffers() if isinstance(self.loss, Module) else ()
+        of_model = {*self.model.parameters(), *self.model.buffers()}
+        found = [s for s in (*self.optimizer.parameters, *buffers) if s not in of_model]
+        return {str(number): state for number, state in enumerate(found)}
+
     # What a step is made of
 
     def _call(self, x: Any) -> Any:
