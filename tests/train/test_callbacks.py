@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from training_cases import (
+    assert_close,
     assert_same_bits,
     classification,
     network,
@@ -330,3 +331,27 @@ def test_an_error_in_a_callback_comes_through_and_the_trainer_goes_on_from_there
     whole = trainer_of(network())
     whole.fit(x, y, epochs=3, batch_size=8, progress=False)
     assert_same_bits(weights(trainer.model), weights(whole.model))
+
+
+def test_a_learning_rate_set_by_a_callback_holds_until_the_schedule_sets_its_own():
+    class Halving(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            trainer.optimizer.param_groups[0]["lr"] *= 0.5
+
+    x, y = classification(32)
+    model, eager = network(), network()
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    schedule = optim.ExponentialLR(optimizer, 0.9, unit="step")
+    trainer = trainer_of(model, optimizer=optimizer, schedule=schedule, callbacks=[Halving()])
+    trainer.fit(x, y, epochs=3, batch_size=8, shuffle=False, progress=False)
+    optimizer = optim.SGD(eager.parameters(), lr=0.1)
+    schedule = optim.ExponentialLR(optimizer, 0.9, unit="step")
+    for _ in range(3):
+        for start in range(0, 32, 8):
+            optimizer.zero_grad()
+            loss = nn.CrossEntropyLoss()(eager(cr.tensor(x[start:][:8])), y[start:][:8])
+            loss.backward()
+            optimizer.step()
+            schedule.step()
+        optimizer.param_groups[0]["lr"] *= 0.5
+    assert_close(weights(model), weights(eager), 1e-12)

@@ -345,3 +345,24 @@ def test_early_stopping_gives_back_what_the_loss_learnt():
     assert len(history) == 2
     assert_same_bits(weights(stopped.model), weights(whole.model))
     assert_same_bits(found.state_dict(), wanted.state_dict())
+
+
+class Halving(cr.Callback):
+    """Halves the learning rate after an epoch; a schedule sets its own again."""
+
+    def on_epoch_end(self, trainer, record):
+        trainer.optimizer.param_groups[0]["lr"] *= 0.5
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_learning_rate_that_a_callback_set_is_taken_up_again(tmp_path, schedule):
+    path = tmp_path / "model.safetensors"
+    whole, first, second = (made(schedule, 1, 99) for _ in range(3))
+    for trainer in (whole, first, second):
+        trainer.callbacks.append(Halving())
+    fit(whole)
+    first.callbacks[2].left = 8  # two batches after the only file
+    with pytest.raises(Cut):
+        fit(first, path, checkpoint_steps=None)
+    fit(second, path, resume=True, checkpoint_steps=None)
+    assert_same_outcome(outcome(second), outcome(whole))

@@ -106,11 +106,12 @@ def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, An
     trainer.model.load_state_dict(_of(tensors, "model" if trainer.ema is None else "trained"))
     if trainer.ema is not None:
         trainer.ema.load_state_dict({**training["ema"]["state"], **_of(tensors, "ema")})
+    if trainer.schedule is not None:
+        trainer.schedule.load_state_dict(training["schedule"]["state"])
+    # After the schedule: a callback may have set another learning rate than that does.
     trainer.optimizer.load_state_dict(
         {**training["optimizer"]["state"], **_of(tensors, "optimizer")}
     )
-    if trainer.schedule is not None:
-        trainer.schedule.load_state_dict(training["schedule"]["state"])
     values, others = _of(tensors, "other"), trainer.graphs.others()
     if values.keys() != others.keys():
         raise ValueError(

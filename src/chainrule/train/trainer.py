@@ -367,7 +367,9 @@ class Trainer(Evaluator):
             steps = min(steps, checkpoint_steps - self.step % checkpoint_steps)
         schedule, lrs = self.schedule, None
         if update and schedule is not None and schedule.unit == "step":
-            lrs = [schedule.scalars(schedule.t + i) for i in range(steps)]
+            # In the first step they are what they are now: a callback may have set others.
+            lrs = [{scalar: scalar.item() for scalar in schedule.scalars(schedule.t)}]
+            lrs += [schedule.scalars(schedule.t + i) for i in range(1, steps)]
         try:
             done, loss = self.backend.train(
                 window.batches,
