@@ -126,6 +126,15 @@ def test_the_step_is_that_of_training():
     assert cr.summary(nn.Sequential(Noisy()).eval(), (3,)).forward_flops == 3
 
 
+def test_running_statistics_follow_in_the_forward_pass():
+    tracking, other = (
+        cr.summary(nn.BatchNorm1d(3, track_running_stats=tracks), (3,)) for tracks in (True, False)
+    )
+    assert tracking.forward_flops > other.forward_flops
+    assert tracking.backward_flops == other.backward_flops
+    assert tracking.activation_bytes == other.activation_bytes
+
+
 def test_a_layer_in_two_places_has_one_path():
     shared = nn.Linear(3, 3)
     model = nn.Sequential(nn.Sequential(shared), nn.ReLU(), shared)

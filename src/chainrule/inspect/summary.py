@@ -245,9 +245,9 @@ def _training_graph(model: Module, x: Tensor, output: Tensor) -> CapturedGraph:
     return capture(step, x, placeholder(output.shape, output.dtype))
 
 
-def _ancestors(value: Value) -> set[Value]:
-    found = {value}
-    stack = [value]
+def _with_ancestors(values: Iterable[Value]) -> set[Value]:
+    found = set(values)
+    stack = list(found)
     while stack:
         for i in stack.pop().inputs:
             if i not in found:
@@ -258,7 +258,8 @@ def _ancestors(value: Value) -> set[Value]:
 
 def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[int, ...]) -> Summary:
     step = simplify(graph)
-    forward = _ancestors(step.outputs[0])
+    # The forward pass gives the output, and updates such as those of running statistics.
+    forward = _with_ancestors([step.outputs[0], *step.updates.values()])
     forward_flops: dict[str, int] = defaultdict(int)
     backward_flops: dict[str, int] = defaultdict(int)
     edges: dict[str, int] = defaultdict(int)
