@@ -158,5 +158,11 @@ def test_refused():
     for a, b in [(5.0, 6.0), (2.0, -2.0), (float("nan"), 1.0)]:
         with pytest.raises(ValueError, match="nearer to the mean"):
             nn.init.trunc_normal_(cr.Parameter(np.zeros(3)), a=a, b=b)
+    with pytest.raises(ValueError, match="std is positive, got 0"):
+        nn.init.trunc_normal_(cr.Parameter(np.zeros(3)), std=0)
+    with pytest.raises(ValueError, match="std is not negative, got -1"):
+        nn.init.normal_(cr.Parameter(np.zeros(3)), 0, -1)
+    with pytest.raises(ValueError, match="a is at most b, got 1 and 0"):
+        nn.init.uniform_(cr.Parameter(np.zeros(3)), 1, 0)
     with pytest.raises(ValueError, match="gelu"):
         nn.init.calculate_gain("gelu")

@@ -130,6 +130,10 @@ def test_prelu_is_pytorchs(slopes, shape):
     assert nn.PReLU(slopes).weight.tolist() == torch.nn.PReLU(slopes).weight.tolist()
 
 
+def test_slopes_of_prelu_are_not_rounded_to_whole_numbers():
+    assert nn.functional.prelu(np.array([-1, 2]), [0.5]).tolist() == [-0.5, 2.0]
+
+
 @pytest.mark.parametrize(("shape", "dim"), [((4, 6), -1), ((4, 6), 0), ((2, 4, 3), 1), ((8,), 0)])
 def test_glu_is_pytorchs(shape, dim):
     x = np.random.default_rng(0).standard_normal(shape)

@@ -73,7 +73,9 @@ def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
         tensor([[-1. , -0.5,  3. ]])
     """
     x = as_tensor(input)
-    weight = as_tensor(weight, None if isinstance(weight, Tensor) else x.dtype)
+    if not isinstance(weight, Tensor) and x.dtype.kind == "f":
+        weight = as_tensor(weight, x.dtype)
+    weight = as_tensor(weight)
     channels = x.shape[1] if x.ndim > 1 else 1
     if weight.shape not in ((1,), (channels,)):
         raise ShapeError(

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph.context import local, no_grad
+from chainrule.graph.errors import ShapeError
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array, TensorLike
 from chainrule.nn.init.distributions import normal_, orthogonal_, zeros_
@@ -36,8 +37,8 @@ def lsuv_(model: Module, x: TensorLike) -> Module:
         The model.
 
     Raises:
-        ValueError: if a layer's pre-activations do not vary on `x`, or are not finite; if the model
-            calls no Linear. It then is as it was.
+        ValueError: if a layer's pre-activations do not vary on `x`, or are not finite; if `x` has
+            no rows (ShapeError); if the model calls no Linear. It then is as it was.
 
     Source: Mishkin and Matas, "All you need is a good init", ICLR 2016.
 
@@ -114,6 +115,8 @@ def _between(z: Array) -> Array:
 def _check(z: Array, dtype: str, enough: Callable[[Array], Any]) -> None:
     """Raise where pre-activations are not finite, or `enough` of them do not vary."""
     path = local.context.path or "the model"
+    if not z.size:
+        raise ShapeError(f"{path}: x has no rows")
     if not np.isfinite(z).all():
         raise ValueError(
             f"{path}: the pre-activations are NaN or infinite on x; look at x and at the layers "

@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.graph.errors import ShapeError
 from chainrule.graph.state import State
+from chainrule.nn import arguments
 from chainrule.ops.random import current_generator
 
 _GAINS = {
@@ -88,14 +89,25 @@ def eye_(tensor: State) -> State:
 
 
 def uniform_(tensor: State, a: float = 0.0, b: float = 1.0) -> State:
-    """Uniform in [a, b)."""
+    """Uniform in [a, b).
+
+    Raises:
+        ValueError: if a is greater than b.
+    """
+    if not a <= b:
+        raise ValueError(f"uniform_: a is at most b, got {a} and {b}")
     drawn = current_generator().uniform(tensor.shape, tensor.dtype)
     tensor.assign(drawn * float(b - a) + float(a))
     return tensor
 
 
 def normal_(tensor: State, mean: float = 0.0, std: float = 1.0) -> State:
-    """Normal with this mean and standard deviation."""
+    """Normal with this mean and standard deviation.
+
+    Raises:
+        ValueError: if `std` is negative.
+    """
+    arguments.not_negative("std", std)
     drawn = current_generator().normal(tensor.shape, tensor.dtype)
     tensor.assign(drawn * float(std) + float(mean))
     return tensor
@@ -108,8 +120,10 @@ def trunc_normal_(
     anew.
 
     Raises:
-        ValueError: if less than a thousandth of the distribution lies in [a, b].
+        ValueError: if less than a thousandth of the distribution lies in [a, b]; if `std` is not
+            positive.
     """
+    arguments.positive("std", std)
     below = [(1 + math.erf((bound - mean) / (std * math.sqrt(2)))) / 2 for bound in (a, b)]
     if not below[1] - below[0] > 1e-3:
         raise ValueError(
