@@ -219,10 +219,10 @@ W = cr.Parameter([1.0])
 @pytest.mark.parametrize(
     ("make", "error", "words"),
     [
-        (lambda: nn.L2Penalty([], 1.0), ValueError, "at least one"),
-        (lambda: nn.L2Penalty(nn.Linear(1, 1), 1.0), TypeError, "not Linear: pass"),
-        (lambda: nn.L2Penalty(W, 1.0), TypeError, "not Parameter: pass"),
-        (lambda: nn.L2Penalty(3, 1.0), TypeError, "not int: pass"),
+        (lambda: nn.L2Penalty([], 1.0), ValueError, "there are none"),
+        (lambda: nn.L2Penalty(nn.Linear(1, 1), 1.0), TypeError, "not Linear"),
+        (lambda: nn.L2Penalty(W, 1.0), TypeError, "not Parameter"),
+        (lambda: nn.L2Penalty(3, 1.0), TypeError, "not int"),
         (lambda: nn.L2Penalty([cr.tensor([1.0])], 1.0), TypeError, "number 0 is tensor"),
         (lambda: nn.L2Penalty([W, W], 1.0), ValueError, "twice"),
         (lambda: nn.L1Penalty([W], -0.1), ValueError, "strength is not negative, got -0.1"),

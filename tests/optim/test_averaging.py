@@ -282,7 +282,7 @@ W = cr.Parameter([1.0], name="w")
         ([], 0.9, "an average is of Parameters; there are none"),
         (W, 0.9, "such as model.parameters"),
         (None, 0.9, "such as model.parameters"),
-        ([W, W], 0.9, "parameter w of shape .* was given twice"),
+        ([W, W], 0.9, "parameter w of shape .* was given twice, and would count twice"),
         ([cr.tensor([1.0])], 0.9, "number 0 is tensor.* make it a chainrule.Parameter"),
         ([W], 1.0, r"decay must be in \[0, 1\), got 1.0"),
         ([W], -0.1, r"decay must be in \[0, 1\), got -0.1"),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.nn.module import Module
 
@@ -102,3 +104,30 @@ def check_dtype(x: Tensor, dtype: str) -> None:
             f"the input has dtype {x.dtype}, this layer {dtype}. Convert the input: "
             f"x.astype({dtype!r}) for an array, x.cast({dtype!r}) for a Tensor."
         )
+
+
+def parameters(given: Any, purpose: str, known: Iterable[Parameter] = ()) -> list[Parameter]:
+    """`given` as a list, if these are distinct Parameters, and none of `known`.
+
+    The messages begin with the `purpose` that they are for.
+    """
+    if isinstance(given, (Tensor, Module, Mapping, str)) or not isinstance(given, Iterable):
+        raise TypeError(
+            f"{purpose}: an iterable of them, such as model.parameters(), not "
+            f"{type(given).__name__}"
+        )
+    found = list(given)
+    if not found:
+        raise ValueError(f"{purpose}; there are none: pass model.parameters()")
+    seen = set(known)
+    for position, parameter in enumerate(found):
+        if not isinstance(parameter, Parameter):
+            remedy = ": make it a chainrule.Parameter" if isinstance(parameter, Tensor) else ""
+            raise TypeError(f"{purpose}; number {position} is {parameter!r}{remedy}")
+        if parameter in seen:
+            raise ValueError(
+                f"parameter {parameter.name or position} of shape {parameter.shape} was given "
+                "twice, and would count twice"
+            )
+        seen.add(parameter)
+    return found

@@ -41,7 +41,7 @@ class _Penalty:
     strengths: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, parameters: Iterable[Parameter]) -> None:
-        self.parameters = _checked(parameters)
+        self.parameters = arguments.parameters(parameters, "a penalty is on Parameters")
 
     def _total(self, term: Callable[[Tensor], Tensor]) -> Tensor:
         """The sum of `term` over all elements of all parameters, in their widest dtype."""
@@ -216,21 +216,4 @@ def select(model: Module, which: str | Callable[[str, Parameter], bool]) -> list
     if not found:
         paths = ", ".join(path for path, _ in named) or "none at all"
         raise ValueError(f"no parameter of {type(model).__name__} fits {which!r}; it has {paths}")
-    return found
-
-
-def _checked(parameters: Iterable[Parameter]) -> list[Parameter]:
-    if isinstance(parameters, (Tensor, Module, str)) or not isinstance(parameters, Iterable):
-        raise TypeError(
-            f"a penalty takes an iterable of Parameters, not {type(parameters).__name__}: pass "
-            "nn.select(model, 'weights') or model.parameters()"
-        )
-    found = list(parameters)
-    if not found:
-        raise ValueError("a penalty needs at least one Parameter: pass model.parameters()")
-    for number, parameter in enumerate(found):
-        if not isinstance(parameter, Parameter):
-            raise TypeError(f"a penalty is on Parameters; number {number} is {parameter!r}")
-    if len(set(found)) < len(found):
-        raise ValueError("a penalty was given a parameter twice; it would count twice")
     return found

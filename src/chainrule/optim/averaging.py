@@ -10,9 +10,10 @@ import numpy as np
 
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, Scalar
+from chainrule.nn import arguments
 from chainrule.nn.run_time import RunTime
 from chainrule.ops import where
-from chainrule.optim.groups import checked_number, checked_parameters
+from chainrule.optim.groups import checked_number
 
 
 class EMA:
@@ -62,7 +63,7 @@ class EMA:
     _decay: Scalar
 
     def __init__(self, parameters: Iterable[Parameter], decay: float = 0.999) -> None:
-        self.parameters = checked_parameters(parameters, "an average is of Parameters")
+        self.parameters = arguments.parameters(parameters, "an average is of Parameters")
         self.decay = decay
         self.averages = [
             Buffer(p.numpy().copy(), name=f"{i}.average") for i, p in enumerate(self.parameters)

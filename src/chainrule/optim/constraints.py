@@ -9,7 +9,6 @@ from chainrule.graph.state import Parameter, Scalar
 from chainrule.nn import arguments
 from chainrule.nn.run_time import RunTime
 from chainrule.ops import maximum
-from chainrule.optim.groups import checked_parameters
 
 
 class MaxNorm:
@@ -50,7 +49,7 @@ class MaxNorm:
         max_norm: float,
         axis: int | tuple[int, ...] = 1,
     ) -> None:
-        self.parameters = checked_parameters(parameters, "a constraint is on Parameters")
+        self.parameters = arguments.parameters(parameters, "a constraint is on Parameters")
         self.max_norm = max_norm
         self.axis = axis
         for parameter in self.parameters:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
@@ -201,33 +201,3 @@ def cast(tensors: SimpleNamespace, dtype: DTypeLike) -> SimpleNamespace:
     return SimpleNamespace(
         **{k: v.cast(dtype) if isinstance(v, Tensor) else v for k, v in vars(tensors).items()}
     )
-
-
-def checked_parameters(
-    parameters: Any, purpose: str, known: Iterable[Parameter] = ()
-) -> list[Parameter]:
-    """`parameters` as a list, if they are distinct Parameters, and none of `known`.
-
-    Raises:
-        TypeError, ValueError: if not; the message begins with the `purpose` that they are for.
-    """
-    if isinstance(parameters, (Tensor, Mapping, str)) or not isinstance(parameters, Iterable):
-        raise TypeError(
-            f"{purpose}: an iterable of them, such as model.parameters(), not "
-            f"{type(parameters).__name__}"
-        )
-    given = list(parameters)
-    if not given:
-        raise ValueError(f"{purpose}; there are none: pass model.parameters()")
-    seen = set(known)
-    for position, parameter in enumerate(given):
-        if not isinstance(parameter, Parameter):
-            remedy = ": make it a chainrule.Parameter" if isinstance(parameter, Tensor) else ""
-            raise TypeError(f"{purpose}; number {position} is {parameter!r}{remedy}")
-        if parameter in seen:
-            raise ValueError(
-                f"parameter {parameter.name or position} of shape {parameter.shape} was given "
-                "twice; it would be updated twice a step"
-            )
-        seen.add(parameter)
-    return given

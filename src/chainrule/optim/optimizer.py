@@ -15,7 +15,8 @@ from chainrule.graph.context import local, no_grad
 from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.optim.groups import ParameterGroup, cast, checked_parameters
+from chainrule.nn import arguments
+from chainrule.optim.groups import ParameterGroup, cast
 
 _MAX_CAPTURED = 32
 
@@ -156,7 +157,7 @@ class Optimizer:
             raise TypeError(f"a parameter group is a dict with the key 'params', got {group!r}")
         given = group["params"]
         options = {key: value for key, value in group.items() if key != "params"}
-        parameters = checked_parameters(
+        parameters = arguments.parameters(
             [given] if isinstance(given, Tensor) else given,
             "an optimiser trains Parameters",
             self.parameters,
@@ -271,8 +272,8 @@ class Optimizer:
         interpreter = self._captured.get(present) or self._capture(present)
         given = [*grads] if loss is None else [*grads, loss]
         try:
-            arguments: list[Any] = [tensor.value for tensor in given if tensor is not None]
-            _, updates = interpreter.run(arguments)
+            values: list[Any] = [tensor.value for tensor in given if tensor is not None]
+            _, updates = interpreter.run(values)
         except (AttributeError, ShapeError, DTypeError):
             self._check_grads(grads)
             raise
