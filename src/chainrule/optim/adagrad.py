@@ -150,8 +150,8 @@ class RMSprop(Optimizer):
         eps: keeps the denominator from 0.
         weight_decay: adds weight_decay W to g.
         momentum: with it, G <- momentum G + g / (sqrt(v) + eps); W <- W - lr G.
-        centered: divides by the gradient's standard deviation: v - (mean of g)^2 in place of v
-            (Graves, "Generating Sequences With Recurrent Neural Networks", 2013).
+        centered: divides by the gradient's standard deviation: v - (mean of g)^2, at least 0, in
+            place of v (Graves, "Generating Sequences With Recurrent Neural Networks", 2013).
 
     Raises:
         TypeError, ValueError: see `Optimizer`.

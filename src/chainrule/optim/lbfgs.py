@@ -37,7 +37,8 @@ class LBFGS(Optimizer):
     step goes back and tries t / 2; else it is accepted and a new direction is made from there. So
     the parameters may stand at a trial that the next step would refuse, and every step needs the
     loss: `step(loss)`, or `update(grads, loss)`; `Trainer` gives it. A loss that is NaN is refused
-    like one that is too high; a `Trainer`, though, stops there as everywhere.
+    like one that is too high, but in the first step, which has nothing to go back to; a `Trainer`,
+    though, stops there as everywhere.
 
     Args:
         params: Parameters of one dtype, as one group. In a step in which some of them have a
