@@ -266,6 +266,8 @@ BAD_FILES = {
     "half a training": (lambda p: described(p, lambda d: d["training"].pop("step")), "damaged"),
     "wrong training": (lambda p: described(p, lambda d: d.update(training=[])), "damaged"),
     "wrong history": (lambda p: described(p, lambda d: d["training"].update(history=3)), "damaged"),
+    "half an epoch": (lambda p: described(p, lambda d: d["training"].update(epoch=0.5)), "damaged"),
+    "no loss": (lambda p: described(p, lambda d: d["training"].update(loss=None)), "damaged"),
 }
 
 

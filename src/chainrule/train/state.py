@@ -11,6 +11,7 @@ from chainrule.graph.errors import DTypeError
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, build, describe
 from chainrule.train import checkpoint
+from chainrule.train.checks import whole
 from chainrule.train.history import History
 
 if TYPE_CHECKING:
@@ -130,12 +131,12 @@ def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, An
             {**training["callbacks"][i]["state"], **_of(tensors, f"callback.{i}")}
         )
     trainer.history = History(training["history"])
-    trainer.epoch = training["epoch"]
-    trainer.step = training["step"]
-    trainer.position = training["position"]
+    trainer.epoch = whole("epoch", training["epoch"], 0)
+    trainer.step = whole("step", training["step"], 0)
+    trainer.position = whole("position", training["position"], 0)
     trainer.data_key = training["data"]
-    trainer.totals.loss = training["loss"]
-    trainer.totals.rows = training["rows"]
+    trainer.totals.loss = float(training["loss"])
+    trainer.totals.rows = whole("rows", training["rows"], 0)
     totals = _of(tensors, "totals")
     trainer.totals.metrics = [totals[str(i)] for i in range(len(totals))]
 
