@@ -13,6 +13,7 @@ from quick_training import QUICK
 from chainrule.cli.building import ACTIVATIONS
 from chainrule.cli.train import ACTIVATIONS as ACTIVATION_NAMES
 from chainrule.train.checkpoint import read
+from chainrule.train.state import read_model
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
@@ -106,13 +107,45 @@ def test_an_npz_of_images_with_a_test_part(run):
     assert accuracy(result.stdout) > 90
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
-@pytest.mark.parametrize("schedule", ["constant", "step", "exponential", "inverse-time", "cosine"])
+@pytest.mark.parametrize(
+    ("optimizer", "schedule"),
+    [
+        ("sgd", "constant"),
+        ("adam", "step"),
+        ("adamw", "exponential"),
+        ("nadam", "linear"),
+        ("rmsprop", "inverse-time"),
+        ("adagrad", "cosine"),
+        ("lion", "linear"),
+    ],
+)
 def test_optimisers_and_schedules(run, flowers, optimizer, schedule):
     options = ["--optimizer", optimizer, "--schedule", schedule, "--warmup", 1]
     result = run("train", flowers, *QUICK, "--epochs", 3, *options)
     assert f"{optimizer}, lr " in result.stdout
     assert f"{schedule} schedule, warm-up 1 epochs" in result.stdout
+
+
+def test_a_linear_schedule_ends_at_0(run, flowers):
+    run("train", flowers, *QUICK, "--epochs", 2, "--schedule", "linear", "--history", "h.csv")
+    with open("h.csv", newline="") as file:
+        rates = [float(row["lr"]) for row in csv.DictReader(file)]
+    assert rates == pytest.approx([0.05, 0.0])
+
+
+def test_dropout_and_batch_normalisation(run, flowers):
+    options = ["--hidden", "8,6", "--batch-norm", "--dropout", 0.25, "--epochs", 40]
+    result = run("train", flowers, *options, "--out", "model.safetensors")
+    for layer in ("BatchNorm1d(8", "BatchNorm1d(6", "Dropout(p=0.25"):
+        assert layer in result.stdout
+    assert result.stdout.count("bias=False") == 2
+    assert accuracy(result.stdout, "validation") > 60
+    model, _ = read_model("model.safetensors")
+    kinds = [type(layer).__name__ for layer in model]
+    assert kinds[1:5] == ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
+    assert len(kinds) == 10  # standardised inputs, twice these, and the output
+    found = [run("predict", "model.safetensors", flowers).stdout for _ in range(2)]
+    assert found[0] == found[1]
 
 
 def test_activations(run, flowers):

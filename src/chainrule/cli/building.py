@@ -34,6 +34,8 @@ class Options:
 
     hidden: tuple[int, ...]
     activation: str
+    batch_norm: bool
+    dropout: float
     optimizer: str
     lr: float
     momentum: float
@@ -57,6 +59,8 @@ def build_model(
 ) -> nn.Sequential:
     """A network for rows of x: (standardised) inputs, hidden layers, one output per class or value.
 
+    A hidden layer is a linear map, a batch normalisation if asked for, the activation, and dropout.
+
     Args:
         x, y: the rows to train on, y encoded: what standardising layers are fitted to.
         standardize: whether inputs are brought to mean 0 and variance 1. Targets of a regression
@@ -69,7 +73,11 @@ def build_model(
     if standardize:
         layers.append(nn.Standardize(width).fit(x.reshape(len(x), width)))
     for hidden in options.hidden:
-        layers += [nn.Linear(width, hidden), ACTIVATIONS[options.activation]()]
+        # A normalisation takes away what a bias adds.
+        layers.append(nn.Linear(width, hidden, bias=not options.batch_norm))
+        layers += [nn.BatchNorm1d(hidden)] * options.batch_norm
+        layers.append(ACTIVATIONS[options.activation]())
+        layers += [nn.Dropout(options.dropout)] * (options.dropout > 0)
         width = hidden
     if task.classes is not None:
         layers.append(nn.Linear(width, len(task.classes)))
@@ -100,7 +108,13 @@ def build_optimizer(model: nn.Module, options: Options) -> optim.Optimizer:
         return optim.SGD(parameters, momentum=options.momentum, **common)
     if options.optimizer == "rmsprop":
         return optim.RMSprop(parameters, momentum=options.momentum, **common)
-    return {"adam": optim.Adam, "adamw": optim.AdamW}[options.optimizer](parameters, **common)
+    return {
+        "adam": optim.Adam,
+        "adamw": optim.AdamW,
+        "nadam": optim.NAdam,
+        "adagrad": optim.Adagrad,
+        "lion": optim.Lion,
+    }[options.optimizer](parameters, **common)
 
 
 def build_schedule(optimizer: optim.Optimizer, options: Options, rows: int) -> optim.Schedule:
@@ -113,6 +127,7 @@ def build_schedule(optimizer: optim.Optimizer, options: Options, rows: int) -> o
         "step": lambda: optim.StepLR(optimizer, -(-steps // 3), gamma=0.1, unit="step"),
         "exponential": lambda: optim.ExponentialLR(optimizer, 0.01 ** (1 / steps), unit="step"),
         "inverse-time": lambda: optim.InverseTimeLR(optimizer, 9 / steps, unit="step"),
+        "linear": lambda: optim.LinearLR(optimizer, 1.0, 0.0, steps, unit="step"),
         "cosine": lambda: optim.CosineAnnealingLR(optimizer, steps, unit="step"),
     }[options.schedule]()
     return optim.WarmupLR(schedule, warmup) if warmup else schedule

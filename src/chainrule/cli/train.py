@@ -16,7 +16,15 @@ if TYPE_CHECKING:
     from chainrule.data.arrays import Array
     from chainrule.train import Trainer
 
-LEARNING_RATES = {"sgd": 0.1, "adam": 0.001, "adamw": 0.001, "rmsprop": 0.001}
+LEARNING_RATES = {
+    "sgd": 0.1,
+    "adam": 0.001,
+    "adamw": 0.001,
+    "nadam": 0.001,
+    "rmsprop": 0.001,
+    "adagrad": 0.01,
+    "lion": 0.0001,
+}
 # The names of building.ACTIVATIONS, which is not imported for --help.
 ACTIVATIONS = (
     "relu",
@@ -67,6 +75,18 @@ Examples:
 )
 @click.option("--activation", type=click.Choice(ACTIVATIONS), default="relu", show_default=True)
 @click.option(
+    "--batch-norm",
+    is_flag=True,
+    help="Normalise every hidden layer over the batch, before its activation.",
+)
+@click.option(
+    "--dropout",
+    type=Number(0, 1, below=True),
+    default=0,
+    show_default=True,
+    help="The share of each hidden layer's activations that training leaves out at random.",
+)
+@click.option(
     "--optimizer",
     type=click.Choice(list(LEARNING_RATES)),
     default="sgd",
@@ -75,7 +95,8 @@ Examples:
 @click.option(
     "--lr",
     type=Number(0, above=True),
-    help="The learning rate.  [default: 0.1 for sgd, else 0.001]",
+    help="The learning rate.  [default: 0.1 for sgd, 0.01 for adagrad, 0.0001 for lion, else "
+    "0.001]",
 )
 @click.option(
     "--momentum",
@@ -85,11 +106,11 @@ Examples:
 @click.option("--weight-decay", type=Number(0), help="[default: 0.01 for adamw, else 0]")
 @click.option(
     "--schedule",
-    type=click.Choice(["constant", "step", "exponential", "inverse-time", "cosine"]),
+    type=click.Choice(["constant", "step", "exponential", "inverse-time", "linear", "cosine"]),
     default="cosine",
     show_default=True,
     help="How the learning rate falls over the training: never; to a tenth after each third; "
-    "evenly to a hundredth; as 1/t to a tenth; as half a cosine to 0.",
+    "evenly to a hundredth; as 1/t to a tenth; as a line to 0; as half a cosine to 0.",
 )
 @click.option(
     "--warmup",
@@ -201,6 +222,8 @@ def _options(given: dict[str, Any], fraction: float, rows: int) -> Options:
     return Options(
         hidden=given["hidden"],
         activation=given["activation"],
+        batch_norm=given["batch_norm"],
+        dropout=given["dropout"],
         optimizer=optimizer,
         lr=given["lr"] or LEARNING_RATES[optimizer],
         momentum=_or_default(given["momentum"], 0.9 if optimizer == "sgd" else 0.0),
