@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -98,32 +98,33 @@ def _readable(array: Array) -> Array:
     return array
 
 
+class Steps(NamedTuple):
+    """Training steps to do, one on each batch.
+
+    Attributes:
+        batches: the data.
+        first: the number of the first batch.
+        most: how many at most; fewer may be done, but at least one.
+        update: whether a batch ends in an update, or only accumulates gradients.
+        lrs: the learning rates of each step, where they change from step to step.
+        check: whether what is not finite is refused.
+    """
+
+    batches: Batches
+    first: int
+    most: int
+    update: bool = True
+    lrs: LearningRates | None = None
+    check: bool = True
+
+
 class Backend(Protocol):
     """Runs the steps of a model."""
 
     graphs: StepGraphs
 
-    def train(
-        self,
-        batches: Batches,
-        first: int,
-        steps: int,
-        *,
-        update: bool,
-        totals: Totals,
-        lrs: LearningRates | None = None,
-        check: bool = True,
-    ) -> tuple[int, float]:
-        """Train on batches from number `first` on, at most `steps`.
-
-        Args:
-            batches: the data.
-            first: the number of the first batch.
-            steps: how many at most; fewer may be done, but at least one.
-            update: whether a batch ends in an update, or only accumulates gradients.
-            totals: to which the losses and metrics are added.
-            lrs: the learning rates of each step, where they change from step to step.
-            check: whether what is not finite is refused.
+    def train(self, steps: Steps, totals: Totals) -> tuple[int, float]:
+        """Train on one of the batches or more; the losses and metrics are added to `totals`.
 
         Returns:
             The number of batches done, and the loss of the last.
@@ -170,24 +171,14 @@ class ReferenceBackend:
             self._interpreters[graph] = Interpreter(graph)
         return self._interpreters[graph]
 
-    def train(
-        self,
-        batches: Batches,
-        first: int,
-        steps: int,
-        *,
-        update: bool,
-        totals: Totals,
-        lrs: LearningRates | None = None,
-        check: bool = True,
-    ) -> tuple[int, float]:
-        x, y, rows = _batch(self.graphs, batches, first)
-        run = self._interpreter(self.graphs.training(x, y, update=update))
+    def train(self, steps: Steps, totals: Totals) -> tuple[int, float]:
+        x, y, rows = _batch(self.graphs, steps.batches, steps.first)
+        run = self._interpreter(self.graphs.training(x, y, update=steps.update))
         arguments = list(leaves((x, y)))
         (loss, *sums), updates = run.run(arguments)
         with np.errstate(all="ignore"):
             is_finite = math.isfinite(loss) and all(map(_is_finite, updates))
-        if check and not is_finite:
+        if steps.check and not is_finite:
             raise _non_finite(run, arguments, float(loss), 0)
         run.commit(updates)
         totals.add(rows, [float(loss) * self.graphs.weight(rows), *sums])
@@ -274,19 +265,9 @@ class NativeBackend:
         weights = None if rows is None else [self.graphs.weight(rows), *[1.0] * others]
         return NativeStep(graph, block, weights)
 
-    def train(
-        self,
-        batches: Batches,
-        first: int,
-        steps: int,
-        *,
-        update: bool,
-        totals: Totals,
-        lrs: LearningRates | None = None,
-        check: bool = True,
-    ) -> tuple[int, float]:
-        order, start, steps = _consecutive(batches, first, steps)
-        rows = batches.length(first)
+    def train(self, steps: Steps, totals: Totals) -> tuple[int, float]:
+        batches, first, most, update, lrs, check = steps
+        order, start, count = _consecutive(batches, first, most)
         step = self._native("training", batches, first, update)
         block = step.block
         arrays = list(leaves((batches.x, batches.y)))
@@ -294,53 +275,43 @@ class NativeBackend:
         if self.last is None or (self.last is not step and first < batches.whole):
             self.last = step
             step.profile(self.profile)
-        scalars = self._scalars(step, steps, lrs)
+        scalars = self._scalars(step, count, lrs)
         if check:
             block.take_up()  # what was assigned since the last run is worth saving, too
             block.save()
         elif step.has_labels_out_of_range(arrays):
             raise IndexError(label_fault(step.graph, arrays))
-        run = step.run(order, start, steps, scalars, _SECONDS, totals.sums())
+        run = step.run(order, start, count, scalars, _SECONDS, totals.sums())
         if check and run.status != "ok":
             block.restore()
         _check_indices(run)
         if check and (run.status == "non-finite" or not _states_are_finite(step)):
-            return self._replay(
-                step, block, batches, first, order, start, run.steps, scalars, totals
-            )
-        totals.grow(rows * run.steps, run.totals)
+            return self._replay(step, steps, run.steps, scalars, totals)
+        totals.grow(batches.length(first) * run.steps, run.totals)
         return run.steps, float(run.last[0])
 
-    def _scalars(self, step: NativeStep, steps: int, lrs: LearningRates | None) -> Array | None:
+    def _scalars(self, step: NativeStep, count: int, lrs: LearningRates | None) -> Array | None:
         """What the scalars are in each step: the learning rates may change, the others stay."""
         if lrs is None:
             return None
-        scalars = np.tile([float(s.value) for s in step.scalars], (steps, 1))  # type: ignore[arg-type]
+        scalars = np.tile([float(s.value) for s in step.scalars], (count, 1))  # type: ignore[arg-type]
         for column, scalar in enumerate(step.scalars):
             if scalar in lrs[0]:
-                scalars[:, column] = [lr[scalar] for lr in lrs[:steps]]
+                scalars[:, column] = [lr[scalar] for lr in lrs[:count]]
         return scalars
 
     def _replay(
-        self,
-        step: NativeStep,
-        block: StateBlock,
-        batches: Batches,
-        first: int,
-        order: Array,
-        start: int,
-        steps: int,
-        scalars: Array | None,
-        totals: Totals,
+        self, step: NativeStep, steps: Steps, count: int, scalars: Array | None, totals: Totals
     ) -> tuple[int, float]:
-        """Go through steps again, one by one; where one goes wrong, go back before it and say so.
+        """Go through so many steps again; where one goes wrong, go back before it and say so.
 
         Returns:
             As `train`, if none goes wrong now.
         """
-        loss = math.nan
+        batches, first, block, loss = steps.batches, steps.first, step.block, math.nan
+        order, start, _ = _consecutive(batches, first, count)
         block.restore()
-        for i in range(steps):
+        for i in range(count):
             block.save()
             now = scalars[i : i + 1] if scalars is not None else None
             run = step.run(order, start + i, 1, now, totals=totals.sums())
@@ -358,7 +329,7 @@ class NativeBackend:
                 raise _non_finite(interpreter, arguments, float(run.last[0]), i)
             finally:
                 block.hand_back()
-        return steps, loss
+        return count, loss
 
     def evaluate(self, batches: Batches, totals: Totals) -> None:
         first = 0

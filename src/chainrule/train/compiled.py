@@ -12,7 +12,7 @@ from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import current_generator
 from chainrule.optim import Optimizer
-from chainrule.train.backends import Backend, Batches, Totals, make_backend
+from chainrule.train.backends import Backend, Batches, Steps, Totals, make_backend
 from chainrule.train.checks import checked_weights
 from chainrule.train.parts import Average, Constraint, Penalty
 from chainrule.train.step import Loss, StepGraphs, Weighted
@@ -44,7 +44,7 @@ class CompiledStep:
             graphs = self._backend.graphs
             y = Weighted(y, checked_weights(graphs, sample_weight, rows, "sample_weight"))
         batch = Batches(x, y, np.arange(rows), rows)
-        _, loss = self._backend.train(batch, 0, 1, update=True, totals=Totals(), check=False)
+        _, loss = self._backend.train(Steps(batch, 0, 1, check=False), Totals())
         return Tensor(np.asarray(loss, self._backend.graphs.dtype))
 
 

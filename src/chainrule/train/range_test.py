@@ -13,7 +13,7 @@ from chainrule.data.arrays import take
 from chainrule.data.batches import permutation
 from chainrule.graph.errors import NonFiniteError
 from chainrule.graph.structure import leaves
-from chainrule.train.backends import Backend, Batches, Totals
+from chainrule.train.backends import Backend, Batches, Steps, Totals
 from chainrule.train.windows import windows
 
 _SMOOTHING = 0.9
@@ -126,7 +126,7 @@ def range_test(
             for group, share in zip(groups, shares, strict=True):
                 group["lr"] = lr * share
             try:
-                _, loss = backend.train(part, number, 1, update=True, totals=Totals())
+                _, loss = backend.train(Steps(part, number, 1), Totals())
             except NonFiniteError:
                 break
             lrs.append(lr)

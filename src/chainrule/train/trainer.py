@@ -20,7 +20,7 @@ from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.train import state
-from chainrule.train.backends import NativeBackend, Totals, make_backend
+from chainrule.train.backends import NativeBackend, Steps, Totals, make_backend
 from chainrule.train.callbacks import Callback
 from chainrule.train.checks import check_batches, checked_pair, whole
 from chainrule.train.evaluation import ROWS, Evaluator
@@ -371,13 +371,9 @@ class Trainer(Evaluator):
             lrs = [{scalar: scalar.item() for scalar in schedule.scalars(schedule.t)}]
             lrs += [schedule.scalars(schedule.t + i) for i in range(1, steps)]
         try:
+            first = self.position - window.first
             done, loss = self.backend.train(
-                window.batches,
-                self.position - window.first,
-                steps,
-                update=update,
-                totals=self.totals,
-                lrs=lrs,
+                Steps(window.batches, first, steps, update, lrs), self.totals
             )
         except NonFiniteError as error:
             self._advance(error.steps_done, update)
