@@ -35,13 +35,14 @@ constexpr std::array<std::string_view, dtype_count> dtype_names = {
 constexpr std::array<std::int64_t, dtype_count> itemsizes = {4, 8, 8, 8, 1, 1, 4, 1, 2, 2, 4};
 
 constexpr std::array<std::string_view, reduce_count> reduce_names = {"sum", "max", "min"};
-constexpr std::array<std::string_view, 8> row_kind_names = {"softmax",
+constexpr std::array<std::string_view, 9> row_kind_names = {"softmax",
                                                             "log_softmax",
                                                             "logsumexp",
                                                             "argmax",
                                                             "first_equal",
                                                             "softmax_cross_entropy",
                                                             "softmax_cross_entropy_grad",
+                                                            "softmax_cross_entropy_and_grad",
                                                             "one_hot"};
 constexpr std::array<std::string_view, 3> space_names = {"arena", "state", "constants"};
 
@@ -370,6 +371,7 @@ std::vector<Extent> Validator::operator()(const Rows& rows) const {
   const Argument labels = {DType::int64, rows.rows};
   std::vector<Argument> inputs;
   Argument result = matrix;
+  std::optional<Argument> second;
   switch (rows.kind) {
     case RowKind::softmax:
     case RowKind::log_softmax:
@@ -393,6 +395,11 @@ std::vector<Extent> Validator::operator()(const Rows& rows) const {
     case RowKind::softmax_cross_entropy_grad:
       inputs = {column, matrix, labels};
       break;
+    case RowKind::softmax_cross_entropy_and_grad:
+      inputs = {column, matrix, labels};
+      result = column;
+      second = matrix;
+      break;
     case RowKind::one_hot:
       inputs = {labels};
       break;
@@ -405,12 +412,21 @@ std::vector<Extent> Validator::operator()(const Rows& rows) const {
       (rows.kind == RowKind::argmax || rows.kind == RowKind::logsumexp)) {
     refuse(std::string(name_of(rows.kind)) + " of empty rows");
   }
-  const Extent out = place("out", rows.out, result.dtype, result.count);
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    apart(out,
-          place("input " + std::to_string(i), rows.inputs[i], inputs[i].dtype, inputs[i].count));
+  if (rows.second.has_value() != second.has_value()) {
+    refuse(std::string(name_of(rows.kind)) +
+           (second ? " has two results, got a place for one" : " has one result, got two places"));
   }
-  return {out};
+  std::vector<Extent> results = {place("out", rows.out, result.dtype, result.count)};
+  if (second) {
+    results.push_back(place("second", *rows.second, second->dtype, second->count));
+    apart(results[0], results[1]);
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Extent input =
+        place("input " + std::to_string(i), rows.inputs[i], inputs[i].dtype, inputs[i].count);
+    for (const Extent& written : results) apart(written, input);
+  }
+  return results;
 }
 
 std::vector<Extent> Validator::operator()(const Copy& copy) const {

@@ -9,6 +9,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -119,14 +120,15 @@ struct Reduce {
 };
 
 enum class RowKind : std::uint8_t {
-  softmax,                     // x (rows, columns) -> (rows, columns)
-  log_softmax,                 // x -> (rows, columns)
-  logsumexp,                   // x -> (rows)
-  argmax,                      // x -> int64 (rows); the first largest
-  first_equal,                 // x, extreme (rows) -> 1 at the first equal element, else 0
-  softmax_cross_entropy,       // logits, int64 labels (rows) -> (rows)
-  softmax_cross_entropy_grad,  // g (rows), logits, labels -> (rows, columns)
-  one_hot,                     // int64 labels (rows) -> (rows, columns)
+  softmax,                         // x (rows, columns) -> (rows, columns)
+  log_softmax,                     // x -> (rows, columns)
+  logsumexp,                       // x -> (rows)
+  argmax,                          // x -> int64 (rows); the first largest
+  first_equal,                     // x, extreme (rows) -> 1 at the first equal element, else 0
+  softmax_cross_entropy,           // logits, int64 labels (rows) -> (rows)
+  softmax_cross_entropy_grad,      // g (rows), logits, labels -> (rows, columns)
+  softmax_cross_entropy_and_grad,  // g, logits, labels -> (rows), and the gradient as above
+  one_hot,                         // int64 labels (rows) -> (rows, columns)
 };
 
 // A kernel on each contiguous row. Inputs in the order of the comment above.
@@ -136,6 +138,7 @@ struct Rows {
   std::int64_t rows, columns;
   std::vector<Ref> inputs;
   Ref out;
+  std::optional<Ref> second;  // the other result, of kinds that have two
 };
 
 // Element by element from one strided array of up to 6 axes to another; strides in elements.

@@ -294,13 +294,15 @@ void add_reduce(BoundPlan& plan, std::string label, const std::string& kind,
 
 void add_rows(BoundPlan& plan, std::string label, const std::string& kind, const std::string& dtype,
               std::int64_t rows, std::int64_t columns, const std::vector<RefTuple>& inputs,
-              const RefTuple& out, std::int64_t chunks) {
+              const RefTuple& out, std::int64_t chunks, const std::optional<RefTuple>& second) {
   chainrule::Rows work = {chainrule::row_kind_named(kind),
                           chainrule::dtype_named(dtype),
                           rows,
                           columns,
                           {},
-                          ref_of(out)};
+                          ref_of(out),
+                          {}};
+  if (second) work.second = ref_of(*second);
   for (const RefTuple& input : inputs) work.inputs.push_back(ref_of(input));
   plan.add(std::move(label), std::move(work), chunks);
 }
@@ -421,7 +423,7 @@ void bind_plan(nb::module_& module) {
       .def("reduce", &add_reduce, "label"_a, "kind"_a, "dtype"_a, "outer"_a, "length"_a, "inner"_a,
            "x"_a, "out"_a, "chunks"_a = 0)
       .def("rows", &add_rows, "label"_a, "kind"_a, "dtype"_a, "rows"_a, "columns"_a, "inputs"_a,
-           "out"_a, "chunks"_a = 0)
+           "out"_a, "chunks"_a = 0, "second"_a = nb::none())
       .def("copy", &add_copy, "label"_a, "itemsize"_a, "shape"_a, "x"_a, "x_strides"_a, "out"_a,
            "out_strides"_a, "chunks"_a = 0)
       .def("fill", &add_fill, "label"_a, "dtype"_a, "count"_a, "value"_a, "out"_a, "chunks"_a = 0)

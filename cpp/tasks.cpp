@@ -123,7 +123,8 @@ class RowsTask final : public Task {
         rows_(rows.rows),
         columns_(rows.columns),
         kernels_(kernels_of<T>(kernels)),
-        out_(memory.at(rows.out)) {
+        out_(memory.at(rows.out)),
+        second_(rows.second ? memory.at(*rows.second) : nullptr) {
     for (std::size_t i = 0; i < rows.inputs.size(); ++i) inputs_[i] = memory.at(rows.inputs[i]);
     if (!is_available()) refuse(label, name_of(rows.kind), rows.dtype);
     split(chunks, rows.rows, 0.5 * number(rows.rows) * number(rows.columns));
@@ -160,6 +161,10 @@ class RowsTask final : public Task {
         return kernels_.softmax_cross_entropy_grad(matrix_of(out_), column_of(in[0]),
                                                    matrix_of(in[1]), integers_of(in[2]), count,
                                                    columns_);
+      case RowKind::softmax_cross_entropy_and_grad:
+        return kernels_.softmax_cross_entropy_and_grad(column_of(out_), matrix_of(second_),
+                                                       column_of(in[0]), matrix_of(in[1]),
+                                                       integers_of(in[2]), count, columns_);
       case RowKind::one_hot:
         return kernels_.one_hot(matrix_of(out_), integers_of(in[0]), count, columns_);
     }
@@ -188,6 +193,8 @@ class RowsTask final : public Task {
         return kernels_.softmax_cross_entropy != nullptr;
       case RowKind::softmax_cross_entropy_grad:
         return kernels_.softmax_cross_entropy_grad != nullptr;
+      case RowKind::softmax_cross_entropy_and_grad:
+        return kernels_.softmax_cross_entropy_and_grad != nullptr;
       case RowKind::one_hot:
         return kernels_.one_hot != nullptr;
     }
@@ -199,6 +206,7 @@ class RowsTask final : public Task {
   const Kernels<T>& kernels_;
   std::array<std::byte*, 3> inputs_ = {};
   std::byte* out_;
+  std::byte* second_;
 };
 
 // Up to 6 nested loops; the innermost two by a copy of elements of one size.

@@ -59,6 +59,9 @@ struct Kernels {
   bool (*softmax_cross_entropy_grad)(T* out, const T* g, const T* logits,
                                      const std::int64_t* labels, std::int64_t rows,
                                      std::int64_t columns);
+  bool (*softmax_cross_entropy_and_grad)(T* losses, T* grad, const T* g, const T* logits,
+                                         const std::int64_t* labels, std::int64_t rows,
+                                         std::int64_t columns);
   bool (*one_hot)(T* out, const std::int64_t* labels, std::int64_t rows, std::int64_t columns);
 
   // Elements first ... first + count - 1 of the draw (seed, position).

@@ -230,12 +230,105 @@ struct RowGroup {
   }
 };
 
-// f(first row, rows) for groups of rows; true unless f returns false.
-template <typename T, typename F>
-CHAINRULE_INLINE bool by_groups(std::int64_t rows, F f) {
-  constexpr int lanes = Vector<T>::lanes;
+// What softmax with cross-entropy gives for a row of any length: the shift and the sum of the terms
+// e^(x - shift); where `grad` is not null, (p - y) * g goes there.
+template <typename T>
+struct ShiftAndSum {
+  Vector<T> shift, sum;
+};
+template <typename T, bool with_grad>
+CHAINRULE_INLINE ShiftAndSum<T> cross_entropy_row(T* grad, T g, const T* logits, std::int64_t label,
+                                                  std::int64_t columns) {
+  using V = Vector<T>;
+  ShiftAndSum<T> found = {};
+  const V one = broadcast(T(1)), factor = broadcast(g);
+  by_length<T>(
+      columns,
+      [&]<int n>(Vectors<n>) CHAINRULE_INLINE_LAMBDA {
+        const auto z = ShortRow<T, n>::load(logits, columns);
+        found.shift = z.largest();
+        const auto e = z.exp_minus(found.shift);
+        const V sum = found.sum = e.sum();
+        if constexpr (with_grad) {
+          T numbers[V::lanes];
+          for (int i = 0; i < V::lanes; ++i) numbers[i] = static_cast<T>(i);
+          const V wanted = broadcast(static_cast<T>(label));
+          V column = V::load(numbers);
+          e.map([&](V v) CHAINRULE_INLINE_LAMBDA {
+             const V y = select_or_zero(column == wanted, one);
+             column = column + broadcast(static_cast<T>(V::lanes));
+             return (v / sum - y) * factor;
+           }).store(grad);
+        }
+      },
+      [&]() CHAINRULE_INLINE_LAMBDA {
+        found.shift = largest_of<Greater>(logits, columns);
+        found.sum = sum_of_exp<T>(with_grad ? grad : nullptr, logits, columns, found.shift);
+        if constexpr (with_grad) {
+          const V scale = one / found.sum;
+          const T of_label = (grad[label] * one_lane(scale) - 1) * g;
+          over_row(grad, columns,
+                   [&](V e, std::int64_t i, std::int64_t elements) CHAINRULE_INLINE_LAMBDA {
+                     store_elements(e * scale * factor, grad + i, elements);
+                   });
+          grad[label] = of_label;
+        }
+      });
+  return found;
+}
+
+// The losses of rows, their gradients by the logits times g of the row, or both: the same bits
+// either way. The logarithm is taken of `lanes` sums at once.
+template <typename T, bool with_losses, bool with_grad>
+CHAINRULE_INLINE bool cross_entropy(T* losses, T* grad, const T* g, const T* logits,
+                                    const std::int64_t* labels, std::int64_t rows,
+                                    std::int64_t columns) {
+  using V = Vector<T>;
+  constexpr int lanes = V::lanes;
+  if (columns < 1) return rows == 0;  // no label can be in range
+  for (std::int64_t r = 0; r < rows; ++r) {
+    if (out_of_range(labels[r], columns)) return false;
+  }
   for (std::int64_t first = 0; first < rows; first += lanes) {
-    if (!f(first, rows - first < lanes ? rows - first : lanes)) return false;
+    const std::int64_t count = rows - first < lanes ? rows - first : lanes;
+    const T* const x = logits + first * columns;
+    V shift, sum;
+    if (columns <= RowGroup<T>::most_columns) {
+      RowGroup<T> group;
+      group.load(x, count, columns);
+      shift = group.largest(columns);
+      sum = group.exp_minus(shift, columns);
+      if constexpr (with_grad) {
+        T factors[lanes] = {}, wanted[lanes] = {};
+        for (std::int64_t r = 0; r < count; ++r) {
+          wanted[r] = static_cast<T>(labels[first + r]);
+          factors[r] = g[first + r];
+        }
+        const V factor = V::load(factors), label = V::load(wanted), one = broadcast(T(1));
+        for (std::int64_t c = 0; c < columns; ++c) {
+          const V y = select_or_zero(broadcast(static_cast<T>(c)) == label, one);
+          ((V::load(group.part[c]) / sum - y) * factor).store(group.part[c]);
+        }
+        group.store(grad + first * columns, count, columns);
+      }
+    } else {
+      T shifts[lanes] = {}, sums[lanes] = {};
+      for (std::int64_t r = 0; r < count; ++r) {
+        const std::int64_t row = first + r;
+        const ShiftAndSum<T> found = cross_entropy_row<T, with_grad>(
+            with_grad ? grad + row * columns : nullptr, with_grad ? g[row] : T(0), x + r * columns,
+            labels[row], columns);
+        shifts[r] = one_lane(found.shift);
+        sums[r] = one_lane(found.sum);
+      }
+      shift = V::load(shifts);
+      sum = V::load(sums);
+    }
+    if constexpr (with_losses) {
+      T chosen[lanes] = {};
+      for (std::int64_t r = 0; r < count; ++r) chosen[r] = x[r * columns + labels[first + r]];
+      store_rows(log(sum) - (V::load(chosen) - shift), losses + first, count);
+    }
   }
   return true;
 }
@@ -323,92 +416,20 @@ void logsumexp(T* out, const T* x, std::int64_t rows, std::int64_t columns) {
 template <typename T>
 bool softmax_cross_entropy(T* out, const T* logits, const std::int64_t* labels, std::int64_t rows,
                            std::int64_t columns) {
-  using V = Vector<T>;
-  for (std::int64_t r = 0; r < rows; ++r) {
-    if (out_of_range(labels[r], columns)) return false;
-  }
-  if (columns <= RowGroup<T>::most_columns) {
-    return by_groups<T>(rows, [&](std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
-      RowGroup<T> group;
-      group.load(logits + first * columns, count, columns);
-      T chosen[V::lanes] = {};
-      for (std::int64_t r = 0; r < count; ++r) {
-        chosen[r] = logits[(first + r) * columns + labels[first + r]];
-      }
-      const V shift = group.largest(columns);
-      const V sum = group.exp_minus(shift, columns);
-      store_rows(log(sum) - (V::load(chosen) - shift), out + first, count);
-      return true;
-    });
-  }
-  over_sums(
-      logits, rows, columns, [](V v) CHAINRULE_INLINE_LAMBDA { return v; },
-      [&](V shift, V sum, std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
-        T chosen[V::lanes] = {};
-        for (std::int64_t r = 0; r < count; ++r) {
-          chosen[r] = logits[(first + r) * columns + labels[first + r]];
-        }
-        store_rows(log(sum) - (V::load(chosen) - shift), out + first, count);
-      });
-  return true;
+  return cross_entropy<T, true, false>(out, nullptr, nullptr, logits, labels, rows, columns);
 }
 
 template <typename T>
 bool softmax_cross_entropy_grad(T* out, const T* g, const T* logits, const std::int64_t* labels,
                                 std::int64_t rows, std::int64_t columns) {
-  using V = Vector<T>;
-  if (columns <= RowGroup<T>::most_columns) {
-    return by_groups<T>(rows, [&](std::int64_t first, std::int64_t count) CHAINRULE_INLINE_LAMBDA {
-      RowGroup<T> group;
-      T factors[V::lanes] = {}, wanted[V::lanes] = {};
-      for (std::int64_t r = 0; r < count; ++r) {
-        if (out_of_range(labels[first + r], columns)) return false;
-        wanted[r] = static_cast<T>(labels[first + r]);
-        factors[r] = g[first + r];
-      }
-      group.load(logits + first * columns, count, columns);
-      const V sum = group.exp_minus(group.largest(columns), columns);
-      const V factor = V::load(factors), label = V::load(wanted), one = broadcast(T(1));
-      for (std::int64_t c = 0; c < columns; ++c) {
-        const V y = select_or_zero(broadcast(static_cast<T>(c)) == label, one);
-        ((V::load(group.part[c]) / sum - y) * factor).store(group.part[c]);
-      }
-      group.store(out + first * columns, count, columns);
-      return true;
-    });
-  }
-  T numbers[V::lanes];
-  for (int i = 0; i < V::lanes; ++i) numbers[i] = static_cast<T>(i);
-  const V lane_numbers = V::load(numbers), one = broadcast(T(1));
-  for (std::int64_t r = 0; r < rows; ++r, logits += columns, out += columns) {
-    const std::int64_t label = labels[r];
-    if (out_of_range(label, columns)) return false;
-    const V factor = broadcast(g[r]);
-    by_length<T>(
-        columns,
-        [&]<int n>(Vectors<n>) CHAINRULE_INLINE_LAMBDA {
-          const auto z = ShortRow<T, n>::load(logits, columns);
-          const auto e = z.exp_minus(z.largest());
-          const V sum = e.sum(), wanted = broadcast(static_cast<T>(label));
-          V column = lane_numbers;
-          e.map([&](V v) CHAINRULE_INLINE_LAMBDA {
-             const V y = select_or_zero(column == wanted, one);
-             column = column + broadcast(static_cast<T>(V::lanes));
-             return (v / sum - y) * factor;
-           }).store(out);
-        },
-        [&]() CHAINRULE_INLINE_LAMBDA {
-          const V sum = sum_of_exp(out, logits, columns, largest_of<Greater>(logits, columns));
-          const V scale = one / sum;
-          const T of_label = (out[label] * one_lane(scale) - 1) * g[r];
-          over_row(out, columns,
-                   [&](V e, std::int64_t i, std::int64_t elements) CHAINRULE_INLINE_LAMBDA {
-                     store_elements(e * scale * factor, out + i, elements);
-                   });
-          out[label] = of_label;
-        });
-  }
-  return true;
+  return cross_entropy<T, false, true>(nullptr, out, g, logits, labels, rows, columns);
+}
+
+template <typename T>
+bool softmax_cross_entropy_and_grad(T* losses, T* grad, const T* g, const T* logits,
+                                    const std::int64_t* labels, std::int64_t rows,
+                                    std::int64_t columns) {
+  return cross_entropy<T, true, true>(losses, grad, g, logits, labels, rows, columns);
 }
 
 template <typename T>
@@ -451,16 +472,18 @@ bool one_hot(T* out, const std::int64_t* labels, std::int64_t rows, std::int64_t
   return true;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                        \
-  template void softmax(T*, const T*, std::int64_t, std::int64_t);                      \
-  template void log_softmax(T*, const T*, std::int64_t, std::int64_t);                  \
-  template void logsumexp(T*, const T*, std::int64_t, std::int64_t);                    \
-  template void argmax(std::int64_t*, const T*, std::int64_t, std::int64_t);            \
-  template void first_equal(T*, const T*, const T*, std::int64_t, std::int64_t);        \
-  template bool softmax_cross_entropy(T*, const T*, const std::int64_t*, std::int64_t,  \
-                                      std::int64_t);                                    \
-  template bool softmax_cross_entropy_grad(T*, const T*, const T*, const std::int64_t*, \
-                                           std::int64_t, std::int64_t);                 \
+#define CHAINRULE_INSTANTIATE(T)                                                                \
+  template void softmax(T*, const T*, std::int64_t, std::int64_t);                              \
+  template void log_softmax(T*, const T*, std::int64_t, std::int64_t);                          \
+  template void logsumexp(T*, const T*, std::int64_t, std::int64_t);                            \
+  template void argmax(std::int64_t*, const T*, std::int64_t, std::int64_t);                    \
+  template void first_equal(T*, const T*, const T*, std::int64_t, std::int64_t);                \
+  template bool softmax_cross_entropy(T*, const T*, const std::int64_t*, std::int64_t,          \
+                                      std::int64_t);                                            \
+  template bool softmax_cross_entropy_grad(T*, const T*, const T*, const std::int64_t*,         \
+                                           std::int64_t, std::int64_t);                         \
+  template bool softmax_cross_entropy_and_grad(T*, T*, const T*, const T*, const std::int64_t*, \
+                                               std::int64_t, std::int64_t);                     \
   template bool one_hot(T*, const std::int64_t*, std::int64_t, std::int64_t);
 CHAINRULE_INSTANTIATE(float)
 CHAINRULE_INSTANTIATE(double)

@@ -23,6 +23,10 @@ template <typename T>
 bool softmax_cross_entropy_grad(T* out, const T* g, const T* logits, const std::int64_t* labels,
                                 std::int64_t rows, std::int64_t columns);
 template <typename T>
+bool softmax_cross_entropy_and_grad(T* losses, T* grad, const T* g, const T* logits,
+                                    const std::int64_t* labels, std::int64_t rows,
+                                    std::int64_t columns);
+template <typename T>
 bool one_hot(T* out, const std::int64_t* labels, std::int64_t rows, std::int64_t columns);
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

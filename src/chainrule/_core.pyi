@@ -139,8 +139,9 @@ class Plan:
         inputs: list[Ref],
         out: Ref,
         chunks: int = 0,
+        second: Ref | None = None,
     ) -> None:
-        """A kernel on each row; kinds and their inputs are those of RowKind."""
+        """A kernel on each row; kinds, their inputs and results are those of RowKind."""
     def copy(
         self,
         label: str,

@@ -347,6 +347,49 @@ def test_row_kernels(bench, rng, shape, dtype, chunks, threads):
         np.testing.assert_allclose(results[kind], expected, err_msg=kind, **tolerance(dtype))
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("chunks", [0, 3])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("shape", [(1, 1), (33, 3), (64, 10), (13, 40), (13, 101), (0, 5)])
+def test_losses_and_gradient_in_one_pass_have_the_bits_of_two(
+    bench, rng, shape, dtype, chunks, threads
+):
+    rows, columns = shape
+    x = rng.normal(size=shape, scale=5).astype(dtype)
+    inputs = [
+        bench.put(rng.normal(size=rows).astype(dtype)),
+        bench.put(x),
+        bench.put(rng.integers(0, columns, rows)),
+    ]
+    (losses_at, losses), (grad_at, grad) = bench.room(rows, dtype), bench.room(shape, dtype)
+    (first_at, first), (second_at, second) = bench.room(rows, dtype), bench.room(shape, dtype)
+    kind = "softmax_cross_entropy"
+    bench.plan.rows("l", kind, dtype, rows, columns, inputs[1:], losses_at, chunks=chunks)
+    bench.plan.rows("g", f"{kind}_grad", dtype, rows, columns, inputs, grad_at, chunks=chunks)
+    bench.plan.rows(
+        "both", f"{kind}_and_grad", dtype, rows, columns, inputs, first_at, chunks, second_at
+    )
+    assert bench.run(threads=threads).status == "ok"
+    np.testing.assert_array_equal(first, losses)
+    np.testing.assert_array_equal(second, grad)
+
+
+def test_row_kernels_have_as_many_results_as_places(bench):
+    x, labels = bench.put(np.zeros((4, 3))), bench.put(np.zeros(4, np.int64))
+    (one, _), (two, _) = bench.room(4, "float64"), bench.room((4, 3), "float64")
+    with pytest.raises(ValueError, match="two results, got a place for one"):
+        bench.plan.rows(
+            "b", "softmax_cross_entropy_and_grad", "float64", 4, 3, [one, x, labels], one
+        )
+    with pytest.raises(ValueError, match="one result, got two places"):
+        bench.plan.rows("b", "softmax_cross_entropy", "float64", 4, 3, [x, labels], one, second=two)
+    g = bench.put(np.zeros(4))
+    with pytest.raises(ValueError, match="overlap"):
+        bench.plan.rows(
+            "b", "softmax_cross_entropy_and_grad", "float64", 4, 3, [g, x, labels], one, second=x
+        )
+
+
 @pytest.mark.parametrize("label", [-1, 4])
 @pytest.mark.parametrize("threads", [1, 2])
 def test_labels_out_of_range_end_the_run(bench, label, threads):

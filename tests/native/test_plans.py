@@ -200,6 +200,41 @@ def test_a_plan_describes_itself():
     assert "GFLOP/s" in trainer.describe_plan()
 
 
+def weighted(logits, labels, sample_weight):
+    return (cr.softmax_cross_entropy(logits, labels) * sample_weight).mean()
+
+
+def focal(logits, labels):
+    losses = cr.softmax_cross_entropy(logits, labels)
+    return ((1.0 - cr.exp(-losses)) * losses).mean()
+
+
+@pytest.mark.parametrize(
+    ("loss", "kinds"),
+    [
+        (lambda logits, labels: cr.softmax_cross_entropy(logits, labels).mean(), ["_and_grad"]),
+        (lambda logits, labels: weighted(logits, labels, cr.exp(logits[:, 0])), ["_and_grad"]),
+        (focal, ["", "_grad"]),  # the gradient needs the losses first
+    ],
+)
+def test_losses_and_their_gradient_are_computed_in_one_pass_where_they_can_be(loss, kinds):
+    random = np.random.default_rng(0)
+    logits = cr.Parameter(random.standard_normal((9, 4)), name="logits")
+    labels = cr.tensor(random.integers(0, 4, 9))
+
+    def function():
+        z = loss(logits, labels)
+        (grad,) = cr.grad(z, [logits])
+        logits.assign(logits - 0.5 * grad)
+        return z
+
+    assert_same(function, [logits])
+    graph = cr.capture(function)
+    plan = NativeStep(graph, StateBlock([logits])).plan
+    found = [call.arguments[1] for call in plan.calls if call.method == "rows"]
+    assert found == [f"softmax_cross_entropy{kind}" for kind in kinds]
+
+
 def test_the_reference_backend_has_no_plan():
     digits = cr.data.datasets.digits()
     trainer = digits_trainer(backend="reference")

@@ -238,6 +238,10 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
     else:
         rows, columns = value.inputs[-2].shape
     labels = value.inputs[-1]
+    if value in scheduler.step.paired.values():
+        return  # computed with the losses
+    grad = scheduler.step.paired.get(value)
+    results = [value] if grad is None else [value, grad]
     if labels.dtype != np.int64:
         raise UnsupportedError(
             f"{value.kind}: labels are int64 in the native core, not {labels.dtype}"
@@ -246,9 +250,9 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
         Instruction(
             "rows",
             value,
-            [scheduler.storage(i) for i in value.inputs],
-            [scheduler.storage(value)],
-            row_kind=value.kind,
+            [scheduler.storage(i) for i in results[-1].inputs],
+            [scheduler.storage(result) for result in results],
+            row_kind=value.kind if grad is None else f"{value.kind}_and_grad",
             dtype=value.dtype,
             rows=rows,
             columns=columns,

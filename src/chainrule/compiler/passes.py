@@ -43,7 +43,9 @@ def simplify(graph: CapturedGraph) -> Step:
     order = _pruned(order, roots)
     _read_casts_where_they_lie(order, set(roots))
     _derive_relu_from_its_result(order)
-    return Step(_pruned(order, roots), outputs, updates)
+    order = _pruned(order, roots)
+    paired = _losses_with_gradients(order)
+    return Step(order, outputs, updates, paired)
 
 
 def _read_casts_where_they_lie(order: list[Value], roots: set[Value]) -> None:
@@ -77,6 +79,34 @@ def _derive_relu_from_its_result(order: list[Value]) -> None:
             results[value.inputs[0]] = value
         elif value.kind == "heaviside" and value.inputs[0] in results:
             value.inputs = (results[value.inputs[0]],)
+
+
+def _losses_with_gradients(order: list[Value]) -> dict[Value, Value]:
+    """Softmax cross-entropies whose gradients can be computed in the same pass over the logits.
+
+    In `order` each is moved next to its losses, and what scales it before them: unless that depends
+    on the losses.
+    """
+    paired: dict[Value, Value] = {}
+    grads = {v.inputs[1:]: v for v in order if v.kind == "softmax_cross_entropy_grad"}
+    for losses in [v for v in order if v.kind == "softmax_cross_entropy"]:
+        grad = grads.get(losses.inputs)
+        if grad is None:
+            continue
+        ahead = {grad}
+        stack = [grad]
+        while stack:
+            for i in stack.pop().inputs:
+                if i not in ahead:
+                    ahead.add(i)
+                    stack.append(i)
+        if losses in ahead:
+            continue
+        at = order.index(losses)
+        late = [v for v in order[at:] if v in ahead]
+        order[at:] = [*late[:-1], losses, grad, *(v for v in order[at + 1 :] if v not in ahead)]
+        paired[losses] = grad
+    return paired
 
 
 def _leaf(node: Tensor, numbers: dict[Tensor, int]) -> Value:

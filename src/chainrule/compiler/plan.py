@@ -235,13 +235,14 @@ def _reduce(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
 
 def _rows(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
     a = instruction.arguments
+    out, *second = instruction.writes
     arguments = (
         a["row_kind"],
         _dtype(a["dtype"]),
         a["rows"],
         a["columns"],
         [_ref(s) for s in instruction.reads],
-        _ref(instruction.writes[0]),
+        *[_ref(out), *([0, _ref(second[0])] if second else [])],
     )
     return "rows", arguments, 4 * a["rows"] * a["columns"]
 

@@ -85,11 +85,17 @@ class Step:
         values: without those that nothing needs.
         outputs: the values of the graph's outputs' leaves.
         updates: for each updated State its new value.
+        paired: for losses of rows their gradient, where one instruction computes both.
     """
 
     def __init__(
-        self, values: list[Value], outputs: list[Value], updates: dict[State, Value]
+        self,
+        values: list[Value],
+        outputs: list[Value],
+        updates: dict[State, Value],
+        paired: dict[Value, Value],
     ) -> None:
         self.values = values
         self.outputs = outputs
         self.updates = updates
+        self.paired = paired
