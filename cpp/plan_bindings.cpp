@@ -22,6 +22,7 @@
 #include "executor.h"
 #include "instruction_sets.h"
 #include "plan.h"
+#include "state_copies.h"
 
 namespace nb = nanobind;
 
@@ -152,6 +153,13 @@ nb::ndarray<nb::numpy, const double, nb::ndim<1>> array_of(const std::vector<dou
   return {values.data(), {values.size()}};
 }
 
+std::int32_t checked_threads(std::int64_t threads) {
+  if (threads < 1 || threads > 4096) {
+    throw std::invalid_argument("threads must be from 1 to 4096, got " + std::to_string(threads));
+  }
+  return static_cast<std::int32_t>(threads);
+}
+
 // The executor together with the arrays that it works on.
 class BoundPlan {
  public:
@@ -210,6 +218,40 @@ class BoundPlan {
   std::map<std::int64_t, InputArray> inputs_;
 };
 
+// Together with the state that is copied.
+class BoundCopies {
+ public:
+  BoundCopies(SpaceArray state,
+              const std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>& spans)
+      : state_(std::move(state)),
+        copies_(reinterpret_cast<std::byte*>(state_.data()),
+                static_cast<std::int64_t>(state_.size()), spans_of(spans)) {}
+
+  bool keep(std::int64_t threads, bool always) {
+    const std::int32_t count = checked_threads(threads);
+    nb::gil_scoped_release released;
+    return copies_.keep(count, always);
+  }
+  void restore(std::int64_t threads) {
+    const std::int32_t count = checked_threads(threads);
+    nb::gil_scoped_release released;
+    copies_.restore(count);
+  }
+
+ private:
+  static std::vector<chainrule::StateCopies::Span> spans_of(
+      const std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>& given) {
+    std::vector<chainrule::StateCopies::Span> spans;
+    for (const auto& [offset, bytes, dtype] : given) {
+      spans.push_back({offset, bytes, chainrule::dtype_named(dtype)});
+    }
+    return spans;
+  }
+
+  SpaceArray state_;
+  chainrule::StateCopies copies_;
+};
+
 const char* status_name(chainrule::Status status) {
   switch (status) {
     case chainrule::Status::non_finite:
@@ -232,10 +274,7 @@ chainrule::RunResult run(BoundPlan& plan, std::optional<OrderArray> order, std::
   request.first = first;
   request.steps = steps;
   request.seconds = seconds;
-  if (threads < 1 || threads > 4096) {
-    throw std::invalid_argument("threads must be from 1 to 4096, got " + std::to_string(threads));
-  }
-  request.threads = static_cast<std::int32_t>(threads);
+  request.threads = checked_threads(threads);
   nb::gil_scoped_release released;
   return plan.executor().run(request);
 }
@@ -409,6 +448,15 @@ void bind_plan(nb::module_& module) {
           "'ok', 'non-finite' or 'index out of range'.")
       .def_ro("label", &chainrule::RunResult::label,
               "The instruction that failed, or wrote what is not finite; else empty.");
+
+  nb::class_<BoundCopies>(module, "StateCopies", "Copies of parts of the state, to go back to.")
+      .def(nb::init<SpaceArray,
+                    const std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>&>(),
+           "state"_a.noconvert(), "spans"_a)
+      .def("keep", &BoundCopies::keep, "threads"_a, "always"_a,
+           "Keeps a copy of the state if it is finite, or always; whether it is.")
+      .def("restore", &BoundCopies::restore, "threads"_a,
+           "Brings the state back to the copy kept last.");
 
   nb::class_<BoundPlan>(module, "Plan", "Instructions over three blocks of memory.")
       .def(nb::init<SpaceArray, SpaceArray, SpaceArray, const std::string&>(),

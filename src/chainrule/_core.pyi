@@ -245,3 +245,20 @@ class Plan:
         """(label, calls, seconds) of each instruction."""
     def chains(self) -> int:
         """How many chains of operations in programs are done by a kernel of their own."""
+
+class StateCopies:
+    """Copies of parts of the state, to go back to.
+
+    Args:
+        state: the block of memory.
+        spans: (offset, bytes, dtype) of each part.
+    """
+
+    def __init__(self, state: NDArray[np.uint8], spans: list[tuple[int, int, str]]) -> None: ...
+    def keep(self, threads: int, always: bool) -> bool:
+        """Copies the state; keeps the copy if all floating numbers are finite, or `always`.
+
+        Returns whether they are.
+        """
+    def restore(self, threads: int) -> None:
+        """Brings the state back to the copy kept last."""

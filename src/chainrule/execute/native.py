@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -43,7 +43,9 @@ class StateBlock:
                 size += padded(state.size * state.dtype.itemsize)
         self.array = _aligned(size)
         self._views = {state: self._view(state) for state in self._offsets}
-        self._saved = np.empty_like(self.array)
+        self._copies: dict[Any, Copies] = {}
+        self.version = 0
+        """Another number after each change."""
 
     def _view(self, state: State) -> Array:
         start = self._offsets[state]
@@ -72,6 +74,7 @@ class StateBlock:
         for view, value in assigned:
             view[...] = value
         if assigned:
+            self.version += 1
             self.hand_back()
 
     def hand_back(self, states: Iterable[State] | None = None) -> None:
@@ -79,13 +82,51 @@ class StateBlock:
         for state in self._views if states is None else states:
             state.lend(self._views[state])
 
+    def copies(self, states: Iterable[State], scalars: Iterable[State]) -> Copies:
+        """What keeps copies of states, and of scalars, which need not be finite.
+
+        It is the same for all who ask for the same.
+        """
+        spans = [(self._offsets[s], s.size * s.dtype.itemsize, s.dtype.name) for s in states]
+        spans += [(self._offsets[s], s.size * s.dtype.itemsize, "uint8") for s in scalars]
+        key = tuple(sorted(spans))
+        if key not in self._copies:
+            self._copies[key] = Copies(self, spans)
+        return self._copies[key]
+
+
+class Copies:
+    """The last good copy of states in a block, to go back to.
+
+    Args:
+        block: where they lie.
+        spans: (offset, bytes, dtype) of each.
+    """
+
+    def __init__(self, block: StateBlock, spans: list[tuple[int, int, str]]) -> None:
+        self._block = block
+        self._core = _core.StateCopies(block.array, spans)
+        self._version = -1
+
     def save(self) -> None:
-        """Keep a copy, for `restore`."""
-        self._saved[...] = self.array
+        """Keep a copy of the states as they are, assignments included."""
+        self._block.take_up()
+        if self._version != self._block.version:
+            self._core.keep(get_num_threads(), True)
+            self._version = self._block.version
+
+    def save_if_finite(self) -> bool:
+        """Keep a copy, if all numbers are finite; whether they are."""
+        is_finite = self._core.keep(get_num_threads(), False)
+        if is_finite:
+            self._version = self._block.version
+        return is_finite
 
     def restore(self) -> None:
         """Go back to the copy."""
-        self.array[...] = self._saved
+        self._core.restore(get_num_threads())
+        self._block.version += 1
+        self._version = self._block.version
 
 
 class Run(NamedTuple):
@@ -142,6 +183,7 @@ class NativeStep:
             self._core.scalar(1, self.plan.scalars[scalar])
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
         self._is_bound = False
+        self._copies: Copies | None = None
         self._label_limits = label_limits(graph)
         self._totals: list[tuple[slice, tuple[int, ...]]] = []  # where each lies, and its shape
         end = 0
@@ -153,6 +195,13 @@ class NativeStep:
                 )
                 self._totals.append((slice(end, end + size), output.shape))
                 end += size
+
+    @property
+    def copies(self) -> Copies:
+        """What keeps copies of all that the step changes."""
+        if self._copies is None:
+            self._copies = self.block.copies(self.graph.updates, self.scalars)
+        return self._copies
 
     def bind(self, arrays: Iterable[Array]) -> None:
         """Take rows from these arrays, one for each input of the graph; a row is contiguous."""
@@ -205,6 +254,8 @@ class NativeStep:
                 scalars = np.repeat(scalars, steps, axis=0)
         begin = np.concatenate([np.ravel(total) for total in totals]) if totals else None
         self.block.take_up()
+        if self._changed:
+            self.block.version += 1
         try:
             result = self._core.run(order, first, steps, scalars, seconds, get_num_threads(), begin)
         finally:

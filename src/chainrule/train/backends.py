@@ -20,7 +20,7 @@ from chainrule.train.step import StepGraphs, label_fault
 if TYPE_CHECKING:
     from chainrule.execute.native import NativeStep, Run, StateBlock
 
-_SECONDS = 0.05
+_SECONDS = 0.1
 """How long a native run stays away from Python: progress and Ctrl-C wait no longer."""
 
 _MOST_PLANS = 32
@@ -269,7 +269,6 @@ class NativeBackend:
         batches, first, most, update, lrs, check = steps
         order, start, count = _consecutive(batches, first, most)
         step = self._native("training", batches, first, update)
-        block = step.block
         arrays = list(leaves((batches.x, batches.y)))
         step.bind(arrays)
         if self.last is None or (self.last is not step and first < batches.whole):
@@ -277,15 +276,14 @@ class NativeBackend:
             step.profile(self.profile)
         scalars = self._scalars(step, count, lrs)
         if check:
-            block.take_up()  # what was assigned since the last run is worth saving, too
-            block.save()
+            step.copies.save()
         elif step.has_labels_out_of_range(arrays):
             raise IndexError(label_fault(step.graph, arrays))
         run = step.run(order, start, count, scalars, _SECONDS, totals.sums())
         if check and run.status != "ok":
-            block.restore()
+            step.copies.restore()
         _check_indices(run)
-        if check and (run.status == "non-finite" or not _states_are_finite(step)):
+        if check and (run.status == "non-finite" or not step.copies.save_if_finite()):
             return self._replay(step, steps, run.steps, scalars, totals)
         totals.grow(batches.length(first) * run.steps, run.totals)
         return run.steps, float(run.last[0])
@@ -308,18 +306,18 @@ class NativeBackend:
         Returns:
             As `train`, if none goes wrong now.
         """
-        batches, first, block, loss = steps.batches, steps.first, step.block, math.nan
+        batches, first, copies, loss = steps.batches, steps.first, step.copies, math.nan
         order, start, _ = _consecutive(batches, first, count)
-        block.restore()
+        copies.restore()
         for i in range(count):
-            block.save()
+            copies.save()
             now = scalars[i : i + 1] if scalars is not None else None
             run = step.run(order, start + i, 1, now, totals=totals.sums())
-            if run.status == "ok" and _states_are_finite(step):
+            if run.status == "ok" and copies.save_if_finite():
                 totals.grow(batches.length(first + i), run.totals)
                 loss = float(run.last[0])
                 continue
-            block.restore()
+            copies.restore()
             _check_indices(run)
             x, y, _ = _batch(self.graphs, batches, first + i)
             interpreter, arguments = Interpreter(step.graph), list(leaves((x, y)))
@@ -328,7 +326,7 @@ class NativeBackend:
             try:
                 raise _non_finite(interpreter, arguments, float(run.last[0]), i)
             finally:
-                block.hand_back()
+                step.block.hand_back()
         return count, loss
 
     def evaluate(self, batches: Batches, totals: Totals) -> None:
@@ -359,12 +357,6 @@ class NativeBackend:
 def _check_indices(run: Run) -> None:
     if run.status == "index out of range":
         raise IndexError(f"a label or an index is out of range in {run.label}")
-
-
-def _states_are_finite(step: NativeStep) -> bool:
-    """Whether all that the step updates is finite."""
-    with np.errstate(all="ignore"):
-        return all(_is_finite(s.value) for s in step.graph.updates if s.value is not None)
 
 
 def _batch(graphs: StepGraphs, batches: Batches, number: int) -> tuple[Any, Any, int]:
