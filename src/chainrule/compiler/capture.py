@@ -8,6 +8,7 @@ what it builds is the graph. While it runs, every `State` it reads is symbolic t
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
@@ -43,6 +44,21 @@ class CapturedGraph:
         self.reads = reads
         self.updates = updates
         self.nodes = nodes
+
+    @cached_property
+    def label_limits(self) -> list[tuple[int, int]]:
+        """(number, classes) of the inputs that hold labels: they must be below `classes`.
+
+        Only labels that an operation takes as they are can be known before a run.
+        """
+        numbers = {leaf: number for number, leaf in enumerate(self.inputs)}
+        limits = []
+        for node in self.nodes:
+            for position, limit in node.operation.limits.items() if node.operation else ():
+                number = numbers.get(node.inputs[position])
+                if number is not None:
+                    limits.append((number, int(limit(*node.inputs, **node.attributes))))
+        return list(dict.fromkeys(limits))
 
     def __str__(self) -> str:
         names: dict[Tensor, str] = {}

@@ -184,7 +184,6 @@ class NativeStep:
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
         self._is_bound = False
         self._copies: Copies | None = None
-        self._label_limits = label_limits(graph)
         self._totals: list[tuple[slice, tuple[int, ...]]] = []  # where each lies, and its shape
         end = 0
         if weights is not None:
@@ -224,7 +223,7 @@ class NativeStep:
                 np.minimum.reduce(arrays[number], None) < 0
                 or np.maximum.reduce(arrays[number], None) >= classes
             )
-            for number, classes in self._label_limits
+            for number, classes in self.graph.label_limits
         )
 
     def run(
@@ -296,18 +295,6 @@ class NativeStep:
     def times(self) -> list[tuple[str, int, float]]:
         """(label, calls, seconds) of every instruction, since profiling began."""
         return list(self._core.times())
-
-
-def label_limits(graph: CapturedGraph) -> list[tuple[int, int]]:
-    """(number, classes) of the graph's inputs that hold labels: they must be below `classes`."""
-    numbers = {leaf: number for number, leaf in enumerate(graph.inputs)}
-    limits = []
-    for node in graph.nodes:
-        for position, limit in node.operation.limits.items() if node.operation else ():
-            number = numbers.get(node.inputs[position])
-            if number is not None:
-                limits.append((number, int(limit(*node.inputs, **node.attributes))))
-    return list(dict.fromkeys(limits))
 
 
 def _use_blas() -> None:

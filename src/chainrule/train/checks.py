@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
-from chainrule.data.arrays import as_arrays, check_finite, check_same_rows, take
+from chainrule.data.arrays import as_arrays, check_finite, check_same_rows
 from chainrule.data.mapped import extremes
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
@@ -88,9 +88,9 @@ def check_batches(
     """
     rows = len(next(leaves(x)))
     for size in dict.fromkeys((min(batch_size, rows), rows % batch_size or batch_size)):
-        first = np.arange(size)
-        xb = graphs.prepare(take(x, first))
-        yb = graphs.prepare_targets(take(y, first))
+        first = operator.itemgetter(slice(size))
+        xb = graphs.prepare(map_leaves(first, x))
+        yb = graphs.prepare_targets(map_leaves(first, y))
         graph: CapturedGraph
         if training:
             if graphs.accumulates:

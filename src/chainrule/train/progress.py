@@ -94,7 +94,8 @@ class ProgressReport:
 
     def epoch(self, record: dict[str, float]) -> None:
         """An epoch is done."""
-        self.say(epoch_line(record, self.epochs))
+        if self.shown:
+            self.say(epoch_line(record, self.epochs))
 
     def say(self, text: str) -> None:
         """One line."""

@@ -339,23 +339,15 @@ def _signature(batch: Any) -> Any:
 
 
 def label_fault(graph: CapturedGraph, data: Iterable[Array]) -> str | None:
-    """What is wrong with labels in `data`, the arrays of the graph's inputs; None if nothing is.
-
-    Only labels that an operation takes as they are can be checked before a run.
-    """
-    arrays = dict(zip(graph.inputs, data, strict=True))
-    for node in graph.nodes:
-        if node.operation is None:
+    """What is wrong with labels in `data`, the arrays of the graph's inputs; None if nothing is."""
+    arrays = list(data)
+    for number, classes in graph.label_limits:
+        if not arrays[number].size:
             continue
-        for number, limit in node.operation.limits.items():
-            array = arrays.get(node.inputs[number])
-            if array is None or not array.size:
-                continue
-            classes = limit(*node.inputs, **node.attributes)
-            low, high = map(int, extremes(array))
-            if low < 0 or high >= classes:
-                return (
-                    f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from "
-                    f"{low} to {high}"
-                )
+        low, high = map(int, extremes(arrays[number]))
+        if low < 0 or high >= classes:
+            return (
+                f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from "
+                f"{low} to {high}"
+            )
     return None
