@@ -235,6 +235,20 @@ def test_losses_and_their_gradient_are_computed_in_one_pass_where_they_can_be(lo
     assert found == [f"softmax_cross_entropy{kind}" for kind in kinds]
 
 
+def test_like_updates_of_neighbours_are_one_program_where_others_lie_between():
+    """The fourth state has a rule of its own: three before it and two behind it are joined."""
+    states = buffers("a", "b", "c", "odd", "d", "e", size=40)
+
+    def function():
+        for state in states:
+            state.assign(state * 0.5 if state.name == "odd" else state - 0.1 * cr.tanh(state))
+
+    assert_same(function, states)
+    plan = NativeStep(cr.capture(function), StateBlock(states)).plan
+    columns = [call.arguments[3] for call in plan.calls if call.method == "program"]
+    assert sorted(columns) == [40, 40 + 40, 40 + 2 * 40]
+
+
 def test_the_reference_backend_has_no_plan():
     digits = cr.data.datasets.digits()
     trainer = digits_trainer(backend="reference")

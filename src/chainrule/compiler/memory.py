@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
 from typing import Any, Protocol
 
 from chainrule.compiler.instructions import Group, Instruction, Storage
@@ -149,20 +148,37 @@ class Memory:
                     alike.setdefault(signature, []).append(instruction)
         segments: list[list[Storage]] = []
         taken: set[Storage] = set()
-        readers = self._readers()
         for groups in alike.values():
-            groups = self._independent(groups, readers)
             if len(groups) < 2:
                 continue
-            columns = self._columns(groups)
-            if columns is None or any(s in taken for column in columns for s in column):
-                continue
-            for column in columns:
-                if column[0].space == "arena":
-                    segments.append(column)
-                    taken.update(column)
-            self._replace(groups)
+            for run in self._runs(self._independent(groups, self._readers())):
+                columns = self._columns(run)
+                if columns is None or any(s in taken for column in columns for s in column):
+                    continue
+                for column in columns:
+                    if column[0].space == "arena":
+                        segments.append(column)
+                        taken.update(column)
+                self._replace(run)
         return segments
+
+    def _runs(self, groups: list[Group]) -> list[list[Group]]:
+        """Groups whose states lie one after another, two or more at a time, in their order."""
+        runs: list[list[Group]] = []
+        for group in self._ordered(groups):
+            if runs and self._follows(runs[-1][-1], group):
+                runs[-1].append(group)
+            else:
+                runs.append([group])
+        return [sorted(run, key=lambda g: g.position) for run in runs if len(run) > 1]
+
+    def _follows(self, group: Group, after: Group) -> bool:
+        """Whether each state of the second group lies right behind that of the first."""
+        return all(
+            a.offset + padded(a.nbytes) == b.offset
+            for a, b in zip(self._flat(group), self._flat(after), strict=True)
+            if a.space == "state"
+        )
 
     def _replace(self, groups: list[Group]) -> None:
         """Put one group in the place of the last of several."""
@@ -246,7 +262,7 @@ class Memory:
         return sorted(groups, key=place)
 
     def _columns(self, groups: list[Group]) -> list[list[Storage]] | None:
-        """For each operand of the groups its storages, in order; None where states lie apart."""
+        """For each operand of the groups its storages, in order; None where they don't match."""
         columns: list[list[Storage]] = []
         if len({s.dtype.itemsize for group in groups for s in self._flat(group)}) > 1:
             return None  # the gaps between storages would not match
@@ -254,11 +270,7 @@ class Memory:
             storages = list(column)
             if storages not in columns:
                 columns.append(storages)
-            if storages[0].space == "state":
-                for a, b in pairwise(storages):
-                    if a.offset + padded(a.nbytes) != b.offset:
-                        return None
-            elif storages[0].space != "arena":
+            if storages[0].space not in ("state", "arena"):
                 return None
         seen: dict[tuple[str, int], tuple[int, ...]] = {}
         for storages in columns:
