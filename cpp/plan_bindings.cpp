@@ -439,7 +439,8 @@ void bind_plan(nb::module_& module) {
       .def_ro("done", &chainrule::RunResult::done, "Steps that ran to their end.")
       .def_prop_ro(
           "totals", [](const chainrule::RunResult& self) { return array_of(self.totals); },
-          nb::rv_policy::copy, "The totals given, and weighted sums over those steps, float64, total after total.")
+          nb::rv_policy::copy,
+          "The totals given, and weighted sums over those steps, float64, total after total.")
       .def_prop_ro(
           "last", [](const chainrule::RunResult& self) { return array_of(self.last); },
           nb::rv_policy::copy, "The values after the last of those steps, without weights.")
