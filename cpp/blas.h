@@ -31,6 +31,8 @@ class MatrixMultiplier {
 
   // Whether there is any way to multiply.
   bool is_available() const { return own_ != nullptr || blas_ != nullptr; }
+  // Whether our own kernels are to do it.
+  bool own_is_faster(std::int64_t m, std::int64_t n, std::int64_t k) const;
   // Elements that `multiply` needs for these sizes.
   std::int64_t workspace(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                          std::int64_t k) const;
@@ -39,8 +41,6 @@ class MatrixMultiplier {
                 std::int64_t k, T* workspace) const;
 
  private:
-  bool own_is_faster(std::int64_t m, std::int64_t n, std::int64_t k) const;
-
   decltype(Kernels<T>::gemm) own_;
   decltype(Kernels<T>::gemm_workspace) own_workspace_;
   bool own_has_wide_vectors_;

@@ -145,6 +145,113 @@ class MatrixProduct final : public Task {
   std::optional<ElementwiseProgram<T>> epilogue_;
 };
 
+// What an epilogue of the product in register `product` and of register `x` does, if the kernel of
+// small products knows it.
+std::optional<Ending> ending_of(const Program& program, int product, int x) {
+  const std::size_t count = program.ops.size();
+  if (count < 1 || count > 2 || program.ops.back().out != program.stores[0].reg) {
+    return std::nullopt;
+  }
+  const auto takes = [](const MicroOp& op, int a, int b) {
+    return (op.a == a && op.b == b) || (op.a == b && op.b == a);
+  };
+  const MicroOp& first = program.ops.front();
+  const MicroOp& last = program.ops.back();
+  if (first.opcode == Opcode::add && takes(first, product, x)) {
+    if (count == 1) return Ending::add;
+    if (last.opcode == Opcode::relu && last.a == first.out) return Ending::add_relu;
+  }
+  if (count == 2 && first.opcode == Opcode::heaviside && first.a == x && first.out != product &&
+      last.opcode == Opcode::multiply && takes(last, product, first.out)) {
+    return Ending::heaviside_multiply;
+  }
+  return std::nullopt;
+}
+
+// A product so small that setting up the general way would take as long as the sums.
+template <typename T>
+class SmallProduct final : public Task {
+ public:
+  SmallProduct(const SmallGemm<T>& gemm, const Kernels<T>& kernels)
+      : gemm_(gemm), kernel_(kernels.small_gemm) {
+    need_scratch(
+        kernels.gemm_workspace(gemm.transpose_a, gemm.transpose_b, gemm.m, gemm.n, gemm.k) *
+        static_cast<std::int64_t>(sizeof(T)));
+  }
+
+  // Null where the product is not small, or its epilogue another.
+  static std::unique_ptr<Task> make(const Gemm& gemm, const Memory& memory,
+                                    const Kernels<T>& kernels) {
+    const Grid grid = choose_grid(gemm.m, gemm.n, gemm.k, sizeof(T));
+    if (gemm.batch != 1 || gemm.m == 0 || gemm.n == 0 || gemm.k == 0 ||
+        grid.row_tiles * grid.column_tiles != 1 || kernels.small_gemm == nullptr ||
+        !MatrixMultiplier<T>(kernels).own_is_faster(gemm.m, gemm.n, gemm.k)) {
+      return nullptr;
+    }
+    T* const c = memory.at<T>(gemm.c);
+    SmallGemm<T> small = {c,
+                          gemm.ldc,
+                          memory.at<const T>(gemm.a),
+                          gemm.lda,
+                          gemm.transpose_a,
+                          memory.at<const T>(gemm.b),
+                          gemm.ldb,
+                          gemm.transpose_b,
+                          gemm.m,
+                          gemm.n,
+                          gemm.k,
+                          Ending::none,
+                          c,
+                          0,
+                          c,
+                          gemm.ldc};
+    if (gemm.has_epilogue && !end(small, gemm, memory)) return nullptr;
+    if (!kernels.is_small_gemm(small)) return nullptr;
+    return std::make_unique<SmallProduct>(small, kernels);
+  }
+
+  bool run(std::int32_t, const Worker& worker) const noexcept override {
+    kernel_(gemm_, reinterpret_cast<T*>(worker.scratch));
+    return true;
+  }
+
+ private:
+  // Adds the epilogue to `small`, if it is one that the kernel knows.
+  static bool end(SmallGemm<T>& small, const Gemm& gemm, const Memory& memory) {
+    const Program& program = gemm.epilogue;
+    if (program.loads.size() != 2 || program.stores.size() != 1) return false;
+    for (const Load& load : program.loads) {
+      if (load.dtype != dtype_of<T> || load.column_stride != 1 || load.drawn) return false;
+    }
+    const auto is_product = [&](const Load& load) {
+      return memory.at<T>(load.ref) == small.c && load.row_stride == small.ldc;
+    };
+    const bool is_first = is_product(program.loads[0]);
+    if (is_first == is_product(program.loads[1])) return false;
+    const Load& product = program.loads[is_first ? 0 : 1];
+    const Load& x = program.loads[is_first ? 1 : 0];
+    const Store& store = program.stores[0];
+    const std::optional<Ending> ending = ending_of(program, product.reg, x.reg);
+    if (!ending || store.dtype != dtype_of<T>) return false;
+    small.ending = *ending;
+    small.x = memory.at<const T>(x.ref);
+    small.ldx = x.row_stride;
+    small.out = memory.at<T>(store.ref);
+    small.ldout = store.row_stride;
+    return true;
+  }
+
+  SmallGemm<T> gemm_;
+  void (*kernel_)(const SmallGemm<T>& gemm, T* workspace);
+};
+
+template <typename T>
+std::unique_ptr<Task> make_product(const Gemm& gemm, const std::string& label, std::int32_t chunks,
+                                   const Memory& memory, const KernelTable& kernels) {
+  if (auto small = SmallProduct<T>::make(gemm, memory, kernels_of<T>(kernels))) return small;
+  return std::make_unique<MatrixProduct<T>>(gemm, label, chunks, memory, kernels);
+}
+
 }  // namespace
 
 std::unique_ptr<Task> make_matrix_product(const Gemm& gemm, const std::string& label,
@@ -154,9 +261,9 @@ std::unique_ptr<Task> make_matrix_product(const Gemm& gemm, const std::string& l
     throw std::invalid_argument(label + ": the epilogue computes in another dtype");
   }
   if (gemm.dtype == DType::float32) {
-    return std::make_unique<MatrixProduct<float>>(gemm, label, chunks, memory, kernels);
+    return make_product<float>(gemm, label, chunks, memory, kernels);
   }
-  return std::make_unique<MatrixProduct<double>>(gemm, label, chunks, memory, kernels);
+  return make_product<double>(gemm, label, chunks, memory, kernels);
 }
 
 }  // namespace chainrule

@@ -91,6 +91,9 @@ int64_t cost_of_dots(int64_t m, int64_t n, int64_t k) {
   return m * n * (parts(k, Vector<T>::lanes) * 5 / 8 + 3);
 }
 
+// A panel of B that more rows use is worth a copy into adjacent lines.
+constexpr int64_t small_rows = 128;
+
 // --- Tiles ---------------------------------------------------------------------------------------
 
 // Rows whose distance is near a multiple of the size of a way of L1 push each other out of it.
@@ -236,7 +239,7 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
   T* const copied_rows = panel + depth * width;
   const bool copies_a = copies_rows(p);
   // A panel that many tiles use, or whose rows crowd, is worth a copy into adjacent lines.
-  const bool copies_b = p.b.transposed || p.m > (crowded<T>(p.b.stride) ? 32 : 128);
+  const bool copies_b = p.b.transposed || p.m > (crowded<T>(p.b.stride) ? 32 : small_rows);
   const bool prefetches_b = copies_b && prefetches_panels(p);
   for (int64_t l0 = 0; l0 < p.k; l0 += depth) {
     const int64_t k = smaller(depth, p.k - l0);
@@ -293,7 +296,86 @@ void multiply_dots(const Product<T>& p) {
   }
 }
 
+// --- Small products ------------------------------------------------------------------------------
+
+// A row or a column whose elements lie side by side is its own transpose.
+template <typename T>
+Product<T> product_of(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T* b,
+                      int64_t ldb, bool transpose_b, int64_t m, int64_t n, int64_t k) {
+  if (m == 1 && transpose_a && lda == 1) {
+    transpose_a = false;
+    lda = k;
+  }
+  if (n == 1 && !transpose_b && ldb == 1) {
+    transpose_b = true;
+    ldb = k;
+  }
+  return {{a, lda, transpose_a}, {b, ldb, transpose_b}, c, ldc, false, m, n, k};
+}
+
+enum class Way : std::uint8_t { straight, swapped, dots };
+
+template <typename T>
+Way way_of(const Product<T>& p) {
+  const int64_t straight = cost_of_tiles<T>(p.b.transposed, false, p.m, p.n, p.k);
+  const int64_t swapped = cost_of_tiles<T>(!p.a.transposed, true, p.n, p.m, p.k);
+  if (p.b.transposed && !p.a.transposed &&
+      cost_of_dots<T>(p.m, p.n, p.k) < smaller(straight, swapped)) {
+    return Way::dots;
+  }
+  return straight <= swapped ? Way::straight : Way::swapped;
+}
+
 }  // namespace
+
+template <typename T>
+bool is_small_gemm(const SmallGemm<T>& g) {
+  if (g.k == 0 || g.k > block_depth || g.m > small_rows || (g.m == 1 && g.transpose_a) ||
+      (g.n == 1 && !g.transpose_b)) {
+    return false;
+  }
+  const auto p =
+      product_of(g.c, g.ldc, g.a, g.lda, g.transpose_a, g.b, g.ldb, g.transpose_b, g.m, g.n, g.k);
+  return way_of(p) == Way::straight && !copies_rows(p) && (p.m <= 32 || !crowded<T>(p.b.stride));
+}
+
+template <typename T>
+void small_gemm(const SmallGemm<T>& g, T* workspace) {
+  using namespace gemm_tile;
+  constexpr int lanes = Vector<T>::lanes;
+  T* const panel = aligned(workspace);
+  const auto tiles = static_cast<std::uint32_t>(parts(g.m, tile_rows));
+  const auto height = static_cast<int>(static_cast<std::uint32_t>(g.m) / tiles);
+  const auto tall = static_cast<int64_t>(g.m - static_cast<int64_t>(height) * tiles);
+  for (int64_t j = 0; j < g.n; j += tile_columns<T>) {
+    const int columns = static_cast<int>(smaller(tile_columns<T>, g.n - j));
+    const int vectors = columns > lanes ? 2 : 1;
+    const int64_t stride = vectors * lanes;
+    Tile<T> tile = {g.a,     g.lda, g.b + j,  g.ldb,   g.c + j, g.ldc,     g.k,
+                    columns, false, g.ending, g.x + j, g.ldx,   g.out + j, g.ldout};
+    if (g.transpose_b) {
+      gemm_transpose::transpose_padded(g.b + j * g.ldb, g.ldb, columns, g.k, panel, stride);
+      tile.b = panel;
+      tile.b_stride = stride;
+    } else if (columns % lanes != 0) {
+      copy_padded(g.b + j, g.ldb, g.k, columns, panel, stride);
+      tile.b = panel;
+      tile.b_stride = stride;
+    }
+    const auto multiply = [&](int rows, int64_t count) {
+      const TileKernel<T> kernel = choose<T>(g.transpose_a, vectors, rows);
+      for (int64_t i = 0; i < count; ++i) {
+        kernel(tile);
+        tile.a += g.transpose_a ? rows : rows * g.lda;
+        tile.c += rows * g.ldc;
+        tile.x += rows * g.ldx;
+        tile.out += rows * g.ldout;
+      }
+    };
+    if (tall > 0) multiply(height + 1, tall);
+    multiply(height, tiles - tall);
+  }
+}
 
 template <typename T>
 void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T* b, int64_t ldb,
@@ -304,24 +386,14 @@ void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T*
     }
     return;
   }
-  // A row or a column whose elements lie side by side is its own transpose.
-  if (m == 1 && transpose_a && lda == 1) {
-    transpose_a = false;
-    lda = k;
-  }
-  if (n == 1 && !transpose_b && ldb == 1) {
-    transpose_b = true;
-    ldb = k;
-  }
-  const Product<T> product = {{a, lda, transpose_a}, {b, ldb, transpose_b}, c, ldc, false, m, n, k};
-  const int64_t straight = cost_of_tiles<T>(transpose_b, false, m, n, k);
-  const int64_t swapped = cost_of_tiles<T>(!transpose_a, true, n, m, k);
-  if (transpose_b && !transpose_a && cost_of_dots<T>(m, n, k) < smaller(straight, swapped)) {
-    multiply_dots(product);
-  } else if (straight <= swapped) {
-    multiply_tiles(product, workspace);
-  } else {
-    multiply_tiles(product.swapped(), workspace);
+  const Product<T> product = product_of(c, ldc, a, lda, transpose_a, b, ldb, transpose_b, m, n, k);
+  switch (way_of(product)) {
+    case Way::dots:
+      return multiply_dots(product);
+    case Way::straight:
+      return multiply_tiles(product, workspace);
+    case Way::swapped:
+      return multiply_tiles(product.swapped(), workspace);
   }
 }
 
@@ -342,5 +414,9 @@ template void gemm(double*, int64_t, const double*, int64_t, bool, const double*
                    int64_t, int64_t, int64_t, double*);
 template int64_t gemm_workspace<float>(bool, bool, int64_t, int64_t, int64_t);
 template int64_t gemm_workspace<double>(bool, bool, int64_t, int64_t, int64_t);
+template bool is_small_gemm(const SmallGemm<float>&);
+template bool is_small_gemm(const SmallGemm<double>&);
+template void small_gemm(const SmallGemm<float>&, float*);
+template void small_gemm(const SmallGemm<double>&, double*);
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

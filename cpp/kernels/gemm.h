@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "kernels.h"
+
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 
 // C (m x n, row stride ldc) = op(A) op(B), where op transposes if its flag says so; all matrices
@@ -18,6 +20,12 @@ template <typename T>
 std::int64_t gemm_workspace(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                             std::int64_t k);
 
+// See Kernels<T> in kernels.h.
+template <typename T>
+bool is_small_gemm(const SmallGemm<T>& gemm);
+template <typename T>
+void small_gemm(const SmallGemm<T>& gemm, T* workspace);
+
 extern template void gemm(float*, std::int64_t, const float*, std::int64_t, bool, const float*,
                           std::int64_t, bool, std::int64_t, std::int64_t, std::int64_t, float*);
 extern template void gemm(double*, std::int64_t, const double*, std::int64_t, bool, const double*,
@@ -26,5 +34,9 @@ extern template std::int64_t gemm_workspace<float>(bool, bool, std::int64_t, std
                                                    std::int64_t);
 extern template std::int64_t gemm_workspace<double>(bool, bool, std::int64_t, std::int64_t,
                                                     std::int64_t);
+extern template bool is_small_gemm(const SmallGemm<float>&);
+extern template bool is_small_gemm(const SmallGemm<double>&);
+extern template void small_gemm(const SmallGemm<float>&, float*);
+extern template void small_gemm(const SmallGemm<double>&, double*);
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -4,11 +4,15 @@
 #include <cstdint>
 #include <utility>
 
+#include "formulas.h"
 #include "gemm_vector.h"
+#include "kernels.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_tile {
 
 using namespace gemm_vector;
+using formulas::heaviside;
+using formulas::relu;
 
 // Registers for the tile, for a row of B and for one broadcast element of A. Without an FMA the
 // product needs one more.
@@ -37,6 +41,12 @@ struct Tile {
   std::int64_t depth;  // k
   int columns;
   bool accumulate;
+  // Of a tile that is not accumulated; see SmallGemm in kernels.h.
+  Ending ending = Ending::none;
+  const T* x = nullptr;
+  std::int64_t x_stride = 0;
+  T* out = nullptr;
+  std::int64_t out_stride = 0;
 };
 
 template <typename T, int vectors>
@@ -67,6 +77,30 @@ CHAINRULE_INLINE void store_row(const Vector<T> (&sums)[vectors], T* c, int last
   } else {
     (accumulate ? Vector<T>::load_partial(c, last) + sum : sum).store_partial(c, last);
   }
+}
+
+template <Ending ending, typename T>
+CHAINRULE_INLINE Vector<T> ended(Vector<T> sum, Vector<T> x) {
+  if constexpr (ending == Ending::add) return sum + x;
+  if constexpr (ending == Ending::add_relu) return relu(sum + x);
+  if constexpr (ending == Ending::heaviside_multiply) return heaviside(x) * sum;
+}
+
+// Row number `row` of C, unless that is the result's, and of the result. x is read before C is
+// written: where they are 4 KiB apart, the load would wait for the store.
+template <Ending ending, typename T, int vectors>
+CHAINRULE_INLINE void end_row(const Vector<T> (&sums)[vectors], const Tile<T>& tile, int row,
+                              int last) {
+  constexpr int lanes = Vector<T>::lanes;
+  const T* const x = tile.x + row * tile.x_stride;
+  Vector<T> results[vectors];
+  if constexpr (vectors == 2) results[0] = ended<ending>(sums[0], Vector<T>::load(x));
+  const T* const behind = x + (vectors - 1) * lanes;
+  results[vectors - 1] =
+      ended<ending>(sums[vectors - 1], last == lanes ? Vector<T>::load(behind)
+                                                     : Vector<T>::load_partial(behind, last));
+  if (tile.c != tile.out) store_row(sums, tile.c + row * tile.c_stride, last, false);
+  store_row(results, tile.out + row * tile.out_stride, last, false);
 }
 
 template <typename T, int vectors>
@@ -115,8 +149,22 @@ void multiply(const Tile<T>& tile, std::integer_sequence<int, row...>) {
 
   if (accumulate) {
     (store_row(sums[row], c + row * c_stride, last, true), ...);
-  } else {
-    (store_row(sums[row], c + row * c_stride, last, false), ...);
+    return;
+  }
+  const Tile<T> end = tile;
+  switch (end.ending) {
+    case Ending::none:
+      (store_row(sums[row], c + row * c_stride, last, false), ...);
+      return;
+    case Ending::add:
+      (end_row<Ending::add>(sums[row], end, row, last), ...);
+      return;
+    case Ending::add_relu:
+      (end_row<Ending::add_relu>(sums[row], end, row, last), ...);
+      return;
+    case Ending::heaviside_multiply:
+      (end_row<Ending::heaviside_multiply>(sums[row], end, row, last), ...);
+      return;
   }
 }
 

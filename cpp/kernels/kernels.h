@@ -29,6 +29,30 @@ inline constexpr int opcode_count = 0
 inline constexpr int dtype_count = 11;  // of enum DType
 inline constexpr int reduce_count = 3;  // of enum ReduceKind
 
+// What is done to a product's elements before they leave their registers: an epilogue without a
+// second pass. `x` is the other operand.
+enum class Ending : std::uint8_t { none, add, add_relu, heaviside_multiply };
+
+// C (m x n) = op(A) op(B), and out = C, C + x, relu(C + x) or heaviside(x) * C. `out` may be C, and
+// x may lie where `out` lies; x with stride 0 is the same in all rows.
+template <typename T>
+struct SmallGemm {
+  T* c;
+  std::int64_t ldc;
+  const T* a;
+  std::int64_t lda;
+  bool transpose_a;
+  const T* b;
+  std::int64_t ldb;
+  bool transpose_b;
+  std::int64_t m, n, k;
+  Ending ending;
+  const T* x;
+  std::int64_t ldx;
+  T* out;
+  std::int64_t ldout;
+};
+
 // What elementwise programs, reductions and row kernels are made of, for one type of element.
 // A null pointer means that the type has no such kernel; the plan refuses it when it is built.
 template <typename T>
@@ -74,6 +98,11 @@ struct Kernels {
                T* workspace);
   std::int64_t (*gemm_workspace)(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                                  std::int64_t k);
+  // The same for a product for which nothing has to be cut or copied but at most a transposed B,
+  // with an ending. Whether it is one depends on shapes, strides and flags alone. The sums are
+  // those of `gemm`, the workspace too.
+  bool (*is_small_gemm)(const SmallGemm<T>& gemm);
+  void (*small_gemm)(const SmallGemm<T>& gemm, T* workspace);
 };
 
 struct KernelTable {

@@ -131,3 +131,122 @@ def test_epilogues_of_long_sums_in_many_tiles(
         )
         check(one, np.maximum(expected + bias, 0), bound, sizes)
         assert one.tobytes() == three.tobytes(), sizes
+
+
+# What small products do at once, as programs over registers 0 (the product) and 1, and by NumPy.
+ENDINGS = {
+    "none": ([], lambda c, x: c),
+    "add": ([("add", 2, 0, 1, 0)], np.add),
+    "add_relu": (
+        [("add", 2, 1, 0, 0), ("relu", 2, 2, 0, 0)],
+        lambda c, x: np.maximum(c + x, c.dtype.type(0)),
+    ),
+    "heaviside_multiply": (
+        [("heaviside", 2, 1, 0, 0), ("multiply", 2, 0, 2, 0)],
+        lambda c, x: c * (x > 0),
+    ),
+    # Like one of them, but not one.
+    "of_the_product": (
+        [("heaviside", 2, 0, 0, 0), ("multiply", 2, 1, 2, 0)],
+        lambda c, x: x * (c > 0),
+    ),
+    "overwritten": (
+        [("heaviside", 0, 1, 0, 0), ("multiply", 2, 0, 0, 0)],
+        lambda c, x: (x > 0) + 0 * c,
+    ),
+    "add_without_relu": (
+        [("add", 2, 0, 1, 0), ("relu", 2, 0, 0, 0)],
+        lambda c, x: np.maximum(c, 0),
+    ),
+}
+SMALL = [
+    *itertools.product((1, 3, 5, 16, 17), (1, 4, 15, 16, 17, 33), (1, 3, 16)),
+    (32, 16, 4),
+    (127, 70, 31),
+]
+
+
+def multiply_small(instruction_set, x, y, transposed, ending="none", other=None, place="own"):
+    """(x y, what the ending makes of it), the latter where `place` says."""
+    (m, k), n, dtype = x.shape, y.shape[1], x.dtype.name
+    a, b = x.T if transposed[0] else x, y.T if transposed[1] else y
+    ldc = n + 1
+    bytes_of_c = m * ldc * x.itemsize
+    result = space(3 * bytes_of_c)
+    thirds = result.view(x.dtype).reshape(3, m, ldc)
+    out = {"product": 0, "own": 1, "other": 2}[place]
+    epilogue = None
+    if other is not None:
+        thirds[2, :, :n] = other
+        repeated = other.ndim == 1
+        epilogue = (
+            3,
+            [
+                (ARENA, 2 * bytes_of_c, dtype, 0 if repeated else ldc, 1, 1),
+                (ARENA, 0, dtype, ldc, 1, 0),
+            ],
+            [],
+            ENDINGS[ending][0],
+            [(ARENA, out * bytes_of_c, dtype, ldc, 2)],
+        )
+    plan = _core.Plan(
+        result, in_rows(a, a.shape[1] + 2), in_rows(b, b.shape[1] + 1), instruction_set
+    )
+    plan.gemm(
+        "product", dtype, *transposed, m, n, k, (STATE, 0), a.shape[1] + 2,
+        (CONSTANTS, 0), b.shape[1] + 1, (ARENA, 0), ldc, epilogue=epilogue,
+    )  # fmt: skip
+    plan.run(None, 0, 1, None, 60.0, 1)
+    assert (thirds[..., n:].view(np.uint8) == 0xFF).all()
+    if epilogue is None or out != 1:
+        assert (thirds[1].view(np.uint8) == 0xFF).all()
+    return thirds[0, :, :n].copy(), thirds[out, :, :n].copy()
+
+
+def multiply_in_a_batch(instruction_set, x, y, transposed):
+    """x y, the first of a batch of two, which is done the general way."""
+    (m, k), n = x.shape, y.shape[1]
+    a, b = x.T if transposed[0] else x, y.T if transposed[1] else y
+    lda, ldb = a.shape[1] + 2, b.shape[1] + 1
+    result = space(2 * m * n * x.itemsize)
+    factors = in_rows(np.vstack([a, a]), lda), in_rows(np.vstack([b, b]), ldb)
+    plan = _core.Plan(result, *factors, instruction_set)
+    plan.gemm(
+        "product", x.dtype.name, *transposed, m, n, k, (STATE, 0), lda, (CONSTANTS, 0), ldb,
+        (ARENA, 0), n, batch=2, stride_a=len(a) * lda, stride_b=len(b) * ldb, stride_c=m * n,
+    )  # fmt: skip
+    plan.run(None, 0, 1, None, 60.0, 1)
+    return result.view(x.dtype).reshape(2, m, n)[0].copy()
+
+
+@pytest.mark.parametrize("transposed", list(itertools.product([False, True], repeat=2)))
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+def test_small_products_are_those_of_the_general_way(
+    own_kernels, instruction_set, dtype, transposed
+):
+    for sizes in SMALL:
+        x, y, _, expected, bound = example(sizes, dtype)
+        product, _ = multiply_small(instruction_set, x, y, transposed)
+        check(product, expected, bound, sizes)
+        general = multiply_in_a_batch(instruction_set, x, y, transposed)
+        assert product.tobytes() == general.tobytes(), sizes
+
+
+@pytest.mark.parametrize("place", ["product", "own", "other"])
+@pytest.mark.parametrize("ending", [name for name in ENDINGS if name != "none"])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+def test_endings_of_small_products(own_kernels, instruction_set, dtype, ending, place):
+    for sizes, transposed in zip(SMALL, itertools.cycle(itertools.product([0, 1], repeat=2))):
+        x, y, bias, _, _ = example(sizes, dtype)
+        transposed = tuple(map(bool, transposed))
+        plain, _ = multiply_small(instruction_set, x, y, transposed)
+        matrix = np.random.default_rng(sizes).normal(size=plain.shape).astype(dtype)
+        for other in (matrix, bias) if place != "other" else (matrix,):
+            product, result = multiply_small(
+                instruction_set, x, y, transposed, ending, other, place
+            )
+            if place != "product":
+                np.testing.assert_array_equal(product, plain, str(sizes))
+            np.testing.assert_array_equal(result, ENDINGS[ending][1](plain, other), str(sizes))
