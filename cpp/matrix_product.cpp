@@ -172,8 +172,8 @@ std::optional<Ending> ending_of(const Program& program, int product, int x) {
 template <typename T>
 class SmallProduct final : public Task {
  public:
-  SmallProduct(const SmallGemm<T>& gemm, const Kernels<T>& kernels)
-      : gemm_(gemm), kernel_(kernels.small_gemm) {
+  SmallProduct(const SmallGemm<T>& gemm, SmallGemmKernel<T> kernel, const Kernels<T>& kernels)
+      : gemm_(gemm), kernel_(kernel) {
     need_scratch(
         kernels.gemm_workspace(gemm.transpose_a, gemm.transpose_b, gemm.m, gemm.n, gemm.k) *
         static_cast<std::int64_t>(sizeof(T)));
@@ -206,8 +206,8 @@ class SmallProduct final : public Task {
                           c,
                           gemm.ldc};
     if (gemm.has_epilogue && !end(small, gemm, memory)) return nullptr;
-    if (!kernels.is_small_gemm(small)) return nullptr;
-    return std::make_unique<SmallProduct>(small, kernels);
+    const SmallGemmKernel<T> kernel = kernels.small_gemm(small);
+    return kernel ? std::make_unique<SmallProduct>(small, kernel, kernels) : nullptr;
   }
 
   bool run(std::int32_t, const Worker& worker) const noexcept override {
@@ -242,7 +242,7 @@ class SmallProduct final : public Task {
   }
 
   SmallGemm<T> gemm_;
-  void (*kernel_)(const SmallGemm<T>& gemm, T* workspace);
+  SmallGemmKernel<T> kernel_;
 };
 
 template <typename T>

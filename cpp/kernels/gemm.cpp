@@ -15,6 +15,9 @@
 // Transposing costs as much as a few rows of the product. For C = A B^T it is therefore done to the
 // smaller one: C^T = B A^T is the same problem, whose tiles are transposed as they are stored.
 // Where C is small and k is long, dot products along k need no transposing at all.
+//
+// The products of small networks, which need no blocks, go a shorter way through the same tiles and
+// dot products: a bias, ReLU or its derivative is applied while the sums are still in registers.
 #include "gemm.h"
 
 #include "gemm_tile.h"
@@ -274,24 +277,35 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
 
 // C (m x n) = A B^T from the rows of A and B, k elements each.
 template <typename T>
-void multiply_dots(const Product<T>& p) {
+void multiply_dots(const SmallGemm<T>& g, T*) {
   using namespace gemm_tile;
   const auto multiply_tile = [&](int64_t i, int64_t j) {
-    const int rows = static_cast<int>(smaller(dot_rows, p.m - i));
-    const int columns = static_cast<int>(smaller(dot_columns, p.n - j));
-    const Tile<T> tile = {
-        p.a.at(i, 0), p.a.stride, p.b.at(0, j), p.b.stride, p.c + i * p.c_stride + j,
-        p.c_stride,   p.k,        columns,      false};
+    const int rows = static_cast<int>(smaller(dot_rows, g.m - i));
+    const int columns = static_cast<int>(smaller(dot_columns, g.n - j));
+    const Tile<T> tile = {g.a + i * g.lda,
+                          g.lda,
+                          g.b + j * g.ldb,
+                          g.ldb,
+                          g.c + i * g.ldc + j,
+                          g.ldc,
+                          g.k,
+                          columns,
+                          false,
+                          g.ending,
+                          g.x + i * g.ldx + j,
+                          g.ldx,
+                          g.out + i * g.ldout + j,
+                          g.ldout};
     choose_dot<T>(rows, columns)(tile);
   };
   // The smaller operand is the one to be read again and again.
-  if (p.m < p.n) {
-    for (int64_t j = 0; j < p.n; j += dot_columns) {
-      for (int64_t i = 0; i < p.m; i += dot_rows) multiply_tile(i, j);
+  if (g.m < g.n) {
+    for (int64_t j = 0; j < g.n; j += dot_columns) {
+      for (int64_t i = 0; i < g.m; i += dot_rows) multiply_tile(i, j);
     }
   } else {
-    for (int64_t i = 0; i < p.m; i += dot_rows) {
-      for (int64_t j = 0; j < p.n; j += dot_columns) multiply_tile(i, j);
+    for (int64_t i = 0; i < g.m; i += dot_rows) {
+      for (int64_t j = 0; j < g.n; j += dot_columns) multiply_tile(i, j);
     }
   }
 }
@@ -326,21 +340,8 @@ Way way_of(const Product<T>& p) {
   return straight <= swapped ? Way::straight : Way::swapped;
 }
 
-}  // namespace
-
 template <typename T>
-bool is_small_gemm(const SmallGemm<T>& g) {
-  if (g.k == 0 || g.k > block_depth || g.m > small_rows || (g.m == 1 && g.transpose_a) ||
-      (g.n == 1 && !g.transpose_b)) {
-    return false;
-  }
-  const auto p =
-      product_of(g.c, g.ldc, g.a, g.lda, g.transpose_a, g.b, g.ldb, g.transpose_b, g.m, g.n, g.k);
-  return way_of(p) == Way::straight && !copies_rows(p) && (p.m <= 32 || !crowded<T>(p.b.stride));
-}
-
-template <typename T>
-void small_gemm(const SmallGemm<T>& g, T* workspace) {
+void multiply_small(const SmallGemm<T>& g, T* workspace) {
   using namespace gemm_tile;
   constexpr int lanes = Vector<T>::lanes;
   T* const panel = aligned(workspace);
@@ -377,6 +378,22 @@ void small_gemm(const SmallGemm<T>& g, T* workspace) {
   }
 }
 
+}  // namespace
+
+template <typename T>
+SmallGemmKernel<T> small_gemm(const SmallGemm<T>& g) {
+  if (g.k == 0 || g.k > block_depth || g.m > small_rows || (g.m == 1 && g.transpose_a) ||
+      (g.n == 1 && !g.transpose_b)) {
+    return nullptr;
+  }
+  const auto p =
+      product_of(g.c, g.ldc, g.a, g.lda, g.transpose_a, g.b, g.ldb, g.transpose_b, g.m, g.n, g.k);
+  const Way way = way_of(p);
+  if (way == Way::dots) return g.ending == Ending::heaviside_multiply ? nullptr : multiply_dots<T>;
+  const bool copies = copies_rows(p) || (p.m > 32 && crowded<T>(p.b.stride));
+  return way == Way::straight && !copies ? multiply_small<T> : nullptr;
+}
+
 template <typename T>
 void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T* b, int64_t ldb,
           bool transpose_b, int64_t m, int64_t n, int64_t k, T* workspace) {
@@ -389,7 +406,9 @@ void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T*
   const Product<T> product = product_of(c, ldc, a, lda, transpose_a, b, ldb, transpose_b, m, n, k);
   switch (way_of(product)) {
     case Way::dots:
-      return multiply_dots(product);
+      return multiply_dots<T>({c, ldc, a, product.a.stride, false, b, product.b.stride, true, m, n,
+                               k, Ending::none, c, 0, c, ldc},
+                              workspace);
     case Way::straight:
       return multiply_tiles(product, workspace);
     case Way::swapped:
@@ -414,9 +433,7 @@ template void gemm(double*, int64_t, const double*, int64_t, bool, const double*
                    int64_t, int64_t, int64_t, double*);
 template int64_t gemm_workspace<float>(bool, bool, int64_t, int64_t, int64_t);
 template int64_t gemm_workspace<double>(bool, bool, int64_t, int64_t, int64_t);
-template bool is_small_gemm(const SmallGemm<float>&);
-template bool is_small_gemm(const SmallGemm<double>&);
-template void small_gemm(const SmallGemm<float>&, float*);
-template void small_gemm(const SmallGemm<double>&, double*);
+template SmallGemmKernel<float> small_gemm(const SmallGemm<float>&);
+template SmallGemmKernel<double> small_gemm(const SmallGemm<double>&);
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -22,9 +22,7 @@ std::int64_t gemm_workspace(bool transpose_a, bool transpose_b, std::int64_t m, 
 
 // See Kernels<T> in kernels.h.
 template <typename T>
-bool is_small_gemm(const SmallGemm<T>& gemm);
-template <typename T>
-void small_gemm(const SmallGemm<T>& gemm, T* workspace);
+SmallGemmKernel<T> small_gemm(const SmallGemm<T>& gemm);
 
 extern template void gemm(float*, std::int64_t, const float*, std::int64_t, bool, const float*,
                           std::int64_t, bool, std::int64_t, std::int64_t, std::int64_t, float*);
@@ -34,9 +32,7 @@ extern template std::int64_t gemm_workspace<float>(bool, bool, std::int64_t, std
                                                    std::int64_t);
 extern template std::int64_t gemm_workspace<double>(bool, bool, std::int64_t, std::int64_t,
                                                     std::int64_t);
-extern template bool is_small_gemm(const SmallGemm<float>&);
-extern template bool is_small_gemm(const SmallGemm<double>&);
-extern template void small_gemm(const SmallGemm<float>&, float*);
-extern template void small_gemm(const SmallGemm<double>&, double*);
+extern template SmallGemmKernel<float> small_gemm(const SmallGemm<float>&);
+extern template SmallGemmKernel<double> small_gemm(const SmallGemm<double>&);
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

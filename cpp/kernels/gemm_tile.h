@@ -92,15 +92,29 @@ template <Ending ending, typename T, int vectors>
 CHAINRULE_INLINE void end_row(const Vector<T> (&sums)[vectors], const Tile<T>& tile, int row,
                               int last) {
   constexpr int lanes = Vector<T>::lanes;
-  const T* const x = tile.x + row * tile.x_stride;
-  Vector<T> results[vectors];
-  if constexpr (vectors == 2) results[0] = ended<ending>(sums[0], Vector<T>::load(x));
-  const T* const behind = x + (vectors - 1) * lanes;
-  results[vectors - 1] =
-      ended<ending>(sums[vectors - 1], last == lanes ? Vector<T>::load(behind)
-                                                     : Vector<T>::load_partial(behind, last));
-  if (tile.c != tile.out) store_row(sums, tile.c + row * tile.c_stride, last, false);
-  store_row(results, tile.out + row * tile.out_stride, last, false);
+  const T* x = tile.x + row * tile.x_stride;
+  T* c = tile.c + row * tile.c_stride;
+  T* out = tile.out + row * tile.out_stride;
+  const bool keeps_c = tile.c != tile.out;
+  if constexpr (vectors == 2) {
+    const Vector<T> result = ended<ending>(sums[0], Vector<T>::load(x));
+    if (keeps_c) sums[0].store(c);
+    result.store(out);
+    x += lanes;
+    c += lanes;
+    out += lanes;
+  }
+  const Vector<T> sum = sums[vectors - 1];
+  if (last == lanes) {
+    const Vector<T> result = ended<ending>(sum, Vector<T>::load(x));
+    if (keeps_c) sum.store(c);
+    result.store(out);
+  } else {
+    const int part = last % lanes;  // `last` itself, but GCC sees that it is less than `lanes`
+    const Vector<T> result = ended<ending>(sum, Vector<T>::load_partial(x, part));
+    if (keeps_c) sum.store_partial(c, part);
+    result.store_partial(out, part);
+  }
 }
 
 template <typename T, int vectors>
@@ -198,7 +212,7 @@ TileKernel<T> choose(bool a_transposed, int vectors, int rows) {
 inline constexpr int dot_rows = vector_registers == 32 ? 6 : 2;
 inline constexpr int dot_columns = 4;
 
-// C (rows x columns) = A B^T for A and B whose rows are contiguous.
+// C (rows x columns) = A B^T for A and B whose rows are contiguous; endings that add x.
 template <typename T, int columns, int... row>
 void dot(const Tile<T>& tile, std::integer_sequence<int, row...>) {
   constexpr int lanes = Vector<T>::lanes;
@@ -233,15 +247,28 @@ void dot(const Tile<T>& tile, std::integer_sequence<int, row...>) {
     const int count = static_cast<int>(left);
     step([&](const T* x) CHAINRULE_INLINE_LAMBDA { return Vector<T>::load_partial(x, count); });
   }
-  const auto store_row = [&](const Vector<T>* from, T* c) CHAINRULE_INLINE_LAMBDA {
+  const Tile<T> end = tile;
+  const auto store_row = [&](const Vector<T>* from, int number) CHAINRULE_INLINE_LAMBDA {
     T totals[4];
     sum_of_each(from[0], from[1], from[2], from[3], totals);
+    T* const c = end.c + number * end.c_stride;
     c[0] = totals[0];
     if constexpr (columns > 1) c[1] = totals[1];
     if constexpr (columns > 2) c[2] = totals[2];
     if constexpr (columns > 3) c[3] = totals[3];
+    if (end.ending == Ending::none) return;
+    const T* const x = end.x + number * end.x_stride;
+    T* const out = end.out + number * end.out_stride;
+    const auto store_end = [&](int column) CHAINRULE_INLINE_LAMBDA {
+      const T sum = totals[column] + x[column];
+      out[column] = end.ending == Ending::add_relu && T(0) > sum ? T(0) : sum;
+    };
+    store_end(0);
+    if constexpr (columns > 1) store_end(1);
+    if constexpr (columns > 2) store_end(2);
+    if constexpr (columns > 3) store_end(3);
   };
-  (store_row(sums[row], tile.c + row * tile.c_stride), ...);
+  (store_row(sums[row], row), ...);
 }
 
 template <typename T, int columns, int... row>

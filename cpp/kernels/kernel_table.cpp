@@ -43,7 +43,6 @@ constexpr Kernels<Scalar> floating_kernels = {
     .random_uniform = random_uniform<Scalar>,
     .gemm = gemm<Scalar>,
     .gemm_workspace = gemm_workspace<Scalar>,
-    .is_small_gemm = is_small_gemm<Scalar>,
     .small_gemm = small_gemm<Scalar>,
 };
 
@@ -70,7 +69,6 @@ constexpr Kernels<Scalar> integer_kernels = {
     .random_uniform = nullptr,
     .gemm = nullptr,
     .gemm_workspace = nullptr,
-    .is_small_gemm = nullptr,
     .small_gemm = nullptr,
 };
 

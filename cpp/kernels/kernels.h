@@ -53,6 +53,9 @@ struct SmallGemm {
   std::int64_t ldout;
 };
 
+template <typename T>
+using SmallGemmKernel = void (*)(const SmallGemm<T>& gemm, T* workspace);
+
 // What elementwise programs, reductions and row kernels are made of, for one type of element.
 // A null pointer means that the type has no such kernel; the plan refuses it when it is built.
 template <typename T>
@@ -98,11 +101,10 @@ struct Kernels {
                T* workspace);
   std::int64_t (*gemm_workspace)(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                                  std::int64_t k);
-  // The same for a product for which nothing has to be cut or copied but at most a transposed B,
-  // with an ending. Whether it is one depends on shapes, strides and flags alone. The sums are
+  // What computes a product, with its ending, for which nothing has to be cut or copied but at most
+  // B; null if it is not such a one, which depends on shapes, strides and flags alone. The sums are
   // those of `gemm`, the workspace too.
-  bool (*is_small_gemm)(const SmallGemm<T>& gemm);
-  void (*small_gemm)(const SmallGemm<T>& gemm, T* workspace);
+  SmallGemmKernel<T> (*small_gemm)(const SmallGemm<T>& gemm);
 };
 
 struct KernelTable {
