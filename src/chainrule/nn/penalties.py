@@ -11,8 +11,8 @@ share of W away in every update. For SGD, with momentum or without, these are th
 They are the same for Adam, whose weight_decay is added to the gradient, too. AdamW takes
 lr weight_decay W away beside its step ("decoupled" weight decay: Loshchilov and Hutter, ICLR 2019),
 while Adam divides a penalty's gradient by the root of the second moment, so that weights with large
-gradients shrink less: there the two differ. The loss that training reports contains penalties, but
-no weight decay.
+gradients shrink less: there the two differ. A Trainer's history has the penalties in a column of
+their own, beside the loss; weight decay is in neither.
 """
 
 from __future__ import annotations
