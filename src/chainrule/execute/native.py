@@ -215,17 +215,6 @@ class NativeStep:
             self.bind(np.empty((1, *leaf.shape[1:]), leaf.dtype)[:0] for leaf in self.graph.inputs)
             self._is_bound = False
 
-    def has_labels_out_of_range(self, arrays: Sequence[Array]) -> bool:
-        """Whether labels that an operation takes as they are do not fit; `arrays` as for `bind`."""
-        return any(
-            arrays[number].size
-            and (
-                np.minimum.reduce(arrays[number], None) < 0
-                or np.maximum.reduce(arrays[number], None) >= classes
-            )
-            for number, classes in self.graph.label_limits
-        )
-
     def run(
         self,
         order: Array,

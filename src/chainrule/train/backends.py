@@ -277,8 +277,8 @@ class NativeBackend:
         scalars = self._scalars(step, count, lrs)
         if check:
             step.copies.save()
-        elif step.has_labels_out_of_range(arrays):
-            raise IndexError(label_fault(step.graph, arrays))
+        elif fault := label_fault(step.graph, arrays):
+            raise IndexError(fault)
         run = step.run(order, start, count, scalars, _SECONDS, totals.sums())
         if check and run.status != "ok":
             step.copies.restore()
