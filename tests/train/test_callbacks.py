@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from training_cases import (
+    Scripted,
     assert_close,
     assert_same_bits,
     classification,
@@ -151,22 +152,6 @@ def test_after_a_stop_within_an_epoch_other_data_begin_the_epoch_anew():
     other.optimizer.load_state_dict(optimizer_before)
     other.fit(x[:15], y[:15], epochs=1, batch_size=5, progress=False)
     assert_same_bits(weights(trainer.model), weights(fresh))
-
-
-class Scripted(cr.Metric):
-    """A metric that is whatever a test says, once a training and once a validation pass."""
-
-    name = "scripted"
-
-    def __init__(self, values, higher_is_better=False):
-        self.values = list(values)
-        self.higher_is_better = higher_is_better
-
-    def sums(self, output, target):
-        return cr.tensor(0.0, dtype="float64")
-
-    def result(self, sums, rows):
-        return self.values.pop(0)
 
 
 def scripted_fit(values, *, higher_is_better=False, epochs=None, **options):

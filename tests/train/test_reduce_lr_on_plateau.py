@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from training_cases import network, regression, trainer_of
+from training_cases import Scripted, network, regression, trainer_of
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -60,20 +60,6 @@ def test_learning_rates_are_those_of_pytorch(values, options):
         state = callback.state_dict()
         found = [group["lr"] for group in trainer.optimizer.param_groups]
         assert found == [group["lr"] for group in theirs.param_groups]
-
-
-class Scripted(cr.Metric):
-    name = "scripted"
-
-    def __init__(self, values, higher_is_better=False):
-        self.values = list(values)
-        self.higher_is_better = higher_is_better
-
-    def sums(self, output, target):
-        return cr.tensor(0.0, dtype="float64")
-
-    def result(self, sums, rows):
-        return self.values.pop(0)
 
 
 def scripted_fit(values, schedule=None, higher_is_better=False, **options):

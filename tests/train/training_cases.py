@@ -169,3 +169,19 @@ def assert_close(found, wanted, tolerance=1e-10):
         np.testing.assert_allclose(
             found[name], wanted[name], rtol=tolerance, atol=tolerance, err_msg=name
         )
+
+
+class Scripted(cr.Metric):
+    """A metric that is whatever a test says, once a training and once a validation pass."""
+
+    name = "scripted"
+
+    def __init__(self, values, higher_is_better=False):
+        self.values = list(values)
+        self.higher_is_better = higher_is_better
+
+    def sums(self, output, target):
+        return cr.tensor(0.0, dtype="float64")
+
+    def result(self, sums, rows):
+        return self.values.pop(0)

@@ -8,12 +8,10 @@ import numpy as np
 
 from chainrule.compiler.values import Value
 
-ELEMENTWISE = {
+_INTEGER_KINDS = {
     "add",
     "subtract",
     "multiply",
-    "divide",
-    "power",
     "negative",
     "equal",
     "not_equal",
@@ -26,19 +24,6 @@ ELEMENTWISE = {
     "minimum",
     "abs",
     "sign",
-    "heaviside",
-    "exp",
-    "log",
-    "log1p",
-    "expm1",
-    "sqrt",
-    "sin",
-    "cos",
-    "tanh",
-    "sigmoid",
-    "relu",
-    "softplus",
-    "erf",
     "cast",
     "add_n",
 }
@@ -59,7 +44,7 @@ _FLOATING_ONLY = {
     "softplus",
     "erf",
 }
-_INTEGER_KINDS = ELEMENTWISE - _FLOATING_ONLY
+ELEMENTWISE = _INTEGER_KINDS | _FLOATING_ONLY
 _COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
 
 

@@ -10,7 +10,20 @@ from chainrule.nn.run_time import RunTime
 from chainrule.ops.random import normal
 
 
-class Dropout(Module):
+class _Dropping(Module):
+    """What the layers share that drop an element with probability p."""
+
+    _arguments = ("p",)
+    is_stochastic = True
+    p = RunTime(arguments.probability)
+    _p: Scalar
+
+    def __init__(self, p: float = 0.5) -> None:
+        super().__init__()
+        self.p = p
+
+
+class Dropout(_Dropping):
     """Each element is 0 with probability p, else divided by 1 - p; in evaluation nothing changes.
 
     The mean of what comes out is what went in, so evaluation needs no other scale. The elements
@@ -24,7 +37,6 @@ class Dropout(Module):
 
     Example:
         >>> import chainrule as cr
-        >>> import numpy as np
         >>> from chainrule import nn
         >>> layer = nn.Dropout(p=0.5)
         >>> _ = cr.manual_seed(0)
@@ -34,20 +46,11 @@ class Dropout(Module):
         tensor([1., 2.])
     """
 
-    _arguments = ("p",)
-    is_stochastic = True
-    p = RunTime(arguments.probability)
-    _p: Scalar
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = p
-
     def forward(self, input: TensorLike) -> Tensor:
         return functional.dropout(input, self._p, self.training)
 
 
-class AlphaDropout(Module):
+class AlphaDropout(_Dropping):
     """Dropout for SELU: mean 0 and variance 1 stay as they are. See `functional.alpha_dropout`.
 
     Args:
@@ -61,15 +64,6 @@ class AlphaDropout(Module):
         >>> abs(y.mean().item()) < 0.02, abs(y.variance().item() - 1) < 0.02
         (True, True)
     """
-
-    _arguments = ("p",)
-    is_stochastic = True
-    p = RunTime(arguments.probability)
-    _p: Scalar
-
-    def __init__(self, p: float = 0.5) -> None:
-        super().__init__()
-        self.p = p
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.alpha_dropout(input, self._p, self.training)
