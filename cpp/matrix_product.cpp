@@ -42,10 +42,12 @@ class Side {
 // are worth it.
 Grid choose_grid(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t itemsize) {
   constexpr double least_nanoseconds = 10e3;  // below, sharing and packing cost too much
-  constexpr std::int64_t enough_tiles = 16;
+  constexpr std::int64_t enough_tiles = 8;
   constexpr std::int64_t l2_bytes = 256 * 1024;
   constexpr std::int64_t row_unit = 16;
-  const std::int64_t column_unit = 128 / itemsize;  // two registers of AVX-512
+  // Four registers of AVX-512: in narrower tiles, finding A's zeros would take too much of the
+  // time.
+  const std::int64_t column_unit = 256 / itemsize;
   Side rows(m, row_unit);
   Side columns(n, column_unit);
   for (;;) {

@@ -16,64 +16,26 @@
 // smaller one: C^T = B A^T is the same problem, whose tiles are transposed as they are stored.
 // Where C is small and k is long, dot products along k need no transposing at all.
 //
+// Where A or B has many zeros, sparse_gemm.cpp leaves them out.
+//
 // The products of small networks, which need no blocks, go a shorter way through the same tiles and
 // dot products: a bias, ReLU or its derivative is applied while the sums are still in registers.
 #include "gemm.h"
 
+#include "gemm_blocks.h"
 #include "gemm_tile.h"
 #include "gemm_transpose.h"
+#include "sparse_gemm.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
 
-using std::int64_t;
+using namespace gemm_blocks;
 
-// A panel of B (64 KiB with AVX-512) streams from L2, where the block of A stays too; the lines of
-// A's tile stay in L1. Shorter panels would fit L1 but read and write C more often: measured
-// slower.
-constexpr int64_t block_depth = 512;
 constexpr int64_t block_rows = 256;
-constexpr int64_t alignment = 64;  // bytes: a cache line, an AVX-512 register
 // L1 has these ways, or more: so many lines a multiple of `way_bytes` apart can lie in it.
 constexpr int64_t ways = 8;
 constexpr int64_t way_bytes = 4096;
-template <typename T>
-constexpr int64_t line = alignment / static_cast<int64_t>(sizeof(T));
-
-constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-constexpr int64_t parts(int64_t total, int64_t most) { return (total + most - 1) / most; }
-
-template <typename T>
-struct Matrix {
-  const T* data;
-  int64_t stride;
-  bool transposed;
-
-  const T* at(int64_t row, int64_t column) const {
-    return transposed ? data + column * stride + row : data + row * stride + column;
-  }
-};
-
-// C = A B, or C^T = A B where `c_transposed`.
-template <typename T>
-struct Product {
-  Matrix<T> a, b;
-  T* c;
-  int64_t c_stride;
-  bool c_transposed;
-  int64_t m, n, k;
-
-  Product swapped() const {
-    return {{b.data, b.stride, !b.transposed},
-            {a.data, a.stride, !a.transposed},
-            c,
-            c_stride,
-            !c_transposed,
-            n,
-            m,
-            k};
-  }
-};
 
 // --- Which way: estimates in cycles, right to a third or so, of shapes alone ---------------------
 
@@ -127,26 +89,6 @@ bool prefetches_panels(const Product<T>& p) {
 template <typename T>
 constexpr int64_t spread(int64_t columns) {
   return (parts(columns, line<T>) | 1) * line<T>;
-}
-
-// Rows of whole vectors, zeros behind `columns`.
-template <typename T>
-void copy_padded(const T* x, int64_t x_stride, int64_t rows, int columns, T* to,
-                 int64_t to_stride) {
-  constexpr int lanes = Vector<T>::lanes;
-  for (int64_t i = 0; i < rows; ++i) {
-    int j = 0;
-    for (; j + lanes <= columns; j += lanes) Vector<T>::load(x + j).store(to + j);
-    if (j < columns) Vector<T>::load_partial(x + j, columns - j).store(to + j);
-    x += x_stride;
-    to += to_stride;
-  }
-}
-
-template <typename T>
-T* aligned(T* x) {
-  const auto behind = reinterpret_cast<std::uintptr_t>(x) % alignment;
-  return x + (alignment - behind) % alignment / sizeof(T);
 }
 
 // Brings a block of a matrix into L2, in `portions` about equal portions.
@@ -236,8 +178,7 @@ template <typename T>
 void multiply_tiles(const Product<T>& p, T* workspace) {
   constexpr int64_t width = gemm_tile::tile_columns<T>;
   constexpr int64_t lanes = Vector<T>::lanes;
-  int64_t depth = p.k;
-  if (depth > block_depth) depth = parts(p.k, parts(p.k, block_depth));
+  const int64_t depth = depth_of_blocks(p.k);
   T* const panel = aligned(workspace);
   T* const copied_rows = panel + depth * width;
   const bool copies_a = copies_rows(p);
@@ -404,6 +345,7 @@ void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T*
     return;
   }
   const Product<T> product = product_of(c, ldc, a, lda, transpose_a, b, ldb, transpose_b, m, n, k);
+  if (multiply_without_zeros(product, workspace)) return;
   switch (way_of(product)) {
     case Way::dots:
       return multiply_dots<T>({c, ldc, a, product.a.stride, false, b, product.b.stride, true, m, n,
@@ -424,7 +366,9 @@ int64_t gemm_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t n,
   const int64_t rows_of_b = transpose_b ? n : 0;
   const int64_t most = smaller(block_rows, rows_of_a > rows_of_b ? rows_of_a : rows_of_b);
   const int64_t rows = smaller(most, gemm_tile::tile_rows) > ways ? most : 0;
-  return line<T> + depth * gemm_tile::tile_columns<T> + rows * spread<T>(depth);
+  const int64_t dense = line<T> + depth * gemm_tile::tile_columns<T> + rows * spread<T>(depth);
+  const int64_t sparse = sparse_workspace<T>(transpose_a, transpose_b, m, n, k);
+  return dense > sparse ? dense : sparse;
 }
 
 template void gemm(float*, int64_t, const float*, int64_t, bool, const float*, int64_t, bool,

@@ -8,9 +8,10 @@
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 
 // C (m x n, row stride ldc) = op(A) op(B), where op transposes if its flag says so; all matrices
-// lie in rows, `lda`, `ldb` and `ldc` elements apart. For k = 0 the product is zero. The sums over
-// k have an order that depends on the shape alone. C must not overlap A or B. `workspace` has
-// gemm_workspace(...) elements for the same flags and sizes, or for larger sizes.
+// lie in rows, `lda`, `ldb` and `ldc` elements apart. For k = 0 the product is zero. The order of
+// the sums over k depends on the shape alone, and on whether A or B have many zeros. C must not
+// overlap A or B. `workspace` has gemm_workspace(...) elements for the same flags and sizes, or for
+// larger sizes.
 template <typename T>
 void gemm(T* c, std::int64_t ldc, const T* a, std::int64_t lda, bool transpose_a, const T* b,
           std::int64_t ldb, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,

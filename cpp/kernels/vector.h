@@ -134,6 +134,16 @@ CHAINRULE_INLINE int lowest_bit(unsigned bits) {
 #endif
 }
 
+CHAINRULE_INLINE int lowest_bit(std::uint64_t bits) {
+#if defined(_MSC_VER) && !defined(__clang__)
+  unsigned long index;
+  _BitScanForward64(&index, bits);
+  return static_cast<int>(index);
+#else
+  return __builtin_ctzll(bits);
+#endif
+}
+
 template <typename T>
 CHAINRULE_INLINE bool any(Mask<T> mask) {
   return lane_bits(mask) != 0;

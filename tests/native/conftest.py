@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from bench import Bench
 
+from chainrule import _core
+from chainrule.execute import blas
+
 
 @pytest.fixture
 def bench():
@@ -13,3 +16,11 @@ def bench():
 @pytest.fixture
 def rng():
     return np.random.default_rng(0)
+
+
+@pytest.fixture
+def own_kernels():
+    """Products by our own kernels, even where BLAS is faster."""
+    _core.set_blas(0, 0)
+    yield
+    _core.set_blas(*blas.load())
