@@ -29,6 +29,7 @@ Examples:
   python -m benchmarks --json results.json
   python -m benchmarks --quick
   python -m benchmarks --network 784-512-512-10 --library chainrule --library jax
+  python -m benchmarks --mnist data/mnist --network 784-512-512-10:64:mnist
 """,
 )
 @click.option(
@@ -46,6 +47,12 @@ Examples:
     multiple=True,
     metavar="NAME",
     help=f"Only this library; may be repeated: {', '.join(FAMILIES)}; or one way of it: jax-scan.",
+)
+@click.option(
+    "--mnist",
+    type=click.Path(exists=True, file_okay=False),
+    metavar="FOLDER",
+    help="The folder of MNIST's files: 784-512-512-10 is also trained on its images.",
 )
 @click.option(
     "--threads", type=click.IntRange(1), help="Of every library.  [default: the usable CPUs]"
@@ -68,6 +75,7 @@ Examples:
 def main(
     networks: tuple[str, ...],
     libraries: tuple[str, ...],
+    mnist: str | None,
     threads: int | None,
     rounds: int | None,
     seconds: float | None,
@@ -85,7 +93,7 @@ def main(
         highlight=False, markup=False, width=None if sys.stdout.isatty() else PLAIN_WIDTH
     )
     try:
-        chosen_networks, chosen = find_networks(networks), find_libraries(libraries)
+        chosen_networks, chosen = find_networks(networks, mnist), find_libraries(libraries)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if quick:

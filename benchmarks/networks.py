@@ -33,6 +33,7 @@ class Network:
         optimizer: "sgd" (momentum 0.9) or "adam".
         regularized: with batch normalisation before each ReLU, and dropout behind it.
         rows: of the training data; a multiple of `batch`, so that every step has the same size.
+        mnist: the folder of MNIST's files, if its images are the data; None for random numbers.
     """
 
     sizes: tuple[int, ...]
@@ -40,13 +41,16 @@ class Network:
     optimizer: str = "sgd"
     rows: int = 10_240
     regularized: bool = False
+    mnist: str | None = None
 
     @property
     def name(self) -> str:
         """Such as "64-100-10:64", the batch behind the sizes, and ":adam" where it is used."""
-        name = f"{'-'.join(map(str, self.sizes))}:{self.batch}"
-        name = name if self.optimizer == "sgd" else f"{name}:{self.optimizer}"
-        return f"{name}:regularized" if self.regularized else name
+        parts = ["-".join(map(str, self.sizes)), str(self.batch)]
+        parts += [self.optimizer] * (self.optimizer != "sgd")
+        parts += ["regularized"] * self.regularized
+        parts += ["mnist"] * (self.mnist is not None)
+        return ":".join(parts)
 
     @property
     def lr(self) -> float:
@@ -86,21 +90,35 @@ NETWORKS = (
 )
 
 
-def find_networks(names: Sequence[str]) -> list[Network]:
+def find_networks(names: Sequence[str], mnist: str | None = None) -> list[Network]:
     """The networks whose names start with one of `names`; all of them for none.
+
+    Where `mnist` is a folder, there are two that train on its images, too.
 
     Raises:
         ValueError: a name fits no network.
     """
+    there_are = list(NETWORKS)
+    if mnist is not None:
+        there_are += [
+            Network((784, 512, 512, 10), 64, mnist=mnist),
+            Network((784, 512, 512, 10), 64, "adam", mnist=mnist),
+        ]
     for name in names:
-        if not any(network.name.startswith(name) for network in NETWORKS):
-            known = ", ".join(network.name for network in NETWORKS)
+        if not any(network.name.startswith(name) for network in there_are):
+            known = ", ".join(network.name for network in there_are)
             raise ValueError(f"no network {name!r}; there are {known}")
-    return [n for n in NETWORKS if not names or any(n.name.startswith(name) for name in names)]
+    return [n for n in there_are if not names or any(n.name.startswith(name) for name in names)]
 
 
 def make_data(network: Network) -> tuple[Array, Labels]:
-    """Random rows, float32, and the labels that a random linear map gives them."""
+    """Images, or random rows with the labels that a random linear map gives them; float32."""
+    if network.mnist is not None:
+        from chainrule.data.datasets import mnist
+
+        images = mnist(network.mnist)
+        rows = slice(network.rows)
+        return images.x_train[rows].reshape(network.rows, -1), images.y_train[rows]
     random = np.random.default_rng(1)
     x = random.standard_normal((network.rows, network.sizes[0]), np.float32)
     teacher = random.standard_normal((network.sizes[0], network.sizes[-1]), np.float32)
