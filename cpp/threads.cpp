@@ -35,20 +35,25 @@ void pause() {
 #endif
 }
 
-// One number that says what there is to take: the epoch (which piece of work), how many chunks that
-// has, and the next chunk to take. A chunk is taken by adding 1 with compare-exchange, which fails
-// if any of the three has changed: so who takes a chunk knows which work it belongs to, and that
-// this work cannot end before the chunk is done.
+// One number that says what there is to take: the epoch (which piece of work), and the chunks that
+// are left, from `begin` up to `end`. A chunk is taken from either end with compare-exchange, which
+// fails if any of the three has changed: so who takes a chunk knows which work it belongs to, and
+// that this work cannot end before the chunk is done.
+//
+// Two threads that each begin at an end of their own find in their caches what they have written of
+// the last instructions' results.
 class Ticket {
  public:
   constexpr Ticket() = default;
   constexpr explicit Ticket(std::uint64_t bits) : bits_(bits) {}
-  constexpr Ticket following(std::int32_t limit) const {
-    return Ticket(((bits_ >> 24) + 1) << 24 | static_cast<std::uint64_t>(limit) << 12);
+  constexpr Ticket following(std::int32_t chunks) const {
+    return Ticket(((bits_ >> 24) + 1) << 24 | static_cast<std::uint64_t>(chunks) << 12);
   }
-  constexpr std::int32_t next() const { return static_cast<std::int32_t>(bits_ & 0xfff); }
-  constexpr std::int32_t limit() const { return static_cast<std::int32_t>(bits_ >> 12 & 0xfff); }
-  constexpr bool is_open() const { return next() < limit(); }
+  constexpr Ticket without_first() const { return Ticket(bits_ + 1); }
+  constexpr Ticket without_last() const { return Ticket(bits_ - (1 << 12)); }
+  constexpr std::int32_t begin() const { return static_cast<std::int32_t>(bits_ & 0xfff); }
+  constexpr std::int32_t end() const { return static_cast<std::int32_t>(bits_ >> 12 & 0xfff); }
+  constexpr bool is_open() const { return begin() < end(); }
   constexpr std::uint64_t bits() const { return bits_; }
 
  private:
@@ -72,7 +77,7 @@ class ThreadPool {
   void idle(std::int32_t member);
   void sleep(std::int32_t member);
   void wake();
-  bool take(Ticket& ticket);
+  bool run_next(Ticket& ticket, std::int32_t member) noexcept;
   bool has_work(std::int32_t member) const {
     return Ticket(ticket_.load()).is_open() && member <= members_.load(std::memory_order_relaxed);
   }
@@ -132,12 +137,19 @@ void ThreadPool::grow(std::int32_t workers) {
   }
 }
 
-// Takes the ticket's next chunk. If that fails, `ticket` is the present one.
-bool ThreadPool::take(Ticket& ticket) {
+// Runs a chunk of the ticket's, if the ticket is still the present one; `ticket` becomes that.
+bool ThreadPool::run_next(Ticket& ticket, std::int32_t member) noexcept {
+  const bool from_front = member % 2 == 0;
+  const Ticket rest = from_front ? ticket.without_first() : ticket.without_last();
+  const std::int32_t chunk = from_front ? ticket.begin() : rest.end();
   std::uint64_t bits = ticket.bits();
-  const bool taken = ticket_.compare_exchange_weak(bits, bits + 1, std::memory_order_acq_rel,
+  const bool taken = ticket_.compare_exchange_weak(bits, rest.bits(), std::memory_order_acq_rel,
                                                    std::memory_order_acquire);
-  if (!taken) ticket = Ticket(bits);
+  if (taken) {
+    work_->run_chunk(chunk, member);
+    bits = ticket_.load(std::memory_order_relaxed);
+  }
+  ticket = Ticket(bits);
   return taken;
 }
 
@@ -151,11 +163,7 @@ void ThreadPool::run(SharedWork& work, std::int32_t chunks) noexcept {
   if (sleeping_.load() != 0) wake();
   std::int32_t mine = 0;
   while (ticket.is_open()) {
-    if (take(ticket)) {
-      work.run_chunk(ticket.next(), 0);
-      ++mine;
-      ticket = Ticket(ticket_.load(std::memory_order_relaxed));
-    }
+    if (run_next(ticket, 0)) ++mine;
   }
   const int pauses = members_.load(std::memory_order_relaxed) < cpus_ ? caller_pauses : 0;
   for (int i = 0; done_.load(std::memory_order_acquire) + mine < chunks; ++i) {
@@ -172,10 +180,7 @@ void ThreadPool::work(std::int32_t member) {
   for (;;) {
     Ticket ticket(ticket_.load(std::memory_order_acquire));
     if (ticket.is_open() && member <= members_.load(std::memory_order_relaxed)) {
-      if (take(ticket)) {
-        work_->run_chunk(ticket.next(), member);
-        done_.fetch_add(1, std::memory_order_release);
-      }
+      if (run_next(ticket, member)) done_.fetch_add(1, std::memory_order_release);
     } else {
       idle(member);
     }
