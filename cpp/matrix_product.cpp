@@ -10,7 +10,15 @@
 namespace chainrule {
 namespace {
 
-constexpr double flops_per_nanosecond = 200;
+// About how long a thread takes: products of a few rows wait for memory.
+double nanoseconds_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t itemsize) {
+  constexpr double flops_per_nanosecond = 200;
+  constexpr double bytes_per_nanosecond = 40;
+  const auto rows = static_cast<double>(m), columns = static_cast<double>(n);
+  const auto depth = static_cast<double>(k);
+  const double bytes = (rows + columns) * depth * static_cast<double>(itemsize);
+  return std::max(2 * rows * columns * depth / flops_per_nanosecond, bytes / bytes_per_nanosecond);
+}
 
 // Tiles of rows x columns, the last ones smaller.
 struct Grid {
@@ -51,9 +59,7 @@ Grid choose_grid(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t it
   Side rows(m, row_unit);
   Side columns(n, column_unit);
   for (;;) {
-    const double nanoseconds = 2.0 * static_cast<double>(rows.tile()) *
-                               static_cast<double>(columns.tile()) * static_cast<double>(k) /
-                               flops_per_nanosecond;
+    const double nanoseconds = nanoseconds_of(rows.tile(), columns.tile(), k, itemsize);
     const bool too_large = rows.tile() * columns.tile() * itemsize > l2_bytes;
     const bool too_few = rows.tiles() * columns.tiles() < enough_tiles;
     if (nanoseconds < 2 * least_nanoseconds || !(too_large || too_few)) break;
@@ -101,9 +107,7 @@ class MatrixProduct final : public Task {
     need_scratch(scratch);
     count_ = gemm.batch * grid_.row_tiles * grid_.column_tiles;
     if (m_ == 0 || n_ == 0) count_ = 0;
-    double nanoseconds = 2.0 * static_cast<double>(m_) * static_cast<double>(n_) *
-                         static_cast<double>(k_) * static_cast<double>(gemm.batch) /
-                         flops_per_nanosecond;
+    double nanoseconds = static_cast<double>(gemm.batch) * nanoseconds_of(m_, n_, k_, sizeof(T));
     if (epilogue_) nanoseconds += epilogue_->nanoseconds();
     split(chunks, count_, nanoseconds);
   }
