@@ -17,6 +17,7 @@ struct Region {
   std::int64_t row_begin, row_end, column_begin, column_end;
 };
 
+// The constructor is in program_preparation.cpp, with fuse() in program_chains.cpp.
 template <typename T>
 class ElementwiseProgram {
  public:
@@ -39,6 +40,9 @@ class ElementwiseProgram {
   void run(const Region& region, std::byte* scratch) const noexcept;
 
  private:
+  // Rows that are summed one by one; such sums are added in pairs, pairs of pairs and so on.
+  static constexpr std::int64_t sum_rows = 32;
+
   // Operands are places: pointers to a block's elements, in a table that lies in the scratch. First
   // come the registers' own blocks, then one place for each load and one for each store, which
   // point into memory where the elements can be used right there.
@@ -118,9 +122,5 @@ class ElementwiseProgram {
   void (*random_uniform_)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,
                           std::int64_t count);
 };
-
-extern template class ElementwiseProgram<float>;
-extern template class ElementwiseProgram<double>;
-extern template class ElementwiseProgram<std::int64_t>;
 
 }  // namespace chainrule
