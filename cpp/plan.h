@@ -229,6 +229,7 @@ std::span<const OpcodeName> opcode_names();
 
 std::string_view name_of(DType dtype);
 std::string_view name_of(RowKind kind);
+std::string_view name_of(Space space);
 std::int64_t itemsize(DType dtype);
 
 // These throw std::invalid_argument for an unknown name.
