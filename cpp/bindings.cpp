@@ -13,6 +13,7 @@
 #include "instruction_sets.h"
 #include "plan_bindings.h"
 #include "shuffle.h"
+#include "state_copies_bindings.h"
 
 namespace nb = nanobind;
 
@@ -62,4 +63,5 @@ NB_MODULE(_core, module) {
   module.def("shuffle", &shuffle, nb::arg("order").noconvert(), nb::arg("seed"), nb::arg("epoch"),
              "Fills an int64 array with 0 ... n - 1 in the order of the epoch.");
   bind_plan(module);
+  bind_state_copies(module);
 }

@@ -22,142 +22,36 @@
 #include "executor.h"
 #include "instruction_sets.h"
 #include "plan.h"
-#include "state_copies.h"
+#include "plan_arguments.h"
 
 namespace nb = nanobind;
 
 namespace {
 
+using chainrule::checked_threads;
+using chainrule::ConstantTuple;
 using chainrule::DType;
-using chainrule::Instruction;
-using chainrule::Program;
-using chainrule::Ref;
+using chainrule::EpilogueTuple;
+using chainrule::InputArray;
+using chainrule::LoadTuple;
+using chainrule::OpTuple;
+using chainrule::program_of;
+using chainrule::ref_of;
+using chainrule::RefTuple;
+using chainrule::SpaceArray;
+using chainrule::StoreTuple;
+using chainrule::SumTuple;
 using chainrule::Work;
 
-using SpaceArray = nb::ndarray<nb::numpy, std::uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using OrderArray =
     nb::ndarray<nb::numpy, const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ScalarsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using TotalsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using InputArray = nb::ndarray<nb::numpy, nb::ro, nb::device::cpu>;
-
-// As Python writes them; src/chainrule/_core.pyi names the members.
-using RefTuple = std::pair<std::int64_t, std::int64_t>;
-using LoadTuple =
-    std::tuple<std::int64_t, std::int64_t, std::string, std::int64_t, std::int64_t, std::int64_t>;
-using StoreTuple = std::tuple<std::int64_t, std::int64_t, std::string, std::int64_t, std::int64_t>;
-using SumTuple = std::tuple<std::int64_t, std::int64_t, std::int64_t>;
-using ConstantTuple = std::pair<double, std::int64_t>;
-using OpTuple = std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t, std::int64_t>;
-using EpilogueTuple = std::tuple<std::int64_t, std::vector<LoadTuple>, std::vector<ConstantTuple>,
-                                 std::vector<OpTuple>, std::vector<StoreTuple>>;
-
-Ref ref_of(const RefTuple& ref) { return {chainrule::space_numbered(ref.first), ref.second}; }
-
-std::uint8_t register_numbered(std::int64_t number) {
-  if (number < 0 || number >= chainrule::max_registers) {
-    throw std::invalid_argument("registers are numbered 0 to 255, got " + std::to_string(number));
-  }
-  return static_cast<std::uint8_t>(number);
-}
-
-Program program_of(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t registers,
-                   const std::vector<LoadTuple>& loads, const std::vector<ConstantTuple>& constants,
-                   const std::vector<OpTuple>& ops, const std::vector<StoreTuple>& stores,
-                   const std::vector<SumTuple>& sums = {}) {
-  Program program = {dtype, rows, columns, registers, {}, {}, {}, {}, {}};
-  for (const auto& [space, offset, type, row_stride, column_stride, reg] : loads) {
-    const bool drawn = type == "uniform";
-    program.loads.push_back({ref_of({space, offset}),
-                             drawn ? DType::uint64 : chainrule::dtype_named(type), row_stride,
-                             column_stride, register_numbered(reg), drawn});
-  }
-  for (const auto& [space, offset, reg] : sums) {
-    program.sums.push_back({ref_of({space, offset}), register_numbered(reg)});
-  }
-  for (const auto& [value, reg] : constants) {
-    program.constants.push_back({value, register_numbered(reg)});
-  }
-  for (const auto& [name, out, a, b, c] : ops) {
-    program.ops.push_back({chainrule::opcode_named(name), register_numbered(out),
-                           register_numbered(a), register_numbered(b), register_numbered(c)});
-  }
-  for (const auto& [space, offset, type, row_stride, reg] : stores) {
-    program.stores.push_back({ref_of({space, offset}), chainrule::dtype_named(type), row_stride,
-                              register_numbered(reg)});
-  }
-  return program;
-}
-
-DType dtype_of_array(const InputArray& array) {
-  const nb::dlpack::dtype dtype = array.dtype();
-  const auto code = static_cast<nb::dlpack::dtype_code>(dtype.code);
-  if (dtype.lanes == 1) {
-    using nb::dlpack::dtype_code;
-    switch (code) {
-      case dtype_code::Float:
-        if (dtype.bits == 32) return DType::float32;
-        if (dtype.bits == 64) return DType::float64;
-        break;
-      case dtype_code::Int:
-        if (dtype.bits == 8) return DType::int8;
-        if (dtype.bits == 16) return DType::int16;
-        if (dtype.bits == 32) return DType::int32;
-        if (dtype.bits == 64) return DType::int64;
-        break;
-      case dtype_code::UInt:
-        if (dtype.bits == 8) return DType::uint8;
-        if (dtype.bits == 16) return DType::uint16;
-        if (dtype.bits == 32) return DType::uint32;
-        if (dtype.bits == 64) return DType::uint64;
-        break;
-      case dtype_code::Bool:
-        if (dtype.bits == 8) return DType::boolean;
-        break;
-      default:
-        break;
-    }
-  }
-  throw std::invalid_argument(
-      "an input must be an array of float32, float64, bool, or whole numbers of 8 to 64 bits in "
-      "the machine's byte order; convert it with astype");
-}
-
-chainrule::Input input_of(const InputArray& array) {
-  chainrule::Input input;
-  input.dtype = dtype_of_array(array);
-  if (array.ndim() == 0) throw std::invalid_argument("an input has rows: its array is 0-d");
-  const std::int64_t itemsize = chainrule::itemsize(input.dtype);
-  input.data = static_cast<const std::byte*>(array.data());
-  input.rows = static_cast<std::int64_t>(array.shape(0));
-  input.columns = 1;
-  for (std::size_t axis = array.ndim() - 1; axis > 0; --axis) {
-    const auto size = static_cast<std::int64_t>(array.shape(axis));
-    if (size > 1 && array.stride(axis) != input.columns) {
-      throw std::invalid_argument(
-          "each row of an input must be contiguous; make it so with numpy.ascontiguousarray");
-    }
-    input.columns *= size;
-  }
-  input.row_bytes = array.stride(0) * itemsize;
-  if (input.rows * input.columns == 0) input.row_bytes = 0;
-  if (reinterpret_cast<std::uintptr_t>(input.data) % static_cast<std::uintptr_t>(itemsize) != 0) {
-    throw std::invalid_argument("an input must be aligned to its elements; copy the array");
-  }
-  return input;
-}
 
 nb::ndarray<nb::numpy, const double, nb::ndim<1>> array_of(const std::vector<double>& values) {
   return {values.data(), {values.size()}};
-}
-
-std::int32_t checked_threads(std::int64_t threads) {
-  if (threads < 1 || threads > 4096) {
-    throw std::invalid_argument("threads must be from 1 to 4096, got " + std::to_string(threads));
-  }
-  return static_cast<std::int32_t>(threads);
 }
 
 // The executor together with the arrays that it works on.
@@ -185,7 +79,7 @@ class BoundPlan {
                                   "the machine's byte order");
     }
     try {
-      executor_.bind_input(number, input_of(rows));
+      executor_.bind_input(number, chainrule::input_of(rows));
     } catch (const std::invalid_argument& error) {
       throw std::invalid_argument("input " + std::to_string(number) + ": " + error.what());
     }
@@ -216,40 +110,6 @@ class BoundPlan {
   std::array<SpaceArray, 3> arrays_;
   chainrule::Executor executor_;
   std::map<std::int64_t, InputArray> inputs_;
-};
-
-// Together with the state that is copied.
-class BoundCopies {
- public:
-  BoundCopies(SpaceArray state,
-              const std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>& spans)
-      : state_(std::move(state)),
-        copies_(reinterpret_cast<std::byte*>(state_.data()),
-                static_cast<std::int64_t>(state_.size()), spans_of(spans)) {}
-
-  bool keep(std::int64_t threads, bool always) {
-    const std::int32_t count = checked_threads(threads);
-    nb::gil_scoped_release released;
-    return copies_.keep(count, always);
-  }
-  void restore(std::int64_t threads) {
-    const std::int32_t count = checked_threads(threads);
-    nb::gil_scoped_release released;
-    copies_.restore(count);
-  }
-
- private:
-  static std::vector<chainrule::StateCopies::Span> spans_of(
-      const std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>& given) {
-    std::vector<chainrule::StateCopies::Span> spans;
-    for (const auto& [offset, bytes, dtype] : given) {
-      spans.push_back({offset, bytes, chainrule::dtype_named(dtype)});
-    }
-    return spans;
-  }
-
-  SpaceArray state_;
-  chainrule::StateCopies copies_;
 };
 
 const char* status_name(chainrule::Status status) {
@@ -449,15 +309,6 @@ void bind_plan(nb::module_& module) {
           "'ok', 'non-finite' or 'index out of range'.")
       .def_ro("label", &chainrule::RunResult::label,
               "The instruction that failed, or wrote what is not finite; else empty.");
-
-  nb::class_<BoundCopies>(module, "StateCopies", "Copies of parts of the state, to go back to.")
-      .def(nb::init<SpaceArray,
-                    const std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>&>(),
-           "state"_a.noconvert(), "spans"_a)
-      .def("keep", &BoundCopies::keep, "threads"_a, "always"_a,
-           "Keeps a copy of the state if it is finite, or always; whether it is.")
-      .def("restore", &BoundCopies::restore, "threads"_a,
-           "Brings the state back to the copy kept last.");
 
   nb::class_<BoundPlan>(module, "Plan", "Instructions over three blocks of memory.")
       .def(nb::init<SpaceArray, SpaceArray, SpaceArray, const std::string&>(),
