@@ -8,6 +8,9 @@ import numpy as np
 
 from chainrule.compiler.values import Value
 
+MOST_MEMBERS = 48  # of a group: more registers than this would not stay in cache
+_REGISTERS = 160  # of a program: the core has 256
+
 
 class Storage:
     """Memory for one value: `size` elements of `dtype` in a space of the plan."""
@@ -81,6 +84,12 @@ class Group(Instruction):
         """Members of which the sum over all rows is taken, and where it goes."""
         self.parts: list[Group] = []
         """The groups that this one stands for, itself among them, where several were joined."""
+
+
+def is_full(*groups: Group) -> bool:
+    """Whether the groups together have too many values for a program's registers."""
+    members = sum(len(group.members) for group in groups)
+    return members >= MOST_MEMBERS or sum(len(g.accesses) for g in groups) + members >= _REGISTERS
 
 
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:

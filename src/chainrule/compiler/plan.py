@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Storage
 from chainrule.compiler.memory import Memory, StateLayout, padded
 from chainrule.compiler.passes import simplify
@@ -63,6 +64,7 @@ class Plan:
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
         scheduler = Scheduler(simplify(graph))
         scheduler.schedule()
+        fuse(scheduler)
         memory = Memory(scheduler, states)
         self.graph = graph
         self.arena_size = memory.arena_size

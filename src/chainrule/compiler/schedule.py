@@ -1,9 +1,8 @@
 """The schedule: which instructions compute a step's values, in which order.
 
 Elementwise values are grouped into programs: a value joins the group of one of its inputs if all
-its other inputs are computed before that group. A group that starts from a product becomes the
-product's epilogue, and groups that do the same to neighbouring memory become one (the optimiser's
-update).
+its other inputs are computed before that group. What becomes of the groups once all their members
+are known is told in `fusion`.
 """
 
 from __future__ import annotations
@@ -26,25 +25,16 @@ from chainrule.compiler.instructions import (
     Storage,
     collapse,
     contiguous,
+    is_full,
     repeating,
 )
-from chainrule.compiler.values import LEAVES, Step, Value
-from chainrule.graph.state import State
+from chainrule.compiler.values import LEAVES, Step, Value, root
 
-_MEMBERS = 48  # of a group at most: more registers than this would not stay in cache
-_REGISTERS = 160  # of a program: the core has 256
 _SIMPLE = {"add", "subtract", "multiply", "negative", "cast", "heaviside"}
 _TERMS = 32  # of a sum that is computed at once
 _CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every step
-_SUMMED_COLUMNS = 16  # of fewer, a reduction of its own is faster
 _SMALL_PART = 16  # a broadcast value is small whose memory is so many times smaller
 _RECOMPUTED = 3  # operations at most, instead of keeping a value in memory
-
-
-def _is_full(*groups: Group) -> bool:
-    """Whether the groups together have too many values for a program's registers."""
-    members = sum(len(group.members) for group in groups)
-    return members >= _MEMBERS or sum(len(g.accesses) for g in groups) + members >= _REGISTERS
 
 
 class Scheduler:
@@ -56,7 +46,7 @@ class Scheduler:
         self.storages: dict[Value, Storage] = {}
         self.position: dict[Storage, Instruction] = {}
         self.group_of: dict[Value, Group] = {}
-        self._age: dict[Value, int] = {}
+        self.age: dict[Value, int] = {}
         """The order in which values came into their groups."""
         self._demanded: set[Value] = set()
         """What lies in memory anyway, as other instructions than programs read or write it."""
@@ -69,12 +59,12 @@ class Scheduler:
 
     def storage(self, value: Value) -> Storage:
         """The memory of a value; one that is only a way of reading is copied into memory first."""
-        self._demanded.add(_root(value))
+        self._demanded.add(root(value))
         self._note_reader(value, None)
         return self._storage(value)
 
     def _note_reader(self, value: Value, reader: Group | None) -> None:
-        home = self.group_of.get(_root(value))
+        home = self.group_of.get(root(value))
         if home is not None:
             self._readers.setdefault(home, set()).add(reader)
 
@@ -176,7 +166,6 @@ class Scheduler:
                         f"operation {value.kind} has no native kernel; use backend='reference'"
                     )
                 LOWERINGS[value.kind](self, value)
-        self._finish_groups()
         return self.instructions
 
     def _input(self, value: Value) -> None:
@@ -229,7 +218,7 @@ class Scheduler:
         group.members.append(value)
         group.value = value
         self.group_of[value] = group
-        self._age[value] = len(self._age)
+        self.age[value] = len(self.age)
 
     # What is computed twice rather than kept
 
@@ -242,8 +231,8 @@ class Scheduler:
         home = self.group_of.get(value)
         if home is None or home is group or value in self._demanded:
             return value
-        if self._readers.get(home, set()) <= {group} and not _is_full(home, group):
-            return value  # the groups become one: see _merge_groups
+        if self._readers.get(home, set()) <= {group} and not is_full(home, group):
+            return value  # the groups become one: see `fusion`
         if (group, value) not in self._copies:
             self._copies[group, value] = self._copied(value, group)
         return self._copies[group, value]
@@ -276,7 +265,7 @@ class Scheduler:
                     original.node,
                 )
                 self._put(copy, group)
-                self._age[copy] = self._age[original]
+                self.age[copy] = self.age[original]
                 self._copies[group, original] = copy
             source = self._copies[group, original]
         return source
@@ -306,10 +295,10 @@ class Scheduler:
             "greater", (value.inputs[0], zero), {}, value.shape, np.dtype(bool), value.node
         )
         self._put(truth, home)
-        self._age[truth] = self._age[value]
+        self.age[truth] = self.age[value]
         copy = Value("cast", (truth,), {}, value.shape, value.dtype, value.node)
         self._put(copy, group)
-        self._age[copy] = self._age[value]
+        self.age[copy] = self.age[value]
         return copy
 
     def _partial_sums(self, value: Value) -> Iterator[Value]:
@@ -328,7 +317,7 @@ class Scheduler:
         if not candidates:
             return None
         group = max(candidates, key=lambda g: g.position)
-        if group.dtype != dtype or group.shape != value.shape or _is_full(group):
+        if group.dtype != dtype or group.shape != value.shape or is_full(group):
             return None
         strides = [a.strides for a in group.accesses.values()]
         for i in value.inputs:
@@ -354,174 +343,6 @@ class Scheduler:
         only_read = value.kind == "broadcast_to" or value.fill is not None
         return only_read and value not in self.storages
 
-    # Groups, once all their members are known
-
-    def _finish_groups(self) -> None:
-        users = self._users()
-        while self._drop_unread(users):
-            users = self._users()
-        self._merge_groups(users)
-        for group in self._groups():
-            self._put_in_order(group)
-        for group in self._groups():
-            group.stored = [m for m in group.members if users[m] - {group}]
-            group.reads = list(dict.fromkeys(a.storage for a in group.accesses.values()))
-            group.writes = [self.storage(v) for v in group.stored]
-            for storage in group.writes:
-                self.position[storage] = group
-        self._attach_sums(users, lone=True)
-        self._attach_epilogues()
-        self._attach_sums(users, lone=False)
-        for number, instruction in enumerate(self.instructions):
-            instruction.position = number
-
-    def _groups(self) -> list[Group]:
-        return [i for i in self.instructions if isinstance(i, Group)]
-
-    def _users(self) -> dict[Value, set[Instruction | None]]:
-        """The instructions that read each value's memory; None stands for the end of the step."""
-        users: dict[Value, set[Instruction | None]] = {}
-        for instruction in self.instructions:
-            if isinstance(instruction, Group):
-                for member in instruction.members:
-                    users.setdefault(member, set())
-                    for i in member.inputs:
-                        users.setdefault(_root(i), set()).add(instruction)
-                for access in instruction.accesses.values():
-                    users.setdefault(access.storage.value, set()).add(instruction)
-            for storage in instruction.reads:
-                users.setdefault(storage.value, set()).add(instruction)
-        for value in [*self.step.outputs, *self.step.updates.values()]:
-            users.setdefault(_root(value), set()).add(None)
-        return users
-
-    def _drop_unread(self, users: dict[Value, set[Instruction | None]]) -> bool:
-        """Take members away that nothing reads since copies of them are read."""
-        found = False
-        for group in self._groups():
-            unread = {m for m in group.members if not users[m]}
-            if not unread:
-                continue
-            found = True
-            group.members = [m for m in group.members if m not in unread]
-            read = {i for member in group.members for i in member.inputs}
-            group.accesses = {v: a for v, a in group.accesses.items() if v in read}
-            if group.members:
-                group.value = group.members[-1]
-            else:
-                self.instructions.remove(group)
-        return found
-
-    def _merge_groups(self, users: dict[Value, set[Instruction | None]]) -> None:
-        """Let a group become part of the one that reads its results first."""
-        for group in reversed(self._groups()):
-            readers = set().union(*(users[m] for m in group.members)) - {group, None}
-            reader = min(readers, key=lambda i: i.position, default=None)  # type: ignore[union-attr]
-            if (
-                not isinstance(reader, Group)
-                or reader.dtype != group.dtype
-                or reader.shape != group.shape
-                or _is_full(reader, group)
-            ):
-                continue
-            inside = set(group.members)
-            accesses = {**group.accesses}
-            accesses.update({v: a for v, a in reader.accesses.items() if v not in inside})
-            strides = [access.strides for access in accesses.values()]
-            if len(collapse(group.shape, strides)[0]) > 2:
-                continue
-            if any(_root(v) in inside for v in accesses):  # read in another shape
-                continue
-            reader.accesses = accesses
-            reader.members = [*group.members, *reader.members]
-            self.instructions.remove(group)
-            for member in group.members:
-                self.group_of[member] = reader
-            for readers_of_value in users.values():
-                if group in readers_of_value:
-                    readers_of_value.discard(group)
-                    readers_of_value.add(reader)
-
-    def _put_in_order(self, group: Group) -> None:
-        """Members as the graph has them, however they came together: so like groups look alike."""
-        group.members.sort(key=self._age.__getitem__)
-        group.value = group.members[-1]
-        inputs = dict.fromkeys(i for member in group.members for i in member.inputs)
-        group.accesses = {i: group.accesses[i] for i in inputs if i in group.accesses}
-
-    def _attach_epilogues(self) -> None:
-        """Let a group that reads a product be done on its tiles while they are in cache.
-
-        Updates of parameters are better done all at once.
-        """
-        updates = set(self.step.updates.values())
-        for group in self._groups():
-            if len(group.shape) != 2 or 0 in group.shape or updates.issuperset(group.stored):
-                continue
-            producers = {self.position[s] for s in group.reads if s in self.position}
-            product = max(producers, key=lambda i: i.position, default=None)
-            if (
-                product is None
-                or group.sums
-                or product.kind != "gemm"
-                or product.epilogue is not None
-                or product.arguments["batch"] != 1
-                or product.value.dtype != group.dtype
-                or product.value.shape != group.shape
-            ):
-                continue
-            product.epilogue = group
-            product.reads = [
-                *product.reads,
-                *(s for s in group.reads if s is not product.writes[0]),
-            ]
-            product.writes = [*product.writes, *group.writes]
-            for storage in group.writes:
-                self.position[storage] = product
-            self.instructions.remove(group)
-
-    def _attach_sums(self, users: dict[Value, set[Instruction | None]], *, lone: bool) -> None:
-        """Let programs take the sums over the rows of what they compute.
-
-        Args:
-            users: who reads each value.
-            lone: only where a sum alone reads a member, so that it needs no memory: then this is
-                better than to be the epilogue of a product.
-        """
-        sums: dict[Group, list[Instruction]] = {}
-        for instruction in self.instructions:
-            group = self._summed_group(instruction)
-            if group is not None:
-                sums.setdefault(group, []).append(instruction)
-        for group, found in sums.items():
-            alone = [i for i in found if users[i.reads[0].value] - {group} == {i}]
-            if lone and not alone:
-                continue
-            for instruction in found:
-                (x,), (out,) = instruction.reads, instruction.writes
-                group.sums.append((x.value, out))
-                group.writes.append(out)
-                self.position[out] = group
-                self.instructions.remove(instruction)
-                users[x.value].discard(instruction)
-                if not users[x.value] - {group}:
-                    at = group.stored.index(x.value)
-                    del group.stored[at], group.writes[at]
-
-    def _summed_group(self, instruction: Instruction) -> Group | None:
-        """The program whose rows an instruction sums up, if it can as well do that itself."""
-        if instruction.kind != "reduce" or instruction.arguments["reduction"] != "sum":
-            return None
-        (x,) = instruction.reads
-        group = self.position.get(x)
-        a = instruction.arguments
-        if not isinstance(group, Group) or group.dtype.kind != "f" or x.value not in group.stored:
-            return None
-        if a["outer"] != 1 or len(group.shape) != 2 or group.shape != (a["length"], a["inner"]):
-            return None
-        fits = x.dtype == group.dtype and a["length"] > 0 and a["inner"] >= _SUMMED_COLUMNS
-        return group if fits and len(group.writes) < _MEMBERS else None
-
 
 def _drawn_where_read(step: Step) -> set[Value]:
     """Random numbers that one elementwise operation alone reads: its program draws them itself."""
@@ -538,15 +359,3 @@ def _drawn_where_read(step: Step) -> set[Value]:
             if simple and compute_dtype(user) == value.dtype:
                 drawn.add(value)
     return drawn
-
-
-def _root(value: Value) -> Value:
-    """The value whose memory a value shares or reads."""
-    while value.kind in ("reshape", "broadcast_to"):
-        value = value.inputs[0]
-    return value
-
-
-def updated_states(step: Step) -> dict[State, Value]:
-    """For each updated State the value whose memory holds its new value."""
-    return {state: _root(value) for state, value in step.updates.items()}

@@ -78,6 +78,13 @@ class Value:
         return f"<{self.kind} {self.dtype} {self.shape}>"
 
 
+def root(value: Value) -> Value:
+    """The value whose memory a value shares or reads."""
+    while value.kind in ("reshape", "broadcast_to"):
+        value = value.inputs[0]
+    return value
+
+
 class Step:
     """The values of a step in an order in which they can be computed.
 
