@@ -28,7 +28,7 @@ from chainrule.graph.tensor import Tensor
 from chainrule.nn import arguments
 from chainrule.nn.module import Module
 from chainrule.nn.run_time import RunTime
-from chainrule.ops.elementwise import abs, add_n
+from chainrule.ops import abs, add_n
 
 
 class _Penalty:

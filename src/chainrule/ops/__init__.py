@@ -1,38 +1,34 @@
 """The operations: each declared in one block, and the functions composed of them."""
 
-from chainrule.ops.elementwise import (
+from chainrule.ops.arithmetic import add, add_n, divide, multiply, negative, power, subtract
+from chainrule.ops.comparison import (
     abs,
-    add,
-    add_n,
-    cast,
-    cos,
-    divide,
     equal,
-    erf,
-    exp,
-    expm1,
     greater,
     greater_equal,
     heaviside,
     less,
     less_equal,
-    log,
-    log1p,
     maximum,
     minimum,
-    multiply,
-    negative,
     not_equal,
-    power,
+    sign,
+    where,
+)
+from chainrule.ops.elementwise import cast
+from chainrule.ops.functions import (
+    cos,
+    erf,
+    exp,
+    expm1,
+    log,
+    log1p,
     relu,
     sigmoid,
-    sign,
     sin,
     softplus,
     sqrt,
-    subtract,
     tanh,
-    where,
 )
 from chainrule.ops.index import one_hot
 from chainrule.ops.loss import log_softmax, softmax, softmax_cross_entropy

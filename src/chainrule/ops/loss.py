@@ -7,7 +7,7 @@ import numpy as np
 from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.elementwise import exp
+from chainrule.ops.functions import exp
 from chainrule.ops.index import check_labels, one_hot
 from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples

@@ -19,7 +19,7 @@ from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.ops.elementwise import cos, log, sqrt
+from chainrule.ops.functions import cos, log, sqrt
 from chainrule.ops.samples import examples
 
 _MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)

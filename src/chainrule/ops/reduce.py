@@ -9,7 +9,8 @@ import numpy as np
 from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Axis, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.elementwise import exp, where
+from chainrule.ops.comparison import where
+from chainrule.ops.functions import exp
 from chainrule.ops.samples import examples
 
 Axes = tuple[int, ...]

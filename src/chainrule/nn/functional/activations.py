@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import math
 
+from chainrule import ops
 from chainrule.graph.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.normalisation import over_axis_1
-from chainrule.ops import elementwise, loss
-from chainrule.ops.elementwise import erf, expm1, minimum, relu, sigmoid, tanh, where
+from chainrule.ops import erf, expm1, minimum, relu, sigmoid, tanh, where
 
 __all__ = [
     "elu",
@@ -170,7 +170,7 @@ def mish(input: TensorLike) -> Tensor:
         tensor([0.    , 0.8651])
     """
     x = as_tensor(input)
-    return x * tanh(elementwise.softplus(x))
+    return x * tanh(ops.softplus(x))
 
 
 def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
@@ -188,7 +188,7 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> T
     """
     x = as_tensor(input)
     scaled = float(beta) * x
-    return where(scaled > float(threshold), x, elementwise.softplus(scaled) / float(beta))
+    return where(scaled > float(threshold), x, ops.softplus(scaled) / float(beta))
 
 
 def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
@@ -241,7 +241,7 @@ def softsign(input: TensorLike) -> Tensor:
         tensor([-0.5 ,  0.75])
     """
     x = as_tensor(input)
-    return x / (1.0 + elementwise.abs(x))
+    return x / (1.0 + ops.abs(x))
 
 
 def logsigmoid(input: TensorLike) -> Tensor:
@@ -252,7 +252,7 @@ def logsigmoid(input: TensorLike) -> Tensor:
         >>> logsigmoid(cr.tensor([0.0, -100.0]))
         tensor([  -0.6931, -100.    ])
     """
-    return -elementwise.softplus(-as_tensor(input))
+    return -ops.softplus(-as_tensor(input))
 
 
 def glu(input: TensorLike, dim: int = -1) -> Tensor:
@@ -281,9 +281,9 @@ def glu(input: TensorLike, dim: int = -1) -> Tensor:
 
 def softmax(input: TensorLike, dim: int) -> Tensor:
     """exp(x) / sum(exp(x)) along the axis `dim`."""
-    return loss.softmax(input, dim)
+    return ops.softmax(input, dim)
 
 
 def log_softmax(input: TensorLike, dim: int) -> Tensor:
     """The logarithm of softmax along the axis `dim`."""
-    return loss.log_softmax(input, dim)
+    return ops.log_softmax(input, dim)

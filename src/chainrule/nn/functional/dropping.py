@@ -7,7 +7,7 @@ import numpy as np
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.functional.activations import SELU_ALPHA, SELU_SCALE
-from chainrule.ops.elementwise import maximum, sqrt, where
+from chainrule.ops import maximum, sqrt, where
 from chainrule.ops.random import uniform
 
 __all__ = ["alpha_dropout", "dropout"]

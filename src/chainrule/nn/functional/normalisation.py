@@ -14,7 +14,7 @@ import numpy as np
 from chainrule.graph.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
-from chainrule.ops.elementwise import sqrt
+from chainrule.ops import sqrt
 
 __all__ = ["group_norm", "layer_norm", "rms_norm"]
 

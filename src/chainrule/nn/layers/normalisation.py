@@ -15,7 +15,7 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional
 from chainrule.nn.functional.normalisation import over_axis_1
 from chainrule.nn.module import Module
-from chainrule.ops.elementwise import sqrt
+from chainrule.ops import sqrt
 
 B = TypeVar("B", bound="BatchNorm1d")
 

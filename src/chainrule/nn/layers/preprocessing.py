@@ -17,7 +17,7 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.layers import column_statistics
 from chainrule.nn.module import Module
-from chainrule.ops.elementwise import maximum, minimum, sqrt
+from chainrule.ops import maximum, minimum, sqrt
 
 S = TypeVar("S", bound="_Scale")
 

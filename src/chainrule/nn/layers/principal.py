@@ -11,7 +11,7 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.layers import column_statistics
 from chainrule.nn.module import Module
-from chainrule.ops.elementwise import sqrt
+from chainrule.ops import sqrt
 from chainrule.ops.matmul import matmul
 
 

@@ -11,7 +11,7 @@ from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.losses.base import Loss, floating, weights
-from chainrule.ops.elementwise import relu, where
+from chainrule.ops import relu, where
 from chainrule.ops.index import one_hot
 from chainrule.ops.loss import log_softmax, softmax_cross_entropy
 from chainrule.ops.shape import ones_like

@@ -12,7 +12,7 @@ from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike
 from chainrule.nn import arguments
 from chainrule.nn.losses.base import ElementLoss, floating, outside, weights
-from chainrule.ops.elementwise import exp, log, log1p, maximum, softplus, where
+from chainrule.ops import exp, log, log1p, maximum, softplus, where
 from chainrule.ops.shape import stop_gradient
 
 

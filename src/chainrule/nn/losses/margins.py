@@ -6,7 +6,7 @@ from chainrule.graph.errors import ShapeError
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.losses.base import ElementLoss, Loss, floating, require_same_shape, unsigned
-from chainrule.ops.elementwise import maximum, relu, sqrt, where
+from chainrule.ops import maximum, relu, sqrt, where
 
 
 class HingeLoss(ElementLoss):

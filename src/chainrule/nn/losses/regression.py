@@ -10,7 +10,7 @@ from chainrule.graph.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.losses.base import ElementLoss, Loss, floating
-from chainrule.ops.elementwise import abs, maximum, minimum
+from chainrule.ops import abs, maximum, minimum
 
 
 class MSELoss(ElementLoss):

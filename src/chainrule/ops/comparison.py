@@ -1,0 +1,141 @@
+"""Comparisons of elements, and choices by them: the larger, the smaller, the sign.
+
+Conventions at kinks: |x|'(0) = 0, sign' = 0; of a tie of maximum or minimum the first argument
+takes the gradient.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.graph.errors import DTypeError
+from chainrule.graph.operation import Spec, operation
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
+from chainrule.ops.elementwise import BOOL, align, binary, broadcast, numbers_spec, same_spec, unary
+from chainrule.ops.samples import away_from_zero, examples, interval
+
+
+def _comparison(*inputs: Tensor) -> Spec:
+    return Spec(inputs[0].shape, BOOL)
+
+
+def _chosen(condition: Tensor, a: Tensor, b: Tensor) -> Spec:
+    return Spec(a.shape, a.dtype)
+
+
+@binary(interval(-4, 4, 2), infer=_comparison)
+def equal(a: Array, b: Array) -> Array:
+    """Whether a == b, element by element."""
+    return np.equal(a, b)
+
+
+@binary(interval(-4, 4, 2), infer=_comparison)
+def not_equal(a: Array, b: Array) -> Array:
+    """Whether a != b, element by element."""
+    return np.not_equal(a, b)
+
+
+@binary(interval(-4, 4, 2), infer=_comparison)
+def less(a: Array, b: Array) -> Array:
+    """Whether a < b, element by element."""
+    return np.less(a, b)
+
+
+@binary(interval(-4, 4, 2), infer=_comparison)
+def less_equal(a: Array, b: Array) -> Array:
+    """Whether a <= b, element by element."""
+    return np.less_equal(a, b)
+
+
+@binary(interval(-4, 4, 2), infer=_comparison)
+def greater(a: Array, b: Array) -> Array:
+    """Whether a > b, element by element."""
+    return np.greater(a, b)
+
+
+@binary(interval(-4, 4, 2), infer=_comparison)
+def greater_equal(a: Array, b: Array) -> Array:
+    """Whether a >= b, element by element."""
+    return np.greater_equal(a, b)
+
+
+@operation(
+    _chosen,
+    examples(
+        ((True, (), ()), {}),
+        (([True, False, True], (3,), (3,)), {}),
+        (([[True, False]], (1, 2), (1, 2)), {}),
+        ((np.zeros((0, 2), bool), (0, 2), (0, 2)), {}),
+    ),
+)
+def _where(condition: Array, a: Array, b: Array) -> Array:
+    """a where the condition holds, else b."""
+    return np.where(condition, a, b)
+
+
+_where.differentiable(
+    None,
+    lambda g, y, condition, a, b: where(condition, g, 0.0),
+    lambda g, y, condition, a, b: where(condition, 0.0, g),
+)
+
+
+@method
+def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
+    """`a` where `condition` holds, else `b`; all three are broadcast.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([-1.0, 2.0])
+        >>> cr.where(x > 0, x, 0.0)
+        tensor([0., 2.])
+    """
+    a, b = align("where", a, b)
+    condition = as_tensor(condition)
+    if condition.dtype != BOOL:
+        raise DTypeError(f"where: the condition is boolean, not {condition.dtype}; compare first")
+    return _where.apply(*broadcast("where", condition, a, b))
+
+
+@binary(interval(-4, 4, 2))
+def maximum(a: Array, b: Array) -> Array:
+    """The larger of a and b; NaN where either is."""
+    return np.maximum(a, b)
+
+
+maximum.differentiable(
+    lambda g, y, a, b: where(a >= b, g, 0.0), lambda g, y, a, b: where(a >= b, 0.0, g)
+)
+
+
+@binary(interval(-4, 4, 2))
+def minimum(a: Array, b: Array) -> Array:
+    """The smaller of a and b; NaN where either is."""
+    return np.minimum(a, b)
+
+
+minimum.differentiable(
+    lambda g, y, a, b: where(a <= b, g, 0.0), lambda g, y, a, b: where(a <= b, 0.0, g)
+)
+
+
+@unary(away_from_zero, infer=same_spec)
+def _abs(x: Array) -> Array:
+    """|x|; its derivative at 0 is 0."""
+    return np.abs(x)
+
+
+_abs.differentiable(lambda g, y, x: g * sign(x))  # type: ignore[has-type]
+abs = _abs
+
+
+@unary(away_from_zero, infer=numbers_spec("sign"))
+def sign(x: Array) -> Array:
+    """-1, 0 or 1; its derivative is 0."""
+    return np.sign(x)
+
+
+@unary(away_from_zero)
+def heaviside(x: Array) -> Array:
+    """1 where x > 0, else 0: the derivative of relu. Its own is 0."""
+    return np.greater(x, 0).astype(x.dtype)

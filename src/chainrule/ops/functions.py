@@ -1,0 +1,126 @@
+"""Functions of one number: exponentials, logarithms, the root, sines, and those of activations.
+
+Convention at the kink: relu'(0) = 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from chainrule.graph.tensor import Array
+from chainrule.ops.comparison import heaviside
+from chainrule.ops.elementwise import unary
+from chainrule.ops.samples import away_from_zero, interval
+
+
+@unary(interval(-4, 4))
+def exp(x: Array) -> Array:
+    """e to the power x."""
+    return np.exp(x)
+
+
+exp.differentiable(lambda g, y, x: g * y)
+
+
+@unary(interval(0.1, 4))
+def log(x: Array) -> Array:
+    """The natural logarithm."""
+    return np.log(x)
+
+
+log.differentiable(lambda g, y, x: g / x)
+
+
+@unary(interval(-0.5, 4))
+def log1p(x: Array) -> Array:
+    """log(1 + x), exact near 0."""
+    return np.log1p(x)
+
+
+log1p.differentiable(lambda g, y, x: g / (x + 1.0))
+
+
+@unary(interval(-4, 4))
+def expm1(x: Array) -> Array:
+    """exp(x) - 1, exact near 0."""
+    return np.expm1(x)
+
+
+expm1.differentiable(lambda g, y, x: g * (y + 1.0))
+
+
+@unary(interval(0.1, 4))
+def sqrt(x: Array) -> Array:
+    """The square root."""
+    return np.sqrt(x)
+
+
+sqrt.differentiable(lambda g, y, x: g * 0.5 / y)
+
+
+@unary(interval(-4, 4))
+def sin(x: Array) -> Array:
+    """The sine of x in radians."""
+    return np.sin(x)
+
+
+sin.differentiable(lambda g, y, x: g * cos(x))  # type: ignore[has-type]
+
+
+@unary(interval(-4, 4))
+def cos(x: Array) -> Array:
+    """The cosine of x in radians."""
+    return np.cos(x)
+
+
+cos.differentiable(lambda g, y, x: -(g * sin(x)))
+
+
+@unary(interval(-4, 4))
+def tanh(x: Array) -> Array:
+    """The hyperbolic tangent."""
+    return np.tanh(x)
+
+
+tanh.differentiable(lambda g, y, x: g * (1.0 - y * y))
+
+
+@unary(interval(-4, 4))
+def sigmoid(x: Array) -> Array:
+    """The logistic function 1 / (1 + exp(-x)), without overflow."""
+    one = x.dtype.type(1)
+    small = np.exp(-np.abs(x))
+    return np.where(x >= 0, one, small) / (one + small)
+
+
+sigmoid.differentiable(lambda g, y, x: g * (y * (1.0 - y)))
+
+
+@unary(away_from_zero)
+def relu(x: Array) -> Array:
+    """max(0, x); its derivative at 0 is 0."""
+    return np.maximum(x, x.dtype.type(0))
+
+
+relu.differentiable(lambda g, y, x: g * heaviside(x))
+
+
+@unary(interval(-4, 4))
+def softplus(x: Array) -> Array:
+    """log(1 + exp(x)), without overflow."""
+    return np.logaddexp(x, x.dtype.type(0))
+
+
+softplus.differentiable(lambda g, y, x: g * sigmoid(x))
+
+
+@unary(interval(-3, 3))
+def erf(x: Array) -> Array:
+    """The error function 2 / sqrt(pi) * integral of exp(-t^2) from 0 to x."""
+    values = np.fromiter(map(math.erf, x.ravel().tolist()), np.float64, count=x.size)
+    return values.reshape(x.shape).astype(x.dtype)
+
+
+erf.differentiable(lambda g, y, x: g * (exp(-(x * x)) * (2 / math.sqrt(math.pi))))
