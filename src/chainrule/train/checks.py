@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.data.arrays import as_arrays, check_finite, check_same_rows
 from chainrule.data.mapped import extremes
+from chainrule.data.splitting import split
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.train.step import StepGraphs, Weighted, check_takes_weights, label_fault
@@ -56,6 +57,26 @@ def checked_pair(
     check_takes_weights(graphs.loss)
     rows = len(next(leaves(x)))
     return x, Weighted(y, checked_weights(graphs, sample_weight, rows, f"{prefix}sample_weight"))
+
+
+def checked_validation(graphs: StepGraphs, data: Any) -> tuple[Any, Any]:
+    """What `validation_data` holds, as `checked_pair` gives it."""
+    if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
+        raise ValueError("validation_data is a pair (x, y) or a triple (x, y, sample_weight)")
+    return checked_pair(graphs, *data, prefix="validation ")
+
+
+def held_out(
+    graphs: StepGraphs, x: Any, y: Any, fraction: float, seed: int
+) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
+    """The rows of a `checked_pair` to train on, and a share to validate on."""
+    weighted = isinstance(y, Weighted)
+    target, weight = y if weighted else (y, None)
+    train, test = split(x, target, fraction, seed=seed, sample_weight=weight)
+    if not weighted:
+        return (train[0], train[1]), (test[0], test[1])
+    # Of the weights, one part may have but zeros.
+    return checked_pair(graphs, *train), checked_pair(graphs, *test, prefix="validation ")
 
 
 def checked_weights(graphs: StepGraphs, sample_weight: Any, rows: int, name: str) -> Array:

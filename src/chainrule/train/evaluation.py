@@ -1,4 +1,4 @@
-"""Evaluation and prediction: what a model gives for data, batch after batch."""
+"""What is asked of a model: evaluation, prediction, and the range test of learning rates."""
 
 from __future__ import annotations
 
@@ -8,11 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.data.batches import check_batch_size
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.train.backends import Backend, Totals
 from chainrule.train.checks import check_batches, checked, checked_pair, whole
 from chainrule.train.metrics import Metric
 from chainrule.train.parts import Average
+from chainrule.train.range_test import RangeTest, range_test
 from chainrule.train.step import StepGraphs
 from chainrule.train.windows import windows
 
@@ -95,6 +97,64 @@ class Evaluator:
         seed = self.seed if seed is None else whole("seed", seed, 0)
         with self._asked():
             return _samples(self.backend, x, samples, batch_size, seed)
+
+    def find_lr(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        low: float = 1e-7,
+        high: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 64,
+    ) -> RangeTest:
+        """The learning-rate range test: try growing learning rates on the model as it is now.
+
+        One update a batch, with learning rates from `low` to `high`, each the same multiple of the
+        one before. It ends early where the smoothed loss passes four times its least, unless that
+        is below 0, or where a step is not finite. The schedule, `accumulate` and callbacks have no
+        part in it. Where groups of parameters have different rates, the largest is the one that is
+        tried and the others keep their ratio to it.
+
+        Afterwards weights, buffers, the optimiser, random numbers and counts are as before, to the
+        bit.
+
+        Args:
+            x, y, sample_weight: as in `fit`.
+            low, high: the first and the last learning rate.
+            steps: how many to try, at least 2.
+            batch_size: rows in a batch.
+
+        Returns:
+            A `RangeTest`: learning rates, losses, a suggestion, and a plot.
+
+        Raises:
+            As `fit`. NonFiniteError: if the very first step fails.
+
+        Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
+
+        Example:
+            >>> import chainrule as cr
+            >>> from chainrule import nn, optim
+            >>> x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
+            >>> model = nn.Linear(1, 1)
+            >>> trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+            >>> test = trainer.find_lr(x, 2 * x + 1, batch_size=32)
+            >>> 1e-3 < test.suggestion < 1
+            True
+        """
+        if not 0 < low < high < np.inf:
+            raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
+        steps = whole("steps", steps, 2)
+        x, y = checked_pair(self.graphs, x, y, sample_weight)
+        rows = len(next(leaves(x)))
+        batch_size = check_batch_size(batch_size, rows)
+        check_batches(self.graphs, x, y, batch_size, training=True)
+        return range_test(
+            self.backend, x, y, low=low, high=high, steps=steps, batch_size=batch_size,
+            seed=self.seed,
+        )  # fmt: skip
 
     @contextmanager
     def _asked(self) -> Iterator[None]:

@@ -10,7 +10,6 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from chainrule.data.batches import check_batch_size, permutation
-from chainrule.data.splitting import split
 from chainrule.graph.errors import NonFiniteError
 from chainrule.graph.state import Parameter
 from chainrule.graph.structure import leaves
@@ -22,15 +21,20 @@ from chainrule.optim.schedules import Schedule
 from chainrule.train import state
 from chainrule.train.backends import NativeBackend, Steps, Totals, make_backend
 from chainrule.train.callbacks import Callback
-from chainrule.train.checks import check_batches, checked_pair, whole
+from chainrule.train.checks import (
+    check_batches,
+    checked_pair,
+    checked_validation,
+    held_out,
+    whole,
+)
 from chainrule.train.evaluation import ROWS, Evaluator
 from chainrule.train.history import History
 from chainrule.train.interrupts import interrupts_to
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.parts import Average, Constraint, Penalty
 from chainrule.train.progress import ProgressReport
-from chainrule.train.range_test import RangeTest, range_test
-from chainrule.train.step import Loss, StepGraphs, Weighted
+from chainrule.train.step import Loss, StepGraphs
 from chainrule.train.windows import Window, windows
 
 _STEPS_AT_ONCE = 1024  # of which the learning rates are worked out in advance
@@ -237,11 +241,11 @@ class Trainer(Evaluator):
         x, y = checked_pair(self.graphs, x, y, sample_weight)
         if validation_data is not None and validation_fraction:
             raise ValueError("give validation_data or validation_fraction, not both")
-        validation: tuple[Any, Any] | None
+        validation: tuple[Any, Any] | None = None
         if validation_fraction:
-            (x, y), validation = self._held_out(x, y, validation_fraction)
-        else:
-            validation = self._validation(validation_data)
+            (x, y), validation = held_out(self.graphs, x, y, validation_fraction, self.seed)
+        elif validation_data is not None:
+            validation = checked_validation(self.graphs, validation_data)
         rows = len(next(leaves(x)))
         batch_size = check_batch_size(batch_size, rows)
         data_key = {"rows": rows, "batch_size": batch_size, "shuffle": bool(shuffle)}
@@ -274,26 +278,6 @@ class Trainer(Evaluator):
             if self._stop_reason is not None:
                 report.say(f"stopped after {self.epoch} epochs: {self._stop_reason}")
         return self.history
-
-    def _held_out(self, x: Any, y: Any, fraction: float) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-        """The rows to train on, and a share to validate on."""
-        weighted = isinstance(y, Weighted)
-        target, weight = y if weighted else (y, None)
-        train, test = split(x, target, fraction, seed=self.seed, sample_weight=weight)
-        if not weighted:
-            return (train[0], train[1]), (test[0], test[1])
-        # Of the weights, one part may have but zeros.
-        return (
-            checked_pair(self.graphs, *train),
-            checked_pair(self.graphs, *test, prefix="validation "),
-        )
-
-    def _validation(self, data: Any) -> tuple[Any, Any] | None:
-        if data is None:
-            return None
-        if not isinstance(data, (tuple, list)) or len(data) not in (2, 3):
-            raise ValueError("validation_data is a pair (x, y) or a triple (x, y, sample_weight)")
-        return checked_pair(self.graphs, *data, prefix="validation ")
 
     def stop(self, reason: str) -> None:
         """End the training after the batch or epoch under way; for callbacks."""
@@ -423,64 +407,6 @@ class Trainer(Evaluator):
             raise RuntimeError("there is a plan after a fit with backend='native'")
         step = backend.last
         return step.plan.describe(step.times() if backend.profile else ())
-
-    def find_lr(
-        self,
-        x: Any,
-        y: Any,
-        *,
-        sample_weight: Any = None,
-        low: float = 1e-7,
-        high: float = 10.0,
-        steps: int = 100,
-        batch_size: int = 64,
-    ) -> RangeTest:
-        """The learning-rate range test: try growing learning rates on the model as it is now.
-
-        One update a batch, with learning rates from `low` to `high`, each the same multiple of the
-        one before. It ends early where the smoothed loss passes four times its least, unless that
-        is below 0, or where a step is not finite. The schedule, `accumulate` and callbacks have no
-        part in it. Where groups of parameters have different rates, the largest is the one that is
-        tried and the others keep their ratio to it.
-
-        Afterwards weights, buffers, the optimiser, random numbers and counts are as before, to the
-        bit.
-
-        Args:
-            x, y, sample_weight: as in `fit`.
-            low, high: the first and the last learning rate.
-            steps: how many to try, at least 2.
-            batch_size: rows in a batch.
-
-        Returns:
-            A `RangeTest`: learning rates, losses, a suggestion, and a plot.
-
-        Raises:
-            As `fit`. NonFiniteError: if the very first step fails.
-
-        Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
-
-        Example:
-            >>> import chainrule as cr
-            >>> from chainrule import nn, optim
-            >>> x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
-            >>> model = nn.Linear(1, 1)
-            >>> trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
-            >>> test = trainer.find_lr(x, 2 * x + 1, batch_size=32)
-            >>> 1e-3 < test.suggestion < 1
-            True
-        """
-        if not 0 < low < high < np.inf:
-            raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
-        steps = whole("steps", steps, 2)
-        x, y = checked_pair(self.graphs, x, y, sample_weight)
-        rows = len(next(leaves(x)))
-        batch_size = check_batch_size(batch_size, rows)
-        check_batches(self.graphs, x, y, batch_size, training=True)
-        return range_test(
-            self.backend, x, y, low=low, high=high, steps=steps, batch_size=batch_size,
-            seed=self.seed,
-        )  # fmt: skip
 
     # Files
 
