@@ -1,5 +1,7 @@
 """Training step for step as PyTorch's: the Trainer, compile_step and the eager loop."""
 
+import gc
+
 import numpy as np
 import pytest
 from training_cases import (
@@ -16,6 +18,7 @@ from training_cases import (
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.compiler.capture import CapturedGraph
 
 torch = pytest.importorskip("torch")
 torch.set_num_threads(1)  # steps this small only wait for one another
@@ -225,6 +228,45 @@ def test_compiled_step_draws_as_the_eager_loop_does():
     for _ in range(3):
         step(x, y)
     assert_close(compiled.state_dict(), weights(eager), 1e-12)
+
+
+def captured_graphs():
+    gc.collect()
+    return sum(type(thing) is CapturedGraph for thing in gc.get_objects())
+
+
+def test_training_goes_on_through_more_sizes_of_batches_than_graphs_are_kept(backend):
+    x, y = classification(40)
+    sizes = [*range(1, 41), 1, 2, 3, 40, 9]
+    loss_fn = nn.CrossEntropyLoss()
+
+    def made():
+        model = nn.Sequential(network(), Noise())
+        return model, optim.Adam(model.parameters(), lr=0.01)
+
+    before = captured_graphs()
+    eager, optimizer = made()
+    with cr.use_generator(cr.Generator(5)):
+        for size in sizes:
+            optimizer.zero_grad()
+            loss_fn(eager(cr.tensor(x[:size])), y[:size]).backward()
+            optimizer.step()
+    compiled, optimizer = made()
+    with cr.use_generator(cr.Generator(5)):
+        step = cr.compile_step(compiled, loss_fn, optimizer)
+    for size in sizes:
+        step(x[:size], y[:size])
+    assert_close(compiled.state_dict(), weights(eager), 1e-12)
+    assert captured_graphs() - before <= 32
+    del step
+    fitted, optimizer = made()
+    trainer = cr.Trainer(fitted, loss_fn, optimizer, seed=5)
+    for size in sizes:
+        trainer.fit(x[:size], y[:size], epochs=1, batch_size=size, shuffle=False, progress=False)
+        predicted = trainer.predict(x[:size])
+        np.testing.assert_allclose(predicted[:1], trainer.predict(x[:1]), rtol=1e-12)
+    assert_close(fitted.state_dict(), weights(eager), 1e-12)
+    assert captured_graphs() - before <= 32
 
 
 def test_compiled_step_sees_a_new_learning_rate():

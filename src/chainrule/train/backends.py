@@ -15,16 +15,14 @@ from chainrule.graph.errors import NonFiniteError
 from chainrule.graph.state import Scalar
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.train.step import StepGraphs, label_fault
+from chainrule.train.recent import Recent
+from chainrule.train.step import MOST_GRAPHS, StepGraphs, label_fault
 
 if TYPE_CHECKING:
     from chainrule.execute.native import NativeStep, Run, StateBlock
 
 _SECONDS = 0.1
 """How long a native run stays away from Python: progress and Ctrl-C wait no longer."""
-
-_MOST_PLANS = 32
-"""How many plans a backend keeps: those used last. A plan has memory for all it computes."""
 
 _MOST_FORMS = 256
 """Of how many forms of batches a backend knows what stands for them."""
@@ -164,12 +162,14 @@ class ReferenceBackend:
 
     def __init__(self, graphs: StepGraphs) -> None:
         self.graphs = graphs
-        self._interpreters: dict[CapturedGraph, Interpreter] = {}
+        self._interpreters: Recent[CapturedGraph, Interpreter] = Recent(MOST_GRAPHS)
 
     def _interpreter(self, graph: CapturedGraph) -> Interpreter:
-        if graph not in self._interpreters:
-            self._interpreters[graph] = Interpreter(graph)
-        return self._interpreters[graph]
+        run = self._interpreters.get(graph)
+        if run is None:
+            run = Interpreter(graph)
+            self._interpreters.add(graph, run)
+        return run
 
     def train(self, steps: Steps, totals: Totals) -> tuple[int, float]:
         x, y, rows = _batch(self.graphs, steps.batches, steps.first)
@@ -213,9 +213,9 @@ class NativeBackend:
         self.last: NativeStep | None = None
         """The training step that ran last, over whole batches where there are any."""
         self._block: StateBlock | None = None
-        # The plans that were used last, the latest at the end; and what stands for a batch.
-        self._steps: dict[CapturedGraph, NativeStep] = {}
-        self._likes: dict[Any, Any] = {}
+        self._steps: Recent[CapturedGraph, NativeStep] = Recent(MOST_GRAPHS)
+        self._likes: Recent[Any, tuple[Any, Any]] = Recent(_MOST_FORMS)
+        """What stands for a batch of a form."""
 
     def _native(self, kind: str, batches: Batches, number: int, update: bool = True) -> NativeStep:
         """The plan for a batch; only where there is none yet is a batch looked at.
@@ -230,25 +230,25 @@ class NativeBackend:
             graph = self.graphs.evaluation(x, y)
         else:
             graph = self.graphs.prediction(x, sampling=kind == "sampling")
-        step = self._steps.pop(graph, None)
+        step = self._steps.get(graph)
         if step is None:
             sums = kind in ("training", "evaluation")
             step = self._planned(graph, batches.length(number) if sums else None)
-            if len(self._steps) >= _MOST_PLANS:
-                self._steps.pop(next(iter(self._steps))).release()
-        self._steps[graph] = step
+            gone = self._steps.add(graph, step)
+            if gone is not None:
+                gone.release()
         return step
 
     def _like(self, batches: Batches, number: int) -> tuple[Any, Any]:
         """(x, y) of the shapes and dtypes of a batch as graphs take it, without its rows."""
         rows = batches.length(number)
         form = (rows, _form(batches.x), _form(batches.y))
-        if form not in self._likes:
+        like = self._likes.get(form)
+        if like is None:
             x, y, _ = _batch(self.graphs, batches, number)
-            if len(self._likes) >= _MOST_FORMS:
-                self._likes.clear()
-            self._likes[form] = map_leaves(_without_rows, (x, y))
-        return self._likes[form]
+            like = map_leaves(_without_rows, (x, y))
+            self._likes.add(form, like)
+        return like
 
     def _planned(self, graph: CapturedGraph, rows: int | None) -> NativeStep:
         from chainrule.execute.native import NativeStep, StateBlock
@@ -350,7 +350,7 @@ class NativeBackend:
             yield _structured(step.outputs(), step.graph)
 
     def release(self) -> None:
-        for step in self._steps.values():
+        for step in self._steps:
             step.release()
 
 

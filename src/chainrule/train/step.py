@@ -24,10 +24,13 @@ from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.train.metrics import Metric
 from chainrule.train.parts import Average, Constraint, Penalty, check_parts
+from chainrule.train.recent import Recent
 
 Loss = Callable[..., Tensor]
 """(outputs, targets) -> a scalar Tensor; with the keyword `sample_weight`, if rows are weighted."""
 
+MOST_GRAPHS = 32
+"""How many graphs are kept, and how many plans of them, which have memory for all they compute."""
 
 _TRAINING, _EVALUATION, _SAMPLING = "training", "evaluation", "sampling"
 """What modes the layers of a model are in; see `Module.training` and `is_stochastic`."""
@@ -42,6 +45,8 @@ class Weighted(NamedTuple):
 
 class StepGraphs:
     """The graphs of a model's training, evaluation and prediction step, one per batch shape.
+
+    Those used last are kept; one that had to go is captured anew when it is asked for again.
 
     Args:
         model: maps a batch of inputs to outputs; a tuple of inputs is passed as positional
@@ -93,7 +98,7 @@ class StepGraphs:
         self.accumulated: list[Buffer] = []
         self._match_accumulated()
         self.accumulated_rows = Buffer(np.float64(0), name="accumulated_rows")
-        self._graphs: dict[Any, CapturedGraph] = {}
+        self._graphs: Recent[Any, CapturedGraph] = Recent(MOST_GRAPHS)
 
     def _match_accumulated(self) -> None:
         """A buffer for each parameter, also for those that the optimiser was given since."""
@@ -164,20 +169,22 @@ class StepGraphs:
         # What is frozen or added to the optimiser later makes another graph.
         trained = tuple([p.requires_grad for p in self.optimizer.parameters])
         key = (kind, mode, trained, *(_signature(part) for part in batch))
-        if key not in self._graphs:
-            modes = [(module, module.training) for module in self.model.modules()]
-            self.model.train(mode == _TRAINING)
-            if mode == _SAMPLING:
-                for module in self.model.modules():
-                    module.training = module.is_stochastic
-            try:
-                with use_generator(self.sampling if mode == _SAMPLING else self.generator):
-                    graph = capture(step, *batch)
-            finally:
-                for module, before in modes:
-                    module.training = before
-            self._graphs[key] = graph
-        return self._graphs[key]
+        graph = self._graphs.get(key)
+        if graph is not None:
+            return graph
+        modes = [(module, module.training) for module in self.model.modules()]
+        self.model.train(mode == _TRAINING)
+        if mode == _SAMPLING:
+            for module in self.model.modules():
+                module.training = module.is_stochastic
+        try:
+            with use_generator(self.sampling if mode == _SAMPLING else self.generator):
+                graph = capture(step, *batch)
+        finally:
+            for module, before in modes:
+                module.training = before
+        self._graphs.add(key, graph)
+        return graph
 
     def weight(self, rows: int) -> float:
         """What the loss of a batch counts for in the mean over all rows."""
