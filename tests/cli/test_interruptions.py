@@ -99,3 +99,59 @@ def test_a_full_disk_leaves_the_model_that_was_there(start, run, flowers):
     with open("model", "rb") as file:
         assert file.read() == before
     assert sorted(os.listdir()) == ["flowers.csv", "model"]
+
+
+@pytest.mark.parametrize("table", ["predictions.csv", "history.csv"])
+def test_a_full_disk_leaves_the_table_that_was_there(start, run, flowers, table):
+    if table == "predictions.csv":
+        run("train", "digits", *QUICK, "--out", "model")
+        command = ["predict", "model", "digits", "--proba", "--out", table]
+    else:
+        command = ["train", flowers, "--hidden", 2, "--epochs", 99, "--patience", 99]
+        command += ["--history", table]
+    with open(table, "w") as file:
+        file.write("before\n")
+    there = sorted(os.listdir())
+    # No file may grow beyond 4 blocks of 512 or 1024 bytes.
+    process = start(*command, before="ulimit -f 4")
+    _, errors = process.communicate()
+    assert process.returncode == 1
+    (line,) = errors.strip().splitlines()
+    assert line.startswith(f"Error: can't save {table}: ")
+    with open(table) as file:
+        assert file.read() == "before\n"
+    assert sorted(os.listdir()) == there
+
+
+def test_ctrl_c_while_predictions_are_written_leaves_those_that_were_there(
+    run, flowers, monkeypatch
+):
+    run("train", flowers, *QUICK, "--out", "model")
+    run("predict", "model", flowers, "--out", "out.csv")
+    with open("out.csv", "rb") as file:
+        before = file.read()
+    there = sorted(os.listdir())
+
+    def interrupt(*arguments):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", interrupt)
+        run("predict", "model", flowers, "--proba", "--out", "out.csv", code=130)
+    with open("out.csv", "rb") as file:
+        assert file.read() == before
+    assert sorted(os.listdir()) == there
+    run("predict", "model", flowers, "--proba", "--out", "out.csv")
+    with open("out.csv", "rb") as file:
+        assert file.read() != before
+
+
+def test_predictions_go_into_a_pipe(run, flowers):
+    run("train", flowers, *QUICK, "--out", "model")
+    os.mkfifo("pipe")
+    reader = os.open("pipe", os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        run("predict", "model", flowers, "--out", "pipe")
+        assert os.read(reader, 10_000).decode() == run("predict", "model", flowers).stdout
+    finally:
+        os.close(reader)

@@ -1,6 +1,9 @@
 """History: what it prints, its columns, and its way through dicts and CSV files."""
 
 import csv
+import errno
+import os
+import re
 
 import pytest
 from training_cases import classification, network, trainer_of
@@ -78,6 +81,55 @@ def test_a_csv_file_holds_every_digit(history, tmp_path):
     read = [{name: float(text) for name, text in row.items() if text} for row in rows]
     assert read == history.epochs
     assert cr.History().to_csv() == "\n" or cr.History().to_csv() == ""
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("error", [OSError(errno.ENOSPC, "No space left"), KeyboardInterrupt()])
+def test_a_failure_while_writing_leaves_the_old_file(history, tmp_path, monkeypatch, call, error):
+    path = tmp_path / "history.csv"
+    history.to_csv(path)
+    before = path.read_bytes()
+    history.append({"epoch": 3, "loss": 1.0})
+
+    def fail(*arguments, **options):
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, call, fail)
+        with pytest.raises(type(error), match=r"can't save .*history\.csv: No space left|^$"):
+            history.to_csv(path)
+    assert path.read_bytes() == before
+    assert os.listdir(tmp_path) == ["history.csv"]
+    history.to_csv(path)
+    assert path.read_bytes() != before
+
+
+def test_a_file_that_can_not_be_written_is_said(history, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"can't save .*: the folder .*missing is missing"):
+        history.to_csv(tmp_path / "missing" / "history.csv")
+    with pytest.raises(OSError, match=f"can't save {re.escape(str(tmp_path))}: .*nothing was chan"):
+        history.to_csv(tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="permissions, links and pipes of POSIX")
+def test_a_new_file_is_where_and_what_the_old_one_was(history, tmp_path):
+    path, link, pipe = tmp_path / "history.csv", tmp_path / "link", tmp_path / "pipe"
+    path.touch(0o600)
+    link.symlink_to("history.csv")
+    history.to_csv(link)
+    assert link.is_symlink()
+    assert path.read_text() == history.to_csv()
+    assert path.stat().st_mode & 0o777 == 0o600
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        history.to_csv(pipe)
+        assert os.read(reader, 10_000).decode() == history.to_csv()
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+    assert sorted(os.listdir(tmp_path)) == ["history.csv", "link", "pipe"]
 
 
 def test_appending_keeps_a_copy():

@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
+from chainrule.train.atomic import is_stream
+
 
 def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
     """Raise where a file can't be written, or would replace another that is needed.
@@ -37,14 +39,19 @@ def _check_output(option: str, path: Path) -> None:
         raise FileNotFoundError(
             f"{option} {path}: there is no folder {path.parent}. Make it first, or name another."
         )
+    if not is_stream(path):
+        _check_folder(option, path)
+    if path.exists() and not os.access(path, os.W_OK):
+        raise PermissionError(f"{option} {path} can't be overwritten. Name another file.")
+
+
+def _check_folder(option: str, path: Path) -> None:
+    """The folder must take a new file: files are written beside their place and renamed."""
+    folder = (path.resolve() if path.is_symlink() else path).parent
     try:
-        # The folder must take a new file: files are written beside their place and renamed.
-        with tempfile.TemporaryFile(dir=path.parent):
+        with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
         raise OSError(
-            f"{option} {path}: can't write to the folder {path.parent} ({error.strerror}). Name "
-            "another."
+            f"{option} {path}: can't write to the folder {folder} ({error.strerror}). Name another."
         ) from error
-    if path.exists() and not os.access(path, os.W_OK):
-        raise PermissionError(f"{option} {path} can't be overwritten. Name another file.")

@@ -35,6 +35,7 @@ def predict(
     from chainrule.cli.predictions import to_csv
     from chainrule.cli.saved import read_saved
     from chainrule.cli.sources import read_to_use
+    from chainrule.train.atomic import write_atomically
 
     check_outputs({"--out": out}, model, data)
     saved = read_saved(model)
@@ -45,6 +46,5 @@ def predict(
     if out is None:
         click.echo(text, nl=False)
         return
-    with open(out, "w", encoding="utf-8") as file:
-        file.write(text)
+    write_atomically(out, text.encode())
     click.echo(f"{len(x):,} predictions: {out}")

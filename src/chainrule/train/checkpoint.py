@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph.tensor import Array
+from chainrule.train.atomic import write_atomically
 
 _KEY = "chainrule"
 FORMAT = 1
@@ -24,44 +25,20 @@ def write(
 ) -> None:
     """Write a safetensors file with `description` as JSON in its metadata.
 
-    The file is written beside its place, flushed to the disk and renamed: where anything goes wrong
-    on the way, a file that stood there before stays as it was.
+    Where anything goes wrong on the way, a file that stood there before stays as it was.
 
     Raises:
         OSError: if the folder is missing or can't be written to, or the disk is full.
         TypeError: if JSON can't hold the description.
     """
     import json
-    import tempfile
-    from pathlib import Path
 
     from safetensors.numpy import save
 
-    path = Path(path)
     metadata = {_KEY: json.dumps({"format": FORMAT, **description}, default=_plain)}
     # safetensors takes the bytes as they lie: they must be contiguous.
     data = save({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}, metadata)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"can't save {path}: the folder {path.parent} is missing") from None
-    except OSError as error:
-        raise OSError(error.errno, f"can't save {path}: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException as error:
-        Path(temporary).unlink(missing_ok=True)
-        if isinstance(error, OSError):
-            raise OSError(
-                error.errno, f"can't save {path}: {error.strerror}; nothing was changed there"
-            ) from error
-        raise
-    _sync_folder(str(path.parent))
+    write_atomically(path, data)
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -116,19 +93,3 @@ def _plain(value: Any) -> Any:
         f"a file can't keep {value!r:.80} of type {type(value).__name__} in its description: "
         "numbers, strings, None, and lists and dicts of these"
     )
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the renaming last through a loss of power, where the system allows it."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
+from chainrule.train.atomic import write_atomically
+
 
 class History:
     """One record per epoch: its number, loss and metrics, on training and validation data.
@@ -53,7 +55,10 @@ class History:
         return {name: self[name] for name in self.names}
 
     def to_csv(self, path: str | os.PathLike[str] | None = None) -> str | None:
-        """Write a CSV file, or return its text where no path is given."""
+        """Write a CSV file, or return its text where no path is given.
+
+        The file is written whole or not at all, as `Trainer.save` does.
+        """
         import csv
         import io
 
@@ -64,8 +69,7 @@ class History:
             writer.writerow([record.get(name, "") for name in self.names])
         if path is None:
             return text.getvalue()
-        with open(path, "w", encoding="utf-8", newline="") as file:
-            file.write(text.getvalue())
+        write_atomically(path, text.getvalue().encode())
         return None
 
     def __str__(self) -> str:
