@@ -13,7 +13,7 @@ from rich.console import Console
 from benchmarks import report
 from benchmarks.digits import measure_digits
 from benchmarks.libraries import FAMILIES, Library, find_libraries
-from benchmarks.networks import NETWORKS, find_networks
+from benchmarks.networks import NETWORKS, find_networks, make_data
 from benchmarks.runner import Results, limit_cpus, measure
 
 QUICK_NETWORKS = 3
@@ -94,6 +94,9 @@ def main(
     )
     try:
         chosen_networks, chosen = find_networks(networks, mnist), find_libraries(libraries)
+        for network in chosen_networks:
+            if network.mnist is not None:
+                make_data(network)  # whose errors would come after minutes, from every library
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if quick:

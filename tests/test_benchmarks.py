@@ -1,8 +1,10 @@
 """benchmarks/: its formulas, its options, and one tiny run."""
 
 import dataclasses
+import gzip
 import importlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +19,8 @@ sys.path.insert(0, str(ROOT))
 from benchmarks import __main__ as command  # noqa: E402
 from benchmarks import libraries, networks, report, runner  # noqa: E402
 from benchmarks.networks import NETWORKS, Network  # noqa: E402
+
+from chainrule.data import datasets  # noqa: E402
 
 bench = importlib.import_module("chainrule.cli.bench")  # cli.bench may be the command
 TINY = Network((4, 16, 16, 3), 32, rows=320)
@@ -77,6 +81,78 @@ def test_networks_by_name():
         networks.find_networks(["1-2"])
 
 
+def write_idx(path, array, pack=bytes):
+    sizes = b"".join(size.to_bytes(4, "big") for size in array.shape)
+    path.write_bytes(pack(bytes([0, 0, 8, array.ndim]) + sizes + array.tobytes()))
+
+
+@pytest.fixture
+def mnist_folder(tmp_path):
+    """Six images, in two of the forms in which the files are found."""
+    random = np.random.default_rng(0)
+    for part in ("train", "t10k"):
+        images = random.integers(0, 256, (6, 28, 28), np.uint8)
+        write_idx(tmp_path / f"{part}-images-idx3-ubyte.gz", images, gzip.compress)
+        write_idx(tmp_path / f"{part}-labels.idx1-ubyte", random.integers(0, 10, 6, np.uint8))
+    return str(tmp_path)
+
+
+def test_networks_on_mnist(mnist_folder):
+    plain, adam = (
+        Network((784, 512, 512, 10), 64, optimizer, mnist=mnist_folder)
+        for optimizer in ("sgd", "adam")
+    )
+    assert (plain.name, adam.name) == (
+        "784-512-512-10:64:mnist",
+        "784-512-512-10:64:adam:mnist",
+    )
+    assert networks.find_networks([], mnist_folder) == [*NETWORKS, plain, adam]
+    assert networks.find_networks([plain.name], mnist_folder) == [plain]
+    with pytest.raises(ValueError, match="no network '784-512-512-10:64:mnist'"):
+        networks.find_networks([plain.name])
+
+
+def test_data_of_mnist(mnist_folder):
+    expected = datasets.mnist(mnist_folder)
+    x, y = networks.make_data(Network((784, 3, 10), 2, rows=4, mnist=mnist_folder))
+    assert (x.dtype, y.dtype) == (np.float32, np.int64)
+    np.testing.assert_array_equal(x, expected.x_train[:4].reshape(4, 784))
+    np.testing.assert_array_equal(y, expected.y_train[:4])
+
+
+def test_data_of_mnist_are_read_without_chainrule(mnist_folder):
+    # Who has imported it does not measure its import.
+    source = (
+        "import sys\n"
+        "from benchmarks import networks\n"
+        f"networks.make_data(networks.Network((784, 10), 2, rows=4, mnist={mnist_folder!r}))\n"
+        "assert 'chainrule' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", source], cwd=ROOT, check=True)
+
+
+def test_missing_images_are_refused(mnist_folder):
+    chosen = ["--network", "784-512-512-10:64:mnist", "--library", "numpy", "--rounds", "1"]
+    result = run("--mnist", mnist_folder, *chosen)
+    assert result.exit_code == click.UsageError.exit_code
+    assert "has 6 rows, 10240 are needed" in result.output
+    Path(mnist_folder, "train-labels.idx1-ubyte").unlink()
+    with pytest.raises(ValueError, match="no train-labels"):
+        networks.make_data(Network((784, 10), 2, rows=4, mnist=mnist_folder))
+    result = run("--network", "784-512-512-10:64:mnist")
+    assert result.exit_code == click.UsageError.exit_code
+    assert "no network '784-512-512-10:64:mnist'" in result.output
+
+
+def test_a_tiny_run_on_mnist(mnist_folder):
+    network = Network((784, 3, 10), 2, rows=6, mnist=mnist_folder)
+    numpy_alone = libraries.find_libraries(["numpy"])
+    found = runner.measure(network, numpy_alone, threads=1, rounds=1, seconds=0.001)
+    assert found.failed == {}
+    (measured,) = found.training
+    assert measured.warm_up["loss"] < measured.warm_up["first_loss"]
+
+
 def test_libraries_by_name_and_family():
     def names(*chosen):
         return [library.name for library in libraries.find_libraries(chosen)]
@@ -97,7 +173,7 @@ def test_unknown_names_and_too_many_threads_are_refused():
 
 
 def test_a_tiny_run(monkeypatch, tmp_path):
-    monkeypatch.setattr(command, "find_networks", lambda names: [TINY])
+    monkeypatch.setattr(command, "find_networks", lambda names, mnist: [TINY])
     monkeypatch.setattr(command, "limit_cpus", lambda threads: None)
     monkeypatch.setattr(command, "PREDICTING", TINY.name)
     file = tmp_path / "results.json"
@@ -132,7 +208,7 @@ def test_missing_peers_are_left_out_with_a_line(monkeypatch):
     monkeypatch.setattr(
         command, "find_libraries", lambda names: [*missing, *libraries.find_libraries(["numpy"])]
     )
-    monkeypatch.setattr(command, "find_networks", lambda names: [TINY])
+    monkeypatch.setattr(command, "find_networks", lambda names, mnist: [TINY])
     monkeypatch.setattr(command, "limit_cpus", lambda threads: None)
     result = run("--rounds", "1", "--seconds", "0.001", "--no-digits")
     assert result.exit_code == 0, result.output
