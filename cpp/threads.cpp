@@ -8,6 +8,8 @@
 #include <system_error>
 #include <thread>
 
+#include "plan.h"
+
 #if defined(__SSE2__) || defined(_M_X64)
 #include <immintrin.h>
 #define CHAINRULE_X86
@@ -40,23 +42,29 @@ void pause() {
 // fails if any of the three has changed: so who takes a chunk knows which work it belongs to, and
 // that this work cannot end before the chunk is done.
 //
-// Two threads that each begin at an end of their own find in their caches what they have written of
-// the last instructions' results.
+// Where the caller takes from the front and a worker from the back, each finds in its cache what it
+// has written of the last instructions' results.
 class Ticket {
  public:
   constexpr Ticket() = default;
   constexpr explicit Ticket(std::uint64_t bits) : bits_(bits) {}
   constexpr Ticket following(std::int32_t chunks) const {
-    return Ticket(((bits_ >> 24) + 1) << 24 | static_cast<std::uint64_t>(chunks) << 12);
+    const std::uint64_t epoch = (bits_ >> 2 * width) + 1;
+    return Ticket(epoch << 2 * width | static_cast<std::uint64_t>(chunks) << width);
   }
   constexpr Ticket without_first() const { return Ticket(bits_ + 1); }
-  constexpr Ticket without_last() const { return Ticket(bits_ - (1 << 12)); }
-  constexpr std::int32_t begin() const { return static_cast<std::int32_t>(bits_ & 0xfff); }
-  constexpr std::int32_t end() const { return static_cast<std::int32_t>(bits_ >> 12 & 0xfff); }
+  constexpr Ticket without_last() const { return Ticket(bits_ - (limit + 1)); }
+  constexpr std::int32_t begin() const { return static_cast<std::int32_t>(bits_ & limit); }
+  constexpr std::int32_t end() const { return static_cast<std::int32_t>(bits_ >> width & limit); }
   constexpr bool is_open() const { return begin() < end(); }
   constexpr std::uint64_t bits() const { return bits_; }
 
  private:
+  // From the lowest bit: `begin`, `end`, the epoch.
+  static constexpr int width = 12;
+  static constexpr std::uint64_t limit = (1 << width) - 1;
+  static_assert(max_chunks <= limit);
+
   std::uint64_t bits_ = 0;
 };
 
@@ -77,7 +85,7 @@ class ThreadPool {
   void idle(std::int32_t member);
   void sleep(std::int32_t member);
   void wake();
-  bool run_next(Ticket& ticket, std::int32_t member) noexcept;
+  bool run_next(Ticket ticket, std::int32_t member) noexcept;
   bool has_work(std::int32_t member) const {
     return Ticket(ticket_.load()).is_open() && member <= members_.load(std::memory_order_relaxed);
   }
@@ -137,20 +145,19 @@ void ThreadPool::grow(std::int32_t workers) {
   }
 }
 
-// Runs a chunk of the ticket's, if the ticket is still the present one; `ticket` becomes that.
-bool ThreadPool::run_next(Ticket& ticket, std::int32_t member) noexcept {
+// Runs a chunk of the ticket, which is open, and returns true; or false, if it may no longer be the
+// present one.
+bool ThreadPool::run_next(Ticket ticket, std::int32_t member) noexcept {
   const bool from_front = member % 2 == 0;
   const Ticket rest = from_front ? ticket.without_first() : ticket.without_last();
   const std::int32_t chunk = from_front ? ticket.begin() : rest.end();
   std::uint64_t bits = ticket.bits();
-  const bool taken = ticket_.compare_exchange_weak(bits, rest.bits(), std::memory_order_acq_rel,
-                                                   std::memory_order_acquire);
-  if (taken) {
-    work_->run_chunk(chunk, member);
-    bits = ticket_.load(std::memory_order_relaxed);
+  if (!ticket_.compare_exchange_weak(bits, rest.bits(), std::memory_order_acq_rel,
+                                     std::memory_order_relaxed)) {
+    return false;
   }
-  ticket = Ticket(bits);
-  return taken;
+  work_->run_chunk(chunk, member);
+  return true;
 }
 
 void ThreadPool::run(SharedWork& work, std::int32_t chunks) noexcept {
@@ -164,6 +171,7 @@ void ThreadPool::run(SharedWork& work, std::int32_t chunks) noexcept {
   std::int32_t mine = 0;
   while (ticket.is_open()) {
     if (run_next(ticket, 0)) ++mine;
+    ticket = Ticket(ticket_.load(std::memory_order_relaxed));
   }
   const int pauses = members_.load(std::memory_order_relaxed) < cpus_ ? caller_pauses : 0;
   for (int i = 0; done_.load(std::memory_order_acquire) + mine < chunks; ++i) {

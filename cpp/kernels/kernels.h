@@ -103,7 +103,7 @@ struct Kernels {
                                  std::int64_t k);
   // What computes a product, with its ending, for which nothing has to be cut or copied but at most
   // B; null if it is not such a one, which depends on shapes, strides and flags alone. The sums are
-  // those of `gemm`, the workspace too.
+  // those of `gemm` where that finds few zeros, the workspace is the same.
   SmallGemmKernel<T> (*small_gemm)(const SmallGemm<T>& gemm);
 };
 

@@ -5,7 +5,7 @@
 // A row of A has words, with a bit for each of 64 elements that is not zero. Going from set bit to
 // set bit, the kernel adds a row of B's panel, which lies in L1, times that element to a row of C,
 // which is in registers. A sum has the same terms in the same order as in a tile, without those
-// that are zero, and so the same bits.
+// that are zero, and so the same bits; only a sum that underflows to -0 would become +0 by them.
 //
 // Each FMA reads its part of B from L1, which gives it as fast as FMAs can be done. So the kernel
 // does as much as the tiles do in the same time, and needs half of it where every second element is
@@ -23,48 +23,44 @@ using namespace gemm_blocks;
 
 namespace {
 
-using Word = std::uint64_t;
+using BitWord = std::uint64_t;
 
 constexpr int64_t word_bits = 64;
 static_assert(block_depth % word_bits == 0);
 
-// A panel of B has a row for each bit and up to as many vectors of columns. With AVX-512 that is
-// all of L1, but fewer columns are slower: they share the work of going through the bits.
+// A panel of B has a row for each bit, of up to so many vectors. With AVX-512 that is all of L1,
+// but fewer are slower: the columns share the work of going through the bits.
 constexpr int panel_vectors = 8;
 template <typename T>
 constexpr int64_t panel_columns = panel_vectors * Vector<T>::lanes;
 
-// Rows that use the same panel. Where A is transposed, so many of op(A) are copied.
-constexpr int64_t most_rows = 256;
-constexpr int64_t most_copied_rows = 128;
-
-constexpr int64_t rows_of_block(bool transpose_a) {
-  return transpose_a ? most_copied_rows : most_rows;
-}
+// Rows of op(A) that use the same panel: fewer where A is transposed, because they are copied.
+constexpr int64_t rows_of_block(bool transpose_a) { return transpose_a ? 128 : 256; }
 
 // --- Zeros ---------------------------------------------------------------------------------------
 
 // Bit i is set where x[i] is not zero (NaN is not), for i < word_bits.
 template <typename T, int... vector>
-CHAINRULE_INLINE Word whole_word(const T* x, std::integer_sequence<int, vector...>) {
+CHAINRULE_INLINE BitWord whole_word(const T* x, std::integer_sequence<int, vector...>) {
   constexpr int lanes = Vector<T>::lanes;
   const auto zero = Vector<T>::broadcast(0);
-  return ((static_cast<Word>(lane_bits(Vector<T>::load(x + vector * lanes) != zero))
+  return ((static_cast<BitWord>(lane_bits(Vector<T>::load(x + vector * lanes) != zero))
            << (vector * lanes)) |
           ...);
 }
 
+// The same for i < count <= word_bits.
 template <typename T>
-Word word_of(const T* x, int64_t count) {
+BitWord word_of(const T* x, int64_t count) {
   constexpr int lanes = Vector<T>::lanes;
   if (count == word_bits) {
     return whole_word(x, std::make_integer_sequence<int, word_bits / lanes>{});
   }
   const auto zero = Vector<T>::broadcast(0);
-  Word word = 0;
+  BitWord word = 0;
   for (int64_t i = 0; i < count; i += lanes) {
     const auto v = Vector<T>::load_partial(x + i, smaller(lanes, count - i));
-    word |= static_cast<Word>(lane_bits(v != zero)) << i;
+    word |= static_cast<BitWord>(lane_bits(v != zero)) << i;
   }
   return word;
 }
@@ -119,7 +115,7 @@ template <typename T>
 struct Rows {
   const T* a;
   int64_t a_stride;
-  const Word* words;
+  const BitWord* words;
   int64_t words_stride;
   const T* panel;  // a row of whole vectors for each bit
   T* c;
@@ -136,7 +132,7 @@ void add_rows(const Rows<T>& rows, std::integer_sequence<int, vector...>) {
   constexpr int vectors = sizeof...(vector);
   // Copies, because the compiler must expect that storing C changes `rows`.
   const T* a = rows.a;
-  const Word* words = rows.words;
+  const BitWord* words = rows.words;
   T* c = rows.c;
   const T* const panel = rows.panel;
   const int64_t a_stride = rows.a_stride, words_stride = rows.words_stride;
@@ -152,7 +148,7 @@ void add_rows(const Rows<T>& rows, std::integer_sequence<int, vector...>) {
                                         : Vector<T>::load_partial(c + vector * lanes, last)),
        ...);
     }
-    for (Word word = *words; word != 0; word &= word - 1) {
+    for (BitWord word = *words; word != 0; word &= word - 1) {
       const int bit = lowest_bit(word);
       const auto factor = Vector<T>::broadcast(a[bit]);
       const T* const b = panel + bit * (vectors * lanes);
@@ -181,7 +177,7 @@ RowsKernel<T> choose(int64_t vectors, std::integer_sequence<int, number...>) {
 
 // --- Blocks --------------------------------------------------------------------------------------
 
-// Elements that the parts of the workspace take. They begin on cache lines.
+// Elements that the parts of the workspace take: whole cache lines.
 template <typename T>
 struct Workspace {
   int64_t panel, sums, words, copy;
@@ -190,8 +186,8 @@ struct Workspace {
     const int64_t rows = smaller(m, rows_of_block(transpose_a));
     const int64_t count = parts(smaller(k, block_depth), word_bits);
     panel = word_bits * panel_columns<T>;
-    sums = rows * panel_columns<T>;
-    words = parts(rows * count * static_cast<int64_t>(sizeof(Word)), alignment) * line<T>;
+    sums = parts(rows * panel_columns<T>, line<T>) * line<T>;
+    words = parts(rows * count * static_cast<int64_t>(sizeof(BitWord)), alignment) * line<T>;
     copy = transpose_a ? rows * count * word_bits : 0;
   }
 
@@ -206,7 +202,7 @@ class SparseProduct {
     const Workspace<T> sizes(p_.a.transposed, p_.m, p_.k);
     panel_ = aligned(workspace);
     sums_ = panel_ + sizes.panel;
-    words_ = reinterpret_cast<Word*>(sums_ + sizes.sums);
+    words_ = reinterpret_cast<BitWord*>(sums_ + sizes.sums);
     copy_ = sums_ + sizes.sums + sizes.words;
   }
 
@@ -245,7 +241,7 @@ class SparseProduct {
                                          rows_, copy_ + l * rows_, word_bits);
       }
       const Matrix<T> a = rows_at(l);
-      Word* const words = words_ + l / word_bits * rows_;
+      BitWord* const words = words_ + l / word_bits * rows_;
       for (int64_t i = 0; i < rows_; ++i) words[i] = word_of(a.at(i, 0), bits);
     }
   }
@@ -271,7 +267,7 @@ class SparseProduct {
       } else {
         copy_padded(b, p_.b.stride, bits, columns, panel_, stride);
       }
-      const Word every_bit = ~Word(0) >> (word_bits - bits);
+      const BitWord every_bit = ~BitWord(0) >> (word_bits - bits);
       const bool leaves_out = is_finite(panel_, bits * stride);
       const Matrix<T> a = rows_at(l);
       rows.a = a.data;
@@ -306,7 +302,7 @@ class SparseProduct {
   const Product<T> p_;
   T* panel_;
   T* sums_;  // of the rows and a panel, where C is not written directly
-  Word* words_;
+  BitWord* words_;
   T* copy_;  // of op(A)'s block
   int64_t l0_ = 0, depth_ = 0, i0_ = 0, rows_ = 0;
 };

@@ -9,8 +9,8 @@ namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 
 // Multiplies if that pays, which depends on the sizes and on a sample of A and B: false, and
 // nothing is done, where they have few zeros. The result has the bits that tiles give it
-// (gemm.cpp): zeros are multiplied all the same by what is infinite or NaN. `workspace` has
-// sparse_workspace(...) elements.
+// (gemm.cpp), up to the sign of a zero: zeros are multiplied all the same by what is infinite or
+// NaN. `workspace` has sparse_workspace(...) elements.
 template <typename T>
 bool multiply_without_zeros(const gemm_blocks::Product<T>& product, T* workspace);
 
