@@ -269,6 +269,7 @@ def check_counting(page):
     assert all(5 < count < 60 for pair in page["found"].values() for count in pair)
     assert page["sizes"][-1] / page["sizes"][0] > 60
     assert page["seconds"][-1] > 10 * page["seconds"][0]
+    assert page["least"][0.9] < 0.7 * page["least"][0]
 
 
 def check_backprop_in_150_lines(page):
