@@ -151,11 +151,14 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
 
     symbolic = map_leaves(as_placeholder, arguments)
     recorder = _Recorder()
+    grad_enabled = context.grad_enabled
     context.capture = recorder
     try:
         outputs = map_leaves(_node, function(*symbolic))
     finally:
         context.capture = None
+        # A Ctrl-C just before a `no_grad` is left would leave it on.
+        context.grad_enabled = grad_enabled
     roots = [*leaves(outputs), *recorder.updates.values()]
     nodes = _ancestors(roots)
     known = {*inputs, *recorder.reads.values()}

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -40,8 +39,22 @@ class _Local(threading.local):
 local = _Local()
 
 
-@contextmanager
-def no_grad() -> Iterator[None]:
+class _NoGrad(ContextDecorator):
+    """Not a generator: one that a Ctrl-C leaves behind ends later, and would set what was then."""
+
+    def __enter__(self) -> None:
+        context = local.context
+        self._before = context.grad_enabled
+        context.grad_enabled = False
+
+    def __exit__(self, *error: object) -> None:
+        local.context.grad_enabled = self._before
+
+    def _recreate_cm(self) -> _NoGrad:
+        return _NoGrad()
+
+
+def no_grad() -> _NoGrad:
     """Keep no graph inside the block: results do not require gradients.
 
     Example:
@@ -51,10 +64,4 @@ def no_grad() -> Iterator[None]:
         ...     (w * w).requires_grad
         False
     """
-    context = local.context
-    before = context.grad_enabled
-    context.grad_enabled = False
-    try:
-        yield
-    finally:
-        context.grad_enabled = before
+    return _NoGrad()
