@@ -6,6 +6,8 @@ import os
 import stat
 from contextlib import suppress
 
+from chainrule.train.interrupts import interrupts_held
+
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
     """Write `data` beside its place, flush it to the disk and rename it.
@@ -25,28 +27,29 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         return
     place = os.path.realpath(path)
     folder, name = os.path.split(place)
-    try:
-        handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
-    except FileNotFoundError:
-        raise FileNotFoundError(f"can't save {path}: the folder {folder} is missing") from None
-    except OSError as error:
-        raise OSError(error.errno, f"can't save {path}: {error.strerror}") from None
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(temporary, _permissions(place))
-        os.replace(temporary, place)
-    except BaseException as error:
-        with suppress(FileNotFoundError):
-            os.unlink(temporary)
-        if isinstance(error, OSError):
-            raise OSError(
-                error.errno, f"can't save {path}: {error.strerror}; nothing was changed there"
-            ) from error
-        raise
-    _sync_folder(folder)
+    with interrupts_held() as interrupts:  # no half a file is left beside, no mask of 0
+        try:
+            handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
+        except FileNotFoundError:
+            raise FileNotFoundError(f"can't save {path}: the folder {folder} is missing") from None
+        except OSError as error:
+            raise OSError(error.errno, f"can't save {path}: {error.strerror}") from None
+        try:
+            with os.fdopen(handle, "wb") as file, interrupts.let_through():
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(temporary, _permissions(place))
+            os.replace(temporary, place)
+        except BaseException as error:
+            with suppress(FileNotFoundError):
+                os.unlink(temporary)
+            if isinstance(error, OSError):
+                raise OSError(
+                    error.errno, f"can't save {path}: {error.strerror}; nothing was changed there"
+                ) from error
+            raise
+        _sync_folder(folder)
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:

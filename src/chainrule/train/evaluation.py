@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -12,6 +11,7 @@ from chainrule.data.batches import check_batch_size
 from chainrule.graph.structure import leaves, map_leaves
 from chainrule.train.backends import Backend, Totals
 from chainrule.train.checks import check_batches, checked, checked_pair, whole
+from chainrule.train.interrupts import interrupts_held
 from chainrule.train.metrics import Metric
 from chainrule.train.parts import Average
 from chainrule.train.range_test import RangeTest, range_test
@@ -20,6 +20,8 @@ from chainrule.train.windows import windows
 
 ROWS = 256
 """Rows in a batch where the user does not say."""
+
+_Answer = TypeVar("_Answer")
 
 
 class Evaluator:
@@ -49,8 +51,8 @@ class Evaluator:
         return self._evaluate(x, y, batch_size)
 
     def _evaluate(self, x: Any, y: Any, batch_size: int) -> dict[str, float]:
-        with self._asked():
-            return self._results(_evaluated(self.backend, x, y, batch_size))
+        totals = self._answer(lambda: _evaluated(self.backend, x, y, batch_size))
+        return self._results(totals)
 
     def predict(self, x: Any, *, batch_size: int = ROWS) -> Any:
         """The model's outputs for `x`, in evaluation mode, as NumPy arrays.
@@ -60,8 +62,7 @@ class Evaluator:
         """
         x = checked(self.graphs, "x", x)
         batch_size = whole("batch_size", batch_size, 1)
-        with self._asked():
-            return _outputs(self.backend, x, batch_size)
+        return self._answer(lambda: _outputs(self.backend, x, batch_size))
 
     def predict_samples(
         self,
@@ -95,8 +96,7 @@ class Evaluator:
         samples = whole("samples", samples, 1)
         batch_size = whole("batch_size", batch_size, 1)
         seed = self.seed if seed is None else whole("seed", seed, 0)
-        with self._asked():
-            return _samples(self.backend, x, samples, batch_size, seed)
+        return self._answer(lambda: _samples(self.backend, x, samples, batch_size, seed))
 
     def find_lr(
         self,
@@ -156,12 +156,16 @@ class Evaluator:
             seed=self.seed,
         )  # fmt: skip
 
-    @contextmanager
-    def _asked(self) -> Iterator[None]:
-        """Within it the model has the averaged parameters, if there are any; data are let go."""
+    def _answer(self, question: Callable[[], _Answer]) -> _Answer:
+        """What `question` gives, of the averaged parameters if there are any; data are let go.
+
+        Ctrl-C ends the question, but never while parameters and averages change places.
+        """
         try:
-            with nullcontext() if self.ema is None else self.ema.applied():
-                yield
+            if self.ema is None:
+                return question()
+            with interrupts_held() as interrupts, self.ema.applied(), interrupts.let_through():
+                return question()
         finally:
             self.backend.release()
 

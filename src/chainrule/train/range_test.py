@@ -14,6 +14,7 @@ from chainrule.data.batches import permutation
 from chainrule.graph.errors import NonFiniteError
 from chainrule.graph.structure import leaves
 from chainrule.train.backends import Backend, Batches, Steps, Totals
+from chainrule.train.interrupts import interrupts_held
 from chainrule.train.windows import windows
 
 _SMOOTHING = 0.9
@@ -116,7 +117,11 @@ def range_test(
     shares = [group["lr"] / largest if largest else 1.0 for group in groups]
     lrs: list[float] = []
     losses: list[float] = []
-    with _put_back(backend, x, y, batch_size):
+    with (
+        interrupts_held() as interrupts,
+        _put_back(backend, x, y, batch_size),
+        interrupts.let_through(),
+    ):
         for buffer in (*graphs.accumulated, graphs.accumulated_rows):
             buffer.assign(np.zeros(buffer.shape, buffer.dtype))
         batches = _batches(x, y, batch_size, seed, steps)

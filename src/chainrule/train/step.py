@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,6 +23,7 @@ from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
+from chainrule.train.interrupts import interrupts_held
 from chainrule.train.metrics import Metric
 from chainrule.train.parts import Average, Constraint, Penalty, check_parts
 from chainrule.train.recent import Recent
@@ -172,19 +174,30 @@ class StepGraphs:
         graph = self._graphs.get(key)
         if graph is not None:
             return graph
+        generator = self.sampling if mode == _SAMPLING else self.generator
+        with (
+            interrupts_held() as interrupts,
+            self._in_mode(mode),
+            use_generator(generator),
+            interrupts.let_through(),
+        ):
+            graph = capture(step, *batch)
+        self._graphs.add(key, graph)
+        return graph
+
+    @contextmanager
+    def _in_mode(self, mode: str) -> Iterator[None]:
+        """Within it the model's layers are in this mode, and afterwards in those of before."""
         modes = [(module, module.training) for module in self.model.modules()]
-        self.model.train(mode == _TRAINING)
-        if mode == _SAMPLING:
-            for module in self.model.modules():
-                module.training = module.is_stochastic
         try:
-            with use_generator(self.sampling if mode == _SAMPLING else self.generator):
-                graph = capture(step, *batch)
+            self.model.train(mode == _TRAINING)
+            if mode == _SAMPLING:
+                for module in self.model.modules():
+                    module.training = module.is_stochastic
+            yield
         finally:
             for module, before in modes:
                 module.training = before
-        self._graphs.add(key, graph)
-        return graph
 
     def weight(self, rows: int) -> float:
         """What the loss of a batch counts for in the mean over all rows."""

@@ -30,7 +30,7 @@ from chainrule.train.checks import (
 )
 from chainrule.train.evaluation import ROWS, Evaluator
 from chainrule.train.history import History
-from chainrule.train.interrupts import interrupts_to
+from chainrule.train.interrupts import Interrupts, interrupts_held, interrupts_to
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.parts import Average, Constraint, Penalty
 from chainrule.train.progress import ProgressReport
@@ -47,6 +47,7 @@ class _Course(NamedTuple):
     y: Any
     validation: tuple[Any, Any] | None
     report: ProgressReport
+    interrupts: Interrupts
     checkpoint: str | os.PathLike[str] | None
     checkpoint_steps: int | None
 
@@ -264,10 +265,11 @@ class Trainer(Evaluator):
         last = epochs if resume else self.epoch + epochs
         self._stop_reason = self.history.stopped = None
         with (
-            interrupts_to(self.stop),
+            interrupts_to(self.stop) as interrupts,
             ProgressReport(last, -(-rows // batch_size), progress) as report,
+            interrupts.let_through(),
         ):
-            course = _Course(x, y, validation, report, checkpoint, checkpoint_steps)
+            course = _Course(x, y, validation, report, interrupts, checkpoint, checkpoint_steps)
             for callback in self.callbacks:
                 callback.on_train_begin(self)
             while self.epoch < last and self._stop_reason is None:
@@ -285,9 +287,10 @@ class Trainer(Evaluator):
 
     def _abandon_epoch(self) -> None:
         """Begin the epoch under way again: the data are others than those it began with."""
-        self.position = 0
-        for buffer in (*self.graphs.accumulated, self.graphs.accumulated_rows):
-            buffer.assign(np.zeros(buffer.shape, buffer.dtype))
+        with interrupts_held():
+            self.position = 0
+            for buffer in (*self.graphs.accumulated, self.graphs.accumulated_rows):
+                buffer.assign(np.zeros(buffer.shape, buffer.dtype))
 
     def _fit_epoch(self, course: _Course) -> None:
         """The rest of an epoch, from `position` on."""
@@ -315,7 +318,8 @@ class Trainer(Evaluator):
         """Train on the batches of a window; whether to go on with the epoch, of so many batches."""
         most = 1 if self._watches_steps() else _STEPS_AT_ONCE
         while self.position < window.end:
-            updated, loss = self._train_batches(window, batches, most, course.checkpoint_steps)
+            with course.interrupts.held():  # weights and counts change together
+                updated, loss = self._train_batches(window, batches, most, course.checkpoint_steps)
             ends = self.position == batches
             course.report.step(self.epoch + 1, self.position, self._mean_loss(self.totals))
             for callback in self.callbacks:
@@ -386,12 +390,13 @@ class Trainer(Evaluator):
                 record[f"validation_{name}"] = value
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record["seconds"] = seconds
-        self.epoch += 1
-        self.position = 0
-        self.totals = Totals()
-        if self.schedule is not None and self.schedule.unit == "epoch":
-            self.schedule.step()
-        self.history.append(record)
+        with course.interrupts.held():
+            self.epoch += 1
+            self.position = 0
+            self.totals = Totals()
+            if self.schedule is not None and self.schedule.unit == "epoch":
+                self.schedule.step()
+            self.history.append(record)
         course.report.epoch(record)
         for callback in self.callbacks:
             callback.on_epoch_end(self, record)
