@@ -267,8 +267,91 @@ BAD_FILES = {
     "wrong training": (lambda p: described(p, lambda d: d.update(training=[])), "damaged"),
     "wrong history": (lambda p: described(p, lambda d: d["training"].update(history=3)), "damaged"),
     "half an epoch": (lambda p: described(p, lambda d: d["training"].update(epoch=0.5)), "damaged"),
+    "negative": (lambda p: described(p, lambda d: d["training"].update(step=-1)), "damaged.*step"),
+    "odd record": (
+        lambda p: described(p, lambda d: d["training"]["history"].append({"loss": "x"})),
+        "damaged.*history",
+    ),
+    "odd data": (lambda p: described(p, lambda d: d["training"]["data"].pop("rows")), "data has"),
     "no loss": (lambda p: described(p, lambda d: d["training"].update(loss=None)), "damaged"),
 }
+
+
+def field(callback, name, value):
+    """Sets a number of a callback's state."""
+    return lambda tensors, callbacks: callbacks[callback]["state"].update({name: value})
+
+
+def array(name, change):
+    """Changes an array of a callback's state; None leaves it out."""
+
+    def on_arrays(tensors, callbacks):
+        before = tensors.pop(name)
+        if change is not None:
+            tensors[name] = change(before)
+
+    return on_arrays
+
+
+KEPT = "callback.0.weights.2.bias"
+BAD_CALLBACKS = {
+    "a text": (field(0, "waited", "x"), "waited is a whole number, at least 0; got 'x'"),
+    "half": (field(0, "best_epoch", 1.5), "best_epoch is a whole number, at least 0; got 1.5"),
+    "true": (field(0, "waited", True), "waited is a whole number, at least 0; got True"),
+    "negative": (field(0, "waited", -1), "waited is at least 0, got -1"),
+    "no number": (field(0, "best", "0.5"), "best is a number or None; got '0.5'"),
+    "nan": (field(0, "best", float("nan")), "best is a number or None; got nan"),
+    "a list": (field(0, "best", [0.5]), r"best is a number or None; got \[0.5\]"),
+    "missing": (
+        lambda tensors, callbacks: callbacks[0]["state"].pop("waited"),
+        "waited is missing; there are best, best_epoch",
+    ),
+    "plateau": (field(1, "cooling", None), "cooling is a whole number, at least 0; got None"),
+    "plateau's best": (field(1, "best", {}), r"best is a number or None; got \{\}"),
+    "shape": (array(KEPT, lambda a: a[:2]), r"weights.2.bias .* float64 \(3,\); got .*\(2,\)"),
+    "dtype": (array(KEPT, lambda a: a.astype("float32")), "weights.2.bias .*; got float32"),
+    "no array": (array(KEPT, None), r"weights.2.bias .* is float64 \(3,\); got nothing"),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_CALLBACKS)
+def test_a_damaged_state_of_a_callback_is_refused_before_anything_changes(path, kind):
+    def made(seed=3):
+        callbacks = [cr.EarlyStopping("loss", patience=9), cr.ReduceLROnPlateau("loss")]
+        return trainer_of(network(seed=seed), callbacks=callbacks)
+
+    x, y = classification(20)
+    saved, trainer = made(), made(seed=5)
+    saved.fit(x, y, epochs=2, batch_size=8, progress=False)
+    saved.save(path)
+    made().load(path)
+    tensors, description = checkpoint.read(path)
+    spoil, text = BAD_CALLBACKS[kind]
+    spoil(tensors, description["training"]["callbacks"])
+    checkpoint.write(path, tensors, description)
+
+    history = trainer.fit(x, y, epochs=1, batch_size=4, progress=False)
+    history.stopped = "some reason"
+    before = everything(trainer)
+    states = [str(callback.state_dict()) for callback in trainer.callbacks]
+    number, name = (1, "ReduceLROnPlateau") if "plateau" in kind else (0, "EarlyStopping")
+    for call in (
+        lambda: trainer.load(path),
+        lambda: trainer.fit(x, y, batch_size=8, checkpoint=path, resume=True, progress=False),
+    ):
+        with pytest.raises(cr.FileError, match=f"callback {number}, {name}: .*{text}") as caught:
+            call()
+        assert str(path) in str(caught.value)
+        assert_same_bits(everything(trainer), before)
+        assert [str(callback.state_dict()) for callback in trainer.callbacks] == states
+        assert trainer.history is history and history.stopped == "some reason"
+
+
+def test_a_callback_refuses_a_damaged_state_by_itself():
+    stopping = cr.EarlyStopping()
+    with pytest.raises(TypeError, match="best is a number or None; got 'x'"):
+        stopping.load_state_dict({"best": "x", "best_epoch": 3, "waited": 1})
+    assert stopping.state_dict() == {"best": None, "best_epoch": 0, "waited": 0}
 
 
 @pytest.mark.parametrize("kind", BAD_FILES)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.graph.state import State
+from chainrule.train.checks import whole
+from chainrule.train.interrupts import interrupts_held
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
@@ -44,6 +46,12 @@ class Callback:
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Take up what `state_dict` gave."""
+
+    def check_state_dict(self, state: dict[str, Any], trainer: Trainer) -> None:
+        """Raise ValueError or TypeError for a state, read from a file, that can't be taken up.
+
+        Called for all callbacks before any of them takes up its state.
+        """
 
 
 class EarlyStopping(Callback):
@@ -112,9 +120,10 @@ class EarlyStopping(Callback):
         if self.best is not None and _mode(self, trainer) == "min":
             gain = -gain
         if gain > self.min_delta and not math.isnan(value):
-            self.best, self.best_epoch, self.waited = value, trainer.epoch, 0
+            kept = self._kept
             if self.restore_best:
-                self._kept = {n: s.numpy().copy() for n, s in _restorable(trainer).items()}
+                kept = {n: s.numpy().copy() for n, s in _restorable(trainer).items()}
+            self.best, self.best_epoch, self.waited, self._kept = value, trainer.epoch, 0, kept
         else:
             self.waited += 1
             if self.waited > self.patience:
@@ -129,8 +138,9 @@ class EarlyStopping(Callback):
     def on_train_end(self, trainer: Trainer) -> None:
         self.waited = 0  # who calls fit again wants to go on
         if self._kept:
-            for name, state in _restorable(trainer).items():
-                state.assign(self._kept[name])
+            with interrupts_held():  # the best weights whole, or the last
+                for name, state in _restorable(trainer).items():
+                    state.assign(self._kept[name])
 
     def state_dict(self) -> dict[str, Any]:
         return {
@@ -141,10 +151,20 @@ class EarlyStopping(Callback):
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best = state["best"]
-        self.best_epoch = state["best_epoch"]
-        self.waited = state["waited"]
+        self.best, self.best_epoch, self.waited = _checked(state, "best_epoch", "waited")
         self._kept = {name: kept for name, kept in state.items() if isinstance(kept, np.ndarray)}
+
+    def check_state_dict(self, state: dict[str, Any], trainer: Trainer) -> None:
+        _checked(state, "best_epoch", "waited")
+        restorable = _restorable(trainer)
+        if not any(name in state for name in restorable):
+            return  # saved with restore_best=False, or before the first epoch's end
+        for name, own in restorable.items():
+            found = "nothing"
+            if isinstance(kept := state.get(name), np.ndarray):
+                found = f"{kept.dtype} {kept.shape}"
+            if found != (expected := f"{own.dtype} {own.shape}"):
+                raise ValueError(f"{name} of the best epoch is {expected}; got {found}")
 
 
 class ReduceLROnPlateau(Callback):
@@ -255,12 +275,31 @@ class ReduceLROnPlateau(Callback):
         return {"best": self.best, "waited": self.waited, "cooling": self.cooling}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.best, self.waited, self.cooling = state["best"], state["waited"], state["cooling"]
+        self.best, self.waited, self.cooling = _checked(state, "waited", "cooling")
+
+    def check_state_dict(self, state: dict[str, Any], trainer: Trainer) -> None:
+        _checked(state, "waited", "cooling")
 
 
 def _check_mode(mode: str | None) -> None:
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
+
+
+def _checked(state: dict[str, Any], *counts: str) -> tuple[Any, ...]:
+    """The best value and the counts of a callback's state, if they are such.
+
+    Raises:
+        ValueError, TypeError: naming what is missing or wrong.
+    """
+    for name in ("best", *counts):
+        if name not in state:
+            raise ValueError(f"{name} is missing; there are {', '.join(state) or 'no fields'}")
+    best = state["best"]
+    is_number = isinstance(best, (int, float)) and not isinstance(best, bool)
+    if best is not None and (not is_number or math.isnan(best)):
+        raise TypeError(f"best is a number or None; got {best!r}")
+    return best, *(whole(name, state[name], 0) for name in counts)
 
 
 def _monitored(callback: EarlyStopping | ReduceLROnPlateau, record: dict[str, float]) -> float:

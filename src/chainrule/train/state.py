@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,9 +14,18 @@ from chainrule.nn import Module, build, describe
 from chainrule.train import checkpoint
 from chainrule.train.checks import whole
 from chainrule.train.history import History
+from chainrule.train.interrupts import interrupts_held
 
 if TYPE_CHECKING:
+    from chainrule.train.callbacks import Callback
     from chainrule.train.trainer import Trainer
+
+
+_DATA_KEY = {"rows", "batch_size", "shuffle"}
+
+
+class _DamageError(Exception):
+    """What a file says can't be so."""
 
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
@@ -39,22 +49,30 @@ def load(
     tensors, description = checkpoint.read(path)
     if "training" not in description:
         raise ValueError(f"{path} holds a model but no training to go on with")
-    before = _collected(trainer)
-    try:
-        training = description["training"]
-        if data_key is not None and training["position"] and training["data"] != data_key:
-            raise ValueError(
-                f"it is from the middle of an epoch over {training['data']} and can't go on over "
-                f"{data_key}"
-            )
-        _take_up(trainer, tensors, training)
-    except Exception as error:
-        _take_up(trainer, *before)
-        if isinstance(error, (ValueError, RuntimeError, DTypeError)):
-            raise ValueError(f"{path} does not fit this Trainer: {error}") from error
-        raise checkpoint.FileError(
-            f"{path}: what it says of the training is damaged ({error!r})"
-        ) from error
+    before, history = _collected(trainer), trainer.history
+    with interrupts_held():
+        try:
+            training = description["training"]
+            if data_key is not None and training["position"] and training["data"] != data_key:
+                raise ValueError(
+                    f"it is from the middle of an epoch over {training['data']} and can't go on "
+                    f"over {data_key}"
+                )
+            _take_up(trainer, tensors, training)
+            _check_callbacks(trainer, tensors, training)
+            _take_up_callbacks(trainer, tensors, training)
+        except BaseException as error:
+            _take_up(trainer, *before)
+            trainer.history = history
+            _take_up_callbacks(trainer, *before)
+            if not isinstance(error, Exception):
+                raise
+            if isinstance(error, (ValueError, RuntimeError, DTypeError)):
+                raise ValueError(f"{path} does not fit this Trainer: {error}") from error
+            reason = error if isinstance(error, _DamageError) else repr(error)
+            raise checkpoint.FileError(
+                f"{path}: what it says of the training is damaged ({reason})"
+            ) from error
 
 
 def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -64,7 +82,7 @@ def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
     if ema is None:
         _add(tensors, "model", trainer.model.state_dict())
     else:  # "model" is what predicts: who reads the file for its weights wants those
-        with ema.applied():
+        with interrupts_held(), ema.applied():
             _add(tensors, "model", trainer.model.state_dict())
         _add(tensors, "trained", trainer.model.state_dict())
         arrays, rest = _parted(ema.state_dict())
@@ -102,8 +120,9 @@ def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
 
 
 def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
-    """Give the trainer the state that `_collected` returned."""
+    """Give the trainer the state that `_collected` returned, but for its callbacks."""
     _check_fits(trainer, training)
+    _check_progress(tensors, training)
     trainer.model.load_state_dict(_of(tensors, "model" if trainer.ema is None else "trained"))
     if trainer.ema is not None:
         trainer.ema.load_state_dict({**training["ema"]["state"], **_of(tensors, "ema")})
@@ -126,19 +145,61 @@ def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, An
         buffer.assign(accumulated[str(number)])
     trainer.graphs.accumulated_rows.assign(tensors["accumulated_rows"])
     trainer.generator.state.assign(tensors["generator"])
-    for i, callback in enumerate(trainer.callbacks):
-        callback.load_state_dict(
-            {**training["callbacks"][i]["state"], **_of(tensors, f"callback.{i}")}
-        )
     trainer.history = History(training["history"])
-    trainer.epoch = whole("epoch", training["epoch"], 0)
-    trainer.step = whole("step", training["step"], 0)
-    trainer.position = whole("position", training["position"], 0)
-    trainer.data_key = training["data"]
-    trainer.totals.loss = float(training["loss"])
-    trainer.totals.rows = whole("rows", training["rows"], 0)
+    trainer.epoch, trainer.step = training["epoch"], training["step"]
+    trainer.position, trainer.data_key = training["position"], training["data"]
+    trainer.totals.loss, trainer.totals.rows = float(training["loss"]), training["rows"]
     totals = _of(tensors, "totals")
     trainer.totals.metrics = [totals[str(i)] for i in range(len(totals))]
+
+
+def _check_progress(tensors: dict[str, Array], training: dict[str, Any]) -> None:
+    """Raise unless what says how far a training has come is of the right kind."""
+    try:
+        for name in ("epoch", "step", "position", "rows"):
+            whole(name, training[name], 0)
+    except (ValueError, TypeError) as error:
+        raise _DamageError(str(error)) from None
+    history, data, loss = training["history"], training["data"], training["loss"]
+    if not isinstance(loss, (int, float)):
+        raise _DamageError(f"loss is a number; got {loss!r}")
+    if not isinstance(history, list) or not all(map(_is_record, history)):
+        raise _DamageError(
+            f"history is a list of records, names with numbers; got {history!r:.200}"
+        )
+    if data is not None and (not isinstance(data, dict) or set(data) != _DATA_KEY):
+        raise _DamageError(f"data has {', '.join(sorted(_DATA_KEY))}; got {data!r:.200}")
+    sums, totals = training["metrics"], _of(tensors, "totals")
+    if training["rows"] and len(totals) != len(sums):
+        raise _DamageError(f"there are {len(totals)} sums for {len(sums)} metrics: {sums}")
+
+
+def _is_record(record: Any) -> bool:
+    return isinstance(record, dict) and all(isinstance(v, (int, float)) for v in record.values())
+
+
+def _callback_states(
+    trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]
+) -> Iterator[tuple[Callback, dict[str, Any], str]]:
+    """Each callback, the state for it, and what to call it."""
+    for i, callback in enumerate(trainer.callbacks):
+        state = {**training["callbacks"][i]["state"], **_of(tensors, f"callback.{i}")}
+        yield callback, state, f"callback {i}, {type(callback).__name__}"
+
+
+def _check_callbacks(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
+    for callback, state, name in _callback_states(trainer, tensors, training):
+        try:
+            callback.check_state_dict(state, trainer)
+        except (ValueError, TypeError) as error:
+            raise _DamageError(f"{name}: {error}") from error
+
+
+def _take_up_callbacks(
+    trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]
+) -> None:
+    for callback, state, _ in _callback_states(trainer, tensors, training):
+        callback.load_state_dict(state)
 
 
 def _check_fits(trainer: Trainer, training: dict[str, Any]) -> None:
