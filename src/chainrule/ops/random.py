@@ -176,11 +176,21 @@ def use_generator(generator: Generator) -> Iterator[Generator]:
 def manual_seed(seed: int) -> Generator:
     """Start the default generator anew from `seed`.
 
+    Others keep their state: inside `use_generator(g)` numbers come from g, and so do those of a
+    `Trainer` from its own, which its argument `seed` sets. There call `g.manual_seed(seed)`.
+
+    Returns:
+        The default generator.
+
     Example:
         >>> import chainrule as cr
         >>> _ = cr.manual_seed(1)
-        >>> cr.uniform((2, 3)).shape
-        (2, 3)
+        >>> a = cr.uniform()
+        >>> with cr.use_generator(cr.Generator(5)) as g:
+        ...     _ = cr.manual_seed(1)  # of what comes after the block
+        ...     b = g.manual_seed(1).uniform()
+        >>> a.item() == b.item() == cr.uniform().item()
+        True
     """
     return default_generator.manual_seed(seed)
 
