@@ -232,6 +232,7 @@ def rewritten(path, change):
     data = path.read_bytes()
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
+    header["__metadata__"].pop("crc32")  # of what was there before
     change(header["__metadata__"])
     text = json.dumps(header).encode()
     path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
@@ -379,6 +380,42 @@ def test_every_truncation_is_noticed(path):
         path.write_bytes(data[:length])
         with pytest.raises(cr.FileError):
             trainer.load(path)
+
+
+def test_every_changed_bit_is_noticed(path):
+    """But for one that changes nothing, as a blank at the end of the header."""
+    trainer = trained(callbacks=[cr.EarlyStopping("loss")], metrics=["accuracy"])
+    trainer.save(path)
+    data = path.read_bytes()
+    wanted = checkpoint.read(path)
+    rng = random.Random(0)
+    refused = 0
+    for place in [rng.randrange(len(data)) for _ in range(400)]:
+        damaged = bytearray(data)
+        damaged[place] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        try:
+            tensors, description = checkpoint.read(path)
+        except cr.FileError as error:
+            assert str(path) in str(error)
+            refused += 1
+        else:
+            assert description == wanted[1]
+            assert_same_bits(tensors, wanted[0])
+    assert refused > 380
+    weight = data.index(trainer.model[0].weight.numpy().tobytes())
+    path.write_bytes(data[: weight + 7] + bytes([data[weight + 7] ^ 1]) + data[weight + 8 :])
+    with pytest.raises(cr.FileError, match=r"damaged: its checksum is \w{8}.*\w{8}.*Bits"):
+        trainer.load(path)
+
+
+def test_a_file_without_a_checksum_is_read(path):
+    trainer = trained()
+    trainer.save(path)
+    rewritten(path, lambda metadata: None)
+    other = trainer_of(network(seed=9))
+    other.load(path)
+    assert_same_bits(everything(other), everything(trainer))
 
 
 def test_missing_files_and_folders(tmp_path):

@@ -12,6 +12,7 @@ from chainrule.graph.tensor import Array
 from chainrule.train.atomic import write_atomically
 
 _KEY = "chainrule"
+_CHECKSUM = "crc32"
 FORMAT = 1
 """The version of the description; a file with a later one is refused."""
 
@@ -35,10 +36,10 @@ def write(
 
     from safetensors.numpy import save
 
-    metadata = {_KEY: json.dumps({"format": FORMAT, **description}, default=_plain)}
+    text = json.dumps({"format": FORMAT, **description}, default=_plain)
     # safetensors takes the bytes as they lie: they must be contiguous.
-    data = save({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}, metadata)
-    write_atomically(path, data)
+    tensors = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}
+    write_atomically(path, save(dict(tensors), {_KEY: text, _CHECKSUM: _checksum(tensors, text)}))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -46,7 +47,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
 
     Raises:
         FileNotFoundError: if there is none.
-        FileError: if it is truncated, damaged, foreign, or of a later version.
+        FileError: if it is truncated, damaged, foreign, or of a later version. A single changed
+            bit is noticed by a checksum.
     """
     import json
     from pathlib import Path
@@ -82,7 +84,25 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
             f"{path} has format {version}; this chainrule reads format {FORMAT}. Install the "
             "version that wrote it."
         )
+    # A file that another tool has changed on purpose can do without.
+    if metadata.get(_CHECKSUM, checksum := _checksum(tensors, metadata[_KEY])) != checksum:
+        raise FileError(
+            f"{path} is damaged: its checksum is {metadata[_CHECKSUM]}, that of what it holds is "
+            f"{checksum}. Bits of it have changed since it was written."
+        )
     return tensors, description
+
+
+def _checksum(tensors: Mapping[str, Array], text: str) -> str:
+    """The CRC-32 of all that a file says: a changed bit in it is noticed."""
+    import zlib
+
+    value = zlib.crc32(text.encode())
+    for name in sorted(tensors):
+        array = tensors[name]
+        value = zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), value)
+        value = zlib.crc32(array.data, value)
+    return f"{value:08x}"
 
 
 def _plain(value: Any) -> Any:
