@@ -273,7 +273,15 @@ BAD_FILES = {
         lambda p: described(p, lambda d: d["training"]["history"].append({"loss": "x"})),
         "damaged.*history",
     ),
-    "odd data": (lambda p: described(p, lambda d: d["training"]["data"].pop("rows")), "data has"),
+    "odd data": (lambda p: described(p, lambda d: d["training"]["data"].pop("rows")), "damaged"),
+    "no rows": (
+        lambda p: described(p, lambda d: d["training"]["data"].update(rows=0)),
+        "damaged.*rows of the data is at least 1, got 0",
+    ),
+    "past the end": (
+        lambda p: described(p, lambda d: d["training"].update(position=4)),
+        r"damaged \(position is 4 of 3 batches\)",
+    ),
     "no loss": (lambda p: described(p, lambda d: d["training"].update(loss=None)), "damaged"),
 }
 

@@ -21,9 +21,6 @@ if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
 
-_DATA_KEY = {"rows", "batch_size", "shuffle"}
-
-
 class _DamageError(Exception):
     """What a file says can't be so."""
 
@@ -58,6 +55,8 @@ def load(
                     f"it is from the middle of an epoch over {training['data']} and can't go on "
                     f"over {data_key}"
                 )
+            _check_fits(trainer, training)
+            _check_progress(tensors, training)
             _take_up(trainer, tensors, training)
             _check_callbacks(trainer, tensors, training)
             _take_up_callbacks(trainer, tensors, training)
@@ -121,8 +120,6 @@ def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
 
 def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
     """Give the trainer the state that `_collected` returned, but for its callbacks."""
-    _check_fits(trainer, training)
-    _check_progress(tensors, training)
     trainer.model.load_state_dict(_of(tensors, "model" if trainer.ema is None else "trained"))
     if trainer.ema is not None:
         trainer.ema.load_state_dict({**training["ema"]["state"], **_of(tensors, "ema")})
@@ -154,21 +151,25 @@ def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, An
 
 
 def _check_progress(tensors: dict[str, Array], training: dict[str, Any]) -> None:
-    """Raise unless what says how far a training has come is of the right kind."""
+    """Raise unless what says how far a training has come can be so."""
+    data, history, loss = training["data"], training["history"], training["loss"]
     try:
         for name in ("epoch", "step", "position", "rows"):
             whole(name, training[name], 0)
+        if data is not None:
+            for name in ("rows", "batch_size"):
+                whole(f"{name} of the data", data[name], 1)
     except (ValueError, TypeError) as error:
         raise _DamageError(str(error)) from None
-    history, data, loss = training["history"], training["data"], training["loss"]
+    batches = 0 if data is None else -(-data["rows"] // data["batch_size"])
+    if training["position"] > batches:
+        raise _DamageError(f"position is {training['position']} of {batches} batches")
     if not isinstance(loss, (int, float)):
         raise _DamageError(f"loss is a number; got {loss!r}")
     if not isinstance(history, list) or not all(map(_is_record, history)):
         raise _DamageError(
             f"history is a list of records, names with numbers; got {history!r:.200}"
         )
-    if data is not None and (not isinstance(data, dict) or set(data) != _DATA_KEY):
-        raise _DamageError(f"data has {', '.join(sorted(_DATA_KEY))}; got {data!r:.200}")
     sums, totals = training["metrics"], _of(tensors, "totals")
     if training["rows"] and len(totals) != len(sums):
         raise _DamageError(f"there are {len(totals)} sums for {len(sums)} metrics: {sums}")
