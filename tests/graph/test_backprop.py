@@ -205,6 +205,16 @@ class TestWithoutGraph:
             raise RuntimeError
         assert (leaf() * 2.0).requires_grad
 
+    def test_no_grad_decorates_a_function_that_calls_itself(self):
+        w = cr.tensor(2.0, requires_grad=True)
+
+        @cr.no_grad()
+        def power(n):
+            return w if n == 1 else power(n - 1) * w
+
+        assert not power(3).requires_grad
+        assert (w * w).requires_grad
+
     def test_no_grad_holds_in_a_captured_graph(self):
         p = cr.Parameter(3.0, "float64")
 

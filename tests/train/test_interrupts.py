@@ -23,7 +23,7 @@ from chainrule import nn, optim
 from chainrule.execute.native import StateBlock
 from chainrule.graph.state import State
 from chainrule.train.backends import NativeBackend, Totals
-from chainrule.train.interrupts import Interrupts
+from chainrule.train.interrupts import Interrupts, interrupts_held
 
 X, Y = classification(20)
 
@@ -250,6 +250,27 @@ def test_best_weights_are_given_back_whole_or_not_at_all():
 
     at_every_point(once)
     assert set(given) == {False, True}
+
+
+def test_a_handler_that_was_installed_within_stays():
+    def own(number, frame):
+        pass
+
+    with interrupts_held():
+        signal.signal(signal.SIGINT, own)
+    assert signal.signal(signal.SIGINT, signal.default_int_handler) is own
+
+
+def test_where_interrupts_are_ignored_they_stay_ignored():
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with interrupts_held() as interrupts:
+            signal.raise_signal(signal.SIGINT)
+            assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+            with interrupts.let_through():
+                signal.raise_signal(signal.SIGINT)
+    finally:
+        assert signal.signal(signal.SIGINT, before) is signal.SIG_IGN
 
 
 # What else is whole or not done

@@ -114,6 +114,7 @@ def _in_charge(instead: Callable[[Handler], Handler]) -> Iterator[Interrupts]:
     try:
         yield interrupts
     finally:
-        if signal.getsignal(signal.SIGINT) is interrupts:  # else someone put another in charge
-            signal.signal(signal.SIGINT, before)
+        last = signal.signal(signal.SIGINT, before)
+        if last is not interrupts:  # someone has put another in charge
+            signal.signal(signal.SIGINT, last)
         interrupts.act_on_waiting()
