@@ -316,7 +316,8 @@ def test_a_file_is_taken_up_whole_or_not_at_all(tmp_path):
     assert set(taken_up) == {False, True}
 
 
-def test_an_interrupted_saving_leaves_no_half_a_file(tmp_path):
+@pytest.mark.parametrize("is_there", [False, True])
+def test_an_interrupted_saving_leaves_no_half_a_file(tmp_path, is_there):
     path = tmp_path / "model.safetensors"
     trainer = fitted()
     trainer.save(path)
@@ -324,6 +325,8 @@ def test_an_interrupted_saving_leaves_no_half_a_file(tmp_path):
     os.umask(mask)
 
     def once(interruption):
+        if not is_there:  # then the umask says who may read it
+            path.unlink()
         interruption.watched = (
             *interruption.watched,
             (os, ("umask", "fsync", "replace", "chmod")),
@@ -334,10 +337,14 @@ def test_an_interrupted_saving_leaves_no_half_a_file(tmp_path):
                 trainer.save(path)
         except KeyboardInterrupt:
             assert interruption.place is not None
+        if not path.exists():
+            assert interruption.place is not None and not is_there
+            path.touch()
+        else:
+            fitted().load(path)
         assert os.listdir(tmp_path) == [path.name]
         now = os.umask(mask)
         assert now == mask
-        fitted().load(path)
 
     places = at_every_point(once)
-    assert {"mkstemp", "umask", "replace"} <= places
+    assert {"mkstemp", "replace"} | (set() if is_there else {"umask"}) <= places
