@@ -290,7 +290,7 @@ class SparseProduct {
     const T* sums = sums_;
     for (int64_t i = 0; i < rows_; ++i) {
       for (int j = 0; j < columns; j += lanes) {
-        const int count = columns - j < lanes ? columns - j : lanes;
+        const int64_t count = smaller(lanes, columns - j);
         (Vector<T>::load_partial(c + j, count) + Vector<T>::load(sums + j))
             .store_partial(c + j, count);
       }

@@ -124,16 +124,6 @@ CHAINRULE_INLINE T one_lane(Vector<T> a) {
 }
 
 // The number of the lowest bit that is set; there is one.
-CHAINRULE_INLINE int lowest_bit(unsigned bits) {
-#if defined(_MSC_VER) && !defined(__clang__)
-  unsigned long index;
-  _BitScanForward(&index, bits);
-  return static_cast<int>(index);
-#else
-  return __builtin_ctz(bits);
-#endif
-}
-
 CHAINRULE_INLINE int lowest_bit(std::uint64_t bits) {
 #if defined(_MSC_VER) && !defined(__clang__)
   unsigned long index;
