@@ -1,4 +1,4 @@
-#include "chain.h"
+#include "kernels/chain.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
@@ -8,7 +8,7 @@ CHAINRULE_INLINE Vector<T> apply(Vector<T> a, [[maybe_unused]] Vector<T> b,
                                  [[maybe_unused]] Vector<T> c) {
 #define CHAINRULE_OP(name, inputs) \
   if constexpr (opcode == Opcode::name) return CHAINRULE_FORMULA(name, inputs, a, b, c);
-#include "../ops.def"
+#include "kernels/ops.def"
 #undef CHAINRULE_OP
 }
 

@@ -1,7 +1,7 @@
 // One kernel per chain of opcodes.h, for float and double.
 #pragma once
 
-#include "elementwise.h"
+#include "kernels/elementwise.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 

@@ -1,6 +1,6 @@
-#include "convert.h"
+#include "kernels/convert.h"
 
-#include "vector_scalar.h"
+#include "kernels/simd/vector_scalar.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {

@@ -1,4 +1,4 @@
-#include "elementwise.h"
+#include "kernels/elementwise.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
@@ -38,7 +38,7 @@ CHAINRULE_INLINE void each(T* out, const T* a, const T* b, const T* c, std::int6
                    });                                                                           \
     }                                                                                            \
   }
-#include "../ops.def"
+#include "kernels/ops.def"
 #undef CHAINRULE_OP
 
 template <typename T>

@@ -1,8 +1,8 @@
 // One kernel per opcode of ops.def, for float, double and int64.
 #pragma once
 
-#include "formulas.h"
-#include "kernels.h"
+#include "kernels/kernels.h"
+#include "kernels/math/formulas.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 
@@ -23,7 +23,7 @@ struct Elementwise {
       requires(Vector<T> x) { CHAINRULE_FORMULA(name, inputs, x, x, x); };              \
   static_assert(has_##name || is_integer<T>, "formulas.h lacks the formula of " #name); \
   static constexpr ElementwiseKernel<T> name = has_##name ? &Elementwise::run_##name : nullptr;
-#include "../ops.def"
+#include "kernels/ops.def"
 #undef CHAINRULE_OP
 };
 

@@ -1,4 +1,4 @@
-#include "fma_chains.h"
+#include "kernels/fma_chains.h"
 
 #include <utility>
 

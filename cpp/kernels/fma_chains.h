@@ -3,7 +3,7 @@
 
 #include <cstdint>
 
-#include "vector.h"
+#include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 

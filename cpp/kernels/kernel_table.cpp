@@ -1,13 +1,13 @@
 // The table of one instruction set: every kernel that this compilation offers.
-#include "chain.h"
-#include "convert.h"
-#include "elementwise.h"
-#include "fma_chains.h"
-#include "gemm.h"
-#include "kernels.h"
-#include "random.h"
-#include "reduce.h"
-#include "rows.h"
+#include "kernels/chain.h"
+#include "kernels/convert.h"
+#include "kernels/elementwise.h"
+#include "kernels/fma_chains.h"
+#include "kernels/gemm/gemm.h"
+#include "kernels/kernels.h"
+#include "kernels/random.h"
+#include "kernels/reduce.h"
+#include "kernels/rows.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 
@@ -23,7 +23,7 @@ template <typename Scalar>
 constexpr Kernels<Scalar> floating_kernels = {
     .ops =
         {
-#include "../ops.def"
+#include "kernels/ops.def"
         },
     .chains = {run_chain<0, Scalar>, run_chain<1, Scalar>, run_chain<2, Scalar>,
                run_chain<3, Scalar>},
@@ -50,7 +50,7 @@ template <typename Scalar>
 constexpr Kernels<Scalar> integer_kernels = {
     .ops =
         {
-#include "../ops.def"
+#include "kernels/ops.def"
         },
     .chains = {},
     .load = {CHAINRULE_DTYPES(CHAINRULE_LOAD)},

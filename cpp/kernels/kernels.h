@@ -9,7 +9,7 @@
 
 #include <cstdint>
 
-#include "../opcodes.h"
+#include "kernels/opcodes.h"
 
 namespace chainrule {
 
@@ -23,7 +23,7 @@ struct FmaChains {
 
 inline constexpr int opcode_count = 0
 #define CHAINRULE_OP(name, inputs) +1
-#include "../ops.def"
+#include "kernels/ops.def"
 #undef CHAINRULE_OP
     ;
 inline constexpr int dtype_count = 11;  // of enum DType

@@ -1,7 +1,7 @@
 // Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
-#include "random.h"
+#include "kernels/random.h"
 
-#include "vector.h"
+#include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {

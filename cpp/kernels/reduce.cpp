@@ -1,6 +1,6 @@
-#include "reduce.h"
+#include "kernels/reduce.h"
 
-#include "vector.h"
+#include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {

@@ -1,6 +1,6 @@
-#include "rows.h"
+#include "kernels/rows.h"
 
-#include "transcendental.h"
+#include "kernels/math/transcendental.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {

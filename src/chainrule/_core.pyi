@@ -3,7 +3,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-# The plan as data is described in cpp/plan.h. Dtypes bear NumPy's names; offsets count bytes,
+# The plan as data is described in cpp/plan/plan.h. Dtypes bear NumPy's names; offsets count bytes,
 # strides elements.
 Ref: TypeAlias = tuple[int, int]
 """A place: (space, offset); spaces are 0 (arena), 1 (state), 2 (constants)."""

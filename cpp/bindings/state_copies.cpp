@@ -1,0 +1,71 @@
+#include "bindings/state_copies.h"
+
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <tuple>
+#include <utility>
+#include <vector>
+
+#include "bindings/arguments.h"
+#include "runtime/state_copies.h"
+
+namespace nb = nanobind;
+
+namespace {
+
+using chainrule::checked_threads;
+using chainrule::SpaceArray;
+
+// Together with the state that is copied.
+class BoundCopies {
+ public:
+  BoundCopies(SpaceArray state,
+              const std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>& spans)
+      : state_(std::move(state)),
+        copies_(reinterpret_cast<std::byte*>(state_.data()),
+                static_cast<std::int64_t>(state_.size()), spans_of(spans)) {}
+
+  bool keep(std::int64_t threads, bool always) {
+    const std::int32_t count = checked_threads(threads);
+    nb::gil_scoped_release released;
+    return copies_.keep(count, always);
+  }
+  void restore(std::int64_t threads) {
+    const std::int32_t count = checked_threads(threads);
+    nb::gil_scoped_release released;
+    copies_.restore(count);
+  }
+
+ private:
+  static std::vector<chainrule::StateCopies::Span> spans_of(
+      const std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>& given) {
+    std::vector<chainrule::StateCopies::Span> spans;
+    for (const auto& [offset, bytes, dtype] : given) {
+      spans.push_back({offset, bytes, chainrule::dtype_named(dtype)});
+    }
+    return spans;
+  }
+
+  SpaceArray state_;
+  chainrule::StateCopies copies_;
+};
+
+}  // namespace
+
+void bind_state_copies(nb::module_& module) {
+  using namespace nb::literals;
+
+  nb::class_<BoundCopies>(module, "StateCopies", "Copies of parts of the state, to go back to.")
+      .def(nb::init<SpaceArray,
+                    const std::vector<std::tuple<std::int64_t, std::int64_t, std::string>>&>(),
+           "state"_a.noconvert(), "spans"_a)
+      .def("keep", &BoundCopies::keep, "threads"_a, "always"_a,
+           "Keeps a copy of the state if it is finite, or always; whether it is.")
+      .def("restore", &BoundCopies::restore, "threads"_a,
+           "Brings the state back to the copy kept last.");
+}

@@ -1,0 +1,68 @@
+// The elementwise opcodes of ops.def, and the chains of them that have a kernel of their own.
+//
+// A program runs operation by operation over blocks, so each operation loads its operands and
+// stores its result. A chain keeps what lies between in vector registers. It does the same
+// operations in the same order: the same bits.
+#pragma once
+
+#include <cstdint>
+
+namespace chainrule {
+
+enum class Opcode : std::uint8_t {
+#define CHAINRULE_OP(name, inputs) name,
+#include "kernels/ops.def"
+#undef CHAINRULE_OP
+};
+
+inline constexpr int most_chain_ops = 10;
+inline constexpr int most_chain_inputs = 10;
+inline constexpr int most_chain_results = 3;
+
+// An operand of a chain's operation: input number i as i, the result of operation i as ~i.
+struct ChainOp {
+  Opcode opcode;
+  std::int8_t operands[3];
+};
+
+struct Chain {
+  int length;
+  int inputs;
+  unsigned scalars;  // bit i: input i is one number, the same for all elements
+  unsigned results;  // bit i: the result of operation i is needed behind the chain
+  ChainOp ops[most_chain_ops];
+
+  constexpr bool is_scalar(int input) const { return scalars >> input & 1; }
+  constexpr bool is_result(int op) const { return results >> op & 1; }
+};
+
+inline constexpr Chain chains[] = {
+    // Adam: m = beta1 m + rest1 g, v = beta2 v + rest2 g^2, W = W - step m / (sqrt(v) + eps).
+    // Inputs: rest1, g, beta1, m, rest2, beta2, v, step, eps, W.
+    {10,
+     10,
+     1u << 0 | 1u << 2 | 1u << 4 | 1u << 5 | 1u << 7 | 1u << 8,
+     1u << 1 | 1u << 4 | 1u << 9,
+     {{Opcode::multiply, {0, 1}},
+      {Opcode::multiply_add, {2, 3, ~0}},
+      {Opcode::multiply, {1, 1}},
+      {Opcode::multiply, {4, ~2}},
+      {Opcode::multiply_add, {5, 6, ~3}},
+      {Opcode::multiply, {7, ~1}},
+      {Opcode::sqrt, {~4}},
+      {Opcode::add, {~6, 8}},
+      {Opcode::divide, {~5, ~7}},
+      {Opcode::subtract, {9, ~8}}}},
+    // SGD with momentum: v = momentum v + g, W = W - lr v. Inputs: momentum, v, g, lr, W.
+    {3,
+     5,
+     1u << 0 | 1u << 3,
+     1u << 0 | 1u << 2,
+     {{Opcode::multiply_add, {0, 1, 2}}, {Opcode::multiply, {3, ~0}}, {Opcode::subtract, {4, ~1}}}},
+    // Bias and ReLU; the derivative of ReLU times what comes from above.
+    {2, 2, 0, 1u << 1, {{Opcode::add, {0, 1}}, {Opcode::relu, {~0}}}},
+    {2, 2, 0, 1u << 1, {{Opcode::heaviside, {0}}, {Opcode::multiply, {1, ~0}}}},
+};
+inline constexpr int chain_count = sizeof(chains) / sizeof(chains[0]);
+
+}  // namespace chainrule

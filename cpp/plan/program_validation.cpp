@@ -1,0 +1,172 @@
+// Checks elementwise programs, and matrix products with the programs behind them.
+#include <algorithm>
+#include <array>
+#include <limits>
+
+#include "plan/validator.h"
+
+namespace chainrule {
+
+// Every register that is read has been written before.
+void Validator::registers(const Program& program) const {
+  if (program.registers < 0 || program.registers > max_registers) {
+    refuse("registers must be 0 to " + std::to_string(max_registers) + ", got " +
+           std::to_string(program.registers));
+  }
+  std::array<bool, max_registers> written = {};
+  const auto inside = [&](std::uint8_t reg) {
+    if (reg >= program.registers) {
+      refuse("register " + std::to_string(reg) + " of " + std::to_string(program.registers));
+    }
+  };
+  const auto fill = [&](std::uint8_t reg) {
+    inside(reg);
+    if (written[reg]) refuse("register " + std::to_string(reg) + " is loaded twice");
+    written[reg] = true;
+  };
+  const auto read = [&](std::uint8_t reg) {
+    inside(reg);
+    if (!written[reg]) refuse("register " + std::to_string(reg) + " is read before it is written");
+  };
+  for (const Load& load : program.loads) fill(load.reg);
+  for (const Constant& constant : program.constants) fill(constant.reg);
+  for (const MicroOp& op : program.ops) {
+    const int inputs = opcode_names()[static_cast<std::size_t>(op.opcode)].inputs;
+    const std::uint8_t operands[] = {op.a, op.b, op.c};
+    for (int i = 0; i < inputs; ++i) read(operands[i]);
+    inside(op.out);
+    written[op.out] = true;
+  }
+  for (const Store& store : program.stores) read(store.reg);
+  for (const ColumnSum& column_sum : program.sums) read(column_sum.reg);
+}
+
+std::vector<Extent> Validator::operator()(const Program& program) const {
+  demand(is_computed_in(program.dtype), "programs compute in float32, float64 or int64, not " +
+                                            std::string(name_of(program.dtype)));
+  length("rows", program.rows);
+  length("columns", program.columns);
+  registers(program);
+  if (program.stores.empty() && program.sums.empty()) {
+    refuse("a program without stores and sums does nothing");
+  }
+  if (program.stores.size() > max_registers) refuse("a program has at most 256 stores");
+  for (const Load& load : program.loads) {
+    length("row_stride", load.row_stride);
+    if (load.column_stride != 0 && load.column_stride != 1) {
+      refuse("column_stride must be 0 or 1, got " + std::to_string(load.column_stride));
+    }
+    if (load.drawn) {
+      demand(is_floating(program.dtype), "random numbers are float32 or float64");
+      place("a random state", load.ref, DType::uint64, 2);
+      continue;
+    }
+    const Extent needed = extent(program, load);
+    place("a load", load.ref, itemsize(load.dtype), 0,
+          needed.end == huge ? huge : (needed.end - needed.begin) / itemsize(load.dtype));
+  }
+  std::vector<Extent> written;
+  for (const Store& store : program.stores) {
+    if (program.rows > 1 && store.row_stride < program.columns) {
+      refuse("rows of a store overlap: row_stride " + std::to_string(store.row_stride) + ", " +
+             std::to_string(program.columns) + " columns");
+    }
+    const Extent needed = extent(program, store);
+    written.push_back(
+        place("a store", store.ref, itemsize(store.dtype), 0,
+              needed.end == huge ? huge : (needed.end - needed.begin) / itemsize(store.dtype)));
+    for (const Load& load : program.loads) {
+      if (meeting(program, load, store) == Meeting::mixed) {
+        refuse("a store overlaps a load of another layout");
+      }
+    }
+    for (const Store& other : program.stores) {
+      if (&other == &store) break;
+      if (meet(program, extent(program, other), steps(program, other.row_stride, 1),
+               itemsize(other.dtype), needed, steps(program, store.row_stride, 1),
+               itemsize(store.dtype)) != Meeting::apart) {
+        refuse("two stores overlap");
+      }
+    }
+  }
+  for (const ColumnSum& column_sum : program.sums) {
+    demand(is_floating(program.dtype), "column sums are float32 or float64");
+    demand(program.rows > 0, "column sums of no rows");
+    const Extent out = place("a sum", column_sum.ref, program.dtype, program.columns);
+    for (const Load& load : program.loads) apart(out, extent(program, load));
+    for (const Extent& other : written) apart(out, other);
+    written.push_back(out);
+  }
+  return written;
+}
+
+Extent Validator::matrix(std::string_view what, Ref ref, DType dtype, std::int64_t rows,
+                         std::int64_t columns, std::int64_t row_stride, std::int64_t batch,
+                         std::int64_t batch_stride) const {
+  if (row_stride < std::max<std::int64_t>(columns, 1)) {
+    refuse("the row stride of " + std::string(what) + " is " + std::to_string(row_stride) +
+           ", below its " + std::to_string(columns) + " columns");
+  }
+  length("a batch stride", batch_stride);
+  const bool empty = rows == 0 || columns == 0 || batch == 0;
+  const std::int64_t behind =
+      empty ? 0
+            : sum(sum(product(batch - 1, batch_stride), product(rows - 1, row_stride)), columns);
+  return place(what, ref, dtype, behind);
+}
+
+std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
+  if (!is_floating(gemm.dtype)) {
+    refuse("matrix products are float32 or float64, not " + std::string(name_of(gemm.dtype)));
+  }
+  length("m", gemm.m);
+  length("n", gemm.n);
+  length("k", gemm.k);
+  length("batch", gemm.batch);
+  // What the interface of BLAS can say.
+  constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
+  for (const std::int64_t size : {gemm.m, gemm.n, gemm.k, gemm.lda, gemm.ldb, gemm.ldc}) {
+    if (size > largest) refuse("a matrix product of sizes above 2^31 - 1: " + std::to_string(size));
+  }
+  const Extent a = matrix("a", gemm.a, gemm.dtype, gemm.transpose_a ? gemm.k : gemm.m,
+                          gemm.transpose_a ? gemm.m : gemm.k, gemm.lda, gemm.batch, gemm.stride_a);
+  const Extent b = matrix("b", gemm.b, gemm.dtype, gemm.transpose_b ? gemm.n : gemm.k,
+                          gemm.transpose_b ? gemm.k : gemm.n, gemm.ldb, gemm.batch, gemm.stride_b);
+  const Extent c =
+      matrix("c", gemm.c, gemm.dtype, gemm.m, gemm.n, gemm.ldc, gemm.batch, gemm.stride_c);
+  apart(c, a);
+  apart(c, b);
+  const std::int64_t one = gemm.m == 0 ? 0 : sum(product(gemm.m - 1, gemm.ldc), gemm.n);
+  if (gemm.batch > 1 && gemm.stride_c < one) refuse("the products of a batch overlap");
+  std::vector<Extent> written = {c};
+  if (!gemm.has_epilogue) return written;
+  if (gemm.batch != 1) refuse("only a single product has an epilogue, not a batch");
+  const Program& epilogue = gemm.epilogue;
+  if (epilogue.rows != gemm.m || epilogue.columns != gemm.n) {
+    refuse("the epilogue must have the rows and columns of the product");
+  }
+  if (!epilogue.sums.empty()) refuse("an epilogue has no sums");
+  const std::vector<Extent> stores = (*this)(epilogue);
+  for (const Extent& store : stores) {
+    // Other tiles still read them.
+    apart(store, a);
+    apart(store, b);
+  }
+  // A tile sees the product only where it has been computed: in its own elements.
+  const Store product_of_tile = {gemm.c, gemm.dtype, gemm.ldc, 0};
+  for (const Load& load : epilogue.loads) {
+    if (meeting(epilogue, load, product_of_tile) == Meeting::mixed) {
+      refuse("the epilogue reads the product in another layout");
+    }
+  }
+  for (const Store& store : epilogue.stores) {
+    const Load same_place = {store.ref, store.dtype, store.row_stride, 1, 0};
+    if (meeting(epilogue, same_place, product_of_tile) == Meeting::mixed) {
+      refuse("the epilogue overwrites the product in another layout");
+    }
+  }
+  written.insert(written.end(), stores.begin(), stores.end());
+  return written;
+}
+
+}  // namespace chainrule

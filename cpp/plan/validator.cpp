@@ -1,0 +1,240 @@
+#include "plan/validator.h"
+
+#include <cmath>
+#include <cstdlib>
+#include <optional>
+#include <variant>
+
+namespace chainrule {
+
+Extent Validator::place(std::string_view what, Ref ref, std::int64_t itemsize, std::int64_t lowest,
+                        std::int64_t behind) const {
+  const std::int64_t size = sizes_.bytes[static_cast<std::size_t>(ref.space)];
+  const std::string where = std::string(what) + " (" + std::string(name_of(ref.space)) + " + " +
+                            std::to_string(ref.offset) + ")";
+  if (ref.offset < 0 || ref.offset > size) refuse(where + " lies outside of its space");
+  if (ref.offset % itemsize != 0) {
+    refuse(where + " is not aligned to its elements of " + std::to_string(itemsize) + " bytes");
+  }
+  if (behind <= lowest) return {ref.space, ref.offset, ref.offset};
+  const std::int64_t before = product(-lowest, itemsize);
+  const std::int64_t after = product(behind, itemsize);
+  if (before > ref.offset || after > size - ref.offset) {
+    refuse(where + " needs bytes " + (before > ref.offset ? "before" : "behind") +
+           " its space, which has " + std::to_string(size));
+  }
+  return {ref.space, ref.offset - before, ref.offset + after};
+}
+
+std::vector<Extent> Validator::operator()(const Reduce& reduce) const {
+  demand(is_computed_in(reduce.dtype), "reductions compute in float32, float64 or int64, not " +
+                                           std::string(name_of(reduce.dtype)));
+  length("outer", reduce.outer);
+  length("length", reduce.length);
+  length("inner", reduce.inner);
+  const std::int64_t results = product(reduce.outer, reduce.inner);
+  if (reduce.kind != ReduceKind::sum && reduce.length == 0 && results != 0) {
+    refuse("the max or min of nothing");
+  }
+  const Extent out = place("out", reduce.out, reduce.dtype, results);
+  apart(out, place("x", reduce.x, reduce.dtype, product(results, reduce.length)));
+  return {out};
+}
+
+std::vector<Extent> Validator::operator()(const Rows& rows) const {
+  const bool whole = rows.dtype == DType::int64 && rows.kind == RowKind::argmax;
+  if (!is_floating(rows.dtype) && !whole) {
+    refuse(std::string(name_of(rows.kind)) + " of " + std::string(name_of(rows.dtype)));
+  }
+  length("rows", rows.rows);
+  length("columns", rows.columns);
+  const std::int64_t elements = product(rows.rows, rows.columns);
+  struct Argument {
+    DType dtype;
+    std::int64_t count;
+  };
+  const Argument matrix = {rows.dtype, elements};
+  const Argument column = {rows.dtype, rows.rows};
+  const Argument labels = {DType::int64, rows.rows};
+  std::vector<Argument> inputs;
+  Argument result = matrix;
+  std::optional<Argument> second;
+  switch (rows.kind) {
+    case RowKind::softmax:
+    case RowKind::log_softmax:
+      inputs = {matrix};
+      break;
+    case RowKind::logsumexp:
+      inputs = {matrix};
+      result = column;
+      break;
+    case RowKind::argmax:
+      inputs = {matrix};
+      result = labels;
+      break;
+    case RowKind::first_equal:
+      inputs = {matrix, column};
+      break;
+    case RowKind::softmax_cross_entropy:
+      inputs = {matrix, labels};
+      result = column;
+      break;
+    case RowKind::softmax_cross_entropy_grad:
+      inputs = {column, matrix, labels};
+      break;
+    case RowKind::softmax_cross_entropy_and_grad:
+      inputs = {column, matrix, labels};
+      result = column;
+      second = matrix;
+      break;
+    case RowKind::one_hot:
+      inputs = {labels};
+      break;
+  }
+  if (rows.inputs.size() != inputs.size()) {
+    refuse(std::string(name_of(rows.kind)) + " takes " + std::to_string(inputs.size()) +
+           " inputs, got " + std::to_string(rows.inputs.size()));
+  }
+  if (rows.columns == 0 && rows.rows != 0 &&
+      (rows.kind == RowKind::argmax || rows.kind == RowKind::logsumexp)) {
+    refuse(std::string(name_of(rows.kind)) + " of empty rows");
+  }
+  if (rows.second.has_value() != second.has_value()) {
+    refuse(std::string(name_of(rows.kind)) +
+           (second ? " has two results, got a place for one" : " has one result, got two places"));
+  }
+  std::vector<Extent> results = {place("out", rows.out, result.dtype, result.count)};
+  if (second) {
+    results.push_back(place("second", *rows.second, second->dtype, second->count));
+    apart(results[0], results[1]);
+  }
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const Extent input =
+        place("input " + std::to_string(i), rows.inputs[i], inputs[i].dtype, inputs[i].count);
+    for (const Extent& written : results) apart(written, input);
+  }
+  return results;
+}
+
+std::vector<Extent> Validator::operator()(const Copy& copy) const {
+  if (copy.itemsize != 1 && copy.itemsize != 2 && copy.itemsize != 4 && copy.itemsize != 8) {
+    refuse("itemsize must be 1, 2, 4 or 8, got " + std::to_string(copy.itemsize));
+  }
+  const std::size_t axes = copy.shape.size();
+  if (axes > 6) refuse("a copy has at most 6 axes, got " + std::to_string(axes));
+  if (copy.x_strides.size() != axes || copy.out_strides.size() != axes) {
+    refuse("shape and strides differ in length");
+  }
+  bool empty = false;
+  std::int64_t count = 1;
+  for (const std::int64_t size : copy.shape) {
+    length("an axis", size);
+    empty = empty || size == 0;
+    count = product(count, size);
+  }
+  const auto reach = [&](std::string_view what, Ref ref, const std::vector<std::int64_t>& strides) {
+    std::int64_t lowest = 0;
+    std::int64_t highest = 0;
+    for (std::size_t i = 0; i < axes && !empty; ++i) {
+      if (strides[i] < -huge) refuse("a stride out of range");
+      const std::int64_t far = product(copy.shape[i] - 1, std::abs(strides[i]));
+      if (strides[i] < 0) {
+        lowest = sum(lowest, far);
+      } else {
+        highest = sum(highest, far);
+      }
+    }
+    return place(what, ref, copy.itemsize, -lowest, empty ? -lowest : sum(highest, 1));
+  };
+  const Extent out = reach("out", copy.out, copy.out_strides);
+  // Necessary, not sufficient, for elements that do not share a place.
+  if (!empty && (out.end - out.begin) / copy.itemsize < count) refuse("elements of out overlap");
+  apart(out, reach("x", copy.x, copy.x_strides));
+  return {out};
+}
+
+std::vector<Extent> Validator::operator()(const Fill& fill) const {
+  length("count", fill.count);
+  const Extent out = place("out", fill.out, fill.dtype, fill.count);
+  if (!is_floating(fill.dtype)) {
+    const bool is_unsigned = fill.dtype == DType::uint64 || fill.dtype == DType::uint32 ||
+                             fill.dtype == DType::uint16 || fill.dtype == DType::uint8;
+    const double bits = static_cast<double>(8 * itemsize(fill.dtype));
+    const bool boolean = fill.dtype == DType::boolean;
+    const double lowest = is_unsigned || boolean ? 0 : -std::exp2(bits - 1);
+    const double behind = boolean ? 2 : std::exp2(is_unsigned ? bits : bits - 1);
+    if (!(fill.value >= lowest && fill.value < behind) || fill.value != std::trunc(fill.value)) {
+      refuse(std::to_string(fill.value) + " is no " + std::string(name_of(fill.dtype)));
+    }
+  }
+  return {out};
+}
+
+std::vector<Extent> Validator::operator()(const Gather& gather) const {
+  const std::int64_t item = gather.itemsize;
+  if (item != 1 && item != 2 && item != 4 && item != 8) {
+    refuse("itemsize must be 1, 2, 4 or 8, got " + std::to_string(item));
+  }
+  length("outer", gather.outer);
+  length("length", gather.length);
+  length("count", gather.count);
+  length("inner", gather.inner);
+  const Extent out =
+      place("out", gather.out, item, 0, product(gather.outer, gather.count, gather.inner));
+  apart(out, place("x", gather.x, item, 0, product(gather.outer, gather.length, gather.inner)));
+  apart(out, place("indices", gather.indices, DType::int64, gather.count));
+  return {out};
+}
+
+std::vector<Extent> Validator::operator()(const ScatterAdd& scatter) const {
+  demand(is_computed_in(scatter.dtype), "scatter_add computes in float32, float64 or int64, not " +
+                                            std::string(name_of(scatter.dtype)));
+  length("outer", scatter.outer);
+  length("length", scatter.length);
+  length("count", scatter.count);
+  length("inner", scatter.inner);
+  const Extent out = place("out", scatter.out, scatter.dtype,
+                           product(scatter.outer, scatter.length, scatter.inner));
+  apart(out,
+        place("x", scatter.x, scatter.dtype, product(scatter.outer, scatter.count, scatter.inner)));
+  apart(out, place("indices", scatter.indices, DType::int64, scatter.count));
+  return {out};
+}
+
+std::vector<Extent> Validator::operator()(const RandomUniform& random) const {
+  if (!is_floating(random.dtype)) {
+    refuse("random numbers are float32 or float64, not " + std::string(name_of(random.dtype)));
+  }
+  length("count", random.count);
+  const Extent out = place("out", random.out, random.dtype, random.count);
+  apart(out, place("state", random.state, DType::uint64, 2));
+  return {out};
+}
+
+std::vector<Extent> Validator::operator()(const GatherBatch& gather) const {
+  if (gather.input < 0 || gather.input > 255) {
+    refuse("inputs are numbered 0 to 255, got " + std::to_string(gather.input));
+  }
+  if (gather.rows < 1) refuse("a batch has at least one row, got " + std::to_string(gather.rows));
+  length("columns", gather.columns);
+  return {place("out", gather.out, gather.dtype, product(gather.rows, gather.columns))};
+}
+
+std::vector<Extent> validate(const Instruction& instruction, const SpaceSizes& sizes) {
+  if (instruction.label.empty()) throw std::invalid_argument("an instruction needs a label");
+  const Validator validator(instruction.label, sizes);
+  if (instruction.chunks < 0 || instruction.chunks > max_chunks) {
+    validator.refuse("chunks must be 0 to " + std::to_string(max_chunks) + ", got " +
+                     std::to_string(instruction.chunks));
+  }
+  return std::visit(validator, instruction.work);
+}
+
+void validate_place(std::string_view label, Ref ref, DType dtype, std::int64_t count,
+                    const SpaceSizes& sizes) {
+  const Validator validator(label, sizes);
+  validator.length("count", count);
+  validator.place("it", ref, dtype, count);
+}
+
+}  // namespace chainrule

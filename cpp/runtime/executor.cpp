@@ -1,0 +1,313 @@
+#include "runtime/executor.h"
+
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <limits>
+#include <new>
+#include <ranges>
+#include <stdexcept>
+
+namespace chainrule {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+constexpr std::align_val_t cache_line{64};
+
+double seconds_since(Clock::time_point begin) {
+  return std::chrono::duration<double>(Clock::now() - begin).count();
+}
+
+// Decides when to look at the clock, which takes as long as a small instruction: about every 20 us.
+class Deadline {
+ public:
+  explicit Deadline(double seconds) : seconds_(seconds) {}
+
+  // After each step.
+  bool has_passed() {
+    if (--steps_to_skip_ > 0) return false;
+    const double now = seconds_since(begin_);
+    // Never many more steps than before: a step may take longer than the last ones.
+    constexpr double interval = 20e-6;
+    skipped_ = now - looked_at_ < interval ? std::min(2 * skipped_, 64) : std::max(skipped_ / 2, 1);
+    steps_to_skip_ = skipped_;
+    looked_at_ = now;
+    return now >= seconds_;
+  }
+
+ private:
+  Clock::time_point begin_ = Clock::now();
+  double seconds_;
+  double looked_at_ = 0;
+  int skipped_ = 1;
+  int steps_to_skip_ = 1;
+};
+
+[[noreturn]] void refuse(const std::string& reason) { throw std::invalid_argument(reason); }
+
+}  // namespace
+
+void Executor::AlignedDelete::operator()(std::byte* data) const {
+  ::operator delete[](data, cache_line);
+}
+
+void Executor::add(const Instruction& instruction) {
+  const Entry entry(is_running_);
+  std::vector<Extent> writes = validate(instruction, sizes_);
+  if (const auto* gather = std::get_if<GatherBatch>(&instruction.work)) {
+    if (!gathers_.empty() && gathers_.front().rows != gather->rows) {
+      refuse(instruction.label + ": " + std::to_string(gather->rows) +
+             " rows, but the batch of this plan has " + std::to_string(gathers_.front().rows));
+    }
+    check_input(*gather);
+  }
+  std::unique_ptr<Task> task = make_task(instruction, memory_, kernels_, inputs_);
+  const std::int64_t scratch = task->scratch_bytes();
+  instructions_.push_back({std::move(task), instruction.label, std::move(writes)});
+  if (const auto* gather = std::get_if<GatherBatch>(&instruction.work)) {
+    gathers_.push_back(*gather);
+  }
+  if (scratch > scratch_bytes_) {
+    scratch_bytes_ = scratch;
+    scratch_.clear();
+  }
+}
+
+void Executor::check_input(const GatherBatch& gather) const {
+  const Input& input = inputs_[static_cast<std::size_t>(gather.input)];
+  if (!input.is_bound) return;
+  const std::string number = "input " + std::to_string(gather.input);
+  if (input.columns != gather.columns) {
+    refuse(number + ": rows of " + std::to_string(input.columns) + " elements, the plan takes " +
+           std::to_string(gather.columns));
+  }
+  if (input.dtype == gather.dtype) return;
+  const auto from = static_cast<std::size_t>(input.dtype);
+  const bool has_kernel =
+      (gather.dtype == DType::float32 && kernels_.float32.load[from] != nullptr) ||
+      (gather.dtype == DType::float64 && kernels_.float64.load[from] != nullptr) ||
+      (gather.dtype == DType::int64 && kernels_.int64.load[from] != nullptr);
+  if (!has_kernel) {
+    refuse(number + ": no conversion from " + std::string(name_of(input.dtype)) + " to " +
+           std::string(name_of(gather.dtype)));
+  }
+}
+
+void Executor::bind_input(std::int64_t number, const Input& input) {
+  const Entry entry(is_running_);
+  if (number < 0 || number >= static_cast<std::int64_t>(inputs_.size())) {
+    refuse("inputs are numbered 0 to 255, got " + std::to_string(number));
+  }
+  Input& bound = inputs_[static_cast<std::size_t>(number)];
+  const Input before = std::exchange(bound, input);
+  bound.is_bound = true;
+  try {
+    for (const GatherBatch& gather : gathers_) {
+      if (gather.input == number) check_input(gather);
+    }
+  } catch (...) {
+    bound = before;
+    throw;
+  }
+}
+
+void Executor::add_scalar(Ref place) {
+  const Entry entry(is_running_);
+  validate_place("a scalar", place, DType::float64, 1, sizes_);
+  scalars_.push_back(memory_.at<double>(place));
+}
+
+void Executor::add_total(Ref place, DType dtype, std::int64_t count, double weight, bool finite) {
+  const Entry entry(is_running_);
+  validate_place("a total", place, dtype, count, sizes_);
+  totals_.push_back({place, memory_.at(place), dtype, count, weight, finite});
+}
+
+void Executor::profile(bool on) {
+  const Entry entry(is_running_);
+  if (on) {
+    for (Instructed& instruction : instructions_) {
+      instruction.calls = 0;
+      instruction.seconds = 0;
+    }
+  }
+  is_profiled_ = on;
+}
+
+std::vector<Timing> Executor::times() const {
+  const Entry entry(is_running_);
+  std::vector<Timing> times;
+  for (const Instructed& instruction : instructions_) {
+    times.push_back({instruction.label, instruction.calls, instruction.seconds});
+  }
+  return times;
+}
+
+std::int64_t Executor::chains() const {
+  const Entry entry(is_running_);
+  std::int64_t count = 0;
+  for (const Instructed& instruction : instructions_) count += instruction.task->chains();
+  return count;
+}
+
+void Executor::check_order(const RunRequest& request) const {
+  if (gathers_.empty()) return;
+  if (!request.order) refuse("the plan takes rows of inputs: it needs an order");
+  const std::int64_t batch = gathers_.front().rows;
+  const std::span<const std::int64_t> order = *request.order;
+  const auto batches = static_cast<std::int64_t>(order.size()) / batch;
+  if (request.first > batches || request.steps > batches - request.first) {
+    refuse("steps " + std::to_string(request.first) + " to " +
+           std::to_string(request.first + request.steps) + " of " + std::to_string(batch) +
+           " rows each, but the order has " + std::to_string(order.size()) + " rows");
+  }
+  std::int64_t rows = std::numeric_limits<std::int64_t>::max();
+  for (const GatherBatch& gather : gathers_) {
+    const Input& input = inputs_[static_cast<std::size_t>(gather.input)];
+    if (!input.is_bound) refuse("input " + std::to_string(gather.input) + " is not bound");
+    rows = std::min(rows, input.rows);
+  }
+  for (const std::int64_t row : order.subspan(static_cast<std::size_t>(request.first * batch),
+                                              static_cast<std::size_t>(request.steps * batch))) {
+    if (row < 0 || row >= rows) {
+      refuse("row " + std::to_string(row) + " of the order: the inputs have " +
+             std::to_string(rows) + " rows");
+    }
+  }
+}
+
+void Executor::check(const RunRequest& request) const {
+  if (request.first < 0 || request.steps < 0) refuse("first and steps must not be negative");
+  if (request.threads < 1 || request.threads > 4096) {
+    refuse("threads must be from 1 to 4096, got " + std::to_string(request.threads));
+  }
+  if (!(request.seconds >= 0)) refuse("seconds must not be negative");
+  // Compared by a division: a product of the user's numbers may overflow.
+  const std::size_t count = scalars_.size();
+  const std::size_t rows = count == 0 ? 0 : request.scalars.size() / count;
+  if (count != 0 &&
+      (request.scalars.size() % count != 0 || static_cast<std::int64_t>(rows) < request.steps)) {
+    refuse("scalars must have " + std::to_string(request.steps) + " rows of " +
+           std::to_string(count) + ", got " + std::to_string(request.scalars.size()) + " numbers");
+  }
+  check_order(request);
+}
+
+void Executor::prepare_scratch(std::int32_t threads) {
+  if (scratch_bytes_ == 0) scratch_bytes_ = 64;
+  while (scratch_.size() < static_cast<std::size_t>(threads)) {
+    scratch_.emplace_back(static_cast<std::byte*>(
+        ::operator new[](static_cast<std::size_t>(scratch_bytes_), cache_line)));
+  }
+}
+
+RunResult Executor::run(const RunRequest& request) {
+  const Entry entry(is_running_);
+  check(request);
+  RunResult result;
+  std::size_t count = 0;
+  for (const Total& total : totals_) count += static_cast<std::size_t>(total.count);
+  if (!request.totals.empty() && request.totals.size() != count) {
+    refuse("totals must have " + std::to_string(count) + " numbers, got " +
+           std::to_string(request.totals.size()));
+  }
+  result.totals.assign(request.totals.begin(), request.totals.end());
+  result.totals.resize(count);
+  result.last.resize(count);
+  if (request.steps == 0) return result;
+
+  // No more threads than there is work for, and none where nothing is shared.
+  std::int32_t most = 1;
+  for (const Instructed& instruction : instructions_) {
+    most = std::max(most, instruction.task->chunks());
+  }
+  const std::int32_t threads = std::min(request.threads, most);
+  prepare_scratch(threads);
+  ThreadTeam team(threads);
+  const DenormalsAsZero denormals_as_zero;
+  run_steps(request, result, team);
+  return result;
+}
+
+void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTeam& team) {
+  Deadline deadline(request.seconds);
+  const double* scalars = request.scalars.data();
+  const std::int64_t batch = gathers_.empty() ? 0 : gathers_.front().rows;
+  batch_ = batch == 0 ? nullptr : request.order->data() + request.first * batch;
+  has_failed_.store(false, std::memory_order_relaxed);
+  while (result.done < request.steps) {
+    for (double* const scalar : scalars_) *scalar = *scalars++;
+    const Instructed* const failed = is_profiled_ ? run_step<true>(team) : run_step<false>(team);
+    if (failed != nullptr) {
+      result.status = Status::index_out_of_range;
+      result.label = failed->label;
+      return;
+    }
+    batch_ += batch;
+    ++result.done;
+    if (const Total* const total = add_totals(result)) {
+      result.status = Status::non_finite;
+      result.label = last_writer(*total);
+      return;
+    }
+    if (deadline.has_passed()) return;
+  }
+}
+
+// The instruction that failed, if any.
+template <bool timed>
+const Executor::Instructed* Executor::run_step(ThreadTeam& team) noexcept {
+  for (Instructed& instruction : instructions_) {
+    [[maybe_unused]] const auto begin = timed ? Clock::now() : Clock::time_point();
+    const Task& task = *instruction.task;
+    if (task.chunks() == 1) {
+      if (!task.run(0, {scratch_[0].get(), batch_})) return &instruction;
+    } else {
+      task_ = &task;
+      team.run(*this, task.chunks());
+      if (has_failed_.load(std::memory_order_relaxed)) return &instruction;
+    }
+    if constexpr (timed) {
+      ++instruction.calls;
+      instruction.seconds += seconds_since(begin);
+    }
+  }
+  return nullptr;
+}
+
+void Executor::run_chunk(std::int32_t chunk, std::int32_t thread) noexcept {
+  const bool done = task_->run(chunk, {scratch_[static_cast<std::size_t>(thread)].get(), batch_});
+  if (!done) has_failed_.store(true, std::memory_order_relaxed);
+}
+
+const Executor::Total* Executor::add_totals(RunResult& result) const noexcept {
+  const Total* not_finite = nullptr;
+  std::size_t at = 0;
+  for (const Total& total : totals_) {
+    with_type(total.dtype, [&]<typename T>(T*) {
+      const T* const values = reinterpret_cast<const T*>(total.data);
+      for (std::int64_t i = 0; i < total.count; ++i, ++at) {
+        const auto value = static_cast<double>(values[i]);
+        result.last[at] = value;
+        result.totals[at] += total.weight * value;
+        if (total.finite && !std::isfinite(value) && not_finite == nullptr) not_finite = &total;
+      }
+    });
+  }
+  return not_finite;
+}
+
+std::string Executor::last_writer(const Total& total) const {
+  for (const Instructed& instruction : instructions_ | std::views::reverse) {
+    for (const Extent& extent : instruction.writes) {
+      if (extent.space == total.place.space && extent.begin <= total.place.offset &&
+          total.place.offset < extent.end) {
+        return instruction.label;
+      }
+    }
+  }
+  return {};
+}
+
+}  // namespace chainrule

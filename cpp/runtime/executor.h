@@ -1,0 +1,140 @@
+// Runs a plan: the batches of an epoch, one after the other, without returning to Python.
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <exception>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "plan/plan.h"
+#include "runtime/threads.h"
+#include "tasks/task.h"
+
+namespace chainrule {
+
+// Thrown where a plan is touched while it runs.
+class PlanRunningError : public std::exception {
+ public:
+  const char* what() const noexcept override {
+    return "the plan is running in another thread; give each thread a plan of its own";
+  }
+};
+
+enum class Status : std::uint8_t { ok, non_finite, index_out_of_range };
+
+struct RunRequest {
+  std::optional<std::span<const std::int64_t>> order;  // rows of the inputs, batch after batch
+  std::int64_t first = 0;                              // step of the order to begin with
+  std::int64_t steps = 0;
+  std::span<const double> scalars;  // steps x registered scalars
+  std::span<const double> totals;   // what the sums begin with; empty for 0
+  double seconds = 0;               // after which no further step begins
+  std::int32_t threads = 1;
+};
+
+struct RunResult {
+  std::int64_t done = 0;       // steps that ran to their end
+  std::vector<double> totals;  // what they began with, and the sums over those steps
+  std::vector<double> last;    // what the last of them added, without the weights
+  Status status = Status::ok;
+  std::string label;  // the instruction that failed
+};
+
+struct Timing {
+  std::string label;
+  std::int64_t calls;
+  double seconds;
+};
+
+// Every function throws PlanRunningError while `run` is at work, and std::invalid_argument for what
+// could not be run safely.
+class Executor final : private SharedWork {
+ public:
+  // `memory` outlives the executor.
+  Executor(const Memory& memory, const SpaceSizes& sizes, const KernelTable& kernels)
+      : memory_(memory), sizes_(sizes), kernels_(kernels) {}
+
+  void add(const Instruction& instruction);
+  // The array outlives the executor, or the next call for its number.
+  void bind_input(std::int64_t number, const Input& input);
+  void add_scalar(Ref place);
+  void add_total(Ref place, DType dtype, std::int64_t count, double weight, bool finite);
+  void profile(bool on);
+  std::vector<Timing> times() const;
+  // Of all programs that are no epilogues.
+  std::int64_t chains() const;
+  RunResult run(const RunRequest& request);
+
+ private:
+  // One thread at a time.
+  class Entry {
+   public:
+    explicit Entry(std::atomic<bool>& is_running) : is_running_(is_running) {
+      if (is_running.exchange(true, std::memory_order_acquire)) throw PlanRunningError();
+    }
+    ~Entry() { is_running_.store(false, std::memory_order_release); }
+    Entry(const Entry&) = delete;
+    Entry& operator=(const Entry&) = delete;
+
+   private:
+    std::atomic<bool>& is_running_;
+  };
+
+  struct Instructed {
+    std::unique_ptr<Task> task;
+    std::string label;
+    std::vector<Extent> writes;
+    std::int64_t calls = 0;
+    double seconds = 0;
+  };
+  struct Total {
+    Ref place;
+    const std::byte* data;
+    DType dtype;
+    std::int64_t count;
+    double weight;
+    bool finite;
+  };
+  struct AlignedDelete {
+    void operator()(std::byte* data) const;
+  };
+  using Scratch = std::unique_ptr<std::byte[], AlignedDelete>;
+
+  void check_input(const GatherBatch& gather) const;
+  void check(const RunRequest& request) const;
+  void check_order(const RunRequest& request) const;
+  void prepare_scratch(std::int32_t threads);
+  void run_steps(const RunRequest& request, RunResult& result, ThreadTeam& team);
+  template <bool timed>
+  const Instructed* run_step(ThreadTeam& team) noexcept;
+  void run_chunk(std::int32_t chunk, std::int32_t thread) noexcept override;
+  // The total that is not finite, if any.
+  const Total* add_totals(RunResult& result) const noexcept;
+  std::string last_writer(const Total& total) const;
+
+  Memory memory_;
+  SpaceSizes sizes_;
+  const KernelTable& kernels_;
+  std::vector<Instructed> instructions_;
+  std::vector<GatherBatch> gathers_;
+  std::vector<Input> inputs_ = std::vector<Input>(256);
+  std::vector<double*> scalars_;
+  std::vector<Total> totals_;
+  std::vector<Scratch> scratch_;  // by thread
+  std::int64_t scratch_bytes_ = 0;
+  bool is_profiled_ = false;
+  mutable std::atomic<bool> is_running_ = false;
+
+  // Of the chunk's instruction, while a step runs.
+  const Task* task_ = nullptr;
+  const std::int64_t* batch_ = nullptr;
+  std::atomic<bool> has_failed_ = false;
+};
+
+}  // namespace chainrule

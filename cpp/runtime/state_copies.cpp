@@ -1,0 +1,101 @@
+#include "runtime/state_copies.h"
+
+#include <algorithm>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+namespace chainrule {
+namespace {
+
+constexpr std::int64_t piece_bytes = 256 * 1024;
+// Read a second time, to be checked, while it is in L1.
+constexpr std::int64_t block_bytes = 8 * 1024;
+
+// Whether no exponent says infinity or NaN. A loop that compilers find vectors for.
+template <typename Bits>
+bool is_finite(const std::byte* x, std::int64_t bytes, Bits exponent) {
+  Bits found = 0;
+  for (std::int64_t i = 0; i < bytes; i += static_cast<std::int64_t>(sizeof(Bits))) {
+    Bits bits;
+    std::memcpy(&bits, x + i, sizeof(Bits));
+    found |= static_cast<Bits>((bits & exponent) == exponent);
+  }
+  return found == 0;
+}
+
+bool is_finite(const std::byte* x, std::int64_t bytes, DType dtype) {
+  if (dtype == DType::float32) return is_finite<std::uint32_t>(x, bytes, 0x7f800000u);
+  if (dtype == DType::float64) return is_finite<std::uint64_t>(x, bytes, 0x7ff0000000000000u);
+  return true;
+}
+
+}  // namespace
+
+StateCopies::StateCopies(std::byte* state, std::int64_t size, const std::vector<Span>& spans)
+    : state_(state) {
+  for (const Span& span : spans) {
+    if (span.offset < 0 || span.bytes < 0 || span.bytes > size - span.offset ||
+        span.bytes % itemsize(span.dtype) != 0) {
+      throw std::invalid_argument("a span of " + std::to_string(span.bytes) + " bytes of " +
+                                  std::string(name_of(span.dtype)) + " at " +
+                                  std::to_string(span.offset) + ", but the state has " +
+                                  std::to_string(size));
+    }
+    for (std::int64_t done = 0; done < span.bytes; done += piece_bytes) {
+      const std::int64_t bytes = std::min(piece_bytes, span.bytes - done);
+      pieces_.push_back({span.offset + done, bytes_, bytes, span.dtype});
+      bytes_ += bytes;
+    }
+  }
+  // Waking threads costs more than to copy little.
+  chunks_ = static_cast<std::int32_t>(std::clamp<std::int64_t>(
+      bytes_ / piece_bytes, 1,
+      std::clamp<std::int64_t>(static_cast<std::int64_t>(pieces_.size()), 1, max_chunks)));
+  kept_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes_));
+  spare_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes_));
+}
+
+bool StateCopies::keep(std::int32_t threads, bool always) {
+  const std::scoped_lock lock(mutex_);
+  restores_ = false;
+  run(threads);
+  const bool is_finite = is_finite_.load(std::memory_order_relaxed);
+  if (is_finite || always) std::swap(kept_, spare_);
+  return is_finite;
+}
+
+void StateCopies::restore(std::int32_t threads) {
+  const std::scoped_lock lock(mutex_);
+  restores_ = true;
+  run(threads);
+}
+
+void StateCopies::run(std::int32_t threads) {
+  is_finite_.store(true, std::memory_order_relaxed);
+  ThreadTeam team(std::min(threads, chunks_));
+  team.run(*this, chunks_);
+}
+
+void StateCopies::run_chunk(std::int32_t chunk, std::int32_t) noexcept {
+  const auto count = static_cast<std::int64_t>(pieces_.size());
+  const std::int64_t end = count * (chunk + 1) / chunks_;
+  for (std::int64_t i = count * chunk / chunks_; i < end; ++i) {
+    const Piece& piece = pieces_[static_cast<std::size_t>(i)];
+    std::byte* const state = state_ + piece.offset;
+    if (restores_) {
+      std::memcpy(state, kept_.get() + piece.place, static_cast<std::size_t>(piece.bytes));
+      continue;
+    }
+    for (std::int64_t done = 0; done < piece.bytes; done += block_bytes) {
+      const std::int64_t bytes = std::min(block_bytes, piece.bytes - done);
+      std::memcpy(spare_.get() + piece.place + done, state + done, static_cast<std::size_t>(bytes));
+      if (!is_finite(state + done, bytes, piece.dtype)) {
+        is_finite_.store(false, std::memory_order_relaxed);
+      }
+    }
+  }
+}
+
+}  // namespace chainrule

@@ -1,0 +1,151 @@
+// Tasks that copy and fill.
+#include <algorithm>
+#include <array>
+#include <cstring>
+
+#include "tasks/tasks.h"
+
+namespace chainrule {
+namespace {
+
+// Up to 6 nested loops; the innermost two by a copy of elements of one size.
+class CopyTask final : public Task {
+ public:
+  CopyTask(const Copy& copy, std::int32_t chunks, const Memory& memory)
+      : itemsize_(copy.itemsize), x_(memory.at(copy.x)), out_(memory.at(copy.out)) {
+    // Axes that follow each other in both arrays are one.
+    for (std::size_t i = 0; i < copy.shape.size(); ++i) {
+      const Axis axis = {copy.shape[i], copy.x_strides[i] * itemsize_,
+                         copy.out_strides[i] * itemsize_};
+      count_ *= axis.size;
+      if (axis.size == 1) continue;
+      if (axes_ > 0) {
+        Axis& before = axis_[axes_ - 1];
+        if (before.x == axis.x * axis.size && before.out == axis.out * axis.size) {
+          before = {before.size * axis.size, axis.x, axis.out};
+          continue;
+        }
+      }
+      axis_[axes_++] = axis;
+    }
+    if (count_ == 0) return;
+    // The loops below want two axes at least, and the first is the one to split.
+    while (axes_ < 2) {
+      std::move_backward(axis_.begin(), axis_.begin() + axes_, axis_.begin() + axes_ + 1);
+      axis_[0] = {1, 0, 0};
+      ++axes_;
+    }
+    // A single run of elements is split in itself, by a cache line.
+    by_last_ = axes_ == 2 && axis_[0].size == 1;
+    split(chunks, by_last_ ? (axis_[1].size + unit - 1) / unit : axis_[0].size,
+          0.3 * number(count_));
+  }
+
+  bool run(std::int32_t chunk, const Worker&) const noexcept override {
+    if (count_ == 0) return true;
+    auto axis = axis_;
+    Axis& shared = by_last_ ? axis[1] : axis[0];
+    const Range range = share(chunk, shared.size, by_last_ ? unit : 1);
+    shared.size = range.length();
+    const std::byte* const x = x_ + range.begin * shared.x;
+    std::byte* const out = out_ + range.begin * shared.out;
+    copy(axis.data(), axes_, x, out);
+    return true;
+  }
+
+ private:
+  static constexpr std::int64_t unit = cache_line;
+
+  struct Axis {
+    std::int64_t size, x, out;  // steps in bytes
+  };
+
+  void copy(const Axis* axis, std::size_t axes, const std::byte* x, std::byte* out) const {
+    if (axes > 2) {
+      for (std::int64_t i = 0; i < axis->size; ++i) {
+        copy(axis + 1, axes - 1, x + i * axis->x, out + i * axis->out);
+      }
+      return;
+    }
+    switch (itemsize_) {
+      case 1:
+        return copy_plane<std::uint8_t>(axis[0], axis[1], x, out);
+      case 2:
+        return copy_plane<std::uint16_t>(axis[0], axis[1], x, out);
+      case 4:
+        return copy_plane<std::uint32_t>(axis[0], axis[1], x, out);
+      default:
+        return copy_plane<std::uint64_t>(axis[0], axis[1], x, out);
+    }
+  }
+
+  template <typename T>
+  static void copy_plane(const Axis& rows, const Axis& columns, const std::byte* x,
+                         std::byte* out) {
+    constexpr auto item = static_cast<std::int64_t>(sizeof(T));
+    if (columns.x == item && columns.out == item) {
+      for (std::int64_t row = 0; row < rows.size; ++row) {
+        std::memcpy(out + row * rows.out, x + row * rows.x,
+                    static_cast<std::size_t>(columns.size * item));
+      }
+      return;
+    }
+    // In squares: a transposition reads each cache line once, not once per element.
+    constexpr std::int64_t side = 16;
+    for (std::int64_t row = 0; row < rows.size; row += side) {
+      const std::int64_t row_end = std::min(rows.size, row + side);
+      for (std::int64_t column = 0; column < columns.size; column += side) {
+        const std::int64_t column_end = std::min(columns.size, column + side);
+        for (std::int64_t i = row; i < row_end; ++i) {
+          for (std::int64_t j = column; j < column_end; ++j) {
+            std::memcpy(out + i * rows.out + j * columns.out, x + i * rows.x + j * columns.x,
+                        sizeof(T));
+          }
+        }
+      }
+    }
+  }
+
+  std::int64_t itemsize_;
+  std::int64_t count_ = 1;
+  std::array<Axis, 7> axis_ = {};
+  std::size_t axes_ = 0;
+  bool by_last_ = false;
+  const std::byte* x_;
+  std::byte* out_;
+};
+
+class FillTask final : public Task {
+ public:
+  FillTask(const Fill& fill, std::int32_t chunks, const Memory& memory)
+      : fill_(fill), out_(memory.at(fill.out)) {
+    split(chunks, (fill.count + unit - 1) / unit,
+          0.02 * number(fill.count) * number(itemsize(fill.dtype)));
+  }
+
+  bool run(std::int32_t chunk, const Worker&) const noexcept override {
+    const Range range = share(chunk, fill_.count, unit);
+    with_type(fill_.dtype, [&]<typename T>(T*) {
+      std::fill_n(reinterpret_cast<T*>(out_) + range.begin, range.length(),
+                  static_cast<T>(fill_.value));
+    });
+    return true;
+  }
+
+ private:
+  static constexpr std::int64_t unit = cache_line;
+  Fill fill_;
+  std::byte* out_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_copy(const Copy& copy, std::int32_t chunks, const Memory& memory) {
+  return std::make_unique<CopyTask>(copy, chunks, memory);
+}
+
+std::unique_ptr<Task> make_fill(const Fill& fill, std::int32_t chunks, const Memory& memory) {
+  return std::make_unique<FillTask>(fill, chunks, memory);
+}
+
+}  // namespace chainrule

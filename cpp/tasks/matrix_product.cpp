@@ -1,0 +1,275 @@
+#include "tasks/matrix_product.h"
+
+#include <algorithm>
+#include <optional>
+#include <stdexcept>
+
+#include "tasks/gemm_dispatch.h"
+#include "tasks/program/program.h"
+
+namespace chainrule {
+namespace {
+
+// About how long a thread takes: products of a few rows wait for memory.
+double nanoseconds_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t itemsize) {
+  constexpr double flops_per_nanosecond = 200;
+  constexpr double bytes_per_nanosecond = 40;
+  const auto rows = static_cast<double>(m), columns = static_cast<double>(n);
+  const auto depth = static_cast<double>(k);
+  const double bytes = (rows + columns) * depth * static_cast<double>(itemsize);
+  return std::max(2 * rows * columns * depth / flops_per_nanosecond, bytes / bytes_per_nanosecond);
+}
+
+// Tiles of rows x columns, the last ones smaller.
+struct Grid {
+  std::int64_t rows, columns;  // of a tile
+  std::int64_t row_tiles, column_tiles;
+};
+
+// One side of the matrix, cut into equal parts of whole units as far as that goes.
+class Side {
+ public:
+  Side(std::int64_t size, std::int64_t unit)
+      : size_(size), unit_(unit), tile_(std::max<std::int64_t>(size, 1)) {}
+
+  std::int64_t tile() const { return tile_; }
+  std::int64_t tiles() const { return (size_ + tile_ - 1) / tile_; }
+  bool can_be_halved() const { return tile_ >= 2 * unit_; }
+  void halve() {
+    parts_ *= 2;
+    const std::int64_t part = (size_ + parts_ - 1) / parts_;
+    tile_ = (part + unit_ - 1) / unit_ * unit_;
+  }
+
+ private:
+  std::int64_t size_, unit_, tile_;
+  std::int64_t parts_ = 1;
+};
+
+// Halves the tile as long as it is too large for L2, or there are too few tiles to share and they
+// are worth it.
+Grid choose_grid(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t itemsize) {
+  constexpr double least_nanoseconds = 10e3;  // below, sharing and packing cost too much
+  constexpr std::int64_t enough_tiles = 8;
+  constexpr std::int64_t l2_bytes = 256 * 1024;
+  constexpr std::int64_t row_unit = 16;
+  // Four registers of AVX-512: in narrower tiles, finding A's zeros would take too much of the
+  // time.
+  const std::int64_t column_unit = 256 / itemsize;
+  Side rows(m, row_unit);
+  Side columns(n, column_unit);
+  for (;;) {
+    const double nanoseconds = nanoseconds_of(rows.tile(), columns.tile(), k, itemsize);
+    const bool too_large = rows.tile() * columns.tile() * itemsize > l2_bytes;
+    const bool too_few = rows.tiles() * columns.tiles() < enough_tiles;
+    if (nanoseconds < 2 * least_nanoseconds || !(too_large || too_few)) break;
+    Side& longer = columns.tile() >= rows.tile() ? columns : rows;
+    if (!longer.can_be_halved()) break;
+    longer.halve();
+  }
+  return {rows.tile(), columns.tile(), rows.tiles(), columns.tiles()};
+}
+
+template <typename T>
+class MatrixProduct final : public Task {
+ public:
+  MatrixProduct(const Gemm& gemm, const std::string& label, std::int32_t chunks,
+                const Memory& memory, const KernelTable& kernels)
+      : multiplier_(kernels_of<T>(kernels)),
+        a_{memory.at<const T>(gemm.a), gemm.lda, gemm.transpose_a},
+        b_{memory.at<const T>(gemm.b), gemm.ldb, gemm.transpose_b},
+        c_{memory.at<T>(gemm.c), gemm.ldc, false},
+        m_(gemm.m),
+        n_(gemm.n),
+        k_(gemm.k),
+        stride_a_(gemm.stride_a),
+        stride_b_(gemm.stride_b),
+        stride_c_(gemm.stride_c),
+        grid_(choose_grid(gemm.m, gemm.n, gemm.k, sizeof(T))) {
+    if (!multiplier_.is_available()) {
+      throw std::invalid_argument(label + ": no matrix product: set_blas has not been called");
+    }
+    // Tiles at the edge are smaller, and may need another kernel.
+    std::int64_t workspace = 0;
+    for (const std::int64_t rows : {grid_.rows, m_ - (grid_.row_tiles - 1) * grid_.rows}) {
+      for (const std::int64_t columns :
+           {grid_.columns, n_ - (grid_.column_tiles - 1) * grid_.columns}) {
+        if (rows < 1 || columns < 1 || k_ < 1) continue;
+        workspace = std::max(
+            workspace, multiplier_.workspace(a_.transposed, b_.transposed, rows, columns, k_));
+      }
+    }
+    std::int64_t scratch = workspace * static_cast<std::int64_t>(sizeof(T));
+    if (gemm.has_epilogue) {
+      epilogue_.emplace(gemm.epilogue, label, memory, kernels_of<T>(kernels), false);
+      scratch = std::max(scratch, epilogue_->scratch_bytes());
+    }
+    need_scratch(scratch);
+    count_ = gemm.batch * grid_.row_tiles * grid_.column_tiles;
+    if (m_ == 0 || n_ == 0) count_ = 0;
+    double nanoseconds = static_cast<double>(gemm.batch) * nanoseconds_of(m_, n_, k_, sizeof(T));
+    if (epilogue_) nanoseconds += epilogue_->nanoseconds();
+    split(chunks, count_, nanoseconds);
+  }
+
+  bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
+    const Range range = share(chunk, count_);
+    for (std::int64_t i = range.begin; i < range.end; ++i) run_tile(i, worker.scratch);
+    return true;
+  }
+
+ private:
+  void run_tile(std::int64_t number, std::byte* scratch) const noexcept {
+    const std::int64_t column = number % grid_.column_tiles * grid_.columns;
+    number /= grid_.column_tiles;
+    const std::int64_t row = number % grid_.row_tiles * grid_.rows;
+    const std::int64_t matrix = number / grid_.row_tiles;
+    const std::int64_t rows = std::min(grid_.rows, m_ - row);
+    const std::int64_t columns = std::min(grid_.columns, n_ - column);
+    const Matrix<T> c = {c_.data + matrix * stride_c_ + row * c_.stride + column, c_.stride, false};
+    if (k_ == 0) {
+      for (std::int64_t i = 0; i < rows; ++i) std::fill_n(c.data + i * c.stride, columns, T(0));
+    } else {
+      const Matrix<const T> a = {
+          a_.data + matrix * stride_a_ + (a_.transposed ? row : row * a_.stride), a_.stride,
+          a_.transposed};
+      const Matrix<const T> b = {
+          b_.data + matrix * stride_b_ + (b_.transposed ? column * b_.stride : column), b_.stride,
+          b_.transposed};
+      multiplier_.multiply(c, a, b, rows, columns, k_, reinterpret_cast<T*>(scratch));
+    }
+    if (epilogue_) epilogue_->run({row, row + rows, column, column + columns}, scratch);
+  }
+
+  MatrixMultiplier<T> multiplier_;
+  Matrix<const T> a_, b_;
+  Matrix<T> c_;
+  std::int64_t m_, n_, k_;
+  std::int64_t stride_a_, stride_b_, stride_c_;
+  std::int64_t count_ = 0;  // of tiles
+  Grid grid_;
+  std::optional<ElementwiseProgram<T>> epilogue_;
+};
+
+// What an epilogue of the product in register `product` and of register `x` does, if the kernel of
+// small products knows it.
+std::optional<Ending> ending_of(const Program& program, int product, int x) {
+  const std::size_t count = program.ops.size();
+  if (count < 1 || count > 2 || program.ops.back().out != program.stores[0].reg) {
+    return std::nullopt;
+  }
+  const auto takes = [](const MicroOp& op, int a, int b) {
+    return (op.a == a && op.b == b) || (op.a == b && op.b == a);
+  };
+  const MicroOp& first = program.ops.front();
+  const MicroOp& last = program.ops.back();
+  if (first.opcode == Opcode::add && takes(first, product, x)) {
+    if (count == 1) return Ending::add;
+    if (last.opcode == Opcode::relu && last.a == first.out) return Ending::add_relu;
+  }
+  if (count == 2 && first.opcode == Opcode::heaviside && first.a == x && first.out != product &&
+      last.opcode == Opcode::multiply && takes(last, product, first.out)) {
+    return Ending::heaviside_multiply;
+  }
+  return std::nullopt;
+}
+
+// A product so small that setting up the general way would take as long as the sums.
+template <typename T>
+class SmallProduct final : public Task {
+ public:
+  SmallProduct(const SmallGemm<T>& gemm, SmallGemmKernel<T> kernel, const Kernels<T>& kernels)
+      : gemm_(gemm), kernel_(kernel) {
+    need_scratch(
+        kernels.gemm_workspace(gemm.transpose_a, gemm.transpose_b, gemm.m, gemm.n, gemm.k) *
+        static_cast<std::int64_t>(sizeof(T)));
+  }
+
+  // Null where the product is not small, or its epilogue another.
+  static std::unique_ptr<Task> make(const Gemm& gemm, const Memory& memory,
+                                    const Kernels<T>& kernels) {
+    const Grid grid = choose_grid(gemm.m, gemm.n, gemm.k, sizeof(T));
+    if (gemm.batch != 1 || gemm.m == 0 || gemm.n == 0 || gemm.k == 0 ||
+        grid.row_tiles * grid.column_tiles != 1 || kernels.small_gemm == nullptr ||
+        !MatrixMultiplier<T>(kernels).own_is_faster(gemm.m, gemm.n, gemm.k)) {
+      return nullptr;
+    }
+    T* const c = memory.at<T>(gemm.c);
+    SmallGemm<T> small = {c,
+                          gemm.ldc,
+                          memory.at<const T>(gemm.a),
+                          gemm.lda,
+                          gemm.transpose_a,
+                          memory.at<const T>(gemm.b),
+                          gemm.ldb,
+                          gemm.transpose_b,
+                          gemm.m,
+                          gemm.n,
+                          gemm.k,
+                          Ending::none,
+                          c,
+                          0,
+                          c,
+                          gemm.ldc};
+    if (gemm.has_epilogue && !end(small, gemm, memory)) return nullptr;
+    const SmallGemmKernel<T> kernel = kernels.small_gemm(small);
+    return kernel ? std::make_unique<SmallProduct>(small, kernel, kernels) : nullptr;
+  }
+
+  bool run(std::int32_t, const Worker& worker) const noexcept override {
+    kernel_(gemm_, reinterpret_cast<T*>(worker.scratch));
+    return true;
+  }
+
+ private:
+  // Adds the epilogue to `small`, if it is one that the kernel knows.
+  static bool end(SmallGemm<T>& small, const Gemm& gemm, const Memory& memory) {
+    const Program& program = gemm.epilogue;
+    if (program.loads.size() != 2 || program.stores.size() != 1) return false;
+    for (const Load& load : program.loads) {
+      if (load.dtype != dtype_of<T> || load.column_stride != 1 || load.drawn) return false;
+    }
+    const auto is_product = [&](const Load& load) {
+      return memory.at<T>(load.ref) == small.c && load.row_stride == small.ldc;
+    };
+    const bool is_first = is_product(program.loads[0]);
+    if (is_first == is_product(program.loads[1])) return false;
+    const Load& product = program.loads[is_first ? 0 : 1];
+    const Load& x = program.loads[is_first ? 1 : 0];
+    const Store& store = program.stores[0];
+    const std::optional<Ending> ending = ending_of(program, product.reg, x.reg);
+    if (!ending || store.dtype != dtype_of<T>) return false;
+    small.ending = *ending;
+    small.x = memory.at<const T>(x.ref);
+    small.ldx = x.row_stride;
+    small.out = memory.at<T>(store.ref);
+    small.ldout = store.row_stride;
+    return true;
+  }
+
+  SmallGemm<T> gemm_;
+  SmallGemmKernel<T> kernel_;
+};
+
+template <typename T>
+std::unique_ptr<Task> make_product(const Gemm& gemm, const std::string& label, std::int32_t chunks,
+                                   const Memory& memory, const KernelTable& kernels) {
+  if (auto small = SmallProduct<T>::make(gemm, memory, kernels_of<T>(kernels))) return small;
+  return std::make_unique<MatrixProduct<T>>(gemm, label, chunks, memory, kernels);
+}
+
+}  // namespace
+
+std::unique_ptr<Task> make_matrix_product(const Gemm& gemm, const std::string& label,
+                                          std::int32_t chunks, const Memory& memory,
+                                          const KernelTable& kernels) {
+  if (gemm.has_epilogue && gemm.epilogue.dtype != gemm.dtype) {
+    throw std::invalid_argument(label + ": the epilogue computes in another dtype");
+  }
+  if (gemm.dtype == DType::float32) {
+    return make_product<float>(gemm, label, chunks, memory, kernels);
+  }
+  return make_product<double>(gemm, label, chunks, memory, kernels);
+}
+
+}  // namespace chainrule

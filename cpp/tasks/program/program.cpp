@@ -1,0 +1,260 @@
+#include "tasks/program/program.h"
+
+#include <algorithm>
+#include <cstring>
+
+namespace chainrule {
+namespace {
+
+// Rows shorter than this share a block.
+constexpr std::int64_t short_row = 256;
+// A loop of few elements is faster than a call.
+constexpr std::int64_t few = 32;
+
+}  // namespace
+
+template <typename T>
+void ElementwiseProgram<T>::run_chain(const ChainStep& chain, T* const* places,
+                                      std::int64_t count) {
+  T* results[most_chain_results];
+  const T* inputs[most_chain_inputs];
+  for (int i = 0; i < chain.result_count; ++i) results[i] = places[chain.results[i]];
+  for (int i = 0; i < chain.input_count; ++i) inputs[i] = places[chain.inputs[i]];
+  chain.kernel(results, inputs, count);
+}
+
+template <typename T>
+void ElementwiseProgram<T>::fill(T* out, T value, std::int64_t count) const {
+  if (count < few) {
+    for (std::int64_t i = 0; i < count; ++i) out[i] = value;
+  } else {
+    fill_(out, value, count);
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::read(const LoadStep& load, T* out, const std::byte* from,
+                                 std::int64_t count) {
+  if (load.convert != nullptr) {
+    load.convert(out, from, count);
+  } else {
+    std::memcpy(out, from, static_cast<std::size_t>(count) * sizeof(T));
+  }
+}
+
+template <typename T>
+T ElementwiseProgram<T>::element(const LoadStep& load, const std::byte* from) const {
+  T value;
+  read(load, &value, from, 1);
+  return value;
+}
+
+// What is the same in every block of a region.
+template <typename T>
+void ElementwiseProgram<T>::load_once(const LoadStep& load, const Region& region,
+                                      const Block& largest, T** places) const {
+  T* const own = places[load.own];
+  places[load.place] = own;
+  if (load.kind == Kind::scalar) {
+    fill(own, element(load, load.data), largest.count());
+  } else if (load.kind == Kind::row && largest.rows > 1) {
+    read(load, own, load.data + region.column_begin * load.itemsize, largest.columns);
+    for (std::int64_t done = largest.columns; done < largest.count();) {
+      const std::int64_t more = std::min(done, largest.count() - done);
+      std::memcpy(own + done, own, static_cast<std::size_t>(more) * sizeof(T));
+      done += more;
+    }
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::load(const LoadStep& load, const Block& block, bool new_row,
+                                 T** places) const {
+  T* const own = places[load.own];
+  if (load.kind == Kind::drawn) {
+    draw(load, block, own);
+    places[load.place] = own;
+    return;
+  }
+  const std::byte* const from =
+      load.data + (block.row * load.row_stride + (load.kind == Kind::per_row ? 0 : block.column)) *
+                      load.itemsize;
+  const std::int64_t row_bytes = load.row_stride * load.itemsize;
+  switch (load.kind) {
+    case Kind::scalar:
+    case Kind::drawn:
+      return;
+    case Kind::per_row:
+      if (!new_row) return;
+      for (std::int64_t row = 0; row < block.rows; ++row) {
+        fill(own + row * block.columns, element(load, from + row * row_bytes), block.columns);
+      }
+      return;
+    case Kind::row:
+      if (block.rows > 1) return;
+      break;
+    case Kind::matrix:
+      if (block.rows > 1 && load.row_stride != block.columns) {
+        for (std::int64_t row = 0; row < block.rows; ++row) {
+          read(load, own + row * block.columns, from + row * row_bytes, block.columns);
+        }
+        places[load.place] = own;
+        return;
+      }
+      break;
+  }
+  if (load.in_place) {
+    // The kernels only read through it.
+    places[load.place] = const_cast<T*>(reinterpret_cast<const T*>(from));
+  } else {
+    read(load, own, from, block.count());
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::point(const StoreStep& store, const Block& block, T** places) const {
+  if (!store.written_in_place) return;
+  const bool is_contiguous = block.rows == 1 || store.row_stride == block.columns;
+  places[store.source] =
+      is_contiguous ? reinterpret_cast<T*>(store.data) + block.row * store.row_stride + block.column
+                    : places[store.own];
+}
+
+template <typename T>
+void ElementwiseProgram<T>::store(const StoreStep& store, const Block& block,
+                                  T* const* places) const {
+  const T* from = places[store.source];
+  std::byte* to = store.data + (block.row * store.row_stride + block.column) * store.itemsize;
+  const bool is_contiguous = block.rows == 1 || store.row_stride == block.columns;
+  const std::int64_t pieces = is_contiguous ? 1 : block.rows;
+  const std::int64_t piece = is_contiguous ? block.count() : block.columns;
+  for (std::int64_t i = 0; i < pieces; ++i) {
+    if (store.convert != nullptr) {
+      store.convert(to, from, piece);
+    } else if (static_cast<const void*>(to) != static_cast<const void*>(from)) {
+      std::memcpy(to, from, static_cast<std::size_t>(piece) * sizeof(T));
+    }
+    from += piece;
+    to += store.row_stride * store.itemsize;
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch) const noexcept {
+  const std::int64_t rows = region.row_end - region.row_begin;
+  const std::int64_t columns = region.column_end - region.column_begin;
+  if (rows <= 0 || columns <= 0) return;
+  Block largest = {region.row_begin, 1, region.column_begin, std::min(columns, block_)};
+  if (columns < short_row && columns <= block_) {
+    largest.rows = std::min(rows, block_ / columns);
+    largest.columns = columns;
+  }
+
+  T** const places = reinterpret_cast<T**>(scratch);
+  T* const registers = reinterpret_cast<T*>(scratch + table_bytes_);
+  for (std::int64_t i = 0; i < own_places_; ++i) places[i] = registers + i * register_stride_;
+  for (const ConstantStep& constant : constants_) {
+    fill(places[constant.own], constant.value, largest.count());
+  }
+  for (const LoadStep& load : loads_) load_once(load, region, largest, places);
+
+  if (has_sums()) {
+    T* const sums = reinterpret_cast<T*>(scratch + table_bytes_ + register_bytes_);
+    run_with_sums(region, largest, places, sums);
+    return;
+  }
+  for (std::int64_t row = region.row_begin; row < region.row_end; row += largest.rows) {
+    for (std::int64_t column = region.column_begin; column < region.column_end;
+         column += largest.columns) {
+      const Block block = {row, std::min(largest.rows, region.row_end - row), column,
+                           std::min(largest.columns, region.column_end - column)};
+      run_block(block, column == region.column_begin, places);
+    }
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::run_block(const Block& block, bool new_row, T** places) const {
+  for (const LoadStep& one : loads_) load(one, block, new_row, places);
+  for (const StoreStep& one : stores_) point(one, block, places);
+  const std::int64_t count = block.count();
+  for (const Step& step : steps_) {
+    if (step.kernel == nullptr) {
+      run_chain(chains_[step.out], places, count);
+    } else {
+      step.kernel(places[step.out], places[step.a], places[step.b], places[step.c], count);
+    }
+  }
+  for (const StoreStep& one : stores_) store(one, block, places);
+}
+
+// Column by column, each from the first row to the last: how the columns are shared out does not
+// matter. `sums` has a row for the sum that grows, then one for each level of pairs, of each sum.
+template <typename T>
+void ElementwiseProgram<T>::run_with_sums(const Region& region, const Block& largest, T** places,
+                                          T* sums) const {
+  const std::int64_t each = (sum_levels_ + 1) * register_stride_;
+  for (std::int64_t column = region.column_begin; column < region.column_end;
+       column += largest.columns) {
+    const std::int64_t columns = std::min(largest.columns, region.column_end - column);
+    std::int64_t finished = 0;  // blocks of sum_rows rows: bit l says that level l is in use
+    for (std::int64_t first = 0; first < rows_; first += sum_rows) {
+      const std::int64_t end = std::min(first + sum_rows, rows_);
+      for (std::int64_t row = first; row < end; row += largest.rows) {
+        const Block block = {row, std::min(largest.rows, end - row), column, columns};
+        run_block(block, true, places);
+        for (std::size_t i = 0; i < sums_.size(); ++i) {
+          T* const sum = sums + static_cast<std::int64_t>(i) * each;
+          if (row == first) fill(sum, T(0), columns);
+          add_rows(sum, places[sums_[i].source], block.rows, columns);
+        }
+      }
+      for (std::size_t i = 0; i < sums_.size(); ++i) {
+        T* const sum = sums + static_cast<std::int64_t>(i) * each;
+        T* level = sum + register_stride_;
+        for (std::int64_t l = finished; l & 1; l >>= 1, level += register_stride_) {
+          add_(sum, level, sum, sum, columns);
+        }
+        T* const to = end == rows_ ? sums_[i].out + column : level;
+        if (end == rows_) {  // what is left on higher levels
+          std::int64_t l = finished;
+          T* rest = sum + register_stride_;
+          for (; l & 1; l >>= 1) rest += register_stride_;
+          for (; l != 0; l >>= 1, rest += register_stride_) {
+            if (l & 1) add_(sum, rest, sum, sum, columns);
+          }
+        }
+        std::memcpy(to, sum, static_cast<std::size_t>(columns) * sizeof(T));
+      }
+      ++finished;
+    }
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::add_rows(T* to, const T* from, std::int64_t rows,
+                                     std::int64_t columns) const {
+  for (std::int64_t row = 0; row < rows; ++row, from += columns) {
+    add_(to, to, from, from, columns);
+  }
+}
+
+template <typename T>
+void ElementwiseProgram<T>::draw(const LoadStep& load, const Block& block, T* out) const {
+  const auto* const state = reinterpret_cast<const std::uint64_t*>(load.data);
+  const std::int64_t first = block.row * load.row_stride + block.column;
+  if (block.rows == 1 || load.row_stride == block.columns) {
+    random_uniform_(out, state[0], state[1], first, block.count());
+    return;
+  }
+  for (std::int64_t row = 0; row < block.rows; ++row) {
+    random_uniform_(out + row * block.columns, state[0], state[1], first + row * load.row_stride,
+                    block.columns);
+  }
+}
+
+template void ElementwiseProgram<float>::run(const Region&, std::byte*) const noexcept;
+template void ElementwiseProgram<double>::run(const Region&, std::byte*) const noexcept;
+template void ElementwiseProgram<std::int64_t>::run(const Region&, std::byte*) const noexcept;
+
+}  // namespace chainrule

@@ -1,0 +1,126 @@
+// An elementwise program made ready to run: operation by operation over blocks that stay in L1.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "plan/plan.h"
+#include "tasks/task.h"
+
+namespace chainrule {
+
+// A part of the program's rows and columns.
+struct Region {
+  std::int64_t row_begin, row_end, column_begin, column_end;
+};
+
+// The constructor is in preparation.cpp, with fuse() in chains.cpp.
+template <typename T>
+class ElementwiseProgram {
+ public:
+  // `merge_axes` lets rows() and columns() differ from the program's: where all elements follow
+  // each other, they are one row. Throws std::invalid_argument for a kernel that T lacks.
+  ElementwiseProgram(const Program& program, std::string_view label, const Memory& memory,
+                     const Kernels<T>& kernels, bool merge_axes);
+
+  std::int64_t rows() const { return rows_; }
+  std::int64_t columns() const { return columns_; }
+  std::int64_t block() const { return block_; }
+  std::int64_t scratch_bytes() const { return table_bytes_ + register_bytes_ + sum_bytes_; }
+  // Whether a region has to have all rows.
+  bool has_sums() const { return !sums_.empty(); }
+  std::int64_t fused_chains() const { return static_cast<std::int64_t>(chains_.size()); }
+  // Of one thread, roughly.
+  double nanoseconds() const { return nanoseconds_; }
+
+  // `scratch`: scratch_bytes(), aligned to 64.
+  void run(const Region& region, std::byte* scratch) const noexcept;
+
+ private:
+  // Rows that are summed one by one; such sums are added in pairs, pairs of pairs and so on.
+  static constexpr std::int64_t sum_rows = 32;
+
+  // Operands are places: pointers to a block's elements, in a table that lies in the scratch. First
+  // come the registers' own blocks, then one place for each load and one for each store, which
+  // point into memory where the elements can be used right there.
+  using PlaceNumber = std::uint16_t;
+
+  struct Step {
+    void (*kernel)(T* out, const T* a, const T* b, const T* c, std::int64_t n);  // null: a chain
+    PlaceNumber out, a, b, c;  // of a chain: out is its number in chains_
+  };
+  struct ChainStep {
+    void (*kernel)(T* const* results, const T* const* inputs, std::int64_t n);
+    PlaceNumber results[most_chain_results], inputs[most_chain_inputs];
+    int result_count, input_count;
+  };
+  enum class Kind : std::uint8_t { scalar, per_row, row, matrix, drawn };
+  struct LoadStep {
+    const std::byte* data;
+    void (*convert)(T* out, const void* x, std::int64_t n);  // null: the dtype is T's
+    std::int64_t row_stride;                                 // in elements
+    std::int64_t itemsize;
+    Kind kind;
+    bool in_place;
+    PlaceNumber place, own;  // own: the register's block
+  };
+  struct StoreStep {
+    std::byte* data;
+    void (*convert)(void* out, const T* x, std::int64_t n);  // null: the dtype is T's
+    std::int64_t row_stride;
+    std::int64_t itemsize;
+    bool written_in_place;  // by the last operation on the register, where a block is contiguous
+    PlaceNumber source, own;
+  };
+  struct SumStep {
+    T* out;
+    PlaceNumber source;
+  };
+  struct ConstantStep {
+    T value;
+    PlaceNumber own;
+  };
+  struct Block {
+    std::int64_t row, rows, column, columns;
+    std::int64_t count() const { return rows * columns; }
+  };
+
+  void merge(Program& program) const;
+  void fuse(const Program& program, const Kernels<T>& kernels);
+  static void run_chain(const ChainStep& chain, T* const* places, std::int64_t count);
+  void load_once(const LoadStep& load, const Region& region, const Block& largest,
+                 T** places) const;
+  void load(const LoadStep& load, const Block& block, bool new_row, T** places) const;
+  void point(const StoreStep& store, const Block& block, T** places) const;
+  void store(const StoreStep& store, const Block& block, T* const* places) const;
+  void run_block(const Block& block, bool new_row, T** places) const;
+  void run_with_sums(const Region& region, const Block& largest, T** places, T* sums) const;
+  void add_rows(T* to, const T* from, std::int64_t rows, std::int64_t columns) const;
+  void draw(const LoadStep& load, const Block& block, T* out) const;
+  void fill(T* out, T value, std::int64_t count) const;
+  T element(const LoadStep& load, const std::byte* from) const;
+  static void read(const LoadStep& load, T* out, const std::byte* from, std::int64_t count);
+
+  std::int64_t rows_ = 0, columns_ = 0;
+  std::int64_t block_ = 0;            // elements at once
+  std::int64_t register_stride_ = 0;  // elements
+  std::int64_t table_bytes_ = 0, register_bytes_ = 0, sum_bytes_ = 0;
+  std::int64_t sum_levels_ = 0;
+  std::int64_t own_places_ = 0;
+  double nanoseconds_ = 0;
+  std::vector<LoadStep> loads_;
+  std::vector<ConstantStep> constants_;
+  std::vector<Step> steps_;
+  std::vector<ChainStep> chains_;
+  std::vector<StoreStep> stores_;
+  std::vector<SumStep> sums_;
+  void (*fill_)(T* out, T value, std::int64_t n);
+  void (*add_)(T* out, const T* a, const T* b, const T* c, std::int64_t n);
+  void (*random_uniform_)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,
+                          std::int64_t count);
+};
+
+}  // namespace chainrule
