@@ -153,7 +153,7 @@ def leave_out_missing(console: Console, libraries: list[Library]) -> list[Librar
 
 def the_machine(console: Console, threads: int | None) -> tuple[str | None, int]:
     """The CPU's name, and the number of threads, to which this process is then limited."""
-    from chainrule.execute import machine
+    from chainrule.system import machine
 
     usable = machine.usable_cpus()
     if threads is None:
@@ -168,7 +168,7 @@ def the_machine(console: Console, threads: int | None) -> tuple[str | None, int]
 
 def measured_peak(threads: int) -> list[float]:
     """GFLOP/s of fused multiply-adds now."""
-    from chainrule.execute.machine import fma_peak
+    from chainrule.system.machine import fma_peak
 
     return [fma_peak("float32", threads)]
 

@@ -1,4 +1,4 @@
-"""The machine as seen by chainrule.execute.machine."""
+"""The machine as seen by chainrule.system.machine."""
 
 import math
 import os
@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from chainrule.execute import machine
+from chainrule.system import machine
 
 cpus_of_this_process = (
     len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()

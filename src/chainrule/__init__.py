@@ -1,8 +1,8 @@
 """chainrule: backpropagation as the textbooks teach it, at the speed of the machine."""
 
-from chainrule import data, inspect, nn, ops, optim
+from chainrule import data, graph, inspect, nn, ops, optim
 from chainrule.compiler.capture import CapturedGraph, capture
-from chainrule.execute.threads import get_num_threads, set_num_threads
+from chainrule.errors import DTypeError, NonFiniteError, ShapeError, SymbolicError
 from chainrule.graph.backprop import (
     backprop,
     build_grad,
@@ -10,16 +10,15 @@ from chainrule.graph.backprop import (
     get_inputs,
     get_operation,
     grad,
-    prune,
 )
 from chainrule.graph.context import no_grad
-from chainrule.graph.errors import DTypeError, NonFiniteError, ShapeError, SymbolicError
-from chainrule.graph.functional import hessian, jacobian, jvp, value_and_grad, vjp
+from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
 from chainrule.graph.operation import Operation
-from chainrule.graph.state import Buffer, Parameter, Scalar
+from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
 from chainrule.inspect import summary
 from chainrule.ops import *  # noqa: F403
+from chainrule.system.threads import get_num_threads, set_num_threads
 from chainrule.train import (
     Callback,
     EarlyStopping,
@@ -42,13 +41,13 @@ __all__ = [
     "EarlyStopping",
     "FileError",
     "History",
+    "HyperParameter",
     "Metric",
     "NonFiniteError",
     "Operation",
     "Parameter",
     "RangeTest",
     "ReduceLROnPlateau",
-    "Scalar",
     "ShapeError",
     "SymbolicError",
     "Tensor",
@@ -64,6 +63,7 @@ __all__ = [
     "get_num_threads",
     "get_operation",
     "grad",
+    "graph",
     "hessian",
     "inspect",
     "jacobian",
@@ -72,7 +72,6 @@ __all__ = [
     "no_grad",
     "optim",
     "placeholder",
-    "prune",
     "set_num_threads",
     "summary",
     "tensor",

@@ -16,8 +16,8 @@ from chainrule.execute.reference import Interpreter
 from chainrule.graph.backprop import grad
 from chainrule.graph.operation import Operation, Sample, Spec, operations
 from chainrule.graph.state import Parameter
-from chainrule.graph.structure import leaves
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
+from chainrule.trees import leaves
 
 __all__ = ["check_gradient", "check_operation"]
 

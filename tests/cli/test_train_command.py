@@ -45,7 +45,7 @@ def test_labels_of_a_table_may_be_any_whole_numbers(run, flowers):
     assert "classification, 3 classes: -5, 10, 20; target 'kind'" in result.stdout
     assert "inferred" in result.stdout
     assert accuracy(result.stdout, "validation") == 100
-    assert read("model.safetensors")[1]["about"]["classes"] == [-5, 10, 20]
+    assert read("model.safetensors")[1]["metadata"]["classes"] == [-5, 10, 20]
 
 
 def test_a_regression_is_reported_in_the_units_of_its_target(run, houses):

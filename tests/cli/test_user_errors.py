@@ -156,14 +156,14 @@ def test_models_that_are_none(run, fails, model, tmp_path):
 def test_models_whose_description_was_changed(fails, model):
     tensors, description = checkpoint.read(model)
     description.pop("format")
-    about = description["about"]
+    metadata = description["metadata"]
     for changed in (
-        {**about, "classes": "many"},
-        {**about, "data": None},
-        {**about, "data": {**about["data"], "shape": 7}},
-        {**about, "data": {**about["data"], "columns": [1, 2]}},
+        {**metadata, "classes": "many"},
+        {**metadata, "data": None},
+        {**metadata, "data": {**metadata["data"], "shape": 7}},
+        {**metadata, "data": {**metadata["data"], "columns": [1, 2]}},
     ):
-        checkpoint.write("changed", tensors, {**description, "about": changed})
+        checkpoint.write("changed", tensors, {**description, "metadata": changed})
         assert "damaged" in fails("predict", "changed", "flowers.csv")
     tensors["model.1.weight"] = tensors["model.1.weight"][:3]
     checkpoint.write("changed", tensors, description)

@@ -75,12 +75,12 @@ def test_permutation_leaves_the_global_generator_alone():
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ((5, -1, 0), ValueError, "seed is -1"),
-        ((5, 0, -1), ValueError, "epoch is -1"),
-        ((-5, 0, 0), ValueError, "n is -5"),
+        ((5, -1, 0), ValueError, "seed is at least 0, got -1"),
+        ((5, 0, -1), ValueError, "epoch is at least 0, got -1"),
+        ((-5, 0, 0), ValueError, "n is at least 0, got -5"),
         ((5, 2**64, 0), ValueError, "below 2"),
-        ((5, None, 0), TypeError, "seed is None"),
-        ((5, 0, 1.0), TypeError, "epoch is 1.0, a float"),
+        ((5, None, 0), TypeError, "seed is a whole number, at least 0; got None"),
+        ((5, 0, 1.0), TypeError, "epoch is a whole number, at least 0; got 1.0"),
     ],
 )
 def test_permutation_refuses(arguments, error, words):
@@ -120,13 +120,13 @@ def test_memory_mapped_file(tmp_path):
     ("arguments", "error", "words"),
     [
         ({"batch_size": 11}, ValueError, "batch_size is 11 but the data has 10 rows. Use batch_"),
-        ({"batch_size": 0}, ValueError, "batch_size is 0. Give an integer, at least 1"),
-        ({"batch_size": -3}, ValueError, "batch_size is -3"),
-        ({"batch_size": 2.0}, TypeError, "batch_size is 2.0, a float"),
-        ({"batch_size": True}, TypeError, "batch_size is True, a bool"),
+        ({"batch_size": 0}, ValueError, "batch_size is at least 1, got 0"),
+        ({"batch_size": -3}, ValueError, "batch_size is at least 1, got -3"),
+        ({"batch_size": 2.0}, TypeError, "batch_size is a whole number, at least 1; got 2.0"),
+        ({"batch_size": True}, TypeError, "batch_size is a whole number, at least 1; got True"),
         ({"y": np.zeros(9)}, ValueError, r"x \(10,\), y \(9,\)"),
         ({"y": ["a"] * 10}, TypeError, "y holds text"),
-        ({"seed": -1}, ValueError, "seed is -1"),
+        ({"seed": -1}, ValueError, "seed is at least 0, got -1"),
     ],
 )
 def test_faults_are_told_at_the_call(arguments, error, words):

@@ -6,7 +6,7 @@ import pytest
 import chainrule as cr
 from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.execute.reference import Interpreter
-from chainrule.graph.structure import map_leaves
+from chainrule.trees import map_leaves
 
 
 def eager(function, *arrays):

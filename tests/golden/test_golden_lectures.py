@@ -247,7 +247,7 @@ def test_l8_testing_takes_mean_and_variance_of_the_training_data(run, exact):
     # 0.5 and 4.5: 0.9 (0.9 * 1 + 0.1 * 0.5) + 0.1 * 4.5.
     exact(layer.running_mean.numpy(), [0.585])
     exact(layer.running_var.numpy(), [1.305])
-    layer.finalize(L8_X).eval()
+    layer.recompute_batch_statistics(L8_X).eval()
     np.testing.assert_allclose(run(layer, L8_X), L8_NORMALISED, rtol=1e-12, atol=0)
     exact(run(layer, [[6.5]]), [[math.sqrt(3.5)]])
     exact(layer.running_var.numpy(), [3.5])

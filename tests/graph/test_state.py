@@ -63,7 +63,7 @@ def test_a_wrong_shape_or_dtype_is_refused(capturing):
 
 
 def test_python_numbers_take_the_dtype_of_the_state():
-    rate = cr.Scalar(0.1)
+    rate = cr.HyperParameter(0.1)
     assert rate.dtype == np.float64
     rate.assign(0.01)
     assert rate.item() == 0.01

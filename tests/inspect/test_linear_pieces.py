@@ -112,7 +112,7 @@ def test_preprocessing_residuals_and_branches_are_followed():
 
         def forward(self, x):
             z = self.layer(x)
-            joined = cr.concatenate([x, z * (z > 0.0).cast("float64")], axis=1)
+            joined = cr.concatenate([x, z * (z > 0.0).astype("float64")], axis=1)
             return joined[:, 1:4] + z.sum(axis=1, keepdims=True) / 2.0
 
     cr.manual_seed(2)
@@ -127,7 +127,7 @@ def test_preprocessing_residuals_and_branches_are_followed():
 def test_a_jump_ends_a_piece_too():
     class Step(nn.Module):
         def forward(self, x):
-            return x + (x > 0.25).cast("float32")
+            return x + (x > 0.25).astype("float32")
 
     found = cr.inspect.linear_pieces(Step(), [0.0], [1.0])
     assert found.breakpoints.tolist() == [0.25]

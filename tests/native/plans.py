@@ -5,7 +5,7 @@ import numpy as np
 import chainrule as cr
 from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.execute.reference import Interpreter
-from chainrule.graph.structure import leaves
+from chainrule.trees import leaves
 
 
 def run_both(function, states, steps=2):

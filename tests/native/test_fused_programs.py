@@ -106,7 +106,7 @@ def test_what_is_no_scalar_makes_no_chain(rng):
 def test_rules_of_optimisers_are_chains(optimizer, expected):
     model = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 4))
     optimizer = optimizer(model.parameters())
-    grads = [cr.Buffer(np.ones(p.shape, p.dtype)) for p in optimizer.parameters]
+    grads = [cr.Buffer(np.ones(p.shape, p.dtype)) for p in optimizer.params]
     graph = cr.capture(lambda: optimizer.update([g.node() for g in grads]))
     step = NativeStep(graph, StateBlock([*graph.reads, *graph.updates]))
     assert (step.chains() > 0) == expected
@@ -231,7 +231,7 @@ def test_a_mask_is_drawn_in_the_step_and_used_again():
     def function():
         with cr.use_generator(generator):
             z = x @ w
-            mask = (cr.uniform(z.shape, z.dtype) >= 0.3).cast(z.dtype) * 2.0
+            mask = (cr.uniform(z.shape, z.dtype) >= 0.3).astype(z.dtype) * 2.0
             y = cr.relu(z * 1.5) * mask
             g = cr.tanh(y @ w.T) @ w * mask * cr.heaviside(z * 1.5)
             x.assign(x - 0.01 * (g @ w.T))
@@ -272,10 +272,10 @@ def test_normalisation_over_the_batch():
 
 def test_a_coefficient_in_float64_is_converted_as_it_is_read():
     w = cr.Buffer(np.linspace(-1, 1, 50, dtype=np.float32))
-    lr, old = cr.graph.state.Scalar(1 / 3), w.numpy()
+    lr, old = cr.graph.state.HyperParameter(1 / 3), w.numpy()
 
     def function():
-        w.assign(w - lr.cast("float32") * w)
+        w.assign(w - lr.astype("float32") * w)
 
     graph = cr.capture(function)
     step = NativeStep(graph, StateBlock([w, lr]))
@@ -288,8 +288,8 @@ def test_a_cast_number_that_a_wider_program_reads_is_rounded_first():
     x, number = states = buffers(30, ())
 
     def function():
-        rounded = number.cast("float32").broadcast_to((30,))
-        return x * rounded.cast("float64"), rounded * cr.tensor(2.0)
+        rounded = number.astype("float32").broadcast_to((30,))
+        return x * rounded.astype("float64"), rounded * cr.tensor(2.0)
 
     assert_same(function, states)
 
@@ -313,7 +313,7 @@ class Network(nn.Module):
         return self.last(self.dropped(cr.relu(self.dropped(y))))
 
     def dropped(self, x):
-        return x * ((cr.uniform(x.shape, x.dtype) >= 0.2).cast(x.dtype) * 1.25)
+        return x * ((cr.uniform(x.shape, x.dtype) >= 0.2).astype(x.dtype) * 1.25)
 
 
 def trained(optimizer, backend="native", threads=1):

@@ -21,7 +21,7 @@ UNARY = [
     lambda x: 1.0 - x,
     lambda x: cr.exp(-cr.abs(x)),
     lambda x: cr.sqrt(cr.abs(x) + 1.0),
-    lambda x: (x > 0.1).cast(x.dtype),
+    lambda x: (x > 0.1).astype(x.dtype),
 ]
 BINARY = [
     cr.add,

@@ -45,51 +45,51 @@ EXAMPLES = {
 
 
 def through_json(module):
-    return json.loads(json.dumps(nn.describe(module)))
+    return json.loads(json.dumps(nn.to_description(module)))
 
 
 @pytest.mark.parametrize("name", LAYERS)
 def test_every_layer_is_built_again(name):
     layer = EXAMPLES[name] if name in EXAMPLES else LAYERS[name]()
-    again = nn.build(through_json(layer))
+    again = nn.from_description(through_json(layer))
     assert type(again) is type(layer)
     assert repr(again) == repr(layer)
-    assert nn.describe(again) == nn.describe(layer)
+    assert nn.to_description(again) == nn.to_description(layer)
     again.load_state_dict(layer.state_dict())
 
 
 def test_a_model_predicts_the_same_after_json():
     model = nn.Sequential(nn.Standardize(3), nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     model[0].fit(np.random.default_rng(0).standard_normal((9, 3)))
-    again = nn.build(through_json(model))
+    again = nn.from_description(through_json(model))
     again.load_state_dict(model.state_dict())
     x = np.random.default_rng(1).standard_normal((5, 3)).astype("f")
     assert np.array_equal(again(x).numpy(), model(x).numpy())
 
 
 def test_building_draws_no_random_numbers():
-    description = nn.describe(nn.Linear(3, 3))
+    description = nn.to_description(nn.Linear(3, 3))
     cr.manual_seed(4)
     wanted = cr.uniform().item()
     cr.manual_seed(4)
-    nn.build(description)
+    nn.from_description(description)
     assert cr.uniform().item() == wanted
 
 
 def test_a_shared_layer_is_shared_again():
     layer = nn.Linear(2, 2)
     model = nn.Sequential(layer, nn.ReLU(), nn.Sequential(layer))
-    assert nn.describe(model)["children"]["2"]["children"]["0"] == {"same_as": "0"}
-    again = nn.build(through_json(model))
+    assert nn.to_description(model)["children"]["2"]["children"]["0"] == {"same_as": "0"}
+    again = nn.from_description(through_json(model))
     assert again[2][0] is again[0]
 
 
 def test_layers_in_a_block_that_stands_twice_are_shared_again():
     """Of a container itself each place has its own."""
     block = nn.Residual(nn.Linear(2, 2))
-    description = nn.describe(nn.Sequential(block, nn.ReLU(), block))
+    description = nn.to_description(nn.Sequential(block, nn.ReLU(), block))
     assert description["children"]["2"]["children"]["block"] == {"same_as": "0.block"}
-    again = nn.build(description)
+    again = nn.from_description(description)
     assert again[2] is not again[0] and again[2].block is again[0].block
 
 
@@ -110,7 +110,7 @@ def test_a_users_class_is_named_but_not_built(kind):
     description = through_json(nn.Sequential(kind()))
     assert description["children"]["0"]["class"] == f"{__name__}.{kind.__name__}"
     with pytest.raises(ValueError, match=rf"0: .*{kind.__name__}.* not a layer.*load_state_dict"):
-        nn.build(description)
+        nn.from_description(description)
 
 
 def linear(**arguments):
@@ -186,21 +186,21 @@ def nested(depth):
 )
 def test_a_hostile_description_is_refused(description, words):
     with pytest.raises(ValueError, match=words):
-        nn.build(description)
+        nn.from_description(description)
 
 
 def test_the_limit_can_be_set():
-    nn.build(linear(), max_elements=4)
+    nn.from_description(linear(), max_elements=4)
     with pytest.raises(ValueError, match="max_elements"):
-        nn.build(linear(), max_elements=3)
+        nn.from_description(linear(), max_elements=3)
 
 
 @pytest.mark.parametrize("name", ["PCA", "Whiten"])
 def test_a_length_that_is_not_given_counts_as_the_largest(name):
     for arguments in ({"num_features": 4}, {"num_features": 4, "num_components": None}):
-        nn.build({"class": name, "arguments": arguments}, max_elements=16)
+        nn.from_description({"class": name, "arguments": arguments}, max_elements=16)
         with pytest.raises(ValueError, match="max_elements"):
-            nn.build({"class": name, "arguments": arguments}, max_elements=15)
+            nn.from_description({"class": name, "arguments": arguments}, max_elements=15)
 
 
 @pytest.mark.parametrize(
@@ -209,4 +209,4 @@ def test_a_length_that_is_not_given_counts_as_the_largest(name):
     ids=repr,
 )
 def test_a_whole_number_that_is_no_length_does_not_count(layer):
-    assert repr(nn.build(nn.describe(layer), max_elements=3)) == repr(layer)
+    assert repr(nn.from_description(nn.to_description(layer), max_elements=3)) == repr(layer)

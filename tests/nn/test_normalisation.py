@@ -242,22 +242,22 @@ def test_what_does_not_fit_is_refused(make, error, words):
 
 def test_finalize_of_a_layer_is_exact():
     x = values(50, 3)
-    layer = nn.BatchNorm1d(3, dtype="float64").finalize(x)
+    layer = nn.BatchNorm1d(3, dtype="float64").recompute_batch_statistics(x)
     np.testing.assert_allclose(layer.running_mean.numpy(), x.mean(axis=0), rtol=1e-14)
     np.testing.assert_allclose(layer.running_var.numpy(), x.var(axis=0), rtol=1e-14)
     assert layer.training and layer.num_batches_tracked.item() == 0
     x = values(5, 3, 7)
-    layer.finalize(cr.tensor(x))
+    layer.recompute_batch_statistics(cr.tensor(x))
     np.testing.assert_allclose(layer.running_mean.numpy(), x.mean(axis=(0, 2)), rtol=1e-14)
     np.testing.assert_allclose(layer.running_var.numpy(), x.var(axis=(0, 2)), rtol=1e-14)
 
 
 def test_finalize_sums_in_float64_over_blocks(tmp_path):
     x = (np.arange(10_000) % 2 + 16_000_000).astype("f").reshape(-1, 1)
-    assert nn.BatchNorm1d(1).finalize(x).running_var.tolist() == [0.25]
+    assert nn.BatchNorm1d(1).recompute_batch_statistics(x).running_var.tolist() == [0.25]
     mapped = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "f4", x.shape)
     mapped[:] = x
-    assert nn.finalize(nn.BatchNorm1d(1), mapped).running_var.tolist() == [0.25]
+    assert nn.recompute_batch_statistics(nn.BatchNorm1d(1), mapped).running_var.tolist() == [0.25]
 
 
 class Branches(nn.Module):
@@ -281,7 +281,7 @@ def test_finalize_of_a_model_goes_in_the_order_of_calls():
     model = Branches()
     train(model, x, y)
     model.second.eval()
-    assert nn.finalize(model, x, batch_size=7) is model
+    assert nn.recompute_batch_statistics(model, x, batch_size=7) is model
     assert model.training and not model.second.training and model.first.training
     z = model.layer(x).numpy()
     np.testing.assert_allclose(model.first.running_mean.numpy(), z.mean(axis=0), rtol=1e-13)
@@ -302,7 +302,7 @@ def test_after_finalize_evaluation_is_the_step_over_all_rows():
         nn.BatchNorm1d(3, dtype="float64"),
     )
     trainer = train(model, x, y)
-    nn.finalize(model, x)
+    nn.recompute_batch_statistics(model, x)
     np.testing.assert_allclose(trainer.predict(x), model.train()(x).numpy(), rtol=1e-11, atol=1e-11)
 
 
@@ -318,7 +318,7 @@ def test_finalize_takes_several_inputs_and_casts_them():
     a, b = np.arange(6, dtype=np.uint8).reshape(3, 2), values(3, 2)
     mean = (a + b.astype("f")).mean(axis=0)
     for x in ((a, b), {"a": a, "b": b}):
-        found = nn.finalize(Sum(), x).norm.running_mean
+        found = nn.recompute_batch_statistics(Sum(), x).norm.running_mean
         np.testing.assert_allclose(found.numpy(), mean, rtol=1e-6)
 
 
@@ -329,28 +329,30 @@ def test_finalize_refuses_and_keeps_what_it_had():
     before = model.state_dict()
     bad = np.array([[1.0, 2.0], [3.0, 1e200], [0.0, 0.0]])
     with pytest.raises(ValueError, match="feature 1"):
-        nn.finalize(model, bad)
+        nn.recompute_batch_statistics(model, bad)
     model[1].weight.assign(np.array([[1.0, 0.0], [np.nan, 0.0]]))
     with pytest.raises(ValueError, match="feature 1"):
-        nn.finalize(model, values(5, 2))
+        nn.recompute_batch_statistics(model, values(5, 2))
     model[1].weight.assign(before["1.weight"])
     for x in (np.ones((0, 2)), np.float64(1), (np.ones((2, 2)), np.ones((3, 2))), np.ones((4, 3))):
         with pytest.raises(cr.ShapeError):
-            nn.finalize(model, x)
+            nn.recompute_batch_statistics(model, x)
     with pytest.raises(ValueError, match="batch_size"):
-        nn.finalize(model, values(5, 2), batch_size=0)
+        nn.recompute_batch_statistics(model, values(5, 2), batch_size=0)
     with pytest.raises(TypeError, match="batch_size is a whole number"):
-        nn.finalize(model, values(5, 2), batch_size=2.5)
+        nn.recompute_batch_statistics(model, values(5, 2), batch_size=2.5)
     with pytest.raises(ValueError, match="several places"):
-        nn.finalize(nn.Sequential(layer, layer), values(5, 2))
+        nn.recompute_batch_statistics(nn.Sequential(layer, layer), values(5, 2))
     with pytest.raises(ValueError, match="no BatchNorm1d"):
-        nn.finalize(nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)), values(5, 2))
+        nn.recompute_batch_statistics(
+            nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)), values(5, 2)
+        )
     with pytest.raises(ValueError, match="track_running_stats"):
-        nn.BatchNorm1d(2, track_running_stats=False).finalize(values(5, 2))
+        nn.BatchNorm1d(2, track_running_stats=False).recompute_batch_statistics(values(5, 2))
     with pytest.raises(cr.ShapeError, match=r"\(N, 2\)"):
-        layer.finalize(np.ones(2))
+        layer.recompute_batch_statistics(np.ones(2))
     with pytest.raises(cr.ShapeError, match="no rows"):
-        layer.finalize(np.ones((0, 2)))
+        layer.recompute_batch_statistics(np.ones((0, 2)))
     assert_states_close(model.state_dict(), before, 0)
     assert model.training and "forward" not in vars(layer)
 

@@ -92,7 +92,7 @@ def test_training_with_a_penalty_is_native_and_equals_pytorchs(make, value, dW, 
     reference = network()
     results = []
     for ours, backend in ((model, "native"), (reference, "reference")):
-        objective = penalised(nn.MSELoss(), make(nn.select(ours, "weights")))
+        objective = penalised(nn.MSELoss(), make(nn.select_parameters(ours, "weights")))
         optimizer = optim.SGD(ours.parameters(), lr=0.05)
         results.append(trained(objective, ours, optimizer, backend)[0])
 
@@ -251,19 +251,19 @@ def test_select():
     def same(found, wanted):
         return list(map(id, found)) == list(map(id, wanted))
 
-    assert same(nn.select(model, "*.weight"), [first.weight, last.weight])
-    assert same(nn.select(model, "0.*"), [first.weight, first.bias])
-    assert same(nn.select(model, "2.0.bias"), [last.bias])
-    assert same(nn.select(model, "weights"), [first.weight, last.weight])
-    assert same(nn.select(model, "biases"), [first.bias, last.bias])
-    wide = nn.select(model, lambda path, p: path.endswith("weight") and p.shape[1] > 2)
+    assert same(nn.select_parameters(model, "*.weight"), [first.weight, last.weight])
+    assert same(nn.select_parameters(model, "0.*"), [first.weight, first.bias])
+    assert same(nn.select_parameters(model, "2.0.bias"), [last.bias])
+    assert same(nn.select_parameters(model, "weights"), [first.weight, last.weight])
+    assert same(nn.select_parameters(model, "biases"), [first.bias, last.bias])
+    wide = nn.select_parameters(model, lambda path, p: path.endswith("weight") and p.shape[1] > 2)
     assert same(wide, [last.weight])
-    assert same(nn.select(first, "weight"), [first.weight])
+    assert same(nn.select_parameters(first, "weight"), [first.weight])
 
 
 def test_select_lists_a_shared_parameter_once():
     layer = nn.Linear(2, 2)
-    assert len(nn.select(nn.Sequential(layer, nn.Tanh(), layer), "*.weight")) == 1
+    assert len(nn.select_parameters(nn.Sequential(layer, nn.Tanh(), layer), "*.weight")) == 1
 
 
 def test_a_vector_called_weight_is_no_weight():
@@ -273,30 +273,30 @@ def test_a_vector_called_weight_is_no_weight():
             self.weight = cr.Parameter([1.0, 1.0])
 
     model = nn.Sequential(nn.Linear(2, 2), Scale())
-    assert [p.shape for p in nn.select(model, "weights")] == [(2, 2)]
-    assert [p.shape for p in nn.select(model, "biases")] == [(2,), (2,)]
+    assert [p.shape for p in nn.select_parameters(model, "weights")] == [(2, 2)]
+    assert [p.shape for p in nn.select_parameters(model, "biases")] == [(2,), (2,)]
 
 
 def test_selected_parameters_make_groups():
     model = network()
     optimizer = optim.AdamW(
         [
-            {"params": nn.select(model, "weights"), "weight_decay": 0.1},
-            {"params": nn.select(model, "biases"), "weight_decay": 0.0},
+            {"params": nn.select_parameters(model, "weights"), "weight_decay": 0.1},
+            {"params": nn.select_parameters(model, "biases"), "weight_decay": 0.0},
         ]
     )
-    assert {id(p) for p in optimizer.parameters} == {id(p) for p in model.parameters()}
+    assert {id(p) for p in optimizer.params} == {id(p) for p in model.parameters()}
 
 
 def test_select_refuses():
     model = network()
     with pytest.raises(ValueError, match=r"fits 'x\.\*'; it has 0\.weight, 0\.bias, 2\.weight"):
-        nn.select(model, "x.*")
+        nn.select_parameters(model, "x.*")
     with pytest.raises(ValueError, match=r"it has 0\.weight"):
-        nn.select(model, lambda path, p: False)
+        nn.select_parameters(model, lambda path, p: False)
     with pytest.raises(ValueError, match="it has none at all"):
-        nn.select(nn.Tanh(), "weights")
+        nn.select_parameters(nn.Tanh(), "weights")
     with pytest.raises(TypeError, match="takes a Module, not list"):
-        nn.select(list(model.parameters()), "weights")
+        nn.select_parameters(list(model.parameters()), "weights")
     with pytest.raises(TypeError, match="not 3"):
-        nn.select(model, 3)
+        nn.select_parameters(model, 3)

@@ -234,7 +234,7 @@ def test_a_model_takes_raw_columns_natively_and_from_a_file(name, tmp_path):
     assert fitted and all(np.array_equal(model.state_dict()[k], v) for k, v in fitted.items())
 
     trainer.save(tmp_path / "model.safetensors")
-    again = nn.build(nn.describe(model))
+    again = nn.from_description(nn.to_description(model))
     loaded = cr.Trainer(again, nn.MSELoss(), optim.SGD(again.parameters(), lr=1e-4))
     loaded.load(tmp_path / "model.safetensors")
     assert np.array_equal(again(x), model(x))

@@ -84,7 +84,7 @@ def test_a_gradient_of_a_wrong_shape_is_rejected(declare):
 
 
 def test_a_gradient_of_a_wrong_dtype_is_rejected(declare):
-    wrong = declare(square, lambda g, y, x: (g * x * 2.0).cast("float64"))
+    wrong = declare(square, lambda g, y, x: (g * x * 2.0).astype("float64"))
     with pytest.raises(AssertionError, match=r"dtype float64; expected .* float32"):
         check_operation(wrong)
 

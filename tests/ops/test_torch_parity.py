@@ -30,7 +30,7 @@ PAIRS = {
     "maximum": (cr.maximum, torch.maximum, [MIXED, POSITIVE - 1.0]),
     "sum": (lambda x: x.sum((0, 1)), lambda x: x.sum((0, 1)), [MIXED]),
     "mean": (lambda x: x.mean(1), lambda x: x.mean(1), [MIXED]),
-    "variance": (lambda x: x.variance(0), lambda x: x.var(0, correction=0), [MIXED]),
+    "var": (lambda x: x.var(0), lambda x: x.var(0, correction=0), [MIXED]),
     "max": (lambda x: x.max(1), lambda x: x.max(1).values, [MIXED]),
     "logsumexp": (lambda x: cr.logsumexp(x, 1), lambda x: torch.logsumexp(x, 1), [MIXED]),
     "softmax": (lambda x: cr.softmax(x, 0), lambda x: torch.softmax(x, 0), [MIXED]),

@@ -263,7 +263,7 @@ A, B = cr.Parameter([1.0], name="a"), cr.Parameter([1.0], "float64", name="b")
         ([{"params": [A]}, {"params": [cr.Parameter([2.0])]}], {}, "LBFGS takes one group"),
         ([A], {"lr": -1}, "lr must be >= 0"),
         ([A], {"history_size": 0}, "history_size is at least 1, got 0"),
-        ([A], {"history_size": 2.5}, "history_size is a whole number, got 2.5"),
+        ([A], {"history_size": 2.5}, "history_size is a whole number, at least 1; got 2.5"),
         ([A], {"line_search_fn": "strong_wolfe"}, "line_search_fn is None or 'armijo', not 'str"),
         ([], {}, "got no parameters"),
     ],

@@ -99,7 +99,7 @@ def run_step(optimizer, steps, change=lambda optimizer, step: None):
     for step, grads in enumerate(steps):
         change(optimizer, step)
         optimizer.zero_grad()
-        for parameter, grad in zip(optimizer.parameters, as_tensors(grads), strict=True):
+        for parameter, grad in zip(optimizer.params, as_tensors(grads), strict=True):
             parameter.grad = grad
         optimizer.step()
 
@@ -118,7 +118,7 @@ def run_captured(optimizer, steps):
 
 
 def values(optimizer):
-    return [parameter.numpy() for parameter in optimizer.parameters]
+    return [parameter.numpy() for parameter in optimizer.params]
 
 
 def assert_close(got, expected, rtol):
@@ -188,7 +188,7 @@ def test_scalars_are_computed_once_for_a_group():
     graph = cr.capture(optimizer.update, starts("float32"))
     names = [node.operation.name for node in graph.nodes if node.operation is not None]
     assert names.count("power") == 2
-    assert names.count("cast") == 6  # beta1, beta2, 1 - beta1, 1 - beta2, step size, eps
+    assert names.count("astype") == 6  # beta1, beta2, 1 - beta1, 1 - beta2, step size, eps
 
 
 def test_momentum_by_hand():
@@ -321,10 +321,10 @@ def test_added_groups_start_their_own_count():
 def test_a_parameter_without_gradient_is_skipped(case, run):
     steps = [[g, None, *rest] for g, _, *rest in gradients()]
     optimizer = make(case)
-    moments = optimizer.state[optimizer.parameters[1]]
+    moments = optimizer.state[optimizer.params[1]]
     before = {name: moment.numpy() for name, moment in moments.items()}
     run(optimizer, steps)
-    assert np.array_equal(optimizer.parameters[1].numpy(), starts()[1])
+    assert np.array_equal(optimizer.params[1].numpy(), starts()[1])
     assert all(np.array_equal(moments[name].numpy(), first) for name, first in before.items())
     assert_close(values(optimizer), run_torch(case, steps), rtol=1e-12)
 
@@ -352,7 +352,7 @@ def test_zero_grad():
     optimizer = make(DEFAULTS[0])
     run_step(optimizer, gradients(steps=1))
     optimizer.zero_grad()
-    assert [p.grad for p in optimizer.parameters] == [None] * len(SHAPES)
+    assert [p.grad for p in optimizer.params] == [None] * len(SHAPES)
 
 
 # Hyper-parameters that change
@@ -418,7 +418,7 @@ def test_step_does_not_keep_captures_without_end():
         for param, grad in zip(params, present, strict=True):
             param.grad = grad
         optimizer.step()
-    assert len(optimizer._captured) <= optimizer_module._MAX_CAPTURED
+    assert len(list(optimizer._captured)) <= optimizer_module._CACHED_UPDATES
 
 
 @pytest.mark.parametrize(
@@ -534,7 +534,7 @@ def test_a_refused_group_changes_nothing():
     optimizer = optim.SGD([W])
     with pytest.raises(ValueError, match="lr must be"):
         optimizer.add_param_group({"params": [cr.Parameter([2.0])], "lr": -1})
-    assert optimizer.parameters == [W]
+    assert optimizer.params == [W]
     assert len(optimizer.param_groups) == 1
 
 
@@ -624,7 +624,7 @@ def test_state_dict_goes_on_with_equal_bits(case):
     saved, weights = first.state_dict(), values(first)
     run_step(first, gradients()[7:9])  # what was saved are copies
     second = make(case, lr=0.5)
-    for parameter, weight in zip(second.parameters, weights, strict=True):
+    for parameter, weight in zip(second.params, weights, strict=True):
         parameter.assign(weight)
     second.load_state_dict(saved)
     run_step(second, gradients()[7:])

@@ -29,7 +29,7 @@ def walk(optimizer, schedule, steps=50):
 
 
 SCHEDULES = {
-    "constant": lambda o, **unit: optim.Constant(o, **unit),
+    "constant": lambda o, **unit: optim.ConstantLR(o, **unit),
     "step": lambda o, **unit: optim.StepLR(o, step_size=7, gamma=0.3, **unit),
     "exponential": lambda o, **unit: optim.ExponentialLR(o, gamma=0.9, **unit),
     "inverse time": lambda o, **unit: optim.InverseTimeLR(o, decay=0.2, **unit),
@@ -54,7 +54,7 @@ every_schedule = pytest.mark.parametrize("make", SCHEDULES.values(), ids=SCHEDUL
 
 def test_the_table_has_every_schedule():
     found = {type(make(make_optimizer())).__name__ for make in SCHEDULES.values()}
-    assert found | {"Schedule", "CombinedSchedule"} == {
+    assert found | {"Schedule", "ChainedScheduler"} == {
         name
         for name in optim.__all__
         if isinstance(getattr(optim, name), type)
@@ -143,7 +143,7 @@ def test_rates_are_a_pure_function_of_t(make):
 
 def test_formulas_by_hand():
     optimizer = make_optimizer()
-    assert optim.Constant(optimizer).lr(0.5, 1000) == 0.5
+    assert optim.ConstantLR(optimizer).lr(0.5, 1000) == 0.5
     assert optim.StepLR(optimizer, 10).lr(1.0, 29) == pytest.approx(0.01)
     assert optim.ExponentialLR(optimizer, 0.5).lr(1.0, 3) == 0.125
     assert optim.InverseTimeLR(optimizer, 0.5).lr(1.0, 6) == 0.25
@@ -196,7 +196,7 @@ def test_warm_up_rises_to_the_schedules_beginning():
 
 def test_warm_up_of_a_warm_up_keeps_the_base():
     optimizer = make_optimizer()
-    inner = optim.WarmupLR(optim.Constant(optimizer), steps=3)
+    inner = optim.WarmupLR(optim.ConstantLR(optimizer), steps=3)
     assert rates(optimizer) != BASE_LRS
     assert optim.WarmupLR(inner, steps=2).base_lrs == BASE_LRS
 
@@ -312,10 +312,10 @@ def test_the_rate_acts_on_the_next_step():
         (lambda o: optim.OneCycleLR(o, 1.0, 9, unit="batch"), "unit is 'epoch' or 'step'"),
         (lambda o: optim.FlatCosineLR(o, 0), "total_iters is at least 1"),
         (lambda o: optim.Coslog4LR(o, 1.5), "total_iters is a whole number"),
-        (lambda o: optim.Constant(o, unit="batch"), "unit is 'epoch' or 'step', not 'batch'"),
-        (lambda o: optim.WarmupLR(optim.Constant(o), 0), "steps is at least 1"),
-        (lambda o: optim.WarmupLR(o, 5), r"WarmupLR\(Constant\(optimizer\), steps\)"),
-        (lambda o: optim.Constant([0.1]), "a schedule needs an optimiser, not list"),
+        (lambda o: optim.ConstantLR(o, unit="batch"), "unit is 'epoch' or 'step', not 'batch'"),
+        (lambda o: optim.WarmupLR(optim.ConstantLR(o), 0), "steps is at least 1"),
+        (lambda o: optim.WarmupLR(o, 5), r"WarmupLR\(ConstantLR\(optimizer\), steps\)"),
+        (lambda o: optim.ConstantLR([0.1]), "a schedule needs an optimiser, not list"),
         (lambda o: optim.Schedule(o), "Schedule has no formula"),
     ],
 )
@@ -337,7 +337,7 @@ def test_numbers_may_be_numpys():
 
 
 def test_warm_up_comes_before_a_schedules_first_step():
-    schedule = optim.Constant(make_optimizer())
+    schedule = optim.ConstantLR(make_optimizer())
     schedule.step()
     with pytest.raises(ValueError, match="has begun already"):
         optim.WarmupLR(schedule, 5)
@@ -351,7 +351,7 @@ def make_adamw(params=None):
 
 
 def combined(optimizer, unit="step"):
-    return optim.CombinedSchedule(
+    return optim.ChainedScheduler(
         [
             optim.Coslog4LR(optimizer, 20, unit=unit),
             optim.FlatCosineLR(optimizer, 20, unit=unit, parameter="weight_decay"),
@@ -371,7 +371,7 @@ def test_a_schedule_of_another_hyper_parameter_leaves_the_rate():
 @pytest.mark.parametrize(
     "make",
     [
-        lambda o, **p: optim.Constant(o, **p),
+        lambda o, **p: optim.ConstantLR(o, **p),
         lambda o, **p: optim.StepLR(o, 7, **p),
         lambda o, **p: optim.MultiStepLR(o, [3], **p),
         lambda o, **p: optim.ExponentialLR(o, 0.9, **p),
@@ -382,7 +382,7 @@ def test_a_schedule_of_another_hyper_parameter_leaves_the_rate():
         lambda o, **p: optim.CosineAnnealingWarmRestarts(o, 9, **p),
         lambda o, **p: optim.FlatCosineLR(o, 9, **p),
         lambda o, **p: optim.Coslog4LR(o, 9, **p),
-        lambda o, **p: optim.WarmupLR(optim.Constant(o, **p), 5),
+        lambda o, **p: optim.WarmupLR(optim.ConstantLR(o, **p), 5),
     ],
 )
 def test_every_formula_is_for_any_hyper_parameter(make):
@@ -429,7 +429,7 @@ def test_combined_state_goes_on():
     ("change", "message"),
     [
         (lambda s: {**s, "schedule": "Constant"}, "the state is of Constant of 2 schedules"),
-        (lambda s: {**s, "schedules": s["schedules"][:1]}, "CombinedSchedule of 1 schedules"),
+        (lambda s: {**s, "schedules": s["schedules"][:1]}, "ChainedScheduler of 1 schedules"),
         (lambda s: {**s, "schedules": s["schedules"][::-1]}, "of FlatCosineLR, this is of Coslog4"),
     ],
 )
@@ -472,35 +472,39 @@ def test_a_training_follows_combined_schedules(unit, backend):
 @pytest.mark.parametrize(
     ("make", "error", "message"),
     [
-        (lambda o: optim.Constant(o, parameter="momentum"), KeyError, "no hyper-parameter here"),
-        (lambda o: optim.Constant(o, parameter="betas"), ValueError, "no single number"),
-        (lambda o: optim.Constant(o, parameter="amsgrad"), ValueError, "a schedule can't set amsg"),
+        (lambda o: optim.ConstantLR(o, parameter="momentum"), KeyError, "no hyper-parameter here"),
+        (lambda o: optim.ConstantLR(o, parameter="betas"), ValueError, "no single number"),
         (
-            lambda o: optim.Constant(optim.SGD(o.parameters), parameter="momentum"),
+            lambda o: optim.ConstantLR(o, parameter="amsgrad"),
+            ValueError,
+            "a schedule can't set amsg",
+        ),
+        (
+            lambda o: optim.ConstantLR(optim.SGD(o.params), parameter="momentum"),
             ValueError,
             "not in the update's graph. Construct the optimiser with one above 0",
         ),
-        (lambda o: optim.CombinedSchedule([]), ValueError, "needs at least one"),
-        (lambda o: optim.CombinedSchedule([o]), TypeError, "is of schedules, not AdamW"),
-        (lambda o: optim.CombinedSchedule([combined(o)]), TypeError, "not CombinedSchedule"),
+        (lambda o: optim.ChainedScheduler([]), ValueError, "needs at least one"),
+        (lambda o: optim.ChainedScheduler([o]), TypeError, "is of schedules, not AdamW"),
+        (lambda o: optim.ChainedScheduler([combined(o)]), TypeError, "not ChainedScheduler"),
         (
-            lambda o: optim.CombinedSchedule([optim.Constant(o), optim.Constant(o)]),
+            lambda o: optim.ChainedScheduler([optim.ConstantLR(o), optim.ConstantLR(o)]),
             ValueError,
             "set different hyper-parameters, got lr, lr",
         ),
         (
-            lambda o: optim.CombinedSchedule(
-                [optim.Constant(o), optim.Constant(o, unit="step", parameter="eps")]
+            lambda o: optim.ChainedScheduler(
+                [optim.ConstantLR(o), optim.ConstantLR(o, unit="step", parameter="eps")]
             ),
             ValueError,
             "one optimiser and one unit",
         ),
         (
-            lambda o: optim.CombinedSchedule([optim.Constant(o), optim.Constant(make_adamw())]),
+            lambda o: optim.ChainedScheduler([optim.ConstantLR(o), optim.ConstantLR(make_adamw())]),
             ValueError,
             "one optimiser and one unit",
         ),
-        (lambda o: optim.WarmupLR(combined(o), 5), TypeError, "precedes one schedule, not Comb"),
+        (lambda o: optim.WarmupLR(combined(o), 5), TypeError, "precedes one schedule, not Chained"),
     ],
 )
 def test_arguments_of_other_hyper_parameters_are_checked(make, error, message):
@@ -509,7 +513,7 @@ def test_arguments_of_other_hyper_parameters_are_checked(make, error, message):
 
 
 def test_a_combination_comes_before_its_schedules_first_step():
-    schedule = optim.Constant(make_adamw())
+    schedule = optim.ConstantLR(make_adamw())
     schedule.step()
     with pytest.raises(ValueError, match="has begun already"):
-        optim.CombinedSchedule([schedule])
+        optim.ChainedScheduler([schedule])

@@ -116,13 +116,13 @@ def test_a_callback_stops_the_training(event, step, steps, epochs, capsys):
     trainer = trainer_of(network(), callbacks=[StopAt(event, step), Log("log", calls)])
     history = trainer.fit(x, y, epochs=5, batch_size=8)
     assert (trainer.step, trainer.epoch, len(history)) == (steps, epochs, epochs)
-    assert history.stopped == "enough"
+    assert history.stop_reason == "enough"
     assert capsys.readouterr().out.endswith(f"stopped after {epochs} epochs: enough\n")
     assert calls[-1][1] == "train_end"
     # The next fit goes on where this one stopped, and says no more that it stopped.
     trainer.callbacks.clear()
     trainer.fit(x, y, epochs=5 - epochs, batch_size=8, progress=False)
-    assert history is trainer.history and history.stopped is None
+    assert history is trainer.history and history.stop_reason is None
     whole = trainer_of(network())
     whole.fit(x, y, epochs=5, batch_size=8, progress=False)
     assert_same_bits(weights(trainer.model), weights(whole.model))
@@ -201,15 +201,15 @@ def test_early_stopping(values, options, epochs, best):
     assert (stopping.best_epoch, stopping.best) == (best, values[best - 1])
     assert_same_bits(weights(trainer.model), seen[best - 1])
     waited = epochs - best
-    assert (trainer.history.stopped is not None) == (waited > options.get("patience", 0))
-    if trainer.history.stopped:
-        assert f"best {values[best - 1]:.6g} in epoch {best}" in trainer.history.stopped
+    assert (trainer.history.stop_reason is not None) == (waited > options.get("patience", 0))
+    if trainer.history.stop_reason:
+        assert f"best {values[best - 1]:.6g} in epoch {best}" in trainer.history.stop_reason
 
 
 def test_a_metric_that_never_is_a_number_stops_without_a_best():
     trainer, stopping, seen = scripted_fit([NAN] * 5, patience=1)
     assert trainer.epoch == 2 and stopping.best is None
-    assert "never was a number" in trainer.history.stopped
+    assert "never was a number" in trainer.history.stop_reason
     assert_same_bits(weights(trainer.model), seen[-1])
 
 
@@ -235,7 +235,7 @@ def test_until_the_training_loss_stops_decreasing():
     assert 10 < len(losses) < 100_000
     assert all(np.diff(losses[:-1]) < 0)
     assert losses[-1] >= losses[-2]
-    assert trainer.history.stopped.startswith("loss stopped improving")
+    assert trainer.history.stop_reason.startswith("loss stopped improving")
 
 
 @pytest.mark.parametrize("monitor", ["validation_loss", "validation_accuracy"])

@@ -48,9 +48,9 @@ def path(tmp_path):
 
 
 def test_the_way_there_and_back(path):
-    trainer = trained(about={"classes": ["a", "b", "c"], "count": np.int64(3)})
+    trainer = trained(metadata={"classes": ["a", "b", "c"], "count": np.int64(3)})
     trainer.save(path)
-    other = trainer_of(network(seed=9), about={})
+    other = trainer_of(network(seed=9), metadata={})
     other.load(path)
     assert_same_bits(everything(other), everything(trainer))
     assert other.history.epochs == trainer.history.epochs
@@ -59,11 +59,11 @@ def test_the_way_there_and_back(path):
 
 
 def test_the_model_alone_can_be_built_from_the_file(path):
-    trainer = trained(about={"classes": ["a", "b", "c"]})
+    trainer = trained(metadata={"classes": ["a", "b", "c"]})
     trainer.save(str(path))
-    model, about = state.read_model(path)
+    model, metadata = state.read_model(path)
     assert_same_bits(weights(model), weights(trainer.model))
-    assert about == {"classes": ["a", "b", "c"]}
+    assert metadata == {"classes": ["a", "b", "c"]}
     assert not model.training
     assert repr(model) == repr(trainer.model)
 
@@ -340,7 +340,7 @@ def test_a_damaged_state_of_a_callback_is_refused_before_anything_changes(path, 
     checkpoint.write(path, tensors, description)
 
     history = trainer.fit(x, y, epochs=1, batch_size=4, progress=False)
-    history.stopped = "some reason"
+    history.stop_reason = "some reason"
     before = everything(trainer)
     states = [str(callback.state_dict()) for callback in trainer.callbacks]
     number, name = (1, "ReduceLROnPlateau") if "plateau" in kind else (0, "EarlyStopping")
@@ -353,7 +353,7 @@ def test_a_damaged_state_of_a_callback_is_refused_before_anything_changes(path, 
         assert str(path) in str(caught.value)
         assert_same_bits(everything(trainer), before)
         assert [str(callback.state_dict()) for callback in trainer.callbacks] == states
-        assert trainer.history is history and history.stopped == "some reason"
+        assert trainer.history is history and history.stop_reason == "some reason"
 
 
 def test_a_callback_refuses_a_damaged_state_by_itself():
@@ -453,9 +453,9 @@ def test_a_model_without_a_training_can_not_be_resumed(path):
 def test_what_json_can_not_hold_is_said_before_anything_is_written(path):
     trained().save(path)
     data = path.read_bytes()
-    for about in ({"names": {1, 2}}, {"model": nn.ReLU()}, {"x": np.zeros(2)}):
+    for metadata in ({"names": {1, 2}}, {"model": nn.ReLU()}, {"x": np.zeros(2)}):
         with pytest.raises(TypeError, match="a file can't keep"):
-            trained(1, about=about).save(path)
+            trained(1, metadata=metadata).save(path)
     assert path.read_bytes() == data and os.listdir(path.parent) == [path.name]
 
 

@@ -18,7 +18,7 @@ class Spread(cr.Metric):
     name = "spread"
 
     def sums(self, output, target):
-        largest = output.max(axis=1).cast("float64")
+        largest = output.max(axis=1).astype("float64")
         return cr.stack([largest.sum(), (largest * largest).sum()])
 
     def result(self, sums, rows):
@@ -154,7 +154,7 @@ def test_what_a_training_leaves_in_it():
     assert again["epoch"] == [1, 2, 3]
     assert again["lr"] == [0.1] * 3
     assert all(seconds > 0 for seconds in again["seconds"])
-    assert again.stopped is None
+    assert again.stop_reason is None
     # The last epoch's validation is that of the model as it is then.
     trainer.fit(x, y, epochs=1, batch_size=8, validation_data=(x[:9], y[:9]), progress=False)
     found = trainer.evaluate(x[:9], y[:9])

@@ -22,8 +22,8 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.execute.native import StateBlock
 from chainrule.graph.state import State
+from chainrule.system.interrupts import Interrupts, interrupts_held
 from chainrule.train.backends import NativeBackend, Totals
-from chainrule.train.interrupts import Interrupts, interrupts_held
 
 X, Y = classification(20)
 

@@ -154,8 +154,8 @@ def test_a_metric_of_ones_own_with_sums_of_any_shape():
 
         def sums(self, output, target):
             positive = target == 1
-            found = (output > 0.0).cast("float64") * positive.cast("float64")
-            return cr.stack([found.sum(), positive.cast("float64").sum()])
+            found = (output > 0.0).astype("float64") * positive.astype("float64")
+            return cr.stack([found.sum(), positive.astype("float64").sum()])
 
         def result(self, sums, rows):
             return np.float32(sums[0] / sums[1])

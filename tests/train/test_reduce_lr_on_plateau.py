@@ -93,11 +93,11 @@ def test_a_fit_trains_on_with_the_lower_rate(backend):
         # An epoch's record has the rate after its last step.
         (lambda o: optim.StepLR(o, 4, 0.5, unit="step"), [0.8, 0.4, 0.4, 0.1, 0.1, 0.025]),
         (
-            lambda o: optim.WarmupLR(optim.Constant(o), 3),
+            lambda o: optim.WarmupLR(optim.ConstantLR(o), 3),
             [0.2, 0.4, 0.6, 0.4, 0.4, 0.2],
         ),
         (
-            lambda o: optim.CombinedSchedule(
+            lambda o: optim.ChainedScheduler(
                 [
                     optim.StepLR(o, 1, 0.5, parameter="weight_decay"),
                     optim.StepLR(o, 2, 0.5),
@@ -123,7 +123,7 @@ def test_a_schedule_of_another_hyper_parameter_is_left_alone(combined):
     optimizer = optim.AdamW(model.parameters(), lr=0.8, weight_decay=0.5)
     schedule = optim.StepLR(optimizer, 1, 0.5, parameter="weight_decay")
     if combined:
-        schedule = optim.CombinedSchedule([schedule])
+        schedule = optim.ChainedScheduler([schedule])
     trainer = trainer_of(model, nn.MSELoss(), optimizer, schedule=schedule)
     callback = cr.ReduceLROnPlateau(factor=0.5, patience=0)
     for loss in (1.0, 1.0):

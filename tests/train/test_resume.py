@@ -130,7 +130,7 @@ def outcome(trainer):
         {**optimizer, "generator": trainer.generator.state.numpy()},
         (
             records,
-            trainer.history.stopped,
+            trainer.history.stop_reason,
             trainer.epoch,
             trainer.step,
             trainer.position,
@@ -213,7 +213,7 @@ def test_a_stop_between_two_updates_keeps_what_was_accumulated(tmp_path, accumul
     Stop.__name__ = "CutAt"
     first = made("none", accumulate, 99, parts)
     first.callbacks[-1] = Stop()
-    assert fit(first, path).stopped == "the user's wish"
+    assert fit(first, path).stop_reason == "the user's wish"
     assert first.position == 3 and first.graphs.accumulated_rows.item() == 12
     second = made("none", accumulate, 99, parts)
     fit(second, path, resume=True)

@@ -405,8 +405,8 @@ def test_bad_data_are_refused_before_anything_changes(kind, accumulate):
         ({"epochs": 2.5}, TypeError, "epochs is a whole number.*2.5"),
         ({"epochs": "3"}, TypeError, "epochs is a whole number.*'3'"),
         ({"batch_size": 31}, ValueError, "batch_size is 31 but the data has 30 rows"),
-        ({"batch_size": 0}, ValueError, "batch_size is 0"),
-        ({"batch_size": 8.0}, TypeError, "batch_size is 8.0"),
+        ({"batch_size": 0}, ValueError, "batch_size is at least 1, got 0"),
+        ({"batch_size": 8.0}, TypeError, "batch_size is a whole number, at least 1; got 8.0"),
         ({"checkpoint_steps": 5}, ValueError, "need checkpoint"),
         ({"resume": True}, ValueError, "need checkpoint"),
         ({"checkpoint": "x", "checkpoint_steps": 0}, ValueError, "checkpoint_steps"),
@@ -721,13 +721,13 @@ def test_an_interrupt_ends_the_batch_and_leaves_all_in_order(step, capsys):
     handler = signal.getsignal(signal.SIGINT)
     trainer = trainer_of(noisy_network(), callbacks=[Interrupt(step)])
     history = fit(trainer, x, y, epochs=3, progress=True)
-    assert history.stopped == trainer.history.stopped == "interrupted"
+    assert history.stop_reason == trainer.history.stop_reason == "interrupted"
     assert trainer.step == step
     assert "interrupted" in capsys.readouterr().out
     assert signal.getsignal(signal.SIGINT) is handler
     trainer.predict(x)
     fit(trainer, x, y, epochs=3 - trainer.epoch)
-    assert history.stopped is None
+    assert history.stop_reason is None
     whole = trainer_of(noisy_network())
     fit(whole, x, y, epochs=3)
     assert_same_bits(weights(trainer.model), weights(whole.model))
@@ -770,7 +770,7 @@ def test_a_program_with_its_own_handler_keeps_it():
         history = fit(trainer, x, y)
     finally:
         signal.signal(signal.SIGINT, before)
-    assert calls == [1] and history.stopped is None and trainer.epoch == 2
+    assert calls == [1] and history.stop_reason is None and trainer.epoch == 2
 
 
 def test_training_in_another_thread():
@@ -798,9 +798,9 @@ model = nn.Linear(8, 2)
 trainer = cr.Trainer(model, nn.MSELoss(), optim.Adam(model.parameters()), callbacks=[Say()])
 x = np.ones((64, 8), "float32")
 history = trainer.fit(x, x[:, :2], epochs=10**7, batch_size=8, progress=False)
-print(history.stopped, np.isfinite(trainer.predict(x)).all())
+print(history.stop_reason, np.isfinite(trainer.predict(x)).all())
 more = trainer.fit(x, x[:, :2], epochs=1, batch_size=8, progress=False)
-print(more.stopped)
+print(more.stop_reason)
 """
     process = subprocess.Popen(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True

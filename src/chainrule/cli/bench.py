@@ -38,7 +38,7 @@ def bench(rounds: int, threads: int | None) -> None:
     over the rounds; the peak is that of fused multiply-adds in registers.
     """
     from chainrule.cli import output
-    from chainrule.execute.machine import fma_peak, usable_cpus
+    from chainrule.system.machine import fma_peak, usable_cpus
 
     threads = threads or usable_cpus()
     libraries = ["chainrule"] + ["PyTorch"] * (find_spec("torch") is not None)

@@ -18,7 +18,7 @@ def doctor() -> None:
     from importlib.metadata import version
 
     from chainrule.cli import output
-    from chainrule.execute.machine import describe
+    from chainrule.system.machine import describe
 
     found = describe()
     cpus, existing = found["usable_cpus"], os.cpu_count() or 1

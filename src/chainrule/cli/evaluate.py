@@ -9,7 +9,7 @@ import click
 from chainrule.cli.options import data_argument, mnist_option, model_argument, part_option
 
 if TYPE_CHECKING:
-    from chainrule.data.arrays import Array
+    from chainrule.graph.tensor import Array
 
 
 @click.command(

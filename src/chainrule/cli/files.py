@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from chainrule.train.atomic import is_stream
+from chainrule.system.atomic_files import is_stream
 
 
 def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:

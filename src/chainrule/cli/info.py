@@ -9,7 +9,7 @@ import click
 from chainrule.cli.options import model_argument
 
 if TYPE_CHECKING:
-    from chainrule.data.arrays import Array
+    from chainrule.graph.tensor import Array
 
 
 @click.command(
@@ -28,22 +28,22 @@ def info(model: str) -> None:
     tensors, description = read(model)
     output.line("file", f"{model} ({output.size_of(model)})")
     try:
-        about = description.get("about") or {}
-        if "task" in about:
-            _show_about(about)
-        _show_network(description.get("model"), tensors, about.get("data", {}).get("shape"))
+        metadata = description.get("metadata") or {}
+        if "task" in metadata:
+            _show_metadata(metadata)
+        _show_network(description.get("model"), tensors, metadata.get("data", {}).get("shape"))
         if "training" in description:
-            _show_training(description["training"], about.get("options"))
+            _show_training(description["training"], metadata.get("options"))
     except (KeyError, TypeError, AttributeError, IndexError) as error:
         raise FileError(f"{model}: its description is damaged ({error!r})") from error
 
 
-def _show_about(about: dict[str, Any]) -> None:
+def _show_metadata(metadata: dict[str, Any]) -> None:
     from chainrule.cli import output
     from chainrule.cli.tasks import describe_task
 
-    data = about["data"]
-    output.line("task", describe_task(about["classes"], data["target"]))
+    data = metadata["data"]
+    output.line("task", describe_task(metadata["classes"], data["target"]))
     row = output.describe_row(data["shape"], data["columns"])
     output.line("data", f"{data['name']}: {data['rows']:,} rows of {row}")
     if data["columns"] is not None:
@@ -53,10 +53,10 @@ def _show_about(about: dict[str, Any]) -> None:
 def _show_network(described: Any, tensors: dict[str, Array], input_shape: list[int] | None) -> None:
     """The layers; of a class that is not the library's, the arrays."""
     from chainrule.cli import output
-    from chainrule.nn import build
+    from chainrule.nn import from_description
 
     try:
-        network = build(described)
+        network = from_description(described)
     except ValueError:
         rows = [
             (name.removeprefix("model."), " × ".join(map(str, array.shape)), f"{array.size:,}")

@@ -35,7 +35,7 @@ def predict(
     from chainrule.cli.predictions import to_csv
     from chainrule.cli.saved import read_saved
     from chainrule.cli.sources import read_to_use
-    from chainrule.train.atomic import write_atomically
+    from chainrule.system.atomic_files import write_atomically
 
     check_outputs({"--out": out}, model, data)
     saved = read_saved(model)

@@ -8,7 +8,7 @@ import io
 import numpy as np
 
 from chainrule.cli.saved import SavedModel
-from chainrule.data.arrays import Array
+from chainrule.graph.tensor import Array
 
 
 def to_csv(outputs: Array, saved: SavedModel, *, proba: bool = False) -> str:

@@ -44,14 +44,14 @@ def read_saved(path: str) -> SavedModel:
     Raises:
         FileNotFoundError, FileError, ValueError: if it can't be read, or says too little.
     """
-    model, about = read_model(path)
-    if "task" not in about:
+    model, metadata = read_model(path)
+    if "task" not in metadata:
         raise FileError(
             f"{path} was not saved by chainrule train: it does not say what the model's inputs and "
             "outputs mean. Use it from Python, with chainrule.train.read_model."
         )
     try:
-        classes, trained_on = about["classes"], about["data"]
+        classes, trained_on = metadata["classes"], metadata["data"]
         columns = trained_on["columns"]
         sound = (
             (classes is None or (len(classes) > 1 and all(type(c) is int for c in classes)))

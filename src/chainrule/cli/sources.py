@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.data import datasets, read_columns, read_npz
-from chainrule.data.arrays import Array, as_arrays, check_finite
+from chainrule.data.arrays import as_arrays, check_finite
+from chainrule.graph.tensor import Array
 
 BUILT_IN = ("digits", "mnist")
 

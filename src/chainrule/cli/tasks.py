@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data.arrays import Array
+from chainrule.graph.tensor import Array
 
 # The help of --task states this rule.
 MAX_INFERRED_CLASSES = 20

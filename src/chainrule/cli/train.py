@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from chainrule.cli.building import Options
     from chainrule.cli.sources import Data
     from chainrule.cli.tasks import Task
-    from chainrule.data.arrays import Array
+    from chainrule.graph.tensor import Array
     from chainrule.train import Trainer
 
 LEARNING_RATES = {
@@ -271,7 +271,7 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
         schedule=building.build_schedule(optimizer, options, len(x)),
         clip_norm=options.clip_norm,
         callbacks=[] if options.patience is None else [EarlyStopping(patience=options.patience)],
-        about=_about(data, task, options),
+        metadata=_metadata(data, task, options),
         seed=options.seed,
     )
     parts = {"to train on": len(x)}
@@ -293,7 +293,7 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
         checkpoint=given["checkpoint"],
         resume=given["resume"],
     )
-    interrupted = history.stopped == "interrupted"
+    interrupted = history.stop_reason == "interrupted"
     if given["out"] is not None:
         trainer.save(given["out"])
     if given["history"] is not None:
@@ -327,7 +327,7 @@ def _split(
     return x, y, (as_input(held_x), held_y)
 
 
-def _about(data: Data, task: Task, options: Options) -> dict[str, Any]:
+def _metadata(data: Data, task: Task, options: Options) -> dict[str, Any]:
     """What the model's file says besides the model: all that is needed to use it."""
     import zlib
 
@@ -377,10 +377,10 @@ def _say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool)
             "another --checkpoint."
         )
     _, description = read(checkpoint)
-    about = description.get("about") or {}
-    if "options" not in about:
+    metadata = description.get("metadata") or {}
+    if "options" not in metadata:
         raise ValueError(f"{checkpoint} was not saved by chainrule train; name another one.")
-    mine, theirs = trainer.about["options"], about["options"]
+    mine, theirs = trainer.metadata["options"], metadata["options"]
     for name, value in mine.items():
         if name != "epochs" and theirs.get(name) != value:
             option = name.replace("_", "-")
@@ -388,12 +388,12 @@ def _say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool)
                 f"{checkpoint} was saved with --{option} {_shown(theirs.get(name))}, this is "
                 f"{_shown(value)}. Give the same options to resume, or name another --checkpoint."
             )
-    if {**about["data"], "name": ""} != {**trainer.about["data"], "name": ""}:
+    if {**metadata["data"], "name": ""} != {**trainer.metadata["data"], "name": ""}:
         raise ValueError(
-            f"{checkpoint} was saved in a training on other data ({about['data']['name']}, "
-            f"{about['data']['rows']} rows). Give the same data, or name another --checkpoint."
+            f"{checkpoint} was saved in a training on other data ({metadata['data']['name']}, "
+            f"{metadata['data']['rows']} rows). Give the same data, or name another --checkpoint."
         )
-    if about["classes"] != trainer.about["classes"]:
+    if metadata["classes"] != trainer.metadata["classes"]:
         raise ValueError(f"{checkpoint} was saved with another --task. Name another --checkpoint.")
     done = description["training"]["epoch"]
     click.echo(f"resuming from {checkpoint}, after {done} epochs")

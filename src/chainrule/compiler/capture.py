@@ -12,11 +12,11 @@ from functools import cached_property
 from operator import attrgetter
 from typing import Any
 
+from chainrule.errors import SymbolicError
 from chainrule.graph.context import local
-from chainrule.graph.errors import SymbolicError
 from chainrule.graph.state import State
-from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
+from chainrule.trees import leaves, map_leaves
 
 
 class CapturedGraph:

@@ -24,7 +24,7 @@ _INTEGER_KINDS = {
     "minimum",
     "abs",
     "sign",
-    "cast",
+    "astype",
     "add_n",
 }
 _FLOATING_ONLY = {
@@ -55,7 +55,7 @@ class UnsupportedError(NotImplementedError):
 def compute_dtype(value: Value) -> np.dtype[Any]:
     """What an elementwise value is computed in: float32, float64 or int64."""
     dtype = value.inputs[0].dtype if value.kind in _COMPARISONS else value.dtype
-    if value.kind == "cast" and dtype.kind == "b":
+    if value.kind == "astype" and dtype.kind == "b":
         dtype = value.inputs[0].dtype
     if dtype in (np.float32, np.float64):
         return dtype

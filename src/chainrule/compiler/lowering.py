@@ -1,4 +1,7 @@
-"""How each operation that is no elementwise one becomes instructions of the core."""
+"""Lowering: the values of a step become instructions of the core.
+
+Elementwise values go into programs (see `schedule`); each other operation has a function below.
+"""
 
 from __future__ import annotations
 
@@ -7,10 +10,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from chainrule.compiler.elementwise import UnsupportedError
+from chainrule.compiler.elementwise import ELEMENTWISE, UnsupportedError
 from chainrule.compiler.instructions import Instruction, Storage, contiguous
 from chainrule.compiler.schedule import Scheduler
-from chainrule.compiler.values import Value
+from chainrule.compiler.values import LEAVES, Step, Value
 
 Lowering = Callable[[Scheduler, Value], None]
 LOWERINGS: dict[str, Lowering] = {}
@@ -25,6 +28,26 @@ def lowering(*names: str) -> Callable[[Lowering], Lowering]:
         return function
 
     return declare
+
+
+def lower(step: Step) -> Scheduler:
+    """The instructions of a step, in the order of its values; programs are not finished yet.
+
+    Raises:
+        UnsupportedError: if an operation has no native kernel.
+    """
+    scheduler = Scheduler(step)
+    for value in step.values:
+        if value.kind in LOWERINGS:
+            if value not in scheduler.drawn:
+                LOWERINGS[value.kind](scheduler, value)
+        elif value.kind in ELEMENTWISE:
+            scheduler.elementwise(value)
+        elif value.kind not in (*LEAVES, "reshape", "broadcast_to"):
+            raise UnsupportedError(
+                f"operation {value.kind} has no native kernel; use backend='reference'"
+            )
+    return scheduler
 
 
 def _product(lengths: tuple[int, ...]) -> int:
@@ -416,5 +439,21 @@ def _random_uniform(scheduler: Scheduler, value: Value) -> None:
             [scheduler.storage(value.inputs[0])],
             [scheduler.storage(value)],
             count=value.size,
+        )
+    )
+
+
+@lowering("input")
+def _input(scheduler: Scheduler, value: Value) -> None:
+    rows = value.shape[0] if value.shape else 1
+    scheduler.add(
+        Instruction(
+            "gather_batch",
+            value,
+            [],
+            [scheduler.storage(value)],
+            input=value.number,
+            rows=rows,
+            columns=value.size // rows if rows else 0,
         )
     )

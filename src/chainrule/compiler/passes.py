@@ -16,8 +16,8 @@ import numpy as np
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
 from chainrule.compiler.values import LEAVES, Step, Value
-from chainrule.graph.structure import leaves
 from chainrule.graph.tensor import Tensor
+from chainrule.trees import leaves
 
 
 def simplify(graph: CapturedGraph) -> Step:
@@ -61,7 +61,7 @@ def _read_casts_where_they_lie(order: list[Value], roots: set[Value]) -> None:
         if value.kind != "broadcast_to" or value in roots:
             continue
         (cast,) = value.inputs
-        if cast.kind != "cast" or cast.size != 1 or cast.dtype.kind != "f":
+        if cast.kind != "astype" or cast.size != 1 or cast.dtype.kind != "f":
             continue
         (number,) = cast.inputs
         if number.dtype not in (np.float32, np.float64, np.int64) or number.array is not None:

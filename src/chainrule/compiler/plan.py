@@ -13,10 +13,10 @@ import numpy as np
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Storage
+from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, padded
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
-from chainrule.compiler.schedule import Scheduler
 
 SPACES = {"arena": 0, "state": 1, "constants": 2}
 
@@ -62,8 +62,7 @@ class Plan:
     """
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
-        scheduler = Scheduler(simplify(graph))
-        scheduler.schedule()
+        scheduler = lower(simplify(graph))
         fuse(scheduler)
         memory = Memory(scheduler, states)
         self.graph = graph

@@ -142,7 +142,7 @@ class _Builder:
             return
         operands = self._operands(member)
         inputs = [self.operand(i) for i in operands]
-        if member.kind == "cast":
+        if member.kind == "astype":
             if member.dtype.kind == "b" and operands[0].dtype.kind != "b":
                 self._emit(member, "not_equal", [inputs[0], self.number(0.0)], operands)
             elif member in self._lasting or not self._stays(operands[0]):

@@ -30,7 +30,7 @@ from chainrule.compiler.instructions import (
 )
 from chainrule.compiler.values import LEAVES, Step, Value, root
 
-_SIMPLE = {"add", "subtract", "multiply", "negative", "cast", "heaviside"}
+_SIMPLE = {"add", "subtract", "multiply", "negative", "astype", "heaviside"}
 _TERMS = 32  # of a sum that is computed at once
 _CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every step
 _SMALL_PART = 16  # a broadcast value is small whose memory is so many times smaller
@@ -53,7 +53,8 @@ class Scheduler:
         self._readers: dict[Group, set[Group | None]] = {}
         """The groups that read a group's values; None stands for all other instructions."""
         self._copies: dict[tuple[Group, Value], Value] = {}
-        self._drawn = _drawn_where_read(step)
+        self.drawn = _drawn_where_read(step)
+        """Random numbers that a program draws itself; they take no memory."""
 
     # Where values lie
 
@@ -86,7 +87,7 @@ class Scheduler:
         """The position of the instruction that computes what a read of `value` needs; -1: none."""
         while value.kind in ("reshape", "broadcast_to") and value not in self.storages:
             value = value.inputs[0]
-        if value in self._drawn:
+        if value in self.drawn:
             return self.before(value.inputs[0])
         if value in self.group_of:
             return self.group_of[value].position
@@ -128,7 +129,7 @@ class Scheduler:
         strides = self._strides(value, shape)
         if strides is None:
             return None
-        if value in self._drawn:
+        if value in self.drawn:
             return Access(self._storage(value.inputs[0]), strides, drawn=True)
         if value.kind == "broadcast_to" and value not in self.storages:
             value = value.inputs[0]
@@ -144,43 +145,6 @@ class Scheduler:
         return repeating(shape)
 
     # Instructions
-
-    def schedule(self) -> list[Instruction]:
-        """The instructions of the step, in order."""
-        for value in self.step.values:
-            if value.kind == "input":
-                self._input(value)
-            elif (
-                value.kind in LEAVES
-                or value.kind in ("reshape", "broadcast_to")
-                or value in self._drawn
-            ):
-                continue
-            elif value.kind in ELEMENTWISE:
-                self.elementwise(value)
-            else:
-                from chainrule.compiler.lowering import LOWERINGS
-
-                if value.kind not in LOWERINGS:
-                    raise UnsupportedError(
-                        f"operation {value.kind} has no native kernel; use backend='reference'"
-                    )
-                LOWERINGS[value.kind](self, value)
-        return self.instructions
-
-    def _input(self, value: Value) -> None:
-        rows = value.shape[0] if value.shape else 1
-        self.add(
-            Instruction(
-                "gather_batch",
-                value,
-                [],
-                [self.storage(value)],
-                input=value.number,
-                rows=rows,
-                columns=value.size // rows if rows else 0,
-            )
-        )
 
     def elementwise(self, value: Value) -> None:
         """Put an elementwise value into a group, or start one."""
@@ -296,7 +260,7 @@ class Scheduler:
         )
         self._put(truth, home)
         self.age[truth] = self.age[value]
-        copy = Value("cast", (truth,), {}, value.shape, value.dtype, value.node)
+        copy = Value("astype", (truth,), {}, value.shape, value.dtype, value.node)
         self._put(copy, group)
         self.age[copy] = self.age[value]
         return copy

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.mapped import blocks
-from chainrule.graph.structure import map_leaves
+from chainrule.graph.tensor import Array
+from chainrule.trees import map_leaves
 
-Array: TypeAlias = NDArray[Any]
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
 
 _TEXT_REMEDY = (

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _core
+from chainrule import _core, checks
 from chainrule.data.arrays import Arrays, as_arrays, check_same_rows, take
 from chainrule.data.mapped import Copier, MappedFiles
-from chainrule.graph.structure import leaves, map_leaves
+from chainrule.trees import leaves, map_leaves
 
 
 def batches(
@@ -85,8 +84,8 @@ def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     >>> sorted(permutation(5, seed=0, epoch=1).tolist())
     [0, 1, 2, 3, 4]
     """
-    n = _check_integer(n, "n", 0)
-    key = [_check_integer(seed, "seed", 0), _check_integer(epoch, "epoch", 0)]
+    n = checks.integer("n", n, 0)
+    key = [checks.integer("seed", seed, 0), checks.integer("epoch", epoch, 0)]
     if max(key) >= 1 << 64:
         raise ValueError(f"seed {seed} and epoch {epoch} must be below 2**64. Use smaller ones.")
     order = np.empty(n, np.int64)
@@ -104,7 +103,7 @@ def check_batch_size(batch_size: int, rows: int) -> int:
     >>> check_batch_size(64, rows=100)
     64
     """
-    batch_size = _check_integer(batch_size, "batch_size", 1)
+    batch_size = checks.integer("batch_size", batch_size, 1)
     if batch_size > rows:
         raise ValueError(
             f"batch_size is {batch_size} but the data has {rows} rows. "
@@ -124,17 +123,3 @@ def _take_batches(
         else:
             xb, yb = map_leaves(np.array, copier.read(indices))
         yield xb if y is None else (xb, yb)
-
-
-def _check_integer(value: Any, name: str, least: int) -> int:
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        value = operator.index(value)
-    except TypeError:
-        raise TypeError(
-            f"{name} is {value!r}, a {type(value).__name__}. Give an integer, at least {least}."
-        ) from None
-    if value < least:
-        raise ValueError(f"{name} is {value}. Give an integer, at least {least}.")
-    return int(value)

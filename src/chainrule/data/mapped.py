@@ -14,9 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.graph.structure import leaves, map_leaves
-
-Array = NDArray[Any]
+from chainrule.graph.tensor import Array
+from chainrule.trees import leaves, map_leaves
 
 _RESIDENT_BYTES = 1 << 25
 """About how much of mapped files may be resident."""

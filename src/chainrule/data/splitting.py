@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.data.arrays import Array, Arrays, as_arrays, check_same_rows, take
+from chainrule.data.arrays import Arrays, as_arrays, check_same_rows, take
 from chainrule.data.batches import permutation
+from chainrule.graph.tensor import Array
 
 
 def split(

@@ -12,9 +12,9 @@ from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import ALIGNMENT, padded
 from chainrule.compiler.plan import SPACES, Output, Plan
-from chainrule.execute.threads import get_num_threads
-from chainrule.graph.state import Scalar, State
+from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
+from chainrule.system.threads import get_num_threads
 
 _has_blas = False
 
@@ -178,7 +178,7 @@ class NativeStep:
         self._core = _core.Plan(arena, block.array, constants)
         for call in self.plan.calls:
             getattr(self._core, call.method)(*call.arguments)
-        self.scalars = [s for s in self.plan.scalars if isinstance(s, Scalar)]
+        self.scalars = [s for s in self.plan.scalars if isinstance(s, HyperParameter)]
         for scalar in self.scalars:
             self._core.scalar(1, self.plan.scalars[scalar])
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]

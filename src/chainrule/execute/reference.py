@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.state import State
-from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.ops.elementwise import Binary
+from chainrule.ops.declare import Binary
+from chainrule.trees import leaves, map_leaves
 
 _NDARRAY = np.ndarray
 

@@ -12,8 +12,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from operator import attrgetter
 
+from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
-from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.operation import Operation
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions
 
@@ -194,7 +194,7 @@ def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
     grad = as_tensor(grad_output, None if isinstance(grad_output, Tensor) else z.dtype)
     if grad.shape != z.shape:
         raise ShapeError(f"grad_output has shape {grad.shape}; the Tensor has {z.shape}")
-    return grad.cast(z.dtype)
+    return grad.astype(z.dtype)
 
 
 def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:

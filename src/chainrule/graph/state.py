@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
-from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.tensor import Array, Tensor, TensorLike, _to_array
 
 
@@ -150,7 +150,7 @@ class Buffer(State):
     __slots__ = ()
 
 
-class Scalar(State):
+class HyperParameter(State):
     """A 0-d float64 that the user or a schedule sets between steps: a learning rate.
 
     A captured graph takes it at every run, so changing it never builds a plan anew.

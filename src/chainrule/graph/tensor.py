@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from chainrule.errors import ShapeError, SymbolicError
 from chainrule.graph.context import local
-from chainrule.graph.errors import ShapeError, SymbolicError
 
 if TYPE_CHECKING:
     from chainrule.graph.operation import Operation
@@ -309,8 +309,8 @@ class Tensor:
 
     # Methods that are functions of `chainrule`, under the same names
 
-    def cast(self, dtype: DTypeLike) -> Tensor:
-        return functions["cast"](self, dtype)
+    def astype(self, dtype: DTypeLike) -> Tensor:
+        return functions["astype"](self, dtype)
 
     def exp(self) -> Tensor:
         return functions["exp"](self)
@@ -345,8 +345,8 @@ class Tensor:
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions["mean"](self, axis, keepdims)
 
-    def variance(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
-        return functions["variance"](self, axis, keepdims, correction)
+    def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+        return functions["var"](self, axis, keepdims, correction)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions["max"](self, axis, keepdims)

@@ -14,7 +14,7 @@ from chainrule.graph.tensor import placeholder
 _FREE = {
     "argmax",
     "broadcast_to",
-    "cast",
+    "astype",
     "concatenate",
     "gather",
     "one_hot",

@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.compiler.capture import capture
+from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
-from chainrule.graph.errors import ShapeError
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn.module import Module
 
@@ -222,7 +222,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
     assert node.operation is not None
     values = [line.value for line in inputs]
     name, attributes = _name(node), node.attributes
-    if name == "cast":
+    if name == "astype":
         kind = np.float64 if attributes["dtype"].kind == "f" else attributes["dtype"]
         value = values[0].astype(kind)
         if inputs[0].slope is not None and value.dtype.kind != "f" and inputs[0].slope.any():

@@ -13,14 +13,14 @@ from numpy.typing import DTypeLike
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.values import LEAVES, Step, Value
+from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop
 from chainrule.graph.context import local
-from chainrule.graph.errors import ShapeError
-from chainrule.graph.structure import leaves
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.inspect import costs
 from chainrule.nn.interception import intercepted
 from chainrule.nn.module import Module
+from chainrule.trees import leaves
 
 
 class LayerSummary(NamedTuple):

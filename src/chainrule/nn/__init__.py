@@ -2,12 +2,12 @@
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.nn import functional, init, layers, losses
-from chainrule.nn.batch_statistics import finalize
-from chainrule.nn.description import build, describe
+from chainrule.nn.batch_statistics import recompute_batch_statistics
+from chainrule.nn.description import from_description, to_description
 from chainrule.nn.layers import *  # noqa: F403
 from chainrule.nn.losses import *  # noqa: F403
 from chainrule.nn.module import Module
-from chainrule.nn.penalties import ElasticNetPenalty, L1Penalty, L2Penalty, select
+from chainrule.nn.penalties import ElasticNetPenalty, L1Penalty, L2Penalty, select_parameters
 
 __all__ = [
     "Buffer",
@@ -16,11 +16,11 @@ __all__ = [
     "L2Penalty",
     "Module",
     "Parameter",
-    "build",
-    "describe",
-    "finalize",
+    "from_description",
     "functional",
     "init",
-    "select",
+    "recompute_batch_statistics",
+    "select_parameters",
+    "to_description",
 ]
 __all__ += layers.__all__ + losses.__all__

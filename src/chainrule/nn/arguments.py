@@ -6,67 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import numpy as np
-from numpy.typing import DTypeLike
-
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule import checks
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.nn.module import Module
-
-
-def whole(name: str, value: Any) -> int:
-    """A whole number, as an int."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, (int, np.integer)):
-        raise TypeError(f"{name} is a whole number, got {value!r}")
-    return int(value)
-
-
-def count(name: str, value: Any) -> int:
-    """A positive whole number, as an int."""
-    if whole(name, value) < 1:
-        raise ValueError(f"{name} is at least 1, got {value}")
-    return int(value)
-
-
-def number(name: str, value: Any) -> float:
-    """A finite number, as a Python number."""
-    if isinstance(value, (bool, np.bool_)) or not isinstance(
-        value, (int, float, np.integer, np.floating)
-    ):
-        raise TypeError(f"{name} is a number, got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is finite, got {value}")
-    return int(value) if isinstance(value, (int, np.integer)) else float(value)
-
-
-def not_negative(name: str, value: Any) -> float:
-    """A finite number of at least 0."""
-    if number(name, value) < 0:
-        raise ValueError(f"{name} is not negative, got {value}")
-    return number(name, value)
-
-
-def positive(name: str, value: Any) -> float:
-    """A finite number above 0, as a float."""
-    if number(name, value) <= 0:
-        raise ValueError(f"{name} is positive, got {value}")
-    return float(value)
-
-
-def probability(name: str, value: Any) -> float:
-    """A number in 0 ... 1."""
-    if not 0 <= number(name, value) <= 1:
-        raise ValueError(f"{name} is a probability, from 0 to 1; got {value}")
-    return number(name, value)
-
-
-def floating(dtype: DTypeLike) -> str:
-    """The name of a dtype that parameters can have: float32 or float64."""
-    name = np.dtype(dtype).name
-    if name not in ("float32", "float64"):
-        raise TypeError(f"dtype is 'float32' or 'float64', got {name!r}")
-    return name
 
 
 def module(name: str, value: Any) -> Module:
@@ -81,7 +25,7 @@ def lengths(name: str, value: Any) -> tuple[int, ...]:
     several = value if isinstance(value, (list, tuple)) else [value]
     if not several:
         raise ValueError(f"{name} has at least one length, got {value!r}")
-    return tuple([count(name, length) for length in several])
+    return tuple([checks.count(name, length) for length in several])
 
 
 def check_input(x: Tensor, features: int, dtype: str) -> None:
@@ -102,7 +46,7 @@ def check_dtype(x: Tensor, dtype: str) -> None:
     if x.dtype != dtype:
         raise DTypeError(
             f"the input has dtype {x.dtype}, this layer {dtype}. Convert the input: "
-            f"x.astype({dtype!r}) for an array, x.cast({dtype!r}) for a Tensor."
+            f"x.astype({dtype!r}) for an array, x.astype({dtype!r}) for a Tensor."
         )
 
 

@@ -9,19 +9,19 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
-from chainrule.graph.errors import ShapeError
-from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments
 from chainrule.nn.interception import intercepted
 from chainrule.nn.layers.normalisation import BatchNorm1d
 from chainrule.nn.module import Module
+from chainrule.trees import leaves, map_leaves
 
 M = TypeVar("M", bound=Module)
 
 
-def finalize(model: M, x: Any, *, batch_size: int = 256) -> M:
+def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
     """Give every `BatchNorm1d` of a model the exact mean and variance of what reaches it from `x`.
 
     Running statistics are of the minibatches of late steps, of weights that still changed. With
@@ -56,23 +56,23 @@ def finalize(model: M, x: Any, *, batch_size: int = 256) -> M:
         >>> import chainrule as cr
         >>> from chainrule import nn
         >>> model = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(1, eps=0))
-        >>> _ = nn.finalize(model, np.array([[2.0], [4.0]]))
+        >>> _ = nn.recompute_batch_statistics(model, np.array([[2.0], [4.0]]))
         >>> model.eval()(cr.tensor([[2.0], [5.0]])).tolist()
         [[-1.0], [2.0]]
     """
     tracking = [m for m in model.modules() if isinstance(m, BatchNorm1d) and m.track_running_stats]
     if not tracking:
         raise ValueError(
-            "finalize: the model has no BatchNorm1d with running statistics, so there is nothing to"
-            " finalize"
+            "recompute_batch_statistics: the model has no BatchNorm1d with running statistics"
         )
-    batch_size = arguments.count("batch_size", batch_size)
+    batch_size = checks.count("batch_size", batch_size)
     arrays = map_leaves(lambda a: a.numpy() if isinstance(a, Tensor) else np.asarray(a), x)
     rows = {len(array) if array.ndim else 0 for array in leaves(arrays)}
     if len(rows) != 1 or 0 in rows:
         shapes = ", ".join(str(array.shape) for array in leaves(arrays))
         raise ShapeError(
-            f"finalize: x must have rows, as many in each array; the shapes are {shapes}"
+            "recompute_batch_statistics: x must have rows, as many in each array; "
+            f"the shapes are {shapes}"
         )
     (count,) = rows
     dtype = next((p.dtype for p in model.parameters()), np.dtype(tracking[0].dtype))
@@ -88,7 +88,7 @@ def finalize(model: M, x: Any, *, batch_size: int = 256) -> M:
     try:
         with no_grad():
             for layer in _in_order_of_calls(model, tracking, next(calls())):
-                layer._finalize(_reaching(model, layer, calls()))
+                layer._recompute_statistics(_reaching(model, layer, calls()))
     except BaseException:
         for state, value in before:
             state.assign(value)
@@ -147,8 +147,8 @@ def _in_order_of_calls(
     def around(module: Module, forward: Callable[..., Any], *inputs: Any, **keywords: Any) -> Any:
         if module in order:
             raise ValueError(
-                "finalize: a BatchNorm1d stands in several places, and what reaches the later "
-                "ones depends on itself; give each place a layer of its own"
+                "recompute_batch_statistics: a BatchNorm1d stands in several places, and what "
+                "reaches the later ones depends on itself; give each place a layer of its own"
             )
         if isinstance(module, BatchNorm1d) and module in layers:
             order.append(module)

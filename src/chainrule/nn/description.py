@@ -30,7 +30,7 @@ LAYERS: dict[str, type[Module]] = {name: getattr(layers, name) for name in layer
 MAX_DEPTH = 50
 
 
-def describe(module: Module) -> dict[str, Any]:
+def to_description(module: Module) -> dict[str, Any]:
     """The class, the constructor's arguments and the children of a module, as plain data.
 
     A class that is not the library's is described by its full name, with its children but without
@@ -41,7 +41,7 @@ def describe(module: Module) -> dict[str, Any]:
 
     Example:
         >>> from chainrule import nn
-        >>> describe(nn.Sequential(nn.Flatten()))["children"]
+        >>> to_description(nn.Sequential(nn.Flatten()))["children"]
         {'0': {'class': 'Flatten', 'arguments': {'start_dim': 1, 'end_dim': -1}}}
     """
     return _describe(module, "", {})
@@ -68,7 +68,7 @@ def _describe(module: Module, path: str, seen: dict[Module, str]) -> dict[str, A
     return description
 
 
-def build(description: Any, max_elements: int = 2**28) -> Module:
+def from_description(description: Any, max_elements: int = 2**28) -> Module:
     """The module of a description, with parameters that wait for `load_state_dict`.
 
     It draws no random numbers.
@@ -83,7 +83,9 @@ def build(description: Any, max_elements: int = 2**28) -> Module:
 
     Example:
         >>> from chainrule import nn
-        >>> build({"class": "Linear", "arguments": {"in_features": 3, "out_features": 1}})
+        >>> from_description(
+        ...     {"class": "Linear", "arguments": {"in_features": 3, "out_features": 1}}
+        ... )
         Linear(in_features=3, out_features=1, bias=True)
     """
     if _check(description, "", 0) > max_elements:

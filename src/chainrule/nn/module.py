@@ -7,8 +7,8 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
-from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike
 

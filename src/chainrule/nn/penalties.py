@@ -23,19 +23,20 @@ from typing import ClassVar
 
 import numpy as np
 
-from chainrule.graph.state import Parameter, Scalar
+from chainrule import checks
+from chainrule.graph.run_time import RunTime
+from chainrule.graph.state import HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import arguments
 from chainrule.nn.module import Module
-from chainrule.nn.run_time import RunTime
 from chainrule.ops import abs, add_n
 
 
 class _Penalty:
-    """What penalties share: parameters, and strengths as Scalars.
+    """What penalties share: parameters, and strengths as HyperParameters.
 
-    A captured graph takes the value of a Scalar at every run, so that changing a strength between
-    steps never builds a plan anew.
+    A captured graph takes the value of a HyperParameter at every run, so that changing a
+    strength between steps never builds a plan anew.
     """
 
     strengths: ClassVar[tuple[str, ...]] = ()
@@ -46,7 +47,7 @@ class _Penalty:
     def _total(self, term: Callable[[Tensor], Tensor]) -> Tensor:
         """The sum of `term` over all elements of all parameters, in their widest dtype."""
         dtype = np.result_type(*(W.dtype for W in self.parameters))
-        return add_n(*(term(W).sum().cast(dtype) for W in self.parameters))
+        return add_n(*(term(W).sum().astype(dtype) for W in self.parameters))
 
     def __repr__(self) -> str:
         strengths = ", ".join(f"{name}={getattr(self, name):g}" for name in self.strengths)
@@ -60,7 +61,7 @@ class L1Penalty(_Penalty):
     The gradient is strength * sign(W), 0 where W is 0.
 
     Args:
-        parameters: Parameters, such as ``nn.select(model, "weights")`` gives.
+        parameters: Parameters, such as ``nn.select_parameters(model, "weights")`` gives.
         strength: the lambda, at least 0. The attribute can be set between steps.
 
     Raises:
@@ -81,8 +82,8 @@ class L1Penalty(_Penalty):
     """
 
     strengths = ("strength",)
-    strength = RunTime(arguments.not_negative)
-    _strength: Scalar
+    strength = RunTime(checks.not_negative)
+    _strength: HyperParameter
 
     def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
         super().__init__(parameters)
@@ -90,7 +91,7 @@ class L1Penalty(_Penalty):
 
     def __call__(self) -> Tensor:
         total = self._total(abs)
-        return self._strength.cast(total.dtype) * total
+        return self._strength.astype(total.dtype) * total
 
 
 class L2Penalty(_Penalty):
@@ -100,7 +101,7 @@ class L2Penalty(_Penalty):
     lambda / 2 here. How it differs from weight decay: see `chainrule.nn.penalties`.
 
     Args:
-        parameters: Parameters, such as ``nn.select(model, "weights")`` gives.
+        parameters: Parameters, such as ``nn.select_parameters(model, "weights")`` gives.
         strength: the lambda, at least 0. The attribute can be set between steps.
 
     Raises:
@@ -118,8 +119,8 @@ class L2Penalty(_Penalty):
     """
 
     strengths = ("strength",)
-    strength = RunTime(arguments.not_negative)
-    _strength: Scalar
+    strength = RunTime(checks.not_negative)
+    _strength: HyperParameter
 
     def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
         super().__init__(parameters)
@@ -127,14 +128,14 @@ class L2Penalty(_Penalty):
 
     def __call__(self) -> Tensor:
         total = self._total(lambda W: W * W)
-        return self._strength.cast(total.dtype) * total
+        return self._strength.astype(total.dtype) * total
 
 
 class ElasticNetPenalty(_Penalty):
     """l1 * sum of |W| + l2 * sum of W^2 over the parameters' elements.
 
     Args:
-        parameters: Parameters, such as ``nn.select(model, "weights")`` gives.
+        parameters: Parameters, such as ``nn.select_parameters(model, "weights")`` gives.
         l1, l2: at least 0. The attributes can be set between steps.
 
     Raises:
@@ -151,10 +152,10 @@ class ElasticNetPenalty(_Penalty):
     """
 
     strengths = ("l1", "l2")
-    l1 = RunTime(arguments.not_negative)
-    l2 = RunTime(arguments.not_negative)
-    _l1: Scalar
-    _l2: Scalar
+    l1 = RunTime(checks.not_negative)
+    l2 = RunTime(checks.not_negative)
+    _l1: HyperParameter
+    _l2: HyperParameter
 
     def __init__(self, parameters: Iterable[Parameter], l1: float, l2: float) -> None:
         super().__init__(parameters)
@@ -164,11 +165,13 @@ class ElasticNetPenalty(_Penalty):
     def __call__(self) -> Tensor:
         absolute = self._total(abs)
         squares = self._total(lambda W: W * W)
-        l1, l2 = self._l1.cast(absolute.dtype), self._l2.cast(squares.dtype)
+        l1, l2 = self._l1.astype(absolute.dtype), self._l2.astype(squares.dtype)
         return l1 * absolute + l2 * squares
 
 
-def select(model: Module, which: str | Callable[[str, Parameter], bool]) -> list[Parameter]:
+def select_parameters(
+    model: Module, which: str | Callable[[str, Parameter], bool]
+) -> list[Parameter]:
     """The parameters of a model that a penalty or an optimiser's group shall have.
 
     Args:
@@ -188,17 +191,17 @@ def select(model: Module, which: str | Callable[[str, Parameter], bool]) -> list
     Example:
         >>> from chainrule import nn, optim
         >>> model = nn.Sequential(nn.Linear(2, 3), nn.ReLU(), nn.Linear(3, 1))
-        >>> [p.shape for p in nn.select(model, "*.weight")]
+        >>> [p.shape for p in nn.select_parameters(model, "*.weight")]
         [(3, 2), (1, 3)]
         >>> optimizer = optim.AdamW(
         ...     [
-        ...         {"params": nn.select(model, "weights"), "weight_decay": 0.01},
-        ...         {"params": nn.select(model, "biases"), "weight_decay": 0.0},
+        ...         {"params": nn.select_parameters(model, "weights"), "weight_decay": 0.01},
+        ...         {"params": nn.select_parameters(model, "biases"), "weight_decay": 0.0},
         ...     ]
         ... )
     """
     if not isinstance(model, Module):
-        raise TypeError(f"select takes a Module, not {type(model).__name__}")
+        raise TypeError(f"select_parameters takes a Module, not {type(model).__name__}")
     named = list(model.named_parameters())
     if which == "weights":
         found = [p for _, p in named if p.ndim >= 2]
@@ -210,8 +213,8 @@ def select(model: Module, which: str | Callable[[str, Parameter], bool]) -> list
         found = [p for path, p in named if which(path, p)]
     else:
         raise TypeError(
-            f"select takes a pattern such as '*.weight', 'weights', 'biases' or a function (path, "
-            f"parameter) -> bool; not {which!r}"
+            "select_parameters takes a pattern such as '*.weight', 'weights', 'biases' or a "
+            f"function (path, parameter) -> bool; not {which!r}"
         )
     if not found:
         paths = ", ".join(path for path, _ in named) or "none at all"

@@ -15,8 +15,34 @@ from chainrule.ops.comparison import (
     sign,
     where,
 )
-from chainrule.ops.elementwise import cast
-from chainrule.ops.functions import (
+from chainrule.ops.declare import astype
+from chainrule.ops.index import one_hot
+from chainrule.ops.matmul import matmul
+from chainrule.ops.random import (
+    Generator,
+    bernoulli,
+    current_generator,
+    default_generator,
+    manual_seed,
+    normal,
+    uniform,
+    use_generator,
+)
+from chainrule.ops.reduce import argmax, logsumexp, max, mean, min, sum, var
+from chainrule.ops.shape import (
+    broadcast_to,
+    concatenate,
+    ones_like,
+    pad,
+    reshape,
+    split,
+    stack,
+    stop_gradient,
+    transpose,
+    zeros_like,
+)
+from chainrule.ops.softmax import log_softmax, softmax, softmax_cross_entropy
+from chainrule.ops.unary import (
     cos,
     erf,
     exp,
@@ -30,32 +56,6 @@ from chainrule.ops.functions import (
     sqrt,
     tanh,
 )
-from chainrule.ops.index import one_hot
-from chainrule.ops.loss import log_softmax, softmax, softmax_cross_entropy
-from chainrule.ops.matmul import matmul
-from chainrule.ops.random import (
-    Generator,
-    bernoulli,
-    current_generator,
-    default_generator,
-    manual_seed,
-    normal,
-    uniform,
-    use_generator,
-)
-from chainrule.ops.reduce import argmax, logsumexp, max, mean, min, sum, variance
-from chainrule.ops.shape import (
-    broadcast_to,
-    concatenate,
-    ones_like,
-    pad,
-    reshape,
-    split,
-    stack,
-    stop_gradient,
-    transpose,
-    zeros_like,
-)
 
 __all__ = [
     "Generator",
@@ -63,9 +63,9 @@ __all__ = [
     "add",
     "add_n",
     "argmax",
+    "astype",
     "bernoulli",
     "broadcast_to",
-    "cast",
     "concatenate",
     "cos",
     "current_generator",
@@ -117,7 +117,7 @@ __all__ = [
     "transpose",
     "uniform",
     "use_generator",
-    "variance",
+    "var",
     "where",
     "zeros_like",
 ]

@@ -7,9 +7,9 @@ import numpy as np
 from chainrule.graph.operation import operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, method
 from chainrule.ops.comparison import equal, where
-from chainrule.ops.elementwise import align, binary, numbers_spec, same_spec, unary
-from chainrule.ops.functions import log, sqrt
+from chainrule.ops.declare import align, binary, numbers_spec, same_spec, unary
 from chainrule.ops.samples import interval
+from chainrule.ops.unary import log, sqrt
 
 
 @binary(interval(-4, 4, 2))
@@ -55,7 +55,7 @@ def divide(a: TensorLike, b: TensorLike) -> Tensor:
         return _divide(a, b)
     x, y = align("divide", a, b)
     if x.dtype.kind != "f":
-        x, y = x.cast(np.float32), y.cast(np.float32)
+        x, y = x.astype(np.float32), y.astype(np.float32)
     return _divide(x, y)
 
 

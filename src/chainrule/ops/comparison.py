@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.graph.errors import DTypeError
+from chainrule.errors import DTypeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.elementwise import BOOL, align, binary, broadcast, numbers_spec, same_spec, unary
+from chainrule.ops.declare import BOOL, align, binary, broadcast, numbers_spec, same_spec, unary
 from chainrule.ops.samples import away_from_zero, examples, interval
 
 

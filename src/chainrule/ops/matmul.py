@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.elementwise import common_dtype
+from chainrule.ops.declare import common_dtype
 from chainrule.ops.samples import examples
 
 
@@ -101,7 +101,7 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
     a, b = (as_tensor(t) for t in (a, b))
     if dtype.kind != "f":
         raise DTypeError(f"matmul takes floating Tensors, not {dtype}; cast them first")
-    a, b = a.cast(dtype), b.cast(dtype)
+    a, b = a.astype(dtype), b.astype(dtype)
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: use * for products of scalars")
     if transpose_b:

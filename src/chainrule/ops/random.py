@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.ops.functions import cos, log, sqrt
 from chainrule.ops.samples import examples
+from chainrule.ops.unary import cos, log, sqrt
 
 _MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -139,7 +139,9 @@ class Generator:
         if isinstance(p, (int, float)) and not 0 <= p <= 1:
             raise ValueError(f"a probability lies in [0, 1], got {p}")
         uniform = self.uniform(shape, dtype)
-        return (uniform < as_tensor(p, dtype if isinstance(p, (int, float)) else None)).cast(dtype)
+        return (uniform < as_tensor(p, dtype if isinstance(p, (int, float)) else None)).astype(
+            dtype
+        )
 
 
 _STEP = as_tensor(np.array([0, 1], np.uint64))

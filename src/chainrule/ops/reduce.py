@@ -6,12 +6,12 @@ from collections.abc import Callable
 
 import numpy as np
 
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Axis, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.comparison import where
-from chainrule.ops.functions import exp
 from chainrule.ops.samples import examples
+from chainrule.ops.unary import exp
 
 Axes = tuple[int, ...]
 
@@ -101,7 +101,7 @@ def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """
     x = as_tensor(x)
     if x.dtype.kind in "biu" and x.dtype.itemsize < 8:  # uint8 would overflow at 256
-        x = x.cast(np.int64)
+        x = x.astype(np.int64)
     return _sum.apply(x, axes=normalize_axes("sum", axis, x.shape), keepdims=keepdims)
 
 
@@ -110,7 +110,7 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over one axis, several, or all; of integers it is float32."""
     x = as_tensor(x)
     if x.dtype.kind != "f":
-        x = x.cast(np.float32)
+        x = x.astype(np.float32)
     axes = normalize_axes("mean", axis, x.shape)
     count = _count(x.shape, axes)
     if count == 0:
@@ -126,9 +126,7 @@ def _count(shape: tuple[int, ...], axes: Axes) -> int:
 
 
 @method
-def variance(
-    x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0
-) -> Tensor:
+def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
     """The variance over axes: sum of (x - mean)^2 / (n - correction).
 
     Args:
@@ -138,11 +136,11 @@ def variance(
         correction: 0 for the biased variance (as in batch normalisation), 1 for the unbiased.
     """
     x = as_tensor(x)
-    axes = normalize_axes("variance", axis, x.shape)
+    axes = normalize_axes("var", axis, x.shape)
     count = _count(x.shape, axes)
     if count <= correction:
         raise ShapeError(
-            f"variance over {count} elements with correction {correction}: shape {x.shape}, "
+            f"var over {count} elements with correction {correction}: shape {x.shape}, "
             f"axes {axes}; more elements are needed"
         )
     centred = x - mean(x, axes, keepdims=True)

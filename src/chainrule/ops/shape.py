@@ -8,10 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.elementwise import common_dtype
+from chainrule.ops.declare import common_dtype
 from chainrule.ops.reduce import _sum
 from chainrule.ops.samples import examples
 
@@ -268,7 +268,7 @@ def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
         raise ShapeError(f"{name} takes at least one Tensor")
     if any(x.dtype != inputs[0].dtype for x in inputs):
         dtype = common_dtype(*inputs)
-        inputs = [x.cast(dtype) for x in inputs]
+        inputs = [x.astype(dtype) for x in inputs]
     return inputs
 
 

@@ -17,8 +17,8 @@ from chainrule.optim.lion import Lion
 from chainrule.optim.muon import Muon
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import (
-    CombinedSchedule,
-    Constant,
+    ChainedScheduler,
+    ConstantLR,
     ExponentialLR,
     InverseTimeLR,
     LinearLR,
@@ -38,8 +38,8 @@ __all__ = [
     "Adagrad",
     "Adam",
     "AdamW",
-    "CombinedSchedule",
-    "Constant",
+    "ChainedScheduler",
+    "ConstantLR",
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
     "Coslog4LR",

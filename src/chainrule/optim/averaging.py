@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph.context import no_grad
-from chainrule.graph.state import Buffer, Parameter, Scalar
+from chainrule.graph.run_time import RunTime
+from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.nn import arguments
-from chainrule.nn.run_time import RunTime
 from chainrule.ops import where
 from chainrule.optim.groups import checked_number
 
@@ -60,7 +60,7 @@ class EMA:
     """
 
     decay = RunTime(checked_number)
-    _decay: Scalar
+    _decay: HyperParameter
 
     def __init__(self, parameters: Iterable[Parameter], decay: float = 0.999) -> None:
         self.parameters = arguments.parameters(parameters, "an average is of Parameters")
@@ -78,7 +78,7 @@ class EMA:
         with no_grad():
             decay = where(self.n_averaged == 0.0, 0.0, self._decay)
             dtypes = dict.fromkeys(parameter.dtype for parameter in self.parameters)
-            of_dtype = {dtype: decay.cast(dtype) for dtype in dtypes}
+            of_dtype = {dtype: decay.astype(dtype) for dtype in dtypes}
             for parameter, average in zip(self.parameters, self.averages, strict=True):
                 kept = of_dtype[parameter.dtype]
                 # 1 - kept in the same dtype: the two weights add up to 1, and no bias builds up.

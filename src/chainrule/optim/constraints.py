@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from chainrule import checks
 from chainrule.graph.context import no_grad
-from chainrule.graph.state import Parameter, Scalar
+from chainrule.graph.run_time import RunTime
+from chainrule.graph.state import HyperParameter, Parameter
 from chainrule.nn import arguments
-from chainrule.nn.run_time import RunTime
 from chainrule.ops import maximum
 
 
@@ -40,8 +41,8 @@ class MaxNorm:
         [[1.5, 2.0], [0.30000001192092896, 0.4000000059604645]]
     """
 
-    max_norm = RunTime(arguments.positive)
-    _max_norm: Scalar
+    max_norm = RunTime(checks.positive)
+    _max_norm: HyperParameter
 
     def __init__(
         self,
@@ -70,7 +71,7 @@ class MaxNorm:
         """
         with no_grad():
             for W in self.parameters:
-                limit = self._max_norm.cast(W.dtype)
+                limit = self._max_norm.astype(W.dtype)
                 norm = (W * W).sum(self.axis, keepdims=True).sqrt()
                 W.assign(W * (limit / maximum(norm, limit)))
 

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 from typing import Literal
 
-from chainrule.nn import arguments
+from chainrule import checks
 from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.schedules import Schedule, Unit
 
@@ -45,8 +45,8 @@ class CosineAnnealingLR(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.T_max = arguments.count("T_max", T_max)
-        self.eta_min = float(arguments.not_negative("eta_min", eta_min))
+        self.T_max = checks.count("T_max", T_max)
+        self.eta_min = float(checks.not_negative("eta_min", eta_min))
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -91,9 +91,9 @@ class CosineAnnealingWarmRestarts(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.T_0 = arguments.count("T_0", T_0)
-        self.T_mult = arguments.count("T_mult", T_mult)
-        self.eta_min = float(arguments.not_negative("eta_min", eta_min))
+        self.T_0 = checks.count("T_0", T_0)
+        self.T_mult = checks.count("T_mult", T_mult)
+        self.eta_min = float(checks.not_negative("eta_min", eta_min))
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -153,12 +153,12 @@ class OneCycleLR(Schedule):
         *,
         unit: Unit = "step",
     ) -> None:
-        self.total_steps = arguments.count("total_steps", total_steps)
-        arguments.probability("pct_start", pct_start)
+        self.total_steps = checks.count("total_steps", total_steps)
+        checks.probability("pct_start", pct_start)
         if anneal_strategy not in ("cos", "linear"):
             raise ValueError(f"anneal_strategy is 'cos' or 'linear', not {anneal_strategy!r}")
-        arguments.positive("div_factor", div_factor)
-        arguments.positive("final_div_factor", final_div_factor)
+        checks.positive("div_factor", div_factor)
+        checks.positive("final_div_factor", final_div_factor)
         self.anneal_strategy = anneal_strategy
         peak = pct_start * total_steps - 1
         start, end = 1 / div_factor, 1 / (div_factor * final_div_factor)
@@ -174,7 +174,7 @@ class OneCycleLR(Schedule):
                 "take more total_steps, or another pct_start"
             )
         peaks = list(max_lr) if isinstance(max_lr, Iterable) else [max_lr]
-        peaks = [float(arguments.not_negative("max_lr", lr)) for lr in peaks]
+        peaks = [float(checks.not_negative("max_lr", lr)) for lr in peaks]
         if not isinstance(max_lr, Iterable) and isinstance(optimizer, Optimizer):
             peaks *= len(optimizer.param_groups)
         super().__init__(optimizer, unit=unit, base_lrs=peaks)
@@ -211,7 +211,7 @@ class FlatCosineLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch", parameter: str = "lr"
     ) -> None:
-        self.total_iters = arguments.count("total_iters", total_iters)
+        self.total_iters = checks.count("total_iters", total_iters)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -240,7 +240,7 @@ class Coslog4LR(Schedule):
     def __init__(
         self, optimizer: Optimizer, total_iters: int, *, unit: Unit = "epoch", parameter: str = "lr"
     ) -> None:
-        self.total_iters = arguments.count("total_iters", total_iters)
+        self.total_iters = checks.count("total_iters", total_iters)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:

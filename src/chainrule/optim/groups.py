@@ -10,15 +10,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.graph.state import Buffer, Parameter, Scalar
+from chainrule import checks
+from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
-from chainrule.nn import arguments
 
 TERMS = ("momentum", "dampening", "weight_decay", "lr_decay")
 """Hyper-parameters whose term is left out of a rule that is constructed with 0."""
 
 PARTS = {"betas": ("beta1", "beta2"), "ns_coefficients": ("ns_a", "ns_b", "ns_c")}
-"""Hyper-parameters of several numbers: the name of each number's Scalar."""
+"""Hyper-parameters of several numbers: the name of each number's HyperParameter."""
 
 
 class Interval(NamedTuple):
@@ -43,7 +43,7 @@ _INTERVALS = {
 
 def checked_number(key: str, value: Any) -> float:
     """`value` as a float, if it is a number that `key` may take."""
-    number = float(arguments.number(key, value))
+    number = float(checks.number(key, value))
     interval = _INTERVALS.get(key, _NON_NEGATIVE)
     if not interval.low <= number < interval.high:
         raise ValueError(f"{key} must be {interval}, got {value!r}")
@@ -82,9 +82,9 @@ FORMS: dict[str, Callable[[str, Any], Any]] = {
     "centered": _flag,
     "decoupled_weight_decay": _flag,
     "initial_accumulator_value": checked_number,
-    "ns_steps": arguments.count,
+    "ns_steps": checks.count,
     "adjust_lr_fn": _one_of(None, "original", "match_rms_adamw"),
-    "history_size": arguments.count,
+    "history_size": checks.count,
     "line_search_fn": _one_of(None, "armijo"),
 }
 """Hyper-parameters that choose the form of a rule or its first state: (key, value) ->
@@ -94,14 +94,14 @@ the value as a group keeps it, or an error."""
 class ParameterGroup(MutableMapping[str, Any]):
     """Parameters that share hyper-parameters: a mapping with PyTorch's keys.
 
-    Numbers read as floats and can be set between steps. They live in `Scalar` states, so a captured
-    graph takes their values at every run. What the graph's form depends on is fixed: those of
-    `FORMS`, such as `nesterov`, and a `momentum` or another of `TERMS` that is 0, whose term is not
-    in the graph.
+    Numbers read as floats and can be set between steps. They live in `HyperParameter` states, so
+    a captured graph takes their values at every run. What the graph's form depends on is
+    fixed: those of `FORMS`, such as `nesterov`, and a `momentum` or another of `TERMS` that is 0,
+    whose term is not in the graph.
 
     Attributes:
-        parameters: the group's Parameters.
-        scalars: the Scalar of each number; "betas" are "beta1" and "beta2" here.
+        params: the group's Parameters.
+        scalars: the HyperParameter of each number; "betas" are "beta1" and "beta2" here.
         step: how many steps the group has taken, for the rules that need it; else None.
         state: the Buffers that the group's parameters share, by name.
 
@@ -116,8 +116,8 @@ class ParameterGroup(MutableMapping[str, Any]):
     """
 
     def __init__(self, parameters: list[Parameter], hyperparameters: Mapping[str, Any]) -> None:
-        self.parameters = parameters
-        self.scalars: dict[str, Scalar] = {}
+        self.params = parameters
+        self.scalars: dict[str, HyperParameter] = {}
         self.step: Buffer | None = None
         self.state: dict[str, Buffer] = {}
         self._fixed: dict[str, Any] = {}
@@ -131,11 +131,11 @@ class ParameterGroup(MutableMapping[str, Any]):
                 self._fixed[key] = 0.0
             else:
                 for name, number in numbers.items():
-                    self.scalars[name] = Scalar(number, name=name)
+                    self.scalars[name] = HyperParameter(number, name=name)
 
     def __getitem__(self, key: str) -> Any:
         if key == "params":
-            return self.parameters
+            return self.params
         if key in self._fixed:
             return self._fixed[key]
         if key in self._keys:
@@ -162,7 +162,7 @@ class ParameterGroup(MutableMapping[str, Any]):
         return "\n".join(["ParameterGroup(", *lines, ")"])
 
     def check(self, key: str, value: Any) -> dict[str, float]:
-        """The numbers to hold, by the Scalar's name, once `key` is set to `value`.
+        """The numbers to hold, by the HyperParameter's name, once `key` is set to `value`.
 
         Raises:
             KeyError, TypeError, ValueError: if `key` can't be set to that.
@@ -199,5 +199,5 @@ class ParameterGroup(MutableMapping[str, Any]):
 def cast(tensors: SimpleNamespace, dtype: DTypeLike) -> SimpleNamespace:
     """The same with every Tensor in `dtype`."""
     return SimpleNamespace(
-        **{k: v.cast(dtype) if isinstance(v, Tensor) else v for k, v in vars(tensors).items()}
+        **{k: v.astype(dtype) if isinstance(v, Tensor) else v for k, v in vars(tensors).items()}
     )

@@ -80,7 +80,7 @@ class LBFGS(Optimizer):
     def check_group(self, group: ParameterGroup) -> None:
         if self.param_groups:
             raise ValueError("LBFGS takes one group: all its parameters are one vector")
-        dtypes = {parameter.dtype: None for parameter in group.parameters}
+        dtypes = {parameter.dtype: None for parameter in group.params}
         if len(dtypes) > 1:
             raise ValueError(
                 f"LBFGS takes parameters of one dtype, got {', '.join(map(str, dtypes))}: they are "
@@ -88,8 +88,8 @@ class LBFGS(Optimizer):
             )
 
     def group_state(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
-        dtype = group.parameters[0].dtype
-        pairs, size = group["history_size"], sum(W.size for W in group.parameters)
+        dtype = group.params[0].dtype
+        pairs, size = group["history_size"], sum(W.size for W in group.params)
         vector, number = np.zeros(size, dtype), np.zeros((), dtype)
         # What is 0 in the history adds nothing to H.
         state = {
@@ -126,20 +126,20 @@ class LBFGS(Optimizer):
         assert group.step is not None
         grads = dict(pairs)
         loss = loss if h.line_search_fn is not None else None
-        g = _vector([grads.get(W, zeros_like(W)) for W in group.parameters])
-        x = _vector(group.parameters)
+        g = _vector([grads.get(W, zeros_like(W)) for W in group.params])
+        x = _vector(group.params)
         s, y = h.t * h.d, g - h.g
         first = group.step == 1.0
         sy = (s * y).sum()
         if loss is not None:
-            loss = loss.cast(g.dtype)
+            loss = loss.astype(g.dtype)
             # The first step has no point to go back to: it accepts where it is, be it NaN.
             excess = where(first, 0.0, loss - (h.f + _ARMIJO * h.t * h.slope))
             accepted = excess <= 0.0
             sy = where(accepted, sy, 0.0)
         self._take_up(h, s, y, sy)
         d = self._direction(h, g)
-        t = h.lr.cast(g.dtype) / where(first, maximum(g.abs().sum(), 1.0), 1.0)
+        t = h.lr.astype(g.dtype) / where(first, maximum(g.abs().sum(), 1.0), 1.0)
         if loss is not None:
             x, g, d = (where(accepted, a, b) for a, b in ((x, h.x), (g, h.g), (d, h.d)))
             t = where(accepted, t, 0.5 * h.t)
@@ -149,8 +149,8 @@ class LBFGS(Optimizer):
         h.g.assign(g)
         h.d.assign(d)
         h.t.assign(t)
-        parts = split(x + t * d, [W.size for W in group.parameters])
-        for W, part in zip(group.parameters, parts, strict=True):
+        parts = split(x + t * d, [W.size for W in group.params])
+        for W, part in zip(group.params, parts, strict=True):
             W.assign(part.reshape(W.shape))
 
     @staticmethod

@@ -86,7 +86,7 @@ class Muon(Optimizer):
         )
 
     def check_group(self, group: ParameterGroup) -> None:
-        for parameter in group.parameters:
+        for parameter in group.params:
             if parameter.ndim != 2:
                 raise ValueError(
                     f"Muon trains matrices; parameter {parameter.name or 'unnamed'} has shape "

@@ -9,16 +9,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from chainrule.caches import LruCache
 from chainrule.compiler.capture import capture
+from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
-from chainrule.graph.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.nn import arguments
 from chainrule.optim.groups import ParameterGroup, cast
 
-_MAX_CAPTURED = 32
+_CACHED_UPDATES = 32
 
 
 class Optimizer:
@@ -34,7 +35,7 @@ class Optimizer:
 
     Attributes:
         param_groups: a mapping of hyper-parameters for each group; see `ParameterGroup`.
-        parameters: all Parameters, in the order in which `update` takes gradients.
+        params: all Parameters, in the order in which `update` takes gradients.
         state: for each Parameter its moments by name.
 
     Raises:
@@ -68,9 +69,9 @@ class Optimizer:
             )
         self.defaults = defaults
         self.param_groups: list[ParameterGroup] = []
-        self.parameters: list[Parameter] = []
+        self.params: list[Parameter] = []
         self.state: dict[Parameter, dict[str, Buffer]] = {}
-        self._captured: dict[tuple[Any, ...], Interpreter] = {}
+        self._captured: LruCache[tuple[Any, ...], Interpreter] = LruCache(_CACHED_UPDATES)
         given: list[Any] = list(params)
         if not given:
             raise ValueError("the optimiser got no parameters: pass model.parameters()")
@@ -160,7 +161,7 @@ class Optimizer:
         parameters = arguments.parameters(
             [given] if isinstance(given, Tensor) else given,
             "an optimiser trains Parameters",
-            self.parameters,
+            self.params,
         )
         unknown = sorted(set(options) - set(self.defaults))
         if unknown:
@@ -178,14 +179,14 @@ class Optimizer:
         }
         names = self.moments(new)
         firsts = names if isinstance(names, Mapping) else dict.fromkeys(names, 0.0)
-        for index, parameter in enumerate(parameters, len(self.parameters)):
+        for index, parameter in enumerate(parameters, len(self.params)):
             self.state[parameter] = {
                 name: Buffer(
                     np.full(parameter.shape, first, parameter.dtype), name=f"{index}.{name}"
                 )
                 for name, first in firsts.items()
             }
-        self.parameters += parameters
+        self.params += parameters
         self.param_groups.append(new)
 
     def check_group(self, group: ParameterGroup) -> None:
@@ -210,9 +211,9 @@ class Optimizer:
                 scalar.
             ValueError: if the number of gradients is not that of the parameters.
         """
-        if len(grads) != len(self.parameters):
+        if len(grads) != len(self.params):
             raise ValueError(
-                f"update takes a gradient or None for each of {len(self.parameters)} parameters, "
+                f"update takes a gradient or None for each of {len(self.params)} parameters, "
                 f"not {len(grads)}"
             )
         self._check_grads(grads)
@@ -220,7 +221,7 @@ class Optimizer:
         found = iter(grads)
         with no_grad():
             for group in self.param_groups:
-                pairs = [(W, grad) for W in group.parameters if (grad := next(found)) is not None]
+                pairs = [(W, grad) for W in group.params if (grad := next(found)) is not None]
                 if pairs:
                     if group.step is not None:
                         group.step.assign(group.step + 1.0)
@@ -229,7 +230,7 @@ class Optimizer:
                     self.group_rule(group, pairs, h, loss)
 
     def _check_grads(self, grads: Sequence[Tensor | None]) -> None:
-        for index, (parameter, grad) in enumerate(zip(self.parameters, grads, strict=True)):
+        for index, (parameter, grad) in enumerate(zip(self.params, grads, strict=True)):
             label = f"the gradient of parameter {index} ({parameter.name or 'unnamed'})"
             if grad is None:
                 continue
@@ -267,7 +268,7 @@ class Optimizer:
                 "with the Tensors of chainrule.grad instead"
             )
         self._check_loss(loss)
-        grads = [parameter.grad for parameter in self.parameters]
+        grads = [parameter.grad for parameter in self.params]
         present = (*[grad is not None for grad in grads], loss is not None and loss.dtype)
         interpreter = self._captured.get(present) or self._capture(present)
         given = [*grads] if loss is None else [*grads, loss]
@@ -280,20 +281,19 @@ class Optimizer:
         interpreter.commit(updates)
 
     def _capture(self, present: tuple[Any, ...]) -> Interpreter:
-        if len(self._captured) >= _MAX_CAPTURED:  # a model that takes other ways at every step
-            self._captured.clear()
         *with_grads, loss_dtype = present
         grads = [
             placeholder(parameter.shape, parameter.dtype) if has_grad else None
-            for parameter, has_grad in zip(self.parameters, with_grads, strict=True)
+            for parameter, has_grad in zip(self.params, with_grads, strict=True)
         ]
         loss = placeholder((), loss_dtype) if loss_dtype else None
-        self._captured[present] = Interpreter(capture(self.update, grads, loss))
-        return self._captured[present]
+        interpreter = Interpreter(capture(self.update, grads, loss))
+        self._captured.add(present, interpreter)
+        return interpreter
 
     def zero_grad(self) -> None:
         """Forget the gradients: set `.grad` of every parameter to None."""
-        for parameter in self.parameters:
+        for parameter in self.params:
             parameter.grad = None
 
     # Saving
@@ -301,9 +301,7 @@ class Optimizer:
     def states(self) -> dict[str, Buffer]:
         """Every Buffer by a stable name: moments as "0.momentum_buffer", where 0 is the parameter's
         index, and what a group shares as "group0.step"."""
-        buffers = [
-            buffer for parameter in self.parameters for buffer in self.state[parameter].values()
-        ]
+        buffers = [buffer for parameter in self.params for buffer in self.state[parameter].values()]
         for group in self.param_groups:
             buffers += [group.step] if group.step is not None else []
             buffers += group.state.values()
@@ -324,9 +322,9 @@ class Optimizer:
         }
 
     def _described_groups(self) -> list[dict[str, Any]]:
-        index = {parameter: i for i, parameter in enumerate(self.parameters)}
+        index = {parameter: i for i, parameter in enumerate(self.params)}
         return [
-            {"params": [index[parameter] for parameter in group.parameters], **group.numbers()}
+            {"params": [index[parameter] for parameter in group.params], **group.numbers()}
             for group in self.param_groups
         ]
 

@@ -10,8 +10,8 @@ from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Literal
 
-from chainrule.graph.state import Scalar
-from chainrule.nn import arguments
+from chainrule import checks
+from chainrule.graph.state import HyperParameter
 from chainrule.optim.optimizer import Optimizer
 
 Unit = Literal["epoch", "step"]
@@ -23,7 +23,7 @@ class Schedule:
     A schedule of your own is a subclass with `lr`. Construction sets the rates for t = 0.
 
     With `parameter` it sets another hyper-parameter, such as "weight_decay": then all that is said
-    of the learning rate here is of that. See `CombinedSchedule` for several at once.
+    of the learning rate here is of that. See `ChainedScheduler` for several at once.
 
     Args:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.
@@ -94,7 +94,7 @@ class Schedule:
         """The schedule that sets this hyper-parameter: this one, if it does, or None."""
         return self if self.parameter == parameter else None
 
-    def scalars(self, t: int) -> dict[Scalar, float]:
+    def scalars(self, t: int) -> dict[HyperParameter, float]:
         """The run-time Scalars that it sets, and what they are after `t` epochs or steps."""
         # A group that was added after construction is not the schedule's.
         pairs = zip(self.optimizer.param_groups, self.lrs(t), strict=False)
@@ -141,7 +141,7 @@ class Schedule:
             raise ValueError(f"the state has {groups} groups, this schedule {len(self.base_lrs)}")
 
 
-class Constant(Schedule):
+class ConstantLR(Schedule):
     """The learning rate as it is: lr(t) = base. For a warm-up with nothing after it."""
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -169,8 +169,8 @@ class StepLR(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.step_size = arguments.count("step_size", step_size)
-        self.gamma = arguments.not_negative("gamma", gamma)
+        self.step_size = checks.count("step_size", step_size)
+        self.gamma = checks.not_negative("gamma", gamma)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -200,10 +200,10 @@ class MultiStepLR(Schedule):
     ) -> None:
         if isinstance(milestones, str) or not isinstance(milestones, Iterable):
             raise TypeError(f"milestones are a list of whole numbers, got {milestones!r}")
-        self.milestones = sorted(arguments.count("a milestone", t) for t in milestones)
+        self.milestones = sorted(checks.count("a milestone", t) for t in milestones)
         if not self.milestones:
             raise ValueError("MultiStepLR needs at least one milestone")
-        self.gamma = arguments.not_negative("gamma", gamma)
+        self.gamma = checks.not_negative("gamma", gamma)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -226,7 +226,7 @@ class ExponentialLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, gamma: float, *, unit: Unit = "epoch", parameter: str = "lr"
     ) -> None:
-        self.gamma = arguments.not_negative("gamma", gamma)
+        self.gamma = checks.not_negative("gamma", gamma)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -250,7 +250,7 @@ class InverseTimeLR(Schedule):
     def __init__(
         self, optimizer: Optimizer, decay: float, *, unit: Unit = "epoch", parameter: str = "lr"
     ) -> None:
-        self.decay = arguments.not_negative("decay", decay)
+        self.decay = checks.not_negative("decay", decay)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -281,9 +281,9 @@ class LinearLR(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.start_factor = arguments.not_negative("start_factor", start_factor)
-        self.end_factor = arguments.not_negative("end_factor", end_factor)
-        self.total_iters = arguments.count("total_iters", total_iters)
+        self.start_factor = checks.not_negative("start_factor", start_factor)
+        self.end_factor = checks.not_negative("end_factor", end_factor)
+        self.total_iters = checks.count("total_iters", total_iters)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -312,8 +312,8 @@ class PolynomialLR(Schedule):
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
-        self.total_iters = arguments.count("total_iters", total_iters)
-        self.power = arguments.positive("power", power)
+        self.total_iters = checks.count("total_iters", total_iters)
+        self.power = checks.positive("power", power)
         super().__init__(optimizer, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
@@ -327,7 +327,7 @@ class WarmupLR(Schedule):
     The first rate is not 0, so no step is lost.
 
     Args:
-        schedule: what follows; `Constant(optimizer)` where nothing shall. It gives the optimiser,
+        schedule: what follows; `ConstantLR(optimizer)` where nothing shall. It gives the optimiser,
             the base, the unit and the hyper-parameter. Call `step()` of the warm-up alone, not of
             this one.
         steps: how many epochs or steps (the schedule's unit) the rise takes.
@@ -348,17 +348,17 @@ class WarmupLR(Schedule):
     """
 
     def __init__(self, schedule: Schedule, steps: int) -> None:
-        if isinstance(schedule, CombinedSchedule) or not isinstance(schedule, Schedule):
+        if isinstance(schedule, ChainedScheduler) or not isinstance(schedule, Schedule):
             raise TypeError(
                 f"WarmupLR precedes one schedule, not {type(schedule).__name__}; for an optimiser "
-                "write WarmupLR(Constant(optimizer), steps)"
+                "write WarmupLR(ConstantLR(optimizer), steps)"
             )
         if schedule.t:
             raise ValueError(
                 f"the schedule to warm up for has begun already: it is at t = {schedule.t}"
             )
         self.schedule = schedule
-        self.steps = arguments.count("steps", steps)
+        self.steps = checks.count("steps", steps)
         for group, base_lr in zip(schedule.optimizer.param_groups, schedule.base_lrs, strict=False):
             group[schedule.parameter] = base_lr
         super().__init__(schedule.optimizer, unit=schedule.unit, parameter=schedule.parameter)
@@ -369,7 +369,7 @@ class WarmupLR(Schedule):
         return self.schedule.lr(base_lr, t - self.steps)
 
 
-class CombinedSchedule(Schedule):
+class ChainedScheduler(Schedule):
     """Several schedules at once, each of another hyper-parameter of the same optimiser.
 
     Args:
@@ -384,7 +384,7 @@ class CombinedSchedule(Schedule):
         >>> import chainrule as cr
         >>> from chainrule import optim
         >>> optimizer = optim.AdamW([cr.Parameter([1.0])], lr=1.0, weight_decay=0.5)
-        >>> schedule = optim.CombinedSchedule(
+        >>> schedule = optim.ChainedScheduler(
         ...     [
         ...         optim.ExponentialLR(optimizer, gamma=0.5),
         ...         optim.FlatCosineLR(optimizer, total_iters=4, parameter="weight_decay"),
@@ -402,7 +402,7 @@ class CombinedSchedule(Schedule):
         if not self.schedules:
             raise ValueError("a combination of schedules needs at least one")
         for schedule in self.schedules:
-            if isinstance(schedule, CombinedSchedule) or not isinstance(schedule, Schedule):
+            if isinstance(schedule, ChainedScheduler) or not isinstance(schedule, Schedule):
                 raise TypeError(f"a combination is of schedules, not {type(schedule).__name__}")
             if schedule.t:
                 raise ValueError(f"a schedule has begun already: it is at t = {schedule.t}")
@@ -427,7 +427,7 @@ class CombinedSchedule(Schedule):
     def of(self, parameter: str) -> Schedule | None:
         return next((s for s in self.schedules if s.parameter == parameter), None)
 
-    def scalars(self, t: int) -> dict[Scalar, float]:
+    def scalars(self, t: int) -> dict[HyperParameter, float]:
         return {k: v for schedule in self.schedules for k, v in schedule.scalars(t).items()}
 
     def _set(self) -> None:

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 import numpy as np
 
+from chainrule.caches import LruCache
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.data.arrays import take
+from chainrule.errors import NonFiniteError
 from chainrule.execute.reference import Interpreter
-from chainrule.graph.errors import NonFiniteError
-from chainrule.graph.state import Scalar
-from chainrule.graph.structure import leaves, map_leaves
+from chainrule.graph.state import HyperParameter
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.train.recent import Recent
 from chainrule.train.step import MOST_GRAPHS, StepGraphs, label_fault
+from chainrule.trees import leaves, map_leaves
 
 if TYPE_CHECKING:
     from chainrule.execute.native import NativeStep, Run, StateBlock
@@ -27,7 +27,7 @@ _SECONDS = 0.1
 _MOST_FORMS = 256
 """Of how many forms of batches a backend knows what stands for them."""
 
-LearningRates = Sequence[Mapping[Scalar, float]]
+LearningRates = Sequence[Mapping[HyperParameter, float]]
 """For each coming step what a schedule sets: the learning rate of every group, above all."""
 
 
@@ -162,7 +162,7 @@ class ReferenceBackend:
 
     def __init__(self, graphs: StepGraphs) -> None:
         self.graphs = graphs
-        self._interpreters: Recent[CapturedGraph, Interpreter] = Recent(MOST_GRAPHS)
+        self._interpreters: LruCache[CapturedGraph, Interpreter] = LruCache(MOST_GRAPHS)
 
     def _interpreter(self, graph: CapturedGraph) -> Interpreter:
         run = self._interpreters.get(graph)
@@ -213,8 +213,8 @@ class NativeBackend:
         self.last: NativeStep | None = None
         """The training step that ran last, over whole batches where there are any."""
         self._block: StateBlock | None = None
-        self._steps: Recent[CapturedGraph, NativeStep] = Recent(MOST_GRAPHS)
-        self._likes: Recent[Any, tuple[Any, Any]] = Recent(_MOST_FORMS)
+        self._steps: LruCache[CapturedGraph, NativeStep] = LruCache(MOST_GRAPHS)
+        self._likes: LruCache[Any, tuple[Any, Any]] = LruCache(_MOST_FORMS)
         """What stands for a batch of a form."""
 
     def _native(self, kind: str, batches: Batches, number: int, update: bool = True) -> NativeStep:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.graph.state import State
-from chainrule.train.checks import whole
-from chainrule.train.interrupts import interrupts_held
+from chainrule.system.interrupts import interrupts_held
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
@@ -299,7 +299,7 @@ def _checked(state: dict[str, Any], *counts: str) -> tuple[Any, ...]:
     is_number = isinstance(best, (int, float)) and not isinstance(best, bool)
     if best is not None and (not is_number or math.isnan(best)):
         raise TypeError(f"best is a number or None; got {best!r}")
-    return best, *(whole(name, state[name], 0) for name in counts)
+    return best, *(checks.integer(name, state[name], 0) for name in counts)
 
 
 def _monitored(callback: EarlyStopping | ReduceLROnPlateau, record: dict[str, float]) -> float:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph.tensor import Array
-from chainrule.train.atomic import write_atomically
+from chainrule.system.atomic_files import write_atomically
 
 _KEY = "chainrule"
 _CHECKSUM = "crc32"

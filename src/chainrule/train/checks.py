@@ -11,22 +11,9 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.data.arrays import as_arrays, check_finite, check_same_rows
 from chainrule.data.mapped import extremes
 from chainrule.data.splitting import split
-from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.train.step import StepGraphs, Weighted, check_takes_weights, label_fault
-
-
-def whole(name: str, value: Any, least: int) -> int:
-    """`value` as an int of at least `least`."""
-    try:
-        if isinstance(value, bool):
-            raise TypeError
-        value = operator.index(value)
-    except TypeError:
-        raise TypeError(f"{name} is a whole number, at least {least}; got {value!r}") from None
-    if value < least:
-        raise ValueError(f"{name} is at least {least}, got {value}")
-    return int(value)
+from chainrule.trees import leaves, map_leaves
 
 
 def checked(graphs: StepGraphs, name: str, data: Any) -> Any:

@@ -7,16 +7,17 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.data.batches import check_batch_size
-from chainrule.graph.structure import leaves, map_leaves
+from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import Backend, Totals
-from chainrule.train.checks import check_batches, checked, checked_pair, whole
-from chainrule.train.interrupts import interrupts_held
+from chainrule.train.checks import check_batches, checked, checked_pair
 from chainrule.train.metrics import Metric
 from chainrule.train.parts import Average
 from chainrule.train.range_test import RangeTest, range_test
 from chainrule.train.step import StepGraphs
 from chainrule.train.windows import windows
+from chainrule.trees import leaves, map_leaves
 
 ROWS = 256
 """Rows in a batch where the user does not say."""
@@ -46,7 +47,7 @@ class Evaluator:
             As `fit`.
         """
         x, y = checked_pair(self.graphs, x, y, sample_weight)
-        batch_size = whole("batch_size", batch_size, 1)
+        batch_size = checks.integer("batch_size", batch_size, 1)
         check_batches(self.graphs, x, y, batch_size)
         return self._evaluate(x, y, batch_size)
 
@@ -61,7 +62,7 @@ class Evaluator:
             As `fit`.
         """
         x = checked(self.graphs, "x", x)
-        batch_size = whole("batch_size", batch_size, 1)
+        batch_size = checks.integer("batch_size", batch_size, 1)
         return self._answer(lambda: _outputs(self.backend, x, batch_size))
 
     def predict_samples(
@@ -93,9 +94,9 @@ class Evaluator:
         Source: Gal and Ghahramani, "Dropout as a Bayesian Approximation" (2016).
         """
         x = checked(self.graphs, "x", x)
-        samples = whole("samples", samples, 1)
-        batch_size = whole("batch_size", batch_size, 1)
-        seed = self.seed if seed is None else whole("seed", seed, 0)
+        samples = checks.integer("samples", samples, 1)
+        batch_size = checks.integer("batch_size", batch_size, 1)
+        seed = self.seed if seed is None else checks.integer("seed", seed, 0)
         return self._answer(lambda: _samples(self.backend, x, samples, batch_size, seed))
 
     def find_lr(
@@ -146,7 +147,7 @@ class Evaluator:
         """
         if not 0 < low < high < np.inf:
             raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
-        steps = whole("steps", steps, 2)
+        steps = checks.integer("steps", steps, 2)
         x, y = checked_pair(self.graphs, x, y, sample_weight)
         rows = len(next(leaves(x)))
         batch_size = check_batch_size(batch_size, rows)

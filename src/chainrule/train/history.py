@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping
 
-from chainrule.train.atomic import write_atomically
+from chainrule.system.atomic_files import write_atomically
 
 
 class History:
@@ -14,7 +14,7 @@ class History:
     Attributes:
         epochs: the records; each a dict with ``epoch``, ``loss``, the metrics, the same names with
             ``validation_`` before them where there is validation data, ``lr`` and ``seconds``.
-        stopped: why training ended before the last epoch, or None.
+        stop_reason: why training ended before the last epoch, or None.
 
     Example:
         >>> history = History([{"epoch": 1, "loss": 0.5}, {"epoch": 2, "loss": 0.25}])
@@ -28,7 +28,7 @@ class History:
 
     def __init__(self, epochs: list[dict[str, float]] | None = None) -> None:
         self.epochs: list[dict[str, float]] = list(epochs or [])
-        self.stopped: str | None = None
+        self.stop_reason: str | None = None
 
     def append(self, record: Mapping[str, float]) -> None:
         """Add the record of an epoch."""

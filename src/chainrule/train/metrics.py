@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from chainrule import ops
-from chainrule.graph.errors import DTypeError, ShapeError
-from chainrule.graph.structure import leaves
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Array, Tensor
+from chainrule.trees import leaves
 
 
 class Metric:
@@ -65,8 +65,8 @@ class Accuracy(Metric):
                     f"label a row; got outputs {output.shape} and targets {target.shape}. Write a "
                     "function (outputs, targets) -> the mean over the batch for others"
                 )
-            hits = (output.reshape(-1) > 0.0) == (target.reshape(-1).cast(output.dtype) > 0.5)
-        return hits.cast(np.float64).sum()
+            hits = (output.reshape(-1) > 0.0) == (target.reshape(-1).astype(output.dtype) > 0.5)
+        return hits.astype(np.float64).sum()
 
     def result(self, sums: Array, rows: int) -> float:
         return float(sums) / rows
@@ -92,7 +92,7 @@ def _errors(name: str, output: Tensor, target: Tensor) -> Tensor:
         )
     if output.dtype.kind != "f":
         raise DTypeError(f"{name}: outputs are floating, not {output.dtype}")
-    error = output.cast(np.float64) - target.cast(np.float64)
+    error = output.astype(np.float64) - target.astype(np.float64)
     return error.reshape(output.shape[0], -1)
 
 
@@ -133,7 +133,7 @@ class R2(Metric):
 
     def sums(self, output: Tensor, target: Tensor) -> Tensor:
         error = _errors(self.name, output, target)
-        y = target.cast(np.float64).reshape(error.shape)
+        y = target.astype(np.float64).reshape(error.shape)
         return ops.stack([(error * error).sum(axis=0), y.sum(axis=0), (y * y).sum(axis=0)])
 
     def result(self, sums: Array, rows: int) -> float:
@@ -160,7 +160,7 @@ class FunctionMetric(Metric):
                 f"metric {self.name} must be a scalar Tensor, the mean over the batch; got {seen}"
             )
         rows = next(leaves(output)).shape[0]
-        return value.cast(np.float64) * float(rows)
+        return value.astype(np.float64) * float(rows)
 
     def result(self, sums: Array, rows: int) -> float:
         return float(sums) / rows

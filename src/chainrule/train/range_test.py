@@ -11,11 +11,11 @@ import numpy as np
 
 from chainrule.data.arrays import take
 from chainrule.data.batches import permutation
-from chainrule.graph.errors import NonFiniteError
-from chainrule.graph.structure import leaves
+from chainrule.errors import NonFiniteError
+from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import Backend, Batches, Steps, Totals
-from chainrule.train.interrupts import interrupts_held
 from chainrule.train.windows import windows
+from chainrule.trees import leaves
 
 _SMOOTHING = 0.9
 """How much of the smoothed loss stays at each step."""

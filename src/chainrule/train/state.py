@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.graph.errors import DTypeError
+from chainrule import checks
+from chainrule.errors import DTypeError
 from chainrule.graph.tensor import Array
-from chainrule.nn import Module, build, describe
+from chainrule.nn import Module, from_description, to_description
+from chainrule.system.interrupts import interrupts_held
 from chainrule.train import checkpoint
-from chainrule.train.checks import whole
 from chainrule.train.history import History
-from chainrule.train.interrupts import interrupts_held
 
 if TYPE_CHECKING:
     from chainrule.train.callbacks import Callback
@@ -29,8 +29,8 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write all of the trainer's state."""
     tensors, training = _collected(trainer)
     description = {
-        "model": describe(trainer.model),
-        "about": trainer.about,
+        "model": to_description(trainer.model),
+        "metadata": trainer.metadata,
         "training": training,
     }
     checkpoint.write(path, tensors, description)
@@ -155,10 +155,10 @@ def _check_progress(tensors: dict[str, Array], training: dict[str, Any]) -> None
     data, history, loss = training["data"], training["history"], training["loss"]
     try:
         for name in ("epoch", "step", "position", "rows"):
-            whole(name, training[name], 0)
+            checks.integer(name, training[name], 0)
         if data is not None:
             for name in ("rows", "batch_size"):
-                whole(f"{name} of the data", data[name], 1)
+                checks.integer(f"{name} of the data", data[name], 1)
     except (ValueError, TypeError) as error:
         raise _DamageError(str(error)) from None
     batches = 0 if data is None else -(-data["rows"] // data["batch_size"])
@@ -227,7 +227,7 @@ def _check_fits(trainer: Trainer, training: dict[str, Any]) -> None:
 
 
 def read_model(path: str | os.PathLike[str]) -> tuple[Module, dict[str, Any]]:
-    """The model of a file that a Trainer saved, built anew, and the Trainer's `about`.
+    """The model of a file that a Trainer saved, built anew, and the Trainer's `metadata`.
 
     Of a Trainer with an average of the parameters it has the averaged ones.
 
@@ -237,12 +237,12 @@ def read_model(path: str | os.PathLike[str]) -> tuple[Module, dict[str, Any]]:
             then load the file by a Trainer.
     """
     tensors, description = checkpoint.read(path)
-    model = build(description.get("model"))
+    model = from_description(description.get("model"))
     try:
         model.load_state_dict(_of(tensors, "model"))
     except RuntimeError as error:
         raise checkpoint.FileError(f"{path}: its weights do not fit its model. {error}") from None
-    return model.eval(), description.get("about", {})
+    return model.eval(), description.get("metadata", {})
 
 
 def _sums(trainer: Trainer) -> list[str]:

@@ -12,21 +12,21 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import ops
+from chainrule.caches import LruCache
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.data.mapped import extremes
+from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop
 from chainrule.graph.context import no_grad
-from chainrule.graph.errors import ShapeError
 from chainrule.graph.state import Buffer, State
-from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
-from chainrule.train.interrupts import interrupts_held
+from chainrule.system.interrupts import interrupts_held
 from chainrule.train.metrics import Metric
 from chainrule.train.parts import Average, Constraint, Penalty, check_parts
-from chainrule.train.recent import Recent
+from chainrule.trees import leaves, map_leaves
 
 Loss = Callable[..., Tensor]
 """(outputs, targets) -> a scalar Tensor; with the keyword `sample_weight`, if rows are weighted."""
@@ -100,14 +100,14 @@ class StepGraphs:
         self.accumulated: list[Buffer] = []
         self._match_accumulated()
         self.accumulated_rows = Buffer(np.float64(0), name="accumulated_rows")
-        self._graphs: Recent[Any, CapturedGraph] = Recent(MOST_GRAPHS)
+        self._graphs: LruCache[Any, CapturedGraph] = LruCache(MOST_GRAPHS)
 
     def _match_accumulated(self) -> None:
         """A buffer for each parameter, also for those that the optimiser was given since."""
         if self.accumulates:
             self.accumulated += [
                 Buffer(np.zeros(p.shape, p.dtype), name=f"{p.name}.accumulated")
-                for p in self.optimizer.parameters[len(self.accumulated) :]
+                for p in self.optimizer.params[len(self.accumulated) :]
             ]
 
     # Graphs, by what they do and by the shapes of a batch; y may be Weighted
@@ -132,7 +132,7 @@ class StepGraphs:
             with no_grad():
                 sums = self._sums(output, y)
                 if penalty is not None:
-                    sums.append(penalty.cast(np.float64) * float(_rows(x)))
+                    sums.append(penalty.astype(np.float64) * float(_rows(x)))
                 if self.accumulates:
                     self._match_accumulated()
                     grads = self._accumulate(grads, _rows(x), last=update)
@@ -169,7 +169,7 @@ class StepGraphs:
         self, kind: Any, mode: str, step: Callable[..., Any], *batch: Any
     ) -> CapturedGraph:
         # What is frozen or added to the optimiser later makes another graph.
-        trained = tuple([p.requires_grad for p in self.optimizer.parameters])
+        trained = tuple([p.requires_grad for p in self.optimizer.params])
         key = (kind, mode, trained, *(_signature(part) for part in batch))
         graph = self._graphs.get(key)
         if graph is not None:
@@ -209,7 +209,7 @@ class StepGraphs:
         for name, buffer in self.optimizer.states().items():
             moments.setdefault(name.split(".", 1)[1], []).append(buffer)
         return [
-            *self.optimizer.parameters,
+            *self.optimizer.params,
             *(buffer for alike in moments.values() for buffer in alike),
             *self.accumulated,
             *(self.ema.states().values() if self.ema is not None else ()),
@@ -222,7 +222,7 @@ class StepGraphs:
         """What training changes outside the model, by number: a loss may have parameters, say."""
         buffers = self.loss.buffers() if isinstance(self.loss, Module) else ()
         of_model = {*self.model.parameters(), *self.model.buffers()}
-        found = [s for s in (*self.optimizer.parameters, *buffers) if s not in of_model]
+        found = [s for s in (*self.optimizer.params, *buffers) if s not in of_model]
         return {str(number): state for number, state in enumerate(found)}
 
     # What a step is made of
@@ -253,7 +253,7 @@ class StepGraphs:
 
     def _grads(self, z: Tensor | None) -> list[Tensor | None]:
         """The gradient of z for each parameter; None where z does not depend on it."""
-        parameters = self.optimizer.parameters
+        parameters = self.optimizer.params
         if z is None:
             return [None] * len(parameters)
         grad_table = backprop(z, [p for p in parameters if p.requires_grad])
@@ -280,7 +280,7 @@ class StepGraphs:
                 continue
             total = buffer + grad * weight
             buffer.assign(ops.zeros_like(buffer) if last else total)
-            means.append(total if self.sums_rows else total / total_rows.cast(grad.dtype))
+            means.append(total if self.sums_rows else total / total_rows.astype(grad.dtype))
         return means
 
     def _clip(self, grads: list[Tensor | None]) -> list[Tensor | None]:

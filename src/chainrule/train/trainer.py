@@ -9,15 +9,16 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.data.batches import check_batch_size, permutation
-from chainrule.graph.errors import NonFiniteError
+from chainrule.errors import NonFiniteError
 from chainrule.graph.state import Parameter
-from chainrule.graph.structure import leaves
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
+from chainrule.system.interrupts import Interrupts, interrupts_held, interrupts_to
 from chainrule.train import state
 from chainrule.train.backends import NativeBackend, Steps, Totals, make_backend
 from chainrule.train.callbacks import Callback
@@ -26,16 +27,15 @@ from chainrule.train.checks import (
     checked_pair,
     checked_validation,
     held_out,
-    whole,
 )
 from chainrule.train.evaluation import ROWS, Evaluator
 from chainrule.train.history import History
-from chainrule.train.interrupts import Interrupts, interrupts_held, interrupts_to
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.parts import Average, Constraint, Penalty
 from chainrule.train.progress import ProgressReport
 from chainrule.train.step import Loss, StepGraphs
 from chainrule.train.windows import Window, windows
+from chainrule.trees import leaves
 
 _STEPS_AT_ONCE = 1024  # of which the learning rates are worked out in advance
 
@@ -80,8 +80,8 @@ class Trainer(Evaluator):
         clip_norm: scale all gradients together to at most this Euclidean norm.
         clip_value: cut each gradient's elements to [-clip_value, clip_value]; before clip_norm.
         callbacks: called between epochs; see `Callback`, `EarlyStopping`.
-        about: what files that this Trainer saves shall say besides: a dict that JSON can hold, with
-            the names of the classes, say. `read_model` gives it back.
+        metadata: what files that this Trainer saves shall say besides: a dict that JSON can hold,
+            with the names of the classes, say. `read_model` gives it back.
         seed: of the order of the rows and of the model's random operations. The same seed gives the
             same bits.
         backend: "native" runs whole epochs in the native core; "reference" runs each operation by
@@ -121,7 +121,7 @@ class Trainer(Evaluator):
         clip_norm: float | None = None,
         clip_value: float | None = None,
         callbacks: Sequence[Callback] = (),
-        about: Mapping[str, Any] | None = None,
+        metadata: Mapping[str, Any] | None = None,
         seed: int = 0,
         backend: str = "native",
     ) -> None:
@@ -131,13 +131,13 @@ class Trainer(Evaluator):
                     f"accumulate is a number of batches or 'epoch', got {accumulate!r}"
                 )
         else:
-            accumulate = whole("accumulate", accumulate, 1)
+            accumulate = checks.integer("accumulate", accumulate, 1)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} is positive, got {limit}")
         if schedule is not None and schedule.optimizer is not optimizer:
             raise ValueError("the schedule is bound to another optimizer than the Trainer's")
-        if not set(optimizer.parameters) & {*model.parameters(), *_parameters(loss)}:
+        if not set(optimizer.params) & {*model.parameters(), *_parameters(loss)}:
             raise ValueError(
                 "the optimizer has none of the model's parameters: make it with "
                 "model.parameters(), after the model"
@@ -149,8 +149,8 @@ class Trainer(Evaluator):
         self.ema = ema
         self.accumulate: int | Literal["epoch"] = accumulate
         self.callbacks = list(callbacks)
-        self.about = dict(about or {})
-        self.seed = whole("seed", seed, 0)
+        self.metadata = dict(metadata or {})
+        self.seed = checks.integer("seed", seed, 0)
         self.generator = Generator(self.seed)
         self.graphs = StepGraphs(
             model,
@@ -198,7 +198,7 @@ class Trainer(Evaluator):
         """Train for `epochs` more epochs.
 
         All data are checked before anything changes. Ctrl-C ends the training after the batch under
-        way; the model is whole and `history.stopped` says so.
+        way; the model is whole and `history.stop_reason` says so.
 
         Args:
             x: inputs, rows first: an array (memory-mapped ones are read batch by batch, and little
@@ -234,11 +234,11 @@ class Trainer(Evaluator):
             NonFiniteError: if the loss or an update is not finite; the model keeps its last good
                 weights.
         """
-        epochs = whole("epochs", epochs, 1)
+        epochs = checks.integer("epochs", epochs, 1)
         if checkpoint is None and (checkpoint_steps is not None or resume):
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:
-            checkpoint_steps = whole("checkpoint_steps", checkpoint_steps, 1)
+            checkpoint_steps = checks.integer("checkpoint_steps", checkpoint_steps, 1)
         x, y = checked_pair(self.graphs, x, y, sample_weight)
         if validation_data is not None and validation_fraction:
             raise ValueError("give validation_data or validation_fraction, not both")
@@ -263,7 +263,7 @@ class Trainer(Evaluator):
         elif profile:
             raise ValueError("profile measures the native plan; this Trainer's backend has none")
         last = epochs if resume else self.epoch + epochs
-        self._stop_reason = self.history.stopped = None
+        self._stop_reason = self.history.stop_reason = None
         with (
             interrupts_to(self.stop) as interrupts,
             ProgressReport(last, -(-rows // batch_size), progress) as report,
@@ -276,7 +276,7 @@ class Trainer(Evaluator):
                 self._fit_epoch(course)
             for callback in self.callbacks:
                 callback.on_train_end(self)
-            self.history.stopped = self._stop_reason
+            self.history.stop_reason = self._stop_reason
             if self._stop_reason is not None:
                 report.say(f"stopped after {self.epoch} epochs: {self._stop_reason}")
         return self.history

@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.data.mapped import Copier, MappedFiles
-from chainrule.graph.structure import leaves, map_leaves
 from chainrule.graph.tensor import Array
 from chainrule.train.backends import Batches
+from chainrule.trees import leaves, map_leaves
 
 
 class Window(NamedTuple):

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 
 from chainrule import ops
-from chainrule.graph.errors import ShapeError
+from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.normalisation import over_axis_1
 from chainrule.ops import erf, expm1, minimum, relu, sigmoid, tanh, where

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chainrule.graph.errors import ShapeError
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.ops import sqrt
@@ -111,7 +112,7 @@ def group_norm(
         tensor([[-1.,  1.,  1., -1.]])
     """
     x = as_tensor(input)
-    if x.ndim < 2 or x.shape[1] % arguments.count("num_groups", num_groups):
+    if x.ndim < 2 or x.shape[1] % checks.count("num_groups", num_groups):
         raise ShapeError(
             f"group_norm: the input has shape {x.shape}; its axis 1, the channels, must exist and "
             f"divide into {num_groups} groups"

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import ShapeError
 from chainrule.graph.context import local, no_grad
-from chainrule.graph.errors import ShapeError
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array, TensorLike
 from chainrule.nn.init.distributions import normal_, orthogonal_, zeros_

@@ -6,9 +6,9 @@ import math
 
 import numpy as np
 
-from chainrule.graph.errors import ShapeError
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.state import State
-from chainrule.nn import arguments
 from chainrule.ops.random import current_generator
 
 _GAINS = {
@@ -107,7 +107,7 @@ def normal_(tensor: State, mean: float = 0.0, std: float = 1.0) -> State:
     Raises:
         ValueError: if `std` is negative.
     """
-    arguments.not_negative("std", std)
+    checks.not_negative("std", std)
     drawn = current_generator().normal(tensor.shape, tensor.dtype)
     tensor.assign(drawn * float(std) + float(mean))
     return tensor
@@ -123,7 +123,7 @@ def trunc_normal_(
         ValueError: if less than a thousandth of the distribution lies in [a, b]; if `std` is not
             positive.
     """
-    arguments.positive("std", std)
+    checks.positive("std", std)
     below = [(1 + math.erf((bound - mean) / (std * math.sqrt(2)))) / 2 for bound in (a, b)]
     if not below[1] - below[0] > 1e-3:
         raise ValueError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional
@@ -32,7 +33,7 @@ class LeakyReLU(Module):
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
-        self.negative_slope = arguments.number("negative_slope", negative_slope)
+        self.negative_slope = checks.number("negative_slope", negative_slope)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.leaky_relu(input, self.negative_slope)
@@ -64,9 +65,9 @@ class PReLU(Module):
         self, num_parameters: int = 1, init: float = 0.25, dtype: DTypeLike = "float32"
     ) -> None:
         super().__init__()
-        self.num_parameters = arguments.count("num_parameters", num_parameters)
-        self.init = arguments.number("init", init)
-        self.dtype = arguments.floating(dtype)
+        self.num_parameters = checks.count("num_parameters", num_parameters)
+        self.init = checks.number("init", init)
+        self.dtype = checks.floating(dtype)
         self.weight = Parameter(np.full(num_parameters, self.init, self.dtype))
 
     def extra_repr(self) -> str:
@@ -85,7 +86,7 @@ class ELU(Module):
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
-        self.alpha = arguments.number("alpha", alpha)
+        self.alpha = checks.number("alpha", alpha)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.elu(input, self.alpha)
@@ -155,10 +156,10 @@ class Softplus(Module):
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
-        self.beta = arguments.number("beta", beta)
+        self.beta = checks.number("beta", beta)
         if not self.beta:
             raise ValueError("Softplus: beta is not 0, because the formula divides by it")
-        self.threshold = arguments.number("threshold", threshold)
+        self.threshold = checks.number("threshold", threshold)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.softplus(input, self.beta, self.threshold)
@@ -178,7 +179,7 @@ class Softmax(Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = arguments.whole("dim", dim)
+        self.dim = checks.integer("dim", dim)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.softmax(input, self.dim)
@@ -191,7 +192,7 @@ class LogSoftmax(Module):
 
     def __init__(self, dim: int) -> None:
         super().__init__()
-        self.dim = arguments.whole("dim", dim)
+        self.dim = checks.integer("dim", dim)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.log_softmax(input, self.dim)
@@ -204,8 +205,8 @@ class Hardtanh(Module):
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         super().__init__()
-        self.min_val = arguments.number("min_val", min_val)
-        self.max_val = arguments.number("max_val", max_val)
+        self.min_val = checks.number("min_val", min_val)
+        self.max_val = checks.number("max_val", max_val)
         if not self.min_val < self.max_val:
             raise ValueError(f"Hardtanh: min_val {min_val} is not less than max_val {max_val}")
 
@@ -252,7 +253,7 @@ class GLU(Module):
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
-        self.dim = arguments.whole("dim", dim)
+        self.dim = checks.integer("dim", dim)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.glu(input, self.dim)
@@ -292,8 +293,8 @@ class ParametricActivation(Module):
     def __init__(self, activation: Module, num_features: int, dtype: DTypeLike = "float32") -> None:
         super().__init__()
         self.activation = arguments.module("activation", activation)
-        self.num_features = arguments.count("num_features", num_features)
-        self.dtype = arguments.floating(dtype)
+        self.num_features = checks.count("num_features", num_features)
+        self.dtype = checks.floating(dtype)
         self.weight = Parameter(np.ones(num_features, self.dtype))
 
     def forward(self, input: TensorLike) -> Tensor:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from chainrule.graph.errors import ShapeError
+from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Array
 
 _BLOCK = 2**22  # elements: 32 MiB in float64

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chainrule.graph.errors import ShapeError
+from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.module import Module

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from chainrule.graph.state import Scalar
+from chainrule import checks
+from chainrule.graph.run_time import RunTime
+from chainrule.graph.state import HyperParameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments, functional
+from chainrule.nn import functional
 from chainrule.nn.module import Module
-from chainrule.nn.run_time import RunTime
 from chainrule.ops.random import normal
 
 
@@ -15,8 +16,8 @@ class _Dropping(Module):
 
     _arguments = ("p",)
     is_stochastic = True
-    p = RunTime(arguments.probability)
-    _p: Scalar
+    p = RunTime(checks.probability)
+    _p: HyperParameter
 
     def __init__(self, p: float = 0.5) -> None:
         super().__init__()
@@ -61,7 +62,7 @@ class AlphaDropout(_Dropping):
         >>> from chainrule import nn
         >>> _ = cr.manual_seed(0)
         >>> y = nn.AlphaDropout(p=0.1)(cr.normal((1000, 100)))
-        >>> abs(y.mean().item()) < 0.02, abs(y.variance().item() - 1) < 0.02
+        >>> abs(y.mean().item()) < 0.02, abs(y.var().item() - 1) < 0.02
         (True, True)
     """
 
@@ -90,8 +91,8 @@ class GaussianNoise(Module):
 
     _arguments = ("std",)
     is_stochastic = True
-    std = RunTime(arguments.not_negative)
-    _std: Scalar
+    std = RunTime(checks.not_negative)
+    _std: HyperParameter
 
     def __init__(self, std: float = 0.1) -> None:
         super().__init__()
@@ -101,4 +102,4 @@ class GaussianNoise(Module):
         x = as_tensor(input)
         if not self.training:
             return x
-        return x + normal(x.shape, x.dtype) * self._std.cast(x.dtype)
+        return x + normal(x.shape, x.dtype) * self._std.astype(x.dtype)

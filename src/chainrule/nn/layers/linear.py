@@ -7,6 +7,7 @@ import math
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, init
@@ -56,9 +57,9 @@ class Linear(Module):
         dtype: DTypeLike = "float32",
     ) -> None:
         super().__init__()
-        self.in_features = arguments.count("in_features", in_features)
-        self.out_features = arguments.count("out_features", out_features)
-        self.dtype = arguments.floating(dtype)
+        self.in_features = checks.count("in_features", in_features)
+        self.out_features = checks.count("out_features", out_features)
+        self.dtype = checks.floating(dtype)
         self.weight = Parameter(np.zeros((out_features, in_features), self.dtype))
         self.register_parameter(
             "bias", Parameter(np.zeros(out_features, self.dtype)) if bias else None

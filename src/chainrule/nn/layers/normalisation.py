@@ -8,8 +8,9 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
-from chainrule.graph.errors import ShapeError
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional
@@ -19,7 +20,7 @@ from chainrule.ops import sqrt
 
 B = TypeVar("B", bound="BatchNorm1d")
 
-_ROWS = 4096  # of data that `finalize` takes to float64 at once
+_ROWS = 4096  # of data that `recompute_batch_statistics` takes to float64 at once
 
 
 class BatchNorm1d(Module):
@@ -28,8 +29,8 @@ class BatchNorm1d(Module):
     In training mean and variance are those of the minibatch, the variance divided by the number of
     its elements. In evaluation they are `running_mean` and `running_var`. While training these
     follow by running <- (1 - momentum) running + momentum batch, where the batch's variance is
-    divided by the number of elements less 1, as in PyTorch. `finalize` makes them the exact mean
-    and variance of the training data.
+    divided by the number of elements less 1, as in PyTorch. `recompute_batch_statistics`
+    makes them the exact mean and variance of the training data.
 
     Args:
         num_features: C, the length of the input's axis 1.
@@ -62,7 +63,7 @@ class BatchNorm1d(Module):
         >>> layer = nn.BatchNorm1d(1, eps=0)
         >>> layer(cr.tensor([[1.0], [3.0]])).tolist()
         [[-1.0], [1.0]]
-        >>> layer.finalize([[1.0], [3.0]]).eval()(cr.tensor([[4.0]])).tolist()
+        >>> layer.recompute_batch_statistics([[1.0], [3.0]]).eval()(cr.tensor([[4.0]])).tolist()
         [[2.0]]
     """
 
@@ -85,12 +86,12 @@ class BatchNorm1d(Module):
         dtype: DTypeLike = "float32",
     ) -> None:
         super().__init__()
-        self.num_features = arguments.count("num_features", num_features)
-        self.eps = arguments.not_negative("eps", eps)
-        self.momentum = None if momentum is None else arguments.probability("momentum", momentum)
+        self.num_features = checks.count("num_features", num_features)
+        self.eps = checks.not_negative("eps", eps)
+        self.momentum = None if momentum is None else checks.probability("momentum", momentum)
         self.affine = bool(affine)
         self.track_running_stats = bool(track_running_stats)
-        self.dtype = arguments.floating(dtype)
+        self.dtype = checks.floating(dtype)
         ones, zeros = np.ones(num_features, self.dtype), np.zeros(num_features, self.dtype)
         tracks = self.track_running_stats
         self.register_parameter("weight", Parameter(ones) if affine else None)
@@ -134,16 +135,18 @@ class BatchNorm1d(Module):
         with no_grad():
             batches = self.num_batches_tracked + 1
             self.num_batches_tracked.assign(batches)
-            new = 1.0 / batches.cast(self.dtype) if self.momentum is None else float(self.momentum)
+            new = (
+                1.0 / batches.astype(self.dtype) if self.momentum is None else float(self.momentum)
+            )
             unbiased = variance * (count / (count - 1))
             for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
                 running.assign(running * (1.0 - new) + batch * new)
 
-    def finalize(self: B, x: ArrayLike) -> B:
+    def recompute_batch_statistics(self: B, x: ArrayLike) -> B:
         """Make the running statistics the exact mean and biased variance of `x`.
 
         These are what the layer takes in evaluation. `x` is what reaches this layer; for all such
-        layers of a model there is `nn.finalize`.
+        layers of a model there is `nn.recompute_batch_statistics`.
 
         Args:
             x: shape (N, C) or (N, C, L); float64 sums are taken of it block by block.
@@ -155,16 +158,18 @@ class BatchNorm1d(Module):
         """
         x = x.numpy() if isinstance(x, Tensor) else np.asarray(x)
         self._check(x.shape)
-        return self._finalize(x[i : i + _ROWS] for i in range(0, len(x), _ROWS))
+        return self._recompute_statistics(x[i : i + _ROWS] for i in range(0, len(x), _ROWS))
 
-    def _finalize(self: B, blocks: Iterable[Array]) -> B:
-        """`finalize` of data that come in blocks of rows: means and squares are joined exactly.
+    def _recompute_statistics(self: B, blocks: Iterable[Array]) -> B:
+        """The statistics of data that come in blocks of rows: means and squares are joined exactly.
 
         Source: Chan, Golub, LeVeque, "Algorithms for computing the sample variance", The American
         Statistician 37, 1983.
         """
         if self.running_mean is None or self.running_var is None:
-            raise ValueError("finalize: with track_running_stats=False there are no statistics")
+            raise ValueError(
+                "recompute_batch_statistics: with track_running_stats=False there are no statistics"
+            )
         count = 0
         mean = squares = np.zeros(self.num_features)
         with np.errstate(all="ignore"):
@@ -179,13 +184,13 @@ class BatchNorm1d(Module):
                 squares += difference**2 * (count * len(elements) / total)
                 count = total
             if not count:
-                raise ShapeError("finalize: the data have no rows")
+                raise ShapeError("recompute_batch_statistics: the data have no rows")
             found = mean.astype(self.dtype), (squares / count).astype(self.dtype)
         faulty = np.flatnonzero(~(np.isfinite(found[0]) & np.isfinite(found[1])))
         if len(faulty):
             raise ValueError(
-                f"finalize: feature {faulty[0]} (counted from 0) holds NaN or infinite values, or "
-                "too large ones"
+                f"recompute_batch_statistics: feature {faulty[0]} (counted from 0) holds NaN or "
+                "infinite values, or too large ones"
             )
         self.running_mean.assign(found[0])
         self.running_var.assign(found[1])
@@ -253,9 +258,9 @@ class LayerNorm(Module):
     ) -> None:
         super().__init__()
         self.normalized_shape = arguments.lengths("normalized_shape", normalized_shape)
-        self.eps = arguments.not_negative("eps", eps)
+        self.eps = checks.not_negative("eps", eps)
         self.elementwise_affine = affine = bool(elementwise_affine)
-        self.dtype = arguments.floating(dtype)
+        self.dtype = checks.floating(dtype)
         ones = np.ones(self.normalized_shape, self.dtype)
         self.register_parameter("weight", Parameter(ones) if affine else None)
         self.register_parameter("bias", Parameter(ones * 0) if affine and bias else None)
@@ -307,9 +312,9 @@ class RMSNorm(Module):
     ) -> None:
         super().__init__()
         self.normalized_shape = arguments.lengths("normalized_shape", normalized_shape)
-        self.eps = None if eps is None else arguments.not_negative("eps", eps)
+        self.eps = None if eps is None else checks.not_negative("eps", eps)
         self.elementwise_affine = affine = bool(elementwise_affine)
-        self.dtype = arguments.floating(dtype)
+        self.dtype = checks.floating(dtype)
         ones = np.ones(self.normalized_shape, self.dtype)
         self.register_parameter("weight", Parameter(ones) if affine else None)
 
@@ -361,16 +366,16 @@ class GroupNorm(Module):
         dtype: DTypeLike = "float32",
     ) -> None:
         super().__init__()
-        self.num_groups = arguments.count("num_groups", num_groups)
-        self.num_channels = arguments.count("num_channels", num_channels)
+        self.num_groups = checks.count("num_groups", num_groups)
+        self.num_channels = checks.count("num_channels", num_channels)
         if num_channels % num_groups:
             raise ValueError(
                 f"GroupNorm: {num_channels} channels can't be divided into {num_groups} groups of "
                 "one size"
             )
-        self.eps = arguments.not_negative("eps", eps)
+        self.eps = checks.not_negative("eps", eps)
         self.affine = bool(affine)
-        self.dtype = arguments.floating(dtype)
+        self.dtype = checks.floating(dtype)
         ones = np.ones(num_channels, self.dtype)
         self.register_parameter("weight", Parameter(ones) if affine else None)
         self.register_parameter("bias", Parameter(ones * 0) if affine else None)

@@ -12,6 +12,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from chainrule import checks
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
@@ -35,8 +36,8 @@ class _Columns(Module):
 
     def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
         super().__init__()
-        self.num_features = arguments.count("num_features", num_features)
-        self.dtype = arguments.floating(dtype)
+        self.num_features = checks.count("num_features", num_features)
+        self.dtype = checks.floating(dtype)
 
     def _filled(self, value: float) -> Buffer:
         """A Buffer with this value for each column."""

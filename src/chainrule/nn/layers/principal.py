@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from chainrule.graph.errors import ShapeError
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
@@ -46,9 +47,9 @@ class FixedLinear(Module):
 
     def __init__(self, in_features: int, out_features: int, dtype: DTypeLike = "float32") -> None:
         super().__init__()
-        self.in_features = arguments.count("in_features", in_features)
-        self.out_features = arguments.count("out_features", out_features)
-        self.dtype = arguments.floating(dtype)
+        self.in_features = checks.count("in_features", in_features)
+        self.out_features = checks.count("out_features", out_features)
+        self.dtype = checks.floating(dtype)
         self.weight = Buffer(np.zeros((self.out_features, self.in_features), self.dtype))
         self.bias = Buffer(np.zeros(self.out_features, self.dtype))
 
@@ -67,15 +68,15 @@ class _Principal(Module):
 
     def __init__(self, num_features: int, num_components: int | None, dtype: DTypeLike) -> None:
         super().__init__()
-        self.num_features = arguments.count("num_features", num_features)
+        self.num_features = checks.count("num_features", num_features)
         if num_components is None:
             num_components = self.num_features
-        self.num_components = arguments.count("num_components", num_components)
+        self.num_components = checks.count("num_components", num_components)
         if self.num_components > self.num_features:
             raise ValueError(
                 f"num_components is at most num_features, {num_features}; got {num_components}"
             )
-        self.dtype = arguments.floating(dtype)
+        self.dtype = checks.floating(dtype)
         # NaN until `fit`: a forgotten fit can't pass for a result.
         shape = (self.num_components, self.num_features)
         self.mean = Buffer(np.full(self.num_features, np.nan, self.dtype))
@@ -263,7 +264,7 @@ class Whiten(_Principal):
                 f"{num_components}; use 'pca' for fewer"
             )
         self.method = method
-        self.eps = arguments.not_negative("eps", eps)
+        self.eps = checks.not_negative("eps", eps)
 
     def fit(self, x: ArrayLike) -> Whiten:
         """Take axes and variances from `x` of shape (N, num_features), as `PCA.fit` does.

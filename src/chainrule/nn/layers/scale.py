@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
@@ -44,8 +45,8 @@ class Scale(Module):
 
     def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
         super().__init__()
-        self.num_features = arguments.count("num_features", num_features)
-        self.dtype = arguments.floating(dtype)
+        self.num_features = checks.count("num_features", num_features)
+        self.dtype = checks.floating(dtype)
         self.weight = Parameter(np.ones(num_features, self.dtype))
 
     def forward(self, input: TensorLike) -> Tensor:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 
-from chainrule.graph.errors import ShapeError
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments
 from chainrule.nn.module import Module
 
 
@@ -33,8 +33,8 @@ class Flatten(Module):
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()
-        self.start_dim = arguments.whole("start_dim", start_dim)
-        self.end_dim = arguments.whole("end_dim", end_dim)
+        self.start_dim = checks.integer("start_dim", start_dim)
+        self.end_dim = checks.integer("end_dim", end_dim)
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)

@@ -7,7 +7,7 @@ from typing import ClassVar
 import numpy as np
 from numpy.typing import ArrayLike
 
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn.module import Module
@@ -72,7 +72,7 @@ class Loss(Module):
                 f"{type(self).__name__}: sample weights are finite and not negative; that of row "
                 f"{row} is {values[row]}"
             )
-        return losses * weight.cast(losses.dtype).reshape(-1, *[1] * (losses.ndim - 1))
+        return losses * weight.astype(losses.dtype).reshape(-1, *[1] * (losses.ndim - 1))
 
     def reduce(self, losses: Tensor, sample_weight: TensorLike | None) -> Tensor:
         """The losses of rows, or of their elements, weighted and then as `reduction` says."""
@@ -92,7 +92,7 @@ class ElementLoss(Loss):
         input, target = floating("input", input), as_tensor(target)
         require_same_shape(input, target)
         self.check_target(target)
-        return input, target.cast(input.dtype)
+        return input, target.astype(input.dtype)
 
 
 def known(tensor: Tensor) -> Array | None:

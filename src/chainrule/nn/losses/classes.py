@@ -6,15 +6,15 @@ import math
 
 from numpy.typing import ArrayLike
 
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule import checks
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments
 from chainrule.nn.losses.base import Loss, floating, weights
 from chainrule.ops import relu, where
 from chainrule.ops.index import one_hot
-from chainrule.ops.loss import log_softmax, softmax_cross_entropy
 from chainrule.ops.shape import ones_like
+from chainrule.ops.softmax import log_softmax, softmax_cross_entropy
 
 
 class _ClassLoss(Loss):
@@ -35,7 +35,7 @@ class _ClassLoss(Loss):
             raise ShapeError(
                 f"weight has {self.weight.shape[0]} numbers, the input {rows.shape[1]} classes"
             )
-        return self.weight.cast(rows.dtype)
+        return self.weight.astype(rows.dtype)
 
 
 class _LikelihoodLoss(_ClassLoss):
@@ -46,7 +46,7 @@ class _LikelihoodLoss(_ClassLoss):
     ) -> None:
         super().__init__(weight, reduction)
         if ignore_index is not None:
-            ignore_index = arguments.whole("ignore_index", ignore_index)
+            ignore_index = checks.integer("ignore_index", ignore_index)
         self.ignore_index = ignore_index
 
     def _losses(self, rows: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
@@ -60,7 +60,7 @@ class _LikelihoodLoss(_ClassLoss):
         weight = self._class_weight(rows)
         counted = None
         if self.ignore_index is not None:
-            labels = labels.cast("int64")
+            labels = labels.astype("int64")
             counted = labels != self.ignore_index
             labels = where(counted, labels, 0)
         losses = self._losses(rows, labels, weight)
@@ -150,7 +150,7 @@ class CrossEntropyLoss(_LikelihoodLoss):
         label_smoothing: float = 0.0,
     ) -> None:
         super().__init__(weight, ignore_index, reduction)
-        self.label_smoothing = float(arguments.probability("label_smoothing", label_smoothing))
+        self.label_smoothing = float(checks.probability("label_smoothing", label_smoothing))
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -180,7 +180,7 @@ class CrossEntropyLoss(_LikelihoodLoss):
             raise ValueError("ignore_index is a label; the targets are probabilities")
         rows = _rows(logits)
         weight = self._class_weight(rows)
-        y = _rows(target).cast(rows.dtype)
+        y = _rows(target).astype(rows.dtype)
         if self.label_smoothing:
             y = (1.0 - self.label_smoothing) * y + self.label_smoothing / rows.shape[1]
         if weight is not None:
@@ -280,7 +280,7 @@ class MultiMarginLoss(_ClassLoss):
         if p not in (1, 2):
             raise ValueError(f"p is 1 or 2, got {p!r}")
         self.p = int(p)
-        self.margin = float(arguments.number("margin", margin))
+        self.margin = float(checks.number("margin", margin))
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None

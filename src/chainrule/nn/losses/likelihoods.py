@@ -7,10 +7,10 @@ import math
 import numpy as np
 from numpy.typing import ArrayLike
 
-from chainrule.graph.errors import ShapeError
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike
-from chainrule.nn import arguments
 from chainrule.nn.losses.base import ElementLoss, floating, outside, weights
 from chainrule.ops import exp, log, log1p, maximum, softplus, where
 from chainrule.ops.shape import stop_gradient
@@ -57,7 +57,7 @@ class BCEWithLogitsLoss(ElementLoss):
         x, y = self.pair(input, target)
         positive = y * softplus(-x)
         if self.pos_weight is not None:
-            positive = self.pos_weight.cast(x.dtype).broadcast_to(x.shape) * positive
+            positive = self.pos_weight.astype(x.dtype).broadcast_to(x.shape) * positive
         return self.reduce(positive + (1.0 - y) * softplus(x), sample_weight)
 
 
@@ -152,7 +152,7 @@ class PoissonNLLLoss(ElementLoss):
         super().__init__(reduction)
         self.log_input = log_input
         self.full = full
-        self.eps = float(arguments.not_negative("eps", eps))
+        self.eps = float(checks.not_negative("eps", eps))
 
     def target_fault(self, target: Array) -> str | None:
         return outside("targets, which are counts,", target, 0)
@@ -211,7 +211,7 @@ class GaussianNLLLoss(ElementLoss):
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction)
         self.full = full
-        self.eps = arguments.positive("eps", eps)
+        self.eps = checks.positive("eps", eps)
 
     def forward(
         self,
@@ -246,7 +246,7 @@ class GaussianNLLLoss(ElementLoss):
         self.check_input("variances", v, 0, remedy="End that part of the model with a Softplus.")
         if v.ndim < x.ndim:
             v = v.reshape(*v.shape, 1)
-        v = v.cast(x.dtype).broadcast_to(x.shape)
+        v = v.astype(x.dtype).broadcast_to(x.shape)
         # As in PyTorch the gradient passes where the variance is raised: so it can grow again.
         return v + stop_gradient(maximum(v, self.eps) - v)
 

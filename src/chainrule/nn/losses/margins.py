@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from chainrule.graph.errors import ShapeError
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments
 from chainrule.nn.losses.base import ElementLoss, Loss, floating, require_same_shape, unsigned
 from chainrule.ops import maximum, relu, sqrt, where
 
@@ -118,7 +118,7 @@ class CosineEmbeddingLoss(Loss):
 
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean") -> None:
         super().__init__(reduction)
-        self.margin = float(arguments.number("margin", margin))
+        self.margin = float(checks.number("margin", margin))
         if not -1 <= self.margin <= 1:
             raise ValueError(f"margin lies in -1 ... 1, got {margin}")
 
@@ -149,8 +149,8 @@ class CosineEmbeddingLoss(Loss):
                 f"for each pair; got {y.shape}"
             )
         self.check_target(y)
-        cosine = _cosine(x1, x2.cast(x1.dtype))
-        similar = y.cast(x1.dtype) > 0.0
+        cosine = _cosine(x1, x2.astype(x1.dtype))
+        similar = y.astype(x1.dtype) > 0.0
         losses = where(similar, 1.0 - cosine, maximum(cosine - self.margin, 0.0))
         return self.reduce(losses, sample_weight)
 

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chainrule.graph.errors import ShapeError
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments
 from chainrule.nn.losses.base import ElementLoss, Loss, floating
 from chainrule.ops import abs, maximum, minimum
 
@@ -151,7 +151,7 @@ class HuberLoss(ElementLoss):
 
     def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.delta = arguments.positive("delta", delta)
+        self.delta = checks.positive("delta", delta)
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -188,7 +188,7 @@ class SmoothL1Loss(ElementLoss):
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction)
-        self.beta = float(arguments.not_negative("beta", beta))
+        self.beta = float(checks.not_negative("beta", beta))
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -230,7 +230,7 @@ class PinballLoss(Loss):
     def __init__(self, quantiles: float | Sequence[float], *, reduction: str = "mean") -> None:
         super().__init__(reduction)
         given = np.atleast_1d(np.asarray(quantiles)).tolist()
-        self.quantiles = tuple(float(arguments.number("a quantile", q)) for q in given)
+        self.quantiles = tuple(float(checks.number("a quantile", q)) for q in given)
         if not self.quantiles or not all(0 < q < 1 for q in self.quantiles):
             raise ValueError(f"quantiles lie between 0 and 1, both excluded; got {quantiles}")
 
@@ -246,7 +246,7 @@ class PinballLoss(Loss):
                     f"target (...) or (..., 1); got {x.shape} and {y.shape}"
                 )
             y = y.reshape(*x.shape[:-1], 1)
-        error = y.cast(x.dtype) - x
+        error = y.astype(x.dtype) - x
         q = as_tensor(np.array(self.quantiles, x.dtype))
         if not x.ndim:
             q = q.reshape(())

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments
 from chainrule.nn.functional.activations import SELU_ALPHA, SELU_SCALE
 from chainrule.ops import maximum, sqrt, where
 from chainrule.ops.random import uniform
@@ -18,7 +18,7 @@ def dropout(input: TensorLike, p: float | Tensor = 0.5, training: bool = True) -
 
     Args:
         input: floating, any shape.
-        p: a number, or a Tensor of no axes, as a `Scalar` that changes between steps.
+        p: a number, or a Tensor of no axes, as a `HyperParameter` that changes between steps.
         training: whether anything is dropped.
 
     Raises:
@@ -67,11 +67,9 @@ def alpha_dropout(input: TensorLike, p: float | Tensor = 0.5, training: bool = F
 
 def _dropped(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
     """Which elements are dropped, drawn by the current generator; and p as a Tensor like x."""
-    if isinstance(p, Tensor):
-        p = p.cast(x.dtype)
-    else:
-        p = as_tensor(arguments.probability("p", p), x.dtype)
-    return uniform(x.shape, x.dtype) < p, p
+    rate = p if isinstance(p, Tensor) else as_tensor(checks.probability("p", p))
+    rate = rate.astype(x.dtype)
+    return uniform(x.shape, x.dtype) < rate, rate
 
 
 def _not_zero(keep: Tensor) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.graph.tensor import Array
 from chainrule.ops.comparison import heaviside
-from chainrule.ops.elementwise import unary
+from chainrule.ops.declare import unary
 from chainrule.ops.samples import away_from_zero, interval
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import grad
-from chainrule.graph.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions
 
 Function = Callable[..., Tensor]

@@ -25,7 +25,7 @@ def get_num_threads() -> int:
 @cache
 def _usable_cpus() -> int:
     """What the machine gives, found out once: it reads several files."""
-    from chainrule.execute.machine import usable_cpus  # slow to import
+    from chainrule.system.machine import usable_cpus  # slow to import
 
     return usable_cpus()
 

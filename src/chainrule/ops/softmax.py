@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.functions import exp
 from chainrule.ops.index import check_labels, one_hot
 from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
+from chainrule.ops.unary import exp
 
 _SAMPLES = examples(
     (((3, 5),), {"axis": 1}),

@@ -6,7 +6,7 @@ import os
 import stat
 from contextlib import suppress
 
-from chainrule.train.interrupts import interrupts_held
+from chainrule.system.interrupts import interrupts_held
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:

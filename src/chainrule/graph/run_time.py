@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.graph.state import Scalar
+from chainrule.graph.state import HyperParameter
 
 
 class RunTime:
     """An argument that every step reads anew: setting it needs no new graph and no new plan.
 
-    It reads as a float; its owner keeps it as a `Scalar` under the same name after an underscore.
+    It reads as a float; its owner keeps it as a `HyperParameter` under the same name after an
+    underscore.
 
     Args:
         check: (name, value) -> the value as a number, or an error.
@@ -30,5 +31,5 @@ class RunTime:
 
     def __set__(self, owner: Any, value: float) -> None:
         value = float(self.check(self.name, value))
-        held = vars(owner).setdefault("_" + self.name, Scalar(value, name=self.name))
+        held = vars(owner).setdefault("_" + self.name, HyperParameter(value, name=self.name))
         held.replace(np.array(value))

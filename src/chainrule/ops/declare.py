@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.graph.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Operation, Samples, Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.samples import examples
@@ -80,7 +80,7 @@ def align(name: str, *operands: TensorLike) -> list[Tensor]:
     for operand in operands:
         if not isinstance(operand, Tensor):
             operand = as_tensor(operand, dtype)
-        tensors.append(operand.cast(dtype))
+        tensors.append(operand.astype(dtype))
     return broadcast(name, *tensors)
 
 
@@ -157,22 +157,22 @@ def binary(
 # Changes of dtype
 
 
-def _cast_spec(x: Tensor, dtype: np.dtype[Any]) -> Spec:
+def _astype_spec(x: Tensor, dtype: np.dtype[Any]) -> Spec:
     return Spec(x.shape, dtype)
 
 
-@operation(_cast_spec, examples((((3, 2),), {"dtype": np.dtype(np.float64)})))
-def _cast(x: Array, dtype: np.dtype[Any]) -> Array:
+@operation(_astype_spec, examples((((3, 2),), {"dtype": np.dtype(np.float64)})))
+def _astype(x: Array, dtype: np.dtype[Any]) -> Array:
     """x in another dtype; floats become integers by cutting off the fraction."""
     return x.astype(dtype)
 
 
-_cast.differentiable(lambda g, y, x, dtype: g.cast(x.dtype) if x.dtype.kind == "f" else None)
+_astype.differentiable(lambda g, y, x, dtype: g.astype(x.dtype) if x.dtype.kind == "f" else None)
 
 
 @method
-def cast(x: TensorLike, dtype: DTypeLike) -> Tensor:
+def astype(x: TensorLike, dtype: DTypeLike) -> Tensor:
     """`x` in another dtype; floats become integers by cutting off the fraction."""
     x = as_tensor(x)
     dtype = np.dtype(dtype)
-    return x if x.dtype == dtype else _cast.apply(x, dtype=dtype)
+    return x if x.dtype == dtype else _astype.apply(x, dtype=dtype)

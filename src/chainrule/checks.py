@@ -1,0 +1,78 @@
+"""Checks of numbers that users give: each returns the value in the form in which it is kept."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+
+def integer(name: str, value: Any, least: int | None = None) -> int:
+    """A whole number of at least `least`, as an int.
+
+    Raises:
+        TypeError: not a whole number.
+        ValueError: below `least`.
+
+    Example:
+        >>> integer("epochs", np.int64(3), least=1)
+        3
+    """
+    at_least = "" if least is None else f", at least {least}"
+    try:
+        if isinstance(value, (bool, np.bool_)):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} is a whole number{at_least}; got {value!r}") from None
+    if least is not None and number < least:
+        raise ValueError(f"{name} is at least {least}, got {value}")
+    return number
+
+
+def count(name: str, value: Any) -> int:
+    """A whole number of at least 1, as an int."""
+    return integer(name, value, 1)
+
+
+def number(name: str, value: Any) -> float:
+    """A finite number, as a Python number."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(
+        value, (int, float, np.integer, np.floating)
+    ):
+        raise TypeError(f"{name} is a number, got {value!r}")
+    if not math.isfinite(value):
+        raise ValueError(f"{name} is finite, got {value}")
+    return int(value) if isinstance(value, (int, np.integer)) else float(value)
+
+
+def not_negative(name: str, value: Any) -> float:
+    """A finite number of at least 0."""
+    if number(name, value) < 0:
+        raise ValueError(f"{name} is not negative, got {value}")
+    return number(name, value)
+
+
+def positive(name: str, value: Any) -> float:
+    """A finite number above 0, as a float."""
+    if number(name, value) <= 0:
+        raise ValueError(f"{name} is positive, got {value}")
+    return float(value)
+
+
+def probability(name: str, value: Any) -> float:
+    """A number in 0 ... 1."""
+    if not 0 <= number(name, value) <= 1:
+        raise ValueError(f"{name} is a probability, from 0 to 1; got {value}")
+    return number(name, value)
+
+
+def floating(dtype: DTypeLike) -> str:
+    """The name of a dtype that parameters can have: float32 or float64."""
+    name = np.dtype(dtype).name
+    if name not in ("float32", "float64"):
+        raise TypeError(f"dtype is 'float32' or 'float64', got {name!r}")
+    return name

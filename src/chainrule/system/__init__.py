@@ -1,0 +1,1 @@
+"""The system below: files written whole, interrupts, threads, the machine."""
