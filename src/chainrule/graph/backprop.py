@@ -15,7 +15,7 @@ from operator import attrgetter
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.operation import Operation
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions, method
 
 Edge = tuple[Tensor, int]
 """(consumer, index): the edge from `consumer.inputs[index]` to `consumer`."""
@@ -197,6 +197,7 @@ def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
     return grad.astype(z.dtype)
 
 
+@method
 def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:
     """Accumulate the gradients of `z` in `.grad` of its leaves; see `Tensor.backward`."""
     if not z.requires_grad:

@@ -23,9 +23,12 @@ TensorLike = Union["Tensor", ArrayLike]
 _serials = count()
 _NO_ATTRIBUTES: dict[str, Any] = {}
 
+_MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
+_UNPRINTED_DTYPES = ("float32", "int64", "bool")  # as a literal of Python gives them
+
 functions: dict[str, Callable[..., Tensor]] = {}
-"""The functions behind Tensor's operators and methods, by name. The room `ops` fills it, so that
-`graph` knows an operation only as an object and never imports `ops`."""
+"""The functions that Tensor's operators and methods call, by name. `ops` and `graph.backprop`
+register them, so that this module imports neither."""
 
 
 def method(function: Callable[..., Any]) -> Any:
@@ -165,9 +168,33 @@ class Tensor:
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
-        from chainrule.graph.printing import represent
-
-        return represent(self)
+        """The value (or shape), then the dtype, name and operation where they say something."""
+        head = "tensor" if type(self) is Tensor else type(self).__name__
+        parts = []
+        if self.value is None:
+            parts.append(f"symbolic, shape={self.shape}, dtype={self.dtype}")
+        else:
+            parts.append(
+                np.array2string(
+                    self.value,
+                    separator=", ",
+                    precision=4,
+                    threshold=_MAX_PRINTED,
+                    edgeitems=3,
+                    prefix=head + "(",
+                )
+            )
+            if self.size > _MAX_PRINTED or self.size == 0:
+                parts.append(f"shape={self.shape}")
+            if str(self.dtype) not in _UNPRINTED_DTYPES:
+                parts.append(f"dtype={self.dtype}")
+        if self.name:
+            parts.append(f"name={self.name!r}")
+        if self.operation is not None:
+            parts.append(f"operation={self.operation.name}")
+        elif self.requires_grad and not self.is_state:
+            parts.append("requires_grad=True")
+        return f"{head}({', '.join(parts)})"
 
     # Its value
 
@@ -233,9 +260,7 @@ class Tensor:
         Raises:
             ShapeError: if the Tensor is not a scalar and `grad_output` is missing.
         """
-        from chainrule.graph.backprop import backward
-
-        backward(self, grad_output)
+        functions["backward"](self, grad_output)
 
     # Operators
 
