@@ -153,15 +153,16 @@ def leave_out_missing(console: Console, libraries: list[Library]) -> list[Librar
 
 def the_machine(console: Console, threads: int | None) -> tuple[str | None, int]:
     """The CPU's name, and the number of threads, to which this process is then limited."""
-    from chainrule.system import machine
+    from chainrule.system.cpus import usable_cpus
+    from chainrule.system.machine import describe
 
-    usable = machine.usable_cpus()
+    usable = usable_cpus()
     if threads is None:
         threads = usable
     elif threads > usable:
         raise click.UsageError(f"--threads {threads}, but only {usable} CPUs may be used")
     limit_cpus(threads)
-    cpu = str(machine.describe()["cpu"])
+    cpu = str(describe()["cpu"])
     console.print(f"{cpu}, {threads} {'thread' if threads == 1 else 'threads'}, float32")
     return cpu, threads
 

@@ -1,8 +1,10 @@
-"""Imports only ever point down: a room imports itself and the rooms below it."""
+"""Imports only ever point down, in no circle, and stand at the top of their files."""
 
 import ast
 import re
+from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -32,6 +34,15 @@ ROOMS = [
 # These stand on top of all rooms; "" is chainrule/__init__.py.
 TOP = ["", "__main__", "testing"]
 
+LAZY_IMPORTS = {
+    # Public names that read files: csv, gzip and pathlib would double the time of `import`.
+    ("data/__init__.py", "chainrule.data.datasets"),
+    ("data/__init__.py", "chainrule.data.files"),
+    # BLAS is found and loaded at the first native run, which a program may never reach.
+    ("execute/native.py", "chainrule.execute.blas"),
+}
+"""(file, module) of the imports that stand inside functions, each for the reason above it."""
+
 
 def level(room):
     return ROOMS.index(room) if room in ROOMS else len(ROOMS)
@@ -43,18 +54,48 @@ def module_name(file, package):
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-def imported_modules(file, package):
-    """(line, full name) of every import statement of a file, inside functions too."""
+class Import(NamedTuple):
+    """One name that an import statement, or a call of import_module, loads."""
+
+    line: int
+    module: str
+    """The full name; of `from a import b` it is a.b, which may be a module or a name in a."""
+    in_function: bool
+    for_types: bool
+    """Under `if TYPE_CHECKING`, so that it never runs."""
+
+
+def imports_of(file, package):
+    """The imports of a file, wherever they stand in it."""
     name = module_name(file, package)
     parents = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
-    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Import):
-            yield from ((node.lineno, alias.name) for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            base = parents[: len(parents) - node.level + 1] if node.level else []
-            source = ".".join([*base, *filter(None, [node.module])])
-            # `from chainrule import x` may mean the room x or a name of the package itself.
-            yield from ((node.lineno, f"{source}.{alias.name}") for alias in node.names)
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    yield from _imports_below(tree, parents, in_function=False, for_types=False)
+
+
+def _imports_below(node, parents, in_function, for_types):
+    for child in ast.iter_child_nodes(node):
+        modules = []
+        if isinstance(child, ast.Import):
+            modules = [alias.name for alias in child.names]
+        elif isinstance(child, ast.ImportFrom):
+            base = parents[: len(parents) - child.level + 1] if child.level else []
+            source = ".".join([*base, *filter(None, [child.module])])
+            modules = [f"{source}.{alias.name}" for alias in child.names]
+        elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith("import_module"):
+            modules = [arg.value for arg in child.args if isinstance(arg, ast.Constant)]
+        yield from (Import(child.lineno, module, in_function, for_types) for module in modules)
+        inner = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+        types = isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING"
+        yield from _imports_below(child, parents, in_function or inner, for_types or types)
+
+
+def own_imports(package):
+    """(file, import) for every import of the package's own modules, from all of its files."""
+    for file in sorted(package.rglob("*.py")):
+        for found in imports_of(file, package):
+            if found.module.split(".")[0] == package.name:
+                yield file, found
 
 
 def room_of(module):
@@ -65,16 +106,49 @@ def room_of(module):
 
 def upward_imports(package):
     """'file:line: imports module' for every import that points up."""
-    found = []
-    for file in sorted(package.rglob("*.py")):
-        own = room_of(module_name(file, package))
-        for line, module in imported_modules(file, package):
-            if module.split(".")[0] != package.name:
-                continue
-            target = room_of(module)
-            if target != own and level(target) >= level(own) and own not in TOP:
-                found.append(f"{file.relative_to(package).as_posix()}:{line}: imports {module}")
-    return found
+    upward = []
+    for file, found in own_imports(package):
+        own, target = room_of(module_name(file, package)), room_of(found.module)
+        if target != own and level(target) >= level(own) and own not in TOP:
+            name = file.relative_to(package).as_posix()
+            upward.append(f"{name}:{found.line}: imports {found.module}")
+    return upward
+
+
+def import_circles(package):
+    """{room: files of an import circle in it}; imports for types alone close no circle.
+
+    A circle through several rooms has an import that points up.
+    """
+    files = {module_name(file, package): file for file in package.rglob("*.py")}
+    rooms = {}
+    for file, found in own_imports(package):
+        name = module_name(file, package)
+        target = found.module if found.module in files else found.module.rpartition(".")[0]
+        room = room_of(name)
+        if not found.for_types and target in files and target != name and room_of(target) == room:
+            rooms.setdefault(room, {}).setdefault(name, set()).add(target)
+    circles = {}
+    for room, targets in rooms.items():
+        try:
+            TopologicalSorter(targets).prepare()
+        except CycleError as error:
+            names = error.args[1]
+            circles[room] = [files[name].relative_to(package).as_posix() for name in names]
+    return circles
+
+
+def imports_in_functions(package):
+    """(file, module) for every import of the package's own modules inside a function.
+
+    Those of the room cli are left out: each command imports what it needs when it runs, so that
+    `chainrule --help` comes at once.
+    """
+    return {
+        (file.relative_to(package).as_posix(), found.module)
+        for file, found in own_imports(package)
+        if found.in_function and room_of(module_name(file, package)) != "cli"
+    }
 
 
 def test_imports_point_down():
@@ -85,6 +159,13 @@ def test_every_room_has_a_level():
     rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py"}
     rooms |= {path.name for path in PACKAGE.iterdir() if any(path.glob("*.py"))}
     assert rooms - {"__init__"} <= {*ROOMS, *TOP}
+
+
+def plant(package, files):
+    for name, source in files.items():
+        (package / name).parent.mkdir(parents=True, exist_ok=True)
+        (package / name).write_text(source)
+    return package
 
 
 @pytest.mark.parametrize(
@@ -105,9 +186,7 @@ def test_every_room_has_a_level():
     ],
 )
 def test_an_upward_import_is_found(tmp_path, file, statement):
-    package = tmp_path / "chainrule"
-    (package / file).parent.mkdir(parents=True)
-    (package / file).write_text(statement)
+    package = plant(tmp_path / "chainrule", {file: statement})
     assert [found.split(":")[0] for found in upward_imports(package)] == [file]
 
 
@@ -126,10 +205,72 @@ def test_an_upward_import_is_found(tmp_path, file, statement):
     ],
 )
 def test_a_downward_import_is_allowed(tmp_path, file, statement):
-    package = tmp_path / "chainrule"
-    (package / file).parent.mkdir(parents=True, exist_ok=True)
-    (package / file).write_text(statement)
+    package = plant(tmp_path / "chainrule", {file: statement})
     assert upward_imports(package) == []
+
+
+@pytest.mark.parametrize("room", [*ROOMS, *TOP])
+def test_no_import_circle_within_a_room(room):
+    assert import_circles(PACKAGE).get(room) is None
+
+
+def test_imports_stand_at_the_top_of_their_files():
+    assert imports_in_functions(PACKAGE) == LAZY_IMPORTS
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"graph/a.py": "from .b import f", "graph/b.py": "from .a import g"},
+        {"graph/a.py": "from chainrule.graph import b", "graph/b.py": "import chainrule.graph.a"},
+        {"graph/a.py": "from .b import f", "graph/b.py": "def f():\n    from .a import g"},
+        {"graph/a.py": "from . import f", "graph/__init__.py": "from chainrule.graph.a import g"},
+        {
+            "graph/a.py": "from .b import f",
+            "graph/b.py": "from .deep.c import h",
+            "graph/deep/c.py": "from ..a import g",
+        },
+    ],
+)
+def test_an_import_circle_is_found(tmp_path, files):
+    (room, circle), *others = import_circles(plant(tmp_path / "chainrule", files)).items()
+    assert not others and room == "graph"
+    assert set(circle) == set(files) and circle[0] == circle[-1]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"graph/a.py": "from .b import f", "graph/b.py": "import numpy"},
+        {
+            "graph/a.py": "from .b import f",
+            "graph/b.py": "if TYPE_CHECKING:\n    import chainrule.graph.a",
+        },
+        {"graph/a.py": "from .b import f", "graph/__init__.py": "from .a import g"},
+        {"graph/__init__.py": "from chainrule.graph import a", "graph/a.py": ""},
+    ],
+)
+def test_what_is_no_import_circle(tmp_path, files):
+    assert import_circles(plant(tmp_path / "chainrule", files)) == {}
+
+
+@pytest.mark.parametrize(
+    ("source", "modules"),
+    [
+        ("def f():\n    from chainrule.graph import b", {"chainrule.graph.b"}),
+        (
+            "class A:\n    def f(self):\n        if self:\n            from . import b",
+            {"chainrule.graph.b"},
+        ),
+        ("f = lambda: import_module('chainrule.graph.b')", {"chainrule.graph.b"}),
+        ("def f():\n    importlib.import_module('chainrule.graph.b')", {"chainrule.graph.b"}),
+        ("def f():\n    import scipy_openblas32", set()),
+        ("if True:\n    from chainrule.graph import b", set()),
+    ],
+)
+def test_an_import_inside_a_function_is_found(tmp_path, source, modules):
+    package = plant(tmp_path / "chainrule", {"graph/a.py": source, "cli/c.py": source})
+    assert imports_in_functions(package) == {("graph/a.py", module) for module in modules}
 
 
 def parameters(source):

@@ -38,7 +38,8 @@ def bench(rounds: int, threads: int | None) -> None:
     over the rounds; the peak is that of fused multiply-adds in registers.
     """
     from chainrule.cli import output
-    from chainrule.system.machine import fma_peak, usable_cpus
+    from chainrule.system.cpus import usable_cpus
+    from chainrule.system.machine import fma_peak
 
     threads = threads or usable_cpus()
     libraries = ["chainrule"] + ["PyTorch"] * (find_spec("torch") is not None)

@@ -53,7 +53,7 @@ def find_faults(found: dict[str, Any], existing_cpus: int) -> list[str]:
     """What to warn of, each with its remedy.
 
     Args:
-        found: what `execute.machine.describe` returned.
+        found: what `system.machine.describe` returned.
         existing_cpus: how many CPUs the system has, whether this process may use them or not.
     """
     faults = []

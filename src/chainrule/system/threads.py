@@ -5,7 +5,10 @@ from __future__ import annotations
 import os
 from functools import cache
 
+from chainrule.system.cpus import usable_cpus
+
 _threads: int | None = None
+_usable_cpus = cache(usable_cpus)  # which reads several files
 
 
 def get_num_threads() -> int:
@@ -22,16 +25,8 @@ def get_num_threads() -> int:
     return _usable_cpus()
 
 
-@cache
-def _usable_cpus() -> int:
-    """What the machine gives, found out once: it reads several files."""
-    from chainrule.system.machine import usable_cpus  # slow to import
-
-    return usable_cpus()
-
-
 def set_num_threads(threads: int | None) -> None:
-    """Let native runs use so many threads; None means the default. Results do not depend on it.
+    """Let native runs use that many threads; None means the default. Results do not depend on it.
 
     Raises:
         ValueError: if the number is not at least 1.
