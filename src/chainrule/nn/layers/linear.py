@@ -10,9 +10,8 @@ from numpy.typing import DTypeLike
 from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments, init
+from chainrule.nn import arguments, functional, init
 from chainrule.nn.module import Module
-from chainrule.ops.matmul import matmul
 
 
 class Linear(Module):
@@ -75,11 +74,6 @@ class Linear(Module):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = input if isinstance(input, Tensor) else as_tensor(input)
-        weight, bias, shape = self.weight, self.bias, x.shape
-        if not shape or shape[-1] != self.in_features or x.dtype != weight.dtype:
+        if not x.shape or x.shape[-1] != self.in_features or x.dtype != self.weight.dtype:
             arguments.check_input(x, self.in_features, self.dtype)
-        rows = x if len(shape) == 2 else x.reshape(-1, self.in_features)
-        z = matmul(rows, weight, transpose_b=True)
-        if bias is not None:
-            z = z + bias
-        return z if len(shape) == 2 else z.reshape(*shape[:-1], self.out_features)
+        return functional.linear(x, self.weight, self.bias)
