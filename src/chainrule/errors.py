@@ -1,4 +1,4 @@
-"""The errors of the graph: each says what was wrong, what was seen, and the remedy."""
+"""Errors. The message of each says what was wrong, the values or shapes seen, and the remedy."""
 
 
 class ShapeError(ValueError):
@@ -10,14 +10,14 @@ class DTypeError(TypeError):
 
 
 class SymbolicError(RuntimeError):
-    """A value was asked of a Tensor that has none yet, because it is built on a placeholder."""
+    """The value of a symbolic Tensor was requested: it is built on a placeholder."""
 
 
 class NonFiniteError(ArithmeticError):
     """A loss or gradient became NaN or infinite.
 
     Attributes:
-        steps_done: how many steps of the run went well before.
+        steps_done: number of steps of the run before it, all with finite values.
     """
 
     steps_done = 0

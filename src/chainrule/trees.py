@@ -1,4 +1,4 @@
-"""Tuples, lists and dicts of Tensors: taken apart into leaves, and put together again."""
+"""Trees: nested tuples, lists and dicts. Their leaves, and a function mapped over them."""
 
 from __future__ import annotations
 
@@ -7,9 +7,9 @@ from typing import Any
 
 
 def leaves(structure: Any) -> Iterator[Any]:
-    """What hangs in nested tuples, lists and dicts, from left to right; None is no leaf.
+    """The leaves of nested tuples, lists and dicts, from left to right; None is not a leaf.
 
-    A dict's values come in the order of its sorted keys: equal dicts have equal leaves.
+    The values of a dict are in the order of its sorted keys, so equal dicts have equal leaves.
     """
     if isinstance(structure, Mapping):
         for key in sorted(structure, key=str):
@@ -24,8 +24,8 @@ def leaves(structure: Any) -> Iterator[Any]:
 def map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
     """The same structure with `function` applied to every leaf, in the order of `leaves`."""
     if isinstance(structure, Mapping):
-        found = {key: map_leaves(function, structure[key]) for key in sorted(structure, key=str)}
-        return {key: found[key] for key in structure}
+        mapped = {key: map_leaves(function, structure[key]) for key in sorted(structure, key=str)}
+        return {key: mapped[key] for key in structure}
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*(map_leaves(function, value) for value in structure))
     if isinstance(structure, (tuple, list)):

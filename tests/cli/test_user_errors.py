@@ -62,7 +62,7 @@ def test_folders_for_files(fails, tmp_path):
 
 
 def test_options_for_other_kinds_of_data(fails, flowers):
-    assert "digits is no table" in fails("train", "digits", "--target", "x")
+    assert "digits is not a table" in fails("train", "digits", "--target", "x")
     assert "--data is the folder of mnist" in fails("train", flowers, "--data", ".")
 
 
@@ -126,7 +126,7 @@ def test_archives(fails, tmp_path):
         ("holds nan at row 0", {"x": x * np.nan, "y": np.arange(6) % 2}),
         ("holds text", {"x": x, "y": np.array(["a"] * 6)}),
         (
-            "no class of the model",
+            "not a class of the model",
             {"x": x, "y": np.arange(6) % 2, "x_test": x, "y_test": x[:, 0] + 5},
         ),
         ("shape (6, 1, 2)", {"x": x, "y": np.random.default_rng(0).normal(size=(6, 1, 2))}),

@@ -77,7 +77,7 @@ WHOLE = idx_bytes(np.arange(60, dtype=np.uint8).reshape(3, 4, 5))
         (bytes([1]) + WHOLE[1:], "not an IDX file.*found 01 00 08 03"),
         (WHOLE[:9], "truncated: expected a header of 16 bytes for 3 dimensions, found 9 bytes"),
         (WHOLE[:-1], r"truncated: expected 60 bytes of values for shape \(3, 4, 5\) uint8, found"),
-        (WHOLE + b"\0", "too many: expected 60 bytes.*found 61"),
+        (WHOLE + b"\0", "too many bytes: expected 60 bytes.*found 61"),
         (bytes([0, 0, 8, 2]) + b"\xff" * 8, "truncated: expected 18446744065119617025 bytes"),
         (gzip.compress(WHOLE)[:-20], "truncated or damaged gzip"),
         (gzip.compress(WHOLE)[:12], "truncated or damaged gzip"),

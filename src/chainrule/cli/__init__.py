@@ -1,6 +1,6 @@
 """The command line: `chainrule train | predict | evaluate | info | doctor | bench`.
 
-What a command needs is imported when it runs, so that `--help` comes at once.
+Each command imports the modules that it needs when it runs, so that `--help` is fast.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import click
 
 from chainrule.cli.bench import bench
 from chainrule.cli.doctor import doctor
-from chainrule.cli.errors import telling_errors
+from chainrule.cli.errors import reporting_errors
 from chainrule.cli.evaluate import evaluate
 from chainrule.cli.info import info
 from chainrule.cli.predict import predict
@@ -21,10 +21,10 @@ __all__ = ["main"]
 
 
 class _Commands(click.Group):
-    """A group whose commands end with one line and an exit code, whatever goes wrong."""
+    """A group whose commands report every user error in one line, with an exit code."""
 
     def invoke(self, ctx: click.Context) -> Any:
-        with telling_errors(ctx, tracebacks=ctx.params["debug"]):
+        with reporting_errors(ctx, tracebacks=ctx.params["debug"]):
             return super().invoke(ctx)
 
 

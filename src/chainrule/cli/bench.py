@@ -1,6 +1,7 @@
-"""`chainrule bench`: how fast training is on this machine, beside PyTorch where that is installed.
+"""`chainrule bench`: the time of a training step on this machine, and PyTorch's if installed.
 
-The short form of `benchmarks/` in the repository, which has more networks, libraries and figures.
+This is a short form of `benchmarks/` in the repository, which has more networks, libraries and
+figures.
 """
 
 from __future__ import annotations
@@ -33,9 +34,10 @@ LR, MOMENTUM = 0.02, 0.9
 def bench(rounds: int, threads: int | None) -> None:
     """Measure the time of a training step, of chainrule and of PyTorch if it is installed.
 
-    Networks with ReLU, softmax cross-entropy, SGD with momentum, float32; shuffling and gathering
-    the minibatch count. Both libraries train in turn, each in its own process. Times are medians
-    over the rounds; the peak is that of fused multiply-adds in registers.
+    The networks have ReLU and softmax cross-entropy, and train by SGD with momentum in float32. The
+    time includes shuffling and gathering the minibatch. Both libraries train in turn, each in its
+    own process. Times are medians over the rounds; the peak is that of fused multiply-adds in
+    registers.
     """
     from chainrule.cli import output
     from chainrule.system.cpus import usable_cpus
@@ -62,7 +64,7 @@ def bench(rounds: int, threads: int | None) -> None:
     output.show_table(dict(zip(headings, sides, strict=True)), rows)
     click.echo(f"{threads} {'thread' if threads == 1 else 'threads'}, float32, {rounds} rounds")
     if "PyTorch" not in libraries:
-        click.echo("PyTorch is not installed; with it, its times stand beside: pip install torch")
+        click.echo("PyTorch is not installed. To compare its times: pip install torch")
 
 
 def flops_per_step(sizes: Sequence[int], batch: int) -> int:
@@ -78,7 +80,7 @@ def flops_per_step(sizes: Sequence[int], batch: int) -> int:
 def measure(
     libraries: Sequence[str], sizes: Sequence[int], batch: int, rounds: int, threads: int
 ) -> dict[str, list[float]]:
-    """Seconds per training step: by library, one of each round.
+    """Seconds per training step, for each library one per round.
 
     Raises:
         RuntimeError: a library's process has ended.
@@ -99,13 +101,13 @@ def measure(
             workers[name] = (ours, process)
         for turn in range(-1, rounds):
             for name, (connection, _) in workers.items():
-                time.sleep(TURN_SECONDS if turn >= 0 else 0)  # the other one's threads go to sleep
+                time.sleep(TURN_SECONDS if turn >= 0 else 0)  # until the other's threads sleep
                 connection.send("epoch")
                 seconds = connection.recv()
-                if turn >= 0:  # the first turn waits for all imports
+                if turn >= 0:  # the turn before includes all imports
                     times[name].append(seconds)
     except (EOFError, OSError) as error:
-        raise RuntimeError(f"{name} could not train; its error stands above") from error
+        raise RuntimeError(f"{name} could not train; its error is printed above") from error
     finally:
         for connection, process in workers.values():
             connection.close()  # ends its loop
@@ -116,7 +118,7 @@ def measure(
 def _work(
     connection: Connection, name: str, sizes: Sequence[int], batch: int, threads: int
 ) -> None:
-    """Train and answer with the seconds per step, until the other end closes."""
+    """Train and send the seconds per step at each request, until the connection closes."""
     import numpy as np
 
     random = np.random.default_rng(1)

@@ -1,4 +1,4 @@
-"""`chainrule doctor`: what this machine gives, and what holds it back."""
+"""`chainrule doctor`: the machine, and what makes chainrule slow on it."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any
 import click
 
 
-@click.command(short_help="Show what this machine gives to chainrule.")
+@click.command(short_help="Show the machine and its peak speed, and warn of limits.")
 def doctor() -> None:
-    """Show what this machine gives to chainrule, and warn of what holds it back.
+    """Show the machine and its peak speed, and warn of what makes chainrule slow on it.
 
-    The peak is measured by fused multiply-adds in registers: what no program can exceed. It takes
-    about half a second.
+    The peak is measured by fused multiply-adds in registers: no program can exceed it. The
+    measurement takes about half a second.
     """
     from importlib.metadata import version
 
@@ -39,7 +39,7 @@ def doctor() -> None:
     for warning in warnings:
         click.echo(f"Warning: {warning}")
     if not warnings:
-        click.echo("Nothing holds chainrule back here.")
+        click.echo("Nothing here makes chainrule slow.")
 
 
 def _sets(found: dict[str, Any]) -> str:
@@ -50,11 +50,11 @@ def _sets(found: dict[str, Any]) -> str:
 
 
 def find_faults(found: dict[str, Any], existing_cpus: int) -> list[str]:
-    """What to warn of, each with its remedy.
+    """The warnings, each with its remedy.
 
     Args:
-        found: what `system.machine.describe` returned.
-        existing_cpus: how many CPUs the system has, whether this process may use them or not.
+        found: a result of `system.machine.describe`.
+        existing_cpus: number of CPUs of the system, whether this process may use them or not.
     """
     faults = []
     cpus = found["usable_cpus"]

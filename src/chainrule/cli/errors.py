@@ -1,4 +1,4 @@
-"""Errors of users told in one line, and exit codes."""
+"""Reports of users' errors in one line, and exit codes."""
 
 from __future__ import annotations
 
@@ -9,14 +9,15 @@ from contextlib import contextmanager
 import click
 
 INTERRUPTED = 130
-"""The exit code after Ctrl-C, as shells have it: 128 + SIGINT."""
+"""The exit code after Ctrl-C, as in shells: 128 + SIGINT."""
 
-# What the library raises for a user's mistake. Anything else is a mistake of ours: a traceback.
-_TOLD = (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
+# The errors that the library raises for a user's mistake. Any other is a defect of the library and
+# keeps its traceback.
+_USER_ERRORS = (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
 
 
 @contextmanager
-def telling_errors(ctx: click.Context, *, tracebacks: bool) -> Iterator[None]:
+def reporting_errors(ctx: click.Context, *, tracebacks: bool) -> Iterator[None]:
     """Turn errors into one line "Error: ..." and exit code 1, Ctrl-C into exit code 130."""
     try:
         yield
@@ -25,17 +26,17 @@ def telling_errors(ctx: click.Context, *, tracebacks: bool) -> Iterator[None]:
         ctx.exit(INTERRUPTED)
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
-    except _TOLD as error:
+    except _USER_ERRORS as error:
         if tracebacks or (isinstance(error, OSError) and error.errno == errno.EPIPE):
             raise
         raise click.ClickException(message(error)) from error
 
 
 def message(error: BaseException) -> str:
-    """What an error says, in one line."""
+    """The message of an error, in one line."""
     if isinstance(error, MemoryError):
         return "not enough memory: take a smaller network, --batch-size or data set"
     if isinstance(error, OSError) and error.strerror:
-        where = "" if error.filename is None else f"{error.filename}: "
-        return where + error.strerror
+        prefix = "" if error.filename is None else f"{error.filename}: "
+        return prefix + error.strerror
     return " ".join(str(error).split()) or type(error).__name__

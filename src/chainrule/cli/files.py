@@ -1,4 +1,4 @@
-"""Files that a command will write, checked before the work begins."""
+"""Output files of a command, checked before its work begins."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from chainrule.system.atomic_files import is_stream
 
 
 def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
-    """Raise where a file can't be written, or would replace another that is needed.
+    """Raise if an output file can't be written, or would replace an input or another output.
 
     Args:
         outputs: the file of each option, or None.
         inputs: names of files that are read.
 
     Raises:
-        OSError, ValueError: naming the option and what to do.
+        OSError, ValueError: the message names the option and the remedy.
     """
     taken = {Path(name).resolve(): name for name in inputs if Path(name).is_file()}
     for option, name in outputs.items():
@@ -46,7 +46,7 @@ def _check_output(option: str, path: Path) -> None:
 
 
 def _check_folder(option: str, path: Path) -> None:
-    """The folder must take a new file: files are written beside their place and renamed."""
+    """Raise if the folder takes no new file: a file is written under another name, then renamed."""
     folder = (path.resolve() if path.is_symlink() else path).parent
     try:
         with tempfile.TemporaryFile(dir=folder):

@@ -1,4 +1,4 @@
-"""Kinds of option values, and options that several commands share."""
+"""Types of option values, and options that several commands share."""
 
 from __future__ import annotations
 
@@ -22,14 +22,19 @@ part_option = click.option(
 
 
 class Number(click.ParamType):
-    """A finite number in a range."""
+    """A finite number in low ... high; `above` and `below` exclude the bound itself."""
 
     name = "number"
 
     def __init__(
-        self, least: float, most: float = math.inf, *, above: bool = False, below: bool = False
+        self,
+        low: float,
+        high: float = math.inf,
+        *,
+        above: bool = False,
+        below: bool = False,
     ) -> None:
-        self.least, self.most = least, most
+        self.low, self.high = low, high
         self.above, self.below = above, below
 
     def convert(
@@ -39,16 +44,16 @@ class Number(click.ParamType):
             number = float(value)
         except ValueError:
             self.fail(f"{value!r} is not a number", param, ctx)
-        low = self.least < number if self.above else self.least <= number
-        high = number < self.most if self.below else number <= self.most
-        if not (low and high and math.isfinite(number)):
+        fits = self.low < number if self.above else self.low <= number
+        fits &= number < self.high if self.below else number <= self.high
+        if not (fits and math.isfinite(number)):
             self.fail(f"{value} is not {self._range()}", param, ctx)
         return number
 
     def _range(self) -> str:
-        text = f"a number {'above' if self.above else 'of at least'} {self.least:g}"
-        if self.most < math.inf:
-            text += f" and {'below' if self.below else 'at most'} {self.most:g}"
+        text = f"a number {'above' if self.above else 'of at least'} {self.low:g}"
+        if self.high < math.inf:
+            text += f" and {'below' if self.below else 'at most'} {self.high:g}"
         return text
 
 
@@ -65,14 +70,14 @@ class HiddenLayers(click.ParamType):
         if value.strip().lower() == "none":
             return ()
         widths = []
-        for part in value.split(","):
+        for text in value.split(","):
             try:
-                width = int(part)
+                width = int(text)
             except ValueError:
                 width = 0
             if not 1 <= width <= MAX_WIDTH:
                 self.fail(
-                    f"{part.strip()!r} in {value!r} is not the width of a layer. Give whole "
+                    f"{text.strip()!r} in {value!r} is not the width of a layer. Give whole "
                     f"numbers from 1 to {MAX_WIDTH}, as in 512,512, or none for no hidden layer.",
                     param,
                     ctx,

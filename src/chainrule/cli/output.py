@@ -1,4 +1,4 @@
-"""What the commands print: short lines with a label, and tables."""
+"""Output of the commands: labelled lines, and tables."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def line(label: str, text: str) -> None:
-    """One line: what it is about, and the text."""
+    """Print one line: a label, then the text."""
     click.echo(f"{label:<12}{text}")
 
 
@@ -31,18 +31,18 @@ def show_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> Non
         columns: each column's heading and "left" or "right".
         rows: the cells of each row.
     """
-    made = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading, side in columns.items():
-        made.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+        table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
     for cells in rows:
-        made.add_row(*cells)
+        table.add_row(*cells)
     click.echo()
-    Console(highlight=False, markup=False).print(made)
+    Console(highlight=False, markup=False).print(table)
     click.echo()
 
 
 def show_data(data: Data, task: Task, parts: Mapping[str, int], *, inferred: bool) -> None:
-    """The data, the parts they are split into, and the task."""
+    """Print the data, the number of rows of each part (training, test, ...), and the task."""
     counts = ", ".join(f"{rows:,} {part}" for part, rows in parts.items())
     row = describe_row(data.x.shape[1:], data.columns)
     line("data", f"{data.name}: rows of {row}, {counts}")
@@ -58,14 +58,14 @@ def show_data(data: Data, task: Task, parts: Mapping[str, int], *, inferred: boo
 
 
 def describe_row(shape: Sequence[int], columns: Sequence[str] | None) -> str:
-    """What a row of the inputs is."""
+    """The content of a row of the inputs, as in "13 columns" or "8 × 8 numbers"."""
     if columns is not None:
         return f"{len(columns)} columns"
     return " × ".join(map(str, shape)) + " numbers" if shape else "1 number"
 
 
 def show_model(model: nn.Module, input_shape: Sequence[int] | None) -> None:
-    """The layers, what comes out of each, and how many parameters it has."""
+    """Print the layers with the shapes of their outputs and their numbers of parameters."""
     rows = []
     shape = None if input_shape is None else tuple(input_shape)
     for layer in model if isinstance(model, nn.Sequential) else [model]:
@@ -78,12 +78,12 @@ def show_model(model: nn.Module, input_shape: Sequence[int] | None) -> None:
 
 
 def count_parameters(module: nn.Module) -> int:
-    """How many numbers are trained."""
+    """The number of elements of all parameters."""
     return sum(math.prod(parameter.shape) for parameter in module.parameters())
 
 
 def _output_shape(layer: nn.Module, shape: tuple[int, ...] | None) -> tuple[int, ...] | None:
-    """What comes out of a layer for a row of this shape, where that is known."""
+    """The shape of a layer's output for a row of this shape; None where it is unknown."""
     if shape is None:
         return None
     if isinstance(layer, nn.Flatten):
@@ -94,31 +94,35 @@ def _output_shape(layer: nn.Module, shape: tuple[int, ...] | None) -> tuple[int,
 
 
 def show_options(options: Mapping[str, Any]) -> None:
-    """The optimiser and what else the training is made of, as `Options.to_json` has it."""
-    parts = [options["optimizer"], f"lr {options['lr']:g}"]
+    """Print the options of a training: the optimiser, the schedule, the batch size and so on.
+
+    Args:
+        options: as `Options.to_json` returns them.
+    """
+    texts = [options["optimizer"], f"lr {options['lr']:g}"]
     if options["momentum"]:
-        parts.append(f"momentum {options['momentum']:g}")
+        texts.append(f"momentum {options['momentum']:g}")
     if options["weight_decay"]:
-        parts.append(f"weight decay {options['weight_decay']:g}")
-    parts.append(f"{options['schedule']} schedule")
+        texts.append(f"weight decay {options['weight_decay']:g}")
+    texts.append(f"{options['schedule']} schedule")
     if options["warmup"]:
-        parts.append(f"warm-up {options['warmup']:g} epochs")
+        texts.append(f"warm-up {options['warmup']:g} epochs")
     if options["clip_norm"]:
-        parts.append(f"clip norm {options['clip_norm']:g}")
-    parts += [f"batch {options['batch_size']}", f"{options['epochs']} epochs"]
-    parts.append(f"seed {options['seed']}")
+        texts.append(f"clip norm {options['clip_norm']:g}")
+    texts += [f"batch {options['batch_size']}", f"{options['epochs']} epochs"]
+    texts.append(f"seed {options['seed']}")
     if options["patience"] is not None:
-        parts.append(f"patience {options['patience']}")
-    line("options", ", ".join(parts))
+        texts.append(f"patience {options['patience']}")
+    line("options", ", ".join(texts))
 
 
 def show_figures(part: str, figures: Mapping[str, float], rows: int) -> None:
-    """How well the model does on a part of the data."""
+    """Print the metrics of the model on a part of the data."""
     line(part, describe_figures(figures, rows))
 
 
 def describe_figures(figures: Mapping[str, float], rows: int) -> str:
-    """Accuracy and loss; or the errors in the target's units."""
+    """Accuracy and loss of a classification; the errors of a regression, in the target's units."""
     if "accuracy" in figures:
         hits = round(figures["accuracy"] * rows)
         return (
@@ -131,11 +135,16 @@ def describe_figures(figures: Mapping[str, float], rows: int) -> str:
 
 
 def show_files(given: Mapping[str, Any], *, interrupted: bool) -> None:
-    """What was saved where."""
+    """Print which files were saved.
+
+    Args:
+        given: the command's options.
+        interrupted: whether Ctrl-C ended the training.
+    """
     out, checkpoint, history = given["out"], given["checkpoint"], given["history"]
     if out is not None:
-        what = "the model trained so far" if interrupted else "the model"
-        line("saved", f"{what}: {out} ({size_of(out)})")
+        content = "the model trained so far" if interrupted else "the model"
+        line("saved", f"{content}: {out} ({size_of(out)})")
     if history is not None:
         line("saved", f"the history: {history}")
     if interrupted and checkpoint is not None:
@@ -145,7 +154,7 @@ def show_files(given: Mapping[str, Any], *, interrupted: bool) -> None:
 
 
 def size_of(path: str) -> str:
-    """The size of a file."""
+    """The size of a file, as in "1.2 MB"."""
     size = os.path.getsize(path)
     for unit, factor in {"GB": 1e9, "MB": 1e6, "kB": 1e3}.items():
         if size >= factor:

@@ -1,4 +1,4 @@
-"""Where data come from: the sets by name, npz archives and tables; in training and afterwards."""
+"""Sources of data: built-in sets, npz archives and tables; for training and for trained models."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from chainrule.graph.tensor import Array
 
 BUILT_IN = ("digits", "mnist")
 
-_LARGEST = 1e37
-"""Numbers beyond are refused: the models compute in float32, which ends at 3.4e38."""
+_MAX_SIZE = 1e37
+"""Larger numbers are refused: the models compute in float32, whose maximum is 3.4e38."""
 
 
 @dataclass(frozen=True)
 class Data:
-    """Inputs and targets as they were read.
+    """Inputs and targets of a source.
 
     Attributes:
         kind: "digits", "mnist", "npz" or "table".
-        name: what was asked for: a set's name or a file.
-        x, y: the rows to train on; y is None in data to predict for.
+        name: the name of a built-in set, or a file.
+        x, y: the rows to train on; y is None if there are only inputs to predict for.
         x_test, y_test: the test part, or None.
         columns: the names of a table's features.
         target: the name of a table's target.
-        target_index: where the target stands among all columns of the table.
+        target_index: the index of the target among all columns of the table.
         header: whether the table names its columns.
     """
 
@@ -50,7 +50,7 @@ class Data:
         for array in (self.x, self.y, self.x_test, self.y_test):
             if array is not None and array.dtype.kind == "f":
                 largest = max(float(array.max()), -float(array.min()))
-                if largest > _LARGEST:
+                if largest > _MAX_SIZE:
                     raise ValueError(
                         f"{self.name} holds a number of size {largest:g}, too large for float32. "
                         "Give the column another unit, or drop the row."
@@ -60,7 +60,7 @@ class Data:
         """The rows to predict or to evaluate: the test part where there is one.
 
         Raises:
-            ValueError: if the test part is asked for and there is none.
+            ValueError: if the test part is requested and there is none.
         """
         if which == "test" and self.x_test is None:
             raise ValueError(f"{self.name} has no test part. Leave --part out.")
@@ -70,7 +70,7 @@ class Data:
 
 
 def kind_of(name: str) -> str:
-    """Which kind of data a name means.
+    """The kind of data that a name stands for.
 
     Raises:
         FileNotFoundError, ValueError: if it is neither a set nor a file.
@@ -88,9 +88,9 @@ def kind_of(name: str) -> str:
 
 
 def read_built_in(name: str, folder: str | None) -> Data:
-    """One of the sets that have a name."""
+    """A built-in set."""
     if folder is None and name == "mnist":
-        raise ValueError("mnist needs --data FOLDER, where its four files lie.")
+        raise ValueError("mnist needs --data FOLDER, the folder with its four files.")
     found = datasets.digits() if name == "digits" else datasets.mnist(str(folder))
     return Data(name, name, found.x_train, found.y_train, found.x_test, found.y_test)
 
@@ -99,16 +99,16 @@ def read_to_train(name: str, folder: str | None, target: str | None) -> Data:
     """Data to train on.
 
     Args:
-        name: a set, or a file.
-        folder: of MNIST.
+        name: a built-in set, or a file.
+        folder: the folder of MNIST.
         target: a table's target: the name of a column, or its index; the last one if None.
 
     Raises:
-        OSError, ValueError, TypeError: if they can't be read, or are no finite numbers.
+        OSError, ValueError, TypeError: if the data can't be read, or are not finite numbers.
     """
     kind = kind_of(name)
     if target is not None and kind != "table":
-        raise ValueError(f"--target is the column of a table to predict; {name} is no table.")
+        raise ValueError(f"--target is the column of a table to predict; {name} is not a table.")
     if folder is not None and kind != "mnist":
         raise ValueError(f"--data is the folder of mnist; {name} needs none.")
     if kind in BUILT_IN:
@@ -120,7 +120,7 @@ def read_to_train(name: str, folder: str | None, target: str | None) -> Data:
     if len(names) < 2:
         raise ValueError(
             f"{name} has the one column {names[0]!r}, but a target and at least one feature are "
-            "needed. Columns are set apart by a comma, a semicolon or a tab."
+            "needed. Separate columns by a comma, a semicolon or a tab."
         )
     repeated = next((column for column in names if names.count(column) > 1), None)
     if repeated is not None:
@@ -139,14 +139,14 @@ def read_to_train(name: str, folder: str | None, target: str | None) -> Data:
 
 
 def read_to_use(name: str, folder: str | None, trained_on: dict[str, Any]) -> Data:
-    """Data to predict or evaluate with a model, in the form of those that it was trained on.
+    """Data to predict or evaluate with a model, with the columns and shape of its training data.
 
     Args:
-        name, folder: as in training.
-        trained_on: what the model's file says of its data.
+        name, folder: as in `read_to_train`.
+        trained_on: the description of the training data in the model's file.
 
     Raises:
-        OSError, ValueError, TypeError: if they can't be read, are no finite numbers, or have
+        OSError, ValueError, TypeError: if the data can't be read, are not finite numbers, or have
             other columns or shapes.
     """
     kind = kind_of(name)
@@ -161,7 +161,7 @@ def read_to_use(name: str, folder: str | None, trained_on: dict[str, Any]) -> Da
         if x is not None and x.shape[1:] != shape:
             raise ValueError(
                 f"{name} has rows of shape {_shape(x.shape[1:])}; the model takes "
-                f"{_shape(shape)}. Give data of the form that it was trained on."
+                f"{_shape(shape)}. Give data of the shape that it was trained on."
             )
     return data
 
@@ -173,7 +173,7 @@ def _read_npz_with_or_without_targets(name: str) -> Data:
             has_targets = "y" in file.files
             inputs = file["x"] if "x" in file.files and not has_targets else None
     except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile):
-        has_targets, inputs = True, None  # read_npz says what is wrong with it
+        has_targets, inputs = True, None  # read_npz raises an error that names the fault
     if inputs is None:
         found = read_npz(name)
         return Data("npz", name, found.x, found.y, found.x_test, found.y_test)
@@ -184,12 +184,12 @@ def _read_npz_with_or_without_targets(name: str) -> Data:
 
 
 def _read_table_of(name: str, trained_on: dict[str, Any]) -> Data:
-    """A table's features in the model's order, by name where both name them, else by place."""
+    """A table's features in the model's order: by name if both have names, else by position."""
     columns = trained_on["columns"]
     if columns is None:
         raise ValueError(
             f"{name} is a table, but the model was trained on {trained_on['kind']} data with rows "
-            f"of shape {_shape(trained_on['shape'])}. Give data of that form."
+            f"of shape {_shape(trained_on['shape'])}. Give data of that shape."
         )
     names, values = read_columns(name)
     target, target_index = trained_on["target"], trained_on["target_index"]
@@ -200,22 +200,22 @@ def _read_table_of(name: str, trained_on: dict[str, Any]) -> Data:
                 f"{name} lacks {_listed(missing)}. The model takes {_listed(columns)}; "
                 f"the file has {_listed(names)}."
             )
-        places = [names.index(column) for column in columns]
-        target_place = names.index(target) if target in names else None
+        indices = [names.index(column) for column in columns]
+        y_index = names.index(target) if target in names else None
     elif len(names) in (len(columns), len(columns) + 1):
-        places = list(range(len(names)))
-        target_place = places.pop(target_index) if len(names) > len(columns) else None
+        indices = list(range(len(names)))
+        y_index = indices.pop(target_index) if len(names) > len(columns) else None
     else:
         raise ValueError(
             f"{name} has {len(names)} columns; the model takes {len(columns)}: {_listed(columns)}. "
-            "The target may stand among them, where it stood in training."
+            "The target may be among them, at the index that it had in training."
         )
-    y = None if target_place is None else values[:, target_place]
-    return Data("table", name, values[:, places], y, columns=tuple(columns), target=target)
+    y = None if y_index is None else values[:, y_index]
+    return Data("table", name, values[:, indices], y, columns=tuple(columns), target=target)
 
 
 def _column(path: str, names: tuple[str, ...], target: str | None) -> int:
-    """The index of the target: by name, or by number where no column has that name."""
+    """The index of the target, given by name, or by index if no column has that name."""
     if target is None:
         return len(names) - 1
     if target in names:
@@ -229,7 +229,7 @@ def _column(path: str, names: tuple[str, ...], target: str | None) -> int:
 
 
 def _is_unnamed(names: tuple[str, ...]) -> bool:
-    """Whether the names are those that a table without a header gets."""
+    """Whether the names are the default ones of a table without a header."""
     return names == tuple(f"x{i}" for i in range(len(names)))
 
 

@@ -1,4 +1,4 @@
-"""What is to be predicted: classes or numbers; the targets in the form that the loss takes."""
+"""Tasks: classification or regression, and the targets as the loss takes them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.graph.tensor import Array
 
-# The help of --task states this rule.
+# The help of --task states the rule that these define.
 MAX_INFERRED_CLASSES = 20
 MIN_INFERRED_ROWS = 2
 
@@ -18,7 +18,7 @@ _MAX_LABEL = 2**53
 
 @dataclass(frozen=True)
 class Task:
-    """A classification, with the labels of its classes, or a regression (None)."""
+    """A classification, with the labels of its classes, or a regression (classes is None)."""
 
     classes: tuple[int, ...] | None
 
@@ -28,19 +28,19 @@ class Task:
 
     @property
     def training_metrics(self) -> list[str]:
-        """What every epoch shows."""
+        """The metrics shown after every epoch."""
         return ["mae"] if self.classes is None else ["accuracy"]
 
     @property
     def final_metrics(self) -> list[str]:
-        """What a model is judged by."""
+        """The metrics of the evaluation of a trained model."""
         return ["mse", "mae", "r2"] if self.classes is None else ["accuracy"]
 
     def encode(self, y: Array, name: str) -> Array:
         """Targets as the loss takes them: class numbers, or float32 of shape (rows, values).
 
         Raises:
-            ValueError: for a label that is no class of the task.
+            ValueError: for a label that is not one of the classes.
         """
         if self.classes is None:
             return np.asarray(y if y.ndim == 2 else y.reshape(len(y), -1), np.float32)
@@ -51,20 +51,18 @@ class Task:
         if len(wrong):
             raise ValueError(
                 f"{name}: row {wrong[0]} (counted from 0) has the label {labels[wrong[0]]}, which "
-                f"is no class of the model: {listed(self.classes)}."
+                f"is not a class of the model: {listed(self.classes)}."
             )
         return codes.astype(np.int64)
 
 
-def choose_task(y: Array, name: str, asked: str | None) -> Task:
-    """The task that was asked for, or else the one that the targets of training suggest.
+def choose_task(y: Array, name: str, requested: str | None) -> Task:
+    """The requested task, or else the one inferred from the training targets.
 
     Raises:
         ValueError: if the targets do not fit the task.
     """
-    if asked is None:
-        asked = _suggested(y)
-    if asked == "regression":
+    if (requested or _inferred(y)) == "regression":
         if y.ndim > 2:
             raise ValueError(
                 f"{name}: the targets have shape {y.shape}. A regression takes (rows,) or "
@@ -80,7 +78,7 @@ def choose_task(y: Array, name: str, asked: str | None) -> Task:
     return Task(classes)
 
 
-def _suggested(y: Array) -> str:
+def _inferred(y: Array) -> str:
     if y.size != len(y):
         return "regression"
     values = y.reshape(-1)
@@ -110,7 +108,7 @@ def _labels(y: Array, name: str) -> Array:
 
 
 def describe_task(classes: Any, target: str | None) -> str:
-    """A task in a line."""
+    """A task in one line."""
     text = "regression" if classes is None else f"classification, {len(classes)} classes: "
     if classes is not None:
         text += listed(classes)
@@ -118,7 +116,7 @@ def describe_task(classes: Any, target: str | None) -> str:
 
 
 def listed(classes: Any) -> str:
-    """Classes in a few words."""
+    """The classes, abbreviated if there are many."""
     if len(classes) > 8:
         return f"{classes[0]}, {classes[1]} … {classes[-1]}"
     return ", ".join(map(str, classes))

@@ -1,4 +1,4 @@
-"""Data: arrays checked, minibatches drawn, data sets and tables read."""
+"""Data: checks of arrays, minibatches, splits, data sets, and files of tables and arrays."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Load what reads files only when it is asked for: gzip, csv and pathlib are slow to import."""
+    """Import the readers of files at their first use: gzip, csv and pathlib are slow to import."""
     if name == "datasets":
         return import_module("chainrule.data.datasets")
     if name in __all__:

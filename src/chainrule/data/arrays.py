@@ -1,4 +1,4 @@
-"""What training data may look like: checks that name the fault, and taking rows.
+"""Training data as arrays: checks whose errors name the fault, and the selection of rows.
 
 ``Arrays`` is one array, a tuple of arrays (a model with several inputs) or a dict of named arrays.
 The first dimension of every array counts the rows (examples).
@@ -33,7 +33,7 @@ def as_arrays(data: Any, name: str) -> Arrays:
         data: one array, a tuple or list of arrays, or a dict of arrays. An array is an ndarray, a
             ``np.memmap`` (it stays on disk) or anything ``np.asarray`` accepts, such as a pandas
             table. A list or tuple of plain numbers or plain lists is one array, as in NumPy.
-        name: how error messages call the data, e.g. ``"x"``.
+        name: the name of the data in error messages, e.g. ``"x"``.
 
     Returns:
         One ndarray, a tuple of them or a dict of them, without a copy where NumPy needs none.
@@ -50,9 +50,9 @@ def as_arrays(data: Any, name: str) -> Arrays:
     """
     arrays: Arrays
     if isinstance(data, dict):
-        arrays = {key: _as_array(part, f"{name}[{key!r}]") for key, part in data.items()}
-    elif isinstance(data, list | tuple) and any(_has_rows(part) for part in data):
-        arrays = tuple(_as_array(part, f"{name}[{i}]") for i, part in enumerate(data))
+        arrays = {key: _as_array(item, f"{name}[{key!r}]") for key, item in data.items()}
+    elif isinstance(data, list | tuple) and any(_has_rows(item) for item in data):
+        arrays = tuple(_as_array(item, f"{name}[{i}]") for i, item in enumerate(data))
     else:
         arrays = _as_array(data, name)
     if isinstance(arrays, dict) and not arrays:
@@ -65,7 +65,7 @@ def check_same_rows(**structures: Arrays) -> int:
     """Return the number of rows that all the arrays share.
 
     Args:
-        structures: ``Arrays`` under the names that the error message should use.
+        structures: ``Arrays`` by their names in the error message.
 
     Raises:
         ValueError: the numbers of rows differ; the message lists every array and its shape.
@@ -89,8 +89,8 @@ def check_finite(arrays: Arrays, name: str) -> None:
     """Refuse NaN and infinity, reading block by block so that a mapped file stays on disk.
 
     Args:
-        arrays: what ``as_arrays`` returned; integers and bools always pass.
-        name: how the error message calls the data.
+        arrays: a result of ``as_arrays``; integers and bools always pass.
+        name: the name of the data in the error message.
 
     Raises:
         ValueError: naming the row and column (counted from 0) of the first bad value.
@@ -107,7 +107,7 @@ def check_finite(arrays: Arrays, name: str) -> None:
             if not finite.all():
                 first = tuple(int(i) for i in np.argwhere(~finite)[0])
                 raise ValueError(
-                    f"{label} holds {block[first]} at {_place(start + first[0], first[1:])}. "
+                    f"{label} holds {block[first]} at {_position(start + first[0], first[1:])}. "
                     "Fill or drop such rows before training."
                 )
 
@@ -116,7 +116,7 @@ def take(arrays: Arrays, indices: NDArray[np.intp]) -> Arrays:
     """Return a copy of the rows at ``indices``, in that order, in the same structure.
 
     Args:
-        arrays: what ``as_arrays`` returned.
+        arrays: a result of ``as_arrays``.
         indices: integers, shape (rows,).
 
     Raises:
@@ -125,7 +125,7 @@ def take(arrays: Arrays, indices: NDArray[np.intp]) -> Arrays:
     >>> take({"age": np.array([20, 30, 40])}, np.array([2, 0]))
     {'age': array([40, 20])}
     """
-    # Not np.take: that copies the whole of an array which is not C-contiguous.
+    # Not np.take, which copies all of an array that is not C-contiguous.
     taken: Arrays = map_leaves(lambda array: array[indices], arrays)
     return taken
 
@@ -138,12 +138,12 @@ def _labelled(arrays: Arrays, name: str) -> list[tuple[str, Array]]:
     return [(name, arrays)]
 
 
-def _has_rows(part: Any) -> bool:
-    return len(getattr(part, "shape", ())) > 0
+def _has_rows(item: Any) -> bool:
+    return len(getattr(item, "shape", ())) > 0
 
 
 def _as_array(data: Any, name: str) -> Array:
-    mask = getattr(data, "mask", None)  # not np.ma.is_masked: NumPy imports np.ma only when used
+    mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
     if isinstance(mask, np.ndarray | np.bool_) and mask.any():
         raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")
     try:
@@ -175,7 +175,7 @@ def _describe(data: Any) -> str:
     return "None" if data is None else f"a {type(data).__name__}"
 
 
-def _place(row: int, rest: tuple[int, ...]) -> str:
+def _position(row: int, rest: tuple[int, ...]) -> str:
     if not rest:
         return f"row {row}"
     return f"row {row}, column {rest[0]}" if len(rest) == 1 else f"row {row}, position {rest}"

@@ -1,4 +1,4 @@
-"""Data sets: the handwritten digits that are part of chainrule, and MNIST from its own files."""
+"""Data sets: the handwritten digits in the package, and MNIST from its files."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Dataset:
         x_train, x_test: images, shape (rows, height, width).
         y_train, y_test: labels, int64, shape (rows,), each an index into ``classes``.
         classes: the names of the classes.
-        citation: whom to cite, and the licence.
+        citation: the source to cite, and the licence.
 
     >>> digits()
     Dataset('digits', 1442 train + 355 test rows, x float32 (8, 8), 10 classes)
@@ -45,11 +45,11 @@ class Dataset:
 
 
 def digits() -> Dataset:
-    """Return 1,797 handwritten digits of 8 x 8 pixels, a part of this package.
+    """Return 1,797 handwritten digits of 8 x 8 pixels, which are part of the package.
 
     Returns:
-        A ``Dataset``: x float32, shape (rows, 8, 8), the original 0..16 scaled to [0, 1]; y int64.
-        The test part is the same on every call and stratified: every fifth row of each class.
+        A ``Dataset``: x float32, shape (rows, 8, 8), scaled from 0..16 to [0, 1]; y int64. The
+        test part is the same on every call and stratified: every fifth row of each class.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
     Learning Repository, 1998, doi 10.24432/C50P49, CC BY 4.0 (the 1,797 rows of its test file).
@@ -57,8 +57,8 @@ def digits() -> Dataset:
     >>> digits().x_train.shape
     (1442, 8, 8)
     """
-    # A plain .npy of uint8, 64 pixels and the label in a row. It loads in a millisecond, where
-    # importlib.resources and zipfile would take ten each to import.
+    # An .npy file of uint8, each row 64 pixels and the label. It loads in 1 ms; importing
+    # importlib.resources or zipfile would take 10 ms each.
     table = np.load(Path(__file__).with_name("digits.npy"), allow_pickle=False)
     x = (table[:, :64].astype(np.float32) / np.float32(16)).reshape(-1, 8, 8)
     y = table[:, 64].astype(np.int64)
@@ -83,18 +83,18 @@ def mnist(
     """Read MNIST, or a data set of the same form such as Fashion-MNIST, from its four IDX files.
 
     Args:
-        folder: where ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the two
-            ``t10k-`` files lie, with or without ``.gz``; ``train-images.idx3-ubyte`` will do too.
+        folder: the folder of ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the two
+            ``t10k-`` files, with or without ``.gz``; ``train-images.idx3-ubyte`` is read, too.
         dtype: "float32" scales the pixels to [0, 1] (188 MB for 60,000 images);
-            "uint8" keeps them as they are, 0..255, in a quarter of the memory.
+            "uint8" keeps the values 0..255, in a quarter of the memory.
 
     Returns:
-        A ``Dataset``: x of the dtype asked for, shape (rows, 28, 28); y int64.
+        A ``Dataset``: x of the requested dtype, shape (rows, 28, 28); y int64.
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is damaged or not MNIST: the message names it, what was expected and
-            what was found.
+        ValueError: a file is damaged or not MNIST; the message names the file, the expected
+            content and the content found.
 
     Source: Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits.
 
@@ -155,7 +155,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, offset=4))
     expected, found = math.prod(shape) * dtype.itemsize, len(content) - start
     if found != expected:
-        fault = "is truncated" if found < expected else "has bytes too many"
+        fault = "is truncated" if found < expected else "has too many bytes"
         raise ValueError(
             f"{path} {fault}: expected {expected} bytes of values for shape {shape} {dtype.name}, "
             f"found {found}. Download it again."
@@ -169,7 +169,8 @@ _IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 
 
 def _read_bytes(path: Path) -> bytes:
     content = path.read_bytes()
-    if not content.startswith(b"\x1f\x8b"):  # gzip by content: browsers unpack and keep the name
+    # The content tells, not the name: a browser may unpack a file and keep ".gz" in its name.
+    if not content.startswith(b"\x1f\x8b"):
         return content
     try:
         return gzip.decompress(content)

@@ -51,7 +51,7 @@ class NpzArrays(NamedTuple):
 
 
 def read_table(path: str | os.PathLike[str], target: str | int | None = None) -> Table:
-    """Read a table of numbers and set the column to be predicted apart.
+    """Read a table of numbers and separate the target column from the features.
 
     Args:
         path: a CSV file, as ``read_columns`` takes it.
@@ -76,7 +76,7 @@ def read_table(path: str | os.PathLike[str], target: str | int | None = None) ->
     if len(names) < 2:
         raise ValueError(
             f"{path} has the one column {names[0]!r}, but a target and at least one feature are "
-            "needed. Columns are set apart by a comma, a semicolon or a tab."
+            "needed. Separate columns by a comma, a semicolon or a tab."
         )
     index = _column_index(path, names, target)
     return Table(
@@ -91,7 +91,7 @@ def read_columns(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], NDArray
     """Read all the columns of a table of numbers.
 
     Args:
-        path: a UTF-8 text file, gzipped or not, with columns set apart by commas, semicolons or
+        path: a UTF-8 text file, gzipped or not, with columns separated by commas, semicolons or
             tabs. A first line with any text in it is the header.
 
     Returns:
@@ -100,8 +100,8 @@ def read_columns(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], NDArray
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no rows; or the first row with a wrong number of cells, a cell that is empty
-            or not a finite number, with its line (from 1) and column.
+        ValueError: no rows; a row with a wrong number of cells; a cell that is empty or not a
+            finite number. The message names the first such line (from 1) and column.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "points.csv"
@@ -131,19 +131,19 @@ def read_columns(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], NDArray
 
 
 def read_npz(path: str | os.PathLike[str]) -> NpzArrays:
-    """Read the arrays ``x`` and ``y``, and ``x_test`` and ``y_test`` if there, of an npz file.
+    """Read ``x`` and ``y``, and ``x_test`` and ``y_test`` if they exist, from an npz file.
 
     Args:
         path: a file written by ``np.savez`` or ``np.savez_compressed``. Pickled objects in it are
-            never loaded; arrays of other names are left alone.
+            never loaded; arrays of other names are ignored.
 
     Returns:
         An ``NpzArrays`` with the dtypes and shapes of the file.
 
     Raises:
         FileNotFoundError: no such file.
-        TypeError, ValueError: not an npz file, a damaged one, a missing array, or an array that
-            is not of finite numbers or has another number of rows than its partner.
+        TypeError, ValueError: not an npz file, a damaged one, or a missing array; an array with
+            values that are not finite numbers; or x and y with different numbers of rows.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "data.npz"
@@ -151,22 +151,22 @@ def read_npz(path: str | os.PathLike[str]) -> NpzArrays:
     >>> read_npz(path).x.shape
     (5, 3)
     """
-    found = {
+    arrays = {
         name: cast("NDArray[Any]", as_arrays(array, f"{path}: {name}"))
         for name, array in _load_npz(Path(path)).items()
     }
-    if ("x_test" in found) != ("y_test" in found):
+    if ("x_test" in arrays) != ("y_test" in arrays):
         raise ValueError(f"{path} has only one of x_test and y_test. Write both or neither.")
-    for name, array in found.items():
+    for name, array in arrays.items():
         check_finite(array, f"{path}: {name}")
-    check_same_rows(x=found["x"], y=found["y"])
-    if "x_test" in found:
-        check_same_rows(x_test=found["x_test"], y_test=found["y_test"])
-    return NpzArrays(found["x"], found["y"], found.get("x_test"), found.get("y_test"))
+    check_same_rows(x=arrays["x"], y=arrays["y"])
+    if "x_test" in arrays:
+        check_same_rows(x_test=arrays["x_test"], y_test=arrays["y_test"])
+    return NpzArrays(arrays["x"], arrays["y"], arrays.get("x_test"), arrays.get("y_test"))
 
 
 def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
-    import zipfile  # slow to import, and NumPy too leaves it out until it is needed
+    import zipfile  # slow to import; NumPy, too, imports it only to read an npz file
 
     with path.open("rb") as file:
         try:
@@ -216,7 +216,7 @@ def _read_layout(path: Path, file: TextIO) -> _Layout:
     if first_line is None:
         raise ValueError(f"{path} is empty. Give a table with one row per example.")
     unquoted = re.sub(r'"[^"]*"', "", first_line)
-    # The comma last: in a table with decimal commas another sign sets the columns apart.
+    # The comma last: a table with decimal commas has another delimiter.
     delimiter = next((sign for sign in "\t;" if sign in unquoted), ",")
     file.seek(0)
     reader = csv.reader(file, delimiter=delimiter)
@@ -228,24 +228,24 @@ def _read_layout(path: Path, file: TextIO) -> _Layout:
 
 
 def _load_fast(file: TextIO, layout: _Layout) -> NDArray[np.float64] | None:
-    """The values by NumPy's own reader, or None if there is any fault to be told."""
+    """The values, read by NumPy; None if the table has a fault."""
     file.seek(0)
     for _ in range(layout.header_lines):
         file.readline()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # "input contained no data" is told below, as an error
+            warnings.simplefilter("ignore")  # an empty table is an error below, not a warning
             values = np.loadtxt(
                 file, delimiter=layout.delimiter, quotechar='"', comments=None, ndmin=2
             )
     except ValueError:
         return None
-    fine = values.shape[1] == len(layout.names) and len(values) and np.isfinite(values).all()
-    return values if fine else None
+    is_valid = values.shape[1] == len(layout.names) and len(values) and np.isfinite(values).all()
+    return values if is_valid else None
 
 
 def _load_cell_by_cell(path: Path, file: TextIO, layout: _Layout) -> NDArray[np.float64]:
-    """The values by a slower way, which knows where the first fault is."""
+    """The values, read more slowly; the error names the position of the first fault."""
     file.seek(0)
     rows = []
     reader = csv.reader(file, delimiter=layout.delimiter)
@@ -268,7 +268,7 @@ def _load_cell_by_cell(path: Path, file: TextIO, layout: _Layout) -> NDArray[np.
     return np.array(rows)
 
 
-def _to_number(cell: str, place: str) -> float:
+def _to_number(cell: str, position: str) -> float:
     try:
         number = float(cell)
     except ValueError:
@@ -277,14 +277,14 @@ def _to_number(cell: str, place: str) -> float:
         return number
     if cell.strip().lower() in _MISSING:
         raise ValueError(
-            f"{place}: the value is missing ({cell!r}). Fill it, or drop the row or the column."
+            f"{position}: the value is missing ({cell!r}). Fill it, or drop the row or the column."
         )
     if np.isinf(number):
-        raise ValueError(f"{place}: {cell!r} is not finite. Fill it, or drop the row.")
+        raise ValueError(f"{position}: {cell!r} is not finite. Fill it, or drop the row.")
     if _DECIMAL_COMMA.fullmatch(cell):
-        raise ValueError(f"{place}: {cell!r} has a decimal comma. Write numbers with a point.")
+        raise ValueError(f"{position}: {cell!r} has a decimal comma. Write numbers with a point.")
     raise ValueError(
-        f"{place}: {cell!r} is not a number. Tables that mix numbers and text are not supported "
+        f"{position}: {cell!r} is not a number. Tables that mix numbers and text are not supported "
         "yet: drop the column, or encode it as numbers."
     )
 

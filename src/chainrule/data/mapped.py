@@ -1,8 +1,8 @@
-"""Memory-mapped files: read without what was read staying in the program's memory.
+"""Memory-mapped files, read without keeping the pages resident.
 
-Who reads a mapped file has each page that was read counted as resident memory until the system
-runs short. Here the pages are given back to the system on the way; its cache of the file keeps
-them, so reading them again is cheap.
+Each page read from a memory-mapped file counts as resident memory until the system runs short.
+Here the pages are released while reading. The system keeps them in its cache of the file, so
+reading them again is cheap.
 """
 
 from __future__ import annotations
@@ -18,30 +18,31 @@ from chainrule.graph.tensor import Array
 from chainrule.trees import leaves, map_leaves
 
 _RESIDENT_BYTES = 1 << 25
-"""About how much of mapped files may be resident."""
+"""Approximate limit on the resident memory of mapped files."""
 
 _COPY_BYTES = 96 << 20
-"""How much of mapped files `Copier` holds: the more, the fewer pages are mapped for few rows."""
+"""Memory of a `Copier`. The larger it is, the more rows are read from each page that is mapped."""
 
 _PAGE_BYTES = 1 << 21
-"""What reading a single byte may make resident: the largest page in which Linux maps a file."""
+"""The largest page in which Linux maps a file: reading one byte may make this much resident."""
 
-_BLOCK_BYTES = 1 << 20  # of a block to look through: it fits in L2, and spares memory
+_BLOCK_BYTES = 1 << 20  # size of a block in `blocks`: it fits in L2
 
-_SHARED = ("r", "r+", "w+")
-"""The modes in which pages hold what the file holds. Those of "c" may hold changes of their own."""
+_SHARED_MODES = ("r", "r+", "w+")
+"""The modes of `np.memmap` whose pages equal the file. In mode "c" pages may hold changes that are
+not in the file, so they cannot be released."""
 
 
 class MappedFiles:
     """The memory-mapped files among arrays.
 
     Args:
-        arrays: any arrays. Counted are `np.memmap` objects in a mode other than "c" and views of
-            them, on systems that take pages back (not on Windows).
+        arrays: any arrays. Mapped files are `np.memmap` objects in a mode other than "c" and views
+            of them, on systems with MADV_DONTNEED (not on Windows).
 
     Attributes:
-        rows_in_sequence: how many rows that follow one another may be read before `release`.
-        rows_anywhere: how many may be, wherever they lie.
+        rows_in_sequence: number of consecutive rows that may be read before `release`.
+        rows_anywhere: number of rows at any positions that may be read before `release`.
 
     >>> bool(MappedFiles([np.zeros((3, 2))]))
     False
@@ -51,12 +52,12 @@ class MappedFiles:
         self._maps: list[mmap.mmap] = []
         row_bytes = mapped = 0
         for array in arrays:
-            found = _map_of(array)
-            if found is not None:
+            map_ = _map_of(array)
+            if map_ is not None:
                 mapped += 1
                 row_bytes += array[:1].nbytes
-                if not any(found is other for other in self._maps):
-                    self._maps.append(found)
+                if not any(map_ is other for other in self._maps):
+                    self._maps.append(map_)
         self.rows_in_sequence = max(1, _RESIDENT_BYTES // max(1, row_bytes))
         self.rows_anywhere = max(1, _RESIDENT_BYTES // max(1, mapped * _PAGE_BYTES))
 
@@ -64,35 +65,35 @@ class MappedFiles:
         return bool(self._maps)
 
     def release(self) -> None:
-        """Give all resident pages back to the system; the arrays stay as they are."""
-        for mapped in self._maps:
-            mapped.madvise(mmap.MADV_DONTNEED)
+        """Return all resident pages to the system; the arrays keep their values."""
+        for map_ in self._maps:
+            map_.madvise(mmap.MADV_DONTNEED)
 
 
 def _map_of(array: Any) -> mmap.mmap | None:
-    """The map in whose file an array lies, if its pages can be given back."""
+    """The memory map that holds an array, if its pages can be released; else None."""
     if not hasattr(mmap, "MADV_DONTNEED"):
         return None
     while isinstance(array, np.ndarray):
-        if isinstance(array, np.memmap) and getattr(array, "mode", None) in _SHARED:
-            found = getattr(array, "_mmap", None)
-            return found if isinstance(found, mmap.mmap) else None
+        if isinstance(array, np.memmap) and getattr(array, "mode", None) in _SHARED_MODES:
+            map_ = getattr(array, "_mmap", None)
+            return map_ if isinstance(map_, mmap.mmap) else None
         array = array.base
     return None
 
 
 class Copier:
-    """Copies rows of memory-mapped files into memory, always the same.
+    """Copies rows of memory-mapped files into one buffer, which every read overwrites.
 
-    Rows that lie anywhere are read in the file's order: a page that the system maps then serves all
-    its rows, where in the order of a shuffled epoch it would be mapped anew for each.
+    Shuffled rows are read in the order of the file: each page is mapped once for all its rows. In
+    the order of a shuffled epoch it would be mapped again for each row.
 
     Args:
         arrays: an array, or a tuple or dict of them; one of them is a mapped file.
-        rows: how many rows to copy at once; by default as many as there may be in memory.
+        rows: capacity of the buffer in rows; by default as many as the memory budget allows.
 
     Attributes:
-        rows: how many rows can be copied at once.
+        rows: capacity of the buffer in rows.
     """
 
     def __init__(self, arrays: Any, rows: int | None = None) -> None:
@@ -101,7 +102,7 @@ class Copier:
         self._structure = arrays
         row_bytes = sum(array[:1].nbytes for array in self._arrays)
         self.rows = rows or min(len(self._arrays[0]), max(1, _COPY_BYTES // max(1, row_bytes)))
-        # Memory of its own, which can be given back while arrays still lie in it.
+        # A memory map, because its pages can be released while arrays still refer to it.
         sizes = [_padded(self.rows * array[:1].nbytes) for array in self._arrays]
         self._memory = mmap.mmap(
             -1, max(1, sum(sizes)), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS
@@ -112,22 +113,23 @@ class Copier:
         ]
 
     def read(self, rows: NDArray[np.int64]) -> Any:
-        """The rows, in the structure given; the next call overwrites them."""
-        places = np.argsort(rows)
-        ascending = rows[places]
+        """Copies of the rows, in the structure of `arrays`; the next call overwrites them."""
+        order = np.argsort(rows)
+        ascending = rows[order]
         start = 0
         while start < len(rows):
+            # As many rows as may be read before a release: those near one another share pages.
             near = np.searchsorted(ascending, ascending[start] + self._files.rows_in_sequence)
-            part = slice(start, max(int(near), start + self._files.rows_anywhere))
+            chunk = slice(start, max(int(near), start + self._files.rows_anywhere))
             for array, copy in zip(self._arrays, self._copies, strict=True):
-                copy[places[part]] = array[ascending[part]]
+                copy[order[chunk]] = array[ascending[chunk]]
             self._files.release()
-            start = part.stop
-        found = iter(self._copies)
-        return map_leaves(lambda _: next(found)[: len(rows)], self._structure)
+            start = chunk.stop
+        copies = iter(self._copies)
+        return map_leaves(lambda _: next(copies)[: len(rows)], self._structure)
 
     def release(self) -> None:
-        """Give the memory back to the system: the copies are no longer what was read."""
+        """Return the buffer's pages to the system; copies that were read lose their values."""
         self._memory.madvise(mmap.MADV_DONTNEED)
 
 
@@ -137,7 +139,7 @@ def _padded(nbytes: int) -> int:
 
 
 def blocks(array: Array) -> Iterator[tuple[int, Array]]:
-    """(number of its first row, rows) of blocks of rows, about 1 MB each, without copies.
+    """Blocks of rows of about 1 MB, as (index of the first row, view of the rows).
 
     >>> [(start, len(block)) for start, block in blocks(np.zeros((3, 1 << 17)))]
     [(0, 1), (1, 1), (2, 1)]
@@ -156,13 +158,14 @@ def blocks(array: Array) -> Iterator[tuple[int, Array]]:
 
 
 def extremes(array: Array) -> tuple[Any, Any]:
-    """The least and the largest element, read block by block; an array with elements.
+    """The smallest and the largest element of a non-empty array, read block by block.
 
     >>> extremes(np.array([3, 1, 2]))
     (1, 3)
     """
     if array.nbytes <= _BLOCK_BYTES:
-        # Without the methods' detour by Python: a compiled step looks at its labels at every call.
+        # The ufuncs are faster than the methods min and max, which go through Python: a compiled
+        # step checks its labels at every call.
         return np.minimum.reduce(array, None).item(), np.maximum.reduce(array, None).item()
     low, high = zip(*[(block.min(), block.max()) for _, block in blocks(array)], strict=True)
     return min(low).item(), max(high).item()

@@ -1,4 +1,4 @@
-"""Holding rows out of the training data, for validation or a test."""
+"""Splits of data into rows to train on and rows held out for validation or a test."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def split(
     Args:
         x, y: the data, as ``batches`` takes it.
         fraction: share of the rows to hold out, between 0 and 1; at least one row and not all.
-        seed: what the choice of rows depends on, an integer from 0.
+        seed: the seed of the random choice, an integer from 0.
         stratify: hold out this share of every class; ``y`` is then one array of integer labels,
             shape (rows,).
-        sample_weight: a weight for each row, shape (rows,); it goes where its row goes.
+        sample_weight: a weight for each row, shape (rows,), split as the rows are.
 
     Returns:
         ``(x_train, y_train), (x_held_out, y_held_out)``: copies, each in the order of the data;
@@ -58,8 +58,8 @@ def split(
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         held_out[members[:count]] = True
     train, test = [
-        tuple(take(part, chosen) for part in data.values())
-        for chosen in (np.flatnonzero(~held_out), np.flatnonzero(held_out))
+        tuple(take(arrays, rows_taken) for arrays in data.values())
+        for rows_taken in (np.flatnonzero(~held_out), np.flatnonzero(held_out))
     ]
     return train, test
 

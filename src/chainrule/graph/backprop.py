@@ -1,10 +1,10 @@
 """Back-propagation: algorithms 6.5 and 6.6 of *Deep Learning* (Goodfellow, Bengio, Courville).
 
-The gradient of a graph is a graph. `backprop` prunes the graph to G', the part of it on a way from
+The gradient of a graph is a graph. `backprop` prunes the graph to G', the variables on a path from
 a target to z, and fills a `grad_table` with one Tensor per variable of G'. The book's `build_grad`
-calls itself for the consumers of a variable; here the variables are visited from the youngest to
-the oldest, so that the gradients of all consumers are in the table when a variable's turn comes,
-and a chain of any length works without recursion.
+calls itself for the consumers of a variable. Here the variables are visited from the youngest to
+the oldest: the gradients of all consumers are in the table before a variable is visited, and a
+chain of any length works without recursion.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
     """The children of `variable` in `graph`: the variables computed from it.
 
     Args:
-        variable: a Tensor; a `Parameter` stands for every leaf by which the graph reads it.
+        variable: a Tensor; a `Parameter` stands for every leaf through which the graph reads it.
         graph: the pruned graph of `prune`, or a Tensor, which means the graph of its ancestors.
 
     Example:
@@ -87,7 +87,7 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
     for variable in ancestors(z):
         edges = []
         if variable.requires_grad or not any(parent.requires_grad for parent in variable.inputs):
-            # else it was built inside no_grad(), or is not differentiable
+            # else the variable was built inside no_grad(), or is not differentiable
             edges = [(variable, i) for i, parent in enumerate(variable.inputs) if parent in pruned]
         if edges or variable in wanted or variable.state in wanted:
             pruned[variable] = []
@@ -97,7 +97,7 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
 
 
 def _prune_to_leaves(z: Tensor) -> PrunedGraph:
-    """As `prune`, where `requires_grad` says already which variables depend on a target."""
+    """`prune` to all leaves, where `requires_grad` marks the variables that depend on a target."""
     if not z.requires_grad:
         return {}
     edges: PrunedGraph = {z: []}
@@ -120,14 +120,14 @@ def backprop(
     targets: Iterable[Tensor] | None = None,
     grad_output: TensorLike | None = None,
 ) -> GradTable:
-    """The gradients of `z` with respect to every variable on the way to the targets.
+    """The gradients of `z` with respect to every variable on a path from a target to `z`.
 
     Algorithm 6.5. The gradients are nodes of the graph, so they can be differentiated again.
 
     Args:
         z: the variable to differentiate.
         targets: the set T; by default all leaves of `z` that require a gradient. A `Parameter`
-            stands for every leaf by which the graph reads it.
+            stands for every leaf through which the graph reads it.
         grad_output: the gradient of a final result with respect to `z`, of its shape; ones where
             `z` is a scalar.
 
@@ -165,7 +165,7 @@ def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: GradTable) -> 
     try:
         for consumer, index in pruned[variable]:
             grad_output = grad_table.get(consumer)
-            if grad_output is not None:  # else no differentiable way leads from the consumer to z
+            if grad_output is not None:  # else no differentiable path leads from the consumer to z
                 context.origin = consumer
                 context.path = consumer.path
                 contribution = consumer.operation.bprop(consumer, index, grad_output)  # type: ignore[union-attr]
@@ -188,7 +188,7 @@ def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
         if z.shape != ():
             raise ShapeError(
                 f"the gradient of a Tensor of shape {z.shape} needs grad_output of that shape; "
-                "only a scalar's is 1 by itself. Sum the Tensor, or pass grad_output."
+                "only for a scalar is it 1 by default. Sum the Tensor, or pass grad_output."
             )
         return functions["ones_like"](z)
     grad = as_tensor(grad_output, None if isinstance(grad_output, Tensor) else z.dtype)
@@ -208,7 +208,7 @@ def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:
     context = local.context
     if context.capture is not None:
         raise SymbolicError(
-            "backward() fills .grad, which is no part of a captured graph; use cr.grad there"
+            "backward() fills .grad, which is not part of a captured graph; use cr.grad there"
         )
     before, context.grad_enabled = context.grad_enabled, False
     try:
@@ -228,12 +228,12 @@ def grad(
 ) -> Tensor | list[Tensor] | dict[str, Tensor]:
     """The gradient of `z` with respect to one Tensor, or to each of several.
 
-    The result is part of the graph and can be differentiated again.
+    The gradient is part of the graph and can be differentiated again.
 
     Args:
         z: a scalar, or a Tensor of any shape together with `grad_output`.
-        inputs: a Tensor, a sequence or a dict of Tensors; zeros come back for one that `z` does
-            not depend on.
+        inputs: a Tensor, a sequence or a dict of Tensors; the gradient with respect to one that
+            `z` does not depend on is zeros.
         grad_output: the gradient of a final result with respect to `z`.
 
     Example:
@@ -254,7 +254,7 @@ def grad(
 def _grads(
     z: Tensor, inputs: Sequence[Tensor], grad_output: TensorLike | None = None
 ) -> list[Tensor]:
-    """`grad` for a list."""
+    """`grad` for several Tensors."""
     grad_table = backprop(z, inputs, grad_output)
     by_state: dict[Tensor, list[Tensor]] = {}
     for variable, gradient in grad_table.items():
@@ -267,10 +267,12 @@ def _grads(
                 f"{target!r} does not require a gradient, so no graph was kept for it; make it "
                 "with requires_grad=True"
             )
-        found = by_state.get(target, []) if target.is_state else [grad_table.get(target)]
-        parts = [gradient for gradient in found if gradient is not None]
-        if not parts:
+        if target.is_state:
+            gradients = by_state.get(target, [])
+        else:
+            gradients = [grad_table[target]] if target in grad_table else []
+        if not gradients:
             grads.append(functions["zeros_like"](target))
         else:
-            grads.append(parts[0] if len(parts) == 1 else functions["add_n"](*parts))
+            grads.append(gradients[0] if len(gradients) == 1 else functions["add_n"](*gradients))
     return grads

@@ -1,4 +1,4 @@
-"""What surrounds the building of a node: gradient mode, capture, layer path, origin."""
+"""The context in which a node is built: gradient mode, capture, layer path, origin."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 class Recorder(Protocol):
-    """Takes over reads and assignments of state while a graph is captured."""
+    """Records the reads and assignments of state while a graph is captured."""
 
     def read(self, state: State) -> Tensor: ...
 
@@ -20,7 +20,7 @@ class Recorder(Protocol):
 
 
 class Context:
-    """One thread's surroundings; every new node looks at them once."""
+    """The context of one thread; every new node reads it once."""
 
     __slots__ = ("capture", "grad_enabled", "origin", "path")
 
@@ -40,7 +40,8 @@ local = _Local()
 
 
 class _NoGrad(ContextDecorator):
-    """Not a generator: one that a Ctrl-C leaves behind ends later, and would set what was then."""
+    """A class, not a generator: a generator abandoned by Ctrl-C is finalised later and would
+    restore a stale gradient mode."""
 
     def __enter__(self) -> None:
         context = local.context

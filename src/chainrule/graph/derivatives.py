@@ -15,14 +15,16 @@ Function = Callable[..., Tensor]
 
 
 def _variable(data: TensorLike) -> Tensor:
-    """A Tensor to differentiate with respect to: itself, or a new leaf of the same value."""
+    """The Tensor to differentiate with respect to: `data` itself, or a new leaf of its value."""
     if isinstance(data, Tensor):
         if data.requires_grad or data.is_symbolic:
             return data
         data = data.numpy()
     value = as_tensor(data).numpy()
     if value.dtype.kind != "f":
-        raise DTypeError(f"only floating Tensors have gradients, not {value.dtype}; cast first")
+        raise DTypeError(
+            f"only floating Tensors have gradients, not {value.dtype}; convert it with astype"
+        )
     return Tensor(value, requires_grad=True)
 
 

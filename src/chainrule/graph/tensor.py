@@ -1,4 +1,4 @@
-"""Tensor: the one kind of node. A variable of the graph, with or without a value yet."""
+"""Tensor: the one kind of node, a variable of the graph. A symbolic one has no value yet."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Tensor:
         requires_grad: whether a gradient can flow to a leaf through this Tensor.
         grad: for a leaf, the gradient accumulated by `backward`; else None.
         name: a name for printing and drawing.
-        path: the path of the layer that built it, as in ``net.0``.
+        path: the path of the layer that built the Tensor, as in ``net.0``.
         origin: for a node of a gradient, the forward node whose rule built it.
         state: for the leaf that stands for a `State` at one moment, that State.
 
@@ -84,7 +84,7 @@ class Tensor:
         "state",
         "value",
     )
-    __array_ufunc__ = None  # `ndarray * Tensor` is Tensor.__rmul__'s work
+    __array_ufunc__ = None  # NumPy then leaves `ndarray * Tensor` to Tensor.__rmul__
     is_state = False
 
     value: Array | None
@@ -132,7 +132,7 @@ class Tensor:
         """Become a leaf of this value, as a copy or a pickle does."""
         Tensor.__init__(self, value, requires_grad, name)
 
-    # What it is
+    # Shape and kind
 
     @property
     def ndim(self) -> int:
@@ -196,10 +196,10 @@ class Tensor:
             parts.append("requires_grad=True")
         return f"{head}({', '.join(parts)})"
 
-    # Its value
+    # Value
 
     def numpy(self) -> Array:
-        """The value as a read-only array; copy it to write into it.
+        """The value as a read-only array; make a copy to change it.
 
         Raises:
             SymbolicError: if the Tensor has no value yet.
@@ -241,11 +241,11 @@ class Tensor:
         return bool(self.numpy())
 
     def detach(self) -> Tensor:
-        """The same value as a leaf, which no gradient passes."""
+        """A leaf of the same value, through which no gradient flows."""
         return functions["stop_gradient"](self)
 
     def __reduce__(self) -> Any:
-        """Copies and pickles are leaves: the graph behind a Tensor stays in its process."""
+        """A copy or a pickle is a leaf: the graph that computed the Tensor is not part of it."""
         return _restored, (type(self), np.array(self.numpy()), self.requires_grad, self.name)
 
     # Gradients
@@ -406,7 +406,7 @@ _FLOAT32 = np.dtype(np.float32)
 
 
 def _restored(kind: type[Tensor], value: Array, requires_grad: bool, name: str | None) -> Tensor:
-    """A leaf of class `kind`, from what `Tensor.__reduce__` gave."""
+    """A leaf of class `kind`, from the arguments that `Tensor.__reduce__` returned."""
     leaf = kind.__new__(kind)
     leaf.restore(value, requires_grad, name)
     return leaf
@@ -438,11 +438,11 @@ def tensor(
     Args:
         data: a number, nested sequences of numbers, or an array.
         dtype: by default an array's own; float32 for Python floats, int64 for Python integers.
-        requires_grad: whether `backward` shall fill `.grad`; floating dtypes only.
+        requires_grad: whether `backward` fills `.grad`; floating dtypes only.
         name: for printing and drawing.
 
     Raises:
-        TypeError: if the data are not numbers, or integers shall have a gradient.
+        TypeError: if the data are not numbers, or not floating although `requires_grad` is set.
 
     Example:
         >>> import chainrule as cr
@@ -466,7 +466,7 @@ def as_tensor(data: Any, dtype: DTypeLike | None = None) -> Tensor:
 def placeholder(
     shape: Sequence[int], dtype: DTypeLike = "float32", *, name: str | None = None
 ) -> Tensor:
-    """A leaf with a shape and a dtype but no value: what is built on it is symbolic.
+    """A leaf with a shape and a dtype but no value: all Tensors computed from it are symbolic.
 
     Example:
         >>> import chainrule as cr

@@ -1,4 +1,4 @@
-"""Looking at models: what their layers cost, and how many linear pieces they are made of."""
+"""Inspection of models: the costs of their layers, and their number of linear pieces."""
 
 from chainrule.inspect.linear_pieces import LinearPieces, linear_pieces
 from chainrule.inspect.summary import LayerSummary, Summary, summary

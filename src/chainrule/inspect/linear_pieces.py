@@ -1,9 +1,10 @@
-"""linear_pieces: how many linear pieces a ReLU network has along a line, counted exactly.
+"""Linear pieces of a ReLU network along a line, counted exactly.
 
 Along the segment x(t) = start + t (end - start) every node of a piecewise linear network is linear
-in t between breakpoints. The nodes are walked in order; for each interval between the breakpoints
-known so far a node is a value at the interval's middle and a slope. Where the argument of a kink
-changes its sign within an interval, the interval is split there, and the walk begins again.
+in t between breakpoints. The nodes are visited in order. On each interval between the breakpoints
+known so far, a node is represented by its value at the interval's middle and its slope. Where the
+argument of a kink changes its sign within an interval, the interval is split there, and the walk
+starts again.
 """
 
 from __future__ import annotations
@@ -20,8 +21,8 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn.module import Module
 
-_APART = 1e-10  # breakpoints nearer than this, in t, are one
-_DIFFERENT = 1e-9  # slopes that differ by more, relative to the largest, are two
+_MIN_DISTANCE = 1e-10  # in t; breakpoints nearer to each other count as one
+_SLOPE_TOLERANCE = 1e-9  # relative to the largest slope; smaller differences count as none
 _COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
 _SIGNS = ("heaviside", "sign")
 _LINEAR = (
@@ -41,10 +42,10 @@ _LINEAR = (
 
 
 class LinearPieces:
-    """What `linear_pieces` found.
+    """The result of `linear_pieces`.
 
     Attributes:
-        breakpoints: the t in (0, 1), ascending, at which a piece ends and another begins.
+        breakpoints: the t in (0, 1), ascending, at which one piece ends and the next begins.
     """
 
     def __init__(self, breakpoints: Array) -> None:
@@ -60,9 +61,9 @@ class LinearPieces:
 
 
 class _Line(NamedTuple):
-    """A node on each interval: its values at the middles, its slopes; both with rows first.
+    """A node on each interval: its values at the middles and its slopes, with axis 0 the intervals.
 
-    What does not depend on the input has no slopes, and no rows.
+    A node that does not depend on the input has no slopes, and no axis of intervals.
     """
 
     value: Array
@@ -72,20 +73,20 @@ class _Line(NamedTuple):
 def linear_pieces(model: Module, start: ArrayLike, end: ArrayLike) -> LinearPieces:
     """The linear pieces of a model's outputs along the segment from `start` to `end`.
 
-    Exact but for rounding in float64: breakpoints nearer to each other than 1e-10 of the segment
-    count as one, and slopes that differ by less than 1e-9 of the largest as equal. A place where a
-    hidden unit has its kink is no breakpoint if no output's slope changes there.
+    The count is exact up to rounding in float64: breakpoints nearer to each other than 1e-10 of the
+    segment count as one, and slopes that differ by less than 1e-9 of the largest as equal. The kink
+    of a hidden unit is no breakpoint if the slope of no output changes there.
 
     Args:
         model: composed of piecewise linear operations, as Linear, ReLU and LeakyReLU layers,
-            maxima of two, absolute values, scaling, sums. It is called as for prediction, on one
-            Tensor with rows first, and must treat each row by itself.
+            maxima of two, absolute values, scaling, sums. It is called in evaluation mode, on one
+            Tensor with rows first, and must compute each row independently.
         start, end: the input's rows at t = 0 and t = 1, without the axis of the batch.
 
     Raises:
         ShapeError: if `start` and `end` differ in shape, or do not fit the model.
-        ValueError: if they are equal or not finite; if the model has an operation that is not
-            piecewise linear; the message names it and its layer.
+        ValueError: if they are equal or not finite, or if the model has an operation that is not
+            piecewise linear; the message names the operation and its layer.
 
     Source: Montúfar, Pascanu, Cho, Bengio, "On the number of linear regions of deep neural
     networks", NIPS 2014.
@@ -119,14 +120,14 @@ def linear_pieces(model: Module, start: ArrayLike, end: ArrayLike) -> LinearPiec
 
 
 class _Walk:
-    """Follows the nodes of a model along a segment, splitting its intervals at kinks."""
+    """A walk through the nodes of a model along a segment, which splits intervals at kinks."""
 
     def __init__(self, model: Module, start: Array, end: Array) -> None:
         self.model = model
         self.start, self.direction = start, end - start
         self.knots = np.array([0.0, 1.0])
         self.settled = 0
-        """How many nodes have no kinks within the intervals."""
+        """Number of first nodes that have no kinks within the intervals."""
         self.finished = False
         self.output = _Line(start, None)
 
@@ -135,7 +136,7 @@ class _Walk:
         return (self.knots[:-1] + self.knots[1:]) / 2
 
     def go(self) -> None:
-        """Walk until a node has a kink within an interval, and split there; or to the end."""
+        """Visit the nodes up to the first with a kink within an interval, and split there."""
         rows = len(self.middles)
         dtype = next((p.dtype for p in self.model.parameters()), np.dtype(np.float32))
         with no_grad():
@@ -171,12 +172,12 @@ class _Walk:
         interval, unit = np.nonzero(slope)
         with np.errstate(over="ignore"):
             t = self.middles[interval] - value[interval, unit] / slope[interval, unit]
-        inside = (self.knots[interval] + _APART < t) & (t < self.knots[interval + 1] - _APART)
-        t = np.sort(t[inside])
+        left, right = self.knots[interval], self.knots[interval + 1]
+        t = np.sort(t[(left + _MIN_DISTANCE < t) & (t < right - _MIN_DISTANCE)])
         if not len(t):
             return False
-        apart = np.concatenate([[True], np.diff(t) > _APART])
-        self.knots = np.sort(np.concatenate([self.knots, t[apart]]))
+        is_new = np.concatenate([[True], np.diff(t) > _MIN_DISTANCE])
+        self.knots = np.sort(np.concatenate([self.knots, t[is_new]]))
         return True
 
     def breakpoints(self) -> Array:
@@ -187,8 +188,8 @@ class _Walk:
         value, slope = (a.reshape(rows, -1) for a in self.output)  # type: ignore[union-attr]
         half = np.diff(self.knots)[:, None] / 2
         left, right = (value + half * slope)[:-1], (value - half * slope)[1:]
-        bends = np.abs(np.diff(slope, axis=0)) > _DIFFERENT * np.abs(slope).max(initial=0)
-        jumps = np.abs(right - left) > _DIFFERENT * np.abs(value).max(initial=0)
+        bends = np.abs(np.diff(slope, axis=0)) > _SLOPE_TOLERANCE * np.abs(slope).max(initial=0)
+        jumps = np.abs(right - left) > _SLOPE_TOLERANCE * np.abs(value).max(initial=0)
         return self.knots[1:-1][(bends | jumps).any(axis=1)]
 
 
@@ -199,7 +200,7 @@ def _constant(node: Tensor) -> Array:
 
 
 def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
-    """What changes its sign where the node has its kink."""
+    """The argument whose sign changes where the node has its kink; None without a kink."""
     name = _name(node)
     if name in ("relu", "abs", *_SIGNS):
         return inputs[0]
@@ -218,7 +219,7 @@ def _slope(line: _Line) -> Array:
 
 
 def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
-    """The node's line, from those of its inputs."""
+    """The line of a node, computed from those of its inputs."""
     assert node.operation is not None
     values = [line.value for line in inputs]
     name, attributes = _name(node), node.attributes
@@ -237,8 +238,8 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
         value = forward(*values, **attributes)
         return _Line(value, np.zeros(value.shape))
     if name in _LINEAR:
-        without = {**attributes, "value": 0.0} if name == "pad" else attributes
-        return _Line(forward(*values, **attributes), forward(*slopes, **without))
+        linear = {**attributes, "value": 0.0} if name == "pad" else attributes
+        return _Line(forward(*values, **attributes), forward(*slopes, **linear))
     if name in ("relu", "abs"):
         ((value, slope),) = inputs
         sign = np.sign(value) if name == "abs" else value > 0
@@ -263,7 +264,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
 
 
 def _check_rows(node: Tensor, inputs: Sequence[_Line], rows: int) -> None:
-    """Raise where the operation would mix rows: each of them is an interval of its own."""
+    """Raise if the operation would mix rows: each row is an interval of its own."""
     name, attributes = _name(node), node.attributes
     mixes = (
         node.shape[:1] == ()

@@ -1,4 +1,4 @@
-"""summary: the layers of a model with shapes, parameters, connections, FLOPs and memory."""
+"""Summary of a model: its layers with shapes, parameters, connections, FLOPs and memory."""
 
 from __future__ import annotations
 
@@ -24,17 +24,19 @@ from chainrule.trees import leaves
 
 
 class LayerSummary(NamedTuple):
-    """One layer of a `Summary`: its own numbers, without those of the layers within it.
+    """One layer of a `Summary`: its own numbers, without those of its inner layers.
 
     Attributes:
         path: as in ``net.0``; empty for the model itself.
         layer: the name of its class.
-        output_shape: of a batch, at its first call; None if the model does not call it.
-        parameters: how many numbers it has to train or keep frozen; shared ones count once.
+        output_shape: shape of the output for a batch, at the layer's first call; None if the model
+            does not call it.
+        parameters: number of parameter elements, frozen ones included; shared ones count once.
         edges: connections: the multiply-adds of its matrix products for one row.
-        nodes: the outputs for one row, where it has edges: its neurons.
+        nodes: neurons: the outputs for one row, of a layer with edges.
         forward_flops, backward_flops: floating-point operations for one row.
-        activation_bytes: what it computes for a batch and the backward pass reads.
+        activation_bytes: memory of the values that it computes for a batch and that the backward
+            pass reads.
     """
 
     path: str
@@ -49,18 +51,18 @@ class LayerSummary(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """What `summary` found; printed it is a table.
+    """The result of `summary`; it prints as a table.
 
     Attributes:
-        layers: those that have parameters or compute something, in the order of their calls.
-        input_shape: of a batch.
-        parameters, trainable_parameters: how many numbers.
-        edges, nodes: connections and neurons, of all layers.
-        forward_flops, backward_flops: floating-point operations for one row; without the loss and
+        layers: the layers that have parameters or compute something, in the order of their calls.
+        input_shape: shape of a batch.
+        parameters, trainable_parameters: number of parameter elements.
+        edges, nodes: connections and neurons of all layers.
+        forward_flops, backward_flops: floating-point operations for one row, without the loss and
             the update of the parameters.
-        parameter_bytes: of all parameters and buffers.
-        activation_bytes: what the forward pass of a batch computes and the backward pass reads, and
-            the batch itself where it is read.
+        parameter_bytes: memory of all parameters and buffers.
+        activation_bytes: memory of the values of a batch's forward pass that the backward pass
+            reads, including the batch itself where it is read.
     """
 
     layers: tuple[LayerSummary, ...]
@@ -81,12 +83,12 @@ class Summary(NamedTuple):
         from rich.text import Text
 
         table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False, show_footer=True)
-        total = ["total", "", "", *map(_count, (self.parameters, self.edges))]
-        total += map(_count, (self.forward_flops, self.backward_flops))
+        totals = ["total", "", "", *map(_count, (self.parameters, self.edges))]
+        totals += map(_count, (self.forward_flops, self.backward_flops))
         headings = ["path", "layer", "output", "parameters", "edges", "forward", "backward"]
-        for i, (heading, sum_) in enumerate(zip(headings, total, strict=True)):
-            side: Any = "left" if i < 2 else "right"
-            table.add_column(heading, footer=sum_, justify=side, overflow="fold")
+        for i, (heading, total) in enumerate(zip(headings, totals, strict=True)):
+            justify: Any = "left" if i < 2 else "right"
+            table.add_column(heading, footer=total, justify=justify, overflow="fold")
         for row in self.layers:
             shape = "" if row.output_shape is None else " × ".join(map(str, row.output_shape))
             counts = (row.parameters, row.edges, row.forward_flops, row.backward_flops)
@@ -95,8 +97,8 @@ class Summary(NamedTuple):
         notes = [
             f"input {' × '.join(map(str, self.input_shape))}, {_count(self.nodes)} neurons; "
             "edges and FLOPs are those of one row",
-            f"memory: parameters {_size(self.parameter_bytes)}, what the backward pass of a batch "
-            f"reads {_size(self.activation_bytes)}",
+            f"memory: parameters {_size(self.parameter_bytes)}, activations that the backward pass "
+            f"of a batch reads {_size(self.activation_bytes)}",
         ]
         if frozen:
             notes.append(f"{frozen:,} parameters are frozen")
@@ -116,7 +118,7 @@ class Summary(NamedTuple):
         lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
         return "\n".join(line.rstrip() for line in lines)
 
-    def __repr__(self) -> str:  # what a notebook or the prompt shows
+    def __repr__(self) -> str:  # in a notebook and at the prompt
         return str(self)
 
 
@@ -140,23 +142,24 @@ def summary(
 ) -> Summary:
     """The layers of a model: shapes, parameters, connections, FLOPs and memory.
 
-    Nothing is computed: the training step, forward and backward, is captured as a graph on
-    placeholders, and its operations are counted. So a layer of one's own is counted like any other,
-    and what backpropagation leaves out, as the gradient of the first layer's input, is not counted.
+    No values are computed: the training step, forward and backward, is captured as a graph on
+    placeholders, and its operations are counted. So a user's own layer is counted like any other.
+    The gradient of the first layer's input, which backpropagation leaves out, is not counted.
 
     Args:
         model: takes one Tensor and returns one.
-        input_shape: of one row, without the axis of the batch.
+        input_shape: shape of one row, without the axis of the batch.
         batch_size: rows in a batch, for shapes and memory.
-        dtype: of the input; by default that of the model's first floating parameter or buffer.
+        dtype: dtype of the input; by default that of the model's first floating parameter or
+            buffer.
 
     Raises:
         ShapeError, DTypeError: if the input does not fit the model; the message begins with the
             path of the layer.
-        TypeError: if the model returns something else than one floating Tensor.
+        TypeError: if the model does not return one floating Tensor.
 
-    Source: one FLOP is one multiplication, addition or other function of numbers, so a product of
-    matrices costs 2 m n k.
+    One FLOP is one multiplication, addition or other function of numbers, so the product of an
+    (m, k) and a (k, n) matrix costs 2 m n k.
 
     Example:
         >>> import chainrule as cr
@@ -175,7 +178,7 @@ def summary(
         total                             67      56       131        187
         <BLANKLINE>
         input 64 × 4, 11 neurons; edges and FLOPs are those of one row
-        memory: parameters 268 bytes, what the backward pass of a batch reads 3.07 kB
+        memory: parameters 268 bytes, activations that the backward pass of a batch reads 3.07 kB
     """
     shape = _checked_shape(input_shape, batch_size)
     states = [*model.parameters(), *model.buffers()]
@@ -212,7 +215,7 @@ def _checked_shape(input_shape: Sequence[int], batch_size: int) -> tuple[int, ..
 
 
 class _Calls:
-    """The modules in the order of their first calls, each building nodes under its own path."""
+    """The modules in the order of their first calls; the nodes of each carry its own path."""
 
     def __init__(self, model: Module) -> None:
         self.paths = {module: path for path, module in model.named_modules()}
@@ -221,7 +224,7 @@ class _Calls:
     def around(
         self, module: Module, forward: Callable[..., Any], *inputs: Any, **keywords: Any
     ) -> Any:
-        # A shared layer is called under several paths; its nodes shall all carry its first one.
+        # A layer that is shared under several paths: all its nodes carry the first path.
         local.context.path = self.paths[module]
         self.outputs.setdefault(module, None)
         output = forward(*inputs, **keywords)
@@ -258,7 +261,7 @@ def _with_ancestors(values: Iterable[Value]) -> set[Value]:
 
 def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[int, ...]) -> Summary:
     step = simplify(graph)
-    # The forward pass gives the output, and updates such as those of running statistics.
+    # The forward pass computes the output, and updates such as those of running statistics.
     forward = _with_ancestors([step.outputs[0], *step.updates.values()])
     forward_flops: dict[str, int] = defaultdict(int)
     backward_flops: dict[str, int] = defaultdict(int)
@@ -270,12 +273,12 @@ def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[in
             edges[path] += costs.connections(value)
         else:
             backward_flops[path] += costs.flops(value)
-    kept: dict[str, int] = defaultdict(int)
+    activation_bytes: dict[str, int] = defaultdict(int)
     for value in _read_backward(step, forward):
-        kept[value.node.path] += costs.nbytes(value)
+        activation_bytes[value.node.path] += costs.nbytes(value)
     rows = shape[0]
     counted: set[Any] = set()
-    found = []
+    layers = []
     for module, path in _in_order(calls):
         own = [p for p in module._parameters.values() if p is not None and p not in counted]
         counted.update(own)
@@ -284,7 +287,7 @@ def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[in
             continue  # a container
         output_shape = calls.outputs.get(module)
         neurons = math.prod(output_shape) if output_shape and edges[path] else 0
-        found.append(
+        layers.append(
             LayerSummary(
                 path,
                 type(module).__name__,
@@ -294,32 +297,32 @@ def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[in
                 _per_row(neurons, rows),
                 _per_row(forward_flops[path], rows),
                 _per_row(backward_flops[path], rows),
-                kept[path],
+                activation_bytes[path],
             )
         )
     parameters = list(model.parameters())
     return Summary(
-        tuple(found),
+        tuple(layers),
         shape,
         sum(p.size for p in parameters),
         sum(p.size for p in parameters if p.requires_grad),
         _per_row(sum(edges.values()), rows),
-        sum(layer.nodes for layer in found),
+        sum(layer.nodes for layer in layers),
         _per_row(sum(forward_flops.values()), rows),
         _per_row(sum(backward_flops.values()), rows),
         sum(s.size * s.dtype.itemsize for s in (*parameters, *model.buffers())),
-        sum(kept.values()),
+        sum(activation_bytes.values()),
     )
 
 
 def _in_order(calls: _Calls) -> Iterable[tuple[Module, str]]:
-    """The modules that were called, in the order of the calls, then the others."""
-    others = [module for module in calls.paths if module not in calls.outputs]
-    return ((module, calls.paths[module]) for module in (*calls.outputs, *others))
+    """The modules that were called, in the order of the calls, then those that were not."""
+    not_called = [module for module in calls.paths if module not in calls.outputs]
+    return ((module, calls.paths[module]) for module in (*calls.outputs, *not_called))
 
 
 def _read_backward(step: Step, forward: set[Value]) -> set[Value]:
-    """The values of the forward pass, and inputs, that an operation of the backward pass reads."""
+    """The inputs and the values of the forward pass that the backward pass reads."""
     read = set()
     for value in step.values:
         if value not in forward:
@@ -328,5 +331,5 @@ def _read_backward(step: Step, forward: set[Value]) -> set[Value]:
 
 
 def _per_row(number: int, rows: int) -> float:
-    """A whole number where all rows cost the same."""
+    """number / rows, as an int where it is a whole number: all rows then cost the same."""
     return number // rows if number % rows == 0 else number / rows

@@ -1,1 +1,1 @@
-"""The system below: files written whole, interrupts, threads, the machine."""
+"""The operating system and the machine: atomic files, interrupts, threads, CPUs."""

@@ -1,4 +1,4 @@
-"""Files that are written whole or not at all."""
+"""Atomic files: written completely, or left as they were."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from chainrule.system.interrupts import interrupts_held
 
 
 def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
-    """Write `data` beside its place, flush it to the disk and rename it.
+    """Write `data` to a temporary file in the same folder, flush it to the disk and rename it.
 
-    Where anything goes wrong on the way, a file that stood there before stays as it was. The new
-    one has its permissions; of a symbolic link it takes the place of what that leads to. A device
-    or a pipe has nothing to lose and is written to as it is.
+    After an error an existing file is unchanged. The new file has its permissions. A symbolic link
+    is kept: the file that it leads to is replaced. A device or a pipe, which has no content to
+    lose, is written to directly.
 
     Raises:
         OSError: if the folder is missing or can't be written to, or the disk is full.
@@ -25,9 +25,10 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
         with open(path, "wb") as file:
             file.write(data)
         return
-    place = os.path.realpath(path)
-    folder, name = os.path.split(place)
-    with interrupts_held() as interrupts:  # no half a file is left beside, no mask of 0
+    target = os.path.realpath(path)
+    folder, name = os.path.split(target)
+    # Ctrl-C may neither leave the temporary file nor, in _permissions, a umask of 0.
+    with interrupts_held() as interrupts:
         try:
             handle, temporary = tempfile.mkstemp(dir=folder, prefix=f".{name}.")
         except FileNotFoundError:
@@ -39,8 +40,8 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
-            os.chmod(temporary, _permissions(place))
-            os.replace(temporary, place)
+            os.chmod(temporary, _permissions(target))
+            os.replace(temporary, target)
         except BaseException as error:
             with suppress(FileNotFoundError):
                 os.unlink(temporary)
@@ -53,12 +54,12 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def is_stream(path: str | os.PathLike[str]) -> bool:
-    """Whether a path leads to a device or a pipe, which holds nothing that could be replaced."""
+    """Whether a path is a device or a pipe, which has no content to replace."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
 
 
 def _permissions(path: str) -> int:
-    """Those of the file that is there; without one, those that the user's umask gives."""
+    """The permissions of an existing file; of a new one, those that the user's umask gives."""
     if os.path.isfile(path):
         return stat.S_IMODE(os.stat(path).st_mode)
     mask = os.umask(0)
@@ -67,7 +68,7 @@ def _permissions(path: str) -> int:
 
 
 def _sync_folder(folder: str) -> None:
-    """Make the renaming last through a loss of power, where the system allows it."""
+    """Make a rename survive a loss of power, where the system allows it."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)
         try:

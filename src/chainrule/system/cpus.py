@@ -1,4 +1,4 @@
-"""How many CPUs this process may keep busy."""
+"""CPUs: how many this process may keep busy."""
 
 import math
 import os
@@ -7,8 +7,9 @@ import os
 def usable_cpus(root: str | os.PathLike[str] = "/") -> int:
     """Number of CPUs that this process may keep busy.
 
-    The smaller one of the CPUs that its affinity allows and its control group's CPU quota
-    (quota / period, rounded up; Linux only). A container that may use 1.5 of 64 CPUs has 2.
+    This is the smaller one of two numbers: the CPUs that its affinity allows, and its control
+    group's CPU quota (quota / period, rounded up; Linux only). A container that may use 1.5 of 64
+    CPUs has 2.
 
     Args:
         root: the folder that holds ``proc`` and ``sys``.
@@ -50,8 +51,8 @@ def _cgroup_quota(root: str) -> float:
 def _with_parents(mount: str, path: str) -> list[str]:
     """Folders from a control group up to its root: a quota of any of them limits the group.
 
-    In a container the path may be the host's, of which the container sees the root only; a path
-    with ``..`` lies outside of what it sees.
+    In a container the path may be the host's, and only the root is visible; a path with ``..``
+    lies outside the visible part.
     """
     parts = [part for part in path.split("/") if part]
     if ".." in parts:
@@ -70,7 +71,7 @@ def _quota_v1(folder: str) -> float:
 
 
 def _ratio(quota: str, period: str) -> float:
-    """quota / period, infinity where there is no limit ("max" or -1) or none that can be read."""
+    """quota / period; infinity for no limit ("max" or -1) and for an unreadable one."""
     try:
         limit, length = int(quota), int(period)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Ctrl-C: ends a training after the batch under way, and waits while things belong together."""
+"""Ctrl-C: deferred while a change is half done, or handed to a function that stops a training."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 from typing import Any
 
 Handler = Callable[[int, Any], Any]
-"""A Python function that Ctrl-C calls: (number of the signal, frame)."""
+"""A Python function that handles Ctrl-C: (number of the signal, frame)."""
 
 
 class Interrupts:
-    """Hands Ctrl-C on to a handler, or holds it back until it may act.
+    """A handler of Ctrl-C that defers it, or passes it to another handler.
 
-    Made by `interrupts_to` and `interrupts_held`. At first it holds back.
+    Made by `interrupts_to` and `interrupts_held`. At first Ctrl-C is deferred.
     """
 
     def __init__(self, handler: Handler | None) -> None:
@@ -31,12 +31,12 @@ class Interrupts:
         try:
             self._handler(number, frame)
         except BaseException:
-            self._lets_through = False  # the way out of the block is held, from its first step on
+            self._lets_through = False  # defer Ctrl-C at once while the error leaves the block
             raise
 
     @contextmanager
     def let_through(self) -> Iterator[None]:
-        """Within it Ctrl-C acts, also one that came before."""
+        """Let Ctrl-C act inside this block; a deferred one acts at its start."""
         self._lets_through = True
         try:
             self.act_on_waiting()
@@ -46,7 +46,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Inside `let_through`: a part that Ctrl-C does not end, but acts after."""
+        """Inside `let_through`: defer Ctrl-C until the end of this block."""
         self._lets_through = False
         try:
             yield
@@ -55,7 +55,7 @@ class Interrupts:
             self.act_on_waiting()
 
     def act_on_waiting(self) -> None:
-        """Let Ctrl-C act where it has been held back."""
+        """Let a deferred Ctrl-C act."""
         if self._is_waiting:
             self._is_waiting = False
             signal.raise_signal(signal.SIGINT)
@@ -63,17 +63,17 @@ class Interrupts:
 
 @contextmanager
 def interrupts_held() -> Iterator[Interrupts]:
-    """Hold Ctrl-C back until the end of the block, but for what `let_through` encloses.
+    """Defer Ctrl-C until the end of the block, except inside `let_through`.
 
-    What must be undone whatever happens goes between the two::
+    A change that must be undone in every case stands between the two::
 
         with interrupts_held() as interrupts, exchanged(), interrupts.let_through():
             ...
 
-    Here neither the exchange nor the way back is ever left half done. Blocks may be nested. Where
-    Ctrl-C calls no Python function, and outside the main thread, there is nothing to hold.
+    Ctrl-C then interrupts neither the exchange nor its reversal. Blocks may be nested. Where no
+    Python function handles Ctrl-C, and outside the main thread, there is nothing to defer.
     """
-    with _in_charge(lambda before: before) as interrupts:
+    with _installed(lambda before: before) as interrupts:
         yield interrupts
 
 
@@ -81,7 +81,7 @@ def interrupts_held() -> Iterator[Interrupts]:
 def interrupts_to(stop: Callable[[str], None]) -> Iterator[Interrupts]:
     """As `interrupts_held`, but a Ctrl-C calls `stop("interrupted")`; a second one acts at once.
 
-    Where someone else's handler is in charge, that one is called.
+    A handler that the program has installed itself is called in place of `stop`.
     """
 
     def stopping(before: Handler) -> Handler:
@@ -98,23 +98,23 @@ def interrupts_to(stop: Callable[[str], None]) -> Iterator[Interrupts]:
 
         return interrupt
 
-    with _in_charge(stopping) as interrupts:
+    with _installed(stopping) as interrupts:
         yield interrupts
 
 
 @contextmanager
-def _in_charge(instead: Callable[[Handler], Handler]) -> Iterator[Interrupts]:
-    """Ctrl-C is handed on to what stands `instead` of the handler that is in charge before."""
+def _installed(replace: Callable[[Handler], Handler]) -> Iterator[Interrupts]:
+    """Install an `Interrupts` that passes Ctrl-C to `replace(handler installed before)`."""
     before = signal.getsignal(signal.SIGINT)
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield Interrupts(None)
         return
-    interrupts = Interrupts(instead(before))
+    interrupts = Interrupts(replace(before))
     signal.signal(signal.SIGINT, interrupts)
     try:
         yield interrupts
     finally:
         last = signal.signal(signal.SIGINT, before)
-        if last is not interrupts:  # someone has put another in charge
+        if last is not interrupts:  # the block has installed another handler: keep that
             signal.signal(signal.SIGINT, last)
         interrupts.act_on_waiting()

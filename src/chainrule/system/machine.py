@@ -18,8 +18,8 @@ def instruction_sets() -> list[str]:
     """Instruction sets of the native kernels that this machine can run.
 
     Returns:
-        Names such as ``["sse2", "avx2", "avx512"]`` or ``["neon"]``. The last one is the best and
-        the one in use.
+        Names such as ``["sse2", "avx2", "avx512"]`` or ``["neon"]``, the best one last: that one
+        is in use.
 
     Example:
         >>> instruction_sets()[0] in ("sse2", "neon", "scalar")
@@ -35,23 +35,23 @@ def fma_peak(
     seconds: float = PEAK_SECONDS,
     instruction_set: str | None = None,
 ) -> float:
-    """Floating-point peak of this machine, measured by fused multiply-adds that stay in registers.
+    """Floating-point peak of this machine, measured by fused multiply-adds (FMA) in registers.
 
     peak = operations / time, where an FMA counts as two operations. On x86-64 without FMA
-    (``sse2``) it is a product and a sum.
+    (``sse2``) a product and a sum take its place.
 
     Args:
         dtype: ``"float32"`` or ``"float64"``.
-        threads: threads that run at once; `usable_cpus()` by default.
-        seconds: about how long to measure, above 0 and at most 60.
+        threads: number of concurrent threads; `usable_cpus()` by default.
+        seconds: approximate duration of the measurement, above 0 and at most 60.
         instruction_set: one of `instruction_sets()`; the best one by default.
 
     Returns:
-        GFLOP/s (1e9 operations per second) of all threads together, the best of many repetitions.
+        GFLOP/s (1e9 operations per second) of all threads together, the best of many trials.
 
     Raises:
         TypeError: `threads` is not an integer.
-        ValueError: an argument is none of the above.
+        ValueError: an argument has another value than those above.
 
     Example:
         >>> fma_peak("float64", threads=1, seconds=0.01) > 0
@@ -64,7 +64,7 @@ def fma_peak(
 
 
 def describe() -> dict[str, object]:
-    """What `chainrule doctor` prints about this machine. Measures for about half a second.
+    """The facts about this machine that `chainrule doctor` prints; measures for half a second.
 
     Returns:
         ``cpu`` (model name), ``instruction_sets``, ``instruction_set`` (the one in use),
@@ -107,7 +107,7 @@ def _cpu_model() -> str:
 
 
 def _blas() -> str | None:
-    """Version of scipy-openblas32 and the configuration it chose for this CPU."""
+    """Version of scipy-openblas32 and its configuration for this CPU; None without it."""
     try:
         import scipy_openblas32
     except ImportError:

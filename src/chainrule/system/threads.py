@@ -1,4 +1,4 @@
-"""How many threads native runs use."""
+"""The number of threads of native runs."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ _usable_cpus = cache(usable_cpus)  # which reads several files
 
 
 def get_num_threads() -> int:
-    """How many threads a native run uses.
+    """The number of threads of a native run.
 
-    The number given to `set_num_threads`; else that in the environment variable
-    CHAINRULE_NUM_THREADS; else the CPUs that this process may really use.
+    This is the number given to `set_num_threads`; else that in the environment variable
+    CHAINRULE_NUM_THREADS; else the number of CPUs that this process may keep busy.
     """
     if _threads is not None:
         return _threads
@@ -26,10 +26,12 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int | None) -> None:
-    """Let native runs use that many threads; None means the default. Results do not depend on it.
+    """Set the number of threads of native runs; None means the default.
+
+    Results do not depend on it.
 
     Raises:
-        ValueError: if the number is not at least 1.
+        ValueError: if the number is below 1 or above the maximum.
 
     Example:
         >>> import chainrule as cr

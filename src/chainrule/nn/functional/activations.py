@@ -35,7 +35,7 @@ __all__ = [
     "tanh",
 ]
 
-# Klambauer et al. 2017, equation 14: they make mean 0 and variance 1 a fixed point.
+# Klambauer et al. 2017, equation 14: with these, mean 0 and variance 1 are a fixed point.
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
@@ -65,7 +65,7 @@ def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
     Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015.
 
     Raises:
-        ShapeError: if there is another number of slopes than of channels.
+        ShapeError: if the number of slopes is neither 1 nor that of the channels.
 
     Example:
         >>> import chainrule as cr
@@ -89,8 +89,8 @@ def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
 def elu(input: TensorLike, alpha: float = 1.0) -> Tensor:
     """x for x > 0, else alpha (exp(x) - 1). The derivative at 0 is `alpha`.
 
-    It is written as relu(x) + alpha expm1(min(x, 0)), which never takes exp of a large number; of
-    the tie at 0 relu takes no gradient and the minimum gives it to x.
+    The graph is relu(x) + alpha expm1(min(x, 0)), which never takes exp of a large number. At the
+    tie x = 0 the derivative of relu is 0, and that of the minimum with respect to x is 1.
 
     Source: Clevert, Unterthiner, Hochreiter, "Fast and accurate deep network learning by
     exponential linear units", ICLR 2016.
@@ -192,7 +192,7 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> T
 
 
 def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
-    """x, but at least `min_val` and at most `max_val`. The derivative at these two is 0.
+    """x clipped to [`min_val`, `max_val`]. The derivative at both bounds is 0.
 
     Example:
         >>> import chainrule as cr
@@ -214,7 +214,7 @@ def relu6(input: TensorLike) -> Tensor:
 
 
 def hardswish(input: TensorLike) -> Tensor:
-    """x min(max(x + 3, 0), 6) / 6: silu in straight and square pieces.
+    """x min(max(x + 3, 0), 6) / 6: an approximation of silu by linear and quadratic pieces.
 
     The derivative at -3 is 0, at 3 it is 1.
 

@@ -1,4 +1,4 @@
-"""Dropout as functions of the graph: the elements are drawn by the current generator."""
+"""Dropout as functions of the graph. The current generator draws the elements to drop."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ def dropout(input: TensorLike, p: float | Tensor = 0.5, training: bool = True) -
 
     Args:
         input: floating, any shape.
-        p: a number, or a Tensor of no axes, as a `HyperParameter` that changes between steps.
-        training: whether anything is dropped.
+        p: a number, or a 0-d Tensor such as a `HyperParameter` that changes between steps.
+        training: whether elements are dropped.
 
     Raises:
         ValueError: if p is a number outside 0 ... 1.
@@ -35,19 +35,20 @@ def dropout(input: TensorLike, p: float | Tensor = 0.5, training: bool = True) -
     if not training:
         return x
     dropped, p = _dropped(x, p)
-    return x * where(dropped, 0.0, 1.0 / _not_zero(1.0 - p))
+    return x * where(dropped, 0.0, 1.0 / _at_least_tiny(1.0 - p))
 
 
 def alpha_dropout(input: TensorLike, p: float | Tensor = 0.5, training: bool = False) -> Tensor:
     """Dropout that keeps mean 0 and variance 1, for the outputs of `selu`.
 
-    With s = -1.7581 (selu far to the left) a dropped element becomes s; then all become a x + b,
-    a = ((1 - p) (1 + p s^2))^-1/2, b = -a p s. With p = 1 all become 0, as in PyTorch.
+    Formula: a dropped element becomes s = -1.7581, the limit of selu for x -> -infinity; then every
+    element x becomes a x + b with a = ((1 - p) (1 + p s^2))^-1/2 and b = -a p s. With p = 1 all
+    elements become 0, as in PyTorch.
 
     Args:
         input: floating, any shape.
         p: as in `dropout`.
-        training: whether anything is dropped; PyTorch's default here is False.
+        training: whether elements are dropped; the default is False, as in PyTorch.
 
     Source: Klambauer, Unterthiner, Mayr, Hochreiter, "Self-normalizing neural networks", NIPS 2017.
 
@@ -61,18 +62,18 @@ def alpha_dropout(input: TensorLike, p: float | Tensor = 0.5, training: bool = F
         return x
     dropped, p = _dropped(x, p)
     s = -SELU_ALPHA * SELU_SCALE
-    a = 1.0 / sqrt(_not_zero(1.0 - p) * (1.0 + p * s**2))
+    a = 1.0 / sqrt(_at_least_tiny(1.0 - p) * (1.0 + p * s**2))
     return x * where(dropped, 0.0, a) + where(dropped, a * s * (1.0 - p), -a * s * p)
 
 
 def _dropped(x: Tensor, p: float | Tensor) -> tuple[Tensor, Tensor]:
-    """Which elements are dropped, drawn by the current generator; and p as a Tensor like x."""
+    """A random mask of the elements to drop, and p as a Tensor of the dtype of x."""
     rate = p if isinstance(p, Tensor) else as_tensor(checks.probability("p", p))
     rate = rate.astype(x.dtype)
     return uniform(x.shape, x.dtype) < rate, rate
 
 
-def _not_zero(keep: Tensor) -> Tensor:
-    """What can be divided by: where nothing is kept the quotient must stay finite, for 0 times it
-    to be 0."""
+def _at_least_tiny(keep: Tensor) -> Tensor:
+    """1 - p, clamped to the smallest normal number: with p = 1 the factor 1 / (1 - p) stays finite,
+    and 0 times it is 0."""
     return maximum(keep, float(np.finfo(keep.dtype).tiny))

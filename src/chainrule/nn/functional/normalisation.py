@@ -1,7 +1,8 @@
 """Normalisation of each example as functions of the graph, composed of operations.
 
-Rows of (examples, elements) are what is computed with, so that a plan reads means and scales as
-they lie. Batch normalisation has state and is a layer alone: `nn.BatchNorm1d`.
+The input is reshaped to a matrix of (examples, elements), so that a plan reads the mean and scale
+of a row in place, as one column. Batch normalisation has state and is only a layer:
+`nn.BatchNorm1d`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ def layer_norm(
 
     Args:
         input: shape (..., *normalized_shape).
-        normalized_shape: the lengths of the axes to take mean and variance over.
+        normalized_shape: the lengths of the axes over which mean and variance are taken.
         weight, bias: shape `normalized_shape`, or None.
         eps: added to the variance.
 
@@ -64,9 +65,9 @@ def rms_norm(
 
     Args:
         input: shape (..., *normalized_shape).
-        normalized_shape: the lengths of the axes to take the mean over.
+        normalized_shape: the lengths of the axes over which the mean is taken.
         weight: shape `normalized_shape`, or None.
-        eps: None for the dtype's distance from 1 to the next number, as in PyTorch.
+        eps: added to the mean; None means the machine epsilon of the dtype, as in PyTorch.
 
     Raises:
         ShapeError: if shapes do not fit.
@@ -97,7 +98,7 @@ def group_norm(
 
     Args:
         input: shape (N, C, ...).
-        num_groups: into how many groups of neighbours the C channels are divided.
+        num_groups: number of groups of adjacent channels; it must divide C.
         weight, bias: shape (C,), or None.
         eps: added to the variance.
 
@@ -132,20 +133,20 @@ def group_norm(
 
 
 def _normalized(rows: Tensor, eps: float) -> Tensor:
-    """Each row with its mean taken away and divided by its standard deviation."""
+    """Each row minus its mean, divided by its standard deviation."""
     centred = rows - rows.mean(axis=1, keepdims=True)
     variance = (centred * centred).mean(axis=1, keepdims=True)
     return centred * (1.0 / sqrt(variance + float(eps)))
 
 
 def _as_rows(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> Tensor:
-    """x with the axes that are normalised over made into one, and the others into one."""
+    """x as a matrix: its leading axes become the rows, the normalised axes the columns."""
     shape = arguments.lengths("normalized_shape", normalized_shape)
     start = x.ndim - len(shape)
     if start < 0 or x.shape[start:] != shape:
         raise ShapeError(
             f"{name}: the input must have the shape (..., {', '.join(map(str, shape))}); its shape "
-            f"is {x.shape}. Change normalized_shape, or what comes before."
+            f"is {x.shape}. Change normalized_shape, or the layers before."
         )
     return x.reshape(math.prod(x.shape[:start]), math.prod(shape))
 
@@ -159,17 +160,17 @@ def _scaled(
 ) -> Tensor:
     """rows * weight + bias, where these are given."""
     shape = arguments.lengths("normalized_shape", normalized_shape)
-    for what, parameter in (("weight", weight), ("bias", bias)):
+    for label, parameter in (("weight", weight), ("bias", bias)):
         if parameter is not None and as_tensor(parameter).shape != shape:
-            raise ShapeError(f"{name}: {what} has shape {as_tensor(parameter).shape}, not {shape}")
+            raise ShapeError(f"{name}: {label} has shape {as_tensor(parameter).shape}, not {shape}")
     y = rows if weight is None else rows * as_tensor(weight).reshape(-1)
     return y if bias is None else y + as_tensor(bias).reshape(-1)
 
 
 def over_axis_1(channels: Tensor, x: Tensor) -> Tensor:
-    """One number for each channel, as a Tensor that broadcasts against x of (N, C, ...).
+    """One number per channel, as a Tensor that broadcasts against x of shape (N, C, ...).
 
-    It is spread over one example first: a plan reads that again for each of the N.
+    It is first broadcast to one example, whose memory a plan then reads again for each of the N.
     """
     if x.ndim == 2:
         return channels
