@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: the options, and the course of a run."""
+"""`python -m benchmarks`: its options, and the run."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ Examples:
     "networks",
     multiple=True,
     metavar="NAME",
-    help="Only networks whose names start so; may be repeated: "
+    help="Only networks whose names start with NAME; may be repeated: "
     + ", ".join(network.name for network in NETWORKS)
     + ".",
 )
@@ -46,31 +46,33 @@ Examples:
     "libraries",
     multiple=True,
     metavar="NAME",
-    help=f"Only this library; may be repeated: {', '.join(FAMILIES)}; or one way of it: jax-scan.",
+    help=f"Only this library; may be repeated: {', '.join(FAMILIES)}; or one variant: jax-scan.",
 )
 @click.option(
     "--mnist",
     type=click.Path(exists=True, file_okay=False),
     metavar="FOLDER",
-    help="The folder of MNIST's files: 784-512-512-10 is also trained on its images.",
+    help="The folder of MNIST's files: 784-512-512-10 also trains on its images.",
 )
 @click.option(
-    "--threads", type=click.IntRange(1), help="Of every library.  [default: the usable CPUs]"
+    "--threads",
+    type=click.IntRange(1),
+    help="Threads of every library.  [default: the usable CPUs]",
 )
 @click.option("--rounds", type=click.IntRange(1), help="Turns of every library.  [default: 7]")
 @click.option(
     "--seconds",
     type=click.FloatRange(0, min_open=True),
-    help="About how long a turn takes; an epoch at least.  [default: 0.2]",
+    help="Duration of a turn; it takes at least an epoch.  [default: 0.2]",
 )
 @click.option(
     "--quick",
     is_flag=True,
     help="Three networks, fewer rows, 3 short rounds, no digits: less than a minute.",
 )
-@click.option("--digits/--no-digits", default=None, help="Train the digits, too.")
+@click.option("--digits/--no-digits", default=None, help="Train on the digits, too.")
 @click.option(
-    "--json", "json_file", type=click.File("w", lazy=True), help="Write all figures here."
+    "--json", "json_file", type=click.File("w", lazy=True), help="Write all figures to this file."
 )
 def main(
     networks: tuple[str, ...],
@@ -85,8 +87,8 @@ def main(
 ) -> None:
     """Measure chainrule beside PyTorch, JAX, scikit-learn and NumPy, in one run.
 
-    Times are the median over rounds in which every library has its turn, and "chainrule / it" is
-    the median of the rounds' ratios: below 1, chainrule is faster. The peak is that of fused
+    In each round every library has one turn. Times are the median over the rounds, and "chainrule /
+    it" is the median of the rounds' ratios: below 1, chainrule is faster. The peak is that of fused
     multiply-adds in registers, measured in the same run.
     """
     console = Console(
@@ -96,7 +98,7 @@ def main(
         chosen_networks, chosen = find_networks(networks, mnist), find_libraries(libraries)
         for network in chosen_networks:
             if network.mnist is not None:
-                make_data(network)  # whose errors would come after minutes, from every library
+                make_data(network)  # its errors would otherwise come minutes later
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if quick:
@@ -126,24 +128,24 @@ def main(
             peaks += measured_peak(threads)
             report.show_training(console, results, max(peaks, default=None))
             report.show_prediction(console, results)
-        found = []
+        digits_results = []
         if digits or (digits is None and not (quick or networks)):
             families = {library.family for library in chosen}
             if "chainrule" in families:
-                found = measure_digits(
+                digits_results = measure_digits(
                     threads=threads, rounds=rounds, sklearn="sklearn" in families, say=status.update
                 )
-                report.show_digits(console, found)
+                report.show_digits(console, digits_results)
     report.show_summary(console, all_results)
     peak = max(peaks, default=None)
     if json_file is not None:
-        figures = report.as_json(all_results, found, threads=threads, peak=peak, cpu=cpu)
+        figures = report.as_json(all_results, digits_results, threads=threads, peak=peak, cpu=cpu)
         json.dump(figures, json_file, indent=1)
         json_file.write("\n")
 
 
 def leave_out_missing(console: Console, libraries: list[Library]) -> list[Library]:
-    """Those that are installed; a line for each family that is not."""
+    """The libraries that are installed; prints a line for each family that is not."""
     missing = {library.family for library in libraries if not library.installed}
     for family in sorted(missing):
         remedy = "pip install ." if family == "chainrule" else "pip install 'chainrule[bench]'"
@@ -152,7 +154,7 @@ def leave_out_missing(console: Console, libraries: list[Library]) -> list[Librar
 
 
 def the_machine(console: Console, threads: int | None) -> tuple[str | None, int]:
-    """The CPU's name, and the number of threads, to which this process is then limited."""
+    """The CPU's name and the number of threads; limits this process to as many CPUs."""
     from chainrule.system.cpus import usable_cpus
     from chainrule.system.machine import describe
 
@@ -168,7 +170,7 @@ def the_machine(console: Console, threads: int | None) -> tuple[str | None, int]
 
 
 def measured_peak(threads: int) -> list[float]:
-    """GFLOP/s of fused multiply-adds now."""
+    """The peak in GFLOP/s of fused multiply-adds, measured now, as a list of one."""
     from chainrule.system.machine import fma_peak
 
     return [fma_peak("float32", threads)]

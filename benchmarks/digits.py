@@ -19,13 +19,13 @@ GOOD_ACCURACY = 0.97
 
 @dataclass
 class Digits:
-    """What a way to train the digits took, round by round.
+    """The results of one command that trains on the digits, round by round.
 
     Attributes:
-        title: of the command.
-        seconds: from start to end.
-        peak_bytes: of resident memory.
-        accuracy: on the test rows.
+        title: the title of the command.
+        seconds: time from start to end.
+        peak_bytes: peak of resident memory.
+        accuracy: accuracy on the test rows.
     """
 
     title: str
@@ -45,7 +45,13 @@ def measure_digits(
     sklearn: bool,
     say: Callable[[str], None] = lambda text: None,
 ) -> list[Digits]:
-    """`chainrule train digits`, and the same by scikit-learn if that is wanted.
+    """Measure `chainrule train digits`, and if `sklearn` the same training by scikit-learn.
+
+    Args:
+        threads: threads of each command.
+        rounds: number of measured runs of each command; one more fills the file cache.
+        sklearn: whether to measure scikit-learn, too.
+        say: called with a text for the progress display.
 
     Raises:
         RuntimeError: a command failed, saved no file, or is below 97 % on the test rows.
@@ -54,7 +60,7 @@ def measure_digits(
     if sklearn:
         script = Path(__file__).with_name("digits_with_sklearn.py")
         commands["scikit-learn's MLPClassifier"] = [str(script)]
-    found = {title: Digits(title) for title in commands}
+    results = {title: Digits(title) for title in commands}
     with tempfile.TemporaryDirectory() as folder:
         for number in range(rounds + 1):
             say(f"digits: round {number} of {rounds}")
@@ -67,15 +73,15 @@ def measure_digits(
                     raise RuntimeError(f"{title} made no good model:\n{output}")
                 out.unlink()
                 if number == 0:
-                    continue  # it filled the file cache
-                found[title].seconds.append(seconds)
-                found[title].peak_bytes.append(peak)
-                found[title].accuracy = accuracy
-    return list(found.values())
+                    continue  # this run filled the file cache
+                results[title].seconds.append(seconds)
+                results[title].peak_bytes.append(peak)
+                results[title].accuracy = accuracy
+    return list(results.values())
 
 
 def _run(command: list[str], threads: int) -> tuple[float, int, str]:
-    """Run a command by `process.py`: seconds, peak memory and output."""
+    """Run a command under `process.py`; returns seconds, peak memory and output."""
     process = Path(__file__).with_name("process.py")
     text = subprocess.run(
         [sys.executable, "-I", "-S", str(process), *command],

@@ -1,6 +1,7 @@
-"""`python digits_with_sklearn.py FILE`: what `chainrule train digits --out FILE` does.
+"""`python digits_with_sklearn.py FILE`: scikit-learn's form of `chainrule train digits --out FILE`.
 
-The same rows to train and to test on, network, batch, optimiser and number of epochs.
+The training rows, the test rows, the network, the batch size, the optimiser and the number of
+epochs are the same.
 """
 
 import sys
@@ -28,7 +29,7 @@ model = MLPClassifier(
     random_state=0,
 )
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore", ConvergenceWarning)  # 30 epochs are meant
+    warnings.simplefilter("ignore", ConvergenceWarning)  # it is to stop after 30 epochs
     model.fit(x[~test], y[~test])
 joblib.dump(model, sys.argv[1])
 print(f"test accuracy {model.score(x[test], y[test]):.2%}")

@@ -1,4 +1,4 @@
-"""The libraries, each with the ways in which it trains."""
+"""The libraries, each with one or more variants of training."""
 
 from __future__ import annotations
 
@@ -12,31 +12,31 @@ from benchmarks.networks import Array, Labels, Network, Parameters
 
 
 class Training(Protocol):
-    """What every `with_*.py` implements: data and weights set up, ready to train."""
+    """The interface of the classes in `with_*.py`: a network with data and weights."""
 
     def __init__(self, network: Network, x: Array, y: Labels, parameters: Parameters) -> None: ...
 
     def train_epoch(self) -> None:
-        """Shuffle the rows, and train on each minibatch of them."""
+        """Shuffle the rows and train on each minibatch once."""
 
     def predict(self, x: Array) -> Array:
         """The outputs for `x`, logits or probabilities."""
 
     def parameters(self) -> Parameters:
-        """What it has trained so far."""
+        """The trained weights and biases; batch normalisation is folded into them."""
 
 
 @dataclass(frozen=True)
 class Library:
-    """A way to train.
+    """A variant of training by a library.
 
     Attributes:
-        name: such as "jax-scan"; what stands before the first "-" is the family.
-        title: for people.
+        name: such as "jax-scan"; the text before the first "-" is the family.
+        title: the name in tables.
         module: the module that must be installed.
-        implementation: "module.Class" of this folder.
-        quick: whether the short form takes it too.
-        predicts: whether it differs from its family in prediction.
+        implementation: "module.Class" in this folder.
+        quick: whether `--quick` includes it.
+        predicts: whether its prediction is measured; the variants of a family share one.
         regularizes: whether it has batch normalisation and dropout.
     """
 
@@ -92,10 +92,10 @@ FAMILIES = {
 
 
 def find_libraries(names: Sequence[str]) -> list[Library]:
-    """The libraries with one of these names, or of one of these families; all for none.
+    """The libraries with one of these names or families; all if there are no names.
 
     Raises:
-        ValueError: for a name that is neither.
+        ValueError: for an unknown name.
     """
     known = {library.name for library in LIBRARIES} | set(FAMILIES)
     for name in names:

@@ -1,4 +1,4 @@
-"""What is trained: the networks, their data and their first weights, the same for every library."""
+"""The networks, their data and their initial weights, which are the same for every library."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ Labels = NDArray[np.int64]
 Parameters = Sequence[tuple[Array, Array]]
 """(weight, bias) of each layer, weight of shape (outputs, inputs)."""
 
-DROPPED = 0.2
-"""The share of units that dropout leaves out."""
+DROPOUT = 0.2
+"""The probability with which dropout sets a unit to 0."""
 EPSILON = 1e-5
-"""What batch normalisation adds to the variance."""
+"""The number that batch normalisation adds to the variance."""
 MOMENTUM = 0.1
-"""How far its running statistics move to those of a batch."""
+"""The weight of a batch's statistics in the running statistics of batch normalisation."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,8 @@ class Network:
         sizes: numbers of inputs, of units of each hidden layer, of classes.
         batch: rows in a minibatch.
         optimizer: "sgd" (momentum 0.9) or "adam".
-        regularized: with batch normalisation before each ReLU, and dropout behind it.
-        rows: of the training data; a multiple of `batch`, so that every step has the same size.
+        regularized: whether there is batch normalisation before each ReLU, and dropout after it.
+        rows: rows of the training data, a multiple of `batch`: all steps have the same size.
         mnist: the folder of MNIST's files, if its images are the data; None for random numbers.
     """
 
@@ -47,12 +47,12 @@ class Network:
 
     @property
     def name(self) -> str:
-        """Such as "64-100-10:64", the batch behind the sizes, and ":adam" where it is used."""
-        parts = ["-".join(map(str, self.sizes)), str(self.batch)]
-        parts += [self.optimizer] * (self.optimizer != "sgd")
-        parts += ["regularized"] * self.regularized
-        parts += ["mnist"] * (self.mnist is not None)
-        return ":".join(parts)
+        """Sizes and batch, as in "64-100-10:64", then ":adam", ":regularized", ":mnist" if so."""
+        words = ["-".join(map(str, self.sizes)), str(self.batch)]
+        words += [self.optimizer] * (self.optimizer != "sgd")
+        words += ["regularized"] * self.regularized
+        words += ["mnist"] * (self.mnist is not None)
+        return ":".join(words)
 
     @property
     def lr(self) -> float:
@@ -66,7 +66,7 @@ class Network:
 
     @property
     def parameters(self) -> int:
-        """How many numbers are trained."""
+        """The number of trained parameters."""
         normalized = 2 * sum(self.sizes[1:-1]) if self.regularized else 0
         return normalized + sum((n + 1) * m for n, m in pairwise(self.sizes))
 
@@ -74,8 +74,8 @@ class Network:
     def flops_per_step(self) -> int:
         """2 B (3 sum(w) - w_1), w_i the number of weights of layer i.
 
-        A matrix product each for the outputs, for dW and for dX of every layer; the first layer
-        needs no dX. What is done element by element is not counted.
+        Every layer has three matrix products, for the outputs, for dW and for dX; the first layer
+        needs no dX. Elementwise operations are not counted.
         """
         weights = [n * m for n, m in pairwise(self.sizes)]
         return 2 * self.batch * (3 * sum(weights) - weights[0])
@@ -93,28 +93,28 @@ NETWORKS = (
 
 
 def find_networks(names: Sequence[str], mnist: str | None = None) -> list[Network]:
-    """The networks whose names start with one of `names`; all of them for none.
+    """The networks whose names start with one of `names`; all if there are no names.
 
-    Where `mnist` is a folder, there are two that train on its images, too.
+    If `mnist` is a folder, two more networks train on its images.
 
     Raises:
-        ValueError: a name fits no network.
+        ValueError: no network's name starts with one of `names`.
     """
-    there_are = list(NETWORKS)
+    available = list(NETWORKS)
     if mnist is not None:
-        there_are += [
+        available += [
             Network((784, 512, 512, 10), 64, mnist=mnist),
             Network((784, 512, 512, 10), 64, "adam", mnist=mnist),
         ]
     for name in names:
-        if not any(network.name.startswith(name) for network in there_are):
-            known = ", ".join(network.name for network in there_are)
+        if not any(network.name.startswith(name) for network in available):
+            known = ", ".join(network.name for network in available)
             raise ValueError(f"no network {name!r}; there are {known}")
-    return [n for n in there_are if not names or any(n.name.startswith(name) for name in names)]
+    return [n for n in available if not names or any(n.name.startswith(name) for name in names)]
 
 
 def make_data(network: Network) -> tuple[Array, Labels]:
-    """Images, or random rows with the labels that a random linear map gives them; float32.
+    """Images with labels, or random rows with labels by a random linear map; float32.
 
     Raises:
         ValueError: the images are missing, or too few.
@@ -133,8 +133,8 @@ def make_data(network: Network) -> tuple[Array, Labels]:
 def read_idx(folder: str, pattern: str, rows: int) -> NDArray[np.uint8]:
     """The first rows of one of MNIST's files, gzipped or not.
 
-    By NumPy alone: a worker measures its library's import, which chainrule's own reader would have
-    done before.
+    It uses NumPy alone: a worker measures the import of its library, so chainrule and its reader
+    may not be imported before.
     """
     path = next(Path(folder).glob(pattern), None)
     if path is None:
@@ -143,15 +143,15 @@ def read_idx(folder: str, pattern: str, rows: int) -> NDArray[np.uint8]:
     if path.suffix == ".gz":
         content = gzip.decompress(content)
     begin = 4 + 4 * content[3]
-    there_are, *shape = np.frombuffer(content[4:begin], ">u4").tolist()
-    if there_are < rows:
-        raise ValueError(f"{path} has {there_are} rows, {rows} are needed")
+    available, *shape = np.frombuffer(content[4:begin], ">u4").tolist()
+    if available < rows:
+        raise ValueError(f"{path} has {available} rows, {rows} are needed")
     numbers = np.frombuffer(content, np.uint8, rows * math.prod(shape), begin)
     return numbers.reshape(rows, *shape)
 
 
 def first_parameters(network: Network) -> list[tuple[Array, Array]]:
-    """Weights and biases to start from, uniform in +-1 / sqrt(inputs)."""
+    """Initial weights and biases, uniform in +-1 / sqrt(inputs)."""
     random = np.random.default_rng(2)
     parameters = []
     for inputs, outputs in pairwise(network.sizes):
@@ -165,13 +165,13 @@ def first_parameters(network: Network) -> list[tuple[Array, Array]]:
 def folded(
     weight: Array, bias: Array, gain: Array, shift: Array, mean: Array, variance: Array
 ) -> tuple[Array, Array]:
-    """(weight, bias) of a layer together with the batch normalisation behind it, in evaluation."""
+    """(weight, bias) of a layer with the batch normalisation after it folded in, for evaluation."""
     scale = gain / np.sqrt(variance + np.float32(EPSILON))
     return weight * scale[:, None], (bias - mean) * scale + shift
 
 
 def logits(parameters: Parameters, x: Array) -> Array:
-    """The network's outputs before the softmax, by NumPy."""
+    """The network's outputs before the softmax, computed by NumPy."""
     *hidden, last = parameters
     for weight, bias in hidden:
         x = np.maximum(x @ weight.T + bias, 0)
@@ -179,7 +179,7 @@ def logits(parameters: Parameters, x: Array) -> Array:
 
 
 def mean_loss(parameters: Parameters, x: Array, y: Labels) -> float:
-    """The mean cross-entropy, by NumPy: the judge of what every library has trained."""
+    """The mean cross-entropy, computed by NumPy for the parameters of every library."""
     z = logits(parameters, x)
     z = z - z.max(axis=1, keepdims=True)
     return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y]).mean())

@@ -1,7 +1,7 @@
 """Runs a command: `python process.py COMMAND...` prints its time, peak memory and output as JSON.
 
-It stands alone and imports little, since a child's peak memory counts what its parent held when it
-was made.
+This is a small process of its own, because a child's peak memory includes the memory of its parent
+at the fork.
 """
 
 import json
@@ -11,7 +11,7 @@ import time
 
 
 def run(command):
-    """Seconds from start to end, the peak of resident memory in bytes, exit code and output."""
+    """The seconds from start to end, the peak of resident memory, the exit code and the output."""
     read, write = os.pipe()
     begin = time.perf_counter()
     child = os.fork()

@@ -1,4 +1,4 @@
-"""What was measured: as tables for people, as JSON for programs."""
+"""The report of a run: tables, and JSON."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PACKAGES = ("chainrule", "torch", "jax", "scikit-learn", "numpy")
 
 
 def show_training(console: Console, results: Results, peak: float | None) -> None:
-    """The time of a training step, its speed, and chainrule's time beside it."""
+    """Print the time of a training step, its speed, and the ratio of chainrule's time to it."""
     network = results.network
     table = _table(
         f"{network.name}: {network.parameters:,} parameters, "
@@ -48,7 +48,7 @@ def show_training(console: Console, results: Results, peak: float | None) -> Non
 
 
 def show_prediction(console: Console, results: Results) -> None:
-    """The time of a prediction."""
+    """Print the time of a prediction."""
     for rows, measured in results.prediction.items():
         chainrule = chainrule_of(measured)
         table = _table(
@@ -62,7 +62,7 @@ def show_prediction(console: Console, results: Results) -> None:
 
 
 def show_digits(console: Console, found: Sequence[Digits]) -> None:
-    """The time from the start of a process to a saved model."""
+    """Print the time from the start of a process to a saved model."""
     table = _table(
         "digits: from the start of a process to a trained and saved model",
         ["time", "least", "chainrule / it", "peak memory", "test accuracy"],
@@ -81,7 +81,7 @@ def show_digits(console: Console, found: Sequence[Digits]) -> None:
 
 
 def show_summary(console: Console, all_results: Iterable[Results]) -> None:
-    """chainrule's time over that of each peer's best way, per network."""
+    """Print the ratio of chainrule's time to that of each peer's fastest variant, per network."""
     families = {name: title for name, title in FAMILIES.items() if name != "chainrule"}
     table = _table("a training step: chainrule / the best of each peer", list(families.values()))
     table.add_column("best peer")
@@ -98,12 +98,12 @@ def show_summary(console: Console, all_results: Iterable[Results]) -> None:
 
 
 def chainrule_of(measured: Iterable[Measured]) -> Measured | None:
-    """chainrule's Trainer, with which all are compared."""
+    """chainrule's Trainer, to which all others are compared."""
     return next((each for each in measured if each.library.name == "chainrule"), None)
 
 
 def best_of_families(measured: Iterable[Measured]) -> dict[str, Measured]:
-    """Of each peer, the way with the least median."""
+    """The variant of each peer with the smallest median."""
     best: dict[str, Measured] = {}
     for each in measured:
         family = each.library.family
@@ -167,13 +167,13 @@ def _times(each: Measured, measured: Iterable[Measured]) -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+    versions: dict[str, str | None] = {}
     for package in PACKAGES:
         try:
-            found[package] = version(package)
+            versions[package] = version(package)
         except PackageNotFoundError:
-            found[package] = None
-    return found
+            versions[package] = None
+    return versions
 
 
 def _table(title: str, columns: Iterable[str]) -> Table:
@@ -187,7 +187,7 @@ def _table(title: str, columns: Iterable[str]) -> Table:
 
 
 def duration(seconds: float) -> str:
-    """A time with its unit, three digits.
+    """A time with its unit, to three significant digits.
 
     >>> duration(0.00139)
     '1.39 ms'
@@ -199,7 +199,7 @@ def duration(seconds: float) -> str:
 
 
 def _flops(flops: float) -> str:
-    """A number with its prefix: 205 M."""
+    """A number with a unit prefix, as in "205 M"."""
     for factor, prefix in ((1e9, "G"), (1e6, "M")):
         if flops >= factor:
             return f"{flops / factor:.3g} {prefix}"

@@ -1,4 +1,4 @@
-"""Runs the workers in turn, so that what disturbs the machine disturbs all of them alike."""
+"""Runs the workers in turn, so that a disturbance of the machine affects all of them alike."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ from benchmarks.networks import Network
 
 ROOT = Path(__file__).parents[1]
 SETTLE_SECONDS = 0.1
-"""A pause before each measurement: the threads of the last one stop spinning."""
+"""A pause before each measurement, in which the threads of the library before stop spinning."""
 LOSS_TOLERANCE = 0.05
-"""How far from the others' median a loss may be, as a share of what training has gained."""
+"""The allowed difference of a loss from the median of all, relative to the median's decrease."""
 
 
 class WorkerError(Exception):
-    """A worker has ended before its answer; the message is the last line of its errors."""
+    """A worker has ended without an answer; the message is the last line of its errors."""
 
 
 def environment(threads: int) -> dict[str, str]:
-    """Environment variables with which every library takes so many threads."""
+    """Environment variables that set the number of threads of every library."""
     names = [
         "OMP_NUM_THREADS",
         "OPENBLAS_NUM_THREADS",
@@ -51,16 +51,16 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def limit_cpus(threads: int) -> None:
-    """Let this process and its children use so many CPUs only, where the system can.
+    """Limit this process and its children to as many CPUs, where the system can.
 
-    JAX takes as many threads as it may use CPUs, whatever its settings say.
+    JAX runs as many threads as it may use CPUs, whatever its settings are.
     """
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:threads])
 
 
 class WorkerProcess:
-    """The process of `benchmarks.worker` for a network and a library."""
+    """A process of `benchmarks.worker`, for one network and one library."""
 
     def __init__(self, library: Library, network: Network, threads: int) -> None:
         self.library = library
@@ -80,11 +80,11 @@ class WorkerProcess:
             env=environment(threads),
         )
 
-    def ask(self, question: str, **arguments: Any) -> Any:
-        """Call the method of this name of the worker; its result."""
+    def call(self, method: str, **arguments: Any) -> Any:
+        """Call a method of the worker; returns its result."""
         assert self._process.stdin is not None and self._process.stdout is not None
         try:
-            self._process.stdin.write(json.dumps([question, arguments]) + "\n")
+            self._process.stdin.write(json.dumps([method, arguments]) + "\n")
             self._process.stdin.flush()
             answer = self._process.stdout.readline()
         except BrokenPipeError:
@@ -112,13 +112,13 @@ class WorkerProcess:
 
 @dataclass
 class Measured:
-    """Times of one library, one per round.
+    """The times of one library, one per round.
 
     Attributes:
-        library: which.
-        seconds: per step, or per call.
-        warm_up: what its `warm_up` answered.
-        fault: what it does otherwise than the others, or None.
+        library: the library.
+        seconds: seconds per step, or per call.
+        warm_up: the result of the worker's `warm_up`.
+        fault: the reason why it can't be compared with the others, or None.
     """
 
     library: Library
@@ -135,19 +135,19 @@ class Measured:
         return min(self.seconds)
 
     def ratio(self, other: Measured) -> float:
-        """This one's time over the other's: the median of the rounds' ratios."""
+        """The ratio of this time to the other's: the median of the rounds' ratios."""
         pairs = zip(self.seconds, other.seconds, strict=True)
-        return statistics.median(mine / others for mine, others in pairs)
+        return statistics.median(a / b for a, b in pairs)
 
 
 @dataclass
 class Results:
-    """What was measured with one network.
+    """The measurements of one network.
 
     Attributes:
-        training: seconds per training step.
-        prediction: by the number of rows, seconds per call.
-        failed: by library, why it was left out.
+        training: for each library, seconds per training step.
+        prediction: the same per call of a prediction, by the number of rows.
+        failed: the errors of the libraries that were left out, by their names.
     """
 
     network: Network
@@ -166,14 +166,14 @@ def measure(
     predict_rows: Sequence[int] = (),
     say: Callable[[str], None] = lambda text: None,
 ) -> Results:
-    """Train the network by every library, and predict by it.
+    """Measure training and prediction of the network by every library.
 
     Args:
-        threads: of every library.
-        rounds: how many times each library has its turn.
-        seconds: about how long each turn takes; an epoch at least.
+        threads: threads of every library.
+        rounds: number of turns of each library.
+        seconds: approximate duration of a turn; it takes at least an epoch.
         predict_rows: numbers of rows to predict.
-        say: is told what goes on.
+        say: called with a text for the progress display.
     """
     workers: dict[str, WorkerProcess] = {}
     training: dict[str, Measured] = {}
@@ -185,20 +185,20 @@ def measure(
             say(f"{network.name}: {library.title} starts")
             worker = workers[library.name] = WorkerProcess(library, network, threads)
             try:
-                training[library.name] = Measured(library, [], worker.ask("warm_up"))
+                training[library.name] = Measured(library, [], worker.call("warm_up"))
             except WorkerError as error:
                 failed[library.name] = str(error)
                 workers.pop(library.name).close()
         mark_faults(list(training.values()))
 
-        def turns(measured: Mapping[str, Measured], question: str, **arguments: Any) -> None:
+        def take_turns(measured: Mapping[str, Measured], method: str, **arguments: Any) -> None:
             for number in range(rounds):
-                say(f"{network.name}: {question}, round {number + 1} of {rounds}")
+                say(f"{network.name}: {method}, round {number + 1} of {rounds}")
                 for name, result in measured.items():
                     time.sleep(SETTLE_SECONDS)
-                    result.seconds.append(workers[name].ask(question, **arguments))
+                    result.seconds.append(workers[name].call(method, **arguments))
 
-        turns(training, "train", seconds=seconds)
+        take_turns(training, "train", seconds=seconds)
         prediction = {}
         for rows in predict_rows:
             measured = {
@@ -206,7 +206,7 @@ def measure(
                 for name, result in training.items()
                 if result.library.predicts
             }
-            turns(measured, "predict", rows=rows, seconds=seconds)
+            take_turns(measured, "predict", rows=rows, seconds=seconds)
             prediction[rows] = list(measured.values())
     finally:
         for worker in workers.values():
@@ -215,9 +215,9 @@ def measure(
 
 
 def mark_faults(training: Sequence[Measured]) -> None:
-    """Mark who has not learned what the others have after the same number of epochs.
+    """Mark the libraries whose loss differs from the others' after the same number of epochs.
 
-    From the same weights and rows in another order, the losses are nearly the same.
+    All start from the same weights; another order of the rows changes the loss only a little.
     """
     if not training:
         return

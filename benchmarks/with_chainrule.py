@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import chainrule as cr
 from benchmarks.networks import (
-    DROPPED,
+    DROPOUT,
     EPSILON,
     MOMENTUM,
     Array,
@@ -27,7 +27,7 @@ def build(network: Network, parameters: Parameters) -> tuple[nn.Sequential, opti
         if outputs == network.sizes[-1]:
             break
         if network.regularized:
-            layers += [nn.BatchNorm1d(outputs, EPSILON, MOMENTUM), nn.ReLU(), nn.Dropout(DROPPED)]
+            layers += [nn.BatchNorm1d(outputs, EPSILON, MOMENTUM), nn.ReLU(), nn.Dropout(DROPOUT)]
         else:
             layers.append(nn.ReLU())
     model = nn.Sequential(*layers)
@@ -37,7 +37,7 @@ def build(network: Network, parameters: Parameters) -> tuple[nn.Sequential, opti
 
 
 class Trainer:
-    """An epoch is one call of `fit`, with all that it checks."""
+    """The Trainer: an epoch is one call of `fit`, with all its checks."""
 
     def __init__(self, network: Network, x: Array, y: Labels, parameters: Parameters) -> None:
         self.x, self.y, self.batch, self.network = x, y, network.batch, network
@@ -51,14 +51,14 @@ class Trainer:
         return self.trainer.predict(x)
 
     def parameters(self) -> Parameters:
-        found = [(m.weight.numpy(), m.bias.numpy()) for m in self.model if isinstance(m, nn.Linear)]
+        pairs = [(m.weight.numpy(), m.bias.numpy()) for m in self.model if isinstance(m, nn.Linear)]
         if not self.network.regularized:
-            return found
+            return pairs
         norms = [m for m in self.model if isinstance(m, nn.BatchNorm1d)]
         for i, norm in enumerate(norms):
             states = (norm.weight, norm.bias, norm.running_mean, norm.running_var)
-            found[i] = folded(*found[i], *(state.numpy() for state in states))
-        return found
+            pairs[i] = folded(*pairs[i], *(state.numpy() for state in states))
+        return pairs
 
 
 class CompiledStep(Trainer):

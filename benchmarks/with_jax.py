@@ -10,7 +10,7 @@ import jax.numpy as jnp
 import numpy as np
 
 from benchmarks.networks import (
-    DROPPED,
+    DROPOUT,
     EPSILON,
     MOMENTUM,
     Array,
@@ -42,17 +42,17 @@ def regularized_loss(
     """With batch normalisation and dropout: the loss, and the new running statistics."""
     layers, norms = params
     *hidden, (weight, bias) = layers
-    moved = []
+    new_statistics = []
     keys = jax.random.split(key, len(hidden))
     for (w, b), (gain, shift), (mean, var), k in zip(hidden, norms, statistics, keys, strict=True):
         z = x @ w.T + b
         mu, sigma2 = z.mean(axis=0), z.var(axis=0)
         y_hat = (z - mu) * jax.lax.rsqrt(sigma2 + EPSILON) * gain + shift
-        kept = jax.random.bernoulli(k, 1 - DROPPED, z.shape)
-        x = jnp.where(kept, jax.nn.relu(y_hat) / (1 - DROPPED), 0)
+        kept = jax.random.bernoulli(k, 1 - DROPOUT, z.shape)
+        x = jnp.where(kept, jax.nn.relu(y_hat) / (1 - DROPOUT), 0)
         unbiased = sigma2 * (len(z) / (len(z) - 1))
-        moved.append((mean + MOMENTUM * (mu - mean), var + MOMENTUM * (unbiased - var)))
-    return cross_entropy(x @ weight.T + bias, y), moved
+        new_statistics.append((mean + MOMENTUM * (mu - mean), var + MOMENTUM * (unbiased - var)))
+    return cross_entropy(x @ weight.T + bias, y), new_statistics
 
 
 def sgd(params: Any, velocity: Any, grads: Any, lr: float) -> tuple[Any, Any]:
@@ -73,7 +73,7 @@ def adam(params: Any, state: Any, grads: Any, lr: float) -> tuple[Any, Any]:
 
 
 class JitStep:
-    """A Python loop over the batches; a step gathers its own rows."""
+    """A Python loop over the batches; each step gathers its rows."""
 
     def __init__(self, network: Network, x: Array, y: Labels, parameters: Parameters) -> None:
         self.x, self.y = jnp.asarray(x), jnp.asarray(y, jnp.int32)
@@ -140,15 +140,15 @@ class JitStep:
         if not self.network.regularized:
             return [(np.asarray(weight), np.asarray(bias)) for weight, bias in self.params]
         layers, norms = self.params
-        found = [(np.asarray(weight), np.asarray(bias)) for weight, bias in layers]
+        pairs = [(np.asarray(weight), np.asarray(bias)) for weight, bias in layers]
         _, (_, statistics) = self.state
-        for i, (norm, moved) in enumerate(zip(norms, statistics, strict=True)):
-            found[i] = folded(*found[i], *(np.asarray(a) for a in (*norm, *moved)))
-        return found
+        for i, (norm, running) in enumerate(zip(norms, statistics, strict=True)):
+            pairs[i] = folded(*pairs[i], *(np.asarray(a) for a in (*norm, *running)))
+        return pairs
 
 
 class Scan(JitStep):
-    """One call for an epoch."""
+    """One compiled call per epoch."""
 
     def train_epoch(self) -> None:
         self.params, self.state, _ = jax.block_until_ready(

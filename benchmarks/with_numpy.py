@@ -1,4 +1,4 @@
-"""NumPy by hand: the algorithm as a careful person writes it."""
+"""NumPy by hand: the algorithm, written with care for in-place updates."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class ByHand:
             self.update(self.gradients(self.x[rows], self.y[rows]))
 
     def gradients(self, x: Array, y: Labels) -> list[Array]:
-        """Of all weights, then of all biases."""
+        """The gradients of all weights, then of all biases."""
         activations = [x]
         for weight, bias in zip(self.weights[:-1], self.biases[:-1], strict=True):
             z = activations[-1] @ weight.T

@@ -1,6 +1,6 @@
 """PyTorch: the loop of its tutorials, its fused optimisers, and torch.compile.
 
-Minibatches are taken by a permutation, which costs a fraction of what a DataLoader does.
+Minibatches are taken by a permutation, which costs a fraction of a DataLoader's time.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.networks import (
-    DROPPED,
+    DROPOUT,
     EPSILON,
     MOMENTUM,
     Array,
@@ -41,7 +41,7 @@ class Eager:
                 break
             if network.regularized:
                 norm = nn.BatchNorm1d(len(bias), EPSILON, MOMENTUM)
-                layers += [norm, nn.ReLU(), nn.Dropout(DROPPED)]
+                layers += [norm, nn.ReLU(), nn.Dropout(DROPOUT)]
             else:
                 layers.append(nn.ReLU())
         self.model = nn.Sequential(*layers)
@@ -74,15 +74,15 @@ class Eager:
         return found
 
     def parameters(self) -> Parameters:
-        found = [
+        pairs = [
             (m.weight.detach().numpy(), m.bias.detach().numpy())
             for m in self.model
             if isinstance(m, nn.Linear)
         ]
         for i, m in enumerate(m for m in self.model if isinstance(m, nn.BatchNorm1d)):
             states = (m.weight, m.bias, m.running_mean, m.running_var)
-            found[i] = folded(*found[i], *(state.detach().numpy() for state in states))
-        return found
+            pairs[i] = folded(*pairs[i], *(state.detach().numpy() for state in states))
+        return pairs
 
 
 class Fused(Eager):

@@ -1,4 +1,4 @@
-"""scikit-learn: MLPClassifier, an epoch being one call of partial_fit."""
+"""scikit-learn: MLPClassifier; an epoch is one call of partial_fit."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from benchmarks.networks import Array, Labels, Network, Parameters
 
 
 class Classifier:
-    """Fits the same loss: without its L2 penalty and Nesterov's form of momentum."""
+    """The same loss and optimiser as the others: no L2 penalty, no Nesterov momentum."""
 
     def __init__(self, network: Network, x: Array, y: Labels, parameters: Parameters) -> None:
         self.x, self.y = x, y
@@ -21,9 +21,9 @@ class Classifier:
             momentum=0.9,
             nesterovs_momentum=False,
             alpha=0,
-            random_state=np.random.RandomState(0),  # 0 itself would repeat the order of the rows
+            random_state=np.random.RandomState(0),  # the integer 0 would repeat one order of rows
         )
-        # Its weights exist after a first fit. They get our values, and a new optimiser.
+        # The weights exist only after a first fit. Then they are set, and the optimiser is reset.
         first = slice(network.batch)
         self.model.partial_fit(x[first], y[first], classes=np.arange(network.sizes[-1]))
         for i, (weight, bias) in enumerate(parameters):

@@ -1,6 +1,6 @@
-"""A process that trains one network by one library, and does what it is asked on its input.
+"""A process that trains one network by one library, controlled by requests on its input.
 
-Questions and answers are JSON, one per line.
+Requests and answers are JSON, one per line.
 """
 
 from __future__ import annotations
@@ -23,23 +23,23 @@ WARM_UP_EPOCHS = 2
 
 
 class Worker:
-    """Answers questions about one network and library."""
+    """One network and one library; each method answers one kind of request."""
 
     def __init__(self, library: str, network: Network) -> None:
         self.network = network
         self.x, self.y = networks.make_data(network)
-        (found,) = (each for each in LIBRARIES if each.name == library)
+        (chosen,) = (each for each in LIBRARIES if each.name == library)
         parameters = networks.first_parameters(network)
         self.first_loss = networks.mean_loss(parameters, self.x, self.y)
         begin = time.perf_counter()
-        self.training: Training = found.load()(network, self.x, self.y, parameters)
+        self.training: Training = chosen.load()(network, self.x, self.y, parameters)
         self.training.train_epoch()
         self.first_epoch_seconds = time.perf_counter() - begin
 
     def warm_up(self) -> dict[str, float]:
-        """Finish the warm-up: the loss before and after it, and the time of the first epoch.
+        """Finish the warm-up; returns the loss before and after it, and the first epoch's time.
 
-        That time begins with the library's import and includes all that it compiles.
+        That time includes the import of the library and all compilation.
         """
         for _ in range(WARM_UP_EPOCHS - 1):
             self.training.train_epoch()
@@ -55,13 +55,13 @@ class Worker:
         return time_of(self.training.train_epoch, seconds) / self.network.steps
 
     def predict(self, rows: int, seconds: float) -> float:
-        """Seconds for predicting so many rows."""
+        """Seconds for the prediction of as many rows."""
         x = prediction_rows(self.network, rows)
-        found = self.training.predict(x)
+        outputs = self.training.predict(x)
         expected = networks.logits(self.training.parameters(), x)
-        agreeing = (found.argmax(axis=1) == expected.argmax(axis=1)).mean()
-        if found.shape != expected.shape or agreeing < 0.99:
-            raise ValueError(f"only {agreeing:.1%} of the predictions are right")
+        agreement = (outputs.argmax(axis=1) == expected.argmax(axis=1)).mean()
+        if outputs.shape != expected.shape or agreement < 0.99:
+            raise ValueError(f"only {agreement:.1%} of the predictions are right")
         return time_of(lambda: self.training.predict(x), seconds)
 
 
@@ -70,7 +70,7 @@ def prediction_rows(network: Network, rows: int) -> Array:
 
 
 def time_of(call: Callable[[], object], seconds: float) -> float:
-    """The median time of a call, repeated until `seconds` are over."""
+    """The median time of a call that is repeated for `seconds`."""
     times: list[float] = []
     while sum(times) < seconds:
         begin = time.perf_counter()
@@ -80,14 +80,14 @@ def time_of(call: Callable[[], object], seconds: float) -> float:
 
 
 def main() -> None:
-    # Answers go where standard output went; what a library prints goes to standard error.
+    # Answers go to standard output; the output of libraries is redirected to standard error.
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    described: dict[str, Any] = json.loads(sys.argv[2])
-    worker = Worker(sys.argv[1], Network(**{**described, "sizes": tuple(described["sizes"])}))
+    fields: dict[str, Any] = json.loads(sys.argv[2])
+    worker = Worker(sys.argv[1], Network(**{**fields, "sizes": tuple(fields["sizes"])}))
     for line in sys.stdin:
-        question, arguments = json.loads(line)
-        print(json.dumps(getattr(worker, question)(**arguments)), file=answers, flush=True)
+        method, arguments = json.loads(line)
+        print(json.dumps(getattr(worker, method)(**arguments)), file=answers, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The forward pass costs time linear in edges + nodes: measured, with a line fitted.
+"""The time of a forward pass is linear in edges + nodes: measurements, and a fitted line.
 
 Run: python examples/cost_is_linear.py
 """
@@ -21,7 +21,7 @@ def size_and_seconds(width: int, repetitions: int) -> tuple[float, float]:
     found = cr.summary(model, (width,), batch_size=ROWS)
     trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))
     x = np.random.default_rng(0).standard_normal((ROWS, width)).astype(np.float32)
-    trainer.predict(x, batch_size=ROWS)  # makes the plan
+    trainer.predict(x, batch_size=ROWS)  # the first call compiles the plan
     best = float("inf")
     for _ in range(repetitions):
         start = time.perf_counter()
@@ -36,10 +36,10 @@ def main(widths: tuple[int, ...] = (128, 256, 512, 768, 1024), repetitions: int 
     slope, intercept = np.polyfit(sizes, seconds, 1)
     residual = seconds - (intercept + slope * sizes)
     r2 = 1 - np.square(residual).sum() / np.square(seconds - seconds.mean()).sum()
-    print("edges + nodes   us a row   of the line")
+    print("edges + nodes   us a row   fitted line")
     for size, spent in measured:
         print(f"{size:>13,}   {spent * 1e6:>8.3f}   {(intercept + slope * size) * 1e6:>11.3f}")
-    print(f"{slope * 1e9:.4f} ns for an edge or node, R^2 = {r2:.4f}")
+    print(f"{slope * 1e9:.4f} ns per edge or node, R^2 = {r2:.4f}")
     return {"sizes": sizes, "seconds": seconds, "slope": slope, "r2": r2}
 
 

@@ -1,4 +1,4 @@
-"""What a hidden layer adds: handwritten digits with and without one, on rows that were held out.
+"""A hidden layer's benefit: handwritten digits with and without one, tested on held-out rows.
 
 Run: python examples/hidden_layer.py
 """

@@ -15,7 +15,7 @@ def main() -> dict[str, float]:
     y = x @ [[0.3], [-2.0], [5.0]] + 7.0 + rng.normal(0, 0.5, (200, 1))
 
     cr.manual_seed(0)
-    # Raw columns have very different sizes: whitened ones make the loss a round bowl.
+    # The columns have very different scales; with whitened ones the loss is a round bowl.
     model = nn.Sequential(nn.Whiten(3, dtype="float64").fit(x), nn.Linear(3, 1, dtype="float64"))
     optimizer = optim.SGD(model.parameters(), lr=0.4)
     trainer = cr.Trainer(model, nn.MSELoss(), optimizer)

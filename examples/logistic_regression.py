@@ -1,7 +1,7 @@
-"""Softmax regression on handwritten digits, with the penalty that scikit-learn puts on the weights.
+"""Softmax regression on handwritten digits, with scikit-learn's penalty on the weights.
 
-The objective is the mean cross-entropy + penalty / 2 * sum of squared weights; biases are free.
-Scikit-learn minimises the same, times the number of rows, with C = 1 / (penalty * rows).
+The objective is the mean cross-entropy + penalty / 2 * sum of squared weights, without the biases.
+Scikit-learn minimises the same times the number of rows, with C = 1 / (penalty * rows).
 
 Run: python examples/logistic_regression.py
 """

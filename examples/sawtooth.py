@@ -1,7 +1,8 @@
-"""Depth makes pieces: two neurons a layer fold the line again and again.
+"""The number of linear pieces grows exponentially with depth, with two neurons per layer.
 
-The tent map 2 relu(x) - 4 relu(x - 1/2) takes [0, 1] up to 1 and back. Composed k times it has 2^k
-linear pieces, with 2 k neurons. A single hidden layer of as many neurons has at most 2 k + 1.
+The tent map 2 relu(x) - 4 relu(x - 1/2) rises from 0 to 1 and falls back to 0 on [0, 1]. Composed k
+times it has 2^k linear pieces, with 2 k neurons. A single hidden layer with as many neurons has at
+most 2 k + 1.
 
 Source: Telgarsky, "Representation benefits of deep feedforward networks", 2015.
 
@@ -18,7 +19,7 @@ def sawtooth(depth: int) -> nn.Sequential:
     """The tent map composed `depth` times, as a network with two neurons in each hidden layer."""
     layers: list[nn.Module] = []
     for level in range(depth):
-        first = nn.Linear(2 if level else 1, 2)  # of the tent below: (tent, tent - 1/2)
+        first = nn.Linear(2 if level else 1, 2)  # (t, t - 1/2) for the tent t of the level below
         first.weight.assign(np.array([[2, -4], [2, -4]] if level else [[1], [1]], "f"))
         first.bias.assign(np.array([0, -0.5], "f"))
         layers += [first, nn.ReLU()]

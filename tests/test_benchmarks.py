@@ -121,7 +121,7 @@ def test_data_of_mnist(mnist_folder):
 
 
 def test_data_of_mnist_are_read_without_chainrule(mnist_folder):
-    # Who has imported it does not measure its import.
+    # A worker that has imported chainrule before does not measure its import.
     source = (
         "import sys\n"
         "from benchmarks import networks\n"
@@ -229,7 +229,7 @@ def measured(name, seconds, loss=0.5):
     return runner.Measured(library, seconds, {"first_loss": 1.0, "loss": loss})
 
 
-def test_who_does_less_is_marked():
+def test_a_library_that_trains_less_is_marked():
     idle = measured("numpy", [1.0], loss=1.0)
     hasty = measured("sklearn", [1.0], loss=0.53)
     others = [measured(name, [1.0], loss=0.51) for name in ("jax-jit", "jax-scan")]
