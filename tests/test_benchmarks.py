@@ -88,7 +88,7 @@ def write_idx(path, array, pack=bytes):
 
 @pytest.fixture
 def mnist_folder(tmp_path):
-    """Six images, in two of the forms in which the files are found."""
+    """Six images, in two of the known forms of file names."""
     random = np.random.default_rng(0)
     for part in ("train", "t10k"):
         images = random.integers(0, 256, (6, 28, 28), np.uint8)
@@ -221,7 +221,7 @@ def test_a_worker_that_fails_is_left_out_with_its_reason():
     broken = libraries.Library("broken", "Broken", "numpy", "with_numpy.NoSuchClass")
     found = runner.measure(TINY, [broken], threads=1, rounds=1, seconds=0.001)
     assert found.training == []
-    assert "ValueError" in found.failed["broken"]  # the worker knows no such library
+    assert "ValueError" in found.failed["broken"]  # the worker does not know this library
 
 
 def measured(name, seconds, loss=0.5):

@@ -1,6 +1,6 @@
-"""The documentation: its pages' code runs, its links lead somewhere, its reference is complete.
+"""The documentation: the code of its pages runs, its links exist, its reference is complete.
 
-The pages run here as they stand, without Sphinx and Jupyter; plots only where matplotlib is.
+The pages run here unchanged, without Sphinx and Jupyter; plots only if matplotlib is installed.
 """
 
 import importlib.util
@@ -16,7 +16,7 @@ from chainrule import data, nn, optim
 
 DOCS = Path(__file__).parents[1] / "docs"
 
-pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="the documentation is not here")
+pytestmark = pytest.mark.skipif(not DOCS.exists(), reason="the documentation is missing")
 
 CELL = re.compile(r"^```\{code-cell\}[^\n]*\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HAS_MATPLOTLIB = importlib.util.find_spec("matplotlib") is not None
@@ -31,7 +31,7 @@ def read(page):
 
 
 def cells(page):
-    """(lines before it, code) of each code cell; the line of its tags is not code."""
+    """(number of lines before, code) of each code cell; the line of its tags is not code."""
     text = read(page)
     for found in CELL.finditer(text):
         before = text.count("\n", 0, found.start(1))
@@ -44,7 +44,7 @@ def plots(code):
 
 
 def run(page):
-    """Run the cells of a page in their order; the names that they leave."""
+    """Run the cells of a page in their order; returns the names that they define."""
     namespace = {"__name__": "page"}
     for line, code in cells(page):
         if HAS_MATPLOTLIB or not plots(code):
@@ -54,7 +54,7 @@ def run(page):
 
 @pytest.fixture(autouse=True)
 def unseen(monkeypatch):
-    """Draw plots as the site does, but show none; begin every page with the same random numbers."""
+    """Draw plots as the site does, but show none; start every page with the same random seed."""
     cr.manual_seed(0)
     if not HAS_MATPLOTLIB:
         yield
@@ -70,7 +70,7 @@ def unseen(monkeypatch):
     plt.close("all")
 
 
-# What a page's prose says of its numbers: text that it prints, and relations between its results.
+# Claims of a page's prose about its numbers: text that it prints, relations between its results.
 
 PRINTED = {
     "course/forward.md": [
@@ -362,7 +362,7 @@ def resolve(name):
 
 
 def test_names_exist():
-    """Every link to a function or class, and every name in full, stands for something."""
+    """Every link to a function or class, and every full name, exists."""
     for page in pages():
         text = read(page)
         names = re.findall(r"\{(?:func|class|meth|data)\}`~?([\w.]+)`", text)

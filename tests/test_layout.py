@@ -35,13 +35,13 @@ ROOMS = [
 TOP = ["", "__main__", "testing"]
 
 LAZY_IMPORTS = {
-    # Public names that read files: csv, gzip and pathlib would double the time of `import`.
+    # Public names, imported at their first use: csv, gzip and pathlib are slow to import.
     ("data/__init__.py", "chainrule.data.datasets"),
     ("data/__init__.py", "chainrule.data.files"),
-    # BLAS is found and loaded at the first native run, which a program may never reach.
+    # The BLAS library is found and loaded at the first native run, not by `import chainrule`.
     ("execute/native.py", "chainrule.execute.blas"),
 }
-"""(file, module) of the imports that stand inside functions, each for the reason above it."""
+"""(file, module) of the allowed imports inside functions, each with its reason above it."""
 
 
 def level(room):
@@ -66,7 +66,7 @@ class Import(NamedTuple):
 
 
 def imports_of(file, package):
-    """The imports of a file, wherever they stand in it."""
+    """The imports of a file, at any position."""
     name = module_name(file, package)
     parents = name.split(".") if file.name == "__init__.py" else name.split(".")[:-1]
     tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -287,7 +287,7 @@ def parameters(source):
 
 
 def native_parameters(module):
-    """The same of a nanobind module, from the signatures that it keeps as Python source."""
+    """The same for a nanobind module, from its signatures, which are Python source."""
     found = {}
     for name, member in vars(module).items():
         if name.startswith("_"):
@@ -295,7 +295,7 @@ def native_parameters(module):
         methods = vars(member) if isinstance(member, type) else {"": member}
         for method, function in methods.items():
             if hasattr(function, "__nb_signature__") and not isinstance(function, type):
-                # A backslash and a number stand in place of a default; arrays are no Python.
+                # Defaults are written as a backslash and a number; array types are not Python.
                 source = re.sub(r"\\\d+", "...", function.__nb_signature__[0][0])
                 source = re.sub(r"ndarray\[[^\]]*\]", "ndarray", source)
                 (arguments,) = parameters(f"{source}: ...").values()

@@ -9,7 +9,7 @@ from chainrule.data.arrays import as_arrays, check_finite, check_same_rows, take
 
 
 class Frame:
-    """What as_arrays needs of a pandas table: a shape, ``__array__``, and a method ``mask``."""
+    """A stand-in for a pandas table: a shape, ``__array__``, and a method ``mask``."""
 
     def __init__(self, values):
         self._values = np.asarray(values)

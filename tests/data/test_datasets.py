@@ -1,4 +1,4 @@
-"""The digits in the package, and IDX files whole and damaged."""
+"""The digits in the package, and IDX files, valid and damaged."""
 
 import gzip
 from pathlib import Path
@@ -103,7 +103,7 @@ NAMES = ["train-images-idx3-ubyte", "train-labels-idx1-ubyte"]
 
 
 def write_mnist(folder, changed=(), dotted=False, zipped=False):
-    """Write the four files; ``changed`` maps a part of a file's name to an array or bytes."""
+    """Write the four files; ``changed`` maps a piece of a file's name to an array or bytes."""
     for name in [*NAMES, *(name.replace("train", "t10k") for name in NAMES)]:
         content = IMAGES if "images" in name else LABELS
         for part, replacement in dict(changed).items():

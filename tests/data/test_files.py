@@ -1,4 +1,4 @@
-"""Tables of numbers and npz files, and what is told of faulty ones."""
+"""Tables of numbers and npz files, and the errors of faulty ones."""
 
 import gzip
 from pathlib import Path

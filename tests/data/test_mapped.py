@@ -1,4 +1,4 @@
-"""Memory-mapped files: which arrays are, what is read of them, and that nothing is lost."""
+"""Memory-mapped files: which arrays are mapped, copies of rows, and releases without loss."""
 
 import mmap
 import sys
@@ -10,7 +10,7 @@ from chainrule.data import batches
 from chainrule.data.mapped import Copier, MappedFiles, blocks, extremes
 
 pytestmark = pytest.mark.skipif(
-    not hasattr(mmap, "MADV_DONTNEED"), reason="this system takes no pages back"
+    not hasattr(mmap, "MADV_DONTNEED"), reason="this system can't release pages"
 )
 
 
@@ -22,7 +22,7 @@ def path(tmp_path):
 
 @pytest.mark.parametrize("mode", ["r", "r+", "c"])
 def test_which_arrays_are_mapped_files(path, mode):
-    """In mode "c" pages may hold what the file does not: they are left alone."""
+    """In mode "c" pages may hold changes that are not in the file: they are not released."""
     x = np.load(path, mmap_mode=mode)
     for array in (x, np.asarray(x), x[3:], np.asarray(x)[::2].T, x.reshape(3, 20)):
         assert bool(MappedFiles([np.zeros(2), array])) == (mode != "c")
@@ -30,7 +30,7 @@ def test_which_arrays_are_mapped_files(path, mode):
         assert not MappedFiles([array])
 
 
-def test_giving_pages_back_loses_nothing(path):
+def test_a_release_loses_nothing(path):
     x = np.load(path, mmap_mode="r+")
     x[4] = -1.0
     MappedFiles([x]).release()
@@ -55,13 +55,13 @@ def test_copies_of_rows(path):
         assert found.flags.aligned and named["y"].flags.aligned
     assert copier.read(np.array([7]))[0].all()
     copier.release()
-    if sys.platform == "linux":  # which gives zeros for what was given back
+    if sys.platform == "linux":  # whose released anonymous pages read as zeros
         assert not found.any()
     np.testing.assert_array_equal(copier.read(np.array([2]))[0], x[[2]])
 
 
 def test_copies_of_any_number_of_bytes(tmp_path):
-    """Rows of 7 bytes, more than fit between two releases."""
+    """Rows of 7 bytes, more than are read between two releases."""
     values = np.random.default_rng(0).integers(0, 255, (3000, 7)).astype("uint8")
     np.save(tmp_path / "x.npy", values)
     x = np.load(tmp_path / "x.npy", mmap_mode="r")

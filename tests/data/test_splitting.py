@@ -1,4 +1,4 @@
-"""Holding out rows: disjoint, complete, deterministic, stratified."""
+"""Splits: disjoint, complete, deterministic, stratified."""
 
 import numpy as np
 import pytest

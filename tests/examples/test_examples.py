@@ -1,4 +1,4 @@
-"""The examples run, and reach what they say."""
+"""The examples run, and reach the results that they promise."""
 
 import importlib.util
 from pathlib import Path

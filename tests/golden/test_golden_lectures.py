@@ -18,7 +18,7 @@ def s(z):
 
 
 def cut(values, digits):
-    """Digits as the lecture prints them: cut off, not rounded."""
+    """Digits as the lecture prints them: truncated, not rounded."""
     return np.floor(np.asarray(values) * 10**digits) / 10**digits
 
 
@@ -238,7 +238,7 @@ def test_l8_batch_normalisation(run, exact):
 
 
 def test_l8_testing_takes_mean_and_variance_of_the_training_data(run, exact):
-    """They are exact after `finalize`, whatever the minibatches left behind."""
+    """They are exact after `recompute_batch_statistics`, whatever the minibatches were."""
     nn = pytest.importorskip("chainrule.nn")
     layer = nn.BatchNorm1d(1, eps=0, dtype="float64")
     for batch in (L8_X[:2], L8_X[2:]):

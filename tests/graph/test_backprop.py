@@ -89,7 +89,7 @@ def test_second_order_through_a_chain_of_5_000_nodes():
     gc.collect()
 
 
-def test_pruning_visits_only_what_lies_between_targets_and_z(visits):
+def test_pruning_visits_only_paths_from_targets_to_z(visits):
     a, b, c = leaf(2.0), leaf(3.0), leaf(5.0)
     product = a * b
     other = cr.exp(c)
@@ -161,18 +161,18 @@ def test_gradient_nodes_carry_origin_and_path():
     h.path = "net.0"
     z = (h * h).sum()
     table = cr.backprop(z)
-    assert table[h].origin is h  # the sum over the ways by which h is used
+    assert table[h].origin is h  # the sum over the consumers of h
     assert table[x].origin is h
     assert table[x].path == table[h].path == "net.0"
     slope = table[x].inputs[1]  # 1 - h^2
     assert slope.operation.name == "subtract"
     assert slope.origin is h
     assert z.origin is None
-    assert (x * 2.0).origin is None  # the surroundings are as before
+    assert (x * 2.0).origin is None  # the context is as before
     assert (x * 2.0).path == ""
 
 
-def test_an_error_in_a_rule_leaves_the_surroundings_as_before(monkeypatch):
+def test_an_error_in_a_rule_restores_the_context(monkeypatch):
     def fail(*arguments):
         raise RuntimeError("rule")
 
@@ -326,7 +326,7 @@ class TestGrad:
         with pytest.raises(cr.DTypeError, match="only floating"):
             cr.grad(x > 1, x)
 
-    def test_a_way_through_integers_passes_nothing(self):
+    def test_no_gradient_flows_through_integers(self):
         x = leaf(1.5)
         y = x.astype("int64").astype("float64") * x
         assert cr.grad(y, x).item() == 1.0

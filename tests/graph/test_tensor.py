@@ -1,4 +1,4 @@
-"""Tensor: NumPy's manners, and what a symbolic one refuses."""
+"""Tensor: NumPy's behaviour, and the errors of a symbolic one."""
 
 import operator
 

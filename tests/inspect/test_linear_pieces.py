@@ -1,4 +1,4 @@
-"""linear_pieces: beside dense sampling, beside known counts, and what is refused."""
+"""linear_pieces against dense sampling and known counts, and its errors."""
 
 from itertools import pairwise
 
@@ -10,7 +10,7 @@ from chainrule import nn
 
 
 def sampled(model, start, end, count=50_001):
-    """The breakpoints by sampling: where the slope of neighbouring samples changes for good."""
+    """The breakpoints by sampling: the positions at which the slope between samples changes."""
     t = np.linspace(0, 1, count)
     x = start + t[:, None] * (end - start)
     y = model(x).numpy()
@@ -56,7 +56,7 @@ def test_as_many_as_dense_sampling_finds(activation, seed):
     found = cr.inspect.linear_pieces(model, start, end)
     wanted = sampled(model, start, end)
     assert found.count == len(found.breakpoints) + 1 > 3
-    assert np.all(np.diff(found.breakpoints, prepend=0, append=1) > 8e-5)  # sampling sees them all
+    assert np.all(np.diff(found.breakpoints, prepend=0, append=1) > 8e-5)  # sampling finds them all
     assert found.count == len(wanted) + 1
     np.testing.assert_allclose(found.breakpoints, wanted, atol=4.1e-5)
 

@@ -1,4 +1,4 @@
-"""summary: counts against formulas worked out by hand, and what is refused."""
+"""summary against formulas worked out by hand, and its errors."""
 
 import subprocess
 import sys

@@ -17,7 +17,7 @@ mnist_option = click.option(
 part_option = click.option(
     "--part",
     type=click.Choice(["train", "test"]),
-    help="Which rows to take of data that have a training and a test part.  [default: test]",
+    help="The rows to use, of data with a training and a test part.  [default: test]",
 )
 
 

@@ -169,7 +169,7 @@ _IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 
 
 def _read_bytes(path: Path) -> bytes:
     content = path.read_bytes()
-    # The content tells, not the name: a browser may unpack a file and keep ".gz" in its name.
+    # Decided by content, not by name: a browser may unpack a file and keep ".gz" in its name.
     if not content.startswith(b"\x1f\x8b"):
         return content
     try:

@@ -62,8 +62,8 @@ def read_table(path: str | os.PathLike[str], target: str | int | None = None) ->
         A ``Table``: x, y, the names of the features and of the target.
 
     Raises:
-        FileNotFoundError, ValueError: as ``read_columns``, and where the table has no such column
-            or only one.
+        FileNotFoundError, ValueError: as ``read_columns``, and if the target column does not exist
+            or is the only one.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "houses.csv"

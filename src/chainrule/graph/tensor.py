@@ -24,7 +24,7 @@ _serials = count()
 _NO_ATTRIBUTES: dict[str, Any] = {}
 
 _MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
-_UNPRINTED_DTYPES = ("float32", "int64", "bool")  # as a literal of Python gives them
+_UNPRINTED_DTYPES = ("float32", "int64", "bool")  # the dtypes of Python's floats, ints and bools
 
 functions: dict[str, Callable[..., Tensor]] = {}
 """The functions that Tensor's operators and methods call, by name. `ops` and `graph.backprop`
@@ -55,7 +55,7 @@ class Tensor:
         name: a name for printing and drawing.
         path: the path of the layer that built the Tensor, as in ``net.0``.
         origin: for a node of a gradient, the forward node whose rule built it.
-        state: for the leaf that stands for a `State` at one moment, that State.
+        state: for a leaf that holds the value of a `State` at one moment, that State.
 
     Example:
         >>> import chainrule as cr
@@ -156,7 +156,7 @@ class Tensor:
         return self.operation is None
 
     def node(self) -> Tensor:
-        """The node of the graph that stands for this Tensor: itself, if it is not a `State`."""
+        """The node that represents this Tensor in a graph: itself, if it is not a `State`."""
         return self
 
     def __len__(self) -> int:
