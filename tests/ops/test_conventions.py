@@ -46,6 +46,12 @@ def test_of_equal_extremes_the_first_takes_the_gradient(function):
     assert gradient(lambda x: function(x, 1), np.ones((0, 3))) == []
 
 
+def test_std_of_equal_elements():
+    assert gradient(lambda x: x.std(1), [[2.0, 2.0], [1.0, 3.0]]) == [[0, 0], [-0.5, 0.5]]
+    assert np.isnan(gradient(cr.std, [1.0, np.nan])).all()
+    check_gradient(lambda x: x.std(0, correction=1), [[2.0, -1.0], [1.0, 3.0], [0.5, 0.0]])
+
+
 def test_argmax_names_the_first():
     assert cr.argmax([1.0, 3.0, 3.0]).item() == 1
 

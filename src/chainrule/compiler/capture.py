@@ -13,6 +13,7 @@ from operator import attrgetter
 from typing import Any
 
 from chainrule.errors import SymbolicError
+from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
@@ -160,7 +161,9 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
         # A Ctrl-C just before a `no_grad` is left would leave it on.
         context.grad_enabled = grad_enabled
     roots = [*leaves(outputs), *recorder.updates.values()]
-    nodes = _ancestors(roots)
+    # Constants end the search.
+    needed = with_ancestors(roots, lambda node: node.inputs if node.value is None else ())
+    nodes = sorted(needed, key=attrgetter("serial"))
     known = {*inputs, *recorder.reads.values()}
     for node in nodes:
         if node.value is None and node.operation is None and node not in known:
@@ -173,17 +176,3 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
 
 def _node(output: Any) -> Tensor:
     return as_tensor(output).node()
-
-
-def _ancestors(roots: list[Tensor]) -> list[Tensor]:
-    """All nodes that the roots need, from the oldest to the youngest. Constants end the search."""
-    seen = set(roots)
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if node.value is None:
-            for parent in node.inputs:
-                if parent not in seen:
-                    seen.add(parent)
-                    stack.append(parent)
-    return sorted(seen, key=attrgetter("serial"))

@@ -16,6 +16,7 @@ import numpy as np
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
 from chainrule.compiler.values import LEAVES, Step, Value
+from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.tensor import Tensor
 from chainrule.trees import leaves
 
@@ -93,13 +94,7 @@ def _losses_with_gradients(order: list[Value]) -> dict[Value, Value]:
         grad = grads.get(losses.inputs)
         if grad is None:
             continue
-        ahead = {grad}
-        stack = [grad]
-        while stack:
-            for i in stack.pop().inputs:
-                if i not in ahead:
-                    ahead.add(i)
-                    stack.append(i)
+        ahead = with_ancestors([grad])
         if losses in ahead:
             continue
         at = order.index(losses)
@@ -203,11 +198,5 @@ def _shared(value: Value, shared: dict[Any, Value]) -> Value:
 
 
 def _pruned(order: Iterable[Value], roots: list[Value]) -> list[Value]:
-    needed = set(roots)
-    stack = list(roots)
-    while stack:
-        for i in stack.pop().inputs:
-            if i not in needed:
-                needed.add(i)
-                stack.append(i)
+    needed = with_ancestors(roots)
     return [value for value in dict.fromkeys(order) if value in needed]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from chainrule.graph.operation import operations
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 
@@ -58,10 +60,18 @@ class Value:
 
     @property
     def size(self) -> int:
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return math.prod(self.shape)
+
+    @property
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    @property
+    def flops(self) -> int:
+        """The floating-point operations that the operation's block states; 0 for a leaf."""
+        if self.kind in LEAVES:
+            return 0
+        return operations[self.kind].flops(self, *self.inputs, **self.attributes)
 
     @property
     def fill(self) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Axis = int | tuple[int, ...] | None
 TensorLike = Union["Tensor", ArrayLike]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _serials = count()
 _NO_ATTRIBUTES: dict[str, Any] = {}
@@ -28,7 +29,7 @@ functions: dict[str, Callable[..., Tensor]] = {}
 `graph` knows an operation only as an object and never imports `ops`."""
 
 
-def method(function: Callable[..., Any]) -> Any:
+def method(function: Function) -> Function:
     """Make `function` the one that the Tensor method or operator of its name calls."""
     functions[function.__name__] = function
     return function
@@ -347,6 +348,9 @@ class Tensor:
 
     def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         return functions["var"](self, axis, keepdims, correction)
+
+    def std(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+        return functions["std"](self, axis, keepdims, correction)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions["max"](self, axis, keepdims)

@@ -19,11 +19,11 @@ from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn.module import Module
+from chainrule.ops.declare import Binary, Unary
 
 _APART = 1e-10  # breakpoints nearer than this, in t, are one
 _DIFFERENT = 1e-9  # slopes that differ by more, relative to the largest, are two
-_COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
-_SIGNS = ("heaviside", "sign")
+_KINKS = ("relu", "abs", "maximum", "minimum")
 _LINEAR = (
     "add",
     "add_n",
@@ -200,16 +200,20 @@ def _constant(node: Tensor) -> Array:
 
 def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
     """What changes its sign where the node has its kink."""
-    name = _name(node)
-    if name in ("relu", "abs", *_SIGNS):
+    if not (_is_constant_between_jumps(node) or _name(node) in _KINKS):
+        return None
+    if len(inputs) == 1:
         return inputs[0]
-    if name in ("maximum", "minimum", *_COMPARISONS):
-        a, b = inputs
-        slope = None
-        if a.slope is not None or b.slope is not None:
-            slope = _slope(a) - _slope(b)
-        return _Line(np.subtract(a.value, b.value, dtype=np.float64), slope)
-    return None
+    a, b = inputs
+    slope = None
+    if a.slope is not None or b.slope is not None:
+        slope = _slope(a) - _slope(b)
+    return _Line(np.subtract(a.value, b.value, dtype=np.float64), slope)
+
+
+def _is_constant_between_jumps(node: Tensor) -> bool:
+    """Whether the node is a comparison or a sign: these have no gradient."""
+    return isinstance(node.operation, (Unary, Binary)) and not node.operation.rules
 
 
 def _slope(line: _Line) -> Array:
@@ -233,7 +237,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
         return _Line(np.asarray(forward(*values, **attributes)), None)
     _check_rows(node, inputs, rows)
     slopes = [_slope(line) for line in inputs]
-    if name in (*_COMPARISONS, *_SIGNS):
+    if _is_constant_between_jumps(node):
         value = forward(*values, **attributes)
         return _Line(value, np.zeros(value.shape))
     if name in _LINEAR:

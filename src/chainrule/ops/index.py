@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.samples import examples
+
+__all__ = ["one_hot"]
 
 Run = tuple[int, int, int]
 """(start, step, count): the elements of one axis that a slice takes."""
@@ -34,6 +36,7 @@ def _to_slices(runs: Sequence[Run]) -> tuple[slice, ...]:
         (((6,),), {"runs": ((4, -2, 2),)}),
         (((6,),), {"runs": ((0, 1, 0),)}),
     ),
+    flops=no_flops,
 )
 def _slice(x: Array, runs: tuple[Run, ...]) -> Array:
     """The elements that one slice per axis takes."""
@@ -49,6 +52,7 @@ _slice.differentiable(lambda g, y, x, runs: unslice.apply(g, runs=runs, shape=x.
         (((3, 2),), {"runs": ((1, 1, 3), (0, 2, 2)), "shape": (5, 4)}),
         (((2,),), {"runs": ((4, -2, 2),), "shape": (6,)}),
     ),
+    flops=no_flops,
 )
 def unslice(x: Array, runs: tuple[Run, ...], shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` with x where the slices of `runs` lie: the adjoint of slicing."""
@@ -77,6 +81,7 @@ def _gathered(x: Tensor, *indices: Tensor, axis: int) -> Spec:
         (((3, 4), np.zeros((0, 2), np.int64)), {"axis": 0}),
     ),
     variadic=True,
+    flops=no_flops,
 )
 def gather(x: Array, *indices: Array, axis: int) -> Array:
     """x[:, ..., i, j, ...]: index arrays of one shape on consecutive axes from `axis` on."""
@@ -98,6 +103,7 @@ gather.differentiable(
         (((2, 2, 2), [[1, 0], [3, -1]]), {"shape": (2, 5), "axis": 1}),
     ),
     variadic=True,
+    flops=lambda y, g, *indices, shape, axis: g.size,
 )
 def scatter_add(g: Array, *indices: Array, shape: tuple[int, ...], axis: int) -> Array:
     """Zeros of `shape` with each element of g added at its index: the adjoint of gather."""
@@ -198,6 +204,7 @@ def _one_hot_spec(labels: Tensor, classes: int, dtype: np.dtype[Any]) -> Spec:
     _one_hot_spec,
     examples((([2, 0, 1],), {"classes": 3, "dtype": np.dtype(np.float64)})),
     limits={0: lambda labels, classes, dtype: classes},
+    flops=no_flops,
 )
 def _one_hot(labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
     """1 at the label, else 0, along a new last axis."""

@@ -10,6 +10,8 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.samples import examples
 
+__all__ = ["matmul"]
+
 
 def _matrix(shape: tuple[int, ...], transposed: bool) -> tuple[int, ...]:
     """Rows and columns of the matrices that take part in the product."""
@@ -30,6 +32,13 @@ def _product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool 
     return Spec((*a.shape[:-2], rows, columns), a.dtype)
 
 
+def _flops(
+    y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
+) -> int:
+    """2 m n k: a multiplication and an addition for each element and each column of a."""
+    return 2 * y.size * _matrix(a.shape, transpose_a)[1]
+
+
 @operation(
     _product,
     examples(
@@ -41,6 +50,7 @@ def _product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool 
         (((4, 3), (4, 5)), {"transpose_a": True}),
         (((2, 4, 3), (2, 5, 4)), {"transpose_a": True, "transpose_b": True}),
     ),
+    flops=_flops,
 )
 def _matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
     """The product of matrices, or of stacks of them; each operand may be taken transposed."""

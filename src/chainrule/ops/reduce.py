@@ -7,11 +7,13 @@ from collections.abc import Callable
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Axis, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.comparison import where
 from chainrule.ops.samples import examples
-from chainrule.ops.unary import exp
+from chainrule.ops.unary import exp, sqrt
+
+__all__ = ["argmax", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
 
 Axes = tuple[int, ...]
 
@@ -74,6 +76,11 @@ def _not_empty(name: str) -> Callable[..., Spec]:
     return infer
 
 
+def _one_per_input(y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> int:
+    """The FLOPs of a reduction: one for each element that it takes in."""
+    return x.size
+
+
 def _spread(t: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     """A reduced Tensor over the reduced axes again: what it is at each element of x."""
     if not keepdims and t.shape:
@@ -81,7 +88,7 @@ def _spread(t: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     return t.broadcast_to(x.shape)
 
 
-@operation(_reduced, _SAMPLES)
+@operation(_reduced, _SAMPLES, flops=_one_per_input)
 def _sum(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The sum over axes."""
     return np.add.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims)  # type: ignore[call-overload]
@@ -147,6 +154,32 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
     return (centred * centred).sum(axes, keepdims) / float(count - correction)
 
 
+@method
+def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+    """The standard deviation over axes: sqrt(sum of (x - mean)^2 / (n - correction)).
+
+    Convention at the kink: where all elements are equal its gradient is 0.
+
+    Args:
+        x: a floating Tensor.
+        axis: one axis, several, or None for all.
+        keepdims: keep the reduced axes with length 1.
+        correction: 0 as NumPy has it, 1 for the square root of the unbiased variance.
+
+    Raises:
+        ShapeError: if there are no more elements than `correction`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.std(cr.tensor([[1.0, 3.0], [2.0, 2.0]]), axis=1)
+        tensor([1., 0.])
+    """
+    variance = var(x, axis, keepdims, correction)
+    varies = variance > 0.0
+    # sqrt'(0) is infinite: it must not meet the 0 of a gradient, which would make NaN.
+    return where(varies, sqrt(where(varies, variance, 1.0)), variance)
+
+
 def _first(x: Array, extreme: Array, axes: Axes) -> Array:
     """1 at the first element along the axes that equals the extreme one, else 0."""
     equal = np.equal(x, extreme)
@@ -177,7 +210,7 @@ def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -
     return _spread(g, x, axes, keepdims) * first_equal.apply(x, kept, axes=axes)
 
 
-@operation(_not_empty("max"), _SAMPLES)
+@operation(_not_empty("max"), _SAMPLES, flops=_one_per_input)
 def _max(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The largest element along axes."""
     return np.maximum.reduce(x, axis=axes, keepdims=keepdims)  # type: ignore[call-overload]
@@ -196,7 +229,7 @@ def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _max.apply(x, axes=normalize_axes("max", axis, x.shape), keepdims=keepdims)
 
 
-@operation(_not_empty("min"), _SAMPLES)
+@operation(_not_empty("min"), _SAMPLES, flops=_one_per_input)
 def _min(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The smallest element along axes."""
     return np.minimum.reduce(x, axis=axes, keepdims=keepdims)  # type: ignore[call-overload]
@@ -229,6 +262,7 @@ def _argmax_spec(x: Tensor, axis: int, keepdims: bool) -> Spec:
         (([2.0, 7.0, 7.0, 1.0],), {"axis": 0, "keepdims": False}),
         (((0, 2),), {"axis": 1, "keepdims": False}),
     ),
+    flops=no_flops,
 )
 def _argmax(x: Array, axis: int, keepdims: bool) -> Array:
     """The index of the first largest element along an axis."""
@@ -245,7 +279,7 @@ def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
     return _argmax.apply(x, axis=axis, keepdims=keepdims)
 
 
-@operation(_reduced_floats("logsumexp"), _SAMPLES)
+@operation(_reduced_floats("logsumexp"), _SAMPLES, flops=lambda y, x, axes, keepdims: 4 * x.size)
 def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
     """log(sum(exp(x))) over axes, without overflow."""
     largest = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)

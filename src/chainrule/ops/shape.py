@@ -9,11 +9,24 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.reduce import _sum
 from chainrule.ops.samples import examples
+
+__all__ = [
+    "broadcast_to",
+    "concatenate",
+    "ones_like",
+    "pad",
+    "reshape",
+    "split",
+    "stack",
+    "stop_gradient",
+    "transpose",
+    "zeros_like",
+]
 
 Shape = tuple[int, ...]
 
@@ -45,6 +58,7 @@ def _reshaped(x: Tensor, shape: Shape) -> Spec:
         (((1,),), {"shape": ()}),
         (((0, 2),), {"shape": (3, 0)}),
     ),
+    flops=no_flops,
 )
 def _reshape(x: Array, shape: Shape) -> Array:
     """The same elements, in row-major order, in another shape."""
@@ -86,6 +100,7 @@ def _transposed(x: Tensor, axes: Shape) -> Spec:
         (((2, 3, 4),), {"axes": (2, 0, 1)}),
         (((),), {"axes": ()}),
     ),
+    flops=no_flops,
 )
 def _transpose(x: Array, axes: Shape) -> Array:
     """The axes in another order."""
@@ -123,6 +138,7 @@ def _broadcasted(x: Tensor, shape: Shape) -> Spec:
         (((1, 1),), {"shape": (2, 1, 3)}),
         (((2, 1),), {"shape": (2, 0)}),
     ),
+    flops=no_flops,
 )
 def _broadcast_to(x: Array, shape: Shape) -> Array:
     """x repeated along new axes on the left and along axes of length 1."""
@@ -167,7 +183,7 @@ def _identity(x: Tensor) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
-@operation(_identity, examples((((3, 4),), {})))
+@operation(_identity, examples((((3, 4),), {})), flops=no_flops)
 def _stop_gradient(x: Array) -> Array:
     """x itself; no gradient passes."""
     return x
@@ -205,6 +221,7 @@ def _joined(*inputs: Tensor, axis: int) -> Spec:
     _joined,
     examples((((3, 2), (3, 4), (3, 1)), {"axis": 1}), (((2,), (0,), (3,)), {"axis": 0})),
     variadic=True,
+    flops=no_flops,
 )
 def _concatenate(*inputs: Array, axis: int) -> Array:
     """Tensors one after another along an axis."""
@@ -291,6 +308,7 @@ def _padded(x: Tensor, widths: tuple[tuple[int, int], ...], value: float) -> Spe
         (((3, 4),), {"widths": ((1, 0), (2, 3)), "value": 0.0}),
         (((2,),), {"widths": ((0, 1),), "value": 1.5}),
     ),
+    flops=no_flops,
 )
 def _pad(x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
     """x inside a border of one value."""
