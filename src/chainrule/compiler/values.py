@@ -1,4 +1,4 @@
-"""Values: the variables of a step as the compiler sees them."""
+"""Values: the variables of a captured graph as the compiler sees them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LEAVES = ("input", "state", "constant")
 
 
 class Value:
-    """A variable of the step as the compiler sees it.
+    """A variable of the graph as the compiler sees it.
 
     Attributes:
         kind: the operation's name; "input", "state" or "constant" for a leaf.
@@ -95,14 +95,14 @@ def root(value: Value) -> Value:
     return value
 
 
-class Step:
-    """The values of a step in an order in which they can be computed.
+class ValueGraph:
+    """The values of a captured graph in an order in which they can be computed.
 
     Attributes:
         values: without those that nothing needs.
         outputs: the values of the graph's outputs' leaves.
         updates: for each updated State its new value.
-        paired: for losses of rows their gradient, where one instruction computes both.
+        loss_gradients: for losses of rows their gradient, where one instruction computes both.
     """
 
     def __init__(
@@ -110,9 +110,9 @@ class Step:
         values: list[Value],
         outputs: list[Value],
         updates: dict[State, Value],
-        paired: dict[Value, Value],
+        loss_gradients: dict[Value, Value],
     ) -> None:
         self.values = values
         self.outputs = outputs
         self.updates = updates
-        self.paired = paired
+        self.loss_gradients = loss_gradients

@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.compiler.passes import simplify
-from chainrule.compiler.values import LEAVES, Step, Value, root
+from chainrule.compiler.values import LEAVES, Value, ValueGraph, root
 from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import local
@@ -245,13 +245,13 @@ def _training_graph(model: Module, x: Tensor, output: Tensor) -> CapturedGraph:
 
 
 def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[int, ...]) -> Summary:
-    step = simplify(graph)
+    simplified = simplify(graph)
     # The forward pass gives the output, and updates such as those of running statistics.
-    forward = with_ancestors([step.outputs[0], *step.updates.values()])
+    forward = with_ancestors([simplified.outputs[0], *simplified.updates.values()])
     forward_flops: dict[str, int] = defaultdict(int)
     backward_flops: dict[str, int] = defaultdict(int)
     edges: dict[str, int] = defaultdict(int)
-    for value in step.values:
+    for value in simplified.values:
         path = value.node.path
         if value in forward:
             forward_flops[path] += value.flops
@@ -259,7 +259,7 @@ def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[in
         else:
             backward_flops[path] += value.flops
     kept: dict[str, int] = defaultdict(int)
-    for value in _read_backward(step, forward):
+    for value in _read_backward(simplified, forward):
         kept[value.node.path] += value.nbytes
     rows = shape[0]
     counted: set[Any] = set()
@@ -311,10 +311,10 @@ def _in_order(calls: _Calls) -> Iterable[tuple[Module, str]]:
     return ((module, calls.paths[module]) for module in (*calls.outputs, *others))
 
 
-def _read_backward(step: Step, forward: set[Value]) -> set[Value]:
+def _read_backward(simplified: ValueGraph, forward: set[Value]) -> set[Value]:
     """The values of the forward pass, and inputs, that an operation of the backward pass reads."""
     read = set()
-    for value in step.values:
+    for value in simplified.values:
         if value not in forward:
             read |= {root(i) for i in value.inputs}
     return {v for v in read & forward if v.kind == "input" or v.kind not in LEAVES}
