@@ -1,8 +1,8 @@
 """Capture: placeholders go in, one graph of outputs and state updates comes out.
 
-No source is rewritten and nothing is traced: the function is called once on symbolic Tensors, and
-what it builds is the graph. While it runs, every `State` it reads is symbolic too, and every
-`assign` becomes an update of the captured graph.
+The function is traced: it is called once on symbolic Tensors, and the nodes that it builds are the
+graph. No source is read or rewritten. While it runs, every `State` it reads is symbolic too, and
+every `assign` becomes an update of the captured graph.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from chainrule.errors import SymbolicError
 from chainrule.graph.backprop import with_ancestors
@@ -23,6 +23,8 @@ from chainrule.trees import leaves, map_leaves
 class CapturedGraph:
     """A pure function as a graph: (inputs, state) -> (outputs, new state).
 
+    It prints as one line for each node, and can be run.
+
     Attributes:
         inputs: the placeholders, in the order of the arguments' leaves.
         outputs: what the function returned, with Tensors as leaves.
@@ -31,6 +33,9 @@ class CapturedGraph:
         nodes: all nodes that outputs and updates need, each after its inputs; constants are the
             leaves that have a value.
     """
+
+    interpreter: ClassVar[Callable[[CapturedGraph], Callable[..., Any]]]
+    """Makes what runs a graph. The room `execute` sets it, so that no import points up."""
 
     def __init__(
         self,
@@ -45,6 +50,36 @@ class CapturedGraph:
         self.reads = reads
         self.updates = updates
         self.nodes = nodes
+
+    def run(self, *arguments: Any) -> Any:
+        """Run the graph with NumPy, node by node, and let the states hold their new values.
+
+        Args:
+            arguments: arrays, numbers or Tensors, of the captured structure, shapes and dtypes.
+
+        Returns:
+            What the function returned, with read-only arrays in place of the Tensors.
+
+        Raises:
+            ShapeError, DTypeError: if an argument is not as captured; no state is changed then.
+            SymbolicError: if an argument is a placeholder, which has no value.
+
+        Example:
+            >>> import chainrule as cr
+            >>> w = cr.Parameter([1.0, 2.0])
+            >>> def step(x):
+            ...     loss = (w * x).sum()
+            ...     w.assign(w - 0.5 * cr.grad(loss, w))
+            ...     return loss
+            >>> graph = cr.capture(step, cr.placeholder((2,)))
+            >>> graph.run(cr.tensor([2.0, 4.0])), w.tolist()
+            (array(10., dtype=float32), [0.0, 0.0])
+        """
+        return self._run(*arguments)
+
+    @cached_property
+    def _run(self) -> Callable[..., Any]:
+        return CapturedGraph.interpreter(self)
 
     @cached_property
     def label_limits(self) -> list[tuple[int, int]]:
@@ -138,6 +173,8 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
         %1: float32 2x1 = state w
         %2: float32 3x1 = matmul(%0, %1)
         output %2
+
+    `CapturedGraph.run` runs it.
     """
     context = local.context
     if context.capture is not None:
@@ -175,4 +212,5 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
 
 
 def _node(output: Any) -> Tensor:
+    """The node that stands for what the function returned."""
     return as_tensor(output).node()

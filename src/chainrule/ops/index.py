@@ -220,10 +220,17 @@ def check_labels(labels: Array, classes: int) -> None:
         return
     unsigned = labels.view(f"u{labels.dtype.itemsize}")  # negative labels become very large ones
     if np.maximum.reduce(unsigned, axis=None) >= classes:
-        raise IndexError(
-            f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from "
-            f"{labels.min()} to {labels.max()}"
-        )
+        raise IndexError(label_fault(labels.min(), labels.max(), classes))
+
+
+def label_fault(lowest: int, highest: int, classes: int) -> str | None:
+    """What is wrong with labels from `lowest` to `highest`; None if they fit `classes` classes."""
+    if lowest >= 0 and highest < classes:
+        return None
+    return (
+        f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from {lowest} to "
+        f"{highest}"
+    )
 
 
 @method

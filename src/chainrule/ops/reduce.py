@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -126,10 +127,8 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _count(shape: tuple[int, ...], axes: Axes) -> int:
-    count = 1
-    for a in axes:
-        count *= shape[a]
-    return count
+    """How many elements are reduced to one."""
+    return math.prod(shape[a] for a in axes)
 
 
 @method

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any
@@ -38,15 +39,8 @@ def _several(numbers: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
     return tuple([index(number) for number in numbers])  # type: ignore[arg-type]
 
 
-def _size(shape: Shape) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
-
-
 def _reshaped(x: Tensor, shape: Shape) -> Spec:
-    if _size(shape) != x.size or any(length < 0 for length in shape):
+    if math.prod(shape) != x.size or any(length < 0 for length in shape):
         raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fill {shape}")
     return Spec(shape, x.dtype)
 
@@ -80,7 +74,7 @@ def reshape(x: TensorLike, *shape: int | Sequence[int]) -> Tensor:
     x = as_tensor(x)
     wanted = _several(shape)
     if any(length < 0 for length in wanted):
-        known = _size(tuple(length for length in wanted if length != -1))
+        known = math.prod(length for length in wanted if length != -1)
         if wanted.count(-1) > 1 or known <= 0 or x.size % known:
             raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fill {wanted}")
         wanted = tuple(x.size // known if length == -1 else length for length in wanted)
