@@ -128,6 +128,7 @@ class _Recorder:
         self.assigned: dict[State, Tensor] = {}  # what a read after the assignment sees
 
     def read(self, state: State) -> Tensor:
+        """The node that a read of the state gives now."""
         if state in self.assigned:
             return self.assigned[state]
         if state in self.updates:
@@ -138,6 +139,7 @@ class _Recorder:
         return self.reads[state]
 
     def assign(self, state: State, tensor: Tensor) -> None:
+        """Let the graph update the state; later reads see the new value."""
         self.updates[state] = tensor
         self.assigned.pop(state, None)
 

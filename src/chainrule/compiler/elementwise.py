@@ -1,5 +1,4 @@
-"""What the blocks of elementwise operations say to the compiler: what programs compute, in which
-dtype."""
+"""Elementwise operations as the compiler sees them, and the dtype that they are computed in."""
 
 from __future__ import annotations
 
@@ -20,7 +19,7 @@ class UnsupportedError(NotImplementedError):
 
 
 def compute_dtype(value: Value) -> np.dtype[Any]:
-    """What an elementwise value is computed in: float32, float64 or int64."""
+    """The dtype in which programs compute a value: float32, float64 or int64."""
     # Truth values are found by comparing, or casting, numbers of another dtype.
     dtype = value.inputs[0].dtype if value.dtype.kind == "b" else value.dtype
     if dtype in (np.float32, np.float64):

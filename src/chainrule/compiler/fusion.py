@@ -54,7 +54,7 @@ def fuse(schedule: Schedule) -> None:
 
 
 def _users(schedule: Schedule) -> Users:
-    """Who reads each value's memory, as `Users` says; each member of a group has an entry."""
+    """The readers of each value's memory; each member of a group has an entry."""
     users: Users = {}
     for instruction in schedule.instructions:
         if isinstance(instruction, Group):

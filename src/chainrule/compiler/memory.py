@@ -413,4 +413,5 @@ class Memory:
 
 
 def _is_alike(a: Storage, b: Storage) -> bool:
+    """Whether one storage can take the place of another."""
     return a.size == b.size and a.dtype == b.dtype

@@ -132,11 +132,11 @@ class Scheduler:
         self.schedule = Schedule(graph)
         self.drawn_by_programs = _read_by_one_program(graph)
         self._demanded: set[Value] = set()
-        """What lies in memory anyway, as other instructions than programs read or write it."""
+        """Values that lie in memory anyway: instructions other than programs read or write them."""
         self._readers: dict[Group, set[Group | None]] = {}
         """The groups that read a group's values; None stands for all other instructions."""
         self._copies: dict[tuple[Group, Value], Value] = {}
-        """What stands for a value in a group that computes it a second time."""
+        """The copies of values in groups that compute them a second time."""
 
     def finish(self) -> Schedule:
         """The schedule, with memory for the graph's outputs and the new values of its states."""
@@ -174,6 +174,7 @@ class Scheduler:
         return self.schedule.storage(value)
 
     def _has_memory(self, value: Value) -> bool:
+        """Whether a value, or a copy of what it reads, lies in memory."""
         return value in self.schedule.storages
 
     def before(self, value: Value) -> int:

@@ -33,7 +33,7 @@ class _Call(NamedTuple):
 
 
 def _inputs(node: Tensor) -> tuple[Tensor, ...]:
-    """What the call for a node reads.
+    """The inputs that the call for a node reads.
 
     NumPy's arithmetic broadcasts one operand itself, in a third of the time that it takes on a
     broadcast array.

@@ -17,7 +17,7 @@ None means that the output is not differentiable in that input."""
 
 
 class Spec(NamedTuple):
-    """What is known of a Tensor before its value: shape and dtype."""
+    """The shape and dtype of a Tensor, known before its value."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -52,7 +52,7 @@ def one_per_element(y: Any, *inputs: Any, **attributes: Any) -> int:
 
 
 def no_flops(y: Any, *inputs: Any, **attributes: Any) -> int:
-    """The FLOPs of an operation that moves, compares or rounds, but computes nothing."""
+    """The FLOPs of an operation that moves, draws or rounds numbers: none."""
     return 0
 
 
@@ -180,6 +180,7 @@ class Operation:
             context.capture = capture
 
     def _apply_symbolic(self, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> Tensor:
+        """The node without a value: its shape and dtype come from `infer`."""
         inputs = _as_nodes(inputs)
         spec = self.infer(*inputs, **attributes)
         node = Tensor(None, shape=spec.shape, dtype=spec.dtype)

@@ -41,7 +41,7 @@ _LINEAR = (
 
 
 class LinearPieces:
-    """What `linear_pieces` found.
+    """The result of `linear_pieces`.
 
     Attributes:
         breakpoints: the t in (0, 1), ascending, at which a piece ends and another begins.
@@ -199,7 +199,7 @@ def _constant(node: Tensor) -> Array:
 
 
 def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
-    """What changes its sign where the node has its kink."""
+    """The line that changes its sign where the node has its kink."""
     if not (_is_constant_between_jumps(node) or _name(node) in _KINKS):
         return None
     if len(inputs) == 1:

@@ -113,7 +113,7 @@ negative.differentiable(lambda g, y, x: -g)
     flops=lambda y, *terms: (len(terms) - 1) * y.size,
 )
 def _add_n(*inputs: Array) -> Array:
-    """The sum of any number of Tensors of one shape: what joins the ways of a gradient."""
+    """The sum of any number of Tensors of one shape; it joins the ways of a gradient."""
     total = inputs[0] + inputs[1]
     for x in inputs[2:]:
         total += x

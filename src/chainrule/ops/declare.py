@@ -1,4 +1,4 @@
-"""What elementwise operations have in common: how they are declared, and how operands meet.
+"""Elementwise operations: how they are declared, and how their operands meet.
 
 The operations themselves are in `arithmetic`, `comparison` and `unary`.
 """
@@ -152,6 +152,8 @@ def numbers_spec(name: str) -> Callable[..., Spec]:
 
 
 def _floating(name: str) -> Callable[..., Spec]:
+    """As `same_spec`, of floating Tensors only."""
+
     def infer(x: Tensor) -> Spec:
         if x.dtype.kind != "f":
             raise DTypeError(f"{name} takes floating Tensors, not {x.dtype}; cast the Tensor first")

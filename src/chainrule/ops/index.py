@@ -21,6 +21,7 @@ Run = tuple[int, int, int]
 
 
 def _to_slices(runs: Sequence[Run]) -> tuple[slice, ...]:
+    """The runs as Python's slices; one that goes down to 0 has no stop."""
     slices = []
     for start, step, count in runs:
         stop = start + step * count
@@ -224,7 +225,7 @@ def check_labels(labels: Array, classes: int) -> None:
 
 
 def label_fault(lowest: int, highest: int, classes: int) -> str | None:
-    """What is wrong with labels from `lowest` to `highest`; None if they fit `classes` classes."""
+    """The fault of labels from `lowest` to `highest`, in words; None if they fit the classes."""
     if lowest >= 0 and highest < classes:
         return None
     return (

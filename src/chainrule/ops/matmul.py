@@ -18,7 +18,9 @@ def _matrix(shape: tuple[int, ...], transposed: bool) -> tuple[int, ...]:
     return (shape[-1], shape[-2]) if transposed else shape[-2:]
 
 
-def _product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Spec:
+def _product_spec(
+    a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
+) -> Spec:
     fits = a.ndim >= 2 and a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]
     if not fits or _matrix(a.shape, transpose_a)[1] != _matrix(b.shape, transpose_b)[0]:
         marks = [" (transposed)" if t else "" for t in (transpose_a, transpose_b)]
@@ -40,7 +42,7 @@ def _flops(
 
 
 @operation(
-    _product,
+    _product_spec,
     examples(
         (((3, 4), (4, 5)), {}),
         (((1, 7), (7, 1)), {}),

@@ -46,20 +46,25 @@ def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
 
 
 def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    """The shape with the reduced axes as axes of length 1."""
     return tuple([1 if a in axes else length for a, length in enumerate(shape)])
 
 
 def _reduced_shape(shape: tuple[int, ...], axes: Axes, keepdims: bool) -> tuple[int, ...]:
+    """The shape without the reduced axes, or with them as axes of length 1."""
     if keepdims:
         return _kept(shape, axes)
     return tuple([length for a, length in enumerate(shape) if a not in axes])
 
 
 def _reduced(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
+    """The shape and dtype of a reduction of any dtype."""
     return Spec(_reduced_shape(x.shape, axes, keepdims), x.dtype)
 
 
 def _reduced_floats(name: str) -> Callable[..., Spec]:
+    """As `_reduced`, of floating Tensors only."""
+
     def infer(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
         if x.dtype.kind != "f":
             raise DTypeError(f"{name} takes floating Tensors, not {x.dtype}; cast the Tensor first")
@@ -69,6 +74,8 @@ def _reduced_floats(name: str) -> Callable[..., Spec]:
 
 
 def _not_empty(name: str) -> Callable[..., Spec]:
+    """As `_reduced`, for reductions that need an element at least."""
+
     def infer(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
         if any(x.shape[a] == 0 for a in axes):
             raise ShapeError(f"{name} of no elements: shape {x.shape}, axes {axes}")
@@ -205,6 +212,7 @@ def first_equal(x: Array, extreme: Array, axes: Axes) -> Array:
 
 
 def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+    """g at the first of the extreme elements, 0 at the others."""
     kept = y if keepdims else y.reshape(_kept(x.shape, axes))
     return _spread(g, x, axes, keepdims) * first_equal.apply(x, kept, axes=axes)
 
@@ -289,6 +297,7 @@ def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
 
 
 def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+    """g times softmax(x)."""
     finite = where(y > -np.inf, y, 0.0)  # where all x are -inf: exp(-inf - 0) = 0, not NaN
     return _spread(g, x, axes, keepdims) * exp(x - _spread(finite, x, axes, keepdims))
 

@@ -223,6 +223,7 @@ def _concatenate(*inputs: Array, axis: int) -> Array:
 
 
 def _own_part(g: Tensor, y: Tensor, *inputs: Tensor, index: int, axis: int) -> Tensor:
+    """The part of g that belongs to one of the inputs."""
     start = sum(x.shape[axis] for x in inputs[:index])
     part = slice(start, start + inputs[index].shape[axis])
     return g[(slice(None),) * axis + (part,)]
@@ -274,6 +275,7 @@ def split(x: TensorLike, size: int | Sequence[int], axis: int = 0) -> list[Tenso
 
 
 def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
+    """The Tensors, cast to the dtype in which they meet."""
     inputs = [as_tensor(t) for t in tensors]
     if not inputs:
         raise ShapeError(f"{name} takes at least one Tensor")
@@ -284,6 +286,7 @@ def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
 
 
 def _axis(name: str, axis: int, ndim: int) -> int:
+    """An axis as a non-negative number."""
     if not -ndim <= axis < ndim:
         raise ShapeError(f"{name}: axis {axis} is out of range for {ndim} axes")
     return axis % ndim
@@ -310,6 +313,7 @@ def _pad(x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
 
 
 def _inside(g: Tensor, y: Tensor, x: Tensor, widths: Any, value: float) -> Tensor:
+    """g without the border."""
     return g[tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, widths, strict=True))]
 
 

@@ -119,12 +119,14 @@ def softmax_cross_entropy_grad(g: Array, logits: Array, labels: Array) -> Array:
 
 
 def _grad_by_logits(h: Tensor, y: Tensor, g: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """With s = h g: the gradient of softmax, p (s - sum of s p)."""
     p = softmax(logits, 1)
     scaled = h * g.reshape(-1, 1)
     return (scaled - (scaled * p).sum(1, keepdims=True)) * p
 
 
 def _grad_by_g(h: Tensor, y: Tensor, g: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """The sum over each row of h times p - y."""
     delta = softmax(logits, 1) - one_hot(labels, logits.shape[1], logits.dtype)
     return (h * delta).sum(1)
 
