@@ -20,7 +20,7 @@ class Value:
     Attributes:
         kind: the operation's name; "input", "state" or "constant" for a leaf.
         inputs, attributes: of the operation.
-        shape, dtype: of the value.
+        shape, size, dtype: of the value.
         node: the Tensor it stands for, for names and paths.
         array: the value of a constant.
         state: the State of a "state".
@@ -36,6 +36,7 @@ class Value:
         "node",
         "number",
         "shape",
+        "size",
         "state",
     )
 
@@ -52,15 +53,12 @@ class Value:
         self.inputs = inputs
         self.attributes = attributes
         self.shape = shape
+        self.size = math.prod(shape)
         self.dtype = dtype
         self.node = node
         self.array: Array | None = None
         self.state: State | None = None
         self.number = -1
-
-    @property
-    def size(self) -> int:
-        return math.prod(self.shape)
 
     @property
     def nbytes(self) -> int:

@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.compiler.capture import capture
+from chainrule.compiler.elementwise import ELEMENTWISE
 from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn.module import Module
-from chainrule.ops.declare import Binary, Unary
 
 _APART = 1e-10  # breakpoints nearer than this, in t, are one
 _DIFFERENT = 1e-9  # slopes that differ by more, relative to the largest, are two
@@ -212,8 +212,9 @@ def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
 
 
 def _is_constant_between_jumps(node: Tensor) -> bool:
-    """Whether the node is a comparison or a sign: these have no gradient."""
-    return isinstance(node.operation, (Unary, Binary)) and not node.operation.rules
+    """Whether the node is a comparison or a sign: of chainrule's own these alone have no rules."""
+    operation = ELEMENTWISE.get(_name(node))
+    return operation is not None and not operation.rules
 
 
 def _slope(line: _Line) -> Array:
