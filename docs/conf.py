@@ -1,5 +1,6 @@
 """How Sphinx builds the documentation: `make docs`."""
 
+import importlib
 import os
 import re
 from pathlib import Path
@@ -75,5 +76,27 @@ def _marked_up(paragraph):
     return MARKED_UP.sub(lambda found: found[1] or "\\" + found[2], paragraph)
 
 
+def list_operations(text):
+    """Put an entry for each public function or class of a file of `chainrule.ops`, in the order of
+    their blocks, in the place of the line ".. operations:: file"."""
+    return re.sub(r"^\.\. operations:: (\w+)$", _entries, text, flags=re.MULTILINE)
+
+
+def _entries(found):
+    module = importlib.import_module(f"chainrule.ops.{found[1]}")
+    entries = []
+    for name, value in vars(module).items():
+        if name in module.__all__ and isinstance(value, type):
+            entries.append(f".. autoclass:: chainrule.{name}\n   :members:")
+        elif name in module.__all__ and callable(value):
+            entries.append(f".. autofunction:: chainrule.{name}")
+    return "\n".join(entries)
+
+
+def _read(app, page, source):
+    source[0] = list_operations(source[0])
+
+
 def setup(app):
+    app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", mark_up, priority=100)  # before napoleon

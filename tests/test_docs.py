@@ -375,12 +375,22 @@ def test_names_exist():
                 resolve(name)
 
 
+@pytest.fixture
+def conf(monkeypatch):
+    """The configuration of Sphinx."""
+    monkeypatch.setenv("MATPLOTLIBRC", "")  # which it sets
+    spec = importlib.util.spec_from_file_location("docs_conf", DOCS / "conf.py")
+    conf = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(conf)
+    return conf
+
+
 @pytest.mark.parametrize("module", [cr, nn, nn.init, optim, data, cr.inspect, chainrule.testing])
-def test_reference_is_complete(module):
+def test_reference_is_complete(module, conf):
     """Every public name is in the reference: a new one needs a line in a page of docs/reference."""
     entries = re.findall(
         r"^\.\. (?:auto\w+|data):: ([\w.]+)",
-        "\n".join(map(read, pages("reference/*.md"))),
+        conf.list_operations("\n".join(map(read, pages("reference/*.md")))),
         re.MULTILINE,
     )
     documented = [resolve(name) for name in entries]
@@ -410,11 +420,7 @@ def test_reference_is_complete(module):
         ("Raises:\n    As `fit`.", "Raises what `fit` raises."),
     ],
 )
-def test_docstrings_formulas_are_not_taken_for_markup(plain, marked_up, monkeypatch):
-    monkeypatch.setenv("MATPLOTLIBRC", "")  # which the configuration sets
-    spec = importlib.util.spec_from_file_location("docs_conf", DOCS / "conf.py")
-    conf = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(conf)
+def test_docstrings_formulas_are_not_taken_for_markup(plain, marked_up, conf):
     lines = plain.splitlines()
     conf.mark_up(None, "function", "f", None, None, lines)
     assert "\n".join(lines) == marked_up

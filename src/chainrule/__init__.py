@@ -78,4 +78,4 @@ __all__ = [
     "value_and_grad",
     "vjp",
 ]
-__all__ += ops.__all__
+__all__ += ops.__all__  # type: ignore[attr-defined]

@@ -96,6 +96,7 @@ def check_gradient(
 
 
 def _as_float64(data: Any) -> Array:
+    """A copy of the data; floating ones in float64, in which differences are exact enough."""
     array = np.array(data.numpy() if isinstance(data, Tensor) else data)
     return array.astype(np.float64) if array.dtype.kind == "f" else array
 
@@ -152,6 +153,7 @@ def _check_order(
 
 
 def _variables(arrays: Sequence[Array]) -> list[Tensor]:
+    """The arrays as leaves; floating ones require a gradient."""
     return [Tensor(a, requires_grad=a.dtype.kind == "f") for a in arrays]
 
 
@@ -168,6 +170,7 @@ def _gradient(function: Function, parameters: list[Parameter], outputs: int) -> 
 
 
 def _floating(outputs: Any) -> list[Tensor]:
+    """The Tensors of a structure that have gradients."""
     tensors = [as_tensor(y) for y in leaves(outputs)]
     return [t for t in tensors if t.dtype.kind == "f"]
 
@@ -184,6 +187,7 @@ def _directions(x: Array, settings: _Settings) -> Iterable[tuple[str, Array]]:
 
 
 def _compare(what: str, expected: float, got: float, settings: _Settings) -> None:
+    """Raise where two numbers differ by more than the settings allow."""
     difference = abs(got - expected)
     largest = max(abs(got), abs(expected))
     if not difference <= settings.atol + settings.rtol * largest:
@@ -249,6 +253,7 @@ def _in_dtype(sample: Sample, dtype: Any) -> Sample:
 
 
 def _symbolic(op: Operation, sample: Sample) -> tuple[list[Tensor], Tensor]:
+    """Placeholders like the sample's inputs, and the operation's node on them."""
     inputs = [placeholder(x.shape, x.dtype) for x in sample.inputs]
     return inputs, op.apply(*inputs, **sample.attributes)
 
@@ -272,6 +277,7 @@ def _require_same_bits(what: str, found: Array, expected: Array) -> None:
 
 
 def _check_sample(op: Operation, sample: Sample) -> None:
+    """Hold the operation to all but its finite differences, on one sample."""
     attributes = sample.attributes
     arrays = [x.copy() for x in sample.inputs]
     value = np.asarray(op.forward(*arrays, **attributes))
@@ -293,6 +299,7 @@ def _check_sample(op: Operation, sample: Sample) -> None:
 
 
 def _check_rules(op: Operation, sample: Sample, eager: Tensor, symbolic: Tensor) -> None:
+    """Hold the bprop rules to the shapes and dtypes of the inputs, eagerly and captured."""
     g = np.random.default_rng(1).standard_normal(eager.shape).astype(eager.dtype)
     for i, x in enumerate(sample.inputs):
         if x.dtype.kind != "f":
@@ -319,6 +326,7 @@ def _check_rules(op: Operation, sample: Sample, eager: Tensor, symbolic: Tensor)
 
 
 def _require_close(what: str, found: Array, expected: Array) -> None:
+    """Raise where two arrays differ by more than a few roundings."""
     _require_spec(what, np.asarray(found), expected)
     tolerance = 1e-5 if expected.dtype == np.float32 else 1e-12
     if not np.allclose(found, expected, tolerance, tolerance, equal_nan=True):

@@ -8,7 +8,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn
-from chainrule.inspect import costs
+from chainrule.graph.operation import operations
 
 
 class NeuralNetwork(nn.Module):
@@ -172,11 +172,11 @@ def test_the_model_is_left_as_it_was():
     assert all(np.array_equal(before[key], value) for key, value in model.state_dict().items())
 
 
-def test_what_the_table_does_not_know_costs_what_the_plan_says(monkeypatch):
+def test_flops_are_those_that_the_operations_state(monkeypatch):
     model = nn.Sequential(nn.Linear(4, 3), nn.LogSoftmax(1))
-    wanted = cr.summary(model, (4,)).forward_flops
-    monkeypatch.delitem(costs._PER_ELEMENT, "log_softmax")
-    assert cr.summary(model, (4,)).forward_flops == wanted == 24 + 3 + 12
+    assert cr.summary(model, (4,)).forward_flops == 24 + 3 + 12
+    monkeypatch.setattr(operations["log_softmax"], "flops", lambda y, x, axis: 7 * y.size)
+    assert cr.summary(model, (4,)).forward_flops == 24 + 3 + 21
 
 
 @pytest.mark.parametrize("columns", [80, 100])

@@ -78,7 +78,7 @@ def test_shapes_that_do_not_broadcast_are_named():
             x + np.ones(4)
 
 
-@given(st.data(), st.sampled_from(["sum", "mean", "max", "min", "logsumexp", "var"]))
+@given(st.data(), st.sampled_from(["sum", "mean", "max", "min", "logsumexp", "var", "std"]))
 def test_reductions_over_any_axes(data, name):
     shape = data.draw(st.lists(st.integers(1, 3), max_size=4).map(tuple))
     axes = data.draw(st.lists(st.sampled_from(range(len(shape))), unique=True)) if shape else []
@@ -86,7 +86,11 @@ def test_reductions_over_any_axes(data, name):
     axis = data.draw(st.sampled_from([signed, None, *signed[:1]]))
     keepdims = data.draw(st.booleans())
     x = RANDOM.standard_normal(shape)
-    reference = {"var": np.var, "logsumexp": lambda x, **k: np.log(np.exp(x).sum(**k))}
+    reference = {
+        "var": np.var,
+        "std": np.std,
+        "logsumexp": lambda x, **k: np.log(np.exp(x).sum(**k)),
+    }
     expected = reference.get(name, getattr(np, name, None))(x, axis=axis, keepdims=keepdims)
     found = getattr(cr, name)(x, axis, keepdims)
     assert found.shape == np.shape(expected)
@@ -110,7 +114,7 @@ def test_reductions_of_nothing():
     same(empty.sum(), 0.0)
     same(cr.logsumexp(empty, 0), np.full(3, -np.inf))
     same(empty.max(1), np.ones(0))
-    for function in (cr.max, cr.min, cr.mean, cr.var, cr.argmax):
+    for function in (cr.max, cr.min, cr.mean, cr.var, cr.std, cr.argmax):
         with pytest.raises(cr.ShapeError):
             function(empty, 0)
         with pytest.raises(cr.ShapeError):
@@ -133,6 +137,8 @@ def test_variance_with_correction():
     x = RANDOM.standard_normal((4, 5))
     found = cr.var(x, 0, correction=1).numpy()
     np.testing.assert_allclose(found, x.var(0, ddof=1), rtol=1e-12)
+    found = cr.tensor(x).std(0, correction=1).numpy()
+    np.testing.assert_allclose(found, x.std(0, ddof=1), rtol=1e-12)
     with pytest.raises(cr.ShapeError, match="more elements"):
         cr.var(np.ones((1, 3)), 0, correction=1)
 

@@ -22,6 +22,37 @@ def test_operation_is_documented(name):
     assert operations[name].__doc__
 
 
+def test_every_function_behind_tensors_is_public():
+    inner = {name for name in functions if not name.startswith("_")} - {"getitem"}
+    assert inner <= set(cr.ops.__all__) <= set(cr.__all__)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_flops_are_counted_without_values(name):
+    for sample in operations[name].samples(np.random.default_rng(0)):
+        inputs = [cr.placeholder(x.shape, x.dtype) for x in sample.inputs]
+        node = operations[name].apply(*inputs, **sample.attributes)
+        flops = operations[name].flops(node, *inputs, **sample.attributes)
+        assert isinstance(flops, int) and flops >= 0
+
+
+@pytest.mark.parametrize(
+    ("function", "shapes", "flops"),
+    [
+        (cr.tanh, [(3, 5)], 15),
+        (lambda a, b, c: cr.add_n(a, b, c), [(3, 5)] * 3, 30),
+        (lambda a, b: cr.matmul(a, b), [(2, 3, 4), (2, 4, 5)], 2 * 2 * 3 * 4 * 5),
+        (lambda x: x.sum(0), [(3, 5)], 15),
+        (lambda x: cr.softmax(x), [(3, 5)], 60),
+        (lambda x: x.reshape(5, 3), [(3, 5)], 0),
+        (lambda x: x.astype("float64"), [(3, 5)], 0),
+    ],
+)
+def test_flops_are_the_textbooks(function, shapes, flops):
+    node = function(*map(cr.placeholder, shapes))
+    assert node.operation.flops(node, *node.inputs, **node.attributes) == flops
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_samples_are_the_same_for_the_same_seed(name):
     first, second = (operations[name].samples(np.random.default_rng(3)) for _ in range(2))

@@ -124,6 +124,10 @@ CHAINRULE_INLINE Vector<T> cos(Vector<T> x) {
   return CHAINRULE_INSTRUCTION_SET::cos(x);
 }
 template <Floating T>
+CHAINRULE_INLINE Vector<T> asinh(Vector<T> x) {
+  return CHAINRULE_INSTRUCTION_SET::asinh(x);
+}
+template <Floating T>
 CHAINRULE_INLINE Vector<T> tanh(Vector<T> x) {
   return CHAINRULE_INSTRUCTION_SET::tanh(x);
 }

@@ -1,1 +1,1 @@
-"""From a function of Tensors to one static graph."""
+"""From a function of Tensors to a plan: capture, passes, schedule, fusion, memory, instructions."""

@@ -1,8 +1,8 @@
 """Capture: placeholders go in, one graph of outputs and state updates comes out.
 
-No source is rewritten and nothing is traced: the function is called once on symbolic Tensors, and
-what it builds is the graph. While it runs, every `State` it reads is symbolic too, and every
-`assign` becomes an update of the captured graph.
+The function is traced: it is called once on symbolic Tensors, and the nodes that it builds are the
+graph. No source is read or rewritten. While it runs, every `State` it reads is symbolic too, and
+every `assign` becomes an update of the captured graph.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from operator import attrgetter
-from typing import Any
+from typing import Any, ClassVar
 
 from chainrule.errors import SymbolicError
+from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
@@ -22,6 +23,8 @@ from chainrule.trees import leaves, map_leaves
 class CapturedGraph:
     """A pure function as a graph: (inputs, state) -> (outputs, new state).
 
+    It prints as one line for each node, and can be run.
+
     Attributes:
         inputs: the placeholders, in the order of the arguments' leaves.
         outputs: what the function returned, with Tensors as leaves.
@@ -30,6 +33,9 @@ class CapturedGraph:
         nodes: all nodes that outputs and updates need, each after its inputs; constants are the
             leaves that have a value.
     """
+
+    interpreter: ClassVar[Callable[[CapturedGraph], Callable[..., Any]]]
+    """Makes what runs a graph. The room `execute` sets it, so that no import points up."""
 
     def __init__(
         self,
@@ -44,6 +50,36 @@ class CapturedGraph:
         self.reads = reads
         self.updates = updates
         self.nodes = nodes
+
+    def run(self, *arguments: Any) -> Any:
+        """Run the graph with NumPy, node by node, and let the states hold their new values.
+
+        Args:
+            arguments: arrays, numbers or Tensors, of the captured structure, shapes and dtypes.
+
+        Returns:
+            What the function returned, with read-only arrays in place of the Tensors.
+
+        Raises:
+            ShapeError, DTypeError: if an argument is not as captured; no state is changed then.
+            SymbolicError: if an argument is a placeholder, which has no value.
+
+        Example:
+            >>> import chainrule as cr
+            >>> w = cr.Parameter([1.0, 2.0])
+            >>> def step(x):
+            ...     loss = (w * x).sum()
+            ...     w.assign(w - 0.5 * cr.grad(loss, w))
+            ...     return loss
+            >>> graph = cr.capture(step, cr.placeholder((2,)))
+            >>> graph.run(cr.tensor([2.0, 4.0])), w.tolist()
+            (array(10., dtype=float32), [0.0, 0.0])
+        """
+        return self._run(*arguments)
+
+    @cached_property
+    def _run(self) -> Callable[..., Any]:
+        return CapturedGraph.interpreter(self)
 
     @cached_property
     def label_limits(self) -> list[tuple[int, int]]:
@@ -92,6 +128,7 @@ class _Recorder:
         self.assigned: dict[State, Tensor] = {}  # what a read after the assignment sees
 
     def read(self, state: State) -> Tensor:
+        """The node that a read of the state gives now."""
         if state in self.assigned:
             return self.assigned[state]
         if state in self.updates:
@@ -102,6 +139,7 @@ class _Recorder:
         return self.reads[state]
 
     def assign(self, state: State, tensor: Tensor) -> None:
+        """Let the graph update the state; later reads see the new value."""
         self.updates[state] = tensor
         self.assigned.pop(state, None)
 
@@ -137,6 +175,8 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
         %1: float32 2x1 = state w
         %2: float32 3x1 = matmul(%0, %1)
         output %2
+
+    `CapturedGraph.run` runs it.
     """
     context = local.context
     if context.capture is not None:
@@ -160,7 +200,9 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
         # A Ctrl-C just before a `no_grad` is left would leave it on.
         context.grad_enabled = grad_enabled
     roots = [*leaves(outputs), *recorder.updates.values()]
-    nodes = _ancestors(roots)
+    # Constants end the search.
+    needed = with_ancestors(roots, lambda node: node.inputs if node.value is None else ())
+    nodes = sorted(needed, key=attrgetter("serial"))
     known = {*inputs, *recorder.reads.values()}
     for node in nodes:
         if node.value is None and node.operation is None and node not in known:
@@ -172,18 +214,5 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
 
 
 def _node(output: Any) -> Tensor:
+    """The node that stands for what the function returned."""
     return as_tensor(output).node()
-
-
-def _ancestors(roots: list[Tensor]) -> list[Tensor]:
-    """All nodes that the roots need, from the oldest to the youngest. Constants end the search."""
-    seen = set(roots)
-    stack = list(roots)
-    while stack:
-        node = stack.pop()
-        if node.value is None:
-            for parent in node.inputs:
-                if parent not in seen:
-                    seen.add(parent)
-                    stack.append(parent)
-    return sorted(seen, key=attrgetter("serial"))

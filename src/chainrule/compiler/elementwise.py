@@ -1,4 +1,4 @@
-"""Which operations elementwise programs have, and what they compute them in."""
+"""Elementwise operations as the compiler sees them, and the dtype that they are computed in."""
 
 from __future__ import annotations
 
@@ -7,45 +7,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.values import Value
+from chainrule.graph.operation import operations
+from chainrule.ops.declare import Elementwise
 
-_INTEGER_KINDS = {
-    "add",
-    "subtract",
-    "multiply",
-    "negative",
-    "equal",
-    "not_equal",
-    "less",
-    "less_equal",
-    "greater",
-    "greater_equal",
-    "where",
-    "maximum",
-    "minimum",
-    "abs",
-    "sign",
-    "astype",
-    "add_n",
-}
-_FLOATING_ONLY = {
-    "divide",
-    "power",
-    "heaviside",
-    "exp",
-    "log",
-    "log1p",
-    "expm1",
-    "sqrt",
-    "sin",
-    "cos",
-    "tanh",
-    "sigmoid",
-    "relu",
-    "softplus",
-    "erf",
-}
-ELEMENTWISE = _INTEGER_KINDS | _FLOATING_ONLY
-_COMPARISONS = {"equal", "not_equal", "less", "less_equal", "greater", "greater_equal"}
+ELEMENTWISE = {name: op for name, op in operations.items() if isinstance(op, Elementwise)}
+"""By name, those of `chainrule.ops`: the core has kernels for them."""
 
 
 class UnsupportedError(NotImplementedError):
@@ -53,10 +19,9 @@ class UnsupportedError(NotImplementedError):
 
 
 def compute_dtype(value: Value) -> np.dtype[Any]:
-    """What an elementwise value is computed in: float32, float64 or int64."""
-    dtype = value.inputs[0].dtype if value.kind in _COMPARISONS else value.dtype
-    if value.kind == "astype" and dtype.kind == "b":
-        dtype = value.inputs[0].dtype
+    """The dtype in which programs compute a value: float32, float64 or int64."""
+    # Truth values are found by comparing, or casting, numbers of another dtype.
+    dtype = value.inputs[0].dtype if value.dtype.kind == "b" else value.dtype
     if dtype in (np.float32, np.float64):
         return dtype
     if dtype.kind in "iub":
@@ -66,7 +31,7 @@ def compute_dtype(value: Value) -> np.dtype[Any]:
 
 def is_exact_in_int64(value: Value) -> bool:
     """Whether int64 gives what the value's own dtype gives: nothing is cut to fewer bits."""
-    if value.kind not in _INTEGER_KINDS:
+    if not ELEMENTWISE[value.kind].integers:
         return False
     if value.dtype == np.uint64:
         return value.kind == "add"  # the same bits, signed or not

@@ -1,52 +1,62 @@
 """Fusion: what is done in one pass over memory, once all groups and their members are known.
 
-Members that nothing reads are dropped. A group becomes part of the one that reads its results
-first; one that reads a product becomes the product's epilogue; sums over the rows of what a
-group computes are taken by its program.
+In this order:
+
+1. Members that nothing reads are dropped, as originals whose copies are read instead.
+2. A group becomes part of the one that reads its results first, if one program has room for both:
+
+       group 1: u a       group 3: d e  (reads a)         group 3: u a d e
+       ...                                         ->     ...
+
+3. Each group learns what it stores (what others read) and what it loads.
+4. The sum over the rows of what a group computes, as the gradient of a bias, is taken by its
+   program, which has the rows in cache.
+5. A group that reads a product becomes the product's epilogue. The product is computed tile by
+   tile; the epilogue runs over each tile while it is in cache:
+
+       C = A B  +------+------+          u = C + bias, a = relu(u)
+                | tile | tile |   each tile: A B, then u, then a, then the next tile
+                +------+------+
 """
 
 from __future__ import annotations
 
 from chainrule.compiler.instructions import MOST_MEMBERS, Group, Instruction, collapse, is_full
-from chainrule.compiler.schedule import Scheduler
+from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value, root
 
-_SUMMED_COLUMNS = 16  # of fewer, a reduction of its own is faster
+_FEWEST_SUMMED_COLUMNS = 16  # of fewer, a reduction of its own is faster
 
 Users = dict[Value, set[Instruction | None]]
 """The instructions that read each value's memory; None stands for the end of the step."""
 
 
-def fuse(scheduler: Scheduler) -> None:
+def fuse(schedule: Schedule) -> None:
     """Finish the groups of a schedule, and make few instructions of what belongs together."""
-    users = _users(scheduler)
-    while _drop_unread(scheduler, users):
-        users = _users(scheduler)
-    _merge_groups(scheduler, users)
-    for group in _groups(scheduler):
-        _put_in_order(scheduler, group)
-    for group in _groups(scheduler):
+    users = _users(schedule)
+    while _drop_unread(schedule, users):
+        users = _users(schedule)
+    _merge_groups(schedule, users)
+    for group in schedule.groups:
+        _put_in_order(schedule, group)
+    for group in schedule.groups:
         group.stored = [m for m in group.members if users[m] - {group}]
         group.reads = list(dict.fromkeys(a.storage for a in group.accesses.values()))
-        group.writes = [scheduler.storage(v) for v in group.stored]
+        group.writes = [schedule.storage(v) for v in group.stored]
         for storage in group.writes:
-            scheduler.position[storage] = group
-    _attach_sums(scheduler, users, lone=True)
-    _attach_epilogues(scheduler)
-    _attach_sums(scheduler, users, lone=False)
-    for number, instruction in enumerate(scheduler.instructions):
-        instruction.position = number
+            schedule.writers[storage] = group
+    # A sum that alone reads a member spares its memory: that is better than an epilogue, which
+    # reads and writes it. Other sums are better left out where the group can be an epilogue.
+    _attach_sums(schedule, users, only_unstored=True)
+    _attach_epilogues(schedule)
+    _attach_sums(schedule, users, only_unstored=False)
+    schedule.number()
 
 
-def _groups(scheduler: Scheduler) -> list[Group]:
-    """Those that are instructions of their own, in order."""
-    return [i for i in scheduler.instructions if isinstance(i, Group)]
-
-
-def _users(scheduler: Scheduler) -> Users:
-    """The instructions that read each value's memory; None stands for the end of the step."""
+def _users(schedule: Schedule) -> Users:
+    """The readers of each value's memory; each member of a group has an entry."""
     users: Users = {}
-    for instruction in scheduler.instructions:
+    for instruction in schedule.instructions:
         if isinstance(instruction, Group):
             for member in instruction.members:
                 users.setdefault(member, set())
@@ -56,15 +66,18 @@ def _users(scheduler: Scheduler) -> Users:
                 users.setdefault(access.storage.value, set()).add(instruction)
         for storage in instruction.reads:
             users.setdefault(storage.value, set()).add(instruction)
-    for value in [*scheduler.step.outputs, *scheduler.step.updates.values()]:
+    for value in [*schedule.graph.outputs, *schedule.graph.updates.values()]:
         users.setdefault(root(value), set()).add(None)
     return users
 
 
-def _drop_unread(scheduler: Scheduler, users: Users) -> bool:
-    """Take members away that nothing reads since copies of them are read."""
+def _drop_unread(schedule: Schedule, users: Users) -> bool:
+    """Take members away that nothing reads since copies of them are read.
+
+    Returns whether there were any: then their inputs may be unread now.
+    """
     found = False
-    for group in _groups(scheduler):
+    for group in schedule.groups:
         unread = {m for m in group.members if not users[m]}
         if not unread:
             continue
@@ -75,13 +88,16 @@ def _drop_unread(scheduler: Scheduler, users: Users) -> bool:
         if group.members:
             group.value = group.members[-1]
         else:
-            scheduler.instructions.remove(group)
+            schedule.remove(group)
     return found
 
 
-def _merge_groups(scheduler: Scheduler, users: Users) -> None:
-    """Let a group become part of the one that reads its results first."""
-    for group in reversed(_groups(scheduler)):
+def _merge_groups(schedule: Schedule, users: Users) -> None:
+    """Let a group become part of the one that reads its results first.
+
+    From the last group to the first, so that a chain of groups ends up in its last one.
+    """
+    for group in reversed(schedule.groups):
         readers = set().union(*(users[m] for m in group.members)) - {group, None}
         reader = min(readers, key=lambda i: i.position, default=None)  # type: ignore[union-attr]
         if (
@@ -101,33 +117,35 @@ def _merge_groups(scheduler: Scheduler, users: Users) -> None:
             continue
         reader.accesses = accesses
         reader.members = [*group.members, *reader.members]
-        scheduler.instructions.remove(group)
+        schedule.absorb(group, reader)
         for member in group.members:
-            scheduler.group_of[member] = reader
+            schedule.group_of[member] = reader
         for readers_of_value in users.values():
             if group in readers_of_value:
                 readers_of_value.discard(group)
                 readers_of_value.add(reader)
 
 
-def _put_in_order(scheduler: Scheduler, group: Group) -> None:
+def _put_in_order(schedule: Schedule, group: Group) -> None:
     """Members as the graph has them, however they came together: so like groups look alike."""
-    group.members.sort(key=scheduler.age.__getitem__)
+    group.members.sort(key=schedule.ranks.__getitem__)
     group.value = group.members[-1]
     inputs = dict.fromkeys(i for member in group.members for i in member.inputs)
     group.accesses = {i: group.accesses[i] for i in inputs if i in group.accesses}
 
 
-def _attach_epilogues(scheduler: Scheduler) -> None:
+def _attach_epilogues(schedule: Schedule) -> None:
     """Let a group that reads a product be done on its tiles while they are in cache.
 
     Updates of parameters are better done all at once.
     """
-    updates = set(scheduler.step.updates.values())
-    for group in _groups(scheduler):
+    updates = set(schedule.graph.updates.values())
+    for group in schedule.groups:
         if len(group.shape) != 2 or 0 in group.shape or updates.issuperset(group.stored):
             continue
-        producers = {scheduler.position[s] for s in group.reads if s in scheduler.position}
+        # What the group reads must be there when the product runs: so the last instruction that
+        # writes any of it must be the product itself.
+        producers = {schedule.writers[s] for s in group.reads if s in schedule.writers}
         product = max(producers, key=lambda i: i.position, default=None)
         if (
             product is None
@@ -145,50 +163,47 @@ def _attach_epilogues(scheduler: Scheduler) -> None:
             *(s for s in group.reads if s is not product.writes[0]),
         ]
         product.writes = [*product.writes, *group.writes]
-        for storage in group.writes:
-            scheduler.position[storage] = product
-        scheduler.instructions.remove(group)
+        schedule.absorb(group, product)
 
 
-def _attach_sums(scheduler: Scheduler, users: Users, *, lone: bool) -> None:
+def _attach_sums(schedule: Schedule, users: Users, *, only_unstored: bool) -> None:
     """Let programs take the sums over the rows of what they compute.
 
     Args:
-        users: who reads each value.
-        lone: only where a sum alone reads a member, so that it needs no memory: then this is
-            better than to be the epilogue of a product.
+        schedule: what is changed.
+        users: the readers of each value.
+        only_unstored: only for groups that need not store a member then, as its sum alone reads it.
     """
     sums: dict[Group, list[Instruction]] = {}
-    for instruction in scheduler.instructions:
-        group = _summed_group(scheduler, instruction)
+    for instruction in schedule.instructions:
+        group = _summed_group(schedule, instruction)
         if group is not None:
             sums.setdefault(group, []).append(instruction)
     for group, found in sums.items():
-        alone = [i for i in found if users[i.reads[0].value] - {group} == {i}]
-        if lone and not alone:
+        unstored = [i for i in found if users[i.reads[0].value] - {group} == {i}]
+        if only_unstored and not unstored:
             continue
         for instruction in found:
             (x,), (out,) = instruction.reads, instruction.writes
             group.sums.append((x.value, out))
             group.writes.append(out)
-            scheduler.position[out] = group
-            scheduler.instructions.remove(instruction)
+            schedule.absorb(instruction, group)
             users[x.value].discard(instruction)
             if not users[x.value] - {group}:
                 at = group.stored.index(x.value)
                 del group.stored[at], group.writes[at]
 
 
-def _summed_group(scheduler: Scheduler, instruction: Instruction) -> Group | None:
-    """The program whose rows an instruction sums up, if it can as well do that itself."""
+def _summed_group(schedule: Schedule, instruction: Instruction) -> Group | None:
+    """The group whose rows an instruction sums up, if its program can do that as well."""
     if instruction.kind != "reduce" or instruction.arguments["reduction"] != "sum":
         return None
     (x,) = instruction.reads
-    group = scheduler.position.get(x)
+    group = schedule.writers.get(x)
     a = instruction.arguments
     if not isinstance(group, Group) or group.dtype.kind != "f" or x.value not in group.stored:
         return None
     if a["outer"] != 1 or len(group.shape) != 2 or group.shape != (a["length"], a["inner"]):
         return None
-    fits = x.dtype == group.dtype and a["length"] > 0 and a["inner"] >= _SUMMED_COLUMNS
+    fits = x.dtype == group.dtype and a["length"] > 0 and a["inner"] >= _FEWEST_SUMMED_COLUMNS
     return group if fits and len(group.writes) < MOST_MEMBERS else None

@@ -12,8 +12,8 @@ import numpy as np
 
 from chainrule.compiler.elementwise import ELEMENTWISE, UnsupportedError
 from chainrule.compiler.instructions import Instruction, Storage, contiguous
-from chainrule.compiler.schedule import Scheduler
-from chainrule.compiler.values import LEAVES, Step, Value
+from chainrule.compiler.schedule import Schedule, Scheduler
+from chainrule.compiler.values import LEAVES, Value, ValueGraph
 
 Lowering = Callable[[Scheduler, Value], None]
 LOWERINGS: dict[str, Lowering] = {}
@@ -30,16 +30,16 @@ def lowering(*names: str) -> Callable[[Lowering], Lowering]:
     return declare
 
 
-def lower(step: Step) -> Scheduler:
-    """The instructions of a step, in the order of its values; programs are not finished yet.
+def lower(graph: ValueGraph) -> Schedule:
+    """The instructions of a graph, in the order of its values; programs are not finished yet.
 
     Raises:
         UnsupportedError: if an operation has no native kernel.
     """
-    scheduler = Scheduler(step)
-    for value in step.values:
+    scheduler = Scheduler(graph)
+    for value in graph.values:
         if value.kind in LOWERINGS:
-            if value not in scheduler.drawn:
+            if value not in scheduler.drawn_by_programs:
                 LOWERINGS[value.kind](scheduler, value)
         elif value.kind in ELEMENTWISE:
             scheduler.elementwise(value)
@@ -47,7 +47,7 @@ def lower(step: Step) -> Scheduler:
             raise UnsupportedError(
                 f"operation {value.kind} has no native kernel; use backend='reference'"
             )
-    return scheduler
+    return scheduler.finish()
 
 
 def _product(lengths: tuple[int, ...]) -> int:
@@ -62,8 +62,7 @@ def _temporary(
 ) -> Storage:
     """Memory for something on the way to `value`."""
     stand_in = Value(value.kind, (), {}, shape, np.dtype(dtype), value.node)
-    storage = scheduler.storages[stand_in] = Storage(stand_in, "arena")
-    return storage
+    return scheduler.storage(stand_in)
 
 
 def _permuted(
@@ -261,9 +260,9 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
     else:
         rows, columns = value.inputs[-2].shape
     labels = value.inputs[-1]
-    if value in scheduler.step.paired.values():
+    if value in scheduler.graph.loss_gradients.values():
         return  # computed with the losses
-    grad = scheduler.step.paired.get(value)
+    grad = scheduler.graph.loss_gradients.get(value)
     results = [value] if grad is None else [value, grad]
     if labels.dtype != np.int64:
         raise UnsupportedError(

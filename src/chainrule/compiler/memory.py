@@ -1,4 +1,29 @@
-"""Memory: state updated in place, like updates joined, lifetimes laid out in one arena."""
+"""Memory: where each storage of a schedule lies.
+
+There are three spaces. States lie where the model keeps them (`StateLayout`), constants one after
+another; all else lies in the arena, which every step uses anew.
+
+1. *In place.* A new value of a state is written where the state lies, if nothing reads the old
+   value later; else it is computed in the arena and copied at the end of the step.
+
+2. *Joined.* Groups that do the same to different states of equal layout, as the updates of all
+   parameters, become one group over all of them. Each operand is a column: the storages of the
+   groups, which must lie one after another, so that one program can go over them as over one array.
+
+       v1 = 0.9 v1 + g1,  W1 = W1 - lr v1        columns:  v1 v2 v3   in the states
+       v2 = 0.9 v2 + g2,  W2 = W2 - lr v2                  g1 g2 g3   a segment of the arena
+       v3 = 0.9 v3 + g3,  W3 = W3 - lr v3                  W1 W2 W3   in the states
+
+3. *The arena.* A storage is needed from the first instruction that writes it to the last that reads
+   it. Storages whose lifetimes do not overlap may share memory; a result of a program may lie where
+   an input lies of which this is the last use (its host).
+
+       offset
+         |  +--- c ----------+
+         |  +-- a --+  +-- d -------+      d takes the place of a, whose lifetime is over;
+         |      +----- b -----+            b and c are in use together with both
+         +---------------------------> instruction
+"""
 
 from __future__ import annotations
 
@@ -6,7 +31,7 @@ from typing import Any, Protocol
 
 from chainrule.compiler.instructions import Group, Instruction, Storage
 from chainrule.compiler.programs import is_flat
-from chainrule.compiler.schedule import Scheduler
+from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
 
@@ -17,7 +42,8 @@ ALIGNMENT = 64
 class StateLayout(Protocol):
     """Where states lie: the same for all plans of a model."""
 
-    def offset(self, state: State) -> int: ...
+    def offset(self, state: State) -> int:
+        """The first byte of a state in the block of all states."""
 
 
 def padded(nbytes: int) -> int:
@@ -34,16 +60,14 @@ class Memory:
         constants: the constant storages, in their order.
     """
 
-    def __init__(self, scheduler: Scheduler, states: StateLayout) -> None:
-        self.scheduler = scheduler
-        self.instructions = scheduler.instructions
+    def __init__(self, schedule: Schedule, states: StateLayout) -> None:
+        self.schedule = schedule
+        self.instructions = schedule.instructions
         self.states = states
         self.state_storages: dict[State, Storage] = {}
         self.constants: list[Storage] = []
         self.constants_size = 0
-        for value in (*scheduler.step.outputs, *scheduler.step.updates.values()):
-            scheduler.storage(value)  # what is only read in another way gets memory of its own
-        for value, storage in scheduler.storages.items():
+        for value, storage in schedule.storages.items():
             if storage.space == "state":
                 assert value.state is not None
                 self.state_storages[value.state] = storage
@@ -52,43 +76,48 @@ class Memory:
                 storage.offset = self.constants_size
                 self.constants_size += padded(storage.nbytes)
                 self.constants.append(storage)
-        self.outputs = [self._output(value) for value in scheduler.step.outputs]
+        self.outputs = [self._output(value) for value in schedule.graph.outputs]
         self._update_states()
         self.segments = self._join_groups()
-        self._renumber()
+        schedule.number()
         self.arena_size = self._place()
 
     # State
 
     def _output(self, value: Value) -> Storage:
         """Where an output lies at the end of a run; state is copied before the step changes it."""
-        storage = self.scheduler.storage(value)
+        storage = self.schedule.storage(value)
         if storage.space != "state":
             return storage
         return self._copied(storage, value, first=True)
 
     def _copied(self, storage: Storage, value: Value, *, first: bool) -> Storage:
+        """A copy in the arena, made at the beginning of the step or at its end."""
         out = Storage(value, "arena")
         self._add_copy(value, storage, out, first=first)
         return out
 
     def _add_copy(self, value: Value, x: Storage, out: Storage, *, first: bool) -> None:
+        """Let the step begin, or end, with a copy of x to out."""
         copy = Instruction(
             "copy", value, [x], [out], shape=(x.size,), x_strides=(1,), out_strides=(1,)
         )
-        self.instructions.insert(0 if first else len(self.instructions), copy)
+        if first:
+            self.schedule.prepend(copy)
+        else:
+            self.schedule.append(copy)
 
     def _update_states(self) -> None:
-        """Let what computes a state's new value write it where the state lies, if nothing reads the
-        old value later; else copy it there at the end."""
+        """Update states in place where nothing reads the old value later; else copy the new value
+        to its state at the end of the step."""
         claimed: set[Storage] = set(self.outputs)
         updates = []
-        for state, value in self.scheduler.step.updates.items():
-            new = self.scheduler.storage(value)
+        for state, value in self.schedule.graph.updates.items():
+            new = self.schedule.storage(value)
             if new.space == "state":  # before anything is changed
                 new = self._copied(new, value, first=True)
             updates.append((state, value, new))
-        self._renumber()
+        self.schedule.number()
         readers = self._readers()
         copies = []
         for state, value, new in updates:
@@ -107,6 +136,7 @@ class Memory:
             self._add_copy(value, new, old, first=False)
 
     def _readers(self) -> dict[Storage, list[Instruction]]:
+        """The instructions that read each storage, in order."""
         readers: dict[Storage, list[Instruction]] = {}
         for instruction in self.instructions:
             for storage in instruction.reads:
@@ -116,7 +146,13 @@ class Memory:
     def _in_place(
         self, old: Storage, new: Storage, readers: dict[Storage, list[Instruction]]
     ) -> bool:
-        writer = self.scheduler.position.get(new)
+        """Whether the instruction that computes a state's new value may write it over the old one.
+
+        It must be a program, which reads an element before it writes that element, and nothing may
+        read the old value after it. As an epilogue it runs tile by tile, while other tiles still
+        read the product's factors: so the state must be none of these.
+        """
+        writer = self.schedule.writers.get(new)
         if writer is None or new.space != "arena" or new.dtype != old.dtype or new.size != old.size:
             return False
         group = writer if isinstance(writer, Group) else writer.epilogue
@@ -135,10 +171,14 @@ class Memory:
     # Joining
 
     def _join_groups(self) -> list[list[Storage]]:
-        """Make one program of groups that do the same to different memory of equal layout.
+        """Make one group of those that do the same to different memory of equal layout.
+
+        Groups are alike by `_signature`; of these the independent ones are taken (`_independent`),
+        in runs whose states lie one after another (`_runs`), if their operands form columns
+        (`_columns`).
 
         Returns:
-            Lists of storages that must lie one after another.
+            The columns in the arena: storages that must lie one after another.
         """
         alike: dict[Any, list[Group]] = {}
         for instruction in self.instructions:
@@ -173,7 +213,7 @@ class Memory:
         return [sorted(run, key=lambda g: g.position) for run in runs if len(run) > 1]
 
     def _follows(self, group: Group, after: Group) -> bool:
-        """Whether each state of the second group lies right behind that of the first."""
+        """Whether each state of the second group lies right after that of the first."""
         return all(
             a.offset + padded(a.nbytes) == b.offset
             for a, b in zip(self._flat(group), self._flat(after), strict=True)
@@ -181,24 +221,27 @@ class Memory:
         )
 
     def _replace(self, groups: list[Group]) -> None:
-        """Put one group in the place of the last of several."""
-        joined = Group(groups[-1].value, groups[-1].dtype)
-        joined.members = groups[-1].members
+        """Put one group in the place of the last of several, which the others can wait for."""
+        last = groups[-1]
+        joined = Group(last.value, last.dtype)
+        joined.members = last.members
         joined.parts = self._ordered(groups)
         joined.reads = list(dict.fromkeys(s for g in groups for s in g.reads))
         joined.writes = [s for g in groups for s in g.writes]
-        self.instructions[groups[-1].position] = joined
+        self.schedule.replace(last, joined)
         for group in groups[:-1]:
-            self.instructions.remove(group)
-        for storage in joined.writes:
-            self.scheduler.position[storage] = joined
-        self._renumber()
+            self.schedule.absorb(group, joined)
+        self.schedule.number()
 
     def _signature(self, group: Group) -> Any:
-        """What groups must have in common to be joined; None where a group can't be."""
+        """What groups must have in common to be joined; None where a group can't be.
+
+        They run the same operations on operands of the same kinds: whole arrays, which may differ,
+        single numbers in memory and constants, which must be the same.
+        """
         if group.sums:
             return None
-        numbers: dict[Value, int] = {}
+        numbers: dict[Value, int] = {}  # of operands and members, in place of their identity
         accesses: list[Any] = []
         for value, access in group.accesses.items():
             numbers[value] = len(numbers)
@@ -250,11 +293,12 @@ class Memory:
         return [*independent, groups[-1]]
 
     def _flat(self, group: Group) -> list[Storage]:
+        """The arrays that a group reads and writes element by element; not the single numbers."""
         flat = [a.storage for a in group.accesses.values() if a.storage.size == group.value.size]
         return [*flat, *group.writes]
 
     def _ordered(self, groups: list[Group]) -> list[Group]:
-        """By the places of the states they touch, else as they stand."""
+        """The groups by the offsets of the states they touch; those without keep their order."""
 
         def place(group: Group) -> int:
             return next((s.offset for s in self._flat(group) if s.space == "state"), 0)
@@ -262,7 +306,11 @@ class Memory:
         return sorted(groups, key=place)
 
     def _columns(self, groups: list[Group]) -> list[list[Storage]] | None:
-        """For each operand of the groups its storages, in order; None where they don't match."""
+        """For each operand of the groups its storages, in order; None where they can't lie so.
+
+        A storage may stand in one column only, at one place: two columns that share a storage must
+        be one and the same, as that of a state's old values and that of its new ones.
+        """
         columns: list[list[Storage]] = []
         if len({s.dtype.itemsize for group in groups for s in self._flat(group)}) > 1:
             return None  # the gaps between storages would not match
@@ -274,7 +322,7 @@ class Memory:
                 return None
         seen: dict[tuple[str, int], tuple[int, ...]] = {}
         for storages in columns:
-            # Where a state stands in two columns, old and new, these must be one and the same.
+            # A state's old and new storage are two objects at one offset.
             places = tuple([s.offset if s.space == "state" else id(s) for s in storages])
             for storage, place in zip(storages, places, strict=True):
                 if seen.setdefault((storage.space, place), places) != places:
@@ -285,38 +333,25 @@ class Memory:
 
     # The arena
 
-    def _renumber(self) -> None:
-        for number, instruction in enumerate(self.instructions):
-            instruction.position = number
-
     def _place(self) -> int:
         """Offsets for all arena storages: the largest first, each at the lowest free place."""
-        end = len(self.instructions)
-        used: dict[Storage, list[int]] = {}
-        for instruction in self.instructions:
-            for storage in (*instruction.reads, *instruction.writes):
-                if storage.space == "arena":
-                    used.setdefault(storage, []).append(instruction.position)
-        for storage in self.outputs:
-            if storage.space == "arena":
-                used.setdefault(storage, []).append(end)
-        units: list[list[Storage]] = [s for s in self.segments if s[0].space == "arena"]
-        joined = {storage for unit in units for storage in unit}
-        hosts = self._hosts(used, joined)
-        units += [[storage] for storage in used if storage not in joined and storage not in hosts]
-        placed: list[tuple[int, int, int, int]] = []  # offset, end, first, last
+        used = self._uses()
+        segments = [s for s in self.segments if s[0].space == "arena"]
+        in_segments = {storage for segment in segments for storage in segment}
+        hosts = self._hosts(used, in_segments)
+        alone = [s for s in used if s not in in_segments and s not in hosts]
+        placed: list[tuple[int, int, int, int]] = []  # offset, end, first use, last use
         size = 0
 
         def nbytes(unit: list[Storage]) -> int:
             return sum(padded(storage.nbytes) for storage in unit)
 
-        for unit in sorted(units, key=nbytes, reverse=True):
+        for unit in sorted([*segments, *([s] for s in alone)], key=nbytes, reverse=True):
             times = [t for storage in unit for t in used.get(storage, [0])]
             first, last = min(times), max(times)
             offset = 0
-            for other in sorted(placed):
-                start, stop, other_first, other_last = other
-                if other_last < first or last < other_first:
+            for start, stop, placed_first, placed_last in sorted(placed):
+                if placed_last < first or last < placed_first:
                     continue
                 if offset + nbytes(unit) <= start:
                     break
@@ -330,12 +365,25 @@ class Memory:
             storage.offset = host.offset
         return size
 
-    def _hosts(
-        self, used: dict[Storage, list[int]], joined: set[Storage]
-    ) -> dict[Storage, Storage]:
-        """For what programs compute, in whose place it may lie: of an input that ends there.
+    def _uses(self) -> dict[Storage, list[int]]:
+        """The positions at which each arena storage is used; outputs last to the end."""
+        used: dict[Storage, list[int]] = {}
+        for instruction in self.instructions:
+            for storage in (*instruction.reads, *instruction.writes):
+                if storage.space == "arena":
+                    used.setdefault(storage, []).append(instruction.position)
+        for storage in self.outputs:
+            if storage.space == "arena":
+                used.setdefault(storage, []).append(len(self.instructions))
+        return used
 
-        The uses of such a value become uses of its host.
+    def _hosts(
+        self, used: dict[Storage, list[int]], in_segments: set[Storage]
+    ) -> dict[Storage, Storage]:
+        """For results of programs, where they may lie: in the place of an input that ends there.
+
+        A program reads an element before it writes that element, so this is safe for an input that
+        is read element for element. The uses of such a result become uses of its host.
         """
         hosts: dict[Storage, Storage] = {}
         for instruction in self.instructions:
@@ -345,7 +393,7 @@ class Memory:
             now = instruction.position
             # Other tiles still read a product's factors.
             factors = instruction.reads[:2] if instruction is not group else []
-            kept = {*joined, *(hosts.get(s, s) for s in factors)}
+            kept = {*in_segments, *(hosts.get(s, s) for s in factors)}
             found = [a.storage for a in group.accesses.values() if is_flat(group, a)]
             free = [
                 s
@@ -353,7 +401,7 @@ class Memory:
                 if s.space == "arena" and s not in kept and max(used[s]) == now
             ]
             for value, storage in zip(group.stored, group.writes, strict=False):
-                if storage.space != "arena" or storage in joined or storage in hosts:
+                if storage.space != "arena" or storage in in_segments or storage in hosts:
                     continue
                 host = next((s for s in free if _is_alike(s, storage)), None)
                 if host is None or min(used[storage]) != now or value.shape != group.shape:
@@ -365,4 +413,5 @@ class Memory:
 
 
 def _is_alike(a: Storage, b: Storage) -> bool:
+    """Whether one storage can take the place of another."""
     return a.size == b.size and a.dtype == b.dtype

@@ -2,25 +2,31 @@
 
 The result is a list of Values: like the graph's nodes, but with what needs no computing taken away.
 A reshape is the same memory under another shape; a broadcast is a way of reading; a transpose that
-feeds a product is a flag of the product.
+feeds a product is a flag of the product:
+
+    t = transpose(W)
+    z = matmul(x, t)         z = matmul(x, W, transpose_b=True)
+    b = broadcast_to(0, s)   constant, 0 at every element of s
+    d = sum(g, axes of 1)    reshape of g
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
-from chainrule.compiler.values import LEAVES, Step, Value
+from chainrule.compiler.values import LEAVES, Value, ValueGraph
+from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.tensor import Tensor
 from chainrule.trees import leaves
 
 
-def simplify(graph: CapturedGraph) -> Step:
+def simplify(graph: CapturedGraph) -> ValueGraph:
     """The graph's nodes as Values: equal ones shared, those without work folded away."""
     values: dict[Tensor, Value] = {}
     shared: dict[Any, Value] = {}
@@ -41,15 +47,15 @@ def simplify(graph: CapturedGraph) -> Step:
     updates = {state: values[node] for state, node in graph.updates.items()}
     roots = [*outputs, *updates.values()]
     order = _pruned(order, roots)
-    _read_casts_where_they_lie(order, set(roots))
+    _cast_in_programs(order, set(roots))
     _derive_relu_from_its_result(order)
     order = _pruned(order, roots)
-    paired = _losses_with_gradients(order)
-    return Step(order, outputs, updates, paired)
+    loss_gradients = _losses_with_gradients(order)
+    return ValueGraph(order, outputs, updates, loss_gradients)
 
 
-def _read_casts_where_they_lie(order: list[Value], roots: set[Value]) -> None:
-    """Let programs convert a number as they load it: one that is cast, then spread over a shape.
+def _cast_in_programs(order: list[Value], roots: set[Value]) -> None:
+    """Let programs convert a number as they load it: one that is cast, then broadcast to a shape.
 
     So the optimiser's float64 coefficients need no instruction each to become float32.
     """
@@ -71,8 +77,10 @@ def _read_casts_where_they_lie(order: list[Value], roots: set[Value]) -> None:
 
 
 def _derive_relu_from_its_result(order: list[Value]) -> None:
-    """relu(x) > 0 exactly where x > 0: so the derivative needs relu(x), which the next layer keeps,
-    and x need not be kept."""
+    """Compute the derivative of relu from relu(x) in place of x.
+
+    relu(x) > 0 exactly where x > 0. The next layer keeps relu(x), so x need not be kept.
+    """
     results: dict[Value, Value] = {}
     for value in order:
         if value.kind == "relu":
@@ -84,32 +92,27 @@ def _derive_relu_from_its_result(order: list[Value]) -> None:
 def _losses_with_gradients(order: list[Value]) -> dict[Value, Value]:
     """Softmax cross-entropies whose gradients can be computed in the same pass over the logits.
 
-    In `order` each is moved next to its losses, and what scales it before them: unless that depends
-    on the losses.
+    In `order` each gradient is moved next to its losses, and what it is scaled by before them:
+    unless that depends on the losses.
     """
-    paired: dict[Value, Value] = {}
+    loss_gradients: dict[Value, Value] = {}
     grads = {v.inputs[1:]: v for v in order if v.kind == "softmax_cross_entropy_grad"}
     for losses in [v for v in order if v.kind == "softmax_cross_entropy"]:
         grad = grads.get(losses.inputs)
         if grad is None:
             continue
-        ahead = {grad}
-        stack = [grad]
-        while stack:
-            for i in stack.pop().inputs:
-                if i not in ahead:
-                    ahead.add(i)
-                    stack.append(i)
+        ahead = with_ancestors([grad])
         if losses in ahead:
             continue
         at = order.index(losses)
         late = [v for v in order[at:] if v in ahead]
         order[at:] = [*late[:-1], losses, grad, *(v for v in order[at + 1 :] if v not in ahead)]
-        paired[losses] = grad
-    return paired
+        loss_gradients[losses] = grad
+    return loss_gradients
 
 
 def _leaf(node: Tensor, numbers: dict[Tensor, int]) -> Value:
+    """The value of a leaf, or of a node of before the capture: an input, a state or a constant."""
     if node.value is None and node in numbers:
         value = Value("input", (), {}, node.shape, node.dtype, node)
         value.number = numbers[node]
@@ -123,65 +126,96 @@ def _leaf(node: Tensor, numbers: dict[Tensor, int]) -> Value:
 
 
 def _folded(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
-    """The value of a node; one of its inputs where the operation changes nothing.
+    """The value of a node; a simpler one, or an input, where a rule for its operation knows it.
 
     `single` says that nothing else uses the inputs.
     """
     assert node.operation is not None
-    kind, attributes = node.operation.name, node.attributes
-    if kind == "stop_gradient":
-        return inputs[0]
-    if kind in ("reshape", "transpose") and _keeps_order(kind, inputs[0], attributes):
-        source = inputs[0].inputs[0] if inputs[0].kind == "reshape" else inputs[0]
-        if source.shape == node.shape:
-            return source
-        return Value("reshape", (source,), {}, node.shape, node.dtype, node)
-    if kind == "broadcast_to" and inputs[0].fill is not None:
-        value = Value("constant", (), {}, node.shape, node.dtype, node)
-        value.array = np.broadcast_to(inputs[0].array, node.shape)  # type: ignore[arg-type]
-        return value
-    if kind == "sum" and all(inputs[0].shape[a] == 1 for a in attributes["axes"]):
-        return Value("reshape", (inputs[0],), {}, node.shape, node.dtype, node)
-    if kind == "transpose" and single and _is_of_product(inputs[0], attributes):
-        (a, b), flags = inputs[0].inputs, inputs[0].attributes
-        swapped = {
-            "transpose_a": not flags.get("transpose_b", False),
-            "transpose_b": not flags.get("transpose_a", False),
-        }
-        return Value("matmul", (b, a), swapped, node.shape, node.dtype, node)
-    if kind == "matmul":
-        a, b = inputs
-        flags = dict(attributes)
-        if _swaps_matrices(a):
-            a = a.inputs[0]
-            flags["transpose_a"] = not flags.get("transpose_a", False)
-        if _swaps_matrices(b):
-            b = b.inputs[0]
-            flags["transpose_b"] = not flags.get("transpose_b", False)
-        return Value(kind, (a, b), flags, node.shape, node.dtype, node)
-    return Value(kind, inputs, attributes, node.shape, node.dtype, node)
+    kind = node.operation.name
+    for rule in _RULES.get(kind, ()):
+        value = rule(node, inputs, single)
+        if value is not None:
+            return value
+    return Value(kind, inputs, node.attributes, node.shape, node.dtype, node)
 
 
-def _keeps_order(kind: str, x: Value, attributes: dict[str, Any]) -> bool:
-    """Whether the elements stay in their order: then only the shape's name changes."""
-    if kind == "reshape":
-        return True
-    moved = [a for a in attributes["axes"] if x.shape[a] != 1]
-    return moved == sorted(moved)
+def _skip_stop_gradient(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+    """stop_gradient(x) is x: gradients are in the graph already."""
+    return inputs[0]
 
 
-def _swaps_matrices(x: Value) -> bool:
-    return x.kind == "transpose" and x.attributes["axes"] == _swap(len(x.shape))
+def _reshape(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+    """A reshape of a reshape is one; to the shape that there was before, it is none."""
+    source = inputs[0].inputs[0] if inputs[0].kind == "reshape" else inputs[0]
+    if source.shape == node.shape:
+        return source
+    return Value("reshape", (source,), {}, node.shape, node.dtype, node)
 
 
-def _is_of_product(x: Value, attributes: dict[str, Any]) -> bool:
-    """Whether a transpose turns a product of matrices around: (A B)^T = B^T A^T."""
-    return x.kind == "matmul" and attributes["axes"] == _swap(len(x.shape))
+def _transpose_without_moving(
+    node: Tensor, inputs: tuple[Value, ...], single: bool
+) -> Value | None:
+    """A transpose that moves axes of length 1 alone is a reshape: elements keep their order."""
+    moved = [a for a in node.attributes["axes"] if inputs[0].shape[a] != 1]
+    return _reshape(node, inputs, single) if moved == sorted(moved) else None
 
 
-def _swap(ndim: int) -> tuple[int, ...]:
-    """The order of axes that transposes each matrix of a stack."""
-    return (*range(ndim - 2), ndim - 1, ndim - 2)
+def _transpose_of_product(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+    """(A B)^T = B^T A^T, if nothing else needs A B."""
+    (product,) = inputs
+    if not single or product.kind != "matmul" or not _swaps_matrices(node.attributes, node.shape):
+        return None
+    (a, b), flags = product.inputs, product.attributes
+    swapped = {
+        "transpose_a": not flags.get("transpose_b", False),
+        "transpose_b": not flags.get("transpose_a", False),
+    }
+    return Value("matmul", (b, a), swapped, node.shape, node.dtype, node)
+
+
+def _product_of_transposes(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+    """A transposed factor is a flag of the product."""
+    factors, flags = list(inputs), dict(node.attributes)
+    for i, flag in enumerate(("transpose_a", "transpose_b")):
+        factor = factors[i]
+        if factor.kind == "transpose" and _swaps_matrices(factor.attributes, factor.shape):
+            factors[i] = factor.inputs[0]
+            flags[flag] = not flags.get(flag, False)
+    return Value("matmul", tuple(factors), flags, node.shape, node.dtype, node)
+
+
+def _broadcast_of_number(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+    """A broadcast constant of one number is such a constant of another shape."""
+    if inputs[0].fill is None:
+        return None
+    value = Value("constant", (), {}, node.shape, node.dtype, node)
+    value.array = np.broadcast_to(inputs[0].array, node.shape)  # type: ignore[arg-type]
+    return value
+
+
+def _sum_of_one(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+    """A sum over axes of length 1 is a reshape."""
+    if any(inputs[0].shape[a] != 1 for a in node.attributes["axes"]):
+        return None
+    return Value("reshape", (inputs[0],), {}, node.shape, node.dtype, node)
+
+
+_Rule = Callable[[Tensor, "tuple[Value, ...]", bool], "Value | None"]
+_RULES: dict[str, tuple[_Rule, ...]] = {
+    "stop_gradient": (_skip_stop_gradient,),
+    "reshape": (_reshape,),
+    "transpose": (_transpose_without_moving, _transpose_of_product),
+    "matmul": (_product_of_transposes,),
+    "broadcast_to": (_broadcast_of_number,),
+    "sum": (_sum_of_one,),
+}
+"""By operation: what gives the simpler value of a node, or None where there is none."""
+
+
+def _swaps_matrices(attributes: dict[str, Any], shape: tuple[int, ...]) -> bool:
+    """Whether a transpose turns each matrix of a stack around, and does nothing else."""
+    ndim = len(shape)
+    return bool(attributes["axes"] == (*range(ndim - 2), ndim - 1, ndim - 2))
 
 
 def _shared(value: Value, shared: dict[Any, Value]) -> Value:
@@ -203,11 +237,6 @@ def _shared(value: Value, shared: dict[Any, Value]) -> Value:
 
 
 def _pruned(order: Iterable[Value], roots: list[Value]) -> list[Value]:
-    needed = set(roots)
-    stack = list(roots)
-    while stack:
-        for i in stack.pop().inputs:
-            if i not in needed:
-                needed.add(i)
-                stack.append(i)
+    """The values that the roots need, each once, in their order."""
+    needed = with_ancestors(roots)
     return [value for value in dict.fromkeys(order) if value in needed]

@@ -62,16 +62,16 @@ class Plan:
     """
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
-        scheduler = lower(simplify(graph))
-        fuse(scheduler)
-        memory = Memory(scheduler, states)
+        schedule = lower(simplify(graph))
+        fuse(schedule)
+        memory = Memory(schedule, states)
         self.graph = graph
         self.arena_size = memory.arena_size
         self.constants_size = memory.constants_size
         self.constants = memory.constants
         self.outputs = [
             Output(s.space, s.offset, v.shape, v.dtype)
-            for s, v in zip(memory.outputs, scheduler.step.outputs, strict=True)
+            for s, v in zip(memory.outputs, schedule.graph.outputs, strict=True)
         ]
         self.scalars = {state: storage.offset for state, storage in memory.state_storages.items()}
         self.calls = [_call(i) for i in memory.instructions]

@@ -1,8 +1,20 @@
-"""The schedule: which instructions compute a step's values, in which order.
+"""The schedule: which instructions compute a graph's values, in which order.
 
-Elementwise values are grouped into programs: a value joins the group of one of its inputs if all
-its other inputs are computed before that group. What becomes of the groups once all their members
-are known is told in `fusion`.
+`Scheduler` builds it while `lowering` goes through the values in the graph's order. What is no
+elementwise operation becomes an instruction at once. Elementwise values are collected in groups,
+each to become one program, which goes over memory once for all its members:
+
+    z = x @ W.T         gemm
+    u = z + b           group 1: u         starts a group: z is computed before
+    a = relu(u)         group 1: u a       joins the group of its input
+    h = heaviside(a)    group 1: u a h
+    y = a @ V.T         gemm               reads a, which so lies in memory
+    d = y * h           group 2: h d       y comes after group 1; h is computed anew from a
+
+A value joins the group of one of its inputs if all its other inputs are computed before that group.
+Where it has to start another one, some of its inputs may be computed a second time in the new group
+rather than kept in memory ("What is computed twice" below). What becomes of the groups once all
+their members are known is told in `fusion`.
 """
 
 from __future__ import annotations
@@ -28,85 +40,166 @@ from chainrule.compiler.instructions import (
     is_full,
     repeating,
 )
-from chainrule.compiler.values import LEAVES, Step, Value, root
+from chainrule.compiler.values import LEAVES, Value, ValueGraph, root
 
-_SIMPLE = {"add", "subtract", "multiply", "negative", "astype", "heaviside"}
-_TERMS = 32  # of a sum that is computed at once
-_CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every step
-_SMALL_PART = 16  # a broadcast value is small whose memory is so many times smaller
-_RECOMPUTED = 3  # operations at most, instead of keeping a value in memory
+# What costs less to compute anew than to load, as was measured.
+_RECOMPUTABLE = {"add", "subtract", "multiply", "negative", "astype", "heaviside"}
+_MOST_RECOMPUTED = 3  # operations, one after another
+_MOST_TERMS = 32  # of a sum that is computed at once
+_MOST_CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every step
+_SMALL_PART = 16  # a broadcast value is small if its memory is that many times smaller
 
 
-class Scheduler:
-    """Builds the instructions of a step."""
+class Schedule:
+    """The instructions that compute a graph's values, in order, and where the values lie.
 
-    def __init__(self, step: Step) -> None:
-        self.step = step
+    Attributes:
+        graph: the values.
+        instructions: in the order in which the core runs them.
+        storages: the memory of each value that has its own.
+        writers: the instruction that writes a storage; a leaf's has none.
+        group_of: the group that computes an elementwise value.
+        ranks: numbers by which members of one group come in the graph's order.
+    """
+
+    def __init__(self, graph: ValueGraph) -> None:
+        self.graph = graph
         self.instructions: list[Instruction] = []
         self.storages: dict[Value, Storage] = {}
-        self.position: dict[Storage, Instruction] = {}
+        self.writers: dict[Storage, Instruction] = {}
         self.group_of: dict[Value, Group] = {}
-        self.age: dict[Value, int] = {}
-        """The order in which values came into their groups."""
-        self._demanded: set[Value] = set()
-        """What lies in memory anyway, as other instructions than programs read or write it."""
-        self._readers: dict[Group, set[Group | None]] = {}
-        """The groups that read a group's values; None stands for all other instructions."""
-        self._copies: dict[tuple[Group, Value], Value] = {}
-        self.drawn = _drawn_where_read(step)
-        """Random numbers that a program draws itself; they take no memory."""
+        self.ranks: dict[Value, int] = {}
 
-    # Where values lie
+    @property
+    def groups(self) -> list[Group]:
+        """The groups that are instructions of their own, in order."""
+        return [i for i in self.instructions if isinstance(i, Group)]
 
     def storage(self, value: Value) -> Storage:
-        """The memory of a value; one that is only a way of reading is copied into memory first."""
-        self._demanded.add(root(value))
-        self._note_reader(value, None)
-        return self._storage(value)
-
-    def _note_reader(self, value: Value, reader: Group | None) -> None:
-        home = self.group_of.get(root(value))
-        if home is not None:
-            self._readers.setdefault(home, set()).add(reader)
-
-    def _storage(self, value: Value) -> Storage:
-        if value.kind == "reshape":
-            return self._storage(value.inputs[0])
-        if value.kind == "broadcast_to" or (
-            value.kind == "constant"
-            and value.fill is not None
-            and value.size * value.dtype.itemsize > _CONSTANT_BYTES
-        ):
-            return self._materialise(value)
+        """The memory of a value, which it gets now if it has none; a reshape has its input's."""
+        while value.kind == "reshape":
+            value = value.inputs[0]
         if value not in self.storages:
             space = {"state": "state", "constant": "constants"}.get(value.kind, "arena")
             self.storages[value] = Storage(value, space)
         return self.storages[value]
 
-    def before(self, value: Value) -> int:
-        """The position of the instruction that computes what a read of `value` needs; -1: none."""
-        while value.kind in ("reshape", "broadcast_to") and value not in self.storages:
-            value = value.inputs[0]
-        if value in self.drawn:
-            return self.before(value.inputs[0])
-        if value in self.group_of:
-            return self.group_of[value].position
-        if value in self.storages and self.storages[value] in self.position:
-            return self.position[self.storages[value]].position
-        return -1
-
-    def add(self, instruction: Instruction) -> Instruction:
+    def append(self, instruction: Instruction) -> None:
+        """Run an instruction after all others."""
         instruction.position = len(self.instructions)
         self.instructions.append(instruction)
         for storage in instruction.writes:
-            self.position[storage] = instruction
-        return instruction
+            self.writers[storage] = instruction
+
+    def prepend(self, instruction: Instruction) -> None:
+        """Run an instruction before all others, whose positions change: see `number`."""
+        self.instructions.insert(0, instruction)
+        for storage in instruction.writes:
+            self.writers[storage] = instruction
+
+    def remove(self, instruction: Instruction) -> None:
+        """Take an instruction out whose results nothing needs."""
+        self.instructions.remove(instruction)
+
+    def absorb(self, instruction: Instruction, into: Instruction) -> None:
+        """Take an instruction out whose results another one writes from now on."""
+        self.instructions.remove(instruction)
+        for storage in instruction.writes:
+            self.writers[storage] = into
+
+    def replace(self, instruction: Instruction, new: Instruction) -> None:
+        """Put a new instruction, which writes the same results, in the place of another one."""
+        self.instructions[self.instructions.index(instruction)] = new
+        for storage in instruction.writes:
+            self.writers[storage] = new
+
+    def number(self) -> None:
+        """Let each instruction know its position."""
+        for position, instruction in enumerate(self.instructions):
+            instruction.position = position
+
+
+class Scheduler:
+    """Builds the schedule of a graph.
+
+    Attributes:
+        schedule: what is built.
+        drawn_by_programs: random numbers that a program draws itself; they take no memory.
+    """
+
+    def __init__(self, graph: ValueGraph) -> None:
+        self.graph = graph
+        self.schedule = Schedule(graph)
+        self.drawn_by_programs = _read_by_one_program(graph)
+        self._demanded: set[Value] = set()
+        """Values that lie in memory anyway: instructions other than programs read or write them."""
+        self._readers: dict[Group, set[Group | None]] = {}
+        """The groups that read a group's values; None stands for all other instructions."""
+        self._copies: dict[tuple[Group, Value], Value] = {}
+        """The copies of values in groups that compute them a second time."""
+
+    def finish(self) -> Schedule:
+        """The schedule, with memory for the graph's outputs and the new values of its states."""
+        for value in (*self.graph.outputs, *self.graph.updates.values()):
+            self.storage(value)
+        return self.schedule
+
+    # Where values lie
+
+    def storage(self, value: Value) -> Storage:
+        """The memory of a value that an instruction other than a program reads or writes.
+
+        A value that is only a way of reading another is copied into memory first.
+        """
+        self._demanded.add(root(value))
+        self._note_reader(value, None)
+        return self._storage(value)
+
+    def _note_reader(self, value: Value, reader: Group | None) -> None:
+        """Remember which group reads a value of another one; None is any other instruction."""
+        group = self.schedule.group_of.get(root(value))
+        if group is not None:
+            self._readers.setdefault(group, set()).add(reader)
+
+    def _storage(self, value: Value) -> Storage:
+        """The memory of a value; what has none, as a broadcast or a large constant, gets a copy."""
+        while value.kind == "reshape":
+            value = value.inputs[0]
+        if value.kind == "broadcast_to" or (
+            value.kind == "constant"
+            and value.fill is not None
+            and value.nbytes > _MOST_CONSTANT_BYTES
+        ):
+            return self._materialise(value)
+        return self.schedule.storage(value)
+
+    def _has_memory(self, value: Value) -> bool:
+        """Whether a value, or a copy of what it reads, lies in memory."""
+        return value in self.schedule.storages
+
+    def before(self, value: Value) -> int:
+        """The position of the instruction that computes what a read of `value` needs; -1: none."""
+        schedule = self.schedule
+        while value.kind in ("reshape", "broadcast_to") and value not in schedule.storages:
+            value = value.inputs[0]
+        if value in self.drawn_by_programs:
+            return self.before(value.inputs[0])
+        if value in schedule.group_of:
+            return schedule.group_of[value].position
+        storage = schedule.storages.get(value)
+        writer = None if storage is None else schedule.writers.get(storage)
+        return -1 if writer is None else writer.position
+
+    def add(self, instruction: Instruction) -> None:
+        """Run an instruction after all others."""
+        self.schedule.append(instruction)
 
     def _materialise(self, value: Value) -> Storage:
         """A contiguous copy of a broadcast or constant value, made where it is first needed."""
-        if value not in self.storages:
+        storages = self.schedule.storages
+        if value not in storages:
             access = self.access(value, value.shape)
-            out = self.storages[value] = Storage(value, "arena")
+            out = storages[value] = Storage(value, "arena")
             if access is None:
                 source = value if value.kind == "constant" else value.inputs[0]
                 self.add(Instruction("fill", value, [], [out], number=source.fill))
@@ -122,16 +215,16 @@ class Scheduler:
                         out_strides=contiguous(value.shape),
                     )
                 )
-        return self.storages[value]
+        return storages[value]
 
     def access(self, value: Value, shape: tuple[int, ...]) -> Access | None:
         """How a program over `shape` reads `value`; None for a constant of one number."""
         strides = self._strides(value, shape)
         if strides is None:
             return None
-        if value in self.drawn:
+        if value in self.drawn_by_programs:
             return Access(self._storage(value.inputs[0]), strides, drawn=True)
-        if value.kind == "broadcast_to" and value not in self.storages:
+        if value.kind == "broadcast_to" and not self._has_memory(value):
             value = value.inputs[0]
         return Access(self._storage(value), strides)
 
@@ -139,12 +232,12 @@ class Scheduler:
         """The strides of `access`, without asking for memory."""
         if value.fill is not None:
             return None
-        if value.kind == "broadcast_to" and value not in self.storages:
+        if value.kind == "broadcast_to" and not self._has_memory(value):
             source = value.inputs[0].shape
             return (0,) * (len(shape) - len(source)) + repeating(source)
         return repeating(shape)
 
-    # Instructions
+    # Groups of elementwise values
 
     def elementwise(self, value: Value) -> None:
         """Put an elementwise value into a group, or start one."""
@@ -153,38 +246,101 @@ class Scheduler:
             raise UnsupportedError(
                 f"operation {value.kind} of {value.dtype} has no native kernel; cast to int64"
             )
-        while value.kind == "add_n" and len(value.inputs) > _TERMS:
+        while value.kind == "add_n" and len(value.inputs) > _MOST_TERMS:
             value.inputs = tuple(self._partial_sums(value))
         group = self._group_to_join(value, dtype)
         if group is None:
-            # What must lie in memory is put there before the group starts.
-            for i in value.inputs:
-                if self._needs_copy(i):
-                    self.access(i, value.shape)
-            strides = [s for i in value.inputs if (s := self._strides(i, value.shape)) is not None]
-            if len(collapse(value.shape, strides)[0]) > 2:
-                for i in value.inputs:
-                    if i.kind == "broadcast_to" and i.inputs[0].size > 1:
-                        self._materialise(i)
-            group = Group(value, dtype)
-            self.add(group)
+            group = self._new_group(value, dtype)
         value.inputs = tuple([self._recomputed(i, group) for i in value.inputs])
         self._put(value, group)
 
-    def _put(self, value: Value, group: Group) -> None:
-        """Make a value a member of a group."""
+    def _group_to_join(self, value: Value, dtype: np.dtype[Any]) -> Group | None:
+        """The last of the groups of a value's inputs, if the value can be computed in it.
+
+        It must have room, the value's shape and dtype, and no more than two axes after the value's
+        inputs are read in it; all other inputs must be computed before it.
+        """
+        group_of = self.schedule.group_of
+        candidates = [group_of[i] for i in value.inputs if i in group_of]
+        if not candidates:
+            return None
+        group = max(candidates, key=lambda g: g.position)
+        if group.dtype != dtype or group.shape != value.shape or is_full(group):
+            return None
+        strides = [a.strides for a in group.accesses.values()]
         for i in value.inputs:
-            if i not in group.accesses and self.group_of.get(i) is not group:
+            if group_of.get(i) is group:
+                continue
+            if self.before(i) >= group.position or self._needs_copy(i):
+                return None
+            more = self._strides(i, value.shape)
+            if more is not None:
+                strides.append(more)
+        return group if len(collapse(value.shape, strides)[0]) <= 2 else None
+
+    def _new_group(self, value: Value, dtype: np.dtype[Any]) -> Group:
+        """An empty group for a value, after what must be copied into memory for it to be read."""
+        for i in value.inputs:
+            if self._needs_copy(i):
+                self.access(i, value.shape)
+        strides = [s for i in value.inputs if (s := self._strides(i, value.shape)) is not None]
+        if len(collapse(value.shape, strides)[0]) > 2:  # more axes than a program has
+            for i in value.inputs:
+                if i.kind == "broadcast_to" and i.inputs[0].size > 1:
+                    self._materialise(i)
+        group = Group(value, dtype)
+        self.add(group)
+        return group
+
+    def _needs_copy(self, value: Value) -> bool:
+        """Whether a program can read the value only after it was copied into memory.
+
+        That is so where two ways of reading follow one another, as a broadcast of a broadcast.
+        """
+        if value.kind == "broadcast_to" and not self._has_memory(value):
+            value = value.inputs[0]
+            if value.kind == "constant":
+                return False
+        elif value.kind != "reshape":
+            return False
+        while value.kind == "reshape":
+            value = value.inputs[0]
+        only_read = value.kind == "broadcast_to" or value.fill is not None
+        return only_read and not self._has_memory(value)
+
+    def _put(self, value: Value, group: Group) -> None:
+        """Make a value a member of a group, which reads what it needs from outside."""
+        schedule = self.schedule
+        for i in value.inputs:
+            if i not in group.accesses and schedule.group_of.get(i) is not group:
                 access = self.access(i, value.shape)
                 if access is not None:
                     group.accesses[i] = access
                     self._note_reader(i, group)
         group.members.append(value)
         group.value = value
-        self.group_of[value] = group
-        self.age[value] = len(self.age)
+        schedule.group_of[value] = group
+        schedule.ranks[value] = len(schedule.ranks)
+
+    def _partial_sums(self, value: Value) -> Iterator[Value]:
+        """The sums of a few terms each of a sum of many."""
+        for start in range(0, len(value.inputs), _MOST_TERMS):
+            terms = value.inputs[start : start + _MOST_TERMS]
+            if len(terms) == 1:
+                yield terms[0]
+                continue
+            partial = Value("add_n", terms, {}, value.shape, value.dtype, value.node)
+            self.elementwise(partial)
+            yield partial
 
     # What is computed twice rather than kept
+    #
+    #     forward     group 1: ... u, a          u would be stored for the backward pass alone
+    #     backward    group 2: ... g * h(u)      and loaded here
+    #
+    # `_recomputed` looks from u back, along inputs of full size, for a value that is kept anyway.
+    # Where cheap operations lead from there to u, group 2 gets copies of these, and loads what is
+    # kept; if then nothing reads u outside of group 1, `fusion` does not store it.
 
     def _recomputed(self, value: Value, group: Group) -> Value:
         """A copy of `value` inside `group` if that is cheaper than to keep `value` in memory.
@@ -192,32 +348,33 @@ class Scheduler:
         That is so where it takes a few simple operations from what is kept anyway, or from a truth
         value, which takes a byte. The original then often has no reader and is dropped.
         """
-        home = self.group_of.get(value)
-        if home is None or home is group or value in self._demanded:
+        original = self.schedule.group_of.get(value)
+        if original is None or original is group or value in self._demanded:
             return value
-        if self._readers.get(home, set()) <= {group} and not is_full(home, group):
+        if self._readers.get(original, set()) <= {group} and not is_full(original, group):
             return value  # the groups become one: see `fusion`
         if (group, value) not in self._copies:
             self._copies[group, value] = self._copied(value, group)
         return self._copies[group, value]
 
     def _copied(self, value: Value, group: Group) -> Value:
-        way: list[tuple[Value, Value]] = []  # what is computed again, and from which input
+        """The value computed anew in `group` from the nearest value that is kept; else itself."""
+        chain: list[tuple[Value, Value]] = []  # what is computed anew, and from which input
         source = value
         while not self._is_kept(source):
-            whole = [i for i in source.inputs if not self._is_small(i, source)]
+            large = [i for i in source.inputs if not self._is_small(i, source)]
             if (
-                source.kind not in _SIMPLE
-                or len(way) == _RECOMPUTED
-                or len(whole) != 1
-                or whole[0].shape != group.shape
+                source.kind not in _RECOMPUTABLE
+                or len(chain) == _MOST_RECOMPUTED
+                or len(large) != 1
+                or large[0].shape != group.shape
                 or source.shape != group.shape
                 or compute_dtype(source) != group.dtype
             ):
                 return self._copied_sign(value, group)
-            way.append((source, whole[0]))
-            source = whole[0]
-        for original, before in reversed(way):
+            chain.append((source, large[0]))
+            source = large[0]
+        for original, before in reversed(chain):
             if (group, original) not in self._copies:
                 inputs = tuple([source if i is before else i for i in original.inputs])
                 copy = Value(
@@ -229,7 +386,7 @@ class Scheduler:
                     original.node,
                 )
                 self._put(copy, group)
-                self.age[copy] = self.age[original]
+                self.schedule.ranks[copy] = self.schedule.ranks[original]
                 self._copies[group, original] = copy
             source = self._copies[group, original]
         return source
@@ -240,7 +397,7 @@ class Scheduler:
             return True
         return (
             value.kind == "broadcast_to"
-            and value not in self.storages
+            and not self._has_memory(value)
             and value.inputs[0].size * _SMALL_PART <= reader.size
         )
 
@@ -250,7 +407,7 @@ class Scheduler:
 
     def _copied_sign(self, value: Value, group: Group) -> Value:
         """heaviside(x) in another group than x's, by way of x > 0 as truth values."""
-        home = self.group_of[value]
+        home = self.schedule.group_of[value]
         if value.kind != "heaviside" or home.dtype != group.dtype or value.shape != group.shape:
             return value
         zero = Value("constant", (), {}, value.shape, value.dtype, value.node)
@@ -259,67 +416,25 @@ class Scheduler:
             "greater", (value.inputs[0], zero), {}, value.shape, np.dtype(bool), value.node
         )
         self._put(truth, home)
-        self.age[truth] = self.age[value]
         copy = Value("astype", (truth,), {}, value.shape, value.dtype, value.node)
         self._put(copy, group)
-        self.age[copy] = self.age[value]
+        ranks = self.schedule.ranks
+        ranks[truth] = ranks[copy] = ranks[value]
         return copy
 
-    def _partial_sums(self, value: Value) -> Iterator[Value]:
-        """The sums of a few terms each of a sum of many."""
-        for start in range(0, len(value.inputs), _TERMS):
-            terms = value.inputs[start : start + _TERMS]
-            if len(terms) == 1:
-                yield terms[0]
-                continue
-            partial = Value("add_n", terms, {}, value.shape, value.dtype, value.node)
-            self.elementwise(partial)
-            yield partial
 
-    def _group_to_join(self, value: Value, dtype: np.dtype[Any]) -> Group | None:
-        candidates = [self.group_of[i] for i in value.inputs if i in self.group_of]
-        if not candidates:
-            return None
-        group = max(candidates, key=lambda g: g.position)
-        if group.dtype != dtype or group.shape != value.shape or is_full(group):
-            return None
-        strides = [a.strides for a in group.accesses.values()]
-        for i in value.inputs:
-            if self.group_of.get(i) is group:
-                continue
-            if self.before(i) >= group.position or self._needs_copy(i):
-                return None
-            more = self._strides(i, value.shape)
-            if more is not None:
-                strides.append(more)
-        return group if len(collapse(value.shape, strides)[0]) <= 2 else None
-
-    def _needs_copy(self, value: Value) -> bool:
-        """Whether a program can read the value only after it was copied into memory."""
-        if value.kind == "broadcast_to" and value not in self.storages:
-            value = value.inputs[0]
-            if value.kind == "constant":
-                return False
-        elif value.kind != "reshape":
-            return False
-        while value.kind == "reshape":
-            value = value.inputs[0]
-        only_read = value.kind == "broadcast_to" or value.fill is not None
-        return only_read and value not in self.storages
-
-
-def _drawn_where_read(step: Step) -> set[Value]:
-    """Random numbers that one elementwise operation alone reads: its program draws them itself."""
+def _read_by_one_program(graph: ValueGraph) -> set[Value]:
+    """Random numbers that one elementwise operation alone reads: its program can draw them."""
     users: dict[Value, list[Value]] = {}
-    for value in step.values:
+    for value in graph.values:
         for i in value.inputs:
             users.setdefault(i, []).append(value)
-    ends = {*step.outputs, *step.updates.values()}
-    drawn = set()
-    for value in step.values:
+    ends = {*graph.outputs, *graph.updates.values()}
+    found = set()
+    for value in graph.values:
         if value.kind == "random_uniform" and value not in ends and len(users[value]) == 1:
             (user,) = users[value]
             simple = user.kind in ELEMENTWISE and user.shape == value.shape
             if simple and compute_dtype(user) == value.dtype:
-                drawn.add(value)
-    return drawn
+                found.add(value)
+    return found

@@ -1,11 +1,13 @@
-"""Values: the variables of a step as the compiler sees them."""
+"""Values: the variables of a captured graph as the compiler sees them."""
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
 
+from chainrule.graph.operation import operations
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 
@@ -13,12 +15,12 @@ LEAVES = ("input", "state", "constant")
 
 
 class Value:
-    """A variable of the step as the compiler sees it.
+    """A variable of the graph as the compiler sees it.
 
     Attributes:
         kind: the operation's name; "input", "state" or "constant" for a leaf.
         inputs, attributes: of the operation.
-        shape, dtype: of the value.
+        shape, size, dtype: of the value.
         node: the Tensor it stands for, for names and paths.
         array: the value of a constant.
         state: the State of a "state".
@@ -34,6 +36,7 @@ class Value:
         "node",
         "number",
         "shape",
+        "size",
         "state",
     )
 
@@ -50,6 +53,7 @@ class Value:
         self.inputs = inputs
         self.attributes = attributes
         self.shape = shape
+        self.size = math.prod(shape)
         self.dtype = dtype
         self.node = node
         self.array: Array | None = None
@@ -57,11 +61,15 @@ class Value:
         self.number = -1
 
     @property
-    def size(self) -> int:
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+    def nbytes(self) -> int:
+        return self.size * self.dtype.itemsize
+
+    @property
+    def flops(self) -> int:
+        """The floating-point operations that the operation's block states; 0 for a leaf."""
+        if self.kind in LEAVES:
+            return 0
+        return operations[self.kind].flops(self, *self.inputs, **self.attributes)
 
     @property
     def fill(self) -> float | None:
@@ -85,14 +93,14 @@ def root(value: Value) -> Value:
     return value
 
 
-class Step:
-    """The values of a step in an order in which they can be computed.
+class ValueGraph:
+    """The values of a captured graph in an order in which they can be computed.
 
     Attributes:
         values: without those that nothing needs.
         outputs: the values of the graph's outputs' leaves.
         updates: for each updated State its new value.
-        paired: for losses of rows their gradient, where one instruction computes both.
+        loss_gradients: for losses of rows their gradient, where one instruction computes both.
     """
 
     def __init__(
@@ -100,9 +108,9 @@ class Step:
         values: list[Value],
         outputs: list[Value],
         updates: dict[State, Value],
-        paired: dict[Value, Value],
+        loss_gradients: dict[Value, Value],
     ) -> None:
         self.values = values
         self.outputs = outputs
         self.updates = updates
-        self.paired = paired
+        self.loss_gradients = loss_gradients

@@ -12,15 +12,18 @@ import numpy as np
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.state import State
-from chainrule.graph.tensor import Array, Tensor
+from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.declare import Binary
 from chainrule.trees import leaves, map_leaves
 
 _NDARRAY = np.ndarray
 
 
-class _Step(NamedTuple):
-    """One operation: what takes its inputs, where its output goes, and what is dead after it."""
+class _Call(NamedTuple):
+    """The call of one operation: what takes its inputs, where its output goes, what is dead after.
+
+    Inputs and outputs are slots: numbers of places in a list of values.
+    """
 
     forward: Callable[..., Array]
     inputs: Callable[[list[Any]], Sequence[Array]]
@@ -30,8 +33,11 @@ class _Step(NamedTuple):
 
 
 def _inputs(node: Tensor) -> tuple[Tensor, ...]:
-    """What a step reads: NumPy's arithmetic broadcasts one operand itself, at a third of the time
-    that a broadcast array costs."""
+    """The inputs that the call for a node reads.
+
+    NumPy's arithmetic broadcasts one operand itself, in a third of the time that it takes on a
+    broadcast array.
+    """
     if isinstance(node.operation, Binary):
         a, b = node.inputs
         if _is_broadcast(a):
@@ -71,7 +77,7 @@ def _read_only(value: Array) -> Array:
 
 
 class Interpreter:
-    """Runs a captured graph.
+    """Runs a captured graph: what `CapturedGraph.run` does, in parts.
 
     Args:
         graph: what `chainrule.capture` returns.
@@ -79,13 +85,14 @@ class Interpreter:
     Example:
         >>> import chainrule as cr
         >>> w = cr.Parameter([1.0, 2.0])
-        >>> def step(x):
-        ...     loss = (w * x).sum()
-        ...     w.assign(w - 0.5 * cr.grad(loss, w))
-        ...     return loss
-        >>> run = Interpreter(cr.capture(step, cr.placeholder((2,))))
-        >>> run(np.array([2.0, 4.0], "float32")), w.tolist()
-        (array(10., dtype=float32), [0.0, 0.0])
+        >>> graph = cr.capture(lambda x: w.assign(w * x), cr.placeholder((2,)))
+        >>> run = Interpreter(graph)
+        >>> outputs, updates = run.run([np.array([2.0, 4.0], "float32")])
+        >>> w.tolist()
+        [1.0, 2.0]
+        >>> run.commit(updates)
+        >>> w.tolist()
+        [2.0, 8.0]
     """
 
     def __init__(self, graph: CapturedGraph) -> None:
@@ -100,12 +107,13 @@ class Interpreter:
         self._reads = [(state, slots[leaf]) for state, leaf in graph.reads.items()]
         self._updates = [(state, slots[node]) for state, node in graph.updates.items()]
         self._outputs = [slots[node] for node in leaves(graph.outputs)]
-        self._steps = self._plan(slots)
+        self._calls = self._calls_of_nodes(slots)
 
-    def _plan(self, slots: dict[Tensor, int]) -> list[_Step]:
+    def _calls_of_nodes(self, slots: dict[Tensor, int]) -> list[_Call]:
+        """The calls that the outputs and updates need, each of which frees what it reads last."""
         kept = {*self._outputs, *(slot for _, slot in self._updates)}
         used = set(kept)
-        steps: list[_Step] = []
+        calls: list[_Call] = []
         for node in reversed(self.graph.nodes):  # from the back, an input's first use is its last
             if node.operation is None or node.value is not None or slots[node] not in used:
                 continue
@@ -115,12 +123,12 @@ class Interpreter:
             forward = node.operation.forward
             if node.attributes:
                 forward = partial(forward, **node.attributes)
-            steps.append(_Step(forward, _taker(inputs), slots[node], dead, node))
-        return steps[::-1]
+            calls.append(_Call(forward, _taker(inputs), slots[node], dead, node))
+        return calls[::-1]
 
     def __call__(self, *inputs: Any) -> Any:
         """Run on arguments of the captured structure, update the state, return the outputs."""
-        outputs, updates = self.run([np.asarray(leaf) for leaf in leaves(inputs)])
+        outputs, updates = self.run([as_tensor(leaf).numpy() for leaf in leaves(inputs)])
         self.commit(updates)
         found = map(_read_only, outputs)
         return map_leaves(lambda _: next(found), self.graph.outputs)
@@ -137,7 +145,7 @@ class Interpreter:
         values = self._start(arguments)
         given = set(map(id, arguments))
         with np.errstate(all="ignore"):
-            for forward, inputs, output, dead, _ in self._steps:
+            for forward, inputs, output, dead, _ in self._calls:
                 value = forward(*inputs(values))
                 values[output] = value if value.__class__ is _NDARRAY else np.asarray(value)
                 for i in dead:
@@ -159,12 +167,12 @@ class Interpreter:
         """
         values = self._start(arguments)
         with np.errstate(all="ignore"):
-            for step in self._steps:
-                inputs = step.inputs(values)
-                value = np.asarray(step.forward(*inputs))
+            for call in self._calls:
+                inputs = call.inputs(values)
+                value = np.asarray(call.forward(*inputs))
                 if not np.isfinite(value).all() and all(np.isfinite(i).all() for i in inputs):
-                    return step.node
-                values[step.output] = value
+                    return call.node
+                values[call.output] = value
         slots = [*self._inputs, *(slot for _, slot in self._reads)]
         for leaf, slot in zip((*self.graph.inputs, *self.graph.reads.values()), slots, strict=True):
             if not np.isfinite(values[slot]).all():  # type: ignore[arg-type]
@@ -172,6 +180,7 @@ class Interpreter:
         return None
 
     def _start(self, inputs: Sequence[Array]) -> list[Array | None]:
+        """The values by slot at the beginning of a run: constants, inputs, states."""
         if len(inputs) != len(self._inputs):
             raise ShapeError(f"the graph takes {len(self._inputs)} inputs, got {len(inputs)}")
         values = self._initial.copy()
@@ -193,3 +202,6 @@ class Interpreter:
     def states(self) -> list[State]:
         """The states that a run updates, in the order of its results."""
         return [state for state, _ in self._updates]
+
+
+CapturedGraph.interpreter = Interpreter

@@ -9,8 +9,9 @@ chain of any length works without recursion.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
+from typing import Any, TypeVar
 
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
@@ -24,6 +25,8 @@ PrunedGraph = dict[Tensor, list[Edge]]
 """G': its variables from the oldest to the youngest, each with the edges to its consumers."""
 
 GradTable = dict[Tensor, Tensor]
+
+Node = TypeVar("Node", bound=Any)
 
 _by_age = attrgetter("serial")
 
@@ -63,14 +66,21 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
 
 def ancestors(z: Tensor) -> list[Tensor]:
     """`z` and all variables it is computed from, from the oldest to the youngest."""
-    seen = {z}
-    stack = [z]
+    return sorted(with_ancestors([z]), key=_by_age)
+
+
+def with_ancestors(
+    nodes: Iterable[Node], inputs: Callable[[Node], Iterable[Node]] = attrgetter("inputs")
+) -> set[Node]:
+    """The nodes and all nodes that they are computed from, by way of their `inputs`."""
+    found = set(nodes)
+    stack = list(found)
     while stack:
-        for parent in stack.pop().inputs:
-            if parent not in seen:
-                seen.add(parent)
+        for parent in inputs(stack.pop()):
+            if parent not in found:
+                found.add(parent)
                 stack.append(parent)
-    return sorted(seen, key=_by_age)
+    return found
 
 
 def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:

@@ -17,7 +17,7 @@ None means that the output is not differentiable in that input."""
 
 
 class Spec(NamedTuple):
-    """What is known of a Tensor before its value: shape and dtype."""
+    """The shape and dtype of a Tensor, known before its value."""
 
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
@@ -32,6 +32,10 @@ class Sample(NamedTuple):
 
 Samples = Callable[["np.random.Generator"], Sequence[Sample]]
 
+Flops = Callable[..., int]
+"""(y, *inputs, **attributes) -> floating-point operations, where y stands for the output. What it
+gets has a `shape`, a `dtype` and a `size`, but perhaps no value."""
+
 Limits = dict[int, Callable[..., int]]
 """Input number -> (*inputs, **attributes) -> exclusive limit of the indices in that input."""
 
@@ -40,6 +44,16 @@ operations: dict[str, Operation] = {}
 
 _new = object.__new__
 _ndarray = np.ndarray
+
+
+def one_per_element(y: Any, *inputs: Any, **attributes: Any) -> int:
+    """The FLOPs of an operation that computes one function of numbers for each element of y."""
+    return int(y.size)
+
+
+def no_flops(y: Any, *inputs: Any, **attributes: Any) -> int:
+    """The FLOPs of an operation that moves, draws or rounds numbers: none."""
+    return 0
 
 
 def _as_nodes(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
@@ -60,6 +74,8 @@ class Operation:
         samples: inputs to try it with; gradient and parity checks are made from them.
         limits: for each input that holds indices from 0 on, what gives their exclusive limit; so
             data can be checked before a run.
+        flops: (y, *inputs, **attributes) -> floating-point operations, as textbooks count them:
+            one for each addition, multiplication or other function of numbers.
     """
 
     def __init__(
@@ -71,6 +87,7 @@ class Operation:
         *,
         variadic: bool = False,
         limits: Limits | None = None,
+        flops: Flops = one_per_element,
     ) -> None:
         if name in operations:
             raise ValueError(f"an operation named {name!r} is registered already")
@@ -81,6 +98,7 @@ class Operation:
         self.samples = samples
         self.variadic = variadic
         self.limits = limits or {}
+        self.flops = flops
         self.rules: tuple[Rule | None, ...] = ()
         operations[name] = self
 
@@ -162,6 +180,7 @@ class Operation:
             context.capture = capture
 
     def _apply_symbolic(self, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> Tensor:
+        """The node without a value: its shape and dtype come from `infer`."""
         inputs = _as_nodes(inputs)
         spec = self.infer(*inputs, **attributes)
         node = Tensor(None, shape=spec.shape, dtype=spec.dtype)
@@ -183,11 +202,14 @@ def operation(
     *,
     variadic: bool = False,
     limits: Limits | None = None,
+    flops: Flops = one_per_element,
 ) -> Callable[[Callable[..., Array]], Operation]:
     """Declare the decorated NumPy function as the `forward` of an operation of its name."""
 
     def declare(forward: Callable[..., Array]) -> Operation:
         name = forward.__name__.strip("_")
-        return Operation(name, infer, forward, samples, variadic=variadic, limits=limits)
+        return Operation(
+            name, infer, forward, samples, variadic=variadic, limits=limits, flops=flops
+        )
 
     return declare

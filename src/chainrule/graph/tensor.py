@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, TypeVar, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 Axis = int | tuple[int, ...] | None
 TensorLike = Union["Tensor", ArrayLike]
+Function = TypeVar("Function", bound=Callable[..., Any])
 
 _serials = count()
 _NO_ATTRIBUTES: dict[str, Any] = {}
@@ -31,7 +33,7 @@ functions: dict[str, Callable[..., Tensor]] = {}
 register them, so that this module imports neither."""
 
 
-def method(function: Callable[..., Any]) -> Any:
+def method(function: Function) -> Function:
     """Make `function` the one that the Tensor method or operator of its name calls."""
     functions[function.__name__] = function
     return function
@@ -140,10 +142,7 @@ class Tensor:
 
     @property
     def size(self) -> int:
-        size = 1
-        for length in self.shape:
-            size *= length
-        return size
+        return math.prod(self.shape)
 
     @property
     def is_symbolic(self) -> bool:
@@ -372,6 +371,9 @@ class Tensor:
 
     def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         return functions["var"](self, axis, keepdims, correction)
+
+    def std(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+        return functions["std"](self, axis, keepdims, correction)
 
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions["max"](self, axis, keepdims)

@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.compiler.capture import capture
+from chainrule.compiler.elementwise import ELEMENTWISE
 from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Array, Tensor, placeholder
@@ -23,8 +24,7 @@ from chainrule.nn.module import Module
 
 _MIN_DISTANCE = 1e-10  # in t; breakpoints nearer to each other count as one
 _SLOPE_TOLERANCE = 1e-9  # relative to the largest slope; smaller differences count as none
-_COMPARISONS = ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal")
-_SIGNS = ("heaviside", "sign")
+_KINKS = ("relu", "abs", "maximum", "minimum")
 _LINEAR = (
     "add",
     "add_n",
@@ -200,17 +200,22 @@ def _constant(node: Tensor) -> Array:
 
 
 def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
-    """The argument whose sign changes where the node has its kink; None without a kink."""
-    name = _name(node)
-    if name in ("relu", "abs", *_SIGNS):
+    """The line whose sign changes where the node has its kink; None without a kink."""
+    if not (_is_constant_between_jumps(node) or _name(node) in _KINKS):
+        return None
+    if len(inputs) == 1:
         return inputs[0]
-    if name in ("maximum", "minimum", *_COMPARISONS):
-        a, b = inputs
-        slope = None
-        if a.slope is not None or b.slope is not None:
-            slope = _slope(a) - _slope(b)
-        return _Line(np.subtract(a.value, b.value, dtype=np.float64), slope)
-    return None
+    a, b = inputs
+    slope = None
+    if a.slope is not None or b.slope is not None:
+        slope = _slope(a) - _slope(b)
+    return _Line(np.subtract(a.value, b.value, dtype=np.float64), slope)
+
+
+def _is_constant_between_jumps(node: Tensor) -> bool:
+    """Whether the node is a comparison or a sign: of chainrule's own these alone have no rules."""
+    operation = ELEMENTWISE.get(_name(node))
+    return operation is not None and not operation.rules
 
 
 def _slope(line: _Line) -> Array:
@@ -234,7 +239,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
         return _Line(np.asarray(forward(*values, **attributes)), None)
     _check_rows(node, inputs, rows)
     slopes = [_slope(line) for line in inputs]
-    if name in (*_COMPARISONS, *_SIGNS):
+    if _is_constant_between_jumps(node):
         value = forward(*values, **attributes)
         return _Line(value, np.zeros(value.shape))
     if name in _LINEAR:

@@ -12,12 +12,11 @@ from numpy.typing import DTypeLike
 
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.compiler.passes import simplify
-from chainrule.compiler.values import LEAVES, Step, Value
+from chainrule.compiler.values import LEAVES, Value, ValueGraph, root
 from chainrule.errors import ShapeError
-from chainrule.graph.backprop import backprop
+from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.inspect import costs
 from chainrule.nn.interception import intercepted
 from chainrule.nn.module import Module
 from chainrule.trees import leaves
@@ -248,34 +247,23 @@ def _training_graph(model: Module, x: Tensor, output: Tensor) -> CapturedGraph:
     return capture(step, x, placeholder(output.shape, output.dtype))
 
 
-def _with_ancestors(values: Iterable[Value]) -> set[Value]:
-    found = set(values)
-    stack = list(found)
-    while stack:
-        for i in stack.pop().inputs:
-            if i not in found:
-                found.add(i)
-                stack.append(i)
-    return found
-
-
 def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[int, ...]) -> Summary:
-    step = simplify(graph)
+    simplified = simplify(graph)
     # The forward pass computes the output, and updates such as those of running statistics.
-    forward = _with_ancestors([step.outputs[0], *step.updates.values()])
+    forward = with_ancestors([simplified.outputs[0], *simplified.updates.values()])
     forward_flops: dict[str, int] = defaultdict(int)
     backward_flops: dict[str, int] = defaultdict(int)
     edges: dict[str, int] = defaultdict(int)
-    for value in step.values:
+    for value in simplified.values:
         path = value.node.path
         if value in forward:
-            forward_flops[path] += costs.flops(value)
-            edges[path] += costs.connections(value)
+            forward_flops[path] += value.flops
+            edges[path] += _connections(value)
         else:
-            backward_flops[path] += costs.flops(value)
+            backward_flops[path] += value.flops
     activation_bytes: dict[str, int] = defaultdict(int)
-    for value in _read_backward(step, forward):
-        activation_bytes[value.node.path] += costs.nbytes(value)
+    for value in _read_backward(simplified, forward):
+        activation_bytes[value.node.path] += value.nbytes
     rows = shape[0]
     counted: set[Any] = set()
     layers = []
@@ -315,18 +303,23 @@ def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[in
     )
 
 
+def _connections(value: Value) -> int:
+    """The multiply-adds of a product of matrices: one for each connection and row."""
+    return value.flops // 2 if value.kind == "matmul" else 0
+
+
 def _in_order(calls: _Calls) -> Iterable[tuple[Module, str]]:
     """The modules that were called, in the order of the calls, then those that were not."""
     not_called = [module for module in calls.paths if module not in calls.outputs]
     return ((module, calls.paths[module]) for module in (*calls.outputs, *not_called))
 
 
-def _read_backward(step: Step, forward: set[Value]) -> set[Value]:
+def _read_backward(simplified: ValueGraph, forward: set[Value]) -> set[Value]:
     """The inputs and the values of the forward pass that the backward pass reads."""
     read = set()
-    for value in step.values:
+    for value in simplified.values:
         if value not in forward:
-            read |= {costs.kept_for(i) for i in value.inputs}
+            read |= {root(i) for i in value.inputs}
     return {v for v in read & forward if v.kind == "input" or v.kind not in LEAVES}
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.graph.operation import operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, method
 from chainrule.ops.comparison import equal, where
-from chainrule.ops.declare import align, binary, numbers_spec, same_spec, unary
+from chainrule.ops.declare import align, binary, elementwise, numbers_spec, same_spec, unary
 from chainrule.ops.samples import interval
 from chainrule.ops.unary import log, sqrt
+
+__all__ = ["add", "add_n", "divide", "multiply", "negative", "power", "subtract"]
 
 
 @binary(interval(-4, 4, 2))
@@ -39,7 +40,7 @@ def multiply(a: Array, b: Array) -> Array:
 multiply.differentiable(lambda g, y, a, b: g * b, lambda g, y, a, b: g * a)
 
 
-@binary(interval(0.5, 4, 2))
+@binary(interval(0.5, 4, 2), integers=False)
 def _divide(a: Array, b: Array) -> Array:
     """a / b; of integers the quotient is float32."""
     return np.divide(a, b)
@@ -59,7 +60,7 @@ def divide(a: TensorLike, b: TensorLike) -> Tensor:
     return _divide(x, y)
 
 
-@binary(interval(0.5, 3, 2), infer=numbers_spec("power"))
+@binary(interval(0.5, 3, 2), infer=numbers_spec("power"), integers=False)
 def _power(a: Array, b: Array) -> Array:
     """a to the power b."""
     return np.power(a, b, dtype=a.dtype)
@@ -105,9 +106,14 @@ def negative(x: Array) -> Array:
 negative.differentiable(lambda g, y, x: -g)
 
 
-@operation(same_spec, interval(-4, 4, 3), variadic=True)
+@elementwise(
+    same_spec,
+    interval(-4, 4, 3),
+    variadic=True,
+    flops=lambda y, *terms: (len(terms) - 1) * y.size,
+)
 def _add_n(*inputs: Array) -> Array:
-    """The sum of any number of Tensors of one shape: what joins the ways of a gradient."""
+    """The sum of any number of Tensors of one shape; it joins the ways of a gradient."""
     total = inputs[0] + inputs[1]
     for x in inputs[2:]:
         total += x

@@ -9,10 +9,34 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import DTypeError
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Spec
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
-from chainrule.ops.declare import BOOL, align, binary, broadcast, numbers_spec, same_spec, unary
+from chainrule.ops.declare import (
+    BOOL,
+    align,
+    binary,
+    broadcast,
+    elementwise,
+    numbers_spec,
+    same_spec,
+    unary,
+)
 from chainrule.ops.samples import away_from_zero, examples, interval
+
+__all__ = [
+    "abs",
+    "equal",
+    "greater",
+    "greater_equal",
+    "heaviside",
+    "less",
+    "less_equal",
+    "maximum",
+    "minimum",
+    "not_equal",
+    "sign",
+    "where",
+]
 
 
 def _comparison(*inputs: Tensor) -> Spec:
@@ -59,7 +83,7 @@ def greater_equal(a: Array, b: Array) -> Array:
     return np.greater_equal(a, b)
 
 
-@operation(
+@elementwise(
     _chosen,
     examples(
         ((True, (), ()), {}),

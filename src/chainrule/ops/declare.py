@@ -1,6 +1,6 @@
-"""What elementwise operations have in common: how they are declared, and how operands meet.
+"""Elementwise operations: how they are declared, and how their operands meet.
 
-The operations themselves are in `arithmetic`, `comparison` and `functions`.
+The operations themselves are in `arithmetic`, `comparison` and `unary`.
 """
 
 from __future__ import annotations
@@ -12,14 +12,47 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Operation, Samples, Spec, operation
+from chainrule.graph.operation import (
+    Flops,
+    Operation,
+    Samples,
+    Spec,
+    no_flops,
+    one_per_element,
+)
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.samples import examples
+
+__all__ = ["astype"]
 
 BOOL = np.dtype(bool)
 
 
-class Unary(Operation):
+class Elementwise(Operation):
+    """An operation whose output has at each place a function of the inputs' elements there.
+
+    Programs of the compiler are made of these.
+
+    Attributes:
+        integers: whether it has a result of integers, which int64 gives exactly.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        infer: Callable[..., Spec],
+        forward: Callable[..., Array],
+        samples: Samples,
+        *,
+        integers: bool = True,
+        variadic: bool = False,
+        flops: Flops = one_per_element,
+    ) -> None:
+        super().__init__(name, infer, forward, samples, variadic=variadic, flops=flops)
+        self.integers = integers
+
+
+class Unary(Elementwise):
     """An operation on each element of one Tensor."""
 
     def __call__(self, x: TensorLike) -> Tensor:
@@ -30,7 +63,7 @@ class Unary(Operation):
         return self.apply(x)
 
 
-class Binary(Operation):
+class Binary(Elementwise):
     """An operation on the elements of two operands, broadcast and cast to fit one another."""
 
     def __call__(self, a: TensorLike, b: TensorLike) -> Tensor:
@@ -119,6 +152,8 @@ def numbers_spec(name: str) -> Callable[..., Spec]:
 
 
 def _floating(name: str) -> Callable[..., Spec]:
+    """As `same_spec`, of floating Tensors only."""
+
     def infer(x: Tensor) -> Spec:
         if x.dtype.kind != "f":
             raise DTypeError(f"{name} takes floating Tensors, not {x.dtype}; cast the Tensor first")
@@ -130,11 +165,15 @@ def _floating(name: str) -> Callable[..., Spec]:
 def unary(
     samples: Samples, infer: Callable[..., Spec] | None = None
 ) -> Callable[[Callable[[Array], Array]], Unary]:
-    """Declare the decorated NumPy function as an elementwise operation of its name."""
+    """Declare the decorated NumPy function of one array as an elementwise operation of its name.
+
+    Without `infer` it takes floating Tensors only.
+    """
 
     def declare(forward: Callable[[Array], Array]) -> Unary:
         name = forward.__name__.strip("_")
-        op = Unary(name, infer or _floating(name), forward, samples)
+        floating = infer is None
+        op = Unary(name, infer or _floating(name), forward, samples, integers=not floating)
         method(op)
         return op
 
@@ -142,14 +181,30 @@ def unary(
 
 
 def binary(
-    samples: Samples, infer: Callable[..., Spec] = same_spec
+    samples: Samples, infer: Callable[..., Spec] = same_spec, *, integers: bool = True
 ) -> Callable[[Callable[[Array, Array], Array]], Binary]:
     """Declare the decorated NumPy function of two arrays as an elementwise operation."""
 
     def declare(forward: Callable[[Array, Array], Array]) -> Binary:
-        op = Binary(forward.__name__.strip("_"), infer, forward, samples)
+        op = Binary(forward.__name__.strip("_"), infer, forward, samples, integers=integers)
         method(op)
         return op
+
+    return declare
+
+
+def elementwise(
+    infer: Callable[..., Spec],
+    samples: Samples,
+    *,
+    variadic: bool = False,
+    flops: Flops = one_per_element,
+) -> Callable[[Callable[..., Array]], Elementwise]:
+    """Declare the decorated NumPy function of any arguments as an elementwise operation."""
+
+    def declare(forward: Callable[..., Array]) -> Elementwise:
+        name = forward.__name__.strip("_")
+        return Elementwise(name, infer, forward, samples, variadic=variadic, flops=flops)
 
     return declare
 
@@ -161,7 +216,7 @@ def _astype_spec(x: Tensor, dtype: np.dtype[Any]) -> Spec:
     return Spec(x.shape, dtype)
 
 
-@operation(_astype_spec, examples((((3, 2),), {"dtype": np.dtype(np.float64)})))
+@elementwise(_astype_spec, examples((((3, 2),), {"dtype": np.dtype(np.float64)})), flops=no_flops)
 def _astype(x: Array, dtype: np.dtype[Any]) -> Array:
     """x in another dtype; floats become integers by cutting off the fraction."""
     return x.astype(dtype)

@@ -10,15 +10,18 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.samples import examples
+
+__all__ = ["one_hot"]
 
 Run = tuple[int, int, int]
 """(start, step, count): the elements of one axis that a slice takes."""
 
 
 def _to_slices(runs: Sequence[Run]) -> tuple[slice, ...]:
+    """The runs as Python's slices; one that goes down to 0 has no stop."""
     slices = []
     for start, step, count in runs:
         stop = start + step * count
@@ -34,6 +37,7 @@ def _to_slices(runs: Sequence[Run]) -> tuple[slice, ...]:
         (((6,),), {"runs": ((4, -2, 2),)}),
         (((6,),), {"runs": ((0, 1, 0),)}),
     ),
+    flops=no_flops,
 )
 def _slice(x: Array, runs: tuple[Run, ...]) -> Array:
     """The elements that one slice per axis takes."""
@@ -49,6 +53,7 @@ _slice.differentiable(lambda g, y, x, runs: unslice.apply(g, runs=runs, shape=x.
         (((3, 2),), {"runs": ((1, 1, 3), (0, 2, 2)), "shape": (5, 4)}),
         (((2,),), {"runs": ((4, -2, 2),), "shape": (6,)}),
     ),
+    flops=no_flops,
 )
 def unslice(x: Array, runs: tuple[Run, ...], shape: tuple[int, ...]) -> Array:
     """Zeros of `shape` with x where the slices of `runs` lie: the adjoint of slicing."""
@@ -77,6 +82,7 @@ def _gathered(x: Tensor, *indices: Tensor, axis: int) -> Spec:
         (((3, 4), np.zeros((0, 2), np.int64)), {"axis": 0}),
     ),
     variadic=True,
+    flops=no_flops,
 )
 def gather(x: Array, *indices: Array, axis: int) -> Array:
     """x[:, ..., i, j, ...]: index arrays of one shape on consecutive axes from `axis` on."""
@@ -98,6 +104,7 @@ gather.differentiable(
         (((2, 2, 2), [[1, 0], [3, -1]]), {"shape": (2, 5), "axis": 1}),
     ),
     variadic=True,
+    flops=lambda y, g, *indices, shape, axis: g.size,
 )
 def scatter_add(g: Array, *indices: Array, shape: tuple[int, ...], axis: int) -> Array:
     """Zeros of `shape` with each element of g added at its index: the adjoint of gather."""
@@ -198,6 +205,7 @@ def _one_hot_spec(labels: Tensor, classes: int, dtype: np.dtype[Any]) -> Spec:
     _one_hot_spec,
     examples((([2, 0, 1],), {"classes": 3, "dtype": np.dtype(np.float64)})),
     limits={0: lambda labels, classes, dtype: classes},
+    flops=no_flops,
 )
 def _one_hot(labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
     """1 at the label, else 0, along a new last axis."""
@@ -213,10 +221,17 @@ def check_labels(labels: Array, classes: int) -> None:
         return
     unsigned = labels.view(f"u{labels.dtype.itemsize}")  # negative labels become very large ones
     if np.maximum.reduce(unsigned, axis=None) >= classes:
-        raise IndexError(
-            f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from "
-            f"{labels.min()} to {labels.max()}"
-        )
+        raise IndexError(label_fault(labels.min(), labels.max(), classes))
+
+
+def label_fault(lowest: int, highest: int, classes: int) -> str | None:
+    """The fault of labels from `lowest` to `highest`, in words; None if they fit the classes."""
+    if lowest >= 0 and highest < classes:
+        return None
+    return (
+        f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from {lowest} to "
+        f"{highest}"
+    )
 
 
 @method

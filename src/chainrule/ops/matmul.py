@@ -10,13 +10,17 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.samples import examples
 
+__all__ = ["matmul"]
+
 
 def _matrix(shape: tuple[int, ...], transposed: bool) -> tuple[int, ...]:
     """Rows and columns of the matrices that take part in the product."""
     return (shape[-1], shape[-2]) if transposed else shape[-2:]
 
 
-def _product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False) -> Spec:
+def _product_spec(
+    a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
+) -> Spec:
     fits = a.ndim >= 2 and a.ndim == b.ndim and a.shape[:-2] == b.shape[:-2]
     if not fits or _matrix(a.shape, transpose_a)[1] != _matrix(b.shape, transpose_b)[0]:
         marks = [" (transposed)" if t else "" for t in (transpose_a, transpose_b)]
@@ -30,8 +34,15 @@ def _product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool 
     return Spec((*a.shape[:-2], rows, columns), a.dtype)
 
 
+def _flops(
+    y: Tensor, a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool = False
+) -> int:
+    """2 m n k: a multiplication and an addition for each element and each column of a."""
+    return 2 * y.size * _matrix(a.shape, transpose_a)[1]
+
+
 @operation(
-    _product,
+    _product_spec,
     examples(
         (((3, 4), (4, 5)), {}),
         (((1, 7), (7, 1)), {}),
@@ -41,6 +52,7 @@ def _product(a: Tensor, b: Tensor, transpose_a: bool = False, transpose_b: bool 
         (((4, 3), (4, 5)), {"transpose_a": True}),
         (((2, 4, 3), (2, 5, 4)), {"transpose_a": True, "transpose_b": True}),
     ),
+    flops=_flops,
 )
 def _matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
     """The product of matrices, or of stacks of them; each operand may be taken transposed."""

@@ -16,11 +16,22 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import cos, log, sqrt
+
+__all__ = [
+    "Generator",
+    "bernoulli",
+    "current_generator",
+    "default_generator",
+    "manual_seed",
+    "normal",
+    "uniform",
+    "use_generator",
+]
 
 _MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -80,6 +91,7 @@ def _drawn(state: Tensor, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Spec:
         ((np.array([7, 3], np.uint64),), {"shape": (3, 5), "dtype": np.dtype(np.float64)}),
         ((np.array([2**40, 0], np.uint64),), {"shape": (9,), "dtype": np.dtype(np.float32)}),
     ),
+    flops=no_flops,
 )
 def random_uniform(state: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
     """Uniform numbers in [0, 1) from (seed, position): 24 random bits, or 53 of two words."""

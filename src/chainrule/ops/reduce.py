@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Axis, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.comparison import where
 from chainrule.ops.samples import examples
-from chainrule.ops.unary import exp
+from chainrule.ops.unary import exp, sqrt
+
+__all__ = ["argmax", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
 
 Axes = tuple[int, ...]
 
@@ -43,20 +46,25 @@ def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
 
 
 def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
+    """The shape with the reduced axes as axes of length 1."""
     return tuple([1 if a in axes else length for a, length in enumerate(shape)])
 
 
 def _reduced_shape(shape: tuple[int, ...], axes: Axes, keepdims: bool) -> tuple[int, ...]:
+    """The shape without the reduced axes, or with them as axes of length 1."""
     if keepdims:
         return _kept(shape, axes)
     return tuple([length for a, length in enumerate(shape) if a not in axes])
 
 
 def _reduced(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
+    """The shape and dtype of a reduction of any dtype."""
     return Spec(_reduced_shape(x.shape, axes, keepdims), x.dtype)
 
 
 def _reduced_floats(name: str) -> Callable[..., Spec]:
+    """As `_reduced`, of floating Tensors only."""
+
     def infer(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
         if x.dtype.kind != "f":
             raise DTypeError(f"{name} takes floating Tensors, not {x.dtype}; cast the Tensor first")
@@ -66,12 +74,19 @@ def _reduced_floats(name: str) -> Callable[..., Spec]:
 
 
 def _not_empty(name: str) -> Callable[..., Spec]:
+    """As `_reduced`, for reductions that need an element at least."""
+
     def infer(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
         if any(x.shape[a] == 0 for a in axes):
             raise ShapeError(f"{name} of no elements: shape {x.shape}, axes {axes}")
         return _reduced(x, axes, keepdims)
 
     return infer
+
+
+def _one_per_input(y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> int:
+    """The FLOPs of a reduction: one for each element that it takes in."""
+    return x.size
 
 
 def _spread(t: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
@@ -81,7 +96,7 @@ def _spread(t: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     return t.broadcast_to(x.shape)
 
 
-@operation(_reduced, _SAMPLES)
+@operation(_reduced, _SAMPLES, flops=_one_per_input)
 def _sum(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The sum over axes."""
     return np.add.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims)  # type: ignore[call-overload]
@@ -119,10 +134,8 @@ def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 
 
 def _count(shape: tuple[int, ...], axes: Axes) -> int:
-    count = 1
-    for a in axes:
-        count *= shape[a]
-    return count
+    """How many elements are reduced to one."""
+    return math.prod(shape[a] for a in axes)
 
 
 @method
@@ -145,6 +158,32 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
         )
     centred = x - mean(x, axes, keepdims=True)
     return (centred * centred).sum(axes, keepdims) / float(count - correction)
+
+
+@method
+def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+    """The standard deviation over axes: sqrt(sum of (x - mean)^2 / (n - correction)).
+
+    Convention at the kink: where all elements are equal its gradient is 0.
+
+    Args:
+        x: a floating Tensor.
+        axis: one axis, several, or None for all.
+        keepdims: keep the reduced axes with length 1.
+        correction: 0 as NumPy has it, 1 for the square root of the unbiased variance.
+
+    Raises:
+        ShapeError: if there are no more elements than `correction`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.std(cr.tensor([[1.0, 3.0], [2.0, 2.0]]), axis=1)
+        tensor([1., 0.])
+    """
+    variance = var(x, axis, keepdims, correction)
+    varies = variance > 0.0
+    # sqrt'(0) is infinite: it must not meet the 0 of a gradient, which would make NaN.
+    return where(varies, sqrt(where(varies, variance, 1.0)), variance)
 
 
 def _first(x: Array, extreme: Array, axes: Axes) -> Array:
@@ -173,11 +212,12 @@ def first_equal(x: Array, extreme: Array, axes: Axes) -> Array:
 
 
 def _extreme_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+    """g at the first of the extreme elements, 0 at the others."""
     kept = y if keepdims else y.reshape(_kept(x.shape, axes))
     return _spread(g, x, axes, keepdims) * first_equal.apply(x, kept, axes=axes)
 
 
-@operation(_not_empty("max"), _SAMPLES)
+@operation(_not_empty("max"), _SAMPLES, flops=_one_per_input)
 def _max(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The largest element along axes."""
     return np.maximum.reduce(x, axis=axes, keepdims=keepdims)  # type: ignore[call-overload]
@@ -196,7 +236,7 @@ def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _max.apply(x, axes=normalize_axes("max", axis, x.shape), keepdims=keepdims)
 
 
-@operation(_not_empty("min"), _SAMPLES)
+@operation(_not_empty("min"), _SAMPLES, flops=_one_per_input)
 def _min(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The smallest element along axes."""
     return np.minimum.reduce(x, axis=axes, keepdims=keepdims)  # type: ignore[call-overload]
@@ -229,6 +269,7 @@ def _argmax_spec(x: Tensor, axis: int, keepdims: bool) -> Spec:
         (([2.0, 7.0, 7.0, 1.0],), {"axis": 0, "keepdims": False}),
         (((0, 2),), {"axis": 1, "keepdims": False}),
     ),
+    flops=no_flops,
 )
 def _argmax(x: Array, axis: int, keepdims: bool) -> Array:
     """The index of the first largest element along an axis."""
@@ -245,7 +286,7 @@ def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
     return _argmax.apply(x, axis=axis, keepdims=keepdims)
 
 
-@operation(_reduced_floats("logsumexp"), _SAMPLES)
+@operation(_reduced_floats("logsumexp"), _SAMPLES, flops=lambda y, x, axes, keepdims: 4 * x.size)
 def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
     """log(sum(exp(x))) over axes, without overflow."""
     largest = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
@@ -256,6 +297,7 @@ def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
 
 
 def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
+    """g times softmax(x)."""
     finite = where(y > -np.inf, y, 0.0)  # where all x are -inf: exp(-inf - 0) = 0, not NaN
     return _spread(g, x, axes, keepdims) * exp(x - _spread(finite, x, axes, keepdims))
 

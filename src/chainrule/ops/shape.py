@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Sequence
 from operator import index
 from typing import Any
@@ -9,11 +10,24 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.reduce import _sum
 from chainrule.ops.samples import examples
+
+__all__ = [
+    "broadcast_to",
+    "concatenate",
+    "ones_like",
+    "pad",
+    "reshape",
+    "split",
+    "stack",
+    "stop_gradient",
+    "transpose",
+    "zeros_like",
+]
 
 Shape = tuple[int, ...]
 
@@ -25,15 +39,8 @@ def _several(numbers: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
     return tuple([index(number) for number in numbers])  # type: ignore[arg-type]
 
 
-def _size(shape: Shape) -> int:
-    size = 1
-    for length in shape:
-        size *= length
-    return size
-
-
 def _reshaped(x: Tensor, shape: Shape) -> Spec:
-    if _size(shape) != x.size or any(length < 0 for length in shape):
+    if math.prod(shape) != x.size or any(length < 0 for length in shape):
         raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fill {shape}")
     return Spec(shape, x.dtype)
 
@@ -45,6 +52,7 @@ def _reshaped(x: Tensor, shape: Shape) -> Spec:
         (((1,),), {"shape": ()}),
         (((0, 2),), {"shape": (3, 0)}),
     ),
+    flops=no_flops,
 )
 def _reshape(x: Array, shape: Shape) -> Array:
     """The same elements, in row-major order, in another shape."""
@@ -66,7 +74,7 @@ def reshape(x: TensorLike, *shape: int | Sequence[int]) -> Tensor:
     x = as_tensor(x)
     wanted = _several(shape)
     if any(length < 0 for length in wanted):
-        known = _size(tuple(length for length in wanted if length != -1))
+        known = math.prod(length for length in wanted if length != -1)
         if wanted.count(-1) > 1 or known <= 0 or x.size % known:
             raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fill {wanted}")
         wanted = tuple(x.size // known if length == -1 else length for length in wanted)
@@ -86,6 +94,7 @@ def _transposed(x: Tensor, axes: Shape) -> Spec:
         (((2, 3, 4),), {"axes": (2, 0, 1)}),
         (((),), {"axes": ()}),
     ),
+    flops=no_flops,
 )
 def _transpose(x: Array, axes: Shape) -> Array:
     """The axes in another order."""
@@ -123,6 +132,7 @@ def _broadcasted(x: Tensor, shape: Shape) -> Spec:
         (((1, 1),), {"shape": (2, 1, 3)}),
         (((2, 1),), {"shape": (2, 0)}),
     ),
+    flops=no_flops,
 )
 def _broadcast_to(x: Array, shape: Shape) -> Array:
     """x repeated along new axes on the left and along axes of length 1."""
@@ -167,7 +177,7 @@ def _identity(x: Tensor) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
-@operation(_identity, examples((((3, 4),), {})))
+@operation(_identity, examples((((3, 4),), {})), flops=no_flops)
 def _stop_gradient(x: Array) -> Array:
     """x itself; no gradient passes."""
     return x
@@ -205,6 +215,7 @@ def _joined(*inputs: Tensor, axis: int) -> Spec:
     _joined,
     examples((((3, 2), (3, 4), (3, 1)), {"axis": 1}), (((2,), (0,), (3,)), {"axis": 0})),
     variadic=True,
+    flops=no_flops,
 )
 def _concatenate(*inputs: Array, axis: int) -> Array:
     """Tensors one after another along an axis."""
@@ -212,6 +223,7 @@ def _concatenate(*inputs: Array, axis: int) -> Array:
 
 
 def _own_part(g: Tensor, y: Tensor, *inputs: Tensor, index: int, axis: int) -> Tensor:
+    """The part of g that belongs to one of the inputs."""
     start = sum(x.shape[axis] for x in inputs[:index])
     part = slice(start, start + inputs[index].shape[axis])
     return g[(slice(None),) * axis + (part,)]
@@ -263,6 +275,7 @@ def split(x: TensorLike, size: int | Sequence[int], axis: int = 0) -> list[Tenso
 
 
 def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
+    """The Tensors, cast to the dtype in which they meet."""
     inputs = [as_tensor(t) for t in tensors]
     if not inputs:
         raise ShapeError(f"{name} takes at least one Tensor")
@@ -273,6 +286,7 @@ def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
 
 
 def _axis(name: str, axis: int, ndim: int) -> int:
+    """An axis as a non-negative number."""
     if not -ndim <= axis < ndim:
         raise ShapeError(f"{name}: axis {axis} is out of range for {ndim} axes")
     return axis % ndim
@@ -291,6 +305,7 @@ def _padded(x: Tensor, widths: tuple[tuple[int, int], ...], value: float) -> Spe
         (((3, 4),), {"widths": ((1, 0), (2, 3)), "value": 0.0}),
         (((2,),), {"widths": ((0, 1),), "value": 1.5}),
     ),
+    flops=no_flops,
 )
 def _pad(x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
     """x inside a border of one value."""
@@ -298,6 +313,7 @@ def _pad(x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
 
 
 def _inside(g: Tensor, y: Tensor, x: Tensor, widths: Any, value: float) -> Tensor:
+    """g without the border."""
     return g[tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, widths, strict=True))]
 
 

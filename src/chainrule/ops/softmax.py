@@ -12,6 +12,8 @@ from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp
 
+__all__ = ["log_softmax", "softmax", "softmax_cross_entropy"]
+
 _SAMPLES = examples(
     (((3, 5),), {"axis": 1}),
     (((4, 3),), {"axis": 0}),
@@ -26,12 +28,17 @@ def _same(x: Tensor, axis: int) -> Spec:
     return Spec(x.shape, x.dtype)
 
 
+def _four_per_element(y: Tensor, x: Tensor, axis: int) -> int:
+    """The FLOPs: for each element subtract the largest, take exp, add up, divide."""
+    return 4 * y.size
+
+
 def _shifted(x: Array, axis: int) -> Array:
     """x minus its largest element along the axis, so that exp does not overflow."""
     return x - np.maximum.reduce(x, axis=axis, keepdims=True, initial=-np.inf)
 
 
-@operation(_same, _SAMPLES)
+@operation(_same, _SAMPLES, flops=_four_per_element)
 def _softmax(x: Array, axis: int) -> Array:
     """exp(x) / sum(exp(x)) along an axis."""
     e = np.exp(_shifted(x, axis))
@@ -50,7 +57,7 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     return _softmax.apply(x, axis=axis)
 
 
-@operation(_same, _SAMPLES)
+@operation(_same, _SAMPLES, flops=_four_per_element)
 def _log_softmax(x: Array, axis: int) -> Array:
     """x - log(sum(exp(x))) along an axis."""
     shifted = _shifted(x, axis)
@@ -86,6 +93,7 @@ def _per_row(logits: Tensor, labels: Tensor) -> Spec:
     _per_row,
     examples((((3, 5), [4, 0, 2]), {}), (((1, 2), [1]), {})),
     limits={1: lambda logits, labels: logits.shape[1]},
+    flops=lambda y, logits, labels: 4 * logits.size,
 )
 def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
     """-log(softmax(logits)[label]) of each row."""
@@ -100,6 +108,7 @@ def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
     lambda g, logits, labels: Spec(logits.shape, logits.dtype),
     examples((((3,), (3, 5), [4, 0, 2]), {}), (((1,), (1, 2), [1]), {})),
     limits={2: lambda g, logits, labels: logits.shape[1]},
+    flops=lambda y, g, logits, labels: 4 * y.size,
 )
 def softmax_cross_entropy_grad(g: Array, logits: Array, labels: Array) -> Array:
     """The delta of softmax with cross-entropy: p - y in each row, times g of the row."""
@@ -110,12 +119,14 @@ def softmax_cross_entropy_grad(g: Array, logits: Array, labels: Array) -> Array:
 
 
 def _grad_by_logits(h: Tensor, y: Tensor, g: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """With s = h g: the gradient of softmax, p (s - sum of s p)."""
     p = softmax(logits, 1)
     scaled = h * g.reshape(-1, 1)
     return (scaled - (scaled * p).sum(1, keepdims=True)) * p
 
 
 def _grad_by_g(h: Tensor, y: Tensor, g: Tensor, logits: Tensor, labels: Tensor) -> Tensor:
+    """The sum over each row of h times p - y."""
     delta = softmax(logits, 1) - one_hot(labels, logits.shape[1], logits.dtype)
     return (h * delta).sum(1)
 

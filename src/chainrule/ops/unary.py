@@ -14,6 +14,22 @@ from chainrule.ops.comparison import heaviside
 from chainrule.ops.declare import unary
 from chainrule.ops.samples import away_from_zero, interval
 
+__all__ = [
+    "asinh",
+    "cos",
+    "erf",
+    "exp",
+    "expm1",
+    "log",
+    "log1p",
+    "relu",
+    "sigmoid",
+    "sin",
+    "softplus",
+    "sqrt",
+    "tanh",
+]
+
 
 @unary(interval(-4, 4))
 def exp(x: Array) -> Array:
@@ -76,6 +92,15 @@ def cos(x: Array) -> Array:
 
 
 cos.differentiable(lambda g, y, x: -(g * sin(x)))
+
+
+@unary(interval(-4, 4))
+def asinh(x: Array) -> Array:
+    """The inverse of the hyperbolic sine: log(x + sqrt(x^2 + 1)). It is odd, and grows as log."""
+    return np.arcsinh(x)
+
+
+asinh.differentiable(lambda g, y, x: g / sqrt(x * x + 1.0))
 
 
 @unary(interval(-4, 4))
