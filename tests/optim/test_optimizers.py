@@ -555,7 +555,7 @@ def test_gradients_that_do_not_fit_change_nothing(error, grads, message):
         with pytest.raises(error, match=message):
             call()
     assert [p.tolist() for p in params] == [[1.0, 2.0], [3.0]]
-    assert optimizer.param_groups[0].step.item() == 0
+    assert optimizer.param_groups[0].step_count.item() == 0
 
 
 def test_update_takes_one_gradient_for_each_parameter():
@@ -570,7 +570,7 @@ def test_step_inside_a_capture_is_refused():
 
 def test_an_optimiser_without_a_rule():
     with pytest.raises(NotImplementedError, match="Optimizer has no rule"):
-        optim.Optimizer([W], lr=0.1).update([cr.tensor([1.0])])
+        optim.Optimizer([W]).update([cr.tensor([1.0])])
 
 
 # State
@@ -671,7 +671,7 @@ GROUP = STATE["param_groups"][0]
         (changed(STATE, param_groups=[{"lr": 0.1}]), "param_groups are"),
         (changed(STATE, param_groups=[{**GROUP, "params": [0]}]), "has the parameters"),
         (changed(STATE, param_groups=[{**GROUP, "lr": -1}]), "lr must be"),
-        (changed(STATE, param_groups=[{**GROUP, "nesterov": True}]), "chooses the form"),
+        (changed(STATE, param_groups=[{**GROUP, "nesterov": True}]), "chooses the operations"),
         (changed(STATE, param_groups=[{**GROUP, "weight_decay": 0.1}]), "was 0 at construction"),
         (make(Case("SGD", {})).state_dict(), "the state holds no arrays"),
         (changed(STATE, more=np.ones(3)), "more; this optimiser has 0.momentum_buffer"),

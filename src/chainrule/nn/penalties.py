@@ -24,8 +24,7 @@ from typing import ClassVar
 import numpy as np
 
 from chainrule import checks
-from chainrule.graph.run_time import RunTime
-from chainrule.graph.state import HyperParameter, Parameter
+from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import arguments
 from chainrule.nn.module import Module
@@ -82,7 +81,7 @@ class L1Penalty(_Penalty):
     """
 
     strengths = ("strength",)
-    strength = RunTime(checks.not_negative)
+    strength = RunTimeNumber(checks.not_negative)
     _strength: HyperParameter
 
     def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
@@ -119,7 +118,7 @@ class L2Penalty(_Penalty):
     """
 
     strengths = ("strength",)
-    strength = RunTime(checks.not_negative)
+    strength = RunTimeNumber(checks.not_negative)
     _strength: HyperParameter
 
     def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
@@ -152,8 +151,8 @@ class ElasticNetPenalty(_Penalty):
     """
 
     strengths = ("l1", "l2")
-    l1 = RunTime(checks.not_negative)
-    l2 = RunTime(checks.not_negative)
+    l1 = RunTimeNumber(checks.not_negative)
+    l2 = RunTimeNumber(checks.not_negative)
     _l1: HyperParameter
     _l2: HyperParameter
 

@@ -12,6 +12,7 @@ from chainrule.optim.cosine import (
     OneCycleLR,
 )
 from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.hyperparameters import Count, Flag, Number, Numbers, OneOf, Term
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.lion import Lion
 from chainrule.optim.muon import Muon
@@ -43,7 +44,9 @@ __all__ = [
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
     "Coslog4LR",
+    "Count",
     "ExponentialLR",
+    "Flag",
     "FlatCosineLR",
     "InverseTimeLR",
     "LinearLR",
@@ -52,12 +55,16 @@ __all__ = [
     "MultiStepLR",
     "Muon",
     "NAdam",
+    "Number",
+    "Numbers",
     "OneCycleLR",
+    "OneOf",
     "Optimizer",
     "ParameterGroup",
     "PolynomialLR",
     "RMSprop",
     "Schedule",
     "StepLR",
+    "Term",
     "WarmupLR",
 ]

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +11,8 @@ from numpy.typing import ArrayLike
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import concatenate, maximum, split, where, zeros_like
-from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.groups import ParameterGroup, ParamsT
+from chainrule.optim.hyperparameters import Count, Number, OneOf
 from chainrule.optim.optimizer import Optimizer
 
 _LEAST_CURVATURE = 1e-10  # PyTorch's: with less, a pair would make H too large, or not positive
@@ -68,9 +68,13 @@ class LBFGS(Optimizer):
         True
     """
 
+    lr = Number(low=0)
+    history_size = Count()
+    line_search_fn = OneOf(None, "armijo")
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1,
         history_size: int = 100,
         line_search_fn: str | None = None,
@@ -87,7 +91,7 @@ class LBFGS(Optimizer):
                 "one vector"
             )
 
-    def group_state(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
+    def group_buffers(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
         dtype = group.params[0].dtype
         pairs, size = group["history_size"], sum(W.size for W in group.params)
         vector, number = np.zeros(size, dtype), np.zeros((), dtype)
@@ -123,13 +127,13 @@ class LBFGS(Optimizer):
         h: SimpleNamespace,
         loss: Tensor | None,
     ) -> None:
-        assert group.step is not None
+        assert group.step_count is not None
         grads = dict(pairs)
         loss = loss if h.line_search_fn is not None else None
         g = _vector([grads.get(W, zeros_like(W)) for W in group.params])
         x = _vector(group.params)
         s, y = h.t * h.d, g - h.g
-        first = group.step == 1.0
+        first = group.step_count == 1.0
         sy = (s * y).sum()
         if loss is not None:
             loss = loss.astype(g.dtype)

@@ -95,10 +95,15 @@ class Schedule:
         return self if self.parameter == parameter else None
 
     def scalars(self, t: int) -> dict[HyperParameter, float]:
-        """The run-time Scalars that it sets, and what they are after `t` epochs or steps."""
+        """The HyperParameters that it sets, and their values after `t` epochs or steps.
+
+        Raises:
+            ValueError: if a value is out of the hyper-parameter's range.
+        """
+        name = self.parameter
         # A group that was added after construction is not the schedule's.
         pairs = zip(self.optimizer.param_groups, self.lrs(t), strict=False)
-        return {group.scalars[self.parameter]: lr for group, lr in pairs}
+        return {group.scalars[name]: group.check(name, lr)[name] for group, lr in pairs}
 
     def step(self) -> None:
         """One epoch or step is over: set the learning rates for the next."""

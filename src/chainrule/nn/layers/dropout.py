@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from chainrule import checks
-from chainrule.graph.run_time import RunTime
-from chainrule.graph.state import HyperParameter
+from chainrule.graph.state import HyperParameter, RunTimeNumber
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import functional
 from chainrule.nn.module import Module
@@ -16,7 +15,7 @@ class _Dropping(Module):
 
     _arguments = ("p",)
     is_stochastic = True
-    p = RunTime(checks.probability)
+    p = RunTimeNumber(checks.probability)
     _p: HyperParameter
 
     def __init__(self, p: float = 0.5) -> None:
@@ -91,7 +90,7 @@ class GaussianNoise(Module):
 
     _arguments = ("std",)
     is_stochastic = True
-    std = RunTime(checks.not_negative)
+    std = RunTimeNumber(checks.not_negative)
     _std: HyperParameter
 
     def __init__(self, std: float = 0.1) -> None:
