@@ -31,9 +31,9 @@ class Optimizer:
     that it may take, and has a `rule`, the textbook's update of one parameter. A rule is written
     with operations, so it runs eagerly and inside a captured training step, and can be drawn.
 
-    `Number`, `Numbers` and `Term` can be set between steps: a rule finds 0-d Tensors in `h`, or None
-    for a Term that begins as 0, which the graph leaves out. `Flag`, `OneOf` and `Count` are fixed at
-    construction: a rule finds their value in `h`, and may choose its operations by it.
+    `Number`, `Numbers` and `Term` can be set between steps: a rule finds 0-d Tensors in `h`, or
+    None for a Term that begins as 0, which the graph leaves out. `Flag`, `OneOf` and `Count` are
+    fixed at construction: a rule finds their value in `h`, and may choose its operations by it.
 
     Args:
         params: Parameters, or dicts with the key "params" and hyper-parameters that differ from the
