@@ -28,6 +28,11 @@ def lengths(name: str, value: Any) -> tuple[int, ...]:
     return tuple([checks.count(name, length) for length in several])
 
 
+def elements(given: Mapping[str, Any], *names: str) -> int:
+    """How many elements an array has whose lengths are these of the arguments of a constructor."""
+    return math.prod(math.prod(lengths(name, given[name])) for name in names)
+
+
 def check_input(x: Tensor, features: int, dtype: str) -> None:
     """Raise where the input's last axis is not `features` long, or its dtype is another."""
     if not x.shape or x.shape[-1] != features:

@@ -66,16 +66,6 @@ class Module:
     is_stochastic: ClassVar[bool] = False
     """Whether to sample an output means to draw in this layer, as in dropout."""
 
-    _arguments: ClassVar[tuple[str, ...]] = ()
-    """The names of the constructor's arguments, which are attributes too, but for modules."""
-
-    _unnamed: ClassVar[int] = 0
-    """How many of these, from the first, are printed without their names, as PyTorch does."""
-
-    _children: ClassVar[tuple[str, ...] | None] = ()
-    """The names of the constructor's arguments that are modules; None for a class that takes any
-    number of children by `add_module`."""
-
     training: bool
     _name: str
     _parameters: dict[str, Parameter | None]
@@ -354,27 +344,9 @@ class Module:
 
     # Printing
 
-    def constructor_arguments(self) -> dict[str, Any]:
-        """The arguments that make a module like this one; empty for a user's own class.
-
-        The name of a parameter, as ``bias``, stands for whether the module has it.
-        """
-        return {
-            name: self._parameters[name] is not None
-            if name in self._parameters
-            else getattr(self, name)
-            for name in self._arguments
-        }
-
     def extra_repr(self) -> str:
-        """What is printed between the parentheses: the constructor's arguments."""
-        arguments = self.constructor_arguments()
-        if arguments.get("dtype") == "float32":  # the default, which PyTorch does not print
-            del arguments["dtype"]
-        return ", ".join(
-            repr(value) if number < self._unnamed else f"{name}={value!r}"
-            for number, (name, value) in enumerate(arguments.items())
-        )
+        """What is printed between the parentheses, before the children; a layer's arguments."""
+        return ""
 
     def __repr__(self) -> str:
         extra = self.extra_repr()

@@ -5,11 +5,12 @@ from __future__ import annotations
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
+from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 from chainrule.ops.shape import concatenate
 
 
-class Residual(Module):
+class Residual(Layer):
     """block(x) + x: the block learns what is to be added to its input.
 
     The gradient reaches x by the sum directly, so it does not vanish in a deep stack.
@@ -33,8 +34,6 @@ class Residual(Module):
         >>> wider(cr.tensor([[-1.0, 2.0]])).shape
         (1, 3)
     """
-
-    _children = ("block", "projection")
 
     block: Module
     projection: Module | None
@@ -64,7 +63,7 @@ class Residual(Module):
         return y + shortcut
 
 
-class DenseConnection(Module):
+class DenseConnection(Layer):
     """[x, block(x)]: the block's output put beside its input, along axis 1.
 
     In a stack of these every block sees what all blocks before it made.
@@ -88,8 +87,6 @@ class DenseConnection(Module):
         >>> nn.DenseConnection(nn.ReLU())(cr.tensor([[-1.0, 2.0]]))
         tensor([[-1.,  2.,  0.,  2.]])
     """
-
-    _children = ("block",)
 
     block: Module
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any, overload
 
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 
 
-class Sequential(Module):
+class Sequential(Layer):
     """Modules called one after another, each on the output of the one before.
 
     Args:
@@ -27,8 +28,6 @@ class Sequential(Module):
         >>> len(model), model[-1].out_features, len(model[:2])
         (3, 3, 2)
     """
-
-    _children = None
 
     _modules: dict[str, Module]  # type: ignore[assignment]
 
@@ -81,7 +80,7 @@ class Sequential(Module):
         return input
 
 
-class Identity(Module):
+class Identity(Layer):
     """The input itself.
 
     Example:

@@ -6,14 +6,13 @@ from chainrule import checks
 from chainrule.graph.state import HyperParameter, RunTimeNumber
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import functional
-from chainrule.nn.module import Module
+from chainrule.nn.layers.base import Layer
 from chainrule.ops.random import normal
 
 
-class _Dropping(Module):
+class _Dropping(Layer):
     """What the layers share that drop an element with probability p."""
 
-    _arguments = ("p",)
     is_stochastic = True
     p = RunTimeNumber(checks.probability)
     _p: HyperParameter
@@ -69,7 +68,7 @@ class AlphaDropout(_Dropping):
         return functional.alpha_dropout(input, self._p, self.training)
 
 
-class GaussianNoise(Module):
+class GaussianNoise(Layer):
     """x + std n, n of the standard normal distribution; in evaluation nothing changes.
 
     Noise on the inputs of a network acts as a penalty on the derivatives of its outputs.
@@ -88,7 +87,6 @@ class GaussianNoise(Module):
         tensor([1., 2.])
     """
 
-    _arguments = ("std",)
     is_stochastic = True
     std = RunTimeNumber(checks.not_negative)
     _std: HyperParameter
