@@ -1,4 +1,20 @@
-"""Starting values drawn from distributions, and fixed ones."""
+"""Starting values of parameters.
+
+Each function gives a `Parameter` new values drawn by the current generator (so `manual_seed` and
+`use_generator` decide them), in the parameter's dtype, and returns it. `nn.lsuv_` and
+`nn.data_driven_` start a whole model by what they measure on data.
+
+For a weight of shape (out, in, *kernel), fan_in = in * size(kernel) counts the inputs of one
+output, fan_out = out * size(kernel) the outputs of one input.
+
+Example:
+    >>> import numpy as np
+    >>> from chainrule import nn
+    >>> layer = nn.Linear(4, 4)
+    >>> q = nn.init.orthogonal_(layer.weight).numpy()
+    >>> np.allclose(q @ q.T, np.eye(4), atol=1e-6)
+    True
+"""
 
 from __future__ import annotations
 
