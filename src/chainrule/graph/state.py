@@ -89,7 +89,7 @@ class State(Tensor):
     def lend(self, view: Array) -> None:
         """Hold a view of memory that a native plan updates in place.
 
-        Called anew after every run: what was handed out before is a copy and stays as it is.
+        Called after every run. Arrays read before are copies, and keep their values.
         """
         self.value = view
         self._node = None

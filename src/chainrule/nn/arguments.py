@@ -1,4 +1,4 @@
-"""Checks of arguments: each returns the value in the form in which its owner keeps it."""
+"""Checks of arguments of layers and optimisers: each returns the value as its owner keeps it."""
 
 from __future__ import annotations
 

@@ -113,8 +113,8 @@ def lsuv_(model: M, x: Any) -> M:
 
 
 def data_driven_(model: M, x: Any) -> M:
-    """Normal weights, each row divided by the standard deviation of its pre-activation; the kinks
-    of the activations among the data.
+    """Normal weights, each row divided by the standard deviation of its pre-activation, and biases
+    that put the kinks of the activations among the data.
 
     Each pre-activation has variance 1 on `x`. A bias is minus a weighted mean of the neuron's
     pre-activations (without bias) on five rows drawn at random, with weights drawn from Exp(1): so
@@ -298,13 +298,13 @@ def _call_on_rows(model: Module, arrays: Any, rows: slice, dtype: Any) -> Any:
 
 
 class _ReachedError(Exception):
-    """Ends a call of the model at the layer whose input was wanted."""
+    """Ends a call of the model once the layer's input is known."""
 
 
 def _reaching(
     model: Module, layer: BatchNorm1d, calls: Iterator[Callable[[], Any]]
 ) -> Iterator[Array]:
-    """What reaches the layer in each call of the model, which goes no further."""
+    """The input of the layer in each call of the model; a call ends there."""
     reached: list[Array] = []
 
     def take(input: TensorLike) -> Tensor:

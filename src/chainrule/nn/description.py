@@ -1,4 +1,4 @@
-"""What a model is made of, as plain data that JSON can hold: how a file says what to build.
+"""Descriptions: the architecture of a model as plain data that JSON can hold.
 
 A description has the layer's class, the arguments of its constructor and its children:
 
@@ -35,10 +35,10 @@ def to_description(module: Module) -> dict[str, Any]:
     """The class, the constructor's arguments and the children of a module, as plain data.
 
     A class that is not the library's is described by its full name, with its children but without
-    arguments, and can't be built again. A layer that stands in several places is described once;
-    the other places say of which path it is the ``same_as``; of a module with children that holds
-    for the layers in it. A parameter that two different layers share is not marked: built again,
-    each has its own.
+    arguments, and can't be built again. A layer without children that stands in several places is
+    described once; the other places are ``{"same_as": path}``. A container that stands in several
+    places is described in each, with its layers marked so. A parameter that two different layers
+    share is not marked: built again, each has its own.
 
     Example:
         >>> from chainrule import nn

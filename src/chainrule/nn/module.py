@@ -1,4 +1,4 @@
-"""Module: a layer or a whole model, with the parameters, buffers and layers it is made of."""
+"""Module: a layer or a model, made of parameters, buffers and other modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REGISTRIES = {"_parameters": "Parameter", "_buffers": "Buffer", "_modules": "Mo
 
 
 class IncompatibleKeys(NamedTuple):
-    """What `Module.load_state_dict` left out: names of the model, and names of the state."""
+    """The names that `Module.load_state_dict` left out: of the model, and of the state."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -170,7 +170,7 @@ class Module:
             raise TypeError(f"{name} must be a Module or None, got {type(module).__name__}")
         self._register_new("_modules", name, module)
 
-    # What it is made of
+    # Traversal
 
     def children(self) -> Iterator[Module]:
         """The modules directly in this one."""
@@ -301,7 +301,7 @@ class Module:
             own[name].assign(value)
         return IncompatibleKeys(missing, unexpected)
 
-    # Changing all of it
+    # Modes and gradients
 
     def train(self: M, mode: bool = True) -> M:
         """Put this module and all within it into training mode, or out of it."""
@@ -345,7 +345,7 @@ class Module:
     # Printing
 
     def extra_repr(self) -> str:
-        """What is printed between the parentheses, before the children; a layer's arguments."""
+        """The text between the parentheses, before the children: none, or a layer's arguments."""
         return ""
 
     def __repr__(self) -> str:

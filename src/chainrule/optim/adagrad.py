@@ -1,4 +1,4 @@
-"""Adagrad and its kin: the gradient over the root of its squares."""
+"""Adagrad, Adadelta and RMSprop: the gradient over the root of its accumulated squares."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Adam and its kin: steps by the mean of the gradient over the root of its mean square."""
+"""Adam, AdamW and NAdam: the mean of the gradient over the root of its mean square."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ class Adam(Optimizer):
         W.assign(W - self.adam_step(grad, moments, h))
 
     def adam_step(self, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace) -> Tensor:
-        """Assign the new moments; what is to be subtracted from the parameter."""
+        """Assign the new moments; return the step, to be subtracted from the parameter."""
         m = h.beta1 * moments["exp_avg"] + h.rest1 * grad
         v = h.beta2 * moments["exp_avg_sq"] + h.rest2 * (grad * grad)
         moments["exp_avg"].assign(m)

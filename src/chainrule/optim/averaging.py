@@ -72,7 +72,7 @@ class EMA:
         self.n_averaged = Buffer(np.float64(0), name="n_averaged")
 
     def update(self) -> None:
-        """Take the parameters as they are now into the average.
+        """Average the present values of the parameters in.
 
         Inside `chainrule.capture`, after the optimiser's `update`, it becomes a part of the graph.
         """
@@ -90,7 +90,7 @@ class EMA:
     def applied(self) -> Iterator[None]:
         """The parameters hold their averages inside `with`, and afterwards what they held before.
 
-        For evaluation and prediction. What is assigned to the parameters inside is lost.
+        For evaluation and prediction. Assignments to the parameters inside are lost.
         """
         before = [parameter.numpy() for parameter in self.parameters]
         try:
@@ -101,7 +101,7 @@ class EMA:
                 parameter.assign(value)
 
     def copy_to(self) -> None:
-        """Give the parameters their averages for good."""
+        """Assign the averages to the parameters."""
         if not self.n_averaged.item():
             return
         for parameter, average in zip(self.parameters, self.averages, strict=True):

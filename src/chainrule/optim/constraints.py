@@ -1,4 +1,4 @@
-"""Constraints: what weights must satisfy after every update."""
+"""Constraints on weights, applied after every update."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ class MaxNorm:
                     )
 
     def apply(self) -> None:
-        """Scale down what is too long.
+        """Scale down the rows that are too long.
 
         Inside `chainrule.capture`, after the optimiser's `update`, it becomes a part of the graph.
         """

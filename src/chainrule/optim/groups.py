@@ -13,15 +13,15 @@ from chainrule.graph.tensor import Tensor
 from chainrule.optim.hyperparameters import Declaration
 
 ParamsT: TypeAlias = Iterable[Parameter] | Iterable[Mapping[str, Any]]
-"""What an optimiser trains: Parameters, or groups of them; PyTorch's name."""
+"""An optimiser's first argument: Parameters, or groups of them; PyTorch's name."""
 
 
 class ParameterGroup(MutableMapping[str, Any]):
     """Parameters that share hyper-parameters: a mapping with PyTorch's keys.
 
     Numbers read as floats and can be set between steps. They live in `HyperParameter` states, so
-    a captured graph takes their values at every run. What is fixed at construction can't be set:
-    flags and choices, such as `nesterov`, and a term that was 0 then, such as `momentum`.
+    a captured graph takes their values at every run. Flags and choices, such as
+    `nesterov`, and a term that begins as 0, such as `momentum`, are fixed at construction.
 
     Attributes:
         params: the group's Parameters.
@@ -116,7 +116,7 @@ class ParameterGroup(MutableMapping[str, Any]):
         return {key: self[key] for key in self._declarations}
 
     def tensors(self) -> SimpleNamespace:
-        """What a rule reads: numbers as 0-d Tensors, None for an omitted term, flags and choices
+        """The `h` of a rule: numbers as 0-d Tensors, None for an omitted term, flags and choices
         as they are, and `buffers`."""
         fixed = {key: self._declarations[key].in_rule(value) for key, value in self._fixed.items()}
         return SimpleNamespace(**self.scalars, **fixed, **self.buffers)

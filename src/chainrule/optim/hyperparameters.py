@@ -47,7 +47,7 @@ class Declaration:
         )
 
     def check(self, value: Any) -> Any:
-        """`value` in the form in which a group keeps it.
+        """`value` as a group keeps it.
 
         Raises:
             TypeError, ValueError: if it is none that the hyper-parameter may take.
@@ -67,7 +67,7 @@ class Declaration:
         raise NotImplementedError
 
     def in_rule(self, value: Any) -> Any:
-        """What a rule finds in `h` for a fixed value."""
+        """The entry of `h` for a fixed value."""
         return value
 
 

@@ -29,8 +29,8 @@ class LBFGS(Optimizer):
     It is for the full batch: with minibatches y is the noise between two of them. One step takes
     one evaluation of the loss and its gradient, as with all optimisers here, so it is PyTorch's
     with max_iter=1, whose s, y, H and t this has: t = lr, in the first step lr min(1, 1 / |g|_1);
-    a pair with s y <= 1e-10 is not taken up. PyTorch's tolerances are not here: when to stop is the
-    training's affair.
+    a pair with s y <= 1e-10 is skipped. PyTorch's tolerances are missing: the training decides when
+    to stop.
 
     With `line_search_fn="armijo"` a step is a trial. If the loss there has not fallen by at least
     1e-4 of what the slope promises, f(x + t d) <= f(x) + 1e-4 t g d (Armijo's condition), the next
@@ -95,7 +95,7 @@ class LBFGS(Optimizer):
         dtype = group.params[0].dtype
         pairs, size = group["history_size"], sum(W.size for W in group.params)
         vector, number = np.zeros(size, dtype), np.zeros((), dtype)
-        # What is 0 in the history adds nothing to H.
+        # Pairs of zeros add nothing to H.
         state = {
             "S": np.zeros((pairs, size), dtype),
             "Y": np.zeros((pairs, size), dtype),
@@ -137,11 +137,11 @@ class LBFGS(Optimizer):
         sy = (s * y).sum()
         if loss is not None:
             loss = loss.astype(g.dtype)
-            # The first step has no point to go back to: it accepts where it is, be it NaN.
+            # The first step has no point to go back to: it accepts any loss, NaN too.
             excess = where(first, 0.0, loss - (h.f + _ARMIJO * h.t * h.slope))
             accepted = excess <= 0.0
             sy = where(accepted, sy, 0.0)
-        self._take_up(h, s, y, sy)
+        self._update_history(h, s, y, sy)
         d = self._direction(h, g)
         t = h.lr.astype(g.dtype) / where(first, maximum(g.abs().sum(), 1.0), 1.0)
         if loss is not None:
@@ -158,8 +158,8 @@ class LBFGS(Optimizer):
             W.assign(part.reshape(W.shape))
 
     @staticmethod
-    def _take_up(h: SimpleNamespace, s: Tensor, y: Tensor, sy: Tensor) -> None:
-        """Put a pair at the end of the history, and let the oldest go, if it curves upwards."""
+    def _update_history(h: SimpleNamespace, s: Tensor, y: Tensor, sy: Tensor) -> None:
+        """Append a pair to the history and drop the oldest, if its curvature is positive."""
         curves = sy > _LEAST_CURVATURE
         yy = where(curves, (y * y).sum(), 1.0)
         new = {"S": s.reshape(1, -1), "Y": y.reshape(1, -1)}

@@ -73,4 +73,5 @@ class Lion(Optimizer):
         kept = decayed(W, h.kept)
         old, new = h.beta1 * m, h.rest1 * grad
         W.assign(kept - h.lr * sign(old + new))
-        m.assign(h.beta2 * m + h.ratio * new)  # with a value of W's update, to be one program
+        # Written with `new`, a value of W's update, so that one fused program computes both.
+        m.assign(h.beta2 * m + h.ratio * new)

@@ -1,4 +1,4 @@
-"""Optimizer: what all optimisers share, from the groups of parameters to running a rule."""
+"""Optimizer: the base of all, with parameter groups, moments and the running of a rule."""
 
 from __future__ import annotations
 
@@ -83,7 +83,7 @@ class Optimizer:
                 f"params are an iterable of Parameters or of groups, not {type(params).__name__}: "
                 "pass model.parameters()"
             )
-        self.declarations = self._declared()
+        self._declarations = self._declared()
         self._check_names(defaults)
         self.defaults = defaults
         self.param_groups: list[ParameterGroup] = []
@@ -108,19 +108,19 @@ class Optimizer:
     def _check_names(self, defaults: Mapping[str, Any]) -> None:
         kind = type(self).__name__
         for name in defaults:
-            if name not in self.declarations:
+            if name not in self._declarations:
                 raise TypeError(
                     f"{kind} does not declare its hyper-parameter {name}: say in the class which "
                     f"values it may take, as in {name} = optim.Number(low=0)"
                 )
-        for name in self.declarations:
+        for name in self._declarations:
             if name not in defaults:
                 raise TypeError(
                     f"{kind} declares the hyper-parameter {name}, but got no value: pass it to "
                     "super().__init__"
                 )
 
-    # What an optimiser defines
+    # Defined by subclasses
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
@@ -182,7 +182,7 @@ class Optimizer:
             t: the number of this step, from 1; None where the rule does not count.
         """
 
-    # What all have
+    # Shared by all
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Train more parameters from now on, such as layers that were frozen.
@@ -208,7 +208,7 @@ class Optimizer:
                 f"{type(self).__name__} has no hyper-parameter {', '.join(unknown)}; it has "
                 f"{', '.join(self.defaults)}"
             )
-        new = ParameterGroup(parameters, {**self.defaults, **options}, self.declarations)
+        new = ParameterGroup(parameters, {**self.defaults, **options}, self._declarations)
         self.check_group(new)
         if self.counts_steps(new):
             new.step_count = Buffer(np.float64(0), name=f"group{len(self.param_groups)}.step")
@@ -403,7 +403,7 @@ class Optimizer:
             group.update({key: saved[key] for key in group.numbers()})
 
     def _check_groups(self, groups: Any) -> None:
-        """Raise unless the described `groups` have the same form, and numbers that can be set."""
+        """Raise unless the described `groups` have these parameters and values that can be set."""
         mine = self._described_groups()
         if not isinstance(groups, (list, tuple)) or [set(g) for g in groups] != [*map(set, mine)]:
             raise ValueError(f"the state's param_groups are {groups}; this optimiser's are {mine}")

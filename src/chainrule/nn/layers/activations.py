@@ -262,7 +262,7 @@ class ParametricActivation(Layer):
     Attributes:
         weight: a, of shape (num_features,).
 
-    Source: Holzmueller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
+    Source: Holzmüller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
     boosted trees on tabular data", NeurIPS 2024; they train it with a tenth of the learning rate.
 
     Example:

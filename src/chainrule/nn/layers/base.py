@@ -65,7 +65,7 @@ class Layer(Module):
         }
 
     def extra_repr(self) -> str:
-        """What is printed between the parentheses: the constructor's arguments."""
+        """The text between the parentheses: the constructor's arguments."""
         arguments = self.constructor_arguments()
         if arguments.get("dtype") == "float32":  # the default, which PyTorch does not print
             del arguments["dtype"]

@@ -1,4 +1,4 @@
-"""Connections past a block: the block's input added to its output, or put beside it."""
+"""Skip connections: a block's input added to its output, or concatenated with it."""
 
 from __future__ import annotations
 
@@ -64,9 +64,9 @@ class Residual(Layer):
 
 
 class DenseConnection(Layer):
-    """[x, block(x)]: the block's output put beside its input, along axis 1.
+    """[x, block(x)]: the block's input and output concatenated along axis 1.
 
-    In a stack of these every block sees what all blocks before it made.
+    In a stack of these every block sees the outputs of all blocks before it.
 
     Args:
         block: any module whose output has the shape of its input but for axis 1, the features of

@@ -1,4 +1,4 @@
-"""Sequential: modules one after another. Identity: a place without one."""
+"""Sequential: modules one after another. Identity: a placeholder that does nothing."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Sequential(Layer):
             self.add_module(name, module)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Add a module under `name`, behind the others."""
+        """Add a module under `name`, after the others."""
         if module is None:
             raise TypeError(
                 f"a Sequential calls its modules, so {name} can't be None: use Identity"
@@ -49,7 +49,7 @@ class Sequential(Layer):
         super().add_module(name, module)
 
     def append(self, module: Module) -> Sequential:
-        """Add a module behind the others, under the next number."""
+        """Add a module after the others, under the next number."""
         number = len(self)
         while str(number) in self._modules:  # a slice keeps the numbers it had
             number += 1

@@ -11,7 +11,7 @@ from chainrule.ops.random import normal
 
 
 class _Dropping(Layer):
-    """What the layers share that drop an element with probability p."""
+    """The base of the layers that drop an element with probability p."""
 
     is_stochastic = True
     p = RunTimeNumber(checks.probability)
@@ -25,8 +25,8 @@ class _Dropping(Layer):
 class Dropout(_Dropping):
     """Each element is 0 with probability p, else divided by 1 - p; in evaluation nothing changes.
 
-    The mean of what comes out is what went in, so evaluation needs no other scale. The elements
-    are chosen anew at every call by the current generator; a Trainer's is seeded by its `seed`.
+    The expected output is the input, so evaluation needs no other scale. The elements are drawn
+    at every call by the current generator; a Trainer's is seeded by its `seed`.
 
     Args:
         p: the probability of 0. It can be set between steps, as by a schedule.

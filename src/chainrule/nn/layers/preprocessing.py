@@ -27,7 +27,7 @@ CLIP = 3.0
 """The bound of robustly scaled columns, in RealMLP."""
 
 _FAR = 1e12
-"""Where clipping gives the bound exactly, in float64 too, and squares do not overflow yet."""
+"""So far out clipping gives the bound exactly, in float64 too, and squares do not overflow."""
 
 
 class _Columns(Layer):
@@ -322,10 +322,10 @@ class RobustScale(_Columns):
 
 
 class InverseRobustScale(_Columns):
-    """median + spread z with z = y / sqrt(1 - (y/3)^2): what `RobustScale.inverse` returns.
+    """median + spread z with z = y / sqrt(1 - (y/3)^2): the inverse of `RobustScale`.
 
-    Nothing was mapped out of (-3, 3), so nothing is mapped back from there: the result is NaN or
-    infinite, as it is where a value so far out was rounded to 3.
+    `RobustScale` maps into (-3, 3), so outside there is no inverse: the result is NaN or infinite,
+    also at 3 itself, to which `RobustScale` rounds what lies far out.
 
     Args:
         num_features: the number of columns.

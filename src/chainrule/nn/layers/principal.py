@@ -20,7 +20,7 @@ from chainrule.ops.matmul import matmul
 
 
 class FixedLinear(Layer):
-    """x W^T + b, as `Linear`, with numbers that are not trained: what the inverse of a PCA is.
+    """x W^T + b, as `Linear`, with numbers that are not trained, as the inverse of a PCA.
 
     Args:
         in_features: the length of the input's last axis.
@@ -208,8 +208,7 @@ class PCA(_Principal):
         return self
 
     def inverse(self) -> FixedLinear:
-        """The layer y V + mean. With fewer components it gives the nearest points, by least
-        squares, from which the projections can have come."""
+        """The layer y V + mean: with fewer components the least-squares reconstruction of x."""
         self._check_fitted()
         return self._inverse(self.components.numpy().T)
 
@@ -228,8 +227,7 @@ class Whiten(_Principal):
         num_features: the number of columns that go in.
         method: "pca" or "zca".
         num_components: for "pca", how many principal axes are kept; by default all.
-        eps: added to the variances: it keeps axes without variance from being divided by 0, and
-            weak ones from being blown up.
+        eps: added to the variances, against a division by 0 and the amplification of weak axes.
         dtype: of the buffers; the input must have it too.
 
     Attributes:

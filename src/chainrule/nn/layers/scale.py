@@ -30,7 +30,7 @@ class Scale(Layer):
     Shapes:
         Input and output (..., num_features).
 
-    Source: Holzmueller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
+    Source: Holzmüller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
     boosted trees on tabular data", NeurIPS 2024; they train it with six times the learning rate.
 
     Example:

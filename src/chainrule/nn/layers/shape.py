@@ -1,4 +1,4 @@
-"""Layers that move elements without computing."""
+"""Layers that change the shape alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all losses share: reduction, sample weights, and checks of what they are given."""
+"""The base of all losses: reduction, sample weights, and checks of inputs and targets."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Loss(Module):
         self.reduction = reduction
 
     def target_fault(self, target: Array) -> str | None:
-        """What is wrong with the targets' values, as the end of a sentence; None if nothing is."""
+        """The fault of the targets' values, as the end of a sentence; None if there is none."""
         return None
 
     def _check_target(self, target: Tensor) -> None:
@@ -39,7 +39,7 @@ class Loss(Module):
     def _check_input(
         self, what: str, input: Tensor, low: float, high: float = np.inf, *, remedy: str
     ) -> None:
-        """Raise ValueError where what the model gave is known and not in low ... high."""
+        """Raise ValueError where the model's output is known and not in low ... high."""
         values = known(input)
         fault = None if values is None else outside(what, values, low, high)
         if fault is not None:

@@ -39,7 +39,7 @@ class _ClassLoss(Loss):
 
 
 class _LikelihoodLoss(_ClassLoss):
-    """What cross-entropy and negative log-likelihood share: ignored labels and the mean."""
+    """The base of cross-entropy and negative log-likelihood: ignored labels and the mean."""
 
     def __init__(
         self, weight: ArrayLike | None, ignore_index: int | None, reduction: str = "mean"

@@ -20,8 +20,8 @@ class Schedule:
 
     A schedule of your own is a subclass with `lr`. Construction sets the rates for t = 0.
 
-    With `parameter` it sets another hyper-parameter, such as "weight_decay": then all that is said
-    of the learning rate here is of that. See `ChainedScheduler` for several at once.
+    With `parameter` it sets another hyper-parameter in place of the learning rate, such as
+    "weight_decay". See `ChainedScheduler` for several at once.
 
     Args:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.
@@ -113,7 +113,7 @@ class Schedule:
             group[self.parameter] = lr
 
     def state_dict(self) -> dict[str, Any]:
-        """What `load_state_dict` needs to go on from here."""
+        """The schedule's time and base, from which `load_state_dict` goes on."""
         return {
             "schedule": type(self).__name__,
             "parameter": self.parameter,
