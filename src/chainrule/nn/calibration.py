@@ -39,7 +39,7 @@ Preactivations = Callable[[], Array]
 def _calibrating(model: Module) -> Iterator[dict[State, Array]]:
     """The model in evaluation mode and without gradients; after the block in its own mode again.
 
-    If the block raises, the states that it put into the dict get back their values there.
+    If the block raises, each state that is in the dict then gets its value there.
     """
     before: dict[State, Array] = {}
     modes = [(module, module.training) for module in model.modules()]
@@ -57,7 +57,8 @@ def _calibrating(model: Module) -> Iterator[dict[State, Array]]:
 
 
 def _arrays(x: Any) -> Any:
-    """The inputs as arrays, without a copy."""
+    """The inputs as arrays, without a copy; memory-mapped ones stay so."""
+    x = np.asarray(x) if isinstance(x, list) else x
     return map_leaves(lambda a: a.numpy() if isinstance(a, Tensor) else np.asarray(a), x)
 
 
@@ -105,7 +106,7 @@ def lsuv_(model: M, x: Any) -> M:
         if layer.bias is not None:
             zeros_(layer.bias)
         z = preactivations()
-        _check(z, _rounding(layer, x), np.any)
+        _check(layer, x, z, np.any)
         std = z.std()
         layer.weight.assign((layer.weight.numpy() / std).astype(layer.weight.dtype))
 
@@ -141,7 +142,7 @@ def data_driven_(model: M, x: Any) -> M:
         if layer.bias is not None:
             zeros_(layer.bias)
         z = preactivations()
-        _check(z, _rounding(layer, x), np.all)
+        _check(layer, x, z, np.all)
         std = z.std(axis=0)
         layer.weight.assign((layer.weight.numpy() / std[:, None]).astype(layer.weight.dtype))
         if layer.bias is not None:
@@ -174,7 +175,7 @@ def _rounding(layer: Linear, x: Array) -> Array:
     return np.asarray(eps * (np.abs(layer.weight.numpy()) @ largest), np.float64)
 
 
-def _check(z: Array, rounding: Array, enough: Callable[[Array], Any]) -> None:
+def _check(layer: Linear, x: Array, z: Array, enough: Callable[[Array], Any]) -> None:
     """Raise where pre-activations are not finite, or `enough` of them do not vary."""
     path = local.context.path or "the model"
     if not z.size:
@@ -184,7 +185,7 @@ def _check(z: Array, rounding: Array, enough: Callable[[Array], Any]) -> None:
             f"{path}: the pre-activations are NaN or infinite on x; look at x and at the layers "
             "before"
         )
-    if not enough(z.std(axis=0) > rounding):
+    if not enough(z.std(axis=0) > _rounding(layer, x)):
         raise ValueError(
             f"{path}: a pre-activation is the same for all rows of x, so no scale gives it "
             "variance 1; give more rows, or rows that differ"

@@ -1,4 +1,4 @@
-"""Starting values from data: unit variance layer by layer, and biases between data."""
+"""Calibration: unit variance layer by layer, biases between data, and how a model is called."""
 
 import numpy as np
 import pytest
@@ -140,6 +140,39 @@ def test_sequences_count_as_rows_and_float32_is_kept(function):
         assert z.var(dtype="d") == pytest.approx(1, rel=1e-5)
     else:
         np.testing.assert_allclose(z.var(axis=(0, 1), dtype="d"), 1, rtol=1e-5)
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(5, 4), nn.Linear(3, 4)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, a, b):
+        return self.norm(self.first(a) + self.second(b))
+
+
+@BOTH
+@pytest.mark.parametrize("of", [tuple, lambda inputs: dict(zip("ab", inputs, strict=True))])
+def test_a_model_of_several_inputs_is_called_as_a_trainer_calls_it(function, of):
+    """With float64 and uint8, which become the float32 of its parameters."""
+    a, b = rows(), np.arange(600, dtype=np.uint8).reshape(200, 3)
+    model = function(Two(), of((a, b)))
+    for layer, x in ((model.first, a), (model.second, b)):
+        z = layer(x.astype("float32")).numpy()
+        variance = z.var() if function is nn.lsuv_ else z.var(axis=0)
+        np.testing.assert_allclose(variance, 1, rtol=1e-4)
+    nn.recompute_batch_statistics(model, of((a, b)))
+    y = model.eval()(a.astype("float32"), b.astype("float32")).numpy()
+    np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-4)
+
+
+@BOTH
+def test_rows_may_be_lists(function):
+    x = rows(dtype="float32")
+    from_list = function(network(nn.ReLU, "float32"), x.tolist())
+    from_array = function(network(nn.ReLU, "float32"), x)
+    assert np.array_equal(from_list[0].weight.numpy(), from_array[0].weight.numpy())
 
 
 @BOTH
