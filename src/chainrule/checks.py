@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -68,6 +68,29 @@ def probability(name: str, value: Any) -> float:
     if not 0 <= number(name, value) <= 1:
         raise ValueError(f"{name} is a probability, from 0 to 1; got {value}")
     return number(name, value)
+
+
+class Interval(NamedTuple):
+    """The finite numbers of an interval: low <= number < high.
+
+    Example:
+        >>> Interval(0, 1).check("decay", 0.9)
+        0.9
+    """
+
+    low: float
+    high: float
+
+    def check(self, name: str, value: Any) -> float:
+        """A number of the interval, as a float."""
+        if not self.low <= number(name, value) < self.high:
+            raise ValueError(f"{name} must be {self}, got {value!r}")
+        return float(value)
+
+    def __str__(self) -> str:
+        if self.high == math.inf:
+            return f">= {self.low:g}"
+        return f"< {self.high:g}" if self.low == -math.inf else f"in [{self.low:g}, {self.high:g})"
 
 
 def floating(dtype: DTypeLike) -> str:

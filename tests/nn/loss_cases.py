@@ -29,6 +29,10 @@ class Case(NamedTuple):
     plain_mean: bool = True
     """Whether the mean divides by the number of losses."""
 
+    @property
+    def reductions(self):
+        return ("mean", "sum", "none", *["batchmean"] * self.name.startswith("KLDivLoss"))
+
     def data(self, rows=7, seed=0):
         """(numbers for the head, targets)."""
         random = np.random.default_rng(seed)

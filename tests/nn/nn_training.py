@@ -22,9 +22,9 @@ def linear(rows, columns, seed=1):
         return nn.Linear(rows, columns, dtype="float64")
 
 
-def train(model, x, y, backend="native", seed=0, epochs=2):
-    """Two epochs of five batches, in the order of the rows; the losses are in `history`."""
-    optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+def train(model, x, y, backend="native", seed=0, epochs=2, lr=0.1):
+    """Epochs of five batches, in the order of the rows; the losses are in `history`."""
+    optimizer = optim.SGD(model.parameters(), lr=lr, momentum=0.9)
     trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, seed=seed, backend=backend)
     trainer.fit(x, y, epochs=epochs, batch_size=BATCH, shuffle=False, progress=False)
     return trainer

@@ -77,6 +77,9 @@ def test_a_deep_stack_trains(kind):
             nn.Residual(nn.Sequential(nn.Linear(FEATURES, 8), nn.Tanh(), nn.Linear(8, FEATURES)))
             for _ in range(50)
         ]
+        for block in stack:  # each begins as the identity: training is stable, whatever the machine
+            nn.init.zeros_(block.block[2].weight)
+            nn.init.zeros_(block.block[2].bias)
         width = FEATURES
     else:
         stack = [
@@ -87,8 +90,8 @@ def test_a_deep_stack_trains(kind):
     model = nn.Sequential(*stack, nn.LayerNorm(width), nn.Linear(width, 3))
     first = next(model.parameters())
     before = first.numpy().copy()
-    losses = train(model, x.astype("f"), y, epochs=100).history["loss"]
-    assert losses[-1] < 0.4 * losses[0]
+    losses = train(model, x.astype("f"), y, epochs=100, lr=0.01).history["loss"]
+    assert losses[-1] < 0.2 * losses[0]
     assert (first.numpy() != before).all()
 
 

@@ -210,3 +210,45 @@ def test_a_length_that_is_not_given_counts_as_the_largest(name):
 )
 def test_a_whole_number_that_is_no_length_does_not_count(layer):
     assert repr(nn.from_description(nn.to_description(layer), max_elements=3)) == repr(layer)
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_every_layer_says_how_much_it_holds(name):
+    """Exactly: with a limit of one less its description is refused."""
+    layer = EXAMPLES[name] if name in EXAMPLES else LAYERS[name]()
+    for module in layer.modules():
+        own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
+        holds = module.max_elements(module.constructor_arguments())
+        assert holds == max((state.size for state in own), default=0)
+    largest = sum(m.max_elements(m.constructor_arguments()) for m in layer.modules())
+    nn.from_description(through_json(layer), max_elements=largest)
+    if largest:
+        with pytest.raises(ValueError, match="if you trust the file"):
+            nn.from_description(through_json(layer), max_elements=largest - 1)
+
+
+class Half(nn.Linear):
+    def __init__(self, features):
+        super().__init__(features, features // 2)
+
+
+class Kept(nn.Linear):
+    def __init__(self, out_features, note="x"):
+        super().__init__(2, out_features)
+        self.note = note
+
+
+def test_a_subclass_prints_the_arguments_that_it_keeps():
+    assert repr(Half(4)) == "Half(in_features=4, out_features=2, bias=True)"
+    assert repr(Kept(4)) == "Kept(out_features=4, note='x')"
+    assert repr(Special()) == "Special()"
+
+
+def test_a_module_of_ones_own_prints_its_children_alone():
+    class Own(nn.Module):
+        def __init__(self, width):
+            super().__init__()
+            self.width = width
+            self.layer = nn.ReLU()
+
+    assert repr(Own(3)) == "Own(\n  (layer): ReLU()\n)"

@@ -22,14 +22,10 @@ def test_every_loss_has_a_case():
     assert {name.split("(")[0] for name in NAMES} == set(nn.losses.__all__)
 
 
-def reductions_of(case):
-    return case.loss().reductions
-
-
 @every_case
 def test_values_and_gradients_are_pytorchs(case):
     x, y = case.data()
-    for reduction in reductions_of(case):
+    for reduction in case.reductions:
         ours, theirs = case.loss(reduction), case.theirs(torch, reduction)
         wanted_x = torch.tensor(x, requires_grad=True)
         wanted = theirs(case.head(torch, wanted_x), torch.as_tensor(y))
@@ -47,7 +43,7 @@ def test_values_and_gradients_are_pytorchs(case):
 @every_case
 def test_gradients_agree_with_finite_differences(case):
     x, y = case.data(rows=3)
-    for reduction in reductions_of(case):
+    for reduction in case.reductions:
         loss = case.loss(reduction)
         check_gradient(lambda x, loss=loss: loss(case.head(cr, x), y), x, full=True)
 

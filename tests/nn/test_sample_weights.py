@@ -38,7 +38,7 @@ def test_weights_multiply_the_losses_of_rows(case):
 
 @every_case
 def test_weights_of_1_change_nothing_and_weights_of_0_give_0(case):
-    for reduction in case.loss().reductions:
+    for reduction in case.reductions:
         for found, wanted in zip(
             call(case, reduction, np.ones(7)), call(case, reduction), strict=True
         ):

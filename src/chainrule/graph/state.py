@@ -1,7 +1,8 @@
-"""State lives in leaves: parameters, buffers and run-time scalars."""
+"""State lives in leaves: parameters, buffers and hyper-parameters."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -88,7 +89,7 @@ class State(Tensor):
     def lend(self, view: Array) -> None:
         """Hold a view of memory that a native plan updates in place.
 
-        Called anew after every run: what was handed out before is a copy and stays as it is.
+        Called after every run. Arrays read before are copies, and keep their values.
         """
         self.value = view
         self._node = None
@@ -160,3 +161,33 @@ class HyperParameter(State):
 
     def __init__(self, value: float, *, name: str | None = None) -> None:
         super().__init__(np.float64(value), name=name)
+
+    def set(self, value: float) -> None:
+        """Hold another number, which the caller has checked."""
+        self.replace(np.array(value, np.float64))
+
+
+class RunTimeNumber:
+    """Descriptor: a number of a layer, a penalty, a constraint or an average that can be set
+    between steps.
+
+    It reads as a float. Its owner keeps it as a `HyperParameter` under the same name after an
+    underscore. Numbers of an optimiser, one for each parameter group, are `optim.Number`.
+
+    Args:
+        check: (name, value) -> the value as a number, or an error.
+    """
+
+    def __init__(self, check: Callable[[str, Any], float]) -> None:
+        self.check = check
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: Any | None, kind: type) -> Any:
+        return self if owner is None else float(vars(owner)["_" + self.name].value)
+
+    def __set__(self, owner: Any, value: float) -> None:
+        number = float(self.check(self.name, value))
+        held = vars(owner).setdefault("_" + self.name, HyperParameter(number, name=self.name))
+        held.set(number)

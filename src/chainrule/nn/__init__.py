@@ -2,7 +2,7 @@
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.nn import functional, init, layers, losses
-from chainrule.nn.batch_statistics import recompute_batch_statistics
+from chainrule.nn.calibration import data_driven_, lsuv_, recompute_batch_statistics
 from chainrule.nn.description import from_description, to_description
 from chainrule.nn.layers import *  # noqa: F403
 from chainrule.nn.losses import *  # noqa: F403
@@ -16,9 +16,11 @@ __all__ = [
     "L2Penalty",
     "Module",
     "Parameter",
+    "data_driven_",
     "from_description",
     "functional",
     "init",
+    "lsuv_",
     "recompute_batch_statistics",
     "select_parameters",
     "to_description",

@@ -1,4 +1,4 @@
-"""Checks of arguments: each returns the value in the form in which its owner keeps it."""
+"""Checks of arguments of layers and optimisers: each returns the value as its owner keeps it."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def lengths(name: str, value: Any) -> tuple[int, ...]:
     if not several:
         raise ValueError(f"{name} has at least one length, got {value!r}")
     return tuple([checks.count(name, length) for length in several])
+
+
+def elements(given: Mapping[str, Any], *names: str) -> int:
+    """How many elements an array has whose lengths are these of the arguments of a constructor."""
+    return math.prod(math.prod(lengths(name, given[name])) for name in names)
 
 
 def check_input(x: Tensor, features: int, dtype: str) -> None:

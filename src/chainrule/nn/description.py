@@ -1,19 +1,19 @@
-"""What a model is made of, as plain data that JSON can hold: how a file says what to build.
+"""Descriptions: the architecture of a model as plain data that JSON can hold.
 
 A description has the layer's class, the arguments of its constructor and its children:
 
     {"class": "Sequential", "children": {"0": {"class": "Linear", "arguments":
         {"in_features": 4, "out_features": 3, "bias": true, "dtype": "float32"}}}}
 
-A file may come from anywhere, so `build` takes nothing from it but names of the library's layers
-and arguments that their constructors accept, and never more numbers than `max_elements`.
+A file may come from anywhere, so `from_description` takes nothing from it but names of the
+library's layers and arguments that their constructors accept. Each layer says how much it would
+hold before it is built, and together they may not hold more than about `max_elements` numbers.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from inspect import signature
-from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,10 +21,11 @@ from numpy.typing import DTypeLike
 
 from chainrule.graph.tensor import Tensor, as_tensor
 from chainrule.nn import layers
+from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 from chainrule.ops.random import Generator, use_generator
 
-LAYERS: dict[str, type[Module]] = {name: getattr(layers, name) for name in layers.__all__}
+LAYERS: dict[str, type[Layer]] = {name: getattr(layers, name) for name in layers.__all__}
 """The classes that can be built from a description, by name."""
 
 MAX_DEPTH = 50
@@ -34,10 +35,10 @@ def to_description(module: Module) -> dict[str, Any]:
     """The class, the constructor's arguments and the children of a module, as plain data.
 
     A class that is not the library's is described by its full name, with its children but without
-    arguments, and can't be built again. A layer that stands in several places is described once;
-    the other places say of which path it is the ``same_as``; of a module with children that holds
-    for the layers in it. A parameter that two different layers share is not marked: built again,
-    each has its own.
+    arguments, and can't be built again. A layer without children that stands in several places is
+    described once; the other places are ``{"same_as": path}``. A container that stands in several
+    places is described in each, with its layers marked so. A parameter that two different layers
+    share is not marked: built again, each has its own.
 
     Example:
         >>> from chainrule import nn
@@ -48,7 +49,7 @@ def to_description(module: Module) -> dict[str, Any]:
 
 
 def _describe(module: Module, path: str, seen: dict[Module, str]) -> dict[str, Any]:
-    if module in seen and type(module)._children == ():
+    if module in seen and not _takes_children(type(module)):
         return {"same_as": seen[module]}
     seen[module] = path
     kind = type(module)
@@ -56,8 +57,8 @@ def _describe(module: Module, path: str, seen: dict[Module, str]) -> dict[str, A
     description: dict[str, Any] = {
         "class": kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
     }
-    if known and module._arguments:
-        description["arguments"] = module.constructor_arguments()
+    if known and isinstance(module, Layer) and (arguments := module.constructor_arguments()):
+        description["arguments"] = arguments
     children = {
         name: _describe(child, f"{path}.{name}" if path else name, seen)
         for name, child in module._modules.items()
@@ -74,7 +75,7 @@ def from_description(description: Any, max_elements: int = 2**28) -> Module:
     It draws no random numbers.
 
     Args:
-        description: what `describe` returned, perhaps by way of a file.
+        description: what `to_description` returned, perhaps by way of a file.
         max_elements: about how many numbers the module may hold; 2^28 are 1 GiB in float32.
 
     Raises:
@@ -117,36 +118,34 @@ def _check(description: Any, path: str, depth: int) -> int:
             f"{where}: {name!r:.80} is not a layer of this library, so it can't be built from a "
             "description. Construct your own class, then call its load_state_dict."
         )
-    allowed = LAYERS[name]._children
+    layer, allowed = LAYERS[name], LAYERS[name].child_names()
     if children and allowed == ():
         raise ValueError(f"{where}: a {name} has no children")
     unknown = children.keys() - set(children if allowed is None else allowed)
     if unknown:
         raise ValueError(f"{where}: a {name} has no child {sorted(unknown)[0]!r:.80}")
-    return _check_arguments(arguments, LAYERS[name], where) + sum(
+    _check_arguments(arguments, layer, where)
+    try:
+        given = signature(layer).bind(**arguments, **({} if allowed is None else children))
+        given.apply_defaults()
+        elements = layer.max_elements(given.arguments)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{where} ({name}): {error}") from error
+    return elements + sum(
         _check(child, f"{path}.{key}" if path else key, depth + 1)
         for key, child in children.items()
     )
 
 
-def _check_arguments(arguments: dict[str, Any], layer: type[Module], where: str) -> int:
-    """Raise unless the arguments are plain ones of the layer; return a bound as `_check` does."""
-    unknown = arguments.keys() - set(layer._arguments)
+def _check_arguments(arguments: dict[str, Any], layer: type[Layer], where: str) -> None:
+    """Raise unless the arguments are plain ones of the layer."""
+    unknown = arguments.keys() - set(layer.argument_names())
     if unknown:
         raise ValueError(f"{where}: a {layer.__name__} has no argument {sorted(unknown)[0]!r:.80}")
     for name, value in arguments.items():
-        for item in _items(value):
+        for item in value if isinstance(value, (list, tuple)) else [value]:
             if not isinstance(item, (bool, int, float, str, type(None))):
                 raise ValueError(f"{where}: {name} can't be {value!r:.80}")
-    # No layer holds more numbers than the product of its lengths, biases aside; one that is not
-    # given is not greater than the greatest. What is annotated as a float is no length.
-    lengths = [
-        [abs(item) for item in _items(arguments.get(name)) if isinstance(item, int)]
-        for name, parameter in signature(layer).parameters.items()
-        if "int" in str(parameter.annotation).split()
-    ]
-    given = [max(prod(items), 1) for items in lengths if items]
-    return prod(given) * max(given, default=1) ** (len(lengths) - len(given))
 
 
 def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> Module:
@@ -161,7 +160,7 @@ def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> 
         key: _build(child, f"{path}.{key}" if path else key, built)
         for key, child in description.get("children", {}).items()
     }
-    adds = LAYERS[name]._children is None
+    adds = LAYERS[name].child_names() is None
     try:
         module = LAYERS[name](**description.get("arguments", {}), **({} if adds else children))
     except (TypeError, ValueError) as error:
@@ -169,13 +168,14 @@ def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> 
     if adds:
         for key, child in children.items():
             module.add_module(key, child)
-    if LAYERS[name]._children == ():  # containers that share containers would multiply
+    if not _takes_children(LAYERS[name]):  # containers that share containers would multiply
         built[path] = module
     return module
 
 
-def _items(value: Any) -> Sequence[Any]:
-    return value if isinstance(value, (list, tuple)) else [value]
+def _takes_children(kind: type[Module]) -> bool:
+    """Whether modules of this class have others in them, as far as their constructor says."""
+    return issubclass(kind, Layer) and kind.child_names() != ()
 
 
 def _is_dict(value: Any) -> bool:

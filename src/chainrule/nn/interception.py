@@ -1,4 +1,4 @@
-"""To stand between a model and the calls of its modules, for a while."""
+"""Interception: a function that is called in place of each module of a model, for a while."""
 
 from __future__ import annotations
 

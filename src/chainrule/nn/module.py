@@ -1,4 +1,4 @@
-"""Module: a layer or a whole model, with the parameters, buffers and layers it is made of."""
+"""Module: a layer or a model, made of parameters, buffers and other modules."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _REGISTRIES = {"_parameters": "Parameter", "_buffers": "Buffer", "_modules": "Mo
 
 
 class IncompatibleKeys(NamedTuple):
-    """What `Module.load_state_dict` left out: names of the model, and names of the state."""
+    """The names that `Module.load_state_dict` left out: of the model, and of the state."""
 
     missing_keys: list[str]
     unexpected_keys: list[str]
@@ -65,16 +65,6 @@ class Module:
 
     is_stochastic: ClassVar[bool] = False
     """Whether to sample an output means to draw in this layer, as in dropout."""
-
-    _arguments: ClassVar[tuple[str, ...]] = ()
-    """The names of the constructor's arguments, which are attributes too, but for modules."""
-
-    _unnamed: ClassVar[int] = 0
-    """How many of these, from the first, are printed without their names, as PyTorch does."""
-
-    _children: ClassVar[tuple[str, ...] | None] = ()
-    """The names of the constructor's arguments that are modules; None for a class that takes any
-    number of children by `add_module`."""
 
     training: bool
     _name: str
@@ -180,7 +170,7 @@ class Module:
             raise TypeError(f"{name} must be a Module or None, got {type(module).__name__}")
         self._register_new("_modules", name, module)
 
-    # What it is made of
+    # Traversal
 
     def children(self) -> Iterator[Module]:
         """The modules directly in this one."""
@@ -311,7 +301,7 @@ class Module:
             own[name].assign(value)
         return IncompatibleKeys(missing, unexpected)
 
-    # Changing all of it
+    # Modes and gradients
 
     def train(self: M, mode: bool = True) -> M:
         """Put this module and all within it into training mode, or out of it."""
@@ -354,27 +344,9 @@ class Module:
 
     # Printing
 
-    def constructor_arguments(self) -> dict[str, Any]:
-        """The arguments that make a module like this one; empty for a user's own class.
-
-        The name of a parameter, as ``bias``, stands for whether the module has it.
-        """
-        return {
-            name: self._parameters[name] is not None
-            if name in self._parameters
-            else getattr(self, name)
-            for name in self._arguments
-        }
-
     def extra_repr(self) -> str:
-        """What is printed between the parentheses: the constructor's arguments."""
-        arguments = self.constructor_arguments()
-        if arguments.get("dtype") == "float32":  # the default, which PyTorch does not print
-            del arguments["dtype"]
-        return ", ".join(
-            repr(value) if number < self._unnamed else f"{name}={value!r}"
-            for number, (name, value) in enumerate(arguments.items())
-        )
+        """The text between the parentheses, before the children: none, or a layer's arguments."""
+        return ""
 
     def __repr__(self) -> str:
         extra = self.extra_repr()

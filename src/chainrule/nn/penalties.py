@@ -24,8 +24,7 @@ from typing import ClassVar
 import numpy as np
 
 from chainrule import checks
-from chainrule.graph.run_time import RunTime
-from chainrule.graph.state import HyperParameter, Parameter
+from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import arguments
 from chainrule.nn.module import Module
@@ -33,13 +32,9 @@ from chainrule.ops import abs, add_n
 
 
 class _Penalty:
-    """What penalties share: parameters, and strengths as HyperParameters.
+    """The base of all penalties: parameters, and strengths that can be set between steps."""
 
-    A captured graph takes the value of a HyperParameter at every run, so that changing a
-    strength between steps never builds a plan anew.
-    """
-
-    strengths: ClassVar[tuple[str, ...]] = ()
+    _strengths: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, parameters: Iterable[Parameter]) -> None:
         self.parameters = arguments.parameters(parameters, "a penalty is on Parameters")
@@ -50,12 +45,31 @@ class _Penalty:
         return add_n(*(term(W).sum().astype(dtype) for W in self.parameters))
 
     def __repr__(self) -> str:
-        strengths = ", ".join(f"{name}={getattr(self, name):g}" for name in self.strengths)
+        strengths = ", ".join(f"{name}={getattr(self, name):g}" for name in self._strengths)
         count = len(self.parameters)
         return f"{type(self).__name__}({count} parameter{'s' if count > 1 else ''}, {strengths})"
 
 
-class L1Penalty(_Penalty):
+class _OneStrength(_Penalty):
+    """strength * sum of some term over the parameters' elements."""
+
+    _strengths = ("strength",)
+    strength = RunTimeNumber(checks.not_negative)
+    _strength: HyperParameter
+
+    def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
+        super().__init__(parameters)
+        self.strength = strength
+
+    def _term(self, W: Tensor) -> Tensor:
+        raise NotImplementedError
+
+    def __call__(self) -> Tensor:
+        total = self._total(self._term)
+        return self._strength.astype(total.dtype) * total
+
+
+class L1Penalty(_OneStrength):
     """strength * sum of |W| over the parameters' elements, which draws many of them to 0.
 
     The gradient is strength * sign(W), 0 where W is 0.
@@ -81,20 +95,11 @@ class L1Penalty(_Penalty):
         0.75
     """
 
-    strengths = ("strength",)
-    strength = RunTime(checks.not_negative)
-    _strength: HyperParameter
-
-    def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
-        super().__init__(parameters)
-        self.strength = strength
-
-    def __call__(self) -> Tensor:
-        total = self._total(abs)
-        return self._strength.astype(total.dtype) * total
+    def _term(self, W: Tensor) -> Tensor:
+        return abs(W)
 
 
-class L2Penalty(_Penalty):
+class L2Penalty(_OneStrength):
     """strength * sum of W^2 over the parameters' elements, without a factor 1/2.
 
     The gradient is 2 strength W. Books that write lambda / 2 * sum of W^2 mean a strength of
@@ -118,17 +123,8 @@ class L2Penalty(_Penalty):
         (2.5, [1.0, -2.0])
     """
 
-    strengths = ("strength",)
-    strength = RunTime(checks.not_negative)
-    _strength: HyperParameter
-
-    def __init__(self, parameters: Iterable[Parameter], strength: float) -> None:
-        super().__init__(parameters)
-        self.strength = strength
-
-    def __call__(self) -> Tensor:
-        total = self._total(lambda W: W * W)
-        return self._strength.astype(total.dtype) * total
+    def _term(self, W: Tensor) -> Tensor:
+        return W * W
 
 
 class ElasticNetPenalty(_Penalty):
@@ -151,9 +147,9 @@ class ElasticNetPenalty(_Penalty):
         2.75
     """
 
-    strengths = ("l1", "l2")
-    l1 = RunTime(checks.not_negative)
-    l2 = RunTime(checks.not_negative)
+    _strengths = ("l1", "l2")
+    l1 = RunTimeNumber(checks.not_negative)
+    l2 = RunTimeNumber(checks.not_negative)
     _l1: HyperParameter
     _l2: HyperParameter
 

@@ -1,16 +1,17 @@
-"""Adagrad and its kin: the gradient over the root of its squares."""
+"""Adagrad, Adadelta and RMSprop: the gradient over the root of its accumulated squares."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
-from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.groups import ParameterGroup, ParamsT
+from chainrule.optim.hyperparameters import Flag, Number, Term
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.weight_decay import add_decay
 
 
 class Adagrad(Optimizer):
@@ -43,9 +44,15 @@ class Adagrad(Optimizer):
         [0.5, -1.5]
     """
 
+    lr = Number(low=0)
+    lr_decay = Term()
+    weight_decay = Term()
+    initial_accumulator_value = Number(low=0, fixed=True)
+    eps = Number(low=0)
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1e-2,
         lr_decay: float = 0,
         weight_decay: float = 0,
@@ -73,8 +80,7 @@ class Adagrad(Optimizer):
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
-        if h.weight_decay is not None:
-            grad = grad + h.weight_decay * W
+        grad = add_decay(grad, W, h)
         s = moments["sum"] + grad * grad
         moments["sum"].assign(s)
         W.assign(W - h.step_size * grad / (s.sqrt() + h.eps))
@@ -109,9 +115,14 @@ class Adadelta(Optimizer):
         0.3333
     """
 
+    lr = Number(low=0)
+    rho = Number(low=0, high=1)
+    eps = Number(low=0)
+    weight_decay = Term()
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1.0,
         rho: float = 0.9,
         eps: float = 1e-6,
@@ -128,8 +139,7 @@ class Adadelta(Optimizer):
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
-        if h.weight_decay is not None:
-            grad = grad + h.weight_decay * W
+        grad = add_decay(grad, W, h)
         u = moments["acc_delta"]
         v = h.rho * moments["square_avg"] + h.rest * (grad * grad)
         D = grad * ((u + h.eps).sqrt() / (v + h.eps).sqrt())
@@ -169,9 +179,16 @@ class RMSprop(Optimizer):
         [0.0]
     """
 
+    lr = Number(low=0)
+    alpha = Number(low=0, high=1)
+    eps = Number(low=0)
+    weight_decay = Term()
+    momentum = Term()
+    centered = Flag()
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1e-2,
         alpha: float = 0.99,
         eps: float = 1e-8,
@@ -203,8 +220,7 @@ class RMSprop(Optimizer):
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
-        if h.weight_decay is not None:
-            grad = grad + h.weight_decay * W
+        grad = add_decay(grad, W, h)
         v = h.alpha * moments["square_avg"] + h.rest * (grad * grad)
         moments["square_avg"].assign(v)
         if h.centered:

@@ -1,10 +1,9 @@
-"""Adam and its kin: steps by the mean of the gradient over the root of its mean square."""
+"""Adam, AdamW and NAdam: the mean of the gradient over the root of its mean square."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,8 +11,10 @@ from numpy.typing import ArrayLike
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
-from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.groups import ParameterGroup, ParamsT
+from chainrule.optim.hyperparameters import Flag, Number, Numbers, Term
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.weight_decay import add_decay, decayed, kept_share
 
 
 class Adam(Optimizer):
@@ -50,9 +51,15 @@ class Adam(Optimizer):
         [0.5, -1.5]
     """
 
+    lr = Number(low=0)
+    betas = Numbers("beta1", "beta2", low=0, high=1)
+    eps = Number(low=0)
+    weight_decay = Term()
+    amsgrad = Flag()
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -80,12 +87,11 @@ class Adam(Optimizer):
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
-        if h.weight_decay is not None:
-            grad = grad + h.weight_decay * W
+        grad = add_decay(grad, W, h)
         W.assign(W - self.adam_step(grad, moments, h))
 
     def adam_step(self, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace) -> Tensor:
-        """Assign the new moments; what is to be subtracted from the parameter."""
+        """Assign the new moments; return the step, to be subtracted from the parameter."""
         m = h.beta1 * moments["exp_avg"] + h.rest1 * grad
         v = h.beta2 * moments["exp_avg_sq"] + h.rest2 * (grad * grad)
         moments["exp_avg"].assign(m)
@@ -124,7 +130,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -135,14 +141,12 @@ class AdamW(Adam):
 
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         super().coefficients(h, t)
-        if h.weight_decay is not None:
-            h.kept = 1.0 - h.lr * h.weight_decay
+        h.kept = kept_share(h)
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
-        kept = W if h.weight_decay is None else h.kept * W
-        W.assign(kept - self.adam_step(grad, moments, h))
+        W.assign(decayed(W, h.kept) - self.adam_step(grad, moments, h))
 
 
 class NAdam(Optimizer):
@@ -179,9 +183,16 @@ class NAdam(Optimizer):
         [0.5]
     """
 
+    lr = Number(low=0)
+    betas = Numbers("beta1", "beta2", low=0, high=1)
+    eps = Number(low=0)
+    weight_decay = Term()
+    momentum_decay = Number(low=0)
+    decoupled_weight_decay = Flag()
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 2e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -202,7 +213,7 @@ class NAdam(Optimizer):
     def moments(self, group: ParameterGroup) -> Sequence[str]:
         return ("exp_avg", "exp_avg_sq")
 
-    def group_state(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
+    def group_buffers(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
         return {"mu_product": np.float64(1)}
 
     def counts_steps(self, group: ParameterGroup) -> bool:
@@ -218,21 +229,17 @@ class NAdam(Optimizer):
         h.of_grad = h.lr * (1.0 - mu) / (1.0 - product)
         h.of_mean = h.lr * mu_next / (1.0 - product * mu_next)
         h.root_correction = (1.0 - h.beta2**t).sqrt()
-        if h.decoupled_weight_decay and h.weight_decay is not None:
-            h.kept = 1.0 - h.lr * h.weight_decay
+        h.kept = kept_share(h) if h.decoupled_weight_decay else None
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
-        start: Tensor = W
-        if h.weight_decay is not None:
-            if h.decoupled_weight_decay:
-                start = h.kept * W
-            else:
-                grad = grad + h.weight_decay * W
+        kept = decayed(W, h.kept)
+        if not h.decoupled_weight_decay:
+            grad = add_decay(grad, W, h)
         m = h.beta1 * moments["exp_avg"] + h.rest1 * grad
         v = h.beta2 * moments["exp_avg_sq"] + h.rest2 * (grad * grad)
         moments["exp_avg"].assign(m)
         moments["exp_avg_sq"].assign(v)
         root = v.sqrt() / h.root_correction + h.eps
-        W.assign(start - (h.of_mean * m + h.of_grad * grad) / root)
+        W.assign(kept - (h.of_mean * m + h.of_grad * grad) / root)

@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.graph.context import no_grad
-from chainrule.graph.run_time import RunTime
-from chainrule.graph.state import Buffer, HyperParameter, Parameter
+from chainrule.graph.state import Buffer, HyperParameter, Parameter, RunTimeNumber
 from chainrule.nn import arguments
 from chainrule.ops import where
-from chainrule.optim.groups import checked_number
+
+_DECAYS = checks.Interval(0, 1)
 
 
 class EMA:
@@ -59,7 +60,7 @@ class EMA:
         8.0
     """
 
-    decay = RunTime(checked_number)
+    decay = RunTimeNumber(_DECAYS.check)
     _decay: HyperParameter
 
     def __init__(self, parameters: Iterable[Parameter], decay: float = 0.999) -> None:
@@ -71,7 +72,7 @@ class EMA:
         self.n_averaged = Buffer(np.float64(0), name="n_averaged")
 
     def update(self) -> None:
-        """Take the parameters as they are now into the average.
+        """Average the present values of the parameters in.
 
         Inside `chainrule.capture`, after the optimiser's `update`, it becomes a part of the graph.
         """
@@ -89,7 +90,7 @@ class EMA:
     def applied(self) -> Iterator[None]:
         """The parameters hold their averages inside `with`, and afterwards what they held before.
 
-        For evaluation and prediction. What is assigned to the parameters inside is lost.
+        For evaluation and prediction. Assignments to the parameters inside are lost.
         """
         before = [parameter.numpy() for parameter in self.parameters]
         try:
@@ -100,7 +101,7 @@ class EMA:
                 parameter.assign(value)
 
     def copy_to(self) -> None:
-        """Give the parameters their averages for good."""
+        """Assign the averages to the parameters."""
         if not self.n_averaged.item():
             return
         for parameter, average in zip(self.parameters, self.averages, strict=True):
@@ -132,7 +133,7 @@ class EMA:
                 f"the state holds {', '.join(arrays) or 'nothing'}; this average has decay, "
                 f"{', '.join(buffers)}"
             )
-        decay = checked_number("decay", arrays.pop("decay"))
+        decay = _DECAYS.check("decay", arrays.pop("decay"))
         arrays = {name: np.array(array) for name, array in arrays.items()}
         for name, buffer in buffers.items():
             buffer.check(arrays[name].shape, arrays[name].dtype)

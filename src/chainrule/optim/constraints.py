@@ -1,4 +1,4 @@
-"""Constraints: what weights must satisfy after every update."""
+"""Constraints on weights, applied after every update."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from chainrule import checks
 from chainrule.graph.context import no_grad
-from chainrule.graph.run_time import RunTime
-from chainrule.graph.state import HyperParameter, Parameter
+from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
 from chainrule.nn import arguments
 from chainrule.ops import maximum
 
@@ -41,7 +40,7 @@ class MaxNorm:
         [[1.5, 2.0], [0.30000001192092896, 0.4000000059604645]]
     """
 
-    max_norm = RunTime(checks.positive)
+    max_norm = RunTimeNumber(checks.positive)
     _max_norm: HyperParameter
 
     def __init__(
@@ -65,7 +64,7 @@ class MaxNorm:
                     )
 
     def apply(self) -> None:
-        """Scale down what is too long.
+        """Scale down the rows that are too long.
 
         Inside `chainrule.capture`, after the optimiser's `update`, it becomes a part of the graph.
         """

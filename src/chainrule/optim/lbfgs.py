@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,7 +11,8 @@ from numpy.typing import ArrayLike
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import concatenate, maximum, split, where, zeros_like
-from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.groups import ParameterGroup, ParamsT
+from chainrule.optim.hyperparameters import Count, Number, OneOf
 from chainrule.optim.optimizer import Optimizer
 
 _LEAST_CURVATURE = 1e-10  # PyTorch's: with less, a pair would make H too large, or not positive
@@ -29,8 +29,8 @@ class LBFGS(Optimizer):
     It is for the full batch: with minibatches y is the noise between two of them. One step takes
     one evaluation of the loss and its gradient, as with all optimisers here, so it is PyTorch's
     with max_iter=1, whose s, y, H and t this has: t = lr, in the first step lr min(1, 1 / |g|_1);
-    a pair with s y <= 1e-10 is not taken up. PyTorch's tolerances are not here: when to stop is the
-    training's affair.
+    a pair with s y <= 1e-10 is skipped. PyTorch's tolerances are missing: the training decides when
+    to stop.
 
     With `line_search_fn="armijo"` a step is a trial. If the loss there has not fallen by at least
     1e-4 of what the slope promises, f(x + t d) <= f(x) + 1e-4 t g d (Armijo's condition), the next
@@ -68,9 +68,13 @@ class LBFGS(Optimizer):
         True
     """
 
+    lr = Number(low=0)
+    history_size = Count()
+    line_search_fn = OneOf(None, "armijo")
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1,
         history_size: int = 100,
         line_search_fn: str | None = None,
@@ -87,11 +91,11 @@ class LBFGS(Optimizer):
                 "one vector"
             )
 
-    def group_state(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
+    def group_buffers(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
         dtype = group.params[0].dtype
         pairs, size = group["history_size"], sum(W.size for W in group.params)
         vector, number = np.zeros(size, dtype), np.zeros((), dtype)
-        # What is 0 in the history adds nothing to H.
+        # Pairs of zeros add nothing to H.
         state = {
             "S": np.zeros((pairs, size), dtype),
             "Y": np.zeros((pairs, size), dtype),
@@ -123,21 +127,21 @@ class LBFGS(Optimizer):
         h: SimpleNamespace,
         loss: Tensor | None,
     ) -> None:
-        assert group.step is not None
+        assert group.step_count is not None
         grads = dict(pairs)
         loss = loss if h.line_search_fn is not None else None
         g = _vector([grads.get(W, zeros_like(W)) for W in group.params])
         x = _vector(group.params)
         s, y = h.t * h.d, g - h.g
-        first = group.step == 1.0
+        first = group.step_count == 1.0
         sy = (s * y).sum()
         if loss is not None:
             loss = loss.astype(g.dtype)
-            # The first step has no point to go back to: it accepts where it is, be it NaN.
+            # The first step has no point to go back to: it accepts any loss, NaN too.
             excess = where(first, 0.0, loss - (h.f + _ARMIJO * h.t * h.slope))
             accepted = excess <= 0.0
             sy = where(accepted, sy, 0.0)
-        self._take_up(h, s, y, sy)
+        self._update_history(h, s, y, sy)
         d = self._direction(h, g)
         t = h.lr.astype(g.dtype) / where(first, maximum(g.abs().sum(), 1.0), 1.0)
         if loss is not None:
@@ -154,8 +158,8 @@ class LBFGS(Optimizer):
             W.assign(part.reshape(W.shape))
 
     @staticmethod
-    def _take_up(h: SimpleNamespace, s: Tensor, y: Tensor, sy: Tensor) -> None:
-        """Put a pair at the end of the history, and let the oldest go, if it curves upwards."""
+    def _update_history(h: SimpleNamespace, s: Tensor, y: Tensor, sy: Tensor) -> None:
+        """Append a pair to the history and drop the oldest, if its curvature is positive."""
         curves = sy > _LEAST_CURVATURE
         yy = where(curves, (y * y).sum(), 1.0)
         new = {"S": s.reshape(1, -1), "Y": y.reshape(1, -1)}

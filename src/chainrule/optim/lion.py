@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import sign
-from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.groups import ParameterGroup, ParamsT
+from chainrule.optim.hyperparameters import Number, Numbers, Term
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.weight_decay import decayed, kept_share
 
 
 class Lion(Optimizer):
@@ -44,9 +45,13 @@ class Lion(Optimizer):
         [0.75, -1.75]
     """
 
+    lr = Number(low=0)
+    betas = Numbers("beta1", "beta2", low=0, high=1)
+    weight_decay = Term()
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0,
@@ -59,14 +64,14 @@ class Lion(Optimizer):
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         h.rest1 = 1.0 - h.beta1
         h.ratio = (1.0 - h.beta2) / h.rest1
-        if h.weight_decay is not None:
-            h.kept = 1.0 - h.lr * h.weight_decay
+        h.kept = kept_share(h)
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
         m = moments["exp_avg"]
-        kept = W if h.weight_decay is None else h.kept * W
+        kept = decayed(W, h.kept)
         old, new = h.beta1 * m, h.rest1 * grad
         W.assign(kept - h.lr * sign(old + new))
-        m.assign(h.beta2 * m + h.ratio * new)  # with a value of W's update, to be one program
+        # Written with `new`, a value of W's update, so that one fused program computes both.
+        m.assign(h.beta2 * m + h.ratio * new)

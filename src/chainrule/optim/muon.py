@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
-from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.groups import ParameterGroup, ParamsT
+from chainrule.optim.hyperparameters import Count, Flag, Number, Numbers, OneOf, Term
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.weight_decay import decayed, kept_share
 
 
 class Muon(Optimizer):
@@ -61,9 +62,18 @@ class Muon(Optimizer):
         >>> adamw.step()
     """
 
+    lr = Number(low=0)
+    weight_decay = Term()
+    momentum = Term()
+    nesterov = Flag()
+    ns_coefficients = Numbers("ns_a", "ns_b", "ns_c")
+    eps = Number(low=0)
+    ns_steps = Count()
+    adjust_lr_fn = OneOf(None, "original", "match_rms_adamw")
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1e-3,
         weight_decay: float = 0.1,
         momentum: float = 0.95,
@@ -99,8 +109,7 @@ class Muon(Optimizer):
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         if h.momentum is not None:
             h.rest = 1.0 - h.momentum
-        if h.weight_decay is not None:
-            h.kept = 1.0 - h.lr * h.weight_decay
+        h.kept = kept_share(h)
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
@@ -110,8 +119,7 @@ class Muon(Optimizer):
             B = h.momentum * moments["momentum_buffer"] + h.rest * grad
             moments["momentum_buffer"].assign(B)
             U = h.momentum * B + h.rest * grad if h.nesterov else B
-        kept = W if h.weight_decay is None else h.kept * W
-        W.assign(kept - h.lr * self._ratio(W.shape, h) * self._orthogonal(U, h))
+        W.assign(decayed(W, h.kept) - h.lr * self._ratio(W.shape, h) * self._orthogonal(U, h))
 
     @staticmethod
     def _ratio(shape: tuple[int, ...], h: SimpleNamespace) -> float:

@@ -1,7 +1,8 @@
-"""Optimizer: what all optimisers share, from the groups of parameters to running a rule."""
+"""Optimizer: the base of all, with parameter groups, moments and the running of a rule."""
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
@@ -17,7 +18,8 @@ from chainrule.graph.context import local, no_grad
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.nn import arguments
-from chainrule.optim.groups import ParameterGroup, cast
+from chainrule.optim.groups import ParameterGroup, ParamsT, cast
+from chainrule.optim.hyperparameters import Declaration
 
 _CACHED_UPDATES = 32
 
@@ -25,13 +27,18 @@ _CACHED_UPDATES = 32
 class Optimizer:
     """The base of all optimisers: groups of parameters, their moments, and how a rule is run.
 
-    An optimiser of your own is a subclass with a `rule`, the textbook's update of one parameter. It
-    is written with operations, so it runs eagerly, inside a captured training step, and drawn.
+    An optimiser of your own is a subclass that declares its hyper-parameters, each with the values
+    that it may take, and has a `rule`, the textbook's update of one parameter. A rule is written
+    with operations, so it runs eagerly and inside a captured training step, and can be drawn.
+
+    `Number`, `Numbers` and `Term` can be set between steps: a rule finds 0-d Tensors in `h`, or
+    None for a Term that begins as 0, which the graph leaves out. `Flag`, `OneOf` and `Count` are
+    fixed at construction: a rule finds their value in `h`, and may choose its operations by it.
 
     Args:
         params: Parameters, or dicts with the key "params" and hyper-parameters that differ from the
             defaults for these.
-        defaults: the hyper-parameters.
+        defaults: a value for each hyper-parameter that the class declares.
 
     Attributes:
         param_groups: a mapping of hyper-parameters for each group; see `ParameterGroup`.
@@ -39,34 +46,45 @@ class Optimizer:
         state: for each Parameter its moments by name.
 
     Raises:
-        TypeError: if `params` holds anything but Parameters.
+        TypeError: if `params` holds anything but Parameters, or if a hyper-parameter is not
+            declared or has no value.
         ValueError: if there are none, if one comes twice, or if a hyper-parameter is out of range.
 
     Example:
         >>> import chainrule as cr
         >>> from chainrule import optim
         >>> class SignDescent(optim.Optimizer):
-        ...     def __init__(self, params, lr=1e-3):
-        ...         super().__init__(params, lr=lr)
+        ...     lr = optim.Number(low=0)
+        ...     length = optim.OneOf("one", "norm")
+        ...     ascend = optim.Flag()
+        ...
+        ...     def __init__(self, params, lr=1e-3, length="one", ascend=False):
+        ...         super().__init__(params, lr=lr, length=length, ascend=ascend)
         ...
         ...     def rule(self, W, grad, moments, h):
-        ...         W.assign(W - h.lr * cr.sign(grad))
+        ...         step = h.lr * cr.sign(grad)
+        ...         if h.length == "norm":
+        ...             step = step * (grad * grad).sum().sqrt()
+        ...         W.assign(W + step if h.ascend else W - step)
         >>> w = cr.Parameter([1.0, -2.0])
         >>> optimizer = SignDescent([w], lr=0.5)
         >>> (w * w).sum().backward()
         >>> optimizer.step()
         >>> w.tolist()
         [0.5, -1.5]
+        >>> SignDescent([w], length="two")
+        Traceback (most recent call last):
+        ValueError: length is 'one' or 'norm', not 'two'
     """
 
-    def __init__(
-        self, params: Iterable[Parameter] | Iterable[Mapping[str, Any]], **defaults: Any
-    ) -> None:
+    def __init__(self, params: ParamsT, **defaults: Any) -> None:
         if isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable):
             raise TypeError(
                 f"params are an iterable of Parameters or of groups, not {type(params).__name__}: "
                 "pass model.parameters()"
             )
+        self._declarations = self._declared()
+        self._check_names(defaults)
         self.defaults = defaults
         self.param_groups: list[ParameterGroup] = []
         self.params: list[Parameter] = []
@@ -81,7 +99,28 @@ class Optimizer:
         else:
             self.add_param_group({"params": given})
 
-    # What an optimiser defines
+    @classmethod
+    def _declared(cls) -> dict[str, Declaration]:
+        """The class's hyper-parameters by name, those that it inherits included."""
+        attributes = ChainMap(*[dict(vars(kind)) for kind in cls.__mro__])
+        return {name: found for name, found in attributes.items() if isinstance(found, Declaration)}
+
+    def _check_names(self, defaults: Mapping[str, Any]) -> None:
+        kind = type(self).__name__
+        for name in defaults:
+            if name not in self._declarations:
+                raise TypeError(
+                    f"{kind} does not declare its hyper-parameter {name}: say in the class which "
+                    f"values it may take, as in {name} = optim.Number(low=0)"
+                )
+        for name in self._declarations:
+            if name not in defaults:
+                raise TypeError(
+                    f"{kind} declares the hyper-parameter {name}, but got no value: pass it to "
+                    "super().__init__"
+                )
+
+    # Defined by subclasses
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
@@ -124,10 +163,10 @@ class Optimizer:
         """
         return ()
 
-    def group_state(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
+    def group_buffers(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
         """The buffers that a group's parameters share, by name, as they are at first.
 
-        `coefficients` finds them in `h`, `group_rule` in `group.state`.
+        `coefficients` finds them in `h`, `group_rule` in `group.buffers`.
         """
         return {}
 
@@ -139,11 +178,11 @@ class Optimizer:
         """Add to `h`, in float64, the scalars that all parameters of a group share.
 
         Args:
-            h: the group's hyper-parameters as 0-d float64 Tensors, and its `group_state`.
+            h: the group's hyper-parameters as 0-d float64 Tensors, and its `group_buffers`.
             t: the number of this step, from 1; None where the rule does not count.
         """
 
-    # What all have
+    # Shared by all
 
     def add_param_group(self, group: Mapping[str, Any]) -> None:
         """Train more parameters from now on, such as layers that were frozen.
@@ -169,13 +208,13 @@ class Optimizer:
                 f"{type(self).__name__} has no hyper-parameter {', '.join(unknown)}; it has "
                 f"{', '.join(self.defaults)}"
             )
-        new = ParameterGroup(parameters, {**self.defaults, **options})
+        new = ParameterGroup(parameters, {**self.defaults, **options}, self._declarations)
         self.check_group(new)
         if self.counts_steps(new):
-            new.step = Buffer(np.float64(0), name=f"group{len(self.param_groups)}.step")
-        new.state = {
+            new.step_count = Buffer(np.float64(0), name=f"group{len(self.param_groups)}.step")
+        new.buffers = {
             name: Buffer(first, name=f"group{len(self.param_groups)}.{name}")
-            for name, first in self.group_state(new).items()
+            for name, first in self.group_buffers(new).items()
         }
         names = self.moments(new)
         firsts = names if isinstance(names, Mapping) else dict.fromkeys(names, 0.0)
@@ -223,10 +262,10 @@ class Optimizer:
             for group in self.param_groups:
                 pairs = [(W, grad) for W in group.params if (grad := next(found)) is not None]
                 if pairs:
-                    if group.step is not None:
-                        group.step.assign(group.step + 1.0)
+                    if group.step_count is not None:
+                        group.step_count.assign(group.step_count + 1.0)
                     h = group.tensors()
-                    self.coefficients(h, group.step)
+                    self.coefficients(h, group.step_count)
                     self.group_rule(group, pairs, h, loss)
 
     def _check_grads(self, grads: Sequence[Tensor | None]) -> None:
@@ -303,8 +342,8 @@ class Optimizer:
         index, and what a group shares as "group0.step"."""
         buffers = [buffer for parameter in self.params for buffer in self.state[parameter].values()]
         for group in self.param_groups:
-            buffers += [group.step] if group.step is not None else []
-            buffers += group.state.values()
+            buffers += [group.step_count] if group.step_count is not None else []
+            buffers += group.buffers.values()
         return {str(buffer.name): buffer for buffer in buffers}
 
     def state_dict(self) -> dict[str, Any]:
@@ -364,7 +403,7 @@ class Optimizer:
             group.update({key: saved[key] for key in group.numbers()})
 
     def _check_groups(self, groups: Any) -> None:
-        """Raise unless the described `groups` have the same form, and numbers that can be set."""
+        """Raise unless the described `groups` have these parameters and values that can be set."""
         mine = self._described_groups()
         if not isinstance(groups, (list, tuple)) or [set(g) for g in groups] != [*map(set, mine)]:
             raise ValueError(f"the state's param_groups are {groups}; this optimiser's are {mine}")

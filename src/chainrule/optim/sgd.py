@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from types import SimpleNamespace
-from typing import Any
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import where
-from chainrule.optim.groups import ParameterGroup
+from chainrule.optim.groups import ParameterGroup, ParamsT
+from chainrule.optim.hyperparameters import Flag, Number, Term
 from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.weight_decay import add_decay
 
 
 class SGD(Optimizer):
@@ -48,9 +49,15 @@ class SGD(Optimizer):
         [0.0, 0.0]
     """
 
+    lr = Number(low=0)
+    momentum = Term()
+    dampening = Term()
+    weight_decay = Term()
+    nesterov = Flag()
+
     def __init__(
         self,
-        params: Iterable[Parameter] | Iterable[Mapping[str, Any]],
+        params: ParamsT,
         lr: float = 1e-3,
         momentum: float = 0,
         dampening: float = 0,
@@ -83,8 +90,7 @@ class SGD(Optimizer):
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
-        if h.weight_decay is not None:
-            grad = grad + h.weight_decay * W
+        grad = add_decay(grad, W, h)
         if h.momentum is not None:
             buffer = moments["momentum_buffer"]
             G = h.momentum * buffer + (grad if h.dampening is None else h.damping * grad)

@@ -258,7 +258,7 @@ class ReduceLROnPlateau(Callback):
 
     def _lower(self, trainer: Trainer) -> None:
         groups, own = trainer.optimizer.param_groups, trainer.optimizer.param_groups
-        schedule = trainer.schedule and trainer.schedule.of("lr")
+        schedule = trainer.schedule and trainer.schedule.for_parameter("lr")
         if schedule is not None:
             own = groups[len(schedule.base_lrs) :]  # groups that were added after the schedule
             schedule.base_lrs = [self._lowered(lr) for lr in schedule.base_lrs]

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -9,10 +12,11 @@ from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional
+from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 
 
-class ReLU(Module):
+class ReLU(Layer):
     """max(0, x); its derivative at 0 is 0.
 
     Example:
@@ -26,10 +30,8 @@ class ReLU(Module):
         return functional.relu(input)
 
 
-class LeakyReLU(Module):
+class LeakyReLU(Layer):
     """x for x > 0, else negative_slope * x; see `functional.leaky_relu`."""
-
-    _arguments = ("negative_slope",)
 
     def __init__(self, negative_slope: float = 0.01) -> None:
         super().__init__()
@@ -39,7 +41,7 @@ class LeakyReLU(Module):
         return functional.leaky_relu(input, self.negative_slope)
 
 
-class PReLU(Module):
+class PReLU(Layer):
     """x for x > 0, else weight * x, with a slope that is learnt; see `functional.prelu`.
 
     Args:
@@ -57,8 +59,6 @@ class PReLU(Module):
         [-0.25, 2.0]
     """
 
-    _arguments = ("num_parameters", "init", "dtype")
-
     weight: Parameter
 
     def __init__(
@@ -70,6 +70,10 @@ class PReLU(Module):
         self.dtype = checks.floating(dtype)
         self.weight = Parameter(np.full(num_parameters, self.init, self.dtype))
 
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "num_parameters")
+
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
 
@@ -79,10 +83,8 @@ class PReLU(Module):
         return functional.prelu(x, self.weight)
 
 
-class ELU(Module):
+class ELU(Layer):
     """x for x > 0, else alpha (exp(x) - 1); see `functional.elu`."""
-
-    _arguments = ("alpha",)
 
     def __init__(self, alpha: float = 1.0) -> None:
         super().__init__()
@@ -92,17 +94,15 @@ class ELU(Module):
         return functional.elu(input, self.alpha)
 
 
-class SELU(Module):
+class SELU(Layer):
     """The self-normalizing exponential linear unit; see `functional.selu`."""
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.selu(input)
 
 
-class GELU(Module):
+class GELU(Layer):
     """x Phi(x), exact or with approximate="tanh"; see `functional.gelu`."""
-
-    _arguments = ("approximate",)
 
     def __init__(self, approximate: str = "none") -> None:
         super().__init__()
@@ -114,21 +114,21 @@ class GELU(Module):
         return functional.gelu(input, self.approximate)
 
 
-class SiLU(Module):
+class SiLU(Layer):
     """x sigmoid(x); see `functional.silu`."""
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.silu(input)
 
 
-class Mish(Module):
+class Mish(Layer):
     """x tanh(softplus(x)); see `functional.mish`."""
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.mish(input)
 
 
-class Sigmoid(Module):
+class Sigmoid(Layer):
     """1 / (1 + exp(-x)).
 
     Example:
@@ -142,17 +142,15 @@ class Sigmoid(Module):
         return functional.sigmoid(input)
 
 
-class Tanh(Module):
+class Tanh(Layer):
     """The hyperbolic tangent."""
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.tanh(input)
 
 
-class Softplus(Module):
+class Softplus(Layer):
     """log(1 + exp(beta x)) / beta, and x where beta x > threshold; see `functional.softplus`."""
-
-    _arguments = ("beta", "threshold")
 
     def __init__(self, beta: float = 1.0, threshold: float = 20.0) -> None:
         super().__init__()
@@ -165,7 +163,7 @@ class Softplus(Module):
         return functional.softplus(input, self.beta, self.threshold)
 
 
-class Softmax(Module):
+class Softmax(Layer):
     """exp(x) / sum(exp(x)) along the axis `dim`. Not for training: CrossEntropyLoss takes logits.
 
     Example:
@@ -175,8 +173,6 @@ class Softmax(Module):
         tensor([[0.5, 0.5]])
     """
 
-    _arguments = ("dim",)
-
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = checks.integer("dim", dim)
@@ -185,10 +181,8 @@ class Softmax(Module):
         return functional.softmax(input, self.dim)
 
 
-class LogSoftmax(Module):
+class LogSoftmax(Layer):
     """The logarithm of softmax along the axis `dim`: what NLLLoss takes."""
-
-    _arguments = ("dim",)
 
     def __init__(self, dim: int) -> None:
         super().__init__()
@@ -198,10 +192,8 @@ class LogSoftmax(Module):
         return functional.log_softmax(input, self.dim)
 
 
-class Hardtanh(Module):
+class Hardtanh(Layer):
     """x, but at least `min_val` and at most `max_val`; see `functional.hardtanh`."""
-
-    _arguments = ("min_val", "max_val")
 
     def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
         super().__init__()
@@ -214,42 +206,40 @@ class Hardtanh(Module):
         return functional.hardtanh(input, self.min_val, self.max_val)
 
 
-class ReLU6(Module):
+class ReLU6(Layer):
     """min(max(x, 0), 6); see `functional.relu6`."""
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.relu6(input)
 
 
-class Hardswish(Module):
+class Hardswish(Layer):
     """x min(max(x + 3, 0), 6) / 6; see `functional.hardswish`."""
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.hardswish(input)
 
 
-class Softsign(Module):
+class Softsign(Layer):
     """x / (1 + |x|); see `functional.softsign`."""
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.softsign(input)
 
 
-class LogSigmoid(Module):
+class LogSigmoid(Layer):
     """log(1 / (1 + exp(-x))); see `functional.logsigmoid`."""
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.logsigmoid(input)
 
 
-class GLU(Module):
+class GLU(Layer):
     """a sigmoid(b) of the two halves of x along the axis `dim`; see `functional.glu`.
 
     Shapes:
         Input (..., 2 n, ...), output (..., n, ...).
     """
-
-    _arguments = ("dim",)
 
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
@@ -259,7 +249,7 @@ class GLU(Module):
         return functional.glu(input, self.dim)
 
 
-class ParametricActivation(Module):
+class ParametricActivation(Layer):
     """x + a (s(x) - x) for an activation s: a, one number for each feature, is learnt.
 
     With a = 1, where it begins, this is s; with a = 0 the layer passes x on.
@@ -272,7 +262,7 @@ class ParametricActivation(Module):
     Attributes:
         weight: a, of shape (num_features,).
 
-    Source: Holzmueller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
+    Source: Holzmüller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
     boosted trees on tabular data", NeurIPS 2024; they train it with a tenth of the learning rate.
 
     Example:
@@ -284,9 +274,6 @@ class ParametricActivation(Module):
         [[0.0, -1.0]]
     """
 
-    _arguments = ("num_features", "dtype")
-    _children = ("activation",)
-
     activation: Module
     weight: Parameter
 
@@ -296,6 +283,10 @@ class ParametricActivation(Module):
         self.num_features = checks.count("num_features", num_features)
         self.dtype = checks.floating(dtype)
         self.weight = Parameter(np.ones(num_features, self.dtype))
+
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "num_features")
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)

@@ -1,15 +1,16 @@
-"""Connections past a block: the block's input added to its output, or put beside it."""
+"""Skip connections: a block's input added to its output, or concatenated with it."""
 
 from __future__ import annotations
 
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
+from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 from chainrule.ops.shape import concatenate
 
 
-class Residual(Module):
+class Residual(Layer):
     """block(x) + x: the block learns what is to be added to its input.
 
     The gradient reaches x by the sum directly, so it does not vanish in a deep stack.
@@ -33,8 +34,6 @@ class Residual(Module):
         >>> wider(cr.tensor([[-1.0, 2.0]])).shape
         (1, 3)
     """
-
-    _children = ("block", "projection")
 
     block: Module
     projection: Module | None
@@ -64,10 +63,10 @@ class Residual(Module):
         return y + shortcut
 
 
-class DenseConnection(Module):
-    """[x, block(x)]: the block's output put beside its input, along axis 1.
+class DenseConnection(Layer):
+    """[x, block(x)]: the block's input and output concatenated along axis 1.
 
-    In a stack of these every block sees what all blocks before it made.
+    In a stack of these every block sees the outputs of all blocks before it.
 
     Args:
         block: any module whose output has the shape of its input but for axis 1, the features of
@@ -88,8 +87,6 @@ class DenseConnection(Module):
         >>> nn.DenseConnection(nn.ReLU())(cr.tensor([[-1.0, 2.0]]))
         tensor([[-1.,  2.,  0.,  2.]])
     """
-
-    _children = ("block",)
 
     block: Module
 

@@ -1,4 +1,4 @@
-"""Sequential: modules one after another. Identity: a place without one."""
+"""Sequential: modules one after another. Identity: a placeholder that does nothing."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from collections.abc import Iterator
 from typing import Any, overload
 
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 
 
-class Sequential(Module):
+class Sequential(Layer):
     """Modules called one after another, each on the output of the one before.
 
     Args:
@@ -28,8 +29,6 @@ class Sequential(Module):
         (3, 3, 2)
     """
 
-    _children = None
-
     _modules: dict[str, Module]  # type: ignore[assignment]
 
     def __init__(self, *modules: Any) -> None:
@@ -42,7 +41,7 @@ class Sequential(Module):
             self.add_module(name, module)
 
     def add_module(self, name: str, module: Module | None) -> None:
-        """Add a module under `name`, behind the others."""
+        """Add a module under `name`, after the others."""
         if module is None:
             raise TypeError(
                 f"a Sequential calls its modules, so {name} can't be None: use Identity"
@@ -50,7 +49,7 @@ class Sequential(Module):
         super().add_module(name, module)
 
     def append(self, module: Module) -> Sequential:
-        """Add a module behind the others, under the next number."""
+        """Add a module after the others, under the next number."""
         number = len(self)
         while str(number) in self._modules:  # a slice keeps the numbers it had
             number += 1
@@ -81,7 +80,7 @@ class Sequential(Module):
         return input
 
 
-class Identity(Module):
+class Identity(Layer):
     """The input itself.
 
     Example:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from chainrule import checks
-from chainrule.graph.run_time import RunTime
-from chainrule.graph.state import HyperParameter
+from chainrule.graph.state import HyperParameter, RunTimeNumber
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import functional
-from chainrule.nn.module import Module
+from chainrule.nn.layers.base import Layer
 from chainrule.ops.random import normal
 
 
-class _Dropping(Module):
-    """What the layers share that drop an element with probability p."""
+class _Dropping(Layer):
+    """The base of the layers that drop an element with probability p."""
 
-    _arguments = ("p",)
     is_stochastic = True
-    p = RunTime(checks.probability)
+    p = RunTimeNumber(checks.probability)
     _p: HyperParameter
 
     def __init__(self, p: float = 0.5) -> None:
@@ -27,8 +25,8 @@ class _Dropping(Module):
 class Dropout(_Dropping):
     """Each element is 0 with probability p, else divided by 1 - p; in evaluation nothing changes.
 
-    The mean of what comes out is what went in, so evaluation needs no other scale. The elements
-    are chosen anew at every call by the current generator; a Trainer's is seeded by its `seed`.
+    The expected output is the input, so evaluation needs no other scale. The elements are drawn
+    at every call by the current generator; a Trainer's is seeded by its `seed`.
 
     Args:
         p: the probability of 0. It can be set between steps, as by a schedule.
@@ -70,7 +68,7 @@ class AlphaDropout(_Dropping):
         return functional.alpha_dropout(input, self._p, self.training)
 
 
-class GaussianNoise(Module):
+class GaussianNoise(Layer):
     """x + std n, n of the standard normal distribution; in evaluation nothing changes.
 
     Noise on the inputs of a network acts as a penalty on the derivatives of its outputs.
@@ -89,9 +87,8 @@ class GaussianNoise(Module):
         tensor([1., 2.])
     """
 
-    _arguments = ("std",)
     is_stochastic = True
-    std = RunTime(checks.not_negative)
+    std = RunTimeNumber(checks.not_negative)
     _std: HyperParameter
 
     def __init__(self, std: float = 0.1) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -11,10 +13,10 @@ from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional, init
-from chainrule.nn.module import Module
+from chainrule.nn.layers.base import Layer
 
 
-class Linear(Module):
+class Linear(Layer):
     """The fully connected layer: z = x W^T + b.
 
     Args:
@@ -43,8 +45,6 @@ class Linear(Module):
         (1, 2)
     """
 
-    _arguments = ("in_features", "out_features", "bias", "dtype")
-
     weight: Parameter
     bias: Parameter | None
 
@@ -64,6 +64,10 @@ class Linear(Module):
             "bias", Parameter(np.zeros(out_features, self.dtype)) if bias else None
         )
         self.reset_parameters()
+
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "in_features", "out_features")
 
     def reset_parameters(self) -> None:
         """Draw weight and bias anew."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TypeVar
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -15,7 +15,7 @@ from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional
 from chainrule.nn.functional.normalisation import over_axis_1
-from chainrule.nn.module import Module
+from chainrule.nn.layers.base import Layer
 from chainrule.ops import sqrt
 
 B = TypeVar("B", bound="BatchNorm1d")
@@ -23,7 +23,7 @@ B = TypeVar("B", bound="BatchNorm1d")
 _ROWS = 4096  # of data that `recompute_batch_statistics` takes to float64 at once
 
 
-class BatchNorm1d(Module):
+class BatchNorm1d(Layer):
     """(x - mean) / sqrt(variance + eps) * weight + bias, for each feature over the minibatch.
 
     In training mean and variance are those of the minibatch, the variance divided by the number of
@@ -67,8 +67,7 @@ class BatchNorm1d(Module):
         [[2.0]]
     """
 
-    _arguments = ("num_features", "eps", "momentum", "affine", "track_running_stats", "dtype")
-    _unnamed = 1
+    unnamed_arguments = 1
 
     weight: Parameter | None
     bias: Parameter | None
@@ -99,6 +98,10 @@ class BatchNorm1d(Module):
         self.register_buffer("running_mean", zeros if tracks else None)
         self.register_buffer("running_var", ones if tracks else None)
         self.register_buffer("num_batches_tracked", np.int64(0) if tracks else None)
+
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "num_features")
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
@@ -213,7 +216,7 @@ class BatchNorm1d(Module):
             )
 
 
-class LayerNorm(Module):
+class LayerNorm(Layer):
     """(x - mean) / sqrt(variance + eps) * weight + bias, over each example's last axes.
 
     It is the same in training and in evaluation; see `functional.layer_norm`.
@@ -242,8 +245,7 @@ class LayerNorm(Module):
         [[-1.0, 1.0]]
     """
 
-    _arguments = ("normalized_shape", "eps", "elementwise_affine", "bias", "dtype")
-    _unnamed = 1
+    unnamed_arguments = 1
 
     weight: Parameter | None
     bias: Parameter | None
@@ -265,13 +267,17 @@ class LayerNorm(Module):
         self.register_parameter("weight", Parameter(ones) if affine else None)
         self.register_parameter("bias", Parameter(ones * 0) if affine and bias else None)
 
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "normalized_shape")
+
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
         arguments.check_dtype(x, self.dtype)
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
-class RMSNorm(Module):
+class RMSNorm(Layer):
     """x / sqrt(mean of x^2 + eps) * weight, over each example's last axes.
 
     `LayerNorm` without mean and bias; see `functional.rms_norm`.
@@ -298,8 +304,7 @@ class RMSNorm(Module):
         [[1.0, -1.0]]
     """
 
-    _arguments = ("normalized_shape", "eps", "elementwise_affine", "dtype")
-    _unnamed = 1
+    unnamed_arguments = 1
 
     weight: Parameter | None
 
@@ -318,13 +323,17 @@ class RMSNorm(Module):
         ones = np.ones(self.normalized_shape, self.dtype)
         self.register_parameter("weight", Parameter(ones) if affine else None)
 
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "normalized_shape")
+
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
         arguments.check_dtype(x, self.dtype)
         return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
 
-class GroupNorm(Module):
+class GroupNorm(Layer):
     """`LayerNorm` of each group of channels; see `functional.group_norm`.
 
     Args:
@@ -351,8 +360,7 @@ class GroupNorm(Module):
         [[-1.0, 1.0, 1.0, -1.0]]
     """
 
-    _arguments = ("num_groups", "num_channels", "eps", "affine", "dtype")
-    _unnamed = 2
+    unnamed_arguments = 2
 
     weight: Parameter | None
     bias: Parameter | None
@@ -379,6 +387,10 @@ class GroupNorm(Module):
         ones = np.ones(num_channels, self.dtype)
         self.register_parameter("weight", Parameter(ones) if affine else None)
         self.register_parameter("bias", Parameter(ones * 0) if affine else None)
+
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "num_channels")
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)

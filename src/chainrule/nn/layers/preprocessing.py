@@ -7,7 +7,8 @@ column has centre 0 and scale 1.
 
 from __future__ import annotations
 
-from typing import TypeVar
+from collections.abc import Mapping
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -17,7 +18,7 @@ from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.layers import column_statistics
-from chainrule.nn.module import Module
+from chainrule.nn.layers.base import Layer
 from chainrule.ops import maximum, minimum, sqrt
 
 S = TypeVar("S", bound="_Scale")
@@ -26,18 +27,20 @@ CLIP = 3.0
 """The bound of robustly scaled columns, in RealMLP."""
 
 _FAR = 1e12
-"""Where clipping gives the bound exactly, in float64 too, and squares do not overflow yet."""
+"""So far out clipping gives the bound exactly, in float64 too, and squares do not overflow."""
 
 
-class _Columns(Module):
+class _Columns(Layer):
     """A layer that treats each of `num_features` columns by itself."""
-
-    _arguments = ("num_features", "dtype")
 
     def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
         super().__init__()
         self.num_features = checks.count("num_features", num_features)
         self.dtype = checks.floating(dtype)
+
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "num_features")
 
     def _filled(self, value: float) -> Buffer:
         """A Buffer with this value for each column."""
@@ -319,10 +322,10 @@ class RobustScale(_Columns):
 
 
 class InverseRobustScale(_Columns):
-    """median + spread z with z = y / sqrt(1 - (y/3)^2): what `RobustScale.inverse` returns.
+    """median + spread z with z = y / sqrt(1 - (y/3)^2): the inverse of `RobustScale`.
 
-    Nothing was mapped out of (-3, 3), so nothing is mapped back from there: the result is NaN or
-    infinite, as it is where a value so far out was rounded to 3.
+    `RobustScale` maps into (-3, 3), so outside there is no inverse: the result is NaN or infinite,
+    also at 3 itself, to which `RobustScale` rounds what lies far out.
 
     Args:
         num_features: the number of columns.

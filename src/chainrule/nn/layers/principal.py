@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
@@ -11,13 +14,13 @@ from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.layers import column_statistics
-from chainrule.nn.module import Module
+from chainrule.nn.layers.base import Layer
 from chainrule.ops import sqrt
 from chainrule.ops.matmul import matmul
 
 
-class FixedLinear(Module):
-    """x W^T + b, as `Linear`, with numbers that are not trained: what the inverse of a PCA is.
+class FixedLinear(Layer):
+    """x W^T + b, as `Linear`, with numbers that are not trained, as the inverse of a PCA.
 
     Args:
         in_features: the length of the input's last axis.
@@ -40,8 +43,6 @@ class FixedLinear(Module):
         tensor([[43.]])
     """
 
-    _arguments = ("in_features", "out_features", "dtype")
-
     weight: Buffer
     bias: Buffer
 
@@ -53,13 +54,17 @@ class FixedLinear(Module):
         self.weight = Buffer(np.zeros((self.out_features, self.in_features), self.dtype))
         self.bias = Buffer(np.zeros(self.out_features, self.dtype))
 
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "in_features", "out_features")
+
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
         arguments.check_input(x, self.in_features, self.dtype)
         return _product(x, self.weight, transpose=True) + self.bias
 
 
-class _Principal(Module):
+class _Principal(Layer):
     """The mean, the principal axes of the data given to `fit`, and the variance along each."""
 
     mean: Buffer
@@ -82,6 +87,12 @@ class _Principal(Module):
         self.mean = Buffer(np.full(self.num_features, np.nan, self.dtype))
         self.components = Buffer(np.full(shape, np.nan, self.dtype))
         self.explained_variance = Buffer(np.full(self.num_components, np.nan, self.dtype))
+
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        kept = given["num_components"] or given["num_features"]
+        given = {**given, "num_components": kept}
+        return arguments.elements(given, "num_features", "num_components")
 
     def _fit(self, x: ArrayLike) -> tuple[Array, Array, Array]:
         """(mean, components, explained variance) of the data, in the dtype of the buffers."""
@@ -175,8 +186,6 @@ class PCA(_Principal):
         tensor([[5.]])
     """
 
-    _arguments = ("num_features", "num_components", "dtype")
-
     def __init__(
         self,
         num_features: int,
@@ -199,8 +208,7 @@ class PCA(_Principal):
         return self
 
     def inverse(self) -> FixedLinear:
-        """The layer y V + mean. With fewer components it gives the nearest points, by least
-        squares, from which the projections can have come."""
+        """The layer y V + mean: with fewer components the least-squares reconstruction of x."""
         self._check_fitted()
         return self._inverse(self.components.numpy().T)
 
@@ -219,8 +227,7 @@ class Whiten(_Principal):
         num_features: the number of columns that go in.
         method: "pca" or "zca".
         num_components: for "pca", how many principal axes are kept; by default all.
-        eps: added to the variances: it keeps axes without variance from being divided by 0, and
-            weak ones from being blown up.
+        eps: added to the variances, against a division by 0 and the amplification of weak axes.
         dtype: of the buffers; the input must have it too.
 
     Attributes:
@@ -244,8 +251,6 @@ class Whiten(_Principal):
                 [ 0.    ,  1.4142],
                 [ 0.    , -1.4142]], dtype=float64)
     """
-
-    _arguments = ("num_features", "method", "num_components", "eps", "dtype")
 
     def __init__(
         self,

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 from numpy.typing import DTypeLike
 
@@ -9,10 +12,10 @@ from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
-from chainrule.nn.module import Module
+from chainrule.nn.layers.base import Layer
 
 
-class Scale(Module):
+class Scale(Layer):
     """x weight, with a learnt factor for each feature: a Linear whose matrix is diagonal.
 
     As the first layer it lets training choose how much each column of a table counts.
@@ -27,7 +30,7 @@ class Scale(Module):
     Shapes:
         Input and output (..., num_features).
 
-    Source: Holzmueller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
+    Source: Holzmüller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
     boosted trees on tabular data", NeurIPS 2024; they train it with six times the learning rate.
 
     Example:
@@ -39,8 +42,6 @@ class Scale(Module):
         [[1.0, 20.0]]
     """
 
-    _arguments = ("num_features", "dtype")
-
     weight: Parameter
 
     def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
@@ -48,6 +49,10 @@ class Scale(Module):
         self.num_features = checks.count("num_features", num_features)
         self.dtype = checks.floating(dtype)
         self.weight = Parameter(np.ones(num_features, self.dtype))
+
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "num_features")
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)

@@ -1,4 +1,4 @@
-"""Layers that move elements without computing."""
+"""Layers that change the shape alone."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import math
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn.module import Module
+from chainrule.nn.layers.base import Layer
 
 
-class Flatten(Module):
+class Flatten(Layer):
     """The axes from `start_dim` to `end_dim` made into one: images into rows for a Linear.
 
     Args:
@@ -28,8 +28,6 @@ class Flatten(Module):
         >>> nn.Flatten()(np.zeros((32, 28, 28), "float32")).shape
         (32, 784)
     """
-
-    _arguments = ("start_dim", "end_dim")
 
     def __init__(self, start_dim: int = 1, end_dim: int = -1) -> None:
         super().__init__()

@@ -1,6 +1,6 @@
-"""Losses, under PyTorch's names: one number that training makes smaller.
+"""Losses, under PyTorch's names: a number that training minimises.
 
-A loss is called as loss(input, target): what the model gave, and what it should have given. Any
+A loss is called as loss(input, target): the model's output, and the output wanted. Any
 function of Tensors with a scalar result is a loss, too; these are the usual ones.
 
 **Reduction.** Each takes `reduction`: "mean" (each docstring says over what), "sum", or "none" for
@@ -29,7 +29,7 @@ takes them if it has the keyword `sample_weight`.
 targets outside 0 ... 1, are checked where they are known: in an eager call, and for constants.
 While a graph is captured, the data's values are not known. `Trainer.fit` and `Trainer.evaluate`
 therefore check all targets before the first step, by the loss's `target_fault`, and the native core
-checks class labels in every step. What the model itself gives inside a captured step (a
+checks class labels in every step. The model's own output inside a captured step (a
 probability, a variance, a rate) is not checked: the model's last layer must keep it in its range,
 as Sigmoid and Softplus do. If it leads to NaN or infinity, training stops with NonFiniteError.
 """

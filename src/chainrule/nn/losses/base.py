@@ -1,4 +1,4 @@
-"""What all losses share: reduction, sample weights, and checks of what they are given."""
+"""The base of all losses: reduction, sample weights, and checks of inputs and targets."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from chainrule.nn.module import Module
 class Loss(Module):
     """The base of all losses; see `chainrule.nn.losses` for reduction and sample weights."""
 
-    reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
+    _reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
 
-    def __init__(self, reduction: str = "mean") -> None:
+    def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__()
-        if reduction not in self.reductions:
-            *others, last = map(repr, self.reductions)
+        if reduction not in self._reductions:
+            *others, last = map(repr, self._reductions)
             raise ValueError(f"reduction is {', '.join(others)} or {last}, got {reduction!r}")
         self.reduction = reduction
 
     def target_fault(self, target: Array) -> str | None:
-        """What is wrong with the targets' values, as the end of a sentence; None if nothing is."""
+        """The fault of the targets' values, as the end of a sentence; None if there is none."""
         return None
 
-    def check_target(self, target: Tensor) -> None:
+    def _check_target(self, target: Tensor) -> None:
         """Raise ValueError where the target's values are known and wrong."""
         values = known(target)
         fault = None if values is None else self.target_fault(values)
         if fault is not None:
             raise ValueError(f"{type(self).__name__}: {fault}")
 
-    def check_input(
+    def _check_input(
         self, what: str, input: Tensor, low: float, high: float = np.inf, *, remedy: str
     ) -> None:
-        """Raise ValueError where what the model gave is known and not in low ... high."""
+        """Raise ValueError where the model's output is known and not in low ... high."""
         values = known(input)
         fault = None if values is None else outside(what, values, low, high)
         if fault is not None:
             raise ValueError(f"{type(self).__name__}: {fault}. {remedy}")
 
-    def weighted(self, losses: Tensor, sample_weight: TensorLike | None) -> Tensor:
+    def _weighted(self, losses: Tensor, sample_weight: TensorLike | None) -> Tensor:
         """The losses of each row, axis 0, times the row's weight.
 
         Raises:
@@ -74,9 +74,9 @@ class Loss(Module):
             )
         return losses * weight.astype(losses.dtype).reshape(-1, *[1] * (losses.ndim - 1))
 
-    def reduce(self, losses: Tensor, sample_weight: TensorLike | None) -> Tensor:
+    def _reduce(self, losses: Tensor, sample_weight: TensorLike | None) -> Tensor:
         """The losses of rows, or of their elements, weighted and then as `reduction` says."""
-        losses = self.weighted(losses, sample_weight)
+        losses = self._weighted(losses, sample_weight)
         if self.reduction == "none":
             return losses
         if self.reduction == "batchmean":
@@ -87,11 +87,11 @@ class Loss(Module):
 class ElementLoss(Loss):
     """A loss for each element of an input and a target of one shape."""
 
-    def pair(self, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
+    def _pair(self, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
         """Both as Tensors of the input's dtype, checked."""
         input, target = floating("input", input), as_tensor(target)
         require_same_shape(input, target)
-        self.check_target(target)
+        self._check_target(target)
         return input, target.astype(input.dtype)
 
 

@@ -23,7 +23,7 @@ class _ClassLoss(Loss):
     weight: Buffer | None
 
     def __init__(self, weight: ArrayLike | None, reduction: str) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.register_buffer("weight", weights("weight", weight))
         if self.weight is not None and self.weight.ndim != 1:
             raise ShapeError(f"weight has one number per class, not shape {self.weight.shape}")
@@ -39,7 +39,7 @@ class _ClassLoss(Loss):
 
 
 class _LikelihoodLoss(_ClassLoss):
-    """What cross-entropy and negative log-likelihood share: ignored labels and the mean."""
+    """The base of cross-entropy and negative log-likelihood: ignored labels and the mean."""
 
     def __init__(
         self, weight: ArrayLike | None, ignore_index: int | None, reduction: str = "mean"
@@ -69,8 +69,8 @@ class _LikelihoodLoss(_ClassLoss):
         if self.reduction == "none" or sample_weight is not None:
             losses = losses.reshape(target.shape)
         if self.reduction != "mean" or (weight is None and counted is None):
-            return self.reduce(losses, sample_weight)
-        losses = self.weighted(losses, sample_weight)
+            return self._reduce(losses, sample_weight)
+        losses = self._weighted(losses, sample_weight)
         shares = weight[labels] if weight is not None else ones_like(losses)
         if counted is not None:
             shares = where(counted, shares, 0.0)
@@ -188,7 +188,7 @@ class CrossEntropyLoss(_LikelihoodLoss):
         losses = -(y * log_softmax(rows, 1)).sum(1)
         if self.reduction == "none" or sample_weight is not None:
             losses = losses.reshape(logits.shape[:1] + logits.shape[2:] if logits.ndim > 1 else ())
-        return self.reduce(losses, sample_weight)
+        return self._reduce(losses, sample_weight)
 
 
 class NLLLoss(_LikelihoodLoss):
@@ -297,4 +297,4 @@ class MultiMarginLoss(_ClassLoss):
         losses = (short if self.p == 1 else short * short).sum(1) / float(rows.shape[1])
         if weight is not None:
             losses = losses * weight[labels]
-        return self.reduce(losses.reshape(target.shape), sample_weight)
+        return self._reduce(losses.reshape(target.shape), sample_weight)

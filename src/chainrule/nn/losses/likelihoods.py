@@ -45,7 +45,7 @@ class BCEWithLogitsLoss(ElementLoss):
     pos_weight: Buffer | None
 
     def __init__(self, *, reduction: str = "mean", pos_weight: ArrayLike | None = None) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.register_buffer("pos_weight", weights("pos_weight", pos_weight))
 
     def target_fault(self, target: Array) -> str | None:
@@ -54,11 +54,11 @@ class BCEWithLogitsLoss(ElementLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
+        x, y = self._pair(input, target)
         positive = y * softplus(-x)
         if self.pos_weight is not None:
             positive = self.pos_weight.astype(x.dtype).broadcast_to(x.shape) * positive
-        return self.reduce(positive + (1.0 - y) * softplus(x), sample_weight)
+        return self._reduce(positive + (1.0 - y) * softplus(x), sample_weight)
 
 
 class BCELoss(ElementLoss):
@@ -86,20 +86,17 @@ class BCELoss(ElementLoss):
         tensor([  0.6931, 100.    ])
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
     def target_fault(self, target: Array) -> str | None:
         return outside("targets", target, 0, 1)
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
+        x, y = self._pair(input, target)
         remedy = "Give probabilities, as from a Sigmoid, or logits to BCEWithLogitsLoss."
-        self.check_input("inputs", x, 0, 1, remedy=remedy)
+        self._check_input("inputs", x, 0, 1, remedy=remedy)
         losses = -(y * _bounded_log(x) + (1.0 - y) * _bounded_log1m(x))
-        return self.reduce(losses, sample_weight)
+        return self._reduce(losses, sample_weight)
 
 
 def _bounded_log(p: Tensor) -> Tensor:
@@ -149,7 +146,7 @@ class PoissonNLLLoss(ElementLoss):
         eps: float = 1e-8,
         reduction: str = "mean",
     ) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.log_input = log_input
         self.full = full
         self.eps = float(checks.not_negative("eps", eps))
@@ -160,19 +157,19 @@ class PoissonNLLLoss(ElementLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
+        x, y = self._pair(input, target)
         if self.log_input:
             losses = exp(x) - y * x
         else:
             remedy = "End the model with a Softplus, or let it give logarithms: log_input=True."
-            self.check_input("rates", x, 0, remedy=remedy)
+            self._check_input("rates", x, 0, remedy=remedy)
             losses = x - y * log(x + self.eps)
         if self.full:
             large = y > 1.0
             count = where(large, y, 1.0)
             stirling = count * log(count) - count + 0.5 * log(2 * math.pi * count)
             losses = losses + where(large, stirling, 0.0)
-        return self.reduce(losses, sample_weight)
+        return self._reduce(losses, sample_weight)
 
 
 class GaussianNLLLoss(ElementLoss):
@@ -209,7 +206,7 @@ class GaussianNLLLoss(ElementLoss):
     """
 
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.full = full
         self.eps = checks.positive("eps", eps)
 
@@ -228,13 +225,13 @@ class GaussianNLLLoss(ElementLoss):
                     "loss((input, var), target): the model returns a mean and a variance"
                 )
             input, var = input
-        x, y = self.pair(input, target)  # type: ignore[arg-type]
+        x, y = self._pair(input, target)  # type: ignore[arg-type]
         v = self._variance(x, floating("variance", var))
         error = x - y
         losses = 0.5 * (log(v) + error * error / v)
         if self.full:
             losses = losses + 0.5 * math.log(2 * math.pi)
-        return self.reduce(losses, sample_weight)
+        return self._reduce(losses, sample_weight)
 
     def _variance(self, x: Tensor, v: Tensor) -> Tensor:
         """The variance of each element of x."""
@@ -243,7 +240,7 @@ class GaussianNLLLoss(ElementLoss):
                 f"for an input of shape {x.shape} the variance has that shape, (..., 1), or that "
                 f"without the last axis; got {v.shape}"
             )
-        self.check_input("variances", v, 0, remedy="End that part of the model with a Softplus.")
+        self._check_input("variances", v, 0, remedy="End that part of the model with a Softplus.")
         if v.ndim < x.ndim:
             v = v.reshape(*v.shape, 1)
         v = v.astype(x.dtype).broadcast_to(x.shape)
@@ -278,10 +275,10 @@ class KLDivLoss(ElementLoss):
         tensor(0.6931)
     """
 
-    reductions = ("mean", "batchmean", "sum", "none")
+    _reductions = ("mean", "batchmean", "sum", "none")
 
     def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.log_target = log_target
 
     def target_fault(self, target: Array) -> str | None:
@@ -290,10 +287,10 @@ class KLDivLoss(ElementLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
+        x, y = self._pair(input, target)
         if self.reduction == "batchmean" and not any(x.shape[:1]):
             raise ShapeError(f"batchmean needs an axis of rows, and one at least; got {x.shape}")
         if self.log_target:
-            return self.reduce(exp(y) * (y - x), sample_weight)
+            return self._reduce(exp(y) * (y - x), sample_weight)
         entropy = y * log(where(y > 0.0, y, 1.0))  # 0 log(0) = 0
-        return self.reduce(entropy - y * x, sample_weight)
+        return self._reduce(entropy - y * x, sample_weight)

@@ -33,17 +33,14 @@ class HingeLoss(ElementLoss):
         tensor([0. , 0.5, 1.5])
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
     def target_fault(self, target: Array) -> str | None:
         return unsigned(target)
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
-        return self.reduce(relu(1.0 - y * x), sample_weight)
+        x, y = self._pair(input, target)
+        return self._reduce(relu(1.0 - y * x), sample_weight)
 
 
 def _cosine(x1: Tensor, x2: Tensor) -> Tensor:
@@ -76,15 +73,12 @@ class CosineSimilarityLoss(ElementLoss):
         tensor(0.5)
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
+        x, y = self._pair(input, target)
         _require_vectors(x)
-        return self.reduce(1.0 - _cosine(x, y), sample_weight)
+        return self._reduce(1.0 - _cosine(x, y), sample_weight)
 
 
 class CosineEmbeddingLoss(Loss):
@@ -117,7 +111,7 @@ class CosineEmbeddingLoss(Loss):
     """
 
     def __init__(self, margin: float = 0.0, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.margin = float(checks.number("margin", margin))
         if not -1 <= self.margin <= 1:
             raise ValueError(f"margin lies in -1 ... 1, got {margin}")
@@ -148,11 +142,11 @@ class CosineEmbeddingLoss(Loss):
                 f"for inputs of shape {x1.shape} the target has shape {x1.shape[:-1]}, one number "
                 f"for each pair; got {y.shape}"
             )
-        self.check_target(y)
+        self._check_target(y)
         cosine = _cosine(x1, x2.astype(x1.dtype))
         similar = y.astype(x1.dtype) > 0.0
         losses = where(similar, 1.0 - cosine, maximum(cosine - self.margin, 0.0))
-        return self.reduce(losses, sample_weight)
+        return self._reduce(losses, sample_weight)
 
 
 def _require_vectors(x: Tensor) -> None:

@@ -34,15 +34,12 @@ class MSELoss(ElementLoss):
         tensor(2.)
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
+        x, y = self._pair(input, target)
         error = x - y
-        return self.reduce(error * error, sample_weight)
+        return self._reduce(error * error, sample_weight)
 
 
 class HalfSquaredErrorLoss(ElementLoss):
@@ -69,20 +66,17 @@ class HalfSquaredErrorLoss(ElementLoss):
         tensor(3.5)
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
+        x, y = self._pair(input, target)
         if not x.ndim:
             raise ShapeError("the input must have an axis of rows; its shape is ()")
         error = x - y
         squares = error * error
         if squares.ndim > 1:
             squares = squares.sum(tuple(range(1, squares.ndim)))
-        return self.reduce(0.5 * squares, sample_weight)
+        return self._reduce(0.5 * squares, sample_weight)
 
 
 class L1Loss(ElementLoss):
@@ -104,14 +98,11 @@ class L1Loss(ElementLoss):
         tensor(1.)
     """
 
-    def __init__(self, *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
-
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
-        return self.reduce(abs(x - y), sample_weight)
+        x, y = self._pair(input, target)
+        return self._reduce(abs(x - y), sample_weight)
 
 
 def _huber(error: Tensor, delta: float) -> Tensor:
@@ -150,14 +141,14 @@ class HuberLoss(ElementLoss):
     """
 
     def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.delta = checks.positive("delta", delta)
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
-        return self.reduce(_huber(x - y, self.delta), sample_weight)
+        x, y = self._pair(input, target)
+        return self._reduce(_huber(x - y, self.delta), sample_weight)
 
 
 class SmoothL1Loss(ElementLoss):
@@ -187,16 +178,16 @@ class SmoothL1Loss(ElementLoss):
     """
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         self.beta = float(checks.not_negative("beta", beta))
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        x, y = self.pair(input, target)
+        x, y = self._pair(input, target)
         error = x - y
         losses = _huber(error, self.beta) / self.beta if self.beta else abs(error)
-        return self.reduce(losses, sample_weight)
+        return self._reduce(losses, sample_weight)
 
 
 class PinballLoss(Loss):
@@ -228,7 +219,7 @@ class PinballLoss(Loss):
     """
 
     def __init__(self, quantiles: float | Sequence[float], *, reduction: str = "mean") -> None:
-        super().__init__(reduction)
+        super().__init__(reduction=reduction)
         given = np.atleast_1d(np.asarray(quantiles)).tolist()
         self.quantiles = tuple(float(checks.number("a quantile", q)) for q in given)
         if not self.quantiles or not all(0 < q < 1 for q in self.quantiles):
@@ -250,4 +241,4 @@ class PinballLoss(Loss):
         q = as_tensor(np.array(self.quantiles, x.dtype))
         if not x.ndim:
             q = q.reshape(())
-        return self.reduce(maximum(q * error, (q - 1.0) * error), sample_weight)
+        return self._reduce(maximum(q * error, (q - 1.0) * error), sample_weight)

@@ -1,4 +1,20 @@
-"""Starting values drawn from distributions, and fixed ones."""
+"""Starting values of parameters.
+
+Each function gives a `Parameter` new values drawn by the current generator (so `manual_seed` and
+`use_generator` decide them), in the parameter's dtype, and returns it. `nn.lsuv_` and
+`nn.data_driven_` give a model starting values that depend on data.
+
+For a weight of shape (out, in, *kernel), fan_in = in * size(kernel) counts the inputs of one
+output, fan_out = out * size(kernel) the outputs of one input.
+
+Example:
+    >>> import numpy as np
+    >>> from chainrule import nn
+    >>> layer = nn.Linear(4, 4)
+    >>> q = nn.init.orthogonal_(layer.weight).numpy()
+    >>> np.allclose(q @ q.T, np.eye(4), atol=1e-6)
+    True
+"""
 
 from __future__ import annotations
 
@@ -116,8 +132,8 @@ def normal_(tensor: State, mean: float = 0.0, std: float = 1.0) -> State:
 def trunc_normal_(
     tensor: State, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
 ) -> State:
-    """Normal with this mean and standard deviation, but within [a, b]: what falls outside is drawn
-    anew.
+    """Normal with this mean and standard deviation, but within [a, b]: values outside are drawn
+    again.
 
     Raises:
         ValueError: if less than a thousandth of the distribution lies in [a, b]; if `std` is not
@@ -233,7 +249,7 @@ def lecun_uniform_(tensor: State) -> State:
 
 
 def lecun_normal_(tensor: State) -> State:
-    """Normal with mean 0 and standard deviation sqrt(1 / fan_in): what selu asks for.
+    """Normal with mean 0 and standard deviation sqrt(1 / fan_in), as SELU assumes.
 
     Source: LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998.
     """

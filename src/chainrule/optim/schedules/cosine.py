@@ -8,7 +8,7 @@ from typing import Literal
 
 from chainrule import checks
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import Schedule, Unit
+from chainrule.optim.schedules.base import Schedule, Unit
 
 
 def half_cosine(start: float, end: float, progress: float) -> float:

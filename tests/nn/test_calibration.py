@@ -1,4 +1,4 @@
-"""Starting values from data: unit variance layer by layer, and biases between data."""
+"""Calibration: unit variance layer by layer, biases between data, and how a model is called."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from chainrule import nn
 from chainrule.nn.interception import intercepted
 
 ACTIVATIONS = [nn.ReLU, nn.Tanh, nn.SELU, nn.GELU, nn.Sigmoid, nn.Mish]
-BOTH = pytest.mark.parametrize("function", [nn.init.lsuv_, nn.init.data_driven_])
+BOTH = pytest.mark.parametrize("function", [nn.lsuv_, nn.data_driven_])
 
 
 def rows(count=200, columns=5, dtype="float64"):
@@ -44,7 +44,7 @@ def preactivations(model, x):
 @pytest.mark.parametrize("bias", [True, False])
 def test_every_preactivation_has_variance_1(activation, bias):
     x, model = rows(), network(activation, bias=bias)
-    assert nn.init.data_driven_(model, x) is model
+    assert nn.data_driven_(model, x) is model
     found = preactivations(model, x)
     assert len(found) == 3
     for z in found:
@@ -55,7 +55,7 @@ def test_every_preactivation_has_variance_1(activation, bias):
 @pytest.mark.parametrize("bias", [True, False])
 def test_lsuv_gives_each_layer_variance_1_by_scaled_orthogonal_weights(activation, bias):
     x, model = rows(), network(activation, bias=bias)
-    assert nn.init.lsuv_(model, x) is model
+    assert nn.lsuv_(model, x) is model
     for z in preactivations(model, x):
         assert z.var() == pytest.approx(1, rel=1e-6)
     for layer in (model[0], model[2][0], model[3]):
@@ -67,7 +67,7 @@ def test_lsuv_gives_each_layer_variance_1_by_scaled_orthogonal_weights(activatio
 
 def test_rows_are_normal_numbers_scaled():
     cr.manual_seed(0)
-    layer = nn.init.data_driven_(nn.Linear(300, 40, dtype="float64"), table := wide_rows())
+    layer = nn.data_driven_(nn.Linear(300, 40, dtype="float64"), table := wide_rows())
     w = layer.weight.numpy()
     unit = w / np.sqrt(np.square(w).mean(axis=1, keepdims=True))
     assert np.square(unit).var() == pytest.approx(2, rel=0.1)  # fourth moment 3
@@ -81,7 +81,7 @@ def wide_rows():
 def test_biases_lie_between_the_data():
     x = rows(50)
     cr.manual_seed(5)
-    layer = nn.init.data_driven_(nn.Linear(5, 400, dtype="float64"), x)
+    layer = nn.data_driven_(nn.Linear(5, 400, dtype="float64"), x)
     z = x @ layer.weight.numpy().T
     position = -layer.bias.numpy()
     assert (z.min(axis=0) < position).all() and (position < z.max(axis=0)).all()
@@ -105,7 +105,7 @@ def test_the_order_is_that_of_the_calls_and_a_shared_layer_is_set_once():
 
     model, x = Backwards(), rows()
     unused = model.unused.state_dict()
-    nn.init.data_driven_(model, x)
+    nn.data_driven_(model, x)
     first, _, last = preactivations(model, x)
     np.testing.assert_allclose(first.var(axis=0), 1, rtol=1e-6)
     np.testing.assert_allclose(last.var(axis=0), 1, rtol=1e-6)
@@ -136,10 +136,43 @@ def test_sequences_count_as_rows_and_float32_is_kept(function):
     model = function(network(nn.ReLU, "float32"), x)
     for z in preactivations(model, x):
         assert z.dtype == np.float32
-    if function is nn.init.lsuv_:
+    if function is nn.lsuv_:
         assert z.var(dtype="d") == pytest.approx(1, rel=1e-5)
     else:
         np.testing.assert_allclose(z.var(axis=(0, 1), dtype="d"), 1, rtol=1e-5)
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(5, 4), nn.Linear(3, 4)
+        self.norm = nn.BatchNorm1d(4)
+
+    def forward(self, a, b):
+        return self.norm(self.first(a) + self.second(b))
+
+
+@BOTH
+@pytest.mark.parametrize("of", [tuple, lambda inputs: dict(zip("ab", inputs, strict=True))])
+def test_a_model_of_several_inputs_is_called_as_a_trainer_calls_it(function, of):
+    """With float64 and uint8, which become the float32 of its parameters."""
+    a, b = rows(), np.arange(600, dtype=np.uint8).reshape(200, 3)
+    model = function(Two(), of((a, b)))
+    for layer, x in ((model.first, a), (model.second, b)):
+        z = layer(x.astype("float32")).numpy()
+        variance = z.var() if function is nn.lsuv_ else z.var(axis=0)
+        np.testing.assert_allclose(variance, 1, rtol=1e-4)
+    nn.recompute_batch_statistics(model, of((a, b)))
+    y = model.eval()(a.astype("float32"), b.astype("float32")).numpy()
+    np.testing.assert_allclose(y.mean(axis=0), 0, atol=1e-4)
+
+
+@BOTH
+def test_rows_may_be_lists(function):
+    x = rows(dtype="float32")
+    from_list = function(network(nn.ReLU, "float32"), x.tolist())
+    from_array = function(network(nn.ReLU, "float32"), x)
+    assert np.array_equal(from_list[0].weight.numpy(), from_array[0].weight.numpy())
 
 
 @BOTH
@@ -187,10 +220,10 @@ def test_one_dead_neuron_stops_only_what_scales_each():
             return super().forward(x) * np.array([1.0, 0.0])
 
     x = rows()
-    layer = nn.init.lsuv_(Half(5, 2, dtype="float64"), x)
+    layer = nn.lsuv_(Half(5, 2, dtype="float64"), x)
     assert layer(x).numpy().var() == pytest.approx(1, rel=1e-6)
     with pytest.raises(ValueError, match="the model: a pre-activation is the same"):
-        nn.init.data_driven_(layer, x)
+        nn.data_driven_(layer, x)
 
 
 @BOTH

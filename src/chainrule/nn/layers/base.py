@@ -1,0 +1,91 @@
+"""Layer: a module that keeps its constructor's arguments, to print them and to be built again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from inspect import Parameter as Argument
+from inspect import signature
+from typing import Any, ClassVar, get_args, get_type_hints
+
+from chainrule.nn.module import Module
+
+
+class Layer(Module):
+    """The base of the library's layers: a module that keeps each argument of its constructor.
+
+    Every argument becomes an attribute of its name: the value, a child where it is a module, or a
+    parameter where it says whether there is one, as ``bias``. From the constructor's signature
+    follow what is printed and what a description holds.
+    """
+
+    unnamed_arguments: ClassVar[int] = 0
+    """How many arguments, from the first, are printed without their names, as PyTorch does."""
+
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        """The size of the largest Parameter or Buffer that a layer with these arguments makes.
+
+        `from_description` asks before it builds a layer, to refuse one that would not fit into
+        memory. A layer that makes Parameters or Buffers overrides it; children do not count.
+
+        Args:
+            given: the constructor's arguments by name, of any plain values.
+
+        Raises:
+            TypeError, ValueError: for lengths that the constructor refuses, too.
+        """
+        return 0
+
+    @classmethod
+    def argument_names(cls) -> tuple[str, ...]:
+        """The names of the constructor's arguments, but for modules."""
+        return tuple(name for name, is_child in _arguments(cls).items() if not is_child)
+
+    @classmethod
+    def child_names(cls) -> tuple[str, ...] | None:
+        """The names of the constructor's arguments that are modules; None for a container that
+        takes any number of them, each by `add_module`."""
+        if any(a.kind is Argument.VAR_POSITIONAL for a in signature(cls).parameters.values()):
+            return None
+        return tuple(name for name, is_child in _arguments(cls).items() if is_child)
+
+    def constructor_arguments(self) -> dict[str, Any]:
+        """The arguments, but for modules, that make a layer like this one.
+
+        A subclass whose own constructor takes an argument that it does not keep has those of the
+        class above it.
+        """
+        candidates = (k.argument_names() for k in type(self).__mro__ if issubclass(k, Layer))
+        names = next(names for names in candidates if all(hasattr(self, name) for name in names))
+        return {
+            name: self._parameters[name] is not None
+            if name in self._parameters
+            else getattr(self, name)
+            for name in names
+        }
+
+    def extra_repr(self) -> str:
+        """The text between the parentheses: the constructor's arguments."""
+        arguments = self.constructor_arguments()
+        if arguments.get("dtype") == "float32":  # the default, which PyTorch does not print
+            del arguments["dtype"]
+        return ", ".join(
+            repr(value) if number < self.unnamed_arguments else f"{name}={value!r}"
+            for number, (name, value) in enumerate(arguments.items())
+        )
+
+
+def _arguments(layer: type[Layer]) -> dict[str, bool]:
+    """For each named argument of the constructor, whether it is a module."""
+    try:
+        hints = get_type_hints(layer.__init__)
+    except NameError:  # of a user's class, whose annotations may stand for checkers alone
+        hints = {}
+    return {
+        name: any(
+            isinstance(hint, type) and issubclass(hint, Module)
+            for hint in (hints.get(name), *get_args(hints.get(name)))
+        )
+        for name, argument in signature(layer).parameters.items()
+        if argument.kind not in (Argument.VAR_POSITIONAL, Argument.VAR_KEYWORD)
+    }
