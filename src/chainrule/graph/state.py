@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -191,3 +191,40 @@ class RunTimeNumber:
         number = float(self.check(self.name, value))
         held = vars(owner).setdefault("_" + self.name, HyperParameter(number, name=self.name))
         held.set(number)
+
+
+def distinct_parameters(
+    given: Any, purpose: str, known: Iterable[Parameter] = ()
+) -> list[Parameter]:
+    """`given` as a list, if these are distinct Parameters, and none of `known`.
+
+    Args:
+        given: an iterable of Parameters.
+        purpose: what they are for: the beginning of the messages.
+        known: Parameters that `given` may not repeat.
+
+    Raises:
+        TypeError: if `given` is no iterable of Parameters.
+        ValueError: if there are none, or if one comes twice.
+    """
+    is_model = callable(getattr(given, "parameters", None))
+    if isinstance(given, (Tensor, Mapping, str)) or not isinstance(given, Iterable) or is_model:
+        raise TypeError(
+            f"{purpose}: an iterable of them, such as model.parameters(), not "
+            f"{type(given).__name__}"
+        )
+    found = list(given)
+    if not found:
+        raise ValueError(f"{purpose}; there are none: pass model.parameters()")
+    seen = set(known)
+    for position, parameter in enumerate(found):
+        if not isinstance(parameter, Parameter):
+            remedy = ": make it a chainrule.Parameter" if isinstance(parameter, Tensor) else ""
+            raise TypeError(f"{purpose}; number {position} is {parameter!r}{remedy}")
+        if parameter in seen:
+            raise ValueError(
+                f"parameter {parameter.name or position} of shape {parameter.shape} was given "
+                "twice, and would count twice"
+            )
+        seen.add(parameter)
+    return found

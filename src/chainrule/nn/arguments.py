@@ -1,14 +1,13 @@
-"""Checks of arguments of layers and optimisers: each returns the value as its owner keeps it."""
+"""Checks of layers' inputs and arguments; an argument is returned as its owner keeps it."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.nn.module import Module
 
@@ -53,30 +52,3 @@ def check_dtype(x: Tensor, dtype: str) -> None:
             f"the input has dtype {x.dtype}, this layer {dtype}. Convert the input: "
             f"x.astype({dtype!r}) for an array, x.astype({dtype!r}) for a Tensor."
         )
-
-
-def parameters(given: Any, purpose: str, known: Iterable[Parameter] = ()) -> list[Parameter]:
-    """`given` as a list, if these are distinct Parameters, and none of `known`.
-
-    The messages begin with the `purpose` that they are for.
-    """
-    if isinstance(given, (Tensor, Module, Mapping, str)) or not isinstance(given, Iterable):
-        raise TypeError(
-            f"{purpose}: an iterable of them, such as model.parameters(), not "
-            f"{type(given).__name__}"
-        )
-    found = list(given)
-    if not found:
-        raise ValueError(f"{purpose}; there are none: pass model.parameters()")
-    seen = set(known)
-    for position, parameter in enumerate(found):
-        if not isinstance(parameter, Parameter):
-            remedy = ": make it a chainrule.Parameter" if isinstance(parameter, Tensor) else ""
-            raise TypeError(f"{purpose}; number {position} is {parameter!r}{remedy}")
-        if parameter in seen:
-            raise ValueError(
-                f"parameter {parameter.name or position} of shape {parameter.shape} was given "
-                "twice, and would count twice"
-            )
-        seen.add(parameter)
-    return found

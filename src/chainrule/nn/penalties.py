@@ -24,9 +24,8 @@ from typing import ClassVar
 import numpy as np
 
 from chainrule import checks
-from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
+from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber, distinct_parameters
 from chainrule.graph.tensor import Tensor
-from chainrule.nn import arguments
 from chainrule.nn.module import Module
 from chainrule.ops import abs, add_n
 
@@ -37,7 +36,7 @@ class _Penalty:
     _strengths: ClassVar[tuple[str, ...]] = ()
 
     def __init__(self, parameters: Iterable[Parameter]) -> None:
-        self.parameters = arguments.parameters(parameters, "a penalty is on Parameters")
+        self.parameters = distinct_parameters(parameters, "a penalty is on Parameters")
 
     def _total(self, term: Callable[[Tensor], Tensor]) -> Tensor:
         """The sum of `term` over all elements of all parameters, in their widest dtype."""

@@ -10,8 +10,13 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.graph.context import no_grad
-from chainrule.graph.state import Buffer, HyperParameter, Parameter, RunTimeNumber
-from chainrule.nn import arguments
+from chainrule.graph.state import (
+    Buffer,
+    HyperParameter,
+    Parameter,
+    RunTimeNumber,
+    distinct_parameters,
+)
 from chainrule.ops import where
 
 _DECAYS = checks.Interval(0, 1)
@@ -64,7 +69,7 @@ class EMA:
     _decay: HyperParameter
 
     def __init__(self, parameters: Iterable[Parameter], decay: float = 0.999) -> None:
-        self.parameters = arguments.parameters(parameters, "an average is of Parameters")
+        self.parameters = distinct_parameters(parameters, "an average is of Parameters")
         self.decay = decay
         self.averages = [
             Buffer(p.numpy().copy(), name=f"{i}.average") for i, p in enumerate(self.parameters)

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 
 from chainrule import checks
 from chainrule.graph.context import no_grad
-from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
-from chainrule.nn import arguments
+from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber, distinct_parameters
 from chainrule.ops import maximum
 
 
@@ -49,7 +48,7 @@ class MaxNorm:
         max_norm: float,
         axis: int | tuple[int, ...] = 1,
     ) -> None:
-        self.parameters = arguments.parameters(parameters, "a constraint is on Parameters")
+        self.parameters = distinct_parameters(parameters, "a constraint is on Parameters")
         self.max_norm = max_norm
         self.axis = axis
         for parameter in self.parameters:

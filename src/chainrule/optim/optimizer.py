@@ -15,9 +15,8 @@ from chainrule.compiler.capture import capture
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
-from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.state import Buffer, Parameter, distinct_parameters
 from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.nn import arguments
 from chainrule.optim.groups import ParameterGroup, ParamsT, cast
 from chainrule.optim.hyperparameters import Declaration
 
@@ -197,7 +196,7 @@ class Optimizer:
             raise TypeError(f"a parameter group is a dict with the key 'params', got {group!r}")
         given = group["params"]
         options = {key: value for key, value in group.items() if key != "params"}
-        parameters = arguments.parameters(
+        parameters = distinct_parameters(
             [given] if isinstance(given, Tensor) else given,
             "an optimiser trains Parameters",
             self.params,

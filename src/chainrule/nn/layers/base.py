@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from inspect import Parameter as Argument
 from inspect import signature
 from typing import Any, ClassVar, get_args, get_type_hints
@@ -39,7 +40,7 @@ class Layer(Module):
     @classmethod
     def argument_names(cls) -> tuple[str, ...]:
         """The names of the constructor's arguments, but for modules."""
-        return tuple(name for name, is_child in _arguments(cls).items() if not is_child)
+        return tuple(name for name, is_child in _arguments(cls.__init__).items() if not is_child)
 
     @classmethod
     def child_names(cls) -> tuple[str, ...] | None:
@@ -47,7 +48,7 @@ class Layer(Module):
         takes any number of them, each by `add_module`."""
         if any(a.kind is Argument.VAR_POSITIONAL for a in signature(cls).parameters.values()):
             return None
-        return tuple(name for name, is_child in _arguments(cls).items() if is_child)
+        return tuple(name for name, is_child in _arguments(cls.__init__).items() if is_child)
 
     def constructor_arguments(self) -> dict[str, Any]:
         """The arguments, but for modules, that make a layer like this one.
@@ -75,17 +76,19 @@ class Layer(Module):
         )
 
 
-def _arguments(layer: type[Layer]) -> dict[str, bool]:
-    """For each named argument of the constructor, whether it is a module."""
+@cache
+def _arguments(constructor: Callable[..., None]) -> dict[str, bool]:
+    """For each named argument of a constructor, whether it is a module."""
     try:
-        hints = get_type_hints(layer.__init__)
+        hints = get_type_hints(constructor)
     except NameError:  # of a user's class, whose annotations may stand for checkers alone
         hints = {}
+    _, *arguments = signature(constructor).parameters.values()
     return {
-        name: any(
+        argument.name: any(
             isinstance(hint, type) and issubclass(hint, Module)
-            for hint in (hints.get(name), *get_args(hints.get(name)))
+            for hint in (hints.get(argument.name), *get_args(hints.get(argument.name)))
         )
-        for name, argument in signature(layer).parameters.items()
+        for argument in arguments
         if argument.kind not in (Argument.VAR_POSITIONAL, Argument.VAR_KEYWORD)
     }
