@@ -16,7 +16,7 @@ from training_cases import assert_same_bits, classification, network, trainer_of
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.train import checkpoint, state
+from chainrule.train import model_file
 
 
 def trained(epochs=2, **options):
@@ -36,8 +36,10 @@ def everything(trainer):
             if isinstance(v, np.ndarray)
         },
         "lr": np.array([group["lr"] for group in trainer.optimizer.param_groups]),
-        "generator": trainer.generator.state.numpy().copy(),
-        "counts": np.array([trainer.epoch, trainer.step, trainer.position, len(trainer.history)]),
+        "generator": trainer.graphs.generator.state.numpy().copy(),
+        "counts": np.array(
+            [trainer.epoch, trainer.step, trainer.state.position, len(trainer.history)]
+        ),
         "schedule": np.array(trainer.schedule.t if trainer.schedule else -1),
     }
 
@@ -61,7 +63,7 @@ def test_the_way_there_and_back(path):
 def test_the_model_alone_can_be_built_from_the_file(path):
     trainer = trained(metadata={"classes": ["a", "b", "c"]})
     trainer.save(str(path))
-    model, metadata = state.read_model(path)
+    model, metadata = cr.load(path), cr.read_metadata(path)
     assert_same_bits(weights(model), weights(trainer.model))
     assert metadata == {"classes": ["a", "b", "c"]}
     assert not model.training
@@ -221,7 +223,7 @@ def test_metrics_count_within_an_epoch_only(path):
     other = trainer_of(network(), metrics=["accuracy"])
     with pytest.raises(ValueError, match=r"middle of an epoch.*'batch_size': 8.*'batch_size': 4"):
         other.fit(x, y, epochs=1, batch_size=4, checkpoint=path, resume=True, progress=False)
-    assert other.position == other.step == 0
+    assert other.state.position == other.step == 0
 
 
 # Files that are none
@@ -334,10 +336,10 @@ def test_a_damaged_state_of_a_callback_is_refused_before_anything_changes(path, 
     saved.fit(x, y, epochs=2, batch_size=8, progress=False)
     saved.save(path)
     made().load(path)
-    tensors, description = checkpoint.read(path)
+    tensors, description = model_file.read(path)
     spoil, text = BAD_CALLBACKS[kind]
     spoil(tensors, description["training"]["callbacks"])
-    checkpoint.write(path, tensors, description)
+    model_file.write(path, tensors, description)
 
     history = trainer.fit(x, y, epochs=1, batch_size=4, progress=False)
     history.stop_reason = "some reason"
@@ -395,7 +397,7 @@ def test_every_changed_bit_is_noticed(path):
     trainer = trained(callbacks=[cr.EarlyStopping("loss")], metrics=["accuracy"])
     trainer.save(path)
     data = path.read_bytes()
-    wanted = checkpoint.read(path)
+    wanted = model_file.read(path)
     rng = random.Random(0)
     refused = 0
     for place in [rng.randrange(len(data)) for _ in range(400)]:
@@ -403,7 +405,7 @@ def test_every_changed_bit_is_noticed(path):
         damaged[place] ^= 1 << rng.randrange(8)
         path.write_bytes(damaged)
         try:
-            tensors, description = checkpoint.read(path)
+            tensors, description = model_file.read(path)
         except cr.FileError as error:
             assert str(path) in str(error)
             refused += 1
@@ -445,7 +447,7 @@ def test_missing_files_and_folders(tmp_path):
 
 
 def test_a_model_without_a_training_can_not_be_resumed(path):
-    checkpoint.write(path, {}, {"model": {}})
+    model_file.write(path, {}, {"model": {}})
     with pytest.raises(ValueError, match="no training"):
         trained(1).load(path)
 
@@ -513,7 +515,7 @@ except OSError as error:
     )
     assert "can't save" in done.stdout and "nothing was changed there" in done.stdout
     assert done.stdout.endswith(f"3 ['{path.name}']\n")
-    tensors, description = checkpoint.read(path)
+    tensors, description = model_file.read(path)
     assert description["training"]["epoch"] == 2
     assert tensors["model.weight"].shape == (20, 50)
 
@@ -564,13 +566,13 @@ trainer.fit(x, x[:, :100], epochs=10**6, batch_size=8, checkpoint=sys.argv[1],
             assert process.stdout.readline() == "go\n"
             last = steps[-1] if steps else 0
             while process.poll() is None:  # until it has saved something more
-                if path.exists() and checkpoint.read(path)[1]["training"]["step"] > last:
+                if path.exists() and model_file.read(path)[1]["training"]["step"] > last:
                     break
                 time.sleep(0.01)
             time.sleep(rng.uniform(0, 0.1))
             process.kill()
         assert process.returncode == -signal.SIGKILL
-        tensors, description = checkpoint.read(path)
+        tensors, description = model_file.read(path)
         assert tensors["model.weight"].shape == (100, 200)
         steps.append(description["training"]["step"])
     assert steps == sorted(set(steps))  # each went on where the last was

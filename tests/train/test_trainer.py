@@ -39,8 +39,8 @@ def everything(trainer):
         for k, v in trainer.optimizer.state_dict().items()
         if isinstance(v, np.ndarray)
     }
-    arrays["generator"] = trainer.generator.state.numpy().copy()
-    arrays["counts"] = np.array([trainer.epoch, trainer.step, trainer.position])
+    arrays["generator"] = trainer.graphs.generator.state.numpy().copy()
+    arrays["counts"] = np.array([trainer.epoch, trainer.step, trainer.state.position])
     arrays["lr"] = np.array(trainer.optimizer.param_groups[0]["lr"])
     return arrays
 
@@ -656,7 +656,7 @@ def test_the_good_steps_before_a_bad_one_count():
     trainer, whole = made(), made()
     with pytest.raises(cr.NonFiniteError, match="epoch 1, step 5: "):
         fit(trainer, bad, y, shuffle=False)
-    assert (trainer.position, trainer.step, trainer.schedule.t) == (4, 4, 4)
+    assert (trainer.state.position, trainer.step, trainer.schedule.t) == (4, 4, 4)
     fit(trainer, x, y, shuffle=False, epochs=1)  # the same epoch, with data that are in order
     fit(whole, x, y, shuffle=False, epochs=1)
     assert_same_bits(everything(trainer), everything(whole))

@@ -246,7 +246,7 @@ def _or_default(value: float | None, default: float) -> float:
 def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) -> None:
     """Split, build, train, save, and say how well it went."""
     from chainrule.cli import building, output
-    from chainrule.cli.saved import evaluator
+    from chainrule.cli.saved import make_evaluator
     from chainrule.ops.random import manual_seed
     from chainrule.train import EarlyStopping, Trainer
 
@@ -299,10 +299,10 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
     if given["history"] is not None:
         history.to_csv(given["history"])
     if not interrupted:
-        judge = evaluator(model, task)
+        evaluator = make_evaluator(model, task)
         for name, part in (("validation", validation), ("test", test)):
             if part is not None:
-                output.show_figures(name, judge.evaluate(*part), len(part[0]))
+                output.show_figures(name, evaluator.evaluate(*part), len(part[0]))
     output.show_files(given, interrupted=interrupted)
     if interrupted:
         ctx.exit(INTERRUPTED)
@@ -363,7 +363,7 @@ def _say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool)
     """
     import os
 
-    from chainrule.train.checkpoint import read
+    from chainrule.train.model_file import read
 
     if checkpoint is None:
         return

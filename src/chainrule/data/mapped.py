@@ -1,21 +1,20 @@
-"""Memory-mapped files: read without what was read staying in the program's memory.
+"""Memory-mapped files: reading them without keeping in memory what was read.
 
-Who reads a mapped file has each page that was read counted as resident memory until the system
-runs short. Here the pages are given back to the system on the way; its cache of the file keeps
-them, so reading them again is cheap.
+Each page read from a memory-mapped file counts as resident memory until the system runs short.
+Here pages are given back to the system on the way; its cache of the file keeps them, so reading
+them again is cheap.
 """
 
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.graph.tensor import Array
-from chainrule.trees import leaves, map_leaves
 
 _RESIDENT_BYTES = 1 << 25
 """About how much of mapped files may be resident."""
@@ -82,23 +81,22 @@ def _map_of(array: Any) -> mmap.mmap | None:
 
 
 class Copier:
-    """Copies rows of memory-mapped files into memory, always the same.
+    """Copies rows of memory-mapped files into a block of memory, which it reuses.
 
     Rows that lie anywhere are read in the file's order: a page that the system maps then serves all
     its rows, where in the order of a shuffled epoch it would be mapped anew for each.
 
     Args:
-        arrays: an array, or a tuple or dict of them; one of them is a mapped file.
+        arrays: arrays with the same number of rows; one of them is a mapped file.
         rows: how many rows to copy at once; by default as many as there may be in memory.
 
     Attributes:
         rows: how many rows can be copied at once.
     """
 
-    def __init__(self, arrays: Any, rows: int | None = None) -> None:
-        self._arrays = list(leaves(arrays))
+    def __init__(self, arrays: Sequence[Array], rows: int | None = None) -> None:
+        self._arrays = arrays
         self._files = MappedFiles(self._arrays)
-        self._structure = arrays
         row_bytes = sum(array[:1].nbytes for array in self._arrays)
         self.rows = rows or min(len(self._arrays[0]), max(1, _COPY_BYTES // max(1, row_bytes)))
         # Memory of its own, which can be given back while arrays still lie in it.
@@ -111,8 +109,8 @@ class Copier:
             for i, array in enumerate(self._arrays)
         ]
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
-        """The rows, in the structure given; the next call overwrites them."""
+    def read(self, rows: NDArray[np.int64]) -> tuple[Array, ...]:
+        """These rows of each array; the next call overwrites them."""
         places = np.argsort(rows)
         ascending = rows[places]
         start = 0
@@ -123,8 +121,7 @@ class Copier:
                 copy[places[part]] = array[ascending[part]]
             self._files.release()
             start = part.stop
-        found = iter(self._copies)
-        return map_leaves(lambda _: next(found)[: len(rows)], self._structure)
+        return tuple([copy[: len(rows)] for copy in self._copies])
 
     def release(self) -> None:
         """Give the memory back to the system: the copies are no longer what was read."""
