@@ -11,8 +11,7 @@ import pytest
 from quick_training import QUICK
 
 import chainrule as cr
-from chainrule.cli.building import ACTIVATIONS
-from chainrule.cli.train import ACTIVATIONS as ACTIVATION_NAMES
+from chainrule.cli.options import ACTIVATIONS
 from chainrule.train.model_file import read
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
@@ -149,10 +148,9 @@ def test_dropout_and_batch_normalisation(run, flowers):
 
 
 def test_activations(run, flowers):
-    assert set(ACTIVATION_NAMES) == set(ACTIVATIONS)
     for name, layer in ACTIVATIONS.items():
         result = run("train", flowers, "--hidden", "4", "--epochs", 1, "--activation", name)
-        assert layer.__name__ in result.stdout
+        assert layer in result.stdout
 
 
 def test_a_linear_model(run, flowers):

@@ -13,7 +13,7 @@ from chainrule.train.model_file import FileError, build_model, read
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a model's file holds for its use.
+    """The content of a model's file, for predictions.
 
     Attributes:
         model: the network.

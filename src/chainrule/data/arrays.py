@@ -131,7 +131,7 @@ def take(arrays: Arrays, indices: NDArray[np.intp]) -> Arrays:
     >>> take({"age": np.array([20, 30, 40])}, np.array([2, 0]))
     {'age': array([40, 20])}
     """
-    # Not np.take: that copies the whole of an array which is not C-contiguous.
+    # Not np.take: that copies all of an array that is not C-contiguous.
     flat, structure = flatten(arrays)
     taken: Arrays = unflatten(structure, iter([array[indices] for array in flat]))
     return taken
@@ -164,7 +164,7 @@ def unflatten(structure: Structure, values: Iterator[Any]) -> Any:
 
 
 class Form(NamedTuple):
-    """What a batch of some data looks like, but for its number of rows; hashable.
+    """The shapes, dtypes and structure of a batch, but for its number of rows; hashable.
 
     Attributes:
         shapes: the shape of a row of each array.
@@ -188,7 +188,7 @@ class Data:
 
     Attributes:
         arrays: those of x, then those of y, then the weights, all with the same number of rows.
-        form: what a batch of them looks like.
+        form: their shapes, dtypes and structure.
     """
 
     arrays: tuple[Array, ...]

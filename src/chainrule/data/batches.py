@@ -223,7 +223,7 @@ class Batches:
     def consecutive(self, first: int, most: int) -> tuple[Array, int, int]:
         """(order, number of the first batch in it, number of batches) of batches of one size.
 
-        These are full batches, at most so many, or the short last one alone.
+        These are at most `most` full batches, or the short last one alone.
         """
         if first < self.full:
             return self.order, first, min(most, self.full - first)

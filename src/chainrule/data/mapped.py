@@ -23,12 +23,12 @@ _COPY_BYTES = 96 << 20
 """How much of mapped files `Copier` holds: the more, the fewer pages are mapped for few rows."""
 
 _PAGE_BYTES = 1 << 21
-"""What reading a single byte may make resident: the largest page in which Linux maps a file."""
+"""The memory that reading a single byte may make resident: the largest page of a mapped file."""
 
 _BLOCK_BYTES = 1 << 20  # of a block to look through: it fits in L2, and spares memory
 
 _SHARED = ("r", "r+", "w+")
-"""The modes in which pages hold what the file holds. Those of "c" may hold changes of their own."""
+"""The modes in which pages hold what the file holds. In mode "c" pages may hold other values."""
 
 
 class MappedFiles:
@@ -99,7 +99,7 @@ class Copier:
         self._files = MappedFiles(self._arrays)
         row_bytes = sum(array[:1].nbytes for array in self._arrays)
         self.rows = rows or min(len(self._arrays[0]), max(1, _COPY_BYTES // max(1, row_bytes)))
-        # Memory of its own, which can be given back while arrays still lie in it.
+        # An anonymous map: it can be given back to the system while arrays still lie in it.
         sizes = [_padded(self.rows * array[:1].nbytes) for array in self._arrays]
         self._memory = mmap.mmap(
             -1, max(1, sum(sizes)), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS

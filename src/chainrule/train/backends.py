@@ -234,7 +234,7 @@ class NativeBackend(Backend[NativeStep]):
         block = self._block
         if block is None or any(state not in block for state in needed):
             before = block.states if block is not None else []
-            for state in before:  # they leave the old block with arrays of their own
+            for state in before:  # out of the old block, into separate arrays
                 state.replace(state.numpy().copy())
             block = self._block = StateBlock([*self.graphs.states(), *before, *needed])
             for step in self._steps:

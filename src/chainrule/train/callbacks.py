@@ -41,7 +41,7 @@ class Callback:
         """After the last epoch, also where training was stopped."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the callback: arrays, numbers, strings, None, flat."""
+        """The state that a checkpoint keeps: arrays, numbers, strings, None, flat."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -138,7 +138,7 @@ class EarlyStopping(Callback):
     def on_train_end(self, trainer: Trainer) -> None:
         self.waited = 0  # another fit shall go on
         if self._kept:
-            with interrupts_held():  # the best weights whole, or the last
+            with interrupts_held():  # all of the best weights, or none
                 for name, state in _restorable(trainer).items():
                     state.assign(self._kept[name])
 

@@ -27,7 +27,7 @@ from chainrule.train.training_step import (
 from chainrule.trees import leaves, map_leaves
 
 ROWS = 256
-"""Rows in a batch where the user does not say."""
+"""The default number of rows in a batch."""
 
 _Answer = TypeVar("_Answer")
 
@@ -35,13 +35,13 @@ _Answer = TypeVar("_Answer")
 class Evaluator:
     """Evaluates a model and predicts with it, batch by batch, and leaves it as it is.
 
-    It needs no optimizer; a `Trainer` answers the same questions by one of its own.
+    It needs no optimizer. A `Trainer` has one, over the memory of the training.
 
     Args:
         model: a `nn.Module`. Several inputs: x is a tuple (positional arguments) or a dict (named).
         loss: (outputs, targets) -> scalar Tensor; as in `Trainer`.
         metrics: as in `Trainer`.
-        ema: an average of the parameters, which then answer in place of the model's own.
+        ema: an average of the parameters, which is used in place of the model's parameters.
         backend: "native" or "reference"; by default as `set_default_backend` says.
         seed: of the samples of `predict_samples`.
 
@@ -51,8 +51,7 @@ class Evaluator:
     Example:
         >>> import chainrule as cr
         >>> from chainrule import nn
-        >>> model = nn.Sequential(nn.Unflatten(1, (1,)), nn.Flatten())
-        >>> evaluator = cr.Evaluator(model, nn.MSELoss(), metrics=["mae"])
+        >>> evaluator = cr.Evaluator(nn.Flatten(), nn.MSELoss(), metrics=["mae"])
         >>> evaluator.evaluate([[1.0], [2.0]], [[1.0], [4.0]])
         {'loss': 2.0, 'mae': 1.0}
         >>> evaluator.predict([[3.0]])

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import os
+import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.numpy import save as to_bytes
 
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, from_description, to_description
@@ -34,8 +38,8 @@ def save(
     Args:
         model: any `nn.Module`.
         path: the file, by custom with the ending ``.safetensors``.
-        metadata: what the file shall say besides, for `read_metadata`: a dict that JSON can hold,
-            with the names of the classes, say.
+        metadata: a dict that JSON can hold, with the names of the classes, say; `read_metadata`
+            gives it back.
 
     Raises:
         OSError: if the folder is missing or can't be written to, or the disk is full.
@@ -124,10 +128,6 @@ def write(
         OSError: if the folder is missing or can't be written to, or the disk is full.
         TypeError: if JSON can't hold the description.
     """
-    import json
-
-    from safetensors.numpy import save as to_bytes
-
     text = json.dumps({"format": FORMAT, **description}, default=_plain)
     # safetensors takes the bytes as they lie: they must be contiguous.
     tensors = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}
@@ -144,15 +144,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
         FileError: if it is truncated, damaged, foreign, or of a later version. A single changed
             bit is noticed by a checksum.
     """
-    import json
-    from pathlib import Path
-
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if path.is_dir():
+    path = os.fspath(path)
+    if os.path.isdir(path):
         raise FileError(f"{path} is a folder, not a model file")
-    if not path.exists():
+    if not os.path.exists(path):
         raise FileNotFoundError(f"there is no file {path}")
     try:
         with safe_open(path, framework="numpy") as file:
@@ -189,8 +184,6 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
 
 def _checksum(tensors: Mapping[str, Array], text: str) -> str:
     """The CRC-32 of all that a file says: a changed bit in it is noticed."""
-    import zlib
-
     value = zlib.crc32(text.encode())
     for name in sorted(tensors):
         array = tensors[name]
@@ -200,7 +193,7 @@ def _checksum(tensors: Mapping[str, Array], text: str) -> str:
 
 
 def _plain(value: Any) -> Any:
-    """What JSON does not know itself: NumPy's scalars."""
+    """NumPy's scalars, which JSON does not know, as plain numbers."""
     if isinstance(value, np.generic):
         return value.item()
     raise TypeError(

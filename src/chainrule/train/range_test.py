@@ -25,7 +25,7 @@ _DIVERGED = 4.0
 
 
 class RangeTest:
-    """What `Trainer.find_lr` found.
+    """The result of `Trainer.find_lr`.
 
     Attributes:
         lrs: the learning rates that were tried, ascending.

@@ -91,8 +91,8 @@ class Trainer:
         clip_norm: scale all gradients together to at most this Euclidean norm.
         clip_value: cut each gradient's elements to [-clip_value, clip_value]; before clip_norm.
         callbacks: called after batches and epochs; see `Callback`, `EarlyStopping`.
-        metadata: what files that this Trainer saves shall say besides: a dict that JSON can hold,
-            with the names of the classes, say. `chainrule.read_metadata` gives it back.
+        metadata: a dict that JSON can hold, with the names of the classes, say, for the files that
+            this Trainer saves; `chainrule.read_metadata` gives it back.
         seed: of the order of the rows and of the model's random operations. The same seed gives the
             same bits.
         backend: "native" runs whole epochs in the native core; "reference" runs each operation by

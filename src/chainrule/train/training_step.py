@@ -198,7 +198,7 @@ class StepGraphs:
     def key(self, kind: Kind, form: Form, rows: int) -> Any:
         """The signature of a step: equal ones have the same graph."""
         if kind in ("training", "accumulation"):
-            # What is frozen or added to the optimiser later makes another graph.
+            # Parameters that are frozen or added later make another graph.
             return kind, form, rows, tuple([p.requires_grad for p in self._trained().params])
         return kind, form, rows
 
@@ -334,7 +334,7 @@ class StepGraphs:
             grads = [g if g is None else g * scale for g in grads]
         return grads
 
-    # What steps read, update and sum up
+    # States that steps read and update, and sums over batches
 
     def states(self) -> list[State]:
         """All states that steps read or write, grouped by kind: parameters, first moments, ...
