@@ -12,3 +12,8 @@ def backend(request):
     cr.set_default_backend(request.param)
     yield request.param
     cr.set_default_backend(before)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"
