@@ -136,7 +136,7 @@ class TrainingState:
             "data": self.data_key,
             **{f"accumulated.{i}": b.numpy() for i, b in enumerate(self.accumulated.buffers)},
             "accumulated_rows": self.accumulated.rows.numpy(),
-            **{f"totals.{i}": total for i, total in enumerate(self.totals.metrics)},
+            **{f"totals.{i}": np.asarray(m) for i, m in enumerate(self.totals.metrics)},
         }
 
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
