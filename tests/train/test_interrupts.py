@@ -23,6 +23,7 @@ from chainrule import nn, optim
 from chainrule.execute.native import StateBlock
 from chainrule.graph.state import State
 from chainrule.system.interrupts import Interrupts, interrupts_held
+from chainrule.train import trainer as training
 from chainrule.train.backends import NativeBackend
 from chainrule.train.state import Totals
 
@@ -148,24 +149,24 @@ def test_a_second_interrupt_in_the_validation_of_a_fit_leaves_the_trained_weight
     def once(interruption):
         trainer = averaging_trainer()
         trainer.fit(X, Y, epochs=1, batch_size=8, progress=False)
-        evaluate = trainer._evaluator.evaluate_data
+        evaluate = training.evaluate_data
 
         def interrupted_evaluation(*arguments):
             signal.raise_signal(signal.SIGINT)  # the first asks to stop, the second acts at once
             with interruption:
                 return evaluate(*arguments)
 
-        trainer._evaluator.evaluate_data = interrupted_evaluation
         options = {"batch_size": 8, "validation_data": (X, Y), "progress": False}
-        try:
-            trainer.fit(X, Y, epochs=1, **options)
-            assert interruption.place is None
-        except KeyboardInterrupt:
-            pass
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "evaluate_data", interrupted_evaluation)
+            try:
+                trainer.fit(X, Y, epochs=1, **options)
+                assert interruption.place is None
+            except KeyboardInterrupt:
+                pass
         assert_same_bits(weights(trainer.model), wanted)
         if trainer.epoch == 1:  # all batches are done, the epoch is not ended
             assert trainer.state.position == 3
-            trainer._evaluator.evaluate_data = evaluate
             trainer.fit(X, Y, epochs=1, **options)
         assert trainer.epoch == 2 and trainer.state.position == 0 and trainer.step == 6
         assert len(trainer.history) == 2 and "validation_loss" in trainer.history.epochs[1]

@@ -178,7 +178,7 @@ class ReferenceBackend(Backend[Interpreter]):
         if request.check and not is_finite:
             raise _non_finite(run, arguments, float(loss), 0)
         run.commit(updates)
-        totals.add(rows, [float(loss) * self.graphs.weight(rows), *sums])
+        totals.add(rows, [float(loss) * self.graphs.loss_weight(rows), *sums])
         return 1, float(loss)
 
     def evaluate(self, batches: Batches, totals: Totals) -> None:
@@ -186,7 +186,7 @@ class ReferenceBackend(Backend[Interpreter]):
             run, rows = self._interpreter("evaluation", batches, number), batches.rows(number)
             (loss, *sums), updates = run.run(batches.take(number))
             run.commit(updates)
-            totals.add(rows, [float(loss) * self.graphs.weight(rows), *sums])
+            totals.add(rows, [float(loss) * self.graphs.loss_weight(rows), *sums])
 
     def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
         for number in range(len(batches)):
@@ -242,7 +242,7 @@ class NativeBackend(Backend[NativeStep]):
         if kind in ("prediction", "sampling"):
             return NativeStep(graph, block)
         others = len(list(leaves(graph.outputs))) - 1
-        return NativeStep(graph, block, [self.graphs.weight(rows), *[1.0] * others])
+        return NativeStep(graph, block, [self.graphs.loss_weight(rows), *[1.0] * others])
 
     def train(self, request: TrainRequest, totals: Totals) -> tuple[int, float]:
         batches, first, check = request.batches, request.first, request.check

@@ -80,7 +80,7 @@ class Evaluator:
         self._seed = seed
 
     @classmethod
-    def of_training(cls, backend: Backend[Any], ema: Average | None, seed: int) -> Evaluator:
+    def _over(cls, backend: Backend[Any], ema: Average | None, seed: int) -> Evaluator:
         """An Evaluator over the backend, and so the memory, of a training."""
         evaluator = cls.__new__(cls)
         evaluator._begin(backend, ema, seed)
@@ -106,12 +106,7 @@ class Evaluator:
         data = checked_data(x, y, sample_weight, self._graphs.dtype)
         batch_size = checks.integer("batch_size", batch_size, 1)
         self._backend.check(data, batch_size, training=False)
-        return self.evaluate_data(data, batch_size)
-
-    def evaluate_data(self, data: Data, batch_size: int = ROWS) -> dict[str, float]:
-        """As `evaluate`, for data that have been checked."""
-        totals = self._answer(lambda: _evaluated(self._backend, data, batch_size))
-        return self._graphs.results(totals)
+        return evaluate_data(self._backend, self._ema, data, batch_size)
 
     def predict(self, x: Any, *, batch_size: int = ROWS) -> Any:
         """The model's outputs for `x`, in evaluation mode, as NumPy arrays.
@@ -125,7 +120,7 @@ class Evaluator:
         """
         data = checked_inputs(x, self._graphs.dtype)
         batch_size = checks.integer("batch_size", batch_size, 1)
-        return self._answer(lambda: _outputs(self._backend, data, batch_size))
+        return _answer(self._backend, self._ema, lambda: _outputs(self._backend, data, batch_size))
 
     def predict_samples(
         self,
@@ -159,20 +154,33 @@ class Evaluator:
         samples = checks.integer("samples", samples, 1)
         batch_size = checks.integer("batch_size", batch_size, 1)
         seed = self._seed if seed is None else checks.integer("seed", seed, 0)
-        return self._answer(lambda: _samples(self._backend, data, samples, batch_size, seed))
+        return _answer(
+            self._backend,
+            self._ema,
+            lambda: _samples(self._backend, data, samples, batch_size, seed),
+        )
 
-    def _answer(self, question: Callable[[], _Answer]) -> _Answer:
-        """The result of `question`, with averaged parameters if there are any; data are let go.
 
-        Ctrl-C ends the question, but never while parameters and averages change places.
-        """
-        try:
-            if self._ema is None:
-                return question()
-            with interrupts_held() as interrupts, self._ema.applied(), interrupts.let_through():
-                return question()
-        finally:
-            self._backend.release()
+def evaluate_data(
+    backend: Backend[Any], ema: Average | None, data: Data, batch_size: int = ROWS
+) -> dict[str, float]:
+    """As `Evaluator.evaluate`, for data that have been checked."""
+    totals = _answer(backend, ema, lambda: _evaluated(backend, data, batch_size))
+    return backend.graphs.results(totals)
+
+
+def _answer(backend: Backend[Any], ema: Average | None, question: Callable[[], _Answer]) -> _Answer:
+    """The result of `question`, with averaged parameters if there are any; data are let go.
+
+    Ctrl-C ends the question, but never while parameters and averages change places.
+    """
+    try:
+        if ema is None:
+            return question()
+        with interrupts_held() as interrupts, ema.applied(), interrupts.let_through():
+            return question()
+    finally:
+        backend.release()
 
 
 def _evaluated(backend: Backend[Any], data: Data, batch_size: int) -> Totals:

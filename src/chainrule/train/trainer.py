@@ -24,7 +24,7 @@ from chainrule.system.interrupts import Interrupts, interrupts_held, interrupts_
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train.backends import TrainRequest, make_backend
 from chainrule.train.callbacks import Callback
-from chainrule.train.evaluator import ROWS, Evaluator
+from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.progress import ProgressReport
@@ -164,7 +164,7 @@ class Trainer:
             generator=Generator(self.seed),
         )
         self.backend = make_backend(backend, self.graphs)
-        self._evaluator = Evaluator.of_training(self.backend, ema, self.seed)
+        self._evaluator = Evaluator._over(self.backend, ema, self.seed)
 
     @property
     def epoch(self) -> int:
@@ -258,6 +258,7 @@ class Trainer:
         self.backend.check(data, batch_size, training=True)
         if validation is not None:
             self.backend.check(validation, ROWS, training=False)
+        self.backend.begin(profile=profile)
         state = self.state
         data_key = {"rows": data.rows, "batch_size": batch_size, "shuffle": bool(shuffle)}
         if resume and checkpoint is not None and os.path.exists(checkpoint):
@@ -266,7 +267,6 @@ class Trainer:
             with interrupts_held():
                 state.restart_epoch()
         state.data_key = data_key
-        self.backend.begin(profile=profile)
         last = epochs if resume else state.epoch + epochs
         state.stop_reason = state.history.stop_reason = None
         with (
@@ -380,7 +380,7 @@ class Trainer:
         results = self.graphs.results(state.totals, training=True)
         record: dict[str, float] = {"epoch": state.epoch + 1, **results}
         if run.validation is not None:
-            for name, value in self._evaluator.evaluate_data(run.validation).items():
+            for name, value in evaluate_data(self.backend, self.ema, run.validation).items():
                 record[f"validation_{name}"] = value
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record["seconds"] = seconds

@@ -258,7 +258,7 @@ class StepGraphs:
             if self.accumulates:
                 self.accumulated.match(self._trained().params)
                 grads = self.accumulated.add(
-                    grads, self.weight(rows), mean=not self.sums_rows, last=update
+                    grads, self.loss_weight(rows), mean=not self.sums_rows, last=update
                 )
             if update:
                 self._update(
@@ -362,7 +362,7 @@ class StepGraphs:
         found = [s for s in (*self._trained().params, *buffers) if s not in of_model]
         return {str(number): state for number, state in enumerate(found)}
 
-    def weight(self, rows: int) -> float:
+    def loss_weight(self, rows: int) -> float:
         """The weight of a batch's loss in the mean over all rows."""
         return 1.0 if self.sums_rows else float(rows)
 
