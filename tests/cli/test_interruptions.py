@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from quick_training import QUICK
 
-from chainrule.train.checkpoint import read
+from chainrule.train.model_file import read
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 

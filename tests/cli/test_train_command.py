@@ -10,10 +10,9 @@ import numpy as np
 import pytest
 from quick_training import QUICK
 
-from chainrule.cli.building import ACTIVATIONS
-from chainrule.cli.train import ACTIVATIONS as ACTIVATION_NAMES
-from chainrule.train.checkpoint import read
-from chainrule.train.state import read_model
+import chainrule as cr
+from chainrule.cli.options import ACTIVATIONS
+from chainrule.train.model_file import read
 
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
@@ -140,7 +139,7 @@ def test_dropout_and_batch_normalisation(run, flowers):
         assert layer in result.stdout
     assert result.stdout.count("bias=False") == 2
     assert accuracy(result.stdout, "validation") > 60
-    model, _ = read_model("model.safetensors")
+    model = cr.load("model.safetensors")
     kinds = [type(layer).__name__ for layer in model]
     assert kinds[1:5] == ["Linear", "BatchNorm1d", "ReLU", "Dropout"]
     assert len(kinds) == 10  # standardised inputs, twice these, and the output
@@ -149,10 +148,9 @@ def test_dropout_and_batch_normalisation(run, flowers):
 
 
 def test_activations(run, flowers):
-    assert set(ACTIVATION_NAMES) == set(ACTIVATIONS)
     for name, layer in ACTIVATIONS.items():
         result = run("train", flowers, "--hidden", "4", "--epochs", 1, "--activation", name)
-        assert layer.__name__ in result.stdout
+        assert layer in result.stdout
 
 
 def test_a_linear_model(run, flowers):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from quick_training import QUICK
 
-from chainrule.train import checkpoint
+from chainrule.train import model_file
 
 
 @pytest.fixture
@@ -154,7 +154,7 @@ def test_models_that_are_none(run, fails, model, tmp_path):
 
 
 def test_models_whose_description_was_changed(fails, model):
-    tensors, description = checkpoint.read(model)
+    tensors, description = model_file.read(model)
     description.pop("format")
     metadata = description["metadata"]
     for changed in (
@@ -163,10 +163,10 @@ def test_models_whose_description_was_changed(fails, model):
         {**metadata, "data": {**metadata["data"], "shape": 7}},
         {**metadata, "data": {**metadata["data"], "columns": [1, 2]}},
     ):
-        checkpoint.write("changed", tensors, {**description, "metadata": changed})
+        model_file.write("changed", tensors, {**description, "metadata": changed})
         assert "damaged" in fails("predict", "changed", "flowers.csv")
     tensors["model.1.weight"] = tensors["model.1.weight"][:3]
-    checkpoint.write("changed", tensors, description)
+    model_file.write("changed", tensors, description)
     assert "weights do not fit" in fails("predict", "changed", "flowers.csv")
 
 

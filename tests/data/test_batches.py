@@ -46,6 +46,33 @@ def test_same_seed_and_epoch_same_order():
     assert order(shuffle=False) == list(range(100))
 
 
+def test_every_pass_shuffles_anew():
+    batches = data.batches(np.arange(100), None, 32, seed=3)
+    assert len(batches) == 4 and batches.passes == 0
+    for epoch in range(3):
+        assert np.concatenate(list(batches)).tolist() == data.permutation(100, 3, epoch).tolist()
+    assert batches.passes == 3
+    other = data.batches(np.arange(100), None, 32, seed=3)
+    for _ in other:  # a pass that is left counts, too
+        break
+    assert np.concatenate(list(other)).tolist() == data.permutation(100, 3, 1).tolist()
+
+
+def test_an_explicit_epoch_and_no_shuffling_give_equal_passes():
+    for options in ({"epoch": 4}, {"shuffle": False}):
+        batches = data.batches(np.arange(50), None, 8, drop_last=True, **options)
+        first, second = np.concatenate(list(batches)), np.concatenate(list(batches))
+        assert first.tolist() == second.tolist()
+        assert len(batches) == 6 and len(first) == 48
+        assert repr(batches) == "<6 minibatches of 8 of 50 rows>"
+
+
+def test_passes_may_be_nested():
+    batches = data.batches(np.arange(6), None, 2)
+    pairs = [(a.tolist(), b.tolist()) for a in batches for b in batches]
+    assert len(pairs) == 9 and batches.passes == 4
+
+
 def test_order_is_that_of_permutation():
     got = np.concatenate(list(data.batches(np.arange(50), None, 8, seed=3, epoch=4)))
     np.testing.assert_array_equal(got, data.permutation(50, 3, 4))
@@ -127,6 +154,7 @@ def test_memory_mapped_file(tmp_path):
         ({"y": np.zeros(9)}, ValueError, r"x \(10,\), y \(9,\)"),
         ({"y": ["a"] * 10}, TypeError, "y holds text"),
         ({"seed": -1}, ValueError, "seed is at least 0, got -1"),
+        ({"epoch": 2**64}, ValueError, "epoch .* must be below 2"),
     ],
 )
 def test_faults_are_told_at_the_call(arguments, error, words):

@@ -45,14 +45,14 @@ def test_a_release_loses_nothing(path):
 
 def test_copies_of_rows(path):
     x, y = np.load(path, mmap_mode="r"), np.arange(20)
-    copier = Copier((x, {"y": y}))
+    copier = Copier((x, y))
     assert copier.rows == 20
     for rows in (np.array([19, 0, 7]), np.arange(20)[::-1], np.array([5])):
-        found, named = copier.read(rows)
+        found, also = copier.read(rows)
         np.testing.assert_array_equal(found, x[rows])
-        np.testing.assert_array_equal(named["y"], y[rows])
+        np.testing.assert_array_equal(also, y[rows])
         assert not np.shares_memory(found, x)
-        assert found.flags.aligned and named["y"].flags.aligned
+        assert found.flags.aligned and also.flags.aligned
     assert copier.read(np.array([7]))[0].all()
     copier.release()
     if sys.platform == "linux":  # whose released anonymous pages read as zeros

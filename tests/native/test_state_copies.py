@@ -128,7 +128,8 @@ def test_what_other_plans_changed_is_kept(accumulate, bad, steps):
             trainer.fit(x, x[:, :1], epochs=1, batch_size=2, shuffle=False, progress=False)
         assert trainer.step == steps
         found[backend] = [
-            state.numpy().copy() for state in (*model.parameters(), *trainer.graphs.accumulated)
+            state.numpy().copy()
+            for state in (*model.parameters(), *trainer.state.accumulated.buffers)
         ]
     for native, reference in zip(found["native"], found["reference"], strict=True):
         np.testing.assert_allclose(native, reference, rtol=1e-6)

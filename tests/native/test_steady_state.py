@@ -11,7 +11,7 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim
 from chainrule.execute import native
-from chainrule.train import step
+from chainrule.train import training_step
 
 ROWS, COLUMNS = 512, 300  # a batch of 600 kB: far more than a call may take
 
@@ -92,7 +92,7 @@ def built(monkeypatch):
         return cr.capture(*arguments)
 
     monkeypatch.setattr(native, "Plan", CountedPlan)
-    monkeypatch.setattr(step, "capture", counted_capture)
+    monkeypatch.setattr(training_step, "capture", counted_capture)
     return found
 
 

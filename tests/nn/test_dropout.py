@@ -212,7 +212,7 @@ def test_setting_p_takes_effect_without_a_new_graph(backend, p, tmp_path, monkey
         graphs.append(capture(*arguments))
         return graphs[-1]
 
-    monkeypatch.setattr("chainrule.train.step.capture", counted)
+    monkeypatch.setattr("chainrule.train.training_step.capture", counted)
     x, y = data()
     changed, made = network(nn.Dropout(0.5)), network(nn.Dropout(p))
     trainer = train(changed, x, y, backend, epochs=1)

@@ -7,8 +7,8 @@ from nn_training import FEATURES, assert_states_close, check_training, data, lin
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.data.arrays import as_data
 from chainrule.testing import check_gradient
-from chainrule.train.state import read_model
 
 
 def values(*shape, seed=0):
@@ -150,7 +150,8 @@ def test_batch_norm_adds_few_nodes_to_a_step():
         trainer = cr.Trainer(
             model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), metrics=()
         )
-        graph = trainer.graphs.training(np.ones((8, 4), "f"), np.zeros(8, np.int64))
+        form = as_data(trainer.graphs.dtype, np.ones((8, 4), "f"), np.zeros(8, np.int64)).form
+        graph = trainer.graphs.capture("training", form, 8)
         return [n for n in graph.nodes if n.operation is not None and n.shape == (8, 6)]
 
     computed = [n for n in nodes(nn.BatchNorm1d(6)) if n.operation.name != "broadcast_to"]
@@ -378,4 +379,4 @@ def test_a_saved_training_goes_on_with_its_statistics(tmp_path):
     trainer.fit(x, y, epochs=1, batch_size=8, shuffle=False, progress=False)
     assert_states_close(other.state_dict(), whole.state_dict(), 0)
     assert other[1].num_batches_tracked.item() == 10
-    assert_states_close(read_model(path)[0].state_dict(), half.state_dict(), 0)
+    assert_states_close(cr.load(path).state_dict(), half.state_dict(), 0)

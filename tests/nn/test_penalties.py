@@ -150,14 +150,14 @@ def test_strengths_change_between_steps_without_a_new_plan():
     )
     fit = {"epochs": 1, "batch_size": 12, "progress": False}
     plain = trainer.fit(x, y, **fit)["loss"][-1]
-    plan = trainer.backend.last
+    plan = trainer.backend.last_step
     flat = np.concatenate([p.numpy().ravel() for p in model.parameters()])
     for l1, l2 in ((0.5, 0.0), (0.0, 2.0), (0.25, 0.125)):
         penalty.l1, penalty.l2 = l1, l2
         assert (penalty.l1, penalty.l2) == (l1, l2) and isinstance(penalty.l1, float)
         wanted = plain + l1 * np.abs(flat).sum() + l2 * (flat**2).sum()
         assert trainer.fit(x, y, **fit)["loss"][-1] == pytest.approx(wanted, rel=1e-12)
-        assert trainer.backend.last is plan
+        assert trainer.backend.last_step is plan
 
 
 def test_an_l2_penalty_is_weight_decay_for_sgd():

@@ -6,8 +6,14 @@ import chainrule as cr
 
 
 @pytest.fixture(params=["native", "reference"])
-def backend(request, monkeypatch):
-    """What Trainer and compile_step use where a test does not say."""
-    for function in (cr.Trainer.__init__, cr.compile_step):
-        monkeypatch.setitem(function.__kwdefaults__, "backend", request.param)
-    return request.param
+def backend(request):
+    """What Trainer, Evaluator and compile_step use where a test does not say."""
+    before = cr.get_default_backend()
+    cr.set_default_backend(request.param)
+    yield request.param
+    cr.set_default_backend(before)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "model.safetensors"

@@ -28,7 +28,7 @@ class Log(cr.Callback):
         self.calls = calls
 
     def note(self, event, trainer):
-        self.calls.append((self.name, event, trainer.epoch, trainer.position, trainer.step))
+        self.calls.append((self.name, event, trainer.epoch, trainer.state.position, trainer.step))
 
     def on_train_begin(self, trainer):
         self.note("train_begin", trainer)
@@ -131,7 +131,7 @@ def test_a_callback_stops_the_training(event, step, steps, epochs, capsys):
 
 class StopBetweenUpdates(cr.Callback):
     def on_step_end(self, trainer, loss):
-        if trainer.position == 3:
+        if trainer.state.position == 3:
             trainer.stop("enough")
 
 
@@ -139,12 +139,12 @@ def test_after_a_stop_within_an_epoch_other_data_begin_the_epoch_anew():
     x, y = classification(20)
     trainer = trainer_of(network(), callbacks=[StopBetweenUpdates()], accumulate=2)
     trainer.fit(x, y, epochs=5, batch_size=4, progress=False)
-    assert (trainer.epoch, trainer.position) == (0, 3)
+    assert (trainer.epoch, trainer.state.position) == (0, 3)
     before = weights(trainer.model)
     optimizer_before = trainer.optimizer.state_dict()
     trainer.callbacks.clear()
     trainer.fit(x[:15], y[:15], epochs=1, batch_size=5, progress=False)
-    assert (trainer.epoch, trainer.position, trainer.step) == (1, 0, 3)
+    assert (trainer.epoch, trainer.state.position, trainer.step) == (1, 0, 3)
     # As a Trainer that begins with these weights and moments, and has accumulated nothing.
     fresh = network()
     fresh.load_state_dict(before)

@@ -23,7 +23,9 @@ from chainrule import nn, optim
 from chainrule.execute.native import StateBlock
 from chainrule.graph.state import State
 from chainrule.system.interrupts import Interrupts, interrupts_held
-from chainrule.train.backends import NativeBackend, Totals
+from chainrule.train import trainer as training
+from chainrule.train.backends import NativeBackend
+from chainrule.train.state import Totals
 
 X, Y = classification(20)
 
@@ -53,7 +55,7 @@ class Interruption:
         (Interrupts, ("__init__", "act_on_waiting")),
         (NativeBackend, ("train", "evaluate", "release")),
         (StateBlock, ("take_up", "hand_back")),
-        (Totals, ("grow",)),
+        (Totals, ("replace",)),
         (type(cr.no_grad()), ("__enter__", "__exit__")),
     )
 
@@ -147,26 +149,26 @@ def test_a_second_interrupt_in_the_validation_of_a_fit_leaves_the_trained_weight
     def once(interruption):
         trainer = averaging_trainer()
         trainer.fit(X, Y, epochs=1, batch_size=8, progress=False)
-        evaluate = trainer._evaluate
+        evaluate = training.evaluate_data
 
         def interrupted_evaluation(*arguments):
             signal.raise_signal(signal.SIGINT)  # the first asks to stop, the second acts at once
             with interruption:
                 return evaluate(*arguments)
 
-        trainer._evaluate = interrupted_evaluation
         options = {"batch_size": 8, "validation_data": (X, Y), "progress": False}
-        try:
-            trainer.fit(X, Y, epochs=1, **options)
-            assert interruption.place is None
-        except KeyboardInterrupt:
-            pass
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(training, "evaluate_data", interrupted_evaluation)
+            try:
+                trainer.fit(X, Y, epochs=1, **options)
+                assert interruption.place is None
+            except KeyboardInterrupt:
+                pass
         assert_same_bits(weights(trainer.model), wanted)
         if trainer.epoch == 1:  # all batches are done, the epoch is not ended
-            assert trainer.position == 3
-            trainer._evaluate = evaluate
+            assert trainer.state.position == 3
             trainer.fit(X, Y, epochs=1, **options)
-        assert trainer.epoch == 2 and trainer.position == 0 and trainer.step == 6
+        assert trainer.epoch == 2 and trainer.state.position == 0 and trainer.step == 6
         assert len(trainer.history) == 2 and "validation_loss" in trainer.history.epochs[1]
         assert_same_bits(weights(trainer.model), wanted)
 
@@ -203,7 +205,7 @@ def test_an_interrupt_anywhere_in_a_fit_loses_and_doubles_nothing():
             "loss": trainer.history["loss"],
             "validation": trainer.history["validation_loss"],
             "lr": trainer.history["lr"],
-            "counts": [trainer.epoch, trainer.step, trainer.position],
+            "counts": [trainer.epoch, trainer.step, trainer.state.position],
         }
 
     whole = trainer_to_fit()
@@ -225,7 +227,7 @@ def test_an_interrupt_anywhere_in_a_fit_loses_and_doubles_nothing():
         fit(trainer, 2 - trainer.epoch)
         assert_same_bits(outcome(trainer), outcome(whole))
 
-    assert {"NativeBackend.train", "StateBlock.hand_back", "Totals.grow"} <= at_every_point(once)
+    assert {"NativeBackend.train", "StateBlock.hand_back", "Totals.replace"} <= at_every_point(once)
 
 
 def test_best_weights_are_given_back_whole_or_not_at_all():
@@ -288,7 +290,7 @@ def everything(trainer):
         **weights(trainer.model),
         **{f"average {k}": np.array(v) for k, v in trainer.ema.state_dict().items()},
         **{f"kept {k}": np.array(v) for k, v in stopping.items()},
-        "generator": trainer.generator.state.numpy().copy(),
+        "generator": trainer.graphs.generator.state.numpy().copy(),
         "counts": np.array([trainer.epoch, trainer.step, len(trainer.history)]),
     }
 

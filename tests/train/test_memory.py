@@ -92,7 +92,7 @@ def test_files_give_the_bits_that_arrays_give(
 def test_an_epoch_goes_on_in_the_middle_of_a_window(tmp_path, backend, small_windows):
     class Stop(cr.Callback):
         def on_step_end(self, trainer, loss):
-            if trainer.position % 4 == 1:
+            if trainer.state.position % 4 == 1:
                 trainer.stop("for now")
 
     files = as_files(tmp_path, classification(ROWS))

@@ -32,10 +32,12 @@ def everything(trainer):
         ("ema", trainer.ema.state_dict() if trainer.ema else {}),
     ):
         arrays |= {f"{kind}.{k}": v for k, v in state.items() if isinstance(v, np.ndarray)}
-    for i, buffer in enumerate((*trainer.graphs.accumulated, trainer.graphs.accumulated_rows)):
+    for i, buffer in enumerate(
+        (*trainer.state.accumulated.buffers, trainer.state.accumulated.rows)
+    ):
         arrays[f"accumulated.{i}"] = buffer.numpy().copy()
-    arrays["generator"] = trainer.generator.state.numpy().copy()
-    arrays["counts"] = np.array([trainer.epoch, trainer.step, trainer.position])
+    arrays["generator"] = trainer.graphs.generator.state.numpy().copy()
+    arrays["counts"] = np.array([trainer.epoch, trainer.step, trainer.state.position])
     arrays["lrs"] = np.array([group["lr"] for group in trainer.optimizer.param_groups])
     return arrays
 
@@ -46,7 +48,7 @@ def test_everything_is_put_back_to_the_bit(accumulate):
 
     class StopAt(cr.Callback):
         def on_step_end(self, trainer, loss):
-            if trainer.epoch == 1 and trainer.position == 3:
+            if trainer.epoch == 1 and trainer.state.position == 3:
                 trainer.stop("here")
 
     def made():
@@ -114,7 +116,7 @@ def test_what_an_epoch_under_way_has_accumulated_is_no_part_of_it():
     trainer, other = (trainer_of(network(), accumulate=3) for _ in range(2))
     trainer.callbacks.append(Stop())
     trainer.fit(x, y, epochs=1, batch_size=BATCH, shuffle=False, progress=False)
-    assert trainer.step == 0 and trainer.graphs.accumulated_rows.item() == BATCH
+    assert trainer.step == 0 and trainer.state.accumulated.rows.item() == BATCH
     found = [t.find_lr(x, y, low=0.1, steps=5, batch_size=BATCH).losses for t in (trainer, other)]
     assert found[0] == found[1]
 

@@ -127,13 +127,13 @@ def outcome(trainer):
     average = trainer.ema.state_dict() if trainer.ema is not None else {}
     return (
         {**weights(trainer.model), **{f"average {k}": v for k, v in average.items()}},
-        {**optimizer, "generator": trainer.generator.state.numpy()},
+        {**optimizer, "generator": trainer.graphs.generator.state.numpy()},
         (
             records,
             trainer.history.stop_reason,
             trainer.epoch,
             trainer.step,
-            trainer.position,
+            trainer.state.position,
             trainer.optimizer.param_groups[0]["lr"],
             stopping.best,
             stopping.best_epoch,
@@ -207,14 +207,14 @@ def test_a_stop_between_two_updates_keeps_what_was_accumulated(tmp_path, accumul
 
     class Stop(CutAt):
         def on_step_end(self, trainer, loss):
-            if trainer.epoch == 1 and trainer.position == 3:
+            if trainer.epoch == 1 and trainer.state.position == 3:
                 trainer.stop("the user's wish")
 
     Stop.__name__ = "CutAt"
     first = made("none", accumulate, 99, parts)
     first.callbacks[-1] = Stop()
     assert fit(first, path).stop_reason == "the user's wish"
-    assert first.position == 3 and first.graphs.accumulated_rows.item() == 12
+    assert first.state.position == 3 and first.state.accumulated.rows.item() == 12
     second = made("none", accumulate, 99, parts)
     fit(second, path, resume=True)
     assert_same_outcome(outcome(second), outcome(whole))
@@ -230,7 +230,7 @@ def test_checkpoints_after_epochs_only(tmp_path):
         fit(first, path, checkpoint_steps=None)
     second = made("epoch", 1, 99)
     second.load(path)
-    assert (second.epoch, second.position) == (2, 0)
+    assert (second.epoch, second.state.position) == (2, 0)
     fit(second, path, resume=True, checkpoint_steps=None)
     assert_same_outcome(outcome(second), outcome(whole))
 

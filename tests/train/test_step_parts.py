@@ -17,7 +17,6 @@ from training_cases import (
 
 import chainrule as cr
 from chainrule import nn, optim
-from chainrule.train.state import read_model
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -261,7 +260,7 @@ def test_a_file_holds_the_average_as_the_model(tmp_path):
     trainer = trainer_of(model, ema=Average(model.parameters()))
     fit(trainer)
     trainer.save(path)
-    built, _ = read_model(path)
+    built = cr.load(path)
     with trainer.ema.applied():
         assert_same_bits(weights(built), weights(model))
     other = trainer_of(loaded := network(seed=9), ema=Average(loaded.parameters()))
@@ -336,7 +335,7 @@ def test_a_constraint_that_does_not_fit_is_refused_before_training(accumulate):
     with pytest.raises(ValueError, match="axis"):
         fit(trainer)
     assert_same_bits(weights(model), before)
-    assert (trainer.step, trainer.position) == (0, 0)
+    assert (trainer.step, trainer.state.position) == (0, 0)
 
 
 def test_a_penalty_that_becomes_infinite_is_named():

@@ -147,6 +147,35 @@ def trainer_of(model, loss=None, optimizer=None, **options):
     )
 
 
+def fit(trainer, x, y, **options):
+    return trainer.fit(x, y, **{"epochs": 2, "batch_size": 8, "progress": False, **options})
+
+
+def trained(epochs=2, **options):
+    x, y = classification(20)
+    trainer = trainer_of(network(), **options)
+    trainer.fit(x, y, epochs=epochs, batch_size=8, progress=False)
+    return trainer
+
+
+def everything(trainer):
+    """All that a file could change in a Trainer."""
+    return {
+        **{f"model.{k}": v for k, v in weights(trainer.model).items()},
+        **{
+            f"optimizer.{k}": np.array(v)
+            for k, v in trainer.optimizer.state_dict().items()
+            if isinstance(v, np.ndarray)
+        },
+        "lr": np.array([group["lr"] for group in trainer.optimizer.param_groups]),
+        "generator": trainer.graphs.generator.state.numpy().copy(),
+        "counts": np.array(
+            [trainer.epoch, trainer.step, trainer.state.position, len(trainer.history)]
+        ),
+        "schedule": np.array(trainer.schedule.t if trainer.schedule else -1),
+    }
+
+
 def epoch_batches(rows, batch_size, seed, epoch):
     """The rows of each batch of an epoch, as a shuffling fit takes them."""
     order = permutation(rows, seed, epoch)

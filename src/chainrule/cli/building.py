@@ -10,26 +10,14 @@ from typing import Any
 import numpy as np
 
 from chainrule import nn, optim
+from chainrule.cli.options import ACTIVATIONS
 from chainrule.cli.tasks import Task
 from chainrule.graph.tensor import Array, Tensor
-
-ACTIVATIONS = {
-    "relu": nn.ReLU,
-    "leaky-relu": nn.LeakyReLU,
-    "elu": nn.ELU,
-    "selu": nn.SELU,
-    "gelu": nn.GELU,
-    "silu": nn.SiLU,
-    "mish": nn.Mish,
-    "softplus": nn.Softplus,
-    "sigmoid": nn.Sigmoid,
-    "tanh": nn.Tanh,
-}
 
 
 @dataclass(frozen=True)
 class Options:
-    """What a training is made of, all defaults filled in; saved with the model."""
+    """The settings of a training, all defaults filled in; saved with the model."""
 
     hidden: tuple[int, ...]
     activation: str
@@ -75,7 +63,7 @@ def build_model(
         # A normalisation takes away what a bias adds.
         layers.append(nn.Linear(width, hidden, bias=not options.batch_norm))
         layers += [nn.BatchNorm1d(hidden)] * options.batch_norm
-        layers.append(ACTIVATIONS[options.activation]())
+        layers.append(getattr(nn, ACTIVATIONS[options.activation])())
         layers += [nn.Dropout(options.dropout)] * (options.dropout > 0)
         width = hidden
     if task.classes is not None:

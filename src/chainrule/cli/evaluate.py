@@ -46,11 +46,11 @@ def evaluate(model: str, data: str, folder: str | None, part: str | None) -> Non
         wanted = f"the target column {target!r}" if target else "the targets y"
         raise ValueError(f"{data} lacks {wanted}, with which to compare. See chainrule predict.")
     y = saved.task.encode(y, data)
-    trainer = saved.trainer()
+    evaluator = saved.evaluator()
     output.line("data", f"{data}: {len(x):,} rows")
-    output.line("model", output.describe_figures(trainer.evaluate(as_input(x), y), len(x)))
+    output.line("model", output.describe_figures(evaluator.evaluate(as_input(x), y), len(x)))
     if saved.task.classes is not None:
-        predicted = np.asarray(trainer.predict(as_input(x))).argmax(axis=1)
+        predicted = np.asarray(evaluator.predict(as_input(x))).argmax(axis=1)
         columns = {"class": "left", "rows": "right", "recall": "right", "precision": "right"}
         output.show_table(columns, _per_class(saved.task.classes, y, predicted))
 

@@ -23,7 +23,7 @@ Example:
 def info(model: str) -> None:
     """Show what a model's file holds: its task, layers and training."""
     from chainrule.cli import output
-    from chainrule.train.checkpoint import FileError, read
+    from chainrule.train.model_file import FileError, read
 
     tensors, description = read(model)
     output.line("file", f"{model} ({output.size_of(model)})")

@@ -9,6 +9,20 @@ import click
 
 MAX_WIDTH = 1 << 20
 
+ACTIVATIONS = {
+    "relu": "ReLU",
+    "leaky-relu": "LeakyReLU",
+    "elu": "ELU",
+    "selu": "SELU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "mish": "Mish",
+    "softplus": "Softplus",
+    "sigmoid": "Sigmoid",
+    "tanh": "Tanh",
+}
+"""Activations and their layers in `chainrule.nn`, which is not imported for --help."""
+
 data_argument = click.argument("data", metavar="DATA")
 model_argument = click.argument("model", metavar="MODEL")
 mnist_option = click.option(

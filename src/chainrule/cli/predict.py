@@ -42,7 +42,7 @@ def predict(
     if proba and saved.task.classes is None:
         raise ValueError(f"{model} is a regression: it has no probabilities. Leave --proba out.")
     x, _ = read_to_use(data, folder, saved.trained_on).part(part)
-    text = to_csv(saved.trainer().predict(as_input(x)), saved, proba=proba)
+    text = to_csv(saved.evaluator().predict(as_input(x)), saved, proba=proba)
     if out is None:
         click.echo(text, nl=False)
         return

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from chainrule import nn, optim
+from chainrule import nn
 from chainrule.cli.tasks import Task
-from chainrule.train import Trainer
-from chainrule.train.checkpoint import FileError
-from chainrule.train.state import read_model
+from chainrule.train import Evaluator
+from chainrule.train.model_file import FileError, build_model, read
 
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a model's file holds for its use.
+    """The content of a model's file, for predictions.
 
     Attributes:
         model: the network.
@@ -26,16 +25,15 @@ class SavedModel:
     task: Task
     trained_on: dict[str, Any]
 
-    def trainer(self) -> Trainer:
-        """A Trainer that predicts and evaluates."""
-        return evaluator(self.model, self.task)
+    def evaluator(self) -> Evaluator:
+        """An Evaluator by the task's final metrics."""
+        return make_evaluator(self.model, self.task)
 
 
-def evaluator(model: nn.Module, task: Task) -> Trainer:
-    """A Trainer that predicts and evaluates by the task's final metrics; not made to train."""
+def make_evaluator(model: nn.Module, task: Task) -> Evaluator:
+    """An Evaluator of a model by the task's final metrics."""
     loss = nn.MSELoss() if task.classes is None else nn.CrossEntropyLoss()
-    unused = optim.SGD(model.parameters())
-    return Trainer(model, loss, unused, metrics=task.final_metrics)
+    return Evaluator(model, loss, task.final_metrics)
 
 
 def read_saved(path: str) -> SavedModel:
@@ -44,11 +42,12 @@ def read_saved(path: str) -> SavedModel:
     Raises:
         FileNotFoundError, FileError, ValueError: if it can't be read, or says too little.
     """
-    model, metadata = read_model(path)
+    tensors, description = read(path)
+    model, metadata = build_model(path, tensors, description), description.get("metadata") or {}
     if "task" not in metadata:
         raise FileError(
             f"{path} was not saved by chainrule train: it does not say what the model's inputs and "
-            "outputs mean. Use it from Python, with chainrule.train.read_model."
+            "outputs mean. Use it from Python, with chainrule.load."
         )
     try:
         classes, trained_on = metadata["classes"], metadata["data"]

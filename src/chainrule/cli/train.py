@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from chainrule.cli.errors import INTERRUPTED
-from chainrule.cli.options import HiddenLayers, Number, mnist_option
+from chainrule.cli.options import ACTIVATIONS, HiddenLayers, Number, mnist_option
 
 if TYPE_CHECKING:
     from chainrule.cli.building import Options
@@ -25,19 +25,6 @@ LEARNING_RATES = {
     "adagrad": 0.01,
     "lion": 0.0001,
 }
-# The names of building.ACTIVATIONS, which is not imported for --help.
-ACTIVATIONS = (
-    "relu",
-    "leaky-relu",
-    "elu",
-    "selu",
-    "gelu",
-    "silu",
-    "mish",
-    "softplus",
-    "sigmoid",
-    "tanh",
-)
 SMALL_BATCH, LARGE_BATCH, MANY_ROWS = 32, 64, 10_000
 HELD_OUT = 0.2
 
@@ -73,7 +60,9 @@ Examples:
     show_default=True,
     help="Widths of the hidden layers; none for a linear model.",
 )
-@click.option("--activation", type=click.Choice(ACTIVATIONS), default="relu", show_default=True)
+@click.option(
+    "--activation", type=click.Choice(list(ACTIVATIONS)), default="relu", show_default=True
+)
 @click.option(
     "--batch-norm",
     is_flag=True,
@@ -143,7 +132,7 @@ Examples:
     "--patience",
     type=click.IntRange(0),
     metavar="EPOCHS",
-    help="Stop early: after more than so many epochs in which the loss on the held-out rows did "
+    help="Stop early: after more than this many epochs in which the loss on the held-out rows did "
     "not improve; keep the best epoch's weights.",
 )
 @click.option(
@@ -246,7 +235,7 @@ def _or_default(value: float | None, default: float) -> float:
 def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) -> None:
     """Split, build, train, save, and say how well it went."""
     from chainrule.cli import building, output
-    from chainrule.cli.saved import evaluator
+    from chainrule.cli.saved import make_evaluator
     from chainrule.ops.random import manual_seed
     from chainrule.train import EarlyStopping, Trainer
 
@@ -299,10 +288,10 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
     if given["history"] is not None:
         history.to_csv(given["history"])
     if not interrupted:
-        judge = evaluator(model, task)
+        evaluator = make_evaluator(model, task)
         for name, part in (("validation", validation), ("test", test)):
             if part is not None:
-                output.show_figures(name, judge.evaluate(*part), len(part[0]))
+                output.show_figures(name, evaluator.evaluate(*part), len(part[0]))
     output.show_files(given, interrupted=interrupted)
     if interrupted:
         ctx.exit(INTERRUPTED)
@@ -328,7 +317,7 @@ def _split(
 
 
 def _metadata(data: Data, task: Task, options: Options) -> dict[str, Any]:
-    """What the model's file says besides the model: all that is needed to use it."""
+    """The metadata of the model's file: all that is needed to use the model."""
     import zlib
 
     import numpy as np
@@ -356,14 +345,14 @@ def _metadata(data: Data, task: Task, options: Options) -> dict[str, Any]:
 
 
 def _say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool) -> None:
-    """Check that the checkpoint is of the same training, before it is taken up.
+    """Check that the checkpoint is of the same training, before it is loaded.
 
     Raises:
         ValueError: if it is of another one, or would be overwritten unasked.
     """
     import os
 
-    from chainrule.train.checkpoint import read
+    from chainrule.train.model_file import read
 
     if checkpoint is None:
         return

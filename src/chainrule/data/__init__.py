@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from chainrule.data.batches import batches, permutation
+from chainrule.data.batches import Minibatches, batches, permutation
 from chainrule.data.splitting import split
 
 if TYPE_CHECKING:
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from chainrule.data.files import NpzArrays, Table, read_columns, read_npz, read_table
 
 __all__ = [
+    "Minibatches",
     "NpzArrays",
     "Table",
     "batches",

@@ -1,21 +1,27 @@
-"""Training data as arrays: checks whose errors name the fault, and the selection of rows.
+"""Training data: checks that name the fault, and one record that holds the arrays flat.
 
 ``Arrays`` is one array, a tuple of arrays (a model with several inputs) or a dict of named arrays.
-The first dimension of every array counts the rows (examples).
+The first dimension of every array counts the rows (examples). `checked_data` and
+`checked_inputs` are the door: they check what a user gives and flatten it, once, into `Data`.
 """
 
 from __future__ import annotations
 
-from typing import Any, TypeAlias
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.data.mapped import blocks
+from chainrule.data.mapped import blocks, extremes
 from chainrule.graph.tensor import Array
-from chainrule.trees import map_leaves
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
+
+Structure: TypeAlias = int | tuple[str, ...] | None
+"""How arrays make up `Arrays`: None for a single one, the length of a tuple, the keys of a dict."""
 
 _TEXT_REMEDY = (
     "Encode text as numbers first, e.g. classes, codes = np.unique(column, return_inverse=True)."
@@ -126,8 +132,213 @@ def take(arrays: Arrays, indices: NDArray[np.intp]) -> Arrays:
     {'age': array([40, 20])}
     """
     # Not np.take, which copies all of an array that is not C-contiguous.
-    taken: Arrays = map_leaves(lambda array: array[indices], arrays)
+    flat, structure = flatten(arrays)
+    taken: Arrays = unflatten(structure, iter([array[indices] for array in flat]))
     return taken
+
+
+def flatten(arrays: Arrays) -> tuple[Sequence[Array], Structure]:
+    """Return the arrays in a row, and the structure from which `unflatten` makes them again.
+
+    >>> flatten({"age": np.array([20, 30])})
+    ([array([20, 30])], ('age',))
+    """
+    if isinstance(arrays, dict):
+        return list(arrays.values()), tuple(arrays)
+    if isinstance(arrays, tuple):
+        return arrays, len(arrays)
+    return (arrays,), None
+
+
+def unflatten(structure: Structure, values: Iterator[Any]) -> Any:
+    """Return a structure of the next values, as many as it has places.
+
+    >>> unflatten(("age", "height"), iter([1, 2, 3]))
+    {'age': 1, 'height': 2}
+    """
+    if structure is None:
+        return next(values)
+    if isinstance(structure, int):
+        return tuple(islice(values, structure))
+    return {key: next(values) for key in structure}
+
+
+class Form(NamedTuple):
+    """The shapes, dtypes and structure of a batch, but for its number of rows; hashable.
+
+    Attributes:
+        shapes: the shape of a row of each array.
+        dtypes: the dtype in which a step takes each array.
+        structures: how the arrays make up x, y and the weights, as many of these as there are.
+    """
+
+    shapes: tuple[tuple[int, ...], ...]
+    dtypes: tuple[np.dtype[Any], ...]
+    structures: tuple[Structure, ...]
+
+    def unflatten(self, values: Iterable[Any]) -> list[Any]:
+        """Return [x], [x, y] or [x, y, weights], made of one value for each array."""
+        rest = iter(values)
+        return [unflatten(structure, rest) for structure in self.structures]
+
+
+@dataclass(eq=False)
+class Data:
+    """The data of a pass: inputs, and where there are any, targets and weights of the rows.
+
+    Attributes:
+        arrays: those of x, then those of y, then the weights, all with the same number of rows.
+        form: their shapes, dtypes and structure.
+    """
+
+    arrays: tuple[Array, ...]
+    form: Form
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.arrays[0])
+
+    @property
+    def parts(self) -> list[Any]:
+        """[x], [x, y] or [x, y, weights], in the structures in which they were given."""
+        return self.form.unflatten(self.arrays)
+
+    def map(self, function: Callable[[Array], Array]) -> Data:
+        """Return the data with `function` applied to every array."""
+        return Data(tuple([function(array) for array in self.arrays]), self.form)
+
+    def label_fault(self, limits: Iterable[tuple[int, int]]) -> str | None:
+        """Return what is wrong with labels, or None.
+
+        Args:
+            limits: (number of the array, number of classes) of arrays that hold labels.
+        """
+        for number, classes in limits:
+            labels = self.arrays[number]
+            if not labels.size:
+                continue
+            low, high = map(int, extremes(labels))
+            if low < 0 or high >= classes:
+                return (
+                    f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from "
+                    f"{low} to {high}"
+                )
+        return None
+
+
+def as_data(dtype: np.dtype[Any], *parts: Arrays) -> Data:
+    """Return x, y and weights (the first, two or three of these) as one record.
+
+    Args:
+        dtype: the floating dtype of the model. Steps take floats in it, and inputs that are uint8
+            or bool; other inputs, and targets of any whole type, are taken as int64.
+        parts: what ``as_arrays`` returned, with the same number of rows.
+    """
+    arrays: list[Array] = []
+    dtypes: list[np.dtype[Any]] = []
+    structures: list[Structure] = []
+    for number, part in enumerate(parts):
+        flat, structure = flatten(part)
+        structures.append(structure)
+        for array in flat:
+            arrays.append(array)
+            given = array.dtype
+            is_floating = given.kind == "f" or (number == 0 and given in _LIKE_FLOATS)
+            dtypes.append(dtype if is_floating else _INT64)
+    shapes = tuple([array.shape[1:] for array in arrays])
+    return Data(tuple(arrays), Form(shapes, tuple(dtypes), tuple(structures)))
+
+
+_INT64 = np.dtype(np.int64)
+_LIKE_FLOATS = (np.dtype(np.uint8), np.dtype(np.bool_))
+
+
+def checked_inputs(x: Any, dtype: np.dtype[Any]) -> Data:
+    """Return inputs that a model of floating dtype `dtype` can take.
+
+    Raises:
+        TypeError, ValueError: as ``as_arrays``; for numbers that are not finite or too large for
+            the dtype.
+    """
+    return as_data(dtype, _checked_values(x, "x", dtype))
+
+
+def checked_data(
+    x: Any, y: Any, sample_weight: Any, dtype: np.dtype[Any], *, prefix: str = ""
+) -> Data:
+    """Return inputs and targets, and weights unless None, of the same number of rows.
+
+    Args:
+        x, y: as ``as_arrays`` takes them.
+        sample_weight: as ``checked_weights`` takes it, or None.
+        dtype: the model's floating dtype.
+        prefix: what the names in error messages begin with.
+
+    Raises:
+        TypeError, ValueError: as `checked_inputs`, for each of the parts; for different numbers of
+            rows.
+    """
+    names = f"{prefix}x", f"{prefix}y"
+    x, y = _checked_values(x, names[0], dtype), _checked_values(y, names[1], dtype)
+    rows = check_same_rows(**{names[0]: x, names[1]: y})
+    if sample_weight is None:
+        return as_data(dtype, x, y)
+    name = f"{prefix}sample_weight"
+    return as_data(dtype, x, y, checked_weights(sample_weight, rows, dtype, name))
+
+
+def checked_weights(sample_weight: Any, rows: int, dtype: np.dtype[Any], name: str) -> Array:
+    """Return a weight for each row, as floats: finite, not negative, not all 0.
+
+    Args:
+        sample_weight: numbers, shape (rows,).
+        rows: how many there must be.
+        dtype: the floating dtype that whole numbers get.
+        name: how error messages call the weights.
+
+    Raises:
+        TypeError, ValueError: for anything else.
+    """
+    weights = _checked_values(sample_weight, name, dtype)
+    if not isinstance(weights, np.ndarray) or weights.shape != (rows,):
+        seen = weights.shape if isinstance(weights, np.ndarray) else type(weights).__name__
+        raise ValueError(
+            f"{name} is one number a row, of shape ({rows},) for {rows} rows; got {seen}"
+        )
+    if weights.dtype.kind != "f":
+        weights = weights.astype(dtype)
+    negative = np.flatnonzero(weights < 0)
+    if negative.size:
+        raise ValueError(
+            f"{name} is {weights[negative[0]]} at row {negative[0]}: a weight is not negative. "
+            "Give 0 to a row that shall not count."
+        )
+    check_some_weight(weights, name)
+    return weights
+
+
+def check_some_weight(weights: Array, name: str) -> None:
+    """Raise ValueError if all weights are 0."""
+    if not weights.any():
+        raise ValueError(f"{name} is 0 in all {len(weights)} rows: there is nothing to learn from")
+
+
+def _checked_values(data: Any, name: str, dtype: np.dtype[Any]) -> Arrays:
+    """Arrays of finite numbers that the model's dtype can hold."""
+    arrays = as_arrays(data, name)
+    check_finite(arrays, name)
+    largest = float(np.finfo(dtype).max)
+    for array in flatten(arrays)[0]:
+        if array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize:
+            continue
+        low, high = extremes(array) if array.size else (0, 0)
+        if max(high, -low) > largest:
+            raise ValueError(
+                f"{name} holds numbers beyond {largest:.2g}, the largest that the model's "
+                f"{dtype} can hold: scale them down, or make the model's layers float64"
+            )
+    return arrays
 
 
 def _labelled(arrays: Arrays, name: str) -> list[tuple[str, Array]]:

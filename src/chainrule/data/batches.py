@@ -1,17 +1,82 @@
-"""Minibatches: which rows come when, as a pure function of the seed and the epoch."""
+"""Minibatches: which rows come when, as a pure function of the seed and the epoch.
+
+`Minibatches` is for loops that a user writes. `Batches` and `windows` are for steps that run in
+the core, which takes the rows of many batches itself.
+"""
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core, checks
-from chainrule.data.arrays import Arrays, as_arrays, check_same_rows, take
+from chainrule.data.arrays import Data, as_arrays, check_same_rows, flatten, unflatten
 from chainrule.data.mapped import Copier, MappedFiles
-from chainrule.trees import leaves, map_leaves
+from chainrule.graph.tensor import Array
+
+
+class Minibatches:
+    """The rows of data in minibatches, shuffled anew in every pass. Made by `batches`.
+
+    Attributes:
+        passes: how many passes have begun.
+    """
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        batch_size: int,
+        *,
+        shuffle: bool,
+        seed: int,
+        epoch: int | None,
+        drop_last: bool,
+    ) -> None:
+        x = as_arrays(x, "x")
+        rows = check_same_rows(x=x)
+        flat, self._x = flatten(x)
+        self._arrays = tuple(flat)
+        self._has_y = y is not None
+        if y is not None:
+            y = as_arrays(y, "y")
+            check_same_rows(x=x, y=y)
+            flat, self._y = flatten(y)
+            self._arrays += tuple(flat)
+        self._rows, self._size = rows, check_batch_size(batch_size, rows)
+        self._shuffle = shuffle
+        self._seed = _key_word("seed", seed)
+        self._epoch = None if epoch is None else _key_word("epoch", epoch)
+        self._drop_last = drop_last
+        self.passes = 0
+
+    def __len__(self) -> int:
+        """The number of batches in a pass."""
+        return self._rows // self._size if self._drop_last else -(-self._rows // self._size)
+
+    def __iter__(self) -> Iterator[Any]:
+        epoch = self.passes if self._epoch is None else self._epoch
+        self.passes += 1
+        order = permutation(self._rows, self._seed, epoch) if self._shuffle else None
+        return self._pass(np.arange(self._rows) if order is None else order)
+
+    def _pass(self, order: NDArray[np.int64]) -> Iterator[Any]:
+        copier = Copier(self._arrays, self._size) if MappedFiles(self._arrays) else None
+        for number in range(len(self)):
+            rows = order[number * self._size : (number + 1) * self._size]
+            if copier is None:
+                copies = iter([array[rows] for array in self._arrays])
+            else:
+                copies = iter([np.array(array) for array in copier.read(rows)])
+            x = unflatten(self._x, copies)
+            yield (x, unflatten(self._y, copies)) if self._has_y else x
+
+    def __repr__(self) -> str:
+        return f"<{len(self)} minibatches of {self._size} of {self._rows} rows>"
 
 
 def batches(
@@ -21,13 +86,14 @@ def batches(
     *,
     shuffle: bool = True,
     seed: int = 0,
-    epoch: int = 0,
+    epoch: int | None = None,
     drop_last: bool = False,
-) -> Iterator[Any]:
-    """Yield the rows of ``x`` and ``y`` in minibatches, each row once.
+) -> Minibatches:
+    """Return the rows of ``x`` and ``y`` in minibatches, to loop over once an epoch.
 
-    The order depends on (seed, epoch) and the number of rows alone: every call with the same seed
-    and epoch gives the same order. Pass the number of the epoch to shuffle anew in each.
+    Each pass gives each row once, in an order that depends on the seed, the number of the pass
+    and the number of rows alone. Make the object once, before the loop over epochs: its first pass
+    has the order of epoch 0, the next one that of epoch 1, and so on.
 
     Args:
         x: one array, a tuple of arrays or a dict of arrays, first dimension = rows; memory-mapped
@@ -36,29 +102,33 @@ def batches(
             each row along.
         batch_size: rows per batch, at most the number of rows.
         shuffle: False keeps the order of the data.
-        seed, epoch: what the order depends on, integers from 0.
+        seed: what the orders depend on, an integer from 0.
+        epoch: give every pass the order of this epoch, an integer from 0.
         drop_last: leave out a last batch that has fewer than ``batch_size`` rows.
 
-    Yields:
-        ``(xb, yb)``, or ``xb`` alone where y is None: copies, with the structure and dtypes given.
+    Returns:
+        An object whose `len` is the number of batches. A pass over it yields ``(xb, yb)``, or
+        ``xb`` alone where y is None: copies, with the structure and dtypes given.
 
     Raises:
         TypeError, ValueError: at the call, for data that ``as_arrays`` refuses, different numbers
-            of rows in x and y, or a batch size below 1 or above the number of rows.
+            of rows in x and y, a batch size below 1 or above the number of rows, or a seed or epoch
+            that `permutation` refuses.
 
     >>> x, y = np.arange(10).reshape(5, 2), np.arange(5)
     >>> [yb.tolist() for xb, yb in batches(x, y, 2, shuffle=False)]
     [[0, 1], [2, 3], [4]]
+    >>> shuffled = batches(x, y, 2)
+    >>> len(shuffled)
+    3
+    >>> for epoch in range(2):
+    ...     print([yb.tolist() for xb, yb in shuffled])
+    [[4, 1], [2, 0], [3]]
+    [[0, 2], [4, 1], [3]]
     """
-    x = as_arrays(x, "x")
-    rows = check_same_rows(x=x)
-    if y is not None:
-        y = as_arrays(y, "y")
-        check_same_rows(x=x, y=y)
-    batch_size = check_batch_size(batch_size, rows)
-    order = permutation(rows, seed, epoch) if shuffle else np.arange(rows)
-    stop = rows - rows % batch_size if drop_last else rows
-    return _take_batches(x, y, order[:stop], batch_size)
+    return Minibatches(
+        x, y, batch_size, shuffle=shuffle, seed=seed, epoch=epoch, drop_last=drop_last
+    )
 
 
 def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
@@ -85,12 +155,17 @@ def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     [0, 1, 2, 3, 4]
     """
     n = checks.integer("n", n, 0)
-    key = [checks.integer("seed", seed, 0), checks.integer("epoch", epoch, 0)]
-    if max(key) >= 1 << 64:
-        raise ValueError(f"seed {seed} and epoch {epoch} must be below 2**64. Use smaller ones.")
+    key = _key_word("seed", seed), _key_word("epoch", epoch)
     order = np.empty(n, np.int64)
     _core.shuffle(order, *key)
     return order
+
+
+def _key_word(name: str, value: int) -> int:
+    word = checks.integer(name, value, 0)
+    if word >= 1 << 64:
+        raise ValueError(f"{name} {value} must be below 2**64. Use a smaller one.")
+    return word
 
 
 def check_batch_size(batch_size: int, rows: int) -> int:
@@ -112,14 +187,111 @@ def check_batch_size(batch_size: int, rows: int) -> int:
     return batch_size
 
 
-def _take_batches(
-    x: Arrays, y: Arrays | None, order: NDArray[np.int64], batch_size: int
-) -> Iterator[Any]:
-    copier = Copier((x, y), batch_size) if MappedFiles(leaves((x, y))) else None
-    for start in range(0, len(order), batch_size):
-        indices = order[start : start + batch_size]
-        if copier is None:
-            xb, yb = take(x, indices), None if y is None else take(y, indices)
-        else:
-            xb, yb = map_leaves(np.array, copier.read(indices))
-        yield xb if y is None else (xb, yb)
+class Batches:
+    """The batches of one pass over data, by row numbers.
+
+    Attributes:
+        data: the data, with arrays that the core can take rows from.
+        order: the rows, in the order in which they come.
+        size: rows in a batch; the last may have fewer.
+        full: the number of batches that have all their rows.
+    """
+
+    def __init__(self, data: Data, order: Array, size: int) -> None:
+        self.data = data.map(_readable)
+        self.order = order
+        self.size = size
+        self.full = len(order) // size
+
+    def __len__(self) -> int:
+        return -(-len(self.order) // self.size)
+
+    def rows(self, number: int) -> int:
+        """The number of rows of a batch."""
+        return min(self.size, len(self.order) - number * self.size)
+
+    def indices(self, number: int) -> Array:
+        """The row numbers of a batch."""
+        return self.order[number * self.size : (number + 1) * self.size]
+
+    def take(self, number: int) -> list[Array]:
+        """The arrays of a batch, in the dtypes in which a step takes them."""
+        indices = self.indices(number)
+        arrays, dtypes = self.data.arrays, self.data.form.dtypes
+        return [np.asarray(a[indices], dtype) for a, dtype in zip(arrays, dtypes, strict=True)]
+
+    def consecutive(self, first: int, most: int) -> tuple[Array, int, int]:
+        """(order, number of the first batch in it, number of batches) of batches of one size.
+
+        These are at most `most` full batches, or the short last one alone.
+        """
+        if first < self.full:
+            return self.order, first, min(most, self.full - first)
+        return self.indices(first), 0, 1
+
+
+def _readable(array: Array) -> Array:
+    """The array, or a copy if the core can't take rows from it.
+
+    It can't where the elements of a row lie apart, as in Fortran's order, where they are not
+    aligned, and where they are half or extended floats.
+    """
+    if array.dtype.kind == "f" and array.dtype.itemsize not in (4, 8):
+        return array.astype(np.float32 if array.dtype.itemsize == 2 else np.float64, order="C")
+    if not array.flags.aligned or (array.ndim > 1 and not array[:1].flags.c_contiguous):
+        return np.array(array, order="C")
+    return array
+
+
+class Window(NamedTuple):
+    """A run of consecutive batches of a pass.
+
+    Attributes:
+        first: the number in the pass of the first of `batches`.
+        batches: the batches; their own numbers begin at 0.
+    """
+
+    first: int
+    batches: Batches
+
+    @property
+    def end(self) -> int:
+        """The number in the pass of the batch after the last."""
+        return self.first + len(self.batches)
+
+
+def windows(
+    data: Data, size: int, *, order: Array | None = None, start: int = 0
+) -> Iterator[Window]:
+    """Yield the batches of a pass in windows, each small enough for the memory budget.
+
+    Data in memory are one window; memory-mapped files are read window by window. A window is valid
+    until the next is asked for.
+
+    Args:
+        data: the data.
+        size: rows in a batch.
+        order: the rows in the order in which they come, or some of them; None for all, in the order
+            of the data.
+        start: the number of the first batch that is needed.
+    """
+    files = MappedFiles(data.arrays)
+    rows = data.rows if order is None else len(order)
+    if not files:
+        yield Window(0, Batches(data, np.arange(rows) if order is None else order, size))
+    elif order is None:
+        length = max(1, files.rows_in_sequence // size)
+        for first in range(start, -(-rows // size), length):
+            part = data.map(operator.itemgetter(slice(first * size, (first + length) * size)))
+            yield Window(first, Batches(part, np.arange(part.rows), size))
+            files.release()
+    else:
+        copier = Copier(data.arrays)
+        length = max(1, copier.rows // size)
+        try:
+            for first in range(start, -(-rows // size), length):
+                chosen = order[first * size : (first + length) * size]
+                part = Data(copier.read(chosen), data.form)
+                yield Window(first, Batches(part, np.arange(len(chosen)), size))
+        finally:
+            copier.release()

@@ -8,14 +8,13 @@ reading them again is cheap.
 from __future__ import annotations
 
 import mmap
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.graph.tensor import Array
-from chainrule.trees import leaves, map_leaves
 
 _RESIDENT_BYTES = 1 << 25
 """Approximate limit on the resident memory of mapped files."""
@@ -89,17 +88,16 @@ class Copier:
     the order of a shuffled epoch it would be mapped again for each row.
 
     Args:
-        arrays: an array, or a tuple or dict of them; one of them is a mapped file.
+        arrays: arrays with the same number of rows; one of them is a mapped file.
         rows: capacity of the buffer in rows; by default as many as the memory budget allows.
 
     Attributes:
         rows: capacity of the buffer in rows.
     """
 
-    def __init__(self, arrays: Any, rows: int | None = None) -> None:
-        self._arrays = list(leaves(arrays))
+    def __init__(self, arrays: Sequence[Array], rows: int | None = None) -> None:
+        self._arrays = arrays
         self._files = MappedFiles(self._arrays)
-        self._structure = arrays
         row_bytes = sum(array[:1].nbytes for array in self._arrays)
         self.rows = rows or min(len(self._arrays[0]), max(1, _COPY_BYTES // max(1, row_bytes)))
         # A memory map, because its pages can be released while arrays still refer to it.
@@ -112,8 +110,8 @@ class Copier:
             for i, array in enumerate(self._arrays)
         ]
 
-    def read(self, rows: NDArray[np.int64]) -> Any:
-        """Copies of the rows, in the structure of `arrays`; the next call overwrites them."""
+    def read(self, rows: NDArray[np.int64]) -> tuple[Array, ...]:
+        """Copies of the rows of each array; the next call overwrites them."""
         order = np.argsort(rows)
         ascending = rows[order]
         start = 0
@@ -125,8 +123,7 @@ class Copier:
                 copy[order[chunk]] = array[ascending[chunk]]
             self._files.release()
             start = chunk.stop
-        copies = iter(self._copies)
-        return map_leaves(lambda _: next(copies)[: len(rows)], self._structure)
+        return tuple([copy[: len(rows)] for copy in self._copies])
 
     def release(self) -> None:
         """Return the buffer's pages to the system; copies that were read lose their values."""

@@ -7,7 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.data.arrays import Arrays, as_arrays, check_same_rows, take
+from chainrule.data.arrays import (
+    Arrays,
+    Data,
+    as_arrays,
+    check_same_rows,
+    check_some_weight,
+    take,
+)
 from chainrule.data.batches import permutation
 from chainrule.graph.tensor import Array
 
@@ -48,20 +55,48 @@ def split(
     if sample_weight is not None:
         data["sample_weight"] = as_arrays(sample_weight, "sample_weight")
     rows = check_same_rows(**data)
+    order = _order_to_split(rows, fraction, seed)
+    classes = _members_of_classes(data["y"], order) if stratify else [order]
+    train, test = [
+        tuple(take(part, chosen) for part in data.values())
+        for chosen in _parts(classes, fraction, rows)
+    ]
+    return train, test
+
+
+def hold_out(data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
+    """Return (data to train on, data held out): copies, of the rows that `split` would choose.
+
+    Raises:
+        ValueError: as `split`; for a part in which all weights are 0.
+    """
+    order = _order_to_split(data.rows, fraction, seed)
+    train, test = [
+        data.map(lambda array, chosen=chosen: array[chosen])  # type: ignore[misc]
+        for chosen in _parts([order], fraction, data.rows)
+    ]
+    if len(data.parts) == 3:
+        check_some_weight(train.arrays[-1], "sample_weight")
+        check_some_weight(test.arrays[-1], "validation sample_weight")
+    return train, test
+
+
+def _order_to_split(rows: int, fraction: float, seed: int) -> NDArray[np.int64]:
+    """A random order of the rows; `_parts` holds out the first ones."""
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction}. Give a share between 0 and 1, e.g. 0.2.")
     if rows < 2:
         raise ValueError("x and y have 1 row, which cannot be split. Give at least 2.")
-    order = permutation(rows, seed, epoch=0)
+    return permutation(rows, seed, epoch=0)
+
+
+def _parts(classes: list[Array], fraction: float, rows: int) -> tuple[Array, Array]:
+    """The rows to train on and those held out, a share of each class, in the order of the data."""
     held_out = np.zeros(rows, dtype=bool)
-    for members in _members_of_classes(data["y"], order) if stratify else [order]:
+    for members in classes:
         count = min(max(1, round(fraction * len(members))), len(members) - 1)
         held_out[members[:count]] = True
-    train, test = [
-        tuple(take(arrays, rows_taken) for arrays in data.values())
-        for rows_taken in (np.flatnonzero(~held_out), np.flatnonzero(held_out))
-    ]
-    return train, test
+    return np.flatnonzero(~held_out), np.flatnonzero(held_out)
 
 
 def _members_of_classes(y: Arrays, order: NDArray[np.int64]) -> list[Array]:

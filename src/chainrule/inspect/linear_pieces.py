@@ -107,15 +107,10 @@ def linear_pieces(model: Module, start: ArrayLike, end: ArrayLike) -> LinearPiec
         raise ValueError("start and end must be finite")
     if np.array_equal(first, last):
         raise ValueError("start and end are equal: there is no segment between them")
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
-    try:
+    with model.in_mode(False):
         walk = _Walk(model, first, last)
         while not walk.finished:
             walk.go()
-    finally:
-        for module, training in modes:
-            module.training = training
     return LinearPieces(walk.breakpoints())
 
 

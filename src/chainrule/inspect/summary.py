@@ -185,20 +185,14 @@ def summary(
         dtype = next((s.dtype for s in states if s.dtype.kind == "f"), np.dtype(np.float32))
     calls = _Calls(model)
     x = placeholder(shape, dtype, name="x")
-    modes = [(module, module.training) for module in model.modules()]
-    model.train()
-    try:
-        with intercepted(model, calls.around):
-            output = capture(model, x).outputs
-            if not isinstance(output, Tensor) or output.dtype.kind != "f":
-                raise TypeError(
-                    "summary takes a model that returns one floating Tensor, this one returned "
-                    f"{output!r}; wrap it in a Module that returns the output to train on"
-                )
-            graph = _training_graph(model, x, output)
-    finally:
-        for module, training in modes:
-            module.training = training
+    with model.in_mode(True), intercepted(model, calls.around):
+        output = capture(model, x).outputs
+        if not isinstance(output, Tensor) or output.dtype.kind != "f":
+            raise TypeError(
+                "summary takes a model that returns one floating Tensor, this one returned "
+                f"{output!r}; wrap it in a Module that returns the output to train on"
+            )
+        graph = _training_graph(model, x, output)
     return _counted(model, calls, graph, shape)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
@@ -314,6 +315,29 @@ class Module:
     def eval(self: M) -> M:
         """Put this module and all within it into evaluation mode: `train(False)`."""
         return self.train(False)
+
+    @contextmanager
+    def in_mode(self, training: bool) -> Iterator[None]:
+        """Within it this module and all within it are in training mode, or in evaluation mode.
+
+        Afterwards each has the mode that it had before.
+
+        Example:
+            >>> from chainrule import nn
+            >>> layer = nn.Dropout(0.5)
+            >>> with layer.in_mode(False):
+            ...     print(layer.training)
+            False
+            >>> layer.training
+            True
+        """
+        modes = [(module, module.training) for module in self.modules()]
+        try:
+            self.train(training)
+            yield
+        finally:
+            for module, before in modes:
+                module.training = before
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Let all parameters require a gradient, or none: a frozen module is not trained."""

@@ -1,21 +1,31 @@
-"""Training: the Trainer, what it measures, what it keeps."""
+"""Training: the Trainer and the Evaluator, what they measure, and files of models."""
 
+from chainrule.train.backends import get_default_backend, set_default_backend
 from chainrule.train.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
-from chainrule.train.checkpoint import FileError
-from chainrule.train.compiled import compile_step
+from chainrule.train.compile_step import compile_step
+from chainrule.train.evaluator import Evaluator
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric
+from chainrule.train.model_file import FileError, load, read_metadata, save
 from chainrule.train.range_test import RangeTest
+from chainrule.train.state import TrainingState
 from chainrule.train.trainer import Trainer
 
 __all__ = [
     "Callback",
     "EarlyStopping",
+    "Evaluator",
     "FileError",
     "History",
     "Metric",
     "RangeTest",
     "ReduceLROnPlateau",
     "Trainer",
+    "TrainingState",
     "compile_step",
+    "get_default_backend",
+    "load",
+    "read_metadata",
+    "save",
+    "set_default_backend",
 ]

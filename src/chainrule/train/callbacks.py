@@ -1,4 +1,4 @@
-"""Callbacks: what a user does between the epochs of a training; early stopping is one."""
+"""Callbacks: code that runs during a training, after its batches and epochs."""
 
 from __future__ import annotations
 
@@ -41,16 +41,16 @@ class Callback:
         """After the last epoch, also where training was stopped."""
 
     def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps of the callback: arrays, numbers, strings, None, flat."""
+        """The state that a checkpoint keeps: arrays, numbers, strings, None, flat."""
         return {}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take up what `state_dict` gave."""
+        """Go on from what `state_dict` gave."""
 
     def check_state_dict(self, state: dict[str, Any], trainer: Trainer) -> None:
-        """Raise ValueError or TypeError for a state, read from a file, that can't be taken up.
+        """Raise ValueError or TypeError for a state, read from a file, that can't be loaded.
 
-        Called for all callbacks before any of them takes up its state.
+        Called for all callbacks before any of them loads its state.
         """
 
 
@@ -62,7 +62,7 @@ class EarlyStopping(Callback):
 
     Args:
         monitor: a column of the history.
-        patience: how many epochs without improvement are borne; the next one ends the training.
+        patience: epochs without improvement to allow; training stops after one more.
         min_delta: an improvement is better than the best value by more than this.
         mode: ``"min"`` or ``"max"``; by default as the metric's `higher_is_better` says, so "max"
             for accuracy and r2, and "min" for losses and functions.
@@ -136,9 +136,9 @@ class EarlyStopping(Callback):
         trainer.stop(f"{self.monitor} stopped improving; {best}")
 
     def on_train_end(self, trainer: Trainer) -> None:
-        self.waited = 0  # who calls fit again wants to go on
+        self.waited = 0  # another fit shall go on
         if self._kept:
-            with interrupts_held():  # the best weights whole, or the last
+            with interrupts_held():  # all of the best weights, or none
                 for name, state in _restorable(trainer).items():
                     state.assign(self._kept[name])
 
@@ -176,7 +176,7 @@ class ReduceLROnPlateau(Callback):
     Args:
         monitor: a column of the history.
         factor: what a learning rate is multiplied with, in (0, 1).
-        patience: how many epochs without improvement are borne; the next one lowers the rates.
+        patience: epochs without improvement to allow; the rates are lowered after one more.
         threshold: by how much a value must be better than the best to be an improvement.
         threshold_mode: "rel": as a share of the best value; "abs": as it is.
         cooldown: for how many epochs after a lowering no bad epoch is counted.
@@ -313,7 +313,7 @@ def _monitored(callback: EarlyStopping | ReduceLROnPlateau, record: dict[str, fl
 
 
 def _mode(callback: EarlyStopping | ReduceLROnPlateau, trainer: Trainer) -> str:
-    """Whether what a callback monitors shall become small ("min") or large ("max")."""
+    """Whether the monitored quantity shall become small ("min") or large ("max")."""
     if callback.mode is not None:
         return callback.mode
     name = callback.monitor.removeprefix("validation_")
@@ -322,11 +322,11 @@ def _mode(callback: EarlyStopping | ReduceLROnPlateau, trainer: Trainer) -> str:
 
 
 def _restorable(trainer: Trainer) -> dict[str, State]:
-    """What `restore_best` gives back: the model's states, averages, parameters of the loss."""
+    """The states that `restore_best` gives back: of the model, averages, parameters of the loss."""
     model = trainer.model
     parts = {
         "weights": dict([*model.named_parameters(), *model.named_buffers()]),
         "average": {} if trainer.ema is None else trainer.ema.states(),
-        "other": trainer.graphs.others(),
+        "other": trainer.graphs.states_outside_model(),
     }
     return {f"{part}.{name}": s for part, states in parts.items() for name, s in states.items()}

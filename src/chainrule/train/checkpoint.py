@@ -1,115 +1,208 @@
-"""Files: tensors and a description in one safetensors file, written whole or not at all."""
+"""Checkpoints: saving all of a Trainer's state, and loading it whole or not at all."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.errors import DTypeError
 from chainrule.graph.tensor import Array
-from chainrule.system.atomic_files import write_atomically
+from chainrule.nn import to_description
+from chainrule.system.interrupts import interrupts_held
+from chainrule.train import model_file
+from chainrule.train.model_file import tensors_under
+from chainrule.train.state import TrainingState
 
-_KEY = "chainrule"
-_CHECKSUM = "crc32"
-FORMAT = 1
-"""The version of the description; a file with a later one is refused."""
+if TYPE_CHECKING:
+    from chainrule.train.callbacks import Callback
+    from chainrule.train.trainer import Trainer
 
 
-class FileError(ValueError):
-    """A model file that is truncated, damaged, or no file of chainrule."""
+class _DamageError(Exception):
+    """A file says what can't be true."""
 
 
-def write(
-    path: str | os.PathLike[str], tensors: Mapping[str, Array], description: dict[str, Any]
+def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
+    """Write all of the trainer's state."""
+    tensors, training = _collected(trainer)
+    description = {
+        "model": to_description(trainer.model),
+        "metadata": trainer.metadata,
+        "training": training,
+    }
+    model_file.write(path, tensors, description)
+
+
+def load(
+    trainer: Trainer, path: str | os.PathLike[str], data_key: dict[str, Any] | None = None
 ) -> None:
-    """Write a safetensors file with `description` as JSON in its metadata.
+    """Load everything in the file; if it does not fit the trainer, change nothing.
 
-    Where anything goes wrong on the way, a file that stood there before stays as it was.
-
-    Raises:
-        OSError: if the folder is missing or can't be written to, or the disk is full.
-        TypeError: if JSON can't hold the description.
-    """
-    import json
-
-    from safetensors.numpy import save
-
-    text = json.dumps({"format": FORMAT, **description}, default=_plain)
-    # safetensors takes the bytes as they lie: they must be contiguous.
-    tensors = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}
-    write_atomically(path, save(dict(tensors), {_KEY: text, _CHECKSUM: _checksum(tensors, text)}))
-
-
-def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
-    """The tensors and the description of a file that `write` made.
+    A file from the middle of an epoch must be over data as in `data_key`, where that is given.
 
     Raises:
-        FileNotFoundError: if there is none.
-        FileError: if it is truncated, damaged, foreign, or of a later version. A single changed
-            bit is noticed by a checksum.
+        FileError: if the file is truncated, damaged or foreign.
+        ValueError: if it does not fit.
     """
-    import json
-    from pathlib import Path
-
-    from safetensors import SafetensorError, safe_open
-
-    path = Path(path)
-    if path.is_dir():
-        raise FileError(f"{path} is a folder, not a model file")
-    if not path.exists():
-        raise FileNotFoundError(f"there is no file {path}")
-    try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, TypeError, ValueError) as error:
-        raise FileError(
-            f"{path} is no whole safetensors file ({error}): it is truncated, damaged or of "
-            "another kind"
-        ) from None
-    if _KEY not in metadata:
-        raise FileError(
-            f"{path} is a safetensors file that chainrule did not write: it has no description. "
-            "Read its tensors with safetensors and use load_state_dict."
-        )
-    try:
-        description = json.loads(metadata[_KEY])
-        version = description["format"]
-    except (ValueError, TypeError, KeyError):
-        raise FileError(f"{path}: the description in its metadata is damaged") from None
-    if version != FORMAT:
-        raise FileError(
-            f"{path} has format {version}; this chainrule reads format {FORMAT}. Install the "
-            "version that wrote it."
-        )
-    # A file that another tool has changed on purpose can do without.
-    if metadata.get(_CHECKSUM, checksum := _checksum(tensors, metadata[_KEY])) != checksum:
-        raise FileError(
-            f"{path} is damaged: its checksum is {metadata[_CHECKSUM]}, that of what it holds is "
-            f"{checksum}. Bits of it have changed since it was written."
-        )
-    return tensors, description
+    tensors, description = model_file.read(path)
+    if "training" not in description:
+        raise ValueError(f"{path} holds a model but no training to go on with")
+    before, history = _collected(trainer), trainer.state.history
+    with interrupts_held():
+        try:
+            training = description["training"]
+            if data_key is not None and training["position"] and training["data"] != data_key:
+                raise ValueError(
+                    f"it is from the middle of an epoch over {training['data']} and can't go on "
+                    f"over {data_key}"
+                )
+            _check_fits(trainer, training)
+            _check_progress(tensors, training)
+            _load_parts(trainer, tensors, training)
+            _check_callbacks(trainer, tensors, training)
+            _load_callbacks(trainer, tensors, training)
+        except BaseException as error:
+            _load_parts(trainer, *before)
+            trainer.state.history = history
+            _load_callbacks(trainer, *before)
+            if not isinstance(error, Exception):
+                raise
+            if isinstance(error, (ValueError, RuntimeError, DTypeError)):
+                raise ValueError(f"{path} does not fit this Trainer: {error}") from error
+            reason = error if isinstance(error, _DamageError) else repr(error)
+            raise model_file.FileError(
+                f"{path}: what it says of the training is damaged ({reason})"
+            ) from error
 
 
-def _checksum(tensors: Mapping[str, Array], text: str) -> str:
-    """The CRC-32 of all that a file says: a changed bit in it is noticed."""
-    import zlib
+def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
+    """All of the trainer's state: its arrays by name, and the rest as plain data."""
+    tensors: dict[str, Array] = {}
+    ema, average = trainer.ema, None
+    if ema is None:
+        _add(tensors, "model", trainer.model.state_dict())
+    else:  # "model" has the weights that predict: `chainrule.load` reads those
+        with interrupts_held(), ema.applied():
+            _add(tensors, "model", trainer.model.state_dict())
+        _add(tensors, "trained", trainer.model.state_dict())
+        arrays, rest = _parted(ema.state_dict())
+        _add(tensors, "ema", arrays)
+        average = {"class": type(ema).__name__, "state": rest}
+    outside = trainer.graphs.states_outside_model()
+    _add(tensors, "other", {name: state.numpy() for name, state in outside.items()})
+    arrays, optimizer = _parted(trainer.optimizer.state_dict())
+    _add(tensors, "optimizer", arrays)
+    tensors["generator"] = trainer.graphs.generator.state.numpy()
+    callbacks = []
+    for i, callback in enumerate(trainer.callbacks):
+        arrays, rest = _parted(callback.state_dict())
+        _add(tensors, f"callback.{i}", arrays)
+        callbacks.append({"class": type(callback).__name__, "state": rest})
+    arrays, progress = _parted(trainer.state.state_dict())
+    tensors.update(arrays)
+    schedule = trainer.schedule
+    return tensors, {
+        "optimizer": {"class": type(trainer.optimizer).__name__, "state": optimizer},
+        "schedule": schedule and {"class": type(schedule).__name__, "state": schedule.state_dict()},
+        "ema": average,
+        "callbacks": callbacks,
+        "metrics": trainer.graphs.training_sums(),
+        "accumulate": trainer.graphs.options.accumulate,
+        "seed": trainer.seed,
+        **progress,
+    }
 
-    value = zlib.crc32(text.encode())
-    for name in sorted(tensors):
-        array = tensors[name]
-        value = zlib.crc32(f"{name} {array.dtype} {array.shape}".encode(), value)
-        value = zlib.crc32(array.data, value)
-    return f"{value:08x}"
 
-
-def _plain(value: Any) -> Any:
-    """What JSON does not know itself: NumPy's scalars."""
-    if isinstance(value, np.generic):
-        return value.item()
-    raise TypeError(
-        f"a file can't keep {value!r:.80} of type {type(value).__name__} in its description: "
-        "numbers, strings, None, and lists and dicts of these"
+def _load_parts(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
+    """Load the state that `_collected` returned, but for that of the callbacks."""
+    trainer.model.load_state_dict(
+        tensors_under(tensors, "model" if trainer.ema is None else "trained")
     )
+    if trainer.ema is not None:
+        trainer.ema.load_state_dict({**training["ema"]["state"], **tensors_under(tensors, "ema")})
+    if trainer.schedule is not None:
+        trainer.schedule.load_state_dict(training["schedule"]["state"])
+    # After the schedule: a callback may have set another learning rate than that does.
+    trainer.optimizer.load_state_dict(
+        {**training["optimizer"]["state"], **tensors_under(tensors, "optimizer")}
+    )
+    values, outside = tensors_under(tensors, "other"), trainer.graphs.states_outside_model()
+    if values.keys() != outside.keys():
+        raise ValueError(
+            f"it was saved with {len(values)} parameters and buffers outside the model, of the "
+            f"loss, say; this Trainer has {len(outside)}"
+        )
+    for name, value in values.items():
+        outside[name].assign(value)
+    trainer.graphs.generator.state.assign(tensors["generator"])
+    trainer.state.load_state_dict({**training, **tensors})
+
+
+def _check_progress(tensors: dict[str, Array], training: dict[str, Any]) -> None:
+    """Raise unless what says how far a training has come can be true."""
+    try:
+        TrainingState.check_state_dict({**training, **tensors}, training["metrics"])
+    except (ValueError, TypeError) as error:
+        raise _DamageError(str(error)) from None
+
+
+def _callback_states(
+    trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]
+) -> Iterator[tuple[Callback, dict[str, Any], str]]:
+    """Each callback, the state for it, and what to call it."""
+    for i, callback in enumerate(trainer.callbacks):
+        state = {**training["callbacks"][i]["state"], **tensors_under(tensors, f"callback.{i}")}
+        yield callback, state, f"callback {i}, {type(callback).__name__}"
+
+
+def _check_callbacks(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
+    for callback, state, name in _callback_states(trainer, tensors, training):
+        try:
+            callback.check_state_dict(state, trainer)
+        except (ValueError, TypeError) as error:
+            raise _DamageError(f"{name}: {error}") from error
+
+
+def _load_callbacks(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
+    for callback, state, _ in _callback_states(trainer, tensors, training):
+        callback.load_state_dict(state)
+
+
+def _check_fits(trainer: Trainer, training: dict[str, Any]) -> None:
+    """Raise where a training was with another optimiser, seed and so on than the trainer's."""
+    pairs = [
+        ("optimizer", type(trainer.optimizer).__name__, training["optimizer"]["class"]),
+        ("schedule", _class(trainer.schedule), (training["schedule"] or {}).get("class")),
+        ("ema", _class(trainer.ema), (training.get("ema") or {}).get("class")),
+        (
+            "callbacks",
+            [type(c).__name__ for c in trainer.callbacks],
+            [c["class"] for c in training["callbacks"]],
+        ),
+        ("seed", trainer.seed, training["seed"]),
+        ("accumulate", trainer.graphs.options.accumulate, training["accumulate"]),
+    ]
+    if training["position"]:  # the sums over the epoch so far are of these
+        pairs.append(("metrics", trainer.graphs.training_sums(), training["metrics"]))
+    for name, mine, theirs in pairs:
+        if mine != theirs:
+            raise ValueError(
+                f"it was saved with {name} {theirs}; this Trainer has {mine}. Make it as it was"
+            )
+
+
+def _class(thing: Any) -> str | None:
+    return None if thing is None else type(thing).__name__
+
+
+def _add(tensors: dict[str, Array], prefix: str, arrays: dict[str, Array]) -> None:
+    tensors.update({f"{prefix}.{name}": array for name, array in arrays.items()})
+
+
+def _parted(state: dict[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]:
+    """(arrays, rest) of a flat state; the rest goes into the description."""
+    arrays = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
+    return arrays, {k: v for k, v in state.items() if k not in arrays}

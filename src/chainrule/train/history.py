@@ -1,7 +1,9 @@
-"""History: what every epoch gave."""
+"""History: the records of all epochs."""
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from collections.abc import Iterator, Mapping
 
@@ -59,9 +61,6 @@ class History:
 
         The file is written whole or not at all, as `Trainer.save` does.
         """
-        import csv
-        import io
-
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.names)

@@ -28,7 +28,7 @@ class Metric:
     higher_is_better = False
 
     def sums(self, output: Any, target: Any) -> Tensor:
-        """What to add up over batches: a float64 Tensor of any shape."""
+        """The quantity to add up over batches: a float64 Tensor of any shape."""
         raise NotImplementedError
 
     def result(self, sums: Array, rows: int) -> float:
@@ -139,7 +139,7 @@ class R2(Metric):
     def result(self, sums: Array, rows: int) -> float:
         residual, total, squares = sums
         spread = np.maximum(squares - total * total / rows, 0.0)
-        # What rounding leaves of a constant target's spread counts as none.
+        # The spread of a constant target, but for rounding, counts as none.
         constant = spread <= 1e-12 * squares
         score = 1 - residual / np.where(constant, 1.0, spread)
         return float(np.mean(np.where(constant, residual == 0, score)))

@@ -46,6 +46,7 @@ class ProgressReport:
     def __enter__(self) -> ProgressReport:
         # A program without a console has no standard output: None.
         if self.shown and self.file is not None and self.file.isatty():
+            # rich takes a third of the time of all other imports: only where a bar is shown.
             from rich.console import Console
             from rich.progress import (
                 BarColumn,

@@ -1,4 +1,4 @@
-"""The learning-rate range test: which learning rates a training bears."""
+"""The learning-rate range test: the loss over growing learning rates."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data.arrays import take
-from chainrule.data.batches import permutation
+from chainrule.data.arrays import Data
+from chainrule.data.batches import Batches, permutation, windows
 from chainrule.errors import NonFiniteError
+from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
-from chainrule.train.backends import Backend, Batches, Steps, Totals
-from chainrule.train.windows import windows
-from chainrule.trees import leaves
+from chainrule.train.backends import Backend, TrainRequest
+from chainrule.train.state import AccumulatedGradients, Totals
 
 _SMOOTHING = 0.9
 """How much of the smoothed loss stays at each step."""
 
 _DIVERGED = 4.0
-"""A smoothed loss so many times the least one ends the test; where that is above 0."""
+"""The test ends where the smoothed loss is this multiple of its least value, if that is above 0."""
 
 
 class RangeTest:
-    """What `Trainer.find_lr` found.
+    """The result of `Trainer.find_lr`.
 
     Attributes:
         lrs: the learning rates that were tried, ascending.
@@ -100,9 +100,10 @@ class RangeTest:
 
 
 def range_test(
-    backend: Backend,
-    x: Any,
-    y: Any,
+    backend: Backend[Any],
+    data: Data,
+    optimizer: Optimizer,
+    accumulated: AccumulatedGradients,
     *,
     low: float,
     high: float,
@@ -111,27 +112,24 @@ def range_test(
     seed: int,
 ) -> RangeTest:
     """Train with learning rates that grow from `low` to `high`, then put everything back."""
-    graphs = backend.graphs
-    groups = graphs.optimizer.param_groups
+    groups = optimizer.param_groups
     largest = max(group["lr"] for group in groups)
     shares = [group["lr"] / largest if largest else 1.0 for group in groups]
     lrs: list[float] = []
     losses: list[float] = []
     with (
         interrupts_held() as interrupts,
-        _put_back(backend, x, y, batch_size),
+        _restored(backend, data, optimizer, accumulated, batch_size),
         interrupts.let_through(),
     ):
-        for buffer in (*graphs.accumulated, graphs.accumulated_rows):
-            buffer.assign(np.zeros(buffer.shape, buffer.dtype))
-        batches = _batches(x, y, batch_size, seed, steps)
-        for lr, (part, number) in zip(
-            np.geomspace(low, high, steps).tolist(), batches, strict=False
-        ):
+        accumulated.reset()
+        lrs_to_try = np.geomspace(low, high, steps).tolist()
+        full_batches = _full_batches(data, batch_size, seed, steps)
+        for lr, (batches, number) in zip(lrs_to_try, full_batches, strict=False):
             for group, share in zip(groups, shares, strict=True):
                 group["lr"] = lr * share
             try:
-                _, loss = backend.train(Steps(part, number, 1), Totals())
+                _, loss = backend.train(TrainRequest(batches, number, 1), Totals())
             except NonFiniteError:
                 break
             lrs.append(lr)
@@ -156,30 +154,33 @@ def smoothed(losses: Sequence[float]) -> list[float]:
     return found
 
 
-def _batches(x: Any, y: Any, size: int, seed: int, steps: int) -> Iterator[tuple[Batches, int]]:
-    """(batches, number of one of them): whole batches of as many epochs as it takes."""
-    rows = len(next(leaves(x)))
+def _full_batches(data: Data, size: int, seed: int, steps: int) -> Iterator[tuple[Batches, int]]:
+    """(batches, number of one of them): full batches, of as many epochs as it takes."""
     for epoch in itertools.count():
-        count = min(rows // size, steps - epoch * (rows // size))
-        order = permutation(rows, seed, epoch)[: count * size]
-        for window in windows(x, y, size, order=order):
+        count = min(data.rows // size, steps - epoch * (data.rows // size))
+        order = permutation(data.rows, seed, epoch)[: count * size]
+        for window in windows(data, size, order=order):
             yield from ((window.batches, number) for number in range(len(window.batches)))
 
 
 @contextmanager
-def _put_back(backend: Backend, x: Any, y: Any, batch_size: int) -> Iterator[None]:
-    """Give all that training steps change its value of before, to the bit; let the data go."""
-    graphs = backend.graphs
-    first = np.arange(batch_size)
-    graph = graphs.training(graphs.prepare(take(x, first)), graphs.prepare_targets(take(y, first)))
-    states = {state: None for state in (*graphs.states(), graphs.accumulated_rows, *graph.updates)}
+def _restored(
+    backend: Backend[Any],
+    data: Data,
+    optimizer: Optimizer,
+    accumulated: AccumulatedGradients,
+    batch_size: int,
+) -> Iterator[None]:
+    """Afterwards all that training steps change is as before, to the bit; the data are let go."""
+    graph = backend.graph("training", data.form, batch_size)
+    states = dict.fromkeys([*backend.graphs.states(), accumulated.rows, *graph.updates])
     before = [(state, state.numpy().copy()) for state in states]
-    lrs = [group["lr"] for group in graphs.optimizer.param_groups]
+    lrs = [group["lr"] for group in optimizer.param_groups]
     try:
         yield
     finally:
         backend.release()
         for state, value in before:
             state.replace(value)
-        for group, lr in zip(graphs.optimizer.param_groups, lrs, strict=True):
+        for group, lr in zip(optimizer.param_groups, lrs, strict=True):
             group["lr"] = lr

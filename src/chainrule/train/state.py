@@ -1,273 +1,187 @@
-"""What a checkpoint of a Trainer holds, and how it is taken up again."""
+"""The state of a training: how far it has come, and what it has summed up on the way."""
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
-from chainrule import checks
-from chainrule.errors import DTypeError
-from chainrule.graph.tensor import Array
-from chainrule.nn import Module, from_description, to_description
-from chainrule.system.interrupts import interrupts_held
-from chainrule.train import checkpoint
+from chainrule import checks, ops
+from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.tensor import Array, Tensor
 from chainrule.train.history import History
 
-if TYPE_CHECKING:
-    from chainrule.train.callbacks import Callback
-    from chainrule.train.trainer import Trainer
+
+class Totals:
+    """Sums over batches: the loss weighted by rows, rows, and what the metrics add up."""
+
+    def __init__(self) -> None:
+        self.loss = 0.0
+        self.rows = 0
+        self.metrics: list[Array] = []
+
+    def sums(self) -> list[Any]:
+        """The sums so far; none before the first batch."""
+        return [self.loss, *self.metrics] if self.rows else []
+
+    def replace(self, rows: int, sums: Sequence[Array]) -> None:
+        """Replace the running sums, which now cover `rows` more rows."""
+        self.rows += rows
+        self.loss, self.metrics = float(sums[0]), list(sums[1:])
+
+    def add(self, rows: int, values: Sequence[Array | float]) -> None:
+        """Add the values of a batch of `rows` rows."""
+        before = self.sums() or [0.0] * len(values)
+        self.replace(rows, [np.add(a, b) for a, b in zip(before, values, strict=True)])
 
 
-class _DamageError(Exception):
-    """What a file says can't be so."""
+class AccumulatedGradients:
+    """Gradients summed over the batches since the last update, each weighted by its rows.
 
-
-def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
-    """Write all of the trainer's state."""
-    tensors, training = _collected(trainer)
-    description = {
-        "model": to_description(trainer.model),
-        "metadata": trainer.metadata,
-        "training": training,
-    }
-    checkpoint.write(path, tensors, description)
-
-
-def load(
-    trainer: Trainer, path: str | os.PathLike[str], data_key: dict[str, Any] | None = None
-) -> None:
-    """Take up everything in the file; where it does not fit the trainer, change nothing.
-
-    A file from the middle of an epoch must be over data as in `data_key`, where that is given.
+    Attributes:
+        buffers: the sums, one for each parameter; none where every batch ends in an update.
+        rows: the sum of the weights.
     """
-    tensors, description = checkpoint.read(path)
-    if "training" not in description:
-        raise ValueError(f"{path} holds a model but no training to go on with")
-    before, history = _collected(trainer), trainer.history
-    with interrupts_held():
-        try:
-            training = description["training"]
-            if data_key is not None and training["position"] and training["data"] != data_key:
-                raise ValueError(
-                    f"it is from the middle of an epoch over {training['data']} and can't go on "
-                    f"over {data_key}"
-                )
-            _check_fits(trainer, training)
-            _check_progress(tensors, training)
-            _take_up(trainer, tensors, training)
-            _check_callbacks(trainer, tensors, training)
-            _take_up_callbacks(trainer, tensors, training)
-        except BaseException as error:
-            _take_up(trainer, *before)
-            trainer.history = history
-            _take_up_callbacks(trainer, *before)
-            if not isinstance(error, Exception):
-                raise
-            if isinstance(error, (ValueError, RuntimeError, DTypeError)):
-                raise ValueError(f"{path} does not fit this Trainer: {error}") from error
-            reason = error if isinstance(error, _DamageError) else repr(error)
-            raise checkpoint.FileError(
-                f"{path}: what it says of the training is damaged ({reason})"
-            ) from error
+
+    def __init__(self) -> None:
+        self.buffers: list[Buffer] = []
+        self.rows = Buffer(np.float64(0), name="accumulated_rows")
+
+    def match(self, parameters: Sequence[Parameter]) -> None:
+        """Make a buffer for each parameter that has none yet."""
+        self.buffers += [
+            Buffer(np.zeros(p.shape, p.dtype), name=f"{p.name}.accumulated")
+            for p in parameters[len(self.buffers) :]
+        ]
+
+    def add(
+        self, grads: Sequence[Tensor | None], weight: float, *, mean: bool, last: bool
+    ) -> list[Tensor | None]:
+        """Add a batch's gradients, by operations: part of the captured step.
+
+        Args:
+            grads: of each parameter; None where the loss does not depend on it.
+            weight: what the batch counts for.
+            mean: whether the result is divided by the weights.
+            last: whether the batch is the last of an update; then the sums begin again at 0.
+
+        Returns:
+            The sums, or means, of the gradients so far.
+        """
+        rows = self.rows.node() + weight
+        self.rows.assign(ops.zeros_like(self.rows) if last else rows)
+        found: list[Tensor | None] = []
+        for buffer, grad in zip(self.buffers, grads, strict=True):
+            if grad is None:
+                found.append(None)
+                continue
+            total = buffer + grad * weight
+            buffer.assign(ops.zeros_like(buffer) if last else total)
+            found.append(total / rows.astype(grad.dtype) if mean else total)
+        return found
+
+    def reset(self) -> None:
+        """Set all sums to 0."""
+        for buffer in (*self.buffers, self.rows):
+            buffer.assign(np.zeros(buffer.shape, buffer.dtype))
 
 
-def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
-    """All of the trainer's state: its arrays by name, and the rest as plain data."""
-    tensors: dict[str, Array] = {}
-    ema, average = trainer.ema, None
-    if ema is None:
-        _add(tensors, "model", trainer.model.state_dict())
-    else:  # "model" is what predicts: who reads the file for its weights wants those
-        with interrupts_held(), ema.applied():
-            _add(tensors, "model", trainer.model.state_dict())
-        _add(tensors, "trained", trainer.model.state_dict())
-        arrays, rest = _parted(ema.state_dict())
-        _add(tensors, "ema", arrays)
-        average = {"class": type(ema).__name__, "state": rest}
-    _add(tensors, "other", {k: s.numpy() for k, s in trainer.graphs.others().items()})
-    arrays, optimizer = _parted(trainer.optimizer.state_dict())
-    _add(tensors, "optimizer", arrays)
-    _add(tensors, "accumulated", _numbered(trainer.graphs.accumulated))
-    tensors["accumulated_rows"] = trainer.graphs.accumulated_rows.numpy()
-    tensors["generator"] = trainer.generator.state.numpy()
-    callbacks = []
-    for i, callback in enumerate(trainer.callbacks):
-        arrays, rest = _parted(callback.state_dict())
-        _add(tensors, f"callback.{i}", arrays)
-        callbacks.append({"class": type(callback).__name__, "state": rest})
-    _add(tensors, "totals", {str(i): m for i, m in enumerate(trainer.totals.metrics)})
-    schedule = trainer.schedule
-    return tensors, {
-        "optimizer": {"class": type(trainer.optimizer).__name__, "state": optimizer},
-        "schedule": schedule and {"class": type(schedule).__name__, "state": schedule.state_dict()},
-        "ema": average,
-        "callbacks": callbacks,
-        "metrics": _sums(trainer),
-        "accumulate": trainer.accumulate,
-        "history": list(trainer.history),
-        "seed": trainer.seed,
-        "epoch": trainer.epoch,
-        "step": trainer.step,
-        "position": trainer.position,
-        "loss": trainer.totals.loss,
-        "rows": trainer.totals.rows,
-        "data": trainer.data_key,
-    }
+class TrainingState:
+    """How far a training has come; a checkpoint holds it.
 
+    Attributes:
+        epoch: epochs done.
+        step: updates done.
+        position: batches done in the current epoch.
+        totals: sums over these batches.
+        accumulated: gradients of the batches since the last update.
+        history: the records of the epochs done.
+        stop_reason: why the training is to end, or None.
+        data_key: the number of rows, the batch size and whether rows are shuffled, in the last
+            fit. They fix which rows come when, so an epoch can be resumed only with the same.
+    """
 
-def _take_up(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
-    """Give the trainer the state that `_collected` returned, but for its callbacks."""
-    trainer.model.load_state_dict(_of(tensors, "model" if trainer.ema is None else "trained"))
-    if trainer.ema is not None:
-        trainer.ema.load_state_dict({**training["ema"]["state"], **_of(tensors, "ema")})
-    if trainer.schedule is not None:
-        trainer.schedule.load_state_dict(training["schedule"]["state"])
-    # After the schedule: a callback may have set another learning rate than that does.
-    trainer.optimizer.load_state_dict(
-        {**training["optimizer"]["state"], **_of(tensors, "optimizer")}
-    )
-    values, others = _of(tensors, "other"), trainer.graphs.others()
-    if values.keys() != others.keys():
-        raise ValueError(
-            f"it was saved with {len(values)} parameters and buffers outside the model, of the "
-            f"loss, say; this Trainer has {len(others)}"
-        )
-    for name, value in values.items():
-        others[name].assign(value)
-    accumulated = _of(tensors, "accumulated")
-    for number, buffer in enumerate(trainer.graphs.accumulated):
-        buffer.assign(accumulated[str(number)])
-    trainer.graphs.accumulated_rows.assign(tensors["accumulated_rows"])
-    trainer.generator.state.assign(tensors["generator"])
-    trainer.history = History(training["history"])
-    trainer.epoch, trainer.step = training["epoch"], training["step"]
-    trainer.position, trainer.data_key = training["position"], training["data"]
-    trainer.totals.loss, trainer.totals.rows = float(training["loss"]), training["rows"]
-    totals = _of(tensors, "totals")
-    trainer.totals.metrics = [totals[str(i)] for i in range(len(totals))]
+    def __init__(self) -> None:
+        self.epoch = 0
+        self.step = 0
+        self.position = 0
+        self.totals = Totals()
+        self.accumulated = AccumulatedGradients()
+        self.history = History()
+        self.stop_reason: str | None = None
+        self.data_key: dict[str, Any] | None = None
 
+    def restart_epoch(self) -> None:
+        """Begin the current epoch again."""
+        self.position = 0
+        self.accumulated.reset()
 
-def _check_progress(tensors: dict[str, Array], training: dict[str, Any]) -> None:
-    """Raise unless what says how far a training has come can be so."""
-    data, history, loss = training["data"], training["history"], training["loss"]
-    try:
+    def end_epoch(self, record: Mapping[str, float]) -> None:
+        """Count an epoch, and note its record."""
+        self.epoch += 1
+        self.position = 0
+        self.totals = Totals()
+        self.history.append(record)
+
+    def state_dict(self) -> dict[str, Any]:
+        """A snapshot: arrays, numbers, and the history as a list of records."""
+        return {
+            "history": list(self.history),
+            "epoch": self.epoch,
+            "step": self.step,
+            "position": self.position,
+            "loss": self.totals.loss,
+            "rows": self.totals.rows,
+            "data": self.data_key,
+            **{f"accumulated.{i}": b.numpy() for i, b in enumerate(self.accumulated.buffers)},
+            "accumulated_rows": self.accumulated.rows.numpy(),
+            **{f"totals.{i}": np.asarray(m) for i, m in enumerate(self.totals.metrics)},
+        }
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Go on from a snapshot, one that `check_state_dict` accepts."""
+        for number, buffer in enumerate(self.accumulated.buffers):
+            buffer.assign(state[f"accumulated.{number}"])
+        self.accumulated.rows.assign(state["accumulated_rows"])
+        self.history = History(state["history"])
+        self.epoch, self.step = state["epoch"], state["step"]
+        self.position, self.data_key = state["position"], state["data"]
+        self.totals.loss, self.totals.rows = float(state["loss"]), state["rows"]
+        self.totals.metrics = [state[f"totals.{i}"] for i in range(_count_totals(state))]
+
+    @staticmethod
+    def check_state_dict(state: Mapping[str, Any], sums: Sequence[str]) -> None:
+        """Raise ValueError or TypeError for a snapshot, read from a file, that can't be true.
+
+        Args:
+            state: the snapshot.
+            sums: the names of what is summed up over an epoch besides the loss.
+        """
+        data, history, loss = state["data"], state["history"], state["loss"]
         for name in ("epoch", "step", "position", "rows"):
-            checks.integer(name, training[name], 0)
+            checks.integer(name, state[name], 0)
         if data is not None:
             for name in ("rows", "batch_size"):
                 checks.integer(f"{name} of the data", data[name], 1)
-    except (ValueError, TypeError) as error:
-        raise _DamageError(str(error)) from None
-    batches = 0 if data is None else -(-data["rows"] // data["batch_size"])
-    if training["position"] > batches:
-        raise _DamageError(f"position is {training['position']} of {batches} batches")
-    if not isinstance(loss, (int, float)):
-        raise _DamageError(f"loss is a number; got {loss!r}")
-    if not isinstance(history, list) or not all(map(_is_record, history)):
-        raise _DamageError(
-            f"history is a list of records, names with numbers; got {history!r:.200}"
-        )
-    sums, totals = training["metrics"], _of(tensors, "totals")
-    if training["rows"] and len(totals) != len(sums):
-        raise _DamageError(f"there are {len(totals)} sums for {len(sums)} metrics: {sums}")
+        batches = 0 if data is None else -(-data["rows"] // data["batch_size"])
+        if state["position"] > batches:
+            raise ValueError(f"position is {state['position']} of {batches} batches")
+        if not isinstance(loss, (int, float)):
+            raise TypeError(f"loss is a number; got {loss!r}")
+        if not isinstance(history, list) or not all(map(_is_record, history)):
+            raise TypeError(
+                f"history is a list of records, names with numbers; got {history!r:.200}"
+            )
+        if state["rows"] and _count_totals(state) != len(sums):
+            raise ValueError(
+                f"there are {_count_totals(state)} sums for {len(sums)} metrics: {list(sums)}"
+            )
+
+
+def _count_totals(state: Mapping[str, Any]) -> int:
+    return sum(name.startswith("totals.") for name in state)
 
 
 def _is_record(record: Any) -> bool:
     return isinstance(record, dict) and all(isinstance(v, (int, float)) for v in record.values())
-
-
-def _callback_states(
-    trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]
-) -> Iterator[tuple[Callback, dict[str, Any], str]]:
-    """Each callback, the state for it, and what to call it."""
-    for i, callback in enumerate(trainer.callbacks):
-        state = {**training["callbacks"][i]["state"], **_of(tensors, f"callback.{i}")}
-        yield callback, state, f"callback {i}, {type(callback).__name__}"
-
-
-def _check_callbacks(trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]) -> None:
-    for callback, state, name in _callback_states(trainer, tensors, training):
-        try:
-            callback.check_state_dict(state, trainer)
-        except (ValueError, TypeError) as error:
-            raise _DamageError(f"{name}: {error}") from error
-
-
-def _take_up_callbacks(
-    trainer: Trainer, tensors: dict[str, Array], training: dict[str, Any]
-) -> None:
-    for callback, state, _ in _callback_states(trainer, tensors, training):
-        callback.load_state_dict(state)
-
-
-def _check_fits(trainer: Trainer, training: dict[str, Any]) -> None:
-    """Raise where a training was with another optimiser, seed and so on than the trainer's."""
-    pairs = [
-        ("optimizer", type(trainer.optimizer).__name__, training["optimizer"]["class"]),
-        ("schedule", _class(trainer.schedule), (training["schedule"] or {}).get("class")),
-        ("ema", _class(trainer.ema), (training.get("ema") or {}).get("class")),
-        (
-            "callbacks",
-            [type(c).__name__ for c in trainer.callbacks],
-            [c["class"] for c in training["callbacks"]],
-        ),
-        ("seed", trainer.seed, training["seed"]),
-        ("accumulate", trainer.accumulate, training["accumulate"]),
-    ]
-    if training["position"]:  # what was added up in the epoch so far is of these
-        pairs.append(("metrics", _sums(trainer), training["metrics"]))
-    for name, mine, theirs in pairs:
-        if mine != theirs:
-            raise ValueError(
-                f"it was saved with {name} {theirs}; this Trainer has {mine}. Make it as it was"
-            )
-
-
-def read_model(path: str | os.PathLike[str]) -> tuple[Module, dict[str, Any]]:
-    """The model of a file that a Trainer saved, built anew, and the Trainer's `metadata`.
-
-    Of a Trainer with an average of the parameters it has the averaged ones.
-
-    Raises:
-        FileError: if the file is truncated, damaged or foreign.
-        ValueError: if the model has layers that are not of this library: construct your own class,
-            then load the file by a Trainer.
-    """
-    tensors, description = checkpoint.read(path)
-    model = from_description(description.get("model"))
-    try:
-        model.load_state_dict(_of(tensors, "model"))
-    except RuntimeError as error:
-        raise checkpoint.FileError(f"{path}: its weights do not fit its model. {error}") from None
-    return model.eval(), description.get("metadata", {})
-
-
-def _sums(trainer: Trainer) -> list[str]:
-    """What is added up over an epoch besides the loss."""
-    return [m.name for m in trainer.metrics] + ["penalty"] * bool(trainer.graphs.penalties)
-
-
-def _class(thing: Any) -> str | None:
-    return None if thing is None else type(thing).__name__
-
-
-def _numbered(buffers: Any) -> dict[str, Array]:
-    return {str(i): buffer.numpy() for i, buffer in enumerate(buffers)}
-
-
-def _add(tensors: dict[str, Array], prefix: str, arrays: dict[str, Array]) -> None:
-    tensors.update({f"{prefix}.{name}": array for name, array in arrays.items()})
-
-
-def _of(tensors: dict[str, Array], prefix: str) -> dict[str, Array]:
-    start = prefix + "."
-    return {k.removeprefix(start): a for k, a in tensors.items() if k.startswith(start)}
-
-
-def _parted(state: dict[str, Any]) -> tuple[dict[str, Array], dict[str, Any]]:
-    """A flat state taken apart into its arrays and the rest, which goes into the description."""
-    arrays = {k: v for k, v in state.items() if isinstance(v, np.ndarray)}
-    return arrays, {k: v for k, v in state.items() if k not in arrays}

@@ -4,55 +4,66 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 
 from chainrule import checks
-from chainrule.data.batches import check_batch_size, permutation
+from chainrule.data.arrays import Data, checked_data
+from chainrule.data.batches import Window, check_batch_size, permutation, windows
+from chainrule.data.splitting import hold_out
 from chainrule.errors import NonFiniteError
-from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.system.interrupts import Interrupts, interrupts_held, interrupts_to
-from chainrule.train import state
-from chainrule.train.backends import NativeBackend, Steps, Totals, make_backend
+from chainrule.train import checkpoint as checkpoints
+from chainrule.train.backends import TrainRequest, make_backend
 from chainrule.train.callbacks import Callback
-from chainrule.train.checks import (
-    check_batches,
-    checked_pair,
-    checked_validation,
-    held_out,
-)
-from chainrule.train.evaluation import ROWS, Evaluator
+from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
-from chainrule.train.parts import Average, Constraint, Penalty
 from chainrule.train.progress import ProgressReport
-from chainrule.train.step import Loss, StepGraphs
-from chainrule.train.windows import Window, windows
-from chainrule.trees import leaves
+from chainrule.train.range_test import RangeTest, range_test
+from chainrule.train.state import Totals, TrainingState
+from chainrule.train.training_step import (
+    Average,
+    Constraint,
+    Loss,
+    Penalty,
+    StepGraphs,
+    StepOptions,
+    check_takes_weights,
+)
 
-_STEPS_AT_ONCE = 1024  # of which the learning rates are worked out in advance
+_STEPS_AT_ONCE = 1024
+"""The number of steps whose learning rates are worked out in advance."""
 
 
-class _Course(NamedTuple):
-    """What a fit goes through and what it does on the way."""
+@dataclass(eq=False)
+class FitRun:
+    """The data and settings of a fit."""
 
-    x: Any
-    y: Any
-    validation: tuple[Any, Any] | None
+    data: Data
+    batch_size: int
+    shuffle: bool
+    validation: Data | None
     report: ProgressReport
     interrupts: Interrupts
     checkpoint: str | os.PathLike[str] | None
     checkpoint_steps: int | None
 
+    @property
+    def batches(self) -> int:
+        """The number of batches in an epoch."""
+        return -(-self.data.rows // self.batch_size)
 
-class Trainer(Evaluator):
+
+class Trainer:
     """Trains a model: minibatches, epochs, validation, early stopping, checkpoints.
 
     Every step runs as one captured graph of forward pass, back-propagation and update.
@@ -68,10 +79,10 @@ class Trainer(Evaluator):
             plus their sum, the objective J = L + penalties; the history has L as "loss" and their
             sum as "penalty", each as the mean over the epoch.
         constraints: objects whose `apply()` is called after every update, to bring parameters back
-            to where they may be.
+            into the set of allowed values.
         ema: an average of the parameters over the updates. `evaluate`, `predict` and the validation
             within `fit` (so early stopping, too) use the averaged parameters; the model itself
-            holds those that are trained on. A file holds both; `read_model` gives the average.
+            holds those that are trained on. A file holds both; `chainrule.load` gives the average.
         schedule: a schedule bound to `optimizer`; it advances after every epoch or step, by its
             `unit`.
         accumulate: batches whose gradients make one update: the mean over all their rows. With
@@ -79,18 +90,17 @@ class Trainer(Evaluator):
             memory for one batch. An update after each row is `batch_size=1` in `fit`.
         clip_norm: scale all gradients together to at most this Euclidean norm.
         clip_value: cut each gradient's elements to [-clip_value, clip_value]; before clip_norm.
-        callbacks: called between epochs; see `Callback`, `EarlyStopping`.
-        metadata: what files that this Trainer saves shall say besides: a dict that JSON can hold,
-            with the names of the classes, say. `read_model` gives it back.
+        callbacks: called after batches and epochs; see `Callback`, `EarlyStopping`.
+        metadata: a dict that JSON can hold, with the names of the classes, say, for the files that
+            this Trainer saves; `chainrule.read_metadata` gives it back.
         seed: of the order of the rows and of the model's random operations. The same seed gives the
             same bits.
         backend: "native" runs whole epochs in the native core; "reference" runs each operation by
-            NumPy, which is slower, and the measure of what is right.
+            NumPy, which is slower, and the measure of what is right. By default as
+            `set_default_backend` says.
 
     Attributes:
-        history: a `History` of all epochs.
-        epoch: epochs done.
-        step: updates done.
+        state: a `TrainingState`: how far the training has come.
 
     Raises:
         ValueError: for an argument that does not fit.
@@ -123,58 +133,53 @@ class Trainer(Evaluator):
         callbacks: Sequence[Callback] = (),
         metadata: Mapping[str, Any] | None = None,
         seed: int = 0,
-        backend: str = "native",
+        backend: str | None = None,
     ) -> None:
-        if isinstance(accumulate, str):
-            if accumulate != "epoch":
-                raise ValueError(
-                    f"accumulate is a number of batches or 'epoch', got {accumulate!r}"
-                )
-        else:
-            accumulate = checks.integer("accumulate", accumulate, 1)
-        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if limit is not None and not limit > 0:
-                raise ValueError(f"{name} is positive, got {limit}")
+        options = StepOptions(
+            penalties=penalties,
+            constraints=constraints,
+            ema=ema,
+            accumulate=accumulate,
+            clip_norm=clip_norm,
+            clip_value=clip_value,
+        )
         if schedule is not None and schedule.optimizer is not optimizer:
             raise ValueError("the schedule is bound to another optimizer than the Trainer's")
-        if not set(optimizer.params) & {*model.parameters(), *_parameters(loss)}:
-            raise ValueError(
-                "the optimizer has none of the model's parameters: make it with "
-                "model.parameters(), after the model"
-            )
         self.model = model
         self.optimizer = optimizer
         self.metrics = as_metrics(metrics)
         self.schedule = schedule
         self.ema = ema
-        self.accumulate: int | Literal["epoch"] = accumulate
         self.callbacks = list(callbacks)
         self.metadata = dict(metadata or {})
         self.seed = checks.integer("seed", seed, 0)
-        self.generator = Generator(self.seed)
+        self.state = TrainingState()
         self.graphs = StepGraphs(
             model,
             loss,
             optimizer,
             metrics=self.metrics,
-            penalties=penalties,
-            constraints=constraints,
-            ema=ema,
-            accumulates=accumulate != 1,
-            clip_norm=clip_norm,
-            clip_value=clip_value,
-            generator=self.generator,
+            options=options,
+            accumulated=self.state.accumulated,
+            generator=Generator(self.seed),
         )
         self.backend = make_backend(backend, self.graphs)
-        self.history = History()
-        self.epoch = 0
-        self.step = 0
-        self.position = 0
-        """Batches done in the current epoch."""
-        self.totals = Totals()
-        self.data_key: dict[str, Any] | None = None
-        """What fixes the order of the rows; a run can resume only with the same."""
-        self._stop_reason: str | None = None
+        self._evaluator = Evaluator._over(self.backend, ema, self.seed)
+
+    @property
+    def epoch(self) -> int:
+        """Epochs done."""
+        return self.state.epoch
+
+    @property
+    def step(self) -> int:
+        """Updates done."""
+        return self.state.step
+
+    @property
+    def history(self) -> History:
+        """A `History` of all epochs."""
+        return self.state.history
 
     # Training
 
@@ -216,7 +221,7 @@ class Trainer(Evaluator):
             shuffle: draw the rows in a new order every epoch.
             checkpoint: a file to save to after every epoch, from which training can resume to the
                 same bits.
-            checkpoint_steps: save after every so many updates, too.
+            checkpoint_steps: also save after every this many updates.
             resume: go on from `checkpoint`, if that file exists; then `epochs` counts from the
                 first epoch of the run.
             profile: measure the time of every instruction of the plan, for `describe_plan`; it
@@ -239,167 +244,212 @@ class Trainer(Evaluator):
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:
             checkpoint_steps = checks.integer("checkpoint_steps", checkpoint_steps, 1)
-        x, y = checked_pair(self.graphs, x, y, sample_weight)
+        if sample_weight is not None:
+            check_takes_weights(self.graphs.loss)
+        data = checked_data(x, y, sample_weight, self.graphs.dtype)
         if validation_data is not None and validation_fraction:
             raise ValueError("give validation_data or validation_fraction, not both")
-        validation: tuple[Any, Any] | None = None
+        validation: Data | None = None
         if validation_fraction:
-            (x, y), validation = held_out(self.graphs, x, y, validation_fraction, self.seed)
+            data, validation = hold_out(data, validation_fraction, self.seed)
         elif validation_data is not None:
-            validation = checked_validation(self.graphs, validation_data)
-        rows = len(next(leaves(x)))
-        batch_size = check_batch_size(batch_size, rows)
-        data_key = {"rows": rows, "batch_size": batch_size, "shuffle": bool(shuffle)}
-        check_batches(self.graphs, x, y, batch_size, training=True)
+            validation = self._checked_validation(validation_data)
+        batch_size = check_batch_size(batch_size, data.rows)
+        self.backend.check(data, batch_size, training=True)
         if validation is not None:
-            check_batches(self.graphs, *validation, ROWS)
+            self.backend.check(validation, ROWS, training=False)
+        self.backend.begin(profile=profile)
+        state = self.state
+        data_key = {"rows": data.rows, "batch_size": batch_size, "shuffle": bool(shuffle)}
         if resume and checkpoint is not None and os.path.exists(checkpoint):
-            state.load(self, checkpoint, data_key)
-        elif self.position and self.data_key != data_key:
-            self._abandon_epoch()
-        self.data_key = data_key
-        if isinstance(self.backend, NativeBackend):
-            self.backend.profile, self.backend.last = profile, None
-        elif profile:
-            raise ValueError("profile measures the native plan; this Trainer's backend has none")
-        last = epochs if resume else self.epoch + epochs
-        self._stop_reason = self.history.stop_reason = None
+            checkpoints.load(self, checkpoint, data_key)
+        elif state.position and state.data_key != data_key:
+            with interrupts_held():
+                state.restart_epoch()
+        state.data_key = data_key
+        last = epochs if resume else state.epoch + epochs
+        state.stop_reason = state.history.stop_reason = None
         with (
             interrupts_to(self.stop) as interrupts,
-            ProgressReport(last, -(-rows // batch_size), progress) as report,
+            ProgressReport(last, -(-data.rows // batch_size), progress) as report,
             interrupts.let_through(),
         ):
-            course = _Course(x, y, validation, report, interrupts, checkpoint, checkpoint_steps)
+            run = FitRun(
+                data, batch_size, bool(shuffle), validation, report, interrupts, checkpoint,
+                checkpoint_steps,
+            )  # fmt: skip
             for callback in self.callbacks:
                 callback.on_train_begin(self)
-            while self.epoch < last and self._stop_reason is None:
-                self._fit_epoch(course)
+            while state.epoch < last and state.stop_reason is None:
+                self._fit_epoch(run)
             for callback in self.callbacks:
                 callback.on_train_end(self)
-            self.history.stop_reason = self._stop_reason
-            if self._stop_reason is not None:
-                report.say(f"stopped after {self.epoch} epochs: {self._stop_reason}")
-        return self.history
+            state.history.stop_reason = state.stop_reason
+            if state.stop_reason is not None:
+                report.say(f"stopped after {state.epoch} epochs: {state.stop_reason}")
+        return state.history
+
+    def _checked_validation(self, validation_data: tuple[Any, ...]) -> Data:
+        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
+            raise ValueError("validation_data is a pair (x, y) or a triple (x, y, sample_weight)")
+        x, y, sample_weight = (*validation_data, None)[:3]
+        if sample_weight is not None:
+            check_takes_weights(self.graphs.loss)
+        return checked_data(x, y, sample_weight, self.graphs.dtype, prefix="validation ")
 
     def stop(self, reason: str) -> None:
         """End the training after the batch or epoch under way; for callbacks."""
-        self._stop_reason = reason
+        self.state.stop_reason = reason
 
-    def _abandon_epoch(self) -> None:
-        """Begin the epoch under way again: the data are others than those it began with."""
-        with interrupts_held():
-            self.position = 0
-            for buffer in (*self.graphs.accumulated, self.graphs.accumulated_rows):
-                buffer.assign(np.zeros(buffer.shape, buffer.dtype))
-
-    def _fit_epoch(self, course: _Course) -> None:
-        """The rest of an epoch, from `position` on."""
-        assert self.data_key is not None
-        rows, batch_size = self.data_key["rows"], self.data_key["batch_size"]
-        shuffled = self.data_key["shuffle"]
-        order = permutation(rows, self.seed, self.epoch) if shuffled else None
+    def _fit_epoch(self, run: FitRun) -> None:
+        """Train on the rest of the current epoch."""
+        state = self.state
+        order = permutation(run.data.rows, self.seed, state.epoch) if run.shuffle else None
         begin = time.perf_counter()
-        if self.position == 0:
-            self.totals = Totals()
+        start = state.position
+        if start == 0:
+            state.totals = Totals()
             for callback in self.callbacks:
                 callback.on_epoch_begin(self)
-        start = self.position
         try:
-            for window in windows(course.x, course.y, batch_size, order=order, start=start):
-                if not self._fit_window(window, -(-rows // batch_size), course):
+            for window in windows(run.data, run.batch_size, order=order, start=start):
+                if not self._fit_window(window, run):
                     return
         finally:
             self.backend.release()
-        self._end_epoch(course, time.perf_counter() - begin)
-        if course.checkpoint is not None:
-            self.save(course.checkpoint)
+        self._end_epoch(run, time.perf_counter() - begin)
+        if run.checkpoint is not None:
+            self.save(run.checkpoint)
 
-    def _fit_window(self, window: Window, batches: int, course: _Course) -> bool:
-        """Train on the batches of a window; whether to go on with the epoch, of so many batches."""
-        most = 1 if self._watches_steps() else _STEPS_AT_ONCE
-        while self.position < window.end:
-            with course.interrupts.held():  # weights and counts change together
-                updated, loss = self._train_batches(window, batches, most, course.checkpoint_steps)
-            ends = self.position == batches
-            course.report.step(self.epoch + 1, self.position, self._mean_loss(self.totals))
+    def _fit_window(self, window: Window, run: FitRun) -> bool:
+        """Train on the batches of a window; whether to go on with the epoch."""
+        state, every = self.state, run.checkpoint_steps
+        watched = any(type(c).on_step_end is not Callback.on_step_end for c in self.callbacks)
+        most = 1 if watched else _STEPS_AT_ONCE
+        while state.position < window.end:
+            with run.interrupts.held():  # weights and counts change together
+                updated, loss = self._train_batches(window, run, most)
+            ends = state.position == run.batches
+            run.report.step(state.epoch + 1, state.position, self.graphs.mean_loss(state.totals))
             for callback in self.callbacks:
                 callback.on_step_end(self, loss)
-            if self._stop_reason is not None and not ends:
-                if course.checkpoint is not None:
-                    self.save(course.checkpoint)
+            if state.stop_reason is not None and not ends:
+                if run.checkpoint is not None:
+                    self.save(run.checkpoint)
                 return False
-            every = course.checkpoint_steps
-            if every and updated and self.step % every == 0 and not ends:
-                self.save(course.checkpoint)  # type: ignore[arg-type]
+            if every and updated and state.step % every == 0 and not ends:
+                self.save(run.checkpoint)  # type: ignore[arg-type]
         return True
 
-    def _watches_steps(self) -> bool:
-        """Whether a callback wants to know of every step."""
-        return any(type(c).on_step_end is not Callback.on_step_end for c in self.callbacks)
-
-    def _alike(self, batches: int) -> tuple[int, bool]:
-        """How many of an epoch's next batches are alike, and whether each ends in an update."""
-        if self.accumulate == 1:
-            return batches - self.position, True
-        group = batches if self.accumulate == "epoch" else self.accumulate
-        last = min(self.position - self.position % group + group, batches) - 1
-        return (1, True) if self.position == last else (last - self.position, False)
-
-    def _train_batches(
-        self, window: Window, batches: int, most: int, checkpoint_steps: int | None
-    ) -> tuple[bool, float]:
+    def _train_batches(self, window: Window, run: FitRun, most: int) -> tuple[bool, float]:
         """Train on the next batch, or on several; whether they updated, and the last one's loss."""
-        steps, update = self._alike(batches)
+        state, schedule = self.state, self.schedule
+        steps, update = self.graphs.options.equal_steps(state.position, run.batches)
         steps = min(steps, most)
-        if checkpoint_steps and update:
-            steps = min(steps, checkpoint_steps - self.step % checkpoint_steps)
-        schedule, lrs = self.schedule, None
+        if run.checkpoint_steps and update:
+            steps = min(steps, run.checkpoint_steps - state.step % run.checkpoint_steps)
+        lrs = None
         if update and schedule is not None and schedule.unit == "step":
             # In the first step they are what they are now: a callback may have set others.
             lrs = [{scalar: scalar.item() for scalar in schedule.scalars(schedule.t)}]
             lrs += [schedule.scalars(schedule.t + i) for i in range(1, steps)]
+        request = TrainRequest(window.batches, state.position - window.first, steps, update, lrs)
         try:
-            first = self.position - window.first
-            done, loss = self.backend.train(
-                Steps(window.batches, first, steps, update, lrs), self.totals
-            )
+            done, loss = self.backend.train(request, state.totals)
         except NonFiniteError as error:
-            self._advance(error.steps_done, update)
+            self._count(error.steps_done, update)
             raise NonFiniteError(
-                f"training became non-finite in epoch {self.epoch + 1}, step {self.step + 1}: "
+                f"training became non-finite in epoch {state.epoch + 1}, step {state.step + 1}: "
                 f"{error}. The model keeps the weights from before this step. Lower the learning "
                 "rate, clip gradients (clip_norm=1.0), or scale the inputs."
             ) from None
-        self._advance(done, update)
+        self._count(done, update)
         return update, loss
 
-    def _advance(self, done: int, update: bool) -> None:
+    def _count(self, batches: int, update: bool) -> None:
         """Count batches that were trained on."""
-        self.position += done
+        self.state.position += batches
         if update:
-            self.step += done
+            self.state.step += batches
             if self.schedule is not None and self.schedule.unit == "step":
-                for _ in range(done):
+                for _ in range(batches):
                     self.schedule.step()
 
-    def _end_epoch(self, course: _Course, seconds: float) -> None:
-        results = self._results(self.totals, training=True)
-        record: dict[str, float] = {"epoch": self.epoch + 1, **results}
-        if course.validation is not None:
-            for name, value in self._evaluate(*course.validation, ROWS).items():
+    def _end_epoch(self, run: FitRun, seconds: float) -> None:
+        state = self.state
+        results = self.graphs.results(state.totals, training=True)
+        record: dict[str, float] = {"epoch": state.epoch + 1, **results}
+        if run.validation is not None:
+            for name, value in evaluate_data(self.backend, self.ema, run.validation).items():
                 record[f"validation_{name}"] = value
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record["seconds"] = seconds
-        with course.interrupts.held():
-            self.epoch += 1
-            self.position = 0
-            self.totals = Totals()
+        with run.interrupts.held():
             if self.schedule is not None and self.schedule.unit == "epoch":
                 self.schedule.step()
-            self.history.append(record)
-        course.report.epoch(record)
+            state.end_epoch(record)
+        run.report.epoch(record)
         for callback in self.callbacks:
             callback.on_epoch_end(self, record)
+
+    def find_lr(
+        self,
+        x: Any,
+        y: Any,
+        *,
+        sample_weight: Any = None,
+        low: float = 1e-7,
+        high: float = 10.0,
+        steps: int = 100,
+        batch_size: int = 64,
+    ) -> RangeTest:
+        """The learning-rate range test: try growing learning rates on the model as it is now.
+
+        One update a batch, with learning rates from `low` to `high`, each the same multiple of the
+        one before. It ends early where the smoothed loss passes four times its least, unless that
+        is below 0, or where a step is not finite. The schedule, `accumulate` and callbacks have no
+        part in it. Where groups of parameters have different rates, the largest is the one that is
+        tried and the others keep their ratio to it.
+
+        Afterwards weights, buffers, the optimiser, random numbers and counts are as before, to the
+        bit.
+
+        Args:
+            x, y, sample_weight: as in `fit`.
+            low, high: the first and the last learning rate.
+            steps: how many to try, at least 2.
+            batch_size: rows in a batch.
+
+        Returns:
+            A `RangeTest`: learning rates, losses, a suggestion, and a plot.
+
+        Raises:
+            As `fit`. NonFiniteError: if the very first step fails.
+
+        Source: Smith, "Cyclical Learning Rates for Training Neural Networks" (2017), section 3.3.
+
+        Example:
+            >>> import chainrule as cr
+            >>> from chainrule import nn, optim
+            >>> x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
+            >>> model = nn.Linear(1, 1)
+            >>> trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+            >>> test = trainer.find_lr(x, 2 * x + 1, batch_size=32)
+            >>> 1e-3 < test.suggestion < 1
+            True
+        """
+        if not 0 < low < high < np.inf:
+            raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
+        steps = checks.integer("steps", steps, 2)
+        if sample_weight is not None:
+            check_takes_weights(self.graphs.loss)
+        data = checked_data(x, y, sample_weight, self.graphs.dtype)
+        batch_size = check_batch_size(batch_size, data.rows)
+        self.backend.check(data, batch_size, training=True)
+        return range_test(
+            self.backend, data, self.optimizer, self.state.accumulated, low=low, high=high,
+            steps=steps, batch_size=batch_size, seed=self.seed,
+        )  # fmt: skip
 
     def describe_plan(self) -> str:
         """The plan of the last training step: instructions, FLOPs, bytes; times where profiled.
@@ -407,11 +457,26 @@ class Trainer(Evaluator):
         Raises:
             RuntimeError: before the first training, or with another backend than "native".
         """
-        backend = self.backend
-        if not isinstance(backend, NativeBackend) or backend.last is None:
-            raise RuntimeError("there is a plan after a fit with backend='native'")
-        step = backend.last
-        return step.plan.describe(step.times() if backend.profile else ())
+        return self.backend.describe()
+
+    # Questions
+
+    def evaluate(
+        self, x: Any, y: Any, *, sample_weight: Any = None, batch_size: int = ROWS
+    ) -> dict[str, float]:
+        return self._evaluator.evaluate(x, y, sample_weight=sample_weight, batch_size=batch_size)
+
+    def predict(self, x: Any, *, batch_size: int = ROWS) -> Any:
+        return self._evaluator.predict(x, batch_size=batch_size)
+
+    def predict_samples(
+        self, x: Any, *, samples: int = 100, batch_size: int = ROWS, seed: int | None = None
+    ) -> Any:
+        return self._evaluator.predict_samples(x, samples=samples, batch_size=batch_size, seed=seed)
+
+    evaluate.__doc__ = Evaluator.evaluate.__doc__
+    predict.__doc__ = Evaluator.predict.__doc__
+    predict_samples.__doc__ = Evaluator.predict_samples.__doc__
 
     # Files
 
@@ -422,18 +487,13 @@ class Trainer(Evaluator):
         callbacks, the history, and the position in the epoch. The file is whole or not there: a
         file that stood there before stays intact if anything goes wrong.
         """
-        state.save(self, path)
+        checkpoints.save(self, path)
 
     def load(self, path: str | os.PathLike[str]) -> None:
-        """Take up what `save` wrote, into the same model, optimiser, schedule and callbacks.
+        """Load what `save` wrote, into the same model, optimiser, schedule and callbacks.
 
         Raises:
             FileError: if the file is truncated, damaged or foreign.
             ValueError: if it does not fit; then nothing has changed.
         """
-        state.load(self, path)
-
-
-def _parameters(loss: Loss) -> Iterator[Parameter]:
-    """The parameters of a loss that has some."""
-    return loss.parameters() if isinstance(loss, Module) else iter(())
+        checkpoints.load(self, path)

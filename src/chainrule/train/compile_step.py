@@ -7,15 +7,22 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data.arrays import as_arrays, check_same_rows
+from chainrule.data.arrays import as_arrays, as_data, check_same_rows, checked_weights
+from chainrule.data.batches import Batches
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import current_generator
 from chainrule.optim import Optimizer
-from chainrule.train.backends import Backend, Batches, Steps, Totals, make_backend
-from chainrule.train.checks import checked_weights
-from chainrule.train.parts import Average, Constraint, Penalty
-from chainrule.train.step import Loss, StepGraphs, Weighted
+from chainrule.train.backends import Backend, TrainRequest, make_backend
+from chainrule.train.state import Totals
+from chainrule.train.training_step import (
+    Average,
+    Constraint,
+    Loss,
+    Penalty,
+    StepGraphs,
+    StepOptions,
+)
 
 
 class CompiledStep:
@@ -24,8 +31,9 @@ class CompiledStep:
     Made by `compile_step`.
     """
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend[Any]) -> None:
         self._backend = backend
+        self._dtype = backend.graphs.dtype
 
     def __call__(self, x: Any, y: Any, *, sample_weight: Any = None) -> Tensor:
         """Train on one batch; returns the loss before the update, without penalties.
@@ -40,12 +48,14 @@ class CompiledStep:
         """
         x, y = as_arrays(x, "x"), as_arrays(y, "y")
         rows = check_same_rows(x=x, y=y)
-        if sample_weight is not None:
-            graphs = self._backend.graphs
-            y = Weighted(y, checked_weights(graphs, sample_weight, rows, "sample_weight"))
-        batch = Batches(x, y, np.arange(rows), rows)
-        _, loss = self._backend.train(Steps(batch, 0, 1, check=False), Totals())
-        return Tensor(np.asarray(loss, self._backend.graphs.dtype))
+        if sample_weight is None:
+            data = as_data(self._dtype, x, y)
+        else:
+            weights = checked_weights(sample_weight, rows, self._dtype, "sample_weight")
+            data = as_data(self._dtype, x, y, weights)
+        batch = Batches(data, np.arange(rows), rows)
+        _, loss = self._backend.train(TrainRequest(batch, 0, 1, check=False), Totals())
+        return Tensor(np.asarray(loss, self._dtype))
 
 
 def compile_step(
@@ -58,7 +68,7 @@ def compile_step(
     ema: Average | None = None,
     clip_norm: float | None = None,
     clip_value: float | None = None,
-    backend: str = "native",
+    backend: str | None = None,
 ) -> CompiledStep:
     """A function (x, y) -> loss that does one training step as one captured graph.
 
@@ -73,13 +83,12 @@ def compile_step(
 
     Args:
         model, loss, optimizer: as in the loop.
-        penalties: functions () -> scalar Tensor, of the parameters: added to the loss before
-            `backward`, but not to the loss that is returned.
-        constraints: objects whose `apply()` is called after `optimizer.step()`.
-        ema: an average of the parameters, whose `update()` is called after that.
-        clip_norm: the largest norm of all gradients together.
-        clip_value: the largest absolute value of a gradient.
-        backend: "native" or "reference".
+        penalties, constraints, ema, clip_norm, clip_value: as in `Trainer`. The loss that is
+            returned is without penalties.
+        backend: "native" or "reference"; by default as `set_default_backend` says.
+
+    Raises:
+        ValueError, TypeError: for an argument that does not fit.
 
     Example:
         >>> import chainrule as cr
@@ -89,15 +98,12 @@ def compile_step(
         >>> x, y = [[1.0, 2.0], [3.0, 4.0]], [[1.0], [2.0]]
         >>> first, second = step(x, y), step(x, y)
     """
-    graphs = StepGraphs(
-        model,
-        loss,
-        optimizer,
+    options = StepOptions(
         penalties=penalties,
         constraints=constraints,
         ema=ema,
         clip_norm=clip_norm,
         clip_value=clip_value,
-        generator=current_generator(),
     )
+    graphs = StepGraphs(model, loss, optimizer, options=options, generator=current_generator())
     return CompiledStep(make_backend(backend, graphs))

@@ -1,0 +1,220 @@
+"""Evaluator: a model's loss and metrics on data, its predictions, and samples of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+
+from chainrule import checks
+from chainrule.data.arrays import Data, checked_data, checked_inputs
+from chainrule.data.batches import windows
+from chainrule.graph.tensor import Tensor
+from chainrule.nn import Module
+from chainrule.ops.random import Generator
+from chainrule.system.interrupts import interrupts_held
+from chainrule.train.backends import Backend, make_backend
+from chainrule.train.metrics import Metric, as_metrics
+from chainrule.train.state import Totals
+from chainrule.train.training_step import (
+    Average,
+    Loss,
+    StepGraphs,
+    check_average,
+    check_takes_weights,
+)
+from chainrule.trees import leaves, map_leaves
+
+ROWS = 256
+"""The default number of rows in a batch."""
+
+_Answer = TypeVar("_Answer")
+
+
+class Evaluator:
+    """Evaluates a model and predicts with it, batch by batch, and leaves it as it is.
+
+    It needs no optimizer. A `Trainer` has one, over the memory of the training.
+
+    Args:
+        model: a `nn.Module`. Several inputs: x is a tuple (positional arguments) or a dict (named).
+        loss: (outputs, targets) -> scalar Tensor; as in `Trainer`.
+        metrics: as in `Trainer`.
+        ema: an average of the parameters, which is used in place of the model's parameters.
+        backend: "native" or "reference"; by default as `set_default_backend` says.
+        seed: of the samples of `predict_samples`.
+
+    Raises:
+        ValueError, TypeError: for an argument that does not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> evaluator = cr.Evaluator(nn.Flatten(), nn.MSELoss(), metrics=["mae"])
+        >>> evaluator.evaluate([[1.0], [2.0]], [[1.0], [4.0]])
+        {'loss': 2.0, 'mae': 1.0}
+        >>> evaluator.predict([[3.0]])
+        array([[3.]], dtype=float32)
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Loss,
+        metrics: Sequence[str | Metric | Callable[..., Tensor]] = (),
+        *,
+        ema: Average | None = None,
+        backend: str | None = None,
+        seed: int = 0,
+    ) -> None:
+        check_average(ema)
+        seed = checks.integer("seed", seed, 0)
+        graphs = StepGraphs(model, loss, metrics=as_metrics(metrics), generator=Generator(seed))
+        self._begin(make_backend(backend, graphs), ema, seed)
+
+    def _begin(self, backend: Backend[Any], ema: Average | None, seed: int) -> None:
+        self._backend = backend
+        self._graphs = backend.graphs
+        self._ema = ema
+        self._seed = seed
+
+    @classmethod
+    def _over(cls, backend: Backend[Any], ema: Average | None, seed: int) -> Evaluator:
+        """An Evaluator over the backend, and so the memory, of a training."""
+        evaluator = cls.__new__(cls)
+        evaluator._begin(backend, ema, seed)
+        return evaluator
+
+    def evaluate(
+        self, x: Any, y: Any, *, sample_weight: Any = None, batch_size: int = ROWS
+    ) -> dict[str, float]:
+        """The loss and the metrics on data, in evaluation mode.
+
+        Args:
+            x, y, sample_weight: as in `Trainer.fit`; metrics count all rows the same.
+            batch_size: rows in a batch.
+
+        Returns:
+            The mean "loss", and every metric by its name.
+
+        Raises:
+            As `Trainer.fit`.
+        """
+        if sample_weight is not None:
+            check_takes_weights(self._graphs.loss)
+        data = checked_data(x, y, sample_weight, self._graphs.dtype)
+        batch_size = checks.integer("batch_size", batch_size, 1)
+        self._backend.check(data, batch_size, training=False)
+        return evaluate_data(self._backend, self._ema, data, batch_size)
+
+    def predict(self, x: Any, *, batch_size: int = ROWS) -> Any:
+        """The model's outputs for `x`, in evaluation mode, as NumPy arrays.
+
+        Args:
+            x: as in `Trainer.fit`.
+            batch_size: rows in a batch.
+
+        Raises:
+            As `Trainer.fit`.
+        """
+        data = checked_inputs(x, self._graphs.dtype)
+        batch_size = checks.integer("batch_size", batch_size, 1)
+        return _answer(self._backend, self._ema, lambda: _outputs(self._backend, data, batch_size))
+
+    def predict_samples(
+        self,
+        x: Any,
+        *,
+        samples: int = 100,
+        batch_size: int = ROWS,
+        seed: int | None = None,
+    ) -> Any:
+        """Outputs drawn at random: dropout as in training, all else as in evaluation.
+
+        Their mean over the samples is the prediction, and their spread says how sure the model is
+        (Monte-Carlo dropout). Stochastic are the layers whose attribute `is_stochastic` is True.
+
+        Args:
+            x: as in `predict`.
+            samples: how many outputs to draw for each row.
+            batch_size: rows in a batch.
+            seed: the same seed and batch_size give the same samples; by default that of the
+                Evaluator or Trainer. The random numbers of training are left alone.
+
+        Returns:
+            As `predict`, with a first axis of length `samples`: (samples, rows, ...).
+
+        Raises:
+            ValueError: if the model has no stochastic layer; else as `Trainer.fit`.
+
+        Source: Gal and Ghahramani, "Dropout as a Bayesian Approximation" (2016).
+        """
+        data = checked_inputs(x, self._graphs.dtype)
+        samples = checks.integer("samples", samples, 1)
+        batch_size = checks.integer("batch_size", batch_size, 1)
+        seed = self._seed if seed is None else checks.integer("seed", seed, 0)
+        return _answer(
+            self._backend,
+            self._ema,
+            lambda: _samples(self._backend, data, samples, batch_size, seed),
+        )
+
+
+def evaluate_data(
+    backend: Backend[Any], ema: Average | None, data: Data, batch_size: int = ROWS
+) -> dict[str, float]:
+    """As `Evaluator.evaluate`, for data that have been checked."""
+    totals = _answer(backend, ema, lambda: _evaluated(backend, data, batch_size))
+    return backend.graphs.results(totals)
+
+
+def _answer(backend: Backend[Any], ema: Average | None, question: Callable[[], _Answer]) -> _Answer:
+    """The result of `question`, with averaged parameters if there are any; data are let go.
+
+    Ctrl-C ends the question, but never while parameters and averages change places.
+    """
+    try:
+        if ema is None:
+            return question()
+        with interrupts_held() as interrupts, ema.applied(), interrupts.let_through():
+            return question()
+    finally:
+        backend.release()
+
+
+def _evaluated(backend: Backend[Any], data: Data, batch_size: int) -> Totals:
+    """The sums of the loss and of the metrics over all rows."""
+    totals = Totals()
+    for window in windows(data, batch_size):
+        backend.evaluate(window.batches, totals)
+    return totals
+
+
+def _outputs(backend: Backend[Any], data: Data, batch_size: int, *, sampling: bool = False) -> Any:
+    """The model's outputs for all rows."""
+    parts: list[Any] = []
+    for window in windows(data, batch_size):
+        parts += backend.predict(window.batches, sampling=sampling)
+    joined = iter([np.concatenate(arrays) for arrays in zip(*map(leaves, parts), strict=True)])
+    return map_leaves(lambda _: next(joined), parts[0])
+
+
+def _samples(backend: Backend[Any], data: Data, samples: int, batch_size: int, seed: int) -> Any:
+    """Outputs drawn `samples` times, in arrays with a first axis of that length."""
+    graphs = backend.graphs
+    if not any(module.is_stochastic for module in graphs.model.modules()):
+        raise ValueError(
+            "the model has no stochastic layer: all samples would be equal. Use predict; or give "
+            "the model dropout; or set is_stochastic = True in the class of a layer of your own "
+            "that draws random numbers where self.training"
+        )
+    graphs.sampling.manual_seed(seed)
+    found: Any = None
+    for number in range(samples):
+        sample = _outputs(backend, data, batch_size, sampling=True)
+        if found is None:
+            found = map_leaves(lambda a: np.empty((samples, *a.shape), a.dtype), sample)
+        for array, part in zip(leaves(found), leaves(sample), strict=True):
+            array[number] = part
+    return found

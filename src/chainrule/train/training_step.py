@@ -1,0 +1,421 @@
+"""Steps of a model as graphs: training, evaluation and prediction."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypeAlias
+
+import numpy as np
+
+from chainrule import checks, ops
+from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule.data.arrays import Form
+from chainrule.errors import ShapeError
+from chainrule.graph.backprop import backprop
+from chainrule.graph.context import no_grad
+from chainrule.graph.state import Buffer, Parameter, State
+from chainrule.graph.tensor import Tensor, placeholder
+from chainrule.nn import Module
+from chainrule.ops.random import Generator, use_generator
+from chainrule.optim import Optimizer
+from chainrule.system.interrupts import interrupts_held
+from chainrule.train.metrics import Metric
+from chainrule.train.state import AccumulatedGradients, Totals
+
+Loss = Callable[..., Tensor]
+"""(outputs, targets) -> a scalar Tensor; with the keyword `sample_weight`, if rows are weighted."""
+
+Penalty = Callable[[], Tensor]
+"""A term of the objective that depends on parameters alone: () -> a scalar Tensor."""
+
+Kind: TypeAlias = Literal["training", "accumulation", "evaluation", "prediction", "sampling"]
+"""The kinds of steps: "training" ends in an update, "accumulation" only adds up gradients,
+"sampling" is a prediction in which the stochastic layers are in training mode."""
+
+
+class Constraint(Protocol):
+    """Brings parameters back to where they may be, as a largest norm."""
+
+    def apply(self) -> None:
+        """Assign parameters, by operations on Tensors: it is part of the captured step."""
+
+
+class Average(Protocol):
+    """An average of the parameters over the updates."""
+
+    def update(self) -> None:
+        """Take in the parameters as they are now, by operations: part of the captured step."""
+
+    def states(self) -> Mapping[str, Buffer]:
+        """The states that `update` changes, by name."""
+
+    def applied(self) -> AbstractContextManager[Any]:
+        """Within it the parameters hold their averages."""
+
+    def state_dict(self) -> dict[str, Any]:
+        """A snapshot: arrays, numbers, strings, flat."""
+
+    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
+        """Go on where a snapshot was taken."""
+
+
+@dataclass
+class StepOptions:
+    """The parts of a training step besides loss and optimiser; `Trainer` describes them.
+
+    Raises:
+        TypeError, ValueError: for what is no such part.
+    """
+
+    penalties: Sequence[Penalty] = ()
+    constraints: Sequence[Constraint] = ()
+    ema: Average | None = None
+    accumulate: int | Literal["epoch"] = 1
+    clip_norm: float | None = None
+    clip_value: float | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.accumulate, str):
+            if self.accumulate != "epoch":
+                raise ValueError(
+                    f"accumulate is a number of batches or 'epoch', got {self.accumulate!r}"
+                )
+        else:
+            self.accumulate = checks.integer("accumulate", self.accumulate, 1)
+        for name in ("clip_norm", "clip_value"):
+            limit = getattr(self, name)
+            if limit is not None and not limit > 0:
+                raise ValueError(f"{name} is positive, got {limit}")
+        for name in ("penalties", "constraints"):
+            given = getattr(self, name)
+            if not isinstance(given, (list, tuple)):
+                raise TypeError(f"{name} are a list, got {given!r}: write {name}=[...]")
+        for penalty in self.penalties:
+            if not callable(penalty):
+                raise TypeError(
+                    f"a penalty is a function () -> a scalar Tensor, got {penalty!r}: write "
+                    "lambda: 1e-4 * (layer.weight ** 2).sum(), for example"
+                )
+        for constraint in self.constraints:
+            _check_methods("a constraint", constraint, "apply")
+        check_average(self.ema)
+
+    def equal_steps(self, position: int, batches: int) -> tuple[int, bool]:
+        """How many batches from `position` on have the same kind of step, and whether it updates.
+
+        Args:
+            position: the number of a batch in an epoch.
+            batches: batches in the epoch.
+        """
+        if self.accumulate == 1:
+            return batches - position, True
+        group = batches if self.accumulate == "epoch" else self.accumulate
+        last = min(position - position % group + group, batches) - 1
+        return (1, True) if position == last else (last - position, False)
+
+
+def check_average(ema: Average | None) -> None:
+    """Raise TypeError for what is neither None nor an average of parameters."""
+    if ema is not None:
+        _check_methods("ema", ema, "update", "states", "applied", "state_dict", "load_state_dict")
+
+
+def _check_methods(name: str, given: Any, *methods: str) -> None:
+    missing = [method for method in methods if not callable(getattr(given, method, None))]
+    if missing or isinstance(given, type):
+        remedy = (
+            "an object, not its class" if isinstance(given, type) else "made by its constructor"
+        )
+        raise TypeError(
+            f"{name} has the methods {', '.join(methods)}; {given!r} is none: give {remedy}"
+        )
+
+
+class StepGraphs:
+    """Captures the graphs of a model's steps.
+
+    Args:
+        model: maps a batch of inputs to outputs; a tuple of inputs is passed as positional
+            arguments, a dict by name.
+        loss: (outputs, targets) -> a scalar Tensor.
+        optimizer: holds the parameters that a training step updates; None where nothing is trained.
+        metrics: summed beside the loss.
+        options: the other parts of a training step.
+        accumulated: where gradients are summed up, if several batches make one update.
+        generator: the generator of random numbers that the model draws from.
+
+    Attributes:
+        sampling: the generator that stochastic layers draw from in a "sampling" step.
+        dtype: the floating dtype of the model.
+    """
+
+    def __init__(
+        self,
+        model: Module,
+        loss: Loss,
+        optimizer: Optimizer | None = None,
+        *,
+        metrics: Sequence[Metric] = (),
+        options: StepOptions | None = None,
+        accumulated: AccumulatedGradients | None = None,
+        generator: Generator | None = None,
+    ) -> None:
+        self.model = model
+        self.loss = loss
+        self.optimizer = optimizer
+        self.metrics = metrics
+        self.options = options or StepOptions()
+        self.accumulated = accumulated or AccumulatedGradients()
+        if optimizer is not None and not set(optimizer.params) & {*self._parameters()}:
+            raise ValueError(
+                "the optimizer has none of the model's parameters: make it with "
+                "model.parameters(), after the model"
+            )
+        self.generator = generator or Generator()
+        self.sampling = Generator()
+        floating = [p.dtype for p in model.parameters()]
+        self.dtype: np.dtype[Any] = floating[0] if floating else np.dtype(np.float32)
+        self.sums_rows = getattr(loss, "reduction", "mean") == "sum"
+        if self.accumulates:
+            self.accumulated.match(self._trained().params)
+
+    def _parameters(self) -> Iterator[Parameter]:
+        """The parameters of the model, and of a loss that has some."""
+        yield from self.model.parameters()
+        if isinstance(self.loss, Module):
+            yield from self.loss.parameters()
+
+    @property
+    def accumulates(self) -> bool:
+        """Whether the gradients of several batches make one update."""
+        return self.options.accumulate != 1
+
+    def key(self, kind: Kind, form: Form, rows: int) -> Any:
+        """The signature of a step: equal ones have the same graph."""
+        if kind in ("training", "accumulation"):
+            # Parameters that are frozen or added later make another graph.
+            return kind, form, rows, tuple([p.requires_grad for p in self._trained().params])
+        return kind, form, rows
+
+    def capture(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
+        """The graph of a step on a batch of `rows` rows; its inputs are the arrays of the batch.
+
+        It gives (loss, sums of the metrics and, in training, of the penalties where there are
+        any), or in a prediction the outputs of the model.
+        """
+        steps: dict[Kind, Callable[..., Any]] = {
+            "training": functools.partial(self._training, update=True),
+            "accumulation": functools.partial(self._training, update=False),
+            "evaluation": self._evaluation,
+            "prediction": self._prediction,
+            "sampling": self._prediction,
+        }
+        batch = [
+            placeholder((rows, *shape), dtype)
+            for shape, dtype in zip(form.shapes, form.dtypes, strict=True)
+        ]
+        with (
+            interrupts_held() as interrupts,
+            self._in_mode(kind),
+            use_generator(self.sampling if kind == "sampling" else self.generator),
+            interrupts.let_through(),
+        ):
+            return capture(lambda *arrays: steps[kind](*form.unflatten(arrays)), *batch)
+
+    @contextmanager
+    def _in_mode(self, kind: Kind) -> Iterator[None]:
+        """Within it the model's layers are in the mode of this kind of step."""
+        with self.model.in_mode(kind in ("training", "accumulation")):
+            if kind == "sampling":
+                for module in self.model.modules():
+                    module.training = module.is_stochastic
+            yield
+
+    # Steps, on Tensors
+
+    def _training(
+        self, x: Any, y: Any, weight: Tensor | None = None, *, update: bool
+    ) -> tuple[Tensor, list[Tensor]]:
+        output = self._call(x)
+        loss = self._scalar_loss(output, y, weight)
+        penalty = self._penalty()
+        grads = self._grads(loss)
+        penalty_grads = self._grads(penalty)
+        if all(grad is None for grad in (*grads, *penalty_grads)):
+            raise ValueError(
+                "the loss depends on no parameter of the optimizer that requires a gradient: "
+                "there is nothing to train"
+            )
+        with no_grad():
+            sums, rows = self._sums(output, y), _rows(x)
+            if penalty is not None:
+                sums.append(penalty.astype(np.float64) * float(rows))
+            if self.accumulates:
+                self.accumulated.match(self._trained().params)
+                grads = self.accumulated.add(
+                    grads, self.loss_weight(rows), mean=not self.sums_rows, last=update
+                )
+            if update:
+                self._update(
+                    list(map(_sum, grads, penalty_grads)),
+                    # Accumulated gradients are not of this batch's loss alone.
+                    None if self.accumulates else _sum(loss, penalty),
+                )
+        return loss, sums
+
+    def _evaluation(
+        self, x: Any, y: Any, weight: Tensor | None = None
+    ) -> tuple[Tensor, list[Tensor]]:
+        with no_grad():
+            output = self._call(x)
+            return self._scalar_loss(output, y, weight), self._sums(output, y)
+
+    def _prediction(self, x: Any) -> Any:
+        with no_grad():
+            return self._call(x)
+
+    def _call(self, x: Any) -> Any:
+        if isinstance(x, tuple):
+            return self.model(*x)
+        if isinstance(x, dict):
+            return self.model(**x)
+        return self.model(x)
+
+    def _scalar_loss(self, output: Any, y: Any, weight: Tensor | None) -> Tensor:
+        if weight is None:
+            loss = self.loss(output, y)
+        else:
+            check_takes_weights(self.loss)
+            loss = self.loss(output, y, sample_weight=weight)
+        return _scalar("the loss", loss, "; take its mean or sum, as reduction='mean' does")
+
+    def _sums(self, output: Any, y: Any) -> list[Tensor]:
+        return [metric.sums(output, y) for metric in self.metrics]
+
+    def _penalty(self) -> Tensor | None:
+        """The sum of all penalties; None if there are none."""
+        penalties = self.options.penalties
+        terms = [_scalar(f"penalty {p!r}", p(), "; return a sum") for p in penalties]
+        return functools.reduce(operator.add, terms) if terms else None
+
+    def _trained(self) -> Optimizer:
+        assert self.optimizer is not None, "an Evaluator trains nothing"
+        return self.optimizer
+
+    def _grads(self, z: Tensor | None) -> list[Tensor | None]:
+        """The gradient of z for each parameter; None where z does not depend on it."""
+        parameters = self._trained().params
+        if z is None:
+            return [None] * len(parameters)
+        grad_table = backprop(z, [p for p in parameters if p.requires_grad])
+        return [grad_table.get(p.node()) for p in parameters]
+
+    def _update(self, grads: list[Tensor | None], objective: Tensor | None) -> None:
+        self._trained().update(self._clip(grads), objective)
+        for constraint in self.options.constraints:
+            constraint.apply()
+        if self.options.ema is not None:
+            self.options.ema.update()
+
+    def _clip(self, grads: list[Tensor | None]) -> list[Tensor | None]:
+        if self.options.clip_value is not None:
+            limit = self.options.clip_value
+            grads = [g if g is None else ops.minimum(ops.maximum(g, -limit), limit) for g in grads]
+        if self.options.clip_norm is not None:
+            squares = [(g * g).sum() for g in grads if g is not None]
+            norm = ops.sqrt(ops.add_n(*squares))
+            # PyTorch's clip_grad_norm_, its 1e-6 included
+            scale = ops.minimum(self.options.clip_norm / (norm + 1e-6), 1.0)
+            grads = [g if g is None else g * scale for g in grads]
+        return grads
+
+    # States that steps read and update, and sums over batches
+
+    def states(self) -> list[State]:
+        """All states that steps read or write, grouped by kind: parameters, first moments, ...
+
+        In this order one fused program can update each kind.
+        """
+        moments: dict[str, list[State]] = {}
+        optimizer, ema = self.optimizer, self.options.ema
+        for name, buffer in optimizer.states().items() if optimizer is not None else ():
+            moments.setdefault(name.split(".", 1)[1], []).append(buffer)
+        return [
+            *(optimizer.params if optimizer is not None else self.model.parameters()),
+            *(buffer for alike in moments.values() for buffer in alike),
+            *self.accumulated.buffers,
+            *(ema.states().values() if ema is not None else ()),
+            *self.model.buffers(),
+            self.generator.state,
+            self.sampling.state,
+        ]
+
+    def states_outside_model(self) -> dict[str, State]:
+        """The states that training changes outside the model, by number: of the loss, say."""
+        buffers = self.loss.buffers() if isinstance(self.loss, Module) else ()
+        of_model = {*self.model.parameters(), *self.model.buffers()}
+        found = [s for s in (*self._trained().params, *buffers) if s not in of_model]
+        return {str(number): state for number, state in enumerate(found)}
+
+    def loss_weight(self, rows: int) -> float:
+        """The weight of a batch's loss in the mean over all rows."""
+        return 1.0 if self.sums_rows else float(rows)
+
+    def mean_loss(self, totals: Totals) -> float:
+        """The loss over all rows of a pass."""
+        return totals.loss if self.sums_rows else totals.loss / totals.rows
+
+    def results(self, totals: Totals, *, training: bool = False) -> dict[str, float]:
+        """The loss and the metrics of a pass, in training with the penalty."""
+        results, sums = {"loss": self.mean_loss(totals)}, list(totals.metrics)
+        if training and self.options.penalties:
+            results["penalty"] = float(sums.pop()) / totals.rows
+        for metric, total in zip(self.metrics, sums, strict=True):
+            results[metric.name] = float(metric.result(total, totals.rows))
+        return results
+
+    def training_sums(self) -> list[str]:
+        """The names of what is summed up over an epoch besides the loss."""
+        return [m.name for m in self.metrics] + ["penalty"] * bool(self.options.penalties)
+
+
+def _rows(x: Any) -> int:
+    first = next(iter(x.values())) if isinstance(x, dict) else x[0] if isinstance(x, tuple) else x
+    return int(first.shape[0])
+
+
+def _scalar(name: str, value: Any, remedy: str) -> Tensor:
+    """`value`, if it is a scalar Tensor."""
+    if not isinstance(value, Tensor) or value.shape != ():
+        seen = value.shape if isinstance(value, Tensor) else type(value).__name__
+        raise ShapeError(f"{name} must be a scalar Tensor, got {seen}{remedy}")
+    return value
+
+
+def _sum(a: Tensor | None, b: Tensor | None) -> Tensor | None:
+    """a + b, where what is missing counts as 0."""
+    if a is None or b is None:
+        return b if a is None else a
+    return a + b
+
+
+def check_takes_weights(loss: Loss) -> None:
+    """Raise TypeError unless a loss has the keyword `sample_weight`."""
+    function = loss.forward if isinstance(loss, Module) else loss
+    try:
+        parameters = inspect.signature(function).parameters
+    except ValueError:  # written in C: the call will tell
+        return
+    takes_any = any(p.kind is p.VAR_KEYWORD for p in parameters.values())
+    if "sample_weight" not in parameters and not takes_any:
+        name = getattr(loss, "__name__", type(loss).__name__)
+        raise TypeError(
+            f"the loss {name} can't weight rows: it has no argument sample_weight. Define it as "
+            f"{name}(outputs, targets, *, sample_weight=None), the mean over all rows of each "
+            "row's weight times its loss, or leave sample_weight out."
+        )

@@ -1,0 +1,90 @@
+"""chainrule.save and load: a model alone in a file, and the model of a training's file."""
+
+import numpy as np
+import pytest
+from training_cases import assert_same_bits, classification, fit, network, trainer_of, weights
+
+import chainrule as cr
+from chainrule import nn, optim
+
+
+class Own(nn.Module):
+    """A class that the library does not know."""
+
+    def __init__(self, outputs=3):
+        super().__init__()
+        self.linear = nn.Linear(4, outputs)
+
+    def forward(self, x):
+        return self.linear(x)
+
+
+def test_the_way_there_and_back(path):
+    model = nn.Sequential(nn.Linear(4, 5), nn.BatchNorm1d(5), nn.ReLU(), nn.Linear(5, 3))
+    model(cr.tensor(np.ones((8, 4), "float32")))  # changes the running statistics
+    cr.save(model, path, metadata={"classes": ["a", "b"], "count": np.int64(3)})
+    assert model.training
+    loaded = cr.load(path)
+    assert repr(loaded) == repr(model) and not loaded.training
+    assert_same_bits(weights(loaded), weights(model))
+    assert cr.read_metadata(path) == {"classes": ["a", "b"], "count": 3}
+
+
+def test_a_file_without_metadata(path):
+    cr.save(nn.Linear(2, 1), str(path))
+    assert cr.read_metadata(path) == {}
+
+
+def test_the_model_of_a_training_is_the_averaged_one(path):
+    model = network()
+    trainer = trainer_of(model, ema=optim.EMA(model.parameters(), 0.5), metadata={"a": 1})
+    x, y = classification()
+    fit(trainer, x, y)
+    trainer.save(path)
+    loaded = cr.load(path)
+    np.testing.assert_array_equal(
+        cr.Evaluator(loaded, nn.CrossEntropyLoss()).predict(x), trainer.predict(x)
+    )
+    assert cr.read_metadata(path) == {"a": 1}
+
+
+def test_a_class_of_ones_own(path):
+    model = Own()
+    cr.save(model, path)
+    with pytest.raises(ValueError, match=r"Own' is not a layer of this library"):
+        cr.load(path)
+    other = Own()
+    assert cr.load(path, other) is other and not other.training
+    assert_same_bits(weights(other), weights(model))
+    wrong = Own(outputs=2)
+    before = weights(wrong)
+    with pytest.raises(RuntimeError, match="size mismatch"):
+        cr.load(path, wrong)
+    assert_same_bits(weights(wrong), before)
+    assert wrong.training
+
+
+def test_a_file_that_stands_there_stays_if_saving_fails(path):
+    cr.save(nn.Linear(2, 1), path)
+    before = path.read_bytes()
+    with pytest.raises(TypeError, match="can't keep"):
+        cr.save(nn.Linear(2, 1), path, metadata={"model": nn.Linear})
+    assert path.read_bytes() == before
+    with pytest.raises(OSError, match="can't save"):
+        cr.save(nn.Linear(2, 1), path / "below")
+
+
+def test_files_that_are_none(path):
+    for read in (cr.load, cr.read_metadata):
+        with pytest.raises(FileNotFoundError, match="there is no file"):
+            read(path)
+    path.write_bytes(b"no such thing")
+    for read in (cr.load, cr.read_metadata):
+        with pytest.raises(cr.FileError, match="truncated, damaged or of another kind"):
+            read(path)
+
+
+def test_a_trainer_does_not_load_a_model_alone(path):
+    cr.save(network(), path)
+    with pytest.raises(ValueError, match="holds a model but no training"):
+        trainer_of(network()).load(path)
