@@ -232,7 +232,7 @@ void multiply_dots(const SmallGemm<T>& g, T*) {
                           g.k,
                           columns,
                           false,
-                          g.ending,
+                          g.epilogue,
                           g.x + i * g.ldx + j,
                           g.ldx,
                           g.out + i * g.ldout + j,
@@ -293,8 +293,8 @@ void multiply_small(const SmallGemm<T>& g, T* workspace) {
     const int columns = static_cast<int>(smaller(tile_columns<T>, g.n - j));
     const int vectors = columns > lanes ? 2 : 1;
     const int64_t stride = vectors * lanes;
-    Tile<T> tile = {g.a,     g.lda, g.b + j,  g.ldb,   g.c + j, g.ldc,     g.k,
-                    columns, false, g.ending, g.x + j, g.ldx,   g.out + j, g.ldout};
+    Tile<T> tile = {g.a,     g.lda, g.b + j,    g.ldb,   g.c + j, g.ldc,     g.k,
+                    columns, false, g.epilogue, g.x + j, g.ldx,   g.out + j, g.ldout};
     if (g.transpose_b) {
       gemm_transpose::transpose_padded(g.b + j * g.ldb, g.ldb, columns, g.k, panel, stride);
       tile.b = panel;
@@ -330,7 +330,8 @@ SmallGemmKernel<T> small_gemm(const SmallGemm<T>& g) {
   const auto p =
       product_of(g.c, g.ldc, g.a, g.lda, g.transpose_a, g.b, g.ldb, g.transpose_b, g.m, g.n, g.k);
   const Way way = way_of(p);
-  if (way == Way::dots) return g.ending == Ending::heaviside_multiply ? nullptr : multiply_dots<T>;
+  if (way == Way::dots)
+    return g.epilogue == RegisterEpilogue::heaviside_multiply ? nullptr : multiply_dots<T>;
   const bool copies = copies_rows(p) || (p.m > 32 && crowded<T>(p.b.stride));
   return way == Way::straight && !copies ? multiply_small<T> : nullptr;
 }
@@ -349,7 +350,7 @@ void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T*
   switch (way_of(product)) {
     case Way::dots:
       return multiply_dots<T>({c, ldc, a, product.a.stride, false, b, product.b.stride, true, m, n,
-                               k, Ending::none, c, 0, c, ldc},
+                               k, RegisterEpilogue::none, c, 0, c, ldc},
                               workspace);
     case Way::straight:
       return multiply_tiles(product, workspace);

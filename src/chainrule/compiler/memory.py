@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from chainrule.compiler.instructions import Group, Instruction, Storage
+from chainrule.compiler.instructions import Group, Instruction, Storage, copy
 from chainrule.compiler.programs import is_flat
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
@@ -73,10 +73,8 @@ class Memory:
         return out
 
     def _add_copy(self, value: Value, x: Storage, out: Storage, *, first: bool) -> None:
-        copy = Instruction(
-            "copy", value, [x], [out], shape=(x.size,), x_strides=(1,), out_strides=(1,)
-        )
-        self.instructions.insert(0 if first else len(self.instructions), copy)
+        instruction = copy(value, x, out, (x.size,), (1,), (1,))
+        self.instructions.insert(0 if first else len(self.instructions), instruction)
 
     def _update_states(self) -> None:
         """Let what computes a state's new value write it where the state lies, if nothing reads the

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import ALIGNMENT, padded
-from chainrule.compiler.plan import SPACES, Output, Plan
+from chainrule.compiler.plan import Output, Plan
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
 from chainrule.system.threads import get_num_threads
@@ -177,10 +177,10 @@ class NativeStep:
         self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)
         for call in self.plan.calls:
-            getattr(self._core, call.method)(*call.arguments)
+            self._core.add(call.kind, call.label, **call.fields)
         self.scalars = [s for s in self.plan.scalars if isinstance(s, HyperParameter)]
         for scalar in self.scalars:
-            self._core.scalar(1, self.plan.scalars[scalar])
+            self._core.scalar(("state", self.plan.scalars[scalar]))
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
         self._is_bound = False
         self._copies: Copies | None = None
@@ -189,9 +189,8 @@ class NativeStep:
         if weights is not None:
             for i, (output, weight) in enumerate(zip(self.plan.outputs, weights, strict=True)):
                 size = int(np.prod(output.shape, dtype=np.int64))
-                self._core.total(
-                    SPACES[output.space], output.offset, output.dtype.name, size, weight, i == 0
-                )
+                ref = (output.space, output.offset)
+                self._core.total(ref, output.dtype.name, size, weight, i == 0)
                 self._totals.append((slice(end, end + size), output.shape))
                 end += size
 

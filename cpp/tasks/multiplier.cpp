@@ -1,8 +1,8 @@
-#include "tasks/gemm_dispatch.h"
+#include "tasks/multiplier.h"
 
 #include <atomic>
 
-#include "tasks/task.h"
+#include "tasks/building.h"
 
 namespace chainrule {
 namespace {
