@@ -3,6 +3,7 @@
 #include "kernels/convert.h"
 #include "kernels/elementwise.h"
 #include "kernels/fma_chains.h"
+#include "kernels/gemm/choice.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/kernels.h"
 #include "kernels/random.h"
@@ -68,6 +69,7 @@ constexpr Kernels<Scalar> kernels = {
 #include "kernels/rows.def"
         },
     .random_uniform = CHAINRULE_FLOATING_ONLY(random_uniform),
+    .largest_own_product = gemm_choice::largest_own_product<Scalar>,
     .gemm = CHAINRULE_FLOATING_ONLY(gemm),
     .gemm_workspace = CHAINRULE_FLOATING_ONLY(gemm_workspace),
     .small_gemm = CHAINRULE_FLOATING_ONLY(small_gemm),

@@ -83,6 +83,8 @@ struct Kernels {
   void (*random_uniform)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,
                          std::int64_t count);
 
+  // Products of more multiplications are faster by BLAS; see gemm/choice.h.
+  double largest_own_product;
   // C (m x n, row stride ldc) = op(A) op(B); `workspace` has gemm_workspace(...) elements.
   void (*gemm)(T* c, std::int64_t ldc, const T* a, std::int64_t lda, bool transpose_a, const T* b,
                std::int64_t ldb, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,

@@ -193,7 +193,7 @@ class SmallProduct final : public Task {
     const Grid grid = choose_grid(gemm.m, gemm.n, gemm.k, sizeof(T));
     if (gemm.batch != 1 || gemm.m == 0 || gemm.n == 0 || gemm.k == 0 ||
         grid.row_tiles * grid.column_tiles != 1 || kernels.small_gemm == nullptr ||
-        !MatrixMultiplier<T>(kernels).own_is_faster(gemm.m, gemm.n, gemm.k)) {
+        !MatrixMultiplier<T>(kernels).uses_own_kernels(gemm.m, gemm.n, gemm.k)) {
       return nullptr;
     }
     T* const c = memory.at<T>(gemm.c);

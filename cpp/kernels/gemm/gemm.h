@@ -1,4 +1,4 @@
-// Matrix products. See Kernels<T>::gemm in kernels.h; the approach is told in gemm.cpp.
+// Matrix products. See Kernels<T>::gemm in kernels.h; gemm.cpp explains how.
 #pragma once
 
 #include <cstdint>
