@@ -42,8 +42,9 @@ using ScalarsArray =
 using TotalsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-nb::ndarray<nb::numpy, const double, nb::ndim<1>> array_of(const std::vector<double>& values) {
-  return {values.data(), {values.size()}};
+nb::object array_of(const std::vector<double>& values) {
+  using Array = nb::ndarray<nb::numpy, const double, nb::ndim<1>>;
+  return nb::cast(Array(values.data(), {values.size()}), nb::rv_policy::copy);
 }
 
 // The executor together with the arrays that it works on.
@@ -110,9 +111,9 @@ const char* status_name(chainrule::Status status) {
   return "ok";
 }
 
-chainrule::RunResult run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t first,
-                         std::int64_t steps, std::optional<ScalarsArray> scalars, double seconds,
-                         std::int64_t threads, std::optional<TotalsArray> totals) {
+nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t first,
+              std::int64_t steps, std::optional<ScalarsArray> scalars, double seconds,
+              std::int64_t threads, std::optional<TotalsArray> totals) {
   chainrule::RunRequest request;
   if (order) request.order = std::span(order->data(), order->size());
   if (scalars) request.scalars = std::span(scalars->data(), scalars->size());
@@ -122,8 +123,12 @@ chainrule::RunResult run(BoundPlan& plan, std::optional<OrderArray> order, std::
   request.seconds = seconds;
   chainrule::check_threads(threads);
   request.threads = static_cast<std::int32_t>(threads);
-  nb::gil_scoped_release released;
-  return plan.executor().run(request);
+  const chainrule::RunResult result = [&] {
+    nb::gil_scoped_release released;
+    return plan.executor().run(request);
+  }();
+  return nb::make_tuple(result.steps, array_of(result.totals), array_of(result.last),
+                        status_name(result.status), result.label);
 }
 
 template <typename Type>
@@ -213,21 +218,6 @@ void bind_plan(nb::module_& module) {
 
   nb::exception<chainrule::PlanRunningError>(module, "PlanRunningError", PyExc_RuntimeError);
 
-  nb::class_<chainrule::RunResult>(module, "RunResult", "What a run did.")
-      .def_ro("done", &chainrule::RunResult::done, "Steps that ran to their end.")
-      .def_prop_ro(
-          "totals", [](const chainrule::RunResult& self) { return array_of(self.totals); },
-          nb::rv_policy::copy,
-          "The totals given, and weighted sums over those steps, float64, total after total.")
-      .def_prop_ro(
-          "last", [](const chainrule::RunResult& self) { return array_of(self.last); },
-          nb::rv_policy::copy, "The values after the last of those steps, without weights.")
-      .def_prop_ro(
-          "status", [](const chainrule::RunResult& self) { return status_name(self.status); },
-          "'ok', 'non-finite' or 'index out of range'.")
-      .def_ro("label", &chainrule::RunResult::label,
-              "The instruction that failed, or wrote what is not finite; else empty.");
-
   nb::class_<BoundPlan>(module, "Plan", "Instructions over three blocks of memory.")
       .def(nb::init<SpaceArray, SpaceArray, SpaceArray, const std::string&, std::int64_t>(),
            "arena"_a.noconvert(), "state"_a.noconvert(), "constants"_a.noconvert(),
@@ -242,7 +232,7 @@ void bind_plan(nb::module_& module) {
       .def("run", &run, "order"_a.none(), "first"_a, "steps"_a, "scalars"_a.none(), "seconds"_a,
            "threads"_a, "totals"_a = nb::none(),
            "Runs steps first ... first + steps - 1 of the order, at least one, until the seconds "
-           "have passed.")
+           "have passed. Returns (steps, totals, last, status, label).")
       .def(
           "profile", [](BoundPlan& plan, bool on) { plan.executor().profile(on); }, "on"_a,
           "Times each instruction from now on, or stops.")

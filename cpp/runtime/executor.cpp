@@ -252,7 +252,7 @@ void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTea
   const std::int64_t batch = gathers_.empty() ? 0 : gathers_.front().rows;
   batch_ = batch == 0 ? nullptr : request.order->data() + request.first * batch;
   has_failed_.store(false, std::memory_order_relaxed);
-  while (result.done < request.steps) {
+  while (result.steps < request.steps) {
     for (double* const scalar : scalars_) *scalar = *scalars++;
     const ScheduledTask* const failed = is_profiled_ ? run_step<true>(team) : run_step<false>(team);
     if (failed != nullptr) {
@@ -261,7 +261,7 @@ void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTea
       return;
     }
     batch_ += batch;
-    ++result.done;
+    ++result.steps;
     if (const Total* const total = add_totals(result)) {
       result.status = Status::non_finite;
       result.label = last_writer(*total);

@@ -40,11 +40,11 @@ struct RunRequest {
 };
 
 struct RunResult {
-  std::int64_t done = 0;       // steps that ran to their end
-  std::vector<double> totals;  // what they began with, and the sums over those steps
-  std::vector<double> last;    // what the last of them added, without the weights
+  std::int64_t steps = 0;      // that ran to their end
+  std::vector<double> totals;  // those given, and the weighted sums over those steps, one by one
+  std::vector<double> last;    // the values after the last of those steps, without weights
   Status status = Status::ok;
-  std::string label;  // the instruction that failed
+  std::string label;  // the instruction that failed, or wrote a number that is not finite
 };
 
 struct Timing {

@@ -36,25 +36,6 @@ def set_blas(sgemm: int, dgemm: int) -> None:
 class PlanRunningError(RuntimeError):
     """A plan was used while it runs in another thread."""
 
-class RunResult:
-    """What a run did."""
-
-    @property
-    def done(self) -> int:
-        """Steps that ran to their end."""
-    @property
-    def totals(self) -> NDArray[np.float64]:
-        """The totals given, and weighted sums over those steps, total after total."""
-    @property
-    def last(self) -> NDArray[np.float64]:
-        """The values after the last of those steps, without weights."""
-    @property
-    def status(self) -> str:
-        """'ok', 'non-finite' or 'index out of range'."""
-    @property
-    def label(self) -> str:
-        """The instruction that failed, or wrote what is not finite; else empty."""
-
 class Plan:
     """Instructions over three blocks of memory, run in the order in which they are added.
 
@@ -113,7 +94,7 @@ class Plan:
         seconds: float,
         threads: int,
         totals: NDArray[np.float64] | None = None,
-    ) -> RunResult:
+    ) -> tuple[int, NDArray[np.float64], NDArray[np.float64], str, str]:
         """Runs steps first ... first + steps - 1 of the order, at least one, until `seconds` have
         passed.
 
@@ -122,6 +103,10 @@ class Plan:
             scalars: (steps, registered scalars), one row for each step of this call.
             totals: what the sums begin with, 0 by default: many calls add up to the same bits as
                 one.
+
+        Returns:
+            (steps, totals, last, status, label), the fields of `chainrule.execute.native.Run`; the
+            outputs' numbers follow each other in one array.
 
         Raises:
             ValueError: the order, the scalars or the totals do not fit; nothing has run.

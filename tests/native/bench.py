@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from chainrule import _core
+from chainrule.execute.native import Run
 
 ARENA, STATE, CONSTANTS = "arena", "state", "constants"
 
@@ -40,8 +41,8 @@ class Bench:
         view[...] = array
         return ref
 
-    def run(self, steps=1, threads=1, order=None, scalars=None, seconds=60.0, first=0):
-        return self.plan.run(order, first, steps, scalars, seconds, threads)
+    def run(self, steps=1, threads=1, order=None, scalars=None, seconds=60.0, first=0, totals=None):
+        return Run(*self.plan.run(order, first, steps, scalars, seconds, threads, totals))
 
 
 # --- Parts of programs ---

@@ -258,7 +258,7 @@ def test_unfit_programs_are_refused(changes, message):
     with pytest.raises(ValueError, match=message):
         bench.plan.add("program", "it", **fields_with(changes))
     bench.plan.add("program", "it", **fields_with({}))
-    assert bench.run().done == 1
+    assert bench.run().steps == 1
 
 
 def test_columns_of_one_matrix_may_be_read_and_written(bench):

@@ -207,5 +207,5 @@ def test_labels_out_of_range_end_the_run(bench, label, threads):
     )
     bench.plan.total(out, "float32", 1)
     result = bench.run(steps=3, threads=threads)
-    assert (result.done, result.status, result.label) == (0, "index out of range", "loss")
+    assert (result.steps, result.status, result.label) == (0, "index out of range", "loss")
     assert result.totals.tolist() == [0]

@@ -33,14 +33,14 @@ def test_scalars_and_totals(bench):
     bench.plan.total(whole, "int64", 2)
     scalars = np.array([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]])
     result = bench.run(steps=3, scalars=scalars)
-    assert (result.done, result.status, result.label) == (3, "ok", "")
+    assert (result.steps, result.status, result.label) == (3, "ok", "")
     assert result.totals.tolist() == [0.5 * (2 + 12 + 30), 9, 12]
     assert result.last.tolist() == [30, 3, 4]
-    begun = bench.plan.run(None, 0, 1, scalars[2:], 60.0, 1, result.totals)
+    begun = bench.run(scalars=scalars[2:], totals=result.totals)
     assert begun.totals.tolist() == [0.5 * (2 + 12 + 30 + 30), 12, 16]
     assert result.totals.tolist() == [0.5 * (2 + 12 + 30), 9, 12]
     with pytest.raises(ValueError, match="totals must have 3 numbers, got 2"):
-        bench.plan.run(None, 0, 1, scalars, 60.0, 1, np.zeros(2))
+        bench.run(scalars=scalars, totals=np.zeros(2))
     for unfit in (scalars[:2], None):
         with pytest.raises(ValueError, match="scalars must have 3 rows of 2"):
             bench.run(steps=3, scalars=unfit)
@@ -63,13 +63,13 @@ def test_a_total_that_is_not_finite_ends_the_run(bench, bad):
     bench.plan.scalar(place)
     bench.plan.total(out, "float32", 1, 1.0, True)
     result = bench.run(steps=4, scalars=np.array([[1.0], [2.0], [bad], [3.0]]))
-    assert (result.done, result.status, result.label) == (3, "non-finite", "loss")
+    assert (result.steps, result.status, result.label) == (3, "non-finite", "loss")
     assert not math.isfinite(result.last[0])
     loose = Bench()
     place, value = loose.room(1, "float64")
     value[0] = bad
     loose.plan.total(place, "float64", 1, 1.0, False)
-    assert loose.run(steps=4).done == 4
+    assert loose.run(steps=4).steps == 4
 
 
 def test_time_limit(bench):
@@ -78,14 +78,14 @@ def test_time_limit(bench):
     result = bench.run(steps=10**9, seconds=0.05)
     assert 0.05 <= time.perf_counter() - begin < 5
     assert result.status == "ok"
-    assert 1 < result.done < 10**9
-    assert value[0] == min(result.done, 2**24)
-    assert bench.run(steps=5, seconds=0.0).done >= 1
+    assert 1 < result.steps < 10**9
+    assert value[0] == min(result.steps, 2**24)
+    assert bench.run(steps=5, seconds=0.0).steps >= 1
 
 
 def test_no_steps(bench):
     _, value = counter(bench)
-    assert bench.run(steps=0).done == 0
+    assert bench.run(steps=0).steps == 0
     assert value[0] == 0
 
 
@@ -114,7 +114,7 @@ def test_spaces_must_be_aligned_writable_bytes():
     empty = np.zeros(0, np.uint8)
     plan = _core.Plan(empty, empty, empty)
     plan.add("fill", "nothing", dtype="float32", count=0, number=0.0, out=(ARENA, 0))
-    assert plan.run(None, 0, 2, None, 1.0, 1).done == 2
+    assert plan.run(None, 0, 2, None, 1.0, 1)[0] == 2
 
 
 def test_a_plan_keeps_its_memory_alive():
@@ -123,5 +123,5 @@ def test_a_plan_keeps_its_memory_alive():
     plan.add("fill", "f", dtype="float32", count=1 << 18, number=3.0, out=(ARENA, 0))
     view = space[:16].view("float32").copy()
     del space
-    assert plan.run(None, 0, 1, None, 1.0, 1).done == 1
+    assert plan.run(None, 0, 1, None, 1.0, 1)[0] == 1
     assert (view == 0).all()

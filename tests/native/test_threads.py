@@ -126,7 +126,7 @@ def test_more_threads_than_cpus_do_not_stall(bench):
     out, result = bench.room(100000, "float32")
     bench.plan.add("fill", "f", dtype="float32", count=100000, number=2.0, out=out)
     begin = time.perf_counter()
-    assert bench.run(steps=300, threads=64).done == 300
+    assert bench.run(steps=300, threads=64).steps == 300
     assert time.perf_counter() - begin < 20
     assert value[0] == 300 and (result == 2).all()
 
@@ -151,7 +151,7 @@ def test_plans_of_several_python_threads_run_at_once():
 def test_a_running_plan_is_left_alone(bench):
     _, value = counter(bench)
     done = []
-    runner = threading.Thread(target=lambda: done.append(bench.run(10**9, seconds=1.0).done))
+    runner = threading.Thread(target=lambda: done.append(bench.run(10**9, seconds=1.0).steps))
     runner.start()
     while value[0] == 0:
         time.sleep(0)
@@ -167,7 +167,7 @@ def test_a_running_plan_is_left_alone(bench):
             touch()
     runner.join()
     assert done[0] > 0
-    assert bench.run().done == 1
+    assert bench.run().steps == 1
 
 
 def test_the_interpreter_goes_on_while_a_plan_runs(bench):
@@ -190,7 +190,7 @@ def step():
     b = bench.Bench(4 << 20, chunks=40)
     out, view = b.room(100000, "float32")
     b.plan.add("fill", "f", dtype="float32", count=100000, number=2.0, out=out)
-    assert b.run(steps=50, threads=4).done == 50
+    assert b.run(steps=50, threads=4).steps == 50
     assert (view == 2).all()
 step()
 {rest}
@@ -260,5 +260,5 @@ def test_each_chunk_is_run_once(bench, chunks, threads):
         ops=[op("add", 0, 0, 1)],
         stores=[store(ref, "float32", 3, 0)],
     )
-    assert bench.run(steps, threads).done == steps
+    assert bench.run(steps, threads).steps == steps
     np.testing.assert_array_equal(rows[:, :2], steps)

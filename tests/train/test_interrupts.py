@@ -52,7 +52,7 @@ class Interruption:
         (_GeneratorContextManager, ("__enter__", "__exit__")),
         (Interrupts, ("__init__", "act_on_waiting")),
         (NativeBackend, ("train", "evaluate", "release")),
-        (StateBlock, ("take_up", "hand_back")),
+        (StateBlock, ("copy_assigned", "show_results")),
         (Totals, ("grow",)),
         (type(cr.no_grad()), ("__enter__", "__exit__")),
     )
@@ -225,7 +225,7 @@ def test_an_interrupt_anywhere_in_a_fit_loses_and_doubles_nothing():
         fit(trainer, 2 - trainer.epoch)
         assert_same_bits(outcome(trainer), outcome(whole))
 
-    assert {"NativeBackend.train", "StateBlock.hand_back", "Totals.grow"} <= at_every_point(once)
+    assert {"NativeBackend.train", "StateBlock.show_results", "Totals.grow"} <= at_every_point(once)
 
 
 def test_best_weights_are_given_back_whole_or_not_at_all():

@@ -33,7 +33,7 @@ class ElementwiseProgram {
   // Of one thread, roughly.
   double nanoseconds() const { return nanoseconds_; }
 
-  // `scratch`: scratch_bytes(), aligned to 64.
+  // `scratch`: scratch_bytes(), aligned to cache_line.
   void run(const Region& region, std::byte* scratch) const noexcept;
 
  private:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+from chainrule._core import CACHE_LINE
 from chainrule.compiler.instructions import Group, Instruction, Storage, copy
 from chainrule.compiler.programs import is_flat
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
 
-ALIGNMENT = 64
+ALIGNMENT = CACHE_LINE
 """Bytes: a cache line, and the widest vector."""
 
 
