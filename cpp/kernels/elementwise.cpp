@@ -1,5 +1,7 @@
 #include "kernels/elementwise.h"
 
+#include "kernels/declared.h"
+
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
 

@@ -27,7 +27,4 @@ struct Elementwise {
 #undef CHAINRULE_OP
 };
 
-template <typename T>
-void fill(T* out, T value, std::int64_t n);
-
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -1,12 +1,11 @@
 // The table of one instruction set: every kernel that this compilation offers.
 #include "kernels/chain_kernels.h"
 #include "kernels/convert.h"
+#include "kernels/declared.h"
 #include "kernels/elementwise.h"
 #include "kernels/fma_chains.h"
 #include "kernels/gemm/choice.h"
-#include "kernels/gemm/gemm.h"
 #include "kernels/kernels.h"
-#include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/rows.h"
 
@@ -38,9 +37,10 @@ constexpr auto chain_kernel = [] {
 #define CHAINRULE_OP(name, inputs, cost) Elementwise<Scalar>::name,
 #define CHAINRULE_DTYPE_LOAD(name, numpy_name, Stored) load_as<Scalar, Stored>,
 #define CHAINRULE_DTYPE_STORE(name, numpy_name, Stored) store_as<Scalar, Stored>,
-#define CHAINRULE_ROW_floating(name) CHAINRULE_FLOATING_ONLY(name)
-#define CHAINRULE_ROW_computed(name) &name<Scalar>
-#define CHAINRULE_ROW(name, types, inputs, out, second) CHAINRULE_ROW_##types(name),
+#define CHAINRULE_OF_floating(name) CHAINRULE_FLOATING_ONLY(name)
+#define CHAINRULE_OF_computed(name) &name<Scalar>
+#define CHAINRULE_ROW(name, types, inputs, out, second) CHAINRULE_OF_##types(name),
+#define CHAINRULE_KERNEL(name, types, result, parameters) .name = CHAINRULE_OF_##types(name),
 
 template <typename Scalar>
 constexpr Kernels<Scalar> kernels = {
@@ -62,23 +62,20 @@ constexpr Kernels<Scalar> kernels = {
 #include "kernels/dtypes.def"
 #undef CHAINRULE_DTYPE
         },
-    .fill = fill<Scalar>,
     .reduce = {reduce_sum<Scalar>, reduce_max<Scalar>, reduce_min<Scalar>},
     .rows =
         {
 #include "kernels/rows.def"
         },
-    .random_uniform = CHAINRULE_FLOATING_ONLY(random_uniform),
     .largest_own_product = gemm_choice::largest_own_product<Scalar>,
-    .gemm = CHAINRULE_FLOATING_ONLY(gemm),
-    .gemm_workspace = CHAINRULE_FLOATING_ONLY(gemm_workspace),
-    .small_gemm = CHAINRULE_FLOATING_ONLY(small_gemm),
+#include "kernels/kernels.def"
 };
 // Where a list grows, so must its line above.
 static_assert(chain_count == 4 && reduce_count == 3);
 
 #undef CHAINRULE_OP
 #undef CHAINRULE_ROW
+#undef CHAINRULE_KERNEL
 
 }  // namespace
 

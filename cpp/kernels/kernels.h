@@ -69,7 +69,6 @@ struct Kernels {
   // Conversions from and to any DType, by its number.
   void (*load[dtype_count])(T* out, const void* x, std::int64_t n);
   void (*store[dtype_count])(void* out, const T* x, std::int64_t n);
-  void (*fill)(T* out, T value, std::int64_t n);
 
   // out[o * inner_total + i] = the reduction over l of x[(o * length + l) * inner_total + i], for
   // o < outer and i < inner <= inner_total.
@@ -79,22 +78,12 @@ struct Kernels {
   // By RowKind. They return false where a label is out of range.
   bool (*rows[row_kind_count])(const RowCall<T>& call);
 
-  // Elements first ... first + count - 1 of the draw (seed, position).
-  void (*random_uniform)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,
-                         std::int64_t count);
-
   // Products of more multiplications are faster by BLAS; see gemm/choice.h.
   double largest_own_product;
-  // C (m x n, row stride ldc) = op(A) op(B); `workspace` has gemm_workspace(...) elements.
-  void (*gemm)(T* c, std::int64_t ldc, const T* a, std::int64_t lda, bool transpose_a, const T* b,
-               std::int64_t ldb, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
-               T* workspace);
-  std::int64_t (*gemm_workspace)(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
-                                 std::int64_t k);
-  // The kernel for a product that needs no blocking and no packing except of B, with its epilogue;
-  // null where shapes, strides or flags rule it out. Its sums are those of `gemm` where that finds
-  // few zeros; the workspace is the same.
-  SmallGemmKernel<T> (*small_gemm)(const SmallGemm<T>& gemm);
+
+#define CHAINRULE_KERNEL(name, types, result, parameters) result(*name) parameters;
+#include "kernels/kernels.def"
+#undef CHAINRULE_KERNEL
 };
 
 struct KernelTable {

@@ -26,8 +26,7 @@
 //
 // The products of small networks, which need no blocks, go a shorter way through the same tiles and
 // dot products: a bias, ReLU or its derivative is applied while the sums are still in registers.
-#include "kernels/gemm/gemm.h"
-
+#include "kernels/declared.h"
 #include "kernels/gemm/choice.h"
 #include "kernels/gemm/gemm_blocks.h"
 #include "kernels/gemm/gemm_tile.h"
