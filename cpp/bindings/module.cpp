@@ -14,6 +14,7 @@
 #include "runtime/fma_peak.h"
 #include "runtime/instruction_sets.h"
 #include "runtime/shuffle.h"
+#include "runtime/threads.h"
 
 namespace nb = nanobind;
 
@@ -27,9 +28,7 @@ std::vector<std::string> instruction_set_names() {
 
 double fma_peak(const std::string& dtype, std::int64_t threads, double seconds,
                 const std::string& instruction_set) {
-  if (threads < 1 || threads > 4096) {
-    throw std::invalid_argument("threads must be from 1 to 4096, got " + std::to_string(threads));
-  }
+  chainrule::check_threads(threads);
   if (!(seconds > 0 && seconds <= 60)) {
     throw std::invalid_argument("seconds must be above 0 and at most 60, got " +
                                 std::to_string(seconds));
@@ -62,6 +61,8 @@ NB_MODULE(_core, module) {
              "Measured floating-point peak in GFLOP/s; an empty instruction_set takes the best.");
   module.def("shuffle", &shuffle, nb::arg("order").noconvert(), nb::arg("seed"), nb::arg("epoch"),
              "Fills an int64 array with 0 ... n - 1 in the order of the epoch.");
+  module.attr("MOST_THREADS") = chainrule::most_threads;
+  module.attr("CACHE_LINE") = chainrule::cache_line;
   bind_plan(module);
   bind_state_copies(module);
 }

@@ -18,29 +18,21 @@
 #include <utility>
 #include <vector>
 
-#include "bindings/arguments.h"
+#include "bindings/arrays.h"
+#include "bindings/fields.h"
+#include "plan/names.h"
 #include "plan/plan.h"
 #include "runtime/executor.h"
 #include "runtime/instruction_sets.h"
-#include "tasks/gemm_dispatch.h"
+#include "tasks/multiplier.h"
 
 namespace nb = nanobind;
 
 namespace {
 
-using chainrule::checked_threads;
-using chainrule::ConstantTuple;
-using chainrule::DType;
-using chainrule::EpilogueTuple;
 using chainrule::InputArray;
-using chainrule::LoadTuple;
-using chainrule::OpTuple;
-using chainrule::program_of;
-using chainrule::ref_of;
-using chainrule::RefTuple;
 using chainrule::SpaceArray;
-using chainrule::StoreTuple;
-using chainrule::SumTuple;
+using chainrule::Where;
 using chainrule::Work;
 
 using OrderArray =
@@ -50,25 +42,18 @@ using ScalarsArray =
 using TotalsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 
-nb::ndarray<nb::numpy, const double, nb::ndim<1>> array_of(const std::vector<double>& values) {
-  return {values.data(), {values.size()}};
+nb::object array_of(const std::vector<double>& values) {
+  using Array = nb::ndarray<nb::numpy, const double, nb::ndim<1>>;
+  return nb::cast(Array(values.data(), {values.size()}), nb::rv_policy::copy);
 }
 
 // The executor together with the arrays that it works on.
 class BoundPlan {
  public:
   BoundPlan(SpaceArray arena, SpaceArray state, SpaceArray constants,
-            const std::string& instruction_set)
+            const std::string& instruction_set, std::int64_t chunks)
       : arrays_{std::move(arena), std::move(state), std::move(constants)},
-        executor_(memory(), sizes(), *chainrule::instruction_set(instruction_set).kernels) {}
-
-  void add(std::string label, Work work, std::int64_t chunks) {
-    if (chunks < 0 || chunks > chainrule::max_chunks) {
-      throw std::invalid_argument(label + ": chunks must be 0 to " +
-                                  std::to_string(chainrule::max_chunks) + ", got " +
-                                  std::to_string(chunks));
-    }
-    executor_.add({std::move(work), std::move(label), static_cast<std::int32_t>(chunks)});
+        executor_(memory(), sizes(), *chainrule::instruction_set(instruction_set).kernels, chunks) {
   }
 
   void input(std::int64_t number, nb::handle array) {
@@ -93,8 +78,10 @@ class BoundPlan {
     chainrule::Memory memory = {};
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
       memory.spaces[i] = reinterpret_cast<std::byte*>(arrays_[i].data());
-      if (arrays_[i].size() != 0 && reinterpret_cast<std::uintptr_t>(memory.spaces[i]) % 64 != 0) {
-        throw std::invalid_argument("arena, state and constants must be aligned to 64 bytes");
+      if (arrays_[i].size() != 0 &&
+          reinterpret_cast<std::uintptr_t>(memory.spaces[i]) % chainrule::cache_line != 0) {
+        throw std::invalid_argument("arena, state and constants must be aligned to " +
+                                    std::to_string(chainrule::cache_line) + " bytes");
       }
     }
     return memory;
@@ -107,7 +94,7 @@ class BoundPlan {
     return sizes;
   }
 
-  std::array<SpaceArray, 3> arrays_;
+  std::array<SpaceArray, chainrule::space_count> arrays_;
   chainrule::Executor executor_;
   std::map<std::int64_t, InputArray> inputs_;
 };
@@ -124,9 +111,9 @@ const char* status_name(chainrule::Status status) {
   return "ok";
 }
 
-chainrule::RunResult run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t first,
-                         std::int64_t steps, std::optional<ScalarsArray> scalars, double seconds,
-                         std::int64_t threads, std::optional<TotalsArray> totals) {
+nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t first,
+              std::int64_t steps, std::optional<ScalarsArray> scalars, double seconds,
+              std::int64_t threads, std::optional<TotalsArray> totals) {
   chainrule::RunRequest request;
   if (order) request.order = std::span(order->data(), order->size());
   if (scalars) request.scalars = std::span(scalars->data(), scalars->size());
@@ -134,139 +121,73 @@ chainrule::RunResult run(BoundPlan& plan, std::optional<OrderArray> order, std::
   request.first = first;
   request.steps = steps;
   request.seconds = seconds;
-  request.threads = checked_threads(threads);
-  nb::gil_scoped_release released;
-  return plan.executor().run(request);
+  chainrule::check_threads(threads);
+  request.threads = static_cast<std::int32_t>(threads);
+  const chainrule::RunResult result = [&] {
+    nb::gil_scoped_release released;
+    return plan.executor().run(request);
+  }();
+  return nb::make_tuple(result.steps, array_of(result.totals), array_of(result.last),
+                        status_name(result.status), result.label);
 }
 
-void add_program(BoundPlan& plan, std::string label, const std::string& dtype, std::int64_t rows,
-                 std::int64_t columns, std::int64_t registers, const std::vector<LoadTuple>& loads,
-                 const std::vector<ConstantTuple>& constants, const std::vector<OpTuple>& ops,
-                 const std::vector<StoreTuple>& stores, std::int64_t chunks,
-                 const std::vector<SumTuple>& sums) {
-  plan.add(std::move(label),
-           program_of(chainrule::dtype_named(dtype), rows, columns, registers, loads, constants,
-                      ops, stores, sums),
-           chunks);
+template <typename Type>
+Work read_work(const std::string& label, nb::handle fields) {
+  Work work = Type{};
+  read(Where{nullptr, label.c_str()}, fields, std::get<Type>(work));
+  return work;
 }
 
-void add_gemm(BoundPlan& plan, std::string label, const std::string& dtype, bool transpose_a,
-              bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k, const RefTuple& a,
-              std::int64_t lda, const RefTuple& b, std::int64_t ldb, const RefTuple& c,
-              std::int64_t ldc, std::int64_t batch, std::int64_t stride_a, std::int64_t stride_b,
-              std::int64_t stride_c, const std::optional<EpilogueTuple>& epilogue,
-              std::int64_t chunks) {
-  const DType type = chainrule::dtype_named(dtype);
-  chainrule::Gemm gemm = {type,
-                          transpose_a,
-                          transpose_b,
-                          m,
-                          n,
-                          k,
-                          ref_of(a),
-                          ref_of(b),
-                          ref_of(c),
-                          lda,
-                          ldb,
-                          ldc,
-                          batch,
-                          stride_a,
-                          stride_b,
-                          stride_c,
-                          epilogue.has_value(),
-                          {}};
-  if (epilogue) {
-    const auto& [registers, loads, constants, ops, stores] = *epilogue;
-    gemm.epilogue = program_of(type, m, n, registers, loads, constants, ops, stores);
+Work read_work(const std::string& kind, const std::string& label, nb::handle fields) {
+#define CHAINRULE_INSTRUCTION(Type, name) \
+  if (kind == #name) return read_work<chainrule::Type>(label, fields);
+#include "plan/instructions.def"
+#undef CHAINRULE_INSTRUCTION
+  std::string known;
+  for (const std::string_view name : chainrule::instruction_names()) {
+    known.append(known.empty() ? "" : ", ").append(name);
   }
-  plan.add(std::move(label), std::move(gemm), chunks);
+  throw std::invalid_argument(label + ": unknown instruction '" + kind + "'; known are " + known);
 }
 
-void add_reduce(BoundPlan& plan, std::string label, const std::string& kind,
-                const std::string& dtype, std::int64_t outer, std::int64_t length,
-                std::int64_t inner, const RefTuple& x, const RefTuple& out, std::int64_t chunks) {
-  plan.add(std::move(label),
-           chainrule::Reduce{chainrule::reduce_named(kind), chainrule::dtype_named(dtype), outer,
-                             length, inner, ref_of(x), ref_of(out)},
-           chunks);
+void add(BoundPlan& plan, const std::string& kind, const std::string& label,
+         const nb::kwargs& fields) {
+  if (label.empty()) throw std::invalid_argument("an instruction needs a label");
+  plan.executor().add({read_work(kind, label, fields), label});
 }
 
-void add_rows(BoundPlan& plan, std::string label, const std::string& kind, const std::string& dtype,
-              std::int64_t rows, std::int64_t columns, const std::vector<RefTuple>& inputs,
-              const RefTuple& out, std::int64_t chunks, const std::optional<RefTuple>& second) {
-  chainrule::Rows work = {chainrule::row_kind_named(kind),
-                          chainrule::dtype_named(dtype),
-                          rows,
-                          columns,
-                          {},
-                          ref_of(out),
-                          {}};
-  if (second) work.second = ref_of(*second);
-  for (const RefTuple& input : inputs) work.inputs.push_back(ref_of(input));
-  plan.add(std::move(label), std::move(work), chunks);
+void add_scalar(BoundPlan& plan, nb::handle ref) {
+  chainrule::Ref place;
+  read(Where{nullptr, "a scalar"}, ref, place);
+  plan.executor().add_scalar(place);
 }
 
-void add_copy(BoundPlan& plan, std::string label, std::int64_t itemsize,
-              std::vector<std::int64_t> shape, const RefTuple& x,
-              std::vector<std::int64_t> x_strides, const RefTuple& out,
-              std::vector<std::int64_t> out_strides, std::int64_t chunks) {
-  plan.add(std::move(label),
-           chainrule::Copy{itemsize, std::move(shape), std::move(x_strides), std::move(out_strides),
-                           ref_of(x), ref_of(out)},
-           chunks);
+void add_total(BoundPlan& plan, nb::handle ref, const std::string& dtype, std::int64_t count,
+               double weight, bool finite) {
+  chainrule::Ref place;
+  read(Where{nullptr, "a total"}, ref, place);
+  plan.executor().add_total(place, chainrule::dtype_named(dtype), count, weight, finite);
 }
 
-void add_fill(BoundPlan& plan, std::string label, const std::string& dtype, std::int64_t count,
-              double value, const RefTuple& out, std::int64_t chunks) {
-  plan.add(std::move(label),
-           chainrule::Fill{chainrule::dtype_named(dtype), count, value, ref_of(out)}, chunks);
+std::vector<std::string> instructions() {
+  const auto names = chainrule::instruction_names();
+  return {names.begin(), names.end()};
 }
 
-void add_gather(BoundPlan& plan, std::string label, std::int64_t itemsize, std::int64_t outer,
-                std::int64_t length, std::int64_t count, std::int64_t inner, const RefTuple& x,
-                const RefTuple& indices, const RefTuple& out, std::int64_t chunks) {
-  plan.add(std::move(label),
-           chainrule::Gather{itemsize, outer, length, count, inner, ref_of(x), ref_of(indices),
-                             ref_of(out)},
-           chunks);
-}
-
-void add_scatter_add(BoundPlan& plan, std::string label, const std::string& dtype,
-                     std::int64_t outer, std::int64_t length, std::int64_t count,
-                     std::int64_t inner, const RefTuple& x, const RefTuple& indices,
-                     const RefTuple& out, std::int64_t chunks) {
-  plan.add(std::move(label),
-           chainrule::ScatterAdd{chainrule::dtype_named(dtype), outer, length, count, inner,
-                                 ref_of(x), ref_of(indices), ref_of(out)},
-           chunks);
-}
-
-void add_random_uniform(BoundPlan& plan, std::string label, const std::string& dtype,
-                        std::int64_t count, const RefTuple& state, const RefTuple& out,
-                        std::int64_t chunks) {
-  plan.add(
-      std::move(label),
-      chainrule::RandomUniform{chainrule::dtype_named(dtype), count, ref_of(state), ref_of(out)},
-      chunks);
-}
-
-void add_gather_batch(BoundPlan& plan, std::string label, std::int64_t input,
-                      const std::string& dtype, std::int64_t rows, std::int64_t columns,
-                      const RefTuple& out, std::int64_t chunks) {
-  plan.add(std::move(label),
-           chainrule::GatherBatch{input, chainrule::dtype_named(dtype), rows, columns, ref_of(out)},
-           chunks);
-}
-
-void add_total(BoundPlan& plan, std::int64_t space, std::int64_t offset, const std::string& dtype,
-               std::int64_t count, double weight, bool finite) {
-  plan.executor().add_total(ref_of({space, offset}), chainrule::dtype_named(dtype), count, weight,
-                            finite);
+std::vector<std::string> row_kernels() {
+  std::vector<std::string> names;
+  for (int i = 0; i < chainrule::row_kind_count; ++i) {
+    names.emplace_back(chainrule::name_of(static_cast<chainrule::RowKind>(i)));
+  }
+  return names;
 }
 
 std::vector<std::pair<std::string, int>> opcodes() {
   std::vector<std::pair<std::string, int>> names;
-  for (const auto& [name, inputs] : chainrule::opcode_names()) names.emplace_back(name, inputs);
+  for (int i = 0; i < chainrule::opcode_count; ++i) {
+    const auto opcode = static_cast<chainrule::Opcode>(i);
+    names.emplace_back(chainrule::name_of(opcode), chainrule::input_count(opcode));
+  }
   return names;
 }
 
@@ -283,6 +204,8 @@ std::vector<std::tuple<std::string, std::int64_t, double>> times(BoundPlan& plan
 void bind_plan(nb::module_& module) {
   using namespace nb::literals;
 
+  module.def("instructions", &instructions, "What Plan.add knows.");
+  module.def("row_kernels", &row_kernels, "The kernels of the instruction rows.");
   module.def("opcodes", &opcodes, "Elementwise operations: (name, number of inputs).");
   module.def(
       "set_blas",
@@ -295,60 +218,21 @@ void bind_plan(nb::module_& module) {
 
   nb::exception<chainrule::PlanRunningError>(module, "PlanRunningError", PyExc_RuntimeError);
 
-  nb::class_<chainrule::RunResult>(module, "RunResult", "What a run did.")
-      .def_ro("done", &chainrule::RunResult::done, "Steps that ran to their end.")
-      .def_prop_ro(
-          "totals", [](const chainrule::RunResult& self) { return array_of(self.totals); },
-          nb::rv_policy::copy,
-          "The totals given, and weighted sums over those steps, float64, total after total.")
-      .def_prop_ro(
-          "last", [](const chainrule::RunResult& self) { return array_of(self.last); },
-          nb::rv_policy::copy, "The values after the last of those steps, without weights.")
-      .def_prop_ro(
-          "status", [](const chainrule::RunResult& self) { return status_name(self.status); },
-          "'ok', 'non-finite' or 'index out of range'.")
-      .def_ro("label", &chainrule::RunResult::label,
-              "The instruction that failed, or wrote what is not finite; else empty.");
-
   nb::class_<BoundPlan>(module, "Plan", "Instructions over three blocks of memory.")
-      .def(nb::init<SpaceArray, SpaceArray, SpaceArray, const std::string&>(),
+      .def(nb::init<SpaceArray, SpaceArray, SpaceArray, const std::string&, std::int64_t>(),
            "arena"_a.noconvert(), "state"_a.noconvert(), "constants"_a.noconvert(),
-           "instruction_set"_a = "")
-      .def("program", &add_program, "label"_a, "dtype"_a, "rows"_a, "columns"_a, "registers"_a,
-           "loads"_a, "constants"_a, "ops"_a, "stores"_a, "chunks"_a = 0,
-           "sums"_a = std::vector<SumTuple>())
-      .def("gemm", &add_gemm, "label"_a, "dtype"_a, "transpose_a"_a, "transpose_b"_a, "m"_a, "n"_a,
-           "k"_a, "a"_a, "lda"_a, "b"_a, "ldb"_a, "c"_a, "ldc"_a, "batch"_a = 1, "stride_a"_a = 0,
-           "stride_b"_a = 0, "stride_c"_a = 0, "epilogue"_a = nb::none(), "chunks"_a = 0)
-      .def("reduce", &add_reduce, "label"_a, "kind"_a, "dtype"_a, "outer"_a, "length"_a, "inner"_a,
-           "x"_a, "out"_a, "chunks"_a = 0)
-      .def("rows", &add_rows, "label"_a, "kind"_a, "dtype"_a, "rows"_a, "columns"_a, "inputs"_a,
-           "out"_a, "chunks"_a = 0, "second"_a = nb::none())
-      .def("copy", &add_copy, "label"_a, "itemsize"_a, "shape"_a, "x"_a, "x_strides"_a, "out"_a,
-           "out_strides"_a, "chunks"_a = 0)
-      .def("fill", &add_fill, "label"_a, "dtype"_a, "count"_a, "value"_a, "out"_a, "chunks"_a = 0)
-      .def("gather", &add_gather, "label"_a, "itemsize"_a, "outer"_a, "length"_a, "count"_a,
-           "inner"_a, "x"_a, "indices"_a, "out"_a, "chunks"_a = 0)
-      .def("scatter_add", &add_scatter_add, "label"_a, "dtype"_a, "outer"_a, "length"_a, "count"_a,
-           "inner"_a, "x"_a, "indices"_a, "out"_a, "chunks"_a = 0)
-      .def("random_uniform", &add_random_uniform, "label"_a, "dtype"_a, "count"_a, "state"_a,
-           "out"_a, "chunks"_a = 0)
-      .def("gather_batch", &add_gather_batch, "label"_a, "input"_a, "dtype"_a, "rows"_a,
-           "columns"_a, "out"_a, "chunks"_a = 0)
+           "instruction_set"_a = "", "chunks"_a = 0)
+      .def("add", &add, "kind"_a, "label"_a, "fields"_a,
+           "Adds an instruction: its kind, a label, and its fields by their names in plan.h.")
       .def("input", &BoundPlan::input, "number"_a, "array"_a,
            "Binds an array, rows first; it is kept alive, and read where it lies.")
-      .def(
-          "scalar",
-          [](BoundPlan& plan, std::int64_t space, std::int64_t offset) {
-            plan.executor().add_scalar(ref_of({space, offset}));
-          },
-          "space"_a, "offset"_a, "A float64 place that run() sets before each step.")
-      .def("total", &add_total, "space"_a, "offset"_a, "dtype"_a, "count"_a, "weight"_a = 1.0,
-           "finite"_a = false, "An output that run() sums over the steps, times the weight.")
+      .def("scalar", &add_scalar, "ref"_a, "A float64 place that run() sets before each step.")
+      .def("total", &add_total, "ref"_a, "dtype"_a, "count"_a, "weight"_a = 1.0, "finite"_a = false,
+           "An output that run() sums over the steps, times the weight.")
       .def("run", &run, "order"_a.none(), "first"_a, "steps"_a, "scalars"_a.none(), "seconds"_a,
            "threads"_a, "totals"_a = nb::none(),
            "Runs steps first ... first + steps - 1 of the order, at least one, until the seconds "
-           "have passed.")
+           "have passed. Returns (steps, totals, last, status, label).")
       .def(
           "profile", [](BoundPlan& plan, bool on) { plan.executor().profile(on); }, "on"_a,
           "Times each instruction from now on, or stops.")

@@ -11,14 +11,14 @@
 #include <utility>
 #include <vector>
 
-#include "bindings/arguments.h"
+#include "bindings/arrays.h"
+#include "plan/names.h"
 #include "runtime/state_copies.h"
 
 namespace nb = nanobind;
 
 namespace {
 
-using chainrule::checked_threads;
 using chainrule::SpaceArray;
 
 // Together with the state that is copied.
@@ -31,14 +31,14 @@ class BoundCopies {
                 static_cast<std::int64_t>(state_.size()), spans_of(spans)) {}
 
   bool keep(std::int64_t threads, bool always) {
-    const std::int32_t count = checked_threads(threads);
+    chainrule::check_threads(threads);
     nb::gil_scoped_release released;
-    return copies_.keep(count, always);
+    return copies_.keep(static_cast<std::int32_t>(threads), always);
   }
   void restore(std::int64_t threads) {
-    const std::int32_t count = checked_threads(threads);
+    chainrule::check_threads(threads);
     nb::gil_scoped_release released;
-    copies_.restore(count);
+    copies_.restore(static_cast<std::int32_t>(threads));
   }
 
  private:

@@ -55,13 +55,14 @@ void store_as(void* out, const T* x, std::int64_t n) {
   for (std::int64_t i = 0; i < n; ++i) to[i] = Storing<Stored>::from(x[i]);
 }
 
-#define CHAINRULE_INSTANTIATE(Stored)                                                    \
+#define CHAINRULE_DTYPE(name, numpy_name, Stored)                                        \
   template void load_as<float, Stored>(float*, const void*, std::int64_t);               \
   template void load_as<double, Stored>(double*, const void*, std::int64_t);             \
   template void load_as<std::int64_t, Stored>(std::int64_t*, const void*, std::int64_t); \
   template void store_as<float, Stored>(void*, const float*, std::int64_t);              \
   template void store_as<double, Stored>(void*, const double*, std::int64_t);            \
   template void store_as<std::int64_t, Stored>(void*, const std::int64_t*, std::int64_t);
-CHAINRULE_DTYPES(CHAINRULE_INSTANTIATE)
+#include "kernels/dtypes.def"
+#undef CHAINRULE_DTYPE
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

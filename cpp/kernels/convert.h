@@ -16,18 +16,4 @@ struct Boolean {
   std::uint8_t byte;
 };
 
-// One after the other, in the order of enum DType.
-#define CHAINRULE_DTYPES(X) \
-  X(float)                  \
-  X(double)                 \
-  X(std::int64_t)           \
-  X(std::uint64_t)          \
-  X(std::uint8_t)           \
-  X(Boolean)                \
-  X(std::int32_t)           \
-  X(std::int8_t)            \
-  X(std::int16_t)           \
-  X(std::uint16_t)          \
-  X(std::uint32_t)
-
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

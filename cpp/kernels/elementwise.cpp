@@ -1,5 +1,7 @@
 #include "kernels/elementwise.h"
 
+#include "kernels/declared.h"
+
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
 
@@ -25,7 +27,7 @@ CHAINRULE_INLINE void each(T* out, const T* a, const T* b, const T* c, std::int6
 
 }  // namespace
 
-#define CHAINRULE_OP(name, inputs)                                                               \
+#define CHAINRULE_OP(name, inputs, cost)                                                         \
   template <typename T>                                                                          \
   void Elementwise<T>::run_##name([[maybe_unused]] T* out, [[maybe_unused]] const T* a,          \
                                   [[maybe_unused]] const T* b, [[maybe_unused]] const T* c,      \

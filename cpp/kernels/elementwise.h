@@ -17,7 +17,7 @@ using ElementwiseKernel = void (*)(T* out, const T* a, const T* b, const T* c, s
 // A pointer per opcode; null where the type has no such formula.
 template <typename T>
 struct Elementwise {
-#define CHAINRULE_OP(name, inputs)                                                      \
+#define CHAINRULE_OP(name, inputs, cost)                                                \
   static void run_##name(T* out, const T* a, const T* b, const T* c, std::int64_t n);   \
   static constexpr bool has_##name =                                                    \
       requires(Vector<T> x) { CHAINRULE_FORMULA(name, inputs, x, x, x); };              \
@@ -26,8 +26,5 @@ struct Elementwise {
 #include "kernels/ops.def"
 #undef CHAINRULE_OP
 };
-
-template <typename T>
-void fill(T* out, T value, std::int64_t n);
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -26,7 +26,7 @@ Scalar run_chains(std::integer_sequence<int, chain...>, std::int64_t iterations,
   return sum;
 }
 
-using Chains = std::make_integer_sequence<int, chain_count>;
+using Chains = std::make_integer_sequence<int, parallel_chains>;
 
 }  // namespace
 

@@ -1,11 +1,11 @@
 // The table of one instruction set: every kernel that this compilation offers.
-#include "kernels/chain.h"
+#include "kernels/chain_kernels.h"
 #include "kernels/convert.h"
+#include "kernels/declared.h"
 #include "kernels/elementwise.h"
 #include "kernels/fma_chains.h"
-#include "kernels/gemm/gemm.h"
+#include "kernels/gemm/choice.h"
 #include "kernels/kernels.h"
-#include "kernels/random.h"
 #include "kernels/reduce.h"
 #include "kernels/rows.h"
 
@@ -13,78 +13,79 @@ namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 
 extern const KernelTable kernel_table;
 
-#define CHAINRULE_OP(name, inputs) Elementwise<Scalar>::name,
-#define CHAINRULE_LOAD(Stored) load_as<Scalar, Stored>,
-#define CHAINRULE_STORE(Stored) store_as<Scalar, Stored>,
-
 namespace {
 
+// Of integers, the kernels that are for floating types only are null.
+#define CHAINRULE_FLOATING_ONLY(kernel) \
+  [] {                                  \
+    if constexpr (is_integer<Scalar>) { \
+      return nullptr;                   \
+    } else {                            \
+      return &kernel<Scalar>;           \
+    }                                   \
+  }()
+
+template <int number, typename Scalar>
+constexpr auto chain_kernel = [] {
+  if constexpr (is_integer<Scalar>) {
+    return nullptr;
+  } else {
+    return &run_chain<number, Scalar>;
+  }
+}();
+
+#define CHAINRULE_OP(name, inputs, cost) Elementwise<Scalar>::name,
+#define CHAINRULE_DTYPE_LOAD(name, numpy_name, Stored) load_as<Scalar, Stored>,
+#define CHAINRULE_DTYPE_STORE(name, numpy_name, Stored) store_as<Scalar, Stored>,
+#define CHAINRULE_OF_floating(name) CHAINRULE_FLOATING_ONLY(name)
+#define CHAINRULE_OF_computed(name) &name<Scalar>
+#define CHAINRULE_ROW(name, types, inputs, out, second) CHAINRULE_OF_##types(name),
+#define CHAINRULE_KERNEL(name, types, result, parameters) .name = CHAINRULE_OF_##types(name),
+
 template <typename Scalar>
-constexpr Kernels<Scalar> floating_kernels = {
+constexpr Kernels<Scalar> kernels = {
     .ops =
         {
 #include "kernels/ops.def"
         },
-    .chains = {run_chain<0, Scalar>, run_chain<1, Scalar>, run_chain<2, Scalar>,
-               run_chain<3, Scalar>},
-    .load = {CHAINRULE_DTYPES(CHAINRULE_LOAD)},
-    .store = {CHAINRULE_DTYPES(CHAINRULE_STORE)},
-    .fill = fill<Scalar>,
-    .reduce = {reduce_sum<Scalar>, reduce_max<Scalar>, reduce_min<Scalar>},
-    .softmax = softmax<Scalar>,
-    .log_softmax = log_softmax<Scalar>,
-    .logsumexp = logsumexp<Scalar>,
-    .argmax = argmax<Scalar>,
-    .first_equal = first_equal<Scalar>,
-    .softmax_cross_entropy = softmax_cross_entropy<Scalar>,
-    .softmax_cross_entropy_grad = softmax_cross_entropy_grad<Scalar>,
-    .softmax_cross_entropy_and_grad = softmax_cross_entropy_and_grad<Scalar>,
-    .one_hot = one_hot<Scalar>,
-    .random_uniform = random_uniform<Scalar>,
-    .gemm = gemm<Scalar>,
-    .gemm_workspace = gemm_workspace<Scalar>,
-    .small_gemm = small_gemm<Scalar>,
-};
-
-template <typename Scalar>
-constexpr Kernels<Scalar> integer_kernels = {
-    .ops =
+    .chains = {chain_kernel<0, Scalar>, chain_kernel<1, Scalar>, chain_kernel<2, Scalar>,
+               chain_kernel<3, Scalar>},
+    .load =
         {
-#include "kernels/ops.def"
+#define CHAINRULE_DTYPE CHAINRULE_DTYPE_LOAD
+#include "kernels/dtypes.def"
+#undef CHAINRULE_DTYPE
         },
-    .chains = {},
-    .load = {CHAINRULE_DTYPES(CHAINRULE_LOAD)},
-    .store = {CHAINRULE_DTYPES(CHAINRULE_STORE)},
-    .fill = fill<Scalar>,
+    .store =
+        {
+#define CHAINRULE_DTYPE CHAINRULE_DTYPE_STORE
+#include "kernels/dtypes.def"
+#undef CHAINRULE_DTYPE
+        },
     .reduce = {reduce_sum<Scalar>, reduce_max<Scalar>, reduce_min<Scalar>},
-    .softmax = nullptr,
-    .log_softmax = nullptr,
-    .logsumexp = nullptr,
-    .argmax = argmax<Scalar>,
-    .first_equal = nullptr,
-    .softmax_cross_entropy = nullptr,
-    .softmax_cross_entropy_grad = nullptr,
-    .softmax_cross_entropy_and_grad = nullptr,
-    .one_hot = nullptr,
-    .random_uniform = nullptr,
-    .gemm = nullptr,
-    .gemm_workspace = nullptr,
-    .small_gemm = nullptr,
+    .rows =
+        {
+#include "kernels/rows.def"
+        },
+    .largest_own_product = gemm_choice::largest_own_product<Scalar>,
+#include "kernels/kernels.def"
 };
-
-}  // namespace
+// Where a list grows, so must its line above.
+static_assert(chain_count == 4 && reduce_count == 3);
 
 #undef CHAINRULE_OP
-#undef CHAINRULE_LOAD
-#undef CHAINRULE_STORE
+#undef CHAINRULE_ROW
+#undef CHAINRULE_KERNEL
+
+}  // namespace
 
 // Constant-initialised, so no code of this instruction set runs while the library loads.
 constinit const KernelTable kernel_table = {
     .fma_chains_float32 = {fma_chains_float32, fma_chains_float32_flops},
     .fma_chains_float64 = {fma_chains_float64, fma_chains_float64_flops},
-    .float32 = floating_kernels<float>,
-    .float64 = floating_kernels<double>,
-    .int64 = integer_kernels<std::int64_t>,
+    .float32 = kernels<float>,
+    .float64 = kernels<double>,
+    .int64 = kernels<std::int64_t>,
 };
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

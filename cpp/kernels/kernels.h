@@ -9,7 +9,8 @@
 
 #include <cstdint>
 
-#include "kernels/opcodes.h"
+#include "kernels/chains.h"
+#include "kernels/kinds.h"
 
 namespace chainrule {
 
@@ -21,17 +22,9 @@ struct FmaChains {
   std::int64_t flops_per_iteration;
 };
 
-inline constexpr int opcode_count = 0
-#define CHAINRULE_OP(name, inputs) +1
-#include "kernels/ops.def"
-#undef CHAINRULE_OP
-    ;
-inline constexpr int dtype_count = 11;  // of enum DType
-inline constexpr int reduce_count = 3;  // of enum ReduceKind
-
-// What is done to a product's elements before they leave their registers: an epilogue without a
+// An epilogue that is applied to a product's elements before they leave their registers, without a
 // second pass. `x` is the other operand.
-enum class Ending : std::uint8_t { none, add, add_relu, heaviside_multiply };
+enum class RegisterEpilogue : std::uint8_t { none, add, add_relu, heaviside_multiply };
 
 // C (m x n) = op(A) op(B), and out = C, C + x, relu(C + x) or heaviside(x) * C. `out` may be C, and
 // x may lie where `out` lies; x with stride 0 is the same in all rows.
@@ -46,7 +39,7 @@ struct SmallGemm {
   std::int64_t ldb;
   bool transpose_b;
   std::int64_t m, n, k;
-  Ending ending;
+  RegisterEpilogue epilogue;
   const T* x;
   std::int64_t ldx;
   T* out;
@@ -56,55 +49,41 @@ struct SmallGemm {
 template <typename T>
 using SmallGemmKernel = void (*)(const SmallGemm<T>& gemm, T* workspace);
 
+// The operands of a row kernel, as rows.def lists them. Each holds `rows` contiguous rows.
+template <typename T>
+struct RowCall {
+  void* out;
+  void* second;
+  const void* inputs[most_row_inputs];
+  std::int64_t rows, columns;
+};
+
 // What elementwise programs, reductions and row kernels are made of, for one type of element.
 // A null pointer means that the type has no such kernel; the plan refuses it when it is built.
 template <typename T>
 struct Kernels {
   // out[i] = f(a[i], b[i], c[i]); out may be a, b or c.
   void (*ops[opcode_count])(T* out, const T* a, const T* b, const T* c, std::int64_t n);
-  // Of each chain of opcodes.h: the arrays of its results from those of its inputs.
+  // Of each chain of chains.h: the arrays of its results from those of its inputs.
   void (*chains[chain_count])(T* const* results, const T* const* inputs, std::int64_t n);
   // Conversions from and to any DType, by its number.
   void (*load[dtype_count])(T* out, const void* x, std::int64_t n);
   void (*store[dtype_count])(void* out, const T* x, std::int64_t n);
-  void (*fill)(T* out, T value, std::int64_t n);
 
   // out[o * inner_total + i] = the reduction over l of x[(o * length + l) * inner_total + i], for
   // o < outer and i < inner <= inner_total.
   void (*reduce[reduce_count])(T* out, const T* x, std::int64_t outer, std::int64_t length,
                                std::int64_t inner, std::int64_t inner_total);
 
-  // Row kernels; see RowKind in plan.h. They return false where a label is out of range.
-  void (*softmax)(T* out, const T* x, std::int64_t rows, std::int64_t columns);
-  void (*log_softmax)(T* out, const T* x, std::int64_t rows, std::int64_t columns);
-  void (*logsumexp)(T* out, const T* x, std::int64_t rows, std::int64_t columns);
-  void (*argmax)(std::int64_t* out, const T* x, std::int64_t rows, std::int64_t columns);
-  void (*first_equal)(T* out, const T* x, const T* extreme, std::int64_t rows,
-                      std::int64_t columns);
-  bool (*softmax_cross_entropy)(T* out, const T* logits, const std::int64_t* labels,
-                                std::int64_t rows, std::int64_t columns);
-  bool (*softmax_cross_entropy_grad)(T* out, const T* g, const T* logits,
-                                     const std::int64_t* labels, std::int64_t rows,
-                                     std::int64_t columns);
-  bool (*softmax_cross_entropy_and_grad)(T* losses, T* grad, const T* g, const T* logits,
-                                         const std::int64_t* labels, std::int64_t rows,
-                                         std::int64_t columns);
-  bool (*one_hot)(T* out, const std::int64_t* labels, std::int64_t rows, std::int64_t columns);
+  // By RowKind. They return false where a label is out of range.
+  bool (*rows[row_kind_count])(const RowCall<T>& call);
 
-  // Elements first ... first + count - 1 of the draw (seed, position).
-  void (*random_uniform)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,
-                         std::int64_t count);
+  // Products of more multiplications are faster by BLAS; see gemm/choice.h.
+  double largest_own_product;
 
-  // C (m x n, row stride ldc) = op(A) op(B); `workspace` has gemm_workspace(...) elements.
-  void (*gemm)(T* c, std::int64_t ldc, const T* a, std::int64_t lda, bool transpose_a, const T* b,
-               std::int64_t ldb, bool transpose_b, std::int64_t m, std::int64_t n, std::int64_t k,
-               T* workspace);
-  std::int64_t (*gemm_workspace)(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
-                                 std::int64_t k);
-  // What computes a product, with its ending, for which nothing has to be cut or copied but at most
-  // B; null if it is not such a one, which depends on shapes, strides and flags alone. The sums are
-  // those of `gemm` where that finds few zeros, the workspace is the same.
-  SmallGemmKernel<T> (*small_gemm)(const SmallGemm<T>& gemm);
+#define CHAINRULE_KERNEL(name, types, result, parameters) result(*name) parameters;
+#include "kernels/kernels.def"
+#undef CHAINRULE_KERNEL
 };
 
 struct KernelTable {

@@ -1,6 +1,6 @@
 // Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
-#include "kernels/random.h"
-
+// Random numbers by counter: Philox4x32-10, as src/chainrule/ops/random.py defines them.
+#include "kernels/declared.h"
 #include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {

@@ -1,190 +1,19 @@
 #include "kernels/rows.h"
 
-#include "kernels/math/transcendental.h"
+#include "kernels/row_parts.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
 
-struct Add {
-  template <typename T>
-  CHAINRULE_INLINE Vector<T> operator()(Vector<T> a, Vector<T> b) const {
-    return a + b;
-  }
-};
-// NaN in b is left out.
-struct Greater {
-  template <typename T>
-  CHAINRULE_INLINE Vector<T> operator()(Vector<T> a, Vector<T> b) const {
-    return greater(b, a);
-  }
-};
-struct Maximum {
-  template <typename T>
-  CHAINRULE_INLINE Vector<T> operator()(Vector<T> a, Vector<T> b) const {
-    return maximum(a, b);
-  }
-};
+using namespace row_parts;
 
-// The first `count` elements, then `filler`.
-template <typename T>
-CHAINRULE_INLINE Vector<T> load_filled(const T* x, std::int64_t count, T filler) {
-  const auto loaded = Vector<T>::load_partial(x, count);
-  return select(first_lanes(loaded, count), loaded, broadcast(filler));
+template <typename U, typename T>
+CHAINRULE_INLINE const U* input(const RowCall<T>& call, int number) {
+  return static_cast<const U*>(call.inputs[number]);
 }
-
-// The largest element of a row of at least one vector, in every lane; Op combines.
-template <typename Op, typename T>
-CHAINRULE_INLINE Vector<T> largest_of(const T* x, std::int64_t columns) {
-  using V = Vector<T>;
-  constexpr int lanes = V::lanes;
-  const Op op{};
-  V a = broadcast(lowest<T>), b = a, c = a, d = a;
-  std::int64_t i = 0;
-  for (; i + 4 * lanes <= columns; i += 4 * lanes) {
-    a = op(a, V::load(x + i));
-    b = op(b, V::load(x + i + lanes));
-    c = op(c, V::load(x + i + 2 * lanes));
-    d = op(d, V::load(x + i + 3 * lanes));
-  }
-  for (; i + lanes <= columns; i += lanes) a = op(a, V::load(x + i));
-  if (i < columns) b = op(b, load_filled(x + i, columns - i, lowest<T>));
-  return across_lanes(op(op(a, b), op(c, d)), op);
-}
-
-// f(vector, its column, elements in it) over a row; `elements` is 0 for whole vectors.
-template <typename T, typename F>
-CHAINRULE_INLINE void over_row(const T* x, std::int64_t columns, F f) {
-  using V = Vector<T>;
-  std::int64_t i = 0;
-  for (; i + V::lanes <= columns; i += V::lanes) f(V::load(x + i), i, 0);
-  if (i < columns) f(load_filled(x + i, columns - i, lowest<T>), i, columns - i);
-}
-template <typename T>
-CHAINRULE_INLINE void store_elements(Vector<T> v, T* to, std::int64_t elements) {
-  if (elements) {
-    v.store_partial(to, elements);
-  } else {
-    v.store(to);
-  }
-}
-
-// The sum of e^(x - shift) over a row, in every lane; the terms go to `out` unless it is null.
-template <typename T>
-CHAINRULE_INLINE Vector<T> sum_of_exp(T* out, const T* x, std::int64_t columns, Vector<T> shift) {
-  using V = Vector<T>;
-  constexpr int block = 64;  // vectors that are added one by one, before their sum is
-  V total = broadcast(T(0)), sum = total;
-  int count = 0;
-  over_row(x, columns, [&](V v, std::int64_t i, std::int64_t elements) CHAINRULE_INLINE_LAMBDA {
-    V e = exp(v - shift);
-    if (out) store_elements(e, out + i, elements);
-    if (elements) e = select_or_zero(first_lanes(e, elements), e);
-    sum = sum + e;
-    if (++count == block) {
-      total = total + sum;
-      sum = broadcast(T(0));
-      count = 0;
-    }
-  });
-  return across_lanes(total + sum, Add{});
-}
-
-// A row of at most `n` vectors, kept in registers. The last one has `last` elements; behind them
-// lie numbers whose exp is 0 (or NaN, where no element is above -infinity).
-template <typename T, int n>
-struct ShortRow {
-  using V = Vector<T>;
-  V part[n];
-  std::int64_t last;
-
-  static CHAINRULE_INLINE ShortRow load(const T* x, std::int64_t columns) {
-    ShortRow row;
-    row.last = columns - (n - 1) * V::lanes;
-    for (int i = 0; i < n - 1; ++i) row.part[i] = V::load(x + i * V::lanes);
-    row.part[n - 1] = load_filled(x + (n - 1) * V::lanes, row.last, lowest<T>);
-    return row;
-  }
-  CHAINRULE_INLINE void store(T* out) const {
-    for (int i = 0; i < n - 1; ++i) part[i].store(out + i * V::lanes);
-    part[n - 1].store_partial(out + (n - 1) * V::lanes, last);
-  }
-  template <typename F>
-  CHAINRULE_INLINE ShortRow map(F f) const {
-    ShortRow row;
-    row.last = last;
-    for (int i = 0; i < n; ++i) row.part[i] = f(part[i]);
-    return row;
-  }
-  CHAINRULE_INLINE ShortRow exp_minus(V shift) const {
-    return map([&](V v) CHAINRULE_INLINE_LAMBDA { return exp(v - shift); });
-  }
-  CHAINRULE_INLINE V largest() const {
-    V all = part[0];
-    for (int i = 1; i < n; ++i) all = Greater{}(all, part[i]);
-    return across_lanes(all, Greater{});
-  }
-  CHAINRULE_INLINE V sum() const {
-    V all = select_or_zero(first_lanes(part[n - 1], last), part[n - 1]);
-    for (int i = 0; i < n - 1; ++i) all = all + part[i];
-    return across_lanes(all, Add{});
-  }
-};
-
-template <int n>
-struct Vectors {};
-
-// short_row(Vectors<n>) where rows of so many columns have n <= 4 vectors, else long_row().
-template <typename T, typename Short, typename Long>
-CHAINRULE_INLINE void by_length(std::int64_t columns, Short short_row, Long long_row) {
-  switch ((columns + Vector<T>::lanes - 1) / Vector<T>::lanes) {
-    case 1:
-      return short_row(Vectors<1>{});
-    case 2:
-      return short_row(Vectors<2>{});
-    case 3:
-      return short_row(Vectors<3>{});
-    case 4:
-      return short_row(Vectors<4>{});
-    default:
-      return long_row();
-  }
-}
-
-// Of each row the shift and the sum of e^(x - shift), then f of both and of the row's number,
-// `lanes` rows at a time: the logarithm is as dear for one number as for a vector of them.
-// shift_of(largest element) is what keeps exp from overflowing.
-template <typename T, typename Shift, typename F>
-CHAINRULE_INLINE void over_sums(const T* x, std::int64_t rows, std::int64_t columns, Shift shift_of,
-                                F f) {
-  using V = Vector<T>;
-  constexpr int lanes = V::lanes;
-  for (std::int64_t first = 0; first < rows; first += lanes) {
-    const std::int64_t count = rows - first < lanes ? rows - first : lanes;
-    T shifts[lanes] = {}, sums[lanes] = {};
-    for (std::int64_t r = 0; r < count; ++r) {
-      const T* row = x + (first + r) * columns;
-      const auto keep = [&](V shift, V sum) CHAINRULE_INLINE_LAMBDA {
-        shifts[r] = one_lane(shift);
-        sums[r] = one_lane(sum);
-      };
-      by_length<T>(
-          columns,
-          [&]<int n>(Vectors<n>) CHAINRULE_INLINE_LAMBDA {
-            const auto z = ShortRow<T, n>::load(row, columns);
-            const V shift = shift_of(z.largest());
-            keep(shift, z.exp_minus(shift).sum());
-          },
-          [&]() CHAINRULE_INLINE_LAMBDA {
-            const V shift = shift_of(largest_of<Greater>(row, columns));
-            keep(shift, sum_of_exp<T>(nullptr, row, columns, shift));
-          });
-    }
-    f(V::load(shifts), V::load(sums), first, count);
-  }
-}
-template <typename T>
-CHAINRULE_INLINE void store_rows(Vector<T> v, T* to, std::int64_t count) {
-  store_elements(v, to, count < Vector<T>::lanes ? count : 0);
+template <typename U, typename T>
+CHAINRULE_INLINE U* result(const RowCall<T>& call) {
+  return static_cast<U*>(call.out);
 }
 
 CHAINRULE_INLINE bool out_of_range(std::int64_t label, std::int64_t columns) {
@@ -230,8 +59,8 @@ struct RowGroup {
   }
 };
 
-// What softmax with cross-entropy gives for a row of any length: the shift and the sum of the terms
-// e^(x - shift); where `grad` is not null, (p - y) * g goes there.
+// Softmax with cross-entropy of a row of any length: returns the shift and the sum of the terms
+// e^(x - shift), and writes (p - y) * g to `grad` unless that is null.
 template <typename T>
 struct ShiftAndSum {
   Vector<T> shift, sum;
@@ -357,7 +186,10 @@ CHAINRULE_INLINE void fill_zero(T* out, std::int64_t n) {
 }  // namespace
 
 template <typename T>
-void softmax(T* out, const T* x, std::int64_t rows, std::int64_t columns) {
+bool softmax(const RowCall<T>& call) {
+  const T* x = input<T>(call, 0);
+  T* out = result<T>(call);
+  const std::int64_t rows = call.rows, columns = call.columns;
   using V = Vector<T>;
   for (std::int64_t r = 0; r < rows; ++r, x += columns, out += columns) {
     by_length<T>(
@@ -376,10 +208,14 @@ void softmax(T* out, const T* x, std::int64_t rows, std::int64_t columns) {
                        CHAINRULE_INLINE_LAMBDA { store_elements(e * scale, out + i, elements); });
         });
   }
+  return true;
 }
 
 template <typename T>
-void log_softmax(T* out, const T* x, std::int64_t rows, std::int64_t columns) {
+bool log_softmax(const RowCall<T>& call) {
+  const T* x = input<T>(call, 0);
+  T* out = result<T>(call);
+  const std::int64_t rows = call.rows, columns = call.columns;
   using V = Vector<T>;
   for (std::int64_t r = 0; r < rows; ++r, x += columns, out += columns) {
     by_length<T>(
@@ -399,41 +235,48 @@ void log_softmax(T* out, const T* x, std::int64_t rows, std::int64_t columns) {
                    });
         });
   }
+  return true;
 }
 
 template <typename T>
-void logsumexp(T* out, const T* x, std::int64_t rows, std::int64_t columns) {
+bool logsumexp(const RowCall<T>& call) {
+  T* const out = result<T>(call);
   using V = Vector<T>;
   const V infinity = broadcast(highest<T>);
   const auto finite_or_zero = [&](V v) CHAINRULE_INLINE_LAMBDA {
     return select_or_zero(abs(v) < infinity, v);
   };
-  over_sums(x, rows, columns, finite_or_zero,
+  over_sums(input<T>(call, 0), call.rows, call.columns, finite_or_zero,
             [&](V shift, V sum, std::int64_t first, std::int64_t count)
                 CHAINRULE_INLINE_LAMBDA { store_rows(log(sum) + shift, out + first, count); });
+  return true;
 }
 
 template <typename T>
-bool softmax_cross_entropy(T* out, const T* logits, const std::int64_t* labels, std::int64_t rows,
-                           std::int64_t columns) {
-  return cross_entropy<T, true, false>(out, nullptr, nullptr, logits, labels, rows, columns);
+bool softmax_cross_entropy(const RowCall<T>& call) {
+  return cross_entropy<T, true, false>(result<T>(call), nullptr, nullptr, input<T>(call, 0),
+                                       input<std::int64_t>(call, 1), call.rows, call.columns);
 }
 
 template <typename T>
-bool softmax_cross_entropy_grad(T* out, const T* g, const T* logits, const std::int64_t* labels,
-                                std::int64_t rows, std::int64_t columns) {
-  return cross_entropy<T, false, true>(nullptr, out, g, logits, labels, rows, columns);
+bool softmax_cross_entropy_grad(const RowCall<T>& call) {
+  return cross_entropy<T, false, true>(nullptr, result<T>(call), input<T>(call, 0),
+                                       input<T>(call, 1), input<std::int64_t>(call, 2), call.rows,
+                                       call.columns);
 }
 
 template <typename T>
-bool softmax_cross_entropy_and_grad(T* losses, T* grad, const T* g, const T* logits,
-                                    const std::int64_t* labels, std::int64_t rows,
-                                    std::int64_t columns) {
-  return cross_entropy<T, true, true>(losses, grad, g, logits, labels, rows, columns);
+bool softmax_cross_entropy_and_grad(const RowCall<T>& call) {
+  return cross_entropy<T, true, true>(result<T>(call), static_cast<T*>(call.second),
+                                      input<T>(call, 0), input<T>(call, 1),
+                                      input<std::int64_t>(call, 2), call.rows, call.columns);
 }
 
 template <typename T>
-void argmax(std::int64_t* out, const T* x, std::int64_t rows, std::int64_t columns) {
+bool argmax(const RowCall<T>& call) {
+  const T* x = input<T>(call, 0);
+  std::int64_t* const out = result<std::int64_t>(call);
+  const std::int64_t rows = call.rows, columns = call.columns;
   using V = Vector<T>;
   for (std::int64_t r = 0; r < rows; ++r, x += columns) {
     // Where there is a NaN it is the largest, and equals nothing.
@@ -447,12 +290,17 @@ void argmax(std::int64_t* out, const T* x, std::int64_t rows, std::int64_t colum
     out[r] = first_match(x, columns,
                          [&](V v) CHAINRULE_INLINE_LAMBDA { return (v == largest) | (v != v); });
   }
+  return true;
 }
 
 template <typename T>
-void first_equal(T* out, const T* x, const T* extreme, std::int64_t rows, std::int64_t columns) {
+bool first_equal(const RowCall<T>& call) {
+  const T* x = input<T>(call, 0);
+  const T* const extreme = input<T>(call, 1);
+  T* out = result<T>(call);
+  const std::int64_t rows = call.rows, columns = call.columns;
   using V = Vector<T>;
-  if (columns == 0) return;
+  if (columns == 0) return true;
   for (std::int64_t r = 0; r < rows; ++r, x += columns, out += columns) {
     const V wanted = broadcast(extreme[r]);
     const std::int64_t found =
@@ -460,10 +308,14 @@ void first_equal(T* out, const T* x, const T* extreme, std::int64_t rows, std::i
     fill_zero(out, columns);
     out[found < 0 ? 0 : found] = 1;  // a NaN equals nothing; the reference marks the first then
   }
+  return true;
 }
 
 template <typename T>
-bool one_hot(T* out, const std::int64_t* labels, std::int64_t rows, std::int64_t columns) {
+bool one_hot(const RowCall<T>& call) {
+  const std::int64_t* const labels = input<std::int64_t>(call, 0);
+  T* const out = result<T>(call);
+  const std::int64_t rows = call.rows, columns = call.columns;
   fill_zero(out, rows * columns);
   for (std::int64_t r = 0; r < rows; ++r) {
     if (out_of_range(labels[r], columns)) return false;
@@ -472,21 +324,13 @@ bool one_hot(T* out, const std::int64_t* labels, std::int64_t rows, std::int64_t
   return true;
 }
 
-#define CHAINRULE_INSTANTIATE(T)                                                                \
-  template void softmax(T*, const T*, std::int64_t, std::int64_t);                              \
-  template void log_softmax(T*, const T*, std::int64_t, std::int64_t);                          \
-  template void logsumexp(T*, const T*, std::int64_t, std::int64_t);                            \
-  template void argmax(std::int64_t*, const T*, std::int64_t, std::int64_t);                    \
-  template void first_equal(T*, const T*, const T*, std::int64_t, std::int64_t);                \
-  template bool softmax_cross_entropy(T*, const T*, const std::int64_t*, std::int64_t,          \
-                                      std::int64_t);                                            \
-  template bool softmax_cross_entropy_grad(T*, const T*, const T*, const std::int64_t*,         \
-                                           std::int64_t, std::int64_t);                         \
-  template bool softmax_cross_entropy_and_grad(T*, T*, const T*, const T*, const std::int64_t*, \
-                                               std::int64_t, std::int64_t);                     \
-  template bool one_hot(T*, const std::int64_t*, std::int64_t, std::int64_t);
-CHAINRULE_INSTANTIATE(float)
-CHAINRULE_INSTANTIATE(double)
-template void argmax(std::int64_t*, const std::int64_t*, std::int64_t, std::int64_t);
+#define CHAINRULE_INTEGERS_floating(name)
+#define CHAINRULE_INTEGERS_computed(name) template bool name(const RowCall<std::int64_t>&);
+#define CHAINRULE_ROW(name, types, inputs, out, second) \
+  template bool name(const RowCall<float>&);            \
+  template bool name(const RowCall<double>&);           \
+  CHAINRULE_INTEGERS_##types(name)
+#include "kernels/rows.def"
+#undef CHAINRULE_ROW
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -1,4 +1,4 @@
-// Where the operands of an instruction lie, and which of them meet.
+// Where the operands of an instruction lie, and which of them overlap.
 #pragma once
 
 #include <cstdint>
@@ -21,21 +21,23 @@ std::int64_t product(std::int64_t a, std::int64_t b, Rest... rest) {
 }
 inline std::int64_t sum(std::int64_t a, std::int64_t b) { return a > huge - b ? huge : a + b; }
 
-inline bool overlap(const Extent& a, const Extent& b) {
+// Bytes of a space.
+struct Extent {
+  Space space;
+  std::int64_t begin, end;
+};
+
+inline bool shares_bytes(const Extent& a, const Extent& b) {
   return a.space == b.space && a.begin < b.end && b.begin < a.end;
 }
-
-// Steps between rows and columns with those that are never taken as 0, so that they compare.
-struct Steps {
-  std::int64_t row, column;
-};
-Steps steps(const Program& program, std::int64_t row_stride, std::int64_t column_stride);
 
 Extent extent(const Program& program, const Load& load);
 Extent extent(const Program& program, const Store& store);
 
-// As `meeting`, of two extents with elements of these sizes.
-Meeting meet(const Program& program, const Extent& a, Steps a_steps, std::int64_t a_size,
-             const Extent& b, Steps b_steps, std::int64_t b_size);
+// How two operands of a program lie to each other: with no byte in common, with each element in the
+// place of the same element of the other, or in any other way.
+enum class Overlap : std::uint8_t { none, same_elements, mixed };
+Overlap overlap(const Program& program, const Load& load, const Store& store);
+Overlap overlap(const Program& program, const Store& a, const Store& b);
 
 }  // namespace chainrule

@@ -3,38 +3,26 @@
 // All memory belongs to NumPy arrays that the plan keeps alive: the arena (everything computed in a
 // step), the state (parameters, moments, counters; shared by all plans of a model) and the
 // constants. Every reference is checked against the size of its space when an instruction is added,
-// so running a plan needs no checks of bounds, but for indices that are data.
+// so running a plan needs no checks of bounds, except for indices that are data.
+//
+// Each record tells its fields to a visitor, with the names that Python uses: field(name, member)
+// for what must be given, field.optional(name, member) for what has a default.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
-#include <span>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
-#include "kernels/opcodes.h"
+#include "kernels/kinds.h"
 
 namespace chainrule {
 
-enum class DType : std::uint8_t {
-  float32,
-  float64,
-  int64,
-  uint64,
-  uint8,
-  boolean,
-  int32,
-  int8,
-  int16,
-  uint16,
-  uint32
-};
-
 enum class Space : std::uint8_t { arena, state, constants };
+inline constexpr int space_count = static_cast<int>(Space::constants) + 1;
 
 // A place in one of the spaces.
 struct Ref {
@@ -42,46 +30,91 @@ struct Ref {
   std::int64_t offset;  // in bytes
 };
 
+// --- Elementwise programs ---
+
+inline constexpr std::int64_t max_registers = 256;
+using Register = std::uint8_t;  // its number
+
+// The registers that an operation reads.
+struct Operands {
+  static constexpr int most = 3;
+  std::array<Register, most> registers;
+  std::uint8_t count;
+
+  Register operator[](int i) const { return registers[static_cast<std::size_t>(i)]; }
+};
+
 // One operation of an elementwise program, on registers: blocks of a few hundred elements.
 struct MicroOp {
   Opcode opcode;
-  std::uint8_t out, a, b, c;  // registers; those an operation does not take are 0
+  Register out;
+  Operands inputs;
+
+  void fields(auto&& field) {
+    field("opcode", opcode);
+    field("out", out);
+    field("inputs", inputs);
+  }
 };
 
-// What a program loads into register `reg` before its operations: element (row, column) lies at
-// row * row_stride + column * column_stride elements behind `ref`. A stride of 0 repeats. The
-// column stride is 0 or 1. The dtype is converted to the program's.
+// Loaded into a register before the operations: element (row, column) lies at row * row_stride +
+// column * column_stride elements after `ref`. A stride of 0 repeats. The column stride is 0 or 1.
+// The dtype is converted to the program's.
 //
-// Where `drawn`, `ref` is the state (seed, position) of a RandomUniform of the program's dtype, and
+// With `random`, `ref` is the state (seed, position) of a RandomUniform of the program's dtype, and
 // the strides say which of its elements belongs where.
 struct Load {
   Ref ref;
   DType dtype;
   std::int64_t row_stride, column_stride;
-  std::uint8_t reg;
-  bool drawn = false;
+  Register reg;
+  bool random = false;
+
+  void fields(auto&& field) {
+    field("ref", ref);
+    field("dtype", dtype);
+    field("row_stride", row_stride);
+    field("column_stride", column_stride);
+    field("register", reg);
+    field.optional("random", random);
+  }
 };
 
-// What a program stores from register `reg` after its operations; columns are contiguous.
+// Stored from a register after the operations; columns are contiguous.
 struct Store {
   Ref ref;
   DType dtype;
   std::int64_t row_stride;
-  std::uint8_t reg;
+  Register reg;
+
+  void fields(auto&& field) {
+    field("ref", ref);
+    field("dtype", dtype);
+    field("row_stride", row_stride);
+    field("register", reg);
+  }
 };
 
-// The sum over all rows of register `reg`, column by column; of the program's dtype.
+// The sum over all rows of a register, column by column; of the program's dtype.
 struct ColumnSum {
   Ref ref;
-  std::uint8_t reg;
+  Register reg;
+
+  void fields(auto&& field) {
+    field("ref", ref);
+    field("register", reg);
+  }
 };
 
 struct Constant {
   double value;
-  std::uint8_t reg;
-};
+  Register reg;
 
-inline constexpr std::int64_t max_registers = 256;
+  void fields(auto&& field) {
+    field("value", value);
+    field("register", reg);
+  }
+};
 
 // An elementwise program over rows x columns. A register is loaded at most once, but operations may
 // overwrite it. A store may lie where a load of the same strides lies.
@@ -94,65 +127,127 @@ struct Program {
   std::vector<MicroOp> ops;
   std::vector<Store> stores;
   std::vector<ColumnSum> sums;  // not in an epilogue
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("rows", rows);
+    field("columns", columns);
+    field("registers", registers);
+    field("loads", loads);
+    field.optional("constants", constants);
+    field.optional("ops", ops);
+    field.optional("stores", stores);
+    field.optional("sums", sums);
+  }
 };
+
+// --- Products, reductions, rows ---
 
 // C = op(A) op(B), row-major, for each of `batch` matrices; then the epilogue, a program over C
-// (rows m, columns n), on each tile while it is still in cache.
+// (rows m, columns n) of the same dtype, on each tile while it is still in cache.
 struct Gemm {
   DType dtype;
-  bool transpose_a, transpose_b;
+  bool transpose_a = false, transpose_b = false;
   std::int64_t m, n, k;
   Ref a, b, c;
-  std::int64_t lda, ldb, ldc;
-  std::int64_t batch, stride_a, stride_b, stride_c;  // strides in elements
-  bool has_epilogue;
-  Program epilogue;  // only with batch 1
-};
+  std::int64_t lda, ldb, ldc;  // from row to row, in elements
+  std::int64_t batch = 1;
+  std::int64_t stride_a = 0, stride_b = 0, stride_c = 0;  // from matrix to matrix, in elements
+  std::optional<Program> epilogue;                        // only with batch 1
 
-enum class ReduceKind : std::uint8_t { sum, max, min };
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field.optional("transpose_a", transpose_a);
+    field.optional("transpose_b", transpose_b);
+    field("m", m);
+    field("n", n);
+    field("k", k);
+    field("a", a);
+    field("b", b);
+    field("c", c);
+    field("lda", lda);
+    field("ldb", ldb);
+    field("ldc", ldc);
+    field.optional("batch", batch);
+    field.optional("stride_a", stride_a);
+    field.optional("stride_b", stride_b);
+    field.optional("stride_c", stride_c);
+    field.optional("epilogue", epilogue);
+  }
+};
 
 // x of shape (outer, length, inner), contiguous, to (outer, inner).
 struct Reduce {
-  ReduceKind kind;
+  ReduceKind reduction;
   DType dtype;  // float32, float64, int64
   std::int64_t outer, length, inner;
   Ref x, out;
+
+  void fields(auto&& field) {
+    field("reduction", reduction);
+    field("dtype", dtype);
+    field("outer", outer);
+    field("length", length);
+    field("inner", inner);
+    field("x", x);
+    field("out", out);
+  }
 };
 
-enum class RowKind : std::uint8_t {
-  softmax,                         // x (rows, columns) -> (rows, columns)
-  log_softmax,                     // x -> (rows, columns)
-  logsumexp,                       // x -> (rows)
-  argmax,                          // x -> int64 (rows); the first largest
-  first_equal,                     // x, extreme (rows) -> 1 at the first equal element, else 0
-  softmax_cross_entropy,           // logits, int64 labels (rows) -> (rows)
-  softmax_cross_entropy_grad,      // g (rows), logits, labels -> (rows, columns)
-  softmax_cross_entropy_and_grad,  // g, logits, labels -> (rows), and the gradient as above
-  one_hot,                         // int64 labels (rows) -> (rows, columns)
-};
-
-// A kernel on each contiguous row. Inputs in the order of the comment above.
+// A kernel of rows.def on each contiguous row; the inputs in the order given there.
 struct Rows {
-  RowKind kind;
-  DType dtype;  // float32 or float64; argmax also int64
+  RowKind kernel;
+  DType dtype;
   std::int64_t rows, columns;
   std::vector<Ref> inputs;
   Ref out;
-  std::optional<Ref> second;  // the other result, of kinds that have two
+  std::optional<Ref> second;  // the other result, of kernels that have two
+
+  void fields(auto&& field) {
+    field("kernel", kernel);
+    field("dtype", dtype);
+    field("rows", rows);
+    field("columns", columns);
+    field("inputs", inputs);
+    field("out", out);
+    field.optional("second", second);
+  }
 };
+
+// --- Elements that are moved ---
 
 // Element by element from one strided array of up to 6 axes to another; strides in elements.
 struct Copy {
   std::int64_t itemsize;
-  std::vector<std::int64_t> shape, x_strides, out_strides;
-  Ref x, out;
+  std::vector<std::int64_t> shape;
+  Ref x;
+  std::vector<std::int64_t> x_strides;
+  Ref out;
+  std::vector<std::int64_t> out_strides;
+
+  void fields(auto&& field) {
+    field("itemsize", itemsize);
+    field("shape", shape);
+    field("x", x);
+    field("x_strides", x_strides);
+    field("out", out);
+    field("out_strides", out_strides);
+  }
 };
 
+// One value everywhere.
 struct Fill {
   DType dtype;
   std::int64_t count;
-  double value;
+  double number;
   Ref out;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("count", count);
+    field("number", number);
+    field("out", out);
+  }
 };
 
 // out (outer, count, inner) = x (outer, length, inner) at int64 indices (count). Negative indices
@@ -160,6 +255,17 @@ struct Fill {
 struct Gather {
   std::int64_t itemsize, outer, length, count, inner;
   Ref x, indices, out;
+
+  void fields(auto&& field) {
+    field("itemsize", itemsize);
+    field("outer", outer);
+    field("length", length);
+    field("count", count);
+    field("inner", inner);
+    field("x", x);
+    field("indices", indices);
+    field("out", out);
+  }
 };
 
 // out (outer, length, inner) = zeros with x (outer, count, inner) added at indices, in their order.
@@ -167,6 +273,17 @@ struct ScatterAdd {
   DType dtype;
   std::int64_t outer, length, count, inner;
   Ref x, indices, out;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("outer", outer);
+    field("length", length);
+    field("count", count);
+    field("inner", inner);
+    field("x", x);
+    field("indices", indices);
+    field("out", out);
+  }
 };
 
 // Philox4x32-10 as chainrule.ops.random defines it; `state` holds uint64 (seed, position).
@@ -174,7 +291,17 @@ struct RandomUniform {
   DType dtype;
   std::int64_t count;
   Ref state, out;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("count", count);
+    field("state", state);
+    field("out", out);
+  }
 };
+
+// The user's arrays are numbered 0 ... most_inputs - 1.
+inline constexpr std::int64_t most_inputs = 256;
 
 // Rows of the user's array number `input`, chosen by the order of the run, converted to `dtype`.
 struct GatherBatch {
@@ -182,61 +309,38 @@ struct GatherBatch {
   DType dtype;
   std::int64_t rows, columns;  // columns: elements of a row
   Ref out;
+
+  void fields(auto&& field) {
+    field("input", input);
+    field("dtype", dtype);
+    field("rows", rows);
+    field("columns", columns);
+    field("out", out);
+  }
 };
 
-using Work = std::variant<Program, Gemm, Reduce, Rows, Copy, Fill, Gather, ScatterAdd,
-                          RandomUniform, GatherBatch>;
+// --- Instructions ---
 
-// Into how many parts, which threads may take, an instruction can be split at most.
-inline constexpr std::int32_t max_chunks = 4095;
+template <typename, typename... Types>
+using VariantOf = std::variant<Types...>;  // of all but the first, which the list below needs
+
+using Work = VariantOf<void
+#define CHAINRULE_INSTRUCTION(Type, name) , Type
+#include "plan/instructions.def"
+#undef CHAINRULE_INSTRUCTION
+                       >;
 
 struct Instruction {
   Work work;
-  std::string label;    // what describe() and profiles call it
-  std::int32_t chunks;  // at most so many parts; 0 leaves it to the executor, by shapes alone
+  std::string label;  // what describe() and profiles call it
 };
 
-// Bytes of space.
-struct Extent {
-  Space space;
-  std::int64_t begin, end;
-};
+// Parts into which an instruction can be split at most; threads share the parts.
+inline constexpr std::int32_t most_chunks = 4095;
 
+// Bytes of each space.
 struct SpaceSizes {
-  std::array<std::int64_t, 3> bytes;
+  std::array<std::int64_t, space_count> bytes;
 };
-
-// Throws std::invalid_argument, with the label and what is wrong, for an instruction that is not
-// safe to run. Returns what it writes.
-std::vector<Extent> validate(const Instruction& instruction, const SpaceSizes& sizes);
-
-// Throws std::invalid_argument unless `count` elements lie behind `ref`, aligned.
-void validate_place(std::string_view label, Ref ref, DType dtype, std::int64_t count,
-                    const SpaceSizes& sizes);
-
-// Where a load and a store of a program meet: whether they share bytes at all, and if so, whether
-// each element meets itself only.
-enum class Meeting : std::uint8_t { apart, same_elements, mixed };
-Meeting meeting(const Program& program, const Load& load, const Store& store);
-
-// --- Names, as NumPy and chainrule.ops have them ---
-
-struct OpcodeName {
-  std::string_view name;
-  int inputs;
-};
-std::span<const OpcodeName> opcode_names();
-
-std::string_view name_of(DType dtype);
-std::string_view name_of(RowKind kind);
-std::string_view name_of(Space space);
-std::int64_t itemsize(DType dtype);
-
-// These throw std::invalid_argument for an unknown name.
-DType dtype_named(std::string_view name);
-Opcode opcode_named(std::string_view name);
-ReduceKind reduce_named(std::string_view name);
-RowKind row_kind_named(std::string_view name);
-Space space_numbered(std::int64_t number);
 
 }  // namespace chainrule

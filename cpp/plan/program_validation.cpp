@@ -1,4 +1,4 @@
-// Checks elementwise programs, and matrix products with the programs behind them.
+// The validator's checks of elementwise programs, and of matrix products with their epilogues.
 #include <algorithm>
 #include <array>
 #include <limits>
@@ -14,26 +14,29 @@ void Validator::registers(const Program& program) const {
            std::to_string(program.registers));
   }
   std::array<bool, max_registers> written = {};
-  const auto inside = [&](std::uint8_t reg) {
+  const auto inside = [&](Register reg) {
     if (reg >= program.registers) {
       refuse("register " + std::to_string(reg) + " of " + std::to_string(program.registers));
     }
   };
-  const auto fill = [&](std::uint8_t reg) {
+  const auto fill = [&](Register reg) {
     inside(reg);
     if (written[reg]) refuse("register " + std::to_string(reg) + " is loaded twice");
     written[reg] = true;
   };
-  const auto read = [&](std::uint8_t reg) {
+  const auto read = [&](Register reg) {
     inside(reg);
     if (!written[reg]) refuse("register " + std::to_string(reg) + " is read before it is written");
   };
   for (const Load& load : program.loads) fill(load.reg);
   for (const Constant& constant : program.constants) fill(constant.reg);
   for (const MicroOp& op : program.ops) {
-    const int inputs = opcode_names()[static_cast<std::size_t>(op.opcode)].inputs;
-    const std::uint8_t operands[] = {op.a, op.b, op.c};
-    for (int i = 0; i < inputs; ++i) read(operands[i]);
+    const int inputs = input_count(op.opcode);
+    if (op.inputs.count != inputs) {
+      refuse(std::string(name_of(op.opcode)) + " takes " + std::to_string(inputs) +
+             " inputs, got " + std::to_string(op.inputs.count));
+    }
+    for (int i = 0; i < inputs; ++i) read(op.inputs[i]);
     inside(op.out);
     written[op.out] = true;
   }
@@ -50,13 +53,14 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
   if (program.stores.empty() && program.sums.empty()) {
     refuse("a program without stores and sums does nothing");
   }
-  if (program.stores.size() > max_registers) refuse("a program has at most 256 stores");
+  if (program.stores.size() > max_registers)
+    refuse("a program has at most " + std::to_string(max_registers) + " stores");
   for (const Load& load : program.loads) {
     length("row_stride", load.row_stride);
     if (load.column_stride != 0 && load.column_stride != 1) {
       refuse("column_stride must be 0 or 1, got " + std::to_string(load.column_stride));
     }
-    if (load.drawn) {
+    if (load.random) {
       demand(is_floating(program.dtype), "random numbers are float32 or float64");
       place("a random state", load.ref, DType::uint64, 2);
       continue;
@@ -76,15 +80,13 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
         place("a store", store.ref, itemsize(store.dtype), 0,
               needed.end == huge ? huge : (needed.end - needed.begin) / itemsize(store.dtype)));
     for (const Load& load : program.loads) {
-      if (meeting(program, load, store) == Meeting::mixed) {
+      if (overlap(program, load, store) == Overlap::mixed) {
         refuse("a store overlaps a load of another layout");
       }
     }
     for (const Store& other : program.stores) {
       if (&other == &store) break;
-      if (meet(program, extent(program, other), steps(program, other.row_stride, 1),
-               itemsize(other.dtype), needed, steps(program, store.row_stride, 1),
-               itemsize(store.dtype)) != Meeting::apart) {
+      if (overlap(program, other, store) != Overlap::none) {
         refuse("two stores overlap");
       }
     }
@@ -109,10 +111,10 @@ Extent Validator::matrix(std::string_view what, Ref ref, DType dtype, std::int64
   }
   length("a batch stride", batch_stride);
   const bool empty = rows == 0 || columns == 0 || batch == 0;
-  const std::int64_t behind =
+  const std::int64_t end =
       empty ? 0
             : sum(sum(product(batch - 1, batch_stride), product(rows - 1, row_stride)), columns);
-  return place(what, ref, dtype, behind);
+  return place(what, ref, dtype, end);
 }
 
 std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
@@ -123,7 +125,7 @@ std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
   length("n", gemm.n);
   length("k", gemm.k);
   length("batch", gemm.batch);
-  // What the interface of BLAS can say.
+  // The sizes that BLAS takes.
   constexpr std::int64_t largest = std::numeric_limits<std::int32_t>::max();
   for (const std::int64_t size : {gemm.m, gemm.n, gemm.k, gemm.lda, gemm.ldb, gemm.ldc}) {
     if (size > largest) refuse("a matrix product of sizes above 2^31 - 1: " + std::to_string(size));
@@ -139,9 +141,10 @@ std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
   const std::int64_t one = gemm.m == 0 ? 0 : sum(product(gemm.m - 1, gemm.ldc), gemm.n);
   if (gemm.batch > 1 && gemm.stride_c < one) refuse("the products of a batch overlap");
   std::vector<Extent> written = {c};
-  if (!gemm.has_epilogue) return written;
+  if (!gemm.epilogue) return written;
   if (gemm.batch != 1) refuse("only a single product has an epilogue, not a batch");
-  const Program& epilogue = gemm.epilogue;
+  const Program& epilogue = *gemm.epilogue;
+  if (epilogue.dtype != gemm.dtype) refuse("the epilogue computes in another dtype");
   if (epilogue.rows != gemm.m || epilogue.columns != gemm.n) {
     refuse("the epilogue must have the rows and columns of the product");
   }
@@ -155,13 +158,13 @@ std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
   // A tile sees the product only where it has been computed: in its own elements.
   const Store product_of_tile = {gemm.c, gemm.dtype, gemm.ldc, 0};
   for (const Load& load : epilogue.loads) {
-    if (meeting(epilogue, load, product_of_tile) == Meeting::mixed) {
+    if (overlap(epilogue, load, product_of_tile) == Overlap::mixed) {
       refuse("the epilogue reads the product in another layout");
     }
   }
   for (const Store& store : epilogue.stores) {
     const Load same_place = {store.ref, store.dtype, store.row_stride, 1, 0};
-    if (meeting(epilogue, same_place, product_of_tile) == Meeting::mixed) {
+    if (overlap(epilogue, same_place, product_of_tile) == Overlap::mixed) {
       refuse("the epilogue overwrites the product in another layout");
     }
   }

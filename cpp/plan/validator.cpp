@@ -1,14 +1,16 @@
 #include "plan/validator.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdlib>
-#include <optional>
 #include <variant>
+
+#include "plan/row_signatures.h"
 
 namespace chainrule {
 
 Extent Validator::place(std::string_view what, Ref ref, std::int64_t itemsize, std::int64_t lowest,
-                        std::int64_t behind) const {
+                        std::int64_t end) const {
   const std::int64_t size = sizes_.bytes[static_cast<std::size_t>(ref.space)];
   const std::string where = std::string(what) + " (" + std::string(name_of(ref.space)) + " + " +
                             std::to_string(ref.offset) + ")";
@@ -16,11 +18,11 @@ Extent Validator::place(std::string_view what, Ref ref, std::int64_t itemsize, s
   if (ref.offset % itemsize != 0) {
     refuse(where + " is not aligned to its elements of " + std::to_string(itemsize) + " bytes");
   }
-  if (behind <= lowest) return {ref.space, ref.offset, ref.offset};
+  if (end <= lowest) return {ref.space, ref.offset, ref.offset};
   const std::int64_t before = product(-lowest, itemsize);
-  const std::int64_t after = product(behind, itemsize);
+  const std::int64_t after = product(end, itemsize);
   if (before > ref.offset || after > size - ref.offset) {
-    refuse(where + " needs bytes " + (before > ref.offset ? "before" : "behind") +
+    refuse(where + " needs bytes " + (before > ref.offset ? "before" : "after") +
            " its space, which has " + std::to_string(size));
   }
   return {ref.space, ref.offset - before, ref.offset + after};
@@ -33,7 +35,7 @@ std::vector<Extent> Validator::operator()(const Reduce& reduce) const {
   length("length", reduce.length);
   length("inner", reduce.inner);
   const std::int64_t results = product(reduce.outer, reduce.inner);
-  if (reduce.kind != ReduceKind::sum && reduce.length == 0 && results != 0) {
+  if (reduce.reduction != ReduceKind::sum && reduce.length == 0 && results != 0) {
     refuse("the max or min of nothing");
   }
   const Extent out = place("out", reduce.out, reduce.dtype, results);
@@ -42,75 +44,42 @@ std::vector<Extent> Validator::operator()(const Reduce& reduce) const {
 }
 
 std::vector<Extent> Validator::operator()(const Rows& rows) const {
-  const bool whole = rows.dtype == DType::int64 && rows.kind == RowKind::argmax;
-  if (!is_floating(rows.dtype) && !whole) {
-    refuse(std::string(name_of(rows.kind)) + " of " + std::string(name_of(rows.dtype)));
-  }
+  const RowSignature& kernel = row_signatures[static_cast<std::size_t>(rows.kernel)];
+  const std::string name(name_of(rows.kernel));
+  const bool fits =
+      kernel.types == RowTypes::computed ? is_computed_in(rows.dtype) : is_floating(rows.dtype);
+  if (!fits) refuse(name + " of " + std::string(name_of(rows.dtype)));
   length("rows", rows.rows);
   length("columns", rows.columns);
-  const std::int64_t elements = product(rows.rows, rows.columns);
-  struct Argument {
-    DType dtype;
-    std::int64_t count;
+  const auto inputs = static_cast<std::size_t>(
+      std::ranges::count_if(kernel.inputs, [](RowForm form) { return form != RowForm::none; }));
+  if (rows.inputs.size() != inputs) {
+    refuse(name + " takes " + std::to_string(inputs) + " inputs, got " +
+           std::to_string(rows.inputs.size()));
+  }
+  // Any label would be out of range, which a run reports.
+  const bool takes_labels =
+      std::ranges::find(kernel.inputs, RowForm::labels) != kernel.inputs.end();
+  if (rows.columns == 0 && rows.rows != 0 && kernel.out != RowForm::matrix && !takes_labels) {
+    refuse(name + " of empty rows");
+  }
+  const bool has_second = kernel.second != RowForm::none;
+  if (rows.second.has_value() != has_second) {
+    refuse(name + (has_second ? " has two results, got a place for one"
+                              : " has one result, got two places"));
+  }
+  const auto operand = [&](const std::string& what, Ref ref, RowForm form) {
+    const std::int64_t count =
+        form == RowForm::matrix ? product(rows.rows, rows.columns) : rows.rows;
+    return place(what, ref, form == RowForm::labels ? DType::int64 : rows.dtype, count);
   };
-  const Argument matrix = {rows.dtype, elements};
-  const Argument column = {rows.dtype, rows.rows};
-  const Argument labels = {DType::int64, rows.rows};
-  std::vector<Argument> inputs;
-  Argument result = matrix;
-  std::optional<Argument> second;
-  switch (rows.kind) {
-    case RowKind::softmax:
-    case RowKind::log_softmax:
-      inputs = {matrix};
-      break;
-    case RowKind::logsumexp:
-      inputs = {matrix};
-      result = column;
-      break;
-    case RowKind::argmax:
-      inputs = {matrix};
-      result = labels;
-      break;
-    case RowKind::first_equal:
-      inputs = {matrix, column};
-      break;
-    case RowKind::softmax_cross_entropy:
-      inputs = {matrix, labels};
-      result = column;
-      break;
-    case RowKind::softmax_cross_entropy_grad:
-      inputs = {column, matrix, labels};
-      break;
-    case RowKind::softmax_cross_entropy_and_grad:
-      inputs = {column, matrix, labels};
-      result = column;
-      second = matrix;
-      break;
-    case RowKind::one_hot:
-      inputs = {labels};
-      break;
-  }
-  if (rows.inputs.size() != inputs.size()) {
-    refuse(std::string(name_of(rows.kind)) + " takes " + std::to_string(inputs.size()) +
-           " inputs, got " + std::to_string(rows.inputs.size()));
-  }
-  if (rows.columns == 0 && rows.rows != 0 &&
-      (rows.kind == RowKind::argmax || rows.kind == RowKind::logsumexp)) {
-    refuse(std::string(name_of(rows.kind)) + " of empty rows");
-  }
-  if (rows.second.has_value() != second.has_value()) {
-    refuse(std::string(name_of(rows.kind)) +
-           (second ? " has two results, got a place for one" : " has one result, got two places"));
-  }
-  std::vector<Extent> results = {place("out", rows.out, result.dtype, result.count)};
-  if (second) {
-    results.push_back(place("second", *rows.second, second->dtype, second->count));
+  std::vector<Extent> results = {operand("out", rows.out, kernel.out)};
+  if (has_second) {
+    results.push_back(operand("second", *rows.second, kernel.second));
     apart(results[0], results[1]);
   }
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    const Extent input =
-        place("input " + std::to_string(i), rows.inputs[i], inputs[i].dtype, inputs[i].count);
+  for (std::size_t i = 0; i < inputs; ++i) {
+    const Extent input = operand("input " + std::to_string(i), rows.inputs[i], kernel.inputs[i]);
     for (const Extent& written : results) apart(written, input);
   }
   return results;
@@ -162,9 +131,9 @@ std::vector<Extent> Validator::operator()(const Fill& fill) const {
     const double bits = static_cast<double>(8 * itemsize(fill.dtype));
     const bool boolean = fill.dtype == DType::boolean;
     const double lowest = is_unsigned || boolean ? 0 : -std::exp2(bits - 1);
-    const double behind = boolean ? 2 : std::exp2(is_unsigned ? bits : bits - 1);
-    if (!(fill.value >= lowest && fill.value < behind) || fill.value != std::trunc(fill.value)) {
-      refuse(std::to_string(fill.value) + " is no " + std::string(name_of(fill.dtype)));
+    const double end = boolean ? 2 : std::exp2(is_unsigned ? bits : bits - 1);
+    if (!(fill.number >= lowest && fill.number < end) || fill.number != std::trunc(fill.number)) {
+      refuse(std::to_string(fill.number) + " is no " + std::string(name_of(fill.dtype)));
     }
   }
   return {out};
@@ -212,8 +181,9 @@ std::vector<Extent> Validator::operator()(const RandomUniform& random) const {
 }
 
 std::vector<Extent> Validator::operator()(const GatherBatch& gather) const {
-  if (gather.input < 0 || gather.input > 255) {
-    refuse("inputs are numbered 0 to 255, got " + std::to_string(gather.input));
+  if (gather.input < 0 || gather.input >= most_inputs) {
+    refuse("inputs are numbered 0 to " + std::to_string(most_inputs - 1) + ", got " +
+           std::to_string(gather.input));
   }
   if (gather.rows < 1) refuse("a batch has at least one row, got " + std::to_string(gather.rows));
   length("columns", gather.columns);
@@ -223,10 +193,6 @@ std::vector<Extent> Validator::operator()(const GatherBatch& gather) const {
 std::vector<Extent> validate(const Instruction& instruction, const SpaceSizes& sizes) {
   if (instruction.label.empty()) throw std::invalid_argument("an instruction needs a label");
   const Validator validator(instruction.label, sizes);
-  if (instruction.chunks < 0 || instruction.chunks > max_chunks) {
-    validator.refuse("chunks must be 0 to " + std::to_string(max_chunks) + ", got " +
-                     std::to_string(instruction.chunks));
-  }
   return std::visit(validator, instruction.work);
 }
 

@@ -8,9 +8,18 @@
 #include <vector>
 
 #include "plan/extents.h"
+#include "plan/names.h"
 #include "plan/plan.h"
 
 namespace chainrule {
+
+// Throws std::invalid_argument, with the label and what is wrong, for an instruction that is not
+// safe to run. Returns what it writes.
+std::vector<Extent> validate(const Instruction& instruction, const SpaceSizes& sizes);
+
+// Throws std::invalid_argument unless `count` elements lie at `ref`, aligned.
+void validate_place(std::string_view label, Ref ref, DType dtype, std::int64_t count,
+                    const SpaceSizes& sizes);
 
 inline bool is_computed_in(DType dtype) {
   return dtype == DType::float32 || dtype == DType::float64 || dtype == DType::int64;
@@ -32,26 +41,21 @@ class Validator {
       refuse(std::string(what) + " must not be negative, got " + std::to_string(value));
   }
 
-  // [lowest, behind) in elements, seen from ref.
+  // The bytes of elements [lowest, end), counted from ref.
   Extent place(std::string_view what, Ref ref, std::int64_t itemsize, std::int64_t lowest,
-               std::int64_t behind) const;
+               std::int64_t end) const;
   Extent place(std::string_view what, Ref ref, DType dtype, std::int64_t count) const {
     return place(what, ref, itemsize(dtype), 0, count);
   }
   void apart(const Extent& out, const Extent& in) const {
-    if (overlap(out, in)) refuse("its output overlaps an input");
+    if (shares_bytes(out, in)) refuse("its output overlaps an input");
   }
 
-  std::vector<Extent> operator()(const Program& program) const;
-  std::vector<Extent> operator()(const Gemm& gemm) const;
-  std::vector<Extent> operator()(const Reduce& reduce) const;
-  std::vector<Extent> operator()(const Rows& rows) const;
-  std::vector<Extent> operator()(const Copy& copy) const;
-  std::vector<Extent> operator()(const Fill& fill) const;
-  std::vector<Extent> operator()(const Gather& gather) const;
-  std::vector<Extent> operator()(const ScatterAdd& scatter) const;
-  std::vector<Extent> operator()(const RandomUniform& random) const;
-  std::vector<Extent> operator()(const GatherBatch& gather) const;
+  // Each returns what the instruction writes.
+#define CHAINRULE_INSTRUCTION(Type, name) \
+  std::vector<Extent> operator()(const Type& instruction) const;
+#include "plan/instructions.def"
+#undef CHAINRULE_INSTRUCTION
 
  private:
   void registers(const Program& program) const;

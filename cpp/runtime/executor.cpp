@@ -8,12 +8,15 @@
 #include <ranges>
 #include <stdexcept>
 
+#include "plan/names.h"
+#include "plan/validator.h"
+
 namespace chainrule {
 namespace {
 
 using Clock = std::chrono::steady_clock;
 
-constexpr std::align_val_t cache_line{64};
+constexpr std::align_val_t scratch_alignment{cache_line};
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -49,7 +52,19 @@ class Deadline {
 }  // namespace
 
 void Executor::AlignedDelete::operator()(std::byte* data) const {
-  ::operator delete[](data, cache_line);
+  ::operator delete[](data, scratch_alignment);
+}
+
+Executor::Executor(const Memory& memory, const SpaceSizes& sizes, const KernelTable& kernels,
+                   std::int64_t chunks)
+    : memory_(memory),
+      sizes_(sizes),
+      kernels_(kernels),
+      chunks_(static_cast<std::int32_t>(chunks)) {
+  if (chunks < 0 || chunks > most_chunks) {
+    refuse("chunks must be 0 to " + std::to_string(most_chunks) + ", got " +
+           std::to_string(chunks));
+  }
 }
 
 void Executor::add(const Instruction& instruction) {
@@ -62,7 +77,9 @@ void Executor::add(const Instruction& instruction) {
     }
     check_input(*gather);
   }
-  std::unique_ptr<Task> task = make_task(instruction, memory_, kernels_, inputs_);
+  const Building building = {instruction.label, chunks_, memory_, kernels_, inputs_};
+  std::unique_ptr<Task> task =
+      std::visit([&](const auto& work) { return make_task(work, building); }, instruction.work);
   const std::int64_t scratch = task->scratch_bytes();
   instructions_.push_back({std::move(task), instruction.label, std::move(writes)});
   if (const auto* gather = std::get_if<GatherBatch>(&instruction.work)) {
@@ -97,7 +114,8 @@ void Executor::check_input(const GatherBatch& gather) const {
 void Executor::bind_input(std::int64_t number, const Input& input) {
   const Entry entry(is_running_);
   if (number < 0 || number >= static_cast<std::int64_t>(inputs_.size())) {
-    refuse("inputs are numbered 0 to 255, got " + std::to_string(number));
+    refuse("inputs are numbered 0 to " + std::to_string(most_inputs - 1) + ", got " +
+           std::to_string(number));
   }
   Input& bound = inputs_[static_cast<std::size_t>(number)];
   const Input before = std::exchange(bound, input);
@@ -127,7 +145,7 @@ void Executor::add_total(Ref place, DType dtype, std::int64_t count, double weig
 void Executor::profile(bool on) {
   const Entry entry(is_running_);
   if (on) {
-    for (Instructed& instruction : instructions_) {
+    for (ScheduledTask& instruction : instructions_) {
       instruction.calls = 0;
       instruction.seconds = 0;
     }
@@ -138,7 +156,7 @@ void Executor::profile(bool on) {
 std::vector<Timing> Executor::times() const {
   const Entry entry(is_running_);
   std::vector<Timing> times;
-  for (const Instructed& instruction : instructions_) {
+  for (const ScheduledTask& instruction : instructions_) {
     times.push_back({instruction.label, instruction.calls, instruction.seconds});
   }
   return times;
@@ -147,7 +165,7 @@ std::vector<Timing> Executor::times() const {
 std::int64_t Executor::chains() const {
   const Entry entry(is_running_);
   std::int64_t count = 0;
-  for (const Instructed& instruction : instructions_) count += instruction.task->chains();
+  for (const ScheduledTask& instruction : instructions_) count += instruction.task->chains();
   return count;
 }
 
@@ -179,9 +197,7 @@ void Executor::check_order(const RunRequest& request) const {
 
 void Executor::check(const RunRequest& request) const {
   if (request.first < 0 || request.steps < 0) refuse("first and steps must not be negative");
-  if (request.threads < 1 || request.threads > 4096) {
-    refuse("threads must be from 1 to 4096, got " + std::to_string(request.threads));
-  }
+  check_threads(request.threads);
   if (!(request.seconds >= 0)) refuse("seconds must not be negative");
   // Compared by a division: a product of the user's numbers may overflow.
   const std::size_t count = scalars_.size();
@@ -195,10 +211,10 @@ void Executor::check(const RunRequest& request) const {
 }
 
 void Executor::prepare_scratch(std::int32_t threads) {
-  if (scratch_bytes_ == 0) scratch_bytes_ = 64;
+  if (scratch_bytes_ == 0) scratch_bytes_ = cache_line;
   while (scratch_.size() < static_cast<std::size_t>(threads)) {
     scratch_.emplace_back(static_cast<std::byte*>(
-        ::operator new[](static_cast<std::size_t>(scratch_bytes_), cache_line)));
+        ::operator new[](static_cast<std::size_t>(scratch_bytes_), scratch_alignment)));
   }
 }
 
@@ -219,7 +235,7 @@ RunResult Executor::run(const RunRequest& request) {
 
   // No more threads than there is work for, and none where nothing is shared.
   std::int32_t most = 1;
-  for (const Instructed& instruction : instructions_) {
+  for (const ScheduledTask& instruction : instructions_) {
     most = std::max(most, instruction.task->chunks());
   }
   const std::int32_t threads = std::min(request.threads, most);
@@ -236,16 +252,16 @@ void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTea
   const std::int64_t batch = gathers_.empty() ? 0 : gathers_.front().rows;
   batch_ = batch == 0 ? nullptr : request.order->data() + request.first * batch;
   has_failed_.store(false, std::memory_order_relaxed);
-  while (result.done < request.steps) {
+  while (result.steps < request.steps) {
     for (double* const scalar : scalars_) *scalar = *scalars++;
-    const Instructed* const failed = is_profiled_ ? run_step<true>(team) : run_step<false>(team);
+    const ScheduledTask* const failed = is_profiled_ ? run_step<true>(team) : run_step<false>(team);
     if (failed != nullptr) {
       result.status = Status::index_out_of_range;
       result.label = failed->label;
       return;
     }
     batch_ += batch;
-    ++result.done;
+    ++result.steps;
     if (const Total* const total = add_totals(result)) {
       result.status = Status::non_finite;
       result.label = last_writer(*total);
@@ -257,8 +273,8 @@ void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTea
 
 // The instruction that failed, if any.
 template <bool timed>
-const Executor::Instructed* Executor::run_step(ThreadTeam& team) noexcept {
-  for (Instructed& instruction : instructions_) {
+const Executor::ScheduledTask* Executor::run_step(ThreadTeam& team) noexcept {
+  for (ScheduledTask& instruction : instructions_) {
     [[maybe_unused]] const auto begin = timed ? Clock::now() : Clock::time_point();
     const Task& task = *instruction.task;
     if (task.chunks() == 1) {
@@ -299,7 +315,7 @@ const Executor::Total* Executor::add_totals(RunResult& result) const noexcept {
 }
 
 std::string Executor::last_writer(const Total& total) const {
-  for (const Instructed& instruction : instructions_ | std::views::reverse) {
+  for (const ScheduledTask& instruction : instructions_ | std::views::reverse) {
     for (const Extent& extent : instruction.writes) {
       if (extent.space == total.place.space && extent.begin <= total.place.offset &&
           total.place.offset < extent.end) {

@@ -12,9 +12,10 @@
 #include <utility>
 #include <vector>
 
+#include "plan/extents.h"
 #include "plan/plan.h"
 #include "runtime/threads.h"
-#include "tasks/task.h"
+#include "tasks/building.h"
 
 namespace chainrule {
 
@@ -39,11 +40,11 @@ struct RunRequest {
 };
 
 struct RunResult {
-  std::int64_t done = 0;       // steps that ran to their end
-  std::vector<double> totals;  // what they began with, and the sums over those steps
-  std::vector<double> last;    // what the last of them added, without the weights
+  std::int64_t steps = 0;      // that ran to their end
+  std::vector<double> totals;  // those given, and the weighted sums over those steps, one by one
+  std::vector<double> last;    // the values after the last of those steps, without weights
   Status status = Status::ok;
-  std::string label;  // the instruction that failed
+  std::string label;  // the instruction that failed, or wrote a number that is not finite
 };
 
 struct Timing {
@@ -56,9 +57,10 @@ struct Timing {
 // could not be run safely.
 class Executor final : private SharedWork {
  public:
-  // `memory` outlives the executor.
-  Executor(const Memory& memory, const SpaceSizes& sizes, const KernelTable& kernels)
-      : memory_(memory), sizes_(sizes), kernels_(kernels) {}
+  // `memory` outlives the executor. Each instruction is split into at most `chunks` parts; 0 leaves
+  // it to the tasks, which look at shapes alone.
+  Executor(const Memory& memory, const SpaceSizes& sizes, const KernelTable& kernels,
+           std::int64_t chunks);
 
   void add(const Instruction& instruction);
   // The array outlives the executor, or the next call for its number.
@@ -67,7 +69,7 @@ class Executor final : private SharedWork {
   void add_total(Ref place, DType dtype, std::int64_t count, double weight, bool finite);
   void profile(bool on);
   std::vector<Timing> times() const;
-  // Of all programs that are no epilogues.
+  // Of all programs that are not epilogues.
   std::int64_t chains() const;
   RunResult run(const RunRequest& request);
 
@@ -86,7 +88,7 @@ class Executor final : private SharedWork {
     std::atomic<bool>& is_running_;
   };
 
-  struct Instructed {
+  struct ScheduledTask {
     std::unique_ptr<Task> task;
     std::string label;
     std::vector<Extent> writes;
@@ -112,7 +114,7 @@ class Executor final : private SharedWork {
   void prepare_scratch(std::int32_t threads);
   void run_steps(const RunRequest& request, RunResult& result, ThreadTeam& team);
   template <bool timed>
-  const Instructed* run_step(ThreadTeam& team) noexcept;
+  const ScheduledTask* run_step(ThreadTeam& team) noexcept;
   void run_chunk(std::int32_t chunk, std::int32_t thread) noexcept override;
   // The total that is not finite, if any.
   const Total* add_totals(RunResult& result) const noexcept;
@@ -121,9 +123,10 @@ class Executor final : private SharedWork {
   Memory memory_;
   SpaceSizes sizes_;
   const KernelTable& kernels_;
-  std::vector<Instructed> instructions_;
+  std::int32_t chunks_;
+  std::vector<ScheduledTask> instructions_;
   std::vector<GatherBatch> gathers_;
-  std::vector<Input> inputs_ = std::vector<Input>(256);
+  std::vector<Input> inputs_ = std::vector<Input>(most_inputs);
   std::vector<double*> scalars_;
   std::vector<Total> totals_;
   std::vector<Scratch> scratch_;  // by thread

@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "plan/names.h"
+
 namespace chainrule {
 namespace {
 
@@ -52,7 +54,7 @@ StateCopies::StateCopies(std::byte* state, std::int64_t size, const std::vector<
   // Waking threads costs more than to copy little.
   chunks_ = static_cast<std::int32_t>(std::clamp<std::int64_t>(
       bytes_ / piece_bytes, 1,
-      std::clamp<std::int64_t>(static_cast<std::int64_t>(pieces_.size()), 1, max_chunks)));
+      std::clamp<std::int64_t>(static_cast<std::int64_t>(pieces_.size()), 1, most_chunks)));
   kept_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes_));
   spare_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(bytes_));
 }

@@ -5,6 +5,8 @@
 #include <chrono>
 #include <condition_variable>
 #include <mutex>
+#include <stdexcept>
+#include <string>
 #include <system_error>
 #include <thread>
 
@@ -37,13 +39,16 @@ void pause() {
 #endif
 }
 
-// One number that says what there is to take: the epoch (which piece of work), and the chunks that
-// are left, from `begin` up to `end`. A chunk is taken from either end with compare-exchange, which
-// fails if any of the three has changed: so who takes a chunk knows which work it belongs to, and
+// The chunks that are left, packed into one word:
+//
+//   | epoch (40 bits) | end (12 bits) | begin (12 bits) |     chunks begin ... end - 1 are left
+//
+// A thread takes a chunk from either end with compare-exchange, which fails if any of the three has
+// changed. So a thread that has taken a chunk knows which work (epoch) the chunk belongs to, and
 // that this work cannot end before the chunk is done.
 //
-// Where the caller takes from the front and a worker from the back, each finds in its cache what it
-// has written of the last instructions' results.
+// The caller takes from the front, every second worker from the back: so each finds in its cache
+// the part of the last instruction's results that it has written itself.
 class Ticket {
  public:
   constexpr Ticket() = default;
@@ -63,7 +68,7 @@ class Ticket {
   // From the lowest bit: `begin`, `end`, the epoch.
   static constexpr int width = 12;
   static constexpr std::uint64_t limit = (1 << width) - 1;
-  static_assert(max_chunks <= limit);
+  static_assert(most_chunks <= limit);
 
   std::uint64_t bits_ = 0;
 };
@@ -91,13 +96,13 @@ class ThreadPool {
   }
 
   // Each on its own cache line: workers write done_ while others watch ticket_.
-  alignas(64) std::atomic<std::uint64_t> ticket_ = 0;
-  alignas(64) std::atomic<std::int32_t> done_ = 0;
+  alignas(cache_line) std::atomic<std::uint64_t> ticket_ = 0;
+  alignas(cache_line) std::atomic<std::int32_t> done_ = 0;
   // Written by the caller only, before it publishes a ticket.
-  alignas(64) SharedWork* work_ = nullptr;
+  alignas(cache_line) SharedWork* work_ = nullptr;
   std::atomic<std::int32_t> members_ = 0;
   std::atomic<bool> in_use_ = false;
-  std::int32_t started_ = 0;  // belongs to who is in
+  std::int32_t started_ = 0;  // written by the caller that has entered
 
   std::mutex mutex_;
   std::condition_variable awake_;
@@ -199,7 +204,7 @@ void ThreadPool::idle(std::int32_t member) {
   const std::int32_t members = members_.load(std::memory_order_relaxed);
   const auto is_open = [&] { return Ticket(ticket_.load(std::memory_order_relaxed)).is_open(); };
   if (member <= members) {
-    // Who spins where threads are more than CPUs keeps another one from its work.
+    // With more threads than CPUs, spinning takes a CPU from a thread that has work.
     for (int i = 0; i < worker_pauses && members < cpus_; ++i) {
       if (is_open()) return;
       pause();
@@ -229,6 +234,13 @@ void ThreadPool::wake() {
     sleeping_.store(0);
   }
   awake_.notify_all();
+}
+
+void check_threads(std::int64_t threads) {
+  if (threads < 1 || threads > most_threads) {
+    throw std::invalid_argument("threads must be from 1 to " + std::to_string(most_threads) +
+                                ", got " + std::to_string(threads));
+  }
 }
 
 ThreadTeam::ThreadTeam(std::int32_t threads) {

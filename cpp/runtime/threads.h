@@ -9,6 +9,11 @@
 
 namespace chainrule {
 
+// Threads that a run may use at most.
+inline constexpr std::int64_t most_threads = 1024;
+// Throws std::invalid_argument unless 1 <= threads <= most_threads.
+void check_threads(std::int64_t threads);
+
 class ThreadPool;
 
 // What is shared: chunks 0 ... n - 1, each run once, by any thread.
@@ -31,7 +36,7 @@ class ThreadTeam {
   ThreadTeam(const ThreadTeam&) = delete;
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
-  // Returns when all chunks are done; what they wrote is then visible. 1 <= chunks <= max_chunks.
+  // Returns when all chunks are done; what they wrote is then visible. 1 <= chunks <= most_chunks.
   void run(SharedWork& work, std::int32_t chunks) noexcept;
 
  private:

@@ -1,9 +1,8 @@
-// Tasks that copy and fill.
+// Copies from one strided array to another.
 #include <algorithm>
-#include <array>
 #include <cstring>
 
-#include "tasks/tasks.h"
+#include "tasks/building.h"
 
 namespace chainrule {
 namespace {
@@ -11,8 +10,10 @@ namespace {
 // Up to 6 nested loops; the innermost two by a copy of elements of one size.
 class CopyTask final : public Task {
  public:
-  CopyTask(const Copy& copy, std::int32_t chunks, const Memory& memory)
-      : itemsize_(copy.itemsize), x_(memory.at(copy.x)), out_(memory.at(copy.out)) {
+  CopyTask(const Copy& copy, const Building& building)
+      : itemsize_(copy.itemsize),
+        x_(building.memory.at(copy.x)),
+        out_(building.memory.at(copy.out)) {
     // Axes that follow each other in both arrays are one.
     for (std::size_t i = 0; i < copy.shape.size(); ++i) {
       const Axis axis = {copy.shape[i], copy.x_strides[i] * itemsize_,
@@ -37,7 +38,7 @@ class CopyTask final : public Task {
     }
     // A single run of elements is split in itself, by a cache line.
     by_last_ = axes_ == 2 && axis_[0].size == 1;
-    split(chunks, by_last_ ? (axis_[1].size + unit - 1) / unit : axis_[0].size,
+    split(building.chunks, by_last_ ? (axis_[1].size + unit - 1) / unit : axis_[0].size,
           0.3 * number(count_));
   }
 
@@ -115,37 +116,10 @@ class CopyTask final : public Task {
   std::byte* out_;
 };
 
-class FillTask final : public Task {
- public:
-  FillTask(const Fill& fill, std::int32_t chunks, const Memory& memory)
-      : fill_(fill), out_(memory.at(fill.out)) {
-    split(chunks, (fill.count + unit - 1) / unit,
-          0.02 * number(fill.count) * number(itemsize(fill.dtype)));
-  }
-
-  bool run(std::int32_t chunk, const Worker&) const noexcept override {
-    const Range range = share(chunk, fill_.count, unit);
-    with_type(fill_.dtype, [&]<typename T>(T*) {
-      std::fill_n(reinterpret_cast<T*>(out_) + range.begin, range.length(),
-                  static_cast<T>(fill_.value));
-    });
-    return true;
-  }
-
- private:
-  static constexpr std::int64_t unit = cache_line;
-  Fill fill_;
-  std::byte* out_;
-};
-
 }  // namespace
 
-std::unique_ptr<Task> make_copy(const Copy& copy, std::int32_t chunks, const Memory& memory) {
-  return std::make_unique<CopyTask>(copy, chunks, memory);
-}
-
-std::unique_ptr<Task> make_fill(const Fill& fill, std::int32_t chunks, const Memory& memory) {
-  return std::make_unique<FillTask>(fill, chunks, memory);
+std::unique_ptr<Task> make_task(const Copy& copy, const Building& building) {
+  return std::make_unique<CopyTask>(copy, building);
 }
 
 }  // namespace chainrule

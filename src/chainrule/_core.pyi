@@ -1,22 +1,15 @@
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-# The plan as data is described in cpp/plan/plan.h. Dtypes bear NumPy's names; offsets count bytes,
-# strides elements.
-Ref: TypeAlias = tuple[int, int]
-"""A place: (space, offset); spaces are 0 (arena), 1 (state), 2 (constants)."""
-Load: TypeAlias = tuple[int, int, str, int, int, int]
-"""(space, offset, dtype, row_stride, column_stride, register); a stride of 0 repeats."""
-Constant: TypeAlias = tuple[float, int]
-"""(value, register)"""
-Op: TypeAlias = tuple[str, int, int, int, int]
-"""(opcode, out, a, b, c); registers that the operation does not take are 0."""
-Store: TypeAlias = tuple[int, int, str, int, int]
-"""(space, offset, dtype, row_stride, register)"""
-Epilogue: TypeAlias = tuple[int, list[Load], list[Constant], list[Op], list[Store]]
-"""(registers, loads, constants, ops, stores) over the product's rows and columns."""
+Ref: TypeAlias = tuple[str, int]
+"""A place: (space, offset in bytes); spaces are "arena", "state" and "constants"."""
+
+MOST_THREADS: int
+"""Threads that a run may use at most."""
+CACHE_LINE: int
+"""Bytes of a cache line: the alignment of a plan's memory."""
 
 def instruction_sets() -> list[str]:
     """Instruction sets that this machine can run, the best one last."""
@@ -26,6 +19,12 @@ def fma_peak(dtype: str, threads: int, seconds: float, instruction_set: str = ""
 
 def shuffle(order: NDArray[np.int64], seed: int, epoch: int) -> None:
     """Fills an int64 array with 0 ... n - 1 in the order of the epoch."""
+
+def instructions() -> list[str]:
+    """What `Plan.add` knows."""
+
+def row_kernels() -> list[str]:
+    """The kernels of the instruction rows."""
 
 def opcodes() -> list[tuple[str, int]]:
     """Elementwise operations: (name, number of inputs)."""
@@ -37,32 +36,15 @@ def set_blas(sgemm: int, dgemm: int) -> None:
 class PlanRunningError(RuntimeError):
     """A plan was used while it runs in another thread."""
 
-class RunResult:
-    """What a run did."""
-
-    @property
-    def done(self) -> int:
-        """Steps that ran to their end."""
-    @property
-    def totals(self) -> NDArray[np.float64]:
-        """The totals given, and weighted sums over those steps, total after total."""
-    @property
-    def last(self) -> NDArray[np.float64]:
-        """The values after the last of those steps, without weights."""
-    @property
-    def status(self) -> str:
-        """'ok', 'non-finite' or 'index out of range'."""
-    @property
-    def label(self) -> str:
-        """The instruction that failed, or wrote what is not finite; else empty."""
-
 class Plan:
     """Instructions over three blocks of memory, run in the order in which they are added.
 
-    Each method that adds an instruction checks all of it and raises ValueError, with the label and
-    what is wrong. `chunks` says into how many parts, which threads may take, the instruction is
-    split at most; 0 leaves it to the core, which looks at shapes alone. Outputs must not overlap
-    inputs, but in programs, where a store may lie where a load of the same layout lies.
+    Args:
+        arena, state, constants: writable arrays, aligned to CACHE_LINE bytes, which the plan keeps
+            alive.
+        instruction_set: by default the best one.
+        chunks: into how many parts, which threads may take, each instruction is split at most; 0
+            leaves it to the core, which looks at shapes alone.
     """
 
     def __init__(
@@ -71,144 +53,31 @@ class Plan:
         state: NDArray[np.uint8],
         constants: NDArray[np.uint8],
         instruction_set: str = "",
-    ) -> None:
-        """The arrays are writable, aligned to 64 bytes, and kept alive."""
-
-    def program(
-        self,
-        label: str,
-        dtype: str,
-        rows: int,
-        columns: int,
-        registers: int,
-        loads: list[Load],
-        constants: list[Constant],
-        ops: list[Op],
-        stores: list[Store],
         chunks: int = 0,
-        sums: list[tuple[int, int, int]] = ...,
-    ) -> None:
-        """Elementwise operations over rows x columns.
+    ) -> None: ...
+    def add(self, kind: str, label: str, **fields: Any) -> None:
+        """Add an instruction.
 
-        A load of "uniform" draws the program's numbers from the state (seed, position) that lies
-        there; `sums` are (space, offset, register): where the sums over all rows go.
+        Args:
+            kind: one of `instructions()`.
+            label: what profiles and errors call it.
+            fields: as cpp/plan/plan.h lists them under their names. Dtypes and kernels are given by
+                name, places as `Ref`, lists as lists, records such as the loads of a program as
+                dicts of their fields. Offsets count bytes, strides elements.
+
+        Raises:
+            TypeError: a field is missing, unknown or of the wrong type.
+            ValueError: the instruction can't be run safely; outputs, above all, must not overlap
+                inputs, except in programs, where a store may lie where a load of the same layout
+                lies.
         """
-    def gemm(
-        self,
-        label: str,
-        dtype: str,
-        transpose_a: bool,
-        transpose_b: bool,
-        m: int,
-        n: int,
-        k: int,
-        a: Ref,
-        lda: int,
-        b: Ref,
-        ldb: int,
-        c: Ref,
-        ldc: int,
-        batch: int = 1,
-        stride_a: int = 0,
-        stride_b: int = 0,
-        stride_c: int = 0,
-        epilogue: Epilogue | None = None,
-        chunks: int = 0,
-    ) -> None:
-        """c (m x n) = op(a) op(b), for each matrix of a batch; then the epilogue over c."""
-    def reduce(
-        self,
-        label: str,
-        kind: str,
-        dtype: str,
-        outer: int,
-        length: int,
-        inner: int,
-        x: Ref,
-        out: Ref,
-        chunks: int = 0,
-    ) -> None:
-        """'sum', 'max' or 'min': (outer, length, inner) to (outer, inner)."""
-    def rows(
-        self,
-        label: str,
-        kind: str,
-        dtype: str,
-        rows: int,
-        columns: int,
-        inputs: list[Ref],
-        out: Ref,
-        chunks: int = 0,
-        second: Ref | None = None,
-    ) -> None:
-        """A kernel on each row; kinds, their inputs and results are those of RowKind."""
-    def copy(
-        self,
-        label: str,
-        itemsize: int,
-        shape: list[int],
-        x: Ref,
-        x_strides: list[int],
-        out: Ref,
-        out_strides: list[int],
-        chunks: int = 0,
-    ) -> None:
-        """Element by element from one strided array of up to 6 axes to another."""
-    def fill(
-        self, label: str, dtype: str, count: int, value: float, out: Ref, chunks: int = 0
-    ) -> None:
-        """The same value everywhere."""
-    def gather(
-        self,
-        label: str,
-        itemsize: int,
-        outer: int,
-        length: int,
-        count: int,
-        inner: int,
-        x: Ref,
-        indices: Ref,
-        out: Ref,
-        chunks: int = 0,
-    ) -> None:
-        """out (outer, count, inner) = x (outer, length, inner) at int64 indices (count)."""
-    def scatter_add(
-        self,
-        label: str,
-        dtype: str,
-        outer: int,
-        length: int,
-        count: int,
-        inner: int,
-        x: Ref,
-        indices: Ref,
-        out: Ref,
-        chunks: int = 0,
-    ) -> None:
-        """out (outer, length, inner) = 0, plus x (outer, count, inner) at int64 indices (count)."""
-    def random_uniform(
-        self, label: str, dtype: str, count: int, state: Ref, out: Ref, chunks: int = 0
-    ) -> None:
-        """Uniform numbers in [0, 1) of a generator's state: uint64 (seed, position)."""
-    def gather_batch(
-        self,
-        label: str,
-        input: int,
-        dtype: str,
-        rows: int,
-        columns: int,
-        out: Ref,
-        chunks: int = 0,
-    ) -> None:
-        """This step's rows of an input, converted."""
     def input(self, number: int, array: NDArray[np.generic]) -> None:
         """Binds an array, rows first, each row contiguous; it is kept alive and read in place."""
-    def scalar(self, space: int, offset: int) -> None:
+    def scalar(self, ref: Ref) -> None:
         """A float64 place that run() sets before each step."""
     def total(
         self,
-        space: int,
-        offset: int,
+        ref: Ref,
         dtype: str,
         count: int,
         weight: float = 1.0,
@@ -225,7 +94,7 @@ class Plan:
         seconds: float,
         threads: int,
         totals: NDArray[np.float64] | None = None,
-    ) -> RunResult:
+    ) -> tuple[int, NDArray[np.float64], NDArray[np.float64], str, str]:
         """Runs steps first ... first + steps - 1 of the order, at least one, until `seconds` have
         passed.
 
@@ -234,6 +103,10 @@ class Plan:
             scalars: (steps, registered scalars), one row for each step of this call.
             totals: what the sums begin with, 0 by default: many calls add up to the same bits as
                 one.
+
+        Returns:
+            (steps, totals, last, status, label), the fields of `chainrule.execute.native.Run`; the
+            outputs' numbers follow each other in one array.
 
         Raises:
             ValueError: the order, the scalars or the totals do not fit; nothing has run.

@@ -9,8 +9,14 @@ from chainrule.execute import blas
 
 
 @pytest.fixture
-def bench():
-    return Bench()
+def chunks():
+    """Into how many parts each instruction of `bench` is split; tests may say otherwise."""
+    return 0
+
+
+@pytest.fixture
+def bench(chunks):
+    return Bench(chunks=chunks)
 
 
 @pytest.fixture

@@ -1,10 +1,10 @@
 """Matrix products by plans of one instruction, for the tests of their kernels."""
 
 import numpy as np
+from bench import ARENA, CONSTANTS, STATE, load, op, store
 
 from chainrule import _core
 
-ARENA, STATE, CONSTANTS = 0, 1, 2
 PAGE = 4096
 
 
@@ -42,18 +42,33 @@ def multiply(instruction_set, x, y, transposed, in_pages, threads=1, bias=None):
     epilogue = None
     if bias is not None:
         place = (CONSTANTS, len(b) * ldb * x.itemsize)
-        epilogue = (
-            3,
-            [(ARENA, 0, dtype, ldc, 1, 0), (*place, dtype, 0, 1, 1)],
-            [],
-            [("add", 0, 0, 1, 0), ("relu", 2, 0, 0, 0)],
-            [(ARENA, 0, dtype, ldc, 2)],
-        )
+        epilogue = {
+            "dtype": dtype,
+            "rows": m,
+            "columns": n,
+            "registers": 3,
+            "loads": [load((ARENA, 0), dtype, ldc, 1, 0), load(place, dtype, 0, 1, 1)],
+            "ops": [op("add", 0, 0, 1), op("relu", 2, 0)],
+            "stores": [store((ARENA, 0), dtype, ldc, 2)],
+        }
     plan = _core.Plan(result, *factors, instruction_set)
-    plan.gemm(
-        "product", dtype, *transposed, m, n, k,
-        (STATE, 0), lda, (CONSTANTS, 0), ldb, (ARENA, 0), ldc, epilogue=epilogue,
-    )  # fmt: skip
+    plan.add(
+        "gemm",
+        "product",
+        dtype=dtype,
+        transpose_a=transposed[0],
+        transpose_b=transposed[1],
+        m=m,
+        n=n,
+        k=k,
+        a=(STATE, 0),
+        lda=lda,
+        b=(CONSTANTS, 0),
+        ldb=ldb,
+        c=(ARENA, 0),
+        ldc=ldc,
+        epilogue=epilogue,
+    )
     before = [memory.copy() for memory in factors]
     plan.run(None, 0, 1, None, 60.0, threads)
     for memory, copy in zip(factors, before, strict=True):

@@ -1,10 +1,15 @@
 """The registry of operations and the native core know the same operations."""
 
-import numpy as np
+from functools import partial
 
-from chainrule import _core
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import _core, nn
 from chainrule.compiler.elementwise import ELEMENTWISE
 from chainrule.compiler.lowering import LOWERINGS
+from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.operation import operations
 
 ONLY_NATIVE = {"copy", "multiply_add"}  # what the compiler makes of casts, sums and products
@@ -26,3 +31,35 @@ def test_opcodes_take_as_many_inputs_as_operations():
     for name, inputs in _core.opcodes():
         if name in samples:
             assert len(samples[name](np.random.default_rng(0))[0].inputs) == inputs, name
+
+
+def calls_of(function, *inputs):
+    graph = cr.capture(function, *inputs)
+    return NativeStep(graph, StateBlock([*graph.reads, *graph.updates])).plan.calls
+
+
+@pytest.fixture(scope="module")
+def calls():
+    """What the plans of every operation, and of a loss with its gradient, ask of the core."""
+    calls = []
+    for operation in operations.values():
+        for sample in operation.samples(np.random.default_rng(0)):
+            buffers = [cr.Buffer(a, a.dtype) for a in sample.inputs]
+            apply = partial(operation.apply, *buffers, **sample.attributes)
+            calls += calls_of(apply)
+    model, labels = nn.Linear(3, 2), cr.Buffer(np.zeros(4, np.int64))
+
+    def step(x):
+        losses = nn.CrossEntropyLoss(reduction="none")(model(x), labels)
+        return losses, cr.grad(losses.sum(), [*model.parameters()])
+
+    return calls + calls_of(step, cr.placeholder((4, 3), "float32"))
+
+
+def test_every_instruction_is_one_that_the_compiler_makes(calls):
+    assert set(_core.instructions()) == {call.kind for call in calls}
+
+
+def test_every_row_kernel_is_one_that_the_compiler_asks_for(calls):
+    asked = {call.fields["kernel"] for call in calls if call.kind == "rows"}
+    assert set(_core.row_kernels()) == asked

@@ -3,7 +3,7 @@ drawn where they are read, values computed again instead of kept."""
 
 import numpy as np
 import pytest
-from bench import ARENA, Bench, tolerance
+from bench import ARENA, Bench, column_sum, constant, load, op, store, tolerance
 from plans import assert_same
 
 import chainrule as cr
@@ -11,24 +11,24 @@ from chainrule import _core, nn, optim
 from chainrule.execute.native import NativeStep, StateBlock
 
 ADAM = [  # registers 0 ... 3: W, m, v, g; 4 ... 9: beta1, rest1, beta2, rest2, step size, eps
-    ("multiply", 10, 5, 3, 0),
-    ("multiply_add", 11, 4, 1, 10),
-    ("multiply", 13, 3, 3, 0),
-    ("multiply", 13, 7, 13, 0),
-    ("multiply_add", 14, 6, 2, 13),
-    ("multiply", 12, 8, 11, 0),
-    ("sqrt", 15, 14, 0, 0),
-    ("add", 15, 15, 9, 0),
-    ("divide", 15, 12, 15, 0),
-    ("subtract", 15, 0, 15, 0),
+    op("multiply", 10, 5, 3),
+    op("multiply_add", 11, 4, 1, 10),
+    op("multiply", 13, 3, 3),
+    op("multiply", 13, 7, 13),
+    op("multiply_add", 14, 6, 2, 13),
+    op("multiply", 12, 8, 11),
+    op("sqrt", 15, 14),
+    op("add", 15, 15, 9),
+    op("divide", 15, 12, 15),
+    op("subtract", 15, 0, 15),
 ]
 MOMENTUM = [  # 0 ... 2: W, v, g; 3, 4: momentum, lr
-    ("multiply_add", 5, 3, 1, 2),
-    ("multiply", 6, 4, 5, 0),
-    ("subtract", 7, 0, 6, 0),
+    op("multiply_add", 5, 3, 1, 2),
+    op("multiply", 6, 4, 5),
+    op("subtract", 7, 0, 6),
 ]
-BIAS_RELU = [("add", 2, 0, 1, 0), ("relu", 3, 2, 0, 0)]
-RELU_GRADIENT = [("heaviside", 2, 0, 0, 0), ("multiply", 3, 1, 2, 0)]
+BIAS_RELU = [op("add", 2, 0, 1), op("relu", 3, 2)]
+RELU_GRADIENT = [op("heaviside", 2, 0), op("multiply", 3, 1, 2)]
 CHAINS = {  # operations, arrays, scalars, registers of the results, and where each lies in place
     "adam": (ADAM, 4, [0.9, 0.1, 0.99, 0.01, 1e-3, 1e-8], {15: 0, 11: 1, 14: 2}),
     "momentum": (MOMENTUM, 3, [0.9, 0.1], {7: 0, 5: 1}),
@@ -42,15 +42,26 @@ def run_chain(operations, arrays, scalars, results, dtype, instruction_set, *, e
     bench = Bench(instruction_set=instruction_set)
     places = [bench.put(a) for a in arrays]
     columns = arrays[0].size
-    loads = [(*place, dtype, 0, 1, i) for i, place in enumerate(places)]
-    constants = [(float(value), len(arrays) + i) for i, value in enumerate(scalars)]
-    stores = [(*places[at], dtype, 0, register) for register, at in results.items()]
+    loads = [load(place, dtype, 0, 1, i) for i, place in enumerate(places)]
+    constants = [constant(float(value), len(arrays) + i) for i, value in enumerate(scalars)]
+    stores = [store(places[at], dtype, 0, register) for register, at in results.items()]
     views = []
     for register in extra:
         place, view = bench.room(columns, dtype)
-        stores.append((*place, dtype, 0, register))
+        stores.append(store(place, dtype, 0, register))
         views.append(view)
-    bench.plan.program("chain", dtype, 1, columns, 20, loads, constants, operations, stores)
+    bench.plan.add(
+        "program",
+        "chain",
+        dtype=dtype,
+        rows=1,
+        columns=columns,
+        registers=20,
+        loads=loads,
+        constants=constants,
+        ops=operations,
+        stores=stores,
+    )
     bench.run()
     found = [
         bench.spaces[ARENA][begin : begin + arrays[0].nbytes].view(dtype).copy()
@@ -72,8 +83,9 @@ def test_a_chain_gives_the_bits_of_its_operations(rng, name, columns, dtype, ins
     fused, chains = run_chain(operations, arrays, scalars, results, dtype, instruction_set)
     assert chains == 1
     # Where what lies between is stored as well, it is no chain: operation by operation.
-    between = [op[1] for op in operations if op[1] not in results][:1]
-    if len({op[1] for op in operations}) < len(operations):
+    written = [operation["out"] for operation in operations]
+    between = [register for register in written if register not in results][:1]
+    if len(set(written)) < len(operations):
         between = [12]
     plain, chains = run_chain(
         operations, arrays, scalars, results, dtype, instruction_set, extra=between
@@ -85,7 +97,7 @@ def test_a_chain_gives_the_bits_of_its_operations(rng, name, columns, dtype, ins
 
 def test_what_is_no_scalar_makes_no_chain(rng):
     arrays = [rng.standard_normal(100).astype("float32") for _ in range(5)]
-    operations = [("multiply_add", 5, 3, 1, 2), ("multiply", 6, 4, 5, 0), ("subtract", 7, 0, 6, 0)]
+    operations = [op("multiply_add", 5, 3, 1, 2), op("multiply", 6, 4, 5), op("subtract", 7, 0, 6)]
     (w, v), chains = run_chain(operations, arrays, [], {7: 0, 5: 1}, "float32", "")
     assert chains == 0
     expected = arrays[3] * arrays[1] + arrays[2]
@@ -123,23 +135,22 @@ def test_sums_of_rows(rng, shape, dtype, instruction_set):
     x, row = rng.standard_normal(shape).astype(dtype), rng.standard_normal(columns).astype(dtype)
     found = []
     for threads in (1, 2, 3):
-        bench = Bench(8 << 20, instruction_set=instruction_set)
+        bench = Bench(8 << 20, instruction_set=instruction_set, chunks=5)
         at, scale = bench.put(x), bench.put(row)
         (out, product), (first, sums), (second, squares) = (
             bench.room(n, dtype) for n in (shape, columns, columns)
         )
-        bench.plan.program(
+        bench.plan.add(
+            "program",
             "sums",
-            dtype,
-            rows,
-            columns,
-            4,
-            [(*at, dtype, columns, 1, 0), (*scale, dtype, 0, 1, 1)],
-            [],
-            [("multiply", 2, 0, 1, 0), ("multiply", 3, 2, 2, 0)],
-            [(*out, dtype, columns, 2)],
-            5,
-            [(*first, 0), (*second, 3)],
+            dtype=dtype,
+            rows=rows,
+            columns=columns,
+            registers=4,
+            loads=[load(at, dtype, columns, 1, 0), load(scale, dtype, 0, 1, 1)],
+            ops=[op("multiply", 2, 0, 1), op("multiply", 3, 2, 2)],
+            stores=[store(out, dtype, columns, 2)],
+            sums=[column_sum(first, 0), column_sum(second, 3)],
         )
         bench.run(threads=threads)
         found.append(product.tobytes() + sums.tobytes() + squares.tobytes())
@@ -155,8 +166,15 @@ def test_sums_of_many_rows_are_precise(bench):
     x = np.full((rows, 1), 0.1, "float32")
     (at, _), (out, total) = bench.room((1, 1), "float32"), bench.room(1, "float32")
     at = bench.put(x)
-    bench.plan.program(
-        "sum", "float32", rows, 1, 1, [(*at, "float32", 1, 0, 0)], [], [], [], 0, [(*out, 0)]
+    bench.plan.add(
+        "program",
+        "sum",
+        dtype="float32",
+        rows=rows,
+        columns=1,
+        registers=1,
+        loads=[load(at, "float32", 1, 0, 0)],
+        sums=[column_sum(out, 0)],
     )
     bench.run()
     assert total[0] == pytest.approx(rows * float(np.float32(0.1)), rel=1e-6)
@@ -165,17 +183,19 @@ def test_sums_of_many_rows_are_precise(bench):
 @pytest.mark.parametrize(
     ("sums", "rows", "dtype", "words"),
     [
-        ([(0, 64, 0)], 4, "float32", "overlaps"),
-        ([(0, 1 << 30, 0)], 4, "float32", "a sum"),
-        ([(0, 4096, 9)], 4, "float32", "register"),
-        ([(0, 4096, 0)], 0, "float32", "no rows"),
-        ([(0, 4096, 0)], 4, "int64", "float32 or float64"),
+        ([column_sum((ARENA, 64), 0)], 4, "float32", "overlaps"),
+        ([column_sum((ARENA, 1 << 30), 0)], 4, "float32", "a sum"),
+        ([column_sum((ARENA, 4096), 9)], 4, "float32", "register"),
+        ([column_sum((ARENA, 4096), 0)], 0, "float32", "no rows"),
+        ([column_sum((ARENA, 4096), 0)], 4, "int64", "float32 or float64"),
     ],
 )
 def test_sums_that_are_refused(bench, sums, rows, dtype, words):
-    loads = [(0, 64, dtype, 8, 1, 0)]
+    loads = [load((ARENA, 64), dtype, 8, 1, 0)]
     with pytest.raises(ValueError, match=words):
-        bench.plan.program("sum", dtype, rows, 8, 1, loads, [], [], [], 0, sums)
+        bench.plan.add(
+            "program", "sum", dtype=dtype, rows=rows, columns=8, registers=1, loads=loads, sums=sums
+        )
 
 
 # --- Random numbers ---
@@ -191,29 +211,40 @@ def test_numbers_are_drawn_where_they_are_read(rng, shape, dtype):
     x = rng.standard_normal(shape).astype(dtype)
     rows, columns = shape
     for threads in (1, 2):
-        bench = Bench()
+        bench = Bench(chunks=3)
         at, seed = bench.put(x), bench.put(state)
         out, product = bench.room(shape, dtype)
-        bench.plan.program(
+        bench.plan.add(
+            "program",
             "draw",
-            dtype,
-            rows,
-            columns,
-            3,
-            [(*at, dtype, columns, 1, 0), (*seed, "uniform", columns, 1, 1)],
-            [],
-            [("multiply", 2, 0, 1, 0)],
-            [(*out, dtype, columns, 2)],
-            3,
+            dtype=dtype,
+            rows=rows,
+            columns=columns,
+            registers=3,
+            loads=[
+                load(at, dtype, columns, 1, 0),
+                load(seed, "uint64", columns, 1, 1, random=True),
+            ],
+            ops=[op("multiply", 2, 0, 1)],
+            stores=[store(out, dtype, columns, 2)],
         )
         bench.run(threads=threads)
         np.testing.assert_array_equal(product, x * expected)
 
 
 def test_random_states_are_not_written(bench):
-    loads = [(0, 64, "uniform", 0, 1, 0)]
+    loads = [load((ARENA, 64), "uint64", 0, 1, 0, random=True)]
     with pytest.raises(ValueError, match="overlaps"):
-        bench.plan.program("draw", "float64", 1, 2, 1, loads, [], [], [(0, 64, "float64", 0, 0)])
+        bench.plan.add(
+            "program",
+            "draw",
+            dtype="float64",
+            rows=1,
+            columns=2,
+            registers=1,
+            loads=loads,
+            stores=[store((ARENA, 64), "float64", 0, 0)],
+        )
 
 
 # --- Whole steps ---

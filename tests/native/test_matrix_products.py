@@ -5,7 +5,8 @@ import itertools
 
 import numpy as np
 import pytest
-from products import ARENA, CONSTANTS, STATE, check, in_rows, multiply, space
+from bench import ARENA, CONSTANTS, STATE, load, op, store
+from products import check, in_rows, multiply, space
 
 from chainrule import _core
 
@@ -62,29 +63,29 @@ def test_epilogues_of_long_sums_in_many_tiles(
         assert one.tobytes() == three.tobytes(), sizes
 
 
-# What small products do at once, as programs over registers 0 (the product) and 1, and by NumPy.
-ENDINGS = {
+# Epilogues of small products, as programs over registers 0 (the product) and 1, and by NumPy.
+EPILOGUES = {
     "none": ([], lambda c, x: c),
-    "add": ([("add", 2, 0, 1, 0)], np.add),
+    "add": ([op("add", 2, 0, 1)], np.add),
     "add_relu": (
-        [("add", 2, 1, 0, 0), ("relu", 2, 2, 0, 0)],
+        [op("add", 2, 1, 0), op("relu", 2, 2)],
         lambda c, x: np.maximum(c + x, c.dtype.type(0)),
     ),
     "heaviside_multiply": (
-        [("heaviside", 2, 1, 0, 0), ("multiply", 2, 0, 2, 0)],
+        [op("heaviside", 2, 1), op("multiply", 2, 0, 2)],
         lambda c, x: c * (x > 0),
     ),
     # Like one of them, but not one.
     "of_the_product": (
-        [("heaviside", 2, 0, 0, 0), ("multiply", 2, 1, 2, 0)],
+        [op("heaviside", 2, 0), op("multiply", 2, 1, 2)],
         lambda c, x: x * (c > 0),
     ),
     "overwritten": (
-        [("heaviside", 0, 1, 0, 0), ("multiply", 2, 0, 0, 0)],
+        [op("heaviside", 0, 1), op("multiply", 2, 0, 0)],
         lambda c, x: (x > 0) + 0 * c,
     ),
     "add_without_relu": (
-        [("add", 2, 0, 1, 0), ("relu", 2, 0, 0, 0)],
+        [op("add", 2, 0, 1), op("relu", 2, 0)],
         lambda c, x: np.maximum(c, 0),
     ),
 }
@@ -95,8 +96,8 @@ SMALL = [
 ]
 
 
-def multiply_small(instruction_set, x, y, transposed, ending="none", other=None, place="own"):
-    """(x y, what the ending makes of it), the latter where `place` says."""
+def multiply_small(instruction_set, x, y, transposed, name="none", other=None, place="own"):
+    """(x y, the result of the epilogue), the latter where `place` says."""
     (m, k), n, dtype = x.shape, y.shape[1], x.dtype.name
     a, b = x.T if transposed[0] else x, y.T if transposed[1] else y
     ldc = n + 1
@@ -108,23 +109,38 @@ def multiply_small(instruction_set, x, y, transposed, ending="none", other=None,
     if other is not None:
         thirds[2, :, :n] = other
         repeated = other.ndim == 1
-        epilogue = (
-            3,
-            [
-                (ARENA, 2 * bytes_of_c, dtype, 0 if repeated else ldc, 1, 1),
-                (ARENA, 0, dtype, ldc, 1, 0),
+        epilogue = {
+            "dtype": dtype,
+            "rows": m,
+            "columns": n,
+            "registers": 3,
+            "loads": [
+                load((ARENA, 2 * bytes_of_c), dtype, 0 if repeated else ldc, 1, 1),
+                load((ARENA, 0), dtype, ldc, 1, 0),
             ],
-            [],
-            ENDINGS[ending][0],
-            [(ARENA, out * bytes_of_c, dtype, ldc, 2)],
-        )
+            "ops": EPILOGUES[name][0],
+            "stores": [store((ARENA, out * bytes_of_c), dtype, ldc, 2)],
+        }
     plan = _core.Plan(
         result, in_rows(a, a.shape[1] + 2), in_rows(b, b.shape[1] + 1), instruction_set
     )
-    plan.gemm(
-        "product", dtype, *transposed, m, n, k, (STATE, 0), a.shape[1] + 2,
-        (CONSTANTS, 0), b.shape[1] + 1, (ARENA, 0), ldc, epilogue=epilogue,
-    )  # fmt: skip
+    plan.add(
+        "gemm",
+        "product",
+        dtype=dtype,
+        transpose_a=transposed[0],
+        transpose_b=transposed[1],
+        m=m,
+        n=n,
+        k=k,
+        a=(STATE, 0),
+        lda=a.shape[1] + 2,
+        b=(CONSTANTS, 0),
+        ldb=b.shape[1] + 1,
+        c=(ARENA, 0),
+        ldc=ldc,
+        epilogue=epilogue,
+    )
     plan.run(None, 0, 1, None, 60.0, 1)
     assert (thirds[..., n:].view(np.uint8) == 0xFF).all()
     if epilogue is None or out != 1:
@@ -140,10 +156,26 @@ def multiply_in_a_batch(instruction_set, x, y, transposed):
     result = space(2 * m * n * x.itemsize)
     factors = in_rows(np.vstack([a, a]), lda), in_rows(np.vstack([b, b]), ldb)
     plan = _core.Plan(result, *factors, instruction_set)
-    plan.gemm(
-        "product", x.dtype.name, *transposed, m, n, k, (STATE, 0), lda, (CONSTANTS, 0), ldb,
-        (ARENA, 0), n, batch=2, stride_a=len(a) * lda, stride_b=len(b) * ldb, stride_c=m * n,
-    )  # fmt: skip
+    plan.add(
+        "gemm",
+        "product",
+        dtype=x.dtype.name,
+        transpose_a=transposed[0],
+        transpose_b=transposed[1],
+        m=m,
+        n=n,
+        k=k,
+        a=(STATE, 0),
+        lda=lda,
+        b=(CONSTANTS, 0),
+        ldb=ldb,
+        c=(ARENA, 0),
+        ldc=n,
+        batch=2,
+        stride_a=len(a) * lda,
+        stride_b=len(b) * ldb,
+        stride_c=m * n,
+    )
     plan.run(None, 0, 1, None, 60.0, 1)
     return result.view(x.dtype).reshape(2, m, n)[0].copy()
 
@@ -163,19 +195,17 @@ def test_small_products_are_those_of_the_general_way(
 
 
 @pytest.mark.parametrize("place", ["product", "own", "other"])
-@pytest.mark.parametrize("ending", [name for name in ENDINGS if name != "none"])
+@pytest.mark.parametrize("name", [name for name in EPILOGUES if name != "none"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("instruction_set", _core.instruction_sets())
-def test_endings_of_small_products(own_kernels, instruction_set, dtype, ending, place):
+def test_epilogues_of_small_products(own_kernels, instruction_set, dtype, name, place):
     for sizes, transposed in zip(SMALL, itertools.cycle(itertools.product([0, 1], repeat=2))):
         x, y, bias, _, _ = example(sizes, dtype)
         transposed = tuple(map(bool, transposed))
         plain, _ = multiply_small(instruction_set, x, y, transposed)
         matrix = np.random.default_rng(sizes).normal(size=plain.shape).astype(dtype)
         for other in (matrix, bias) if place != "other" else (matrix,):
-            product, result = multiply_small(
-                instruction_set, x, y, transposed, ending, other, place
-            )
+            product, result = multiply_small(instruction_set, x, y, transposed, name, other, place)
             if place != "product":
                 np.testing.assert_array_equal(product, plain, str(sizes))
-            np.testing.assert_array_equal(result, ENDINGS[ending][1](plain, other), str(sizes))
+            np.testing.assert_array_equal(result, EPILOGUES[name][1](plain, other), str(sizes))

@@ -231,7 +231,7 @@ def test_losses_and_their_gradient_are_computed_in_one_pass_where_they_can_be(lo
     assert_same(function, [logits])
     graph = cr.capture(function)
     plan = NativeStep(graph, StateBlock([logits])).plan
-    found = [call.arguments[1] for call in plan.calls if call.method == "rows"]
+    found = [call.fields["kernel"] for call in plan.calls if call.kind == "rows"]
     assert found == [f"softmax_cross_entropy{kind}" for kind in kinds]
 
 
@@ -245,7 +245,7 @@ def test_like_updates_of_neighbours_are_one_program_where_others_lie_between():
 
     assert_same(function, states)
     plan = NativeStep(cr.capture(function), StateBlock(states)).plan
-    columns = [call.arguments[3] for call in plan.calls if call.method == "program"]
+    columns = [call.fields["columns"] for call in plan.calls if call.kind == "program"]
     assert sorted(columns) == [40, 40 + 40, 40 + 2 * 40]
 
 

@@ -45,9 +45,9 @@ def test_more_threads_than_cpus_add_no_peak():
     ("arguments", "error", "message"),
     [
         ({"dtype": "float16"}, ValueError, "dtype must be one of float32, float64, got 'float16'"),
-        ({"threads": 0}, ValueError, "threads must be from 1 to 4096, got 0"),
-        ({"threads": -2}, ValueError, "threads must be from 1 to 4096, got -2"),
-        ({"threads": 10**9}, ValueError, "threads must be from 1 to 4096, got 1000000000"),
+        ({"threads": 0}, ValueError, "threads must be from 1 to 1024, got 0"),
+        ({"threads": -2}, ValueError, "threads must be from 1 to 1024, got -2"),
+        ({"threads": 10**9}, ValueError, "threads must be from 1 to 1024, got 1000000000"),
         ({"threads": 1.5}, TypeError, "float"),
         ({"seconds": 0}, ValueError, "seconds must be above 0 and at most 60, got 0"),
         ({"seconds": math.nan}, ValueError, "seconds must be above 0 and at most 60, got nan"),

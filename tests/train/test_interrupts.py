@@ -54,7 +54,7 @@ class Interruption:
         (_GeneratorContextManager, ("__enter__", "__exit__")),
         (Interrupts, ("__init__", "act_on_waiting")),
         (NativeBackend, ("train", "evaluate", "release")),
-        (StateBlock, ("take_up", "hand_back")),
+        (StateBlock, ("copy_assigned", "show_results")),
         (Totals, ("replace",)),
         (type(cr.no_grad()), ("__enter__", "__exit__")),
     )
@@ -227,7 +227,8 @@ def test_an_interrupt_anywhere_in_a_fit_loses_and_doubles_nothing():
         fit(trainer, 2 - trainer.epoch)
         assert_same_bits(outcome(trainer), outcome(whole))
 
-    assert {"NativeBackend.train", "StateBlock.hand_back", "Totals.replace"} <= at_every_point(once)
+    names = {"NativeBackend.train", "StateBlock.show_results", "Totals.replace"}
+    assert names <= at_every_point(once)
 
 
 def test_best_weights_are_given_back_whole_or_not_at_all():

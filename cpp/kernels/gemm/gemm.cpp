@@ -1,12 +1,18 @@
 // Products of the sizes that networks have: from 32 x 3 to thousands, called once per tile and
 // step.
 //
+//            k               two vectors          two vectors
+//        +-------+           +----------+         +----------+
+//     m  | tile  |  14   x   |  panel   |  k   =  |   tile   |  14, in registers
+//        | of A  | rows      |  of B    |         |   of C   |  while k runs
+//        +-------+           +----------+         +----------+
+//
 // A tile of C, up to 14 rows of two vectors with AVX-512, stays in registers while k runs: each
-// step loads two vectors of B's row and broadcasts the tile's elements of A. So A is read as it
-// lies, transposed or not. B is read as it lies where its rows are op(B)'s; otherwise one panel of
-// it, two vectors wide, is transposed into the workspace, for all tiles that lie above each other.
-// While they are multiplied, the lines of the next panel come into L2: the weights of a wide layer
-// lie in L3 or in memory, in rows so far apart that the processor does not foresee what comes.
+// step loads two vectors of B's row and broadcasts the tile's elements of A. So A is read in place,
+// transposed or not. B is read in place where its rows are op(B)'s; otherwise one panel of it, two
+// vectors wide, is transposed into the workspace, for all tiles that are above each other. While
+// they are multiplied, the lines of the next panel come into L2: the weights of a wide layer are in
+// L3 or in memory, in rows so far apart that the processor does not foresee what comes.
 //
 // Rows of A that are a multiple of 4 KiB apart, as those of layers with 1024 or 2048 units, share
 // so few places in L1 that the rows of a tile of 14 push each other out. They are copied into the
@@ -16,12 +22,12 @@
 // smaller one: C^T = B A^T is the same problem, whose tiles are transposed as they are stored.
 // Where C is small and k is long, dot products along k need no transposing at all.
 //
-// Where A or B has many zeros, sparse_gemm.cpp leaves them out.
+// Where A or B has many zeros, sparse_gemm.cpp leaves them out. choice.h says which way is taken.
 //
 // The products of small networks, which need no blocks, go a shorter way through the same tiles and
 // dot products: a bias, ReLU or its derivative is applied while the sums are still in registers.
-#include "kernels/gemm/gemm.h"
-
+#include "kernels/declared.h"
+#include "kernels/gemm/choice.h"
 #include "kernels/gemm/gemm_blocks.h"
 #include "kernels/gemm/gemm_tile.h"
 #include "kernels/gemm/gemm_transpose.h"
@@ -31,49 +37,10 @@ namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
 
 using namespace gemm_blocks;
+using namespace gemm_choice;
 
 constexpr int64_t block_rows = 256;
-// L1 has these ways, or more: so many lines a multiple of `way_bytes` apart can lie in it.
-constexpr int64_t ways = 8;
-constexpr int64_t way_bytes = 4096;
-
-// --- Which way: estimates in cycles, right to a third or so, of shapes alone ---------------------
-
-template <typename T>
-int64_t cost_of_tiles(bool b_transposed, bool c_transposed, int64_t m, int64_t n, int64_t k) {
-  constexpr int64_t lanes = Vector<T>::lanes;
-  const int64_t vectors = parts(n, lanes);
-  // Two FMAs a cycle, and four cycles till a sum can take the next one.
-  const int64_t multiply = k * (m * vectors < 8 ? 4 : parts(m * vectors, 2));
-  const int64_t pack = b_transposed ? parts(k, lanes) * vectors * 5 * lanes : 0;
-  const int64_t unpack =
-      c_transposed ? parts(k, block_depth) * parts(m, lanes) * vectors * 7 * lanes : 0;
-  return multiply + pack + unpack;
-}
-
-template <typename T>
-int64_t cost_of_dots(int64_t m, int64_t n, int64_t k) {
-  return m * n * (parts(k, Vector<T>::lanes) * 5 / 8 + 3);
-}
-
-// A panel of B that more rows use is worth a copy into adjacent lines.
-constexpr int64_t small_rows = 128;
-
 // --- Tiles ---------------------------------------------------------------------------------------
-
-// Rows whose distance is near a multiple of the size of a way of L1 push each other out of it.
-template <typename T>
-bool crowded(int64_t stride) {
-  const int64_t bytes = stride * static_cast<int64_t>(sizeof(T));
-  return (bytes & -bytes) >= 2048;
-}
-
-// Whether the rows of A's tiles push each other out of L1, and a copy is used often enough.
-template <typename T>
-bool copies_rows(const Product<T>& p) {
-  return !p.a.transposed && p.a.stride * static_cast<int64_t>(sizeof(T)) % way_bytes == 0 &&
-         smaller(p.m, gemm_tile::tile_rows) > ways && p.n > gemm_tile::tile_columns<T>;
-}
 
 // Whether hints for the next panel of B pay: its rows begin in different pages, which the processor
 // does not foresee, or there are many tiles to spread them over. For A^T B, the gradient of
@@ -182,8 +149,7 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
   T* const panel = aligned(workspace);
   T* const copied_rows = panel + depth * width;
   const bool copies_a = copies_rows(p);
-  // A panel that many tiles use, or whose rows crowd, is worth a copy into adjacent lines.
-  const bool copies_b = p.b.transposed || p.m > (crowded<T>(p.b.stride) ? 32 : small_rows);
+  const bool copies_b = copies_panels(p);
   const bool prefetches_b = copies_b && prefetches_panels(p);
   for (int64_t l0 = 0; l0 < p.k; l0 += depth) {
     const int64_t k = smaller(depth, p.k - l0);
@@ -232,7 +198,7 @@ void multiply_dots(const SmallGemm<T>& g, T*) {
                           g.k,
                           columns,
                           false,
-                          g.ending,
+                          g.epilogue,
                           g.x + i * g.ldx + j,
                           g.ldx,
                           g.out + i * g.ldout + j,
@@ -268,19 +234,6 @@ Product<T> product_of(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose
   return {{a, lda, transpose_a}, {b, ldb, transpose_b}, c, ldc, false, m, n, k};
 }
 
-enum class Way : std::uint8_t { straight, swapped, dots };
-
-template <typename T>
-Way way_of(const Product<T>& p) {
-  const int64_t straight = cost_of_tiles<T>(p.b.transposed, false, p.m, p.n, p.k);
-  const int64_t swapped = cost_of_tiles<T>(!p.a.transposed, true, p.n, p.m, p.k);
-  if (p.b.transposed && !p.a.transposed &&
-      cost_of_dots<T>(p.m, p.n, p.k) < smaller(straight, swapped)) {
-    return Way::dots;
-  }
-  return straight <= swapped ? Way::straight : Way::swapped;
-}
-
 template <typename T>
 void multiply_small(const SmallGemm<T>& g, T* workspace) {
   using namespace gemm_tile;
@@ -293,8 +246,8 @@ void multiply_small(const SmallGemm<T>& g, T* workspace) {
     const int columns = static_cast<int>(smaller(tile_columns<T>, g.n - j));
     const int vectors = columns > lanes ? 2 : 1;
     const int64_t stride = vectors * lanes;
-    Tile<T> tile = {g.a,     g.lda, g.b + j,  g.ldb,   g.c + j, g.ldc,     g.k,
-                    columns, false, g.ending, g.x + j, g.ldx,   g.out + j, g.ldout};
+    Tile<T> tile = {g.a,     g.lda, g.b + j,    g.ldb,   g.c + j, g.ldc,     g.k,
+                    columns, false, g.epilogue, g.x + j, g.ldx,   g.out + j, g.ldout};
     if (g.transpose_b) {
       gemm_transpose::transpose_padded(g.b + j * g.ldb, g.ldb, columns, g.k, panel, stride);
       tile.b = panel;
@@ -323,16 +276,16 @@ void multiply_small(const SmallGemm<T>& g, T* workspace) {
 
 template <typename T>
 SmallGemmKernel<T> small_gemm(const SmallGemm<T>& g) {
-  if (g.k == 0 || g.k > block_depth || g.m > small_rows || (g.m == 1 && g.transpose_a) ||
-      (g.n == 1 && !g.transpose_b)) {
-    return nullptr;
-  }
   const auto p =
       product_of(g.c, g.ldc, g.a, g.lda, g.transpose_a, g.b, g.ldb, g.transpose_b, g.m, g.n, g.k);
-  const Way way = way_of(p);
-  if (way == Way::dots) return g.ending == Ending::heaviside_multiply ? nullptr : multiply_dots<T>;
-  const bool copies = copies_rows(p) || (p.m > 32 && crowded<T>(p.b.stride));
-  return way == Way::straight && !copies ? multiply_small<T> : nullptr;
+  switch (choose_small(g, p)) {
+    case Way::dots:
+      return multiply_dots<T>;
+    case Way::tiles:
+      return multiply_small<T>;
+    default:
+      return nullptr;
+  }
 }
 
 template <typename T>
@@ -345,16 +298,19 @@ void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T*
     return;
   }
   const Product<T> product = product_of(c, ldc, a, lda, transpose_a, b, ldb, transpose_b, m, n, k);
-  if (multiply_without_zeros(product, workspace)) return;
-  switch (way_of(product)) {
+  switch (choose(product)) {
+    case Way::without_zeros_of_b:
+      return multiply_without_zeros(product.swapped(), workspace);
+    case Way::without_zeros_of_a:
+      return multiply_without_zeros(product, workspace);
     case Way::dots:
       return multiply_dots<T>({c, ldc, a, product.a.stride, false, b, product.b.stride, true, m, n,
-                               k, Ending::none, c, 0, c, ldc},
+                               k, RegisterEpilogue::none, c, 0, c, ldc},
                               workspace);
-    case Way::straight:
-      return multiply_tiles(product, workspace);
     case Way::swapped:
       return multiply_tiles(product.swapped(), workspace);
+    default:
+      return multiply_tiles(product, workspace);
   }
 }
 

@@ -42,7 +42,7 @@ struct Tile {
   int columns;
   bool accumulate;
   // Of a tile that is not accumulated; see SmallGemm in kernels.h.
-  Ending ending = Ending::none;
+  RegisterEpilogue epilogue = RegisterEpilogue::none;
   const T* x = nullptr;
   std::int64_t x_stride = 0;
   T* out = nullptr;
@@ -79,25 +79,25 @@ CHAINRULE_INLINE void store_row(const Vector<T> (&sums)[vectors], T* c, int last
   }
 }
 
-template <Ending ending, typename T>
-CHAINRULE_INLINE Vector<T> ended(Vector<T> sum, Vector<T> x) {
-  if constexpr (ending == Ending::add) return sum + x;
-  if constexpr (ending == Ending::add_relu) return relu(sum + x);
-  if constexpr (ending == Ending::heaviside_multiply) return heaviside(x) * sum;
+template <RegisterEpilogue epilogue, typename T>
+CHAINRULE_INLINE Vector<T> with_epilogue(Vector<T> sum, Vector<T> x) {
+  if constexpr (epilogue == RegisterEpilogue::add) return sum + x;
+  if constexpr (epilogue == RegisterEpilogue::add_relu) return relu(sum + x);
+  if constexpr (epilogue == RegisterEpilogue::heaviside_multiply) return heaviside(x) * sum;
 }
 
 // Row number `row` of C, unless that is the result's, and of the result. x is read before C is
 // written: where they are 4 KiB apart, the load would wait for the store.
-template <Ending ending, typename T, int vectors>
-CHAINRULE_INLINE void end_row(const Vector<T> (&sums)[vectors], const Tile<T>& tile, int row,
-                              int last) {
+template <RegisterEpilogue epilogue, typename T, int vectors>
+CHAINRULE_INLINE void store_row_with_epilogue(const Vector<T> (&sums)[vectors], const Tile<T>& tile,
+                                              int row, int last) {
   constexpr int lanes = Vector<T>::lanes;
   const T* x = tile.x + row * tile.x_stride;
   T* c = tile.c + row * tile.c_stride;
   T* out = tile.out + row * tile.out_stride;
   const bool keeps_c = tile.c != tile.out;
   if constexpr (vectors == 2) {
-    const Vector<T> result = ended<ending>(sums[0], Vector<T>::load(x));
+    const Vector<T> result = with_epilogue<epilogue>(sums[0], Vector<T>::load(x));
     if (keeps_c) sums[0].store(c);
     result.store(out);
     x += lanes;
@@ -106,12 +106,12 @@ CHAINRULE_INLINE void end_row(const Vector<T> (&sums)[vectors], const Tile<T>& t
   }
   const Vector<T> sum = sums[vectors - 1];
   if (last == lanes) {
-    const Vector<T> result = ended<ending>(sum, Vector<T>::load(x));
+    const Vector<T> result = with_epilogue<epilogue>(sum, Vector<T>::load(x));
     if (keeps_c) sum.store(c);
     result.store(out);
   } else {
     const int part = last % lanes;  // `last` itself, but GCC sees that it is less than `lanes`
-    const Vector<T> result = ended<ending>(sum, Vector<T>::load_partial(x, part));
+    const Vector<T> result = with_epilogue<epilogue>(sum, Vector<T>::load_partial(x, part));
     if (keeps_c) sum.store_partial(c, part);
     result.store_partial(out, part);
   }
@@ -165,19 +165,20 @@ void multiply(const Tile<T>& tile, std::integer_sequence<int, row...>) {
     (store_row(sums[row], c + row * c_stride, last, true), ...);
     return;
   }
-  const Tile<T> end = tile;
-  switch (end.ending) {
-    case Ending::none:
+  const Tile<T> local = tile;  // the compiler sees that no store changes it
+  switch (local.epilogue) {
+    case RegisterEpilogue::none:
       (store_row(sums[row], c + row * c_stride, last, false), ...);
       return;
-    case Ending::add:
-      (end_row<Ending::add>(sums[row], end, row, last), ...);
+    case RegisterEpilogue::add:
+      (store_row_with_epilogue<RegisterEpilogue::add>(sums[row], local, row, last), ...);
       return;
-    case Ending::add_relu:
-      (end_row<Ending::add_relu>(sums[row], end, row, last), ...);
+    case RegisterEpilogue::add_relu:
+      (store_row_with_epilogue<RegisterEpilogue::add_relu>(sums[row], local, row, last), ...);
       return;
-    case Ending::heaviside_multiply:
-      (end_row<Ending::heaviside_multiply>(sums[row], end, row, last), ...);
+    case RegisterEpilogue::heaviside_multiply:
+      (store_row_with_epilogue<RegisterEpilogue::heaviside_multiply>(sums[row], local, row, last),
+       ...);
       return;
   }
 }
@@ -212,7 +213,7 @@ TileKernel<T> choose(bool a_transposed, int vectors, int rows) {
 inline constexpr int dot_rows = vector_registers == 32 ? 6 : 2;
 inline constexpr int dot_columns = 4;
 
-// C (rows x columns) = A B^T for A and B whose rows are contiguous; endings that add x.
+// C (rows x columns) = A B^T for A and B whose rows are contiguous; epilogues that add x.
 template <typename T, int columns, int... row>
 void dot(const Tile<T>& tile, std::integer_sequence<int, row...>) {
   constexpr int lanes = Vector<T>::lanes;
@@ -247,26 +248,26 @@ void dot(const Tile<T>& tile, std::integer_sequence<int, row...>) {
     const int count = static_cast<int>(left);
     step([&](const T* x) CHAINRULE_INLINE_LAMBDA { return Vector<T>::load_partial(x, count); });
   }
-  const Tile<T> end = tile;
+  const Tile<T> local = tile;
   const auto store_row = [&](const Vector<T>* from, int number) CHAINRULE_INLINE_LAMBDA {
     T totals[4];
     sum_of_each(from[0], from[1], from[2], from[3], totals);
-    T* const c = end.c + number * end.c_stride;
+    T* const c = local.c + number * local.c_stride;
     c[0] = totals[0];
     if constexpr (columns > 1) c[1] = totals[1];
     if constexpr (columns > 2) c[2] = totals[2];
     if constexpr (columns > 3) c[3] = totals[3];
-    if (end.ending == Ending::none) return;
-    const T* const x = end.x + number * end.x_stride;
-    T* const out = end.out + number * end.out_stride;
-    const auto store_end = [&](int column) CHAINRULE_INLINE_LAMBDA {
+    if (local.epilogue == RegisterEpilogue::none) return;
+    const T* const x = local.x + number * local.x_stride;
+    T* const out = local.out + number * local.out_stride;
+    const auto store_with_epilogue = [&](int column) CHAINRULE_INLINE_LAMBDA {
       const T sum = totals[column] + x[column];
-      out[column] = end.ending == Ending::add_relu && T(0) > sum ? T(0) : sum;
+      out[column] = local.epilogue == RegisterEpilogue::add_relu && T(0) > sum ? T(0) : sum;
     };
-    store_end(0);
-    if constexpr (columns > 1) store_end(1);
-    if constexpr (columns > 2) store_end(2);
-    if constexpr (columns > 3) store_end(3);
+    store_with_epilogue(0);
+    if constexpr (columns > 1) store_with_epilogue(1);
+    if constexpr (columns > 2) store_with_epilogue(2);
+    if constexpr (columns > 3) store_with_epilogue(3);
   };
   (store_row(sums[row], row), ...);
 }

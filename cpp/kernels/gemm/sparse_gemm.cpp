@@ -1,9 +1,12 @@
-// Behind a ReLU about half of all activations are zero, or more, and so are their deltas; of the
-// pixels of handwritten digits, four fifths. Those zeros stand in one factor or both of the
-// products of a layer: h W^T, delta W and delta^T h.
+// After a ReLU about half of all activations are zero, or more, and so are their deltas; of the
+// pixels of handwritten digits, four fifths. Those zeros are in one factor or both of the products
+// of a layer: h W^T, delta W and delta^T h.
+//
+//     row of A     0  3  0  0  7  0 ...        row of C  +=  3 * row 1 of B's panel
+//     its word     0  1  0  0  1  0 ...        row of C  +=  7 * row 4 of B's panel
 //
 // A row of A has words, with a bit for each of 64 elements that is not zero. Going from set bit to
-// set bit, the kernel adds a row of B's panel, which lies in L1, times that element to a row of C,
+// set bit, the kernel adds a row of B's panel, which is in L1, times that element to a row of C,
 // which is in registers. A sum has the same terms in the same order as in a tile, without those
 // that are zero, and so the same bits; only a sum that underflows to -0 would become +0 by them.
 //
@@ -28,7 +31,7 @@ using BitWord = std::uint64_t;
 constexpr int64_t word_bits = 64;
 static_assert(block_depth % word_bits == 0);
 
-// A panel of B has a row for each bit, of up to so many vectors. With AVX-512 that is all of L1,
+// A panel of B has a row for each bit, of up to this many vectors. With AVX-512 that is all of L1,
 // but fewer are slower: the columns share the work of going through the bits.
 constexpr int panel_vectors = 8;
 template <typename T>
@@ -63,28 +66,6 @@ BitWord word_of(const T* x, int64_t count) {
     word |= static_cast<BitWord>(lane_bits(v != zero)) << i;
   }
   return word;
-}
-
-// Of a sample of op(x) = rows x columns.
-template <typename T>
-double share_of_zeros(const Matrix<T>& x, int64_t rows, int64_t columns) {
-  constexpr int64_t samples = 8, most = 512;
-  constexpr int lanes = Vector<T>::lanes;
-  const auto zero = Vector<T>::broadcast(0), one = Vector<T>::broadcast(1);
-  const int64_t lines = x.transposed ? columns : rows;
-  const int64_t length = smaller(most, (x.transposed ? rows : columns) / lanes * lanes);
-  auto zeros = zero;
-  for (int64_t i = 0; i < samples; ++i) {
-    const T* const from = x.data + lines * i / samples * x.stride;
-    for (int64_t j = 0; j < length; j += lanes) {
-      zeros = zeros + select_or_zero(Vector<T>::load(from + j) == zero, one);
-    }
-  }
-  T counts[lanes];
-  zeros.store(counts);
-  double count = 0;
-  for (const T each : counts) count += each;
-  return length == 0 ? 0 : count / static_cast<double>(samples * length);
 }
 
 // Of whole vectors.
@@ -310,25 +291,29 @@ class SparseProduct {
 }  // namespace
 
 template <typename T>
-bool multiply_without_zeros(const Product<T>& p, T* workspace) {
-  // Fewer rows are not worth a panel, fewer columns not the words.
-  constexpr int64_t least_rows = 16, least_columns = 3 * Vector<T>::lanes, least_depth = 16;
-  // With fewer zeros tiles are faster; transposing C costs as much as some of the FMAs.
-  constexpr double enough = 0.25, more = 0.125;
-  if (p.k < least_depth) return false;
-  double zeros_of_a = 0, zeros_of_b = 0;
-  if (p.m >= least_rows && p.n >= least_columns) zeros_of_a = share_of_zeros(p.a, p.m, p.k);
-  // In the gradient of weights, delta^T h, both may have zeros.
-  if (p.a.transposed && !p.b.transposed && p.n >= least_rows && p.m >= least_columns) {
-    zeros_of_b = share_of_zeros(p.b, p.k, p.n);
+double share_of_zeros(const Matrix<T>& x, int64_t rows, int64_t columns) {
+  constexpr int64_t samples = 8, most = 512;
+  constexpr int lanes = Vector<T>::lanes;
+  const auto zero = Vector<T>::broadcast(0), one = Vector<T>::broadcast(1);
+  const int64_t lines = x.transposed ? columns : rows;
+  const int64_t length = smaller(most, (x.transposed ? rows : columns) / lanes * lanes);
+  auto zeros = zero;
+  for (int64_t i = 0; i < samples; ++i) {
+    const T* const from = x.data + lines * i / samples * x.stride;
+    for (int64_t j = 0; j < length; j += lanes) {
+      zeros = zeros + select_or_zero(Vector<T>::load(from + j) == zero, one);
+    }
   }
-  if (zeros_of_b > zeros_of_a + more && zeros_of_b >= enough + more) {
-    SparseProduct<T>(p.swapped(), workspace).multiply();
-    return true;
-  }
-  if (zeros_of_a < enough) return false;
-  SparseProduct<T>(p, workspace).multiply();
-  return true;
+  T counts[lanes];
+  zeros.store(counts);
+  double count = 0;
+  for (const T each : counts) count += each;
+  return length == 0 ? 0 : count / static_cast<double>(samples * length);
+}
+
+template <typename T>
+void multiply_without_zeros(const Product<T>& product, T* workspace) {
+  SparseProduct<T>(product, workspace).multiply();
 }
 
 template <typename T>
@@ -338,8 +323,10 @@ int64_t sparse_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t 
   return straight > swapped ? straight : swapped;
 }
 
-template bool multiply_without_zeros(const Product<float>&, float*);
-template bool multiply_without_zeros(const Product<double>&, double*);
+template double share_of_zeros(const Matrix<float>&, int64_t, int64_t);
+template double share_of_zeros(const Matrix<double>&, int64_t, int64_t);
+template void multiply_without_zeros(const Product<float>&, float*);
+template void multiply_without_zeros(const Product<double>&, double*);
 template int64_t sparse_workspace<float>(bool, bool, int64_t, int64_t, int64_t);
 template int64_t sparse_workspace<double>(bool, bool, int64_t, int64_t, int64_t);
 

@@ -1,4 +1,12 @@
-// Where chains of operations stand in a program.
+// Finds the chains of kernels/chains.h in a program.
+//
+// A chain matches operations `first` ... `first + length - 1` where the opcodes are its own, each
+// operand comes from the same place as in the chain (an earlier operation of the chain, or
+// outside), and nothing but its results is needed after it:
+//
+//   multiply_add 5 = 3 * 1 + 2      chain "momentum":  result 0 = input 0 * input 1 + input 2
+//   multiply     6 = 4 * 5                             result 1 = input 3 * result 0
+//   subtract     7 = 0 - 6                             result 2 = input 4 - result 1
 #include <algorithm>
 #include <array>
 #include <optional>
@@ -16,7 +24,7 @@ class Origins {
     std::vector<std::optional<std::size_t>> writer(max_registers);
     for (std::size_t i = 0; i < program.ops.size(); ++i) {
       const MicroOp& op = program.ops[i];
-      const std::uint8_t operands[] = {op.a, op.b, op.c};
+      const Operands& operands = op.inputs;
       origins_.push_back({});
       for (int k = 0; k < inputs(i); ++k) {
         origins_[i][static_cast<std::size_t>(k)] = writer[operands[k]];
@@ -24,24 +32,22 @@ class Origins {
       }
       writer[op.out] = i;
     }
-    for (const Store& store : program.stores) note_behind(writer[store.reg]);
-    for (const ColumnSum& sum : program.sums) note_behind(writer[sum.reg]);
+    for (const Store& store : program.stores) note_end(writer[store.reg]);
+    for (const ColumnSum& sum : program.sums) note_end(writer[sum.reg]);
   }
 
-  int inputs(std::size_t op) const {
-    return opcode_names()[static_cast<std::size_t>(program_.ops[op].opcode)].inputs;
-  }
+  int inputs(std::size_t op) const { return program_.ops[op].inputs.count; }
   // The operation that computes an operand; none for what is loaded or constant.
   std::optional<std::size_t> of(std::size_t op, int operand) const {
     return origins_[op][static_cast<std::size_t>(operand)];
   }
-  // Whether anything behind operation `last` needs the result of `op`.
-  bool is_needed_behind(std::size_t op, std::size_t last) const {
+  // Whether anything after operation `last` needs the result of `op`.
+  bool is_needed_after(std::size_t op, std::size_t last) const {
     return std::ranges::any_of(uses_[op], [last](std::size_t user) { return user > last; });
   }
 
  private:
-  void note_behind(std::optional<std::size_t> origin) {
+  void note_end(std::optional<std::size_t> origin) {
     if (origin) uses_[*origin].push_back(program_.ops.size());
   }
 
@@ -67,7 +73,7 @@ std::optional<Match> match(const Chain& chain, const Program& program, const Ori
   for (std::size_t i = 0; i < length; ++i) {
     const MicroOp& op = program.ops[first + i];
     if (op.opcode != chain.ops[i].opcode) return std::nullopt;
-    const std::uint8_t operands[] = {op.a, op.b, op.c};
+    const Operands& operands = op.inputs;
     for (int k = 0; k < origins.inputs(first + i); ++k) {
       const int wanted = chain.ops[i].operands[k];
       const auto from = origins.of(first + i, k);
@@ -88,7 +94,7 @@ std::optional<Match> match(const Chain& chain, const Program& program, const Ori
       if (chain.is_scalar(wanted)) {
         const auto is_one = [&](const Load& load) {
           return load.reg == operands[k] && load.row_stride == 0 && load.column_stride == 0 &&
-                 !load.drawn;
+                 !load.random;
         };
         const auto is_same = [&](const Constant& constant) { return constant.reg == operands[k]; };
         if (from || (std::ranges::none_of(program.loads, is_one) &&
@@ -99,7 +105,7 @@ std::optional<Match> match(const Chain& chain, const Program& program, const Ori
     }
   }
   for (std::size_t i = 0; i < length; ++i) {
-    const bool is_needed = origins.is_needed_behind(first + i, first + length - 1);
+    const bool is_needed = origins.is_needed_after(first + i, first + length - 1);
     if (is_needed != chain.is_result(static_cast<int>(i))) return std::nullopt;
   }
   return found;
@@ -107,12 +113,12 @@ std::optional<Match> match(const Chain& chain, const Program& program, const Ori
 
 }  // namespace
 
-// Lets one kernel do the operations of a chain, wherever one stands in the program.
+// Replaces each chain of the program by one operation with a kernel of its own.
 template <typename T>
 void ElementwiseProgram<T>::fuse(const Program& program, const Kernels<T>& kernels) {
   const Origins origins(program);
-  std::vector<Step> fused;
-  for (std::size_t first = 0; first < steps_.size();) {
+  std::vector<Operation> fused;
+  for (std::size_t first = 0; first < operations_.size();) {
     std::optional<Match> found;
     std::size_t number = 0;
     for (; number < chain_count; ++number) {
@@ -121,27 +127,27 @@ void ElementwiseProgram<T>::fuse(const Program& program, const Kernels<T>& kerne
       if (found) break;
     }
     if (!found) {
-      fused.push_back(steps_[first++]);
+      fused.push_back(operations_[first++]);
       continue;
     }
     const Chain& chain = chains[number];
-    ChainStep step = {};
-    step.kernel = kernels.chains[number];
-    for (; step.input_count < chain.inputs; ++step.input_count) {
-      const auto input = static_cast<std::size_t>(step.input_count);
-      const Step& reader = steps_[first + found->op[input]];
-      const PlaceNumber operands[] = {reader.a, reader.b, reader.c};
-      step.inputs[input] = operands[found->operand[input]];
+    PreparedChain prepared = {};
+    prepared.kernel = kernels.chains[number];
+    for (; prepared.input_count < chain.inputs; ++prepared.input_count) {
+      const auto input = static_cast<std::size_t>(prepared.input_count);
+      const Operation& reader = operations_[first + found->op[input]];
+      const Slot operands[] = {reader.a, reader.b, reader.c};
+      prepared.inputs[input] = operands[found->operand[input]];
     }
     for (int i = 0; i < chain.length; ++i, ++first) {
-      if (chain.is_result(i)) step.results[step.result_count++] = steps_[first].out;
+      if (chain.is_result(i)) prepared.results[prepared.result_count++] = operations_[first].out;
     }
-    Step stand_in = {};
-    stand_in.out = static_cast<PlaceNumber>(chains_.size());
+    Operation stand_in = {};
+    stand_in.out = static_cast<Slot>(chains_.size());
     fused.push_back(stand_in);
-    chains_.push_back(step);
+    chains_.push_back(prepared);
   }
-  steps_ = std::move(fused);
+  operations_ = std::move(fused);
 }
 
 template void ElementwiseProgram<float>::fuse(const Program&, const Kernels<float>&);

@@ -14,12 +14,12 @@ constexpr std::int64_t few = 32;
 }  // namespace
 
 template <typename T>
-void ElementwiseProgram<T>::run_chain(const ChainStep& chain, T* const* places,
+void ElementwiseProgram<T>::run_chain(const PreparedChain& chain, T* const* slots,
                                       std::int64_t count) {
   T* results[most_chain_results];
   const T* inputs[most_chain_inputs];
-  for (int i = 0; i < chain.result_count; ++i) results[i] = places[chain.results[i]];
-  for (int i = 0; i < chain.input_count; ++i) inputs[i] = places[chain.inputs[i]];
+  for (int i = 0; i < chain.result_count; ++i) results[i] = slots[chain.results[i]];
+  for (int i = 0; i < chain.input_count; ++i) inputs[i] = slots[chain.inputs[i]];
   chain.kernel(results, inputs, count);
 }
 
@@ -33,7 +33,7 @@ void ElementwiseProgram<T>::fill(T* out, T value, std::int64_t count) const {
 }
 
 template <typename T>
-void ElementwiseProgram<T>::read(const LoadStep& load, T* out, const std::byte* from,
+void ElementwiseProgram<T>::read(const PreparedLoad& load, T* out, const std::byte* from,
                                  std::int64_t count) {
   if (load.convert != nullptr) {
     load.convert(out, from, count);
@@ -43,7 +43,7 @@ void ElementwiseProgram<T>::read(const LoadStep& load, T* out, const std::byte* 
 }
 
 template <typename T>
-T ElementwiseProgram<T>::element(const LoadStep& load, const std::byte* from) const {
+T ElementwiseProgram<T>::element(const PreparedLoad& load, const std::byte* from) const {
   T value;
   read(load, &value, from, 1);
   return value;
@@ -51,29 +51,29 @@ T ElementwiseProgram<T>::element(const LoadStep& load, const std::byte* from) co
 
 // What is the same in every block of a region.
 template <typename T>
-void ElementwiseProgram<T>::load_once(const LoadStep& load, const Region& region,
-                                      const Block& largest, T** places) const {
-  T* const own = places[load.own];
-  places[load.place] = own;
+void ElementwiseProgram<T>::load_once(const PreparedLoad& load, const Region& region,
+                                      const Block& largest, T** slots) const {
+  T* const own_block = slots[load.register_slot];
+  slots[load.slot] = own_block;
   if (load.kind == Kind::scalar) {
-    fill(own, element(load, load.data), largest.count());
+    fill(own_block, element(load, load.data), largest.count());
   } else if (load.kind == Kind::row && largest.rows > 1) {
-    read(load, own, load.data + region.column_begin * load.itemsize, largest.columns);
+    read(load, own_block, load.data + region.column_begin * load.itemsize, largest.columns);
     for (std::int64_t done = largest.columns; done < largest.count();) {
       const std::int64_t more = std::min(done, largest.count() - done);
-      std::memcpy(own + done, own, static_cast<std::size_t>(more) * sizeof(T));
+      std::memcpy(own_block + done, own_block, static_cast<std::size_t>(more) * sizeof(T));
       done += more;
     }
   }
 }
 
 template <typename T>
-void ElementwiseProgram<T>::load(const LoadStep& load, const Block& block, bool new_row,
-                                 T** places) const {
-  T* const own = places[load.own];
-  if (load.kind == Kind::drawn) {
-    draw(load, block, own);
-    places[load.place] = own;
+void ElementwiseProgram<T>::load(const PreparedLoad& load, const Block& block, bool new_row,
+                                 T** slots) const {
+  T* const own_block = slots[load.register_slot];
+  if (load.kind == Kind::random) {
+    draw(load, block, own_block);
+    slots[load.slot] = own_block;
     return;
   }
   const std::byte* const from =
@@ -82,12 +82,12 @@ void ElementwiseProgram<T>::load(const LoadStep& load, const Block& block, bool 
   const std::int64_t row_bytes = load.row_stride * load.itemsize;
   switch (load.kind) {
     case Kind::scalar:
-    case Kind::drawn:
+    case Kind::random:
       return;
     case Kind::per_row:
       if (!new_row) return;
       for (std::int64_t row = 0; row < block.rows; ++row) {
-        fill(own + row * block.columns, element(load, from + row * row_bytes), block.columns);
+        fill(own_block + row * block.columns, element(load, from + row * row_bytes), block.columns);
       }
       return;
     case Kind::row:
@@ -96,34 +96,34 @@ void ElementwiseProgram<T>::load(const LoadStep& load, const Block& block, bool 
     case Kind::matrix:
       if (block.rows > 1 && load.row_stride != block.columns) {
         for (std::int64_t row = 0; row < block.rows; ++row) {
-          read(load, own + row * block.columns, from + row * row_bytes, block.columns);
+          read(load, own_block + row * block.columns, from + row * row_bytes, block.columns);
         }
-        places[load.place] = own;
+        slots[load.slot] = own_block;
         return;
       }
       break;
   }
   if (load.in_place) {
     // The kernels only read through it.
-    places[load.place] = const_cast<T*>(reinterpret_cast<const T*>(from));
+    slots[load.slot] = const_cast<T*>(reinterpret_cast<const T*>(from));
   } else {
-    read(load, own, from, block.count());
+    read(load, own_block, from, block.count());
   }
 }
 
 template <typename T>
-void ElementwiseProgram<T>::point(const StoreStep& store, const Block& block, T** places) const {
+void ElementwiseProgram<T>::point(const PreparedStore& store, const Block& block, T** slots) const {
   if (!store.written_in_place) return;
   const bool is_contiguous = block.rows == 1 || store.row_stride == block.columns;
-  places[store.source] =
+  slots[store.source] =
       is_contiguous ? reinterpret_cast<T*>(store.data) + block.row * store.row_stride + block.column
-                    : places[store.own];
+                    : slots[store.register_slot];
 }
 
 template <typename T>
-void ElementwiseProgram<T>::store(const StoreStep& store, const Block& block,
-                                  T* const* places) const {
-  const T* from = places[store.source];
+void ElementwiseProgram<T>::store(const PreparedStore& store, const Block& block,
+                                  T* const* slots) const {
+  const T* from = slots[store.source];
   std::byte* to = store.data + (block.row * store.row_stride + block.column) * store.itemsize;
   const bool is_contiguous = block.rows == 1 || store.row_stride == block.columns;
   const std::int64_t pieces = is_contiguous ? 1 : block.rows;
@@ -150,17 +150,17 @@ void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch) const 
     largest.columns = columns;
   }
 
-  T** const places = reinterpret_cast<T**>(scratch);
+  T** const slots = reinterpret_cast<T**>(scratch);
   T* const registers = reinterpret_cast<T*>(scratch + table_bytes_);
-  for (std::int64_t i = 0; i < own_places_; ++i) places[i] = registers + i * register_stride_;
-  for (const ConstantStep& constant : constants_) {
-    fill(places[constant.own], constant.value, largest.count());
+  for (std::int64_t i = 0; i < register_slots_; ++i) slots[i] = registers + i * register_stride_;
+  for (const PreparedConstant& constant : constants_) {
+    fill(slots[constant.register_slot], constant.value, largest.count());
   }
-  for (const LoadStep& load : loads_) load_once(load, region, largest, places);
+  for (const PreparedLoad& load : loads_) load_once(load, region, largest, slots);
 
   if (has_sums()) {
     T* const sums = reinterpret_cast<T*>(scratch + table_bytes_ + register_bytes_);
-    run_with_sums(region, largest, places, sums);
+    run_with_sums(region, largest, slots, sums);
     return;
   }
   for (std::int64_t row = region.row_begin; row < region.row_end; row += largest.rows) {
@@ -168,30 +168,31 @@ void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch) const 
          column += largest.columns) {
       const Block block = {row, std::min(largest.rows, region.row_end - row), column,
                            std::min(largest.columns, region.column_end - column)};
-      run_block(block, column == region.column_begin, places);
+      run_block(block, column == region.column_begin, slots);
     }
   }
 }
 
 template <typename T>
-void ElementwiseProgram<T>::run_block(const Block& block, bool new_row, T** places) const {
-  for (const LoadStep& one : loads_) load(one, block, new_row, places);
-  for (const StoreStep& one : stores_) point(one, block, places);
+void ElementwiseProgram<T>::run_block(const Block& block, bool new_row, T** slots) const {
+  for (const PreparedLoad& one : loads_) load(one, block, new_row, slots);
+  for (const PreparedStore& one : stores_) point(one, block, slots);
   const std::int64_t count = block.count();
-  for (const Step& step : steps_) {
-    if (step.kernel == nullptr) {
-      run_chain(chains_[step.out], places, count);
+  for (const Operation& prepared : operations_) {
+    if (prepared.kernel == nullptr) {
+      run_chain(chains_[prepared.out], slots, count);
     } else {
-      step.kernel(places[step.out], places[step.a], places[step.b], places[step.c], count);
+      prepared.kernel(slots[prepared.out], slots[prepared.a], slots[prepared.b], slots[prepared.c],
+                      count);
     }
   }
-  for (const StoreStep& one : stores_) store(one, block, places);
+  for (const PreparedStore& one : stores_) store(one, block, slots);
 }
 
 // Column by column, each from the first row to the last: how the columns are shared out does not
 // matter. `sums` has a row for the sum that grows, then one for each level of pairs, of each sum.
 template <typename T>
-void ElementwiseProgram<T>::run_with_sums(const Region& region, const Block& largest, T** places,
+void ElementwiseProgram<T>::run_with_sums(const Region& region, const Block& largest, T** slots,
                                           T* sums) const {
   const std::int64_t each = (sum_levels_ + 1) * register_stride_;
   for (std::int64_t column = region.column_begin; column < region.column_end;
@@ -202,11 +203,11 @@ void ElementwiseProgram<T>::run_with_sums(const Region& region, const Block& lar
       const std::int64_t end = std::min(first + sum_rows, rows_);
       for (std::int64_t row = first; row < end; row += largest.rows) {
         const Block block = {row, std::min(largest.rows, end - row), column, columns};
-        run_block(block, true, places);
+        run_block(block, true, slots);
         for (std::size_t i = 0; i < sums_.size(); ++i) {
           T* const sum = sums + static_cast<std::int64_t>(i) * each;
           if (row == first) fill(sum, T(0), columns);
-          add_rows(sum, places[sums_[i].source], block.rows, columns);
+          add_rows(sum, slots[sums_[i].source], block.rows, columns);
         }
       }
       for (std::size_t i = 0; i < sums_.size(); ++i) {
@@ -240,7 +241,7 @@ void ElementwiseProgram<T>::add_rows(T* to, const T* from, std::int64_t rows,
 }
 
 template <typename T>
-void ElementwiseProgram<T>::draw(const LoadStep& load, const Block& block, T* out) const {
+void ElementwiseProgram<T>::draw(const PreparedLoad& load, const Block& block, T* out) const {
   const auto* const state = reinterpret_cast<const std::uint64_t*>(load.data);
   const std::int64_t first = block.row * load.row_stride + block.column;
   if (block.rows == 1 || load.row_stride == block.columns) {

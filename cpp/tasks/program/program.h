@@ -3,12 +3,9 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <string_view>
 #include <vector>
 
-#include "kernels/kernels.h"
-#include "plan/plan.h"
-#include "tasks/task.h"
+#include "tasks/building.h"
 
 namespace chainrule {
 
@@ -17,14 +14,14 @@ struct Region {
   std::int64_t row_begin, row_end, column_begin, column_end;
 };
 
-// The constructor is in preparation.cpp, with fuse() in chains.cpp.
+// In three files: preparation.cpp has the constructor, chains.cpp finds chains for it, program.cpp
+// runs.
 template <typename T>
 class ElementwiseProgram {
  public:
   // `merge_axes` lets rows() and columns() differ from the program's: where all elements follow
   // each other, they are one row. Throws std::invalid_argument for a kernel that T lacks.
-  ElementwiseProgram(const Program& program, std::string_view label, const Memory& memory,
-                     const Kernels<T>& kernels, bool merge_axes);
+  ElementwiseProgram(const Program& program, const Building& building, bool merge_axes);
 
   std::int64_t rows() const { return rows_; }
   std::int64_t columns() const { return columns_; }
@@ -36,52 +33,55 @@ class ElementwiseProgram {
   // Of one thread, roughly.
   double nanoseconds() const { return nanoseconds_; }
 
-  // `scratch`: scratch_bytes(), aligned to 64.
+  // `scratch`: scratch_bytes(), aligned to cache_line.
   void run(const Region& region, std::byte* scratch) const noexcept;
 
  private:
   // Rows that are summed one by one; such sums are added in pairs, pairs of pairs and so on.
   static constexpr std::int64_t sum_rows = 32;
 
-  // Operands are places: pointers to a block's elements, in a table that lies in the scratch. First
-  // come the registers' own blocks, then one place for each load and one for each store, which
-  // point into memory where the elements can be used right there.
-  using PlaceNumber = std::uint16_t;
+  // An operand is a slot of a table of pointers to a block's elements, which lies in the scratch:
+  //
+  //   0 ... register_slots_ - 1   blocks in the scratch: one of each register, and another of each
+  //                               register that is loaded and then overwritten
+  //   then one slot per load      the memory itself where it can be read in place, else a block
+  //   then one slot per store     the memory itself where the last operation can write in place
+  using Slot = std::uint16_t;
 
-  struct Step {
+  struct Operation {
     void (*kernel)(T* out, const T* a, const T* b, const T* c, std::int64_t n);  // null: a chain
-    PlaceNumber out, a, b, c;  // of a chain: out is its number in chains_
+    Slot out, a, b, c;  // of a chain: out is its number in chains_
   };
-  struct ChainStep {
+  struct PreparedChain {
     void (*kernel)(T* const* results, const T* const* inputs, std::int64_t n);
-    PlaceNumber results[most_chain_results], inputs[most_chain_inputs];
+    Slot results[most_chain_results], inputs[most_chain_inputs];
     int result_count, input_count;
   };
-  enum class Kind : std::uint8_t { scalar, per_row, row, matrix, drawn };
-  struct LoadStep {
+  enum class Kind : std::uint8_t { scalar, per_row, row, matrix, random };
+  struct PreparedLoad {
     const std::byte* data;
     void (*convert)(T* out, const void* x, std::int64_t n);  // null: the dtype is T's
     std::int64_t row_stride;                                 // in elements
     std::int64_t itemsize;
     Kind kind;
     bool in_place;
-    PlaceNumber place, own;  // own: the register's block
+    Slot slot, register_slot;
   };
-  struct StoreStep {
+  struct PreparedStore {
     std::byte* data;
     void (*convert)(void* out, const T* x, std::int64_t n);  // null: the dtype is T's
     std::int64_t row_stride;
     std::int64_t itemsize;
     bool written_in_place;  // by the last operation on the register, where a block is contiguous
-    PlaceNumber source, own;
+    Slot source, register_slot;
   };
-  struct SumStep {
+  struct PreparedSum {
     T* out;
-    PlaceNumber source;
+    Slot source;
   };
-  struct ConstantStep {
+  struct PreparedConstant {
     T value;
-    PlaceNumber own;
+    Slot register_slot;
   };
   struct Block {
     std::int64_t row, rows, column, columns;
@@ -90,33 +90,33 @@ class ElementwiseProgram {
 
   void merge(Program& program) const;
   void fuse(const Program& program, const Kernels<T>& kernels);
-  static void run_chain(const ChainStep& chain, T* const* places, std::int64_t count);
-  void load_once(const LoadStep& load, const Region& region, const Block& largest,
-                 T** places) const;
-  void load(const LoadStep& load, const Block& block, bool new_row, T** places) const;
-  void point(const StoreStep& store, const Block& block, T** places) const;
-  void store(const StoreStep& store, const Block& block, T* const* places) const;
-  void run_block(const Block& block, bool new_row, T** places) const;
-  void run_with_sums(const Region& region, const Block& largest, T** places, T* sums) const;
+  static void run_chain(const PreparedChain& chain, T* const* slots, std::int64_t count);
+  void load_once(const PreparedLoad& load, const Region& region, const Block& largest,
+                 T** slots) const;
+  void load(const PreparedLoad& load, const Block& block, bool new_row, T** slots) const;
+  void point(const PreparedStore& store, const Block& block, T** slots) const;
+  void store(const PreparedStore& store, const Block& block, T* const* slots) const;
+  void run_block(const Block& block, bool new_row, T** slots) const;
+  void run_with_sums(const Region& region, const Block& largest, T** slots, T* sums) const;
   void add_rows(T* to, const T* from, std::int64_t rows, std::int64_t columns) const;
-  void draw(const LoadStep& load, const Block& block, T* out) const;
+  void draw(const PreparedLoad& load, const Block& block, T* out) const;
   void fill(T* out, T value, std::int64_t count) const;
-  T element(const LoadStep& load, const std::byte* from) const;
-  static void read(const LoadStep& load, T* out, const std::byte* from, std::int64_t count);
+  T element(const PreparedLoad& load, const std::byte* from) const;
+  static void read(const PreparedLoad& load, T* out, const std::byte* from, std::int64_t count);
 
   std::int64_t rows_ = 0, columns_ = 0;
   std::int64_t block_ = 0;            // elements at once
   std::int64_t register_stride_ = 0;  // elements
   std::int64_t table_bytes_ = 0, register_bytes_ = 0, sum_bytes_ = 0;
   std::int64_t sum_levels_ = 0;
-  std::int64_t own_places_ = 0;
+  std::int64_t register_slots_ = 0;
   double nanoseconds_ = 0;
-  std::vector<LoadStep> loads_;
-  std::vector<ConstantStep> constants_;
-  std::vector<Step> steps_;
-  std::vector<ChainStep> chains_;
-  std::vector<StoreStep> stores_;
-  std::vector<SumStep> sums_;
+  std::vector<PreparedLoad> loads_;
+  std::vector<PreparedConstant> constants_;
+  std::vector<Operation> operations_;
+  std::vector<PreparedChain> chains_;
+  std::vector<PreparedStore> stores_;
+  std::vector<PreparedSum> sums_;
   void (*fill_)(T* out, T value, std::int64_t n);
   void (*add_)(T* out, const T* a, const T* b, const T* c, std::int64_t n);
   void (*random_uniform_)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,

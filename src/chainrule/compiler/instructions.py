@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -43,38 +44,97 @@ class Access:
         self.drawn = drawn
 
 
+class Part(NamedTuple):
+    """An operand that begins inside a storage, at this element."""
+
+    storage: Storage
+    first: int
+
+
+Operand: TypeAlias = Storage | Part | Sequence[Storage]
+
+
 class Instruction:
     """Something the core does: reads storages, writes storages.
 
     Attributes:
-        kind: the method of the core's plan that adds it.
+        kind: its name in the core (cpp/plan/instructions.def).
         value: what it computes (the last member of a group), for labels.
-        reads, writes: storages.
-        arguments: of that method, but for places in memory.
+        operands, results: what it reads and writes, by the core's names of these fields.
+        flops: floating-point operations, those of an epilogue apart.
+        arguments: the other fields.
+        reads, writes: all storages of the operands and results, in their order, and those of the
+            epilogue.
     """
 
     def __init__(
         self,
         kind: str,
         value: Value,
-        reads: list[Storage],
-        writes: list[Storage],
+        operands: Mapping[str, Operand],
+        results: Mapping[str, Operand],
+        *,
+        flops: int = 0,
         **arguments: Any,
     ) -> None:
         self.kind = kind
         self.value = value
-        self.reads = reads
-        self.writes = writes
+        self.operands = operands
+        self.results = results
+        self.flops = flops
         self.arguments = arguments
+        self.reads = _storages(operands)
+        self.writes = _storages(results)
         self.position = -1
         self.epilogue: Group | None = None
+
+
+def _storages(operands: Mapping[str, Operand]) -> list[Storage]:
+    found: list[Storage] = []
+    for operand in operands.values():
+        if isinstance(operand, Storage):
+            found.append(operand)
+        elif isinstance(operand, Part):
+            found.append(operand.storage)
+        else:
+            found += operand
+    return found
+
+
+def copy(
+    value: Value,
+    x: Storage | Part,
+    out: Storage | Part,
+    shape: tuple[int, ...],
+    x_strides: tuple[int, ...],
+    out_strides: tuple[int, ...],
+) -> Instruction:
+    """Elements of x to those of out, both strided, in memory of one dtype."""
+    storage = x.storage if isinstance(x, Part) else x
+    return Instruction(
+        "copy",
+        value,
+        {"x": x},
+        {"out": out},
+        itemsize=storage.dtype.itemsize,
+        shape=shape,
+        x_strides=x_strides,
+        out_strides=out_strides,
+    )
+
+
+def fill(value: Value, out: Storage, number: float) -> Instruction:
+    """One number everywhere."""
+    return Instruction(
+        "fill", value, {}, {"out": out}, dtype=out.dtype, count=out.size, number=float(number)
+    )
 
 
 class Group(Instruction):
     """Elementwise values of one shape and compute dtype, to become one program."""
 
     def __init__(self, value: Value, dtype: np.dtype[Any]) -> None:
-        super().__init__("program", value, [], [])
+        super().__init__("program", value, {}, {})
         self.members: list[Value] = []
         self.dtype = dtype
         self.shape = value.shape

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import numpy as np
 
 from chainrule.compiler.elementwise import ELEMENTWISE, UnsupportedError
-from chainrule.compiler.instructions import Instruction, Storage, contiguous
+from chainrule.compiler.instructions import Instruction, Part, Storage, contiguous, copy, fill
 from chainrule.compiler.schedule import Schedule, Scheduler
 from chainrule.compiler.values import LEAVES, Value, ValueGraph
 
@@ -78,17 +78,8 @@ def _permuted(
     new_shape = tuple([shape[a] for a in axes])
     if out is None:
         out = _temporary(scheduler, value, new_shape, x.dtype)
-    scheduler.add(
-        Instruction(
-            "copy",
-            value,
-            [x],
-            [out],
-            shape=new_shape,
-            x_strides=tuple([strides[a] for a in axes]),
-            out_strides=contiguous(new_shape),
-        )
-    )
+    x_strides = tuple([strides[a] for a in axes])
+    scheduler.add(copy(value, x, out, new_shape, x_strides, contiguous(new_shape)))
     return out
 
 
@@ -99,12 +90,15 @@ def _matmul(scheduler: Scheduler, value: Value) -> None:
     transpose_b = value.attributes.get("transpose_b", False)
     m, n = value.shape[-2:]
     k = a.shape[-2] if transpose_a else a.shape[-1]
+    batch = _product(value.shape[:-2])
     scheduler.add(
         Instruction(
             "gemm",
             value,
-            [scheduler.storage(a), scheduler.storage(b)],
-            [scheduler.storage(value)],
+            {"a": scheduler.storage(a), "b": scheduler.storage(b)},
+            {"c": scheduler.storage(value)},
+            flops=2 * batch * m * n * k,
+            dtype=value.dtype,
             transpose_a=transpose_a,
             transpose_b=transpose_b,
             m=m,
@@ -113,7 +107,7 @@ def _matmul(scheduler: Scheduler, value: Value) -> None:
             lda=max(a.shape[-1], 1),
             ldb=max(b.shape[-1], 1),
             ldc=max(n, 1),
-            batch=_product(value.shape[:-2]),
+            batch=batch,
             stride_a=a.shape[-2] * a.shape[-1],
             stride_b=b.shape[-2] * b.shape[-1],
             stride_c=m * n,
@@ -130,17 +124,7 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
     storage, shape = scheduler.storage(x), x.shape
     runs = _runs(axes)
     if not runs:  # over no axis: a copy
-        scheduler.add(
-            Instruction(
-                "copy",
-                value,
-                [storage],
-                [scheduler.storage(value)],
-                shape=(x.size,),
-                x_strides=(1,),
-                out_strides=(1,),
-            )
-        )
+        scheduler.add(copy(value, storage, scheduler.storage(value), (x.size,), (1,), (1,)))
         return
     # From the last run of axes to the first, so that the numbers of the others stay right.
     for start, stop in reversed(runs):
@@ -156,9 +140,11 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
             Instruction(
                 "reduce",
                 value,
-                [storage],
-                [out],
+                {"x": storage},
+                {"out": out},
+                flops=storage.size,
                 reduction=value.kind,
+                dtype=x.dtype,
                 outer=outer,
                 length=length,
                 inner=inner,
@@ -210,9 +196,10 @@ def _rows(
         Instruction(
             "rows",
             value,
-            [storage, *others],
-            [target],
-            row_kind=kind,
+            {"inputs": [storage, *others]},
+            {"out": target},
+            flops=4 * rows * columns,
+            kernel=kind,
             dtype=x.dtype,
             rows=rows,
             columns=columns,
@@ -235,7 +222,7 @@ def _logsumexp(scheduler: Scheduler, value: Value) -> None:
     x = value.inputs[0]
     if not x.size:  # the logarithm of an empty sum
         out = scheduler.storage(value)
-        scheduler.add(Instruction("fill", value, [], [out], number=-math.inf))
+        scheduler.add(fill(value, out, -math.inf))
         return
     _rows(scheduler, value, value.kind, x, [], axes, keeps_shape=False)
 
@@ -263,7 +250,9 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
     if value in scheduler.graph.loss_gradients.values():
         return  # computed with the losses
     grad = scheduler.graph.loss_gradients.get(value)
-    results = [value] if grad is None else [value, grad]
+    results = {"out": scheduler.storage(value)}
+    if grad is not None:
+        results["second"] = scheduler.storage(grad)
     if labels.dtype != np.int64:
         raise UnsupportedError(
             f"{value.kind}: labels are int64 in the native core, not {labels.dtype}"
@@ -272,9 +261,10 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
         Instruction(
             "rows",
             value,
-            [scheduler.storage(i) for i in results[-1].inputs],
-            [scheduler.storage(result) for result in results],
-            row_kind=value.kind if grad is None else f"{value.kind}_and_grad",
+            {"inputs": [scheduler.storage(i) for i in (grad or value).inputs]},
+            results,
+            flops=4 * rows * columns,
+            kernel=value.kind if grad is None else f"{value.kind}_and_grad",
             dtype=value.dtype,
             rows=rows,
             columns=columns,
@@ -294,18 +284,10 @@ def _slice(scheduler: Scheduler, value: Value) -> None:
     (x,) = value.inputs
     runs = value.attributes["runs"]
     strides = contiguous(x.shape)
-    scheduler.add(
-        Instruction(
-            "copy",
-            value,
-            [scheduler.storage(x)],
-            [scheduler.storage(value)],
-            shape=value.shape,
-            x_strides=tuple([s * step for s, (_, step, _) in zip(strides, runs, strict=True)]),
-            x_offset=_offset(strides, runs),
-            out_strides=contiguous(value.shape),
-        )
-    )
+    part = Part(scheduler.storage(x), _offset(strides, runs))
+    x_strides = tuple([s * step for s, (_, step, _) in zip(strides, runs, strict=True)])
+    out = scheduler.storage(value)
+    scheduler.add(copy(value, part, out, value.shape, x_strides, contiguous(value.shape)))
 
 
 def _offset(strides: tuple[int, ...], runs: tuple[tuple[int, int, int], ...]) -> int:
@@ -339,7 +321,7 @@ def _placed(
     """The input at given strides of the output, the rest filled with one number."""
     (x,) = value.inputs
     out = scheduler.storage(value)
-    scheduler.add(Instruction("fill", value, [], [out], number=background))
+    scheduler.add(fill(value, out, background))
     _copy_into(scheduler, value, x, out_strides, offset)
 
 
@@ -347,18 +329,8 @@ def _copy_into(
     scheduler: Scheduler, value: Value, x: Value, out_strides: tuple[int, ...], offset: int
 ) -> None:
     """x written at given strides of the memory of `value`, from an element on."""
-    scheduler.add(
-        Instruction(
-            "copy",
-            value,
-            [scheduler.storage(x)],
-            [scheduler.storage(value)],
-            shape=x.shape,
-            x_strides=contiguous(x.shape),
-            out_strides=out_strides,
-            out_offset=offset,
-        )
-    )
+    out = Part(scheduler.storage(value), offset)
+    scheduler.add(copy(value, scheduler.storage(x), out, x.shape, contiguous(x.shape), out_strides))
 
 
 @lowering("concatenate")
@@ -415,12 +387,15 @@ def _gather(scheduler: Scheduler, value: Value) -> None:
     whole = x.shape if value.kind == "gather" else value.attributes["shape"]
     lengths = whole[axis : axis + len(indices)]
     index = indices[0] if len(indices) == 1 else _flat_index(scheduler, value, indices, lengths)
+    # Sums need the dtype; elements that are only moved, their size.
+    element = {"itemsize": x.dtype.itemsize} if value.kind == "gather" else {"dtype": x.dtype}
     scheduler.add(
         Instruction(
             value.kind,
             value,
-            [scheduler.storage(x), scheduler.storage(index)],
-            [scheduler.storage(value)],
+            {"x": scheduler.storage(x), "indices": scheduler.storage(index)},
+            {"out": scheduler.storage(value)},
+            **element,
             outer=_product(whole[:axis]),
             length=_product(lengths),
             count=index.size,
@@ -435,8 +410,9 @@ def _random_uniform(scheduler: Scheduler, value: Value) -> None:
         Instruction(
             "random_uniform",
             value,
-            [scheduler.storage(value.inputs[0])],
-            [scheduler.storage(value)],
+            {"state": scheduler.storage(value.inputs[0])},
+            {"out": scheduler.storage(value)},
+            dtype=value.dtype,
             count=value.size,
         )
     )
@@ -449,9 +425,10 @@ def _input(scheduler: Scheduler, value: Value) -> None:
         Instruction(
             "gather_batch",
             value,
-            [],
-            [scheduler.storage(value)],
+            {},
+            {"out": scheduler.storage(value)},
             input=value.number,
+            dtype=value.dtype,
             rows=rows,
             columns=value.size // rows if rows else 0,
         )

@@ -29,13 +29,14 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
-from chainrule.compiler.instructions import Group, Instruction, Storage
+from chainrule._core import CACHE_LINE
+from chainrule.compiler.instructions import Group, Instruction, Storage, copy
 from chainrule.compiler.programs import is_flat
 from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
 
-ALIGNMENT = 64
+ALIGNMENT = CACHE_LINE
 """Bytes: a cache line, and the widest vector."""
 
 
@@ -99,13 +100,11 @@ class Memory:
 
     def _add_copy(self, value: Value, x: Storage, out: Storage, *, first: bool) -> None:
         """Let the step begin, or end, with a copy of x to out."""
-        copy = Instruction(
-            "copy", value, [x], [out], shape=(x.size,), x_strides=(1,), out_strides=(1,)
-        )
+        instruction = copy(value, x, out, (x.size,), (1,), (1,))
         if first:
-            self.schedule.prepend(copy)
+            self.schedule.prepend(instruction)
         else:
-            self.schedule.append(copy)
+            self.schedule.append(instruction)
 
     def _update_states(self) -> None:
         """Update states in place where nothing reads the old value later; else copy the new value

@@ -12,26 +12,24 @@ import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
-from chainrule.compiler.instructions import Group, Instruction, Storage
+from chainrule.compiler.instructions import Group, Instruction, Part, Storage
 from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, padded
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
 
-SPACES = {"arena": 0, "state": 1, "constants": 2}
-
-_COSTS = {  # floating-point operations an element, as textbooks count them: one each
+_FLOPS = {  # floating-point operations an element, as textbooks count them: one each
     "copy": 0,
     "multiply_add": 2,
 }
 
 
 class Call(NamedTuple):
-    """One call of a method of the core's plan builder."""
+    """What the core's `Plan.add` is called with for an instruction, and its costs."""
 
-    method: str
+    kind: str
     label: str
-    arguments: tuple[Any, ...]
+    fields: dict[str, Any]
     flops: int
     nbytes: int
 
@@ -53,7 +51,7 @@ class Plan:
         states: where states lie.
 
     Attributes:
-        calls: the instructions, as calls of the core's builder.
+        calls: the instructions, as the core's plan takes them.
         arena_size, constants_size: bytes.
         outputs: of the graph, as leaves from left to right.
 
@@ -90,9 +88,7 @@ class Plan:
         """
         rows = [["", "instruction", "what", "FLOPs", "bytes"]]
         for number, call in enumerate(self.calls):
-            rows.append(
-                [str(number), call.method, call.label, f"{call.flops:,}", f"{call.nbytes:,}"]
-            )
+            rows.append([str(number), call.kind, call.label, f"{call.flops:,}", f"{call.nbytes:,}"])
         nbytes = sum(call.nbytes for call in self.calls)
         rows.append(["", "total", "", f"{self.flops:,}", f"{nbytes:,}"])
         if times:
@@ -116,10 +112,6 @@ class Plan:
         return "\n".join(lines)
 
 
-def _ref(storage: Storage, elements: int = 0) -> tuple[int, int]:
-    return SPACES[storage.space], storage.offset + elements * storage.dtype.itemsize
-
-
 def _label(instruction: Instruction) -> str:
     """What the instruction computes: the operations, the layer, and which pass."""
     if isinstance(instruction, Group):
@@ -139,175 +131,83 @@ def _label(instruction: Instruction) -> str:
 
 
 def _call(instruction: Instruction) -> Call:
-    method, arguments, flops = _BUILDERS[instruction.kind](instruction)
+    flops = instruction.flops
+    if isinstance(instruction, Group):
+        p = _whole_program(instruction)
+        fields, flops = _program_fields(p, instruction.dtype), _program_flops(p)
+    else:
+        given = {**instruction.operands, **instruction.results, **instruction.arguments}
+        fields = {name: _field(value) for name, value in given.items()}
+    if instruction.epilogue is not None:
+        p = program(instruction.epilogue, tiles=True)
+        fields["epilogue"] = _program_fields(p, instruction.epilogue.dtype)
+        flops += _program_flops(p)
     nbytes = sum(s.nbytes for s in (*instruction.reads, *instruction.writes))
-    label = _label(instruction)
-    return Call(method, label, (label, *arguments), flops, nbytes)
+    return Call(instruction.kind, _label(instruction), fields, flops, nbytes)
 
 
-def _dtype(dtype: np.dtype[Any]) -> str:
-    return "bool" if dtype.kind == "b" else dtype.name
+def _field(value: Any) -> Any:
+    """A field as the core takes it: places as (space, offset), dtypes by NumPy's names."""
+    if isinstance(value, Storage):
+        return value.space, value.offset
+    if isinstance(value, Part):
+        return (
+            value.storage.space,
+            value.storage.offset + value.first * value.storage.dtype.itemsize,
+        )
+    if isinstance(value, np.dtype):
+        return value.name
+    if isinstance(value, list | tuple):
+        return [_field(element) for element in value]
+    return value
 
 
-def _program_lists(p: Program) -> tuple[Any, ...]:
-    return (
-        p.registers,
-        [
-            (
-                *_ref(x.storage),
-                "uniform" if x.drawn else _dtype(x.storage.dtype),
-                x.row_stride,
-                x.column_stride,
-                x.register,
-            )
-            for x in p.loads
-        ],
-        p.constants,
-        p.operations,
-        [(*_ref(s.storage), _dtype(s.storage.dtype), p.columns, s.register) for s in p.stores],
-    )
+def _whole_program(group: Group) -> Program:
+    """The program of a group, or of all groups that it stands for."""
+    if not group.parts:
+        return program(group)
+    p = program(group.parts[0])  # they lie one after another in memory, gaps included
+    *rest, last = group.parts
+    itemsize = last.writes[0].dtype.itemsize
+    size = sum(padded(part.writes[0].nbytes) // itemsize for part in rest) + last.value.size
+    return p._replace(rows=1, columns=size)
+
+
+def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
+    """See Program and its parts in cpp/plan/plan.h."""
+    loads = [
+        {
+            "ref": _field(x.storage),
+            "dtype": x.storage.dtype.name,
+            "row_stride": x.row_stride,
+            "column_stride": x.column_stride,
+            "register": x.register,
+            "random": x.random,
+        }
+        for x in p.loads
+    ]
+    stores = [
+        {
+            "ref": _field(x.storage),
+            "dtype": x.storage.dtype.name,
+            "row_stride": p.columns,
+            "register": x.register,
+        }
+        for x in p.stores
+    ]
+    return {
+        "dtype": dtype.name,
+        "rows": p.rows,
+        "columns": p.columns,
+        "registers": p.registers,
+        "loads": loads,
+        "constants": [constant._asdict() for constant in p.constants],
+        "ops": [operation._asdict() for operation in p.operations],
+        "stores": stores,
+        "sums": [{"ref": _field(x.storage), "register": x.register} for x in p.sums],
+    }
 
 
 def _program_flops(p: Program) -> int:
-    operations = sum(_COSTS.get(op[0], 1) for op in p.operations)
+    operations = sum(_FLOPS.get(op.opcode, 1) for op in p.operations)
     return p.rows * p.columns * (operations + len(p.sums))
-
-
-def _program(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
-    assert isinstance(instruction, Group)
-    p = program(instruction.parts[0] if instruction.parts else instruction)
-    if instruction.parts:  # one after another in memory, gaps included
-        *rest, last = instruction.parts
-        itemsize = last.writes[0].dtype.itemsize
-        size = sum(padded(part.writes[0].nbytes) // itemsize for part in rest) + last.value.size
-        p = p._replace(rows=1, columns=size)
-    chunks = 0  # as many as the core thinks fit
-    sums = [(*_ref(storage), register) for storage, register in p.sums]
-    arguments = (_dtype(instruction.dtype), p.rows, p.columns, *_program_lists(p), chunks, sums)
-    return "program", arguments, _program_flops(p)
-
-
-def _gemm(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
-    a = instruction.arguments
-    x, y = instruction.reads[:2]
-    c = instruction.writes[0]
-    epilogue = None
-    flops = 2 * a["batch"] * a["m"] * a["n"] * a["k"]
-    if instruction.epilogue is not None:
-        p = program(instruction.epilogue, tiles=True)
-        epilogue = _program_lists(p)
-        flops += _program_flops(p)
-    arguments = (
-        _dtype(c.dtype),
-        a["transpose_a"],
-        a["transpose_b"],
-        a["m"],
-        a["n"],
-        a["k"],
-        _ref(x),
-        a["lda"],
-        _ref(y),
-        a["ldb"],
-        _ref(c),
-        a["ldc"],
-        a["batch"],
-        a["stride_a"],
-        a["stride_b"],
-        a["stride_c"],
-        epilogue,
-    )
-    return "gemm", arguments, flops
-
-
-def _reduce(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
-    a = instruction.arguments
-    (x,), (out,) = instruction.reads, instruction.writes
-    arguments = (
-        a["reduction"],
-        _dtype(x.dtype),
-        a["outer"],
-        a["length"],
-        a["inner"],
-        _ref(x),
-        _ref(out),
-    )
-    return "reduce", arguments, x.size
-
-
-def _rows(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
-    a = instruction.arguments
-    out, *second = instruction.writes
-    arguments = (
-        a["row_kind"],
-        _dtype(a["dtype"]),
-        a["rows"],
-        a["columns"],
-        [_ref(s) for s in instruction.reads],
-        *[_ref(out), *([0, _ref(second[0])] if second else [])],
-    )
-    return "rows", arguments, 4 * a["rows"] * a["columns"]
-
-
-def _copy(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
-    a = instruction.arguments
-    (x,), (out,) = instruction.reads, instruction.writes
-    arguments = (
-        x.dtype.itemsize,
-        list(a["shape"]),
-        _ref(x, a.get("x_offset", 0)),
-        list(a["x_strides"]),
-        _ref(out, a.get("out_offset", 0)),
-        list(a["out_strides"]),
-    )
-    return "copy", arguments, 0
-
-
-def _fill(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
-    (out,) = instruction.writes
-    value = float(instruction.arguments["number"])
-    return "fill", (_dtype(out.dtype), out.size, value, _ref(out)), 0
-
-
-def _gather(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
-    a = instruction.arguments
-    x, indices = instruction.reads
-    (out,) = instruction.writes
-    first = x.dtype.itemsize if instruction.kind == "gather" else _dtype(x.dtype)
-    arguments = (
-        first,
-        a["outer"],
-        a["length"],
-        a["count"],
-        a["inner"],
-        _ref(x),
-        _ref(indices),
-        _ref(out),
-    )
-    return instruction.kind, arguments, 0
-
-
-def _random_uniform(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
-    (state,), (out,) = instruction.reads, instruction.writes
-    arguments = (_dtype(out.dtype), out.size, _ref(state), _ref(out))
-    return "random_uniform", arguments, 0
-
-
-def _gather_batch(instruction: Instruction) -> tuple[str, tuple[Any, ...], int]:
-    a = instruction.arguments
-    (out,) = instruction.writes
-    arguments = (a["input"], _dtype(out.dtype), a["rows"], a["columns"], _ref(out))
-    return "gather_batch", arguments, 0
-
-
-_BUILDERS = {
-    "program": _program,
-    "gemm": _gemm,
-    "reduce": _reduce,
-    "rows": _rows,
-    "copy": _copy,
-    "fill": _fill,
-    "gather": _gather,
-    "scatter_add": _gather,
-    "random_uniform": _random_uniform,
-    "gather_batch": _gather_batch,
-}

@@ -11,14 +11,14 @@ from chainrule.compiler.values import Value
 class Load(NamedTuple):
     """A storage read into a register, with strides over rows and columns.
 
-    Where `drawn`, the register gets random numbers from the state in the storage.
+    With `random`, the register gets random numbers, drawn from the state in the storage.
     """
 
     storage: Storage
     row_stride: int
     column_stride: int
     register: int
-    drawn: bool
+    random: bool
 
 
 class Store(NamedTuple):
@@ -28,6 +28,21 @@ class Store(NamedTuple):
     register: int
 
 
+class Constant(NamedTuple):
+    """A number in a register."""
+
+    value: float
+    register: int
+
+
+class Operation(NamedTuple):
+    """An elementwise operation on registers."""
+
+    opcode: str
+    out: int
+    inputs: tuple[int, ...]
+
+
 class Program(NamedTuple):
     """What the core needs of a group."""
 
@@ -35,10 +50,10 @@ class Program(NamedTuple):
     columns: int
     registers: int
     loads: list[Load]
-    constants: list[tuple[float, int]]
-    operations: list[tuple[str, int, int, int, int]]
+    constants: list[Constant]
+    operations: list[Operation]
     stores: list[Store]
-    sums: list[tuple[Storage, int]]
+    sums: list[Store]
     """Where the sum of a register over all rows goes."""
 
 
@@ -63,7 +78,7 @@ def program(group: Group, *, tiles: bool = False) -> Program:
     for member in group.members:
         builder.compute(member)
     stores = [Store(_storage(group, v), builder.registers[v]) for v in group.stored]
-    sums = [(storage, builder.registers[v]) for v, storage in group.sums]
+    sums = [Store(storage, builder.registers[v]) for v, storage in group.sums]
     return Program(
         rows, columns, builder.count, loads, builder.constants, builder.operations, stores, sums
     )
@@ -85,8 +100,8 @@ class _Builder:
     def __init__(self, group: Group) -> None:
         self.group = group
         self.registers: dict[Value, int] = {}
-        self.constants: list[tuple[float, int]] = []
-        self.operations: list[tuple[str, int, int, int, int]] = []
+        self.constants: list[Constant] = []
+        self.operations: list[Operation] = []
         self.count = 0
         self._free: list[int] = []
         self._kept: set[int] = set()
@@ -127,7 +142,7 @@ class _Builder:
             self.count += 1
             self._kept.add(register)
             self._numbers[key] = register
-            self.constants.append((float(number), register))
+            self.constants.append(Constant(float(number), register))
         return self._numbers[key]
 
     def operand(self, value: Value) -> int:
@@ -158,14 +173,14 @@ class _Builder:
             self._emit(member, member.kind, inputs, operands)
 
     def _stays(self, value: Value) -> bool:
-        """Whether a value's register holds it till the end of the program."""
+        """Whether a value's register holds it until the end of the program."""
         return value in self._lasting or self.registers.get(value) in self._kept
 
     def _sum(self, member: Value, inputs: list[int], operands: tuple[Value, ...]) -> None:
         partial = inputs[0]
         for i in inputs[1:-1]:
             out = self._take()
-            self.operations.append(("add", out, partial, i, 0))
+            self.operations.append(Operation("add", out, (partial, i)))
             if partial not in inputs:
                 self._free.append(partial)
             partial = out
@@ -190,8 +205,7 @@ class _Builder:
                 self._free.append(register)
         out = self._take()
         self.registers[member] = out
-        a, b, c = (*inputs, 0, 0)[:3]
-        self.operations.append((opcode, out, a, b, c))
+        self.operations.append(Operation(opcode, out, tuple(inputs)))
 
     def _take(self) -> int:
         if self._free:

@@ -37,6 +37,8 @@ from chainrule.compiler.instructions import (
     Storage,
     collapse,
     contiguous,
+    copy,
+    fill,
     is_full,
     repeating,
 )
@@ -202,19 +204,11 @@ class Scheduler:
             out = storages[value] = Storage(value, "arena")
             if access is None:
                 source = value if value.kind == "constant" else value.inputs[0]
-                self.add(Instruction("fill", value, [], [out], number=source.fill))
+                assert source.fill is not None
+                self.add(fill(value, out, source.fill))
             else:
-                self.add(
-                    Instruction(
-                        "copy",
-                        value,
-                        [access.storage],
-                        [out],
-                        shape=value.shape,
-                        x_strides=access.strides,
-                        out_strides=contiguous(value.shape),
-                    )
-                )
+                strides = contiguous(value.shape)
+                self.add(copy(value, access.storage, out, value.shape, access.strides, strides))
         return storages[value]
 
     def access(self, value: Value, shape: tuple[int, ...]) -> Access | None:

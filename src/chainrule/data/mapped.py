@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule._core import CACHE_LINE
 from chainrule.graph.tensor import Array
 
 _RESIDENT_BYTES = 1 << 25
@@ -132,7 +133,7 @@ class Copier:
 
 def _padded(nbytes: int) -> int:
     """The next multiple of a cache line."""
-    return -(-nbytes // 64) * 64
+    return -(-nbytes // CACHE_LINE) * CACHE_LINE
 
 
 def blocks(array: Array) -> Iterator[tuple[int, Array]]:

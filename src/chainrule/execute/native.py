@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import ALIGNMENT, padded
-from chainrule.compiler.plan import SPACES, Output, Plan
+from chainrule.compiler.plan import Output, Plan
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
 from chainrule.system.threads import get_num_threads
@@ -31,7 +31,7 @@ class StateBlock:
 
     Parameters, gradients' moments and the like lie one after another in the order given, so that
     one program can update them all. Between runs a State holds a view of its place; where a user
-    has assigned another array since, the next run takes it up.
+    has assigned another array since, the next run copies it into the block.
     """
 
     def __init__(self, states: Iterable[State]) -> None:
@@ -45,7 +45,7 @@ class StateBlock:
         self._views = {state: self._view(state) for state in self._offsets}
         self._copies: dict[Any, Copies] = {}
         self.version = 0
-        """Another number after each change."""
+        """Changes with the states: a number that is never used again."""
 
     def _view(self, state: State) -> Array:
         start = self._offsets[state]
@@ -64,10 +64,10 @@ class StateBlock:
         """Where a state lies, in bytes."""
         return self._offsets[state]
 
-    def take_up(self) -> None:
-        """Take up what was assigned to states since the last run."""
+    def copy_assigned(self) -> None:
+        """Copy into the block what was assigned to states since the last run."""
         assigned = [
-            (view, np.array(state.value))  # copies: one may lie where another is going to
+            (view, np.array(state.value))  # copies: one may be a view of another's place
             for state, view in self._views.items()
             if state.value is not view
         ]
@@ -75,17 +75,17 @@ class StateBlock:
             view[...] = value
         if assigned:
             self.version += 1
-            self.hand_back()
+            self.show_results()
 
-    def hand_back(self, states: Iterable[State] | None = None) -> None:
-        """Let the states, or those given, show what the run made of them."""
+    def show_results(self, states: Iterable[State] | None = None) -> None:
+        """Let the states, or those given, show their numbers in the block, which a run changed."""
         for state in self._views if states is None else states:
-            state.lend(self._views[state])
+            state.set_view(self._views[state])
 
     def copies(self, states: Iterable[State], scalars: Iterable[State]) -> Copies:
-        """What keeps copies of states, and of scalars, which need not be finite.
+        """The record of copies of states, and of scalars, which need not be finite.
 
-        It is the same for all who ask for the same.
+        It is the same object for the same states and scalars.
         """
         spans = [(self._offsets[s], s.size * s.dtype.itemsize, s.dtype.name) for s in states]
         spans += [(self._offsets[s], s.size * s.dtype.itemsize, "uint8") for s in scalars]
@@ -110,7 +110,7 @@ class Copies:
 
     def save(self) -> None:
         """Keep a copy of the states as they are, assignments included."""
-        self._block.take_up()
+        self._block.copy_assigned()
         if self._version != self._block.version:
             self._core.keep(get_num_threads(), True)
             self._version = self._block.version
@@ -133,12 +133,12 @@ class Run(NamedTuple):
     """What a run of a number of steps gave.
 
     Attributes:
-        steps: how many were done.
-        totals: for each registered output its weighted sum over the steps, float64, added to what
-            was given.
-        last: for each registered output its value in the last step.
+        steps: how many ran to their end.
+        totals: the totals given, and for each registered output its weighted sum over those steps,
+            float64.
+        last: for each registered output its value after the last of those steps.
         status: "ok", "non-finite", or "index out of range".
-        label: the instruction that failed, if one did.
+        label: the instruction that failed, or wrote a number that is not finite; else empty.
     """
 
     steps: int
@@ -154,7 +154,7 @@ class NativeStep:
     Args:
         graph: the captured step.
         block: where its states lie; it must hold all that the graph reads or updates.
-        weights: for each output what it counts for in the totals; the first is the loss, which must
+        weights: the weight of each output in the totals; the first output is the loss, which must
             stay finite. None for outputs that are only fetched.
 
     Raises:
@@ -177,10 +177,10 @@ class NativeStep:
         self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)
         for call in self.plan.calls:
-            getattr(self._core, call.method)(*call.arguments)
+            self._core.add(call.kind, call.label, **call.fields)
         self.scalars = [s for s in self.plan.scalars if isinstance(s, HyperParameter)]
         for scalar in self.scalars:
-            self._core.scalar(1, self.plan.scalars[scalar])
+            self._core.scalar(("state", self.plan.scalars[scalar]))
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
         self._is_bound = False
         self._copies: Copies | None = None
@@ -189,15 +189,14 @@ class NativeStep:
         if weights is not None:
             for i, (output, weight) in enumerate(zip(self.plan.outputs, weights, strict=True)):
                 size = int(np.prod(output.shape, dtype=np.int64))
-                self._core.total(
-                    SPACES[output.space], output.offset, output.dtype.name, size, weight, i == 0
-                )
+                ref = (output.space, output.offset)
+                self._core.total(ref, output.dtype.name, size, weight, i == 0)
                 self._totals.append((slice(end, end + size), output.shape))
                 end += size
 
     @property
     def copies(self) -> Copies:
-        """What keeps copies of all that the step changes."""
+        """The copies of all states that the step changes."""
         if self._copies is None:
             self._copies = self.block.copies(self.graph.updates, self.scalars)
         return self._copies
@@ -230,31 +229,27 @@ class NativeStep:
             order: row numbers, int64; step i takes the i-th batch of them.
             first: the number of the first step.
             steps: how many to do.
-            scalars: float64 (steps, len(self.scalars)): what the scalars are in each step; by
-                default what they are now.
+            scalars: float64 (steps, len(self.scalars)), the scalars in each step; by default their
+                values now.
             seconds: return after the step in which this time is over.
-            totals: what the totals begin with; by default 0. One step after another is added, so
-                it makes no difference to a sum in how many runs it comes about.
+            totals: what the totals begin with; by default 0. Steps are added one after another, so
+                several runs give the same bits as one.
         """
         if scalars is None:
             scalars = np.array([[float(s.value) for s in self.scalars]])  # type: ignore[arg-type]
             if steps > 1:
                 scalars = np.repeat(scalars, steps, axis=0)
         begin = np.concatenate([np.ravel(total) for total in totals]) if totals else None
-        self.block.take_up()
+        self.block.copy_assigned()
         if self._changed:
             self.block.version += 1
         try:
-            result = self._core.run(order, first, steps, scalars, seconds, get_num_threads(), begin)
+            done, sums, last, status, label = self._core.run(
+                order, first, steps, scalars, seconds, get_num_threads(), begin
+            )
         finally:
-            self.block.hand_back(self._changed)
-        return Run(
-            result.done,
-            self._split(result.totals),
-            self._split(result.last),
-            result.status,
-            result.label,
-        )
+            self.block.show_results(self._changed)
+        return Run(done, self._split(sums), self._split(last), status, label)
 
     def _split(self, flat: Array) -> list[Array]:
         return [flat[part].reshape(shape) for part, shape in self._totals]
@@ -270,7 +265,7 @@ class NativeStep:
         return raw.view(output.dtype).reshape(output.shape)
 
     def fill_arena(self, byte: int) -> None:
-        """Fill the memory of all that a step computes: a test sees what is read before."""
+        """Fill the memory of all that a step computes, to find reads before writes in tests."""
         self._memory["arena"][...] = byte
 
     def profile(self, on: bool) -> None:

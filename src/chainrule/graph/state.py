@@ -21,10 +21,10 @@ class State(Tensor):
     reads and assignments become inputs and updates of the captured graph.
     """
 
-    __slots__ = ("_lent", "_node")
+    __slots__ = ("_is_view", "_node")
     is_state = True
     _node: Tensor | None
-    _lent: bool
+    _is_view: bool
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class State(Tensor):
             data = data.numpy()
         super().__init__(np.array(_to_array(data, dtype)), requires_grad=requires_grad, name=name)
         self._node = None
-        self._lent = False
+        self._is_view = False
 
     def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
         State.__init__(self, value, requires_grad=requires_grad, name=name)
@@ -49,7 +49,7 @@ class State(Tensor):
         if capture is not None:
             return capture.read(self)
         if self._node is None or self._node.requires_grad != self.requires_grad:
-            value = self.value.copy() if self._lent else self.value  # type: ignore[union-attr]
+            value = self.value.copy() if self._is_view else self.value  # type: ignore[union-attr]
             self._node = Tensor(value, self.requires_grad, self.name)
             self._node.state = self
         return self._node
@@ -84,16 +84,16 @@ class State(Tensor):
         """Hold `value` from now on. The caller answers for its shape and dtype."""
         self.value = value
         self._node = None
-        self._lent = False
+        self._is_view = False
 
-    def lend(self, view: Array) -> None:
+    def set_view(self, view: Array) -> None:
         """Hold a view of memory that a native plan updates in place.
 
         Called after every run. Arrays read before are copies, and keep their values.
         """
         self.value = view
         self._node = None
-        self._lent = True
+        self._is_view = True
 
     def check(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
         """Raise where an array of this shape and dtype can't become the State's value."""
@@ -109,7 +109,7 @@ class State(Tensor):
                 f"{self._label} has no value while a graph is captured: it is the state of the "
                 "step. Compute with it as a Tensor instead."
             )
-        if self._lent:
+        if self._is_view:
             return self.value.copy()  # type: ignore[union-attr]
         return super().numpy()
 

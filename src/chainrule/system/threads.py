@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from functools import cache
 
+from chainrule._core import MOST_THREADS
 from chainrule.system.cpus import usable_cpus
 
 _threads: int | None = None
@@ -49,6 +50,6 @@ def _checked_threads(given: int | str, name: str) -> int:
         threads = int(given)
     except ValueError:
         threads = 0
-    if not 1 <= threads <= 1024:
-        raise ValueError(f"{name} is a whole number in 1 ... 1024, got {given!r}")
+    if not 1 <= threads <= MOST_THREADS:
+        raise ValueError(f"{name} is a whole number in 1 ... {MOST_THREADS}, got {given!r}")
     return threads

@@ -307,7 +307,7 @@ class NativeBackend(Backend[NativeStep]):
             try:
                 raise _non_finite(interpreter, arguments, float(run.last[0]), i)
             finally:
-                step.block.hand_back()
+                step.block.show_results()
         return count, loss
 
     def evaluate(self, batches: Batches, totals: Totals) -> None:

@@ -1,4 +1,4 @@
-#include "kernels/chain.h"
+#include "kernels/chain_kernels.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
@@ -6,7 +6,7 @@ namespace {
 template <Opcode opcode, typename T>
 CHAINRULE_INLINE Vector<T> apply(Vector<T> a, [[maybe_unused]] Vector<T> b,
                                  [[maybe_unused]] Vector<T> c) {
-#define CHAINRULE_OP(name, inputs) \
+#define CHAINRULE_OP(name, inputs, cost) \
   if constexpr (opcode == Opcode::name) return CHAINRULE_FORMULA(name, inputs, a, b, c);
 #include "kernels/ops.def"
 #undef CHAINRULE_OP

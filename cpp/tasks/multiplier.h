@@ -23,7 +23,7 @@ struct Matrix {
   bool transposed;
 };
 
-// What multiplies two matrices, chosen when the plan is built.
+// Multiplies two matrices by the functions that were there when the plan was built.
 template <typename T>
 class MatrixMultiplier {
  public:
@@ -31,8 +31,8 @@ class MatrixMultiplier {
 
   // Whether there is any way to multiply.
   bool is_available() const { return own_ != nullptr || blas_ != nullptr; }
-  // Whether our own kernels are to do it.
-  bool own_is_faster(std::int64_t m, std::int64_t n, std::int64_t k) const;
+  // Whether our own kernels do it; see kernels/gemm/choice.h.
+  bool uses_own_kernels(std::int64_t m, std::int64_t n, std::int64_t k) const;
   // Elements that `multiply` needs for these sizes.
   std::int64_t workspace(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                          std::int64_t k) const;
@@ -43,7 +43,7 @@ class MatrixMultiplier {
  private:
   decltype(Kernels<T>::gemm) own_;
   decltype(Kernels<T>::gemm_workspace) own_workspace_;
-  bool own_has_wide_vectors_;
+  double largest_own_product_;
   BlasGemm<T> blas_;
 };
 

@@ -1,4 +1,4 @@
-// One kernel per chain of opcodes.h, for float and double.
+// One kernel per chain of chains.h, for float and double.
 #pragma once
 
 #include "kernels/elementwise.h"

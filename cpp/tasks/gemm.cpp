@@ -1,10 +1,11 @@
-#include "tasks/matrix_product.h"
+// Matrix products, tile by tile, each tile with its part of the epilogue.
 
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
 
-#include "tasks/gemm_dispatch.h"
+#include "tasks/building.h"
+#include "tasks/multiplier.h"
 #include "tasks/program/program.h"
 
 namespace chainrule {
@@ -73,12 +74,11 @@ Grid choose_grid(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t it
 template <typename T>
 class MatrixProduct final : public Task {
  public:
-  MatrixProduct(const Gemm& gemm, const std::string& label, std::int32_t chunks,
-                const Memory& memory, const KernelTable& kernels)
-      : multiplier_(kernels_of<T>(kernels)),
-        a_{memory.at<const T>(gemm.a), gemm.lda, gemm.transpose_a},
-        b_{memory.at<const T>(gemm.b), gemm.ldb, gemm.transpose_b},
-        c_{memory.at<T>(gemm.c), gemm.ldc, false},
+  MatrixProduct(const Gemm& gemm, const Building& building)
+      : multiplier_(kernels_of<T>(building.kernels)),
+        a_{building.memory.at<const T>(gemm.a), gemm.lda, gemm.transpose_a},
+        b_{building.memory.at<const T>(gemm.b), gemm.ldb, gemm.transpose_b},
+        c_{building.memory.at<T>(gemm.c), gemm.ldc, false},
         m_(gemm.m),
         n_(gemm.n),
         k_(gemm.k),
@@ -87,7 +87,8 @@ class MatrixProduct final : public Task {
         stride_c_(gemm.stride_c),
         grid_(choose_grid(gemm.m, gemm.n, gemm.k, sizeof(T))) {
     if (!multiplier_.is_available()) {
-      throw std::invalid_argument(label + ": no matrix product: set_blas has not been called");
+      throw std::invalid_argument(building.label +
+                                  ": no matrix product: set_blas has not been called");
     }
     // Tiles at the edge are smaller, and may need another kernel.
     std::int64_t workspace = 0;
@@ -100,8 +101,8 @@ class MatrixProduct final : public Task {
       }
     }
     std::int64_t scratch = workspace * static_cast<std::int64_t>(sizeof(T));
-    if (gemm.has_epilogue) {
-      epilogue_.emplace(gemm.epilogue, label, memory, kernels_of<T>(kernels), false);
+    if (gemm.epilogue) {
+      epilogue_.emplace(*gemm.epilogue, building, false);
       scratch = std::max(scratch, epilogue_->scratch_bytes());
     }
     need_scratch(scratch);
@@ -109,7 +110,7 @@ class MatrixProduct final : public Task {
     if (m_ == 0 || n_ == 0) count_ = 0;
     double nanoseconds = static_cast<double>(gemm.batch) * nanoseconds_of(m_, n_, k_, sizeof(T));
     if (epilogue_) nanoseconds += epilogue_->nanoseconds();
-    split(chunks, count_, nanoseconds);
+    split(building.chunks, count_, nanoseconds);
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
@@ -151,25 +152,26 @@ class MatrixProduct final : public Task {
   std::optional<ElementwiseProgram<T>> epilogue_;
 };
 
-// What an epilogue of the product in register `product` and of register `x` does, if the kernel of
-// small products knows it.
-std::optional<Ending> ending_of(const Program& program, int product, int x) {
+// The epilogue of the product in register `product` and of register `x`, if the kernel of small
+// products has it.
+std::optional<RegisterEpilogue> register_epilogue(const Program& program, int product, int x) {
   const std::size_t count = program.ops.size();
   if (count < 1 || count > 2 || program.ops.back().out != program.stores[0].reg) {
     return std::nullopt;
   }
   const auto takes = [](const MicroOp& op, int a, int b) {
-    return (op.a == a && op.b == b) || (op.a == b && op.b == a);
+    return (op.inputs[0] == a && op.inputs[1] == b) || (op.inputs[0] == b && op.inputs[1] == a);
   };
   const MicroOp& first = program.ops.front();
   const MicroOp& last = program.ops.back();
   if (first.opcode == Opcode::add && takes(first, product, x)) {
-    if (count == 1) return Ending::add;
-    if (last.opcode == Opcode::relu && last.a == first.out) return Ending::add_relu;
+    if (count == 1) return RegisterEpilogue::add;
+    if (last.opcode == Opcode::relu && last.inputs[0] == first.out)
+      return RegisterEpilogue::add_relu;
   }
-  if (count == 2 && first.opcode == Opcode::heaviside && first.a == x && first.out != product &&
-      last.opcode == Opcode::multiply && takes(last, product, first.out)) {
-    return Ending::heaviside_multiply;
+  if (count == 2 && first.opcode == Opcode::heaviside && first.inputs[0] == x &&
+      first.out != product && last.opcode == Opcode::multiply && takes(last, product, first.out)) {
+    return RegisterEpilogue::heaviside_multiply;
   }
   return std::nullopt;
 }
@@ -191,7 +193,7 @@ class SmallProduct final : public Task {
     const Grid grid = choose_grid(gemm.m, gemm.n, gemm.k, sizeof(T));
     if (gemm.batch != 1 || gemm.m == 0 || gemm.n == 0 || gemm.k == 0 ||
         grid.row_tiles * grid.column_tiles != 1 || kernels.small_gemm == nullptr ||
-        !MatrixMultiplier<T>(kernels).own_is_faster(gemm.m, gemm.n, gemm.k)) {
+        !MatrixMultiplier<T>(kernels).uses_own_kernels(gemm.m, gemm.n, gemm.k)) {
       return nullptr;
     }
     T* const c = memory.at<T>(gemm.c);
@@ -206,12 +208,12 @@ class SmallProduct final : public Task {
                           gemm.m,
                           gemm.n,
                           gemm.k,
-                          Ending::none,
+                          RegisterEpilogue::none,
                           c,
                           0,
                           c,
                           gemm.ldc};
-    if (gemm.has_epilogue && !end(small, gemm, memory)) return nullptr;
+    if (gemm.epilogue && !add_epilogue(small, *gemm.epilogue, memory)) return nullptr;
     const SmallGemmKernel<T> kernel = kernels.small_gemm(small);
     return kernel ? std::make_unique<SmallProduct>(small, kernel, kernels) : nullptr;
   }
@@ -222,12 +224,11 @@ class SmallProduct final : public Task {
   }
 
  private:
-  // Adds the epilogue to `small`, if it is one that the kernel knows.
-  static bool end(SmallGemm<T>& small, const Gemm& gemm, const Memory& memory) {
-    const Program& program = gemm.epilogue;
+  // Adds the epilogue to `small`, if it is one that the kernel has.
+  static bool add_epilogue(SmallGemm<T>& small, const Program& program, const Memory& memory) {
     if (program.loads.size() != 2 || program.stores.size() != 1) return false;
     for (const Load& load : program.loads) {
-      if (load.dtype != dtype_of<T> || load.column_stride != 1 || load.drawn) return false;
+      if (load.dtype != dtype_of<T> || load.column_stride != 1 || load.random) return false;
     }
     const auto is_product = [&](const Load& load) {
       return memory.at<T>(load.ref) == small.c && load.row_stride == small.ldc;
@@ -237,9 +238,9 @@ class SmallProduct final : public Task {
     const Load& product = program.loads[is_first ? 0 : 1];
     const Load& x = program.loads[is_first ? 1 : 0];
     const Store& store = program.stores[0];
-    const std::optional<Ending> ending = ending_of(program, product.reg, x.reg);
-    if (!ending || store.dtype != dtype_of<T>) return false;
-    small.ending = *ending;
+    const std::optional<RegisterEpilogue> epilogue = register_epilogue(program, product.reg, x.reg);
+    if (!epilogue || store.dtype != dtype_of<T>) return false;
+    small.epilogue = *epilogue;
     small.x = memory.at<const T>(x.ref);
     small.ldx = x.row_stride;
     small.out = memory.at<T>(store.ref);
@@ -252,24 +253,17 @@ class SmallProduct final : public Task {
 };
 
 template <typename T>
-std::unique_ptr<Task> make_product(const Gemm& gemm, const std::string& label, std::int32_t chunks,
-                                   const Memory& memory, const KernelTable& kernels) {
-  if (auto small = SmallProduct<T>::make(gemm, memory, kernels_of<T>(kernels))) return small;
-  return std::make_unique<MatrixProduct<T>>(gemm, label, chunks, memory, kernels);
+std::unique_ptr<Task> make_product(const Gemm& gemm, const Building& building) {
+  const Kernels<T>& kernels = kernels_of<T>(building.kernels);
+  if (auto small = SmallProduct<T>::make(gemm, building.memory, kernels)) return small;
+  return std::make_unique<MatrixProduct<T>>(gemm, building);
 }
 
 }  // namespace
 
-std::unique_ptr<Task> make_matrix_product(const Gemm& gemm, const std::string& label,
-                                          std::int32_t chunks, const Memory& memory,
-                                          const KernelTable& kernels) {
-  if (gemm.has_epilogue && gemm.epilogue.dtype != gemm.dtype) {
-    throw std::invalid_argument(label + ": the epilogue computes in another dtype");
-  }
-  if (gemm.dtype == DType::float32) {
-    return make_product<float>(gemm, label, chunks, memory, kernels);
-  }
-  return make_product<double>(gemm, label, chunks, memory, kernels);
+std::unique_ptr<Task> make_task(const Gemm& gemm, const Building& building) {
+  return gemm.dtype == DType::float32 ? make_product<float>(gemm, building)
+                                      : make_product<double>(gemm, building);
 }
 
 }  // namespace chainrule

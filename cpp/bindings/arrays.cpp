@@ -1,4 +1,4 @@
-#include "bindings/arguments.h"
+#include "bindings/arrays.h"
 
 #include <cstddef>
 #include <stdexcept>
@@ -7,13 +7,6 @@ namespace nb = nanobind;
 
 namespace chainrule {
 namespace {
-
-std::uint8_t register_numbered(std::int64_t number) {
-  if (number < 0 || number >= max_registers) {
-    throw std::invalid_argument("registers are numbered 0 to 255, got " + std::to_string(number));
-  }
-  return static_cast<std::uint8_t>(number);
-}
 
 DType dtype_of_array(const InputArray& array) {
   const nb::dlpack::dtype dtype = array.dtype();
@@ -51,35 +44,6 @@ DType dtype_of_array(const InputArray& array) {
 
 }  // namespace
 
-Ref ref_of(const RefTuple& ref) { return {space_numbered(ref.first), ref.second}; }
-
-Program program_of(DType dtype, std::int64_t rows, std::int64_t columns, std::int64_t registers,
-                   const std::vector<LoadTuple>& loads, const std::vector<ConstantTuple>& constants,
-                   const std::vector<OpTuple>& ops, const std::vector<StoreTuple>& stores,
-                   const std::vector<SumTuple>& sums) {
-  Program program = {dtype, rows, columns, registers, {}, {}, {}, {}, {}};
-  for (const auto& [space, offset, type, row_stride, column_stride, reg] : loads) {
-    const bool drawn = type == "uniform";
-    program.loads.push_back({ref_of({space, offset}), drawn ? DType::uint64 : dtype_named(type),
-                             row_stride, column_stride, register_numbered(reg), drawn});
-  }
-  for (const auto& [space, offset, reg] : sums) {
-    program.sums.push_back({ref_of({space, offset}), register_numbered(reg)});
-  }
-  for (const auto& [value, reg] : constants) {
-    program.constants.push_back({value, register_numbered(reg)});
-  }
-  for (const auto& [name, out, a, b, c] : ops) {
-    program.ops.push_back({opcode_named(name), register_numbered(out), register_numbered(a),
-                           register_numbered(b), register_numbered(c)});
-  }
-  for (const auto& [space, offset, type, row_stride, reg] : stores) {
-    program.stores.push_back(
-        {ref_of({space, offset}), dtype_named(type), row_stride, register_numbered(reg)});
-  }
-  return program;
-}
-
 Input input_of(const InputArray& array) {
   Input input;
   input.dtype = dtype_of_array(array);
@@ -102,13 +66,6 @@ Input input_of(const InputArray& array) {
     throw std::invalid_argument("an input must be aligned to its elements; copy the array");
   }
   return input;
-}
-
-std::int32_t checked_threads(std::int64_t threads) {
-  if (threads < 1 || threads > 4096) {
-    throw std::invalid_argument("threads must be from 1 to 4096, got " + std::to_string(threads));
-  }
-  return static_cast<std::int32_t>(threads);
 }
 
 }  // namespace chainrule

@@ -1,19 +1,15 @@
-// The elementwise opcodes of ops.def, and the chains of them that have a kernel of their own.
+// Chains of elementwise operations that have a kernel of their own.
 //
 // A program runs operation by operation over blocks, so each operation loads its operands and
-// stores its result. A chain keeps what lies between in vector registers. It does the same
-// operations in the same order: the same bits.
+// stores its result. A chain keeps the intermediate results in vector registers. It does the
+// same operations in the same order: the same bits.
 #pragma once
 
 #include <cstdint>
 
-namespace chainrule {
+#include "kernels/kinds.h"
 
-enum class Opcode : std::uint8_t {
-#define CHAINRULE_OP(name, inputs) name,
-#include "kernels/ops.def"
-#undef CHAINRULE_OP
-};
+namespace chainrule {
 
 inline constexpr int most_chain_ops = 10;
 inline constexpr int most_chain_inputs = 10;
@@ -29,7 +25,7 @@ struct Chain {
   int length;
   int inputs;
   unsigned scalars;  // bit i: input i is one number, the same for all elements
-  unsigned results;  // bit i: the result of operation i is needed behind the chain
+  unsigned results;  // bit i: the result of operation i is needed after the chain
   ChainOp ops[most_chain_ops];
 
   constexpr bool is_scalar(int input) const { return scalars >> input & 1; }

@@ -1,0 +1,16 @@
+// Indices into an axis.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+
+namespace chainrule {
+
+// The position that an index means, which may count from the end; nothing if it is out of range.
+inline std::optional<std::int64_t> position(std::int64_t index, std::int64_t length) {
+  if (index < 0) index += length;
+  if (index < 0 || index >= length) return std::nullopt;
+  return index;
+}
+
+}  // namespace chainrule

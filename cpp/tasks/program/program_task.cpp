@@ -1,0 +1,52 @@
+// Elementwise programs as instructions of their own.
+#include "tasks/building.h"
+#include "tasks/program/program.h"
+
+namespace chainrule {
+namespace {
+
+template <typename T>
+class ProgramTask final : public Task {
+ public:
+  ProgramTask(const Program& program, const Building& building)
+      : program_(program, building, true), unit_(program_.block()) {
+    need_scratch(program_.scratch_bytes());
+    if (program_.has_sums()) unit_ = sum_columns;
+    const std::int64_t blocks = (program_.columns() + unit_ - 1) / unit_;
+    by_rows_ = program_.rows() >= blocks && !program_.has_sums();
+    split(building.chunks, by_rows_ ? program_.rows() : blocks, program_.nanoseconds());
+  }
+
+  bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
+    Region region = {0, program_.rows(), 0, program_.columns()};
+    if (by_rows_) {
+      const Range rows = share(chunk, program_.rows());
+      region.row_begin = rows.begin;
+      region.row_end = rows.end;
+    } else {
+      const Range columns = share(chunk, program_.columns(), unit_);
+      region.column_begin = columns.begin;
+      region.column_end = columns.end;
+    }
+    program_.run(region, worker.scratch);
+    return true;
+  }
+
+  std::int64_t chains() const override { return program_.fused_chains(); }
+
+ private:
+  // Fewer columns of many rows would be copied together into blocks.
+  static constexpr std::int64_t sum_columns = 256;
+
+  ElementwiseProgram<T> program_;
+  std::int64_t unit_;  // columns that stay together
+  bool by_rows_;
+};
+
+}  // namespace
+
+std::unique_ptr<Task> make_task(const Program& program, const Building& building) {
+  return make_task_of<ProgramTask>(program, building);
+}
+
+}  // namespace chainrule

@@ -1,0 +1,160 @@
+"""Matrix products against NumPy: sizes, strides, batches, epilogues."""
+
+import numpy as np
+import pytest
+from bench import ARENA, CONSTANTS, STATE, Bench, load, op, store, tolerance
+
+FLOATS = ["float32", "float64"]
+
+
+def add_gemm(bench, x, y, transpose_a, transpose_b, **options):
+    m, k = x.shape[-2:]
+    n = y.shape[-1]
+    out, result = bench.room((*x.shape[:-2], m, n), x.dtype)
+    a = bench.put(np.swapaxes(x, -1, -2) if transpose_a else x)
+    b = bench.put(np.swapaxes(y, -1, -2) if transpose_b else y)
+    if x.ndim == 3:
+        options |= {"batch": len(x), "stride_a": m * k, "stride_b": k * n, "stride_c": m * n}
+    bench.plan.add(
+        "gemm",
+        "product",
+        dtype=str(x.dtype),
+        transpose_a=transpose_a,
+        transpose_b=transpose_b,
+        m=m,
+        n=n,
+        k=k,
+        a=a,
+        lda=max(1, m if transpose_a else k),
+        b=b,
+        ldb=max(1, k if transpose_b else n),
+        c=out,
+        ldc=max(1, n),
+        **options,
+    )
+    return out, result
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("transposed", [(False, False), (False, True), (True, False), (True, True)])
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        (1, 1, 1),
+        (1, 7, 5),
+        (7, 1, 3),
+        (32, 16, 16),
+        (13, 17, 19),
+        (64, 100, 64),
+        (131, 257, 67),
+        (256, 256, 128),
+        (0, 3, 2),
+        (3, 0, 2),
+        (3, 4, 0),
+    ],
+)
+def test_gemm(rng, sizes, transposed, dtype, threads):
+    m, n, k = sizes
+    bench = Bench(4 << 20)
+    x, y = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+    _, result = add_gemm(bench, x, y, *transposed)
+    bench.run(threads=threads)
+    np.testing.assert_allclose(result, x @ y, **tolerance(dtype))
+
+
+@pytest.mark.parametrize("chunks", [0, 1, 3])
+@pytest.mark.parametrize("sizes", [(5, 3, 4, 2), (1, 64, 64, 64), (9, 33, 17, 65), (0, 2, 2, 2)])
+def test_gemm_batched(rng, sizes, chunks):
+    batch, m, n, k = sizes
+    bench = Bench(4 << 20, chunks=chunks)
+    x, y = rng.normal(size=(batch, m, k)), rng.normal(size=(batch, k, n))
+    _, result = add_gemm(bench, x, y, False, True)
+    bench.run(threads=2)
+    np.testing.assert_allclose(result, x @ y, **tolerance("float64"))
+
+
+def test_gemm_shares_one_factor_among_a_batch(bench, rng):
+    x, y = rng.normal(size=(3, 4, 5)), rng.normal(size=(5, 6))
+    out, result = bench.room((3, 4, 6), "float64")
+    bench.plan.add(
+        "gemm",
+        "p",
+        dtype="float64",
+        transpose_a=False,
+        transpose_b=False,
+        m=4,
+        n=6,
+        k=5,
+        a=bench.put(x),
+        lda=5,
+        b=bench.put(y),
+        ldb=6,
+        c=out,
+        ldc=6,
+        batch=3,
+        stride_a=20,
+        stride_b=0,
+        stride_c=24,
+    )
+    bench.run()
+    np.testing.assert_allclose(result, x @ y, rtol=1e-12)
+
+
+def test_gemm_with_strides_leaves_the_rest_alone(bench, rng):
+    x, y = rng.normal(size=(6, 9)), rng.normal(size=(7, 11))
+    out, result = bench.room((6, 13), "float64")
+    result[...] = 5
+    bench.plan.add(
+        "gemm",
+        "p",
+        dtype="float64",
+        transpose_a=False,
+        transpose_b=False,
+        m=6,
+        n=10,
+        k=7,
+        a=bench.put(x),
+        lda=9,
+        b=bench.put(y),
+        ldb=11,
+        c=out,
+        ldc=13,
+    )
+    bench.run()
+    np.testing.assert_allclose(result[:, :10], x[:, :7] @ y[:, :10], rtol=1e-12)
+    assert (result[:, 10:] == 5).all()
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("sizes", [(1, 1, 1), (7, 5, 3), (64, 100, 64), (300, 520, 64), (6, 5, 0)])
+def test_gemm_with_an_epilogue(rng, sizes, dtype, threads):
+    """relu(x y + bias) * row, and the pre-activation as a second output."""
+    m, n, k = sizes
+    bench = Bench(8 << 20)
+    x, y = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+    bias, row = rng.normal(size=n).astype(dtype), rng.normal(size=m).astype(dtype)
+    out = (ARENA, bench.ends[ARENA])
+    second, activation = bench.room((m, n), dtype, STATE)
+    epilogue = {
+        "dtype": dtype,
+        "rows": m,
+        "columns": n,
+        "registers": 4,
+        "loads": [
+            load(out, dtype, n, 1, 0),
+            load(bench.put(bias, CONSTANTS), dtype, 0, 1, 1),
+            load(bench.put(row, CONSTANTS), dtype, 1, 0, 2),
+        ],
+        "ops": [op("add", 0, 0, 1), op("relu", 3, 0), op("multiply", 3, 3, 2)],
+        "stores": [store(out, dtype, n, 0), store(second, dtype, n, 3)],
+    }
+    ref, result = add_gemm(bench, x, y, False, False, epilogue=epilogue)
+    assert ref == out
+    bench.run(threads=threads)
+    expected = x @ y + bias
+    np.testing.assert_allclose(result, expected, **tolerance(dtype))
+    np.testing.assert_allclose(
+        activation, np.maximum(expected, 0) * row[:, None], **tolerance(dtype)
+    )

@@ -1,0 +1,259 @@
+"""What a plan refuses: instructions that could not run safely, and fields that do not fit."""
+
+import math
+
+import numpy as np
+import pytest
+from bench import ARENA, Bench, constant, load, store
+
+from chainrule import _core
+
+A, B, C = (ARENA, 0), (ARENA, 1024), (ARENA, 2048)
+VALID = {
+    "program": {
+        "dtype": "float32",
+        "rows": 1,
+        "columns": 2,
+        "registers": 1,
+        "loads": [load(A, "float32", 0, 1, 0)],
+        "stores": [store(B, "float32", 0, 0)],
+    },
+    "gemm": {
+        "dtype": "float32",
+        "m": 2,
+        "n": 2,
+        "k": 2,
+        "a": A,
+        "lda": 2,
+        "b": B,
+        "ldb": 2,
+        "c": C,
+        "ldc": 2,
+    },
+    "reduce": {
+        "reduction": "sum",
+        "dtype": "float32",
+        "outer": 1,
+        "length": 2,
+        "inner": 3,
+        "x": A,
+        "out": B,
+    },
+    "rows": {
+        "kernel": "softmax",
+        "dtype": "float32",
+        "rows": 1,
+        "columns": 2,
+        "inputs": [A],
+        "out": B,
+    },
+    "copy": {"itemsize": 4, "shape": [2], "x": A, "x_strides": [1], "out": B, "out_strides": [1]},
+    "fill": {"dtype": "float32", "count": 4, "number": 0.0, "out": A},
+    "gather": {
+        "itemsize": 4,
+        "outer": 1,
+        "length": 2,
+        "count": 3,
+        "inner": 4,
+        "x": A,
+        "indices": B,
+        "out": C,
+    },
+    "scatter_add": {
+        "dtype": "float32",
+        "outer": 1,
+        "length": 2,
+        "count": 3,
+        "inner": 4,
+        "x": A,
+        "indices": B,
+        "out": C,
+    },
+    "random_uniform": {"dtype": "float32", "count": 4, "state": A, "out": B},
+    "gather_batch": {"input": 0, "dtype": "float32", "rows": 4, "columns": 4, "out": A},
+}
+BATCH = {"stride_a": 4, "stride_b": 4, "stride_c": 4}
+
+
+def test_every_instruction_has_an_example_here():
+    assert sorted(_core.instructions()) == sorted(VALID)
+
+
+@pytest.mark.parametrize("kind", VALID)
+def test_the_examples_are_fit(kind):
+    Bench(4096).plan.add(kind, "it", **VALID[kind])
+
+
+def epilogue(loads, stores, rows=2, **changes):
+    fields = {"dtype": "float32", "rows": rows, "columns": 2, "registers": 1}
+    return {"epilogue": fields | {"loads": loads, "stores": stores} | changes}
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "message"),
+    [
+        ("gemm", {"dtype": "int64"}, "it: matrix products are float32 or float64"),
+        ("gemm", {"n": 3, "k": 4, "lda": 3, "ldb": 3, "ldc": 3},
+         "it: the row stride of a is 3, below its 4 columns"),
+        ("gemm", {"c": A}, "it: its output overlaps an input"),
+        ("gemm", {"k": 500, "lda": 500, "n": 3, "ldb": 3, "ldc": 3}, "it: b .* after its space"),
+        ("gemm", {"k": 2**31, "lda": 2**31}, "it: a matrix product of sizes above"),
+        ("gemm", BATCH | {"batch": 3, "stride_c": 3}, "it: the products of a batch overlap"),
+        ("gemm", epilogue([], [store(C, "float32", 2, 0)]), "it: register 0 is read before"),
+        ("gemm", epilogue([load(C, "float32", 2, 1, 0)], [store(A, "float32", 2, 0)]),
+         "it: its output overlaps an input"),
+        ("gemm", BATCH | {"batch": 2}
+         | epilogue([load(C, "float32", 2, 1, 0)], [store(C, "float32", 2, 0)]),
+         "it: only a single product has an epilogue"),
+        ("gemm", epilogue([load(C, "float32", 2, 1, 0)], [store(C, "float32", 2, 0)], rows=3),
+         "it: the epilogue must have the rows and columns of the product"),
+        ("gemm", epilogue([load(C, "float32", 2, 1, 0)], [store(C, "float32", 2, 0)],
+                          dtype="float64"),
+         "it: the epilogue computes in another dtype"),
+        ("gemm", {"m": 4} | epilogue([load(C, "float32", 0, 1, 0)],
+                                     [store((ARENA, 3072), "float32", 2, 0)], rows=4),
+         "it: the epilogue reads the product in another layout"),
+        ("gemm", {"m": 4} | epilogue([load(C, "float32", 2, 1, 0)],
+                                     [store((ARENA, 2048 + 8), "float32", 2, 0)], rows=4),
+         "it: a store overlaps a load of another layout"),
+        ("gemm", {"m": 4} | epilogue([], [store((ARENA, 2048 + 8), "float32", 2, 0)], rows=4,
+                                     constants=[constant(1.0, 0)]),
+         "it: the epilogue overwrites the product in another layout"),
+        ("reduce", {"reduction": "mean"}, "it: reduction: unknown reduction 'mean'; known are sum"),
+        ("reduce", {"reduction": "max", "length": 0}, "it: the max or min of nothing"),
+        ("reduce", {"dtype": "uint8"}, "it: reductions compute in"),
+        ("reduce", {"outer": 2**40, "length": 2**40}, "it: .* its space"),
+        ("rows", {"kernel": "softmin"}, "it: kernel: unknown row kernel 'softmin'"),
+        ("rows", {"dtype": "int64"}, "it: softmax of int64"),
+        ("rows", {"inputs": [A, A]}, "it: softmax takes 1 inputs"),
+        ("rows", {"kernel": "argmax", "columns": 0}, "it: argmax of empty rows"),
+        ("rows", {"kernel": "logsumexp", "columns": 0}, "it: logsumexp of empty rows"),
+        ("copy", {"itemsize": 3}, "it: itemsize must be 1, 2, 4 or 8"),
+        ("copy", {"shape": [1] * 7, "x_strides": [1] * 7, "out_strides": [1] * 7},
+         "it: a copy has at most 6"),
+        ("copy", {"x_strides": [1, 2]}, "it: shape and strides differ"),
+        ("copy", {"x_strides": [-1]}, "it: x .* needs bytes before its space"),
+        ("copy", {"out_strides": [0]}, "it: elements of out overlap"),
+        ("copy", {"x_strides": [-(2**63)]}, "it: a stride out of range"),
+        ("copy", {"x_strides": [2**62]}, "it: x .* after its space"),
+        ("fill", {"dtype": "uint8", "number": 256.0}, "it: 256.* is no uint8"),
+        ("fill", {"dtype": "int8", "number": -129.0}, "it: -129.* is no int8"),
+        ("fill", {"dtype": "int64", "number": 0.5}, "it: 0.5.* is no int64"),
+        ("fill", {"dtype": "int64", "number": math.nan}, "it: nan is no int64"),
+        ("fill", {"dtype": "int64", "number": 2.0**63}, "it: .* is no int64"),
+        ("fill", {"count": 1025}, "it: out .* after its space"),
+        ("gather", {"indices": (ARENA, 4)}, "it: indices .* not aligned"),
+        ("gather", {"out": A}, "it: its output overlaps an input"),
+        ("scatter_add", {"dtype": "uint8"}, "it: scatter_add computes"),
+        ("random_uniform", {"dtype": "int64"}, "it: random numbers are float32"),
+        ("random_uniform", {"out": A}, "it: its output overlaps"),
+        ("gather_batch", {"input": 256}, "it: inputs are numbered 0 to 255"),
+        ("gather_batch", {"rows": 0}, "it: a batch has at least one row"),
+    ],
+)  # fmt: skip
+def test_unfit_instructions_are_refused(kind, changes, message):
+    plan = Bench(4096).plan
+    with pytest.raises(ValueError, match=message):
+        plan.add(kind, "it", **(VALID[kind] | changes))
+    assert plan.times() == []
+
+
+FILL, PROGRAM = VALID["fill"], VALID["program"]
+LOAD = PROGRAM["loads"][0]
+
+
+def without(fields, name):
+    return {key: value for key, value in fields.items() if key != name}
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "message"),
+    [
+        ("fill", without(FILL, "count"), "it: the field 'count' is missing"),
+        (
+            "fill",
+            FILL | {"size": 3},
+            "it: unknown field 'size'; known are dtype, count, number, out",
+        ),
+        ("fill", FILL | {"count": "3"}, "it: count must be a whole number, got '3'"),
+        ("fill", FILL | {"count": 3.0}, "it: count must be a whole number, got 3.0"),
+        ("fill", FILL | {"count": True}, "it: count must be a whole number, got True"),
+        ("fill", FILL | {"count": 2**63}, "it: count must be a whole number of 64 bits, got 922"),
+        ("fill", FILL | {"number": "0"}, "it: number must be a number, got '0'"),
+        ("fill", FILL | {"dtype": np.dtype("float32")}, "it: dtype must be a name, got dtype"),
+        ("fill", FILL | {"out": 0}, r"it: out must be a place \(space, offset\), got 0"),
+        ("fill", FILL | {"out": (ARENA, 0, 1)}, "it: out must be a place"),
+        ("fill", FILL | {"out": (0, 0)}, r"it: out\[0\] must be a name, got 0"),
+        ("fill", FILL | {"out": None}, "it: out must be a place"),
+        ("copy", VALID["copy"] | {"shape": 2}, "it: shape must be a list, got 2"),
+        (
+            "copy",
+            VALID["copy"] | {"shape": ["2"]},
+            r"it: shape\[0\] must be a whole number, got '2'",
+        ),
+        (
+            "gemm",
+            VALID["gemm"] | {"transpose_a": 1},
+            "it: transpose_a must be True or False, got 1",
+        ),
+        (
+            "gemm",
+            VALID["gemm"] | {"epilogue": []},
+            r"it: epilogue must be a dict of fields, got \[\]",
+        ),
+        (
+            "gemm",
+            VALID["gemm"] | {"epilogue": without(PROGRAM, "rows")},
+            "it: epilogue: the field 'rows' is missing",
+        ),
+        (
+            "program",
+            PROGRAM | {"loads": [LOAD, without(LOAD, "dtype")]},
+            r"it: loads\[1\]: the field 'dtype' is missing",
+        ),
+        (
+            "program",
+            PROGRAM | {"loads": [LOAD | {"stride": 1}]},
+            r"it: loads\[0\]: unknown field 'stride'; known are ref, dtype, row_stride",
+        ),
+    ],
+)
+def test_fields_are_checked_by_name(kind, fields, message):
+    with pytest.raises(TypeError, match=message):
+        Bench(4096).plan.add(kind, "it", **fields)
+
+
+def test_an_instruction_needs_a_kind_and_a_label():
+    plan = Bench(4096).plan
+    with pytest.raises(ValueError, match="an instruction needs a label"):
+        plan.add("fill", "", **FILL)
+    with pytest.raises(
+        ValueError, match="it: unknown instruction 'refill'; known are program, gemm"
+    ):
+        plan.add("refill", "it", **FILL)
+
+
+def test_whole_numbers_of_numpy_and_tuples_will_do():
+    fields = VALID["copy"] | {"itemsize": np.int64(4), "shape": (np.int32(2),)}
+    Bench(4096).plan.add("copy", "it", **fields)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda p: p.input(-1, np.zeros(3)), "inputs are numbered 0 to 255, got -1"),
+        (lambda p: p.scalar((ARENA, 4)), "a scalar: .* not aligned"),
+        (lambda p: p.scalar((ARENA, 4096)), "a scalar: .* after its space"),
+        (lambda p: p.total((ARENA, 4092), "float32", 2), "a total: .* after its space"),
+        (lambda p: p.total((ARENA, 0), "float32", -1), "a total: count must not be negative"),
+    ],
+)
+def test_unfit_places_are_refused(call, message):
+    with pytest.raises(ValueError, match=message):
+        call(Bench(4096).plan)
+
+
+@pytest.mark.parametrize("chunks", [-1, 4096, 2**40])
+def test_chunks_have_a_range(chunks):
+    with pytest.raises(ValueError, match=f"chunks must be 0 to 4095, got {chunks}"):
+        Bench(4096, chunks=chunks)
