@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from chainrule.data.mapped import blocks, extremes
 from chainrule.graph.tensor import Array
+from chainrule.nn.inputs import input_dtype
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
 
@@ -243,15 +244,15 @@ def as_data(dtype: np.dtype[Any], *parts: Arrays) -> Data:
         structures.append(structure)
         for array in flat:
             arrays.append(array)
-            given = array.dtype
-            is_floating = given.kind == "f" or (number == 0 and given in _LIKE_FLOATS)
-            dtypes.append(dtype if is_floating else _INT64)
+            if number == 0:
+                dtypes.append(input_dtype(array.dtype, dtype))
+            else:
+                dtypes.append(dtype if array.dtype.kind == "f" else _INT64)
     shapes = tuple([array.shape[1:] for array in arrays])
     return Data(tuple(arrays), Form(shapes, tuple(dtypes), tuple(structures)))
 
 
 _INT64 = np.dtype(np.int64)
-_LIKE_FLOATS = (np.dtype(np.uint8), np.dtype(np.bool_))
 
 
 def checked_inputs(x: Any, dtype: np.dtype[Any]) -> Data:

@@ -42,18 +42,13 @@ def _calibrating(model: Module) -> Iterator[dict[State, Array]]:
     If the block raises, each state that is in the dict then gets its value there.
     """
     before: dict[State, Array] = {}
-    modes = [(module, module.training) for module in model.modules()]
-    model.eval()
     try:
-        with no_grad():
+        with model.in_mode(False), no_grad():
             yield before
     except BaseException:
         for state, value in before.items():
             state.assign(value)
         raise
-    finally:
-        for module, mode in modes:
-            module.training = mode
 
 
 def _arrays(x: Any) -> Any:

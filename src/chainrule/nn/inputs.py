@@ -5,17 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from chainrule.graph.tensor import Array
 from chainrule.nn.module import Module
 
 
-def model_input(array: Array, dtype: DTypeLike) -> Array:
-    """An input in the dtype that a model takes: floats, uint8 and bools in `dtype`, its own; other
-    integers, which are indices, as int64."""
-    values = array.dtype.kind in "fb" or array.dtype == np.uint8
-    return np.asarray(array, dtype if values else np.int64)
+def input_dtype(given: np.dtype[Any], dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """The dtype in which a model of floating dtype `dtype` takes an input of dtype `given`.
+
+    Floats, uint8 and bools are values, in `dtype`; other integers are indices, int64.
+    """
+    is_value = given.kind in "fb" or given == np.uint8
+    return dtype if is_value else np.dtype(np.int64)
+
+
+def model_input(array: Array, dtype: np.dtype[Any]) -> Array:
+    """An input in the dtype that a model of floating dtype `dtype` takes."""
+    return np.asarray(array, input_dtype(array.dtype, dtype))
 
 
 def call_model(model: Module, x: Any) -> Any:

@@ -21,6 +21,7 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.nn import Module
+from chainrule.nn.inputs import call_model
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
@@ -241,7 +242,7 @@ class StepGraphs:
     def _training(
         self, x: Any, y: Any, weight: Tensor | None = None, *, update: bool
     ) -> tuple[Tensor, list[Tensor]]:
-        output = self._call(x)
+        output = call_model(self.model, x)
         loss = self._scalar_loss(output, y, weight)
         penalty = self._penalty()
         grads = self._grads(loss)
@@ -272,19 +273,12 @@ class StepGraphs:
         self, x: Any, y: Any, weight: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         with no_grad():
-            output = self._call(x)
+            output = call_model(self.model, x)
             return self._scalar_loss(output, y, weight), self._sums(output, y)
 
     def _prediction(self, x: Any) -> Any:
         with no_grad():
-            return self._call(x)
-
-    def _call(self, x: Any) -> Any:
-        if isinstance(x, tuple):
-            return self.model(*x)
-        if isinstance(x, dict):
-            return self.model(**x)
-        return self.model(x)
+            return call_model(self.model, x)
 
     def _scalar_loss(self, output: Any, y: Any, weight: Tensor | None) -> Tensor:
         if weight is None:
