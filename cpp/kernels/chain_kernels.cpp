@@ -27,7 +27,7 @@ struct Registers {
   }
 };
 
-// Operation `i` of the chain and those behind it.
+// Operation `i` of the chain and those after it.
 template <int number, int i, typename T>
 CHAINRULE_INLINE void compute(Registers<T>& registers) {
   if constexpr (i < chains[number].length) {

@@ -58,7 +58,7 @@ struct RowCall {
   std::int64_t rows, columns;
 };
 
-// What elementwise programs, reductions and row kernels are made of, for one type of element.
+// The kernels for one type of element.
 // A null pointer means that the type has no such kernel; the plan refuses it when it is built.
 template <typename T>
 struct Kernels {

@@ -1,5 +1,5 @@
-// Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 // Random numbers by counter: Philox4x32-10, as src/chainrule/ops/random.py defines them.
+// Salmon, Moraes, Dror, Shaw, "Parallel random numbers: as easy as 1, 2, 3" (SC 2011).
 #include "kernels/declared.h"
 #include "kernels/simd/vector.h"
 

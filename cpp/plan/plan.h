@@ -119,7 +119,7 @@ struct Constant {
 // An elementwise program over rows x columns. A register is loaded at most once, but operations may
 // overwrite it. A store may lie where a load of the same strides lies.
 struct Program {
-  DType dtype;  // float32, float64 or int64: what it computes in
+  DType dtype;  // of its registers: float32, float64 or int64
   std::int64_t rows, columns;
   std::int64_t registers;  // how many it uses, at most max_registers
   std::vector<Load> loads;

@@ -18,8 +18,8 @@ struct Span {
   Clock::time_point end;
 };
 
-// Lets threads begin together. Whoever leaves the scope without opening it, by an exception too,
-// turns those who wait away.
+// Lets threads begin together. A gate that is destroyed unopened, as by an exception, sends the
+// waiting threads away.
 class StartingGate {
  public:
   explicit StartingGate(int threads) : missing_(threads) {}

@@ -58,9 +58,9 @@ class Words {
 
 }  // namespace
 
-// Each place from the last on changes with one before it or itself: words without the bits that are
-// too high, until one fits. Nearly half of them do not, at random: so one that does not fit changes
-// a place with itself, and nothing has to be foreseen.
+// Fisher-Yates from the end. Indices are masked words; those above i are rejected, up to half of
+// them, unpredictably. A rejected word swaps an element with itself, so there is no branch to
+// mispredict.
 void shuffle(std::span<std::int64_t> order, std::uint64_t seed, std::uint64_t epoch) {
   std::iota(order.begin(), order.end(), 0);
   if (order.empty()) return;

@@ -51,7 +51,8 @@ inline constexpr double largest_own_product =
 
 // --- Copies that a product needs -----------------------------------------------------------------
 
-// L1 has this many ways, or more: so many lines a multiple of `way_bytes` apart can be in it.
+// L1 has this many ways, or more: it holds this many lines that are a multiple of
+// `way_bytes` apart.
 inline constexpr int64_t ways = 8;
 inline constexpr int64_t way_bytes = 4096;
 // With more rows than this, a panel of B is worth a copy into adjacent lines.

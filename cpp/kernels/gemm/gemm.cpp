@@ -44,7 +44,7 @@ constexpr int64_t block_rows = 256;
 
 // Whether hints for the next panel of B pay: its rows begin in different pages, which the processor
 // does not foresee, or there are many tiles to spread them over. For A^T B, the gradient of
-// weights, they are slower: A, read as it lies, is pushed out of L2.
+// weights, they are slower: A, read in place, is pushed out of L2.
 template <typename T>
 bool prefetches_panels(const Product<T>& p) {
   constexpr int64_t page = 4096;  // bytes

@@ -59,7 +59,7 @@ struct Product {
   }
 };
 
-// Rows of whole vectors, zeros behind `columns`.
+// Rows of whole vectors, with zeros after `columns`.
 template <typename T>
 void copy_padded(const T* x, int64_t x_stride, int64_t rows, int columns, T* to,
                  int64_t to_stride) {

@@ -72,7 +72,7 @@ void transpose(const T* x, std::int64_t x_stride, int rows, int columns, T* to,
   }
 }
 
-// The same, where `to` has rows of whole vectors; what is behind the `rows` elements becomes zero.
+// The same, where `to` has rows of whole vectors; the elements after `rows` become zero.
 template <typename T>
 void transpose_padded(const T* x, std::int64_t x_stride, int rows, std::int64_t columns, T* to,
                       std::int64_t to_stride) {

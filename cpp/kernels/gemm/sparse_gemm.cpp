@@ -103,7 +103,7 @@ struct Rows {
   int64_t c_stride;
   int64_t count;
   int columns;      // of C
-  bool accumulate;  // C goes on from what it is
+  bool accumulate;  // the sums begin with C, not with 0
 };
 
 // Everything is unrolled through packs of indices; see gemm_tile.h.

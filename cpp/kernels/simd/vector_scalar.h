@@ -12,7 +12,7 @@
 #define CHAINRULE_INLINE_LAMBDA
 #else
 #define CHAINRULE_INLINE __attribute__((always_inline)) inline
-#define CHAINRULE_INLINE_LAMBDA __attribute__((always_inline))  // behind a lambda's parameters
+#define CHAINRULE_INLINE_LAMBDA __attribute__((always_inline))  // after a lambda's parameters
 #endif
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
