@@ -102,7 +102,14 @@ class Optimizer:
     def _declared(cls) -> dict[str, Declaration]:
         """The class's hyper-parameters by name, those that it inherits included."""
         attributes = ChainMap(*[dict(vars(kind)) for kind in cls.__mro__])
-        return {name: found for name, found in attributes.items() if isinstance(found, Declaration)}
+        declared = {name: d for name, d in attributes.items() if isinstance(d, Declaration)}
+        for name, declaration in declared.items():
+            if declaration.name != name:
+                raise TypeError(
+                    f"{cls.__name__} declares {name} and {declaration.name} by one object: give "
+                    f"each its own, as in {name} = optim.{type(declaration).__name__}(...)"
+                )
+        return declared
 
     def _check_names(self, defaults: Mapping[str, Any]) -> None:
         kind = type(self).__name__
@@ -130,7 +137,8 @@ class Optimizer:
             W: the parameter.
             grad: the gradient of the loss with respect to it.
             moments: the parameter's buffers, by the names that `moments` gives.
-            h: the hyper-parameters as 0-d Tensors of W's dtype, with what `coefficients` adds.
+            h: the hyper-parameters, numbers as 0-d Tensors of W's dtype, with what `coefficients`
+                adds.
         """
         raise NotImplementedError(f"{type(self).__name__} has no rule")
 
@@ -239,8 +247,8 @@ class Optimizer:
         Inside `chainrule.capture` these assignments become updates of the captured graph.
 
         Args:
-            grads: for each of `parameters` the gradient, of its shape and dtype, or None to leave
-                the parameter and its moments as they are. A group counts its steps once for all its
+            grads: for each of `params` the gradient, of its shape and dtype, or None to leave the
+                parameter and its moments as they are. A group counts its steps once for all its
                 parameters, in every step in which one of them has a gradient.
             loss: the scalar that the gradients are of, for a rule with a line search.
 
