@@ -337,7 +337,7 @@ class GroupNorm(Layer):
     """`LayerNorm` of each group of channels; see `functional.group_norm`.
 
     Args:
-        num_groups: into how many groups of neighbours the channels are divided.
+        num_groups: the number of groups of neighbouring channels.
         num_channels: C, the length of the input's axis 1.
         eps: added to the variance, which is the biased one.
         affine: whether there are a weight and a bias.
