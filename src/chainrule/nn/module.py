@@ -65,8 +65,8 @@ class Module:
     """
 
     is_stochastic: ClassVar[bool] = False
-    """Whether the layer draws random numbers in training, as dropout does; prediction with samples
-    draws them, too."""
+    """Whether the layer draws random numbers in training, as dropout does. It then draws them in
+    `Evaluator.predict_samples`, too."""
 
     training: bool
     _name: str
