@@ -172,7 +172,7 @@ def test_functions_take_numpys_lengths_and_whole_numbers():
         assert np.array_equal(norm(x, np.int64(2)).numpy(), norm(x.astype("f"), 2).numpy())
 
 
-# What is refused
+# Refused inputs and arguments
 
 
 def test_one_row_in_training_is_refused_as_in_pytorch():

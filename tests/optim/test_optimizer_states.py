@@ -1,4 +1,4 @@
-"""What an optimiser keeps: moments, and states that are saved and loaded."""
+"""Moments of optimisers, and their states, saved and loaded."""
 
 import json
 

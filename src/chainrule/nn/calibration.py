@@ -219,14 +219,14 @@ def _prepare_each_linear(
 
 
 def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
-    """Give every `BatchNorm1d` of a model the exact mean and variance of what reaches it from `x`.
+    """Give every `BatchNorm1d` of a model the exact mean and variance of its inputs on `x`.
 
-    Running statistics are of the minibatches of late steps, of weights that still changed. With
-    the training data as `x`, the model is in evaluation as the textbooks define it: each layer
-    normalises by the mean and the (biased) variance over the whole training data. `x` goes through
-    the model in evaluation mode once for each such layer, from the first to the last, because what
-    reaches a layer depends on those before it. Call it after training; training on goes on from
-    these statistics.
+    Running statistics are those of the last minibatches, whose weights still changed. With the
+    training data as `x`, evaluation is as the textbooks define it: each layer normalises by the
+    mean and the (biased) variance over the whole training data. `x` goes through the model in
+    evaluation mode once for each such layer, from the first to the last, because the input of a
+    layer depends on the layers before it. Call it after training; a further training continues
+    from these statistics.
 
     Args:
         model: any module; its mode stays as it is. Layers that `x` does not reach keep their

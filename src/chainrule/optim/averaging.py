@@ -93,7 +93,7 @@ class EMA:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The parameters hold their averages inside `with`, and afterwards what they held before.
+        """The parameters hold their averages inside `with`, and afterwards their own values again.
 
         For evaluation and prediction. Assignments to the parameters inside are lost.
         """

@@ -166,7 +166,7 @@ class Optimizer:
     def moments(self, group: ParameterGroup) -> Sequence[str] | Mapping[str, float]:
         """The names of the buffers, of the parameter's shape, that `rule` needs.
 
-        They are 0 at first, or what a mapping gives for their name.
+        They start at 0, or at the value that a mapping gives for their name.
         """
         return ()
 
@@ -238,7 +238,7 @@ class Optimizer:
     def check_group(self, group: ParameterGroup) -> None:
         """Raise ValueError where hyper-parameters contradict each other, or the parameters.
 
-        The group is none of `param_groups` yet.
+        The group is not in `param_groups` yet.
         """
 
     def update(self, grads: Sequence[Tensor | None], loss: Tensor | None = None) -> None:
@@ -346,7 +346,7 @@ class Optimizer:
 
     def states(self) -> dict[str, Buffer]:
         """Every Buffer by a stable name: moments as "0.momentum_buffer", where 0 is the parameter's
-        index, and what a group shares as "group0.step"."""
+        index, and those of a group as "group0.step"."""
         buffers = [buffer for parameter in self.params for buffer in self.state[parameter].values()]
         for group in self.param_groups:
             buffers += [group.step_count] if group.step_count is not None else []

@@ -14,9 +14,9 @@ from chainrule.nn.module import Module
 class Layer(Module):
     """The base of the library's layers: a module that keeps each argument of its constructor.
 
-    Every argument becomes an attribute of its name: the value, a child where it is a module, or a
-    parameter where it says whether there is one, as ``bias``. From the constructor's signature
-    follow what is printed and what a description holds.
+    Every argument becomes an attribute of its name: a module becomes a child, a flag such as
+    ``bias`` the parameter (or None) that it asks for; others keep their value. The printed text
+    and the description follow from the constructor's signature.
     """
 
     unnamed_arguments: ClassVar[int] = 0

@@ -63,7 +63,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     Args:
         optimizer, unit: see `Schedule`.
         T_0: the length of the first fall.
-        T_mult: what each length is multiplied by.
+        T_mult: the factor from each length to the next.
         eta_min: where each fall ends.
 
     Raises:

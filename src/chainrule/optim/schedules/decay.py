@@ -165,7 +165,7 @@ class LinearLR(Schedule):
 
 
 class PolynomialLR(Schedule):
-    """A power of what is left: lr(t) = base (1 - min(t / total_iters, 1))^power.
+    """A power of the remaining time: lr(t) = base (1 - min(t / total_iters, 1))^power.
 
     Example:
         >>> import chainrule as cr
