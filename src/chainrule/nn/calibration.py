@@ -172,9 +172,9 @@ def _rounding(layer: Linear, x: Array) -> Array:
 
 def _check(layer: Linear, x: Array, z: Array, enough: Callable[[Array], Any]) -> None:
     """Raise where pre-activations are not finite, or `enough` of them do not vary."""
-    path = local.context.path or "the model"
     if not z.size:
-        raise ShapeError(f"{path}: x has no rows")
+        raise ShapeError("x has no rows")  # the call of the layer adds its path
+    path = local.context.path or "the model"
     if not np.isfinite(z).all():
         raise ValueError(
             f"{path}: the pre-activations are NaN or infinite on x; look at x and at the layers "
