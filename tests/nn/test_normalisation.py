@@ -1,4 +1,4 @@
-"""BatchNorm1d, LayerNorm, GroupNorm and RMSNorm against PyTorch, and what they do themselves."""
+"""BatchNorm1d, LayerNorm, GroupNorm and RMSNorm against PyTorch, and in what they add to it."""
 
 import numpy as np
 import pytest
