@@ -1,7 +1,7 @@
 """Schedule: the base of all, a closed formula in t, the epochs or steps so far.
 
-Because a schedule looks at nothing but t, the learning rates of many steps are known in advance and
-a training that goes on from a checkpoint finds its own again.
+A schedule depends on t alone: the learning rates of many steps are known in advance, and a training
+that is resumed from a checkpoint continues with the same ones.
 """
 
 from __future__ import annotations
