@@ -51,7 +51,7 @@ def environment(threads: int) -> dict[str, str]:
 
 
 def limit_cpus(threads: int) -> None:
-    """Limit this process and its children to as many CPUs, where the system can.
+    """Limit this process and its children to that many CPUs, where the system can.
 
     JAX runs as many threads as it may use CPUs, whatever its settings are.
     """

@@ -52,7 +52,7 @@ napoleon_use_param = False  # one entry may name several arguments
 napoleon_custom_sections = ["Shapes", ("Attributes", "params_style")]
 
 
-# What a docstring marks up: ``code``, `names`, *titles*. Any other star or bar is a formula's.
+# Markup in docstrings: ``code``, `names`, *titles*. Any other star or bar is part of a formula.
 MARKED_UP = re.compile(
     r"(``.+?``|`[^`\n]+`|(?<![\w*])\*(?=[^\s*])[^*]*?(?<=[^\s*])\*(?![\w*]))|([*|])"
 )

@@ -385,7 +385,9 @@ def conf(monkeypatch):
     return conf
 
 
-@pytest.mark.parametrize("module", [cr, nn, nn.init, optim, data, cr.inspect, chainrule.testing])
+@pytest.mark.parametrize(
+    "module", [cr, cr.graph, nn, nn.init, nn.functional, optim, data, cr.inspect, chainrule.testing]
+)
 def test_reference_is_complete(module, conf):
     """Every public name is in the reference: a new one needs a line in a page of docs/reference."""
     entries = re.findall(

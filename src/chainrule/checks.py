@@ -44,8 +44,12 @@ def number(name: str, value: Any) -> float:
         value, (int, float, np.integer, np.floating)
     ):
         raise TypeError(f"{name} is a number, got {value!r}")
-    if not math.isfinite(value):
-        raise ValueError(f"{name} is finite, got {value}")
+    try:
+        finite = math.isfinite(value)
+    except OverflowError:  # a whole number beyond the range of float64
+        finite = False
+    if not finite:
+        raise ValueError(f"{name} is finite, got {value!r:.80}")
     return int(value) if isinstance(value, (int, np.integer)) else float(value)
 
 

@@ -189,7 +189,7 @@ def test_a_seed_decides(function):
         (np.ones((9, 5)), "0: a pre-activation is the same for all rows"),
         (np.ones((1, 5)), "0: a pre-activation is the same for all rows"),
         (np.full((9, 5), np.nan), "0: the pre-activations are NaN"),
-        (np.ones((0, 5)), "0: x has no rows"),
+        (np.ones((0, 5)), r"^0 \(Linear\): x has no rows"),
     ],
 )
 def test_data_without_variance_are_refused_and_the_model_kept(function, x, words):

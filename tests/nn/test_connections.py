@@ -1,4 +1,4 @@
-"""Residual and DenseConnection: parity, deep stacks, and what they refuse."""
+"""Residual and DenseConnection: parity, deep stacks, refused inputs."""
 
 import numpy as np
 import pytest

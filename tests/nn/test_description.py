@@ -180,6 +180,7 @@ def nested(depth):
         (sequential(a=residual(block={"class": "ReLU"}), b={"same_as": "a"}), "same_as must name"),
         ({"class": "Residual", "arguments": {"block": "ReLU"}}, "has no argument 'block'"),
         ({"class": "Dropout", "arguments": {"p": 2}}, "p is a probability"),
+        ({"class": "ELU", "arguments": {"alpha": 10**400}}, "alpha is finite"),
         ({"class": "LayerNorm", "arguments": {"normalized_shape": [10**6, 10**6]}}, "if you trust"),
         ({"class": "GroupNorm", "arguments": {"num_groups": 0, "num_channels": 4}}, "at least 1"),
     ],
@@ -236,6 +237,40 @@ class Kept(nn.Linear):
     def __init__(self, out_features, note="x"):
         super().__init__(2, out_features)
         self.note = note
+
+
+class Passing(nn.Linear):
+    def __init__(self, *args, scale=2.0, **keywords):
+        super().__init__(*args, **keywords)
+        self.scale = scale
+
+
+class Fixed(nn.Linear):
+    def __init__(self):
+        super().__init__(4, 2)
+
+
+class Texts(nn.ReLU):
+    def __init__(self, block, units: "the number of units" = 3, other: "nn.Nothing" = None):  # noqa: F722
+        super().__init__()
+        self.block, self.units, self.other = block, units, other
+
+
+@pytest.mark.parametrize("layer", [Passing(4, 2, bias=False), Fixed()])
+def test_a_subclass_prints_what_it_passes_on(layer):
+    bias = layer.bias is not None
+    printed = f"{type(layer).__name__}(in_features=4, out_features=2, bias={bias})"
+    assert repr(layer) == printed
+
+
+def test_a_layer_of_ones_own_may_have_any_annotations():
+    assert repr(Texts(nn.Tanh())) == "Texts(\n  units=3, other=None\n  (block): Tanh()\n)"
+
+
+def test_a_shared_layer_of_ones_own_is_described_once():
+    layer = Passing(4, 4)
+    children = nn.to_description(nn.Sequential(layer, layer))["children"]
+    assert children["1"] == {"same_as": "0"}
 
 
 def test_a_subclass_prints_the_arguments_that_it_keeps():

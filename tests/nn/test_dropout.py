@@ -1,4 +1,4 @@
-"""Dropout, AlphaDropout, GaussianNoise: what is drawn, by whom, and how it trains."""
+"""Dropout, AlphaDropout, GaussianNoise: their random numbers, generators and training."""
 
 import copy
 
@@ -224,7 +224,7 @@ def test_setting_p_takes_effect_without_a_new_graph(backend, p, tmp_path, monkey
     optimizer = optim.SGD(made.parameters(), lr=0.1, momentum=0.9)
     other = cr.Trainer(made, nn.CrossEntropyLoss(), optimizer, backend=backend)
     other.load(tmp_path / "model.safetensors")
-    assert made[1].p == p  # no part of what is loaded
+    assert made[1].p == p  # not part of the loaded state
     fit(other, x, y)
     assert_states_close(changed.state_dict(), made.state_dict(), 0)
     first, second = trainer.history["loss"]

@@ -1,4 +1,4 @@
-"""What losses refuse: targets, inputs and arguments that do not fit."""
+"""Targets, inputs and arguments that losses refuse."""
 
 import numpy as np
 import pytest

@@ -87,7 +87,7 @@ def test_targets_out_of_range_are_refused_before_training(loss, y, words):
 
 
 def test_a_rate_that_leaves_its_range_stops_training():
-    """What the model gives has no value while a step is captured: so NaN is what shows it."""
+    """The model's output has no value while a step is captured, so only NaN shows the fault."""
     model = nn.Linear(1, 1, dtype="float64")
     model.weight.assign(np.array([[-1.0]]))
     trainer = trainer_of(model, nn.PoissonNLLLoss(log_input=False))

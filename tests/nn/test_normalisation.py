@@ -1,4 +1,4 @@
-"""BatchNorm1d, LayerNorm, GroupNorm and RMSNorm against PyTorch, and what they do themselves."""
+"""BatchNorm1d, LayerNorm, GroupNorm and RMSNorm against PyTorch, and in what they add to it."""
 
 import numpy as np
 import pytest
@@ -172,7 +172,7 @@ def test_functions_take_numpys_lengths_and_whole_numbers():
         assert np.array_equal(norm(x, np.int64(2)).numpy(), norm(x.astype("f"), 2).numpy())
 
 
-# What is refused
+# Refused inputs and arguments
 
 
 def test_one_row_in_training_is_refused_as_in_pytorch():
@@ -238,10 +238,10 @@ def test_what_does_not_fit_is_refused(make, error, words):
         make()
 
 
-# finalize
+# Recomputed statistics
 
 
-def test_finalize_of_a_layer_is_exact():
+def test_recomputed_statistics_of_a_layer_are_exact():
     x = values(50, 3)
     layer = nn.BatchNorm1d(3, dtype="float64").recompute_batch_statistics(x)
     np.testing.assert_allclose(layer.running_mean.numpy(), x.mean(axis=0), rtol=1e-14)
@@ -253,7 +253,7 @@ def test_finalize_of_a_layer_is_exact():
     np.testing.assert_allclose(layer.running_var.numpy(), x.var(axis=(0, 2)), rtol=1e-14)
 
 
-def test_finalize_sums_in_float64_over_blocks(tmp_path):
+def test_recomputing_sums_in_float64_over_blocks(tmp_path):
     x = (np.arange(10_000) % 2 + 16_000_000).astype("f").reshape(-1, 1)
     assert nn.BatchNorm1d(1).recompute_batch_statistics(x).running_var.tolist() == [0.25]
     mapped = np.lib.format.open_memmap(tmp_path / "x.npy", "w+", "f4", x.shape)
@@ -277,7 +277,7 @@ class Branches(nn.Module):
         return self.second(h * h) + h
 
 
-def test_finalize_of_a_model_goes_in_the_order_of_calls():
+def test_recomputing_goes_in_the_order_of_calls():
     x, y = data()
     model = Branches()
     train(model, x, y)
@@ -293,7 +293,7 @@ def test_finalize_of_a_model_goes_in_the_order_of_calls():
     assert model.unused.running_mean.tolist() == [0, 0]
 
 
-def test_after_finalize_evaluation_is_the_step_over_all_rows():
+def test_evaluation_with_recomputed_statistics_is_the_step_over_all_rows():
     x, y = data()
     model = nn.Sequential(
         linear(FEATURES, 6),
@@ -307,7 +307,7 @@ def test_after_finalize_evaluation_is_the_step_over_all_rows():
     np.testing.assert_allclose(trainer.predict(x), model.train()(x).numpy(), rtol=1e-11, atol=1e-11)
 
 
-def test_finalize_takes_several_inputs_and_casts_them():
+def test_recomputing_takes_several_inputs_and_casts_them():
     class Sum(nn.Module):
         def __init__(self):
             super().__init__()
@@ -323,7 +323,7 @@ def test_finalize_takes_several_inputs_and_casts_them():
         np.testing.assert_allclose(found.numpy(), mean, rtol=1e-6)
 
 
-def test_finalize_refuses_and_keeps_what_it_had():
+def test_recomputing_refuses_and_keeps_what_it_had():
     layer = nn.BatchNorm1d(2, dtype="float64")
     later = nn.BatchNorm1d(2, dtype="float64")
     model = nn.Sequential(layer, nn.Linear(2, 2, dtype="float64"), later)

@@ -1,4 +1,4 @@
-"""What PyTorch lacks, or has in bfloat16 only, by other formulas than the library's."""
+"""Optimisers that PyTorch lacks or has in bfloat16 only, by other formulas than the library's."""
 
 import numpy as np
 

@@ -235,7 +235,7 @@ def test_state_dict_goes_on_with_equal_bits():
     ema = optim.EMA(first, 0.9)
     run_eagerly(first, ema, STEPS[:7])
     saved = ema.state_dict()
-    run_eagerly(first, ema, STEPS[7:9])  # what was saved are copies
+    run_eagerly(first, ema, STEPS[7:9])  # the saved arrays are copies
     second = parameters()
     resumed = optim.EMA(second)
     resumed.load_state_dict(saved)

@@ -122,7 +122,7 @@ def test_a_training_follows_combined_schedules(unit, backend):
     ("make", "error", "message"),
     [
         (lambda o: optim.ConstantLR(o, parameter="momentum"), KeyError, "no hyper-parameter here"),
-        (lambda o: optim.ConstantLR(o, parameter="betas"), ValueError, "no single number"),
+        (lambda o: optim.ConstantLR(o, parameter="betas"), ValueError, "set betas, 2 numbers"),
         (
             lambda o: optim.ConstantLR(o, parameter="amsgrad"),
             ValueError,

@@ -13,7 +13,7 @@ def weights(shape=(4, 3), dtype="float64", seed=0):
 
 
 def clipped(w, limit, axis=1):
-    """Row by row: what is longer than the limit gets this length."""
+    """Row by row: longer rows are scaled to the limit."""
     axes = axis if isinstance(axis, tuple) else (axis,)
     flat = np.moveaxis(w.copy(), axes, range(-len(axes), 0))
     rows = flat.reshape(-1, int(np.prod([w.shape[a] for a in axes])))

@@ -1,4 +1,4 @@
-"""What an optimiser keeps: moments, and states that are saved and loaded."""
+"""Moments of optimisers, and their states, saved and loaded."""
 
 import json
 
@@ -56,7 +56,7 @@ def test_state_dict_goes_on_with_equal_bits(case):
     first = make(case)
     run_step(first, gradients()[:7])
     saved, weights = first.state_dict(), values(first)
-    run_step(first, gradients()[7:9])  # what was saved are copies
+    run_step(first, gradients()[7:9])  # the saved arrays are copies
     second = make(case, lr=0.5)
     for parameter, weight in zip(second.params, weights, strict=True):
         parameter.assign(weight)

@@ -69,7 +69,7 @@ def test_arguments_and_defaults_are_pytorchs(case):
 
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_rules_are_elementwise(case):
-    """The native core fuses what is elementwise over one parameter's shape."""
+    """The native core fuses the elementwise operations over one parameter's shape."""
     optimizer = make(case)
     graph = cr.capture(optimizer.update, starts())
     for node in graph.nodes:

@@ -205,6 +205,27 @@ def test_what_is_given_must_be_declared_and_what_is_declared_given():
         NotGiven([w])
 
 
+def test_every_number_is_declared_once():
+    class OneObject(optim.Optimizer):
+        momentum = dampening = optim.Term()
+
+        def __init__(self, params):
+            super().__init__(params, momentum=0.9, dampening=0)
+
+    class OneName(optim.Optimizer):
+        lr = optim.Number()
+        rates = optim.Numbers("lr", "other")
+
+        def __init__(self, params):
+            super().__init__(params, lr=0.1, rates=(1, 2))
+
+    w = cr.Parameter([1.0])
+    with pytest.raises(TypeError, match="declares momentum and dampening by one object"):
+        OneObject([w])
+    with pytest.raises(TypeError, match="a number 'lr', which is declared twice"):
+        OneName([w])
+
+
 def test_declarations_are_inherited_and_replaced():
     class Wider(optim.SGD):
         lr = optim.Number()

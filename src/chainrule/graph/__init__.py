@@ -1,5 +1,5 @@
 """The computational graph: nodes, operations, and back-propagation through them."""
 
-from chainrule.graph.backprop import prune
+from chainrule.graph.backprop import ancestors, prune
 
-__all__ = ["prune"]
+__all__ = ["ancestors", "prune"]

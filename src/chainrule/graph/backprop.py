@@ -65,7 +65,14 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
 
 
 def ancestors(z: Tensor) -> list[Tensor]:
-    """`z` and all variables it is computed from, from the oldest to the youngest."""
+    """`z` and all variables it is computed from, from the oldest to the youngest.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor(3.0, requires_grad=True)
+        >>> [variable.item() for variable in cr.graph.ancestors(x * x)]
+        [3.0, 9.0]
+    """
     return sorted(with_ancestors([z]), key=_by_age)
 
 

@@ -33,8 +33,8 @@ class Sample(NamedTuple):
 Samples = Callable[["np.random.Generator"], Sequence[Sample]]
 
 Flops = Callable[..., int]
-"""(y, *inputs, **attributes) -> floating-point operations, where y stands for the output. What it
-gets has a `shape`, a `dtype` and a `size`, but perhaps no value."""
+"""(y, *inputs, **attributes) -> floating-point operations, where y stands for the output. The
+arguments have a `shape`, a `dtype` and a `size`, but perhaps no value."""
 
 Limits = dict[int, Callable[..., int]]
 """Input number -> (*inputs, **attributes) -> exclusive limit of the indices in that input."""

@@ -200,7 +200,7 @@ def distinct_parameters(
 
     Args:
         given: an iterable of Parameters.
-        purpose: what they are for: the beginning of the messages.
+        purpose: the beginning of the messages, such as "an optimiser trains Parameters".
         known: Parameters that `given` may not repeat.
 
     Raises:

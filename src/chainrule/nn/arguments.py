@@ -50,5 +50,5 @@ def check_dtype(x: Tensor, dtype: str) -> None:
     if x.dtype != dtype:
         raise DTypeError(
             f"the input has dtype {x.dtype}, this layer {dtype}. Convert the input: "
-            f"x.astype({dtype!r}) for an array, x.astype({dtype!r}) for a Tensor."
+            f"x.astype({dtype!r})."
         )

@@ -1,9 +1,9 @@
-"""Calibration: numbers of a model that come from what reaches its layers on data.
+"""Calibration: weights and statistics of a model, computed from the inputs of its layers on data.
 
-`lsuv_` and `data_driven_` start every Linear so that its pre-activations have variance 1, before
-training; `recompute_batch_statistics` gives batch normalisation the statistics of the training
-data, after it. Each layer is set before what comes after it, so it sees what the layers before it,
-already set, make of the data.
+Before training, `lsuv_` and `data_driven_` start every Linear so that its pre-activations have
+variance 1. After training, `recompute_batch_statistics` gives batch normalisation the statistics of
+the training data. The layers are set in the order of their calls, so each gets its input from
+layers that are set already.
 """
 
 from __future__ import annotations
@@ -172,9 +172,9 @@ def _rounding(layer: Linear, x: Array) -> Array:
 
 def _check(layer: Linear, x: Array, z: Array, enough: Callable[[Array], Any]) -> None:
     """Raise where pre-activations are not finite, or `enough` of them do not vary."""
-    path = local.context.path or "the model"
     if not z.size:
-        raise ShapeError(f"{path}: x has no rows")
+        raise ShapeError("x has no rows")  # the call of the layer adds its path
+    path = local.context.path or "the model"
     if not np.isfinite(z).all():
         raise ValueError(
             f"{path}: the pre-activations are NaN or infinite on x; look at x and at the layers "
@@ -219,23 +219,22 @@ def _prepare_each_linear(
 
 
 def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
-    """Give every `BatchNorm1d` of a model the exact mean and variance of what reaches it from `x`.
+    """Give every `BatchNorm1d` of a model the exact mean and variance of its inputs on `x`.
 
-    Running statistics are of the minibatches of late steps, of weights that still changed. With
-    the training data as `x`, the model is in evaluation as the textbooks define it: each layer
-    normalises by the mean and the (biased) variance over the whole training data. `x` goes through
-    the model in evaluation mode once for each such layer, from the first to the last, because what
-    reaches a layer depends on those before it. Call it after training; training on goes on from
-    these statistics.
+    Running statistics are those of the last minibatches, whose weights still changed. With the
+    training data as `x`, evaluation is as the textbooks define it: each layer normalises by the
+    mean and the (biased) variance over the whole training data. `x` goes through the model in
+    evaluation mode once for each such layer, from the first to the last, because the input of a
+    layer depends on the layers before it. Call it after training; a further training continues
+    from these statistics.
 
     Args:
-        model: any module; its mode stays as it is. Layers that `x` does not reach keep what they
-            have.
+        model: any module; its mode stays as it is. Layers that `x` does not reach keep their
+            statistics.
         x: inputs, rows first: an array (memory-mapped ones are read batch by batch), or a tuple or
             a dict of arrays for a model of several inputs. Floats and uint8 are cast to the dtype
             of the model's parameters.
-        batch_size: rows that go through the model at once; the result does not depend on it but by
-            rounding.
+        batch_size: rows that go through the model at once; it changes the result by rounding alone.
 
     Returns:
         The model.
@@ -243,8 +242,8 @@ def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
     Raises:
         ShapeError: if `x` has no rows, or its arrays have different numbers of them.
         ValueError: if the model has no layer with running statistics, if such a layer stands in
-            several places, or if a NaN or an infinite value reaches one. Then all keep what they
-            had.
+            several places, or if a NaN or an infinite value reaches one. Then all keep their
+            statistics.
 
     Source: Ioffe and Szegedy, ICML 2015, algorithm 2, there with the unbiased variance; the
     lectures' test-time rule.

@@ -53,7 +53,7 @@ def _describe(module: Module, path: str, seen: dict[Module, str]) -> dict[str, A
         return {"same_as": seen[module]}
     seen[module] = path
     kind = type(module)
-    known = LAYERS.get(kind.__name__) is kind
+    known = _is_known(kind)
     description: dict[str, Any] = {
         "class": kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
     }
@@ -174,8 +174,13 @@ def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> 
 
 
 def _takes_children(kind: type[Module]) -> bool:
-    """Whether modules of this class have others in them, as far as their constructor says."""
-    return issubclass(kind, Layer) and kind.child_names() != ()
+    """Whether this is one of the library's layers that have others in them."""
+    return _is_known(kind) and LAYERS[kind.__name__].child_names() != ()
+
+
+def _is_known(kind: type[Module]) -> bool:
+    """Whether this is one of the classes that can be built from a description."""
+    return LAYERS.get(kind.__name__) is kind
 
 
 def _is_dict(value: Any) -> bool:

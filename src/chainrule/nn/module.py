@@ -65,7 +65,8 @@ class Module:
     """
 
     is_stochastic: ClassVar[bool] = False
-    """Whether to sample an output means to draw in this layer, as in dropout."""
+    """Whether the layer draws random numbers in training, as dropout does. It then draws them in
+    `Evaluator.predict_samples`, too."""
 
     training: bool
     _name: str

@@ -96,7 +96,7 @@ class Adadelta(Optimizer):
         params: Parameters or groups of them; see `Optimizer`.
         lr: scales the step; 1 is the paper's.
         rho: how much of the mean squares is kept.
-        eps: what the roots start from.
+        eps: added under the roots.
         weight_decay: adds weight_decay W to g.
 
     Raises:

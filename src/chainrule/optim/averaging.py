@@ -77,7 +77,7 @@ class EMA:
         self.n_averaged = Buffer(np.float64(0), name="n_averaged")
 
     def update(self) -> None:
-        """Average the present values of the parameters in.
+        """Update the averages with the parameters' present values.
 
         Inside `chainrule.capture`, after the optimiser's `update`, it becomes a part of the graph.
         """
@@ -93,7 +93,7 @@ class EMA:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """The parameters hold their averages inside `with`, and afterwards what they held before.
+        """The parameters hold their averages inside `with`, and afterwards their own values again.
 
         For evaluation and prediction. Assignments to the parameters inside are lost.
         """

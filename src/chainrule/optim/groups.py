@@ -58,6 +58,8 @@ class ParameterGroup(MutableMapping[str, Any]):
                 self._fixed[key] = value
             else:
                 for name, number in declaration.scalars(value).items():
+                    if name in self.scalars:
+                        raise TypeError(f"{key} has a number {name!r}, which is declared twice")
                     self.scalars[name] = HyperParameter(number, name=name)
 
     def __getitem__(self, key: str) -> Any:

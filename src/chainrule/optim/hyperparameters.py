@@ -50,7 +50,7 @@ class Declaration:
         """`value` as a group keeps it.
 
         Raises:
-            TypeError, ValueError: if it is none that the hyper-parameter may take.
+            TypeError, ValueError: if the hyper-parameter can't take it.
         """
         raise NotImplementedError
 

@@ -26,24 +26,23 @@ class LBFGS(Optimizer):
     the last `history_size` steps, H g is computed by the two loops of Nocedal's algorithm, without
     ever forming H; then x <- x + t d.
 
-    It is for the full batch: with minibatches y is the noise between two of them. One step takes
-    one evaluation of the loss and its gradient, as with all optimisers here, so it is PyTorch's
-    with max_iter=1, whose s, y, H and t this has: t = lr, in the first step lr min(1, 1 / |g|_1);
-    a pair with s y <= 1e-10 is skipped. PyTorch's tolerances are missing: the training decides when
-    to stop.
+    It is for the full batch: with minibatches y is mostly the noise between two of them. One step
+    takes one evaluation of the loss and its gradient, as with all optimisers here: these are the
+    steps of PyTorch's LBFGS with max_iter=1. t is lr, in the first step lr min(1, 1 / |g|_1); a
+    pair with s y <= 1e-10 is skipped. There are no tolerances: the training decides when to stop.
 
     With `line_search_fn="armijo"` a step is a trial. If the loss there has not fallen by at least
     1e-4 of what the slope promises, f(x + t d) <= f(x) + 1e-4 t g d (Armijo's condition), the next
     step goes back and tries t / 2; else it is accepted and a new direction is made from there. So
     the parameters may stand at a trial that the next step would refuse, and every step needs the
     loss: `step(loss)`, or `update(grads, loss)`; `Trainer` gives it. A loss that is NaN is refused
-    like one that is too high, but in the first step, which has nothing to go back to; a `Trainer`,
-    though, stops there as everywhere.
+    like one that is too high, except in the first step, which has nothing to go back to; a
+    `Trainer` stops at any NaN.
 
     Args:
         params: Parameters of one dtype, as one group. In a step in which some of them have a
             gradient, it is 0 for the others.
-        lr: t, but in the first step. 1 is Newton's.
+        lr: t, except in the first step. 1 is Newton's.
         history_size: how many pairs (s, y) are kept; each takes the memory of two gradients.
         line_search_fn: None or "armijo".
 

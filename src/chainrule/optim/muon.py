@@ -35,10 +35,10 @@ class Muon(Optimizer):
         lr: the learning rate.
         weight_decay: the share of W, times lr, that a step takes away.
         momentum: how much of B is kept.
-        nesterov: steps by the momentum that the gradient is added to once more.
+        nesterov: looks ahead by one more momentum: U = momentum B + (1 - momentum) G, not B.
         ns_coefficients: (a, b, c).
-        eps: the least |U| to divide by.
-        ns_steps: how many iterations.
+        eps: the smallest |U| to divide by.
+        ns_steps: the number of iterations.
         adjust_lr_fn: r for a matrix of n rows and k columns: "original", the default, is
             sqrt(max(1, n / k)); "match_rms_adamw" is 0.2 sqrt(max(n, k)), so that AdamW's lr and
             weight_decay fit.

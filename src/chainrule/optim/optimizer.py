@@ -102,7 +102,14 @@ class Optimizer:
     def _declared(cls) -> dict[str, Declaration]:
         """The class's hyper-parameters by name, those that it inherits included."""
         attributes = ChainMap(*[dict(vars(kind)) for kind in cls.__mro__])
-        return {name: found for name, found in attributes.items() if isinstance(found, Declaration)}
+        declared = {name: d for name, d in attributes.items() if isinstance(d, Declaration)}
+        for name, declaration in declared.items():
+            if declaration.name != name:
+                raise TypeError(
+                    f"{cls.__name__} declares {name} and {declaration.name} by one object: give "
+                    f"each its own, as in {name} = optim.{type(declaration).__name__}(...)"
+                )
+        return declared
 
     def _check_names(self, defaults: Mapping[str, Any]) -> None:
         kind = type(self).__name__
@@ -130,7 +137,8 @@ class Optimizer:
             W: the parameter.
             grad: the gradient of the loss with respect to it.
             moments: the parameter's buffers, by the names that `moments` gives.
-            h: the hyper-parameters as 0-d Tensors of W's dtype, with what `coefficients` adds.
+            h: the hyper-parameters, numbers as 0-d Tensors of W's dtype, with what `coefficients`
+                adds.
         """
         raise NotImplementedError(f"{type(self).__name__} has no rule")
 
@@ -158,7 +166,7 @@ class Optimizer:
     def moments(self, group: ParameterGroup) -> Sequence[str] | Mapping[str, float]:
         """The names of the buffers, of the parameter's shape, that `rule` needs.
 
-        They are 0 at first, or what a mapping gives for their name.
+        They start at 0, or at the value that a mapping gives for their name.
         """
         return ()
 
@@ -230,7 +238,7 @@ class Optimizer:
     def check_group(self, group: ParameterGroup) -> None:
         """Raise ValueError where hyper-parameters contradict each other, or the parameters.
 
-        The group is none of `param_groups` yet.
+        The group is not in `param_groups` yet.
         """
 
     def update(self, grads: Sequence[Tensor | None], loss: Tensor | None = None) -> None:
@@ -239,8 +247,8 @@ class Optimizer:
         Inside `chainrule.capture` these assignments become updates of the captured graph.
 
         Args:
-            grads: for each of `parameters` the gradient, of its shape and dtype, or None to leave
-                the parameter and its moments as they are. A group counts its steps once for all its
+            grads: for each of `params` the gradient, of its shape and dtype, or None to leave the
+                parameter and its moments as they are. A group counts its steps once for all its
                 parameters, in every step in which one of them has a gradient.
             loss: the scalar that the gradients are of, for a rule with a line search.
 
@@ -338,7 +346,7 @@ class Optimizer:
 
     def states(self) -> dict[str, Buffer]:
         """Every Buffer by a stable name: moments as "0.momentum_buffer", where 0 is the parameter's
-        index, and what a group shares as "group0.step"."""
+        index, and those of a group as "group0.step"."""
         buffers = [buffer for parameter in self.params for buffer in self.state[parameter].values()]
         for group in self.param_groups:
             buffers += [group.step_count] if group.step_count is not None else []

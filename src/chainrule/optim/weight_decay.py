@@ -1,7 +1,7 @@
 """The two kinds of weight decay: through the gradient, and decoupled from it.
 
 Through the gradient, weight_decay W is the gradient of weight_decay / 2 times the sum of W^2, an L2
-penalty: what a rule does to gradients, such as a momentum or a division, it does to the decay, too.
+penalty: a rule's momentum, or its division, applies to the decay, too.
 Decoupled, W shrinks by lr weight_decay W beside the rule's step.
 
 Source: Loshchilov and Hutter, "Decoupled Weight Decay Regularization" (2019).

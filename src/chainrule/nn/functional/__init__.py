@@ -8,7 +8,7 @@ state such as batch normalisation, are classes of `chainrule.nn` only.
 from chainrule.nn.functional import activations, normalisation
 from chainrule.nn.functional.activations import *  # noqa: F403
 from chainrule.nn.functional.dropout import *  # noqa: F403
-from chainrule.nn.functional.dropout import __all__ as _dropout_names
+from chainrule.nn.functional.dropout import __all__ as _dropout_names  # `dropout` hides its module
 from chainrule.nn.functional.linear import linear
 from chainrule.nn.functional.normalisation import *  # noqa: F403
 

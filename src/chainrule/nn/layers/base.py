@@ -14,9 +14,9 @@ from chainrule.nn.module import Module
 class Layer(Module):
     """The base of the library's layers: a module that keeps each argument of its constructor.
 
-    Every argument becomes an attribute of its name: the value, a child where it is a module, or a
-    parameter where it says whether there is one, as ``bias``. From the constructor's signature
-    follow what is printed and what a description holds.
+    Every argument becomes an attribute of its name: a module becomes a child, a flag such as
+    ``bias`` the parameter (or None) that it asks for; others keep their value. The printed text
+    and the description follow from the constructor's signature.
     """
 
     unnamed_arguments: ClassVar[int] = 0
@@ -53,16 +53,17 @@ class Layer(Module):
     def constructor_arguments(self) -> dict[str, Any]:
         """The arguments, but for modules, that make a layer like this one.
 
-        A subclass whose own constructor takes an argument that it does not keep has those of the
-        class above it.
+        A subclass whose own constructor takes none, one that it does not keep, ``*args`` or
+        ``**kwargs`` has those of the class above it.
         """
         candidates = (k.argument_names() for k in type(self).__mro__ if issubclass(k, Layer))
-        names = next(names for names in candidates if all(hasattr(self, name) for name in names))
+        kept = (names for names in candidates if names and all(hasattr(self, n) for n in names))
         return {
             name: self._parameters[name] is not None
             if name in self._parameters
             else getattr(self, name)
-            for name in names
+            for name in next(kept, ())
+            if name not in self._modules
         }
 
     def extra_repr(self) -> str:
@@ -78,17 +79,18 @@ class Layer(Module):
 
 @cache
 def _arguments(constructor: Callable[..., None]) -> dict[str, bool]:
-    """For each named argument of a constructor, whether it is a module."""
+    """For each argument of a constructor, whether it is a module; none if it takes ``*args``."""
+    _, *arguments = signature(constructor).parameters.values()
+    if any(a.kind in (Argument.VAR_POSITIONAL, Argument.VAR_KEYWORD) for a in arguments):
+        return {}
     try:
         hints = get_type_hints(constructor)
-    except NameError:  # of a user's class, whose annotations may stand for checkers alone
+    except Exception:  # a user's annotations may be plain text, or names for type checkers alone
         hints = {}
-    _, *arguments = signature(constructor).parameters.values()
     return {
         argument.name: any(
             isinstance(hint, type) and issubclass(hint, Module)
             for hint in (hints.get(argument.name), *get_args(hints.get(argument.name)))
         )
         for argument in arguments
-        if argument.kind not in (Argument.VAR_POSITIONAL, Argument.VAR_KEYWORD)
     }

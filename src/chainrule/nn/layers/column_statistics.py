@@ -93,6 +93,6 @@ def check_finite(layer: str, *found: Array) -> None:
 
 
 def rounded(dtype: str, *found: Any) -> list[Array]:
-    """The arrays in the dtype of a layer's buffers; what it can't hold becomes infinite."""
+    """The arrays in the dtype of a layer's buffers; numbers beyond its range become infinite."""
     with np.errstate(over="ignore"):
         return [np.asarray(array).astype(dtype) for array in found]

@@ -148,8 +148,8 @@ class BatchNorm1d(Layer):
     def recompute_batch_statistics(self: B, x: ArrayLike) -> B:
         """Make the running statistics the exact mean and biased variance of `x`.
 
-        These are what the layer takes in evaluation. `x` is what reaches this layer; for all such
-        layers of a model there is `nn.recompute_batch_statistics`.
+        The layer takes them in evaluation. `x` is the input of this layer;
+        `nn.recompute_batch_statistics` does the same for all such layers of a model.
 
         Args:
             x: shape (N, C) or (N, C, L); float64 sums are taken of it block by block.
@@ -337,7 +337,7 @@ class GroupNorm(Layer):
     """`LayerNorm` of each group of channels; see `functional.group_norm`.
 
     Args:
-        num_groups: into how many groups of neighbours the channels are divided.
+        num_groups: the number of groups of neighbouring channels.
         num_channels: C, the length of the input's axis 1.
         eps: added to the variance, which is the biased one.
         affine: whether there are a weight and a bias.

@@ -27,7 +27,7 @@ CLIP = 3.0
 """The bound of robustly scaled columns, in RealMLP."""
 
 _FAR = 1e12
-"""So far out clipping gives the bound exactly, in float64 too, and squares do not overflow."""
+"""From here on clipping gives the bound exactly, in float64 too; squares do not overflow yet."""
 
 
 class _Columns(Layer):
@@ -325,7 +325,7 @@ class InverseRobustScale(_Columns):
     """median + spread z with z = y / sqrt(1 - (y/3)^2): the inverse of `RobustScale`.
 
     `RobustScale` maps into (-3, 3), so outside there is no inverse: the result is NaN or infinite,
-    also at 3 itself, to which `RobustScale` rounds what lies far out.
+    also at 3 itself, to which `RobustScale` rounds numbers far out.
 
     Args:
         num_features: the number of columns.

@@ -41,7 +41,7 @@ class Loss(Module):
     ) -> None:
         """Raise ValueError where the model's output is known and not in low ... high."""
         values = known(input)
-        fault = None if values is None else outside(what, values, low, high)
+        fault = None if values is None else range_fault(what, values, low, high)
         if fault is not None:
             raise ValueError(f"{type(self).__name__}: {fault}. {remedy}")
 
@@ -121,7 +121,7 @@ def require_same_shape(input: Tensor, target: Tensor) -> None:
         raise ShapeError(f"the input has shape {input.shape}, the target {target.shape}. {remedy}")
 
 
-def outside(what: str, values: Array, low: float, high: float = np.inf) -> str | None:
+def range_fault(what: str, values: Array, low: float, high: float = np.inf) -> str | None:
     """The fault of values that do not all lie in low ... high; None if they do."""
     if not values.size or (values.min() >= low and values.max() <= high):  # NaN is in no interval
         return None
@@ -129,7 +129,7 @@ def outside(what: str, values: Array, low: float, high: float = np.inf) -> str |
     return f"{what} must {wanted}; they run from {values.min()} to {values.max()}"
 
 
-def unsigned(values: Array) -> str | None:
+def sign_fault(values: Array) -> str | None:
     """The fault of targets that are not all -1 or 1; None if they are."""
     wrong = values[(values != 1) & (values != -1)]
     if not wrong.size:

@@ -11,7 +11,7 @@ from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike
-from chainrule.nn.losses.base import ElementLoss, floating, outside, weights
+from chainrule.nn.losses.base import ElementLoss, floating, range_fault, weights
 from chainrule.ops import exp, log, log1p, maximum, softplus, where
 from chainrule.ops.shape import stop_gradient
 
@@ -24,7 +24,7 @@ class BCEWithLogitsLoss(ElementLoss):
 
     Args:
         reduction: "mean", "sum" or "none".
-        pos_weight: the p, a number or one for each output: above 1 it makes a missed y = 1 dearer.
+        pos_weight: the p, a number or one for each output: above 1 a missed y = 1 costs more.
 
     Shapes:
         Input and target equal; the target, in 0 ... 1, is cast to the input's dtype.
@@ -49,7 +49,7 @@ class BCEWithLogitsLoss(ElementLoss):
         self.register_buffer("pos_weight", weights("pos_weight", pos_weight))
 
     def target_fault(self, target: Array) -> str | None:
-        return outside("targets", target, 0, 1)
+        return range_fault("targets", target, 0, 1)
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -87,7 +87,7 @@ class BCELoss(ElementLoss):
     """
 
     def target_fault(self, target: Array) -> str | None:
-        return outside("targets", target, 0, 1)
+        return range_fault("targets", target, 0, 1)
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -152,7 +152,7 @@ class PoissonNLLLoss(ElementLoss):
         self.eps = float(checks.not_negative("eps", eps))
 
     def target_fault(self, target: Array) -> str | None:
-        return outside("targets, which are counts,", target, 0)
+        return range_fault("targets, which are counts,", target, 0)
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -282,7 +282,9 @@ class KLDivLoss(ElementLoss):
         self.log_target = log_target
 
     def target_fault(self, target: Array) -> str | None:
-        return None if self.log_target else outside("targets, which are probabilities,", target, 0)
+        return (
+            None if self.log_target else range_fault("targets, which are probabilities,", target, 0)
+        )
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None

@@ -5,7 +5,7 @@ from __future__ import annotations
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.nn.losses.base import ElementLoss, Loss, floating, require_same_shape, unsigned
+from chainrule.nn.losses.base import ElementLoss, Loss, floating, require_same_shape, sign_fault
 from chainrule.ops import maximum, relu, sqrt, where
 
 
@@ -34,7 +34,7 @@ class HingeLoss(ElementLoss):
     """
 
     def target_fault(self, target: Array) -> str | None:
-        return unsigned(target)
+        return sign_fault(target)
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -117,7 +117,7 @@ class CosineEmbeddingLoss(Loss):
             raise ValueError(f"margin lies in -1 ... 1, got {margin}")
 
     def target_fault(self, target: Array) -> str | None:
-        return unsigned(target)
+        return sign_fault(target)
 
     def forward(
         self,

@@ -1,7 +1,7 @@
 """Schedule: the base of all, a closed formula in t, the epochs or steps so far.
 
-Because a schedule looks at nothing but t, the learning rates of many steps are known in advance and
-a training that goes on from a checkpoint finds its own again.
+A schedule depends on t alone: the learning rates of many steps are known in advance, and a training
+that is resumed from a checkpoint continues with the same ones.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from chainrule.graph.state import HyperParameter
+from chainrule.optim.hyperparameters import Term
 from chainrule.optim.optimizer import Optimizer
 
 Unit = Literal["epoch", "step"]
@@ -63,10 +64,14 @@ class Schedule:
         if unit not in ("epoch", "step"):
             raise ValueError(f"unit is 'epoch' or 'step', not {unit!r}")
         for group in optimizer.param_groups:
-            if set(group.check(parameter, group[parameter])) != {parameter}:
+            numbers = list(group.check(parameter, group[parameter]))
+            if not numbers:
+                fixed = getattr(type(optimizer), parameter)
+                remedy = ". Construct the optimiser with one above 0" * isinstance(fixed, Term)
+                raise ValueError(f"a schedule can't set {parameter}: it {fixed.reason}{remedy}")
+            if numbers != [parameter]:
                 raise ValueError(
-                    f"a schedule can't set {parameter}: it is no single number, or its term is not "
-                    "in the update's graph. Construct the optimiser with one above 0"
+                    f"a schedule sets one number: it can't set {parameter}, {len(numbers)} numbers"
                 )
         self.optimizer = optimizer
         self.unit = unit

@@ -17,9 +17,9 @@ class WarmupLR(Schedule):
     The first rate is not 0, so no step is lost.
 
     Args:
-        schedule: what follows; `ConstantLR(optimizer)` where nothing shall. It gives the optimiser,
-            the base, the unit and the hyper-parameter. Call `step()` of the warm-up alone, not of
-            this one.
+        schedule: the schedule after the rise; `ConstantLR(optimizer)` for a constant rate. The
+            warm-up takes its optimiser, base, unit and hyper-parameter. Call `step()` of the
+            warm-up alone, not of this one.
         steps: how many epochs or steps (the schedule's unit) the rise takes.
 
     Raises:
@@ -62,8 +62,11 @@ class WarmupLR(Schedule):
 class ChainedScheduler(Schedule):
     """Several schedules at once, each of another hyper-parameter of the same optimiser.
 
+    (PyTorch's may set the learning rate by several, whose factors it multiplies; here each
+    hyper-parameter has one schedule.)
+
     Args:
-        schedules: of one unit, each with another `parameter`. Call `step()` of the combination
+        schedules: of one unit, each with another `parameter`. Call `step()` of the chained one
             alone, not of these.
 
     Raises:

@@ -63,7 +63,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     Args:
         optimizer, unit: see `Schedule`.
         T_0: the length of the first fall.
-        T_mult: what each length is multiplied by.
+        T_mult: the factor from each length to the next.
         eta_min: where each fall ends.
 
     Raises:
@@ -111,8 +111,8 @@ class OneCycleLR(Schedule):
 
     The rate goes from max_lr / div_factor up to max_lr in the first pct_start of total_steps, and
     down to max_lr / (div_factor final_div_factor) in the rest; with `three_phase` first down to
-    max_lr / div_factor as fast as it rose. It stays at the end after that. The momentum is left
-    alone: it is PyTorch's with cycle_momentum=False.
+    max_lr / div_factor as fast as it rose. Afterwards the rate stays constant. The momentum does
+    not change, as in PyTorch with cycle_momentum=False.
 
     Args:
         optimizer: see `Schedule`; its groups' "lr" does not count.

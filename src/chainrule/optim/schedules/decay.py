@@ -11,7 +11,11 @@ from chainrule.optim.schedules.base import Schedule, Unit
 
 
 class ConstantLR(Schedule):
-    """The learning rate as it is: lr(t) = base. For a warm-up with nothing after it."""
+    """The base, unchanged: lr(t) = base. `WarmupLR` needs it where the rate then stays constant.
+
+    (PyTorch's holds factor base for total_iters epochs, then base; here a schedule that changes the
+    rate once is `StepLR` or `MultiStepLR`.)
+    """
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr
@@ -161,7 +165,7 @@ class LinearLR(Schedule):
 
 
 class PolynomialLR(Schedule):
-    """A power of what is left: lr(t) = base (1 - min(t / total_iters, 1))^power.
+    """A power of the remaining time: lr(t) = base (1 - min(t / total_iters, 1))^power.
 
     Example:
         >>> import chainrule as cr
