@@ -8,7 +8,6 @@ The first dimension of every array counts the rows (examples). `checked_data` an
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
@@ -183,7 +182,6 @@ class Form(NamedTuple):
         return [unflatten(structure, rest) for structure in self.structures]
 
 
-@dataclass(eq=False)
 class Data:
     """The data of a pass: inputs, and where there are any, targets and weights of the rows.
 
@@ -192,8 +190,9 @@ class Data:
         form: their shapes, dtypes and structure.
     """
 
-    arrays: tuple[Array, ...]
-    form: Form
+    def __init__(self, arrays: tuple[Array, ...], form: Form) -> None:
+        self.arrays = arrays
+        self.form = form
 
     @property
     def rows(self) -> int:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_bytes
 
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, from_description, to_description
 from chainrule.system.atomic_files import write_atomically
+
+# json, safetensors and zlib are imported where a file is written or read: `import chainrule` is
+# faster without them.
 
 _KEY = "chainrule"
 _CHECKSUM = "crc32"
@@ -128,6 +127,10 @@ def write(
         OSError: if the folder is missing or can't be written to, or the disk is full.
         TypeError: if JSON can't hold the description.
     """
+    import json
+
+    from safetensors.numpy import save as to_bytes
+
     text = json.dumps({"format": FORMAT, **description}, default=_plain)
     # safetensors takes the bytes as they lie: they must be contiguous.
     tensors = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}
@@ -144,6 +147,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
         FileError: if it is truncated, damaged, foreign, or of a later version. A single changed
             bit is noticed by a checksum.
     """
+    import json
+
+    from safetensors import SafetensorError, safe_open
+
     path = os.fspath(path)
     if os.path.isdir(path):
         raise FileError(f"{path} is a folder, not a model file")
@@ -184,6 +191,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
 
 def _checksum(tensors: Mapping[str, Array], text: str) -> str:
     """The CRC-32 of all that a file says: a changed bit in it is noticed."""
+    import zlib
+
     value = zlib.crc32(text.encode())
     for name in sorted(tensors):
         array = tensors[name]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -44,8 +43,7 @@ _STEPS_AT_ONCE = 1024
 """The number of steps whose learning rates are worked out in advance."""
 
 
-@dataclass(eq=False)
-class FitRun:
+class FitRun(NamedTuple):
     """The data and settings of a fit."""
 
     data: Data

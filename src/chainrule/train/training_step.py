@@ -7,7 +7,6 @@ import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -65,7 +64,6 @@ class Average(Protocol):
         """Go on where a snapshot was taken."""
 
 
-@dataclass
 class StepOptions:
     """The parts of a training step besides loss and optimiser; `Trainer` describes them.
 
@@ -73,38 +71,44 @@ class StepOptions:
         TypeError, ValueError: for what is no such part.
     """
 
-    penalties: Sequence[Penalty] = ()
-    constraints: Sequence[Constraint] = ()
-    ema: Average | None = None
-    accumulate: int | Literal["epoch"] = 1
-    clip_norm: float | None = None
-    clip_value: float | None = None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.accumulate, str):
-            if self.accumulate != "epoch":
+    def __init__(
+        self,
+        *,
+        penalties: Sequence[Penalty] = (),
+        constraints: Sequence[Constraint] = (),
+        ema: Average | None = None,
+        accumulate: int | Literal["epoch"] = 1,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        if isinstance(accumulate, str):
+            if accumulate != "epoch":
                 raise ValueError(
-                    f"accumulate is a number of batches or 'epoch', got {self.accumulate!r}"
+                    f"accumulate is a number of batches or 'epoch', got {accumulate!r}"
                 )
         else:
-            self.accumulate = checks.integer("accumulate", self.accumulate, 1)
-        for name in ("clip_norm", "clip_value"):
-            limit = getattr(self, name)
+            accumulate = checks.integer("accumulate", accumulate, 1)
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} is positive, got {limit}")
-        for name in ("penalties", "constraints"):
-            given = getattr(self, name)
+        for name, given in (("penalties", penalties), ("constraints", constraints)):
             if not isinstance(given, (list, tuple)):
                 raise TypeError(f"{name} are a list, got {given!r}: write {name}=[...]")
-        for penalty in self.penalties:
+        for penalty in penalties:
             if not callable(penalty):
                 raise TypeError(
                     f"a penalty is a function () -> a scalar Tensor, got {penalty!r}: write "
                     "lambda: 1e-4 * (layer.weight ** 2).sum(), for example"
                 )
-        for constraint in self.constraints:
+        for constraint in constraints:
             _check_methods("a constraint", constraint, "apply")
-        check_average(self.ema)
+        check_average(ema)
+        self.penalties = list(penalties)
+        self.constraints = list(constraints)
+        self.ema = ema
+        self.accumulate = accumulate
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
 
     def equal_steps(self, position: int, batches: int) -> tuple[int, bool]:
         """How many batches from `position` on have the same kind of step, and whether it updates.
