@@ -179,12 +179,12 @@ def test_a_loss_says_what_is_wrong_with_targets_before_training():
     before = everything(trainer)
     w = np.ones(30)
     for call, kind in (
-        (lambda: fit(trainer, x, -abs(y)), "training"),
-        (lambda: fit(trainer, x, -abs(y), sample_weight=w), "training"),
-        (lambda: fit(trainer, x, abs(y), validation_data=(x, -abs(y))), "validation"),
-        (lambda: trainer.evaluate(x, -abs(y), sample_weight=w), "validation"),
+        (lambda: fit(trainer, x, -abs(y)), "training "),
+        (lambda: fit(trainer, x, -abs(y), sample_weight=w), "training "),
+        (lambda: fit(trainer, x, abs(y), validation_data=(x, -abs(y))), "validation "),
+        (lambda: trainer.evaluate(x, -abs(y), sample_weight=w), ""),
     ):
-        with pytest.raises(ValueError, match=f"^{kind} counts are not negative, got -"):
+        with pytest.raises(ValueError, match=f"^{kind}counts are not negative, got -"):
             call()
     assert_same_bits(everything(trainer), before)
     fit(trainer, x, abs(y), sample_weight=w)

@@ -19,7 +19,7 @@ from chainrule.graph.backprop import backprop
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.nn import Module
+from chainrule.nn import Module, arguments
 from chainrule.nn.inputs import call_model
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
@@ -133,12 +133,8 @@ def check_average(ema: Average | None) -> None:
 def _check_methods(name: str, given: Any, *methods: str) -> None:
     missing = [method for method in methods if not callable(getattr(given, method, None))]
     if missing or isinstance(given, type):
-        remedy = (
-            "an object, not its class" if isinstance(given, type) else "made by its constructor"
-        )
-        raise TypeError(
-            f"{name} has the methods {', '.join(methods)}; {given!r} is none: give {remedy}"
-        )
+        remedy = ": give an object, not its class" if isinstance(given, type) else ""
+        raise TypeError(f"{name} has the methods {', '.join(methods)}; got {given!r:.80}{remedy}")
 
 
 class StepGraphs:
@@ -153,6 +149,11 @@ class StepGraphs:
         options: the other parts of a training step.
         accumulated: where gradients are summed up, if several batches make one update.
         generator: the generator of random numbers that the model draws from.
+
+    Raises:
+        TypeError: for a model that is no Module, a loss that is no function, or an optimizer that
+            is none.
+        ValueError: for an optimizer that has none of the model's parameters.
 
     Attributes:
         sampling: the generator that stochastic layers draw from in a "sampling" step.
@@ -170,7 +171,16 @@ class StepGraphs:
         accumulated: AccumulatedGradients | None = None,
         generator: Generator | None = None,
     ) -> None:
-        self.model = model
+        if isinstance(loss, type) or not callable(loss):
+            raise TypeError(
+                f"the loss is an object of nn or a function (outputs, targets), got {loss!r:.80}"
+            )
+        if optimizer is not None and not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                "the optimizer is an object, as optim.SGD(model.parameters()), got "
+                f"{optimizer!r:.80}"
+            )
+        self.model = arguments.module("model", model)
         self.loss = loss
         self.optimizer = optimizer
         self.metrics = metrics
