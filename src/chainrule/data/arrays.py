@@ -2,7 +2,7 @@
 
 ``Arrays`` is one array, a tuple of arrays (a model with several inputs) or a dict of named arrays.
 The first dimension of every array counts the rows (examples). `checked_data` and
-`checked_inputs` are the door: they check what a user gives and flatten it, once, into `Data`.
+`checked_inputs` check arrays that a user gives and flatten them, once, into `Data`.
 """
 
 from __future__ import annotations
@@ -273,7 +273,7 @@ def checked_data(
         x, y: as ``as_arrays`` takes them.
         sample_weight: as ``checked_weights`` takes it, or None.
         dtype: the model's floating dtype.
-        prefix: what the names in error messages begin with.
+        prefix: the beginning of the names in error messages.
 
     Raises:
         TypeError, ValueError: as `checked_inputs`, for each of the parts; for different numbers of
@@ -295,7 +295,7 @@ def checked_weights(sample_weight: Any, rows: int, dtype: np.dtype[Any], name: s
         sample_weight: numbers, shape (rows,).
         rows: how many there must be.
         dtype: the floating dtype that whole numbers get.
-        name: how error messages call the weights.
+        name: the name of the weights in error messages.
 
     Raises:
         TypeError, ValueError: for anything else.

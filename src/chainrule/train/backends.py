@@ -99,7 +99,7 @@ class Backend(ABC, Generic[Runner]):
             data: the data.
             size: rows in a batch.
             training: whether they are trained on, or only evaluated.
-            prefix: what error messages about targets begin with.
+            prefix: the beginning of error messages about targets.
 
         Raises:
             ShapeError, DTypeError: if shapes or dtypes do not fit.

@@ -458,7 +458,7 @@ class Trainer:
         """
         return self.backend.describe()
 
-    # Questions
+    # Evaluation and prediction
 
     def evaluate(
         self, x: Any, y: Any, *, sample_weight: Any = None, batch_size: int = ROWS
