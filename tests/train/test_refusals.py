@@ -128,6 +128,10 @@ def test_bad_arguments_of_the_trainer():
         ({"seed": -1}, ValueError, "seed"),
         ({"seed": None}, TypeError, "seed"),
         ({"optimizer": optim.SGD(other.parameters(), lr=0.1)}, ValueError, "none of the model's"),
+        ({"optimizer": optim.SGD}, TypeError, "the optimizer is an object, .* got <class"),
+        ({"optimizer": None}, TypeError, "the optimizer is an object, .* got None"),
+        ({"callbacks": cr.EarlyStopping()}, TypeError, r"callbacks are a list.*callbacks=\[...\]"),
+        ({"callbacks": [cr.EarlyStopping]}, TypeError, "a callback is an object .* got <class"),
         (
             {"schedule": optim.StepLR(optim.SGD(model.parameters(), lr=0.1), 2)},
             ValueError,

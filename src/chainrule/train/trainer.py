@@ -23,7 +23,7 @@ from chainrule.system.interrupts import Interrupts, interrupts_held, interrupts_
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
 from chainrule.train.backends import TrainRequest, make_backend
-from chainrule.train.callbacks import Callback
+from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
@@ -149,7 +149,7 @@ class Trainer:
         self.metrics = as_metrics(metrics)
         self.schedule = schedule
         self.ema = ema
-        self.callbacks = list(callbacks)
+        self.callbacks = as_callbacks(callbacks)
         self.metadata = model_file.as_metadata(metadata)
         self.seed = checks.integer("seed", seed, 0)
         self.state = TrainingState()

@@ -146,7 +146,7 @@ class StepGraphs:
         loss: (outputs, targets) -> a scalar Tensor.
         optimizer: holds the parameters that a training step updates; None where nothing is trained.
         metrics: summed beside the loss.
-        options: the other parts of a training step.
+        options: the other parts of a training step; None where nothing is trained.
         accumulated: where gradients are summed up, if several batches make one update.
         generator: the generator of random numbers that the model draws from.
 
@@ -175,7 +175,7 @@ class StepGraphs:
             raise TypeError(
                 f"the loss is an object of nn or a function (outputs, targets), got {loss!r:.80}"
             )
-        if optimizer is not None and not isinstance(optimizer, Optimizer):
+        if options is not None and not isinstance(optimizer, Optimizer):
             raise TypeError(
                 "the optimizer is an object, as optim.SGD(model.parameters()), got "
                 f"{optimizer!r:.80}"
