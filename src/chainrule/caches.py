@@ -41,9 +41,5 @@ class LruCache(Generic[Key, Value]):
         self._values[key] = value
         return evicted
 
-    def clear(self) -> None:
-        """Remove all entries."""
-        self._values.clear()
-
     def __iter__(self) -> Iterator[Value]:
         return iter(self._values.values())

@@ -96,16 +96,21 @@ def test_freezing_a_model_captures_no_new_evaluation(monkeypatch):
         ({"ema": optim.EMA}, TypeError, "ema has the methods"),
         ({"seed": -1}, ValueError, "seed is at least 0"),
         ({"backend": "gpu"}, ValueError, "backend is 'native' or 'reference', got 'gpu'"),
+        ({"backend": ["native"]}, ValueError, "backend is 'native' or 'reference', got .'native'"),
+        ({"model": nn.Linear}, TypeError, "model is a Module, got <class"),
+        ({"model": lambda x: x}, TypeError, "model is a Module, got <function"),
+        ({"loss": nn.MSELoss}, TypeError, "the loss is an object .*, got <class"),
+        ({"loss": None}, TypeError, "the loss is an object .*, got None"),
     ],
 )
 def test_bad_arguments(options, error, text):
     with pytest.raises(error, match=text):
-        cr.Evaluator(network(), nn.CrossEntropyLoss(), **options)
+        cr.Evaluator(**{"model": network(), "loss": nn.CrossEntropyLoss(), **options})
 
 
 def test_bad_data():
     evaluator = cr.Evaluator(network(), nn.CrossEntropyLoss())
-    with pytest.raises(ValueError, match=r"validation labels must lie in 0 ... 2"):
+    with pytest.raises(ValueError, match=r"^labels must lie in 0 ... 2"):
         evaluator.evaluate(X, Y + 1)
     with pytest.raises(ValueError, match="x holds nan"):
         evaluator.predict(np.full((2, 4), np.nan))

@@ -35,6 +35,17 @@ def test_a_file_without_metadata(path):
     assert cr.read_metadata(path) == {}
 
 
+def test_what_can_not_be_saved_is_refused(path):
+    model = network()
+    with pytest.raises(TypeError, match=r"model is a nn.Module, got <.*a Trainer saves itself"):
+        cr.save(trainer_of(model), path)
+    with pytest.raises(TypeError, match=r"metadata is a dict that JSON can hold, got \['a', 'b'\]"):
+        cr.save(model, path, metadata=["a", "b"])
+    with pytest.raises(TypeError, match=r"metadata is a dict"):
+        trainer_of(model, metadata="digits")
+    assert not path.exists()
+
+
 def test_the_model_of_a_training_is_the_averaged_one(path):
     model = network()
     trainer = trainer_of(model, ema=optim.EMA(model.parameters(), 0.5), metadata={"a": 1})
@@ -51,7 +62,10 @@ def test_the_model_of_a_training_is_the_averaged_one(path):
 def test_a_class_of_ones_own(path):
     model = Own()
     cr.save(model, path)
-    with pytest.raises(ValueError, match=r"Own' is not a layer of this library"):
+    reason = (
+        r"model.safetensors.*Own' is not a layer of this library.*chainrule.load\(path, model\)"
+    )
+    with pytest.raises(ValueError, match=reason):
         cr.load(path)
     other = Own()
     assert cr.load(path, other) is other and not other.training

@@ -128,6 +128,10 @@ def test_bad_arguments_of_the_trainer():
         ({"seed": -1}, ValueError, "seed"),
         ({"seed": None}, TypeError, "seed"),
         ({"optimizer": optim.SGD(other.parameters(), lr=0.1)}, ValueError, "none of the model's"),
+        ({"optimizer": optim.SGD}, TypeError, "the optimizer is an object, .* got <class"),
+        ({"optimizer": None}, TypeError, "the optimizer is an object, .* got None"),
+        ({"callbacks": cr.EarlyStopping()}, TypeError, r"callbacks are a list.*callbacks=\[...\]"),
+        ({"callbacks": [cr.EarlyStopping]}, TypeError, "a callback is an object .* got <class"),
         (
             {"schedule": optim.StepLR(optim.SGD(model.parameters(), lr=0.1), 2)},
             ValueError,
@@ -179,12 +183,12 @@ def test_a_loss_says_what_is_wrong_with_targets_before_training():
     before = everything(trainer)
     w = np.ones(30)
     for call, kind in (
-        (lambda: fit(trainer, x, -abs(y)), "training"),
-        (lambda: fit(trainer, x, -abs(y), sample_weight=w), "training"),
-        (lambda: fit(trainer, x, abs(y), validation_data=(x, -abs(y))), "validation"),
-        (lambda: trainer.evaluate(x, -abs(y), sample_weight=w), "validation"),
+        (lambda: fit(trainer, x, -abs(y)), "training "),
+        (lambda: fit(trainer, x, -abs(y), sample_weight=w), "training "),
+        (lambda: fit(trainer, x, abs(y), validation_data=(x, -abs(y))), "validation "),
+        (lambda: trainer.evaluate(x, -abs(y), sample_weight=w), ""),
     ):
-        with pytest.raises(ValueError, match=f"^{kind} counts are not negative, got -"):
+        with pytest.raises(ValueError, match=f"^{kind}counts are not negative, got -"):
             call()
     assert_same_bits(everything(trainer), before)
     fit(trainer, x, abs(y), sample_weight=w)

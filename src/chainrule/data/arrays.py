@@ -2,13 +2,12 @@
 
 ``Arrays`` is one array, a tuple of arrays (a model with several inputs) or a dict of named arrays.
 The first dimension of every array counts the rows (examples). `checked_data` and
-`checked_inputs` are the door: they check what a user gives and flatten it, once, into `Data`.
+`checked_inputs` check arrays that a user gives and flatten them, once, into `Data`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import Any, NamedTuple, TypeAlias
 
@@ -183,7 +182,6 @@ class Form(NamedTuple):
         return [unflatten(structure, rest) for structure in self.structures]
 
 
-@dataclass(eq=False)
 class Data:
     """The data of a pass: inputs, and where there are any, targets and weights of the rows.
 
@@ -192,8 +190,9 @@ class Data:
         form: their shapes, dtypes and structure.
     """
 
-    arrays: tuple[Array, ...]
-    form: Form
+    def __init__(self, arrays: tuple[Array, ...], form: Form) -> None:
+        self.arrays = arrays
+        self.form = form
 
     @property
     def rows(self) -> int:
@@ -274,7 +273,7 @@ def checked_data(
         x, y: as ``as_arrays`` takes them.
         sample_weight: as ``checked_weights`` takes it, or None.
         dtype: the model's floating dtype.
-        prefix: what the names in error messages begin with.
+        prefix: the beginning of the names in error messages.
 
     Raises:
         TypeError, ValueError: as `checked_inputs`, for each of the parts; for different numbers of
@@ -296,7 +295,7 @@ def checked_weights(sample_weight: Any, rows: int, dtype: np.dtype[Any], name: s
         sample_weight: numbers, shape (rows,).
         rows: how many there must be.
         dtype: the floating dtype that whole numbers get.
-        name: how error messages call the weights.
+        name: the name of the weights in error messages.
 
     Raises:
         TypeError, ValueError: for anything else.

@@ -90,10 +90,16 @@ class Backend(ABC, Generic[Runner]):
         """The graph of a step on batches of this form and number of rows."""
         return self._step(kind, form, rows).graph
 
-    def check(self, data: Data, size: int, *, training: bool) -> None:
+    def check(self, data: Data, size: int, *, training: bool, prefix: str = "") -> None:
         """Check data against model and loss, by capturing the steps on each size of batch.
 
         A loss with a method `target_fault` says what is wrong with the values of targets.
+
+        Args:
+            data: the data.
+            size: rows in a batch.
+            training: whether they are trained on, or only evaluated.
+            prefix: the beginning of error messages about targets.
 
         Raises:
             ShapeError, DTypeError: if shapes or dtypes do not fit.
@@ -109,7 +115,7 @@ class Backend(ABC, Generic[Runner]):
         if fault is None and hasattr(self.graphs.loss, "target_fault"):
             fault = self.graphs.loss.target_fault(data.parts[1])
         if fault is not None:
-            raise ValueError(f"{'training' if training else 'validation'} {fault}")
+            raise ValueError(f"{prefix}{fault}")
 
     @abstractmethod
     def begin(self, *, profile: bool) -> None:
@@ -377,7 +383,7 @@ def get_default_backend() -> str:
 
 
 def _checked_name(name: str) -> str:
-    if name not in _BACKENDS:
+    if name not in [*_BACKENDS]:  # a list: what is no name may not be hashable
         raise ValueError(f"backend is {' or '.join(map(repr, _BACKENDS))}, got {name!r}")
     return name
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -52,6 +53,20 @@ class Callback:
 
         Called for all callbacks before any of them loads its state.
         """
+
+
+def as_callbacks(callbacks: Sequence[Callback]) -> list[Callback]:
+    """The callbacks as a list.
+
+    Raises:
+        TypeError: for anything else than a list of `Callback` objects.
+    """
+    if not isinstance(callbacks, (list, tuple)):
+        raise TypeError(f"callbacks are a list, got {callbacks!r}: write callbacks=[...]")
+    for callback in callbacks:
+        if not isinstance(callback, Callback):
+            raise TypeError(f"a callback is an object of a Callback class, got {callback!r}")
+    return list(callbacks)
 
 
 class EarlyStopping(Callback):

@@ -29,7 +29,7 @@ from chainrule.trees import leaves, map_leaves
 ROWS = 256
 """The default number of rows in a batch."""
 
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 
 
 class Evaluator:
@@ -120,7 +120,9 @@ class Evaluator:
         """
         data = checked_inputs(x, self._graphs.dtype)
         batch_size = checks.integer("batch_size", batch_size, 1)
-        return _answer(self._backend, self._ema, lambda: _outputs(self._backend, data, batch_size))
+        return _with_averages(
+            self._backend, self._ema, lambda: _outputs(self._backend, data, batch_size)
+        )
 
     def predict_samples(
         self,
@@ -154,7 +156,7 @@ class Evaluator:
         samples = checks.integer("samples", samples, 1)
         batch_size = checks.integer("batch_size", batch_size, 1)
         seed = self._seed if seed is None else checks.integer("seed", seed, 0)
-        return _answer(
+        return _with_averages(
             self._backend,
             self._ema,
             lambda: _samples(self._backend, data, samples, batch_size, seed),
@@ -165,20 +167,22 @@ def evaluate_data(
     backend: Backend[Any], ema: Average | None, data: Data, batch_size: int = ROWS
 ) -> dict[str, float]:
     """As `Evaluator.evaluate`, for data that have been checked."""
-    totals = _answer(backend, ema, lambda: _evaluated(backend, data, batch_size))
+    totals = _with_averages(backend, ema, lambda: _evaluated(backend, data, batch_size))
     return backend.graphs.results(totals)
 
 
-def _answer(backend: Backend[Any], ema: Average | None, question: Callable[[], _Answer]) -> _Answer:
-    """The result of `question`, with averaged parameters if there are any; data are let go.
+def _with_averages(
+    backend: Backend[Any], ema: Average | None, compute: Callable[[], _Result]
+) -> _Result:
+    """The result of `compute`, with averaged parameters if there are any; releases the data.
 
-    Ctrl-C ends the question, but never while parameters and averages change places.
+    Ctrl-C ends the computation, but never while parameters and averages are exchanged.
     """
     try:
         if ema is None:
-            return question()
+            return compute()
         with interrupts_held() as interrupts, ema.applied(), interrupts.let_through():
-            return question()
+            return compute()
     finally:
         backend.release()
 

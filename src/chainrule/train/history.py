@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import os
 from collections.abc import Iterator, Mapping
@@ -61,6 +60,8 @@ class History:
 
         The file is written whole or not at all, as `Trainer.save` does.
         """
+        import csv  # here, because it slows down `import chainrule`
+
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(self.names)

@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
-import zlib
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from safetensors import SafetensorError, safe_open
-from safetensors.numpy import save as to_bytes
 
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, from_description, to_description
 from chainrule.system.atomic_files import write_atomically
 
+# json, safetensors and zlib are imported where a file is written or read: `import chainrule` is
+# faster without them.
+
 _KEY = "chainrule"
 _CHECKSUM = "crc32"
 _MODEL = "model"  # the prefix of the names of the model's tensors
-FORMAT = 1
-"""The version of the description; a file with a later one is refused."""
+FORMAT = 2
+"""The version of the description; a file with another one is refused."""
 
 
 class FileError(ValueError):
@@ -39,11 +38,11 @@ def save(
         model: any `nn.Module`.
         path: the file, by custom with the ending ``.safetensors``.
         metadata: a dict that JSON can hold, with the names of the classes, say; `read_metadata`
-            gives it back.
+            gives it back, with strings for keys and lists for tuples.
 
     Raises:
         OSError: if the folder is missing or can't be written to, or the disk is full.
-        TypeError: if JSON can't hold the metadata.
+        TypeError: if `model` is no module, or JSON can't hold the metadata.
 
     Example:
         >>> import os, tempfile
@@ -56,8 +55,23 @@ def save(
         >>> cr.read_metadata(path)
         {'unit': 'metres'}
     """
+    if not isinstance(model, Module):
+        raise TypeError(
+            f"model is a nn.Module, got {model!r:.80}; a Trainer saves itself: its `save`"
+        )
     tensors = {f"{_MODEL}.{name}": array for name, array in model.state_dict().items()}
-    write(path, tensors, {"model": to_description(model), "metadata": dict(metadata or {})})
+    write(path, tensors, {"model": to_description(model), "metadata": as_metadata(metadata)})
+
+
+def as_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The metadata for a file as a dict.
+
+    Raises:
+        TypeError: if they are neither a dict nor None.
+    """
+    if metadata is not None and not isinstance(metadata, Mapping):
+        raise TypeError(f"metadata is a dict that JSON can hold, got {metadata!r:.80}")
+    return dict(metadata or {})
 
 
 def load(path: str | os.PathLike[str], model: Module | None = None) -> Module:
@@ -68,7 +82,7 @@ def load(path: str | os.PathLike[str], model: Module | None = None) -> Module:
     Args:
         path: the file.
         model: a module of the same structure to load weights and buffers into; by default one is
-            built anew, which needs layers of this library alone.
+            built anew, which needs a model that consists of this library's layers alone.
 
     Returns:
         The model.
@@ -76,7 +90,7 @@ def load(path: str | os.PathLike[str], model: Module | None = None) -> Module:
     Raises:
         FileNotFoundError: if there is no such file.
         FileError: if it is truncated, damaged or foreign.
-        ValueError: if the model has layers that are not of this library and `model` is not given.
+        ValueError: if `model` is not given and can't be built anew.
         RuntimeError: if the weights do not fit `model`.
     """
     return build_model(path, *read(path), model)
@@ -103,7 +117,12 @@ def build_model(
     if model is not None:
         model.load_state_dict(weights)
         return model.eval()
-    model = from_description(description.get("model"))
+    try:
+        model = from_description(description.get("model"))
+    except ValueError as error:
+        raise ValueError(
+            f"{path}: {error} Or give the model to load into: chainrule.load(path, model)."
+        ) from None
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
@@ -128,6 +147,10 @@ def write(
         OSError: if the folder is missing or can't be written to, or the disk is full.
         TypeError: if JSON can't hold the description.
     """
+    import json
+
+    from safetensors.numpy import save as to_bytes
+
     text = json.dumps({"format": FORMAT, **description}, default=_plain)
     # safetensors takes the bytes as they lie: they must be contiguous.
     tensors = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}
@@ -144,6 +167,10 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
         FileError: if it is truncated, damaged, foreign, or of a later version. A single changed
             bit is noticed by a checksum.
     """
+    import json
+
+    from safetensors import SafetensorError, safe_open
+
     path = os.fspath(path)
     if os.path.isdir(path):
         raise FileError(f"{path} is a folder, not a model file")
@@ -184,6 +211,8 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
 
 def _checksum(tensors: Mapping[str, Array], text: str) -> str:
     """The CRC-32 of all that a file says: a changed bit in it is noticed."""
+    import zlib
+
     value = zlib.crc32(text.encode())
     for name in sorted(tensors):
         array = tensors[name]

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -22,8 +21,9 @@ from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.system.interrupts import Interrupts, interrupts_held, interrupts_to
 from chainrule.train import checkpoint as checkpoints
+from chainrule.train import model_file
 from chainrule.train.backends import TrainRequest, make_backend
-from chainrule.train.callbacks import Callback
+from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
@@ -44,8 +44,7 @@ _STEPS_AT_ONCE = 1024
 """The number of steps whose learning rates are worked out in advance."""
 
 
-@dataclass(eq=False)
-class FitRun:
+class FitRun(NamedTuple):
     """The data and settings of a fit."""
 
     data: Data
@@ -92,7 +91,7 @@ class Trainer:
         clip_value: cut each gradient's elements to [-clip_value, clip_value]; before clip_norm.
         callbacks: called after batches and epochs; see `Callback`, `EarlyStopping`.
         metadata: a dict that JSON can hold, with the names of the classes, say, for the files that
-            this Trainer saves; `chainrule.read_metadata` gives it back.
+            this Trainer saves; see `chainrule.save`.
         seed: of the order of the rows and of the model's random operations. The same seed gives the
             same bits.
         backend: "native" runs whole epochs in the native core; "reference" runs each operation by
@@ -150,8 +149,8 @@ class Trainer:
         self.metrics = as_metrics(metrics)
         self.schedule = schedule
         self.ema = ema
-        self.callbacks = list(callbacks)
-        self.metadata = dict(metadata or {})
+        self.callbacks = as_callbacks(callbacks)
+        self.metadata = model_file.as_metadata(metadata)
         self.seed = checks.integer("seed", seed, 0)
         self.state = TrainingState()
         self.graphs = StepGraphs(
@@ -255,9 +254,9 @@ class Trainer:
         elif validation_data is not None:
             validation = self._checked_validation(validation_data)
         batch_size = check_batch_size(batch_size, data.rows)
-        self.backend.check(data, batch_size, training=True)
+        self.backend.check(data, batch_size, training=True, prefix="training ")
         if validation is not None:
-            self.backend.check(validation, ROWS, training=False)
+            self.backend.check(validation, ROWS, training=False, prefix="validation ")
         self.backend.begin(profile=profile)
         state = self.state
         data_key = {"rows": data.rows, "batch_size": batch_size, "shuffle": bool(shuffle)}
@@ -445,7 +444,7 @@ class Trainer:
             check_takes_weights(self.graphs.loss)
         data = checked_data(x, y, sample_weight, self.graphs.dtype)
         batch_size = check_batch_size(batch_size, data.rows)
-        self.backend.check(data, batch_size, training=True)
+        self.backend.check(data, batch_size, training=True, prefix="training ")
         return range_test(
             self.backend, data, self.optimizer, self.state.accumulated, low=low, high=high,
             steps=steps, batch_size=batch_size, seed=self.seed,
@@ -459,7 +458,7 @@ class Trainer:
         """
         return self.backend.describe()
 
-    # Questions
+    # Evaluation and prediction
 
     def evaluate(
         self, x: Any, y: Any, *, sample_weight: Any = None, batch_size: int = ROWS

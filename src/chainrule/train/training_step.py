@@ -7,7 +7,6 @@ import inspect
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
@@ -20,7 +19,7 @@ from chainrule.graph.backprop import backprop
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.nn import Module
+from chainrule.nn import Module, arguments
 from chainrule.nn.inputs import call_model
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
@@ -65,7 +64,6 @@ class Average(Protocol):
         """Go on where a snapshot was taken."""
 
 
-@dataclass
 class StepOptions:
     """The parts of a training step besides loss and optimiser; `Trainer` describes them.
 
@@ -73,38 +71,44 @@ class StepOptions:
         TypeError, ValueError: for what is no such part.
     """
 
-    penalties: Sequence[Penalty] = ()
-    constraints: Sequence[Constraint] = ()
-    ema: Average | None = None
-    accumulate: int | Literal["epoch"] = 1
-    clip_norm: float | None = None
-    clip_value: float | None = None
-
-    def __post_init__(self) -> None:
-        if isinstance(self.accumulate, str):
-            if self.accumulate != "epoch":
+    def __init__(
+        self,
+        *,
+        penalties: Sequence[Penalty] = (),
+        constraints: Sequence[Constraint] = (),
+        ema: Average | None = None,
+        accumulate: int | Literal["epoch"] = 1,
+        clip_norm: float | None = None,
+        clip_value: float | None = None,
+    ) -> None:
+        if isinstance(accumulate, str):
+            if accumulate != "epoch":
                 raise ValueError(
-                    f"accumulate is a number of batches or 'epoch', got {self.accumulate!r}"
+                    f"accumulate is a number of batches or 'epoch', got {accumulate!r}"
                 )
         else:
-            self.accumulate = checks.integer("accumulate", self.accumulate, 1)
-        for name in ("clip_norm", "clip_value"):
-            limit = getattr(self, name)
+            accumulate = checks.integer("accumulate", accumulate, 1)
+        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
             if limit is not None and not limit > 0:
                 raise ValueError(f"{name} is positive, got {limit}")
-        for name in ("penalties", "constraints"):
-            given = getattr(self, name)
+        for name, given in (("penalties", penalties), ("constraints", constraints)):
             if not isinstance(given, (list, tuple)):
                 raise TypeError(f"{name} are a list, got {given!r}: write {name}=[...]")
-        for penalty in self.penalties:
+        for penalty in penalties:
             if not callable(penalty):
                 raise TypeError(
                     f"a penalty is a function () -> a scalar Tensor, got {penalty!r}: write "
                     "lambda: 1e-4 * (layer.weight ** 2).sum(), for example"
                 )
-        for constraint in self.constraints:
+        for constraint in constraints:
             _check_methods("a constraint", constraint, "apply")
-        check_average(self.ema)
+        check_average(ema)
+        self.penalties = list(penalties)
+        self.constraints = list(constraints)
+        self.ema = ema
+        self.accumulate = accumulate
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
 
     def equal_steps(self, position: int, batches: int) -> tuple[int, bool]:
         """How many batches from `position` on have the same kind of step, and whether it updates.
@@ -129,12 +133,8 @@ def check_average(ema: Average | None) -> None:
 def _check_methods(name: str, given: Any, *methods: str) -> None:
     missing = [method for method in methods if not callable(getattr(given, method, None))]
     if missing or isinstance(given, type):
-        remedy = (
-            "an object, not its class" if isinstance(given, type) else "made by its constructor"
-        )
-        raise TypeError(
-            f"{name} has the methods {', '.join(methods)}; {given!r} is none: give {remedy}"
-        )
+        remedy = ": give an object, not its class" if isinstance(given, type) else ""
+        raise TypeError(f"{name} has the methods {', '.join(methods)}; got {given!r:.80}{remedy}")
 
 
 class StepGraphs:
@@ -146,9 +146,14 @@ class StepGraphs:
         loss: (outputs, targets) -> a scalar Tensor.
         optimizer: holds the parameters that a training step updates; None where nothing is trained.
         metrics: summed beside the loss.
-        options: the other parts of a training step.
+        options: the other parts of a training step; None where nothing is trained.
         accumulated: where gradients are summed up, if several batches make one update.
         generator: the generator of random numbers that the model draws from.
+
+    Raises:
+        TypeError: for a model that is no Module, a loss that is no function, or an optimizer that
+            is none.
+        ValueError: for an optimizer that has none of the model's parameters.
 
     Attributes:
         sampling: the generator that stochastic layers draw from in a "sampling" step.
@@ -166,7 +171,16 @@ class StepGraphs:
         accumulated: AccumulatedGradients | None = None,
         generator: Generator | None = None,
     ) -> None:
-        self.model = model
+        if isinstance(loss, type) or not callable(loss):
+            raise TypeError(
+                f"the loss is an object of nn or a function (outputs, targets), got {loss!r:.80}"
+            )
+        if options is not None and not isinstance(optimizer, Optimizer):
+            raise TypeError(
+                "the optimizer is an object, as optim.SGD(model.parameters()), got "
+                f"{optimizer!r:.80}"
+            )
+        self.model = arguments.module("model", model)
         self.loss = loss
         self.optimizer = optimizer
         self.metrics = metrics
