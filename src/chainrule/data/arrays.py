@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from chainrule.data.mapped import blocks, extremes
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
+from chainrule.ops.index import label_fault
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
 
@@ -218,12 +219,9 @@ class Data:
             labels = self.arrays[number]
             if not labels.size:
                 continue
-            low, high = map(int, extremes(labels))
-            if low < 0 or high >= classes:
-                return (
-                    f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from "
-                    f"{low} to {high}"
-                )
+            lowest, highest = map(int, extremes(labels))
+            if fault := label_fault(lowest, highest, classes):
+                return fault
         return None
 
 
