@@ -135,7 +135,7 @@ class Evaluator:
         """Outputs drawn at random: dropout as in training, all else as in evaluation.
 
         Their mean over the samples is the prediction, and their spread says how sure the model is
-        (Monte-Carlo dropout). Stochastic are the layers whose attribute `is_stochastic` is True.
+        (Monte-Carlo dropout). The stochastic layers are those with `is_stochastic = True`.
 
         Args:
             x: as in `predict`.
