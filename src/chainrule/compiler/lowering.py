@@ -50,13 +50,6 @@ def lower(graph: ValueGraph) -> Schedule:
     return scheduler.finish()
 
 
-def _product(lengths: tuple[int, ...]) -> int:
-    product = 1
-    for length in lengths:
-        product *= length
-    return product
-
-
 def _temporary(
     scheduler: Scheduler, value: Value, shape: tuple[int, ...], dtype: np.dtype
 ) -> Storage:
@@ -90,14 +83,14 @@ def _matmul(scheduler: Scheduler, value: Value) -> None:
     transpose_b = value.attributes.get("transpose_b", False)
     m, n = value.shape[-2:]
     k = a.shape[-2] if transpose_a else a.shape[-1]
-    batch = _product(value.shape[:-2])
+    batch = math.prod(value.shape[:-2])
     scheduler.add(
         Instruction(
             "gemm",
             value,
             {"a": scheduler.storage(a), "b": scheduler.storage(b)},
             {"c": scheduler.storage(value)},
-            flops=2 * batch * m * n * k,
+            flops=value.flops,
             dtype=value.dtype,
             transpose_a=transpose_a,
             transpose_b=transpose_b,
@@ -129,9 +122,9 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
     # From the last run of axes to the first, so that the numbers of the others stay right.
     for start, stop in reversed(runs):
         outer, length, inner = (
-            _product(shape[:start]),
-            _product(shape[start:stop]),
-            _product(shape[stop:]),
+            math.prod(shape[:start]),
+            math.prod(shape[start:stop]),
+            math.prod(shape[stop:]),
         )
         shape = (*shape[:start], *(1,) * (stop - start), *shape[stop:])
         last = (start, stop) == runs[0]
@@ -181,7 +174,7 @@ def _rows(
 ) -> None:
     """A row kernel along `axes`, which are moved to the end where they are not there."""
     ndim = len(x.shape)
-    columns = _product(tuple([x.shape[a] for a in axes]))
+    columns = math.prod(tuple([x.shape[a] for a in axes]))
     rows = x.size // columns if columns else 0
     order = _last(axes, ndim)
     storage, out = scheduler.storage(x), scheduler.storage(value)
@@ -198,7 +191,7 @@ def _rows(
             value,
             {"inputs": [storage, *others]},
             {"out": target},
-            flops=4 * rows * columns,
+            flops=value.flops,
             kernel=kind,
             dtype=x.dtype,
             rows=rows,
@@ -253,6 +246,7 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
     results = {"out": scheduler.storage(value)}
     if grad is not None:
         results["second"] = scheduler.storage(grad)
+    computed = grad or value  # a gradient's work includes that of the losses
     if labels.dtype != np.int64:
         raise UnsupportedError(
             f"{value.kind}: labels are int64 in the native core, not {labels.dtype}"
@@ -261,9 +255,9 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
         Instruction(
             "rows",
             value,
-            {"inputs": [scheduler.storage(i) for i in (grad or value).inputs]},
+            {"inputs": [scheduler.storage(i) for i in computed.inputs]},
             results,
-            flops=4 * rows * columns,
+            flops=computed.flops,
             kernel=value.kind if grad is None else f"{value.kind}_and_grad",
             dtype=value.dtype,
             rows=rows,
@@ -395,11 +389,12 @@ def _gather(scheduler: Scheduler, value: Value) -> None:
             value,
             {"x": scheduler.storage(x), "indices": scheduler.storage(index)},
             {"out": scheduler.storage(value)},
+            flops=value.flops,
             **element,
-            outer=_product(whole[:axis]),
-            length=_product(lengths),
+            outer=math.prod(whole[:axis]),
+            length=math.prod(lengths),
             count=index.size,
-            inner=_product(whole[axis + len(indices) :]),
+            inner=math.prod(whole[axis + len(indices) :]),
         )
     )
 
