@@ -162,21 +162,16 @@ def _last(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
     return (*(a for a in range(ndim) if a not in axes), *axes)
 
 
-def _rows(
-    scheduler: Scheduler,
-    value: Value,
-    kind: str,
-    x: Value,
-    others: list[Storage],
-    axes: tuple[int, ...],
-    *,
-    keeps_shape: bool,
-) -> None:
-    """A row kernel along `axes`, which are moved to the end where they are not there."""
+def _rows(scheduler: Scheduler, value: Value, axes: tuple[int, ...], *, keeps_shape: bool) -> None:
+    """A row kernel of the operation's name along `axes` of its first input.
+
+    They are moved to the end where they are not there.
+    """
+    x = value.inputs[0]
     ndim = len(x.shape)
-    columns = math.prod(tuple([x.shape[a] for a in axes]))
-    rows = x.size // columns if columns else 0
+    columns = math.prod([x.shape[a] for a in axes])
     order = _last(axes, ndim)
+    more_inputs = [scheduler.storage(i) for i in value.inputs[1:]]
     storage, out = scheduler.storage(x), scheduler.storage(value)
     in_place = order == tuple(range(ndim))
     target = out
@@ -189,12 +184,12 @@ def _rows(
         Instruction(
             "rows",
             value,
-            {"inputs": [storage, *others]},
+            {"inputs": [storage, *more_inputs]},
             {"out": target},
             flops=value.flops,
-            kernel=kind,
+            kernel=value.kind,
             dtype=x.dtype,
-            rows=rows,
+            rows=x.size // columns if columns else 0,
             columns=columns,
         )
     )
@@ -205,32 +200,25 @@ def _rows(
 
 @lowering("softmax", "log_softmax")
 def _softmax(scheduler: Scheduler, value: Value) -> None:
-    axes = (value.attributes["axis"],)
-    _rows(scheduler, value, value.kind, value.inputs[0], [], axes, keeps_shape=True)
+    _rows(scheduler, value, (value.attributes["axis"],), keeps_shape=True)
 
 
 @lowering("logsumexp")
 def _logsumexp(scheduler: Scheduler, value: Value) -> None:
-    axes = value.attributes["axes"]
-    x = value.inputs[0]
-    if not x.size:  # the logarithm of an empty sum
-        out = scheduler.storage(value)
-        scheduler.add(fill(value, out, -math.inf))
+    if not value.inputs[0].size:  # the logarithm of an empty sum
+        scheduler.add(fill(value, scheduler.storage(value), -math.inf))
         return
-    _rows(scheduler, value, value.kind, x, [], axes, keeps_shape=False)
+    _rows(scheduler, value, value.attributes["axes"], keeps_shape=False)
 
 
 @lowering("argmax")
 def _argmax(scheduler: Scheduler, value: Value) -> None:
-    axes = (value.attributes["axis"],)
-    _rows(scheduler, value, value.kind, value.inputs[0], [], axes, keeps_shape=False)
+    _rows(scheduler, value, (value.attributes["axis"],), keeps_shape=False)
 
 
 @lowering("first_equal")
 def _first_equal(scheduler: Scheduler, value: Value) -> None:
-    x, extreme = value.inputs
-    axes = value.attributes["axes"]
-    _rows(scheduler, value, value.kind, x, [scheduler.storage(extreme)], axes, keeps_shape=True)
+    _rows(scheduler, value, value.attributes["axes"], keeps_shape=True)
 
 
 @lowering("softmax_cross_entropy", "softmax_cross_entropy_grad", "one_hot")
