@@ -12,6 +12,14 @@ bool is_whole_number(nb::handle given) {
   return PyIndex_Check(given.ptr()) != 0 && !PyBool_Check(given.ptr());
 }
 
+// The text of a str. Raises UnicodeEncodeError where UTF-8 has none, as for a lone surrogate.
+std::string text_of(nb::handle str) {
+  Py_ssize_t size = 0;
+  const char* const text = PyUnicode_AsUTF8AndSize(str.ptr(), &size);
+  if (text == nullptr) throw nb::python_error();
+  return {text, static_cast<std::size_t>(size)};
+}
+
 }  // namespace
 
 std::string Where::text() const {
@@ -21,7 +29,7 @@ std::string Where::text() const {
 }
 
 void Where::expected(const char* what, nb::handle given) const {
-  throw nb::type_error((text() + " must be " + what + ", got " + nb::repr(given).c_str()).c_str());
+  throw nb::type_error((text() + " must be " + what + ", got " + text_of(nb::repr(given))).c_str());
 }
 
 void read(const Where& where, nb::handle given, std::int64_t& value) {
@@ -68,7 +76,7 @@ void read(const Where& where, nb::handle given, Ref& value) {
 
 std::string read_name(const Where& where, nb::handle given) {
   if (PyUnicode_Check(given.ptr()) == 0) where.expected("a name", given);
-  return nb::cast<nb::str>(given).c_str();
+  return text_of(given);
 }
 
 std::vector<nb::object> elements(const Where& where, nb::handle given) {
@@ -85,9 +93,9 @@ FieldReader::FieldReader(const Where& where, nb::handle given) : where_(where) {
   given_ = nb::borrow<nb::dict>(given);
 }
 
-nb::handle FieldReader::take(const char* name) {
+nb::object FieldReader::take(const char* name) {
   names_.push_back(name);
-  const nb::handle found = PyDict_GetItemString(given_.ptr(), name);
+  nb::object found = nb::borrow(PyDict_GetItemString(given_.ptr(), name));
   if (found.is_valid()) ++taken_;
   return found;
 }
@@ -101,7 +109,7 @@ void FieldReader::finish() const {
   std::string known;
   for (const char* name : names_) known.append(known.empty() ? "" : ", ").append(name);
   for (auto [key, value] : given_) {
-    const std::string name = nb::str(key).c_str();
+    const std::string name = text_of(PyUnicode_Check(key.ptr()) ? nb::borrow(key) : nb::repr(key));
     bool is_known = false;
     for (const char* one : names_) is_known = is_known || name == one;
     if (!is_known) {

@@ -57,20 +57,20 @@ class FieldReader {
 
   template <typename Value>
   void operator()(const char* name, Value& value) {
-    const nanobind::handle given = take(name);
+    const nanobind::object given = take(name);
     if (!given.is_valid()) lacks(name);
     read(Where{&where_, name}, given, value);
   }
   template <typename Value>
   void optional(const char* name, Value& value) {
-    const nanobind::handle given = take(name);
+    const nanobind::object given = take(name);
     if (given.is_valid()) read(Where{&where_, name}, given, value);
   }
   // Throws if the dict has a field that was not visited.
   void finish() const;
 
  private:
-  nanobind::handle take(const char* name);  // not valid where it is not given
+  nanobind::object take(const char* name);  // not valid where it is not given
   [[noreturn]] void lacks(const char* name) const;
 
   const Where& where_;

@@ -42,7 +42,8 @@ CHAINRULE_INLINE void compute(Registers<T>& registers) {
 template <int number, int i, typename T, typename Load>
 CHAINRULE_INLINE void load(Registers<T>& registers, Load from, bool scalars) {
   if constexpr (i < chains[number].inputs) {
-    if (chains[number].is_scalar(i) == scalars) registers.input[i] = from(i);
+    constexpr bool is_scalar = chains[number].is_scalar(i);
+    if (is_scalar == scalars) registers.input[i] = from(i);
     load<number, i + 1>(registers, from, scalars);
   }
 }

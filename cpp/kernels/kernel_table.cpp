@@ -35,6 +35,7 @@ constexpr auto chain_kernel = [] {
 }();
 
 #define CHAINRULE_OP(name, inputs, cost) Elementwise<Scalar>::name,
+#define CHAINRULE_REDUCTION(name) reduce_##name<Scalar>,
 #define CHAINRULE_DTYPE_LOAD(name, numpy_name, Stored) load_as<Scalar, Stored>,
 #define CHAINRULE_DTYPE_STORE(name, numpy_name, Stored) store_as<Scalar, Stored>,
 #define CHAINRULE_OF_floating(name) CHAINRULE_FLOATING_ONLY(name)
@@ -62,7 +63,10 @@ constexpr Kernels<Scalar> kernels = {
 #include "kernels/dtypes.def"
 #undef CHAINRULE_DTYPE
         },
-    .reduce = {reduce_sum<Scalar>, reduce_max<Scalar>, reduce_min<Scalar>},
+    .reduce =
+        {
+#include "kernels/reductions.def"
+        },
     .rows =
         {
 #include "kernels/rows.def"
@@ -70,10 +74,10 @@ constexpr Kernels<Scalar> kernels = {
     .largest_own_product = gemm_choice::largest_own_product<Scalar>,
 #include "kernels/kernels.def"
 };
-// Where a list grows, so must its line above.
-static_assert(chain_count == 4 && reduce_count == 3);
+static_assert(chain_count == 4);  // where the list of chains grows, so must its line above
 
 #undef CHAINRULE_OP
+#undef CHAINRULE_REDUCTION
 #undef CHAINRULE_ROW
 #undef CHAINRULE_KERNEL
 

@@ -58,25 +58,36 @@ struct RowCall {
   std::int64_t rows, columns;
 };
 
+// out[i] = f(a[i], b[i], c[i]); out may be a, b or c.
+template <typename T>
+using ElementwiseKernel = void (*)(T* out, const T* a, const T* b, const T* c, std::int64_t n);
+// A chain of chains.h: the arrays of its results from those of its inputs.
+template <typename T>
+using ChainKernel = void (*)(T* const* results, const T* const* inputs, std::int64_t n);
+template <typename T>
+using LoadKernel = void (*)(T* out, const void* x, std::int64_t n);
+template <typename T>
+using StoreKernel = void (*)(void* out, const T* x, std::int64_t n);
+// out[o * inner_total + i] = the reduction over l of x[(o * length + l) * inner_total + i], for
+// o < outer and i < inner <= inner_total.
+template <typename T>
+using ReduceKernel = void (*)(T* out, const T* x, std::int64_t outer, std::int64_t length,
+                              std::int64_t inner, std::int64_t inner_total);
+// False where a label is out of range.
+template <typename T>
+using RowKernel = bool (*)(const RowCall<T>& call);
+
 // The kernels for one type of element.
 // A null pointer means that the type has no such kernel; the plan refuses it when it is built.
 template <typename T>
 struct Kernels {
-  // out[i] = f(a[i], b[i], c[i]); out may be a, b or c.
-  void (*ops[opcode_count])(T* out, const T* a, const T* b, const T* c, std::int64_t n);
-  // Of each chain of chains.h: the arrays of its results from those of its inputs.
-  void (*chains[chain_count])(T* const* results, const T* const* inputs, std::int64_t n);
+  ElementwiseKernel<T> ops[opcode_count];
+  ChainKernel<T> chains[chain_count];
   // Conversions from and to any DType, by its number.
-  void (*load[dtype_count])(T* out, const void* x, std::int64_t n);
-  void (*store[dtype_count])(void* out, const T* x, std::int64_t n);
-
-  // out[o * inner_total + i] = the reduction over l of x[(o * length + l) * inner_total + i], for
-  // o < outer and i < inner <= inner_total.
-  void (*reduce[reduce_count])(T* out, const T* x, std::int64_t outer, std::int64_t length,
-                               std::int64_t inner, std::int64_t inner_total);
-
-  // By RowKind. They return false where a label is out of range.
-  bool (*rows[row_kind_count])(const RowCall<T>& call);
+  LoadKernel<T> load[dtype_count];
+  StoreKernel<T> store[dtype_count];
+  ReduceKernel<T> reduce[reduce_count];
+  RowKernel<T> rows[row_kind_count];  // by RowKind
 
   // Products of more multiplications are faster by BLAS; see gemm/choice.h.
   double largest_own_product;

@@ -1,4 +1,4 @@
-// The kinds of kernels and elements, as enums: from ops.def, rows.def and dtypes.def.
+// The kinds of kernels and elements, as enums: from the lists (*.def) of this folder.
 #pragma once
 
 #include <cstdint>
@@ -30,8 +30,16 @@ inline constexpr int opcode_count = 0
 #undef CHAINRULE_OP
     ;
 
-enum class ReduceKind : std::uint8_t { sum, max, min };
-inline constexpr int reduce_count = static_cast<int>(ReduceKind::min) + 1;
+enum class ReduceKind : std::uint8_t {
+#define CHAINRULE_REDUCTION(name) name,
+#include "kernels/reductions.def"
+#undef CHAINRULE_REDUCTION
+};
+inline constexpr int reduce_count = 0
+#define CHAINRULE_REDUCTION(name) +1
+#include "kernels/reductions.def"
+#undef CHAINRULE_REDUCTION
+    ;
 
 enum class RowKind : std::uint8_t {
 #define CHAINRULE_ROW(name, types, inputs, out, second) name,

@@ -45,9 +45,13 @@ constexpr std::string_view names_of_instructions[] = {
 #undef CHAINRULE_INSTRUCTION
 };
 
-constexpr std::array<std::string_view, reduce_count> reduce_names = {"sum", "max", "min"};
+constexpr std::array<std::string_view, reduce_count> reduce_names = {
+#define CHAINRULE_REDUCTION(name) #name,
+#include "kernels/reductions.def"
+#undef CHAINRULE_REDUCTION
+};
 constexpr std::array<std::string_view, space_count> space_names = {"arena", "state", "constants"};
-static_assert(reduce_names.back() == "min" && space_names.back() == "constants");
+static_assert(space_names.back() == "constants");
 
 template <typename Enum>
 std::string_view name(Enum value, Names names) {

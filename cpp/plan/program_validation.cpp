@@ -49,20 +49,25 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
                                             std::string(name_of(program.dtype)));
   length("rows", program.rows);
   length("columns", program.columns);
+  length("rows x columns", product(program.rows, program.columns));
   registers(program);
+  for (const Constant& constant : program.constants) {
+    representable(constant.value, program.dtype);
+  }
   if (program.stores.empty() && program.sums.empty()) {
     refuse("a program without stores and sums does nothing");
   }
   if (program.stores.size() > max_registers)
     refuse("a program has at most " + std::to_string(max_registers) + " stores");
   for (const Load& load : program.loads) {
-    length("row_stride", load.row_stride);
+    not_negative("row_stride", load.row_stride);
     if (load.column_stride != 0 && load.column_stride != 1) {
       refuse("column_stride must be 0 or 1, got " + std::to_string(load.column_stride));
     }
     if (load.random) {
       demand(is_floating(program.dtype), "random numbers are float32 or float64");
       place("a random state", load.ref, DType::uint64, 2);
+      length("random elements", sum(product(program.rows, load.row_stride), program.columns));
       continue;
     }
     const Extent needed = extent(program, load);
@@ -109,7 +114,7 @@ Extent Validator::matrix(std::string_view what, Ref ref, DType dtype, std::int64
     refuse("the row stride of " + std::string(what) + " is " + std::to_string(row_stride) +
            ", below its " + std::to_string(columns) + " columns");
   }
-  length("a batch stride", batch_stride);
+  not_negative("a batch stride", batch_stride);
   const bool empty = rows == 0 || columns == 0 || batch == 0;
   const std::int64_t end =
       empty ? 0

@@ -28,6 +28,28 @@ Extent Validator::place(std::string_view what, Ref ref, std::int64_t itemsize, s
   return {ref.space, ref.offset - before, ref.offset + after};
 }
 
+void Validator::not_negative(std::string_view what, std::int64_t value) const {
+  if (value < 0) refuse(std::string(what) + " must not be negative, got " + std::to_string(value));
+}
+
+void Validator::length(std::string_view what, std::int64_t value) const {
+  not_negative(what, value);
+  if (value > most_elements) refuse(std::string(what) + " is too large: " + std::to_string(value));
+}
+
+void Validator::representable(double number, DType dtype) const {
+  if (is_floating(dtype)) return;
+  const bool is_boolean = dtype == DType::boolean;
+  const bool is_unsigned = dtype == DType::uint64 || dtype == DType::uint32 ||
+                           dtype == DType::uint16 || dtype == DType::uint8;
+  const double bits = static_cast<double>(8 * itemsize(dtype));
+  const double lowest = is_unsigned || is_boolean ? 0 : -std::exp2(bits - 1);
+  const double end = is_boolean ? 2 : std::exp2(is_unsigned ? bits : bits - 1);
+  if (!(number >= lowest && number < end) || number != std::trunc(number)) {
+    refuse(std::to_string(number) + " is no " + std::string(name_of(dtype)));
+  }
+}
+
 std::vector<Extent> Validator::operator()(const Reduce& reduce) const {
   demand(is_computed_in(reduce.dtype), "reductions compute in float32, float64 or int64, not " +
                                            std::string(name_of(reduce.dtype)));
@@ -125,17 +147,7 @@ std::vector<Extent> Validator::operator()(const Copy& copy) const {
 std::vector<Extent> Validator::operator()(const Fill& fill) const {
   length("count", fill.count);
   const Extent out = place("out", fill.out, fill.dtype, fill.count);
-  if (!is_floating(fill.dtype)) {
-    const bool is_unsigned = fill.dtype == DType::uint64 || fill.dtype == DType::uint32 ||
-                             fill.dtype == DType::uint16 || fill.dtype == DType::uint8;
-    const double bits = static_cast<double>(8 * itemsize(fill.dtype));
-    const bool boolean = fill.dtype == DType::boolean;
-    const double lowest = is_unsigned || boolean ? 0 : -std::exp2(bits - 1);
-    const double end = boolean ? 2 : std::exp2(is_unsigned ? bits : bits - 1);
-    if (!(fill.number >= lowest && fill.number < end) || fill.number != std::trunc(fill.number)) {
-      refuse(std::to_string(fill.number) + " is no " + std::string(name_of(fill.dtype)));
-    }
-  }
+  representable(fill.number, fill.dtype);
   return {out};
 }
 
@@ -148,6 +160,7 @@ std::vector<Extent> Validator::operator()(const Gather& gather) const {
   length("length", gather.length);
   length("count", gather.count);
   length("inner", gather.inner);
+  length("outer x count", product(gather.outer, gather.count));
   const Extent out =
       place("out", gather.out, item, 0, product(gather.outer, gather.count, gather.inner));
   apart(out, place("x", gather.x, item, 0, product(gather.outer, gather.length, gather.inner)));

@@ -26,6 +26,10 @@ inline bool is_computed_in(DType dtype) {
 }
 inline bool is_floating(DType dtype) { return dtype == DType::float32 || dtype == DType::float64; }
 
+// More than memory holds, and few enough for tasks to calculate with: a length may belong to no
+// memory, as that of an axis that repeats.
+inline constexpr std::int64_t most_elements = std::int64_t{1} << 48;
+
 class Validator {
  public:
   Validator(std::string_view label, const SpaceSizes& sizes) : label_(label), sizes_(sizes) {}
@@ -36,10 +40,11 @@ class Validator {
   void demand(bool condition, const std::string& reason) const {
     if (!condition) refuse(reason);
   }
-  void length(std::string_view what, std::int64_t value) const {
-    if (value < 0)
-      refuse(std::string(what) + " must not be negative, got " + std::to_string(value));
-  }
+  void not_negative(std::string_view what, std::int64_t value) const;
+  // A number of elements.
+  void length(std::string_view what, std::int64_t value) const;
+  // A number that elements of the dtype can have.
+  void representable(double number, DType dtype) const;
 
   // The bytes of elements [lowest, end), counted from ref.
   Extent place(std::string_view what, Ref ref, std::int64_t itemsize, std::int64_t lowest,

@@ -14,12 +14,14 @@ class CopyTask final : public Task {
       : itemsize_(copy.itemsize),
         x_(building.memory.at(copy.x)),
         out_(building.memory.at(copy.out)) {
+    if (std::ranges::find(copy.shape, 0) != copy.shape.end()) return;
+    count_ = 1;
     // Axes that follow each other in both arrays are one.
     for (std::size_t i = 0; i < copy.shape.size(); ++i) {
+      if (copy.shape[i] == 1) continue;
       const Axis axis = {copy.shape[i], copy.x_strides[i] * itemsize_,
                          copy.out_strides[i] * itemsize_};
       count_ *= axis.size;
-      if (axis.size == 1) continue;
       if (axes_ > 0) {
         Axis& before = axis_[axes_ - 1];
         if (before.x == axis.x * axis.size && before.out == axis.out * axis.size) {
@@ -29,7 +31,6 @@ class CopyTask final : public Task {
       }
       axis_[axes_++] = axis;
     }
-    if (count_ == 0) return;
     // The loops below want two axes at least, and the first is the one to split.
     while (axes_ < 2) {
       std::move_backward(axis_.begin(), axis_.begin() + axes_, axis_.begin() + axes_ + 1);
@@ -108,7 +109,7 @@ class CopyTask final : public Task {
   }
 
   std::int64_t itemsize_;
-  std::int64_t count_ = 1;
+  std::int64_t count_ = 0;
   std::array<Axis, 7> axis_ = {};
   std::size_t axes_ = 0;
   bool by_last_ = false;

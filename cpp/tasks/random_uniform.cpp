@@ -24,8 +24,7 @@ class RandomUniformTask final : public Task {
 
  private:
   static constexpr std::int64_t unit = cache_line;
-  void (*kernel_)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,
-                  std::int64_t count);
+  decltype(Kernels<T>::random_uniform) kernel_;
   std::int64_t count_;
   const std::uint64_t* state_;
   T* out_;

@@ -39,8 +39,7 @@ class ReduceTask final : public Task {
   static constexpr std::int64_t unit = cache_line / static_cast<std::int64_t>(sizeof(T));
 
   Reduce reduce_;
-  void (*kernel_)(T* out, const T* x, std::int64_t outer, std::int64_t length, std::int64_t inner,
-                  std::int64_t inner_total);
+  ReduceKernel<T> kernel_;
   const T* x_;
   T* out_;
   bool by_outer_ = true;

@@ -55,7 +55,7 @@ class RowsTask final : public Task {
     return 0;
   }
 
-  bool (*kernel_)(const RowCall<T>& call);
+  RowKernel<T> kernel_;
   const RowSignature& signature_;
   std::int64_t rows_, columns_;
   std::array<std::byte*, most_row_inputs> inputs_ = {};

@@ -9,7 +9,7 @@
 
 namespace chainrule {
 
-// Of the thread that runs a chunk.
+// What the thread that runs a chunk brings with it.
 struct Worker {
   std::byte* scratch;         // scratch_bytes() of the task, aligned to cache_line
   const std::int64_t* order;  // the input rows of this step's batch

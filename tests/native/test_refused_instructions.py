@@ -92,6 +92,13 @@ def epilogue(loads, stores, rows=2, **changes):
 @pytest.mark.parametrize(
     ("kind", "changes", "message"),
     [
+        ("program", {"rows": 2**63 - 1, "loads": [load(A, "float32", 0, 1, 0)]},
+         "it: rows is too large"),
+        ("program", {"rows": 2**40, "columns": 2**40}, "it: rows x columns is too large"),
+        ("program", {"dtype": "int64", "loads": [], "constants": [constant(math.nan, 0)]},
+         "it: nan is no int64"),
+        ("program", {"dtype": "int64", "loads": [], "constants": [constant(2.0**63, 0)]},
+         "it: .* is no int64"),
         ("gemm", {"dtype": "int64"}, "it: matrix products are float32 or float64"),
         ("gemm", {"n": 3, "k": 4, "lda": 3, "ldb": 3, "ldc": 3},
          "it: the row stride of a is 3, below its 4 columns"),
@@ -143,6 +150,7 @@ def epilogue(loads, stores, rows=2, **changes):
         ("fill", {"dtype": "int64", "number": 2.0**63}, "it: .* is no int64"),
         ("fill", {"count": 1025}, "it: out .* after its space"),
         ("gather", {"indices": (ARENA, 4)}, "it: indices .* not aligned"),
+        ("gather", {"outer": 2**40, "count": 2**40, "inner": 0}, "it: outer x count is too large"),
         ("gather", {"out": A}, "it: its output overlaps an input"),
         ("scatter_add", {"dtype": "uint8"}, "it: scatter_add computes"),
         ("random_uniform", {"dtype": "int64"}, "it: random numbers are float32"),
@@ -221,6 +229,30 @@ def without(fields, name):
 def test_fields_are_checked_by_name(kind, fields, message):
     with pytest.raises(TypeError, match=message):
         Bench(4096).plan.add(kind, "it", **fields)
+
+
+class Unprintable:
+    def __repr__(self):
+        return "\ud800"
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        FILL | {"dtype": "\ud800"},
+        FILL | {"\ud800": 1},
+        FILL | {"count": Unprintable()},
+    ],
+)
+def test_text_that_utf_8_does_not_have_is_refused(fields):
+    with pytest.raises(UnicodeEncodeError, match="surrogates not allowed"):
+        Bench(4096).plan.add("fill", "it", **fields)
+
+
+@pytest.mark.parametrize("key", [1, b"rows", None])
+def test_names_of_fields_are_text(key):
+    with pytest.raises(TypeError, match="it: epilogue: unknown field"):
+        Bench(4096).plan.add("gemm", "it", **VALID["gemm"], epilogue=PROGRAM | {key: 1})
 
 
 def test_an_instruction_needs_a_kind_and_a_label():

@@ -49,19 +49,19 @@ class ElementwiseProgram {
   using Slot = std::uint16_t;
 
   struct Operation {
-    void (*kernel)(T* out, const T* a, const T* b, const T* c, std::int64_t n);  // null: a chain
-    Slot out, a, b, c;  // of a chain: out is its number in chains_
+    ElementwiseKernel<T> kernel;  // null: a chain
+    Slot out, a, b, c;            // of a chain: out is its number in chains_
   };
   struct PreparedChain {
-    void (*kernel)(T* const* results, const T* const* inputs, std::int64_t n);
+    ChainKernel<T> kernel;
     Slot results[most_chain_results], inputs[most_chain_inputs];
     int result_count, input_count;
   };
   enum class Kind : std::uint8_t { scalar, per_row, row, matrix, random };
   struct PreparedLoad {
     const std::byte* data;
-    void (*convert)(T* out, const void* x, std::int64_t n);  // null: the dtype is T's
-    std::int64_t row_stride;                                 // in elements
+    LoadKernel<T> convert;    // null: the dtype is T's
+    std::int64_t row_stride;  // in elements
     std::int64_t itemsize;
     Kind kind;
     bool in_place;
@@ -69,7 +69,7 @@ class ElementwiseProgram {
   };
   struct PreparedStore {
     std::byte* data;
-    void (*convert)(void* out, const T* x, std::int64_t n);  // null: the dtype is T's
+    StoreKernel<T> convert;  // null: the dtype is T's
     std::int64_t row_stride;
     std::int64_t itemsize;
     bool written_in_place;  // by the last operation on the register, where a block is contiguous
@@ -117,10 +117,9 @@ class ElementwiseProgram {
   std::vector<PreparedChain> chains_;
   std::vector<PreparedStore> stores_;
   std::vector<PreparedSum> sums_;
-  void (*fill_)(T* out, T value, std::int64_t n);
-  void (*add_)(T* out, const T* a, const T* b, const T* c, std::int64_t n);
-  void (*random_uniform_)(T* out, std::uint64_t seed, std::uint64_t position, std::int64_t first,
-                          std::int64_t count);
+  decltype(Kernels<T>::fill) fill_;
+  ElementwiseKernel<T> add_;
+  decltype(Kernels<T>::random_uniform) random_uniform_;
 };
 
 }  // namespace chainrule

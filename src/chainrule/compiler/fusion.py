@@ -110,7 +110,7 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
         inside = set(group.members)
         accesses = {**group.accesses}
         accesses.update({v: a for v, a in reader.accesses.items() if v not in inside})
-        strides = [access.strides for access in accesses.values()]
+        strides = tuple([access.strides for access in accesses.values()])
         if len(collapse(group.shape, strides)[0]) > 2:
             continue
         if any(root(v) in inside for v in accesses):  # read in another shape

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
@@ -152,6 +153,11 @@ def is_full(*groups: Group) -> bool:
     return members >= MOST_MEMBERS or sum(len(g.accesses) for g in groups) + members >= _REGISTERS
 
 
+# Few shapes, asked for again and again.
+_cached = lru_cache(maxsize=1024)
+
+
+@_cached
 def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The strides, in elements, of an array in row-major order."""
     strides = []
@@ -162,21 +168,23 @@ def contiguous(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(reversed(strides))
 
 
+@_cached
 def repeating(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Row-major strides that are 0 over axes of length 1, so that those repeat."""
     return tuple([0 if n == 1 else s for n, s in zip(shape, contiguous(shape), strict=True)])
 
 
+@_cached
 def collapse(
-    shape: tuple[int, ...], strides: list[tuple[int, ...]]
-) -> tuple[list[int], list[list[int]]]:
+    shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...]
+) -> tuple[tuple[int, ...], tuple[tuple[int, ...], ...]]:
     """The index space with as few axes as all the ways of reading it allow.
 
     Returns:
         The lengths of the axes, and the strides of each way over them. Results, which are stored in
         row-major order, count as one of the ways.
     """
-    ways = [contiguous(shape), *strides]
+    ways = (contiguous(shape), *strides)
     lengths: list[int] = []
     found: list[list[int]] = [[] for _ in ways]
     for axis, length in enumerate(shape):
@@ -191,4 +199,4 @@ def collapse(
             lengths.append(length)
             for w, way in enumerate(ways):
                 found[w].append(way[axis])
-    return lengths, found[1:]
+    return tuple(lengths), tuple([tuple(way) for way in found[1:]])

@@ -50,13 +50,6 @@ def lower(graph: ValueGraph) -> Schedule:
     return scheduler.finish()
 
 
-def _product(lengths: tuple[int, ...]) -> int:
-    product = 1
-    for length in lengths:
-        product *= length
-    return product
-
-
 def _temporary(
     scheduler: Scheduler, value: Value, shape: tuple[int, ...], dtype: np.dtype
 ) -> Storage:
@@ -90,14 +83,14 @@ def _matmul(scheduler: Scheduler, value: Value) -> None:
     transpose_b = value.attributes.get("transpose_b", False)
     m, n = value.shape[-2:]
     k = a.shape[-2] if transpose_a else a.shape[-1]
-    batch = _product(value.shape[:-2])
+    batch = math.prod(value.shape[:-2])
     scheduler.add(
         Instruction(
             "gemm",
             value,
             {"a": scheduler.storage(a), "b": scheduler.storage(b)},
             {"c": scheduler.storage(value)},
-            flops=2 * batch * m * n * k,
+            flops=value.flops,
             dtype=value.dtype,
             transpose_a=transpose_a,
             transpose_b=transpose_b,
@@ -129,9 +122,9 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
     # From the last run of axes to the first, so that the numbers of the others stay right.
     for start, stop in reversed(runs):
         outer, length, inner = (
-            _product(shape[:start]),
-            _product(shape[start:stop]),
-            _product(shape[stop:]),
+            math.prod(shape[:start]),
+            math.prod(shape[start:stop]),
+            math.prod(shape[stop:]),
         )
         shape = (*shape[:start], *(1,) * (stop - start), *shape[stop:])
         last = (start, stop) == runs[0]
@@ -169,21 +162,16 @@ def _last(axes: tuple[int, ...], ndim: int) -> tuple[int, ...]:
     return (*(a for a in range(ndim) if a not in axes), *axes)
 
 
-def _rows(
-    scheduler: Scheduler,
-    value: Value,
-    kind: str,
-    x: Value,
-    others: list[Storage],
-    axes: tuple[int, ...],
-    *,
-    keeps_shape: bool,
-) -> None:
-    """A row kernel along `axes`, which are moved to the end where they are not there."""
+def _rows(scheduler: Scheduler, value: Value, axes: tuple[int, ...], *, keeps_shape: bool) -> None:
+    """A row kernel of the operation's name along `axes` of its first input.
+
+    They are moved to the end where they are not there.
+    """
+    x = value.inputs[0]
     ndim = len(x.shape)
-    columns = _product(tuple([x.shape[a] for a in axes]))
-    rows = x.size // columns if columns else 0
+    columns = math.prod([x.shape[a] for a in axes])
     order = _last(axes, ndim)
+    more_inputs = [scheduler.storage(i) for i in value.inputs[1:]]
     storage, out = scheduler.storage(x), scheduler.storage(value)
     in_place = order == tuple(range(ndim))
     target = out
@@ -196,12 +184,12 @@ def _rows(
         Instruction(
             "rows",
             value,
-            {"inputs": [storage, *others]},
+            {"inputs": [storage, *more_inputs]},
             {"out": target},
-            flops=4 * rows * columns,
-            kernel=kind,
+            flops=value.flops,
+            kernel=value.kind,
             dtype=x.dtype,
-            rows=rows,
+            rows=x.size // columns if columns else 0,
             columns=columns,
         )
     )
@@ -212,32 +200,25 @@ def _rows(
 
 @lowering("softmax", "log_softmax")
 def _softmax(scheduler: Scheduler, value: Value) -> None:
-    axes = (value.attributes["axis"],)
-    _rows(scheduler, value, value.kind, value.inputs[0], [], axes, keeps_shape=True)
+    _rows(scheduler, value, (value.attributes["axis"],), keeps_shape=True)
 
 
 @lowering("logsumexp")
 def _logsumexp(scheduler: Scheduler, value: Value) -> None:
-    axes = value.attributes["axes"]
-    x = value.inputs[0]
-    if not x.size:  # the logarithm of an empty sum
-        out = scheduler.storage(value)
-        scheduler.add(fill(value, out, -math.inf))
+    if not value.inputs[0].size:  # the logarithm of an empty sum
+        scheduler.add(fill(value, scheduler.storage(value), -math.inf))
         return
-    _rows(scheduler, value, value.kind, x, [], axes, keeps_shape=False)
+    _rows(scheduler, value, value.attributes["axes"], keeps_shape=False)
 
 
 @lowering("argmax")
 def _argmax(scheduler: Scheduler, value: Value) -> None:
-    axes = (value.attributes["axis"],)
-    _rows(scheduler, value, value.kind, value.inputs[0], [], axes, keeps_shape=False)
+    _rows(scheduler, value, (value.attributes["axis"],), keeps_shape=False)
 
 
 @lowering("first_equal")
 def _first_equal(scheduler: Scheduler, value: Value) -> None:
-    x, extreme = value.inputs
-    axes = value.attributes["axes"]
-    _rows(scheduler, value, value.kind, x, [scheduler.storage(extreme)], axes, keeps_shape=True)
+    _rows(scheduler, value, value.attributes["axes"], keeps_shape=True)
 
 
 @lowering("softmax_cross_entropy", "softmax_cross_entropy_grad", "one_hot")
@@ -253,6 +234,7 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
     results = {"out": scheduler.storage(value)}
     if grad is not None:
         results["second"] = scheduler.storage(grad)
+    computed = grad or value  # a gradient's work includes that of the losses
     if labels.dtype != np.int64:
         raise UnsupportedError(
             f"{value.kind}: labels are int64 in the native core, not {labels.dtype}"
@@ -261,9 +243,9 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
         Instruction(
             "rows",
             value,
-            {"inputs": [scheduler.storage(i) for i in (grad or value).inputs]},
+            {"inputs": [scheduler.storage(i) for i in computed.inputs]},
             results,
-            flops=4 * rows * columns,
+            flops=computed.flops,
             kernel=value.kind if grad is None else f"{value.kind}_and_grad",
             dtype=value.dtype,
             rows=rows,
@@ -395,11 +377,12 @@ def _gather(scheduler: Scheduler, value: Value) -> None:
             value,
             {"x": scheduler.storage(x), "indices": scheduler.storage(index)},
             {"out": scheduler.storage(value)},
+            flops=value.flops,
             **element,
-            outer=_product(whole[:axis]),
-            length=_product(lengths),
+            outer=math.prod(whole[:axis]),
+            length=math.prod(lengths),
             count=index.size,
-            inner=_product(whole[axis + len(indices) :]),
+            inner=math.prod(whole[axis + len(indices) :]),
         )
     )
 

@@ -6,6 +6,7 @@ A plan is data: `describe` prints its instructions, buffers, FLOPs and bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,10 +157,15 @@ def _field(value: Any) -> Any:
             value.storage.offset + value.first * value.storage.dtype.itemsize,
         )
     if isinstance(value, np.dtype):
-        return value.name
+        return _name(value)
     if isinstance(value, list | tuple):
         return [_field(element) for element in value]
     return value
+
+
+@cache  # NumPy puts the name together at each look
+def _name(dtype: np.dtype[Any]) -> str:
+    return dtype.name
 
 
 def _whole_program(group: Group) -> Program:
@@ -178,7 +184,7 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
     loads = [
         {
             "ref": _field(x.storage),
-            "dtype": x.storage.dtype.name,
+            "dtype": _name(x.storage.dtype),
             "row_stride": x.row_stride,
             "column_stride": x.column_stride,
             "register": x.register,
@@ -189,14 +195,14 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
     stores = [
         {
             "ref": _field(x.storage),
-            "dtype": x.storage.dtype.name,
+            "dtype": _name(x.storage.dtype),
             "row_stride": p.columns,
             "register": x.register,
         }
         for x in p.stores
     ]
     return {
-        "dtype": dtype.name,
+        "dtype": _name(dtype),
         "rows": p.rows,
         "columns": p.columns,
         "registers": p.registers,

@@ -63,16 +63,15 @@ def program(group: Group, *, tiles: bool = False) -> Program:
     Over (rows, columns) of its 2-d shape where it runs on tiles or sums its rows.
     """
     accesses = list(group.accesses.items())
-    if tiles or group.sums:
-        rows, columns = group.shape
-        strides = [list(access.strides) for _, access in accesses]
-    else:
-        lengths, strides = collapse(group.shape, [access.strides for _, access in accesses])
-        rows, columns = _rows_and_columns(lengths)
-        strides = [[0] * (2 - len(s)) + s for s in strides]
+    lengths = group.shape
+    strides = tuple([access.strides for _, access in accesses])
+    if not (tiles or group.sums):
+        lengths, strides = collapse(lengths, strides)
+    rows, columns = (*(1,) * (2 - len(lengths)), *lengths)
     builder = _Builder(group)
     loads = []
-    for (value, access), (row_stride, column_stride) in zip(accesses, strides, strict=True):
+    for (value, access), steps in zip(accesses, strides, strict=True):
+        row_stride, column_stride = (*(0,) * (2 - len(steps)), *steps)
         register = builder.keep(value)
         loads.append(Load(access.storage, row_stride, column_stride, register, access.drawn))
     for member in group.members:
@@ -82,12 +81,6 @@ def program(group: Group, *, tiles: bool = False) -> Program:
     return Program(
         rows, columns, builder.count, loads, builder.constants, builder.operations, stores, sums
     )
-
-
-def _rows_and_columns(lengths: list[int]) -> tuple[int, int]:
-    if not lengths:
-        return 1, 1
-    return (1, lengths[0]) if len(lengths) == 1 else (lengths[0], lengths[1])
 
 
 def _storage(group: Group, value: Value) -> Storage:
@@ -238,7 +231,7 @@ def is_flat(group: Group, access: Access) -> bool:
     if (
         access.drawn
         or access.storage.size != size
-        or len(collapse(group.shape, [access.strides])[0]) > 1
+        or len(collapse(group.shape, (access.strides,))[0]) > 1
     ):
         return False
     return size == 1 or any(access.strides)

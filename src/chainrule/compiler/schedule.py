@@ -270,7 +270,7 @@ class Scheduler:
             more = self._strides(i, value.shape)
             if more is not None:
                 strides.append(more)
-        return group if len(collapse(value.shape, strides)[0]) <= 2 else None
+        return group if len(collapse(value.shape, tuple(strides))[0]) <= 2 else None
 
     def _new_group(self, value: Value, dtype: np.dtype[Any]) -> Group:
         """An empty group for a value, after what must be copied into memory for it to be read."""
@@ -278,7 +278,7 @@ class Scheduler:
             if self._needs_copy(i):
                 self.access(i, value.shape)
         strides = [s for i in value.inputs if (s := self._strides(i, value.shape)) is not None]
-        if len(collapse(value.shape, strides)[0]) > 2:  # more axes than a program has
+        if len(collapse(value.shape, tuple(strides))[0]) > 2:  # more axes than a program has
             for i in value.inputs:
                 if i.kind == "broadcast_to" and i.inputs[0].size > 1:
                     self._materialise(i)
