@@ -49,17 +49,13 @@ class FitRun(NamedTuple):
 
     data: Data
     batch_size: int
+    batches: int  # in an epoch
     shuffle: bool
     validation: Data | None
     report: ProgressReport
     interrupts: Interrupts
     checkpoint: str | os.PathLike[str] | None
     checkpoint_steps: int | None
-
-    @property
-    def batches(self) -> int:
-        """The number of batches in an epoch."""
-        return -(-self.data.rows // self.batch_size)
 
 
 class Trainer:
@@ -268,14 +264,15 @@ class Trainer:
         state.data_key = data_key
         last = epochs if resume else state.epoch + epochs
         state.stop_reason = state.history.stop_reason = None
+        batches = -(-data.rows // batch_size)
         with (
             interrupts_to(self.stop) as interrupts,
-            ProgressReport(last, -(-data.rows // batch_size), progress) as report,
+            ProgressReport(last, batches, progress) as report,
             interrupts.let_through(),
         ):
             run = FitRun(
-                data, batch_size, bool(shuffle), validation, report, interrupts, checkpoint,
-                checkpoint_steps,
+                data, batch_size, batches, bool(shuffle), validation, report, interrupts,
+                checkpoint, checkpoint_steps,
             )  # fmt: skip
             for callback in self.callbacks:
                 callback.on_train_begin(self)
