@@ -31,6 +31,28 @@ def row_distance(columns, itemsize, in_pages):
     return -(-columns // unit) * unit
 
 
+def add_product(plan, dtype, sizes, transposed, row_strides, **fields):
+    """Add c = op(a) op(b); a lies in the state, b in the constants, c in the arena, from 0 on."""
+    (m, n, k), (lda, ldb, ldc) = sizes, row_strides
+    plan.add(
+        "gemm",
+        "product",
+        dtype=dtype,
+        transpose_a=transposed[0],
+        transpose_b=transposed[1],
+        m=m,
+        n=n,
+        k=k,
+        a=(STATE, 0),
+        lda=lda,
+        b=(CONSTANTS, 0),
+        ldb=ldb,
+        c=(ARENA, 0),
+        ldc=ldc,
+        **fields,
+    )
+
+
 def multiply(instruction_set, x, y, transposed, in_pages, threads=1, bias=None):
     """x y, or max(x y + bias, 0) by an epilogue; nothing but the result may be written."""
     (m, k), n = x.shape, y.shape[1]
@@ -52,23 +74,7 @@ def multiply(instruction_set, x, y, transposed, in_pages, threads=1, bias=None):
             "stores": [store((ARENA, 0), dtype, ldc, 2)],
         }
     plan = _core.Plan(result, *factors, instruction_set)
-    plan.add(
-        "gemm",
-        "product",
-        dtype=dtype,
-        transpose_a=transposed[0],
-        transpose_b=transposed[1],
-        m=m,
-        n=n,
-        k=k,
-        a=(STATE, 0),
-        lda=lda,
-        b=(CONSTANTS, 0),
-        ldb=ldb,
-        c=(ARENA, 0),
-        ldc=ldc,
-        epilogue=epilogue,
-    )
+    add_product(plan, dtype, (m, n, k), transposed, (lda, ldb, ldc), epilogue=epilogue)
     before = [memory.copy() for memory in factors]
     plan.run(None, 0, 1, None, 60.0, threads)
     for memory, copy in zip(factors, before, strict=True):

@@ -5,8 +5,8 @@ import itertools
 
 import numpy as np
 import pytest
-from bench import ARENA, CONSTANTS, STATE, load, op, store
-from products import check, in_rows, multiply, space
+from bench import ARENA, load, op, store
+from products import add_product, check, in_rows, multiply, space
 
 from chainrule import _core
 
@@ -124,23 +124,8 @@ def multiply_small(instruction_set, x, y, transposed, name="none", other=None, p
     plan = _core.Plan(
         result, in_rows(a, a.shape[1] + 2), in_rows(b, b.shape[1] + 1), instruction_set
     )
-    plan.add(
-        "gemm",
-        "product",
-        dtype=dtype,
-        transpose_a=transposed[0],
-        transpose_b=transposed[1],
-        m=m,
-        n=n,
-        k=k,
-        a=(STATE, 0),
-        lda=a.shape[1] + 2,
-        b=(CONSTANTS, 0),
-        ldb=b.shape[1] + 1,
-        c=(ARENA, 0),
-        ldc=ldc,
-        epilogue=epilogue,
-    )
+    strides = (a.shape[1] + 2, b.shape[1] + 1, ldc)
+    add_product(plan, dtype, (m, n, k), transposed, strides, epilogue=epilogue)
     plan.run(None, 0, 1, None, 60.0, 1)
     assert (thirds[..., n:].view(np.uint8) == 0xFF).all()
     if epilogue is None or out != 1:
@@ -156,21 +141,12 @@ def multiply_in_a_batch(instruction_set, x, y, transposed):
     result = space(2 * m * n * x.itemsize)
     factors = in_rows(np.vstack([a, a]), lda), in_rows(np.vstack([b, b]), ldb)
     plan = _core.Plan(result, *factors, instruction_set)
-    plan.add(
-        "gemm",
-        "product",
-        dtype=x.dtype.name,
-        transpose_a=transposed[0],
-        transpose_b=transposed[1],
-        m=m,
-        n=n,
-        k=k,
-        a=(STATE, 0),
-        lda=lda,
-        b=(CONSTANTS, 0),
-        ldb=ldb,
-        c=(ARENA, 0),
-        ldc=n,
+    add_product(
+        plan,
+        x.dtype.name,
+        (m, n, k),
+        transposed,
+        (lda, ldb, n),
         batch=2,
         stride_a=len(a) * lda,
         stride_b=len(b) * ldb,

@@ -5,8 +5,7 @@ import time
 
 import numpy as np
 import pytest
-from bench import ARENA, CONSTANTS, STATE
-from products import check, in_rows, multiply, space
+from products import add_product, check, in_rows, multiply, space
 
 from chainrule import _core
 
@@ -119,22 +118,7 @@ def test_products_with_zeros_are_faster(own_kernels, transposed):
         spaces = [space(4 * m * n), in_rows(a, 512), in_rows(b, 512)]
         memory.append(spaces)
         plans[share] = _core.Plan(*spaces, _core.instruction_sets()[-1])
-        plans[share].add(
-            "gemm",
-            "product",
-            dtype="float32",
-            transpose_a=transposed[0],
-            transpose_b=transposed[1],
-            m=m,
-            n=n,
-            k=k,
-            a=(STATE, 0),
-            lda=512,
-            b=(CONSTANTS, 0),
-            ldb=512,
-            c=(ARENA, 0),
-            ldc=512,
-        )
+        add_product(plans[share], "float32", (m, n, k), transposed, (512, 512, 512))
     for share in list(plans) * 10:
         begin = time.perf_counter()
         plans[share].run(None, 0, 2, None, 60.0, 1)
