@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.graph.methods import functions
 from chainrule.graph.operation import Sample, operations
-from chainrule.graph.tensor import functions
 from chainrule.testing import check_operation
 
 # A list of names at import, so that operations which tests declare do not join it.

@@ -15,8 +15,9 @@ from typing import Any, TypeVar
 
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
+from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import Operation
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions, method
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 
 Edge = tuple[Tensor, int]
 """(consumer, index): the edge from `consumer.inputs[index]` to `consumer`."""

@@ -9,7 +9,8 @@ import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import grad
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, functions
+from chainrule.graph.methods import functions
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 
 Function = Callable[..., Tensor]
 

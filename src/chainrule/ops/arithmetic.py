@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from chainrule.graph.tensor import Array, Tensor, TensorLike, method
+from chainrule.graph.methods import method
+from chainrule.graph.tensor import Array, Tensor, TensorLike
 from chainrule.ops.comparison import equal, where
 from chainrule.ops.declare import align, binary, elementwise, numbers_spec, same_spec, unary
 from chainrule.ops.samples import interval

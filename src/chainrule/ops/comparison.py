@@ -9,8 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import DTypeError
+from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import (
     BOOL,
     align,

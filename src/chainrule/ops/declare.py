@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.methods import method
 from chainrule.graph.operation import (
     Flops,
     Operation,
@@ -20,7 +21,7 @@ from chainrule.graph.operation import (
     no_flops,
     one_per_element,
 )
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.samples import examples
 
 __all__ = ["astype"]

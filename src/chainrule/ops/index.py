@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.samples import examples
 
 __all__ = ["one_hot"]

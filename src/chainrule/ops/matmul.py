@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.samples import examples
 

@@ -8,8 +8,9 @@ from collections.abc import Callable
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.tensor import Array, Axis, Tensor, TensorLike, as_tensor, method
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import where
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt

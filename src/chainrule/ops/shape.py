@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.reduce import _sum
 from chainrule.ops.samples import examples

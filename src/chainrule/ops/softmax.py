@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, method
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.index import check_labels, one_hot
 from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
