@@ -165,7 +165,7 @@ def test_mnist_itself():
         pytest.skip("MNIST is not here")
     mnist = datasets.mnist(SHARED / "mnist", dtype="uint8")
     assert repr(mnist) == (
-        "Dataset('mnist', 60000 train + 10000 test rows, x uint8 (28, 28), 10 classes)"
+        "LabelledImages('mnist', 60000 train + 10000 test rows, x uint8 (28, 28), 10 classes)"
     )
     assert mnist.y_train[:5].tolist() == [5, 0, 4, 1, 9]
     assert np.bincount(mnist.y_test)[1] == 1135

@@ -6,6 +6,23 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from chainrule.data.batches import Minibatches, batches, permutation
+from chainrule.data.dataset import (
+    ConcatDataset,
+    Dataset,
+    IterableDataset,
+    Subset,
+    TensorDataset,
+    random_split,
+)
+from chainrule.data.loader import DataLoader, WorkerInfo, default_collate, get_worker_info
+from chainrule.data.samplers import (
+    BatchSampler,
+    RandomSampler,
+    Sampler,
+    SequentialSampler,
+    SubsetRandomSampler,
+    WeightedRandomSampler,
+)
 from chainrule.data.splitting import split
 
 if TYPE_CHECKING:
@@ -13,12 +30,28 @@ if TYPE_CHECKING:
     from chainrule.data.files import NpzArrays, Table, read_columns, read_npz, read_table
 
 __all__ = [
+    "BatchSampler",
+    "ConcatDataset",
+    "DataLoader",
+    "Dataset",
+    "IterableDataset",
     "Minibatches",
     "NpzArrays",
+    "RandomSampler",
+    "Sampler",
+    "SequentialSampler",
+    "Subset",
+    "SubsetRandomSampler",
     "Table",
+    "TensorDataset",
+    "WeightedRandomSampler",
+    "WorkerInfo",
     "batches",
     "datasets",
+    "default_collate",
+    "get_worker_info",
     "permutation",
+    "random_split",
     "read_columns",
     "read_npz",
     "read_table",

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True, eq=False, repr=False)
-class Dataset:
+class LabelledImages:
     """Images with their labels, split into a training and a test part.
 
     Attributes:
@@ -26,7 +26,7 @@ class Dataset:
         citation: the source to cite, and the licence.
 
     >>> digits()
-    Dataset('digits', 1442 train + 355 test rows, x float32 (8, 8), 10 classes)
+    LabelledImages('digits', 1442 train + 355 test rows, x float32 (8, 8), 10 classes)
     """
 
     name: str
@@ -39,17 +39,17 @@ class Dataset:
 
     def __repr__(self) -> str:
         return (
-            f"Dataset({self.name!r}, {len(self.x_train)} train + {len(self.x_test)} test rows, "
-            f"x {self.x_train.dtype} {self.x_train.shape[1:]}, {len(self.classes)} classes)"
+            f"LabelledImages({self.name!r}, {len(self.x_train)} train + {len(self.x_test)} test "
+            f"rows, x {self.x_train.dtype} {self.x_train.shape[1:]}, {len(self.classes)} classes)"
         )
 
 
-def digits() -> Dataset:
+def digits() -> LabelledImages:
     """Return 1,797 handwritten digits of 8 x 8 pixels, which are part of the package.
 
     Returns:
-        A ``Dataset``: x float32, shape (rows, 8, 8), scaled from 0..16 to [0, 1]; y int64. The
-        test part is the same on every call and stratified: every fifth row of each class.
+        ``LabelledImages``: x float32, shape (rows, 8, 8), scaled from 0..16 to [0, 1]; y int64.
+        The test part is the same on every call and stratified: every fifth row of each class.
 
     Source: E. Alpaydin and C. Kaynak, Optical Recognition of Handwritten Digits, UCI Machine
     Learning Repository, 1998, doi 10.24432/C50P49, CC BY 4.0 (the 1,797 rows of its test file).
@@ -65,7 +65,7 @@ def digits() -> Dataset:
     test = np.zeros(len(y), dtype=bool)
     for digit in range(10):
         test[np.flatnonzero(y == digit)[4::5]] = True
-    return Dataset(
+    return LabelledImages(
         name="digits",
         x_train=x[~test],
         y_train=y[~test],
@@ -79,7 +79,7 @@ def digits() -> Dataset:
 
 def mnist(
     folder: str | os.PathLike[str], dtype: Literal["float32", "uint8"] = "float32"
-) -> Dataset:
+) -> LabelledImages:
     """Read MNIST, or a data set of the same form such as Fashion-MNIST, from its four IDX files.
 
     Args:
@@ -89,7 +89,7 @@ def mnist(
             "uint8" keeps the values 0..255, in a quarter of the memory.
 
     Returns:
-        A ``Dataset``: x of the requested dtype, shape (rows, 28, 28); y int64.
+        A ``LabelledImages``: x of the requested dtype, shape (rows, 28, 28); y int64.
 
     Raises:
         FileNotFoundError: a file is missing.
@@ -99,13 +99,13 @@ def mnist(
     Source: Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits.
 
     >>> mnist("mnist")  # doctest: +SKIP
-    Dataset('mnist', 60000 train + 10000 test rows, x float32 (28, 28), 10 classes)
+    LabelledImages('mnist', 60000 train + 10000 test rows, x float32 (28, 28), 10 classes)
     """
     if dtype not in ("float32", "uint8"):
         raise ValueError(f"dtype is {dtype!r}. Use 'float32' (scaled to [0, 1]) or 'uint8'.")
     x_train, y_train = _read_mnist_part(Path(folder), "train", dtype)
     x_test, y_test = _read_mnist_part(Path(folder), "t10k", dtype)
-    return Dataset(
+    return LabelledImages(
         name="mnist",
         x_train=x_train,
         y_train=y_train,
