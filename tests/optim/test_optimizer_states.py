@@ -35,11 +35,11 @@ def test_names_of_states():
     assert list(optimizer.states()) == [
         "0.exp_avg",
         "0.exp_avg_sq",
+        "0.step",
         "1.exp_avg",
         "1.exp_avg_sq",
         "1.max_exp_avg_sq",
-        "group0.step",
-        "group1.step",
+        "1.step",
     ]
     assert all(isinstance(state, cr.Buffer) for state in optimizer.states().values())
     assert list(optim.SGD(params, momentum=0.9).states()) == [

@@ -5,9 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 
-import numpy as np
-from numpy.typing import ArrayLike
-
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
@@ -213,11 +210,11 @@ class NAdam(Optimizer):
     def moments(self, group: ParameterGroup) -> Sequence[str]:
         return ("exp_avg", "exp_avg_sq")
 
-    def group_buffers(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
-        return {"mu_product": np.float64(1)}
-
     def counts_steps(self, group: ParameterGroup) -> bool:
         return True
+
+    def step_buffers(self, group: ParameterGroup) -> Mapping[str, float]:
+        return {"mu_product": 1.0}
 
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         assert t is not None
