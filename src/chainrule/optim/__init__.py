@@ -1,6 +1,6 @@
 """Optimisers, whose rules are graphs, learning-rate schedules, averages and constraints."""
 
-from chainrule.optim import schedules
+from chainrule.optim import lr_scheduler
 from chainrule.optim.adagrad import Adadelta, Adagrad, RMSprop
 from chainrule.optim.adam import Adam, AdamW, NAdam
 from chainrule.optim.averaging import EMA
@@ -9,9 +9,9 @@ from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.hyperparameters import Count, Flag, Number, Numbers, OneOf, Term
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.lion import Lion
+from chainrule.optim.lr_scheduler import *  # noqa: F403
 from chainrule.optim.muon import Muon
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import *  # noqa: F403
 from chainrule.optim.sgd import SGD
 
 __all__ = [
@@ -36,4 +36,4 @@ __all__ = [
     "RMSprop",
     "Term",
 ]
-__all__ += schedules.__all__
+__all__ += ["lr_scheduler", *lr_scheduler.__all__]

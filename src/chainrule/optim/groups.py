@@ -29,6 +29,8 @@ class ParameterGroup(MutableMapping[str, Any]):
         scalars: the HyperParameter of each number; "betas" are "beta1" and "beta2" here.
         cohorts: the parameters in parts that have taken the same steps; see `Cohort`.
         buffers: the Buffers that the group's parameters share, by name.
+        unscheduled: hyper-parameters that a schedule sets, as they were before it; PyTorch has
+            "initial_lr" for that.
 
     Example:
         >>> import chainrule as cr
@@ -50,6 +52,7 @@ class ParameterGroup(MutableMapping[str, Any]):
         self.scalars: dict[str, HyperParameter] = {}
         self.cohorts = [Cohort(parameters, {})]
         self.buffers: dict[str, Buffer] = {}
+        self.unscheduled: dict[str, float] = {}
         self._declarations = {key: declarations[key] for key in values}
         self._fixed: dict[str, Any] = {}
         for key, declaration in self._declarations.items():
