@@ -127,5 +127,5 @@ def test_a_state_that_does_not_fit_changes_nothing(state, message):
 def test_repr():
     assert repr(optim.SGD([cr.Parameter([1.0])], lr=0.1)) == (
         "SGD(\n0: ParameterGroup(\n    lr: 0.1\n    momentum: 0.0\n    dampening: 0.0\n"
-        "    weight_decay: 0.0\n    nesterov: False\n)\n)"
+        "    weight_decay: 0.0\n    nesterov: False\n    maximize: False\n)\n)"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -18,9 +18,26 @@ from chainrule.graph.context import local, no_grad
 from chainrule.graph.state import Buffer, Parameter, distinct_parameters
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.optim.groups import Cohort, ParameterGroup, ParamsT, cast
-from chainrule.optim.hyperparameters import Declaration
+from chainrule.optim.hyperparameters import Declaration, Flag
 
 _CACHED_UPDATES = 32
+
+
+class Options(TypedDict, total=False):
+    """The keywords that every optimiser takes, as PyTorch's do.
+
+    Attributes:
+        maximize: go up the gradient, so that the objective grows. (A group may differ.)
+        foreach, fused, capturable: accepted, and mean nothing: every update is one graph.
+        differentiable: must be False: an update is not differentiated. Compute the gradient of one
+            step by hand, with `chainrule.grad`.
+    """
+
+    maximize: bool
+    foreach: bool | None
+    fused: bool | None
+    capturable: bool
+    differentiable: bool
 
 
 class Optimizer:
@@ -37,6 +54,7 @@ class Optimizer:
     Args:
         params: Parameters, or dicts with the key "params" and hyper-parameters that differ from the
             defaults for these.
+        options: see `Options`.
         defaults: a value for each hyper-parameter that the class declares.
 
     Attributes:
@@ -78,12 +96,23 @@ class Optimizer:
         ValueError: length is 'one' or 'norm', not 'two'
     """
 
-    def __init__(self, params: ParamsT, **defaults: Any) -> None:
+    maximize = Flag()
+
+    def __init__(self, params: ParamsT, options: Options | None = None, /, **defaults: Any) -> None:
         if isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable):
             raise TypeError(
                 f"params are an iterable of Parameters or of groups, not {type(params).__name__}: "
                 "pass model.parameters()"
             )
+        given: dict[str, Any] = {**(options or {})}
+        defaults.setdefault("maximize", given.pop("maximize", False))
+        if given.pop("differentiable", False):
+            raise ValueError(
+                "an update is not differentiated: leave out differentiable, and compute one step "
+                "by hand, W - lr * chainrule.grad(loss, W)"
+            )
+        if unknown := given.keys() - Options.__annotations__.keys():
+            raise TypeError(f"{type(self).__name__} has no argument {', '.join(sorted(unknown))}")
         self._declarations = self._declared()
         self._check_names(defaults)
         self.defaults = defaults
@@ -92,14 +121,14 @@ class Optimizer:
         self.state: dict[Parameter, dict[str, Buffer]] = {}
         self.partition = 0
         self._captured: LruCache[tuple[Any, ...], Interpreter] = LruCache(_CACHED_UPDATES)
-        given: list[Any] = list(params)
-        if not given:
+        items: list[Any] = list(params)
+        if not items:
             raise ValueError("the optimiser got no parameters: pass model.parameters()")
-        if any(isinstance(item, Mapping) for item in given):
-            for group in given:
+        if any(isinstance(item, Mapping) for item in items):
+            for group in items:
                 self.add_param_group(group)
         else:
-            self.add_param_group({"params": given})
+            self.add_param_group({"params": items})
 
     @classmethod
     def _declared(cls) -> dict[str, Declaration]:
@@ -173,6 +202,16 @@ class Optimizer:
         """
         return ()
 
+    def moments_of(self, group: ParameterGroup, W: Parameter) -> Mapping[str, ArrayLike]:
+        """The buffers of one parameter, by name, as they are at first.
+
+        By default those of `moments`; a rule whose buffers have other shapes than the parameter
+        overrides this.
+        """
+        names = self.moments(group)
+        firsts = names if isinstance(names, Mapping) else dict.fromkeys(names, 0.0)
+        return {name: np.full(W.shape, first, W.dtype) for name, first in firsts.items()}
+
     def group_buffers(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
         """The buffers that a group's parameters share, by name, as they are at first.
 
@@ -231,14 +270,10 @@ class Optimizer:
             name: Buffer(first, name=f"group{len(self.param_groups)}.{name}")
             for name, first in self.group_buffers(new).items()
         }
-        names = self.moments(new)
-        firsts = names if isinstance(names, Mapping) else dict.fromkeys(names, 0.0)
         for index, parameter in enumerate(parameters, len(self.params)):
             self.state[parameter] = {
-                name: Buffer(
-                    np.full(parameter.shape, first, parameter.dtype), name=f"{index}.{name}"
-                )
-                for name, first in firsts.items()
+                name: Buffer(first, name=f"{index}.{name}")
+                for name, first in self.moments_of(new, parameter).items()
             }
         counters = {"step": 0.0} if self.counts_steps(new) else {}
         for name, first in {**counters, **self.step_buffers(new)}.items():
@@ -320,6 +355,9 @@ class Optimizer:
         count = shared.pop("step", None)
         if count is not None:
             count.assign(count + 1.0)
+        if group["maximize"]:
+            pairs = [(W, -grad) for W, grad in pairs]
+            loss = None if loss is None else -loss
         h = SimpleNamespace(**vars(group.tensors()), **shared)
         self.coefficients(h, count)
         self.group_rule(group, pairs, h, loss)
