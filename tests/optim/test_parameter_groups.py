@@ -74,7 +74,7 @@ def test_parameters_of_several_dtypes():
 def test_a_group_is_a_mapping():
     group = make(Case("Adam", {"lr": 0.1})).param_groups[0]
     assert list(group) == ["params", "lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"]
-    assert len(group) == 6
+    assert len(group) == 7
     assert dict(group)["betas"] == (0.9, 0.999)
     assert isinstance(group["lr"], float)
     assert "lr: 0.1" in repr(group)
