@@ -39,6 +39,15 @@ CASES = [
     *every("Adagrad", lr=[0.1], lr_decay=[0, 0.1], weight_decay=[0, 0.01]),
     *every("Adagrad", lr=[0.1], initial_accumulator_value=[0.5], eps=[1e-3]),
     *every("Adadelta", lr=[1.0, 0.3], rho=[0.8], weight_decay=[0, 0.01]),
+    *every("RAdam", lr=[0.1], weight_decay=[0, 0.1], decoupled_weight_decay=[False, True]),
+    *every("RAdam", lr=[0.1], betas=[(0.8, 0.9), (0.0, 0.99)], eps=[1e-3]),
+    *every("Adamax", lr=[0.1], weight_decay=[0, 0.1]),
+    *every("Adamax", lr=[0.1], betas=[(0.8, 0.9), (0.0, 0.99)], eps=[1e-3]),
+    *every("ASGD", lr=[0.1], lambd=[1e-4, 0.1], t0=[1e6, 7.0], weight_decay=[0, 0.1]),
+    *every("ASGD", lr=[0.1], alpha=[0.5], lambd=[0.1]),
+    *every("Rprop", lr=[0.1], etas=[(0.5, 1.2), (0.3, 2.0)], step_sizes=[(1e-6, 50), (0.05, 0.2)]),
+    *every("Adafactor", lr=[0.1, 1.0], weight_decay=[0, 0.1]),
+    *every("Adafactor", lr=[0.1], beta2_decay=[-0.5], eps=[(1e-3, 1e-2)], d=[1.5]),
     *every("Lion", lr=[0.01], weight_decay=[0, 0.1]),
     *every("Lion", lr=[0.01], betas=[(0.8, 0.7), (0.0, 0.99)]),
     *every(
@@ -51,7 +60,7 @@ CASES = [
     ),
 ]
 DEFAULTS = [Case(name, {}) for name in dict.fromkeys(case.name for case in CASES)]
-OF_OTHER_FORM = {"LBFGS", "Muon"}  # tested in files of their own
+OF_OTHER_FORM = {"LBFGS", "Muon", "SparseAdam"}  # tested in files of their own
 SHAPES = [(3, 4), (4,), (), (2, 1, 3)]
 STEPS = 20
 

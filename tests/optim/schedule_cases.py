@@ -25,8 +25,28 @@ def walk(optimizer, schedule, steps=50):
     return seen
 
 
+CYCLIC = {
+    "cyclic": {"base_lr": 0.1, "max_lr": 0.9, "step_size_up": 7},
+    "cyclic halved": {
+        "base_lr": [0.1, 0.01], "max_lr": [0.9, 0.05], "step_size_up": 5, "step_size_down": 8,
+        "mode": "triangular2",
+    },
+    "cyclic exponential": {
+        "base_lr": 0.0, "max_lr": 1.0, "step_size_up": 3, "mode": "exp_range", "gamma": 0.95,
+    },
+    "cyclic scaled": {
+        "base_lr": 0.2, "max_lr": 1.0, "step_size_up": 6, "scale_fn": lambda x: 1 / (1 + x),
+        "scale_mode": "iterations",
+    },
+}  # fmt: skip
+
+
+def _cyclic(options):
+    return lambda o, **unit: optim.CyclicLR(o, **options, cycle_momentum=False, **unit)
+
+
 SCHEDULES = {
-    "constant": lambda o, **unit: optim.ConstantLR(o, **unit),
+    "constant": lambda o, **unit: optim.ConstantLR(o, 0.3, total_iters=9, **unit),
     "step": lambda o, **unit: optim.StepLR(o, step_size=7, gamma=0.3, **unit),
     "exponential": lambda o, **unit: optim.ExponentialLR(o, gamma=0.9, **unit),
     "inverse time": lambda o, **unit: optim.InverseTimeLR(o, decay=0.2, **unit),
@@ -36,10 +56,17 @@ SCHEDULES = {
     "polynomial": lambda o, **unit: optim.PolynomialLR(o, total_iters=40, power=1.7, **unit),
     "restarts": lambda o, **unit: optim.CosineAnnealingWarmRestarts(o, 7, 1, 0.01, **unit),
     "longer restarts": lambda o, **unit: optim.CosineAnnealingWarmRestarts(o, 3, 2, **unit),
-    "one cycle": lambda o, **unit: optim.OneCycleLR(o, 2.0, 50, **unit),
+    "one cycle": lambda o, **unit: optim.OneCycleLR(o, 2.0, 50, cycle_momentum=False, **unit),
     "three phases": lambda o, **unit: optim.OneCycleLR(
-        o, [2.0, 0.1], 50, 0.35, "linear", 10.0, 100.0, three_phase=True, **unit
+        o, [2.0, 0.1], None, 5, 10, 0.35, "linear", False, 0.8, 0.9, 10.0, 100.0, True, **unit
     ),
+    "lambda": lambda o, **unit: optim.LambdaLR(
+        o, [lambda t: 1 / (1 + t), lambda t: 0.9**t], **unit
+    ),
+    "multiplicative": lambda o, **unit: optim.MultiplicativeLR(
+        o, lambda t: 1 - 1 / (t + 3), **unit
+    ),
+    **{name: _cyclic(options) for name, options in CYCLIC.items()},
     "flat cosine": lambda o, **unit: optim.FlatCosineLR(o, total_iters=50, **unit),
     "coslog4": lambda o, **unit: optim.Coslog4LR(o, total_iters=50, **unit),
     "warm-up": lambda o, **unit: optim.WarmupLR(

@@ -133,14 +133,9 @@ def test_a_training_follows_combined_schedules(unit, backend):
             ValueError,
             "not in the update's graph. Construct the optimiser with one above 0",
         ),
-        (lambda o: optim.ChainedScheduler([]), ValueError, "needs at least one"),
-        (lambda o: optim.ChainedScheduler([o]), TypeError, "is of schedules, not AdamW"),
+        (lambda o: optim.ChainedScheduler([]), ValueError, "takes at least one"),
+        (lambda o: optim.ChainedScheduler([o]), TypeError, "is of single schedules, not AdamW"),
         (lambda o: optim.ChainedScheduler([combined(o)]), TypeError, "not ChainedScheduler"),
-        (
-            lambda o: optim.ChainedScheduler([optim.ConstantLR(o), optim.ConstantLR(o)]),
-            ValueError,
-            "set different hyper-parameters, got lr, lr",
-        ),
         (
             lambda o: optim.ChainedScheduler(
                 [optim.ConstantLR(o), optim.ConstantLR(o, unit="step", parameter="eps")]

@@ -35,11 +35,11 @@ def test_names_of_states():
     assert list(optimizer.states()) == [
         "0.exp_avg",
         "0.exp_avg_sq",
+        "0.step",
         "1.exp_avg",
         "1.exp_avg_sq",
         "1.max_exp_avg_sq",
-        "group0.step",
-        "group1.step",
+        "1.step",
     ]
     assert all(isinstance(state, cr.Buffer) for state in optimizer.states().values())
     assert list(optim.SGD(params, momentum=0.9).states()) == [
@@ -127,5 +127,5 @@ def test_a_state_that_does_not_fit_changes_nothing(state, message):
 def test_repr():
     assert repr(optim.SGD([cr.Parameter([1.0])], lr=0.1)) == (
         "SGD(\n0: ParameterGroup(\n    lr: 0.1\n    momentum: 0.0\n    dampening: 0.0\n"
-        "    weight_decay: 0.0\n    nesterov: False\n)\n)"
+        "    weight_decay: 0.0\n    nesterov: False\n    maximize: False\n)\n)"
     )

@@ -20,6 +20,10 @@ CASES = [
     ("NAdam", {"lr": 0.05, "weight_decay": 0.01}),
     ("NAdam", {"lr": 0.05, "weight_decay": 0.01, "decoupled_weight_decay": True}),
     ("RMSprop", {"lr": 0.01, "weight_decay": 0.01, "momentum": 0.9, "centered": True}),
+    ("RAdam", {"lr": 0.05, "weight_decay": 0.01}),
+    ("Adamax", {"lr": 0.05, "weight_decay": 0.01}),
+    ("ASGD", {"lr": 0.05, "lambd": 0.01, "t0": 5.0}),
+    ("Rprop", {"lr": 0.05}),
     ("Lion", {"lr": 0.01}),
     ("Lion", {"lr": 0.01, "weight_decay": 0.1}),
 ]
@@ -72,7 +76,9 @@ def torch_trained(torch, name, options):
 
 
 @pytest.mark.parametrize("backend", ["native", "reference"])
-@pytest.mark.parametrize(("name", "options"), CASES, ids=str)
+@pytest.mark.parametrize(
+    ("name", "options"), [*CASES, ("Adafactor", {"lr": 0.05, "weight_decay": 0.01})], ids=str
+)
 def test_equals_pytorch(name, options, backend):
     torch = pytest.importorskip("torch")
     expected = torch_trained(torch, name, options)
@@ -81,7 +87,13 @@ def test_equals_pytorch(name, options, backend):
 
 
 def test_the_cases_have_every_elementwise_optimiser():
-    assert {name for name, _ in CASES} | {"Muon", "LBFGS", "Optimizer"} == {
+    assert {name for name, _ in CASES} | {
+        "Adafactor",
+        "Muon",
+        "LBFGS",
+        "Optimizer",
+        "SparseAdam",
+    } == {
         name
         for name in optim.__all__
         if isinstance(getattr(optim, name), type)

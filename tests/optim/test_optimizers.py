@@ -49,7 +49,7 @@ def test_the_table_has_every_optimiser_and_option():
     assert {case.name for case in CASES} == optimisers
     for name in optimisers:
         tried = {option for case in CASES if case.name == name for option in case.options}
-        assert set(make(Case(name, {})).defaults) - tried <= {"betas", "eps"}
+        assert set(make(Case(name, {})).defaults) - tried <= {"betas", "eps", "maximize"}
 
 
 @pytest.mark.parametrize(
@@ -59,15 +59,15 @@ def test_arguments_and_defaults_are_pytorchs(case):
     torch = pytest.importorskip("torch")
     theirs = getattr(torch.optim, case.name)([torch.zeros(1)]).defaults
     for key, value in make(case).defaults.items():
-        assert theirs[key] == value
+        assert theirs.get(key, False) == value
     assert set(theirs) - set(make(case).defaults) <= {
-        *("foreach", "maximize", "capturable", "differentiable", "fused"),  # how PyTorch computes
+        *("foreach", "capturable", "differentiable", "fused"),  # how PyTorch computes
         *("max_iter", "max_eval", "tolerance_grad", "tolerance_change"),  # a step is one iteration
         "decoupled_weight_decay",  # of Adam, where it is AdamW
     }
 
 
-@pytest.mark.parametrize("case", CASES, ids=str)
+@pytest.mark.parametrize("case", [c for c in CASES if c.name != "Adafactor"], ids=str)
 def test_rules_are_elementwise(case):
     """The native core fuses the elementwise operations over one parameter's shape."""
     optimizer = make(case)
@@ -186,7 +186,7 @@ def test_gradients_that_do_not_fit_change_nothing(error, grads, message):
         with pytest.raises(error, match=message):
             call()
     assert [p.tolist() for p in params] == [[1.0, 2.0], [3.0]]
-    assert optimizer.param_groups[0].step_count.item() == 0
+    assert optimizer.states()["0.step"].item() == 0
 
 
 def test_update_takes_one_gradient_for_each_parameter():

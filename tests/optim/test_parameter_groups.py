@@ -26,7 +26,9 @@ def test_hyper_parameters_may_be_numpys():
     """They are kept as plain numbers, which JSON can hold."""
     given = {"history_size": np.int64(3), "lr": np.float64(0.5)}
     group = optim.LBFGS([cr.Parameter([1.0])], **given).param_groups[0]
-    assert json.dumps(group.numbers()) == ('{"lr": 0.5, "history_size": 3, "line_search_fn": null}')
+    assert json.dumps(group.numbers()) == (
+        '{"lr": 0.5, "history_size": 3, "line_search_fn": null, "maximize": false}'
+    )
     group = optim.RMSprop([cr.Parameter([1.0])], centered=np.bool_(True)).param_groups[0]
     assert group["centered"] is True
     group["centered"] = np.bool_(True)
@@ -71,8 +73,8 @@ def test_parameters_of_several_dtypes():
 
 def test_a_group_is_a_mapping():
     group = make(Case("Adam", {"lr": 0.1})).param_groups[0]
-    assert list(group) == ["params", "lr", "betas", "eps", "weight_decay", "amsgrad"]
-    assert len(group) == 6
+    assert list(group) == ["params", "lr", "betas", "eps", "weight_decay", "amsgrad", "maximize"]
+    assert len(group) == 7
     assert dict(group)["betas"] == (0.9, 0.999)
     assert isinstance(group["lr"], float)
     assert "lr: 0.1" in repr(group)

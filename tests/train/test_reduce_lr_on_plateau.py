@@ -93,7 +93,7 @@ def test_a_fit_trains_on_with_the_lower_rate(backend):
         # An epoch's record has the rate after its last step.
         (lambda o: optim.StepLR(o, 4, 0.5, unit="step"), [0.8, 0.4, 0.4, 0.1, 0.1, 0.025]),
         (
-            lambda o: optim.WarmupLR(optim.ConstantLR(o), 3),
+            lambda o: optim.WarmupLR(optim.ConstantLR(o, 1), 3),
             [0.2, 0.4, 0.6, 0.4, 0.4, 0.2],
         ),
         (

@@ -110,7 +110,7 @@ def build_schedule(optimizer: optim.Optimizer, options: Options, rows: int) -> o
     warmup = round(options.warmup * steps_per_epoch)
     steps = max(1, options.epochs * steps_per_epoch - warmup)
     schedule: optim.Schedule = {
-        "constant": lambda: optim.ConstantLR(optimizer, unit="step"),
+        "constant": lambda: optim.ConstantLR(optimizer, 1.0, unit="step"),
         "step": lambda: optim.StepLR(optimizer, -(-steps // 3), gamma=0.1, unit="step"),
         "exponential": lambda: optim.ExponentialLR(optimizer, 0.01 ** (1 / steps), unit="step"),
         "inverse-time": lambda: optim.InverseTimeLR(optimizer, 9 / steps, unit="step"),

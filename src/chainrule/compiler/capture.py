@@ -143,6 +143,10 @@ class _Recorder:
         self.updates[state] = tensor
         self.assigned.pop(state, None)
 
+    def has_assigned(self, state: State) -> bool:
+        """Whether the graph updates the state."""
+        return state in self.updates
+
     def _assigned_leaf(self, state: State) -> Tensor:
         """As in the eager loop a new variable: no gradient passes to what was assigned."""
         tensor = self.updates[state]
@@ -178,6 +182,18 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
 
     `CapturedGraph.run` runs it.
     """
+    while True:
+        try:
+            return _captured(function, arguments)
+        except CaptureAgain:
+            continue
+
+
+class CaptureAgain(Exception):  # noqa: N818 - it is no fault
+    """Raised where a capture has changed what its graph read before: it begins again."""
+
+
+def _captured(function: Callable[..., Any], arguments: tuple[Any, ...]) -> CapturedGraph:
     context = local.context
     if context.capture is not None:
         raise SymbolicError("a capture is under way already: captures do not nest")

@@ -18,6 +18,8 @@ class Recorder(Protocol):
 
     def assign(self, state: State, tensor: Tensor) -> None: ...
 
+    def has_assigned(self, state: State) -> bool: ...
+
 
 class Context:
     """The context of one thread; every new node reads it once."""

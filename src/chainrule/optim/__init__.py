@@ -1,27 +1,36 @@
 """Optimisers, whose rules are graphs, learning-rate schedules, averages and constraints."""
 
-from chainrule.optim import schedules
+from chainrule.optim import lr_scheduler
+from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adadelta, Adagrad, RMSprop
 from chainrule.optim.adam import Adam, AdamW, NAdam
+from chainrule.optim.adamax import Adamax
+from chainrule.optim.asgd import ASGD
 from chainrule.optim.averaging import EMA
 from chainrule.optim.constraints import MaxNorm
 from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.hyperparameters import Count, Flag, Number, Numbers, OneOf, Term
 from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.lion import Lion
+from chainrule.optim.lr_scheduler import *  # noqa: F403
 from chainrule.optim.muon import Muon
-from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules import *  # noqa: F403
+from chainrule.optim.optimizer import Optimizer, Options
+from chainrule.optim.radam import RAdam
+from chainrule.optim.rprop import Rprop
 from chainrule.optim.sgd import SGD
+from chainrule.optim.sparse_adam import SparseAdam
 
 __all__ = [
+    "ASGD",
     "EMA",
     "LBFGS",
     "SGD",
     "Adadelta",
+    "Adafactor",
     "Adagrad",
     "Adam",
     "AdamW",
+    "Adamax",
     "Count",
     "Flag",
     "Lion",
@@ -32,8 +41,12 @@ __all__ = [
     "Numbers",
     "OneOf",
     "Optimizer",
+    "Options",
     "ParameterGroup",
+    "RAdam",
     "RMSprop",
+    "Rprop",
+    "SparseAdam",
     "Term",
 ]
-__all__ += schedules.__all__
+__all__ += ["lr_scheduler", *lr_scheduler.__all__]

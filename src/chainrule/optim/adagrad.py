@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Flag, Number, Term
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import Optimizer, Options
 from chainrule.optim.weight_decay import add_decay
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Adagrad(Optimizer):
@@ -26,6 +30,7 @@ class Adagrad(Optimizer):
         weight_decay: adds weight_decay W to g.
         initial_accumulator_value: s at first.
         eps: keeps the denominator from 0.
+        options: see `Options`.
 
     Raises:
         TypeError, ValueError: see `Optimizer`.
@@ -58,9 +63,11 @@ class Adagrad(Optimizer):
         weight_decay: float = 0,
         initial_accumulator_value: float = 0,
         eps: float = 1e-10,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             params,
+            options,
             lr=lr,
             lr_decay=lr_decay,
             weight_decay=weight_decay,
@@ -98,6 +105,7 @@ class Adadelta(Optimizer):
         rho: how much of the mean squares is kept.
         eps: added under the roots.
         weight_decay: adds weight_decay W to g.
+        options: see `Options`.
 
     Raises:
         TypeError, ValueError: see `Optimizer`.
@@ -127,8 +135,9 @@ class Adadelta(Optimizer):
         rho: float = 0.9,
         eps: float = 1e-6,
         weight_decay: float = 0,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(params, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
+        super().__init__(params, options, lr=lr, rho=rho, eps=eps, weight_decay=weight_decay)
 
     def moments(self, group: ParameterGroup) -> Sequence[str]:
         return ("square_avg", "acc_delta")
@@ -162,6 +171,7 @@ class RMSprop(Optimizer):
         momentum: with it, G <- momentum G + g / (sqrt(v) + eps); W <- W - lr G.
         centered: divides by the gradient's standard deviation: v - (mean of g)^2, at least 0, in
             place of v (Graves, "Generating Sequences With Recurrent Neural Networks", 2013).
+        options: see `Options`.
 
     Raises:
         TypeError, ValueError: see `Optimizer`.
@@ -195,9 +205,11 @@ class RMSprop(Optimizer):
         weight_decay: float = 0,
         momentum: float = 0,
         centered: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             params,
+            options,
             lr=lr,
             alpha=alpha,
             eps=eps,

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
-
-import numpy as np
-from numpy.typing import ArrayLike
+from typing import TYPE_CHECKING
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Flag, Number, Numbers, Term
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import Optimizer, Options
 from chainrule.optim.weight_decay import add_decay, decayed, kept_share
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Adam(Optimizer):
@@ -34,6 +35,7 @@ class Adam(Optimizer):
         weight_decay: adds weight_decay W to g.
         amsgrad: divides by the largest v so far (Reddi et al., "On the Convergence of Adam and
             Beyond", 2018).
+        options: see `Options`.
 
     Raises:
         TypeError, ValueError: see `Optimizer`.
@@ -65,9 +67,10 @@ class Adam(Optimizer):
         eps: float = 1e-8,
         weight_decay: float = 0,
         amsgrad: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
-            params, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad
+            params, options, lr=lr, betas=betas, eps=eps, weight_decay=weight_decay, amsgrad=amsgrad
         )
 
     def moments(self, group: ParameterGroup) -> Sequence[str]:
@@ -110,6 +113,7 @@ class AdamW(Adam):
     Args:
         params, lr, betas, eps, amsgrad: see `Adam`.
         weight_decay: the share of W, times lr, that a step takes away.
+        options: see `Options`.
 
     Raises:
         TypeError, ValueError: see `Optimizer`.
@@ -136,8 +140,9 @@ class AdamW(Adam):
         eps: float = 1e-8,
         weight_decay: float = 1e-2,
         amsgrad: bool = False,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(params, lr, betas, eps, weight_decay, amsgrad)
+        super().__init__(params, lr, betas, eps, weight_decay, amsgrad, **options)
 
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         super().coefficients(h, t)
@@ -166,6 +171,7 @@ class NAdam(Optimizer):
         weight_decay: adds weight_decay W to g.
         momentum_decay: how fast mu_t rises from beta1 / 2 to beta1.
         decoupled_weight_decay: W shrinks by lr weight_decay W instead, as in `AdamW`.
+        options: see `Options`.
 
     Raises:
         TypeError, ValueError: see `Optimizer`.
@@ -199,9 +205,11 @@ class NAdam(Optimizer):
         weight_decay: float = 0,
         momentum_decay: float = 4e-3,
         decoupled_weight_decay: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             params,
+            options,
             lr=lr,
             betas=betas,
             eps=eps,
@@ -213,11 +221,11 @@ class NAdam(Optimizer):
     def moments(self, group: ParameterGroup) -> Sequence[str]:
         return ("exp_avg", "exp_avg_sq")
 
-    def group_buffers(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
-        return {"mu_product": np.float64(1)}
-
     def counts_steps(self, group: ParameterGroup) -> bool:
         return True
+
+    def step_buffers(self, group: ParameterGroup) -> Mapping[str, float]:
+        return {"mu_product": 1.0}
 
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         assert t is not None

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
@@ -26,9 +27,10 @@ class ParameterGroup(MutableMapping[str, Any]):
     Attributes:
         params: the group's Parameters.
         scalars: the HyperParameter of each number; "betas" are "beta1" and "beta2" here.
-        step_count: how many steps the group has taken, a Buffer, for the rules that need it; else
-            None.
+        cohorts: the parameters in parts that have taken the same steps; see `Cohort`.
         buffers: the Buffers that the group's parameters share, by name.
+        unscheduled: hyper-parameters that a schedule sets, as they were before it; PyTorch has
+            "initial_lr" for that.
 
     Example:
         >>> import chainrule as cr
@@ -48,8 +50,9 @@ class ParameterGroup(MutableMapping[str, Any]):
     ) -> None:
         self.params = parameters
         self.scalars: dict[str, HyperParameter] = {}
-        self.step_count: Buffer | None = None
+        self.cohorts = [Cohort(parameters, {})]
         self.buffers: dict[str, Buffer] = {}
+        self.unscheduled: dict[str, float] = {}
         self._declarations = {key: declarations[key] for key in values}
         self._fixed: dict[str, Any] = {}
         for key, declaration in self._declarations.items():
@@ -122,6 +125,36 @@ class ParameterGroup(MutableMapping[str, Any]):
         as they are, and `buffers`."""
         fixed = {key: self._declarations[key].in_rule(value) for key, value in self._fixed.items()}
         return SimpleNamespace(**self.scalars, **fixed, **self.buffers)
+
+
+class Cohort:
+    """Parameters of a group that have taken the same steps, and so share what depends on these.
+
+    A group is one cohort until a step leaves some of its parameters out, such as frozen ones. Each
+    parameter counts its own steps; those whose counts are equal share one Buffer, so that the step
+    computes a bias correction once.
+
+    Attributes:
+        params: the Parameters.
+        buffers: 0-d float64 Buffers by name, the number of steps as "step"; none where the rule
+            does not need it.
+    """
+
+    def __init__(self, params: list[Parameter], buffers: dict[str, Buffer]) -> None:
+        self.params = params
+        self.buffers = buffers
+
+    def parts(self, chosen: Collection[Parameter]) -> list[Cohort]:
+        """The cohort, as two if some of its parameters are among `chosen` and others are not."""
+        others = [W for W in self.params if W not in chosen]
+        if not self.buffers or len(others) in (0, len(self.params)):
+            return [self]
+        of_others = {
+            name: Buffer(np.array(buffer.value), name=buffer.name)
+            for name, buffer in self.buffers.items()
+        }
+        rest = [W for W in self.params if W in chosen]
+        return [Cohort(rest, self.buffers), Cohort(others, of_others)]
 
 
 def cast(tensors: SimpleNamespace, dtype: DTypeLike) -> SimpleNamespace:

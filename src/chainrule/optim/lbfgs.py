@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -95,7 +96,7 @@ class LBFGS(Optimizer):
         pairs, size = group["history_size"], sum(W.size for W in group.params)
         vector, number = np.zeros(size, dtype), np.zeros((), dtype)
         # Pairs of zeros add nothing to H.
-        state = {
+        state: dict[str, Any] = {
             "S": np.zeros((pairs, size), dtype),
             "Y": np.zeros((pairs, size), dtype),
             "rho": np.zeros(pairs, dtype),
@@ -103,13 +104,11 @@ class LBFGS(Optimizer):
             "d": vector,
             "t": number,
             "g": vector,
+            "step": np.float64(0),
         }
         if group["line_search_fn"] is not None:
             state |= {"x": vector, "f": number, "slope": number}  # where a trial starts from
         return state
-
-    def counts_steps(self, group: ParameterGroup) -> bool:
-        return True
 
     def update(self, grads: Sequence[Tensor | None], loss: Tensor | None = None) -> None:
         if loss is None and self.param_groups[0]["line_search_fn"] is not None:
@@ -126,13 +125,13 @@ class LBFGS(Optimizer):
         h: SimpleNamespace,
         loss: Tensor | None,
     ) -> None:
-        assert group.step_count is not None
+        h.step.assign(h.step + 1.0)
         grads = dict(pairs)
         loss = loss if h.line_search_fn is not None else None
         g = _vector([grads.get(W, zeros_like(W)) for W in group.params])
         x = _vector(group.params)
         s, y = h.t * h.d, g - h.g
-        first = group.step_count == 1.0
+        first = h.step == 1.0
         sy = (s * y).sum()
         if loss is not None:
             loss = loss.astype(g.dtype)

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import sign
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Number, Numbers, Term
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import Optimizer, Options
 from chainrule.optim.weight_decay import decayed, kept_share
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Lion(Optimizer):
@@ -28,6 +32,7 @@ class Lion(Optimizer):
         lr: the learning rate: how far every weight goes.
         betas: how much of the mean counts in a step, and how much of it is kept.
         weight_decay: the share of W, times lr, that a step takes away.
+        options: see `Options`.
 
     Raises:
         TypeError, ValueError: see `Optimizer`.
@@ -55,8 +60,9 @@ class Lion(Optimizer):
         lr: float = 1e-4,
         betas: tuple[float, float] = (0.9, 0.99),
         weight_decay: float = 0,
+        **options: Unpack[Options],
     ) -> None:
-        super().__init__(params, lr=lr, betas=betas, weight_decay=weight_decay)
+        super().__init__(params, options, lr=lr, betas=betas, weight_decay=weight_decay)
 
     def moments(self, group: ParameterGroup) -> Sequence[str]:
         return ("exp_avg",)

@@ -5,14 +5,18 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Count, Flag, Number, Numbers, OneOf, Term
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import Optimizer, Options
 from chainrule.optim.weight_decay import decayed, kept_share
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class Muon(Optimizer):
@@ -42,6 +46,7 @@ class Muon(Optimizer):
         adjust_lr_fn: r for a matrix of n rows and k columns: "original", the default, is
             sqrt(max(1, n / k)); "match_rms_adamw" is 0.2 sqrt(max(n, k)), so that AdamW's lr and
             weight_decay fit.
+        options: see `Options`.
 
     Raises:
         ValueError: if a parameter is no matrix.
@@ -82,9 +87,11 @@ class Muon(Optimizer):
         eps: float = 1e-7,
         ns_steps: int = 5,
         adjust_lr_fn: str | None = None,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             params,
+            options,
             lr=lr,
             weight_decay=weight_decay,
             momentum=momentum,

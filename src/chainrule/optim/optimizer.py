@@ -3,24 +3,41 @@
 from __future__ import annotations
 
 from collections import ChainMap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.caches import LruCache
-from chainrule.compiler.capture import capture
+from chainrule.compiler.capture import CaptureAgain, capture
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
 from chainrule.graph.state import Buffer, Parameter, distinct_parameters
 from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.optim.groups import ParameterGroup, ParamsT, cast
-from chainrule.optim.hyperparameters import Declaration
+from chainrule.optim.groups import Cohort, ParameterGroup, ParamsT, cast
+from chainrule.optim.hyperparameters import Declaration, Flag
 
 _CACHED_UPDATES = 32
+
+
+class Options(TypedDict, total=False):
+    """The keywords that every optimiser takes, as PyTorch's do.
+
+    Attributes:
+        maximize: go up the gradient, so that the objective grows. (A group may differ.)
+        foreach, fused, capturable: accepted, and mean nothing: every update is one graph.
+        differentiable: must be False: an update is not differentiated. Compute the gradient of one
+            step by hand, with `chainrule.grad`.
+    """
+
+    maximize: bool
+    foreach: bool | None
+    fused: bool | None
+    capturable: bool
+    differentiable: bool
 
 
 class Optimizer:
@@ -37,12 +54,15 @@ class Optimizer:
     Args:
         params: Parameters, or dicts with the key "params" and hyper-parameters that differ from the
             defaults for these.
+        options: see `Options`.
         defaults: a value for each hyper-parameter that the class declares.
 
     Attributes:
         param_groups: a mapping of hyper-parameters for each group; see `ParameterGroup`.
         params: all Parameters, in the order in which `update` takes gradients.
-        state: for each Parameter its moments by name.
+        state: for each Parameter its moments by name, and what its `Cohort` shares, as "step".
+        partition: how often parameters parted because they had taken different steps. A graph of
+            an update holds for one value of it.
 
     Raises:
         TypeError: if `params` holds anything but Parameters, or if a hyper-parameter is not
@@ -76,27 +96,39 @@ class Optimizer:
         ValueError: length is 'one' or 'norm', not 'two'
     """
 
-    def __init__(self, params: ParamsT, **defaults: Any) -> None:
+    maximize = Flag()
+
+    def __init__(self, params: ParamsT, options: Options | None = None, /, **defaults: Any) -> None:
         if isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable):
             raise TypeError(
                 f"params are an iterable of Parameters or of groups, not {type(params).__name__}: "
                 "pass model.parameters()"
             )
+        given: dict[str, Any] = {**(options or {})}
+        defaults.setdefault("maximize", given.pop("maximize", False))
+        if given.pop("differentiable", False):
+            raise ValueError(
+                "an update is not differentiated: leave out differentiable, and compute one step "
+                "by hand, W - lr * chainrule.grad(loss, W)"
+            )
+        if unknown := given.keys() - Options.__annotations__.keys():
+            raise TypeError(f"{type(self).__name__} has no argument {', '.join(sorted(unknown))}")
         self._declarations = self._declared()
         self._check_names(defaults)
         self.defaults = defaults
         self.param_groups: list[ParameterGroup] = []
         self.params: list[Parameter] = []
         self.state: dict[Parameter, dict[str, Buffer]] = {}
+        self.partition = 0
         self._captured: LruCache[tuple[Any, ...], Interpreter] = LruCache(_CACHED_UPDATES)
-        given: list[Any] = list(params)
-        if not given:
+        items: list[Any] = list(params)
+        if not items:
             raise ValueError("the optimiser got no parameters: pass model.parameters()")
-        if any(isinstance(item, Mapping) for item in given):
-            for group in given:
+        if any(isinstance(item, Mapping) for item in items):
+            for group in items:
                 self.add_param_group(group)
         else:
-            self.add_param_group({"params": given})
+            self.add_param_group({"params": items})
 
     @classmethod
     def _declared(cls) -> dict[str, Declaration]:
@@ -170,6 +202,16 @@ class Optimizer:
         """
         return ()
 
+    def moments_of(self, group: ParameterGroup, W: Parameter) -> Mapping[str, ArrayLike]:
+        """The buffers of one parameter, by name, as they are at first.
+
+        By default those of `moments`; a rule whose buffers have other shapes than the parameter
+        overrides this.
+        """
+        names = self.moments(group)
+        firsts = names if isinstance(names, Mapping) else dict.fromkeys(names, 0.0)
+        return {name: np.full(W.shape, first, W.dtype) for name, first in firsts.items()}
+
     def group_buffers(self, group: ParameterGroup) -> Mapping[str, ArrayLike]:
         """The buffers that a group's parameters share, by name, as they are at first.
 
@@ -181,12 +223,19 @@ class Optimizer:
         """Whether `coefficients` needs the number of the step."""
         return False
 
+    def step_buffers(self, group: ParameterGroup) -> Mapping[str, float]:
+        """More numbers that change with every step as its count does, by name, as they are at
+        first. `coefficients` finds them in `h`, and assigns the new ones."""
+        return {}
+
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
-        """Add to `h`, in float64, the scalars that all parameters of a group share.
+        """Add to `h`, in float64, the scalars that parameters share which took the same steps.
 
         Args:
-            h: the group's hyper-parameters as 0-d float64 Tensors, and its `group_buffers`.
-            t: the number of this step, from 1; None where the rule does not count.
+            h: the group's hyper-parameters as 0-d float64 Tensors, its `group_buffers`, and the
+                `step_buffers`.
+            t: the number of this step of these parameters, from 1; None where the rule does not
+                count.
         """
 
     # Shared by all
@@ -217,23 +266,45 @@ class Optimizer:
             )
         new = ParameterGroup(parameters, {**self.defaults, **options}, self._declarations)
         self.check_group(new)
-        if self.counts_steps(new):
-            new.step_count = Buffer(np.float64(0), name=f"group{len(self.param_groups)}.step")
         new.buffers = {
             name: Buffer(first, name=f"group{len(self.param_groups)}.{name}")
             for name, first in self.group_buffers(new).items()
         }
-        names = self.moments(new)
-        firsts = names if isinstance(names, Mapping) else dict.fromkeys(names, 0.0)
         for index, parameter in enumerate(parameters, len(self.params)):
             self.state[parameter] = {
-                name: Buffer(
-                    np.full(parameter.shape, first, parameter.dtype), name=f"{index}.{name}"
-                )
-                for name, first in firsts.items()
+                name: Buffer(first, name=f"{index}.{name}")
+                for name, first in self.moments_of(new, parameter).items()
             }
+        counters = {"step": 0.0} if self.counts_steps(new) else {}
+        for name, first in {**counters, **self.step_buffers(new)}.items():
+            shared = f"group{len(self.param_groups)}.{name}"
+            new.cohorts[0].buffers[name] = Buffer(np.float64(first), name=shared)
         self.params += parameters
         self.param_groups.append(new)
+        self._share(new)
+
+    def _share(self, group: ParameterGroup) -> None:
+        """Let `state` show what the cohorts of a group share."""
+        for cohort in group.cohorts:
+            for W in cohort.params:
+                self.state[W].update(cohort.buffers)
+
+    def part(self, stepping: Collection[Parameter]) -> None:
+        """Part the cohorts into those parameters that take the next step and the others.
+
+        Args:
+            stepping: the parameters that have a gradient.
+        """
+        for group in self.param_groups:
+            parts = [part for cohort in group.cohorts for part in cohort.parts(stepping)]
+            if len(parts) > len(group.cohorts):
+                before, group.cohorts = group.cohorts, parts
+                self.partition += 1
+                self._share(group)
+                recorder = local.context.capture
+                shared = [buffer for old in before for buffer in old.buffers.values()]
+                if recorder is not None and any(map(recorder.has_assigned, shared)):
+                    raise CaptureAgain  # the graph would count the steps so far for all of them
 
     def check_group(self, group: ParameterGroup) -> None:
         """Raise ValueError where hyper-parameters contradict each other, or the parameters.
@@ -248,8 +319,7 @@ class Optimizer:
 
         Args:
             grads: for each of `params` the gradient, of its shape and dtype, or None to leave the
-                parameter and its moments as they are. A group counts its steps once for all its
-                parameters, in every step in which one of them has a gradient.
+                parameter, its moments and its number of steps as they are.
             loss: the scalar that the gradients are of, for a rule with a line search.
 
         Raises:
@@ -264,16 +334,33 @@ class Optimizer:
             )
         self._check_grads(grads)
         self._check_loss(loss)
-        found = iter(grads)
+        found = zip(self.params, grads, strict=True)
+        given = {W: grad for W, grad in found if grad is not None}
+        self.part(given)
         with no_grad():
             for group in self.param_groups:
-                pairs = [(W, grad) for W in group.params if (grad := next(found)) is not None]
-                if pairs:
-                    if group.step_count is not None:
-                        group.step_count.assign(group.step_count + 1.0)
-                    h = group.tensors()
-                    self.coefficients(h, group.step_count)
-                    self.group_rule(group, pairs, h, loss)
+                for cohort in group.cohorts:
+                    pairs = [(W, given[W]) for W in cohort.params if W in given]
+                    if pairs:
+                        self._update_cohort(group, cohort, pairs, loss)
+
+    def _update_cohort(
+        self,
+        group: ParameterGroup,
+        cohort: Cohort,
+        pairs: Sequence[tuple[Parameter, Tensor]],
+        loss: Tensor | None,
+    ) -> None:
+        shared = dict(cohort.buffers)
+        count = shared.pop("step", None)
+        if count is not None:
+            count.assign(count + 1.0)
+        if group["maximize"]:
+            pairs = [(W, -grad) for W, grad in pairs]
+            loss = None if loss is None else -loss
+        h = SimpleNamespace(**vars(group.tensors()), **shared)
+        self.coefficients(h, count)
+        self.group_rule(group, pairs, h, loss)
 
     def _check_grads(self, grads: Sequence[Tensor | None]) -> None:
         for index, (parameter, grad) in enumerate(zip(self.params, grads, strict=True)):
@@ -315,8 +402,13 @@ class Optimizer:
             )
         self._check_loss(loss)
         grads = [parameter.grad for parameter in self.params]
+        self.part({W for W, grad in zip(self.params, grads, strict=True) if grad is not None})
         present = (*[grad is not None for grad in grads], loss is not None and loss.dtype)
-        interpreter = self._captured.get(present) or self._capture(present)
+        key = (self.partition, *present)
+        interpreter = self._captured.get(key)
+        if interpreter is None:
+            interpreter = self._capture(present)
+            self._captured.add(key, interpreter)
         given = [*grads] if loss is None else [*grads, loss]
         try:
             values: list[Any] = [tensor.value for tensor in given if tensor is not None]
@@ -333,9 +425,7 @@ class Optimizer:
             for parameter, has_grad in zip(self.params, with_grads, strict=True)
         ]
         loss = placeholder((), loss_dtype) if loss_dtype else None
-        interpreter = Interpreter(capture(self.update, grads, loss))
-        self._captured.add(present, interpreter)
-        return interpreter
+        return Interpreter(capture(self.update, grads, loss))
 
     def zero_grad(self) -> None:
         """Forget the gradients: set `.grad` of every parameter to None."""
@@ -345,13 +435,19 @@ class Optimizer:
     # Saving
 
     def states(self) -> dict[str, Buffer]:
-        """Every Buffer by a stable name: moments as "0.momentum_buffer", where 0 is the parameter's
-        index, and those of a group as "group0.step"."""
-        buffers = [buffer for parameter in self.params for buffer in self.state[parameter].values()]
-        for group in self.param_groups:
-            buffers += [group.step_count] if group.step_count is not None else []
-            buffers += group.buffers.values()
-        return {str(buffer.name): buffer for buffer in buffers}
+        """Every Buffer by a stable name: moments and counts as "0.momentum_buffer" and "0.step",
+        where 0 is the parameter's index, and those of a group as "group0.rho".
+
+        Parameters that took the same steps have one "step" together.
+        """
+        found = {
+            f"{index}.{name}": buffer
+            for index, parameter in enumerate(self.params)
+            for name, buffer in self.state[parameter].items()
+        }
+        for number, group in enumerate(self.param_groups):
+            found |= {f"group{number}.{name}": buffer for name, buffer in group.buffers.items()}
+        return found
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot as a plain dict.
@@ -404,10 +500,29 @@ class Optimizer:
         arrays = {name: np.array(array) for name, array in arrays.items()}
         for name, buffer in buffers.items():
             buffer.check(arrays[name].shape, arrays[name].dtype)
-        for name, buffer in buffers.items():
+        self._regroup(arrays)
+        for name, buffer in self.states().items():
             buffer.replace(arrays[name])
         for group, saved in zip(self.param_groups, groups, strict=True):
             group.update({key: saved[key] for key in group.numbers()})
+
+    def _regroup(self, arrays: Mapping[str, Any]) -> None:
+        """Let those parameters be cohorts that are alike in the arrays of a state."""
+        index = {parameter: i for i, parameter in enumerate(self.params)}
+        for group in self.param_groups:
+            buffers = group.cohorts[0].buffers
+            alike: dict[tuple[float, ...], list[Parameter]] = {}
+            for W in group.params:
+                values = [float(arrays[f"{index[W]}.{name}"]) for name in buffers]
+                alike.setdefault(tuple(values), []).append(W)
+            parts = {frozenset(map(index.get, cohort.params)) for cohort in group.cohorts}
+            if {frozenset(map(index.get, params)) for params in alike.values()} != parts:
+                group.cohorts = [
+                    Cohort(params, {n: Buffer(b, name=b.name) for n, b in buffers.items()})
+                    for params in alike.values()
+                ]
+                self.partition += 1
+                self._share(group)
 
     def _check_groups(self, groups: Any) -> None:
         """Raise unless the described `groups` have these parameters and values that can be set."""

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from types import SimpleNamespace
+from typing import TYPE_CHECKING
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import where
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Flag, Number, Term
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.optimizer import Optimizer, Options
 from chainrule.optim.weight_decay import add_decay
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 
 class SGD(Optimizer):
@@ -31,6 +35,7 @@ class SGD(Optimizer):
         dampening: G <- momentum G + (1 - dampening) dL/dW, from the second step on.
         weight_decay: adds weight_decay W to dL/dW.
         nesterov: steps by dL/dW + momentum G instead of G. It needs momentum and no dampening.
+        options: see `Options`.
 
     Raises:
         TypeError, ValueError: see `Optimizer`.
@@ -63,9 +68,11 @@ class SGD(Optimizer):
         dampening: float = 0,
         weight_decay: float = 0,
         nesterov: bool = False,
+        **options: Unpack[Options],
     ) -> None:
         super().__init__(
             params,
+            options,
             lr=lr,
             momentum=momentum,
             dampening=dampening,

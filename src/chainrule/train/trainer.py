@@ -18,11 +18,11 @@ from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
-from chainrule.optim.schedules import Schedule
+from chainrule.optim.lr_scheduler import Schedule
 from chainrule.system.interrupts import Interrupts, interrupts_held, interrupts_to
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
-from chainrule.train.backends import TrainRequest, make_backend
+from chainrule.train.backends import LearningRates, TrainRequest, make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
 from chainrule.train.history import History
@@ -346,30 +346,27 @@ class Trainer:
             steps = min(steps, run.checkpoint_steps - state.step % run.checkpoint_steps)
         lrs = None
         if update and schedule is not None and schedule.unit == "step":
-            # In the first step they are what they are now: a callback may have set others.
-            lrs = [{scalar: scalar.item() for scalar in schedule.scalars(schedule.t)}]
-            lrs += [schedule.scalars(schedule.t + i) for i in range(1, steps)]
+            lrs = schedule.ahead(steps + 1)
         request = TrainRequest(window.batches, state.position - window.first, steps, update, lrs)
         try:
             done, loss = self.backend.train(request, state.totals)
         except NonFiniteError as error:
-            self._count(error.steps_done, update)
+            self._count(error.steps_done, update, lrs)
             raise NonFiniteError(
                 f"training became non-finite in epoch {state.epoch + 1}, step {state.step + 1}: "
                 f"{error}. The model keeps the weights from before this step. Lower the learning "
                 "rate, clip gradients (clip_norm=1.0), or scale the inputs."
             ) from None
-        self._count(done, update)
+        self._count(done, update, lrs)
         return update, loss
 
-    def _count(self, batches: int, update: bool) -> None:
-        """Count batches that were trained on."""
+    def _count(self, batches: int, update: bool, lrs: LearningRates | None) -> None:
+        """Count batches that were trained on, with these learning rates, one more than batches."""
         self.state.position += batches
         if update:
             self.state.step += batches
-            if self.schedule is not None and self.schedule.unit == "step":
-                for _ in range(batches):
-                    self.schedule.step()
+            if self.schedule is not None and lrs is not None:
+                self.schedule.advance(batches, lrs[batches])
 
     def _end_epoch(self, run: FitRun, seconds: float) -> None:
         state = self.state

@@ -214,7 +214,9 @@ class StepGraphs:
         """The signature of a step: equal ones have the same graph."""
         if kind in ("training", "accumulation"):
             # Parameters that are frozen or added later make another graph.
-            return kind, form, rows, tuple([p.requires_grad for p in self._trained().params])
+            optimizer = self._trained()
+            trains = [p.requires_grad for p in optimizer.params]
+            return kind, form, rows, tuple(trains), optimizer.partition
         return kind, form, rows
 
     def capture(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
-from typing import Literal
 
 from chainrule import checks
+from chainrule.optim.lr_scheduler.base import Schedule, Unit
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules.base import Schedule, Unit
 
 
 def half_cosine(start: float, end: float, progress: float) -> float:
@@ -23,6 +21,14 @@ class CosineAnnealingLR(Schedule):
 
     From t = T_max on it stays at eta_min. (PyTorch's climbs again, so that a training that is
     longer than planned ends with a high learning rate.)
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        T_max: the number of epochs or steps until it ends.
+        eta_min: where it ends, not negative.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
 
     Source: Loshchilov and Hutter, "SGDR: Stochastic Gradient Descent with Warm Restarts" (2017),
     equation 5, without restarts.
@@ -61,7 +67,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     with T_cur epochs since the last restart, and lengths T_i of T_0, T_0 T_mult, T_0 T_mult^2 ...
 
     Args:
-        optimizer, unit: see `Schedule`.
+        optimizer, unit, parameter: see `Schedule`.
         T_0: the length of the first fall.
         T_mult: the factor from each length to the next.
         eta_min: where each fall ends.
@@ -106,95 +112,17 @@ class CosineAnnealingWarmRestarts(Schedule):
         return half_cosine(base_lr, self.eta_min, t / length)
 
 
-class OneCycleLR(Schedule):
-    """One rise to max_lr and one fall to far below where it began.
-
-    The rate goes from max_lr / div_factor up to max_lr in the first pct_start of total_steps, and
-    down to max_lr / (div_factor final_div_factor) in the rest; with `three_phase` first down to
-    max_lr / div_factor as fast as it rose. Afterwards the rate stays constant. The momentum does
-    not change, as in PyTorch with cycle_momentum=False.
-
-    Args:
-        optimizer: see `Schedule`; its groups' "lr" does not count.
-        max_lr: the highest rate, or one for each group.
-        total_steps: the length of the cycle.
-        pct_start: the rise's share of it.
-        anneal_strategy: "cos" for half cosines, "linear" for lines.
-        div_factor: how far below max_lr it begins.
-        final_div_factor: how far below its beginning it ends.
-        three_phase: whether a fall as steep as the rise comes before the last.
-        unit: see `Schedule`; here "step" by default.
-
-    Raises:
-        TypeError, ValueError: as for every `Schedule`; if a phase has less than one step.
-
-    Source: Smith and Topin, "Super-Convergence: Very Fast Training of Neural Networks Using Large
-    Learning Rates" (2019), in PyTorch's form.
-
-    Example:
-        >>> import chainrule as cr
-        >>> from chainrule import optim
-        >>> optimizer = optim.SGD([cr.Parameter([1.0])])
-        >>> schedule = optim.OneCycleLR(optimizer, 1.0, total_steps=10, anneal_strategy="linear")
-        >>> [round(schedule.lrs(t)[0], 3) for t in range(10)]
-        [0.04, 0.52, 1.0, 0.857, 0.714, 0.571, 0.429, 0.286, 0.143, 0.0]
-    """
-
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        max_lr: float | Iterable[float],
-        total_steps: int,
-        pct_start: float = 0.3,
-        anneal_strategy: Literal["cos", "linear"] = "cos",
-        div_factor: float = 25.0,
-        final_div_factor: float = 1e4,
-        three_phase: bool = False,
-        *,
-        unit: Unit = "step",
-    ) -> None:
-        self.total_steps = checks.count("total_steps", total_steps)
-        checks.probability("pct_start", pct_start)
-        if anneal_strategy not in ("cos", "linear"):
-            raise ValueError(f"anneal_strategy is 'cos' or 'linear', not {anneal_strategy!r}")
-        checks.positive("div_factor", div_factor)
-        checks.positive("final_div_factor", final_div_factor)
-        self.anneal_strategy = anneal_strategy
-        peak = pct_start * total_steps - 1
-        start, end = 1 / div_factor, 1 / (div_factor * final_div_factor)
-        # (the last step of a phase, the rate there as a share of max_lr)
-        self.phases = [(peak, 1.0), (total_steps - 1.0, end)]
-        if three_phase:
-            self.phases.insert(1, (2 * peak, start))
-        self.start = start
-        ends = [0.0, *(last for last, _ in self.phases)]
-        if any(ends[i] >= ends[i + 1] for i in range(len(self.phases))):
-            raise ValueError(
-                f"the phases would end at steps {', '.join(f'{last:g}' for last in ends[1:])}: "
-                "take more total_steps, or another pct_start"
-            )
-        peaks = list(max_lr) if isinstance(max_lr, Iterable) else [max_lr]
-        peaks = [float(checks.not_negative("max_lr", lr)) for lr in peaks]
-        if not isinstance(max_lr, Iterable) and isinstance(optimizer, Optimizer):
-            peaks *= len(optimizer.param_groups)
-        super().__init__(optimizer, unit=unit, base_lrs=peaks)
-
-    def lr(self, base_lr: float, t: int) -> float:
-        begin, before = 0.0, self.start
-        for last, after in self.phases:
-            if t <= last:
-                progress = (t - begin) / (last - begin)
-                if self.anneal_strategy == "cos":
-                    return base_lr * half_cosine(before, after, progress)
-                return base_lr * (before + (after - before) * progress)
-            begin, before = last, after
-        return base_lr * before
-
-
 class FlatCosineLR(Schedule):
     """Flat for the first half, then half a cosine down to 0.
 
     lr(t) = base (1 + cos(pi (max(1, 2 p) - 1))) / 2 with p = min(t / total_iters, 1)
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        total_iters: the number of epochs or steps until it ends.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
 
     Source: Holzmüller, Grinsztajn and Steinwart, "Better by Default: Strong Pre-Tuned MLPs and
     Boosted Trees on Tabular Data" (2024): flat_cos.
@@ -224,6 +152,13 @@ class Coslog4LR(Schedule):
     lr(t) = base (1 - cos(2 pi log2(1 + 15 p))) / 2 with p = min(t / total_iters, 1)
 
     The waves end at p = 1/15, 3/15, 7/15 and 1. The first rate is 0.
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        total_iters: the number of epochs or steps until it ends.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
 
     Source: Holzmüller, Grinsztajn and Steinwart, "Better by Default: Strong Pre-Tuned MLPs and
     Boosted Trees on Tabular Data" (2024): coslog4.

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from chainrule.graph.state import HyperParameter
+from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.hyperparameters import Term
 from chainrule.optim.optimizer import Optimizer
 
@@ -19,10 +20,15 @@ Unit = Literal["epoch", "step"]
 class Schedule:
     """The base of all schedules: sets the learning rate of every group as a function of t.
 
-    A schedule of your own is a subclass with `lr`. Construction sets the rates for t = 0.
+    A schedule of your own is a subclass with `lr`, a straight line in `base_lr`. Construction sets
+    the rates for t = 0.
 
     With `parameter` it sets another hyper-parameter in place of the learning rate, such as
-    "weight_decay". See `ChainedScheduler` for several at once.
+    "weight_decay".
+
+    A rate that something else sets between steps is kept: the schedule goes on from it, with the
+    base from which its formula gives that rate at that t. So two schedules whose `step()` are
+    called in turn multiply their factors, as PyTorch's. `ChainedScheduler` is that for a `Trainer`.
 
     Args:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.
@@ -60,7 +66,8 @@ class Schedule:
         base_lrs: Sequence[float] | None = None,
     ) -> None:
         if not isinstance(optimizer, Optimizer):
-            raise TypeError(f"a schedule needs an optimiser, not {type(optimizer).__name__}")
+            given = optimizer.__name__ if isinstance(optimizer, type) else type(optimizer).__name__
+            raise TypeError(f"a schedule needs an optimiser, not {given}")
         if unit not in ("epoch", "step"):
             raise ValueError(f"unit is 'epoch' or 'step', not {unit!r}")
         for group in optimizer.param_groups:
@@ -81,6 +88,8 @@ class Schedule:
             raise ValueError(
                 f"{len(lrs)} learning rates for {len(optimizer.param_groups)} parameter groups"
             )
+        for group in optimizer.param_groups:
+            group.unscheduled.setdefault(parameter, group[parameter])
         self.base_lrs: list[float] = list(lrs)
         self.t = 0
         self._set()
@@ -89,12 +98,24 @@ class Schedule:
         """The learning rate after `t` epochs or steps, of a group that begins with `base_lr`."""
         raise NotImplementedError(f"{type(self).__name__} has no formula for lr")
 
+    def group_lr(self, number: int, base_lr: float, t: int) -> float:
+        """As `lr`, for the group of that number, where groups have formulas of their own."""
+        return self.lr(base_lr, t)
+
+    def others(self, number: int, t: int) -> Mapping[str, float]:
+        """What else it sets in a group after `t` epochs or steps, by the HyperParameter's name."""
+        return {}
+
     def lrs(self, t: int) -> list[float]:
         """The learning rate of each group after `t` epochs or steps."""
-        return [self.lr(base_lr, t) for base_lr in self.base_lrs]
+        return [self.group_lr(i, base_lr, t) for i, base_lr in enumerate(self.base_lrs)]
+
+    def get_last_lr(self) -> list[float]:
+        """The learning rate of each group now."""
+        return [group[self.parameter] for group in self._groups()]
 
     def for_parameter(self, parameter: str) -> Schedule | None:
-        """The schedule that sets this hyper-parameter: this one, if it does, else None."""
+        """The one schedule that sets this hyper-parameter: this one, if it does, else None."""
         return self if self.parameter == parameter else None
 
     def scalars(self, t: int) -> dict[HyperParameter, float]:
@@ -103,19 +124,79 @@ class Schedule:
         Raises:
             ValueError: if a value is out of the hyper-parameter's range.
         """
+        found: dict[HyperParameter, float] = {}
         name = self.parameter
-        # A group that was added after construction is not the schedule's.
-        pairs = zip(self.optimizer.param_groups, self.lrs(t), strict=False)
-        return {group.scalars[name]: group.check(name, lr)[name] for group, lr in pairs}
+        for number, (group, lr) in enumerate(zip(self._groups(), self.lrs(t), strict=True)):
+            found[group.scalars[name]] = group.check(name, lr)[name]
+            for other, value in self.others(number, t).items():
+                found[group.scalars[other]] = value
+        return found
+
+    def ahead(self, count: int) -> list[dict[HyperParameter, float]]:
+        """What holds in each of the next `count` steps; in the first what holds now."""
+        held = self._follow()
+        found = [{scalar: float(scalar.item()) for scalar in self.scalars(self.t)}]
+        for t in range(self.t, self.t + count - 1):
+            found.append(self.scalars(t + 1))
+            for number in held:
+                scalar = self._groups()[number].scalars[self.parameter]
+                found[-1][scalar] = self.next_lr(number, found[-2][scalar], t)
+        return found
 
     def step(self) -> None:
         """One epoch or step is over: set the learning rates for the next."""
+        held = [self._groups()[number] for number in self._follow()]
+        kept = {group.scalars[self.parameter] for group in held}
         self.t += 1
-        self._set()
+        for scalar, value in self.scalars(self.t).items():
+            if scalar not in kept:
+                scalar.set(value)
+
+    def advance(self, steps: int, values: Mapping[HyperParameter, float]) -> None:
+        """Several steps are over, for which `ahead` gave the values: set those of the next."""
+        self.t += steps
+        for scalar, value in values.items():
+            scalar.set(value)
+
+    def next_lr(self, number: int, lr: float, t: int) -> float:
+        """The rate of a group after t + 1 epochs or steps, where after t it is `lr`."""
+        base_lr = self._base(number, lr, t)
+        return lr if base_lr is None else self.group_lr(number, base_lr, t + 1)
+
+    def _groups(self) -> list[ParameterGroup]:
+        """The groups whose learning rate it sets; one that was added later keeps its own."""
+        return self.optimizer.param_groups[: len(self.base_lrs)]
+
+    def _follow(self) -> list[int]:
+        """Go on from the rates that something else has set since the last step.
+
+        Returns:
+            The numbers of the groups that keep such a rate, because the formula is flat here.
+        """
+        held = []
+        for number, lr in enumerate(self.get_last_lr()):
+            base_lr = self._base(number, lr, self.t)
+            if base_lr is None:
+                held.append(number)
+            else:
+                self.base_lrs[number] = base_lr
+        return held
+
+    def _base(self, number: int, lr: float, t: int) -> float | None:
+        """The base from which a group's rate at t is `lr`; None if the rate no longer depends on
+        it, as after the end of a fall to 0."""
+        base_lr = self.base_lrs[number]
+        if lr == self.group_lr(number, base_lr, t):
+            return base_lr
+        for when in (t, t + 1):  # a rate that passes 0 says nothing of the base
+            at_0, at_1 = (self.group_lr(number, base, when) for base in (0.0, 1.0))
+            if at_1 != at_0:
+                return (lr - at_0) / (at_1 - at_0) if when == t else base_lr
+        return None
 
     def _set(self) -> None:
-        for group, lr in zip(self.optimizer.param_groups, self.lrs(self.t), strict=False):
-            group[self.parameter] = lr
+        for scalar, value in self.scalars(self.t).items():
+            scalar.set(value)
 
     def state_dict(self) -> dict[str, Any]:
         """The schedule's time and base, from which `load_state_dict` goes on."""

@@ -1,15 +1,15 @@
 """Schedules of the learning rate, or of another hyper-parameter."""
 
-from chainrule.optim.schedules.base import Schedule
-from chainrule.optim.schedules.combined import ChainedScheduler, WarmupLR
-from chainrule.optim.schedules.cosine import (
+from chainrule.optim.lr_scheduler.base import Schedule
+from chainrule.optim.lr_scheduler.combined import ChainedScheduler, SequentialLR, WarmupLR
+from chainrule.optim.lr_scheduler.cosine import (
     CosineAnnealingLR,
     CosineAnnealingWarmRestarts,
     Coslog4LR,
     FlatCosineLR,
-    OneCycleLR,
 )
-from chainrule.optim.schedules.decay import (
+from chainrule.optim.lr_scheduler.cyclic import CyclicLR, OneCycleLR
+from chainrule.optim.lr_scheduler.decay import (
     ConstantLR,
     ExponentialLR,
     InverseTimeLR,
@@ -18,6 +18,7 @@ from chainrule.optim.schedules.decay import (
     PolynomialLR,
     StepLR,
 )
+from chainrule.optim.lr_scheduler.functions import LambdaLR, MultiplicativeLR
 
 __all__ = [
     "ChainedScheduler",
@@ -25,14 +26,18 @@ __all__ = [
     "CosineAnnealingLR",
     "CosineAnnealingWarmRestarts",
     "Coslog4LR",
+    "CyclicLR",
     "ExponentialLR",
     "FlatCosineLR",
     "InverseTimeLR",
+    "LambdaLR",
     "LinearLR",
     "MultiStepLR",
+    "MultiplicativeLR",
     "OneCycleLR",
     "PolynomialLR",
     "Schedule",
+    "SequentialLR",
     "StepLR",
     "WarmupLR",
 ]

@@ -6,23 +6,59 @@ from bisect import bisect_right
 from collections.abc import Iterable
 
 from chainrule import checks
+from chainrule.optim.lr_scheduler.base import Schedule, Unit
 from chainrule.optim.optimizer import Optimizer
-from chainrule.optim.schedules.base import Schedule, Unit
 
 
 class ConstantLR(Schedule):
-    """The base, unchanged: lr(t) = base. `WarmupLR` needs it where the rate then stays constant.
+    """A constant factor for a while: lr(t) = base factor for t < total_iters, then base.
 
-    (PyTorch's holds factor base for total_iters epochs, then base; here a schedule that changes the
-    rate once is `StepLR` or `MultiStepLR`.)
+    With factor=1 it is the schedule that changes nothing, which `WarmupLR` can precede.
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        factor: from 0 to 1.
+        total_iters: the number of epochs or steps that it holds for.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=1.0)
+        >>> schedule = optim.ConstantLR(optimizer, factor=0.5, total_iters=2)
+        >>> [schedule.lrs(t)[0] for t in range(4)]
+        [0.5, 0.5, 1.0, 1.0]
     """
 
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        factor: float = 1 / 3,
+        total_iters: int = 5,
+        *,
+        unit: Unit = "epoch",
+        parameter: str = "lr",
+    ) -> None:
+        self.factor = checks.probability("factor", factor)
+        self.total_iters = checks.integer("total_iters", total_iters, 0)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
+
     def lr(self, base_lr: float, t: int) -> float:
-        return base_lr
+        return base_lr * self.factor if t < self.total_iters else base_lr
 
 
 class StepLR(Schedule):
     """Times gamma after every `step_size` epochs: lr(t) = base gamma^floor(t / step_size).
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        step_size: the number of epochs or steps between two falls.
+        gamma: the factor of each, not negative.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
 
     Example:
         >>> import chainrule as cr
@@ -52,6 +88,14 @@ class StepLR(Schedule):
 
 class MultiStepLR(Schedule):
     """Times gamma at every milestone: lr(t) = base gamma^(milestones up to t).
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        milestones: whole numbers, the epochs or steps after which it falls.
+        gamma: the factor of each fall, not negative.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
 
     Example:
         >>> import chainrule as cr
@@ -86,6 +130,13 @@ class MultiStepLR(Schedule):
 class ExponentialLR(Schedule):
     """Times gamma after every epoch: lr(t) = base gamma^t.
 
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        gamma: the factor, not negative.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
+
     Example:
         >>> import chainrule as cr
         >>> from chainrule import optim
@@ -108,6 +159,13 @@ class ExponentialLR(Schedule):
 
 class InverseTimeLR(Schedule):
     """Falls with the inverse of time: lr(t) = base / (1 + decay t).
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        decay: not negative.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
 
     Source: Robbins and Monro, "A Stochastic Approximation Method" (1951): the sum of the rates
     diverges, that of their squares converges.
@@ -134,6 +192,14 @@ class LinearLR(Schedule):
     """A line from one factor to another.
 
     lr(t) = base (start_factor + (end_factor - start_factor) min(t / total_iters, 1))
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        start_factor, end_factor: the factors, not negative.
+        total_iters: the length of the line in epochs or steps.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
 
     Example:
         >>> import chainrule as cr
@@ -166,6 +232,14 @@ class LinearLR(Schedule):
 
 class PolynomialLR(Schedule):
     """A power of the remaining time: lr(t) = base (1 - min(t / total_iters, 1))^power.
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        total_iters: the number of epochs or steps until 0.
+        power: positive; 1 is a line.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
 
     Example:
         >>> import chainrule as cr

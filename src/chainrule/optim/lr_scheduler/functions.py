@@ -1,0 +1,95 @@
+"""Schedules by a function of t that the user gives."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from chainrule import checks
+from chainrule.optim.lr_scheduler.base import Schedule, Unit
+from chainrule.optim.optimizer import Optimizer
+
+Factor = Callable[[int], float]
+
+
+class LambdaLR(Schedule):
+    """A factor that a function gives: lr(t) = base lr_lambda(t).
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        lr_lambda: t -> the factor, or one such function for each group.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=1.0)
+        >>> schedule = optim.LambdaLR(optimizer, lambda t: 1 / (1 + t))
+        >>> [schedule.lrs(t)[0] for t in range(4)]
+        [1.0, 0.5, 0.3333333333333333, 0.25]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Factor | Sequence[Factor],
+        *,
+        unit: Unit = "epoch",
+        parameter: str = "lr",
+    ) -> None:
+        self.lr_lambdas = _of_groups(optimizer, lr_lambda)
+        super().__init__(optimizer, unit=unit, parameter=parameter)
+
+    def group_lr(self, number: int, base_lr: float, t: int) -> float:
+        return base_lr * checks.number("the factor of lr_lambda", self.lr_lambdas[number](t))
+
+
+class MultiplicativeLR(Schedule):
+    """A factor from each t to the next: lr(t) = lr(t - 1) lr_lambda(t).
+
+    Args:
+        optimizer, unit, parameter: see `Schedule`.
+        lr_lambda: t -> the factor, for t = 1, 2, ..., or one such function for each group.
+
+    Raises:
+        TypeError, ValueError: as for every `Schedule`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> optimizer = optim.SGD([cr.Parameter([1.0])], lr=1.0)
+        >>> schedule = optim.MultiplicativeLR(optimizer, lambda t: 0.5)
+        >>> [schedule.lrs(t)[0] for t in range(4)]
+        [1.0, 0.5, 0.25, 0.125]
+    """
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Factor | Sequence[Factor],
+        *,
+        unit: Unit = "epoch",
+        parameter: str = "lr",
+    ) -> None:
+        self.lr_lambdas = _of_groups(optimizer, lr_lambda)
+        self._products = [[1.0] for _ in self.lr_lambdas]
+        super().__init__(optimizer, unit=unit, parameter=parameter)
+
+    def group_lr(self, number: int, base_lr: float, t: int) -> float:
+        products = self._products[number]
+        while len(products) <= t:
+            factor = self.lr_lambdas[number](len(products))
+            products.append(products[-1] * checks.number("the factor of lr_lambda", factor))
+        return base_lr * products[t]
+
+
+def _of_groups(optimizer: Optimizer, given: Factor | Sequence[Factor]) -> list[Factor]:
+    """The function of each group."""
+    groups = len(getattr(optimizer, "param_groups", [()]))
+    functions = [given] * groups if callable(given) else list(given)
+    if len(functions) != groups:
+        raise ValueError(f"{len(functions)} functions for {groups} parameter groups")
+    if not all(map(callable, functions)):
+        raise TypeError(f"lr_lambda is a function t -> factor, or a list of them, got {given!r}")
+    return functions

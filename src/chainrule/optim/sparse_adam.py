@@ -1,0 +1,88 @@
+"""SparseAdam: Adam for tables of rows, of which a step needs few."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import TYPE_CHECKING
+
+from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.tensor import Tensor
+from chainrule.ops import where
+from chainrule.optim.groups import ParameterGroup, ParamsT
+from chainrule.optim.hyperparameters import Number, Numbers
+from chainrule.optim.optimizer import Optimizer, Options
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+
+class SparseAdam(Optimizer):
+    """Adam, lazy: a row whose gradient is all 0 keeps its values, its mean and its mean square.
+
+    m, v and W of the other rows follow `Adam`'s rule. Adam itself would let every row fade and move
+    in every step, those of an embedding too that no example of the batch has looked up.
+
+    Rows are those along the first axis. Of a Parameter without axes or with one each element is a
+    row.
+
+    Args:
+        params: Parameters or groups of them; see `Optimizer`.
+        lr: the learning rate.
+        betas: how much of the mean and of the mean square is kept.
+        eps: keeps the denominator from 0.
+        options: see `Options`.
+
+    Raises:
+        TypeError, ValueError: see `Optimizer`.
+
+    Source: PyTorch's class of this name, for the gradients that it has as sparse tensors.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import optim
+        >>> table = cr.Parameter([[1.0, 1.0], [2.0, 2.0]])
+        >>> optimizer = optim.SparseAdam([table], lr=0.5)
+        >>> (table[0] ** 2).sum().backward()
+        >>> optimizer.step()
+        >>> table.numpy().round(4).tolist()
+        [[0.5, 0.5], [2.0, 2.0]]
+    """
+
+    lr = Number(low=0)
+    betas = Numbers("beta1", "beta2", low=0, high=1)
+    eps = Number(low=0)
+
+    def __init__(
+        self,
+        params: ParamsT,
+        lr: float = 1e-3,
+        betas: tuple[float, float] = (0.9, 0.999),
+        eps: float = 1e-8,
+        **options: Unpack[Options],
+    ) -> None:
+        super().__init__(params, options, lr=lr, betas=betas, eps=eps)
+
+    def moments(self, group: ParameterGroup) -> Sequence[str]:
+        return ("exp_avg", "exp_avg_sq")
+
+    def counts_steps(self, group: ParameterGroup) -> bool:
+        return True
+
+    def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
+        correction = (1.0 - h.beta2**t).sqrt()
+        h.step_size = h.lr * correction / (1.0 - h.beta1**t)
+        h.rest1, h.rest2 = 1.0 - h.beta1, 1.0 - h.beta2
+
+    def rule(
+        self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
+    ) -> None:
+        others = tuple(range(1, grad.ndim))
+        touched = grad.abs().max(axis=others, keepdims=True) if others else grad.abs()
+        touched = touched > 0.0
+        m, v = moments["exp_avg"], moments["exp_avg_sq"]
+        new_m = where(touched, h.beta1 * m + h.rest1 * grad, m)
+        new_v = where(touched, h.beta2 * v + h.rest2 * (grad * grad), v)
+        m.assign(new_m)
+        v.assign(new_v)
+        W.assign(where(touched, W - h.step_size * new_m / (new_v.sqrt() + h.eps), W))
