@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from numpy.typing import DTypeLike
 
+from chainrule.graph.keywords import both_names
+
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor
 
@@ -59,30 +61,39 @@ class TensorMethods:
     def relu(self) -> Tensor:
         return functions["relu"](self)
 
+    @both_names()
     def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions["sum"](self, axis, keepdims)
 
+    @both_names()
     def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions["mean"](self, axis, keepdims)
 
+    @both_names(ddof="correction")
     def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         return functions["var"](self, axis, keepdims, correction)
 
+    @both_names(ddof="correction")
     def std(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         return functions["std"](self, axis, keepdims, correction)
 
+    @both_names()
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions["max"](self, axis, keepdims)
 
+    @both_names()
     def min(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions["min"](self, axis, keepdims)
 
+    @both_names()
     def argmax(self, axis: int | None = None, keepdims: bool = False) -> Tensor:
         return functions["argmax"](self, axis, keepdims)
 
+    @both_names()
     def logsumexp(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
         return functions["logsumexp"](self, axis, keepdims)
 
+    @both_names()
     def softmax(self, axis: int = -1) -> Tensor:
         return functions["softmax"](self, axis)
 

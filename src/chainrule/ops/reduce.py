@@ -8,6 +8,7 @@ from collections.abc import Callable
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
@@ -106,6 +107,7 @@ def _sum(x: Array, axes: Axes, keepdims: bool) -> Array:
 _sum.differentiable(lambda g, y, x, axes, keepdims: _spread(g, x, axes, keepdims))
 
 
+@both_names()
 @method
 def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The sum over one axis, several, or all; of booleans and narrow integers it is int64.
@@ -121,6 +123,7 @@ def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     return _sum.apply(x, axes=normalize_axes("sum", axis, x.shape), keepdims=keepdims)
 
 
+@both_names()
 @method
 def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The mean over one axis, several, or all; of integers it is float32."""
@@ -139,6 +142,7 @@ def _count(shape: tuple[int, ...], axes: Axes) -> int:
     return math.prod(shape[a] for a in axes)
 
 
+@both_names(ddof="correction")
 @method
 def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
     """The variance over axes: sum of (x - mean)^2 / (n - correction).
@@ -161,6 +165,7 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
     return (centred * centred).sum(axes, keepdims) / float(count - correction)
 
 
+@both_names(ddof="correction")
 @method
 def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
     """The standard deviation over axes: sqrt(sum of (x - mean)^2 / (n - correction)).
@@ -227,6 +232,7 @@ def _max(x: Array, axes: Axes, keepdims: bool) -> Array:
 _max.differentiable(_extreme_rule)
 
 
+@both_names()
 @method
 def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest element over one axis, several, or all; NaN where one is.
@@ -246,6 +252,7 @@ def _min(x: Array, axes: Axes, keepdims: bool) -> Array:
 _min.differentiable(_extreme_rule)
 
 
+@both_names()
 @method
 def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over one axis, several, or all; NaN where one is.
@@ -277,6 +284,7 @@ def _argmax(x: Array, axis: int, keepdims: bool) -> Array:
     return np.argmax(x, axis=axis, keepdims=keepdims)
 
 
+@both_names()
 @method
 def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index (int64) of the first largest element along `axis`, or in the flattened Tensor."""
@@ -306,6 +314,7 @@ def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool)
 _logsumexp.differentiable(_logsumexp_rule)
 
 
+@both_names()
 @method
 def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) over one axis, several, or all, without overflow."""

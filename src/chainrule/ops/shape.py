@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
@@ -233,6 +234,7 @@ def _own_part(g: Tensor, y: Tensor, *inputs: Tensor, index: int, axis: int) -> T
 _concatenate.differentiable(_own_part)
 
 
+@both_names()
 @method
 def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Tensors one after another along an existing axis; their dtypes are made one."""
@@ -241,6 +243,7 @@ def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     return inputs[0] if len(inputs) == 1 else _concatenate.apply(*inputs, axis=axis)
 
 
+@both_names()
 @method
 def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Tensors of one shape along a new axis."""
@@ -253,6 +256,7 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     return concatenate([x.reshape((*shape[:axis], 1, *shape[axis:])) for x in inputs], axis)
 
 
+@both_names()
 @method
 def split(x: TensorLike, size: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Consecutive parts along an axis: of one size (the last may be smaller), or of given sizes."""
