@@ -198,8 +198,8 @@ def _rows(scheduler: Scheduler, value: Value, axes: tuple[int, ...], *, keeps_sh
         _permuted(scheduler, value, target, moved, back, out)
 
 
-@lowering("softmax", "log_softmax")
-def _softmax(scheduler: Scheduler, value: Value) -> None:
+@lowering("softmax", "log_softmax", "cumsum", "reverse_cumsum")
+def _along_axis(scheduler: Scheduler, value: Value) -> None:
     _rows(scheduler, value, (value.attributes["axis"],), keeps_shape=True)
 
 

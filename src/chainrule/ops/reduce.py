@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import index
 
 import numpy as np
 
@@ -12,11 +13,12 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.comparison import where
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt
 
-__all__ = ["argmax", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
+__all__ = ["amax", "amin", "argmax", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
 
 Axes = tuple[int, ...]
 
@@ -37,7 +39,7 @@ def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
     ndim = len(shape)
     if axis is None:
         return tuple(range(ndim))
-    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = tuple(axis) if isinstance(axis, Sequence) else (index(axis),)
     for a in axes:
         if not -ndim <= a < ndim:
             raise ShapeError(f"{name}: axis {a} is out of range for shape {shape}")
@@ -237,10 +239,18 @@ _max.differentiable(_extreme_rule)
 def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest element over one axis, several, or all; NaN where one is.
 
-    Of equal ones the first takes the gradient.
+    Of equal ones the first takes the gradient. The indices, which PyTorch returns as well, are
+    `argmax`: two names that take the result apart are refused.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([[1.0, 3.0], [4.0, 2.0]])
+        >>> cr.max(x, axis=1)
+        tensor([3., 4.])
     """
     x = as_tensor(x)
-    return _max.apply(x, axes=normalize_axes("max", axis, x.shape), keepdims=keepdims)
+    result = _max.apply(x, axes=normalize_axes("max", axis, x.shape), keepdims=keepdims)
+    return note_extremes(result) if isinstance(axis, int) else result
 
 
 @operation(_not_empty("min"), _SAMPLES, flops=_one_per_input)
@@ -257,10 +267,22 @@ _min.differentiable(_extreme_rule)
 def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over one axis, several, or all; NaN where one is.
 
-    Of equal ones the first takes the gradient.
+    Of equal ones the first takes the gradient. The indices, which PyTorch returns as well, are
+    `argmin`: two names that take the result apart are refused.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([[1.0, 3.0], [4.0, 2.0]])
+        >>> cr.min(x, axis=1)
+        tensor([1., 2.])
     """
     x = as_tensor(x)
-    return _min.apply(x, axes=normalize_axes("min", axis, x.shape), keepdims=keepdims)
+    result = _min.apply(x, axes=normalize_axes("min", axis, x.shape), keepdims=keepdims)
+    return note_extremes(result) if isinstance(axis, int) else result
+
+
+amax = max
+amin = min
 
 
 def _argmax_spec(x: Tensor, axis: int, keepdims: bool) -> Spec:

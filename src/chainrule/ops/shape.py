@@ -21,14 +21,12 @@ from chainrule.ops.samples import examples
 __all__ = [
     "broadcast_to",
     "concatenate",
-    "ones_like",
     "pad",
     "reshape",
     "split",
     "stack",
     "stop_gradient",
     "transpose",
-    "zeros_like",
 ]
 
 Shape = tuple[int, ...]
@@ -161,18 +159,6 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     x = as_tensor(x)
     shape = tuple(shape)
     return x if shape == x.shape else _broadcast_to.apply(x, shape=shape)
-
-
-@method
-def ones_like(x: Tensor) -> Tensor:
-    """Ones of the shape and dtype of `x`; a constant."""
-    return Tensor(np.ones(x.shape, x.dtype))
-
-
-@method
-def zeros_like(x: Tensor) -> Tensor:
-    """Zeros of the shape and dtype of `x`; a constant."""
-    return Tensor(np.zeros(x.shape, x.dtype))
 
 
 def _identity(x: Tensor) -> Spec:
