@@ -273,7 +273,9 @@ def _slice(scheduler: Scheduler, value: Value) -> None:
 
 
 def _offset(strides: tuple[int, ...], runs: tuple[tuple[int, int, int], ...]) -> int:
-    return sum(s * start for s, (start, _, count) in zip(strides, runs, strict=True) if count)
+    if not all(count for _, _, count in runs):  # no elements: what they start at may not exist
+        return 0
+    return sum(s * start for s, (start, _, _) in zip(strides, runs, strict=True))
 
 
 @lowering("unslice")
@@ -311,7 +313,7 @@ def _copy_into(
     scheduler: Scheduler, value: Value, x: Value, out_strides: tuple[int, ...], offset: int
 ) -> None:
     """x written at given strides of the memory of `value`, from an element on."""
-    out = Part(scheduler.storage(value), offset)
+    out = Part(scheduler.storage(value), offset if x.size else 0)
     scheduler.add(copy(value, scheduler.storage(x), out, x.shape, contiguous(x.shape), out_strides))
 
 
