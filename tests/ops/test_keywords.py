@@ -90,3 +90,13 @@ def test_joining_takes_pytorchs_names():
 
 def test_the_signature_shows_numpys_names():
     assert list(inspect.signature(cr.sum).parameters)[:3] == ["x", "axis", "keepdims"]
+
+
+def test_layers_and_constraints_take_both_names():
+    x = cr.tensor(A)
+    for layer in (cr.nn.Softmax, cr.nn.LogSoftmax, cr.nn.GLU):
+        np.testing.assert_array_equal(layer(axis=1)(x).numpy(), layer(dim=1)(x).numpy())
+        with pytest.raises(TypeError, match="two names of one argument"):
+            layer(axis=1, dim=1)
+    parameter = cr.Parameter(A)
+    assert cr.optim.MaxNorm([parameter], 1.0, dim=0).axis == 0
