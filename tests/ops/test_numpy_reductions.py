@@ -325,3 +325,24 @@ def test_other_tensors_and_loops_are_taken_apart():
     assert [float(t) for t, _ in zip(x.max(1), range(2), strict=True)] == [3.0, 4.0]
     first, second, third = cr.tensor([1, 2, 3])
     assert third.item() == 3
+
+
+@pytest.mark.parametrize("name", ["sum", "mean", "prod"])
+def test_a_dtype_is_taken_before_the_reduction(name):
+    x = np.full((3, 2), 1.1, np.float32)
+    for found in (
+        getattr(cr, name)(x, 0, dtype="float64"),
+        getattr(cr.tensor(x), name)(0, dtype=np.float64),
+    ):
+        assert found.dtype == np.float64
+        np.testing.assert_array_equal(found.numpy(), getattr(np, name)(x, 0, dtype="float64"))
+
+
+def test_axes_are_one_or_several():
+    x = cr.tensor(np.ones((2, 3, 4)))
+    assert x.sum([0, 1]).shape == x.sum((0, 1)).shape == (4,)
+    assert x.sum(np.int64(1)).shape == x.sum(cr.tensor(1)).shape == (2, 4)
+    with pytest.raises(TypeError, match=r"(?s)max: the axis is a whole number.*it is maximum"):
+        cr.max(x, x)  # PyTorch's torch.max(a, b)
+    with pytest.raises(TypeError, match=r"sum: the axis is a whole number, or several, got 1\.5"):
+        x.sum(1.5)

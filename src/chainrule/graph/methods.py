@@ -28,12 +28,16 @@ class TensorMethods(ElementwiseMethods):
         return functions["astype"](self, dtype)
 
     @both_names()
-    def sum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return functions["sum"](self, axis, keepdims)
+    def sum(
+        self, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+    ) -> Tensor:
+        return functions["sum"](self, axis, keepdims, dtype=dtype)
 
     @both_names()
-    def mean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return functions["mean"](self, axis, keepdims)
+    def mean(
+        self, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+    ) -> Tensor:
+        return functions["mean"](self, axis, keepdims, dtype=dtype)
 
     @both_names(ddof="correction")
     def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
@@ -56,8 +60,10 @@ class TensorMethods(ElementwiseMethods):
         return functions["argmax"](self, axis, keepdims)
 
     @both_names()
-    def prod(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return functions["prod"](self, axis, keepdims)
+    def prod(
+        self, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+    ) -> Tensor:
+        return functions["prod"](self, axis, keepdims, dtype=dtype)
 
     @both_names()
     def any(self, axis: Axis = None, keepdims: bool = False) -> Tensor:

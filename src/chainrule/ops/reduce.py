@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from operator import index
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
@@ -39,7 +40,7 @@ def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
     ndim = len(shape)
     if axis is None:
         return tuple(range(ndim))
-    axes = tuple(axis) if isinstance(axis, Sequence) else (index(axis),)
+    axes = (axis,) if axis.__class__ is int else _several_axes(name, axis)
     for a in axes:
         if not -ndim <= a < ndim:
             raise ShapeError(f"{name}: axis {a} is out of range for shape {shape}")
@@ -47,6 +48,17 @@ def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
     if len(normalized) != len(axes):
         raise ShapeError(f"{name}: axis {axis} names an axis of shape {shape} twice")
     return normalized
+
+
+def _several_axes(name: str, axis: int | Sequence[int]) -> Axes:
+    """One axis, or several in a sequence, as a tuple."""
+    try:
+        return tuple(map(index, axis)) if isinstance(axis, Sequence) else (index(axis),)
+    except TypeError:
+        remedy = f"; of two Tensors it is {name}imum" if name in ("max", "min") else ""
+        raise TypeError(
+            f"{name}: the axis is a whole number, or several, got {axis!r:.80}{remedy}"
+        ) from None
 
 
 def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
@@ -111,8 +123,12 @@ _sum.differentiable(lambda g, y, x, axes, keepdims: _spread(g, x, axes, keepdims
 
 @both_names()
 @method
-def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def sum(
+    x: TensorLike, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
     """The sum over one axis, several, or all; of booleans and narrow integers it is int64.
+
+    With `dtype` the elements are cast first.
 
     Example:
         >>> import chainrule as cr
@@ -120,16 +136,30 @@ def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         tensor([4., 6.])
     """
     x = as_tensor(x)
-    if x.dtype.kind in "biu" and x.dtype.itemsize < 8:  # uint8 would overflow at 256
+    if dtype is not None:
+        x = x.astype(dtype)
+    elif x.dtype.kind in "biu" and x.dtype.itemsize < 8:  # uint8 would overflow at 256
         x = x.astype(np.int64)
     return _sum.apply(x, axes=normalize_axes("sum", axis, x.shape), keepdims=keepdims)
 
 
 @both_names()
 @method
-def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean over one axis, several, or all; of integers it is float32."""
+def mean(
+    x: TensorLike, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The mean over one axis, several, or all; of integers it is float32.
+
+    With `dtype`, which is floating, the elements are cast first.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.mean(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+        tensor([2., 3.])
+    """
     x = as_tensor(x)
+    if dtype is not None:
+        x = x.astype(dtype)
     if x.dtype.kind != "f":
         x = x.astype(np.float32)
     axes = normalize_axes("mean", axis, x.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
@@ -32,7 +33,9 @@ __all__ = [
 
 @both_names()
 @method
-def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def prod(
+    x: TensorLike, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
     """The product over one axis, several, or all; of booleans and narrow integers it is int64.
 
     The elements are multiplied in pairs, and the products in pairs again: log2(n) multiplications
@@ -42,6 +45,7 @@ def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         x: numbers or booleans.
         axis: one axis, several, or None for all.
         keepdims: keep the reduced axes with length 1.
+        dtype: to which the elements are cast first.
 
     Example:
         >>> import chainrule as cr
@@ -50,7 +54,9 @@ def prod(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         [0.0, 10.0, 0.0]
     """
     x = as_tensor(x)
-    if x.dtype.kind in "biu" and x.dtype.itemsize < 8:
+    if dtype is not None:
+        x = x.astype(dtype)
+    elif x.dtype.kind in "biu" and x.dtype.itemsize < 8:
         x = x.astype(np.int64)
     axes = normalize_axes("prod", axis, x.shape)
     kept = [1 if a in axes else length for a, length in enumerate(x.shape)]
