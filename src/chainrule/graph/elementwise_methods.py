@@ -270,6 +270,27 @@ class ElementwiseMethods:
     def bitwise_xor(self, other: TensorLike) -> Tensor:
         return functions["bitwise_xor"](self, other)
 
+    def not_equal(self, other: TensorLike) -> Tensor:
+        return functions["not_equal"](self, other)
+
+    def less(self, other: TensorLike) -> Tensor:
+        return functions["less"](self, other)
+
+    def less_equal(self, other: TensorLike) -> Tensor:
+        return functions["less_equal"](self, other)
+
+    def greater(self, other: TensorLike) -> Tensor:
+        return functions["greater"](self, other)
+
+    def greater_equal(self, other: TensorLike) -> Tensor:
+        return functions["greater_equal"](self, other)
+
+    def bitwise_left_shift(self, other: TensorLike) -> Tensor:
+        return functions["left_shift"](self, other)
+
+    def bitwise_right_shift(self, other: TensorLike) -> Tensor:
+        return functions["right_shift"](self, other)
+
     def logical_and(self, other: TensorLike) -> Tensor:
         return functions["logical_and"](self, other)
 

@@ -13,6 +13,7 @@ from chainrule.ops.declare import align_floats
 __all__ = [
     "allclose",
     "array_equal",
+    "fabs",
     "fmax",
     "fmin",
     "isclose",
@@ -61,6 +62,19 @@ def isfinite(x: TensorLike) -> Tensor:
     """
     x = as_tensor(x)
     return abs(x) < np.inf if x.dtype.kind == "f" else equal(x, x)
+
+
+@method
+def fabs(x: TensorLike) -> Tensor:
+    """|x| as a floating number; of integers it is float32.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.fabs(cr.tensor([-2, 1]))
+        tensor([2., 1.])
+    """
+    (x,) = align_floats("fabs", x)
+    return abs(x)
 
 
 @method
