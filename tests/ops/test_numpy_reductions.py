@@ -346,3 +346,30 @@ def test_axes_are_one_or_several():
         cr.max(x, x)  # PyTorch's torch.max(a, b)
     with pytest.raises(TypeError, match=r"sum: the axis is a whole number, or several, got 1\.5"):
         x.sum(1.5)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: cr.prod(x, 1), lambda x: cr.cumprod(x, 0), lambda x: cr.cumsum(x, 1),
+        lambda x: cr.ptp(x), lambda x: cr.diff(x, 2), lambda x: cr.sinc(x), lambda x: cr.atan(x),
+        lambda x: cr.remainder(x, 0.7), lambda x: cr.fmod(x, 0.7), lambda x: cr.clip(x, -1, 1),
+        lambda x: cr.logaddexp(x, 0.5), lambda x: cr.hypot(x, 1.5), lambda x: cr.atan2(x, 2.0),
+        lambda x: cr.tril(x), lambda x: cr.std(x, 0, ddof=1), lambda x: cr.nan_to_num(x),
+        lambda x: cr.tan(x * 0.5), lambda x: cr.exp2(x), lambda x: cr.average(x, 0, x * x + 1.0),
+        lambda x: cr.where((x > 0) & ~(x > 1), x * x, cr.floor(x) * x), lambda x: cr.nanmax(x, 0),
+        lambda x: cr.copysign(x, -1.0), lambda x: cr.erfc(x), lambda x: cr.asinh(x) * cr.sinh(x),
+    ],
+)  # fmt: skip
+def test_second_gradients_are_the_same_natively(function):
+    x = cr.Parameter(RANDOM.uniform(-2, 2, (4, 5)), "float64")
+
+    def gradients():
+        first = cr.grad((function(x) * function(x)).sum(), x)
+        return first, cr.grad((first * first).sum(), x)
+
+    expected = [g.numpy() for g in gradients()]
+    step = NativeStep(cr.capture(gradients), StateBlock([x]))
+    step.run(None, 0, 1)
+    for found, wanted in zip(step.outputs(), expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-11)
