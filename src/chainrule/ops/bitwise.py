@@ -114,7 +114,7 @@ bitwise_left_shift = left_shift
 bitwise_right_shift = right_shift
 
 
-def _truth(x: TensorLike) -> Tensor:
+def truth(x: TensorLike) -> Tensor:
     """Whether x is not 0."""
     x = as_tensor(x)
     return x if x.dtype == BOOL else not_equal(x, 0)
@@ -129,7 +129,7 @@ def logical_and(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.logical_and(cr.tensor([0.0, 2.0]), cr.tensor([1, 1]))
         tensor([False,  True])
     """
-    return bitwise_and(_truth(a), _truth(b))
+    return bitwise_and(truth(a), truth(b))
 
 
 @method
@@ -141,7 +141,7 @@ def logical_or(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.logical_or(cr.tensor([0.0, 2.0]), cr.tensor([0, 1]))
         tensor([False,  True])
     """
-    return bitwise_or(_truth(a), _truth(b))
+    return bitwise_or(truth(a), truth(b))
 
 
 @method
@@ -153,7 +153,7 @@ def logical_xor(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.logical_xor(cr.tensor([0.0, 2.0]), cr.tensor([1, 1]))
         tensor([ True, False])
     """
-    return bitwise_xor(_truth(a), _truth(b))
+    return bitwise_xor(truth(a), truth(b))
 
 
 @method

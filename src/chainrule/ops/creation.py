@@ -131,7 +131,7 @@ def empty(
     return _leaf(np.zeros(lengths, dtype), requires_grad)
 
 
-@both_names(size="shape", fill="fill_value")
+@both_names(size="shape")
 def full(
     shape: int | Sequence[int],
     fill_value: TensorLike,
@@ -216,7 +216,7 @@ def empty_like(
     return zeros_like(x, dtype, shape)
 
 
-@both_names(fill="fill_value")
+@both_names()
 @method
 def full_like(
     x: TensorLike,

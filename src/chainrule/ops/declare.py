@@ -230,7 +230,7 @@ def of_numbers(operation: Binary) -> Callable[[TensorLike, TensorLike], Tensor]:
                 a, b = a.astype(np.int64), b.astype(np.int64)
         return operation(a, b)
 
-    function.__name__ = operation.name
+    function.__name__ = function.__qualname__ = operation.name
     return method(function)
 
 

@@ -45,7 +45,7 @@ def _of_floats(operation: Unary) -> Callable[[TensorLike], Tensor]:
         x = as_tensor(x)
         return operation(x) if x.dtype.kind == "f" else x
 
-    function.__name__ = operation.name
+    function.__name__ = function.__qualname__ = operation.name
     return method(function)
 
 

@@ -10,9 +10,9 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops import reduce
-from chainrule.ops.bitwise import invert
+from chainrule.ops.bitwise import invert, truth
 from chainrule.ops.comparison import equal, not_equal, where
-from chainrule.ops.declare import BOOL, align_floats
+from chainrule.ops.declare import align_floats
 from chainrule.ops.floats import isnan
 from chainrule.ops.reduce import normalize_axes
 
@@ -86,12 +86,6 @@ def _multiplied(x: Tensor, axis: int) -> Tensor:
     return x if left_over is None else x * left_over
 
 
-def _truth(x: TensorLike) -> Tensor:
-    """Whether x is not 0."""
-    x = as_tensor(x)
-    return x if x.dtype == BOOL else not_equal(x, 0)
-
-
 @both_names()
 @method
 def count_nonzero(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -102,7 +96,7 @@ def count_nonzero(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> T
         >>> cr.count_nonzero(cr.tensor([[0.0, 2.0], [3.0, 4.0]]), axis=0)
         tensor([1, 2])
     """
-    return reduce.sum(_truth(x), axis, keepdims)
+    return reduce.sum(truth(x), axis, keepdims)
 
 
 @both_names()
@@ -128,7 +122,7 @@ def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         >>> cr.all(cr.tensor([[1.0, 2.0], [0.0, 3.0]]), axis=1)
         tensor([ True, False])
     """
-    return equal(reduce.sum(invert(_truth(x)), axis, keepdims), 0)
+    return equal(reduce.sum(invert(truth(x)), axis, keepdims), 0)
 
 
 @both_names()
