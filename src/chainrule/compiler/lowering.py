@@ -168,6 +168,8 @@ def _rows(scheduler: Scheduler, value: Value, axes: tuple[int, ...], *, keeps_sh
     They are moved to the end where they are not there.
     """
     x = value.inputs[0]
+    if x.dtype not in (np.float32, np.float64, np.int64):
+        raise UnsupportedError(f"{value.kind} of {x.dtype} has no native kernel; cast the Tensor")
     ndim = len(x.shape)
     columns = math.prod([x.shape[a] for a in axes])
     order = _last(axes, ndim)

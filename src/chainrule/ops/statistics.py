@@ -138,6 +138,8 @@ def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
         tensor([1, 0])
     """
     x = as_tensor(x)
+    if x.dtype.kind in "biu" and x.dtype.itemsize < 8:
+        x = x.astype(np.int64)
     # ~x turns the order of all integers round; -x would not that of the least, or of unsigned ones.
     return reduce.argmax(-x if x.dtype.kind == "f" else invert(x), axis, keepdims)
 
