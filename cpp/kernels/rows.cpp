@@ -1,5 +1,7 @@
 #include "kernels/rows.h"
 
+#include <type_traits>
+
 #include "kernels/row_parts.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
@@ -18,6 +20,22 @@ CHAINRULE_INLINE U* result(const RowCall<T>& call) {
 
 CHAINRULE_INLINE bool out_of_range(std::int64_t label, std::int64_t columns) {
   return static_cast<std::uint64_t>(label) >= static_cast<std::uint64_t>(columns);
+}
+
+// The sums of each row from the column `first` on, `step` by `step`: of floats in double, of
+// integers modulo 2^64.
+template <typename T>
+bool running_sums(T* out, const T* x, std::int64_t rows, std::int64_t columns, std::int64_t first,
+                  std::int64_t step) {
+  using Sum = std::conditional_t<is_integer<T>, std::uint64_t, double>;
+  for (std::int64_t r = 0; r < rows; ++r, x += columns, out += columns) {
+    Sum sum = 0;
+    for (std::int64_t c = 0, i = first; c < columns; ++c, i += step) {
+      sum += static_cast<Sum>(x[i]);
+      out[i] = static_cast<T>(sum);
+    }
+  }
+  return true;
 }
 
 // Rows of few columns, as many at once as a vector has lanes: lane r holds row r, so that no step
@@ -291,6 +309,17 @@ bool argmax(const RowCall<T>& call) {
                          [&](V v) CHAINRULE_INLINE_LAMBDA { return (v == largest) | (v != v); });
   }
   return true;
+}
+
+template <typename T>
+bool cumsum(const RowCall<T>& call) {
+  return running_sums(result<T>(call), input<T>(call, 0), call.rows, call.columns, 0, 1);
+}
+
+template <typename T>
+bool reverse_cumsum(const RowCall<T>& call) {
+  return running_sums(result<T>(call), input<T>(call, 0), call.rows, call.columns, call.columns - 1,
+                      -1);
 }
 
 template <typename T>

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/math/power.h"
+#include "kernels/math/rounding.h"
 #include "kernels/math/transcendental.h"
 #include "kernels/math/trigonometric.h"
 
@@ -10,6 +11,8 @@ namespace chainrule::CHAINRULE_INSTRUCTION_SET::formulas {
 
 template <typename T>
 concept Floating = !is_integer<T>;
+template <typename T>
+concept Integer = is_integer<T>;
 
 template <typename T>
 CHAINRULE_INLINE Vector<T> truth(Mask<T> mask) {
@@ -96,6 +99,64 @@ CHAINRULE_INLINE Vector<T> heaviside(Vector<T> x) {
 }
 
 template <Floating T>
+CHAINRULE_INLINE Vector<T> copysign(Vector<T> a, Vector<T> b) {
+  return copy_sign(CHAINRULE_INSTRUCTION_SET::abs(a), b);
+}
+template <typename T>
+CHAINRULE_INLINE Vector<T> fmod(Vector<T> a, Vector<T> b) {
+  return by_lanes(a, b, fmod_of<T>);
+}
+template <typename T>
+CHAINRULE_INLINE Vector<T> remainder(Vector<T> a, Vector<T> b) {
+  return by_lanes(a, b, remainder_of<T>);
+}
+template <typename T>
+CHAINRULE_INLINE Vector<T> floor_divide(Vector<T> a, Vector<T> b) {
+  return by_lanes(a, b, floor_divide_of<T>);
+}
+
+template <Integer T>
+CHAINRULE_INLINE Vector<T> bitwise_and(Vector<T> a, Vector<T> b) {
+  return {a.value & b.value};
+}
+template <Integer T>
+CHAINRULE_INLINE Vector<T> bitwise_or(Vector<T> a, Vector<T> b) {
+  return {a.value | b.value};
+}
+template <Integer T>
+CHAINRULE_INLINE Vector<T> bitwise_xor(Vector<T> a, Vector<T> b) {
+  return {a.value ^ b.value};
+}
+// Bits that are shifted out of all places are gone, as in NumPy.
+template <Integer T>
+CHAINRULE_INLINE Vector<T> left_shift(Vector<T> a, Vector<T> b) {
+  const bool inside = static_cast<Word<T>>(b.value) < 8 * sizeof(T);
+  return {inside ? static_cast<T>(static_cast<Word<T>>(a.value) << b.value) : T(0)};
+}
+template <Integer T>
+CHAINRULE_INLINE Vector<T> right_shift(Vector<T> a, Vector<T> b) {
+  const bool inside = static_cast<Word<T>>(b.value) < 8 * sizeof(T);
+  return {inside ? a.value >> b.value : T(a.value < 0 ? -1 : 0)};
+}
+
+template <Floating T>
+CHAINRULE_INLINE Vector<T> floor(Vector<T> x) {
+  return CHAINRULE_INSTRUCTION_SET::floor(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> ceil(Vector<T> x) {
+  return CHAINRULE_INSTRUCTION_SET::ceil(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> rint(Vector<T> x) {
+  return CHAINRULE_INSTRUCTION_SET::rint(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> trunc(Vector<T> x) {
+  return CHAINRULE_INSTRUCTION_SET::trunc(x);
+}
+
+template <Floating T>
 CHAINRULE_INLINE Vector<T> exp(Vector<T> x) {
   return CHAINRULE_INSTRUCTION_SET::exp(x);
 }
@@ -146,6 +207,71 @@ CHAINRULE_INLINE Vector<T> softplus(Vector<T> x) {
 template <Floating T>
 CHAINRULE_INLINE Vector<T> erf(Vector<T> x) {
   return CHAINRULE_INSTRUCTION_SET::erf(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> exp2(Vector<T> x) {
+  return CHAINRULE_INSTRUCTION_SET::exp2(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> log2(Vector<T> x) {
+  return CHAINRULE_INSTRUCTION_SET::log2(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> logaddexp(Vector<T> a, Vector<T> b) {
+  return CHAINRULE_INSTRUCTION_SET::logaddexp(a, b);
+}
+// At most 1.92 ulp in float32, 2.26 in float64.
+template <Floating T>
+CHAINRULE_INLINE Vector<T> tan(Vector<T> x) {
+  return CHAINRULE_INSTRUCTION_SET::sin(x) / CHAINRULE_INSTRUCTION_SET::cos(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> log10(Vector<T> x) {
+  return of_library<::log10>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> cbrt(Vector<T> x) {
+  return of_library<::cbrt>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> asin(Vector<T> x) {
+  return of_library<::asin>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> acos(Vector<T> x) {
+  return of_library<::acos>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> atan(Vector<T> x) {
+  return of_library<::atan>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> sinh(Vector<T> x) {
+  return of_library<::sinh>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> cosh(Vector<T> x) {
+  return of_library<::cosh>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> acosh(Vector<T> x) {
+  return of_library<::acosh>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> atanh(Vector<T> x) {
+  return of_library<::atanh>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> erfc(Vector<T> x) {
+  return of_library<::erfc>(x);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> atan2(Vector<T> a, Vector<T> b) {
+  return of_library<::atan2>(a, b);
+}
+template <Floating T>
+CHAINRULE_INLINE Vector<T> hypot(Vector<T> a, Vector<T> b) {
+  return of_library<::hypot>(a, b);
 }
 template <typename T>
 CHAINRULE_INLINE Vector<T> copy(Vector<T> x) {

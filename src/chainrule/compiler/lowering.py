@@ -168,6 +168,8 @@ def _rows(scheduler: Scheduler, value: Value, axes: tuple[int, ...], *, keeps_sh
     They are moved to the end where they are not there.
     """
     x = value.inputs[0]
+    if x.dtype not in (np.float32, np.float64, np.int64):
+        raise UnsupportedError(f"{value.kind} of {x.dtype} has no native kernel; cast the Tensor")
     ndim = len(x.shape)
     columns = math.prod([x.shape[a] for a in axes])
     order = _last(axes, ndim)
@@ -198,8 +200,8 @@ def _rows(scheduler: Scheduler, value: Value, axes: tuple[int, ...], *, keeps_sh
         _permuted(scheduler, value, target, moved, back, out)
 
 
-@lowering("softmax", "log_softmax")
-def _softmax(scheduler: Scheduler, value: Value) -> None:
+@lowering("softmax", "log_softmax", "cumsum", "reverse_cumsum")
+def _along_axis(scheduler: Scheduler, value: Value) -> None:
     _rows(scheduler, value, (value.attributes["axis"],), keeps_shape=True)
 
 
@@ -273,7 +275,9 @@ def _slice(scheduler: Scheduler, value: Value) -> None:
 
 
 def _offset(strides: tuple[int, ...], runs: tuple[tuple[int, int, int], ...]) -> int:
-    return sum(s * start for s, (start, _, count) in zip(strides, runs, strict=True) if count)
+    if not all(count for _, _, count in runs):  # no elements: what they start at may not exist
+        return 0
+    return sum(s * start for s, (start, _, _) in zip(strides, runs, strict=True))
 
 
 @lowering("unslice")
@@ -311,7 +315,7 @@ def _copy_into(
     scheduler: Scheduler, value: Value, x: Value, out_strides: tuple[int, ...], offset: int
 ) -> None:
     """x written at given strides of the memory of `value`, from an element on."""
-    out = Part(scheduler.storage(value), offset)
+    out = Part(scheduler.storage(value), offset if x.size else 0)
     scheduler.add(copy(value, scheduler.storage(x), out, x.shape, contiguous(x.shape), out_strides))
 
 

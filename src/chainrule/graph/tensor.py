@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from itertools import count
 from typing import TYPE_CHECKING, Any, Union
@@ -13,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from chainrule.errors import ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.methods import TensorMethods, functions
+from chainrule.graph.unpacking import check_unpacking
 
 if TYPE_CHECKING:
     from chainrule.graph.operation import Operation
@@ -153,6 +155,7 @@ class Tensor(TensorMethods):
         return self.shape[0]
 
     def __iter__(self) -> Iterator[Tensor]:
+        check_unpacking(self, sys._getframe(1))
         return (self[i] for i in range(len(self)))
 
     def __repr__(self) -> str:
@@ -277,6 +280,60 @@ class Tensor(TensorMethods):
 
     def __rtruediv__(self, other: TensorLike) -> Tensor:
         return functions["divide"](other, self)
+
+    def __floordiv__(self, other: TensorLike) -> Tensor:
+        return functions["floor_divide"](self, other)
+
+    def __rfloordiv__(self, other: TensorLike) -> Tensor:
+        return functions["floor_divide"](other, self)
+
+    def __mod__(self, other: TensorLike) -> Tensor:
+        return functions["remainder"](self, other)
+
+    def __rmod__(self, other: TensorLike) -> Tensor:
+        return functions["remainder"](other, self)
+
+    def __and__(self, other: TensorLike) -> Tensor:
+        return functions["bitwise_and"](self, other)
+
+    def __rand__(self, other: TensorLike) -> Tensor:
+        return functions["bitwise_and"](other, self)
+
+    def __or__(self, other: TensorLike) -> Tensor:
+        return functions["bitwise_or"](self, other)
+
+    def __ror__(self, other: TensorLike) -> Tensor:
+        return functions["bitwise_or"](other, self)
+
+    def __xor__(self, other: TensorLike) -> Tensor:
+        return functions["bitwise_xor"](self, other)
+
+    def __rxor__(self, other: TensorLike) -> Tensor:
+        return functions["bitwise_xor"](other, self)
+
+    def __lshift__(self, other: TensorLike) -> Tensor:
+        return functions["left_shift"](self, other)
+
+    def __rlshift__(self, other: TensorLike) -> Tensor:
+        return functions["left_shift"](other, self)
+
+    def __rshift__(self, other: TensorLike) -> Tensor:
+        return functions["right_shift"](self, other)
+
+    def __rrshift__(self, other: TensorLike) -> Tensor:
+        return functions["right_shift"](other, self)
+
+    def __divmod__(self, other: TensorLike) -> tuple[Tensor, Tensor]:
+        return self // other, self % other
+
+    def __rdivmod__(self, other: TensorLike) -> tuple[Tensor, Tensor]:
+        return functions["floor_divide"](other, self), functions["remainder"](other, self)
+
+    def __invert__(self) -> Tensor:
+        return functions["invert"](self)
+
+    def __round__(self, decimals: int = 0) -> Tensor:
+        return functions["round"](self, decimals)
 
     def __pow__(self, other: TensorLike) -> Tensor:
         return functions["power"](self, other)

@@ -1,17 +1,43 @@
-"""Sums, differences, products, quotients and powers of elements."""
+"""Sums, differences, products, quotients and powers of elements, and what is made of them."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
-from chainrule.graph.tensor import Array, Tensor, TensorLike
-from chainrule.ops.comparison import equal, where
-from chainrule.ops.declare import align, binary, elementwise, numbers_spec, same_spec, unary
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.ops.comparison import equal, maximum, minimum, sign, where
+from chainrule.ops.declare import (
+    align_floats,
+    binary,
+    elementwise,
+    numbers_spec,
+    same_spec,
+    unary,
+)
 from chainrule.ops.samples import interval
-from chainrule.ops.unary import log, sqrt
+from chainrule.ops.unary import log, sigmoid, sqrt
 
-__all__ = ["add", "add_n", "divide", "multiply", "negative", "power", "subtract"]
+__all__ = [
+    "add",
+    "add_n",
+    "clip",
+    "copysign",
+    "divide",
+    "float_power",
+    "logaddexp",
+    "multiply",
+    "negative",
+    "positive",
+    "pow",
+    "power",
+    "reciprocal",
+    "rsqrt",
+    "square",
+    "subtract",
+    "true_divide",
+]
 
 
 @binary(interval(-4, 4, 2))
@@ -55,10 +81,10 @@ def divide(a: TensorLike, b: TensorLike) -> Tensor:
     """a / b; the quotient of integers is float32."""
     if isinstance(a, Tensor) and a.dtype.kind == "f":
         return _divide(a, b)
-    x, y = align("divide", a, b)
-    if x.dtype.kind != "f":
-        x, y = x.astype(np.float32), y.astype(np.float32)
-    return _divide(x, y)
+    return _divide(*align_floats("divide", a, b))
+
+
+true_divide = divide
 
 
 @binary(interval(0.5, 3, 2), infer=numbers_spec("power"), integers=False)
@@ -96,6 +122,139 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
         if b == -1:
             return 1.0 / a
     return _power(a, b)
+
+
+pow = power
+
+
+@method
+def float_power(a: TensorLike, b: TensorLike) -> Tensor:
+    """a to the power b in float64, of integers too.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.float_power(cr.tensor([2, 3]), -1)
+        tensor([0.5   , 0.3333], dtype=float64)
+    """
+    return power(as_tensor(a).astype(np.float64), b)
+
+
+@method
+def square(x: TensorLike) -> Tensor:
+    """x * x.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.square(cr.tensor([-3, 2]))
+        tensor([9, 4])
+    """
+    x = as_tensor(x)
+    return x * x
+
+
+@method
+def reciprocal(x: TensorLike) -> Tensor:
+    """1 / x; of integers it is float32, where NumPy would round it down.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.reciprocal(cr.tensor([2, 4]))
+        tensor([0.5 , 0.25])
+    """
+    return divide(1.0, x)
+
+
+@method
+def rsqrt(x: TensorLike) -> Tensor:
+    """1 / sqrt(x), of floating Tensors.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.rsqrt(cr.tensor([4.0, 16.0]))
+        tensor([0.5 , 0.25])
+    """
+    return 1.0 / sqrt(x)
+
+
+@method
+def positive(x: TensorLike) -> Tensor:
+    """x itself, the operator +x.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.positive(cr.tensor([-1, 2]))
+        tensor([-1,  2])
+    """
+    return as_tensor(x)
+
+
+@both_names(a_min="min", a_max="max")
+@method
+def clip(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+    """The nearest number to x that is at least `min` and at most `max`.
+
+    Formula: minimum(maximum(x, min), max), so `max` where the bounds cross. At a bound the gradient
+    goes to x, as it does between them; beyond, to the bound.
+
+    Args:
+        x: numbers.
+        min, max: numbers or Tensors, broadcast to x; None for no bound.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.clip(cr.tensor([-2.0, 0.5, 2.0]), -1, 1)
+        tensor([-1. ,  0.5,  1. ])
+    """
+    x = as_tensor(x)
+    if min is not None:
+        x = maximum(x, min)
+    return x if max is None else minimum(x, max)
+
+
+@binary(interval(0.5, 4, 2), integers=False)
+def _copysign(a: Array, b: Array) -> Array:
+    """|a| with the sign of b, of a zero's sign bit too."""
+    return np.copysign(a, b)
+
+
+_copysign.differentiable(lambda g, y, a, b: g * (sign(a) * _copysign(1.0, b)), None)
+
+
+@method
+def copysign(a: TensorLike, b: TensorLike) -> Tensor:
+    """|a| with the sign of b, which -0.0 has too; of integers it is float32.
+
+    The derivative with respect to a is 0 where a is 0; no gradient goes to b.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.copysign(cr.tensor([1.0, 2.0]), cr.tensor([-0.0, 3.0]))
+        tensor([-1.,  2.])
+    """
+    return _copysign(*align_floats("copysign", a, b))
+
+
+@binary(interval(-4, 4, 2), integers=False)
+def _logaddexp(a: Array, b: Array) -> Array:
+    """log(exp(a) + exp(b)), without overflow."""
+    return np.logaddexp(a, b)
+
+
+_logaddexp.differentiable(
+    lambda g, y, a, b: g * sigmoid(a - b), lambda g, y, a, b: g * sigmoid(b - a)
+)
+
+
+@method
+def logaddexp(a: TensorLike, b: TensorLike) -> Tensor:
+    """log(exp(a) + exp(b)), without overflow; of integers it is float32.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.logaddexp(cr.tensor([0.0, 1000.0]), cr.tensor([0.0, 1000.0]))
+        tensor([6.9315e-01, 1.0007e+03])
+    """
+    return _logaddexp(*align_floats("logaddexp", a, b))
 
 
 @unary(interval(-4, 4), infer=numbers_spec("negative"))

@@ -26,6 +26,7 @@ from chainrule.ops.samples import away_from_zero, examples, interval
 
 __all__ = [
     "abs",
+    "absolute",
     "equal",
     "greater",
     "greater_equal",
@@ -151,7 +152,7 @@ def _abs(x: Array) -> Array:
 
 
 _abs.differentiable(lambda g, y, x: g * sign(x))  # type: ignore[has-type]
-abs = _abs
+abs = absolute = _abs
 
 
 @unary(away_from_zero, infer=numbers_spec("sign"))

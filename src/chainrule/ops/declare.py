@@ -6,6 +6,7 @@ The operations themselves are in `arithmetic`, `comparison` and `unary`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import wraps
 from typing import Any
 
 import numpy as np
@@ -118,6 +119,14 @@ def align(name: str, *operands: TensorLike) -> list[Tensor]:
     return broadcast(name, *tensors)
 
 
+def align_floats(name: str, *operands: TensorLike) -> list[Tensor]:
+    """As `align`; integers become float32."""
+    tensors = align(name, *operands)
+    if tensors[0].dtype.kind != "f":
+        tensors = [t.astype(np.float32) for t in tensors]
+    return tensors
+
+
 def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
     """The dtype in which operands meet: floats win over integers, the wider of a kind wins.
 
@@ -208,6 +217,21 @@ def elementwise(
         return Elementwise(name, infer, forward, samples, variadic=variadic, flops=flops)
 
     return declare
+
+
+def of_numbers(operation: Binary) -> Callable[[TensorLike, TensorLike], Tensor]:
+    """The operation as a function that takes two booleans as integers (int64)."""
+
+    @wraps(operation.forward)
+    def function(a: TensorLike, b: TensorLike) -> Tensor:
+        if not isinstance(a, Tensor) or a.dtype == BOOL:
+            a, b = align(operation.name, a, b)
+            if a.dtype == BOOL:
+                a, b = a.astype(np.int64), b.astype(np.int64)
+        return operation(a, b)
+
+    function.__name__ = function.__qualname__ = operation.name
+    return method(function)
 
 
 # Changes of dtype

@@ -7,7 +7,7 @@ the eager loop, a captured graph and any number of threads draw the same numbers
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -15,12 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.state import Buffer
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, tensor
+from chainrule.ops.creation import as_shape
 from chainrule.ops.samples import examples
-from chainrule.ops.unary import cos, log, sqrt
+from chainrule.ops.trigonometry import cos
+from chainrule.ops.unary import log, sqrt
 
 __all__ = [
     "Generator",
@@ -29,6 +32,12 @@ __all__ = [
     "default_generator",
     "manual_seed",
     "normal",
+    "permutation",
+    "rand",
+    "rand_like",
+    "randint",
+    "randn",
+    "randn_like",
     "uniform",
     "use_generator",
 ]
@@ -227,3 +236,143 @@ def bernoulli(
 ) -> Tensor:
     """1 with probability `p`, else 0, drawn by the current generator."""
     return _current.get().bernoulli(p, shape, dtype)
+
+
+def _as_leaf(drawn: Tensor, requires_grad: bool) -> Tensor:
+    """The numbers as a leaf that may require a gradient."""
+    if not requires_grad:
+        return drawn
+    if drawn.value is None:
+        raise SymbolicError(
+            "random numbers that require a gradient: in a captured function a draw has no value, "
+            "so that it is no leaf; make the leaf before, and pass it"
+        )
+    return tensor(drawn.numpy(), requires_grad=True)
+
+
+def rand(
+    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers drawn uniformly from [0, 1) by the current generator; float32 by default.
+
+    Args:
+        shape: as `rand(2, 3)` or `rand((2, 3))`.
+        dtype: float32 or float64.
+        requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.rand(2, 3).shape
+        (2, 3)
+    """
+    lengths = as_shape("rand", shape)
+    return _as_leaf(uniform(lengths, np.float32 if dtype is None else dtype), requires_grad)
+
+
+def randn(
+    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers of mean 0 and variance 1 from the normal distribution; float32 by default.
+
+    Args:
+        shape: as `randn(2, 3)` or `randn((2, 3))`.
+        dtype: float32 or float64.
+        requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.randn(2, 3).shape
+        (2, 3)
+    """
+    lengths = as_shape("randn", shape)
+    return _as_leaf(normal(lengths, np.float32 if dtype is None else dtype), requires_grad)
+
+
+def rand_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """As `rand`, of the shape and dtype of `x`, which needs no value.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.rand_like(cr.zeros(2, 3)).shape
+        (2, 3)
+    """
+    x = as_tensor(x)
+    return uniform(x.shape, x.dtype if dtype is None else dtype)
+
+
+def randn_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
+    """As `randn`, of the shape and dtype of `x`, which needs no value.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.randn_like(cr.zeros(2, 3)).shape
+        (2, 3)
+    """
+    x = as_tensor(x)
+    return normal(x.shape, x.dtype if dtype is None else dtype)
+
+
+_MOST_INTEGERS = 2**53  # a draw has 53 bits
+
+
+@both_names(shape="size")
+def randint(
+    low: int,
+    high: int | Sequence[int] | None = None,
+    size: int | Sequence[int] | None = None,
+    dtype: DTypeLike = "int64",
+) -> Tensor:
+    """Whole numbers drawn uniformly from low ... high - 1; `randint(n)` is from 0 ... n - 1.
+
+    Formula: low + floor(u (high - low)) of a uniform draw u of 53 bits.
+
+    Args:
+        low: the smallest number; or, where there is no `high`, what all are below.
+        high: what all numbers are below. `randint(n, (2, 3))` gives the shape here.
+        size: the shape; one number by default.
+        dtype: an integer dtype.
+
+    Raises:
+        ValueError: if there is no number from `low` to `high`, or more than 2^53.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.randint(5, size=100).max().item() < 5
+        True
+    """
+    if isinstance(high, Iterable):
+        high, size = None, high
+    first, end = (0, low) if high is None else (low, high)
+    if not 0 < end - first <= _MOST_INTEGERS:
+        raise ValueError(
+            f"randint: from {first} to below {end} there are no numbers, or more than 2**53"
+        )
+    if np.dtype(dtype).kind not in "iu":
+        raise DTypeError(f"randint: whole numbers are of an integer dtype, not {np.dtype(dtype)}")
+    drawn = uniform(as_shape("randint", (() if size is None else size,)), np.float64)
+    whole = (drawn * float(end - first)).astype(np.int64) + first
+    return whole.astype(dtype)
+
+
+def permutation(x: int | TensorLike) -> Tensor:
+    """The numbers 0 ... x - 1 in random order; or a Tensor with its rows in random order.
+
+    Raises:
+        SymbolicError: in a captured function: an order is no graph. `data.batches` and `Trainer`
+            shuffle the rows natively.
+
+    Example:
+        >>> import chainrule as cr
+        >>> sorted(cr.permutation(4).tolist())
+        [0, 1, 2, 3]
+    """
+    rows = x if isinstance(x, (int, np.integer)) else as_tensor(x)
+    length = int(rows) if isinstance(rows, (int, np.integer)) else len(rows)
+    keys = uniform(as_shape("permutation", (length,)), np.float64)
+    if keys.value is None:
+        raise SymbolicError(
+            "permutation: in a captured function numbers are drawn at each run, and their order is "
+            "no graph; draw it before, and pass it as an input"
+        )
+    order = as_tensor(np.argsort(keys.numpy(), kind="stable"))
+    return rows[order] if isinstance(rows, Tensor) else order

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from operator import index
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.comparison import where
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt
 
-__all__ = ["argmax", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
+__all__ = ["amax", "amin", "argmax", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
 
 Axes = tuple[int, ...]
 
@@ -36,7 +40,7 @@ def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
     ndim = len(shape)
     if axis is None:
         return tuple(range(ndim))
-    axes = axis if isinstance(axis, tuple) else (axis,)
+    axes = (axis,) if axis.__class__ is int else _several_axes(name, axis)
     for a in axes:
         if not -ndim <= a < ndim:
             raise ShapeError(f"{name}: axis {a} is out of range for shape {shape}")
@@ -44,6 +48,17 @@ def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
     if len(normalized) != len(axes):
         raise ShapeError(f"{name}: axis {axis} names an axis of shape {shape} twice")
     return normalized
+
+
+def _several_axes(name: str, axis: int | Sequence[int]) -> Axes:
+    """One axis, or several in a sequence, as a tuple."""
+    try:
+        return tuple(map(index, axis)) if isinstance(axis, Sequence) else (index(axis),)
+    except TypeError:
+        remedy = f"; of two Tensors it is {name}imum" if name in ("max", "min") else ""
+        raise TypeError(
+            f"{name}: the axis is a whole number, or several, got {axis!r:.80}{remedy}"
+        ) from None
 
 
 def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
@@ -106,9 +121,14 @@ def _sum(x: Array, axes: Axes, keepdims: bool) -> Array:
 _sum.differentiable(lambda g, y, x, axes, keepdims: _spread(g, x, axes, keepdims))
 
 
+@both_names()
 @method
-def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def sum(
+    x: TensorLike, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
     """The sum over one axis, several, or all; of booleans and narrow integers it is int64.
+
+    With `dtype` the elements are cast first.
 
     Example:
         >>> import chainrule as cr
@@ -116,15 +136,30 @@ def sum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         tensor([4., 6.])
     """
     x = as_tensor(x)
-    if x.dtype.kind in "biu" and x.dtype.itemsize < 8:  # uint8 would overflow at 256
+    if dtype is not None:
+        x = x.astype(dtype)
+    elif x.dtype.kind in "biu" and x.dtype.itemsize < 8:  # uint8 would overflow at 256
         x = x.astype(np.int64)
     return _sum.apply(x, axes=normalize_axes("sum", axis, x.shape), keepdims=keepdims)
 
 
+@both_names()
 @method
-def mean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """The mean over one axis, several, or all; of integers it is float32."""
+def mean(
+    x: TensorLike, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The mean over one axis, several, or all; of integers it is float32.
+
+    With `dtype`, which is floating, the elements are cast first.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.mean(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
+        tensor([2., 3.])
+    """
     x = as_tensor(x)
+    if dtype is not None:
+        x = x.astype(dtype)
     if x.dtype.kind != "f":
         x = x.astype(np.float32)
     axes = normalize_axes("mean", axis, x.shape)
@@ -139,6 +174,7 @@ def _count(shape: tuple[int, ...], axes: Axes) -> int:
     return math.prod(shape[a] for a in axes)
 
 
+@both_names(ddof="correction")
 @method
 def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
     """The variance over axes: sum of (x - mean)^2 / (n - correction).
@@ -161,6 +197,7 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
     return (centred * centred).sum(axes, keepdims) / float(count - correction)
 
 
+@both_names(ddof="correction")
 @method
 def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
     """The standard deviation over axes: sqrt(sum of (x - mean)^2 / (n - correction)).
@@ -227,14 +264,23 @@ def _max(x: Array, axes: Axes, keepdims: bool) -> Array:
 _max.differentiable(_extreme_rule)
 
 
+@both_names()
 @method
 def max(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The largest element over one axis, several, or all; NaN where one is.
 
-    Of equal ones the first takes the gradient.
+    Of equal ones the first takes the gradient. The indices, which PyTorch returns as well, are
+    `argmax`: two names that take the result apart are refused.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([[1.0, 3.0], [4.0, 2.0]])
+        >>> cr.max(x, axis=1)
+        tensor([3., 4.])
     """
     x = as_tensor(x)
-    return _max.apply(x, axes=normalize_axes("max", axis, x.shape), keepdims=keepdims)
+    result = _max.apply(x, axes=normalize_axes("max", axis, x.shape), keepdims=keepdims)
+    return note_extremes(result) if isinstance(axis, int) else result
 
 
 @operation(_not_empty("min"), _SAMPLES, flops=_one_per_input)
@@ -246,14 +292,27 @@ def _min(x: Array, axes: Axes, keepdims: bool) -> Array:
 _min.differentiable(_extreme_rule)
 
 
+@both_names()
 @method
 def min(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The smallest element over one axis, several, or all; NaN where one is.
 
-    Of equal ones the first takes the gradient.
+    Of equal ones the first takes the gradient. The indices, which PyTorch returns as well, are
+    `argmin`: two names that take the result apart are refused.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([[1.0, 3.0], [4.0, 2.0]])
+        >>> cr.min(x, axis=1)
+        tensor([1., 2.])
     """
     x = as_tensor(x)
-    return _min.apply(x, axes=normalize_axes("min", axis, x.shape), keepdims=keepdims)
+    result = _min.apply(x, axes=normalize_axes("min", axis, x.shape), keepdims=keepdims)
+    return note_extremes(result) if isinstance(axis, int) else result
+
+
+amax = max
+amin = min
 
 
 def _argmax_spec(x: Tensor, axis: int, keepdims: bool) -> Spec:
@@ -277,6 +336,7 @@ def _argmax(x: Array, axis: int, keepdims: bool) -> Array:
     return np.argmax(x, axis=axis, keepdims=keepdims)
 
 
+@both_names()
 @method
 def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index (int64) of the first largest element along `axis`, or in the flattened Tensor."""
@@ -306,6 +366,7 @@ def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool)
 _logsumexp.differentiable(_logsumexp_rule)
 
 
+@both_names()
 @method
 def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """log(sum(exp(x))) over one axis, several, or all, without overflow."""

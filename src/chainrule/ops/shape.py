@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
@@ -20,14 +21,12 @@ from chainrule.ops.samples import examples
 __all__ = [
     "broadcast_to",
     "concatenate",
-    "ones_like",
     "pad",
     "reshape",
     "split",
     "stack",
     "stop_gradient",
     "transpose",
-    "zeros_like",
 ]
 
 Shape = tuple[int, ...]
@@ -162,18 +161,6 @@ def broadcast_to(x: TensorLike, shape: Sequence[int]) -> Tensor:
     return x if shape == x.shape else _broadcast_to.apply(x, shape=shape)
 
 
-@method
-def ones_like(x: Tensor) -> Tensor:
-    """Ones of the shape and dtype of `x`; a constant."""
-    return Tensor(np.ones(x.shape, x.dtype))
-
-
-@method
-def zeros_like(x: Tensor) -> Tensor:
-    """Zeros of the shape and dtype of `x`; a constant."""
-    return Tensor(np.zeros(x.shape, x.dtype))
-
-
 def _identity(x: Tensor) -> Spec:
     return Spec(x.shape, x.dtype)
 
@@ -233,6 +220,7 @@ def _own_part(g: Tensor, y: Tensor, *inputs: Tensor, index: int, axis: int) -> T
 _concatenate.differentiable(_own_part)
 
 
+@both_names()
 @method
 def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Tensors one after another along an existing axis; their dtypes are made one."""
@@ -241,6 +229,7 @@ def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     return inputs[0] if len(inputs) == 1 else _concatenate.apply(*inputs, axis=axis)
 
 
+@both_names()
 @method
 def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     """Tensors of one shape along a new axis."""
@@ -253,6 +242,7 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
     return concatenate([x.reshape((*shape[:axis], 1, *shape[axis:])) for x in inputs], axis)
 
 
+@both_names()
 @method
 def split(x: TensorLike, size: int | Sequence[int], axis: int = 0) -> list[Tensor]:
     """Consecutive parts along an axis: of one size (the last may be smaller), or of given sizes."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
@@ -50,6 +51,7 @@ def _softmax(x: Array, axis: int) -> Array:
 _softmax.differentiable(lambda g, y, x, axis: (g - (g * y).sum(axis, keepdims=True)) * y)
 
 
+@both_names()
 @method
 def softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """exp(x) / sum(exp(x)) along an axis, without overflow."""
@@ -68,6 +70,7 @@ def _log_softmax(x: Array, axis: int) -> Array:
 _log_softmax.differentiable(lambda g, y, x, axis: g - exp(y) * g.sum(axis, keepdims=True))
 
 
+@both_names()
 @method
 def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
     """The logarithm of softmax along an axis, without overflow."""

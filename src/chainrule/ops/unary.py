@@ -1,4 +1,4 @@
-"""Functions of one number: exponentials, logarithms, the root, sines, and those of activations.
+"""Functions of one number: exponentials, logarithms, roots, and those of activations.
 
 Convention at the kink: relu'(0) = 0.
 """
@@ -15,20 +15,25 @@ from chainrule.ops.declare import unary
 from chainrule.ops.samples import away_from_zero, interval
 
 __all__ = [
-    "asinh",
-    "cos",
+    "cbrt",
     "erf",
+    "erfc",
     "exp",
+    "exp2",
     "expm1",
     "log",
     "log1p",
+    "log2",
+    "log10",
     "relu",
     "sigmoid",
-    "sin",
     "softplus",
     "sqrt",
     "tanh",
 ]
+
+_LN2 = math.log(2)
+_LN10 = math.log(10)
 
 
 @unary(interval(-4, 4))
@@ -67,6 +72,33 @@ def expm1(x: Array) -> Array:
 expm1.differentiable(lambda g, y, x: g * (y + 1.0))
 
 
+@unary(interval(-4, 4))
+def exp2(x: Array) -> Array:
+    """2 to the power x, exact where x is whole."""
+    return np.exp2(x)
+
+
+exp2.differentiable(lambda g, y, x: g * (y * _LN2))
+
+
+@unary(interval(0.1, 4))
+def log2(x: Array) -> Array:
+    """The logarithm to base 2, exact at the powers of 2."""
+    return np.log2(x)
+
+
+log2.differentiable(lambda g, y, x: g / (x * _LN2))
+
+
+@unary(interval(0.1, 4))
+def log10(x: Array) -> Array:
+    """The logarithm to base 10, exact at the powers of 10."""
+    return np.log10(x)
+
+
+log10.differentiable(lambda g, y, x: g / (x * _LN10))
+
+
 @unary(interval(0.1, 4))
 def sqrt(x: Array) -> Array:
     """The square root."""
@@ -76,31 +108,13 @@ def sqrt(x: Array) -> Array:
 sqrt.differentiable(lambda g, y, x: g * 0.5 / y)
 
 
-@unary(interval(-4, 4))
-def sin(x: Array) -> Array:
-    """The sine of x in radians."""
-    return np.sin(x)
+@unary(away_from_zero)
+def cbrt(x: Array) -> Array:
+    """The cube root, of negative numbers too; its derivative at 0 is infinite."""
+    return np.cbrt(x)
 
 
-sin.differentiable(lambda g, y, x: g * cos(x))  # type: ignore[has-type]
-
-
-@unary(interval(-4, 4))
-def cos(x: Array) -> Array:
-    """The cosine of x in radians."""
-    return np.cos(x)
-
-
-cos.differentiable(lambda g, y, x: -(g * sin(x)))
-
-
-@unary(interval(-4, 4))
-def asinh(x: Array) -> Array:
-    """The inverse of the hyperbolic sine: log(x + sqrt(x^2 + 1)). It is odd, and grows as log."""
-    return np.arcsinh(x)
-
-
-asinh.differentiable(lambda g, y, x: g / sqrt(x * x + 1.0))
+cbrt.differentiable(lambda g, y, x: g / (y * y * 3.0))
 
 
 @unary(interval(-4, 4))
@@ -149,3 +163,13 @@ def erf(x: Array) -> Array:
 
 
 erf.differentiable(lambda g, y, x: g * (exp(-(x * x)) * (2 / math.sqrt(math.pi))))
+
+
+@unary(interval(-3, 3))
+def erfc(x: Array) -> Array:
+    """1 - erf(x), without the loss of digits that the difference has for large x."""
+    values = np.fromiter(map(math.erfc, x.ravel().tolist()), np.float64, count=x.size)
+    return values.reshape(x.shape).astype(x.dtype)
+
+
+erfc.differentiable(lambda g, y, x: -(g * (exp(-(x * x)) * (2 / math.sqrt(math.pi)))))

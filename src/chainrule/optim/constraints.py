@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from chainrule import checks
 from chainrule.graph.context import no_grad
+from chainrule.graph.keywords import both_names
 from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber, distinct_parameters
 from chainrule.ops import maximum
 
@@ -42,6 +43,7 @@ class MaxNorm:
     max_norm = RunTimeNumber(checks.positive)
     _max_norm: HyperParameter
 
+    @both_names()
     def __init__(
         self,
         parameters: Iterable[Parameter],

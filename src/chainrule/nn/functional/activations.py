@@ -9,6 +9,7 @@ import math
 
 from chainrule import ops
 from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.normalisation import over_axis_1
 from chainrule.ops import erf, expm1, minimum, relu, sigmoid, tanh, where
@@ -40,6 +41,7 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
 
+@both_names()
 def leaky_relu(input: TensorLike, negative_slope: float = 0.01) -> Tensor:
     """x for x > 0, else negative_slope * x. The derivative at 0 is `negative_slope`.
 
@@ -55,6 +57,7 @@ def leaky_relu(input: TensorLike, negative_slope: float = 0.01) -> Tensor:
     return where(x > 0.0, x, float(negative_slope) * x)
 
 
+@both_names()
 def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
     """x for x > 0, else weight * x. The derivative at 0 is `weight`.
 
@@ -86,6 +89,7 @@ def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
     return where(x > 0.0, x, slope * x)
 
 
+@both_names()
 def elu(input: TensorLike, alpha: float = 1.0) -> Tensor:
     """x for x > 0, else alpha (exp(x) - 1). The derivative at 0 is `alpha`.
 
@@ -104,6 +108,7 @@ def elu(input: TensorLike, alpha: float = 1.0) -> Tensor:
     return relu(x) + float(alpha) * expm1(minimum(x, 0.0))
 
 
+@both_names()
 def selu(input: TensorLike) -> Tensor:
     """scale * elu(x, alpha), with scale = 1.0507... and alpha = 1.6733...
 
@@ -119,6 +124,7 @@ def selu(input: TensorLike) -> Tensor:
     return SELU_SCALE * elu(input, SELU_ALPHA)
 
 
+@both_names()
 def gelu(input: TensorLike, approximate: str = "none") -> Tensor:
     """x Phi(x), where Phi is the distribution function of the standard normal distribution.
 
@@ -145,6 +151,7 @@ def gelu(input: TensorLike, approximate: str = "none") -> Tensor:
     return x * (inner + 1.0) * 0.5
 
 
+@both_names()
 def silu(input: TensorLike) -> Tensor:
     """x sigmoid(x), also known as swish.
 
@@ -159,6 +166,7 @@ def silu(input: TensorLike) -> Tensor:
     return x * sigmoid(x)
 
 
+@both_names()
 def mish(input: TensorLike) -> Tensor:
     """x tanh(softplus(x)).
 
@@ -173,6 +181,7 @@ def mish(input: TensorLike) -> Tensor:
     return x * tanh(ops.softplus(x))
 
 
+@both_names()
 def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> Tensor:
     """log(1 + exp(beta x)) / beta; x itself where beta x > threshold.
 
@@ -191,6 +200,7 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> T
     return where(scaled > float(threshold), x, ops.softplus(scaled) / float(beta))
 
 
+@both_names()
 def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
     """x clipped to [`min_val`, `max_val`]. The derivative at both bounds is 0.
 
@@ -204,6 +214,7 @@ def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> 
     return where(x <= low, low, where(x >= high, high, x))
 
 
+@both_names()
 def relu6(input: TensorLike) -> Tensor:
     """min(max(x, 0), 6). The derivative at 0 and at 6 is 0.
 
@@ -213,6 +224,7 @@ def relu6(input: TensorLike) -> Tensor:
     return hardtanh(input, 0.0, 6.0)
 
 
+@both_names()
 def hardswish(input: TensorLike) -> Tensor:
     """x min(max(x + 3, 0), 6) / 6: an approximation of silu by linear and quadratic pieces.
 
@@ -229,6 +241,7 @@ def hardswish(input: TensorLike) -> Tensor:
     return where(x <= -3.0, 0.0, where(x >= 3.0, x, x * (x + 3.0) / 6.0))
 
 
+@both_names()
 def softsign(input: TensorLike) -> Tensor:
     """x / (1 + |x|).
 
@@ -244,6 +257,7 @@ def softsign(input: TensorLike) -> Tensor:
     return x / (1.0 + ops.abs(x))
 
 
+@both_names()
 def logsigmoid(input: TensorLike) -> Tensor:
     """log(1 / (1 + exp(-x))), without overflow.
 
@@ -255,6 +269,7 @@ def logsigmoid(input: TensorLike) -> Tensor:
     return -ops.softplus(-as_tensor(input))
 
 
+@both_names()
 def glu(input: TensorLike, dim: int = -1) -> Tensor:
     """a sigmoid(b), where a and b are the two halves of x along the axis `dim`.
 
@@ -279,11 +294,13 @@ def glu(input: TensorLike, dim: int = -1) -> Tensor:
     return x[(*before, slice(half))] * sigmoid(x[(*before, slice(half, None))])
 
 
+@both_names()
 def softmax(input: TensorLike, dim: int) -> Tensor:
     """exp(x) / sum(exp(x)) along the axis `dim`."""
     return ops.softmax(input, dim)
 
 
+@both_names()
 def log_softmax(input: TensorLike, dim: int) -> Tensor:
     """The logarithm of softmax along the axis `dim`."""
     return ops.log_softmax(input, dim)

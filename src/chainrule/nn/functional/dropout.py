@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule import checks
+from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.activations import SELU_ALPHA, SELU_SCALE
 from chainrule.ops import maximum, sqrt, where
@@ -13,6 +14,7 @@ from chainrule.ops.random import uniform
 __all__ = ["alpha_dropout", "dropout"]
 
 
+@both_names()
 def dropout(input: TensorLike, p: float | Tensor = 0.5, training: bool = True) -> Tensor:
     """x with each element 0 with probability p, else divided by 1 - p; x itself if not `training`.
 
@@ -38,6 +40,7 @@ def dropout(input: TensorLike, p: float | Tensor = 0.5, training: bool = True) -
     return x * where(dropped, 0.0, 1.0 / _at_least_tiny(1.0 - p))
 
 
+@both_names()
 def alpha_dropout(input: TensorLike, p: float | Tensor = 0.5, training: bool = False) -> Tensor:
     """Dropout that keeps mean 0 and variance 1, for the outputs of `selu`.
 

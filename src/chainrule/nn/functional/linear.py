@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.matmul import matmul
 
 
+@both_names()
 def linear(input: TensorLike, weight: TensorLike, bias: TensorLike | None = None) -> Tensor:
     """z = x W^T + b over the last axis of x.
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.ops import sqrt
@@ -21,6 +22,7 @@ from chainrule.ops import sqrt
 __all__ = ["group_norm", "layer_norm", "rms_norm"]
 
 
+@both_names()
 def layer_norm(
     input: TensorLike,
     normalized_shape: int | Sequence[int],
@@ -55,6 +57,7 @@ def layer_norm(
     return y.reshape(x.shape)
 
 
+@both_names()
 def rms_norm(
     input: TensorLike,
     normalized_shape: int | Sequence[int],
@@ -87,6 +90,7 @@ def rms_norm(
     return _scaled("rms_norm", rows * scale, normalized_shape, weight, None).reshape(x.shape)
 
 
+@both_names()
 def group_norm(
     input: TensorLike,
     num_groups: int,

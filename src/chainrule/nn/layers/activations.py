@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule import checks
+from chainrule.graph.keywords import both_names
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional
@@ -173,6 +174,7 @@ class Softmax(Layer):
         tensor([[0.5, 0.5]])
     """
 
+    @both_names()
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = checks.integer("dim", dim)
@@ -184,6 +186,7 @@ class Softmax(Layer):
 class LogSoftmax(Layer):
     """The logarithm of softmax along the axis `dim`: what NLLLoss takes."""
 
+    @both_names()
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = checks.integer("dim", dim)
@@ -241,6 +244,7 @@ class GLU(Layer):
         Input (..., 2 n, ...), output (..., n, ...).
     """
 
+    @both_names()
     def __init__(self, dim: int = -1) -> None:
         super().__init__()
         self.dim = checks.integer("dim", dim)

@@ -12,8 +12,8 @@ from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.losses.base import Loss, floating, weights
 from chainrule.ops import relu, where
+from chainrule.ops.creation import ones_like
 from chainrule.ops.index import one_hot
-from chainrule.ops.shape import ones_like
 from chainrule.ops.softmax import log_softmax, softmax_cross_entropy
 
 

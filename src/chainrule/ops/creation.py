@@ -1,0 +1,459 @@
+"""Making Tensors: of one number, of numbers in a row, triangular ones, and like another one.
+
+A shape is given as in NumPy, `zeros((2, 3))`, or number by number, `zeros(2, 3)`; the dtype is
+float32 where nothing else says so. With `requires_grad` the Tensor is a leaf of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import index
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
+from chainrule.graph.methods import method
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, tensor
+from chainrule.ops.comparison import where
+
+__all__ = [
+    "arange",
+    "asarray",
+    "empty",
+    "empty_like",
+    "eye",
+    "from_dlpack",
+    "full",
+    "full_like",
+    "identity",
+    "linspace",
+    "ones",
+    "ones_like",
+    "tri",
+    "tril",
+    "triu",
+    "zeros",
+    "zeros_like",
+]
+
+Shape = tuple[int, ...]
+
+
+def as_shape(name: str, lengths: Sequence[Any]) -> Shape:
+    """The lengths of a shape that is given number by number, as one number or as a sequence.
+
+    Raises:
+        TypeError: if they are no whole numbers.
+        ShapeError: if one is negative.
+    """
+    if len(lengths) == 1 and isinstance(lengths[0], Iterable):
+        lengths = tuple(lengths[0])
+    try:
+        shape = tuple([index(length) for length in lengths])
+    except TypeError:
+        raise TypeError(
+            f"{name}: a shape is whole numbers, as in {name}(2, 3) or {name}((2, 3)); got "
+            f"{', '.join(map(repr, lengths))}"
+        ) from None
+    if any(length < 0 for length in shape):
+        raise ShapeError(f"{name}: a shape has no negative lengths, got {shape}")
+    return shape
+
+
+def _shape_and_dtype(
+    name: str, lengths: Sequence[Any], dtype: DTypeLike | None
+) -> tuple[Shape, DTypeLike]:
+    """The shape and the dtype; NumPy's second argument is the dtype, as in zeros(3, "int64")."""
+    if len(lengths) == 2 and dtype is None and isinstance(lengths[1], (str, type, np.dtype)):
+        lengths, dtype = lengths[:1], lengths[1]
+    return as_shape(name, lengths), np.float32 if dtype is None else dtype
+
+
+def _leaf(value: Array, requires_grad: bool) -> Tensor:
+    """A leaf with a value that nothing else holds."""
+    if not requires_grad:
+        return Tensor(value)
+    return tensor(value, requires_grad=True)
+
+
+# Of one number
+
+
+def zeros(
+    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Zeros of a shape; float32 by default.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.zeros(2, 3)
+        tensor([[0., 0., 0.],
+                [0., 0., 0.]])
+        >>> cr.zeros((2,), dtype="int64")
+        tensor([0, 0])
+    """
+    lengths, dtype = _shape_and_dtype("zeros", shape, dtype)
+    return _leaf(np.zeros(lengths, dtype), requires_grad)
+
+
+def ones(
+    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Ones of a shape; float32 by default.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.ones((2, 2))
+        tensor([[1., 1.],
+                [1., 1.]])
+    """
+    lengths, dtype = _shape_and_dtype("ones", shape, dtype)
+    return _leaf(np.ones(lengths, dtype), requires_grad)
+
+
+def empty(
+    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """A Tensor of a shape whose numbers mean nothing; float32 by default.
+
+    A Tensor is immutable, so that it is of use only as what a function of the shape and dtype is
+    tried with. The numbers are zeros, the same at every call.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.empty(2, 3).shape
+        (2, 3)
+    """
+    lengths, dtype = _shape_and_dtype("empty", shape, dtype)
+    return _leaf(np.zeros(lengths, dtype), requires_grad)
+
+
+@both_names(size="shape")
+def full(
+    shape: int | Sequence[int],
+    fill_value: TensorLike,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """A Tensor of a shape filled with a number; its dtype is that of the number.
+
+    Args:
+        shape: a whole number or several.
+        fill_value: a number, or values that broadcast to the shape.
+        dtype: by default float32 of a Python float, int64 of a Python integer.
+        requires_grad: whether `backward` fills `.grad`; floating dtypes only.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.full((2, 2), 0.5)
+        tensor([[0.5, 0.5],
+                [0.5, 0.5]])
+    """
+    value = as_tensor(fill_value, dtype).numpy()
+    lengths = as_shape("full", (shape,))
+    try:
+        filled = np.broadcast_to(value, lengths)
+    except ValueError:
+        raise ShapeError(
+            f"full: values of shape {value.shape} do not broadcast to {lengths}"
+        ) from None
+    return _leaf(np.array(filled, dtype), requires_grad)
+
+
+def _like(name: str, x: TensorLike, shape: int | Sequence[int] | None) -> tuple[Shape, Any]:
+    """The shape and dtype of something made like x, which needs no value."""
+    x = as_tensor(x)
+    return (x.shape if shape is None else as_shape(name, (shape,))), x.dtype
+
+
+@both_names()
+@method
+def zeros_like(
+    x: TensorLike, dtype: DTypeLike | None = None, shape: int | Sequence[int] | None = None
+) -> Tensor:
+    """Zeros of the shape and dtype of `x`, or of those given; a constant.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.zeros_like(cr.placeholder((2,)))
+        tensor([0., 0.])
+    """
+    lengths, own = _like("zeros_like", x, shape)
+    return Tensor(np.zeros(lengths, own if dtype is None else dtype))
+
+
+@both_names()
+@method
+def ones_like(
+    x: TensorLike, dtype: DTypeLike | None = None, shape: int | Sequence[int] | None = None
+) -> Tensor:
+    """Ones of the shape and dtype of `x`, or of those given; a constant.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.ones_like(cr.tensor([3, 4]), dtype="float32")
+        tensor([1., 1.])
+    """
+    lengths, own = _like("ones_like", x, shape)
+    return Tensor(np.ones(lengths, own if dtype is None else dtype))
+
+
+@both_names()
+@method
+def empty_like(
+    x: TensorLike, dtype: DTypeLike | None = None, shape: int | Sequence[int] | None = None
+) -> Tensor:
+    """As `empty`, of the shape and dtype of `x`, or of those given.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.empty_like(cr.tensor([3, 4])).dtype
+        dtype('int64')
+    """
+    return zeros_like(x, dtype, shape)
+
+
+@both_names()
+@method
+def full_like(
+    x: TensorLike,
+    fill_value: TensorLike,
+    dtype: DTypeLike | None = None,
+    shape: int | Sequence[int] | None = None,
+) -> Tensor:
+    """A Tensor of the shape and dtype of `x`, or of those given, filled with a number.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.full_like(cr.tensor([3.0, 4.0]), 7)
+        tensor([7., 7.])
+    """
+    lengths, own = _like("full_like", x, shape)
+    return full(lengths, fill_value, own if dtype is None else dtype)
+
+
+# Numbers in a row
+
+
+def _numbers(*numbers: Any) -> list[Any]:
+    """Tensors of one element as the numbers that they hold."""
+    return [n.item() if isinstance(n, Tensor) else n for n in numbers]
+
+
+@both_names(end="stop")
+def arange(
+    start: float,
+    stop: float | None = None,
+    step: float = 1,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """The numbers start, start + step, ... below `stop`; `arange(n)` is 0 ... n - 1.
+
+    Args:
+        start: the first number; or, where it is the only one, `stop`.
+        stop: where the numbers end, without it.
+        step: from one to the next; not 0.
+        dtype: by default int64 of whole numbers, else float32.
+        requires_grad: whether `backward` fills `.grad`; floating dtypes only.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.arange(3), cr.arange(1, 2, 0.25)
+        (tensor([0, 1, 2]), tensor([1.  , 1.25, 1.5 , 1.75]))
+    """
+    start, stop, step = _numbers(start, stop, step)
+    if step == 0:
+        raise ValueError("arange: the step is not 0")
+    value = np.arange(start, step=step) if stop is None else np.arange(start, stop, step)
+    return _leaf(_in_own_dtype(value, dtype), requires_grad)
+
+
+def _in_own_dtype(value: Array, dtype: DTypeLike | None) -> Array:
+    """The value in `dtype`; without one floats are float32, computed in float64."""
+    if dtype is None and value.dtype.kind == "f":
+        dtype = np.float32
+    return value if dtype is None else value.astype(dtype)
+
+
+@both_names(end="stop", steps="num")
+def linspace(
+    start: float,
+    stop: float,
+    num: int = 50,
+    endpoint: bool = True,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """`num` numbers at equal distances from `start` to `stop`; float32 by default.
+
+    Args:
+        start, stop: the first and the last number.
+        num: how many.
+        endpoint: whether `stop` is the last one, or the one after it.
+        dtype: of the numbers, which are computed in float64.
+        requires_grad: whether `backward` fills `.grad`; floating dtypes only.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.linspace(0, 1, 5)
+        tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
+    """
+    start, stop = _numbers(start, stop)
+    if index(num) < 0:
+        raise ValueError(f"linspace: num is not negative, got {num}")
+    value = np.linspace(start, stop, num, endpoint=endpoint)
+    return _leaf(_in_own_dtype(value, dtype), requires_grad)
+
+
+# Triangles
+
+
+@both_names(M="m", N="n")
+def eye(
+    n: int,
+    m: int | None = None,
+    k: int = 0,
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+) -> Tensor:
+    """Ones on a diagonal, zeros elsewhere, shape (n, m); float32 by default.
+
+    Args:
+        n, m: rows and columns; as many columns as rows by default.
+        k: the diagonal: 0 the main one, above it 1, 2, ..., below it -1, -2, ...
+        dtype: of the numbers.
+        requires_grad: whether `backward` fills `.grad`; floating dtypes only.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.eye(2)
+        tensor([[1., 0.],
+                [0., 1.]])
+    """
+    value = np.eye(n, m, k, np.float32 if dtype is None else dtype)
+    return _leaf(value, requires_grad)
+
+
+def identity(n: int, dtype: DTypeLike | None = None) -> Tensor:
+    """The identity matrix of n rows, `eye(n)`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.identity(2).tolist()
+        [[1.0, 0.0], [0.0, 1.0]]
+    """
+    return eye(n, dtype=dtype)
+
+
+@both_names(M="m", N="n")
+def tri(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
+    """Ones on a diagonal and below it, zeros above, shape (n, m); the arguments are those of `eye`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.tri(2)
+        tensor([[1., 0.],
+                [1., 1.]])
+    """
+    return Tensor(np.tri(n, m, k, np.float32 if dtype is None else dtype))
+
+
+@both_names(diagonal="k", m="x")
+@method
+def tril(x: TensorLike, k: int = 0) -> Tensor:
+    """x with zeros above its diagonal k, over the last two axes.
+
+    Raises:
+        ShapeError: if x has fewer than two axes.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.tril(cr.ones(2, 2))
+        tensor([[1., 0.],
+                [1., 1.]])
+    """
+    x = as_tensor(x)
+    below = _below("tril", x, k)
+    return where(below, x, np.zeros((), x.dtype))
+
+
+@both_names(diagonal="k", m="x")
+@method
+def triu(x: TensorLike, k: int = 0) -> Tensor:
+    """x with zeros below its diagonal k, over the last two axes.
+
+    Raises:
+        ShapeError: if x has fewer than two axes.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.triu(cr.ones(2, 2), 1)
+        tensor([[0., 1.],
+                [0., 0.]])
+    """
+    x = as_tensor(x)
+    below = _below("triu", x, k - 1)
+    return where(below, np.zeros((), x.dtype), x)
+
+
+def _below(name: str, x: Tensor, k: int) -> Array:
+    """Whether an element of the last two axes lies on the diagonal k or below it."""
+    if x.ndim < 2:
+        raise ShapeError(f"{name} takes two axes or more, not shape {x.shape}")
+    rows, columns = x.shape[-2:]
+    return np.tri(rows, columns, k, dtype=bool)
+
+
+# Of other objects
+
+
+def asarray(data: Any, dtype: DTypeLike | None = None, copy: bool | None = None) -> Tensor:
+    """A Tensor of `data`: a Tensor as it is, an array without a copy where that can be.
+
+    Args:
+        data: a Tensor, an array, a number, or nested sequences of numbers.
+        dtype: by default an array's own; float32 for Python floats, int64 for Python integers.
+        copy: True for memory of its own, always.
+
+    Raises:
+        ValueError: with copy=False, if the data can't be taken without a copy.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.asarray([1.0, 2.0])
+        tensor([1., 2.])
+    """
+    if isinstance(data, Tensor):
+        found = data if dtype is None else data.astype(dtype)
+        if copy:
+            return tensor(found.numpy())
+    else:
+        if copy:
+            return tensor(data, dtype)
+        found = as_tensor(data, dtype)
+    shares = found is data or (
+        isinstance(data, np.ndarray) and np.shares_memory(data, found.numpy())
+    )
+    if copy is False and not shares:
+        raise ValueError("asarray: these data take a copy; leave copy out")
+    return found
+
+
+def from_dlpack(x: Any) -> Tensor:
+    """A Tensor of another library's array in the memory of the CPU, without a copy.
+
+    Args:
+        x: an object with `__dlpack__`, as a PyTorch tensor or a NumPy array. Do not write to it as
+            long as the Tensor is used.
+
+    Example:
+        >>> import chainrule as cr
+        >>> import numpy as np
+        >>> cr.from_dlpack(np.array([1.0, 2.0]))
+        tensor([1., 2.], dtype=float64)
+    """
+    return as_tensor(np.from_dlpack(x))

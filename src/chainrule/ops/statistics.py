@@ -1,0 +1,274 @@
+"""Reductions made of others: products, counts, truth values, averages, and those that skip NaN."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
+from chainrule.graph.methods import Axis, method
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.ops import reduce
+from chainrule.ops.bitwise import invert, truth
+from chainrule.ops.comparison import equal, not_equal, where
+from chainrule.ops.declare import align_floats
+from chainrule.ops.floats import isnan
+from chainrule.ops.reduce import normalize_axes
+
+__all__ = [
+    "all",
+    "any",
+    "argmin",
+    "average",
+    "count_nonzero",
+    "nanmax",
+    "nanmean",
+    "nanmin",
+    "nansum",
+    "prod",
+    "ptp",
+]
+
+
+@both_names()
+@method
+def prod(
+    x: TensorLike, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """The product over one axis, several, or all; of booleans and narrow integers it is int64.
+
+    The elements are multiplied in pairs, and the products in pairs again: log2(n) multiplications
+    of shrinking parts, whose gradients are exact where elements are 0 too.
+
+    Args:
+        x: numbers or booleans.
+        axis: one axis, several, or None for all.
+        keepdims: keep the reduced axes with length 1.
+        dtype: to which the elements are cast first.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor([2.0, 0.0, 5.0], requires_grad=True)
+        >>> cr.grad(cr.prod(x), x).tolist()
+        [0.0, 10.0, 0.0]
+    """
+    x = as_tensor(x)
+    if dtype is not None:
+        x = x.astype(dtype)
+    elif x.dtype.kind in "biu" and x.dtype.itemsize < 8:
+        x = x.astype(np.int64)
+    axes = normalize_axes("prod", axis, x.shape)
+    kept = [1 if a in axes else length for a, length in enumerate(x.shape)]
+    shape = tuple(kept) if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axes)
+    if len(axes) == x.ndim:
+        x, axes = x.reshape(-1), (0,)
+    for a in axes:
+        x = _multiplied(x, a)
+    return x.reshape(shape)
+
+
+def _multiplied(x: Tensor, axis: int) -> Tensor:
+    """The product along one axis, which is kept with length 1."""
+    length = x.shape[axis]
+    if length == 0:
+        shape = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+        return as_tensor(np.ones(shape, x.dtype))
+    before = (slice(None),) * axis
+    left_over = None
+    while length > 1:
+        half = length // 2
+        if length % 2:
+            last = x[(*before, slice(length - 1, length))]
+            left_over = last if left_over is None else left_over * last
+        x = x[(*before, slice(half))] * x[(*before, slice(half, 2 * half))]
+        length = half
+    return x if left_over is None else x * left_over
+
+
+@both_names()
+@method
+def count_nonzero(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """How many elements are not 0 (int64), over one axis, several, or all.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.count_nonzero(cr.tensor([[0.0, 2.0], [3.0, 4.0]]), axis=0)
+        tensor([1, 2])
+    """
+    return reduce.sum(truth(x), axis, keepdims)
+
+
+@both_names()
+@method
+def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether an element is not 0, over one axis, several, or all; of no elements it is False.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.any(cr.tensor([[0.0, 2.0], [0.0, 0.0]]), axis=1)
+        tensor([ True, False])
+    """
+    return not_equal(count_nonzero(x, axis, keepdims), 0)
+
+
+@both_names()
+@method
+def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """Whether no element is 0, over one axis, several, or all; of no elements it is True.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.all(cr.tensor([[1.0, 2.0], [0.0, 3.0]]), axis=1)
+        tensor([ True, False])
+    """
+    return equal(reduce.sum(invert(truth(x)), axis, keepdims), 0)
+
+
+@both_names()
+@method
+def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
+    """The index (int64) of the first smallest element along `axis`, or in the flattened Tensor.
+
+    A NaN counts as the smallest.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.argmin(cr.tensor([[3.0, 1.0], [0.0, 2.0]]), axis=1)
+        tensor([1, 0])
+    """
+    x = as_tensor(x)
+    if x.dtype.kind in "biu" and x.dtype.itemsize < 8:
+        x = x.astype(np.int64)
+    # ~x turns the order of all integers round; -x would not that of the least, or of unsigned ones.
+    return reduce.argmax(-x if x.dtype.kind == "f" else invert(x), axis, keepdims)
+
+
+@both_names()
+@method
+def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element minus the smallest ("peak to peak"), over one axis, several, or all.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.ptp(cr.tensor([3.0, -1.0, 2.0]))
+        tensor(4.)
+    """
+    return reduce.max(x, axis, keepdims) - reduce.min(x, axis, keepdims)
+
+
+@both_names()
+@method
+def average(
+    x: TensorLike, axis: Axis = None, weights: TensorLike | None = None, keepdims: bool = False
+) -> Tensor:
+    """The weighted mean over axes: sum of w x / sum of w. Without weights it is `mean`.
+
+    Where the weights add up to 0 it is NaN or infinite.
+
+    Args:
+        x: numbers; of integers the average is float32.
+        axis: one axis, several, or None for all.
+        weights: of the shape of x; or of shape (n,) for the n elements along the one axis.
+        keepdims: keep the reduced axes with length 1.
+
+    Raises:
+        ShapeError: if the weights have neither shape.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.average(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1, weights=[3, 1])
+        tensor([1.25, 3.25])
+    """
+    x = as_tensor(x)
+    if weights is None:
+        return reduce.mean(x, axis, keepdims)
+    w = as_tensor(weights)
+    axes = normalize_axes("average", axis, x.shape)
+    if w.shape != x.shape:
+        if len(axes) != 1 or w.shape != (x.shape[axes[0]],):
+            raise ShapeError(
+                f"average: weights of shape {w.shape} for shape {x.shape} and axis {axis}; they "
+                "have the shape of x, or one number for each element along one axis"
+            )
+        w = w.reshape(*(n if a in axes else 1 for a, n in enumerate(x.shape)))
+    x, w = align_floats("average", x, w)
+    return reduce.sum(x * w, axis, keepdims) / reduce.sum(w, axis, keepdims)
+
+
+@both_names()
+@method
+def nansum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The sum of the elements that are not NaN, over one axis, several, or all.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nansum(cr.tensor([1.0, float("nan"), 2.0]))
+        tensor(3.)
+    """
+    return reduce.sum(_without_nan(x, 0.0), axis, keepdims)
+
+
+@both_names()
+@method
+def nanmean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The mean of the elements that are not NaN, over one axis, several, or all.
+
+    It is NaN where all of them are.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nanmean(cr.tensor([1.0, float("nan"), 2.0]))
+        tensor(1.5)
+    """
+    x = as_tensor(x)
+    if x.dtype.kind != "f":
+        return reduce.mean(x, axis, keepdims)
+    count = reduce.sum(invert(isnan(x)), axis, keepdims)
+    return nansum(x, axis, keepdims) / count.astype(x.dtype)
+
+
+@both_names()
+@method
+def nanmax(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The largest element that is not NaN, over one axis, several, or all.
+
+    It is NaN where all of them are.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nanmax(cr.tensor([1.0, float("nan"), 2.0]))
+        tensor(2.)
+    """
+    largest = reduce.max(_without_nan(x, -np.inf), axis, keepdims)
+    return _unless_all_nan(x, axis, keepdims, largest)
+
+
+@both_names()
+@method
+def nanmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The smallest element that is not NaN, over one axis, several, or all.
+
+    It is NaN where all of them are.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.nanmin(cr.tensor([1.0, float("nan"), 2.0]))
+        tensor(1.)
+    """
+    smallest = reduce.min(_without_nan(x, np.inf), axis, keepdims)
+    return _unless_all_nan(x, axis, keepdims, smallest)
+
+
+def _without_nan(x: TensorLike, number: float) -> Tensor:
+    """x with a number in the place of NaN."""
+    x = as_tensor(x)
+    return where(isnan(x), number, x) if x.dtype.kind == "f" else x
+
+
+def _unless_all_nan(x: TensorLike, axis: Axis, keepdims: bool, result: Tensor) -> Tensor:
+    """NaN where all elements are, else the result."""
+    x = as_tensor(x)
+    if x.dtype.kind != "f":
+        return result
+    return where(all(isnan(x), axis, keepdims), float("nan"), result)

@@ -1,0 +1,65 @@
+"""Elementwise kernels of every instruction set against NumPy, at the edges of their domains."""
+
+import numpy as np
+import pytest
+from bench import Bench, load, op, store
+
+from chainrule import _core
+from chainrule.graph.operation import operations
+
+EDGES = [0.0, -0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -2.5, 3.0, 7.25, 100.0, -8388609.0, 1e20, -1e-20]
+EDGES += [np.inf, -np.inf, np.nan]
+EXACT = ["floor", "ceil", "rint", "trunc", "fmod", "remainder", "floor_divide", "copysign"]
+CLOSE = ["exp2", "log2", "log10", "cbrt", "tan", "asin", "acos", "atan", "sinh", "cosh", "acosh"]
+CLOSE += ["atanh", "erfc", "atan2", "hypot", "logaddexp"]
+TOLERANCE = {"float32": 4e-7, "float64": 2e-15}
+
+
+def run(name, arrays, dtype, instruction_set):
+    bench = Bench(instruction_set=instruction_set)
+    places = [bench.put(a) for a in arrays]
+    out, view = bench.room(arrays[0].size, dtype)
+    bench.plan.add(
+        "program",
+        name,
+        dtype=dtype,
+        rows=1,
+        columns=arrays[0].size,
+        registers=len(arrays) + 1,
+        loads=[load(place, dtype, 0, 1, i) for i, place in enumerate(places)],
+        constants=[],
+        ops=[op(name, len(arrays), *range(len(arrays)))],
+        stores=[store(out, dtype, 0, len(arrays))],
+    )
+    bench.run()
+    return view.copy()
+
+
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", [*EXACT, *CLOSE])
+def test_kernels_of_floats(rng, name, dtype, instruction_set):
+    inputs = dict(_core.opcodes())[name]
+    if inputs == 1:
+        arrays = [np.array([*EDGES, *rng.uniform(-3, 3, 50), *rng.uniform(0, 90, 20)], dtype)]
+    else:
+        arrays = [m.ravel().astype(dtype) for m in np.meshgrid(EDGES, EDGES)]
+    with np.errstate(all="ignore"):
+        expected = operations[name].forward(*arrays)
+    tolerance = 0 if name in EXACT else TOLERANCE[dtype]
+    found = run(name, arrays, dtype, instruction_set)
+    tiny = np.finfo(dtype).tiny  # smaller numbers are 0 in a program
+    np.testing.assert_allclose(found, expected, rtol=tolerance, atol=tiny)
+
+
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+@pytest.mark.parametrize("name", ["fmod", "remainder", "floor_divide", "left_shift", "right_shift"])
+def test_kernels_of_integers(name, instruction_set):
+    least, most = np.iinfo(np.int64).min, np.iinfo(np.int64).max
+    values = [0, 1, -1, 3, -3, 7, 63, 64, 2**40, least, most]
+    a, b = (m.ravel() for m in np.meshgrid(values, values))
+    if "shift" in name:
+        a, b = a[b >= 0], b[b >= 0]
+    with np.errstate(all="ignore"):
+        expected = operations[name].forward(a, b)
+    np.testing.assert_array_equal(run(name, [a, b], "int64", instruction_set), expected)

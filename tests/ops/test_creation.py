@@ -1,0 +1,212 @@
+"""Making Tensors as NumPy and PyTorch do, and drawing them."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+SHAPED = ["zeros", "ones", "empty", "rand", "randn"]
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_a_shape_is_given_in_one_piece_or_number_by_number(name):
+    make = getattr(cr, name)
+    for arguments in ((2, 3), ((2, 3),), ([2, 3],), (np.int64(2), 3), (np.array([2, 3]),)):
+        made = make(*arguments)
+        assert made.shape == (2, 3)
+        assert made.dtype == np.float32
+    assert make().shape == make(()).shape == ()
+    assert make(4).shape == (4,)
+    assert make(0, 3).shape == (0, 3)
+    assert make(2, dtype="float64").dtype == np.float64
+    leaf = make(2, 2, requires_grad=True)
+    (leaf * leaf).sum().backward()
+    np.testing.assert_array_equal(leaf.grad.numpy(), 2 * leaf.numpy())
+    with pytest.raises(cr.ShapeError, match=rf"{name}: a shape has no negative lengths"):
+        make(2, -1)
+    with pytest.raises(TypeError, match=rf"{name}: a shape is whole numbers, .* got 2\.5"):
+        make(2.5)
+
+
+@pytest.mark.parametrize("name", ["zeros", "ones", "empty"])
+def test_the_dtype_may_stand_second_as_in_numpy(name):
+    make = getattr(cr, name)
+    for dtype in ("int64", int, np.dtype("int64"), np.int64):
+        assert make((2, 3), dtype).dtype == np.int64
+        assert make(3, dtype).shape == (3,)
+    assert make(3, dtype=None).dtype == np.float32
+    assert make(2, dtype=bool).dtype == np.bool_
+
+
+def test_values_of_zeros_and_ones():
+    assert cr.zeros(2, 2).tolist() == [[0.0, 0.0], [0.0, 0.0]]
+    assert cr.ones(2).tolist() == [1.0, 1.0]
+    assert cr.full((2,), 7).dtype == np.int64
+    assert cr.full((2,), 7.5).dtype == np.float32
+    assert cr.full((2,), True).dtype == np.bool_
+    assert cr.full(2, 7, dtype="float32").tolist() == [7.0, 7.0]
+    assert cr.full((2, 2), [1, 2]).tolist() == [[1, 2], [1, 2]]
+    assert cr.full((2,), cr.tensor(3.0)).tolist() == [3.0, 3.0]
+    assert cr.full((), 3.0, requires_grad=True).requires_grad
+    with pytest.raises(cr.ShapeError, match=r"full: values of shape \(3,\) do not broadcast"):
+        cr.full((2,), [1, 2, 3])
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [(5,), (2, 7), (2, 7, 2), (7, 2, -2), (0.5,), (0, 1, 0.25), (5, 2), (-3.0, 3.0), (0,)],
+)
+def test_arange(arguments):
+    found, expected = cr.arange(*arguments), np.arange(*arguments)
+    assert found.dtype == (np.int64 if expected.dtype.kind == "i" else np.float32)
+    np.testing.assert_array_equal(found.numpy(), expected.astype(found.dtype))
+    assert cr.arange(3, dtype="float64").dtype == np.float64
+    assert cr.arange(start=1, end=4, step=2).tolist() == [1, 3]
+    with pytest.raises(ValueError, match="arange: the step is not 0"):
+        cr.arange(1, 2, 0)
+
+
+def test_linspace():
+    for arguments in ((0, 1), (0, 1, 5), (3, -2, 7), (1, 2, 1), (1, 2, 0), (0, 1, 4, False)):
+        expected = np.linspace(*arguments)
+        found = cr.linspace(*arguments)
+        assert found.dtype == np.float32
+        np.testing.assert_array_equal(found.numpy(), expected.astype(np.float32))
+        np.testing.assert_array_equal(cr.linspace(*arguments, dtype="float64").numpy(), expected)
+    assert cr.linspace(0, 1, steps=3).tolist() == [0.0, 0.5, 1.0]
+    with pytest.raises(ValueError, match="num is not negative"):
+        cr.linspace(0, 1, -1)
+
+
+@pytest.mark.parametrize(
+    "arguments", [(3,), (2, 4), (4, 2), (3, 3, 1), (3, 4, -1), (0,), (2, None, 5)]
+)
+def test_triangles_and_diagonals(arguments):
+    for name in ("eye", "tri"):
+        found = getattr(cr, name)(*arguments)
+        np.testing.assert_array_equal(found.numpy(), getattr(np, name)(*arguments))
+        assert found.dtype == np.float32
+        assert getattr(cr, name)(*arguments, dtype="int64").dtype == np.int64
+    np.testing.assert_array_equal(cr.identity(3).numpy(), np.identity(3))
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool", "uint8"])
+@pytest.mark.parametrize("name", ["tril", "triu"])
+def test_parts_of_matrices(name, dtype):
+    for shape in ((3, 3), (2, 4), (4, 2), (2, 3, 4), (0, 3)):
+        x = np.random.default_rng(0).integers(0, 5, shape).astype(dtype)
+        for k in (-2, -1, 0, 1, 3):
+            found, expected = getattr(cr, name)(x, k), getattr(np, name)(x, k)
+            np.testing.assert_array_equal(found.numpy(), expected)
+            assert found.dtype == expected.dtype
+            assert getattr(cr.tensor(x), name)(diagonal=k).shape == expected.shape
+    with pytest.raises(cr.ShapeError, match=rf"{name} takes two axes or more, not shape \(3,\)"):
+        getattr(cr, name)([1, 2, 3])
+
+
+@pytest.mark.parametrize("symbolic", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool"])
+def test_likes(dtype, symbolic):
+    x = cr.placeholder((2, 3), dtype) if symbolic else cr.tensor(np.ones((2, 3), dtype))
+    for name, value in (("zeros", 0), ("ones", 1), ("full", 1), ("empty", 0)):
+        like = getattr(cr, f"{name}_like")
+        more = (1,) if name == "full" else ()
+        made = like(x, *more)
+        assert (made.shape, made.dtype) == ((2, 3), dtype)
+        assert (made.numpy() == value).all()
+        assert like(x, *more, dtype="float64").dtype == np.float64
+        assert like(x, *more, shape=(4,)).shape == (4,)
+        assert like(input=x, **({"fill_value": 1} if more else {})).shape == (2, 3)
+    for name in ("rand_like", "randn_like"):
+        assert getattr(cr, name)(x, dtype="float64").shape == (2, 3)
+        if dtype in ("float32", "float64"):
+            assert getattr(cr, name)(x).dtype == dtype
+    assert cr.zeros_like([1, 2]).tolist() == [0, 0]
+    assert cr.ones_like(cr.Parameter([1.0, 2.0])).tolist() == [1.0, 1.0]
+
+
+def test_asarray_shares_memory_where_it_can():
+    array, made = np.array([1.0, 2.0]), cr.tensor([1.0])
+    assert np.shares_memory(cr.asarray(array).numpy(), array)
+    assert cr.asarray(made) is made
+    assert cr.asarray(made, "float64").dtype == np.float64
+    assert not np.shares_memory(cr.asarray(array, copy=True).numpy(), array)
+    assert not np.shares_memory(cr.asarray(made, copy=True).numpy(), made.numpy())
+    assert cr.asarray([1, 2]).dtype == np.int64
+    assert cr.asarray(array, copy=False).shape == (2,)
+    for data, dtype in (([1.0], None), (array, "float32"), (made, "float64")):
+        with pytest.raises(ValueError, match="asarray: these data take a copy"):
+            cr.asarray(data, dtype, copy=False)
+
+
+def test_arrays_of_other_libraries():
+    torch = pytest.importorskip("torch")
+    theirs = torch.arange(6.0).reshape(2, 3)
+    made = cr.from_dlpack(theirs)
+    np.testing.assert_array_equal(made.numpy(), theirs.numpy())
+    assert np.shares_memory(made.numpy(), theirs.numpy())
+
+
+# Random numbers
+
+
+@pytest.fixture(autouse=True)
+def seeded():
+    cr.manual_seed(3)
+
+
+def test_whole_numbers_are_uniform():
+    drawn = cr.randint(3, 9, (60_000,))
+    assert drawn.dtype == np.int64
+    values, counts = np.unique(drawn.numpy(), return_counts=True)
+    assert values.tolist() == [3, 4, 5, 6, 7, 8]
+    assert np.abs(counts - 10_000).max() < 500
+    assert cr.randint(5).shape == ()
+    assert cr.randint(5, size=3).shape == cr.randint(0, 5, size=(3,)).shape == (3,)
+    assert cr.randint(5, (2, 3)).shape == (2, 3)  # PyTorch's order
+    assert cr.randint(-4, -3, 5).tolist() == [-4] * 5
+    assert cr.randint(2**53, size=100).max().item() < 2**53
+    assert cr.randint(9, size=4, dtype="uint8").dtype == np.uint8
+    for bounds in ((0,), (5, 5), (5, 2), (0, 2**53 + 1)):
+        with pytest.raises(ValueError, match="there are no numbers, or more than"):
+            cr.randint(*bounds)
+    with pytest.raises(cr.DTypeError, match="integer dtype, not float32"):
+        cr.randint(5, dtype="float32")
+
+
+def test_permutations():
+    order = cr.permutation(100)
+    assert order.dtype == np.int64
+    assert sorted(order.tolist()) == list(range(100)) != order.tolist()
+    x = np.arange(12).reshape(6, 2)
+    rows = cr.permutation(x)
+    assert sorted(rows.numpy()[:, 0].tolist()) == [0, 2, 4, 6, 8, 10]
+    assert cr.permutation(0).tolist() == []
+    first = [tuple(cr.permutation(3).tolist()) for _ in range(6000)]
+    counts = [first.count(p) for p in set(first)]
+    assert len(counts) == 6 and max(counts) < 1200
+    with pytest.raises(cr.SymbolicError, match="permutation: in a captured function"):
+        cr.capture(lambda: cr.permutation(3))
+
+
+@pytest.mark.parametrize(
+    "draw", [lambda: cr.rand(5), lambda: cr.randn(5), lambda: cr.randint(9, size=5)]
+)
+def test_draws_are_those_of_the_seed_eager_and_captured(draw):
+    with cr.use_generator(cr.Generator(7)):
+        eager = [draw().tolist() for _ in range(2)]
+    assert eager[0] != eager[1]
+    with cr.use_generator(cr.Generator(7)):
+        again = [draw().tolist() for _ in range(2)]
+    assert eager == again
+    with cr.use_generator(cr.Generator(7)):
+        graph = cr.capture(draw)
+        assert [graph.run().tolist() for _ in range(2)] == eager
+
+
+def test_random_leaves():
+    x = cr.randn(3, requires_grad=True)
+    (x * x).sum().backward()
+    assert x.grad is not None
+    with pytest.raises(cr.SymbolicError, match="in a captured function a draw has no value"):
+        cr.capture(lambda: cr.rand(3, requires_grad=True))
