@@ -18,6 +18,7 @@ from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
 from chainrule.inspect import summary
 from chainrule.ops import *  # noqa: F403
+from chainrule.ops import linalg
 from chainrule.system.threads import get_num_threads, set_num_threads
 from chainrule.train import (
     Callback,
@@ -78,6 +79,7 @@ __all__ = [
     "inspect",
     "jacobian",
     "jvp",
+    "linalg",
     "load",
     "nn",
     "no_grad",

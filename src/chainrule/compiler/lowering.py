@@ -44,8 +44,10 @@ def lower(graph: ValueGraph) -> Schedule:
         elif value.kind in ELEMENTWISE:
             scheduler.elementwise(value)
         elif value.kind not in (*LEAVES, "reshape", "broadcast_to"):
+            reason = getattr(value.node.operation, "only_numpy", "")
             raise UnsupportedError(
-                f"operation {value.kind} has no native kernel; use backend='reference'"
+                f"operation {value.kind} has no native kernel{reason and ': ' + reason}; use "
+                "backend='reference'"
             )
     return scheduler.finish()
 
@@ -79,6 +81,11 @@ def _permuted(
 @lowering("matmul")
 def _matmul(scheduler: Scheduler, value: Value) -> None:
     a, b = value.inputs
+    if value.dtype.kind != "f":
+        raise UnsupportedError(
+            f"matmul of {value.dtype} has no native kernel; cast the operands to floats (float64 "
+            "is exact below 2**53)"
+        )
     transpose_a = value.attributes.get("transpose_a", False)
     transpose_b = value.attributes.get("transpose_b", False)
     m, n = value.shape[-2:]
