@@ -273,7 +273,8 @@ def _slice(scheduler: Scheduler, value: Value) -> None:
     (x,) = value.inputs
     runs = value.attributes["runs"]
     strides = contiguous(x.shape)
-    part = Part(scheduler.storage(x), _offset(strides, runs))
+    # A slice of no elements may begin where the memory ends.
+    part = Part(scheduler.storage(x), _offset(strides, runs) if value.size else 0)
     x_strides = tuple([s * step for s, (_, step, _) in zip(strides, runs, strict=True)])
     out = scheduler.storage(value)
     scheduler.add(copy(value, part, out, value.shape, x_strides, contiguous(value.shape)))
@@ -318,6 +319,8 @@ def _copy_into(
     scheduler: Scheduler, value: Value, x: Value, out_strides: tuple[int, ...], offset: int
 ) -> None:
     """x written at given strides of the memory of `value`, from an element on."""
+    if not x.size:  # it may begin where the memory ends
+        return
     out = Part(scheduler.storage(value), offset)
     scheduler.add(copy(value, scheduler.storage(x), out, x.shape, contiguous(x.shape), out_strides))
 

@@ -127,6 +127,8 @@ class TensorMethods:
 
     @property
     def mT(self) -> Tensor:  # noqa: N802 - NumPy's name
+        if self.ndim < 2:  # type: ignore[attr-defined]
+            raise AttributeError(f"mT: a Tensor of shape {self.shape} has no matrices")  # type: ignore[attr-defined]
         return functions["matrix_transpose"](self)
 
     @both_names(dims="axis")
