@@ -6,9 +6,9 @@ and by a native plan; its gradient is checked against finite differences to seco
 
 import numpy as np
 import pytest
+from native_calls import each, run_native
 
 import chainrule as cr
-from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.testing import check_gradient
 
 DTYPES = [np.float32, np.float64, np.int64, np.bool_]
@@ -111,20 +111,6 @@ CASES = {**SHAPE, **JOINED, **SELECTED}
 def draw(shape, dtype):
     values = np.random.default_rng(len(shape)).integers(-3, 4, shape) + 0.5
     return np.asarray(values).astype(dtype) if dtype is not np.bool_ else np.asarray(values > 0)
-
-
-def each(results):
-    return list(results) if isinstance(results, (list, tuple)) else [results]
-
-
-def run_native(function, *arrays):
-    """What a plan of the core gives for the function of these arrays."""
-    buffers = [cr.Buffer(x, x.dtype) for x in arrays]
-    graph = cr.capture(lambda: each(function(*buffers)))
-    step = NativeStep(graph, StateBlock([*graph.reads, *graph.updates]))
-    step.fill_arena(0xFF)
-    step.run(None, 0, 1)
-    return [np.array(result) for result in step.outputs()]
 
 
 def parameters(cases):
