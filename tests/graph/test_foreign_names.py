@@ -88,6 +88,7 @@ TYPED = {
     "cr.leaky_relu": "it is cr.nn.functional.leaky_relu",
     "cr.solve": "it is cr.linalg.solve",
     "cr.numpy(x)": "of a Tensor x it is x.numpy",
+    "cr.histogram(x)": "np.histogram of x.numpy() gives its value, without a gradient",
     "cr.concatenat([x])": "did you mean 'concatenate'?",
     "cr.sofmax(x)": "did you mean 'softmax'?",
 }

@@ -131,7 +131,8 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
     x = as_tensor(x)
     items = list(index) if isinstance(index, tuple) else [index]
     items = [np.asarray(i, np.int64) if isinstance(i, list) and not i else i for i in items]
-    items = _without_masks(items)
+    if any(type(item) not in _PLAIN for item in items):
+        items = _without_masks(items)
     items = _without_ellipsis(items, x)
     runs: list[Run] = []  # one per axis of x
     shape: list[int] = []  # after integers dropped their axes and None made new ones
@@ -190,6 +191,10 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
     return gather.apply(x, *(indices.broadcast_to(common) for _, indices in arrays), axis=axis)
 
 
+_PLAIN = {int, slice, EllipsisType, type(None)}
+"""The classes of an index that are certainly no mask."""
+
+
 class _MaskAxis(NamedTuple):
     """One axis of a boolean mask: the indices of the elements taken, and the axis' length."""
 
@@ -201,8 +206,7 @@ def _without_masks(items: list[Any]) -> list[Any]:
     """The items with an index array for each axis of a boolean mask."""
     found: list[Any] = []
     for item in items:
-        is_plain = item is None or isinstance(item, (slice, EllipsisType, int, np.integer))
-        if is_plain and not isinstance(item, bool):
+        if type(item) in _PLAIN or isinstance(item, np.integer):
             found.append(item)
             continue
         mask = as_tensor(item)
