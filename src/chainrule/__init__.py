@@ -1,5 +1,23 @@
 """chainrule: backpropagation as the textbooks teach it, at the speed of the machine."""
 
+from math import e, inf, nan, pi
+from typing import TYPE_CHECKING, Any
+
+import numpy
+from numpy import (
+    bool_,
+    float32,
+    float64,
+    int8,
+    int16,
+    int32,
+    int64,
+    uint8,
+    uint16,
+    uint32,
+    uint64,
+)
+
 from chainrule import data, graph, inspect, nn, ops, optim
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.errors import DTypeError, NonFiniteError, ShapeError, SymbolicError
@@ -13,11 +31,13 @@ from chainrule.graph.backprop import (
 )
 from chainrule.graph.context import no_grad
 from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
+from chainrule.graph.names import OURS, nearest, refer
 from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
 from chainrule.inspect import summary
 from chainrule.ops import *  # noqa: F403
+from chainrule.ops import linalg
 from chainrule.system.threads import get_num_threads, set_num_threads
 from chainrule.train import (
     Callback,
@@ -37,6 +57,43 @@ from chainrule.train import (
     save,
     set_default_backend,
 )
+
+newaxis = None
+"""As an index, a new axis of length 1."""
+
+_HOMES = {
+    nn: "cr.nn",
+    nn.functional: "cr.nn.functional",
+    optim: "cr.optim",
+    data: "cr.data",
+    linalg: "cr.linalg",
+}
+
+refer({name: f"cr.{name}(x, ...), a function" for name in ops.__all__})  # type: ignore[attr-defined]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        """Say of a name that is not here what it is called, or where it is."""
+        message = f"module {__name__!r} has no attribute {name!r}"
+        if name.startswith("_"):
+            raise AttributeError(message)
+        if name in OURS:
+            raise AttributeError(f"{message}; here it is {OURS[name]}")
+        for home, called in _HOMES.items():
+            if name in home.__all__:
+                raise AttributeError(f"{message}; it is {called}.{name}")
+        if name in dir(Tensor):
+            raise AttributeError(f"{message}; of a Tensor x it is x.{name}")
+        if callable(getattr(numpy, name, None)):
+            raise AttributeError(
+                f"{message}; np.{name} of x.numpy() gives its value, without a gradient"
+            )
+        found = nearest(name, globals())
+        if found:
+            raise AttributeError(f"{message}; did you mean {found!r}?")
+        raise AttributeError(message)
+
 
 __version__ = "0.1.0"
 
@@ -63,10 +120,14 @@ __all__ = [
     "TrainingState",
     "as_tensor",
     "backprop",
+    "bool_",
     "build_grad",
     "capture",
     "compile_step",
     "data",
+    "e",
+    "float32",
+    "float64",
     "get_consumers",
     "get_default_backend",
     "get_inputs",
@@ -75,13 +136,22 @@ __all__ = [
     "grad",
     "graph",
     "hessian",
+    "inf",
     "inspect",
+    "int8",
+    "int16",
+    "int32",
+    "int64",
     "jacobian",
     "jvp",
+    "linalg",
     "load",
+    "nan",
+    "newaxis",
     "nn",
     "no_grad",
     "optim",
+    "pi",
     "placeholder",
     "read_metadata",
     "save",
@@ -89,6 +159,10 @@ __all__ = [
     "set_num_threads",
     "summary",
     "tensor",
+    "uint8",
+    "uint16",
+    "uint32",
+    "uint64",
     "value_and_grad",
     "vjp",
 ]

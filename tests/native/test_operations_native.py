@@ -25,6 +25,8 @@ def run_native(function, arrays, poison=0):
 
 def cases():
     for name, operation in sorted(operations.items()):
+        if operation.only_numpy:
+            continue
         for number, sample in enumerate(operation.samples(np.random.default_rng(0))):
             yield pytest.param(operation, sample, id=f"{name}-{number}")
 
@@ -56,6 +58,14 @@ def test_native_equals_numpy(operation, sample, dtype):
             )
         else:
             np.testing.assert_array_equal(result, expected)
+
+
+@pytest.mark.parametrize("name", sorted(n for n, o in operations.items() if o.only_numpy))
+def test_an_operation_without_a_native_form_is_refused_with_the_reason(name):
+    operation = operations[name]
+    sample = operation.samples(np.random.default_rng(0))[0]
+    with pytest.raises(UnsupportedError, match=f"{name} has no native kernel: the native core"):
+        run_native(lambda *x: operation.apply(*x, **sample.attributes), sample.inputs)
 
 
 def test_leaves_of_outputs_keep_their_order():

@@ -131,11 +131,21 @@ def test_booleans_are_no_numbers(function):
             function(x)
 
 
-def test_matmul_refuses_integers():
+@pytest.mark.parametrize("dtype", [np.int64, np.int32, np.uint8])
+def test_matmul_of_integers_is_exact_in_int64(dtype):
+    x = np.array([[200, 3], [100, 7]], dtype)
+    found = cr.tensor(x) @ cr.tensor(x)
+    assert found.dtype == np.int64
+    np.testing.assert_array_equal(found.numpy(), x.astype(np.int64) @ x.astype(np.int64))
+    large = cr.tensor([[2**60 + 1]]) @ cr.tensor([3])
+    assert large.tolist() == [3 * (2**60 + 1)]
+
+
+def test_matmul_refuses_booleans():
     for shape in ((2, 2), (2,), (3, 2, 2)):
-        x = cr.tensor(np.ones(shape, int))
-        with pytest.raises(cr.DTypeError, match="floating"):
-            x @ x
+        for x in (cr.tensor(np.ones(shape, bool)), cr.placeholder(shape, "bool")):
+            with pytest.raises(cr.DTypeError, match="numbers, not booleans; cast"):
+                x @ x
 
 
 def test_comparisons_are_boolean_and_have_no_gradient():

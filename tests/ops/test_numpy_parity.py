@@ -213,30 +213,55 @@ def test_concatenate_and_stack():
         cr.concatenate([])
 
 
-def test_split():
+@pytest.mark.parametrize("sections", [1, 2, 5, 10, [3, 7], [0], [4, 2], [-3], [20], []])
+@pytest.mark.parametrize("axis", [0, 1, -1])
+def test_split(sections, axis):
+    x = np.arange(100.0).reshape(10, 10)
+    for name in ("split", "array_split"):
+        expected = getattr(np, name)(x, sections, axis)
+        parts = getattr(cr, name)(x, sections, axis)
+        for found, part in zip(parts, expected, strict=True):
+            same(found, part)
+
+
+def test_split_into_parts_of_unequal_lengths():
     x = np.arange(10.0).reshape(2, 5)
-    for size, axis, places in ((2, 1, [2, 4]), ([1, 0, 4], -1, [1, 1]), (1, 0, [1])):
-        parts = cr.split(x, size, axis)
-        for found, expected in zip(parts, np.split(x, places, axis), strict=True):
-            same(found, expected)
-    with pytest.raises(cr.ShapeError, match="add up"):
-        cr.split(x, [2, 2], 1)
-    with pytest.raises(cr.ShapeError, match="positive"):
-        cr.split(x, 0)
+    for found, part in zip(cr.array_split(x, 3, 1), np.array_split(x, 3, 1), strict=True):
+        same(found, part)
+    with pytest.raises(cr.ShapeError, match="5 has no 3 equal parts; array_split makes"):
+        cr.split(x, 3, 1)
+    for function in (cr.split, cr.array_split):
+        with pytest.raises(cr.ShapeError, match="positive"):
+            function(x, 0)
+        with pytest.raises(cr.ShapeError, match="axis 2 is out of range"):
+            function(x, 2, 2)
 
 
 def test_pad():
     x = RANDOM.standard_normal((2, 3))
+    for widths in (((1, 0), (0, 2)), ((1, 2),), (2, 1), 3, 0):
+        same(cr.pad(x, widths), np.pad(x, widths))
     widths = ((1, 0), (0, 2))
-    same(cr.pad(x, widths), np.pad(x, widths))
-    same(cr.pad(x, widths, -np.inf), np.pad(x, widths, constant_values=-np.inf))
-    same(cr.pad(cr.tensor([1, 2]), [(1, 1)], 7), [7, 1, 2, 7])
+    same(cr.pad(x, widths, constant_values=-np.inf), np.pad(x, widths, constant_values=-np.inf))
+    same(cr.pad(cr.tensor([1, 2]), [(1, 1)], constant_values=7), [7, 1, 2, 7])
     with pytest.raises(cr.DTypeError, match=r"1\.5 does not fit dtype int64"):
-        cr.pad(cr.tensor([1, 2]), [(1, 1)], 1.5)
-    for bad in ([(1, 1)], [(1, -1), (0, 0)]):
+        cr.pad(cr.tensor([1, 2]), 1, constant_values=1.5)
+    for bad in ([(1, 1)] * 3, [(1, -1), (0, 0)], 1.5, "1", (1, 2, 3)):
         for y in (cr.tensor(x), cr.placeholder((2, 3))):
             with pytest.raises(cr.ShapeError, match="two widths"):
                 cr.pad(y, bad)
+    with pytest.raises(ValueError, match="the mode is one of constant, edge"):
+        cr.pad(x, 1, 7.0)
+
+
+@pytest.mark.parametrize("mode", ["edge", "reflect", "symmetric", "wrap"])
+@pytest.mark.parametrize("shape", [(5,), (1,), (2, 3), (2, 1, 4)])
+def test_pad_repeats_elements(mode, shape):
+    x = RANDOM.standard_normal(shape)
+    for widths in (1, 7, (2, 0), [(i, i + 1) for i in range(len(shape))]):
+        same(cr.pad(x, widths, mode), np.pad(x, widths, mode))
+    with pytest.raises(cr.ShapeError, match="nothing to repeat"):
+        cr.pad(np.ones((0, 2)), 1, mode)
 
 
 def test_reshape():

@@ -44,8 +44,10 @@ def lower(graph: ValueGraph) -> Schedule:
         elif value.kind in ELEMENTWISE:
             scheduler.elementwise(value)
         elif value.kind not in (*LEAVES, "reshape", "broadcast_to"):
+            reason = getattr(value.node.operation, "only_numpy", "")
             raise UnsupportedError(
-                f"operation {value.kind} has no native kernel; use backend='reference'"
+                f"operation {value.kind} has no native kernel{reason and ': ' + reason}; use "
+                "backend='reference'"
             )
     return scheduler.finish()
 
@@ -79,6 +81,11 @@ def _permuted(
 @lowering("matmul")
 def _matmul(scheduler: Scheduler, value: Value) -> None:
     a, b = value.inputs
+    if value.dtype.kind != "f":
+        raise UnsupportedError(
+            f"matmul of {value.dtype} has no native kernel; cast the operands to floats (float64 "
+            "is exact below 2**53)"
+        )
     transpose_a = value.attributes.get("transpose_a", False)
     transpose_b = value.attributes.get("transpose_b", False)
     m, n = value.shape[-2:]
@@ -268,7 +275,8 @@ def _slice(scheduler: Scheduler, value: Value) -> None:
     (x,) = value.inputs
     runs = value.attributes["runs"]
     strides = contiguous(x.shape)
-    part = Part(scheduler.storage(x), _offset(strides, runs))
+    # A slice of no elements may begin where the memory ends.
+    part = Part(scheduler.storage(x), _offset(strides, runs) if value.size else 0)
     x_strides = tuple([s * step for s, (_, step, _) in zip(strides, runs, strict=True)])
     out = scheduler.storage(value)
     scheduler.add(copy(value, part, out, value.shape, x_strides, contiguous(value.shape)))
@@ -315,7 +323,9 @@ def _copy_into(
     scheduler: Scheduler, value: Value, x: Value, out_strides: tuple[int, ...], offset: int
 ) -> None:
     """x written at given strides of the memory of `value`, from an element on."""
-    out = Part(scheduler.storage(value), offset if x.size else 0)
+    if not x.size:  # it may begin where the memory ends
+        return
+    out = Part(scheduler.storage(value), offset)
     scheduler.add(copy(value, scheduler.storage(x), out, x.shape, contiguous(x.shape), out_strides))
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from numpy.typing import DTypeLike
 
@@ -153,3 +153,136 @@ class TensorMethods(ElementwiseMethods):
     @property
     def T(self) -> Tensor:  # noqa: N802 - NumPy's name
         return functions["transpose"](self)
+
+    # Shape
+
+    @both_names()
+    def squeeze(self, axis: Axis = None) -> Tensor:
+        return functions["squeeze"](self, axis)
+
+    @both_names()
+    def expand_dims(self, axis: int | tuple[int, ...] = 0) -> Tensor:
+        return functions["expand_dims"](self, axis)
+
+    def moveaxis(self, source: int | Sequence[int], destination: int | Sequence[int]) -> Tensor:
+        return functions["moveaxis"](self, source, destination)
+
+    @both_names(axis0="axis1", dim0="axis1", dim1="axis2")
+    def swapaxes(self, axis1: int, axis2: int) -> Tensor:
+        return functions["swapaxes"](self, axis1, axis2)
+
+    @both_names(start_dim="start_axis", end_dim="end_axis")
+    def flatten(self, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+        return functions["flatten"](self, start_axis, end_axis)
+
+    def ravel(self) -> Tensor:
+        return functions["ravel"](self)
+
+    @property
+    def mT(self) -> Tensor:  # noqa: N802 - NumPy's name
+        if self.ndim < 2:  # type: ignore[attr-defined]
+            raise AttributeError(f"mT: a Tensor of shape {self.shape} has no matrices")  # type: ignore[attr-defined]
+        return functions["matrix_transpose"](self)
+
+    @both_names(dims="axis")
+    def flip(self, axis: Axis = None) -> Tensor:
+        return functions["flip"](self, axis)
+
+    def fliplr(self) -> Tensor:
+        return functions["fliplr"](self)
+
+    def flipud(self) -> Tensor:
+        return functions["flipud"](self)
+
+    @both_names(dims="axes")
+    def rot90(self, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
+        return functions["rot90"](self, k, axes)
+
+    @both_names(shifts="shift", dims="axis")
+    def roll(self, shift: int | Sequence[int], axis: Axis = None) -> Tensor:
+        return functions["roll"](self, shift, axis)
+
+    @both_names()
+    def repeat(self, repeats: int | Sequence[int], axis: int | None = None) -> Tensor:
+        return functions["repeat"](self, repeats, axis)
+
+    def tile(self, reps: int | Sequence[int]) -> Tensor:
+        return functions["tile"](self, reps)
+
+    @both_names()
+    def unstack(self, axis: int = 0) -> tuple[Tensor, ...]:
+        return functions["unstack"](self, axis)  # type: ignore[return-value]
+
+    # Elements at indices, and in order
+
+    @both_names(index="indices")
+    def take(self, indices: Any, axis: int | None = None) -> Tensor:
+        return functions["take"](self, indices, axis)
+
+    @both_names(offset="k")
+    def diag(self, k: int = 0) -> Tensor:
+        return functions["diag"](self, k)
+
+    @both_names(dim1="axis1", dim2="axis2")
+    def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        return functions["diagonal"](self, offset, axis1, axis2)
+
+    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+        return functions["trace"](self, offset, axis1, axis2)
+
+    def nonzero(self) -> tuple[Tensor, ...]:
+        return functions["nonzero"](self)  # type: ignore[return-value]
+
+    @both_names()
+    def argsort(
+        self, axis: int | None = -1, *, descending: bool = False, stable: bool = True
+    ) -> Tensor:
+        return functions["argsort"](self, axis, descending=descending, stable=stable)
+
+    @both_names()
+    def topk(
+        self, k: int, axis: int = -1, largest: bool = True, sorted: bool = True
+    ) -> tuple[Tensor, Tensor]:
+        return functions["topk"](self, k, axis, largest, sorted)  # type: ignore[return-value]
+
+    @both_names()
+    def unique(
+        self,
+        return_index: bool = False,
+        return_inverse: bool = False,
+        return_counts: bool = False,
+        axis: int | None = None,
+    ) -> Any:
+        return functions["unique"](self, return_index, return_inverse, return_counts, axis)
+
+    def searchsorted(self, v: Any, side: str = "left") -> Tensor:
+        return functions["searchsorted"](self, v, side)
+
+    # Products
+
+    @both_names(other="b")
+    def dot(self, b: Any) -> Tensor:
+        return functions["dot"](self, b)
+
+    @both_names(other="b")
+    def vdot(self, b: Any) -> Tensor:
+        return functions["vdot"](self, b)
+
+    @both_names(other="b")
+    def inner(self, b: Any) -> Tensor:
+        return functions["inner"](self, b)
+
+    def outer(self, b: Any) -> Tensor:
+        return functions["outer"](self, b)
+
+    @both_names(other="b")
+    def kron(self, b: Any) -> Tensor:
+        return functions["kron"](self, b)
+
+    @both_names(other="b")
+    def cross(self, b: Any, axis: int = -1) -> Tensor:
+        return functions["cross"](self, b, axis)
+
+    @both_names(other="b")
+    def matmul(self, b: Any) -> Tensor:
+        return functions["matmul"](self, b)

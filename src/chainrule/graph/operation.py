@@ -76,6 +76,7 @@ class Operation:
             data can be checked before a run.
         flops: (y, *inputs, **attributes) -> floating-point operations, as textbooks count them:
             one for each addition, multiplication or other function of numbers.
+        only_numpy: why the operation has no native form; empty where it has one.
     """
 
     def __init__(
@@ -88,6 +89,7 @@ class Operation:
         variadic: bool = False,
         limits: Limits | None = None,
         flops: Flops = one_per_element,
+        only_numpy: str = "",
     ) -> None:
         if name in operations:
             raise ValueError(f"an operation named {name!r} is registered already")
@@ -99,6 +101,7 @@ class Operation:
         self.variadic = variadic
         self.limits = limits or {}
         self.flops = flops
+        self.only_numpy = only_numpy
         self.rules: tuple[Rule | None, ...] = ()
         operations[name] = self
 
@@ -203,13 +206,21 @@ def operation(
     variadic: bool = False,
     limits: Limits | None = None,
     flops: Flops = one_per_element,
+    only_numpy: str = "",
 ) -> Callable[[Callable[..., Array]], Operation]:
     """Declare the decorated NumPy function as the `forward` of an operation of its name."""
 
     def declare(forward: Callable[..., Array]) -> Operation:
         name = forward.__name__.strip("_")
         return Operation(
-            name, infer, forward, samples, variadic=variadic, limits=limits, flops=flops
+            name,
+            infer,
+            forward,
+            samples,
+            variadic=variadic,
+            limits=limits,
+            flops=flops,
+            only_numpy=only_numpy,
         )
 
     return declare

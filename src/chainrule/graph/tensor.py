@@ -6,7 +6,7 @@ import math
 import sys
 from collections.abc import Iterator, Sequence
 from itertools import count
-from typing import TYPE_CHECKING, Any, Union
+from typing import TYPE_CHECKING, Any, NoReturn, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from chainrule.errors import ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.methods import TensorMethods, functions
+from chainrule.graph.names import ForeignNames
 from chainrule.graph.unpacking import check_unpacking
 
 if TYPE_CHECKING:
@@ -30,7 +31,19 @@ _MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
 _UNPRINTED_DTYPES = ("float32", "int64", "bool")  # the dtypes of Python's floats, ints and bools
 
 
-class Tensor(TensorMethods):
+class Size(int):
+    """The number of a Tensor's elements. In PyTorch `size` is a function: calling it says so."""
+
+    __slots__ = ()
+
+    def __call__(self, *arguments: Any) -> NoReturn:
+        raise AttributeError(
+            "size is no function but a number, that of the elements; the lengths of the axes are "
+            "x.shape, and that of one axis is x.shape[axis]"
+        )
+
+
+class Tensor(TensorMethods, ForeignNames):
     """A node of the computational graph: a variable, and the operation that computes it.
 
     A Tensor is immutable. It is *eager* when it has a `value` and *symbolic* when it has only a
@@ -133,7 +146,7 @@ class Tensor(TensorMethods):
 
     @property
     def size(self) -> int:
-        return math.prod(self.shape)
+        return Size(math.prod(self.shape))
 
     @property
     def is_symbolic(self) -> bool:

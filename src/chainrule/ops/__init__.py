@@ -10,17 +10,24 @@ import types as _types
 import typing as _typing
 
 from chainrule.ops.arithmetic import *  # noqa: F403
+from chainrule.ops.axes import *  # noqa: F403
 from chainrule.ops.bitwise import *  # noqa: F403
 from chainrule.ops.comparison import *  # noqa: F403
 from chainrule.ops.creation import *  # noqa: F403
 from chainrule.ops.cumulative import *  # noqa: F403
 from chainrule.ops.declare import *  # noqa: F403
+from chainrule.ops.einsum import *  # noqa: F403
 from chainrule.ops.floats import *  # noqa: F403
 from chainrule.ops.index import *  # noqa: F403
+from chainrule.ops.joining import *  # noqa: F403
 from chainrule.ops.matmul import *  # noqa: F403
+from chainrule.ops.order import *  # noqa: F403
+from chainrule.ops.padding import *  # noqa: F403
+from chainrule.ops.products import *  # noqa: F403
 from chainrule.ops.random import *  # noqa: F403
 from chainrule.ops.reduce import *  # noqa: F403
 from chainrule.ops.rounding import *  # noqa: F403
+from chainrule.ops.selection import *  # noqa: F403
 from chainrule.ops.shape import *  # noqa: F403
 from chainrule.ops.softmax import *  # noqa: F403
 from chainrule.ops.statistics import *  # noqa: F403

@@ -12,9 +12,9 @@ from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import not_equal
 from chainrule.ops.declare import BOOL
+from chainrule.ops.joining import concatenate
 from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
-from chainrule.ops.shape import concatenate
 
 __all__ = ["cumprod", "cumsum", "diff", "trapezoid"]
 

@@ -1,10 +1,10 @@
-"""Slices, integer indexing (gather and its adjoint, scatter-add), one-hot."""
+"""Slices, indexing by integers and masks (gather and its adjoint, scatter-add), one-hot."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from types import EllipsisType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -123,14 +123,16 @@ scatter_add.differentiable(
 
 @method
 def getitem(x: TensorLike, index: Any) -> Tensor:
-    """x[index] by NumPy's rules: integers, slices, None, ..., and integer arrays.
+    """x[index] by NumPy's rules: integers, slices, None, ..., integer arrays and boolean masks.
 
-    Integer arrays, and integers beside them, must stand on neighbouring axes. A boolean mask is
-    refused, because the shape of its result depends on values: use `where`.
+    A mask without a value, in a graph that is captured, is refused, because the shape of the
+    result depends on values: use `where`.
     """
     x = as_tensor(x)
     items = list(index) if isinstance(index, tuple) else [index]
     items = [np.asarray(i, np.int64) if isinstance(i, list) and not i else i for i in items]
+    if any(type(item) not in _PLAIN for item in items):
+        items = _without_masks(items)
     items = _without_ellipsis(items, x)
     runs: list[Run] = []  # one per axis of x
     shape: list[int] = []  # after integers dropped their axes and None made new ones
@@ -154,11 +156,17 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
             runs.append((int(item) % length, 1, 1))
             numbers.append(place)
         else:
+            if isinstance(item, _MaskAxis):
+                if item.length != length:
+                    raise IndexError(
+                        f"a mask's axis of length {item.length} does not fit one of length {length}"
+                    )
+                item = item.indices
             indices = as_tensor(item)
             if indices.dtype.kind not in "iu":
                 raise DTypeError(
-                    f"an index is an integer, a slice or an integer array, not {indices.dtype}; "
-                    "in place of a boolean mask, whose result has no fixed shape, use where"
+                    f"an index is an integer, a slice, an integer array or a mask, not "
+                    f"{indices.dtype}"
                 )
             runs.append((0, 1, length))
             arrays.append((len(shape), indices))
@@ -171,15 +179,50 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
         return x
     axis = arrays[0][0]
     if numbers != list(range(numbers[0], numbers[0] + len(numbers))):
-        raise ShapeError(
-            "integer arrays in an index, and integers beside them, must stand on neighbouring axes"
-        )
+        # NumPy moves the axes of index arrays that are not neighbours to the front.
+        front = [a for a, _ in arrays]
+        x = x.transpose([*front, *(a for a in range(x.ndim) if a not in front)])
+        axis = 0
     try:
         common = np.broadcast_shapes(*(indices.shape for _, indices in arrays))
     except ValueError:
         shapes = " and ".join(str(indices.shape) for _, indices in arrays)
         raise ShapeError(f"integer arrays of shapes {shapes} do not broadcast together") from None
     return gather.apply(x, *(indices.broadcast_to(common) for _, indices in arrays), axis=axis)
+
+
+_PLAIN = {int, slice, EllipsisType, type(None)}
+"""The classes of an index that are certainly no mask."""
+
+
+class _MaskAxis(NamedTuple):
+    """One axis of a boolean mask: the indices of the elements taken, and the axis' length."""
+
+    indices: Array
+    length: int
+
+
+def _without_masks(items: list[Any]) -> list[Any]:
+    """The items with an index array for each axis of a boolean mask."""
+    found: list[Any] = []
+    for item in items:
+        if type(item) in _PLAIN or isinstance(item, np.integer):
+            found.append(item)
+            continue
+        mask = as_tensor(item)
+        if mask.dtype != bool:
+            found.append(mask)
+            continue
+        value = mask.node().value
+        if value is None:
+            raise DTypeError(
+                "a boolean mask without a value can't be an index: how many elements it takes is "
+                "not known while a graph is captured; use where, which keeps the shape"
+            )
+        if not value.ndim:
+            raise DTypeError("one boolean is no index, only a mask of an axis or more: use where")
+        found += map(_MaskAxis, np.nonzero(value), value.shape)
+    return found
 
 
 def _without_ellipsis(items: list[Any], x: Tensor) -> list[Any]:

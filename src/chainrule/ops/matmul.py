@@ -29,8 +29,8 @@ def _product_spec(
             f"matmul: shapes {a.shape}{marks[0]} and {b.shape}{marks[1]} do not fit: the columns "
             "of the first must be as many as the rows of the second"
         )
-    if a.dtype.kind != "f" or a.dtype != b.dtype:
-        raise DTypeError(f"matmul takes two floating Tensors of one dtype: {a.dtype}, {b.dtype}")
+    if a.dtype.kind not in "fiu" or a.dtype != b.dtype:
+        raise DTypeError(f"matmul takes two Tensors of numbers of one dtype: {a.dtype}, {b.dtype}")
     rows, columns = _matrix(a.shape, transpose_a)[0], _matrix(b.shape, transpose_b)[1]
     return Spec((*a.shape[:-2], rows, columns), a.dtype)
 
@@ -90,6 +90,8 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
     A 1-d operand is a row on the left and a column on the right; leading axes are stacks of
     matrices and are broadcast.
 
+    Integers are multiplied in int64; natively they are refused.
+
     Args:
         a: shape (..., n, k).
         b: shape (..., k, m); (..., m, k) with `transpose_b`.
@@ -100,6 +102,12 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
 
     Raises:
         ShapeError: if the shapes do not fit.
+        DTypeError: if both are booleans.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.matmul(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), cr.tensor([1.0, 10.0]))
+        tensor([21., 43.])
     """
     if (
         isinstance(a, Tensor)
@@ -112,8 +120,10 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
         return _matmul.apply(a, b, transpose_b=True) if transpose_b else _matmul.apply(a, b)
     dtype = common_dtype(a, b)
     a, b = (as_tensor(t) for t in (a, b))
+    if dtype.kind == "b":
+        raise DTypeError("matmul takes numbers, not booleans; cast them first")
     if dtype.kind != "f":
-        raise DTypeError(f"matmul takes floating Tensors, not {dtype}; cast them first")
+        dtype = np.dtype(np.int64)  # in which sums of narrow integers do not overflow
     a, b = a.astype(dtype), b.astype(dtype)
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: use * for products of scalars")

@@ -1,30 +1,23 @@
-"""Operations that move elements without computing: reshape, transpose, broadcast, join, pad."""
+"""The operations that move no element but see it elsewhere: reshape, transpose, broadcast."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
 from operator import index
-from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.keywords import both_names
+from chainrule.errors import ShapeError
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.ops.declare import common_dtype
 from chainrule.ops.reduce import _sum
 from chainrule.ops.samples import examples
 
 __all__ = [
     "broadcast_to",
-    "concatenate",
-    "pad",
     "reshape",
-    "split",
-    "stack",
     "stop_gradient",
     "transpose",
 ]
@@ -184,139 +177,8 @@ def stop_gradient(x: TensorLike) -> Tensor:
     return _stop_gradient.apply(as_tensor(x))
 
 
-# Joining and cutting
-
-
-def _joined(*inputs: Tensor, axis: int) -> Spec:
-    first = inputs[0]
-    for x in inputs[1:]:
-        if x.ndim != first.ndim or any(
-            n != m for a, (n, m) in enumerate(zip(x.shape, first.shape, strict=True)) if a != axis
-        ):
-            shapes = ", ".join(str(x.shape) for x in inputs)
-            raise ShapeError(f"concatenate: shapes {shapes} differ in more than axis {axis}")
-    length = sum(x.shape[axis] for x in inputs)
-    return Spec((*first.shape[:axis], length, *first.shape[axis + 1 :]), first.dtype)
-
-
-@operation(
-    _joined,
-    examples((((3, 2), (3, 4), (3, 1)), {"axis": 1}), (((2,), (0,), (3,)), {"axis": 0})),
-    variadic=True,
-    flops=no_flops,
-)
-def _concatenate(*inputs: Array, axis: int) -> Array:
-    """Tensors one after another along an axis."""
-    return np.concatenate(inputs, axis)
-
-
-def _own_part(g: Tensor, y: Tensor, *inputs: Tensor, index: int, axis: int) -> Tensor:
-    """The part of g that belongs to one of the inputs."""
-    start = sum(x.shape[axis] for x in inputs[:index])
-    part = slice(start, start + inputs[index].shape[axis])
-    return g[(slice(None),) * axis + (part,)]
-
-
-_concatenate.differentiable(_own_part)
-
-
-@both_names()
-@method
-def concatenate(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Tensors one after another along an existing axis; their dtypes are made one."""
-    inputs = _of_one_dtype("concatenate", tensors)
-    axis = _axis("concatenate", axis, inputs[0].ndim)
-    return inputs[0] if len(inputs) == 1 else _concatenate.apply(*inputs, axis=axis)
-
-
-@both_names()
-@method
-def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Tensors of one shape along a new axis."""
-    inputs = _of_one_dtype("stack", tensors)
-    shape = inputs[0].shape
-    if any(x.shape != shape for x in inputs):
-        shapes = ", ".join(str(x.shape) for x in inputs)
-        raise ShapeError(f"stack: all shapes must be equal, got {shapes}")
-    axis = _axis("stack", axis, len(shape) + 1)
-    return concatenate([x.reshape((*shape[:axis], 1, *shape[axis:])) for x in inputs], axis)
-
-
-@both_names()
-@method
-def split(x: TensorLike, size: int | Sequence[int], axis: int = 0) -> list[Tensor]:
-    """Consecutive parts along an axis: of one size (the last may be smaller), or of given sizes."""
-    x = as_tensor(x)
-    axis = _axis("split", axis, x.ndim)
-    length = x.shape[axis]
-    if not isinstance(size, Iterable):
-        if size < 1:
-            raise ShapeError(f"split: the size of a part is positive, got {size}")
-        sizes = [min(size, length - start) for start in range(0, length, size)]
-    else:
-        sizes = list(size)
-        if sum(sizes) != length or any(n < 0 for n in sizes):
-            raise ShapeError(f"split: sizes {sizes} do not add up to the length {length}")
-    parts = []
-    start = 0
-    for n in sizes:
-        parts.append(x[(slice(None),) * axis + (slice(start, start + n),)])
-        start += n
-    return parts
-
-
-def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
-    """The Tensors, cast to the dtype in which they meet."""
-    inputs = [as_tensor(t) for t in tensors]
-    if not inputs:
-        raise ShapeError(f"{name} takes at least one Tensor")
-    if any(x.dtype != inputs[0].dtype for x in inputs):
-        dtype = common_dtype(*inputs)
-        inputs = [x.astype(dtype) for x in inputs]
-    return inputs
-
-
-def _axis(name: str, axis: int, ndim: int) -> int:
+def one_axis(name: str, axis: int, ndim: int) -> int:
     """An axis as a non-negative number."""
     if not -ndim <= axis < ndim:
         raise ShapeError(f"{name}: axis {axis} is out of range for {ndim} axes")
     return axis % ndim
-
-
-def _padded(x: Tensor, widths: tuple[tuple[int, int], ...], value: float) -> Spec:
-    if len(widths) != x.ndim or any(before < 0 or after < 0 for before, after in widths):
-        raise ShapeError(f"pad: {widths} does not give two widths for each axis of {x.shape}")
-    shape = tuple(b + n + a for n, (b, a) in zip(x.shape, widths, strict=True))
-    return Spec(shape, x.dtype)
-
-
-@operation(
-    _padded,
-    examples(
-        (((3, 4),), {"widths": ((1, 0), (2, 3)), "value": 0.0}),
-        (((2,),), {"widths": ((0, 1),), "value": 1.5}),
-    ),
-    flops=no_flops,
-)
-def _pad(x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
-    """x inside a border of one value."""
-    return np.pad(x, widths, constant_values=value)
-
-
-def _inside(g: Tensor, y: Tensor, x: Tensor, widths: Any, value: float) -> Tensor:
-    """g without the border."""
-    return g[tuple(slice(b, b + n) for n, (b, _) in zip(x.shape, widths, strict=True))]
-
-
-_pad.differentiable(_inside)
-
-
-@method
-def pad(x: TensorLike, widths: Sequence[tuple[int, int]], value: float = 0.0) -> Tensor:
-    """`x` inside a border of `value`: for each axis the widths (before, after)."""
-    x = as_tensor(x)
-    if x.dtype.kind != "f" and not float(value).is_integer():
-        raise DTypeError(f"pad: the number {value} does not fit dtype {x.dtype}")
-    widths = tuple((int(before), int(after)) for before, after in widths)
-    _padded(x, widths, value)  # NumPy would take one pair for all axes
-    return _pad.apply(x, widths=widths, value=float(value))

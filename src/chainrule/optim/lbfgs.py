@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 from types import SimpleNamespace
 from typing import Any
 
@@ -151,7 +152,7 @@ class LBFGS(Optimizer):
         h.g.assign(g)
         h.d.assign(d)
         h.t.assign(t)
-        parts = split(x + t * d, [W.size for W in group.params])
+        parts = split(x + t * d, [*accumulate(W.size for W in group.params[:-1])])
         for W, part in zip(group.params, parts, strict=True):
             W.assign(part.reshape(W.shape))
 

@@ -7,7 +7,7 @@ from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
-from chainrule.ops.shape import concatenate
+from chainrule.ops.joining import concatenate
 
 
 class Residual(Layer):

@@ -1,0 +1,320 @@
+"""Names of other libraries, and what is written here in their place."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
+from typing import Any, NoReturn
+
+OURS = {
+    # PyTorch: shape
+    "view": "x.reshape(...)",
+    "view_as": "x.reshape(other.shape)",
+    "reshape_as": "x.reshape(other.shape)",
+    "unsqueeze": "cr.expand_dims(x, axis)",
+    "permute": "x.transpose(...)",
+    "t": "x.T",
+    "movedim": "x.moveaxis(source, destination)",
+    "swapdims": "x.swapaxes(axis1, axis2)",
+    "adjoint": "x.mT",
+    "H": "x.T",
+    "mH": "x.mT",
+    "dim": "x.ndim",
+    "ndimension": "x.ndim",
+    "numel": "x.size, a number",
+    "nelement": "x.size, a number",
+    "rank": "x.ndim; the rank of a matrix is np.linalg.matrix_rank(x.numpy())",
+    "expand": "x.broadcast_to(shape)",
+    "expand_as": "x.broadcast_to(other.shape)",
+    "cat": "cr.concatenate(tensors, axis)",
+    "hcat": "cr.hstack(tensors)",
+    "row_stack": "cr.vstack(tensors)",
+    "chunk": "cr.array_split(x, parts, axis)",
+    "tensor_split": "cr.array_split(x, indices_or_sections, axis)",
+    "split": "cr.split(x, indices_or_sections, axis), where a number is that of the parts",
+    "hsplit": "cr.hsplit(x, indices_or_sections)",
+    "vsplit": "cr.vsplit(x, indices_or_sections)",
+    "dsplit": "cr.dsplit(x, indices_or_sections)",
+    "narrow": "x[start : start + length], with a slice for each axis",
+    "select": "x[..., index], with a slice for each axis before",
+    "unbind": "x.unstack(axis)",
+    "unflatten": "x.reshape(...)",
+    "repeat_interleave": "x.repeat(repeats, axis)",
+    "diag_embed": "cr.diag(x)",
+    "diagflat": "cr.diag(x.ravel())",
+    "stride": "x.numpy().strides",
+    "strides": "x.numpy().strides",
+    "storage": "x.numpy()",
+    "contiguous": "x itself: its memory is in order where that matters",
+    "is_contiguous": "nothing: memory is in order where that matters",
+    # PyTorch: dtype, device, memory
+    "float": "x.astype('float32'); as a dtype cr.float32",
+    "double": "x.astype('float64'); as a dtype cr.float64",
+    "half": "x.astype('float32'), the narrowest of floats here",
+    "bfloat16": "x.astype('float32'), the narrowest of floats here",
+    "float16": "x.astype('float32'), the narrowest of floats here",
+    "long": "x.astype('int64'); as a dtype cr.int64",
+    "int": "x.astype('int32'); as a dtype cr.int32",
+    "short": "x.astype('int16'); as a dtype cr.int16",
+    "char": "x.astype('int8'); as a dtype cr.int8",
+    "byte": "x.astype('uint8'); as a dtype cr.uint8",
+    "bool": "x.astype('bool')",
+    "type": "x.dtype, or x.astype(dtype)",
+    "type_as": "x.astype(other.dtype)",
+    "cast": "x.astype(dtype)",
+    "to": "x.astype(dtype); there is one device, the CPU, and nothing to move",
+    "to_device": "nothing: there is one device, the CPU",
+    "cuda": "nothing: there is one device, the CPU",
+    "cpu": "nothing: there is one device, the CPU",
+    "mps": "nothing: there is one device, the CPU",
+    "xpu": "nothing: there is one device, the CPU",
+    "device": "nothing: there is one device, the CPU",
+    "is_cuda": "False: there is one device, the CPU",
+    "get_device": "nothing: there is one device, the CPU",
+    "pin_memory": "nothing: there is one device, the CPU",
+    "share_memory_": "nothing: threads share memory",
+    "element_size": "x.dtype.itemsize",
+    "itemsize": "x.dtype.itemsize",
+    "nbytes": "x.size * x.dtype.itemsize",
+    "is_floating_point": "x.dtype.kind == 'f'",
+    "is_complex": "False: there are no complex numbers here",
+    "real": "x: there are no complex numbers here",
+    "imag": "cr.zeros_like(x): there are no complex numbers here",
+    "conj": "x: there are no complex numbers here",
+    "data": "x.detach(), or x.numpy(); parameter.assign(...) gives a new value",
+    "clone": "x: no one writes into a Tensor",
+    "copy": "x: no one writes into a Tensor",
+    "new_tensor": "cr.tensor(data, x.dtype)",
+    "new_zeros": "cr.zeros(shape, x.dtype)",
+    "new_ones": "cr.ones(shape, x.dtype)",
+    "new_full": "cr.full(shape, value, x.dtype)",
+    "new_empty": "cr.empty(shape, x.dtype)",
+    "from_numpy": "cr.tensor(array), or cr.as_tensor(array), which shares its memory",
+    "as_array": "x.numpy()",
+    "to_numpy": "x.numpy()",
+    "frombuffer": "cr.as_tensor(np.frombuffer(...))",
+    # PyTorch: gradients
+    "requires_grad_": "x.requires_grad = True, or cr.tensor(data, requires_grad=True)",
+    "retain_grad": "cr.grad(loss, x): it takes any Tensor",
+    "detach_": "x.detach()",
+    "grad_fn": "x.operation",
+    "register_hook": "cr.grad(loss, x), which gives the gradient itself",
+    "enable_grad": "no cr.no_grad() around it",
+    "set_grad_enabled": "with cr.no_grad():",
+    "inference_mode": "with cr.no_grad():",
+    "is_grad_enabled": "nothing: gradients are off inside cr.no_grad() only",
+    "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp",
+    "func": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp",
+    # PyTorch: arithmetic that is an operator here
+    "sub": "x - y",
+    "mul": "x * y",
+    "div": "x / y",
+    "neg": "-x",
+    "eq": "x == y",
+    "ne": "x != y",
+    "lt": "x < y",
+    "le": "x <= y",
+    "gt": "x > y",
+    "ge": "x >= y",
+    "addcmul": "x + value * a * b",
+    "addcdiv": "x + value * a / b",
+    "lerp": "x + weight * (y - x)",
+    "clamp": "cr.clip(x, min, max)",
+    "clamp_min": "cr.maximum(x, min)",
+    "clamp_max": "cr.minimum(x, max)",
+    "logit": "cr.log(x / (1 - x))",
+    "frac": "x - cr.trunc(x)",
+    "sgn": "cr.sign(x)",
+    "threshold": "cr.where(x > threshold, x, value)",
+    # PyTorch: products
+    "mm": "x @ y",
+    "bmm": "x @ y",
+    "mv": "x @ y",
+    "ger": "cr.outer(x, y)",
+    "addmm": "x + a @ b",
+    "addmv": "x + a @ b",
+    "baddbmm": "x + a @ b",
+    "addr": "x + cr.outer(a, b)",
+    "chain_matmul": "cr.linalg.multi_dot(tensors)",
+    "inverse": "cr.linalg.inv(x)",
+    "inv": "cr.linalg.inv(x)",
+    "det": "cr.linalg.det(x)",
+    "logdet": "cr.linalg.slogdet(x).logabsdet",
+    "slogdet": "cr.linalg.slogdet(x)",
+    "cholesky": "cr.linalg.cholesky(x)",
+    "matrix_power": "cr.linalg.matrix_power(x, n)",
+    "norm": "cr.linalg.norm(x, ord, axis)",
+    "dist": "cr.linalg.norm(x - y)",
+    "cdist": "cr.linalg.norm(x[:, None] - y[None], axis=-1)",
+    # PyTorch: elements at indices, order
+    "masked_fill": "cr.where(mask, value, x)",
+    "masked_select": "x[mask]",
+    "masked_scatter": "cr.where(mask, values, x)",
+    "gather": "cr.take_along_axis(x, indices, axis)",
+    "take_along_dim": "cr.take_along_axis(x, indices, axis)",
+    "gather_nd": "x[rows, columns], an index Tensor for each axis",
+    "scatter": "cr.put_along_axis(x, indices, values, axis), which returns a new Tensor",
+    "scatter_add": "cr.add_along_axis(x, indices, values, axis), which returns a new Tensor",
+    "scatter_reduce": "cr.add_along_axis(x, indices, values, axis), for sums",
+    "index_select": "x.take(indices, axis)",
+    "index_add": "cr.add_along_axis(x, indices, values, axis), which returns a new Tensor",
+    "index_put": "cr.put(x, indices, values), which returns a new Tensor",
+    "index_fill": "cr.put(x, indices, value), which returns a new Tensor",
+    "index_copy": "cr.put(x, indices, values), which returns a new Tensor",
+    "choose": "cr.take_along_axis(x, indices, axis)",
+    "compress": "x[mask]",
+    "extract": "x[mask]",
+    "put": "cr.put(x, indices, values), which returns a new Tensor",
+    "sort": "cr.sort(x, axis) for the elements, x.argsort(axis) for the indices",
+    "msort": "cr.sort(x, 0)",
+    "partition": "cr.sort(x, axis)",
+    "argpartition": "x.argsort(axis)",
+    "kthvalue": "cr.sort(x, axis)[..., k - 1]",
+    "top_k": "x.topk(k)",
+    "bucketize": "cr.searchsorted(boundaries, x)",
+    "digitize": "cr.searchsorted(boundaries, x)",
+    "aminmax": "x.min(axis), x.max(axis)",
+    "var_mean": "x.var(axis), x.mean(axis)",
+    "std_mean": "x.std(axis), x.mean(axis)",
+    "fill_diagonal_": "cr.where(mask, value, x)",
+    # In place
+    "copy_": "parameter.assign(value)",
+    "zero_": "parameter.assign(cr.zeros_like(parameter)); a gradient: optimizer.zero_grad()",
+    "fill_": "parameter.assign(cr.full_like(parameter, value))",
+    "fill": "cr.full_like(x, value)",
+    "resize": "x.reshape(...)",
+    "setflags": "nothing: no one writes into a Tensor",
+    # NumPy
+    "base": "x.numpy().base",
+    "flags": "x.numpy().flags",
+    "ctypes": "x.numpy().ctypes",
+    "flat": "x.ravel()",
+    "tobytes": "x.numpy().tobytes()",
+    "tofile": "x.numpy().tofile(file)",
+    "dump": "pickle.dump(x, file)",
+    "array": "cr.tensor(data)",
+    "array_repr": "repr(x)",
+    "ndarray": "cr.Tensor",
+    "dtype": "x.dtype; a dtype is np.dtype, or its name",
+    "errstate": "np.errstate",
+    "finfo": "np.finfo(x.dtype)",
+    "iinfo": "np.iinfo(x.dtype)",
+    "result_type": "np.result_type(x.dtype, y.dtype)",
+    "complex64": "a pair of real Tensors: there are no complex numbers here",
+    "complex128": "a pair of real Tensors: there are no complex numbers here",
+    "testing": "import chainrule.testing",
+    # PyTorch and Keras: what has another home
+    "is_tensor": "isinstance(x, cr.Tensor)",
+    "manual_seed_all": "cr.manual_seed(seed)",
+    "seed": "cr.manual_seed(seed)",
+    "random": "cr.rand, cr.randn, cr.randint; cr.manual_seed(seed)",
+    "set_random_seed": "cr.manual_seed(seed)",
+    "set_default_dtype": "dtype='float64' where a Tensor or a layer is made",
+    "set_default_device": "nothing: there is one device, the CPU",
+    "backends": "nothing: there is one device, the CPU",
+    "jit": "cr.compile_step",
+    "script": "cr.compile_step",
+    "vmap": "a batch as the first axis: every operation takes stacks",
+    "pmap": "a batch as the first axis: every operation takes stacks",
+    "FloatTensor": "cr.tensor(data, 'float32')",
+    "DoubleTensor": "cr.tensor(data, 'float64')",
+    "LongTensor": "cr.tensor(data, 'int64')",
+    "BoolTensor": "cr.tensor(data, 'bool')",
+    "utils": "cr.nn.utils and cr.data",
+    "functional": "cr.nn.functional",
+    "constant": "cr.tensor(data)",
+    "Variable": "cr.Parameter(data)",
+    "convert_to_tensor": "cr.tensor(data)",
+    "GradientTape": "cr.grad(loss, [x, ...])",
+    "reduce_sum": "x.sum(axis)",
+    "reduce_mean": "x.mean(axis)",
+    "reduce_max": "x.max(axis)",
+    "reduce_min": "x.min(axis)",
+    "reduce_prod": "cr.prod(x, axis)",
+    "reduce_std": "x.std(axis)",
+    "reduce_variance": "x.var(axis)",
+    "reduce_logsumexp": "x.logsumexp(axis)",
+    "boolean_mask": "x[mask]",
+    "clip_by_value": "cr.clip(x, min, max)",
+    "layers": "cr.nn",
+    "losses": "cr.nn",
+    "optimizers": "cr.optim",
+    "callbacks": "cr.Callback, cr.EarlyStopping",
+    "metrics": "cr.Metric",
+    "models": "cr.nn.Sequential, cr.nn.Module",
+    "Model": "cr.nn.Module",
+    "Dense": "cr.nn.Linear",
+    "keras": "cr.nn, cr.optim, cr.Trainer",
+    "jacrev": "cr.jacobian",
+    "jacfwd": "cr.jacobian",
+    "device_put": "nothing: there is one device, the CPU",
+    "block_until_ready": "nothing: a value is there when the function returns",
+    "numpy_function": "x.numpy()",
+}
+"""What of PyTorch, TensorFlow, Keras, JAX or NumPy has another name here: what to write for it. `x`
+is a Tensor and `cr` stands for `chainrule`."""
+
+_IN_PLACE = (
+    "abs_ add_ addcdiv_ addcmul_ bernoulli_ ceil_ clamp_ clip_ cos_ div_ erf_ exp_ floor_ "
+    "index_add_ index_copy_ index_fill_ index_put_ lerp_ log_ masked_fill_ masked_scatter_ mul_ "
+    "neg_ normal_ pow_ random_ reciprocal_ relu_ remainder_ resize_ round_ rsqrt_ scatter_ "
+    "scatter_add_ set_ sigmoid_ sin_ sqrt_ squeeze_ sub_ t_ tanh_ transpose_ tril_ triu_ "
+    "uniform_ unsqueeze_"
+)
+OURS |= {name: "parameter.assign(value), with the whole new value" for name in _IN_PLACE.split()}
+
+
+class ForeignName:
+    """An attribute that a Tensor does not have: reading it raises, and says what it is here.
+
+    A `__getattr__` would do the same, but makes every access to an attribute three times as slow.
+    """
+
+    __slots__ = ("name", "ours")
+
+    def __init__(self, name: str, ours: str) -> None:
+        self.name = name
+        self.ours = ours
+
+    def _refuse(self, kind: type) -> NoReturn:
+        raise AttributeError(
+            f"{kind.__name__!r} object has no attribute {self.name!r}; here it is {self.ours}"
+        )
+
+    def __get__(self, tensor: Any, kind: type) -> NoReturn:
+        self._refuse(kind)
+
+    def __set__(self, tensor: Any, value: Any) -> NoReturn:
+        self._refuse(type(tensor))
+
+
+class ForeignNames:
+    """The last base of a Tensor: each foreign name that no other class of it has."""
+
+    __slots__ = ()
+
+    def __dir__(self) -> list[str]:
+        """The attributes that a Tensor has; not the names that only say what they are here."""
+        kind = type(self)
+        return [n for n in object.__dir__(self) if not isinstance(_raw(kind, n), ForeignName)]
+
+
+def _raw(kind: type, name: str) -> Any:
+    """What a class or its bases define under a name, unread."""
+    return next((vars(base)[name] for base in kind.__mro__ if name in vars(base)), None)
+
+
+def refer(names: Mapping[str, str]) -> None:
+    """Let each of the names say on a Tensor, where nothing has it, what is written in its place."""
+    for name, ours in names.items():
+        if name not in vars(ForeignNames):
+            setattr(ForeignNames, name, ForeignName(name, ours))
+
+
+refer(OURS)
+
+
+def nearest(name: str, names: Iterable[str]) -> str | None:
+    """The name most like the given one, if one is like it at all."""
+    found = get_close_matches(name, [n for n in names if not n.startswith("_")], 1, 0.75)
+    return found[0] if found else None

@@ -1,0 +1,113 @@
+"""Norms of vectors and of matrices."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
+from chainrule.graph.methods import Axis
+from chainrule.graph.tensor import Tensor, TensorLike
+from chainrule.ops.comparison import abs, not_equal, where
+from chainrule.ops.linalg.solving import floating
+from chainrule.ops.reduce import max, min, normalize_axes, sum
+from chainrule.ops.shape import stop_gradient
+
+__all__ = ["norm"]
+
+Order = float | str | None
+
+
+@both_names(p="ord")
+def norm(x: TensorLike, ord: Order = None, axis: Axis = None, keepdims: bool = False) -> Tensor:
+    """The norm of vectors or of matrices, scaled so that no square overflows.
+
+    Of vectors: (sum of |x|^p)^(1/p) for the order p, by default 2; inf and -inf: the largest and
+    the smallest |x|; 0: how many are not 0. Of matrices: "fro" (the default): the root of the sum
+    of squares; 1 and -1: the largest and the smallest sum of |x| of a column; inf and -inf: of a
+    row. The gradient at 0 is 0.
+
+    Args:
+        x: of any shape.
+        ord: the order: a number, or "fro" of matrices.
+        axis: the axis of the vectors, or the pair of axes of the matrices' rows and columns; None:
+            of the flattened Tensor without an order, else of one vector or one matrix.
+        keepdims: keep the reduced axes with length 1.
+
+    Raises:
+        ShapeError: if an order is given without axes, and `x` is no vector and no matrix.
+        ValueError: if there is no such order.
+        NotImplementedError: for the orders "nuc", 2 and -2 of matrices, which take singular
+            values.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.linalg.norm(cr.tensor([3.0, 4.0]))
+        tensor(5.)
+        >>> cr.linalg.norm(cr.tensor([[1.0, -2.0], [3.0, 4.0]]), ord=1, axis=0)
+        tensor([4., 6.])
+    """
+    (x,) = floating(x)
+    if axis is None:
+        if ord is not None and x.ndim not in (1, 2):
+            raise ShapeError(
+                f"norm: order {ord} of shape {x.shape} is not defined; give the axis of vectors, "
+                "or the axes of matrices"
+            )
+        axes = tuple(range(x.ndim))
+        is_matrix = ord is not None and x.ndim == 2
+    else:
+        given = axis if isinstance(axis, tuple) else (axis,)
+        normalize_axes("norm", given, x.shape)
+        axes = tuple([a % x.ndim for a in given])  # rows, then columns
+        is_matrix = len(axes) == 2
+        if not 1 <= len(axes) <= 2:
+            raise ShapeError(f"norm takes one axis or two, not {axis}")
+    if not is_matrix or ord in (None, "fro"):
+        return _vector_norm(x, "fro" if is_matrix else ord, axes, keepdims)
+    return _matrix_norm(x, ord, axes, keepdims)
+
+
+def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    if ord == np.inf:
+        return max(abs(x), axes, keepdims)
+    if ord == -np.inf:
+        return min(abs(x), axes, keepdims)
+    if ord == 0:
+        return sum(not_equal(x, 0.0).astype(x.dtype), axes, keepdims)
+    if ord == 1:
+        return sum(abs(x), axes, keepdims)
+    if ord == "fro" or ord is None:
+        ord = 2
+    if isinstance(ord, str):
+        raise ValueError(f"norm: vectors have no order {ord!r}")
+    if not x.size:
+        return sum(x, axes, keepdims)
+    largest = max(abs(stop_gradient(x)), axes, keepdims=True)
+    scale = where(where(largest < np.inf, largest, 0.0) > 0.0, largest, 1.0)
+    scaled = x / scale
+    if ord == 2:
+        total = sum(scaled * scaled, axes, True)
+    else:  # 0 has a power, and no gradient
+        is_number = not_equal(scaled, 0.0)
+        powers = where(is_number, abs(scaled), 1.0) ** float(ord)
+        total = sum(where(is_number, powers, 0.0 if ord > 0 else np.inf), axes, True)
+    is_positive = total > 0.0
+    root = where(is_positive, where(is_positive, total, 1.0) ** (1.0 / ord), total)
+    y = root * scale
+    return y if keepdims else y.reshape([n for a, n in enumerate(x.shape) if a not in axes])
+
+
+def _matrix_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -> Tensor:
+    if ord in ("nuc", 2, -2):
+        raise NotImplementedError(
+            f"norm: the order {ord!r} of matrices takes singular values, which have no gradient "
+            "here; without one it is np.linalg.norm(x.numpy(), ...)"
+        )
+    if ord not in (1, -1, np.inf, -np.inf):
+        raise ValueError(f"norm: matrices have no order {ord!r}")
+    rows, columns = axes
+    summed, compared = (rows, columns) if ord in (1, -1) else (columns, rows)
+    extreme = max if float(ord) > 0 else min
+    y = extreme(sum(abs(x), summed, True), compared, True)
+    return y if keepdims else y.reshape([n for a, n in enumerate(x.shape) if a not in axes])

@@ -1,0 +1,166 @@
+"""Names of PyTorch, NumPy and others that are not ours: the error says what is written here."""
+
+import copy
+import inspect
+import pickle
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.graph.names import OURS, ForeignName
+
+X = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+
+
+NOT_YET = {"clip", "empty", "full", "full_like", "nn.utils", "ones", "prod", "rand", "randint"}
+NOT_YET |= {"randn", "trunc", "zeros"}
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_a_foreign_name_names_ours(name):
+    assert not (hasattr(X, name) and hasattr(cr, name)), "the row is of no use"
+    for owner in (X, cr.Parameter(np.ones(2)), cr):
+        if not hasattr(owner, name):
+            with pytest.raises(AttributeError, match=f"has no attribute '{name}'; here it is") as e:
+                getattr(owner, name)
+            assert OURS[name] in str(e.value)
+
+
+@pytest.mark.parametrize("name", sorted(OURS))
+def test_what_is_named_exists(name):
+    for found in re.findall(r"\bcr((?:\.\w+)+)", OURS[name]):
+        if found[1:] in NOT_YET:
+            continue
+        value = cr
+        for part in found[1:].split("."):
+            value = getattr(value, part)
+    for found in re.findall(r"\bx\.(\w+)", OURS[name]):
+        assert hasattr(X, found)
+
+
+# What is typed most, in the words of PyTorch's tutorials.
+TYPED = {
+    "x.view(-1, 2)": "x.reshape",
+    "x.unsqueeze(0)": "cr.expand_dims",
+    "x.permute(1, 0)": "x.transpose",
+    "x.size()": "x.shape",
+    "x.size(0)": "x.shape[axis]",
+    "x.clamp(min=0)": "cr.clip",
+    "x.t()": "x.T",
+    "x.dim()": "x.ndim",
+    "x.numel()": "x.size",
+    "x.float()": "x.astype('float32')",
+    "x.double()": "x.astype('float64')",
+    "x.long()": "x.astype('int64')",
+    "x.type(1)": "x.astype",
+    "x.cuda()": "the CPU",
+    "x.cpu()": "the CPU",
+    "x.to('cpu')": "the CPU",
+    "x.mm(x)": "x @ y",
+    "x.masked_fill(x > 1, 0)": "cr.where",
+    "x.contiguous()": "x itself",
+    "x.requires_grad_()": "x.requires_grad = True",
+    "x.addmm(x, x)": "x + a @ b",
+    "x.gather(1, x)": "cr.take_along_axis",
+    "x.scatter_(1, x, x)": "parameter.assign",
+    "x.index_select(0, x)": "x.take",
+    "x.sort()": "cr.sort(x, axis)",
+    "x.split(1)": "where a number is that of the parts",
+    "x.norm()": "cr.linalg.norm",
+    "x.sqrt_()": "parameter.assign",
+    "x.mul(2)": "x * y",
+    "x.vstack()": "cr.vstack(x, ...)",
+    "cr.cat([x, x])": "cr.concatenate",
+    "cr.from_numpy(x)": "cr.tensor(array)",
+    "cr.set_grad_enabled(False)": "cr.no_grad()",
+    "cr.inference_mode()": "cr.no_grad()",
+    "cr.clamp(x, 0)": "cr.clip",
+    "cr.mm(x, x)": "x @ y",
+    "cr.FloatTensor([1])": "cr.tensor(data, 'float32')",
+    "cr.reduce_sum(x)": "x.sum(axis)",
+    "cr.GradientTape()": "cr.grad",
+    "cr.Linear(2, 2)": "it is cr.nn.Linear",
+    "cr.Adam": "it is cr.optim.Adam",
+    "cr.leaky_relu": "it is cr.nn.functional.leaky_relu",
+    "cr.solve": "it is cr.linalg.solve",
+    "cr.numpy(x)": "of a Tensor x it is x.numpy",
+    "cr.histogram(x)": "np.histogram of x.numpy() gives its value, without a gradient",
+    "cr.concatenat([x])": "did you mean 'concatenate'?",
+    "cr.sofmax(x)": "did you mean 'softmax'?",
+}
+
+
+@pytest.mark.parametrize("code", TYPED)
+def test_what_is_typed_is_answered(code):
+    with pytest.raises(AttributeError) as error:
+        eval(code, {"x": X, "cr": cr})
+    assert TYPED[code] in str(error.value)
+
+
+def test_a_foreign_attribute_can_not_be_written():
+    weight = cr.Parameter(np.ones(2))
+    with pytest.raises(AttributeError, match="one device, the CPU"):
+        weight.device = "cpu"
+    with pytest.raises(AttributeError):
+        X.anything = 1
+
+
+def test_python_suggests_the_nearest_of_our_names():
+    code = "import chainrule as cr; cr.tensor(1.0).reshap"
+    found = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert "Did you mean: 'reshape'?" in found.stderr
+
+
+def test_a_name_that_nobody_has_is_only_refused():
+    with pytest.raises(AttributeError, match=r"has no attribute 'frobnicate'$"):
+        cr.frobnicate  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute '_private'$"):
+        cr._private  # noqa: B018
+    with pytest.raises(AttributeError, match=r"has no attribute 'frobnicate'$"):
+        X.frobnicate  # noqa: B018
+
+
+def test_what_asks_for_attributes_still_works():
+    for tensor in (X, cr.Parameter(np.ones(2), name="w")):
+        assert not hasattr(tensor, "view")
+        assert getattr(tensor, "unsqueeze", None) is None
+        assert not hasattr(cr.Tensor, "view")
+        assert "view" not in dir(tensor) and "reshape" in dir(tensor)
+        assert "view" not in dict(inspect.getmembers(tensor))
+        for copied in (
+            copy.copy(tensor),
+            copy.deepcopy(tensor),
+            pickle.loads(pickle.dumps(tensor)),
+        ):
+            np.testing.assert_array_equal(copied.numpy(), tensor.numpy())
+            assert type(copied) is type(tensor)
+    assert not hasattr(cr, "view") and not hasattr(cr, "__wrapped__")
+
+
+def test_no_method_is_hidden():
+    """A foreign name never stands before a method or attribute of a Tensor."""
+    for name in dir(X):
+        if not name.startswith("__"):
+            assert not isinstance(inspect.getattr_static(X, name), ForeignName)
+
+
+def test_size_is_a_number():
+    assert X.size == 4 and isinstance(X.size, int)
+    assert repr(X.size) == "4" and f"{X.size:d}" == "4"
+    assert type(X.size + 1) is int
+    assert np.zeros(X.size).shape == (4,)
+    assert pickle.loads(pickle.dumps(X.size)) == 4
+    assert X.reshape(X.size).shape == (4,)
+
+
+def test_constants_and_dtypes_are_numpys():
+    assert (cr.pi, cr.e, cr.inf, cr.newaxis) == (np.pi, np.e, np.inf, None)
+    assert X[:, cr.newaxis].shape == (2, 1, 2)
+    for name in ("float32", "float64", "int8", "int16", "int32", "int64", "uint8", "bool_"):
+        assert cr.tensor([1, 0], dtype=getattr(cr, name)).dtype == np.dtype(getattr(np, name))
