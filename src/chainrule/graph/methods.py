@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Axis = int | tuple[int, ...] | None
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-functions: dict[str, Callable[..., Tensor]] = {}
+functions: dict[str, Callable[..., Any]] = {}
 """The functions that Tensor's operators and methods call, by name. `ops` and `graph.backprop`
 register them, so that this module imports neither."""
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
@@ -248,7 +249,7 @@ def one_hot(labels: TensorLike, classes: int, dtype: DTypeLike = "float32") -> T
         tensor([[0., 1., 0.],
                 [1., 0., 0.]])
     """
-    labels = as_tensor(labels)
+    labels, dtype = as_tensor(labels), as_dtype(dtype)
     if labels.dtype.kind not in "iu":
-        _one_hot_spec(labels, classes, np.dtype(dtype))  # booleans would be taken for a mask
-    return _one_hot.apply(labels, classes=classes, dtype=np.dtype(dtype))
+        _one_hot_spec(labels, classes, dtype)  # booleans would be taken for a mask
+    return _one_hot.apply(labels, classes=classes, dtype=dtype)

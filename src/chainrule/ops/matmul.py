@@ -110,8 +110,8 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
         and a.dtype.kind == "f"
     ):
         return _matmul.apply(a, b, transpose_b=True) if transpose_b else _matmul.apply(a, b)
+    a, b = as_tensor(a), as_tensor(b)
     dtype = common_dtype(a, b)
-    a, b = (as_tensor(t) for t in (a, b))
     if dtype.kind != "f":
         raise DTypeError(f"matmul takes floating Tensors, not {dtype}; cast them first")
     a, b = a.astype(dtype), b.astype(dtype)
