@@ -6,6 +6,7 @@ import numpy as np
 
 from chainrule.graph.methods import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike
+from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.comparison import equal, where
 from chainrule.ops.declare import align, binary, elementwise, numbers_spec, same_spec, unary
 from chainrule.ops.samples import interval
@@ -115,6 +116,8 @@ negative.differentiable(lambda g, y, x: -g)
 )
 def _add_n(*inputs: Array) -> Array:
     """The sum of any number of Tensors of one shape; it joins the ways of a gradient."""
+    if len(inputs) > FEW_TERMS and inputs[0].dtype.kind == "f":
+        return sum(inputs[1:], inputs[0].astype(np.float64)).astype(inputs[0].dtype)
     total = inputs[0] + inputs[1]
     for x in inputs[2:]:
         total += x

@@ -14,6 +14,9 @@ from chainrule.ops.samples import examples
 __all__ = ["matmul"]
 
 
+_MOST_TERMS = 16384  # of one sum in BLAS, which adds blocks of terms one after another
+
+
 def _matrix(shape: tuple[int, ...], transposed: bool) -> tuple[int, ...]:
     """Rows and columns of the matrices that take part in the product."""
     return (shape[-1], shape[-2]) if transposed else shape[-2:]
@@ -59,7 +62,14 @@ def _matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = F
     """The product of matrices, or of stacks of them; each operand may be taken transposed."""
     if transpose_a:
         a = a.swapaxes(-1, -2)
-    return np.matmul(a, b.swapaxes(-1, -2) if transpose_b else b)
+    if transpose_b:
+        b = b.swapaxes(-1, -2)
+    terms = a.shape[-1]
+    if terms <= _MOST_TERMS:
+        return np.matmul(a, b)
+    parts = [slice(start, start + _MOST_TERMS) for start in range(0, terms, _MOST_TERMS)]
+    products = (np.matmul(a[..., part], b[..., part, :]) for part in parts)
+    return sum(products, np.zeros((), np.float64)).astype(a.dtype)
 
 
 def _by_first(
