@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.dtypes import as_dtype
+from chainrule.errors import DTypeError
 
 
 def integer(name: str, value: Any, least: int | None = None) -> int:
@@ -101,7 +102,10 @@ class Interval(NamedTuple):
 
 def floating(dtype: DTypeLike | None) -> str:
     """The name of a dtype that parameters can have: float32, which None means, or float64."""
-    name = as_dtype(dtype).name
+    try:
+        name = as_dtype(dtype).name
+    except DTypeError:
+        name = str(dtype)
     if name not in ("float32", "float64"):
-        raise TypeError(f"dtype is 'float32' or 'float64', got {name!r}")
+        raise DTypeError(f"dtype is 'float32' or 'float64', got {name!r}")
     return name

@@ -8,7 +8,15 @@ from chainrule.graph.methods import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike
 from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.comparison import equal, where
-from chainrule.ops.declare import align, binary, elementwise, numbers_spec, same_spec, unary
+from chainrule.ops.declare import (
+    align,
+    binary,
+    common_dtype,
+    elementwise,
+    numbers_spec,
+    same_spec,
+    unary,
+)
 from chainrule.ops.samples import interval
 from chainrule.ops.unary import log, sqrt
 
@@ -96,6 +104,10 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
             return sqrt(a)
         if b == -1:
             return 1.0 / a
+        if a.dtype.kind in "biu" and isinstance(b, int) and b > 3:
+            a = a.astype(common_dtype(a, b))
+            half = power(a, b // 2)
+            return half * half * a if b % 2 else half * half
     return _power(a, b)
 
 

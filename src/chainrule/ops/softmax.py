@@ -63,7 +63,8 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 def _log_softmax(x: Array, axis: int) -> Array:
     """x - log(sum(exp(x))) along an axis."""
     shifted = _shifted(x, axis)
-    return shifted - np.log(add_up(np.exp(shifted), (axis,), True))
+    with np.errstate(divide="ignore"):  # the logarithm of an empty sum
+        return shifted - np.log(add_up(np.exp(shifted), (axis,), True))
 
 
 _log_softmax.differentiable(lambda g, y, x, axis: g - exp(y) * g.sum(axis, keepdims=True))
