@@ -10,6 +10,7 @@ from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.samples import examples
+from chainrule.system.threads import hold_numpy
 
 __all__ = ["matmul"]
 
@@ -60,6 +61,7 @@ def _flops(
 )
 def _matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
     """The product of matrices, or of stacks of them; each operand may be taken transposed."""
+    hold_numpy()
     if transpose_a:
         a = a.swapaxes(-1, -2)
     if transpose_b:
