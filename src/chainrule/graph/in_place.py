@@ -91,11 +91,6 @@ class InPlaceOperators:
             "such as a Parameter, takes a whole new value by assign"
         )
 
-    def __delattr__(self, name: str) -> None:
-        if name != "grad":
-            raise AttributeError(f"a Tensor's {name} can't be deleted")
-        setattr(self, name, None)
-
     # PyTorch's methods
 
     def add_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:

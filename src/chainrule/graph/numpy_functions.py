@@ -37,8 +37,8 @@ _NAMES = {
 
 _KEYWORDS = {"a_max": "max", "a_min": "min", "ddof": "correction"}
 
-_OTHER_MEANING = ("linspace", "pad", "split")
-"""Names that mean another thing in NumPy, or take other arguments in the same places."""
+_OTHER_MEANING = ("linspace", "put", "put_along_axis")
+"""Names of functions that are constants here, or return what NumPy's write in place."""
 
 _REDUCTIONS = {
     "add": "sum",
@@ -109,7 +109,10 @@ class NumPyFunctions:
         room = function.__module__
         called = f"{room.replace('numpy', 'np', 1)}.{function.__name__}"
         found = _find(room, function.__name__)
-        positional, named = _given(_signature(function), arguments, keywords)
+        signature = _signature(function)
+        positional, named = _given(signature, arguments, keywords)
+        if found is not None and signature is not None and not _fit(found, signature):
+            found = None
         return _call(called, found, positional, named)
 
 
@@ -120,13 +123,11 @@ def _value(argument: Any) -> Any:
 
 def _find(room: str, name: str) -> Callable[..., Any] | None:
     """The function of chainrule for one of NumPy's, in `numpy` or in a part such as its linalg."""
-    name = _NAMES.get(name, name)
     if name in _OTHER_MEANING:
         return None
     part = room.partition(".")[2]
-    if not part:
-        return namespace.get(name)
-    return getattr(namespace.get(part), name, None)
+    functions = vars(namespace[part]) if part in namespace else {} if part else namespace
+    return functions.get(name) or functions.get(_NAMES.get(name, ""))
 
 
 @lru_cache
@@ -161,6 +162,23 @@ def _given(
     return positional, named
 
 
+def _fit(ours: Callable[..., Any], theirs: inspect.Signature) -> bool:
+    """Whether what NumPy's function needs, after its first argument, has the same names here."""
+    signature = _signature(ours)
+    if signature is None:
+        return False
+    names = [
+        p.name
+        for p in theirs.parameters.values()
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    return signature.parameters.keys() >= set(names[1:]) or _takes_any_number(signature)
+
+
+def _takes_any_number(signature: inspect.Signature) -> bool:
+    return any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+
+
 def _call(
     called: str, function: Callable[..., Any] | None, arguments: Any, keywords: dict[str, Any]
 ) -> Any:
@@ -169,10 +187,10 @@ def _call(
     if function is None or signature is None:
         raise _refusal(called, (arguments, keywords))
     positional, named = list(arguments), {}
-    takes_rest = any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
     for name, value in keywords.items():
-        name = _KEYWORDS.get(name, name)
-        if takes_rest and name in ("axes", "shape"):  # of transpose and reshape
+        if name not in signature.parameters:
+            name = _KEYWORDS.get(name, name)
+        if name in ("axes", "shape") and _takes_any_number(signature):  # of transpose and reshape
             positional.append(value)
         else:
             named[name] = value

@@ -69,9 +69,9 @@ class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions):
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "attributes",
         "dtype",
-        "grad",
         "inputs",
         "name",
         "operation",
@@ -92,7 +92,7 @@ class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions):
     inputs: tuple[Tensor, ...]
     attributes: dict[str, Any]
     requires_grad: bool
-    grad: Tensor | None
+    _grad: Tensor | None
     name: str | None
     path: str
     origin: Tensor | None
@@ -116,7 +116,7 @@ class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions):
         else:
             self.shape = value.shape
             self.dtype = value.dtype
-        self.operation = self.grad = self.state = None
+        self.operation = self._grad = self.state = None
         self.inputs = ()
         self.attributes = _NO_ATTRIBUTES
         self.requires_grad = requires_grad
@@ -248,6 +248,19 @@ class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions):
         return _restored, (type(self), np.array(self.numpy()), self.requires_grad, self.name)
 
     # Gradients
+
+    @property
+    def grad(self) -> Tensor | None:
+        """For a leaf the gradient accumulated by `backward`, until it is set to None; else None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        self._grad = gradient
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
 
     def backward(self, grad_output: TensorLike | None = None) -> None:
         """Add d(self)/d(leaf) to `.grad` of every leaf that requires a gradient.
