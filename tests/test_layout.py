@@ -16,6 +16,7 @@ PACKAGE = Path(__file__).parents[1] / "src" / "chainrule"
 ROOMS = [
     "_core",
     "errors",
+    "dtypes",
     "caches",
     "trees",
     "checks",

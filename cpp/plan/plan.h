@@ -216,7 +216,10 @@ struct Rows {
 
 // --- Elements that are moved ---
 
-// Element by element from one strided array of up to 6 axes to another; strides in elements.
+// As many as an array of NumPy has.
+inline constexpr std::size_t max_copy_axes = 64;
+
+// Element by element from one strided array of up to max_copy_axes to another; strides in elements.
 struct Copy {
   std::int64_t itemsize;
   std::vector<std::int64_t> shape;

@@ -112,7 +112,10 @@ std::vector<Extent> Validator::operator()(const Copy& copy) const {
     refuse("itemsize must be 1, 2, 4 or 8, got " + std::to_string(copy.itemsize));
   }
   const std::size_t axes = copy.shape.size();
-  if (axes > 6) refuse("a copy has at most 6 axes, got " + std::to_string(axes));
+  if (axes > max_copy_axes) {
+    refuse("a copy has at most " + std::to_string(max_copy_axes) + " axes, got " +
+           std::to_string(axes));
+  }
   if (copy.x_strides.size() != axes || copy.out_strides.size() != axes) {
     refuse("shape and strides differ in length");
   }

@@ -1,5 +1,6 @@
 // Copies from one strided array to another.
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "tasks/building.h"
@@ -7,7 +8,7 @@
 namespace chainrule {
 namespace {
 
-// Up to 6 nested loops; the innermost two by a copy of elements of one size.
+// Nested loops; the innermost two by a copy of elements of one size.
 class CopyTask final : public Task {
  public:
   CopyTask(const Copy& copy, const Building& building)
@@ -45,7 +46,8 @@ class CopyTask final : public Task {
 
   bool run(std::int32_t chunk, const Worker&) const noexcept override {
     if (count_ == 0) return true;
-    auto axis = axis_;
+    std::array<Axis, max_copy_axes + 1> axis;
+    std::copy_n(axis_.begin(), axes_, axis.begin());
     Axis& shared = by_last_ ? axis[1] : axis[0];
     const Range range = share(chunk, shared.size, by_last_ ? unit : 1);
     shared.size = range.length();
@@ -110,7 +112,7 @@ class CopyTask final : public Task {
 
   std::int64_t itemsize_;
   std::int64_t count_ = 0;
-  std::array<Axis, 7> axis_ = {};
+  std::array<Axis, max_copy_axes + 1> axis_ = {};
   std::size_t axes_ = 0;
   bool by_last_ = false;
   const std::byte* x_;

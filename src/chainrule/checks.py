@@ -9,6 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.dtypes import as_dtype
+from chainrule.errors import DTypeError
+
 
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """A whole number of at least `least`, as an int.
@@ -97,9 +100,12 @@ class Interval(NamedTuple):
         return f"< {self.high:g}" if self.low == -math.inf else f"in [{self.low:g}, {self.high:g})"
 
 
-def floating(dtype: DTypeLike) -> str:
-    """The name of a dtype that parameters can have: float32 or float64."""
-    name = np.dtype(dtype).name
+def floating(dtype: DTypeLike | None) -> str:
+    """The name of a dtype that parameters can have: float32, which None means, or float64."""
+    try:
+        name = as_dtype(dtype).name
+    except DTypeError:
+        name = str(dtype)
     if name not in ("float32", "float64"):
-        raise TypeError(f"dtype is 'float32' or 'float64', got {name!r}")
+        raise DTypeError(f"dtype is 'float32' or 'float64', got {name!r}")
     return name

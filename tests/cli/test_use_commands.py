@@ -163,6 +163,10 @@ def test_doctor_warns_with_a_remedy():
 
     found = {
         "usable_cpus": 4,
+        "allowed_cpus": 4,
+        "threads": 4,
+        "numpy_threads": 4,
+        "thread_variables": {},
         "instruction_set": "avx2",
         "blas": "scipy-openblas32 0.3.30",
         "fma_peak_float32_1_thread": 100.0,
@@ -170,8 +174,18 @@ def test_doctor_warns_with_a_remedy():
     }
     assert find_faults(found, 4) == []
     (fault,) = find_faults(found, 16)
-    assert "4 of 16 CPUs" in fault
-    assert "docker run --cpus" in fault
+    assert "4 of 16 CPUs" in fault and "taskset" in fault
+    (fault,) = find_faults({**found, "allowed_cpus": 16}, 16)
+    assert "4 of 16 CPUs" in fault and "docker run --cpus" in fault
+    (fault,) = find_faults({**found, "threads": 8, "numpy_threads": None}, 4)
+    assert "8 threads share 4" in fault and "CHAINRULE_NUM_THREADS" in fault
+    (fault,) = find_faults({**found, "threads": 2, "numpy_threads": 2}, 4)
+    assert "2 of 4 usable CPUs" in fault
+    limited = {**found, "numpy_threads": 1, "thread_variables": {"OMP_NUM_THREADS": "1"}}
+    (fault,) = find_faults(limited, 4)
+    assert "OMP_NUM_THREADS=1" in fault and "set_num_threads(4)" in fault
+    (fault,) = find_faults({**found, "numpy_threads": 64}, 4)
+    assert "64 threads on 4" in fault
     assert "AVX2" in find_faults({**found, "instruction_set": "sse2"}, 4)[0]
     assert "pip install" in find_faults({**found, "blas": None}, 4)[0]
     assert "busy" in find_faults({**found, "fma_peak_float32": 150.0}, 4)[0]

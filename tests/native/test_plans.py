@@ -97,11 +97,60 @@ def test_large_whole_numbers_stay_exact():
             np.testing.assert_array_equal(a, b)
 
 
-def test_arithmetic_of_narrow_integers_is_refused():
-    u = cr.Buffer(np.array([200], np.uint8))
-    graph = cr.capture(lambda: u + u)
-    with pytest.raises(UnsupportedError, match=r"uint8.*cast to int64"):
-        NativeStep(graph, StateBlock([u]))
+@pytest.mark.parametrize("dtype", ["int8", "uint8", "int16", "uint16", "int32", "uint32"])
+def test_narrow_integers_wrap_around_at_every_operation(dtype):
+    i = cr.Buffer(np.array([3, np.iinfo(dtype).max], dtype))
+    states = [i]
+    assert_same(lambda: [i + i, (i + i) > 5, cr.maximum(i * i, i), -(i + 1) - i, i**5], states)
+    assert_same(lambda: i.assign(cr.abs(i + 1) + 2 * i), states)
+
+
+def test_truth_values_add_up_to_a_truth_value():
+    b = cr.Buffer(np.array([True, False]))
+    assert_same(lambda: [(b + b) == b, cr.add_n(b, b, b) == b, b.max(), b.argmax()], [b])
+
+
+def test_indices_and_labels_of_any_whole_dtype():
+    x = cr.Buffer(np.arange(12.0).reshape(4, 3))
+    for dtype in ("int8", "uint8", "int16", "uint16", "int32", "uint32"):
+        i = cr.Buffer(np.array([2, 0, 1, 2], dtype))
+        constant = np.array([1, 2], dtype)
+        assert_same(
+            lambda i=i, constant=constant: [
+                x[i],
+                x[i, i],
+                x[constant][:, constant],
+                cr.one_hot(i, 3),
+                cr.softmax_cross_entropy(x, i),
+                i.max(),
+                i.min(),
+                i.argmax(),
+            ],
+            [x, i],
+        )
+
+
+def test_what_the_core_lacks_is_refused_with_the_reason():
+    u = cr.Buffer(np.array([2**63], np.uint64))
+    half = cr.tensor(np.ones(1, "float16"))
+    for function, words in (
+        (lambda: u < u, "uint64.*cast to int64"),
+        (lambda: u.max(), "uint64.*cast it"),
+        (lambda: u.astype("float32") + half.astype("float32"), None),
+        (lambda: cr.concatenate([half, u.astype("float16")]), "float32 and float64; cast it"),
+    ):
+        graph = cr.capture(function)
+        if words is None:
+            NativeStep(graph, StateBlock([u]))
+            continue
+        with pytest.raises(UnsupportedError, match=words):
+            NativeStep(graph, StateBlock([u]))
+
+
+def test_parts_without_elements_at_the_end_of_memory():
+    x = cr.Buffer(np.zeros((3, 0)))
+    y = cr.Buffer(np.ones((3, 4)))
+    assert_same(lambda: [cr.stack([x, x], -1), y[2:, 4:], cr.concatenate([y, y[:, 4:]], 1)], [x, y])
 
 
 def test_what_was_handed_out_stays_when_training_goes_on():

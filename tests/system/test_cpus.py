@@ -26,7 +26,7 @@ HYBRID = V1 + V2
 
 @pytest.fixture
 def many_cpus(monkeypatch):
-    monkeypatch.setattr(cpus, "_affinity", lambda: 64)
+    monkeypatch.setattr(cpus, "allowed_cpus", lambda: 64)
 
 
 @pytest.mark.usefixtures("many_cpus")

@@ -31,6 +31,7 @@ def doctor() -> None:
         ("CPU", found["cpu"]),
         ("instruction sets", _sets(found)),
         ("usable CPUs", f"{cpus} of {existing}"),
+        ("threads", f"{found['threads']} (native), {found['numpy_threads'] or '?'} (NumPy, eager)"),
         ("peak, 1 thread", f"{found['fma_peak_float32_1_thread']:.0f} GFLOP/s (float32)"),
         (f"peak, {cpus} threads", f"{found['fma_peak_float32']:.0f} GFLOP/s (float32)"),
     ]
@@ -58,12 +59,20 @@ def find_faults(found: dict[str, Any], existing_cpus: int) -> list[str]:
     """
     faults = []
     cpus = found["usable_cpus"]
-    if cpus < existing_cpus:
+    allowed = found["allowed_cpus"]
+    if allowed < existing_cpus:
         faults.append(
-            f"only {cpus} of {existing_cpus} CPUs may be used: the process's affinity or its "
-            "container's quota forbids the others. If you need them, raise the limit (docker run "
-            "--cpus, resources.limits.cpu in Kubernetes, --cpus-per-task in Slurm, taskset)."
+            f"only {allowed} of {existing_cpus} CPUs may be used: the process's affinity forbids "
+            "the others. If you need them, raise it (taskset, docker run --cpuset-cpus, "
+            "--cpus-per-task in Slurm)."
         )
+    if cpus < allowed:
+        faults.append(
+            f"only {cpus} of {allowed} CPUs may be kept busy: the quota of its control group holds "
+            "the process back. If you need more, raise it (docker run --cpus, resources.limits.cpu "
+            "in Kubernetes, CPUQuota in systemd)."
+        )
+    faults += _thread_faults(found)
     if found["instruction_set"] in ("sse2", "scalar"):
         faults.append(
             "no AVX2: the CPU lacks it, or a virtual machine hides it. In a virtual machine, "
@@ -76,5 +85,34 @@ def find_faults(found: dict[str, Any], existing_cpus: int) -> list[str]:
         faults.append(
             f"{cpus} threads together reach less than half of {cpus} times one thread: the CPUs "
             "are busy with other work, or are two threads of one core. Look at top."
+        )
+    return faults
+
+
+def _thread_faults(found: dict[str, Any]) -> list[str]:
+    """The warnings of numbers of threads that do not fit the CPUs."""
+    faults = []
+    cpus, threads, numpy = found["usable_cpus"], found["threads"], found["numpy_threads"]
+    if threads > cpus:
+        faults.append(
+            f"{threads} threads share {cpus} usable CPUs and wait for one another: set "
+            f"CHAINRULE_NUM_THREADS or chainrule.set_num_threads to {cpus} at most."
+        )
+    elif threads < cpus:
+        faults.append(
+            f"{threads} of {cpus} usable CPUs are used: CHAINRULE_NUM_THREADS or "
+            "chainrule.set_num_threads says so."
+        )
+    if numpy is not None and numpy < threads:
+        named = [f"{name}={value}" for name, value in found["thread_variables"].items()]
+        reason = f"because of {', '.join(named)}" if named else "as its library was set"
+        faults.append(
+            f"the eager loop's products have {numpy} of {threads} threads {reason}; native "
+            f"runs have all. For more in the eager loop call chainrule.set_num_threads({threads})."
+        )
+    if numpy is not None and numpy > cpus:
+        faults.append(
+            f"NumPy's products have {numpy} threads on {cpus} usable CPUs, until chainrule's first "
+            "product. Where NumPy is used before it, set OMP_NUM_THREADS."
         )
     return faults

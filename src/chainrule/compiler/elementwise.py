@@ -30,11 +30,27 @@ def compute_dtype(value: Value) -> np.dtype[Any]:
 
 
 def is_exact_in_int64(value: Value) -> bool:
-    """Whether int64 gives what the value's own dtype gives: nothing is cut to fewer bits."""
+    """Whether int64, cut to the value's bits where it is stored, gives what its dtype gives."""
     if not ELEMENTWISE[value.kind].integers:
         return False
-    if value.dtype == np.uint64:
-        return value.kind == "add"  # the same bits, signed or not
-    if any(i.dtype == np.uint64 for i in value.inputs):
-        return False
-    return value.dtype in (np.int64, np.bool_)
+    if value.kind == "astype" and value.inputs[0].dtype.kind == "f":
+        return value.dtype != np.uint64
+    if any(t.dtype == np.uint64 for t in (value, *value.inputs)):
+        return value.kind in _SAME_BITS
+    return True
+
+
+_SAME_BITS = {"add", "add_n", "astype", "equal", "multiply", "negative", "not_equal", "subtract"}
+_SAME_BITS |= {"where"}
+"""Operations that give the same bits whether a sign is read into those of their inputs or not."""
+
+
+def is_cut(value: Value) -> bool:
+    """Whether a program's register may hold more of a value than the value's dtype can.
+
+    So does the sum of two int8, and that of two truth values, which is 2. Memory holds the value as
+    it is, so what reads the value reads that.
+    """
+    if value.dtype.kind == "b":
+        return value.kind in ("add", "add_n")
+    return value.dtype.kind in "iu" and value.dtype.itemsize < 8

@@ -21,6 +21,7 @@ In this order:
 
 from __future__ import annotations
 
+from chainrule.compiler.elementwise import is_cut
 from chainrule.compiler.instructions import MOST_MEMBERS, Group, Instruction, collapse, is_full
 from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value, root
@@ -114,6 +115,8 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
         if len(collapse(group.shape, strides)[0]) > 2:
             continue
         if any(root(v) in inside for v in accesses):  # read in another shape
+            continue
+        if any(v in inside and is_cut(v) for v in reader.accesses):
             continue
         reader.accesses = accesses
         reader.members = [*group.members, *reader.members]

@@ -184,6 +184,8 @@ def collapse(
         The lengths of the axes, and the strides of each way over them. Results, which are stored in
         row-major order, count as one of the ways.
     """
+    if 0 in shape:
+        return (0,), ((0,),) * len(strides)
     ways = (contiguous(shape), *strides)
     lengths: list[int] = []
     found: list[list[int]] = [[] for _ in ways]

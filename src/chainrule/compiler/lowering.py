@@ -38,6 +38,10 @@ def lower(graph: ValueGraph) -> Schedule:
     """
     scheduler = Scheduler(graph)
     for value in graph.values:
+        if value.dtype == np.float16:
+            raise UnsupportedError(
+                f"{value.kind} of float16: the native core computes in float32 and float64; cast it"
+            )
         if value.kind in LOWERINGS:
             if value not in scheduler.drawn_by_programs:
                 LOWERINGS[value.kind](scheduler, value)
@@ -58,6 +62,26 @@ def _temporary(
     """Memory for something on the way to `value`."""
     stand_in = Value(value.kind, (), {}, shape, np.dtype(dtype), value.node)
     return scheduler.storage(stand_in)
+
+
+_INT64 = np.dtype(np.int64)
+
+
+def _as_int64(scheduler: Scheduler, x: Value) -> Value:
+    """Integers or truth values as int64, in which the core counts and compares."""
+    if x.dtype == _INT64:
+        return x
+    if x.dtype == np.uint64:
+        raise UnsupportedError(
+            "uint64 is compared in int64, which does not hold all of it; cast it"
+        )
+    cast = Value("astype", (x,), {"dtype": _INT64}, x.shape, _INT64, x.node)
+    if x.array is not None:
+        cast = Value("constant", (), {}, x.shape, _INT64, x.node)
+        cast.array = x.array.astype(_INT64)
+    else:
+        scheduler.elementwise(cast)
+    return cast
 
 
 def _permuted(
@@ -118,8 +142,13 @@ def _matmul(scheduler: Scheduler, value: Value) -> None:
 @lowering("sum", "max", "min")
 def _reduce(scheduler: Scheduler, value: Value) -> None:
     (x,) = value.inputs
-    if x.dtype not in (np.float32, np.float64, np.int64):
-        raise UnsupportedError(f"{value.kind} of {x.dtype} has no native kernel; cast to int64")
+    if x.dtype.kind != "f" and x.dtype != _INT64:
+        inputs = (_as_int64(scheduler, x),)
+        wide = Value(value.kind, inputs, value.attributes, value.shape, _INT64, value.node)
+        _reduce(scheduler, wide)
+        value.kind, value.inputs, value.attributes = "astype", (wide,), {"dtype": value.dtype}
+        scheduler.elementwise(value)
+        return
     axes = [a for a in value.attributes["axes"] if x.shape[a] != 1 or value.kind != "sum"]
     storage, shape = scheduler.storage(x), x.shape
     runs = _runs(axes)
@@ -222,6 +251,9 @@ def _logsumexp(scheduler: Scheduler, value: Value) -> None:
 
 @lowering("argmax")
 def _argmax(scheduler: Scheduler, value: Value) -> None:
+    (x,) = value.inputs
+    if x.dtype.kind != "f":
+        value.inputs = (_as_int64(scheduler, x),)
     _rows(scheduler, value, (value.attributes["axis"],), keeps_shape=False)
 
 
@@ -244,15 +276,12 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
     if grad is not None:
         results["second"] = scheduler.storage(grad)
     computed = grad or value  # a gradient's work includes that of the losses
-    if labels.dtype != np.int64:
-        raise UnsupportedError(
-            f"{value.kind}: labels are int64 in the native core, not {labels.dtype}"
-        )
+    labels = _as_int64(scheduler, labels)
     scheduler.add(
         Instruction(
             "rows",
             value,
-            {"inputs": [scheduler.storage(i) for i in computed.inputs]},
+            {"inputs": [scheduler.storage(i) for i in (*computed.inputs[:-1], labels)]},
             results,
             flops=computed.flops,
             kernel=value.kind if grad is None else f"{value.kind}_and_grad",
@@ -376,10 +405,9 @@ def _flat_index(
 
 @lowering("gather", "scatter_add")
 def _gather(scheduler: Scheduler, value: Value) -> None:
-    x, *indices = value.inputs
+    x, *given = value.inputs
+    indices = [_as_int64(scheduler, i) for i in given]
     axis = value.attributes["axis"]
-    if any(i.dtype != np.int64 for i in indices):
-        raise UnsupportedError(f"{value.kind}: the native core takes int64 indices; cast them")
     whole = x.shape if value.kind == "gather" else value.attributes["shape"]
     lengths = whole[axis : axis + len(indices)]
     index = indices[0] if len(indices) == 1 else _flat_index(scheduler, value, indices, lengths)

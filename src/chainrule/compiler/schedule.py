@@ -28,6 +28,7 @@ from chainrule.compiler.elementwise import (
     ELEMENTWISE,
     UnsupportedError,
     compute_dtype,
+    is_cut,
     is_exact_in_int64,
 )
 from chainrule.compiler.instructions import (
@@ -237,8 +238,9 @@ class Scheduler:
         """Put an elementwise value into a group, or start one."""
         dtype = compute_dtype(value)
         if dtype.kind == "i" and not is_exact_in_int64(value):
+            dtypes = ", ".join(str(i.dtype) for i in value.inputs)
             raise UnsupportedError(
-                f"operation {value.kind} of {value.dtype} has no native kernel; cast to int64"
+                f"{value.kind} of {dtypes} to {value.dtype} has no native kernel; cast to int64"
             )
         while value.kind == "add_n" and len(value.inputs) > _MOST_TERMS:
             value.inputs = tuple(self._partial_sums(value))
@@ -263,7 +265,7 @@ class Scheduler:
             return None
         strides = [a.strides for a in group.accesses.values()]
         for i in value.inputs:
-            if group_of.get(i) is group:
+            if group_of.get(i) is group and not is_cut(i):
                 continue
             if self.before(i) >= group.position or self._needs_copy(i):
                 return None
@@ -343,7 +345,7 @@ class Scheduler:
         value, which takes a byte. The original then often has no reader and is dropped.
         """
         original = self.schedule.group_of.get(value)
-        if original is None or original is group or value in self._demanded:
+        if original is None or original is group or value in self._demanded or is_cut(value):
             return value
         if self._readers.get(original, set()) <= {group} and not is_full(original, group):
             return value  # the groups become one: see `fusion`
@@ -397,7 +399,8 @@ class Scheduler:
 
     def _is_kept(self, value: Value) -> bool:
         """Whether a value lies in memory anyway, or may at little cost."""
-        return value.kind in LEAVES or value in self._demanded or value.dtype.kind == "b"
+        is_read_from_memory = value.dtype.kind == "b" or is_cut(value)
+        return value.kind in LEAVES or value in self._demanded or is_read_from_memory
 
     def _copied_sign(self, value: Value, group: Group) -> Value:
         """heaviside(x) in another group than x's, by way of x > 0 as truth values."""

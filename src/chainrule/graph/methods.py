@@ -211,7 +211,7 @@ class TensorMethods(ElementwiseMethods):
 
     @both_names()
     def unstack(self, axis: int = 0) -> tuple[Tensor, ...]:
-        return functions["unstack"](self, axis)  # type: ignore[return-value]
+        return functions["unstack"](self, axis)
 
     # Elements at indices, and in order
 
@@ -231,7 +231,7 @@ class TensorMethods(ElementwiseMethods):
         return functions["trace"](self, offset, axis1, axis2)
 
     def nonzero(self) -> tuple[Tensor, ...]:
-        return functions["nonzero"](self)  # type: ignore[return-value]
+        return functions["nonzero"](self)
 
     @both_names()
     def argsort(
@@ -243,7 +243,7 @@ class TensorMethods(ElementwiseMethods):
     def topk(
         self, k: int, axis: int = -1, largest: bool = True, sorted: bool = True
     ) -> tuple[Tensor, Tensor]:
-        return functions["topk"](self, k, axis, largest, sorted)  # type: ignore[return-value]
+        return functions["topk"](self, k, axis, largest, sorted)
 
     @both_names()
     def unique(

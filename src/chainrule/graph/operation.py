@@ -164,7 +164,7 @@ class Operation:
             node.requires_grad = False
             node.operation = None
             node.inputs = ()
-        node.grad = node.name = node.state = None
+        node._grad = node.name = node.state = None
         node.path = context.path
         node.origin = context.origin
         node.serial = next(_serials)

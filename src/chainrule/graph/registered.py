@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
-
-if TYPE_CHECKING:
-    from chainrule.graph.tensor import Tensor
+from typing import Any, TypeVar
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-functions: dict[str, Callable[..., Tensor]] = {}
+functions: dict[str, Callable[..., Any]] = {}
 """The functions that Tensor's operators and methods call, by name. `ops` and `graph.backprop`
 register them, so that this module imports neither."""
 

@@ -8,9 +8,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
-from chainrule.graph.tensor import Array, Tensor, TensorLike, _to_array
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, without_tensors
+
+_KINDS = "buif"  # each takes the values of those before it
 
 
 class State(Tensor):
@@ -36,7 +39,13 @@ class State(Tensor):
     ) -> None:
         if isinstance(data, Tensor):
             data = data.numpy()
-        super().__init__(np.array(_to_array(data, dtype)), requires_grad=requires_grad, name=name)
+        value = np.array(to_array(without_tensors(data), dtype))
+        if value.dtype == np.float16:
+            raise DTypeError(
+                "state is trained and saved as float32 or float64, not as float16: pass "
+                "dtype='float32'"
+            )
+        super().__init__(value, requires_grad=requires_grad, name=name)
         self._node = None
         self._is_view = False
 
@@ -68,8 +77,9 @@ class State(Tensor):
         """
         if not isinstance(tensor, Tensor):
             # A copy: the caller may write into the array later.
-            dtype = None if hasattr(tensor, "dtype") else self.dtype
-            tensor = Tensor(np.array(_to_array(tensor, dtype)))
+            tensor = as_tensor(tensor, None if hasattr(tensor, "dtype") else self.dtype)
+            if tensor.is_leaf and tensor.value is not None:
+                tensor = Tensor(np.array(tensor.value))
         self.check(tensor.shape, tensor.dtype)
         capture = local.context.capture
         if capture is not None:
@@ -79,6 +89,35 @@ class State(Tensor):
         if value is None:
             raise SymbolicError(f"{self._label} can't hold {tensor!r}, which has no value yet")
         self.replace(value)
+
+    def _take_result(self, what: str, compute: Callable[[], Tensor]) -> Tensor:
+        return self._take(what, compute)
+
+    def _take(self, name: str, value: Callable[[], Any]) -> Tensor:
+        """The State itself, after it has taken a value, broadcast and cast to fit.
+
+        Raises:
+            RuntimeError: if it requires a gradient, outside `no_grad`.
+            ShapeError, DTypeError: if the value does not fit.
+        """
+        if self.requires_grad and local.context.grad_enabled:
+            raise RuntimeError(
+                f"{name} would change {self._label}, a leaf that requires a gradient: put it "
+                "inside chainrule.no_grad(), or use assign. For a new Tensor write x = x + y"
+            )
+        found = value()
+        tensor = as_tensor(found, None if hasattr(found, "dtype") else self.dtype)
+        if _KINDS.index(tensor.dtype.kind) > _KINDS.index(self.dtype.kind):
+            raise DTypeError(f"{self._label} has dtype {self.dtype}; {name} gives {tensor.dtype}")
+        if tensor.shape != self.shape:
+            try:
+                tensor = tensor.broadcast_to(self.shape)
+            except ShapeError:
+                raise ShapeError(
+                    f"{self._label} has shape {self.shape}; {name} gives {tensor.shape}"
+                ) from None
+        self.assign(tensor.astype(self.dtype))
+        return self
 
     def replace(self, value: Array) -> None:
         """Hold `value` from now on. The caller answers for its shape and dtype."""

@@ -11,10 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, Union
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from chainrule.dtypes import as_dtype, to_array
 from chainrule.errors import ShapeError, SymbolicError
 from chainrule.graph.context import local
+from chainrule.graph.in_place import InPlaceOperators
 from chainrule.graph.methods import TensorMethods, functions
 from chainrule.graph.names import ForeignNames
+from chainrule.graph.numpy_functions import NumPyFunctions
 from chainrule.graph.unpacking import check_unpacking
 
 if TYPE_CHECKING:
@@ -43,12 +46,17 @@ class Size(int):
         )
 
 
-class Tensor(TensorMethods, ForeignNames):
+class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions, ForeignNames):
     """A node of the computational graph: a variable, and the operation that computes it.
 
-    A Tensor is immutable. It is *eager* when it has a `value` and *symbolic* when it has only a
-    shape and a dtype, because one of its ancestors is a placeholder. Make leaves with
-    `chainrule.tensor` and `chainrule.placeholder`; all others come from operations.
+    A Tensor is immutable: `t += 1` makes a new one for the name `t`, and other names keep the old
+    one. It is *eager* when it has a `value` and *symbolic* when it has only a shape and a dtype,
+    because one of its ancestors is a placeholder. Make leaves with `chainrule.tensor` and
+    `chainrule.placeholder`; all others come from operations.
+
+    NumPy's functions take Tensors as the functions of chainrule of the same names do, with their
+    gradients, and other functions of NumPy refuse them. `numpy()` and `np.asarray` give the value
+    alone.
 
     Attributes:
         value: the array, or None where the Tensor is symbolic.
@@ -76,9 +84,9 @@ class Tensor(TensorMethods, ForeignNames):
 
     __slots__ = (
         "__weakref__",
+        "_grad",
         "attributes",
         "dtype",
-        "grad",
         "inputs",
         "name",
         "operation",
@@ -90,7 +98,6 @@ class Tensor(TensorMethods, ForeignNames):
         "state",
         "value",
     )
-    __array_ufunc__ = None  # NumPy then leaves `ndarray * Tensor` to Tensor.__rmul__
     is_state = False
 
     value: Array | None
@@ -100,7 +107,7 @@ class Tensor(TensorMethods, ForeignNames):
     inputs: tuple[Tensor, ...]
     attributes: dict[str, Any]
     requires_grad: bool
-    grad: Tensor | None
+    _grad: Tensor | None
     name: str | None
     path: str
     origin: Tensor | None
@@ -124,7 +131,7 @@ class Tensor(TensorMethods, ForeignNames):
         else:
             self.shape = value.shape
             self.dtype = value.dtype
-        self.operation = self.grad = self.state = None
+        self.operation = self._grad = self.state = None
         self.inputs = ()
         self.attributes = _NO_ATTRIBUTES
         self.requires_grad = requires_grad
@@ -241,6 +248,10 @@ class Tensor(TensorMethods, ForeignNames):
             raise TypeError(f"only a 0-d integer Tensor can be an index, not {self!r}")
         return int(self.item())
 
+    def __format__(self, spec: str) -> str:
+        """As its number where the Tensor is 0-d: ``f"{loss:.4f}"``; else as its repr."""
+        return format(self.item() if spec and not self.shape else repr(self), spec)
+
     def __bool__(self) -> bool:
         return bool(self.numpy())
 
@@ -253,6 +264,19 @@ class Tensor(TensorMethods, ForeignNames):
         return _restored, (type(self), np.array(self.numpy()), self.requires_grad, self.name)
 
     # Gradients
+
+    @property
+    def grad(self) -> Tensor | None:
+        """For a leaf the gradient accumulated by `backward`, until it is set to None; else None."""
+        return self._grad
+
+    @grad.setter
+    def grad(self, gradient: Tensor | None) -> None:
+        self._grad = gradient
+
+    @grad.deleter
+    def grad(self) -> None:
+        self._grad = None
 
     def backward(self, grad_output: TensorLike | None = None) -> None:
         """Add d(self)/d(leaf) to `.grad` of every leaf that requires a gradient.
@@ -391,28 +415,57 @@ class Tensor(TensorMethods, ForeignNames):
         return functions["getitem"](self, index)
 
 
-_FLOAT32 = np.dtype(np.float32)
-
-
 def _restored(kind: type[Tensor], value: Array, requires_grad: bool, name: str | None) -> Tensor:
     """A leaf of class `kind`, from the arguments that `Tensor.__reduce__` returned."""
     leaf = kind.__new__(kind)
-    leaf.restore(value, requires_grad, name)
+    leaf.restore(to_array(value), requires_grad, name)  # it may come from a machine of other order
     return leaf
 
 
-def _to_array(data: Any, dtype: DTypeLike | None) -> Array:
-    """An array of `data`; Python floats become float32, as the library's default."""
-    if dtype is None and not hasattr(data, "dtype"):
-        array = np.asarray(data)
-        if array.dtype == np.float64:
-            dtype = _FLOAT32
-    array = np.asarray(data, dtype=dtype)
-    if array.dtype.kind not in "biuf":
-        raise TypeError(
-            f"a Tensor holds numbers or booleans, not dtype {array.dtype}; convert the data first"
+def holds_tensors(data: Any) -> bool:
+    """Whether nested lists or tuples hold a Tensor somewhere."""
+    if not isinstance(data, (list, tuple)):
+        return False
+    kinds = set(map(type, data))  # a list of a million numbers has one kind
+    if any(issubclass(kind, Tensor) for kind in kinds):
+        return True
+    return any(issubclass(kind, (list, tuple)) for kind in kinds) and any(map(holds_tensors, data))
+
+
+def _leaves(data: Any) -> Iterator[Any]:
+    """What nested lists and tuples that hold Tensors are made of; a list of numbers is one part."""
+    if holds_tensors(data):
+        for part in data:
+            yield from _leaves(part)
+    else:
+        yield data
+
+
+def _stacked(data: Any, dtype: np.dtype[Any]) -> Tensor:
+    """Nested lists and tuples of Tensors and numbers as one node, a stack of stacks."""
+    if not holds_tensors(data):
+        return functions["astype"](
+            data if isinstance(data, Tensor) else to_array(data, dtype), dtype
         )
-    return array
+    return functions["stack"]([_stacked(part, dtype) for part in data])
+
+
+def without_tensors(data: Any) -> Any:
+    """`data`, for a leaf to copy; Tensors inside nested lists become an array.
+
+    Raises:
+        TypeError: if a gradient would be lost.
+        SymbolicError: if one has no value yet.
+    """
+    if not holds_tensors(data):
+        return data
+    stacked = as_tensor(data)
+    if any(isinstance(part, Tensor) and part.requires_grad for part in _leaves(data)):
+        raise TypeError(
+            "a new leaf is a constant, but the list holds a Tensor that requires a gradient, which "
+            "would be lost: chainrule.stack keeps it; for the value alone pass detach() of it"
+        )
+    return stacked.numpy()
 
 
 def tensor(
@@ -425,13 +478,15 @@ def tensor(
     """A leaf Tensor with a copy of `data`.
 
     Args:
-        data: a number, nested sequences of numbers, or an array.
+        data: a number, nested sequences of numbers, or an array. Of a Tensor, or of Tensors inside
+            sequences, the values are copied.
         dtype: by default an array's own; float32 for Python floats, int64 for Python integers.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
         name: for printing and drawing.
 
     Raises:
-        TypeError: if the data are not numbers, or not floating although `requires_grad` is set.
+        TypeError: if the data are not numbers, or not floating although `requires_grad` is set; or
+            if a sequence holds a Tensor that requires a gradient: `chainrule.stack` keeps it.
 
     Example:
         >>> import chainrule as cr
@@ -439,17 +494,38 @@ def tensor(
         tensor([[1., 2.],
                 [3., 4.]], dtype=float64)
     """
-    value = np.array(_to_array(data, dtype))
+    value = np.array(to_array(without_tensors(data), dtype))
     if requires_grad and value.dtype.kind != "f":
         raise TypeError(f"only floating Tensors have gradients, not {value.dtype}; pass dtype")
     return Tensor(value, requires_grad=requires_grad, name=name)
 
 
 def as_tensor(data: Any, dtype: DTypeLike | None = None) -> Tensor:
-    """`data` itself if it is a Tensor, else a constant that shares its memory."""
+    """`data` itself if it is a Tensor, else a constant that shares its memory.
+
+    Nested lists and tuples that hold Tensors become their stack, a node that gradients pass.
+
+    Args:
+        data: a Tensor, a number, an array, or nested sequences of those.
+        dtype: of what is no Tensor; by default the one in which the parts meet.
+
+    Raises:
+        TypeError: if the data are not numbers.
+        ShapeError: if Tensors in a sequence differ in shape.
+
+    Example:
+        >>> import chainrule as cr
+        >>> w = cr.Parameter(2.0)
+        >>> cr.grad(cr.as_tensor([w, 3.0 * w]).sum(), w)
+        tensor(4.)
+    """
     if isinstance(data, Tensor):
         return data
-    return Tensor(_to_array(data, dtype))
+    if holds_tensors(data):
+        if dtype is None:
+            dtype = functions["_common_dtype"](*_leaves(data))
+        return _stacked(data, as_dtype(dtype))
+    return Tensor(to_array(data, dtype))
 
 
 def placeholder(
@@ -465,4 +541,4 @@ def placeholder(
     """
     if any(length < 0 for length in shape):
         raise ShapeError(f"a placeholder's shape has no negative lengths, got {tuple(shape)}")
-    return Tensor(None, shape=tuple(shape), dtype=np.dtype(dtype), name=name)
+    return Tensor(None, shape=tuple(shape), dtype=as_dtype(dtype), name=name)

@@ -6,8 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
-import numpy as np
-
+from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.state import Buffer, Parameter, State
@@ -277,7 +276,7 @@ class Module:
         own = self._named_state()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
-        values = {name: np.asarray(state_dict[name]) for name in own if name in state_dict}
+        values = {name: to_array(state_dict[name]) for name in own if name in state_dict}
         faults = []
         if strict and unexpected:
             faults.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")

@@ -9,6 +9,7 @@ reference.
 import types as _types
 import typing as _typing
 
+from chainrule.graph import numpy_functions as _numpy_functions
 from chainrule.ops.arithmetic import *  # noqa: F403
 from chainrule.ops.axes import *  # noqa: F403
 from chainrule.ops.bitwise import *  # noqa: F403
@@ -41,3 +42,5 @@ if not _typing.TYPE_CHECKING:
         for name, value in globals().items()
         if not (name.startswith("_") or isinstance(value, _types.ModuleType))
     ]
+
+_numpy_functions.namespace = globals()

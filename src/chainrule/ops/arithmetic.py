@@ -7,10 +7,12 @@ import numpy as np
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.comparison import equal, maximum, minimum, sign, where
 from chainrule.ops.declare import (
     align_floats,
     binary,
+    common_dtype,
     elementwise,
     numbers_spec,
     same_spec,
@@ -121,6 +123,10 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
             return sqrt(a)
         if b == -1:
             return 1.0 / a
+        if a.dtype.kind in "biu" and isinstance(b, int) and b > 3:
+            a = a.astype(common_dtype(a, b))
+            half = power(a, b // 2)
+            return half * half * a if b % 2 else half * half
     return _power(a, b)
 
 
@@ -274,6 +280,8 @@ negative.differentiable(lambda g, y, x: -g)
 )
 def _add_n(*inputs: Array) -> Array:
     """The sum of any number of Tensors of one shape; it joins the ways of a gradient."""
+    if len(inputs) > FEW_TERMS and inputs[0].dtype.kind == "f":
+        return sum(inputs[1:], inputs[0].astype(np.float64)).astype(inputs[0].dtype)
     total = inputs[0] + inputs[1]
     for x in inputs[2:]:
         total += x

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.methods import method
+from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import (
     Flops,
     Operation,
@@ -22,7 +23,7 @@ from chainrule.graph.operation import (
     no_flops,
     one_per_element,
 )
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, holds_tensors
 from chainrule.ops.samples import examples
 
 __all__ = ["astype"]
@@ -110,6 +111,7 @@ def align(name: str, *operands: TensorLike) -> list[Tensor]:
 
     Python numbers take the dtype of the Tensors beside them; integers beside floats become floats.
     """
+    operands = tuple([as_tensor(t) if holds_tensors(t) else t for t in operands])
     dtype = common_dtype(*operands)
     tensors = []
     for operand in operands:
@@ -143,6 +145,9 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
         return np.dtype(np.int64) if numbers else BOOL
     dtype = np.result_type(*strong)
     return np.dtype(np.int64) if numbers and dtype == BOOL else dtype
+
+
+functions["_common_dtype"] = common_dtype
 
 
 def same_spec(*inputs: Tensor) -> Spec:
@@ -254,5 +259,5 @@ _astype.differentiable(lambda g, y, x, dtype: g.astype(x.dtype) if x.dtype.kind 
 def astype(x: TensorLike, dtype: DTypeLike) -> Tensor:
     """`x` in another dtype; floats become integers by cutting off the fraction."""
     x = as_tensor(x)
-    dtype = np.dtype(dtype)
+    dtype = as_dtype(dtype)
     return x if x.dtype == dtype else _astype.apply(x, dtype=dtype)

@@ -9,10 +9,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.samples import examples
 
 __all__ = ["one_hot"]
@@ -109,9 +111,10 @@ gather.differentiable(
 )
 def scatter_add(g: Array, *indices: Array, shape: tuple[int, ...], axis: int) -> Array:
     """Zeros of `shape` with each element of g added at its index: the adjoint of gather."""
-    out = np.zeros(shape, g.dtype)
-    np.add.at(out, (slice(None),) * axis + indices, g)  # type: ignore[arg-type]
-    return out
+    wide = g.dtype.kind == "f" and indices[0].size > FEW_TERMS  # they may all be equal
+    out = np.zeros(shape, np.float64 if wide else g.dtype)
+    np.add.at(out, (slice(None),) * axis + indices, g.astype(out.dtype, copy=False))  # type: ignore[arg-type]
+    return out.astype(g.dtype, copy=False)
 
 
 scatter_add.differentiable(
@@ -291,7 +294,7 @@ def one_hot(labels: TensorLike, classes: int, dtype: DTypeLike = "float32") -> T
         tensor([[0., 1., 0.],
                 [1., 0., 0.]])
     """
-    labels = as_tensor(labels)
+    labels, dtype = as_tensor(labels), as_dtype(dtype)
     if labels.dtype.kind not in "iu":
-        _one_hot_spec(labels, classes, np.dtype(dtype))  # booleans would be taken for a mask
-    return _one_hot.apply(labels, classes=classes, dtype=np.dtype(dtype))
+        _one_hot_spec(labels, classes, dtype)  # booleans would be taken for a mask
+    return _one_hot.apply(labels, classes=classes, dtype=dtype)

@@ -10,8 +10,12 @@ from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.samples import examples
+from chainrule.system.threads import hold_numpy
 
 __all__ = ["matmul"]
+
+
+_MOST_TERMS = 16384  # of one sum in BLAS, which adds blocks of terms one after another
 
 
 def _matrix(shape: tuple[int, ...], transposed: bool) -> tuple[int, ...]:
@@ -57,9 +61,17 @@ def _flops(
 )
 def _matmul(a: Array, b: Array, transpose_a: bool = False, transpose_b: bool = False) -> Array:
     """The product of matrices, or of stacks of them; each operand may be taken transposed."""
+    hold_numpy()
     if transpose_a:
         a = a.swapaxes(-1, -2)
-    return np.matmul(a, b.swapaxes(-1, -2) if transpose_b else b)
+    if transpose_b:
+        b = b.swapaxes(-1, -2)
+    terms = a.shape[-1]
+    if terms <= _MOST_TERMS or a.dtype.kind != "f":
+        return np.matmul(a, b)
+    parts = [slice(start, start + _MOST_TERMS) for start in range(0, terms, _MOST_TERMS)]
+    products = (np.matmul(a[..., part], b[..., part, :]) for part in parts)
+    return sum(products, np.zeros((), np.float64)).astype(a.dtype)
 
 
 def _by_first(
@@ -118,6 +130,7 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
         and a.dtype.kind == "f"
     ):
         return _matmul.apply(a, b, transpose_b=True) if transpose_b else _matmul.apply(a, b)
+    a, b = as_tensor(a), as_tensor(b)
     dtype = common_dtype(a, b)
     a, b = (as_tensor(t) for t in (a, b))
     if dtype.kind == "b":

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, no_flops, operation
@@ -142,7 +143,7 @@ class Generator:
 
     def uniform(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
         """Numbers drawn uniformly from [0, 1)."""
-        shape, dtype = tuple(shape), np.dtype(dtype)
+        shape, dtype = tuple(shape), as_dtype(dtype)
         state = self.state.node()
         _drawn(state, shape, dtype)
         self.state.assign(state + _STEP)

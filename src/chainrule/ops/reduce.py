@@ -15,6 +15,7 @@ from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.graph.unpacking import note_extremes
+from chainrule.ops.accumulate import add_up
 from chainrule.ops.comparison import where
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt
@@ -115,7 +116,7 @@ def _spread(t: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
 @operation(_reduced, _SAMPLES, flops=_one_per_input)
 def _sum(x: Array, axes: Axes, keepdims: bool) -> Array:
     """The sum over axes."""
-    return np.add.reduce(x, axis=axes, dtype=x.dtype, keepdims=keepdims)  # type: ignore[call-overload]
+    return add_up(x, axes, keepdims)
 
 
 _sum.differentiable(lambda g, y, x, axes, keepdims: _spread(g, x, axes, keepdims))
@@ -353,7 +354,7 @@ def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
     largest = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
     shift = np.where(np.isfinite(largest), largest, x.dtype.type(0))
     with np.errstate(divide="ignore", over="ignore"):  # log(0) = -inf and exp of large are meant
-        total = np.log(np.add.reduce(np.exp(x - shift), axis=axes, keepdims=True)) + shift
+        total = np.log(add_up(np.exp(x - shift), axes, True)) + shift
     return total.reshape(_reduced_shape(x.shape, axes, keepdims))
 
 

@@ -9,6 +9,7 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.ops.accumulate import add_up
 from chainrule.ops.index import check_labels, one_hot
 from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
@@ -44,7 +45,7 @@ def _shifted(x: Array, axis: int) -> Array:
 def _softmax(x: Array, axis: int) -> Array:
     """exp(x) / sum(exp(x)) along an axis."""
     e = np.exp(_shifted(x, axis))
-    e /= np.add.reduce(e, axis=axis, keepdims=True)
+    e /= add_up(e, (axis,), True)
     return e
 
 
@@ -64,7 +65,8 @@ def softmax(x: TensorLike, axis: int = -1) -> Tensor:
 def _log_softmax(x: Array, axis: int) -> Array:
     """x - log(sum(exp(x))) along an axis."""
     shifted = _shifted(x, axis)
-    return shifted - np.log(np.add.reduce(np.exp(shifted), axis=axis, keepdims=True))
+    with np.errstate(divide="ignore"):  # the logarithm of an empty sum
+        return shifted - np.log(add_up(np.exp(shifted), (axis,), True))
 
 
 _log_softmax.differentiable(lambda g, y, x, axis: g - exp(y) * g.sum(axis, keepdims=True))
@@ -104,7 +106,7 @@ def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
     rows, classes = logits.shape
     check_labels(labels, classes)
     shifted = _shifted(logits, 1)
-    total = np.add.reduce(np.exp(shifted), axis=1)
+    total = add_up(np.exp(shifted), (1,), False)
     return np.log(total) - shifted[np.arange(rows), labels]
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
+from chainrule.dtypes import to_array
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import (
     Buffer,
@@ -139,7 +140,7 @@ class EMA:
                 f"{', '.join(buffers)}"
             )
         decay = _DECAYS.check("decay", arrays.pop("decay"))
-        arrays = {name: np.array(array) for name, array in arrays.items()}
+        arrays = {name: np.array(to_array(array)) for name, array in arrays.items()}
         for name, buffer in buffers.items():
             buffer.check(arrays[name].shape, arrays[name].dtype)
         for name, buffer in buffers.items():

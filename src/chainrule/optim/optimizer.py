@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CaptureAgain, capture
+from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
@@ -497,7 +498,7 @@ class Optimizer:
                 f"the state holds {', '.join(arrays) or 'no arrays'}; this optimiser has "
                 f"{', '.join(buffers) or 'none'}"
             )
-        arrays = {name: np.array(array) for name, array in arrays.items()}
+        arrays = {name: np.array(to_array(array)) for name, array in arrays.items()}
         for name, buffer in buffers.items():
             buffer.check(arrays[name].shape, arrays[name].dtype)
         self._regroup(arrays)

@@ -21,10 +21,11 @@ def usable_cpus(root: str | os.PathLike[str] = "/") -> int:
         >>> usable_cpus() >= 1
         True
     """
-    return math.ceil(min(_affinity(), _cgroup_quota(os.fspath(root))))
+    return math.ceil(min(allowed_cpus(), _cgroup_quota(os.fspath(root))))
 
 
-def _affinity() -> int:
+def allowed_cpus() -> int:
+    """Number of CPUs that this process may run on, by its affinity."""
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     # os.process_cpu_count came with Python 3.13.

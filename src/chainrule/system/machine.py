@@ -1,6 +1,7 @@
 """The machine: the instruction sets of its CPUs, their peak speed, and installed versions."""
 
 import operator
+import os
 import platform
 import subprocess
 import sys
@@ -8,10 +9,19 @@ from contextlib import suppress
 from importlib.metadata import PackageNotFoundError, version
 
 from chainrule import _core
-from chainrule.system.cpus import usable_cpus
+from chainrule.system.cpus import allowed_cpus, usable_cpus
+from chainrule.system.threads import get_num_threads, numpy_threads
 
 DTYPES = ("float32", "float64")
 PEAK_SECONDS = 0.2
+_THREAD_VARIABLES = (
+    "OMP_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "GOTO_NUM_THREADS",
+    "MKL_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+    "VECLIB_MAXIMUM_THREADS",
+)
 
 
 def instruction_sets() -> list[str]:
@@ -68,9 +78,12 @@ def describe() -> dict[str, object]:
 
     Returns:
         ``cpu`` (model name), ``instruction_sets``, ``instruction_set`` (the one in use),
-        ``usable_cpus``, ``fma_peak_float32_1_thread`` and ``fma_peak_float32`` (all usable CPUs) in
-        GFLOP/s, and the versions of ``python``, ``numpy``, ``chainrule`` and ``blas`` (with its
-        configuration); None for a package that is not installed.
+        ``usable_cpus``, ``allowed_cpus`` (by affinity alone), ``threads`` (of native runs),
+        ``numpy_threads`` (of the eager loop's products), ``thread_variables`` (those of the
+        environment that limit NumPy's library), ``fma_peak_float32_1_thread`` and
+        ``fma_peak_float32`` (all usable CPUs) in GFLOP/s, and the versions of ``python``,
+        ``numpy``, ``chainrule`` and ``blas`` (with its configuration); None for a package that is
+        not installed.
 
     Example:
         >>> describe()["usable_cpus"] == usable_cpus()
@@ -82,6 +95,10 @@ def describe() -> dict[str, object]:
         "instruction_sets": sets,
         "instruction_set": sets[-1],
         "usable_cpus": usable_cpus(),
+        "allowed_cpus": allowed_cpus(),
+        "threads": get_num_threads(),
+        "numpy_threads": numpy_threads(),
+        "thread_variables": {n: os.environ[n] for n in _THREAD_VARIABLES if n in os.environ},
         "fma_peak_float32_1_thread": fma_peak("float32", threads=1),
         "fma_peak_float32": fma_peak("float32"),
         "python": platform.python_version(),

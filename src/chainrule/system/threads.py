@@ -1,19 +1,23 @@
-"""The number of threads of native runs."""
+"""The number of threads of native runs, and of the library that computes NumPy's products."""
 
 from __future__ import annotations
 
 import os
 from functools import cache
+from typing import Any
 
 from chainrule._core import MOST_THREADS
-from chainrule.system.cpus import usable_cpus
+from chainrule.system.cpus import allowed_cpus, usable_cpus
 
 _threads: int | None = None
 _usable_cpus = cache(usable_cpus)  # which reads several files
+_numpy_is_held = False
+_first_numbers: dict[str, int] = {}
+"""By the path of a library: its number of threads before the first change."""
 
 
 def get_num_threads() -> int:
-    """The number of threads of a native run.
+    """The number of threads of a native run, and the most of an eager product.
 
     This is the number given to `set_num_threads`; else that in the environment variable
     CHAINRULE_NUM_THREADS; else the number of CPUs that this process may keep busy.
@@ -27,9 +31,11 @@ def get_num_threads() -> int:
 
 
 def set_num_threads(threads: int | None) -> None:
-    """Set the number of threads of native runs; None means the default.
+    """Set the number of threads of native runs and of NumPy's products; None means the default.
 
-    Results do not depend on it.
+    The eager loop computes with NumPy, whose BLAS would start a thread for each CPU that it sees,
+    even where a container may keep few of them busy. By default it has no more threads than native
+    runs. Results of native runs do not depend on the number.
 
     Raises:
         ValueError: if the number is below 1 or above the maximum.
@@ -41,8 +47,35 @@ def set_num_threads(threads: int | None) -> None:
         1
         >>> cr.set_num_threads(None)
     """
-    global _threads
+    global _threads, _numpy_is_held
     _threads = None if threads is None else _checked_threads(threads, "threads")
+    for library in _numpy_libraries():
+        first = _first_numbers.setdefault(library.filepath, library.num_threads)
+        library.set_num_threads(min(first, get_num_threads()) if threads is None else _threads)
+    _numpy_is_held = True
+
+
+def hold_numpy() -> None:
+    """Let NumPy's products use no more threads than native runs; called before each product."""
+    global _numpy_is_held
+    if _numpy_is_held:
+        return
+    if get_num_threads() < allowed_cpus():  # else the library's own default is right
+        set_num_threads(_threads)
+    _numpy_is_held = True
+
+
+def numpy_threads() -> int | None:
+    """The number of threads of NumPy's products now; None where no library tells it."""
+    return max((library.num_threads for library in _numpy_libraries()), default=None)
+
+
+def _numpy_libraries() -> list[Any]:
+    """The BLAS libraries of this process but the core's, which runs one thread a call."""
+    from threadpoolctl import ThreadpoolController  # a fifth of the time of our import
+
+    found = ThreadpoolController().select(user_api="blas").lib_controllers
+    return [library for library in found if "scipy_openblas32" not in library.filepath]
 
 
 def _checked_threads(given: int | str, name: str) -> int:

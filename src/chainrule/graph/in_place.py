@@ -1,0 +1,143 @@
+"""In-place operators and methods: what PyTorch's do to a leaf, or an error with the remedy.
+
+A Tensor is immutable, so that every node keeps the value it was computed from. Of a `State` the
+array is replaced, as by `assign`; for others an operator makes a new Tensor for the name on its
+left, as Python does with numbers. A leaf that requires a gradient and is no State is refused: the
+loop ``for w in weights: w -= lr * w.grad`` would train nothing.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from chainrule.graph.context import no_grad
+from chainrule.graph.methods import functions
+
+if TYPE_CHECKING:
+    from chainrule.graph.tensor import Tensor, TensorLike
+
+_REMEDY = (
+    "a State, such as chainrule.Parameter, takes new values by assign, and by in-place operators "
+    "inside chainrule.no_grad()"
+)
+
+
+def _times(alpha: float, other: TensorLike) -> TensorLike:
+    return other if alpha == 1 else functions["multiply"](alpha, other)
+
+
+class InPlaceOperators:
+    """What a `Tensor` inherits: ``+=`` and the like, PyTorch's ``add_`` and the like, `data`."""
+
+    __slots__ = ()
+
+    def _take_result(self: Any, what: str, compute: Callable[[], Tensor]) -> Tensor:
+        """What the name on the left of an in-place operator stands for afterwards."""
+        if self.is_leaf and self.requires_grad:
+            raise RuntimeError(
+                f"{what} on a leaf that requires a gradient would bind its name to another Tensor "
+                f"and leave the leaf as it is: {_REMEDY}. For a new Tensor write it out: x = x + y"
+            )
+        return compute()
+
+    def _take(self, name: str, value: Callable[[], Any]) -> Tensor:
+        """The State itself, after it has taken a value, as PyTorch's ``copy_`` does."""
+        raise TypeError(
+            f"{name}() changes values, but a Tensor is immutable: {_REMEDY}. For gradients use "
+            "zero_grad() or p.grad = None, or give p.grad a new Tensor"
+        )
+
+    # Operators
+
+    def __iadd__(self, other: TensorLike) -> Tensor:
+        return self._take_result("+=", lambda: operator.add(self, other))
+
+    def __isub__(self, other: TensorLike) -> Tensor:
+        return self._take_result("-=", lambda: operator.sub(self, other))
+
+    def __imul__(self, other: TensorLike) -> Tensor:
+        return self._take_result("*=", lambda: operator.mul(self, other))
+
+    def __itruediv__(self, other: TensorLike) -> Tensor:
+        return self._take_result("/=", lambda: operator.truediv(self, other))
+
+    def __ifloordiv__(self, other: TensorLike) -> Tensor:
+        return self._take_result("//=", lambda: operator.floordiv(self, other))
+
+    def __imod__(self, other: TensorLike) -> Tensor:
+        return self._take_result("%=", lambda: operator.mod(self, other))
+
+    def __ipow__(self, other: TensorLike) -> Tensor:
+        return self._take_result("**=", lambda: operator.pow(self, other))
+
+    def __imatmul__(self, other: TensorLike) -> Tensor:
+        return self._take_result("@=", lambda: operator.matmul(self, other))
+
+    def __iand__(self, other: TensorLike) -> Tensor:
+        return self._take_result("&=", lambda: operator.and_(self, other))
+
+    def __ior__(self, other: TensorLike) -> Tensor:
+        return self._take_result("|=", lambda: operator.or_(self, other))
+
+    def __ixor__(self, other: TensorLike) -> Tensor:
+        return self._take_result("^=", lambda: operator.xor(self, other))
+
+    def __setitem__(self, index: Any, value: Any) -> None:
+        raise TypeError(
+            "x[i] = v would write into a Tensor, which is immutable: chainrule.where(mask, v, x) "
+            "makes a new Tensor, chainrule.concatenate and stack build one from parts; a State, "
+            "such as a Parameter, takes a whole new value by assign"
+        )
+
+    # PyTorch's methods
+
+    def add_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
+        """Take the sum with `alpha` times `other`: a State only."""
+        return self._take("add_", lambda: operator.add(self, _times(alpha, other)))
+
+    def sub_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
+        """Take the difference from `alpha` times `other`: a State only."""
+        return self._take("sub_", lambda: operator.sub(self, _times(alpha, other)))
+
+    def mul_(self, other: TensorLike) -> Tensor:
+        """Take the product with `other`: a State only."""
+        return self._take("mul_", lambda: operator.mul(self, other))
+
+    def div_(self, other: TensorLike) -> Tensor:
+        """Take the quotient by `other`: a State only."""
+        return self._take("div_", lambda: operator.truediv(self, other))
+
+    def copy_(self, source: TensorLike) -> Tensor:
+        """Take the values of `source`, broadcast: a State only."""
+        return self._take("copy_", lambda: source)
+
+    def fill_(self, value: float) -> Tensor:
+        """Take one number everywhere: a State only."""
+        return self._take("fill_", lambda: value)
+
+    def zero_(self) -> Tensor:
+        """Take zeros: a State only."""
+        return self._take("zero_", lambda: 0)
+
+    def clamp_(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
+        """Take the values cut off at `min` and `max`: a State only."""
+
+        def clamped() -> Any:
+            result: Any = self
+            if min is not None:
+                result = functions["maximum"](result, min)
+            return result if max is None else functions["minimum"](result, max)
+
+        return self._take("clamp_", clamped)
+
+    @property
+    def data(self) -> Tensor:
+        """The value as a Tensor without gradient; of a State it can be set, as by `assign`."""
+        return functions["stop_gradient"](self)
+
+    @data.setter
+    def data(self, value: TensorLike) -> None:
+        with no_grad():
+            self._take("data", lambda: value)

@@ -1,0 +1,215 @@
+"""NumPy's functions called on Tensors: the function of chainrule of the same name takes them.
+
+It builds a node, so gradients pass. What has no such function is refused, because an array without
+its gradient would go unnoticed. A few functions that compare, print or store take values; so do
+`np.asarray` and `np.array`, which convert.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.errors import SymbolicError
+from chainrule.trees import leaves, map_leaves
+
+if TYPE_CHECKING:
+    from chainrule.graph.tensor import Tensor
+
+namespace: Mapping[str, Any] = {}
+"""The functions of chainrule by name. The room `ops` sets it, so that no import points up."""
+
+_NAMES = {
+    "absolute": "abs",
+    "amax": "max",
+    "amin": "min",
+    "around": "round",
+    "bitwise_not": "bitwise_invert",
+    "expit": "sigmoid",
+    "fabs": "abs",
+    "invert": "bitwise_invert",
+}
+"""NumPy's and SciPy's names of functions that have another one here."""
+
+_KEYWORDS = {"a_max": "max", "a_min": "min", "ddof": "correction"}
+
+_OTHER_MEANING = ("linspace", "put", "put_along_axis")
+"""Names of functions that are constants here, or return what NumPy's write in place."""
+
+_REDUCTIONS = {
+    "add": "sum",
+    "logical_and": "all",
+    "logical_or": "any",
+    "maximum": "max",
+    "minimum": "min",
+    "multiply": "prod",
+}
+"""By the name of a ufunc, what its `reduce` is."""
+
+_OF_VALUES = frozenset(
+    {
+        np.allclose,
+        np.array2string,
+        np.array_equal,
+        np.array_equiv,
+        np.array_repr,
+        np.array_str,
+        np.can_cast,
+        np.copy,
+        np.iscomplexobj,
+        np.isclose,
+        np.isrealobj,
+        np.may_share_memory,
+        np.ndim,
+        np.result_type,
+        np.save,
+        np.savetxt,
+        np.savez,
+        np.savez_compressed,
+        np.shape,
+        np.shares_memory,
+        np.size,
+    }
+)
+"""Functions that compare, print, store or describe arrays: nobody asks them for a gradient."""
+
+
+class NumPyFunctions:
+    """What a `Tensor` inherits: NumPy hands its functions over to chainrule's."""
+
+    __slots__ = ()
+    __pandas_priority__ = 5000  # above a DataFrame's 4000: `series * Tensor` is a Tensor
+
+    def __array_ufunc__(
+        self, ufunc: np.ufunc, method: str, *inputs: Any, **keywords: Any
+    ) -> Tensor:
+        name = ufunc.__name__
+        called = f"np.{name}" if getattr(np, name, None) is ufunc else name
+        if method == "__call__":
+            return _call(called, _find("numpy", name), inputs, keywords)
+        called += f".{method}"
+        if method != "reduce" or name not in _REDUCTIONS:
+            raise _refusal(called, inputs)
+        keywords.setdefault("axis", 0)
+        return _call(called, _find("numpy", _REDUCTIONS[name]), inputs, keywords)
+
+    def __array_function__(
+        self,
+        function: Callable[..., Any],
+        types: Any,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+    ) -> Any:
+        if function in _OF_VALUES:
+            return function(*map_leaves(_value, arguments), **map_leaves(_value, keywords))
+        room = function.__module__
+        called = f"{room.replace('numpy', 'np', 1)}.{function.__name__}"
+        found = _find(room, function.__name__)
+        signature = _signature(function)
+        positional, named = _given(signature, arguments, keywords)
+        if found is not None and signature is not None and not _fit(found, signature):
+            found = None
+        return _call(called, found, positional, named)
+
+
+def _value(argument: Any) -> Any:
+    """The array of a Tensor; anything else as it is."""
+    return argument.numpy() if isinstance(argument, NumPyFunctions) else argument  # type: ignore[attr-defined]
+
+
+def _find(room: str, name: str) -> Callable[..., Any] | None:
+    """The function of chainrule for one of NumPy's, in `numpy` or in a part such as its linalg."""
+    if name in _OTHER_MEANING:
+        return None
+    part = room.partition(".")[2]
+    functions = vars(namespace[part]) if part in namespace else {} if part else namespace
+    return functions.get(name) or functions.get(_NAMES.get(name, ""))
+
+
+@lru_cache
+def _signature(function: Callable[..., Any]) -> inspect.Signature | None:
+    try:
+        return inspect.signature(function)
+    except ValueError:  # of a function in C without one
+        return None
+
+
+def _given(
+    signature: inspect.Signature | None, arguments: tuple[Any, ...], keywords: dict[str, Any]
+) -> tuple[list[Any], dict[str, Any]]:
+    """What was given to a function of NumPy, without what is its default: in order, and by name.
+
+    Those without a default are in order, because their names differ here.
+    """
+    if signature is None:
+        return list(arguments), keywords
+    positional: list[Any] = []
+    named: dict[str, Any] = {}
+    for name, value in signature.bind(*arguments, **keywords).arguments.items():
+        parameter = signature.parameters[name]
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            positional += value
+        elif parameter.kind is parameter.VAR_KEYWORD:
+            named |= value
+        elif parameter.default is parameter.empty or parameter.kind is parameter.POSITIONAL_ONLY:
+            positional.append(value)
+        elif value is not parameter.default:
+            named[name] = value
+    return positional, named
+
+
+def _fit(ours: Callable[..., Any], theirs: inspect.Signature) -> bool:
+    """Whether what NumPy's function needs, after its first argument, has the same names here."""
+    signature = _signature(ours)
+    if signature is None:
+        return False
+    names = [
+        p.name
+        for p in theirs.parameters.values()
+        if p.default is p.empty and p.kind is p.POSITIONAL_OR_KEYWORD
+    ]
+    return signature.parameters.keys() >= set(names[1:]) or _takes_any_number(signature)
+
+
+def _takes_any_number(signature: inspect.Signature) -> bool:
+    return any(p.kind is p.VAR_POSITIONAL for p in signature.parameters.values())
+
+
+def _call(
+    called: str, function: Callable[..., Any] | None, arguments: Any, keywords: dict[str, Any]
+) -> Any:
+    """chainrule's function on the arguments of NumPy's, where it takes them."""
+    signature = None if function is None else _signature(function)
+    if function is None or signature is None:
+        raise _refusal(called, (arguments, keywords))
+    positional, named = list(arguments), {}
+    for name, value in keywords.items():
+        if name not in signature.parameters:
+            name = _KEYWORDS.get(name, name)
+        if name in ("axes", "shape") and _takes_any_number(signature):  # of transpose and reshape
+            positional.append(value)
+        else:
+            named[name] = value
+    try:
+        signature.bind(*positional, **named)
+    except TypeError as error:
+        raise _refusal(called, (arguments, keywords), f" with these arguments ({error})") from None
+    return function(*positional, **named)
+
+
+def _refusal(called: str, arguments: Any, detail: str = "") -> Exception:
+    """The error of a call that has no node."""
+    tensors = [leaf for leaf in leaves(arguments) if isinstance(leaf, NumPyFunctions)]
+    if any(tensor.node().value is None for tensor in tensors):  # type: ignore[attr-defined]
+        return SymbolicError(
+            f"{called} has no form{detail} among chainrule's functions, and takes no symbolic "
+            "Tensor, which has no value yet: compute with chainrule's own functions"
+        )
+    return TypeError(
+        f"{called} has no form{detail} among chainrule's functions, and its result would have no "
+        "gradient: compute with chainrule's own functions, or pass x.numpy() for the values alone"
+    )

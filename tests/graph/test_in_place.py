@@ -1,0 +1,168 @@
+"""In-place operators and PyTorch's in-place methods: a State takes the result, others refuse."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+
+OPERATIONS = {
+    "+=": 3.0,
+    "-=": 3.0,
+    "*=": 3.0,
+    "/=": 4.0,
+    "**=": 2.0,
+}
+
+
+def apply(operator, target, value):
+    names = {"x": target, "value": value}
+    exec(f"x {operator} value", names)
+    return names["x"]
+
+
+@pytest.mark.parametrize("operator", OPERATIONS)
+@pytest.mark.parametrize("kind", [cr.Parameter, cr.Buffer])
+def test_a_state_takes_the_result(operator, kind):
+    start = np.array([1.5, 2.0], np.float32)
+    w = kind(start)
+    with cr.no_grad():
+        found = apply(operator, w, OPERATIONS[operator])
+    assert found is w
+    np.testing.assert_allclose(w, apply(operator, start.copy(), OPERATIONS[operator]))
+
+
+@pytest.mark.parametrize("operator", [*OPERATIONS, "@="])
+def test_a_leaf_that_requires_a_gradient_is_not_lost(operator):
+    value = np.eye(2, dtype=np.float32) if operator == "@=" else OPERATIONS[operator]
+    parameter = cr.Parameter([1.5, 2.0])
+    with pytest.raises(RuntimeError, match="no_grad"):
+        apply(operator, parameter, value)
+    assert parameter.tolist() == [1.5, 2.0]
+    leaf = cr.tensor([1.5, 2.0], requires_grad=True)
+    for context in (cr.no_grad(), cr.use_generator(cr.Generator(0))):
+        with context, pytest.raises(RuntimeError, match="assign"):
+            apply(operator, leaf, value)
+    assert leaf.tolist() == [1.5, 2.0]
+
+
+@pytest.mark.parametrize("operator", ["//=", "%=", "&=", "|=", "^="])
+def test_whole_numbers(operator):
+    w = cr.Buffer([5, 6])
+    try:
+        assert apply(operator, w, 3) is w
+    except TypeError:  # where there is no such operator
+        assert w.tolist() == [5, 6]
+    else:
+        assert w.tolist() == apply(operator, np.array([5, 6]), 3).tolist()
+
+
+def test_the_loop_that_everyone_writes_trains():
+    w, b = cr.Parameter([0.0, 0.0]), cr.Parameter(0.0)
+    x, y = np.array([[1.0, 0.0], [0.0, 2.0]], np.float32), np.array([1.0, -1.0], np.float32)
+    for _ in range(300):
+        loss = ((x @ w + b - y) ** 2).mean()
+        loss.backward()
+        with cr.no_grad():
+            for p in (w, b):
+                p -= 0.2 * p.grad
+                p.grad = None
+    assert loss.item() < 1e-6
+
+
+def test_other_tensors_are_bound_anew_and_keep_the_gradient():
+    w = cr.Parameter(2.0)
+    total = before = cr.tensor(1.0)
+    total += w * w
+    assert before.item() == 1.0
+    assert cr.grad(total, w).item() == 4.0
+    x = cr.placeholder((2,))
+    x += 1.0
+    assert x.is_symbolic
+
+
+def test_in_a_captured_graph_they_are_updates():
+    w = cr.Parameter([1.0, 2.0])
+
+    def step(x):
+        loss = (w * x).sum()
+        gradient = cr.grad(loss, w)
+        with cr.no_grad():
+            p = w
+            p -= 0.5 * gradient
+            p.mul_(2.0)
+        return loss
+
+    graph = cr.capture(step, cr.placeholder((2,)))
+    assert w.tolist() == [1.0, 2.0]
+    graph.run(np.array([2.0, 4.0], np.float32))
+    assert w.tolist() == [0.0, 0.0]
+
+
+def test_nodes_built_before_keep_their_value():
+    w = cr.Parameter(3.0)
+    y = w * w
+    with cr.no_grad():
+        w += 1.0
+    assert cr.grad(y, w).item() == 6.0
+
+
+def test_results_that_do_not_fit_are_refused():
+    b, i = cr.Buffer([1.0, 2.0]), cr.Buffer([1, 2])
+    with pytest.raises(cr.ShapeError):
+        b += np.ones((3, 2), np.float32)
+    with pytest.raises(cr.DTypeError):
+        i += 0.5
+    b += cr.tensor([1.0, 1.0], dtype="float64")
+    assert b.dtype == np.float32 and b.tolist() == [2.0, 3.0]
+    assert i.tolist() == [1, 2]
+
+
+METHODS = {
+    "add_": (lambda x: x.add_(2.0, alpha=3), [7.0, 8.0]),
+    "sub_": (lambda x: x.sub_([1.0, 1.0], alpha=2), [-1.0, 0.0]),
+    "mul_": (lambda x: x.mul_(3.0), [3.0, 6.0]),
+    "div_": (lambda x: x.div_(2.0), [0.5, 1.0]),
+    "copy_": (lambda x: x.copy_(5), [5.0, 5.0]),
+    "fill_": (lambda x: x.fill_(7), [7.0, 7.0]),
+    "zero_": (lambda x: x.zero_(), [0.0, 0.0]),
+    "clamp_": (lambda x: x.clamp_(min=1.5, max=1.75), [1.5, 1.75]),
+}
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_methods_of_pytorch(name):
+    method, expected = METHODS[name]
+    w = cr.Parameter([1.0, 2.0])
+    with pytest.raises(RuntimeError, match="no_grad"):
+        method(w)
+    with cr.no_grad():
+        assert method(w) is w
+    assert w.tolist() == expected
+    with pytest.raises(TypeError, match="immutable"):
+        method(cr.tensor([1.0, 2.0]))
+
+
+def test_data_and_grad_as_pytorch_has_them():
+    w = cr.Parameter([1.0, 2.0])
+    (w * w).sum().backward()
+    w.data -= 0.5 * w.grad.data
+    assert w.tolist() == [0.0, 0.0] and not w.data.requires_grad
+    w.data = [3.0, 4.0]
+    assert w.tolist() == [3.0, 4.0]
+    w.grad *= 0.5
+    assert w.grad.tolist() == [1.0, 2.0]
+    with pytest.raises(TypeError, match="zero_grad"):
+        w.grad.zero_()
+    with pytest.raises(TypeError, match="immutable"):
+        w.data.copy_(w)
+    del w.grad
+    assert w.grad is None
+    with pytest.raises(TypeError, match="immutable"):
+        cr.tensor([1.0]).data = [2.0]
+
+
+@pytest.mark.parametrize("x", [cr.Parameter([1.0, 2.0]), cr.tensor([1.0, 2.0])])
+def test_elements_are_not_written(x):
+    with pytest.raises(TypeError, match="where"):
+        x[0] = 5.0
+    assert x.tolist() == [1.0, 2.0]

@@ -1,0 +1,98 @@
+"""The threads of NumPy's products: no more than native runs have, or as many as are asked for."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+
+import chainrule as cr
+from chainrule.system import threads
+
+PROGRAM = """
+import json, sys
+import numpy as np
+import chainrule as cr
+from chainrule.system.threads import numpy_threads
+loaded = "threadpoolctl" in sys.modules
+x = cr.tensor(np.ones((4, 4), "float32"))
+first = numpy_threads()
+x @ x
+after = numpy_threads()
+found = []
+for n in (1, 3, None):
+    cr.set_num_threads(n)
+    found.append(numpy_threads())
+print(json.dumps([loaded, first, after, found, cr.get_num_threads()]))
+"""
+
+
+def run(**variables):
+    names = [n for n in os.environ if not n.endswith("NUM_THREADS")]
+    environment = {name: os.environ[name] for name in names} | variables
+    text = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=environment, capture_output=True, text=True, check=True
+    ).stdout
+    return json.loads(text)
+
+
+def test_numpy_follows_set_num_threads():
+    loaded, first, after, found, default = run()
+    assert not loaded
+    assert found == [1, 3, min(first, default)]
+    assert after <= max(default, 1)
+
+
+def test_the_environment_holds_for_numpy_as_well():
+    _, first, after, found, default = run(CHAINRULE_NUM_THREADS="1", OPENBLAS_NUM_THREADS="3")
+    assert (first, after, default) == (3, 1, 1) or (first, after, default) == (2, 1, 1)
+    assert found == [1, 3, 1]
+
+
+def test_a_smaller_number_in_the_environment_stays():
+    _, first, after, found, _ = run(OMP_NUM_THREADS="1")
+    assert (first, after, found) == (1, 1, [1, 3, 1])
+
+
+@pytest.fixture
+def four_cpus(monkeypatch):
+    """The process may run on four CPUs and keep two of them busy."""
+    monkeypatch.setattr(threads, "_usable_cpus", lambda: 2)
+    monkeypatch.setattr(threads, "allowed_cpus", lambda: 4)
+    monkeypatch.setattr(threads, "_numpy_is_held", False)
+    monkeypatch.setattr(threads, "_threads", None)
+    monkeypatch.delenv("CHAINRULE_NUM_THREADS", raising=False)
+    before = threads.numpy_threads()
+    yield
+    for library in threads._numpy_libraries():
+        library.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("four_cpus")
+def test_a_quota_holds_for_the_first_product():
+    for library in threads._numpy_libraries():
+        library.set_num_threads(4)
+    threads._first_numbers.clear()
+    cr.tensor([[1.0]]) @ cr.tensor([[1.0]])
+    assert threads.numpy_threads() == 2
+    threads._first_numbers.clear()
+
+
+def test_the_library_of_the_core_keeps_one_thread():
+    threadpoolctl = pytest.importorskip("threadpoolctl")
+    x = cr.Buffer([[1.0]])
+    graph = cr.capture(lambda: x @ x)
+    from chainrule.execute.native import NativeStep, StateBlock
+
+    NativeStep(graph, StateBlock([x])).run(None, 0, 1)
+    cr.set_num_threads(2)
+    try:
+        own = [
+            library["num_threads"]
+            for library in threadpoolctl.threadpool_info()
+            if "scipy_openblas32" in library["filepath"]
+        ]
+    finally:
+        cr.set_num_threads(None)
+    assert own == [1]
