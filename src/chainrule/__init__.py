@@ -3,7 +3,7 @@
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any
 
-import numpy
+import numpy as _numpy
 from numpy import (
     bool_,
     float32,
@@ -85,7 +85,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
                 raise AttributeError(f"{message}; it is {called}.{name}")
         if name in dir(Tensor):
             raise AttributeError(f"{message}; of a Tensor x it is x.{name}")
-        if callable(getattr(numpy, name, None)):
+        if callable(getattr(_numpy, name, None)):
             raise AttributeError(
                 f"{message}; np.{name} of x.numpy() gives its value, without a gradient"
             )
