@@ -267,6 +267,20 @@ def check_norm(function, x, expected, order):
         check_gradient(function, x, rtol=1e-5)
 
 
+def test_norms_of_the_array_api():
+    x = away_from_zero((2, 3, 4))
+    for axis in (None, 0, -1, (0, 2), [1]):
+        for order in (2, 1, 3, np.inf):
+            of_numpy = tuple(axis) if isinstance(axis, list) else axis
+            expected = np.linalg.vector_norm(x, axis=of_numpy, keepdims=True, ord=order)
+            found = cr.linalg.vector_norm(x, axis, keepdims=True, ord=order)
+            np.testing.assert_allclose(found.numpy(), expected)
+    for order in ("fro", 1, -1, np.inf):
+        expected = np.linalg.matrix_norm(x, ord=order)
+        np.testing.assert_allclose(cr.linalg.matrix_norm(x, ord=order).numpy(), expected)
+    check_gradient(lambda x: cr.linalg.vector_norm(x, (0, 1)), x, rtol=1e-5)
+
+
 @pytest.mark.parametrize("order", [2, 1, 3, 1.5])
 def test_the_gradient_of_a_norm_at_0_is_0(order):
     zero = np.zeros(3)

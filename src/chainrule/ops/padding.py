@@ -35,7 +35,7 @@ def _padded(x: Tensor, widths: tuple[tuple[int, int], ...], value: float) -> Spe
 )
 def _pad(x: Array, widths: tuple[tuple[int, int], ...], value: float) -> Array:
     """x inside a border of one value."""
-    return np.pad(x, widths, constant_values=value)
+    return np.pad(x, widths, constant_values=value) if widths else x
 
 
 def _inside(g: Tensor, y: Tensor, x: Tensor, widths: Any, value: float) -> Tensor:

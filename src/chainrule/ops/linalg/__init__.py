@@ -9,7 +9,7 @@ import numpy as _numpy
 
 from chainrule.ops.axes import matrix_transpose
 from chainrule.ops.linalg.eigenvalues import Eigh, eigh, eigvalsh
-from chainrule.ops.linalg.norms import norm
+from chainrule.ops.linalg.norms import matrix_norm, norm, vector_norm
 from chainrule.ops.linalg.powers import matrix_power, multi_dot
 from chainrule.ops.linalg.solving import Slogdet, cholesky, det, inv, pinv, slogdet, solve
 from chainrule.ops.matmul import matmul
@@ -25,6 +25,7 @@ __all__ = [
     "eigvalsh",
     "inv",
     "matmul",
+    "matrix_norm",
     "matrix_power",
     "matrix_transpose",
     "multi_dot",
@@ -35,6 +36,7 @@ __all__ = [
     "solve",
     "tensordot",
     "vecdot",
+    "vector_norm",
 ]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of ours
