@@ -91,6 +91,55 @@ def test_solve(left, right):
     check_gradient(cr.linalg.solve, a, b, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(3, 3), (4, 2), (2, 4), (2, 3, 2), (0, 2), (2, 0, 3)])
+def test_pseudo_inverse(shape):
+    x = RANDOM.standard_normal(shape)
+    found = cr.linalg.pinv(cr.tensor(x))
+    np.testing.assert_allclose(found.numpy(), np.linalg.pinv(x), atol=1e-12)
+    check_gradient(cr.linalg.pinv, x, rtol=1e-5, atol=1e-6)
+    a, b = torch.tensor(x, requires_grad=True), cr.tensor(x, requires_grad=True)
+    g = RANDOM.standard_normal(found.shape)
+    torch.linalg.pinv(a).backward(torch.tensor(g))
+    cr.linalg.pinv(b).backward(g)
+    np.testing.assert_allclose(b.grad.numpy(), a.grad, rtol=1e-8, atol=1e-9)
+
+
+def test_pseudo_inverse_of_a_singular_matrix():
+    x = np.outer([1.0, 2.0], [3.0, 1.0, 2.0])
+    np.testing.assert_allclose(cr.linalg.pinv(x).numpy(), np.linalg.pinv(x), atol=1e-12)
+    small = np.diag([1.0, 0.01]).astype(np.float32)
+    np.testing.assert_allclose(cr.linalg.pinv(small, 0.1).numpy(), np.diag([1.0, 0.0]), atol=1e-7)
+    np.testing.assert_allclose(
+        cr.linalg.pinv(small, rtol=1e-3).numpy(), np.diag([1, 100]), rtol=1e-5
+    )
+    with pytest.raises(cr.ShapeError, match="pinv takes matrices"):
+        cr.linalg.pinv(cr.tensor([1.0]))
+
+
+@pytest.mark.parametrize("shape", [(3, 3), (1, 1), (2, 3, 3), (0, 2, 2)])
+def test_eigenvalues_and_vectors(shape):
+    x = positive(shape)
+    w, v = cr.linalg.eigh(x)
+    np.testing.assert_allclose(w.numpy(), np.linalg.eigvalsh(x), rtol=1e-9)
+    np.testing.assert_array_equal(cr.linalg.eigvalsh(x).numpy(), w.numpy())
+    np.testing.assert_allclose((v * w[..., None, :] @ v.mT).numpy(), x, atol=1e-9)
+    check_gradient(cr.linalg.eigvalsh, x, rtol=1e-4, atol=1e-5)
+    check_gradient(lambda x: cr.linalg.eigh(x).eigenvectors ** 2, x, rtol=1e-4, atol=1e-5)
+    a, b = torch.tensor(x, requires_grad=True), cr.tensor(x, requires_grad=True)
+    g = RANDOM.standard_normal(w.shape)
+    torch.linalg.eigvalsh(a).backward(torch.tensor(g))
+    cr.linalg.eigvalsh(b).backward(g)
+    np.testing.assert_allclose(b.grad.numpy(), a.grad, rtol=1e-8, atol=1e-9)
+
+
+def test_what_numpy_has_and_we_have_not_is_named():
+    for name in ("svd", "qr", "eig", "lstsq"):
+        with pytest.raises(AttributeError, match=rf"np\.linalg\.{name} of x\.numpy\(\)"):
+            getattr(cr.linalg, name)
+    assert not hasattr(cr.linalg, "frobnicate")
+    assert cr.linalg.outer is cr.outer
+
+
 def test_sign_of_the_determinant():
     x = matrices((5, 3, 3))
     x[1] *= -1
@@ -218,6 +267,20 @@ def check_norm(function, x, expected, order):
         check_gradient(function, x, rtol=1e-5)
 
 
+def test_norms_of_the_array_api():
+    x = away_from_zero((2, 3, 4))
+    for axis in (None, 0, -1, (0, 2), [1]):
+        for order in (2, 1, 3, np.inf):
+            of_numpy = tuple(axis) if isinstance(axis, list) else axis
+            expected = np.linalg.vector_norm(x, axis=of_numpy, keepdims=True, ord=order)
+            found = cr.linalg.vector_norm(x, axis, keepdims=True, ord=order)
+            np.testing.assert_allclose(found.numpy(), expected)
+    for order in ("fro", 1, -1, np.inf):
+        expected = np.linalg.matrix_norm(x, ord=order)
+        np.testing.assert_allclose(cr.linalg.matrix_norm(x, ord=order).numpy(), expected)
+    check_gradient(lambda x: cr.linalg.vector_norm(x, (0, 1)), x, rtol=1e-5)
+
+
 @pytest.mark.parametrize("order", [2, 1, 3, 1.5])
 def test_the_gradient_of_a_norm_at_0_is_0(order):
     zero = np.zeros(3)
@@ -260,7 +323,7 @@ def test_what_norms_refuse():
         cr.linalg.norm(x[0], 3)
 
 
-@pytest.mark.parametrize("name", ["inv", "det", "slogdet", "cholesky"])
+@pytest.mark.parametrize("name", ["inv", "det", "slogdet", "cholesky", "eigh", "eigvalsh"])
 def test_matrices_must_be_square(name):
     function = getattr(cr.linalg, name)
     for shape in ((2, 3), (3,), ()):
@@ -268,7 +331,7 @@ def test_matrices_must_be_square(name):
             with pytest.raises(cr.ShapeError, match=f"{name} takes square matrices"):
                 function(x)
     found = function(cr.tensor([[2]]))
-    assert (found[0] if name == "slogdet" else found).dtype == np.float32  # of integers
+    assert (found[0] if isinstance(found, tuple) else found).dtype == np.float32  # of integers
 
 
 def test_right_sides_must_fit():
@@ -279,7 +342,7 @@ def test_right_sides_must_fit():
                 cr.linalg.solve(a, b)
 
 
-@pytest.mark.parametrize("name", ["inv", "det", "cholesky"])
+@pytest.mark.parametrize("name", ["inv", "det", "cholesky", "pinv", "eigvalsh"])
 def test_the_native_core_says_why_it_refuses(name):
     with pytest.raises(UnsupportedError, match="has no factorisations of matrices; use backend="):
         run_native(getattr(cr.linalg, name), np.eye(2))

@@ -227,6 +227,27 @@ def test_flatten_from_an_axis_on():
     assert x.flatten(1, 2).shape == x.flatten(start_dim=1, end_dim=-2).shape == (2, 12, 5)
 
 
+def test_axes_are_any_whole_numbers():
+    x = np.arange(24.0).reshape(2, 3, 4)
+    one, two = np.int64(1), np.int32(2)
+    for function in (
+        lambda xp, x: xp.moveaxis(x, one, two),
+        lambda xp, x: xp.concatenate([x, x], axis=one),
+        lambda xp, x: xp.take(x, [0], axis=one),
+        lambda xp, x: xp.roll(x, one, axis=two),
+        lambda xp, x: xp.expand_dims(x, [0, 2]) if xp is cr else np.expand_dims(x, (0, 2)),
+        lambda xp, x: xp.flip(x, [0, 2] if xp is cr else (0, 2)),
+        lambda xp, x: xp.squeeze(x[:1], [0] if xp is cr else (0,)),
+        lambda xp, x: xp.tensordot(x, x, ([one], [one])),
+        lambda xp, x: xp.sort(x, axis=one),
+        lambda xp, x: xp.split(x, two, axis=two)[0],
+        lambda xp, x: xp.repeat(x, two, axis=one),
+    ):
+        np.testing.assert_array_equal(function(cr, cr.tensor(x)).numpy(), function(np, x))
+    with pytest.raises(TypeError):
+        cr.take(x, [0], axis=1.0)
+
+
 def test_arguments_under_pytorchs_names():
     x = cr.tensor([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]])
     index = cr.tensor([[0], [2]])

@@ -241,6 +241,7 @@ def test_pad():
     x = RANDOM.standard_normal((2, 3))
     for widths in (((1, 0), (0, 2)), ((1, 2),), (2, 1), 3, 0):
         same(cr.pad(x, widths), np.pad(x, widths))
+    same(cr.pad(cr.tensor(2.0), 1), 2.0)  # without axes: no border
     widths = ((1, 0), (0, 2))
     same(cr.pad(x, widths, constant_values=-np.inf), np.pad(x, widths, constant_values=-np.inf))
     same(cr.pad(cr.tensor([1, 2]), [(1, 1)], constant_values=7), [7, 1, 2, 7])

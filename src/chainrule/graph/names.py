@@ -23,6 +23,7 @@ OURS = {
     "ndimension": "x.ndim",
     "numel": "x.size, a number",
     "nelement": "x.size, a number",
+    "pinverse": "cr.linalg.pinv(x)",
     "rank": "x.ndim; the rank of a matrix is np.linalg.matrix_rank(x.numpy())",
     "expand": "x.broadcast_to(shape)",
     "expand_as": "x.broadcast_to(other.shape)",

@@ -12,7 +12,7 @@ from chainrule.graph.methods import Axis, method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import broadcast
 from chainrule.ops.reduce import normalize_axes
-from chainrule.ops.shape import one_axis
+from chainrule.ops.shape import as_list, one_axis
 
 __all__ = [
     "atleast_1d",
@@ -51,7 +51,7 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         return x.reshape([length for length in x.shape if length != 1])
-    axes = normalize_axes("squeeze", axis, x.shape)
+    axes = normalize_axes("squeeze", tuple(as_list(axis)), x.shape)
     if any(x.shape[a] != 1 for a in axes):
         raise ShapeError(f"squeeze: axis {axis} of shape {x.shape} is not of length 1")
     return x.reshape([length for a, length in enumerate(x.shape) if a not in axes])
@@ -68,8 +68,9 @@ def expand_dims(x: TensorLike, axis: int | tuple[int, ...] = 0) -> Tensor:
         (2, 1)
     """
     x = as_tensor(x)
-    count = x.ndim + (len(axis) if isinstance(axis, tuple) else 1)
-    axes = normalize_axes("expand_dims", axis, (1,) * count)
+    new = tuple(as_list(axis))
+    count = x.ndim + len(new)
+    axes = normalize_axes("expand_dims", new, (1,) * count)
     lengths = iter(x.shape)
     return x.reshape([1 if a in axes else next(lengths) for a in range(count)])
 
@@ -88,8 +89,7 @@ def moveaxis(
     """
     x = as_tensor(x)
     sources, destinations = (
-        [one_axis("moveaxis", a, x.ndim) for a in ([axes] if isinstance(axes, int) else axes)]
-        for axes in (source, destination)
+        [one_axis("moveaxis", a, x.ndim) for a in as_list(axes)] for axes in (source, destination)
     )
     if len({*sources}) != len(sources) or len({*destinations}) != len(sources):
         raise ShapeError(
@@ -234,7 +234,7 @@ def flip(x: TensorLike, axis: Axis = None) -> Tensor:
                 [1, 2]])
     """
     x = as_tensor(x)
-    axes = normalize_axes("flip", axis, x.shape)
+    axes = normalize_axes("flip", axis if axis is None else tuple(as_list(axis)), x.shape)
     return x[tuple([slice(None, None, -1 if a in axes else 1) for a in range(x.ndim)])]
 
 

@@ -84,9 +84,8 @@ def _read(subscripts: str, tensors: Sequence[Tensor]) -> tuple[list[Labels], Lab
     inputs, arrow, output = text.partition("->")
     parts = inputs.split(",")
     letters = text.replace("...", "").replace("->", "").replace(",", "")
-    if not all(letter.isascii() and letter.isalpha() for letter in letters) or {",", ">"} & {
-        *output
-    }:
+    has_signs = not all(letter.isascii() and letter.isalpha() for letter in letters)
+    if has_signs or "," in output or ">" in output:
         raise ValueError(
             f"einsum: {subscripts!r} is not letters and '...' for the axes of each operand, ',' "
             "between operands and '->' before the result"

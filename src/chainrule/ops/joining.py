@@ -15,7 +15,7 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axes import atleast_1d, atleast_2d, atleast_3d
 from chainrule.ops.declare import common_dtype
 from chainrule.ops.samples import examples
-from chainrule.ops.shape import one_axis
+from chainrule.ops.shape import as_list, one_axis
 
 __all__ = [
     "array_split",
@@ -299,7 +299,7 @@ def tile(x: TensorLike, reps: int | Sequence[int]) -> Tensor:
                 [1, 2, 1, 2]])
     """
     x = as_tensor(x)
-    counts = _whole_numbers(reps)
+    counts = as_list(reps)
     if any(count < 0 for count in counts):
         raise ShapeError(f"tile: the numbers of repetitions are not negative, got {counts}")
     counts = [1] * (x.ndim - len(counts)) + counts
@@ -375,10 +375,10 @@ def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor
     x = as_tensor(x)
     if axis is None:
         flat = x.reshape(-1)
-        for places in _whole_numbers(shift):
+        for places in as_list(shift):
             flat = _rolled(flat, places, 0)
         return flat.reshape(x.shape)
-    axes, shifts = _whole_numbers(axis), _whole_numbers(shift)
+    axes, shifts = as_list(axis), as_list(shift)
     if 1 not in (len(axes), len(shifts)) and len(axes) != len(shifts):
         raise ShapeError(f"roll: {shift} and {axis} are not as many shifts as axes")
     count = max(len(axes), len(shifts))
@@ -397,11 +397,6 @@ def _rolled(x: Tensor, shift: int, axis: int) -> Tensor:
         return x
     before, cut = (slice(None),) * axis, length - shift % length
     return concatenate([x[(*before, slice(cut, None))], x[(*before, slice(cut))]], axis)
-
-
-def _whole_numbers(numbers: int | Sequence[int]) -> list[int]:
-    """One number, or several, as a list."""
-    return list(map(index, numbers)) if isinstance(numbers, Iterable) else [index(numbers)]
 
 
 def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:

@@ -179,6 +179,12 @@ def stop_gradient(x: TensorLike) -> Tensor:
 
 def one_axis(name: str, axis: int, ndim: int) -> int:
     """An axis as a non-negative number."""
+    axis = index(axis)
     if not -ndim <= axis < ndim:
         raise ShapeError(f"{name}: axis {axis} is out of range for {ndim} axes")
     return axis % ndim
+
+
+def as_list(numbers: int | Sequence[int]) -> list[int]:
+    """One whole number, or several, as a list."""
+    return list(map(index, numbers)) if isinstance(numbers, Iterable) else [index(numbers)]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chainrule.errors import ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.matmul import matmul
@@ -38,6 +38,8 @@ def linear(input: TensorLike, weight: TensorLike, bias: TensorLike | None = None
             f"linear: the input has shape {shape}, the weight {W.shape}; they must be "
             "(..., in_features) and (out_features, in_features)"
         )
+    if x.dtype.kind != "f" and W.dtype.kind != "f":
+        raise DTypeError(f"linear takes floating Tensors, not {x.dtype} and {W.dtype}; cast one")
     rows = x if len(shape) == 2 else x.reshape(-1, shape[-1])
     z = matmul(rows, W, transpose_b=True)
     if bias is not None:

@@ -3,18 +3,47 @@
 The shape (..., n, n) means a matrix or a stack of them. Integers are taken as float32.
 """
 
-from chainrule.ops.linalg.norms import norm
+from typing import TYPE_CHECKING, Any
+
+import numpy as _numpy
+
+from chainrule.ops.axes import matrix_transpose
+from chainrule.ops.linalg.eigenvalues import Eigh, eigh, eigvalsh
+from chainrule.ops.linalg.norms import matrix_norm, norm, vector_norm
 from chainrule.ops.linalg.powers import matrix_power, multi_dot
-from chainrule.ops.linalg.solving import Slogdet, cholesky, det, inv, slogdet, solve
+from chainrule.ops.linalg.solving import Slogdet, cholesky, det, inv, pinv, slogdet, solve
+from chainrule.ops.matmul import matmul
+from chainrule.ops.products import cross, outer, tensordot, vecdot
 
 __all__ = [
+    "Eigh",
     "Slogdet",
     "cholesky",
+    "cross",
     "det",
+    "eigh",
+    "eigvalsh",
     "inv",
+    "matmul",
+    "matrix_norm",
     "matrix_power",
+    "matrix_transpose",
     "multi_dot",
     "norm",
+    "outer",
+    "pinv",
     "slogdet",
     "solve",
+    "tensordot",
+    "vecdot",
+    "vector_norm",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+
+    def __getattr__(name: str) -> Any:
+        """Say of a function of NumPy's that is not here how to have its value."""
+        message = f"module 'chainrule.linalg' has no attribute {name!r}"
+        if not name.startswith("_") and callable(getattr(_numpy.linalg, name, None)):
+            message += f"; np.linalg.{name} of x.numpy() gives its value, without a gradient"
+        raise AttributeError(message)

@@ -11,9 +11,9 @@ from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.ops.comparison import abs, not_equal, where
 from chainrule.ops.linalg.solving import floating
 from chainrule.ops.reduce import max, min, normalize_axes, sum
-from chainrule.ops.shape import stop_gradient
+from chainrule.ops.shape import as_list, stop_gradient
 
-__all__ = ["norm"]
+__all__ = ["matrix_norm", "norm", "vector_norm"]
 
 Order = float | str | None
 
@@ -66,6 +66,43 @@ def norm(x: TensorLike, ord: Order = None, axis: Axis = None, keepdims: bool = F
     if not is_matrix or ord in (None, "fro"):
         return _vector_norm(x, "fro" if is_matrix else ord, axes, keepdims)
     return _matrix_norm(x, ord, axes, keepdims)
+
+
+@both_names(p="ord")
+def vector_norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
+    """The norm of vectors, which lie along one axis, several, or all.
+
+    Args:
+        x: of any shape.
+        axis: the axes of the vectors; None for one vector of all elements.
+        keepdims: keep the reduced axes with length 1.
+        ord: the order, as of `norm`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.linalg.vector_norm(cr.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor(5.)
+    """
+    (x,) = floating(x)
+    axes = normalize_axes("vector_norm", None if axis is None else tuple(as_list(axis)), x.shape)
+    return _vector_norm(x, ord, axes, keepdims)
+
+
+@both_names(p="ord")
+def matrix_norm(x: TensorLike, keepdims: bool = False, ord: Order = "fro") -> Tensor:
+    """The norm of each matrix of a stack.
+
+    Args:
+        x: shape (..., m, n).
+        keepdims: keep the axes of the matrices with length 1.
+        ord: the order, as of `norm`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.linalg.matrix_norm(cr.tensor([[[3.0, 4.0]], [[6.0, 8.0]]]))
+        tensor([ 5., 10.])
+    """
+    return norm(x, ord, (-2, -1), keepdims)
 
 
 def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -> Tensor:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import common_dtype
@@ -15,7 +17,7 @@ from chainrule.ops.matmul import matmul
 from chainrule.ops.reduce import sum
 from chainrule.ops.samples import examples
 
-__all__ = ["Slogdet", "cholesky", "det", "inv", "slogdet", "solve"]
+__all__ = ["Slogdet", "cholesky", "det", "inv", "pinv", "slogdet", "solve"]
 
 _ONLY_NUMPY = "the native core has no factorisations of matrices"
 _WELL = [[4.0, 1.0, 0.5], [-1.0, 3.0, 0.25], [0.5, -0.5, 2.0]]
@@ -113,6 +115,69 @@ def inv(x: TensorLike) -> Tensor:
     (x,) = floating(x)
     check_square("inv", x)
     return _inv.apply(x)
+
+
+def _pinv_spec(x: Tensor, rcond: float | None) -> Spec:
+    if x.dtype.kind != "f" or x.ndim < 2:
+        raise ShapeError(f"pinv takes matrices of floats, not shape {x.shape} of {x.dtype}")
+    return Spec((*x.shape[:-2], x.shape[-1], x.shape[-2]), x.dtype)
+
+
+@operation(
+    _pinv_spec,
+    examples(
+        ((_WELL,), {"rcond": None}),
+        (((4, 2),), {"rcond": None}),
+        (((2, 2, 3),), {"rcond": 1e-10}),
+        ((np.zeros((0, 2)),), {"rcond": None}),
+    ),
+    flops=lambda y, x, rcond: 20 * x.size * x.shape[-1],
+    only_numpy=_ONLY_NUMPY,
+)
+def _pinv(x: Array, rcond: float | None) -> Array:
+    """The pseudo-inverse of each matrix."""
+    return np.linalg.pinv(x, rcond)
+
+
+def _pinv_rule(g: Tensor, y: Tensor, x: Tensor, rcond: float | None) -> Tensor:
+    """Golub and Pereyra (1973): of matrices whose rank stays the same."""
+    rows, columns = x.shape[-2:]
+    beside_x = as_tensor(np.eye(rows, dtype=x.dtype)) - x @ y
+    beside_y = as_tensor(np.eye(columns, dtype=x.dtype)) - y @ x
+    return beside_x @ g.mT @ y @ y.mT + y.mT @ y @ g.mT @ beside_y - y.mT @ g @ y.mT
+
+
+_pinv.differentiable(_pinv_rule)
+
+
+@both_names(rtol="rcond")
+def pinv(x: TensorLike, rcond: float | None = None) -> Tensor:
+    """The pseudo-inverse of each matrix, by Moore and Penrose. Natively it is refused.
+
+    Its gradient holds where small changes leave the rank as it is (Golub and Pereyra, 1973).
+
+    Args:
+        x: shape (..., m, n).
+        rcond: singular values of at most this times the largest one count as 0; None: the larger
+            of m and n times the dtype's precision.
+
+    Returns:
+        Shape (..., n, m).
+
+    Raises:
+        ShapeError: if `x` holds no matrices.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.linalg.pinv(cr.tensor([[2.0, 0.0], [0.0, 0.0], [0.0, 0.0]]))
+        tensor([[0.5, 0. , 0. ],
+                [0. , 0. , 0. ]])
+    """
+    (x,) = floating(x)
+    if rcond is None:
+        rcond = builtins.max(x.shape[-2:], default=1) * float(np.finfo(x.dtype).eps)
+    _pinv_spec(x, rcond)
+    return _pinv.apply(x, rcond=rcond)
 
 
 def _solve_spec(a: Tensor, b: Tensor) -> Spec:
