@@ -220,7 +220,7 @@ def test_sequential_is_a_sequence():
     assert model[0] is a and model[-1] is c
     assert list(model[1:]) == [b, c] and list(model[::2]) == [a, c]
     assert len(nn.Sequential()) == 0
-    with pytest.raises(IndexError, match="index 3 is out of range for 3 modules"):
+    with pytest.raises(IndexError, match="index 3 is out of range for 3 parts"):
         model[3]
 
 

@@ -15,12 +15,13 @@ from chainrule import checks, ops
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.data.arrays import Form
 from chainrule.errors import ShapeError
-from chainrule.graph.backprop import backprop
+from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.nn import Module, arguments
 from chainrule.nn.inputs import call_model
+from chainrule.nn.registration import not_registered, unregistered
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
@@ -214,7 +215,9 @@ class StepGraphs:
         """The signature of a step: equal ones have the same graph."""
         if kind in ("training", "accumulation"):
             # Parameters that are frozen or added later make another graph.
-            return kind, form, rows, tuple([p.requires_grad for p in self._trained().params])
+            # So do layers that are in evaluation mode.
+            frozen = tuple([p.requires_grad for p in self._trained().params])
+            return kind, form, rows, frozen, self._modes()
         return kind, form, rows
 
     def capture(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
@@ -234,6 +237,7 @@ class StepGraphs:
             placeholder((rows, *shape), dtype)
             for shape, dtype in zip(form.shapes, form.dtypes, strict=True)
         ]
+        self._check_registered()
         with (
             interrupts_held() as interrupts,
             self._in_mode(kind),
@@ -241,6 +245,38 @@ class StepGraphs:
             interrupts.let_through(),
         ):
             return capture(lambda *arrays: steps[kind](*form.unflatten(arrays)), *batch)
+
+    def _check_registered(self) -> None:
+        """Raise ValueError where the model has parts that it does not know of."""
+        trained = self.optimizer.params if self.optimizer is not None else ()
+        for holder in (self.model, self.loss):
+            for path, _ in unregistered(holder, trained) if isinstance(holder, Module) else ():
+                what = "it would be neither trained nor saved, nor put into eval()"
+                raise ValueError(not_registered(holder, path, what))
+
+    def _check_reached(self, loss: Tensor) -> None:
+        """Raise ValueError where a gradient of the loss leads to a Parameter that nobody knows."""
+        known = {*self._trained().params, *self._parameters()}
+        nodes = with_ancestors([loss], lambda node: [i for i in node.inputs if i.requires_grad])
+        for node in sorted(nodes, key=operator.attrgetter("serial")):
+            if isinstance(node.state, Parameter) and node.requires_grad and node.state not in known:
+                name = f"{node.state.name or 'without a name'}, of shape {node.shape}"
+                raise ValueError(
+                    f"the loss depends on a Parameter ({name}) that is neither the model's nor the "
+                    "loss's nor the optimizer's: it would be neither trained nor saved. Make it, "
+                    "or the module that holds it, an attribute of the model (in a list: "
+                    "nn.ModuleList); if it is not to be trained, call requires_grad_(False) on its "
+                    "module, or compute with it under no_grad()"
+                )
+
+    def _modes(self) -> tuple[bool, ...]:
+        """Whether each of the model's modules is in training mode."""
+        modes, stack = [], [self.model]
+        while stack:
+            module = stack.pop()
+            modes.append(module.training)
+            stack += [child for child in module._modules.values() if child is not None]
+        return tuple(modes)
 
     @contextmanager
     def _in_mode(self, kind: Kind) -> Iterator[None]:
@@ -258,6 +294,7 @@ class StepGraphs:
     ) -> tuple[Tensor, list[Tensor]]:
         output = call_model(self.model, x)
         loss = self._scalar_loss(output, y, weight)
+        self._check_reached(loss)
         penalty = self._penalty()
         grads = self._grads(loss)
         penalty_grads = self._grads(penalty)
