@@ -1,22 +1,29 @@
 """Activations as functions of the graph, composed of operations.
 
 Where an activation has a kink, its derivative there is PyTorch's; each docstring says which.
+`inplace` is taken because PyTorch takes it, and means nothing: a Tensor is never changed.
 """
 
 from __future__ import annotations
 
 import math
 
-from chainrule import ops
+from numpy.typing import DTypeLike
+
+from chainrule import checks, ops
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.normalisation import over_axis_1
-from chainrule.ops import erf, expm1, minimum, relu, sigmoid, tanh, where
+from chainrule.ops import erf, expm1, minimum, sigmoid, tanh, where
+from chainrule.ops.random import uniform
 
 __all__ = [
+    "celu",
     "elu",
     "gelu",
     "glu",
+    "hardshrink",
+    "hardsigmoid",
     "hardswish",
     "hardtanh",
     "leaky_relu",
@@ -26,13 +33,18 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rrelu",
     "selu",
     "sigmoid",
     "silu",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
     "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
 ]
 
 # Klambauer et al. 2017, equation 14: with these, mean 0 and variance 1 are a fixed point.
@@ -40,7 +52,12 @@ SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
 
-def leaky_relu(input: TensorLike, negative_slope: float = 0.01) -> Tensor:
+def relu(input: TensorLike, inplace: bool = False) -> Tensor:
+    """max(0, x); see `chainrule.relu`."""
+    return ops.relu(input)
+
+
+def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x for x > 0, else negative_slope * x. The derivative at 0 is `negative_slope`.
 
     Source: Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models",
@@ -86,7 +103,7 @@ def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
     return where(x > 0.0, x, slope * x)
 
 
-def elu(input: TensorLike, alpha: float = 1.0) -> Tensor:
+def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x for x > 0, else alpha (exp(x) - 1). The derivative at 0 is `alpha`.
 
     The graph is relu(x) + alpha expm1(min(x, 0)), which never takes exp of a large number. At the
@@ -104,7 +121,7 @@ def elu(input: TensorLike, alpha: float = 1.0) -> Tensor:
     return relu(x) + float(alpha) * expm1(minimum(x, 0.0))
 
 
-def selu(input: TensorLike) -> Tensor:
+def selu(input: TensorLike, inplace: bool = False) -> Tensor:
     """scale * elu(x, alpha), with scale = 1.0507... and alpha = 1.6733...
 
     The derivative at 0 is scale * alpha.
@@ -145,7 +162,7 @@ def gelu(input: TensorLike, approximate: str = "none") -> Tensor:
     return x * (inner + 1.0) * 0.5
 
 
-def silu(input: TensorLike) -> Tensor:
+def silu(input: TensorLike, inplace: bool = False) -> Tensor:
     """x sigmoid(x), also known as swish.
 
     Source: Elfwing, Uchibe, Doya, "Sigmoid-weighted linear units", Neural Networks 107, 2018.
@@ -159,7 +176,7 @@ def silu(input: TensorLike) -> Tensor:
     return x * sigmoid(x)
 
 
-def mish(input: TensorLike) -> Tensor:
+def mish(input: TensorLike, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x)).
 
     Source: Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
@@ -191,7 +208,9 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> T
     return where(scaled > float(threshold), x, ops.softplus(scaled) / float(beta))
 
 
-def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(
+    input: TensorLike, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
     """x clipped to [`min_val`, `max_val`]. The derivative at both bounds is 0.
 
     Example:
@@ -204,7 +223,7 @@ def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> 
     return where(x <= low, low, where(x >= high, high, x))
 
 
-def relu6(input: TensorLike) -> Tensor:
+def relu6(input: TensorLike, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6). The derivative at 0 and at 6 is 0.
 
     Source: Howard et al., "MobileNets: efficient convolutional neural networks for mobile vision
@@ -213,7 +232,7 @@ def relu6(input: TensorLike) -> Tensor:
     return hardtanh(input, 0.0, 6.0)
 
 
-def hardswish(input: TensorLike) -> Tensor:
+def hardswish(input: TensorLike, inplace: bool = False) -> Tensor:
     """x min(max(x + 3, 0), 6) / 6: an approximation of silu by linear and quadratic pieces.
 
     The derivative at -3 is 0, at 3 it is 1.
@@ -279,11 +298,139 @@ def glu(input: TensorLike, dim: int = -1) -> Tensor:
     return x[(*before, slice(half))] * sigmoid(x[(*before, slice(half, None))])
 
 
-def softmax(input: TensorLike, dim: int) -> Tensor:
-    """exp(x) / sum(exp(x)) along the axis `dim`."""
-    return ops.softmax(input, dim)
+def celu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """max(0, x) + min(0, alpha (exp(x / alpha) - 1)). The derivative at 0 is 1.
+
+    Source: Barron, "Continuously differentiable exponential linear units", 2017.
+
+    Raises:
+        ValueError: if alpha is not positive.
+
+    Example:
+        >>> import chainrule as cr
+        >>> celu(cr.tensor([-2.0, 2.0]), alpha=2.0)
+        tensor([-1.2642,  2.    ])
+    """
+    x, a = as_tensor(input), checks.positive("alpha", alpha)
+    return relu(x) + a * expm1(minimum(x, 0.0) / a)
 
 
-def log_softmax(input: TensorLike, dim: int) -> Tensor:
-    """The logarithm of softmax along the axis `dim`."""
-    return ops.log_softmax(input, dim)
+def hardsigmoid(input: TensorLike, inplace: bool = False) -> Tensor:
+    """min(max(x / 6 + 1/2, 0), 1). The derivative at -3 and at 3 is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> hardsigmoid(cr.tensor([-4.0, 1.5, 4.0]))
+        tensor([0.  , 0.75, 1.  ])
+    """
+    x = as_tensor(input)
+    return where(x <= -3.0, 0.0, where(x >= 3.0, 1.0, (x + 3.0) / 6.0))
+
+
+def hardshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
+    """x where |x| > lambd, else 0. The derivative at both bounds is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> hardshrink(cr.tensor([-1.0, 0.5, 2.0]))
+        tensor([-1.,  0.,  2.])
+    """
+    x, bound = as_tensor(input), float(lambd)
+    return where(x > bound, x, where(x < -bound, x, 0.0))
+
+
+def softshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
+    """x - lambd for x > lambd, x + lambd for x < -lambd, else 0. At the bounds the derivative is 0.
+
+    Raises:
+        ValueError: if lambd is negative.
+
+    Example:
+        >>> import chainrule as cr
+        >>> softshrink(cr.tensor([-1.0, 0.5, 2.0]))
+        tensor([-0.5,  0. ,  1.5])
+    """
+    x, bound = as_tensor(input), float(lambd)
+    if not bound >= 0:
+        raise ValueError(f"softshrink: lambd is not negative, got {lambd}")
+    return where(x > bound, x - bound, where(x < -bound, x + bound, 0.0))
+
+
+def tanhshrink(input: TensorLike) -> Tensor:
+    """x - tanh(x).
+
+    Example:
+        >>> import chainrule as cr
+        >>> tanhshrink(cr.tensor([0.0, 1.0]))
+        tensor([0.    , 0.2384])
+    """
+    x = as_tensor(input)
+    return x - tanh(x)
+
+
+def threshold(input: TensorLike, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where x > threshold, else `value`. The derivative at the threshold is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.functional.threshold(cr.tensor([-1.0, 0.5, 2.0]), 0.5, 7.0)
+        tensor([7., 7., 2.])
+    """
+    x = as_tensor(input)
+    return where(x > float(threshold), x, float(value))
+
+
+def rrelu(
+    input: TensorLike,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """x for x > 0, else a x: in training a is drawn from [lower, upper) for each element, else it
+    is their mean.
+
+    Source: Xu, Wang, Chen, Li, "Empirical evaluation of rectified activations in convolutional
+    network", 2015.
+
+    Raises:
+        ValueError: if lower is above upper.
+
+    Example:
+        >>> import chainrule as cr
+        >>> rrelu(cr.tensor([-2.0, 3.0]), 0.25, 0.75)
+        tensor([-1.,  3.])
+    """
+    x, low, high = as_tensor(input), float(lower), float(upper)
+    if not low <= high:
+        raise ValueError(f"rrelu: lower is at most upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(x, (low + high) / 2)
+    return where(x > 0.0, x, (low + (high - low) * uniform(x.shape, x.dtype)) * x)
+
+
+def softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along the axis `dim`, of x in `dtype` if one is given."""
+    return ops.softmax(_cast(input, dtype), dim)
+
+
+def log_softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+    """The logarithm of softmax along the axis `dim`, of x in `dtype` if one is given."""
+    return ops.log_softmax(_cast(input, dtype), dim)
+
+
+def softmin(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+    """Softmax of -x along the axis `dim`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> softmin(cr.tensor([[0.0, 1.0]]), dim=1)
+        tensor([[0.7311, 0.2689]])
+    """
+    return ops.softmax(-_cast(input, dtype), dim)
+
+
+def _cast(input: TensorLike, dtype: DTypeLike | None) -> Tensor:
+    x = as_tensor(input)
+    return x if dtype is None else x.astype(dtype)
