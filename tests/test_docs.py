@@ -386,7 +386,19 @@ def conf(monkeypatch):
 
 
 @pytest.mark.parametrize(
-    "module", [cr, cr.graph, nn, nn.init, nn.functional, optim, data, cr.inspect, chainrule.testing]
+    "module",
+    [
+        cr,
+        cr.graph,
+        nn,
+        nn.init,
+        nn.functional,
+        nn.utils,
+        optim,
+        data,
+        cr.inspect,
+        chainrule.testing,
+    ],
 )
 def test_reference_is_complete(module, conf):
     """Every public name is in the reference: a new one needs a line in a page of docs/reference."""

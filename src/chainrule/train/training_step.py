@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from chainrule import checks, ops
+from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.data.arrays import Form
 from chainrule.errors import ShapeError
@@ -22,6 +22,8 @@ from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.nn import Module, arguments
 from chainrule.nn.inputs import call_model
 from chainrule.nn.registration import not_registered, unregistered
+from chainrule.nn.utils.clipping import clipped_by_norm, clipped_by_value
+from chainrule.ops.norms import total_norm
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
@@ -368,15 +370,13 @@ class StepGraphs:
             self.options.ema.update()
 
     def _clip(self, grads: list[Tensor | None]) -> list[Tensor | None]:
+        found = [grad for grad in grads if grad is not None]
         if self.options.clip_value is not None:
-            limit = self.options.clip_value
-            grads = [g if g is None else ops.minimum(ops.maximum(g, -limit), limit) for g in grads]
+            found = clipped_by_value(found, self.options.clip_value)
         if self.options.clip_norm is not None:
-            squares = [(g * g).sum() for g in grads if g is not None]
-            norm = ops.sqrt(ops.add_n(*squares))
-            # PyTorch's clip_grad_norm_, its 1e-6 included
-            scale = ops.minimum(self.options.clip_norm / (norm + 1e-6), 1.0)
-            grads = [g if g is None else g * scale for g in grads]
+            found = clipped_by_norm(found, self.options.clip_norm, total_norm(found))
+        clipped = iter(found)
+        grads = [None if grad is None else next(clipped) for grad in grads]
         return grads
 
     # States that steps read and update, and sums over batches
