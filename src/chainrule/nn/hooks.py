@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.graph.tensor import Tensor
 from chainrule.ops.hooks import gradient_hook
@@ -148,9 +148,22 @@ def _inputs_and_keywords(given: Any) -> tuple[tuple[Any, ...], dict[str, Any]]:
 
 
 class Hooked:
-    """The base of a module: what registers its hooks."""
+    """The base of a module: what registers its hooks, and computes attributes at their use."""
 
     _hooks: Hooks | None = None
+    _computed: dict[str, Callable[[Any], Tensor]]
+
+    if not TYPE_CHECKING:  # a type checker would take any attribute for one that there is
+
+        def __getattr__(self, name: str) -> Any:
+            rule = vars(self).get("_computed", {}).get(name)
+            if rule is None:
+                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+            return rule(self)
+
+    def _compute(self, name: str, rule: Callable[[Any], Tensor]) -> None:
+        """Let `rule` give the attribute `name` whenever it is read."""
+        self._computed[name] = rule
 
     def _register_hook(self, kind: str, hook: Any, first: bool) -> RemovableHandle:
         called = hook[0] if isinstance(hook, tuple) else hook

@@ -88,6 +88,7 @@ class Module(Hooked, Placed):
         self._parameters = {}
         self._buffers = {}
         self._modules = {}
+        self._computed = {}  # attributes that are computed from parameters, by their rules
         self._unsaved = set()  # the names of buffers that `state_dict` leaves out
 
     # This runs for every layer in every eager step, so it is kept to a few attribute reads.

@@ -80,9 +80,10 @@ class Linear(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = input if isinstance(input, Tensor) else as_tensor(input)
-        if not x.shape or x.shape[-1] != self.in_features or x.dtype != self.weight.dtype:
+        weight = self.weight
+        if not x.shape or x.shape[-1] != self.in_features or x.dtype != weight.dtype:
             arguments.check_input(x, self.in_features, self.dtype)
-        return functional.linear(x, self.weight, self.bias)
+        return functional.linear(x, weight, self.bias)
 
 
 class Bilinear(Layer):
