@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chainrule.graph.tensor import Tensor
 from chainrule.ops.hooks import gradient_hook
@@ -20,18 +20,18 @@ class RemovableHandle:
     As a context manager it removes the hook at the end of the block.
     """
 
-    def __init__(self, hooks: dict[int, Any], hook: Any, first: bool) -> None:
+    def __init__(self, module: Hooked, kind: str) -> None:
         self.id = next(_numbers)
-        self._hooks = hooks
-        others = dict(hooks) if first else {}
-        if first:
-            hooks.clear()
-        hooks[self.id] = hook
-        hooks.update(others)
+        self._module = module
+        self._kind = kind
 
     def remove(self) -> None:
         """Take the hook away; once more does nothing."""
-        self._hooks.pop(self.id, None)
+        hooks = self._module._hooks
+        if hooks is not None:
+            rest = tuple(hook for hook in getattr(hooks, self._kind) if hook.number != self.id)
+            changed = hooks._replace(**{self._kind: rest})
+            self._module._hooks = changed if any(changed) else None
 
     def __enter__(self) -> RemovableHandle:
         return self
@@ -40,18 +40,28 @@ class RemovableHandle:
         self.remove()
 
 
-class Hooks:
-    """The hooks of one module, in the order in which they are called."""
+class Registered(NamedTuple):
+    """A hook, the number of its handle, and whether it is given the keywords of a call."""
 
-    def __init__(self) -> None:
-        self.forward_pre: dict[int, tuple[Hook, bool]] = {}
-        self.forward: dict[int, tuple[Hook, bool]] = {}
-        self.backward_pre: dict[int, Hook] = {}
-        self.backward: dict[int, Hook] = {}
+    function: Hook
+    number: int
+    with_keywords: bool
+
+
+class Hooks(NamedTuple):
+    """The hooks of one module, in the order in which they are called.
+
+    Another hook makes another tuple: a change is one of the module's attribute.
+    """
+
+    forward_pre: tuple[Registered, ...] = ()
+    forward: tuple[Registered, ...] = ()
+    backward_pre: tuple[Registered, ...] = ()
+    backward: tuple[Registered, ...] = ()
 
     def call(self, module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
         """The output of the module's forward, with the hooks around it."""
-        for hook, with_keywords in list(self.forward_pre.values()):
+        for hook, _, with_keywords in self.forward_pre:
             if with_keywords:
                 given = hook(module, inputs, keywords)
                 if given is not None:
@@ -64,7 +74,7 @@ class Hooks:
         if watch is not None:
             inputs = watch.inputs(inputs)
         output = module.forward(*inputs, **keywords)
-        for hook, with_keywords in list(self.forward.values()):
+        for hook, _, with_keywords in self.forward:
             given = (
                 hook(module, inputs, keywords, output)
                 if with_keywords
@@ -116,19 +126,19 @@ class _Backward:
         return gradient_hook(output, self._at_output)
 
     def _at_output(self, grad: Tensor) -> Tensor:
-        for hook in list(self.hooks.backward_pre.values()):
+        for hook, *_ in self.hooks.backward_pre:
             given = hook(self.module, (grad,))
             if given is not None:
                 (grad,) = given if isinstance(given, tuple) else (given,)
         self.grad_output = grad
         if self.place is None:
-            for hook in list(self.hooks.backward.values()):
+            for hook, *_ in self.hooks.backward:
                 hook(self.module, tuple(self.grad_inputs), (grad,))
         return grad
 
     def _at_input(self, grad: Tensor) -> Tensor:
         assert self.place is not None
-        for hook in list(self.hooks.backward.values()):
+        for hook, *_ in self.hooks.backward:
             grads = list(self.grad_inputs)
             grads[self.place] = grad
             given = hook(self.module, tuple(grads), (self.grad_output,))
@@ -165,13 +175,17 @@ class Hooked:
         """Let `rule` give the attribute `name` whenever it is read."""
         self._computed[name] = rule
 
-    def _register_hook(self, kind: str, hook: Any, first: bool) -> RemovableHandle:
-        called = hook[0] if isinstance(hook, tuple) else hook
-        if not callable(called):
-            raise TypeError(f"a hook is a function, got {called!r:.80}")
-        if self._hooks is None:
-            object.__setattr__(self, "_hooks", Hooks())
-        return RemovableHandle(getattr(self._hooks, kind), hook, first)
+    def _register_hook(
+        self, kind: str, hook: Hook, first: bool, with_keywords: bool = False
+    ) -> RemovableHandle:
+        if not callable(hook):
+            raise TypeError(f"a hook is a function, got {hook!r:.80}")
+        handle = RemovableHandle(self, kind)
+        added = (Registered(hook, handle.id, with_keywords),)
+        hooks = self._hooks or Hooks()
+        before = getattr(hooks, kind)
+        self._hooks = hooks._replace(**{kind: added + before if first else before + added})
+        return handle
 
     def register_forward_pre_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
@@ -202,7 +216,7 @@ class Hooked:
             [0.0, 3.0]
             >>> handle.remove()
         """
-        return self._register_hook("forward_pre", (hook, with_kwargs), prepend)
+        return self._register_hook("forward_pre", hook, prepend, with_kwargs)
 
     def register_forward_hook(
         self, hook: Hook, *, prepend: bool = False, with_kwargs: bool = False
@@ -222,7 +236,7 @@ class Hooked:
             >>> found[0].shape
             (1, 3)
         """
-        return self._register_hook("forward", (hook, with_kwargs), prepend)
+        return self._register_hook("forward", hook, prepend, with_kwargs)
 
     def register_full_backward_pre_hook(self, hook: Hook, prepend: bool = False) -> RemovableHandle:
         """Call ``hook(module, grad_output)`` when the gradient of the module's output is known.

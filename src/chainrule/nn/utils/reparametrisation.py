@@ -9,6 +9,7 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.nn.distances import normalize, vector_norm
+from chainrule.nn.hooks import RemovableHandle
 from chainrule.nn.module import Module
 from chainrule.ops.random import current_generator
 
@@ -90,6 +91,7 @@ class _SpectralNorm:
         self.iterations = iterations
         self.eps = eps
         self.dim = dim
+        self.handle: RemovableHandle | None = None
 
     def matrix(self, W: Tensor) -> Tensor:
         order = (self.dim, *(a for a in range(W.ndim) if a != self.dim))
@@ -165,7 +167,7 @@ def spectral_norm(
     for end, vector in zip(("_u", "_v"), vectors, strict=True):
         module.register_buffer(name + end, vector)
     module._compute(name, rule)
-    module.register_forward_pre_hook(rule.improve)
+    rule.handle = module.register_forward_pre_hook(rule.improve)
     return module
 
 
@@ -176,11 +178,8 @@ def remove_spectral_norm(module: M, name: str = "weight") -> M:
         ValueError: if the module has no such weight.
     """
     rule = _restore(module, name, _SpectralNorm, "spectral_norm", ("_orig", "_u", "_v"))
-    assert module._hooks is not None
-    hooks = module._hooks.forward_pre
-    for number, (hook, _) in list(hooks.items()):
-        if getattr(hook, "__self__", None) is rule:
-            del hooks[number]
+    assert isinstance(rule, _SpectralNorm) and rule.handle is not None
+    rule.handle.remove()
     return module
 
 
