@@ -61,6 +61,13 @@ def test_plain_lists_are_refused_by_captured_steps(name, make, match):
         model.state_dict()
 
 
+def test_a_list_whose_name_begins_with_an_underscore():
+    model = nn.Linear(4, 1)
+    model._layers = [nn.Linear(4, 4)]
+    with pytest.warns(UserWarning, match=r"_layers\[0\]"):
+        model.state_dict()
+
+
 def registered(model):
     model.again = model.parts[0]
     return model

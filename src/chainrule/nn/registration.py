@@ -9,6 +9,7 @@ from chainrule.graph.state import Parameter
 from chainrule.nn.hooks import Hooked
 
 _MAX_DEPTH = 4  # of lists in lists
+_OWN = ("_parameters", "_buffers", "_modules", "_hooks", "_computed")
 
 
 def unregistered(model: Any, trained: Iterable[Parameter] = ()) -> Iterator[tuple[str, Any]]:
@@ -26,7 +27,7 @@ def unregistered(model: Any, trained: Iterable[Parameter] = ()) -> Iterator[tupl
     known = {*model.modules(), *model.parameters(), *trained}
     for path, module in model.named_modules():
         for name, value in vars(module).items():
-            if isinstance(value, (list, tuple, set, dict)) and not name.startswith("_"):
+            if isinstance(value, (list, tuple, set, dict)) and name not in _OWN:
                 where = f"{path}.{name}" if path else name
                 for place, found in _within(value, where, _MAX_DEPTH):
                     if found not in known and _counts(found, known):
