@@ -93,3 +93,10 @@ def test_what_can_not_be_normalised(name):
 def test_other_attributes_are_missing_as_before():
     with pytest.raises(AttributeError, match="'Linear' object has no attribute 'weigth'"):
         nn.Linear(1, 1).weigth  # noqa: B018
+
+    class Early(nn.Module):
+        def __init__(self):
+            self.missing  # noqa: B018
+
+    with pytest.raises(AttributeError, match=r"super\(\).__init__\(\) before reading missing"):
+        Early()

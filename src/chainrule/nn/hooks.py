@@ -167,6 +167,9 @@ class Hooked:
 
         def __getattr__(self, name: str) -> Any:
             rule = vars(self).get("_computed", {}).get(name)
+            if "_computed" not in vars(self):
+                kind = type(self).__name__
+                raise AttributeError(f"{kind}: call super().__init__() before reading {name}")
             if rule is None:
                 raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
             return rule(self)
