@@ -394,6 +394,7 @@ def conf(monkeypatch):
         nn,
         nn.init,
         nn.functional,
+        nn.utils,
         optim,
         data,
         cr.inspect,

@@ -104,6 +104,12 @@ def row_signs(random, rows):
     return random.choice([-1.0, 1.0], rows)
 
 
+def label_lists(random, rows):
+    lists = np.array([random.permutation(4) for _ in range(rows)])
+    lists[np.arange(rows), random.integers(0, 4, rows)] = -1
+    return lists
+
+
 def distributions(random, rows):
     p = random.random((rows, 4))
     p[0, 1] = 0.0
@@ -224,6 +230,21 @@ CASES = [
         options={"margin": 0.2},
         on_torch=lambda loss: lambda output, target: loss(*output, target),
         **ROW,
+    ),
+    case("BCELoss", shares, head=sigmoid, options={"weight": CLASS_WEIGHTS}),
+    case("BCEWithLogitsLoss", shares, options={"weight": CLASS_WEIGHTS}),
+    case("SoftMarginLoss", signs),
+    case("MultiLabelSoftMarginLoss", shares, **ROW),
+    case("MultiLabelSoftMarginLoss", shares, options={"weight": CLASS_WEIGHTS}, **ROW),
+    case("MultiLabelMarginLoss", label_lists, **ROW),
+    case("HingeEmbeddingLoss", signs),
+    case("HingeEmbeddingLoss", signs, options={"margin": 0.3}),
+    case(
+        "MarginRankingLoss",
+        lambda random, rows: random.choice([-1.0, 1.0], (rows, 2)),
+        head=halves,
+        options={"margin": 0.4},
+        on_torch=lambda loss: lambda output, target: loss(*output, target),
     ),
     own(
         "CosineSimilarityLoss",

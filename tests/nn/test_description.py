@@ -11,6 +11,10 @@ from chainrule.nn.description import LAYERS
 
 EXAMPLES = {
     "Linear": nn.Linear(3, 2, bias=False, dtype="float64"),
+    "Bilinear": nn.Bilinear(3, 2, 4, bias=False),
+    "Softmin": nn.Softmin(1),
+    "Threshold": nn.Threshold(0.5, 2.0),
+    "Unflatten": nn.Unflatten(1, (2, -1)),
     "LeakyReLU": nn.LeakyReLU(0.2),
     "ELU": nn.ELU(2),
     "GELU": nn.GELU("tanh"),

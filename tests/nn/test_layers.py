@@ -35,7 +35,29 @@ ACTIVATIONS = [
     ("Softsign", {}),
     ("LogSigmoid", {}),
     ("GLU", {"dim": 0}),
+    ("CELU", {}),
+    ("CELU", {"alpha": 0.25}),  # PyTorch rounds 1 / alpha to float32
+    ("Hardshrink", {}),
+    ("Hardshrink", {"lambd": 0.3}),
+    ("Softshrink", {}),
+    ("Softshrink", {"lambd": 0.3}),
+    ("Tanhshrink", {}),
+    ("Threshold", {"threshold": 0.7, "value": 3.0}),
+    ("Softmin", {"dim": 1}),
 ]
+
+
+PIECES = ["ReLU", "ReLU6", "SELU", "SiLU", "Mish", "Hardswish", "Hardsigmoid", "CELU", "ELU"]
+
+
+@pytest.mark.parametrize("name", [*PIECES, "Hardtanh", "LeakyReLU", "RReLU", "Dropout"])
+def test_inplace_is_accepted_and_means_nothing(name):
+    x = cr.tensor(POINTS)
+    layer = getattr(nn, name)(inplace=True).eval()
+    np.testing.assert_array_equal(layer(x).numpy(), getattr(nn, name)().eval()(x).numpy())
+    np.testing.assert_array_equal(x.numpy(), POINTS)
+    functional = {"LeakyReLU": "leaky_relu"}.get(name, name.lower())
+    getattr(nn.functional, functional)(x, inplace=True)
 
 
 def build_activation(name, arguments):
@@ -58,6 +80,17 @@ def test_activation_keeps_float32_and_is_finite_far_out(name, arguments):
     grad = cr.grad(y.sum(), x)
     assert np.isfinite(y.numpy()).all() and np.isfinite(grad.numpy()).all()
     assert np.isfinite(cr.grad(grad.sum(), x).numpy()).all()
+
+
+def test_hardsigmoid_is_pytorchs():
+    """PyTorch has no second derivative of it, and rounds 1/6 to float32."""
+    points = np.array([-4.0, -3.0, -1.5, 0.0, 2.0, 3.0, 4.0])
+    x, wanted = cr.tensor(points, requires_grad=True), torch.tensor(points, requires_grad=True)
+    y, expected = nn.Hardsigmoid()(x), torch.nn.Hardsigmoid()(wanted)
+    np.testing.assert_allclose(y.numpy(), expected.detach().numpy(), rtol=1e-15)
+    y.sum().backward()
+    expected.sum().backward()
+    np.testing.assert_allclose(x.grad.numpy(), wanted.grad.numpy(), rtol=1e-7)
 
 
 @pytest.mark.parametrize(
@@ -94,6 +127,30 @@ def test_activation_takes_an_array():
         (lambda: nn.Flatten("1"), TypeError),
         (lambda: nn.functional.gelu([1.0], "other"), ValueError),
         (lambda: nn.Hardtanh(1.0, 1.0), ValueError),
+        (lambda: nn.CELU(0.0), ValueError),
+        (lambda: nn.functional.celu([1.0], -1.0), ValueError),
+        (lambda: nn.Softshrink(-1.0), ValueError),
+        (lambda: nn.functional.softshrink([1.0], -1.0), ValueError),
+        (lambda: nn.RReLU(0.5, 0.25), ValueError),
+        (lambda: nn.functional.rrelu([1.0], 0.5, 0.25), ValueError),
+        (lambda: nn.Threshold("0", 1.0), TypeError),
+        (lambda: nn.Unflatten(1, 3), TypeError),
+        (lambda: nn.Unflatten(1, (2, 2))(np.ones((1, 5))), cr.ShapeError),
+        (lambda: nn.Unflatten(1, (2, -1))(np.ones((1, 5))), cr.ShapeError),
+        (lambda: nn.Unflatten(2, (1, 1))(np.ones((1, 5))), cr.ShapeError),
+        (lambda: nn.Bilinear(2, 3, 1)(np.ones((1, 2), "f"), np.ones((2, 3), "f")), cr.ShapeError),
+        (lambda: nn.Bilinear(2, 3, 1)(np.ones((1, 3), "f"), np.ones((1, 3), "f")), cr.ShapeError),
+        (lambda: nn.Linear(2, 1, device="cuda"), TypeError),
+        (lambda: nn.PairwiseDistance(p=0), ValueError),
+        (lambda: nn.CosineSimilarity(dim=3)([1.0], [1.0]), cr.ShapeError),
+        (lambda: nn.functional.one_hot(cr.placeholder((2,), "int64")), cr.SymbolicError),
+        (lambda: nn.functional.batch_norm(np.ones((2, 3)), None, None), ValueError),
+        (lambda: nn.functional.batch_norm(np.ones(3), None, None, training=True), cr.ShapeError),
+        (
+            lambda: nn.functional.batch_norm(np.eye(3), np.ones(3), np.ones(3), training=True),
+            TypeError,
+        ),
+        (lambda: nn.FeatureAlphaDropout()(np.ones(3, "f")), cr.ShapeError),
         (lambda: nn.GLU("0"), TypeError),
         (lambda: nn.GLU()([1.0, 2.0, 3.0]), cr.ShapeError),
         (lambda: nn.GLU(2)([1.0, 2.0]), cr.ShapeError),
@@ -220,7 +277,7 @@ def test_sequential_is_a_sequence():
     assert model[0] is a and model[-1] is c
     assert list(model[1:]) == [b, c] and list(model[::2]) == [a, c]
     assert len(nn.Sequential()) == 0
-    with pytest.raises(IndexError, match="index 3 is out of range for 3 modules"):
+    with pytest.raises(IndexError, match="index 3 is out of range for 3 parts"):
         model[3]
 
 

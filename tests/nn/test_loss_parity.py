@@ -19,7 +19,9 @@ STEPS = 10
 
 
 def test_every_loss_has_a_case():
-    assert {name.split("(")[0] for name in NAMES} == set(nn.losses.__all__)
+    # A triplet has no target: test_pytorch_databases has it.
+    triplets = {"TripletMarginLoss", "TripletMarginWithDistanceLoss"}
+    assert {name.split("(")[0] for name in NAMES} == set(nn.losses.__all__) - triplets
 
 
 @every_case

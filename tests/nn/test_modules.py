@@ -313,3 +313,81 @@ def test_gradients_of_a_network_by_finite_differences():
         parameter.assign(value)
         slope = (parameter.grad.numpy() * step).sum()
         assert (losses[0] - losses[1]) / 2 == pytest.approx(slope, rel=1e-5, abs=1e-13)
+
+
+def test_parts_by_path(parts, torch_parts):
+    assert parts.get_submodule("stack.1.0") is parts.stack[1][0]
+    assert parts.get_submodule("") is parts
+    assert parts.get_parameter("a.weight") is parts.a.weight
+    assert parts.get_buffer("count") is parts.count
+    for name, path in [
+        ("get_submodule", "stack.7"),
+        ("get_submodule", "gone"),
+        ("get_submodule", "scale"),
+        ("get_parameter", "a.nothing"),
+        ("get_parameter", "missing"),
+        ("get_parameter", "count"),
+        ("get_buffer", "scale"),
+        ("get_buffer", "b.c"),
+    ]:
+        for model in (parts, torch_parts):
+            with pytest.raises(AttributeError):
+                getattr(model, name)(path)
+
+
+def test_a_buffer_that_is_not_persistent_is_not_saved():
+    ours, theirs = nn.Module(), torch.nn.Module()
+    for model, tensor in ((ours, cr.tensor), (theirs, torch.tensor)):
+        model.register_buffer("kept", tensor([1.0]))
+        model.register_buffer("mask", tensor([2.0]), persistent=False)
+    assert list(ours.state_dict()) == list(theirs.state_dict()) == ["kept"]
+    assert [n for n, _ in ours.named_buffers()] == ["kept", "mask"]
+    ours.load_state_dict({"kept": np.ones(1, "f")})
+    assert list(ours.state_dict(prefix="net.")) == ["net.kept"]
+
+
+def test_zero_grad_to_zeros():
+    layer = nn.Linear(2, 1)
+    layer(np.ones((1, 2), "f")).sum().backward()
+    layer.zero_grad(set_to_none=False)
+    assert layer.weight.grad.tolist() == [[0.0, 0.0]]
+    layer.zero_grad()
+    layer.zero_grad(set_to_none=False)
+    assert layer.weight.grad is None
+
+
+def test_conversions_that_ask_for_what_there_is():
+    model = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    for same in (
+        model.to("cpu"),
+        model.to(torch.device("cpu"), non_blocking=True),
+        model.to(device="cpu", dtype=np.float32),
+        model.to("float32"),
+        model.cpu(),
+        model.float(),
+        nn.ReLU().double(),
+    ):
+        assert isinstance(same, nn.Module)
+    assert nn.Linear(1, 1, dtype="float64").double().weight.dtype == np.float64
+
+
+@pytest.mark.parametrize(
+    ("convert", "match"),
+    [
+        (lambda m: m.to("cuda"), "no device 'cuda'"),
+        (lambda m: m.to("cuda:0"), "no device 'cuda'"),
+        (lambda m: m.to(device="mps"), "no device 'mps'"),
+        (lambda m: m.cuda(), "no device 'cuda'"),
+        (lambda m: m.cuda(0), "no device 'cuda'"),
+        (lambda m: m.to("float64"), "dtype='float64'"),
+        (lambda m: m.to(dtype=np.float16), "float32 or float64"),
+        (lambda m: m.double(), "dtype='float64'"),
+        (lambda m: m.half(), "float32 or float64"),
+        (lambda m: m.bfloat16(), "float32 or float64"),
+        (lambda m: m.to("elsewhere"), "'cpu' or a dtype"),
+        (lambda m: m.to("cpu", memory=1), "not 'memory'"),
+    ],
+)
+def test_conversions_that_there_are_not(convert, match):
+    with pytest.raises(TypeError, match=match):
+        convert(nn.Linear(2, 2))

@@ -94,6 +94,8 @@ def test_normalisers_print_their_arguments():
     printed = "BatchNorm1d(4, eps=1e-05, momentum=0.1, affine=True, track_running_stats=True)"
     assert repr(nn.BatchNorm1d(4)) == printed
     assert repr(nn.GroupNorm(2, 4)) == "GroupNorm(2, 4, eps=1e-05, affine=True)"
+    assert repr(nn.GroupNorm(2, 4, bias=False)).endswith("affine=True, bias=False)")
+    assert repr(nn.BatchNorm1d(4, affine=False)) == printed.replace("affine=True", "affine=False")
     assert repr(nn.RMSNorm((2, 3))) == repr(torch.nn.RMSNorm((2, 3)))
 
 

@@ -139,8 +139,8 @@ def _folded(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
     return Value(kind, inputs, node.attributes, node.shape, node.dtype, node)
 
 
-def _skip_stop_gradient(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
-    """stop_gradient(x) is x: gradients are in the graph already."""
+def _skip(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+    """An operation that gradients alone know is its input: they are in the graph already."""
     return inputs[0]
 
 
@@ -202,7 +202,8 @@ def _sum_of_one(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value 
 
 _Rule = Callable[[Tensor, "tuple[Value, ...]", bool], "Value | None"]
 _RULES: dict[str, tuple[_Rule, ...]] = {
-    "stop_gradient": (_skip_stop_gradient,),
+    "gradient_hook": (_skip,),
+    "stop_gradient": (_skip,),
     "reshape": (_reshape,),
     "transpose": (_transpose_without_moving, _transpose_of_product),
     "matmul": (_product_of_transposes,),

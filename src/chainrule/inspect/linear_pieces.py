@@ -30,6 +30,7 @@ _LINEAR = (
     "add_n",
     "broadcast_to",
     "concatenate",
+    "gradient_hook",
     "negative",
     "pad",
     "reshape",

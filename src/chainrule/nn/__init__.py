@@ -1,8 +1,9 @@
 """Layers, losses and models, under PyTorch's names."""
 
 from chainrule.graph.state import Buffer, Parameter
-from chainrule.nn import functional, init, layers, losses
+from chainrule.nn import functional, init, layers, losses, utils
 from chainrule.nn.calibration import data_driven_, lsuv_, recompute_batch_statistics
+from chainrule.nn.containers import ModuleDict, ModuleList, ParameterDict, ParameterList
 from chainrule.nn.description import from_description, to_description
 from chainrule.nn.layers import *  # noqa: F403
 from chainrule.nn.losses import *  # noqa: F403
@@ -15,7 +16,11 @@ __all__ = [
     "L1Penalty",
     "L2Penalty",
     "Module",
+    "ModuleDict",
+    "ModuleList",
     "Parameter",
+    "ParameterDict",
+    "ParameterList",
     "data_driven_",
     "from_description",
     "functional",
@@ -24,5 +29,6 @@ __all__ = [
     "recompute_batch_statistics",
     "select_parameters",
     "to_description",
+    "utils",
 ]
 __all__ += layers.__all__ + losses.__all__

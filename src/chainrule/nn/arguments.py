@@ -6,6 +6,8 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+from numpy.typing import DTypeLike
+
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Tensor
@@ -17,6 +19,13 @@ def module(name: str, value: Any) -> Module:
     if not isinstance(value, Module):
         raise TypeError(f"{name} is a Module, got {value!r:.80}")
     return value
+
+
+def floating(dtype: DTypeLike | None, device: Any = None) -> str:
+    """The name of the dtype of a layer's parameters: float32 for None. The device is the CPU."""
+    if device is not None and str(device).partition(":")[0] != "cpu":
+        raise TypeError(f"there is no device {str(device)!r} here: chainrule computes on the CPU")
+    return checks.floating("float32" if dtype is None else dtype)
 
 
 def lengths(name: str, value: Any) -> tuple[int, ...]:

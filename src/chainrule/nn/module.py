@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, TypeVar
@@ -11,6 +12,10 @@ from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike
+from chainrule.nn.hooks import Hooked
+from chainrule.nn.placement import Placed
+from chainrule.nn.registration import not_registered, unregistered
+from chainrule.ops.creation import zeros_like
 
 M = TypeVar("M", bound="Module")
 
@@ -30,7 +35,7 @@ def _no_forward(self: Module, *inputs: Any, **keywords: Any) -> Any:
     )
 
 
-class Module:
+class Module(Hooked, Placed):
     """A layer or a model. Subclasses make their parts in `__init__` and use them in `forward`.
 
     Parameters, buffers and modules that become attributes are registered: `parameters()` finds
@@ -72,6 +77,7 @@ class Module:
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Buffer | None]
     _modules: dict[str, Module | None]
+    _unsaved: set[str]
 
     forward: Callable[..., Any] = _no_forward
 
@@ -81,6 +87,8 @@ class Module:
         self._parameters = {}
         self._buffers = {}
         self._modules = {}
+        self._computed = {}  # attributes that are computed from parameters, by their rules
+        self._unsaved = set()  # the names of buffers that `state_dict` leaves out
 
     # This runs for every layer in every eager step, so it is kept to a few attribute reads.
     def __call__(self, *inputs: Any, **keywords: Any) -> Any:
@@ -90,7 +98,9 @@ class Module:
         if name:
             context.path = f"{parent}.{name}" if parent else name
         try:
-            return self.forward(*inputs, **keywords)
+            if self._hooks is None:
+                return self.forward(*inputs, **keywords)
+            return self._hooks.call(self, inputs, keywords)
         except (ShapeError, DTypeError, SymbolicError) as error:
             if "layer" not in vars(error):  # the innermost layer says where it was
                 kind = type(self).__name__
@@ -144,7 +154,11 @@ class Module:
         if isinstance(value, State) and value.name is None:
             value.name = name
         elif isinstance(value, Module) and not value._name:
-            value._name = name
+            value._take_name(name)
+
+    def _take_name(self, name: str) -> None:
+        """Be called `name` in paths: the name under which a parent first holds the module."""
+        self._name = name
 
     def _register_new(self, registry: str, name: str, value: State | Module | None) -> None:
         if hasattr(self, name) and name not in vars(self)[registry]:
@@ -159,11 +173,14 @@ class Module:
             raise TypeError(f"{name} must be a Parameter or None, got {type(param).__name__}")
         self._register_new("_parameters", name, param)
 
-    def register_buffer(self, name: str, tensor: TensorLike | None) -> None:
-        """Add a `Buffer` under `name`: state that is saved but not trained."""
+    def register_buffer(
+        self, name: str, tensor: TensorLike | None, persistent: bool = True
+    ) -> None:
+        """Add a `Buffer` under `name`: state that is not trained, and saved if `persistent`."""
         if tensor is not None and not isinstance(tensor, Buffer):
             tensor = Buffer(tensor)
         self._register_new("_buffers", name, tensor)
+        (self._unsaved.discard if persistent else self._unsaved.add)(name)
 
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child under `name`."""
@@ -171,7 +188,54 @@ class Module:
             raise TypeError(f"{name} must be a Module or None, got {type(module).__name__}")
         self._register_new("_modules", name, module)
 
+    def register_module(self, name: str, module: Module | None) -> None:
+        """Add a child under `name`: `add_module`."""
+        self.add_module(name, module)
+
     # Traversal
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path, as ``"net.0"``; this one at "".
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        found: Module | None = self
+        for name in target.split(".") if target else ():
+            found = found._modules.get(name) if found is not None else None
+        if found is None:
+            raise AttributeError(
+                f"{type(self).__name__} has no module {target!r}; named_modules() lists them"
+            )
+        return found
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path, as ``"net.0.weight"``.
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        parameter: Parameter = self._state_at("_parameters", target)
+        return parameter
+
+    def get_buffer(self, target: str) -> Buffer:
+        """The buffer at a path, as ``"net.1.running_mean"``.
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        buffer: Buffer = self._state_at("_buffers", target)
+        return buffer
+
+    def _state_at(self, registry: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        found = vars(self.get_submodule(path))[registry].get(name)
+        if found is None:
+            kind = _REGISTRIES[registry]
+            raise AttributeError(
+                f"{type(self).__name__} has no {kind} {target!r}; named_{registry[1:]}() lists them"
+            )
+        return found
 
     def children(self) -> Iterator[Module]:
         """The modules directly in this one."""
@@ -238,16 +302,22 @@ class Module:
             _join(path, name): state
             for path, module in self._walk("", None)
             for name, state in (module._parameters | module._buffers).items()
-            if state is not None
+            if state is not None and name not in module._unsaved
         }
 
-    def state_dict(self) -> dict[str, Array]:
+    def state_dict(self, *, prefix: str = "") -> dict[str, Array]:
         """The values of all parameters and buffers by their paths, as arrays of their own.
 
         Training on does not change them, and writing into them does not change the module. A
-        shared parameter has an entry under each of its names.
+        shared parameter has an entry under each of its names. Every name begins with `prefix`.
+
+        Warns:
+            UserWarning: if a list or dict that is no `ModuleList` or the like holds parameters to
+                train, which are left out.
         """
-        return {name: state.numpy().copy() for name, state in self._named_state().items()}
+        for path, _ in unregistered(self):
+            warnings.warn(not_registered(self, path, "state_dict() leaves it out"), stacklevel=2)
+        return {prefix + name: state.numpy().copy() for name, state in self._named_state().items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
@@ -305,22 +375,38 @@ class Module:
     # Modes and gradients
 
     def train(self: M, mode: bool = True) -> M:
-        """Put this module and all within it into training mode, or out of it."""
+        """Put this module and all within it into training mode, or out of it.
+
+        It calls `train` of each child. A class that keeps a part in evaluation mode overrides it::
+
+            def train(self, mode=True):
+                super().train(mode)
+                self.backbone.eval()
+                return self
+        """
         if not isinstance(mode, bool):
             raise ValueError(f"training mode is expected to be boolean, got {mode!r}")
-        for module in self.modules():
-            module.training = mode
+        self.training = mode
+        for module in self.children():
+            module.train(mode)
         return self
 
     def eval(self: M) -> M:
-        """Put this module and all within it into evaluation mode: `train(False)`."""
+        """Put this module and all within it into evaluation mode: `train(False)`.
+
+        In a model that is in training mode a part in evaluation mode is a frozen layer: a Trainer
+        leaves it so. If the model itself is in evaluation mode, training puts all of it into
+        training mode.
+        """
         return self.train(False)
 
     @contextmanager
     def in_mode(self, training: bool) -> Iterator[None]:
         """Within it this module and all within it are in training mode, or in evaluation mode.
 
-        Afterwards each has the mode that it had before.
+        In training mode a part stays in evaluation mode if `eval` put it there while what it
+        lies in is in training mode, or if a `train` method keeps it there. Afterwards each has
+        the mode that it had before.
 
         Example:
             >>> from chainrule import nn
@@ -332,12 +418,25 @@ class Module:
             True
         """
         modes = [(module, module.training) for module in self.modules()]
+        frozen = self._frozen(above=False, seen=set()) if training else []
         try:
             self.train(training)
+            for module in frozen:
+                module.training = False
             yield
         finally:
             for module, before in modes:
                 module.training = before
+
+    def _frozen(self, *, above: bool, seen: set[tuple[Module, bool]]) -> list[Module]:
+        """The modules in evaluation mode that lie in one in training mode; `above` is one."""
+        if (self, above) in seen:
+            return []
+        seen.add((self, above))
+        found = [self] if above and not self.training else []
+        for module in self.children():
+            found += module._frozen(above=above or self.training, seen=seen)
+        return found
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Let all parameters require a gradient, or none: a frozen module is not trained."""
@@ -345,10 +444,13 @@ class Module:
             parameter.requires_grad = requires_grad
         return self
 
-    def zero_grad(self) -> None:
-        """Forget the gradients that `backward` accumulated."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients that `backward` accumulated; or make them 0 for False."""
         for parameter in self.parameters():
-            parameter.grad = None
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad = zeros_like(parameter.grad)
 
     def apply(self: M, fn: Callable[[Module], object]) -> M:
         """Call `fn` on every module within this one, then on itself.

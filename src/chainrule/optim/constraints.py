@@ -9,6 +9,7 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.keywords import both_names
 from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber, distinct_parameters
 from chainrule.ops import maximum
+from chainrule.ops.norms import row_norm
 
 
 class MaxNorm:
@@ -71,9 +72,9 @@ class MaxNorm:
         """
         with no_grad():
             for W in self.parameters:
-                limit = self._max_norm.astype(W.dtype)
-                norm = (W * W).sum(self.axis, keepdims=True).sqrt()
-                W.assign(W * (limit / maximum(norm, limit)))
+                limit = self._max_norm.node()
+                norm = row_norm(W.node(), self.axis)
+                W.assign(W * (limit / maximum(norm, limit)).astype(W.dtype))
 
     def __repr__(self) -> str:
         return (

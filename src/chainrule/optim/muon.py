@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
+from chainrule.ops.norms import total_norm
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Count, Flag, Number, Numbers, OneOf, Term
 from chainrule.optim.optimizer import Optimizer, Options
@@ -139,7 +140,7 @@ class Muon(Optimizer):
     def _orthogonal(U: Tensor, h: SimpleNamespace) -> Tensor:
         # X^T X and X X^T have the same singular values: the smaller one is less work.
         tall = U.shape[0] > U.shape[1]
-        X = U / maximum((U * U).sum().sqrt(), h.eps)
+        X = U / maximum(total_norm([U]).astype(U.dtype), h.eps)
         for _ in range(h.ns_steps):
             A = X.T @ X if tall else X @ X.T
             P = h.ns_b * A + h.ns_c * (A @ A)

@@ -11,16 +11,19 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from chainrule import checks, ops
+from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.data.arrays import Form
 from chainrule.errors import ShapeError
-from chainrule.graph.backprop import backprop
+from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.nn import Module, arguments
 from chainrule.nn.inputs import call_model
+from chainrule.nn.registration import not_registered, unregistered
+from chainrule.nn.utils.clipping import clipped_by_norm, clipped_by_value
+from chainrule.ops.norms import total_norm
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
@@ -214,9 +217,10 @@ class StepGraphs:
         """The signature of a step: equal ones have the same graph."""
         if kind in ("training", "accumulation"):
             # Parameters that are frozen or added later make another graph.
+            # So do layers that are in evaluation mode.
             optimizer = self._trained()
-            trains = [p.requires_grad for p in optimizer.params]
-            return kind, form, rows, tuple(trains), optimizer.partition
+            trains = tuple([p.requires_grad for p in optimizer.params])
+            return kind, form, rows, trains, optimizer.partition, self._modes()
         return kind, form, rows
 
     def capture(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
@@ -236,6 +240,7 @@ class StepGraphs:
             placeholder((rows, *shape), dtype)
             for shape, dtype in zip(form.shapes, form.dtypes, strict=True)
         ]
+        self._check_registered()
         with (
             interrupts_held() as interrupts,
             self._in_mode(kind),
@@ -243,6 +248,38 @@ class StepGraphs:
             interrupts.let_through(),
         ):
             return capture(lambda *arrays: steps[kind](*form.unflatten(arrays)), *batch)
+
+    def _check_registered(self) -> None:
+        """Raise ValueError where the model has parts that it does not know of."""
+        trained = self.optimizer.params if self.optimizer is not None else ()
+        for holder in (self.model, self.loss):
+            for path, _ in unregistered(holder, trained) if isinstance(holder, Module) else ():
+                what = "it would be neither trained nor saved, nor put into eval()"
+                raise ValueError(not_registered(holder, path, what))
+
+    def _check_reached(self, loss: Tensor) -> None:
+        """Raise ValueError where a gradient of the loss leads to a Parameter that nobody knows."""
+        known = {*self._trained().params, *self._parameters()}
+        nodes = with_ancestors([loss], lambda node: [i for i in node.inputs if i.requires_grad])
+        for node in sorted(nodes, key=operator.attrgetter("serial")):
+            if isinstance(node.state, Parameter) and node.requires_grad and node.state not in known:
+                name = f"{node.state.name or 'without a name'}, of shape {node.shape}"
+                raise ValueError(
+                    f"the loss depends on a Parameter ({name}) that is neither the model's nor the "
+                    "loss's nor the optimizer's: it would be neither trained nor saved. Make it, "
+                    "or the module that holds it, an attribute of the model (in a list: "
+                    "nn.ModuleList); if it is not to be trained, call requires_grad_(False) on its "
+                    "module, or compute with it under no_grad()"
+                )
+
+    def _modes(self) -> tuple[bool, ...]:
+        """Whether each of the model's modules is in training mode."""
+        modes, stack = [], [self.model]
+        while stack:
+            module = stack.pop()
+            modes.append(module.training)
+            stack += [child for child in module._modules.values() if child is not None]
+        return tuple(modes)
 
     @contextmanager
     def _in_mode(self, kind: Kind) -> Iterator[None]:
@@ -260,6 +297,7 @@ class StepGraphs:
     ) -> tuple[Tensor, list[Tensor]]:
         output = call_model(self.model, x)
         loss = self._scalar_loss(output, y, weight)
+        self._check_reached(loss)
         penalty = self._penalty()
         grads = self._grads(loss)
         penalty_grads = self._grads(penalty)
@@ -333,15 +371,13 @@ class StepGraphs:
             self.options.ema.update()
 
     def _clip(self, grads: list[Tensor | None]) -> list[Tensor | None]:
+        found = [grad for grad in grads if grad is not None]
         if self.options.clip_value is not None:
-            limit = self.options.clip_value
-            grads = [g if g is None else ops.minimum(ops.maximum(g, -limit), limit) for g in grads]
+            found = clipped_by_value(found, self.options.clip_value)
         if self.options.clip_norm is not None:
-            squares = [(g * g).sum() for g in grads if g is not None]
-            norm = ops.sqrt(ops.add_n(*squares))
-            # PyTorch's clip_grad_norm_, its 1e-6 included
-            scale = ops.minimum(self.options.clip_norm / (norm + 1e-6), 1.0)
-            grads = [g if g is None else g * scale for g in grads]
+            found = clipped_by_norm(found, self.options.clip_norm, total_norm(found))
+        clipped = iter(found)
+        grads = [None if grad is None else next(clipped) for grad in grads]
         return grads
 
     # States that steps read and update, and sums over batches

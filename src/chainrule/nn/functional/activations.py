@@ -1,23 +1,30 @@
 """Activations as functions of the graph, composed of operations.
 
 Where an activation has a kink, its derivative there is PyTorch's; each docstring says which.
+`inplace` is taken because PyTorch takes it, and means nothing: a Tensor is never changed.
 """
 
 from __future__ import annotations
 
 import math
 
-from chainrule import ops
+from numpy.typing import DTypeLike
+
+from chainrule import checks, ops
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.normalisation import over_axis_1
-from chainrule.ops import erf, expm1, minimum, relu, sigmoid, tanh, where
+from chainrule.ops import erf, expm1, minimum, sigmoid, tanh, where
+from chainrule.ops.random import uniform
 
 __all__ = [
+    "celu",
     "elu",
     "gelu",
     "glu",
+    "hardshrink",
+    "hardsigmoid",
     "hardswish",
     "hardtanh",
     "leaky_relu",
@@ -27,13 +34,18 @@ __all__ = [
     "prelu",
     "relu",
     "relu6",
+    "rrelu",
     "selu",
     "sigmoid",
     "silu",
     "softmax",
+    "softmin",
     "softplus",
+    "softshrink",
     "softsign",
     "tanh",
+    "tanhshrink",
+    "threshold",
 ]
 
 # Klambauer et al. 2017, equation 14: with these, mean 0 and variance 1 are a fixed point.
@@ -42,7 +54,13 @@ SELU_SCALE = 1.0507009873554804934193349852946
 
 
 @both_names()
-def leaky_relu(input: TensorLike, negative_slope: float = 0.01) -> Tensor:
+def relu(input: TensorLike, inplace: bool = False) -> Tensor:
+    """max(0, x); see `chainrule.relu`."""
+    return ops.relu(input)
+
+
+@both_names()
+def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = False) -> Tensor:
     """x for x > 0, else negative_slope * x. The derivative at 0 is `negative_slope`.
 
     Source: Maas, Hannun, Ng, "Rectifier nonlinearities improve neural network acoustic models",
@@ -90,7 +108,7 @@ def prelu(input: TensorLike, weight: TensorLike) -> Tensor:
 
 
 @both_names()
-def elu(input: TensorLike, alpha: float = 1.0) -> Tensor:
+def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> Tensor:
     """x for x > 0, else alpha (exp(x) - 1). The derivative at 0 is `alpha`.
 
     The graph is relu(x) + alpha expm1(min(x, 0)), which never takes exp of a large number. At the
@@ -109,7 +127,7 @@ def elu(input: TensorLike, alpha: float = 1.0) -> Tensor:
 
 
 @both_names()
-def selu(input: TensorLike) -> Tensor:
+def selu(input: TensorLike, inplace: bool = False) -> Tensor:
     """scale * elu(x, alpha), with scale = 1.0507... and alpha = 1.6733...
 
     The derivative at 0 is scale * alpha.
@@ -152,7 +170,7 @@ def gelu(input: TensorLike, approximate: str = "none") -> Tensor:
 
 
 @both_names()
-def silu(input: TensorLike) -> Tensor:
+def silu(input: TensorLike, inplace: bool = False) -> Tensor:
     """x sigmoid(x), also known as swish.
 
     Source: Elfwing, Uchibe, Doya, "Sigmoid-weighted linear units", Neural Networks 107, 2018.
@@ -167,7 +185,7 @@ def silu(input: TensorLike) -> Tensor:
 
 
 @both_names()
-def mish(input: TensorLike) -> Tensor:
+def mish(input: TensorLike, inplace: bool = False) -> Tensor:
     """x tanh(softplus(x)).
 
     Source: Misra, "Mish: a self regularized non-monotonic activation function", BMVC 2020.
@@ -201,7 +219,9 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> T
 
 
 @both_names()
-def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> Tensor:
+def hardtanh(
+    input: TensorLike, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False
+) -> Tensor:
     """x clipped to [`min_val`, `max_val`]. The derivative at both bounds is 0.
 
     Example:
@@ -215,7 +235,7 @@ def hardtanh(input: TensorLike, min_val: float = -1.0, max_val: float = 1.0) -> 
 
 
 @both_names()
-def relu6(input: TensorLike) -> Tensor:
+def relu6(input: TensorLike, inplace: bool = False) -> Tensor:
     """min(max(x, 0), 6). The derivative at 0 and at 6 is 0.
 
     Source: Howard et al., "MobileNets: efficient convolutional neural networks for mobile vision
@@ -225,7 +245,7 @@ def relu6(input: TensorLike) -> Tensor:
 
 
 @both_names()
-def hardswish(input: TensorLike) -> Tensor:
+def hardswish(input: TensorLike, inplace: bool = False) -> Tensor:
     """x min(max(x + 3, 0), 6) / 6: an approximation of silu by linear and quadratic pieces.
 
     The derivative at -3 is 0, at 3 it is 1.
@@ -295,12 +315,148 @@ def glu(input: TensorLike, dim: int = -1) -> Tensor:
 
 
 @both_names()
-def softmax(input: TensorLike, dim: int) -> Tensor:
-    """exp(x) / sum(exp(x)) along the axis `dim`."""
-    return ops.softmax(input, dim)
+def celu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> Tensor:
+    """max(0, x) + min(0, alpha (exp(x / alpha) - 1)). The derivative at 0 is 1.
+
+    Source: Barron, "Continuously differentiable exponential linear units", 2017.
+
+    Raises:
+        ValueError: if alpha is not positive.
+
+    Example:
+        >>> import chainrule as cr
+        >>> celu(cr.tensor([-2.0, 2.0]), alpha=2.0)
+        tensor([-1.2642,  2.    ])
+    """
+    x, a = as_tensor(input), checks.positive("alpha", alpha)
+    return relu(x) + a * expm1(minimum(x, 0.0) / a)
 
 
 @both_names()
-def log_softmax(input: TensorLike, dim: int) -> Tensor:
-    """The logarithm of softmax along the axis `dim`."""
-    return ops.log_softmax(input, dim)
+def hardsigmoid(input: TensorLike, inplace: bool = False) -> Tensor:
+    """min(max(x / 6 + 1/2, 0), 1). The derivative at -3 and at 3 is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> hardsigmoid(cr.tensor([-4.0, 1.5, 4.0]))
+        tensor([0.  , 0.75, 1.  ])
+    """
+    x = as_tensor(input)
+    return where(x <= -3.0, 0.0, where(x >= 3.0, 1.0, (x + 3.0) / 6.0))
+
+
+@both_names()
+def hardshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
+    """x where |x| > lambd, else 0. The derivative at both bounds is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> hardshrink(cr.tensor([-1.0, 0.5, 2.0]))
+        tensor([-1.,  0.,  2.])
+    """
+    x, bound = as_tensor(input), float(lambd)
+    return where(x > bound, x, where(x < -bound, x, 0.0))
+
+
+@both_names()
+def softshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
+    """x - lambd for x > lambd, x + lambd for x < -lambd, else 0. At the bounds the derivative is 0.
+
+    Raises:
+        ValueError: if lambd is negative.
+
+    Example:
+        >>> import chainrule as cr
+        >>> softshrink(cr.tensor([-1.0, 0.5, 2.0]))
+        tensor([-0.5,  0. ,  1.5])
+    """
+    x, bound = as_tensor(input), float(lambd)
+    if not bound >= 0:
+        raise ValueError(f"softshrink: lambd is not negative, got {lambd}")
+    return where(x > bound, x - bound, where(x < -bound, x + bound, 0.0))
+
+
+@both_names()
+def tanhshrink(input: TensorLike) -> Tensor:
+    """x - tanh(x).
+
+    Example:
+        >>> import chainrule as cr
+        >>> tanhshrink(cr.tensor([0.0, 1.0]))
+        tensor([0.    , 0.2384])
+    """
+    x = as_tensor(input)
+    return x - tanh(x)
+
+
+@both_names()
+def threshold(input: TensorLike, threshold: float, value: float, inplace: bool = False) -> Tensor:
+    """x where x > threshold, else `value`. The derivative at the threshold is 0.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.functional.threshold(cr.tensor([-1.0, 0.5, 2.0]), 0.5, 7.0)
+        tensor([7., 7., 2.])
+    """
+    x = as_tensor(input)
+    return where(x > float(threshold), x, float(value))
+
+
+@both_names()
+def rrelu(
+    input: TensorLike,
+    lower: float = 1.0 / 8,
+    upper: float = 1.0 / 3,
+    training: bool = False,
+    inplace: bool = False,
+) -> Tensor:
+    """x for x > 0, else a x: in training a is drawn from [lower, upper) for each element, else it
+    is their mean.
+
+    Source: Xu, Wang, Chen, Li, "Empirical evaluation of rectified activations in convolutional
+    network", 2015.
+
+    Raises:
+        ValueError: if lower is above upper.
+
+    Example:
+        >>> import chainrule as cr
+        >>> rrelu(cr.tensor([-2.0, 3.0]), 0.25, 0.75)
+        tensor([-1.,  3.])
+    """
+    x, low, high = as_tensor(input), float(lower), float(upper)
+    if not low <= high:
+        raise ValueError(f"rrelu: lower is at most upper, got {lower} and {upper}")
+    if not training:
+        return leaky_relu(x, (low + high) / 2)
+    return where(x > 0.0, x, (low + (high - low) * uniform(x.shape, x.dtype)) * x)
+
+
+@both_names()
+def softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+    """exp(x) / sum(exp(x)) along the axis `dim`, of x in `dtype` if one is given."""
+    return ops.softmax(_cast(input, dtype), dim)
+
+
+@both_names()
+def log_softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+    """The logarithm of softmax along the axis `dim`, of x in `dtype` if one is given."""
+    return ops.log_softmax(_cast(input, dtype), dim)
+
+
+@both_names()
+def softmin(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+    """Softmax of -x along the axis `dim`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> softmin(cr.tensor([[0.0, 1.0]]), dim=1)
+        tensor([[0.7311, 0.2689]])
+    """
+    return ops.softmax(-_cast(input, dtype), dim)
+
+
+def _cast(input: TensorLike, dtype: DTypeLike | None) -> Tensor:
+    x = as_tensor(input)
+    return x if dtype is None else x.astype(dtype)

@@ -1,8 +1,7 @@
-"""Normalisation of each example as functions of the graph, composed of operations.
+"""Normalisation as functions of the graph, composed of operations.
 
-The input is reshaped to a matrix of (examples, elements), so that a plan reads the mean and scale
-of a row in place, as one column. Batch normalisation has state and is only a layer:
-`nn.BatchNorm1d`.
+Where each example is normalised, the input is reshaped to a matrix of (examples, elements), so that
+a plan reads the mean and scale of a row in place, as one column.
 """
 
 from __future__ import annotations
@@ -14,12 +13,14 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.errors import ShapeError
+from chainrule.graph.context import no_grad
 from chainrule.graph.keywords import both_names
+from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.ops import sqrt
 
-__all__ = ["group_norm", "layer_norm", "rms_norm"]
+__all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
 
 
 @both_names()
@@ -134,6 +135,101 @@ def group_norm(
     if bias is not None:
         y = y + over_axis_1(as_tensor(bias), x)
     return y
+
+
+@both_names()
+def batch_norm(
+    input: TensorLike,
+    running_mean: TensorLike | None,
+    running_var: TensorLike | None,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    training: bool = False,
+    momentum: float | Tensor = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, for each feature over the minibatch.
+
+    See `nn.BatchNorm1d`, which keeps all of these.
+
+    Args:
+        input: shape (N, C, ...).
+        running_mean, running_var: shape (C,): mean and variance where not `training`; in training
+            they follow those of the batch and are Buffers, or None.
+        weight, bias: shape (C,), or None.
+        training: whether mean and variance are those of the batch.
+        momentum: the share of the newest batch in the running statistics.
+        eps: added to the variance.
+
+    Raises:
+        ShapeError: if shapes do not fit; in training for one element for each feature.
+        ValueError: if statistics are missing where not `training`.
+        TypeError: for running statistics that can't be assigned to.
+
+    Example:
+        >>> import chainrule as cr
+        >>> batch_norm(cr.tensor([[1.0], [3.0]]), None, None, training=True, eps=0.0)
+        tensor([[-1.],
+                [ 1.]])
+    """
+    x = as_tensor(input)
+    if x.ndim < 2:
+        raise ShapeError(f"batch_norm: the input has shape (N, C, ...), not {x.shape}")
+    given = (running_mean, running_var, weight, bias)
+    for name, tensor in zip(("running_mean", "running_var", "weight", "bias"), given, strict=True):
+        if tensor is not None and as_tensor(tensor).shape != x.shape[1:2]:
+            raise ShapeError(
+                f"batch_norm: {name} has shape {as_tensor(tensor).shape}, not {x.shape[1:2]}"
+            )
+    if training:
+        count = x.size // max(x.shape[1], 1)
+        if count < 2:
+            raise ShapeError(
+                "batch_norm: in training there must be more than one element for each feature; "
+                f"the input has shape {x.shape}"
+            )
+        mean = _channel_mean(x)
+        centred = x - over_axis_1(mean, x)
+        variance = _channel_mean(centred * centred)
+        if running_mean is not None and running_var is not None:
+            _follow(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
+    elif running_mean is None or running_var is None:
+        raise ValueError("batch_norm: without training there must be running statistics")
+    else:
+        centred = x - over_axis_1(as_tensor(running_mean), x)
+        variance = as_tensor(running_var).node()
+    scale = 1.0 / sqrt(variance + eps)
+    if weight is not None:
+        scale = scale * as_tensor(weight)
+    y = centred * over_axis_1(scale, x)
+    return y if bias is None else y + over_axis_1(as_tensor(bias), x)
+
+
+def _channel_mean(x: Tensor) -> Tensor:
+    """The mean of each feature. Over the rest after N: so the gradient is spread over one example
+    alone."""
+    total = x.sum(axis=0)
+    if x.ndim > 2:
+        total = total.sum(axis=tuple(range(1, x.ndim - 1)))
+    return total / float(x.size // x.shape[1])
+
+
+def _follow(
+    running_mean: TensorLike,
+    running_var: TensorLike,
+    mean: Tensor,
+    variance: Tensor,
+    momentum: float | Tensor,
+) -> None:
+    """Let the running statistics follow those of a batch."""
+    with no_grad():
+        for running, batch in ((running_mean, mean), (running_var, variance)):
+            if not isinstance(running, State):
+                raise TypeError(
+                    "batch_norm: in training the running statistics are Buffers, which can be "
+                    f"assigned to; got {type(running).__name__}. Make them chainrule.Buffer(...)"
+                )
+            running.assign(running * (1.0 - momentum) + batch * momentum)
 
 
 def _normalized(rows: Tensor, eps: float) -> Tensor:

@@ -1,10 +1,13 @@
 """Layers, under PyTorch's names. Every name in `__all__` can be saved and built again."""
 
 from chainrule.nn.layers.activations import (
+    CELU,
     ELU,
     GELU,
     GLU,
     SELU,
+    Hardshrink,
+    Hardsigmoid,
     Hardswish,
     Hardtanh,
     LeakyReLU,
@@ -15,17 +18,23 @@ from chainrule.nn.layers.activations import (
     PReLU,
     ReLU,
     ReLU6,
+    RReLU,
     Sigmoid,
     SiLU,
     Softmax,
+    Softmin,
     Softplus,
+    Softshrink,
     Softsign,
     Tanh,
+    Tanhshrink,
+    Threshold,
 )
 from chainrule.nn.layers.connections import DenseConnection, Residual
 from chainrule.nn.layers.containers import Identity, Sequential
-from chainrule.nn.layers.dropout import AlphaDropout, Dropout, GaussianNoise
-from chainrule.nn.layers.linear import Linear
+from chainrule.nn.layers.distances import CosineSimilarity, PairwiseDistance
+from chainrule.nn.layers.dropout import AlphaDropout, Dropout, FeatureAlphaDropout, GaussianNoise
+from chainrule.nn.layers.linear import Bilinear, Linear
 from chainrule.nn.layers.normalisation import BatchNorm1d, GroupNorm, LayerNorm, RMSNorm
 from chainrule.nn.layers.preprocessing import (
     Center,
@@ -37,9 +46,10 @@ from chainrule.nn.layers.preprocessing import (
 )
 from chainrule.nn.layers.principal import PCA, FixedLinear, Whiten
 from chainrule.nn.layers.scale import Scale
-from chainrule.nn.layers.shape import Flatten
+from chainrule.nn.layers.shape import Flatten, Unflatten
 
 __all__ = [
+    "CELU",
     "ELU",
     "GELU",
     "GLU",
@@ -47,13 +57,18 @@ __all__ = [
     "SELU",
     "AlphaDropout",
     "BatchNorm1d",
+    "Bilinear",
     "Center",
+    "CosineSimilarity",
     "DenseConnection",
     "Dropout",
+    "FeatureAlphaDropout",
     "FixedLinear",
     "Flatten",
     "GaussianNoise",
     "GroupNorm",
+    "Hardshrink",
+    "Hardsigmoid",
     "Hardswish",
     "Hardtanh",
     "Identity",
@@ -66,8 +81,10 @@ __all__ = [
     "MinMaxScale",
     "Mish",
     "PReLU",
+    "PairwiseDistance",
     "ParametricActivation",
     "RMSNorm",
+    "RReLU",
     "ReLU",
     "ReLU6",
     "Residual",
@@ -77,10 +94,15 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmin",
     "Softplus",
+    "Softshrink",
     "Softsign",
     "Standardize",
     "Tanh",
+    "Tanhshrink",
+    "Threshold",
+    "Unflatten",
     "Unstandardize",
     "Whiten",
 ]

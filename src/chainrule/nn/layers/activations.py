@@ -27,6 +27,9 @@ class ReLU(Layer):
         tensor([0., 2.])
     """
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+
     def forward(self, input: TensorLike) -> Tensor:
         return functional.relu(input)
 
@@ -34,7 +37,7 @@ class ReLU(Layer):
 class LeakyReLU(Layer):
     """x for x > 0, else negative_slope * x; see `functional.leaky_relu`."""
 
-    def __init__(self, negative_slope: float = 0.01) -> None:
+    def __init__(self, negative_slope: float = 0.01, inplace: bool = False) -> None:
         super().__init__()
         self.negative_slope = checks.number("negative_slope", negative_slope)
 
@@ -63,12 +66,17 @@ class PReLU(Layer):
     weight: Parameter
 
     def __init__(
-        self, num_parameters: int = 1, init: float = 0.25, dtype: DTypeLike = "float32"
+        self,
+        num_parameters: int = 1,
+        init: float = 0.25,
+        dtype: DTypeLike | None = None,
+        *,
+        device: Any = None,
     ) -> None:
         super().__init__()
         self.num_parameters = checks.count("num_parameters", num_parameters)
         self.init = checks.number("init", init)
-        self.dtype = checks.floating(dtype)
+        self.dtype = arguments.floating(dtype, device)
         self.weight = Parameter(np.full(num_parameters, self.init, self.dtype))
 
     @classmethod
@@ -87,7 +95,7 @@ class PReLU(Layer):
 class ELU(Layer):
     """x for x > 0, else alpha (exp(x) - 1); see `functional.elu`."""
 
-    def __init__(self, alpha: float = 1.0) -> None:
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         self.alpha = checks.number("alpha", alpha)
 
@@ -97,6 +105,9 @@ class ELU(Layer):
 
 class SELU(Layer):
     """The self-normalizing exponential linear unit; see `functional.selu`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.selu(input)
@@ -118,12 +129,18 @@ class GELU(Layer):
 class SiLU(Layer):
     """x sigmoid(x); see `functional.silu`."""
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+
     def forward(self, input: TensorLike) -> Tensor:
         return functional.silu(input)
 
 
 class Mish(Layer):
     """x tanh(softplus(x)); see `functional.mish`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.mish(input)
@@ -198,7 +215,7 @@ class LogSoftmax(Layer):
 class Hardtanh(Layer):
     """x, but at least `min_val` and at most `max_val`; see `functional.hardtanh`."""
 
-    def __init__(self, min_val: float = -1.0, max_val: float = 1.0) -> None:
+    def __init__(self, min_val: float = -1.0, max_val: float = 1.0, inplace: bool = False) -> None:
         super().__init__()
         self.min_val = checks.number("min_val", min_val)
         self.max_val = checks.number("max_val", max_val)
@@ -212,12 +229,18 @@ class Hardtanh(Layer):
 class ReLU6(Layer):
     """min(max(x, 0), 6); see `functional.relu6`."""
 
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+
     def forward(self, input: TensorLike) -> Tensor:
         return functional.relu6(input)
 
 
 class Hardswish(Layer):
     """x min(max(x + 3, 0), 6) / 6; see `functional.hardswish`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.hardswish(input)
@@ -253,6 +276,101 @@ class GLU(Layer):
         return functional.glu(input, self.dim)
 
 
+class CELU(Layer):
+    """max(0, x) + min(0, alpha (exp(x / alpha) - 1)); see `functional.celu`."""
+
+    def __init__(self, alpha: float = 1.0, inplace: bool = False) -> None:
+        super().__init__()
+        self.alpha = checks.positive("alpha", alpha)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.celu(input, self.alpha)
+
+
+class Hardsigmoid(Layer):
+    """min(max(x / 6 + 1/2, 0), 1); see `functional.hardsigmoid`."""
+
+    def __init__(self, inplace: bool = False) -> None:
+        super().__init__()
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.hardsigmoid(input)
+
+
+class Hardshrink(Layer):
+    """x where |x| > lambd, else 0; see `functional.hardshrink`."""
+
+    unnamed_arguments = 1
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = checks.number("lambd", lambd)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.hardshrink(input, self.lambd)
+
+
+class Softshrink(Layer):
+    """x brought nearer to 0 by lambd, but not beyond it; see `functional.softshrink`."""
+
+    unnamed_arguments = 1
+
+    def __init__(self, lambd: float = 0.5) -> None:
+        super().__init__()
+        self.lambd = checks.not_negative("lambd", lambd)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.softshrink(input, self.lambd)
+
+
+class Tanhshrink(Layer):
+    """x - tanh(x); see `functional.tanhshrink`."""
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.tanhshrink(input)
+
+
+class Threshold(Layer):
+    """x where x > threshold, else value; see `functional.threshold`."""
+
+    def __init__(self, threshold: float, value: float, inplace: bool = False) -> None:
+        super().__init__()
+        self.threshold = checks.number("threshold", threshold)
+        self.value = checks.number("value", value)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.threshold(input, self.threshold, self.value)
+
+
+class RReLU(Layer):
+    """x for x > 0, else a x, where training draws each a anew; see `functional.rrelu`."""
+
+    is_stochastic = True
+
+    def __init__(
+        self, lower: float = 1.0 / 8, upper: float = 1.0 / 3, inplace: bool = False
+    ) -> None:
+        super().__init__()
+        self.lower = checks.number("lower", lower)
+        self.upper = checks.number("upper", upper)
+        if not self.lower <= self.upper:
+            raise ValueError(f"RReLU: lower {lower} is above upper {upper}")
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.rrelu(input, self.lower, self.upper, self.training)
+
+
+class Softmin(Layer):
+    """Softmax of -x along the axis `dim`; see `functional.softmin`."""
+
+    def __init__(self, dim: int) -> None:
+        super().__init__()
+        self.dim = checks.integer("dim", dim)
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.softmin(input, self.dim)
+
+
 class ParametricActivation(Layer):
     """x + a (s(x) - x) for an activation s: a, one number for each feature, is learnt.
 
@@ -281,11 +399,18 @@ class ParametricActivation(Layer):
     activation: Module
     weight: Parameter
 
-    def __init__(self, activation: Module, num_features: int, dtype: DTypeLike = "float32") -> None:
+    def __init__(
+        self,
+        activation: Module,
+        num_features: int,
+        dtype: DTypeLike | None = None,
+        *,
+        device: Any = None,
+    ) -> None:
         super().__init__()
         self.activation = arguments.module("activation", activation)
         self.num_features = checks.count("num_features", num_features)
-        self.dtype = checks.floating(dtype)
+        self.dtype = arguments.floating(dtype, device)
         self.weight = Parameter(np.ones(num_features, self.dtype))
 
     @classmethod

@@ -10,13 +10,16 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from chainrule.nn.module import Module
 
+_MEANINGLESS = ("inplace", "device")
+
 
 class Layer(Module):
     """The base of the library's layers: a module that keeps each argument of its constructor.
 
     Every argument becomes an attribute of its name: a module becomes a child, a flag such as
     ``bias`` the parameter (or None) that it asks for; others keep their value. The printed text
-    and the description follow from the constructor's signature.
+    and the description follow from the constructor's signature. `inplace` and `device`, which
+    PyTorch's layers take, mean nothing here and are not kept.
     """
 
     unnamed_arguments: ClassVar[int] = 0
@@ -93,4 +96,5 @@ def _arguments(constructor: Callable[..., None]) -> dict[str, bool]:
             for hint in (hints.get(argument.name), *get_args(hints.get(argument.name)))
         )
         for argument in arguments
+        if argument.name not in _MEANINGLESS
     }

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, overload
+from typing import Any
 
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn.containers import ListOfParts
 from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 
 
-class Sequential(Layer):
+class Sequential(Layer, ListOfParts[Module]):
     """Modules called one after another, each on the output of the one before.
+
+    It is changed as a list is: `append`, `extend`, `insert`, `pop`, ``model[0] = ...``, ``del
+    model[0]``, ``a + b``. A slice holds the same modules under the same names; of a class with a
+    constructor of its own it is a plain `Sequential`.
 
     Args:
         modules: any number of modules, named "0", "1", ...; or one dict of modules by name.
@@ -29,6 +33,8 @@ class Sequential(Layer):
         (3, 3, 2)
     """
 
+    _registry, _kind = "_modules", Module
+    __repr__ = Module.__repr__
     _modules: dict[str, Module]  # type: ignore[assignment]
 
     def __init__(self, *modules: Any) -> None:
@@ -48,31 +54,10 @@ class Sequential(Layer):
             )
         super().add_module(name, module)
 
-    def append(self, module: Module) -> Sequential:
-        """Add a module after the others, under the next number."""
-        number = len(self)
-        while str(number) in self._modules:  # a slice keeps the numbers it had
-            number += 1
-        self.add_module(str(number), module)
-        return self
-
-    def __len__(self) -> int:
-        return len(self._modules)
-
-    def __iter__(self) -> Iterator[Module]:
-        return iter(self._modules.values())
-
-    @overload
-    def __getitem__(self, index: int) -> Module: ...
-    @overload
-    def __getitem__(self, index: slice) -> Sequential: ...
-    def __getitem__(self, index: int | slice) -> Module:
-        """The module at a position; a slice is a Sequential of the same modules."""
-        if isinstance(index, slice):
-            return type(self)(dict(list(self._modules.items())[index]))
-        if not -len(self) <= index < len(self):
-            raise IndexError(f"index {index} is out of range for {len(self)} modules")
-        return list(self._modules.values())[index]
+    def _slice(self, values: list[tuple[str, Module]]) -> Sequential:
+        """A class with a constructor of its own may take anything: its slices are Sequentials."""
+        kind = type(self) if type(self).__init__ is Sequential.__init__ else Sequential
+        return kind(dict(values))
 
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():

@@ -17,7 +17,7 @@ class _Dropping(Layer):
     p = RunTimeNumber(checks.probability)
     _p: HyperParameter
 
-    def __init__(self, p: float = 0.5) -> None:
+    def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
         self.p = p
 
@@ -66,6 +66,20 @@ class AlphaDropout(_Dropping):
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.alpha_dropout(input, self._p, self.training)
+
+
+class FeatureAlphaDropout(_Dropping):
+    """`AlphaDropout` of whole channels; see `functional.feature_alpha_dropout`.
+
+    Args:
+        p: the probability of a channel being dropped. It can be set between steps.
+
+    Shapes:
+        Input and output (N, C, ...).
+    """
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.feature_alpha_dropout(input, self._p, self.training)
 
 
 class GaussianNoise(Layer):

@@ -1,4 +1,4 @@
-"""Linear: the fully connected layer."""
+"""Linear, the fully connected layer, and Bilinear."""
 
 from __future__ import annotations
 
@@ -53,12 +53,14 @@ class Linear(Layer):
         in_features: int,
         out_features: int,
         bias: bool = True,
-        dtype: DTypeLike = "float32",
+        dtype: DTypeLike | None = None,
+        *,
+        device: Any = None,
     ) -> None:
         super().__init__()
         self.in_features = checks.count("in_features", in_features)
         self.out_features = checks.count("out_features", out_features)
-        self.dtype = checks.floating(dtype)
+        self.dtype = arguments.floating(dtype, device)
         self.weight = Parameter(np.zeros((out_features, in_features), self.dtype))
         self.register_parameter(
             "bias", Parameter(np.zeros(out_features, self.dtype)) if bias else None
@@ -78,6 +80,78 @@ class Linear(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = input if isinstance(input, Tensor) else as_tensor(input)
-        if not x.shape or x.shape[-1] != self.in_features or x.dtype != self.weight.dtype:
+        weight = self.weight
+        if not x.shape or x.shape[-1] != self.in_features or x.dtype != weight.dtype:
             arguments.check_input(x, self.in_features, self.dtype)
-        return functional.linear(x, self.weight, self.bias)
+        return functional.linear(x, weight, self.bias)
+
+
+class Bilinear(Layer):
+    """z_k = x1^T W_k x2 + b_k: each output is a product of both inputs.
+
+    Args:
+        in1_features, in2_features: the lengths of the inputs' last axes.
+        out_features: the length of the output's last axis.
+        bias: whether there is a b.
+        dtype: of weight and bias; the inputs must have it too.
+
+    Attributes:
+        weight: shape (out_features, in1_features, in2_features), at first uniform in
+            +-1 / sqrt(in1_features).
+        bias: shape (out_features,), drawn likewise; or None.
+
+    Shapes:
+        Inputs (..., in1_features) and (..., in2_features), output (..., out_features).
+
+    Raises:
+        ShapeError, DTypeError: when called on inputs that do not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> layer = nn.Bilinear(3, 2, 4)
+        >>> layer(cr.tensor([[1.0, 2.0, 3.0]]), cr.tensor([[1.0, 2.0]])).shape
+        (1, 4)
+    """
+
+    weight: Parameter
+    bias: Parameter | None
+
+    def __init__(
+        self,
+        in1_features: int,
+        in2_features: int,
+        out_features: int,
+        bias: bool = True,
+        dtype: DTypeLike | None = None,
+        *,
+        device: Any = None,
+    ) -> None:
+        super().__init__()
+        self.in1_features = checks.count("in1_features", in1_features)
+        self.in2_features = checks.count("in2_features", in2_features)
+        self.out_features = checks.count("out_features", out_features)
+        self.dtype = arguments.floating(dtype, device)
+        shape = (out_features, in1_features, in2_features)
+        self.weight = Parameter(np.zeros(shape, self.dtype))
+        self.register_parameter(
+            "bias", Parameter(np.zeros(out_features, self.dtype)) if bias else None
+        )
+        self.reset_parameters()
+
+    @classmethod
+    def max_elements(cls, given: Mapping[str, Any]) -> int:
+        return arguments.elements(given, "in1_features", "in2_features", "out_features")
+
+    def reset_parameters(self) -> None:
+        """Draw weight and bias anew."""
+        bound = 1 / math.sqrt(self.in1_features)
+        init.uniform_(self.weight, -bound, bound)
+        if self.bias is not None:
+            init.uniform_(self.bias, -bound, bound)
+
+    def forward(self, input1: TensorLike, input2: TensorLike) -> Tensor:
+        x1, x2 = as_tensor(input1), as_tensor(input2)
+        arguments.check_input(x1, self.in1_features, self.dtype)
+        arguments.check_input(x2, self.in2_features, self.dtype)
+        return functional.bilinear(x1, x2, self.weight, self.bias)

@@ -14,9 +14,7 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional
-from chainrule.nn.functional.normalisation import over_axis_1
 from chainrule.nn.layers.base import Layer
-from chainrule.ops import sqrt
 
 B = TypeVar("B", bound="BatchNorm1d")
 
@@ -36,10 +34,11 @@ class BatchNorm1d(Layer):
         num_features: C, the length of the input's axis 1.
         eps: added to the variance.
         momentum: the share of the newest batch; None for the mean over all batches so far.
-        affine: whether there are a weight and a bias.
+        affine: whether there is a weight (and a bias).
         track_running_stats: whether there are running statistics; without them evaluation, too,
             takes those of the batch.
         dtype: of parameters and statistics; the input must have it too.
+        bias: whether there is a bias.
 
     Attributes:
         weight: gamma, shape (C,), at first 1.
@@ -82,7 +81,10 @@ class BatchNorm1d(Layer):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
-        dtype: DTypeLike = "float32",
+        dtype: DTypeLike | None = None,
+        *,
+        bias: bool = True,
+        device: Any = None,
     ) -> None:
         super().__init__()
         self.num_features = checks.count("num_features", num_features)
@@ -90,11 +92,11 @@ class BatchNorm1d(Layer):
         self.momentum = None if momentum is None else checks.probability("momentum", momentum)
         self.affine = bool(affine)
         self.track_running_stats = bool(track_running_stats)
-        self.dtype = checks.floating(dtype)
+        self.dtype = arguments.floating(dtype, device)
         ones, zeros = np.ones(num_features, self.dtype), np.zeros(num_features, self.dtype)
         tracks = self.track_running_stats
         self.register_parameter("weight", Parameter(ones) if affine else None)
-        self.register_parameter("bias", Parameter(zeros) if affine else None)
+        self.register_parameter("bias", Parameter(zeros) if affine and bias else None)
         self.register_buffer("running_mean", zeros if tracks else None)
         self.register_buffer("running_var", ones if tracks else None)
         self.register_buffer("num_batches_tracked", np.int64(0) if tracks else None)
@@ -103,47 +105,39 @@ class BatchNorm1d(Layer):
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         return arguments.elements(given, "num_features")
 
+    def extra_repr(self) -> str:
+        """`bias` only where it says something, as in PyTorch's text of many years."""
+        without = ", bias=True" if self.affine else ", bias=False"
+        return super().extra_repr().removesuffix(without)
+
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
         self._check(x.shape)
         arguments.check_dtype(x, self.dtype)
-        if self.training or self.running_mean is None or self.running_var is None:
+        of_batch = self.training or self.running_mean is None or self.running_var is None
+        if of_batch:
             self._check_several(x)
-            mean = self._mean(x)
-            centred = x - over_axis_1(mean, x)
-            variance = self._mean(centred * centred)
-            if self.training:
-                self._track(mean, variance, x.size // self.num_features)
-        else:
-            centred = x - over_axis_1(self.running_mean, x)
-            variance = self.running_var.node()
-        scale = 1.0 / sqrt(variance + self.eps)
-        if self.weight is not None:
-            scale = scale * self.weight
-        y = centred * over_axis_1(scale, x)
-        return y if self.bias is None else y + over_axis_1(self.bias, x)
+        tracks = self.training and self.num_batches_tracked is not None
+        return functional.batch_norm(
+            x,
+            self.running_mean if tracks or not of_batch else None,
+            self.running_var if tracks or not of_batch else None,
+            self.weight,
+            self.bias,
+            of_batch,
+            self._share_of_batch() if tracks else 0.0,
+            self.eps,
+        )
 
-    def _mean(self, x: Tensor) -> Tensor:
-        """The mean of each feature. Over L after N: so the gradient is spread over (C, L) alone."""
-        total = x.sum(axis=0)
-        if x.ndim == 3:
-            total = total.sum(axis=1)
-        return total / float(x.size // self.num_features)
-
-    def _track(self, mean: Tensor, variance: Tensor, count: int) -> None:
-        """Let the running statistics follow those of a batch of `count` elements a feature."""
-        if self.running_mean is None or self.running_var is None:
-            return
+    def _share_of_batch(self) -> float | Tensor:
+        """The share of the newest batch in the running statistics; it is counted."""
         assert self.num_batches_tracked is not None
         with no_grad():
             batches = self.num_batches_tracked + 1
             self.num_batches_tracked.assign(batches)
-            new = (
-                1.0 / batches.astype(self.dtype) if self.momentum is None else float(self.momentum)
-            )
-            unbiased = variance * (count / (count - 1))
-            for running, batch in ((self.running_mean, mean), (self.running_var, unbiased)):
-                running.assign(running * (1.0 - new) + batch * new)
+            if self.momentum is None:
+                return 1.0 / batches.astype(self.dtype)
+        return float(self.momentum)
 
     def recompute_batch_statistics(self: B, x: ArrayLike) -> B:
         """Make the running statistics the exact mean and biased variance of `x`.
@@ -256,13 +250,15 @@ class LayerNorm(Layer):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        dtype: DTypeLike = "float32",
+        dtype: DTypeLike | None = None,
+        *,
+        device: Any = None,
     ) -> None:
         super().__init__()
         self.normalized_shape = arguments.lengths("normalized_shape", normalized_shape)
         self.eps = checks.not_negative("eps", eps)
         self.elementwise_affine = affine = bool(elementwise_affine)
-        self.dtype = checks.floating(dtype)
+        self.dtype = arguments.floating(dtype, device)
         ones = np.ones(self.normalized_shape, self.dtype)
         self.register_parameter("weight", Parameter(ones) if affine else None)
         self.register_parameter("bias", Parameter(ones * 0) if affine and bias else None)
@@ -313,13 +309,15 @@ class RMSNorm(Layer):
         normalized_shape: int | Sequence[int],
         eps: float | None = None,
         elementwise_affine: bool = True,
-        dtype: DTypeLike = "float32",
+        dtype: DTypeLike | None = None,
+        *,
+        device: Any = None,
     ) -> None:
         super().__init__()
         self.normalized_shape = arguments.lengths("normalized_shape", normalized_shape)
         self.eps = None if eps is None else checks.not_negative("eps", eps)
         self.elementwise_affine = affine = bool(elementwise_affine)
-        self.dtype = checks.floating(dtype)
+        self.dtype = arguments.floating(dtype, device)
         ones = np.ones(self.normalized_shape, self.dtype)
         self.register_parameter("weight", Parameter(ones) if affine else None)
 
@@ -340,8 +338,9 @@ class GroupNorm(Layer):
         num_groups: the number of groups of neighbouring channels.
         num_channels: C, the length of the input's axis 1.
         eps: added to the variance, which is the biased one.
-        affine: whether there are a weight and a bias.
+        affine: whether there is a weight (and a bias).
         dtype: of weight and bias; the input must have it too.
+        bias: whether there is a bias.
 
     Attributes:
         weight: gamma, shape (C,), at first 1.
@@ -371,7 +370,10 @@ class GroupNorm(Layer):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
-        dtype: DTypeLike = "float32",
+        dtype: DTypeLike | None = None,
+        *,
+        bias: bool = True,
+        device: Any = None,
     ) -> None:
         super().__init__()
         self.num_groups = checks.count("num_groups", num_groups)
@@ -383,14 +385,19 @@ class GroupNorm(Layer):
             )
         self.eps = checks.not_negative("eps", eps)
         self.affine = bool(affine)
-        self.dtype = checks.floating(dtype)
+        self.dtype = arguments.floating(dtype, device)
         ones = np.ones(num_channels, self.dtype)
         self.register_parameter("weight", Parameter(ones) if affine else None)
-        self.register_parameter("bias", Parameter(ones * 0) if affine else None)
+        self.register_parameter("bias", Parameter(ones * 0) if affine and bias else None)
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         return arguments.elements(given, "num_channels")
+
+    def extra_repr(self) -> str:
+        """`bias` only where it says something, as in PyTorch's text of many years."""
+        without = ", bias=True" if self.affine else ", bias=False"
+        return super().extra_repr().removesuffix(without)
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)

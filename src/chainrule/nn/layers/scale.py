@@ -44,10 +44,12 @@ class Scale(Layer):
 
     weight: Parameter
 
-    def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
+    def __init__(
+        self, num_features: int, dtype: DTypeLike | None = None, *, device: Any = None
+    ) -> None:
         super().__init__()
         self.num_features = checks.count("num_features", num_features)
-        self.dtype = checks.floating(dtype)
+        self.dtype = arguments.floating(dtype, device)
         self.weight = Parameter(np.ones(num_features, self.dtype))
 
     @classmethod

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from chainrule import checks
 from chainrule.errors import ShapeError
@@ -44,3 +45,52 @@ class Flatten(Layer):
                 "join; give it an axis for the examples, or choose other axes"
             )
         return x.reshape(*shape[:start], math.prod(shape[start : end + 1]), *shape[end + 1 :])
+
+
+class Unflatten(Layer):
+    """One axis made into several: what `Flatten` joined.
+
+    Args:
+        dim: the axis; a negative one counts from the end.
+        unflattened_size: the lengths of the axes that it becomes; one may be -1 for what is left.
+
+    Shapes:
+        Input (..., n, ...), output (..., *unflattened_size, ...), whose product is n.
+
+    Raises:
+        ShapeError: when called on an input that has no such axis, or one of another length.
+
+    Example:
+        >>> import numpy as np
+        >>> from chainrule import nn
+        >>> nn.Unflatten(1, (28, 28))(np.zeros((32, 784), "float32")).shape
+        (32, 28, 28)
+    """
+
+    def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
+        super().__init__()
+        self.dim = checks.integer("dim", dim)
+        if isinstance(unflattened_size, str) or not isinstance(unflattened_size, Sequence):
+            raise TypeError(f"unflattened_size is a tuple of lengths, got {unflattened_size!r}")
+        self.unflattened_size = tuple(
+            checks.integer("unflattened_size", length, -1) for length in unflattened_size
+        )
+
+    def forward(self, input: TensorLike) -> Tensor:
+        x = as_tensor(input)
+        if not -x.ndim <= self.dim < x.ndim:
+            raise ShapeError(f"the input of shape {x.shape} has no axis {self.dim} to divide")
+        dim, size = self.dim % x.ndim, self.unflattened_size
+        known = math.prod(length for length in size if length != -1)
+        fits = (
+            size.count(-1) == 1 and known and x.shape[dim] % known == 0
+            if -1 in size
+            else known == x.shape[dim]
+        )
+        if not fits:
+            raise ShapeError(
+                f"the input of shape {x.shape} has {x.shape[dim]} elements along axis {self.dim}, "
+                f"which can't be divided into {size}"
+            )
+        size = tuple(x.shape[dim] // known if length == -1 else length for length in size)
+        return x.reshape(*x.shape[:dim], *size, *x.shape[dim + 1 :])

@@ -147,7 +147,18 @@ def weights(name: str, data: ArrayLike | None) -> Buffer | None:
     """
     if data is None:
         return None
-    values = known(as_tensor(data))
+    checked_weights(name, data)
+    return data if isinstance(data, Buffer) else Buffer(data)
+
+
+def checked_weights(name: str, data: TensorLike) -> Tensor:
+    """Weights as a Tensor.
+
+    Raises:
+        ValueError: if one is known to be negative, or not finite.
+    """
+    given = as_tensor(data)
+    values = known(given)
     if values is not None and not (np.isfinite(values) & (values >= 0)).all():
         raise ValueError(f"{name} is finite and not negative, got {values.tolist()}")
-    return data if isinstance(data, Buffer) else Buffer(data)
+    return given

@@ -25,12 +25,12 @@ class _ClassLoss(Loss):
     def __init__(self, weight: ArrayLike | None, reduction: str) -> None:
         super().__init__(reduction=reduction)
         self.register_buffer("weight", weights("weight", weight))
-        if self.weight is not None and self.weight.ndim != 1:
-            raise ShapeError(f"weight has one number per class, not shape {self.weight.shape}")
+        _check_class_weight(self.weight)
 
     def _class_weight(self, rows: Tensor) -> Tensor | None:
         if self.weight is None:
             return None
+        _check_class_weight(self.weight)
         if self.weight.shape[0] != rows.shape[1]:
             raise ShapeError(
                 f"weight has {self.weight.shape[0]} numbers, the input {rows.shape[1]} classes"
@@ -75,6 +75,11 @@ class _LikelihoodLoss(_ClassLoss):
         if counted is not None:
             shares = where(counted, shares, 0.0)
         return losses.sum() / shares.sum()
+
+
+def _check_class_weight(weight: Tensor | None) -> None:
+    if weight is not None and weight.ndim != 1:
+        raise ShapeError(f"weight has one number per class, not shape {weight.shape}")
 
 
 def _class_labels(scores: Tensor, target: Tensor) -> Tensor:

@@ -23,6 +23,8 @@ class BCEWithLogitsLoss(ElementLoss):
     p y softplus(-x) + (1 - y) softplus(x), which neither overflows nor cancels.
 
     Args:
+        weight: a factor of each loss, of a shape that broadcasts to the input's: one for each
+            output, say. The mean still divides by the number of elements, as PyTorch's.
         reduction: "mean", "sum" or "none".
         pos_weight: the p, a number or one for each output: above 1 a missed y = 1 costs more.
 
@@ -42,10 +44,18 @@ class BCEWithLogitsLoss(ElementLoss):
         tensor(0.3466)
     """
 
+    weight: Buffer | None
     pos_weight: Buffer | None
 
-    def __init__(self, *, reduction: str = "mean", pos_weight: ArrayLike | None = None) -> None:
+    def __init__(
+        self,
+        weight: ArrayLike | None = None,
+        *,
+        reduction: str = "mean",
+        pos_weight: ArrayLike | None = None,
+    ) -> None:
         super().__init__(reduction=reduction)
+        self.register_buffer("weight", weights("weight", weight))
         self.register_buffer("pos_weight", weights("pos_weight", pos_weight))
 
     def target_fault(self, target: Array) -> str | None:
@@ -57,8 +67,9 @@ class BCEWithLogitsLoss(ElementLoss):
         x, y = self._pair(input, target)
         positive = y * softplus(-x)
         if self.pos_weight is not None:
-            positive = self.pos_weight.astype(x.dtype).broadcast_to(x.shape) * positive
-        return self._reduce(positive + (1.0 - y) * softplus(x), sample_weight)
+            positive = _like(x, "pos_weight", self.pos_weight) * positive
+        losses = positive + (1.0 - y) * softplus(x)
+        return self._reduce(_times(losses, self.weight), sample_weight)
 
 
 class BCELoss(ElementLoss):
@@ -70,6 +81,7 @@ class BCELoss(ElementLoss):
     prefer `BCEWithLogitsLoss` without the Sigmoid: it is exact far out, too.
 
     Args:
+        weight: a factor of each loss, as in `BCEWithLogitsLoss`.
         reduction: "mean", "sum" or "none".
 
     Shapes:
@@ -86,6 +98,12 @@ class BCELoss(ElementLoss):
         tensor([  0.6931, 100.    ])
     """
 
+    weight: Buffer | None
+
+    def __init__(self, weight: ArrayLike | None = None, *, reduction: str = "mean") -> None:
+        super().__init__(reduction=reduction)
+        self.register_buffer("weight", weights("weight", weight))
+
     def target_fault(self, target: Array) -> str | None:
         return range_fault("targets", target, 0, 1)
 
@@ -96,7 +114,23 @@ class BCELoss(ElementLoss):
         remedy = "Give probabilities, as from a Sigmoid, or logits to BCEWithLogitsLoss."
         self._check_input("inputs", x, 0, 1, remedy=remedy)
         losses = -(y * _bounded_log(x) + (1.0 - y) * _bounded_log1m(x))
-        return self._reduce(losses, sample_weight)
+        return self._reduce(_times(losses, self.weight), sample_weight)
+
+
+def _times(losses: Tensor, weight: Tensor | None) -> Tensor:
+    """The losses of elements, each times its weight."""
+    return losses if weight is None else losses * _like(losses, "weight", weight)
+
+
+def _like(x: Tensor, name: str, weight: Tensor) -> Tensor:
+    """Weights of elements in the shape and dtype of x."""
+    try:
+        return weight.astype(x.dtype).broadcast_to(x.shape)
+    except ShapeError:
+        raise ShapeError(
+            f"{name} has shape {weight.shape}, which does not broadcast to that of the input, "
+            f"{x.shape}"
+        ) from None
 
 
 def _bounded_log(p: Tensor) -> Tensor:

@@ -140,7 +140,7 @@ class HuberLoss(ElementLoss):
         tensor([0.5, 8. ])
     """
 
-    def __init__(self, *, reduction: str = "mean", delta: float = 1.0) -> None:
+    def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
         self.delta = checks.positive("delta", delta)
 

@@ -1,0 +1,103 @@
+"""Lengths of vectors, and distances and angles between them."""
+
+from __future__ import annotations
+
+import math
+
+from chainrule.errors import ShapeError
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.ops import abs, max, maximum, sqrt, stop_gradient, where
+from chainrule.ops.declare import align
+
+__all__ = ["cosine_similarity", "normalize", "pairwise_distance"]
+
+
+def vector_norm(x: Tensor, p: float, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
+    """(sum |x|^p)^(1/p) along `dim`; of p = inf the largest |x|. The derivative at 0 is 0.
+
+    The vector is scaled by its largest element first, so no power overflows.
+    """
+    if p == math.inf:
+        return max(abs(x), axis=dim, keepdims=keepdim)
+    if p == 1:
+        return abs(x).sum(dim, keepdims=keepdim)
+    largest = stop_gradient(max(abs(x), axis=dim, keepdims=True))
+    scale = where(largest > 0.0, largest, 1.0)
+    scaled = x / scale
+    powers = scaled * scaled if p == 2 else abs(scaled) ** float(p)
+    total = powers.sum(dim, keepdims=True)
+    positive = total > 0.0
+    safe = where(positive, total, 1.0)
+    root = sqrt(safe) if p == 2 else safe ** (1.0 / float(p))
+    norm = where(positive, scale * root, 0.0)
+    return norm if keepdim else norm.sum(dim)
+
+
+def normalize(
+    input: TensorLike, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
+) -> Tensor:
+    """x divided by its p-norm along `dim`, or by `eps` where that is larger.
+
+    Args:
+        input: floating, any shape.
+        p: the norm's order, positive, or infinity.
+        dim: the axis, or axes.
+        eps: the smallest divisor.
+
+    Example:
+        >>> import chainrule as cr
+        >>> normalize(cr.tensor([[3.0, 4.0], [0.0, 0.0]]))
+        tensor([[0.6, 0.8],
+                [0. , 0. ]])
+    """
+    x = as_tensor(input)
+    _check_order("normalize", p)
+    return x / maximum(vector_norm(x, p, dim, keepdim=True), float(eps))
+
+
+def pairwise_distance(
+    x1: TensorLike, x2: TensorLike, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
+) -> Tensor:
+    """The p-norm of x1 - x2 + eps along the last axis.
+
+    Args:
+        x1, x2: shape (N, D) or (D,); they are broadcast to one shape.
+        p: the norm's order, positive, or infinity.
+        eps: added to each difference, as in PyTorch: so the derivative is finite.
+        keepdim: whether the last axis stays, of length 1.
+
+    Example:
+        >>> import chainrule as cr
+        >>> pairwise_distance(cr.tensor([[3.0, 4.0]]), cr.tensor([[0.0, 0.0]]), eps=0.0)
+        tensor([5.])
+    """
+    _check_order("pairwise_distance", p)
+    a, b = align("pairwise_distance", as_tensor(x1), as_tensor(x2))
+    if not a.ndim:
+        raise ShapeError("pairwise_distance: the vectors have an axis of features; got ()")
+    return vector_norm(a - b + float(eps), p, -1, keepdim)
+
+
+def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float = 1e-8) -> Tensor:
+    """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along `dim`.
+
+    Args:
+        x1, x2: any shape; they are broadcast to one shape.
+        dim: the axis of the vectors.
+        eps: the smallest length.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cosine_similarity(cr.tensor([[1.0, 0.0]]), cr.tensor([[3.0, 4.0]]))
+        tensor([0.6])
+    """
+    a, b = align("cosine_similarity", as_tensor(x1), as_tensor(x2))
+    if not -a.ndim <= dim < a.ndim:
+        raise ShapeError(f"cosine_similarity: there is no axis {dim} in shape {a.shape}")
+    a, b = (x / maximum(vector_norm(x, 2, dim, keepdim=True), float(eps)) for x in (a, b))
+    return (a * b).sum(dim)
+
+
+def _check_order(name: str, p: float) -> None:
+    if not p > 0:
+        raise ValueError(f"{name}: p, the order of the norm, is positive; got {p}")

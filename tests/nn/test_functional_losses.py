@@ -1,0 +1,150 @@
+"""The functions of nn.functional that have no test of their own elsewhere, beside PyTorch's."""
+
+import numpy as np
+import pytest
+from nn_parity import torch
+
+import chainrule as cr
+from chainrule import nn, optim
+
+F = nn.functional
+RANDOM = np.random.default_rng(0)
+X = RANDOM.standard_normal((6, 4))
+Y = RANDOM.standard_normal((6, 4))
+P = RANDOM.random((6, 4))
+Q = RANDOM.random((6, 4))
+SIGNS = RANDOM.choice([-1.0, 1.0], (6, 4))
+LABELS = RANDOM.integers(0, 4, 6)
+W = np.array([0.5, 1.0, 2.0, 0.1])
+LOG_P = np.log(RANDOM.dirichlet([1.0] * 4, 6))
+
+CALLS = [
+    ("mse_loss", (X, Y), {}),
+    ("l1_loss", (X, Y), {"reduction": "sum"}),
+    ("smooth_l1_loss", (X, Y), {"beta": 0.3}),
+    ("huber_loss", (X, Y, "none", 0.3), {}),
+    ("cross_entropy", (X, LABELS), {}),
+    ("cross_entropy", (X, LABELS, W), {"label_smoothing": 0.1, "ignore_index": 2}),
+    ("nll_loss", (LOG_P, LABELS, W), {"reduction": "none"}),
+    ("binary_cross_entropy", (P, Q, W), {}),
+    ("binary_cross_entropy_with_logits", (X, Q, W), {"pos_weight": W}),
+    ("kl_div", (LOG_P, P), {"reduction": "batchmean"}),
+    ("kl_div", (LOG_P, LOG_P[::-1].copy()), {"log_target": True, "reduction": "sum"}),
+    ("gaussian_nll_loss", (X, Y, P), {"full": True}),
+    ("poisson_nll_loss", (X, Q), {"log_input": True, "full": True}),
+    ("hinge_embedding_loss", (X, SIGNS, 0.5), {}),
+    ("margin_ranking_loss", (X, Y, SIGNS, 0.5), {}),
+    ("triplet_margin_loss", (X, Y, P), {"margin": 2.0, "swap": True}),
+    ("triplet_margin_loss", (X, Y, P, 1.0, 3.0), {"reduction": "none"}),
+    ("triplet_margin_with_distance_loss", (X, Y, P), {}),
+    ("cosine_embedding_loss", (X, Y, SIGNS[:, 0].copy(), 0.2), {}),
+    ("multi_margin_loss", (X, LABELS, 2, 0.7, W), {}),
+    ("multilabel_margin_loss", (X, RANDOM.integers(-1, 4, (6, 4))), {}),
+    ("multilabel_soft_margin_loss", (X, Q, W), {}),
+    ("soft_margin_loss", (X, SIGNS), {}),
+    ("softmin", (X, 1), {}),
+    ("softmax", (X, 0), {}),
+    ("threshold", (X, 0.2, 3.0), {}),
+    ("rrelu", (X, 0.1, 0.4), {}),
+    ("normalize", (X,), {}),
+    ("normalize", (X, 3.0, 0), {}),
+    ("normalize", (X,), {"p": 1}),
+    ("normalize", (X,), {"p": float("inf"), "dim": 0}),
+    ("cosine_similarity", (X, Y), {}),
+    ("cosine_similarity", (X, Y[:1]), {"dim": -1}),
+    ("pairwise_distance", (X, Y), {}),
+    ("pairwise_distance", (X, Y, 1, 1e-3, True), {}),
+    ("pairwise_distance", (X, Y[0]), {"p": float("inf")}),
+    ("bilinear", (X, Y[:, :3].copy(), RANDOM.standard_normal((2, 4, 3)), W[:2].copy()), {}),
+    ("batch_norm", (X, W, P[0].copy(), W, W, False), {}),
+    ("batch_norm", (X, None, None, W, None, True), {}),
+    ("batch_norm", (RANDOM.standard_normal((3, 4, 2, 5)), None, None, W, W, True), {"eps": 0.1}),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "given", "options"), CALLS, ids=[f"{c[0]}-{i}" for i, c in enumerate(CALLS)]
+)
+def test_functions_are_pytorchs(name, given, options):
+    ours_x = cr.tensor(given[0], requires_grad=True)
+    theirs_x = torch.tensor(given[0], requires_grad=True)
+    rest = [torch.as_tensor(x) if isinstance(x, np.ndarray) else x for x in given[1:]]
+    weights = {
+        k: torch.as_tensor(v) if isinstance(v, np.ndarray) else v for k, v in options.items()
+    }
+    found = getattr(F, name)(ours_x, *given[1:], **options)
+    expected = getattr(torch.nn.functional, name)(theirs_x, *rest, **weights)
+    np.testing.assert_allclose(found.numpy(), expected.detach().numpy(), rtol=1e-10, atol=1e-12)
+    scales = np.random.default_rng(1).standard_normal(found.shape)
+    (found * scales).sum().backward()
+    (expected * torch.as_tensor(scales)).sum().backward()
+    np.testing.assert_allclose(ours_x.grad.numpy(), theirs_x.grad.numpy(), rtol=1e-9, atol=1e-11)
+
+
+def test_every_function_of_a_loss_is_tried():
+    assert set(F.losses.__all__) <= {name for name, *_ in CALLS}
+
+
+def test_one_hot_is_pytorchs():
+    labels = np.array([[2, 0], [1, 1]])
+    for classes in (-1, 5):
+        found, expected = (
+            F.one_hot(labels, classes),
+            torch.nn.functional.one_hot(torch.as_tensor(labels), classes),
+        )
+        assert found.dtype == np.int64
+        np.testing.assert_array_equal(found.numpy(), expected.numpy())
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_functions_in_captured_steps_with_weights_that_are_state(backend):
+    """Class weights in a Buffer: the plan takes them as they are at each step."""
+    found = []
+    for symbolic in (True, False):
+        with cr.use_generator(cr.Generator(0)):
+            model = nn.Linear(4, 4)
+        weight = cr.Buffer(W.astype("f"))
+
+        def loss(output, target, weight=weight, symbolic=symbolic):
+            return F.cross_entropy(output, target, weight if symbolic else W.astype("f"))
+
+        step = cr.compile_step(model, loss, optim.SGD(model.parameters(), 0.1), backend=backend)
+        for _ in range(3):
+            step(X.astype("f"), LABELS)
+        found.append(model.weight.tolist())
+    np.testing.assert_allclose(*found, rtol=1e-6)
+
+
+def test_batch_norm_updates_its_statistics_as_the_layer_does():
+    layer = nn.BatchNorm1d(4, dtype="float64")
+    layer(X)
+    mean, var = cr.Buffer(np.zeros(4)), cr.Buffer(np.ones(4))
+    F.batch_norm(X, mean, var, training=True)
+    np.testing.assert_array_equal(mean.numpy(), layer.running_mean.numpy())
+    np.testing.assert_array_equal(var.numpy(), layer.running_var.numpy())
+
+
+def test_rrelu():
+    x = cr.tensor(-np.ones(20_000, "f"))
+    layer = nn.RReLU(0.2, 0.6)
+    slopes = -layer(x).numpy()
+    assert 0.2 <= slopes.min() < 0.201 and 0.599 < slopes.max() <= 0.6
+    assert slopes.mean() == pytest.approx(0.4, abs=0.005)
+    np.testing.assert_allclose(layer.eval()(x).numpy(), -0.4, rtol=1e-6)
+    assert layer(cr.tensor([2.0])).tolist() == [2.0]
+
+
+def test_feature_alpha_dropout_drops_whole_channels():
+    cr.manual_seed(0)
+    x = cr.normal((200, 50, 8))
+    y = nn.FeatureAlphaDropout(0.3)(x).numpy()
+    dropped = np.ptp(y, axis=2) == 0
+    assert dropped.mean() == pytest.approx(0.3, abs=0.02)
+    assert y.mean() == pytest.approx(0, abs=0.02) and y.var() == pytest.approx(1, abs=0.03)
+    np.testing.assert_array_equal(nn.FeatureAlphaDropout(0.3).eval()(x).numpy(), x.numpy())
+
+
+def test_a_weight_that_does_not_broadcast_is_refused():
+    for loss in (nn.BCELoss(weight=[1.0, 2.0]), nn.BCEWithLogitsLoss(pos_weight=[1.0, 2.0])):
+        with pytest.raises(cr.ShapeError, match=r"weight has shape \(2,\).*\(6, 4\)"):
+            loss(P, Q)

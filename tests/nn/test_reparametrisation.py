@@ -1,0 +1,102 @@
+"""Weight and spectral normalisation beside PyTorch's, eagerly and in captured steps."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from nn_parity import torch
+
+import chainrule as cr
+from chainrule import nn, optim
+
+pytestmark = pytest.mark.filterwarnings("ignore:.*weight_norm.*is deprecated")
+
+X = np.random.default_rng(0).standard_normal((5, 4))
+Y = np.random.default_rng(1).standard_normal((5, 3))
+
+KINDS = [
+    ("weight_norm", {}),
+    ("weight_norm", {"dim": 1}),
+    ("weight_norm", {"dim": None}),
+    ("spectral_norm", {}),
+    ("spectral_norm", {"n_power_iterations": 3, "dim": 1}),
+]
+
+
+def pair(name, options):
+    """The same layer in both libraries, with the same state."""
+    ours = getattr(nn.utils, name)(nn.Linear(4, 3, dtype="float64"), **options)
+    theirs = getattr(torch.nn.utils, name)(torch.nn.Linear(4, 3).double(), **options)
+    assert list(ours.state_dict()) == list(theirs.state_dict())
+    for key, value in theirs.state_dict().items():
+        assert ours.state_dict()[key].shape == tuple(value.shape), key
+    theirs.load_state_dict({k: torch.as_tensor(v) for k, v in ours.state_dict().items()})
+    return ours, theirs
+
+
+def check_same(ours, theirs):
+    for key, value in theirs.state_dict().items():
+        np.testing.assert_allclose(ours.state_dict()[key], value.numpy(), rtol=1e-9, atol=1e-11)
+
+
+@pytest.mark.parametrize("way", ["eager", "native", "reference"])
+@pytest.mark.parametrize(("name", "options"), KINDS)
+def test_training_is_pytorchs(name, options, way):
+    ours, theirs = pair(name, options)
+    optimizer = optim.SGD(ours.parameters(), 0.1)
+    sgd = torch.optim.SGD(theirs.parameters(), 0.1)
+    backend = None if way == "eager" else way
+    step = cr.compile_step(ours, nn.MSELoss(), optimizer, backend=backend)
+    for _ in range(4):
+        sgd.zero_grad()
+        torch.nn.MSELoss()(theirs(torch.as_tensor(X)), torch.as_tensor(Y)).backward()
+        sgd.step()
+        if way == "eager":
+            optimizer.zero_grad()
+            nn.MSELoss()(ours(cr.tensor(X)), Y).backward()
+            optimizer.step()
+        else:
+            step(X, Y)
+    check_same(ours, theirs)
+    ours.eval(), theirs.eval()
+    expected = theirs(torch.as_tensor(X)).detach().numpy()
+    np.testing.assert_allclose(ours(X).numpy(), expected, rtol=1e-9)
+    check_same(ours, theirs)
+    for copied in (copy.deepcopy(ours), pickle.loads(pickle.dumps(ours))):
+        np.testing.assert_array_equal(copied(X).numpy(), ours(X).numpy())
+
+
+@pytest.mark.parametrize(("name", "options"), KINDS)
+def test_taken_away(name, options):
+    ours, _ = pair(name, options)
+    ours(X)
+    before = ours.eval()(X).numpy()
+    assert getattr(nn.utils, f"remove_{name}")(ours) is ours
+    assert sorted(ours.state_dict()) == ["bias", "weight"]
+    np.testing.assert_allclose(ours.train()(X).numpy(), before, rtol=1e-12)
+    with pytest.raises(ValueError, match=f"no 'weight' of {name}"):
+        getattr(nn.utils, f"remove_{name}")(ours)
+
+
+@pytest.mark.parametrize("name", ["weight_norm", "spectral_norm"])
+def test_what_can_not_be_normalised(name):
+    normalise = getattr(nn.utils, name)
+    with pytest.raises(ValueError, match="ReLU has no parameter 'weight'"):
+        normalise(nn.ReLU())
+    with pytest.raises(ValueError, match="no axis 2"):
+        normalise(nn.Linear(2, 2), dim=2)
+    with pytest.raises(ValueError, match="has no parameter 'weight'"):
+        normalise(normalise(nn.Linear(2, 2)))
+
+
+def test_other_attributes_are_missing_as_before():
+    with pytest.raises(AttributeError, match="'Linear' object has no attribute 'weigth'"):
+        nn.Linear(1, 1).weigth  # noqa: B018
+
+    class Early(nn.Module):
+        def __init__(self):
+            self.missing  # noqa: B018
+
+    with pytest.raises(AttributeError, match=r"super\(\).__init__\(\) before reading missing"):
+        Early()
