@@ -6,6 +6,7 @@ from chainrule.nn.calibration import data_driven_, lsuv_, recompute_batch_statis
 from chainrule.nn.description import from_description, to_description
 from chainrule.nn.layers import *  # noqa: F403
 from chainrule.nn.losses import *  # noqa: F403
+from chainrule.nn.means import weighted_mean
 from chainrule.nn.module import Module
 from chainrule.nn.penalties import ElasticNetPenalty, L1Penalty, L2Penalty, select_parameters
 
@@ -24,5 +25,6 @@ __all__ = [
     "recompute_batch_statistics",
     "select_parameters",
     "to_description",
+    "weighted_mean",
 ]
 __all__ += layers.__all__ + losses.__all__

@@ -129,9 +129,12 @@ def range_test(
             for group, share in zip(groups, shares, strict=True):
                 group["lr"] = lr * share
             try:
-                _, loss = backend.train(TrainRequest(batches, number, 1), Totals())
+                totals = Totals()
+                _, loss = backend.train(TrainRequest(batches, number, 1), totals)
             except NonFiniteError:
                 break
+            if not backend.graphs.counts(totals, training=True):
+                continue  # a batch of which no row counts has no loss
             lrs.append(lr)
             losses.append(loss)
             means = smoothed(losses)

@@ -80,7 +80,8 @@ class Trainer:
             holds those that are trained on. A file holds both; `chainrule.load` gives the average.
         schedule: a schedule bound to `optimizer`; it advances after every epoch or step, by its
             `unit`.
-        accumulate: batches whose gradients make one update: the mean over all their rows. With
+        accumulate: batches whose gradients make one update: the mean over all their rows, or over
+            the weights of a loss whose mean has a denominator of its own (`nn.weighted_mean`). With
             "epoch" one update ends each epoch: the gradient over all the data, exactly, in
             memory for one batch. An update after each row is `batch_size=1` in `fit`.
         clip_norm: scale all gradients together to at most this Euclidean norm.
@@ -326,7 +327,8 @@ class Trainer:
             with run.interrupts.held():  # weights and counts change together
                 updated, loss = self._train_batches(window, run, most)
             ends = state.position == run.batches
-            run.report.step(state.epoch + 1, state.position, self.graphs.mean_loss(state.totals))
+            mean_loss = self.graphs.mean_loss(state.totals, training=True)
+            run.report.step(state.epoch + 1, state.position, mean_loss)
             for callback in self.callbacks:
                 callback.on_step_end(self, loss)
             if state.stop_reason is not None and not ends:

@@ -18,14 +18,16 @@ from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, State
-from chainrule.graph.tensor import Tensor, placeholder
+from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Module, arguments
 from chainrule.nn.inputs import call_model
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
+from chainrule.train.batch_loss import BatchLoss, batch_loss, mean_of_sums
 from chainrule.train.metrics import Metric
 from chainrule.train.state import AccumulatedGradients, Totals
+from chainrule.trees import leaves
 
 Loss = Callable[..., Tensor]
 """(outputs, targets) -> a scalar Tensor; with the keyword `sample_weight`, if rows are weighted."""
@@ -220,8 +222,9 @@ class StepGraphs:
     def capture(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
         """The graph of a step on a batch of `rows` rows; its inputs are the arrays of the batch.
 
-        It gives (loss, sums of the metrics and, in training, of the penalties where there are
-        any), or in a prediction the outputs of the model.
+        It gives (loss, sums of the loss if its mean has a denominator of its own, of the metrics
+        and, in training, of the penalties where there are any), or in a prediction the outputs of
+        the model.
         """
         steps: dict[Kind, Callable[..., Any]] = {
             "training": functools.partial(self._training, update=True),
@@ -257,7 +260,8 @@ class StepGraphs:
         self, x: Any, y: Any, weight: Tensor | None = None, *, update: bool
     ) -> tuple[Tensor, list[Tensor]]:
         output = call_model(self.model, x)
-        loss = self._scalar_loss(output, y, weight)
+        found = self._scalar_loss(output, y, weight)
+        loss = found.value
         penalty = self._penalty()
         grads = self._grads(loss)
         penalty_grads = self._grads(penalty)
@@ -267,14 +271,15 @@ class StepGraphs:
                 "there is nothing to train"
             )
         with no_grad():
-            sums, rows = self._sums(output, y), _rows(x)
+            sums, rows = [*found.sums, *self._sums(output, y)], _rows(x)
             if penalty is not None:
                 sums.append(penalty.astype(np.float64) * float(rows))
             if self.accumulates:
                 self.accumulated.match(self._trained().params)
                 grads = self.accumulated.add(
-                    grads, self.loss_weight(rows), mean=not self.sums_rows, last=update
-                )
+                    grads, self._accumulated_weight(found, rows), mean=not self.sums_rows,
+                    last=update,
+                )  # fmt: skip
             if update:
                 self._update(
                     list(map(_sum, grads, penalty_grads)),
@@ -288,19 +293,34 @@ class StepGraphs:
     ) -> tuple[Tensor, list[Tensor]]:
         with no_grad():
             output = call_model(self.model, x)
-            return self._scalar_loss(output, y, weight), self._sums(output, y)
+            loss, sums, _ = self._scalar_loss(output, y, weight)
+            return loss, [*sums, *self._sums(output, y)]
 
     def _prediction(self, x: Any) -> Any:
         with no_grad():
             return call_model(self.model, x)
 
-    def _scalar_loss(self, output: Any, y: Any, weight: Tensor | None) -> Tensor:
-        if weight is None:
-            loss = self.loss(output, y)
-        else:
+    def _scalar_loss(self, output: Any, y: Any, weight: Tensor | None) -> BatchLoss:
+        weights = {}
+        if weight is not None:
             check_takes_weights(self.loss)
-            loss = self.loss(output, y, sample_weight=weight)
-        return _scalar("the loss", loss, "; take its mean or sum, as reduction='mean' does")
+            weights["sample_weight"] = weight
+
+        def compute() -> Tensor:
+            loss = self.loss(output, y, **weights)
+            return _scalar("the loss", loss, "; take its mean or sum, as reduction='mean' does")
+
+        return batch_loss(compute, next(leaves(y)).shape[0])
+
+    def _accumulated_weight(self, loss: BatchLoss, rows: int) -> float | Tensor:
+        """What the gradients of a batch count for among those of one update."""
+        if loss.sums and loss.weight is None:
+            raise ValueError(
+                "accumulate: the loss is a sum of terms whose means have different denominators, "
+                "as with ignore_index or class weights, so the mean over several batches has no "
+                "one gradient to add up. Give larger batches, or losses with reduction='sum'"
+            )
+        return self.loss_weight(rows) if loss.weight is None else loss.weight
 
     def _sums(self, output: Any, y: Any) -> list[Tensor]:
         return [metric.sums(output, y) for metric in self.metrics]
@@ -374,13 +394,30 @@ class StepGraphs:
         """The weight of a batch's loss in the mean over all rows."""
         return 1.0 if self.sums_rows else float(rows)
 
-    def mean_loss(self, totals: Totals) -> float:
-        """The loss over all rows of a pass."""
-        return totals.loss if self.sums_rows else totals.loss / totals.rows
+    def mean_loss(self, totals: Totals, *, training: bool) -> float:
+        """The loss over all rows of a pass; NaN where no row counts."""
+        if self.sums_rows:
+            return totals.loss
+        sums = self._loss_sums(totals, training)
+        if not sums:
+            return totals.loss / totals.rows
+        by_rows, weighted = mean_of_sums(sums)
+        return by_rows / totals.rows + weighted
+
+    def counts(self, totals: Totals, *, training: bool) -> bool:
+        """Whether the loss of a pass counts any row."""
+        sums = self._loss_sums(totals, training)
+        return not sums or any(weight > 0 for weight in sums[2::2])
+
+    def _loss_sums(self, totals: Totals, training: bool) -> list[Array]:
+        """The sums of the loss, if its mean has a denominator of its own."""
+        others = self.training_sums() if training else self.metrics
+        return totals.metrics[: len(totals.metrics) - len(others)]
 
     def results(self, totals: Totals, *, training: bool = False) -> dict[str, float]:
         """The loss and the metrics of a pass, in training with the penalty."""
-        results, sums = {"loss": self.mean_loss(totals)}, list(totals.metrics)
+        results = {"loss": self.mean_loss(totals, training=training)}
+        sums = totals.metrics[len(self._loss_sums(totals, training)) :]
         if training and self.options.penalties:
             results["penalty"] = float(sums.pop()) / totals.rows
         for metric, total in zip(self.metrics, sums, strict=True):

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.state import Buffer
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn.losses.base import Loss, floating, weights
+from chainrule.nn.means import weighted_mean
 from chainrule.ops import relu, where
 from chainrule.ops.index import one_hot
 from chainrule.ops.shape import ones_like
@@ -49,6 +51,11 @@ class _LikelihoodLoss(_ClassLoss):
             ignore_index = checks.integer("ignore_index", ignore_index)
         self.ignore_index = ignore_index
 
+    def target_fault(self, target: Array) -> str | None:
+        if self.ignore_index is None or (np.asarray(target) != self.ignore_index).any():
+            return None
+        return f"all labels are {self.ignore_index}, the ignore_index: no row counts"
+
     def _losses(self, rows: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
         """The loss of each row of scores, times the weight of its class."""
         raise NotImplementedError
@@ -74,7 +81,7 @@ class _LikelihoodLoss(_ClassLoss):
         shares = weight[labels] if weight is not None else ones_like(losses)
         if counted is not None:
             shares = where(counted, shares, 0.0)
-        return losses.sum() / shares.sum()
+        return weighted_mean(losses.sum(), shares.sum())
 
 
 def _class_labels(scores: Tensor, target: Tensor) -> Tensor:
@@ -114,7 +121,8 @@ class CrossEntropyLoss(_LikelihoodLoss):
 
     The mean over labels is the sum divided by the sum of their w_y, so without weights the mean
     over all rows that are not ignored; over probabilities it is the sum divided by the number of
-    rows, whatever the weights. Both as in PyTorch.
+    rows, whatever the weights. Both as in PyTorch. Where no label counts the mean is NaN, and its
+    gradient 0; see `nn.weighted_mean` for what a Trainer makes of it.
 
     Args:
         weight: shape (C,), the w of each class.
