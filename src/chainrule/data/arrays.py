@@ -205,6 +205,12 @@ class Data:
         """[x], [x, y] or [x, y, weights], in the structures in which they were given."""
         return self.form.unflatten(self.arrays)
 
+    def inputs(self) -> Data:
+        """Return the inputs alone."""
+        arrays = self.arrays[: len(flatten(self.parts[0])[0])]
+        shapes, dtypes, structures = self.form
+        return Data(arrays, Form(shapes[: len(arrays)], dtypes[: len(arrays)], structures[:1]))
+
     def map(self, function: Callable[[Array], Array]) -> Data:
         """Return the data with `function` applied to every array."""
         return Data(tuple([function(array) for array in self.arrays]), self.form)

@@ -116,6 +116,9 @@ class Backend(ABC, Generic[Runner]):
             fault = self.graphs.loss.target_fault(data.parts[1])
         if fault is not None:
             raise ValueError(f"{prefix}{fault}")
+        for metric in self.graphs.metrics:
+            if fault := metric.target_fault(data.parts[1]):
+                raise ValueError(f"{metric.name}: {prefix}targets {fault}")
 
     @abstractmethod
     def begin(self, *, profile: bool) -> None:

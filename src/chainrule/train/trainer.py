@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
@@ -14,7 +14,6 @@ from chainrule.data.arrays import Data, checked_data
 from chainrule.data.batches import Window, check_batch_size, permutation, windows
 from chainrule.data.splitting import hold_out
 from chainrule.errors import NonFiniteError
-from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
@@ -26,7 +25,7 @@ from chainrule.train.backends import TrainRequest, make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
 from chainrule.train.history import History
-from chainrule.train.metrics import Metric, as_metrics
+from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, range_test
 from chainrule.train.state import Totals, TrainingState
@@ -68,8 +67,10 @@ class Trainer:
         loss: (outputs, targets) -> scalar Tensor; a loss of `nn` or any function of Tensors. To
             train with weighted rows it needs the keyword `sample_weight`; see `fit`.
         optimizer: over the model's parameters.
-        metrics: names ("accuracy", "mse", "mae", "r2"), `Metric` objects, or functions
-            (outputs, targets) -> the mean over the batch. They count all rows the same.
+        metrics: names, objects, or functions (outputs, targets) -> the mean over the batch. The
+            names: "accuracy", "mse", "mae", "r2"; and by scikit-learn, in evaluations: "auc", "f1",
+            "precision", "recall", "balanced_accuracy", "log_loss". The objects: of `cr.metrics`, or
+            your own `Metric`. They count all rows the same.
         penalties: functions () -> scalar Tensor, of the parameters. Training minimises the loss L
             plus their sum, the objective J = L + penalties; the history has L as "loss" and their
             sum as "penalty", each as the mean over the epoch.
@@ -118,7 +119,7 @@ class Trainer:
         loss: Loss,
         optimizer: Optimizer,
         *,
-        metrics: Sequence[str | Metric | Callable[..., Tensor]] = (),
+        metrics: AnyMetric | Sequence[AnyMetric] = (),
         penalties: Sequence[Penalty] = (),
         constraints: Sequence[Constraint] = (),
         ema: Average | None = None,
@@ -143,7 +144,7 @@ class Trainer:
             raise ValueError("the schedule is bound to another optimizer than the Trainer's")
         self.model = model
         self.optimizer = optimizer
-        self.metrics = as_metrics(metrics)
+        self.metrics = as_metrics(metrics, loss)
         self.schedule = schedule
         self.ema = ema
         self.callbacks = as_callbacks(callbacks)

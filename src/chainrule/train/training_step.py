@@ -25,7 +25,7 @@ from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.batch_loss import BatchLoss, batch_loss, mean_of_sums
-from chainrule.train.metrics import Metric
+from chainrule.train.metrics import ArrayMetric, Metric
 from chainrule.train.state import AccumulatedGradients, Totals
 from chainrule.trees import leaves
 
@@ -147,7 +147,7 @@ class StepGraphs:
             arguments, a dict by name.
         loss: (outputs, targets) -> a scalar Tensor.
         optimizer: holds the parameters that a training step updates; None where nothing is trained.
-        metrics: summed beside the loss.
+        metrics: summed beside the loss, or computed of all outputs of an evaluation.
         options: the other parts of a training step; None where nothing is trained.
         accumulated: where gradients are summed up, if several batches make one update.
         generator: the generator of random numbers that the model draws from.
@@ -168,7 +168,7 @@ class StepGraphs:
         loss: Loss,
         optimizer: Optimizer | None = None,
         *,
-        metrics: Sequence[Metric] = (),
+        metrics: Sequence[Metric | ArrayMetric] = (),
         options: StepOptions | None = None,
         accumulated: AccumulatedGradients | None = None,
         generator: Generator | None = None,
@@ -185,7 +185,8 @@ class StepGraphs:
         self.model = arguments.module("model", model)
         self.loss = loss
         self.optimizer = optimizer
-        self.metrics = metrics
+        self.metrics = [m for m in metrics if isinstance(m, Metric)]
+        self.array_metrics = [m for m in metrics if isinstance(m, ArrayMetric)]
         self.options = options or StepOptions()
         self.accumulated = accumulated or AccumulatedGradients()
         if optimizer is not None and not set(optimizer.params) & {*self._parameters()}:

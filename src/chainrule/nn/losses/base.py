@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,11 +12,29 @@ from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn.module import Module
 
+Outputs: TypeAlias = Literal[
+    "class logits",
+    "class log-probabilities",
+    "class probabilities",
+    "class scores",
+    "logits",
+    "probabilities",
+    "margins",
+    "values",
+]
+"""What the outputs of a model are. Of those of classes the largest of a row is the prediction. The
+others are decisions of their own: a logit is of label 1 above 0, a probability above 1/2, a margin
+is of label 1 above 0 and else of -1; a value is to be what the target is."""
+
 
 class Loss(Module):
     """The base of all losses; see `chainrule.nn.losses` for reduction and sample weights."""
 
     _reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
+
+    outputs: ClassVar[Outputs | None] = None
+    """What the model's outputs are; None where the loss does not say. Metrics such as accuracy
+    read it."""
 
     def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__()

@@ -149,6 +149,8 @@ class CrossEntropyLoss(_LikelihoodLoss):
         tensor(0.41)
     """
 
+    outputs = "class logits"
+
     def __init__(
         self,
         weight: ArrayLike | None = None,
@@ -226,6 +228,8 @@ class NLLLoss(_LikelihoodLoss):
         tensor(0.375)
     """
 
+    outputs = "class log-probabilities"
+
     def __init__(
         self,
         weight: ArrayLike | None = None,
@@ -275,6 +279,8 @@ class MultiMarginLoss(_ClassLoss):
         >>> nn.MultiMarginLoss()(cr.tensor([[2.0, 1.5, 0.0, 0.0]]), [0])
         tensor(0.125)
     """
+
+    outputs = "class scores"
 
     def __init__(
         self,

@@ -42,6 +42,8 @@ class BCEWithLogitsLoss(ElementLoss):
         tensor(0.3466)
     """
 
+    outputs = "logits"
+
     pos_weight: Buffer | None
 
     def __init__(self, *, reduction: str = "mean", pos_weight: ArrayLike | None = None) -> None:
@@ -85,6 +87,8 @@ class BCELoss(ElementLoss):
         >>> nn.BCELoss(reduction="none")(cr.tensor([0.5, 0.0]), [1.0, 1.0])
         tensor([  0.6931, 100.    ])
     """
+
+    outputs = "probabilities"
 
     def target_fault(self, target: Array) -> str | None:
         return range_fault("targets", target, 0, 1)
@@ -274,6 +278,8 @@ class KLDivLoss(ElementLoss):
         >>> loss(cr.log(cr.tensor([[0.5, 0.5]])), [[1.0, 0.0]])
         tensor(0.6931)
     """
+
+    outputs = "class log-probabilities"
 
     _reductions = ("mean", "batchmean", "sum", "none")
 
