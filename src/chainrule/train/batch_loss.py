@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.graph.backprop import backprop
 from chainrule.graph.tensor import Array, Tensor
+from chainrule.nn import GaussianNLLLoss
 from chainrule.nn.means import WeightedMean, collected
 
 
@@ -42,6 +43,29 @@ def batch_loss(compute: Callable[[], Tensor], rows: int) -> BatchLoss:
     if not others and _is_multiple(loss.node(), mean.mean):
         return BatchLoss(loss, [Tensor(np.zeros(())), *sums], mean.weight)
     return BatchLoss(loss, [rest * float(rows), *sums], None)
+
+
+def fitted_targets(loss: Any, output: Any, target: Any) -> Any:
+    """The targets in the shape of the outputs, where only an axis of length 1 is missing or more.
+
+    So a vector of targets is a column for a model with one output, and a column of labels a vector
+    for a loss of classes. Tensors or arrays.
+    """
+    if isinstance(output, tuple) and isinstance(loss, GaussianNLLLoss):  # a mean and a variance
+        output = output[0]
+    if isinstance(output, dict) and isinstance(target, dict):
+        return {k: fitted_targets(loss, output.get(k), target[k]) for k in target}
+    if isinstance(output, tuple) and isinstance(target, tuple) and len(output) == len(target):
+        return tuple([fitted_targets(loss, o, t) for o, t in zip(output, target, strict=True)])
+    if not hasattr(output, "shape") or not hasattr(target, "shape") or not output.shape:
+        return target
+    vector, column = output.shape[:1], (*output.shape[:1], 1)
+    if str(getattr(loss, "outputs", None)).startswith("class "):
+        is_labels = target.shape == column and target.dtype.kind in "iu"
+        return target.reshape(vector) if is_labels and len(output.shape) == 2 else target
+    if {output.shape, target.shape} == {vector, column}:
+        return target.reshape(output.shape)
+    return target
 
 
 def mean_of_sums(sums: Sequence[Array]) -> tuple[float, float]:

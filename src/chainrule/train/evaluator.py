@@ -14,6 +14,7 @@ from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import Backend, make_backend
+from chainrule.train.batch_loss import fitted_targets
 from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.state import Totals
 from chainrule.train.training_step import (
@@ -198,7 +199,7 @@ def _measured(backend: Backend[Any], data: Data, batch_size: int) -> dict[str, f
     found = graphs.results(totals)
     if graphs.array_metrics:
         outputs = _outputs(backend, data.inputs(), batch_size)
-        targets = data.parts[1]
+        targets = fitted_targets(graphs.loss, outputs, data.parts[1])
         for metric in graphs.array_metrics:
             found[metric.name] = metric.result(outputs, targets)
     return found

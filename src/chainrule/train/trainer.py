@@ -205,13 +205,15 @@ class Trainer:
         Args:
             x: inputs, rows first: an array (memory-mapped ones are read batch by batch, and little
                 of them stays in memory), a tuple or a dict of arrays. Floats and uint8 are cast to
-                the model's dtype.
-            y: targets, likewise; whole numbers are labels (int64).
+                the model's dtype; other whole numbers are int64, which layers cast.
+            y: targets, likewise; whole numbers are labels (int64). A vector is a column for a model
+                with one output, and a column of labels a vector for a loss of classes.
             sample_weight: a weight for each row, shape (rows,), not negative. The loss of N rows is
                 sum_i w_i l_i / N: not divided by the sum of the weights, so a row of weight 2
                 counts as two. Metrics count all rows the same.
             epochs: how many times to go through the data.
-            batch_size: rows in a batch; the last batch of an epoch may be smaller.
+            batch_size: rows in a batch; the last batch of an epoch may be smaller, and fewer rows
+                are one batch.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after every epoch.
             validation_fraction: the share of rows to hold out for that instead. Both parts are
                 copied, into memory.
@@ -230,8 +232,7 @@ class Trainer:
 
         Raises:
             ValueError, TypeError: for data that are empty, not numbers, not finite, or do not fit
-                together; for a batch larger than the data; for labels out of range; for weights and
-                a loss that takes none.
+                together; for labels out of range; for weights and a loss that takes none.
             ShapeError, DTypeError: if they do not fit the model or the loss.
             NonFiniteError: if the loss or an update is not finite; the model keeps its last good
                 weights.

@@ -24,7 +24,7 @@ from chainrule.nn.inputs import call_model
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
-from chainrule.train.batch_loss import BatchLoss, batch_loss, mean_of_sums
+from chainrule.train.batch_loss import BatchLoss, batch_loss, fitted_targets, mean_of_sums
 from chainrule.train.metrics import ArrayMetric, Metric
 from chainrule.train.state import AccumulatedGradients, Totals
 from chainrule.trees import leaves
@@ -261,6 +261,7 @@ class StepGraphs:
         self, x: Any, y: Any, weight: Tensor | None = None, *, update: bool
     ) -> tuple[Tensor, list[Tensor]]:
         output = call_model(self.model, x)
+        y = fitted_targets(self.loss, output, y)
         found = self._scalar_loss(output, y, weight)
         loss = found.value
         penalty = self._penalty()
@@ -294,6 +295,7 @@ class StepGraphs:
     ) -> tuple[Tensor, list[Tensor]]:
         with no_grad():
             output = call_model(self.model, x)
+            y = fitted_targets(self.loss, output, y)
             loss, sums, _ = self._scalar_loss(output, y, weight)
             return loss, [*sums, *self._sums(output, y)]
 

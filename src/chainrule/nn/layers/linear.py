@@ -79,5 +79,5 @@ class Linear(Layer):
     def forward(self, input: TensorLike) -> Tensor:
         x = input if isinstance(input, Tensor) else as_tensor(input)
         if not x.shape or x.shape[-1] != self.in_features or x.dtype != self.weight.dtype:
-            arguments.check_input(x, self.in_features, self.dtype)
+            x = arguments.as_input(x, self.in_features, self.dtype)
         return functional.linear(x, self.weight, self.bias)
