@@ -10,6 +10,25 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 
+def described(value: Any) -> str:
+    """What was given in place of an object, for error messages; with the remedy for a class.
+
+    Example:
+        >>> described(dict), described("sgd")
+        ('the class dict: give an object of it, dict(...)', "'sgd'")
+    """
+    if isinstance(value, type):
+        return f"the class {value.__name__}: give an object of it, {value.__name__}(...)"
+    said = repr(value)
+    is_short = len(said) <= 80 and "\n" not in said
+    return said if is_short else f"an object of type {type(value).__name__}"
+
+
+def positive_or_infinite(name: str, value: Any) -> float:
+    """A number above 0, as a float; infinity is one."""
+    return math.inf if value is math.inf or value == math.inf else positive(name, value)
+
+
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """A whole number of at least `least`, as an int.
 

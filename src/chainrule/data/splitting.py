@@ -83,6 +83,8 @@ def hold_out(data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
 
 def _order_to_split(rows: int, fraction: float, seed: int) -> NDArray[np.int64]:
     """A random order of the rows; `_parts` holds out the first ones."""
+    if not isinstance(fraction, (int, float, np.number)):
+        raise TypeError(f"fraction is a number, got {fraction!r}")
     if not 0 < fraction < 1:
         raise ValueError(f"fraction is {fraction}. Give a share between 0 and 1, e.g. 0.2.")
     if rows < 2:

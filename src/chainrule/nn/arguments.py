@@ -15,7 +15,7 @@ from chainrule.nn.module import Module
 def module(name: str, value: Any) -> Module:
     """A module."""
     if not isinstance(value, Module):
-        raise TypeError(f"{name} is a Module, got {value!r:.80}")
+        raise TypeError(f"{name} is a Module, got {checks.described(value)}")
     return value
 
 

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.state import Buffer, Parameter, State
@@ -169,7 +170,7 @@ class Module:
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child under `name`."""
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{name} must be a Module or None, got {type(module).__name__}")
+            raise TypeError(f"{name} must be a Module or None, got {checks.described(module)}")
         self._register_new("_modules", name, module)
 
     # Traversal
@@ -267,6 +268,7 @@ class Module:
 
         Raises:
             RuntimeError: naming all missing, unexpected and mismatched keys.
+            TypeError: for what is no dict.
 
         Example:
             >>> from chainrule import nn
@@ -274,6 +276,11 @@ class Module:
             >>> b.load_state_dict(a.state_dict())
             IncompatibleKeys(missing_keys=[], unexpected_keys=[])
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                "state_dict is a dict of arrays by path, as state_dict() returns it; got "
+                f"{checks.described(state_dict)}. Of a file take chainrule.load"
+            )
         own = self._named_state()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]

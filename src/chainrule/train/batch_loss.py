@@ -55,8 +55,6 @@ def fitted_targets(loss: Any, output: Any, target: Any) -> Any:
         output = output[0]
     if isinstance(output, dict) and isinstance(target, dict):
         return {k: fitted_targets(loss, output.get(k), target[k]) for k in target}
-    if isinstance(output, tuple) and isinstance(target, tuple) and len(output) == len(target):
-        return tuple([fitted_targets(loss, o, t) for o, t in zip(output, target, strict=True)])
     if not hasattr(output, "shape") or not hasattr(target, "shape") or not output.shape:
         return target
     vector, column = output.shape[:1], (*output.shape[:1], 1)

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.data.arrays import Data
 from chainrule.data.batches import Batches, permutation, windows
 from chainrule.errors import NonFiniteError
@@ -97,6 +98,12 @@ class RangeTest:
             f"<RangeTest of {len(self.lrs)} learning rates, {self.lrs[0]:.2g} to "
             f"{self.lrs[-1]:.2g}>"
         )
+
+
+def check_range(low: float, high: float) -> None:
+    """Raise unless these are learning rates, the lower one first."""
+    if not checks.positive("low", low) < checks.positive("high", high):
+        raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
 
 
 def range_test(

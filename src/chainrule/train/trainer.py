@@ -7,8 +7,6 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from chainrule import checks
 from chainrule.data.arrays import Data, checked_data
 from chainrule.data.batches import Window, check_batch_size, permutation, windows
@@ -24,10 +22,12 @@ from chainrule.train import model_file
 from chainrule.train.backends import TrainRequest, make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
+from chainrule.train.fixed_parts import FixedParts
 from chainrule.train.history import History
 from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.progress import ProgressReport
-from chainrule.train.range_test import RangeTest, range_test
+from chainrule.train.range_test import RangeTest, check_range, range_test
+from chainrule.train.roles import check_schedule
 from chainrule.train.state import Totals, TrainingState
 from chainrule.train.training_step import (
     Average,
@@ -57,7 +57,7 @@ class FitRun(NamedTuple):
     checkpoint_steps: int | None
 
 
-class Trainer:
+class Trainer(FixedParts):
     """Trains a model: minibatches, epochs, validation, early stopping, checkpoints.
 
     Every step runs as one captured graph of forward pass, back-propagation and update.
@@ -140,8 +140,7 @@ class Trainer:
             clip_norm=clip_norm,
             clip_value=clip_value,
         )
-        if schedule is not None and schedule.optimizer is not optimizer:
-            raise ValueError("the schedule is bound to another optimizer than the Trainer's")
+        check_schedule(schedule, optimizer)
         self.model = model
         self.optimizer = optimizer
         self.metrics = as_metrics(metrics, loss)
@@ -391,6 +390,7 @@ class Trainer:
         run.report.epoch(record)
         for callback in self.callbacks:
             callback.on_epoch_end(self, record)
+            state.history.update_last(record, type(callback).__name__)
 
     def find_lr(
         self,
@@ -438,8 +438,7 @@ class Trainer:
             >>> 1e-3 < test.suggestion < 1
             True
         """
-        if not 0 < low < high < np.inf:
-            raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
+        check_range(low, high)
         steps = checks.integer("steps", steps, 2)
         if sample_weight is not None:
             check_takes_weights(self.graphs.loss)

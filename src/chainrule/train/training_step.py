@@ -19,13 +19,14 @@ from chainrule.graph.backprop import backprop
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, Tensor, placeholder
-from chainrule.nn import Module, arguments
+from chainrule.nn import Module
 from chainrule.nn.inputs import call_model
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.batch_loss import BatchLoss, batch_loss, fitted_targets, mean_of_sums
 from chainrule.train.metrics import ArrayMetric, Metric
+from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
 from chainrule.train.state import AccumulatedGradients, Totals
 from chainrule.trees import leaves
 
@@ -91,16 +92,16 @@ class StepOptions:
         else:
             accumulate = checks.integer("accumulate", accumulate, 1)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if limit is not None and not limit > 0:
-                raise ValueError(f"{name} is positive, got {limit}")
+            if limit is not None:
+                checks.positive_or_infinite(name, limit)
         for name, given in (("penalties", penalties), ("constraints", constraints)):
             if not isinstance(given, (list, tuple)):
                 raise TypeError(f"{name} are a list, got {given!r}: write {name}=[...]")
         for penalty in penalties:
-            if not callable(penalty):
+            if not callable(penalty) or isinstance(penalty, type):
                 raise TypeError(
-                    f"a penalty is a function () -> a scalar Tensor, got {penalty!r}: write "
-                    "lambda: 1e-4 * (layer.weight ** 2).sum(), for example"
+                    "a penalty is a function () -> a scalar Tensor, as lambda: 1e-4 * "
+                    f"(layer.weight ** 2).sum(); got {checks.described(penalty)}"
                 )
         for constraint in constraints:
             _check_methods("a constraint", constraint, "apply")
@@ -173,16 +174,8 @@ class StepGraphs:
         accumulated: AccumulatedGradients | None = None,
         generator: Generator | None = None,
     ) -> None:
-        if isinstance(loss, type) or not callable(loss):
-            raise TypeError(
-                f"the loss is an object of nn or a function (outputs, targets), got {loss!r:.80}"
-            )
-        if options is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                "the optimizer is an object, as optim.SGD(model.parameters()), got "
-                f"{optimizer!r:.80}"
-            )
-        self.model = arguments.module("model", model)
+        check_roles(model, loss, optimizer, trained=options is not None)
+        self.model = model
         self.loss = loss
         self.optimizer = optimizer
         self.metrics = [m for m in metrics if isinstance(m, Metric)]
@@ -260,7 +253,7 @@ class StepGraphs:
     def _training(
         self, x: Any, y: Any, weight: Tensor | None = None, *, update: bool
     ) -> tuple[Tensor, list[Tensor]]:
-        output = call_model(self.model, x)
+        output = check_outputs(self.model, call_model(self.model, x))
         y = fitted_targets(self.loss, output, y)
         found = self._scalar_loss(output, y, weight)
         loss = found.value
@@ -294,14 +287,14 @@ class StepGraphs:
         self, x: Any, y: Any, weight: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         with no_grad():
-            output = call_model(self.model, x)
+            output = check_outputs(self.model, call_model(self.model, x))
             y = fitted_targets(self.loss, output, y)
             loss, sums, _ = self._scalar_loss(output, y, weight)
             return loss, [*sums, *self._sums(output, y)]
 
     def _prediction(self, x: Any) -> Any:
         with no_grad():
-            return call_model(self.model, x)
+            return check_outputs(self.model, call_model(self.model, x))
 
     def _scalar_loss(self, output: Any, y: Any, weight: Tensor | None) -> BatchLoss:
         weights = {}
@@ -310,7 +303,7 @@ class StepGraphs:
             weights["sample_weight"] = weight
 
         def compute() -> Tensor:
-            loss = self.loss(output, y, **weights)
+            loss = loss_of_outputs(self.loss, output, y, weights)
             return _scalar("the loss", loss, "; take its mean or sum, as reduction='mean' does")
 
         return batch_loss(compute, next(leaves(y)).shape[0])

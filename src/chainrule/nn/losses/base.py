@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -11,6 +11,9 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn.module import Module
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 Outputs: TypeAlias = Literal[
     "class logits",
@@ -35,6 +38,14 @@ class Loss(Module):
     outputs: ClassVar[Outputs | None] = None
     """What the model's outputs are; None where the loss does not say. Metrics such as accuracy
     read it."""
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
+        if len(arguments) > 1 and isinstance(arguments[0], Tensor):
+            raise TypeError(
+                f"{cls.__name__} is made first and called then: loss = nn.{cls.__name__}(); "
+                "loss(outputs, targets)"
+            )
+        return super().__new__(cls)
 
     def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__()
@@ -108,6 +119,11 @@ class ElementLoss(Loss):
     def _pair(self, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
         """Both as Tensors of the input's dtype, checked."""
         input, target = floating("input", input), as_tensor(target)
+        if self.outputs != "values" and target.requires_grad and not input.requires_grad:
+            raise TypeError(
+                f"{type(self).__name__} is called as loss(input, target), with the model's output "
+                "first; here only the target depends on what requires a gradient: swap them"
+            )
         require_same_shape(input, target)
         self._check_target(target)
         return input, target.astype(input.dtype)

@@ -84,6 +84,21 @@ class _LikelihoodLoss(_ClassLoss):
         return weighted_mean(losses.sum(), shares.sum())
 
 
+def _scores(input: TensorLike, target: Tensor) -> Tensor:
+    """The input, if it is floating.
+
+    Raises:
+        DTypeError: if it is not.
+    """
+    scores = as_tensor(input)
+    if scores.dtype.kind in "biu" and target.dtype.kind == "f":
+        raise DTypeError(
+            f"the input is {scores.dtype} of shape {scores.shape}, the target {target.dtype} of "
+            f"shape {target.shape}: swap them. It is loss(input, target), the model's output first"
+        )
+    return floating("input", scores)
+
+
 def _class_labels(scores: Tensor, target: Tensor) -> Tensor:
     """The target as integer labels of shape (rows,); raises where it does not fit the scores."""
     if scores.ndim == 0:
@@ -165,7 +180,8 @@ class CrossEntropyLoss(_LikelihoodLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        logits, target = floating("input", input), as_tensor(target)
+        target = as_tensor(target)
+        logits = _scores(input, target)
         if target.dtype.kind == "f" and target.shape == logits.shape and logits.ndim:
             return self._probabilities(logits, target, sample_weight)
         return self._labelled(logits, target, sample_weight)
@@ -242,7 +258,8 @@ class NLLLoss(_LikelihoodLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        return self._labelled(floating("input", input), as_tensor(target), sample_weight)
+        target = as_tensor(target)
+        return self._labelled(_scores(input, target), target, sample_weight)
 
     def _losses(self, rows: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
         # A choice, not a product: the log-probability of another class may be -inf.
@@ -299,7 +316,8 @@ class MultiMarginLoss(_ClassLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        scores, target = floating("input", input), as_tensor(target)
+        target = as_tensor(target)
+        scores = _scores(input, target)
         if scores.ndim > 2:
             raise ShapeError(f"the input has shape (N, C) or (C,), not {scores.shape}")
         labels = _class_labels(scores, target)

@@ -6,6 +6,8 @@ import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
+from chainrule import checks
+from chainrule.optim import Optimizer
 from chainrule.train.metrics.accuracy import Accuracy
 from chainrule.train.metrics.arrays import SCORES, ArrayMetric, score, targets_come_first
 from chainrule.train.metrics.base import FunctionMetric, Metric
@@ -33,6 +35,11 @@ def as_metrics(metrics: AnyMetric | Sequence[AnyMetric], loss: Any) -> list[Metr
     """
     if isinstance(metrics, (str, Metric, ArrayMetric)) or callable(metrics):
         metrics = [metrics]
+    if not isinstance(metrics, (list, tuple)):
+        raise TypeError(
+            "metrics are a list of names, Metric objects and functions, got "
+            f"{checks.described(metrics)}{_order(metrics)}"
+        )
     found: list[Metric | ArrayMetric] = []
     for given in metrics:
         metric = _as_metric(given, loss)
@@ -42,6 +49,10 @@ def as_metrics(metrics: AnyMetric | Sequence[AnyMetric], loss: Any) -> list[Metr
             raise ValueError(f"two metrics are named {metric.name!r}; give each its own name")
         found.append(metric.for_loss(loss))
     return found
+
+
+def _order(given: Any) -> str:
+    return ". An Evaluator takes no optimizer" if isinstance(given, Optimizer) else ""
 
 
 def _as_metric(metric: Any, loss: Any) -> Metric | ArrayMetric:
@@ -55,9 +66,8 @@ def _as_metric(metric: Any, loss: Any) -> Metric | ArrayMetric:
     if isinstance(metric, (Metric, ArrayMetric)):
         return metric
     if not callable(metric) or isinstance(metric, type):
-        remedy = f": give an object, {metric.__name__}()" if isinstance(metric, type) else ""
         raise TypeError(
-            f"a metric is a name, a Metric object or a function, not {metric!r:.80}{remedy}"
+            f"a metric is a name, a Metric object or a function, not {checks.described(metric)}"
         )
     if targets_come_first(metric):
         return ArrayMetric(metric, takes=_taken_by(metric, loss))
