@@ -24,11 +24,6 @@ def described(value: Any) -> str:
     return said if is_short else f"an object of type {type(value).__name__}"
 
 
-def positive_or_infinite(name: str, value: Any) -> float:
-    """A number above 0, as a float; infinity is one."""
-    return math.inf if value is math.inf or value == math.inf else positive(name, value)
-
-
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """A whole number of at least `least`, as an int.
 
@@ -57,12 +52,18 @@ def count(name: str, value: Any) -> int:
     return integer(name, value, 1)
 
 
-def number(name: str, value: Any) -> float:
-    """A finite number, as a Python number."""
+def any_number(name: str, value: Any) -> Any:
+    """A number as it is, infinite or NaN even."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(
         value, (int, float, np.integer, np.floating)
     ):
         raise TypeError(f"{name} is a number, got {value!r}")
+    return value
+
+
+def number(name: str, value: Any) -> float:
+    """A finite number, as a Python number."""
+    any_number(name, value)
     try:
         finite = math.isfinite(value)
     except OverflowError:  # a whole number beyond the range of float64

@@ -92,8 +92,8 @@ class StepOptions:
         else:
             accumulate = checks.integer("accumulate", accumulate, 1)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if limit is not None:
-                checks.positive_or_infinite(name, limit)
+            if limit is not None and not checks.any_number(name, limit) > 0:
+                raise ValueError(f"{name} is positive, got {limit}")
         for name, given in (("penalties", penalties), ("constraints", constraints)):
             if not isinstance(given, (list, tuple)):
                 raise TypeError(f"{name} are a list, got {given!r}: write {name}=[...]")
