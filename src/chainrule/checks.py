@@ -15,10 +15,10 @@ def described(value: Any) -> str:
 
     Example:
         >>> described(dict), described("sgd")
-        ('the class dict: give an object of it, dict(...)', "'sgd'")
+        ("<class 'dict'>: give an object of it, dict(...)", "'sgd'")
     """
     if isinstance(value, type):
-        return f"the class {value.__name__}: give an object of it, {value.__name__}(...)"
+        return f"{value!r}: give an object of it, {value.__name__}(...)"
     said = repr(value)
     is_short = len(said) <= 80 and "\n" not in said
     return said if is_short else f"an object of type {type(value).__name__}"

@@ -62,7 +62,7 @@ def test_a_class_in_place_of_an_object_of_a_compiled_step(name):
     ],
 )
 def test_a_class_elsewhere(make):
-    with pytest.raises(TypeError, match=r"the class \w+: give an object of it, \w+\(\.\.\.\)"):
+    with pytest.raises(TypeError, match=r"<class '[\w.]+'>: give an object of it, \w+\(\.\.\.\)"):
         make()
 
 

@@ -97,9 +97,9 @@ def test_freezing_a_model_captures_no_new_evaluation(monkeypatch):
         ({"seed": -1}, ValueError, "seed is at least 0"),
         ({"backend": "gpu"}, ValueError, "backend is 'native' or 'reference', got 'gpu'"),
         ({"backend": ["native"]}, ValueError, "backend is 'native' or 'reference', got .'native'"),
-        ({"model": nn.Linear}, TypeError, "model is a Module, got the class"),
+        ({"model": nn.Linear}, TypeError, "model is a Module, got <class"),
         ({"model": lambda x: x}, TypeError, "model is a Module, got <function"),
-        ({"loss": nn.MSELoss}, TypeError, "the loss is an object .*, got the class"),
+        ({"loss": nn.MSELoss}, TypeError, "the loss is an object .*, got <class"),
         ({"loss": None}, TypeError, "the loss is an object .*, got None"),
     ],
 )
