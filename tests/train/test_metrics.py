@@ -117,8 +117,8 @@ def test_r2_averages_over_outputs_of_which_one_is_constant():
 
 def test_regression_metrics_refuse_shapes_that_would_broadcast():
     for name in ("mse", "mae", "r2"):
-        with pytest.raises(cr.ShapeError, match=rf"{name}.*\(3, 1\).*\(3,\)"):
-            measured([name], scores((6, 1)), scores(6), 3)
+        with pytest.raises(cr.ShapeError, match=rf"{name}.*\(3, 2\).*\(3, 1\)"):
+            measured([name], scores((6, 2)), scores((6, 1)), 3)
 
 
 def test_the_loss_is_the_mean_over_all_rows_also_of_uneven_batches():
