@@ -13,6 +13,20 @@ from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError
 
 
+def described(value: Any) -> str:
+    """What was given in place of an object, for error messages; with the remedy for a class.
+
+    Example:
+        >>> described(dict), described("sgd")
+        ("<class 'dict'>: give an object of it, dict(...)", "'sgd'")
+    """
+    if isinstance(value, type):
+        return f"{value!r}: give an object of it, {value.__name__}(...)"
+    said = repr(value)
+    is_short = len(said) <= 80 and "\n" not in said
+    return said if is_short else f"an object of type {type(value).__name__}"
+
+
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """A whole number of at least `least`, as an int.
 
@@ -41,12 +55,18 @@ def count(name: str, value: Any) -> int:
     return integer(name, value, 1)
 
 
-def number(name: str, value: Any) -> float:
-    """A finite number, as a Python number."""
+def any_number(name: str, value: Any) -> Any:
+    """A number as it is, infinite or NaN even."""
     if isinstance(value, (bool, np.bool_)) or not isinstance(
         value, (int, float, np.integer, np.floating)
     ):
         raise TypeError(f"{name} is a number, got {value!r}")
+    return value
+
+
+def number(name: str, value: Any) -> float:
+    """A finite number, as a Python number."""
+    any_number(name, value)
     try:
         finite = math.isfinite(value)
     except OverflowError:  # a whole number beyond the range of float64

@@ -146,7 +146,11 @@ def test_memory_mapped_file(tmp_path):
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ({"batch_size": 11}, ValueError, "batch_size is 11 but the data has 10 rows. Use batch_"),
+        (
+            {"batch_size": 11, "drop_last": True},
+            ValueError,
+            "11 but the data has 10 rows, so drop_",
+        ),
         ({"batch_size": 0}, ValueError, "batch_size is at least 1, got 0"),
         ({"batch_size": -3}, ValueError, "batch_size is at least 1, got -3"),
         ({"batch_size": 2.0}, TypeError, "batch_size is a whole number, at least 1; got 2.0"),

@@ -187,7 +187,7 @@ def test_learnt_activations_train_natively():
     assert not np.allclose(native[4].weight.numpy(), 0.25)
     for layer in (native[0], native[2], native[4]):
         with pytest.raises(cr.DTypeError, match="float64"):
-            layer(np.ones((2, layer.weight.size), "f"))
+            layer(cr.tensor(np.ones((2, layer.weight.size), "f"), requires_grad=True))
     for layer in (native[0], native[2]):
         with pytest.raises(cr.ShapeError, match="last axis"):
             layer(np.ones((2, 2)))

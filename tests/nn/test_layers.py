@@ -228,8 +228,6 @@ def test_linear_draws_pytorchs_distribution():
         (np.zeros((3, 5), "f"), cr.ShapeError, ["Linear: ", "length 4", "(3, 5)"]),
         (np.zeros((), "f"), cr.ShapeError, ["()"]),
         (np.zeros((3, 2, 2), "f"), cr.ShapeError, ["Flatten()"]),
-        (np.zeros((3, 4)), cr.DTypeError, ["float64", "float32", "x.astype('float32')"]),
-        (np.zeros((3, 4), "u1"), cr.DTypeError, ["uint8", "float32"]),
     ],
 )
 def test_linear_refuses(x, error, words):

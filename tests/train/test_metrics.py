@@ -52,9 +52,9 @@ def test_accuracy_of_several_classes(batch_size):
     wanted = np.mean(output.argmax(1) == labels)
     assert 0 < wanted < 1
     assert measured(["accuracy"], output, labels, batch_size)["accuracy"] == wanted
-    one_hot = np.eye(4)[labels]
-    assert measured(["accuracy"], output, one_hot, batch_size)["accuracy"] == wanted
-    assert measured(["accuracy"], output, one_hot.astype(int), batch_size)["accuracy"] == wanted
+    one_hot, metric = np.eye(4)[labels], cr.metrics.Accuracy("class scores")
+    assert measured(metric, output, one_hot, batch_size)["accuracy"] == wanted
+    assert measured(metric, output, one_hot.astype(int), batch_size)["accuracy"] == wanted
 
 
 @pytest.mark.parametrize("output_shape", [(20,), (20, 1)])
@@ -63,17 +63,18 @@ def test_accuracy_of_several_classes(batch_size):
 def test_accuracy_of_logits(output_shape, target_shape, dtype):
     logits, labels = scores(output_shape), (np.arange(20) % 3 == 0).astype(dtype)
     wanted = np.mean((logits.ravel() > 0) == (labels > 0.5))
-    found = measured(["accuracy"], logits, labels.reshape(target_shape))
+    found = measured(cr.metrics.Accuracy("logits"), logits, labels.reshape(target_shape))
     assert found["accuracy"] == wanted
 
 
 def test_a_logit_of_zero_is_the_negative_class():
-    assert measured(["accuracy"], np.zeros(3), np.array([0, 0, 1]), 2)["accuracy"] == 2 / 3
+    metric = cr.metrics.Accuracy("logits")
+    assert measured(metric, np.zeros(3), np.array([0, 0, 1]), 2)["accuracy"] == 2 / 3
 
 
 @pytest.mark.parametrize(
     ("output_shape", "target_shape"),
-    [((6, 3), (6, 1)), ((6, 3), (6, 2)), ((6, 2, 3), (6, 2, 3)), ((6, 1), (6, 2)), ((6,), (6, 2))],
+    [((6, 3), (6, 1)), ((6, 3), (6, 2)), ((6, 2, 3), (6, 2)), ((6, 1), (6, 2)), ((6,), (6, 2))],
 )
 def test_accuracy_refuses_shapes_that_are_no_classes(output_shape, target_shape):
     with pytest.raises(cr.ShapeError, match="accuracy"):
@@ -116,8 +117,8 @@ def test_r2_averages_over_outputs_of_which_one_is_constant():
 
 def test_regression_metrics_refuse_shapes_that_would_broadcast():
     for name in ("mse", "mae", "r2"):
-        with pytest.raises(cr.ShapeError, match=rf"{name}.*\(3, 1\).*\(3,\)"):
-            measured([name], scores((6, 1)), scores(6), 3)
+        with pytest.raises(cr.ShapeError, match=rf"{name}.*\(3, 2\).*\(3, 1\)"):
+            measured([name], scores((6, 2)), scores((6, 1)), 3)
 
 
 def test_the_loss_is_the_mean_over_all_rows_also_of_uneven_batches():

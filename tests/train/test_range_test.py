@@ -230,7 +230,6 @@ def test_the_suggestion_is_where_the_loss_falls_most():
         ({"high": np.inf}, ValueError, "low < high"),
         ({"low": np.nan}, ValueError, "low < high"),
         ({"steps": 1}, ValueError, "steps is at least 2"),
-        ({"batch_size": 38}, ValueError, "batch_size is 38"),
         ({"sample_weight": np.ones(3)}, ValueError, "sample_weight"),
         ({"y": np.full(ROWS, 7)}, ValueError, "labels"),
     ],

@@ -26,12 +26,10 @@ BAD_DATA = {
         lambda x, y: (x[:, :3], y), cr.ShapeError, r"0 \(Linear\).*length 4.*\(8, 3\).*Change"),
     "images without Flatten": (
         lambda x, y: (x.reshape(30, 2, 2), y), cr.ShapeError, r"Linear.*Put a Flatten\(\)"),
-    "whole numbers as inputs": (
-        lambda x, y: ((x * 9).astype(int), y), cr.DTypeError, r"Linear.*int64.*'float64'"),
     "floating labels": (
         lambda x, y: (x, y.astype(float)), cr.DTypeError, r"CrossEntropyLoss.*astype\('int64'\)"),
-    "a column of labels": (
-        lambda x, y: (x, y[:, None]), cr.ShapeError, r"CrossEntropyLoss.*\(8, 1\).*reshape"),
+    "several labels a row": (
+        lambda x, y: (x, np.stack([y, y], 1)), cr.ShapeError, r"CrossEntropyLoss.*\(8, 2\)"),
     "NaN in x": (lambda x, y: (NAN_ROW, y), ValueError, "x holds nan at row 12, column 2"),
     "infinity in x": (
         lambda x, y: (np.where(np.isnan(NAN_ROW), np.inf, x), y), ValueError, "x holds inf"),
@@ -83,7 +81,6 @@ def test_bad_data_are_refused_before_anything_changes(kind, accumulate):
         ({"epochs": -3}, ValueError, "epochs"),
         ({"epochs": 2.5}, TypeError, "epochs is a whole number.*2.5"),
         ({"epochs": "3"}, TypeError, "epochs is a whole number.*'3'"),
-        ({"batch_size": 31}, ValueError, "batch_size is 31 but the data has 30 rows"),
         ({"batch_size": 0}, ValueError, "batch_size is at least 1, got 0"),
         ({"batch_size": 8.0}, TypeError, "batch_size is a whole number, at least 1; got 8.0"),
         ({"checkpoint_steps": 5}, ValueError, "need checkpoint"),

@@ -44,7 +44,8 @@ def as_arrays(data: Any, name: str) -> Arrays:
 
     Returns:
         One ndarray, a tuple of them or a dict of them, without a copy where NumPy needs none.
-        The dtype is kept: bool, integer or float, in the machine's byte order.
+        The dtype is kept: bool, integer or float, in the machine's byte order. A table whose
+        columns are numbers of several dtypes becomes float64.
 
     Raises:
         TypeError: text, objects, complex numbers or dates.
@@ -205,6 +206,12 @@ class Data:
         """[x], [x, y] or [x, y, weights], in the structures in which they were given."""
         return self.form.unflatten(self.arrays)
 
+    def inputs(self) -> Data:
+        """Return the inputs alone."""
+        arrays = self.arrays[: len(flatten(self.parts[0])[0])]
+        shapes, dtypes, structures = self.form
+        return Data(arrays, Form(shapes[: len(arrays)], dtypes[: len(arrays)], structures[:1]))
+
     def map(self, function: Callable[[Array], Array]) -> Data:
         """Return the data with `function` applied to every array."""
         return Data(tuple([function(array) for array in self.arrays]), self.form)
@@ -361,6 +368,8 @@ def _as_array(data: Any, name: str) -> Array:
         raise ValueError(f"{name} is not an array: {error}. {_OBJECT_REMEDY}") from error
     if array.dtype.kind in "UST":
         raise TypeError(f"{name} holds text (dtype {array.dtype}). {_TEXT_REMEDY}")
+    if array.dtype.kind == "O" and not isinstance(data, np.ndarray) and _are_numbers(array):
+        array = array.astype(np.float64)  # as of a table with columns of several dtypes
     if array.dtype.kind == "O":
         raise TypeError(f"{name} is {_describe(data)} of dtype object. {_OBJECT_REMEDY}")
     if array.dtype.kind not in "biuf":
@@ -375,9 +384,21 @@ def _as_array(data: Any, name: str) -> Array:
         )
     if len(array) == 0:
         raise ValueError(f"{name} has no rows: its shape is {array.shape}. Give at least one row.")
-    if not array.dtype.isnative:
-        array = array.astype(array.dtype.newbyteorder("="))
-    return array
+    if array.dtype == np.uint64 and array.size and extremes(array)[1] > np.iinfo(np.int64).max:
+        raise ValueError(
+            f"{name} holds {extremes(array)[1]}: whole numbers are int64, at most "
+            f"{np.iinfo(np.int64).max}. Convert it to float64 first."
+        )
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
+
+
+def _are_numbers(array: Array) -> bool:
+    """Whether an array of objects holds numbers alone."""
+    return array.size > 0 and all(
+        isinstance(item, (int, float, np.number, np.bool_))
+        and not isinstance(item, np.complexfloating)
+        for item in array.flat
+    )
 
 
 def _describe(data: Any) -> str:

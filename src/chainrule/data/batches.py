@@ -48,6 +48,11 @@ class Minibatches:
             flat, self._y = flatten(y)
             self._arrays += tuple(flat)
         self._rows, self._size = rows, check_batch_size(batch_size, rows)
+        if drop_last and batch_size > rows:
+            raise ValueError(
+                f"batch_size is {batch_size} but the data has {rows} rows, so drop_last leaves "
+                f"nothing. Use batch_size={rows} or less, or drop_last=False."
+            )
         self._shuffle = shuffle
         self._seed = _key_word("seed", seed)
         self._epoch = None if epoch is None else _key_word("epoch", epoch)
@@ -100,7 +105,7 @@ def batches(
             files are read batch by batch.
         y: the targets, in the same forms, or None. A pair (targets, weights) carries a weight for
             each row along.
-        batch_size: rows per batch, at most the number of rows.
+        batch_size: rows per batch; fewer rows are one batch.
         shuffle: False keeps the order of the data.
         seed: what the orders depend on, an integer from 0.
         epoch: give every pass the order of this epoch, an integer from 0.
@@ -112,8 +117,8 @@ def batches(
 
     Raises:
         TypeError, ValueError: at the call, for data that ``as_arrays`` refuses, different numbers
-            of rows in x and y, a batch size below 1 or above the number of rows, or a seed or epoch
-            that `permutation` refuses.
+            of rows in x and y, a batch size below 1, or with drop_last above the number of rows, or
+            a seed or epoch that `permutation` refuses.
 
     >>> x, y = np.arange(10).reshape(5, 2), np.arange(5)
     >>> [yb.tolist() for xb, yb in batches(x, y, 2, shuffle=False)]
@@ -169,22 +174,16 @@ def _key_word(name: str, value: int) -> int:
 
 
 def check_batch_size(batch_size: int, rows: int) -> int:
-    """Return ``batch_size`` as an int that fits the data.
+    """Return ``batch_size`` as an int, at most the number of rows: fewer rows are one batch.
 
     Raises:
         TypeError: not an integer.
-        ValueError: below 1, or above the number of rows.
+        ValueError: below 1.
 
-    >>> check_batch_size(64, rows=100)
-    64
+    >>> check_batch_size(64, rows=100), check_batch_size(64, rows=10)
+    (64, 10)
     """
-    batch_size = checks.integer("batch_size", batch_size, 1)
-    if batch_size > rows:
-        raise ValueError(
-            f"batch_size is {batch_size} but the data has {rows} rows. "
-            f"Use batch_size={rows} or less."
-        )
-    return batch_size
+    return min(checks.integer("batch_size", batch_size, 1), rows)
 
 
 class Batches:

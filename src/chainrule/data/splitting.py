@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import checks
 from chainrule.data.arrays import (
     Arrays,
     Data,
@@ -83,7 +84,7 @@ def hold_out(data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
 
 def _order_to_split(rows: int, fraction: float, seed: int) -> NDArray[np.int64]:
     """A random order of the rows; `_parts` holds out the first ones."""
-    if not 0 < fraction < 1:
+    if not 0 < checks.any_number("fraction", fraction) < 1:
         raise ValueError(f"fraction is {fraction}. Give a share between 0 and 1, e.g. 0.2.")
     if rows < 2:
         raise ValueError("x and y have 1 row, which cannot be split. Give at least 2.")

@@ -17,6 +17,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Tensor, placeholder
+from chainrule.nn import arguments
 from chainrule.nn.interception import intercepted
 from chainrule.nn.module import Module
 from chainrule.trees import leaves
@@ -179,6 +180,7 @@ def summary(
         input 64 × 4, 11 neurons; edges and FLOPs are those of one row
         memory: parameters 268 bytes, activations that the backward pass of a batch reads 3.07 kB
     """
+    arguments.module("model", model)
     shape = _checked_shape(input_shape, batch_size)
     states = [*model.parameters(), *model.buffers()]
     if dtype is None:

@@ -7,6 +7,7 @@ from chainrule.nn.containers import ModuleDict, ModuleList, ParameterDict, Param
 from chainrule.nn.description import from_description, to_description
 from chainrule.nn.layers import *  # noqa: F403
 from chainrule.nn.losses import *  # noqa: F403
+from chainrule.nn.means import weighted_mean
 from chainrule.nn.module import Module
 from chainrule.nn.penalties import ElasticNetPenalty, L1Penalty, L2Penalty, select_parameters
 
@@ -30,5 +31,6 @@ __all__ = [
     "select_parameters",
     "to_description",
     "utils",
+    "weighted_mean",
 ]
 __all__ += layers.__all__ + losses.__all__

@@ -17,7 +17,7 @@ from chainrule.nn.module import Module
 def module(name: str, value: Any) -> Module:
     """A module."""
     if not isinstance(value, Module):
-        raise TypeError(f"{name} is a Module, got {value!r:.80}")
+        raise TypeError(f"{name} is a Module, got {checks.described(value)}")
     return value
 
 
@@ -52,6 +52,26 @@ def check_input(x: Tensor, features: int, dtype: str) -> None:
             f"the input's last axis must have length {features}; its shape is {x.shape}. {remedy}"
         )
     check_dtype(x, dtype)
+
+
+def as_input(x: Tensor, features: int, dtype: str) -> Tensor:
+    """The input in a layer's dtype, as `as_dtype`; raises where its last axis does not fit."""
+    x = as_dtype(x, dtype)
+    check_input(x, features, dtype)
+    return x
+
+
+def as_dtype(x: Tensor, dtype: str) -> Tensor:
+    """The input in a layer's dtype: data of any dtype are cast, as `Trainer.predict` does.
+
+    The output of a layer before, through which a gradient flows, has to have the dtype.
+    """
+    if x.dtype == dtype:
+        return x
+    if not x.requires_grad:
+        return x.astype(dtype)
+    check_dtype(x, dtype)
+    return x
 
 
 def check_dtype(x: Tensor, dtype: str) -> None:

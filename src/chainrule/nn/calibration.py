@@ -20,6 +20,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.context import local, no_grad
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.nn import arguments
 from chainrule.nn.init import normal_, orthogonal_, zeros_
 from chainrule.nn.inputs import call_model, model_input
 from chainrule.nn.interception import intercepted
@@ -59,6 +60,7 @@ def _arrays(x: Any) -> Any:
 
 def _dtype(model: Module) -> Any:
     """The dtype of the model's parameters, or buffers; float32 if there are none."""
+    arguments.module("model", model)
     states = [*model.parameters(), *model.buffers()]
     return next((s.dtype for s in states if s.dtype.kind == "f"), np.dtype("float32"))
 
@@ -256,6 +258,7 @@ def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
         >>> model.eval()(cr.tensor([[2.0], [5.0]])).tolist()
         [[-1.0], [2.0]]
     """
+    arguments.module("model", model)
     tracking = [m for m in model.modules() if isinstance(m, BatchNorm1d) and m.track_running_stats]
     if not tracking:
         raise ValueError(

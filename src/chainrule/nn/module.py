@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
+from chainrule import checks
 from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
@@ -185,7 +186,7 @@ class Module(Hooked, Placed):
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child under `name`."""
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{name} must be a Module or None, got {type(module).__name__}")
+            raise TypeError(f"{name} must be a Module or None, got {checks.described(module)}")
         self._register_new("_modules", name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:
@@ -336,6 +337,7 @@ class Module(Hooked, Placed):
 
         Raises:
             RuntimeError: naming all missing, unexpected and mismatched keys.
+            TypeError: for what is no dict.
 
         Example:
             >>> from chainrule import nn
@@ -343,6 +345,11 @@ class Module(Hooked, Placed):
             >>> b.load_state_dict(a.state_dict())
             IncompatibleKeys(missing_keys=[], unexpected_keys=[])
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                "state_dict is a dict of arrays by path, as state_dict() returns it; got "
+                f"{checks.described(state_dict)}. Of a file take chainrule.load"
+            )
         own = self._named_state()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]

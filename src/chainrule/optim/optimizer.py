@@ -10,6 +10,7 @@ from typing import Any, TypedDict
 import numpy as np
 from numpy.typing import ArrayLike
 
+from chainrule import checks
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CaptureAgain, capture
 from chainrule.dtypes import to_array
@@ -39,6 +40,11 @@ class Options(TypedDict, total=False):
     fused: bool | None
     capturable: bool
     differentiable: bool
+
+
+def _kind(value: Any) -> str:
+    """What was given in place of parameters."""
+    return checks.described(value) if isinstance(value, type) else type(value).__name__
 
 
 class Optimizer:
@@ -102,7 +108,7 @@ class Optimizer:
     def __init__(self, params: ParamsT, options: Options | None = None, /, **defaults: Any) -> None:
         if isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable):
             raise TypeError(
-                f"params are an iterable of Parameters or of groups, not {type(params).__name__}: "
+                f"params are an iterable of Parameters or of groups, not {_kind(params)}: "
                 "pass model.parameters()"
             )
         given: dict[str, Any] = {**(options or {})}
@@ -487,6 +493,11 @@ class Optimizer:
             >>> after.param_groups[0]["lr"]
             0.1
         """
+        if not isinstance(state_dict, Mapping):
+            raise TypeError(
+                "state_dict is a dict, as state_dict() returns it; got "
+                f"{checks.described(state_dict)}"
+            )
         arrays = dict(state_dict)
         name, groups = arrays.pop("optimizer", None), arrays.pop("param_groups", None)
         if name != type(self).__name__:
@@ -528,7 +539,10 @@ class Optimizer:
     def _check_groups(self, groups: Any) -> None:
         """Raise unless the described `groups` have these parameters and values that can be set."""
         mine = self._described_groups()
-        if not isinstance(groups, (list, tuple)) or [set(g) for g in groups] != [*map(set, mine)]:
+        are_groups = isinstance(groups, (list, tuple)) and all(
+            isinstance(group, Mapping) for group in groups
+        )
+        if not are_groups or [set(g) for g in groups] != [*map(set, mine)]:
             raise ValueError(f"the state's param_groups are {groups}; this optimiser's are {mine}")
         for group, own, saved in zip(self.param_groups, mine, groups, strict=True):
             if saved["params"] != own["params"]:

@@ -1,5 +1,6 @@
 """Training: the Trainer and the Evaluator, what they measure, and files of models."""
 
+from chainrule.train import metrics
 from chainrule.train.backends import get_default_backend, set_default_backend
 from chainrule.train.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from chainrule.train.compile_step import compile_step
@@ -25,6 +26,7 @@ __all__ = [
     "compile_step",
     "get_default_backend",
     "load",
+    "metrics",
     "read_metadata",
     "save",
     "set_default_backend",

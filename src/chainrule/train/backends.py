@@ -11,9 +11,9 @@ import numpy as np
 
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CapturedGraph
-from chainrule.data.arrays import Data, Form
+from chainrule.data.arrays import Data, Form, as_data
 from chainrule.data.batches import Batches
-from chainrule.errors import NonFiniteError
+from chainrule.errors import DTypeError, NonFiniteError, ShapeError
 from chainrule.execute.native import NativeStep, Run, StateBlock
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.state import HyperParameter
@@ -110,12 +110,30 @@ class Backend(ABC, Generic[Runner]):
             kinds = ["accumulation", "training"] if self.graphs.accumulates else ["training"]
         for rows in dict.fromkeys((min(size, data.rows), data.rows % size or size)):
             for kind in kinds:
-                graph = self.graph(kind, data.form, rows)
+                try:
+                    graph = self.graph(kind, data.form, rows)
+                except (ShapeError, DTypeError) as error:
+                    if self._fits_swapped(data):
+                        said = f"{error} With x and y swapped the data fit: the order is (x, y)."
+                        raise type(error)(said) from error
+                    raise
         fault = data.label_fault(graph.label_limits)
         if fault is None and hasattr(self.graphs.loss, "target_fault"):
             fault = self.graphs.loss.target_fault(data.parts[1])
         if fault is not None:
             raise ValueError(f"{prefix}{fault}")
+        for metric in self.graphs.metrics:
+            if fault := metric.target_fault(data.parts[1]):
+                raise ValueError(f"{metric.name}: {prefix}targets {fault}")
+
+    def _fits_swapped(self, data: Data) -> bool:
+        """Whether the targets fit as inputs, and the inputs as targets."""
+        x, y = data.parts[:2]
+        try:
+            self.graphs.capture("evaluation", as_data(self.graphs.dtype, y, x).form, data.rows)
+        except Exception:
+            return False
+        return True
 
     @abstractmethod
     def begin(self, *, profile: bool) -> None:
@@ -265,7 +283,7 @@ class NativeBackend(Backend[NativeStep]):
         run = step.run(order, start, count, scalars, _SECONDS, totals.sums())
         if check and run.status != "ok":
             step.copies.restore()
-        _check_indices(run)
+        _check_indices(run, step.graph, batches, first + run.steps)
         if check and (run.status == "non-finite" or not step.copies.save_if_finite()):
             return self._replay(step, request, run.steps, scalars, totals)
         totals.replace(batches.rows(first) * run.steps, run.totals)
@@ -306,7 +324,7 @@ class NativeBackend(Backend[NativeStep]):
                 loss = float(run.last[0])
                 continue
             copies.restore()
-            _check_indices(run)
+            _check_indices(run, step.graph, batches, first + i)
             interpreter, arguments = Interpreter(step.graph), batches.take(first + i)
             for scalar, value in zip(step.scalars, () if now is None else now[0], strict=False):
                 scalar.replace(np.array(value))
@@ -322,7 +340,7 @@ class NativeBackend(Backend[NativeStep]):
             order, start, count = batches.consecutive(first, len(batches))
             step = self._native("evaluation", batches, first)
             run = step.run(order, start, count, seconds=_SECONDS, totals=totals.sums())
-            _check_indices(run)
+            _check_indices(run, step.graph, batches, first + run.steps)
             totals.replace(batches.rows(first) * run.steps, run.totals)
             first += run.steps
 
@@ -330,7 +348,7 @@ class NativeBackend(Backend[NativeStep]):
         for number in range(len(batches)):
             order, start, _ = batches.consecutive(number, 1)
             step = self._native("sampling" if sampling else "prediction", batches, number)
-            _check_indices(step.run(order, start, 1))
+            _check_indices(step.run(order, start, 1), step.graph, batches, number)
             yield _structured(step.outputs(), step.graph)
 
     def release(self) -> None:
@@ -388,9 +406,19 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _check_indices(run: Run) -> None:
-    if run.status == "index out of range":
-        raise IndexError(f"a label or an index is out of range in {run.label}")
+def _check_indices(run: Run, graph: CapturedGraph, batches: Batches, number: int) -> None:
+    """Raise IndexError, with the index and the size, where batch `number` of a run had one wrong.
+
+    The interpreter finds them: the core says only in which instruction it was.
+    """
+    if run.status != "index out of range":
+        return
+    reason = "a label or an index is out of range"
+    try:
+        Interpreter(graph).run(batches.take(number))
+    except IndexError as error:
+        reason = str(error)
+    raise IndexError(f"{reason}, in {run.label}")
 
 
 def _structured(outputs: Sequence[Array], graph: CapturedGraph) -> Any:

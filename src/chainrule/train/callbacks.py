@@ -36,7 +36,11 @@ class Callback:
         """After a batch, with its loss."""
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
-        """After an epoch, with its record in the history."""
+        """After an epoch, with its record in the history.
+
+        Numbers that are put into `record` become columns of the history; callbacks that come later
+        in the list see them, too.
+        """
 
     def on_train_end(self, trainer: Trainer) -> None:
         """After the last epoch, also where training was stopped."""
@@ -65,7 +69,9 @@ def as_callbacks(callbacks: Sequence[Callback]) -> list[Callback]:
         raise TypeError(f"callbacks are a list, got {callbacks!r}: write callbacks=[...]")
     for callback in callbacks:
         if not isinstance(callback, Callback):
-            raise TypeError(f"a callback is an object of a Callback class, got {callback!r}")
+            raise TypeError(
+                f"a callback is an object of a Callback class, got {checks.described(callback)}"
+            )
     return list(callbacks)
 
 

@@ -10,12 +10,12 @@ import numpy as np
 from chainrule import checks
 from chainrule.data.arrays import Data, checked_data, checked_inputs
 from chainrule.data.batches import windows
-from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import Backend, make_backend
-from chainrule.train.metrics import Metric, as_metrics
+from chainrule.train.batch_loss import fitted_targets
+from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.state import Totals
 from chainrule.train.training_step import (
     Average,
@@ -62,7 +62,7 @@ class Evaluator:
         self,
         model: Module,
         loss: Loss,
-        metrics: Sequence[str | Metric | Callable[..., Tensor]] = (),
+        metrics: AnyMetric | Sequence[AnyMetric] = (),
         *,
         ema: Average | None = None,
         backend: str | None = None,
@@ -70,7 +70,9 @@ class Evaluator:
     ) -> None:
         check_average(ema)
         seed = checks.integer("seed", seed, 0)
-        graphs = StepGraphs(model, loss, metrics=as_metrics(metrics), generator=Generator(seed))
+        graphs = StepGraphs(
+            model, loss, metrics=as_metrics(metrics, loss), generator=Generator(seed)
+        )
         self._begin(make_backend(backend, graphs), ema, seed)
 
     def _begin(self, backend: Backend[Any], ema: Average | None, seed: int) -> None:
@@ -167,8 +169,10 @@ def evaluate_data(
     backend: Backend[Any], ema: Average | None, data: Data, batch_size: int = ROWS
 ) -> dict[str, float]:
     """As `Evaluator.evaluate`, for data that have been checked."""
-    totals = _with_averages(backend, ema, lambda: _evaluated(backend, data, batch_size))
-    return backend.graphs.results(totals)
+    found: dict[str, float] = _with_averages(
+        backend, ema, lambda: _measured(backend, data, batch_size)
+    )
+    return found
 
 
 def _with_averages(
@@ -187,12 +191,18 @@ def _with_averages(
         backend.release()
 
 
-def _evaluated(backend: Backend[Any], data: Data, batch_size: int) -> Totals:
-    """The sums of the loss and of the metrics over all rows."""
-    totals = Totals()
+def _measured(backend: Backend[Any], data: Data, batch_size: int) -> dict[str, float]:
+    """The loss and the metrics over all rows."""
+    graphs, totals = backend.graphs, Totals()
     for window in windows(data, batch_size):
         backend.evaluate(window.batches, totals)
-    return totals
+    found = graphs.results(totals)
+    if graphs.array_metrics:
+        outputs = _outputs(backend, data.inputs(), batch_size)
+        targets = fitted_targets(graphs.loss, outputs, data.parts[1])
+        for metric in graphs.array_metrics:
+            found[metric.name] = metric.result(outputs, targets)
+    return found
 
 
 def _outputs(backend: Backend[Any], data: Data, batch_size: int, *, sampling: bool = False) -> Any:

@@ -5,7 +5,11 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Iterator, Mapping
+from typing import Any
 
+import numpy as np
+
+from chainrule.graph.tensor import Tensor
 from chainrule.system.atomic_files import write_atomically
 
 
@@ -34,6 +38,27 @@ class History:
     def append(self, record: Mapping[str, float]) -> None:
         """Add the record of an epoch."""
         self.epochs.append(dict(record))
+
+    def update_last(self, record: Mapping[str, Any], source: str) -> None:
+        """Take over what was put into the record of the last epoch.
+
+        Args:
+            record: names with numbers.
+            source: who put it there, for the error message.
+
+        Raises:
+            TypeError: for a name that is no string, or a value that is no number.
+        """
+        found = {}
+        for name, value in record.items():
+            array = value.numpy() if isinstance(value, Tensor) else np.asarray(value)
+            if not isinstance(name, str) or array.shape != () or array.dtype.kind not in "biuf":
+                raise TypeError(
+                    f"{source} put {name!r}: {value!r:.80} into the record of an epoch, but a "
+                    "record holds numbers by name"
+                )
+            found[name] = value if isinstance(value, (int, float)) else array.item()
+        self.epochs[-1].update(found)
 
     @property
     def names(self) -> list[str]:

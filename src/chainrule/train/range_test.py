@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.data.arrays import Data
 from chainrule.data.batches import Batches, permutation, windows
 from chainrule.errors import NonFiniteError
@@ -99,6 +100,12 @@ class RangeTest:
         )
 
 
+def check_range(low: float, high: float) -> None:
+    """Raise unless these are learning rates, the lower one first."""
+    if not 0 < checks.any_number("low", low) < checks.any_number("high", high) < np.inf:
+        raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
+
+
 def range_test(
     backend: Backend[Any],
     data: Data,
@@ -129,9 +136,12 @@ def range_test(
             for group, share in zip(groups, shares, strict=True):
                 group["lr"] = lr * share
             try:
-                _, loss = backend.train(TrainRequest(batches, number, 1), Totals())
+                totals = Totals()
+                _, loss = backend.train(TrainRequest(batches, number, 1), totals)
             except NonFiniteError:
                 break
+            if not backend.graphs.counts(totals, training=True):
+                continue  # a batch of which no row counts has no loss
             lrs.append(lr)
             losses.append(loss)
             means = smoothed(losses)

@@ -14,7 +14,7 @@ from chainrule.train.history import History
 
 
 class Totals:
-    """Sums over batches: the loss weighted by rows, rows, and what the metrics add up."""
+    """Sums over batches: the loss weighted by rows, rows, and what loss and metrics add up."""
 
     def __init__(self) -> None:
         self.loss = 0.0
@@ -37,7 +37,9 @@ class Totals:
 
 
 class AccumulatedGradients:
-    """Gradients summed over the batches since the last update, each weighted by its rows.
+    """Gradients summed over the batches since the last update, each weighted by what it counts.
+
+    That is the number of its rows, or the denominator of the loss if that has one of its own.
 
     Attributes:
         buffers: the sums, one for each parameter; none where every batch ends in an update.
@@ -56,7 +58,7 @@ class AccumulatedGradients:
         ]
 
     def add(
-        self, grads: Sequence[Tensor | None], weight: float, *, mean: bool, last: bool
+        self, grads: Sequence[Tensor | None], weight: float | Tensor, *, mean: bool, last: bool
     ) -> list[Tensor | None]:
         """Add a batch's gradients, by operations: part of the captured step.
 
@@ -71,12 +73,15 @@ class AccumulatedGradients:
         """
         rows = self.rows.node() + weight
         self.rows.assign(ops.zeros_like(self.rows) if last else rows)
+        if isinstance(weight, Tensor):  # of no row that counts the mean is 0
+            rows = ops.where(rows > 0.0, rows, 1.0)
         found: list[Tensor | None] = []
         for buffer, grad in zip(self.buffers, grads, strict=True):
             if grad is None:
                 found.append(None)
                 continue
-            total = buffer + grad * weight
+            share = weight.astype(grad.dtype) if isinstance(weight, Tensor) else weight
+            total = buffer + grad * share
             buffer.assign(ops.zeros_like(buffer) if last else total)
             found.append(total / rows.astype(grad.dtype) if mean else total)
         return found
@@ -156,7 +161,8 @@ class TrainingState:
 
         Args:
             state: the snapshot.
-            sums: the names of what is summed up over an epoch besides the loss.
+            sums: the names of what is summed up over an epoch besides the loss, which may have
+                sums of its own: a first one and a pair for each weighted mean.
         """
         data, history, loss = state["data"], state["history"], state["loss"]
         for name in ("epoch", "step", "position", "rows"):
@@ -173,7 +179,8 @@ class TrainingState:
             raise TypeError(
                 f"history is a list of records, names with numbers; got {history!r:.200}"
             )
-        if state["rows"] and _count_totals(state) != len(sums):
+        of_loss = _count_totals(state) - len(sums)
+        if state["rows"] and of_loss and (of_loss < 3 or of_loss % 2 == 0):
             raise ValueError(
                 f"there are {_count_totals(state)} sums for {len(sums)} metrics: {list(sums)}"
             )

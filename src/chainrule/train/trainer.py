@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal, NamedTuple
-
-import numpy as np
 
 from chainrule import checks
 from chainrule.data.arrays import Data, checked_data
 from chainrule.data.batches import Window, check_batch_size, permutation, windows
 from chainrule.data.splitting import hold_out
 from chainrule.errors import NonFiniteError
-from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
@@ -25,10 +22,12 @@ from chainrule.train import model_file
 from chainrule.train.backends import LearningRates, TrainRequest, make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
+from chainrule.train.fixed_parts import FixedParts
 from chainrule.train.history import History
-from chainrule.train.metrics import Metric, as_metrics
+from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.progress import ProgressReport
-from chainrule.train.range_test import RangeTest, range_test
+from chainrule.train.range_test import RangeTest, check_range, range_test
+from chainrule.train.roles import check_schedule
 from chainrule.train.state import Totals, TrainingState
 from chainrule.train.training_step import (
     Average,
@@ -58,7 +57,7 @@ class FitRun(NamedTuple):
     checkpoint_steps: int | None
 
 
-class Trainer:
+class Trainer(FixedParts):
     """Trains a model: minibatches, epochs, validation, early stopping, checkpoints.
 
     Every step runs as one captured graph of forward pass, back-propagation and update.
@@ -68,8 +67,10 @@ class Trainer:
         loss: (outputs, targets) -> scalar Tensor; a loss of `nn` or any function of Tensors. To
             train with weighted rows it needs the keyword `sample_weight`; see `fit`.
         optimizer: over the model's parameters.
-        metrics: names ("accuracy", "mse", "mae", "r2"), `Metric` objects, or functions
-            (outputs, targets) -> the mean over the batch. They count all rows the same.
+        metrics: names, objects, or functions (outputs, targets) -> the mean over the batch. The
+            names: "accuracy", "mse", "mae", "r2"; and by scikit-learn, in evaluations: "auc", "f1",
+            "precision", "recall", "balanced_accuracy", "log_loss". The objects: of `cr.metrics`, or
+            your own `Metric`. They count all rows the same.
         penalties: functions () -> scalar Tensor, of the parameters. Training minimises the loss L
             plus their sum, the objective J = L + penalties; the history has L as "loss" and their
             sum as "penalty", each as the mean over the epoch.
@@ -80,7 +81,8 @@ class Trainer:
             holds those that are trained on. A file holds both; `chainrule.load` gives the average.
         schedule: a schedule bound to `optimizer`; it advances after every epoch or step, by its
             `unit`.
-        accumulate: batches whose gradients make one update: the mean over all their rows. With
+        accumulate: batches whose gradients make one update: the mean over all their rows, or over
+            the weights of a loss whose mean has a denominator of its own (`nn.weighted_mean`). With
             "epoch" one update ends each epoch: the gradient over all the data, exactly, in
             memory for one batch. An update after each row is `batch_size=1` in `fit`.
         clip_norm: scale all gradients together to at most this Euclidean norm.
@@ -117,7 +119,7 @@ class Trainer:
         loss: Loss,
         optimizer: Optimizer,
         *,
-        metrics: Sequence[str | Metric | Callable[..., Tensor]] = (),
+        metrics: AnyMetric | Sequence[AnyMetric] = (),
         penalties: Sequence[Penalty] = (),
         constraints: Sequence[Constraint] = (),
         ema: Average | None = None,
@@ -138,11 +140,10 @@ class Trainer:
             clip_norm=clip_norm,
             clip_value=clip_value,
         )
-        if schedule is not None and schedule.optimizer is not optimizer:
-            raise ValueError("the schedule is bound to another optimizer than the Trainer's")
+        check_schedule(schedule, optimizer)
         self.model = model
         self.optimizer = optimizer
-        self.metrics = as_metrics(metrics)
+        self.metrics = as_metrics(metrics, loss)
         self.schedule = schedule
         self.ema = ema
         self.callbacks = as_callbacks(callbacks)
@@ -203,13 +204,15 @@ class Trainer:
         Args:
             x: inputs, rows first: an array (memory-mapped ones are read batch by batch, and little
                 of them stays in memory), a tuple or a dict of arrays. Floats and uint8 are cast to
-                the model's dtype.
-            y: targets, likewise; whole numbers are labels (int64).
+                the model's dtype; other whole numbers are int64, which layers cast.
+            y: targets, likewise; whole numbers are labels (int64). A vector is a column for a model
+                with one output, and a column of labels a vector for a loss of classes.
             sample_weight: a weight for each row, shape (rows,), not negative. The loss of N rows is
                 sum_i w_i l_i / N: not divided by the sum of the weights, so a row of weight 2
                 counts as two. Metrics count all rows the same.
             epochs: how many times to go through the data.
-            batch_size: rows in a batch; the last batch of an epoch may be smaller.
+            batch_size: rows in a batch; the last batch of an epoch may be smaller, and fewer rows
+                are one batch.
             validation_data: (x, y) or (x, y, sample_weight) to evaluate after every epoch.
             validation_fraction: the share of rows to hold out for that instead. Both parts are
                 copied, into memory.
@@ -228,8 +231,7 @@ class Trainer:
 
         Raises:
             ValueError, TypeError: for data that are empty, not numbers, not finite, or do not fit
-                together; for a batch larger than the data; for labels out of range; for weights and
-                a loss that takes none.
+                together; for labels out of range; for weights and a loss that takes none.
             ShapeError, DTypeError: if they do not fit the model or the loss.
             NonFiniteError: if the loss or an update is not finite; the model keeps its last good
                 weights.
@@ -326,7 +328,8 @@ class Trainer:
             with run.interrupts.held():  # weights and counts change together
                 updated, loss = self._train_batches(window, run, most)
             ends = state.position == run.batches
-            run.report.step(state.epoch + 1, state.position, self.graphs.mean_loss(state.totals))
+            mean_loss = self.graphs.mean_loss(state.totals, training=True)
+            run.report.step(state.epoch + 1, state.position, mean_loss)
             for callback in self.callbacks:
                 callback.on_step_end(self, loss)
             if state.stop_reason is not None and not ends:
@@ -384,6 +387,7 @@ class Trainer:
         run.report.epoch(record)
         for callback in self.callbacks:
             callback.on_epoch_end(self, record)
+            state.history.update_last(record, type(callback).__name__)
 
     def find_lr(
         self,
@@ -431,8 +435,7 @@ class Trainer:
             >>> 1e-3 < test.suggestion < 1
             True
         """
-        if not 0 < low < high < np.inf:
-            raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
+        check_range(low, high)
         steps = checks.integer("steps", steps, 2)
         if sample_weight is not None:
             check_takes_weights(self.graphs.loss)

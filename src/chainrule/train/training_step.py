@@ -18,8 +18,8 @@ from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter, State
-from chainrule.graph.tensor import Tensor, placeholder
-from chainrule.nn import Module, arguments
+from chainrule.graph.tensor import Array, Tensor, placeholder
+from chainrule.nn import Module
 from chainrule.nn.inputs import call_model
 from chainrule.nn.registration import not_registered, unregistered
 from chainrule.nn.utils.clipping import clipped_by_norm, clipped_by_value
@@ -27,8 +27,11 @@ from chainrule.ops.norms import total_norm
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
-from chainrule.train.metrics import Metric
+from chainrule.train.batch_loss import BatchLoss, batch_loss, fitted_targets, mean_of_sums
+from chainrule.train.metrics import ArrayMetric, Metric
+from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
 from chainrule.train.state import AccumulatedGradients, Totals
+from chainrule.trees import leaves
 
 Loss = Callable[..., Tensor]
 """(outputs, targets) -> a scalar Tensor; with the keyword `sample_weight`, if rows are weighted."""
@@ -92,16 +95,16 @@ class StepOptions:
         else:
             accumulate = checks.integer("accumulate", accumulate, 1)
         for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if limit is not None and not limit > 0:
+            if limit is not None and not checks.any_number(name, limit) > 0:
                 raise ValueError(f"{name} is positive, got {limit}")
         for name, given in (("penalties", penalties), ("constraints", constraints)):
             if not isinstance(given, (list, tuple)):
                 raise TypeError(f"{name} are a list, got {given!r}: write {name}=[...]")
         for penalty in penalties:
-            if not callable(penalty):
+            if not callable(penalty) or isinstance(penalty, type):
                 raise TypeError(
-                    f"a penalty is a function () -> a scalar Tensor, got {penalty!r}: write "
-                    "lambda: 1e-4 * (layer.weight ** 2).sum(), for example"
+                    "a penalty is a function () -> a scalar Tensor, as lambda: 1e-4 * "
+                    f"(layer.weight ** 2).sum(); got {checks.described(penalty)}"
                 )
         for constraint in constraints:
             _check_methods("a constraint", constraint, "apply")
@@ -148,7 +151,7 @@ class StepGraphs:
             arguments, a dict by name.
         loss: (outputs, targets) -> a scalar Tensor.
         optimizer: holds the parameters that a training step updates; None where nothing is trained.
-        metrics: summed beside the loss.
+        metrics: summed beside the loss, or computed of all outputs of an evaluation.
         options: the other parts of a training step; None where nothing is trained.
         accumulated: where gradients are summed up, if several batches make one update.
         generator: the generator of random numbers that the model draws from.
@@ -169,24 +172,17 @@ class StepGraphs:
         loss: Loss,
         optimizer: Optimizer | None = None,
         *,
-        metrics: Sequence[Metric] = (),
+        metrics: Sequence[Metric | ArrayMetric] = (),
         options: StepOptions | None = None,
         accumulated: AccumulatedGradients | None = None,
         generator: Generator | None = None,
     ) -> None:
-        if isinstance(loss, type) or not callable(loss):
-            raise TypeError(
-                f"the loss is an object of nn or a function (outputs, targets), got {loss!r:.80}"
-            )
-        if options is not None and not isinstance(optimizer, Optimizer):
-            raise TypeError(
-                "the optimizer is an object, as optim.SGD(model.parameters()), got "
-                f"{optimizer!r:.80}"
-            )
-        self.model = arguments.module("model", model)
+        check_roles(model, loss, optimizer, trained=options is not None)
+        self.model = model
         self.loss = loss
         self.optimizer = optimizer
-        self.metrics = metrics
+        self.metrics = [m for m in metrics if isinstance(m, Metric)]
+        self.array_metrics = [m for m in metrics if isinstance(m, ArrayMetric)]
         self.options = options or StepOptions()
         self.accumulated = accumulated or AccumulatedGradients()
         if optimizer is not None and not set(optimizer.params) & {*self._parameters()}:
@@ -226,8 +222,9 @@ class StepGraphs:
     def capture(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
         """The graph of a step on a batch of `rows` rows; its inputs are the arrays of the batch.
 
-        It gives (loss, sums of the metrics and, in training, of the penalties where there are
-        any), or in a prediction the outputs of the model.
+        It gives (loss, sums of the loss if its mean has a denominator of its own, of the metrics
+        and, in training, of the penalties where there are any), or in a prediction the outputs of
+        the model.
         """
         steps: dict[Kind, Callable[..., Any]] = {
             "training": functools.partial(self._training, update=True),
@@ -295,8 +292,10 @@ class StepGraphs:
     def _training(
         self, x: Any, y: Any, weight: Tensor | None = None, *, update: bool
     ) -> tuple[Tensor, list[Tensor]]:
-        output = call_model(self.model, x)
-        loss = self._scalar_loss(output, y, weight)
+        output = check_outputs(self.model, call_model(self.model, x))
+        y = fitted_targets(self.loss, output, y)
+        found = self._scalar_loss(output, y, weight)
+        loss = found.value
         self._check_reached(loss)
         penalty = self._penalty()
         grads = self._grads(loss)
@@ -307,14 +306,15 @@ class StepGraphs:
                 "there is nothing to train"
             )
         with no_grad():
-            sums, rows = self._sums(output, y), _rows(x)
+            sums, rows = [*found.sums, *self._sums(output, y)], _rows(x)
             if penalty is not None:
                 sums.append(penalty.astype(np.float64) * float(rows))
             if self.accumulates:
                 self.accumulated.match(self._trained().params)
                 grads = self.accumulated.add(
-                    grads, self.loss_weight(rows), mean=not self.sums_rows, last=update
-                )
+                    grads, self._accumulated_weight(found, rows), mean=not self.sums_rows,
+                    last=update,
+                )  # fmt: skip
             if update:
                 self._update(
                     list(map(_sum, grads, penalty_grads)),
@@ -327,20 +327,36 @@ class StepGraphs:
         self, x: Any, y: Any, weight: Tensor | None = None
     ) -> tuple[Tensor, list[Tensor]]:
         with no_grad():
-            output = call_model(self.model, x)
-            return self._scalar_loss(output, y, weight), self._sums(output, y)
+            output = check_outputs(self.model, call_model(self.model, x))
+            y = fitted_targets(self.loss, output, y)
+            loss, sums, _ = self._scalar_loss(output, y, weight)
+            return loss, [*sums, *self._sums(output, y)]
 
     def _prediction(self, x: Any) -> Any:
         with no_grad():
-            return call_model(self.model, x)
+            return check_outputs(self.model, call_model(self.model, x))
 
-    def _scalar_loss(self, output: Any, y: Any, weight: Tensor | None) -> Tensor:
-        if weight is None:
-            loss = self.loss(output, y)
-        else:
+    def _scalar_loss(self, output: Any, y: Any, weight: Tensor | None) -> BatchLoss:
+        weights = {}
+        if weight is not None:
             check_takes_weights(self.loss)
-            loss = self.loss(output, y, sample_weight=weight)
-        return _scalar("the loss", loss, "; take its mean or sum, as reduction='mean' does")
+            weights["sample_weight"] = weight
+
+        def compute() -> Tensor:
+            loss = loss_of_outputs(self.loss, output, y, weights)
+            return _scalar("the loss", loss, "; take its mean or sum, as reduction='mean' does")
+
+        return batch_loss(compute, next(leaves(y)).shape[0])
+
+    def _accumulated_weight(self, loss: BatchLoss, rows: int) -> float | Tensor:
+        """What the gradients of a batch count for among those of one update."""
+        if loss.sums and loss.weight is None:
+            raise ValueError(
+                "accumulate: the loss is a sum of terms whose means have different denominators, "
+                "as with ignore_index or class weights, so the mean over several batches has no "
+                "one gradient to add up. Give larger batches, or losses with reduction='sum'"
+            )
+        return self.loss_weight(rows) if loss.weight is None else loss.weight
 
     def _sums(self, output: Any, y: Any) -> list[Tensor]:
         return [metric.sums(output, y) for metric in self.metrics]
@@ -412,13 +428,30 @@ class StepGraphs:
         """The weight of a batch's loss in the mean over all rows."""
         return 1.0 if self.sums_rows else float(rows)
 
-    def mean_loss(self, totals: Totals) -> float:
-        """The loss over all rows of a pass."""
-        return totals.loss if self.sums_rows else totals.loss / totals.rows
+    def mean_loss(self, totals: Totals, *, training: bool) -> float:
+        """The loss over all rows of a pass; NaN where no row counts."""
+        if self.sums_rows:
+            return totals.loss
+        sums = self._loss_sums(totals, training)
+        if not sums:
+            return totals.loss / totals.rows
+        by_rows, weighted = mean_of_sums(sums)
+        return by_rows / totals.rows + weighted
+
+    def counts(self, totals: Totals, *, training: bool) -> bool:
+        """Whether the loss of a pass counts any row."""
+        sums = self._loss_sums(totals, training)
+        return not sums or any(weight > 0 for weight in sums[2::2])
+
+    def _loss_sums(self, totals: Totals, training: bool) -> list[Array]:
+        """The sums of the loss, if its mean has a denominator of its own."""
+        others = self.training_sums() if training else self.metrics
+        return totals.metrics[: len(totals.metrics) - len(others)]
 
     def results(self, totals: Totals, *, training: bool = False) -> dict[str, float]:
         """The loss and the metrics of a pass, in training with the penalty."""
-        results, sums = {"loss": self.mean_loss(totals)}, list(totals.metrics)
+        results = {"loss": self.mean_loss(totals, training=training)}
+        sums = totals.metrics[len(self._loss_sums(totals, training)) :]
         if training and self.options.penalties:
             results["penalty"] = float(sums.pop()) / totals.rows
         for metric, total in zip(self.metrics, sums, strict=True):

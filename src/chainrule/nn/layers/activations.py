@@ -88,7 +88,7 @@ class PReLU(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        arguments.check_dtype(x, self.dtype)
+        x = arguments.as_dtype(x, self.dtype)
         return functional.prelu(x, self.weight)
 
 
@@ -419,5 +419,5 @@ class ParametricActivation(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        arguments.check_input(x, self.num_features, self.dtype)
+        x = arguments.as_input(x, self.num_features, self.dtype)
         return x + self.weight * (self.activation(x) - x)

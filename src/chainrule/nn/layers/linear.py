@@ -82,7 +82,7 @@ class Linear(Layer):
         x = input if isinstance(input, Tensor) else as_tensor(input)
         weight = self.weight
         if not x.shape or x.shape[-1] != self.in_features or x.dtype != weight.dtype:
-            arguments.check_input(x, self.in_features, self.dtype)
+            x = arguments.as_input(x, self.in_features, self.dtype)
         return functional.linear(x, weight, self.bias)
 
 
@@ -151,7 +151,6 @@ class Bilinear(Layer):
             init.uniform_(self.bias, -bound, bound)
 
     def forward(self, input1: TensorLike, input2: TensorLike) -> Tensor:
-        x1, x2 = as_tensor(input1), as_tensor(input2)
-        arguments.check_input(x1, self.in1_features, self.dtype)
-        arguments.check_input(x2, self.in2_features, self.dtype)
+        x1 = arguments.as_input(as_tensor(input1), self.in1_features, self.dtype)
+        x2 = arguments.as_input(as_tensor(input2), self.in2_features, self.dtype)
         return functional.bilinear(x1, x2, self.weight, self.bias)

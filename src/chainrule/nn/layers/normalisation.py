@@ -113,7 +113,7 @@ class BatchNorm1d(Layer):
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
         self._check(x.shape)
-        arguments.check_dtype(x, self.dtype)
+        x = arguments.as_dtype(x, self.dtype)
         of_batch = self.training or self.running_mean is None or self.running_var is None
         if of_batch:
             self._check_several(x)
@@ -269,7 +269,7 @@ class LayerNorm(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        arguments.check_dtype(x, self.dtype)
+        x = arguments.as_dtype(x, self.dtype)
         return functional.layer_norm(x, self.normalized_shape, self.weight, self.bias, self.eps)
 
 
@@ -327,7 +327,7 @@ class RMSNorm(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        arguments.check_dtype(x, self.dtype)
+        x = arguments.as_dtype(x, self.dtype)
         return functional.rms_norm(x, self.normalized_shape, self.weight, self.eps)
 
 
@@ -401,7 +401,7 @@ class GroupNorm(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        arguments.check_dtype(x, self.dtype)
+        x = arguments.as_dtype(x, self.dtype)
         if x.ndim < 2 or x.shape[1] != self.num_channels:
             raise ShapeError(
                 f"the input must have shape (N, {self.num_channels}, ...); its shape is {x.shape}"

@@ -51,8 +51,7 @@ class _Columns(Layer):
 
     def _columns(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        arguments.check_input(x, self.num_features, self.dtype)
-        return x
+        return arguments.as_input(x, self.num_features, self.dtype)
 
 
 class Center(_Columns):

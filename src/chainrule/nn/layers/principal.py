@@ -60,7 +60,7 @@ class FixedLinear(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        arguments.check_input(x, self.in_features, self.dtype)
+        x = arguments.as_input(x, self.in_features, self.dtype)
         return _product(x, self.weight, transpose=True) + self.bias
 
 
@@ -138,7 +138,7 @@ class _Principal(Layer):
 
     def _centred(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        arguments.check_input(x, self.num_features, self.dtype)
+        x = arguments.as_input(x, self.num_features, self.dtype)
         self._check_fitted()
         return x - self.mean
 

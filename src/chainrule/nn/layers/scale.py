@@ -58,5 +58,5 @@ class Scale(Layer):
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
-        arguments.check_input(x, self.num_features, self.dtype)
+        x = arguments.as_input(x, self.num_features, self.dtype)
         return x * self.weight

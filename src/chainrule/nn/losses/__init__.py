@@ -12,7 +12,8 @@ each of the N rows, by which the row's loss is multiplied, l_i -> w_i l_i. So "n
 "sum" the sum of w_i l_i, and "mean" that sum divided by N, where l_i is a row's loss or the mean
 over its elements. So weights of 1 change nothing, the loss is linear in w, a row of weight 2 adds
 what two rows would, and weights of 0 alone give 0. A mean that divides by the sum of class weights,
-or by the number of labels that are not ignored, divides by the same with sample weights.
+or by the number of labels that are not ignored, divides by the same with sample weights; over
+several batches such means are added up exactly, as `chainrule.nn.weighted_mean` says.
 Weights of another shape raise ShapeError, negative or non-finite ones ValueError. A function of
 your own takes them if it has the keyword `sample_weight`.
 

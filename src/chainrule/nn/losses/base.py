@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -12,11 +12,40 @@ from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn.module import Module
 
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+Outputs: TypeAlias = Literal[
+    "class logits",
+    "class log-probabilities",
+    "class probabilities",
+    "class scores",
+    "logits",
+    "probabilities",
+    "margins",
+    "values",
+]
+"""What the outputs of a model are. Of those of classes the largest of a row is the prediction. The
+others are decisions of their own: a logit is of label 1 above 0, a probability above 1/2, a margin
+is of label 1 above 0 and else of -1; a value is to be what the target is."""
+
 
 class Loss(Module):
     """The base of all losses; see `chainrule.nn.losses` for reduction and sample weights."""
 
     _reductions: ClassVar[tuple[str, ...]] = ("mean", "sum", "none")
+
+    outputs: ClassVar[Outputs | None] = None
+    """What the model's outputs are; None where the loss does not say. Metrics such as accuracy
+    read it."""
+
+    def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
+        if len(arguments) > 1 and isinstance(arguments[0], Tensor):
+            raise TypeError(
+                f"{cls.__name__} is made first and called then: loss = nn.{cls.__name__}(); "
+                "loss(outputs, targets)"
+            )
+        return super().__new__(cls)
 
     def __init__(self, *, reduction: str = "mean") -> None:
         super().__init__()
@@ -90,6 +119,11 @@ class ElementLoss(Loss):
     def _pair(self, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
         """Both as Tensors of the input's dtype, checked."""
         input, target = floating("input", input), as_tensor(target)
+        if self.outputs != "values" and target.requires_grad and not input.requires_grad:
+            raise TypeError(
+                f"{type(self).__name__} is called as loss(input, target), with the model's output "
+                "first; here only the target depends on what requires a gradient: swap them"
+            )
         require_same_shape(input, target)
         self._check_target(target)
         return input, target.astype(input.dtype)

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.state import Buffer
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn.losses.base import Loss, floating, weights
+from chainrule.nn.means import weighted_mean
 from chainrule.ops import relu, where
 from chainrule.ops.creation import ones_like
 from chainrule.ops.index import one_hot
@@ -49,6 +51,11 @@ class _LikelihoodLoss(_ClassLoss):
             ignore_index = checks.integer("ignore_index", ignore_index)
         self.ignore_index = ignore_index
 
+    def target_fault(self, target: Array) -> str | None:
+        if self.ignore_index is None or (np.asarray(target) != self.ignore_index).any():
+            return None
+        return f"all labels are {self.ignore_index}, the ignore_index: no row counts"
+
     def _losses(self, rows: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
         """The loss of each row of scores, times the weight of its class."""
         raise NotImplementedError
@@ -74,7 +81,22 @@ class _LikelihoodLoss(_ClassLoss):
         shares = weight[labels] if weight is not None else ones_like(losses)
         if counted is not None:
             shares = where(counted, shares, 0.0)
-        return losses.sum() / shares.sum()
+        return weighted_mean(losses.sum(), shares.sum())
+
+
+def _scores(input: TensorLike, target: Tensor) -> Tensor:
+    """The input, if it is floating.
+
+    Raises:
+        DTypeError: if it is not.
+    """
+    scores = as_tensor(input)
+    if scores.dtype.kind in "biu" and target.dtype.kind == "f":
+        raise DTypeError(
+            f"the input is {scores.dtype} of shape {scores.shape}, the target {target.dtype} of "
+            f"shape {target.shape}: swap them. It is loss(input, target), the model's output first"
+        )
+    return floating("input", scores)
 
 
 def _check_class_weight(weight: Tensor | None) -> None:
@@ -119,7 +141,8 @@ class CrossEntropyLoss(_LikelihoodLoss):
 
     The mean over labels is the sum divided by the sum of their w_y, so without weights the mean
     over all rows that are not ignored; over probabilities it is the sum divided by the number of
-    rows, whatever the weights. Both as in PyTorch.
+    rows, whatever the weights. Both as in PyTorch. Where no label counts the mean is NaN, and its
+    gradient 0; see `nn.weighted_mean` for what a Trainer makes of it.
 
     Args:
         weight: shape (C,), the w of each class.
@@ -146,6 +169,8 @@ class CrossEntropyLoss(_LikelihoodLoss):
         tensor(0.41)
     """
 
+    outputs = "class logits"
+
     def __init__(
         self,
         weight: ArrayLike | None = None,
@@ -160,7 +185,8 @@ class CrossEntropyLoss(_LikelihoodLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        logits, target = floating("input", input), as_tensor(target)
+        target = as_tensor(target)
+        logits = _scores(input, target)
         if target.dtype.kind == "f" and target.shape == logits.shape and logits.ndim:
             return self._probabilities(logits, target, sample_weight)
         return self._labelled(logits, target, sample_weight)
@@ -223,6 +249,8 @@ class NLLLoss(_LikelihoodLoss):
         tensor(0.375)
     """
 
+    outputs = "class log-probabilities"
+
     def __init__(
         self,
         weight: ArrayLike | None = None,
@@ -235,7 +263,8 @@ class NLLLoss(_LikelihoodLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        return self._labelled(floating("input", input), as_tensor(target), sample_weight)
+        target = as_tensor(target)
+        return self._labelled(_scores(input, target), target, sample_weight)
 
     def _losses(self, rows: Tensor, labels: Tensor, weight: Tensor | None) -> Tensor:
         # A choice, not a product: the log-probability of another class may be -inf.
@@ -273,6 +302,8 @@ class MultiMarginLoss(_ClassLoss):
         tensor(0.125)
     """
 
+    outputs = "class scores"
+
     def __init__(
         self,
         p: int = 1,
@@ -290,7 +321,8 @@ class MultiMarginLoss(_ClassLoss):
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
-        scores, target = floating("input", input), as_tensor(target)
+        target = as_tensor(target)
+        scores = _scores(input, target)
         if scores.ndim > 2:
             raise ShapeError(f"the input has shape (N, C) or (C,), not {scores.shape}")
         labels = _class_labels(scores, target)

@@ -44,6 +44,8 @@ class BCEWithLogitsLoss(ElementLoss):
         tensor(0.3466)
     """
 
+    outputs = "logits"
+
     weight: Buffer | None
     pos_weight: Buffer | None
 
@@ -97,6 +99,8 @@ class BCELoss(ElementLoss):
         >>> nn.BCELoss(reduction="none")(cr.tensor([0.5, 0.0]), [1.0, 1.0])
         tensor([  0.6931, 100.    ])
     """
+
+    outputs = "probabilities"
 
     weight: Buffer | None
 
@@ -308,6 +312,8 @@ class KLDivLoss(ElementLoss):
         >>> loss(cr.log(cr.tensor([[0.5, 0.5]])), [[1.0, 0.0]])
         tensor(0.6931)
     """
+
+    outputs = "class log-probabilities"
 
     _reductions = ("mean", "batchmean", "sum", "none")
 

@@ -33,6 +33,8 @@ class HingeLoss(ElementLoss):
         tensor([0. , 0.5, 1.5])
     """
 
+    outputs = "margins"
+
     def target_fault(self, target: Array) -> str | None:
         return sign_fault(target)
 

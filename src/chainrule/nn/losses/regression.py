@@ -34,6 +34,8 @@ class MSELoss(ElementLoss):
         tensor(2.)
     """
 
+    outputs = "values"
+
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
@@ -66,6 +68,8 @@ class HalfSquaredErrorLoss(ElementLoss):
         tensor(3.5)
     """
 
+    outputs = "values"
+
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:
@@ -97,6 +101,8 @@ class L1Loss(ElementLoss):
         >>> nn.L1Loss()(cr.tensor([1.0, 2.0]), [1.0, 4.0])
         tensor(1.)
     """
+
+    outputs = "values"
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -140,6 +146,8 @@ class HuberLoss(ElementLoss):
         tensor([0.5, 8. ])
     """
 
+    outputs = "values"
+
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
         self.delta = checks.positive("delta", delta)
@@ -176,6 +184,8 @@ class SmoothL1Loss(ElementLoss):
         >>> nn.SmoothL1Loss(reduction="none", beta=2.0)(cr.tensor([1.0, 5.0]), [0.0, 0.0])
         tensor([0.25, 4.  ])
     """
+
+    outputs = "values"
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction=reduction)

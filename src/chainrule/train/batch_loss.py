@@ -1,0 +1,98 @@
+"""The loss of a batch, and what of it is added up over batches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.graph.backprop import backprop
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.nn import GaussianNLLLoss
+from chainrule.nn.means import WeightedMean, collected
+
+
+class BatchLoss(NamedTuple):
+    """The loss of a batch.
+
+    Attributes:
+        value: the loss.
+        sums: float64 scalars to add up: none where the loss counts by rows; else what of it counts
+            by rows, times the rows, and the total and the weight of each weighted mean in it.
+        weight: of the one weighted mean that the loss is; None where it counts by rows.
+    """
+
+    value: Tensor
+    sums: list[Tensor]
+    weight: Tensor | None
+
+
+def batch_loss(compute: Callable[[], Tensor], rows: int) -> BatchLoss:
+    """The loss that `compute` returns, for a batch of `rows` rows; for use within a capture."""
+    with collected() as means:
+        loss = compute()
+    factors = _factors(loss, means)
+    if not factors:
+        return BatchLoss(loss, [], None)
+    rest, sums = loss.astype(np.float64), []
+    for mean, factor in factors:
+        rest = rest - factor * mean.mean.astype(np.float64)
+        sums += [factor * mean.total.astype(np.float64), mean.weight.astype(np.float64)]
+    (mean, _), *others = factors
+    if not others and _is_multiple(loss.node(), mean.mean):
+        return BatchLoss(loss, [Tensor(np.zeros(())), *sums], mean.weight)
+    return BatchLoss(loss, [rest * float(rows), *sums], None)
+
+
+def fitted_targets(loss: Any, output: Any, target: Any) -> Any:
+    """The targets in the shape of the outputs, where only an axis of length 1 is missing or more.
+
+    So a vector of targets is a column for a model with one output, and a column of labels a vector
+    for a loss of classes. Tensors or arrays.
+    """
+    if isinstance(output, tuple) and isinstance(loss, GaussianNLLLoss):  # a mean and a variance
+        output = output[0]
+    if isinstance(output, dict) and isinstance(target, dict):
+        return {k: fitted_targets(loss, output.get(k), target[k]) for k in target}
+    if not hasattr(output, "shape") or not hasattr(target, "shape") or not output.shape:
+        return target
+    vector, column = output.shape[:1], (*output.shape[:1], 1)
+    if str(getattr(loss, "outputs", None)).startswith("class "):
+        is_labels = target.shape == column and target.dtype.kind in "iu"
+        return target.reshape(vector) if is_labels and len(output.shape) == 2 else target
+    if {output.shape, target.shape} == {vector, column}:
+        return target.reshape(output.shape)
+    return target
+
+
+def mean_of_sums(sums: Sequence[Array]) -> tuple[float, float]:
+    """(the part of the loss that counts by rows, summed; that of the weighted means, divided)."""
+    rest, *pairs = map(float, sums)
+    totals, weights = np.array(pairs[::2]), np.array(pairs[1::2])
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return rest, float(np.sum(totals / weights))
+
+
+def _factors(loss: Tensor, means: Sequence[WeightedMean]) -> list[tuple[WeightedMean, float]]:
+    """The means of which the loss is a linear function, each with its constant factor."""
+    if not means:
+        return []
+    grads = backprop(loss, [found.mean for found in means])
+    factors = []
+    for found in means:
+        grad = grads.get(found.mean)
+        if grad is not None and grad.value is not None:
+            factors.append((found, float(grad.value)))
+    return factors
+
+
+def _is_multiple(node: Tensor, mean: Tensor) -> bool:
+    """Whether a node is the mean times constants."""
+    while node is not mean:
+        varying = [i for i in node.inputs if i.value is None]
+        name = node.operation.name if node.operation is not None else ""
+        if len(varying) != 1 or name not in ("multiply", "divide", "negative", "astype"):
+            return False
+        (node,) = varying
+    return True

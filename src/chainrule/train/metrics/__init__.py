@@ -1,0 +1,19 @@
+"""Metrics: numbers that say how good outputs are, over any number of batches."""
+
+from chainrule.train.metrics.accuracy import Accuracy
+from chainrule.train.metrics.arrays import ArrayMetric
+from chainrule.train.metrics.base import FunctionMetric, Metric
+from chainrule.train.metrics.errors import R2, MeanAbsoluteError, MeanSquaredError
+from chainrule.train.metrics.named import AnyMetric, as_metrics
+
+__all__ = [
+    "R2",
+    "Accuracy",
+    "AnyMetric",
+    "ArrayMetric",
+    "FunctionMetric",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Metric",
+    "as_metrics",
+]

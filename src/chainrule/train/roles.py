@@ -1,0 +1,94 @@
+"""Who is who: model, loss and optimiser, and what passes from one to the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from chainrule import checks
+from chainrule.errors import ShapeError, SymbolicError
+from chainrule.graph.tensor import Tensor
+from chainrule.nn import Module
+from chainrule.nn.losses.base import Loss
+from chainrule.optim import Optimizer
+from chainrule.optim.lr_scheduler import Schedule
+from chainrule.trees import leaves
+
+_ORDER = "The order is (model, loss, optimizer)."
+
+
+def check_roles(model: Any, loss: Any, optimizer: Any, *, trained: bool) -> None:
+    """Raise TypeError unless there are a model, a loss and, if it is trained, an optimizer."""
+    if isinstance(model, Loss) and isinstance(loss, Module) and not isinstance(loss, Loss):
+        raise TypeError(
+            f"the model is a {type(model).__name__}, which is a loss, and the loss a "
+            f"{type(loss).__name__}: they are swapped. {_ORDER}"
+        )
+    if isinstance(loss, type) or not callable(loss):
+        raise TypeError(
+            "the loss is an object of nn or a function (outputs, targets), got "
+            f"{checks.described(loss)}{_hint(loss, Optimizer)}"
+        )
+    if trained and not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            "the optimizer is an object, as optim.SGD(model.parameters()), got "
+            f"{checks.described(optimizer)}{_hint(optimizer, Module)}"
+        )
+    if not isinstance(model, Module):
+        raise TypeError(
+            f"model is a Module, got {checks.described(model)}{_hint(model, Optimizer)}"
+        )
+
+
+def check_schedule(schedule: Any, optimizer: Any) -> None:
+    """Raise unless a schedule, if there is one, is an object bound to this optimizer."""
+    if schedule is None:
+        return
+    if not isinstance(schedule, Schedule):
+        raise TypeError(
+            "schedule is an object of optim made with the optimizer, as "
+            f"optim.CosineAnnealingLR(optimizer, 10); got {checks.described(schedule)}"
+        )
+    if schedule.optimizer is not optimizer:
+        raise ValueError("the schedule is bound to another optimizer than the Trainer's")
+
+
+def _hint(given: Any, other: type) -> str:
+    return f". {_ORDER}" if isinstance(given, other) else ""
+
+
+def check_outputs(model: Module, output: Any) -> Any:
+    """What a model returned, if it is one Tensor, or some in tuples, lists or dicts.
+
+    Raises:
+        TypeError: if it is anything else.
+    """
+    name = type(model).__name__
+    if output is None:
+        raise TypeError(f"the model's forward returned None: end {name}.forward with a return")
+    found = list(leaves(output))
+    for leaf in found:
+        if not isinstance(leaf, Tensor):
+            raise TypeError(
+                f"the model's forward returned an object of type {type(leaf).__name__}, no Tensor: "
+                f"compute what {name}.forward returns with operations on inputs and parameters"
+            )
+    if not found:
+        raise TypeError(f"the model's forward returned an empty {type(output).__name__}")
+    return output
+
+
+def loss_of_outputs(loss: Any, output: Any, target: Any, weights: dict[str, Tensor]) -> Any:
+    """loss(output, target); an error says so where the model returns several Tensors."""
+    if isinstance(output, Tensor):
+        return loss(output, target, **weights)
+    try:
+        return loss(output, target, **weights)
+    except (SymbolicError, TypeError, AttributeError, ShapeError) as error:
+        name = getattr(loss, "__name__", type(loss).__name__)
+        said = (
+            f"{name}: the model returns a {type(output).__name__} of {len(list(leaves(output)))} "
+            "Tensors, of which this loss can't be taken. Return one Tensor, or give a loss that "
+            "picks what it compares, as lambda outputs, targets: nn.MSELoss()(outputs[0], targets)"
+        )
+        kind = ShapeError if isinstance(error, ShapeError) else TypeError
+        raise kind(f"{said}. It raised: {error}") from error
