@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops import abs, max, maximum, sqrt, stop_gradient, where
 from chainrule.ops.declare import align
@@ -33,6 +34,7 @@ def vector_norm(x: Tensor, p: float, dim: int | tuple[int, ...], keepdim: bool =
     return norm if keepdim else norm.sum(dim)
 
 
+@both_names()
 def normalize(
     input: TensorLike, p: float = 2.0, dim: int | tuple[int, ...] = 1, eps: float = 1e-12
 ) -> Tensor:
@@ -55,6 +57,7 @@ def normalize(
     return x / maximum(vector_norm(x, p, dim, keepdim=True), float(eps))
 
 
+@both_names()
 def pairwise_distance(
     x1: TensorLike, x2: TensorLike, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False
 ) -> Tensor:
@@ -78,6 +81,7 @@ def pairwise_distance(
     return vector_norm(a - b + float(eps), p, -1, keepdim)
 
 
+@both_names()
 def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float = 1e-8) -> Tensor:
     """x1 . x2 / (max(|x1|, eps) max(|x2|, eps)) along `dim`.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -30,6 +31,14 @@ others are decisions of their own: a logit is of label 1 above 0, a probability 
 is of label 1 above 0 and else of -1; a value is to be what the target is."""
 
 
+class _ConstructorSignature:
+    """Descriptor: the signature of a class's constructor, which `Loss.__new__` would hide."""
+
+    def __get__(self, loss: Loss | None, kind: type[Loss]) -> inspect.Signature:
+        own = inspect.signature(kind.__init__)
+        return own.replace(parameters=list(own.parameters.values())[1:])
+
+
 class Loss(Module):
     """The base of all losses; see `chainrule.nn.losses` for reduction and sample weights."""
 
@@ -38,6 +47,8 @@ class Loss(Module):
     outputs: ClassVar[Outputs | None] = None
     """What the model's outputs are; None where the loss does not say. Metrics such as accuracy
     read it."""
+
+    __signature__ = _ConstructorSignature()
 
     def __new__(cls, *arguments: Any, **keywords: Any) -> Self:
         if len(arguments) > 1 and isinstance(arguments[0], Tensor):

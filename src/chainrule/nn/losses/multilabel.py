@@ -43,6 +43,8 @@ class SoftMarginLoss(ElementLoss):
         tensor([  0.6931,   0.3133, 100.    ])
     """
 
+    outputs = "margins"
+
     def target_fault(self, target: Array) -> str | None:
         return sign_fault(target)
 
@@ -76,6 +78,8 @@ class MultiLabelSoftMarginLoss(ElementLoss):
         >>> nn.MultiLabelSoftMarginLoss()(cr.tensor([[0.0, 100.0]]), [[1.0, 1.0]])
         tensor(0.3466)
     """
+
+    outputs = "logits"
 
     weight: Buffer | None
 
