@@ -7,8 +7,9 @@ from typing import Any
 
 from chainrule import nn
 from chainrule.cli.tasks import Task
+from chainrule.errors import FileError
 from chainrule.train import Evaluator
-from chainrule.train.model_file import FileError, build_model, read
+from chainrule.train.model_file import build_model, read
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def read_saved(path: str) -> SavedModel:
             and type(trained_on["target_index"]) in (int, type(None))
             and {"kind", "name", "target", "header"} <= trained_on.keys()
         )
-    except (KeyError, TypeError, AttributeError, IndexError):
+    except Exception:
         sound = False
     if not sound:
         raise FileError(f"{path}: what it says about its data is damaged. Train and save it anew.")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError
+from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
 from chainrule.nn import to_description
 from chainrule.system.interrupts import interrupts_held
@@ -73,7 +73,7 @@ def load(
             if isinstance(error, (ValueError, RuntimeError, DTypeError)):
                 raise ValueError(f"{path} does not fit this Trainer: {error}") from error
             reason = error if isinstance(error, _DamageError) else repr(error)
-            raise model_file.FileError(
+            raise FileError(
                 f"{path}: what it says of the training is damaged ({reason})"
             ) from error
 
