@@ -14,6 +14,7 @@ from chainrule.nn import to_description
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train import model_file
 from chainrule.train.model_file import tensors_under
+from chainrule.train.settings import difference
 from chainrule.train.state import TrainingState
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def load(
 ) -> None:
     """Load everything in the file; if it does not fit the trainer, change nothing.
 
-    A file from the middle of an epoch must be over data as in `data_key`, where that is given.
+    Where `data_key` is given the file must be of a training on these data; if it is from the middle
+    of an epoch, in these batches.
 
     Raises:
         FileError: if the file is truncated, damaged or foreign.
@@ -54,14 +56,13 @@ def load(
     with interrupts_held():
         try:
             training = description["training"]
-            if data_key is not None and training["position"] and training["data"] != data_key:
-                raise ValueError(
-                    f"it is from the middle of an epoch over {training['data']} and can't go on "
-                    f"over {data_key}"
-                )
             _check_fits(trainer, training)
             _check_progress(tensors, training)
             _load_parts(trainer, tensors, training)
+            if other := difference(training["settings"], trainer.settings):
+                raise ValueError(f"it was saved with {other}. Make it as it was")
+            if data_key is not None:
+                _check_data(training, data_key)
             _check_callbacks(trainer, tensors, training)
             _load_callbacks(trainer, tensors, training)
         except BaseException as error:
@@ -76,6 +77,28 @@ def load(
             raise FileError(
                 f"{path}: what it says of the training is damaged ({reason})"
             ) from error
+
+
+def _check_data(training: dict[str, Any], data_key: dict[str, Any]) -> None:
+    """Raise ValueError for a training on other data, or in the middle of other batches."""
+    saved = training["data"]
+    if saved is None:  # no data yet
+        return
+    remedy = "To go on with other data, load it with `load` and fit without `resume`"
+    if saved["rows"] != data_key["rows"]:
+        raise ValueError(
+            f"it was saved in a training on {saved['rows']} rows, these are {data_key['rows']}. "
+            f"{remedy}"
+        )
+    if saved["fingerprint"] != data_key["fingerprint"]:
+        raise ValueError(
+            f"it was saved in a training on other data of as many rows: their fingerprint is "
+            f"{saved['fingerprint']:.20}, that of these is {data_key['fingerprint']}. {remedy}"
+        )
+    if training["position"] and saved != data_key:
+        raise ValueError(
+            f"it is from the middle of an epoch over {saved} and can't go on over {data_key}"
+        )
 
 
 def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -112,6 +135,7 @@ def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
         "metrics": trainer.graphs.training_sums(),
         "accumulate": trainer.graphs.options.accumulate,
         "seed": trainer.seed,
+        "settings": trainer.settings,
         **progress,
     }
 

@@ -23,7 +23,7 @@ _KEY = "chainrule"
 _CHECKSUM = "crc32"
 _SPARE_ELEMENTS = 1 << 20
 _MODEL = "model"  # the prefix of the names of the model's tensors
-FORMAT = 2
+FORMAT = 3
 """The version of the description; a file with another one is refused."""
 
 

@@ -29,6 +29,7 @@ from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, range_test
+from chainrule.train.settings import settings
 from chainrule.train.state import Totals, TrainingState
 from chainrule.train.training_step import (
     Average,
@@ -148,6 +149,7 @@ class Trainer:
         self.callbacks = as_callbacks(callbacks)
         self.metadata = model_file.as_metadata(metadata)
         self.seed = checks.integer("seed", seed, 0)
+        self.settings = settings(model, loss, optimizer, schedule, options)
         self.state = TrainingState()
         self.graphs = StepGraphs(
             model,
@@ -255,7 +257,10 @@ class Trainer:
             self.backend.check(validation, ROWS, training=False, prefix="validation ")
         self.backend.begin(profile=profile)
         state = self.state
-        data_key = {"rows": data.rows, "batch_size": batch_size, "shuffle": bool(shuffle)}
+        data_key = {
+            "rows": data.rows, "batch_size": batch_size, "shuffle": bool(shuffle),
+            "fingerprint": data.fingerprint(),
+        }  # fmt: skip
         if resume and checkpoint is not None and os.path.exists(checkpoint):
             checkpoints.load(self, checkpoint, data_key)
         elif state.position and state.data_key != data_key:
