@@ -219,8 +219,22 @@ def _read_mnist_part(folder: Path, part: str, dtype: str) -> tuple[NDArray[Any],
     return images, labels.astype(np.int64)
 
 
+def mnist_names() -> list[str]:
+    """The names under which the four files of MNIST are looked for."""
+    return [
+        name
+        for part in ("train", "t10k")
+        for kind, ending in (("images", "idx3-ubyte"), ("labels", "idx1-ubyte"))
+        for name in _names(f"{part}-{kind}", ending)
+    ]
+
+
+def _names(stem: str, ending: str) -> list[str]:
+    return [stem + mark + ending + gz for mark in "-." for gz in ("", ".gz")]
+
+
 def _find_idx(folder: Path, stem: str, ending: str) -> Path:
-    names = [stem + mark + ending + gz for mark in "-." for gz in ("", ".gz")]
+    names = _names(stem, ending)
     for name in names:
         if (folder / name).is_file():
             return folder / name

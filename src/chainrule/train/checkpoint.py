@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.data.arrays import Data
+from chainrule.data.mapped import mapped_files
 from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
 from chainrule.nn import to_description
+from chainrule.system.atomic_files import check_writable
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train import model_file
 from chainrule.train.model_file import tensors_under
@@ -35,6 +38,37 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
         "training": training,
     }
     model_file.write(path, tensors, description)
+
+
+def data_key(data: Data, batch_size: int, shuffle: bool) -> dict[str, Any]:
+    """What fixes which rows come when in a training; see `TrainingState`."""
+    return {
+        "rows": data.rows,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "fingerprint": data.fingerprint(),
+    }
+
+
+def check_can_save(
+    trainer: Trainer, path: str | os.PathLike[str], arrays: Iterable[Array] = ()
+) -> None:
+    """Find out before a training whether it can be saved to a file, and leave that as it is.
+
+    Raises:
+        OSError: if it can't be written, or there is no room for it.
+        TypeError: if JSON can't hold the metadata, or the state of a callback.
+        ValueError: if the file is one from which the arrays, those of the data, are read.
+    """
+    for name in mapped_files(arrays):
+        if os.path.exists(path) and os.path.samefile(path, name):
+            raise ValueError(
+                f"a checkpoint in {path} would overwrite the data that are read from it. Name "
+                "another file."
+            )
+    tensors, training = _collected(trainer)
+    text = model_file.as_text({"metadata": trainer.metadata, "training": training})
+    check_writable(path, len(text) + sum(array.nbytes for array in tensors.values()))
 
 
 def load(

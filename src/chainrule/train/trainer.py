@@ -255,12 +255,11 @@ class Trainer:
         self.backend.check(data, batch_size, training=True, prefix="training ")
         if validation is not None:
             self.backend.check(validation, ROWS, training=False, prefix="validation ")
+        if checkpoint is not None:
+            checkpoints.check_can_save(self, checkpoint, data.arrays)
         self.backend.begin(profile=profile)
         state = self.state
-        data_key = {
-            "rows": data.rows, "batch_size": batch_size, "shuffle": bool(shuffle),
-            "fingerprint": data.fingerprint(),
-        }  # fmt: skip
+        data_key = checkpoints.data_key(data, batch_size, bool(shuffle))
         if resume and checkpoint is not None and os.path.exists(checkpoint):
             checkpoints.load(self, checkpoint, data_key)
         elif state.position and state.data_key != data_key:
