@@ -85,7 +85,7 @@ def load(
     """
     tensors, description = model_file.read(path)
     if "training" not in description:
-        raise ValueError(f"{path} holds a model but no training to go on with")
+        raise FileError(f"{path} holds a model but no training to go on with")
     before, history = _collected(trainer), trainer.state.history
     with interrupts_held():
         try:
