@@ -262,7 +262,7 @@ class Trainer:
         data_key = checkpoints.data_key(data, batch_size, bool(shuffle))
         if resume and checkpoint is not None and os.path.exists(checkpoint):
             checkpoints.load(self, checkpoint, data_key)
-        elif state.position and state.data_key != data_key:
+        elif state.position and not checkpoints.same_batches(state.data_key, data_key):
             with interrupts_held():
                 state.restart_epoch()
         state.data_key = data_key
