@@ -149,7 +149,6 @@ class Trainer:
         self.callbacks = as_callbacks(callbacks)
         self.metadata = model_file.as_metadata(metadata)
         self.seed = checks.integer("seed", seed, 0)
-        self.settings = settings(model, loss, optimizer, schedule, options)
         self.state = TrainingState()
         self.graphs = StepGraphs(
             model,
@@ -160,6 +159,7 @@ class Trainer:
             accumulated=self.state.accumulated,
             generator=Generator(self.seed),
         )
+        self.settings = settings(model, loss, optimizer, schedule, options)
         self.backend = make_backend(backend, self.graphs)
         self._evaluator = Evaluator._over(self.backend, ema, self.seed)
 
