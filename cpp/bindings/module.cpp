@@ -11,6 +11,7 @@
 
 #include "bindings/plan.h"
 #include "bindings/state_copies.h"
+#include "bindings/without_gil.h"
 #include "runtime/fma_peak.h"
 #include "runtime/instruction_sets.h"
 #include "runtime/shuffle.h"
@@ -35,7 +36,7 @@ double fma_peak(const std::string& dtype, std::int64_t threads, double seconds,
   }
   const chainrule::KernelTable& kernels = *chainrule::instruction_set(instruction_set).kernels;
   const auto count = static_cast<int>(threads);
-  nb::gil_scoped_release released;
+  chainrule::WithoutGil released;
   if (dtype == "float32") return chainrule::fma_peak(kernels.fma_chains_float32, count, seconds);
   if (dtype == "float64") return chainrule::fma_peak(kernels.fma_chains_float64, count, seconds);
   throw std::invalid_argument("dtype must be 'float32' or 'float64', got '" + dtype + "'");
@@ -52,6 +53,7 @@ void shuffle(OrderArray order, std::uint64_t seed, std::uint64_t epoch) {
 
 NB_MODULE(_core, module) {
   module.doc() = "chainrule's native core.";
+  chainrule::register_end_of_python();
   // A plan that a thread or a traceback still holds when Python ends is no mistake of its user.
   nb::set_leak_warnings(false);
   module.def("instruction_sets", &instruction_set_names,

@@ -20,6 +20,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/fields.h"
+#include "bindings/without_gil.h"
 #include "plan/names.h"
 #include "plan/plan.h"
 #include "runtime/executor.h"
@@ -124,7 +125,7 @@ nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t fir
   chainrule::check_threads(threads);
   request.threads = static_cast<std::int32_t>(threads);
   const chainrule::RunResult result = [&] {
-    nb::gil_scoped_release released;
+    chainrule::WithoutGil released;
     return plan.executor().run(request);
   }();
   return nb::make_tuple(result.steps, array_of(result.totals), array_of(result.last),

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "bindings/arrays.h"
+#include "bindings/without_gil.h"
 #include "plan/names.h"
 #include "runtime/state_copies.h"
 
@@ -32,12 +33,12 @@ class BoundCopies {
 
   bool keep(std::int64_t threads, bool always) {
     chainrule::check_threads(threads);
-    nb::gil_scoped_release released;
+    chainrule::WithoutGil released;
     return copies_.keep(static_cast<std::int32_t>(threads), always);
   }
   void restore(std::int64_t threads) {
     chainrule::check_threads(threads);
-    nb::gil_scoped_release released;
+    chainrule::WithoutGil released;
     copies_.restore(static_cast<std::int32_t>(threads));
   }
 

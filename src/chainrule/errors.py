@@ -21,3 +21,28 @@ class NonFiniteError(ArithmeticError):
     """
 
     steps_done = 0
+
+
+class FileError(ValueError):
+    """A file that is truncated, damaged, of another kind, or not what it should be.
+
+    Its message names the file, the place and the reason. Signs in it that would steer a terminal
+    are written as escapes, since they may come from the file.
+    """
+
+    def __init__(self, message: str) -> None:
+        super().__init__(printable(message))
+
+
+def printable(text: str) -> str:
+    """The text with all signs that are not printable, such as escape codes, written out.
+
+    Example:
+        >>> printable("red: \x1b[31m")
+        'red: \\x1b[31m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(
+        sign if sign.isprintable() else sign.encode("unicode_escape").decode() for sign in text
+    )

@@ -41,6 +41,8 @@ def test_the_way_there_and_back(backend):
     state = in_the_middle().state
     assert (state.epoch, state.step, state.position) == (1, 3, 4)
     assert state.totals.rows == 32 and state.accumulated.rows.item() == 8
+    fingerprint = state.data_key.pop("fingerprint")
+    assert len(fingerprint) == 8
     assert state.data_key == {"rows": 37, "batch_size": 8, "shuffle": True}
     assert state.stop_reason == "for now"
     found = trainer_of(network(), accumulate=3).state

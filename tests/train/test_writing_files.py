@@ -83,14 +83,13 @@ def test_a_folder_that_can_not_be_written_to(tmp_path):
 
 
 def test_a_folder_that_refuses_new_files(path, monkeypatch):
-    import tempfile
-
     def refuse(*arguments, **options):
         raise PermissionError(errno.EACCES, "Permission denied", "/secret/.model.x8")
 
-    monkeypatch.setattr(tempfile, "mkstemp", refuse)
+    trainer = trained(1)
+    monkeypatch.setattr(os, "open", refuse)
     with pytest.raises(PermissionError, match=r"can't save .*model\.safetensors: Permission"):
-        trained(1).save(path)
+        trainer.save(path)
 
 
 @pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no SIGKILL here")

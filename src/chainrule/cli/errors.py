@@ -8,6 +8,8 @@ from contextlib import contextmanager
 
 import click
 
+from chainrule.errors import printable
+
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as in shells: 128 + SIGINT."""
 
@@ -38,5 +40,5 @@ def message(error: BaseException) -> str:
         return "not enough memory: take a smaller network, --batch-size or data set"
     if isinstance(error, OSError) and error.strerror:
         prefix = "" if error.filename is None else f"{error.filename}: "
-        return prefix + error.strerror
-    return " ".join(str(error).split()) or type(error).__name__
+        return printable(prefix + error.strerror)
+    return printable(" ".join(str(error).split())) or type(error).__name__

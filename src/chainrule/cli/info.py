@@ -23,7 +23,9 @@ Example:
 def info(model: str) -> None:
     """Show what a model's file holds: its task, layers and training."""
     from chainrule.cli import output
-    from chainrule.train.model_file import FileError, read
+    from chainrule.errors import FileError
+    from chainrule.system.reading import reason
+    from chainrule.train.model_file import read
 
     tensors, description = read(model)
     output.line("file", f"{model} ({output.size_of(model)})")
@@ -31,11 +33,11 @@ def info(model: str) -> None:
         metadata = description.get("metadata") or {}
         if "task" in metadata:
             _show_metadata(metadata)
-        _show_network(description.get("model"), tensors, metadata.get("data", {}).get("shape"))
+        _show_network(description, tensors, metadata.get("data", {}).get("shape"))
         if "training" in description:
             _show_training(description["training"], metadata.get("options"))
-    except (KeyError, TypeError, AttributeError, IndexError) as error:
-        raise FileError(f"{model}: its description is damaged ({error!r})") from error
+    except Exception as error:
+        raise FileError(f"{model}: its description is damaged ({reason(error)})") from error
 
 
 def _show_metadata(metadata: dict[str, Any]) -> None:
@@ -50,13 +52,15 @@ def _show_metadata(metadata: dict[str, Any]) -> None:
         output.line("columns", ", ".join(data["columns"]))
 
 
-def _show_network(described: Any, tensors: dict[str, Array], input_shape: list[int] | None) -> None:
+def _show_network(
+    description: dict[str, Any], tensors: dict[str, Array], input_shape: list[int] | None
+) -> None:
     """The layers; of a class that is not the library's, the arrays."""
     from chainrule.cli import output
-    from chainrule.nn import from_description
+    from chainrule.train.model_file import described_model
 
     try:
-        network = from_description(described)
+        network = described_model(tensors, description)
     except ValueError:
         rows = [
             (name.removeprefix("model."), " × ".join(map(str, array.shape)), f"{array.size:,}")

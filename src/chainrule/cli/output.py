@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import sys
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from rich.table import Table
 
 from chainrule import nn
 from chainrule.cli.tasks import Task, describe_task
+from chainrule.errors import printable
 
 if TYPE_CHECKING:
     from chainrule.cli.sources import Data
@@ -21,7 +23,14 @@ if TYPE_CHECKING:
 
 def line(label: str, text: str) -> None:
     """Print one line: a label, then the text."""
-    click.echo(f"{label:<12}{text}")
+    click.echo(f"{label:<12}{printable(text)}")
+
+
+def write(text: str) -> None:
+    """Write lines to standard output; to a terminal without signs that would steer it."""
+    if sys.stdout.isatty():
+        text = "\n".join(map(printable, text.split("\n")))
+    click.echo(text, nl=False)
 
 
 def show_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> None:
@@ -33,9 +42,11 @@ def show_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> Non
     """
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for heading, side in columns.items():
-        table.add_column(heading, justify="right" if side == "right" else "left", overflow="fold")
+        table.add_column(
+            printable(heading), justify="right" if side == "right" else "left", overflow="fold"
+        )
     for cells in rows:
-        table.add_row(*cells)
+        table.add_row(*map(printable, cells))
     click.echo()
     Console(highlight=False, markup=False).print(table)
     click.echo()

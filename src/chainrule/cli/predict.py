@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import click
 
 from chainrule.cli.options import data_argument, mnist_option, model_argument, part_option
@@ -32,19 +34,22 @@ def predict(
     """
     from chainrule.cli.building import as_input
     from chainrule.cli.files import check_outputs
+    from chainrule.cli.output import write
     from chainrule.cli.predictions import to_csv
     from chainrule.cli.saved import read_saved
-    from chainrule.cli.sources import read_to_use
+    from chainrule.cli.sources import files_of, read_to_use
     from chainrule.system.atomic_files import write_atomically
 
-    check_outputs({"--out": out}, model, data)
+    if out is None and sys.stdout is None:
+        raise OSError("standard output is closed: there is nowhere to write to. Give --out.")
+    check_outputs({"--out": out}, [model, *files_of(data, folder)])
     saved = read_saved(model)
     if proba and saved.task.classes is None:
         raise ValueError(f"{model} is a regression: it has no probabilities. Leave --proba out.")
     x, _ = read_to_use(data, folder, saved.trained_on).part(part)
     text = to_csv(saved.evaluator().predict(as_input(x)), saved, proba=proba)
     if out is None:
-        click.echo(text, nl=False)
+        write(text)
         return
     write_atomically(out, text.encode())
     click.echo(f"{len(x):,} predictions: {out}")

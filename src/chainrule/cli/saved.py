@@ -7,8 +7,9 @@ from typing import Any
 
 from chainrule import nn
 from chainrule.cli.tasks import Task
+from chainrule.errors import FileError
 from chainrule.train import Evaluator
-from chainrule.train.model_file import FileError, build_model, read
+from chainrule.train.model_file import build_model, read
 
 
 @dataclass(frozen=True)
@@ -53,14 +54,18 @@ def read_saved(path: str) -> SavedModel:
         classes, trained_on = metadata["classes"], metadata["data"]
         columns = trained_on["columns"]
         sound = (
-            (classes is None or (len(classes) > 1 and all(type(c) is int for c in classes)))
-            and all(type(n) is int for n in trained_on["shape"])
+            (
+                classes is None
+                or (len(classes) > 1 and all(type(c) is int and abs(c) < 2**63 for c in classes))
+            )
+            and all(type(n) is int and n >= 0 for n in trained_on["shape"])
             and (columns is None or all(type(c) is str for c in columns))
             and (columns is None or len(columns) == trained_on["shape"][0])
             and type(trained_on["target_index"]) in (int, type(None))
-            and {"kind", "name", "target", "header"} <= trained_on.keys()
+            and type(trained_on["target"]) in (str, type(None))
+            and [type(trained_on[n]) for n in ("kind", "name", "header")] == [str, str, bool]
         )
-    except (KeyError, TypeError, AttributeError, IndexError):
+    except Exception:
         sound = False
     if not sound:
         raise FileError(f"{path}: what it says about its data is damaged. Train and save it anew.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,8 @@ import numpy as np
 
 from chainrule.data import datasets, read_columns, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
+from chainrule.data.npz import names_of, read_archive
+from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 
 BUILT_IN = ("digits", "mnist")
@@ -85,6 +86,14 @@ def kind_of(name: str) -> str:
             f"there is no file {name}. Give a .csv or .npz file, or digits, or mnist."
         )
     return "npz" if path.suffix.lower() == ".npz" else "table"
+
+
+def files_of(name: str, folder: str | None) -> list[Path]:
+    """The files that are read for a source of data, or would be if they were there."""
+    found = [] if name in BUILT_IN else [Path(name)]
+    if folder is not None:
+        found += [Path(folder) / file for file in datasets.mnist_names()]
+    return found
 
 
 def read_built_in(name: str, folder: str | None) -> Data:
@@ -168,17 +177,15 @@ def read_to_use(name: str, folder: str | None, trained_on: dict[str, Any]) -> Da
 
 def _read_npz_with_or_without_targets(name: str) -> Data:
     """An npz file in which y may be missing."""
-    try:
-        with np.load(name, allow_pickle=False) as file:
-            has_targets = "y" in file.files
-            inputs = file["x"] if "x" in file.files and not has_targets else None
-    except (ValueError, EOFError, OSError, AttributeError, zipfile.BadZipFile):
-        has_targets, inputs = True, None  # read_npz raises an error that names the fault
-    if inputs is None:
+    names = names_of(name)
+    if "y" in names or "x" not in names:
         found = read_npz(name)
         return Data("npz", name, found.x, found.y, found.x_test, found.y_test)
-    x = as_arrays(inputs, f"{name}: x")
-    check_finite(x, f"{name}: x")
+    try:
+        x = as_arrays(read_archive(name, ["x"])["x"], f"{name}: x")
+        check_finite(x, f"{name}: x")
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{error}") from error
     assert isinstance(x, np.ndarray)
     return Data("npz", name, x, None)
 

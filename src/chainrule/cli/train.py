@@ -165,7 +165,8 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     from chainrule.cli.tasks import choose_task
 
     _check_usage(data, folder, given)
-    check_outputs({f"--{name}": given[name] for name in ("out", "checkpoint", "history")}, data)
+    outputs = {f"--{name}": given[name] for name in ("out", "checkpoint", "history")}
+    check_outputs(outputs, sources.files_of(data, folder))
     found = sources.read_to_train(data, folder, given["target"])
     assert found.y is not None
     task = choose_task(found.y, _target_name(found), given["task"])
@@ -238,6 +239,7 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
     from chainrule.cli.saved import make_evaluator
     from chainrule.ops.random import manual_seed
     from chainrule.train import EarlyStopping, Trainer
+    from chainrule.train.checkpoint import check_can_save
 
     fraction = given["validation_fraction"]
     if fraction is None:
@@ -272,6 +274,8 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
     output.show_model(model, x.shape[1:])
     output.show_options(options.to_json())
     click.echo()
+    if given["out"] is not None:
+        check_can_save(trainer, given["out"])
     _say_whether_resumed(trainer, given["checkpoint"], given["resume"])
     history = trainer.fit(
         x,
@@ -352,6 +356,8 @@ def _say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool)
     """
     import os
 
+    from chainrule.errors import FileError
+    from chainrule.system.reading import reason
     from chainrule.train.model_file import read
 
     if checkpoint is None:
@@ -369,23 +375,35 @@ def _say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool)
     metadata = description.get("metadata") or {}
     if "options" not in metadata:
         raise ValueError(f"{checkpoint} was not saved by chainrule train; name another one.")
-    mine, theirs = trainer.metadata["options"], metadata["options"]
-    for name, value in mine.items():
-        if name != "epochs" and theirs.get(name) != value:
-            option = name.replace("_", "-")
-            raise ValueError(
-                f"{checkpoint} was saved with --{option} {_shown(theirs.get(name))}, this is "
-                f"{_shown(value)}. Give the same options to resume, or name another --checkpoint."
-            )
-    if {**metadata["data"], "name": ""} != {**trainer.metadata["data"], "name": ""}:
-        raise ValueError(
-            f"{checkpoint} was saved in a training on other data ({metadata['data']['name']}, "
-            f"{metadata['data']['rows']} rows). Give the same data, or name another --checkpoint."
-        )
-    if metadata["classes"] != trainer.metadata["classes"]:
-        raise ValueError(f"{checkpoint} was saved with another --task. Name another --checkpoint.")
-    done = description["training"]["epoch"]
+    try:
+        difference = _difference(trainer.metadata, metadata)
+        done = int(description["training"]["epoch"])
+    except Exception as error:
+        raise FileError(
+            f"{checkpoint}: what it says of its training is damaged ({reason(error)})"
+        ) from error
+    if difference is not None:
+        raise ValueError(f"{checkpoint} was saved {difference}, or name another --checkpoint.")
     click.echo(f"resuming from {checkpoint}, after {done} epochs")
+
+
+def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str | None:
+    """How a training differs from the one of a checkpoint, and what to do; None if it does not."""
+    for name, value in mine["options"].items():
+        saved = theirs["options"].get(name)
+        if name != "epochs" and saved != value:
+            return (
+                f"with --{name.replace('_', '-')} {_shown(saved)}, this is {_shown(value)}. Give "
+                "the same options to resume"
+            )
+    if {**theirs["data"], "name": ""} != {**mine["data"], "name": ""}:
+        return (
+            f"in a training on other data ({theirs['data']['name']}, {theirs['data']['rows']} "
+            "rows). Give the same data"
+        )
+    if theirs["classes"] != mine["classes"]:
+        return "with another --task. Give the same"
+    return None
 
 
 def _shown(value: Any) -> str:

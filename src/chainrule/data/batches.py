@@ -267,6 +267,9 @@ def windows(
     Data in memory are one window; memory-mapped files are read window by window. A window is valid
     until the next is asked for.
 
+    Raises:
+        FileError: for a mapped file that has become shorter.
+
     Args:
         data: the data.
         size: rows in a batch.
@@ -276,12 +279,14 @@ def windows(
     """
     files = MappedFiles(data.arrays)
     rows = data.rows if order is None else len(order)
+    files.check()
     if not files:
         yield Window(0, Batches(data, np.arange(rows) if order is None else order, size))
     elif order is None:
         length = max(1, files.rows_in_sequence // size)
         for first in range(start, -(-rows // size), length):
             part = data.map(operator.itemgetter(slice(first * size, (first + length) * size)))
+            files.check()
             yield Window(first, Batches(part, np.arange(part.rows), size))
             files.release()
     else:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import gzip
 import math
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+
+from chainrule.errors import FileError
+from chainrule.system.reading import check_expansion, read_values, reading, size_of, unpacking
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -93,7 +94,7 @@ def mnist(
 
     Raises:
         FileNotFoundError: a file is missing.
-        ValueError: a file is damaged or not MNIST; the message names the file, the expected
+        FileError: a file is damaged or not MNIST; the message names the file, the expected
             content and the content found.
 
     Source: Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits.
@@ -128,7 +129,7 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is not IDX, or is longer or shorter than its header says.
+        FileError: the file is not IDX, or is damaged, or longer or shorter than its header says.
 
     Source: the description of the format on the MNIST page of LeCun, Cortes and Burges.
 
@@ -138,46 +139,52 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     >>> read_idx(path)
     array([7, 2, 1], dtype=uint8)
     """
-    content = _read_bytes(Path(path))
-    if len(content) < 4 or content[:2] != b"\0\0" or content[2] not in _IDX_DTYPES:
-        raise ValueError(
-            f"{path} is not an IDX file: expected 00 00, one of the dtype codes "
-            f"{', '.join(f'{code:02x}' for code in _IDX_DTYPES)}, and the number of dimensions; "
-            f"found {content[:4].hex(' ') or 'an empty file'}. Download it again."
-        )
-    dtype, dimensions = np.dtype(_IDX_DTYPES[content[2]]), content[3]
-    start = 4 + 4 * dimensions
-    if len(content) < start:
-        raise ValueError(
-            f"{path} is truncated: expected a header of {start} bytes for {dimensions} "
-            f"dimensions, found {len(content)} bytes in all. Download it again."
-        )
-    shape = tuple(int(size) for size in np.frombuffer(content, ">u4", dimensions, offset=4))
-    expected, found = math.prod(shape) * dtype.itemsize, len(content) - start
-    if found != expected:
-        fault = "is truncated" if found < expected else "has too many bytes"
-        raise ValueError(
-            f"{path} {fault}: expected {expected} bytes of values for shape {shape} {dtype.name}, "
-            f"found {found}. Download it again."
-        )
-    values = np.frombuffer(content, dtype, offset=start).reshape(shape)
-    return values.astype(dtype.newbyteorder("="))
+    with reading(path, "an IDX file", _REMEDY) as file:
+        is_zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        # Decided by content, not by name: a browser may unpack a file and keep ".gz" in its name.
+        if not is_zipped:
+            return _read_array(path, file, size_of(file))
+        with unpacking(file) as content:
+            return _read_array(path, content, None, compressed=size_of(file))
 
 
 _IDX_DTYPES = {0x08: ">u1", 0x09: ">i1", 0x0B: ">i2", 0x0C: ">i4", 0x0D: ">f4", 0x0E: ">f8"}
+_REMEDY = "Download it again."
 
 
-def _read_bytes(path: Path) -> bytes:
-    content = path.read_bytes()
-    # Decided by content, not by name: a browser may unpack a file and keep ".gz" in its name.
-    if not content.startswith(b"\x1f\x8b"):
-        return content
-    try:
-        return gzip.decompress(content)
-    except (EOFError, OSError, zlib.error) as error:
-        raise ValueError(
-            f"{path} is a truncated or damaged gzip file ({error}). Download it again."
-        ) from error
+def _read_array(
+    path: str | os.PathLike[str], file: Any, size: int | None, compressed: int = 0
+) -> NDArray[Any]:
+    """The array that fills a file of `size` bytes; of an unknown number if it is compressed."""
+    begin = file.read(4)
+    if len(begin) < 4 or begin[:2] != b"\0\0" or begin[2] not in _IDX_DTYPES:
+        raise FileError(
+            f"{path} is not an IDX file: expected 00 00, one of the dtype codes "
+            f"{', '.join(f'{code:02x}' for code in _IDX_DTYPES)}, and the number of dimensions; "
+            f"found {begin.hex(' ') or 'an empty file'}. {_REMEDY}"
+        )
+    dtype, dimensions = np.dtype(_IDX_DTYPES[begin[2]]), begin[3]
+    sizes = file.read(4 * dimensions)
+    start = 4 + 4 * dimensions
+    if len(sizes) < 4 * dimensions:
+        raise FileError(
+            f"{path} is truncated: expected a header of {start} bytes for {dimensions} "
+            f"dimensions, found {4 + len(sizes)} bytes in all. {_REMEDY}"
+        )
+    shape = tuple(int(length) for length in np.frombuffer(sizes, ">u4"))
+    count = math.prod(shape)
+    expected = count * dtype.itemsize
+    wanted = f"expected {expected} bytes of values for shape {shape} {dtype.name}"
+    if size is None:
+        check_expansion(expected, compressed)
+    elif size - start != expected:
+        fault = "is truncated" if size - start < expected else "has too many bytes"
+        raise FileError(f"{path} {fault}: {wanted}, found {size - start}. {_REMEDY}")
+    values = read_values(file, dtype, count).reshape(shape)
+    if file.read(1):
+        raise FileError(f"{path} has too many bytes: {wanted}, found more. {_REMEDY}")
+    return values.astype(dtype.newbyteorder("="), copy=False)
 
 
 def _read_mnist_part(folder: Path, part: str, dtype: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -185,25 +192,25 @@ def _read_mnist_part(folder: Path, part: str, dtype: str) -> tuple[NDArray[Any],
     labels_path = _find_idx(folder, f"{part}-labels", "idx1-ubyte")
     images, labels = read_idx(images_path), read_idx(labels_path)
     if images.dtype != np.uint8 or images.ndim != 3 or images.shape[1:] != (28, 28):
-        raise ValueError(
+        raise FileError(
             f"{images_path}: expected images of shape (rows, 28, 28) uint8, "
             f"found {images.shape} {images.dtype}. Read other IDX files with read_idx."
         )
     if labels.dtype != np.uint8 or labels.ndim != 1:
-        raise ValueError(
+        raise FileError(
             f"{labels_path}: expected labels of shape (rows,) uint8, "
             f"found {labels.shape} {labels.dtype}. Read other IDX files with read_idx."
         )
     if len(images) != len(labels):
-        raise ValueError(
+        raise FileError(
             f"{labels_path}: expected {len(images)} labels, one for each image in "
             f"{images_path.name}, found {len(labels)}. Take both files from the same download."
         )
     if len(images) == 0:
-        raise ValueError(f"{images_path}: expected images, found none. Download it again.")
+        raise FileError(f"{images_path}: expected images, found none. Download it again.")
     if labels.max() > 9:
         row = int(np.argmax(labels > 9))
-        raise ValueError(
+        raise FileError(
             f"{labels_path}: expected labels 0..9, found {labels[row]} at row {row}. "
             "Read other IDX files with read_idx."
         )
@@ -212,8 +219,22 @@ def _read_mnist_part(folder: Path, part: str, dtype: str) -> tuple[NDArray[Any],
     return images, labels.astype(np.int64)
 
 
+def mnist_names() -> list[str]:
+    """The names under which the four files of MNIST are looked for."""
+    return [
+        name
+        for part in ("train", "t10k")
+        for kind, ending in (("images", "idx3-ubyte"), ("labels", "idx1-ubyte"))
+        for name in _names(f"{part}-{kind}", ending)
+    ]
+
+
+def _names(stem: str, ending: str) -> list[str]:
+    return [stem + mark + ending + gz for mark in "-." for gz in ("", ".gz")]
+
+
 def _find_idx(folder: Path, stem: str, ending: str) -> Path:
-    names = [stem + mark + ending + gz for mark in "-." for gz in ("", ".gz")]
+    names = _names(stem, ending)
     for name in names:
         if (folder / name).is_file():
             return folder / name

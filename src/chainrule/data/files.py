@@ -8,9 +8,7 @@ import io
 import os
 import re
 import warnings
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TextIO, cast
 
@@ -18,6 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.arrays import as_arrays, check_finite, check_same_rows
+from chainrule.data.npz import names_of, read_archive
+from chainrule.errors import FileError
+from chainrule.system.reading import check_gzip, reading
 
 
 class Table(NamedTuple):
@@ -62,8 +63,8 @@ def read_table(path: str | os.PathLike[str], target: str | int | None = None) ->
         A ``Table``: x, y, the names of the features and of the target.
 
     Raises:
-        FileNotFoundError, ValueError: as ``read_columns``, and if the target column does not exist
-            or is the only one.
+        FileNotFoundError, FileError: as ``read_columns``.
+        ValueError: if the target column does not exist or is the only one.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "houses.csv"
@@ -100,8 +101,8 @@ def read_columns(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], NDArray
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: no rows; a row with a wrong number of cells; a cell that is empty or not a
-            finite number. The message names the first such line (from 1) and column.
+        FileError: no text, or damaged; no rows; a row with a wrong number of cells; a cell that is
+            empty or not a finite number. The message names the first such line (from 1) and column.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "points.csv"
@@ -110,23 +111,24 @@ def read_columns(path: str | os.PathLike[str]) -> tuple[tuple[str, ...], NDArray
     (('x0', 'x1'), array([[1., 2.],
            [3., 4.]]))
     """
-    path = Path(path)
-    try:
-        with _open_text(path) as file:
-            layout = _read_layout(path, file)
-            values = _load_fast(file, layout)
-            if values is None:
-                file.seek(0)
-                values = _load_cell_by_cell(path, file, layout)
-    except UnicodeDecodeError as error:
-        raise ValueError(
-            f"{path} is not UTF-8 text ({error.reason} at byte {error.start}). "
-            "Give a CSV file, saved as UTF-8."
-        ) from error
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{path} is a truncated or damaged gzip file ({error}).") from error
-    except csv.Error as error:
-        raise ValueError(f"{path} is not a CSV file ({error}).") from error
+    with reading(path, "a table", "Give a CSV file, saved as UTF-8.") as file:
+        path = Path(path)
+        is_zipped = file.read(2) == _GZIP
+        file.seek(0)
+        if is_zipped:
+            check_gzip(file)
+        binary = cast("BinaryIO", gzip.GzipFile(fileobj=file) if is_zipped else file)
+        with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
+            try:
+                layout = _read_layout(path, text)
+                values = _load_fast(text, layout)
+                if values is None:
+                    text.seek(0)
+                    values = _load_cell_by_cell(path, text, layout)
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"it is not UTF-8 text ({error.reason} at byte {error.start})"
+                ) from error
     return layout.names, values
 
 
@@ -142,8 +144,8 @@ def read_npz(path: str | os.PathLike[str]) -> NpzArrays:
 
     Raises:
         FileNotFoundError: no such file.
-        TypeError, ValueError: not an npz file, a damaged one, or a missing array; an array with
-            values that are not finite numbers; or x and y with different numbers of rows.
+        FileError: not an npz file, a damaged one, or a missing array; an array with values that
+            are not finite numbers; or x and y with different numbers of rows.
 
     >>> import tempfile
     >>> path = Path(tempfile.mkdtemp()) / "data.npz"
@@ -151,44 +153,29 @@ def read_npz(path: str | os.PathLike[str]) -> NpzArrays:
     >>> read_npz(path).x.shape
     (5, 3)
     """
-    arrays = {
-        name: cast("NDArray[Any]", as_arrays(array, f"{path}: {name}"))
-        for name, array in _load_npz(Path(path)).items()
-    }
-    if ("x_test" in arrays) != ("y_test" in arrays):
-        raise ValueError(f"{path} has only one of x_test and y_test. Write both or neither.")
-    for name, array in arrays.items():
-        check_finite(array, f"{path}: {name}")
-    check_same_rows(x=arrays["x"], y=arrays["y"])
-    if "x_test" in arrays:
-        check_same_rows(x_test=arrays["x_test"], y_test=arrays["y_test"])
+    found = read_archive(path, NpzArrays._fields)
+    for name in ("x", "y"):
+        if name not in found:
+            raise FileError(
+                f"{path} cannot be read as npz: it has no array {name!r}, only "
+                f"{', '.join(names_of(path))}. Write it with np.savez(path, x=..., y=...)."
+            )
+    if ("x_test" in found) != ("y_test" in found):
+        raise FileError(f"{path} has only one of x_test and y_test. Write both or neither.")
+    try:
+        arrays = {name: _numbers(array, f"{path}: {name}") for name, array in found.items()}
+        check_same_rows(x=arrays["x"], y=arrays["y"])
+        if "x_test" in arrays:
+            check_same_rows(x_test=arrays["x_test"], y_test=arrays["y_test"])
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{error}") from error
     return NpzArrays(arrays["x"], arrays["y"], arrays.get("x_test"), arrays.get("y_test"))
 
 
-def _load_npz(path: Path) -> dict[str, NDArray[Any]]:
-    import zipfile  # slow to import; NumPy, too, imports it only to read an npz file
-
-    with path.open("rb") as file:
-        try:
-            loaded = np.load(file, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                raise ValueError("it holds a single array (npy)")
-            for name in ("x", "y"):
-                if name not in loaded.files:
-                    raise ValueError(f"it has no array {name!r}, only {', '.join(loaded.files)}")
-            return {name: loaded[name] for name in NpzArrays._fields if name in loaded.files}
-        except (
-            ValueError,
-            EOFError,
-            OSError,  # a damaged offset
-            RuntimeError,  # a damaged flag: "encrypted", or "compression type not supported"
-            zipfile.BadZipFile,
-            zlib.error,
-        ) as error:
-            raise ValueError(
-                f"{path} cannot be read as npz: {error}. "
-                "Write it with np.savez(path, x=..., y=...), arrays of numbers only."
-            ) from error
+def _numbers(array: NDArray[Any], name: str) -> NDArray[Any]:
+    numbers = cast("NDArray[Any]", as_arrays(array, name))
+    check_finite(numbers, name)
+    return numbers
 
 
 class _Layout(NamedTuple):
@@ -197,34 +184,43 @@ class _Layout(NamedTuple):
     header_lines: int  # lines to skip before the first row
 
 
+_GZIP = b"\x1f\x8b"
+_MOST_OF_FIRST_ROW = 1 << 22
+"""More characters than this in the first row are no names or numbers of columns."""
+
 _MISSING = {"", "?", "na", "n/a", "nan", "null", "none"}
 _DECIMAL_COMMA = re.compile(r"\s*[-+]?\d+,\d+\s*")
 
 
-@contextmanager
-def _open_text(path: Path) -> Iterator[TextIO]:
-    with path.open("rb") as raw:
-        zipped = raw.read(2) == b"\x1f\x8b"
-        raw.seek(0)
-        binary = cast("BinaryIO", gzip.GzipFile(fileobj=raw) if zipped else raw)
-        with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
-            yield text
-
-
 def _read_layout(path: Path, file: TextIO) -> _Layout:
-    first_line = next((line for line in file if line.strip()), None)
+    first_line = next((line for line in _short_lines(path, file) if line.strip()), None)
     if first_line is None:
-        raise ValueError(f"{path} is empty. Give a table with one row per example.")
+        raise FileError(f"{path} is empty. Give a table with one row per example.")
     unquoted = re.sub(r'"[^"]*"', "", first_line)
     # The comma last: a table with decimal commas has another delimiter.
     delimiter = next((sign for sign in "\t;" if sign in unquoted), ",")
     file.seek(0)
-    reader = csv.reader(file, delimiter=delimiter)
-    cells = next(cells for cells in reader if not _is_blank(cells))
+    reader = csv.reader(_short_lines(path, file), delimiter=delimiter)
+    cells = next((cells for cells in reader if not _is_blank(cells)), None)
+    if cells is None:
+        raise FileError(f"{path} is empty but for quotes. Give a table with one row per example.")
     if any(_is_text(cell) for cell in cells):
         names = tuple(cell.strip() or f"x{i}" for i, cell in enumerate(cells))
         return _Layout(delimiter, names, header_lines=reader.line_num)
     return _Layout(delimiter, tuple(f"x{i}" for i in range(len(cells))), header_lines=0)
+
+
+def _short_lines(path: Path, file: TextIO) -> Iterator[str]:
+    """The lines of the file, up to a limit for what names and counts the columns."""
+    left = _MOST_OF_FIRST_ROW
+    while line := file.readline(left):
+        left = left - len(line) if line.strip() else left
+        if left <= 0:
+            raise FileError(
+                f"{path}: its first row has more than {_MOST_OF_FIRST_ROW} characters. Give a "
+                "table with one line per example."
+            )
+        yield line
 
 
 def _load_fast(file: TextIO, layout: _Layout) -> NDArray[np.float64] | None:
@@ -253,18 +249,18 @@ def _load_cell_by_cell(path: Path, file: TextIO, layout: _Layout) -> NDArray[np.
         if reader.line_num <= layout.header_lines or _is_blank(cells):
             continue
         if len(cells) != len(layout.names):
-            raise ValueError(
+            raise FileError(
                 f"{path}, line {reader.line_num}: expected {len(layout.names)} cells as in the "
                 f"first line, found {len(cells)}. Give every row the same columns."
             )
         rows.append(
             [
-                _to_number(cell, f"{path}, line {reader.line_num}, column {name!r}")
+                _to_number(cell, f"{path}, line {reader.line_num}, column {name!r:.80}")
                 for cell, name in zip(cells, layout.names, strict=True)
             ]
         )
     if not rows:
-        raise ValueError(f"{path} has a header but no rows. Give at least one row of numbers.")
+        raise FileError(f"{path} has a header but no rows. Give at least one row of numbers.")
     return np.array(rows)
 
 
@@ -276,16 +272,19 @@ def _to_number(cell: str, position: str) -> float:
     if np.isfinite(number):
         return number
     if cell.strip().lower() in _MISSING:
-        raise ValueError(
-            f"{position}: the value is missing ({cell!r}). Fill it, or drop the row or the column."
+        raise FileError(
+            f"{position}: the value is missing ({cell!r:.80}). Fill it, or drop the row or the "
+            "column."
         )
     if np.isinf(number):
-        raise ValueError(f"{position}: {cell!r} is not finite. Fill it, or drop the row.")
+        raise FileError(f"{position}: {cell!r:.80} is not finite. Fill it, or drop the row.")
     if _DECIMAL_COMMA.fullmatch(cell):
-        raise ValueError(f"{position}: {cell!r} has a decimal comma. Write numbers with a point.")
-    raise ValueError(
-        f"{position}: {cell!r} is not a number. Tables that mix numbers and text are not supported "
-        "yet: drop the column, or encode it as numbers."
+        raise FileError(
+            f"{position}: {cell!r:.80} has a decimal comma. Write numbers with a point."
+        )
+    raise FileError(
+        f"{position}: {cell!r:.80} is not a number. Tables that mix numbers and text are not "
+        "supported yet: drop the column, or encode it as numbers."
     )
 
 

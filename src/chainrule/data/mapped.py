@@ -8,6 +8,7 @@ reading them again is cheap.
 from __future__ import annotations
 
 import mmap
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule._core import CACHE_LINE
+from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 
 _RESIDENT_BYTES = 1 << 25
@@ -49,10 +51,15 @@ class MappedFiles:
     """
 
     def __init__(self, arrays: Iterable[Array]) -> None:
+        self._bases: list[np.memmap[Any, Any]] = []
         self._maps: list[mmap.mmap] = []
         row_bytes = mapped = 0
         for array in arrays:
-            map_ = _map_of(array)
+            base = _mapped(array)
+            if base is None:
+                continue
+            self._bases.append(base)
+            map_ = _releasable(base)
             if map_ is not None:
                 mapped += 1
                 row_bytes += array[:1].nbytes
@@ -69,17 +76,38 @@ class MappedFiles:
         for map_ in self._maps:
             map_.madvise(mmap.MADV_DONTNEED)
 
+    def check(self) -> None:
+        """Raise FileError if a file has become shorter: reading what is gone ends the process."""
+        for base in self._bases:
+            map_ = base._mmap  # type: ignore[attr-defined]
+            wanted = base.offset - base.offset % mmap.ALLOCATIONGRANULARITY + len(map_)
+            if (size := map_.size()) < wanted:
+                raise FileError(
+                    f"{base.filename} was cut off while it was read: it had {wanted} bytes, now "
+                    f"it has {size}"
+                )
 
-def _map_of(array: Any) -> mmap.mmap | None:
-    """The memory map that holds an array, if its pages can be released; else None."""
-    if not hasattr(mmap, "MADV_DONTNEED"):
-        return None
+
+def mapped_files(arrays: Iterable[Array]) -> list[str]:
+    """The names of the files that are mapped by these arrays, where they have one."""
+    bases = [base for array in arrays if (base := _mapped(array)) is not None]
+    return [os.fspath(base.filename) for base in bases if base.filename is not None]
+
+
+def _mapped(array: Any) -> np.memmap[Any, Any] | None:
+    """The mapped file that holds an array, in any mode; None if it is in memory."""
     while isinstance(array, np.ndarray):
-        if isinstance(array, np.memmap) and getattr(array, "mode", None) in _SHARED_MODES:
-            map_ = getattr(array, "_mmap", None)
-            return map_ if isinstance(map_, mmap.mmap) else None
+        if isinstance(array, np.memmap) and isinstance(getattr(array, "_mmap", None), mmap.mmap):
+            return array
         array = array.base
     return None
+
+
+def _releasable(base: np.memmap[Any, Any]) -> mmap.mmap | None:
+    """Its memory map, if the pages can be released; else None."""
+    if not hasattr(mmap, "MADV_DONTNEED") or base.mode not in _SHARED_MODES:
+        return None
+    return base._mmap  # type: ignore[attr-defined]
 
 
 class Copier:
@@ -120,6 +148,7 @@ class Copier:
             # As many rows as may be read before a release: those near one another share pages.
             near = np.searchsorted(ascending, ascending[start] + self._files.rows_in_sequence)
             chunk = slice(start, max(int(near), start + self._files.rows_anywhere))
+            self._files.check()
             for array, copy in zip(self._arrays, self._copies, strict=True):
                 copy[order[chunk]] = array[ascending[chunk]]
             self._files.release()
@@ -146,6 +175,7 @@ def blocks(array: Array) -> Iterator[tuple[int, Array]]:
     rows = max(1, _BLOCK_BYTES // max(1, array[:1].nbytes))
     unreleased = 0
     for start in range(0, len(array), rows):
+        mapped.check()
         block = array[start : start + rows]
         yield start, block
         unreleased += block.nbytes

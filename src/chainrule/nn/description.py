@@ -29,6 +29,9 @@ LAYERS: dict[str, type[Layer]] = {name: getattr(layers, name) for name in layers
 """The classes that can be built from a description, by name."""
 
 MAX_DEPTH = 50
+MAX_LAYERS = 10_000
+_MAX_NAME = 200
+_MAX_LENGTHS = 64
 
 
 def to_description(module: Module) -> dict[str, Any]:
@@ -89,13 +92,34 @@ def from_description(description: Any, max_elements: int = 2**28) -> Module:
         ... )
         Linear(in_features=3, out_features=1, bias=True)
     """
-    if _check(description, "", 0) > max_elements:
+    if count_elements(description) > max_elements:
         raise ValueError(
             f"the model would hold more than {max_elements} numbers; if you trust the file, raise "
             "max_elements"
         )
     with use_generator(_NoDraw()):
         return _build(description, "", {})
+
+
+def count_elements(description: Any) -> int:
+    """About how many numbers the module of a description will hold, before any of it is built.
+
+    Raises:
+        ValueError: as `from_description`.
+
+    Example:
+        >>> count_elements({"class": "Linear", "arguments": {"in_features": 3, "out_features": 1}})
+        3
+    """
+    layers, waiting = 0, [description]
+    while waiting:
+        layers += 1
+        if layers > MAX_LAYERS:
+            raise ValueError(f"the model has more than {MAX_LAYERS} layers")
+        layer = waiting.pop()
+        children = layer.get("children") if isinstance(layer, dict) else None
+        waiting += children.values() if isinstance(children, dict) else ()
+    return _check(description, "", 0)
 
 
 def _check(description: Any, path: str, depth: int) -> int:
@@ -124,6 +148,9 @@ def _check(description: Any, path: str, depth: int) -> int:
     unknown = children.keys() - set(children if allowed is None else allowed)
     if unknown:
         raise ValueError(f"{where}: a {name} has no child {sorted(unknown)[0]!r:.80}")
+    long = next((key for key in children if len(key) > _MAX_NAME), None)
+    if long is not None:  # it would stand in the name of every layer and tensor below
+        raise ValueError(f"{where}: the name {long!r:.80} of a child is too long")
     _check_arguments(arguments, layer, where)
     try:
         given = signature(layer).bind(**arguments, **({} if allowed is None else children))
@@ -143,8 +170,13 @@ def _check_arguments(arguments: dict[str, Any], layer: type[Layer], where: str) 
     if unknown:
         raise ValueError(f"{where}: a {layer.__name__} has no argument {sorted(unknown)[0]!r:.80}")
     for name, value in arguments.items():
+        if isinstance(value, (list, tuple)) and len(value) > _MAX_LENGTHS:
+            raise ValueError(f"{where}: {name} can't have {len(value)} entries")
         for item in value if isinstance(value, (list, tuple)) else [value]:
-            if not isinstance(item, (bool, int, float, str, type(None))):
+            fits = (
+                not isinstance(item, int) or item.bit_length() < 4096
+            )  # products of these are quick
+            if not (fits and isinstance(item, (bool, int, float, str, type(None)))):
                 raise ValueError(f"{where}: {name} can't be {value!r:.80}")
 
 

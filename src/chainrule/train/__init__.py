@@ -1,5 +1,6 @@
 """Training: the Trainer and the Evaluator, what they measure, and files of models."""
 
+from chainrule.errors import FileError
 from chainrule.train import metrics
 from chainrule.train.backends import get_default_backend, set_default_backend
 from chainrule.train.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
@@ -7,7 +8,7 @@ from chainrule.train.compile_step import compile_step
 from chainrule.train.evaluator import Evaluator
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric
-from chainrule.train.model_file import FileError, load, read_metadata, save
+from chainrule.train.model_file import load, read_metadata, save
 from chainrule.train.range_test import RangeTest
 from chainrule.train.state import TrainingState
 from chainrule.train.trainer import Trainer

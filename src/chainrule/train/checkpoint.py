@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError
+from chainrule.data.arrays import Data
+from chainrule.data.mapped import mapped_files
+from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
 from chainrule.nn import to_description
+from chainrule.system.atomic_files import check_writable
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train import model_file
 from chainrule.train.model_file import tensors_under
+from chainrule.train.settings import difference
 from chainrule.train.state import TrainingState
 
 if TYPE_CHECKING:
@@ -36,12 +40,49 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     model_file.write(path, tensors, description)
 
 
+def data_key(data: Data, batch_size: int, shuffle: bool) -> dict[str, Any]:
+    """What fixes which rows come when in a training; see `TrainingState`."""
+    return {
+        "rows": data.rows,
+        "batch_size": batch_size,
+        "shuffle": shuffle,
+        "fingerprint": data.fingerprint(),
+    }
+
+
+def same_batches(key: dict[str, Any] | None, other: dict[str, Any]) -> bool:
+    """Whether two trainings take rows of the same numbers in the same batches."""
+    return key is not None and {**key, "fingerprint": ""} == {**other, "fingerprint": ""}
+
+
+def check_can_save(
+    trainer: Trainer, path: str | os.PathLike[str], arrays: Iterable[Array] = ()
+) -> None:
+    """Find out before a training whether it can be saved to a file, and leave that as it is.
+
+    Raises:
+        OSError: if it can't be written, or there is no room for it.
+        TypeError: if JSON can't hold the metadata, or the state of a callback.
+        ValueError: if the file is one from which the arrays, those of the data, are read.
+    """
+    for name in mapped_files(arrays):
+        if os.path.exists(path) and os.path.samefile(path, name):
+            raise ValueError(
+                f"a checkpoint in {path} would overwrite the data that are read from it. Name "
+                "another file."
+            )
+    tensors, training = _collected(trainer)
+    text = model_file.as_text({"metadata": trainer.metadata, "training": training})
+    check_writable(path, len(text) + sum(array.nbytes for array in tensors.values()))
+
+
 def load(
     trainer: Trainer, path: str | os.PathLike[str], data_key: dict[str, Any] | None = None
 ) -> None:
     """Load everything in the file; if it does not fit the trainer, change nothing.
 
-    A file from the middle of an epoch must be over data as in `data_key`, where that is given.
+    Where `data_key` is given the file must be of a training on these data; if it is from the middle
+    of an epoch, in these batches.
 
     Raises:
         FileError: if the file is truncated, damaged or foreign.
@@ -49,19 +90,18 @@ def load(
     """
     tensors, description = model_file.read(path)
     if "training" not in description:
-        raise ValueError(f"{path} holds a model but no training to go on with")
+        raise FileError(f"{path} holds a model but no training to go on with")
     before, history = _collected(trainer), trainer.state.history
     with interrupts_held():
         try:
             training = description["training"]
-            if data_key is not None and training["position"] and training["data"] != data_key:
-                raise ValueError(
-                    f"it is from the middle of an epoch over {training['data']} and can't go on "
-                    f"over {data_key}"
-                )
             _check_fits(trainer, training)
             _check_progress(tensors, training)
             _load_parts(trainer, tensors, training)
+            if other := difference(training["settings"], trainer.settings):
+                raise ValueError(f"it was saved with {other}. Make it as it was")
+            if data_key is not None:
+                _check_data(training, data_key)
             _check_callbacks(trainer, tensors, training)
             _load_callbacks(trainer, tensors, training)
         except BaseException as error:
@@ -73,9 +113,31 @@ def load(
             if isinstance(error, (ValueError, RuntimeError, DTypeError)):
                 raise ValueError(f"{path} does not fit this Trainer: {error}") from error
             reason = error if isinstance(error, _DamageError) else repr(error)
-            raise model_file.FileError(
+            raise FileError(
                 f"{path}: what it says of the training is damaged ({reason})"
             ) from error
+
+
+def _check_data(training: dict[str, Any], data_key: dict[str, Any]) -> None:
+    """Raise ValueError for a training on other data, or in the middle of other batches."""
+    saved = training["data"]
+    if saved is None:  # no data yet
+        return
+    remedy = "To go on with other data, load it with `load` and fit without `resume`"
+    if saved["rows"] != data_key["rows"]:
+        raise ValueError(
+            f"it was saved in a training on {saved['rows']} rows, these are {data_key['rows']}. "
+            f"{remedy}"
+        )
+    if saved["fingerprint"] != data_key["fingerprint"]:
+        raise ValueError(
+            f"it was saved in a training on other data of as many rows: their fingerprint is "
+            f"{saved['fingerprint']:.20}, that of these is {data_key['fingerprint']}. {remedy}"
+        )
+    if training["position"] and saved != data_key:
+        raise ValueError(
+            f"it is from the middle of an epoch over {saved} and can't go on over {data_key}"
+        )
 
 
 def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -112,6 +174,7 @@ def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
         "metrics": trainer.graphs.training_sums(),
         "accumulate": trainer.graphs.options.accumulate,
         "seed": trainer.seed,
+        "settings": trainer.settings,
         **progress,
     }
 

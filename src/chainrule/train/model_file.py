@@ -8,22 +8,23 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, from_description, to_description
+from chainrule.nn.description import count_elements
 from chainrule.system.atomic_files import write_atomically
+from chainrule.system.reading import reason
+from chainrule.train import tensor_file
 
-# json, safetensors and zlib are imported where a file is written or read: `import chainrule` is
-# faster without them.
+# json and zlib are imported where a file is written or read: `import chainrule` is faster without
+# them.
 
 _KEY = "chainrule"
 _CHECKSUM = "crc32"
+_SPARE_ELEMENTS = 1 << 20
 _MODEL = "model"  # the prefix of the names of the model's tensors
-FORMAT = 2
+FORMAT = 3
 """The version of the description; a file with another one is refused."""
-
-
-class FileError(ValueError):
-    """A model file that is truncated, damaged, or no file of chainrule."""
 
 
 def save(
@@ -67,11 +68,13 @@ def as_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     """The metadata for a file as a dict.
 
     Raises:
-        TypeError: if they are neither a dict nor None.
+        TypeError: if they are neither None nor a dict that JSON can hold.
     """
     if metadata is not None and not isinstance(metadata, Mapping):
         raise TypeError(f"metadata is a dict that JSON can hold, got {metadata!r:.80}")
-    return dict(metadata or {})
+    found = dict(metadata or {})
+    as_text(found)
+    return found
 
 
 def load(path: str | os.PathLike[str], model: Module | None = None) -> Module:
@@ -89,8 +92,8 @@ def load(path: str | os.PathLike[str], model: Module | None = None) -> Module:
 
     Raises:
         FileNotFoundError: if there is no such file.
-        FileError: if it is truncated, damaged or foreign.
-        ValueError: if `model` is not given and can't be built anew.
+        FileError: if it is truncated, damaged or foreign; if `model` is not given and can't be
+            built anew.
         RuntimeError: if the weights do not fit `model`.
     """
     return build_model(path, *read(path), model)
@@ -102,7 +105,9 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         FileNotFoundError, FileError: as `load`.
     """
-    metadata: dict[str, Any] = read(path)[1].get("metadata") or {}
+    metadata = read(path)[1].get("metadata")
+    if not isinstance(metadata, dict):
+        raise FileError(f"{path}: its metadata are damaged: {metadata!r:.80} is no dict")
     return metadata
 
 
@@ -118,16 +123,30 @@ def build_model(
         model.load_state_dict(weights)
         return model.eval()
     try:
-        model = from_description(description.get("model"))
-    except ValueError as error:
-        raise ValueError(
-            f"{path}: {error} Or give the model to load into: chainrule.load(path, model)."
-        ) from None
+        model = described_model(tensors, description)
+    except Exception as error:
+        raise FileError(
+            f"{path}: {reason(error)}. Or give the model to load into: chainrule.load(path, model)."
+        ) from error
     try:
         model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise FileError(f"{path}: its weights do not fit its model. {error}") from None
+    except Exception as error:
+        raise FileError(f"{path}: its weights do not fit its model. {reason(error)}") from None
     return model.eval()
+
+
+def described_model(tensors: Mapping[str, Array], description: Mapping[str, Any]) -> Module:
+    """The model of what `read` returned, without its weights.
+
+    Raises:
+        ValueError: if it can't be built anew, or would be larger than its weights.
+    """
+    described = description.get("model")
+    held = sum(array.size for array in tensors_under(tensors, _MODEL).values())
+    # A layer without parameters may count some that it does not make.
+    if (needed := count_elements(described)) > held + _SPARE_ELEMENTS:
+        raise ValueError(f"its model would hold about {needed} numbers, its tensors hold {held}")
+    return from_description(described, needed)
 
 
 def tensors_under(tensors: Mapping[str, Array], prefix: str) -> dict[str, Array]:
@@ -147,16 +166,26 @@ def write(
         OSError: if the folder is missing or can't be written to, or the disk is full.
         TypeError: if JSON can't hold the description.
     """
+    text = as_text(description)
+    write_atomically(
+        path, tensor_file.to_bytes(tensors, {_KEY: text, _CHECKSUM: _checksum(tensors, text)})
+    )
+
+
+def as_text(description: Mapping[str, Any]) -> str:
+    """The description as JSON.
+
+    Raises:
+        TypeError: if JSON can't hold it.
+    """
     import json
 
-    from safetensors.numpy import save as to_bytes
-
-    text = json.dumps({"format": FORMAT, **description}, default=_plain)
-    # safetensors takes the bytes as they lie: they must be contiguous.
-    tensors = {k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}
-    write_atomically(
-        path, to_bytes(dict(tensors), {_KEY: text, _CHECKSUM: _checksum(tensors, text)})
-    )
+    try:
+        return json.dumps({"format": FORMAT, **description}, default=_plain)
+    except (ValueError, RecursionError, UnicodeError) as error:  # in a circle, or too deep
+        raise TypeError(
+            f"a file can't keep what lies within itself or too deep: {reason(error)}"
+        ) from None
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]]:
@@ -169,22 +198,11 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     """
     import json
 
-    from safetensors import SafetensorError, safe_open
-
     path = os.fspath(path)
-    if os.path.isdir(path):
-        raise FileError(f"{path} is a folder, not a model file")
-    if not os.path.exists(path):
-        raise FileNotFoundError(f"there is no file {path}")
     try:
-        with safe_open(path, framework="numpy") as file:
-            metadata = file.metadata() or {}
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, TypeError, ValueError) as error:
-        raise FileError(
-            f"{path} is no whole safetensors file ({error}): it is truncated, damaged or of "
-            "another kind"
-        ) from None
+        tensors, metadata = tensor_file.read(path)
+    except FileNotFoundError:
+        raise FileNotFoundError(f"there is no file {path}") from None
     if _KEY not in metadata:
         raise FileError(
             f"{path} is a safetensors file that chainrule did not write: it has no description. "
@@ -193,18 +211,20 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     try:
         description = json.loads(metadata[_KEY])
         version = description["format"]
-    except (ValueError, TypeError, KeyError):
-        raise FileError(f"{path}: the description in its metadata is damaged") from None
-    if version != FORMAT:
+    except Exception as error:
         raise FileError(
-            f"{path} has format {version}; this chainrule reads format {FORMAT}. Install the "
+            f"{path}: the description in its metadata is damaged ({reason(error)})"
+        ) from None
+    if type(version) is not int or version != FORMAT:
+        raise FileError(
+            f"{path} has format {version!r:.80}; this chainrule reads format {FORMAT}. Install the "
             "version that wrote it."
         )
     # A file that another tool has changed on purpose can do without.
     if metadata.get(_CHECKSUM, checksum := _checksum(tensors, metadata[_KEY])) != checksum:
         raise FileError(
-            f"{path} is damaged: its checksum is {metadata[_CHECKSUM]}, that of what it holds is "
-            f"{checksum}. Bits of it have changed since it was written."
+            f"{path} is damaged: its checksum is {metadata[_CHECKSUM]:.80}, that of what it holds "
+            f"is {checksum}. Bits of it have changed since it was written."
         )
     return tensors, description
 

@@ -12,6 +12,9 @@ from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.train.history import History
 
+_MOST = 2**53
+"""Counts beyond this are not exact everywhere; no training gets there."""
+
 
 class Totals:
     """Sums over batches: the loss weighted by rows, rows, and what loss and metrics add up."""
@@ -103,8 +106,9 @@ class TrainingState:
         accumulated: gradients of the batches since the last update.
         history: the records of the epochs done.
         stop_reason: why the training is to end, or None.
-        data_key: the number of rows, the batch size and whether rows are shuffled, in the last
-            fit. They fix which rows come when, so an epoch can be resumed only with the same.
+        data_key: the number of rows, the batch size, whether rows are shuffled, and a fingerprint
+            of the data, in the last fit. They fix which rows come when, so an epoch can be resumed
+            only with the same.
     """
 
     def __init__(self) -> None:
@@ -166,7 +170,8 @@ class TrainingState:
         """
         data, history, loss = state["data"], state["history"], state["loss"]
         for name in ("epoch", "step", "position", "rows"):
-            checks.integer(name, state[name], 0)
+            if checks.integer(name, state[name], 0) > _MOST:
+                raise ValueError(f"{name} is at most 2^53, got {state[name]}")
         if data is not None:
             for name in ("rows", "batch_size"):
                 checks.integer(f"{name} of the data", data[name], 1)

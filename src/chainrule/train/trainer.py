@@ -28,6 +28,7 @@ from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, check_range, range_test
 from chainrule.train.roles import check_schedule
+from chainrule.train.settings import settings
 from chainrule.train.state import Totals, TrainingState
 from chainrule.train.training_step import (
     Average,
@@ -159,6 +160,7 @@ class Trainer(FixedParts):
             accumulated=self.state.accumulated,
             generator=Generator(self.seed),
         )
+        self.settings = settings(model, loss, optimizer, schedule, options)
         self.backend = make_backend(backend, self.graphs)
         self._evaluator = Evaluator._over(self.backend, ema, self.seed)
 
@@ -255,12 +257,14 @@ class Trainer(FixedParts):
         self.backend.check(data, batch_size, training=True, prefix="training ")
         if validation is not None:
             self.backend.check(validation, ROWS, training=False, prefix="validation ")
+        if checkpoint is not None:
+            checkpoints.check_can_save(self, checkpoint, data.arrays)
         self.backend.begin(profile=profile)
         state = self.state
-        data_key = {"rows": data.rows, "batch_size": batch_size, "shuffle": bool(shuffle)}
+        data_key = checkpoints.data_key(data, batch_size, bool(shuffle))
         if resume and checkpoint is not None and os.path.exists(checkpoint):
             checkpoints.load(self, checkpoint, data_key)
-        elif state.position and state.data_key != data_key:
+        elif state.position and not checkpoints.same_batches(state.data_key, data_key):
             with interrupts_held():
                 state.restart_epoch()
         state.data_key = data_key

@@ -1,0 +1,61 @@
+#include "bindings/without_gil.h"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <thread>
+
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
+namespace nb = nanobind;
+
+namespace chainrule {
+namespace {
+
+// A run comes back within a tenth of a second, unless one step takes longer.
+constexpr auto longest_wait = std::chrono::seconds(10);
+constexpr auto between_looks = std::chrono::milliseconds(1);
+
+std::atomic<std::int64_t> at_work = 0;
+std::atomic<bool> python_ends = false;
+thread_local bool ends_python = false;
+
+[[noreturn]] void stay() {
+  for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
+}
+
+// Called by the thread that ends Python, with the lock.
+void end_of_python() {
+  ends_python = true;
+  python_ends.store(true);
+  nb::gil_scoped_release released;  // for those that decided to come back before they could know
+  const auto begin = std::chrono::steady_clock::now();
+  while (at_work.load() != 0 && std::chrono::steady_clock::now() - begin < longest_wait) {
+    std::this_thread::sleep_for(between_looks);
+  }
+}
+
+}  // namespace
+
+WithoutGil::WithoutGil() : state_((at_work.fetch_add(1), PyEval_SaveThread())) {}
+
+WithoutGil::~WithoutGil() {
+  if (python_ends.load() && !ends_python) {
+    at_work.fetch_sub(1);
+    stay();
+  }
+  PyEval_RestoreThread(state_);
+  at_work.fetch_sub(1);
+}
+
+void register_end_of_python() {
+#if !defined(_WIN32)
+  // A forked process has none of the other threads.
+  pthread_atfork(nullptr, nullptr, [] { at_work.store(0); });
+#endif
+  nb::module_::import_("atexit").attr("register")(nb::cpp_function(&end_of_python));
+}
+
+}  // namespace chainrule

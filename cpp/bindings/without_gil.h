@@ -1,0 +1,26 @@
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+namespace chainrule {
+
+// Python's lock (the GIL) released while this lives.
+//
+// When Python ends, a daemon thread that asks for the lock is ended by unwinding its stack, which a
+// destructor does not survive: the process would abort. So a thread that comes back then stays here
+// until the process is gone.
+class WithoutGil {
+ public:
+  WithoutGil();
+  ~WithoutGil();
+  WithoutGil(const WithoutGil&) = delete;
+  WithoutGil& operator=(const WithoutGil&) = delete;
+
+ private:
+  PyThreadState* const state_;
+};
+
+// Has Python wait at its end until no thread is at work without the lock.
+void register_end_of_python();
+
+}  // namespace chainrule

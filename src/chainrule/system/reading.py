@@ -1,0 +1,161 @@
+"""Files that are read: opened with care, and whatever is wrong with one is a `FileError`.
+
+A file may come from anywhere. What is made of it is bounded by what it holds: a reader compares the
+sizes that a file claims with its length before it makes anything of that size.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.errors import FileError
+
+_SMALL = 1 << 24
+"""Up to this many bytes, in all or of holes, a file may unfold as it likes."""
+
+_MOST_EXPANSION = 100
+"""Tables of numbers shrink to a third or a tenth when they are compressed; bombs to a thousandth.
+"""
+
+_MOST_HOLES = 8
+"""Many times more holes than bytes that are on the disk is no file that anyone has written."""
+
+
+@contextmanager
+def reading(path: str | os.PathLike[str], kind: str, remedy: str) -> Iterator[BinaryIO]:
+    """Open a file for a block in which every error becomes a `FileError`.
+
+    Args:
+        path: the file.
+        kind: what it should be, for the message, as in "an npz file".
+        remedy: the last sentence of the message.
+
+    Raises:
+        OSError: if there is no such file, or it may not be read.
+        FileError: if it is no regular file (a pipe would block), or the block raises anything.
+    """
+    with _opened(path) as file:
+        try:
+            _check_holes(path, file)
+            yield file
+        except FileError:
+            raise
+        except Exception as error:
+            raise FileError(
+                f"{path} cannot be read as {kind}: {reason(error)}. {remedy}"
+            ) from error
+
+
+def reason(error: BaseException) -> str:
+    """What an error says, in few words."""
+    if isinstance(error, MemoryError):
+        return "it takes more memory than there is"
+    if isinstance(error, RecursionError):
+        return "it is nested too deeply"
+    text = f"{error}".strip().rstrip(".")
+    if isinstance(error, LookupError) or not text:
+        text = f"{type(error).__name__} {text}".strip()
+    return text[:300]
+
+
+def size_of(file: BinaryIO) -> int:
+    """The length of an open file."""
+    return os.fstat(file.fileno()).st_size
+
+
+def check_expansion(expanded: int, compressed: int) -> None:
+    """Raise ValueError where compressed bytes unfold to more than any data would."""
+    if expanded > _SMALL + _MOST_EXPANSION * compressed:
+        raise ValueError(
+            f"{compressed} compressed bytes claim to hold {expanded} or more; data of which so "
+            "much can be left out is stored without compression"
+        )
+
+
+def check_gzip(file: BinaryIO) -> None:
+    """Unpack a gzip file to nowhere, and return to its start.
+
+    Raises:
+        ValueError: if it is damaged, or unfolds to more than any data would.
+    """
+    compressed, expanded = size_of(file), 0
+    with unpacking(file) as content:
+        while block := content.read(1 << 20):
+            expanded += len(block)
+            check_expansion(expanded, compressed)
+    file.seek(0)
+
+
+@contextmanager
+def unpacking(file: BinaryIO) -> Iterator[Any]:
+    """The content of a gzip file, for a block in which damage to it is a ValueError."""
+    import gzip
+    import zlib
+
+    try:
+        yield gzip.GzipFile(fileobj=file)
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+        raise ValueError(f"it is a truncated or damaged gzip file ({error})") from error
+
+
+def read_values(source: Any, dtype: np.dtype[Any], count: int) -> NDArray[Any]:
+    """The next `count` values of a binary source, and no more.
+
+    Raises:
+        EOFError: if it ends before.
+    """
+    values = np.empty(count, dtype)
+    view = values.data.cast("B") if values.nbytes else memoryview(b"")
+    done = 0
+    while done < values.nbytes:
+        read = source.readinto(view[done : done + (1 << 20)])
+        if not read:
+            raise EOFError(f"it ends {values.nbytes - done} bytes too early")
+        done += read
+    return values
+
+
+def _opened(path: str | os.PathLike[str]) -> BinaryIO:
+    # Without O_NONBLOCK a pipe is opened only when another program writes to it.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    if os.path.isdir(path):  # which Windows does not open
+        raise FileError(f"{path} is a folder, not a file")
+    handle = os.open(path, flags)
+    if not stat.S_ISREG(os.fstat(handle).st_mode):
+        os.close(handle)
+        raise FileError(f"{path} is a pipe or a device. Copy what it gives into a file first.")
+    return os.fdopen(handle, "rb")
+
+
+def _check_holes(path: str | os.PathLike[str], file: BinaryIO) -> None:
+    """Raise FileError for a file that is long only because of holes, which take no place on disk.
+
+    Zeros may have become holes when a file was copied, so some are let through.
+    """
+    size = size_of(file)
+    if size <= _SMALL or not hasattr(os, "SEEK_DATA"):
+        return
+    held = end = 0
+    try:
+        while end < size and held * _MOST_HOLES < size:
+            start = os.lseek(file.fileno(), end, os.SEEK_DATA)
+            end = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            held += end - start
+    except OSError as error:
+        if error.errno != errno.ENXIO:  # ENXIO: only a hole is left
+            return
+    finally:
+        file.seek(0)
+    if held * _MOST_HOLES + _SMALL < size:
+        raise FileError(
+            f"{path} is {size} bytes long, but only {held} of them are on the disk: the rest are "
+            "holes. Copy or download it again."
+        )

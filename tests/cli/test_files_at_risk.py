@@ -1,0 +1,193 @@
+"""No command overwrites what it reads, and each finds out before its work what it can't write."""
+
+import gzip
+import os
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+from quick_training import QUICK
+
+import chainrule as cr
+from chainrule.cli import main
+from chainrule.train import model_file
+
+LINKS = {"itself": None, "symbolic link": os.symlink, "hard link": os.link}
+
+
+@pytest.fixture(params=LINKS)
+def alias(request, tmp_path):
+    """Another name of a file: the same one, or a link to it."""
+
+    def alias(path):
+        link = LINKS[request.param]
+        if link is None:
+            return path
+        other = tmp_path / f"other-{path.name}"
+        link(path, other)
+        return other
+
+    return alias
+
+
+@pytest.mark.parametrize("option", ["--out", "--history", "--checkpoint"])
+def test_training_does_not_overwrite_its_table(fails, flowers, alias, option):
+    before = flowers.read_bytes()
+    text = fails("train", flowers, *QUICK, option, alias(flowers))
+    assert f"{option} " in text and "would overwrite" in text
+    assert flowers.read_bytes() == before
+
+
+def test_training_does_not_write_two_things_into_one_file(fails, flowers, tmp_path, alias):
+    (tmp_path / "model").write_bytes(b"old")
+    options = ["--out", tmp_path / "model", "--history", alias(tmp_path / "model")]
+    assert "would overwrite" in fails("train", flowers, *QUICK, *options)
+    assert (tmp_path / "model").read_bytes() == b"old"
+
+
+def test_predictions_do_not_overwrite_the_model_or_the_data(run, fails, flowers, tmp_path, alias):
+    run("train", flowers, *QUICK, "--out", "model")
+    for path in (tmp_path / "model", flowers):
+        before = path.read_bytes()
+        assert "would overwrite" in fails("predict", "model", flowers, "--out", alias(path))
+        assert path.read_bytes() == before
+
+
+def test_nothing_is_written_among_the_files_of_mnist(fails, tmp_path, alias):
+    folder = tmp_path / "mnist"
+    folder.mkdir()
+    generator = np.random.default_rng(0)
+    for part in ("train", "t10k"):
+        images = generator.integers(0, 256, (20, 28, 28), np.uint8)
+        (folder / f"{part}-images-idx3-ubyte.gz").write_bytes(
+            gzip.compress(
+                bytes([0, 0, 8, 3, 0, 0, 0, 20, 0, 0, 0, 28, 0, 0, 0, 28]) + bytes(images)
+            )
+        )
+        (folder / f"{part}-labels-idx1-ubyte").write_bytes(
+            bytes([0, 0, 8, 1, 0, 0, 0, 20]) + bytes(i % 10 for i in range(20))
+        )
+    labels = folder / "t10k-labels-idx1-ubyte"
+    options = ["train", "mnist", "--data", folder, *QUICK, "--out"]
+    before = labels.read_bytes()
+    assert "would overwrite" in fails(*options, alias(labels))
+    assert labels.read_bytes() == before
+    # It is not there yet, but would be read in place of the compressed one.
+    assert "would overwrite" in fails(*options, folder / "train-images-idx3-ubyte")
+    assert not (folder / "train-images-idx3-ubyte").exists()
+
+
+@pytest.mark.parametrize("option", ["--out", "--history", "--checkpoint"])
+def test_a_name_that_is_too_long(fails, flowers, option):
+    assert "too long" in fails("train", flowers, *QUICK, option, "n" * 300)
+
+
+def test_no_room_for_the_model(start, flowers, tmp_path):
+    """A limit on the size of files stands for the disk. No epoch is begun."""
+    process = start("train", flowers, "--out", "model", "--hidden", "512", before="ulimit -f 1")
+    output, errors = process.communicate()
+    assert process.returncode == 1 and "can't save model" in errors and "epoch 1" not in output
+    assert not (tmp_path / "model").exists()
+
+
+def test_predictions_without_a_standard_output(run, start, flowers):
+    run("train", flowers, *QUICK, "--out", "model")
+    process = start("predict", "model", flowers, before="exec >&-")
+    assert "standard output is closed" in process.communicate()[1]
+    assert process.returncode == 1
+    if os.path.exists("/dev/full"):
+        process = start("predict", "model", flowers, before="exec >/dev/full")
+        assert "No space left" in process.communicate()[1]
+        assert process.returncode != 0
+    process = start("predict", "model", flowers, "--out", "predictions", before="exec >&-")
+    process.communicate()
+    assert process.returncode == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_pipes_for_files(fails, run, flowers, tmp_path):
+    run("train", flowers, *QUICK, "--out", "model")
+    os.mkfifo(tmp_path / "pipe")
+    os.mkfifo(tmp_path / "pipe.npz")
+    for arguments in (
+        ["train", "pipe"],
+        ["train", "pipe.npz"],
+        ["predict", "pipe", flowers],
+        ["predict", "model", "pipe"],
+        ["predict", "model", "pipe.npz"],
+        ["evaluate", "model", "/dev/zero"],
+        ["info", "pipe"],
+    ):
+        assert "is a pipe or a device" in fails(*arguments)
+
+
+CODES = "\x1b[31mred\x07"
+
+
+def test_no_escape_codes_reach_the_terminal(run, fails, tmp_path):
+    table = tmp_path / "table.csv"
+    rows = [f"{i},{i * i},{i % 7}" for i in range(40)]
+    table.write_text("\n".join([f"a{CODES},b,y{CODES}", *rows]))
+    options = [*QUICK, "--task", "regression", "--out", "model"]
+    outputs = [run("train", table, *options).output, run("info", "model").output]
+    (tmp_path / "bare.csv").write_text(f"c{CODES}\n1\n")
+    outputs.append(fails("predict", "model", "bare.csv"))
+    (tmp_path / "text.csv").write_text(f"a,b\n1,2\n3,{CODES}\n")
+    outputs.append(fails("train", "text.csv"))
+    description = {"class": CODES, "arguments": {CODES: CODES}}
+    model_file.write(tmp_path / "odd", {f"model.{CODES}": np.zeros(2)}, {
+        "model": description, "metadata": {"task": CODES}
+    })  # fmt: skip
+    outputs += [fails("info", "odd"), fails("predict", "odd", table)]
+    model_file.write(tmp_path / "odd", {f"model.{CODES}": np.zeros(2)}, {
+        "model": description
+    })  # fmt: skip
+    outputs.append(run("info", "odd").output)
+    for output in outputs:
+        assert "\x1b" not in output and "\x07" not in output
+    assert sum("x1b[31mred" in output for output in outputs) >= 5
+
+
+def described(path, change):
+    tensors, description = model_file.read(path)
+    change(description)
+    model_file.write(path, tensors, description)
+
+
+ODD = [None, [], {}, "x", 10**30, -1, 1e300, True, [[]], {"a": None}]
+
+
+@pytest.mark.parametrize("command", ["info", "predict", "resume"])
+def test_a_description_that_is_odd_anywhere_is_told_in_one_line(run, flowers, command, tmp_path):
+    options = ["train", flowers, *QUICK, "--out", "model", "--checkpoint", "state"]
+    run(*options)
+    good, checkpoint = (tmp_path / "model").read_bytes(), (tmp_path / "state").read_bytes()
+    places = [("metadata",), ("model",), ("training",)]
+    metadata = cr.read_metadata("model")
+    places += [("metadata", name) for name in metadata]
+    places += [("metadata", "data", name) for name in metadata["data"]]
+    places += [("metadata", "options", name) for name in list(metadata["options"])[::4]]
+    places += [("training", name) for name in ("history", "epoch", "optimizer")]
+    generator = np.random.default_rng(0)
+    for place in places:
+        odd = ODD[generator.integers(len(ODD))]
+        (tmp_path / "model").write_bytes(good)
+        (tmp_path / "state").write_bytes(checkpoint)
+        arguments = {
+            "info": ["info", "model"],
+            "predict": ["predict", "model", flowers],
+            "resume": [*options, "--resume"],
+        }[command]
+
+        def change(description, place=place, odd=odd):
+            *way, last = place
+            for name in way:
+                description = description[name]
+            description[last] = odd
+
+        described("state" if command == "resume" else "model", change)
+        result = CliRunner().invoke(main, [str(a) for a in arguments])
+        assert result.exception is None or isinstance(result.exception, SystemExit), (
+            place, odd, result.exc_info,
+        )  # fmt: skip
+        assert result.exit_code in (0, 1), (place, odd, result.output)
