@@ -12,6 +12,7 @@ from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike
+from chainrule.nn.modes import Mode, modes_of_this_thread
 
 M = TypeVar("M", bound="Module")
 
@@ -68,7 +69,7 @@ class Module:
     """Whether the layer draws random numbers in training, as dropout does. It then draws them in
     `Evaluator.predict_samples`, too."""
 
-    training: bool
+    training = Mode()
     _name: str
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Buffer | None]
@@ -321,7 +322,7 @@ class Module:
     def in_mode(self, training: bool) -> Iterator[None]:
         """Within it this module and all within it are in training mode, or in evaluation mode.
 
-        Afterwards each has the mode that it had before.
+        Other threads see no change, and afterwards each has the mode that it had before.
 
         Example:
             >>> from chainrule import nn
@@ -332,13 +333,9 @@ class Module:
             >>> layer.training
             True
         """
-        modes = [(module, module.training) for module in self.modules()]
-        try:
+        with modes_of_this_thread():
             self.train(training)
             yield
-        finally:
-            for module, before in modes:
-                module.training = before
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Let all parameters require a gradient, or none: a frozen module is not trained."""

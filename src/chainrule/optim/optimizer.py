@@ -320,11 +320,12 @@ class Optimizer:
         given = [*grads] if loss is None else [*grads, loss]
         try:
             values: list[Any] = [tensor.value for tensor in given if tensor is not None]
-            _, updates = interpreter.run(values)
+            with interpreter.hold:
+                _, updates = interpreter.run(values)
+                interpreter.commit(updates)
         except (AttributeError, ShapeError, DTypeError):
             self._check_grads(grads)
             raise
-        interpreter.commit(updates)
 
     def _capture(self, present: tuple[Any, ...]) -> Interpreter:
         *with_grads, loss_dtype = present

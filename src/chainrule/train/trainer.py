@@ -27,6 +27,7 @@ from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
+from chainrule.train.one_at_a_time import Turn, one_at_a_time
 from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, range_test
 from chainrule.train.state import Totals, TrainingState
@@ -61,7 +62,9 @@ class FitRun(NamedTuple):
 class Trainer:
     """Trains a model: minibatches, epochs, validation, early stopping, checkpoints.
 
-    Every step runs as one captured graph of forward pass, back-propagation and update.
+    Every step runs as one captured graph of forward pass, back-propagation and update. Any number
+    of threads may predict and evaluate at once, and beside one that fits: they see the weights as
+    they are between two batches.
 
     Args:
         model: a `nn.Module`. Several inputs: x is a tuple (positional arguments) or a dict (named).
@@ -160,6 +163,7 @@ class Trainer:
         )
         self.backend = make_backend(backend, self.graphs)
         self._evaluator = Evaluator._over(self.backend, ema, self.seed)
+        self._turn = Turn()
 
     @property
     def epoch(self) -> int:
@@ -178,6 +182,7 @@ class Trainer:
 
     # Training
 
+    @one_at_a_time
     def fit(
         self,
         x: Any,
@@ -233,6 +238,7 @@ class Trainer:
             ShapeError, DTypeError: if they do not fit the model or the loss.
             NonFiniteError: if the loss or an update is not finite; the model keeps its last good
                 weights.
+            RuntimeError: while another thread is in `fit`, `find_lr` or `load` of this Trainer.
         """
         epochs = checks.integer("epochs", epochs, 1)
         if checkpoint is None and (checkpoint_steps is not None or resume):
@@ -323,7 +329,8 @@ class Trainer:
         watched = any(type(c).on_step_end is not Callback.on_step_end for c in self.callbacks)
         most = 1 if watched else _STEPS_AT_ONCE
         while state.position < window.end:
-            with run.interrupts.held():  # weights and counts change together
+            # Weights and counts change together, for Ctrl-C and for other threads.
+            with run.interrupts.held(), self.backend.guard.alone:
                 updated, loss = self._train_batches(window, run, most)
             ends = state.position == run.batches
             run.report.step(state.epoch + 1, state.position, self.graphs.mean_loss(state.totals))
@@ -380,7 +387,7 @@ class Trainer:
                 record[f"validation_{name}"] = value
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record["seconds"] = seconds
-        with run.interrupts.held():
+        with run.interrupts.held(), self.backend.guard.alone:
             if self.schedule is not None and self.schedule.unit == "epoch":
                 self.schedule.step()
             state.end_epoch(record)
@@ -388,6 +395,7 @@ class Trainer:
         for callback in self.callbacks:
             callback.on_epoch_end(self, record)
 
+    @one_at_a_time
     def find_lr(
         self,
         x: Any,
@@ -442,10 +450,11 @@ class Trainer:
         data = checked_data(x, y, sample_weight, self.graphs.dtype)
         batch_size = check_batch_size(batch_size, data.rows)
         self.backend.check(data, batch_size, training=True, prefix="training ")
-        return range_test(
-            self.backend, data, self.optimizer, self.state.accumulated, low=low, high=high,
-            steps=steps, batch_size=batch_size, seed=self.seed,
-        )  # fmt: skip
+        with self.backend.guard.alone:  # other threads wait until all is as before
+            return range_test(
+                self.backend, data, self.optimizer, self.state.accumulated, low=low, high=high,
+                steps=steps, batch_size=batch_size, seed=self.seed,
+            )  # fmt: skip
 
     def describe_plan(self) -> str:
         """The plan of the last training step: instructions, FLOPs, bytes; times where profiled.
@@ -481,15 +490,18 @@ class Trainer:
 
         Weights, buffers, averages, the optimiser's state, the schedule, the random counter, the
         callbacks, the history, and the position in the epoch. The file is whole or not there: a
-        file that stood there before stays intact if anything goes wrong.
+        file that stood there before stays intact if anything goes wrong. Beside a `fit` in another
+        thread it holds the state between two batches.
         """
         checkpoints.save(self, path)
 
+    @one_at_a_time
     def load(self, path: str | os.PathLike[str]) -> None:
         """Load what `save` wrote, into the same model, optimiser, schedule and callbacks.
 
         Raises:
             FileError: if the file is truncated, damaged or foreign.
             ValueError: if it does not fit; then nothing has changed.
+            RuntimeError: while another thread trains.
         """
         checkpoints.load(self, path)

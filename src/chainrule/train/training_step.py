@@ -345,9 +345,10 @@ class StepGraphs:
     # States that steps read and update, and sums over batches
 
     def states(self) -> list[State]:
-        """All states that steps read or write, grouped by kind: parameters, first moments, ...
+        """The states that steps read or write, grouped by kind: parameters, first moments, ...
 
-        In this order one fused program can update each kind.
+        In this order one fused program can update each kind. The states of random generators, which
+        other models may draw from, are not among them.
         """
         moments: dict[str, list[State]] = {}
         optimizer, ema = self.optimizer, self.options.ema
@@ -359,8 +360,6 @@ class StepGraphs:
             *self.accumulated.buffers,
             *(ema.states().values() if ema is not None else ()),
             *self.model.buffers(),
-            self.generator.state,
-            self.sampling.state,
         ]
 
     def states_outside_model(self) -> dict[str, State]:
