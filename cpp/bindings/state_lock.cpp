@@ -45,7 +45,7 @@ void bind_state_lock(nb::module_& module) {
 
   nb::class_<chainrule::StateLock>(module, "StateLock",
                                    "A lock of states: many threads read, or one changes them.")
-      .def(nb::new_([] { return std::make_shared<chainrule::StateLock>(); }));
+      .def(nb::init<>());
   nb::class_<chainrule::Hold>(module, "Hold", "Holds locks inside a block.")
       .def(nb::init<std::vector<std::shared_ptr<chainrule::StateLock>>, bool>(), "locks"_a,
            "alone"_a)

@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
+from chainrule.graph.guards import guard_of
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike
 from chainrule.nn.modes import Mode, modes_of_this_thread
@@ -249,7 +250,9 @@ class Module:
         Training on does not change them, and writing into them does not change the module. A
         shared parameter has an entry under each of its names.
         """
-        return {name: state.numpy().copy() for name, state in self._named_state().items()}
+        states = self._named_state()
+        with guard_of(states.values()).shared:  # beside a training they are all of one step
+            return {name: state.numpy().copy() for name, state in states.items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True

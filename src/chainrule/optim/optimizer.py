@@ -126,6 +126,10 @@ class Optimizer:
                     "super().__init__"
                 )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes: all but the captured updates, which it captures anew."""
+        return {**vars(self), "_captured": LruCache(_CACHED_UPDATES)}
+
     # Defined by subclasses
 
     def rule(

@@ -24,6 +24,7 @@ from chainrule.nn.inputs import call_model
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
+from chainrule.train.copies import check_copies
 from chainrule.train.metrics import Metric
 from chainrule.train.state import AccumulatedGradients, Totals
 
@@ -198,6 +199,19 @@ class StepGraphs:
         self.sums_rows = getattr(loss, "reduction", "mean") == "sum"
         if self.accumulates:
             self.accumulated.match(self._trained().params)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes.
+
+        Raises:
+            TypeError: for a function that uses a parameter of the original.
+        """
+        check_copies("the loss", self.loss)
+        for penalty in self.options.penalties:
+            check_copies("a penalty", penalty)
+        for metric in self.metrics:
+            check_copies("a metric", getattr(metric, "function", None))
+        return vars(self)
 
     def _parameters(self) -> Iterator[Parameter]:
         """The parameters of the model, and of a loss that has some."""
