@@ -106,7 +106,8 @@ def test_a_second_call_builds_nothing(data, built):
         trainer.predict(x[:7])
 
     everything()
-    assert built.count("plan") == built.count("capture") == 4  # training on 100 and on 12 rows
+    assert built.count("capture") == 4  # training on 100 and on 12 rows
+    assert built.count("plan") <= 4  # those of an equal network are shared
     built.clear()
     everything()
     trainer.predict(x[7:14])

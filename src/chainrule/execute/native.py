@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule import _core
+from chainrule.caches import LruCache
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import ALIGNMENT, padded
 from chainrule.compiler.plan import Output, Plan
+from chainrule.compiler.signature import signature
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
 from chainrule.system.threads import get_num_threads
 
 _has_blas = False
+
+_plans: LruCache[Any, Plan] = LruCache(128)
+"""Plans by the signatures of their graphs: models that are built alike share them."""
 
 Result = TypeVar("Result")
 
@@ -178,20 +183,21 @@ class NativeStep:
         _use_blas()
         self.graph = graph
         self.block = block
-        self.plan = Plan(graph, block)
+        self.plan = _plan_of(graph, block)
         arena = _aligned(self.plan.arena_size)
         constants = _aligned(self.plan.constants_size)
-        for storage in self.plan.constants:
-            raw = np.ascontiguousarray(storage.value.array).reshape(-1).view(np.uint8)
-            constants[storage.offset : storage.offset + len(raw)] = raw
+        for offset, value in self.plan.constants:
+            raw = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+            constants[offset : offset + len(raw)] = raw
         self._memory = {"arena": arena, "state": block.array, "constants": constants}
         self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)
         for call in self.plan.calls:
             self._core.add(call.kind, call.label, **call.fields)
-        self.scalars = [s for s in self.plan.scalars if isinstance(s, HyperParameter)]
+        reads = list(graph.reads)
+        self.scalars = [cast(HyperParameter, reads[number]) for number in self.plan.scalars]
         for scalar in self.scalars:
-            self._core.scalar(("state", self.plan.scalars[scalar]))
+            self._core.scalar(("state", block.offset(scalar)))
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
         self._is_bound = False
         # Cut from one row: an array that begins empty has no strides.
@@ -320,6 +326,17 @@ class NativeStep:
     def times(self) -> list[tuple[str, int, float]]:
         """(label, calls, seconds) of every instruction, since profiling began."""
         return list(self._core.times())
+
+
+def _plan_of(graph: CapturedGraph, block: StateBlock) -> Plan:
+    """The plan of a graph: that of an equal one, where there was one lately."""
+    key = signature(graph, block)
+    plan = _plans.get(key) if key is not None else None
+    if plan is None:
+        plan = Plan(graph, block)
+        if key is not None:
+            _plans.add(key, plan)
+    return plan
 
 
 def _use_blas() -> None:
