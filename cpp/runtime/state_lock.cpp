@@ -3,6 +3,10 @@
 #include <algorithm>
 #include <chrono>
 
+#if !defined(_WIN32)
+#include <pthread.h>
+#endif
+
 namespace chainrule {
 namespace {
 
@@ -12,7 +16,29 @@ constexpr auto patience = std::chrono::milliseconds(50);
 // write, which may be waiting for it.
 thread_local int reading = 0;
 
+// How many forks this process came from.
+std::atomic<int> forks = 0;
+
+void count_forks() {
+#if !defined(_WIN32)
+  [[maybe_unused]] static const int registered =
+      pthread_atfork(nullptr, nullptr, [] { forks.fetch_add(1); });
+#endif
+}
+
 }  // namespace
+
+StateLock::StateLock() : forks_(forks.load()) { count_forks(); }
+
+// A forked process has none of its parent's threads but one: what the others held is free in it.
+void StateLock::forget_threads_of_parent() {
+  if (forks_ == forks.load(std::memory_order_relaxed)) return;
+  forks_ = forks.load(std::memory_order_relaxed);
+  if (owner_ != std::this_thread::get_id()) depth_ = 0;
+  readers_ = 0;
+  line_.clear();
+  waiting_.store(0, std::memory_order_relaxed);
+}
 
 // Takes a lock that is free for this thread; called under the mutex.
 bool StateLock::take(bool alone) {
@@ -33,6 +59,7 @@ bool StateLock::take(bool alone) {
 
 bool StateLock::try_acquire(bool alone) {
   const std::scoped_lock lock(mutex_);
+  forget_threads_of_parent();
   const bool is_owner = depth_ != 0 && owner_ == std::this_thread::get_id();
   const bool is_next = line_.empty() || (!alone && reading != 0);
   return (is_owner || is_next) && take(alone);

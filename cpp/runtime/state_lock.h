@@ -15,6 +15,7 @@ namespace chainrule {
 // thread that holds it alone may acquire it again, in either way.
 class StateLock {
  public:
+  StateLock();
   // Whether it was free; `alone` to write.
   bool try_acquire(bool alone);
   // Waits; `while_waiting` is called now and then, without the mutex, and may throw.
@@ -25,6 +26,7 @@ class StateLock {
 
  private:
   bool take(bool alone);
+  void forget_threads_of_parent();
   bool is_free(bool alone) const { return depth_ == 0 && (!alone || readers_ == 0); }
   void leave_line(const int* place);
 
@@ -35,6 +37,7 @@ class StateLock {
   std::thread::id owner_;
   int depth_ = 0;  // how often the owner has acquired it
   int readers_ = 0;
+  int forks_ = 0;
 };
 
 }  // namespace chainrule

@@ -1,6 +1,8 @@
 """Several Python threads use one model: all is right, or refused at once and unharmed."""
 
 import copy
+import os
+import subprocess
 import sys
 import threading
 import time
@@ -344,3 +346,37 @@ def test_trainers_of_models_that_share_a_part_do_not_block_each_other():
     ]
     second = [trainer_of(model) for model in pairs]
     together(*[lambda t=t: fit(t, epochs=3) for t in [*first, *second]])
+
+
+FORK = """
+import os, threading
+import numpy as np
+import chainrule as cr
+from chainrule import nn, optim
+model = nn.Linear(3, 2)
+trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+x = np.ones((4, 3), "float32")
+wanted = trainer.predict(x)
+held, ended = threading.Event(), threading.Event()
+def hold():
+    with trainer.backend.guard.alone:
+        held.set()
+        ended.wait(60)
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+child = os.fork()
+if child == 0:
+    os._exit(7 if np.array_equal(trainer.predict(x), wanted) else 1)
+assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+ended.set()
+thread.join()
+assert np.array_equal(trainer.predict(x), wanted)
+print("end")
+"""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
+def test_a_forked_process_does_not_wait_for_a_thread_of_its_parent():
+    done = subprocess.run([sys.executable, "-c", FORK], capture_output=True, text=True, timeout=120)
+    assert done.stdout == "end\n", done.stderr
