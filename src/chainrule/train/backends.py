@@ -14,12 +14,12 @@ from chainrule.caches import LruCache
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.data.arrays import Data, Form
 from chainrule.data.batches import Batches
-from chainrule.errors import NonFiniteError
 from chainrule.execute.native import NativeStep, Run, StateBlock
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import HyperParameter
-from chainrule.graph.tensor import Array, Tensor
+from chainrule.graph.tensor import Array
+from chainrule.train.non_finite import is_finite, non_finite_error
 from chainrule.train.state import Totals
 from chainrule.train.training_step import Kind, StepGraphs
 from chainrule.trees import leaves, map_leaves
@@ -207,9 +207,9 @@ class ReferenceBackend(Backend[Interpreter]):
         with run.hold:
             (loss, *sums), updates = run.run(arguments)
             with np.errstate(all="ignore"):
-                is_finite = math.isfinite(loss) and all(map(_is_finite, updates))
-            if request.check and not is_finite:
-                raise _non_finite(run, arguments, float(loss), 0)
+                is_good = math.isfinite(loss) and all(map(is_finite, updates))
+            if request.check and not is_good:
+                raise non_finite_error(run, arguments, float(loss), 0)
             run.commit(updates)
         totals.add(rows, [float(loss) * self.graphs.loss_weight(rows), *sums])
         return 1, float(loss)
@@ -362,7 +362,7 @@ class NativeBackend(Backend[NativeStep]):
             for scalar, value in zip(step.scalars, () if now is None else now[0], strict=False):
                 scalar.replace(np.array(value))
             try:
-                raise _non_finite(interpreter, arguments, float(run.last[0]), i)
+                raise non_finite_error(interpreter, arguments, float(run.last[0]), i)
             finally:
                 step.block.show_results()
         return count, loss
@@ -476,31 +476,3 @@ def _structured(outputs: Sequence[Array], graph: CapturedGraph) -> Any:
     """The outputs of a graph, in the structure that the model returns."""
     found = iter(outputs)
     return map_leaves(lambda _: next(found), graph.outputs)
-
-
-def _is_finite(array: Array) -> bool:
-    """Whether no element is NaN or infinite. A finite sum says so at once; it may overflow."""
-    if array.dtype.kind != "f":
-        return True
-    total = np.add.reduce(array, axis=None)
-    return math.isfinite(total) or bool(np.isfinite(array).all())
-
-
-def _non_finite(
-    run: Interpreter, arguments: Sequence[Array], loss: float, steps_done: int
-) -> NonFiniteError:
-    """The error that names where a step became non-finite."""
-    error = NonFiniteError(f"loss {loss}, first in {_place(run.first_non_finite(arguments))}")
-    error.steps_done = steps_done
-    return error
-
-
-def _place(node: Tensor | None) -> str:
-    if node is None:
-        return "an update"
-    if node.operation is None:
-        return node.name or "a parameter" if node.state is not None else "the batch itself"
-    where = node.operation.name
-    if node.path:
-        where += f" in {node.path}"
-    return where + " (backward pass)" if node.origin is not None else where

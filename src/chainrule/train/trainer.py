@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 import numpy as np
 
@@ -19,12 +19,13 @@ from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
-from chainrule.system.interrupts import Interrupts, interrupts_held, interrupts_to
+from chainrule.system.interrupts import interrupts_held, interrupts_to
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
 from chainrule.train.backends import TrainRequest, make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
+from chainrule.train.fit_run import FitRun
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.one_at_a_time import Turn, one_at_a_time
@@ -43,20 +44,6 @@ from chainrule.train.training_step import (
 
 _STEPS_AT_ONCE = 1024
 """The number of steps whose learning rates are worked out in advance."""
-
-
-class FitRun(NamedTuple):
-    """The data and settings of a fit."""
-
-    data: Data
-    batch_size: int
-    batches: int  # in an epoch
-    shuffle: bool
-    validation: Data | None
-    report: ProgressReport
-    interrupts: Interrupts
-    checkpoint: str | os.PathLike[str] | None
-    checkpoint_steps: int | None
 
 
 class Trainer:
