@@ -11,6 +11,7 @@
 
 #include "bindings/plan.h"
 #include "bindings/state_copies.h"
+#include "bindings/state_lock.h"
 #include "bindings/without_gil.h"
 #include "runtime/fma_peak.h"
 #include "runtime/instruction_sets.h"
@@ -65,6 +66,7 @@ NB_MODULE(_core, module) {
              "Fills an int64 array with 0 ... n - 1 in the order of the epoch.");
   module.attr("MOST_THREADS") = chainrule::most_threads;
   module.attr("CACHE_LINE") = chainrule::cache_line;
+  bind_state_lock(module);
   bind_plan(module);
   bind_state_copies(module);
 }

@@ -20,6 +20,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/fields.h"
+#include "bindings/state_lock.h"
 #include "bindings/without_gil.h"
 #include "plan/names.h"
 #include "plan/plan.h"
@@ -42,6 +43,9 @@ using ScalarsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using TotalsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+
+// A shorter run keeps the GIL: to hand it to another thread and take it back costs as much.
+constexpr double short_run = 20e-6;
 
 nb::object array_of(const std::vector<double>& values) {
   using Array = nb::ndarray<nb::numpy, const double, nb::ndim<1>>;
@@ -114,7 +118,8 @@ const char* status_name(chainrule::Status status) {
 
 nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t first,
               std::int64_t steps, std::optional<ScalarsArray> scalars, double seconds,
-              std::int64_t threads, std::optional<TotalsArray> totals) {
+              std::int64_t threads, std::optional<TotalsArray> totals,
+              const chainrule::Hold* hold) {
   chainrule::RunRequest request;
   if (order) request.order = std::span(order->data(), order->size());
   if (scalars) request.scalars = std::span(scalars->data(), scalars->size());
@@ -124,8 +129,11 @@ nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t fir
   request.seconds = seconds;
   chainrule::check_threads(threads);
   request.threads = static_cast<std::int32_t>(threads);
+  if (hold != nullptr) request.ends = [hold] { return hold->is_waited_for(); };
   const chainrule::RunResult result = [&] {
-    chainrule::WithoutGil released;
+    std::optional<chainrule::WithoutGil> released;
+    const double expected = plan.executor().seconds_a_step() * static_cast<double>(steps);
+    if (!(expected < short_run)) released.emplace();
     return plan.executor().run(request);
   }();
   return nb::make_tuple(result.steps, array_of(result.totals), array_of(result.last),
@@ -231,9 +239,10 @@ void bind_plan(nb::module_& module) {
       .def("total", &add_total, "ref"_a, "dtype"_a, "count"_a, "weight"_a = 1.0, "finite"_a = false,
            "An output that run() sums over the steps, times the weight.")
       .def("run", &run, "order"_a.none(), "first"_a, "steps"_a, "scalars"_a.none(), "seconds"_a,
-           "threads"_a, "totals"_a = nb::none(),
+           "threads"_a, "totals"_a = nb::none(), "hold"_a = nb::none(),
            "Runs steps first ... first + steps - 1 of the order, at least one, until the seconds "
-           "have passed. Returns (steps, totals, last, status, label).")
+           "have passed or a thread waits for the hold. Returns (steps, totals, last, status, "
+           "label).")
       .def(
           "profile", [](BoundPlan& plan, bool on) { plan.executor().profile(on); }, "on"_a,
           "Times each instruction from now on, or stops.")

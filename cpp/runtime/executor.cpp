@@ -242,7 +242,11 @@ RunResult Executor::run(const RunRequest& request) {
   prepare_scratch(threads);
   ThreadTeam team(threads);
   const DenormalsAsZero denormals_as_zero;
+  const auto begin = Clock::now();
   run_steps(request, result, team);
+  seconds_a_step_.store(
+      seconds_since(begin) / static_cast<double>(std::max<std::int64_t>(result.steps, 1)),
+      std::memory_order_relaxed);
   return result;
 }
 
@@ -267,7 +271,7 @@ void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTea
       result.label = last_writer(*total);
       return;
     }
-    if (deadline.has_passed()) return;
+    if (deadline.has_passed() || (request.ends && request.ends())) return;
   }
 }
 

@@ -5,6 +5,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <exception>
+#include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <span>
@@ -36,6 +38,7 @@ struct RunRequest {
   std::span<const double> scalars;  // steps x registered scalars
   std::span<const double> totals;   // what the sums begin with; empty for 0
   double seconds = 0;               // after which no further step begins
+  std::function<bool()> ends;       // no further step begins once this is true; may be empty
   std::int32_t threads = 1;
 };
 
@@ -72,6 +75,8 @@ class Executor final : private SharedWork {
   // Of all programs that are not epilogues.
   std::int64_t chains() const;
   RunResult run(const RunRequest& request);
+  // By the last run.
+  double seconds_a_step() const { return seconds_a_step_.load(std::memory_order_relaxed); }
 
  private:
   // One thread at a time.
@@ -132,6 +137,7 @@ class Executor final : private SharedWork {
   std::vector<Scratch> scratch_;  // by thread
   std::int64_t scratch_bytes_ = 0;
   bool is_profiled_ = false;
+  std::atomic<double> seconds_a_step_ = std::numeric_limits<double>::infinity();
   mutable std::atomic<bool> is_running_ = false;
 
   // Of the chunk's instruction, while a step runs.

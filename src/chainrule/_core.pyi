@@ -33,6 +33,24 @@ def set_blas(sgemm: int, dgemm: int) -> None:
     """Addresses of cblas_sgemm and cblas_dgemm with 32-bit sizes, 0 for none; the library must stay
     loaded and use one thread. Plans take what is set when an instruction is added."""
 
+class StateLock:
+    """A lock of states: many threads read them, or one changes them.
+
+    All wait in one line. The thread that holds it alone may acquire it again.
+    """
+
+    def __init__(self) -> None: ...
+
+class Hold:
+    """Holds locks inside a `with` block: alone, or together with others that read.
+
+    Where it has to wait, Ctrl-C ends the wait.
+    """
+
+    def __init__(self, locks: list[StateLock], alone: bool) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *error: object) -> None: ...
+
 class PlanRunningError(RuntimeError):
     """A plan was used while it runs in another thread."""
 
@@ -94,9 +112,10 @@ class Plan:
         seconds: float,
         threads: int,
         totals: NDArray[np.float64] | None = None,
+        hold: Hold | None = None,
     ) -> tuple[int, NDArray[np.float64], NDArray[np.float64], str, str]:
         """Runs steps first ... first + steps - 1 of the order, at least one, until `seconds` have
-        passed.
+        passed, or until another thread waits for the locks of `hold`.
 
         Args:
             order: row numbers of the inputs; step s takes order[s * batch : (s + 1) * batch].

@@ -24,22 +24,39 @@ class LruCache(Generic[Key, Value]):
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self._values: dict[Key, Value] = {}  # the most recently used one is last
+        self._entries: dict[Key, _Entry[Value]] = {}
+        self._clock = 0
 
     def get(self, key: Key) -> Value | None:
-        """The value of a key, which becomes the most recently used; None if there is none."""
-        value = self._values.pop(key, None)
-        if value is not None:
-            self._values[key] = value
-        return value
+        """The value of a key, which becomes the most recently used; None if there is none.
+
+        Threads may call it at once, and beside one that adds: no entry is missing for a moment.
+        """
+        entry = self._entries.get(key)
+        if entry is None:
+            return None
+        self._clock = entry.used = self._clock + 1
+        return entry.value
 
     def add(self, key: Key, value: Value) -> Value | None:
         """Add an entry under a new key; returns the value that was evicted for it, or None."""
         evicted = None
-        if len(self._values) >= self._capacity:
-            evicted = self._values.pop(next(iter(self._values)))
-        self._values[key] = value
+        if len(self._entries) >= self._capacity:
+            oldest = min(self._entries, key=lambda key: self._entries[key].used)
+            evicted = self._entries.pop(oldest).value
+        self._clock += 1
+        self._entries[key] = _Entry(value, self._clock)
         return evicted
 
     def __iter__(self) -> Iterator[Value]:
-        return iter(self._values.values())
+        return iter([entry.value for entry in list(self._entries.values())])
+
+
+class _Entry(Generic[Value]):
+    """A value, and when it was used last."""
+
+    __slots__ = ("used", "value")
+
+    def __init__(self, value: Value, used: int) -> None:
+        self.value = value
+        self.used = used

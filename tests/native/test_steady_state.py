@@ -106,7 +106,8 @@ def test_a_second_call_builds_nothing(data, built):
         trainer.predict(x[:7])
 
     everything()
-    assert built.count("plan") == built.count("capture") == 4  # training on 100 and on 12 rows
+    assert built.count("capture") == 4  # training on 100 and on 12 rows
+    assert built.count("plan") <= 4  # those of an equal network are shared
     built.clear()
     everything()
     trainer.predict(x[7:14])
@@ -182,7 +183,7 @@ def test_graphs_and_plans_are_not_kept_for_ever(data, built):
         trainer.predict(x[:rows])  # used a moment ago
     assert built == []
     found = trainer.predict(x[:1])
-    assert built == ["capture", "plan"]
+    assert built == ["capture"]  # the plan of an equal graph is still there
     np.testing.assert_allclose(found, expected[:1], rtol=1e-5, atol=1e-6)
     trainer.predict(x[:71])  # used since, so others had to go
-    assert built == ["capture", "plan"]
+    assert built == ["capture"]  # the plan of an equal graph is still there

@@ -77,6 +77,12 @@ class CapturedGraph:
         """
         return self._run(*arguments)
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "a captured graph can't be copied or pickled: its nodes belong to the states that it "
+            "reads. Copy those, or the model, and capture the function again"
+        )
+
     @cached_property
     def _run(self) -> Callable[..., Any]:
         return CapturedGraph.interpreter(self)

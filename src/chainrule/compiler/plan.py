@@ -18,6 +18,8 @@ from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, padded
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
+from chainrule.graph.state import HyperParameter
+from chainrule.graph.tensor import Array
 
 _FLOPS = {  # floating-point operations an element, as textbooks count them: one each
     "copy": 0,
@@ -47,6 +49,8 @@ class Output(NamedTuple):
 class Plan:
     """The instructions of a captured step and where everything lies.
 
+    It holds nothing of the graph and its states, so equal graphs can share it: see `signature`.
+
     Args:
         graph: the captured step.
         states: where states lie.
@@ -54,7 +58,10 @@ class Plan:
     Attributes:
         calls: the instructions, as the core's plan takes them.
         arena_size, constants_size: bytes.
+        constants: (offset, value) of each.
         outputs: of the graph, as leaves from left to right.
+        scalars: the numbers, among the states that the graph reads, of the hyper-parameters that
+            instructions read.
 
     Raises:
         UnsupportedError: if an operation has no native kernel.
@@ -64,15 +71,18 @@ class Plan:
         schedule = lower(simplify(graph))
         fuse(schedule)
         memory = Memory(schedule, states)
-        self.graph = graph
         self.arena_size = memory.arena_size
         self.constants_size = memory.constants_size
-        self.constants = memory.constants
+        self.constants = [(c.offset, _array(c)) for c in memory.constants]
         self.outputs = [
             Output(s.space, s.offset, v.shape, v.dtype)
             for s, v in zip(memory.outputs, schedule.graph.outputs, strict=True)
         ]
-        self.scalars = {state: storage.offset for state, storage in memory.state_storages.items()}
+        self.scalars = [
+            number
+            for number, state in enumerate(graph.reads)
+            if isinstance(state, HyperParameter) and state in memory.state_storages
+        ]
         self.calls = [_call(i) for i in memory.instructions]
 
     @property
@@ -111,6 +121,12 @@ class Plan:
             lines.append("  ".join(cells).rstrip())
         lines.append(f"arena {self.arena_size:,} bytes, constants {self.constants_size:,} bytes")
         return "\n".join(lines)
+
+
+def _array(constant: Storage) -> Array:
+    array = constant.value.array
+    assert array is not None
+    return array
 
 
 def _label(instruction: Instruction) -> str:

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule import _core
+from chainrule.caches import LruCache
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import ALIGNMENT, padded
 from chainrule.compiler.plan import Output, Plan
+from chainrule.compiler.signature import signature
+from chainrule.graph.guards import guard_of
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
 from chainrule.system.threads import get_num_threads
 
 _has_blas = False
+
+_plans: LruCache[Any, Plan] = LruCache(128)
+"""Plans by the signatures of their graphs: models that are built alike share them."""
+
+Result = TypeVar("Result")
 
 
 def _aligned(nbytes: int) -> Array:
@@ -32,6 +40,9 @@ class StateBlock:
     Parameters, gradients' moments and the like lie one after another in the order given, so that
     one program can update them all. Between runs a State holds a view of its place; where a user
     has assigned another array since, the next run copies it into the block.
+
+    Attributes:
+        guard: what a thread holds while it uses the block.
     """
 
     def __init__(self, states: Iterable[State]) -> None:
@@ -42,6 +53,7 @@ class StateBlock:
                 self._offsets[state] = size
                 size += padded(state.size * state.dtype.itemsize)
         self.array = _aligned(size)
+        self.guard = guard_of(self._offsets)
         self._views = {state: self._view(state) for state in self._offsets}
         self._copies: dict[Any, Copies] = {}
         self.version = 0
@@ -63,6 +75,10 @@ class StateBlock:
     def offset(self, state: State) -> int:
         """Where a state lies, in bytes."""
         return self._offsets[state]
+
+    def has_assigned(self) -> bool:
+        """Whether anything was assigned to a state since the last run."""
+        return any([state.value is not view for state, view in self._views.items()])
 
     def copy_assigned(self) -> None:
         """Copy into the block what was assigned to states since the last run."""
@@ -167,22 +183,25 @@ class NativeStep:
         _use_blas()
         self.graph = graph
         self.block = block
-        self.plan = Plan(graph, block)
+        self.plan = _plan_of(graph, block)
         arena = _aligned(self.plan.arena_size)
         constants = _aligned(self.plan.constants_size)
-        for storage in self.plan.constants:
-            raw = np.ascontiguousarray(storage.value.array).reshape(-1).view(np.uint8)
-            constants[storage.offset : storage.offset + len(raw)] = raw
+        for offset, value in self.plan.constants:
+            raw = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
+            constants[offset : offset + len(raw)] = raw
         self._memory = {"arena": arena, "state": block.array, "constants": constants}
         self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)
         for call in self.plan.calls:
             self._core.add(call.kind, call.label, **call.fields)
-        self.scalars = [s for s in self.plan.scalars if isinstance(s, HyperParameter)]
+        reads = list(graph.reads)
+        self.scalars = [cast(HyperParameter, reads[number]) for number in self.plan.scalars]
         for scalar in self.scalars:
-            self._core.scalar(("state", self.plan.scalars[scalar]))
+            self._core.scalar(("state", block.offset(scalar)))
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
         self._is_bound = False
+        # Cut from one row: an array that begins empty has no strides.
+        self._no_rows = [np.empty((1, *i.shape[1:]), i.dtype)[:0] for i in graph.inputs]
         self._copies: Copies | None = None
         self._totals: list[tuple[slice, tuple[int, ...]]] = []  # where each lies, and its shape
         end = 0
@@ -210,8 +229,7 @@ class NativeStep:
     def release(self) -> None:
         """Hold the arrays of `bind` no longer."""
         if self._is_bound:
-            # Cut from one row: an array that begins empty has no strides.
-            self.bind(np.empty((1, *leaf.shape[1:]), leaf.dtype)[:0] for leaf in self.graph.inputs)
+            self.bind(self._no_rows)
             self._is_bound = False
 
     def run(
@@ -225,6 +243,8 @@ class NativeStep:
     ) -> Run:
         """Do steps `first` ... of the rows in `order`; at most `steps`, for at most `seconds`.
 
+        A run ends early, too, where another thread waits for the states.
+
         Args:
             order: row numbers, int64; step i takes the i-th batch of them.
             first: the number of the first step.
@@ -235,21 +255,48 @@ class NativeStep:
             totals: what the totals begin with; by default 0. Steps are added one after another, so
                 several runs give the same bits as one.
         """
-        if scalars is None:
+        return self._in_turn(lambda: self._run(order, first, steps, scalars, seconds, totals))
+
+    def fetch(self, order: Array, number: int) -> tuple[Run, list[Array]]:
+        """Do one step, on batch `number` of the rows in `order`; returns its outputs, too."""
+        return self._in_turn(lambda: (self._run(order, number, 1), self.outputs()))
+
+    def _run(
+        self,
+        order: Array,
+        first: int,
+        steps: int,
+        scalars: Array | None = None,
+        seconds: float = 1e9,
+        totals: Sequence[ArrayLike] = (),
+    ) -> Run:
+        if scalars is None and self.scalars:
             scalars = np.array([[float(s.value) for s in self.scalars]])  # type: ignore[arg-type]
             if steps > 1:
                 scalars = np.repeat(scalars, steps, axis=0)
         begin = np.concatenate([np.ravel(total) for total in totals]) if totals else None
-        self.block.copy_assigned()
+        hold = self.block.guard.alone
         if self._changed:
             self.block.version += 1
         try:
             done, sums, last, status, label = self._core.run(
-                order, first, steps, scalars, seconds, get_num_threads(), begin
+                order, first, steps, scalars, seconds, get_num_threads(), begin, hold
             )
         finally:
-            self.block.show_results(self._changed)
+            if self._changed:
+                self.block.show_results(self._changed)
         return Run(done, self._split(sums), self._split(last), status, label)
+
+    def _in_turn(self, run: Callable[[], Result]) -> Result:
+        """The result of `run`: no thread changes what it reads, or reads what it changes."""
+        guard = self.block.guard
+        if not self._changed:
+            with guard.shared:
+                if not self.block.has_assigned():
+                    return run()
+        with guard.alone:
+            self.block.copy_assigned()
+            return run()
 
     def _split(self, flat: Array) -> list[Array]:
         return [flat[part].reshape(shape) for part, shape in self._totals]
@@ -279,6 +326,17 @@ class NativeStep:
     def times(self) -> list[tuple[str, int, float]]:
         """(label, calls, seconds) of every instruction, since profiling began."""
         return list(self._core.times())
+
+
+def _plan_of(graph: CapturedGraph, block: StateBlock) -> Plan:
+    """The plan of a graph: that of an equal one, where there was one lately."""
+    key = signature(graph, block)
+    plan = _plans.get(key) if key is not None else None
+    if plan is None:
+        plan = Plan(graph, block)
+        if key is not None:
+            _plans.add(key, plan)
+    return plan
 
 
 def _use_blas() -> None:

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.guards import guard_of
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.declare import Binary
@@ -82,6 +83,9 @@ class Interpreter:
     Args:
         graph: what `chainrule.capture` returns.
 
+    Attributes:
+        hold: a thread is in a block ``with hold`` while it runs and commits.
+
     Example:
         >>> import chainrule as cr
         >>> w = cr.Parameter([1.0, 2.0])
@@ -108,6 +112,8 @@ class Interpreter:
         self._updates = [(state, slots[node]) for state, node in graph.updates.items()]
         self._outputs = [slots[node] for node in leaves(graph.outputs)]
         self._calls = self._calls_of_nodes(slots)
+        guard = guard_of([*graph.reads, *graph.updates])
+        self.hold = guard.alone if graph.updates else guard.shared
 
     def _calls_of_nodes(self, slots: dict[Tensor, int]) -> list[_Call]:
         """The calls that the outputs and updates need, each of which frees what it reads last."""
@@ -128,8 +134,10 @@ class Interpreter:
 
     def __call__(self, *inputs: Any) -> Any:
         """Run on arguments of the captured structure, update the state, return the outputs."""
-        outputs, updates = self.run([as_tensor(leaf).numpy() for leaf in leaves(inputs)])
-        self.commit(updates)
+        arguments = [as_tensor(leaf).numpy() for leaf in leaves(inputs)]
+        with self.hold:
+            outputs, updates = self.run(arguments)
+            self.commit(updates)
         found = map(_read_only, outputs)
         return map_leaves(lambda _: next(found), self.graph.outputs)
 

@@ -22,13 +22,19 @@ class Recorder(Protocol):
 
 
 class Context:
-    """The context of one thread; every new node reads it once."""
+    """The context of one thread; every new node reads it once.
 
-    __slots__ = ("capture", "grad_enabled", "origin", "path")
+    Attributes:
+        modes: the modes of modules, by their id, that this thread alone sees; None outside
+            `nn.Module.in_mode`.
+    """
+
+    __slots__ = ("capture", "grad_enabled", "modes", "origin", "path")
 
     def __init__(self) -> None:
         self.grad_enabled = True
         self.capture: Recorder | None = None
+        self.modes: dict[int, bool] | None = None
         self.path = ""
         self.origin: Tensor | None = None
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.graph.context import local
+from chainrule.graph.context import Context, local
 from chainrule.graph.tensor import Array, Tensor, _serials
 
 Rule = Callable[..., "Tensor | None"]
@@ -174,8 +174,9 @@ class Operation:
         """While a graph is captured, state is symbolic: what depends on it has no value."""
         context = local.context
         inputs = _as_nodes(inputs)
-        if any(t.value is None for t in inputs):
-            return self._apply_symbolic(inputs, attributes)
+        for tensor in inputs:
+            if tensor.value is None:
+                return self._symbolic(inputs, attributes, context)
         capture, context.capture = context.capture, None
         try:
             return self.apply(*inputs, **attributes)
@@ -184,18 +185,28 @@ class Operation:
 
     def _apply_symbolic(self, inputs: tuple[Tensor, ...], attributes: dict[str, Any]) -> Tensor:
         """The node without a value: its shape and dtype come from `infer`."""
-        inputs = _as_nodes(inputs)
+        return self._symbolic(_as_nodes(inputs), attributes, local.context)
+
+    def _symbolic(
+        self, inputs: tuple[Tensor, ...], attributes: dict[str, Any], context: Context
+    ) -> Tensor:
         spec = self.infer(*inputs, **attributes)
-        node = Tensor(None, shape=spec.shape, dtype=spec.dtype)
+        node: Tensor = _new(Tensor)
+        node.value = None
+        node.shape, node.dtype = spec
         node.operation = self
         node.inputs = inputs
         node.attributes = attributes
-        node.requires_grad = (
-            local.context.grad_enabled
-            and spec.dtype.kind == "f"
-            and bool(self.rules)
-            and any(t.requires_grad for t in inputs)
-        )
+        node.requires_grad = False
+        if context.grad_enabled and self.rules and spec.dtype.kind == "f":
+            for tensor in inputs:
+                if tensor.requires_grad:
+                    node.requires_grad = True
+                    break
+        node.grad = node.name = node.state = None
+        node.path = context.path
+        node.origin = context.origin
+        node.serial = next(_serials)
         return node
 
 

@@ -11,6 +11,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
+from chainrule.graph.guards import Guard
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, without_tensors
 
 _KINDS = "buif"  # each takes the values of those before it
@@ -22,10 +23,15 @@ class State(Tensor):
     A graph never holds a State itself but the plain leaf that stands for it at one moment
     (`node()`): so nodes built earlier keep the value they saw, and during capture the same
     reads and assignments become inputs and updates of the captured graph.
+
+    Attributes:
+        guard: what threads hold while they run a step that reads or changes the State, once there
+            is such a step.
     """
 
-    __slots__ = ("_is_view", "_node")
+    __slots__ = ("_is_view", "_node", "guard")
     is_state = True
+    guard: Guard | None
     _node: Tensor | None
     _is_view: bool
 
@@ -46,6 +52,7 @@ class State(Tensor):
                 "dtype='float32'"
             )
         super().__init__(value, requires_grad=requires_grad, name=name)
+        self.guard = None
         self._node = None
         self._is_view = False
 
@@ -58,10 +65,19 @@ class State(Tensor):
         if capture is not None:
             return capture.read(self)
         if self._node is None or self._node.requires_grad != self.requires_grad:
-            value = self.value.copy() if self._is_view else self.value  # type: ignore[union-attr]
-            self._node = Tensor(value, self.requires_grad, self.name)
-            self._node.state = self
+            node = Tensor(self._unchanging(), self.requires_grad, self.name)
+            node.state = self
+            self._node = node
+            return node
         return self._node
+
+    def _unchanging(self) -> Array:
+        """The array that the State holds, or a copy where a native plan may write into it."""
+        if self._is_view:
+            assert self.guard is not None, "a block of states has a guard"
+            with self.guard.shared:
+                return self.value.copy()  # type: ignore[union-attr]
+        return self.value  # type: ignore[return-value]
 
     def symbolic_leaf(self) -> Tensor:
         """A new leaf that stands for this State where its value is not known yet."""
@@ -120,7 +136,18 @@ class State(Tensor):
         return self
 
     def replace(self, value: Array) -> None:
-        """Hold `value` from now on. The caller answers for its shape and dtype."""
+        """Hold `value` from now on. The caller answers for its shape and dtype.
+
+        Where a native plan updates the State in another thread, this comes after its run.
+        """
+        if self._is_view:
+            assert self.guard is not None, "a block of states has a guard"
+            with self.guard.alone:
+                self._hold(value)
+        else:
+            self._hold(value)
+
+    def _hold(self, value: Array) -> None:
         self.value = value
         self._node = None
         self._is_view = False
@@ -128,7 +155,8 @@ class State(Tensor):
     def set_view(self, view: Array) -> None:
         """Hold a view of memory that a native plan updates in place.
 
-        Called after every run. Arrays read before are copies, and keep their values.
+        Called after every run, by the thread that holds the guard. Arrays read before are copies,
+        and keep their values.
         """
         self.value = view
         self._node = None
@@ -149,7 +177,7 @@ class State(Tensor):
                 "step. Compute with it as a Tensor instead."
             )
         if self._is_view:
-            return self.value.copy()  # type: ignore[union-attr]
+            return self._unchanging()
         return super().numpy()
 
     @property

@@ -261,6 +261,11 @@ class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions, ForeignNames):
 
     def __reduce__(self) -> Any:
         """A copy or a pickle is a leaf: the graph that computed the Tensor is not part of it."""
+        if self.value is None:
+            raise SymbolicError(
+                f"{self!r} can't be copied or pickled: it is a place in a graph and has no value. "
+                "Build it again from a placeholder, or capture the function again"
+            )
         return _restored, (type(self), np.array(self.numpy()), self.requires_grad, self.name)
 
     # Gradients

@@ -11,9 +11,11 @@ from chainrule import checks
 from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
+from chainrule.graph.guards import guard_of
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike
 from chainrule.nn.hooks import Hooked
+from chainrule.nn.modes import Mode, modes_of_this_thread
 from chainrule.nn.placement import Placed
 from chainrule.nn.registration import not_registered, unregistered
 from chainrule.ops.creation import zeros_like
@@ -73,7 +75,7 @@ class Module(Hooked, Placed):
     """Whether the layer draws random numbers in training, as dropout does. It then draws them in
     `Evaluator.predict_samples`, too."""
 
-    training: bool
+    training = Mode()
     _name: str
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Buffer | None]
@@ -316,9 +318,11 @@ class Module(Hooked, Placed):
             UserWarning: if a list or dict that is no `ModuleList` or the like holds parameters to
                 train, which are left out.
         """
+        states = self._named_state()
         for path, _ in unregistered(self):
             warnings.warn(not_registered(self, path, "state_dict() leaves it out"), stacklevel=2)
-        return {prefix + name: state.numpy().copy() for name, state in self._named_state().items()}
+        with guard_of(states.values()).shared:  # beside a training they are all of one step
+            return {prefix + name: state.numpy().copy() for name, state in states.items()}
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True
@@ -412,8 +416,8 @@ class Module(Hooked, Placed):
         """Within it this module and all within it are in training mode, or in evaluation mode.
 
         In training mode a part stays in evaluation mode if `eval` put it there while what it
-        lies in is in training mode, or if a `train` method keeps it there. Afterwards each has
-        the mode that it had before.
+        lies in is in training mode, or if a `train` method keeps it there. Other threads see no
+        change, and afterwards each has the mode that it had before.
 
         Example:
             >>> from chainrule import nn
@@ -424,16 +428,12 @@ class Module(Hooked, Placed):
             >>> layer.training
             True
         """
-        modes = [(module, module.training) for module in self.modules()]
         frozen = self._frozen(above=False, seen=set()) if training else []
-        try:
+        with modes_of_this_thread():
             self.train(training)
             for module in frozen:
                 module.training = False
             yield
-        finally:
-            for module, before in modes:
-                module.training = before
 
     def _frozen(self, *, above: bool, seen: set[tuple[Module, bool]]) -> list[Module]:
         """The modules in evaluation mode that lie in one in training mode; `above` is one."""

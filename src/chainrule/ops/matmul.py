@@ -126,7 +126,7 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
         and isinstance(b, Tensor)
         and len(a.shape) == 2
         and len(b.shape) == 2
-        and a.dtype is b.dtype
+        and a.dtype == b.dtype  # a copy of a dtype is another object
         and a.dtype.kind == "f"
     ):
         return _matmul.apply(a, b, transpose_b=True) if transpose_b else _matmul.apply(a, b)

@@ -17,6 +17,8 @@ from numpy.typing import DTypeLike
 
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.graph.context import local
+from chainrule.graph.guards import guard_of
 from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.state import Buffer
@@ -144,10 +146,19 @@ class Generator:
     def uniform(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
         """Numbers drawn uniformly from [0, 1)."""
         shape, dtype = tuple(shape), as_dtype(dtype)
-        state = self.state.node()
-        _drawn(state, shape, dtype)
-        self.state.assign(state + _STEP)
+        _drawn(self.state, shape, dtype)
+        if local.context.capture is not None:
+            state = self._advance()
+        else:
+            with (self.state.guard or guard_of([self.state])).alone:  # no two threads draw the same
+                state = self._advance()
         return random_uniform.apply(state, shape=shape, dtype=dtype)
+
+    def _advance(self) -> Tensor:
+        """The state before this draw."""
+        state = self.state.node()
+        self.state.assign(state + _STEP)
+        return state
 
     def normal(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
         """Numbers drawn from the normal distribution of mean 0 and variance 1 (Box and Muller)."""

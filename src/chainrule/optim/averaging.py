@@ -11,6 +11,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.dtypes import to_array
 from chainrule.graph.context import no_grad
+from chainrule.graph.guards import guard_of
 from chainrule.graph.state import (
     Buffer,
     HyperParameter,
@@ -96,15 +97,17 @@ class EMA:
     def applied(self) -> Iterator[None]:
         """The parameters hold their averages inside `with`, and afterwards their own values again.
 
-        For evaluation and prediction. Assignments to the parameters inside are lost.
+        For evaluation and prediction. Assignments to the parameters inside are lost. Training and
+        prediction in other threads wait for the end of the block.
         """
-        before = [parameter.numpy() for parameter in self.parameters]
-        try:
-            self.copy_to()
-            yield
-        finally:
-            for parameter, value in zip(self.parameters, before, strict=True):
-                parameter.assign(value)
+        with guard_of([*self.parameters, *self.averages, self.n_averaged]).alone:
+            before = [parameter.numpy() for parameter in self.parameters]
+            try:
+                self.copy_to()
+                yield
+            finally:
+                for parameter, value in zip(self.parameters, before, strict=True):
+                    parameter.assign(value)
 
     def copy_to(self) -> None:
         """Assign the averages to the parameters."""

@@ -165,6 +165,10 @@ class Optimizer:
                     "super().__init__"
                 )
 
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes: all but the captured updates, which it captures anew."""
+        return {**vars(self), "_captured": LruCache(_CACHED_UPDATES)}
+
     # Defined by subclasses
 
     def rule(
@@ -419,11 +423,12 @@ class Optimizer:
         given = [*grads] if loss is None else [*grads, loss]
         try:
             values: list[Any] = [tensor.value for tensor in given if tensor is not None]
-            _, updates = interpreter.run(values)
+            with interpreter.hold:
+                _, updates = interpreter.run(values)
+                interpreter.commit(updates)
         except (AttributeError, ShapeError, DTypeError):
             self._check_grads(grads)
             raise
-        interpreter.commit(updates)
 
     def _capture(self, present: tuple[Any, ...]) -> Interpreter:
         *with_grads, loss_dtype = present

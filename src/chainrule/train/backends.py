@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Generic, NamedTuple, TypeVar
@@ -13,11 +14,13 @@ from chainrule.caches import LruCache
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.data.arrays import Data, Form, as_data
 from chainrule.data.batches import Batches
-from chainrule.errors import DTypeError, NonFiniteError, ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.native import NativeStep, Run, StateBlock
 from chainrule.execute.reference import Interpreter
+from chainrule.graph.guards import guard_of
 from chainrule.graph.state import HyperParameter
-from chainrule.graph.tensor import Array, Tensor
+from chainrule.graph.tensor import Array
+from chainrule.train.non_finite import is_finite, non_finite_error
 from chainrule.train.state import Totals
 from chainrule.train.training_step import Kind, StepGraphs
 from chainrule.trees import leaves, map_leaves
@@ -60,31 +63,55 @@ class TrainRequest(NamedTuple):
 
 
 class _CachedStep(Generic[Runner]):
-    """A captured graph, and what runs it once it has been asked for."""
+    """A captured graph, and what runs it: as many runners as threads have needed at once.
+
+    Attributes:
+        graph: the graph.
+        idle: the runners that no thread uses now.
+    """
 
     def __init__(self, graph: CapturedGraph) -> None:
         self.graph = graph
-        self.runner: Runner | None = None
+        self.idle: list[Runner] = []
 
 
 class Backend(ABC, Generic[Runner]):
-    """Runs the steps of a model.
+    """Runs the steps of a model, for several threads at once.
 
     A step is captured where its signature is new, and then kept in a cache.
+
+    Attributes:
+        guard: what a thread holds while it uses the states of the steps. A thread that holds it may
+            wait for `_lock`, never the other way round.
     """
 
     def __init__(self, graphs: StepGraphs) -> None:
         self.graphs = graphs
         self._steps: LruCache[Any, _CachedStep[Runner]] = LruCache(MOST_STEPS)
+        self._lock = threading.RLock()  # of captures and plans
+        self._states = dict.fromkeys(graphs.states())
+        self.guard = guard_of(self._states)
+
+    def __reduce__(self) -> Any:
+        """A copy or a pickle captures its steps anew."""
+        return type(self), (self.graphs,)
 
     def _step(self, kind: Kind, form: Form, rows: int) -> _CachedStep[Runner]:
         """The step on batches of this form and number of rows."""
         key = self.graphs.key(kind, form, rows)
-        step = self._steps.get(key)
-        if step is None:
-            step = _CachedStep(self.graphs.capture(kind, form, rows))
+        return self._steps.get(key) or self._captured(key, kind, form, rows)
+
+    def _captured(self, key: Any, kind: Kind, form: Form, rows: int) -> _CachedStep[Runner]:
+        with self._lock:
+            found = self._steps.get(key)  # another thread may have captured it meanwhile
+            if found is not None:
+                return found
+            step: _CachedStep[Runner] = _CachedStep(self.graphs.capture(kind, form, rows))
+            known = [*self.graphs.states(), *step.graph.reads, *step.graph.updates]
+            self._states.update(dict.fromkeys(known))
+            self.guard = guard_of(self._states)
             self._steps.add(key, step)
-        return step
+            return step
 
     def graph(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
         """The graph of a step on batches of this form and number of rows."""
@@ -181,9 +208,9 @@ class ReferenceBackend(Backend[Interpreter]):
 
     def _interpreter(self, kind: Kind, batches: Batches, number: int) -> Interpreter:
         step = self._step(kind, batches.data.form, batches.rows(number))
-        if step.runner is None:
-            step.runner = Interpreter(step.graph)
-        return step.runner
+        if not step.idle:
+            step.idle.append(Interpreter(step.graph))
+        return step.idle[0]  # for all threads: it keeps nothing from run to run
 
     def begin(self, *, profile: bool) -> None:
         if profile:
@@ -196,27 +223,30 @@ class ReferenceBackend(Backend[Interpreter]):
         batches, number = request.batches, request.first
         run = self._interpreter(request.kind, batches, number)
         arguments, rows = batches.take(number), batches.rows(number)
-        (loss, *sums), updates = run.run(arguments)
-        with np.errstate(all="ignore"):
-            is_finite = math.isfinite(loss) and all(map(_is_finite, updates))
-        if request.check and not is_finite:
-            raise _non_finite(run, arguments, float(loss), 0)
-        run.commit(updates)
+        with run.hold:
+            (loss, *sums), updates = run.run(arguments)
+            with np.errstate(all="ignore"):
+                is_good = math.isfinite(loss) and all(map(is_finite, updates))
+            if request.check and not is_good:
+                raise non_finite_error(run, arguments, float(loss), 0)
+            run.commit(updates)
         totals.add(rows, [float(loss) * self.graphs.loss_weight(rows), *sums])
         return 1, float(loss)
 
     def evaluate(self, batches: Batches, totals: Totals) -> None:
         for number in range(len(batches)):
             run, rows = self._interpreter("evaluation", batches, number), batches.rows(number)
-            (loss, *sums), updates = run.run(batches.take(number))
-            run.commit(updates)
+            with run.hold:
+                (loss, *sums), updates = run.run(batches.take(number))
+                run.commit(updates)
             totals.add(rows, [float(loss) * self.graphs.loss_weight(rows), *sums])
 
     def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
         for number in range(len(batches)):
             run = self._interpreter("sampling" if sampling else "prediction", batches, number)
-            outputs, updates = run.run(batches.take(number))
-            run.commit(updates)
+            with run.hold:
+                outputs, updates = run.run(batches.take(number))
+                run.commit(updates)
             yield _structured(outputs, run.graph)
 
     def release(self) -> None:
@@ -230,8 +260,10 @@ class NativeBackend(Backend[NativeStep]):
         super().__init__(graphs)
         self.last_step: NativeStep | None = None
         """The training step that ran last, over full batches where there are any."""
+        self.block: StateBlock | None = None
+        """Where the states lie now."""
         self._profile = False
-        self._block: StateBlock | None = None
+        self._bound: set[NativeStep] = set()  # training steps that hold data
 
     def begin(self, *, profile: bool) -> None:
         self._profile, self.last_step = profile, None
@@ -239,15 +271,30 @@ class NativeBackend(Backend[NativeStep]):
     def describe(self) -> str:
         if self.last_step is None:
             raise RuntimeError("there is a plan after a fit with backend='native'")
-        return self.last_step.plan.describe(self.last_step.times() if self._profile else ())
+        with self.guard.alone:
+            return self.last_step.plan.describe(self.last_step.times() if self._profile else ())
 
     def _native(self, kind: Kind, batches: Batches, number: int) -> NativeStep:
-        """The plan of a step on a batch, bound to the data."""
+        """The plan of a training step on a batch, bound to the data."""
         step = self._step(kind, batches.data.form, batches.rows(number))
-        if step.runner is None:
-            step.runner = self._planned(step.graph, kind, batches.rows(number))
-        step.runner.bind(batches.data.arrays)
-        return step.runner
+        if not step.idle:
+            step.idle.append(self._planned(step.graph, kind, batches.rows(number)))
+        self._bound.add(step.idle[0])
+        step.idle[0].bind(batches.data.arrays)
+        return step.idle[0]
+
+    def borrowed(
+        self, kind: Kind, batches: Batches, number: int
+    ) -> tuple[_CachedStep[NativeStep], NativeStep]:
+        """A plan of a step on a batch, bound to the data, for one thread; `give_back` it."""
+        step = self._step(kind, batches.data.form, batches.rows(number))
+        try:
+            runner = step.idle.pop()
+        except IndexError:
+            with self.guard.alone, self._lock:
+                runner = self._planned(step.graph, kind, batches.rows(number))
+        runner.bind(batches.data.arrays)
+        return step, runner
 
     def _planned(self, graph: CapturedGraph, kind: Kind, rows: int) -> NativeStep:
         """The plan of a graph.
@@ -255,20 +302,25 @@ class NativeBackend(Backend[NativeStep]):
         Outputs of predictions are fetched, those of other steps are summed up, the loss by rows.
         """
         needed = [*graph.reads, *graph.updates]
-        block = self._block
+        block = self.block
         if block is None or any(state not in block for state in needed):
             before = block.states if block is not None else []
             for state in before:  # out of the old block, into separate arrays
                 state.replace(state.numpy().copy())
-            block = self._block = StateBlock([*self.graphs.states(), *before, *needed])
+            block = self.block = StateBlock([*self.graphs.states(), *before, *needed])
             for step in self._steps:
-                step.runner = None
+                step.idle.clear()
         if kind in ("prediction", "sampling"):
             return NativeStep(graph, block)
         others = len(list(leaves(graph.outputs))) - 1
         return NativeStep(graph, block, [self.graphs.loss_weight(rows), *[1.0] * others])
 
     def train(self, request: TrainRequest, totals: Totals) -> tuple[int, float]:
+        self._step(request.kind, request.batches.data.form, request.batches.rows(request.first))
+        with self.guard.alone:
+            return self._train(request, totals)
+
+    def _train(self, request: TrainRequest, totals: Totals) -> tuple[int, float]:
         batches, first, check = request.batches, request.first, request.check
         order, start, count = batches.consecutive(first, request.most)
         step = self._native(request.kind, batches, first)
@@ -329,34 +381,62 @@ class NativeBackend(Backend[NativeStep]):
             for scalar, value in zip(step.scalars, () if now is None else now[0], strict=False):
                 scalar.replace(np.array(value))
             try:
-                raise _non_finite(interpreter, arguments, float(run.last[0]), i)
+                raise non_finite_error(interpreter, arguments, float(run.last[0]), i)
             finally:
                 step.block.show_results()
         return count, loss
 
     def evaluate(self, batches: Batches, totals: Totals) -> None:
         first = 0
-        while first < len(batches):
-            order, start, count = batches.consecutive(first, len(batches))
-            step = self._native("evaluation", batches, first)
-            run = step.run(order, start, count, seconds=_SECONDS, totals=totals.sums())
-            _check_indices(run, step.graph, batches, first + run.steps)
-            totals.replace(batches.rows(first) * run.steps, run.totals)
-            first += run.steps
+        with _Loans(self, "evaluation", batches) as loans:
+            while first < len(batches):
+                order, start, count = batches.consecutive(first, len(batches))
+                step = loans.step(first)
+                run = step.run(order, start, count, seconds=_SECONDS, totals=totals.sums())
+                _check_indices(run, step.graph, batches, first + run.steps)
+                totals.replace(batches.rows(first) * run.steps, run.totals)
+                first += run.steps
 
     def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
-        for number in range(len(batches)):
-            order, start, _ = batches.consecutive(number, 1)
-            step = self._native("sampling" if sampling else "prediction", batches, number)
-            _check_indices(step.run(order, start, 1), step.graph, batches, number)
-            yield _structured(step.outputs(), step.graph)
+        with _Loans(self, "sampling" if sampling else "prediction", batches) as loans:
+            for number in range(len(batches)):
+                order, start, _ = batches.consecutive(number, 1)
+                step = loans.step(number)
+                run, outputs = step.fetch(order, start)
+                _check_indices(run, step.graph, batches, number)
+                yield _structured(outputs, step.graph)
 
     def release(self) -> None:
-        if self.last_step is not None:  # which may have left the cache
-            self.last_step.release()
-        for step in self._steps:
-            if step.runner is not None:
-                step.runner.release()
+        with self.guard.alone:
+            for step in self._bound:
+                step.release()
+            self._bound.clear()
+
+
+class _Loans:
+    """The plans that one thread has borrowed for a pass over batches: at most two."""
+
+    def __init__(self, backend: NativeBackend, kind: Kind, batches: Batches) -> None:
+        self._backend = backend
+        self._kind = kind
+        self._batches = batches
+        self._loans: dict[int, tuple[_CachedStep[NativeStep], NativeStep]] = {}
+
+    def step(self, number: int) -> NativeStep:
+        """The plan for a batch."""
+        rows = self._batches.rows(number)
+        if rows not in self._loans:
+            self._loans[rows] = self._backend.borrowed(self._kind, self._batches, number)
+        return self._loans[rows][1]
+
+    def __enter__(self) -> _Loans:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        for cached, step in self._loans.values():
+            step.release()
+            if step.block is self._backend.block:
+                cached.idle.append(step)
 
 
 _BACKENDS: dict[str, type[NativeBackend] | type[ReferenceBackend]] = {
@@ -425,31 +505,3 @@ def _structured(outputs: Sequence[Array], graph: CapturedGraph) -> Any:
     """The outputs of a graph, in the structure that the model returns."""
     found = iter(outputs)
     return map_leaves(lambda _: next(found), graph.outputs)
-
-
-def _is_finite(array: Array) -> bool:
-    """Whether no element is NaN or infinite. A finite sum says so at once; it may overflow."""
-    if array.dtype.kind != "f":
-        return True
-    total = np.add.reduce(array, axis=None)
-    return math.isfinite(total) or bool(np.isfinite(array).all())
-
-
-def _non_finite(
-    run: Interpreter, arguments: Sequence[Array], loss: float, steps_done: int
-) -> NonFiniteError:
-    """The error that names where a step became non-finite."""
-    error = NonFiniteError(f"loss {loss}, first in {_place(run.first_non_finite(arguments))}")
-    error.steps_done = steps_done
-    return error
-
-
-def _place(node: Tensor | None) -> str:
-    if node is None:
-        return "an update"
-    if node.operation is None:
-        return node.name or "a parameter" if node.state is not None else "the batch itself"
-    where = node.operation.name
-    if node.path:
-        where += f" in {node.path}"
-    return where + " (backward pass)" if node.origin is not None else where

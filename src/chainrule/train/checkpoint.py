@@ -31,7 +31,8 @@ class _DamageError(Exception):
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write all of the trainer's state."""
-    tensors, training = _collected(trainer)
+    with trainer.backend.guard.alone:
+        tensors, training = _collected(trainer)
     description = {
         "model": to_description(trainer.model),
         "metadata": trainer.metadata,
@@ -91,8 +92,8 @@ def load(
     tensors, description = model_file.read(path)
     if "training" not in description:
         raise FileError(f"{path} holds a model but no training to go on with")
-    before, history = _collected(trainer), trainer.state.history
-    with interrupts_held():
+    with interrupts_held(), trainer.backend.guard.alone:
+        before, history = _collected(trainer), trainer.state.history
         try:
             training = description["training"]
             _check_fits(trainer, training)

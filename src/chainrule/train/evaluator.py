@@ -158,11 +158,12 @@ class Evaluator:
         samples = checks.integer("samples", samples, 1)
         batch_size = checks.integer("batch_size", batch_size, 1)
         seed = self._seed if seed is None else checks.integer("seed", seed, 0)
-        return _with_averages(
-            self._backend,
-            self._ema,
-            lambda: _samples(self._backend, data, samples, batch_size, seed),
-        )
+        with self._backend.guard.alone:  # the samples come from one generator
+            return _with_averages(
+                self._backend,
+                self._ema,
+                lambda: _samples(self._backend, data, samples, batch_size, seed),
+            )
 
 
 def evaluate_data(
@@ -178,17 +179,19 @@ def evaluate_data(
 def _with_averages(
     backend: Backend[Any], ema: Average | None, compute: Callable[[], _Result]
 ) -> _Result:
-    """The result of `compute`, with averaged parameters if there are any; releases the data.
+    """The result of `compute`, with averaged parameters if there are any.
 
     Ctrl-C ends the computation, but never while parameters and averages are exchanged.
     """
-    try:
-        if ema is None:
-            return compute()
-        with interrupts_held() as interrupts, ema.applied(), interrupts.let_through():
-            return compute()
-    finally:
-        backend.release()
+    if ema is None:
+        return compute()
+    with (
+        backend.guard.alone,
+        interrupts_held() as interrupts,
+        ema.applied(),
+        interrupts.let_through(),
+    ):
+        return compute()
 
 
 def _measured(backend: Backend[Any], data: Data, batch_size: int) -> dict[str, float]:

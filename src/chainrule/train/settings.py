@@ -20,7 +20,7 @@ from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.optim import Optimizer
-from chainrule.optim.schedules import Schedule
+from chainrule.optim.lr_scheduler import Schedule
 from chainrule.train.training_step import StepOptions
 
 _DEEPEST = 4

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from chainrule import checks
 from chainrule.data.arrays import Data, checked_data
@@ -16,15 +16,17 @@ from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.lr_scheduler import Schedule
-from chainrule.system.interrupts import Interrupts, interrupts_held, interrupts_to
+from chainrule.system.interrupts import interrupts_held, interrupts_to
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
 from chainrule.train.backends import LearningRates, TrainRequest, make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
+from chainrule.train.fit_run import FitRun
 from chainrule.train.fixed_parts import FixedParts
 from chainrule.train.history import History
 from chainrule.train.metrics import AnyMetric, as_metrics
+from chainrule.train.one_at_a_time import Turn, one_at_a_time
 from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, check_range, range_test
 from chainrule.train.roles import check_schedule
@@ -44,24 +46,12 @@ _STEPS_AT_ONCE = 1024
 """The number of steps whose learning rates are worked out in advance."""
 
 
-class FitRun(NamedTuple):
-    """The data and settings of a fit."""
-
-    data: Data
-    batch_size: int
-    batches: int  # in an epoch
-    shuffle: bool
-    validation: Data | None
-    report: ProgressReport
-    interrupts: Interrupts
-    checkpoint: str | os.PathLike[str] | None
-    checkpoint_steps: int | None
-
-
 class Trainer(FixedParts):
     """Trains a model: minibatches, epochs, validation, early stopping, checkpoints.
 
-    Every step runs as one captured graph of forward pass, back-propagation and update.
+    Every step runs as one captured graph of forward pass, back-propagation and update. Any number
+    of threads may predict and evaluate at once, and beside one that fits: they see the weights as
+    they are between two batches.
 
     Args:
         model: a `nn.Module`. Several inputs: x is a tuple (positional arguments) or a dict (named).
@@ -163,6 +153,7 @@ class Trainer(FixedParts):
         self.settings = settings(model, loss, optimizer, schedule, options)
         self.backend = make_backend(backend, self.graphs)
         self._evaluator = Evaluator._over(self.backend, ema, self.seed)
+        self._turn = Turn()
 
     @property
     def epoch(self) -> int:
@@ -181,6 +172,7 @@ class Trainer(FixedParts):
 
     # Training
 
+    @one_at_a_time
     def fit(
         self,
         x: Any,
@@ -237,6 +229,7 @@ class Trainer(FixedParts):
             ShapeError, DTypeError: if they do not fit the model or the loss.
             NonFiniteError: if the loss or an update is not finite; the model keeps its last good
                 weights.
+            RuntimeError: while another thread is in `fit`, `find_lr` or `load` of this Trainer.
         """
         epochs = checks.integer("epochs", epochs, 1)
         if checkpoint is None and (checkpoint_steps is not None or resume):
@@ -329,7 +322,8 @@ class Trainer(FixedParts):
         watched = any(type(c).on_step_end is not Callback.on_step_end for c in self.callbacks)
         most = 1 if watched else _STEPS_AT_ONCE
         while state.position < window.end:
-            with run.interrupts.held():  # weights and counts change together
+            # Weights and counts change together, for Ctrl-C and for other threads.
+            with run.interrupts.held(), self.backend.guard.alone:
                 updated, loss = self._train_batches(window, run, most)
             ends = state.position == run.batches
             mean_loss = self.graphs.mean_loss(state.totals, training=True)
@@ -384,7 +378,7 @@ class Trainer(FixedParts):
                 record[f"validation_{name}"] = value
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record["seconds"] = seconds
-        with run.interrupts.held():
+        with run.interrupts.held(), self.backend.guard.alone:
             if self.schedule is not None and self.schedule.unit == "epoch":
                 self.schedule.step()
             state.end_epoch(record)
@@ -393,6 +387,7 @@ class Trainer(FixedParts):
             callback.on_epoch_end(self, record)
             state.history.update_last(record, type(callback).__name__)
 
+    @one_at_a_time
     def find_lr(
         self,
         x: Any,
@@ -446,10 +441,11 @@ class Trainer(FixedParts):
         data = checked_data(x, y, sample_weight, self.graphs.dtype)
         batch_size = check_batch_size(batch_size, data.rows)
         self.backend.check(data, batch_size, training=True, prefix="training ")
-        return range_test(
-            self.backend, data, self.optimizer, self.state.accumulated, low=low, high=high,
-            steps=steps, batch_size=batch_size, seed=self.seed,
-        )  # fmt: skip
+        with self.backend.guard.alone:  # other threads wait until all is as before
+            return range_test(
+                self.backend, data, self.optimizer, self.state.accumulated, low=low, high=high,
+                steps=steps, batch_size=batch_size, seed=self.seed,
+            )  # fmt: skip
 
     def describe_plan(self) -> str:
         """The plan of the last training step: instructions, FLOPs, bytes; times where profiled.
@@ -485,15 +481,18 @@ class Trainer(FixedParts):
 
         Weights, buffers, averages, the optimiser's state, the schedule, the random counter, the
         callbacks, the history, and the position in the epoch. The file is whole or not there: a
-        file that stood there before stays intact if anything goes wrong.
+        file that stood there before stays intact if anything goes wrong. Beside a `fit` in another
+        thread it holds the state between two batches.
         """
         checkpoints.save(self, path)
 
+    @one_at_a_time
     def load(self, path: str | os.PathLike[str]) -> None:
         """Load what `save` wrote, into the same model, optimiser, schedule and callbacks.
 
         Raises:
             FileError: if the file is truncated, damaged or foreign.
             ValueError: if it does not fit; then nothing has changed.
+            RuntimeError: while another thread trains.
         """
         checkpoints.load(self, path)

@@ -28,6 +28,7 @@ from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.batch_loss import BatchLoss, batch_loss, fitted_targets, mean_of_sums
+from chainrule.train.copies import check_copies
 from chainrule.train.metrics import ArrayMetric, Metric
 from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
 from chainrule.train.state import AccumulatedGradients, Totals
@@ -197,6 +198,19 @@ class StepGraphs:
         self.sums_rows = getattr(loss, "reduction", "mean") == "sum"
         if self.accumulates:
             self.accumulated.match(self._trained().params)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes.
+
+        Raises:
+            TypeError: for a function that uses a parameter of the original.
+        """
+        check_copies("the loss", self.loss)
+        for penalty in self.options.penalties:
+            check_copies("a penalty", penalty)
+        for metric in self.metrics:
+            check_copies("a metric", getattr(metric, "function", None))
+        return vars(self)
 
     def _parameters(self) -> Iterator[Parameter]:
         """The parameters of the model, and of a loss that has some."""
@@ -399,9 +413,10 @@ class StepGraphs:
     # States that steps read and update, and sums over batches
 
     def states(self) -> list[State]:
-        """All states that steps read or write, grouped by kind: parameters, first moments, ...
+        """The states that steps read or write, grouped by kind: parameters, first moments, ...
 
-        In this order one fused program can update each kind.
+        In this order one fused program can update each kind. The states of random generators, which
+        other models may draw from, are not among them.
         """
         moments: dict[str, list[State]] = {}
         optimizer, ema = self.optimizer, self.options.ema
@@ -413,8 +428,6 @@ class StepGraphs:
             *self.accumulated.buffers,
             *(ema.states().values() if ema is not None else ()),
             *self.model.buffers(),
-            self.generator.state,
-            self.sampling.state,
         ]
 
     def states_outside_model(self) -> dict[str, State]:

@@ -1,0 +1,93 @@
+"""The signature of a captured graph: graphs with equal ones have the same plan."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.memory import StateLayout
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.trees import leaves
+
+_LARGEST_CONSTANT = 1 << 16  # bytes
+
+
+class _NotHashableError(Exception):
+    """A graph holds what has no value to compare by."""
+
+
+def signature(graph: CapturedGraph, states: StateLayout) -> Any:
+    """All of a graph that its plan depends on; None for a graph that has no signature.
+
+    Those are its operations with their attributes, shapes and dtypes, its constants, where its
+    states lie, and the names that a plan prints. Tensors and states stand for themselves by their
+    numbers, so models that are built alike have equal ones.
+    """
+    numbers: dict[Tensor, int] = {leaf: -1 - i for i, leaf in enumerate(graph.inputs)}
+    described: list[Any] = []
+    try:
+        for number, node in enumerate(graph.nodes):
+            operation = node.operation
+            if operation is None or node.value is not None:
+                described.append((_leaf(node, numbers, states), node.path, node.name))
+            else:
+                attributes = node.attributes
+                described.append(
+                    (
+                        operation,
+                        tuple([numbers[i] for i in node.inputs]),
+                        _frozen(attributes) if attributes else None,
+                        node.shape,
+                        node.dtype,
+                        node.path,
+                        node.origin is None,
+                    )
+                )
+            numbers[node] = number
+    except _NotHashableError:
+        return None
+    return (
+        tuple(described),
+        tuple([numbers[node] for node in leaves(graph.outputs)]),
+        tuple([(states.offset(state), numbers[node]) for state, node in graph.updates.items()]),
+        tuple([states.offset(state) for state in graph.reads]),
+    )
+
+
+def _leaf(node: Tensor, numbers: dict[Tensor, int], states: StateLayout) -> Any:
+    if node.value is not None:
+        return _constant(node.value)
+    if node in numbers:
+        return "input", numbers[node], node.shape, node.dtype
+    assert node.state is not None
+    return "state", states.offset(node.state), node.shape, node.dtype
+
+
+def _constant(value: Array) -> Any:
+    if value.nbytes > _LARGEST_CONSTANT:
+        raise _NotHashableError
+    return value.shape, value.strides, value.dtype, value.tobytes()
+
+
+def _frozen(value: Any) -> Any:
+    """A hashable value that equals another's if both mean the same: 1, 1.0 and True do not."""
+    if isinstance(value, dict):
+        return tuple([(key, _frozen(v)) for key, v in value.items()])
+    if type(value) is tuple and all([type(v) is int for v in value]):  # most are shapes and axes
+        return value
+    if isinstance(value, (tuple, list)):
+        return type(value), tuple([_frozen(v) for v in value])
+    if isinstance(value, slice):
+        return slice, _frozen(value.start), _frozen(value.stop), _frozen(value.step)
+    if isinstance(value, np.ndarray):
+        return _constant(value)
+    if (
+        value is None
+        or value is Ellipsis
+        or isinstance(value, (int, float, str, np.dtype, np.generic))
+    ):
+        # A float by its digits: 0.0 equals -0.0, and NaN not itself.
+        return type(value), repr(value) if isinstance(value, (float, np.generic)) else value
+    raise _NotHashableError
