@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <utility>
 
+#include "bindings/without_gil.h"
+
 namespace nb = nanobind;
 
 namespace chainrule {
@@ -17,15 +19,18 @@ Hold::Hold(std::vector<std::shared_ptr<StateLock>> locks, bool alone)
 void Hold::enter() {
   for (std::size_t i = 0; i < locks_.size(); ++i) {
     if (locks_[i]->try_acquire(alone_)) continue;
-    try {
-      nb::gil_scoped_release released;
-      locks_[i]->acquire(alone_, [] {
-        nb::gil_scoped_acquire acquired;
-        if (PyErr_CheckSignals() != 0) throw nb::python_error();
-      });
-    } catch (...) {
-      while (i > 0) locks_[--i]->release();
-      throw;
+    StateLock::Place place(*locks_[i], alone_);
+    for (;;) {
+      bool is_mine = false;
+      {
+        WithoutGil released;
+        is_mine = place.wait();
+      }
+      if (is_mine) break;
+      if (PyErr_CheckSignals() != 0) {
+        while (i > 0) locks_[--i]->release();
+        throw nb::python_error();
+      }
     }
   }
 }

@@ -65,36 +65,27 @@ bool StateLock::try_acquire(bool alone) {
   return (is_owner || is_next) && take(alone);
 }
 
-void StateLock::acquire(bool alone, const std::function<void()>& while_waiting) {
-  if (try_acquire(alone)) return;
-  const int place = 0;
-  std::unique_lock lock(mutex_);
+StateLock::Place::Place(StateLock& lock, bool alone) : lock_(lock), alone_(alone) {
+  const std::scoped_lock held(lock_.mutex_);
   if (!alone && reading != 0) {
-    line_.push_front(&place);
+    lock_.line_.push_front(this);
   } else {
-    line_.push_back(&place);
+    lock_.line_.push_back(this);
   }
-  waiting_.store(line_.size(), std::memory_order_relaxed);
-  const auto is_my_turn = [&] { return line_.front() == &place && is_free(alone); };
-  while (!changed_.wait_for(lock, patience, is_my_turn)) {
-    lock.unlock();
-    try {
-      while_waiting();
-    } catch (...) {
-      lock.lock();
-      leave_line(&place);
-      throw;
-    }
-    lock.lock();
-  }
-  take(alone);
-  leave_line(&place);  // the next one may read, too
+  lock_.waiting_.store(lock_.line_.size(), std::memory_order_relaxed);
 }
 
-void StateLock::leave_line(const int* place) {
-  line_.erase(std::ranges::find(line_, place));
-  waiting_.store(line_.size(), std::memory_order_relaxed);
-  changed_.notify_all();
+StateLock::Place::~Place() {
+  const std::scoped_lock held(lock_.mutex_);
+  lock_.line_.erase(std::ranges::find(lock_.line_, this));
+  lock_.waiting_.store(lock_.line_.size(), std::memory_order_relaxed);
+  lock_.changed_.notify_all();  // the next one may read, too
+}
+
+bool StateLock::Place::wait() {
+  std::unique_lock held(lock_.mutex_);
+  const auto is_my_turn = [&] { return lock_.line_.front() == this && lock_.is_free(alone_); };
+  return lock_.changed_.wait_for(held, patience, is_my_turn) && lock_.take(alone_);
 }
 
 void StateLock::release() {

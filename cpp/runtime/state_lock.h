@@ -5,7 +5,6 @@
 #include <condition_variable>
 #include <cstddef>
 #include <deque>
-#include <functional>
 #include <mutex>
 #include <thread>
 
@@ -18,9 +17,21 @@ class StateLock {
   StateLock();
   // Whether it was free; `alone` to write.
   bool try_acquire(bool alone);
-  // Waits; `while_waiting` is called now and then, without the mutex, and may throw.
-  void acquire(bool alone, const std::function<void()>& while_waiting);
   void release();
+  // A place in the line of those that wait, as long as it lives.
+  class Place {
+   public:
+    Place(StateLock& lock, bool alone);
+    ~Place();
+    Place(const Place&) = delete;
+    Place& operator=(const Place&) = delete;
+    // Waits for a while; whether the lock has been acquired.
+    bool wait();
+
+   private:
+    StateLock& lock_;
+    const bool alone_;
+  };
   // Whether a thread stands in the line.
   bool is_waited_for() const { return waiting_.load(std::memory_order_relaxed) != 0; }
 
@@ -28,11 +39,10 @@ class StateLock {
   bool take(bool alone);
   void forget_threads_of_parent();
   bool is_free(bool alone) const { return depth_ == 0 && (!alone || readers_ == 0); }
-  void leave_line(const int* place);
 
   std::mutex mutex_;
   std::condition_variable changed_;
-  std::deque<const int*> line_;  // a place for each thread that waits
+  std::deque<const Place*> line_;
   std::atomic<std::size_t> waiting_ = 0;
   std::thread::id owner_;
   int depth_ = 0;  // how often the owner has acquired it

@@ -265,7 +265,7 @@ def test_steps_of_several_threads_all_count(backend):
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
     step = cr.compile_step(model, nn.CrossEntropyLoss(), optimizer, backend=backend)
     together(*[lambda: [step(X[:8], Y[:8]) for _ in range(25)] for _ in range(4)])
-    assert optimizer.param_groups[0].step_count.item() == 100
+    assert optimizer.states()["0.step"].item() == 100
 
 
 def test_eager_steps_of_several_threads_all_count():
