@@ -60,6 +60,10 @@ class StateBlock:
         """All states, in their order."""
         return list(self._offsets)
 
+    def view(self, state: State) -> Array:
+        """The place of a state, as an array."""
+        return self._views[state]
+
     def offset(self, state: State) -> int:
         """Where a state lies, in bytes."""
         return self._offsets[state]
@@ -154,6 +158,8 @@ class NativeStep:
     Args:
         graph: the captured step.
         block: where its states lie; it must hold all that the graph reads or updates.
+        has_scalars: whether `run` is given hyper-parameters step by step; else they are read from
+            the block, as other states are.
         weights: the weight of each output in the totals; the first output is the loss, which must
             stay finite. None for outputs that are only fetched.
 
@@ -162,7 +168,12 @@ class NativeStep:
     """
 
     def __init__(
-        self, graph: CapturedGraph, block: StateBlock, weights: Sequence[float] | None = None
+        self,
+        graph: CapturedGraph,
+        block: StateBlock,
+        weights: Sequence[float] | None = None,
+        *,
+        has_scalars: bool = True,
     ) -> None:
         _use_blas()
         self.graph = graph
@@ -178,7 +189,9 @@ class NativeStep:
         self._core = _core.Plan(arena, block.array, constants)
         for call in self.plan.calls:
             self._core.add(call.kind, call.label, **call.fields)
-        self.scalars = [s for s in self.plan.scalars if isinstance(s, HyperParameter)]
+        self.scalars = [
+            s for s in self.plan.scalars if has_scalars and isinstance(s, HyperParameter)
+        ]
         for scalar in self.scalars:
             self._core.scalar(("state", self.plan.scalars[scalar]))
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
@@ -250,6 +263,20 @@ class NativeStep:
         finally:
             self.block.show_results(self._changed)
         return Run(done, self._split(sums), self._split(last), status, label)
+
+    def call(self) -> str:
+        """Do one step, of a graph without inputs and hyper-parameters of their own.
+
+        Returns:
+            The instruction that found an index out of range; else an empty string.
+        """
+        self.block.copy_assigned()
+        self.block.version += 1
+        try:
+            return self._core.run(None, 0, 1, None, 1e9, get_num_threads())[4]  # type: ignore[no-any-return]
+        finally:
+            for state in self._changed:
+                state._node = None  # it shows its place in the block already
 
     def _split(self, flat: Array) -> list[Array]:
         return [flat[part].reshape(shape) for part, shape in self._totals]

@@ -12,6 +12,9 @@ from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Array, Tensor, TensorLike, _to_array
 
+UNKEPT = Tensor(None, shape=(), dtype=np.dtype(np.float32))
+"""Stands in `.grad` for a gradient that a compiled function computed and did not keep."""
+
 
 class State(Tensor):
     """A leaf whose array can be replaced: by `assign`, or by a captured step.
@@ -21,8 +24,9 @@ class State(Tensor):
     reads and assignments become inputs and updates of the captured graph.
     """
 
-    __slots__ = ("_is_view", "_node")
+    __slots__ = ("_grad", "_is_view", "_node")
     is_state = True
+    _grad: Tensor | None
     _node: Tensor | None
     _is_view: bool
 
@@ -37,8 +41,35 @@ class State(Tensor):
         if isinstance(data, Tensor):
             data = data.numpy()
         super().__init__(np.array(_to_array(data, dtype)), requires_grad=requires_grad, name=name)
+        self._grad = None
         self._node = None
         self._is_view = False
+
+    @property  # type: ignore[override]
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` accumulated; None where there is none.
+
+        Raises:
+            SymbolicError: for one that a compiled function computed for its optimiser alone.
+        """
+        capture = local.context.capture
+        if capture is not None:
+            return capture.gradient(self)
+        if self._grad is UNKEPT:
+            raise SymbolicError(
+                f"the gradient of {self._label} was used up by the optimiser's step in a compiled "
+                "function, and is not kept. Return it from that function, or call zero_grad() "
+                "before the next backward()."
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Tensor | None) -> None:
+        capture = local.context.capture
+        if capture is not None:
+            capture.set_gradient(self, grad)
+        else:
+            self._grad = grad
 
     def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
         State.__init__(self, value, requires_grad=requires_grad, name=name)
@@ -164,7 +195,11 @@ class HyperParameter(State):
 
     def set(self, value: float) -> None:
         """Hold another number, which the caller has checked."""
-        self.replace(np.array(value, np.float64))
+        capture = local.context.capture
+        if capture is None:
+            self.replace(np.array(value, np.float64))
+        else:
+            capture.assign(self, Tensor(np.array(value, np.float64)))
 
 
 class RunTimeNumber:

@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike
 
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import capture
-from chainrule.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
 from chainrule.graph.state import Buffer, Parameter, distinct_parameters
@@ -306,13 +306,13 @@ class Optimizer:
 
         Raises:
             ShapeError, DTypeError: if a `.grad` does not fit its parameter; nothing has changed.
-            SymbolicError: while a graph is captured.
+            SymbolicError: while `chainrule.capture` captures a graph; `cr.compile` takes it.
         """
-        if local.context.capture is not None:
-            raise SymbolicError(
-                "step() reads .grad, which is no part of a captured graph: call update(grads) "
-                "with the Tensors of chainrule.grad instead"
-            )
+        capturing = local.context.capture
+        if capturing is not None:
+            capturing.stepped(self)
+            self.update([parameter.grad for parameter in self.params], loss)
+            return
         self._check_loss(loss)
         grads = [parameter.grad for parameter in self.params]
         present = (*[grad is not None for grad in grads], loss is not None and loss.dtype)

@@ -2,6 +2,7 @@
 
 from chainrule.train.backends import get_default_backend, set_default_backend
 from chainrule.train.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
+from chainrule.train.compile import compile
 from chainrule.train.compile_step import compile_step
 from chainrule.train.evaluator import Evaluator
 from chainrule.train.history import History
@@ -22,6 +23,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "Trainer",
     "TrainingState",
+    "compile",
     "compile_step",
     "get_default_backend",
     "load",

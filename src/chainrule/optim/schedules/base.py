@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from chainrule.errors import SymbolicError
+from chainrule.graph.context import local
 from chainrule.graph.state import HyperParameter
 from chainrule.optim.hyperparameters import Term
 from chainrule.optim.optimizer import Optimizer
@@ -109,7 +111,16 @@ class Schedule:
         return {group.scalars[name]: group.check(name, lr)[name] for group, lr in pairs}
 
     def step(self) -> None:
-        """One epoch or step is over: set the learning rates for the next."""
+        """One epoch or step is over: set the learning rates for the next.
+
+        Raises:
+            SymbolicError: while a graph is captured, which would not count again.
+        """
+        if local.context.capture is not None:
+            raise SymbolicError(
+                "a schedule's step() counts in Python, which is no part of a captured graph: call "
+                "it after the compiled function"
+            )
         self.t += 1
         self._set()
 

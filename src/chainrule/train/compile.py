@@ -1,0 +1,562 @@
+"""compile: a function of Tensors, as the body of a training loop, as one native plan."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import linecache
+import os
+import random
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from types import MethodType
+from typing import Any, TypeVar, overload
+
+import numpy as np
+
+from chainrule.caches import LruCache
+from chainrule.compiler.recording import Argument, Output, Recording, record
+from chainrule.errors import SymbolicError
+from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.reference import Interpreter
+from chainrule.graph.context import local
+from chainrule.graph.state import UNKEPT, State
+from chainrule.graph.tensor import COMPILED, Array, Tensor, as_tensor
+from chainrule.ops.index import label_fault
+from chainrule.ops.random import current_generator
+from chainrule.train.backends import MOST_STEPS, checked_backend
+from chainrule.train.facts import Facts
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_MANY_CAPTURES = 24
+_SAME_SIGNATURE = 8
+"""The most graphs that are kept for arguments of one signature: for other modes, say."""
+_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
+_NUMPY = os.path.dirname(np.__file__) + os.sep
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
+
+
+@overload
+def compile(function: Function, *, backend: str | None = None) -> Function: ...
+
+
+@overload
+def compile(*, backend: str | None = None) -> Callable[[Function], Function]: ...
+
+
+def compile(function: Any = None, *, backend: str | None = None) -> Any:
+    """Make a function of Tensors, such as the body of a training loop, one native call.
+
+    At the first call the function runs on symbolic Tensors, and all that it does becomes one graph:
+    models, losses, `zero_grad`, `backward`, clipping, `step`, averages, several models and
+    optimisers. Every further call runs that graph, with the same results as the function itself:
+    what it returns, the weights, the optimisers' state, running statistics, random numbers and
+    `.grad`.
+
+    Arrays and Tensors are the graph's inputs: the function gets a symbolic Tensor for each. All
+    else is part of the signature: numbers, texts, None, Parameters, models and other objects, also
+    within tuples, lists and dicts. A call with another signature, such as another shape or another
+    number, has a graph of its own, which is captured at its first call; the last 32 are kept. Pass
+    a number that changes at every call as an array.
+
+    What the function reads from Python is compared at every call: the attributes, layers and modes
+    of modules, requires_grad, parameter groups, the global and outer variables of the function and
+    the attributes of a user's own objects. Where something has changed, the function is captured
+    anew. States, and the numbers of optimisers, are read at every call. An array from outside is
+    compared by its content, which takes time: pass it as an argument or make it a `Buffer`.
+
+    A gradient that an optimiser's step has used up is not kept after the call: reading `.grad` says
+    so. It is kept where the function takes no step, or adds it to one from an earlier call. Calls
+    from several threads run one after another.
+
+    Args:
+        function: takes arrays, Tensors, and anything else; returns Tensors, numbers, text, None, or
+            tuples, lists and dicts of them. It may be a method, or a model.
+        backend: "native" or "reference"; by default as `set_default_backend` says now.
+
+    Returns:
+        The compiled function; without `function` a decorator.
+
+    Raises:
+        TypeError: for what is no function, or a generator or a coroutine.
+        ValueError: for an unknown backend.
+        SymbolicError: at a call, for what no graph holds, with the line and the remedy: a branch on
+            a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object.
+            Weights, optimisers and gradients are as before then.
+        UnsupportedError: at a call, for an operation without a native kernel.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn, optim
+        >>> model = nn.Linear(2, 1)
+        >>> loss_fn, optimizer = nn.MSELoss(), optim.SGD(model.parameters(), lr=0.05)
+        >>> @cr.compile
+        ... def step(x, y):
+        ...     optimizer.zero_grad()
+        ...     loss = loss_fn(model(x), y)
+        ...     loss.backward()
+        ...     optimizer.step()
+        ...     return loss
+        >>> x, y = np.float32([[1, 2], [3, 4]]), np.float32([[1], [2]])
+        >>> losses = [step(x, y).item() for _ in range(20)]
+        >>> losses[-1] < 0.1 * losses[0] or losses[-1] < 0.1
+        True
+    """
+    if function is None:
+        return functools.partial(compile, backend=backend)
+    return CompiledFunction(function, checked_backend(backend))
+
+
+class CompiledFunction:
+    """A function that runs as captured graphs, one for each signature. Made by `compile`."""
+
+    def __init__(self, function: Callable[..., Any], backend: str) -> None:
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(f"cr.compile takes a function or a model, got {function!r:.80}")
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"{function!r:.80} is a generator or a coroutine, which is no one step: compile "
+                "the function that does one step"
+            )
+        functools.update_wrapper(self, function, updated=())
+        self._function = function
+        self._backend = backend
+        self._variants: LruCache[Any, list[_Variant]] = LruCache(MOST_STEPS)
+        self._captures = 0
+        self._lock = threading.RLock()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self._function, '__qualname__', repr(self._function))}>"
+
+    def __reduce__(self) -> Any:
+        return CompiledFunction, (self._function, self._backend)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        context = local.context
+        if context.capture is not None:  # a part of another function
+            return self._function(*arguments, **keywords)
+        given: list[Any] = []
+        key: list[Any] = [context.grad_enabled, current_generator()]
+        for argument in arguments:
+            if argument.__class__ is np.ndarray and argument.dtype.isnative:
+                given.append(argument)
+                key.append(argument.shape)
+                key.append(argument.dtype)
+            else:
+                _sign(argument, given, key)
+        for name in sorted(keywords) if keywords else ():
+            key.append(name)
+            _sign(keywords[name], given, key)
+        signature = tuple(key)
+        with self._lock:
+            variants = self._variants.get(signature)
+            if variants is None or not variants[0].fits(given):
+                variants = self._found(signature, variants, arguments, keywords, given)
+            return variants[0](given)
+
+    def _found(
+        self,
+        signature: Any,
+        variants: list[_Variant] | None,
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        given: list[Any],
+    ) -> list[_Variant]:
+        """The graphs for a signature, the one that fits the state of things now first."""
+        if variants is None:
+            variants = []
+        for number, variant in enumerate(variants):
+            if variant.is_still_right(given):
+                variants.insert(0, variants.pop(number))
+                return variants
+        variants.insert(0, self._captured(arguments, keywords, given))
+        del variants[_SAME_SIGNATURE:]
+        if len(variants) == 1:
+            self._variants.add(signature, variants)
+        return variants
+
+    def _captured(
+        self, arguments: tuple[Any, ...], keywords: dict[str, Any], given: list[Any]
+    ) -> _Variant:
+        """What the function does with arguments of this signature."""
+        stand_ins: list[Argument] = []
+        static: list[Any] = [self._function]
+        symbolic = [_symbolic(a, stand_ins, static) for a in arguments]
+        keys = sorted(keywords)
+        symbolic_keywords = {key: _symbolic(keywords[key], stand_ins, static) for key in keys}
+        for stand_in, value in zip(stand_ins, given, strict=True):
+            if isinstance(value, Tensor) and value.requires_grad:
+                stand_in._grad = value.grad
+        before = Facts(static)
+        frozen = [(state, state.requires_grad) for state in before.states]
+        try:
+            with _explained(), randomness_watched(before.generators):
+                recording, used = record(self._function, symbolic, symbolic_keywords)
+                _refuse_changes(before)
+        except BaseException:
+            for state, requires_grad in frozen:
+                state.requires_grad = requires_grad
+            raise
+        modes = dict(recording.modes)
+        modes |= {(s, "requires_grad"): s.requires_grad for s, r in frozen if s.requires_grad != r}
+        for (owner, name), value in recording.modes_before.items():
+            setattr(owner, name, value)
+        for state, requires_grad in frozen:
+            state.requires_grad = requires_grad
+        for stand_in, value in zip(stand_ins, given, strict=True):
+            if stand_in in recording.left and not value.is_leaf:
+                raise SymbolicError(
+                    f"backward() reaches {stand_in._label}, which is computed by a graph outside "
+                    "of the compiled function: pass its detach(), or compute it inside"
+                )
+        runner = (_Native if self._backend == "native" else _Reference)(recording, stand_ins)
+        self._captures += 1
+        if self._captures == _MANY_CAPTURES:
+            warnings.warn(
+                f"{self!r} was captured {_MANY_CAPTURES} times, which is slow: it is captured anew "
+                "for every new shape, dtype, number or object among its arguments, and where "
+                "something that it reads has changed. Pass numbers that change as arrays, as "
+                "np.float32(number), and pad batches to a few sizes",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return _Variant(recording, Facts([*static, *used]), [*static, *used], modes, runner,
+                        stand_ins)  # fmt: skip
+
+
+class _Variant:
+    """A graph of a compiled function, with what it depends on."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        facts: Facts,
+        roots: list[Any],
+        modes: dict[tuple[Any, str], Any],
+        runner: _Native | _Reference,
+        stand_ins: list[Argument],
+    ) -> None:
+        self._facts = facts
+        self._roots = roots
+        self._modes = modes
+        self._runner = runner
+        self._result = _builder(recording.result)
+        self._left = list(recording.left.items())
+        self._found = [
+            (state, argument, argument is not None and state._grad is UNKEPT)
+            for state, argument in recording.found.items()
+        ]
+        self._differentiable = [(i, s) for i, s in enumerate(stand_ins) if s.requires_grad]
+        for _, stand_in in self._differentiable:
+            stand_in._grad = None
+
+    def fits(self, given: Sequence[Any]) -> bool:
+        """Whether it is the graph of a call now."""
+        return self._facts.hold() and (not self._found or self._finds_gradients(given))
+
+    def is_still_right(self, given: Sequence[Any]) -> bool:
+        """As `fits`, where what has changed is compared by value."""
+        if not self._facts.hold():
+            now = Facts(self._roots)
+            if now.items != self._facts.items:
+                return False
+            self._facts = now
+        return self._finds_gradients(given)
+
+    def _finds_gradients(self, given: Sequence[Any]) -> bool:
+        """Whether the gradients that are read are there, or not, as they were at the capture."""
+        for i, stand_in in self._differentiable:
+            stand_in._grad = given[i].grad
+        for state, argument, is_unkept in self._found:
+            held = state._grad
+            if (held is None) != (argument is None) or (held is UNKEPT) != is_unkept:
+                return False
+            if held is not None and argument is not None and not is_unkept:
+                if (held.shape, held.dtype) != (argument.shape, argument.dtype):
+                    return False
+        return True
+
+    def __call__(self, given: Sequence[Any]) -> Any:
+        gradients = [
+            (argument, state._grad.value)  # type: ignore[union-attr]
+            for state, argument, is_unkept in self._found
+            if argument is not None and not is_unkept
+        ]
+        for i, stand_in in self._differentiable:
+            stand_in._grad = given[i].grad
+        outputs = self._runner(given, gradients)
+        for state, left in self._left:
+            state._grad = _made(outputs[left.number]) if left.__class__ is Output else left
+        for i, stand_in in self._differentiable:
+            given[i].grad, stand_in._grad = stand_in._grad, None
+        for (owner, name), value in self._modes.items():
+            setattr(owner, name, value)
+        return self._result(outputs)
+
+
+class _Native:
+    """Runs a recording as a native plan."""
+
+    def __init__(self, recording: Recording, stand_ins: Sequence[Argument]) -> None:
+        graph = recording.graph
+        gradients = [a for a in recording.found.values() if a is not None]
+        # Arguments come first: they do not lie between what one program updates.
+        states = [*stand_ins, *gradients, *_grouped(graph.updates), *graph.reads]
+        self._block = block = StateBlock(states)
+        for argument in (*stand_ins, *gradients):
+            argument.set_view(block.view(argument))
+        self._step = NativeStep(graph, block, has_scalars=False)
+        self._views = [block.view(argument) for argument in stand_ins]
+        numbers = {graph.reads[a]: i for i, a in enumerate(stand_ins) if a in graph.reads}
+        self._limits = graph.limits_of(numbers)
+        self._has_indices = _computes_indices(graph.nodes, set(numbers))
+        self._outputs = self._step.outputs
+
+    def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
+        for view, value in zip(self._views, given):  # noqa: B905 - as many, by the signature
+            view[...] = value if value.__class__ is np.ndarray else as_tensor(value).numpy()
+        for argument, value in gradients:
+            argument.value[...] = value
+        for number, limit in self._limits:
+            _check_labels(self._views[number], limit)
+        if self._has_indices:
+            self._step.copies.save()
+        failed = self._step.call()
+        if failed:
+            if self._has_indices:
+                self._step.copies.restore()
+            raise IndexError(f"a label or an index is out of range in {failed}")
+        return self._outputs()
+
+
+class _Reference:
+    """Runs a recording with NumPy, node by node."""
+
+    def __init__(self, recording: Recording, stand_ins: Sequence[Argument]) -> None:
+        self._interpreter = Interpreter(recording.graph)
+        self._stand_ins = list(stand_ins)
+
+    def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
+        arrays = [as_tensor(value).numpy() for value in given]
+        bound = [*zip(self._stand_ins, arrays, strict=True), *gradients]
+        try:
+            for argument, value in bound:
+                argument.value = value
+            outputs, updates = self._interpreter.run(())
+        finally:
+            for argument, _ in bound:
+                argument.value = None
+        self._interpreter.commit(updates)
+        return [np.array(output) for output in outputs]
+
+
+def _grouped(updates: Sequence[State] | dict[State, Any]) -> list[State]:
+    """States of one kind side by side, as `StepGraphs.states`: one program updates each kind."""
+    kinds: dict[str, list[State]] = {}
+    for state in updates:
+        kind = "" if state.requires_grad else str(state.name).rpartition(".")[2]
+        kinds.setdefault(kind, []).append(state)
+    return [state for alike in kinds.values() for state in alike]
+
+
+def _computes_indices(nodes: Sequence[Tensor], checked: set[Tensor]) -> bool:
+    """Whether an operation takes indices that are known in a run alone."""
+    return any(
+        node.inputs[position].value is None and node.inputs[position] not in checked
+        for node in nodes
+        if node.operation is not None
+        for position in node.operation.limits
+    )
+
+
+def _check_labels(labels: Array, limit: int) -> None:
+    """Raise IndexError unless labels lie in 0 ... limit - 1."""
+    # As unsigned numbers negative ones are large.
+    unsigned = labels.view(f"u{labels.itemsize}")
+    if labels.size and np.maximum.reduce(unsigned, axis=None) >= limit:
+        raise IndexError(label_fault(int(labels.min()), int(labels.max()), limit))
+
+
+def _made(array: Array) -> Tensor:
+    tensor = Tensor(array)
+    tensor.attributes = COMPILED
+    return tensor
+
+
+def _builder(result: Any) -> Callable[[Sequence[Array]], Any]:
+    """What makes the function's result of the graph's outputs."""
+    if type(result) is Output:
+        number = result.number
+        return lambda outputs: _made(outputs[number])
+    if isinstance(result, dict):
+        builders = {key: _builder(value) for key, value in result.items()}
+        return lambda outputs: {key: build(outputs) for key, build in builders.items()}
+    if isinstance(result, (tuple, list)):
+        parts = [_builder(value) for value in result]
+        kind = type(result)
+        if hasattr(result, "_fields"):
+            return lambda outputs: kind(*[build(outputs) for build in parts])
+        return lambda outputs: kind([build(outputs) for build in parts])
+    return lambda outputs: result
+
+
+# Arguments
+
+
+def _sign(argument: Any, given: list[Any], key: list[Any]) -> None:
+    """Add the arrays of an argument to those given, and what tells its signature to the key."""
+    if isinstance(argument, (tuple, list)):
+        key.append((type(argument), len(argument)))
+        for value in argument:
+            _sign(value, given, key)
+    elif isinstance(argument, dict):
+        key.append((dict, *argument))
+        for value in argument.values():
+            _sign(value, given, key)
+    elif isinstance(argument, _PLAIN):
+        key.append((type(argument), argument if argument == argument else repr(argument)))
+    elif _is_data(argument):
+        value = _data(argument)
+        given.append(value)
+        key.append(value.shape)
+        key.append(value.dtype)
+        if isinstance(value, Tensor):
+            key.append((value.requires_grad, value.is_leaf))
+    else:
+        key.append((type(argument), id(argument)))  # which the variant keeps alive
+
+
+def _is_data(argument: Any) -> bool:
+    """Whether an argument is an input of the graph."""
+    return not isinstance(argument, State) and (
+        isinstance(argument, (Tensor, np.ndarray, np.generic)) or hasattr(argument, "__array__")
+    )
+
+
+def _data(argument: Any) -> Any:
+    """An argument as a Tensor, or as an array in the machine's byte order."""
+    if isinstance(argument, Tensor):
+        return argument if argument.requires_grad else argument.numpy()
+    array = np.asarray(argument)
+    return as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False)).numpy()
+
+
+def _symbolic(argument: Any, stand_ins: list[Argument], static: list[Any]) -> Any:
+    """What the function is given for an argument; static parts are noted."""
+    if type(argument) in (tuple, list):
+        return type(argument)(_symbolic(value, stand_ins, static) for value in argument)
+    if isinstance(argument, tuple):
+        return type(argument)(*(_symbolic(value, stand_ins, static) for value in argument))
+    if isinstance(argument, dict):
+        return {key: _symbolic(value, stand_ins, static) for key, value in argument.items()}
+    if not isinstance(argument, _PLAIN) and _is_data(argument):
+        value = _data(argument)
+        requires_grad = isinstance(value, Tensor) and value.requires_grad
+        name = f"number {len(stand_ins)}"
+        stand_ins.append(Argument(as_tensor(value), name, requires_grad=requires_grad))
+        return stand_ins[-1]
+    static.append(argument)
+    return argument
+
+
+# What a graph does not hold
+
+
+@contextmanager
+def randomness_watched(generators: Sequence[Any]) -> Iterator[None]:
+    """Warn where random numbers of NumPy or Python are drawn while a graph is captured."""
+    before = _random_states(generators)
+    yield
+    if _random_states(generators) != before:
+        warnings.warn(
+            "random numbers of NumPy or Python were drawn while a graph was captured: they are "
+            "constants of the graph, the same at every step. Draw by cr.uniform, cr.normal or "
+            "nn.Dropout, or pass the numbers as an argument",
+            RuntimeWarning,
+            stacklevel=7,
+        )
+
+
+def _random_states(generators: Sequence[Any]) -> list[str]:
+    """What tells whether numbers were drawn."""
+    states: list[Any] = [hash(random.getstate())]
+    if "numpy.random" in sys.modules:
+        states.append(_numpy_state(np.random.get_state(legacy=False)))
+    for generator in generators:
+        if isinstance(generator, random.Random):
+            states.append(hash(generator.getstate()))
+        elif isinstance(generator, np.random.RandomState):
+            states.append(_numpy_state(generator.get_state(legacy=False)))
+        else:
+            states.append(_numpy_state(generator.bit_generator.state))
+    return states
+
+
+def _numpy_state(state: Any) -> Any:
+    """A generator's state as one value that can be compared."""
+    if isinstance(state, dict):
+        return tuple([_numpy_state(value) for value in state.values()])
+    return state.tobytes() if isinstance(state, np.ndarray) else state
+
+
+def _refuse_changes(before: Facts) -> None:
+    """Raise SymbolicError where the function has changed a Python object that it reads."""
+    changed = [str(probe) for probe in before.probes if not probe.holds()]
+    if changed:
+        raise SymbolicError(
+            f"the function changes {'; '.join(changed)} while it is captured, and would not change "
+            "it again at later calls. Return what is new and change it outside, or make it a "
+            "chainrule.Buffer and assign to it"
+        )
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """Let a SymbolicError say where in the user's code it arose."""
+    try:
+        yield
+    except SymbolicError as error:
+        error.args = (f"{error}{_place(error)}",)
+        raise
+    except TypeError as error:
+        if not any(k in str(error) for k in ("Tensor", "Argument")) or not _is_raised_outside(error):
+            raise
+        raise SymbolicError(
+            f"{error}. In a compiled function the arrays that it is given are symbolic Tensors, "
+            "which NumPy can't compute with: use the function of chainrule, or do it outside and "
+            f"pass the result{_place(error)}"
+        ) from error
+
+
+def _frames(error: BaseException) -> list[Any]:
+    """The traceback, from the outermost call to the innermost."""
+    frames, trace = [], error.__traceback__
+    while trace is not None:
+        frames.append(trace)
+        trace = trace.tb_next
+    return frames
+
+
+def _is_users(trace: Any) -> bool:
+    return not trace.tb_frame.f_code.co_filename.startswith((_PACKAGE, _NUMPY))
+
+
+def _is_raised_outside(error: BaseException) -> bool:
+    """Whether it was raised by NumPy or Python, not by this library."""
+    return not _frames(error)[-1].tb_frame.f_code.co_filename.startswith(_PACKAGE)
+
+
+def _place(error: BaseException) -> str:
+    users = [trace for trace in _frames(error) if _is_users(trace)]
+    if not users:
+        return ""
+    code, line = users[-1].tb_frame.f_code, users[-1].tb_lineno
+    text = linecache.getline(code.co_filename, line).strip()
+    return f"\n  {code.co_filename}, line {line}, in {code.co_name}: {text}"

@@ -1,0 +1,399 @@
+"""Facts: what a captured graph has read from Python, and whether it is still so.
+
+State is read at every run. Everything else that a function reads while it is captured is part of
+the graph from then on: the number of a loss, a layer of a `Sequential`, a mode, a global variable.
+`Facts` lists it. Attributes of modules are compared where `changes.count` has moved; what can
+change without that, such as a list, has a probe that is compared at every look.
+"""
+
+from __future__ import annotations
+
+import dis
+import random
+import sys
+import zlib
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping
+from functools import lru_cache, partial
+from operator import attrgetter, is_
+from types import (
+    CodeType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.graph.context import MISSING
+from chainrule.graph.state import State
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.nn.module import Module, changes
+from chainrule.optim.optimizer import Optimizer
+
+_contents = attrgetter("cell_contents")
+_requires_grad = attrgetter("requires_grad")
+_PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None), type(...), slice))
+_REGISTRIES = frozenset(("_parameters", "_buffers", "_name"))
+_ENTRIES = frozenset(
+    ("forward", "__call__", "apply", "update", "sums", "rule", "group_rule", "coefficients")
+)
+"""The methods of a user's class by which the library calls it while a graph is captured."""
+_OWN_ROOMS = ("chainrule.nn", "chainrule.train.metrics", "chainrule.train.training_step")
+_OWN_FILES = ("chainrule.optim.averaging", "chainrule.optim.constraints", "chainrule.optim.groups")
+
+
+class Names(NamedTuple):
+    """A probe: these names of a mapping have these very values; of all names, if `count` says."""
+
+    what: str
+    mapping: Mapping[Any, Any]
+    names: tuple[Any, ...]
+    values: tuple[Any, ...]
+    count: int | None
+
+    def holds(self) -> bool:
+        """Whether they still have them."""
+        if self.count is not None and len(self.mapping) != self.count:
+            return False
+        return all(map(is_, map(self.mapping.get, self.names), self.values))
+
+    def changed(self) -> list[tuple[int, Any]]:
+        """(id of the mapping, name) of those that have others."""
+        get = self.mapping.get
+        names = [n for n, v in zip(self.names, self.values, strict=True) if get(n) is not v]
+        if self.count is not None:
+            names += [name for name in self.mapping if name not in self.names]
+        return [(id(self.mapping), name) for name in names]
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name} {self.what}" for _, name in self.changed())
+
+
+class Items(NamedTuple):
+    """A probe: a sequence, or the cells of a function, hold these very objects."""
+
+    what: str
+    target: Any
+    read: Callable[[], Iterable[Any]]
+    values: tuple[Any, ...]
+
+    def holds(self) -> bool:
+        """Whether it still does."""
+        found = tuple(self.read())
+        return len(found) == len(self.values) and all(map(is_, found, self.values))
+
+    def changed(self) -> list[tuple[int, Any]]:
+        """What stands for it among the ignored."""
+        return [(id(self.target), None)]
+
+    def __str__(self) -> str:
+        return self.what
+
+
+class Content(NamedTuple):
+    """A probe: an array, or a set, has this content."""
+
+    what: str
+    target: Any
+    read: Callable[[Any], Any]
+    content: Any
+
+    def holds(self) -> bool:
+        """Whether it still has it."""
+        return bool(self.read(self.target) == self.content)
+
+    def changed(self) -> list[tuple[int, Any]]:
+        """What stands for it among the ignored."""
+        return [(id(self.target), None)]
+
+    def __str__(self) -> str:
+        return self.what
+
+
+def _checksum(array: Array) -> Any:
+    """A number that another content hardly has, with the shape."""
+    if array.dtype.hasobject:
+        return array.shape, repr(array.tolist())
+    return array.shape, array.dtype.str, zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)
+
+
+class Facts:
+    """What functions, modules and objects are now, as far as a captured graph depends on it.
+
+    Args:
+        roots: functions, modules, optimisers, losses and other objects.
+        ignored: what is left out: (id of a mapping, name) or (id of a container, None).
+
+    Attributes:
+        items: equal lists stand for equal graphs, while the objects of both are alive.
+        states: every State that was found.
+        generators: NumPy's and Python's generators of random numbers among the objects.
+    """
+
+    def __init__(
+        self, roots: Iterable[Any], ignored: frozenset[tuple[int, Any]] | set[Any] = frozenset()
+    ) -> None:
+        self._count = changes.count
+        self.items: list[Any] = []
+        self.states: list[State] = []
+        self.generators: list[Any] = []
+        self.probes: list[Names | Items | Content] = []
+        self._ignored = ignored
+        self._held: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        for root in roots:
+            self._visit(root, "an object")
+        self._requires_grad = list(map(_requires_grad, self.states))
+
+    def hold(self) -> bool:
+        """Whether nothing has changed, as far as can be seen at once."""
+        if changes.count != self._count:
+            return False
+        if list(map(_requires_grad, self.states)) != self._requires_grad:
+            return False
+        return all([probe.holds() for probe in self.probes])
+
+    def refresh(self, newer: Facts) -> None:
+        """Compare with newer facts of equal items from now on."""
+        self.__dict__ = newer.__dict__
+
+    def _visit(self, value: Any, what: str) -> None:
+        kind = type(value)
+        if kind in _PLAIN:
+            self.items.append((kind, value if value == value else repr(value)))
+            return
+        number = self._numbers.get(id(value))
+        if number is not None:
+            self.items.append(number)
+            return
+        self._numbers[id(value)] = len(self._numbers)
+        self._held.append(value)
+        if (id(value), None) in self._ignored:
+            return
+        for kinds, visit in _VISITS:
+            if isinstance(value, kinds):
+                visit(self, value, what)
+                return
+        self.items.append(id(value))
+        if isinstance(value, np.generic):
+            self.items[-1] = (kind, repr(value))
+        elif _is_watched_object(kind):
+            self._visit_class(kind)
+            self._names(f"of a {kind.__name__}", getattr(value, "__dict__", {}), all_names=True)
+
+    # By kind
+
+    def _state(self, state: State, what: str) -> None:
+        self.items.append((id(state), state.requires_grad))
+        self.states.append(state)
+
+    def _tensor(self, tensor: Tensor, what: str) -> None:
+        if tensor.value is None:  # left there by a capture
+            self.items.append(Tensor)
+        else:
+            self.items.append((id(tensor), id(tensor.value), tensor.requires_grad))
+
+    def _array(self, array: Array, what: str) -> None:
+        self.items.append((id(array), _checksum(array)))
+        if array.flags.writeable:
+            self.probes.append(Content(f"the array {what}", array, _checksum, self.items[-1][1]))
+
+    def _module(self, module: Module, what: str) -> None:
+        kind = type(module)
+        self.items.append((id(module), kind))
+        if _is_watched(kind.__module__):
+            self._visit_class(kind)
+        for name, value in vars(module).items():
+            if name not in _REGISTRIES and (id(module), name) not in self._ignored:
+                self.items.append(name)
+                if name == "_modules":
+                    for key, child in value.items():
+                        self.items.append(key)
+                        self._visit(child, "a layer")
+                else:
+                    self._visit(value, f"{name} of {kind.__name__}")
+
+    def _optimizer(self, optimizer: Optimizer, what: str) -> None:
+        self.items.append((id(optimizer), type(optimizer)))
+        groups = optimizer.param_groups
+        self._probe(Items("param_groups", groups, partial(iter, groups), tuple(groups)))
+        for group in groups:
+            self.items.append((id(group), repr(group._fixed), *map(id, group.params)))
+            self._held.append(group)
+        for state in optimizer.params:
+            self._visit(state, "a parameter")
+        if _is_watched(type(optimizer).__module__):
+            self._visit_class(type(optimizer))
+
+    def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
+        self.items.append((type(mapping), len(mapping)))
+        self._names(f"in {what}", mapping, all_names=True)
+
+    def _sequence(self, sequence: Any, what: str) -> None:
+        self.items.append((type(sequence), len(sequence)))
+        if not isinstance(sequence, tuple):
+            read = partial(iter, sequence)
+            self._probe(Items(f"the {type(sequence).__name__} {what}", sequence, read,
+                              tuple(sequence)))  # fmt: skip
+        for value in sequence:
+            self._visit(value, what)
+
+    def _set(self, elements: Any, what: str) -> None:
+        self.items.append(frozenset(elements))
+        self._probe(Content(f"the set {what}", elements, frozenset, frozenset(elements)))
+
+    def _function(self, function: FunctionType, what: str) -> None:
+        self.items.append((id(function), id(function.__code__)))
+        self._held.append(function.__code__)
+        if not _is_watched(function.__module__ or ""):
+            return
+        name = function.__qualname__
+        self._visit(function.__defaults__, f"a default of {name}")
+        self._visit(function.__kwdefaults__, f"a default of {name}")
+        cells = function.__closure__
+        if cells:
+            free = function.__code__.co_freevars
+            # A cell may be empty until the function around it has gone on.
+            full = [(n, c) for n, c in zip(free, cells, strict=True) if _is_full(c)]
+            read = partial(map, _contents, [c for _, c in full])
+            values = tuple(read())
+            self._probe(Items(f"a variable that {name} uses ({', '.join(free)})", function, read,
+                              values))  # fmt: skip
+            for (variable, _), value in zip(full, values, strict=True):
+                self.items.append(variable)
+                self._visit(value, variable)
+        if loaded := _loaded(function.__code__):
+            self._names("of the module", function.__globals__, loaded)
+
+    def _method(self, method: MethodType, what: str) -> None:
+        self._visit(method.__func__, what)
+        self._visit(method.__self__, what)
+
+    def _partial(self, given: Any, what: str) -> None:
+        for part in (given.func, given.args, given.keywords):
+            self._visit(part, what)
+
+    def _class(self, kind: type, what: str) -> None:
+        self.items.append(id(kind))
+        if _is_watched(kind.__module__) and not issubclass(kind, (Module, Optimizer)):
+            self._names(f"of {kind.__name__}", vars(kind), _constants(vars(kind)))
+
+    def _python_module(self, module: ModuleType, what: str) -> None:
+        self.items.append(id(module))
+        if _is_watched(module.__name__):
+            self._names(f"of {module.__name__}", vars(module), _constants(vars(module)))
+
+    def _generator(self, generator: Any, what: str) -> None:
+        self.items.append(id(generator))
+        self.generators.append(generator)
+
+    # Parts
+
+    def _visit_class(self, kind: type) -> None:
+        """What a user's class defines that is read while a graph is captured."""
+        for base in kind.__mro__:
+            if _is_watched(base.__module__) and id(base) not in self._numbers:
+                self._numbers[id(base)] = len(self._numbers)
+                self._held.append(base)
+                names = (*_constants(vars(base)), *_called_methods(base))
+                self._names(f"of {base.__name__}", vars(base), names)
+
+    def _names(
+        self,
+        what: str,
+        mapping: Mapping[Any, Any],
+        names: Iterable[Any] = (),
+        *,
+        all_names: bool = False,
+    ) -> None:
+        """The values of these names of a mapping, and a probe of them."""
+        if all_names:
+            names = list(mapping)
+        names = tuple(n for n in names if (id(mapping), n) not in self._ignored)
+        values = tuple(map(mapping.get, names))
+        skipped = len(mapping) - len(names)
+        count = len(mapping) if all_names and not skipped else None
+        self._held.append(mapping)
+        self._probe(Names(what, mapping, names, values, count))
+        for name, value in zip(names, values, strict=True):
+            self.items.append(name)
+            self._visit(value, f"{name} {what}")
+
+    def _probe(self, probe: Names | Items | Content) -> None:
+        self.probes.append(probe)
+
+
+_VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
+    (State, Facts._state),
+    (Tensor, Facts._tensor),
+    (Module, Facts._module),
+    (np.ndarray, Facts._array),
+    (Optimizer, Facts._optimizer),
+    (dict, Facts._mapping),
+    ((list, tuple, deque), Facts._sequence),
+    ((set, frozenset), Facts._set),
+    (FunctionType, Facts._function),
+    (MethodType, Facts._method),
+    (partial, Facts._partial),
+    (type, Facts._class),
+    (ModuleType, Facts._python_module),
+    ((np.random.Generator, np.random.RandomState, random.Random), Facts._generator),
+)
+
+
+@lru_cache(1024)
+def _is_watched(module: str) -> bool:
+    """Whether the code of a module is a user's: of no library."""
+    root = module.partition(".")[0]
+    if root in ("chainrule", "numpy") or (root in sys.stdlib_module_names and root != "__main__"):
+        return False
+    file = getattr(sys.modules.get(root), "__file__", None) or ""
+    return "site-packages" not in file and "dist-packages" not in file
+
+
+def _is_watched_object(kind: type) -> bool:
+    """Whether the attributes of such an object count: of a user's, and of what has `Number`s."""
+    module = kind.__module__
+    return (
+        _is_watched(module)
+        or kind is SimpleNamespace
+        or module in _OWN_FILES
+        or module.startswith(_OWN_ROOMS)
+    )
+
+
+@lru_cache(1024)
+def _loaded(code: CodeType) -> tuple[str, ...]:
+    """The global names that a function and those within it read."""
+    names = {
+        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names.update(_loaded(constant))
+    return tuple(sorted(names))
+
+
+def _constants(namespace: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of plain values and containers in a class or a Python module."""
+    kinds = (*_PLAIN, list, tuple, dict, set, np.ndarray)
+    return tuple(n for n, v in namespace.items() if type(v) in kinds and not n.startswith("__"))
+
+
+def _called_methods(kind: type) -> tuple[str, ...]:
+    """The methods of a class that are called while a graph is captured: from `_ENTRIES` on."""
+    methods = {n: v.__code__ for n, v in vars(kind).items() if isinstance(v, FunctionType)}
+    found = [name for name in methods if name in _ENTRIES]
+    for name in found:  # which grows meanwhile
+        found += [n for n in methods[name].co_names if n in methods and n not in found]
+    return tuple(found)
+
+
+def _is_full(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not MISSING
+    except ValueError:
+        return False
