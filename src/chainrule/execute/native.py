@@ -43,6 +43,8 @@ class StateBlock:
                 size += padded(state.size * state.dtype.itemsize)
         self.array = _aligned(size)
         self._views = {state: self._view(state) for state in self._offsets}
+        self.places = list(self._views.items())
+        """Each state with its place, as an array."""
         self._copies: dict[Any, Copies] = {}
         self.version = 0
         """Changes with the states: a number that is never used again."""
@@ -270,10 +272,14 @@ class NativeStep:
         Returns:
             The instruction that found an index out of range; else an empty string.
         """
-        self.block.copy_assigned()
-        self.block.version += 1
+        block = self.block
+        for state, view in block.places:
+            if state.value is not view:
+                block.copy_assigned()
+                break
+        block.version += 1
         try:
-            return self._core.run(None, 0, 1, None, 1e9, get_num_threads())[4]  # type: ignore[no-any-return]
+            return self._core.step(get_num_threads())
         finally:
             for state in self._changed:
                 state._node = None  # it shows its place in the block already

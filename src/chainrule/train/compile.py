@@ -4,14 +4,9 @@ from __future__ import annotations
 
 import functools
 import inspect
-import linecache
-import os
-import random
-import sys
 import threading
 import warnings
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from types import MethodType
 from typing import Any, TypeVar, overload
 
@@ -28,15 +23,16 @@ from chainrule.graph.tensor import COMPILED, Array, Tensor, as_tensor
 from chainrule.ops.index import label_fault
 from chainrule.ops.random import current_generator
 from chainrule.train.backends import MOST_STEPS, checked_backend
+from chainrule.train.explanations import explained
 from chainrule.train.facts import Facts
+from chainrule.train.randomness import randomness_watched
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_largest = np.maximum.reduce
 _MANY_CAPTURES = 24
 _SAME_SIGNATURE = 8
 """The most graphs that are kept for arguments of one signature: for other modes, say."""
-_PACKAGE = os.path.dirname(os.path.dirname(__file__)) + os.sep
-_NUMPY = os.path.dirname(np.__file__) + os.sep
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
 
 
@@ -126,6 +122,7 @@ class CompiledFunction:
         self._function = function
         self._backend = backend
         self._variants: LruCache[Any, list[_Variant]] = LruCache(MOST_STEPS)
+        self._last: tuple[Any, list[_Variant]] = (None, [])
         self._captures = 0
         self._lock = threading.RLock()
 
@@ -156,31 +153,31 @@ class CompiledFunction:
             _sign(keywords[name], given, key)
         signature = tuple(key)
         with self._lock:
-            variants = self._variants.get(signature)
-            if variants is None or not variants[0].fits(given):
-                variants = self._found(signature, variants, arguments, keywords, given)
+            last, variants = self._last
+            if last != signature:
+                variants = self._variants.get(signature) or []
+            if not variants or not variants[0].fits(given):
+                self._find(signature, variants, arguments, keywords, given)
+            self._last = signature, variants
             return variants[0](given)
 
-    def _found(
+    def _find(
         self,
         signature: Any,
-        variants: list[_Variant] | None,
+        variants: list[_Variant],
         arguments: tuple[Any, ...],
         keywords: dict[str, Any],
         given: list[Any],
-    ) -> list[_Variant]:
-        """The graphs for a signature, the one that fits the state of things now first."""
-        if variants is None:
-            variants = []
+    ) -> None:
+        """Put the graph that fits the state of things now before the others of the signature."""
         for number, variant in enumerate(variants):
             if variant.is_still_right(given):
                 variants.insert(0, variants.pop(number))
-                return variants
+                return
         variants.insert(0, self._captured(arguments, keywords, given))
         del variants[_SAME_SIGNATURE:]
         if len(variants) == 1:
             self._variants.add(signature, variants)
-        return variants
 
     def _captured(
         self, arguments: tuple[Any, ...], keywords: dict[str, Any], given: list[Any]
@@ -197,7 +194,7 @@ class CompiledFunction:
         before = Facts(static)
         frozen = [(state, state.requires_grad) for state in before.states]
         try:
-            with _explained(), randomness_watched(before.generators):
+            with explained(), randomness_watched(before.generators):
                 recording, used = record(self._function, symbolic, symbolic_keywords)
                 _refuse_changes(before)
         except BaseException:
@@ -278,19 +275,22 @@ class _Variant:
             held = state._grad
             if (held is None) != (argument is None) or (held is UNKEPT) != is_unkept:
                 return False
-            if held is not None and argument is not None and not is_unkept:
-                if (held.shape, held.dtype) != (argument.shape, argument.dtype):
-                    return False
+            if held is None or argument is None or is_unkept:
+                continue
+            if (held.shape, held.dtype) != (argument.shape, argument.dtype):
+                return False
         return True
 
     def __call__(self, given: Sequence[Any]) -> Any:
-        gradients = [
-            (argument, state._grad.value)  # type: ignore[union-attr]
-            for state, argument, is_unkept in self._found
-            if argument is not None and not is_unkept
-        ]
         for i, stand_in in self._differentiable:
             stand_in._grad = given[i].grad
+        gradients: Sequence[Any] = ()
+        if self._found:
+            gradients = [
+                (argument, state._grad.value)  # type: ignore[union-attr]
+                for state, argument, is_unkept in self._found
+                if argument is not None and not is_unkept
+            ]
         outputs = self._runner(given, gradients)
         for state, left in self._left:
             state._grad = _made(outputs[left.number]) if left.__class__ is Output else left
@@ -315,7 +315,12 @@ class _Native:
         self._step = NativeStep(graph, block, has_scalars=False)
         self._views = [block.view(argument) for argument in stand_ins]
         numbers = {graph.reads[a]: i for i, a in enumerate(stand_ins) if a in graph.reads}
-        self._limits = graph.limits_of(numbers)
+        # As unsigned numbers negative labels are large.
+        self._labels = [
+            (view, view.view(f"u{view.itemsize}"), limit)
+            for number, limit in graph.limits_of(numbers)
+            if (view := self._views[number]).size
+        ]
         self._has_indices = _computes_indices(graph.nodes, set(numbers))
         self._outputs = self._step.outputs
 
@@ -324,8 +329,9 @@ class _Native:
             view[...] = value if value.__class__ is np.ndarray else as_tensor(value).numpy()
         for argument, value in gradients:
             argument.value[...] = value
-        for number, limit in self._limits:
-            _check_labels(self._views[number], limit)
+        for labels, unsigned, limit in self._labels:
+            if _largest(unsigned, None) >= limit:
+                raise IndexError(label_fault(int(labels.min()), int(labels.max()), limit))
         if self._has_indices:
             self._step.copies.save()
         failed = self._step.call()
@@ -376,15 +382,8 @@ def _computes_indices(nodes: Sequence[Tensor], checked: set[Tensor]) -> bool:
     )
 
 
-def _check_labels(labels: Array, limit: int) -> None:
-    """Raise IndexError unless labels lie in 0 ... limit - 1."""
-    # As unsigned numbers negative ones are large.
-    unsigned = labels.view(f"u{labels.itemsize}")
-    if labels.size and np.maximum.reduce(unsigned, axis=None) >= limit:
-        raise IndexError(label_fault(int(labels.min()), int(labels.max()), limit))
-
-
 def _made(array: Array) -> Tensor:
+    """A Tensor that a compiled function returns."""
     tensor = Tensor(array)
     tensor.attributes = COMPILED
     return tensor
@@ -469,43 +468,6 @@ def _symbolic(argument: Any, stand_ins: list[Argument], static: list[Any]) -> An
 # What a graph does not hold
 
 
-@contextmanager
-def randomness_watched(generators: Sequence[Any]) -> Iterator[None]:
-    """Warn where random numbers of NumPy or Python are drawn while a graph is captured."""
-    before = _random_states(generators)
-    yield
-    if _random_states(generators) != before:
-        warnings.warn(
-            "random numbers of NumPy or Python were drawn while a graph was captured: they are "
-            "constants of the graph, the same at every step. Draw by cr.uniform, cr.normal or "
-            "nn.Dropout, or pass the numbers as an argument",
-            RuntimeWarning,
-            stacklevel=7,
-        )
-
-
-def _random_states(generators: Sequence[Any]) -> list[str]:
-    """What tells whether numbers were drawn."""
-    states: list[Any] = [hash(random.getstate())]
-    if "numpy.random" in sys.modules:
-        states.append(_numpy_state(np.random.get_state(legacy=False)))
-    for generator in generators:
-        if isinstance(generator, random.Random):
-            states.append(hash(generator.getstate()))
-        elif isinstance(generator, np.random.RandomState):
-            states.append(_numpy_state(generator.get_state(legacy=False)))
-        else:
-            states.append(_numpy_state(generator.bit_generator.state))
-    return states
-
-
-def _numpy_state(state: Any) -> Any:
-    """A generator's state as one value that can be compared."""
-    if isinstance(state, dict):
-        return tuple([_numpy_state(value) for value in state.values()])
-    return state.tobytes() if isinstance(state, np.ndarray) else state
-
-
 def _refuse_changes(before: Facts) -> None:
     """Raise SymbolicError where the function has changed a Python object that it reads."""
     changed = [str(probe) for probe in before.probes if not probe.holds()]
@@ -515,48 +477,3 @@ def _refuse_changes(before: Facts) -> None:
             "it again at later calls. Return what is new and change it outside, or make it a "
             "chainrule.Buffer and assign to it"
         )
-
-
-@contextmanager
-def _explained() -> Iterator[None]:
-    """Let a SymbolicError say where in the user's code it arose."""
-    try:
-        yield
-    except SymbolicError as error:
-        error.args = (f"{error}{_place(error)}",)
-        raise
-    except TypeError as error:
-        if not any(k in str(error) for k in ("Tensor", "Argument")) or not _is_raised_outside(error):
-            raise
-        raise SymbolicError(
-            f"{error}. In a compiled function the arrays that it is given are symbolic Tensors, "
-            "which NumPy can't compute with: use the function of chainrule, or do it outside and "
-            f"pass the result{_place(error)}"
-        ) from error
-
-
-def _frames(error: BaseException) -> list[Any]:
-    """The traceback, from the outermost call to the innermost."""
-    frames, trace = [], error.__traceback__
-    while trace is not None:
-        frames.append(trace)
-        trace = trace.tb_next
-    return frames
-
-
-def _is_users(trace: Any) -> bool:
-    return not trace.tb_frame.f_code.co_filename.startswith((_PACKAGE, _NUMPY))
-
-
-def _is_raised_outside(error: BaseException) -> bool:
-    """Whether it was raised by NumPy or Python, not by this library."""
-    return not _frames(error)[-1].tb_frame.f_code.co_filename.startswith(_PACKAGE)
-
-
-def _place(error: BaseException) -> str:
-    users = [trace for trace in _frames(error) if _is_users(trace)]
-    if not users:
-        return ""
-    code, line = users[-1].tb_frame.f_code, users[-1].tb_lineno
-    text = linecache.getline(code.co_filename, line).strip()
-    return f"\n  {code.co_filename}, line {line}, in {code.co_name}: {text}"

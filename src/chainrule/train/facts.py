@@ -11,10 +11,13 @@ from __future__ import annotations
 import dis
 import random
 import sys
+import warnings
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import lru_cache, partial
+from itertools import count
 from operator import attrgetter, is_
 from types import (
     CodeType,
@@ -32,11 +35,15 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
 from chainrule.optim.optimizer import Optimizer
+from chainrule.train.randomness import randomness_watched
 
 _contents = attrgetter("cell_contents")
 _requires_grad = attrgetter("requires_grad")
 _PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None), type(...), slice))
 _REGISTRIES = frozenset(("_parameters", "_buffers", "_name"))
+_OF_OPTIMIZERS = frozenset(
+    ("_declarations", "defaults", "param_groups", "params", "state", "_captured")
+)
 _ENTRIES = frozenset(
     ("forward", "__call__", "apply", "update", "sums", "rule", "group_rule", "coefficients")
 )
@@ -126,39 +133,43 @@ class Facts:
     Args:
         roots: functions, modules, optimisers, losses and other objects.
         ignored: what is left out: (id of a mapping, name) or (id of a container, None).
+        gradients: whether it matters which States require a gradient.
 
     Attributes:
         items: equal lists stand for equal graphs, while the objects of both are alive.
         states: every State that was found.
         generators: NumPy's and Python's generators of random numbers among the objects.
+        modules: every module that was found.
     """
 
     def __init__(
-        self, roots: Iterable[Any], ignored: frozenset[tuple[int, Any]] | set[Any] = frozenset()
+        self,
+        roots: Iterable[Any],
+        ignored: frozenset[tuple[int, Any]] | set[Any] = frozenset(),
+        *,
+        gradients: bool = True,
     ) -> None:
         self._count = changes.count
+        self._gradients = gradients
         self.items: list[Any] = []
         self.states: list[State] = []
         self.generators: list[Any] = []
+        self.modules: list[Module] = []
         self.probes: list[Names | Items | Content] = []
         self._ignored = ignored
         self._held: list[Any] = []
         self._numbers: dict[int, int] = {}
         for root in roots:
             self._visit(root, "an object")
-        self._requires_grad = list(map(_requires_grad, self.states))
+        self._requires_grad = list(map(_requires_grad, self.states)) if gradients else []
 
     def hold(self) -> bool:
         """Whether nothing has changed, as far as can be seen at once."""
         if changes.count != self._count:
             return False
-        if list(map(_requires_grad, self.states)) != self._requires_grad:
+        if self._gradients and list(map(_requires_grad, self.states)) != self._requires_grad:
             return False
         return all([probe.holds() for probe in self.probes])
-
-    def refresh(self, newer: Facts) -> None:
-        """Compare with newer facts of equal items from now on."""
-        self.__dict__ = newer.__dict__
 
     def _visit(self, value: Any, what: str) -> None:
         kind = type(value)
@@ -187,7 +198,7 @@ class Facts:
     # By kind
 
     def _state(self, state: State, what: str) -> None:
-        self.items.append((id(state), state.requires_grad))
+        self.items.append((id(state), self._gradients and state.requires_grad))
         self.states.append(state)
 
     def _tensor(self, tensor: Tensor, what: str) -> None:
@@ -203,6 +214,7 @@ class Facts:
 
     def _module(self, module: Module, what: str) -> None:
         kind = type(module)
+        self.modules.append(module)
         self.items.append((id(module), kind))
         if _is_watched(kind.__module__):
             self._visit_class(kind)
@@ -227,6 +239,8 @@ class Facts:
             self._visit(state, "a parameter")
         if _is_watched(type(optimizer).__module__):
             self._visit_class(type(optimizer))
+            own = [name for name in vars(optimizer) if name not in _OF_OPTIMIZERS]
+            self._names(f"of {type(optimizer).__name__}", vars(optimizer), own)
 
     def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
         self.items.append((type(mapping), len(mapping)))
@@ -342,6 +356,72 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     (ModuleType, Facts._python_module),
     ((np.random.Generator, np.random.RandomState, random.Random), Facts._generator),
 )
+
+
+class Version:
+    """Numbers what a captured graph depends on: the same number, the same facts.
+
+    Args:
+        roots, gradients: as of `Facts`.
+    """
+
+    _KEPT = 8
+    """How many states of things are known again when they come back."""
+
+    def __init__(self, roots: Sequence[Any], *, gradients: bool = True) -> None:
+        self._roots = roots
+        self._gradients = gradients
+        self._ignored: set[tuple[int, Any]] = set()
+        self._known: list[tuple[Facts, int]] = []  # the present one last
+        self._count = count()
+
+    def number(self) -> int:
+        """The number of the present state of things."""
+        return self._present()[1]
+
+    def facts(self) -> Facts:
+        """The present state of things."""
+        return self._present()[0]
+
+    def _present(self) -> tuple[Facts, int]:
+        if self._known and self._known[-1][0].hold():
+            return self._known[-1]
+        now = Facts(self._roots, self._ignored, gradients=self._gradients)
+        numbers = [number for facts, number in self._known if facts.items == now.items]
+        present = now, (numbers[0] if numbers else next(self._count))
+        others = [known for known in self._known if known[1] != present[1]]
+        self._known = [*others[1 - self._KEPT :], present]  # at once, for other threads
+        return present
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Warn where what is captured within it draws NumPy's numbers, or changes an object.
+
+        What it has changed counts no longer: else every capture would make the others stale.
+        """
+        facts = self.facts()
+        before = [(module, dict(vars(module))) for module in facts.modules]
+        with randomness_watched(facts.generators):
+            yield
+        changed: list[str] = []
+        for module, attributes in before:
+            for name, value in vars(module).items():
+                if value is not attributes.get(name, MISSING):
+                    self._ignored.add((id(module), name))
+                    if not (isinstance(value, Tensor) and value.is_symbolic):
+                        changed.append(f"{name} of {type(module).__name__}")
+        for probe in facts.probes:
+            if not probe.holds():
+                changed.append(str(probe))
+                self._ignored.update(probe.changed())
+        if changed:
+            warnings.warn(
+                f"{', '.join(changed)} changed while a graph was captured: the graph keeps what it "
+                "read, and changes nothing at later steps. Make it a chainrule.Buffer and assign "
+                "to it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
 
 
 @lru_cache(1024)

@@ -24,6 +24,7 @@ from chainrule.nn.inputs import call_model
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
+from chainrule.train.facts import Version
 from chainrule.train.metrics import Metric
 from chainrule.train.state import AccumulatedGradients, Totals
 
@@ -195,7 +196,16 @@ class StepGraphs:
         self.sampling = Generator()
         floating = [p.dtype for p in model.parameters()]
         self.dtype: np.dtype[Any] = floating[0] if floating else np.dtype(np.float32)
-        self.sums_rows = getattr(loss, "reduction", "mean") == "sum"
+        training = Version([model, loss, metrics, optimizer, self.options])
+        evaluation = Version([model, loss, metrics], gradients=False)
+        prediction = Version([model], gradients=False)
+        self._versions: dict[Kind, Version] = {
+            "training": training,
+            "accumulation": training,
+            "evaluation": evaluation,
+            "prediction": prediction,
+            "sampling": prediction,
+        }
         if self.accumulates:
             self.accumulated.match(self._trained().params)
 
@@ -206,16 +216,18 @@ class StepGraphs:
             yield from self.loss.parameters()
 
     @property
+    def sums_rows(self) -> bool:
+        """Whether the loss of a batch is a sum over its rows, not their mean."""
+        return getattr(self.loss, "reduction", "mean") == "sum"
+
+    @property
     def accumulates(self) -> bool:
         """Whether the gradients of several batches make one update."""
         return self.options.accumulate != 1
 
     def key(self, kind: Kind, form: Form, rows: int) -> Any:
         """The signature of a step: equal ones have the same graph."""
-        if kind in ("training", "accumulation"):
-            # Parameters that are frozen or added later make another graph.
-            return kind, form, rows, tuple([p.requires_grad for p in self._trained().params])
-        return kind, form, rows
+        return kind, form, rows, self._versions[kind].number()
 
     def capture(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
         """The graph of a step on a batch of `rows` rows; its inputs are the arrays of the batch.
@@ -236,6 +248,7 @@ class StepGraphs:
         ]
         with (
             interrupts_held() as interrupts,
+            self._versions[kind].unchanged(),
             self._in_mode(kind),
             use_generator(self.sampling if kind == "sampling" else self.generator),
             interrupts.let_through(),
