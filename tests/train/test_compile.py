@@ -4,7 +4,7 @@ import threading
 
 import numpy as np
 import pytest
-from training_cases import assert_close, classification, weights
+from training_cases import classification, weights
 
 import chainrule as cr
 from chainrule import nn, optim

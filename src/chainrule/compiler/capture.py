@@ -7,7 +7,7 @@ every `assign` becomes an update of the captured graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 from operator import attrgetter
@@ -88,10 +88,7 @@ class CapturedGraph:
 
         Only labels that an operation takes as they are can be known before a run.
         """
-        return self.limits_of({leaf: number for number, leaf in enumerate(self.inputs)})
-
-    def limits_of(self, numbers: Mapping[Tensor, int]) -> list[tuple[int, int]]:
-        """`label_limits` for these leaves and their numbers."""
+        numbers = {leaf: number for number, leaf in enumerate(self.inputs)}
         limits = []
         for node in self.nodes:
             for position, limit in node.operation.limits.items() if node.operation else ():

@@ -82,6 +82,7 @@ class _FunctionRecorder(StateRecorder):
         self.used: set[State] = set()
         self.modules: dict[Any, None] = {}
         self.before: dict[Attribute, Any] = {}
+        self.made: set[Any] = set()
 
     def read(self, state: State) -> Tensor:
         if state.serial > self.first_serial and not isinstance(state, Argument):
@@ -125,10 +126,14 @@ class _FunctionRecorder(StateRecorder):
         self.used.update(optimizer.params)
 
     def uses(self, module: Any) -> None:
-        self.modules.setdefault(module)
+        if module not in self.made:
+            self.modules.setdefault(module)
 
     def sets(self, module: Any, name: str, before: Any) -> None:
-        self.before.setdefault((module, name), before)
+        if name == "training" and before is MISSING:
+            self.made.add(module)  # within the function, as a loss may be at every call
+        if module not in self.made:
+            self.before.setdefault((module, name), before)
 
     def unkept(self) -> set[Tensor]:
         """The leaves of gradients that an earlier call of a compiled function did not keep."""

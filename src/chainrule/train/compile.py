@@ -15,21 +15,18 @@ import numpy as np
 from chainrule.caches import LruCache
 from chainrule.compiler.recording import Argument, Output, Recording, record
 from chainrule.errors import SymbolicError
-from chainrule.execute.native import NativeStep, StateBlock
-from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local
 from chainrule.graph.state import UNKEPT, State
 from chainrule.graph.tensor import COMPILED, Array, Tensor, as_tensor
-from chainrule.ops.index import label_fault
 from chainrule.ops.random import current_generator
 from chainrule.train.backends import MOST_STEPS, checked_backend
 from chainrule.train.explanations import explained
 from chainrule.train.facts import Facts
 from chainrule.train.randomness import randomness_watched
+from chainrule.train.runners import NativeRunner, ReferenceRunner
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_largest = np.maximum.reduce
 _MANY_CAPTURES = 24
 _SAME_SIGNATURE = 8
 """The most graphs that are kept for arguments of one signature: for other modes, say."""
@@ -196,6 +193,8 @@ class CompiledFunction:
         try:
             with explained(), randomness_watched(before.generators):
                 recording, used = record(self._function, symbolic, symbolic_keywords)
+                for (owner, name), value in recording.modes_before.items():
+                    setattr(owner, name, value)
                 _refuse_changes(before)
         except BaseException:
             for state, requires_grad in frozen:
@@ -203,8 +202,6 @@ class CompiledFunction:
             raise
         modes = dict(recording.modes)
         modes |= {(s, "requires_grad"): s.requires_grad for s, r in frozen if s.requires_grad != r}
-        for (owner, name), value in recording.modes_before.items():
-            setattr(owner, name, value)
         for state, requires_grad in frozen:
             state.requires_grad = requires_grad
         for stand_in, value in zip(stand_ins, given, strict=True):
@@ -213,7 +210,9 @@ class CompiledFunction:
                     f"backward() reaches {stand_in._label}, which is computed by a graph outside "
                     "of the compiled function: pass its detach(), or compute it inside"
                 )
-        runner = (_Native if self._backend == "native" else _Reference)(recording, stand_ins)
+        runner = (NativeRunner if self._backend == "native" else ReferenceRunner)(
+            recording, stand_ins
+        )
         self._captures += 1
         if self._captures == _MANY_CAPTURES:
             warnings.warn(
@@ -237,7 +236,7 @@ class _Variant:
         facts: Facts,
         roots: list[Any],
         modes: dict[tuple[Any, str], Any],
-        runner: _Native | _Reference,
+        runner: NativeRunner | ReferenceRunner,
         stand_ins: list[Argument],
     ) -> None:
         self._facts = facts
@@ -299,87 +298,6 @@ class _Variant:
         for (owner, name), value in self._modes.items():
             setattr(owner, name, value)
         return self._result(outputs)
-
-
-class _Native:
-    """Runs a recording as a native plan."""
-
-    def __init__(self, recording: Recording, stand_ins: Sequence[Argument]) -> None:
-        graph = recording.graph
-        gradients = [a for a in recording.found.values() if a is not None]
-        # Arguments come first: they do not lie between what one program updates.
-        states = [*stand_ins, *gradients, *_grouped(graph.updates), *graph.reads]
-        self._block = block = StateBlock(states)
-        for argument in (*stand_ins, *gradients):
-            argument.set_view(block.view(argument))
-        self._step = NativeStep(graph, block, has_scalars=False)
-        self._views = [block.view(argument) for argument in stand_ins]
-        numbers = {graph.reads[a]: i for i, a in enumerate(stand_ins) if a in graph.reads}
-        # As unsigned numbers negative labels are large.
-        self._labels = [
-            (view, view.view(f"u{view.itemsize}"), limit)
-            for number, limit in graph.limits_of(numbers)
-            if (view := self._views[number]).size
-        ]
-        self._has_indices = _computes_indices(graph.nodes, set(numbers))
-        self._outputs = self._step.outputs
-
-    def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
-        for view, value in zip(self._views, given):  # noqa: B905 - as many, by the signature
-            view[...] = value if value.__class__ is np.ndarray else as_tensor(value).numpy()
-        for argument, value in gradients:
-            argument.value[...] = value
-        for labels, unsigned, limit in self._labels:
-            if _largest(unsigned, None) >= limit:
-                raise IndexError(label_fault(int(labels.min()), int(labels.max()), limit))
-        if self._has_indices:
-            self._step.copies.save()
-        failed = self._step.call()
-        if failed:
-            if self._has_indices:
-                self._step.copies.restore()
-            raise IndexError(f"a label or an index is out of range in {failed}")
-        return self._outputs()
-
-
-class _Reference:
-    """Runs a recording with NumPy, node by node."""
-
-    def __init__(self, recording: Recording, stand_ins: Sequence[Argument]) -> None:
-        self._interpreter = Interpreter(recording.graph)
-        self._stand_ins = list(stand_ins)
-
-    def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
-        arrays = [as_tensor(value).numpy() for value in given]
-        bound = [*zip(self._stand_ins, arrays, strict=True), *gradients]
-        try:
-            for argument, value in bound:
-                argument.value = value
-            outputs, updates = self._interpreter.run(())
-        finally:
-            for argument, _ in bound:
-                argument.value = None
-        self._interpreter.commit(updates)
-        return [np.array(output) for output in outputs]
-
-
-def _grouped(updates: Sequence[State] | dict[State, Any]) -> list[State]:
-    """States of one kind side by side, as `StepGraphs.states`: one program updates each kind."""
-    kinds: dict[str, list[State]] = {}
-    for state in updates:
-        kind = "" if state.requires_grad else str(state.name).rpartition(".")[2]
-        kinds.setdefault(kind, []).append(state)
-    return [state for alike in kinds.values() for state in alike]
-
-
-def _computes_indices(nodes: Sequence[Tensor], checked: set[Tensor]) -> bool:
-    """Whether an operation takes indices that are known in a run alone."""
-    return any(
-        node.inputs[position].value is None and node.inputs[position] not in checked
-        for node in nodes
-        if node.operation is not None
-        for position in node.operation.limits
-    )
 
 
 def _made(array: Array) -> Tensor:
