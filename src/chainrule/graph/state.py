@@ -45,7 +45,7 @@ class State(Tensor):
         self._node = None
         self._is_view = False
 
-    @property  # type: ignore[override]
+    @property
     def grad(self) -> Tensor | None:
         """The gradient that `backward` accumulated; None where there is none.
 

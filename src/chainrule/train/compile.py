@@ -292,7 +292,7 @@ class _Variant:
             ]
         outputs = self._runner(given, gradients)
         for state, left in self._left:
-            state._grad = _made(outputs[left.number]) if left.__class__ is Output else left
+            state._grad = _made(outputs[left.number]) if isinstance(left, Output) else left
         for i, stand_in in self._differentiable:
             given[i].grad, stand_in._grad = stand_in._grad, None
         for (owner, name), value in self._modes.items():

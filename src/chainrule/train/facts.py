@@ -53,17 +53,17 @@ _OWN_FILES = ("chainrule.optim.averaging", "chainrule.optim.constraints", "chain
 
 
 class Names(NamedTuple):
-    """A probe: these names of a mapping have these very values; of all names, if `count` says."""
+    """A probe: these names of a mapping have these very values; of all names, if `length` says."""
 
     what: str
     mapping: Mapping[Any, Any]
     names: tuple[Any, ...]
     values: tuple[Any, ...]
-    count: int | None
+    length: int | None
 
     def holds(self) -> bool:
         """Whether they still have them."""
-        if self.count is not None and len(self.mapping) != self.count:
+        if self.length is not None and len(self.mapping) != self.length:
             return False
         return all(map(is_, map(self.mapping.get, self.names), self.values))
 
@@ -71,7 +71,7 @@ class Names(NamedTuple):
         """(id of the mapping, name) of those that have others."""
         get = self.mapping.get
         names = [n for n, v in zip(self.names, self.values, strict=True) if get(n) is not v]
-        if self.count is not None:
+        if self.length is not None:
             names += [name for name in self.mapping if name not in self.names]
         return [(id(self.mapping), name) for name in names]
 
@@ -329,9 +329,9 @@ class Facts:
         names = tuple(n for n in names if (id(mapping), n) not in self._ignored)
         values = tuple(map(mapping.get, names))
         skipped = len(mapping) - len(names)
-        count = len(mapping) if all_names and not skipped else None
+        length = len(mapping) if all_names and not skipped else None
         self._held.append(mapping)
-        self._probe(Names(what, mapping, names, values, count))
+        self._probe(Names(what, mapping, names, values, length))
         for name, value in zip(names, values, strict=True):
             self.items.append(name)
             self._visit(value, f"{name} {what}")
@@ -379,10 +379,6 @@ class Version:
         """The number of the present state of things."""
         return self._present()[1]
 
-    def facts(self) -> Facts:
-        """The present state of things."""
-        return self._present()[0]
-
     def _present(self) -> tuple[Facts, int]:
         if self._known and self._known[-1][0].hold():
             return self._known[-1]
@@ -399,11 +395,12 @@ class Version:
 
         What it has changed counts no longer: else every capture would make the others stale.
         """
-        facts = self.facts()
+        facts, number = self._present()
         before = [(module, dict(vars(module))) for module in facts.modules]
         with randomness_watched(facts.generators):
             yield
         changed: list[str] = []
+        ignored = len(self._ignored)
         for module, attributes in before:
             for name, value in vars(module).items():
                 if value is not attributes.get(name, MISSING):
@@ -414,6 +411,9 @@ class Version:
             if not probe.holds():
                 changed.append(str(probe))
                 self._ignored.update(probe.changed())
+        if len(self._ignored) > ignored:
+            now = Facts(self._roots, self._ignored, gradients=self._gradients)
+            self._known = [(now, number)]
         if changed:
             warnings.warn(
                 f"{', '.join(changed)} changed while a graph was captured: the graph keeps what it "
