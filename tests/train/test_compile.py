@@ -438,8 +438,8 @@ def test_second_calls_capture_nothing(backend, monkeypatch):
 
 def test_many_captures_are_reported():
     double = cr.compile(lambda x, n: x * n)
-    with pytest.warns(RuntimeWarning, match=r"captured 24 times.*np\.float32\(number\)"):
-        for n in range(40):
+    with pytest.warns(RuntimeWarning, match=r"captured 64 times.*np\.float32\(number\)"):
+        for n in range(70):
             assert double(np.ones(2), n).tolist() == [n, n]
 
 

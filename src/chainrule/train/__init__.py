@@ -3,7 +3,6 @@
 from chainrule.train.backends import get_default_backend, set_default_backend
 from chainrule.train.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from chainrule.train.compile import compile
-from chainrule.train.compile_step import compile_step
 from chainrule.train.evaluator import Evaluator
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric
@@ -24,7 +23,6 @@ __all__ = [
     "Trainer",
     "TrainingState",
     "compile",
-    "compile_step",
     "get_default_backend",
     "load",
     "read_metadata",

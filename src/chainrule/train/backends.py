@@ -367,7 +367,7 @@ def checked_backend(name: str | None) -> str:
 
 
 def set_default_backend(name: str) -> None:
-    """Set the backend of a `Trainer`, `Evaluator` or `compile_step` that is made without one.
+    """Set the backend of what is made without one: a `Trainer`, `Evaluator`, compiled function.
 
     Args:
         name: "native" (at first) or "reference".

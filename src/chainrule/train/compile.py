@@ -27,7 +27,7 @@ from chainrule.train.runners import NativeRunner, ReferenceRunner
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_MANY_CAPTURES = 24
+_MANY_CAPTURES = 64
 _SAME_SIGNATURE = 8
 """The most graphs that are kept for arguments of one signature: for other modes, say."""
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
@@ -63,8 +63,10 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
     compared by its content, which takes time: pass it as an argument or make it a `Buffer`.
 
     A gradient that an optimiser's step has used up is not kept after the call: reading `.grad` says
-    so. It is kept where the function takes no step, or adds it to one from an earlier call. Calls
-    from several threads run one after another.
+    so. It is kept where the function takes no step, or adds it to one from an earlier call. Results
+    keep no graph. Labels and indices are checked at every call; what a loss checks besides, as that
+    weights are not below 0, is checked where the values are known, in the eager loop. Calls from
+    several threads run one after another.
 
     Args:
         function: takes arrays, Tensors, and anything else; returns Tensors, numbers, text, None, or

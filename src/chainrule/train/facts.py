@@ -12,13 +12,12 @@ import dis
 import random
 import sys
 import warnings
-import zlib
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache, partial
 from itertools import count
-from operator import attrgetter, is_
+from operator import attrgetter
 from types import (
     CodeType,
     FunctionType,
@@ -26,7 +25,7 @@ from types import (
     ModuleType,
     SimpleNamespace,
 )
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -35,12 +34,26 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
 from chainrule.optim.optimizer import Optimizer
+from chainrule.train.probes import Content, Items, Names, Probe, checksum
 from chainrule.train.randomness import randomness_watched
 
 _contents = attrgetter("cell_contents")
 _requires_grad = attrgetter("requires_grad")
-_PLAIN = frozenset((int, float, bool, str, bytes, complex, type(None), type(...), slice))
+_PLAIN: frozenset[type] = frozenset(
+    (int, float, bool, str, bytes, complex, type(None), type(...), slice)
+)
 _REGISTRIES = frozenset(("_parameters", "_buffers", "_name"))
+_SMALL: tuple[type, ...] = (
+    *_PLAIN,
+    tuple,
+    Tensor,
+    Module,
+    Optimizer,
+    FunctionType,
+    MethodType,
+    type,
+)
+"""What attributes are always compared: other kinds may hold much data."""
 _OF_OPTIMIZERS = frozenset(
     ("_declarations", "defaults", "param_groups", "params", "state", "_captured")
 )
@@ -50,81 +63,6 @@ _ENTRIES = frozenset(
 """The methods of a user's class by which the library calls it while a graph is captured."""
 _OWN_ROOMS = ("chainrule.nn", "chainrule.train.metrics", "chainrule.train.training_step")
 _OWN_FILES = ("chainrule.optim.averaging", "chainrule.optim.constraints", "chainrule.optim.groups")
-
-
-class Names(NamedTuple):
-    """A probe: these names of a mapping have these very values; of all names, if `length` says."""
-
-    what: str
-    mapping: Mapping[Any, Any]
-    names: tuple[Any, ...]
-    values: tuple[Any, ...]
-    length: int | None
-
-    def holds(self) -> bool:
-        """Whether they still have them."""
-        if self.length is not None and len(self.mapping) != self.length:
-            return False
-        return all(map(is_, map(self.mapping.get, self.names), self.values))
-
-    def changed(self) -> list[tuple[int, Any]]:
-        """(id of the mapping, name) of those that have others."""
-        get = self.mapping.get
-        names = [n for n, v in zip(self.names, self.values, strict=True) if get(n) is not v]
-        if self.length is not None:
-            names += [name for name in self.mapping if name not in self.names]
-        return [(id(self.mapping), name) for name in names]
-
-    def __str__(self) -> str:
-        return ", ".join(f"{name} {self.what}" for _, name in self.changed())
-
-
-class Items(NamedTuple):
-    """A probe: a sequence, or the cells of a function, hold these very objects."""
-
-    what: str
-    target: Any
-    read: Callable[[], Iterable[Any]]
-    values: tuple[Any, ...]
-
-    def holds(self) -> bool:
-        """Whether it still does."""
-        found = tuple(self.read())
-        return len(found) == len(self.values) and all(map(is_, found, self.values))
-
-    def changed(self) -> list[tuple[int, Any]]:
-        """What stands for it among the ignored."""
-        return [(id(self.target), None)]
-
-    def __str__(self) -> str:
-        return self.what
-
-
-class Content(NamedTuple):
-    """A probe: an array, or a set, has this content."""
-
-    what: str
-    target: Any
-    read: Callable[[Any], Any]
-    content: Any
-
-    def holds(self) -> bool:
-        """Whether it still has it."""
-        return bool(self.read(self.target) == self.content)
-
-    def changed(self) -> list[tuple[int, Any]]:
-        """What stands for it among the ignored."""
-        return [(id(self.target), None)]
-
-    def __str__(self) -> str:
-        return self.what
-
-
-def _checksum(array: Array) -> Any:
-    """A number that another content hardly has, with the shape."""
-    if array.dtype.hasobject:
-        return array.shape, repr(array.tolist())
-    return array.shape, array.dtype.str, zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)
 
 
 class Facts:
@@ -155,12 +93,16 @@ class Facts:
         self.states: list[State] = []
         self.generators: list[Any] = []
         self.modules: list[Module] = []
-        self.probes: list[Names | Items | Content] = []
+        self.probes: list[Probe] = []
         self._ignored = ignored
         self._held: list[Any] = []
         self._numbers: dict[int, int] = {}
+        self._used: set[str] = set()  # the names of attributes in the code of the functions
+        self._unused: list[tuple[str, Mapping[str, Any], list[str]]] = []
         for root in roots:
             self._visit(root, "an object")
+        while self._visit_used():
+            pass
         self._requires_grad = list(map(_requires_grad, self.states)) if gradients else []
 
     def hold(self) -> bool:
@@ -193,7 +135,11 @@ class Facts:
             self.items[-1] = (kind, repr(value))
         elif _is_watched_object(kind):
             self._visit_class(kind)
-            self._names(f"of a {kind.__name__}", getattr(value, "__dict__", {}), all_names=True)
+            attributes = getattr(value, "__dict__", {})
+            if _is_watched(kind.__module__):
+                self._attributes(f"of a {kind.__name__}", attributes)
+            else:
+                self._names(f"of a {kind.__name__}", attributes, attributes, length=len(attributes))
 
     # By kind
 
@@ -208,18 +154,24 @@ class Facts:
             self.items.append((id(tensor), id(tensor.value), tensor.requires_grad))
 
     def _array(self, array: Array, what: str) -> None:
-        self.items.append((id(array), _checksum(array)))
+        self.items.append((id(array), checksum(array)))
         if array.flags.writeable:
-            self.probes.append(Content(f"the array {what}", array, _checksum, self.items[-1][1]))
+            self.probes.append(Content(f"the array {what}", array, checksum, self.items[-1][1]))
 
     def _module(self, module: Module, what: str) -> None:
         kind = type(module)
         self.modules.append(module)
         self.items.append((id(module), kind))
-        if _is_watched(kind.__module__):
+        is_own = _is_watched(kind.__module__)
+        if is_own:
             self._visit_class(kind)
+        unused = []
         for name, value in vars(module).items():
-            if name not in _REGISTRIES and (id(module), name) not in self._ignored:
+            if name in _REGISTRIES or (id(module), name) in self._ignored:
+                continue
+            if is_own and name != "_modules" and self._is_unused(name, value):
+                unused.append(name)
+            else:
                 self.items.append(name)
                 if name == "_modules":
                     for key, child in value.items():
@@ -227,6 +179,8 @@ class Facts:
                         self._visit(child, "a layer")
                 else:
                     self._visit(value, f"{name} of {kind.__name__}")
+        if unused:
+            self._unused.append((f"of {kind.__name__}", vars(module), unused))
 
     def _optimizer(self, optimizer: Optimizer, what: str) -> None:
         self.items.append((id(optimizer), type(optimizer)))
@@ -244,7 +198,7 @@ class Facts:
 
     def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
         self.items.append((type(mapping), len(mapping)))
-        self._names(f"in {what}", mapping, all_names=True)
+        self._names(f"in {what}", mapping, mapping, length=len(mapping))
 
     def _sequence(self, sequence: Any, what: str) -> None:
         self.items.append((type(sequence), len(sequence)))
@@ -264,6 +218,7 @@ class Facts:
         self._held.append(function.__code__)
         if not _is_watched(function.__module__ or ""):
             return
+        self._used.update(_attribute_names(function.__code__))
         name = function.__qualname__
         self._visit(function.__defaults__, f"a default of {name}")
         self._visit(function.__kwdefaults__, f"a default of {name}")
@@ -315,28 +270,50 @@ class Facts:
                 names = (*_constants(vars(base)), *_called_methods(base))
                 self._names(f"of {base.__name__}", vars(base), names)
 
+    def _is_unused(self, name: str, value: Any) -> bool:
+        """Whether an attribute is data that no code so far names: it may be large."""
+        return name not in self._used and not isinstance(value, _SMALL)
+
+    def _attributes(self, what: str, attributes: Mapping[str, Any]) -> None:
+        """The attributes of a user's object, but for data that no function names."""
+        unused = [name for name, value in attributes.items() if self._is_unused(name, value)]
+        if unused:
+            self._unused.append((what, attributes, unused))
+        names = [name for name in attributes if name not in unused]
+        self._names(what, attributes, names, length=len(attributes))
+
+    def _visit_used(self) -> bool:
+        """Visit what functions that were found later name; whether there is some."""
+        unused, self._unused = self._unused, []
+        for what, attributes, names in unused:
+            used = [name for name in names if name in self._used]
+            if used:
+                self._names(what, attributes, used)
+            if len(used) < len(names):
+                rest = [name for name in names if name not in used]
+                self._unused.append((what, attributes, rest))
+        return sum(len(names) for *_, names in self._unused) < sum(
+            len(names) for *_, names in unused
+        )
+
     def _names(
         self,
         what: str,
         mapping: Mapping[Any, Any],
-        names: Iterable[Any] = (),
+        names: Iterable[Any],
         *,
-        all_names: bool = False,
+        length: int | None = None,
     ) -> None:
         """The values of these names of a mapping, and a probe of them."""
-        if all_names:
-            names = list(mapping)
         names = tuple(n for n in names if (id(mapping), n) not in self._ignored)
         values = tuple(map(mapping.get, names))
-        skipped = len(mapping) - len(names)
-        length = len(mapping) if all_names and not skipped else None
         self._held.append(mapping)
         self._probe(Names(what, mapping, names, values, length))
         for name, value in zip(names, values, strict=True):
             self.items.append(name)
             self._visit(value, f"{name} {what}")
 
-    def _probe(self, probe: Names | Items | Content) -> None:
+    def _probe(self, probe: Probe) -> None:
         self.probes.append(probe)
 
 
@@ -455,6 +432,13 @@ def _loaded(code: CodeType) -> tuple[str, ...]:
         if isinstance(constant, CodeType):
             names.update(_loaded(constant))
     return tuple(sorted(names))
+
+
+@lru_cache(1024)
+def _attribute_names(code: CodeType) -> frozenset[str]:
+    """All names of attributes that a function and those within it read."""
+    nested = [_attribute_names(c) for c in code.co_consts if isinstance(c, CodeType)]
+    return frozenset(code.co_names).union(*nested)
 
 
 def _constants(namespace: Mapping[str, Any]) -> tuple[str, ...]:
