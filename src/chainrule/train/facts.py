@@ -34,10 +34,9 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
 from chainrule.optim.optimizer import Optimizer
-from chainrule.train.probes import Content, Items, Names, Probe, checksum
+from chainrule.train.probes import Cells, Content, Items, Names, Probe, checksum
 from chainrule.train.randomness import randomness_watched
 
-_contents = attrgetter("cell_contents")
 _requires_grad = attrgetter("requires_grad")
 _PLAIN: frozenset[type] = frozenset(
     (int, float, bool, str, bytes, complex, type(None), type(...), slice)
@@ -185,7 +184,7 @@ class Facts:
     def _optimizer(self, optimizer: Optimizer, what: str) -> None:
         self.items.append((id(optimizer), type(optimizer)))
         groups = optimizer.param_groups
-        self._probe(Items("param_groups", groups, partial(iter, groups), tuple(groups)))
+        self._probe(Items("param_groups", groups, tuple(groups)))
         for group in groups:
             self.items.append((id(group), repr(group._fixed), *map(id, group.params)))
             self._held.append(group)
@@ -203,9 +202,8 @@ class Facts:
     def _sequence(self, sequence: Any, what: str) -> None:
         self.items.append((type(sequence), len(sequence)))
         if not isinstance(sequence, tuple):
-            read = partial(iter, sequence)
-            self._probe(Items(f"the {type(sequence).__name__} {what}", sequence, read,
-                              tuple(sequence)))  # fmt: skip
+            what_it_is = f"the {type(sequence).__name__} {what}"
+            self._probe(Items(what_it_is, sequence, tuple(sequence)))
         for value in sequence:
             self._visit(value, what)
 
@@ -227,10 +225,10 @@ class Facts:
             free = function.__code__.co_freevars
             # A cell may be empty until the function around it has gone on.
             full = [(n, c) for n, c in zip(free, cells, strict=True) if _is_full(c)]
-            read = partial(map, _contents, [c for _, c in full])
-            values = tuple(read())
-            self._probe(Items(f"a variable that {name} uses ({', '.join(free)})", function, read,
-                              values))  # fmt: skip
+            found = tuple([cell for _, cell in full])
+            values = tuple([cell.cell_contents for cell in found])
+            what_it_is = f"a variable that {name} uses ({', '.join(free)})"
+            self._probe(Cells(what_it_is, function, found, values))
             for (variable, _), value in zip(full, values, strict=True):
                 self.items.append(variable)
                 self._visit(value, variable)

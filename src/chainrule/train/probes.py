@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from operator import is_
+from collections.abc import Callable, Mapping
+from operator import attrgetter, is_
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.graph.tensor import Array
+
+_contents = attrgetter("cell_contents")
 
 
 class Names(NamedTuple):
@@ -40,20 +42,38 @@ class Names(NamedTuple):
 
 
 class Items(NamedTuple):
-    """A probe: a sequence, or the cells of a function, hold these very objects."""
+    """A probe: a sequence holds these very objects."""
 
     what: str
     target: Any
-    read: Callable[[], Iterable[Any]]
     values: tuple[Any, ...]
 
     def holds(self) -> bool:
         """Whether it still does."""
-        found = tuple(self.read())
-        return len(found) == len(self.values) and all(map(is_, found, self.values))
+        return len(self.target) == len(self.values) and all(map(is_, self.target, self.values))
 
     def changed(self) -> list[tuple[int, Any]]:
         """What stands for it among the ignored."""
+        return [(id(self.target), None)]
+
+    def __str__(self) -> str:
+        return self.what
+
+
+class Cells(NamedTuple):
+    """A probe: the outer variables of a function hold these very objects."""
+
+    what: str
+    target: Any
+    cells: tuple[Any, ...]
+    values: tuple[Any, ...]
+
+    def holds(self) -> bool:
+        """Whether they still do."""
+        return all(map(is_, map(_contents, self.cells), self.values))
+
+    def changed(self) -> list[tuple[int, Any]]:
+        """What stands for them among the ignored."""
         return [(id(self.target), None)]
 
     def __str__(self) -> str:
@@ -87,4 +107,4 @@ def checksum(array: Array) -> Any:
     return array.shape, array.dtype.str, zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)
 
 
-Probe = Names | Items | Content
+Probe = Names | Items | Cells | Content
