@@ -1,5 +1,7 @@
 """cr.compile against the eager loop: one function, called as it is and compiled."""
 
+import copy
+import pickle
 import threading
 
 import numpy as np
@@ -509,3 +511,23 @@ def test_arrays_of_foreign_byte_order_and_layout():
     result = double(x)
     x[:] = 0
     np.testing.assert_array_equal(result.numpy(), wanted)
+
+
+@cr.compile
+def doubled(x):
+    return x * 2.0
+
+
+def test_copies_and_pickles():
+    model = network()
+    for function in (doubled, cr.compile(model)):
+        wanted = function(X).numpy()
+        for made in (copy.deepcopy(function), pickle.loads(pickle.dumps(function))):
+            np.testing.assert_array_equal(made(X).numpy(), wanted)
+
+
+def test_what_has_no_native_kernel_is_refused_with_the_remedy():
+    x = np.arange(3, dtype="int32")
+    with pytest.raises(NotImplementedError, match="backend='reference'"):
+        cr.compile(lambda x: x * x, backend="native")(x)
+    assert cr.compile(lambda x: x * x, backend="reference")(x).tolist() == [0, 1, 4]
