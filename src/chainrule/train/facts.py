@@ -77,6 +77,7 @@ class Facts:
         states: every State that was found.
         generators: NumPy's and Python's generators of random numbers among the objects.
         modules: every module that was found.
+        has_foreign_code: whether there is code among it that is not this library's.
     """
 
     def __init__(
@@ -92,6 +93,7 @@ class Facts:
         self.states: list[State] = []
         self.generators: list[Any] = []
         self.modules: list[Module] = []
+        self.has_foreign_code = False
         self.probes: list[Probe] = []
         self._ignored = ignored
         self._held: list[Any] = []
@@ -132,7 +134,9 @@ class Facts:
         self.items.append(id(value))
         if isinstance(value, np.generic):
             self.items[-1] = (kind, repr(value))
-        elif _is_watched_object(kind):
+            return
+        self._note_code(kind.__module__)
+        if _is_watched_object(kind):
             self._visit_class(kind)
             attributes = getattr(value, "__dict__", {})
             if _is_watched(kind.__module__):
@@ -161,6 +165,7 @@ class Facts:
         kind = type(module)
         self.modules.append(module)
         self.items.append((id(module), kind))
+        self._note_code(kind.__module__)
         is_own = _is_watched(kind.__module__)
         if is_own:
             self._visit_class(kind)
@@ -182,6 +187,7 @@ class Facts:
             self._unused.append((f"of {kind.__name__}", vars(module), unused))
 
     def _optimizer(self, optimizer: Optimizer, what: str) -> None:
+        self._note_code(type(optimizer).__module__)
         self.items.append((id(optimizer), type(optimizer)))
         groups = optimizer.param_groups
         self._probe(Items("param_groups", groups, tuple(groups)))
@@ -212,6 +218,7 @@ class Facts:
         self._probe(Content(f"the set {what}", elements, frozenset, frozenset(elements)))
 
     def _function(self, function: FunctionType, what: str) -> None:
+        self._note_code(function.__module__)
         self.items.append((id(function), id(function.__code__)))
         self._held.append(function.__code__)
         if not _is_watched(function.__module__ or ""):
@@ -258,6 +265,11 @@ class Facts:
         self.generators.append(generator)
 
     # Parts
+
+    def _note_code(self, module: str | None) -> None:
+        """Note whose code it is."""
+        if not (module or "").startswith("chainrule."):
+            self.has_foreign_code = True
 
     def _visit_class(self, kind: type) -> None:
         """What a user's class defines that is read while a graph is captured."""
@@ -371,6 +383,9 @@ class Version:
         What it has changed counts no longer: else every capture would make the others stale.
         """
         facts, number = self._present()
+        if not facts.has_foreign_code:
+            yield
+            return
         before = [(module, dict(vars(module))) for module in facts.modules]
         with randomness_watched(facts.generators):
             yield

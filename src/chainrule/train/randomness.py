@@ -27,19 +27,25 @@ def randomness_watched(generators: Sequence[Any]) -> Iterator[None]:
         )
 
 
-def _random_states(generators: Sequence[Any]) -> list[str]:
+def _random_states(generators: Sequence[Any]) -> list[Any]:
     """What tells whether numbers were drawn."""
-    states: list[Any] = [hash(random.getstate())]
+    states: list[Any] = [_python_state(random.getstate())]
     if "numpy.random" in sys.modules:
         states.append(_numpy_state(np.random.get_state(legacy=False)))
     for generator in generators:
         if isinstance(generator, random.Random):
-            states.append(hash(generator.getstate()))
+            states.append(_python_state(generator.getstate()))
         elif isinstance(generator, np.random.RandomState):
             states.append(_numpy_state(generator.get_state(legacy=False)))
         else:
             states.append(_numpy_state(generator.bit_generator.state))
     return states
+
+
+def _python_state(state: Any) -> Any:
+    """What of a state of Python's generator changes with a draw: the position, or all words."""
+    _, words, spare = state
+    return words[0], words[-1], spare
 
 
 def _numpy_state(state: Any) -> Any:
