@@ -66,8 +66,19 @@ class CompiledStep(Trainer):
 
     def __init__(self, network: Network, x: Array, y: Labels, parameters: Parameters) -> None:
         self.x, self.y, self.batch, self.network = x, y, network.batch, network
-        self.model, optimizer = build(network, parameters)
-        self.step = cr.compile_step(self.model, nn.CrossEntropyLoss(), optimizer)
+        model, optimizer = build(network, parameters)
+        self.model = model
+        loss_fn = nn.CrossEntropyLoss()
+
+        @cr.compile
+        def step(x: Array, y: Labels) -> cr.Tensor:
+            optimizer.zero_grad()
+            loss = loss_fn(model(x), y)
+            loss.backward()
+            optimizer.step()
+            return loss
+
+        self.step = step
         self.epoch = 0
 
     def train_epoch(self) -> None:

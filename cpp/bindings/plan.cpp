@@ -9,6 +9,7 @@
 
 #include <array>
 #include <cstdint>
+#include <limits>
 #include <map>
 #include <optional>
 #include <span>
@@ -140,6 +141,16 @@ nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t fir
                         status_name(result.status), result.label);
 }
 
+std::string step(BoundPlan& plan, std::int64_t threads) {
+  chainrule::RunRequest request;
+  request.steps = 1;
+  request.seconds = std::numeric_limits<double>::infinity();
+  chainrule::check_threads(threads);
+  request.threads = static_cast<std::int32_t>(threads);
+  nb::gil_scoped_release released;
+  return plan.executor().run(request).label;
+}
+
 template <typename Type>
 Work read_work(const std::string& label, nb::handle fields) {
   Work work = Type{};
@@ -243,6 +254,9 @@ void bind_plan(nb::module_& module) {
            "Runs steps first ... first + steps - 1 of the order, at least one, until the seconds "
            "have passed or a thread waits for the hold. Returns (steps, totals, last, status, "
            "label).")
+      .def("step", &step, "threads"_a,
+           "Runs one step of a plan without inputs and scalars. Returns the label of the "
+           "instruction that failed, or an empty string.")
       .def(
           "profile", [](BoundPlan& plan, bool on) { plan.executor().profile(on); }, "on"_a,
           "Times each instruction from now on, or stops.")

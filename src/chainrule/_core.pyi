@@ -103,6 +103,9 @@ class Plan:
     ) -> None:
         """An output that run() sums over the steps, times the weight. With `finite` the run ends
         after a step in which it is not finite."""
+    def step(self, threads: int) -> str:
+        """Runs one step of a plan without inputs and scalars. Returns the label of the instruction
+        that failed, or an empty string."""
     def run(
         self,
         order: NDArray[np.int64] | None,

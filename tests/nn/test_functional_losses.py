@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from compiled_steps import compiled_step
 from nn_parity import torch
 
 import chainrule as cr
@@ -108,7 +109,7 @@ def test_functions_in_captured_steps_with_weights_that_are_state(backend):
         def loss(output, target, weight=weight, symbolic=symbolic):
             return F.cross_entropy(output, target, weight if symbolic else W.astype("f"))
 
-        step = cr.compile_step(model, loss, optim.SGD(model.parameters(), 0.1), backend=backend)
+        step = compiled_step(model, loss, optim.SGD(model.parameters(), 0.1), backend=backend)
         for _ in range(3):
             step(X.astype("f"), LABELS)
         found.append(model.weight.tolist())

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import pytest
+from compiled_steps import compiled_step
 from nn_parity import torch
 
 import chainrule as cr
@@ -106,7 +107,7 @@ def test_hooks_are_a_part_of_captured_steps(backend):
         model[1].register_full_backward_hook(lambda m, gx, gy: (cr.minimum(gx[0], 0.01),))
         model[2].register_forward_hook(lambda m, x, y: y * 0.5)
         optimizer = optim.SGD(model.parameters(), 0.1)
-        step = cr.compile_step(model, nn.MSELoss(), optimizer, backend=backend)
+        step = compiled_step(model, nn.MSELoss(), optimizer, backend=backend)
         for _ in range(3):
             if eager:
                 optimizer.zero_grad()
@@ -122,7 +123,7 @@ def test_hooks_are_a_part_of_captured_steps(backend):
 def test_a_hook_that_asks_for_values_says_so_in_a_captured_step():
     model = nn.Sequential(nn.Linear(3, 1))
     model[0].register_forward_hook(lambda m, x, y: print(y.numpy()))
-    step = cr.compile_step(model, nn.MSELoss(), optim.SGD(model.parameters(), 0.1))
+    step = compiled_step(model, nn.MSELoss(), optim.SGD(model.parameters(), 0.1))
     with pytest.raises(cr.SymbolicError, match=r"0 \(Linear\)"):
         step(X.astype("f"), np.ones((5, 1), "f"))
 

@@ -7,7 +7,7 @@ import chainrule as cr
 
 @pytest.fixture(params=["native", "reference"])
 def backend(request):
-    """What Trainer, Evaluator and compile_step use where a test does not say."""
+    """What Trainer, Evaluator and cr.compile use where a test does not say."""
     before = cr.get_default_backend()
     cr.set_default_backend(request.param)
     yield request.param

@@ -10,6 +10,7 @@ import sys
 import joblib
 import numpy as np
 import pytest
+from training_cases import compiled_step
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -177,7 +178,7 @@ def test_a_copy_of_an_optimiser_goes_on_after_steps(kind, way, tmp_path):
 def test_a_copy_of_a_compiled_step_and_of_an_evaluator(way, backend, tmp_path):
     model = network()
     optimizer = optim.Adam(model.parameters(), lr=1e-2)
-    step = cr.compile_step(model, nn.MSELoss(), optimizer, backend=backend)
+    step = compiled_step(model, nn.MSELoss(), optimizer, backend=backend)
     evaluator = cr.Evaluator(model, nn.MSELoss(), metrics=["mae"], backend=backend)
     step(X, Y), evaluator.evaluate(X, Y)
     twin_model, twin_step, twin_evaluator = way((model, step, evaluator), tmp_path)

@@ -6,6 +6,7 @@ from training_cases import (
     assert_close,
     assert_same_bits,
     classification,
+    compiled_step,
     fit,
     network,
     regression,
@@ -87,7 +88,7 @@ def test_labels_of_every_dtype(dtype):
     for given in ("int64", dtype):
         trainer = trainer_of(network(outputs=2), metrics=["accuracy"])
         fit(trainer, x, y.astype(given), validation_data=(x, y.astype(given)))
-        step = cr.compile_step(
+        step = compiled_step(
             trainer.model, nn.CrossEntropyLoss(), optim.SGD(trainer.model.parameters(), lr=0.1)
         )
         found.append({**weights(trainer.model), "loss": step(x, y.astype(given)).numpy()})
@@ -125,7 +126,7 @@ def test_a_vector_of_targets_is_a_column(loss):
         model = network(outputs=1)
         trainer = trainer_of(model, loss, metrics=["mse", "mae", "r2"])
         history = fit(trainer, x, given, validation_data=(x, given))
-        step = cr.compile_step(model, loss, optim.SGD(model.parameters(), lr=0.1))
+        step = compiled_step(model, loss, optim.SGD(model.parameters(), lr=0.1))
         numbers = list(history.epochs[-1].values())[:-1]
         found.append(
             {

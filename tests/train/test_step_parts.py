@@ -8,6 +8,7 @@ from training_cases import (
     assert_close,
     assert_same_bits,
     classification,
+    compiled_step,
     epoch_batches,
     network,
     torch_network,
@@ -114,7 +115,7 @@ def test_a_compiled_step_adds_penalties():
     trained, stepped = network(), network()
     trainer = trainer_of(trained, penalties=penalties_of(trained))
     fit(trainer, epochs=1, shuffle=False)
-    step = cr.compile_step(
+    step = compiled_step(
         stepped,
         nn.CrossEntropyLoss(),
         optim.SGD(stepped.parameters(), lr=0.1, momentum=0.9),
@@ -171,7 +172,7 @@ def test_a_compiled_step_constrains_and_averages():
         }
         if compiled:
             optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
-            step = cr.compile_step(model, nn.CrossEntropyLoss(), optimizer, **options)
+            step = compiled_step(model, nn.CrossEntropyLoss(), optimizer, **options)
             for start in range(0, ROWS, BATCH):
                 step(x[start:][:BATCH], y[start:][:BATCH])
         else:

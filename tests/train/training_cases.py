@@ -43,6 +43,37 @@ def torch_network(ours):
     return theirs
 
 
+def compiled_step(
+    model, loss_fn, optimizer, *, penalties=(), constraints=(), ema=None, clip_norm=None,
+    clip_value=None, backend=None,
+):  # fmt: skip
+    """The loop's body with these parts, in the order in which a Trainer has them."""
+
+    def clip():
+        if clip_value is not None:
+            for p in optimizer.params:
+                p.grad = cr.minimum(cr.maximum(p.grad, -clip_value), clip_value)
+        if clip_norm is not None:
+            norm = cr.sqrt(sum((p.grad * p.grad).sum() for p in optimizer.params))
+            for p in optimizer.params:
+                p.grad = p.grad * cr.minimum(clip_norm / (norm + 1e-6), 1.0)
+
+    @cr.compile(backend=backend)
+    def step(x, y, **weights):
+        optimizer.zero_grad()
+        loss = loss_fn(model(x), y, **weights)
+        sum([penalty() for penalty in penalties], loss).backward()
+        clip()
+        optimizer.step()
+        for constraint in constraints:
+            constraint.apply()
+        if ema is not None:
+            ema.update()
+        return loss
+
+    return step
+
+
 class Noise(nn.Module):
     """Dropout, written by a user; in evaluation it passes its input on."""
 

@@ -7,7 +7,8 @@ every `assign` becomes an update of the captured graph.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from operator import attrgetter
 from typing import Any, ClassVar
@@ -125,7 +126,7 @@ class CapturedGraph:
         return "\n".join(lines)
 
 
-class _Recorder:
+class StateRecorder:
     """Notes the reads and assignments of State during a capture."""
 
     def __init__(self) -> None:
@@ -135,27 +136,51 @@ class _Recorder:
 
     def read(self, state: State) -> Tensor:
         """The node that a read of the state gives now."""
-        if state in self.assigned:
-            return self.assigned[state]
-        if state in self.updates:
-            self.assigned[state] = self._assigned_leaf(state)
-            return self.assigned[state]
-        if state not in self.reads:
-            self.reads[state] = state.symbolic_leaf()
-        return self.reads[state]
+        leaf = self.assigned.get(state)
+        if leaf is None:
+            if state in self.updates:
+                leaf = self.assigned[state] = self._leaf(state, self.updates[state])
+            else:
+                if state not in self.reads:
+                    self.reads[state] = state.symbolic_leaf()
+                leaf = self.reads[state]
+        if leaf.state is state and leaf.requires_grad != state.requires_grad:
+            # It was frozen or unfrozen since: the same value, but another variable.
+            leaf = self.assigned[state] = self._leaf(state, leaf)
+        return leaf
 
     def assign(self, state: State, tensor: Tensor) -> None:
         """Let the graph update the state; later reads see the new value."""
         self.updates[state] = tensor
         self.assigned.pop(state, None)
 
-    def has_assigned(self, state: State) -> bool:
-        """Whether the graph updates the state."""
-        return state in self.updates
+    def gradient(self, state: State) -> Tensor | None:
+        """What `.grad` of the state is now; a graph that `capture` makes does not change it."""
+        return state._grad
 
-    def _assigned_leaf(self, state: State) -> Tensor:
-        """As in the eager loop a new variable: no gradient passes to what was assigned."""
-        tensor = self.updates[state]
+    def set_gradient(self, state: State, grad: Tensor | None) -> None:
+        """Let the state have another `.grad`."""
+        state._grad = grad
+
+    def takes_gradients(self, leaf: Tensor) -> bool:
+        """Whether `backward` may fill the `.grad` of this leaf."""
+        return False
+
+    def stepped(self, optimizer: Any) -> None:
+        """Refuse an optimiser's step, which reads `.grad`."""
+        raise SymbolicError(
+            "step() reads .grad, which is no part of a captured graph: call update(grads) "
+            "with the Tensors of chainrule.grad instead, or capture the function by cr.compile"
+        )
+
+    def uses(self, module: Any) -> None:
+        """A module is called."""
+
+    def sets(self, module: Any, name: str, before: Any) -> None:
+        """An attribute of a module, which was `before`, is set."""
+
+    def _leaf(self, state: State, tensor: Tensor) -> Tensor:
+        """A new variable with the value of `tensor`, to which no gradient passes from it."""
         if not (state.requires_grad or tensor.requires_grad):
             return tensor
         leaf = tensor.detach()
@@ -188,21 +213,6 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
 
     `CapturedGraph.run` runs it.
     """
-    while True:
-        try:
-            return _captured(function, arguments)
-        except CaptureAgain:
-            continue
-
-
-class CaptureAgain(Exception):  # noqa: N818 - it is no fault
-    """Raised where a capture has changed what its graph read before: it begins again."""
-
-
-def _captured(function: Callable[..., Any], arguments: tuple[Any, ...]) -> CapturedGraph:
-    context = local.context
-    if context.capture is not None:
-        raise SymbolicError("a capture is under way already: captures do not nest")
     inputs: list[Tensor] = []
 
     def as_placeholder(leaf: Any) -> Tensor:
@@ -212,15 +222,48 @@ def _captured(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Captu
         return inputs[-1]
 
     symbolic = map_leaves(as_placeholder, arguments)
-    recorder = _Recorder()
+    while True:
+        recorder = StateRecorder()
+        try:
+            with recorded(recorder):
+                outputs = map_leaves(_node, function(*symbolic))
+        except CaptureAgain:
+            continue
+        return recorded_graph(recorder, tuple(inputs), outputs)
+
+
+class CaptureAgain(Exception):  # noqa: N818 - it is no fault
+    """Raised where a capture has changed what its graph reads: it begins again."""
+
+
+@contextmanager
+def recorded(recorder: StateRecorder) -> Iterator[None]:
+    """Within it State is symbolic, and what is done to it is noted.
+
+    Raises:
+        SymbolicError: if a capture is under way already.
+    """
+    context = local.context
+    if context.capture is not None:
+        raise SymbolicError("a capture is under way already: captures do not nest")
     grad_enabled = context.grad_enabled
     context.capture = recorder
     try:
-        outputs = map_leaves(_node, function(*symbolic))
+        yield
     finally:
         context.capture = None
         # A Ctrl-C just before a `no_grad` is left would leave it on.
         context.grad_enabled = grad_enabled
+
+
+def recorded_graph(
+    recorder: StateRecorder, inputs: tuple[Tensor, ...], outputs: Any
+) -> CapturedGraph:
+    """The graph of what was recorded, from these inputs to these outputs.
+
+    Raises:
+        SymbolicError: if it needs a placeholder that is none of the inputs.
+    """
     roots = [*leaves(outputs), *recorder.updates.values()]
     # Constants end the search.
     needed = with_ancestors(roots, lambda node: node.inputs if node.value is None else ())
@@ -232,7 +275,7 @@ def _captured(function: Callable[..., Any], arguments: tuple[Any, ...]) -> Captu
                 f"the graph needs {node!r}, which is not an argument of the function: it comes "
                 "from elsewhere, as from another capture; pass it as an argument"
             )
-    return CapturedGraph(tuple(inputs), outputs, recorder.reads, recorder.updates, nodes)
+    return CapturedGraph(inputs, outputs, recorder.reads, recorder.updates, nodes)
 
 
 def _node(output: Any) -> Tensor:

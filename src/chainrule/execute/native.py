@@ -55,6 +55,8 @@ class StateBlock:
         self.array = _aligned(size)
         self.guard = guard_of(self._offsets)
         self._views = {state: self._view(state) for state in self._offsets}
+        self.places = list(self._views.items())
+        """Each state with its place, as an array."""
         self._copies: dict[Any, Copies] = {}
         self.version = 0
         """Changes with the states: a number that is never used again."""
@@ -71,6 +73,10 @@ class StateBlock:
     def states(self) -> list[State]:
         """All states, in their order."""
         return list(self._offsets)
+
+    def view(self, state: State) -> Array:
+        """The place of a state, as an array."""
+        return self._views[state]
 
     def offset(self, state: State) -> int:
         """Where a state lies, in bytes."""
@@ -170,6 +176,8 @@ class NativeStep:
     Args:
         graph: the captured step.
         block: where its states lie; it must hold all that the graph reads or updates.
+        has_scalars: whether `run` is given hyper-parameters step by step; else they are read from
+            the block, as other states are.
         weights: the weight of each output in the totals; the first output is the loss, which must
             stay finite. None for outputs that are only fetched.
 
@@ -178,7 +186,12 @@ class NativeStep:
     """
 
     def __init__(
-        self, graph: CapturedGraph, block: StateBlock, weights: Sequence[float] | None = None
+        self,
+        graph: CapturedGraph,
+        block: StateBlock,
+        weights: Sequence[float] | None = None,
+        *,
+        has_scalars: bool = True,
     ) -> None:
         _use_blas()
         self.graph = graph
@@ -195,7 +208,8 @@ class NativeStep:
         for call in self.plan.calls:
             self._core.add(call.kind, call.label, **call.fields)
         reads = list(graph.reads)
-        self.scalars = [cast(HyperParameter, reads[number]) for number in self.plan.scalars]
+        scalars = [reads[number] for number in self.plan.scalars] if has_scalars else []
+        self.scalars = [cast(HyperParameter, scalar) for scalar in scalars]
         for scalar in self.scalars:
             self._core.scalar(("state", block.offset(scalar)))
         self._changed = [*dict.fromkeys([*graph.updates, *self.scalars])]
@@ -297,6 +311,25 @@ class NativeStep:
         with guard.alone:
             self.block.copy_assigned()
             return run()
+
+    def call(self) -> str:
+        """Do one step, of a graph without inputs and hyper-parameters of their own.
+
+        Returns:
+            The instruction that found an index out of range; else an empty string.
+        """
+        block = self.block
+        with block.guard.alone:
+            for state, view in block.places:
+                if state.value is not view:
+                    block.copy_assigned()
+                    break
+            block.version += 1
+            try:
+                return self._core.step(get_num_threads())
+            finally:
+                for state in self._changed:
+                    state._node = None  # it shows its place in the block already
 
     def _split(self, flat: Array) -> list[Array]:
         return [flat[part].reshape(shape) for part, shape in self._totals]

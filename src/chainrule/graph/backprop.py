@@ -14,10 +14,10 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
-from chainrule.graph.context import local
+from chainrule.graph.context import Recorder, local
 from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import Operation
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import COMPILED, Tensor, TensorLike, as_tensor
 
 Edge = tuple[Tensor, int]
 """(consumer, index): the edge from `consumer.inputs[index]` to `consumer`."""
@@ -219,24 +219,38 @@ def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
 def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:
     """Accumulate the gradients of `z` in `.grad` of its leaves; see `Tensor.backward`."""
     if not z.requires_grad:
+        if z.attributes is COMPILED:
+            raise ValueError(
+                f"{z!r} was computed by a compiled function, which keeps no graph: call "
+                "backward() inside that function"
+            )
         raise ValueError(
             f"{z!r} depends on no leaf that requires a gradient: pass requires_grad=True to the "
             "leaves, and build the graph outside no_grad()"
         )
     context = local.context
-    if context.capture is not None:
-        raise SymbolicError(
-            "backward() fills .grad, which is not part of a captured graph; use cr.grad there"
-        )
     before, context.grad_enabled = context.grad_enabled, False
     try:
         grad_table = backprop(z, None, grad_output)
+        if context.capture is not None:
+            _check_gradients_go_to_state(grad_table, context.capture)
         for variable, grad in grad_table.items():
             if variable.operation is None:
                 leaf = variable if variable.state is None else variable.state
                 leaf.grad = grad if leaf.grad is None else leaf.grad + grad
     finally:
         context.grad_enabled = before
+
+
+def _check_gradients_go_to_state(grad_table: GradTable, capture: Recorder) -> None:
+    """Raise SymbolicError where a leaf of a captured graph can't keep its gradient."""
+    for leaf in grad_table:
+        if leaf.operation is None and leaf.requires_grad and not capture.takes_gradients(leaf):
+            raise SymbolicError(
+                f"backward() would fill .grad of {leaf!r}, which is not part of a captured graph; "
+                "use cr.grad there, or make it a Parameter or an argument and capture the function "
+                "by cr.compile"
+            )
 
 
 def grad(

@@ -4,21 +4,40 @@ from __future__ import annotations
 
 import threading
 from contextlib import ContextDecorator
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     from chainrule.graph.state import State
     from chainrule.graph.tensor import Tensor
 
 
+MISSING = object()
+"""What an attribute is that is not there."""
+
+
 class Recorder(Protocol):
-    """Records the reads and assignments of state while a graph is captured."""
+    """Records what a function does to state while its graph is captured."""
 
     def read(self, state: State) -> Tensor: ...
 
     def assign(self, state: State, tensor: Tensor) -> None: ...
 
-    def has_assigned(self, state: State) -> bool: ...
+    def gradient(self, state: State) -> Tensor | None:
+        """What `.grad` of the state is now."""
+
+    def set_gradient(self, state: State, grad: Tensor | None) -> None: ...
+
+    def takes_gradients(self, leaf: Tensor) -> bool:
+        """Whether `backward` may fill the `.grad` of this leaf."""
+
+    def stepped(self, optimizer: Any) -> None:
+        """An optimiser has made its step from `.grad` of its parameters."""
+
+    def uses(self, module: Any) -> None:
+        """A module is called."""
+
+    def sets(self, module: Any, name: str, before: Any) -> None:
+        """An attribute of a module, which was `before`, is set."""
 
 
 class Context:

@@ -16,6 +16,9 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, without
 
 _KINDS = "buif"  # each takes the values of those before it
 
+UNKEPT = Tensor(None, shape=(), dtype=np.dtype(np.float32))
+"""Stands in `.grad` for a gradient that a compiled function computed and did not keep."""
+
 
 class State(Tensor):
     """A leaf whose array can be replaced: by `assign`, or by a captured step.
@@ -29,9 +32,10 @@ class State(Tensor):
             is such a step.
     """
 
-    __slots__ = ("_is_view", "_node", "guard")
+    __slots__ = ("_grad", "_is_view", "_node", "guard")
     is_state = True
     guard: Guard | None
+    _grad: Tensor | None
     _node: Tensor | None
     _is_view: bool
 
@@ -52,9 +56,35 @@ class State(Tensor):
                 "dtype='float32'"
             )
         super().__init__(value, requires_grad=requires_grad, name=name)
-        self.guard = None
+        self.guard = self._grad = None
         self._node = None
         self._is_view = False
+
+    @property
+    def grad(self) -> Tensor | None:
+        """The gradient that `backward` accumulated; None where there is none.
+
+        Raises:
+            SymbolicError: for one that a compiled function computed for its optimiser alone.
+        """
+        capture = local.context.capture
+        if capture is not None:
+            return capture.gradient(self)
+        if self._grad is UNKEPT:
+            raise SymbolicError(
+                f"the gradient of {self._label} was used up by the optimiser's step in a compiled "
+                "function, and is not kept. Return it from that function, or call zero_grad() "
+                "before the next backward()."
+            )
+        return self._grad
+
+    @grad.setter
+    def grad(self, grad: Tensor | None) -> None:
+        capture = local.context.capture
+        if capture is not None:
+            capture.set_gradient(self, grad)
+        else:
+            self._grad = grad
 
     def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
         State.__init__(self, value, requires_grad=requires_grad, name=name)
@@ -231,7 +261,11 @@ class HyperParameter(State):
 
     def set(self, value: float) -> None:
         """Hold another number, which the caller has checked."""
-        self.replace(np.array(value, np.float64))
+        capture = local.context.capture
+        if capture is None:
+            self.replace(np.array(value, np.float64))
+        else:
+            capture.assign(self, Tensor(np.array(value, np.float64)))
 
 
 class RunTimeNumber:

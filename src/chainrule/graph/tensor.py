@@ -28,7 +28,16 @@ Array = NDArray[Any]
 TensorLike = Union["Tensor", ArrayLike]
 
 _serials = count()
+
+
+def next_serial() -> int:
+    """A serial number: nodes made from now on have higher ones."""
+    return next(_serials)
+
+
 _NO_ATTRIBUTES: dict[str, Any] = {}
+COMPILED: dict[str, Any] = {}
+"""The `attributes` of a Tensor that a compiled function returned: they tell where it is from."""
 
 _MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
 _UNPRINTED_DTYPES = ("float32", "int64", "bool")  # the dtypes of Python's floats, ints and bools
@@ -207,6 +216,18 @@ class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions, ForeignNames):
             parts.append("requires_grad=True")
         return f"{head}({', '.join(parts)})"
 
+    def __str__(self) -> str:
+        if local.context.capture is not None and (self.value is None or self.is_state):
+            raise SymbolicError(
+                f"{self!r} has no value while a graph is captured, so it can't be printed: return "
+                "it, and print it after the call"
+            )
+        return repr(self)
+
+    def __format__(self, spec: str) -> str:
+        """As its number where there is a format: ``f"{loss:.4f}"``; else as `str`."""
+        return format(self.item(), spec) if spec else str(self)
+
     # Value
 
     def numpy(self) -> Array:
@@ -247,10 +268,6 @@ class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions, ForeignNames):
         if self.dtype.kind not in "iu" or self.shape:
             raise TypeError(f"only a 0-d integer Tensor can be an index, not {self!r}")
         return int(self.item())
-
-    def __format__(self, spec: str) -> str:
-        """As its number where the Tensor is 0-d: ``f"{loss:.4f}"``; else as its repr."""
-        return format(self.item() if spec and not self.shape else repr(self), spec)
 
     def __bool__(self) -> bool:
         return bool(self.numpy())

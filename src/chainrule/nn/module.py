@@ -10,7 +10,7 @@ from typing import Any, ClassVar, NamedTuple, TypeVar
 from chainrule import checks
 from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
-from chainrule.graph.context import local
+from chainrule.graph.context import MISSING, local
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike
@@ -23,6 +23,19 @@ from chainrule.ops.creation import zeros_like
 M = TypeVar("M", bound="Module")
 
 _REGISTRIES = {"_parameters": "Parameter", "_buffers": "Buffer", "_modules": "Module"}
+
+
+class Changes:
+    """Counts the changes of all modules' attributes.
+
+    Whoever changes a registry of a module without `setattr`, `delattr` or a `register_` method
+    counts here, too: captured graphs are compared with their modules where the count has moved.
+    """
+
+    count = 0
+
+
+changes = Changes()
 
 
 class IncompatibleKeys(NamedTuple):
@@ -98,6 +111,8 @@ class Module(Hooked, Placed):
         context = local.context
         parent = context.path
         name = self._name
+        if context.capture is not None:
+            context.capture.uses(self)
         if name:
             context.path = f"{parent}.{name}" if parent else name
         try:
@@ -117,6 +132,12 @@ class Module(Hooked, Placed):
     # Registration
 
     def __setattr__(self, name: str, value: Any) -> None:
+        before = vars(self).get(name, MISSING)
+        if before is not value:
+            changes.count += 1
+            capture = local.context.capture
+            if capture is not None:
+                capture.sets(self, name, before)
         if isinstance(value, Parameter):
             self._register("_parameters", name, value)
         elif isinstance(value, Buffer):
@@ -137,12 +158,14 @@ class Module(Hooked, Placed):
             object.__setattr__(self, name, value)
 
     def __delattr__(self, name: str) -> None:
+        changes.count += 1
         object.__delattr__(self, name)
         for registry in _REGISTRIES:
             vars(self)[registry].pop(name, None)
 
     def _register(self, registry: str, name: str, value: State | Module | None) -> None:
         """Hold `value` as the attribute `name`, plain to read, and list it in the registry."""
+        changes.count += 1
         if registry not in vars(self):
             raise AttributeError(
                 f"{type(self).__name__}: call super().__init__() before assigning {name}"

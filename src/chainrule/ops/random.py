@@ -140,7 +140,7 @@ class Generator:
         """Start anew from `seed`."""
         if not 0 <= seed < 2**64:
             raise ValueError(f"a seed is a whole number in 0 ... 2**64 - 1, got {seed}")
-        self.state.replace(np.array([seed, 0], np.uint64))
+        self.state.assign(np.array([seed, 0], np.uint64))
         return self
 
     def uniform(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:

@@ -14,7 +14,7 @@ from chainrule import checks
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CaptureAgain, capture
 from chainrule.dtypes import to_array
-from chainrule.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
 from chainrule.graph.state import Buffer, Parameter, distinct_parameters
@@ -309,13 +309,11 @@ class Optimizer:
         for group in self.param_groups:
             parts = [part for cohort in group.cohorts for part in cohort.parts(stepping)]
             if len(parts) > len(group.cohorts):
-                before, group.cohorts = group.cohorts, parts
+                group.cohorts = parts
                 self.partition += 1
                 self._share(group)
-                recorder = local.context.capture
-                shared = [buffer for old in before for buffer in old.buffers.values()]
-                if recorder is not None and any(map(recorder.has_assigned, shared)):
-                    raise CaptureAgain  # the graph would count the steps so far for all of them
+                if local.context.capture is not None:
+                    raise CaptureAgain
 
     def check_group(self, group: ParameterGroup) -> None:
         """Raise ValueError where hyper-parameters contradict each other, or the parameters.
@@ -404,13 +402,13 @@ class Optimizer:
 
         Raises:
             ShapeError, DTypeError: if a `.grad` does not fit its parameter; nothing has changed.
-            SymbolicError: while a graph is captured.
+            SymbolicError: while `chainrule.capture` captures a graph; `cr.compile` takes it.
         """
-        if local.context.capture is not None:
-            raise SymbolicError(
-                "step() reads .grad, which is no part of a captured graph: call update(grads) "
-                "with the Tensors of chainrule.grad instead"
-            )
+        capturing = local.context.capture
+        if capturing is not None:
+            capturing.stepped(self)
+            self.update([parameter.grad for parameter in self.params], loss)
+            return
         self._check_loss(loss)
         grads = [parameter.grad for parameter in self.params]
         self.part({W for W, grad in zip(self.params, grads, strict=True) if grad is not None})

@@ -4,7 +4,7 @@ from chainrule.errors import FileError
 from chainrule.train import metrics
 from chainrule.train.backends import get_default_backend, set_default_backend
 from chainrule.train.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
-from chainrule.train.compile_step import compile_step
+from chainrule.train.compile import compile
 from chainrule.train.evaluator import Evaluator
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric
@@ -24,7 +24,7 @@ __all__ = [
     "ReduceLROnPlateau",
     "Trainer",
     "TrainingState",
-    "compile_step",
+    "compile",
     "get_default_backend",
     "load",
     "metrics",

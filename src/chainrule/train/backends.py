@@ -452,11 +452,20 @@ def make_backend(name: str | None, graphs: StepGraphs) -> Backend[Any]:
     Raises:
         ValueError: if there is none.
     """
-    return _BACKENDS[_checked_name(_default if name is None else name)](graphs)
+    return _BACKENDS[checked_backend(name)](graphs)
+
+
+def checked_backend(name: str | None) -> str:
+    """The name of a backend, by default the one that is set.
+
+    Raises:
+        ValueError: if there is none of that name.
+    """
+    return _checked_name(_default if name is None else name)
 
 
 def set_default_backend(name: str) -> None:
-    """Set the backend of a `Trainer`, `Evaluator` or `compile_step` that is made without one.
+    """Set the backend of what is made without one: a `Trainer`, `Evaluator`, compiled function.
 
     Args:
         name: "native" (at first) or "reference".

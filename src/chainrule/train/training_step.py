@@ -29,6 +29,7 @@ from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.batch_loss import BatchLoss, batch_loss, fitted_targets, mean_of_sums
 from chainrule.train.copies import check_copies
+from chainrule.train.facts import Version
 from chainrule.train.metrics import ArrayMetric, Metric
 from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
 from chainrule.train.state import AccumulatedGradients, Totals
@@ -195,7 +196,16 @@ class StepGraphs:
         self.sampling = Generator()
         floating = [p.dtype for p in model.parameters()]
         self.dtype: np.dtype[Any] = floating[0] if floating else np.dtype(np.float32)
-        self.sums_rows = getattr(loss, "reduction", "mean") == "sum"
+        training = Version([model, loss, metrics, optimizer, self.options])
+        evaluation = Version([model, loss, metrics], gradients=False)
+        prediction = Version([model], gradients=False)
+        self._versions: dict[Kind, Version] = {
+            "training": training,
+            "accumulation": training,
+            "evaluation": evaluation,
+            "prediction": prediction,
+            "sampling": prediction,
+        }
         if self.accumulates:
             self.accumulated.match(self._trained().params)
 
@@ -219,19 +229,18 @@ class StepGraphs:
             yield from self.loss.parameters()
 
     @property
+    def sums_rows(self) -> bool:
+        """Whether the loss of a batch is a sum over its rows, not their mean."""
+        return getattr(self.loss, "reduction", "mean") == "sum"
+
+    @property
     def accumulates(self) -> bool:
         """Whether the gradients of several batches make one update."""
         return self.options.accumulate != 1
 
     def key(self, kind: Kind, form: Form, rows: int) -> Any:
         """The signature of a step: equal ones have the same graph."""
-        if kind in ("training", "accumulation"):
-            # Parameters that are frozen or added later make another graph.
-            # So do layers that are in evaluation mode.
-            optimizer = self._trained()
-            trains = tuple([p.requires_grad for p in optimizer.params])
-            return kind, form, rows, trains, optimizer.partition, self._modes()
-        return kind, form, rows
+        return kind, form, rows, self._versions[kind].number()
 
     def capture(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
         """The graph of a step on a batch of `rows` rows; its inputs are the arrays of the batch.
@@ -252,8 +261,12 @@ class StepGraphs:
             for shape, dtype in zip(form.shapes, form.dtypes, strict=True)
         ]
         self._check_registered()
+        if kind in ("training", "accumulation"):
+            optimizer = self._trained()
+            optimizer.part({parameter for parameter in optimizer.params if parameter.requires_grad})
         with (
             interrupts_held() as interrupts,
+            self._versions[kind].unchanged(),
             self._in_mode(kind),
             use_generator(self.sampling if kind == "sampling" else self.generator),
             interrupts.let_through(),
@@ -282,15 +295,6 @@ class StepGraphs:
                     "nn.ModuleList); if it is not to be trained, call requires_grad_(False) on its "
                     "module, or compute with it under no_grad()"
                 )
-
-    def _modes(self) -> tuple[bool, ...]:
-        """Whether each of the model's modules is in training mode."""
-        modes, stack = [], [self.model]
-        while stack:
-            module = stack.pop()
-            modes.append(module.training)
-            stack += [child for child in module._modules.values() if child is not None]
-        return tuple(modes)
 
     @contextmanager
     def _in_mode(self, kind: Kind) -> Iterator[None]:

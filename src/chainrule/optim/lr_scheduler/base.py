@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from chainrule.errors import SymbolicError
+from chainrule.graph.context import local
 from chainrule.graph.state import HyperParameter
 from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.hyperparameters import Term
@@ -144,7 +146,12 @@ class Schedule:
         return found
 
     def step(self) -> None:
-        """One epoch or step is over: set the learning rates for the next."""
+        """One epoch or step is over: set the learning rates for the next.
+
+        Raises:
+            SymbolicError: while a graph is captured, which would not count again.
+        """
+        refuse_capture()
         held = [self._groups()[number] for number in self._follow()]
         kept = {group.scalars[self.parameter] for group in held}
         self.t += 1
@@ -234,3 +241,12 @@ def check_keys(state_dict: Mapping[str, Any], mine: Mapping[str, Any]) -> None:
     """Raise unless a state holds exactly the entries of this schedule's own."""
     if set(state_dict) != set(mine):
         raise ValueError(f"the state holds {', '.join(state_dict)}; it must be {', '.join(mine)}")
+
+
+def refuse_capture() -> None:
+    """Raise SymbolicError while a graph is captured."""
+    if local.context.capture is not None:
+        raise SymbolicError(
+            "a schedule's step() counts in Python, which is no part of a captured graph: call "
+            "it after the compiled function"
+        )

@@ -8,7 +8,7 @@ from typing import Any
 
 from chainrule import checks
 from chainrule.graph.state import HyperParameter
-from chainrule.optim.lr_scheduler.base import Schedule, check_keys
+from chainrule.optim.lr_scheduler.base import Schedule, check_keys, refuse_capture
 from chainrule.optim.lr_scheduler.cyclic import Cycle
 from chainrule.optim.optimizer import Optimizer
 
@@ -213,6 +213,7 @@ class ChainedScheduler(Schedule):
         return found
 
     def step(self) -> None:
+        refuse_capture()
         self.advance(1, self.ahead(2)[1])
 
     def advance(self, steps: int, values: Mapping[HyperParameter, float]) -> None:

@@ -1,0 +1,269 @@
+"""Recording: all that a function does to state, gradients and modules, as one graph.
+
+`capture` makes the graph of a pure function of Tensors. `record` takes the body of a training
+loop: it may call `backward`, which fills `.grad`, and `step`, which reads it, put modules into a
+mode, and return any structure. The arguments of the function become states of the graph, as its
+weights are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.compiler.capture import CapturedGraph, StateRecorder, recorded, recorded_graph
+from chainrule.errors import SymbolicError
+from chainrule.graph.backprop import with_ancestors
+from chainrule.graph.context import MISSING
+from chainrule.graph.state import UNKEPT, HyperParameter, State
+from chainrule.graph.tensor import Tensor, next_serial
+
+Attribute = tuple[Any, str]
+"""(module, name) of an attribute."""
+
+
+class Argument(State):
+    """A state that stands for an array that a recorded function is given at every call."""
+
+    __slots__ = ()
+
+    def __init__(self, spec: Tensor, name: str, *, requires_grad: bool = False) -> None:
+        Tensor.__init__(self, None, requires_grad, name, shape=spec.shape, dtype=spec.dtype)
+        self._grad = self._node = self.guard = None
+        self._is_view = False
+
+    def assign(self, tensor: Any) -> None:
+        raise AttributeError("an argument has no assign: only States have, as a Parameter")
+
+    @property
+    def _label(self) -> str:
+        return f"argument {self.name}"
+
+
+class Recording(NamedTuple):
+    """What a function did.
+
+    Attributes:
+        graph: of everything; it has no inputs. Its outputs are those Tensors that `result` needs,
+            then the gradients that are kept.
+        result: what the function returned, with an `Output` in place of each symbolic Tensor.
+        found: for each State whose `.grad` was read before it was set what was found there: None,
+            or the Argument that stands for it.
+        left: for each State whose `.grad` was set what it holds afterwards: None, `UNKEPT`, or the
+            `Output`.
+        modes: the modes of modules that the function has set, with their values.
+        modes_before: those before.
+    """
+
+    graph: CapturedGraph
+    result: Any
+    found: dict[State, Argument | None]
+    left: dict[State, Tensor | Output | None]
+    modes: dict[Attribute, Any]
+    modes_before: dict[Attribute, Any]
+
+
+class Output(NamedTuple):
+    """A place in `Recording.result` for the graph's output of this number."""
+
+    number: int
+
+
+class _FunctionRecorder(StateRecorder):
+    """Notes gradients, steps and modes besides reads and assignments of State."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first_serial = next_serial()
+        self.gradients: dict[State, Tensor | None] = {}
+        self.found: dict[State, Argument | None] = {}
+        self.used: set[State] = set()
+        self.modules: dict[Any, None] = {}
+        self.before: dict[Attribute, Any] = {}
+        self.made: set[Any] = set()
+
+    def read(self, state: State) -> Tensor:
+        if state.serial > self.first_serial and not isinstance(state, Argument):
+            if isinstance(state, HyperParameter) and state not in self.updates:
+                return Tensor(state.value)  # of a layer that is made and used up in the function
+            raise self._made_inside(state)
+        return super().read(state)
+
+    def assign(self, state: State, tensor: Tensor) -> None:
+        if state.serial > self.first_serial:
+            raise self._made_inside(state)
+        super().assign(state, tensor)
+
+    @staticmethod
+    def _made_inside(state: State) -> SymbolicError:
+        return SymbolicError(
+            f"{state._label} is made within the function: it would be made once, and not at every "
+            "call. Make models, optimisers and buffers outside"
+        )
+
+    def gradient(self, state: State) -> Tensor | None:
+        if state not in self.gradients:
+            held, argument = state._grad, None
+            if held is not None:
+                spec = state if held is UNKEPT else held
+                argument = Argument(spec, f"the gradient of {state.name or 'a parameter'}")
+            self.found[state] = argument
+            self.gradients[state] = None if argument is None else self.read(argument)
+        return self.gradients[state]
+
+    def set_gradient(self, state: State, grad: Tensor | None) -> None:
+        if hasattr(state, "serial"):  # else it is being made
+            self.gradients[state] = grad
+            self.used.discard(state)
+
+    def takes_gradients(self, leaf: Tensor) -> bool:
+        return leaf.state is not None
+
+    def stepped(self, optimizer: Any) -> None:
+        self.modules.setdefault(optimizer)
+        self.used.update(optimizer.params)
+
+    def uses(self, module: Any) -> None:
+        if module not in self.made:
+            self.modules.setdefault(module)
+
+    def sets(self, module: Any, name: str, before: Any) -> None:
+        if name == "training" and before is MISSING:
+            self.made.add(module)  # within the function, as a loss may be at every call
+        if module not in self.made:
+            self.before.setdefault((module, name), before)
+
+    def unkept(self) -> set[Tensor]:
+        """The leaves of gradients that an earlier call of a compiled function did not keep."""
+        return {
+            self.reads[argument]
+            for state, argument in self.found.items()
+            if argument is not None and state._grad is UNKEPT
+        }
+
+
+def record(
+    function: Callable[..., Any], arguments: Iterable[Any], keywords: dict[str, Any]
+) -> tuple[Recording, list[Any]]:
+    """What `function` does with these arguments, of which `Argument`s are symbolic.
+
+    Nothing is changed: weights and gradients keep their values. Attributes of modules are set, as
+    the function does; where it fails they are set back.
+
+    Returns:
+        The recording, and the modules and optimisers that the function called.
+
+    Raises:
+        SymbolicError: if it does what no graph holds.
+    """
+    recorder = _FunctionRecorder()
+    try:
+        with recorded(recorder):
+            returned = function(*arguments, **keywords)
+        return _recording(recorder, returned), list(recorder.modules)
+    except BaseException:
+        for (module, name), before in recorder.before.items():
+            _set_back(module, name, before)
+        raise
+
+
+def _set_back(module: Any, name: str, before: Any) -> None:
+    if before is MISSING:
+        if name in vars(module):
+            delattr(module, name)
+    else:
+        setattr(module, name, before)
+
+
+def _recording(recorder: _FunctionRecorder, returned: Any) -> Recording:
+    outputs: list[Tensor] = []
+    numbers: dict[Tensor, Output] = {}
+
+    def output(tensor: Tensor) -> Output:
+        if tensor not in numbers:
+            numbers[tensor] = Output(len(outputs))
+            outputs.append(tensor)
+        return numbers[tensor]
+
+    with recorded(recorder):
+        result = _result(returned, output)
+    results = len(outputs)
+    unkept = recorder.unkept()
+    left: dict[State, Tensor | Output | None] = {}
+    for state, grad in recorder.gradients.items():
+        first = recorder.found.get(state)
+        if first is not None and grad is recorder.reads[first]:
+            continue  # as it was
+        is_used = state in recorder.used and state not in recorder.found
+        if grad is None or grad.value is not None:
+            left[state] = grad
+        elif is_used or (unkept and with_ancestors([grad]) & unkept):
+            left[state] = UNKEPT
+        else:
+            left[state] = output(grad)
+    if unkept:
+        needed = with_ancestors([*outputs[:results], *recorder.updates.values()]) & unkept
+        if needed:
+            names = ", ".join(sorted(str(leaf.name) for leaf in needed))
+            raise SymbolicError(
+                f"the function needs {names}, which an earlier call of a compiled function did not "
+                "keep: its optimiser's step used it up. Call zero_grad() before backward(), or "
+                "return the gradient from that function"
+            )
+    graph = recorded_graph(recorder, (), outputs)
+    modes = _modes(recorder)
+    before = {attribute: recorder.before[attribute] for attribute in modes}
+    return Recording(graph, result, recorder.found, left, modes, before)
+
+
+def _modes(recorder: _FunctionRecorder) -> dict[Attribute, Any]:
+    """The attributes of modules that differ from before: modes are set again after every call."""
+    modes: dict[Attribute, Any] = {}
+    for (module, name), before in recorder.before.items():
+        now = vars(module).get(name, MISSING)
+        if name == "training":
+            modes[module, name] = now
+        elif isinstance(now, Tensor) and now.value is None and not isinstance(now, State):
+            pass  # kept to be looked at: a read says that it has no value
+        elif now is not before and not _equal(now, before):
+            raise SymbolicError(
+                f"the function changes {name} of {type(module).__name__} from "
+                f"{_shown(before)} to {_shown(now)} while it is captured, and "
+                f"would not change it again. Make {name} a chainrule.Buffer and assign to it, or "
+                "change it outside the function"
+            )
+    return modes
+
+
+def _equal(a: Any, b: Any) -> bool:
+    return type(a) is type(b) and isinstance(a, (bool, int, float, str, tuple)) and a == b
+
+
+def _shown(value: Any) -> str:
+    return "nothing" if value is MISSING else f"{value!r:.60}"
+
+
+_PLAIN = (bool, int, float, complex, str, bytes, np.ndarray, np.generic, np.dtype, type)
+
+
+def _result(returned: Any, output: Callable[[Tensor], Output]) -> Any:
+    """What a function returned, with an `Output` for each symbolic Tensor."""
+    if isinstance(returned, Tensor):
+        if isinstance(returned, State) and not isinstance(returned, Argument):
+            return returned
+        node = returned.node()
+        return node if node.value is not None else output(node)
+    if isinstance(returned, dict):
+        return {key: _result(value, output) for key, value in returned.items()}
+    if isinstance(returned, tuple) and hasattr(returned, "_fields"):
+        return type(returned)(*(_result(value, output) for value in returned))
+    if type(returned) in (tuple, list):
+        return type(returned)(_result(value, output) for value in returned)
+    if returned is None or isinstance(returned, _PLAIN):
+        return returned
+    raise SymbolicError(
+        f"the function returns a {type(returned).__name__}: return Tensors, numbers, text, None, "
+        "or tuples, lists and dicts of them"
+    )

@@ -1,0 +1,414 @@
+"""compile: a function of Tensors, as the body of a training loop, as one native plan."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Sequence
+from types import MethodType
+from typing import Any, TypeVar, overload
+
+import numpy as np
+
+from chainrule.caches import LruCache
+from chainrule.compiler.capture import CaptureAgain
+from chainrule.compiler.elementwise import UnsupportedError
+from chainrule.compiler.recording import Argument, Output, Recording, record
+from chainrule.errors import SymbolicError
+from chainrule.graph.context import local
+from chainrule.graph.state import UNKEPT, State
+from chainrule.graph.tensor import COMPILED, Array, Tensor, as_tensor
+from chainrule.ops.random import current_generator
+from chainrule.train.backends import MOST_STEPS, checked_backend
+from chainrule.train.explanations import explained
+from chainrule.train.facts import Facts
+from chainrule.train.randomness import randomness_watched
+from chainrule.train.runners import NativeRunner, ReferenceRunner
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_MANY_CAPTURES = 64
+_SAME_SIGNATURE = 8
+"""The most graphs that are kept for arguments of one signature: for other modes, say."""
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), type(...), slice)
+
+
+@overload
+def compile(function: Function, *, backend: str | None = None) -> Function: ...
+
+
+@overload
+def compile(*, backend: str | None = None) -> Callable[[Function], Function]: ...
+
+
+def compile(function: Any = None, *, backend: str | None = None) -> Any:
+    """Make a function of Tensors, such as the body of a training loop, one native call.
+
+    At the first call the function runs on symbolic Tensors, and all that it does becomes one graph:
+    models, losses, `zero_grad`, `backward`, clipping, `step`, averages, several models and
+    optimisers. Every further call runs that graph, with the same results as the function itself:
+    what it returns, the weights, the optimisers' state, running statistics, random numbers and
+    `.grad`.
+
+    Arrays and Tensors are the graph's inputs: the function gets a symbolic Tensor for each. All
+    else is part of the signature: numbers, texts, None, Parameters, models and other objects, also
+    within tuples, lists and dicts. A call with another signature, such as another shape or another
+    number, has a graph of its own, which is captured at its first call; the last 32 are kept. Pass
+    a number that changes at every call as an array.
+
+    What the function reads from Python is compared at every call: the attributes, layers and modes
+    of modules, requires_grad, parameter groups, the global and outer variables of the function and
+    the attributes of a user's own objects. Where something has changed, the function is captured
+    anew. States, and the numbers of optimisers, are read at every call. An array from outside is
+    compared by its content, which takes time: pass it as an argument or make it a `Buffer`.
+
+    A gradient that an optimiser's step has used up is not kept after the call: reading `.grad` says
+    so. It is kept where the function takes no step, or adds it to one from an earlier call. Results
+    keep no graph. Labels and indices are checked at every call; what a loss checks besides, as that
+    weights are not below 0, is checked where the values are known, in the eager loop. Calls of
+    one function from several threads run one after another; different functions that change the
+    same weights are not for use at the same time.
+
+    Args:
+        function: takes arrays, Tensors, and anything else; returns Tensors, numbers, text, None, or
+            tuples, lists and dicts of them. It may be a method, or a model.
+        backend: "native" or "reference"; by default as `set_default_backend` says now.
+
+    Returns:
+        The compiled function; without `function` a decorator.
+
+    Raises:
+        TypeError: for what is no function, or a generator or a coroutine.
+        ValueError: for an unknown backend.
+        SymbolicError: at a call, for what no graph holds, with the line and the remedy: a branch on
+            a value, `item()`, a NumPy function of a Tensor, a print, a change of a Python object.
+            Weights, optimisers and gradients are as before then.
+        UnsupportedError: at a call, for an operation without a native kernel.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn, optim
+        >>> model = nn.Linear(2, 1)
+        >>> loss_fn, optimizer = nn.MSELoss(), optim.SGD(model.parameters(), lr=0.05)
+        >>> @cr.compile
+        ... def step(x, y):
+        ...     optimizer.zero_grad()
+        ...     loss = loss_fn(model(x), y)
+        ...     loss.backward()
+        ...     optimizer.step()
+        ...     return loss
+        >>> x, y = np.float32([[1, 2], [3, 4]]), np.float32([[1], [2]])
+        >>> losses = [step(x, y).item() for _ in range(20)]
+        >>> losses[-1] < losses[0]
+        True
+    """
+    if function is None:
+        return functools.partial(compile, backend=backend)
+    return CompiledFunction(function, checked_backend(backend))
+
+
+class CompiledFunction:
+    """A function that runs as captured graphs, one for each signature. Made by `compile`."""
+
+    def __init__(self, function: Callable[..., Any], backend: str) -> None:
+        if not callable(function) or isinstance(function, type):
+            raise TypeError(f"cr.compile takes a function or a model, got {function!r:.80}")
+        if inspect.isgeneratorfunction(function) or inspect.iscoroutinefunction(function):
+            raise TypeError(
+                f"{function!r:.80} is a generator or a coroutine, which is no one step: compile "
+                "the function that does one step"
+            )
+        functools.update_wrapper(self, function, updated=())
+        self._function = function
+        self._backend = backend
+        self._variants: LruCache[Any, list[_Variant]] = LruCache(MOST_STEPS)
+        self._last: tuple[Any, list[_Variant]] = (None, [])
+        self._captures = 0
+        self._lock = threading.RLock()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        return self if instance is None else MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        return f"<compiled {getattr(self._function, '__qualname__', repr(self._function))}>"
+
+    def __reduce__(self) -> Any:
+        name = getattr(self._function, "__qualname__", "")
+        if getattr(sys.modules.get(self.__module__), name, None) is self:
+            return name  # as any function: by the place where it is defined
+        return CompiledFunction, (self._function, self._backend)
+
+    def __call__(self, *arguments: Any, **keywords: Any) -> Any:
+        context = local.context
+        if context.capture is not None:  # a part of another function
+            return self._function(*arguments, **keywords)
+        given: list[Any] = []
+        key: list[Any] = [context.grad_enabled, current_generator()]
+        for argument in arguments:
+            if argument.__class__ is np.ndarray and argument.dtype.isnative:
+                given.append(argument)
+                key.append(argument.shape)
+                key.append(argument.dtype)
+            else:
+                _sign(argument, given, key)
+        for name in sorted(keywords) if keywords else ():
+            key.append(name)
+            _sign(keywords[name], given, key)
+        signature = tuple(key)
+        with self._lock:
+            last, variants = self._last
+            if last != signature:
+                variants = self._variants.get(signature) or []
+            if not variants or not variants[0].fits(given):
+                self._find(signature, variants, arguments, keywords, given)
+            self._last = signature, variants
+            return variants[0](given)
+
+    def _find(
+        self,
+        signature: Any,
+        variants: list[_Variant],
+        arguments: tuple[Any, ...],
+        keywords: dict[str, Any],
+        given: list[Any],
+    ) -> None:
+        """Put the graph that fits the state of things now before the others of the signature."""
+        for number, variant in enumerate(variants):
+            if variant.is_still_right(given):
+                variants.insert(0, variants.pop(number))
+                return
+        while True:
+            try:
+                variants.insert(0, self._captured(arguments, keywords, given))
+                break
+            except CaptureAgain:
+                continue
+        del variants[_SAME_SIGNATURE:]
+        if len(variants) == 1:
+            self._variants.add(signature, variants)
+
+    def _captured(
+        self, arguments: tuple[Any, ...], keywords: dict[str, Any], given: list[Any]
+    ) -> _Variant:
+        """What the function does with arguments of this signature."""
+        stand_ins: list[Argument] = []
+        static: list[Any] = [self._function]
+        symbolic = [_symbolic(a, stand_ins, static) for a in arguments]
+        keys = sorted(keywords)
+        symbolic_keywords = {key: _symbolic(keywords[key], stand_ins, static) for key in keys}
+        for stand_in, value in zip(stand_ins, given, strict=True):
+            if isinstance(value, Tensor) and value.requires_grad:
+                stand_in._grad = value.grad
+        before = Facts(static)
+        frozen = [(state, state.requires_grad) for state in before.states]
+        try:
+            with explained(), randomness_watched(before.generators):
+                recording, used = record(self._function, symbolic, symbolic_keywords)
+                for (owner, name), value in recording.modes_before.items():
+                    setattr(owner, name, value)
+                _refuse_changes(before)
+        except BaseException:
+            for state, requires_grad in frozen:
+                state.requires_grad = requires_grad
+            raise
+        modes = dict(recording.modes)
+        modes |= {(s, "requires_grad"): s.requires_grad for s, r in frozen if s.requires_grad != r}
+        for state, requires_grad in frozen:
+            state.requires_grad = requires_grad
+        for stand_in, value in zip(stand_ins, given, strict=True):
+            if stand_in in recording.left and not value.is_leaf:
+                raise SymbolicError(
+                    f"backward() reaches {stand_in._label}, which is computed by a graph outside "
+                    "of the compiled function: pass its detach(), or compute it inside"
+                )
+        kind = NativeRunner if self._backend == "native" else ReferenceRunner
+        try:
+            runner = kind(recording, stand_ins)
+        except UnsupportedError as error:
+            remedy = "or compile the function with backend='reference', which runs it with NumPy"
+            raise UnsupportedError(f"{error}; {remedy}") from None
+        self._captures += 1
+        if self._captures == _MANY_CAPTURES:
+            warnings.warn(
+                f"{self!r} was captured {_MANY_CAPTURES} times, which is slow: it is captured anew "
+                "for every new shape, dtype, number or object among its arguments, and where "
+                "something that it reads has changed. Pass numbers that change as arrays, as "
+                "np.float32(number), and pad batches to a few sizes",
+                RuntimeWarning,
+                stacklevel=5,
+            )
+        return _Variant(recording, Facts([*static, *used]), [*static, *used], modes, runner,
+                        stand_ins)  # fmt: skip
+
+
+class _Variant:
+    """A graph of a compiled function, with what it depends on."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        facts: Facts,
+        roots: list[Any],
+        modes: dict[tuple[Any, str], Any],
+        runner: NativeRunner | ReferenceRunner,
+        stand_ins: list[Argument],
+    ) -> None:
+        self._facts = facts
+        self._roots = roots
+        self._modes = modes
+        self._runner = runner
+        self._result = _builder(recording.result)
+        self._left = list(recording.left.items())
+        self._found = [
+            (state, argument, argument is not None and state._grad is UNKEPT)
+            for state, argument in recording.found.items()
+        ]
+        self._differentiable = [(i, s) for i, s in enumerate(stand_ins) if s.requires_grad]
+        for _, stand_in in self._differentiable:
+            stand_in._grad = None
+
+    def fits(self, given: Sequence[Any]) -> bool:
+        """Whether it is the graph of a call now."""
+        return self._facts.hold() and (not self._found or self._finds_gradients(given))
+
+    def is_still_right(self, given: Sequence[Any]) -> bool:
+        """As `fits`, where what has changed is compared by value."""
+        if not self._facts.hold():
+            now = Facts(self._roots)
+            if now.items != self._facts.items:
+                return False
+            self._facts = now
+        return self._finds_gradients(given)
+
+    def _finds_gradients(self, given: Sequence[Any]) -> bool:
+        """Whether the gradients that are read are there, or not, as they were at the capture."""
+        for i, stand_in in self._differentiable:
+            stand_in._grad = given[i].grad
+        for state, argument, is_unkept in self._found:
+            held = state._grad
+            if (held is None) != (argument is None) or (held is UNKEPT) != is_unkept:
+                return False
+            if held is None or argument is None or is_unkept:
+                continue
+            if (held.shape, held.dtype) != (argument.shape, argument.dtype):
+                return False
+        return True
+
+    def __call__(self, given: Sequence[Any]) -> Any:
+        for i, stand_in in self._differentiable:
+            stand_in._grad = given[i].grad
+        gradients: Sequence[Any] = ()
+        if self._found:
+            gradients = [
+                (argument, state._grad.value)  # type: ignore[union-attr]
+                for state, argument, is_unkept in self._found
+                if argument is not None and not is_unkept
+            ]
+        outputs = self._runner(given, gradients)
+        for state, left in self._left:
+            state._grad = _made(outputs[left.number]) if isinstance(left, Output) else left
+        for i, stand_in in self._differentiable:
+            given[i].grad, stand_in._grad = stand_in._grad, None
+        for (owner, name), value in self._modes.items():
+            setattr(owner, name, value)
+        return self._result(outputs)
+
+
+def _made(array: Array) -> Tensor:
+    """A Tensor that a compiled function returns."""
+    tensor = Tensor(array)
+    tensor.attributes = COMPILED
+    return tensor
+
+
+def _builder(result: Any) -> Callable[[Sequence[Array]], Any]:
+    """What makes the function's result of the graph's outputs."""
+    if type(result) is Output:
+        number = result.number
+        return lambda outputs: _made(outputs[number])
+    if isinstance(result, dict):
+        builders = {key: _builder(value) for key, value in result.items()}
+        return lambda outputs: {key: build(outputs) for key, build in builders.items()}
+    if isinstance(result, (tuple, list)):
+        parts = [_builder(value) for value in result]
+        kind = type(result)
+        if hasattr(result, "_fields"):
+            return lambda outputs: kind(*[build(outputs) for build in parts])
+        return lambda outputs: kind([build(outputs) for build in parts])
+    return lambda outputs: result
+
+
+# Arguments
+
+
+def _sign(argument: Any, given: list[Any], key: list[Any]) -> None:
+    """Add the arrays of an argument to those given, and what tells its signature to the key."""
+    if isinstance(argument, (tuple, list)):
+        key.append((type(argument), len(argument)))
+        for value in argument:
+            _sign(value, given, key)
+    elif isinstance(argument, dict):
+        key.append((dict, *argument))
+        for value in argument.values():
+            _sign(value, given, key)
+    elif isinstance(argument, _PLAIN):
+        key.append((type(argument), argument if argument == argument else repr(argument)))
+    elif _is_data(argument):
+        value = _data(argument)
+        given.append(value)
+        key.append(value.shape)
+        key.append(value.dtype)
+        if isinstance(value, Tensor):
+            key.append((value.requires_grad, value.is_leaf))
+    else:
+        key.append((type(argument), id(argument)))  # which the variant keeps alive
+
+
+def _is_data(argument: Any) -> bool:
+    """Whether an argument is an input of the graph."""
+    return not isinstance(argument, State) and (
+        isinstance(argument, (Tensor, np.ndarray, np.generic)) or hasattr(argument, "__array__")
+    )
+
+
+def _data(argument: Any) -> Any:
+    """An argument as a Tensor, or as an array in the machine's byte order."""
+    if isinstance(argument, Tensor):
+        return argument if argument.requires_grad else argument.numpy()
+    array = np.asarray(argument)
+    return as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False)).numpy()
+
+
+def _symbolic(argument: Any, stand_ins: list[Argument], static: list[Any]) -> Any:
+    """What the function is given for an argument; static parts are noted."""
+    if type(argument) in (tuple, list):
+        return type(argument)(_symbolic(value, stand_ins, static) for value in argument)
+    if isinstance(argument, tuple):
+        return type(argument)(*(_symbolic(value, stand_ins, static) for value in argument))
+    if isinstance(argument, dict):
+        return {key: _symbolic(value, stand_ins, static) for key, value in argument.items()}
+    if not isinstance(argument, _PLAIN) and _is_data(argument):
+        value = _data(argument)
+        requires_grad = isinstance(value, Tensor) and value.requires_grad
+        name = f"number {len(stand_ins)}"
+        stand_ins.append(Argument(as_tensor(value), name, requires_grad=requires_grad))
+        return stand_ins[-1]
+    static.append(argument)
+    return argument
+
+
+# What a graph does not hold
+
+
+def _refuse_changes(before: Facts) -> None:
+    """Raise SymbolicError where the function has changed a Python object that it reads."""
+    changed = [str(probe) for probe in before.probes if not probe.holds()]
+    if changed:
+        raise SymbolicError(
+            f"the function changes {'; '.join(changed)} while it is captured, and would not change "
+            "it again at later calls. Return what is new and change it outside, or make it a "
+            "chainrule.Buffer and assign to it"
+        )

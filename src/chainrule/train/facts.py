@@ -1,0 +1,477 @@
+"""Facts: what a captured graph has read from Python, and whether it is still so.
+
+State is read at every run. Everything else that a function reads while it is captured is part of
+the graph from then on: the number of a loss, a layer of a `Sequential`, a mode, a global variable.
+`Facts` lists it. Attributes of modules are compared where `changes.count` has moved; what can
+change without that, such as a list, has a probe that is compared at every look.
+"""
+
+from __future__ import annotations
+
+import dis
+import random
+import sys
+import warnings
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from functools import lru_cache, partial
+from itertools import count
+from operator import attrgetter
+from types import (
+    CodeType,
+    FunctionType,
+    MethodType,
+    ModuleType,
+    SimpleNamespace,
+)
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.context import MISSING
+from chainrule.graph.state import State
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.nn.module import Module, changes
+from chainrule.optim.optimizer import Optimizer
+from chainrule.train.probes import Cells, Content, Items, Names, Probe, checksum
+from chainrule.train.randomness import randomness_watched
+
+_requires_grad = attrgetter("requires_grad")
+_PLAIN: frozenset[type] = frozenset(
+    (int, float, bool, str, bytes, complex, type(None), type(...), slice)
+)
+_REGISTRIES = frozenset(("_parameters", "_buffers", "_name"))
+_SMALL: tuple[type, ...] = (
+    *_PLAIN,
+    tuple,
+    Tensor,
+    Module,
+    Optimizer,
+    FunctionType,
+    MethodType,
+    type,
+)
+"""What attributes are always compared: other kinds may hold much data."""
+_OF_OPTIMIZERS = frozenset(
+    ("_declarations", "defaults", "param_groups", "params", "state", "_captured")
+)
+_ENTRIES = frozenset(
+    ("forward", "__call__", "apply", "update", "sums", "rule", "group_rule", "coefficients")
+)
+"""The methods of a user's class by which the library calls it while a graph is captured."""
+_OWN_ROOMS = ("chainrule.nn", "chainrule.train.metrics", "chainrule.train.training_step")
+_OWN_FILES = ("chainrule.optim.averaging", "chainrule.optim.constraints", "chainrule.optim.groups")
+
+
+class Facts:
+    """What functions, modules and objects are now, as far as a captured graph depends on it.
+
+    Args:
+        roots: functions, modules, optimisers, losses and other objects.
+        ignored: what is left out: (id of a mapping, name) or (id of a container, None).
+        gradients: whether it matters which States require a gradient.
+
+    Attributes:
+        items: equal lists stand for equal graphs, while the objects of both are alive.
+        states: every State that was found.
+        generators: NumPy's and Python's generators of random numbers among the objects.
+        modules: every module that was found.
+        has_foreign_code: whether there is code among it that is not this library's.
+    """
+
+    def __init__(
+        self,
+        roots: Iterable[Any],
+        ignored: frozenset[tuple[int, Any]] | set[Any] = frozenset(),
+        *,
+        gradients: bool = True,
+    ) -> None:
+        self._count = changes.count
+        self._gradients = gradients
+        self.items: list[Any] = []
+        self.states: list[State] = []
+        self.generators: list[Any] = []
+        self.modules: list[Module] = []
+        self.has_foreign_code = False
+        self.probes: list[Probe] = []
+        self._ignored = ignored
+        self._held: list[Any] = []
+        self._numbers: dict[int, int] = {}
+        self._used: set[str] = set()  # the names of attributes in the code of the functions
+        self._unused: list[tuple[str, Mapping[str, Any], list[str]]] = []
+        for root in roots:
+            self._visit(root, "an object")
+        while self._visit_used():
+            pass
+        self._requires_grad = list(map(_requires_grad, self.states)) if gradients else []
+
+    def hold(self) -> bool:
+        """Whether nothing has changed, as far as can be seen at once."""
+        if changes.count != self._count:
+            return False
+        if self._gradients and list(map(_requires_grad, self.states)) != self._requires_grad:
+            return False
+        return all([probe.holds() for probe in self.probes])
+
+    def _visit(self, value: Any, what: str) -> None:
+        kind = type(value)
+        if kind in _PLAIN:
+            self.items.append((kind, value if value == value else repr(value)))
+            return
+        number = self._numbers.get(id(value))
+        if number is not None:
+            self.items.append(number)
+            return
+        self._numbers[id(value)] = len(self._numbers)
+        self._held.append(value)
+        if (id(value), None) in self._ignored:
+            return
+        for kinds, visit in _VISITS:
+            if isinstance(value, kinds):
+                visit(self, value, what)
+                return
+        self.items.append(id(value))
+        if isinstance(value, np.generic):
+            self.items[-1] = (kind, repr(value))
+            return
+        self._note_code(kind.__module__)
+        if _is_watched_object(kind):
+            self._visit_class(kind)
+            attributes = getattr(value, "__dict__", {})
+            if _is_watched(kind.__module__):
+                self._attributes(f"of a {kind.__name__}", attributes)
+            else:
+                self._names(f"of a {kind.__name__}", attributes, attributes, length=len(attributes))
+
+    # By kind
+
+    def _state(self, state: State, what: str) -> None:
+        self.items.append((id(state), self._gradients and state.requires_grad))
+        self.states.append(state)
+
+    def _tensor(self, tensor: Tensor, what: str) -> None:
+        if tensor.value is None:  # left there by a capture
+            self.items.append(Tensor)
+        else:
+            self.items.append((id(tensor), id(tensor.value), tensor.requires_grad))
+
+    def _array(self, array: Array, what: str) -> None:
+        self.items.append((id(array), checksum(array)))
+        if array.flags.writeable:
+            self.probes.append(Content(f"the array {what}", array, checksum, self.items[-1][1]))
+
+    def _module(self, module: Module, what: str) -> None:
+        kind = type(module)
+        self.modules.append(module)
+        self.items.append((id(module), kind))
+        self._note_code(kind.__module__)
+        is_own = _is_watched(kind.__module__)
+        if is_own:
+            self._visit_class(kind)
+        unused = []
+        for name, value in vars(module).items():
+            if name in _REGISTRIES or (id(module), name) in self._ignored:
+                continue
+            if is_own and name != "_modules" and self._is_unused(name, value):
+                unused.append(name)
+            else:
+                self.items.append(name)
+                if name == "_modules":
+                    for key, child in value.items():
+                        self.items.append(key)
+                        self._visit(child, "a layer")
+                else:
+                    self._visit(value, f"{name} of {kind.__name__}")
+        if unused:
+            self._unused.append((f"of {kind.__name__}", vars(module), unused))
+
+    def _optimizer(self, optimizer: Optimizer, what: str) -> None:
+        self._note_code(type(optimizer).__module__)
+        self.items.append((id(optimizer), type(optimizer)))
+        self._names(f"of {type(optimizer).__name__}", vars(optimizer), ["partition"])
+        groups = optimizer.param_groups
+        self._probe(Items("param_groups", groups, tuple(groups)))
+        for group in groups:
+            self.items.append((id(group), repr(group._fixed), *map(id, group.params)))
+            self._held.append(group)
+        for state in optimizer.params:
+            self._visit(state, "a parameter")
+        if _is_watched(type(optimizer).__module__):
+            self._visit_class(type(optimizer))
+            own = [name for name in vars(optimizer) if name not in _OF_OPTIMIZERS]
+            self._names(f"of {type(optimizer).__name__}", vars(optimizer), own)
+
+    def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
+        self.items.append((type(mapping), len(mapping)))
+        self._names(f"in {what}", mapping, mapping, length=len(mapping))
+
+    def _sequence(self, sequence: Any, what: str) -> None:
+        self.items.append((type(sequence), len(sequence)))
+        if not isinstance(sequence, tuple):
+            what_it_is = f"the {type(sequence).__name__} {what}"
+            self._probe(Items(what_it_is, sequence, tuple(sequence)))
+        for value in sequence:
+            self._visit(value, what)
+
+    def _set(self, elements: Any, what: str) -> None:
+        self.items.append(frozenset(elements))
+        self._probe(Content(f"the set {what}", elements, frozenset, frozenset(elements)))
+
+    def _function(self, function: FunctionType, what: str) -> None:
+        self._note_code(function.__module__)
+        self.items.append((id(function), id(function.__code__)))
+        self._held.append(function.__code__)
+        if not _is_watched(function.__module__ or ""):
+            return
+        self._used.update(_attribute_names(function.__code__))
+        name = function.__qualname__
+        self._visit(function.__defaults__, f"a default of {name}")
+        self._visit(function.__kwdefaults__, f"a default of {name}")
+        cells = function.__closure__
+        if cells:
+            free = function.__code__.co_freevars
+            # A cell may be empty until the function around it has gone on.
+            full = [(n, c) for n, c in zip(free, cells, strict=True) if _is_full(c)]
+            found = tuple([cell for _, cell in full])
+            values = tuple([cell.cell_contents for cell in found])
+            what_it_is = f"a variable that {name} uses ({', '.join(free)})"
+            self._probe(Cells(what_it_is, function, found, values))
+            for (variable, _), value in zip(full, values, strict=True):
+                self.items.append(variable)
+                self._visit(value, variable)
+        if loaded := _loaded(function.__code__):
+            self._names("of the module", function.__globals__, loaded)
+
+    def _method(self, method: MethodType, what: str) -> None:
+        self._visit(method.__func__, what)
+        self._visit(method.__self__, what)
+
+    def _partial(self, given: Any, what: str) -> None:
+        for part in (given.func, given.args, given.keywords):
+            self._visit(part, what)
+
+    def _class(self, kind: type, what: str) -> None:
+        self.items.append(id(kind))
+        if _is_watched(kind.__module__) and not issubclass(kind, (Module, Optimizer)):
+            self._names(f"of {kind.__name__}", vars(kind), _constants(vars(kind)))
+
+    def _python_module(self, module: ModuleType, what: str) -> None:
+        self.items.append(id(module))
+        if _is_watched(module.__name__):
+            self._names(f"of {module.__name__}", vars(module), _constants(vars(module)))
+
+    def _generator(self, generator: Any, what: str) -> None:
+        self.items.append(id(generator))
+        self.generators.append(generator)
+
+    # Parts
+
+    def _note_code(self, module: str | None) -> None:
+        """Note whose code it is."""
+        if not (module or "").startswith("chainrule."):
+            self.has_foreign_code = True
+
+    def _visit_class(self, kind: type) -> None:
+        """What a user's class defines that is read while a graph is captured."""
+        for base in kind.__mro__:
+            if _is_watched(base.__module__) and id(base) not in self._numbers:
+                self._numbers[id(base)] = len(self._numbers)
+                self._held.append(base)
+                names = (*_constants(vars(base)), *_called_methods(base))
+                self._names(f"of {base.__name__}", vars(base), names)
+
+    def _is_unused(self, name: str, value: Any) -> bool:
+        """Whether an attribute is data that no code so far names: it may be large."""
+        return name not in self._used and not isinstance(value, _SMALL)
+
+    def _attributes(self, what: str, attributes: Mapping[str, Any]) -> None:
+        """The attributes of a user's object, but for data that no function names."""
+        unused = [name for name, value in attributes.items() if self._is_unused(name, value)]
+        if unused:
+            self._unused.append((what, attributes, unused))
+        names = [name for name in attributes if name not in unused]
+        self._names(what, attributes, names, length=len(attributes))
+
+    def _visit_used(self) -> bool:
+        """Visit what functions that were found later name; whether there is some."""
+        unused, self._unused = self._unused, []
+        for what, attributes, names in unused:
+            used = [name for name in names if name in self._used]
+            if used:
+                self._names(what, attributes, used)
+            if len(used) < len(names):
+                rest = [name for name in names if name not in used]
+                self._unused.append((what, attributes, rest))
+        return sum(len(names) for *_, names in self._unused) < sum(
+            len(names) for *_, names in unused
+        )
+
+    def _names(
+        self,
+        what: str,
+        mapping: Mapping[Any, Any],
+        names: Iterable[Any],
+        *,
+        length: int | None = None,
+    ) -> None:
+        """The values of these names of a mapping, and a probe of them."""
+        names = tuple(n for n in names if (id(mapping), n) not in self._ignored)
+        values = tuple(map(mapping.get, names))
+        self._held.append(mapping)
+        self._probe(Names(what, mapping, names, values, length))
+        for name, value in zip(names, values, strict=True):
+            self.items.append(name)
+            self._visit(value, f"{name} {what}")
+
+    def _probe(self, probe: Probe) -> None:
+        self.probes.append(probe)
+
+
+_VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
+    (State, Facts._state),
+    (Tensor, Facts._tensor),
+    (Module, Facts._module),
+    (np.ndarray, Facts._array),
+    (Optimizer, Facts._optimizer),
+    (dict, Facts._mapping),
+    ((list, tuple, deque), Facts._sequence),
+    ((set, frozenset), Facts._set),
+    (FunctionType, Facts._function),
+    (MethodType, Facts._method),
+    (partial, Facts._partial),
+    (type, Facts._class),
+    (ModuleType, Facts._python_module),
+    ((np.random.Generator, np.random.RandomState, random.Random), Facts._generator),
+)
+
+
+class Version:
+    """Numbers what a captured graph depends on: the same number, the same facts.
+
+    Args:
+        roots, gradients: as of `Facts`.
+    """
+
+    _KEPT = 8
+    """How many states of things are known again when they come back."""
+
+    def __init__(self, roots: Sequence[Any], *, gradients: bool = True) -> None:
+        self._roots = roots
+        self._gradients = gradients
+        self._ignored: set[tuple[int, Any]] = set()
+        self._known: list[tuple[Facts, int]] = []  # the present one last
+        self._count = count()
+
+    def number(self) -> int:
+        """The number of the present state of things."""
+        return self._present()[1]
+
+    def _present(self) -> tuple[Facts, int]:
+        if self._known and self._known[-1][0].hold():
+            return self._known[-1]
+        now = Facts(self._roots, self._ignored, gradients=self._gradients)
+        numbers = [number for facts, number in self._known if facts.items == now.items]
+        present = now, (numbers[0] if numbers else next(self._count))
+        others = [known for known in self._known if known[1] != present[1]]
+        self._known = [*others[1 - self._KEPT :], present]  # at once, for other threads
+        return present
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Warn where what is captured within it draws NumPy's numbers, or changes an object.
+
+        What it has changed counts no longer: else every capture would make the others stale.
+        """
+        facts, number = self._present()
+        if not facts.has_foreign_code:
+            yield
+            return
+        before = [(module, dict(vars(module))) for module in facts.modules]
+        with randomness_watched(facts.generators):
+            yield
+        changed: list[str] = []
+        ignored = len(self._ignored)
+        for module, attributes in before:
+            for name, value in vars(module).items():
+                if value is not attributes.get(name, MISSING):
+                    self._ignored.add((id(module), name))
+                    if not (isinstance(value, Tensor) and value.is_symbolic):
+                        changed.append(f"{name} of {type(module).__name__}")
+        for probe in facts.probes:
+            if not probe.holds():
+                changed.append(str(probe))
+                self._ignored.update(probe.changed())
+        if len(self._ignored) > ignored:
+            now = Facts(self._roots, self._ignored, gradients=self._gradients)
+            self._known = [(now, number)]
+        if changed:
+            warnings.warn(
+                f"{', '.join(changed)} changed while a graph was captured: the graph keeps what it "
+                "read, and changes nothing at later steps. Make it a chainrule.Buffer and assign "
+                "to it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
+
+
+@lru_cache(1024)
+def _is_watched(module: str) -> bool:
+    """Whether the code of a module is a user's: of no library."""
+    root = module.partition(".")[0]
+    if root in ("chainrule", "numpy") or (root in sys.stdlib_module_names and root != "__main__"):
+        return False
+    file = getattr(sys.modules.get(root), "__file__", None) or ""
+    return "site-packages" not in file and "dist-packages" not in file
+
+
+def _is_watched_object(kind: type) -> bool:
+    """Whether the attributes of such an object count: of a user's, and of what has `Number`s."""
+    module = kind.__module__
+    return (
+        _is_watched(module)
+        or kind is SimpleNamespace
+        or module in _OWN_FILES
+        or module.startswith(_OWN_ROOMS)
+    )
+
+
+@lru_cache(1024)
+def _loaded(code: CodeType) -> tuple[str, ...]:
+    """The global names that a function and those within it read."""
+    names = {
+        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
+    }
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            names.update(_loaded(constant))
+    return tuple(sorted(names))
+
+
+@lru_cache(1024)
+def _attribute_names(code: CodeType) -> frozenset[str]:
+    """All names of attributes that a function and those within it read."""
+    nested = [_attribute_names(c) for c in code.co_consts if isinstance(c, CodeType)]
+    return frozenset(code.co_names).union(*nested)
+
+
+def _constants(namespace: Mapping[str, Any]) -> tuple[str, ...]:
+    """The names of plain values and containers in a class or a Python module."""
+    kinds = (*_PLAIN, list, tuple, dict, set, np.ndarray)
+    return tuple(n for n, v in namespace.items() if type(v) in kinds and not n.startswith("__"))
+
+
+def _called_methods(kind: type) -> tuple[str, ...]:
+    """The methods of a class that are called while a graph is captured: from `_ENTRIES` on."""
+    methods = {n: v.__code__ for n, v in vars(kind).items() if isinstance(v, FunctionType)}
+    found = [name for name in methods if name in _ENTRIES]
+    for name in found:  # which grows meanwhile
+        found += [n for n in methods[name].co_names if n in methods and n not in found]
+    return tuple(found)
+
+
+def _is_full(cell: Any) -> bool:
+    try:
+        return cell.cell_contents is not MISSING
+    except ValueError:
+        return False

@@ -1,0 +1,55 @@
+"""Randomness: a warning where numbers are drawn that a captured graph keeps for good."""
+
+from __future__ import annotations
+
+import random
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+
+
+@contextmanager
+def randomness_watched(generators: Sequence[Any]) -> Iterator[None]:
+    """Warn where random numbers of NumPy or Python are drawn while a graph is captured."""
+    before = _random_states(generators)
+    yield
+    if _random_states(generators) != before:
+        warnings.warn(
+            "random numbers of NumPy or Python were drawn while a graph was captured: they are "
+            "constants of the graph, the same at every step. Draw by cr.uniform, cr.normal or "
+            "nn.Dropout, or pass the numbers as an argument",
+            RuntimeWarning,
+            stacklevel=7,
+        )
+
+
+def _random_states(generators: Sequence[Any]) -> list[Any]:
+    """What tells whether numbers were drawn."""
+    states: list[Any] = [_python_state(random.getstate())]
+    if "numpy.random" in sys.modules:
+        states.append(_numpy_state(np.random.get_state(legacy=False)))
+    for generator in generators:
+        if isinstance(generator, random.Random):
+            states.append(_python_state(generator.getstate()))
+        elif isinstance(generator, np.random.RandomState):
+            states.append(_numpy_state(generator.get_state(legacy=False)))
+        else:
+            states.append(_numpy_state(generator.bit_generator.state))
+    return states
+
+
+def _python_state(state: Any) -> Any:
+    """What of a state of Python's generator changes with a draw: the position, or all words."""
+    _, words, spare = state
+    return words[0], words[-1], spare
+
+
+def _numpy_state(state: Any) -> Any:
+    """A generator's state as one value that can be compared."""
+    if isinstance(state, dict):
+        return tuple([_numpy_state(value) for value in state.values()])
+    return state.tobytes() if isinstance(state, np.ndarray) else state

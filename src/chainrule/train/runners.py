@@ -1,0 +1,127 @@
+"""Runners of a recorded function: as a native plan, or with NumPy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.recording import Argument, Recording
+from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.reference import Interpreter
+from chainrule.graph.state import State
+from chainrule.graph.tensor import Array, Tensor, as_tensor
+from chainrule.ops.index import label_fault
+
+_largest = np.maximum.reduce
+
+
+class NativeRunner:
+    """Runs a recording as a native plan."""
+
+    def __init__(self, recording: Recording, stand_ins: Sequence[Argument]) -> None:
+        graph = recording.graph
+        gradients = [a for a in recording.found.values() if a is not None]
+        # Arguments come first: they do not lie between what one program updates.
+        states = [*stand_ins, *gradients, *_grouped(graph.updates), *graph.reads]
+        self._block = block = StateBlock(states)
+        for argument in (*stand_ins, *gradients):
+            argument.set_view(block.view(argument))
+        self._step = NativeStep(graph, block, has_scalars=False)
+        self._views = [block.view(argument) for argument in stand_ins]
+        places = {graph.reads[a]: block.view(a) for a in stand_ins if a in graph.reads}
+        self._labels: list[tuple[Array, Array, int]] = []
+        self._indices: list[tuple[Array, int]] = []
+        self._has_unknown_indices = False
+        for leaf, limit, wraps in _indices(graph.nodes):
+            view = places.get(leaf)
+            if view is None:
+                self._has_unknown_indices |= leaf.value is None
+            elif view.size and wraps:
+                self._indices.append((view, limit))
+            elif view.size:  # as unsigned numbers negative labels are large
+                self._labels.append((view, view.view(f"u{view.itemsize}"), limit))
+        self._outputs = self._step.outputs
+
+    def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
+        for view, value in zip(self._views, given):  # noqa: B905 - as many, by the signature
+            view[...] = value if value.__class__ is np.ndarray else as_tensor(value).numpy()
+        for argument, value in gradients:
+            argument.value[...] = value
+        for labels, unsigned, limit in self._labels:
+            if _largest(unsigned, None) >= limit:
+                raise IndexError(label_fault(int(labels.min()), int(labels.max()), limit))
+        for indices, length in self._indices:
+            low, high = int(indices.min()), int(indices.max())
+            if not -length <= low <= high < length:
+                raise IndexError(
+                    f"indices must lie in {-length} ... {length - 1}; they run from {low} to {high}"
+                )
+        if self._has_unknown_indices:
+            with self._block.guard.alone:
+                return self._run_or_restore()
+        self._run()
+        return self._outputs()
+
+    def _run(self) -> None:
+        failed = self._step.call()
+        if failed:
+            raise IndexError(f"a label or an index is out of range in {failed}")
+
+    def _run_or_restore(self) -> list[Array]:
+        self._step.copies.save()
+        try:
+            self._run()
+        except IndexError:
+            self._step.copies.restore()
+            raise
+        return self._outputs()
+
+
+class ReferenceRunner:
+    """Runs a recording with NumPy, node by node."""
+
+    def __init__(self, recording: Recording, stand_ins: Sequence[Argument]) -> None:
+        self._interpreter = Interpreter(recording.graph)
+        self._stand_ins = list(stand_ins)
+
+    def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
+        arrays = [as_tensor(value).numpy() for value in given]
+        bound = [*zip(self._stand_ins, arrays, strict=True), *gradients]
+        with self._interpreter.hold:
+            try:
+                for argument, value in bound:
+                    argument.value = value
+                outputs, updates = self._interpreter.run(())
+            finally:
+                for argument, _ in bound:
+                    argument.value = None
+            self._interpreter.commit(updates)
+            return [np.array(output) for output in outputs]
+
+
+def _grouped(updates: Sequence[State] | dict[State, Any]) -> list[State]:
+    """States of one kind side by side, as `StepGraphs.states`: one program updates each kind."""
+    kinds: dict[str, list[State]] = {}
+    for state in updates:
+        kind = "" if state.requires_grad else str(state.name).rpartition(".")[2]
+        kinds.setdefault(kind, []).append(state)
+    return [state for alike in kinds.values() for state in alike]
+
+
+def _indices(nodes: Sequence[Tensor]) -> Iterator[tuple[Tensor, int, bool]]:
+    """(indices, limit, whether negative ones count from the end) of the operations that take some.
+
+    The native core finds wrong ones in the midst of a step.
+    """
+    for node in nodes:
+        if node.operation is None:
+            continue
+        for position, limit in node.operation.limits.items():
+            yield node.inputs[position], int(limit(*node.inputs, **node.attributes)), False
+        if node.operation.name in ("gather", "scatter_add"):
+            of, *indices = node.inputs
+            shape = node.attributes.get("shape", of.shape)
+            for number, leaf in enumerate(indices):
+                yield leaf, shape[node.attributes["axis"] + number], True

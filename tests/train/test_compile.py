@@ -1,0 +1,155 @@
+"""cr.compile against the eager loop: one function, called as it is and compiled."""
+
+import copy
+import pickle
+import threading
+
+import numpy as np
+import pytest
+from compile_loops import LOOPS, X, network, numbers
+
+import chainrule as cr
+from chainrule import nn, optim
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+
+def assert_equal(found, wanted, backend):
+    """The same bits by the reference, else to 1e-12."""
+    if isinstance(wanted, dict):
+        assert list(found) == list(wanted)
+        found, wanted = list(found.values()), list(wanted.values())
+    if isinstance(wanted, list):
+        assert len(found) == len(wanted)
+        for f, w in zip(found, wanted, strict=True):
+            assert_equal(f, w, backend)
+    elif isinstance(wanted, np.ndarray):
+        assert found.dtype == wanted.dtype and found.shape == wanted.shape
+        if backend == "reference":
+            np.testing.assert_array_equal(found, wanted)
+        else:
+            np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-13)
+    else:
+        assert found == wanted
+
+
+@pytest.mark.parametrize("name", LOOPS)
+def test_a_compiled_function_is_the_function(name, backend):
+    function, run = LOOPS[name]()
+    wanted = run(function)
+    function, run = LOOPS[name]()
+    compiled = cr.compile(function)
+    assert_equal(numbers(run(compiled)), numbers(wanted), backend)
+
+
+# Between calls
+
+
+def test_second_calls_capture_nothing(backend, monkeypatch):
+    captured = []
+    record = cr.train.compile.__globals__["record"]
+    monkeypatch.setitem(
+        cr.train.compile.__globals__, "record", lambda *a: captured.append(1) or record(*a)
+    )
+    function, run = LOOPS["modes"]()
+    compiled = cr.compile(function)
+    run(compiled)
+    first = len(captured)
+    assert first == 4  # in both modes, each entered from both
+    run(compiled)
+    assert len(captured) == first
+
+
+def test_many_captures_are_reported():
+    double = cr.compile(lambda x, n: x * n)
+    with pytest.warns(RuntimeWarning, match=r"captured 64 times.*np\.float32\(number\)"):
+        for n in range(70):
+            assert double(np.ones(2), n).tolist() == [n, n]
+
+
+def test_one_function_compiles_as_decorator_method_and_part_of_another(backend):
+    class Model:
+        def __init__(self, scale):
+            self.scale = scale
+
+        @cr.compile(backend=backend)
+        def run(self, x):
+            """Doc."""
+            return x * self.scale
+
+    two, three = Model(2.0), Model(3.0)
+    assert two.run(np.ones(1)).item() == 2 and three.run(np.ones(1)).item() == 3
+    two.scale = 5.0
+    assert two.run(np.ones(1)).item() == 5 and three.run(np.ones(1)).item() == 3
+    assert Model.run.__name__ == "run" and Model.run.__doc__ == "Doc."
+    outer = cr.compile(lambda x: two.run(x) + 1.0)
+    assert outer(np.ones(1)).item() == 6
+    assert cr.compile(network())(X).shape == (24, 3)
+
+
+def test_several_threads_share_a_compiled_function():
+    model = network()
+    predict = cr.compile(model)
+    inputs = [X[: 1 + i % 3] * (i + 1.0) for i in range(32)]
+    wanted = [model(cr.tensor(x)).numpy() for x in inputs]
+    found = [None] * 32
+
+    def work(first):
+        for _ in range(20):
+            for i in range(first, 32, 4):
+                found[i] = predict(inputs[i]).numpy()
+
+    threads = [threading.Thread(target=work, args=(i,)) for i in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for f, w in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(f, w, rtol=1e-12)
+
+
+def test_a_loss_that_is_not_finite_is_returned_as_in_the_loop():
+    model = nn.Linear(2, 1, dtype="float64")
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+
+    @cr.compile
+    def step(x):
+        optimizer.zero_grad()
+        loss = cr.log(model(x).sum() * 0.0)
+        loss.backward()
+        optimizer.step()
+        return loss
+
+    assert step(np.ones((3, 2))).item() == -np.inf
+    assert np.isnan(model.weight.numpy()).all()
+
+
+def test_arrays_of_foreign_byte_order_and_layout():
+    double = cr.compile(lambda x: x * 2.0)
+    wanted = X * 2
+    for given in (X.astype(">f8"), np.asfortranarray(X), X[::-1][::-1], X.view(np.memmap)):
+        np.testing.assert_array_equal(double(given).numpy(), wanted)
+    x = X.copy()
+    result = double(x)
+    x[:] = 0
+    np.testing.assert_array_equal(result.numpy(), wanted)
+
+
+@cr.compile
+def doubled(x):
+    return x * 2.0
+
+
+def test_copies_and_pickles():
+    model = network()
+    for function in (doubled, cr.compile(model)):
+        wanted = function(X).numpy()
+        for made in (copy.deepcopy(function), pickle.loads(pickle.dumps(function))):
+            np.testing.assert_array_equal(made(X).numpy(), wanted)
+
+
+def test_what_has_no_native_kernel_is_refused_with_the_remedy():
+    x = np.arange(3, dtype="int32")
+    with pytest.raises(NotImplementedError, match="backend='reference'"):
+        cr.compile(lambda x: x * x, backend="native")(x)
+    assert cr.compile(lambda x: x * x, backend="reference")(x).tolist() == [0, 1, 4]

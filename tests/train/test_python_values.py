@@ -1,0 +1,296 @@
+"""Python values that a captured step has read: a change counts from the next call on."""
+
+import random
+import warnings
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+from training_cases import assert_close, classification, network, regression, weights
+
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.train.metrics import as_metrics
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+X, Y = regression(24)
+ALPHA = 1.0
+SETTINGS = {"scale": 1.0}
+
+
+class Scaled(nn.Module):
+    """A layer that reads a number from wherever a user may have put it."""
+
+    gain = 1.0
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4, dtype="float64")
+        self.scale = 1.0
+        self.parts = [1.0]
+        self.options = {"scale": 1.0}
+        self.settings = SimpleNamespace(scale=1.0)
+        self.mask = np.ones(4)
+        self.after = None
+
+    def shift(self):
+        return ALPHA * SETTINGS["scale"]
+
+    def forward(self, x):
+        x = self.linear(x) * self.scale * self.gain * self.parts[-1] * self.options["scale"]
+        x = x * self.settings.scale * cr.tensor(self.mask) * self.shift()
+        return x if self.after is None else self.after(x)
+
+
+class OwnLoss:
+    def __init__(self):
+        self.weight = 1.0
+
+    def __call__(self, output, target):
+        return (((output - target) ** 2) * self.weight).mean()
+
+
+class OwnConstraint:
+    def __init__(self, parameter):
+        self.parameter, self.limit = parameter, 10.0
+
+    def apply(self):
+        w = self.parameter
+        w.assign(cr.minimum(cr.maximum(w, -self.limit), self.limit))
+
+
+def world():
+    """A model with all the parts of a training."""
+    with cr.use_generator(cr.Generator(2)):
+        model = nn.Sequential(Scaled(), nn.Tanh(), nn.Linear(4, 1, dtype="float64"))
+    things = SimpleNamespace(model=model, loss=OwnLoss(), limit=0.0, huber=nn.HuberLoss(delta=0.5))
+    things.constraint = OwnConstraint(model[2].weight)
+    things.penalty = lambda: things.limit * (model[2].weight ** 2).sum()
+    things.optimizer = optim.SGD(model.parameters(), lr=0.1)
+    return things
+
+
+def change_global(things):
+    global ALPHA
+    ALPHA = 0.5
+
+
+def replaced_layer(things):
+    with cr.use_generator(cr.Generator(5)):
+        setattr(things.model, "2", nn.Linear(4, 1, dtype="float64"))
+
+
+CHANGES = {
+    "attribute": lambda t: setattr(t.model[0], "scale", 0.5),
+    "class attribute": lambda t: setattr(Scaled, "gain", 0.5),
+    "list": lambda t: t.model[0].parts.append(0.5),
+    "dict": lambda t: t.model[0].options.update(scale=0.5),
+    "object": lambda t: setattr(t.model[0].settings, "scale", 0.5),
+    "array in place": lambda t: t.model[0].mask.__setitem__(0, 0.0),
+    "array": lambda t: setattr(t.model[0], "mask", np.zeros(4)),
+    "module attribute": lambda t: setattr(t.model[0], "after", nn.ReLU()),
+    "layer": replaced_layer,
+    "appended layer": lambda t: t.model.append(nn.ReLU()),
+    "global": change_global,
+    "global dict": lambda t: SETTINGS.update(scale=0.5),
+    "forward": lambda t: setattr(t.model[1], "forward", lambda x: x * 0.5),
+    "method": lambda t: setattr(Scaled, "shift", lambda self: 0.25),
+    "loss": lambda t: setattr(t.loss, "weight", 3.0),
+    "penalty": lambda t: setattr(t, "limit", 0.1),
+    "constraint": lambda t: setattr(t.constraint, "limit", 0.01),
+}
+
+
+@pytest.fixture(autouse=True)
+def clean():
+    global ALPHA
+    shift = Scaled.shift
+    yield
+    ALPHA, SETTINGS["scale"], Scaled.gain, Scaled.shift = 1.0, 1.0, 1.0, shift
+
+
+def fitted(things, **options):
+    return cr.Trainer(
+        things.model, things.loss, things.optimizer, penalties=[things.penalty],
+        constraints=[things.constraint], **options,
+    )  # fmt: skip
+
+
+def fit(trainer):
+    return trainer.fit(X, Y, epochs=1, batch_size=9, shuffle=False, progress=False)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_trainer_notices(name):
+    """As a Trainer that is made after the change, over weights of the same values."""
+    change = CHANGES[name]
+    things = world()
+    trainer = fitted(things)
+    fit(trainer), trainer.predict(X), trainer.evaluate(X, Y)
+    state = {key: value.copy() for key, value in things.model.state_dict().items()}
+    change(things)
+    found = trainer.predict(X), trainer.evaluate(X, Y), fit(trainer)["loss"][-1]
+    after = weights(things.model)
+    other = world()
+    other.model.load_state_dict(state)
+    if "global" not in name and name not in ("class attribute", "method"):
+        change(other)
+    fresh = fitted(other)
+    wanted = fresh.predict(X), fresh.evaluate(X, Y), fit(fresh)["loss"][-1]
+    np.testing.assert_allclose(found[0], wanted[0], rtol=1e-12)
+    assert found[1] == pytest.approx(wanted[1], rel=1e-12)
+    assert found[2] == pytest.approx(wanted[2], rel=1e-12)
+    if name != "layer":  # which is none of the optimiser's
+        assert_close(after, weights(other.model), 1e-12)
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_compiled_function_notices(name):
+    def steps(compiled):
+        things = world()
+        model, loss_fn, optimizer = things.model, things.loss, things.optimizer
+        constraint, penalty = things.constraint, things.penalty
+
+        def step(x, y):
+            optimizer.zero_grad()
+            loss = loss_fn(model(x), y)
+            (loss + penalty()).backward()
+            optimizer.step()
+            constraint.apply()
+            return loss
+
+        call = cr.compile(step) if compiled else step
+        losses = [call(cr.tensor(X), cr.tensor(Y)).item() for _ in range(2)]
+        CHANGES[name](things)
+        return [*losses, *(call(cr.tensor(X), cr.tensor(Y)).item() for _ in range(2))]
+
+    found = steps(True)
+    shift, Scaled.gain = vars(Scaled).get("shift"), 1.0
+    global ALPHA
+    ALPHA, SETTINGS["scale"] = 1.0, 1.0
+    Scaled.shift = lambda self: ALPHA * SETTINGS["scale"]
+    np.testing.assert_allclose(found, steps(False), rtol=1e-12)
+    Scaled.shift = shift
+
+
+@pytest.mark.parametrize(
+    ("loss", "name", "value"),
+    [
+        (lambda: nn.HuberLoss(delta=0.5), "delta", 5.0),
+        (lambda: nn.MSELoss(), "reduction", "sum"),
+        (lambda: nn.CrossEntropyLoss(), "label_smoothing", 0.5),
+    ],
+)
+def test_numbers_of_losses(loss, name, value):
+    loss = loss()
+    x, y = classification(24) if isinstance(loss, nn.CrossEntropyLoss) else (X, X[:, :3] * 3)
+    model = network()
+    trainer = cr.Trainer(model, loss, optim.SGD(model.parameters(), lr=0.1))
+
+    def fit(trainer):
+        return trainer.fit(x, y, epochs=1, batch_size=8, shuffle=False, progress=False)["loss"][-1]
+
+    fit(trainer)
+    before, state = trainer.evaluate(x, y), weights(model)
+    setattr(loss, name, value)
+    assert trainer.evaluate(x, y)["loss"] != before["loss"]
+    found = fit(trainer)
+    other = network()
+    other.load_state_dict(state)
+    wanted = fit(cr.Trainer(other, loss, optim.SGD(other.parameters(), lr=0.1)))
+    assert found == pytest.approx(wanted, rel=1e-12)
+    assert_close(weights(model), weights(other), 1e-12)
+
+
+def test_settings_of_a_step():
+    model = network(outputs=1)
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+    fit(trainer)
+    trainer.graphs.options.clip_norm = 1e-9
+    before = weights(model)
+    fit(trainer)
+    assert_close(weights(model), before, 1e-6)
+    trainer.metrics.append(as_metrics(["mae"])[0])
+    assert "mae" in trainer.evaluate(X, Y)
+
+
+def test_what_returns_is_known_again(monkeypatch):
+    captured = []
+    original = cr.train.training_step.capture
+
+    def counted(*arguments):
+        captured.append(1)
+        return original(*arguments)
+
+    monkeypatch.setattr(cr.train.training_step, "capture", counted)
+    things = world()
+    trainer = fitted(things)
+    for scale in (1.0, 2.0, 1.0, 2.0, 1.0):
+        things.model[0].scale = scale
+        trainer.predict(X)
+    things.model.eval()
+    trainer.predict(X)
+    things.model.train()
+    things.model.requires_grad_(False)
+    things.model[0].parts[:] = [1.0]
+    trainer.predict(X)
+    assert len(captured) == 3
+
+
+def test_what_forward_itself_changes_is_reported_once_and_not_captured_for_ever(monkeypatch):
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.linear = nn.Linear(4, 1, dtype="float64")
+            self.calls = 0
+            self.outputs = []
+            self.last = None
+
+        def forward(self, x):
+            self.calls += 1
+            self.last = self.linear(x)
+            self.outputs.append(self.last)
+            return self.last
+
+    captured = []
+    original = cr.train.training_step.capture
+    monkeypatch.setattr(
+        cr.train.training_step, "capture", lambda *a: captured.append(1) or original(*a)
+    )
+    model = Counting()
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+    with pytest.warns(RuntimeWarning, match=r"calls of Counting.*chainrule\.Buffer") as caught:
+        for _ in range(4):
+            fit(trainer), trainer.evaluate(X, Y), trainer.predict(X)
+    assert len(captured) == 4 and 1 <= len(caught) <= 4
+
+
+@pytest.mark.parametrize(
+    "draw",
+    [
+        lambda self: np.random.rand(),
+        lambda self: random.random(),
+        lambda self: self.generator.normal(),
+        lambda self: self.state.rand(),
+        lambda self: self.python.random(),
+    ],
+)
+def test_numbers_drawn_while_a_step_is_captured_are_reported(draw):
+    class Noisy(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.generator = np.random.default_rng(0)
+            self.state = np.random.RandomState(0)
+            self.python = random.Random(0)
+
+        def forward(self, x):
+            return x * draw(self)
+
+    trainer = cr.Evaluator(Noisy(), nn.MSELoss())
+    with pytest.warns(RuntimeWarning, match=r"cr\.uniform.*Dropout"):
+        trainer.predict(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.random.rand(), random.random()
+        trainer.predict(X)
