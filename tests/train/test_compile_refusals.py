@@ -65,7 +65,7 @@ BODIES = {
     "int": (lambda loss: int(loss), "has no value yet"),
     "tolist": (lambda loss: loss.tolist(), "has no value yet"),
     "numpy": (lambda loss: np.asarray(loss), "has no value yet"),
-    "ufunc": (lambda loss: np.exp(loss), "NumPy can't compute"),
+    "ufunc": (lambda loss: np.frexp(loss), "NumPy"),
     "print": (lambda loss: print(loss), "print it after the call"),
     "format": (lambda loss: f"{loss:.3f}", "has no value yet"),
     "text": (lambda loss: f"the loss is {loss}", "print it after the call"),
