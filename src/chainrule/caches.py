@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from typing import Generic, TypeVar
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
+_adding = threading.Lock()
 
 
 class LruCache(Generic[Key, Value]):
@@ -41,11 +43,12 @@ class LruCache(Generic[Key, Value]):
     def add(self, key: Key, value: Value) -> Value | None:
         """Add an entry under a new key; returns the value that was evicted for it, or None."""
         evicted = None
-        if len(self._entries) >= self._capacity:
-            oldest = min(self._entries, key=lambda key: self._entries[key].used)
-            evicted = self._entries.pop(oldest).value
-        self._clock += 1
-        self._entries[key] = _Entry(value, self._clock)
+        with _adding:
+            if len(self._entries) >= self._capacity:
+                oldest = min(self._entries, key=lambda key: self._entries[key].used)
+                evicted = self._entries.pop(oldest).value
+            self._clock += 1
+            self._entries[key] = _Entry(value, self._clock)
         return evicted
 
     def __iter__(self) -> Iterator[Value]:

@@ -33,6 +33,8 @@ class CapturedGraph:
         updates: the Tensor that each updated State shall hold after the run.
         nodes: all nodes that outputs and updates need, each after its inputs; constants are the
             leaves that have a value.
+        template: what it has in common with the equal graphs of other models; None where it is the
+            only one.
     """
 
     interpreter: ClassVar[Callable[[CapturedGraph], Callable[..., Any]]]
@@ -51,6 +53,7 @@ class CapturedGraph:
         self.reads = reads
         self.updates = updates
         self.nodes = nodes
+        self.template: object | None = None
 
     def run(self, *arguments: Any) -> Any:
         """Run the graph with NumPy, node by node, and let the states hold their new values.

@@ -25,6 +25,12 @@ def signature(graph: CapturedGraph, states: StateLayout) -> Any:
     states lie, and the names that a plan prints. Tensors and states stand for themselves by their
     numbers, so models that are built alike have equal ones.
     """
+    if graph.template is not None:
+        return (
+            graph.template,
+            tuple(map(states.offset, graph.reads)),
+            tuple(map(states.offset, graph.updates)),
+        )
     numbers: dict[Tensor, int] = {leaf: -1 - i for i, leaf in enumerate(graph.inputs)}
     described: list[Any] = []
     try:
@@ -54,6 +60,19 @@ def signature(graph: CapturedGraph, states: StateLayout) -> Any:
         tuple([(states.offset(state), numbers[node]) for state, node in graph.updates.items()]),
         tuple([states.offset(state) for state in graph.reads]),
     )
+
+
+def is_plain(graph: CapturedGraph) -> bool:
+    """Whether values alone, and no large ones, make up the graph besides its states."""
+    try:
+        for node in graph.nodes:
+            if node.value is not None:
+                _constant(node.value)
+            elif node.attributes:
+                _frozen(node.attributes)
+    except _NotHashableError:
+        return False
+    return True
 
 
 def _leaf(node: Tensor, numbers: dict[Tensor, int], states: StateLayout) -> Any:

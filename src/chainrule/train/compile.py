@@ -278,7 +278,7 @@ class _Variant:
         """As `fits`, where what has changed is compared by value."""
         if not self._facts.hold():
             now = Facts(self._roots)
-            if now.items != self._facts.items:
+            if not now.equals(self._facts):
                 return False
             self._facts = now
         return self._finds_gradients(given)

@@ -41,7 +41,8 @@ _requires_grad = attrgetter("requires_grad")
 _PLAIN: frozenset[type] = frozenset(
     (int, float, bool, str, bytes, complex, type(None), type(...), slice)
 )
-_REGISTRIES = frozenset(("_parameters", "_buffers", "_name"))
+_BY_DIGITS = frozenset((float, complex, slice))
+_REGISTRIES = frozenset(("_parameters", "_buffers"))
 _SMALL: tuple[type, ...] = (
     *_PLAIN,
     tuple,
@@ -54,7 +55,7 @@ _SMALL: tuple[type, ...] = (
 )
 """What attributes are always compared: other kinds may hold much data."""
 _OF_OPTIMIZERS = frozenset(
-    ("_declarations", "defaults", "param_groups", "params", "state", "_captured")
+    ("_declarations", "defaults", "param_groups", "params", "partition", "state", "_captured")
 )
 _ENTRIES = frozenset(
     ("forward", "__call__", "apply", "update", "sums", "rule", "group_rule", "coefficients")
@@ -73,7 +74,11 @@ class Facts:
         gradients: whether it matters which States require a gradient.
 
     Attributes:
-        items: equal lists stand for equal graphs, while the objects of both are alive.
+        items: what the objects are; equal lists stand for graphs that differ in their states alone,
+            where `is_shareable`.
+        identities: which objects they are. Equal items with equal identities stand for one graph,
+            while the objects of both are alive.
+        is_shareable: whether the items say all that a graph depends on.
         states: every State that was found.
         generators: NumPy's and Python's generators of random numbers among the objects.
         modules: every module that was found.
@@ -90,6 +95,8 @@ class Facts:
         self._count = changes.count
         self._gradients = gradients
         self.items: list[Any] = []
+        self.identities: list[int] = []
+        self.is_shareable = True
         self.states: list[State] = []
         self.generators: list[Any] = []
         self.modules: list[Module] = []
@@ -114,10 +121,15 @@ class Facts:
             return False
         return all([probe.holds() for probe in self.probes])
 
+    def equals(self, other: Facts) -> bool:
+        """Whether both stand for one graph."""
+        return self.identities == other.identities and self.items == other.items
+
     def _visit(self, value: Any, what: str) -> None:
         kind = type(value)
         if kind in _PLAIN:
-            self.items.append((kind, value if value == value else repr(value)))
+            # A float by its digits: 0.0 equals -0.0, and NaN not itself.
+            self.items.append((kind, repr(value) if kind in _BY_DIGITS else value))
             return
         number = self._numbers.get(id(value))
         if number is not None:
@@ -131,10 +143,11 @@ class Facts:
             if isinstance(value, kinds):
                 visit(self, value, what)
                 return
-        self.items.append(id(value))
-        if isinstance(value, np.generic):
-            self.items[-1] = (kind, repr(value))
+        self.items.append(kind)
+        if isinstance(value, (np.generic, np.dtype)):
+            self.items.append(repr(value))
             return
+        self.identities.append(id(value))
         self._note_code(kind.__module__)
         if _is_watched_object(kind):
             self._visit_class(kind)
@@ -143,28 +156,37 @@ class Facts:
                 self._attributes(f"of a {kind.__name__}", attributes)
             else:
                 self._names(f"of a {kind.__name__}", attributes, attributes, length=len(attributes))
+        else:
+            self.is_shareable = False
 
     # By kind
 
     def _state(self, state: State, what: str) -> None:
-        self.items.append((id(state), self._gradients and state.requires_grad))
+        requires_grad = self._gradients and state.requires_grad
+        self.items.append((type(state), state.shape, state.dtype, state.name, requires_grad))
+        self.identities.append(id(state))
         self.states.append(state)
 
     def _tensor(self, tensor: Tensor, what: str) -> None:
         if tensor.value is None:  # left there by a capture
             self.items.append(Tensor)
         else:
-            self.items.append((id(tensor), id(tensor.value), tensor.requires_grad))
+            self.items.append((Tensor, tensor.requires_grad))
+            self.identities += (id(tensor), id(tensor.value))
+            self.is_shareable = False
 
     def _array(self, array: Array, what: str) -> None:
-        self.items.append((id(array), checksum(array)))
+        content = checksum(array)
+        self.items.append(content)
+        self.identities.append(id(array))
         if array.flags.writeable:
-            self.probes.append(Content(f"the array {what}", array, checksum, self.items[-1][1]))
+            self.probes.append(Content(f"the array {what}", array, checksum, content))
 
     def _module(self, module: Module, what: str) -> None:
         kind = type(module)
         self.modules.append(module)
-        self.items.append((id(module), kind))
+        self.items.append(kind)
+        self.identities.append(id(module))
         self._note_code(kind.__module__)
         is_own = _is_watched(kind.__module__)
         if is_own:
@@ -188,12 +210,15 @@ class Facts:
 
     def _optimizer(self, optimizer: Optimizer, what: str) -> None:
         self._note_code(type(optimizer).__module__)
-        self.items.append((id(optimizer), type(optimizer)))
+        self.items.append(type(optimizer))
+        self.identities.append(id(optimizer))
+        self.is_shareable &= vars(optimizer).keys() <= _OF_OPTIMIZERS
         self._names(f"of {type(optimizer).__name__}", vars(optimizer), ["partition"])
         groups = optimizer.param_groups
         self._probe(Items("param_groups", groups, tuple(groups)))
         for group in groups:
-            self.items.append((id(group), repr(group._fixed), *map(id, group.params)))
+            self.items.append((repr(group._fixed), len(group.params)))
+            self.identities += (id(group), *map(id, group.params))
             self._held.append(group)
         for state in optimizer.params:
             self._visit(state, "a parameter")
@@ -204,6 +229,7 @@ class Facts:
 
     def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
         self.items.append((type(mapping), len(mapping)))
+        self.is_shareable &= _PLAIN.issuperset(map(type, mapping))
         self._names(f"in {what}", mapping, mapping, length=len(mapping))
 
     def _sequence(self, sequence: Any, what: str) -> None:
@@ -216,12 +242,13 @@ class Facts:
 
     def _set(self, elements: Any, what: str) -> None:
         self.items.append(frozenset(elements))
+        self.is_shareable &= _PLAIN.issuperset(map(type, elements))
         self._probe(Content(f"the set {what}", elements, frozenset, frozenset(elements)))
 
     def _function(self, function: FunctionType, what: str) -> None:
         self._note_code(function.__module__)
-        self.items.append((id(function), id(function.__code__)))
-        self._held.append(function.__code__)
+        self.items.append((function, function.__code__))
+        self.is_shareable &= function.__closure__ is None
         if not _is_watched(function.__module__ or ""):
             return
         self._used.update(_attribute_names(function.__code__))
@@ -252,17 +279,19 @@ class Facts:
             self._visit(part, what)
 
     def _class(self, kind: type, what: str) -> None:
-        self.items.append(id(kind))
+        self.items.append(kind)
         if _is_watched(kind.__module__) and not issubclass(kind, (Module, Optimizer)):
             self._names(f"of {kind.__name__}", vars(kind), _constants(vars(kind)))
 
     def _python_module(self, module: ModuleType, what: str) -> None:
-        self.items.append(id(module))
+        self.items.append(module)
         if _is_watched(module.__name__):
             self._names(f"of {module.__name__}", vars(module), _constants(vars(module)))
 
     def _generator(self, generator: Any, what: str) -> None:
-        self.items.append(id(generator))
+        self.items.append(type(generator))
+        self.identities.append(id(generator))
+        self.is_shareable = False
         self.generators.append(generator)
 
     # Parts
@@ -371,11 +400,16 @@ class Version:
         if self._known and self._known[-1][0].hold():
             return self._known[-1]
         now = Facts(self._roots, self._ignored, gradients=self._gradients)
-        numbers = [number for facts, number in self._known if facts.items == now.items]
+        numbers = [number for facts, number in self._known if facts.equals(now)]
         present = now, (numbers[0] if numbers else next(self._count))
         others = [known for known in self._known if known[1] != present[1]]
         self._known = [*others[1 - self._KEPT :], present]  # at once, for other threads
         return present
+
+    def shared_facts(self) -> Facts | None:
+        """The facts now, if equal items of them stand for equal graphs of other objects."""
+        facts = self._present()[0]
+        return facts if facts.is_shareable and not facts.has_foreign_code else None
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:

@@ -32,6 +32,7 @@ from chainrule.train.copies import check_copies
 from chainrule.train.facts import Version
 from chainrule.train.metrics import ArrayMetric, Metric
 from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
+from chainrule.train.shared_graphs import SharedGraph
 from chainrule.train.state import AccumulatedGradients, Totals
 from chainrule.trees import leaves
 
@@ -256,14 +257,20 @@ class StepGraphs:
             "prediction": self._prediction,
             "sampling": self._prediction,
         }
+        if kind in ("training", "accumulation"):
+            optimizer = self._trained()
+            optimizer.part({parameter for parameter in optimizer.params if parameter.requires_grad})
+        facts = self._versions[kind].shared_facts()
+        shared = None
+        if facts is not None:
+            shared = SharedGraph((kind, form, rows), facts, self._used_states(kind))
+            if (graph := shared.find()) is not None:
+                return graph
         batch = [
             placeholder((rows, *shape), dtype)
             for shape, dtype in zip(form.shapes, form.dtypes, strict=True)
         ]
         self._check_registered()
-        if kind in ("training", "accumulation"):
-            optimizer = self._trained()
-            optimizer.part({parameter for parameter in optimizer.params if parameter.requires_grad})
         with (
             interrupts_held() as interrupts,
             self._versions[kind].unchanged(),
@@ -271,7 +278,19 @@ class StepGraphs:
             use_generator(self.sampling if kind == "sampling" else self.generator),
             interrupts.let_through(),
         ):
-            return capture(lambda *arrays: steps[kind](*form.unflatten(arrays)), *batch)
+            graph = capture(lambda *arrays: steps[kind](*form.unflatten(arrays)), *batch)
+        if shared is not None:
+            shared.keep(graph)
+        return graph
+
+    def _used_states(self, kind: Kind) -> list[State]:
+        """The states that a step may use, besides those that its facts tell of."""
+        found: list[State] = [self.generator.state, self.sampling.state]
+        if kind in ("training", "accumulation"):
+            found += [self.accumulated.rows, *self.states()]
+            for group in self._trained().param_groups:
+                found += group.scalars.values()
+        return found
 
     def _check_registered(self) -> None:
         """Raise ValueError where the model has parts that it does not know of."""
