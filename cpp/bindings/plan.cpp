@@ -7,6 +7,7 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -16,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -77,9 +79,44 @@ class BoundPlan {
     inputs_[number] = std::move(rows);
   }
 
+  void labels(chainrule::Ref place, chainrule::DType dtype, std::int64_t count,
+              std::uint64_t limit) {
+    const SpaceArray& space = arrays_[static_cast<std::size_t>(place.space)];
+    const auto size = static_cast<std::int64_t>(space.size());
+    const std::int64_t bytes = chainrule::itemsize(dtype);
+    if (place.offset < 0 || count < 0 || place.offset > size || place.offset % bytes != 0 ||
+        count > (size - place.offset) / bytes) {
+      throw std::invalid_argument("labels lie outside of their space");
+    }
+    labels_.push_back({reinterpret_cast<const std::byte*>(space.data()) + place.offset, dtype,
+                       count, limit});
+  }
+
+  bool has_wrong_labels() const {
+    return std::ranges::any_of(labels_, [](const Labels& labels) {
+      bool is_wrong = false;
+      chainrule::with_type(labels.dtype, [&]<typename T>(T*) {
+        if constexpr (std::is_integral_v<T>) {
+          const T* const values = reinterpret_cast<const T*>(labels.data);
+          is_wrong = std::any_of(values, values + labels.count, [&](T value) {
+            return std::cmp_less(value, 0) || std::cmp_greater_equal(value, labels.limit);
+          });
+        }
+      });
+      return is_wrong;
+    });
+  }
+
   chainrule::Executor& executor() { return executor_; }
 
  private:
+  struct Labels {
+    const std::byte* data;
+    chainrule::DType dtype;
+    std::int64_t count;
+    std::uint64_t limit;
+  };
+
   chainrule::Memory memory() const {
     chainrule::Memory memory = {};
     for (std::size_t i = 0; i < arrays_.size(); ++i) {
@@ -103,6 +140,7 @@ class BoundPlan {
   std::array<SpaceArray, chainrule::space_count> arrays_;
   chainrule::Executor executor_;
   std::map<std::int64_t, InputArray> inputs_;
+  std::vector<Labels> labels_;
 };
 
 const char* status_name(chainrule::Status status) {
@@ -142,12 +180,14 @@ nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t fir
 }
 
 std::string step(BoundPlan& plan, std::int64_t threads) {
+  if (plan.has_wrong_labels()) return "labels";
   chainrule::RunRequest request;
   request.steps = 1;
   request.seconds = std::numeric_limits<double>::infinity();
   chainrule::check_threads(threads);
   request.threads = static_cast<std::int32_t>(threads);
-  nb::gil_scoped_release released;
+  std::optional<chainrule::WithoutGil> released;
+  if (!(plan.executor().seconds_a_step() < short_run)) released.emplace();
   return plan.executor().run(request).label;
 }
 
@@ -187,6 +227,13 @@ void add_total(BoundPlan& plan, nb::handle ref, const std::string& dtype, std::i
   chainrule::Ref place;
   read(Where{nullptr, "a total"}, ref, place);
   plan.executor().add_total(place, chainrule::dtype_named(dtype), count, weight, finite);
+}
+
+void add_labels(BoundPlan& plan, nb::handle ref, const std::string& dtype, std::int64_t count,
+                std::uint64_t limit) {
+  chainrule::Ref place;
+  read(Where{nullptr, "labels"}, ref, place);
+  plan.labels(place, chainrule::dtype_named(dtype), count, limit);
 }
 
 std::vector<std::string> instructions() {
@@ -254,9 +301,11 @@ void bind_plan(nb::module_& module) {
            "Runs steps first ... first + steps - 1 of the order, at least one, until the seconds "
            "have passed or a thread waits for the hold. Returns (steps, totals, last, status, "
            "label).")
+      .def("labels", &add_labels, "ref"_a, "dtype"_a, "count"_a, "limit"_a,
+           "Labels that step() compares with 0 and the limit before it begins.")
       .def("step", &step, "threads"_a,
            "Runs one step of a plan without inputs and scalars. Returns the label of the "
-           "instruction that failed, or an empty string.")
+           "instruction that failed, \"labels\" for wrong ones, or an empty string.")
       .def(
           "profile", [](BoundPlan& plan, bool on) { plan.executor().profile(on); }, "on"_a,
           "Times each instruction from now on, or stops.")

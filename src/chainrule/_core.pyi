@@ -103,9 +103,11 @@ class Plan:
     ) -> None:
         """An output that run() sums over the steps, times the weight. With `finite` the run ends
         after a step in which it is not finite."""
+    def labels(self, ref: Ref, dtype: str, count: int, limit: int) -> None:
+        """Labels, whole numbers, that `step` compares with 0 and the limit before it begins."""
     def step(self, threads: int) -> str:
         """Runs one step of a plan without inputs and scalars. Returns the label of the instruction
-        that failed, or an empty string."""
+        that failed, "labels" for wrong ones, or an empty string."""
     def run(
         self,
         order: NDArray[np.int64] | None,

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import ctypes
+import os
 import sys
 from importlib.util import find_spec
-from pathlib import Path
 
-_NAMES = {"linux": "*.so*", "darwin": "*.dylib", "win32": "*.dll"}
+_ENDINGS = {"darwin": ".dylib", "win32": ".dll"}
 
 
 def load() -> tuple[int, int]:
@@ -19,11 +19,13 @@ def load() -> tuple[int, int]:
     spec = find_spec("scipy_openblas32")
     if spec is None or not spec.submodule_search_locations:
         raise ImportError("chainrule needs scipy-openblas32: pip install scipy-openblas32")
-    folder = Path(spec.submodule_search_locations[0]) / "lib"
-    found = sorted(folder.glob("libscipy_openblas" + _NAMES.get(sys.platform, "*.so*")))
+    folder = os.path.join(spec.submodule_search_locations[0], "lib")
+    ending = _ENDINGS.get(sys.platform, ".so")
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    found = [n for n in names if n.startswith("libscipy_openblas") and ending in n]
     if not found:
         raise ImportError(f"scipy-openblas32 is incomplete: no library in {folder}; reinstall it")
-    library = ctypes.CDLL(str(found[0]))
+    library = ctypes.CDLL(os.path.join(folder, found[0]))
     library.scipy_openblas_set_num_threads(1)
     return _address(library.scipy_cblas_sgemm), _address(library.scipy_cblas_dgemm)
 

@@ -312,11 +312,16 @@ class NativeStep:
             self.block.copy_assigned()
             return run()
 
+    def check_labels(self, state: State, limit: int) -> None:
+        """Let `call` compare the labels in a state with 0 and the limit before it begins."""
+        place = ("state", self.block.offset(state))
+        self._core.labels(place, state.dtype.name, state.size, limit)
+
     def call(self) -> str:
         """Do one step, of a graph without inputs and hyper-parameters of their own.
 
         Returns:
-            The instruction that found an index out of range; else an empty string.
+            The instruction that found an index out of range, or "labels"; else an empty string.
         """
         block = self.block
         with block.guard.alone:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from difflib import get_close_matches
 from typing import Any, NoReturn
 
 OURS = {
@@ -317,5 +316,7 @@ refer(OURS)
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
     """The name most like the given one, if one is like it at all."""
+    from difflib import get_close_matches  # only where a name is wrong
+
     found = get_close_matches(name, [n for n in names if not n.startswith("_")], 1, 0.75)
     return found[0] if found else None

@@ -176,7 +176,7 @@ class Hooked:
 
     def _compute(self, name: str, rule: Callable[[Any], Tensor]) -> None:
         """Let `rule` give the attribute `name` whenever it is read."""
-        self._computed[name] = rule
+        self._computed = {**self._computed, name: rule}
 
     def _register_hook(
         self, kind: str, hook: Hook, first: bool, with_keywords: bool = False

@@ -9,7 +9,6 @@ change without that, such as a list, has a probe that is compared at every look.
 from __future__ import annotations
 
 import dis
-import random
 import sys
 import warnings
 from collections import deque
@@ -35,14 +34,16 @@ from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
 from chainrule.optim.optimizer import Optimizer
 from chainrule.train.probes import Cells, Content, Items, Names, Probe, checksum
-from chainrule.train.randomness import randomness_watched
+from chainrule.train.randomness import random_generators, randomness_watched
 
 _requires_grad = attrgetter("requires_grad")
 _PLAIN: frozenset[type] = frozenset(
     (int, float, bool, str, bytes, complex, type(None), type(...), slice)
 )
 _BY_DIGITS = frozenset((float, complex, slice))
-_REGISTRIES = frozenset(("_parameters", "_buffers"))
+_REGISTRIES = frozenset(("_parameters", "_buffers", "_unsaved"))
+_REPLACED = ("_modules", "_computed")
+"""The dicts of a module that change only where `changes.count` moves."""
 _SMALL: tuple[type, ...] = (
     *_PLAIN,
     tuple,
@@ -119,7 +120,10 @@ class Facts:
             return False
         if self._gradients and list(map(_requires_grad, self.states)) != self._requires_grad:
             return False
-        return all([probe.holds() for probe in self.probes])
+        for probe in self.probes:  # noqa: SIM110 - a generator would take twice the time
+            if not probe.holds():
+                return False
+        return True
 
     def equals(self, other: Facts) -> bool:
         """Whether both stand for one graph."""
@@ -143,6 +147,9 @@ class Facts:
             if isinstance(value, kinds):
                 visit(self, value, what)
                 return
+        if isinstance(value, random_generators()):
+            self._generator(value, what)
+            return
         self.items.append(kind)
         if isinstance(value, (np.generic, np.dtype)):
             self.items.append(repr(value))
@@ -195,11 +202,12 @@ class Facts:
         for name, value in vars(module).items():
             if name in _REGISTRIES or (id(module), name) in self._ignored:
                 continue
-            if is_own and name != "_modules" and self._is_unused(name, value):
+            if is_own and name not in _REPLACED and self._is_unused(name, value):
                 unused.append(name)
             else:
                 self.items.append(name)
-                if name == "_modules":
+                if name in _REPLACED:
+                    self.items.append(len(value))
                     for key, child in value.items():
                         self.items.append(key)
                         self._visit(child, "a layer")
@@ -371,7 +379,6 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     (partial, Facts._partial),
     (type, Facts._class),
     (ModuleType, Facts._python_module),
-    ((np.random.Generator, np.random.RandomState, random.Random), Facts._generator),
 )
 
 
@@ -391,6 +398,10 @@ class Version:
         self._ignored: set[tuple[int, Any]] = set()
         self._known: list[tuple[Facts, int]] = []  # the present one last
         self._count = count()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes: not the facts, which are of the original's objects."""
+        return {**vars(self), "_ignored": set(), "_known": []}
 
     def number(self) -> int:
         """The number of the present state of things."""

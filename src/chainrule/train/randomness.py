@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import random
 import sys
 import warnings
 from collections.abc import Iterator, Sequence
@@ -10,6 +9,19 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+
+
+def random_generators() -> tuple[type, ...]:
+    """The classes of NumPy's and Python's generators that there may be objects of.
+
+    Neither library is imported for it: each costs a tenth of the time of our import.
+    """
+    found: list[type] = []
+    if "numpy.random" in sys.modules:
+        found += (np.random.Generator, np.random.RandomState)
+    if "random" in sys.modules:
+        found.append(sys.modules["random"].Random)
+    return tuple(found)
 
 
 @contextmanager
@@ -29,13 +41,15 @@ def randomness_watched(generators: Sequence[Any]) -> Iterator[None]:
 
 def _random_states(generators: Sequence[Any]) -> list[Any]:
     """What tells whether numbers were drawn."""
-    states: list[Any] = [_python_state(random.getstate())]
+    states: list[Any] = []
+    if "random" in sys.modules:
+        states.append(_python_state(sys.modules["random"].getstate()))
     if "numpy.random" in sys.modules:
         states.append(_numpy_state(np.random.get_state(legacy=False)))
     for generator in generators:
-        if isinstance(generator, random.Random):
+        if hasattr(generator, "getstate"):
             states.append(_python_state(generator.getstate()))
-        elif isinstance(generator, np.random.RandomState):
+        elif hasattr(generator, "get_state"):
             states.append(_numpy_state(generator.get_state(legacy=False)))
         else:
             states.append(_numpy_state(generator.bit_generator.state))

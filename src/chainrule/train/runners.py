@@ -14,8 +14,6 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.index import label_fault
 
-_largest = np.maximum.reduce
-
 
 class NativeRunner:
     """Runs a recording as a native plan."""
@@ -30,18 +28,19 @@ class NativeRunner:
             argument.set_view(block.view(argument))
         self._step = NativeStep(graph, block, has_scalars=False)
         self._views = [block.view(argument) for argument in stand_ins]
-        places = {graph.reads[a]: block.view(a) for a in stand_ins if a in graph.reads}
-        self._labels: list[tuple[Array, Array, int]] = []
+        places = {graph.reads[a]: a for a in stand_ins if a in graph.reads}
+        self._labels: list[tuple[Array, int]] = []
         self._indices: list[tuple[Array, int]] = []
         self._has_unknown_indices = False
         for leaf, limit, wraps in _indices(graph.nodes):
-            view = places.get(leaf)
-            if view is None:
+            argument = places.get(leaf)
+            if argument is None:
                 self._has_unknown_indices |= leaf.value is None
-            elif view.size and wraps:
-                self._indices.append((view, limit))
-            elif view.size:  # as unsigned numbers negative labels are large
-                self._labels.append((view, view.view(f"u{view.itemsize}"), limit))
+            elif argument.size and wraps:
+                self._indices.append((block.view(argument), limit))
+            elif argument.size:
+                self._step.check_labels(argument, limit)
+                self._labels.append((block.view(argument), limit))
         self._outputs = self._step.outputs
 
     def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
@@ -49,9 +48,6 @@ class NativeRunner:
             view[...] = value if value.__class__ is np.ndarray else as_tensor(value).numpy()
         for argument, value in gradients:
             argument.value[...] = value
-        for labels, unsigned, limit in self._labels:
-            if _largest(unsigned, None) >= limit:
-                raise IndexError(label_fault(int(labels.min()), int(labels.max()), limit))
         for indices, length in self._indices:
             low, high = int(indices.min()), int(indices.max())
             if not -length <= low <= high < length:
@@ -67,6 +63,9 @@ class NativeRunner:
     def _run(self) -> None:
         failed = self._step.call()
         if failed:
+            for labels, limit in self._labels:
+                if fault := label_fault(int(labels.min()), int(labels.max()), limit):
+                    raise IndexError(fault)
             raise IndexError(f"a label or an index is out of range in {failed}")
 
     def _run_or_restore(self) -> list[Array]:

@@ -199,6 +199,6 @@ def _restore(module: Module, name: str, kind: type, function: str, ends: tuple[s
         value = rule(module)
     for end in ends:
         delattr(module, name + end)
-    del module._computed[name]
+    module._computed = {key: of for key, of in module._computed.items() if key != name}
     module.register_parameter(name, Parameter(value))
     return rule

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import importlib.util
 import inspect
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -218,7 +217,9 @@ def score(name: str) -> ArrayMetric:
     Raises:
         ImportError: if scikit-learn is missing.
     """
-    if importlib.util.find_spec("sklearn") is None:
+    from importlib.util import find_spec  # only where such a metric is made
+
+    if find_spec("sklearn") is None:
         raise ImportError(
             f"the metric {name!r} is scikit-learn's: pip install scikit-learn, or write "
             "cr.metrics.ArrayMetric(function) with a function (outputs, targets) of your own"
