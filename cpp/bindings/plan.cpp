@@ -88,8 +88,8 @@ class BoundPlan {
         count > (size - place.offset) / bytes) {
       throw std::invalid_argument("labels lie outside of their space");
     }
-    labels_.push_back({reinterpret_cast<const std::byte*>(space.data()) + place.offset, dtype,
-                       count, limit});
+    labels_.push_back(
+        {reinterpret_cast<const std::byte*>(space.data()) + place.offset, dtype, count, limit});
   }
 
   bool has_wrong_labels() const {
