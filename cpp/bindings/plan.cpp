@@ -210,10 +210,15 @@ Work read_work(const std::string& kind, const std::string& label, nb::handle fie
   throw std::invalid_argument(label + ": unknown instruction '" + kind + "'; known are " + known);
 }
 
+chainrule::Instruction instruction(const std::string& kind, const std::string& label,
+                                   const nb::kwargs& fields) {
+  if (label.empty()) throw std::invalid_argument("an instruction needs a label");
+  return {read_work(kind, label, fields), label};
+}
+
 void add(BoundPlan& plan, const std::string& kind, const std::string& label,
          const nb::kwargs& fields) {
-  if (label.empty()) throw std::invalid_argument("an instruction needs a label");
-  plan.executor().add({read_work(kind, label, fields), label});
+  plan.executor().add(instruction(kind, label, fields));
 }
 
 void add_scalar(BoundPlan& plan, nb::handle ref) {
@@ -272,6 +277,9 @@ void bind_plan(nb::module_& module) {
   using namespace nb::literals;
 
   module.def("instructions", &instructions, "What Plan.add knows.");
+  nb::class_<chainrule::Instruction>(module, "Instruction", "What Plan.extend adds.");
+  module.def("instruction", &instruction, "kind"_a, "label"_a, "fields"_a,
+             "An instruction from what Plan.add takes, to be added to several plans.");
   module.def("row_kernels", &row_kernels, "The kernels of the instruction rows.");
   module.def("opcodes", &opcodes, "Elementwise operations: (name, number of inputs).");
   module.def(
@@ -291,6 +299,12 @@ void bind_plan(nb::module_& module) {
            "instruction_set"_a = "", "chunks"_a = 0)
       .def("add", &add, "kind"_a, "label"_a, "fields"_a,
            "Adds an instruction: its kind, a label, and its fields by their names in plan.h.")
+      .def(
+          "extend",
+          [](BoundPlan& plan, const chainrule::Instruction& instruction) {
+            plan.executor().add(instruction);
+          },
+          "instruction"_a, "Adds an instruction that was made before.")
       .def("input", &BoundPlan::input, "number"_a, "array"_a,
            "Binds an array, rows first; it is kept alive, and read where it lies.")
       .def("scalar", &add_scalar, "ref"_a, "A float64 place that run() sets before each step.")

@@ -51,6 +51,16 @@ class Hold:
     def __enter__(self) -> None: ...
     def __exit__(self, *error: object) -> None: ...
 
+class Instruction:
+    """An instruction to be added to several plans, by `Plan.extend`."""
+
+def instruction(kind: str, label: str, **fields: Any) -> Instruction:
+    """An instruction, from what `Plan.add` takes.
+
+    Raises:
+        TypeError: as of `Plan.add`.
+    """
+
 class PlanRunningError(RuntimeError):
     """A plan was used while it runs in another thread."""
 
@@ -88,6 +98,12 @@ class Plan:
             ValueError: the instruction can't be run safely; outputs, above all, must not overlap
                 inputs, except in programs, where a store may lie where a load of the same layout
                 lies.
+        """
+    def extend(self, instruction: Instruction) -> None:
+        """Add an instruction that `instruction` has made, as `add` does.
+
+        Raises:
+            ValueError: as of `add`.
         """
     def input(self, number: int, array: NDArray[np.generic]) -> None:
         """Binds an array, rows first, each row contiguous; it is kept alive and read in place."""

@@ -6,11 +6,12 @@ A plan is data: `describe` prints its instructions, buffers, FLOPs and bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
@@ -84,6 +85,11 @@ class Plan:
             if isinstance(state, HyperParameter) and state in memory.state_storages
         ]
         self.calls = [_call(i) for i in memory.instructions]
+
+    @cached_property
+    def instructions(self) -> list[_core.Instruction]:
+        """The calls as the core keeps them, for all who share the plan."""
+        return [_core.instruction(call.kind, call.label, **call.fields) for call in self.calls]
 
     @property
     def flops(self) -> int:

@@ -205,8 +205,8 @@ class NativeStep:
         self._memory = {"arena": arena, "state": block.array, "constants": constants}
         self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)
-        for call in self.plan.calls:
-            self._core.add(call.kind, call.label, **call.fields)
+        for instruction in self.plan.instructions:
+            self._core.extend(instruction)
         reads = list(graph.reads)
         scalars = [reads[number] for number in self.plan.scalars] if has_scalars else []
         self.scalars = [cast(HyperParameter, scalar) for scalar in scalars]

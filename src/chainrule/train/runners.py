@@ -33,14 +33,14 @@ class NativeRunner:
         self._indices: list[tuple[Array, int]] = []
         self._has_unknown_indices = False
         for leaf, limit, wraps in _indices(graph.nodes):
-            argument = places.get(leaf)
-            if argument is None:
+            place = places.get(leaf)
+            if place is None:
                 self._has_unknown_indices |= leaf.value is None
-            elif argument.size and wraps:
-                self._indices.append((block.view(argument), limit))
-            elif argument.size:
-                self._step.check_labels(argument, limit)
-                self._labels.append((block.view(argument), limit))
+            elif place.size and wraps:
+                self._indices.append((block.view(place), limit))
+            elif place.size:
+                self._step.check_labels(place, limit)
+                self._labels.append((block.view(place), limit))
         self._outputs = self._step.outputs
 
     def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
