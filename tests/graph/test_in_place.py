@@ -94,7 +94,7 @@ def test_in_a_captured_graph_they_are_updates():
 
     graph = cr.capture(step, cr.placeholder((2,)))
     assert w.tolist() == [1.0, 2.0]
-    graph.run(np.array([2.0, 4.0], np.float32))
+    graph(np.array([2.0, 4.0], np.float32))
     assert w.tolist() == [0.0, 0.0]
 
 

@@ -201,7 +201,7 @@ def test_draws_are_those_of_the_seed_eager_and_captured(draw):
     assert eager == again
     with cr.use_generator(cr.Generator(7)):
         graph = cr.capture(draw)
-        assert [graph.run().tolist() for _ in range(2)] == eager
+        assert [graph().tolist() for _ in range(2)] == eager
 
 
 def test_random_leaves():

@@ -32,10 +32,9 @@ class State(Tensor):
             is such a step.
     """
 
-    __slots__ = ("_grad", "_is_view", "_node", "guard")
+    __slots__ = ("_is_view", "_node", "guard")
     is_state = True
     guard: Guard | None
-    _grad: Tensor | None
     _node: Tensor | None
     _is_view: bool
 
@@ -56,7 +55,7 @@ class State(Tensor):
                 "dtype='float32'"
             )
         super().__init__(value, requires_grad=requires_grad, name=name)
-        self.guard = self._grad = None
+        self.guard = None
         self._node = None
         self._is_view = False
 
@@ -85,6 +84,10 @@ class State(Tensor):
             capture.set_gradient(self, grad)
         else:
             self._grad = grad
+
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
 
     def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
         State.__init__(self, value, requires_grad=requires_grad, name=name)
