@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chainrule.cli.options import data_argument, mnist_option, model_argument, part_option
+from chainrule.cli.options import (
+    data_argument,
+    header_option,
+    mnist_option,
+    model_argument,
+    part_option,
+)
 
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Array
@@ -24,7 +30,10 @@ Examples:
 @data_argument
 @mnist_option
 @part_option
-def evaluate(model: str, data: str, folder: str | None, part: str | None) -> None:
+@header_option
+def evaluate(
+    model: str, data: str, folder: str | None, part: str | None, header: bool | None
+) -> None:
     """Say how good a saved model's predictions are for DATA, which holds the targets too.
 
     Classes: the share of rows whose class is right, the cross-entropy, and for each class how many
@@ -40,7 +49,9 @@ def evaluate(model: str, data: str, folder: str | None, part: str | None) -> Non
     from chainrule.cli.sources import read_to_use
 
     saved = read_saved(model)
-    x, y = read_to_use(data, folder, saved.trained_on).part(part)
+    found = read_to_use(data, folder, saved.trained_on, header=header, with_target=True)
+    output.say_notice(found)
+    x, y = found.part(part)
     if y is None:
         target = saved.trained_on["target"]
         wanted = f"the target column {target!r}" if target else "the targets y"

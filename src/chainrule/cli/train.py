@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from chainrule.cli.errors import INTERRUPTED
-from chainrule.cli.options import ACTIVATIONS, HiddenLayers, Number, mnist_option
+from chainrule.cli.options import ACTIVATIONS, HiddenLayers, Number, header_option, mnist_option
 
 if TYPE_CHECKING:
     from chainrule.cli.building import Options
@@ -47,6 +47,7 @@ Examples:
     help="The column of a CSV file to predict: its name, or its index from 0 (a whole number that "
     "is no column's name).  [default: the last one]",
 )
+@header_option
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
@@ -167,7 +168,7 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     _check_usage(data, folder, given)
     outputs = {f"--{name}": given[name] for name in ("out", "checkpoint", "history")}
     check_outputs(outputs, sources.files_of(data, folder))
-    found = sources.read_to_train(data, folder, given["target"])
+    found = sources.read_to_train(data, folder, given["target"], given["header"])
     assert found.y is not None
     task = choose_task(found.y, _target_name(found), given["task"])
     _train(ctx, found, task, given)
@@ -270,6 +271,7 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
         parts["to validate"] = len(validation[0])
     if test is not None:
         parts["to test on"] = len(test[0])
+    output.say_notice(data)
     output.show_data(data, task, parts, inferred=given["task"] is None)
     output.show_model(model, x.shape[1:])
     output.show_options(options.to_json())
