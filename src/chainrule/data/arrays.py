@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.mapped import blocks, extremes
+from chainrule.data.tables import is_table, to_array
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
 from chainrule.ops.index import label_fault
@@ -42,8 +43,9 @@ def as_arrays(data: Any, name: str) -> Arrays:
 
     Args:
         data: one array, a tuple or list of arrays, or a dict of arrays. An array is an ndarray, a
-            ``np.memmap`` (it stays on disk) or anything ``np.asarray`` accepts, such as a pandas
-            table. A list or tuple of plain numbers or plain lists is one array, as in NumPy.
+            ``np.memmap`` (it stays on disk), a frame or series of pandas, polars or pyarrow, or
+            anything else that ``np.asarray`` accepts. A list or tuple of plain numbers or plain
+            lists is one array, as in NumPy.
         name: the name of the data in error messages, e.g. ``"x"``.
 
     Returns:
@@ -368,10 +370,12 @@ def _labelled(arrays: Arrays, name: str) -> list[tuple[str, Array]]:
 
 
 def _has_rows(item: Any) -> bool:
-    return len(getattr(item, "shape", ())) > 0
+    return len(getattr(item, "shape", ())) > 0 or is_table(item)
 
 
 def _as_array(data: Any, name: str) -> Array:
+    if is_table(data):
+        data = to_array(data, name)
     mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
     if isinstance(mask, np.ndarray | np.bool_) and mask.any():
         raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")

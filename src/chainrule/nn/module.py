@@ -68,6 +68,9 @@ class Module:
     """Whether the layer draws random numbers in training, as dropout does. It then draws them in
     `Evaluator.predict_samples`, too."""
 
+    _column_names: Any = None
+    """The names of the columns of the tables that a Trainer fitted it to; None without names."""
+
     training: bool
     _name: str
     _parameters: dict[str, Parameter | None]

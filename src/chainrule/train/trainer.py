@@ -10,9 +10,10 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from chainrule import checks
-from chainrule.data.arrays import Data, checked_data
+from chainrule.data.arrays import Data
 from chainrule.data.batches import Window, check_batch_size, permutation, windows
 from chainrule.data.splitting import hold_out
+from chainrule.data.tables import Names, names_of
 from chainrule.errors import NonFiniteError
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
@@ -24,7 +25,7 @@ from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
 from chainrule.train.backends import TrainRequest, make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
-from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
+from chainrule.train.evaluator import ROWS, Evaluator, checked_rows, evaluate_data
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.progress import ProgressReport
@@ -38,7 +39,6 @@ from chainrule.train.training_step import (
     Penalty,
     StepGraphs,
     StepOptions,
-    check_takes_weights,
 )
 
 _STEPS_AT_ONCE = 1024
@@ -205,7 +205,8 @@ class Trainer:
         Args:
             x: inputs, rows first: an array (memory-mapped ones are read batch by batch, and little
                 of them stays in memory), a tuple or a dict of arrays. Floats and uint8 are cast to
-                the model's dtype.
+                the model's dtype. Of frames (pandas, polars, pyarrow) the model remembers the names
+                of the columns, in its files, too, and finds those of later frames by them.
             y: targets, likewise; whole numbers are labels (int64).
             sample_weight: a weight for each row, shape (rows,), not negative. The loss of N rows is
                 sum_i w_i l_i / N: not divided by the sum of the weights, so a row of weight 2
@@ -241,16 +242,15 @@ class Trainer:
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:
             checkpoint_steps = checks.integer("checkpoint_steps", checkpoint_steps, 1)
-        if sample_weight is not None:
-            check_takes_weights(self.graphs.loss)
-        data = checked_data(x, y, sample_weight, self.graphs.dtype)
+        names = self.model._column_names or names_of(x)
+        data = checked_rows(self.graphs, x, y, sample_weight, names)
         if validation_data is not None and validation_fraction:
             raise ValueError("give validation_data or validation_fraction, not both")
         validation: Data | None = None
         if validation_fraction:
             data, validation = hold_out(data, validation_fraction, self.seed)
         elif validation_data is not None:
-            validation = self._checked_validation(validation_data)
+            validation = self._checked_validation(validation_data, names)
         batch_size = check_batch_size(batch_size, data.rows)
         self.backend.check(data, batch_size, training=True, prefix="training ")
         if validation is not None:
@@ -266,6 +266,7 @@ class Trainer:
             with interrupts_held():
                 state.restart_epoch()
         state.data_key = data_key
+        self.model._column_names = names or self.model._column_names
         last = epochs if resume else state.epoch + epochs
         state.stop_reason = state.history.stop_reason = None
         batches = -(-data.rows // batch_size)
@@ -289,13 +290,11 @@ class Trainer:
                 report.say(f"stopped after {state.epoch} epochs: {state.stop_reason}")
         return state.history
 
-    def _checked_validation(self, validation_data: tuple[Any, ...]) -> Data:
+    def _checked_validation(self, validation_data: tuple[Any, ...], names: Names | None) -> Data:
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
             raise ValueError("validation_data is a pair (x, y) or a triple (x, y, sample_weight)")
         x, y, sample_weight = (*validation_data, None)[:3]
-        if sample_weight is not None:
-            check_takes_weights(self.graphs.loss)
-        return checked_data(x, y, sample_weight, self.graphs.dtype, prefix="validation ")
+        return checked_rows(self.graphs, x, y, sample_weight, names, prefix="validation ")
 
     def stop(self, reason: str) -> None:
         """End the training after the batch or epoch under way; for callbacks."""
@@ -441,9 +440,7 @@ class Trainer:
         if not 0 < low < high < np.inf:
             raise ValueError(f"low and high are learning rates, 0 < low < high; got {low}, {high}")
         steps = checks.integer("steps", steps, 2)
-        if sample_weight is not None:
-            check_takes_weights(self.graphs.loss)
-        data = checked_data(x, y, sample_weight, self.graphs.dtype)
+        data = checked_rows(self.graphs, x, y, sample_weight, self.model._column_names)
         batch_size = check_batch_size(batch_size, data.rows)
         self.backend.check(data, batch_size, training=True, prefix="training ")
         return range_test(
