@@ -19,6 +19,7 @@ ROOMS = [
     "caches",
     "trees",
     "checks",
+    "tables",
     "system",
     "graph",
     "ops",

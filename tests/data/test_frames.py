@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from chainrule import nn
 from chainrule.data import split
 from chainrule.data.arrays import as_arrays, check_finite
 
@@ -160,6 +161,16 @@ def test_frames_are_split():
     (x, y), (held_x, _) = split(table, table["a"], 0.2, seed=0)
     assert (len(x), len(held_x)) == (8, 2)
     np.testing.assert_array_equal(x[:, 1], y)
+
+
+@pytest.mark.parametrize("frame", FRAMES)
+@pytest.mark.parametrize("layer", [nn.Standardize, nn.MinMaxScale, nn.RobustScale, nn.PCA])
+def test_layers_are_fitted_to_frames(frame, layer):
+    found, expected = layer(3).fit(frame(NUMBERS)), layer(3).fit(EXPECTED)
+    for name, value in expected.state_dict().items():
+        np.testing.assert_array_equal(found.state_dict()[name], value)
+    with pytest.raises(TypeError, match=f"{layer.__name__}.fit: x, column 'b' holds String"):
+        layer(2).fit(frame({"a": [1], "b": ["x"]}))
 
 
 def test_narwhals_is_imported_for_tables_only():

@@ -16,10 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.mapped import blocks, extremes
-from chainrule.data.tables import is_table, to_array
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
 from chainrule.ops.index import label_fault
+from chainrule.tables import is_table, to_array
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
 

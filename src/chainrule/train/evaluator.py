@@ -10,11 +10,11 @@ import numpy as np
 from chainrule import checks
 from chainrule.data.arrays import Data, checked_data, checked_inputs
 from chainrule.data.batches import windows
-from chainrule.data.tables import Names, in_order
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.system.interrupts import interrupts_held
+from chainrule.tables import Names, in_order
 from chainrule.train.backends import Backend, make_backend
 from chainrule.train.metrics import Metric, as_metrics
 from chainrule.train.state import Totals

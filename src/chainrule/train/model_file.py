@@ -8,13 +8,13 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data.tables import Names, names_from_json
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, from_description, to_description
 from chainrule.nn.description import count_elements
 from chainrule.system.atomic_files import write_atomically
 from chainrule.system.reading import reason
+from chainrule.tables import Names, names_from_json
 from chainrule.train import tensor_file
 
 # json and zlib are imported where a file is written or read: `import chainrule` is faster without

@@ -13,7 +13,6 @@ from chainrule import checks
 from chainrule.data.arrays import Data
 from chainrule.data.batches import Window, check_batch_size, permutation, windows
 from chainrule.data.splitting import hold_out
-from chainrule.data.tables import Names, names_of
 from chainrule.errors import NonFiniteError
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
@@ -21,6 +20,7 @@ from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.schedules import Schedule
 from chainrule.system.interrupts import Interrupts, interrupts_held, interrupts_to
+from chainrule.tables import Names, names_of
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
 from chainrule.train.backends import TrainRequest, make_backend

@@ -12,8 +12,7 @@ from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 import numpy as np
-
-from chainrule.graph.tensor import Array
+from numpy.typing import NDArray
 
 Names: TypeAlias = (
     tuple[str, ...] | tuple["tuple[str, ...] | None", ...] | dict[str, "tuple[str, ...] | None"]
@@ -39,7 +38,7 @@ def is_table(data: Any) -> bool:
     return _kind(data) is not None
 
 
-def to_array(data: Any, name: str) -> Array:
+def to_array(data: Any, name: str) -> NDArray[Any]:
     """The numbers of a frame, shape (rows, columns), or of a series, shape (rows,).
 
     Args:
@@ -65,7 +64,7 @@ def to_array(data: Any, name: str) -> Array:
     for dtype, place in zip(schema.values(), places, strict=True):
         _check_numbers(dtype, f"{name}{place}")
     if len(set(schema.values())) == 1 and not _is_foreign(next(iter(schema.values()))):
-        values: Array = table.to_numpy()
+        values: NDArray[Any] = table.to_numpy()
         if not _may_lack_values(values):
             return values
     arrays = [_values(c, name, p) for c, p in zip(table.iter_columns(), places, strict=True)]
@@ -216,12 +215,12 @@ def _is_foreign(dtype: Any) -> bool:
     return dtype in (_dtype("Object"), _dtype("Unknown"), _dtype("Decimal"))
 
 
-def _may_lack_values(array: Array) -> bool:
+def _may_lack_values(array: NDArray[Any]) -> bool:
     """Whether there may have been missing values: they become NaN or objects."""
     return array.dtype.kind == "O" or (array.dtype.kind == "f" and bool(np.isnan(array).any()))
 
 
-def _values(column: Any, name: str, place: str) -> Array:
+def _values(column: Any, name: str, place: str) -> NDArray[Any]:
     """The numbers of a column.
 
     Raises:
@@ -231,7 +230,7 @@ def _values(column: Any, name: str, place: str) -> Array:
     if column.dtype == _dtype("Decimal"):
         column = column.cast(_dtype("Float64"))
     is_foreign = _is_foreign(column.dtype)
-    array: Array = np.asarray(column.to_native()) if is_foreign else column.to_numpy()
+    array: NDArray[Any] = np.asarray(column.to_native()) if is_foreign else column.to_numpy()
     if _may_lack_values(array):
         missing = np.flatnonzero(column.is_null().to_numpy())
         if len(missing):
