@@ -129,3 +129,31 @@ def test_the_target_is_read_where_it_is_compared(run, fails, model, table):
 def test_header_is_of_tables(fails, model):
     assert "--header is of tables" in fails("train", "digits", "--header")
     assert "--no-header is of tables" in fails("predict", model, "digits", "--no-header")
+
+
+@pytest.mark.parametrize("whole", [False, True])
+def test_timestamps(run, tmp_path, whole):
+    """Of an hour, which float32 can't tell apart to better than two minutes."""
+    time = 1.6e9 + np.arange(0, 3600, 6)
+    shape = np.sin(np.arange(0, 3600, 6) / 600)
+    digits = ".0f" if whole else ".1f"
+    rows = [f"{t:{digits}},{y:.5f}" for t, y in zip(time, shape, strict=True)]
+    (tmp_path / "time.csv").write_text("\n".join(["time,y", *rows]))
+    options = ["--optimizer", "adam", "--lr", 0.01, "--epochs", 30, "--out"]
+    result = run("train", "time.csv", *options, "model")
+    np.savez("time.npz", x=time.astype(np.int64 if whole else float)[:, None], y=shape)
+    other = run("train", "time.npz", *options, "other")
+    for text in (result.stdout, other.stdout, run("evaluate", "model", "time.csv").stdout):
+        assert float(text.split(" r2 ")[1].split()[0]) > 0.99
+
+
+def test_targets_that_float32_cannot_tell_apart(run, tmp_path):
+    x = np.linspace(-1, 1, 300)
+    rows = [f"{a:.5f},{1.6e9 + 5 * a:.5f}" for a in x]
+    (tmp_path / "time.csv").write_text("\n".join(["x,time", *rows]))
+    options = ["--optimizer", "adam", "--lr", 0.01, "--out", "model"]
+    result = run("train", "time.csv", *options)
+    for text in (result.stdout, run("evaluate", "model", "time.csv").stdout):
+        assert float(text.split(" r2 ")[1].split()[0]) > 0.99
+    predicted = [float(line) for line in run("predict", "model", "time.csv").stdout.split()[1:]]
+    np.testing.assert_allclose(predicted, 1.6e9 + 5 * x, rtol=0, atol=1)

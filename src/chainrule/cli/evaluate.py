@@ -41,14 +41,12 @@ def evaluate(
     Numbers: the root of the mean squared error, the mean absolute error (both in the target's
     units), and r2, the share of the variance that is explained.
     """
-    import numpy as np
-
     from chainrule.cli import output
+    from chainrule.cli import saved as saved_model
     from chainrule.cli.building import as_input
-    from chainrule.cli.saved import read_saved
     from chainrule.cli.sources import read_to_use
 
-    saved = read_saved(model)
+    saved = saved_model.read_saved(model)
     found = read_to_use(data, folder, saved.trained_on, header=header, with_target=True)
     output.say_notice(found)
     x, y = found.part(part)
@@ -57,11 +55,11 @@ def evaluate(
         wanted = f"the target column {target!r}" if target else "the targets y"
         raise ValueError(f"{data} lacks {wanted}, with which to compare. See chainrule predict.")
     y = saved.task.encode(y, data)
-    evaluator = saved.evaluator()
+    figures = saved_model.evaluate(saved.model, saved.task, as_input(x), y)
     output.line("data", f"{data}: {len(x):,} rows")
-    output.line("model", output.describe_figures(evaluator.evaluate(as_input(x), y), len(x)))
+    output.line("model", output.describe_figures(figures, len(x)))
     if saved.task.classes is not None:
-        predicted = np.asarray(evaluator.predict(as_input(x))).argmax(axis=1)
+        predicted = saved.predict(as_input(x)).argmax(axis=1)
         columns = {"class": "left", "rows": "right", "recall": "right", "precision": "right"}
         output.show_table(columns, _per_class(saved.task.classes, y, predicted))
 

@@ -64,7 +64,7 @@ def predict(
     found = read_to_use(data, folder, saved.trained_on, header=header, with_target=False)
     say_notice(found)
     x, _ = found.part(part)
-    text = to_csv(saved.evaluator().predict(as_input(x)), saved, proba=proba)
+    text = to_csv(saved.predict(as_input(x)), saved, proba=proba)
     if out is None:
         write(text)
         return

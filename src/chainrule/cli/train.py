@@ -237,7 +237,7 @@ def _or_default(value: float | None, default: float) -> float:
 def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) -> None:
     """Split, build, train, save, and say how well it went."""
     from chainrule.cli import building, output
-    from chainrule.cli.saved import make_evaluator
+    from chainrule.cli.saved import evaluate
     from chainrule.ops.random import manual_seed
     from chainrule.train import EarlyStopping, Trainer
     from chainrule.train.checkpoint import check_can_save
@@ -294,10 +294,9 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
     if given["history"] is not None:
         history.to_csv(given["history"])
     if not interrupted:
-        evaluator = make_evaluator(model, task)
         for name, part in (("validation", validation), ("test", test)):
             if part is not None:
-                output.show_figures(name, evaluator.evaluate(*part), len(part[0]))
+                output.show_figures(name, evaluate(model, task, *part), len(part[0]))
     output.show_files(given, interrupted=interrupted)
     if interrupted:
         ctx.exit(INTERRUPTED)

@@ -231,6 +231,17 @@ class Data:
                 value = zlib.crc32(values.data.cast("B") if values.size else b"", value)
         return f"{value:08x}"
 
+    def in_float64(self, *, inputs: bool, targets: bool) -> Data:
+        """Return the data with all digits of float64 inputs, and of float64 targets, kept."""
+        count = len(flatten(self.parts[0])[0])
+        targets_end = count + len(flatten(self.parts[1])[0]) if len(self.parts) > 1 else count
+        kept = [inputs] * count + [targets] * (targets_end - count)
+        dtypes = list(self.form.dtypes)
+        for number, (array, keeps) in enumerate(zip(self.arrays, kept, strict=False)):
+            if keeps and array.dtype == np.float64:
+                dtypes[number] = array.dtype
+        return Data(self.arrays, self.form._replace(dtypes=tuple(dtypes)))
+
     def label_fault(self, limits: Iterable[tuple[int, int]]) -> str | None:
         """Return what is wrong with labels, or None.
 

@@ -6,9 +6,11 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.tensor import Tensor
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.module import Module
 
 
@@ -43,6 +45,16 @@ def check_input(x: Tensor, features: int, dtype: str) -> None:
             f"the input's last axis must have length {features}; its shape is {x.shape}. {remedy}"
         )
     check_dtype(x, dtype)
+
+
+def centred(input: TensorLike, centre: Tensor, dtype: str) -> Tensor:
+    """input - centre for each column, subtracted in float64 and cast to a layer's dtype.
+
+    So numbers that are large beside their differences keep all digits of these.
+    """
+    x = as_tensor(input).astype(np.float64)
+    check_input(x, centre.shape[0], "float64")
+    return (x - centre).astype(dtype)
 
 
 def check_dtype(x: Tensor, dtype: str) -> None:

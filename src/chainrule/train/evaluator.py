@@ -119,11 +119,17 @@ class Evaluator:
         Raises:
             As `Trainer.fit`; ValueError for a frame that lacks columns, or has others.
         """
-        data = checked_inputs(in_order(x, self._graphs.model._column_names), self._graphs.dtype)
+        data = self._checked_inputs(x)
         batch_size = checks.integer("batch_size", batch_size, 1)
         return _with_averages(
             self._backend, self._ema, lambda: _outputs(self._backend, data, batch_size)
         )
+
+    def _checked_inputs(self, x: Any) -> Data:
+        """Inputs that a step can take, with columns by their names."""
+        graphs = self._graphs
+        x = in_order(x, graphs.model._column_names)
+        return _in_digits(graphs.model, checked_inputs(x, graphs.dtype))
 
     def predict_samples(
         self,
@@ -153,7 +159,7 @@ class Evaluator:
 
         Source: Gal and Ghahramani, "Dropout as a Bayesian Approximation" (2016).
         """
-        data = checked_inputs(in_order(x, self._graphs.model._column_names), self._graphs.dtype)
+        data = self._checked_inputs(x)
         samples = checks.integer("samples", samples, 1)
         batch_size = checks.integer("batch_size", batch_size, 1)
         seed = self._seed if seed is None else checks.integer("seed", seed, 0)
@@ -184,7 +190,15 @@ def checked_rows(
     if sample_weight is not None:
         check_takes_weights(graphs.loss)
     x = in_order(x, names, f"{prefix}x")
-    return checked_data(x, y, sample_weight, graphs.dtype, prefix=prefix)
+    return _in_digits(graphs.model, checked_data(x, y, sample_weight, graphs.dtype, prefix=prefix))
+
+
+def _in_digits(model: Module, data: Data) -> Data:
+    """The data in float64 where layers of the model use all of its digits."""
+    modules = list(model.modules())
+    inputs = any(module.takes_float64 for module in modules)
+    targets = any(module.gives_float64 for module in modules)
+    return data.in_float64(inputs=inputs, targets=targets) if inputs or targets else data
 
 
 def evaluate_data(
