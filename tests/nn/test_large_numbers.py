@@ -110,3 +110,23 @@ def test_inverses_in_float64():
         np.testing.assert_allclose(fitted.inverse()(fitted(LARGE)) - 1.6e9, EXACT, atol=1e-5)
     back = nn.Unstandardize(2, dtype="float64").fit(LARGE).inverse()
     np.testing.assert_allclose(back(LARGE), (EXACT - EXACT.mean(0)) / EXACT.std(0), atol=1e-6)
+
+
+@pytest.mark.parametrize("calibrate", [nn.lsuv_, nn.data_driven_])
+def test_starting_values(calibrate):
+    found = []
+    for x in (LARGE, EXACT):
+        model = calibrate(model_of(nn.Standardize(2).fit(x), own=False), x)
+        found.append(list(model.parameters()))
+    for large, small in zip(*found, strict=True):
+        np.testing.assert_allclose(large, small, rtol=1e-3, atol=1e-3)
+
+
+def test_statistics_of_batches():
+    found = []
+    for x in (LARGE, EXACT):
+        model = nn.Sequential(nn.Standardize(2).fit(x), nn.BatchNorm1d(2))
+        nn.recompute_batch_statistics(model, x, batch_size=50)
+        found.append(model[1])
+    np.testing.assert_allclose(found[0].running_var, found[1].running_var, rtol=1e-4)
+    np.testing.assert_allclose(found[0].running_mean, found[1].running_mean, atol=1e-5)

@@ -208,3 +208,19 @@ def test_targets_and_weights(frame):
         fit(trainer, frame(X), y, sample_weight=w)
         found.append(trainer.predict(ARRAY))
     np.testing.assert_array_equal(*found)
+
+
+def test_calibration_goes_by_the_names(frame, trained):
+    model = nn.Sequential(*trained.model[:2], nn.BatchNorm1d(4))
+    model._column_names = trained.model._column_names
+    nn.recompute_batch_statistics(model, ARRAY)
+    wanted = model[2].running_mean.numpy()
+    nn.recompute_batch_statistics(model, frame(other_order()))
+    np.testing.assert_array_equal(model[2].running_mean, wanted)
+    found = []
+    for x in (ARRAY, frame(X)):
+        model = trainer_of().model
+        cr.manual_seed(0)
+        found.append(list(nn.lsuv_(model, x).parameters()))
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one, other)

@@ -12,6 +12,7 @@ from chainrule.data.arrays import Data, checked_data, checked_inputs
 from chainrule.data.batches import windows
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
+from chainrule.nn.inputs import takes_float64
 from chainrule.ops.random import Generator
 from chainrule.system.interrupts import interrupts_held
 from chainrule.tables import Names, in_order
@@ -195,9 +196,8 @@ def checked_rows(
 
 def _in_digits(model: Module, data: Data) -> Data:
     """The data in float64 where layers of the model use all of its digits."""
-    modules = list(model.modules())
-    inputs = any(module.takes_float64 for module in modules)
-    targets = any(module.gives_float64 for module in modules)
+    inputs = takes_float64(model)
+    targets = any(module.gives_float64 for module in model.modules())
     return data.in_float64(inputs=inputs, targets=targets) if inputs or targets else data
 
 
