@@ -19,6 +19,7 @@ from chainrule.data.mapped import blocks, extremes
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
 from chainrule.ops.index import label_fault
+from chainrule.tables import is_table, to_array
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
 
@@ -42,8 +43,9 @@ def as_arrays(data: Any, name: str) -> Arrays:
 
     Args:
         data: one array, a tuple or list of arrays, or a dict of arrays. An array is an ndarray, a
-            ``np.memmap`` (it stays on disk) or anything ``np.asarray`` accepts, such as a pandas
-            table. A list or tuple of plain numbers or plain lists is one array, as in NumPy.
+            ``np.memmap`` (it stays on disk), a frame or series of pandas, polars or pyarrow, or
+            anything else that ``np.asarray`` accepts. A list or tuple of plain numbers or plain
+            lists is one array, as in NumPy.
         name: the name of the data in error messages, e.g. ``"x"``.
 
     Returns:
@@ -236,6 +238,17 @@ class Data:
                 value = zlib.crc32(values.data.cast("B") if values.size else b"", value)
         return f"{value:08x}"
 
+    def in_float64(self, *, inputs: bool, targets: bool) -> Data:
+        """Return the data with all digits of float64 inputs, and of float64 targets, kept."""
+        count = len(flatten(self.parts[0])[0])
+        targets_end = count + len(flatten(self.parts[1])[0]) if len(self.parts) > 1 else count
+        kept = [inputs] * count + [targets] * (targets_end - count)
+        dtypes = list(self.form.dtypes)
+        for number, (array, keeps) in enumerate(zip(self.arrays, kept, strict=False)):
+            if keeps and array.dtype == np.float64:
+                dtypes[number] = array.dtype
+        return Data(self.arrays, self.form._replace(dtypes=tuple(dtypes)))
+
     def label_fault(self, limits: Iterable[tuple[int, int]]) -> str | None:
         """Return what is wrong with labels, or None.
 
@@ -375,10 +388,12 @@ def _labelled(arrays: Arrays, name: str) -> list[tuple[str, Array]]:
 
 
 def _has_rows(item: Any) -> bool:
-    return len(getattr(item, "shape", ())) > 0
+    return len(getattr(item, "shape", ())) > 0 or is_table(item)
 
 
 def _as_array(data: Any, name: str) -> Array:
+    if is_table(data):
+        data = to_array(data, name)
     mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
     if isinstance(mask, np.ndarray | np.bool_) and mask.any():
         raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")

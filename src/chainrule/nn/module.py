@@ -89,6 +89,16 @@ class Module(Hooked, Placed):
     `Evaluator.predict_samples`, too."""
 
     training = Mode()
+    takes_float64: ClassVar[bool] = False
+    """Whether it uses all digits of float64 inputs, whatever its dtype; a Trainer leaves them."""
+
+    gives_float64: bool = False
+    """Whether its outputs are float64 in a model that is not; a Trainer leaves targets so, too."""
+
+    _column_names: Any = None
+    """The names of the columns of the tables that a Trainer fitted it to; None without names."""
+
+    training: bool
     _name: str
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Buffer | None]

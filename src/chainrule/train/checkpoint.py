@@ -12,7 +12,6 @@ from chainrule.data.arrays import Data
 from chainrule.data.mapped import mapped_files
 from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
-from chainrule.nn import to_description
 from chainrule.system.atomic_files import check_writable
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train import model_file
@@ -34,7 +33,7 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     with trainer.backend.guard.alone:
         tensors, training = _collected(trainer)
     description = {
-        "model": to_description(trainer.model),
+        **model_file.described(trainer.model),
         "metadata": trainer.metadata,
         "training": training,
     }
@@ -92,6 +91,7 @@ def load(
     tensors, description = model_file.read(path)
     if "training" not in description:
         raise FileError(f"{path} holds a model but no training to go on with")
+    columns = model_file.column_names(path, description)
     with interrupts_held(), trainer.backend.guard.alone:
         before, history = _collected(trainer), trainer.state.history
         try:
@@ -117,6 +117,7 @@ def load(
             raise FileError(
                 f"{path}: what it says of the training is damaged ({reason})"
             ) from error
+        trainer.model._column_names = columns
 
 
 def _check_data(training: dict[str, Any], data_key: dict[str, Any]) -> None:

@@ -11,8 +11,10 @@ from chainrule import checks
 from chainrule.data.arrays import Data, checked_data, checked_inputs
 from chainrule.data.batches import windows
 from chainrule.nn import Module
+from chainrule.nn.inputs import takes_float64
 from chainrule.ops.random import Generator
 from chainrule.system.interrupts import interrupts_held
+from chainrule.tables import Names, in_order
 from chainrule.train.backends import Backend, make_backend
 from chainrule.train.batch_loss import fitted_targets
 from chainrule.train.metrics import AnyMetric, as_metrics
@@ -103,9 +105,8 @@ class Evaluator:
         Raises:
             As `Trainer.fit`.
         """
-        if sample_weight is not None:
-            check_takes_weights(self._graphs.loss)
-        data = checked_data(x, y, sample_weight, self._graphs.dtype)
+        names = self._graphs.model._column_names
+        data = checked_rows(self._graphs, x, y, sample_weight, names)
         batch_size = checks.integer("batch_size", batch_size, 1)
         self._backend.check(data, batch_size, training=False)
         return evaluate_data(self._backend, self._ema, data, batch_size)
@@ -114,17 +115,24 @@ class Evaluator:
         """The model's outputs for `x`, in evaluation mode, as NumPy arrays.
 
         Args:
-            x: as in `Trainer.fit`.
+            x: as in `Trainer.fit`. The columns of a frame may be in any order, and must be those
+                that the model was trained on; a plain array has them in the order of training.
             batch_size: rows in a batch.
 
         Raises:
-            As `Trainer.fit`.
+            As `Trainer.fit`; ValueError for a frame that lacks columns, or has others.
         """
-        data = checked_inputs(x, self._graphs.dtype)
+        data = self._checked_inputs(x)
         batch_size = checks.integer("batch_size", batch_size, 1)
         return _with_averages(
             self._backend, self._ema, lambda: _outputs(self._backend, data, batch_size)
         )
+
+    def _checked_inputs(self, x: Any) -> Data:
+        """Inputs that a step can take, with columns by their names."""
+        graphs = self._graphs
+        x = in_order(x, graphs.model._column_names)
+        return _in_digits(graphs.model, checked_inputs(x, graphs.dtype))
 
     def predict_samples(
         self,
@@ -154,7 +162,7 @@ class Evaluator:
 
         Source: Gal and Ghahramani, "Dropout as a Bayesian Approximation" (2016).
         """
-        data = checked_inputs(x, self._graphs.dtype)
+        data = self._checked_inputs(x)
         samples = checks.integer("samples", samples, 1)
         batch_size = checks.integer("batch_size", batch_size, 1)
         seed = self._seed if seed is None else checks.integer("seed", seed, 0)
@@ -164,6 +172,36 @@ class Evaluator:
                 self._ema,
                 lambda: _samples(self._backend, data, samples, batch_size, seed),
             )
+
+
+def checked_rows(
+    graphs: StepGraphs,
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    names: Names | None,
+    *,
+    prefix: str = "",
+) -> Data:
+    """Inputs, targets and weights that a step can take, as `checked_data`; columns by their names.
+
+    Args:
+        graphs: the steps of the model.
+        x, y, sample_weight: as a user gives them.
+        names: the names of the columns of the inputs in their order; None if they have none.
+        prefix: the beginning of the names in error messages.
+    """
+    if sample_weight is not None:
+        check_takes_weights(graphs.loss)
+    x = in_order(x, names, f"{prefix}x")
+    return _in_digits(graphs.model, checked_data(x, y, sample_weight, graphs.dtype, prefix=prefix))
+
+
+def _in_digits(model: Module, data: Data) -> Data:
+    """The data in float64 where layers of the model use all of its digits."""
+    inputs = takes_float64(model)
+    targets = any(module.gives_float64 for module in model.modules())
+    return data.in_float64(inputs=inputs, targets=targets) if inputs or targets else data
 
 
 def evaluate_data(

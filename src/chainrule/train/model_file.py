@@ -14,6 +14,7 @@ from chainrule.nn import Module, from_description, to_description
 from chainrule.nn.description import count_elements
 from chainrule.system.atomic_files import write_atomically
 from chainrule.system.reading import reason
+from chainrule.tables import Names, names_from_json
 from chainrule.train import tensor_file
 
 # json and zlib are imported where a file is written or read: `import chainrule` is faster without
@@ -61,7 +62,12 @@ def save(
             f"model is a nn.Module, got {model!r:.80}; a Trainer saves itself: its `save`"
         )
     tensors = {f"{_MODEL}.{name}": array for name, array in model.state_dict().items()}
-    write(path, tensors, {"model": to_description(model), "metadata": as_metadata(metadata)})
+    write(path, tensors, {**described(model), "metadata": as_metadata(metadata)})
+
+
+def described(model: Module) -> dict[str, Any]:
+    """What a file says of a model: its layers, and the names of the columns it was trained on."""
+    return {"model": to_description(model), "columns": model._column_names}
 
 
 def as_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -119,8 +125,10 @@ def build_model(
 ) -> Module:
     """The model of what `read` returned; see `load`."""
     weights = tensors_under(tensors, _MODEL)
+    columns = column_names(path, description)
     if model is not None:
         model.load_state_dict(weights)
+        model._column_names = columns
         return model.eval()
     try:
         model = described_model(tensors, description)
@@ -132,7 +140,16 @@ def build_model(
         model.load_state_dict(weights)
     except Exception as error:
         raise FileError(f"{path}: its weights do not fit its model. {reason(error)}") from None
+    model._column_names = columns
     return model.eval()
+
+
+def column_names(path: str | os.PathLike[str], description: Mapping[str, Any]) -> Names | None:
+    """The names of the columns that a file's model was trained on."""
+    try:
+        return names_from_json(description.get("columns"))
+    except ValueError as error:
+        raise FileError(f"{path}: the columns of its model are damaged: {error}") from None
 
 
 def described_model(tensors: Mapping[str, Array], description: Mapping[str, Any]) -> Module:

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from chainrule import checks
-from chainrule.data.arrays import Data, checked_data
+from chainrule.data.arrays import Data
 from chainrule.data.batches import Window, check_batch_size, permutation, windows
 from chainrule.data.splitting import hold_out
 from chainrule.errors import NonFiniteError
@@ -17,11 +17,12 @@ from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.lr_scheduler import Schedule
 from chainrule.system.interrupts import interrupts_held, interrupts_to
+from chainrule.tables import Names, names_of
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
 from chainrule.train.backends import LearningRates, TrainRequest, make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
-from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
+from chainrule.train.evaluator import ROWS, Evaluator, checked_rows, evaluate_data
 from chainrule.train.fit_run import FitRun
 from chainrule.train.fixed_parts import FixedParts
 from chainrule.train.history import History
@@ -39,7 +40,6 @@ from chainrule.train.training_step import (
     Penalty,
     StepGraphs,
     StepOptions,
-    check_takes_weights,
 )
 
 _STEPS_AT_ONCE = 1024
@@ -198,7 +198,9 @@ class Trainer(FixedParts):
         Args:
             x: inputs, rows first: an array (memory-mapped ones are read batch by batch, and little
                 of them stays in memory), a tuple or a dict of arrays. Floats and uint8 are cast to
-                the model's dtype; other whole numbers are int64, which layers cast.
+                the model's dtype; other whole numbers are int64, which layers cast. Of frames
+                (pandas, polars, pyarrow) the model remembers the names of the columns, in its
+                files, too, and finds those of later frames by them.
             y: targets, likewise; whole numbers are labels (int64). A vector is a column for a model
                 with one output, and a column of labels a vector for a loss of classes.
             sample_weight: a weight for each row, shape (rows,), not negative. The loss of N rows is
@@ -236,16 +238,15 @@ class Trainer(FixedParts):
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:
             checkpoint_steps = checks.integer("checkpoint_steps", checkpoint_steps, 1)
-        if sample_weight is not None:
-            check_takes_weights(self.graphs.loss)
-        data = checked_data(x, y, sample_weight, self.graphs.dtype)
+        names = self.model._column_names or names_of(x)
+        data = checked_rows(self.graphs, x, y, sample_weight, names)
         if validation_data is not None and validation_fraction:
             raise ValueError("give validation_data or validation_fraction, not both")
         validation: Data | None = None
         if validation_fraction:
             data, validation = hold_out(data, validation_fraction, self.seed)
         elif validation_data is not None:
-            validation = self._checked_validation(validation_data)
+            validation = self._checked_validation(validation_data, names)
         batch_size = check_batch_size(batch_size, data.rows)
         self.backend.check(data, batch_size, training=True, prefix="training ")
         if validation is not None:
@@ -261,6 +262,7 @@ class Trainer(FixedParts):
             with interrupts_held():
                 state.restart_epoch()
         state.data_key = data_key
+        self.model._column_names = names or self.model._column_names
         last = epochs if resume else state.epoch + epochs
         state.stop_reason = state.history.stop_reason = None
         batches = -(-data.rows // batch_size)
@@ -284,13 +286,11 @@ class Trainer(FixedParts):
                 report.say(f"stopped after {state.epoch} epochs: {state.stop_reason}")
         return state.history
 
-    def _checked_validation(self, validation_data: tuple[Any, ...]) -> Data:
+    def _checked_validation(self, validation_data: tuple[Any, ...], names: Names | None) -> Data:
         if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
             raise ValueError("validation_data is a pair (x, y) or a triple (x, y, sample_weight)")
         x, y, sample_weight = (*validation_data, None)[:3]
-        if sample_weight is not None:
-            check_takes_weights(self.graphs.loss)
-        return checked_data(x, y, sample_weight, self.graphs.dtype, prefix="validation ")
+        return checked_rows(self.graphs, x, y, sample_weight, names, prefix="validation ")
 
     def stop(self, reason: str) -> None:
         """End the training after the batch or epoch under way; for callbacks."""
@@ -436,9 +436,7 @@ class Trainer(FixedParts):
         """
         check_range(low, high)
         steps = checks.integer("steps", steps, 2)
-        if sample_weight is not None:
-            check_takes_weights(self.graphs.loss)
-        data = checked_data(x, y, sample_weight, self.graphs.dtype)
+        data = checked_rows(self.graphs, x, y, sample_weight, self.model._column_names)
         batch_size = check_batch_size(batch_size, data.rows)
         self.backend.check(data, batch_size, training=True, prefix="training ")
         with self.backend.guard.alone:  # other threads wait until all is as before
