@@ -98,7 +98,6 @@ class Module(Hooked, Placed):
     _column_names: Any = None
     """The names of the columns of the tables that a Trainer fitted it to; None without names."""
 
-    training: bool
     _name: str
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Buffer | None]
