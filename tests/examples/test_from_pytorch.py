@@ -3,6 +3,8 @@
 import difflib
 import importlib.util
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -41,3 +43,12 @@ def test_both_learn_the_same(tmp_path, capsys):
     assert abs(theirs - ours) < 0.03
     printed = capsys.readouterr().out
     assert printed.count("ResidualMLP(") == 2 and printed.count("22,090 parameters") == 2
+
+
+def test_epochs_are_timed():
+    command = [sys.executable, str(FOLDER / "time_epochs.py"), "--rounds", "1"]
+    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    ways = ["as it comes", "compiled", "Trainer"]
+    if importlib.util.find_spec("torch"):
+        ways.append("PyTorch")
+    assert re.findall(r"^(.+?) +[\d.]+ ms an epoch$", out, re.MULTILINE) == ways

@@ -67,11 +67,11 @@ class TensorMethods(ElementwiseMethods):
     ) -> Tensor:
         return functions["mean"](self, axis, keepdims, dtype=dtype)
 
-    @both_names(ddof="correction")
+    @both_names(ddof="correction", unbiased="correction")
     def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         return functions["var"](self, axis, keepdims, correction)
 
-    @both_names(ddof="correction")
+    @both_names(ddof="correction", unbiased="correction")
     def std(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         return functions["std"](self, axis, keepdims, correction)
 
