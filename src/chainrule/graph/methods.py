@@ -46,7 +46,7 @@ class TensorMethods(ElementwiseMethods):
             >>> x.to("cpu") is x
             True
             >>> x.to("cpu", dtype="float32")
-            tensor([1., 2.], operation=astype)
+            tensor([1., 2.])
         """
         dtype = wanted_dtype(args, kwargs)
         return self if dtype is None else self.astype(dtype)  # type: ignore[return-value]
