@@ -393,7 +393,7 @@ class Optimizer:
             raise ShapeError(f"the loss is a float scalar, got {loss.dtype} of shape {loss.shape}")
 
     def step(self, loss: Tensor | None = None) -> None:
-        """Update every parameter that has a `.grad`; leave the others and their moments.
+        """Update every parameter that has a ``.grad``; leave the others and their moments.
 
         The update's graph is captured once for each set of parameters that have gradients.
 
@@ -401,7 +401,7 @@ class Optimizer:
             loss: the loss that was differentiated, for a rule with a line search.
 
         Raises:
-            ShapeError, DTypeError: if a `.grad` does not fit its parameter; nothing has changed.
+            ShapeError, DTypeError: if a ``.grad`` does not fit its parameter; nothing has changed.
             SymbolicError: while `chainrule.capture` captures a graph; `cr.compile` takes it.
         """
         capturing = local.context.capture
@@ -438,7 +438,7 @@ class Optimizer:
         return Interpreter(capture(self.update, grads, loss))
 
     def zero_grad(self) -> None:
-        """Forget the gradients: set `.grad` of every parameter to None."""
+        """Forget the gradients: set ``.grad`` of every parameter to None."""
         for parameter in self.params:
             parameter.grad = None
 
