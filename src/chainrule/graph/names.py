@@ -82,7 +82,6 @@ OURS = {
     "real": "x: there are no complex numbers here",
     "imag": "cr.zeros_like(x): there are no complex numbers here",
     "conj": "x: there are no complex numbers here",
-    "data": "x.detach(), or x.numpy(); parameter.assign(...) gives a new value",
     "clone": "x: no one writes into a Tensor",
     "copy": "x: no one writes into a Tensor",
     "new_tensor": "cr.tensor(data, x.dtype)",
