@@ -12,7 +12,14 @@ from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.guards import Guard
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, without_tensors
+from chainrule.graph.tensor import (
+    Array,
+    Tensor,
+    TensorLike,
+    as_gradient,
+    as_tensor,
+    without_tensors,
+)
 
 _KINDS = "buif"  # each takes the values of those before it
 
@@ -78,7 +85,8 @@ class State(Tensor):
         return self._grad
 
     @grad.setter
-    def grad(self, grad: Tensor | None) -> None:
+    def grad(self, grad: TensorLike | None) -> None:
+        grad = as_gradient(self, grad)
         capture = local.context.capture
         if capture is not None:
             capture.set_gradient(self, grad)
