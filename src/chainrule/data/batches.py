@@ -7,7 +7,7 @@ the core, which takes the rows of many batches itself.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -62,6 +62,10 @@ class Minibatches:
     def __len__(self) -> int:
         """The number of batches in a pass."""
         return self._rows // self._size if self._drop_last else -(-self._rows // self._size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next pass have the order of this epoch; `Trainer.fit` does so."""
+        self.passes = checks.integer("epoch", epoch, 0)
 
     def __iter__(self) -> Iterator[Any]:
         epoch = self.passes if self._epoch is None else self._epoch
@@ -248,10 +252,12 @@ class Window(NamedTuple):
     Attributes:
         first: the number in the pass of the first of `batches`.
         batches: the batches; their own numbers begin at 0.
+        is_last: whether the pass ends with them.
     """
 
     first: int
     batches: Batches
+    is_last: bool = True
 
     @property
     def end(self) -> int:
@@ -261,7 +267,7 @@ class Window(NamedTuple):
 
 def windows(
     data: Data, size: int, *, order: Array | None = None, start: int = 0
-) -> Iterator[Window]:
+) -> Generator[Window, None, None]:
     """Yield the batches of a pass in windows, each small enough for the memory budget.
 
     Data in memory are one window; memory-mapped files are read window by window. A window is valid
@@ -287,7 +293,8 @@ def windows(
         for first in range(start, -(-rows // size), length):
             part = data.map(operator.itemgetter(slice(first * size, (first + length) * size)))
             files.check()
-            yield Window(first, Batches(part, np.arange(part.rows), size))
+            is_last = (first + length) * size >= rows
+            yield Window(first, Batches(part, np.arange(part.rows), size), is_last)
             files.release()
     else:
         copier = Copier(data.arrays)
@@ -296,6 +303,7 @@ def windows(
             for first in range(start, -(-rows // size), length):
                 chosen = order[first * size : (first + length) * size]
                 part = Data(copier.read(chosen), data.form)
-                yield Window(first, Batches(part, np.arange(len(chosen)), size))
+                is_last = (first + length) * size >= rows
+                yield Window(first, Batches(part, np.arange(len(chosen)), size), is_last)
         finally:
             copier.release()
