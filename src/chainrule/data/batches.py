@@ -7,7 +7,7 @@ the core, which takes the rows of many batches itself.
 from __future__ import annotations
 
 import operator
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,22 @@ from chainrule import _core, checks
 from chainrule.data.arrays import Data, as_arrays, check_same_rows, flatten, unflatten
 from chainrule.data.mapped import Copier, MappedFiles
 from chainrule.graph.tensor import Array
+
+
+class IndexedBatches(NamedTuple):
+    """What minibatches are rows of, for steps that take the rows themselves.
+
+    Attributes:
+        parts: x, y and, where there are any, the weights.
+        size: rows in a batch; the last may have fewer.
+        rows: in a pass.
+        order: epoch -> the row numbers of its pass.
+    """
+
+    parts: tuple[Any, ...]
+    size: int
+    rows: int
+    order: Callable[[int], Array]
 
 
 class Minibatches:
@@ -68,10 +84,23 @@ class Minibatches:
         self.passes = checks.integer("epoch", epoch, 0)
 
     def __iter__(self) -> Iterator[Any]:
-        epoch = self.passes if self._epoch is None else self._epoch
-        self.passes += 1
-        order = permutation(self._rows, self._seed, epoch) if self._shuffle else None
-        return self._pass(np.arange(self._rows) if order is None else order)
+        return self._pass(self._order(self.passes))
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """The rows of a pass, in order."""
+        self.passes = epoch + 1
+        if not self._shuffle:
+            return np.arange(self._rows)
+        return permutation(self._rows, self._seed, epoch if self._epoch is None else self._epoch)
+
+    def indexed(self) -> IndexedBatches | None:
+        """What the batches are rows of, if they have targets."""
+        if not self._has_y:
+            return None
+        arrays = iter(self._arrays)
+        parts = unflatten(self._x, arrays), unflatten(self._y, arrays)
+        rows = len(self) * self._size if self._drop_last else self._rows
+        return IndexedBatches(parts, self._size, rows, lambda epoch: self._order(epoch)[:rows])
 
     def _pass(self, order: NDArray[np.int64]) -> Iterator[Any]:
         copier = Copier(self._arrays, self._size) if MappedFiles(self._arrays) else None

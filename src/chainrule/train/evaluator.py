@@ -15,14 +15,9 @@ from chainrule.ops.random import Generator
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import Backend, make_backend
 from chainrule.train.batch_loss import fitted_targets
+from chainrule.train.given_data import ROWS, evaluation_source, prediction_source
 from chainrule.train.metrics import AnyMetric, as_metrics
-from chainrule.train.sources import (
-    ROWS,
-    ArraySource,
-    Source,
-    evaluation_source,
-    prediction_source,
-)
+from chainrule.train.sources import ArraySource, Source
 from chainrule.train.state import Totals
 from chainrule.train.training_step import (
     Average,

@@ -24,6 +24,7 @@ from chainrule.train.callbacks import Callback, as_callbacks
 from chainrule.train.evaluator import Evaluator, evaluate_data
 from chainrule.train.fit_run import FitRun
 from chainrule.train.fixed_parts import FixedParts
+from chainrule.train.given_data import ROWS, training_source, training_sources
 from chainrule.train.history import History
 from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.one_at_a_time import Turn, one_at_a_time
@@ -31,7 +32,6 @@ from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, check_range, range_test
 from chainrule.train.roles import check_schedule
 from chainrule.train.settings import settings
-from chainrule.train.sources import ROWS, training_source, training_sources
 from chainrule.train.state import Totals, TrainingState
 from chainrule.train.training_step import (
     Average,
