@@ -207,13 +207,14 @@ class DataLoader:
         if indices is not None and mapped_files(dataset.tensors):
             return None
         parts = dataset.tensors if indices is None else dataset.take(indices)
-        size, sampler = batches.batch_size, self.sampler
+        sampler: Any = self.sampler
+        size = batches.batch_size
         rows = len(batches) * size if self.drop_last else len(sampler)
         if not rows:
             return None
 
         def order(_: int) -> Array:
-            return np.fromiter(sampler, np.int64)[:rows]  # type: ignore[arg-type]
+            return np.fromiter(sampler, np.int64)[:rows]
 
         return IndexedBatches(parts, min(size, rows), rows, order)
 

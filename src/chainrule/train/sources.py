@@ -283,6 +283,8 @@ def _form(structures: Sequence[Any], dtypes: Sequence[Any]) -> str:
 
 def described(thing: Any) -> str:
     """A thing's type, and the length of a sequence, in words."""
-    if isinstance(thing, (tuple, list)):
-        return f"a {type(thing).__name__} of length {len(thing)}"
-    return f"a {type(thing).__name__}" if thing is not None else "None"
+    if thing is None:
+        return "None"
+    name = type(thing).__name__
+    text = f"an {name}" if name[0] in "aeiouAEIOU" or name == "ndarray" else f"a {name}"
+    return f"{text} of length {len(thing)}" if isinstance(thing, (tuple, list)) else text
