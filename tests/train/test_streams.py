@@ -1,5 +1,6 @@
 """Training, evaluation and prediction on iterables of batches, against the same in arrays."""
 
+import multiprocessing
 import os
 import signal
 import threading
@@ -468,7 +469,6 @@ def test_ctrl_c_with_workers():
     """Workers, which get the signal, too, when it comes from a terminal, leave it alone."""
     one = trainer()
     loader = data.DataLoader(Slow(), 8, num_workers=2)
-    import multiprocessing
 
     def interrupt():
         for child in multiprocessing.active_children():
@@ -481,6 +481,57 @@ def test_ctrl_c_with_workers():
     timer.join()
     assert history.stop_reason == "interrupted"
     assert one.fit(loader, epochs=1, progress=False).stop_reason is None
+
+
+@pytest.mark.parametrize("ending", ["error of a batch", "stop", "not finite"])
+def test_workers_end_with_the_training(ending):
+    bad = X.copy()
+    if ending == "error of a batch":
+        bad[20] = np.nan
+    dataset = data.ConcatDataset([data.TensorDataset(bad, Y)])  # whose samples the workers load
+    one = trainer(metrics=[])
+    if ending == "not finite":
+        one.optimizer.param_groups[0]["lr"] = 1e308
+    if ending == "stop":
+        one.callbacks.append(StopAtOnce())
+    loader = data.DataLoader(dataset, 4, num_workers=2)
+    before = {child.pid for child in multiprocessing.active_children()}
+    reason = None
+    try:
+        one.fit(loader, epochs=2, progress=False)
+    except (ValueError, cr.NonFiniteError) as error:
+        reason = error
+    assert (reason is None) == (ending == "stop")
+    assert {child.pid for child in multiprocessing.active_children()} <= before
+
+
+class StopAtOnce(cr.Callback):
+    def on_step_end(self, trainer, loss):
+        trainer.stop("enough")
+
+
+def test_a_subclass_of_minibatches_gives_its_own_batches(backend):
+    x, y = classification()
+
+    class Doubled(data.Minibatches):
+        def __iter__(self):
+            for xb, yb in super().__iter__():
+                yield 2 * xb, yb
+
+    doubled = Doubled(x, y, 8, shuffle=True, seed=0, epoch=None, drop_last=False)
+    one, other = trainer(), trainer()
+    one.fit(doubled, epochs=2, progress=False)
+    other.fit(2 * x, y, epochs=2, batch_size=8, progress=False)
+    assert_same(one, other)
+
+
+def test_resume_of_batches_gives_the_same_bits(path):
+    x, y = classification()
+    whole, first, second = trainer(), trainer(), trainer()
+    whole.fit(data.batches(x, y, 8), epochs=4, progress=False)
+    first.fit(data.batches(x, y, 8), epochs=2, checkpoint=path, progress=False)
+    second.fit(data.batches(x, y, 8), epochs=4, checkpoint=path, resume=True, progress=False)
+    assert_same(whole, second)
 
 
 def test_other_threads_predict_while_an_iterable_waits():

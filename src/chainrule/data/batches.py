@@ -95,7 +95,7 @@ class Minibatches:
 
     def indexed(self) -> IndexedBatches | None:
         """What the batches are rows of, if they have targets."""
-        if not self._has_y:
+        if not self._has_y or type(self) is not Minibatches:
             return None
         arrays = iter(self._arrays)
         parts = unflatten(self._x, arrays), unflatten(self._y, arrays)

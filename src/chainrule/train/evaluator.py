@@ -110,7 +110,8 @@ class Evaluator:
 
         Args:
             x: inputs as in `Trainer.fit`; or an iterable of batches of inputs, such as a DataLoader
-                (but no list, which is arrays: give `iter(batches)`).
+                (but no list, which is arrays: give `iter(batches)`). The outputs come in the order
+                of the batches.
             batch_size: rows in a batch of arrays, 256 by default.
 
         Raises:

@@ -148,15 +148,19 @@ class StreamSource(Source):
             self._iterable.set_epoch(epoch)  # type: ignore[attr-defined]
         return iter(self._iterable)
 
-    def windows(self, epoch: int = 0, start: int = 0) -> Generator[Window, None, None]:
+    def _taken(self, epoch: int) -> Iterator[Any]:
+        """A pass: the one that has begun with the first batch, or a new one."""
         begun, self._begun = self._begun, None
         if begun is None or (self._has_epochs and begun[0] != epoch):
-            begun = epoch, self._pass(epoch)
+            return self._pass(epoch)
+        return begun[1]
+
+    def windows(self, epoch: int = 0, start: int = 0) -> Generator[Window, None, None]:
         # Whether a batch is the last is known when the next has been asked for. That may lie in
         # the memory of the one before, so training takes copies.
         waiting: Window | None = None
         count = 0
-        for count, batch in enumerate(begun[1], 1):
+        for count, batch in enumerate(self._taken(epoch), 1):  # no local: an error keeps those
             if count <= start:
                 continue
             if waiting is not None:
