@@ -303,7 +303,13 @@ def checked_inputs(x: Any, dtype: np.dtype[Any]) -> Data:
 
 
 def checked_data(
-    x: Any, y: Any, sample_weight: Any, dtype: np.dtype[Any], *, prefix: str = ""
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    dtype: np.dtype[Any],
+    *,
+    prefix: str = "",
+    all_rows: bool = True,
 ) -> Data:
     """Return inputs and targets, and weights unless None, of the same number of rows.
 
@@ -312,6 +318,7 @@ def checked_data(
         sample_weight: as ``checked_weights`` takes it, or None.
         dtype: the model's floating dtype.
         prefix: the beginning of the names in error messages.
+        all_rows: whether there are no more rows, so that some weight must be above 0.
 
     Raises:
         TypeError, ValueError: as `checked_inputs`, for each of the parts; for different numbers of
@@ -323,11 +330,14 @@ def checked_data(
     if sample_weight is None:
         return as_data(dtype, x, y)
     name = f"{prefix}sample_weight"
-    return as_data(dtype, x, y, checked_weights(sample_weight, rows, dtype, name))
+    weights = checked_weights(sample_weight, rows, dtype, name)
+    if all_rows:
+        check_some_weight(weights, name)
+    return as_data(dtype, x, y, weights)
 
 
 def checked_weights(sample_weight: Any, rows: int, dtype: np.dtype[Any], name: str) -> Array:
-    """Return a weight for each row, as floats: finite, not negative, not all 0.
+    """Return a weight for each row, as floats: finite, not negative.
 
     Args:
         sample_weight: numbers, shape (rows,).
@@ -352,7 +362,6 @@ def checked_weights(sample_weight: Any, rows: int, dtype: np.dtype[Any], name: s
             f"{name} is {weights[negative[0]]} at row {negative[0]}: a weight is not negative. "
             "Give 0 to a row that shall not count."
         )
-    check_some_weight(weights, name)
     return weights
 
 

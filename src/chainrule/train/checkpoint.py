@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.data.arrays import Data
 from chainrule.data.mapped import mapped_files
 from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
@@ -40,19 +39,14 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     model_file.write(path, tensors, description)
 
 
-def data_key(data: Data, batch_size: int, shuffle: bool) -> dict[str, Any]:
-    """What fixes which rows come when in a training; see `TrainingState`."""
-    return {
-        "rows": data.rows,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "fingerprint": data.fingerprint(),
-    }
-
-
 def same_batches(key: dict[str, Any] | None, other: dict[str, Any]) -> bool:
-    """Whether two trainings take rows of the same numbers in the same batches."""
-    return key is not None and {**key, "fingerprint": ""} == {**other, "fingerprint": ""}
+    """Whether two trainings take rows of the same numbers in the same batches.
+
+    Of an iterable of batches nobody knows.
+    """
+    if key is None or key["rows"] is None:
+        return False
+    return {**key, "fingerprint": ""} == {**other, "fingerprint": ""}
 
 
 def check_can_save(
@@ -128,8 +122,12 @@ def _check_data(training: dict[str, Any], data_key: dict[str, Any]) -> None:
     remedy = "To go on with other data, load it with `load` and fit without `resume`"
     if saved["rows"] != data_key["rows"]:
         raise ValueError(
-            f"it was saved in a training on {saved['rows']} rows, these are {data_key['rows']}. "
-            f"{remedy}"
+            f"it was saved in a training on {_rows(saved)}, these are {_rows(data_key)}. {remedy}"
+        )
+    if saved["rows"] is None and saved["fingerprint"] != data_key["fingerprint"]:
+        raise ValueError(
+            f"it was saved in a training on batches of another form: other dtypes, other inputs, "
+            f"or with weights where these have none. {remedy}"
         )
     if saved["fingerprint"] != data_key["fingerprint"]:
         raise ValueError(
@@ -140,6 +138,10 @@ def _check_data(training: dict[str, Any], data_key: dict[str, Any]) -> None:
         raise ValueError(
             f"it is from the middle of an epoch over {saved} and can't go on over {data_key}"
         )
+
+
+def _rows(key: dict[str, Any]) -> str:
+    return "batches of an iterable" if key["rows"] is None else f"{key['rows']} rows"
 
 
 def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
