@@ -277,7 +277,7 @@ def test_arguments_are_checked(params, options, message):
     ("loss", "error", "message"),
     [
         (None, ValueError, r"a line search needs the loss: call step\(loss\)"),
-        (1.0, TypeError, "the loss is a float, not a Tensor"),
+        (1.0, TypeError, "the loss is 1.0, not a Tensor"),
         (cr.tensor([1.0]), cr.ShapeError, r"a float scalar, got float32 of shape \(1,\)"),
         (cr.tensor(1), cr.ShapeError, "a float scalar, got int64"),
     ],
