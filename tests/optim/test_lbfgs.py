@@ -264,7 +264,11 @@ A, B = cr.Parameter([1.0], name="a"), cr.Parameter([1.0], "float64", name="b")
         ([A], {"lr": -1}, "lr must be >= 0"),
         ([A], {"history_size": 0}, "history_size is at least 1, got 0"),
         ([A], {"history_size": 2.5}, "history_size is a whole number, at least 1; got 2.5"),
-        ([A], {"line_search_fn": "strong_wolfe"}, "line_search_fn is None or 'armijo', not 'str"),
+        (
+            [A],
+            {"line_search_fn": "wolfe"},
+            "line_search_fn is None or 'armijo' or 'strong_wolfe', not 'str",
+        ),
         ([], {}, "got no parameters"),
     ],
 )
