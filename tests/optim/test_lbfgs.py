@@ -267,7 +267,7 @@ A, B = cr.Parameter([1.0], name="a"), cr.Parameter([1.0], "float64", name="b")
         (
             [A],
             {"line_search_fn": "wolfe"},
-            "line_search_fn is None or 'armijo' or 'strong_wolfe', not 'str",
+            "line_search_fn is None or 'armijo' or 'strong_wolfe', not 'wolfe",
         ),
         ([], {}, "got no parameters"),
     ],
