@@ -151,7 +151,7 @@ def test_a_training_follows_combined_schedules(unit, backend):
         (
             lambda o: optim.WarmupLR(combined(o), 5),
             TypeError,
-            "precedes one schedule, got .*Chained",
+            "precedes one .*type Chained",
         ),
     ],
 )

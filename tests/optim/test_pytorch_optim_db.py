@@ -148,7 +148,7 @@ def test_error_inputs_are_errors(case):
     if isinstance(params, list) and params and type(params[0]) is cr.Tensor:
         params = [cr.Parameter(value.numpy()) for value in params]
     if name == "LBFGS" and len(params) > 1 and isinstance(params[1], dict):
-        with pytest.raises(ValueError, match="LBFGS takes one group|was given twice"):
+        with pytest.raises(ValueError, match=r"LBFGS takes one group|was given twice"):
             make(params)
     elif is_in(TAKEN, message):
         make(params, **kwargs)
