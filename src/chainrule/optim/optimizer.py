@@ -408,8 +408,8 @@ class Optimizer:
         """Forget the gradients.
 
         Args:
-            set_to_none: whether ``.grad`` of every parameter becomes None, so that a step leaves out
-                those that get none; else those that have one get 0.
+            set_to_none: whether ``.grad`` of every parameter becomes None, so that a step leaves
+                out those that get none; else those that have one get 0.
         """
         for parameter in self.params:
             if set_to_none or parameter.grad is None:
