@@ -77,6 +77,8 @@ def saved(what):
         path = tmp_path / "saved"
         if what == "model":
             cr.save(model(), path, metadata={"unit": "m"})
+        elif what == "dict":
+            cr.save({"weights": model().state_dict(), "steps": [3, (True, None)]}, path)
         else:
             made = trainer()
             made.fit(X, Y, epochs=2, batch_size=4, progress=False)
@@ -99,6 +101,15 @@ def arrays_of(found):
     return [(p.shape, str(p.dtype), p.tobytes()) if hasattr(p, "dtype") else p for p in parts]
 
 
+def parts_of(found):
+    """What a file with a dict holds, whatever it is, as a list to compare."""
+    if isinstance(found, dict):
+        found = tuple(found.items())
+    if isinstance(found, (list, tuple)):
+        return [type(found), *map(parts_of, found)]
+    return arrays_of([found])
+
+
 FORMATS = {
     "csv": (lambda tmp_path: csv(), lambda p: arrays_of(read_columns(p))),
     "csv.gz": (lambda tmp_path: gzip.compress(csv()), lambda p: arrays_of(read_columns(p))),
@@ -112,6 +123,7 @@ FORMATS = {
     ),
     "model": (saved("model"), lambda p: arrays_of(cr.load(p).state_dict().values())),
     "metadata": (saved("model"), cr.read_metadata),
+    "dict": (saved("dict"), lambda p: parts_of(cr.load(p))),
     "training": (saved("training"), load_training),
 }  # fmt: skip
 
@@ -165,7 +177,7 @@ def test_changed_bytes(tmp_path, name):
 
 
 @pytest.mark.parametrize(
-    "name", ["csv.gz", "npz", "npz, compressed", "idx.gz", "model", "training"]
+    "name", ["csv.gz", "npz", "npz, compressed", "idx.gz", "model", "dict", "training"]
 )
 def test_no_changed_bit_is_read_as_something_else(tmp_path, name):
     """These formats have checksums."""
@@ -202,7 +214,7 @@ def odd_places(value, rng):
     return rng.choice(ODD)
 
 
-@pytest.mark.parametrize("name", ["model", "metadata", "training"])
+@pytest.mark.parametrize("name", ["model", "metadata", "dict", "training"])
 def test_odd_descriptions(tmp_path, name):
     make, read = FORMATS[name]
     path, rng = tmp_path / "file", random.Random(name)
@@ -217,7 +229,7 @@ def test_odd_descriptions(tmp_path, name):
         cases += 1
 
 
-@pytest.mark.parametrize("name", ["model", "training"])
+@pytest.mark.parametrize("name", ["model", "dict", "training"])
 def test_odd_headers(tmp_path, name):
     make, read = FORMATS[name]
     data, path, rng = make(tmp_path), tmp_path / "file", random.Random(name)

@@ -119,6 +119,14 @@ PRINTED = {
     "course/counting.md": ["669,706", "668,672", "1,034 neurons"],
     "course/backprop_in_150_lines.md": ["[-4.0, -4.0, 3.0]", "0.070650824853"],
     "course/algorithms.md": ["6 gradients agree", "x         0.9182"],
+    "from_pytorch.md": [
+        "here it is x.reshape(...)",
+        "tensor(1.7078) tensor(1.8708)",
+        "(2, 3) (3, 2)",
+        "clone         x: no one writes into a Tensor",
+    ],
+    "from_keras.md": ["epoch 1: loss"],
+    "from_scikit_learn.md": ["['odd' 'even'"],
     "reference/cli.md": ["Usage: chainrule train [OPTIONS]"],
 }
 
@@ -279,6 +287,20 @@ def check_backprop_in_150_lines(page):
     assert page["worst"] < 1e-9
 
 
+def check_from_pytorch(page):
+    assert page["correct"] / len(page["loader"]) / 64 > 0.9
+    assert page["history"]["validation_accuracy"][-1] > 0.93
+
+
+def check_from_keras(page):
+    assert page["history"].stop_reason == "the loss is small enough"
+
+
+def check_from_scikit_learn(page):
+    found = page["trainer"].evaluate(page["columns"][300:], page["price"][300:])
+    assert found["r2"] > 0.9
+
+
 def check_index(page):
     found = page["trainer"].evaluate(page["digits"].x_test, page["digits"].y_test)
     assert found["accuracy"] > 0.95
@@ -303,6 +325,9 @@ CHECKS = {
     "course/models.md": check_models,
     "course/counting.md": check_counting,
     "course/backprop_in_150_lines.md": check_backprop_in_150_lines,
+    "from_pytorch.md": check_from_pytorch,
+    "from_keras.md": check_from_keras,
+    "from_scikit_learn.md": check_from_scikit_learn,
     "index.md": check_index,
 }
 

@@ -20,6 +20,7 @@ ROOMS = [
     "caches",
     "trees",
     "checks",
+    "tables",
     "system",
     "graph",
     "ops",

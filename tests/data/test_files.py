@@ -52,7 +52,7 @@ def test_table_without_header(write):
     ("header", "names"),
     [
         ("id,2019,2020", ("id", "2019", "2020")),
-        (",a,b", ("x0", "a", "b")),
+        ("a,,b", ("a", "x1", "b")),
         ('"a,1","b;2","c\n3"', ("a,1", "b;2", "c\n3")),
     ],
 )

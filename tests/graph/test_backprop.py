@@ -224,7 +224,7 @@ class TestWithoutGraph:
 
         x = np.float64(0.5)
         eager = slope(cr.tensor(x))
-        captured = cr.capture(slope, x).run(x)
+        captured = cr.capture(slope, x)(x)
         assert eager.item() == captured.item() == pytest.approx(np.exp(1.5))
 
     def test_backward_keeps_no_graph_of_the_gradient(self):

@@ -105,7 +105,7 @@ def test_they_work_on_placeholders_too():
     def f(x):
         return cr.jacobian(cr.tanh, x), cr.hessian(lambda x: (x * x * x).sum(), x)
 
-    found = cr.capture(f, X).run(X)
+    found = cr.capture(f, X)(X)
     np.testing.assert_allclose(found[0], np.diag(1 - np.tanh(X) ** 2), rtol=1e-13)
     np.testing.assert_allclose(found[1], np.diag(6 * X), rtol=1e-13)
 

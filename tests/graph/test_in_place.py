@@ -94,7 +94,7 @@ def test_in_a_captured_graph_they_are_updates():
 
     graph = cr.capture(step, cr.placeholder((2,)))
     assert w.tolist() == [1.0, 2.0]
-    graph.run(np.array([2.0, 4.0], np.float32))
+    graph(np.array([2.0, 4.0], np.float32))
     assert w.tolist() == [0.0, 0.0]
 
 
@@ -166,3 +166,28 @@ def test_elements_are_not_written(x):
     with pytest.raises(TypeError, match="where"):
         x[0] = 5.0
     assert x.tolist() == [1.0, 2.0]
+
+
+def test_a_product_of_another_shape_is_not_broadcast():
+    w = cr.Parameter([1.0, 2.0])
+    with cr.no_grad(), pytest.raises(cr.ShapeError, match=r"\(2,\).*@= gives \(\)"):
+        w @= np.ones(2, np.float32)
+    with cr.no_grad():
+        w @= np.float32([[0, 1], [1, 0]])
+    assert w.tolist() == [2.0, 1.0]
+
+
+@pytest.mark.parametrize("make", [cr.Parameter, lambda x: cr.tensor(x, requires_grad=True)])
+def test_a_gradient_that_is_set_fits_its_leaf(make):
+    w = make([1.0, 2.0])
+    w.grad = np.array([0.5, 1.0])
+    assert isinstance(w.grad, cr.Tensor) and w.grad.dtype == w.dtype == np.float32
+    w.grad = [1.0, 2.0]
+    (w * 3.0).sum().backward()
+    assert w.grad.tolist() == [4.0, 5.0]
+    for wrong in (np.ones(3), 1.0, cr.ones((2, 1))):
+        with pytest.raises(cr.ShapeError, match=r"shape \(2,\), and so has its gradient"):
+            w.grad = wrong
+    with pytest.raises(cr.DTypeError, match="astype"):
+        w.grad = cr.ones(2, dtype="float64")
+    assert w.grad.tolist() == [4.0, 5.0]

@@ -40,7 +40,7 @@ def test_gradients_pass_lists(two, function, expected):
 def test_lists_in_a_captured_graph(two):
     a, b = two
     graph = cr.capture(lambda x: cr.grad(cr.sum([a * x, [b][0]]), a), cr.placeholder(()))
-    assert graph.run(np.float32(7.0)) == 7.0
+    assert graph(np.float32(7.0)) == 7.0
 
 
 def test_the_dtype_in_which_parts_meet():
@@ -77,7 +77,7 @@ def test_assign_takes_lists(two):
     w = cr.Parameter([0.0, 0.0])
     w.assign([a, b])
     assert w.tolist() == [2.0, 3.0]
-    cr.capture(lambda: w.assign([b, 2 * a])).run()
+    cr.capture(lambda: w.assign([b, 2 * a]))()
     assert w.tolist() == [3.0, 4.0]
     with pytest.raises(cr.ShapeError):
         w.assign([a, b, a])

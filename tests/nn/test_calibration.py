@@ -1,5 +1,7 @@
 """Calibration: unit variance layer by layer, biases between data, and how a model is called."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -239,3 +241,22 @@ def test_interception_gives_back_a_forward_of_ones_own():
     with intercepted(layer, lambda module, forward, x: calls.append(module) or forward(x)):
         assert layer(3) == 3
     assert calls == [layer] and vars(layer)["forward"] is own
+
+
+def test_another_thread_calls_the_modules_themselves():
+    layer = nn.Linear(2, 1, dtype="float64")
+    x, calls = np.ones((3, 2)), []
+
+    def noted(module, forward, x):
+        calls.append(module)
+        return forward(x)
+
+    with ThreadPoolExecutor() as pool:
+        with intercepted(layer, noted):
+            pool.submit(layer, x).result()
+            assert not calls and "forward" not in vars(layer)
+            layer(x)
+            with intercepted(layer, noted):
+                layer(x)
+        layer(x)
+    assert calls == 3 * [layer]

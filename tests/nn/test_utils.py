@@ -164,7 +164,7 @@ def test_a_largest_norm_of_large_weights(backend, dtype, scale):
     weight = cr.Parameter(np.array([[3.0, 4.0], [0.3, 0.4]], dtype) * scale)
     constraint = optim.MaxNorm([weight], max_norm=1.0)
     if backend == "native":
-        cr.capture(constraint.apply).run()
+        cr.capture(constraint.apply)()
     else:
         constraint.apply()
     np.testing.assert_allclose(weight.numpy(), [[0.6, 0.8]] * 2, rtol=1e-6)
@@ -177,3 +177,18 @@ def test_norms_of_vectors_do_not_overflow():
     cosines = nn.functional.cosine_similarity(x, [[1.0, 0.0], [1.0, 0.0]])
     np.testing.assert_allclose(cosines.numpy(), [0.6, 0.0], rtol=1e-6)
     assert np.isfinite(cr.grad(y.sum() + cosines.sum(), x).numpy()).all()
+
+
+@pytest.mark.parametrize("backend", ["native", "reference", "eager"])
+def test_a_factor_smaller_than_float32_has_normal_numbers(backend):
+    """max_norm / norm is below 1.2e-38: taken at once it would be 0, or lose its digits."""
+    scale = np.float32(6e37)
+    wanted = -1e-3 * np.array([[3.0, 0.0, 4.0]]) / np.sqrt(26)
+    if backend != "eager":
+        found = trained(backend, "float32", scale, clip_norm=1e-3)
+    else:
+        weight, bias = cr.Parameter(np.zeros((1, 3), "f")), cr.Parameter(np.zeros(1, "f"))
+        weight.grad, bias.grad = scale * np.float32([[3, 0, 4]]), np.full(1, scale)
+        nn.utils.clip_grad_norm_([weight, bias], 1e-3)
+        found = -weight.grad.numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-5)

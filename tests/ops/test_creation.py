@@ -201,7 +201,7 @@ def test_draws_are_those_of_the_seed_eager_and_captured(draw):
     assert eager == again
     with cr.use_generator(cr.Generator(7)):
         graph = cr.capture(draw)
-        assert [graph.run().tolist() for _ in range(2)] == eager
+        assert [graph().tolist() for _ in range(2)] == eager
 
 
 def test_random_leaves():
@@ -210,3 +210,31 @@ def test_random_leaves():
     assert x.grad is not None
     with pytest.raises(cr.SymbolicError, match="in a captured function a draw has no value"):
         cr.capture(lambda: cr.rand(3, requires_grad=True))
+
+
+MADE_IN = {
+    "zeros": lambda dtype: cr.zeros(3, dtype=dtype),
+    "ones": lambda dtype: cr.ones(3, dtype),
+    "empty": lambda dtype: cr.empty(3, dtype=dtype),
+    "full": lambda dtype: cr.full(3, 1, dtype=dtype),
+    "zeros_like": lambda dtype: cr.zeros_like([1.0], dtype=dtype),
+    "ones_like": lambda dtype: cr.ones_like([1.0], dtype=dtype),
+    "full_like": lambda dtype: cr.full_like([1.0], 2, dtype=dtype),
+    "arange": lambda dtype: cr.arange(3, dtype=dtype),
+    "linspace": lambda dtype: cr.linspace(0, 1, 3, dtype=dtype),
+    "eye": lambda dtype: cr.eye(2, dtype=dtype),
+    "identity": lambda dtype: cr.identity(2, dtype=dtype),
+    "tri": lambda dtype: cr.tri(2, dtype=dtype),
+    "randint": lambda dtype: cr.randint(9, size=3, dtype=dtype),
+}
+
+
+@pytest.mark.parametrize("name", MADE_IN)
+def test_dtypes_are_those_of_tensors_in_the_machines_order(name):
+    for dtype in (">i8",) if name == "randint" else (">f4", ">f8", ">i8"):
+        made = MADE_IN[name](dtype)
+        assert made.dtype.isnative and made.numpy().dtype.isnative, dtype
+        assert made.dtype == np.dtype(dtype).newbyteorder("=")
+    for dtype in (complex, "datetime64[s]", "bfloat16", "text"):
+        with pytest.raises(cr.DTypeError):
+            MADE_IN[name](dtype)

@@ -159,6 +159,6 @@ def test_arrays_held_by_a_layer():
             return cr.as_tensor(x) * self.scale
 
     graph = cr.capture(Scaled(), cr.placeholder((2,)))
-    assert graph.run(np.ones(2, "float32")).tolist() == [1.0, 10.0]
+    assert graph(np.ones(2, "float32")).tolist() == [1.0, 10.0]
     trainer = cr.Evaluator(Scaled(), nn.MSELoss())
     assert trainer.predict(np.ones((4, 2), "float32"))[0].tolist() == [1.0, 10.0]

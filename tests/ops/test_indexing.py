@@ -61,7 +61,7 @@ def check(index):
     assert found.shape == expected.shape
     np.testing.assert_array_equal(found.numpy(), expected)
     graph = cr.capture(lambda x: x[index], X)
-    np.testing.assert_array_equal(graph.run(X), expected)
+    np.testing.assert_array_equal(graph(X), expected)
     # The gradient counts how often each element was taken.
     x = cr.tensor(X, requires_grad=True)
     counts = np.zeros(SHAPE)

@@ -79,6 +79,9 @@ def test_numpys_ddof_is_the_correction():
         expected = getattr(np, name)(A, 1, ddof=1)
         np.testing.assert_allclose(getattr(cr, name)(A, axis=1, ddof=1).numpy(), expected)
         np.testing.assert_allclose(getattr(cr.tensor(A), name)(1, ddof=1).numpy(), expected)
+        np.testing.assert_allclose(getattr(cr, name)(A, dim=1, unbiased=True).numpy(), expected)
+        biased = getattr(cr.tensor(A), name)(1, unbiased=False)
+        np.testing.assert_allclose(biased.numpy(), getattr(np, name)(A, 1))
 
 
 def test_joining_takes_pytorchs_names():

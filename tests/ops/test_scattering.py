@@ -65,7 +65,7 @@ def test_put_along_axis(shape, indices, axis, dtype):
             (native,) = run_native(call, *arrays)
             np.testing.assert_array_equal(native, expected)
         graph = cr.capture(call, *arrays)
-        np.testing.assert_array_equal(graph.run(*arrays), expected)
+        np.testing.assert_array_equal(graph(*arrays), expected)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int64])

@@ -134,8 +134,8 @@ def test_a_training_follows_combined_schedules(unit, backend):
             "not in the update's graph. Construct the optimiser with one above 0",
         ),
         (lambda o: optim.ChainedScheduler([]), ValueError, "takes at least one"),
-        (lambda o: optim.ChainedScheduler([o]), TypeError, "is of single schedules, not AdamW"),
-        (lambda o: optim.ChainedScheduler([combined(o)]), TypeError, "not ChainedScheduler"),
+        (lambda o: optim.ChainedScheduler([o]), TypeError, "is of single schedules, got "),
+        (lambda o: optim.ChainedScheduler([combined(o)]), TypeError, "type ChainedScheduler"),
         (
             lambda o: optim.ChainedScheduler(
                 [optim.ConstantLR(o), optim.ConstantLR(o, unit="step", parameter="eps")]
@@ -148,7 +148,11 @@ def test_a_training_follows_combined_schedules(unit, backend):
             ValueError,
             "one optimiser and one unit",
         ),
-        (lambda o: optim.WarmupLR(combined(o), 5), TypeError, "precedes one schedule, not Chained"),
+        (
+            lambda o: optim.WarmupLR(combined(o), 5),
+            TypeError,
+            "precedes one .*type Chained",
+        ),
     ],
 )
 def test_arguments_of_other_hyper_parameters_are_checked(make, error, message):

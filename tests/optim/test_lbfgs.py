@@ -264,7 +264,11 @@ A, B = cr.Parameter([1.0], name="a"), cr.Parameter([1.0], "float64", name="b")
         ([A], {"lr": -1}, "lr must be >= 0"),
         ([A], {"history_size": 0}, "history_size is at least 1, got 0"),
         ([A], {"history_size": 2.5}, "history_size is a whole number, at least 1; got 2.5"),
-        ([A], {"line_search_fn": "strong_wolfe"}, "line_search_fn is None or 'armijo', not 'str"),
+        (
+            [A],
+            {"line_search_fn": "wolfe"},
+            "line_search_fn is None or 'armijo' or 'strong_wolfe', not 'wolfe",
+        ),
         ([], {}, "got no parameters"),
     ],
 )
@@ -277,7 +281,7 @@ def test_arguments_are_checked(params, options, message):
     ("loss", "error", "message"),
     [
         (None, ValueError, r"a line search needs the loss: call step\(loss\)"),
-        (1.0, TypeError, "the loss is a float, not a Tensor"),
+        (1.0, TypeError, "the loss is 1.0, not a Tensor"),
         (cr.tensor([1.0]), cr.ShapeError, r"a float scalar, got float32 of shape \(1,\)"),
         (cr.tensor(1), cr.ShapeError, "a float scalar, got int64"),
     ],

@@ -62,7 +62,6 @@ def test_arguments_and_defaults_are_pytorchs(case):
         assert theirs.get(key, False) == value
     assert set(theirs) - set(make(case).defaults) <= {
         *("foreach", "capturable", "differentiable", "fused"),  # how PyTorch computes
-        *("max_iter", "max_eval", "tolerance_grad", "tolerance_change"),  # a step is one iteration
         "decoupled_weight_decay",  # of Adam, where it is AdamW
     }
 

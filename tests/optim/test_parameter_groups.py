@@ -27,7 +27,8 @@ def test_hyper_parameters_may_be_numpys():
     given = {"history_size": np.int64(3), "lr": np.float64(0.5)}
     group = optim.LBFGS([cr.Parameter([1.0])], **given).param_groups[0]
     assert json.dumps(group.numbers()) == (
-        '{"lr": 0.5, "history_size": 3, "line_search_fn": null, "maximize": false}'
+        '{"lr": 0.5, "max_iter": 20, "max_eval": 25, "tolerance_grad": 1e-07, '
+        '"tolerance_change": 1e-09, "history_size": 3, "line_search_fn": null, "maximize": false}'
     )
     group = optim.RMSprop([cr.Parameter([1.0])], centered=np.bool_(True)).param_groups[0]
     assert group["centered"] is True

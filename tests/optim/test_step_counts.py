@@ -127,7 +127,7 @@ def test_steps_of_different_parameters_in_one_captured_function():
     graph = cr.capture(two_steps(captured), g, h)
     for _ in range(3):
         two_steps(eager)(g, h)
-        graph.run(g, h)
+        graph(g, h)
     assert [p.tolist() for p in captured.params] == [p.tolist() for p in eager.params]
     assert [eager.state[p]["step"].item() for p in eager.params] == [3.0, 6.0]
     assert [captured.state[p]["step"].item() for p in captured.params] == [3.0, 6.0]

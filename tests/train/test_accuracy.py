@@ -186,8 +186,18 @@ def test_a_regression_has_no_accuracy(targets):
     trainer = trainer_of(network(outputs=2, dtype="float32"), nn.MSELoss(), metrics=["accuracy"])
     with pytest.raises(ValueError, match=r"no one-hot rows: row 1.*Accuracy\(threshold=0.5\)"):
         fit(trainer, x, several, batch_size=3)
+    numbers = np.array([[0.3, -2], [1.5, 1.2], [0, 7]], "float32")
+    with pytest.raises(ValueError, match="neither one-hot rows nor probabilities"):
+        fit(trainer, x, numbers, batch_size=3)
     metric = cr.metrics.Accuracy(threshold=0.5)
     assert accuracy(nn.MSELoss(), several * 0.8, several, metric) == 1.0
+
+
+@pytest.mark.parametrize("rows", [[[0, 1], [1, 0]], [[-1, 1], [1, -1]], [[0.2, 0.8], [0.7, 0.3]]])
+def test_rows_of_classes_for_a_loss_of_numbers(rows):
+    rows = np.array(rows, "float32")
+    assert accuracy(nn.MSELoss(), rows, rows) == 1.0
+    assert accuracy(nn.MSELoss(), rows[::-1].copy(), rows) == 0.0
 
 
 @pytest.mark.parametrize(

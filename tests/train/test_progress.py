@@ -108,5 +108,31 @@ def test_a_bar_on_a_terminal():
     assert text.rfind("\x1b[?25h") > text.rfind("\x1b[?25l")  # the cursor is shown again
 
 
+@pytest.mark.parametrize(("length", "shown"), [(None, "/?"), (3, "/3")])
+def test_a_bar_for_batches_without_a_known_length(length, shown):
+    """At first it shows what the iterable says of itself, after one pass what there were."""
+    script = f"""
+import time
+import numpy as np
+import chainrule as cr
+from chainrule import nn, optim
+
+class Batches:
+    def __iter__(self):
+        for _ in range(5):
+            time.sleep(0.03)
+            yield np.zeros((4, 3), "float32"), np.zeros(4, int)
+if {length} is not None:
+    Batches.__len__ = lambda self: {length}
+
+model = nn.Linear(3, 2)
+trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))
+trainer.fit(Batches(), epochs=3)
+"""
+    plain = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", on_a_terminal(script))
+    assert shown in plain and "5/5" in plain
+    assert re.search(r"epoch 3/3  loss 0\.\d{4}", plain)
+
+
 def test_silence_on_a_terminal():
     assert on_a_terminal(SCRIPT.replace("PROGRESS", "False")).split() == ["done"]

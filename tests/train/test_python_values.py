@@ -211,7 +211,7 @@ def test_settings_of_a_step():
     before = weights(model)
     fit(trainer)
     assert_close(weights(model), before, 1e-6)
-    trainer.metrics.append(as_metrics(["mae"])[0])
+    trainer.graphs.metrics.append(as_metrics(["mae"], trainer.graphs.loss)[0])
     assert "mae" in trainer.evaluate(X, Y)
 
 

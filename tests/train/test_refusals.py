@@ -46,7 +46,7 @@ BAD_DATA = {
     "text among numbers": (
         lambda x, y: ([[1.0, "2", 3.0, 4.0]] * 30, y), TypeError, "x holds text"),
     "objects": (lambda x, y: (x.astype(object), y), TypeError, "x is .*object"),
-    "None": (lambda x, y: (x, None), TypeError, "y is None"),
+    "None": (lambda x, y: (x, None), TypeError, "y is missing"),
     "one number": (lambda x, y: (3.0, y), ValueError, "x is the single value"),
     "complex numbers": (lambda x, y: (x + 1j, y), TypeError, "complex"),
     "ragged rows": (lambda x, y: ([[1.0], [1.0, 2.0]], y), ValueError, "x is not an array"),

@@ -288,7 +288,7 @@ def test_runs_of_captured_graphs_in_several_threads_all_count():
     found = []
 
     def work(graph):
-        found.extend(graph.run(np.float32(1)).item() for _ in range(100))
+        found.extend(graph(np.float32(1)).item() for _ in range(100))
 
     together(*[lambda graph=graph: work(graph) for graph in (*graphs, *graphs)])
     assert count.item() == 400

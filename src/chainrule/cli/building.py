@@ -69,7 +69,8 @@ def build_model(
     if task.classes is not None:
         layers.append(nn.Linear(width, len(task.classes)))
     else:
-        layers += [nn.Linear(width, y.shape[1]), nn.Unstandardize(y.shape[1]).fit(y)]
+        units = nn.Unstandardize(y.shape[1], _target_dtype(y)).fit(y)
+        layers += [nn.Linear(width, y.shape[1]), units]
     return nn.Sequential(*layers)
 
 
@@ -121,5 +122,17 @@ def build_schedule(optimizer: optim.Optimizer, options: Options, rows: int) -> o
 
 
 def as_input(x: Array) -> Array:
-    """Inputs as the model takes them: uint8 as it is (a batch is cast at a time), else float32."""
-    return x if x.dtype == np.uint8 else np.asarray(x, np.float32)
+    """Inputs as the model takes them: floats and uint8 as they are (a batch is cast at a time)."""
+    return x if x.dtype.kind == "f" or x.dtype == np.uint8 else np.asarray(x, np.float64)
+
+
+_MOST_SPREADS = 2**13
+"""float32 has 2^24 steps below a number: targets that are so many standard deviations large have
+some thousand steps within one, too few to predict them."""
+
+
+def _target_dtype(y: Array) -> str:
+    """The dtype that tells targets apart."""
+    spread = y.std(axis=0)
+    is_far = (np.abs(y).max(axis=0) > _MOST_SPREADS * spread) & (spread > 0)
+    return "float64" if is_far.any() else "float32"

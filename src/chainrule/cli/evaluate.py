@@ -6,7 +6,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from chainrule.cli.options import data_argument, mnist_option, model_argument, part_option
+from chainrule.cli.options import (
+    data_argument,
+    header_option,
+    mnist_option,
+    model_argument,
+    part_option,
+)
 
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Array
@@ -24,7 +30,10 @@ Examples:
 @data_argument
 @mnist_option
 @part_option
-def evaluate(model: str, data: str, folder: str | None, part: str | None) -> None:
+@header_option
+def evaluate(
+    model: str, data: str, folder: str | None, part: str | None, header: bool | None
+) -> None:
     """Say how good a saved model's predictions are for DATA, which holds the targets too.
 
     Classes: the share of rows whose class is right, the cross-entropy, and for each class how many
@@ -32,25 +41,25 @@ def evaluate(model: str, data: str, folder: str | None, part: str | None) -> Non
     Numbers: the root of the mean squared error, the mean absolute error (both in the target's
     units), and r2, the share of the variance that is explained.
     """
-    import numpy as np
-
     from chainrule.cli import output
+    from chainrule.cli import saved as saved_model
     from chainrule.cli.building import as_input
-    from chainrule.cli.saved import read_saved
     from chainrule.cli.sources import read_to_use
 
-    saved = read_saved(model)
-    x, y = read_to_use(data, folder, saved.trained_on).part(part)
+    saved = saved_model.read_saved(model)
+    found = read_to_use(data, folder, saved.trained_on, header=header, with_target=True)
+    output.say_notice(found)
+    x, y = found.part(part)
     if y is None:
         target = saved.trained_on["target"]
         wanted = f"the target column {target!r}" if target else "the targets y"
         raise ValueError(f"{data} lacks {wanted}, with which to compare. See chainrule predict.")
     y = saved.task.encode(y, data)
-    evaluator = saved.evaluator()
+    figures = saved_model.evaluate(saved.model, saved.task, as_input(x), y)
     output.line("data", f"{data}: {len(x):,} rows")
-    output.line("model", output.describe_figures(evaluator.evaluate(as_input(x), y), len(x)))
+    output.line("model", output.describe_figures(figures, len(x)))
     if saved.task.classes is not None:
-        predicted = np.asarray(evaluator.predict(as_input(x))).argmax(axis=1)
+        predicted = saved.predict(as_input(x)).argmax(axis=1)
         columns = {"class": "left", "rows": "right", "recall": "right", "precision": "right"}
         output.show_table(columns, _per_class(saved.task.classes, y, predicted))
 

@@ -33,6 +33,12 @@ part_option = click.option(
     type=click.Choice(["train", "test"]),
     help="The rows to use, of data with a training and a test part.  [default: test]",
 )
+header_option = click.option(
+    "--header/--no-header",
+    default=None,
+    help="Whether the first line of a .csv file holds the names of its columns.  [default: yes if "
+    "it holds any text, or counts the columns over rows with decimal points]",
+)
 
 
 class Number(click.ParamType):

@@ -52,6 +52,12 @@ def show_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> Non
     click.echo()
 
 
+def say_notice(data: Data) -> None:
+    """Print, to standard error, what a user should know of how the data were read."""
+    if data.notice is not None:
+        click.echo(f"Note: {data.name}: {printable(data.notice)}.", err=True)
+
+
 def show_data(data: Data, task: Task, parts: Mapping[str, int], *, inferred: bool) -> None:
     """Print the data, the number of rows of each part (training, test, ...), and the task."""
     counts = ", ".join(f"{rows:,} {part}" for part, rows in parts.items())

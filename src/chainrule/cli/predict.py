@@ -6,7 +6,13 @@ import sys
 
 import click
 
-from chainrule.cli.options import data_argument, mnist_option, model_argument, part_option
+from chainrule.cli.options import (
+    data_argument,
+    header_option,
+    mnist_option,
+    model_argument,
+    part_option,
+)
 
 
 @click.command(
@@ -21,20 +27,29 @@ Examples:
 @data_argument
 @mnist_option
 @part_option
+@header_option
 @click.option("--out", metavar="FILE.csv", help="Where to write.  [default: standard output]")
 @click.option("--proba", is_flag=True, help="Add a column with the probability of each class.")
 def predict(
-    model: str, data: str, folder: str | None, part: str | None, out: str | None, proba: bool
+    model: str,
+    data: str,
+    folder: str | None,
+    part: str | None,
+    header: bool | None,
+    out: str | None,
+    proba: bool,
 ) -> None:
     """Predict with a saved model: one line of CSV for each row of DATA, in its order.
 
     DATA is of the kind that the model was trained on: a .csv or .npz file (without y it will do),
-    digits or mnist. A table's columns are found by their names; others are ignored, and the
-    target need not be there. Classes are printed as the labels that the training data had.
+    digits or mnist. A table's columns are found by their names, in any order; the target and
+    others need not be there, and are ignored whatever they hold. Where the table or the model has
+    no names, columns go by their order. Classes are printed as the labels that the training data
+    had.
     """
     from chainrule.cli.building import as_input
     from chainrule.cli.files import check_outputs
-    from chainrule.cli.output import write
+    from chainrule.cli.output import say_notice, write
     from chainrule.cli.predictions import to_csv
     from chainrule.cli.saved import read_saved
     from chainrule.cli.sources import files_of, read_to_use
@@ -46,8 +61,10 @@ def predict(
     saved = read_saved(model)
     if proba and saved.task.classes is None:
         raise ValueError(f"{model} is a regression: it has no probabilities. Leave --proba out.")
-    x, _ = read_to_use(data, folder, saved.trained_on).part(part)
-    text = to_csv(saved.evaluator().predict(as_input(x)), saved, proba=proba)
+    found = read_to_use(data, folder, saved.trained_on, header=header, with_target=False)
+    say_notice(found)
+    x, _ = found.part(part)
+    text = to_csv(saved.predict(as_input(x)), saved, proba=proba)
     if out is None:
         write(text)
         return

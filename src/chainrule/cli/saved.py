@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from chainrule import nn
 from chainrule.cli.tasks import Task
 from chainrule.errors import FileError
+from chainrule.graph.tensor import Array
 from chainrule.train import Evaluator
 from chainrule.train.model_file import build_model, read
 
@@ -26,15 +29,23 @@ class SavedModel:
     task: Task
     trained_on: dict[str, Any]
 
-    def evaluator(self) -> Evaluator:
-        """An Evaluator by the task's final metrics."""
-        return make_evaluator(self.model, self.task)
+    def predict(self, x: Array) -> Array:
+        """The outputs of the model."""
+        loss = nn.MSELoss() if self.task.classes is None else nn.CrossEntropyLoss()
+        return np.asarray(Evaluator(self.model, loss).predict(x))
 
 
-def make_evaluator(model: nn.Module, task: Task) -> Evaluator:
-    """An Evaluator of a model by the task's final metrics."""
-    loss = nn.MSELoss() if task.classes is None else nn.CrossEntropyLoss()
-    return Evaluator(model, loss, task.final_metrics)
+def evaluate(model: nn.Module, task: Task, x: Array, y: Array) -> dict[str, float]:
+    """The task's final metrics.
+
+    They compare outputs and targets less the targets' mean: the variance of targets that are large
+    beside their spread would be lost in the squares of the whole.
+    """
+    if task.classes is not None:
+        return Evaluator(model, nn.CrossEntropyLoss(), task.final_metrics).evaluate(x, y)
+    centre = nn.Center(y.shape[1], dtype="float64").fit(y)
+    evaluator = Evaluator(nn.Sequential(model, centre), nn.MSELoss(), task.final_metrics)
+    return evaluator.evaluate(x, y - centre.mean.numpy())
 
 
 def read_saved(path: str) -> SavedModel:

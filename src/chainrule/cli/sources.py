@@ -9,9 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.data import datasets, read_columns, read_npz
+from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
 from chainrule.data.npz import names_of, read_archive
+from chainrule.data.text_tables import Layout, read_text_table
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 
@@ -34,6 +35,7 @@ class Data:
         target: the name of a table's target.
         target_index: the index of the target among all columns of the table.
         header: whether the table names its columns.
+        notice: what a user should know of how the table was read, or None.
     """
 
     kind: str
@@ -46,6 +48,7 @@ class Data:
     target: str | None = None
     target_index: int | None = None
     header: bool = False
+    notice: str | None = None
 
     def __post_init__(self) -> None:
         for array in (self.x, self.y, self.x_test, self.y_test):
@@ -104,13 +107,16 @@ def read_built_in(name: str, folder: str | None) -> Data:
     return Data(name, name, found.x_train, found.y_train, found.x_test, found.y_test)
 
 
-def read_to_train(name: str, folder: str | None, target: str | None) -> Data:
+def read_to_train(
+    name: str, folder: str | None, target: str | None, header: bool | None = None
+) -> Data:
     """Data to train on.
 
     Args:
         name: a built-in set, or a file.
         folder: the folder of MNIST.
         target: a table's target: the name of a column, or its index; the last one if None.
+        header: whether a table's first line is a header; None to tell it from the file.
 
     Raises:
         OSError, ValueError, TypeError: if the data can't be read, or are not finite numbers.
@@ -120,12 +126,14 @@ def read_to_train(name: str, folder: str | None, target: str | None) -> Data:
         raise ValueError(f"--target is the column of a table to predict; {name} is not a table.")
     if folder is not None and kind != "mnist":
         raise ValueError(f"--data is the folder of mnist; {name} needs none.")
+    _check_header(name, kind, header)
     if kind in BUILT_IN:
         return read_built_in(name, folder)
     if kind == "npz":
         found = read_npz(name)
         return Data(kind, name, found.x, found.y, found.x_test, found.y_test)
-    names, values = read_columns(name)
+    table = read_text_table(name, header=header)
+    names, values = table.names, table.values
     if len(names) < 2:
         raise ValueError(
             f"{name} has the one column {names[0]!r}, but a target and at least one feature are "
@@ -135,6 +143,12 @@ def read_to_train(name: str, folder: str | None, target: str | None) -> Data:
     if repeated is not None:
         raise ValueError(f"{name} has two columns named {repeated!r}. Rename one of them.")
     index = _column(name, names, target)
+    notice = None
+    if table.has_index:
+        notice = (
+            "its first column, which has no name, is taken for the rows' index, as pandas writes "
+            "it, and left out: give it a name if it is a feature"
+        )
     return Data(
         kind,
         name,
@@ -143,28 +157,38 @@ def read_to_train(name: str, folder: str | None, target: str | None) -> Data:
         columns=names[:index] + names[index + 1 :],
         target=names[index],
         target_index=index,
-        header=not _is_unnamed(names),
+        header=table.has_header,
+        notice=notice,
     )
 
 
-def read_to_use(name: str, folder: str | None, trained_on: dict[str, Any]) -> Data:
+def read_to_use(
+    name: str,
+    folder: str | None,
+    trained_on: dict[str, Any],
+    *,
+    header: bool | None = None,
+    with_target: bool,
+) -> Data:
     """Data to predict or evaluate with a model, with the columns and shape of its training data.
 
     Args:
-        name, folder: as in `read_to_train`.
+        name, folder, header: as in `read_to_train`.
         trained_on: the description of the training data in the model's file.
+        with_target: whether to read a table's target, where it is there.
 
     Raises:
         OSError, ValueError, TypeError: if the data can't be read, are not finite numbers, or have
             other columns or shapes.
     """
     kind = kind_of(name)
+    _check_header(name, kind, header)
     if kind in BUILT_IN:
         data = read_built_in(name, folder)
     elif kind == "npz":
         data = _read_npz_with_or_without_targets(name)
     else:
-        data = _read_table_of(name, trained_on)
+        data = _read_table_of(name, trained_on, header, with_target)
     shape = tuple(trained_on["shape"])
     for x in (data.x, data.x_test):
         if x is not None and x.shape[1:] != shape:
@@ -190,35 +214,88 @@ def _read_npz_with_or_without_targets(name: str) -> Data:
     return Data("npz", name, x, None)
 
 
-def _read_table_of(name: str, trained_on: dict[str, Any]) -> Data:
-    """A table's features in the model's order: by name if both have names, else by position."""
+def _check_header(name: str, kind: str, header: bool | None) -> None:
+    if header is not None and kind != "table":
+        option = "--header" if header else "--no-header"
+        raise ValueError(f"{option} is of tables; {name} is none. Leave it out.")
+
+
+def _read_table_of(
+    name: str, trained_on: dict[str, Any], header: bool | None, with_target: bool
+) -> Data:
+    """A table's features in the model's order: by name if both have names, else by place.
+
+    No other column is read: it may hold text, or nothing.
+    """
     columns = trained_on["columns"]
     if columns is None:
         raise ValueError(
             f"{name} is a table, but the model was trained on {trained_on['kind']} data with rows "
             f"of shape {_shape(trained_on['shape'])}. Give data of that shape."
         )
-    names, values = read_columns(name)
     target, target_index = trained_on["target"], trained_on["target_index"]
-    if trained_on["header"] and not _is_unnamed(names):
-        missing = [column for column in columns if column not in names]
-        if missing:
-            raise ValueError(
-                f"{name} lacks {_listed(missing)}. The model takes {_listed(columns)}; "
-                f"the file has {_listed(names)}."
-            )
-        indices = [names.index(column) for column in columns]
-        y_index = names.index(target) if target in names else None
-    elif len(names) in (len(columns), len(columns) + 1):
-        indices = list(range(len(names)))
-        y_index = indices.pop(target_index) if len(names) > len(columns) else None
-    else:
-        raise ValueError(
-            f"{name} has {len(names)} columns; the model takes {len(columns)}: {_listed(columns)}. "
-            "The target may be among them, at the index that it had in training."
+    found: dict[str, Any] = {"notice": None}
+
+    def choose(layout: Layout) -> list[int]:
+        names = layout.names
+        if trained_on["header"] and layout.header_lines:
+            x, y = _places_by_name(name, names, columns, target if with_target else None)
+        else:
+            x, y = _places(name, layout, columns, target_index)
+            y = y if with_target else None
+            which = "the model has no names of columns"
+            if trained_on["header"]:
+                which = "it has no header"
+            if trained_on["header"] or layout.header_lines:
+                found["notice"] = (
+                    f"{which}: columns are taken in their order, as {_listed(columns)}"
+                )
+        found["has_target"] = y is not None
+        return x if y is None else [*x, y]
+
+    known = columns if trained_on["header"] else ()
+    values = read_text_table(name, header=header, known=known, choose=choose).values
+    y = None
+    if found["has_target"]:
+        values, y = values[:, :-1], values[:, -1]
+    return Data(
+        "table", name, values, y, columns=tuple(columns), target=target, notice=found["notice"]
+    )
+
+
+def _places_by_name(
+    path: str, names: tuple[str, ...], columns: list[str], target: str | None
+) -> tuple[list[int], int | None]:
+    """The places of the features and of the target, None if it is not there."""
+    missing = [column for column in columns if column not in names]
+    if missing:
+        raise FileError(
+            f"{path} lacks {_listed(missing)}. The model takes {_listed(columns)}; "
+            f"the file has {_listed(names)}."
         )
-    y = None if y_index is None else values[:, y_index]
-    return Data("table", name, values[:, indices], y, columns=tuple(columns), target=target)
+    wanted = columns if target is None else [*columns, target]
+    repeated = next((column for column in wanted if names.count(column) > 1), None)
+    if repeated is not None:
+        raise FileError(f"{path} has two columns named {repeated!r:.80}. Rename one of them.")
+    y = names.index(target) if target is not None and target in names else None
+    return [names.index(column) for column in columns], y
+
+
+def _places(
+    path: str, layout: Layout, columns: list[str], target_index: int
+) -> tuple[list[int], int | None]:
+    """The places of the features and of the target where there are no names to go by."""
+    places = list(range(len(layout.names)))
+    if layout.may_have_index and len(places) > len(columns):
+        del places[0]
+    if len(places) not in (len(columns), len(columns) + 1):
+        raise FileError(
+            f"{path} has {len(places)} columns; the model takes {len(columns)}: "
+            f"{_listed(columns)}. The target may be among them, at the index that it had in "
+            "training."
+        )
+    y = places.pop(target_index) if len(places) > len(columns) else None
+    return places, y
 
 
 def _column(path: str, names: tuple[str, ...], target: str | None) -> int:
@@ -233,11 +310,6 @@ def _column(path: str, names: tuple[str, ...], target: str | None) -> int:
         f"{path} has no column {target!r}. Its columns: {_listed(names)}. Name one of them, or "
         f"give the index of one, 0 to {len(names) - 1}."
     )
-
-
-def _is_unnamed(names: tuple[str, ...]) -> bool:
-    """Whether the names are the default ones of a table without a header."""
-    return names == tuple(f"x{i}" for i in range(len(names)))
 
 
 def _listed(names: Any) -> str:

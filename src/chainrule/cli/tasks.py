@@ -37,13 +37,13 @@ class Task:
         return ["mse", "mae", "r2"] if self.classes is None else ["accuracy"]
 
     def encode(self, y: Array, name: str) -> Array:
-        """Targets as the loss takes them: class numbers, or float32 of shape (rows, values).
+        """Targets as the loss takes them: class numbers, or float64 of shape (rows, values).
 
         Raises:
             ValueError: for a label that is not one of the classes.
         """
         if self.classes is None:
-            return np.asarray(y if y.ndim == 2 else y.reshape(len(y), -1), np.float32)
+            return np.asarray(y if y.ndim == 2 else y.reshape(len(y), -1), np.float64)
         labels = _labels(y, name)
         classes = np.array(self.classes)
         codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from chainrule.cli.errors import INTERRUPTED
-from chainrule.cli.options import ACTIVATIONS, HiddenLayers, Number, mnist_option
+from chainrule.cli.options import ACTIVATIONS, HiddenLayers, Number, header_option, mnist_option
 
 if TYPE_CHECKING:
     from chainrule.cli.building import Options
@@ -47,6 +47,7 @@ Examples:
     help="The column of a CSV file to predict: its name, or its index from 0 (a whole number that "
     "is no column's name).  [default: the last one]",
 )
+@header_option
 @click.option(
     "--task",
     type=click.Choice(["classification", "regression"]),
@@ -167,7 +168,7 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     _check_usage(data, folder, given)
     outputs = {f"--{name}": given[name] for name in ("out", "checkpoint", "history")}
     check_outputs(outputs, sources.files_of(data, folder))
-    found = sources.read_to_train(data, folder, given["target"])
+    found = sources.read_to_train(data, folder, given["target"], given["header"])
     assert found.y is not None
     task = choose_task(found.y, _target_name(found), given["task"])
     _train(ctx, found, task, given)
@@ -236,7 +237,7 @@ def _or_default(value: float | None, default: float) -> float:
 def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) -> None:
     """Split, build, train, save, and say how well it went."""
     from chainrule.cli import building, output
-    from chainrule.cli.saved import make_evaluator
+    from chainrule.cli.saved import evaluate
     from chainrule.ops.random import manual_seed
     from chainrule.train import EarlyStopping, Trainer
     from chainrule.train.checkpoint import check_can_save
@@ -270,6 +271,7 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
         parts["to validate"] = len(validation[0])
     if test is not None:
         parts["to test on"] = len(test[0])
+    output.say_notice(data)
     output.show_data(data, task, parts, inferred=given["task"] is None)
     output.show_model(model, x.shape[1:])
     output.show_options(options.to_json())
@@ -292,10 +294,9 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
     if given["history"] is not None:
         history.to_csv(given["history"])
     if not interrupted:
-        evaluator = make_evaluator(model, task)
         for name, part in (("validation", validation), ("test", test)):
             if part is not None:
-                output.show_figures(name, evaluator.evaluate(*part), len(part[0]))
+                output.show_figures(name, evaluate(model, task, *part), len(part[0]))
     output.show_files(given, interrupted=interrupted)
     if interrupted:
         ctx.exit(INTERRUPTED)

@@ -55,7 +55,7 @@ class CapturedGraph:
         self.nodes = nodes
         self.template: object | None = None
 
-    def run(self, *arguments: Any) -> Any:
+    def __call__(self, *arguments: Any) -> Any:
         """Run the graph with NumPy, node by node, and let the states hold their new values.
 
         Args:
@@ -76,7 +76,7 @@ class CapturedGraph:
             ...     w.assign(w - 0.5 * cr.grad(loss, w))
             ...     return loss
             >>> graph = cr.capture(step, cr.placeholder((2,)))
-            >>> graph.run(cr.tensor([2.0, 4.0])), w.tolist()
+            >>> graph(cr.tensor([2.0, 4.0])), w.tolist()
             (array(10., dtype=float32), [0.0, 0.0])
         """
         return self._run(*arguments)
@@ -214,7 +214,7 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
         %2: float32 3x1 = matmul(%0, %1)
         output %2
 
-    `CapturedGraph.run` runs it.
+    Calling it runs it.
     """
     inputs: list[Tensor] = []
 

@@ -19,6 +19,7 @@ from chainrule.data.mapped import blocks, extremes
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
 from chainrule.ops.index import label_fault
+from chainrule.tables import is_table, to_array
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
 
@@ -42,8 +43,9 @@ def as_arrays(data: Any, name: str) -> Arrays:
 
     Args:
         data: one array, a tuple or list of arrays, or a dict of arrays. An array is an ndarray, a
-            ``np.memmap`` (it stays on disk) or anything ``np.asarray`` accepts, such as a pandas
-            table. A list or tuple of plain numbers or plain lists is one array, as in NumPy.
+            ``np.memmap`` (it stays on disk), a frame or series of pandas, polars or pyarrow, or
+            anything else that ``np.asarray`` accepts. A list or tuple of plain numbers or plain
+            lists is one array, as in NumPy.
         name: the name of the data in error messages, e.g. ``"x"``.
 
     Returns:
@@ -236,6 +238,17 @@ class Data:
                 value = zlib.crc32(values.data.cast("B") if values.size else b"", value)
         return f"{value:08x}"
 
+    def in_float64(self, *, inputs: bool, targets: bool) -> Data:
+        """Return the data with all digits of float64 inputs, and of float64 targets, kept."""
+        count = len(flatten(self.parts[0])[0])
+        targets_end = count + len(flatten(self.parts[1])[0]) if len(self.parts) > 1 else count
+        kept = [inputs] * count + [targets] * (targets_end - count)
+        dtypes = list(self.form.dtypes)
+        for number, (array, keeps) in enumerate(zip(self.arrays, kept, strict=False)):
+            if keeps and array.dtype == np.float64:
+                dtypes[number] = array.dtype
+        return Data(self.arrays, self.form._replace(dtypes=tuple(dtypes)))
+
     def label_fault(self, limits: Iterable[tuple[int, int]]) -> str | None:
         """Return what is wrong with labels, or None.
 
@@ -290,7 +303,13 @@ def checked_inputs(x: Any, dtype: np.dtype[Any]) -> Data:
 
 
 def checked_data(
-    x: Any, y: Any, sample_weight: Any, dtype: np.dtype[Any], *, prefix: str = ""
+    x: Any,
+    y: Any,
+    sample_weight: Any,
+    dtype: np.dtype[Any],
+    *,
+    prefix: str = "",
+    all_rows: bool = True,
 ) -> Data:
     """Return inputs and targets, and weights unless None, of the same number of rows.
 
@@ -299,6 +318,7 @@ def checked_data(
         sample_weight: as ``checked_weights`` takes it, or None.
         dtype: the model's floating dtype.
         prefix: the beginning of the names in error messages.
+        all_rows: whether there are no more rows, so that some weight must be above 0.
 
     Raises:
         TypeError, ValueError: as `checked_inputs`, for each of the parts; for different numbers of
@@ -310,11 +330,14 @@ def checked_data(
     if sample_weight is None:
         return as_data(dtype, x, y)
     name = f"{prefix}sample_weight"
-    return as_data(dtype, x, y, checked_weights(sample_weight, rows, dtype, name))
+    weights = checked_weights(sample_weight, rows, dtype, name)
+    if all_rows:
+        check_some_weight(weights, name)
+    return as_data(dtype, x, y, weights)
 
 
 def checked_weights(sample_weight: Any, rows: int, dtype: np.dtype[Any], name: str) -> Array:
-    """Return a weight for each row, as floats: finite, not negative, not all 0.
+    """Return a weight for each row, as floats: finite, not negative.
 
     Args:
         sample_weight: numbers, shape (rows,).
@@ -339,7 +362,6 @@ def checked_weights(sample_weight: Any, rows: int, dtype: np.dtype[Any], name: s
             f"{name} is {weights[negative[0]]} at row {negative[0]}: a weight is not negative. "
             "Give 0 to a row that shall not count."
         )
-    check_some_weight(weights, name)
     return weights
 
 
@@ -375,10 +397,12 @@ def _labelled(arrays: Arrays, name: str) -> list[tuple[str, Array]]:
 
 
 def _has_rows(item: Any) -> bool:
-    return len(getattr(item, "shape", ())) > 0
+    return len(getattr(item, "shape", ())) > 0 or is_table(item)
 
 
 def _as_array(data: Any, name: str) -> Array:
+    if is_table(data):
+        data = to_array(data, name)
     mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
     if isinstance(mask, np.ndarray | np.bool_) and mask.any():
         raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")

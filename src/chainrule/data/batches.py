@@ -7,7 +7,7 @@ the core, which takes the rows of many batches itself.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -17,6 +17,22 @@ from chainrule import _core, checks
 from chainrule.data.arrays import Data, as_arrays, check_same_rows, flatten, unflatten
 from chainrule.data.mapped import Copier, MappedFiles
 from chainrule.graph.tensor import Array
+
+
+class IndexedBatches(NamedTuple):
+    """What minibatches are rows of, for steps that take the rows themselves.
+
+    Attributes:
+        parts: x, y and, where there are any, the weights.
+        size: rows in a batch; the last may have fewer.
+        rows: in a pass.
+        order: epoch -> the row numbers of its pass.
+    """
+
+    parts: tuple[Any, ...]
+    size: int
+    rows: int
+    order: Callable[[int], Array]
 
 
 class Minibatches:
@@ -63,11 +79,28 @@ class Minibatches:
         """The number of batches in a pass."""
         return self._rows // self._size if self._drop_last else -(-self._rows // self._size)
 
+    def set_epoch(self, epoch: int) -> None:
+        """Let the next pass have the order of this epoch; `Trainer.fit` does so."""
+        self.passes = checks.integer("epoch", epoch, 0)
+
     def __iter__(self) -> Iterator[Any]:
-        epoch = self.passes if self._epoch is None else self._epoch
-        self.passes += 1
-        order = permutation(self._rows, self._seed, epoch) if self._shuffle else None
-        return self._pass(np.arange(self._rows) if order is None else order)
+        return self._pass(self._order(self.passes))
+
+    def _order(self, epoch: int) -> NDArray[np.int64]:
+        """The rows of a pass, in order."""
+        self.passes = epoch + 1
+        if not self._shuffle:
+            return np.arange(self._rows)
+        return permutation(self._rows, self._seed, epoch if self._epoch is None else self._epoch)
+
+    def indexed(self) -> IndexedBatches | None:
+        """What the batches are rows of, if they have targets."""
+        if not self._has_y or type(self) is not Minibatches:
+            return None
+        arrays = iter(self._arrays)
+        parts = unflatten(self._x, arrays), unflatten(self._y, arrays)
+        rows = len(self) * self._size if self._drop_last else self._rows
+        return IndexedBatches(parts, self._size, rows, lambda epoch: self._order(epoch)[:rows])
 
     def _pass(self, order: NDArray[np.int64]) -> Iterator[Any]:
         copier = Copier(self._arrays, self._size) if MappedFiles(self._arrays) else None
@@ -248,10 +281,12 @@ class Window(NamedTuple):
     Attributes:
         first: the number in the pass of the first of `batches`.
         batches: the batches; their own numbers begin at 0.
+        is_last: whether the pass ends with them.
     """
 
     first: int
     batches: Batches
+    is_last: bool = True
 
     @property
     def end(self) -> int:
@@ -261,7 +296,7 @@ class Window(NamedTuple):
 
 def windows(
     data: Data, size: int, *, order: Array | None = None, start: int = 0
-) -> Iterator[Window]:
+) -> Generator[Window, None, None]:
     """Yield the batches of a pass in windows, each small enough for the memory budget.
 
     Data in memory are one window; memory-mapped files are read window by window. A window is valid
@@ -287,7 +322,8 @@ def windows(
         for first in range(start, -(-rows // size), length):
             part = data.map(operator.itemgetter(slice(first * size, (first + length) * size)))
             files.check()
-            yield Window(first, Batches(part, np.arange(part.rows), size))
+            is_last = (first + length) * size >= rows
+            yield Window(first, Batches(part, np.arange(part.rows), size), is_last)
             files.release()
     else:
         copier = Copier(data.arrays)
@@ -296,6 +332,7 @@ def windows(
             for first in range(start, -(-rows // size), length):
                 chosen = order[first * size : (first + length) * size]
                 part = Data(copier.read(chosen), data.form)
-                yield Window(first, Batches(part, np.arange(len(chosen)), size))
+                is_last = (first + length) * size >= rows
+                yield Window(first, Batches(part, np.arange(len(chosen)), size), is_last)
         finally:
             copier.release()

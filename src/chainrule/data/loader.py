@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -10,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from chainrule import checks
+from chainrule.data.batches import IndexedBatches
 from chainrule.data.dataset import IterableDataset, Subset, TensorDataset
+from chainrule.data.mapped import mapped_files
 from chainrule.data.samplers import BatchSampler, RandomSampler, SequentialSampler
-from chainrule.graph.tensor import Tensor, as_tensor
+from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.random import Generator, current_generator
 from chainrule.trees import map_leaves
 
@@ -178,6 +181,42 @@ class DataLoader:
             batches = map(self._loader().load, self._indices())
         return (map_leaves(_as_tensor, batch) for batch in batches)
 
+    def indexed(self) -> IndexedBatches | None:
+        """What the batches are rows of: of a `TensorDataset`, or a part of one, in memory.
+
+        None if anything but its arrays, or an order that is not from here, has a part in them.
+        """
+        batches, dataset = self.batch_sampler, self.dataset
+        if (
+            type(self) is not DataLoader
+            or type(batches) is not BatchSampler
+            or type(self.sampler) not in (SequentialSampler, RandomSampler)
+            or batches.sampler is not self.sampler
+            or self.collate_fn is not None
+            or self.num_workers
+        ):
+            return None
+        indices = None
+        while type(dataset) is Subset:
+            found = np.asarray(dataset.indices)
+            indices = found if indices is None else found[indices]
+            dataset = dataset.dataset
+        if type(dataset) is not TensorDataset or len(dataset.tensors) not in (2, 3):
+            return None
+        if indices is not None and mapped_files(dataset.tensors):
+            return None
+        parts = dataset.tensors if indices is None else dataset.take(indices)
+        sampler: Any = self.sampler
+        size = batches.batch_size
+        rows = len(batches) * size if self.drop_last else len(sampler)
+        if not rows:
+            return None
+
+        def order(_: int) -> Array:
+            return np.fromiter(sampler, np.int64)[:rows]
+
+        return IndexedBatches(parts, min(size, rows), rows, order)
+
     def _indices(self) -> Iterator[Any]:
         """What each load takes: a list of indices, or one index if there are no batches."""
         return iter(self.sampler if self.batch_sampler is None else self.batch_sampler)  # type: ignore[arg-type]
@@ -316,6 +355,7 @@ def _start_worker(
     loader: _Loader, numbers: Any, workers: int, seed: int, init: Callable[[int], Any] | None
 ) -> None:
     global _worker_info, _worker_loader
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the process that takes the batches
     number = numbers.get()
     _worker_loader = loader
     _worker_info = WorkerInfo(number, workers, seed + number, loader.dataset)

@@ -78,7 +78,7 @@ def _read_only(value: Array) -> Array:
 
 
 class Interpreter:
-    """Runs a captured graph: what `CapturedGraph.run` does, in parts.
+    """Runs a captured graph: what calling it does, in parts.
 
     Args:
         graph: what `chainrule.capture` returns.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Callable
 from contextlib import ContextDecorator
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -46,14 +47,16 @@ class Context:
     Attributes:
         modes: the modes of modules, by their id, that this thread alone sees; None outside
             `nn.Module.in_mode`.
+        around: what this thread calls in place of modules, by their id; None as a rule.
     """
 
-    __slots__ = ("capture", "grad_enabled", "modes", "origin", "path")
+    __slots__ = ("around", "capture", "grad_enabled", "modes", "origin", "path")
 
     def __init__(self) -> None:
         self.grad_enabled = True
         self.capture: Recorder | None = None
         self.modes: dict[int, bool] | None = None
+        self.around: dict[int, tuple[Callable[..., Any], ...]] | None = None
         self.path = ""
         self.origin: Tensor | None = None
 

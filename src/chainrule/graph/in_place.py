@@ -12,6 +12,7 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
+from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.methods import functions
 
@@ -26,6 +27,13 @@ _REMEDY = (
 
 def _times(alpha: float, other: TensorLike) -> TensorLike:
     return other if alpha == 1 else functions["multiply"](alpha, other)
+
+
+def _product(left: Any, right: TensorLike) -> Any:
+    product = operator.matmul(left, right)
+    if left.is_state and product.shape != left.shape:
+        raise ShapeError(f"{left._label} has shape {left.shape}; @= gives {product.shape}")
+    return product
 
 
 class InPlaceOperators:
@@ -73,7 +81,7 @@ class InPlaceOperators:
         return self._take_result("**=", lambda: operator.pow(self, other))
 
     def __imatmul__(self, other: TensorLike) -> Tensor:
-        return self._take_result("@=", lambda: operator.matmul(self, other))
+        return self._take_result("@=", lambda: _product(self, other))
 
     def __iand__(self, other: TensorLike) -> Tensor:
         return self._take_result("&=", lambda: operator.and_(self, other))

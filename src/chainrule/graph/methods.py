@@ -9,6 +9,7 @@ from numpy.typing import DTypeLike
 
 from chainrule.graph.elementwise_methods import ElementwiseMethods
 from chainrule.graph.keywords import both_names
+from chainrule.graph.placement import wanted_dtype
 from chainrule.graph.registered import functions, method
 
 if TYPE_CHECKING:
@@ -27,6 +28,33 @@ class TensorMethods(ElementwiseMethods):
     def astype(self, dtype: DTypeLike) -> Tensor:
         return functions["astype"](self, dtype)
 
+    def to(self, *args: Any, **kwargs: Any) -> Tensor:
+        """This Tensor where the CPU is asked for; where a dtype is, as `astype`.
+
+        So a script for PyTorch runs where it chooses the CPU.
+
+        Args:
+            args: a device such as "cpu", a dtype, or both.
+            kwargs: `device`, `dtype`; `non_blocking` means nothing.
+
+        Raises:
+            TypeError: for another device.
+
+        Example:
+            >>> import chainrule as cr
+            >>> x = cr.tensor([1, 2])
+            >>> x.to("cpu") is x
+            True
+            >>> x.to("cpu", dtype="float32")
+            tensor([1., 2.])
+        """
+        dtype = wanted_dtype(args, kwargs)
+        return self if dtype is None else self.astype(dtype)  # type: ignore[return-value]
+
+    def cpu(self) -> Tensor:
+        """This Tensor: its numbers are in the CPU's memory."""
+        return self  # type: ignore[return-value]
+
     @both_names()
     def sum(
         self, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
@@ -39,11 +67,11 @@ class TensorMethods(ElementwiseMethods):
     ) -> Tensor:
         return functions["mean"](self, axis, keepdims, dtype=dtype)
 
-    @both_names(ddof="correction")
+    @both_names(ddof="correction", unbiased="correction")
     def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         return functions["var"](self, axis, keepdims, correction)
 
-    @both_names(ddof="correction")
+    @both_names(ddof="correction", unbiased="correction")
     def std(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
         return functions["std"](self, axis, keepdims, correction)
 

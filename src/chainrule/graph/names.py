@@ -62,10 +62,10 @@ OURS = {
     "type": "x.dtype, or x.astype(dtype)",
     "type_as": "x.astype(other.dtype)",
     "cast": "x.astype(dtype)",
-    "to": "x.astype(dtype); there is one device, the CPU, and nothing to move",
+    "to": "x.to(dtype), a method",
     "to_device": "nothing: there is one device, the CPU",
     "cuda": "nothing: there is one device, the CPU",
-    "cpu": "nothing: there is one device, the CPU",
+    "cpu": "x.cpu(), a method, which does nothing: there is one device, the CPU",
     "mps": "nothing: there is one device, the CPU",
     "xpu": "nothing: there is one device, the CPU",
     "device": "nothing: there is one device, the CPU",
@@ -81,7 +81,6 @@ OURS = {
     "real": "x: there are no complex numbers here",
     "imag": "cr.zeros_like(x): there are no complex numbers here",
     "conj": "x: there are no complex numbers here",
-    "data": "x.detach(), or x.numpy(); parameter.assign(...) gives a new value",
     "clone": "x: no one writes into a Tensor",
     "copy": "x: no one writes into a Tensor",
     "new_tensor": "cr.tensor(data, x.dtype)",
@@ -178,9 +177,6 @@ OURS = {
     "std_mean": "x.std(axis), x.mean(axis)",
     "fill_diagonal_": "cr.where(mask, value, x)",
     # In place
-    "copy_": "parameter.assign(value)",
-    "zero_": "parameter.assign(cr.zeros_like(parameter)); a gradient: optimizer.zero_grad()",
-    "fill_": "parameter.assign(cr.full_like(parameter, value))",
     "fill": "cr.full_like(x, value)",
     "resize": "x.reshape(...)",
     "setflags": "nothing: no one writes into a Tensor",
@@ -255,10 +251,10 @@ OURS = {
 is a Tensor and `cr` stands for `chainrule`."""
 
 _IN_PLACE = (
-    "abs_ add_ addcdiv_ addcmul_ bernoulli_ ceil_ clamp_ clip_ cos_ div_ erf_ exp_ floor_ "
-    "index_add_ index_copy_ index_fill_ index_put_ lerp_ log_ masked_fill_ masked_scatter_ mul_ "
+    "abs_ addcdiv_ addcmul_ bernoulli_ ceil_ clip_ cos_ erf_ exp_ floor_ "
+    "index_add_ index_copy_ index_fill_ index_put_ lerp_ log_ masked_fill_ masked_scatter_ "
     "neg_ normal_ pow_ random_ reciprocal_ relu_ remainder_ resize_ round_ rsqrt_ scatter_ "
-    "scatter_add_ set_ sigmoid_ sin_ sqrt_ squeeze_ sub_ t_ tanh_ transpose_ tril_ triu_ "
+    "scatter_add_ set_ sigmoid_ sin_ sqrt_ squeeze_ t_ tanh_ transpose_ tril_ triu_ "
     "uniform_ unsqueeze_"
 )
 OURS |= {name: "parameter.assign(value), with the whole new value" for name in _IN_PLACE.split()}

@@ -12,7 +12,14 @@ from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.guards import Guard
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, without_tensors
+from chainrule.graph.tensor import (
+    Array,
+    Tensor,
+    TensorLike,
+    as_gradient,
+    as_tensor,
+    without_tensors,
+)
 
 _KINDS = "buif"  # each takes the values of those before it
 
@@ -32,10 +39,9 @@ class State(Tensor):
             is such a step.
     """
 
-    __slots__ = ("_grad", "_is_view", "_node", "guard")
+    __slots__ = ("_is_view", "_node", "guard")
     is_state = True
     guard: Guard | None
-    _grad: Tensor | None
     _node: Tensor | None
     _is_view: bool
 
@@ -56,7 +62,7 @@ class State(Tensor):
                 "dtype='float32'"
             )
         super().__init__(value, requires_grad=requires_grad, name=name)
-        self.guard = self._grad = None
+        self.guard = None
         self._node = None
         self._is_view = False
 
@@ -79,12 +85,17 @@ class State(Tensor):
         return self._grad
 
     @grad.setter
-    def grad(self, grad: Tensor | None) -> None:
+    def grad(self, grad: TensorLike | None) -> None:
+        grad = as_gradient(self, grad)
         capture = local.context.capture
         if capture is not None:
             capture.set_gradient(self, grad)
         else:
             self._grad = grad
+
+    @grad.deleter
+    def grad(self) -> None:
+        self.grad = None
 
     def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
         State.__init__(self, value, requires_grad=requires_grad, name=name)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from chainrule.dtypes import as_dtype, to_array
-from chainrule.errors import ShapeError, SymbolicError
+from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.in_place import InPlaceOperators
 from chainrule.graph.methods import TensorMethods, functions
@@ -293,8 +293,8 @@ class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions, ForeignNames):
         return self._grad
 
     @grad.setter
-    def grad(self, gradient: Tensor | None) -> None:
-        self._grad = gradient
+    def grad(self, gradient: TensorLike | None) -> None:
+        self._grad = as_gradient(self, gradient)
 
     @grad.deleter
     def grad(self) -> None:
@@ -435,6 +435,28 @@ class Tensor(TensorMethods, InPlaceOperators, NumPyFunctions, ForeignNames):
 
     def __getitem__(self, index: Any) -> Tensor:
         return functions["getitem"](self, index)
+
+
+def as_gradient(leaf: Tensor, gradient: TensorLike | None) -> Tensor | None:
+    """What a leaf takes as its `.grad`.
+
+    Raises:
+        ShapeError, DTypeError: if shape or dtype differ from the leaf's.
+    """
+    if gradient is None:
+        return None
+    if not isinstance(gradient, Tensor):
+        gradient = Tensor(np.array(to_array(gradient, leaf.dtype)))
+    if gradient.shape != leaf.shape:
+        raise ShapeError(
+            f"the leaf has shape {leaf.shape}, and so has its gradient; got {gradient.shape}"
+        )
+    if gradient.dtype != leaf.dtype:
+        raise DTypeError(
+            f"the leaf has dtype {leaf.dtype}, and so has its gradient; got {gradient.dtype}: "
+            f"cast it with .astype({leaf.dtype.name!r})"
+        )
+    return gradient
 
 
 def _restored(kind: type[Tensor], value: Array, requires_grad: bool, name: str | None) -> Tensor:

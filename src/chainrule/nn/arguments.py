@@ -6,11 +6,12 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.tensor import Tensor
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.module import Module
 
 
@@ -72,6 +73,16 @@ def as_dtype(x: Tensor, dtype: str) -> Tensor:
         return x.astype(dtype)
     check_dtype(x, dtype)
     return x
+
+
+def centred(input: TensorLike, centre: Tensor, dtype: str) -> Tensor:
+    """input - centre for each column, subtracted in float64 and cast to a layer's dtype.
+
+    So numbers that are large beside their differences keep all digits of these.
+    """
+    x = as_tensor(input).astype(np.float64)
+    check_input(x, centre.shape[0], "float64")
+    return (x - centre).astype(dtype)
 
 
 def check_dtype(x: Tensor, dtype: str) -> None:

@@ -28,6 +28,7 @@ from chainrule.nn.layers.linear import Linear
 from chainrule.nn.layers.normalisation import BatchNorm1d
 from chainrule.nn.module import Module
 from chainrule.ops.random import current_generator
+from chainrule.tables import in_order, is_table, to_array
 from chainrule.trees import leaves, map_leaves
 
 M = TypeVar("M", bound=Module)
@@ -52,10 +53,16 @@ def _calibrating(model: Module) -> Iterator[dict[State, Array]]:
         raise
 
 
-def _arrays(x: Any) -> Any:
+def _arrays(model: Module, x: Any) -> Any:
     """The inputs as arrays, without a copy; memory-mapped ones stay so."""
-    x = np.asarray(x) if isinstance(x, list) else x
-    return map_leaves(lambda a: a.numpy() if isinstance(a, Tensor) else np.asarray(a), x)
+    x = in_order(x, model._column_names)
+    return map_leaves(_array, np.asarray(x) if isinstance(x, list) else x)
+
+
+def _array(x: Any) -> Array:
+    if is_table(x):
+        return to_array(x, "x")
+    return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
 
 
 def _dtype(model: Module) -> Any:
@@ -209,7 +216,7 @@ def _prepare_each_linear(
         return forward(*inputs, **keywords)
 
     dtype = _dtype(model)
-    batch = map_leaves(lambda array: model_input(array, dtype), _arrays(x))
+    batch = map_leaves(lambda array: model_input(model, array, dtype), _arrays(model, x))
     with _calibrating(model) as before, intercepted(model, around):
         call_model(model, batch)
         if not seen:
@@ -265,7 +272,7 @@ def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
             "recompute_batch_statistics: the model has no BatchNorm1d with running statistics"
         )
     batch_size = checks.count("batch_size", batch_size)
-    arrays = _arrays(x)
+    arrays = _arrays(model, x)
     rows = {len(array) if array.ndim else 0 for array in leaves(arrays)}
     if len(rows) != 1 or 0 in rows:
         shapes = ", ".join(str(array.shape) for array in leaves(arrays))
@@ -292,7 +299,8 @@ def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
 
 
 def _call_on_rows(model: Module, arrays: Any, rows: slice, dtype: Any) -> Any:
-    return call_model(model, map_leaves(lambda array: model_input(array[rows], dtype), arrays))
+    batch = map_leaves(lambda array: model_input(model, array[rows], dtype), arrays)
+    return call_model(model, batch)
 
 
 class _ReachedError(Exception):

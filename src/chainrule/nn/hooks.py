@@ -59,7 +59,13 @@ class Hooks(NamedTuple):
     backward_pre: tuple[Registered, ...] = ()
     backward: tuple[Registered, ...] = ()
 
-    def call(self, module: Any, inputs: tuple[Any, ...], keywords: dict[str, Any]) -> Any:
+    def call(
+        self,
+        module: Any,
+        forward: Callable[..., Any],
+        inputs: tuple[Any, ...],
+        keywords: dict[str, Any],
+    ) -> Any:
         """The output of the module's forward, with the hooks around it."""
         for hook, _, with_keywords in self.forward_pre:
             if with_keywords:
@@ -73,7 +79,7 @@ class Hooks(NamedTuple):
         watch = _Backward(self, module) if self.backward_pre or self.backward else None
         if watch is not None:
             inputs = watch.inputs(inputs)
-        output = module.forward(*inputs, **keywords)
+        output = forward(*inputs, **keywords)
         for hook, _, with_keywords in self.forward:
             given = (
                 hook(module, inputs, keywords, output)

@@ -19,8 +19,15 @@ def input_dtype(given: np.dtype[Any], dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if is_value else np.dtype(np.int64)
 
 
-def model_input(array: Array, dtype: np.dtype[Any]) -> Array:
-    """An input in the dtype that a model of floating dtype `dtype` takes."""
+def takes_float64(model: Module) -> bool:
+    """Whether a layer of the model uses all digits of float64 inputs."""
+    return any(module.takes_float64 for module in model.modules())
+
+
+def model_input(model: Module, array: Array, dtype: np.dtype[Any]) -> Array:
+    """An input in the dtype in which a model of floating dtype `dtype` takes it."""
+    if array.dtype == np.float64 and takes_float64(model):
+        return array
     return np.asarray(array, input_dtype(array.dtype, dtype))
 
 

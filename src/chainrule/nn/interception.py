@@ -7,15 +7,15 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
-from chainrule.nn.module import Module
+from chainrule.graph.context import local
 
 Around = Callable[..., Any]
 """(module, forward, *inputs, **keywords) -> what the call returns; `forward` is the module's."""
 
 
 @contextmanager
-def intercepted(model: Module, around: Around) -> Iterator[None]:
-    """Inside the block every call of a module of `model` is a call of `around`.
+def intercepted(model: Any, around: Around) -> Iterator[None]:
+    """Inside the block every call of a module of `model` is a call of `around`, in this thread.
 
     Example:
         >>> import chainrule as cr
@@ -31,14 +31,21 @@ def intercepted(model: Module, around: Around) -> Iterator[None]:
         ReLU (1, 2)
         Sequential (1, 2)
     """
-    modules = list(model.modules())
-    own = [vars(module).get("forward") for module in modules]  # an instance may have its own
+    context = local.context
+    before = context.around
+    now = dict(before or {})
+    for module in model.modules():
+        now[id(module)] = (*now.get(id(module), ()), around)
+    context.around = now
     try:
-        for module in modules:
-            object.__setattr__(module, "forward", partial(around, module, module.forward))
         yield
     finally:
-        for module, forward in zip(modules, own, strict=True):
-            vars(module).pop("forward", None)
-            if forward is not None:
-                object.__setattr__(module, "forward", forward)
+        context.around = before
+
+
+def intercepted_forward(module: Any) -> Callable[..., Any]:
+    """What this thread calls as a module's forward."""
+    forward: Callable[..., Any] = module.forward
+    for around in (local.context.around or {}).get(id(module), ()):
+        forward = partial(around, module, forward)
+    return forward

@@ -15,6 +15,7 @@ from chainrule.graph.guards import guard_of
 from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike
 from chainrule.nn.hooks import Hooked
+from chainrule.nn.interception import intercepted_forward
 from chainrule.nn.modes import Mode, modes_of_this_thread
 from chainrule.nn.placement import Placed
 from chainrule.nn.registration import not_registered, unregistered
@@ -89,6 +90,15 @@ class Module(Hooked, Placed):
     `Evaluator.predict_samples`, too."""
 
     training = Mode()
+    takes_float64: ClassVar[bool] = False
+    """Whether it uses all digits of float64 inputs, whatever its dtype; a Trainer leaves them."""
+
+    gives_float64: bool = False
+    """Whether its outputs are float64 in a model that is not; a Trainer leaves targets so, too."""
+
+    _column_names: Any = None
+    """The names of the columns of the tables that a Trainer fitted it to; None without names."""
+
     _name: str
     _parameters: dict[str, Parameter | None]
     _buffers: dict[str, Buffer | None]
@@ -116,9 +126,10 @@ class Module(Hooked, Placed):
         if name:
             context.path = f"{parent}.{name}" if parent else name
         try:
+            forward = self.forward if context.around is None else intercepted_forward(self)
             if self._hooks is None:
-                return self.forward(*inputs, **keywords)
-            return self._hooks.call(self, inputs, keywords)
+                return forward(*inputs, **keywords)
+            return self._hooks.call(self, forward, inputs, keywords)
         except (ShapeError, DTypeError, SymbolicError) as error:
             if "layer" not in vars(error):  # the innermost layer says where it was
                 kind = type(self).__name__

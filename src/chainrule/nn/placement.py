@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import Any, NoReturn, TypeVar
 
-import numpy as np
+from chainrule.graph.placement import no_device, wanted_dtype
 
 P = TypeVar("P", bound="Placed")
-
-_HERE = "cpu"
 
 
 class Placed:
@@ -27,24 +25,8 @@ class Placed:
         Raises:
             TypeError: for another device or dtype.
         """
-        kwargs.pop("non_blocking", None)
-        unknown = kwargs.keys() - {"device", "dtype"}
-        if unknown:
-            raise TypeError(f"to() takes a device and a dtype, not {sorted(unknown)[0]!r}")
-        for given in (*args, *kwargs.values()):
-            if given is None or isinstance(given, bool):
-                continue
-            device = str(given).partition(":")[0]
-            if device in ("cpu", "cuda", "mps", "xpu", "meta"):
-                if device != _HERE:
-                    _no_device(device)
-                continue
-            try:
-                wanted = np.dtype(given)
-            except TypeError:
-                raise TypeError(f"to() takes 'cpu' or a dtype, got {given!r:.80}") from None
-            self._keep(str(wanted))
-        return self
+        dtype = wanted_dtype(args, kwargs)
+        return self if dtype is None else self._keep(str(dtype))
 
     def cpu(self: P) -> P:
         """This module: its numbers are in the CPU's memory."""
@@ -52,7 +34,7 @@ class Placed:
 
     def cuda(self, device: Any = None) -> NoReturn:
         """Raise TypeError: chainrule computes on the CPU."""
-        _no_device("cuda")
+        no_device("cuda")
 
     def float(self: P) -> P:
         """This module, if its parameters are float32; else raise TypeError."""
@@ -85,7 +67,3 @@ class Placed:
             f"{type(self).__name__} can't be converted to {wanted}: a layer keeps the dtype that "
             f"it was made with; {remedy}"
         )
-
-
-def _no_device(device: str) -> NoReturn:
-    raise TypeError(f"there is no device {device!r} here: chainrule computes on the CPU")

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -65,11 +66,11 @@ def as_shape(name: str, lengths: Sequence[Any]) -> Shape:
 
 def _shape_and_dtype(
     name: str, lengths: Sequence[Any], dtype: DTypeLike | None
-) -> tuple[Shape, DTypeLike]:
+) -> tuple[Shape, np.dtype[Any]]:
     """The shape and the dtype; NumPy's second argument is the dtype, as in zeros(3, "int64")."""
     if len(lengths) == 2 and dtype is None and isinstance(lengths[1], (str, type, np.dtype)):
         lengths, dtype = lengths[:1], lengths[1]
-    return as_shape(name, lengths), np.float32 if dtype is None else dtype
+    return as_shape(name, lengths), as_dtype(dtype)
 
 
 def _leaf(value: Array, requires_grad: bool) -> Tensor:
@@ -160,7 +161,7 @@ def full(
         raise ShapeError(
             f"full: values of shape {value.shape} do not broadcast to {lengths}"
         ) from None
-    return _leaf(np.array(filled, dtype), requires_grad)
+    return _leaf(np.array(filled), requires_grad)
 
 
 def _like(name: str, x: TensorLike, shape: int | Sequence[int] | None) -> tuple[Shape, Any]:
@@ -182,7 +183,7 @@ def zeros_like(
         tensor([0., 0.])
     """
     lengths, own = _like("zeros_like", x, shape)
-    return Tensor(np.zeros(lengths, own if dtype is None else dtype))
+    return Tensor(np.zeros(lengths, own if dtype is None else as_dtype(dtype)))
 
 
 @both_names()
@@ -198,7 +199,7 @@ def ones_like(
         tensor([1., 1.])
     """
     lengths, own = _like("ones_like", x, shape)
-    return Tensor(np.ones(lengths, own if dtype is None else dtype))
+    return Tensor(np.ones(lengths, own if dtype is None else as_dtype(dtype)))
 
 
 @both_names()
@@ -276,7 +277,7 @@ def _in_own_dtype(value: Array, dtype: DTypeLike | None) -> Array:
     """The value in `dtype`; without one floats are float32, computed in float64."""
     if dtype is None and value.dtype.kind == "f":
         dtype = np.float32
-    return value if dtype is None else value.astype(dtype)
+    return value if dtype is None else value.astype(as_dtype(dtype))
 
 
 @both_names(end="stop", steps="num")
@@ -334,7 +335,7 @@ def eye(
         tensor([[1., 0.],
                 [0., 1.]])
     """
-    value = np.eye(n, m, k, np.float32 if dtype is None else dtype)
+    value = np.eye(n, m, k, as_dtype(dtype))
     return _leaf(value, requires_grad)
 
 
@@ -359,7 +360,7 @@ def tri(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None
         tensor([[1., 0.],
                 [1., 1.]])
     """
-    return Tensor(np.tri(n, m, k, np.float32 if dtype is None else dtype))
+    return Tensor(np.tri(n, m, k, as_dtype(dtype)))
 
 
 @both_names(diagonal="k", m="x")

@@ -359,8 +359,9 @@ def randint(
         raise ValueError(
             f"randint: from {first} to below {end} there are no numbers, or more than 2**53"
         )
-    if np.dtype(dtype).kind not in "iu":
-        raise DTypeError(f"randint: whole numbers are of an integer dtype, not {np.dtype(dtype)}")
+    dtype = as_dtype(dtype)
+    if dtype.kind not in "iu":
+        raise DTypeError(f"randint: whole numbers are of an integer dtype, not {dtype}")
     drawn = uniform(as_shape("randint", (() if size is None else size,)), np.float64)
     whole = (drawn * float(end - first)).astype(np.int64) + first
     return whole.astype(dtype)

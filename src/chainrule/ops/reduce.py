@@ -175,7 +175,7 @@ def _count(shape: tuple[int, ...], axes: Axes) -> int:
     return math.prod(shape[a] for a in axes)
 
 
-@both_names(ddof="correction")
+@both_names(ddof="correction", unbiased="correction")
 @method
 def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
     """The variance over axes: sum of (x - mean)^2 / (n - correction).
@@ -198,7 +198,7 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
     return (centred * centred).sum(axes, keepdims) / float(count - correction)
 
 
-@both_names(ddof="correction")
+@both_names(ddof="correction", unbiased="correction")
 @method
 def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
     """The standard deviation over axes: sqrt(sum of (x - mean)^2 / (n - correction)).

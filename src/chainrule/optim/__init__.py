@@ -5,6 +5,7 @@ from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adadelta, Adagrad, RMSprop
 from chainrule.optim.adam import Adam, AdamW, NAdam
 from chainrule.optim.adamax import Adamax
+from chainrule.optim.arguments import Options
 from chainrule.optim.asgd import ASGD
 from chainrule.optim.averaging import EMA
 from chainrule.optim.constraints import MaxNorm
@@ -14,7 +15,7 @@ from chainrule.optim.lbfgs import LBFGS
 from chainrule.optim.lion import Lion
 from chainrule.optim.lr_scheduler import *  # noqa: F403
 from chainrule.optim.muon import Muon
-from chainrule.optim.optimizer import Optimizer, Options
+from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.radam import RAdam
 from chainrule.optim.rprop import Rprop
 from chainrule.optim.sgd import SGD

@@ -11,9 +11,10 @@ import numpy as np
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum, minimum, where
+from chainrule.optim.arguments import Options
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Number, Numbers, Term
-from chainrule.optim.optimizer import Optimizer, Options
+from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.weight_decay import decayed, kept_share
 
 if TYPE_CHECKING:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import abs, maximum
+from chainrule.optim.arguments import Options
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Number, Numbers, Term
-from chainrule.optim.optimizer import Optimizer, Options
+from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.weight_decay import add_decay
 
 if TYPE_CHECKING:

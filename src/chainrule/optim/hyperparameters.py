@@ -7,6 +7,7 @@ An optimiser declares its hyper-parameters as attributes of its class. Construct
 from __future__ import annotations
 
 import math
+from collections import ChainMap
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.graph.state import HyperParameter
+from chainrule.graph.tensor import Tensor
 
 D = TypeVar("D", bound="Declaration")
 
@@ -105,7 +107,7 @@ class Number(Declaration):
         self.fixed = fixed
 
     def check(self, value: Any) -> float:
-        return self.interval.check(self.name, value)
+        return self.interval.check(self.name, _plain(self.name, value))
 
     def is_fixed(self, value: float) -> bool:
         return self.fixed
@@ -166,7 +168,7 @@ class Numbers(Declaration):
         if not isinstance(value, (tuple, list)) or len(value) != len(self.parts):
             count = {2: "two", 3: "three"}.get(len(self.parts), len(self.parts))
             raise TypeError(f"{self.name} are {count} numbers, not {value!r}")
-        return tuple([self.interval.check(self.name, number) for number in value])
+        return tuple([self.interval.check(self.name, _plain(self.name, n)) for n in value])
 
     def is_fixed(self, value: tuple[float, ...]) -> bool:
         return False
@@ -205,3 +207,49 @@ class Count(Declaration):
 
     def check(self, value: Any) -> int:
         return checks.count(self.name, value)
+
+
+def declarations_of(cls: type) -> dict[str, Declaration]:
+    """A class's hyper-parameters by name, those that it inherits included.
+
+    Raises:
+        TypeError: if one object declares two of them.
+    """
+    attributes = ChainMap(*[dict(vars(kind)) for kind in cls.__mro__])
+    declared = {name: d for name, d in attributes.items() if isinstance(d, Declaration)}
+    for name, declaration in declared.items():
+        if declaration.name != name:
+            raise TypeError(
+                f"{cls.__name__} declares {name} and {declaration.name} by one object: give "
+                f"each its own, as in {name} = optim.{type(declaration).__name__}(...)"
+            )
+    return declared
+
+
+def check_names(
+    kind: str, declarations: Mapping[str, Declaration], defaults: Mapping[str, Any]
+) -> None:
+    """Raise TypeError unless each declared hyper-parameter has a value, and no other."""
+    for name in defaults:
+        if name not in declarations:
+            raise TypeError(
+                f"{kind} does not declare its hyper-parameter {name}: say in the class which "
+                f"values it may take, as in {name} = optim.Number(low=0)"
+            )
+    for name in declarations:
+        if name not in defaults:
+            raise TypeError(
+                f"{kind} declares the hyper-parameter {name}, but got no value: pass it to "
+                "super().__init__"
+            )
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A Tensor or an array of one element as its number; anything else as it is."""
+    if not isinstance(value, (Tensor, np.ndarray)):
+        return value
+    if value.size != 1:
+        raise ValueError(f"{name} is one number, got {value.size} in shape {value.shape}")
+    if isinstance(value, Tensor) and value.is_symbolic:
+        raise TypeError(f"{name} is a number, and {value!r} has no value yet")
+    return value.item()

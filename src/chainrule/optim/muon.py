@@ -11,9 +11,10 @@ from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
 from chainrule.ops.norms import total_norm
+from chainrule.optim.arguments import Options
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Count, Flag, Number, Numbers, OneOf, Term
-from chainrule.optim.optimizer import Optimizer, Options
+from chainrule.optim.optimizer import Optimizer
 from chainrule.optim.weight_decay import decayed, kept_share
 
 if TYPE_CHECKING:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import ChainMap
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from types import SimpleNamespace
-from typing import Any, TypedDict
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,38 +12,30 @@ from numpy.typing import ArrayLike
 from chainrule import checks
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CaptureAgain, capture
-from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
-from chainrule.graph.state import Buffer, Parameter, distinct_parameters
+from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor, placeholder
+from chainrule.optim import state_dicts
+from chainrule.optim.arguments import (
+    Options,
+    as_groups,
+    as_parameters,
+    check_grads,
+    check_loss,
+    loss_of,
+    taken_options,
+)
+from chainrule.optim.fingerprints import class_constants, fingerprint
 from chainrule.optim.groups import Cohort, ParameterGroup, ParamsT, cast
-from chainrule.optim.hyperparameters import Declaration, Flag
+from chainrule.optim.hyperparameters import Flag, check_names, declarations_of
 
 _CACHED_UPDATES = 32
-
-
-class Options(TypedDict, total=False):
-    """The keywords that every optimiser takes, as PyTorch's do.
-
-    Attributes:
-        maximize: go up the gradient, so that the objective grows. (A group may differ.)
-        foreach, fused, capturable: accepted, and mean nothing: every update is one graph.
-        differentiable: must be False: an update is not differentiated. Compute the gradient of one
-            step by hand, with `chainrule.grad`.
-    """
-
-    maximize: bool
-    foreach: bool | None
-    fused: bool | None
-    capturable: bool
-    differentiable: bool
-
-
-def _kind(value: Any) -> str:
-    """What was given in place of parameters."""
-    return checks.described(value) if isinstance(value, type) else type(value).__name__
+_KEPT = frozenset(
+    ("_declarations", "defaults", "param_groups", "params", "state", "partition", "_captured")
+)
+"""The attributes of an Optimizer that are no settings of a user's class."""
 
 
 class Optimizer:
@@ -59,8 +50,9 @@ class Optimizer:
     fixed at construction: a rule finds their value in `h`, and may choose its operations by it.
 
     Args:
-        params: Parameters, or dicts with the key "params" and hyper-parameters that differ from the
-            defaults for these.
+        params: Parameters, or pairs of a name and a Parameter, as of `named_parameters()`; or dicts
+            with such under the key "params", and hyper-parameters that differ from the defaults
+            for these.
         options: see `Options`.
         defaults: a value for each hyper-parameter that the class declares.
 
@@ -106,64 +98,19 @@ class Optimizer:
     maximize = Flag()
 
     def __init__(self, params: ParamsT, options: Options | None = None, /, **defaults: Any) -> None:
-        if isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable):
-            raise TypeError(
-                f"params are an iterable of Parameters or of groups, not {_kind(params)}: "
-                "pass model.parameters()"
-            )
-        given: dict[str, Any] = {**(options or {})}
-        defaults.setdefault("maximize", given.pop("maximize", False))
-        if given.pop("differentiable", False):
-            raise ValueError(
-                "an update is not differentiated: leave out differentiable, and compute one step "
-                "by hand, W - lr * chainrule.grad(loss, W)"
-            )
-        if unknown := given.keys() - Options.__annotations__.keys():
-            raise TypeError(f"{type(self).__name__} has no argument {', '.join(sorted(unknown))}")
-        self._declarations = self._declared()
-        self._check_names(defaults)
+        maximize = taken_options(type(self).__name__, options)
+        defaults.setdefault("maximize", maximize)
+        groups = as_groups(params)
+        self._declarations = declarations_of(type(self))
+        check_names(type(self).__name__, self._declarations, defaults)
         self.defaults = defaults
         self.param_groups: list[ParameterGroup] = []
         self.params: list[Parameter] = []
         self.state: dict[Parameter, dict[str, Buffer]] = {}
         self.partition = 0
         self._captured: LruCache[tuple[Any, ...], Interpreter] = LruCache(_CACHED_UPDATES)
-        items: list[Any] = list(params)
-        if not items:
-            raise ValueError("the optimiser got no parameters: pass model.parameters()")
-        if any(isinstance(item, Mapping) for item in items):
-            for group in items:
-                self.add_param_group(group)
-        else:
-            self.add_param_group({"params": items})
-
-    @classmethod
-    def _declared(cls) -> dict[str, Declaration]:
-        """The class's hyper-parameters by name, those that it inherits included."""
-        attributes = ChainMap(*[dict(vars(kind)) for kind in cls.__mro__])
-        declared = {name: d for name, d in attributes.items() if isinstance(d, Declaration)}
-        for name, declaration in declared.items():
-            if declaration.name != name:
-                raise TypeError(
-                    f"{cls.__name__} declares {name} and {declaration.name} by one object: give "
-                    f"each its own, as in {name} = optim.{type(declaration).__name__}(...)"
-                )
-        return declared
-
-    def _check_names(self, defaults: Mapping[str, Any]) -> None:
-        kind = type(self).__name__
-        for name in defaults:
-            if name not in self._declarations:
-                raise TypeError(
-                    f"{kind} does not declare its hyper-parameter {name}: say in the class which "
-                    f"values it may take, as in {name} = optim.Number(low=0)"
-                )
-        for name in self._declarations:
-            if name not in defaults:
-                raise TypeError(
-                    f"{kind} declares the hyper-parameter {name}, but got no value: pass it to "
-                    "super().__init__"
-                )
+        for group in groups:
+            self.add_param_group(group)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle takes: all but the captured updates, which it captures anew."""
@@ -264,11 +211,7 @@ class Optimizer:
             raise TypeError(f"a parameter group is a dict with the key 'params', got {group!r}")
         given = group["params"]
         options = {key: value for key, value in group.items() if key != "params"}
-        parameters = distinct_parameters(
-            [given] if isinstance(given, Tensor) else given,
-            "an optimiser trains Parameters",
-            self.params,
-        )
+        parameters = as_parameters(given, self.params)
         unknown = sorted(set(options) - set(self.defaults))
         if unknown:
             raise TypeError(
@@ -309,11 +252,15 @@ class Optimizer:
         for group in self.param_groups:
             parts = [part for cohort in group.cohorts for part in cohort.parts(stepping)]
             if len(parts) > len(group.cohorts):
-                group.cohorts = parts
-                self.partition += 1
-                self._share(group)
+                self.set_cohorts(group, parts)
                 if local.context.capture is not None:
                     raise CaptureAgain
+
+    def set_cohorts(self, group: ParameterGroup, cohorts: list[Cohort]) -> None:
+        """Part a group's parameters otherwise."""
+        group.cohorts = cohorts
+        self.partition += 1
+        self._share(group)
 
     def check_group(self, group: ParameterGroup) -> None:
         """Raise ValueError where hyper-parameters contradict each other, or the parameters.
@@ -341,8 +288,8 @@ class Optimizer:
                 f"update takes a gradient or None for each of {len(self.params)} parameters, "
                 f"not {len(grads)}"
             )
-        self._check_grads(grads)
-        self._check_loss(loss)
+        check_grads(self.params, grads)
+        check_loss(loss)
         found = zip(self.params, grads, strict=True)
         given = {W: grad for W, grad in found if grad is not None}
         self.part(given)
@@ -371,49 +318,61 @@ class Optimizer:
         self.coefficients(h, count)
         self.group_rule(group, pairs, h, loss)
 
-    def _check_grads(self, grads: Sequence[Tensor | None]) -> None:
-        for index, (parameter, grad) in enumerate(zip(self.params, grads, strict=True)):
-            label = f"the gradient of parameter {index} ({parameter.name or 'unnamed'})"
-            if grad is None:
-                continue
-            if not isinstance(grad, Tensor):
-                raise TypeError(f"{label} is a {type(grad).__name__}, not a Tensor")
-            if grad.shape != parameter.shape:
-                raise ShapeError(f"{label} has shape {grad.shape}; it has {parameter.shape} itself")
-            if grad.dtype != parameter.dtype:
-                raise DTypeError(f"{label} is {grad.dtype}; it is {parameter.dtype} itself")
+    def step(self, closure: Callable[[], Any] | Tensor | None = None) -> Any:
+        """Update every parameter that has a ``.grad``; leave the others and their moments.
 
-    @staticmethod
-    def _check_loss(loss: Tensor | None) -> None:
-        if loss is None:
-            return
-        if not isinstance(loss, Tensor):
-            raise TypeError(f"the loss is a {type(loss).__name__}, not a Tensor")
-        if loss.shape != () or loss.dtype.kind != "f":
-            raise ShapeError(f"the loss is a float scalar, got {loss.dtype} of shape {loss.shape}")
-
-    def step(self, loss: Tensor | None = None) -> None:
-        """Update every parameter that has a `.grad`; leave the others and their moments.
-
-        The update's graph is captured once for each set of parameters that have gradients.
+        The update's graph is captured once for each set of parameters that have gradients. The
+        attributes of an optimiser of your own are a part of it: where one has changed, it is
+        captured anew.
 
         Args:
-            loss: the loss that was differentiated, for a rule with a line search.
+            closure: a function that sets the gradients to zero, computes the loss, calls
+                `backward` and returns the loss. It is called before the update, with gradients
+                enabled. Or the loss that was differentiated, a Tensor, for a line search.
+
+        Returns:
+            What the closure returned; None without one.
 
         Raises:
-            ShapeError, DTypeError: if a `.grad` does not fit its parameter; nothing has changed.
+            TypeError: if `closure` is neither.
+            ShapeError, DTypeError: if a ``.grad`` does not fit its parameter; nothing has changed.
             SymbolicError: while `chainrule.capture` captures a graph; `cr.compile` takes it.
+
+        Example:
+            >>> import chainrule as cr
+            >>> from chainrule import optim
+            >>> w = cr.Parameter([1.0, -2.0])
+            >>> optimizer = optim.SGD([w], lr=0.5)
+            >>> def closure():
+            ...     optimizer.zero_grad()
+            ...     loss = (w * w).sum()
+            ...     loss.backward()
+            ...     return loss
+            >>> optimizer.step(closure).item(), w.tolist()
+            (5.0, [0.0, 0.0])
         """
+        if closure is None or isinstance(closure, Tensor) or not callable(closure):
+            self._step(closure)
+            return None
+        if isinstance(closure, type):
+            raise TypeError(f"step takes a closure, not {checks.described(closure)}")
+        loss = loss_of(closure)
+        is_scalar = isinstance(loss, Tensor) and loss.shape == () and loss.dtype.kind == "f"
+        self._step(loss if is_scalar else None)
+        return loss
+
+    def _step(self, loss: Any) -> None:
+        """Update by the `.grad` that there are."""
         capturing = local.context.capture
         if capturing is not None:
             capturing.stepped(self)
             self.update([parameter.grad for parameter in self.params], loss)
             return
-        self._check_loss(loss)
+        check_loss(loss)
         grads = [parameter.grad for parameter in self.params]
         self.part({W for W, grad in zip(self.params, grads, strict=True) if grad is not None})
         present = (*[grad is not None for grad in grads], loss is not None and loss.dtype)
-        key = (self.partition, *present)
+        key = (self.partition, self._settings(), *present)
         interpreter = self._captured.get(key)
         if interpreter is None:
             interpreter = self._capture(present)
@@ -425,8 +384,16 @@ class Optimizer:
                 _, updates = interpreter.run(values)
                 interpreter.commit(updates)
         except (AttributeError, ShapeError, DTypeError):
-            self._check_grads(grads)
+            check_grads(self.params, grads)
             raise
+
+    def _settings(self) -> Any:
+        """What a rule of a user's class may have read from Python, for comparison."""
+        if type(self).__module__.startswith("chainrule.optim."):
+            return None
+        own = {name: value for name, value in vars(self).items() if name not in _KEPT}
+        kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Optimizer)]
+        return fingerprint([own, *map(class_constants, kinds)])
 
     def _capture(self, present: tuple[Any, ...]) -> Interpreter:
         *with_grads, loss_dtype = present
@@ -437,10 +404,18 @@ class Optimizer:
         loss = placeholder((), loss_dtype) if loss_dtype else None
         return Interpreter(capture(self.update, grads, loss))
 
-    def zero_grad(self) -> None:
-        """Forget the gradients: set `.grad` of every parameter to None."""
+    def zero_grad(self, set_to_none: bool = True) -> None:
+        """Forget the gradients.
+
+        Args:
+            set_to_none: whether ``.grad`` of every parameter becomes None, so that a step leaves
+                out those that get none; else those that have one get 0.
+        """
         for parameter in self.params:
-            parameter.grad = None
+            if set_to_none or parameter.grad is None:
+                parameter.grad = None
+            else:
+                parameter.grad = Tensor(np.zeros(parameter.shape, parameter.dtype))
 
     # Saving
 
@@ -466,26 +441,15 @@ class Optimizer:
         "param_groups" a dict for each group, of its hyper-parameters and the indices of its
         parameters.
         """
-        arrays = {name: buffer.numpy().copy() for name, buffer in self.states().items()}
-        return {
-            "optimizer": type(self).__name__,
-            "param_groups": self._described_groups(),
-            **arrays,
-        }
-
-    def _described_groups(self) -> list[dict[str, Any]]:
-        index = {parameter: i for i, parameter in enumerate(self.params)}
-        return [
-            {"params": [index[parameter] for parameter in group.params], **group.numbers()}
-            for group in self.param_groups
-        ]
+        return state_dicts.taken(self)
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken.
 
         Raises:
-            ValueError, TypeError: if it is of another optimiser, other groups, or parameters of
-                other shapes (ShapeError) or dtypes (DTypeError); nothing has changed then.
+            ValueError, TypeError: if it is of another optimiser, other groups, PyTorch's, or
+                parameters of other shapes (ShapeError) or dtypes (DTypeError); nothing has changed
+                then.
 
         Example:
             >>> import chainrule as cr
@@ -496,65 +460,7 @@ class Optimizer:
             >>> after.param_groups[0]["lr"]
             0.1
         """
-        if not isinstance(state_dict, Mapping):
-            raise TypeError(
-                "state_dict is a dict, as state_dict() returns it; got "
-                f"{checks.described(state_dict)}"
-            )
-        arrays = dict(state_dict)
-        name, groups = arrays.pop("optimizer", None), arrays.pop("param_groups", None)
-        if name != type(self).__name__:
-            raise ValueError(f"the state is of {name}, this optimiser is {type(self).__name__}")
-        self._check_groups(groups)
-        buffers = self.states()
-        if set(arrays) != set(buffers):
-            raise ValueError(
-                f"the state holds {', '.join(arrays) or 'no arrays'}; this optimiser has "
-                f"{', '.join(buffers) or 'none'}"
-            )
-        arrays = {name: np.array(to_array(array)) for name, array in arrays.items()}
-        for name, buffer in buffers.items():
-            buffer.check(arrays[name].shape, arrays[name].dtype)
-        self._regroup(arrays)
-        for name, buffer in self.states().items():
-            buffer.replace(arrays[name])
-        for group, saved in zip(self.param_groups, groups, strict=True):
-            group.update({key: saved[key] for key in group.numbers()})
-
-    def _regroup(self, arrays: Mapping[str, Any]) -> None:
-        """Let those parameters be cohorts that are alike in the arrays of a state."""
-        index = {parameter: i for i, parameter in enumerate(self.params)}
-        for group in self.param_groups:
-            buffers = group.cohorts[0].buffers
-            alike: dict[tuple[float, ...], list[Parameter]] = {}
-            for W in group.params:
-                values = [float(arrays[f"{index[W]}.{name}"]) for name in buffers]
-                alike.setdefault(tuple(values), []).append(W)
-            parts = {frozenset(map(index.get, cohort.params)) for cohort in group.cohorts}
-            if {frozenset(map(index.get, params)) for params in alike.values()} != parts:
-                group.cohorts = [
-                    Cohort(params, {n: Buffer(b, name=b.name) for n, b in buffers.items()})
-                    for params in alike.values()
-                ]
-                self.partition += 1
-                self._share(group)
-
-    def _check_groups(self, groups: Any) -> None:
-        """Raise unless the described `groups` have these parameters and values that can be set."""
-        mine = self._described_groups()
-        are_groups = isinstance(groups, (list, tuple)) and all(
-            isinstance(group, Mapping) for group in groups
-        )
-        if not are_groups or [set(g) for g in groups] != [*map(set, mine)]:
-            raise ValueError(f"the state's param_groups are {groups}; this optimiser's are {mine}")
-        for group, own, saved in zip(self.param_groups, mine, groups, strict=True):
-            if saved["params"] != own["params"]:
-                raise ValueError(
-                    f"a group of the state has the parameters {saved['params']}; here it has "
-                    f"{own['params']}"
-                )
-            for key in group.numbers():
-                group.check(key, saved[key])
+        state_dicts.load(self, state_dict)
 
     def __repr__(self) -> str:
         groups = "\n".join(f"{i}: {group!r}" for i, group in enumerate(self.param_groups))

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import where
+from chainrule.optim.arguments import Options
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Number, Numbers
-from chainrule.optim.optimizer import Optimizer, Options
+from chainrule.optim.optimizer import Optimizer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack

@@ -269,10 +269,11 @@ class NativeBackend(Backend[NativeStep]):
         self._profile, self.last_step = profile, None
 
     def describe(self) -> str:
-        if self.last_step is None:
+        step = self.last_step  # which a fit in another thread may replace
+        if step is None:
             raise RuntimeError("there is a plan after a fit with backend='native'")
         with self.guard.alone:
-            return self.last_step.plan.describe(self.last_step.times() if self._profile else ())
+            return step.plan.describe(step.times() if self._profile else ())
 
     def _native(self, kind: Kind, batches: Batches, number: int) -> NativeStep:
         """The plan of a training step on a batch, bound to the data."""

@@ -10,14 +10,11 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.graph.state import State
+from chainrule.optim.lr_scheduler.plateau import Plateau
 from chainrule.system.interrupts import interrupts_held
 
 if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
-
-
-_LEAST_CHANGE = 1e-8
-"""A learning rate that would be lowered by no more than this stays."""
 
 
 class Callback:
@@ -188,7 +185,7 @@ class EarlyStopping(Callback):
                 raise ValueError(f"{name} of the best epoch is {expected}; got {found}")
 
 
-class ReduceLROnPlateau(Callback):
+class ReduceLROnPlateau(Callback, Plateau):
     """Lower the learning rate when a quantity no longer improves: times `factor`, in every group.
 
     With a schedule of the learning rate the rates that it starts from, its `base_lrs`, are lowered
@@ -226,31 +223,11 @@ class ReduceLROnPlateau(Callback):
         min_lr: float = 0.0,
         mode: str | None = None,
     ) -> None:
-        if not 0 < factor < 1:
-            raise ValueError(f"factor lies between 0 and 1, got {factor}")
-        for name, value in {
-            "patience": patience, "threshold": threshold, "cooldown": cooldown, "min_lr": min_lr
-        }.items():  # fmt: skip
-            if not value >= 0:
-                raise ValueError(f"{name} is not negative, got {value}")
-        if threshold_mode not in ("rel", "abs"):
-            raise ValueError(f"threshold_mode is 'rel' or 'abs', got {threshold_mode!r}")
+        Plateau.__init__(self, factor, patience, threshold, threshold_mode, cooldown)
         _check_mode(mode)
         self.monitor = monitor
-        self.factor = factor
-        self.patience = patience
-        self.threshold = threshold
-        self.threshold_mode = threshold_mode
-        self.cooldown = cooldown
-        self.min_lr = min_lr
+        self.min_lr = checks.not_negative("min_lr", min_lr)
         self.mode = mode
-        self.reset()
-
-    def reset(self) -> None:
-        """Forget what was seen."""
-        self.best: float | None = None
-        self.waited = 0
-        self.cooling = 0
 
     def on_train_begin(self, trainer: Trainer) -> None:
         if trainer.step == 0:
@@ -258,39 +235,19 @@ class ReduceLROnPlateau(Callback):
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         value = _monitored(self, record)
-        if self._improves(value, trainer):
-            self.best, self.waited = value, 0
-        else:
-            self.waited += 1
-        if self.cooling > 0:
-            self.cooling -= 1
-            self.waited = 0
-        if self.waited > self.patience:
+        if self.ends_with(value, _mode(self, trainer)):
             self._lower(trainer)
-            self.cooling, self.waited = self.cooldown, 0
-
-    def _improves(self, value: float, trainer: Trainer) -> bool:
-        sign = -1 if _mode(self, trainer) == "min" else 1
-        if self.best is None:
-            return sign * value > -math.inf
-        if self.threshold_mode == "rel":
-            return sign * value > sign * self.best * (1 + sign * self.threshold)
-        return sign * value > sign * (self.best + sign * self.threshold)
 
     def _lower(self, trainer: Trainer) -> None:
         groups, own = trainer.optimizer.param_groups, trainer.optimizer.param_groups
         schedule = trainer.schedule and trainer.schedule.for_parameter("lr")
         if schedule is not None:
             own = groups[len(schedule.base_lrs) :]  # groups that were added after the schedule
-            schedule.base_lrs = [self._lowered(lr) for lr in schedule.base_lrs]
+            schedule.base_lrs = [self.lowered(lr, self.min_lr) for lr in schedule.base_lrs]
             for group, lr in zip(groups, schedule.lrs(schedule.t), strict=False):
                 group["lr"] = lr
         for group in own:
-            group["lr"] = self._lowered(group["lr"])
-
-    def _lowered(self, lr: float) -> float:
-        lowered = max(lr * self.factor, self.min_lr)
-        return lowered if lr - lowered > _LEAST_CHANGE else lr
+            group["lr"] = self.lowered(group["lr"], self.min_lr)
 
     def state_dict(self) -> dict[str, Any]:
         return {"best": self.best, "waited": self.waited, "cooling": self.cooling}

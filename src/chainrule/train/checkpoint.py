@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.data.arrays import Data
 from chainrule.data.mapped import mapped_files
 from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
-from chainrule.nn import to_description
 from chainrule.system.atomic_files import check_writable
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train import model_file
@@ -34,26 +32,21 @@ def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     with trainer.backend.guard.alone:
         tensors, training = _collected(trainer)
     description = {
-        "model": to_description(trainer.model),
+        **model_file.described(trainer.model),
         "metadata": trainer.metadata,
         "training": training,
     }
     model_file.write(path, tensors, description)
 
 
-def data_key(data: Data, batch_size: int, shuffle: bool) -> dict[str, Any]:
-    """What fixes which rows come when in a training; see `TrainingState`."""
-    return {
-        "rows": data.rows,
-        "batch_size": batch_size,
-        "shuffle": shuffle,
-        "fingerprint": data.fingerprint(),
-    }
-
-
 def same_batches(key: dict[str, Any] | None, other: dict[str, Any]) -> bool:
-    """Whether two trainings take rows of the same numbers in the same batches."""
-    return key is not None and {**key, "fingerprint": ""} == {**other, "fingerprint": ""}
+    """Whether two trainings take rows of the same numbers in the same batches.
+
+    Of an iterable of batches nobody knows.
+    """
+    if key is None or key["rows"] is None:
+        return False
+    return {**key, "fingerprint": ""} == {**other, "fingerprint": ""}
 
 
 def check_can_save(
@@ -92,6 +85,7 @@ def load(
     tensors, description = model_file.read(path)
     if "training" not in description:
         raise FileError(f"{path} holds a model but no training to go on with")
+    columns = model_file.column_names(path, description)
     with interrupts_held(), trainer.backend.guard.alone:
         before, history = _collected(trainer), trainer.state.history
         try:
@@ -117,6 +111,7 @@ def load(
             raise FileError(
                 f"{path}: what it says of the training is damaged ({reason})"
             ) from error
+        trainer.model._column_names = columns
 
 
 def _check_data(training: dict[str, Any], data_key: dict[str, Any]) -> None:
@@ -127,8 +122,12 @@ def _check_data(training: dict[str, Any], data_key: dict[str, Any]) -> None:
     remedy = "To go on with other data, load it with `load` and fit without `resume`"
     if saved["rows"] != data_key["rows"]:
         raise ValueError(
-            f"it was saved in a training on {saved['rows']} rows, these are {data_key['rows']}. "
-            f"{remedy}"
+            f"it was saved in a training on {_rows(saved)}, these are {_rows(data_key)}. {remedy}"
+        )
+    if saved["rows"] is None and saved["fingerprint"] != data_key["fingerprint"]:
+        raise ValueError(
+            f"it was saved in a training on batches of another form: other dtypes, other inputs, "
+            f"or with weights where these have none. {remedy}"
         )
     if saved["fingerprint"] != data_key["fingerprint"]:
         raise ValueError(
@@ -139,6 +138,10 @@ def _check_data(training: dict[str, Any], data_key: dict[str, Any]) -> None:
         raise ValueError(
             f"it is from the middle of an epoch over {saved} and can't go on over {data_key}"
         )
+
+
+def _rows(key: dict[str, Any]) -> str:
+    return "batches of an iterable" if key["rows"] is None else f"{key['rows']} rows"
 
 
 def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:

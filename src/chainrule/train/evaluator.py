@@ -8,26 +8,24 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule import checks
-from chainrule.data.arrays import Data, checked_data, checked_inputs
-from chainrule.data.batches import windows
+from chainrule.data.batches import Batches
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import Backend, make_backend
 from chainrule.train.batch_loss import fitted_targets
+from chainrule.train.checked_rows import checked_rows_of_inputs
+from chainrule.train.given_data import ROWS, evaluation_source, prediction_source
 from chainrule.train.metrics import AnyMetric, as_metrics
+from chainrule.train.sources import ArraySource, Source
 from chainrule.train.state import Totals
 from chainrule.train.training_step import (
     Average,
     Loss,
     StepGraphs,
     check_average,
-    check_takes_weights,
 )
 from chainrule.trees import leaves, map_leaves
-
-ROWS = 256
-"""The default number of rows in a batch."""
 
 _Result = TypeVar("_Result")
 
@@ -89,13 +87,14 @@ class Evaluator:
         return evaluator
 
     def evaluate(
-        self, x: Any, y: Any, *, sample_weight: Any = None, batch_size: int = ROWS
+        self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int | None = None
     ) -> dict[str, float]:
         """The loss and the metrics on data, in evaluation mode.
 
         Args:
-            x, y, sample_weight: as in `Trainer.fit`; metrics count all rows the same.
-            batch_size: rows in a batch.
+            x, y, sample_weight: as in `Trainer.fit`, so x alone may be an iterable of batches;
+                metrics count all rows the same.
+            batch_size: rows in a batch of arrays, 256 by default.
 
         Returns:
             The mean "loss", and every metric by its name.
@@ -103,28 +102,24 @@ class Evaluator:
         Raises:
             As `Trainer.fit`.
         """
-        if sample_weight is not None:
-            check_takes_weights(self._graphs.loss)
-        data = checked_data(x, y, sample_weight, self._graphs.dtype)
-        batch_size = checks.integer("batch_size", batch_size, 1)
-        self._backend.check(data, batch_size, training=False)
-        return evaluate_data(self._backend, self._ema, data, batch_size)
+        source = evaluation_source(self._backend, x, y, sample_weight, batch_size)
+        return evaluate_data(self._backend, self._ema, source)
 
-    def predict(self, x: Any, *, batch_size: int = ROWS) -> Any:
+    def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         """The model's outputs for `x`, in evaluation mode, as NumPy arrays.
 
         Args:
-            x: as in `Trainer.fit`.
-            batch_size: rows in a batch.
+            x: inputs as in `Trainer.fit`; or an iterable of batches of inputs, such as a DataLoader
+                (but no list, which is arrays: give `iter(batches)`). The outputs come in the order
+                of the batches. The columns of a frame may be in any order, and must be those that
+                the model was trained on; a plain array has them in the order of training.
+            batch_size: rows in a batch of arrays, 256 by default.
 
         Raises:
-            As `Trainer.fit`.
+            As `Trainer.fit`; ValueError for a frame that lacks columns, or has others.
         """
-        data = checked_inputs(x, self._graphs.dtype)
-        batch_size = checks.integer("batch_size", batch_size, 1)
-        return _with_averages(
-            self._backend, self._ema, lambda: _outputs(self._backend, data, batch_size)
-        )
+        source = prediction_source(self._backend, x, batch_size)
+        return _with_averages(self._backend, self._ema, lambda: _outputs(self._backend, source))
 
     def predict_samples(
         self,
@@ -140,7 +135,7 @@ class Evaluator:
         (Monte-Carlo dropout). The stochastic layers are those with `is_stochastic = True`.
 
         Args:
-            x: as in `predict`.
+            x: arrays as in `predict`.
             samples: how many outputs to draw for each row.
             batch_size: rows in a batch.
             seed: the same seed and batch_size give the same samples; by default that of the
@@ -154,7 +149,7 @@ class Evaluator:
 
         Source: Gal and Ghahramani, "Dropout as a Bayesian Approximation" (2016).
         """
-        data = checked_inputs(x, self._graphs.dtype)
+        data = checked_rows_of_inputs(self._graphs, x)
         samples = checks.integer("samples", samples, 1)
         batch_size = checks.integer("batch_size", batch_size, 1)
         seed = self._seed if seed is None else checks.integer("seed", seed, 0)
@@ -162,16 +157,16 @@ class Evaluator:
             return _with_averages(
                 self._backend,
                 self._ema,
-                lambda: _samples(self._backend, data, samples, batch_size, seed),
+                lambda: _samples(self._backend, ArraySource(data, batch_size), samples, seed),
             )
 
 
 def evaluate_data(
-    backend: Backend[Any], ema: Average | None, data: Data, batch_size: int = ROWS
+    backend: Backend[Any], ema: Average | None, source: Source, epoch: int = 0
 ) -> dict[str, float]:
-    """As `Evaluator.evaluate`, for data that have been checked."""
+    """As `Evaluator.evaluate`, for batches that are checked."""
     found: dict[str, float] = _with_averages(
-        backend, ema, lambda: _measured(backend, data, batch_size)
+        backend, ema, lambda: _measured(backend, source, epoch)
     )
     return found
 
@@ -194,30 +189,41 @@ def _with_averages(
         return compute()
 
 
-def _measured(backend: Backend[Any], data: Data, batch_size: int) -> dict[str, float]:
+def _measured(backend: Backend[Any], source: Source, epoch: int) -> dict[str, float]:
     """The loss and the metrics over all rows."""
     graphs, totals = backend.graphs, Totals()
-    for window in windows(data, batch_size):
+    outputs: list[Any] = []
+    targets: list[Any] = []
+    for window in source.windows(epoch):
         backend.evaluate(window.batches, totals)
+        if graphs.array_metrics:
+            data, order, size = window.batches.data, window.batches.order, window.batches.size
+            outputs += backend.predict(Batches(data.inputs(), order, size))
+            targets.append(map_leaves(np.array, data.parts[1]))
     found = graphs.results(totals)
     if graphs.array_metrics:
-        outputs = _outputs(backend, data.inputs(), batch_size)
-        targets = fitted_targets(graphs.loss, outputs, data.parts[1])
+        output = _joined(outputs)
+        target = fitted_targets(graphs.loss, output, _joined(targets))
         for metric in graphs.array_metrics:
-            found[metric.name] = metric.result(outputs, targets)
+            found[metric.name] = metric.result(output, target)
     return found
 
 
-def _outputs(backend: Backend[Any], data: Data, batch_size: int, *, sampling: bool = False) -> Any:
+def _outputs(backend: Backend[Any], source: Source, *, sampling: bool = False) -> Any:
     """The model's outputs for all rows."""
     parts: list[Any] = []
-    for window in windows(data, batch_size):
+    for window in source.windows():
         parts += backend.predict(window.batches, sampling=sampling)
+    return _joined(parts)
+
+
+def _joined(parts: Sequence[Any]) -> Any:
+    """Structures of equal form as one, the arrays joined along their rows."""
     joined = iter([np.concatenate(arrays) for arrays in zip(*map(leaves, parts), strict=True)])
     return map_leaves(lambda _: next(joined), parts[0])
 
 
-def _samples(backend: Backend[Any], data: Data, samples: int, batch_size: int, seed: int) -> Any:
+def _samples(backend: Backend[Any], source: Source, samples: int, seed: int) -> Any:
     """Outputs drawn `samples` times, in arrays with a first axis of that length."""
     graphs = backend.graphs
     if not any(module.is_stochastic for module in graphs.model.modules()):
@@ -229,7 +235,7 @@ def _samples(backend: Backend[Any], data: Data, samples: int, batch_size: int, s
     graphs.sampling.manual_seed(seed)
     found: Any = None
     for number in range(samples):
-        sample = _outputs(backend, data, batch_size, sampling=True)
+        sample = _outputs(backend, source, sampling=True)
         if found is None:
             found = map_leaves(lambda a: np.empty((samples, *a.shape), a.dtype), sample)
         for array, part in zip(leaves(found), leaves(sample), strict=True):

@@ -8,21 +8,20 @@ change without that, such as a list, has a probe that is compared at every look.
 
 from __future__ import annotations
 
-import dis
-import sys
 import warnings
-from collections import deque
+from array import array
+from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache, partial
+from functools import cached_property, partial, partialmethod
 from itertools import count
 from operator import attrgetter
 from types import (
-    CodeType,
     FunctionType,
+    MappingProxyType,
+    MemberDescriptorType,
     MethodType,
     ModuleType,
-    SimpleNamespace,
 )
 from typing import Any
 
@@ -33,19 +32,27 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
 from chainrule.optim.optimizer import Optimizer
-from chainrule.train.probes import Cells, Content, Items, Names, Probe, checksum
+from chainrule.train.probes import Cells, Content, Items, Names, Probe, Slots, checksum
 from chainrule.train.randomness import random_generators, randomness_watched
+from chainrule.train.user_code import (
+    PLAIN,
+    attribute_names,
+    constants,
+    entries,
+    has_cached,
+    is_full,
+    is_watched,
+    is_watched_object,
+    loaded_names,
+)
 
 _requires_grad = attrgetter("requires_grad")
-_PLAIN: frozenset[type] = frozenset(
-    (int, float, bool, str, bytes, complex, type(None), type(...), slice)
-)
 _BY_DIGITS = frozenset((float, complex, slice))
 _REGISTRIES = frozenset(("_parameters", "_buffers", "_unsaved"))
 _REPLACED = ("_modules", "_computed")
 """The dicts of a module that change only where `changes.count` moves."""
 _SMALL: tuple[type, ...] = (
-    *_PLAIN,
+    *PLAIN,
     tuple,
     Tensor,
     Module,
@@ -58,12 +65,6 @@ _SMALL: tuple[type, ...] = (
 _OF_OPTIMIZERS = frozenset(
     ("_declarations", "defaults", "param_groups", "params", "partition", "state", "_captured")
 )
-_ENTRIES = frozenset(
-    ("forward", "__call__", "apply", "update", "sums", "rule", "group_rule", "coefficients")
-)
-"""The methods of a user's class by which the library calls it while a graph is captured."""
-_OWN_ROOMS = ("chainrule.nn", "chainrule.train.metrics", "chainrule.train.training_step")
-_OWN_FILES = ("chainrule.optim.averaging", "chainrule.optim.constraints", "chainrule.optim.groups")
 
 
 class Facts:
@@ -106,6 +107,7 @@ class Facts:
         self._ignored = ignored
         self._held: list[Any] = []
         self._numbers: dict[int, int] = {}
+        self._classes: set[type] = set()
         self._used: set[str] = set()  # the names of attributes in the code of the functions
         self._unused: list[tuple[str, Mapping[str, Any], list[str]]] = []
         for root in roots:
@@ -131,7 +133,7 @@ class Facts:
 
     def _visit(self, value: Any, what: str) -> None:
         kind = type(value)
-        if kind in _PLAIN:
+        if kind in PLAIN:
             # A float by its digits: 0.0 equals -0.0, and NaN not itself.
             self.items.append((kind, repr(value) if kind in _BY_DIGITS else value))
             return
@@ -156,13 +158,15 @@ class Facts:
             return
         self.identities.append(id(value))
         self._note_code(kind.__module__)
-        if _is_watched_object(kind):
+        if is_watched_object(kind):
             self._visit_class(kind)
+            self._slots(value, what)
             attributes = getattr(value, "__dict__", {})
-            if _is_watched(kind.__module__):
-                self._attributes(f"of a {kind.__name__}", attributes)
+            if is_watched(kind.__module__):
+                self._attributes(kind, attributes)
             else:
                 self._names(f"of a {kind.__name__}", attributes, attributes, length=len(attributes))
+                self.is_shareable &= hasattr(value, "__dict__")
         else:
             self.is_shareable = False
 
@@ -195,7 +199,7 @@ class Facts:
         self.items.append(kind)
         self.identities.append(id(module))
         self._note_code(kind.__module__)
-        is_own = _is_watched(kind.__module__)
+        is_own = is_watched(kind.__module__)
         if is_own:
             self._visit_class(kind)
         unused = []
@@ -230,14 +234,14 @@ class Facts:
             self._held.append(group)
         for state in optimizer.params:
             self._visit(state, "a parameter")
-        if _is_watched(type(optimizer).__module__):
+        if is_watched(type(optimizer).__module__):
             self._visit_class(type(optimizer))
             own = [name for name in vars(optimizer) if name not in _OF_OPTIMIZERS]
             self._names(f"of {type(optimizer).__name__}", vars(optimizer), own)
 
     def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
         self.items.append((type(mapping), len(mapping)))
-        self.is_shareable &= _PLAIN.issuperset(map(type, mapping))
+        self.is_shareable &= PLAIN.issuperset(map(type, mapping))
         self._names(f"in {what}", mapping, mapping, length=len(mapping))
 
     def _sequence(self, sequence: Any, what: str) -> None:
@@ -250,16 +254,16 @@ class Facts:
 
     def _set(self, elements: Any, what: str) -> None:
         self.items.append(frozenset(elements))
-        self.is_shareable &= _PLAIN.issuperset(map(type, elements))
+        self.is_shareable &= PLAIN.issuperset(map(type, elements))
         self._probe(Content(f"the set {what}", elements, frozenset, frozenset(elements)))
 
     def _function(self, function: FunctionType, what: str) -> None:
         self._note_code(function.__module__)
         self.items.append((function, function.__code__))
         self.is_shareable &= function.__closure__ is None
-        if not _is_watched(function.__module__ or ""):
+        if not is_watched(function.__module__ or ""):
             return
-        self._used.update(_attribute_names(function.__code__))
+        self._used.update(attribute_names(function.__code__))
         name = function.__qualname__
         self._visit(function.__defaults__, f"a default of {name}")
         self._visit(function.__kwdefaults__, f"a default of {name}")
@@ -267,7 +271,7 @@ class Facts:
         if cells:
             free = function.__code__.co_freevars
             # A cell may be empty until the function around it has gone on.
-            full = [(n, c) for n, c in zip(free, cells, strict=True) if _is_full(c)]
+            full = [(n, c) for n, c in zip(free, cells, strict=True) if is_full(c)]
             found = tuple([cell for _, cell in full])
             values = tuple([cell.cell_contents for cell in found])
             what_it_is = f"a variable that {name} uses ({', '.join(free)})"
@@ -275,7 +279,7 @@ class Facts:
             for (variable, _), value in zip(full, values, strict=True):
                 self.items.append(variable)
                 self._visit(value, variable)
-        if loaded := _loaded(function.__code__):
+        if loaded := loaded_names(function.__code__):
             self._names("of the module", function.__globals__, loaded)
 
     def _method(self, method: MethodType, what: str) -> None:
@@ -286,15 +290,30 @@ class Facts:
         for part in (given.func, given.args, given.keywords):
             self._visit(part, what)
 
+    def _view(self, view: Any, what: str) -> None:
+        self.items.append(type(view))
+        self._visit(view.maps if isinstance(view, ChainMap) else view.data, what)
+
+    def _bytes(self, numbers: Any, what: str) -> None:
+        self.items.append(bytes(numbers))
+        self.identities.append(id(numbers))
+        self._probe(Content(f"the {type(numbers).__name__} {what}", numbers, bytes, bytes(numbers)))
+
+    def _descriptor(self, descriptor: Any, what: str) -> None:
+        self.items.append(type(descriptor))
+        self.identities.append(id(descriptor))
+        self.is_shareable = False
+        for name in ("fget", "__func__", "func"):  # of properties, static and cached ones
+            self._visit(getattr(descriptor, name, None), what)
+
     def _class(self, kind: type, what: str) -> None:
         self.items.append(kind)
-        if _is_watched(kind.__module__) and not issubclass(kind, (Module, Optimizer)):
-            self._names(f"of {kind.__name__}", vars(kind), _constants(vars(kind)))
+        self._visit_class(kind)
 
     def _python_module(self, module: ModuleType, what: str) -> None:
         self.items.append(module)
-        if _is_watched(module.__name__):
-            self._names(f"of {module.__name__}", vars(module), _constants(vars(module)))
+        if is_watched(module.__name__):
+            self._namespace(f"of {module.__name__}", vars(module), constants(vars(module)))
 
     def _generator(self, generator: Any, what: str) -> None:
         self.items.append(type(generator))
@@ -312,23 +331,47 @@ class Facts:
     def _visit_class(self, kind: type) -> None:
         """What a user's class defines that is read while a graph is captured."""
         for base in kind.__mro__:
-            if _is_watched(base.__module__) and id(base) not in self._numbers:
-                self._numbers[id(base)] = len(self._numbers)
-                self._held.append(base)
-                names = (*_constants(vars(base)), *_called_methods(base))
-                self._names(f"of {base.__name__}", vars(base), names)
+            if is_watched(base.__module__) and base not in self._classes:
+                self._classes.add(base)
+                names = (*constants(vars(base)), *entries(vars(base)))
+                self._namespace(f"of {base.__name__}", vars(base), names)
+
+    def _namespace(self, what: str, names: Mapping[str, Any], read: tuple[str, ...]) -> None:
+        """These names of a class or of a Python module, and those that a function names."""
+        self._names(what, names, read)
+        rest = [name for name in names if name not in read and not name.startswith("__")]
+        self._unused.append((what, names, rest))
+
+    def _slots(self, value: Any, what: str) -> None:
+        """The attributes of a user's object that are no items of its `__dict__`."""
+        kind = type(value)
+        names = [
+            name
+            for base in kind.__mro__
+            if is_watched(base.__module__)
+            for name, member in vars(base).items()
+            if isinstance(member, MemberDescriptorType)
+        ]
+        if names:
+            values = tuple([getattr(value, name, MISSING) for name in names])
+            self._held.append(values)
+            self._probe(Slots(f"the {kind.__name__} {what}", value, tuple(names), values))
+            for name, attribute in zip(names, values, strict=True):
+                self._visit(attribute, f"{name} of a {kind.__name__}")
 
     def _is_unused(self, name: str, value: Any) -> bool:
         """Whether an attribute is data that no code so far names: it may be large."""
         return name not in self._used and not isinstance(value, _SMALL)
 
-    def _attributes(self, what: str, attributes: Mapping[str, Any]) -> None:
+    def _attributes(self, kind: type, attributes: Mapping[str, Any]) -> None:
         """The attributes of a user's object, but for data that no function names."""
+        what = f"of a {kind.__name__}"
         unused = [name for name, value in attributes.items() if self._is_unused(name, value)]
         if unused:
             self._unused.append((what, attributes, unused))
         names = [name for name in attributes if name not in unused]
-        self._names(what, attributes, names, length=len(attributes))
+        length = None if has_cached(kind) else len(attributes)
+        self._names(what, attributes, names, length=length)
 
     def _visit_used(self) -> bool:
         """Visit what functions that were found later name; whether there is some."""
@@ -371,7 +414,10 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     (Module, Facts._module),
     (np.ndarray, Facts._array),
     (Optimizer, Facts._optimizer),
-    (dict, Facts._mapping),
+    ((dict, MappingProxyType), Facts._mapping),
+    ((UserDict, UserList, ChainMap), Facts._view),
+    ((bytearray, array), Facts._bytes),
+    ((property, staticmethod, classmethod, cached_property, partialmethod), Facts._descriptor),
     ((list, tuple, deque), Facts._sequence),
     ((set, frozenset), Facts._set),
     (FunctionType, Facts._function),
@@ -436,18 +482,22 @@ class Version:
         with randomness_watched(facts.generators):
             yield
         changed: list[str] = []
-        ignored = len(self._ignored)
+        is_new = False
         for module, attributes in before:
             for name, value in vars(module).items():
-                if value is not attributes.get(name, MISSING):
+                if value is attributes.get(name, MISSING):
+                    continue
+                is_new, kind = True, type(module)
+                is_left = isinstance(value, Tensor) and value.is_symbolic
+                if is_left or not has_cached(kind, name):
                     self._ignored.add((id(module), name))
-                    if not (isinstance(value, Tensor) and value.is_symbolic):
-                        changed.append(f"{name} of {type(module).__name__}")
+                    changed += [] if is_left else [f"{name} of {kind.__name__}"]
         for probe in facts.probes:
             if not probe.holds():
+                is_new = True
                 changed.append(str(probe))
                 self._ignored.update(probe.changed())
-        if len(self._ignored) > ignored:
+        if is_new:
             now = Facts(self._roots, self._ignored, gradients=self._gradients)
             self._known = [(now, number)]
         if changed:
@@ -458,65 +508,3 @@ class Version:
                 RuntimeWarning,
                 stacklevel=2,
             )
-
-
-@lru_cache(1024)
-def _is_watched(module: str) -> bool:
-    """Whether the code of a module is a user's: of no library."""
-    root = module.partition(".")[0]
-    if root in ("chainrule", "numpy") or (root in sys.stdlib_module_names and root != "__main__"):
-        return False
-    file = getattr(sys.modules.get(root), "__file__", None) or ""
-    return "site-packages" not in file and "dist-packages" not in file
-
-
-def _is_watched_object(kind: type) -> bool:
-    """Whether the attributes of such an object count: of a user's, and of what has `Number`s."""
-    module = kind.__module__
-    return (
-        _is_watched(module)
-        or kind is SimpleNamespace
-        or module in _OWN_FILES
-        or module.startswith(_OWN_ROOMS)
-    )
-
-
-@lru_cache(1024)
-def _loaded(code: CodeType) -> tuple[str, ...]:
-    """The global names that a function and those within it read."""
-    names = {
-        i.argval for i in dis.get_instructions(code) if i.opname in ("LOAD_GLOBAL", "LOAD_NAME")
-    }
-    for constant in code.co_consts:
-        if isinstance(constant, CodeType):
-            names.update(_loaded(constant))
-    return tuple(sorted(names))
-
-
-@lru_cache(1024)
-def _attribute_names(code: CodeType) -> frozenset[str]:
-    """All names of attributes that a function and those within it read."""
-    nested = [_attribute_names(c) for c in code.co_consts if isinstance(c, CodeType)]
-    return frozenset(code.co_names).union(*nested)
-
-
-def _constants(namespace: Mapping[str, Any]) -> tuple[str, ...]:
-    """The names of plain values and containers in a class or a Python module."""
-    kinds = (*_PLAIN, list, tuple, dict, set, np.ndarray)
-    return tuple(n for n, v in namespace.items() if type(v) in kinds and not n.startswith("__"))
-
-
-def _called_methods(kind: type) -> tuple[str, ...]:
-    """The methods of a class that are called while a graph is captured: from `_ENTRIES` on."""
-    methods = {n: v.__code__ for n, v in vars(kind).items() if isinstance(v, FunctionType)}
-    found = [name for name in methods if name in _ENTRIES]
-    for name in found:  # which grows meanwhile
-        found += [n for n in methods[name].co_names if n in methods and n not in found]
-    return tuple(found)
-
-
-def _is_full(cell: Any) -> bool:
-    try:
-        return cell.cell_contents is not MISSING
-    except ValueError:
-        return False

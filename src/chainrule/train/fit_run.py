@@ -5,19 +5,16 @@ from __future__ import annotations
 import os
 from typing import NamedTuple
 
-from chainrule.data.arrays import Data
 from chainrule.system.interrupts import Interrupts
 from chainrule.train.progress import ProgressReport
+from chainrule.train.sources import Source
 
 
 class FitRun(NamedTuple):
     """The data and settings of a fit."""
 
-    data: Data
-    batch_size: int
-    batches: int  # in an epoch
-    shuffle: bool
-    validation: Data | None
+    source: Source
+    validation: Source | None
     report: ProgressReport
     interrupts: Interrupts
     checkpoint: str | os.PathLike[str] | None

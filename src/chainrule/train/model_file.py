@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 
 from chainrule.errors import FileError
+from chainrule.graph.placement import check_device
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module, from_description, to_description
 from chainrule.nn.description import count_elements
 from chainrule.system.atomic_files import write_atomically
 from chainrule.system.reading import reason
-from chainrule.train import tensor_file
+from chainrule.tables import Names, names_from_json
+from chainrule.train import plain_values, tensor_file
 
 # json and zlib are imported where a file is written or read: `import chainrule` is faster without
 # them.
@@ -23,27 +25,33 @@ _KEY = "chainrule"
 _CHECKSUM = "crc32"
 _SPARE_ELEMENTS = 1 << 20
 _MODEL = "model"  # the prefix of the names of the model's tensors
+_VALUES = "values"  # of those of a dict
 FORMAT = 3
 """The version of the description; a file with another one is refused."""
 
 
 def save(
-    model: Module, path: str | os.PathLike[str], metadata: Mapping[str, Any] | None = None
+    model: Module | Mapping[str, Any],
+    path: str | os.PathLike[str],
+    metadata: Mapping[str, Any] | None = None,
 ) -> None:
     """Save a model: a safetensors file with its weights, buffers and a description of its layers.
+
+    Or save a dict, such as ``model.state_dict()`` or one of several: `load` gives it back.
 
     The file is written whole or not at all: a file that stood there before stays intact if
     anything goes wrong. `Trainer.save` writes files of the same kind that hold a training, too.
 
     Args:
-        model: any `nn.Module`.
+        model: any `nn.Module`; or a dict of arrays, Tensors, numbers, strings, None, and dicts,
+            lists and tuples of these. Of a Tensor the file holds the array.
         path: the file, by custom with the ending ``.safetensors``.
         metadata: a dict that JSON can hold, with the names of the classes, say; `read_metadata`
             gives it back, with strings for keys and lists for tuples.
 
     Raises:
         OSError: if the folder is missing or can't be written to, or the disk is full.
-        TypeError: if `model` is no module, or JSON can't hold the metadata.
+        TypeError: if `model` is neither, holds anything else, or JSON can't hold the metadata.
 
     Example:
         >>> import os, tempfile
@@ -55,13 +63,26 @@ def save(
         Linear(in_features=2, out_features=1, bias=True)
         >>> cr.read_metadata(path)
         {'unit': 'metres'}
+        >>> cr.save({"epoch": 3, "model": nn.Linear(2, 1).state_dict()}, path)
+        >>> cr.load(path)["epoch"]
+        3
     """
+    if isinstance(model, Mapping):
+        description, arrays = plain_values.split(model)
+        tensors = {f"{_VALUES}.{name}": array for name, array in arrays.items()}
+        write(path, tensors, {_VALUES: description, "metadata": as_metadata(metadata)})
+        return
     if not isinstance(model, Module):
         raise TypeError(
-            f"model is a nn.Module, got {model!r:.80}; a Trainer saves itself: its `save`"
+            f"model is a nn.Module or a dict, got {model!r:.80}; a Trainer saves itself: its `save`"
         )
     tensors = {f"{_MODEL}.{name}": array for name, array in model.state_dict().items()}
-    write(path, tensors, {"model": to_description(model), "metadata": as_metadata(metadata)})
+    write(path, tensors, {**described(model), "metadata": as_metadata(metadata)})
+
+
+def described(model: Module) -> dict[str, Any]:
+    """What a file says of a model: its layers, and the names of the columns it was trained on."""
+    return {"model": to_description(model), "columns": model._column_names}
 
 
 def as_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -77,26 +98,63 @@ def as_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     return found
 
 
-def load(path: str | os.PathLike[str], model: Module | None = None) -> Module:
+@overload
+def load(path: str | os.PathLike[str], model: Module) -> Module: ...
+
+
+@overload
+def load(
+    path: str | os.PathLike[str],
+    model: None = None,
+    *,
+    map_location: Any = None,
+    weights_only: bool = True,
+) -> Any: ...
+
+
+def load(
+    path: str | os.PathLike[str],
+    model: Module | None = None,
+    *,
+    map_location: Any = None,
+    weights_only: bool = True,
+) -> Any:
     """Load the model of a file that `save` or a Trainer wrote, in evaluation mode.
 
-    If the Trainer had an average of the parameters, the model has the averaged ones.
+    If the Trainer had an average of the parameters, the model has the averaged ones. Of a file with
+    a dict, return the dict.
 
     Args:
         path: the file.
         model: a module of the same structure to load weights and buffers into; by default one is
             built anew, which needs a model that consists of this library's layers alone.
+        map_location: PyTorch's: None or "cpu", which mean the same.
+        weights_only: PyTorch's: it means nothing, as no file holds code.
 
     Returns:
-        The model.
+        The model, or the dict.
 
     Raises:
         FileNotFoundError: if there is no such file.
         FileError: if it is truncated, damaged or foreign; if `model` is not given and can't be
             built anew.
         RuntimeError: if the weights do not fit `model`.
+        TypeError: if `map_location` is another device, or the file of a dict is given a model.
     """
-    return build_model(path, *read(path), model)
+    if map_location is not None:
+        check_device(map_location)
+    tensors, description = read(path)
+    if _VALUES not in description:
+        return build_model(path, tensors, description, model)
+    if model is not None:
+        raise TypeError(f"{path} holds a dict: model.load_state_dict(chainrule.load(path))")
+    try:
+        values = plain_values.join(description[_VALUES], tensors_under(tensors, _VALUES))
+    except Exception as error:
+        raise FileError(f"{path}: its dict is damaged ({reason(error)})") from None
+    if not isinstance(values, dict):
+        raise FileError(f"{path}: its dict is damaged: {values!r:.80}")
+    return values
 
 
 def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -119,8 +177,10 @@ def build_model(
 ) -> Module:
     """The model of what `read` returned; see `load`."""
     weights = tensors_under(tensors, _MODEL)
+    columns = column_names(path, description)
     if model is not None:
         model.load_state_dict(weights)
+        model._column_names = columns
         return model.eval()
     try:
         model = described_model(tensors, description)
@@ -132,7 +192,16 @@ def build_model(
         model.load_state_dict(weights)
     except Exception as error:
         raise FileError(f"{path}: its weights do not fit its model. {reason(error)}") from None
+    model._column_names = columns
     return model.eval()
+
+
+def column_names(path: str | os.PathLike[str], description: Mapping[str, Any]) -> Names | None:
+    """The names of the columns that a file's model was trained on."""
+    try:
+        return names_from_json(description.get("columns"))
+    except ValueError as error:
+        raise FileError(f"{path}: the columns of its model are damaged: {error}") from None
 
 
 def described_model(tensors: Mapping[str, Array], description: Mapping[str, Any]) -> Module:

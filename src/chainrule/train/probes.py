@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.graph.context import MISSING
 from chainrule.graph.tensor import Array
 
 _contents = attrgetter("cell_contents")
@@ -80,6 +81,27 @@ class Cells(NamedTuple):
         return self.what
 
 
+class Slots(NamedTuple):
+    """A probe: these attributes of an object are these very objects."""
+
+    what: str
+    target: Any
+    names: tuple[str, ...]
+    values: tuple[Any, ...]
+
+    def holds(self) -> bool:
+        """Whether they still are."""
+        now = [getattr(self.target, name, MISSING) for name in self.names]
+        return all(map(is_, now, self.values))
+
+    def changed(self) -> list[tuple[int, Any]]:
+        """What stands for them among the ignored."""
+        return [(id(self.target), None)]
+
+    def __str__(self) -> str:
+        return self.what
+
+
 class Content(NamedTuple):
     """A probe: an array, or a set, has this content."""
 
@@ -107,4 +129,4 @@ def checksum(array: Array) -> Any:
     return array.shape, array.dtype.str, zlib.crc32(np.ascontiguousarray(array).view(np.uint8).data)
 
 
-Probe = Names | Items | Cells | Content
+Probe = Names | Items | Cells | Slots | Content

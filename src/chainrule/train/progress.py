@@ -30,12 +30,14 @@ class ProgressReport:
 
     Args:
         epochs: the number of the last epoch.
-        steps: batches in an epoch.
+        steps: batches in an epoch, or None where that is not known.
         shown: whether to show anything.
         file: where to; standard output by default.
     """
 
-    def __init__(self, epochs: int, steps: int, shown: bool, file: TextIO | None = None) -> None:
+    def __init__(
+        self, epochs: int, steps: int | None, shown: bool, file: TextIO | None = None
+    ) -> None:
         self.epochs = epochs
         self.steps = steps
         self.shown = shown
@@ -83,12 +85,13 @@ class ProgressReport:
         if self._bar is None:
             return
         now = time.monotonic()
-        if now - self._last < _REFRESH_SECONDS and done < self.steps:
+        if now - self._last < _REFRESH_SECONDS and (self.steps is None or done < self.steps):
             return
         self._last = now
         self._bar.update(
             self._task,
             completed=done,
+            total=self.steps,
             description=f"epoch {epoch}/{self.epochs}",
             loss=f"loss {loss:.4f}",
         )

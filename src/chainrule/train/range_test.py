@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
-from chainrule.data.arrays import Data
-from chainrule.data.batches import Batches, permutation, windows
+from chainrule.data.batches import Batches
 from chainrule.errors import NonFiniteError
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import Backend, TrainRequest
+from chainrule.train.sources import Source
 from chainrule.train.state import AccumulatedGradients, Totals
 
 _SMOOTHING = 0.9
@@ -108,15 +108,13 @@ def check_range(low: float, high: float) -> None:
 
 def range_test(
     backend: Backend[Any],
-    data: Data,
+    source: Source,
     optimizer: Optimizer,
     accumulated: AccumulatedGradients,
     *,
     low: float,
     high: float,
     steps: int,
-    batch_size: int,
-    seed: int,
 ) -> RangeTest:
     """Train with learning rates that grow from `low` to `high`, then put everything back."""
     groups = optimizer.param_groups
@@ -126,12 +124,12 @@ def range_test(
     losses: list[float] = []
     with (
         interrupts_held() as interrupts,
-        _restored(backend, data, optimizer, accumulated, batch_size),
+        _restored(backend, source, optimizer, accumulated),
         interrupts.let_through(),
     ):
         accumulated.reset()
         lrs_to_try = np.geomspace(low, high, steps).tolist()
-        full_batches = _full_batches(data, batch_size, seed, steps)
+        full_batches = _full_batches(source, steps)
         for lr, (batches, number) in zip(lrs_to_try, full_batches, strict=False):
             for group, share in zip(groups, shares, strict=True):
                 group["lr"] = lr * share
@@ -164,25 +162,24 @@ def smoothed(losses: Sequence[float]) -> list[float]:
     return found
 
 
-def _full_batches(data: Data, size: int, seed: int, steps: int) -> Iterator[tuple[Batches, int]]:
+def _full_batches(source: Source, steps: int) -> Iterator[tuple[Batches, int]]:
     """(batches, number of one of them): full batches, of as many epochs as it takes."""
+    done = 0
     for epoch in itertools.count():
-        count = min(data.rows // size, steps - epoch * (data.rows // size))
-        order = permutation(data.rows, seed, epoch)[: count * size]
-        for window in windows(data, size, order=order):
+        for window in source.full_windows(epoch, steps - done):
+            done += len(window.batches)
             yield from ((window.batches, number) for number in range(len(window.batches)))
 
 
 @contextmanager
 def _restored(
     backend: Backend[Any],
-    data: Data,
+    source: Source,
     optimizer: Optimizer,
     accumulated: AccumulatedGradients,
-    batch_size: int,
 ) -> Iterator[None]:
     """Afterwards all that training steps change is as before, to the bit; the data are let go."""
-    graph = backend.graph("training", data.form, batch_size)
+    graph = backend.graph("training", source.form, source.size)
     states = dict.fromkeys([*backend.graphs.states(), accumulated.rows, *graph.updates])
     before = [(state, state.numpy().copy()) for state in states]
     lrs = [group["lr"] for group in optimizer.param_groups]

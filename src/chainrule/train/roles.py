@@ -11,6 +11,7 @@ from chainrule.nn import Module
 from chainrule.nn.losses.base import Loss
 from chainrule.optim import Optimizer
 from chainrule.optim.lr_scheduler import Schedule
+from chainrule.optim.lr_scheduler.plateau import Plateau
 from chainrule.trees import leaves
 
 _ORDER = "The order is (model, loss, optimizer)."
@@ -43,6 +44,11 @@ def check_schedule(schedule: Any, optimizer: Any) -> None:
     """Raise unless a schedule, if there is one, is an object bound to this optimizer."""
     if schedule is None:
         return
+    if isinstance(schedule, Plateau):
+        raise TypeError(
+            "schedule is of the time alone; a rate that falls where a column of the history rests "
+            "is a callback: callbacks=[chainrule.ReduceLROnPlateau('validation_loss')]"
+        )
     if not isinstance(schedule, Schedule):
         raise TypeError(
             "schedule is an object of optim made with the optimizer, as "

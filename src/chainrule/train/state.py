@@ -108,7 +108,8 @@ class TrainingState:
         stop_reason: why the training is to end, or None.
         data_key: the number of rows, the batch size, whether rows are shuffled, and a fingerprint
             of the data, in the last fit. They fix which rows come when, so an epoch can be resumed
-            only with the same.
+            only with the same. Of an iterable of batches these are None, and the fingerprint is
+            that of the dtypes and of what a batch is made up of.
     """
 
     def __init__(self) -> None:
@@ -172,11 +173,12 @@ class TrainingState:
         for name in ("epoch", "step", "position", "rows"):
             if checks.integer(name, state[name], 0) > _MOST:
                 raise ValueError(f"{name} is at most 2^53, got {state[name]}")
-        if data is not None:
+        is_stream = data is not None and data["rows"] is None and data["batch_size"] is None
+        if data is not None and not is_stream:
             for name in ("rows", "batch_size"):
                 checks.integer(f"{name} of the data", data[name], 1)
-        batches = 0 if data is None else -(-data["rows"] // data["batch_size"])
-        if state["position"] > batches:
+        batches = 0 if data is None or is_stream else -(-data["rows"] // data["batch_size"])
+        if not is_stream and state["position"] > batches:
             raise ValueError(f"position is {state['position']} of {batches} batches")
         if not isinstance(loss, (int, float)):
             raise TypeError(f"loss is a number; got {loss!r}")

@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import os
+import sys
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from typing import Any, Literal
 
 from chainrule import checks
-from chainrule.data.arrays import Data, checked_data
-from chainrule.data.batches import Window, check_batch_size, permutation, windows
-from chainrule.data.splitting import hold_out
+from chainrule.data.batches import Window
 from chainrule.errors import NonFiniteError
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.lr_scheduler import Schedule
 from chainrule.system.interrupts import interrupts_held, interrupts_to
+from chainrule.tables import names_of
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
 from chainrule.train.backends import LearningRates, TrainRequest, make_backend
 from chainrule.train.callbacks import Callback, as_callbacks
-from chainrule.train.evaluator import ROWS, Evaluator, evaluate_data
+from chainrule.train.evaluator import Evaluator, evaluate_data
 from chainrule.train.fit_run import FitRun
 from chainrule.train.fixed_parts import FixedParts
+from chainrule.train.given_data import ROWS, training_source, training_sources
 from chainrule.train.history import History
 from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.one_at_a_time import Turn, one_at_a_time
@@ -39,7 +41,6 @@ from chainrule.train.training_step import (
     Penalty,
     StepGraphs,
     StepOptions,
-    check_takes_weights,
 )
 
 _STEPS_AT_ONCE = 1024
@@ -176,14 +177,14 @@ class Trainer(FixedParts):
     def fit(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         sample_weight: Any = None,
         epochs: int = 10,
-        batch_size: int = 64,
-        validation_data: tuple[Any, ...] | None = None,
+        batch_size: int | None = None,
+        validation_data: Any = None,
         validation_fraction: float = 0.0,
-        shuffle: bool = True,
+        shuffle: bool | None = None,
         checkpoint: str | os.PathLike[str] | None = None,
         checkpoint_steps: int | None = None,
         resume: bool = False,
@@ -192,27 +193,33 @@ class Trainer(FixedParts):
     ) -> History:
         """Train for `epochs` more epochs.
 
-        All data are checked before anything changes. Ctrl-C ends the training after the batch under
-        way; the model is whole and `history.stop_reason` says so.
+        All arrays, and of an iterable the first batch, are checked before anything changes. Ctrl-C
+        ends the training after the batch under way; the model is whole and `history.stop_reason`
+        says so.
 
         Args:
             x: inputs, rows first: an array (memory-mapped ones are read batch by batch, and little
                 of them stays in memory), a tuple or a dict of arrays. Floats and uint8 are cast to
-                the model's dtype; other whole numbers are int64, which layers cast.
+                the model's dtype; other whole numbers are int64, which layers cast. Of frames
+                (pandas, polars, pyarrow) the model remembers the names of the columns, in its
+                files, too, and finds those of later frames by them. Or, without y, an iterable of
+                batches (x, y) or (x, y, sample_weight), passed through anew in each epoch: a
+                `data.DataLoader`, `data.batches(x, y)`, a list, an iterable class.
             y: targets, likewise; whole numbers are labels (int64). A vector is a column for a model
                 with one output, and a column of labels a vector for a loss of classes.
             sample_weight: a weight for each row, shape (rows,), not negative. The loss of N rows is
                 sum_i w_i l_i / N: not divided by the sum of the weights, so a row of weight 2
                 counts as two. Metrics count all rows the same.
             epochs: how many times to go through the data.
-            batch_size: rows in a batch; the last batch of an epoch may be smaller, and fewer rows
-                are one batch.
-            validation_data: (x, y) or (x, y, sample_weight) to evaluate after every epoch.
+            batch_size: rows in a batch of arrays, 64 by default; the last batch of an epoch may be
+                smaller, and fewer rows are one batch.
+            validation_data: (x, y), (x, y, sample_weight) or an iterable of such batches, to
+                evaluate after every epoch.
             validation_fraction: the share of rows to hold out for that instead. Both parts are
                 copied, into memory.
-            shuffle: draw the rows in a new order every epoch.
+            shuffle: draw the rows of arrays in a new order every epoch, as by default.
             checkpoint: a file to save to after every epoch, from which training can resume to the
-                same bits.
+                same bits; with an iterable, if that gives the same batches again.
             checkpoint_steps: also save after every this many updates.
             resume: go on from `checkpoint`, if that file exists; then `epochs` counts from the
                 first epoch of the run.
@@ -236,43 +243,32 @@ class Trainer(FixedParts):
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:
             checkpoint_steps = checks.integer("checkpoint_steps", checkpoint_steps, 1)
-        if sample_weight is not None:
-            check_takes_weights(self.graphs.loss)
-        data = checked_data(x, y, sample_weight, self.graphs.dtype)
-        if validation_data is not None and validation_fraction:
-            raise ValueError("give validation_data or validation_fraction, not both")
-        validation: Data | None = None
-        if validation_fraction:
-            data, validation = hold_out(data, validation_fraction, self.seed)
-        elif validation_data is not None:
-            validation = self._checked_validation(validation_data)
-        batch_size = check_batch_size(batch_size, data.rows)
-        self.backend.check(data, batch_size, training=True, prefix="training ")
-        if validation is not None:
-            self.backend.check(validation, ROWS, training=False, prefix="validation ")
-        if checkpoint is not None:
-            checkpoints.check_can_save(self, checkpoint, data.arrays)
-        self.backend.begin(profile=profile)
+        names = self.model._column_names or names_of(x)
         state = self.state
-        data_key = checkpoints.data_key(data, batch_size, bool(shuffle))
+        source, validation = training_sources(
+            self.backend, x, y, sample_weight, names=names, validation_data=validation_data,
+            validation_fraction=validation_fraction, batch_size=batch_size, shuffle=shuffle,
+            seed=self.seed, epoch=state.epoch, epochs=epochs,
+        )  # fmt: skip
+        if checkpoint is not None:
+            checkpoints.check_can_save(self, checkpoint, source.arrays)
+        self.backend.begin(profile=profile)
+        data_key = source.key
         if resume and checkpoint is not None and os.path.exists(checkpoint):
             checkpoints.load(self, checkpoint, data_key)
         elif state.position and not checkpoints.same_batches(state.data_key, data_key):
             with interrupts_held():
                 state.restart_epoch()
         state.data_key = data_key
+        self.model._column_names = names or self.model._column_names
         last = epochs if resume else state.epoch + epochs
         state.stop_reason = state.history.stop_reason = None
-        batches = -(-data.rows // batch_size)
         with (
             interrupts_to(self.stop) as interrupts,
-            ProgressReport(last, batches, progress) as report,
+            ProgressReport(last, source.batches, progress) as report,
             interrupts.let_through(),
         ):
-            run = FitRun(
-                data, batch_size, batches, bool(shuffle), validation, report, interrupts,
-                checkpoint, checkpoint_steps,
-            )  # fmt: skip
+            run = FitRun(source, validation, report, interrupts, checkpoint, checkpoint_steps)
             for callback in self.callbacks:
                 callback.on_train_begin(self)
             while state.epoch < last and state.stop_reason is None:
@@ -284,14 +280,6 @@ class Trainer(FixedParts):
                 report.say(f"stopped after {state.epoch} epochs: {state.stop_reason}")
         return state.history
 
-    def _checked_validation(self, validation_data: tuple[Any, ...]) -> Data:
-        if not isinstance(validation_data, (tuple, list)) or len(validation_data) not in (2, 3):
-            raise ValueError("validation_data is a pair (x, y) or a triple (x, y, sample_weight)")
-        x, y, sample_weight = (*validation_data, None)[:3]
-        if sample_weight is not None:
-            check_takes_weights(self.graphs.loss)
-        return checked_data(x, y, sample_weight, self.graphs.dtype, prefix="validation ")
-
     def stop(self, reason: str) -> None:
         """End the training after the batch or epoch under way; for callbacks."""
         self.state.stop_reason = reason
@@ -299,7 +287,6 @@ class Trainer(FixedParts):
     def _fit_epoch(self, run: FitRun) -> None:
         """Train on the rest of the current epoch."""
         state = self.state
-        order = permutation(run.data.rows, self.seed, state.epoch) if run.shuffle else None
         begin = time.perf_counter()
         start = state.position
         if start == 0:
@@ -307,9 +294,11 @@ class Trainer(FixedParts):
             for callback in self.callbacks:
                 callback.on_epoch_begin(self)
         try:
-            for window in windows(run.data, run.batch_size, order=order, start=start):
-                if not self._fit_window(window, run):
-                    return
+            with closing(run.source.windows(state.epoch, start)) as windows:
+                for window in windows:
+                    run.report.steps = run.source.batches
+                    if not self._fit_window(window, run):
+                        return
         finally:
             self.backend.release()
         self._end_epoch(run, time.perf_counter() - begin)
@@ -325,7 +314,7 @@ class Trainer(FixedParts):
             # Weights and counts change together, for Ctrl-C and for other threads.
             with run.interrupts.held(), self.backend.guard.alone:
                 updated, loss = self._train_batches(window, run, most)
-            ends = state.position == run.batches
+            ends = window.is_last and state.position == window.end
             mean_loss = self.graphs.mean_loss(state.totals, training=True)
             run.report.step(state.epoch + 1, state.position, mean_loss)
             for callback in self.callbacks:
@@ -341,8 +330,9 @@ class Trainer(FixedParts):
     def _train_batches(self, window: Window, run: FitRun, most: int) -> tuple[bool, float]:
         """Train on the next batch, or on several; whether they updated, and the last one's loss."""
         state, schedule = self.state, self.schedule
-        steps, update = self.graphs.options.equal_steps(state.position, run.batches)
-        steps = min(steps, most)
+        batches = window.end if window.is_last else sys.maxsize  # how many more nobody knows
+        steps, update = self.graphs.options.equal_steps(state.position, batches)
+        steps = min(steps, most, window.end - state.position)
         if run.checkpoint_steps and update:
             steps = min(steps, run.checkpoint_steps - state.step % run.checkpoint_steps)
         lrs = None
@@ -374,7 +364,8 @@ class Trainer(FixedParts):
         results = self.graphs.results(state.totals, training=True)
         record: dict[str, float] = {"epoch": state.epoch + 1, **results}
         if run.validation is not None:
-            for name, value in evaluate_data(self.backend, self.ema, run.validation).items():
+            validated = evaluate_data(self.backend, self.ema, run.validation, state.epoch)
+            for name, value in validated.items():
                 record[f"validation_{name}"] = value
         record["lr"] = self.optimizer.param_groups[0]["lr"]
         record["seconds"] = seconds
@@ -391,13 +382,13 @@ class Trainer(FixedParts):
     def find_lr(
         self,
         x: Any,
-        y: Any,
+        y: Any = None,
         *,
         sample_weight: Any = None,
         low: float = 1e-7,
         high: float = 10.0,
         steps: int = 100,
-        batch_size: int = 64,
+        batch_size: int | None = None,
     ) -> RangeTest:
         """The learning-rate range test: try growing learning rates on the model as it is now.
 
@@ -414,7 +405,7 @@ class Trainer(FixedParts):
             x, y, sample_weight: as in `fit`.
             low, high: the first and the last learning rate.
             steps: how many to try, at least 2.
-            batch_size: rows in a batch.
+            batch_size: rows in a batch of arrays, 64 by default.
 
         Returns:
             A `RangeTest`: learning rates, losses, a suggestion, and a plot.
@@ -436,15 +427,11 @@ class Trainer(FixedParts):
         """
         check_range(low, high)
         steps = checks.integer("steps", steps, 2)
-        if sample_weight is not None:
-            check_takes_weights(self.graphs.loss)
-        data = checked_data(x, y, sample_weight, self.graphs.dtype)
-        batch_size = check_batch_size(batch_size, data.rows)
-        self.backend.check(data, batch_size, training=True, prefix="training ")
+        source = training_source(self.backend, x, y, sample_weight, batch_size, self.seed)
         with self.backend.guard.alone:  # other threads wait until all is as before
             return range_test(
-                self.backend, data, self.optimizer, self.state.accumulated, low=low, high=high,
-                steps=steps, batch_size=batch_size, seed=self.seed,
+                self.backend, source, self.optimizer, self.state.accumulated, low=low, high=high,
+                steps=steps,
             )  # fmt: skip
 
     def describe_plan(self) -> str:
@@ -458,11 +445,11 @@ class Trainer(FixedParts):
     # Evaluation and prediction
 
     def evaluate(
-        self, x: Any, y: Any, *, sample_weight: Any = None, batch_size: int = ROWS
+        self, x: Any, y: Any = None, *, sample_weight: Any = None, batch_size: int | None = None
     ) -> dict[str, float]:
         return self._evaluator.evaluate(x, y, sample_weight=sample_weight, batch_size=batch_size)
 
-    def predict(self, x: Any, *, batch_size: int = ROWS) -> Any:
+    def predict(self, x: Any, *, batch_size: int | None = None) -> Any:
         return self._evaluator.predict(x, batch_size=batch_size)
 
     def predict_samples(

@@ -13,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Array
+from chainrule.tables import is_table, to_array
 
 _BLOCK = 2**22  # elements: 32 MiB in float64
 
@@ -23,8 +24,9 @@ def as_table(layer: str, x: ArrayLike, columns: int) -> Array:
     Raises:
         ShapeError: if `x` has another shape, or no rows.
         TypeError: if `x` does not hold numbers.
+        ValueError: if `x` is a frame with missing values.
     """
-    table = np.asarray(x)
+    table = to_array(x, f"{layer}.fit: x") if is_table(x) else np.asarray(x)
     if table.ndim != 2 or table.shape[1] != columns or not len(table):
         raise ShapeError(f"{layer}.fit: x must have shape (rows, {columns}), got {table.shape}")
     if table.dtype.kind not in "biuf":

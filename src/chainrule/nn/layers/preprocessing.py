@@ -3,6 +3,9 @@
 Each is saved with the model, which then takes raw columns. `fit` computes in float64 and reads
 memory-mapped arrays a block at a time; `inverse` returns the layer that maps back. Before `fit` a
 column has centre 0 and scale 1.
+
+The centre is kept and subtracted in float64, and the difference cast to the layer's dtype: float32
+has 128 between one second and the next of the timestamps of 2026.
 """
 
 from __future__ import annotations
@@ -46,8 +49,15 @@ class _Columns(Layer):
         """A Buffer with this value for each column."""
         return Buffer(np.full(self.num_features, value, self.dtype))
 
+    def _centre(self) -> Buffer:
+        """A Buffer for what is subtracted from each column."""
+        return Buffer(np.zeros(self.num_features))
+
     def _table(self, x: ArrayLike) -> Array:
         return column_statistics.as_table(type(self).__name__, x, self.num_features)
+
+    def _centred(self, input: TensorLike, centre: Buffer) -> Tensor:
+        return arguments.centred(input, centre, self.dtype)
 
     def _columns(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
@@ -75,27 +85,28 @@ class Center(_Columns):
         tensor([[-1.,  1.]])
     """
 
+    takes_float64 = True
     mean: Buffer
 
     def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
         super().__init__(num_features, dtype)
-        self.mean = self._filled(0)
+        self.mean = self._centre()
 
     def fit(self, x: ArrayLike) -> Center:
         """Take the means from `x` of shape (N, num_features); errors as in `Standardize.fit`."""
-        (mean,) = column_statistics.rounded(self.dtype, column_statistics.mean(self._table(x)))
-        column_statistics.check_finite("Center", mean)
+        mean = column_statistics.mean(self._table(x))
+        column_statistics.check_finite("Center", *column_statistics.rounded(self.dtype, mean))
         self.mean.assign(mean)
         return self
 
     def inverse(self) -> Unstandardize:
         """The layer y + mean."""
         layer = Unstandardize(self.num_features, self.dtype)
-        layer.mean.assign(self.mean.numpy())
+        layer.mean.assign(self.mean.numpy().astype(self.dtype))
         return layer
 
     def forward(self, input: TensorLike) -> Tensor:
-        return self._columns(input) - self.mean
+        return self._centred(input, self.mean)
 
 
 class _Scale(_Columns):
@@ -106,7 +117,7 @@ class _Scale(_Columns):
 
     def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
         super().__init__(num_features, dtype)
-        self.mean = self._filled(0)
+        self.mean = self._centre() if self.takes_float64 else self._filled(0)
         self.scale = self._filled(1)
 
     def fit(self: S, x: ArrayLike) -> S:
@@ -124,12 +135,12 @@ class _Scale(_Columns):
             self.dtype, exact, column_statistics.deviation(table, exact)
         )
         column_statistics.check_finite(type(self).__name__, mean, scale)
-        self.mean.assign(mean)
+        self.mean.assign(exact if self.takes_float64 else mean)
         self.scale.assign(np.where((low == high) | (scale == 0), np.ones_like(scale), scale))
         return self
 
     def _with_numbers_of(self: S, mean: Buffer, scale: Buffer) -> S:
-        self.mean.assign(mean.numpy())
+        self.mean.assign(mean.numpy().astype(self.mean.dtype))
         self.scale.assign(scale.numpy())
         return self
 
@@ -161,20 +172,24 @@ class Standardize(_Scale):
                 [ 1.,  1.]])
     """
 
+    takes_float64 = True
+
     def inverse(self) -> Unstandardize:
         """The layer y scale + mean."""
         layer = Unstandardize(self.num_features, self.dtype)
         return layer._with_numbers_of(self.mean, self.scale)
 
     def forward(self, input: TensorLike) -> Tensor:
-        return (self._columns(input) - self.mean) / self.scale
+        return self._centred(input, self.mean) / self.scale
 
 
 class Unstandardize(_Scale):
     """x scale + mean for each column: the way back, as the last layer of a regression.
 
     With the numbers of the targets given to `fit` the layers before it work in standard units, and
-    the model's outputs have the units of the targets. See `Standardize` for the rest.
+    the model's outputs have the units of the targets. With ``dtype="float64"`` it has float64
+    outputs of a float32 model: for targets that float32 can't tell apart, such as timestamps. See
+    `Standardize` for the rest.
 
     Example:
         >>> import chainrule as cr
@@ -184,6 +199,10 @@ class Unstandardize(_Scale):
         tensor([[100.],
                 [200.]])
     """
+
+    def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
+        super().__init__(num_features, dtype)
+        self.gives_float64 = self.dtype == "float64"
 
     def inverse(self) -> Standardize:
         """The layer (y - mean) / scale."""
@@ -218,12 +237,13 @@ class MinMaxScale(_Columns):
                 [2. , 0. ]])
     """
 
+    takes_float64 = True
     minimum: Buffer
     scale: Buffer
 
     def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
         super().__init__(num_features, dtype)
-        self.minimum = self._filled(0)
+        self.minimum = self._centre()
         self.scale = self._filled(1)
 
     def fit(self, x: ArrayLike) -> MinMaxScale:
@@ -234,8 +254,8 @@ class MinMaxScale(_Columns):
         low, high = column_statistics.extremes(self._table(x))
         with np.errstate(invalid="ignore", over="ignore"):
             scale = np.where(low == high, 1.0, high - low)
-        low, scale = column_statistics.rounded(self.dtype, low, scale)
-        column_statistics.check_finite("MinMaxScale", low, scale)
+        rounded, scale = column_statistics.rounded(self.dtype, low, scale)
+        column_statistics.check_finite("MinMaxScale", rounded, scale)
         self.minimum.assign(low)
         self.scale.assign(np.where(scale == 0, np.ones_like(scale), scale))
         return self
@@ -246,7 +266,7 @@ class MinMaxScale(_Columns):
         return layer._with_numbers_of(self.minimum, self.scale)
 
     def forward(self, input: TensorLike) -> Tensor:
-        return (self._columns(input) - self.minimum) / self.scale
+        return self._centred(input, self.minimum) / self.scale
 
 
 class RobustScale(_Columns):
@@ -280,12 +300,13 @@ class RobustScale(_Columns):
                 [2.9999]])
     """
 
+    takes_float64 = True
     median: Buffer
     scale: Buffer
 
     def __init__(self, num_features: int, dtype: DTypeLike = "float32") -> None:
         super().__init__(num_features, dtype)
-        self.median = self._filled(0)
+        self.median = self._centre()
         self.scale = self._filled(1)
 
     def fit(self, x: ArrayLike) -> RobustScale:
@@ -301,8 +322,8 @@ class RobustScale(_Columns):
             spread = np.where(lower < upper, upper - lower, (high - low) / 2)
             column_statistics.check_finite("RobustScale", spread)
             scale = _reciprocal(spread)
-        median, scale = column_statistics.rounded(self.dtype, median, scale)
-        column_statistics.check_finite("RobustScale", median, scale)
+        rounded, scale = column_statistics.rounded(self.dtype, median, scale)
+        column_statistics.check_finite("RobustScale", rounded, scale)
         self.median.assign(median)
         self.scale.assign(scale)
         return self
@@ -310,12 +331,12 @@ class RobustScale(_Columns):
     def inverse(self) -> InverseRobustScale:
         """The layer that maps back; see there."""
         layer = InverseRobustScale(self.num_features, self.dtype)
-        layer.median.assign(self.median.numpy())
+        layer.median.assign(self.median.numpy().astype(self.dtype))
         layer.spread.assign(_reciprocal(self.scale.numpy()))
         return layer
 
     def forward(self, input: TensorLike) -> Tensor:
-        z = (self._columns(input) - self.median) * self.scale
+        z = self._centred(input, self.median) * self.scale
         z = maximum(minimum(z, _FAR), -_FAR)
         return z / sqrt(1.0 + z * z * CLIP**-2)
 
@@ -357,7 +378,7 @@ class InverseRobustScale(_Columns):
     def inverse(self) -> RobustScale:
         """The layer that scales and clips."""
         layer = RobustScale(self.num_features, self.dtype)
-        layer.median.assign(self.median.numpy())
+        layer.median.assign(self.median.numpy().astype(np.float64))
         layer.scale.assign(_reciprocal(self.spread.numpy()))
         return layer
 

@@ -67,6 +67,7 @@ class FixedLinear(Layer):
 class _Principal(Layer):
     """The mean, the principal axes of the data given to `fit`, and the variance along each."""
 
+    takes_float64 = True
     mean: Buffer
     components: Buffer
     explained_variance: Buffer
@@ -84,7 +85,7 @@ class _Principal(Layer):
         self.dtype = checks.floating(dtype)
         # NaN until `fit`: a forgotten fit can't pass for a result.
         shape = (self.num_components, self.num_features)
-        self.mean = Buffer(np.full(self.num_features, np.nan, self.dtype))
+        self.mean = Buffer(np.full(self.num_features, np.nan))
         self.components = Buffer(np.full(shape, np.nan, self.dtype))
         self.explained_variance = Buffer(np.full(self.num_components, np.nan, self.dtype))
 
@@ -95,7 +96,7 @@ class _Principal(Layer):
         return arguments.elements(given, "num_features", "num_components")
 
     def _fit(self, x: ArrayLike) -> tuple[Array, Array, Array]:
-        """(mean, components, explained variance) of the data, in the dtype of the buffers."""
+        """(mean, components, explained variance) of the data, in the dtypes of the buffers."""
         name = type(self).__name__
         table = column_statistics.as_table(name, x, self.num_features)
         if len(table) < self.num_components:
@@ -115,7 +116,7 @@ class _Principal(Layer):
         with np.errstate(over="ignore"):
             variance = np.square(singular[: self.num_components]) / len(table)
         signed = kept * np.sign(largest)
-        mean, components, variance = column_statistics.rounded(self.dtype, mean, signed, variance)
+        components, variance = column_statistics.rounded(self.dtype, signed, variance)
         if not np.isfinite(variance).all():
             raise ValueError(
                 f"{name}.fit: the variance is too large for {self.dtype}; scale x down"
@@ -140,13 +141,13 @@ class _Principal(Layer):
         x = as_tensor(input)
         x = arguments.as_input(x, self.num_features, self.dtype)
         self._check_fitted()
-        return x - self.mean
+        return arguments.centred(input, self.mean, self.dtype)
 
     def _inverse(self, weight: Array) -> FixedLinear:
         """The layer y W^T + mean."""
         layer = FixedLinear(weight.shape[1], self.num_features, self.dtype)
         layer.weight.assign(weight.astype(self.dtype))
-        layer.bias.assign(self.mean.numpy())
+        layer.bias.assign(self.mean.numpy().astype(self.dtype))
         return layer
 
 

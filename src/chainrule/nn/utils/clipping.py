@@ -18,6 +18,9 @@ from chainrule.ops.norms import total_norm as norm_of
 
 Parameters = Tensor | Iterable[Tensor]
 
+_SMALL = 2.0**-64
+"""Below it a factor is applied in two steps."""
+
 
 def clipped_by_norm(grads: Sequence[Tensor], max_norm: float, norm: TensorLike) -> list[Tensor]:
     """The gradients, scaled down where their norm is above `max_norm`.
@@ -28,7 +31,10 @@ def clipped_by_norm(grads: Sequence[Tensor], max_norm: float, norm: TensorLike) 
     given = as_tensor(norm)
     factor = minimum(max_norm / (given + 1e-6), 1.0)
     factor = where(given < math.inf, factor, math.nan)
-    return [grad * factor.astype(grad.dtype) for grad in grads]
+    # In two steps: the factor alone may be below the normal numbers of float32, and count as 0.
+    first = where(factor < _SMALL, _SMALL, 1.0)
+    second = factor / first
+    return [grad * first.astype(grad.dtype) * second.astype(grad.dtype) for grad in grads]
 
 
 def clipped_by_value(grads: Sequence[Tensor], limit: float) -> list[Tensor]:

@@ -19,6 +19,7 @@ from chainrule.optim.lr_scheduler.decay import (
     StepLR,
 )
 from chainrule.optim.lr_scheduler.functions import LambdaLR, MultiplicativeLR
+from chainrule.optim.lr_scheduler.plateau import ReduceLROnPlateau
 
 __all__ = [
     "ChainedScheduler",
@@ -36,6 +37,7 @@ __all__ = [
     "MultiplicativeLR",
     "OneCycleLR",
     "PolynomialLR",
+    "ReduceLROnPlateau",
     "Schedule",
     "SequentialLR",
     "StepLR",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from chainrule import checks
 from chainrule.errors import SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.state import HyperParameter
@@ -34,6 +35,7 @@ class Schedule:
 
     Args:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.
+        last_epoch: -1, as in PyTorch: it begins at t = 0. `load_state_dict` goes on.
         unit: what t counts. `Trainer` calls `step()` after every "epoch" or after every optimiser
             "step" accordingly; in a loop of your own you do.
         parameter: the hyper-parameter that it sets.
@@ -63,13 +65,18 @@ class Schedule:
         self,
         optimizer: Optimizer,
         *,
+        last_epoch: int = -1,
         unit: Unit = "epoch",
         parameter: str = "lr",
         base_lrs: Sequence[float] | None = None,
     ) -> None:
         if not isinstance(optimizer, Optimizer):
-            given = optimizer.__name__ if isinstance(optimizer, type) else type(optimizer).__name__
-            raise TypeError(f"a schedule needs an optimiser, not {given}")
+            raise TypeError(f"a schedule needs an optimiser, got {checks.described(optimizer)}")
+        if checks.integer("last_epoch", last_epoch) != -1:
+            raise ValueError(
+                f"a schedule begins at t = 0, got last_epoch={last_epoch}: to go on with one, save "
+                "its state_dict(), and give it to load_state_dict() of the new one"
+            )
         if unit not in ("epoch", "step"):
             raise ValueError(f"unit is 'epoch' or 'step', not {unit!r}")
         for group in optimizer.param_groups:
@@ -145,13 +152,23 @@ class Schedule:
                 found[-1][scalar] = self.next_lr(number, found[-2][scalar], t)
         return found
 
-    def step(self) -> None:
+    @property
+    def last_epoch(self) -> int:
+        """t, by PyTorch's name."""
+        return self.t
+
+    def step(self, epoch: None = None) -> None:
         """One epoch or step is over: set the learning rates for the next.
 
+        Args:
+            epoch: left out; `step` counts by itself.
+
         Raises:
+            TypeError: if it is given an epoch.
             SymbolicError: while a graph is captured, which would not count again.
         """
         refuse_capture()
+        refuse_epoch(epoch)
         held = [self._groups()[number] for number in self._follow()]
         kept = {group.scalars[self.parameter] for group in held}
         self.t += 1
@@ -218,8 +235,8 @@ class Schedule:
         """Go on where `state_dict` was taken, and set the learning rates for there.
 
         Raises:
-            ValueError: if it is of another schedule, hyper-parameter or number of groups; nothing
-                has changed then.
+            TypeError, ValueError: if it is of another schedule, hyper-parameter or number of
+                groups; nothing has changed then.
         """
         self._check_state(state_dict)
         self.t = int(state_dict["t"])
@@ -227,6 +244,7 @@ class Schedule:
         self._set()
 
     def _check_state(self, state_dict: Mapping[str, Any]) -> None:
+        check_mapping(state_dict)
         mine = self.state_dict()
         for key in ("schedule", "parameter"):
             if state_dict.get(key) != mine[key]:
@@ -249,4 +267,22 @@ def refuse_capture() -> None:
         raise SymbolicError(
             "a schedule's step() counts in Python, which is no part of a captured graph: call "
             "it after the compiled function"
+        )
+
+
+def check_mapping(state_dict: Any) -> None:
+    """Raise TypeError unless a schedule's state is a dict."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"state_dict is a dict, as state_dict() returns it; got {checks.described(state_dict)}"
+        )
+
+
+def refuse_epoch(epoch: Any) -> None:
+    """Raise TypeError for an argument of a schedule's `step`."""
+    if epoch is not None:
+        raise TypeError(
+            f"step() counts by itself, got {checks.described(epoch)}: leave it out, and for parts "
+            "of epochs count in steps, with unit='step'. The rates that depend on a metric are of "
+            "lr_scheduler.ReduceLROnPlateau"
         )

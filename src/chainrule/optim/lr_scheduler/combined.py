@@ -8,8 +8,15 @@ from typing import Any
 
 from chainrule import checks
 from chainrule.graph.state import HyperParameter
-from chainrule.optim.lr_scheduler.base import Schedule, check_keys, refuse_capture
+from chainrule.optim.lr_scheduler.base import (
+    Schedule,
+    check_keys,
+    check_mapping,
+    refuse_capture,
+    refuse_epoch,
+)
 from chainrule.optim.lr_scheduler.cyclic import Cycle
+from chainrule.optim.lr_scheduler.plateau import Plateau
 from chainrule.optim.optimizer import Optimizer
 
 
@@ -43,8 +50,8 @@ class WarmupLR(Schedule):
     def __init__(self, schedule: Schedule, steps: int) -> None:
         if isinstance(schedule, ChainedScheduler) or not isinstance(schedule, Schedule):
             raise TypeError(
-                f"WarmupLR precedes one schedule, not {type(schedule).__name__}; for an optimiser "
-                "write WarmupLR(ConstantLR(optimizer, factor=1), steps)"
+                f"WarmupLR precedes one schedule, got {checks.described(schedule)}; for an "
+                "optimiser write WarmupLR(ConstantLR(optimizer, factor=1), steps)"
             )
         if schedule.t:
             raise ValueError(
@@ -74,6 +81,7 @@ class SequentialLR(Schedule):
         optimizer: the schedules' own.
         schedulers: of one unit and hyper-parameter. Call `step()` of this one alone, not of these.
         milestones: where each schedule but the first begins, in rising order.
+        last_epoch: see `Schedule`.
 
     Raises:
         TypeError: for what is no such schedule.
@@ -92,7 +100,11 @@ class SequentialLR(Schedule):
     """
 
     def __init__(
-        self, optimizer: Optimizer, schedulers: Iterable[Schedule], milestones: Iterable[int]
+        self,
+        optimizer: Optimizer,
+        schedulers: Iterable[Schedule],
+        milestones: Iterable[int],
+        last_epoch: int = -1,
     ) -> None:
         self.schedulers = _checked(schedulers, "SequentialLR")
         first = self.schedulers[0]
@@ -114,7 +126,13 @@ class SequentialLR(Schedule):
             if not isinstance(schedule, Cycle):  # the rates of which are not the optimiser's
                 schedule.base_lrs = bases[: len(schedule.base_lrs)]
         self._bases = bases
-        super().__init__(optimizer, unit=first.unit, parameter=first.parameter, base_lrs=bases)
+        super().__init__(
+            optimizer,
+            last_epoch=last_epoch,
+            unit=first.unit,
+            parameter=first.parameter,
+            base_lrs=bases,
+        )
 
     def _current(self, t: int) -> tuple[Schedule, int]:
         """The schedule at t, and its own time."""
@@ -212,8 +230,9 @@ class ChainedScheduler(Schedule):
             found.append(values)
         return found
 
-    def step(self) -> None:
+    def step(self, epoch: None = None) -> None:
         refuse_capture()
+        refuse_epoch(epoch)
         self.advance(1, self.ahead(2)[1])
 
     def advance(self, steps: int, values: Mapping[HyperParameter, float]) -> None:
@@ -230,6 +249,7 @@ class ChainedScheduler(Schedule):
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
+        check_mapping(state_dict)
         mine = self.state_dict()
         states = list(state_dict.get("schedules", ()))
         if state_dict.get("schedule") != mine["schedule"] or len(states) != len(self.schedulers):
@@ -261,7 +281,10 @@ def _checked(given: Iterable[Schedule], name: str) -> list[Schedule]:
         raise ValueError(f"{name} takes at least one schedule")
     for schedule in found:
         if isinstance(schedule, ChainedScheduler) or not isinstance(schedule, Schedule):
-            raise TypeError(f"{name} is of single schedules, not {type(schedule).__name__}")
+            raise TypeError(
+                f"{name} is of single schedules, got {checks.described(schedule)}"
+                + " Its step takes a metric: call both in turn." * isinstance(schedule, Plateau)
+            )
         if schedule.t:
             raise ValueError(f"a schedule has begun already: it is at t = {schedule.t}")
     return found

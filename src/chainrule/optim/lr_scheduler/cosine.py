@@ -23,7 +23,7 @@ class CosineAnnealingLR(Schedule):
     longer than planned ends with a high learning rate.)
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         T_max: the number of epochs or steps until it ends.
         eta_min: where it ends, not negative.
 
@@ -47,13 +47,14 @@ class CosineAnnealingLR(Schedule):
         optimizer: Optimizer,
         T_max: int,
         eta_min: float = 0.0,
+        last_epoch: int = -1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
         self.T_max = checks.count("T_max", T_max)
         self.eta_min = float(checks.not_negative("eta_min", eta_min))
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return half_cosine(base_lr, self.eta_min, t / self.T_max)
@@ -67,7 +68,7 @@ class CosineAnnealingWarmRestarts(Schedule):
     with T_cur epochs since the last restart, and lengths T_i of T_0, T_0 T_mult, T_0 T_mult^2 ...
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         T_0: the length of the first fall.
         T_mult: the factor from each length to the next.
         eta_min: where each fall ends.
@@ -93,6 +94,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         T_0: int,
         T_mult: int = 1,
         eta_min: float = 0.0,
+        last_epoch: int = -1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
@@ -100,7 +102,7 @@ class CosineAnnealingWarmRestarts(Schedule):
         self.T_0 = checks.count("T_0", T_0)
         self.T_mult = checks.count("T_mult", T_mult)
         self.eta_min = float(checks.not_negative("eta_min", eta_min))
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         length = self.T_0

@@ -27,6 +27,7 @@ class Cycle(Schedule):
     def _begin(
         self,
         optimizer: Optimizer,
+        last_epoch: int,
         unit: Unit,
         base_lrs: Sequence[float],
         momentums: tuple[Values, Values] | None,
@@ -41,7 +42,7 @@ class Cycle(Schedule):
             self.momentums = list(zip(base, highest, strict=True))
             for group in optimizer.param_groups:
                 _momentum_name(group, type(optimizer).__name__)
-        super().__init__(optimizer, unit=unit, base_lrs=base_lrs)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, base_lrs=base_lrs)
 
     def others(self, number: int, t: int) -> Mapping[str, float]:
         if not self.momentums:
@@ -85,7 +86,7 @@ class OneCycleLR(Cycle):
     where it began.
 
     Args:
-        optimizer: see `Schedule`; its groups' "lr" does not count.
+        optimizer, last_epoch: see `Schedule`; the groups' "lr" does not count.
         max_lr: the highest rate, or one for each group.
         total_steps: the length of the cycle; or `epochs` and `steps_per_epoch`, whose product it
             is.
@@ -131,6 +132,7 @@ class OneCycleLR(Cycle):
         div_factor: float = 25.0,
         final_div_factor: float = 1e4,
         three_phase: bool = False,
+        last_epoch: int = -1,
         *,
         unit: Unit = "step",
     ) -> None:
@@ -163,7 +165,7 @@ class OneCycleLR(Cycle):
             )
         peaks = _per_group(optimizer, "max_lr", max_lr, checks.not_negative)
         momentums = (base_momentum, max_momentum) if cycle_momentum else None
-        self._begin(optimizer, unit, peaks, momentums)
+        self._begin(optimizer, last_epoch, unit, peaks, momentums)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * self._anneal(t, self.start, [share for _, share, _ in self.phases])
@@ -195,7 +197,7 @@ class CyclicLR(Cycle):
     The momentum goes the other way: max_momentum - (max_momentum - base_momentum) h s.
 
     Args:
-        optimizer: see `Schedule`; its groups' "lr" does not count.
+        optimizer, last_epoch: see `Schedule`; the groups' "lr" does not count.
         base_lr: the lowest rate, or one for each group.
         max_lr: the highest rate, or one for each group.
         step_size_up: steps of a rise.
@@ -237,6 +239,7 @@ class CyclicLR(Cycle):
         cycle_momentum: bool = True,
         base_momentum: Values = 0.8,
         max_momentum: Values = 0.9,
+        last_epoch: int = -1,
         *,
         unit: Unit = "step",
     ) -> None:
@@ -258,7 +261,7 @@ class CyclicLR(Cycle):
         self.scale_fn = scale_fn
         self.scale_mode = scale_mode
         momentums = (base_momentum, max_momentum) if cycle_momentum else None
-        self._begin(optimizer, unit, bases, momentums)
+        self._begin(optimizer, last_epoch, unit, bases, momentums)
 
     def height(self, t: int) -> float:
         """How far the rate is from base_lr to max_lr after t steps: h s."""

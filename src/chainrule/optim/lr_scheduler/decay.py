@@ -16,7 +16,7 @@ class ConstantLR(Schedule):
     With factor=1 it is the schedule that changes nothing, which `WarmupLR` can precede.
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         factor: from 0 to 1.
         total_iters: the number of epochs or steps that it holds for.
 
@@ -37,13 +37,14 @@ class ConstantLR(Schedule):
         optimizer: Optimizer,
         factor: float = 1 / 3,
         total_iters: int = 5,
+        last_epoch: int = -1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
         self.factor = checks.probability("factor", factor)
         self.total_iters = checks.integer("total_iters", total_iters, 0)
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * self.factor if t < self.total_iters else base_lr
@@ -53,7 +54,7 @@ class StepLR(Schedule):
     """Times gamma after every `step_size` epochs: lr(t) = base gamma^floor(t / step_size).
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         step_size: the number of epochs or steps between two falls.
         gamma: the factor of each, not negative.
 
@@ -74,13 +75,14 @@ class StepLR(Schedule):
         optimizer: Optimizer,
         step_size: int,
         gamma: float = 0.1,
+        last_epoch: int = -1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
         self.step_size = checks.count("step_size", step_size)
         self.gamma = checks.not_negative("gamma", gamma)
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * self.gamma ** (t // self.step_size)
@@ -90,7 +92,7 @@ class MultiStepLR(Schedule):
     """Times gamma at every milestone: lr(t) = base gamma^(milestones up to t).
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         milestones: whole numbers, the epochs or steps after which it falls.
         gamma: the factor of each fall, not negative.
 
@@ -111,6 +113,7 @@ class MultiStepLR(Schedule):
         optimizer: Optimizer,
         milestones: Iterable[int],
         gamma: float = 0.1,
+        last_epoch: int = -1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
@@ -121,7 +124,7 @@ class MultiStepLR(Schedule):
         if not self.milestones:
             raise ValueError("MultiStepLR needs at least one milestone")
         self.gamma = checks.not_negative("gamma", gamma)
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * self.gamma ** bisect_right(self.milestones, t)
@@ -131,7 +134,7 @@ class ExponentialLR(Schedule):
     """Times gamma after every epoch: lr(t) = base gamma^t.
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         gamma: the factor, not negative.
 
     Raises:
@@ -148,10 +151,16 @@ class ExponentialLR(Schedule):
     """
 
     def __init__(
-        self, optimizer: Optimizer, gamma: float, *, unit: Unit = "epoch", parameter: str = "lr"
+        self,
+        optimizer: Optimizer,
+        gamma: float,
+        last_epoch: int = -1,
+        *,
+        unit: Unit = "epoch",
+        parameter: str = "lr",
     ) -> None:
         self.gamma = checks.not_negative("gamma", gamma)
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * self.gamma**t
@@ -194,7 +203,7 @@ class LinearLR(Schedule):
     lr(t) = base (start_factor + (end_factor - start_factor) min(t / total_iters, 1))
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         start_factor, end_factor: the factors, not negative.
         total_iters: the length of the line in epochs or steps.
 
@@ -216,6 +225,7 @@ class LinearLR(Schedule):
         start_factor: float = 1 / 3,
         end_factor: float = 1.0,
         total_iters: int = 5,
+        last_epoch: int = -1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
@@ -223,7 +233,7 @@ class LinearLR(Schedule):
         self.start_factor = checks.not_negative("start_factor", start_factor)
         self.end_factor = checks.not_negative("end_factor", end_factor)
         self.total_iters = checks.count("total_iters", total_iters)
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         rise = self.end_factor - self.start_factor
@@ -234,7 +244,7 @@ class PolynomialLR(Schedule):
     """A power of the remaining time: lr(t) = base (1 - min(t / total_iters, 1))^power.
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         total_iters: the number of epochs or steps until 0.
         power: positive; 1 is a line.
 
@@ -255,13 +265,14 @@ class PolynomialLR(Schedule):
         optimizer: Optimizer,
         total_iters: int = 5,
         power: float = 1.0,
+        last_epoch: int = -1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
         self.total_iters = checks.count("total_iters", total_iters)
         self.power = checks.positive("power", power)
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def lr(self, base_lr: float, t: int) -> float:
         return base_lr * (1 - min(t / self.total_iters, 1.0)) ** self.power

@@ -15,7 +15,7 @@ class LambdaLR(Schedule):
     """A factor that a function gives: lr(t) = base lr_lambda(t).
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         lr_lambda: t -> the factor, or one such function for each group.
 
     Raises:
@@ -34,12 +34,13 @@ class LambdaLR(Schedule):
         self,
         optimizer: Optimizer,
         lr_lambda: Factor | Sequence[Factor],
+        last_epoch: int = -1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
         self.lr_lambdas = _of_groups(optimizer, lr_lambda)
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         return base_lr * checks.number("the factor of lr_lambda", self.lr_lambdas[number](t))
@@ -49,7 +50,7 @@ class MultiplicativeLR(Schedule):
     """A factor from each t to the next: lr(t) = lr(t - 1) lr_lambda(t).
 
     Args:
-        optimizer, unit, parameter: see `Schedule`.
+        optimizer, last_epoch, unit, parameter: see `Schedule`.
         lr_lambda: t -> the factor, for t = 1, 2, ..., or one such function for each group.
 
     Raises:
@@ -68,13 +69,14 @@ class MultiplicativeLR(Schedule):
         self,
         optimizer: Optimizer,
         lr_lambda: Factor | Sequence[Factor],
+        last_epoch: int = -1,
         *,
         unit: Unit = "epoch",
         parameter: str = "lr",
     ) -> None:
         self.lr_lambdas = _of_groups(optimizer, lr_lambda)
         self._products = [[1.0] for _ in self.lr_lambdas]
-        super().__init__(optimizer, unit=unit, parameter=parameter)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         products = self._products[number]

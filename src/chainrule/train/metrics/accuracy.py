@@ -147,6 +147,11 @@ class Accuracy(Metric):
                         f"are no one-hot rows: row {row} has no single largest. If they are "
                         "several labels a row, write metrics=[cr.metrics.Accuracy(threshold=0.5)]"
                     )
+                if not _are_classes(block):
+                    return (
+                        "are neither one-hot rows nor probabilities. For a regression take 'mae', "
+                        "'mse' or 'r2'"
+                    )
             return None
         if target.ndim > 1 and target.shape[1] > 1:
             return None
@@ -163,6 +168,14 @@ class Accuracy(Metric):
 
 _LABELS = {(0, 1), (-1, 1), (0, 0), (1, 1), (-1, -1)}
 """The least and the largest of targets that are labels."""
+
+
+def _are_classes(rows: Array) -> bool:
+    """Whether rows of several numbers are one-hot, of 0 or -1 and 1, or sum to 1."""
+    low, high = rows.min(), rows.max()
+    if high == 1 and low in (-1, 0) and ((rows == low) | (rows == high)).all():
+        return True
+    return bool(low >= 0 and np.allclose(rows.sum(axis=1), 1, atol=1e-3))
 
 
 def _hits(score: Tensor, threshold: float, label: Tensor) -> Tensor:

@@ -57,7 +57,7 @@ def test_a_function_that_chainrule_has_keeps_the_gradient(name, w):
         slope = (np.sum(CALLS[name](x + unit)) - np.sum(CALLS[name](x - unit))) / (2 * step)
         assert gradient[i].item() == pytest.approx(slope, abs=1e-3)
     symbolic = cr.capture(CALLS[name], cr.placeholder((2,)))
-    np.testing.assert_allclose(symbolic.run(w.numpy()), expected, rtol=1e-6)
+    np.testing.assert_allclose(symbolic(w.numpy()), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -65,9 +65,7 @@ def test_a_function_that_chainrule_has_keeps_the_gradient(name, w):
     [
         lambda w: np.median(w),
         lambda w: np.histogram(w),
-        lambda w: np.split(w, 2),
         lambda w: np.linspace(0, w, 3),
-        lambda w: np.sum(w, dtype=np.float64),
         lambda w: np.mean(w, where=[True, False]),
         lambda w: np.where(w > 1),
         lambda w: np.add(w, w, out=A.copy()),

@@ -1,0 +1,282 @@
+"""Tables of numbers in text files: their layout (delimiter, header), and their values.
+
+Whether the first line holds names is told by its texts. A line of numbers can be a header, too, as
+the ``0,1,2`` that pandas writes for columns without names: where such a line may be either, it is
+refused, until the caller says which it is.
+"""
+
+from __future__ import annotations
+
+import array
+import csv
+import gzip
+import io
+import os
+import re
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO, NamedTuple, TextIO, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.data import cells as texts
+from chainrule.errors import FileError
+from chainrule.system.reading import check_gzip, reading
+
+
+class TextTable(NamedTuple):
+    """A table that was read.
+
+    Attributes:
+        names: the names of its columns; ``x0, x1, ...`` where they have none.
+        values: float64, shape (rows, columns).
+        has_header: whether the first line names the columns.
+        has_index: whether a first column, the row's number as pandas writes it, was left out.
+    """
+
+    names: tuple[str, ...]
+    values: NDArray[np.float64]
+    has_header: bool
+    has_index: bool
+
+
+class Layout(NamedTuple):
+    """The form of a table in a text file.
+
+    Attributes:
+        delimiter: the sign between cells.
+        names: the names of all columns.
+        header_lines: lines to skip before the first row; 0 without a header.
+        may_have_index: whether the first column has a name that only an index has.
+    """
+
+    delimiter: str
+    names: tuple[str, ...]
+    header_lines: int
+    may_have_index: bool
+
+
+Choice = Callable[[Layout], Sequence[int]]
+"""The columns that are wanted, by number."""
+
+
+def read_text_table(
+    path: str | os.PathLike[str],
+    *,
+    header: bool | None = None,
+    known: Sequence[str] = (),
+    choose: Choice | None = None,
+) -> TextTable:
+    """Read the columns of a table of numbers.
+
+    Args:
+        path: as in `read_columns`.
+        header: whether the first line is a header; None to tell it from the file.
+        known: names that the columns are likely to have: a first line that has them all is a
+            header, though they may be numbers.
+        choose: which columns to read, and in which order; the others may hold anything. By default
+            all but a first column that is the row's number.
+
+    Raises:
+        FileNotFoundError, FileError: as `read_columns`; what `choose` raises becomes a FileError.
+    """
+    with reading(path, "a table", "Give a CSV file, saved as UTF-8.") as file:
+        path = Path(path)
+        is_zipped = file.read(2) == _GZIP
+        file.seek(0)
+        if is_zipped:
+            check_gzip(file)
+        binary = cast("BinaryIO", gzip.GzipFile(fileobj=file) if is_zipped else file)
+        with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
+            try:
+                layout = _read_layout(path, text, header, known)
+                columns = range(len(layout.names)) if choose is None else choose(layout)
+                # One column may have gaps that NumPy takes for blank lines.
+                values = _load_fast(text, layout, columns) if len(layout.names) > 1 else None
+                if values is None:
+                    text.seek(0)
+                    values = _load_cell_by_cell(path, text, layout, columns)
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"it is not UTF-8 text ({error.reason} at byte {error.start})"
+                ) from error
+    names = tuple(layout.names[column] for column in columns)
+    has_header = layout.header_lines > 0
+    if choose is None and layout.may_have_index and _is_whole(values[:, 0]):
+        return TextTable(names[1:], values[:, 1:], has_header, has_index=True)
+    return TextTable(names, values, has_header, has_index=False)
+
+
+_GZIP = b"\x1f\x8b"
+_MOST_OF_FIRST_ROW = 1 << 22
+"""More characters than this in the first row are no names or numbers of columns."""
+
+_ROWS_LOOKED_AT = 100
+"""Rows under a first line of whole numbers that are looked at, to tell whether it is a header."""
+
+_SURELY_COUNTED = 4
+"""From so many columns on, a line that counts them, over numbers with points, is a header."""
+
+_INDEX = re.compile(r"|Unnamed: 0(\.\d+)*")
+"""The names that pandas gives to an index that has none: as it writes it, and as it reads it."""
+
+
+def _read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[str]) -> Layout:
+    first_line = next((line for line in _short_lines(path, file) if line.strip()), None)
+    if first_line is None:
+        raise FileError(f"{path} is empty. Give a table with one row per example.")
+    unquoted = re.sub(r'"[^"]*"', "", first_line)
+    # The comma last: a table with decimal commas has another delimiter.
+    delimiter = next((sign for sign in "\t;" if sign in unquoted), ",")
+    file.seek(0)
+    reader = csv.reader(_short_lines(path, file), delimiter=delimiter, skipinitialspace=True)
+    cells = next((cells for cells in reader if cells not in ([], [""])), None)
+    if cells is None:
+        raise FileError(f"{path} is empty but for quotes. Give a table with one row per example.")
+    cells, header_lines = [cell.strip() for cell in cells], reader.line_num
+    if header is None:
+        header = _is_header(path, cells, reader, known)
+    unnamed = tuple(f"x{i}" for i in range(len(cells)))
+    if not header:
+        return Layout(delimiter, unnamed, 0, may_have_index=False)
+    names = tuple(cell or name for cell, name in zip(cells, unnamed, strict=True))
+    may_have_index = len(cells) > 1 and _INDEX.fullmatch(cells[0]) is not None
+    return Layout(delimiter, names, header_lines, may_have_index)
+
+
+def _is_header(
+    path: Path, cells: list[str], rows: Iterator[list[str]], known: Sequence[str]
+) -> bool:
+    """Whether the first line is a header.
+
+    Args:
+        path: the file.
+        cells: those of the first line.
+        rows: the rows below.
+        known: see `read_text_table`.
+    """
+    if known and set(known) <= set(cells):
+        return True
+    names = [cell for cell in cells if texts.is_text(cell)]
+    if names:
+        numbers = [c for c in cells if texts.number(c) is not None and texts.whole(c) is None]
+        if numbers:
+            raise FileError(
+                f"{path}, line 1 has both text ({names[0]!r:.80}) and numbers "
+                f"({numbers[0]!r:.80}), so it may be names or a row. {_SAY_WHICH}"
+            )
+        return True
+    if cells[0] == "" and _counts(cells[1:]) == 0:
+        return True
+    first = _counts(cells)
+    if first is None or len(cells) == 1:
+        return False
+    below = islice(rows, _ROWS_LOOKED_AT)
+    has_points = any(not texts.is_text(c) and "." in c for row in below for c in row)
+    if len(cells) >= _SURELY_COUNTED and has_points:
+        return True
+    if first == 0:
+        raise FileError(
+            f"{path}: its first line, {','.join(cells[:4])}{', ...' * (len(cells) > 4)}, may be "
+            f"the header that pandas writes for columns without names, or a row. {_SAY_WHICH}"
+        )
+    return False
+
+
+_SAY_WHICH = (
+    "Give the columns names, or say which it is: header=True or False, on the command line "
+    "--header or --no-header."
+)
+
+
+def _counts(cells: list[str]) -> int | None:
+    """The first of whole numbers that follow one another, one a cell; None for anything else."""
+    numbers = [texts.whole(cell) for cell in cells]
+    if not numbers or numbers[0] is None:
+        return None
+    first = numbers[0]
+    return first if numbers == list(range(first, first + len(cells))) else None
+
+
+def _short_lines(path: Path, file: TextIO) -> Iterator[str]:
+    """The lines of the file, up to a limit for what names and counts the columns."""
+    left = _MOST_OF_FIRST_ROW
+    while line := file.readline(left):
+        left = left - len(line) if line.strip() else left
+        if left <= 0:
+            raise FileError(
+                f"{path}: its first row has more than {_MOST_OF_FIRST_ROW} characters. Give a "
+                "table with one line per example."
+            )
+        yield line
+
+
+def _load_fast(file: TextIO, layout: Layout, columns: Sequence[int]) -> NDArray[np.float64] | None:
+    """The values, read by NumPy; None if the table has a fault, or text in any column."""
+    file.seek(0)
+    for _ in range(layout.header_lines):
+        file.readline()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # an empty table is an error below, not a warning
+            values = np.loadtxt(
+                file, delimiter=layout.delimiter, quotechar='"', comments=None, ndmin=2
+            )
+    except ValueError:
+        return None
+    if values.shape[1] != len(layout.names) or not len(values):
+        return None
+    if len(columns) < len(layout.names) or list(columns) != sorted(columns):
+        values = values[:, list(columns)]
+    return values if np.isfinite(values).all() else None
+
+
+def _load_cell_by_cell(
+    path: Path, file: TextIO, layout: Layout, columns: Sequence[int]
+) -> NDArray[np.float64]:
+    """The values, read more slowly; the error names the position of the first fault."""
+    file.seek(0)
+    found = array.array("d")
+    rows, blank = 0, None
+    # In a single column an empty line is told from an empty cell by what is left of the spaces.
+    skips_spaces = len(layout.names) > 1
+    reader = csv.reader(file, delimiter=layout.delimiter, skipinitialspace=skips_spaces)
+    for cells in reader:
+        if reader.line_num <= layout.header_lines:
+            continue
+        if not cells or (cells == [""] if skips_spaces else cells[0].isspace()):
+            blank = reader.line_num
+            continue
+        place = f"{path}, line {reader.line_num}"
+        if rows and blank is not None and len(layout.names) == 1:
+            raise FileError(
+                f"{path}, line {blank}, column {layout.names[0]!r:.80}: {texts.fault('')}"
+            )
+        if len(cells) != len(layout.names):
+            raise FileError(
+                f"{place}: expected {len(layout.names)} cells as in the first line, found "
+                f"{len(cells)}. Give every row the same columns."
+            )
+        for column in columns:
+            value = texts.number(cells[column])
+            if value is None:
+                raise FileError(_fault(place, cells, layout, column))
+            found.append(value)
+        rows, blank = rows + 1, None
+    if not rows:
+        raise FileError(f"{path} has a header but no rows. Give at least one row of numbers.")
+    return np.array(found).reshape(rows, len(columns))
+
+
+def _fault(place: str, cells: list[str], layout: Layout, column: int) -> str:
+    name = layout.names[column]
+    if [cell.strip() or f"x{i}" for i, cell in enumerate(cells)] == list(layout.names):
+        return f"{place} repeats the header. Delete the line."
+    return f"{place}, column {name!r:.80}: {texts.fault(cells[column])}"
+
+
+def _is_whole(values: NDArray[np.float64]) -> bool:
+    return bool((values == np.round(values)).all())

@@ -1,0 +1,102 @@
+"""State dicts of optimisers: taken, checked and loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule import checks
+from chainrule.dtypes import to_array
+from chainrule.graph.state import Buffer, Parameter
+from chainrule.optim.groups import Cohort
+
+if TYPE_CHECKING:
+    from chainrule.optim.optimizer import Optimizer
+
+
+def taken(optimizer: Optimizer) -> dict[str, Any]:
+    """A snapshot; see `Optimizer.state_dict`."""
+    return {
+        "optimizer": type(optimizer).__name__,
+        "param_groups": _described_groups(optimizer),
+        **{name: buffer.numpy().copy() for name, buffer in optimizer.states().items()},
+    }
+
+
+def load(optimizer: Optimizer, state_dict: Any) -> None:
+    """Go on from a snapshot; see `Optimizer.load_state_dict`."""
+    if not isinstance(state_dict, Mapping):
+        raise TypeError(
+            f"state_dict is a dict, as state_dict() returns it; got {checks.described(state_dict)}"
+        )
+    if "state" in state_dict and "optimizer" not in state_dict:
+        raise ValueError(
+            "the state is a dict of PyTorch's form, with the keys 'state' and 'param_groups'; "
+            "this optimiser takes what its own state_dict() gives, with an array for each of "
+            f"{', '.join(optimizer.states()) or 'no names'}"
+        )
+    arrays = dict(state_dict)
+    name, groups = arrays.pop("optimizer", None), arrays.pop("param_groups", None)
+    if name != type(optimizer).__name__:
+        raise ValueError(f"the state is of {name}, this optimiser is {type(optimizer).__name__}")
+    _check_groups(optimizer, groups)
+    buffers = optimizer.states()
+    if set(arrays) != set(buffers):
+        raise ValueError(
+            f"the state holds {', '.join(arrays) or 'no arrays'}; this optimiser has "
+            f"{', '.join(buffers) or 'none'}"
+        )
+    arrays = {name: np.array(to_array(array)) for name, array in arrays.items()}
+    for name, buffer in buffers.items():
+        buffer.check(arrays[name].shape, arrays[name].dtype)
+    _regroup(optimizer, arrays)
+    for name, buffer in optimizer.states().items():
+        buffer.replace(arrays[name])
+    for group, saved in zip(optimizer.param_groups, groups, strict=True):
+        group.update({key: saved[key] for key in group.numbers()})
+
+
+def _described_groups(optimizer: Optimizer) -> list[dict[str, Any]]:
+    index = {parameter: i for i, parameter in enumerate(optimizer.params)}
+    return [
+        {"params": [index[parameter] for parameter in group.params], **group.numbers()}
+        for group in optimizer.param_groups
+    ]
+
+
+def _regroup(optimizer: Optimizer, arrays: Mapping[str, Any]) -> None:
+    """Let those parameters be cohorts that are alike in the arrays of a state."""
+    index = {parameter: i for i, parameter in enumerate(optimizer.params)}
+    for group in optimizer.param_groups:
+        buffers = group.cohorts[0].buffers
+        alike: dict[tuple[float, ...], list[Parameter]] = {}
+        for W in group.params:
+            values = [float(arrays[f"{index[W]}.{name}"]) for name in buffers]
+            alike.setdefault(tuple(values), []).append(W)
+        parts = {frozenset(map(index.get, cohort.params)) for cohort in group.cohorts}
+        if {frozenset(map(index.get, params)) for params in alike.values()} != parts:
+            cohorts = [
+                Cohort(params, {n: Buffer(b, name=b.name) for n, b in buffers.items()})
+                for params in alike.values()
+            ]
+            optimizer.set_cohorts(group, cohorts)
+
+
+def _check_groups(optimizer: Optimizer, groups: Any) -> None:
+    """Raise unless the described `groups` have these parameters and values that can be set."""
+    mine = _described_groups(optimizer)
+    are_groups = isinstance(groups, (list, tuple)) and all(
+        isinstance(group, Mapping) for group in groups
+    )
+    if not are_groups or [set(g) for g in groups] != [*map(set, mine)]:
+        raise ValueError(f"the state's param_groups are {groups}; this optimiser's are {mine}")
+    for group, own, saved in zip(optimizer.param_groups, mine, groups, strict=True):
+        if saved["params"] != own["params"]:
+            raise ValueError(
+                f"a group of the state has the parameters {saved['params']}; here it has "
+                f"{own['params']}"
+            )
+        for key in group.numbers():
+            group.check(key, saved[key])

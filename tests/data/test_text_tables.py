@@ -1,0 +1,150 @@
+"""Which texts of a table are numbers and names, and what is refused where it may be either."""
+
+import numpy as np
+import pytest
+
+from chainrule.data import read_columns, read_table
+from chainrule.errors import FileError
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text):
+        path = tmp_path / "table.csv"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+@pytest.mark.parametrize(
+    "cell", ["1", "-1", "+1", "1.", ".5", "1e5", "1E-5", " 1.5 ", '"1.5"', "1e+300", "007"]
+)
+def test_numbers(write, cell):
+    expected = float(cell.strip('"'))
+    assert read_columns(write(f"a,b\n{cell},2\n"))[1].tolist() == [[expected, 2]]
+    assert read_columns(write(f"a,b,c\n{cell},2,3\n"))[1][0, 0] == expected
+    assert read_columns(write(f"a\n{cell}\n"))[1].tolist() == [[expected]]
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [
+        ("2020_01", "digits 0 to 9 without underscores"),
+        ("1_000.5", "digits 0 to 9 without underscores"),
+        ("１２", "digits 0 to 9"),
+        ("١٢", "digits 0 to 9"),
+        ("0x10", "is not a number"),
+        ("−5", "is not a number"),
+        ("5%", "is not a number"),
+        ("1d5", "is not a number"),
+        ("True", "Write 1 for true"),
+        ("Infinity", "is not finite"),
+        ("1e400", "is not finite"),
+        ("NaN", "the value is missing"),
+        ("<NA>", "the value is missing"),
+        ('""', "the value is missing"),
+        ('"1,234"', r"1234 with a comma between its thousands, or 1\.234 with a decimal comma"),
+        ('"-1,234,567"', "commas between its thousands. Write -1234567"),
+        ('"1,234.5"', r"commas between its thousands. Write 1234\.5"),
+        ('"1.234,5"', r"points between its thousands and a decimal comma. Write 1234\.5"),
+        ('"12,5"', r"decimal comma.*12\.5"),
+    ],
+)
+def test_texts_that_are_no_numbers(write, cell, words):
+    for text in (f"a,b\n1,2\n{cell},3\n", f"a\n1\n{cell}\n"):
+        with pytest.raises(FileError, match=f"line 3, column 'a': .*{words}"):
+            read_columns(write(text))
+
+
+def test_underscores_make_a_name_not_a_number(write):
+    names, values = read_columns(write("2020_01,2020_02\n1,2\n"))
+    assert names == ("2020_01", "2020_02")
+    assert values.tolist() == [[1, 2]]
+
+
+def test_frames_without_names(write):
+    """What pandas writes: a header that counts, with and without the index."""
+    pandas = pytest.importorskip("pandas")
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    for options in ({"index": False}, {}):
+        names, values = read_columns(write(pandas.DataFrame(x).to_csv(**options)))
+        assert names == ("0", "1", "2", "3")
+        np.testing.assert_array_equal(values, x)
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("0,1,2,3\n0.5,1,2,3\n", "0123"),
+        (",0\n0,7\n1,8\n", "0"),
+        ("2018;2019;2020;2021\n1;2;3;4\n1.5;2;3;4\n", ["2018", "2019", "2020", "2021"]),
+    ],
+)
+def test_headers_that_count(write, text, names):
+    assert read_columns(write(text))[0] == tuple(names)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0,1,2,3\n",
+        "0,1,2,3\n1,0,2,3\n",
+        "0,1\n0.5,0.8\n",
+        "0,1,2\n1,2,3\n",
+    ],
+)
+def test_headers_that_may_be_rows(write, text):
+    path = write(text)
+    with pytest.raises(FileError, match=r"table\.csv: its first line, 0,1.*header=True or False"):
+        read_columns(path)
+    rows = text.count("\n")
+    names, values = read_columns(path, header=False)
+    assert len(values) == rows
+    assert names[:2] == ("x0", "x1")
+    if rows > 1:
+        names, values = read_columns(path, header=True)
+        assert len(values) == rows - 1
+        assert names[:2] == ("0", "1")
+        assert read_table(path, header=True).target == names[-1]
+
+
+@pytest.mark.parametrize("text", ["1,2\n3,4\n", "1,2,3\n0.5,2,3\n", "0,0,1\n1,1,2\n", "0\n1.5\n"])
+def test_rows_of_whole_numbers(write, text):
+    assert len(read_columns(write(text))[1]) == 2
+
+
+@pytest.mark.parametrize("text", ["1.5,absent,2\n1,2,3\n", "red,0.5\nblue,0.7\n"])
+def test_first_lines_of_text_and_numbers(write, text):
+    with pytest.raises(FileError, match=r"line 1 has both text .* and numbers .*header=True"):
+        read_columns(write(text))
+
+
+@pytest.mark.parametrize("mark", ["-", "n.a.", "#N/A", "<NA>", "NaT", ""])
+def test_a_missing_value_in_the_first_row_makes_no_header(write, mark):
+    with pytest.raises(FileError, match=r"line 1, column 'x1': the value is missing"):
+        read_columns(write(f"1,{mark},2\n3,4,5\n"))
+
+
+def test_the_index_of_a_frame_is_no_feature(write):
+    for name in ("", "Unnamed: 0", "Unnamed: 0.1"):
+        for ending in ("\n", "\r\n"):
+            lines = [f"{name},a,b", "7,1,2", "3,3,4"]
+            names, values = read_columns(write("\ufeff" + ending.join(lines) + ending))
+            assert names == ("a", "b")
+            assert values.tolist() == [[1, 2], [3, 4]]
+    # A feature that lacks its name is none.
+    assert read_columns(write(",a\n0.5,1\n"))[0] == ("x0", "a")
+
+
+@pytest.mark.parametrize("header", ["a,b", '"a" , b'])
+def test_a_repeated_header(write, header):
+    with pytest.raises(FileError, match=r"line 3 repeats the header. Delete the line"):
+        read_columns(write(f"{header}\n1,2\n{header}\n3,4\n"))
+
+
+def test_gaps_in_a_single_column(write):
+    for text in ("a\n1\n\n3\n", 'a\n1\n""\n3\n'):
+        with pytest.raises(FileError, match="line 3, column 'a': the value is missing"):
+            read_columns(write(text))
+    assert len(read_columns(write("\na\n\n1\n3\n\n \n"))[1]) == 2

@@ -1,0 +1,137 @@
+"""Values that a captured step reads through a user's objects, classes and functions."""
+
+import array
+import collections
+import dataclasses
+import functools
+import types
+
+import numpy as np
+import pytest
+from training_cases import regression
+
+import chainrule as cr
+from chainrule import nn, optim
+
+pytestmark = pytest.mark.usefixtures("backend")
+
+X, Y = regression(12)
+
+
+class Settings:
+    scale = 1.0
+
+
+class Slotted:
+    __slots__ = ("scale",)
+
+    def __init__(self):
+        self.scale = 1.0
+
+
+@dataclasses.dataclass(slots=True)
+class Record:
+    scale: float = 1.0
+
+
+class Helper:
+    def __init__(self):
+        self.values = [1.0]
+
+    def __getitem__(self, index):
+        return self.values[index]
+
+    def product(self):
+        return self.values[0]
+
+
+class Own:
+    """An object of a user's class."""
+
+    def __init__(self):
+        self.scale = 1.0
+
+
+def gain():
+    return GAIN
+
+
+GAIN = 1.0
+OWN_MODULE = types.ModuleType("own_module")
+OWN_MODULE.own = Own()
+
+
+class Reader(nn.Module):
+    settings = Settings
+    own = Own()
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 1, dtype="float64")
+        self.slotted, self.record, self.helper = Slotted(), Record(), Helper()
+        self.array, self.bytes = array.array("d", [1.0]), bytearray([1])
+        self.user_dict, self.chained = collections.UserDict(s=1.0), collections.ChainMap({"s": 1.0})
+        self.dict = {"s": 1.0}
+        self.view = types.MappingProxyType(self.dict)
+
+    @property
+    def by_property(self):
+        return gain()
+
+    @functools.cached_property
+    def by_cached_property(self):
+        return 1.0
+
+    @staticmethod
+    def by_static_method():
+        return GAIN
+
+    @classmethod
+    def by_class_method(cls):
+        return cls.settings.scale
+
+    def forward(self, x):
+        x = self.linear(x) * self.slotted.scale * self.record.scale * self.helper[0]
+        x = x * self.helper.product() * self.array[0] * self.bytes[0] * self.own.scale
+        x = x * self.user_dict["s"] * self.chained["s"] * self.view["s"] * OWN_MODULE.own.scale
+        x = x * self.by_property * self.by_cached_property * self.by_static_method()
+        return x * self.by_class_method() * Settings.scale
+
+
+CHANGES = {
+    "slot": lambda m, p: setattr(m.slotted, "scale", 0.5),
+    "slot of a dataclass": lambda m, p: setattr(m.record, "scale", 0.5),
+    "item of an object": lambda m, p: m.helper.values.__setitem__(0, 0.5),
+    "method of an object": lambda m, p: p.setattr(Helper, "product", lambda self: 0.5),
+    "operator of an object": lambda m, p: p.setattr(Helper, "__getitem__", lambda self, i: 0.5),
+    "array": lambda m, p: m.array.__setitem__(0, 0.5),
+    "bytearray": lambda m, p: m.bytes.__setitem__(0, 2),
+    "UserDict": lambda m, p: m.user_dict.update(s=0.5),
+    "ChainMap": lambda m, p: m.chained.update(s=0.5),
+    "MappingProxyType": lambda m, p: m.dict.update(s=0.5),
+    "object of a class": lambda m, p: p.setattr(Reader.own, "scale", 0.5),
+    "object of a Python module": lambda m, p: p.setattr(OWN_MODULE.own, "scale", 0.5),
+    "class as a namespace": lambda m, p: p.setattr(Settings, "scale", 0.5),
+    "what a property reads": lambda m, p: p.setitem(globals(), "GAIN", 0.5),
+    "what a property calls": lambda m, p: p.setitem(globals(), "gain", lambda: 0.5),
+    "property": lambda m, p: p.setattr(Reader, "by_property", property(lambda self: 0.5)),
+    "cached property": lambda m, p: setattr(m, "by_cached_property", 0.5),
+    "static method": lambda m, p: p.setattr(Reader, "by_static_method", staticmethod(lambda: 0.5)),
+    "class method": lambda m, p: p.setattr(
+        Reader, "by_class_method", classmethod(lambda kind: 0.5)
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_change_counts_from_the_next_call_on(name, monkeypatch):
+    model = Reader()
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+    compiled = cr.compile(lambda x: model(x))
+    before, value = trainer.predict(X), compiled(X).numpy()
+    CHANGES[name](model, monkeypatch)
+    wanted = model(X).numpy()
+    assert not np.allclose(wanted, before)
+    np.testing.assert_allclose(trainer.predict(X), wanted, rtol=1e-12)
+    np.testing.assert_allclose(value, before, rtol=1e-12)
+    np.testing.assert_allclose(compiled(X).numpy(), wanted, rtol=1e-12)
