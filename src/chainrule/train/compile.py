@@ -23,6 +23,7 @@ from chainrule.graph.state import UNKEPT, State
 from chainrule.graph.tensor import COMPILED, Array, Tensor, as_tensor
 from chainrule.ops.random import current_generator
 from chainrule.train.backends import MOST_STEPS, checked_backend
+from chainrule.train.copies import check_copies
 from chainrule.train.explanations import explained
 from chainrule.train.facts import Facts
 from chainrule.train.randomness import randomness_watched
@@ -139,6 +140,7 @@ class CompiledFunction:
         name = getattr(self._function, "__qualname__", "")
         if getattr(sys.modules.get(self.__module__), name, None) is self:
             return name  # as any function: by the place where it is defined
+        check_copies("a compiled function", self._function)
         return CompiledFunction, (self._function, self._backend)
 
     def __call__(self, *arguments: Any, **keywords: Any) -> Any:
