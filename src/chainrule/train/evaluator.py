@@ -19,12 +19,8 @@ from chainrule.train.given_data import ROWS, evaluation_source, prediction_sourc
 from chainrule.train.metrics import AnyMetric, as_metrics
 from chainrule.train.sources import ArraySource, Source
 from chainrule.train.state import Totals
-from chainrule.train.training_step import (
-    Average,
-    Loss,
-    StepGraphs,
-    check_average,
-)
+from chainrule.train.step_options import Average, check_average
+from chainrule.train.training_step import Loss, StepGraphs
 from chainrule.trees import leaves, map_leaves
 
 _Result = TypeVar("_Result")

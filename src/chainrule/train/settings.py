@@ -21,7 +21,7 @@ from chainrule.graph.tensor import Tensor
 from chainrule.nn import Module
 from chainrule.optim import Optimizer
 from chainrule.optim.lr_scheduler import Schedule
-from chainrule.train.training_step import StepOptions
+from chainrule.train.step_options import StepOptions
 
 _DEEPEST = 4
 """Values within values are described so far down."""

@@ -34,14 +34,8 @@ from chainrule.train.range_test import RangeTest, check_range, range_test
 from chainrule.train.roles import check_schedule
 from chainrule.train.settings import settings
 from chainrule.train.state import Totals, TrainingState
-from chainrule.train.training_step import (
-    Average,
-    Constraint,
-    Loss,
-    Penalty,
-    StepGraphs,
-    StepOptions,
-)
+from chainrule.train.step_options import Average, Constraint, Penalty, StepOptions
+from chainrule.train.training_step import Loss, StepGraphs
 
 _STEPS_AT_ONCE = 1024
 """The number of steps whose learning rates are worked out in advance."""

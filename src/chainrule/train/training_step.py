@@ -5,19 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import operator
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
-from typing import Any, Literal, Protocol, TypeAlias
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
-from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.data.arrays import Form
 from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import no_grad
-from chainrule.graph.state import Buffer, Parameter, State
+from chainrule.graph.state import Parameter, State
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Module
 from chainrule.nn.inputs import call_model
@@ -34,116 +33,15 @@ from chainrule.train.metrics import ArrayMetric, Metric
 from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
 from chainrule.train.shared_graphs import SharedGraph
 from chainrule.train.state import AccumulatedGradients, Totals
+from chainrule.train.step_options import StepOptions
 from chainrule.trees import leaves
 
 Loss = Callable[..., Tensor]
 """(outputs, targets) -> a scalar Tensor; with the keyword `sample_weight`, if rows are weighted."""
 
-Penalty = Callable[[], Tensor]
-"""A term of the objective that depends on parameters alone: () -> a scalar Tensor."""
-
 Kind: TypeAlias = Literal["training", "accumulation", "evaluation", "prediction", "sampling"]
 """The kinds of steps: "training" ends in an update, "accumulation" only adds up gradients,
 "sampling" is a prediction in which the stochastic layers are in training mode."""
-
-
-class Constraint(Protocol):
-    """Brings parameters back to where they may be, as a largest norm."""
-
-    def apply(self) -> None:
-        """Assign parameters, by operations on Tensors: it is part of the captured step."""
-
-
-class Average(Protocol):
-    """An average of the parameters over the updates."""
-
-    def update(self) -> None:
-        """Take in the parameters as they are now, by operations: part of the captured step."""
-
-    def states(self) -> Mapping[str, Buffer]:
-        """The states that `update` changes, by name."""
-
-    def applied(self) -> AbstractContextManager[Any]:
-        """Within it the parameters hold their averages."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """A snapshot: arrays, numbers, strings, flat."""
-
-    def load_state_dict(self, state_dict: Mapping[str, Any]) -> Any:
-        """Go on where a snapshot was taken."""
-
-
-class StepOptions:
-    """The parts of a training step besides loss and optimiser; `Trainer` describes them.
-
-    Raises:
-        TypeError, ValueError: for what is no such part.
-    """
-
-    def __init__(
-        self,
-        *,
-        penalties: Sequence[Penalty] = (),
-        constraints: Sequence[Constraint] = (),
-        ema: Average | None = None,
-        accumulate: int | Literal["epoch"] = 1,
-        clip_norm: float | None = None,
-        clip_value: float | None = None,
-    ) -> None:
-        if isinstance(accumulate, str):
-            if accumulate != "epoch":
-                raise ValueError(
-                    f"accumulate is a number of batches or 'epoch', got {accumulate!r}"
-                )
-        else:
-            accumulate = checks.integer("accumulate", accumulate, 1)
-        for name, limit in (("clip_norm", clip_norm), ("clip_value", clip_value)):
-            if limit is not None and not checks.any_number(name, limit) > 0:
-                raise ValueError(f"{name} is positive, got {limit}")
-        for name, given in (("penalties", penalties), ("constraints", constraints)):
-            if not isinstance(given, (list, tuple)):
-                raise TypeError(f"{name} are a list, got {given!r}: write {name}=[...]")
-        for penalty in penalties:
-            if not callable(penalty) or isinstance(penalty, type):
-                raise TypeError(
-                    "a penalty is a function () -> a scalar Tensor, as lambda: 1e-4 * "
-                    f"(layer.weight ** 2).sum(); got {checks.described(penalty)}"
-                )
-        for constraint in constraints:
-            _check_methods("a constraint", constraint, "apply")
-        check_average(ema)
-        self.penalties = list(penalties)
-        self.constraints = list(constraints)
-        self.ema = ema
-        self.accumulate = accumulate
-        self.clip_norm = clip_norm
-        self.clip_value = clip_value
-
-    def equal_steps(self, position: int, batches: int) -> tuple[int, bool]:
-        """How many batches from `position` on have the same kind of step, and whether it updates.
-
-        Args:
-            position: the number of a batch in an epoch.
-            batches: batches in the epoch.
-        """
-        if self.accumulate == 1:
-            return batches - position, True
-        group = batches if self.accumulate == "epoch" else self.accumulate
-        last = min(position - position % group + group, batches) - 1
-        return (1, True) if position == last else (last - position, False)
-
-
-def check_average(ema: Average | None) -> None:
-    """Raise TypeError for what is neither None nor an average of parameters."""
-    if ema is not None:
-        _check_methods("ema", ema, "update", "states", "applied", "state_dict", "load_state_dict")
-
-
-def _check_methods(name: str, given: Any, *methods: str) -> None:
-    missing = [method for method in methods if not callable(getattr(given, method, None))]
-    if missing or isinstance(given, type):
-        remedy = ": give an object, not its class" if isinstance(given, type) else ""
-        raise TypeError(f"{name} has the methods {', '.join(methods)}; got {given!r:.80}{remedy}")
 
 
 class StepGraphs:

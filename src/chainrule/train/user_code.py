@@ -29,7 +29,7 @@ _NEVER_CALLED = frozenset(
     )
 )  # fmt: skip
 """The special methods of a user's class that make, copy and show objects."""
-_OWN_ROOMS = ("chainrule.nn", "chainrule.train.metrics", "chainrule.train.training_step")
+_OWN_ROOMS = ("chainrule.nn", "chainrule.train.metrics", "chainrule.train.step_options")
 _OWN_FILES = ("chainrule.optim.averaging", "chainrule.optim.constraints", "chainrule.optim.groups")
 
 
