@@ -38,8 +38,8 @@ def printable(text: str) -> str:
     """The text with all signs that are not printable, such as escape codes, written out.
 
     Example:
-        >>> printable("red: \x1b[31m")
-        'red: \\x1b[31m'
+        >>> print(printable("red: " + chr(27) + "[31m"))
+        red: \\x1b[31m
     """
     if text.isprintable():
         return text

@@ -11,7 +11,7 @@ F4 = np.dtype("float32")
 
 
 def run(function, *arrays):
-    return cr.capture(function, *arrays).run(*arrays)
+    return cr.capture(function, *arrays)(*arrays)
 
 
 def test_printing():
@@ -55,8 +55,8 @@ def test_nested_structures():
 
 def test_the_order_of_a_dicts_keys_does_not_matter():
     graph = cr.capture(lambda d: d["a"] - d["b"], {"a": np.float32(0), "b": np.float32(0)})
-    assert graph.run({"a": np.float32(5), "b": np.float32(2)}) == 3
-    assert graph.run({"b": np.float32(2), "a": np.float32(5)}) == 3
+    assert graph({"a": np.float32(5), "b": np.float32(2)}) == 3
+    assert graph({"b": np.float32(2), "a": np.float32(5)}) == 3
 
 
 def test_shapes_come_from_arrays_placeholders_and_tensors_alike():
@@ -73,7 +73,7 @@ def test_a_function_that_ignores_an_input():
     graph = cr.capture(lambda x, y: y * 2.0, cr.placeholder((2,)), cr.placeholder(()))
     assert len(graph.inputs) == 2
     assert graph.inputs[0] not in set(graph.nodes)
-    assert graph.run(np.zeros(2, "f4"), np.float32(4)) == 8
+    assert graph(np.zeros(2, "f4"), np.float32(4)) == 8
 
 
 def test_an_output_may_be_a_constant_an_input_a_state_a_number_or_nothing():
@@ -107,7 +107,7 @@ def test_a_state_is_read_once_and_updates_keep_their_order():
     assert list(graph.reads) == [a, b]
     assert list(graph.updates) == [c, a]
     assert sum(n.state is not None for n in graph.nodes) == 2
-    assert graph.run().tolist() == [4]
+    assert graph().tolist() == [4]
     assert [s.tolist() for s in (a, b, c)] == [[2], [1], [1]]
 
 
@@ -120,9 +120,9 @@ def test_states_swap_their_values_at_once():
         b.assign(old)
 
     graph = cr.capture(swap)
-    graph.run()
+    graph()
     assert (a.tolist(), b.tolist()) == ([2], [1])
-    graph.run()
+    graph()
     assert (a.tolist(), b.tolist()) == ([1], [2])
 
 
@@ -214,7 +214,7 @@ def test_eager_nodes_of_before_are_constants():
     doubled = p * 2.0
     graph = cr.capture(lambda x: x * doubled, cr.placeholder((1,)))
     p.assign([100.0])
-    assert graph.run(np.float32([1])).tolist() == [6]
+    assert graph(np.float32([1])).tolist() == [6]
     assert graph.reads == {}
 
 

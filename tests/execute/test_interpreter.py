@@ -102,14 +102,14 @@ def test_what_it_returns_can_not_be_written_into_nor_is_it_the_callers_memory():
 def test_a_captured_graph_runs_on_arrays_tensors_and_numbers():
     w = cr.Parameter([1.0, 2.0])
     graph = cr.capture(lambda x, scale: w.assign(w * x * scale), np.ones(2, "f4"), 2.0)
-    graph.run(np.float32([1, 3]), 2.0)
+    graph(np.float32([1, 3]), 2.0)
     assert w.tolist() == [2, 12]
-    graph.run(cr.tensor([1.0, 0.5]), np.float32(1))
+    graph(cr.tensor([1.0, 0.5]), np.float32(1))
     assert w.tolist() == [2, 6]
     with pytest.raises(cr.SymbolicError, match="symbolic"):
-        graph.run(cr.placeholder((2,)), 2.0)
+        graph(cr.placeholder((2,)), 2.0)
     with pytest.raises(cr.ShapeError, match="takes 2 inputs, got 1"):
-        graph.run(1.0)
+        graph(1.0)
     assert w.tolist() == [2, 6]
 
 

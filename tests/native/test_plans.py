@@ -194,7 +194,7 @@ def test_an_index_out_of_range_is_refused_when_predicting():
     model = Lookup()
     trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
     assert trainer.predict(np.array([0, 4])).shape == (2, 3)
-    with pytest.raises(IndexError, match="out of range"):
+    with pytest.raises(IndexError, match="index 99 is out of bounds for axis 0 with size 5"):
         trainer.predict(np.array([0, 1, 99]))
 
 

@@ -57,12 +57,16 @@ UNARY = [
     lambda x, r: x[tuple(slice(int(r.integers(3)), None) for _ in x.shape)],
     lambda x, r: x[(0,) * min(x.ndim, 2)],
     lambda x, r: x[None, ..., None] if x.ndim < 7 else x,
-    lambda x, r: cr.pad(x, [(1, int(r.integers(2)))] * x.ndim, 1.0),
+    lambda x, r: cr.pad(x, [(1, int(r.integers(2)))] * x.ndim, constant_values=1.0),
     lambda x, r: cr.concatenate([x, x, -x], axis_of(x, r)) if x.ndim else x,
     lambda x, r: cr.stack([x, x], axis_of(x, r)) if 0 < x.ndim < 8 else x,
     lambda x, r: cr.add_n(x, x, x),
     lambda x, r: x.broadcast_to((int(r.integers(3)), *x.shape)) if x.ndim < 8 else x,
-    lambda x, r: x @ cr.ones_like(x).transpose((*range(x.ndim - 2), x.ndim - 1, x.ndim - 2)),
+    lambda x, r: (
+        x @ cr.ones_like(x).transpose((*range(x.ndim - 2), x.ndim - 1, x.ndim - 2))
+        if x.dtype.kind == "f"
+        else x
+    ),
     lambda x, r: cr.one_hot(indices(x, 3, r), 3, "float64") if x.ndim < 8 else x,
     lambda x, r: x[indices(x, x.shape[0], r)[(0,) * (x.ndim - 1)]] if x.size else x,
     lambda x, r: (
@@ -80,7 +84,7 @@ BINARY = [
     lambda a, b: a == b,
     lambda a, b: cr.where(a > b, a, b),
     lambda a, b: cr.where(a.astype("bool"), b, a),
-    lambda a, b: a @ b,
+    lambda a, b: a @ b if "f" in (a.dtype.kind, b.dtype.kind) else a + b,
     lambda a, b: cr.concatenate([a, b]),
     lambda a, b: cr.tanh(a @ cr.ones_like(b)) + 1.0,
 ]

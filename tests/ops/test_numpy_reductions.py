@@ -373,10 +373,3 @@ def test_second_gradients_are_the_same_natively(function):
     step.run(None, 0, 1)
     for found, wanted in zip(step.outputs(), expected, strict=True):
         np.testing.assert_allclose(found, wanted, rtol=1e-11, atol=1e-11)
-
-
-@pytest.mark.parametrize("name", ["argmax", "cumsum"])
-def test_rows_of_other_dtypes_are_refused_natively_with_the_remedy(name):
-    x = np.ones((2, 3), "float16")
-    with pytest.raises(NotImplementedError, match=f"{name} of float16 has no native kernel; cast"):
-        native(lambda t: getattr(cr, name)(t, 1), x)

@@ -179,11 +179,8 @@ def fit_errors():
 def test_gradients_that_do_not_fit_change_nothing(error, grads, message):
     params = [cr.Parameter([1.0, 2.0], name="weight"), cr.Parameter([3.0], name="bias")]
     optimizer = optim.Adam(params)
-    for parameter, grad in zip(params, grads, strict=True):
-        parameter.grad = grad
-    for call in (optimizer.step, lambda: optimizer.update(grads)):
-        with pytest.raises(error, match=message):
-            call()
+    with pytest.raises(error, match=message):
+        optimizer.update(grads)
     assert [p.tolist() for p in params] == [[1.0, 2.0], [3.0]]
     assert optimizer.states()["0.step"].item() == 0
 

@@ -48,7 +48,7 @@ from chainrule.train.user_code import (
 
 _requires_grad = attrgetter("requires_grad")
 _BY_DIGITS = frozenset((float, complex, slice))
-_REGISTRIES = frozenset(("_parameters", "_buffers", "_unsaved"))
+_REGISTRIES = frozenset(("_parameters", "_buffers", "_unsaved", "_column_names"))
 _REPLACED = ("_modules", "_computed")
 """The dicts of a module that change only where `changes.count` moves."""
 _SMALL: tuple[type, ...] = (

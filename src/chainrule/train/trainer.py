@@ -90,6 +90,7 @@ class Trainer(FixedParts):
 
     Example:
         >>> import chainrule as cr
+        >>> import numpy as np
         >>> from chainrule import nn, optim
         >>> x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
         >>> model = nn.Linear(1, 1)
@@ -254,7 +255,8 @@ class Trainer(FixedParts):
             with interrupts_held():
                 state.restart_epoch()
         state.data_key = data_key
-        self.model._column_names = names or self.model._column_names
+        if names is not None:
+            self.model._column_names = names
         last = epochs if resume else state.epoch + epochs
         state.stop_reason = state.history.stop_reason = None
         with (
@@ -411,6 +413,7 @@ class Trainer(FixedParts):
 
         Example:
             >>> import chainrule as cr
+            >>> import numpy as np
             >>> from chainrule import nn, optim
             >>> x = np.linspace(-1, 1, 64, dtype="float32").reshape(-1, 1)
             >>> model = nn.Linear(1, 1)

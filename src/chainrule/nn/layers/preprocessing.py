@@ -60,8 +60,10 @@ class _Columns(Layer):
         return arguments.centred(input, centre, self.dtype)
 
     def _columns(self, input: TensorLike) -> Tensor:
-        x = as_tensor(input)
-        return arguments.as_input(x, self.num_features, self.dtype)
+        """Columns that are mapped back, in the layer's dtype."""
+        return arguments.as_input(
+            as_tensor(input).astype(self.dtype), self.num_features, self.dtype
+        )
 
 
 class Center(_Columns):
