@@ -181,12 +181,11 @@ class State(Tensor):
 
         Where a native plan updates the State in another thread, this comes after its run.
         """
-        if self._is_view:
-            assert self.guard is not None, "a block of states has a guard"
+        if self.guard is None:
+            self._hold(value)
+        else:  # a run that begins meanwhile would show what it read before
             with self.guard.alone:
                 self._hold(value)
-        else:
-            self._hold(value)
 
     def _hold(self, value: Array) -> None:
         self.value = value
