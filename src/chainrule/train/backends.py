@@ -46,7 +46,6 @@ class TrainRequest(NamedTuple):
         most: how many steps at most; fewer may be done, but at least one.
         update: whether a batch ends in an update, or only accumulates gradients.
         lrs: the learning rates of each step, where they change from step to step.
-        check: whether a step that is not finite is refused.
     """
 
     batches: Batches
@@ -54,7 +53,6 @@ class TrainRequest(NamedTuple):
     most: int
     update: bool = True
     lrs: LearningRates | None = None
-    check: bool = True
 
     @property
     def kind(self) -> Kind:
@@ -227,7 +225,7 @@ class ReferenceBackend(Backend[Interpreter]):
             (loss, *sums), updates = run.run(arguments)
             with np.errstate(all="ignore"):
                 is_good = math.isfinite(loss) and all(map(is_finite, updates))
-            if request.check and not is_good:
+            if not is_good:
                 raise non_finite_error(run, arguments, float(loss), 0)
             run.commit(updates)
         totals.add(rows, [float(loss) * self.graphs.loss_weight(rows), *sums])
@@ -322,22 +320,19 @@ class NativeBackend(Backend[NativeStep]):
             return self._train(request, totals)
 
     def _train(self, request: TrainRequest, totals: Totals) -> tuple[int, float]:
-        batches, first, check = request.batches, request.first, request.check
+        batches, first = request.batches, request.first
         order, start, count = batches.consecutive(first, request.most)
         step = self._native(request.kind, batches, first)
         if self.last_step is None or (self.last_step is not step and first < batches.full):
             self.last_step = step
             step.profile(self._profile)
         scalars = self._scalars(step, count, request.lrs)
-        if check:
-            step.copies.save()
-        elif fault := batches.data.label_fault(step.graph.label_limits):
-            raise IndexError(fault)
+        step.copies.save()
         run = step.run(order, start, count, scalars, _SECONDS, totals.sums())
-        if check and run.status != "ok":
+        if run.status != "ok":
             step.copies.restore()
         _check_indices(run, step.graph, batches, first + run.steps)
-        if check and (run.status == "non-finite" or not step.copies.save_if_finite()):
+        if run.status == "non-finite" or not step.copies.save_if_finite():
             return self._replay(step, request, run.steps, scalars, totals)
         totals.replace(batches.rows(first) * run.steps, run.totals)
         return run.steps, float(run.last[0])
