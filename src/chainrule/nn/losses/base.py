@@ -166,6 +166,30 @@ def require_same_shape(input: Tensor, target: Tensor) -> None:
         raise ShapeError(f"the input has shape {input.shape}, the target {target.shape}. {remedy}")
 
 
+def pair_and_target(
+    loss: Loss,
+    input1: TensorLike | tuple[TensorLike, TensorLike],
+    input2: TensorLike,
+    target: TensorLike | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Two inputs of one shape and the target, given one by one, or as ((input1, input2), target).
+
+    Raises:
+        TypeError: if there is no target.
+        DTypeError, ShapeError: if the inputs are not floating, or of different shapes.
+    """
+    if target is None:
+        if not isinstance(input1, tuple) or len(input1) != 2:
+            raise TypeError(
+                f"{type(loss).__name__} is called as loss(input1, input2, target) or "
+                "loss((input1, input2), target): the model returns two Tensors"
+            )
+        (input1, input2), target = input1, input2
+    x1, x2, y = floating("input1", input1), floating("input2", input2), as_tensor(target)  # type: ignore[arg-type]
+    require_same_shape(x1, x2)
+    return x1, x2, y
+
+
 def range_fault(what: str, values: Array, low: float, high: float = np.inf) -> str | None:
     """The fault of values that do not all lie in low ... high; None if they do."""
     if not values.size or (values.min() >= low and values.max() <= high):  # NaN is in no interval

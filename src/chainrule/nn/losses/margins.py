@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from chainrule import checks
 from chainrule.errors import ShapeError
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.nn.losses.base import ElementLoss, Loss, floating, require_same_shape, sign_fault
+from chainrule.graph.tensor import Array, Tensor, TensorLike
+from chainrule.nn.losses.base import (
+    ElementLoss,
+    Loss,
+    pair_and_target,
+    sign_fault,
+)
 from chainrule.ops import maximum, relu, sqrt, where
 
 
@@ -129,15 +134,7 @@ class CosineEmbeddingLoss(Loss):
         *,
         sample_weight: TensorLike | None = None,
     ) -> Tensor:
-        if target is None:
-            if not isinstance(input1, tuple) or len(input1) != 2:
-                raise TypeError(
-                    "CosineEmbeddingLoss is called as loss(input1, input2, target) or "
-                    "loss((input1, input2), target): the model returns two Tensors"
-                )
-            (input1, input2), target = input1, input2
-        x1, x2, y = floating("input1", input1), floating("input2", input2), as_tensor(target)  # type: ignore[arg-type]
-        require_same_shape(x1, x2)
+        x1, x2, y = pair_and_target(self, input1, input2, target)
         _require_vectors(x1)
         if y.shape != x1.shape[:-1]:
             raise ShapeError(

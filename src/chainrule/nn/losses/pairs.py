@@ -6,9 +6,16 @@ from collections.abc import Callable
 
 from chainrule import checks
 from chainrule.errors import ShapeError
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike
 from chainrule.nn.distances import pairwise_distance
-from chainrule.nn.losses.base import ElementLoss, Loss, floating, require_same_shape, sign_fault
+from chainrule.nn.losses.base import (
+    ElementLoss,
+    Loss,
+    floating,
+    pair_and_target,
+    require_same_shape,
+    sign_fault,
+)
 from chainrule.ops import minimum, relu, where
 
 
@@ -87,15 +94,7 @@ class MarginRankingLoss(Loss):
         *,
         sample_weight: TensorLike | None = None,
     ) -> Tensor:
-        if target is None:
-            if not isinstance(input1, tuple) or len(input1) != 2:
-                raise TypeError(
-                    "MarginRankingLoss is called as loss(input1, input2, target) or "
-                    "loss((input1, input2), target): the model returns two Tensors"
-                )
-            (input1, input2), target = input1, input2
-        x1, x2, y = floating("input1", input1), floating("input2", input2), as_tensor(target)  # type: ignore[arg-type]
-        require_same_shape(x1, x2)
+        x1, x2, y = pair_and_target(self, input1, input2, target)
         require_same_shape(x1, y)
         self._check_target(y)
         return self._reduce(relu(self.margin - y.astype(x1.dtype) * (x1 - x2)), sample_weight)
