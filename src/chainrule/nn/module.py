@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, NamedTuple, TypeVar
 
 from chainrule import checks
@@ -16,14 +15,13 @@ from chainrule.graph.state import Buffer, Parameter, State
 from chainrule.graph.tensor import Array, TensorLike
 from chainrule.nn.hooks import Hooked
 from chainrule.nn.interception import intercepted_forward
-from chainrule.nn.modes import Mode, modes_of_this_thread
+from chainrule.nn.modes import Moded
 from chainrule.nn.placement import Placed
 from chainrule.nn.registration import not_registered, unregistered
+from chainrule.nn.traversal import REGISTRIES, joined
 from chainrule.ops.creation import zeros_like
 
 M = TypeVar("M", bound="Module")
-
-_REGISTRIES = {"_parameters": "Parameter", "_buffers": "Buffer", "_modules": "Module"}
 
 
 class Changes:
@@ -52,7 +50,7 @@ def _no_forward(self: Module, *inputs: Any, **keywords: Any) -> Any:
     )
 
 
-class Module(Hooked, Placed):
+class Module(Moded, Hooked, Placed):
     """A layer or a model. Subclasses make their parts in `__init__` and use them in `forward`.
 
     Parameters, buffers and modules that become attributes are registered: `parameters()` finds
@@ -89,7 +87,6 @@ class Module(Hooked, Placed):
     """Whether the layer draws random numbers in training, as dropout does. It then draws them in
     `Evaluator.predict_samples`, too."""
 
-    training = Mode()
     takes_float64: ClassVar[bool] = False
     """Whether it uses all digits of float64 inputs, whatever its dtype; a Trainer leaves them."""
 
@@ -100,9 +97,6 @@ class Module(Hooked, Placed):
     """The names of the columns of the tables that a Trainer fitted it to; None without names."""
 
     _name: str
-    _parameters: dict[str, Parameter | None]
-    _buffers: dict[str, Buffer | None]
-    _modules: dict[str, Module | None]
     _unsaved: set[str]
 
     forward: Callable[..., Any] = _no_forward
@@ -156,7 +150,7 @@ class Module(Hooked, Placed):
         elif isinstance(value, Module):
             self._register("_modules", name, value)
         else:
-            for registry, kind in _REGISTRIES.items():
+            for registry, kind in REGISTRIES.items():
                 registered = vars(self).get(registry, {})
                 if name in registered:
                     if value is not None:
@@ -171,7 +165,7 @@ class Module(Hooked, Placed):
     def __delattr__(self, name: str) -> None:
         changes.count += 1
         object.__delattr__(self, name)
-        for registry in _REGISTRIES:
+        for registry in REGISTRIES:
             vars(self)[registry].pop(name, None)
 
     def _register(self, registry: str, name: str, value: State | Module | None) -> None:
@@ -183,7 +177,7 @@ class Module(Hooked, Placed):
             )
         if not isinstance(name, str) or not name or "." in name:
             raise ValueError(f"a name is a non-empty string without a dot, got {name!r}")
-        for other in _REGISTRIES:
+        for other in REGISTRIES:
             if other != registry:
                 vars(self)[other].pop(name, None)
         vars(self)[registry][name] = value
@@ -229,114 +223,12 @@ class Module(Hooked, Placed):
         """Add a child under `name`: `add_module`."""
         self.add_module(name, module)
 
-    # Traversal
-
-    def get_submodule(self, target: str) -> Module:
-        """The module at a path, as ``"net.0"``; this one at "".
-
-        Raises:
-            AttributeError: if there is none.
-        """
-        found: Module | None = self
-        for name in target.split(".") if target else ():
-            found = found._modules.get(name) if found is not None else None
-        if found is None:
-            raise AttributeError(
-                f"{type(self).__name__} has no module {target!r}; named_modules() lists them"
-            )
-        return found
-
-    def get_parameter(self, target: str) -> Parameter:
-        """The parameter at a path, as ``"net.0.weight"``.
-
-        Raises:
-            AttributeError: if there is none.
-        """
-        parameter: Parameter = self._state_at("_parameters", target)
-        return parameter
-
-    def get_buffer(self, target: str) -> Buffer:
-        """The buffer at a path, as ``"net.1.running_mean"``.
-
-        Raises:
-            AttributeError: if there is none.
-        """
-        buffer: Buffer = self._state_at("_buffers", target)
-        return buffer
-
-    def _state_at(self, registry: str, target: str) -> Any:
-        path, _, name = target.rpartition(".")
-        found = vars(self.get_submodule(path))[registry].get(name)
-        if found is None:
-            kind = _REGISTRIES[registry]
-            raise AttributeError(
-                f"{type(self).__name__} has no {kind} {target!r}; named_{registry[1:]}() lists them"
-            )
-        return found
-
-    def children(self) -> Iterator[Module]:
-        """The modules directly in this one."""
-        return (module for _, module in self.named_children())
-
-    def named_children(self) -> Iterator[tuple[str, Module]]:
-        """The modules directly in this one, with their names; a shared one is listed once."""
-        seen = set()
-        for name, module in self._modules.items():
-            if module is not None and module not in seen:
-                seen.add(module)
-                yield name, module
-
-    def modules(self) -> Iterator[Module]:
-        """This module and all within it."""
-        return (module for _, module in self.named_modules())
-
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all within it, with their paths; a shared one is listed once."""
-        return self._walk(prefix, set())
-
-    def _walk(self, path: str, seen: set[Module] | None) -> Iterator[tuple[str, Module]]:
-        """All modules with their paths; those in `seen` are left out, if it is given."""
-        if seen is not None:
-            if self in seen:
-                return
-            seen.add(self)
-        yield path, self
-        for name, module in self._modules.items():
-            if module is not None:
-                yield from module._walk(_join(path, name), seen)
-
-    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
-        """The parameters of this module, and of all within it if `recurse`."""
-        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
-
-    def named_parameters(
-        self, prefix: str = "", recurse: bool = True
-    ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with their paths; a shared one is listed once."""
-        return self._named_states("_parameters", prefix, recurse)
-
-    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
-        """The buffers of this module, and of all within it if `recurse`."""
-        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
-
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
-        """The buffers with their paths; a shared one is listed once."""
-        return self._named_states("_buffers", prefix, recurse)
-
-    def _named_states(self, registry: str, prefix: str, recurse: bool) -> Iterator[Any]:
-        seen: set[State] = set()
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
-            for name, state in vars(module)[registry].items():
-                if state is not None and state not in seen:
-                    seen.add(state)
-                    yield _join(path, name), state
-
     # Saving and loading
 
     def _named_state(self) -> dict[str, State]:
         """All parameters and buffers under all their names, shared ones more than once."""
         return {
-            _join(path, name): state
+            joined(path, name): state
             for path, module in self._walk("", None)
             for name, state in (module._parameters | module._buffers).items()
             if state is not None and name not in module._unsaved
@@ -417,67 +309,7 @@ class Module(Hooked, Placed):
             own[name].assign(value)
         return IncompatibleKeys(missing, unexpected)
 
-    # Modes and gradients
-
-    def train(self: M, mode: bool = True) -> M:
-        """Put this module and all within it into training mode, or out of it.
-
-        It calls `train` of each child. A class that keeps a part in evaluation mode overrides it::
-
-            def train(self, mode=True):
-                super().train(mode)
-                self.backbone.eval()
-                return self
-        """
-        if not isinstance(mode, bool):
-            raise ValueError(f"training mode is expected to be boolean, got {mode!r}")
-        self.training = mode
-        for module in self.children():
-            module.train(mode)
-        return self
-
-    def eval(self: M) -> M:
-        """Put this module and all within it into evaluation mode: `train(False)`.
-
-        In a model that is in training mode a part in evaluation mode is a frozen layer: a Trainer
-        leaves it so. If the model itself is in evaluation mode, training puts all of it into
-        training mode.
-        """
-        return self.train(False)
-
-    @contextmanager
-    def in_mode(self, training: bool) -> Iterator[None]:
-        """Within it this module and all within it are in training mode, or in evaluation mode.
-
-        In training mode a part stays in evaluation mode if `eval` put it there while what it
-        lies in is in training mode, or if a `train` method keeps it there. Other threads see no
-        change, and afterwards each has the mode that it had before.
-
-        Example:
-            >>> from chainrule import nn
-            >>> layer = nn.Dropout(0.5)
-            >>> with layer.in_mode(False):
-            ...     print(layer.training)
-            False
-            >>> layer.training
-            True
-        """
-        frozen = self._frozen(above=False, seen=set()) if training else []
-        with modes_of_this_thread():
-            self.train(training)
-            for module in frozen:
-                module.training = False
-            yield
-
-    def _frozen(self, *, above: bool, seen: set[tuple[Module, bool]]) -> list[Module]:
-        """The modules in evaluation mode that lie in one in training mode; `above` is one."""
-        if (self, above) in seen:
-            return []
-        seen.add((self, above))
-        found = [self] if above and not self.training else []
-        for module in self.children():
-            found += module._frozen(above=above or self.training, seen=seen)
-        return found
+    # Gradients
 
     def requires_grad_(self: M, requires_grad: bool = True) -> M:
         """Let all parameters require a gradient, or none: a frozen module is not trained."""
@@ -523,10 +355,6 @@ class Module(Hooked, Placed):
                 lines += f"({name}): {module!r}".split("\n")
             extra = "".join(f"\n  {line}" for line in lines) + "\n"
         return f"{type(self).__name__}({extra})"
-
-
-def _join(path: str, name: str) -> str:
-    return f"{path}.{name}" if path else name
 
 
 def _quoted(names: list[str]) -> str:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import Any, NoReturn, TypeVar
 
 from chainrule.graph.placement import no_device, wanted_dtype
+from chainrule.nn.traversal import Traversed
 
 P = TypeVar("P", bound="Placed")
 
 
-class Placed:
+class Placed(Traversed):
     """The base of a module: PyTorch's conversions, as far as they ask for what there is."""
 
     def to(self: P, *args: Any, **kwargs: Any) -> P:
@@ -54,7 +55,7 @@ class Placed:
 
     def _keep(self: P, wanted: str) -> P:
         """This module, if all its parameters and floating buffers have the dtype `wanted`."""
-        states = (*self.parameters(), *self.buffers())  # type: ignore[attr-defined]
+        states = (*self.parameters(), *self.buffers())
         found = {str(state.dtype) for state in states if state.dtype.kind == "f"}
         if found <= {wanted} and wanted in ("float32", "float64"):
             return self

@@ -1,0 +1,127 @@
+"""Traversal: the modules, parameters and buffers within a module, with their paths."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from chainrule.graph.state import Buffer, Parameter, State
+
+if TYPE_CHECKING:
+    from chainrule.nn.module import Module
+
+REGISTRIES = {"_parameters": "Parameter", "_buffers": "Buffer", "_modules": "Module"}
+"""The dicts in which a module lists its parts, and the kind of part in each."""
+
+
+class Traversed:
+    """The base of a module: what finds the parts of the tree of modules below it."""
+
+    _parameters: dict[str, Parameter | None]
+    _buffers: dict[str, Buffer | None]
+    _modules: dict[str, Module | None]
+
+    def get_submodule(self, target: str) -> Module:
+        """The module at a path, as ``"net.0"``; this one at "".
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        found: Any = self
+        for name in target.split(".") if target else ():
+            found = found._modules.get(name) if found is not None else None
+        if found is None:
+            raise AttributeError(
+                f"{type(self).__name__} has no module {target!r}; named_modules() lists them"
+            )
+        return found
+
+    def get_parameter(self, target: str) -> Parameter:
+        """The parameter at a path, as ``"net.0.weight"``.
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        parameter: Parameter = self._state_at("_parameters", target)
+        return parameter
+
+    def get_buffer(self, target: str) -> Buffer:
+        """The buffer at a path, as ``"net.1.running_mean"``.
+
+        Raises:
+            AttributeError: if there is none.
+        """
+        buffer: Buffer = self._state_at("_buffers", target)
+        return buffer
+
+    def _state_at(self, registry: str, target: str) -> Any:
+        path, _, name = target.rpartition(".")
+        found = vars(self.get_submodule(path))[registry].get(name)
+        if found is None:
+            kind = REGISTRIES[registry]
+            raise AttributeError(
+                f"{type(self).__name__} has no {kind} {target!r}; named_{registry[1:]}() lists them"
+            )
+        return found
+
+    def children(self) -> Iterator[Module]:
+        """The modules directly in this one."""
+        return (module for _, module in self.named_children())
+
+    def named_children(self) -> Iterator[tuple[str, Module]]:
+        """The modules directly in this one, with their names; a shared one is listed once."""
+        seen = set()
+        for name, module in self._modules.items():
+            if module is not None and module not in seen:
+                seen.add(module)
+                yield name, module
+
+    def modules(self) -> Iterator[Module]:
+        """This module and all within it."""
+        return (module for _, module in self.named_modules())
+
+    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
+        """This module and all within it, with their paths; a shared one is listed once."""
+        return self._walk(prefix, set())
+
+    def _walk(self: Any, path: str, seen: set[Module] | None) -> Iterator[tuple[str, Module]]:
+        """All modules with their paths; those in `seen` are left out, if it is given."""
+        if seen is not None:
+            if self in seen:
+                return
+            seen.add(self)
+        yield path, self
+        for name, module in self._modules.items():
+            if module is not None:
+                yield from module._walk(joined(path, name), seen)
+
+    def parameters(self, recurse: bool = True) -> Iterator[Parameter]:
+        """The parameters of this module, and of all within it if `recurse`."""
+        return (parameter for _, parameter in self.named_parameters(recurse=recurse))
+
+    def named_parameters(
+        self, prefix: str = "", recurse: bool = True
+    ) -> Iterator[tuple[str, Parameter]]:
+        """The parameters with their paths; a shared one is listed once."""
+        return self._named_states("_parameters", prefix, recurse)
+
+    def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
+        """The buffers of this module, and of all within it if `recurse`."""
+        return (buffer for _, buffer in self.named_buffers(recurse=recurse))
+
+    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
+        """The buffers with their paths; a shared one is listed once."""
+        return self._named_states("_buffers", prefix, recurse)
+
+    def _named_states(self, registry: str, prefix: str, recurse: bool) -> Iterator[Any]:
+        seen: set[State] = set()
+        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+            for name, state in vars(module)[registry].items():
+                if state is not None and state not in seen:
+                    seen.add(state)
+                    yield joined(path, name), state
+
+
+def joined(path: str, name: str) -> str:
+    """The path of the part `name` of the module at `path`."""
+    return f"{path}.{name}" if path else name
