@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 
@@ -31,3 +31,9 @@ def map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
     if isinstance(structure, (tuple, list)):
         return type(structure)(map_leaves(function, value) for value in structure)
     return None if structure is None else function(structure)
+
+
+def with_leaves(structure: Any, values: Iterable[Any]) -> Any:
+    """The same structure with other leaves: `values`, in the order of `leaves`."""
+    rest = iter(values)
+    return map_leaves(lambda _: next(rest), structure)

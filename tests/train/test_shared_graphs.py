@@ -61,7 +61,7 @@ def captures(monkeypatch):
 )
 def test_a_copied_graph_trains_to_the_same_bits(monkeypatch, backend, options):
     with monkeypatch.context() as without:
-        without.setattr(cr.train.facts.Version, "shared_facts", lambda version: None)
+        without.setattr(cr.train.versions.Version, "shared_facts", lambda version: None)
         wanted = [fitted(trainer(seed, backend=backend, **options)) for seed in (1, 2)]
     fitted(trainer(3, backend=backend, **options))
     counted = captures(monkeypatch)
@@ -90,7 +90,7 @@ def test_a_copied_graph_trains_to_the_same_bits(monkeypatch, backend, options):
 )
 def test_another_setting_is_another_graph(monkeypatch, other):
     with monkeypatch.context() as without:
-        without.setattr(cr.train.facts.Version, "shared_facts", lambda version: None)
+        without.setattr(cr.train.versions.Version, "shared_facts", lambda version: None)
         wanted = fitted(trainer(5, **other))
     fitted(trainer(5))
     fitted(trainer(5, middle=nn.LeakyReLU))

@@ -15,7 +15,7 @@ from chainrule.graph.guards import guard_of
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.declare import Binary
-from chainrule.trees import leaves, map_leaves
+from chainrule.trees import leaves, with_leaves
 
 _NDARRAY = np.ndarray
 
@@ -138,8 +138,7 @@ class Interpreter:
         with self.hold:
             outputs, updates = self.run(arguments)
             self.commit(updates)
-        found = map(_read_only, outputs)
-        return map_leaves(lambda _: next(found), self.graph.outputs)
+        return with_leaves(self.graph.outputs, map(_read_only, outputs))
 
     def run(self, arguments: Sequence[Array]) -> tuple[list[Array], list[Array]]:
         """Run without touching the state.

@@ -21,7 +21,7 @@ from chainrule.train.sources import ArraySource, Source
 from chainrule.train.state import Totals
 from chainrule.train.step_options import Average, check_average
 from chainrule.train.training_step import Loss, StepGraphs
-from chainrule.trees import leaves, map_leaves
+from chainrule.trees import leaves, map_leaves, with_leaves
 
 _Result = TypeVar("_Result")
 
@@ -215,8 +215,8 @@ def _outputs(backend: Backend[Any], source: Source, *, sampling: bool = False) -
 
 def _joined(parts: Sequence[Any]) -> Any:
     """Structures of equal form as one, the arrays joined along their rows."""
-    joined = iter([np.concatenate(arrays) for arrays in zip(*map(leaves, parts), strict=True)])
-    return map_leaves(lambda _: next(joined), parts[0])
+    joined = [np.concatenate(arrays) for arrays in zip(*map(leaves, parts), strict=True)]
+    return with_leaves(parts[0], joined)
 
 
 def _samples(backend: Backend[Any], source: Source, samples: int, seed: int) -> Any:

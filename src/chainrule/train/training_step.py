@@ -28,12 +28,12 @@ from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.batch_loss import BatchLoss, batch_loss, fitted_targets, mean_of_sums
 from chainrule.train.copies import check_copies
-from chainrule.train.facts import Version
 from chainrule.train.metrics import ArrayMetric, Metric
 from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
 from chainrule.train.shared_graphs import SharedGraph
 from chainrule.train.state import AccumulatedGradients, Totals
 from chainrule.train.step_options import StepOptions
+from chainrule.train.versions import Version
 from chainrule.trees import leaves
 
 Loss = Callable[..., Tensor]

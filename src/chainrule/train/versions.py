@@ -1,0 +1,97 @@
+"""Versions: numbers for what captured graphs depend on, which changes from time to time."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from itertools import count
+from typing import Any
+
+from chainrule.graph.context import MISSING
+from chainrule.graph.tensor import Tensor
+from chainrule.train.facts import Facts
+from chainrule.train.randomness import randomness_watched
+from chainrule.train.user_code import has_cached
+
+
+class Version:
+    """Numbers what a captured graph depends on: the same number, the same facts.
+
+    Args:
+        roots, gradients: as of `Facts`.
+    """
+
+    _KEPT = 8
+    """How many states of things are known again when they come back."""
+
+    def __init__(self, roots: Sequence[Any], *, gradients: bool = True) -> None:
+        self._roots = roots
+        self._gradients = gradients
+        self._ignored: set[tuple[int, Any]] = set()
+        self._known: list[tuple[Facts, int]] = []  # the present one last
+        self._count = count()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a copy or a pickle takes: not the facts, which are of the original's objects."""
+        return {**vars(self), "_ignored": set(), "_known": []}
+
+    def number(self) -> int:
+        """The number of the present state of things."""
+        return self._present()[1]
+
+    def _present(self) -> tuple[Facts, int]:
+        if self._known and self._known[-1][0].hold():
+            return self._known[-1]
+        now = Facts(self._roots, self._ignored, gradients=self._gradients)
+        numbers = [number for facts, number in self._known if facts.equals(now)]
+        present = now, (numbers[0] if numbers else next(self._count))
+        others = [known for known in self._known if known[1] != present[1]]
+        self._known = [*others[1 - self._KEPT :], present]  # at once, for other threads
+        return present
+
+    def shared_facts(self) -> Facts | None:
+        """The facts now, if equal items of them stand for equal graphs of other objects."""
+        facts = self._present()[0]
+        return facts if facts.is_shareable and not facts.has_foreign_code else None
+
+    @contextmanager
+    def unchanged(self) -> Iterator[None]:
+        """Warn where what is captured within it draws NumPy's numbers, or changes an object.
+
+        What it has changed counts no longer: else every capture would make the others stale.
+        """
+        facts, number = self._present()
+        if not facts.has_foreign_code:
+            yield
+            return
+        before = [(module, dict(vars(module))) for module in facts.modules]
+        with randomness_watched(facts.generators):
+            yield
+        changed: list[str] = []
+        is_new = False
+        for module, attributes in before:
+            for name, value in vars(module).items():
+                if value is attributes.get(name, MISSING):
+                    continue
+                is_new, kind = True, type(module)
+                is_left = isinstance(value, Tensor) and value.is_symbolic
+                if is_left or not has_cached(kind, name):
+                    self._ignored.add((id(module), name))
+                    changed += [] if is_left else [f"{name} of {kind.__name__}"]
+        for probe in facts.probes:
+            if not probe.holds():
+                is_new = True
+                changed.append(str(probe))
+                self._ignored.update(probe.changed())
+        if is_new:
+            now = Facts(self._roots, self._ignored, gradients=self._gradients)
+            self._known = [(now, number)]
+        if changed:
+            warnings.warn(
+                f"{', '.join(changed)} changed while a graph was captured: the graph keeps what it "
+                "read, and changes nothing at later steps. Make it a chainrule.Buffer and assign "
+                "to it",
+                RuntimeWarning,
+                stacklevel=2,
+            )
