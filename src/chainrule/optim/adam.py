@@ -11,15 +11,15 @@ from chainrule.graph.tensor import Tensor
 from chainrule.ops import maximum
 from chainrule.optim.arguments import Options
 from chainrule.optim.groups import ParameterGroup, ParamsT
-from chainrule.optim.hyperparameters import Flag, Number, Numbers, Term
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.hyperparameters import Flag, Number, Term
+from chainrule.optim.moments import MomentOptimizer
 from chainrule.optim.weight_decay import add_decay, decayed, kept_share
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class Adam(Optimizer):
+class Adam(MomentOptimizer):
     """Adam: steps by the mean of the gradient over the root of its mean square.
 
     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2
@@ -54,9 +54,6 @@ class Adam(Optimizer):
         [0.5, -1.5]
     """
 
-    lr = Number(low=0)
-    betas = Numbers("beta1", "beta2", low=0, high=1)
-    eps = Number(low=0)
     weight_decay = Term()
     amsgrad = Flag()
 
@@ -75,18 +72,14 @@ class Adam(Optimizer):
         )
 
     def moments(self, group: ParameterGroup) -> Sequence[str]:
-        names = ("exp_avg", "exp_avg_sq")
+        names = super().moments(group)
         return (*names, "max_exp_avg_sq") if group["amsgrad"] else names
 
-    def counts_steps(self, group: ParameterGroup) -> bool:
-        return True
-
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
+        super().coefficients(h, t)
         correction = (1.0 - h.beta2**t).sqrt()
         h.step_size = h.lr * correction / (1.0 - h.beta1**t)
         h.eps = h.eps * correction
-        h.rest1 = 1.0 - h.beta1
-        h.rest2 = 1.0 - h.beta2
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
@@ -96,10 +89,7 @@ class Adam(Optimizer):
 
     def adam_step(self, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace) -> Tensor:
         """Assign the new moments; return the step, to be subtracted from the parameter."""
-        m = h.beta1 * moments["exp_avg"] + h.rest1 * grad
-        v = h.beta2 * moments["exp_avg_sq"] + h.rest2 * (grad * grad)
-        moments["exp_avg"].assign(m)
-        moments["exp_avg_sq"].assign(v)
+        m, v = self.assign_moments(grad, moments, h)
         if h.amsgrad:
             v = maximum(moments["max_exp_avg_sq"], v)
             moments["max_exp_avg_sq"].assign(v)
@@ -155,7 +145,7 @@ class AdamW(Adam):
         W.assign(decayed(W, h.kept) - self.adam_step(grad, moments, h))
 
 
-class NAdam(Optimizer):
+class NAdam(MomentOptimizer):
     """Adam with Nesterov's momentum: the mean looks ahead by one gradient.
 
     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2
@@ -190,9 +180,6 @@ class NAdam(Optimizer):
         [0.5]
     """
 
-    lr = Number(low=0)
-    betas = Numbers("beta1", "beta2", low=0, high=1)
-    eps = Number(low=0)
     weight_decay = Term()
     momentum_decay = Number(low=0)
     decoupled_weight_decay = Flag()
@@ -219,18 +206,12 @@ class NAdam(Optimizer):
             decoupled_weight_decay=decoupled_weight_decay,
         )
 
-    def moments(self, group: ParameterGroup) -> Sequence[str]:
-        return ("exp_avg", "exp_avg_sq")
-
-    def counts_steps(self, group: ParameterGroup) -> bool:
-        return True
-
     def step_buffers(self, group: ParameterGroup) -> Mapping[str, float]:
         return {"mu_product": 1.0}
 
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         assert t is not None
-        h.rest1, h.rest2 = 1.0 - h.beta1, 1.0 - h.beta2
+        super().coefficients(h, t)
         mu = h.beta1 * (1.0 - 0.5 * 0.96 ** (t * h.momentum_decay))
         mu_next = h.beta1 * (1.0 - 0.5 * 0.96 ** ((t + 1.0) * h.momentum_decay))
         product = h.mu_product * mu
@@ -246,9 +227,6 @@ class NAdam(Optimizer):
         kept = decayed(W, h.kept)
         if not h.decoupled_weight_decay:
             grad = add_decay(grad, W, h)
-        m = h.beta1 * moments["exp_avg"] + h.rest1 * grad
-        v = h.beta2 * moments["exp_avg_sq"] + h.rest2 * (grad * grad)
-        moments["exp_avg"].assign(m)
-        moments["exp_avg_sq"].assign(v)
+        m, v = self.assign_moments(grad, moments, h)
         root = v.sqrt() / h.root_correction + h.eps
         W.assign(kept - (h.of_mean * m + h.of_grad * grad) / root)

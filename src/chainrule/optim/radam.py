@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -10,16 +9,16 @@ from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import where
 from chainrule.optim.arguments import Options
-from chainrule.optim.groups import ParameterGroup, ParamsT
-from chainrule.optim.hyperparameters import Flag, Number, Numbers, Term
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.groups import ParamsT
+from chainrule.optim.hyperparameters import Flag, Term
+from chainrule.optim.moments import MomentOptimizer
 from chainrule.optim.weight_decay import add_decay, decayed, kept_share
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class RAdam(Optimizer):
+class RAdam(MomentOptimizer):
     """Adam, rectified: the first steps leave out the mean square, of which little is known yet.
 
     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2
@@ -54,9 +53,6 @@ class RAdam(Optimizer):
         [0.5]
     """
 
-    lr = Number(low=0)
-    betas = Numbers("beta1", "beta2", low=0, high=1)
-    eps = Number(low=0)
     weight_decay = Term()
     decoupled_weight_decay = Flag()
 
@@ -80,15 +76,9 @@ class RAdam(Optimizer):
             decoupled_weight_decay=decoupled_weight_decay,
         )
 
-    def moments(self, group: ParameterGroup) -> Sequence[str]:
-        return ("exp_avg", "exp_avg_sq")
-
-    def counts_steps(self, group: ParameterGroup) -> bool:
-        return True
-
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         assert t is not None
-        h.rest1, h.rest2 = 1.0 - h.beta1, 1.0 - h.beta2
+        super().coefficients(h, t)
         power = h.beta2**t
         longest = 2.0 / h.rest2 - 1.0
         rho = longest - 2.0 * t * power / (1.0 - power)
@@ -107,8 +97,5 @@ class RAdam(Optimizer):
         kept = decayed(W, h.kept)
         if not h.decoupled_weight_decay:
             grad = add_decay(grad, W, h)
-        m = h.beta1 * moments["exp_avg"] + h.rest1 * grad
-        v = h.beta2 * moments["exp_avg_sq"] + h.rest2 * (grad * grad)
-        moments["exp_avg"].assign(m)
-        moments["exp_avg_sq"].assign(v)
+        m, v = self.assign_moments(grad, moments, h)
         W.assign(kept - m * (h.of_mean + h.of_ratio / (v.sqrt() + h.eps)))

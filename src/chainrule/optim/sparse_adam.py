@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
@@ -10,15 +9,14 @@ from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.ops import where
 from chainrule.optim.arguments import Options
-from chainrule.optim.groups import ParameterGroup, ParamsT
-from chainrule.optim.hyperparameters import Number, Numbers
-from chainrule.optim.optimizer import Optimizer
+from chainrule.optim.groups import ParamsT
+from chainrule.optim.moments import MomentOptimizer
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 
-class SparseAdam(Optimizer):
+class SparseAdam(MomentOptimizer):
     """Adam, lazy: a row whose gradient is all 0 keeps its values, its mean and its mean square.
 
     m, v and W of the other rows follow `Adam`'s rule. Adam itself would let every row fade and move
@@ -50,10 +48,6 @@ class SparseAdam(Optimizer):
         [[0.5, 0.5], [2.0, 2.0]]
     """
 
-    lr = Number(low=0)
-    betas = Numbers("beta1", "beta2", low=0, high=1)
-    eps = Number(low=0)
-
     def __init__(
         self,
         params: ParamsT,
@@ -64,16 +58,10 @@ class SparseAdam(Optimizer):
     ) -> None:
         super().__init__(params, options, lr=lr, betas=betas, eps=eps)
 
-    def moments(self, group: ParameterGroup) -> Sequence[str]:
-        return ("exp_avg", "exp_avg_sq")
-
-    def counts_steps(self, group: ParameterGroup) -> bool:
-        return True
-
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
+        super().coefficients(h, t)
         correction = (1.0 - h.beta2**t).sqrt()
         h.step_size = h.lr * correction / (1.0 - h.beta1**t)
-        h.rest1, h.rest2 = 1.0 - h.beta1, 1.0 - h.beta2
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
@@ -81,9 +69,7 @@ class SparseAdam(Optimizer):
         others = tuple(range(1, grad.ndim))
         touched = grad.abs().max(axis=others, keepdims=True) if others else grad.abs()
         touched = touched > 0.0
-        m, v = moments["exp_avg"], moments["exp_avg_sq"]
-        new_m = where(touched, h.beta1 * m + h.rest1 * grad, m)
-        new_v = where(touched, h.beta2 * v + h.rest2 * (grad * grad), v)
-        m.assign(new_m)
-        v.assign(new_v)
-        W.assign(where(touched, W - h.step_size * new_m / (new_v.sqrt() + h.eps), W))
+        m, v = self.next_moments(grad, moments, h)
+        moments["exp_avg"].assign(where(touched, m, moments["exp_avg"]))
+        moments["exp_avg_sq"].assign(where(touched, v, moments["exp_avg_sq"]))
+        W.assign(where(touched, W - h.step_size * m / (v.sqrt() + h.eps), W))

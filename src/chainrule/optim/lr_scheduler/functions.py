@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 
 from chainrule import checks
 from chainrule.optim.lr_scheduler.base import Schedule, Unit
@@ -11,7 +12,27 @@ from chainrule.optim.optimizer import Optimizer
 Factor = Callable[[int], float]
 
 
-class LambdaLR(Schedule):
+class FunctionSchedule(Schedule):
+    """The base of schedules by a function t -> factor, or one such function for each group."""
+
+    def __init__(
+        self,
+        optimizer: Optimizer,
+        lr_lambda: Factor | Sequence[Factor],
+        last_epoch: int = -1,
+        *,
+        unit: Unit = "epoch",
+        parameter: str = "lr",
+    ) -> None:
+        self.lr_lambdas = _of_groups(optimizer, lr_lambda)
+        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
+
+    def _factor(self, number: int, t: int) -> float:
+        """What the function of a group gives at t."""
+        return checks.number("the factor of lr_lambda", self.lr_lambdas[number](t))
+
+
+class LambdaLR(FunctionSchedule):
     """A factor that a function gives: lr(t) = base lr_lambda(t).
 
     Args:
@@ -30,23 +51,11 @@ class LambdaLR(Schedule):
         [1.0, 0.5, 0.3333333333333333, 0.25]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Factor | Sequence[Factor],
-        last_epoch: int = -1,
-        *,
-        unit: Unit = "epoch",
-        parameter: str = "lr",
-    ) -> None:
-        self.lr_lambdas = _of_groups(optimizer, lr_lambda)
-        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
-
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
-        return base_lr * checks.number("the factor of lr_lambda", self.lr_lambdas[number](t))
+        return base_lr * self._factor(number, t)
 
 
-class MultiplicativeLR(Schedule):
+class MultiplicativeLR(FunctionSchedule):
     """A factor from each t to the next: lr(t) = lr(t - 1) lr_lambda(t).
 
     Args:
@@ -65,24 +74,15 @@ class MultiplicativeLR(Schedule):
         [1.0, 0.5, 0.25, 0.125]
     """
 
-    def __init__(
-        self,
-        optimizer: Optimizer,
-        lr_lambda: Factor | Sequence[Factor],
-        last_epoch: int = -1,
-        *,
-        unit: Unit = "epoch",
-        parameter: str = "lr",
-    ) -> None:
-        self.lr_lambdas = _of_groups(optimizer, lr_lambda)
-        self._products = [[1.0] for _ in self.lr_lambdas]
-        super().__init__(optimizer, last_epoch=last_epoch, unit=unit, parameter=parameter)
+    @cached_property
+    def _products(self) -> list[list[float]]:
+        """For each group the products of its factors up to each t so far."""
+        return [[1.0] for _ in self.lr_lambdas]
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         products = self._products[number]
         while len(products) <= t:
-            factor = self.lr_lambdas[number](len(products))
-            products.append(products[-1] * checks.number("the factor of lr_lambda", factor))
+            products.append(products[-1] * self._factor(number, len(products)))
         return base_lr * products[t]
 
 
