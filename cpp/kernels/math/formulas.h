@@ -139,82 +139,35 @@ CHAINRULE_INLINE Vector<T> right_shift(Vector<T> a, Vector<T> b) {
   return {inside ? a.value >> b.value : T(a.value < 0 ? -1 : 0)};
 }
 
-template <Floating T>
-CHAINRULE_INLINE Vector<T> floor(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::floor(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> ceil(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::ceil(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> rint(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::rint(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> trunc(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::trunc(x);
-}
+// A function of one vector, under its own name.
+#define CHAINRULE_VECTOR_FUNCTION(name)          \
+  template <Floating T>                          \
+  CHAINRULE_INLINE Vector<T> name(Vector<T> x) { \
+    return CHAINRULE_INSTRUCTION_SET::name(x);   \
+  }
+CHAINRULE_VECTOR_FUNCTION(floor)
+CHAINRULE_VECTOR_FUNCTION(ceil)
+CHAINRULE_VECTOR_FUNCTION(rint)
+CHAINRULE_VECTOR_FUNCTION(trunc)
+CHAINRULE_VECTOR_FUNCTION(exp)
+CHAINRULE_VECTOR_FUNCTION(log)
+CHAINRULE_VECTOR_FUNCTION(log1p)
+CHAINRULE_VECTOR_FUNCTION(expm1)
+CHAINRULE_VECTOR_FUNCTION(sqrt)
+CHAINRULE_VECTOR_FUNCTION(sin)
+CHAINRULE_VECTOR_FUNCTION(cos)
+CHAINRULE_VECTOR_FUNCTION(asinh)
+CHAINRULE_VECTOR_FUNCTION(tanh)
+CHAINRULE_VECTOR_FUNCTION(sigmoid)
+CHAINRULE_VECTOR_FUNCTION(softplus)
+CHAINRULE_VECTOR_FUNCTION(erf)
+CHAINRULE_VECTOR_FUNCTION(exp2)
+CHAINRULE_VECTOR_FUNCTION(log2)
+#undef CHAINRULE_VECTOR_FUNCTION
 
-template <Floating T>
-CHAINRULE_INLINE Vector<T> exp(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::exp(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> log(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::log(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> log1p(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::log1p(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> expm1(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::expm1(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> sqrt(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::sqrt(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> sin(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::sin(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> cos(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::cos(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> asinh(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::asinh(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> tanh(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::tanh(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> sigmoid(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::sigmoid(x);
-}
 template <Floating T>
 CHAINRULE_INLINE Vector<T> relu(Vector<T> x) {
   return CHAINRULE_INSTRUCTION_SET::greater(broadcast(T(0)), x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> softplus(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::softplus(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> erf(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::erf(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> exp2(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::exp2(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> log2(Vector<T> x) {
-  return CHAINRULE_INSTRUCTION_SET::log2(x);
 }
 template <Floating T>
 CHAINRULE_INLINE Vector<T> logaddexp(Vector<T> a, Vector<T> b) {
@@ -225,46 +178,25 @@ template <Floating T>
 CHAINRULE_INLINE Vector<T> tan(Vector<T> x) {
   return CHAINRULE_INSTRUCTION_SET::sin(x) / CHAINRULE_INSTRUCTION_SET::cos(x);
 }
-template <Floating T>
-CHAINRULE_INLINE Vector<T> log10(Vector<T> x) {
-  return of_library<::log10>(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> cbrt(Vector<T> x) {
-  return of_library<::cbrt>(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> asin(Vector<T> x) {
-  return of_library<::asin>(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> acos(Vector<T> x) {
-  return of_library<::acos>(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> atan(Vector<T> x) {
-  return of_library<::atan>(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> sinh(Vector<T> x) {
-  return of_library<::sinh>(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> cosh(Vector<T> x) {
-  return of_library<::cosh>(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> acosh(Vector<T> x) {
-  return of_library<::acosh>(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> atanh(Vector<T> x) {
-  return of_library<::atanh>(x);
-}
-template <Floating T>
-CHAINRULE_INLINE Vector<T> erfc(Vector<T> x) {
-  return of_library<::erfc>(x);
-}
+
+// A function of the C library, lane by lane.
+#define CHAINRULE_LIBRARY_FUNCTION(name)         \
+  template <Floating T>                          \
+  CHAINRULE_INLINE Vector<T> name(Vector<T> x) { \
+    return of_library<::name>(x);                \
+  }
+CHAINRULE_LIBRARY_FUNCTION(log10)
+CHAINRULE_LIBRARY_FUNCTION(cbrt)
+CHAINRULE_LIBRARY_FUNCTION(asin)
+CHAINRULE_LIBRARY_FUNCTION(acos)
+CHAINRULE_LIBRARY_FUNCTION(atan)
+CHAINRULE_LIBRARY_FUNCTION(sinh)
+CHAINRULE_LIBRARY_FUNCTION(cosh)
+CHAINRULE_LIBRARY_FUNCTION(acosh)
+CHAINRULE_LIBRARY_FUNCTION(atanh)
+CHAINRULE_LIBRARY_FUNCTION(erfc)
+#undef CHAINRULE_LIBRARY_FUNCTION
+
 template <Floating T>
 CHAINRULE_INLINE Vector<T> atan2(Vector<T> a, Vector<T> b) {
   return of_library<::atan2>(a, b);
@@ -273,6 +205,7 @@ template <Floating T>
 CHAINRULE_INLINE Vector<T> hypot(Vector<T> a, Vector<T> b) {
   return of_library<::hypot>(a, b);
 }
+
 template <typename T>
 CHAINRULE_INLINE Vector<T> copy(Vector<T> x) {
   return x;
