@@ -10,7 +10,6 @@ from chainrule.nn import functional
 
 A = np.random.default_rng(0).uniform(0.5, 1, (2, 4))
 OTHER = {"axis": "dim", "keepdims": "keepdim", "dim": "axis", "keepdim": "keepdims"}
-FURTHER = {"size": 1, "shifts": 1, "repeats": 2}
 
 
 def cases(module, names):

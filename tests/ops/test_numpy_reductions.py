@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from native_calls import native
 
 import chainrule as cr
 from chainrule.execute.native import NativeStep, StateBlock
@@ -12,15 +13,6 @@ RANDOM = np.random.default_rng(1)
 REDUCTIONS = ["prod", "any", "all", "count_nonzero", "ptp", "amax", "amin"]
 SHAPES = [(), (1,), (5,), (3, 4), (2, 3, 4), (8, 7)]
 DTYPES = ["float32", "float64", "int64", "bool", "uint8"]
-
-
-def native(function, *arrays):
-    """The value of a function on buffers of these arrays, by a native plan."""
-    buffers = [cr.Buffer(a, a.dtype) for a in arrays]
-    step = NativeStep(cr.capture(lambda: function(*buffers)), StateBlock(buffers))
-    step.run(None, 0, 1)
-    (value,) = step.outputs()
-    return np.array(value)
 
 
 def numbers(shape, dtype):

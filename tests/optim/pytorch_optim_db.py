@@ -17,7 +17,6 @@ if "expecttest" not in sys.modules:
 common_optimizers = pytest.importorskip("torch.testing._internal.common_optimizers")
 
 optim_db = common_optimizers.optim_db
-CONSTRUCTION = common_optimizers.OptimizerErrorEnum.CONSTRUCTION_ERROR
 
 
 def inputs():
