@@ -139,7 +139,7 @@ CHAINRULE_INLINE Vector<T> right_shift(Vector<T> a, Vector<T> b) {
   return {inside ? a.value >> b.value : T(a.value < 0 ? -1 : 0)};
 }
 
-// A function of one vector, under its own name.
+// The formulas that the vector function of the same name computes.
 #define CHAINRULE_VECTOR_FUNCTION(name)          \
   template <Floating T>                          \
   CHAINRULE_INLINE Vector<T> name(Vector<T> x) { \
@@ -179,7 +179,7 @@ CHAINRULE_INLINE Vector<T> tan(Vector<T> x) {
   return CHAINRULE_INSTRUCTION_SET::sin(x) / CHAINRULE_INSTRUCTION_SET::cos(x);
 }
 
-// A function of the C library, lane by lane.
+// The formulas that the C library computes, lane by lane.
 #define CHAINRULE_LIBRARY_FUNCTION(name)         \
   template <Floating T>                          \
   CHAINRULE_INLINE Vector<T> name(Vector<T> x) { \

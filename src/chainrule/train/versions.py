@@ -1,4 +1,4 @@
-"""Versions: numbers for what captured graphs depend on, which changes from time to time."""
+"""Version: a number for what captured graphs depend on, another one after each change."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from chainrule.train.user_code import has_cached
 
 
 class Version:
-    """Numbers what a captured graph depends on: the same number, the same facts.
+    """Gives the facts that captured graphs depend on a number: equal numbers mean equal facts.
 
     Args:
         roots, gradients: as of `Facts`.
     """
 
     _KEPT = 8
-    """How many states of things are known again when they come back."""
+    """How many versions are kept, and get their old number when the facts are theirs again."""
 
     def __init__(self, roots: Sequence[Any], *, gradients: bool = True) -> None:
         self._roots = roots
@@ -37,7 +37,7 @@ class Version:
         return {**vars(self), "_ignored": set(), "_known": []}
 
     def number(self) -> int:
-        """The number of the present state of things."""
+        """The number of the present facts."""
         return self._present()[1]
 
     def _present(self) -> tuple[Facts, int]:
@@ -51,15 +51,16 @@ class Version:
         return present
 
     def shared_facts(self) -> Facts | None:
-        """The facts now, if equal items of them stand for equal graphs of other objects."""
+        """The present facts, if objects with equal items have equal graphs; else None."""
         facts = self._present()[0]
         return facts if facts.is_shareable and not facts.has_foreign_code else None
 
     @contextmanager
     def unchanged(self) -> Iterator[None]:
-        """Warn where what is captured within it draws NumPy's numbers, or changes an object.
+        """Warn if the capture within it draws NumPy's random numbers, or changes an object.
 
-        What it has changed counts no longer: else every capture would make the others stale.
+        What a capture changes is left out of the facts afterwards: otherwise each capture would
+        make the graphs of the others stale.
         """
         facts, number = self._present()
         if not facts.has_foreign_code:
