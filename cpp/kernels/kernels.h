@@ -49,6 +49,36 @@ struct SmallGemm {
 template <typename T>
 using SmallGemmKernel = void (*)(const SmallGemm<T>& gemm, T* workspace);
 
+// Row i of C (m x n) = the sum over taps t of the `depth` elements from a + rows[i] + taps[t] on,
+// times rows t * depth, t * depth + 1, ... of B. The order of the sums is that of the taps.
+template <typename T>
+struct WindowProduct {
+  T* c;
+  std::int64_t ldc;
+  const T* a;
+  const std::int64_t* rows;  // m of them
+  const std::int64_t* taps;
+  std::int64_t tap_count, depth;
+  const T* b;
+  std::int64_t ldb;
+  std::int64_t m, n;
+};
+
+// C (m x n) = the sum over places p of the m elements from a + places[p] on, as a column, times row
+// p of B; added to C where `accumulate` is set.
+template <typename T>
+struct WindowSum {
+  T* c;
+  std::int64_t ldc;
+  const T* a;
+  const std::int64_t* places;
+  std::int64_t place_count;
+  const T* b;
+  std::int64_t ldb;
+  std::int64_t m, n;
+  bool accumulate;
+};
+
 // The operands of a row kernel, as rows.def lists them. Each holds `rows` contiguous rows.
 template <typename T>
 struct RowCall {

@@ -141,7 +141,7 @@ struct Program {
   }
 };
 
-// --- Products, reductions, rows ---
+// --- Products ---
 
 // C = op(A) op(B), row-major, for each of `batch` matrices; then the epilogue, a program over C
 // (rows m, columns n) of the same dtype, on each tile while it is still in cache.
@@ -175,6 +175,71 @@ struct Gemm {
     field.optional("epilogue", epilogue);
   }
 };
+
+// --- Convolutions ---
+
+// The spatial axes of a convolution; one over fewer has axes of length 1.
+inline constexpr std::size_t spatial_axes = 3;
+
+// How a kernel goes over x, of shape (images, *lengths, groups * channels): place p of its
+// `places` lies over the elements stride * p + dilation * tap. Each of the lists has a number for
+// each spatial axis.
+struct Window {
+  std::int64_t images, groups;
+  std::int64_t channels, filters;  // of a group
+  std::vector<std::int64_t> lengths, kernel, stride, dilation;
+
+  // How often the kernel lies over an axis; 0 where it is longer.
+  std::int64_t places(std::size_t axis) const {
+    const std::int64_t free = lengths[axis] - dilation[axis] * (kernel[axis] - 1) - 1;
+    return free < 0 ? 0 : free / stride[axis] + 1;
+  }
+
+  void fields(auto&& field) {
+    field("images", images);
+    field("groups", groups);
+    field("channels", channels);
+    field("filters", filters);
+    field("lengths", lengths);
+    field("kernel", kernel);
+    field("stride", stride);
+    field("dilation", dilation);
+  }
+};
+
+// y (images, *places, groups * filters) = the sums of x under the window, each element times
+// w (groups, *kernel, channels, filters).
+struct Conv {
+  DType dtype;
+  Window window;
+  Ref x, w, y;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("x", x);
+    field("w", w);
+    field("y", y);
+  }
+};
+
+// w (groups, *kernel, channels, filters) = the sum over all images and places of what lies under
+// the window times g (images, *places, groups * filters).
+struct ConvWeightGrad {
+  DType dtype;
+  Window window;
+  Ref x, g, w;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("x", x);
+    field("g", g);
+    field("w", w);
+  }
+};
+
+// --- Reductions, rows ---
 
 // x of shape (outer, length, inner), contiguous, to (outer, inner).
 struct Reduce {

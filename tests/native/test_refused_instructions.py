@@ -9,6 +9,16 @@ from bench import ARENA, Bench, constant, load, store
 from chainrule import _core
 
 A, B, C = (ARENA, 0), (ARENA, 1024), (ARENA, 2048)
+WINDOW = {
+    "images": 2,
+    "groups": 1,
+    "channels": 2,
+    "filters": 3,
+    "lengths": [1, 4, 4],
+    "kernel": [1, 2, 2],
+    "stride": [1, 2, 1],
+    "dilation": [1, 1, 1],
+}
 VALID = {
     "program": {
         "dtype": "float32",
@@ -30,6 +40,8 @@ VALID = {
         "c": C,
         "ldc": 2,
     },
+    "conv": {"dtype": "float32", "window": WINDOW, "x": A, "w": B, "y": C},
+    "conv_weight_grad": {"dtype": "float32", "window": WINDOW, "x": A, "g": C, "w": B},
     "reduce": {
         "reduction": "sum",
         "dtype": "float32",
@@ -99,6 +111,24 @@ def epilogue(loads, stores, rows=2, **changes):
          "it: nan is no int64"),
         ("program", {"dtype": "int64", "loads": [], "constants": [constant(2.0**63, 0)]},
          "it: .* is no int64"),
+        *[
+            case
+            for kind in ("conv", "conv_weight_grad")
+            for case in (
+                (kind, {"dtype": "int64"}, "it: convolutions compute in float32 or float64"),
+                (kind, {"window": WINDOW | {"lengths": [4, 4]}}, "it: a window has 3 spatial axes"),
+                (kind, {"window": WINDOW | {"kernel": [1, 5, 2]}}, "it: the kernel reaches over 5"),
+                (kind, {"window": WINDOW | {"kernel": [1, 0, 2]}}, "it: kernel, stride and dil.*"),
+                (kind, {"window": WINDOW | {"stride": [1, 0, 2]}}, "it: kernel, stride and dil.*"),
+                (kind, {"window": WINDOW | {"dilation": [1, 4, 1]}}, "it: the kernel reaches over"),
+                (kind, {"window": WINDOW | {"images": -1}}, "it: images must not be negative"),
+                (kind, {"window": WINDOW | {"images": 200}}, "it: .* after its space"),
+                (kind, {"window": WINDOW | {"filters": 2**47}}, "it: w is too large"),
+                (kind, {"x": B}, "it: .*"),
+                (kind, {"x": C}, "it: .*"),
+            )
+            if (kind, case[1]) not in [("conv", {"x": B}), ("conv_weight_grad", {"x": C})]
+        ],
         ("gemm", {"dtype": "int64"}, "it: matrix products are float32 or float64"),
         ("gemm", {"n": 3, "k": 4, "lda": 3, "ldb": 3, "ldc": 3},
          "it: the row stride of a is 3, below its 4 columns"),

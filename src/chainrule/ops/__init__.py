@@ -14,6 +14,7 @@ from chainrule.ops.arithmetic import *  # noqa: F403
 from chainrule.ops.axes import *  # noqa: F403
 from chainrule.ops.bitwise import *  # noqa: F403
 from chainrule.ops.comparison import *  # noqa: F403
+from chainrule.ops.conv import *  # noqa: F403
 from chainrule.ops.creation import *  # noqa: F403
 from chainrule.ops.cumulative import *  # noqa: F403
 from chainrule.ops.declare import *  # noqa: F403

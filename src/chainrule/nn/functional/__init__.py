@@ -6,8 +6,9 @@ themselves are in `chainrule.ops` and follow NumPy (`axis`, `keepdims`).
 
 from chainrule.nn import distances
 from chainrule.nn.distances import *  # noqa: F403
-from chainrule.nn.functional import activations, losses, normalisation
+from chainrule.nn.functional import activations, conv, losses, normalisation
 from chainrule.nn.functional.activations import *  # noqa: F403
+from chainrule.nn.functional.conv import *  # noqa: F403
 from chainrule.nn.functional.dropout import *  # noqa: F403
 from chainrule.nn.functional.dropout import __all__ as _dropout_names  # `dropout` hides its module
 from chainrule.nn.functional.linear import *  # noqa: F403
@@ -16,4 +17,6 @@ from chainrule.nn.functional.losses import *  # noqa: F403
 from chainrule.nn.functional.normalisation import *  # noqa: F403
 
 __all__ = [*_dropout_names, *_linear_names]
-__all__ += activations.__all__ + distances.__all__ + losses.__all__ + normalisation.__all__
+__all__ += (
+    activations.__all__ + conv.__all__ + distances.__all__ + losses.__all__ + normalisation.__all__
+)

@@ -32,6 +32,7 @@ from chainrule.nn.layers.activations import (
 )
 from chainrule.nn.layers.connections import DenseConnection, Residual
 from chainrule.nn.layers.containers import Identity, Sequential
+from chainrule.nn.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from chainrule.nn.layers.distances import CosineSimilarity, PairwiseDistance
 from chainrule.nn.layers.dropout import AlphaDropout, Dropout, FeatureAlphaDropout, GaussianNoise
 from chainrule.nn.layers.linear import Bilinear, Linear
@@ -59,6 +60,10 @@ __all__ = [
     "BatchNorm1d",
     "Bilinear",
     "Center",
+    "Conv1d",
+    "Conv2d",
+    "ConvTranspose1d",
+    "ConvTranspose2d",
     "CosineSimilarity",
     "DenseConnection",
     "Dropout",

@@ -1,0 +1,71 @@
+// The checks of convolutions.
+#include "plan/validator.h"
+
+namespace chainrule {
+namespace {
+
+// Elements of the operands of a convolution.
+struct Sizes {
+  std::int64_t x, w, y;
+};
+
+Sizes sizes_of(const Validator& validator, const Window& window) {
+  validator.length("images", window.images);
+  validator.length("groups", window.groups);
+  validator.length("channels", window.channels);
+  validator.length("filters", window.filters);
+  for (const auto* list : {&window.lengths, &window.kernel, &window.stride, &window.dilation}) {
+    if (list->size() != spatial_axes) {
+      validator.refuse("a window has " + std::to_string(spatial_axes) + " spatial axes, got " +
+                       std::to_string(list->size()));
+    }
+  }
+  Sizes sizes = {product(window.images, window.groups, window.channels),
+                 product(window.groups, window.channels, window.filters),
+                 product(window.images, window.groups, window.filters)};
+  for (std::size_t axis = 0; axis < spatial_axes; ++axis) {
+    const std::int64_t kernel = window.kernel[axis];
+    validator.length("an axis", window.lengths[axis]);
+    validator.length("the kernel", kernel);
+    validator.length("the stride", window.stride[axis]);
+    validator.length("the dilation", window.dilation[axis]);
+    validator.demand(kernel > 0 && window.stride[axis] > 0 && window.dilation[axis] > 0,
+                     "kernel, stride and dilation must be positive");
+    const std::int64_t reach = sum(product(window.dilation[axis], kernel - 1), 1);
+    if (reach > window.lengths[axis]) {
+      validator.refuse("the kernel reaches over " + std::to_string(reach) + ", x over " +
+                       std::to_string(window.lengths[axis]));
+    }
+    sizes.x = product(sizes.x, window.lengths[axis]);
+    sizes.w = product(sizes.w, kernel);
+    sizes.y = product(sizes.y, window.places(axis));
+  }
+  validator.length("x", sizes.x);
+  validator.length("w", sizes.w);
+  validator.length("y", sizes.y);
+  return sizes;
+}
+
+}  // namespace
+
+std::vector<Extent> Validator::operator()(const Conv& conv) const {
+  demand(is_floating(conv.dtype),
+         "convolutions compute in float32 or float64, not " + std::string(name_of(conv.dtype)));
+  const Sizes sizes = sizes_of(*this, conv.window);
+  const Extent y = place("y", conv.y, conv.dtype, sizes.y);
+  apart(y, place("x", conv.x, conv.dtype, sizes.x));
+  apart(y, place("w", conv.w, conv.dtype, sizes.w));
+  return {y};
+}
+
+std::vector<Extent> Validator::operator()(const ConvWeightGrad& conv) const {
+  demand(is_floating(conv.dtype),
+         "convolutions compute in float32 or float64, not " + std::string(name_of(conv.dtype)));
+  const Sizes sizes = sizes_of(*this, conv.window);
+  const Extent w = place("w", conv.w, conv.dtype, sizes.w);
+  apart(w, place("x", conv.x, conv.dtype, sizes.x));
+  apart(w, place("g", conv.g, conv.dtype, sizes.y));
+  return {w};
+}
+
+}  // namespace chainrule

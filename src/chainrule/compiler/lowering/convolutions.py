@@ -1,0 +1,243 @@
+"""The lowering of convolutions.
+
+The core computes with the channels last: copies bring images (N, C, *spatial) and weights
+(O, C / groups, *kernel) into that order, and results back.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+from chainrule.compiler.elementwise import UnsupportedError
+from chainrule.compiler.instructions import Instruction, Part, Storage, contiguous, copy, fill
+from chainrule.compiler.lowering.base import lowering, permuted, temporary
+from chainrule.compiler.schedule import Scheduler
+from chainrule.compiler.values import Value
+
+_AXES = 3  # of the core's windows
+
+
+def _images(
+    scheduler: Scheduler,
+    value: Value,
+    x: Value,
+    lengths: tuple[int, ...],
+    starts: tuple[int, ...],
+    steps: tuple[int, ...],
+) -> Storage:
+    """x (N, C, *spatial) with the channels last, in zeros of (N, *lengths, C).
+
+    Element p of a spatial axis goes to start + step * p; what would lie outside is left out.
+    """
+    images, channels, *spatial = x.shape
+    shape = (images, *lengths, channels)
+    out = temporary(scheduler, value, shape, x.dtype)
+    first = [max(-(start // step), 0) for start, step in zip(starts, steps, strict=True)]
+    end = [
+        min((length - 1 - start) // step + 1, n)
+        for length, start, step, n in zip(lengths, starts, steps, spatial, strict=True)
+    ]
+    counts = [max(b - a, 0) for a, b in zip(first, end, strict=True)]
+    kept = (images, *counts, channels)
+    if kept != shape:
+        scheduler.add(fill(value, out, 0.0))
+    if not math.prod(kept):
+        return out
+    x_strides, out_strides = contiguous(x.shape), contiguous(shape)
+    x_first = sum(s * f for s, f in zip(x_strides[2:], first, strict=True))
+    out_first = sum(
+        s * (start + step * f)
+        for s, start, step, f in zip(out_strides[1:-1], starts, steps, first, strict=True)
+    )
+    scheduler.add(
+        copy(
+            value,
+            Part(scheduler.storage(x), x_first),
+            Part(out, out_first),
+            kept,
+            (x_strides[0], *x_strides[2:], x_strides[1]),
+            (
+                out_strides[0],
+                *[s * step for s, step in zip(out_strides[1:-1], steps, strict=True)],
+                1,
+            ),
+        )
+    )
+    return out
+
+
+def _filters(scheduler: Scheduler, value: Value, w: Value, groups: int) -> Storage:
+    """w (O, C / groups, *kernel) as (groups, *kernel, C / groups, O / groups)."""
+    filters, channels, *kernel = w.shape
+    shape = (groups, filters // groups, channels, *kernel)
+    axes = (0, *range(3, len(shape)), 2, 1)
+    return permuted(scheduler, value, scheduler.storage(w), shape, axes)
+
+
+def _turned_filters(scheduler: Scheduler, value: Value, w: Value, groups: int) -> Storage:
+    """w, each kernel turned round, as (groups, *kernel, O / groups, C / groups)."""
+    filters, channels, *kernel = w.shape
+    shape = (groups, *kernel, filters // groups, channels)
+    out = temporary(scheduler, value, shape, w.dtype)
+    if not out.size:
+        return out
+    of_filter, of_channel, *of_kernel = contiguous(w.shape)
+    last = sum(s * (k - 1) for s, k in zip(of_kernel, kernel, strict=True))
+    x_strides = (
+        of_filter * (filters // groups),
+        *[-s for s in of_kernel],
+        of_filter,
+        of_channel,
+    )
+    part = Part(scheduler.storage(w), last)
+    scheduler.add(copy(value, part, out, shape, x_strides, contiguous(shape)))
+    return out
+
+
+def _back(scheduler: Scheduler, value: Value, y: Storage) -> None:
+    """y (N, *spatial, C) to the memory of `value` (N, C, *spatial)."""
+    images, channels, *spatial = value.shape
+    axes = (0, len(value.shape) - 1, *range(1, len(value.shape) - 1))
+    permuted(scheduler, value, y, (images, *spatial, channels), axes, scheduler.storage(value))
+
+
+def _window(
+    images: int,
+    groups: int,
+    channels: int,
+    filters: int,
+    lengths: tuple[int, ...],
+    kernel: tuple[int, ...],
+    stride: tuple[int, ...],
+    dilation: tuple[int, ...],
+) -> dict[str, Any]:
+    """The core's window; channels and filters are those of a group."""
+    more = (1,) * (_AXES - len(lengths))
+    if len(lengths) > _AXES:
+        raise UnsupportedError(
+            f"a convolution over {len(lengths)} axes has no native kernel, up to {_AXES} have; use "
+            "backend='reference'"
+        )
+    return {
+        "images": images,
+        "groups": groups,
+        "channels": channels,
+        "filters": filters,
+        "lengths": [*more, *lengths],
+        "kernel": [*more, *kernel],
+        "stride": [*more, *stride],
+        "dilation": [*more, *dilation],
+    }
+
+
+def _padded(x: Value, padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
+    return tuple([n + sum(widths) for n, widths in zip(x.shape[2:], padding, strict=True)])
+
+
+@lowering("conv")
+def _conv(scheduler: Scheduler, value: Value) -> None:
+    x, w = value.inputs
+    over = value.attributes
+    groups, axes = over["groups"], len(x.shape) - 2
+    lengths = _padded(x, over["padding"])
+    starts = tuple([before for before, _ in over["padding"]])
+    window = _window(
+        x.shape[0],
+        groups,
+        w.shape[1],
+        w.shape[0] // groups,
+        lengths,
+        w.shape[2:],
+        over["stride"],
+        over["dilation"],
+    )
+    operands = {
+        "x": _images(scheduler, value, x, lengths, starts, (1,) * axes),
+        "w": _filters(scheduler, value, w, groups),
+    }
+    _add(scheduler, value, window, operands)
+
+
+@lowering("conv_input_grad")
+def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
+    g, w = value.inputs
+    over = value.attributes
+    groups, axes = over["groups"], len(g.shape) - 2
+    # A convolution of g, spread out by the stride, with the weights turned round.
+    reach = [d * (k - 1) for k, d in zip(w.shape[2:], over["dilation"], strict=True)]
+    lengths = tuple([n + r for n, r in zip(over["spatial"], reach, strict=True)])
+    starts = tuple([r - before for r, (before, _) in zip(reach, over["padding"], strict=True)])
+    window = _window(
+        g.shape[0],
+        groups,
+        w.shape[0] // groups,
+        w.shape[1],
+        lengths,
+        w.shape[2:],
+        (1,) * axes,
+        over["dilation"],
+    )
+    operands = {
+        "x": _images(scheduler, value, g, lengths, starts, over["stride"]),
+        "w": _turned_filters(scheduler, value, w, groups),
+    }
+    _add(scheduler, value, window, operands)
+
+
+def _add(
+    scheduler: Scheduler, value: Value, window: dict[str, Any], operands: dict[str, Storage]
+) -> None:
+    """The convolution of operands with the channels last, and its result's way back."""
+    images, channels, *spatial = value.shape
+    y = temporary(scheduler, value, (images, *spatial, channels), value.dtype)
+    scheduler.add(
+        Instruction(
+            "conv",
+            value,
+            operands,
+            {"y": y},
+            flops=value.flops,
+            dtype=value.dtype,
+            window=window,
+        )
+    )
+    _back(scheduler, value, y)
+
+
+@lowering("conv_weight_grad")
+def _conv_weight_grad(scheduler: Scheduler, value: Value) -> None:
+    x, g = value.inputs
+    over = value.attributes
+    groups, axes = over["groups"], len(x.shape) - 2
+    filters, channels, *kernel = value.shape
+    lengths = _padded(x, over["padding"])
+    starts = tuple([before for before, _ in over["padding"]])
+    ones = (1,) * axes
+    of_group = (groups, *kernel, channels, filters // groups)
+    w = temporary(scheduler, value, of_group, value.dtype)
+    scheduler.add(
+        Instruction(
+            "conv_weight_grad",
+            value,
+            {
+                "x": _images(scheduler, value, x, lengths, starts, ones),
+                "g": _images(scheduler, value, g, g.shape[2:], (0,) * axes, ones),
+            },
+            {"w": w},
+            flops=value.flops,
+            dtype=value.dtype,
+            window=_window(
+                x.shape[0],
+                groups,
+                channels,
+                filters // groups,
+                lengths,
+                tuple(kernel),
+                over["stride"],
+                over["dilation"],
+            ),
+        )
+    )
+    order = (0, axes + 2, axes + 1, *range(1, axes + 1))
+    permuted(scheduler, value, w, of_group, order, scheduler.storage(value))

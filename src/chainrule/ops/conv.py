@@ -1,0 +1,331 @@
+"""Convolution over any number of spatial axes, and its two gradients.
+
+The three operations are linear in both inputs, and each one's bprop rules are the other two: so
+gradients of any order exist. With T the kernel's places and p an output's place:
+
+    conv:              y[n, o, p]     = sum over c, t of x[n, c, s p + d t] w[o, c, t]
+    conv_input_grad:   x[n, c, s p + d t] gets   g[n, o, p] w[o, c, t], for each o, t and p
+    conv_weight_grad:  w[o, c, t]     = sum over n, p of g[n, o, p] x[n, c, s p + d t]
+
+s is the stride, d the dilation, x stands in a border of zeros. With g groups, output channel o
+takes only the input channels of its own group.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.operation import Spec, operation
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.ops.samples import examples
+from chainrule.system.threads import hold_numpy
+
+__all__: list[str] = []  # public as functions of nn.functional
+
+Lengths = tuple[int, ...]
+Widths = tuple[tuple[int, int], ...]
+
+
+_ALL = (slice(None), slice(None))  # of the first two axes
+
+
+def outputs_along(
+    length: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int
+) -> int:
+    """How many places a window takes along an axis: floor((L + before + after - reach) / s) + 1.
+
+    The window's reach is d (k - 1) + 1.
+    """
+    return (length + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
+
+
+def _taps(
+    kernel: Lengths, places: Lengths, stride: Lengths, dilation: Lengths
+) -> Iterator[tuple[Any, Any]]:
+    """For each place of the kernel the index of its weights, and that of what it meets in x."""
+    for tap in np.ndindex(*kernel):
+        window = tuple(
+            [
+                slice(t * d, t * d + s * (p - 1) + 1 if p else t * d, s)
+                for t, p, s, d in zip(tap, places, stride, dilation, strict=True)
+            ]
+        )
+        yield (*_ALL, *tap), (*_ALL, *window)
+
+
+def _bordered(x: Array, padding: Widths) -> Array:
+    return np.pad(x, ((0, 0), (0, 0), *padding)) if any(map(any, padding)) else x
+
+
+def _grouped(x: Array, groups: int) -> Array:
+    """(N, C, *spatial) as (N, groups, C / groups, places)."""
+    return x.reshape(x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:]))
+
+
+def _places(
+    name: str,
+    spatial: Lengths,
+    kernel: Lengths,
+    stride: Lengths,
+    padding: Widths,
+    dilation: Lengths,
+) -> Lengths:
+    """The places of the window along each axis; raises where it does not fit in."""
+    places = tuple(
+        [
+            outputs_along(*of_axis)
+            for of_axis in zip(spatial, kernel, stride, padding, dilation, strict=True)
+        ]
+    )
+    if min(places) < 1:
+        reach = tuple([d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)])
+        padded = tuple([n + sum(p) for n, p in zip(spatial, padding, strict=True)])
+        raise ShapeError(
+            f"{name}: the kernel reaches over {reach}, the input with its padding over {padded}; "
+            "take a smaller kernel, more padding, or pool less before"
+        )
+    return places
+
+
+def _check(name: str, x: Tensor, w: Tensor) -> None:
+    if x.ndim < 3 or x.ndim != w.ndim:
+        raise ShapeError(
+            f"{name}: shapes {x.shape} and {w.shape}: both have a batch axis, a channel axis and "
+            "the same number of spatial axes"
+        )
+    if x.dtype.kind != "f" or x.dtype != w.dtype:
+        raise DTypeError(f"{name} takes two floating Tensors of one dtype: {x.dtype}, {w.dtype}")
+
+
+def _conv_spec(
+    x: Tensor, w: Tensor, stride: Lengths, padding: Widths, dilation: Lengths, groups: int
+) -> Spec:
+    _check("conv", x, w)
+    if w.shape[0] % groups or x.shape[1] != w.shape[1] * groups:
+        raise ShapeError(
+            f"conv: the input has {x.shape[1]} channels, the weight of shape {w.shape} with "
+            f"{groups} groups takes {w.shape[1] * groups}"
+        )
+    places = _places("conv", x.shape[2:], w.shape[2:], stride, padding, dilation)
+    return Spec((x.shape[0], w.shape[0], *places), x.dtype)
+
+
+def _input_grad_spec(
+    g: Tensor,
+    w: Tensor,
+    spatial: Lengths,
+    stride: Lengths,
+    padding: Widths,
+    dilation: Lengths,
+    groups: int,
+) -> Spec:
+    _check("conv_input_grad", g, w)
+    places = _places("conv_input_grad", spatial, w.shape[2:], stride, padding, dilation)
+    if w.shape[0] % groups or g.shape[1:] != (w.shape[0], *places):
+        raise ShapeError(
+            f"conv_input_grad: {g.shape} is not the shape of an output of the kernel {w.shape} "
+            f"over {spatial} in {groups} groups: (N, {w.shape[0]}, {', '.join(map(str, places))})"
+        )
+    return Spec((g.shape[0], w.shape[1] * groups, *spatial), g.dtype)
+
+
+def _weight_grad_spec(
+    x: Tensor,
+    g: Tensor,
+    kernel: Lengths,
+    stride: Lengths,
+    padding: Widths,
+    dilation: Lengths,
+    groups: int,
+) -> Spec:
+    _check("conv_weight_grad", x, g)
+    places = _places("conv_weight_grad", x.shape[2:], kernel, stride, padding, dilation)
+    if (
+        g.shape[0] != x.shape[0]
+        or g.shape[2:] != places
+        or x.shape[1] % groups
+        or g.shape[1] % groups
+    ):
+        raise ShapeError(
+            f"conv_weight_grad: {g.shape} is not the shape of an output of a kernel {kernel} over "
+            f"{x.shape} in {groups} groups"
+        )
+    return Spec((g.shape[1], x.shape[1] // groups, *kernel), x.dtype)
+
+
+def _flops(y: Tensor, x: Tensor, w: Tensor, **attributes: Any) -> int:
+    """A multiplication and an addition for each output and each weight that it takes."""
+    return 2 * y.size * math.prod(w.shape[1:])
+
+
+def _input_flops(y: Tensor, g: Tensor, w: Tensor, **attributes: Any) -> int:
+    return 2 * g.size * math.prod(w.shape[1:])
+
+
+def _weight_flops(y: Tensor, x: Tensor, g: Tensor, **attributes: Any) -> int:
+    return 2 * g.size * math.prod(y.shape[1:])
+
+
+# The input, the weight, and how the one goes over the other.
+_CASES = (
+    ((2, 3, 7), (4, 3, 3), (1,), ((0, 0),), (1,), 1),
+    ((2, 4, 9), (6, 2, 3), (2,), ((1, 2),), (2,), 2),
+    ((2, 2, 5, 6), (3, 2, 3, 2), (1, 1), ((0, 0), (0, 0)), (1, 1), 1),
+    ((1, 4, 6, 5), (4, 1, 3, 3), (2, 1), ((1, 1), (1, 1)), (1, 2), 4),
+    ((2, 1, 5, 5), (2, 1, 1, 1), (3, 2), ((0, 0), (0, 0)), (1, 1), 1),
+    ((0, 2, 4, 4), (3, 2, 3, 3), (1, 1), ((1, 1), (1, 1)), (1, 1), 1),
+    ((1, 2, 3, 4, 3), (2, 2, 2, 2, 2), (1, 2, 1), ((0, 0), (1, 0), (0, 0)), (1, 1, 1), 1),
+)
+
+
+def _samples(kind: str) -> Any:
+    """The cases as inputs and attributes of the operation `kind`."""
+    cases = []
+    for x, w, stride, padding, dilation, groups in _CASES:
+        over = {"stride": stride, "padding": padding, "dilation": dilation}
+        places = _places(kind, x[2:], w[2:], stride, padding, dilation)
+        y = (x[0], w[0], *places)
+        of_kind: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
+            "conv": ((x, w), {}),
+            "conv_input_grad": ((y, w), {"spatial": x[2:]}),
+            "conv_weight_grad": ((x, y), {"kernel": w[2:]}),
+        }
+        inputs, own = of_kind[kind]
+        cases.append((inputs, {**own, **over, "groups": groups}))
+    return examples(*cases)
+
+
+@operation(_conv_spec, _samples("conv"), flops=_flops)
+def _conv(
+    x: Array, w: Array, stride: Lengths, padding: Widths, dilation: Lengths, groups: int
+) -> Array:
+    """The sums of x under a window that moves, weighted by w."""
+    hold_numpy()
+    x, kernel = _bordered(x, padding), w.shape[2:]
+    none = ((0, 0),) * len(kernel)
+    places = _places("conv", x.shape[2:], kernel, stride, none, dilation)
+    sums = np.zeros((len(x), groups, len(w) // groups, math.prod(places)), x.dtype)
+    for weights_at, window in _taps(kernel, places, stride, dilation):
+        weights = w[weights_at].reshape(groups, len(w) // groups, w.shape[1])
+        sums += np.matmul(weights, _grouped(x[window], groups))
+    return sums.reshape(len(x), len(w), *places)
+
+
+@operation(_input_grad_spec, _samples("conv_input_grad"), flops=_input_flops)
+def _conv_input_grad(
+    g: Array,
+    w: Array,
+    spatial: Lengths,
+    stride: Lengths,
+    padding: Widths,
+    dilation: Lengths,
+    groups: int,
+) -> Array:
+    """What a window at each place of g adds to the places under it, weighted by w."""
+    hold_numpy()
+    padded = [n + before + after for n, (before, after) in zip(spatial, padding, strict=True)]
+    channels = w.shape[1] * groups
+    x = np.zeros((len(g), channels, *padded), g.dtype)
+    places = g.shape[2:]
+    g = _grouped(g, groups)
+    for weights_at, window in _taps(w.shape[2:], places, stride, dilation):
+        weights = w[weights_at].reshape(groups, len(w) // groups, w.shape[1])
+        x[window] += np.matmul(weights.swapaxes(1, 2), g).reshape(len(g), channels, *places)
+    inside = [slice(b, b + n) for n, (b, _) in zip(spatial, padding, strict=True)]
+    return np.ascontiguousarray(x[(slice(None), slice(None), *inside)])
+
+
+@operation(_weight_grad_spec, _samples("conv_weight_grad"), flops=_weight_flops)
+def _conv_weight_grad(
+    x: Array,
+    g: Array,
+    kernel: Lengths,
+    stride: Lengths,
+    padding: Widths,
+    dilation: Lengths,
+    groups: int,
+) -> Array:
+    """The sums of g times what lies under each place of the window."""
+    hold_numpy()
+    x = _bordered(x, padding)
+    places = g.shape[2:]
+    w = np.empty((g.shape[1], x.shape[1] // groups, *kernel), x.dtype)
+    g = _grouped(g, groups)
+    for weights_at, window in _taps(kernel, places, stride, dilation):
+        products = np.matmul(g, _grouped(x[window], groups).swapaxes(2, 3))
+        total = products.sum(axis=0, dtype=np.float64)
+        w[weights_at] = total.reshape(w.shape[:2])
+    return w
+
+
+def _for_input(g: Tensor, y: Tensor, x: Tensor, w: Tensor, **over: Any) -> Tensor:
+    """g sent back through the window's places."""
+    return _conv_input_grad.apply(g, w, spatial=x.shape[2:], **over)
+
+
+def _for_weight(g: Tensor, y: Tensor, x: Tensor, w: Tensor, **over: Any) -> Tensor:
+    """g times the input under the window."""
+    return _conv_weight_grad.apply(x, g, kernel=w.shape[2:], **over)
+
+
+_conv.differentiable(_for_input, _for_weight)
+
+
+def _for_output_grad(
+    G: Tensor, y: Tensor, g: Tensor, w: Tensor, spatial: Lengths, **over: Any
+) -> Tensor:
+    return _conv.apply(G, w, **over)
+
+
+def _for_weight_of_input_grad(
+    G: Tensor, y: Tensor, g: Tensor, w: Tensor, spatial: Lengths, **over: Any
+) -> Tensor:
+    return _conv_weight_grad.apply(G, g, kernel=w.shape[2:], **over)
+
+
+_conv_input_grad.differentiable(_for_output_grad, _for_weight_of_input_grad)
+
+
+def _for_input_of_weight_grad(
+    G: Tensor, y: Tensor, x: Tensor, g: Tensor, kernel: Lengths, **over: Any
+) -> Tensor:
+    return _conv_input_grad.apply(g, G, spatial=x.shape[2:], **over)
+
+
+def _for_output_of_weight_grad(
+    G: Tensor, y: Tensor, x: Tensor, g: Tensor, kernel: Lengths, **over: Any
+) -> Tensor:
+    return _conv.apply(x, G, **over)
+
+
+_conv_weight_grad.differentiable(_for_input_of_weight_grad, _for_output_of_weight_grad)
+
+
+def conv(
+    x: Tensor, w: Tensor, stride: Lengths, padding: Widths, dilation: Lengths, groups: int
+) -> Tensor:
+    """The cross-correlation of x (N, C, *spatial) with w (O, C / groups, *kernel)."""
+    return _conv.apply(x, w, stride=stride, padding=padding, dilation=dilation, groups=groups)
+
+
+def conv_input_grad(
+    g: Tensor,
+    w: Tensor,
+    spatial: Lengths,
+    stride: Lengths,
+    padding: Widths,
+    dilation: Lengths,
+    groups: int,
+) -> Tensor:
+    """The gradient of `conv` for its input (N, C, *spatial), given the one for its output.
+
+    It is the transposed convolution of g with w.
+    """
+    return _conv_input_grad.apply(
+        g, w, spatial=spatial, stride=stride, padding=padding, dilation=dilation, groups=groups
+    )

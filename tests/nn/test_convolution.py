@@ -1,0 +1,168 @@
+"""Convolutions against PyTorch, in values, gradients of two orders, and training."""
+
+import numpy as np
+import pytest
+from nn_parity import check_module, copy_state, torch
+from nn_training import check_training, data
+
+import chainrule as cr
+from chainrule import nn
+from chainrule.nn import functional
+
+CASES = {
+    "1d": ("Conv1d", (3, 4, 3), {}, (2, 3, 9)),
+    "1d strided, dilated, same mode": (
+        "Conv1d",
+        (2, 4, 3),
+        {"padding": "same", "dilation": 2, "padding_mode": "reflect"},
+        (2, 2, 7),
+    ),
+    "causal by hand": ("Conv1d", (2, 2, 2), {"padding": 1, "bias": False}, (1, 2, 5)),
+    "2d": ("Conv2d", (2, 3, 3), {}, (2, 2, 6, 5)),
+    "2d of everything": (
+        "Conv2d",
+        (4, 6, (3, 2)),
+        {"stride": (2, 1), "padding": (1, 2), "dilation": (1, 2), "groups": 2},
+        (2, 4, 7, 6),
+    ),
+    "depthwise": ("Conv2d", (3, 6, 3), {"padding": 1, "groups": 3}, (2, 3, 5, 4)),
+    "1 x 1": ("Conv2d", (3, 2, 1), {"stride": 2}, (2, 3, 5, 5)),
+    "even, same": ("Conv2d", (1, 2, 4), {"padding": "same"}, (1, 1, 6, 5)),
+    "circular": ("Conv2d", (1, 2, 3), {"padding": 1, "padding_mode": "circular"}, (1, 1, 4, 5)),
+    "replicate": ("Conv2d", (1, 2, 3), {"padding": 2, "padding_mode": "replicate"}, (1, 1, 4, 3)),
+    "as large as the image": ("Conv2d", (2, 3, (4, 5)), {}, (3, 2, 4, 5)),
+    "one image": ("Conv2d", (2, 3, 3), {}, (2, 6, 5)),
+    "transposed 1d": ("ConvTranspose1d", (3, 4, 3), {}, (2, 3, 4)),
+    "transposed 2d": (
+        "ConvTranspose2d",
+        (4, 6, 3),
+        {"stride": 2, "padding": 1, "output_padding": 1, "groups": 2},
+        (2, 4, 3, 4),
+    ),
+    "transposed, dilated": (
+        "ConvTranspose2d",
+        (2, 3, (2, 3)),
+        {"stride": (1, 3), "dilation": (3, 1), "output_padding": (0, 2), "bias": False},
+        (1, 2, 3, 2),
+    ),
+}
+
+
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even kernel")  # PyTorch's
+@pytest.mark.parametrize("case", CASES)
+def test_convolutions_are_pytorchs_to_the_second_order(case):
+    name, arguments, more, shape = CASES[case]
+    cr.manual_seed(0)
+    ours = getattr(nn, name)(*arguments, **more, dtype="float64")
+    theirs = copy_state(ours, getattr(torch.nn, name)(*arguments, **more))
+    check_module(ours, theirs, np.random.default_rng(1).standard_normal(shape))
+    assert repr(ours).replace(", dtype=float64", "") == repr(theirs)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_convolutions_are_saved_and_built_again(case):
+    name, arguments, more, shape = CASES[case]
+    model = nn.Sequential(getattr(nn, name)(*arguments, **more))
+    again = nn.from_description(nn.to_description(model))
+    again.load_state_dict(model.state_dict())
+    x = np.random.default_rng(1).standard_normal(shape).astype("float32")
+    np.testing.assert_array_equal(again(x).numpy(), model(x).numpy())
+
+
+def network(lib, **more):
+    return lib.Sequential(
+        lib.Conv2d(1, 4, 3, padding=1, **more),
+        lib.ReLU(),
+        lib.Conv2d(4, 6, 3, stride=2, groups=2, bias=False, **more),
+        lib.Tanh(),
+        lib.ConvTranspose2d(6, 2, 2, stride=2, **more),
+        lib.Flatten(),
+        lib.Linear(2 * 6 * 4, 3, **more),
+    )
+
+
+def test_a_network_trains_as_in_pytorch():
+    cr.manual_seed(0)
+    x, y = data((1, 8, 6))
+    check_training(network(nn, dtype="float64"), network(torch.nn), x, y)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3])
+def test_training_has_the_same_bits_for_any_number_of_threads(threads):
+    def trained():
+        cr.manual_seed(0)
+        model = nn.Sequential(nn.Conv2d(3, 20, 3, padding=1), nn.ReLU(), nn.Conv2d(20, 33, 3))
+        optimizer = cr.optim.SGD(model.parameters(), lr=0.01)
+        trainer = cr.Trainer(model, nn.MSELoss(), optimizer, seed=0)
+        rng = np.random.default_rng(2)
+        x = rng.standard_normal((12, 3, 15, 14)).astype("float32")
+        y = rng.standard_normal((12, 33, 13, 12)).astype("float32")
+        trainer.fit(x, y, epochs=2, batch_size=5, progress=False)
+        return model.state_dict()
+
+    before = cr.get_num_threads()
+    try:
+        cr.set_num_threads(1)
+        wanted = trained()
+        cr.set_num_threads(threads)
+        found = trained()
+    finally:
+        cr.set_num_threads(before)
+    for name in wanted:
+        np.testing.assert_array_equal(found[name], wanted[name])
+
+
+def test_a_gradient_of_ones_counts_the_places_that_take_an_element():
+    x = cr.tensor(np.zeros((1, 1, 4, 4)), requires_grad=True)
+    functional.conv2d(x, np.ones((1, 1, 3, 3))).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy()[0, 0], np.outer([1, 2, 2, 1], [1, 2, 2, 1]))
+
+
+def test_the_kernel_that_is_turned_round_is_a_convolution():
+    x, w = np.random.default_rng(0).standard_normal((2, 9))
+    y = functional.conv1d(x[None], w[None, None, 3::-1], padding=3)
+    np.testing.assert_allclose(y.numpy()[0], np.convolve(x, w[:4]), rtol=1e-13)
+
+
+def test_an_empty_batch_has_empty_outputs():
+    layer = nn.Conv2d(2, 3, 3)
+    assert layer(np.zeros((0, 2, 5, 5), "float32")).shape == (0, 3, 3, 3)
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "error", "message"),
+    [
+        (lambda: nn.Conv2d(2, 3, 5), (1, 2, 4, 9), cr.ShapeError, r"reaches over \(5, 5\), .*4, 9"),
+        (lambda: nn.Conv2d(2, 3, 2, dilation=4), (1, 2, 4, 9), cr.ShapeError, "reaches over"),
+        (lambda: nn.Conv2d(3, 3, 3), (1, 9, 9, 3), cr.ShapeError, "moveaxis"),
+        (lambda: nn.Conv2d(1, 3, 3), (5, 9, 9), cr.ShapeError, "expand_dims"),
+        (lambda: nn.Conv1d(1, 3, 3), (9,), cr.ShapeError, r"\(N, 1, L\) or \(1, L\)"),
+        (
+            lambda: nn.ConvTranspose1d(1, 1, 2, padding=3),
+            (1, 1, 2),
+            cr.ShapeError,
+            "leaves nothing",
+        ),
+    ],
+)
+def test_inputs_that_do_not_fit_are_refused(make, shape, error, message):
+    with pytest.raises(error, match=message):
+        make()(np.zeros(shape, "float32"))
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: nn.Conv2d(3, 4, 3, groups=2), "multiples of groups"),
+        (lambda: nn.Conv2d(3, 4, (3, 3, 3)), "kernel_size is one number or 2"),
+        (lambda: nn.Conv2d(3, 4, 3, padding="full"), "'valid' or 'same'"),
+        (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), "goes with stride 1"),
+        (lambda: nn.Conv2d(3, 4, 3, stride=0), "stride is at least 1"),
+        (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "padding_mode is one of"),
+        (lambda: nn.ConvTranspose2d(3, 4, 3, output_padding=1), "smaller than the stride"),
+    ],
+)
+def test_arguments_that_do_not_fit_are_refused(make, message):
+    with pytest.raises(ValueError, match=message):
+        layer = make()
+        layer(np.zeros((1, 3, 5, 5), "float32"))
