@@ -4,6 +4,8 @@ Shapes have lengths of 0 and 1, up to 8 axes, and stacks that are broadcast; dty
 whole numbers and truth values beside float64.
 """
 
+import itertools
+
 import numpy as np
 import pytest
 from plans import run_both
@@ -140,6 +142,32 @@ class RandomStep:
         if x.dtype.kind != "f" or not state.requires_grad:
             return x
         return cr.tanh(cr.grad(cr.tanh(x).sum(), state))
+
+
+@pytest.mark.parametrize("lengths", itertools.product([0, 1, 2], repeat=3))
+def test_products_of_stacks_of_any_size(lengths):
+    m, k, n = lengths
+    stacks = [(), (0,), (1,), (2,), (3, 1), (1, 0), (3, 2)]
+    pairs = [
+        (cr.Parameter(np.ones((*a, m, k))), cr.Parameter(np.full((*b, k, n), 2.0)))
+        for a, b in itertools.product(stacks, stacks)
+        if (0 in a) == (0 in b) or 1 in (*a, *b) or not (a and b)
+    ]
+
+    def products():
+        found = []
+        for a, b in pairs:
+            try:
+                found.append(a @ b)
+            except cr.ShapeError:
+                continue
+            found += cr.grad(found[-1].sum(), [a, b])
+        return found
+
+    reference, native = run_both(products, [state for pair in pairs for state in pair], steps=1)
+    for a, b in zip(native[0], reference[0], strict=True):
+        assert a.shape == b.shape
+        np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("first", range(0, 1500, 150))
