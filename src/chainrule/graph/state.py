@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -105,12 +106,17 @@ class State(Tensor):
         capture = local.context.capture
         if capture is not None:
             return capture.read(self)
-        if self._node is None or self._node.requires_grad != self.requires_grad:
-            node = Tensor(self._unchanging(), self.requires_grad, self.name)
-            node.state = self
-            self._node = node
-            return node
-        return self._node
+        node = self._node
+        if node is None or node.requires_grad != self.requires_grad:
+            guard = self.guard
+            with nullcontext() if guard is None else guard.shared:
+                value = self._unchanging()
+                node = Tensor(value, self.requires_grad, self.name)
+                node.state = self
+                self._node = node
+            if guard is None and self.value is not value:
+                self._node = None  # another thread has replaced the array meanwhile
+        return node
 
     def _unchanging(self) -> Array:
         """The array that the State holds, or a copy where a native plan may write into it."""
