@@ -160,3 +160,20 @@ def test_labels_of_a_shared_plan_are_the_models_own():
         trainer = trainer_of(Named(name))
         run(trainer)
         assert name in trainer.describe_plan()
+
+
+@pytest.mark.parametrize("kinds", [(cr.Buffer, cr.HyperParameter), (cr.HyperParameter, cr.Buffer)])
+def test_a_number_that_is_set_between_steps_is_not_taken_for_a_buffer(kinds):
+    def step(scale):
+        w = cr.Parameter([1.0])
+
+        def function(x):
+            w.assign(w - scale.astype("float32") * x)
+            return w * 1.0
+
+        graph = cr.capture(function, cr.placeholder((1,)))
+        return native.NativeStep(graph, native.StateBlock([w, scale]))
+
+    for kind in kinds:
+        scale = kind(np.float64(0.5))
+        assert step(scale).scalars == [scale] * (kind is cr.HyperParameter)
