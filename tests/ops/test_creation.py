@@ -172,6 +172,13 @@ def test_whole_numbers_are_uniform():
             cr.randint(*bounds)
     with pytest.raises(cr.DTypeError, match="integer dtype, not float32"):
         cr.randint(5, dtype="float32")
+    assert cr.randint(256, size=1000, dtype="uint8").max().item() > 250
+    for bounds in ((257,), (-1, 5)):
+        with pytest.raises(ValueError, match="uint8 does not hold all numbers"):
+            cr.randint(*bounds, dtype="uint8")
+    for bounds in ((2.5,), (0, 2.5), (True,)):
+        with pytest.raises(TypeError, match=r"(low|high) is a whole number"):
+            cr.randint(*bounds)
 
 
 def test_permutations():
