@@ -191,3 +191,16 @@ def test_a_gradient_that_is_set_fits_its_leaf(make):
     with pytest.raises(cr.DTypeError, match="astype"):
         w.grad = cr.ones(2, dtype="float64")
     assert w.grad.tolist() == [4.0, 5.0]
+
+
+def _set_data(w, value):
+    w.data = value
+
+
+@pytest.mark.parametrize("take", [cr.Parameter.assign, cr.Parameter.copy_, _set_data])
+def test_an_array_that_is_written_into_later_is_copied(take):
+    w, array = cr.Parameter([1.0, 2.0]), np.array([3.0, 4.0], np.float32)
+    with cr.no_grad():
+        take(w, array)
+    array[...] = 0
+    assert w.tolist() == [3.0, 4.0]

@@ -65,7 +65,7 @@ def scaled(factor):
 
 
 def shifted(table):
-    return lambda x: x + cr.tensor(table)
+    return lambda x: x + cr.as_tensor(table)
 
 
 class Composed(nn.Module):
@@ -160,3 +160,28 @@ def test_labels_of_a_shared_plan_are_the_models_own():
         trainer = trainer_of(Named(name))
         run(trainer)
         assert name in trainer.describe_plan()
+
+
+@pytest.mark.parametrize("kinds", [(cr.Buffer, cr.HyperParameter), (cr.HyperParameter, cr.Buffer)])
+def test_a_number_that_is_set_between_steps_is_not_taken_for_a_buffer(kinds):
+    def step(scale):
+        w = cr.Parameter([1.0])
+
+        def function(x):
+            w.assign(w - scale.astype("float32") * x)
+            return w * 1.0
+
+        graph = cr.capture(function, cr.placeholder((1,)))
+        return native.NativeStep(graph, native.StateBlock([w, scale]))
+
+    for kind in kinds:
+        scale = kind(np.float64(0.5))
+        assert step(scale).scalars == [scale] * (kind is cr.HyperParameter)
+
+
+def test_a_constant_of_a_shared_plan_stays_what_it_was():
+    first, second = np.arange(3, dtype=np.float32), np.arange(3, dtype=np.float32)
+    trainer = trainer_of(Composed(shifted(first)))
+    expected = trainer.predict(X)
+    first[...] = 100
+    np.testing.assert_array_equal(trainer_of(Composed(shifted(second))).predict(X), expected)

@@ -101,3 +101,19 @@ def test_nan_passes_through():
     assert np.isnan(cr.max(nan).item())
     assert np.isnan(cr.min(nan).item())
     assert np.isnan(cr.maximum(nan, 0.0).numpy()).tolist() == [True, False]
+
+
+def test_logaddexp_of_nothing_has_no_gradient():
+    nothing = float("-inf")
+    assert gradient(lambda x: cr.logaddexp(x, nothing), [nothing, 1.0]) == [0, 1]
+    assert gradient(lambda x: cr.logaddexp(nothing, x), [nothing, 1.0]) == [0, 1]
+    assert gradient(lambda x: cr.logaddexp(1.0, x), [nothing, 1.0]) == [0, 0.5]
+    assert gradient(lambda x: cr.stack([x, x]).logsumexp(0), [nothing]) == [0]
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-5, 1.0, 1e15, 1e30])
+def test_the_angle_has_a_gradient_at_every_distance(size):
+    for angle in (lambda x: cr.atan2(x, size), lambda x: cr.atan2(size, -x)):
+        assert gradient(angle, [size], "float32") == pytest.approx(
+            [1 / (2 * size)], rel=1e-6, abs=0
+        )

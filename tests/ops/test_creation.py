@@ -172,6 +172,13 @@ def test_whole_numbers_are_uniform():
             cr.randint(*bounds)
     with pytest.raises(cr.DTypeError, match="integer dtype, not float32"):
         cr.randint(5, dtype="float32")
+    assert cr.randint(256, size=1000, dtype="uint8").max().item() > 250
+    for bounds in ((257,), (-1, 5)):
+        with pytest.raises(ValueError, match="uint8 does not hold all numbers"):
+            cr.randint(*bounds, dtype="uint8")
+    for bounds in ((2.5,), (0, 2.5), (True,)):
+        with pytest.raises(TypeError, match=r"(low|high) is a whole number"):
+            cr.randint(*bounds)
 
 
 def test_permutations():
@@ -238,3 +245,21 @@ def test_dtypes_are_those_of_tensors_in_the_machines_order(name):
     for dtype in (complex, "datetime64[s]", "bfloat16", "text"):
         with pytest.raises(cr.DTypeError):
             MADE_IN[name](dtype)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda w: cr.full((2,), w),
+        lambda w: cr.full_like(cr.zeros(2), w * 2.0),
+        lambda w: cr.full((2, 1), [w]),
+        lambda w: np.full_like(cr.zeros(2), w),
+        lambda w: cr.linspace(0, w, 3),
+        lambda w: cr.arange(w),
+    ],
+)
+def test_no_constant_is_made_of_what_requires_a_gradient(make):
+    w = cr.Parameter(2.0)
+    with pytest.raises(TypeError, match=r"would be lost: .* keeps it"):
+        make(w)
+    assert make(w.detach()).size > 1

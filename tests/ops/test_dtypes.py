@@ -175,3 +175,42 @@ def test_tensor_makes_float32_of_python_floats_and_keeps_the_dtype_of_arrays():
 def test_what_is_no_number_is_refused(data):
     with pytest.raises(TypeError, match="numbers or booleans"):
         cr.tensor(data)
+
+
+X, YS = np.array([1.0, 2.0]), np.array([0.1, 0.2])
+
+BESIDE_LISTS = {
+    "add_along_axis": (lambda m, x, ys: m.add_along_axis(x, [0, 1], ys, 0), lambda: X + YS),
+    "average": (lambda m, x, ys: m.average(x, weights=ys), lambda: np.average(X, weights=YS)),
+    "clip": (lambda m, x, ys: m.clip(x, ys, 3), lambda: X),
+    "concatenate": (lambda m, x, ys: m.concatenate([x, ys]), None),
+    "cross": (lambda m, x, ys: m.cross([*ys, 1.0], m.stack([x[0], x[1], 0.1])), None),
+    "dot": (lambda m, x, ys: m.dot(x, ys), None),
+    "einsum": (lambda m, x, ys: m.einsum("i,j", x, ys), None),
+    "fmax": (lambda m, x, ys: m.fmax(x, ys), None),
+    "inner": (lambda m, x, ys: m.inner(x, ys), None),
+    "kron": (lambda m, x, ys: m.kron(x, ys), None),
+    "matmul": (lambda m, x, ys: m.matmul(x, ys), None),
+    "outer": (lambda m, x, ys: m.outer(x, ys), None),
+    "put": (lambda m, x, ys: m.put(x, [1, 0], ys), lambda: YS[::-1]),
+    "searchsorted": (lambda m, x, ys: m.searchsorted(x - 0.9, ys), None),
+    "solve": (lambda m, x, ys: m.linalg.solve(m.diag(x), ys), None),
+    "stack": (lambda m, x, ys: m.stack([x, ys]), None),
+    "tensordot": (lambda m, x, ys: m.tensordot(x, ys, 1), None),
+    "trapezoid": (lambda m, x, ys: m.trapezoid(x, ys), lambda: 0.15),
+    "vdot": (lambda m, x, ys: m.vdot(x, ys), None),
+    "where": (lambda m, x, ys: m.where([True, False], x, ys), None),
+}
+
+
+@pytest.mark.parametrize("name", BESIDE_LISTS)
+def test_numbers_in_a_list_beside_float64_keep_their_digits(name):
+    function, expected = BESIDE_LISTS[name]
+    found = function(cr, cr.tensor(X), YS.tolist())
+    expected = function(np, X, YS.tolist()) if expected is None else expected()
+    assert found.dtype == np.asarray(expected).dtype
+    np.testing.assert_allclose(found, expected, rtol=1e-15)
+
+
+def test_numbers_in_a_list_are_close_to_those_of_float64():
+    assert cr.isclose(cr.tensor([0.1], "float64"), [0.1], rtol=0, atol=0).item()

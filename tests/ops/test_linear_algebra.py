@@ -346,3 +346,11 @@ def test_right_sides_must_fit():
 def test_the_native_core_says_why_it_refuses(name):
     with pytest.raises(UnsupportedError, match="has no factorisations of matrices; use backend="):
         run_native(getattr(cr.linalg, name), np.eye(2))
+
+
+def test_a_power_multiplies_no_more_than_it_needs():
+    x = cr.tensor([[1e15, 0.0], [0.0, 1e15]])
+    assert cr.linalg.matrix_power(x, 1) is x
+    with np.errstate(over="raise"):
+        found = cr.linalg.matrix_power(x, 2)
+    np.testing.assert_allclose(found, [[1e30, 0], [0, 1e30]], rtol=1e-6)

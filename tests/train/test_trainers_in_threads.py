@@ -277,6 +277,43 @@ def test_eager_steps_of_several_threads_all_count():
     assert w.item() == -400
 
 
+class Interrupted(cr.Parameter):
+    """A Parameter at whose name another thread runs something: while its node is made."""
+
+    @property
+    def name(self):
+        run, self.meanwhile = vars(self).get("meanwhile"), None
+        if run is not None:
+            thread = threading.Thread(target=run)
+            thread.start()
+            thread.join(0.2)  # it may wait for this thread
+        return None
+
+    @name.setter
+    def name(self, name):
+        pass
+
+
+@pytest.mark.parametrize("is_compiled", [False, True])
+def test_a_value_read_while_another_thread_changes_it_is_not_kept(is_compiled):
+    w = Interrupted([0.0])
+    optimizer = optim.SGD([w], lr=1.0)
+
+    def step():
+        optimizer.zero_grad()
+        w.sum().backward()
+        optimizer.step()
+
+    step = cr.compile(step) if is_compiled else step
+    step()
+    w.meanwhile = step
+    assert (w * 1.0).item() == -1
+    deadline = time.monotonic() + 10
+    while w.numpy()[0] != -2:
+        assert time.monotonic() < deadline
+    assert (w * 1.0).item() == -2
+
+
 def test_runs_of_captured_graphs_in_several_threads_all_count():
     count = cr.Buffer(0.0)
 

@@ -265,7 +265,8 @@ CHAINRULE_INLINE Vector<T> softplus(Vector<T> x) {
   return greater(broadcast(T(0)), x) + (f - log_correction(f, LogCoefficients<T>::p_one));
 }
 
-// log(e^a + e^b) = max(a, b) + log(1 + e^-|a - b|), but of equal infinities. Beyond 1 below 1 ulp.
+// log(e^a + e^b) = max(a, b) + log(1 + e^-|a - b|). Of equal infinities a - b is NaN, so equal
+// operands take log(2 e^a). At most 1 ulp where the result is beyond 1; nearer to 0 terms cancel.
 template <typename T>
 CHAINRULE_INLINE Vector<T> logaddexp(Vector<T> a, Vector<T> b) {
   const auto sum = maximum(a, b) + log1p(exp(-abs(a - b)));

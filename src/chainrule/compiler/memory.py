@@ -29,12 +29,15 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+import numpy as np
+
 from chainrule._core import CACHE_LINE
 from chainrule.compiler.instructions import Group, Instruction, Storage, copy
 from chainrule.compiler.programs import is_flat
 from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
+from chainrule.graph.tensor import Array
 
 ALIGNMENT = CACHE_LINE
 """Bytes: a cache line, and the widest vector."""
@@ -45,6 +48,13 @@ class StateLayout(Protocol):
 
     def offset(self, state: State) -> int:
         """The first byte of a state in the block of all states."""
+
+
+def aligned(nbytes: int) -> Array:
+    """Zeros whose address is a multiple of a cache line."""
+    whole = np.zeros(nbytes + ALIGNMENT, np.uint8)
+    start = -whole.ctypes.data % ALIGNMENT
+    return whole[start : start + max(nbytes, 1)]
 
 
 def padded(nbytes: int) -> int:

@@ -16,7 +16,7 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
 from chainrule.compiler.lowering import lower
-from chainrule.compiler.memory import Memory, StateLayout, padded
+from chainrule.compiler.memory import Memory, StateLayout, aligned, padded
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
 from chainrule.graph.state import HyperParameter
@@ -59,7 +59,7 @@ class Plan:
     Attributes:
         calls: the instructions, as the core's plan takes them.
         arena_size, constants_size: bytes.
-        constants: (offset, value) of each.
+        constants: their bytes, which nothing changes: copies, for the arrays are a user's.
         outputs: of the graph, as leaves from left to right.
         scalars: the numbers, among the states that the graph reads, of the hyper-parameters that
             instructions read.
@@ -74,7 +74,10 @@ class Plan:
         memory = Memory(schedule, states)
         self.arena_size = memory.arena_size
         self.constants_size = memory.constants_size
-        self.constants = [(c.offset, _array(c)) for c in memory.constants]
+        self.constants = aligned(memory.constants_size)
+        for constant in memory.constants:
+            raw = np.ascontiguousarray(_array(constant)).reshape(-1).view(np.uint8)
+            self.constants[constant.offset : constant.offset + len(raw)] = raw
         self.outputs = [
             Output(s.space, s.offset, v.shape, v.dtype)
             for s, v in zip(memory.outputs, schedule.graph.outputs, strict=True)

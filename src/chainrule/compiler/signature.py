@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import StateLayout
+from chainrule.graph.state import HyperParameter
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.trees import leaves
 
@@ -81,7 +82,8 @@ def _leaf(node: Tensor, numbers: dict[Tensor, int], states: StateLayout) -> Any:
     if node in numbers:
         return "input", numbers[node], node.shape, node.dtype
     assert node.state is not None
-    return "state", states.offset(node.state), node.shape, node.dtype
+    kind = "number" if isinstance(node.state, HyperParameter) else "state"
+    return kind, states.offset(node.state), node.shape, node.dtype
 
 
 def _constant(value: Array) -> Any:

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from chainrule import _core
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CapturedGraph
-from chainrule.compiler.memory import ALIGNMENT, padded
+from chainrule.compiler.memory import aligned, padded
 from chainrule.compiler.plan import Output, Plan
 from chainrule.compiler.signature import signature
 from chainrule.graph.guards import guard_of
@@ -25,13 +25,6 @@ _plans: LruCache[Any, Plan] = LruCache(128)
 """Plans by the signatures of their graphs: models that are built alike share them."""
 
 Result = TypeVar("Result")
-
-
-def _aligned(nbytes: int) -> Array:
-    """Zeros whose address is a multiple of a cache line."""
-    whole = np.zeros(nbytes + ALIGNMENT, np.uint8)
-    start = -whole.ctypes.data % ALIGNMENT
-    return whole[start : start + max(nbytes, 1)]
 
 
 class StateBlock:
@@ -52,7 +45,7 @@ class StateBlock:
             if state not in self._offsets:
                 self._offsets[state] = size
                 size += padded(state.size * state.dtype.itemsize)
-        self.array = _aligned(size)
+        self.array = aligned(size)
         self.guard = guard_of(self._offsets)
         self._views = {state: self._view(state) for state in self._offsets}
         self.places = list(self._views.items())
@@ -197,11 +190,7 @@ class NativeStep:
         self.graph = graph
         self.block = block
         self.plan = _plan_of(graph, block)
-        arena = _aligned(self.plan.arena_size)
-        constants = _aligned(self.plan.constants_size)
-        for offset, value in self.plan.constants:
-            raw = np.ascontiguousarray(value).reshape(-1).view(np.uint8)
-            constants[offset : offset + len(raw)] = raw
+        arena, constants = aligned(self.plan.arena_size), self.plan.constants
         self._memory = {"arena": arena, "state": block.array, "constants": constants}
         self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)

@@ -203,7 +203,7 @@ class Operation:
                 if tensor.requires_grad:
                     node.requires_grad = True
                     break
-        node.grad = node.name = node.state = None
+        node._grad = node.name = node.state = None
         node.path = context.path
         node.origin = context.origin
         node.serial = next(_serials)

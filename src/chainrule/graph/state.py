@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -105,12 +106,17 @@ class State(Tensor):
         capture = local.context.capture
         if capture is not None:
             return capture.read(self)
-        if self._node is None or self._node.requires_grad != self.requires_grad:
-            node = Tensor(self._unchanging(), self.requires_grad, self.name)
-            node.state = self
-            self._node = node
-            return node
-        return self._node
+        node = self._node
+        if node is None or node.requires_grad != self.requires_grad:
+            guard = self.guard
+            with nullcontext() if guard is None else guard.shared:
+                value = self._unchanging()
+                node = Tensor(value, self.requires_grad, self.name)
+                node.state = self
+                self._node = node
+            if guard is None and self.value is not value:
+                self._node = None  # another thread has replaced the array meanwhile
+        return node
 
     def _unchanging(self) -> Array:
         """The array that the State holds, or a copy where a native plan may write into it."""
@@ -132,11 +138,7 @@ class State(Tensor):
         Raises:
             ShapeError, DTypeError: if shape or dtype differ from the State's.
         """
-        if not isinstance(tensor, Tensor):
-            # A copy: the caller may write into the array later.
-            tensor = as_tensor(tensor, None if hasattr(tensor, "dtype") else self.dtype)
-            if tensor.is_leaf and tensor.value is not None:
-                tensor = Tensor(np.array(tensor.value))
+        tensor = self._owned(tensor)
         self.check(tensor.shape, tensor.dtype)
         capture = local.context.capture
         if capture is not None:
@@ -146,6 +148,15 @@ class State(Tensor):
         if value is None:
             raise SymbolicError(f"{self._label} can't hold {tensor!r}, which has no value yet")
         self.replace(value)
+
+    def _owned(self, data: TensorLike) -> Tensor:
+        """`data` as a Tensor; a copy of an array, into which the caller may write later."""
+        if isinstance(data, Tensor):
+            return data
+        tensor = as_tensor(data, None if hasattr(data, "dtype") else self.dtype)
+        if tensor.is_leaf and tensor.value is not None:
+            tensor = Tensor(np.array(tensor.value))
+        return tensor
 
     def _take_result(self, what: str, compute: Callable[[], Tensor]) -> Tensor:
         return self._take(what, compute)
@@ -162,8 +173,7 @@ class State(Tensor):
                 f"{name} would change {self._label}, a leaf that requires a gradient: put it "
                 "inside chainrule.no_grad(), or use assign. For a new Tensor write x = x + y"
             )
-        found = value()
-        tensor = as_tensor(found, None if hasattr(found, "dtype") else self.dtype)
+        tensor = self._owned(value())
         if _KINDS.index(tensor.dtype.kind) > _KINDS.index(self.dtype.kind):
             raise DTypeError(f"{self._label} has dtype {self.dtype}; {name} gives {tensor.dtype}")
         if tensor.shape != self.shape:

@@ -1,8 +1,8 @@
 """`values, indices = x.max(1)`: PyTorch's pair, where this library, as NumPy, has the values alone.
 
-Of two rows the assignment would go through, and call the second row indices. What it unpacks is
-seen where it asks for an iterator: the instruction that runs in the caller's frame is the one that
-unpacks. Loops, lists and calls are other instructions.
+Of two rows the assignment would go through, and call the second row indices; of more Python's error
+would not say why. What it unpacks is seen where it asks for an iterator: the instruction that runs
+in the caller's frame is the one that unpacks. Loops, lists and calls are other instructions.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ _REMEDY = (
 )
 
 _extremes: WeakValueDictionary[int, Tensor] = WeakValueDictionary()
-"""The results of max and min along an axis that have two rows, by their id."""
+"""The results of max and min along an axis, by their id."""
 
 
 def note_extremes(result: Tensor) -> Tensor:
-    """Remember a result of max or min along an axis, if two names could take it apart."""
-    if result.shape[:1] == (2,):
+    """Remember a result of max or min along an axis, which two names may not take apart."""
+    if result.shape:
         _extremes[id(result)] = result
     return result
 
@@ -41,13 +41,10 @@ def check_unpacking(tensor: Tensor, frame: FrameType) -> None:
 
     Raises:
         TypeError: if two names take apart the values of max or min.
-        ValueError: if two names take apart a Tensor of another length.
     """
     code, at = frame.f_code.co_code, frame.f_lasti
-    if not 0 <= at < len(code) - 1 or code[at] != _UNPACK:
-        return
-    names = code[at + 1]
-    if names == 2 and _extremes.get(id(tensor)) is tensor:
-        raise TypeError(f"the values of max or min are no pair: {_REMEDY}")
-    if names == 2 != len(tensor):
-        raise ValueError(f"2 names do not take apart a Tensor of shape {tensor.shape}; {_REMEDY}")
+    is_pair = 0 <= at < len(code) - 1 and code[at] == _UNPACK and code[at + 1] == 2
+    if is_pair and _extremes.get(id(tensor)) is tensor:
+        raise TypeError(
+            f"the values of max or min, of shape {tensor.shape}, are no pair: {_REMEDY}"
+        )

@@ -246,14 +246,22 @@ def _logaddexp(a: Array, b: Array) -> Array:
     return np.logaddexp(a, b)
 
 
+def _share(y: Tensor, a: Tensor, b: Tensor) -> Tensor:
+    """exp(a) / (exp(a) + exp(b))."""
+    finite = where(y > -np.inf, b, 0.0)  # where both are -inf: sigmoid(-inf - 0) = 0, not NaN
+    return sigmoid(a - finite)
+
+
 _logaddexp.differentiable(
-    lambda g, y, a, b: g * sigmoid(a - b), lambda g, y, a, b: g * sigmoid(b - a)
+    lambda g, y, a, b: g * _share(y, a, b), lambda g, y, a, b: g * _share(y, b, a)
 )
 
 
 @method
 def logaddexp(a: TensorLike, b: TensorLike) -> Tensor:
     """log(exp(a) + exp(b)), without overflow; of integers it is float32.
+
+    The gradient is 0 where both are -inf, as that of `logsumexp`.
 
     Example:
         >>> import chainrule as cr

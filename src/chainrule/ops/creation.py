@@ -80,6 +80,20 @@ def _leaf(value: Array, requires_grad: bool) -> Tensor:
     return tensor(value, requires_grad=True)
 
 
+def _value(name: str, x: Tensor, remedy: str) -> Array:
+    """The value of a Tensor, for a leaf that is made of it.
+
+    Raises:
+        TypeError: if a gradient would be lost.
+    """
+    if x.requires_grad:
+        raise TypeError(
+            f"{name} makes a constant, but was given a Tensor that requires a gradient, which "
+            f"would be lost: {remedy} keeps it; for the value alone pass detach() of it"
+        )
+    return x.numpy()
+
+
 # Of one number
 
 
@@ -147,13 +161,17 @@ def full(
         dtype: by default float32 of a Python float, int64 of a Python integer.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
 
+    Raises:
+        ShapeError: if the values do not broadcast to the shape.
+        TypeError: if they require a gradient, which a constant would lose.
+
     Example:
         >>> import chainrule as cr
         >>> cr.full((2, 2), 0.5)
         tensor([[0.5, 0.5],
                 [0.5, 0.5]])
     """
-    value = as_tensor(fill_value, dtype).numpy()
+    value = _value("full", as_tensor(fill_value, dtype), "broadcast_to")
     lengths = as_shape("full", (shape,))
     try:
         filled = np.broadcast_to(value, lengths)
@@ -239,9 +257,10 @@ def full_like(
 # Numbers in a row
 
 
-def _numbers(*numbers: Any) -> list[Any]:
+def _numbers(name: str, *numbers: Any) -> list[Any]:
     """Tensors of one element as the numbers that they hold."""
-    return [n.item() if isinstance(n, Tensor) else n for n in numbers]
+    remedy = "a sum or product with it"
+    return [_value(name, n, remedy).item() if isinstance(n, Tensor) else n for n in numbers]
 
 
 @both_names(end="stop")
@@ -266,7 +285,7 @@ def arange(
         >>> cr.arange(3), cr.arange(1, 2, 0.25)
         (tensor([0, 1, 2]), tensor([1.  , 1.25, 1.5 , 1.75]))
     """
-    start, stop, step = _numbers(start, stop, step)
+    start, stop, step = _numbers("arange", start, stop, step)
     if step == 0:
         raise ValueError("arange: the step is not 0")
     value = np.arange(start, step=step) if stop is None else np.arange(start, stop, step)
@@ -303,7 +322,7 @@ def linspace(
         >>> cr.linspace(0, 1, 5)
         tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
-    start, stop = _numbers(start, stop)
+    start, stop = _numbers("linspace", start, stop)
     if index(num) < 0:
         raise ValueError(f"linspace: num is not negative, got {num}")
     value = np.linspace(start, stop, num, endpoint=endpoint)

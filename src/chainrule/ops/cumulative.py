@@ -11,7 +11,7 @@ from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import not_equal
-from chainrule.ops.declare import BOOL
+from chainrule.ops.declare import BOOL, of_one_dtype
 from chainrule.ops.joining import concatenate
 from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
@@ -163,14 +163,13 @@ def trapezoid(
         >>> cr.trapezoid(cr.tensor([1.0, 2.0, 3.0]), x=[0.0, 1.0, 3.0])
         tensor(6.5)
     """
-    y = as_tensor(y)
+    y, x = (as_tensor(y), None) if x is None else of_one_dtype(y, x)
     (axis,) = normalize_axes("trapezoid", axis, y.shape)
     before = (slice(None),) * axis
     length = y.shape[axis]
     twice = y[(*before, slice(1, None))] + y[(*before, slice(max(length - 1, 0)))]
     if x is None:
         return (twice * (0.5 * float(dx))).sum(axis)
-    x = as_tensor(x)
     if x.ndim == 1:
         width = diff(x).reshape(-1, *(1,) * (y.ndim - axis - 1))
     else:

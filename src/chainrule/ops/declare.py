@@ -107,9 +107,15 @@ def broadcast(name: str, *tensors: Tensor) -> list[Tensor]:
 
 
 def align(name: str, *operands: TensorLike) -> list[Tensor]:
-    """The operands cast to one dtype and broadcast to one shape, as explicit nodes.
+    """The operands cast to one dtype and broadcast to one shape, as explicit nodes."""
+    return broadcast(name, *of_one_dtype(*operands))
 
-    Python numbers take the dtype of the Tensors beside them; integers beside floats become floats.
+
+def of_one_dtype(*operands: TensorLike) -> list[Tensor]:
+    """The operands cast to the dtype in which they meet.
+
+    Python numbers, in lists too, take the dtype of the Tensors beside them, and all their digits;
+    integers beside floats become floats.
     """
     operands = tuple([as_tensor(t) if holds_tensors(t) else t for t in operands])
     dtype = common_dtype(*operands)
@@ -118,7 +124,7 @@ def align(name: str, *operands: TensorLike) -> list[Tensor]:
         if not isinstance(operand, Tensor):
             operand = as_tensor(operand, dtype)
         tensors.append(operand.astype(dtype))
-    return broadcast(name, *tensors)
+    return tensors
 
 
 def align_floats(name: str, *operands: TensorLike) -> list[Tensor]:

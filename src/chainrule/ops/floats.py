@@ -8,7 +8,7 @@ from chainrule.graph.methods import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.arithmetic import copysign
 from chainrule.ops.comparison import equal, maximum, minimum, not_equal, where
-from chainrule.ops.declare import align_floats
+from chainrule.ops.declare import align_floats, of_one_dtype
 
 __all__ = [
     "allclose",
@@ -121,10 +121,8 @@ def isclose(
 
 def _comparable(x: TensorLike) -> TensorLike:
     """x; integers as float64, in which they are exact up to 2^53."""
-    if isinstance(x, float):
-        return x
-    x = as_tensor(x)
-    return x if x.dtype.kind == "f" else x.astype(np.float64)
+    tensor = as_tensor(x)
+    return x if tensor.dtype.kind == "f" else tensor.astype(np.float64)
 
 
 @method
@@ -172,7 +170,7 @@ def fmax(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.fmax(cr.tensor([1.0, float("nan")]), cr.tensor([0.0, 2.0]))
         tensor([1., 2.])
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = of_one_dtype(a, b)
     return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
 
 
@@ -185,7 +183,7 @@ def fmin(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.fmin(cr.tensor([1.0, float("nan")]), cr.tensor([0.0, 2.0]))
         tensor([0., 2.])
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = of_one_dtype(a, b)
     return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))
 
 

@@ -406,5 +406,5 @@ def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
         raise ShapeError(f"{name} takes at least one Tensor")
     if any(x.dtype != inputs[0].dtype for x in inputs):
         dtype = common_dtype(*inputs)
-        inputs = [x.astype(dtype) for x in inputs]
+        inputs = [as_tensor(t, dtype).astype(dtype) for t in tensors]
     return inputs

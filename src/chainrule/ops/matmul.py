@@ -7,8 +7,8 @@ import numpy as np
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.ops.declare import common_dtype
+from chainrule.graph.tensor import Array, Tensor, TensorLike
+from chainrule.ops.declare import of_one_dtype
 from chainrule.ops.samples import examples
 from chainrule.system.threads import hold_numpy
 
@@ -130,14 +130,11 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
         and a.dtype.kind == "f"
     ):
         return _matmul.apply(a, b, transpose_b=True) if transpose_b else _matmul.apply(a, b)
-    a, b = as_tensor(a), as_tensor(b)
-    dtype = common_dtype(a, b)
-    a, b = (as_tensor(t) for t in (a, b))
-    if dtype.kind == "b":
+    a, b = of_one_dtype(a, b)
+    if a.dtype.kind == "b":
         raise DTypeError("matmul takes numbers, not booleans; cast them first")
-    if dtype.kind != "f":
-        dtype = np.dtype(np.int64)  # in which sums of narrow integers do not overflow
-    a, b = a.astype(dtype), b.astype(dtype)
+    if a.dtype.kind != "f":  # in int64 sums of narrow integers do not overflow
+        a, b = a.astype(np.int64), b.astype(np.int64)
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: use * for products of scalars")
     if transpose_b:

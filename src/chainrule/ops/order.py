@@ -12,7 +12,7 @@ from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import equal, less, less_equal, minimum, where
-from chainrule.ops.declare import common_dtype
+from chainrule.ops.declare import of_one_dtype
 from chainrule.ops.samples import examples
 from chainrule.ops.selection import take_along_axis
 from chainrule.ops.shape import one_axis
@@ -205,8 +205,7 @@ def searchsorted(a: TensorLike, v: TensorLike, side: str = "left") -> Tensor:
     """
     if side not in ("left", "right"):
         raise ValueError(f"searchsorted: the side is 'left' or 'right', not {side!r}")
-    dtype = common_dtype(a, v)
-    a, v = as_tensor(a).astype(dtype), as_tensor(v).astype(dtype)
+    a, v = of_one_dtype(a, v)
     if a.ndim != 1:
         raise ShapeError(f"searchsorted: the sorted Tensor has one axis, not shape {a.shape}")
     place = as_tensor(np.zeros(v.shape, np.int64))

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.ops.arithmetic import multiply
-from chainrule.ops.declare import align
+from chainrule.ops.declare import align, of_one_dtype
 from chainrule.ops.joining import stack
 from chainrule.ops.matmul import matmul
 from chainrule.ops.shape import as_list, one_axis
@@ -36,7 +36,7 @@ def dot(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.dot(cr.tensor([1.0, 2.0]), cr.tensor([3.0, 4.0]))
         tensor(11.)
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = of_one_dtype(a, b)
     if not a.ndim or not b.ndim:
         return multiply(a, b)
     if b.ndim <= 2:
@@ -54,7 +54,8 @@ def vdot(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.vdot(cr.tensor([[1.0], [2.0]]), cr.tensor([[3.0, 4.0]]))
         tensor(11.)
     """
-    return matmul(as_tensor(a).reshape(-1), as_tensor(b).reshape(-1))
+    a, b = of_one_dtype(a, b)
+    return matmul(a.reshape(-1), b.reshape(-1))
 
 
 @both_names()
@@ -80,7 +81,7 @@ def inner(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.inner(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), cr.tensor([1.0, 10.0]))
         tensor([21., 43.])
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = of_one_dtype(a, b)
     return tensordot(a, b, (-1, -1)) if a.ndim and b.ndim else multiply(a, b)
 
 
@@ -98,7 +99,8 @@ def outer(a: TensorLike, b: TensorLike) -> Tensor:
         tensor([[3, 4],
                 [6, 8]])
     """
-    return multiply(as_tensor(a).reshape(-1, 1), as_tensor(b).reshape(1, -1))
+    a, b = of_one_dtype(a, b)
+    return multiply(a.reshape(-1, 1), b.reshape(1, -1))
 
 
 @both_names(dims="axes")
@@ -123,7 +125,7 @@ def tensordot(a: TensorLike, b: TensorLike, axes: Axes = 2) -> Tensor:
         >>> cr.tensordot(a, b, ((1, 2), (1, 0))).shape
         (2, 5)
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = of_one_dtype(a, b)
     if isinstance(axes, int):
         if not 0 <= axes <= min(a.ndim, b.ndim):
             raise ShapeError(f"tensordot: {axes} axes are not there in {a.shape} and {b.shape}")
@@ -164,7 +166,7 @@ def kron(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.kron(cr.tensor([1, 10]), cr.tensor([2, 3]))
         tensor([ 2,  3, 20, 30])
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = of_one_dtype(a, b)
     ndim = max(a.ndim, b.ndim)
     of_a, of_b = ((1,) * (ndim - x.ndim) + x.shape for x in (a, b))
     left = a.reshape([length for n in of_a for length in (n, 1)])
@@ -185,7 +187,7 @@ def cross(a: TensorLike, b: TensorLike, axis: int = -1) -> Tensor:
         >>> cr.cross(cr.tensor([1.0, 0.0, 0.0]), cr.tensor([0.0, 1.0, 0.0]))
         tensor([0., 0., 1.])
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = of_one_dtype(a, b)
     if 3 not in (a.shape or (0,)) or 3 not in (b.shape or (0,)):
         raise ShapeError(f"cross takes vectors of 3 numbers, not shapes {a.shape} and {b.shape}")
     a, b = align("cross", a, b)

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.checks import integer
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
@@ -345,7 +346,9 @@ def randint(
         dtype: an integer dtype.
 
     Raises:
-        ValueError: if there is no number from `low` to `high`, or more than 2^53.
+        TypeError: if `low` or `high` is no whole number.
+        ValueError: if there is no number from `low` to `high`, or more than 2^53, or if the dtype
+            does not hold all of them.
 
     Example:
         >>> import chainrule as cr
@@ -354,7 +357,8 @@ def randint(
     """
     if isinstance(high, Iterable):
         high, size = None, high
-    first, end = (0, low) if high is None else (low, high)
+    low = integer("low", low)
+    first, end = (0, low) if high is None else (low, integer("high", high))
     if not 0 < end - first <= _MOST_INTEGERS:
         raise ValueError(
             f"randint: from {first} to below {end} there are no numbers, or more than 2**53"
@@ -362,6 +366,9 @@ def randint(
     dtype = as_dtype(dtype)
     if dtype.kind not in "iu":
         raise DTypeError(f"randint: whole numbers are of an integer dtype, not {dtype}")
+    held = np.iinfo(dtype)
+    if not held.min <= first < end <= held.max + 1:
+        raise ValueError(f"randint: {dtype} does not hold all numbers from {first} to below {end}")
     drawn = uniform(as_shape("randint", (() if size is None else size,)), np.float64)
     whole = (drawn * float(end - first)).astype(np.int64) + first
     return whole.astype(dtype)

@@ -201,7 +201,8 @@ def _to_put(
 ) -> tuple[Tensor, Tensor, Tensor, int]:
     """The Tensor, the indices and the values of one shape, in a dtype that sums have, the axis."""
     indices = _integers(name, indices)
-    values = as_tensor(values, x.dtype if isinstance(values, (bool, int)) else None)
+    is_weak = x.dtype.kind == "f" or isinstance(values, (bool, int))
+    values = as_tensor(values, x.dtype if is_weak else None)
     if values.dtype.kind == "f" and x.dtype.kind != "f":
         raise DTypeError(f"{name}: {values.dtype} does not fit into {x.dtype}; cast one of them")
     if axis is None:
@@ -257,7 +258,8 @@ def put(x: TensorLike, indices: TensorLike, values: TensorLike) -> Tensor:
         tensor([[10,  2],
                 [ 3, 40]])
     """
-    x, indices, values = as_tensor(x), _integers("put", indices), as_tensor(values)
+    x, indices = as_tensor(x), _integers("put", indices)
+    values = as_tensor(values, x.dtype if x.dtype.kind == "f" else None)
     values = values.broadcast_to(indices.shape).reshape(-1)
     return put_along_axis(x, indices.reshape(-1), values, None)
 

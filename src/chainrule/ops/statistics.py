@@ -12,7 +12,7 @@ from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops import reduce
 from chainrule.ops.bitwise import invert, truth
 from chainrule.ops.comparison import equal, not_equal, where
-from chainrule.ops.declare import align_floats
+from chainrule.ops.declare import align_floats, of_one_dtype
 from chainrule.ops.floats import isnan
 from chainrule.ops.reduce import normalize_axes
 
@@ -180,10 +180,9 @@ def average(
         >>> cr.average(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=1, weights=[3, 1])
         tensor([1.25, 3.25])
     """
-    x = as_tensor(x)
     if weights is None:
         return reduce.mean(x, axis, keepdims)
-    w = as_tensor(weights)
+    x, w = of_one_dtype(x, weights)
     axes = normalize_axes("average", axis, x.shape)
     if w.shape != x.shape:
         if len(axes) != 1 or w.shape != (x.shape[axes[0]],):

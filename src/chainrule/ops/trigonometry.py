@@ -106,15 +106,14 @@ def _atan2(a: Array, b: Array) -> Array:
     return np.arctan2(a, b)
 
 
-def _square_distance(a: Tensor, b: Tensor) -> Tensor:
-    """a^2 + b^2, but 1 at the origin, where the gradient is 0 by convention."""
-    square = a * a + b * b
-    return where(equal(square, 0.0), 1.0, square)
+def _over_square(a: Tensor, b: Tensor) -> Tensor:
+    """a / (a^2 + b^2), whose squares may overflow or vanish; 0 at the origin by convention."""
+    length = _length(_hypot(a, b))
+    return a / length / length
 
 
 _atan2.differentiable(
-    lambda g, y, a, b: g * b / _square_distance(a, b),
-    lambda g, y, a, b: -(g * a / _square_distance(a, b)),
+    lambda g, y, a, b: g * _over_square(b, a), lambda g, y, a, b: -(g * _over_square(a, b))
 )
 
 

@@ -35,10 +35,11 @@ def matrix_power(x: TensorLike, n: int) -> Tensor:
     check_square("matrix_power", x)
     power = inv(x) if n < 0 else x
     result = None
-    for bit in reversed(f"{n if n > 0 else -n:b}"):
+    for position, bit in enumerate(reversed(f"{abs(n):b}")):
+        if position:
+            power = power @ power
         if bit == "1":
             result = power if result is None else result @ power
-        power = power @ power
     if result is None:
         return as_tensor(np.eye(x.shape[-1], dtype=x.dtype)).broadcast_to(x.shape)
     return result

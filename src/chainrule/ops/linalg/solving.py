@@ -12,7 +12,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.ops.declare import common_dtype
+from chainrule.ops.declare import of_one_dtype
 from chainrule.ops.matmul import matmul
 from chainrule.ops.reduce import sum
 from chainrule.ops.samples import examples
@@ -28,11 +28,9 @@ _MATRICES = examples(
 
 
 def floating(*operands: TensorLike) -> list[Tensor]:
-    """The operands in the floating dtype in which they meet."""
-    dtype = common_dtype(*operands)
-    if dtype.kind != "f":
-        dtype = np.dtype(np.float32)
-    return [as_tensor(x).astype(dtype) for x in operands]
+    """The operands in the floating dtype in which they meet; float32 of integers."""
+    tensors = of_one_dtype(*operands)
+    return tensors if tensors[0].dtype.kind == "f" else [x.astype(np.float32) for x in tensors]
 
 
 def check_square(name: str, x: Tensor) -> None:
