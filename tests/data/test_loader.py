@@ -250,6 +250,8 @@ def test_random_split_parts_the_dataset():
     parts = random_split(range(11), [0.5, 0.3, 0.2], cr.Generator(0))
     assert [len(part) for part in parts] == [6, 3, 2]
     assert sorted(sample for part in parts for sample in part) == list(range(11))
+    assert [len(part) for part in random_split(range(11), [0.0, 1.0])] == [0, 11]
+    assert [len(part) for part in random_split(range(1), [0, 1])] == [0, 1]
     again = random_split(range(11), [6, 3, 2], cr.Generator(0))
     assert [list(part) for part in again] == [list(part) for part in parts]
     with pytest.raises(ValueError, match="make 9 samples, but the dataset has 11"):
