@@ -104,6 +104,14 @@ def test_predictions_without_a_standard_output(run, start, flowers):
     assert process.returncode == 0
 
 
+def test_a_reader_of_the_output_that_has_gone(run, start, flowers):
+    """As `head`, which reads some lines: the model's file has no fault."""
+    run("train", flowers, *QUICK, "--out", "model")
+    process = start("info", "model", before="sleep 1")
+    process.stdout.close()
+    assert process.stderr.read() == ""
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 def test_pipes_for_files(fails, run, flowers, tmp_path):
     run("train", flowers, *QUICK, "--out", "model")
