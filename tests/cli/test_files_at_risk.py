@@ -9,6 +9,7 @@ from click.testing import CliRunner
 from quick_training import QUICK
 
 import chainrule as cr
+from chainrule import nn
 from chainrule.cli import main
 from chainrule.train import model_file
 
@@ -102,6 +103,15 @@ def test_predictions_without_a_standard_output(run, start, flowers):
     process = start("predict", "model", flowers, "--out", "predictions", before="exec >&-")
     process.communicate()
     assert process.returncode == 0
+
+
+def test_a_reader_of_the_output_that_has_gone(start, tmp_path):
+    """As `head`: a pipe does not hold all that is written. The model has no fault."""
+    cr.save(nn.Sequential(*[nn.ReLU() for _ in range(5000)]), tmp_path / "model")
+    process = start("info", "model")
+    assert process.stdout.readline().startswith("file")
+    process.stdout.close()
+    assert process.stderr.read() == ""
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")

@@ -204,6 +204,8 @@ def test_a_checkpoint_of_another_training(run, fails, flowers, tmp_path):
     assert "--hidden 8, this is 9" in text
     assert "--lr 0.1, this is 0.2" in fails("train", flowers, *resume, "--lr", "0.2")
     assert "--patience None, this is 2" in fails("train", flowers, *resume, "--patience", 2)
+    text = fails("train", flowers, *resume, "--epochs", 9)
+    assert "over which its learning rate falls, this is 9. One with --schedule constant" in text
     flowers.write_text(flowers.read_text() + "1,2,10\n")
     assert "other data" in fails("train", flowers, *resume)
     (tmp_path / "state").write_bytes(b"rubbish")

@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import time
 from collections import Counter, namedtuple
 
 import numpy as np
@@ -102,6 +103,7 @@ def test_a_batch_has_tensors_of_the_arrays_dtypes():
     xb, yb = next(iter(DataLoader(TensorDataset(x, y), batch_size=4)))
     assert isinstance(xb, cr.Tensor) and xb.dtype == np.float32 and yb.dtype == np.int64
     np.testing.assert_array_equal(xb.numpy(), x[:4])
+    assert default_collate([1, 2.5]).dtype == default_collate([False, 0.5]).dtype == np.float32
     floats = default_collate([1.0, 2.0])
     assert floats.dtype == np.float32
 
@@ -205,6 +207,37 @@ def test_a_fault_of_a_worker_reaches_the_loop():
         list(DataLoader(Dying(), 1, num_workers=1))
 
 
+class Hanging(Dataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        time.sleep(600 * index)
+        return index
+
+
+class Unanswered(Hanging):
+    def __getitem__(self, index):
+        raise TimeoutError("the server did not answer")
+
+
+@pytest.mark.parametrize("persistent", [False, True])
+def test_a_worker_that_hangs_is_ended(persistent):
+    import multiprocessing
+
+    loader = DataLoader(Hanging(), 1, num_workers=1, timeout=2, persistent_workers=persistent)
+    begin = time.monotonic()
+    with pytest.raises(RuntimeError, match="no batch came from the workers in 2 s"):
+        list(loader)
+    assert time.monotonic() - begin < 300
+    assert not multiprocessing.active_children()
+
+
+def test_a_time_limit_of_the_dataset_is_not_the_loaders():
+    with pytest.raises(TimeoutError, match="the server did not answer"):
+        list(DataLoader(Unanswered(), 1, num_workers=1, timeout=100))
+
+
 def test_a_pass_that_is_left_early_leaves_no_worker():
     import multiprocessing
 
@@ -217,6 +250,8 @@ def test_random_split_parts_the_dataset():
     parts = random_split(range(11), [0.5, 0.3, 0.2], cr.Generator(0))
     assert [len(part) for part in parts] == [6, 3, 2]
     assert sorted(sample for part in parts for sample in part) == list(range(11))
+    assert [len(part) for part in random_split(range(11), [0.0, 1.0])] == [0, 11]
+    assert [len(part) for part in random_split(range(1), [0, 1])] == [0, 1]
     again = random_split(range(11), [6, 3, 2], cr.Generator(0))
     assert [list(part) for part in again] == [list(part) for part in parts]
     with pytest.raises(ValueError, match="make 9 samples, but the dataset has 11"):

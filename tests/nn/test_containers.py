@@ -181,3 +181,38 @@ def test_slices_of_a_sequential_with_its_own_constructor():
         pass
 
     assert type(Named(nn.ReLU(), nn.Tanh())[1:]) is Named
+
+
+class Nested(nn.Module):
+    """Lists in a list, and a Sequential: modules that are called by their numbers."""
+
+    def __init__(self):
+        super().__init__()
+        self.blocks = nn.ModuleList([nn.ModuleList([nn.Linear(3, 3)]) for _ in range(2)])
+        self.body = nn.Sequential(nn.Linear(3, 3), nn.Tanh(), nn.Linear(3, 3))
+
+    def forward(self, x):
+        for block in self.blocks:
+            for layer in block:
+                x = layer(x)
+        return self.body(x)
+
+
+@pytest.mark.parametrize("change", ["insert", "delete", "pop"])
+@pytest.mark.parametrize("where", ["blocks", "body"])
+def test_errors_name_the_place_where_a_layer_stands_now(change, where):
+    model = Nested()
+    parts = model.get_submodule(where)
+    if change == "insert":
+        parts.insert(0, nn.ModuleList([nn.Linear(3, 3)]) if where == "blocks" else nn.Linear(3, 3))
+    elif change == "delete":
+        del parts[0]
+    else:
+        parts.pop(0)
+    layers = [name for name, module in model.named_modules() if isinstance(module, nn.Linear)]
+    for name in layers:
+        layer = model.get_submodule(name)
+        layer.in_features = 5
+        with pytest.raises(cr.ShapeError, match=rf"^{name} \(Linear\)"):
+            model(np.ones((2, 3), "float32"))
+        layer.in_features = 3

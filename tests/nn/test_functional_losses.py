@@ -86,6 +86,72 @@ def test_every_function_of_a_loss_is_tried():
     assert set(F.losses.__all__) <= {name for name, *_ in CALLS}
 
 
+@pytest.mark.parametrize(
+    "name",
+    sorted({*F.activations.__all__} - {"glu", "prelu", "softmax", "log_softmax", "softmin"}),
+)
+def test_activations_let_nan_pass(name):
+    """A NaN that an activation hides is never found."""
+    x = np.array([np.nan, np.inf, 0.3, 0.5, -0.5, -2.0])
+    numbers = (0.1, 7.0) if name == "threshold" else ()
+    with np.errstate(all="ignore"):
+        found = getattr(F, name)(cr.tensor(x), *numbers)
+    expected = getattr(torch.nn.functional, name)(torch.tensor(x), *numbers)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), atol=1e-12)
+
+
+@pytest.mark.parametrize("p", [0.5, 1.0, 1.5, 2.0, 3.0, np.inf])
+@pytest.mark.parametrize("row", [[0.0, 0.0, 0.0], [0.0, 1.0, -2.0], [np.nan, 1.0, 0.0]])
+def test_norms_of_zeros_and_of_nan(p, row):
+    """At 0 a length of any order has the derivative 0, and the length of a NaN is NaN."""
+    vector = cr.tensor([row], requires_grad=True)
+    length = F.pairwise_distance(vector, np.zeros((1, 3)), p=p, eps=0.0)
+    length.sum().backward()
+    expected = np.linalg.norm(row, p)
+    np.testing.assert_allclose(length.numpy(), [expected], rtol=1e-6)
+    if not np.isnan(expected):
+        assert np.isfinite(vector.grad.numpy()).all()
+        assert (vector.grad.numpy()[0][np.equal(row, 0)] == 0).all()
+
+
+def test_the_length_of_an_infinite_vector_is_infinite():
+    for p in (0.5, 1.0, 2.0, 3.0, np.inf):
+        far = cr.tensor([[np.inf, 1.0]])
+        assert F.pairwise_distance(far, np.zeros((1, 2)), p=p).item() == np.inf
+
+
+def test_distributions_may_be_trained_as_targets():
+    """The reverse divergence, of a fixed distribution from the one that is trained."""
+    z = RANDOM.standard_normal((3, 4))
+    given = cr.tensor(z, requires_grad=True)
+    F.kl_div(LOG_P[:3], F.softmax(given, 1), reduction="batchmean").backward()
+    theirs = torch.tensor(z, requires_grad=True)
+    probabilities = torch.softmax(theirs, 1)
+    fixed = torch.tensor(LOG_P[:3])
+    torch.nn.functional.kl_div(fixed, probabilities, reduction="batchmean").backward()
+    np.testing.assert_allclose(given.grad.numpy(), theirs.grad.numpy(), atol=1e-12)
+
+
+def test_a_distance_may_be_trained_on_either_side():
+    a, b = cr.tensor(X), cr.tensor(Y, requires_grad=True)
+    nn.CosineSimilarityLoss()(a, b).backward()
+    found = b.grad.numpy()
+    b.grad = None
+    nn.CosineSimilarityLoss()(b, a).backward()
+    np.testing.assert_allclose(found, b.grad.numpy(), atol=1e-12)
+
+
+def test_layers_take_both_names_of_an_axis():
+    x = cr.tensor(X)
+    for ours, theirs in [
+        (nn.Softmin(axis=1)(x), nn.Softmin(dim=1)(x)),
+        (nn.CosineSimilarity(axis=0)(x, Y), nn.CosineSimilarity(dim=0)(x, Y)),
+        (nn.PairwiseDistance(keepdims=True)(x, Y), nn.PairwiseDistance(keepdim=True)(x, Y)),
+        (nn.Unflatten(axis=1, unflattened_size=(2, 2))(x), nn.Unflatten(1, (2, 2))(x)),
+    ]:
+        np.testing.assert_array_equal(ours.numpy(), theirs.numpy())
+
+
 def test_one_hot_is_pytorchs():
     labels = np.array([[2, 0], [1, 1]])
     for classes in (-1, 5):

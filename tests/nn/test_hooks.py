@@ -1,6 +1,8 @@
 """Hooks of modules, beside PyTorch's; eagerly and in captured steps."""
 
 import copy
+import gc
+import weakref
 
 import numpy as np
 import pytest
@@ -165,3 +167,23 @@ def test_a_copy_has_hooks_of_its_own():
     handle.remove()
     x = cr.tensor([1.0])
     assert (model(x).item(), copied(x).item()) == (1.0, 2.0)
+
+
+def test_steps_with_hooks_leave_nothing_behind():
+    """No circle of objects, which would hold the arrays of many steps until it is collected."""
+    model = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
+    for layer in model:
+        layer.register_full_backward_hook(lambda module, grad_input, grad_output: None)
+        layer.register_full_backward_pre_hook(lambda module, grad_output: None)
+
+    def step():
+        output = model(np.ones((5, 3), "float32"))
+        output.sum().backward()
+        return weakref.ref(output)
+
+    gc.collect()
+    gc.disable()
+    try:
+        assert [step()() for _ in range(3)] == [None, None, None]
+    finally:
+        gc.enable()

@@ -132,6 +132,18 @@ def test_a_layer_that_eval_froze_before_or_between_steps(way, backend):
         np.testing.assert_allclose(ours, theirs, rtol=2e-5, atol=1e-6)
 
 
+def test_a_layer_that_forward_makes_has_a_mode_of_its_own():
+    """Not that of a layer that was gone before, which may have had its id."""
+    model = nn.Linear(1, 1)
+    with model.in_mode(True):
+        for _ in range(20):
+            layer = nn.Dropout(0.5)
+            assert layer.training
+            layer.eval()
+            assert not layer.training
+            del layer
+
+
 def test_a_model_in_evaluation_mode_is_trained_and_stays_there():
     model = nn.Sequential(nn.BatchNorm1d(3), nn.Linear(3, 1)).eval()
     trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), 0.1))

@@ -101,3 +101,17 @@ def test_other_attributes_are_missing_as_before():
 
     with pytest.raises(AttributeError, match=r"super\(\).__init__\(\) before reading missing"):
         Early()
+
+
+@pytest.mark.parametrize("normalise", [nn.utils.weight_norm, nn.utils.spectral_norm])
+def test_a_file_says_that_a_weight_is_computed(normalise, tmp_path):
+    def network():
+        return nn.Sequential(normalise(nn.Linear(3, 4)), nn.ReLU(), nn.Linear(4, 1))
+
+    x = np.ones((2, 3), "float32")
+    model, path = network(), tmp_path / "model.safetensors"
+    cr.save(model, path)
+    with pytest.raises(cr.FileError, match=r"0: 'Linear with a computed weight' is not a layer of"):
+        cr.load(path)
+    loaded = cr.load(path, network())
+    np.testing.assert_array_equal(loaded(x).numpy(), model.eval()(x).numpy())

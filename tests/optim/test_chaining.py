@@ -286,3 +286,17 @@ def test_what_can_not_work_is_refused(make, message):
     optimizer = ours()
     with pytest.raises((TypeError, ValueError), match=message):
         make(optimizer)
+
+
+def test_a_cycle_that_has_been_halved_a_thousand_times():
+    schedule = optim.CyclicLR(ours(), 0.1, 1.0, 1, mode="triangular2", cycle_momentum=False)
+    assert schedule.lrs(2 * 5000 + 1) == [0.1]
+
+
+def test_a_step_to_a_rate_out_of_range_changes_nothing():
+    optimizer = ours()
+    schedule = optim.LambdaLR(optimizer, lambda t: 1.0 - t)
+    schedule.step()
+    with pytest.raises(ValueError, match="lr must be >= 0"):
+        schedule.step()
+    assert schedule.t == 1 and optimizer.param_groups[0]["lr"] == 0.0

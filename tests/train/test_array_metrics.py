@@ -141,6 +141,51 @@ def test_functions_with_the_arguments_of_scikit_learn_get_the_targets_first():
     np.testing.assert_allclose(found["r2_score"], found["r2"], rtol=1e-6)
 
 
+@pytest.mark.parametrize("part", ["evaluation", "validation"])
+def test_targets_come_in_the_order_of_the_batches(part):
+    """A shuffled loader's rows are taken from arrays: outputs and targets in the same order."""
+    x = scores((50, 1))
+    y = x + 0.5 * scores((50, 1), seed=1)
+
+    def largest_error(outputs, targets):
+        return np.abs(outputs - targets).max()
+
+    dataset = cr.data.TensorDataset(x, y)
+    sources = [
+        cr.data.batches(x, y, 16),
+        cr.data.DataLoader(dataset, batch_size=16, shuffle=True),
+        cr.data.DataLoader(cr.data.Subset(dataset, range(49, -1, -1)), batch_size=16),
+        [(x[:20], y[:20]), (x[20:], y[20:])],
+    ]
+    for source in sources:
+        model = nn.Linear(1, 1)
+        model.weight.assign(np.ones((1, 1), "float32"))
+        model.bias.assign(np.zeros(1, "float32"))
+        trainer = cr.Trainer(
+            model,
+            nn.MSELoss(),
+            optim.SGD(model.parameters(), lr=0.0),
+            metrics=[cr.metrics.ArrayMetric(largest_error)],
+        )
+        if part == "evaluation":
+            found = trainer.evaluate(source)["largest_error"]
+        else:
+            history = trainer.fit(x, y, epochs=1, validation_data=source, progress=False)
+            found = history["validation_largest_error"][0]
+        assert found == pytest.approx(np.abs(x - y).max(), rel=1e-6)
+
+
+def test_rows_that_a_loader_drops_are_not_measured():
+    x = scores((10, 1))
+    loader = cr.data.DataLoader(cr.data.TensorDataset(x, x), batch_size=4, drop_last=True)
+
+    def rows(outputs, targets):
+        return len(outputs) if len(outputs) == len(targets) else -1
+
+    metric = cr.metrics.ArrayMetric(rows)
+    assert cr.Evaluator(Passing(), nn.MSELoss(), metric).evaluate(loader)["rows"] == 8
+
+
 def test_a_function_that_asks_for_values_says_how():
     def spread(output, target):
         return np.std(output.numpy())

@@ -14,7 +14,7 @@ from training_cases import (
 )
 
 import chainrule as cr
-from chainrule import data, nn
+from chainrule import data, nn, optim
 
 pytestmark = pytest.mark.usefixtures("backend")
 
@@ -214,6 +214,55 @@ def test_vectors_of_targets_by_name():
         fit(trainer, x, {"a": y[:, :1][:, cut], "b": y[:, 1:][:, cut]})
         found.append(weights(trainer.model))
     assert_same_bits(*found)
+
+
+def rows_and_vector():
+    random = np.random.default_rng(1)
+    return random.standard_normal((12, 3)).astype("f"), random.standard_normal(12).astype("f")
+
+
+FLAT = {
+    "index": lambda o, t: ((o[:, 0] - t) ** 2).mean(),
+    "reshape": lambda o, t: cr.abs(2.0 * o.reshape(-1) - (t + 1.0)).mean(),
+    "squeeze": lambda o, t: cr.where(t > 0.0, o.squeeze(1), -o.squeeze(1)).sum(),
+    "row": lambda o, t: cr.maximum(o.T, t).mean(),
+}
+
+
+@pytest.mark.parametrize("function", FLAT.values(), ids=FLAT)
+@pytest.mark.parametrize("part", ["loss", "metric"])
+def test_a_function_that_expects_a_vector_of_targets_says_so(function, part):
+    """Beside a column of targets its outputs would be compared with those of other rows."""
+    x, y = rows_and_vector()
+    model = nn.Linear(3, 1)
+    loss, metrics = (function, ()) if part == "loss" else (nn.MSELoss(), function)
+    evaluator = cr.Evaluator(model, loss, metrics)
+    with pytest.raises(cr.ShapeError, match="compares each output with each target"):
+        evaluator.evaluate(x, y)
+    trainer = cr.Trainer(model, loss, optim.SGD(model.parameters(), 0.1), metrics=metrics)
+    with pytest.raises(cr.ShapeError, match="compares each output with each target"):
+        trainer.fit(x, y, epochs=1, progress=False)
+    assert trainer.step == 0
+
+
+def test_functions_that_compare_rows_alone_may_broadcast():
+    x, y = rows_and_vector()
+    model = nn.Linear(3, 1)
+    bounds = np.linspace(-1.0, 1.0, len(x), dtype="f")  # by chance as many as rows
+
+    def both_vectors(o, t):
+        return ((o[:, 0] - t[:, 0]) ** 2).mean()
+
+    def pairs_of_targets(o, t):
+        return ((o - o.T) * (t - t.T)).mean()
+
+    def above_bounds(o, t):
+        return ((t > bounds).astype("float32") * o).mean()
+
+    for function in (both_vectors, pairs_of_targets, above_bounds):
+        expected = function(model(cr.tensor(x)), cr.tensor(y[:, None])).item()
+        found = cr.Evaluator(model, function).evaluate(x, y)["loss"]
+        assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_array_metrics_see_the_same_shapes():

@@ -36,6 +36,8 @@ def info(model: str) -> None:
         _show_network(description, tensors, metadata.get("data", {}).get("shape"))
         if "training" in description:
             _show_training(description["training"], metadata.get("options"))
+    except OSError:  # of the output
+        raise
     except Exception as error:
         raise FileError(f"{model}: its description is damaged ({reason(error)})") from error
 

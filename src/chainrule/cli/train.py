@@ -392,7 +392,13 @@ def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str | None:
     """How a training differs from the one of a checkpoint, and what to do; None if it does not."""
     for name, value in mine["options"].items():
         saved = theirs["options"].get(name)
-        if name != "epochs" and saved != value:
+        if name == "epochs":
+            if saved != value and mine["options"]["schedule"] != "constant":
+                return (
+                    f"with --epochs {_shown(saved)}, over which its learning rate falls, this is "
+                    f"{value}. One with --schedule constant can go on for more; here give the same"
+                )
+        elif saved != value:
             return (
                 f"with --{name.replace('_', '-')} {_shown(saved)}, this is {_shown(value)}. Give "
                 "the same options to resume"

@@ -180,7 +180,8 @@ def random_split(
     rows = len(dataset)
     if not all(map(math.isfinite, lengths)) or any(length < 0 for length in lengths):
         raise ValueError(f"the lengths of the parts are not negative, got {list(lengths)}")
-    if math.isclose(sum(lengths), 1) and any(0 < length < 1 for length in lengths):
+    are_shares = any(not isinstance(length, (int, np.integer)) for length in lengths)
+    if are_shares and math.isclose(sum(lengths), 1):
         counts = [math.floor(share * rows) for share in lengths]
         for number in range(rows - sum(counts)):
             counts[number % len(counts)] += 1

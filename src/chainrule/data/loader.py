@@ -238,6 +238,7 @@ class DataLoader:
     def _from_workers(self) -> Iterator[Any]:
         """The batches, in order; the workers are some batches ahead."""
         from concurrent.futures import BrokenExecutor
+        from concurrent.futures import TimeoutError as NotReadyError
 
         executor = self._executor or self._started()
         if self.persistent_workers:
@@ -249,7 +250,8 @@ class DataLoader:
             for chosen in itertools.islice(indices, ahead):
                 pending.append(executor.submit(_load, chosen))
             while pending:
-                batch = pending.popleft().result(self.timeout or None)
+                future = pending.popleft()
+                batch = future.result(self.timeout or None)
                 for chosen in itertools.islice(indices, 1):
                     pending.append(executor.submit(_load, chosen))
                 yield batch
@@ -259,7 +261,11 @@ class DataLoader:
                 "a worker of the DataLoader died (it ran out of memory, or its code ended the "
                 "process); find the fault with num_workers=0"
             ) from error
-        except TimeoutError as error:
+        except NotReadyError as error:
+            if future.done():  # the dataset itself raised it
+                raise
+            self._executor = None
+            _terminate(executor)
             raise RuntimeError(
                 f"no batch came from the workers in {self.timeout} s; give a longer timeout, or "
                 "find the fault with num_workers=0"
@@ -367,6 +373,12 @@ def _start_worker(
         init(number)
 
 
+def _terminate(executor: ProcessPoolExecutor) -> None:
+    """End workers that may hang: a shutdown would wait for them."""
+    for process in list((executor._processes or {}).values()):
+        process.terminate()
+
+
 def _load(chosen: Any) -> Any:
     """In a worker: the batch of these indices."""
     assert _worker_loader is not None
@@ -421,7 +433,8 @@ def default_collate(samples: list[Any]) -> Any:
             "them to one length, or give a collate_fn that pads them"
         )
     stacked = np.stack(arrays)
-    return stacked.astype(np.float32) if kinds == {float} else stacked
+    is_plain = float in kinds and kinds <= {float, int, bool}
+    return stacked.astype(np.float32) if is_plain else stacked
 
 
 def _as_tensor(leaf: Any) -> Any:

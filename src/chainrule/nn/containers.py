@@ -49,20 +49,28 @@ class _Held(Module, Generic[T]):
     # What holds modules without calling them puts its own name into theirs, for their paths.
 
     def _take_name(self, name: str) -> None:
-        before = f"{self._name}." if self._name else ""
+        named = [key for key, module in self._modules.items() if self._has_named(key, module)]
         super()._take_name(name)
-        for key, module in self._modules.items():
-            if self._is_not_called() and module is not None and module._name == before + key:
-                module._take_name(f"{name}.{key}")
+        if self._is_not_called():
+            for key in named:
+                vars(self)[key]._take_name(self._inner_name(key))
 
     def _is_not_called(self) -> bool:
         return type(self).forward is Module.forward
 
+    def _inner_name(self, key: str) -> str:
+        """The name in paths of what is held under `key`."""
+        return f"{self._name}.{key}" if self._name and self._is_not_called() else key
+
+    def _has_named(self, key: str, value: Any) -> bool:
+        """Whether a module has its name in paths from here."""
+        return isinstance(value, Module) and value._name == self._inner_name(key)
+
     def _register(self, registry: str, name: str, value: Any) -> None:
         fresh = isinstance(value, Module) and not value._name
         super()._register(registry, name, value)
-        if fresh and self._name and self._is_not_called():
-            value._take_name(f"{self._name}.{name}")
+        if fresh:
+            value._take_name(self._inner_name(name))
 
     def __len__(self) -> int:
         return len(self._held())
@@ -114,7 +122,12 @@ class ListOfParts(_Held[T]):
         self._renumber([value for name, value in self._held().items() if name not in gone])
 
     def _renumber(self, values: Iterable[Any]) -> None:
+        """Hold exactly these; modules that are called by their number get the new one."""
+        named = [value for key, value in self._held().items() if self._has_named(key, value)]
         self._refill((str(number), value) for number, value in enumerate(values))
+        for key, value in self._held().items():
+            if isinstance(value, Module) and value in named:
+                value._take_name(self._inner_name(key))
 
     def append(self: L, value: Any) -> L:
         """Add one at the end."""

@@ -38,7 +38,8 @@ def to_description(module: Module) -> dict[str, Any]:
     """The class, the constructor's arguments and the children of a module, as plain data.
 
     A class that is not the library's is described by its full name, with its children but without
-    arguments, and can't be built again. A layer without children that stands in several places is
+    arguments, and can't be built again; so is a layer with a weight that is computed, as by
+    `utils.weight_norm`. A layer without children that stands in several places is
     described once; the other places are ``{"same_as": path}``. A container that stands in several
     places is described in each, with its layers marked so. A parameter that two different layers
     share is not marked: built again, each has its own.
@@ -56,10 +57,11 @@ def _describe(module: Module, path: str, seen: dict[Module, str]) -> dict[str, A
         return {"same_as": seen[module]}
     seen[module] = path
     kind = type(module)
-    known = _is_known(kind)
-    description: dict[str, Any] = {
-        "class": kind.__name__ if known else f"{kind.__module__}.{kind.__qualname__}"
-    }
+    known = _is_known(kind) and not module._computed
+    name = kind.__name__ if _is_known(kind) else f"{kind.__module__}.{kind.__qualname__}"
+    if module._computed:
+        name += f" with a computed {' and '.join(module._computed)}"
+    description: dict[str, Any] = {"class": name}
     if known and isinstance(module, Layer) and (arguments := module.constructor_arguments()):
         description["arguments"] = arguments
     children = {

@@ -16,22 +16,28 @@ __all__ = ["cosine_similarity", "normalize", "pairwise_distance"]
 def vector_norm(x: Tensor, p: float, dim: int | tuple[int, ...], keepdim: bool = False) -> Tensor:
     """(sum |x|^p)^(1/p) along `dim`; of p = inf the largest |x|. The derivative at 0 is 0.
 
-    The vector is scaled by its largest element first, so no power overflows.
+    The vector is scaled by its largest element first, so no power overflows. NaN stays NaN.
     """
     if p == math.inf:
         return max(abs(x), axis=dim, keepdims=keepdim)
     if p == 1:
         return abs(x).sum(dim, keepdims=keepdim)
     largest = stop_gradient(max(abs(x), axis=dim, keepdims=True))
-    scale = where(largest > 0.0, largest, 1.0)
+    scale = where(largest > 0.0, where(largest < math.inf, largest, 1.0), 1.0)
     scaled = x / scale
-    powers = scaled * scaled if p == 2 else abs(scaled) ** float(p)
+    powers = scaled * scaled if p == 2 else _power(scaled, float(p))
     total = powers.sum(dim, keepdims=True)
-    positive = total > 0.0
-    safe = where(positive, total, 1.0)
+    is_zero = total <= 0.0
+    safe = where(is_zero, 1.0, total)
     root = sqrt(safe) if p == 2 else safe ** (1.0 / float(p))
-    norm = where(positive, scale * root, 0.0)
+    norm = where(is_zero, 0.0, scale * root)
     return norm if keepdim else norm.sum(dim)
+
+
+def _power(x: Tensor, p: float) -> Tensor:
+    """|x|^p, with all derivatives 0 at 0, where those of a small p are infinite."""
+    is_zero = abs(x) <= 0.0
+    return where(is_zero, 0.0, where(is_zero, 1.0, abs(x)) ** p)
 
 
 @both_names()

@@ -136,18 +136,20 @@ class _Backward:
             given = hook(self.module, (grad,))
             if given is not None:
                 (grad,) = given if isinstance(given, tuple) else (given,)
-        self.grad_output = grad
-        if self.place is None:
+        if self.place is not None:
+            self.grad_output = grad
+        else:
             for hook, *_ in self.hooks.backward:
                 hook(self.module, tuple(self.grad_inputs), (grad,))
         return grad
 
     def _at_input(self, grad: Tensor) -> Tensor:
         assert self.place is not None
+        grad_output, self.grad_output = self.grad_output, None  # which leads back to this call
         for hook, *_ in self.hooks.backward:
             grads = list(self.grad_inputs)
             grads[self.place] = grad
-            given = hook(self.module, tuple(grads), (self.grad_output,))
+            given = hook(self.module, tuple(grads), (grad_output,))
             if given is not None:
                 grad = given[self.place] if isinstance(given, tuple) else given
         return grad

@@ -41,10 +41,12 @@ class Mode:
 
     def __set__(self, owner: Any, mode: bool) -> None:
         modes = local.context.modes
-        if modes is None or self.name not in vars(owner):  # or the module is only being made
-            vars(owner)[self.name] = mode
-        else:
+        if modes is not None and self.name in vars(owner):
             modes[id(owner)] = mode
+            return
+        vars(owner)[self.name] = mode
+        if modes is not None:  # of a module that is being made, and may have the id of one gone
+            modes.pop(id(owner), None)
 
 
 @contextmanager

@@ -7,10 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.graph.backprop import backprop
+from chainrule.errors import ShapeError
+from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import GaussianNLLLoss
 from chainrule.nn.means import WeightedMean, collected
+from chainrule.trees import leaves
 
 
 class BatchLoss(NamedTuple):
@@ -66,6 +68,38 @@ def fitted_targets(loss: Any, output: Any, target: Any) -> Any:
     return target
 
 
+def check_compared(name: str, result: Tensor, output: Any, given: Any, fitted: Any) -> None:
+    """Raise where a function compares each output with each target, as it has reshaped one of them.
+
+    It may expect the targets in the shape in which they were given, and not as `fitted_targets`.
+
+    Args:
+        name: of the function.
+        result: what it returned.
+        output, given, fitted: the outputs, the targets, and the targets in the outputs' shape.
+    """
+    for before, target in zip(leaves(given), leaves(fitted), strict=True):
+        if target is before or target.shape[0] < 2:
+            continue
+        rows = target.shape[0]
+        for node in with_ancestors([result]):
+            if node.shape != (rows, rows):
+                continue
+            sources = [i.inputs[0] for i in node.inputs if _is_operation(i, "broadcast_to")]
+            shapes = {source.shape for source in sources}
+            if (rows, 1) in shapes and shapes & {(rows,), (1, rows)}:
+                above = [with_ancestors([source]) for source in sources]
+                of_target = [target in nodes for nodes in above]
+                of_output = [any(leaf in nodes for leaf in leaves(output)) for nodes in above]
+                if any(of_output) and any(of_target) and of_output != of_target:
+                    raise ShapeError(
+                        f"{name} compares each output with each target: it broadcasts "
+                        f"{' and '.join(map(str, sorted(shapes)))} to {node.shape}. Targets given "
+                        f"in shape {before.shape} come in that of the outputs, {target.shape}: "
+                        "compare both as they come, or reshape both alike"
+                    )
+
+
 def mean_of_sums(sums: Sequence[Array]) -> tuple[float, float]:
     """(the part of the loss that counts by rows, summed; that of the weighted means, divided)."""
     rest, *pairs = map(float, sums)
@@ -91,8 +125,11 @@ def _is_multiple(node: Tensor, mean: Tensor) -> bool:
     """Whether a node is the mean times constants."""
     while node is not mean:
         varying = [i for i in node.inputs if i.value is None]
-        name = node.operation.name if node.operation is not None else ""
-        if len(varying) != 1 or name not in ("multiply", "divide", "negative", "astype"):
+        if len(varying) != 1 or not _is_operation(node, "multiply", "divide", "negative", "astype"):
             return False
         (node,) = varying
     return True
+
+
+def _is_operation(node: Tensor, *names: str) -> bool:
+    return node.operation is not None and node.operation.name in names

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from chainrule import checks
+from chainrule.data.arrays import take
 from chainrule.data.batches import Batches
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
@@ -195,7 +196,7 @@ def _measured(backend: Backend[Any], source: Source, epoch: int) -> dict[str, fl
         if graphs.array_metrics:
             data, order, size = window.batches.data, window.batches.order, window.batches.size
             outputs += backend.predict(Batches(data.inputs(), order, size))
-            targets.append(map_leaves(np.array, data.parts[1]))
+            targets.append(take(data.parts[1], order))
     found = graphs.results(totals)
     if graphs.array_metrics:
         output = _joined(outputs)

@@ -201,7 +201,8 @@ class Trainer(FixedParts):
                 batches (x, y) or (x, y, sample_weight), passed through anew in each epoch: a
                 `data.DataLoader`, `data.batches(x, y)`, a list, an iterable class.
             y: targets, likewise; whole numbers are labels (int64). A vector is a column for a model
-                with one output, and a column of labels a vector for a loss of classes.
+                with one output, and a column of labels a vector for a loss of classes; a loss or a
+                metric of your own gets them so.
             sample_weight: a weight for each row, shape (rows,), not negative. The loss of N rows is
                 sum_i w_i l_i / N: not divided by the sum of the weights, so a row of weight 2
                 counts as two. Metrics count all rows the same.

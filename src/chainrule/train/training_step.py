@@ -26,7 +26,13 @@ from chainrule.ops.norms import total_norm
 from chainrule.ops.random import Generator, use_generator
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
-from chainrule.train.batch_loss import BatchLoss, batch_loss, fitted_targets, mean_of_sums
+from chainrule.train.batch_loss import (
+    BatchLoss,
+    batch_loss,
+    check_compared,
+    fitted_targets,
+    mean_of_sums,
+)
 from chainrule.train.copies import check_copies
 from chainrule.train.metrics import ArrayMetric, Metric
 from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
@@ -228,9 +234,10 @@ class StepGraphs:
         self, x: Any, y: Any, weight: Tensor | None = None, *, update: bool
     ) -> tuple[Tensor, list[Tensor]]:
         output = check_outputs(self.model, call_model(self.model, x))
-        y = fitted_targets(self.loss, output, y)
+        y, given = fitted_targets(self.loss, output, y), y
         found = self._scalar_loss(output, y, weight)
         loss = found.value
+        check_compared("the loss", loss, output, given, y)
         self._check_reached(loss)
         penalty = self._penalty()
         grads = self._grads(loss)
@@ -241,7 +248,7 @@ class StepGraphs:
                 "there is nothing to train"
             )
         with no_grad():
-            sums, rows = [*found.sums, *self._sums(output, y)], _rows(x)
+            sums, rows = [*found.sums, *self._sums(output, y, given)], _rows(x)
             if penalty is not None:
                 sums.append(penalty.astype(np.float64) * float(rows))
             if self.accumulates:
@@ -263,9 +270,10 @@ class StepGraphs:
     ) -> tuple[Tensor, list[Tensor]]:
         with no_grad():
             output = check_outputs(self.model, call_model(self.model, x))
-            y = fitted_targets(self.loss, output, y)
+            y, given = fitted_targets(self.loss, output, y), y
             loss, sums, _ = self._scalar_loss(output, y, weight)
-            return loss, [*sums, *self._sums(output, y)]
+            check_compared("the loss", loss, output, given, y)
+            return loss, [*sums, *self._sums(output, y, given)]
 
     def _prediction(self, x: Any) -> Any:
         with no_grad():
@@ -293,8 +301,11 @@ class StepGraphs:
             )
         return self.loss_weight(rows) if loss.weight is None else loss.weight
 
-    def _sums(self, output: Any, y: Any) -> list[Tensor]:
-        return [metric.sums(output, y) for metric in self.metrics]
+    def _sums(self, output: Any, y: Any, given: Any) -> list[Tensor]:
+        sums = [metric.sums(output, y) for metric in self.metrics]
+        for metric, found in zip(self.metrics, sums, strict=True):
+            check_compared(f"metric {metric.name}", found, output, given, y)
+        return sums
 
     def _penalty(self) -> Tensor | None:
         """The sum of all penalties; None if there are none."""

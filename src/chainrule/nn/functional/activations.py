@@ -355,7 +355,7 @@ def hardshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
         tensor([-1.,  0.,  2.])
     """
     x, bound = as_tensor(input), float(lambd)
-    return where(x > bound, x, where(x < -bound, x, 0.0))
+    return where(ops.abs(x) <= bound, 0.0, x)
 
 
 @both_names()
@@ -373,7 +373,7 @@ def softshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
     x, bound = as_tensor(input), float(lambd)
     if not bound >= 0:
         raise ValueError(f"softshrink: lambd is not negative, got {lambd}")
-    return where(x > bound, x - bound, where(x < -bound, x + bound, 0.0))
+    return where(ops.abs(x) <= bound, 0.0, x - bound * ops.sign(x))
 
 
 @both_names()
@@ -400,7 +400,7 @@ def threshold(input: TensorLike, threshold: float, value: float, inplace: bool =
         tensor([7., 7., 2.])
     """
     x = as_tensor(input)
-    return where(x > float(threshold), x, float(value))
+    return where(x <= float(threshold), float(value), x)
 
 
 @both_names()

@@ -363,6 +363,7 @@ class RReLU(Layer):
 class Softmin(Layer):
     """Softmax of -x along the axis `dim`; see `functional.softmin`."""
 
+    @both_names()
     def __init__(self, dim: int) -> None:
         super().__init__()
         self.dim = checks.integer("dim", dim)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from chainrule import checks
+from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import functional
 from chainrule.nn.layers.base import Layer
@@ -22,6 +23,7 @@ class CosineSimilarity(Layer):
         tensor([0.6])
     """
 
+    @both_names()
     def __init__(self, dim: int = 1, eps: float = 1e-8) -> None:
         super().__init__()
         self.dim = checks.integer("dim", dim)
@@ -49,6 +51,7 @@ class PairwiseDistance(Layer):
         tensor([5.])
     """
 
+    @both_names()
     def __init__(self, p: float = 2.0, eps: float = 1e-6, keepdim: bool = False) -> None:
         super().__init__()
         self.p = float(p)

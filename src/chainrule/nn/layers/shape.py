@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from chainrule import checks
 from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.layers.base import Layer
 
@@ -67,6 +68,7 @@ class Unflatten(Layer):
         (32, 28, 28)
     """
 
+    @both_names()
     def __init__(self, dim: int, unflattened_size: Sequence[int]) -> None:
         super().__init__()
         self.dim = checks.integer("dim", dim)

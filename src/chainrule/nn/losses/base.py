@@ -127,10 +127,13 @@ class Loss(Module):
 class ElementLoss(Loss):
     """A loss for each element of an input and a target of one shape."""
 
+    _may_train_target: ClassVar[bool] = False
+    """Whether the target alone may be what is trained. Labels and counts are not."""
+
     def _pair(self, input: TensorLike, target: TensorLike) -> tuple[Tensor, Tensor]:
         """Both as Tensors of the input's dtype, checked."""
         input, target = floating("input", input), as_tensor(target)
-        if self.outputs != "values" and target.requires_grad and not input.requires_grad:
+        if not self._may_train_target and target.requires_grad and not input.requires_grad:
             raise TypeError(
                 f"{type(self).__name__} is called as loss(input, target), with the model's output "
                 "first; here only the target depends on what requires a gradient: swap them"

@@ -243,6 +243,8 @@ class GaussianNLLLoss(ElementLoss):
         tensor(1.)
     """
 
+    _may_train_target = True
+
     def __init__(self, *, full: bool = False, eps: float = 1e-6, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
         self.full = full
@@ -316,6 +318,7 @@ class KLDivLoss(ElementLoss):
     outputs = "class log-probabilities"
 
     _reductions = ("mean", "batchmean", "sum", "none")
+    _may_train_target = True
 
     def __init__(self, *, reduction: str = "mean", log_target: bool = False) -> None:
         super().__init__(reduction=reduction)

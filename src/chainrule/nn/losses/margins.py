@@ -80,6 +80,8 @@ class CosineSimilarityLoss(ElementLoss):
         tensor(0.5)
     """
 
+    _may_train_target = True
+
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
     ) -> Tensor:

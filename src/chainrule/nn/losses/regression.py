@@ -35,6 +35,7 @@ class MSELoss(ElementLoss):
     """
 
     outputs = "values"
+    _may_train_target = True
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -69,6 +70,7 @@ class HalfSquaredErrorLoss(ElementLoss):
     """
 
     outputs = "values"
+    _may_train_target = True
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -103,6 +105,7 @@ class L1Loss(ElementLoss):
     """
 
     outputs = "values"
+    _may_train_target = True
 
     def forward(
         self, input: TensorLike, target: TensorLike, *, sample_weight: TensorLike | None = None
@@ -147,6 +150,7 @@ class HuberLoss(ElementLoss):
     """
 
     outputs = "values"
+    _may_train_target = True
 
     def __init__(self, reduction: str = "mean", delta: float = 1.0) -> None:
         super().__init__(reduction=reduction)
@@ -186,6 +190,7 @@ class SmoothL1Loss(ElementLoss):
     """
 
     outputs = "values"
+    _may_train_target = True
 
     def __init__(self, *, reduction: str = "mean", beta: float = 1.0) -> None:
         super().__init__(reduction=reduction)

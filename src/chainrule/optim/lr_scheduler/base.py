@@ -171,8 +171,9 @@ class Schedule:
         refuse_epoch(epoch)
         held = [self._groups()[number] for number in self._follow()]
         kept = {group.scalars[self.parameter] for group in held}
+        values = self.scalars(self.t + 1)
         self.t += 1
-        for scalar, value in self.scalars(self.t).items():
+        for scalar, value in values.items():
             if scalar not in kept:
                 scalar.set(value)
 

@@ -275,7 +275,7 @@ class CyclicLR(Cycle):
             scale = self.scale_fn(cycle + 1 if self.scale_mode == "cycle" else t)
             return h * checks.number("the value of scale_fn", scale)
         if self.mode == "triangular2":
-            return h / 2.0**cycle
+            return h * 0.5**cycle
         return h * self.gamma**t if self.mode == "exp_range" else h
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
