@@ -144,14 +144,13 @@ class RandomStep:
         return cr.tanh(cr.grad(cr.tanh(x).sum(), state))
 
 
-@pytest.mark.parametrize("lengths", itertools.product([0, 1, 2], repeat=3))
+@pytest.mark.parametrize("lengths", list(itertools.product([0, 1, 2], repeat=3)))
 def test_products_of_stacks_of_any_size(lengths):
     m, k, n = lengths
     stacks = [(), (0,), (1,), (2,), (3, 1), (1, 0), (3, 2)]
     pairs = [
         (cr.Parameter(np.ones((*a, m, k))), cr.Parameter(np.full((*b, k, n), 2.0)))
         for a, b in itertools.product(stacks, stacks)
-        if (0 in a) == (0 in b) or 1 in (*a, *b) or not (a and b)
     ]
 
     def products():
