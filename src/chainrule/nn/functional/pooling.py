@@ -1,0 +1,493 @@
+"""Pooling as functions of the graph: windows slide along one axis after the other.
+
+The maximum (and the sum) over a window of several axes is that along the last axis, then along the
+one before it, and so on; each is a fold of slices. Of equal elements the first in row-major order
+gets the gradient.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import reduce
+
+import numpy as np
+
+from chainrule import checks
+from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn.functional.conv import Lengths, lengths
+from chainrule.ops import add_n, maximum, pad
+from chainrule.ops.matmul import matmul
+
+__all__ = [
+    "adaptive_avg_pool1d",
+    "adaptive_avg_pool2d",
+    "adaptive_max_pool1d",
+    "adaptive_max_pool2d",
+    "avg_pool1d",
+    "avg_pool2d",
+    "max_pool1d",
+    "max_pool2d",
+]
+
+OutputSize = int | None | Sequence[int | None]
+
+
+def _images(name: str, axes: int, input: TensorLike) -> Tensor:
+    """The input; raises where it is no batch of images and no image."""
+    x = as_tensor(input)
+    spatial = ", ".join(("L",) if axes == 1 else ("H", "W"))
+    if x.ndim not in (axes + 1, axes + 2):
+        raise ShapeError(
+            f"{name}: the input has shape (N, C, {spatial}) or (C, {spatial}), got {x.shape}"
+        )
+    if x.dtype.kind != "f":
+        raise DTypeError(f"{name} takes a floating Tensor, not {x.dtype}; cast it")
+    if 0 in x.shape[-axes:]:
+        raise ShapeError(f"{name}: the images of shape {x.shape} have no elements to pool")
+    return x
+
+
+class _Windows:
+    """Windows along one axis: where they begin, and how much border they need.
+
+    With `ceil_mode` a last window may reach over the end, but not begin there.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        length: int,
+        kernel: int,
+        stride: int,
+        padding: int,
+        dilation: int,
+        ceil_mode: bool,
+    ) -> None:
+        self.length, self.kernel, self.stride = length, kernel, stride
+        self.padding, self.dilation = padding, dilation
+        reach = dilation * (kernel - 1) + 1
+        free = length + 2 * padding - reach
+        if free < 0 and not (ceil_mode and free > -stride):
+            raise ShapeError(
+                f"{name}: a window reaches over {reach}, an axis with its padding over "
+                f"{length + 2 * padding}; take a smaller kernel or more padding"
+            )
+        self.places = (-(-free // stride) if ceil_mode else free // stride) + 1
+        if ceil_mode and (self.places - 1) * stride >= length + padding:
+            self.places -= 1
+        self.after = max((self.places - 1) * stride + reach - length - padding, 0)
+
+    def slices(self, x: Tensor, axis: int) -> list[Tensor]:
+        """For each element of a window the Tensor of it at all places; x has its border."""
+        before = (slice(None),) * axis
+        return [
+            x[(*before, slice(start, start + self.stride * (self.places - 1) + 1, self.stride))]
+            for start in range(0, self.dilation * self.kernel, self.dilation)
+        ]
+
+    def counts(self, includes_padding: bool) -> np.ndarray:
+        """How many elements of each window lie in the input, or in it and its padding."""
+        starts = np.arange(self.places) * self.stride - self.padding
+        border = self.padding if includes_padding else 0
+        ends = np.minimum(starts + self.kernel, self.length + border)
+        return ends - np.maximum(starts, -border)
+
+
+def _windows(
+    name: str,
+    axes: int,
+    x: Tensor,
+    kernel_size: Lengths,
+    stride: Lengths | None,
+    padding: Lengths,
+    dilation: Lengths,
+    ceil_mode: bool,
+) -> list[_Windows]:
+    kernel = lengths("kernel_size", kernel_size, axes)
+    steps = kernel if stride is None else lengths("stride", stride, axes)
+    border = lengths("padding", padding, axes, 0)
+    if any(2 * p > k for p, k in zip(border, kernel, strict=True)):
+        raise ValueError(
+            f"{name}: padding is at most half the kernel, so that each window holds elements; got "
+            f"{border} for {kernel}"
+        )
+    distances = lengths("dilation", dilation, axes)
+    return [
+        _Windows(name, *of_axis, ceil_mode)
+        for of_axis in zip(x.shape[-axes:], kernel, steps, border, distances, strict=True)
+    ]
+
+
+def _fold(
+    x: Tensor,
+    windows: list[_Windows],
+    combine: Callable[..., Tensor],
+    border: float,
+) -> Tensor:
+    """The elements of each window combined, along the last axis first."""
+    first = x.ndim - len(windows)
+    around = [(w.padding, w.after) for w in windows]
+    if any(map(any, around)):
+        x = pad(x, [(0, 0)] * first + around, constant_values=border)
+    for axis in reversed(range(first, x.ndim)):
+        x = combine(*windows[axis - first].slices(x, axis))
+    return x
+
+
+def _max(*slices: Tensor) -> Tensor:
+    return reduce(maximum, slices)
+
+
+def _max_pool(
+    name: str,
+    axes: int,
+    input: TensorLike,
+    kernel_size: Lengths,
+    stride: Lengths | None,
+    padding: Lengths,
+    dilation: Lengths,
+    ceil_mode: bool,
+    return_indices: bool,
+) -> Tensor:
+    if return_indices:
+        raise ValueError(
+            f"{name}: return_indices is not there: the gradient finds the places by itself"
+        )
+    x = _images(name, axes, input)
+    windows = _windows(name, axes, x, kernel_size, stride, padding, dilation, ceil_mode)
+    return _fold(x, windows, _max, -np.inf)
+
+
+def _avg_pool(
+    name: str,
+    axes: int,
+    input: TensorLike,
+    kernel_size: Lengths,
+    stride: Lengths | None,
+    padding: Lengths,
+    ceil_mode: bool,
+    count_include_pad: bool,
+    divisor_override: int | None,
+) -> Tensor:
+    x = _images(name, axes, input)
+    windows = _windows(name, axes, x, kernel_size, stride, padding, 1, ceil_mode)
+    if divisor_override is not None:
+        counts = np.asarray(checks.count("divisor_override", divisor_override))
+    else:
+        counts = reduce(np.multiply.outer, [w.counts(count_include_pad) for w in windows])
+    if counts.size and (counts == counts.flat[0]).all():
+        counts = counts.flat[0]
+    return _fold(x, windows, add_n, 0.0) / np.asarray(counts, x.dtype)
+
+
+def _output_sizes(axes: int, x: Tensor, output_size: OutputSize) -> list[int]:
+    """The lengths of the output; None keeps that of the input."""
+    given = list(output_size) if isinstance(output_size, (list, tuple)) else [output_size]
+    if len(given) == 1:
+        given *= axes
+    if len(given) != axes:
+        raise ValueError(f"output_size is one number or {axes}, got {output_size!r}")
+    return [
+        length if size is None else checks.count("output_size", size)
+        for size, length in zip(given, x.shape[-axes:], strict=True)
+    ]
+
+
+def _parts(length: int, size: int) -> list[tuple[int, int]]:
+    """Where each of `size` parts of an axis begins and ends; parts of unequal length overlap."""
+    return [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
+
+
+def _adaptive_avg_pool(name: str, axes: int, input: TensorLike, output_size: OutputSize) -> Tensor:
+    x = _images(name, axes, input)
+    for axis, size in enumerate(_output_sizes(axes, x, output_size), x.ndim - axes):
+        length = x.shape[axis]
+        if length % size == 0:
+            shape = (*x.shape[:axis], size, length // size, *x.shape[axis + 1 :])
+            x = x.reshape(shape).mean(axis + 1)
+            continue
+        weights = np.zeros((size, length), x.dtype)
+        for row, (begin, end) in enumerate(_parts(length, size)):
+            weights[row, begin:end] = 1 / (end - begin)
+        x = matmul(x.moveaxis(axis, -1), weights, transpose_b=True).moveaxis(-1, axis)
+    return x
+
+
+def _adaptive_max_pool(
+    name: str, axes: int, input: TensorLike, output_size: OutputSize, return_indices: bool
+) -> Tensor:
+    if return_indices:
+        raise ValueError(
+            f"{name}: return_indices is not there: the gradient finds the places by itself"
+        )
+    x = _images(name, axes, input)
+    sizes = _output_sizes(axes, x, output_size)
+    for axis in reversed(range(x.ndim - axes, x.ndim)):
+        length, size = x.shape[axis], sizes[axis - x.ndim + axes]
+        parts = _parts(length, size)
+        longest = max(end - begin for begin, end in parts)
+        # A shorter part takes its last element again, which loses the tie.
+        places = [[min(begin + i, end - 1) for begin, end in parts] for i in range(longest)]
+        before = (slice(None),) * axis
+        x = _max(*[x[(*before, np.asarray(of_parts))] for of_parts in places])
+    return x
+
+
+def max_pool1d(
+    input: TensorLike,
+    kernel_size: Lengths,
+    stride: Lengths | None = None,
+    padding: Lengths = 0,
+    dilation: Lengths = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    """The largest element of each window: y[p] = max over t < k of x[s p + d t - padding].
+
+    The gradient of y[p] goes to the element that it is; of equal ones to the first.
+
+    Args:
+        input: x, shape (N, C, L) or (C, L).
+        kernel_size: k.
+        stride: s, from one window to the next; None is k.
+        padding: places before and after x, which are never the largest; at most k / 2.
+        dilation: d, between the elements of a window.
+        ceil_mode: whether a last window may reach over the end.
+        return_indices: False, there is no other.
+
+    Returns:
+        Shape (N, C, floor((L + 2 padding - d (k - 1) - 1) / s) + 1), or without N.
+
+    Raises:
+        ShapeError: if the shape does not fit, or a window is longer than the padded input.
+
+    Source: *Deep Learning*, section 9.3.
+
+    Example:
+        >>> import chainrule as cr
+        >>> max_pool1d(cr.tensor([[1.0, 5.0, 2.0, 3.0]]), 2)
+        tensor([[5., 3.]])
+    """
+    return _max_pool(
+        "max_pool1d",
+        1,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        return_indices,
+    )
+
+
+def max_pool2d(
+    input: TensorLike,
+    kernel_size: Lengths,
+    stride: Lengths | None = None,
+    padding: Lengths = 0,
+    dilation: Lengths = 1,
+    ceil_mode: bool = False,
+    return_indices: bool = False,
+) -> Tensor:
+    """The largest element of each window of an image, as `max_pool1d` over two axes.
+
+    Args:
+        input: shape (N, C, H, W) or (C, H, W).
+        kernel_size, stride, padding, dilation: one number, or one for each axis.
+        ceil_mode, return_indices: as in `max_pool1d`.
+
+    Returns:
+        Shape (N, C, H', W'), or without N.
+
+    Raises:
+        ShapeError: if the shape does not fit, or a window is larger than the padded image.
+
+    Source: *Deep Learning*, section 9.3.
+
+    Example:
+        >>> import chainrule as cr
+        >>> max_pool2d(cr.arange(16.0).reshape(1, 4, 4), 2)
+        tensor([[[ 5.,  7.],
+                 [13., 15.]]])
+    """
+    return _max_pool(
+        "max_pool2d",
+        2,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        dilation,
+        ceil_mode,
+        return_indices,
+    )
+
+
+def avg_pool1d(
+    input: TensorLike,
+    kernel_size: Lengths,
+    stride: Lengths | None = None,
+    padding: Lengths = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+) -> Tensor:
+    """The mean of each window: y[p] = sum over t < k of x[s p + t - padding], divided by a count.
+
+    Args:
+        input: x, shape (N, C, L) or (C, L).
+        kernel_size: k.
+        stride: s, from one window to the next; None is k.
+        padding: zeros before and after x; at most k / 2.
+        ceil_mode: whether a last window may reach over the end.
+        count_include_pad: whether the zeros are counted in the mean.
+
+    Returns:
+        Shape (N, C, floor((L + 2 padding - k) / s) + 1), or without N.
+
+    Raises:
+        ShapeError: if the shape does not fit, or a window is longer than the padded input.
+
+    Example:
+        >>> import chainrule as cr
+        >>> avg_pool1d(cr.tensor([[1.0, 5.0, 2.0, 3.0]]), 2)
+        tensor([[3. , 2.5]])
+    """
+    return _avg_pool(
+        "avg_pool1d", 1, input, kernel_size, stride, padding, ceil_mode, count_include_pad, None
+    )
+
+
+def avg_pool2d(
+    input: TensorLike,
+    kernel_size: Lengths,
+    stride: Lengths | None = None,
+    padding: Lengths = 0,
+    ceil_mode: bool = False,
+    count_include_pad: bool = True,
+    divisor_override: int | None = None,
+) -> Tensor:
+    """The mean of each window of an image, as `avg_pool1d` over two axes.
+
+    Args:
+        input: shape (N, C, H, W) or (C, H, W).
+        kernel_size, stride, padding: one number, or one for each axis.
+        ceil_mode, count_include_pad: as in `avg_pool1d`.
+        divisor_override: what the sums are divided by, in place of the count.
+
+    Returns:
+        Shape (N, C, H', W'), or without N.
+
+    Raises:
+        ShapeError: if the shape does not fit, or a window is larger than the padded image.
+
+    Example:
+        >>> import chainrule as cr
+        >>> avg_pool2d(cr.arange(16.0).reshape(1, 4, 4), 2)
+        tensor([[[ 2.5,  4.5],
+                 [10.5, 12.5]]])
+    """
+    return _avg_pool(
+        "avg_pool2d",
+        2,
+        input,
+        kernel_size,
+        stride,
+        padding,
+        ceil_mode,
+        count_include_pad,
+        divisor_override,
+    )
+
+
+def adaptive_avg_pool1d(input: TensorLike, output_size: OutputSize) -> Tensor:
+    """The means of `output_size` parts of the last axis: part i is from i L / size to (i + 1) L / size.
+
+    Args:
+        input: shape (N, C, L) or (C, L).
+        output_size: how many parts; None keeps the length.
+
+    Returns:
+        Shape (N, C, output_size), or without N.
+
+    Raises:
+        ShapeError: if the shape does not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> adaptive_avg_pool1d(cr.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]), 2)  # two parts of three
+        tensor([[2., 4.]])
+    """
+    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
+
+
+def adaptive_avg_pool2d(input: TensorLike, output_size: OutputSize) -> Tensor:
+    """The means of the parts of an image, as `adaptive_avg_pool1d` over two axes.
+
+    Args:
+        input: shape (N, C, H, W) or (C, H, W).
+        output_size: one number, or one for each axis; 1 is global average pooling.
+
+    Returns:
+        Shape (N, C, *output_size), or without N.
+
+    Raises:
+        ShapeError: if the shape does not fit.
+
+    Source: Lin, Chen, Yan, "Network in network", 2014 (global average pooling).
+
+    Example:
+        >>> import chainrule as cr
+        >>> adaptive_avg_pool2d(cr.arange(16.0).reshape(1, 4, 4), 1)
+        tensor([[[7.5]]])
+    """
+    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
+
+
+def adaptive_max_pool1d(
+    input: TensorLike, output_size: OutputSize, return_indices: bool = False
+) -> Tensor:
+    """The largest elements of `output_size` parts of the last axis; see `adaptive_avg_pool1d`.
+
+    Args:
+        input: shape (N, C, L) or (C, L).
+        output_size: how many parts; None keeps the length.
+        return_indices: False, there is no other.
+
+    Returns:
+        Shape (N, C, output_size), or without N.
+
+    Raises:
+        ShapeError: if the shape does not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> adaptive_max_pool1d(cr.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]), 2)
+        tensor([[3., 5.]])
+    """
+    return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
+
+
+def adaptive_max_pool2d(
+    input: TensorLike, output_size: OutputSize, return_indices: bool = False
+) -> Tensor:
+    """The largest elements of the parts of an image, as `adaptive_max_pool1d` over two axes.
+
+    Args:
+        input: shape (N, C, H, W) or (C, H, W).
+        output_size: one number, or one for each axis; 1 is global max pooling.
+        return_indices: False, there is no other.
+
+    Returns:
+        Shape (N, C, *output_size), or without N.
+
+    Raises:
+        ShapeError: if the shape does not fit.
+
+    Example:
+        >>> import chainrule as cr
+        >>> adaptive_max_pool2d(cr.arange(16.0).reshape(1, 4, 4), 1)
+        tensor([[[15.]]])
+    """
+    return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)
