@@ -8,7 +8,7 @@ from chainrule.graph.methods import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.arithmetic import copysign
 from chainrule.ops.comparison import equal, maximum, minimum, not_equal, where
-from chainrule.ops.declare import align_floats
+from chainrule.ops.declare import align, align_floats
 
 __all__ = [
     "allclose",
@@ -172,7 +172,7 @@ def fmax(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.fmax(cr.tensor([1.0, float("nan")]), cr.tensor([0.0, 2.0]))
         tensor([1., 2.])
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = align("fmax", a, b)
     return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
 
 
@@ -185,7 +185,7 @@ def fmin(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.fmin(cr.tensor([1.0, float("nan")]), cr.tensor([0.0, 2.0]))
         tensor([0., 2.])
     """
-    a, b = as_tensor(a), as_tensor(b)
+    a, b = align("fmin", a, b)
     return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))
 
 
