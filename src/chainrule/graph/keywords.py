@@ -51,6 +51,7 @@ def both_names(**more: str) -> Callable[[Function], Function]:
         for names in SPELLINGS:
             for name in set(names) & set(own):
                 others.update({other: name for other in names if other not in own})
+        refused = _NOT_TAKEN.keys() - {*own}
 
         @wraps(function)
         def call(*arguments: Any, **keywords: Any) -> Any:
@@ -63,7 +64,7 @@ def both_names(**more: str) -> Callable[[Function], Function]:
                             "argument; give one of them"
                         )
                     keywords[name] = keywords.pop(other)
-            for name in keywords.keys() & _NOT_TAKEN.keys() - {*own}:
+            for name in keywords.keys() & refused:
                 raise TypeError(
                     f"{function.__name__} has no argument {name!r}: "
                     + _NOT_TAKEN[name].format(name=function.__name__)
