@@ -76,6 +76,20 @@ def number(name: str, value: Any) -> float:
     return int(value) if isinstance(value, (int, np.integer)) else float(value)
 
 
+def constant(name: str, value: Any) -> float:
+    """A number, or anything else that `float` takes, but no Tensor whose gradient would be lost.
+
+    Raises:
+        TypeError: for a Tensor that requires a gradient.
+    """
+    if getattr(value, "requires_grad", False):
+        raise TypeError(
+            f"{name} is a number, got {value!r:.80}, whose gradient would be lost. Write the "
+            "formula with operations, or give its item()"
+        )
+    return float(value)
+
+
 def not_negative(name: str, value: Any) -> float:
     """A finite number of at least 0."""
     if number(name, value) < 0:

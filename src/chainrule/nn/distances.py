@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
@@ -60,7 +61,7 @@ def normalize(
     """
     x = as_tensor(input)
     _check_order("normalize", p)
-    return x / maximum(vector_norm(x, p, dim, keepdim=True), float(eps))
+    return x / maximum(vector_norm(x, p, dim, keepdim=True), checks.constant("eps", eps))
 
 
 @both_names()
@@ -84,7 +85,7 @@ def pairwise_distance(
     a, b = align("pairwise_distance", as_tensor(x1), as_tensor(x2))
     if not a.ndim:
         raise ShapeError("pairwise_distance: the vectors have an axis of features; got ()")
-    return vector_norm(a - b + float(eps), p, -1, keepdim)
+    return vector_norm(a - b + checks.constant("eps", eps), p, -1, keepdim)
 
 
 @both_names()
@@ -104,7 +105,8 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
     a, b = align("cosine_similarity", as_tensor(x1), as_tensor(x2))
     if not -a.ndim <= dim < a.ndim:
         raise ShapeError(f"cosine_similarity: there is no axis {dim} in shape {a.shape}")
-    a, b = (x / maximum(vector_norm(x, 2, dim, keepdim=True), float(eps)) for x in (a, b))
+    least = checks.constant("eps", eps)
+    a, b = (x / maximum(vector_norm(x, 2, dim, keepdim=True), least) for x in (a, b))
     return (a * b).sum(dim)
 
 

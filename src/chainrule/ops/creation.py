@@ -157,7 +157,8 @@ def full(
 
     Args:
         shape: a whole number or several.
-        fill_value: a number, or values that broadcast to the shape.
+        fill_value: a number, or values that broadcast to the shape; of a Tensor that requires a
+            gradient, its `broadcast_to`.
         dtype: by default float32 of a Python float, int64 of a Python integer.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
 
@@ -171,14 +172,17 @@ def full(
         tensor([[0.5, 0.5],
                 [0.5, 0.5]])
     """
-    value = _value("full", as_tensor(fill_value, dtype), "broadcast_to")
+    value = as_tensor(fill_value, dtype)
     lengths = as_shape("full", (shape,))
     try:
-        filled = np.broadcast_to(value, lengths)
+        filled = np.broadcast_to(0, value.shape) if value.is_symbolic else value.numpy()
+        filled = np.broadcast_to(filled, lengths)
     except ValueError:
         raise ShapeError(
             f"full: values of shape {value.shape} do not broadcast to {lengths}"
         ) from None
+    if value.requires_grad or value.is_symbolic:
+        return value.astype(value.dtype if dtype is None else dtype).broadcast_to(lengths)
     return _leaf(np.array(filled), requires_grad)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -187,7 +188,7 @@ def trapezoid(
     length = y.shape[axis]
     twice = y[(*before, slice(1, None))] + y[(*before, slice(max(length - 1, 0)))]
     if x is None:
-        return (twice * (0.5 * float(dx))).sum(axis)
+        return (twice * (0.5 * checks.constant("dx", dx))).sum(axis)
     if x.ndim == 1:
         width = diff(x).reshape(-1, *(1,) * (y.ndim - axis - 1))
     else:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -82,9 +83,10 @@ def pad(
         )
     widths = _pad_widths(x, pad_width)
     if mode == "constant":
-        if x.dtype.kind != "f" and not float(constant_values).is_integer():
+        number = checks.constant("constant_values", constant_values)
+        if x.dtype.kind != "f" and not number.is_integer():
             raise DTypeError(f"pad: the number {constant_values} does not fit dtype {x.dtype}")
-        return _pad.apply(x, widths=widths, value=float(constant_values))
+        return _pad.apply(x, widths=widths, value=number)
     for axis, width in enumerate(widths):
         if width == (0, 0):
             continue

@@ -29,6 +29,7 @@ class ParameterGroup(MutableMapping[str, Any]):
         scalars: the HyperParameter of each number; "betas" are "beta1" and "beta2" here.
         cohorts: the parameters in parts that have taken the same steps; see `Cohort`.
         buffers: the Buffers that the group's parameters share, by name.
+        first: the hyper-parameters as they were given, as `numbers` has them.
         unscheduled: hyper-parameters that a schedule sets, as they were before it; PyTorch has
             "initial_lr" for that.
 
@@ -64,6 +65,7 @@ class ParameterGroup(MutableMapping[str, Any]):
                     if name in self.scalars:
                         raise TypeError(f"{key} has a number {name!r}, which is declared twice")
                     self.scalars[name] = HyperParameter(number, name=name)
+        self.first = self.numbers()
 
     def __getitem__(self, key: str) -> Any:
         if key == "params":

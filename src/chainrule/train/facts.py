@@ -41,6 +41,7 @@ from chainrule.train.user_code import (
     is_watched,
     is_watched_object,
     loaded_names,
+    names_any,
 )
 
 _requires_grad = attrgetter("requires_grad")
@@ -106,7 +107,8 @@ class Facts:
         self._numbers: dict[int, int] = {}
         self._classes: set[type] = set()
         self._used: set[str] = set()  # the names of attributes in the code of the functions
-        self._unused: list[tuple[str, Mapping[str, Any], list[str]]] = []
+        self._uses_any = False  # whether that code may read any attribute
+        self._unused: list[tuple[str, Mapping[str, Any], list[str], bool]] = []
         for root in roots:
             self._visit(root, "an object")
         while self._visit_used():
@@ -215,7 +217,7 @@ class Facts:
                 else:
                     self._visit(value, f"{name} of {kind.__name__}")
         if unused:
-            self._unused.append((f"of {kind.__name__}", vars(module), unused))
+            self._unused.append((f"of {kind.__name__}", vars(module), unused, True))
 
     def _optimizer(self, optimizer: Optimizer, what: str) -> None:
         self._note_code(type(optimizer).__module__)
@@ -260,7 +262,9 @@ class Facts:
         self.is_shareable &= function.__closure__ is None
         if not is_watched(function.__module__ or ""):
             return
-        self._used.update(attribute_names(function.__code__))
+        named = attribute_names(function.__code__)
+        self._used.update(named)
+        self._uses_any |= names_any(named)
         name = function.__qualname__
         self._visit(function.__defaults__, f"a default of {name}")
         self._visit(function.__kwdefaults__, f"a default of {name}")
@@ -337,7 +341,7 @@ class Facts:
         """These names of a class or of a Python module, and those that a function names."""
         self._names(what, names, read)
         rest = [name for name in names if name not in read and not name.startswith("__")]
-        self._unused.append((what, names, rest))
+        self._unused.append((what, names, rest, False))
 
     def _slots(self, value: Any, what: str) -> None:
         """The attributes of a user's object that are no items of its `__dict__`."""
@@ -358,14 +362,15 @@ class Facts:
 
     def _is_unused(self, name: str, value: Any) -> bool:
         """Whether an attribute is data that no code so far names: it may be large."""
-        return name not in self._used and not isinstance(value, _SMALL)
+        is_named = self._uses_any or name in self._used
+        return not is_named and not isinstance(value, _SMALL)
 
     def _attributes(self, kind: type, attributes: Mapping[str, Any]) -> None:
         """The attributes of a user's object, but for data that no function names."""
         what = f"of a {kind.__name__}"
         unused = [name for name, value in attributes.items() if self._is_unused(name, value)]
         if unused:
-            self._unused.append((what, attributes, unused))
+            self._unused.append((what, attributes, unused, True))
         names = [name for name in attributes if name not in unused]
         length = None if has_cached(kind) else len(attributes)
         self._names(what, attributes, names, length=length)
@@ -373,16 +378,15 @@ class Facts:
     def _visit_used(self) -> bool:
         """Visit what functions that were found later name; whether there is some."""
         unused, self._unused = self._unused, []
-        for what, attributes, names in unused:
-            used = [name for name in names if name in self._used]
+        for what, attributes, names, of_object in unused:
+            any_name = of_object and self._uses_any
+            used = [name for name in names if any_name or name in self._used]
             if used:
                 self._names(what, attributes, used)
             if len(used) < len(names):
                 rest = [name for name in names if name not in used]
-                self._unused.append((what, attributes, rest))
-        return sum(len(names) for *_, names in self._unused) < sum(
-            len(names) for *_, names in unused
-        )
+                self._unused.append((what, attributes, rest, of_object))
+        return sum(len(entry[2]) for entry in self._unused) < sum(len(e[2]) for e in unused)
 
     def _names(
         self,

@@ -72,7 +72,7 @@ def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = 
         tensor([-1.,  3.])
     """
     x = as_tensor(input)
-    return where(x > 0.0, x, float(negative_slope) * x)
+    return where(x > 0.0, x, checks.constant("negative_slope", negative_slope) * x)
 
 
 @both_names()
@@ -123,7 +123,7 @@ def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         tensor([-0.6321,  2.    ])
     """
     x = as_tensor(input)
-    return relu(x) + float(alpha) * expm1(minimum(x, 0.0))
+    return relu(x) + checks.constant("alpha", alpha) * expm1(minimum(x, 0.0))
 
 
 @both_names()
@@ -214,8 +214,10 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> T
         tensor([  0.6931, 100.    ])
     """
     x = as_tensor(input)
-    scaled = float(beta) * x
-    return where(scaled > float(threshold), x, ops.softplus(scaled) / float(beta))
+    beta = checks.constant("beta", beta)
+    scaled = beta * x
+    limit = checks.constant("threshold", threshold)
+    return where(scaled > limit, x, ops.softplus(scaled) / beta)
 
 
 @both_names()
@@ -230,7 +232,7 @@ def hardtanh(
         tensor([-1. ,  0.5,  1. ])
     """
     x = as_tensor(input)
-    low, high = float(min_val), float(max_val)
+    low, high = checks.constant("min_val", min_val), checks.constant("max_val", max_val)
     return where(x <= low, low, where(x >= high, high, x))
 
 
@@ -354,7 +356,7 @@ def hardshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
         >>> hardshrink(cr.tensor([-1.0, 0.5, 2.0]))
         tensor([-1.,  0.,  2.])
     """
-    x, bound = as_tensor(input), float(lambd)
+    x, bound = as_tensor(input), checks.constant("lambd", lambd)
     return where(ops.abs(x) <= bound, 0.0, x)
 
 
@@ -370,7 +372,7 @@ def softshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
         >>> softshrink(cr.tensor([-1.0, 0.5, 2.0]))
         tensor([-0.5,  0. ,  1.5])
     """
-    x, bound = as_tensor(input), float(lambd)
+    x, bound = as_tensor(input), checks.constant("lambd", lambd)
     if not bound >= 0:
         raise ValueError(f"softshrink: lambd is not negative, got {lambd}")
     return where(ops.abs(x) <= bound, 0.0, x - bound * ops.sign(x))
@@ -400,7 +402,8 @@ def threshold(input: TensorLike, threshold: float, value: float, inplace: bool =
         tensor([7., 7., 2.])
     """
     x = as_tensor(input)
-    return where(x <= float(threshold), float(value), x)
+    limit, value = checks.constant("threshold", threshold), checks.constant("value", value)
+    return where(x <= limit, value, x)
 
 
 @both_names()
@@ -425,7 +428,8 @@ def rrelu(
         >>> rrelu(cr.tensor([-2.0, 3.0]), 0.25, 0.75)
         tensor([-1.,  3.])
     """
-    x, low, high = as_tensor(input), float(lower), float(upper)
+    x = as_tensor(input)
+    low, high = checks.constant("lower", lower), checks.constant("upper", upper)
     if not low <= high:
         raise ValueError(f"rrelu: lower is at most upper, got {lower} and {upper}")
     if not training:

@@ -86,7 +86,7 @@ def rms_norm(
     x = as_tensor(input)
     rows = _as_rows("rms_norm", x, normalized_shape)
     squares = (rows * rows).mean(axis=1, keepdims=True)
-    eps = float(np.finfo(squares.dtype).eps) if eps is None else float(eps)
+    eps = checks.constant("eps", np.finfo(squares.dtype).eps if eps is None else eps)
     scale = 1.0 / sqrt(squares + eps)
     return _scaled("rms_norm", rows * scale, normalized_shape, weight, None).reshape(x.shape)
 
@@ -236,7 +236,7 @@ def _normalized(rows: Tensor, eps: float) -> Tensor:
     """Each row minus its mean, divided by its standard deviation."""
     centred = rows - rows.mean(axis=1, keepdims=True)
     variance = (centred * centred).mean(axis=1, keepdims=True)
-    return centred * (1.0 / sqrt(variance + float(eps)))
+    return centred * (1.0 / sqrt(variance + checks.constant("eps", eps)))
 
 
 def _as_rows(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> Tensor:
