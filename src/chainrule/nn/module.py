@@ -19,6 +19,7 @@ from chainrule.nn.interception import intercepted_forward
 from chainrule.nn.modes import Mode, modes_of_this_thread
 from chainrule.nn.placement import Placed
 from chainrule.nn.registration import not_registered, unregistered
+from chainrule.nn.ties import contradictions
 from chainrule.ops.creation import zeros_like
 
 M = TypeVar("M", bound="Module")
@@ -374,7 +375,8 @@ class Module(Hooked, Placed):
             The missing and the unexpected keys; both empty if `strict`.
 
         Raises:
-            RuntimeError: naming all missing, unexpected and mismatched keys.
+            RuntimeError: naming all missing, unexpected and mismatched keys; or where one parameter
+                has two names, and another value under each.
             TypeError: for what is no dict.
 
         Example:
@@ -409,6 +411,7 @@ class Module(Hooked, Placed):
                     f"dtype mismatch for {name}: the state_dict has {value.dtype}, the current "
                     f"model {state.dtype}; convert with .astype({str(state.dtype)!r})."
                 )
+        faults = faults or contradictions(own, values)
         if faults:
             raise RuntimeError(
                 "\n\t".join([f"Error(s) in loading state_dict for {type(self).__name__}:", *faults])
