@@ -6,7 +6,7 @@ import math
 
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain
 from chainrule.ops import abs, max, maximum, sqrt, stop_gradient, where
 from chainrule.ops.declare import align
 
@@ -54,7 +54,7 @@ def normalize(
     """
     x = as_tensor(input)
     _check_order("normalize", p)
-    return x / maximum(vector_norm(x, p, dim, keepdim=True), float(eps))
+    return x / maximum(vector_norm(x, p, dim, keepdim=True), float(plain("eps", eps)))
 
 
 @both_names()
@@ -78,7 +78,7 @@ def pairwise_distance(
     a, b = align("pairwise_distance", as_tensor(x1), as_tensor(x2))
     if not a.ndim:
         raise ShapeError("pairwise_distance: the vectors have an axis of features; got ()")
-    return vector_norm(a - b + float(eps), p, -1, keepdim)
+    return vector_norm(a - b + float(plain("eps", eps)), p, -1, keepdim)
 
 
 @both_names()
@@ -98,10 +98,12 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
     a, b = align("cosine_similarity", as_tensor(x1), as_tensor(x2))
     if not -a.ndim <= dim < a.ndim:
         raise ShapeError(f"cosine_similarity: there is no axis {dim} in shape {a.shape}")
-    a, b = (x / maximum(vector_norm(x, 2, dim, keepdim=True), float(eps)) for x in (a, b))
+    a, b = (
+        x / maximum(vector_norm(x, 2, dim, keepdim=True), float(plain("eps", eps))) for x in (a, b)
+    )
     return (a * b).sum(dim)
 
 
 def _check_order(name: str, p: float) -> None:
-    if not p > 0:
+    if not plain("p", p) > 0:
         raise ValueError(f"{name}: p, the order of the norm, is positive; got {p}")

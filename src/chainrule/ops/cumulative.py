@@ -9,7 +9,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.ops.comparison import not_equal
 from chainrule.ops.declare import BOOL
 from chainrule.ops.joining import concatenate
@@ -169,7 +169,7 @@ def trapezoid(
     length = y.shape[axis]
     twice = y[(*before, slice(1, None))] + y[(*before, slice(max(length - 1, 0)))]
     if x is None:
-        return (twice * (0.5 * float(dx))).sum(axis)
+        return (twice * (0.5 * float(plain("dx", dx)))).sum(axis)
     x = as_tensor(x)
     if x.ndim == 1:
         width = diff(x).reshape(-1, *(1,) * (y.ndim - axis - 1))
