@@ -328,7 +328,7 @@ def linspace(
     if holds_tensors(ends):
         found = [as_tensor(end) for end in ends]
         if not requires_grad and any(map(_is_part_of_a_graph, found)):
-            return _between(*found, num, endpoint, dtype)
+            return _between(found[0], found[1], num, endpoint, dtype)
         ends = [plain("linspace", end).numpy() for end in found]
     value = np.linspace(ends[0], ends[1], num, endpoint=endpoint)
     return _leaf(_in_own_dtype(value, dtype), requires_grad)
