@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import operator
+import os
 from collections.abc import Iterable
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
@@ -56,6 +57,20 @@ def integer(name: str, value: Any, least: int | None = None) -> int:
 def count(name: str, value: Any) -> int:
     """A whole number of at least 1, as an int."""
     return integer(name, value, 1)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, as a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is True or False, got {value!r:.80}")
+    return bool(value)
+
+
+def path(name: str, value: Any) -> str | os.PathLike[str]:
+    """The name of a file, as it is."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} is the name of a file, as 'model.safetensors'; got {value!r:.80}")
+    return value
 
 
 def any_number(name: str, value: Any) -> Any:

@@ -31,7 +31,7 @@ def test_a_long_product_keeps_its_digits(way, size, kind):
     ours = cr.compile(product)(x, y).numpy()
     theirs = product(torch.tensor(x), torch.tensor(y)).numpy()
     error, peer = (np.abs(found / exact - 1).max() for found in (ours, theirs))
-    assert error <= max(peer, 1e-6)
+    assert error <= max(peer, 3e-6)
     assert error < 1e-5
 
 

@@ -223,7 +223,15 @@ class Module(Hooked, Placed):
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child under `name`."""
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{name} must be a Module or None, got {checks.described(module)}")
+            remedy = (
+                ". A function becomes one as a layer of nn, such as nn.ReLU(), or in a class of "
+                "your own, whose forward calls it"
+                if callable(module) and not isinstance(module, type)
+                else ""
+            )
+            raise TypeError(
+                f"{name} must be a Module or None, got {checks.described(module)}{remedy}"
+            )
         self._register_new("_modules", name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:

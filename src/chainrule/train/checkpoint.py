@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.data.mapped import mapped_files
 from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
@@ -30,6 +31,7 @@ class _DamageError(Exception):
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write all of the trainer's state."""
+    checks.path("path", path)
     with trainer.backend.guard.alone:
         tensors, training = _collected(trainer)
     description = {

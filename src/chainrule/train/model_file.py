@@ -8,6 +8,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import FileError
 from chainrule.graph.placement import check_device
 from chainrule.graph.tensor import Array
@@ -67,6 +68,9 @@ def save(
         >>> cr.load(path)["epoch"]
         3
     """
+    if isinstance(path, (Module, Mapping)):
+        raise TypeError("save takes the model first, then the path: chainrule.save(model, path)")
+    checks.path("path", path)
     if isinstance(model, Mapping):
         description, arrays = plain_values.split(model)
         tensors = {f"{_VALUES}.{name}": array for name, array in arrays.items()}
@@ -294,7 +298,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     """
     import json
 
-    path = os.fspath(path)
+    path = os.fspath(checks.path("path", path))
     try:
         tensors, metadata = tensor_file.read(path)
     except FileNotFoundError:
