@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 OURS = {
@@ -364,6 +366,49 @@ def refer(names: Mapping[str, str]) -> None:
 
 
 refer(OURS)
+
+
+def absent(
+    module: str, names: Mapping[str, Any], elsewhere: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[str], NoReturn]:
+    """A module's `__getattr__`, which says of a name that is not there what it may be.
+
+    Args:
+        module: as a user calls it, as "nn".
+        names: what is there.
+        elsewhere: other names, with what stands for them.
+    """
+
+    def refuse(name: str) -> NoReturn:
+        message = f"module 'chainrule.{module}' has no attribute {name!r}"
+        if name.startswith("_"):
+            raise AttributeError(message)
+        family = next((f for f in _FAMILIES if re.match(f, name, re.IGNORECASE)), None)
+        if name in elsewhere:
+            message += f"; it is {elsewhere[name]}"
+        elif family is not None:
+            message += f"; {_FAMILIES[family]}"
+        else:
+            by_case = {n.lower(): n for n in (*elsewhere, *names) if not n.startswith("_")}
+            found = by_case.get(name.lower()) or nearest(name, (*names, *elsewhere))
+            if found:
+                message += f"; did you mean {elsewhere.get(found, f'{module}.{found}')}?"
+        raise AttributeError(message)
+
+    return refuse
+
+
+_DENSE = "this library's layers are those of dense networks: "
+_FAMILIES = {
+    r"(lazy_?)?(conv|fold|unfold|upsample|pixel_?shuffle|interpolate)": _DENSE
+    + "it has no convolutions yet; nn.Flatten and nn.Linear take images as rows",
+    r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE + "it has no pooling yet",
+    r"(lstm|gru|rnn)(cell)?$": _DENSE + "it has no recurrent layers yet",
+    r"(transformer|multi_?head_?attention|scaled_dot_product)": _DENSE + "it has no attention yet",
+    r"embedding": _DENSE + "it has no embedding yet; rows of a Parameter are W[indices]",
+    r"(data_?parallel|distributed)": "one process trains, on all CPUs that it may use",
+}
+"""PyTorch's names of what is not here, as patterns, with what is said of them."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
 from chainrule.ops.comparison import not_equal
 from chainrule.ops.declare import BOOL, of_one_dtype
 from chainrule.ops.joining import concatenate
@@ -188,7 +187,7 @@ def trapezoid(
     length = y.shape[axis]
     twice = y[(*before, slice(1, None))] + y[(*before, slice(max(length - 1, 0)))]
     if x is None:
-        return (twice * (0.5 * checks.constant("dx", dx))).sum(axis)
+        return (twice * (0.5 * plain_number("dx", dx))).sum(axis)
     if x.ndim == 1:
         width = diff(x).reshape(-1, *(1,) * (y.ndim - axis - 1))
     else:

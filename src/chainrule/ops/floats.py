@@ -189,7 +189,10 @@ def fmin(a: TensorLike, b: TensorLike) -> Tensor:
 
 @method
 def nan_to_num(
-    x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    x: TensorLike,
+    nan: TensorLike = 0.0,
+    posinf: TensorLike | None = None,
+    neginf: TensorLike | None = None,
 ) -> Tensor:
     """x with other numbers in the place of NaN and the infinities. The gradient there is 0.
 
@@ -209,5 +212,5 @@ def nan_to_num(
         return x
     largest = float(np.finfo(x.dtype).max)
     x = where(isnan(x), nan, x)
-    x = where(equal(x, np.inf), largest if posinf is None else float(posinf), x)
-    return where(equal(x, -np.inf), -largest if neginf is None else float(neginf), x)
+    x = where(equal(x, np.inf), largest if posinf is None else posinf, x)
+    return where(equal(x, -np.inf), -largest if neginf is None else neginf, x)

@@ -13,7 +13,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up
 from chainrule.ops.comparison import where
@@ -178,7 +178,7 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
     x = as_tensor(x)
     axes = normalize_axes("var", axis, x.shape)
     count = _count(x.shape, axes)
-    if count <= correction:
+    if count <= plain("correction", correction):
         raise ShapeError(
             f"var over {count} elements with correction {correction}: shape {x.shape}, "
             f"axes {axes}; more elements are needed"

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.data.mapped import mapped_files
 from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
+from chainrule.nn import ties
 from chainrule.system.atomic_files import check_writable
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train import model_file
@@ -29,6 +31,7 @@ class _DamageError(Exception):
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write all of the trainer's state."""
+    checks.path("path", path)
     with trainer.backend.guard.alone:
         tensors, training = _collected(trainer)
     description = {
@@ -86,10 +89,13 @@ def load(
     if "training" not in description:
         raise FileError(f"{path} holds a model but no training to go on with")
     columns = model_file.column_names(path, description)
+    saved_ties = model_file.ties_of(path, description, tensors_under(tensors, "model"))
     with interrupts_held(), trainer.backend.guard.alone:
         before, history = _collected(trainer), trainer.state.history
         try:
             training = description["training"]
+            if other := ties.difference(saved_ties, ties.tied_names(trainer.model._named_state())):
+                raise ValueError(f"it was saved with {other}")
             _check_fits(trainer, training)
             _check_progress(tensors, training)
             _load_parts(trainer, tensors, training)

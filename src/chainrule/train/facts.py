@@ -11,8 +11,10 @@ from __future__ import annotations
 from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from functools import cached_property, partial, partialmethod
 from operator import attrgetter
+from threading import local
 from types import (
     FunctionType,
     MappingProxyType,
@@ -29,6 +31,7 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
 from chainrule.optim.optimizer import Optimizer
+from chainrule.train import outside
 from chainrule.train.probes import Cells, Content, Items, Names, Probe, Slots, checksum
 from chainrule.train.randomness import random_generators
 from chainrule.train.user_code import (
@@ -81,6 +84,7 @@ class Facts:
         is_shareable: whether the items say all that a graph depends on.
         states: every State that was found.
         generators: NumPy's and Python's generators of random numbers among the objects.
+        clocks: the functions, such as time.time, that give something else at every call.
         modules: every module that was found.
         has_foreign_code: whether there is code among it that is not this library's.
     """
@@ -99,6 +103,7 @@ class Facts:
         self.is_shareable = True
         self.states: list[State] = []
         self.generators: list[Any] = []
+        self.clocks: set[str] = set()
         self.modules: list[Module] = []
         self.has_foreign_code = False
         self.probes: list[Probe] = []
@@ -265,6 +270,10 @@ class Facts:
         named = attribute_names(function.__code__)
         self._used.update(named)
         self._uses_any |= names_any(named)
+        self.clocks.update(outside.clocks(function))
+        for probe in outside.environment(function):
+            self.items.append(probe.content)
+            self._probe(probe)
         name = function.__qualname__
         self._visit(function.__defaults__, f"a default of {name}")
         self._visit(function.__kwdefaults__, f"a default of {name}")
@@ -321,6 +330,17 @@ class Facts:
         self.identities.append(id(generator))
         self.is_shareable = False
         self.generators.append(generator)
+
+    def _of_a_context(self, variable: Any, what: str) -> None:
+        self.items.append(type(variable))
+        self.identities.append(id(variable))
+        self.is_shareable = False
+        values = outside.held_values(variable)
+        self._held.append(values)
+        what_it_is = f"the {type(variable).__name__} {what}"
+        self._probe(Content(what_it_is, variable, outside.identities, [*map(id, values)]))
+        for value in values:
+            self._visit(value, what)
 
     # Parts
 
@@ -424,6 +444,7 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     (FunctionType, Facts._function),
     (MethodType, Facts._method),
     (partial, Facts._partial),
+    ((ContextVar, local), Facts._of_a_context),
     (type, Facts._class),
     (ModuleType, Facts._python_module),
 )

@@ -240,6 +240,11 @@ class Trainer(FixedParts):
             RuntimeError: while another thread is in `fit`, `find_lr` or `load` of this Trainer.
         """
         epochs = checks.integer("epochs", epochs, 1)
+        as_callbacks(self.callbacks)  # others may have been added
+        if shuffle is not None:
+            checks.flag("shuffle", shuffle)
+        if checkpoint is not None:
+            checks.path("checkpoint", checkpoint)
         if checkpoint is None and (checkpoint_steps is not None or resume):
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:
