@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from chainrule.data.mapped import mapped_files
 from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
 from chainrule.nn import ties
-from chainrule.system.atomic_files import check_writable
+from chainrule.system.atomic_files import check_writable, is_pipe
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train import model_file
 from chainrule.train.model_file import tensors_under
@@ -58,7 +59,7 @@ def check_can_save(
     """Find out before a training whether it can be saved to a file, and leave that as it is.
 
     Raises:
-        OSError: if it can't be written, or there is no room for it.
+        OSError: if it can't be written, is a pipe, or there is no room for it.
         TypeError: if JSON can't hold the metadata, or the state of a callback.
         ValueError: if the file is one from which the arrays, those of the data, are read.
     """
@@ -68,6 +69,8 @@ def check_can_save(
                 f"a checkpoint in {path} would overwrite the data that are read from it. Name "
                 "another file."
             )
+    if is_pipe(path):
+        raise OSError(errno.ESPIPE, f"can't save {path}: it is a pipe. Name a file")
     tensors, training = _collected(trainer)
     text = model_file.as_text({"metadata": trainer.metadata, "training": training})
     check_writable(path, len(text) + sum(array.nbytes for array in tensors.values()))
