@@ -354,6 +354,7 @@ BOMBS = {
     "blank lines": ("read_columns", lambda: gz(b"a,b\n", 1500, b"\n" * (1 << 20))),
     "table of zeros": ("read_columns", lambda: gz(b"", 1500, b"0\n" * (1 << 19))),
     "one row": ("read_columns", lambda: b"1," * (20 << 20)),
+    "many columns": ("read_columns", lambda: b"1," * (2**21 - 8) + b"1\n"),
     "one row, compressed": ("read_columns", lambda: gz(b"", 1500, b"1," * (1 << 19))),
     "one cell": ("read_columns", lambda: gz(b'"', 300, b"1" * (1 << 20))),
 }  # fmt: skip

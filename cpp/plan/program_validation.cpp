@@ -143,7 +143,8 @@ std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
       matrix("c", gemm.c, gemm.dtype, gemm.m, gemm.n, gemm.ldc, gemm.batch, gemm.stride_c);
   apart(c, a);
   apart(c, b);
-  const std::int64_t one = gemm.m == 0 || gemm.n == 0 ? 0 : sum(product(gemm.m - 1, gemm.ldc), gemm.n);
+  const bool empty = gemm.m == 0 || gemm.n == 0;
+  const std::int64_t one = empty ? 0 : sum(product(gemm.m - 1, gemm.ldc), gemm.n);
   if (gemm.batch > 1 && gemm.stride_c < one) refuse("the products of a batch overlap");
   std::vector<Extent> written = {c};
   if (!gemm.epilogue) return written;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 #include <stdexcept>
+#include <type_traits>
 
 #include "tasks/building.h"
 #include "tasks/multiplier.h"
@@ -20,6 +21,9 @@ double nanoseconds_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64
   const double bytes = (rows + columns) * depth * static_cast<double>(itemsize);
   return std::max(2 * rows * columns * depth / flops_per_nanosecond, bytes / bytes_per_nanosecond);
 }
+
+// Sums of more products than this lose too many digits in float32.
+constexpr std::int64_t most_depth = 1 << 16;
 
 // Tiles of rows x columns, the last ones smaller.
 struct Grid {
@@ -90,6 +94,7 @@ class MatrixProduct final : public Task {
       throw std::invalid_argument(building.label +
                                   ": no matrix product: set_blas has not been called");
     }
+    const std::int64_t depth = std::min(k_, depth_of_parts());
     // Tiles at the edge are smaller, and may need another kernel.
     std::int64_t workspace = 0;
     for (const std::int64_t rows : {grid_.rows, m_ - (grid_.row_tiles - 1) * grid_.rows}) {
@@ -97,10 +102,18 @@ class MatrixProduct final : public Task {
            {grid_.columns, n_ - (grid_.column_tiles - 1) * grid_.columns}) {
         if (rows < 1 || columns < 1 || k_ < 1) continue;
         workspace = std::max(
-            workspace, multiplier_.workspace(a_.transposed, b_.transposed, rows, columns, k_));
+            workspace, multiplier_.workspace(a_.transposed, b_.transposed, rows, columns, depth));
+        if (k_ % depth != 0) {
+          workspace = std::max(workspace, multiplier_.workspace(a_.transposed, b_.transposed, rows,
+                                                                columns, k_ % depth));
+        }
       }
     }
-    std::int64_t scratch = workspace * static_cast<std::int64_t>(sizeof(T));
+    std::int64_t scratch = aligned(workspace * static_cast<std::int64_t>(sizeof(T)));
+    if (is_long()) {
+      sums_offset_ = scratch;
+      scratch += grid_.rows * grid_.columns * static_cast<std::int64_t>(sizeof(double));
+    }
     if (gemm.epilogue) {
       epilogue_.emplace(*gemm.epilogue, building, false);
       scratch = std::max(scratch, epilogue_->scratch_bytes());
@@ -137,9 +150,44 @@ class MatrixProduct final : public Task {
       const Matrix<const T> b = {
           b_.data + matrix * stride_b_ + (b_.transposed ? column * b_.stride : column), b_.stride,
           b_.transposed};
-      multiplier_.multiply(c, a, b, rows, columns, k_, reinterpret_cast<T*>(scratch));
+      if (is_long()) {
+        multiply_long(c, a, b, rows, columns, scratch);
+      } else {
+        multiplier_.multiply(c, a, b, rows, columns, k_, reinterpret_cast<T*>(scratch));
+      }
     }
     if (epilogue_) epilogue_->run({row, row + rows, column, column + columns}, scratch);
+  }
+
+  // The products of parts of k are added up in float64.
+  static constexpr std::int64_t part = 1 << 10;
+  bool is_long() const { return std::is_same_v<T, float> && k_ > most_depth; }
+  std::int64_t depth_of_parts() const { return is_long() ? part : std::max<std::int64_t>(k_, 1); }
+  static std::int64_t aligned(std::int64_t bytes) {
+    return (bytes + cache_line - 1) / cache_line * cache_line;
+  }
+
+  // As `multiply`, part by part of k; c holds one part's product at a time.
+  void multiply_long(Matrix<T> c, Matrix<const T> a, Matrix<const T> b, std::int64_t rows,
+                     std::int64_t columns, std::byte* scratch) const noexcept {
+    double* const sums = reinterpret_cast<double*>(scratch + sums_offset_);
+    std::fill_n(sums, rows * columns, 0.0);
+    for (std::int64_t begin = 0; begin < k_; begin += part) {
+      const std::int64_t depth = std::min(part, k_ - begin);
+      Matrix<const T> a_part = a, b_part = b;
+      a_part.data += begin * (a.transposed ? a.stride : 1);
+      b_part.data += begin * (b.transposed ? 1 : b.stride);
+      multiplier_.multiply(c, a_part, b_part, rows, columns, depth, reinterpret_cast<T*>(scratch));
+      for (std::int64_t i = 0; i < rows; ++i) {
+        for (std::int64_t j = 0; j < columns; ++j) {
+          sums[i * columns + j] += static_cast<double>(c.data[i * c.stride + j]);
+        }
+      }
+    }
+    for (std::int64_t i = 0; i < rows; ++i) {
+      std::transform(sums + i * columns, sums + (i + 1) * columns, c.data + i * c.stride,
+                     [](double x) { return static_cast<T>(x); });
+    }
   }
 
   MatrixMultiplier<T> multiplier_;
@@ -147,7 +195,8 @@ class MatrixProduct final : public Task {
   Matrix<T> c_;
   std::int64_t m_, n_, k_;
   std::int64_t stride_a_, stride_b_, stride_c_;
-  std::int64_t count_ = 0;  // of tiles
+  std::int64_t count_ = 0;        // of tiles
+  std::int64_t sums_offset_ = 0;  // in the scratch, in bytes
   Grid grid_;
   std::optional<ElementwiseProgram<T>> epilogue_;
 };
@@ -191,7 +240,7 @@ class SmallProduct final : public Task {
   static std::unique_ptr<Task> make(const Gemm& gemm, const Memory& memory,
                                     const Kernels<T>& kernels) {
     const Grid grid = choose_grid(gemm.m, gemm.n, gemm.k, sizeof(T));
-    if (gemm.batch != 1 || gemm.m == 0 || gemm.n == 0 || gemm.k == 0 ||
+    if (gemm.batch != 1 || gemm.m == 0 || gemm.n == 0 || gemm.k == 0 || gemm.k > most_depth ||
         grid.row_tiles * grid.column_tiles != 1 || kernels.small_gemm == nullptr ||
         !MatrixMultiplier<T>(kernels).uses_own_kernels(gemm.m, gemm.n, gemm.k)) {
       return nullptr;

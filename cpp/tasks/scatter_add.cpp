@@ -22,9 +22,10 @@ class ScatterAddTask final : public Task {
     split(building.chunks, by_outer_ ? scatter.outer : units,
           0.2 * number(scatter.outer) * number(scatter.inner) *
               (number(scatter.count) + number(scatter.length)));
+    if (is_long()) need_scratch(scatter.length * scatter.inner * std::int64_t{sizeof(double)});
   }
 
-  bool run(std::int32_t chunk, const Worker&) const noexcept override {
+  bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     Range outer = {0, scatter_.outer};
     Range inner = {0, scatter_.inner};
     if (by_outer_) {
@@ -34,15 +35,16 @@ class ScatterAddTask final : public Task {
     }
     for (std::int64_t o = outer.begin; o < outer.end; ++o) {
       T* const plane = out_ + o * scatter_.length * scatter_.inner + inner.begin;
-      const T* from = x_ + o * scatter_.count * scatter_.inner + inner.begin;
-      for (std::int64_t i = 0; i < scatter_.length; ++i) {
-        std::fill_n(plane + i * scatter_.inner, inner.length(), T(0));
-      }
-      for (std::int64_t i = 0; i < scatter_.count; ++i, from += scatter_.inner) {
-        const auto row = position(indices_[i], scatter_.length);
-        if (!row) return false;
-        T* const to = plane + *row * scatter_.inner;
-        for (std::int64_t j = 0; j < inner.length(); ++j) to[j] = sum(to[j], from[j]);
+      const T* const from = x_ + o * scatter_.count * scatter_.inner + inner.begin;
+      if (is_long()) {
+        double* const totals = reinterpret_cast<double*>(worker.scratch);
+        if (!add(from, inner.length(), totals, inner.length())) return false;
+        for (std::int64_t i = 0; i < scatter_.length; ++i) {
+          std::transform(totals + i * inner.length(), totals + (i + 1) * inner.length(),
+                         plane + i * scatter_.inner, [](double x) { return static_cast<T>(x); });
+        }
+      } else if (!add(from, inner.length(), plane, scatter_.inner)) {
+        return false;
       }
     }
     return true;
@@ -51,11 +53,34 @@ class ScatterAddTask final : public Task {
  private:
   static constexpr std::int64_t unit = cache_line / static_cast<std::int64_t>(sizeof(T));
 
+  // Whether so many parts may have one index that float32 would lose digits of their sum. The sums
+  // in float64 stay in L2.
+  bool is_long() const {
+    constexpr std::int64_t many_parts = 1 << 16, most_sums = 1 << 17;
+    return std::is_same_v<T, float> && scatter_.count >= many_parts && scatter_.inner > 0 &&
+           scatter_.length <= most_sums / scatter_.inner;
+  }
+
+  // to[row] = the sums of `width` columns of the parts whose index is that row. A row of `to` is
+  // `stride` from the next. False where an index is out of range.
+  template <typename Sum>
+  bool add(const T* from, std::int64_t width, Sum* to, std::int64_t stride) const noexcept {
+    for (std::int64_t i = 0; i < scatter_.length; ++i) std::fill_n(to + i * stride, width, Sum(0));
+    for (std::int64_t i = 0; i < scatter_.count; ++i, from += scatter_.inner) {
+      const auto row = position(indices_[i], scatter_.length);
+      if (!row) return false;
+      Sum* const sums = to + *row * stride;
+      for (std::int64_t j = 0; j < width; ++j) sums[j] = sum(sums[j], static_cast<Sum>(from[j]));
+    }
+    return true;
+  }
+
   // Whole numbers wrap around as NumPy's do.
-  static T sum(T a, T b) {
-    if constexpr (std::is_integral_v<T>) {
-      using Unsigned = std::make_unsigned_t<T>;
-      return static_cast<T>(static_cast<Unsigned>(a) + static_cast<Unsigned>(b));
+  template <typename Sum>
+  static Sum sum(Sum a, Sum b) {
+    if constexpr (std::is_integral_v<Sum>) {
+      using Unsigned = std::make_unsigned_t<Sum>;
+      return static_cast<Sum>(static_cast<Unsigned>(a) + static_cast<Unsigned>(b));
     } else {
       return a + b;
     }

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import math
 import operator
-from typing import Any, NamedTuple
+import os
+from collections.abc import Iterable
+from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError
+
+T = TypeVar("T")
 
 
 def described(value: Any) -> str:
@@ -53,6 +57,20 @@ def integer(name: str, value: Any, least: int | None = None) -> int:
 def count(name: str, value: Any) -> int:
     """A whole number of at least 1, as an int."""
     return integer(name, value, 1)
+
+
+def flag(name: str, value: Any) -> bool:
+    """True or False, as a bool."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise TypeError(f"{name} is True or False, got {value!r:.80}")
+    return bool(value)
+
+
+def path(name: str, value: Any) -> str | os.PathLike[str]:
+    """The name of a file, as it is."""
+    if not isinstance(value, (str, os.PathLike)):
+        raise TypeError(f"{name} is the name of a file, as 'model.safetensors'; got {value!r:.80}")
+    return value
 
 
 def any_number(name: str, value: Any) -> Any:
@@ -129,3 +147,39 @@ def floating(dtype: DTypeLike | None) -> str:
     if name not in ("float32", "float64"):
         raise DTypeError(f"dtype is 'float32' or 'float64', got {name!r}")
     return name
+
+
+class Unchanging(tuple[T, ...]):
+    """A tuple in place of a list that would take new members without effect.
+
+    Args:
+        members: what it holds.
+        remedy: the end of the message to whoever tries to change it.
+
+    Example:
+        >>> Unchanging([1, 2], "the numbers stay: make others").append(3)
+        Traceback (most recent call last):
+        TypeError: the numbers stay: make others
+    """
+
+    remedy: str
+
+    def __new__(cls, members: Iterable[T] = (), remedy: str = "") -> Unchanging[T]:
+        made = super().__new__(cls, members)
+        made.remedy = remedy
+        return made
+
+    def __eq__(self, other: object) -> bool:
+        """As a list is equal to one of the same members."""
+        return super().__eq__(tuple(other) if isinstance(other, list) else other)
+
+    def __ne__(self, other: object) -> bool:
+        return not self == other
+
+    __hash__ = tuple.__hash__
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise TypeError(self.remedy)
+
+    append = extend = insert = remove = pop = clear = sort = reverse = _refuse
+    __setitem__ = __delitem__ = __iadd__ = _refuse

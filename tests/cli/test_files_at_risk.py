@@ -129,6 +129,13 @@ def test_pipes_for_files(fails, run, flowers, tmp_path):
         ["info", "pipe"],
     ):
         assert "is a pipe or a device" in fails(*arguments)
+    # Before the training, which would be lost.
+    assert "it is a pipe. Name a file" in fails("train", flowers, *QUICK, "--out", "pipe")
+    for arguments in (
+        ["train", flowers, *QUICK, "--history", "pipe"],
+        ["predict", "model", flowers, "--out", "pipe"],
+    ):
+        assert "it is a pipe that no program reads" in fails(*arguments)
 
 
 CODES = "\x1b[31mred\x07"

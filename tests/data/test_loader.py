@@ -321,3 +321,14 @@ def test_samples_that_make_no_batch_are_refused(samples, message):
 def test_weights_that_do_not_fit_are_refused(weights):
     with pytest.raises(ValueError, match="one finite number a sample"):
         WeightedRandomSampler(weights, 2)
+
+
+def test_random_split_by_shares():
+    torch = pytest.importorskip("torch")
+    for shares in ([0.6, 0.4], [0.33, 0.33, 0.34], [np.float64(0.5), 0.5], [1.0]):
+        theirs = torch.utils.data.random_split(range(11), shares)
+        assert [len(part) for part in random_split(range(11), shares)] == list(map(len, theirs))
+    assert list(map(len, random_split(range(11), [1.0, 0.0]))) == [11, 0]
+    for shares in ([0.6, 0.6], [0.5, 0.3], [2.0, 9.0]):
+        with pytest.raises(ValueError, match="shares with the sum 1, or whole numbers"):
+            random_split(range(11), shares)

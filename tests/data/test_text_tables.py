@@ -1,5 +1,8 @@
 """Which texts of a table are numbers and names, and what is refused where it may be either."""
 
+import contextlib
+import time
+
 import numpy as np
 import pytest
 
@@ -148,3 +151,13 @@ def test_gaps_in_a_single_column(write):
         with pytest.raises(FileError, match="line 3, column 'a': the value is missing"):
             read_columns(write(text))
     assert len(read_columns(write("\na\n\n1\n3\n\n \n"))[1]) == 2
+
+
+@pytest.mark.parametrize("digits", ["9", "0.1", "-1"])
+@pytest.mark.parametrize("end", ["", "x", "e", "e5x", ",", " 1"])
+def test_a_long_cell_takes_no_long_time(write, digits, end):
+    path = write(f"a;b\n1;2\n{digits}{digits[-1] * 10**5}{end};3\n")
+    begin = time.perf_counter()
+    with contextlib.suppress(FileError):
+        read_columns(path)
+    assert time.perf_counter() - begin < 5  # the square of its length takes a minute

@@ -176,3 +176,21 @@ def test_to_and_cpu_do_what_they_can():
             X.to(other)
     with pytest.raises(TypeError, match="'cpu' or a dtype"):
         X.to("elsewhere")
+
+
+def test_what_pytorch_does_in_place_is_answered():
+    torch = pytest.importorskip("torch")
+    names = [name for name in dir(torch.Tensor) if re.fullmatch(r"[a-z]\w*_", name)]
+    ours = [name for name in names if hasattr(cr, name[:-1]) and name not in dir(X)]
+    assert len(ours) > 80
+    for name in ours:
+        with pytest.raises(AttributeError, match=rf"has no attribute '{name}'; here it is \w"):
+            getattr(X, name)
+
+
+@pytest.mark.parametrize(
+    "name", ["median", "quantile", "cov", "svd", "cummax", "bincount", "values"]
+)
+def test_what_has_no_gradient_here_says_how_to_have_its_value(name):
+    with pytest.raises(AttributeError, match=r"here it is .*x\.numpy\(\)"):
+        getattr(X, name)

@@ -147,6 +147,15 @@ def test_what_the_core_lacks_is_refused_with_the_reason():
             NativeStep(graph, StateBlock([u]))
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int64"])
+def test_powers_of_integers_are_refused_with_what_helps(dtype):
+    n = cr.Buffer(np.array([2, 3], dtype))
+    with pytest.raises(UnsupportedError, match=f"power of {dtype}, {dtype}.*cast to floats"):
+        NativeStep(cr.capture(lambda: n**n), StateBlock([n]))
+    n = cr.Buffer(np.array([2.0, 3.0]))
+    assert_same(lambda: n**n, [n])
+
+
 def test_parts_without_elements_at_the_end_of_memory():
     x = cr.Buffer(np.zeros((3, 0)))
     y = cr.Buffer(np.ones((3, 4)))

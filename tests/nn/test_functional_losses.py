@@ -215,3 +215,31 @@ def test_a_weight_that_does_not_broadcast_is_refused():
     for loss in (nn.BCELoss(weight=[1.0, 2.0]), nn.BCEWithLogitsLoss(pos_weight=[1.0, 2.0])):
         with pytest.raises(cr.ShapeError, match=r"weight has shape \(2,\).*\(6, 4\)"):
             loss(P, Q)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("name", ["mse_loss", "l1_loss", "huber_loss"])
+def test_weights_of_elements_are_pytorchs(name, reduction):
+    rng = np.random.default_rng(0)
+    x, y, w = rng.standard_normal((3, 4, 2)), rng.standard_normal((3, 4, 2)), rng.random((3, 4, 2))
+    a, b, v = (torch.tensor(array, requires_grad=True) for array in (x, y, w))
+    theirs = getattr(torch.nn.functional, name)(a, b, weight=v, reduction=reduction)
+    theirs.sum().backward()
+    c, d, u = (cr.tensor(array, requires_grad=True) for array in (x, y, w))
+    ours = getattr(F, name)(c, d, weight=u, reduction=reduction)
+    np.testing.assert_allclose(ours.numpy(), theirs.detach().numpy())
+    for mine, its in zip(cr.grad(ours.sum(), [c, d, u]), (a.grad, b.grad, v.grad), strict=True):
+        np.testing.assert_allclose(mine.numpy(), its.numpy(), atol=1e-12)
+    with pytest.raises(cr.ShapeError, match=r"the weight has shape \(2,\)"):
+        getattr(F, name)(x, y, weight=w[0, 0], reduction=reduction)
+    with pytest.raises(ValueError, match="weight is finite and not negative"):
+        getattr(F, name)(x, y, weight=-w, reduction=reduction)
+    with pytest.raises(ValueError, match="reduction"):
+        getattr(F, name)(x, y, weight=w, reduction="median")
+
+
+def test_one_number_is_the_variance_of_all():
+    x, y = np.array([[1.0, 2.0], [0.5, -1.0]]), np.array([[0.0, 1.0], [1.0, 1.0]])
+    theirs = torch.nn.functional.gaussian_nll_loss(torch.tensor(x), torch.tensor(y), 0.5)
+    for var in (0.5, cr.tensor(0.5)):
+        assert F.gaussian_nll_loss(x, y, var).item() == pytest.approx(theirs.item())

@@ -18,7 +18,7 @@ from optimizer_cases import (
 )
 
 import chainrule as cr
-from chainrule import optim
+from chainrule import nn, optim
 from chainrule.optim import optimizer as optimizer_module
 
 
@@ -290,3 +290,9 @@ def test_a_refused_group_changes_nothing():
         optimizer.add_param_group({"params": [cr.Parameter([2.0])], "lr": -1})
     assert optimizer.params == [W]
     assert len(optimizer.param_groups) == 1
+
+
+@pytest.mark.parametrize("kind", [nn.Sequential, lambda layer: nn.ModuleList([layer])])
+def test_a_model_in_place_of_its_parameters(kind):
+    with pytest.raises(TypeError, match=r"not (Sequential|ModuleList): pass model.parameters\(\)"):
+        optim.Adam(kind(nn.Linear(2, 1)))

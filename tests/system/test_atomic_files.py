@@ -149,3 +149,22 @@ def test_room_is_looked_for_and_given_back(tmp_path):
         check_writable(tmp_path / "file", 10**18)
     assert os.listdir(tmp_path) == ["file"]
     assert (tmp_path / "file").read_bytes() == b"old"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_is_written_to_if_a_program_reads_it(tmp_path):
+    path, content = tmp_path / "pipe", b"0123456789" * 30_000  # more than a pipe holds
+    os.mkfifo(path)
+    with pytest.raises(OSError, match="it is a pipe that no program reads"):
+        write_atomically(path, content)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    os.set_blocking(reader, True)
+    with os.fdopen(reader, "rb") as file:
+        writer = threading.Thread(target=write_atomically, args=(path, content))
+        writer.start()
+        found = b""
+        while len(found) < len(content):
+            found += os.read(reader, 1 << 16)
+        writer.join()
+        assert file.read() == b""
+    assert found == content

@@ -223,6 +223,63 @@ def two_optimizers():
 
 
 @loop
+def several_updates_in_one_call():
+    model = network(0, nn.BatchNorm1d(5, dtype="float64"))
+    optimizer = optim.Adam(model.parameters(), lr=0.05)
+    model[0].bias.requires_grad = False
+
+    def step(x, y):
+        losses = []
+        for _ in range(3):
+            optimizer.zero_grad()
+            losses.append(cross_entropy(model(x), y))
+            losses[-1].backward()
+            optimizer.step()
+        return losses
+
+    return step, lambda call: of_batches(call, model)
+
+
+@loop
+def a_critic_more_often_than_its_generator():
+    generator, critic = network(0), network(1)
+    for_generator = optim.SGD(generator.parameters(), lr=0.1)
+    for_critic = optim.RMSprop(critic.parameters(), lr=0.05)
+
+    def made(x):
+        return cr.concatenate([generator(x), x[:, :1]], axis=1)
+
+    def step(x, y):
+        for _ in range(2):
+            for_critic.zero_grad()
+            distance = critic(made(x).detach()).mean() - critic(x).mean()
+            distance.backward()
+            for_critic.step()
+        for_generator.zero_grad()
+        (-critic(made(x)).mean()).backward()
+        for_generator.step()
+        return distance
+
+    return step, lambda call: of_batches(call, generator, critic)
+
+
+@loop
+def updates_by_hand_before_backward():
+    model = network()
+
+    def step(x, y):
+        for _ in range(2):
+            model.zero_grad()
+            loss = cross_entropy(model(x), y)
+            loss.backward()
+            for p in model.parameters():  # its graph does not reach past the assignment
+                p.assign(p - 0.1 * p.grad)
+        return loss
+
+    return step, lambda call: (of_batches(call, model), gradients(model))
+
+
+@loop
 def modes():
     model = network(0, nn.BatchNorm1d(5, dtype="float64"))
     optimizer = optim.SGD(model.parameters(), lr=0.1)

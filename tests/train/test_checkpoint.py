@@ -193,3 +193,32 @@ def test_metrics_count_within_an_epoch_only(path):
     with pytest.raises(ValueError, match=r"middle of an epoch.*'batch_size': 8.*'batch_size': 4"):
         other.fit(x, y, epochs=1, batch_size=4, checkpoint=path, resume=True, progress=False)
     assert other.state.position == other.step == 0
+
+
+@pytest.mark.parametrize("lr", [0.01, 0.3])
+def test_layers_unfrozen_after_the_trainer_was_made(path, lr):
+    x, y = classification()
+
+    def made():
+        model = network()
+        first, last = model[0].parameters(), list(model.parameters())[2:]
+        return model, optim.Adam(last, lr=0.1), list(first)
+
+    model, optimizer, frozen = made()
+    model[0].requires_grad_(False)
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optimizer)
+    trainer.fit(x, y, epochs=1, progress=False)
+    model[0].requires_grad_(True)
+    optimizer.add_param_group({"params": frozen, "lr": lr})
+    trainer.fit(x, y, epochs=1, progress=False)
+    optimizer.param_groups[1]["lr"] = 0.02
+    trainer.save(path)
+
+    model, optimizer, frozen = made()
+    optimizer.add_param_group({"params": frozen, "lr": lr})
+    other = cr.Trainer(model, nn.CrossEntropyLoss(), optimizer)
+    other.load(path)
+    for one in (trainer, other):
+        one.fit(x, y, epochs=1, progress=False)
+    assert_same_bits(weights(other.model), weights(trainer.model))
+    assert optimizer.param_groups[1]["lr"] == 0.02

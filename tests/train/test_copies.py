@@ -350,3 +350,33 @@ def test_graphs_say_why_they_are_not_copied(way):
         way(graph)
     with pytest.raises(SymbolicError, match="copied or pickled"):
         way(cr.placeholder((2,)))
+
+
+class OfAnOperation(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.first, self.activation, self.last = nn.Linear(4, 5), cr.tanh, nn.Linear(5, 3)
+
+    def forward(self, x):
+        return self.last(self.activation(self.first(x)))
+
+
+@ways
+def test_a_model_that_holds_an_operation(way, tmp_path):
+    model = OfAnOperation()
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.Adam(model.parameters()))
+    trainer.fit(X, Y, epochs=1, progress=False)
+    other = way(trainer, tmp_path)
+    assert other.model.activation is cr.tanh
+    for one in (trainer, other):
+        one.fit(X, Y, epochs=1, progress=False)
+    assert trainer.predict(X).tobytes() == other.predict(X).tobytes()
+
+
+@pytest.mark.parametrize("room", [cr, cr.linalg, nn, nn.functional, optim])
+def test_every_public_function_is_its_own_copy(room):
+    for name in room.__all__:
+        value = getattr(room, name)
+        if callable(value):
+            assert copy.deepcopy(value) is value, name
+            assert pickle.loads(pickle.dumps(value)) is value, name

@@ -135,3 +135,54 @@ def test_a_change_counts_from_the_next_call_on(name, monkeypatch):
     np.testing.assert_allclose(trainer.predict(X), wanted, rtol=1e-12)
     np.testing.assert_allclose(value, before, rtol=1e-12)
     np.testing.assert_allclose(compiled(X).numpy(), wanted, rtol=1e-12)
+
+
+class Wrapped:
+    """A mapping whose items are attributes, as of many libraries for settings."""
+
+    def __init__(self):
+        self.__dict__["store"] = {"scale": 1.0}
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return vars(self)["store"][name]
+
+
+def by_made_up_name(model):
+    return getattr(model, f"mask{model.number}")
+
+
+BY_NAME = {
+    "getattr": (lambda m: getattr(m, "values")[0], lambda m: m.values.__setitem__(0, 0.5)),  # noqa: B009
+    "attribute of a dict": (
+        lambda m: m.__dict__["values"][0],
+        lambda m: m.values.__setitem__(0, 0.5),
+    ),
+    "made-up name": (by_made_up_name, lambda m: m.mask1.__setitem__(0, 0.5)),
+    "wrapped": (lambda m: m.wrapped.scale, lambda m: vars(m.wrapped)["store"].update(scale=0.5)),
+}
+
+
+class ByName(nn.Module):
+    def __init__(self, read):
+        super().__init__()
+        self.linear = nn.Linear(4, 1, dtype="float64")
+        self.read, self.number = read, 1
+        self.values, self.mask1, self.wrapped = [1.0], np.ones(1), Wrapped()
+
+    def forward(self, x):
+        return self.linear(x) * self.read(self)
+
+
+@pytest.mark.parametrize("name", BY_NAME)
+def test_values_that_are_read_by_a_name_in_a_string(name):
+    read, change = BY_NAME[name]
+    model = ByName(read)
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+    compiled = cr.compile(lambda x: model(x))
+    trainer.predict(X), compiled(X)
+    change(model)
+    wanted = model(X).numpy()
+    np.testing.assert_allclose(trainer.predict(X), wanted, rtol=1e-12)
+    np.testing.assert_allclose(compiled(X).numpy(), wanted, rtol=1e-12)

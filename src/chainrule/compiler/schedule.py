@@ -239,8 +239,9 @@ class Scheduler:
         dtype = compute_dtype(value)
         if dtype.kind == "i" and not is_exact_in_int64(value):
             dtypes = ", ".join(str(i.dtype) for i in value.inputs)
+            remedy = "int64" if ELEMENTWISE[value.kind].integers else "floats"
             raise UnsupportedError(
-                f"{value.kind} of {dtypes} to {value.dtype} has no native kernel; cast to int64"
+                f"{value.kind} of {dtypes} to {value.dtype} has no native kernel; cast to {remedy}"
             )
         while value.kind == "add_n" and len(value.inputs) > _MOST_TERMS:
             value.inputs = tuple(self._partial_sums(value))

@@ -24,6 +24,7 @@ from chainrule.data.samplers import (
     WeightedRandomSampler,
 )
 from chainrule.data.splitting import split
+from chainrule.graph.names import absent
 
 if TYPE_CHECKING:
     from chainrule.data import datasets
@@ -65,4 +66,4 @@ def __getattr__(name: str) -> Any:
         return import_module("chainrule.data.datasets")
     if name in __all__:
         return getattr(import_module("chainrule.data.files"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    absent("data", dict.fromkeys(__all__))(name)

@@ -403,6 +403,8 @@ def _has_rows(item: Any) -> bool:
 def _as_array(data: Any, name: str) -> Array:
     if is_table(data):
         data = to_array(data, name)
+    if data is None:
+        raise TypeError(f"{name} is None: give an array, or another that holds numbers")
     mask = getattr(data, "mask", None)  # np.ma.is_masked would import np.ma, which is slow
     if isinstance(mask, np.ndarray | np.bool_) and mask.any():
         raise ValueError(f"{name} has masked values. Fill them first, e.g. with .filled(0).")

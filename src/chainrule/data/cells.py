@@ -9,7 +9,8 @@ from __future__ import annotations
 import math
 import re
 
-_NUMBER = re.compile(r"[-+]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+# One way alone to match any digits: with more, a long run of them takes time by its square.
+_NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
 _INFINITE = re.compile(r"[-+]?inf(?:inity)?", re.IGNORECASE)
 

@@ -180,8 +180,12 @@ def random_split(
     rows = len(dataset)
     if not all(map(math.isfinite, lengths)) or any(length < 0 for length in lengths):
         raise ValueError(f"the lengths of the parts are not negative, got {list(lengths)}")
-    are_shares = any(not isinstance(length, (int, np.integer)) for length in lengths)
-    if are_shares and math.isclose(sum(lengths), 1):
+    if any(isinstance(length, (float, np.floating)) for length in lengths):
+        if not math.isclose(sum(lengths), 1):
+            raise ValueError(
+                f"the shares {list(lengths)} of the parts make {sum(lengths):g}; give shares with "
+                f"the sum 1, or whole numbers of samples with the sum {rows}"
+            )
         counts = [math.floor(share * rows) for share in lengths]
         for number in range(rows - sum(counts)):
             counts[number % len(counts)] += 1

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 _PREFETCHED = 2
 """The number of batches that each worker loads ahead, by default; PyTorch's number."""
 
+_SETTLED = ("dataset", "batch_size", "sampler", "batch_sampler", "drop_last", "num_workers")
+"""Attributes that others were made from: a new value would be taken in part."""
+
 
 class DataLoader:
     """Batches of a dataset's samples, to loop over once an epoch; the arguments are PyTorch's.
@@ -157,6 +160,13 @@ class DataLoader:
             if batch_size is not None:
                 self.batch_sampler = BatchSampler(self.sampler, batch_size, drop_last)
         self._executor: ProcessPoolExecutor | None = None
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in _SETTLED and "_executor" in vars(self):
+            raise ValueError(
+                f"the {name} of a DataLoader is settled when it is made: make another DataLoader"
+            )
+        super().__setattr__(name, value)
 
     def __len__(self) -> int:
         """The number of batches in a pass.

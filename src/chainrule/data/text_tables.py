@@ -114,6 +114,9 @@ _GZIP = b"\x1f\x8b"
 _MOST_OF_FIRST_ROW = 1 << 22
 """More characters than this in the first row are no names or numbers of columns."""
 
+_MOST_COLUMNS = 1 << 18
+"""A column's name takes a hundred bytes, a cell of a file may take two."""
+
 _ROWS_LOOKED_AT = 100
 """Rows under a first line of whole numbers that are looked at, to tell whether it is a header."""
 
@@ -136,6 +139,11 @@ def _read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[
     cells = next((cells for cells in reader if cells not in ([], [""])), None)
     if cells is None:
         raise FileError(f"{path} is empty but for quotes. Give a table with one row per example.")
+    if len(cells) > _MOST_COLUMNS:
+        raise FileError(
+            f"{path}: its first row has {len(cells)} cells, and a table has at most "
+            f"{_MOST_COLUMNS} columns. Give a table with one line per example, or an npz file."
+        )
     cells, header_lines = [cell.strip() for cell in cells], reader.line_num
     if header is None:
         header = _is_header(path, cells, reader, known)

@@ -235,17 +235,22 @@ def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:
         if context.capture is not None:
             _check_gradients_go_to_state(grad_table, context.capture)
         for variable, grad in grad_table.items():
-            if variable.operation is None:
+            if _keeps_gradient(variable):
                 leaf = variable if variable.state is None else variable.state
                 leaf.grad = grad if leaf.grad is None else leaf.grad + grad
     finally:
         context.grad_enabled = before
 
 
+def _keeps_gradient(variable: Tensor) -> bool:
+    """Whether it is a leaf, or stands for a State that a captured function has assigned to."""
+    return variable.operation is None or variable.state is not None
+
+
 def _check_gradients_go_to_state(grad_table: GradTable, capture: Recorder) -> None:
     """Raise SymbolicError where a leaf of a captured graph can't keep its gradient."""
     for leaf in grad_table:
-        if leaf.operation is None and leaf.requires_grad and not capture.takes_gradients(leaf):
+        if _keeps_gradient(leaf) and leaf.requires_grad and not capture.takes_gradients(leaf):
             raise SymbolicError(
                 f"backward() would fill .grad of {leaf!r}, which is not part of a captured graph; "
                 "use cr.grad there, or make it a Parameter or an argument and capture the function "

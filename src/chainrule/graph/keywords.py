@@ -13,6 +13,14 @@ SPELLINGS = (("axis", "dim"), ("keepdims", "keepdim"), ("x", "a", "input"))
 """The names that NumPy and PyTorch have for the same argument."""
 
 
+_NOT_TAKEN = {
+    "out": "the result is a new Tensor, as in y = {name}(x)",
+    "where": "leave elements out before, as by chainrule.where(condition, x, 0)",
+    "initial": "put it together with the result, or concatenate it with x before",
+}
+"""Arguments of NumPy's functions that none has here, and what to do instead."""
+
+
 def both_names(**more: str) -> Callable[[Function], Function]:
     """Let the decorated function take an argument under NumPy's and under PyTorch's name.
 
@@ -25,7 +33,8 @@ def both_names(**more: str) -> Callable[[Function], Function]:
         more: further names, as in ``both_names(dims="axis")``: other name = the function's own.
 
     Raises:
-        TypeError: in a call that gives one argument under two names.
+        TypeError: in a call that gives one argument under two names, or one that NumPy's functions
+            have and none has here, as `out`.
 
     Example:
         >>> @both_names(ddof="correction")
@@ -42,6 +51,7 @@ def both_names(**more: str) -> Callable[[Function], Function]:
         for names in SPELLINGS:
             for name in set(names) & set(own):
                 others.update({other: name for other in names if other not in own})
+        refused = _NOT_TAKEN.keys() - {*own}
 
         @wraps(function)
         def call(*arguments: Any, **keywords: Any) -> Any:
@@ -54,6 +64,11 @@ def both_names(**more: str) -> Callable[[Function], Function]:
                             "argument; give one of them"
                         )
                     keywords[name] = keywords.pop(other)
+            for name in keywords.keys() & refused:
+                raise TypeError(
+                    f"{function.__name__} has no argument {name!r}: "
+                    + _NOT_TAKEN[name].format(name=function.__name__)
+                )
             return function(*arguments, **keywords)
 
         return cast(Function, call)

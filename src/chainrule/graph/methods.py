@@ -146,8 +146,8 @@ class TensorMethods(ElementwiseMethods):
         return functions["cumprod"](self, axis, dtype)
 
     @both_names()
-    def diff(self, n: int = 1, axis: int = -1) -> Tensor:
-        return functions["diff"](self, n, axis)
+    def diff(self, n: int = 1, axis: int = -1, prepend: Any = None, append: Any = None) -> Tensor:
+        return functions["diff"](self, n, axis, prepend, append)
 
     @both_names(diagonal="k")
     def tril(self, k: int = 0) -> Tensor:
@@ -263,9 +263,14 @@ class TensorMethods(ElementwiseMethods):
 
     @both_names()
     def argsort(
-        self, axis: int | None = -1, *, descending: bool = False, stable: bool = True
+        self,
+        axis: int | None = -1,
+        *,
+        kind: str | None = None,
+        descending: bool = False,
+        stable: bool = True,
     ) -> Tensor:
-        return functions["argsort"](self, axis, descending=descending, stable=stable)
+        return functions["argsort"](self, axis, descending=descending)
 
     @both_names()
     def topk(
@@ -280,11 +285,18 @@ class TensorMethods(ElementwiseMethods):
         return_inverse: bool = False,
         return_counts: bool = False,
         axis: int | None = None,
+        *,
+        sorted: bool = True,
+        equal_nan: bool = True,
     ) -> Any:
-        return functions["unique"](self, return_index, return_inverse, return_counts, axis)
+        return functions["unique"](
+            self, return_index, return_inverse, return_counts, axis, equal_nan=equal_nan
+        )
 
-    def searchsorted(self, v: Any, side: str = "left") -> Tensor:
-        return functions["searchsorted"](self, v, side)
+    def searchsorted(
+        self, v: Any, side: str | None = None, sorter: Any = None, *, right: bool = False
+    ) -> Tensor:
+        return functions["searchsorted"](self, v, side, sorter, right=right)
 
     # Products
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, NoReturn
 
 OURS = {
@@ -246,16 +248,72 @@ OURS = {
     "device_put": "nothing: there is one device, the CPU",
     "block_until_ready": "nothing: a value is there when the function returns",
     "numpy_function": "x.numpy()",
+    # PyTorch: what has another shape here, or none with a gradient
+    "split_with_sizes": "cr.split(x, indices, axis), at the places of the cuts",
+    "sum_to_size": "x.sum(axis, keepdims=True)",
+    "select_scatter": "cr.where(mask, v, x), or cr.put_along_axis",
+    "slice_scatter": "cr.where(mask, v, x), or cr.concatenate",
+    "diagonal_scatter": "cr.where(cr.eye(n, dtype='bool'), v, x)",
+    "index_reduce": "cr.add_along_axis for sums, cr.put_along_axis for the others",
+    "narrow_copy": "x[start : start + length]",
+    "is_nonzero": "bool(x)",
+    "is_same_size": "x.shape == y.shape",
+    "is_signed": "x.dtype.kind in 'if'",
+    "is_cpu": "True: there is one device, the CPU",
+    "is_sparse": "False: there are no sparse Tensors here",
+    "to_dense": "x: there are no sparse Tensors here",
+    "layout": "nothing: there are no sparse Tensors here",
+    "data_ptr": "x.numpy().ctypes.data",
+    "untyped_storage": "x.numpy()",
+    "values": "x.numpy()",
+    "retains_grad": "cr.grad(loss, x): it takes any Tensor",
+    "register_post_accumulate_grad_hook": "x.grad, read after backward()",
+    "isposinf": "x == cr.inf",
+    "isneginf": "x == -cr.inf",
+    "xlogy": "x * cr.log(cr.where(x > 0, y, 1.0))",
+    "logaddexp2": "cr.logaddexp(x * ln2, y * ln2) / ln2",
+    "prelu": "cr.nn.functional.prelu",
+    "hardshrink": "cr.nn.functional.hardshrink",
+    "solve": "cr.linalg.solve",
+    "lu_solve": "cr.linalg.solve",
+    "cholesky_solve": "cr.linalg.solve",
+    "triangular_solve": "cr.linalg.solve",
+    "cholesky_inverse": "cr.linalg.inv",
+    "symeig": "cr.linalg.eigh",
+    "matrix_exp": "scipy.linalg.expm(x.numpy()), without a gradient",
+    "svd": "np.linalg.svd(x.numpy()), without a gradient",
+    "qr": "np.linalg.qr(x.numpy()), without a gradient",
+    "lstsq": "np.linalg.lstsq(x.numpy(), b), without a gradient; with one cr.linalg.pinv",
+    "cummax": "np.maximum.accumulate(x.numpy(), axis), without a gradient",
+    "cummin": "np.minimum.accumulate(x.numpy(), axis), without a gradient",
+    "median": "np.median(x.numpy(), axis), without a gradient",
+    "nanmedian": "np.nanmedian(x.numpy(), axis), without a gradient",
+    "quantile": "np.quantile(x.numpy(), q, axis), without a gradient",
+    "nanquantile": "np.nanquantile(x.numpy(), q, axis), without a gradient",
+    "mode": "cr.unique(x, return_counts=True)",
+    "unique_consecutive": "x[1:][x[1:] != x[:-1]], after the first element",
+    "bincount": "np.bincount(x.numpy())",
+    "histc": "np.histogram(x.numpy(), bins)",
+    "cov": "np.cov(x.numpy()), without a gradient",
+    "corrcoef": "np.corrcoef(x.numpy()), without a gradient",
+    "multinomial": "np.random.default_rng(seed).choice(n, size, p=x.numpy())",
 }
 """What of PyTorch, TensorFlow, Keras, JAX or NumPy has another name here: what to write for it. `x`
 is a Tensor and `cr` stands for `chainrule`."""
 
 _IN_PLACE = (
-    "abs_ addcdiv_ addcmul_ bernoulli_ ceil_ clip_ cos_ erf_ exp_ floor_ "
-    "index_add_ index_copy_ index_fill_ index_put_ lerp_ log_ masked_fill_ masked_scatter_ "
-    "neg_ normal_ pow_ random_ reciprocal_ relu_ remainder_ resize_ round_ rsqrt_ scatter_ "
-    "scatter_add_ set_ sigmoid_ sin_ sqrt_ squeeze_ t_ tanh_ transpose_ tril_ triu_ "
-    "uniform_ unsqueeze_"
+    "abs_ absolute_ acos_ acosh_ addcdiv_ addcmul_ addmm_ addmv_ addr_ arccos_ arccosh_ arcsin_ "
+    "arcsinh_ arctan2_ arctan_ arctanh_ asin_ asinh_ atan2_ atan_ atanh_ baddbmm_ bernoulli_ "
+    "bitwise_and_ bitwise_left_shift_ bitwise_not_ bitwise_or_ bitwise_right_shift_ bitwise_xor_ "
+    "ceil_ clamp_max_ clamp_min_ clip_ copysign_ cos_ cosh_ cumprod_ cumsum_ deg2rad_ divide_ eq_ "
+    "erf_ erfc_ exp2_ exp_ expm1_ exponential_ fix_ float_power_ floor_ floor_divide_ fmod_ frac_ "
+    "ge_ greater_ greater_equal_ gt_ heaviside_ hypot_ index_add_ index_copy_ index_fill_ "
+    "index_put_ index_reduce_ le_ lerp_ less_ less_equal_ log10_ log1p_ log2_ log_ logical_and_ "
+    "logical_not_ logical_or_ logical_xor_ logit_ lt_ masked_fill_ masked_scatter_ multiply_ "
+    "nan_to_num_ ne_ neg_ negative_ normal_ not_equal_ pow_ put_ rad2deg_ random_ reciprocal_ "
+    "relu_ remainder_ resize_ resize_as_ round_ rsqrt_ scatter_ scatter_add_ scatter_reduce_ set_ "
+    "sgn_ sigmoid_ sign_ sin_ sinc_ sinh_ sqrt_ square_ squeeze_ subtract_ swapaxes_ swapdims_ t_ "
+    "tan_ tanh_ transpose_ tril_ triu_ true_divide_ trunc_ uniform_ unsqueeze_ xlogy_"
 )
 OURS |= {name: "parameter.assign(value), with the whole new value" for name in _IN_PLACE.split()}
 
@@ -308,6 +366,49 @@ def refer(names: Mapping[str, str]) -> None:
 
 
 refer(OURS)
+
+
+def absent(
+    module: str, names: Mapping[str, Any], elsewhere: Mapping[str, str] = MappingProxyType({})
+) -> Callable[[str], NoReturn]:
+    """A module's `__getattr__`, which says of a name that is not there what it may be.
+
+    Args:
+        module: as a user calls it, as "nn".
+        names: what is there.
+        elsewhere: other names, with what stands for them.
+    """
+
+    def refuse(name: str) -> NoReturn:
+        message = f"module 'chainrule.{module}' has no attribute {name!r}"
+        if name.startswith("_"):
+            raise AttributeError(message)
+        family = next((f for f in _FAMILIES if re.match(f, name, re.IGNORECASE)), None)
+        if name in elsewhere:
+            message += f"; it is {elsewhere[name]}"
+        elif family is not None:
+            message += f"; {_FAMILIES[family]}"
+        else:
+            by_case = {n.lower(): n for n in (*elsewhere, *names) if not n.startswith("_")}
+            found = by_case.get(name.lower()) or nearest(name, (*names, *elsewhere))
+            if found:
+                message += f"; did you mean {elsewhere.get(found, f'{module}.{found}')}?"
+        raise AttributeError(message)
+
+    return refuse
+
+
+_DENSE = "this library's layers are those of dense networks: "
+_FAMILIES = {
+    r"(lazy_?)?(conv|fold|unfold|upsample|pixel_?shuffle|interpolate)": _DENSE
+    + "it has no convolutions yet; nn.Flatten and nn.Linear take images as rows",
+    r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE + "it has no pooling yet",
+    r"(lstm|gru|rnn)(cell)?$": _DENSE + "it has no recurrent layers yet",
+    r"(transformer|multi_?head_?attention|scaled_dot_product)": _DENSE + "it has no attention yet",
+    r"embedding": _DENSE + "it has no embedding yet; rows of a Parameter are W[indices]",
+    r"(data_?parallel|distributed)": "one process trains, on all CPUs that it may use",
+}
+"""PyTorch's names of what is not here, as patterns, with what is said of them."""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

@@ -108,6 +108,9 @@ class Operation:
     def __repr__(self) -> str:
         return f"<operation {self.name}>"
 
+    def __reduce__(self) -> Any:  # there is one of each name, also for a model that holds it
+        return registered, (self.name,)
+
     def differentiable(self, *rules: Rule | None) -> None:
         """Declare the bprop rules, one per input."""
         self.rules = rules
@@ -235,3 +238,12 @@ def operation(
         )
 
     return declare
+
+
+def registered(name: str) -> Operation:
+    """The operation of this name, for a copy or a pickle that holds one."""
+    if name not in operations:
+        raise LookupError(
+            f"no operation {name!r} is registered: import the module that declares it"
+        )
+    return operations[name]

@@ -391,6 +391,26 @@ def without_tensors(data: Any) -> Any:
     return stacked.numpy()
 
 
+def plain(name: str, value: Any) -> Any:
+    """`value`, for an argument that is a number and no part of the graph.
+
+    Raises:
+        TypeError: if it is a Tensor that requires a gradient, or a list that holds one.
+    """
+    for part in _leaves(value):
+        if isinstance(part, Tensor) and part.requires_grad:
+            raise TypeError(
+                f"{name} is a plain number here, and the Tensor given for it requires a gradient, "
+                "which would be lost: pass its value, item(), or write the formula with it"
+            )
+    return value
+
+
+def plain_number(name: str, value: Any) -> float:
+    """`value` as a float; raises as `plain` does."""
+    return float(plain(name, value))
+
+
 def tensor(
     data: ArrayLike,
     dtype: DTypeLike | None = None,

@@ -1,5 +1,8 @@
 """Layers, losses and models, under PyTorch's names."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.graph.names import absent
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.nn import functional, init, layers, losses, utils
 from chainrule.nn.calibration import data_driven_, lsuv_, recompute_batch_statistics
@@ -34,3 +37,6 @@ __all__ = [
     "weighted_mean",
 ]
 __all__ += layers.__all__ + losses.__all__
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = absent("nn", globals(), {n: f"nn.functional.{n}" for n in functional.__all__})

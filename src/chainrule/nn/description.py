@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
 from chainrule.nn import layers
 from chainrule.nn.layers.base import Layer
@@ -41,18 +42,21 @@ def to_description(module: Module) -> dict[str, Any]:
     arguments, and can't be built again; so is a layer with a weight that is computed, as by
     `utils.weight_norm`. A layer without children that stands in several places is
     described once; the other places are ``{"same_as": path}``. A container that stands in several
-    places is described in each, with its layers marked so. A parameter that two different layers
-    share is not marked: built again, each has its own.
+    places is described in each, with its layers marked so. A parameter or buffer that different
+    layers share, as tied weights, stands under "shared" in the later ones, with its first name:
+    ``{"class": "Linear", "shared": {"weight": "0.weight"}, ...}``.
 
     Example:
         >>> from chainrule import nn
         >>> to_description(nn.Sequential(nn.Flatten()))["children"]
         {'0': {'class': 'Flatten', 'arguments': {'start_dim': 1, 'end_dim': -1}}}
     """
-    return _describe(module, "", {})
+    return _describe(module, "", {}, {})
 
 
-def _describe(module: Module, path: str, seen: dict[Module, str]) -> dict[str, Any]:
+def _describe(
+    module: Module, path: str, seen: dict[Module, str], states: dict[State, str]
+) -> dict[str, Any]:
     if module in seen and not _takes_children(type(module)):
         return {"same_as": seen[module]}
     seen[module] = path
@@ -64,8 +68,17 @@ def _describe(module: Module, path: str, seen: dict[Module, str]) -> dict[str, A
     description: dict[str, Any] = {"class": name}
     if known and isinstance(module, Layer) and (arguments := module.constructor_arguments()):
         description["arguments"] = arguments
+    own = {**module._parameters, **module._buffers}
+    places = {name: f"{path}.{name}" if path else name for name in (*own, *module._modules)}
+    shared = {
+        name: first
+        for name, state in own.items()
+        if state is not None and (first := states.setdefault(state, places[name])) != places[name]
+    }
+    if shared:
+        description["shared"] = shared
     children = {
-        name: _describe(child, f"{path}.{name}" if path else name, seen)
+        name: _describe(child, places[name], seen, states)
         for name, child in module._modules.items()
         if child is not None
     }
@@ -100,7 +113,9 @@ def from_description(description: Any, max_elements: int = 2**28) -> Module:
             "max_elements"
         )
     with use_generator(_NoDraw()):
-        return _build(description, "", {})
+        model = _build(description, "", {})
+    _tie(model, description)
+    return model
 
 
 def count_elements(description: Any) -> int:
@@ -136,8 +151,9 @@ def _check(description: Any, path: str, depth: int) -> int:
     name = description.get("class")
     arguments = description.get("arguments", {})
     children = description.get("children", {})
-    unknown = description.keys() - {"class", "arguments", "children"}
-    if unknown or not (_is_dict(arguments) and _is_dict(children)):
+    shared = description.get("shared", {})
+    unknown = description.keys() - {"class", "arguments", "children", "shared"}
+    if unknown or not all(map(_is_dict, (arguments, children, shared))):
         raise ValueError(f"{where}: the description has unknown or malformed entries")
     if not isinstance(name, str) or name not in LAYERS:
         raise ValueError(
@@ -205,6 +221,30 @@ def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> 
     if not _takes_children(LAYERS[name]):  # containers that share containers would multiply
         built[path] = module
     return module
+
+
+def _tie(model: Module, description: dict[str, Any]) -> None:
+    """Let the layers of a model share the states that its description says they share."""
+    modules, waiting = dict(model.named_modules()), [("", description)]
+    while waiting:
+        path, layer = waiting.pop()
+        start = f"{path}." if path else ""
+        for name, target in layer.get("shared", {}).items():
+            own, other = (_state_at(modules, place) for place in (start + name, str(target)))
+            if (own.shape, own.dtype, type(own)) != (other.shape, other.dtype, type(other)):
+                raise ValueError(f"{start}{name} can't share {target:.80}, which is another kind")
+            setattr(modules[path], name, other)
+        waiting += [(start + key, child) for key, child in layer.get("children", {}).items()]
+
+
+def _state_at(modules: dict[str, Module], place: str) -> State:
+    """The parameter or buffer at a path."""
+    path, _, name = place.rpartition(".")
+    module = modules.get(path)
+    state = None if module is None else {**module._parameters, **module._buffers}.get(name)
+    if state is None:
+        raise ValueError(f"the model has no parameter or buffer {place!r:.80} to share")
+    return state
 
 
 def _takes_children(kind: type[Module]) -> bool:

@@ -6,7 +6,7 @@ import math
 
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain, plain_number
 from chainrule.ops import abs, max, maximum, sqrt, stop_gradient, where
 from chainrule.ops.declare import align
 
@@ -60,7 +60,7 @@ def normalize(
     """
     x = as_tensor(input)
     _check_order("normalize", p)
-    return x / maximum(vector_norm(x, p, dim, keepdim=True), float(eps))
+    return x / maximum(vector_norm(x, p, dim, keepdim=True), plain_number("eps", eps))
 
 
 @both_names()
@@ -84,7 +84,7 @@ def pairwise_distance(
     a, b = align("pairwise_distance", as_tensor(x1), as_tensor(x2))
     if not a.ndim:
         raise ShapeError("pairwise_distance: the vectors have an axis of features; got ()")
-    return vector_norm(a - b + float(eps), p, -1, keepdim)
+    return vector_norm(a - b + plain_number("eps", eps), p, -1, keepdim)
 
 
 @both_names()
@@ -104,10 +104,11 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
     a, b = align("cosine_similarity", as_tensor(x1), as_tensor(x2))
     if not -a.ndim <= dim < a.ndim:
         raise ShapeError(f"cosine_similarity: there is no axis {dim} in shape {a.shape}")
-    a, b = (x / maximum(vector_norm(x, 2, dim, keepdim=True), float(eps)) for x in (a, b))
+    least = plain_number("eps", eps)
+    a, b = (x / maximum(vector_norm(x, 2, dim, keepdim=True), least) for x in (a, b))
     return (a * b).sum(dim)
 
 
 def _check_order(name: str, p: float) -> None:
-    if not p > 0:
+    if not plain("p", p) > 0:
         raise ValueError(f"{name}: p, the order of the norm, is positive; got {p}")

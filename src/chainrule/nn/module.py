@@ -18,6 +18,7 @@ from chainrule.nn.interception import intercepted_forward
 from chainrule.nn.modes import Moded
 from chainrule.nn.placement import Placed
 from chainrule.nn.registration import not_registered, unregistered
+from chainrule.nn.ties import contradictions
 from chainrule.nn.traversal import REGISTRIES, joined
 from chainrule.ops.creation import zeros_like
 
@@ -216,7 +217,15 @@ class Module(Moded, Hooked, Placed):
     def add_module(self, name: str, module: Module | None) -> None:
         """Add a child under `name`."""
         if module is not None and not isinstance(module, Module):
-            raise TypeError(f"{name} must be a Module or None, got {checks.described(module)}")
+            remedy = (
+                ". A function becomes one as a layer of nn, such as nn.ReLU(), or in a class of "
+                "your own, whose forward calls it"
+                if callable(module) and not isinstance(module, type)
+                else ""
+            )
+            raise TypeError(
+                f"{name} must be a Module or None, got {checks.described(module)}{remedy}"
+            )
         self._register_new("_modules", name, module)
 
     def register_module(self, name: str, module: Module | None) -> None:
@@ -266,7 +275,8 @@ class Module(Moded, Hooked, Placed):
             The missing and the unexpected keys; both empty if `strict`.
 
         Raises:
-            RuntimeError: naming all missing, unexpected and mismatched keys.
+            RuntimeError: naming all missing, unexpected and mismatched keys; or where one parameter
+                has two names, and another value under each.
             TypeError: for what is no dict.
 
         Example:
@@ -301,6 +311,7 @@ class Module(Moded, Hooked, Placed):
                     f"dtype mismatch for {name}: the state_dict has {value.dtype}, the current "
                     f"model {state.dtype}; convert with .astype({str(state.dtype)!r})."
                 )
+        faults = faults or contradictions(own, values)
         if faults:
             raise RuntimeError(
                 "\n\t".join([f"Error(s) in loading state_dict for {type(self).__name__}:", *faults])

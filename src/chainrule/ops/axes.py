@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import index
 
 import numpy as np
 
@@ -279,6 +280,7 @@ def rot90(x: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     first, second = (one_axis("rot90", a, x.ndim) for a in axes)
     if first == second:
         raise ShapeError(f"rot90 takes two axes, not {axes}")
+    k = index(k)
     if k % 4 == 0:
         return x
     if k % 4 == 2:

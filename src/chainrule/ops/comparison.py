@@ -6,15 +6,18 @@ takes the gradient.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from chainrule.errors import DTypeError
-from chainrule.graph.methods import method
+from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import Spec
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import (
     BOOL,
     align,
+    align_floats,
     binary,
     broadcast,
     elementwise,
@@ -107,8 +110,13 @@ _where.differentiable(
 
 
 @method
-def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
+def where(condition: TensorLike, a: TensorLike | None = None, b: TensorLike | None = None) -> Any:
     """`a` where `condition` holds, else `b`; all three are broadcast.
+
+    With a condition alone it is `nonzero`: where it holds, as a tuple of indices.
+
+    Raises:
+        DTypeError: if the condition is not boolean.
 
     Example:
         >>> import chainrule as cr
@@ -116,6 +124,10 @@ def where(condition: TensorLike, a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.where(x > 0, x, 0.0)
         tensor([0., 2.])
     """
+    if a is None or b is None:
+        if a is not b:
+            raise TypeError("where takes a condition alone, or both of a and b")
+        return functions["nonzero"](condition)
     a, b = align("where", a, b)
     condition = as_tensor(condition)
     if condition.dtype != BOOL:
@@ -162,6 +174,28 @@ def sign(x: Array) -> Array:
 
 
 @unary(away_from_zero)
-def heaviside(x: Array) -> Array:
+def _heaviside(x: Array) -> Array:
     """1 where x > 0, else 0: the derivative of relu. Its own is 0."""
     return np.greater(x, 0).astype(x.dtype)
+
+
+@method
+def heaviside(x: TensorLike, values: TensorLike | None = None) -> Tensor:
+    """The step function: 0 where x < 0, 1 where x > 0, `values` where x is 0, NaN where x is.
+
+    Without `values` it is 0 for each x that is not above 0, NaN too, as the derivative of relu is.
+    Its own derivative is 0.
+
+    Args:
+        x: numbers; integers become float32.
+        values: what it is at 0, broadcast with x; NumPy demands it.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.heaviside([-1.0, 0.0, 2.0], 0.5)
+        tensor([0. , 0.5, 1. ])
+    """
+    if values is None:
+        return _heaviside(x)
+    x, values = align_floats("heaviside", x, values)
+    return where(equal(x, 0.0), values, where(equal(x, x), _heaviside(x), x))

@@ -17,7 +17,15 @@ from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, tensor
+from chainrule.graph.tensor import (
+    Array,
+    Tensor,
+    TensorLike,
+    as_tensor,
+    holds_tensors,
+    plain,
+    tensor,
+)
 from chainrule.ops.comparison import where
 
 __all__ = [
@@ -78,20 +86,6 @@ def _leaf(value: Array, requires_grad: bool) -> Tensor:
     if not requires_grad:
         return Tensor(value)
     return tensor(value, requires_grad=True)
-
-
-def _value(name: str, x: Tensor, remedy: str) -> Array:
-    """The value of a Tensor, for a leaf that is made of it.
-
-    Raises:
-        TypeError: if a gradient would be lost.
-    """
-    if x.requires_grad:
-        raise TypeError(
-            f"{name} makes a constant, but was given a Tensor that requires a gradient, which "
-            f"would be lost: {remedy} keeps it; for the value alone pass detach() of it"
-        )
-    return x.numpy()
 
 
 # Of one number
@@ -157,13 +151,13 @@ def full(
 
     Args:
         shape: a whole number or several.
-        fill_value: a number, or values that broadcast to the shape.
+        fill_value: a number, or values that broadcast to the shape; gradients pass to a Tensor.
         dtype: by default float32 of a Python float, int64 of a Python integer.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
 
     Raises:
         ShapeError: if the values do not broadcast to the shape.
-        TypeError: if they require a gradient, which a constant would lose.
+        TypeError: if they require a gradient, and a leaf is asked for by `requires_grad`.
 
     Example:
         >>> import chainrule as cr
@@ -171,15 +165,25 @@ def full(
         tensor([[0.5, 0.5],
                 [0.5, 0.5]])
     """
-    value = _value("full", as_tensor(fill_value, dtype), "broadcast_to")
+    value = as_tensor(fill_value, dtype)
+    if dtype is not None:
+        value = value.astype(dtype)
     lengths = as_shape("full", (shape,))
     try:
-        filled = np.broadcast_to(value, lengths)
-    except ValueError:
+        if not requires_grad and _is_part_of_a_graph(value):
+            return value.broadcast_to(lengths)
+        plain("fill_value", value)
+        filled = np.broadcast_to(value.numpy(), lengths)
+    except (ValueError, ShapeError):
         raise ShapeError(
             f"full: values of shape {value.shape} do not broadcast to {lengths}"
         ) from None
     return _leaf(np.array(filled), requires_grad)
+
+
+def _is_part_of_a_graph(value: Tensor) -> bool:
+    """Whether a Tensor is more than its numbers: gradients pass it, or each run has others."""
+    return value.requires_grad or value.is_state or value.is_symbolic
 
 
 def _like(name: str, x: TensorLike, shape: int | Sequence[int] | None) -> tuple[Shape, Any]:
@@ -259,8 +263,7 @@ def full_like(
 
 def _numbers(name: str, *numbers: Any) -> list[Any]:
     """Tensors of one element as the numbers that they hold."""
-    remedy = "a sum or product with it"
-    return [_value(name, n, remedy).item() if isinstance(n, Tensor) else n for n in numbers]
+    return [n.item() if isinstance(n, Tensor) else n for n in plain(name, numbers)]
 
 
 @both_names(end="stop")
@@ -301,8 +304,8 @@ def _in_own_dtype(value: Array, dtype: DTypeLike | None) -> Array:
 
 @both_names(end="stop", steps="num")
 def linspace(
-    start: float,
-    stop: float,
+    start: TensorLike,
+    stop: TensorLike,
     num: int = 50,
     endpoint: bool = True,
     dtype: DTypeLike | None = None,
@@ -311,7 +314,8 @@ def linspace(
     """`num` numbers at equal distances from `start` to `stop`; float32 by default.
 
     Args:
-        start, stop: the first and the last number.
+        start, stop: the first and the last number; or arrays of these, whose axes come after
+            that of the numbers. Gradients pass to Tensors.
         num: how many.
         endpoint: whether `stop` is the last one, or the one after it.
         dtype: of the numbers, which are computed in float64.
@@ -322,11 +326,26 @@ def linspace(
         >>> cr.linspace(0, 1, 5)
         tensor([0.  , 0.25, 0.5 , 0.75, 1.  ])
     """
-    start, stop = _numbers("linspace", start, stop)
     if index(num) < 0:
         raise ValueError(f"linspace: num is not negative, got {num}")
-    value = np.linspace(start, stop, num, endpoint=endpoint)
+    ends: list[Any] = [start, stop]
+    if holds_tensors(ends):
+        found = [as_tensor(end) for end in ends]
+        if not requires_grad and any(map(_is_part_of_a_graph, found)):
+            return _between(found[0], found[1], num, endpoint, dtype)
+        ends = [plain("linspace", end).numpy() for end in found]
+    value = np.linspace(ends[0], ends[1], num, endpoint=endpoint)
     return _leaf(_in_own_dtype(value, dtype), requires_grad)
+
+
+def _between(
+    start: Tensor, stop: Tensor, num: int, endpoint: bool, dtype: DTypeLike | None
+) -> Tensor:
+    """`linspace` of Tensors, by operations."""
+    axes = max(start.ndim, stop.ndim)
+    shares = np.linspace(0, 1, num, endpoint=endpoint).reshape(-1, *(1,) * axes)
+    start, stop = start.astype(np.float64), stop.astype(np.float64)
+    return (start * (1.0 - shares) + stop * shares).astype(as_dtype(dtype))
 
 
 # Triangles
@@ -354,6 +373,7 @@ def eye(
         tensor([[1., 0.],
                 [0., 1.]])
     """
+    plain("eye", (n, m, k))
     value = np.eye(n, m, k, as_dtype(dtype))
     return _leaf(value, requires_grad)
 
@@ -379,6 +399,7 @@ def tri(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None
         tensor([[1., 0.],
                 [1., 1.]])
     """
+    plain("tri", (n, m, k))
     return Tensor(np.tri(n, m, k, as_dtype(dtype)))
 
 
@@ -425,7 +446,7 @@ def _below(name: str, x: Tensor, k: int) -> Array:
     if x.ndim < 2:
         raise ShapeError(f"{name} takes two axes or more, not shape {x.shape}")
     rows, columns = x.shape[-2:]
-    return np.tri(rows, columns, k, dtype=bool)
+    return np.tri(rows, columns, plain(name, k), dtype=bool)
 
 
 # Of other objects
@@ -437,7 +458,8 @@ def asarray(data: Any, dtype: DTypeLike | None = None, copy: bool | None = None)
     Args:
         data: a Tensor, an array, a number, or nested sequences of numbers.
         dtype: by default an array's own; float32 for Python floats, int64 for Python integers.
-        copy: True for memory of its own, always.
+        copy: True for memory of its own, always. A Tensor that requires a gradient, which nothing
+            can write into, stays as it is.
 
     Raises:
         ValueError: with copy=False, if the data can't be taken without a copy.
@@ -449,7 +471,7 @@ def asarray(data: Any, dtype: DTypeLike | None = None, copy: bool | None = None)
     """
     if isinstance(data, Tensor):
         found = data if dtype is None else data.astype(dtype)
-        if copy:
+        if copy and not found.requires_grad:
             return tensor(found.numpy())
     else:
         if copy:

@@ -9,7 +9,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
 from chainrule.ops.comparison import not_equal
 from chainrule.ops.declare import BOOL, of_one_dtype
 from chainrule.ops.joining import concatenate
@@ -120,8 +120,21 @@ def cumprod(x: TensorLike, axis: int | None = None, dtype: DTypeLike | None = No
 
 @both_names()
 @method
-def diff(x: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
+def diff(
+    x: TensorLike,
+    n: int = 1,
+    axis: int = -1,
+    prepend: TensorLike | None = None,
+    append: TensorLike | None = None,
+) -> Tensor:
     """The differences of neighbours along an axis, taken n times; of booleans whether they differ.
+
+    Args:
+        x: of any shape but ().
+        n: how often.
+        axis: along which.
+        prepend, append: what stands before x along the axis, and behind it: a number, or a Tensor
+            of the shape of x except along the axis.
 
     Raises:
         ShapeError: if n is negative.
@@ -135,6 +148,11 @@ def diff(x: TensorLike, n: int = 1, axis: int = -1) -> Tensor:
     (axis,) = normalize_axes("diff", axis, x.shape)
     if n < 0:
         raise ShapeError(f"diff: n is not negative, got {n}")
+    parts = [part for part in (prepend, x, append) if part is not None]
+    if n and len(parts) > 1:
+        edge = (*x.shape[:axis], 1, *x.shape[axis + 1 :])
+        tensors = of_one_dtype(*parts)
+        x = concatenate([t if t.ndim else t.broadcast_to(edge) for t in tensors], axis)
     before = (slice(None),) * axis
     for _ in range(min(n, x.shape[axis])):
         later, earlier = x[(*before, slice(1, None))], x[(*before, slice(x.shape[axis] - 1))]
@@ -169,7 +187,7 @@ def trapezoid(
     length = y.shape[axis]
     twice = y[(*before, slice(1, None))] + y[(*before, slice(max(length - 1, 0)))]
     if x is None:
-        return (twice * (0.5 * float(dx))).sum(axis)
+        return (twice * (0.5 * plain_number("dx", dx))).sum(axis)
     if x.ndim == 1:
         width = diff(x).reshape(-1, *(1,) * (y.ndim - axis - 1))
     else:

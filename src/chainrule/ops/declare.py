@@ -56,13 +56,18 @@ class Elementwise(Operation):
 
 
 class Unary(Elementwise):
-    """An operation on each element of one Tensor."""
+    """An operation on each element of one Tensor.
+
+    One that has floats only takes integers and booleans as float32, as division does.
+    """
 
     def __call__(self, x: TensorLike) -> Tensor:
         if not isinstance(x, Tensor):
             x = as_tensor(x)
         if x.dtype.kind != "f":
-            self.infer(x)  # NumPy would make floats of integers, of another dtype than ours
+            if not self.integers:
+                return self.apply(x.astype(np.float32))
+            self.infer(x)  # NumPy would make numbers of booleans
         return self.apply(x)
 
 
@@ -188,7 +193,7 @@ def unary(
 ) -> Callable[[Callable[[Array], Array]], Unary]:
     """Declare the decorated NumPy function of one array as an elementwise operation of its name.
 
-    Without `infer` it takes floating Tensors only.
+    Without `infer` its elements are floats, and integers become float32.
     """
 
     def declare(forward: Callable[[Array], Array]) -> Unary:

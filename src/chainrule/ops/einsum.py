@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import combinations
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
@@ -27,7 +27,9 @@ class _Term(NamedTuple):
     labels: Labels
 
 
-def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
+def einsum(
+    subscripts: str, *operands: TensorLike, optimize: bool | str | Sequence[Any] = True
+) -> Tensor:
     """The sum of the products of the operands' elements, over the letters not in the result.
 
     "ij,jk->ik" is the matrix product: y[i, k] = sum over j of a[i, j] b[j, k]. A letter that one
@@ -38,6 +40,7 @@ def einsum(subscripts: str, *operands: TensorLike) -> Tensor:
     Args:
         subscripts: a letter for each axis, a comma between operands, "->" before the result.
         operands: floating Tensors or integers.
+        optimize: the order of the products is that one, whatever is given here.
 
     Raises:
         ValueError: if the subscripts can't be read.

@@ -8,7 +8,7 @@ from chainrule.graph.methods import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.arithmetic import copysign
 from chainrule.ops.comparison import equal, maximum, minimum, not_equal, where
-from chainrule.ops.declare import align_floats, of_one_dtype
+from chainrule.ops.declare import align, align_floats
 
 __all__ = [
     "allclose",
@@ -170,7 +170,7 @@ def fmax(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.fmax(cr.tensor([1.0, float("nan")]), cr.tensor([0.0, 2.0]))
         tensor([1., 2.])
     """
-    a, b = of_one_dtype(a, b)
+    a, b = align("fmax", a, b)
     return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
 
 
@@ -183,13 +183,16 @@ def fmin(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.fmin(cr.tensor([1.0, float("nan")]), cr.tensor([0.0, 2.0]))
         tensor([0., 2.])
     """
-    a, b = of_one_dtype(a, b)
+    a, b = align("fmin", a, b)
     return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))
 
 
 @method
 def nan_to_num(
-    x: TensorLike, nan: float = 0.0, posinf: float | None = None, neginf: float | None = None
+    x: TensorLike,
+    nan: TensorLike = 0.0,
+    posinf: TensorLike | None = None,
+    neginf: TensorLike | None = None,
 ) -> Tensor:
     """x with other numbers in the place of NaN and the infinities. The gradient there is 0.
 
@@ -209,5 +212,5 @@ def nan_to_num(
         return x
     largest = float(np.finfo(x.dtype).max)
     x = where(isnan(x), nan, x)
-    x = where(equal(x, np.inf), largest if posinf is None else float(posinf), x)
-    return where(equal(x, -np.inf), -largest if neginf is None else float(neginf), x)
+    x = where(equal(x, np.inf), largest if posinf is None else posinf, x)
+    return where(equal(x, -np.inf), -largest if neginf is None else neginf, x)

@@ -275,9 +275,14 @@ def label_fault(lowest: int, highest: int, classes: int) -> str | None:
     """The fault of labels from `lowest` to `highest`, in words; None if they fit the classes."""
     if lowest >= 0 and highest < classes:
         return None
+    remedy = (
+        ". PyTorch ignores labels of -100 by default: here pass ignore_index=-100"
+        if lowest == -100 and highest < classes
+        else ""
+    )
     return (
         f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from {lowest} to "
-        f"{highest}"
+        f"{highest}{remedy}"
     )
 
 

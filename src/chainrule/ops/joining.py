@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from operator import index
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
@@ -72,8 +73,10 @@ _concatenate.differentiable(_own_part)
 
 @both_names(arrays="tensors")
 @method
-def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
-    """Tensors one after another along an existing axis; their dtypes are made one.
+def concatenate(
+    tensors: Sequence[TensorLike], axis: int | None = 0, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """Tensors one after another along an existing axis; their dtypes are made one, or `dtype`.
 
     Args:
         tensors: of shapes that are equal except along `axis`.
@@ -85,6 +88,8 @@ def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
         tensor([1, 2, 3])
     """
     inputs = _of_one_dtype("concatenate", tensors)
+    if dtype is not None:
+        inputs = [x.astype(dtype) for x in inputs]
     if axis is None:
         inputs, axis = [x.reshape(-1) for x in inputs], 0
     axis = one_axis("concatenate", axis, inputs[0].ndim)
@@ -93,8 +98,10 @@ def concatenate(tensors: Sequence[TensorLike], axis: int | None = 0) -> Tensor:
 
 @both_names(arrays="tensors")
 @method
-def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
-    """Tensors of one shape along a new axis.
+def stack(
+    tensors: Sequence[TensorLike], axis: int = 0, *, dtype: DTypeLike | None = None
+) -> Tensor:
+    """Tensors of one shape along a new axis; their dtypes are made one, or `dtype`.
 
     Example:
         >>> import chainrule as cr
@@ -108,7 +115,8 @@ def stack(tensors: Sequence[TensorLike], axis: int = 0) -> Tensor:
         shapes = ", ".join(str(x.shape) for x in inputs)
         raise ShapeError(f"stack: all shapes must be equal, got {shapes}")
     axis = one_axis("stack", axis, len(shape) + 1)
-    return concatenate([x.reshape((*shape[:axis], 1, *shape[axis:])) for x in inputs], axis)
+    inputs = [x.reshape((*shape[:axis], 1, *shape[axis:])) for x in inputs]
+    return concatenate(inputs, axis, dtype=dtype)
 
 
 concat = concatenate

@@ -41,7 +41,12 @@ def _argsort(x: Array, axis: int, descending: bool) -> Array:
 @both_names()
 @method
 def argsort(
-    x: TensorLike, axis: int | None = -1, *, descending: bool = False, stable: bool = True
+    x: TensorLike,
+    axis: int | None = -1,
+    *,
+    kind: str | None = None,
+    descending: bool = False,
+    stable: bool = True,
 ) -> Tensor:
     """The indices (int64) that sort along an axis. NaN count as the largest.
 
@@ -50,6 +55,7 @@ def argsort(
     Args:
         x: of any shape but ().
         axis: along which; None sorts the flattened Tensor.
+        kind: NumPy's name of the algorithm, which is a stable one, whatever is given here.
         descending: from the largest to the smallest.
         stable: equal elements keep their order, whatever is given here.
 
@@ -66,7 +72,12 @@ def argsort(
 
 @both_names()
 def sort(
-    x: TensorLike, axis: int | None = -1, *, descending: bool = False, stable: bool = True
+    x: TensorLike,
+    axis: int | None = -1,
+    *,
+    kind: str | None = None,
+    descending: bool = False,
+    stable: bool = True,
 ) -> Tensor:
     """The elements in order along an axis. Each one's gradient goes back to where it came from.
 
@@ -74,7 +85,7 @@ def sort(
     indices too: they are `argsort`.
 
     Args:
-        x, axis, descending, stable: as of `argsort`.
+        x, axis, kind, descending, stable: as of `argsort`.
 
     Example:
         >>> import chainrule as cr
@@ -84,7 +95,7 @@ def sort(
     x = as_tensor(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
-    return take_along_axis(x, argsort(x, axis, descending=descending, stable=stable), axis)
+    return take_along_axis(x, argsort(x, axis, descending=descending), axis)
 
 
 class TopK(NamedTuple):
@@ -146,6 +157,9 @@ def unique(
     return_inverse: bool = False,
     return_counts: bool = False,
     axis: int | None = None,
+    *,
+    sorted: bool = True,
+    equal_nan: bool = True,
 ) -> Any:
     """The distinct elements in order. Of equal ones the first takes the gradient.
 
@@ -155,6 +169,8 @@ def unique(
         return_inverse: also return for each element of `x` its place among the distinct ones.
         return_counts: also return how often each is there.
         axis: the distinct slices along this axis, in place of elements.
+        sorted: they are in order, whatever is given here.
+        equal_nan: whether all NaN count as one element.
 
     Returns:
         The distinct elements, or a tuple of them and what else is asked for, in this order; int64.
@@ -177,7 +193,7 @@ def unique(
         )
     if axis is not None:
         axis = one_axis("unique", axis, x.ndim)
-    _, first, inverse, counts = np.unique(value, True, True, True, axis=axis)
+    _, first, inverse, counts = np.unique(value, True, True, True, axis=axis, equal_nan=equal_nan)
     values = x.reshape(-1)[first] if axis is None else x[(slice(None),) * axis + (first,)]
     more = zip((return_index, return_inverse, return_counts), (first, inverse, counts), strict=True)
     asked = [as_tensor(found) for is_asked, found in more if is_asked]
@@ -185,7 +201,14 @@ def unique(
 
 
 @method
-def searchsorted(a: TensorLike, v: TensorLike, side: str = "left") -> Tensor:
+def searchsorted(
+    a: TensorLike,
+    v: TensorLike,
+    side: str | None = None,
+    sorter: TensorLike | None = None,
+    *,
+    right: bool = False,
+) -> Tensor:
     """Where numbers belong in a sorted Tensor: the index (int64) before which each keeps it sorted.
 
     Found by halving: about log2(n) steps. Not differentiable.
@@ -193,18 +216,28 @@ def searchsorted(a: TensorLike, v: TensorLike, side: str = "left") -> Tensor:
     Args:
         a: 1-d, in ascending order.
         v: the numbers, of any shape.
-        side: "left": before equal ones, a[i - 1] < v <= a[i]; "right": behind them.
+        side: "left", the default: before equal ones, a[i - 1] < v <= a[i]; "right": behind them.
+        sorter: indices that sort `a`, as `argsort` gives them, where it is in no order.
+        right: PyTorch's way to ask for the right side.
 
     Returns:
         Indices from 0 to n, of the shape of `v`.
+
+    Raises:
+        ValueError: if the side is another, or `right` contradicts it.
 
     Example:
         >>> import chainrule as cr
         >>> cr.searchsorted(cr.tensor([1.0, 2.0, 4.0]), cr.tensor([0.0, 2.0, 5.0]))
         tensor([0, 1, 3])
     """
-    if side not in ("left", "right"):
+    if side not in (None, "left", "right"):
         raise ValueError(f"searchsorted: the side is 'left' or 'right', not {side!r}")
+    if right and side == "left":
+        raise ValueError("searchsorted: side='left' and right=True contradict one another")
+    side = "right" if right else side or "left"
+    if sorter is not None:
+        a = as_tensor(a)[as_tensor(sorter)]
     a, v = of_one_dtype(a, v)
     if a.ndim != 1:
         raise ShapeError(f"searchsorted: the sorted Tensor has one axis, not shape {a.shape}")

@@ -12,7 +12,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain, plain_number
 from chainrule.ops.samples import examples
 
 __all__ = ["pad"]
@@ -80,11 +80,12 @@ def pad(
             f"pad: the mode is one of {', '.join(_MODES)}, not {mode!r}; the number of a border is "
             "constant_values"
         )
-    widths = _pad_widths(x, pad_width)
+    widths = _pad_widths(x, plain("pad_width", pad_width))
+    number = plain_number("constant_values", constant_values)
     if mode == "constant":
-        if x.dtype.kind != "f" and not float(constant_values).is_integer():
+        if x.dtype.kind != "f" and not number.is_integer():
             raise DTypeError(f"pad: the number {constant_values} does not fit dtype {x.dtype}")
-        return _pad.apply(x, widths=widths, value=float(constant_values))
+        return _pad.apply(x, widths=widths, value=number)
     for axis, width in enumerate(widths):
         if width == (0, 0):
             continue

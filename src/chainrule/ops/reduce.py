@@ -9,11 +9,11 @@ from operator import index
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.errors import DTypeError, ShapeError
+from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up
 from chainrule.ops.comparison import where
@@ -77,17 +77,6 @@ def _reduced_shape(shape: tuple[int, ...], axes: Axes, keepdims: bool) -> tuple[
 def _reduced(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
     """The shape and dtype of a reduction of any dtype."""
     return Spec(_reduced_shape(x.shape, axes, keepdims), x.dtype)
-
-
-def _reduced_floats(name: str) -> Callable[..., Spec]:
-    """As `_reduced`, of floating Tensors only."""
-
-    def infer(x: Tensor, axes: Axes, keepdims: bool) -> Spec:
-        if x.dtype.kind != "f":
-            raise DTypeError(f"{name} takes floating Tensors, not {x.dtype}; cast the Tensor first")
-        return _reduced(x, axes, keepdims)
-
-    return infer
 
 
 def _not_empty(name: str) -> Callable[..., Spec]:
@@ -189,7 +178,7 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
     x = as_tensor(x)
     axes = normalize_axes("var", axis, x.shape)
     count = _count(x.shape, axes)
-    if count <= correction:
+    if count <= plain("correction", correction):
         raise ShapeError(
             f"var over {count} elements with correction {correction}: shape {x.shape}, "
             f"axes {axes}; more elements are needed"
@@ -340,15 +329,19 @@ def _argmax(x: Array, axis: int, keepdims: bool) -> Array:
 @both_names()
 @method
 def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
-    """The index (int64) of the first largest element along `axis`, or in the flattened Tensor."""
+    """The index (int64) of the first largest element along `axis`, or in the flattened Tensor.
+
+    With `keepdims` that axis, or each where `axis` is None, stays with length 1.
+    """
     x = as_tensor(x)
     if axis is None:
-        return _argmax.apply(x.reshape(-1), axis=0, keepdims=False)
+        index = _argmax.apply(x.reshape(-1), axis=0, keepdims=False)
+        return index.reshape((1,) * x.ndim) if keepdims else index
     (axis,) = normalize_axes("argmax", axis, x.shape)
     return _argmax.apply(x, axis=axis, keepdims=keepdims)
 
 
-@operation(_reduced_floats("logsumexp"), _SAMPLES, flops=lambda y, x, axes, keepdims: 4 * x.size)
+@operation(_reduced, _SAMPLES, flops=lambda y, x, axes, keepdims: 4 * x.size)
 def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
     """log(sum(exp(x))) over axes, without overflow."""
     largest = np.maximum.reduce(x, axis=axes, keepdims=True, initial=-np.inf)
@@ -370,9 +363,9 @@ _logsumexp.differentiable(_logsumexp_rule)
 @both_names()
 @method
 def logsumexp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
-    """log(sum(exp(x))) over one axis, several, or all, without overflow."""
+    """log(sum(exp(x))) over one axis, several, or all, without overflow; of integers float32."""
     x = as_tensor(x)
     axes = normalize_axes("logsumexp", axis, x.shape)
     if x.dtype.kind != "f":
-        _logsumexp.infer(x, axes, keepdims)  # NumPy would take booleans
+        x = x.astype(np.float32)
     return _logsumexp.apply(x, axes=axes, keepdims=keepdims)

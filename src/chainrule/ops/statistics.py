@@ -130,7 +130,8 @@ def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
 def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Tensor:
     """The index (int64) of the first smallest element along `axis`, or in the flattened Tensor.
 
-    A NaN counts as the smallest.
+    With `keepdims` that axis, or each where `axis` is None, stays with length 1. A NaN counts as
+    the smallest.
 
     Example:
         >>> import chainrule as cr

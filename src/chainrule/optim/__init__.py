@@ -1,5 +1,8 @@
 """Optimisers, whose rules are graphs, learning-rate schedules, averages and constraints."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.graph.names import absent
 from chainrule.optim import lr_scheduler
 from chainrule.optim.adafactor import Adafactor
 from chainrule.optim.adagrad import Adadelta, Adagrad, RMSprop
@@ -51,3 +54,6 @@ __all__ = [
     "Term",
 ]
 __all__ += ["lr_scheduler", *lr_scheduler.__all__]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = absent("optim", globals())

@@ -56,7 +56,9 @@ def as_groups(params: Any) -> list[Mapping[str, Any]]:
         TypeError: for what is no iterable of either.
         ValueError: if there is nothing in it.
     """
-    if isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable):
+    is_model = hasattr(params, "parameters")
+    no_list = isinstance(params, (Tensor, Mapping, str)) or not isinstance(params, Iterable)
+    if is_model or no_list:
         kind = checks.described(params) if isinstance(params, type) else type(params).__name__
         raise TypeError(
             f"params are an iterable of Parameters or of groups, not {kind}: "

@@ -71,7 +71,8 @@ class EMA:
     _decay: HyperParameter
 
     def __init__(self, parameters: Iterable[Parameter], decay: float = 0.999) -> None:
-        self.parameters = distinct_parameters(parameters, "an average is of Parameters")
+        found = distinct_parameters(parameters, "an average is of Parameters")
+        self.parameters = checks.Unchanging(found, "an average's parameters stay: make another EMA")
         self.decay = decay
         self.averages = [
             Buffer(p.numpy().copy(), name=f"{i}.average") for i, p in enumerate(self.parameters)

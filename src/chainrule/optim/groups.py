@@ -4,17 +4,34 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, MutableMapping
 from types import SimpleNamespace
-from typing import Any, TypeAlias
+from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule import checks
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.optim.hyperparameters import Declaration
 
 ParamsT: TypeAlias = Iterable[Parameter] | Iterable[Mapping[str, Any]]
 """An optimiser's first argument: Parameters, or groups of them; PyTorch's name."""
+
+USE_ADD = (
+    "an optimiser's parameters and groups stay as they are; add some with add_param_group, which "
+    "makes their moments, too; to train fewer, freeze them with requires_grad_(False)"
+)
+
+
+class States(dict[Parameter, dict[str, Buffer]]):
+    """The moments of an optimiser's parameters, which can't be taken out."""
+
+    def _refuse(self, *_: Any) -> NoReturn:
+        raise TypeError(
+            "an optimiser's moments stay with its parameters: to begin anew make another optimiser"
+        )
+
+    clear = pop = popitem = __delitem__ = _refuse
 
 
 class ParameterGroup(MutableMapping[str, Any]):
@@ -29,6 +46,7 @@ class ParameterGroup(MutableMapping[str, Any]):
         scalars: the HyperParameter of each number; "betas" are "beta1" and "beta2" here.
         cohorts: the parameters in parts that have taken the same steps; see `Cohort`.
         buffers: the Buffers that the group's parameters share, by name.
+        first: the hyper-parameters as they were given, as `numbers` has them.
         unscheduled: hyper-parameters that a schedule sets, as they were before it; PyTorch has
             "initial_lr" for that.
 
@@ -44,13 +62,13 @@ class ParameterGroup(MutableMapping[str, Any]):
 
     def __init__(
         self,
-        parameters: list[Parameter],
+        parameters: Iterable[Parameter],
         values: Mapping[str, Any],
         declarations: Mapping[str, Declaration],
     ) -> None:
-        self.params = parameters
+        self.params = checks.Unchanging(parameters, USE_ADD)
         self.scalars: dict[str, HyperParameter] = {}
-        self.cohorts = [Cohort(parameters, {})]
+        self.cohorts = [Cohort([*self.params], {})]
         self.buffers: dict[str, Buffer] = {}
         self.unscheduled: dict[str, float] = {}
         self._declarations = {key: declarations[key] for key in values}
@@ -64,6 +82,7 @@ class ParameterGroup(MutableMapping[str, Any]):
                     if name in self.scalars:
                         raise TypeError(f"{key} has a number {name!r}, which is declared twice")
                     self.scalars[name] = HyperParameter(number, name=name)
+        self.first = self.numbers()
 
     def __getitem__(self, key: str) -> Any:
         if key == "params":

@@ -28,7 +28,7 @@ from chainrule.optim.arguments import (
     taken_options,
 )
 from chainrule.optim.fingerprints import class_constants, fingerprint
-from chainrule.optim.groups import Cohort, ParameterGroup, ParamsT, cast
+from chainrule.optim.groups import USE_ADD, Cohort, ParameterGroup, ParamsT, States, cast
 from chainrule.optim.hyperparameters import Flag, check_names, declarations_of
 
 _CACHED_UPDATES = 32
@@ -104,13 +104,18 @@ class Optimizer:
         self._declarations = declarations_of(type(self))
         check_names(type(self).__name__, self._declarations, defaults)
         self.defaults = defaults
-        self.param_groups: list[ParameterGroup] = []
-        self.params: list[Parameter] = []
-        self.state: dict[Parameter, dict[str, Buffer]] = {}
+        self.param_groups: checks.Unchanging[ParameterGroup] = checks.Unchanging()
+        self.params: checks.Unchanging[Parameter] = checks.Unchanging()
+        self.state = States()
         self.partition = 0
         self._captured: LruCache[tuple[Any, ...], Interpreter] = LruCache(_CACHED_UPDATES)
         for group in groups:
             self.add_param_group(group)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in ("param_groups", "params", "state") and name in vars(self):
+            raise AttributeError(f"{name} can't be set: {USE_ADD}")
+        super().__setattr__(name, value)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle takes: all but the captured updates, which it captures anew."""
@@ -233,8 +238,8 @@ class Optimizer:
         for name, first in {**counters, **self.step_buffers(new)}.items():
             shared = f"group{len(self.param_groups)}.{name}"
             new.cohorts[0].buffers[name] = Buffer(np.float64(first), name=shared)
-        self.params += parameters
-        self.param_groups.append(new)
+        vars(self)["params"] = checks.Unchanging((*self.params, *parameters), USE_ADD)
+        vars(self)["param_groups"] = checks.Unchanging((*self.param_groups, new), USE_ADD)
         self._share(new)
 
     def _share(self, group: ParameterGroup) -> None:

@@ -8,6 +8,7 @@ import stat
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from typing import BinaryIO
 
 from chainrule.system.interrupts import interrupts_held
 
@@ -28,16 +29,17 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
     After an error an existing file is unchanged. The new file has its permissions. A symbolic link
     is kept: the file that it leads to is replaced. A device or a pipe, which has no content to
-    lose, is written to directly.
+    lose, is written to directly, if another program reads the pipe.
 
     A program that is killed meanwhile may leave the temporary file, ``.NAME.0.new``. The next
     writing to the same path removes it.
 
     Raises:
-        OSError: if the folder is missing or can't be written to, or the disk is full.
+        OSError: if the folder is missing or can't be written to, the disk is full, or nobody reads
+            a pipe.
     """
     if is_stream(path):
-        with open(path, "wb") as file:
+        with _open_stream(path) as file:
             file.write(data)
         return
     target = os.path.realpath(path)
@@ -85,9 +87,33 @@ def check_writable(path: str | os.PathLike[str], size: int = 0) -> None:
             os.unlink(temporary)
 
 
+def is_pipe(path: str | os.PathLike[str]) -> bool:
+    """Whether a path is a pipe."""
+    return os.path.exists(path) and stat.S_ISFIFO(os.stat(path).st_mode)
+
+
 def is_stream(path: str | os.PathLike[str]) -> bool:
     """Whether a path is a device or a pipe, which has no content to replace."""
     return os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path)
+
+
+def _open_stream(path: str | os.PathLike[str]) -> BinaryIO:
+    """Open a device or a pipe to be written to; without O_NONBLOCK a pipe would wait for a reader.
+
+    A pipe without a reader is an error here, as nobody may come.
+    """
+    flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        handle = os.open(path, flags)
+    except OSError as error:
+        if error.errno == errno.ENXIO and is_pipe(path):
+            raise OSError(
+                errno.ENXIO, f"can't save {path}: it is a pipe that no program reads"
+            ) from None
+        raise
+    if os.name == "posix":
+        os.set_blocking(handle, True)
+    return os.fdopen(handle, "wb")
 
 
 @contextmanager

@@ -239,7 +239,7 @@ class ReduceLROnPlateau(Callback, Plateau):
             self._lower(trainer)
 
     def _lower(self, trainer: Trainer) -> None:
-        groups, own = trainer.optimizer.param_groups, trainer.optimizer.param_groups
+        groups = own = tuple(trainer.optimizer.param_groups)
         schedule = trainer.schedule and trainer.schedule.for_parameter("lr")
         if schedule is not None:
             own = groups[len(schedule.base_lrs) :]  # groups that were added after the schedule

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.data.mapped import mapped_files
 from chainrule.errors import DTypeError, FileError
 from chainrule.graph.tensor import Array
-from chainrule.system.atomic_files import check_writable
+from chainrule.nn import ties
+from chainrule.system.atomic_files import check_writable, is_pipe
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train import model_file
 from chainrule.train.model_file import tensors_under
@@ -29,6 +32,7 @@ class _DamageError(Exception):
 
 def save(trainer: Trainer, path: str | os.PathLike[str]) -> None:
     """Write all of the trainer's state."""
+    checks.path("path", path)
     with trainer.backend.guard.alone:
         tensors, training = _collected(trainer)
     description = {
@@ -55,7 +59,7 @@ def check_can_save(
     """Find out before a training whether it can be saved to a file, and leave that as it is.
 
     Raises:
-        OSError: if it can't be written, or there is no room for it.
+        OSError: if it can't be written, is a pipe, or there is no room for it.
         TypeError: if JSON can't hold the metadata, or the state of a callback.
         ValueError: if the file is one from which the arrays, those of the data, are read.
     """
@@ -65,6 +69,8 @@ def check_can_save(
                 f"a checkpoint in {path} would overwrite the data that are read from it. Name "
                 "another file."
             )
+    if is_pipe(path):
+        raise OSError(errno.ESPIPE, f"can't save {path}: it is a pipe. Name a file")
     tensors, training = _collected(trainer)
     text = model_file.as_text({"metadata": trainer.metadata, "training": training})
     check_writable(path, len(text) + sum(array.nbytes for array in tensors.values()))
@@ -86,10 +92,13 @@ def load(
     if "training" not in description:
         raise FileError(f"{path} holds a model but no training to go on with")
     columns = model_file.column_names(path, description)
+    saved_ties = model_file.ties_of(path, description, tensors_under(tensors, "model"))
     with interrupts_held(), trainer.backend.guard.alone:
         before, history = _collected(trainer), trainer.state.history
         try:
             training = description["training"]
+            if other := ties.difference(saved_ties, ties.tied_names(trainer.model._named_state())):
+                raise ValueError(f"it was saved with {other}")
             _check_fits(trainer, training)
             _check_progress(tensors, training)
             _load_parts(trainer, tensors, training)

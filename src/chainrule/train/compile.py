@@ -207,7 +207,7 @@ class CompiledFunction:
         before = Facts(static)
         frozen = [(state, state.requires_grad) for state in before.states]
         try:
-            with explained(), randomness_watched(before.generators):
+            with explained(), randomness_watched(before.generators, before.clocks):
                 recording, used = record(self._function, symbolic, symbolic_keywords)
                 for (owner, name), value in recording.modes_before.items():
                     setattr(owner, name, value)

@@ -11,8 +11,10 @@ from __future__ import annotations
 from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Mapping
+from contextvars import ContextVar
 from functools import cached_property, partial, partialmethod
 from operator import attrgetter
+from threading import local
 from types import (
     FunctionType,
     MappingProxyType,
@@ -29,6 +31,7 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
 from chainrule.optim.optimizer import Optimizer
+from chainrule.train import outside
 from chainrule.train.probes import Cells, Content, Items, Names, Probe, Slots, checksum
 from chainrule.train.randomness import random_generators
 from chainrule.train.user_code import (
@@ -41,6 +44,7 @@ from chainrule.train.user_code import (
     is_watched,
     is_watched_object,
     loaded_names,
+    names_any,
 )
 
 _requires_grad = attrgetter("requires_grad")
@@ -80,6 +84,7 @@ class Facts:
         is_shareable: whether the items say all that a graph depends on.
         states: every State that was found.
         generators: NumPy's and Python's generators of random numbers among the objects.
+        clocks: the functions, such as time.time, that give something else at every call.
         modules: every module that was found.
         has_foreign_code: whether there is code among it that is not this library's.
     """
@@ -98,6 +103,7 @@ class Facts:
         self.is_shareable = True
         self.states: list[State] = []
         self.generators: list[Any] = []
+        self.clocks: set[str] = set()
         self.modules: list[Module] = []
         self.has_foreign_code = False
         self.probes: list[Probe] = []
@@ -106,7 +112,8 @@ class Facts:
         self._numbers: dict[int, int] = {}
         self._classes: set[type] = set()
         self._used: set[str] = set()  # the names of attributes in the code of the functions
-        self._unused: list[tuple[str, Mapping[str, Any], list[str]]] = []
+        self._uses_any = False  # whether that code may read any attribute
+        self._unused: list[tuple[str, Mapping[str, Any], list[str], bool]] = []
         for root in roots:
             self._visit(root, "an object")
         while self._visit_used():
@@ -215,7 +222,7 @@ class Facts:
                 else:
                     self._visit(value, f"{name} of {kind.__name__}")
         if unused:
-            self._unused.append((f"of {kind.__name__}", vars(module), unused))
+            self._unused.append((f"of {kind.__name__}", vars(module), unused, True))
 
     def _optimizer(self, optimizer: Optimizer, what: str) -> None:
         self._note_code(type(optimizer).__module__)
@@ -260,7 +267,13 @@ class Facts:
         self.is_shareable &= function.__closure__ is None
         if not is_watched(function.__module__ or ""):
             return
-        self._used.update(attribute_names(function.__code__))
+        named = attribute_names(function.__code__)
+        self._used.update(named)
+        self._uses_any |= names_any(named)
+        self.clocks.update(outside.clocks(function))
+        for probe in outside.environment(function):
+            self.items.append(probe.content)
+            self._probe(probe)
         name = function.__qualname__
         self._visit(function.__defaults__, f"a default of {name}")
         self._visit(function.__kwdefaults__, f"a default of {name}")
@@ -318,6 +331,17 @@ class Facts:
         self.is_shareable = False
         self.generators.append(generator)
 
+    def _of_a_context(self, variable: Any, what: str) -> None:
+        self.items.append(type(variable))
+        self.identities.append(id(variable))
+        self.is_shareable = False
+        values = outside.held_values(variable)
+        self._held.append(values)
+        what_it_is = f"the {type(variable).__name__} {what}"
+        self._probe(Content(what_it_is, variable, outside.identities, [*map(id, values)]))
+        for value in values:
+            self._visit(value, what)
+
     # Parts
 
     def _note_code(self, module: str | None) -> None:
@@ -337,7 +361,7 @@ class Facts:
         """These names of a class or of a Python module, and those that a function names."""
         self._names(what, names, read)
         rest = [name for name in names if name not in read and not name.startswith("__")]
-        self._unused.append((what, names, rest))
+        self._unused.append((what, names, rest, False))
 
     def _slots(self, value: Any, what: str) -> None:
         """The attributes of a user's object that are no items of its `__dict__`."""
@@ -358,14 +382,15 @@ class Facts:
 
     def _is_unused(self, name: str, value: Any) -> bool:
         """Whether an attribute is data that no code so far names: it may be large."""
-        return name not in self._used and not isinstance(value, _SMALL)
+        is_named = self._uses_any or name in self._used
+        return not is_named and not isinstance(value, _SMALL)
 
     def _attributes(self, kind: type, attributes: Mapping[str, Any]) -> None:
         """The attributes of a user's object, but for data that no function names."""
         what = f"of a {kind.__name__}"
         unused = [name for name, value in attributes.items() if self._is_unused(name, value)]
         if unused:
-            self._unused.append((what, attributes, unused))
+            self._unused.append((what, attributes, unused, True))
         names = [name for name in attributes if name not in unused]
         length = None if has_cached(kind) else len(attributes)
         self._names(what, attributes, names, length=length)
@@ -373,16 +398,15 @@ class Facts:
     def _visit_used(self) -> bool:
         """Visit what functions that were found later name; whether there is some."""
         unused, self._unused = self._unused, []
-        for what, attributes, names in unused:
-            used = [name for name in names if name in self._used]
+        for what, attributes, names, of_object in unused:
+            any_name = of_object and self._uses_any
+            used = [name for name in names if any_name or name in self._used]
             if used:
                 self._names(what, attributes, used)
             if len(used) < len(names):
                 rest = [name for name in names if name not in used]
-                self._unused.append((what, attributes, rest))
-        return sum(len(names) for *_, names in self._unused) < sum(
-            len(names) for *_, names in unused
-        )
+                self._unused.append((what, attributes, rest, of_object))
+        return sum(len(entry[2]) for entry in self._unused) < sum(len(e[2]) for e in unused)
 
     def _names(
         self,
@@ -420,6 +444,7 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     (FunctionType, Facts._function),
     (MethodType, Facts._method),
     (partial, Facts._partial),
+    ((ContextVar, local), Facts._of_a_context),
     (type, Facts._class),
     (ModuleType, Facts._python_module),
 )

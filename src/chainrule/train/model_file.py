@@ -8,10 +8,11 @@ from typing import Any, overload
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import FileError
 from chainrule.graph.placement import check_device
 from chainrule.graph.tensor import Array
-from chainrule.nn import Module, from_description, to_description
+from chainrule.nn import Module, from_description, ties, to_description
 from chainrule.nn.description import count_elements
 from chainrule.system.atomic_files import write_atomically
 from chainrule.system.reading import reason
@@ -67,6 +68,9 @@ def save(
         >>> cr.load(path)["epoch"]
         3
     """
+    if isinstance(path, (Module, Mapping)):
+        raise TypeError("save takes the model first, then the path: chainrule.save(model, path)")
+    checks.path("path", path)
     if isinstance(model, Mapping):
         description, arrays = plain_values.split(model)
         tensors = {f"{_VALUES}.{name}": array for name, array in arrays.items()}
@@ -179,6 +183,7 @@ def build_model(
     weights = tensors_under(tensors, _MODEL)
     columns = column_names(path, description)
     if model is not None:
+        _check_ties(path, description, weights, model)
         model.load_state_dict(weights)
         model._column_names = columns
         return model.eval()
@@ -194,6 +199,32 @@ def build_model(
         raise FileError(f"{path}: its weights do not fit its model. {reason(error)}") from None
     model._column_names = columns
     return model.eval()
+
+
+def _check_ties(
+    path: str | os.PathLike[str],
+    description: Mapping[str, Any],
+    weights: Mapping[str, Array],
+    model: Module,
+) -> None:
+    """Raise RuntimeError where the file has one parameter for two of the model."""
+    own = model._named_state()
+    for name, first in ties_of(path, description, weights).items():
+        if name in own and first in own and own[name] is not own[first]:
+            raise RuntimeError(
+                f"{path} is of a model in which {first} and {name} are one and the same. "
+                f"{ties.remedy(first, name)}"
+            )
+
+
+def ties_of(
+    path: str | os.PathLike[str], description: Mapping[str, Any], weights: Mapping[str, Array]
+) -> dict[str, str]:
+    """For each further name of a state of a file's model its first name."""
+    try:
+        return ties.described_ties(description["model"], weights)
+    except Exception as error:
+        raise FileError(f"{path}: what it says of its model is damaged ({reason(error)})") from None
 
 
 def column_names(path: str | os.PathLike[str], description: Mapping[str, Any]) -> Names | None:
@@ -267,7 +298,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, Any]
     """
     import json
 
-    path = os.fspath(path)
+    path = os.fspath(checks.path("path", path))
     try:
         tensors, metadata = tensor_file.read(path)
     except FileNotFoundError:

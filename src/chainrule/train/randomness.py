@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,10 +25,23 @@ def random_generators() -> tuple[type, ...]:
 
 
 @contextmanager
-def randomness_watched(generators: Sequence[Any]) -> Iterator[None]:
-    """Warn where random numbers of NumPy or Python are drawn while a graph is captured."""
+def randomness_watched(generators: Sequence[Any], clocks: Collection[str]) -> Iterator[None]:
+    """Warn where random numbers of NumPy or Python are drawn while a graph is captured.
+
+    Args:
+        generators: those that are watched besides Python's and NumPy's own.
+        clocks: what the captured code calls that gives something else each time, if any.
+    """
     before = _random_states(generators)
     yield
+    if clocks:
+        warnings.warn(
+            f"{', '.join(sorted(clocks))} was called while a graph was captured: its result is a "
+            "constant of the graph, the same at every step. Pass it as an argument, or measure "
+            "time outside of the function",
+            RuntimeWarning,
+            stacklevel=7,
+        )
     if _random_states(generators) != before:
         warnings.warn(
             "random numbers of NumPy or Python were drawn while a graph was captured: they are "

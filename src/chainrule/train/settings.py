@@ -31,10 +31,12 @@ _LONGEST = 1000
 
 
 def settings(
-    model: Module, loss: Any, optimizer: Optimizer, schedule: Schedule | None, options: StepOptions
+    model: Module, loss: Any, schedule: Schedule | None, options: StepOptions
 ) -> dict[str, Any]:
-    """The classes and plain attributes of the parts of a training, as JSON keeps them."""
-    groups = [group.numbers() for group in optimizer.param_groups]
+    """The classes and plain attributes of the parts of a training, as JSON keeps them.
+
+    Those of the optimiser, which may get more groups, are `optimizer_settings`.
+    """
     return {
         "model": _described(model),
         "loss": _described(loss),
@@ -42,7 +44,6 @@ def settings(
             name: _array(buffer.numpy())
             for name, buffer in (loss.named_buffers() if isinstance(loss, Module) else ())
         },
-        "optimizer": {"class": type(optimizer).__name__, "groups": _described(groups)},
         "schedule": _described(schedule),
         "ema": _described(options.ema),
         "penalties": _described(options.penalties),
@@ -50,6 +51,12 @@ def settings(
         "clip_norm": _described(options.clip_norm),
         "clip_value": _described(options.clip_value),
     }
+
+
+def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
+    """The class of an optimiser, and its groups as they were made."""
+    groups = [group.first for group in optimizer.param_groups]
+    return {"optimizer": {"class": type(optimizer).__name__, "groups": _described(groups)}}
 
 
 def difference(saved: Any, mine: Any, where: str = "") -> str | None:

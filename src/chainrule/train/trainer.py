@@ -32,7 +32,7 @@ from chainrule.train.one_at_a_time import Turn, one_at_a_time
 from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, check_range, range_test
 from chainrule.train.roles import check_schedule
-from chainrule.train.settings import settings
+from chainrule.train.settings import optimizer_settings, settings
 from chainrule.train.state import Totals, TrainingState
 from chainrule.train.step_options import Average, Constraint, Penalty, StepOptions
 from chainrule.train.training_step import Loss, StepGraphs
@@ -146,7 +146,7 @@ class Trainer(FixedParts):
             accumulated=self.state.accumulated,
             generator=Generator(self.seed),
         )
-        self.settings = settings(model, loss, optimizer, schedule, options)
+        self._settings = settings(model, loss, schedule, options)
         self.backend = make_backend(backend, self.graphs)
         self._evaluator = Evaluator._over(self.backend, ema, self.seed)
         self._turn = Turn()
@@ -165,6 +165,11 @@ class Trainer(FixedParts):
     def history(self) -> History:
         """A `History` of all epochs."""
         return self.state.history
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """What a checkpoint must have been made with to go on here; see `train.settings`."""
+        return self._settings | optimizer_settings(self.optimizer)
 
     # Training
 
@@ -235,6 +240,11 @@ class Trainer(FixedParts):
             RuntimeError: while another thread is in `fit`, `find_lr` or `load` of this Trainer.
         """
         epochs = checks.integer("epochs", epochs, 1)
+        as_callbacks(self.callbacks)  # others may have been added
+        if shuffle is not None:
+            checks.flag("shuffle", shuffle)
+        if checkpoint is not None:
+            checks.path("checkpoint", checkpoint)
         if checkpoint is None and (checkpoint_steps is not None or resume):
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:

@@ -29,6 +29,7 @@ _NEVER_CALLED = frozenset(
     )
 )  # fmt: skip
 """The special methods of a user's class that make, copy and show objects."""
+_BY_ANY_NAME = frozenset(("getattr", "attrgetter", "vars", "__dict__", "__getattribute__"))
 _OWN_ROOMS = ("chainrule.nn", "chainrule.train.metrics", "chainrule.train.step_options")
 _OWN_FILES = ("chainrule.optim.averaging", "chainrule.optim.constraints", "chainrule.optim.groups")
 
@@ -68,9 +69,16 @@ def loaded_names(code: CodeType) -> tuple[str, ...]:
 
 @lru_cache(1024)
 def attribute_names(code: CodeType) -> frozenset[str]:
-    """All names of attributes that a function and those within it read."""
+    """All names of attributes that a function and those within it read, or may: any string that it
+    holds may be one, as in ``getattr(self, "scale")`` or ``vars(self)["scale"]``."""
     nested = [attribute_names(c) for c in code.co_consts if isinstance(c, CodeType)]
-    return frozenset(code.co_names).union(*nested)
+    strings = (c for c in code.co_consts if isinstance(c, str) and c.isidentifier())
+    return frozenset(code.co_names).union(strings, *nested)
+
+
+def names_any(names: frozenset[str]) -> bool:
+    """Whether a function with these `attribute_names` may make up others, as ``f"scale{i}"``."""
+    return not names.isdisjoint(_BY_ANY_NAME)
 
 
 def constants(namespace: Mapping[str, Any]) -> tuple[str, ...]:

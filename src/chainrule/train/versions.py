@@ -67,7 +67,7 @@ class Version:
             yield
             return
         before = [(module, dict(vars(module))) for module in facts.modules]
-        with randomness_watched(facts.generators):
+        with randomness_watched(facts.generators, facts.clocks):
             yield
         changed: list[str] = []
         is_new = False

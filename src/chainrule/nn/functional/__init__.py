@@ -4,6 +4,9 @@ The names are those of `torch.nn.functional`, arguments included (`input`, `dim`
 themselves are in `chainrule.ops` and follow NumPy (`axis`, `keepdims`).
 """
 
+from typing import TYPE_CHECKING
+
+from chainrule.graph.names import absent
 from chainrule.nn import distances
 from chainrule.nn.distances import *  # noqa: F403
 from chainrule.nn.functional import activations, conv, losses, normalisation
@@ -20,3 +23,6 @@ __all__ = [*_dropout_names, *_linear_names]
 __all__ += (
     activations.__all__ + conv.__all__ + distances.__all__ + losses.__all__ + normalisation.__all__
 )
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = absent("nn.functional", globals())

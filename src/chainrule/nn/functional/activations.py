@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from chainrule import checks, ops
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
 from chainrule.nn.functional.normalisation import over_axis_1
 from chainrule.ops import erf, expm1, minimum, sigmoid, tanh, where
 from chainrule.ops.random import uniform
@@ -72,7 +72,7 @@ def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = 
         tensor([-1.,  3.])
     """
     x = as_tensor(input)
-    return where(x > 0.0, x, float(negative_slope) * x)
+    return where(x > 0.0, x, plain_number("negative_slope", negative_slope) * x)
 
 
 @both_names()
@@ -123,7 +123,7 @@ def elu(input: TensorLike, alpha: float = 1.0, inplace: bool = False) -> Tensor:
         tensor([-0.6321,  2.    ])
     """
     x = as_tensor(input)
-    return relu(x) + float(alpha) * expm1(minimum(x, 0.0))
+    return relu(x) + plain_number("alpha", alpha) * expm1(minimum(x, 0.0))
 
 
 @both_names()
@@ -214,8 +214,10 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> T
         tensor([  0.6931, 100.    ])
     """
     x = as_tensor(input)
-    scaled = float(beta) * x
-    return where(scaled > float(threshold), x, ops.softplus(scaled) / float(beta))
+    beta = plain_number("beta", beta)
+    scaled = beta * x
+    limit = plain_number("threshold", threshold)
+    return where(scaled > limit, x, ops.softplus(scaled) / beta)
 
 
 @both_names()
@@ -230,7 +232,7 @@ def hardtanh(
         tensor([-1. ,  0.5,  1. ])
     """
     x = as_tensor(input)
-    low, high = float(min_val), float(max_val)
+    low, high = plain_number("min_val", min_val), plain_number("max_val", max_val)
     return where(x <= low, low, where(x >= high, high, x))
 
 
@@ -354,7 +356,7 @@ def hardshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
         >>> hardshrink(cr.tensor([-1.0, 0.5, 2.0]))
         tensor([-1.,  0.,  2.])
     """
-    x, bound = as_tensor(input), float(lambd)
+    x, bound = as_tensor(input), plain_number("lambd", lambd)
     return where(ops.abs(x) <= bound, 0.0, x)
 
 
@@ -370,7 +372,7 @@ def softshrink(input: TensorLike, lambd: float = 0.5) -> Tensor:
         >>> softshrink(cr.tensor([-1.0, 0.5, 2.0]))
         tensor([-0.5,  0. ,  1.5])
     """
-    x, bound = as_tensor(input), float(lambd)
+    x, bound = as_tensor(input), plain_number("lambd", lambd)
     if not bound >= 0:
         raise ValueError(f"softshrink: lambd is not negative, got {lambd}")
     return where(ops.abs(x) <= bound, 0.0, x - bound * ops.sign(x))
@@ -400,7 +402,8 @@ def threshold(input: TensorLike, threshold: float, value: float, inplace: bool =
         tensor([7., 7., 2.])
     """
     x = as_tensor(input)
-    return where(x <= float(threshold), float(value), x)
+    limit, value = plain_number("threshold", threshold), plain_number("value", value)
+    return where(x <= limit, value, x)
 
 
 @both_names()
@@ -425,7 +428,8 @@ def rrelu(
         >>> rrelu(cr.tensor([-2.0, 3.0]), 0.25, 0.75)
         tensor([-1.,  3.])
     """
-    x, low, high = as_tensor(input), float(lower), float(upper)
+    x = as_tensor(input)
+    low, high = plain_number("lower", lower), plain_number("upper", upper)
     if not low <= high:
         raise ValueError(f"rrelu: lower is at most upper, got {lower} and {upper}")
     if not training:

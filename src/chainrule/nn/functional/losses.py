@@ -9,12 +9,14 @@ deprecated there and missing here.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TypeVar
 
+from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import losses
-from chainrule.nn.losses.base import Loss, checked_weights
+from chainrule.nn.losses.base import ElementLoss, Loss, checked_weights
 
 __all__ = [
     "binary_cross_entropy",
@@ -49,22 +51,59 @@ def _weighing(loss: L, **given: TensorLike | None) -> L:
     return loss
 
 
+def _of_elements(
+    loss: Callable[..., ElementLoss],
+    input: TensorLike,
+    target: TensorLike,
+    weight: TensorLike | None,
+    reduction: str,
+) -> Tensor:
+    """The loss with a weight for each element; the mean is divided by the sum of the weights.
+
+    Raises:
+        ShapeError: if the weights have another shape than the input.
+    """
+    if weight is None:
+        return loss(reduction=reduction)(input, target)
+    loss(reduction=reduction)  # which checks it
+    each = loss(reduction="none")(input, target)
+    weights = checked_weights("weight", weight).astype(each.dtype)
+    if weights.shape != each.shape:
+        raise ShapeError(f"the weight has shape {weights.shape}; the input has {each.shape}")
+    weighted = each * weights
+    if reduction == "none":
+        return weighted
+    return weighted.sum() if reduction == "sum" else weighted.sum() / weights.sum()
+
+
 @both_names()
-def mse_loss(input: TensorLike, target: TensorLike, *, reduction: str = "mean") -> Tensor:
-    """(x - y)^2; see `nn.MSELoss`.
+def mse_loss(
+    input: TensorLike,
+    target: TensorLike,
+    *,
+    reduction: str = "mean",
+    weight: TensorLike | None = None,
+) -> Tensor:
+    """(x - y)^2; see `nn.MSELoss`. A mean of weighted elements is divided by the weights' sum.
 
     Example:
         >>> import chainrule as cr
         >>> mse_loss(cr.tensor([1.0, 2.0]), [1.0, 4.0])
         tensor(2.)
     """
-    return losses.MSELoss(reduction=reduction)(input, target)
+    return _of_elements(losses.MSELoss, input, target, weight, reduction)
 
 
 @both_names()
-def l1_loss(input: TensorLike, target: TensorLike, *, reduction: str = "mean") -> Tensor:
-    """|x - y|; see `nn.L1Loss`."""
-    return losses.L1Loss(reduction=reduction)(input, target)
+def l1_loss(
+    input: TensorLike,
+    target: TensorLike,
+    *,
+    reduction: str = "mean",
+    weight: TensorLike | None = None,
+) -> Tensor:
+    """|x - y|; see `nn.L1Loss`. A mean of weighted elements is divided by the weights' sum."""
+    return _of_elements(losses.L1Loss, input, target, weight, reduction)
 
 
 @both_names()
@@ -77,10 +116,20 @@ def smooth_l1_loss(
 
 @both_names()
 def huber_loss(
-    input: TensorLike, target: TensorLike, reduction: str = "mean", delta: float = 1.0
+    input: TensorLike,
+    target: TensorLike,
+    reduction: str = "mean",
+    delta: float = 1.0,
+    weight: TensorLike | None = None,
 ) -> Tensor:
-    """Half the squared error up to delta, and linear beyond; see `nn.HuberLoss`."""
-    return losses.HuberLoss(reduction=reduction, delta=delta)(input, target)
+    """Half the squared error up to delta, and linear beyond; see `nn.HuberLoss`.
+
+    A mean of weighted elements is divided by their number, as in PyTorch.
+    """
+    loss = partial(losses.HuberLoss, delta=delta)
+    if weight is None or reduction != "mean":
+        return _of_elements(loss, input, target, weight, reduction)
+    return _of_elements(loss, input, target, weight, "none").mean()
 
 
 @both_names()

@@ -16,7 +16,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.keywords import both_names
 from chainrule.graph.state import State
-from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
 from chainrule.nn import arguments
 from chainrule.ops import sqrt
 
@@ -86,7 +86,7 @@ def rms_norm(
     x = as_tensor(input)
     rows = _as_rows("rms_norm", x, normalized_shape)
     squares = (rows * rows).mean(axis=1, keepdims=True)
-    eps = float(np.finfo(squares.dtype).eps) if eps is None else float(eps)
+    eps = plain_number("eps", np.finfo(squares.dtype).eps if eps is None else eps)
     scale = 1.0 / sqrt(squares + eps)
     return _scaled("rms_norm", rows * scale, normalized_shape, weight, None).reshape(x.shape)
 
@@ -236,7 +236,7 @@ def _normalized(rows: Tensor, eps: float) -> Tensor:
     """Each row minus its mean, divided by its standard deviation."""
     centred = rows - rows.mean(axis=1, keepdims=True)
     variance = (centred * centred).mean(axis=1, keepdims=True)
-    return centred * (1.0 / sqrt(variance + float(eps)))
+    return centred * (1.0 / sqrt(variance + plain_number("eps", eps)))
 
 
 def _as_rows(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
@@ -43,6 +44,10 @@ class Sequential(Layer, ListOfParts[Module]):
             named = modules[0]
         else:
             named = {str(i): module for i, module in enumerate(modules)}
+        if len(modules) == 1 and isinstance(modules[0], Iterable) and not _is_part(modules[0]):
+            raise TypeError(
+                "a Sequential takes its modules one by one: unpack a list, nn.Sequential(*layers)"
+            )
         for name, module in named.items():
             self.add_module(name, module)
 
@@ -63,6 +68,10 @@ class Sequential(Layer, ListOfParts[Module]):
         for module in self._modules.values():
             input = module(input)
         return input
+
+
+def _is_part(given: Any) -> bool:
+    return isinstance(given, (dict, Module, Tensor, type, str))
 
 
 class Identity(Layer):

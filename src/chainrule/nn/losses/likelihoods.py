@@ -227,7 +227,7 @@ class GaussianNLLLoss(ElementLoss):
 
     Shapes:
         Input and target equal; the variance equal, too, or (..., 1), or without the last axis, for
-        one variance for all outputs of a row.
+        one variance for all outputs of a row; or a number.
 
     Raises:
         ShapeError: if the shapes do not fit.
@@ -275,10 +275,10 @@ class GaussianNLLLoss(ElementLoss):
 
     def _variance(self, x: Tensor, v: Tensor) -> Tensor:
         """The variance of each element of x."""
-        if v.shape not in (x.shape, (*x.shape[:-1], 1), x.shape[:-1]):
+        if v.shape not in ((), x.shape, (*x.shape[:-1], 1), x.shape[:-1]):
             raise ShapeError(
                 f"for an input of shape {x.shape} the variance has that shape, (..., 1), or that "
-                f"without the last axis; got {v.shape}"
+                f"without the last axis, or is a number; got {v.shape}"
             )
         self._check_input("variances", v, 0, remedy="End that part of the model with a Softplus.")
         if v.ndim < x.ndim:

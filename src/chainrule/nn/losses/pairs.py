@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from chainrule import checks
 from chainrule.errors import ShapeError
-from chainrule.graph.tensor import Array, Tensor, TensorLike
+from chainrule.graph.tensor import Array, Tensor, TensorLike, plain_number
 from chainrule.nn.distances import pairwise_distance
 from chainrule.nn.losses.base import (
     ElementLoss,
@@ -174,7 +174,7 @@ class TripletMarginLoss(_Triplet):
         reduction: str = "mean",
     ) -> None:
         super().__init__(margin, swap, reduction)
-        self.p = float(p)
+        self.p = plain_number("p", p)
         self.eps = float(checks.not_negative("eps", eps))
 
     def _distance(self, x1: Tensor, x2: Tensor) -> Tensor:

@@ -235,6 +235,8 @@ class PinballLoss(Loss):
 
     def __init__(self, quantiles: float | Sequence[float], *, reduction: str = "mean") -> None:
         super().__init__(reduction=reduction)
+        if isinstance(quantiles, Tensor) and quantiles.requires_grad:
+            raise TypeError(f"quantiles are numbers, got {quantiles!r:.80}")
         given = np.atleast_1d(np.asarray(quantiles)).tolist()
         self.quantiles = tuple(float(checks.number("a quantile", q)) for q in given)
         if not self.quantiles or not all(0 < q < 1 for q in self.quantiles):

@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.ops.declare import of_one_dtype
 from chainrule.ops.matmul import matmul
 from chainrule.ops.reduce import sum
@@ -174,7 +174,7 @@ def pinv(x: TensorLike, rcond: float | None = None) -> Tensor:
     (x,) = floating(x)
     if rcond is None:
         rcond = builtins.max(x.shape[-2:], default=1) * float(np.finfo(x.dtype).eps)
-    _pinv_spec(x, rcond)
+    _pinv_spec(x, plain("rcond", rcond))
     return _pinv.apply(x, rcond=rcond)
 
 

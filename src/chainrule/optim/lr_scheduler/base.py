@@ -188,7 +188,7 @@ class Schedule:
         base_lr = self._base(number, lr, t)
         return lr if base_lr is None else self.group_lr(number, base_lr, t + 1)
 
-    def _groups(self) -> list[ParameterGroup]:
+    def _groups(self) -> Sequence[ParameterGroup]:
         """The groups whose learning rate it sets; one that was added later keeps its own."""
         return self.optimizer.param_groups[: len(self.base_lrs)]
 

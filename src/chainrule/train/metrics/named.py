@@ -25,7 +25,9 @@ AnyMetric: TypeAlias = str | Metric | ArrayMetric | Callable[..., Any]
 """A name, an object or a function of outputs and targets."""
 
 
-def as_metrics(metrics: AnyMetric | Sequence[AnyMetric], loss: Any) -> list[Metric | ArrayMetric]:
+def as_metrics(
+    metrics: AnyMetric | Sequence[AnyMetric], loss: Any
+) -> checks.Unchanging[Metric | ArrayMetric]:
     """The metrics that names, objects and functions mean, for the outputs of which a loss is taken.
 
     Raises:
@@ -48,7 +50,9 @@ def as_metrics(metrics: AnyMetric | Sequence[AnyMetric], loss: Any) -> list[Metr
         if any(metric.name == other.name for other in found):
             raise ValueError(f"two metrics are named {metric.name!r}; give each its own name")
         found.append(metric.for_loss(loss))
-    return found
+    return checks.Unchanging(
+        found, "metrics stay as the steps were captured with them: give them at construction"
+    )
 
 
 def _order(given: Any) -> str:

@@ -1,0 +1,99 @@
+"""What a newcomer who comes from PyTorch types wrongly is answered with what to type."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import data, nn, optim
+from chainrule.nn import functional
+
+X, Y = np.ones((8, 2), np.float32), np.zeros((8, 1), np.float32)
+LABELS = np.array([0, -100, 1])
+
+
+def trainer():
+    model = nn.Linear(2, 1)
+    return cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1))
+
+
+WRONG = {
+    "optim.SGD(model)": (lambda: optim.SGD(nn.Linear(2, 1)), r"pass model\.parameters\(\)"),
+    "a list": (lambda: nn.Sequential([nn.ReLU(), nn.ReLU()]), r"unpack.*nn\.Sequential\(\*layers"),
+    "a generator": (lambda: nn.Sequential(nn.ReLU() for _ in range(2)), r"unpack a list"),
+    "a class": (lambda: nn.Sequential(nn.ReLU(), nn.ReLU), r"give an object of it, ReLU\(\.\.\.\)"),
+    "a function": (lambda: nn.Sequential(nn.ReLU(), functional.relu), r"such as nn\.ReLU\(\)"),
+    "fit(None)": (lambda: trainer().fit(None, Y), r"x is None: give an array"),
+    "predict(None)": (lambda: trainer().predict(None), r"x is None: give an array"),
+    "save(None)": (lambda: trainer().save(None), r"path is the name of a file.*got None"),
+    "load(None)": (lambda: trainer().load(None), r"path is the name of a file.*got None"),
+    "cr.save": (lambda: cr.save(nn.Linear(2, 1), None), r"path is the name of a file"),
+    "cr.load": (lambda: cr.load(3), r"path is the name of a file.*got 3"),
+    "swapped": (
+        lambda: cr.save("a.safetensors", nn.Linear(2, 1)),
+        r"chainrule\.save\(model, path\)",
+    ),
+    "checkpoint": (lambda: trainer().fit(X, Y, checkpoint=3), r"checkpoint is the name of a file"),
+    "shuffle": (lambda: trainer().fit(X, Y, shuffle="batch"), r"shuffle is True or False"),
+    "cuda": (lambda: nn.Linear(2, 1).cuda(), r"computes on the CPU"),
+    "to": (lambda: nn.Linear(2, 1).to("cuda"), r"computes on the CPU"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_the_error_says_what_to_write(wrong):
+    call, remedy = WRONG[wrong]
+    with pytest.raises(TypeError, match=remedy):
+        call()
+
+
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.NLLLoss()])
+def test_the_label_that_pytorch_ignores_names_its_argument(loss):
+    outputs = cr.tensor(np.full((3, 2), -0.7, np.float32))
+    with pytest.raises(IndexError, match="pass ignore_index=-100"):
+        loss(outputs, LABELS)
+    ignoring = type(loss)(ignore_index=-100)(outputs, LABELS)
+    np.testing.assert_allclose(ignoring.numpy(), loss(outputs[[0, 2]], LABELS[[0, 2]]).numpy())
+
+
+MODULES = {
+    "nn": nn, "nn.functional": functional, "optim": optim, "data": data, "metrics": cr.metrics,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("called", MODULES)
+def test_a_typo_is_answered_with_the_name(called):
+    module = MODULES[called]
+    for name in module.__all__:
+        if len(name) < 5:
+            continue
+        for typo in (name.swapcase(), name[:-2] + name[-1], name + "s"):
+            if typo in vars(module):
+                continue
+            with pytest.raises(AttributeError, match=r"did you mean|it is nn\.functional") as error:
+                getattr(module, typo)
+            assert f"has no attribute {typo!r}" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "answer"),
+    [
+        (nn, "Liner", "did you mean nn.Linear"),
+        (nn, "Relu", "did you mean nn.ReLU"),
+        (nn, "relu", "it is nn.functional.relu"),
+        (nn, "Conv2d", "no convolutions yet"),
+        (nn, "LSTM", "no recurrent layers yet"),
+        (nn, "MultiheadAttention", "no attention yet"),
+        (nn, "TransformerEncoderLayer", "no attention yet"),
+        (nn, "Embedding", "no embedding yet"),
+        (nn, "AdaptiveAvgPool2d", "no pooling yet"),
+        (nn, "DataParallel", "one process trains"),
+        (functional, "conv2d", "no convolutions yet"),
+        (functional, "rellu", "did you mean nn.functional.relu"),
+        (optim, "StepLr", "did you mean optim.StepLR"),
+        (data, "Dataloader", "did you mean data.DataLoader"),
+    ],
+)
+def test_a_name_that_is_not_there(module, name, answer):
+    with pytest.raises(AttributeError, match=answer):
+        getattr(module, name)
+    assert not hasattr(module, name) and not hasattr(module, "_" + name)

@@ -1,0 +1,137 @@
+"""Values that code reads from outside its variables: noticed, or reported with the remedy."""
+
+import contextvars
+import datetime
+import os
+import threading
+import time
+import uuid
+import warnings
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn, optim
+
+X = np.ones((4, 2), np.float32)
+CONTEXT = contextvars.ContextVar("scale", default=1.0)
+LOCAL = threading.local()
+
+READ = {
+    "environ": lambda: float(os.environ["CR_TEST_SCALE"]),
+    "get": lambda: float(os.environ.get("CR_TEST_SCALE")),
+    "getenv": lambda: float(os.getenv("CR_TEST_SCALE", "0")),
+    "context": lambda: CONTEXT.get(),
+    "thread": lambda: LOCAL.scale,
+}
+
+
+@pytest.fixture
+def put(monkeypatch):
+    token = CONTEXT.set(1.0)
+
+    def put(value):
+        monkeypatch.setenv("CR_TEST_SCALE", str(value))
+        CONTEXT.set(value)
+        LOCAL.scale = value
+
+    yield put
+    CONTEXT.reset(token)
+
+
+class Scaled(nn.Module):
+    def __init__(self, read):
+        super().__init__()
+        self.layer = nn.Linear(2, 1, bias=False)
+        self.read = read
+
+    def forward(self, x):
+        return self.layer(x) * self.read()
+
+
+@pytest.mark.parametrize("name", READ)
+def test_what_changes_outside_is_noticed(name, put):
+    put(1.0)
+    model = Scaled(READ[name])
+    trainer = cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.0))
+    compiled = cr.compile(lambda x: model(x) * READ[name]())
+    for value in (1.0, 2.0, 3.0, 1.0):
+        put(value)
+        once = (X @ model.layer.weight.numpy().T) * value
+        np.testing.assert_allclose(trainer.predict(X), once, rtol=1e-6)
+        loss = trainer.evaluate(X, 0 * once)["loss"]
+        np.testing.assert_allclose(loss, (once**2).mean(), rtol=1e-5)
+        np.testing.assert_allclose(compiled(X).numpy(), once * value, rtol=1e-6)
+
+
+def test_each_thread_has_its_own_context(put):
+    put(1.0)
+    model = Scaled(READ["thread"])
+    evaluator = cr.Evaluator(model, nn.MSELoss())
+    first = evaluator.predict(X)
+    found = []
+
+    def other():
+        LOCAL.scale = 5.0
+        found.append(evaluator.predict(X))
+
+    thread = threading.Thread(target=other)
+    thread.start()
+    thread.join()
+    np.testing.assert_allclose(found[0], 5.0 * first, rtol=1e-6)
+    np.testing.assert_allclose(evaluator.predict(X), first, rtol=1e-6)
+
+
+def test_the_same_surroundings_are_captured_once(put, monkeypatch):
+    captured = []
+    original = cr.train.training_step.capture
+    monkeypatch.setattr(
+        cr.train.training_step, "capture", lambda *a: captured.append(1) or original(*a)
+    )
+    put(1.0)
+    evaluator = cr.Evaluator(Scaled(lambda: float(os.environ["CR_TEST_SCALE"])), nn.MSELoss())
+    for value in (1.0, 1.0, 2.0, 2.0, 1.0):
+        put(value)
+        evaluator.predict(X)
+    assert len(captured) == 2
+
+
+CLOCKS = {
+    "time.time": lambda: time.time(),
+    "time.monotonic": lambda: time.monotonic(),
+    "perf_counter": lambda: perf_counter(),
+    "datetime.now": lambda: float(datetime.datetime.now().second),
+    "datetime.today": lambda: float(datetime.date.today().day),
+    "os.urandom": lambda: float(os.urandom(1)[0]),
+    "uuid.uuid4": lambda: float(uuid.uuid4().int % 7),
+}
+
+
+@pytest.mark.parametrize("name", CLOCKS)
+def test_a_clock_is_reported(name):
+    model = Scaled(CLOCKS[name])
+    evaluator = cr.Evaluator(model, nn.MSELoss())
+    with pytest.warns(RuntimeWarning, match=rf"^{name} was called.*Pass it as an argument"):
+        evaluator.predict(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        evaluator.predict(X)
+    compiled = cr.compile(lambda x: model(x))
+    with pytest.warns(RuntimeWarning, match=rf"{name} was called"):
+        compiled(X)
+
+
+def test_names_that_only_look_like_a_clock_are_not():
+    class Recurrent(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.time, self.now = 3, 2.0
+
+        def forward(self, x):
+            for _ in range(self.time):
+                x = x * self.now
+            return x
+
+    np.testing.assert_allclose(cr.Evaluator(Recurrent(), nn.MSELoss()).predict(X), 8 * X)
