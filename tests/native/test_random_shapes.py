@@ -49,9 +49,9 @@ UNARY = [
     lambda x, r: x.max(axes_of(x, r), keepdims=bool(r.integers(2))),
     lambda x, r: x.min(axes_of(x, r)),
     lambda x, r: x.argmax(axis_of(x, r)) if x.ndim else x,
-    lambda x, r: cr.logsumexp(cr.tanh(x), axes_of(x, r)),
-    lambda x, r: cr.softmax(x, axis_of(x, r)) if x.ndim else x,
-    lambda x, r: cr.log_softmax(x, axis_of(x, r)) if x.ndim else x,
+    lambda x, r: cr.logsumexp(cr.tanh(x.astype("float64")), axes_of(x, r)),
+    lambda x, r: cr.softmax(x.astype("float64"), axis_of(x, r)) if x.ndim else x,
+    lambda x, r: cr.log_softmax(x.astype("float64"), axis_of(x, r)) if x.ndim else x,
     lambda x, r: x.reshape(-1),
     lambda x, r: x.reshape(x.shape[::-1]),
     lambda x, r: x.transpose(tuple(int(a) for a in r.permutation(x.ndim))),
@@ -88,7 +88,7 @@ BINARY = [
     lambda a, b: cr.where(a.astype("bool"), b, a),
     lambda a, b: a @ b if "f" in (a.dtype.kind, b.dtype.kind) else a + b,
     lambda a, b: cr.concatenate([a, b]),
-    lambda a, b: cr.tanh(a @ cr.ones_like(b)) + 1.0,
+    lambda a, b: cr.tanh(a.astype("float64") @ cr.ones_like(b)) + 1.0,
 ]
 
 
