@@ -11,6 +11,18 @@ from chainrule.nn.description import LAYERS
 
 EXAMPLES = {
     "Linear": nn.Linear(3, 2, bias=False, dtype="float64"),
+    "Conv1d": nn.Conv1d(2, 4, 3, padding="same", padding_mode="circular", groups=2),
+    "Conv2d": nn.Conv2d(2, 3, (1, 2), stride=(2, 1), padding=1, dtype="float64"),
+    "ConvTranspose1d": nn.ConvTranspose1d(2, 3, 4, stride=2, output_padding=1, bias=False),
+    "ConvTranspose2d": nn.ConvTranspose2d(4, 2, 3, padding=1, groups=2, dilation=2),
+    "MaxPool1d": nn.MaxPool1d(3, 2, dilation=2),
+    "MaxPool2d": nn.MaxPool2d((3, 2), ceil_mode=True),
+    "AvgPool1d": nn.AvgPool1d(3, padding=1, count_include_pad=False),
+    "AvgPool2d": nn.AvgPool2d((2, 3), divisor_override=4),
+    "AdaptiveAvgPool1d": nn.AdaptiveAvgPool1d(3),
+    "AdaptiveAvgPool2d": nn.AdaptiveAvgPool2d((2, None)),
+    "AdaptiveMaxPool1d": nn.AdaptiveMaxPool1d(3),
+    "AdaptiveMaxPool2d": nn.AdaptiveMaxPool2d(1),
     "Bilinear": nn.Bilinear(3, 2, 4, bias=False),
     "Softmin": nn.Softmin(1),
     "Threshold": nn.Threshold(0.5, 2.0),

@@ -386,9 +386,9 @@ def absent(
         family = next((f for f in _FAMILIES if re.match(f, name, re.IGNORECASE)), None)
         if name in elsewhere:
             message += f"; it is {elsewhere[name]}"
-        elif family is not None:
-            message += f"; {_FAMILIES[family]}"
         else:
+            if family is not None:
+                message += f"; {_FAMILIES[family]}"
             by_case = {n.lower(): n for n in (*elsewhere, *names) if not n.startswith("_")}
             found = by_case.get(name.lower()) or nearest(name, (*names, *elsewhere))
             if found:
@@ -398,11 +398,15 @@ def absent(
     return refuse
 
 
-_DENSE = "this library's layers are those of dense networks: "
+_DENSE = "this library's layers are those of dense networks and convolutions: "
 _FAMILIES = {
-    r"(lazy_?)?(conv|fold|unfold|upsample|pixel_?shuffle|interpolate)": _DENSE
-    + "it has no convolutions yet; nn.Flatten and nn.Linear take images as rows",
-    r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE + "it has no pooling yet",
+    r"(lazy_?)?conv": _DENSE
+    + "nn.Conv1d, nn.Conv2d and their transposed forms, with their channels "
+    "given",
+    r"(fold|unfold|upsample|pixel_?shuffle|interpolate)": _DENSE
+    + "it does not rearrange images yet",
+    r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE
+    + "its pooling takes the maximum or the mean, in 1-d and 2-d",
     r"(lstm|gru|rnn)(cell)?$": _DENSE + "it has no recurrent layers yet",
     r"(transformer|multi_?head_?attention|scaled_dot_product)": _DENSE + "it has no attention yet",
     r"embedding": _DENSE + "it has no embedding yet; rows of a Parameter are W[indices]",

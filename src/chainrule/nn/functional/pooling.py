@@ -402,7 +402,9 @@ def avg_pool2d(
 
 
 def adaptive_avg_pool1d(input: TensorLike, output_size: OutputSize) -> Tensor:
-    """The means of `output_size` parts of the last axis: part i is from i L / size to (i + 1) L / size.
+    """The means of `output_size` parts of the last axis.
+
+    Part i goes from floor(i L / size) to ceil((i + 1) L / size), so that parts may overlap.
 
     Args:
         input: shape (N, C, L) or (C, L).

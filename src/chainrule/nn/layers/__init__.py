@@ -37,6 +37,16 @@ from chainrule.nn.layers.distances import CosineSimilarity, PairwiseDistance
 from chainrule.nn.layers.dropout import AlphaDropout, Dropout, FeatureAlphaDropout, GaussianNoise
 from chainrule.nn.layers.linear import Bilinear, Linear
 from chainrule.nn.layers.normalisation import BatchNorm1d, GroupNorm, LayerNorm, RMSNorm
+from chainrule.nn.layers.pooling import (
+    AdaptiveAvgPool1d,
+    AdaptiveAvgPool2d,
+    AdaptiveMaxPool1d,
+    AdaptiveMaxPool2d,
+    AvgPool1d,
+    AvgPool2d,
+    MaxPool1d,
+    MaxPool2d,
+)
 from chainrule.nn.layers.preprocessing import (
     Center,
     InverseRobustScale,
@@ -56,7 +66,13 @@ __all__ = [
     "GLU",
     "PCA",
     "SELU",
+    "AdaptiveAvgPool1d",
+    "AdaptiveAvgPool2d",
+    "AdaptiveMaxPool1d",
+    "AdaptiveMaxPool2d",
     "AlphaDropout",
+    "AvgPool1d",
+    "AvgPool2d",
     "BatchNorm1d",
     "Bilinear",
     "Center",
@@ -83,6 +99,8 @@ __all__ = [
     "Linear",
     "LogSigmoid",
     "LogSoftmax",
+    "MaxPool1d",
+    "MaxPool2d",
     "MinMaxScale",
     "Mish",
     "PReLU",

@@ -1,0 +1,97 @@
+"""Pooling against PyTorch, in values and gradients of two orders; and where its gradients go."""
+
+import numpy as np
+import pytest
+from nn_parity import check_module, copy_state, torch
+from nn_training import check_training, data
+
+import chainrule as cr
+from chainrule import nn
+
+CASES = [
+    ("MaxPool1d", (2,), {}, (2, 3, 7)),
+    ("MaxPool1d", (3,), {"stride": 2, "padding": 1, "dilation": 2}, (2, 3, 9)),
+    ("MaxPool1d", (3,), {"stride": 3, "ceil_mode": True}, (3, 8)),
+    ("MaxPool2d", (2,), {}, (2, 3, 6, 5)),
+    ("MaxPool2d", ((3, 2),), {"stride": (2, 1), "padding": (1, 0)}, (1, 2, 7, 6)),
+    ("MaxPool2d", (3,), {"stride": 2, "padding": 1, "ceil_mode": True}, (2, 2, 6, 7)),
+    ("MaxPool2d", (2,), {"dilation": (2, 1)}, (2, 5, 4)),
+    ("AvgPool1d", (2,), {}, (2, 3, 7)),
+    ("AvgPool1d", (3,), {"stride": 2, "padding": 1, "count_include_pad": False}, (2, 3, 8)),
+    ("AvgPool2d", (2,), {}, (2, 3, 6, 5)),
+    ("AvgPool2d", ((3, 2),), {"stride": 2, "padding": 1, "ceil_mode": True}, (1, 2, 6, 7)),
+    (
+        "AvgPool2d",
+        (3,),
+        {"stride": 2, "padding": 1, "ceil_mode": True, "count_include_pad": False},
+        (1, 2, 6, 7),
+    ),
+    ("AvgPool2d", (2,), {"divisor_override": 3}, (2, 4, 4)),
+    ("AdaptiveAvgPool1d", (3,), {}, (2, 3, 7)),
+    ("AdaptiveAvgPool2d", (1,), {}, (2, 3, 4, 5)),
+    ("AdaptiveAvgPool2d", ((None, 2),), {}, (2, 3, 4, 5)),
+    ("AdaptiveMaxPool1d", (3,), {}, (2, 3, 7)),
+    ("AdaptiveMaxPool2d", ((2, 3),), {}, (2, 3, 5, 7)),
+    ("AdaptiveMaxPool2d", (5,), {}, (3, 4, 3)),
+]
+
+
+@pytest.mark.parametrize(("name", "arguments", "more", "shape"), CASES)
+def test_pooling_is_pytorchs_to_the_second_order(name, arguments, more, shape):
+    ours, theirs = (getattr(lib, name)(*arguments, **more) for lib in (nn, torch.nn))
+    check_module(ours, copy_state(ours, theirs), np.random.default_rng(1).standard_normal(shape))
+    assert repr(ours) == repr(theirs)
+    assert repr(nn.from_description(nn.to_description(ours))) == repr(theirs)
+
+
+def lenet(lib, **more):
+    return lib.Sequential(
+        lib.Conv2d(1, 3, 3, padding=1, **more),
+        lib.ReLU(),
+        lib.MaxPool2d(2),
+        lib.Conv2d(3, 4, 2, **more),
+        lib.Tanh(),
+        lib.AvgPool2d(2, 1),
+        lib.AdaptiveMaxPool2d((2, 1)),
+        lib.Flatten(),
+        lib.Linear(8, 3, **more),
+    )
+
+
+def test_a_network_with_pooling_trains_as_in_pytorch():
+    cr.manual_seed(0)
+    x, y = data((1, 10, 8))
+    check_training(lenet(nn, dtype="float64"), lenet(torch.nn), x, y)
+
+
+@pytest.mark.parametrize("pool", [nn.MaxPool2d(2), nn.AdaptiveMaxPool2d(1)])
+def test_of_equal_elements_the_first_gets_the_gradient(pool):
+    x = cr.tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
+    pool(x).sum().backward()
+    np.testing.assert_array_equal(x.grad.numpy()[0, 0], [[1, 0], [0, 0]])
+
+
+def test_nan_is_the_largest():
+    x = np.zeros((1, 1, 4))
+    x[0, 0, 1] = np.nan
+    np.testing.assert_array_equal(nn.MaxPool1d(2)(x).numpy(), [[[np.nan, 0]]])
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "error", "message"),
+    [
+        (nn.MaxPool2d(5), (1, 1, 4, 9), cr.ShapeError, "reaches over 5, .* over 4"),
+        (nn.AvgPool1d(3), (9,), cr.ShapeError, r"\(N, C, L\)"),
+        (nn.MaxPool1d(2, padding=2), (1, 1, 8), ValueError, "at most half"),
+        (nn.AdaptiveAvgPool2d((1, 2, 3)), (1, 1, 8, 8), ValueError, "one number or 2"),
+        (nn.AdaptiveMaxPool2d(1), (1, 1, 0, 8), cr.ShapeError, "no elements"),
+    ],
+)
+def test_what_does_not_fit_is_refused(layer, shape, error, message):
+    with pytest.raises(error, match=message):
+        layer(np.zeros(shape, "float32"))
+
+
+def test_indices_are_refused_with_the_reason():
+    with pytest.raises(ValueError, match="the gradient finds the places"):
+        nn.MaxPool2d(2, return_indices=True)
