@@ -67,7 +67,6 @@ def test_a_function_that_chainrule_has_keeps_the_gradient(name, w):
         lambda w: np.histogram(w),
         lambda w: np.linspace(0, w, 3),
         lambda w: np.mean(w, where=[True, False]),
-        lambda w: np.where(w > 1),
         lambda w: np.add(w, w, out=A.copy()),
         lambda w: np.add.at(A.copy(), 0, w),
         lambda w: np.add.outer(w, w),

@@ -18,10 +18,15 @@ NO_GRADIENT = {
     # constants, by what they are for
     "backprop", "bernoulli", "placeholder", "stop_gradient", "tensor",
 }  # fmt: skip
-NO_NUMBERS = {"copy", "dtype", "end_axis", "start_axis"}
+NO_NUMBERS = {"copy", "dtype", "end_axis", "kind", "start_axis"}
 """Arguments that are read as flags, or only where they are needed."""
 
-UNUSED = {("full_like", "x"), ("alpha_dropout", "p"), ("feature_alpha_dropout", "p")}
+UNUSED = {
+    ("full_like", "x"),
+    ("heaviside", "x"),
+    ("alpha_dropout", "p"),
+    ("feature_alpha_dropout", "p"),
+}
 
 
 def functions():

@@ -73,8 +73,9 @@ class ParameterGroup(MutableMapping[str, Any]):
         self.unscheduled: dict[str, float] = {}
         self._declarations = {key: declarations[key] for key in values}
         self._fixed: dict[str, Any] = {}
+        self.first: dict[str, Any] = {}
         for key, declaration in self._declarations.items():
-            value = declaration.check(values[key])
+            value = self.first[key] = declaration.check(values[key])
             if declaration.is_fixed(value):
                 self._fixed[key] = value
             else:
@@ -82,7 +83,6 @@ class ParameterGroup(MutableMapping[str, Any]):
                     if name in self.scalars:
                         raise TypeError(f"{key} has a number {name!r}, which is declared twice")
                     self.scalars[name] = HyperParameter(number, name=name)
-        self.first = self.numbers()
 
     def __getitem__(self, key: str) -> Any:
         if key == "params":

@@ -229,9 +229,10 @@ class Facts:
         self.items.append(type(optimizer))
         self.identities.append(id(optimizer))
         self.is_shareable &= vars(optimizer).keys() <= _OF_OPTIMIZERS
-        self._names(f"of {type(optimizer).__name__}", vars(optimizer), ["partition"])
         groups = optimizer.param_groups
-        self._probe(Items("param_groups", groups, tuple(groups)))
+        kind = type(optimizer).__name__
+        self._probe(Names(f"of {kind}", vars(optimizer), ("param_groups",), (groups,), None))
+        self._names(f"of {kind}", vars(optimizer), ["partition"])
         for group in groups:
             self.items.append((repr(group._fixed), len(group.params)))
             self.identities += (id(group), *map(id, group.params))
@@ -241,7 +242,7 @@ class Facts:
         if is_watched(type(optimizer).__module__):
             self._visit_class(type(optimizer))
             own = [name for name in vars(optimizer) if name not in _OF_OPTIMIZERS]
-            self._names(f"of {type(optimizer).__name__}", vars(optimizer), own)
+            self._names(f"of {kind}", vars(optimizer), own)
 
     def _mapping(self, mapping: Mapping[Any, Any], what: str) -> None:
         self.items.append((type(mapping), len(mapping)))
