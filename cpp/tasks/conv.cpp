@@ -64,9 +64,9 @@ class ConvTask final : public Task {
 }  // namespace
 
 std::unique_ptr<Task> make_task(const Conv& conv, const Building& building) {
-  return conv.dtype == DType::float32 ? std::unique_ptr<Task>(
-                                            std::make_unique<ConvTask<float>>(conv, building))
-                                      : std::make_unique<ConvTask<double>>(conv, building);
+  return conv.dtype == DType::float32
+             ? std::unique_ptr<Task>(std::make_unique<ConvTask<float>>(conv, building))
+             : std::make_unique<ConvTask<double>>(conv, building);
 }
 
 }  // namespace chainrule
