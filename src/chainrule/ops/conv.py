@@ -34,7 +34,7 @@ Widths = tuple[tuple[int, int], ...]
 _ALL = (slice(None), slice(None))  # of the first two axes
 
 
-def outputs_along(
+def _outputs_along(
     length: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int
 ) -> int:
     """How many places a window takes along an axis: floor((L + before + after - reach) / s) + 1.
@@ -78,7 +78,7 @@ def _places(
     """The places of the window along each axis; raises where it does not fit in."""
     places = tuple(
         [
-            outputs_along(*of_axis)
+            _outputs_along(*of_axis)
             for of_axis in zip(spatial, kernel, stride, padding, dilation, strict=True)
         ]
     )

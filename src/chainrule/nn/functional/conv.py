@@ -47,11 +47,16 @@ def widths(
     return tuple([(total // 2, total - total // 2) for total in totals])
 
 
+def spatial_names(axes: int) -> str:
+    """What messages call the spatial axes."""
+    return "L" if axes == 1 else "H, W"
+
+
 def _operands(name: str, axes: int, input: TensorLike, weight: TensorLike) -> tuple[Tensor, Tensor]:
     """The input as a batch of images, and the weight, of one dtype."""
     x, w = as_tensor(input), as_tensor(weight)
     if w.ndim != axes + 2 or x.ndim not in (axes + 1, axes + 2):
-        spatial = ", ".join(("L",) if axes == 1 else ("H", "W"))
+        spatial = spatial_names(axes)
         raise ShapeError(
             f"{name}: the input has shape (N, C, {spatial}) or (C, {spatial}), the weight one axis "
             f"more than the second; got {x.shape} and {w.shape}"

@@ -15,7 +15,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn.functional.conv import Lengths, lengths
+from chainrule.nn.functional.conv import Lengths, lengths, spatial_names
 from chainrule.ops import add_n, maximum, pad
 from chainrule.ops.matmul import matmul
 
@@ -36,8 +36,8 @@ OutputSize = int | None | Sequence[int | None]
 def _images(name: str, axes: int, input: TensorLike) -> Tensor:
     """The input; raises where it is no batch of images and no image."""
     x = as_tensor(input)
-    spatial = ", ".join(("L",) if axes == 1 else ("H", "W"))
     if x.ndim not in (axes + 1, axes + 2):
+        spatial = spatial_names(axes)
         raise ShapeError(
             f"{name}: the input has shape (N, C, {spatial}) or (C, {spatial}), got {x.shape}"
         )
@@ -46,6 +46,14 @@ def _images(name: str, axes: int, input: TensorLike) -> Tensor:
     if 0 in x.shape[-axes:]:
         raise ShapeError(f"{name}: the images of shape {x.shape} have no elements to pool")
     return x
+
+
+def refuse_indices(name: str, return_indices: bool) -> None:
+    """Raise where the places of the largest elements are asked for."""
+    if return_indices:
+        raise ValueError(
+            f"{name}: return_indices is not there: the gradient finds the places by itself"
+        )
 
 
 class _Windows:
@@ -150,10 +158,7 @@ def _max_pool(
     ceil_mode: bool,
     return_indices: bool,
 ) -> Tensor:
-    if return_indices:
-        raise ValueError(
-            f"{name}: return_indices is not there: the gradient finds the places by itself"
-        )
+    refuse_indices(name, return_indices)
     x = _images(name, axes, input)
     windows = _windows(name, axes, x, kernel_size, stride, padding, dilation, ceil_mode)
     return _fold(x, windows, _max, -np.inf)
@@ -217,10 +222,7 @@ def _adaptive_avg_pool(name: str, axes: int, input: TensorLike, output_size: Out
 def _adaptive_max_pool(
     name: str, axes: int, input: TensorLike, output_size: OutputSize, return_indices: bool
 ) -> Tensor:
-    if return_indices:
-        raise ValueError(
-            f"{name}: return_indices is not there: the gradient finds the places by itself"
-        )
+    refuse_indices(name, return_indices)
     x = _images(name, axes, input)
     sizes = _output_sizes(axes, x, output_size)
     for axis in reversed(range(x.ndim - axes, x.ndim)):

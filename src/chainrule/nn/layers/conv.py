@@ -14,7 +14,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional, init
-from chainrule.nn.functional.conv import Lengths, lengths, widths
+from chainrule.nn.functional.conv import Lengths, lengths, spatial_names, widths
 from chainrule.nn.layers.base import Layer
 from chainrule.ops import pad
 
@@ -98,7 +98,7 @@ class _Convolution(Layer):
             x.ndim not in (self.axes + 1, self.axes + 2)
             or x.shape[-1 - self.axes] != self.in_channels
         ):
-            spatial = ", ".join(("L",) if self.axes == 1 else ("H", "W"))
+            spatial = spatial_names(self.axes)
             raise ShapeError(
                 f"the input has shape (N, {self.in_channels}, {spatial}) or ({self.in_channels}, "
                 f"{spatial}), got {x.shape}. Images with the channels last are turned by "

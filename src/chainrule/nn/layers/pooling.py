@@ -9,7 +9,7 @@ from chainrule import checks
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import functional
 from chainrule.nn.functional.conv import Lengths, lengths
-from chainrule.nn.functional.pooling import OutputSize
+from chainrule.nn.functional.pooling import OutputSize, refuse_indices
 from chainrule.nn.layers.base import Layer
 
 
@@ -33,8 +33,7 @@ class _MaxPool(Layer):
         ceil_mode: bool = False,
     ) -> None:
         super().__init__()
-        if return_indices:
-            raise ValueError("return_indices is not there: the gradient finds the places by itself")
+        refuse_indices(type(self).__name__, return_indices)
         self.kernel_size = _kept(kernel_size)
         self.stride = self.kernel_size if stride is None else _kept(stride)
         self.padding = _kept(padding)
