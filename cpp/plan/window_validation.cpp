@@ -9,7 +9,9 @@ struct Sizes {
   std::int64_t x, w, y;
 };
 
-Sizes sizes_of(const Validator& validator, const Window& window) {
+Sizes sizes_of(const Validator& validator, DType dtype, const Window& window) {
+  validator.demand(is_floating(dtype), "convolutions compute in float32 or float64, not " +
+                                           std::string(name_of(dtype)));
   validator.length("images", window.images);
   validator.length("groups", window.groups);
   validator.length("channels", window.channels);
@@ -49,9 +51,7 @@ Sizes sizes_of(const Validator& validator, const Window& window) {
 }  // namespace
 
 std::vector<Extent> Validator::operator()(const Conv& conv) const {
-  demand(is_floating(conv.dtype),
-         "convolutions compute in float32 or float64, not " + std::string(name_of(conv.dtype)));
-  const Sizes sizes = sizes_of(*this, conv.window);
+  const Sizes sizes = sizes_of(*this, conv.dtype, conv.window);
   const Extent y = place("y", conv.y, conv.dtype, sizes.y);
   apart(y, place("x", conv.x, conv.dtype, sizes.x));
   apart(y, place("w", conv.w, conv.dtype, sizes.w));
@@ -59,9 +59,7 @@ std::vector<Extent> Validator::operator()(const Conv& conv) const {
 }
 
 std::vector<Extent> Validator::operator()(const ConvWeightGrad& conv) const {
-  demand(is_floating(conv.dtype),
-         "convolutions compute in float32 or float64, not " + std::string(name_of(conv.dtype)));
-  const Sizes sizes = sizes_of(*this, conv.window);
+  const Sizes sizes = sizes_of(*this, conv.dtype, conv.window);
   const Extent w = place("w", conv.w, conv.dtype, sizes.w);
   apart(w, place("x", conv.x, conv.dtype, sizes.x));
   apart(w, place("g", conv.g, conv.dtype, sizes.y));

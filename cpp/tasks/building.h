@@ -94,6 +94,16 @@ std::unique_ptr<Task> make_task_of(const Instruction& instruction, const Buildin
   }
 }
 
+// The same for an instruction whose dtype validation has left floating.
+template <template <typename> typename TaskOf, typename Instruction>
+std::unique_ptr<Task> make_floating_task_of(const Instruction& instruction,
+                                            const Building& building) {
+  if (instruction.dtype == DType::float32) {
+    return std::make_unique<TaskOf<float>>(instruction, building);
+  }
+  return std::make_unique<TaskOf<double>>(instruction, building);
+}
+
 // `function` called with a null pointer to the type that a dtype's elements have in memory.
 template <typename Function>
 auto with_type(DType dtype, Function function) {

@@ -64,9 +64,7 @@ class ConvTask final : public Task {
 }  // namespace
 
 std::unique_ptr<Task> make_task(const Conv& conv, const Building& building) {
-  return conv.dtype == DType::float32
-             ? std::unique_ptr<Task>(std::make_unique<ConvTask<float>>(conv, building))
-             : std::make_unique<ConvTask<double>>(conv, building);
+  return make_floating_task_of<ConvTask>(conv, building);
 }
 
 }  // namespace chainrule

@@ -72,9 +72,7 @@ class ConvWeightGradTask final : public Task {
 }  // namespace
 
 std::unique_ptr<Task> make_task(const ConvWeightGrad& conv, const Building& building) {
-  return conv.dtype == DType::float32
-             ? std::unique_ptr<Task>(std::make_unique<ConvWeightGradTask<float>>(conv, building))
-             : std::make_unique<ConvWeightGradTask<double>>(conv, building);
+  return make_floating_task_of<ConvWeightGradTask>(conv, building);
 }
 
 }  // namespace chainrule
