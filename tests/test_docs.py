@@ -420,6 +420,7 @@ def conf(monkeypatch):
         nn.init,
         nn.functional,
         nn.utils,
+        nn.utils.rnn,
         optim,
         data,
         cr.inspect,
