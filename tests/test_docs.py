@@ -440,6 +440,7 @@ def conf(monkeypatch):
         nn.init,
         nn.functional,
         nn.utils,
+        nn.utils.rnn,
         optim,
         data,
         cr.inspect,
