@@ -114,6 +114,12 @@ PRINTED = {
         "[2.5 2.5 5.  5. ]",
     ],
     "course/weight_sharing.md": ["19,668,992", "shared weights: [ 0. -1.  5.]", "3,890 weights"],
+    "course/recurrent.md": [
+        "weight_hh_l0  -0.529550975799",
+        "1.2: after 20 steps 3.7e+01",
+        "w       -9.612   loss    9.293e+58",
+        "w       0.9772",
+    ],
     "course/preprocessing.md": ["turned (PCA)  mean [0. 0.]", "(2): Unstandardize"],
     "course/initialisation.md": ["zeros           1 different hidden neurons of 32"],
     "course/regularisation.md": [
@@ -174,6 +180,11 @@ def check_weight_sharing(page):
     assert min(linear[0], convolutional[0]) > 0.95
     assert convolutional[3] > linear[3] + 0.5
     assert convolutional[3] > convolutional[1] > convolutional[2]  # an even shift; one odd; two odd
+
+
+def check_recurrent(page):
+    assert page["accuracies"]["RNN"] < 0.6
+    assert page["accuracies"]["LSTM"] > 0.95
 
 
 def check_minibatch(page):
@@ -331,6 +342,7 @@ CHECKS = {
     "course/step_size.md": check_step_size,
     "course/convolution.md": check_convolution,
     "course/weight_sharing.md": check_weight_sharing,
+    "course/recurrent.md": check_recurrent,
     "course/minibatch.md": check_minibatch,
     "course/stopping.md": check_stopping,
     "course/losses.md": check_losses,
