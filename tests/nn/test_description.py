@@ -23,6 +23,12 @@ EXAMPLES = {
     "AdaptiveAvgPool2d": nn.AdaptiveAvgPool2d((2, None)),
     "AdaptiveMaxPool1d": nn.AdaptiveMaxPool1d(3),
     "AdaptiveMaxPool2d": nn.AdaptiveMaxPool2d(1),
+    "RNN": nn.RNN(3, 2, 2, "relu", batch_first=True, bias=False),
+    "LSTM": nn.LSTM(3, 4, 2, dropout=0.25, bidirectional=True, proj_size=2),
+    "GRU": nn.GRU(3, 2, dtype="float64"),
+    "RNNCell": nn.RNNCell(3, 2, nonlinearity="relu"),
+    "LSTMCell": nn.LSTMCell(3, 2),
+    "GRUCell": nn.GRUCell(3, 2, bias=False),
     "Bilinear": nn.Bilinear(3, 2, 4, bias=False),
     "Softmin": nn.Softmin(1),
     "Threshold": nn.Threshold(0.5, 2.0),
@@ -236,7 +242,9 @@ def test_every_layer_says_how_much_it_holds(name):
     for module in layer.modules():
         own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
         holds = module.max_elements(module.constructor_arguments())
-        assert holds == max((state.size for state in own), default=0)
+        sizes = [state.size for state in own]
+        several = isinstance(module, (nn.RNN, nn.GRU, nn.LSTM))  # num_layers says how many
+        assert holds == (sum(sizes) if several else max(sizes, default=0))
     largest = sum(m.max_elements(m.constructor_arguments()) for m in layer.modules())
     nn.from_description(through_json(layer), max_elements=largest)
     if largest:

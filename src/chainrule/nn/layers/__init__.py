@@ -56,6 +56,8 @@ from chainrule.nn.layers.preprocessing import (
     Unstandardize,
 )
 from chainrule.nn.layers.principal import PCA, FixedLinear, Whiten
+from chainrule.nn.layers.recurrent import GRU, LSTM, RNN
+from chainrule.nn.layers.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from chainrule.nn.layers.scale import Scale
 from chainrule.nn.layers.shape import Flatten, Unflatten
 
@@ -64,7 +66,10 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
     "PCA",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -86,6 +91,7 @@ __all__ = [
     "FeatureAlphaDropout",
     "FixedLinear",
     "Flatten",
+    "GRUCell",
     "GaussianNoise",
     "GroupNorm",
     "Hardshrink",
@@ -94,6 +100,7 @@ __all__ = [
     "Hardtanh",
     "Identity",
     "InverseRobustScale",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -107,6 +114,7 @@ __all__ = [
     "PairwiseDistance",
     "ParametricActivation",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
