@@ -175,6 +175,8 @@ def _call(instruction: Instruction) -> Call:
 
 def _field(value: Any) -> Any:
     """A field as the core takes it: places as (space, offset), dtypes by NumPy's names."""
+    if value.__class__ is int or value.__class__ is str:  # as most are
+        return value
     if isinstance(value, Storage):
         return value.space, value.offset
     if isinstance(value, Part):
@@ -184,7 +186,7 @@ def _field(value: Any) -> Any:
         )
     if isinstance(value, np.dtype):
         return _name(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [_field(element) for element in value]
     return value
 

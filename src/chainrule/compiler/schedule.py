@@ -164,7 +164,9 @@ class Scheduler:
         """Remember which group reads a value of another one; None is any other instruction."""
         group = self.schedule.group_of.get(root(value))
         if group is not None:
-            self._readers.setdefault(group, set()).add(reader)
+            if group not in self._readers:
+                self._readers[group] = set()
+            self._readers[group].add(reader)
 
     def _storage(self, value: Value) -> Storage:
         """The memory of a value; what has none, as a broadcast or a large constant, gets a copy."""
@@ -425,15 +427,18 @@ class Scheduler:
 
 def _read_by_one_program(graph: ValueGraph) -> set[Value]:
     """Random numbers that one elementwise operation alone reads: its program can draw them."""
-    users: dict[Value, list[Value]] = {}
+    users: dict[Value, list[Value]] = {v: [] for v in graph.values if v.kind == "random_uniform"}
+    if not users:
+        return set()
     for value in graph.values:
         for i in value.inputs:
-            users.setdefault(i, []).append(value)
+            if i in users:
+                users[i].append(value)
     ends = {*graph.outputs, *graph.updates.values()}
     found = set()
-    for value in graph.values:
-        if value.kind == "random_uniform" and value not in ends and len(users[value]) == 1:
-            (user,) = users[value]
+    for value, readers in users.items():
+        if value not in ends and len(readers) == 1:
+            (user,) = readers
             simple = user.kind in ELEMENTWISE and user.shape == value.shape
             if simple and compute_dtype(user) == value.dtype:
                 found.add(value)

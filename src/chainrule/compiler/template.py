@@ -12,7 +12,7 @@ from typing import Any
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.signature import is_plain
 from chainrule.graph.state import State
-from chainrule.graph.tensor import Tensor, next_serial
+from chainrule.graph.tensor import Tensor, _serials
 from chainrule.trees import map_leaves
 
 
@@ -64,7 +64,7 @@ def _copy(graph: CapturedGraph, places: Mapping[Any, Any]) -> CapturedGraph:
         copy.name = node.name
         copy.path = node.path
         copy.origin = copy._grad = copy.state = None
-        copy.serial = next_serial()
+        copy.serial = next(_serials)
         copies[node] = copy
 
     for node in (*graph.inputs, *graph.reads.values(), *graph.nodes):

@@ -82,12 +82,10 @@ def with_ancestors(
 ) -> set[Node]:
     """The nodes and all nodes that they are computed from, by way of their `inputs`."""
     found = set(nodes)
-    stack = list(found)
-    while stack:
-        for parent in inputs(stack.pop()):
-            if parent not in found:
-                found.add(parent)
-                stack.append(parent)
+    new = found.copy()
+    while new:
+        new = {parent for node in new for parent in inputs(node) if parent not in found}
+        found |= new
     return found
 
 

@@ -59,7 +59,7 @@ def no_flops(y: Any, *inputs: Any, **attributes: Any) -> int:
 
 def _as_nodes(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """The inputs, with the leaf that stands for it now in place of each State."""
-    return tuple([t.node() for t in inputs])
+    return tuple([t if t.__class__ is Tensor else t.node() for t in inputs])
 
 
 class Operation:
