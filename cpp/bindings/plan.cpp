@@ -24,6 +24,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/fields.h"
+#include "bindings/short_work.h"
 #include "bindings/state_lock.h"
 #include "bindings/without_gil.h"
 #include "plan/names.h"
@@ -47,9 +48,6 @@ using ScalarsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using TotalsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-// A shorter run keeps the GIL: to hand it to another thread and take it back costs as much.
-constexpr double short_run = 20e-6;
 
 nb::object array_of(const std::vector<double>& values) {
   using Array = nb::ndarray<nb::numpy, const double, nb::ndim<1>>;
@@ -156,6 +154,11 @@ const char* status_name(chainrule::Status status) {
   return "ok";
 }
 
+bool is_short(BoundPlan& plan, std::int64_t steps) {
+  const double expected = plan.executor().least_seconds_a_step() * static_cast<double>(steps);
+  return expected < chainrule::short_seconds;
+}
+
 nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t first,
               std::int64_t steps, std::optional<ScalarsArray> scalars, double seconds,
               std::int64_t threads, std::optional<TotalsArray> totals,
@@ -172,8 +175,7 @@ nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t fir
   if (hold != nullptr) request.ends = [hold] { return hold->is_waited_for(); };
   const chainrule::RunResult result = [&] {
     std::optional<chainrule::WithoutGil> released;
-    const double expected = plan.executor().seconds_a_step() * static_cast<double>(steps);
-    if (!(expected < short_run)) released.emplace();
+    if (!is_short(plan, steps)) released.emplace();
     return plan.executor().run(request);
   }();
   return nb::make_tuple(result.steps, array_of(result.totals), array_of(result.last),
@@ -188,7 +190,7 @@ std::string step(BoundPlan& plan, std::int64_t threads) {
   chainrule::check_threads(threads);
   request.threads = static_cast<std::int32_t>(threads);
   std::optional<chainrule::WithoutGil> released;
-  if (!(plan.executor().seconds_a_step() < short_run)) released.emplace();
+  if (!is_short(plan, 1)) released.emplace();
   return plan.executor().run(request).label;
 }
 

@@ -20,6 +20,16 @@ def fma_peak(dtype: str, threads: int, seconds: float, instruction_set: str = ""
 def shuffle(order: NDArray[np.int64], seed: int, epoch: int) -> None:
     """Fills an int64 array with 0 ... n - 1 in the order of the epoch."""
 
+def are_finite(array: NDArray[np.generic]) -> bool:
+    """Whether all numbers of a C-contiguous array, as inputs may be, are finite.
+
+    This and `copy` do short work without letting another thread run; NumPy lets one from 500
+    elements on, and to change threads takes longer than the work.
+    """
+
+def copy(to: NDArray[Any], from_array: NDArray[Any]) -> None:
+    """Copies a C-contiguous array into another of the same dtype and size."""
+
 def instructions() -> list[str]:
     """What `Plan.add` knows."""
 

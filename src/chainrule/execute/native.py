@@ -163,6 +163,30 @@ class Run(NamedTuple):
     label: str
 
 
+_SHORT = 500
+"""From more elements on NumPy lets another thread run while it copies an array."""
+
+
+def fill(place: Array, array: Array) -> None:
+    """Copy an array into a place of the same shape: without a change of threads, if it is short."""
+    if array.size > _SHORT and array.dtype == place.dtype and array.flags.c_contiguous:
+        _core.copy(place, array)
+    else:
+        place[...] = array
+
+
+def joined(arrays: Sequence[Array]) -> Array:
+    """New arrays joined along their rows; one alone stays as it is."""
+    if len(arrays) == 1:
+        return arrays[0]
+    first, start = arrays[0], 0
+    whole = np.empty((sum(map(len, arrays)), *first.shape[1:]), first.dtype)
+    for array in arrays:
+        fill(whole[start : start + len(array)], array)
+        start += len(array)
+    return whole
+
+
 class NativeStep:
     """A captured step as a native plan.
 
@@ -330,7 +354,10 @@ class NativeStep:
 
     def outputs(self) -> list[Array]:
         """Copies of the outputs of the last step."""
-        return [view.copy() for view in self._outputs]
+        copies = [np.empty(view.shape, view.dtype) for view in self._outputs]
+        for copy, view in zip(copies, self._outputs, strict=True):
+            fill(copy, view)
+        return copies
 
     def _output(self, output: Output) -> Array:
         """The memory in which an output lies."""
