@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -265,6 +266,14 @@ std::vector<std::pair<std::string, int>> opcodes() {
   return names;
 }
 
+bool needs_blas(const std::string& instruction_set) {
+  const chainrule::KernelTable& kernels = *chainrule::instruction_set(instruction_set).kernels;
+  const auto needs = [](const auto& of_type) {
+    return of_type.gemm == nullptr || std::isfinite(of_type.largest_own_product);
+  };
+  return needs(kernels.float32) || needs(kernels.float64);
+}
+
 std::vector<std::tuple<std::string, std::int64_t, double>> times(BoundPlan& plan) {
   std::vector<std::tuple<std::string, std::int64_t, double>> times;
   for (const auto& [label, calls, seconds] : plan.executor().times()) {
@@ -284,6 +293,9 @@ void bind_plan(nb::module_& module) {
              "An instruction from what Plan.add takes, to be added to several plans.");
   module.def("row_kernels", &row_kernels, "The kernels of the instruction rows.");
   module.def("opcodes", &opcodes, "Elementwise operations: (name, number of inputs).");
+  module.def("needs_blas", &needs_blas, "instruction_set"_a = "",
+             "Whether there are products that BLAS computes faster than our own kernels, so that "
+             "the library is worth loading; an empty instruction_set takes the best.");
   module.def(
       "set_blas",
       [](std::uint64_t sgemm, std::uint64_t dgemm) {

@@ -39,6 +39,10 @@ def row_kernels() -> list[str]:
 def opcodes() -> list[tuple[str, int]]:
     """Elementwise operations: (name, number of inputs)."""
 
+def needs_blas(instruction_set: str = "") -> bool:
+    """Whether there are products that BLAS computes faster than our own kernels, so that the
+    library is worth loading; an empty instruction_set takes the best."""
+
 def set_blas(sgemm: int, dgemm: int) -> None:
     """Addresses of cblas_sgemm and cblas_dgemm with 32-bit sizes, 0 for none; the library must stay
     loaded and use one thread. Plans take what is set when an instruction is added."""

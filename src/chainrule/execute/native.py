@@ -19,7 +19,7 @@ from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
 from chainrule.system.threads import get_num_threads
 
-_has_blas = False
+_has_found_blas = False
 
 _plans: LruCache[Any, Plan] = LruCache(128)
 """Plans by the signatures of their graphs: models that are built alike share them."""
@@ -210,7 +210,7 @@ class NativeStep:
         *,
         has_scalars: bool = True,
     ) -> None:
-        _use_blas()
+        _find_blas()
         self.graph = graph
         self.block = block
         self.plan = _plan_of(graph, block)
@@ -393,10 +393,12 @@ def _plan_of(graph: CapturedGraph, block: StateBlock) -> Plan:
     return plan
 
 
-def _use_blas() -> None:
-    global _has_blas
-    if not _has_blas:
-        from chainrule.execute import blas
+def _find_blas() -> None:
+    """Load BLAS where products need it: its threads begin with a wait that keeps a CPU busy."""
+    global _has_found_blas
+    if not _has_found_blas:
+        if _core.needs_blas():
+            from chainrule.execute import blas
 
-        _core.set_blas(*blas.load())
-        _has_blas = True
+            _core.set_blas(*blas.load())
+        _has_found_blas = True
