@@ -13,6 +13,7 @@ from chainrule.data.batches import Batches
 from chainrule.execute.native import NativeStep, Run, StateBlock
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.tensor import Array
+from chainrule.optim import EMA
 from chainrule.train.backends.base import Backend, CachedStep, LearningRates, TrainRequest
 from chainrule.train.non_finite import non_finite_error
 from chainrule.train.state import Totals
@@ -55,10 +56,10 @@ class NativeBackend(Backend[NativeStep]):
         return step.idle[0]
 
     def borrowed(
-        self, kind: Kind, batches: Batches, number: int
+        self, kind: Kind, batches: Batches, number: int, ema: EMA | None
     ) -> tuple[CachedStep[NativeStep], NativeStep]:
         """A plan of a step on a batch, bound to the data, for one thread; `give_back` it."""
-        step = self._step(kind, batches.data.form, batches.rows(number))
+        step = self._step(kind, batches.data.form, batches.rows(number), ema)
         try:
             runner = step.idle.pop()
         except IndexError:
@@ -154,9 +155,9 @@ class NativeBackend(Backend[NativeStep]):
                 step.block.show_results()
         return count, loss
 
-    def evaluate(self, batches: Batches, totals: Totals) -> None:
+    def evaluate(self, batches: Batches, totals: Totals, ema: EMA | None = None) -> None:
         first = 0
-        with _Loans(self, "evaluation", batches) as loans:
+        with _Loans(self, "evaluation", batches, ema) as loans:
             while first < len(batches):
                 order, start, count = batches.consecutive(first, len(batches))
                 step = loans.step(first)
@@ -165,8 +166,10 @@ class NativeBackend(Backend[NativeStep]):
                 totals.replace(batches.rows(first) * run.steps, run.totals)
                 first += run.steps
 
-    def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
-        with _Loans(self, "sampling" if sampling else "prediction", batches) as loans:
+    def predict(
+        self, batches: Batches, ema: EMA | None = None, *, sampling: bool = False
+    ) -> Iterator[Any]:
+        with _Loans(self, "sampling" if sampling else "prediction", batches, ema) as loans:
             for number in range(len(batches)):
                 order, start, _ = batches.consecutive(number, 1)
                 step = loans.step(number)
@@ -184,17 +187,20 @@ class NativeBackend(Backend[NativeStep]):
 class _Loans:
     """The plans that one thread has borrowed for a pass over batches: at most two."""
 
-    def __init__(self, backend: NativeBackend, kind: Kind, batches: Batches) -> None:
+    def __init__(
+        self, backend: NativeBackend, kind: Kind, batches: Batches, ema: EMA | None
+    ) -> None:
         self._backend = backend
         self._kind = kind
         self._batches = batches
+        self._ema = ema
         self._loans: dict[int, tuple[CachedStep[NativeStep], NativeStep]] = {}
 
     def step(self, number: int) -> NativeStep:
         """The plan for a batch."""
         rows = self._batches.rows(number)
         if rows not in self._loans:
-            self._loans[rows] = self._backend.borrowed(self._kind, self._batches, number)
+            self._loans[rows] = self._backend.borrowed(self._kind, self._batches, number, self._ema)
         return self._loans[rows][1]
 
     def __enter__(self) -> _Loans:
