@@ -403,8 +403,7 @@ _FAMILIES = {
     r"(lazy_?)?conv": _DENSE
     + "nn.Conv1d, nn.Conv2d and their transposed forms, with their channels "
     "given",
-    r"(fold|unfold|upsample|pixel_?shuffle|interpolate)": _DENSE
-    + "it does not rearrange images yet",
+    r".*3d$": "sequences and images, of one and two axes, have layers here, volumes have none",
     r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE
     + "its pooling takes the maximum or the mean, in 1-d and 2-d",
     r"(transformer|multi_?head_?attention|scaled_dot_product)": _DENSE + "it has no attention yet",
