@@ -65,8 +65,8 @@ def test_the_gradient_of_parts_is_that_of_each(parts):
 
 def test_a_sequence_taken_apart_is_put_together_once():
     def gradient(x):
-        return cr.grad(sum((row * float(t)).sum() for t, row in enumerate(cr.unstack(x))), x)
+        return cr.grad(sum((row * row).sum() for row in cr.unstack(x)), x)
 
     graph = cr.capture(gradient, cr.placeholder((30, 2)))
-    whole = [node.operation.name for node in graph.nodes if node.shape == (30, 2)]
+    whole = [n.operation.name for n in graph.nodes if n.shape == (30, 2) and n.operation]
     assert whole == ["concatenate"]
