@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import _core
+from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
 from chainrule.compiler.layout import channels_last
 from chainrule.compiler.lowering import lower
-from chainrule.compiler.memory import Memory, StateLayout, aligned, padded
+from chainrule.compiler.memory import Memory, StateLayout, aligned
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
 from chainrule.graph.state import HyperParameter

@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from chainrule import _core
 from chainrule.caches import LruCache
+from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
-from chainrule.compiler.memory import aligned, padded
+from chainrule.compiler.memory import aligned
 from chainrule.compiler.plan import Output, Plan
 from chainrule.compiler.signature import signature
 from chainrule.graph.guards import guard_of

@@ -17,6 +17,12 @@ is the gradient with respect to the output y. It is written with operations, so 
 None means that the output is not differentiable in that input."""
 
 
+JointRule = Callable[["Tensor", "list[tuple[Tensor, Tensor]]"], "list[Tensor]"]
+"""(x, [(y, g), ...]) -> Tensors whose sum is the gradient with respect to x, where all y are
+results of one operation whose first input is x, and each g is the gradient with respect to its
+y."""
+
+
 class Spec(NamedTuple):
     """The shape and dtype of a Tensor, known before its value."""
 
@@ -72,6 +78,8 @@ class Operation:
         forward: (*arrays, **attributes) -> array, in NumPy: the definition of the operation.
         rules: one bprop rule per input; None where the output is not differentiable in it. The
             last rule serves all further inputs of an operation that takes any number.
+        joint_rule: what gives the gradient with respect to one input that several nodes of this
+            operation take; None where each gives its own.
         samples: inputs to try it with; gradient and parity checks are made from them.
         limits: for each input that holds indices from 0 on, what gives their exclusive limit; so
             data can be checked before a run.
@@ -104,6 +112,7 @@ class Operation:
         self.flops = flops
         self.only_numpy = only_numpy
         self.rules: tuple[Rule | None, ...] = ()
+        self.joint_rule: JointRule | None = None
         operations[name] = self
 
     def __repr__(self) -> str:
