@@ -95,7 +95,8 @@ struct Store {
   }
 };
 
-// The sum over all rows of a register, column by column; of the program's dtype.
+// The sums of a register over each `sum_rows` rows of the program, column by column; of the
+// program's dtype.
 struct ColumnSum {
   Ref ref;
   Register reg;
@@ -127,6 +128,7 @@ struct Program {
   std::vector<MicroOp> ops;
   std::vector<Store> stores;
   std::vector<ColumnSum> sums;  // not in an epilogue
+  std::int64_t sum_rows = 0;    // a divisor of `rows`; 0: all of them
 
   void fields(auto&& field) {
     field("dtype", dtype);
@@ -138,6 +140,7 @@ struct Program {
     field.optional("ops", ops);
     field.optional("stores", stores);
     field.optional("sums", sums);
+    field.optional("sum_rows", sum_rows);
   }
 };
 
@@ -208,11 +211,13 @@ struct Window {
 };
 
 // y (images, *places, groups * filters) = the sums of x under the window, each element times
-// w (groups, *kernel, channels, filters).
+// w (groups, *kernel, channels, filters); then the epilogue, a program over y (a row for each
+// place) of the same dtype, on each tile while it is still in cache.
 struct Conv {
   DType dtype;
   Window window;
   Ref x, w, y;
+  std::optional<Program> epilogue;
 
   void fields(auto&& field) {
     field("dtype", dtype);
@@ -220,6 +225,7 @@ struct Conv {
     field("x", x);
     field("w", w);
     field("y", y);
+    field.optional("epilogue", epilogue);
   }
 };
 

@@ -6,7 +6,7 @@ namespace {
 
 // Elements of the operands of a convolution.
 struct Sizes {
-  std::int64_t x, w, y;
+  std::int64_t x, w, y, places;
 };
 
 Sizes sizes_of(const Validator& validator, DType dtype, const Window& window) {
@@ -24,7 +24,7 @@ Sizes sizes_of(const Validator& validator, DType dtype, const Window& window) {
   }
   Sizes sizes = {product(window.images, window.groups, window.channels),
                  product(window.groups, window.channels, window.filters),
-                 product(window.images, window.groups, window.filters)};
+                 product(window.images, window.groups, window.filters), window.images};
   for (std::size_t axis = 0; axis < spatial_axes; ++axis) {
     const std::int64_t kernel = window.kernel[axis];
     validator.length("an axis", window.lengths[axis]);
@@ -41,6 +41,7 @@ Sizes sizes_of(const Validator& validator, DType dtype, const Window& window) {
     sizes.x = product(sizes.x, window.lengths[axis]);
     sizes.w = product(sizes.w, kernel);
     sizes.y = product(sizes.y, window.places(axis));
+    sizes.places = product(sizes.places, window.places(axis));
   }
   validator.length("x", sizes.x);
   validator.length("w", sizes.w);
@@ -53,9 +54,17 @@ Sizes sizes_of(const Validator& validator, DType dtype, const Window& window) {
 std::vector<Extent> Validator::operator()(const Conv& conv) const {
   const Sizes sizes = sizes_of(*this, conv.dtype, conv.window);
   const Extent y = place("y", conv.y, conv.dtype, sizes.y);
-  apart(y, place("x", conv.x, conv.dtype, sizes.x));
-  apart(y, place("w", conv.w, conv.dtype, sizes.w));
-  return {y};
+  const Extent x = place("x", conv.x, conv.dtype, sizes.x);
+  const Extent w = place("w", conv.w, conv.dtype, sizes.w);
+  apart(y, x);
+  apart(y, w);
+  std::vector<Extent> written = {y};
+  if (conv.epilogue) {
+    const std::int64_t channels = product(conv.window.groups, conv.window.filters);
+    epilogue(*conv.epilogue, {conv.y, conv.dtype, channels, 0}, sizes.places, channels, {x, w},
+             written);
+  }
+  return written;
 }
 
 std::vector<Extent> Validator::operator()(const ConvWeightGrad& conv) const {

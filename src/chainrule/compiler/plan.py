@@ -240,6 +240,7 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
         "ops": [operation._asdict() for operation in p.operations],
         "stores": stores,
         "sums": [{"ref": _field(x.storage), "register": x.register} for x in p.sums],
+        "sum_rows": p.sum_rows,
     }
 
 
