@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "kernels/kinds.h"
+#include "plan/moving_windows.h"
 
 namespace chainrule {
 
@@ -181,35 +182,6 @@ struct Gemm {
 
 // --- Convolutions ---
 
-// The spatial axes of a convolution; one over fewer has axes of length 1.
-inline constexpr std::size_t spatial_axes = 3;
-
-// How a kernel goes over x, of shape (images, *lengths, groups * channels): place p of its
-// `places` lies over the elements stride * p + dilation * tap. Each of the lists has a number for
-// each spatial axis.
-struct Window {
-  std::int64_t images, groups;
-  std::int64_t channels, filters;  // of a group
-  std::vector<std::int64_t> lengths, kernel, stride, dilation;
-
-  // How often the kernel lies over an axis; 0 where it is longer.
-  std::int64_t places(std::size_t axis) const {
-    const std::int64_t free = lengths[axis] - dilation[axis] * (kernel[axis] - 1) - 1;
-    return free < 0 ? 0 : free / stride[axis] + 1;
-  }
-
-  void fields(auto&& field) {
-    field("images", images);
-    field("groups", groups);
-    field("channels", channels);
-    field("filters", filters);
-    field("lengths", lengths);
-    field("kernel", kernel);
-    field("stride", stride);
-    field("dilation", dilation);
-  }
-};
-
 // y (images, *places, groups * filters) = the sums of x under the window, each element times
 // w (groups, *kernel, channels, filters); then the epilogue, a program over y (a row for each
 // place) of the same dtype, on each tile while it is still in cache.
@@ -242,6 +214,61 @@ struct ConvWeightGrad {
     field("x", x);
     field("g", g);
     field("w", w);
+  }
+};
+
+// --- Pooling ---
+
+// y (outer, *places, inner) = the largest element of each window; taps, int32 of the same shape =
+// which one of its elements that is.
+struct MaxPool {
+  DType dtype;
+  PoolWindow window;
+  Ref x, y;
+  std::optional<Ref> taps;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("x", x);
+    field("y", y);
+    field.optional("taps", taps);
+  }
+};
+
+// y (outer, *places, inner) = the sum of each window; where taps, int32 of the same shape, are
+// given, the one element that they name.
+struct SumPool {
+  DType dtype;
+  PoolWindow window;
+  Ref x;
+  std::optional<Ref> taps;
+  Ref y;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("x", x);
+    field.optional("taps", taps);
+    field("y", y);
+  }
+};
+
+// x (outer, *lengths, inner) = zeros, with g (outer, *places, inner) added to all elements of its
+// window; where taps are given, to the one that they name.
+struct SumPoolInputGrad {
+  DType dtype;
+  PoolWindow window;
+  Ref g;
+  std::optional<Ref> taps;
+  Ref x;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("g", g);
+    field.optional("taps", taps);
+    field("x", x);
   }
 };
 

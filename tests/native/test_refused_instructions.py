@@ -19,6 +19,16 @@ WINDOW = {
     "stride": [1, 2, 1],
     "dilation": [1, 1, 1],
 }
+POOL = {
+    "outer": 2,
+    "inner": 3,
+    "lengths": [1, 4, 4],
+    "kernel": [1, 2, 3],
+    "stride": [1, 2, 1],
+    "dilation": [1, 1, 1],
+    "before": [0, 0, 1],
+    "after": [0, 0, 1],
+}
 VALID = {
     "program": {
         "dtype": "float32",
@@ -42,6 +52,9 @@ VALID = {
     },
     "conv": {"dtype": "float32", "window": WINDOW, "x": A, "w": B, "y": C},
     "conv_weight_grad": {"dtype": "float32", "window": WINDOW, "x": A, "g": C, "w": B},
+    "max_pool": {"dtype": "float32", "window": POOL, "x": A, "y": B, "taps": C},
+    "sum_pool": {"dtype": "float32", "window": POOL, "x": A, "taps": C, "y": B},
+    "sum_pool_input_grad": {"dtype": "float32", "window": POOL, "g": B, "taps": C, "x": A},
     "reduce": {
         "reduction": "sum",
         "dtype": "float32",
@@ -128,6 +141,24 @@ def epilogue(loads, stores, rows=2, **changes):
                 (kind, {"x": C}, "it: .*"),
             )
             if (kind, case[1]) not in [("conv", {"x": B}), ("conv_weight_grad", {"x": C})]
+        ],
+        *[
+            case
+            for kind in ("max_pool", "sum_pool", "sum_pool_input_grad")
+            for case in (
+                (kind, {"dtype": "int64"}, "it: poolings compute in float32 or float64"),
+                (kind, {"window": POOL | {"before": [0, 0]}}, "it: a window has 3 spatial axes"),
+                (kind, {"window": POOL | {"kernel": [1, 5, 2]}}, "it: the kernel reaches over 5"),
+                (kind, {"window": POOL | {"stride": [1, 0, 2]}}, "it: kernel, stride and dil.*"),
+                (kind, {"window": POOL | {"outer": -1}}, "it: outer must not be negative"),
+                (kind, {"window": POOL | {"after": [0, 0, -1]}}, "it: after must not be negative"),
+                (kind, {"window": POOL | {"after": [0, 2**46, 0]}}, "it: x with its border is too"),
+                (kind, {"window": POOL | {"kernel": [1, 2**13, 2**12], "after": [0, 2**13, 2**12]}},
+                 "it: a window has up to 16777216"),
+                (kind, {"window": POOL | {"outer": 200}}, "it: .* after its space"),
+                (kind, {"x": B}, "it: its output overlaps an input"),
+                (kind, {"taps": B if kind != "sum_pool_input_grad" else A}, "it: its output over"),
+            )
         ],
         ("gemm", {"dtype": "int64"}, "it: matrix products are float32 or float64"),
         ("gemm", {"n": 3, "k": 4, "lda": 3, "ldb": 3, "ldc": 3},
