@@ -23,7 +23,9 @@ class GatherTask final : public Task {
     const Range range = share(chunk, gather_.outer * gather_.count);
     for (std::int64_t i = range.begin; i < range.end; ++i) {
       const std::int64_t outer = i / gather_.count;
-      const auto from = position(indices_[i - outer * gather_.count], gather_.length);
+      const std::int64_t index = indices_[i - outer * gather_.count];
+      const auto from =
+          gather_.wraps ? position(index, gather_.length) : place(index, gather_.length);
       if (!from) return false;
       const std::byte* const piece = x_ + (outer * gather_.length + *from) * piece_;
       if (piece_ != 0) std::memcpy(out_ + i * piece_, piece, static_cast<std::size_t>(piece_));

@@ -130,7 +130,7 @@ def compare(name, ours, theirs, inputs, close=CLOSE):
     grads = [torch.zeros_like(t) for t in targets]
     if wanted.requires_grad:
         (wanted * torch.as_tensor(projection)).sum().backward()
-        grads = [torch.zeros_like(t) if t.grad is None else t.grad for t in targets]
+        grads = [torch.zeros_like(t) if t.grad is None else t.grad.to_dense() for t in targets]
     expected = [wanted, *grads]
     assert len(eager) == len(planned) == len(expected)
     for way in (eager, planned):
@@ -182,7 +182,7 @@ def data_of(test):
             continue
         inputs += found if isinstance(found, tuple) else [found]
     inputs = [x.double() if x.is_floating_point() else x for x in inputs]
-    return [inputs[0].requires_grad_(), *inputs[1:]]
+    return [inputs[0].requires_grad_(inputs[0].is_floating_point()), *inputs[1:]]
 
 
 def old_tests():

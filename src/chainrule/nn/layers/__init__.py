@@ -35,6 +35,7 @@ from chainrule.nn.layers.containers import Identity, Sequential
 from chainrule.nn.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from chainrule.nn.layers.distances import CosineSimilarity, PairwiseDistance
 from chainrule.nn.layers.dropout import AlphaDropout, Dropout, FeatureAlphaDropout, GaussianNoise
+from chainrule.nn.layers.embedding import Embedding, EmbeddingBag
 from chainrule.nn.layers.linear import Bilinear, Linear
 from chainrule.nn.layers.normalisation import BatchNorm1d, GroupNorm, LayerNorm, RMSNorm
 from chainrule.nn.layers.pooling import (
@@ -83,6 +84,8 @@ __all__ = [
     "CosineSimilarity",
     "DenseConnection",
     "Dropout",
+    "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "FixedLinear",
     "Flatten",
