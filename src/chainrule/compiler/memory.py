@@ -60,6 +60,8 @@ class Memory:
         self.schedule = schedule
         self.states = states
         self.state_storages: dict[State, Storage] = {}
+        self.by_rows: set[State] = set()
+        """States of which a step changes single rows, in place."""
         self.constants: list[Storage] = []
         self.constants_size = 0
         for value, storage in schedule.storages.items():
@@ -124,14 +126,39 @@ class Memory:
                 old = Storage(value, "state")
                 old.offset = self.states.offset(state)
                 self.state_storages[state] = old
-            if new in claimed or not self._in_place(old, new, readers):
+            stages = self._stages_by_rows(old, new, readers)
+            if stages and claimed.isdisjoint(stages):
+                self.by_rows.add(state)
+            elif new not in claimed and self._in_place(old, new, readers):
+                stages = [new]
+            else:
                 copies.append((value, new, old))
                 continue
-            claimed.add(new)
-            new.space = "state"
-            new.offset = old.offset
+            claimed.update(stages)
+            for stage in stages:
+                stage.space = "state"
+                stage.offset = old.offset
         for value, new, old in copies:
             self._add_copy(value, new, old, first=False)
+
+    def _stages_by_rows(
+        self, old: Storage, new: Storage, readers: dict[Storage, list[Instruction]]
+    ) -> list[Storage]:
+        """The values of a state from the last to the first, each the one before with other rows.
+
+        None where they can't all lie in one place: where one is read after the next is written.
+        """
+        stages: list[Storage] = []
+        while new is not old:
+            writer = self.schedule.writers.get(new)
+            if writer is None or writer.kind != "put_rows":
+                return []
+            before = writer.reads[0]
+            if any(reader.position > writer.position for reader in readers.get(before, [])):
+                return []
+            stages.append(new)
+            new = before
+        return stages
 
     def _readers(self) -> dict[Storage, list[Instruction]]:
         """The instructions that read each storage, in order."""

@@ -65,6 +65,8 @@ class Plan:
         outputs: of the graph, as leaves from left to right.
         scalars: the numbers, among the states that the graph reads, of the hyper-parameters that
             instructions read.
+        by_rows: the numbers, among the states that the graph updates, of those of which a step
+            changes single rows.
 
     Raises:
         UnsupportedError: if an operation has no native kernel.
@@ -88,6 +90,9 @@ class Plan:
             number
             for number, state in enumerate(graph.reads)
             if isinstance(state, HyperParameter) and state in memory.state_storages
+        ]
+        self.by_rows = [
+            number for number, state in enumerate(graph.updates) if state in memory.by_rows
         ]
         self.calls = [_call(i) for i in memory.instructions]
 

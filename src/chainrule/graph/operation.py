@@ -43,8 +43,24 @@ Flops = Callable[..., int]
 """(y, *inputs, **attributes) -> floating-point operations, where y stands for the output. The
 arguments have a `shape`, a `dtype` and a `size`, but perhaps no value."""
 
-Limits = dict[int, Callable[..., int]]
-"""Input number -> (*inputs, **attributes) -> exclusive limit of the indices in that input."""
+
+class Limit(NamedTuple):
+    """What indices from 0 on must be below.
+
+    Attributes:
+        of: (*inputs, **attributes) -> the limit, exclusive.
+        fault: (lowest, highest, limit) -> what is wrong with indices from `lowest` to `highest`, in
+            words; None where they fit.
+        error: of data that do not fit.
+    """
+
+    of: Callable[..., int]
+    fault: Callable[[int, int, int], str | None]
+    error: type[Exception] = ValueError
+
+
+Limits = dict[int, Limit]
+"""By the number of the input that holds such indices."""
 
 operations: dict[str, Operation] = {}
 """The registry: every operation by its name."""
@@ -81,8 +97,8 @@ class Operation:
         joint_rule: what gives the gradient with respect to one input that several nodes of this
             operation take; None where each gives its own.
         samples: inputs to try it with; gradient and parity checks are made from them.
-        limits: for each input that holds indices from 0 on, what gives their exclusive limit; so
-            data can be checked before a run.
+        limits: for each input that holds indices from 0 on, their limit; so data can be checked
+            before a run.
         flops: (y, *inputs, **attributes) -> floating-point operations, as textbooks count them:
             one for each addition, multiplication or other function of numbers.
         only_numpy: why the operation has no native form; empty where it has one.

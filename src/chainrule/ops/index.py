@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.methods import method
-from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.operation import Limit, Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.joining import concatenate
@@ -290,6 +290,21 @@ def _without_ellipsis(items: list[Any], x: Tensor) -> list[Any]:
     return items[: at[0] + 1] + rest + items[at[0] + 1 :]
 
 
+def label_fault(lowest: int, highest: int, classes: int) -> str | None:
+    """The fault of labels from `lowest` to `highest`, in words; None if they fit the classes."""
+    if lowest >= 0 and highest < classes:
+        return None
+    remedy = (
+        ". PyTorch ignores labels of -100 by default: here pass ignore_index=-100"
+        if lowest == -100 and highest < classes
+        else ""
+    )
+    return (
+        f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from {lowest} to "
+        f"{highest}{remedy}"
+    )
+
+
 def _one_hot_spec(labels: Tensor, classes: int, dtype: np.dtype[Any]) -> Spec:
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"one_hot: labels are integers, not {labels.dtype}")
@@ -299,7 +314,7 @@ def _one_hot_spec(labels: Tensor, classes: int, dtype: np.dtype[Any]) -> Spec:
 @operation(
     _one_hot_spec,
     examples((([2, 0, 1],), {"classes": 3, "dtype": np.dtype(np.float64)})),
-    limits={0: lambda labels, classes, dtype: classes},
+    limits={0: Limit(lambda labels, classes, dtype: classes, label_fault)},
     flops=no_flops,
 )
 def _one_hot(labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
@@ -317,21 +332,6 @@ def check_labels(labels: Array, classes: int) -> None:
     unsigned = labels.view(f"u{labels.dtype.itemsize}")  # negative labels become very large ones
     if np.maximum.reduce(unsigned, axis=None) >= classes:
         raise IndexError(label_fault(labels.min(), labels.max(), classes))
-
-
-def label_fault(lowest: int, highest: int, classes: int) -> str | None:
-    """The fault of labels from `lowest` to `highest`, in words; None if they fit the classes."""
-    if lowest >= 0 and highest < classes:
-        return None
-    remedy = (
-        ". PyTorch ignores labels of -100 by default: here pass ignore_index=-100"
-        if lowest == -100 and highest < classes
-        else ""
-    )
-    return (
-        f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from {lowest} to "
-        f"{highest}{remedy}"
-    )
 
 
 @method

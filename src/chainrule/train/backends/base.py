@@ -131,6 +131,7 @@ class Backend(ABC, Generic[Runner]):
         Raises:
             ShapeError, DTypeError: if shapes or dtypes do not fit.
             ValueError: for targets that do not fit, as labels out of range.
+            IndexError: for indices out of range.
         """
         kinds: list[Kind] = ["evaluation"]
         if training:
@@ -144,10 +145,9 @@ class Backend(ABC, Generic[Runner]):
                         said = f"{error} With x and y swapped the data fit: the order is (x, y)."
                         raise type(error)(said) from error
                     raise
-        fault = data.label_fault(graph.label_limits)
-        if fault is None and hasattr(self.graphs.loss, "target_fault"):
-            fault = self.graphs.loss.target_fault(data.parts[1])
-        if fault is not None:
+        data.check_indices(graph.index_limits, prefix)
+        fault_of = getattr(self.graphs.loss, "target_fault", None)
+        if fault_of is not None and (fault := fault_of(data.parts[1])):
             raise ValueError(f"{prefix}{fault}")
         for metric in self.graphs.metrics:
             if fault := metric.target_fault(data.parts[1]):

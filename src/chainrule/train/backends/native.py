@@ -100,12 +100,12 @@ class NativeBackend(Backend[NativeStep]):
             self.last_step = step
             step.profile(self._profile)
         scalars = self._scalars(step, count, request.lrs)
-        step.copies.save()
+        step.save()
         run = step.run(order, start, count, scalars, _SECONDS, totals.sums())
         if run.status != "ok":
-            step.copies.restore()
+            step.restore()
         _check_indices(run, step.graph, batches, first + run.steps)
-        if run.status == "non-finite" or not step.copies.save_if_finite():
+        if run.status == "non-finite" or not step.save_if_finite():
             return self._replay(step, request, run.steps, scalars, totals)
         totals.replace(batches.rows(first) * run.steps, run.totals)
         return run.steps, float(run.last[0])
@@ -133,18 +133,18 @@ class NativeBackend(Backend[NativeStep]):
         Returns:
             As `train`, if none goes wrong now.
         """
-        batches, first, copies, loss = request.batches, request.first, step.copies, math.nan
+        batches, first, loss = request.batches, request.first, math.nan
         order, start, _ = batches.consecutive(first, count)
-        copies.restore()
+        step.restore()
         for i in range(count):
-            copies.save()
+            step.save()
             now = scalars[i : i + 1] if scalars is not None else None
             run = step.run(order, start + i, 1, now, totals=totals.sums())
-            if run.status == "ok" and copies.save_if_finite():
+            if run.status == "ok" and step.save_if_finite():
                 totals.replace(batches.rows(first + i), run.totals)
                 loss = float(run.last[0])
                 continue
-            copies.restore()
+            step.restore()
             _check_indices(run, step.graph, batches, first + i)
             interpreter, arguments = Interpreter(step.graph), batches.take(first + i)
             for scalar, value in zip(step.scalars, () if now is None else now[0], strict=False):
