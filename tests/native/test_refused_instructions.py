@@ -19,6 +19,19 @@ WINDOW = {
     "stride": [1, 2, 1],
     "dilation": [1, 1, 1],
 }
+FORM = {
+    "batch": 1,
+    "heads": 1,
+    "queries": 2,
+    "keys": 2,
+    "width": 2,
+    "value_width": 2,
+    "scale": 1.0,
+    "causal": False,
+}
+ATTENTION = {"dtype": "float32", "form": FORM} | {
+    field: value for name in "qkv" for field, value in ((name, A), (f"{name}_strides", [4, 2, 2]))
+}
 VALID = {
     "program": {
         "dtype": "float32",
@@ -40,6 +53,11 @@ VALID = {
         "c": C,
         "ldc": 2,
     },
+    "attention": ATTENTION | {"out": C},
+    "attention_grad": ATTENTION
+    | {name: A for name in ("g", "y", "lse")}
+    | {f"{name}_strides": [4, 2, 2] for name in ("g", "y", "dq", "dk", "dv")}
+    | {"dq": (ARENA, 2048), "dk": (ARENA, 2304), "dv": (ARENA, 2560)},
     "conv": {"dtype": "float32", "window": WINDOW, "x": A, "w": B, "y": C},
     "conv_weight_grad": {"dtype": "float32", "window": WINDOW, "x": A, "g": C, "w": B},
     "reduce": {
@@ -129,6 +147,21 @@ def epilogue(loads, stores, rows=2, **changes):
             )
             if (kind, case[1]) not in [("conv", {"x": B}), ("conv_weight_grad", {"x": C})]
         ],
+        *[
+            case
+            for kind, out in (("attention", "out"), ("attention_grad", "dk"))
+            for case in (
+                (kind, {"dtype": "int64"}, "it: attention computes in float32 or float64"),
+                (kind, {"form": FORM | {"heads": -1}}, "it: heads must not be negative"),
+                (kind, {"form": FORM | {"keys": 2**49}}, "it: keys is too large"),
+                (kind, {"form": FORM | {"keys": 3000}}, "it: k .* after its space"),
+                (kind, {"q_strides": [4, 2]}, "it: q has 3 strides, got 2"),
+                (kind, {"k_strides": [4, -2, 2]}, "it: a stride must not be negative"),
+                (kind, {"bias": (ARENA, 4092), "bias_strides": [0, 2, 0]}, "it: bias .* after"),
+                (kind, {out: A}, "it: its output overlaps an input"),
+            )
+        ],
+        ("attention", {"lse": C}, "it: its output overlaps an input"),
         ("gemm", {"dtype": "int64"}, "it: matrix products are float32 or float64"),
         ("gemm", {"n": 3, "k": 4, "lda": 3, "ldb": 3, "ldc": 3},
          "it: the row stride of a is 3, below its 4 columns"),

@@ -11,6 +11,7 @@ import typing as _typing
 
 from chainrule.graph import numpy_functions as _numpy_functions
 from chainrule.ops.arithmetic import *  # noqa: F403
+from chainrule.ops.attention import *  # noqa: F403
 from chainrule.ops.axes import *  # noqa: F403
 from chainrule.ops.bitwise import *  # noqa: F403
 from chainrule.ops.comparison import *  # noqa: F403

@@ -9,7 +9,13 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.compiler.elementwise import ELEMENTWISE, UnsupportedError
-from chainrule.compiler.lowering import convolutions, movement, products, reductions  # noqa: F401
+from chainrule.compiler.lowering import (  # noqa: F401
+    attention,
+    convolutions,
+    movement,
+    products,
+    reductions,
+)
 from chainrule.compiler.lowering.base import LOWERINGS
 from chainrule.compiler.schedule import Schedule, Scheduler
 from chainrule.compiler.values import LEAVES, ValueGraph

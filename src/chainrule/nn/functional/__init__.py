@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from chainrule.graph.names import absent
 from chainrule.nn import distances
 from chainrule.nn.distances import *  # noqa: F403
-from chainrule.nn.functional import activations, conv, losses, normalisation, pooling
+from chainrule.nn.functional import activations, attention, conv, losses, normalisation, pooling
 from chainrule.nn.functional.activations import *  # noqa: F403
+from chainrule.nn.functional.attention import *  # noqa: F403
 from chainrule.nn.functional.conv import *  # noqa: F403
 from chainrule.nn.functional.dropout import *  # noqa: F403
 from chainrule.nn.functional.dropout import __all__ as _dropout_names  # `dropout` hides its module
@@ -22,7 +23,12 @@ from chainrule.nn.functional.pooling import *  # noqa: F403
 
 __all__ = [*_dropout_names, *_linear_names]
 __all__ += (
-    activations.__all__ + conv.__all__ + distances.__all__ + losses.__all__ + normalisation.__all__
+    activations.__all__
+    + attention.__all__
+    + conv.__all__
+    + distances.__all__
+    + losses.__all__
+    + normalisation.__all__
 )
 __all__ += pooling.__all__
 

@@ -30,6 +30,7 @@ from chainrule.nn.layers.activations import (
     Tanhshrink,
     Threshold,
 )
+from chainrule.nn.layers.attention import MultiheadAttention
 from chainrule.nn.layers.connections import DenseConnection, Residual
 from chainrule.nn.layers.containers import Identity, Sequential
 from chainrule.nn.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
@@ -58,6 +59,11 @@ from chainrule.nn.layers.preprocessing import (
 from chainrule.nn.layers.principal import PCA, FixedLinear, Whiten
 from chainrule.nn.layers.scale import Scale
 from chainrule.nn.layers.shape import Flatten, Unflatten
+from chainrule.nn.layers.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from chainrule.nn.layers.transformer_layers import (
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "CELU",
@@ -103,6 +109,7 @@ __all__ = [
     "MaxPool2d",
     "MinMaxScale",
     "Mish",
+    "MultiheadAttention",
     "PReLU",
     "PairwiseDistance",
     "ParametricActivation",
@@ -125,6 +132,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Unstandardize",
     "Whiten",
