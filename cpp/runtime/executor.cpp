@@ -244,9 +244,10 @@ RunResult Executor::run(const RunRequest& request) {
   const DenormalsAsZero denormals_as_zero;
   const auto begin = Clock::now();
   run_steps(request, result, team);
-  seconds_a_step_.store(
-      seconds_since(begin) / static_cast<double>(std::max<std::int64_t>(result.steps, 1)),
-      std::memory_order_relaxed);
+  if (result.steps != 0) {
+    const double mean = seconds_since(begin) / static_cast<double>(result.steps);
+    least_seconds_a_step_.store(std::min(mean, least_seconds_a_step()), std::memory_order_relaxed);
+  }
   return result;
 }
 

@@ -75,8 +75,10 @@ class Executor final : private SharedWork {
   // Of all programs that are not epilogues.
   std::int64_t chains() const;
   RunResult run(const RunRequest& request);
-  // By the last run.
-  double seconds_a_step() const { return seconds_a_step_.load(std::memory_order_relaxed); }
+  // Of all runs. A mean of a run beside other threads counts how long it waited for a CPU.
+  double least_seconds_a_step() const {
+    return least_seconds_a_step_.load(std::memory_order_relaxed);
+  }
 
  private:
   // One thread at a time.
@@ -137,7 +139,7 @@ class Executor final : private SharedWork {
   std::vector<Scratch> scratch_;  // by thread
   std::int64_t scratch_bytes_ = 0;
   bool is_profiled_ = false;
-  std::atomic<double> seconds_a_step_ = std::numeric_limits<double>::infinity();
+  std::atomic<double> least_seconds_a_step_ = std::numeric_limits<double>::infinity();
   mutable std::atomic<bool> is_running_ = false;
 
   // Of the chunk's instruction, while a step runs.

@@ -81,7 +81,7 @@ def test_a_typo_is_answered_with_the_name(called):
         (nn, "Relu", "did you mean nn.ReLU"),
         (nn, "relu", "it is nn.functional.relu"),
         (nn, "Conv3d", "nn.Conv2d"),
-        (nn, "LSTM", "no recurrent layers yet"),
+        (nn, "Lstm", "did you mean nn.LSTM"),
         (nn, "MultiHeadAttention", "did you mean nn.MultiheadAttention"),
         (nn, "Embedding", "no embedding yet"),
         (nn, "AdaptiveAvgPool3d", "in 1-d and 2-d"),

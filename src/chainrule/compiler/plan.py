@@ -15,6 +15,7 @@ from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
+from chainrule.compiler.layout import channels_last
 from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, aligned, padded
 from chainrule.compiler.passes import simplify
@@ -69,7 +70,7 @@ class Plan:
     """
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
-        schedule = lower(simplify(graph))
+        schedule = lower(channels_last(simplify(graph)))
         fuse(schedule)
         memory = Memory(schedule, states)
         self.arena_size = memory.arena_size

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import _core
 from chainrule.data.mapped import blocks, extremes
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
@@ -117,13 +118,21 @@ def check_finite(arrays: Arrays, name: str) -> None:
         if array.dtype.kind != "f":
             continue
         for start, block in blocks(array):
-            finite = np.isfinite(block)
-            if not finite.all():
-                first = tuple(int(i) for i in np.argwhere(~finite)[0])
+            if not _are_finite(block):
+                first = tuple(int(i) for i in np.argwhere(~np.isfinite(block))[0])
                 raise ValueError(
                     f"{label} holds {block[first]} at {_position(start + first[0], first[1:])}. "
                     "Fill or drop such rows before training."
                 )
+
+
+def _are_finite(array: Array) -> bool:
+    if array.dtype.itemsize in (4, 8):
+        if array.flags.c_contiguous:
+            return _core.are_finite(array)
+        if array.flags.f_contiguous:
+            return _core.are_finite(array.T)
+    return bool(np.isfinite(array).all())
 
 
 def take(arrays: Arrays, indices: NDArray[np.intp]) -> Arrays:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -109,7 +110,7 @@ class Operation:
         return f"<operation {self.name}>"
 
     def __reduce__(self) -> Any:  # there is one of each name, also for a model that holds it
-        return registered, (self.name,)
+        return registered, (self.name, self.forward.__module__)
 
     def differentiable(self, *rules: Rule | None) -> None:
         """Declare the bprop rules, one per input."""
@@ -240,10 +241,10 @@ def operation(
     return declare
 
 
-def registered(name: str) -> Operation:
-    """The operation of this name, for a copy or a pickle that holds one."""
+def registered(name: str, module: str) -> Operation:
+    """The operation of this name, for a copy or a pickle that holds one; `module` declares it."""
     if name not in operations:
-        raise LookupError(
-            f"no operation {name!r} is registered: import the module that declares it"
-        )
+        import_module(module)
+    if name not in operations:
+        raise LookupError(f"no operation {name!r} is registered: {module} does not declare it")
     return operations[name]

@@ -10,6 +10,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.data.arrays import take
 from chainrule.data.batches import Batches
+from chainrule.execute.native import joined
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
 from chainrule.system.interrupts import interrupts_held
@@ -216,8 +217,8 @@ def _outputs(backend: Backend[Any], source: Source, *, sampling: bool = False) -
 
 def _joined(parts: Sequence[Any]) -> Any:
     """Structures of equal form as one, the arrays joined along their rows."""
-    joined = [np.concatenate(arrays) for arrays in zip(*map(leaves, parts), strict=True)]
-    return with_leaves(parts[0], joined)
+    arrays = [joined(arrays) for arrays in zip(*map(leaves, parts), strict=True)]
+    return with_leaves(parts[0], arrays)
 
 
 def _samples(backend: Backend[Any], source: Source, samples: int, seed: int) -> Any:

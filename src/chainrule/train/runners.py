@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.recording import Argument, Recording
-from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.execute.native import NativeStep, StateBlock, fill
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
@@ -45,7 +45,7 @@ class NativeRunner:
 
     def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
         for view, value in zip(self._views, given):  # noqa: B905 - as many, by the signature
-            view[...] = value if value.__class__ is np.ndarray else as_tensor(value).numpy()
+            fill(view, value if value.__class__ is np.ndarray else as_tensor(value).numpy())
         for argument, value in gradients:
             argument.value[...] = value
         for indices, length in self._indices:

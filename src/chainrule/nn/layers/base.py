@@ -30,7 +30,8 @@ class Layer(Module):
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
-        """The size of the largest Parameter or Buffer that a layer with these arguments makes.
+        """The size of the largest Parameter or Buffer that a layer with these arguments makes;
+        that of all together where an argument says how many there are.
 
         `from_description` asks before it builds a layer, to refuse one that would not fit into
         memory. A layer that makes Parameters, Buffers or children overrides it; children that it

@@ -185,7 +185,12 @@ class Backend(ABC, Generic[Runner]):
 
     @abstractmethod
     def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
-        """The outputs of each batch; if `sampling`, with stochastic layers in training mode."""
+        """The outputs of each batch, as new arrays.
+
+        Args:
+            batches: the inputs.
+            sampling: with stochastic layers in training mode.
+        """
 
     @abstractmethod
     def release(self) -> None:

@@ -61,7 +61,8 @@ class ReferenceBackend(Backend[Interpreter]):
             with run.hold:
                 outputs, updates = run.run(batches.take(number))
                 run.commit(updates)
-            yield with_leaves(run.graph.outputs, outputs)
+            # An output may be the array of a State.
+            yield with_leaves(run.graph.outputs, [np.array(output) for output in outputs])
 
     def release(self) -> None:
         pass
