@@ -20,6 +20,7 @@ import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
+from chainrule.compiler.rows import update_rows
 from chainrule.compiler.values import LEAVES, Value, ValueGraph
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.tensor import Tensor
@@ -44,7 +45,7 @@ def simplify(graph: CapturedGraph) -> ValueGraph:
     outputs = [values[node] for node in leaves(graph.outputs)]
     updates = {state: values[node] for state, node in graph.updates.items()}
     roots = [*outputs, *updates.values()]
-    order = _pruned(order, roots)
+    order = update_rows(_pruned(order, roots), updates)
     _cast_in_programs(order, set(roots))
     _derive_relu_from_its_result(order)
     order = _pruned(order, roots)
@@ -148,6 +149,11 @@ def _skip(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
     return inputs[0]
 
 
+def _choice_of_equals(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+    """A choice between a value and itself, as where no gradient shall pass, is that value."""
+    return inputs[1] if inputs[1] is inputs[2] else None
+
+
 def _reshape(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
     """A reshape of a reshape is one; to the shape that there was before, it is none."""
     source = inputs[0].inputs[0] if inputs[0].kind == "reshape" else inputs[0]
@@ -206,6 +212,7 @@ def _sum_of_one(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value 
 
 _Rule = Callable[[Tensor, "tuple[Value, ...]", bool], "Value | None"]
 _RULES: dict[str, tuple[_Rule, ...]] = {
+    "divide_gradient": (_skip,),
     "gradient_hook": (_skip,),
     "stop_gradient": (_skip,),
     "reshape": (_reshape,),
@@ -213,6 +220,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "matmul": (_product_of_transposes,),
     "broadcast_to": (_broadcast_of_number,),
     "sum": (_sum_of_one,),
+    "where": (_choice_of_equals,),
 }
 """By operation: what gives the simpler value of a node, or None where there is none. The rules are
 told whether nothing else uses the node's inputs."""

@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import _core
+from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
 from chainrule.compiler.layout import channels_last
 from chainrule.compiler.lowering import lower
-from chainrule.compiler.memory import Memory, StateLayout, aligned, padded
+from chainrule.compiler.memory import Memory, StateLayout, aligned
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
 from chainrule.dtypes import name_of
@@ -65,6 +66,8 @@ class Plan:
         outputs: of the graph, as leaves from left to right.
         scalars: the numbers, among the states that the graph reads, of the hyper-parameters that
             instructions read.
+        by_rows: the numbers, among the states that the graph updates, of those of which a step
+            changes single rows.
 
     Raises:
         UnsupportedError: if an operation has no native kernel.
@@ -88,6 +91,9 @@ class Plan:
             number
             for number, state in enumerate(graph.reads)
             if isinstance(state, HyperParameter) and state in memory.state_storages
+        ]
+        self.by_rows = [
+            number for number, state in enumerate(graph.updates) if state in memory.by_rows
         ]
         self.calls = [_call(i) for i in memory.instructions]
 
@@ -235,6 +241,7 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
         "ops": [operation._asdict() for operation in p.operations],
         "stores": stores,
         "sums": [{"ref": _field(x.storage), "register": x.register} for x in p.sums],
+        "sum_rows": p.sum_rows,
     }
 
 

@@ -58,7 +58,6 @@ class Schedule:
 
     Attributes:
         graph: the values.
-        instructions: in the order in which the core runs them.
         storages: the memory of each value that has its own.
         writers: the instruction that writes a storage; a leaf's has none.
         group_of: the group that computes an elementwise value.
@@ -67,11 +66,20 @@ class Schedule:
 
     def __init__(self, graph: ValueGraph) -> None:
         self.graph = graph
-        self.instructions: list[Instruction] = []
+        self._instructions: list[Instruction] = []
+        self._removed: set[Instruction] = set()  # from the list at the next look at it
         self.storages: dict[Value, Storage] = {}
         self.writers: dict[Storage, Instruction] = {}
         self.group_of: dict[Value, Group] = {}
         self.ranks: dict[Value, int] = {}
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        """The instructions, in the order in which the core runs them."""
+        if self._removed:
+            self._instructions = [i for i in self._instructions if i not in self._removed]
+            self._removed.clear()
+        return self._instructions
 
     @property
     def groups(self) -> list[Group]:
@@ -89,8 +97,8 @@ class Schedule:
 
     def append(self, instruction: Instruction) -> None:
         """Run an instruction after all others."""
-        instruction.position = len(self.instructions)
-        self.instructions.append(instruction)
+        instruction.position = len(self._instructions)
+        self._instructions.append(instruction)
         for storage in instruction.writes:
             self.writers[storage] = instruction
 
@@ -102,11 +110,11 @@ class Schedule:
 
     def remove(self, instruction: Instruction) -> None:
         """Take an instruction out whose results nothing needs."""
-        self.instructions.remove(instruction)
+        self._removed.add(instruction)
 
     def absorb(self, instruction: Instruction, into: Instruction) -> None:
         """Take an instruction out whose results another one writes from now on."""
-        self.instructions.remove(instruction)
+        self._removed.add(instruction)
         for storage in instruction.writes:
             self.writers[storage] = into
 

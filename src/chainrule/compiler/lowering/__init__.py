@@ -9,7 +9,14 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.compiler.elementwise import ELEMENTWISE, UnsupportedError
-from chainrule.compiler.lowering import convolutions, movement, products, reductions  # noqa: F401
+from chainrule.compiler.lowering import (  # noqa: F401
+    convolutions,
+    movement,
+    pooling,
+    products,
+    reductions,
+    tables,
+)
 from chainrule.compiler.lowering.base import LOWERINGS
 from chainrule.compiler.schedule import Schedule, Scheduler
 from chainrule.compiler.values import LEAVES, ValueGraph

@@ -48,6 +48,7 @@ from chainrule.nn.layers.dropout import (
     FeatureAlphaDropout,
     GaussianNoise,
 )
+from chainrule.nn.layers.embedding import Embedding, EmbeddingBag
 from chainrule.nn.layers.images import (
     ChannelShuffle,
     Fold,
@@ -132,6 +133,8 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "FixedLinear",
     "Flatten",
