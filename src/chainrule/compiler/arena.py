@@ -50,7 +50,7 @@ class Unit(NamedTuple):
 
 def place(
     instructions: Sequence[Instruction],
-    outputs: Iterable[Storage],
+    outputs: Sequence[Storage],
     segments: Iterable[list[Storage]],
 ) -> int:
     """Give all storages of the arena their offsets.
@@ -78,13 +78,18 @@ def place(
         size = max(size, offset)
     for storage, host in hosts.items():
         storage.offset = host.offset
+    used = [s for instruction in instructions for s in (*instruction.reads, *instruction.writes)]
+    for storage in (*used, *outputs):
+        if storage.inside is not None:
+            whole, first = storage.inside.storage, storage.inside.first
+            storage.offset = whole.offset + first * storage.dtype.itemsize
     return size
 
 
 def _lifetimes(
     instructions: Iterable[Instruction], outputs: Iterable[Storage]
 ) -> dict[Storage, Lifetime]:
-    """The lifetime of each storage of the arena; outputs last to the end."""
+    """The lifetime of each storage of the arena that lies in no other; outputs last to the end."""
     lifetimes: dict[Storage, Lifetime] = {}
     end = 0
     for instruction in instructions:
@@ -92,13 +97,19 @@ def _lifetimes(
         end = at + 1
         for storage in (*instruction.reads, *instruction.writes):
             if storage.space == "arena":
-                first, _ = lifetimes.get(storage, (at, at))
-                lifetimes[storage] = Lifetime(first, at)
+                _use(storage, at, lifetimes)
     for storage in outputs:
         if storage.space == "arena":
-            first, _ = lifetimes.get(storage, (end, end))
-            lifetimes[storage] = Lifetime(first, end)
+            _use(storage, end, lifetimes)
     return lifetimes
+
+
+def _use(storage: Storage, at: int, lifetimes: dict[Storage, Lifetime]) -> None:
+    """Let the lifetime of a storage, or of what it lies in, last to a position."""
+    if storage.inside is not None:
+        storage = storage.inside.storage
+    first, _ = lifetimes.get(storage, (at, at))
+    lifetimes[storage] = Lifetime(first, at)
 
 
 def _unit(storages: Sequence[Storage], lifetimes: dict[Storage, Lifetime]) -> Unit:
@@ -185,12 +196,15 @@ def _hosts(
             s
             for s in dict.fromkeys(hosts.get(s, s) for s in found)
             if s.space == "arena"
+            and s.inside is None
             and s not in kept
             and s not in in_segments
             and lifetimes[s].last == now
         ]
         for value, storage in zip(group.stored, group.writes, strict=False):
-            if storage.space != "arena" or storage in in_segments or storage in hosts:
+            if storage.space != "arena" or storage.inside is not None:
+                continue
+            if storage in in_segments or storage in hosts:
                 continue
             host = next((s for s in free if _is_alike(s, storage)), None)
             if host is None or lifetimes[storage].first != now or value.shape != group.shape:

@@ -15,11 +15,15 @@ _REGISTERS = 160  # of a program: the core has 256
 
 
 class Storage:
-    """Memory for one value: `size` elements of `dtype` in a space of the plan."""
+    """Memory for one value: `size` elements of `dtype` in a space of the plan.
 
-    __slots__ = ("dtype", "offset", "size", "space", "value")
+    It may lie `inside` another one, whose part it is.
+    """
+
+    __slots__ = ("dtype", "inside", "offset", "size", "space", "value")
 
     def __init__(self, value: Value, space: str) -> None:
+        self.inside: Part | None = None
         self.value = value
         self.size = value.size
         self.dtype = value.dtype
@@ -34,14 +38,18 @@ class Storage:
 class Access:
     """How an elementwise program reads a value: strides (in elements) over the index space.
 
-    Where `drawn`, the storage is the state that the value's random numbers are drawn from.
+    The element of index 0 is the storage's element `first`. Where `drawn`, the storage is the state
+    that the value's random numbers are drawn from.
     """
 
-    __slots__ = ("drawn", "storage", "strides")
+    __slots__ = ("drawn", "first", "storage", "strides")
 
-    def __init__(self, storage: Storage, strides: tuple[int, ...], *, drawn: bool = False) -> None:
+    def __init__(
+        self, storage: Storage, strides: tuple[int, ...], *, first: int = 0, drawn: bool = False
+    ) -> None:
         self.storage = storage
         self.strides = strides
+        self.first = first
         self.drawn = drawn
 
 
@@ -145,6 +153,8 @@ class Group(Instruction):
         """Members of which sums over rows are taken, and where they go."""
         self.sum_rows = 0
         """Over how many rows, of those of `as_matrix`, each sum is."""
+        self.targets: dict[Value, Access] = {}
+        """Where stored members go that lie among others: into a part of a larger storage."""
         self.parts: list[Group] = []
         """The groups that this one stands for, itself among them, where several were joined."""
 
@@ -227,3 +237,12 @@ def as_matrix(
     return (rows, shape[-1]), tuple(
         [(step, way[-1]) for step, way in zip(of_rows, strides, strict=True)]
     )
+
+
+def fits_program(shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...]) -> bool:
+    """Whether a program can go over an index space with these ways of reading and writing it.
+
+    It has two axes, and what it reads in a row lies side by side, or is one number.
+    """
+    lengths, ways = collapse(shape, strides)
+    return len(lengths) <= 2 and all([not way or way[-1] <= 1 for way in ways])

@@ -14,7 +14,7 @@ another; all else lies in the arena, which every step uses anew.
        v2 = 0.9 v2 + g2,  W2 = W2 - lr v2                  g1 g2 g3   a segment of the arena
        v3 = 0.9 v3 + g3,  W3 = W3 - lr v3                  W1 W2 W3   in the states
 
-3. *The arena.* See `arena`.
+3. *The arena.* See `chains` and `arena`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from chainrule.compiler.arena import ALIGNMENT, padded, place
+from chainrule.compiler.chains import chain
 from chainrule.compiler.instructions import Group, Instruction, Storage, copy
 from chainrule.compiler.programs import is_flat
 from chainrule.compiler.schedule import Schedule
@@ -75,6 +76,7 @@ class Memory:
                 self.constants.append(storage)
         self.outputs = [self._output(value) for value in schedule.graph.outputs]
         self._update_states()
+        chain(schedule)
         self.segments = self._join_groups()
         schedule.number()
         self.arena_size = place(self.instructions, self.outputs, self.segments)
@@ -183,6 +185,8 @@ class Memory:
         group = writer if isinstance(writer, Group) else writer.epilogue
         if group is None or new not in group.writes:
             return False
+        if any(target.storage is new for target in group.targets.values()):
+            return False  # others write the rest of it
         for reader in readers.get(old, []):
             if reader.position > writer.position:
                 return False
@@ -275,7 +279,7 @@ class Memory:
         They run the same operations on operands of the same kinds: whole arrays, which may differ,
         single numbers in memory and constants, which must be the same.
         """
-        if group.sums:
+        if group.sums or group.targets or any(s.inside for s in (*group.reads, *group.writes)):
             return None
         numbers: dict[Value, int] = {}  # of operands and members, in place of their identity
         accesses: list[Any] = []

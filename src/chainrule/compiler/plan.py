@@ -17,6 +17,7 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
 from chainrule.compiler.layout import channels_last
+from chainrule.compiler.long_sums import join_sums
 from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, aligned
 from chainrule.compiler.passes import simplify
@@ -74,7 +75,7 @@ class Plan:
     """
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
-        schedule = lower(channels_last(simplify(graph)))
+        schedule = lower(channels_last(join_sums(simplify(graph))))
         fuse(schedule)
         memory = Memory(schedule, states)
         self.arena_size = memory.arena_size
@@ -213,7 +214,7 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
     """See Program and its parts in cpp/plan/plan.h."""
     loads = [
         {
-            "ref": _field(x.storage),
+            "ref": _field(Part(x.storage, x.first)),
             "dtype": name_of(x.storage.dtype),
             "row_stride": x.row_stride,
             "column_stride": x.column_stride,
@@ -224,9 +225,9 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
     ]
     stores = [
         {
-            "ref": _field(x.storage),
+            "ref": _field(Part(x.storage, x.first)),
             "dtype": name_of(x.storage.dtype),
-            "row_stride": p.columns,
+            "row_stride": x.row_stride,
             "register": x.register,
         }
         for x in p.stores

@@ -9,12 +9,13 @@ from chainrule.compiler.values import Value
 
 
 class Load(NamedTuple):
-    """A storage read into a register, with strides over rows and columns.
+    """A storage read into a register from one element on, with strides over rows and columns.
 
     With `random`, the register gets random numbers, drawn from the state in the storage.
     """
 
     storage: Storage
+    first: int
     row_stride: int
     column_stride: int
     register: int
@@ -22,7 +23,16 @@ class Load(NamedTuple):
 
 
 class Store(NamedTuple):
-    """A register written to a storage of rows x columns."""
+    """A register written to a storage from one element on, with a stride from row to row."""
+
+    storage: Storage
+    first: int
+    row_stride: int
+    register: int
+
+
+class Sum(NamedTuple):
+    """A register of which the sums over each `sum_rows` rows are written to a storage."""
 
     storage: Storage
     register: int
@@ -53,8 +63,7 @@ class Program(NamedTuple):
     constants: list[Constant]
     operations: list[Operation]
     stores: list[Store]
-    sums: list[Store]
-    """Where the sums of a register over each `sum_rows` rows go."""
+    sums: list[Sum]
     sum_rows: int
 
 
@@ -65,7 +74,8 @@ def program(group: Group, *, tiles: bool = False) -> Program:
     """
     accesses = list(group.accesses.items())
     lengths = group.shape
-    strides = tuple([access.strides for _, access in accesses])
+    targets = list(group.targets.values())
+    strides = tuple([access.strides for access in (*group.accesses.values(), *targets)])
     if tiles or group.sums:
         matrix = as_matrix(lengths, strides)
         assert matrix is not None
@@ -75,14 +85,23 @@ def program(group: Group, *, tiles: bool = False) -> Program:
     rows, columns = (*(1,) * (2 - len(lengths)), *lengths)
     builder = _Builder(group)
     loads = []
-    for (value, access), steps in zip(accesses, strides, strict=True):
+    for (value, access), steps in zip(accesses, strides, strict=False):
         row_stride, column_stride = (*(0,) * (2 - len(steps)), *steps)
         register = builder.keep(value)
-        loads.append(Load(access.storage, row_stride, column_stride, register, access.drawn))
+        place = access.storage, access.first
+        loads.append(Load(*place, row_stride, column_stride, register, access.drawn))
     for member in group.members:
         builder.compute(member)
-    stores = [Store(_storage(group, v), builder.registers[v]) for v in group.stored]
-    sums = [Store(storage, builder.registers[v]) for v, storage in group.sums]
+    row_strides = {
+        member: steps[-2] if len(steps) > 1 else columns
+        for member, steps in zip(group.targets, strides[len(accesses) :], strict=True)
+    }
+    stores = []
+    for value, storage in zip(group.stored, group.writes, strict=False):
+        first = group.targets[value].first if value in group.targets else 0
+        stride = row_strides.get(value, columns)
+        stores.append(Store(storage, first, stride, builder.registers[value]))
+    sums = [Sum(storage, builder.registers[v]) for v, storage in group.sums]
     return Program(
         rows,
         columns,
@@ -94,10 +113,6 @@ def program(group: Group, *, tiles: bool = False) -> Program:
         sums,
         group.sum_rows,
     )
-
-
-def _storage(group: Group, value: Value) -> Storage:
-    return group.writes[group.stored.index(value)]
 
 
 class _Builder:

@@ -35,15 +35,17 @@ from chainrule.compiler.instructions import (
     Access,
     Group,
     Instruction,
+    Part,
     Storage,
-    collapse,
     contiguous,
     copy,
     fill,
+    fits_program,
     is_full,
     repeating,
 )
-from chainrule.compiler.values import LEAVES, Value, ValueGraph, root
+from chainrule.compiler.parts import Elements, elements, elements_of, without_reshapes
+from chainrule.compiler.values import LEAVES, Value, ValueGraph, is_part, root
 
 # What costs less to compute anew than to load, as was measured.
 _RECOMPUTABLE = {"add", "subtract", "multiply", "negative", "astype", "heaviside"}
@@ -168,6 +170,13 @@ class Scheduler:
         self._note_reader(value, None)
         return self._storage(value)
 
+    def matrix(self, value: Value) -> tuple[Storage | Part, int]:
+        """Where a matrix, or a stack of them, lies, and how many elements from row to row."""
+        part = self._part(value) if len(value.shape) == 2 else None
+        if part is not None:
+            return Part(self.storage(part.whole), part.first), max(part.strides[0], value.shape[1])
+        return self.storage(value), max(value.shape[-1], 1)
+
     def _note_reader(self, value: Value, reader: Group | None) -> None:
         """Remember which group reads a value of another one; None is any other instruction."""
         group = self.schedule.group_of.get(root(value))
@@ -180,10 +189,14 @@ class Scheduler:
         """The memory of a value; what has none, as a broadcast or a large constant, gets a copy."""
         while value.kind == "reshape":
             value = value.inputs[0]
-        if value.kind == "broadcast_to" or (
-            value.kind == "constant"
-            and value.fill is not None
-            and value.nbytes > _MOST_CONSTANT_BYTES
+        if (
+            value.kind == "broadcast_to"
+            or is_part(value)
+            or (
+                value.kind == "constant"
+                and value.fill is not None
+                and value.nbytes > _MOST_CONSTANT_BYTES
+            )
         ):
             return self._materialise(value)
         return self.schedule.storage(value)
@@ -195,7 +208,9 @@ class Scheduler:
     def before(self, value: Value) -> int:
         """The position of the instruction that computes what a read of `value` needs; -1: none."""
         schedule = self.schedule
-        while value.kind in ("reshape", "broadcast_to") and value not in schedule.storages:
+        while value not in schedule.storages and (
+            value.kind in ("reshape", "broadcast_to") or is_part(value)
+        ):
             value = value.inputs[0]
         if value in self.drawn_by_programs:
             return self.before(value.inputs[0])
@@ -212,17 +227,22 @@ class Scheduler:
     def _materialise(self, value: Value) -> Storage:
         """A contiguous copy of a broadcast or constant value, made where it is first needed."""
         storages = self.schedule.storages
-        if value not in storages:
-            access = self.access(value, value.shape)
-            out = storages[value] = Storage(value, "arena")
-            if access is None:
-                source = value if value.kind == "constant" else value.inputs[0]
-                assert source.fill is not None
-                self.add(fill(value, out, source.fill))
-            else:
-                strides = contiguous(value.shape)
-                self.add(copy(value, access.storage, out, value.shape, access.strides, strides))
-        return storages[value]
+        if value in storages:
+            return storages[value]
+        if is_part(value):
+            whole, first, strides = elements(value)
+            source: Access | None = Access(self.storage(whole), strides, first=first)
+        else:
+            source = self.access(value, value.shape)
+        out = storages[value] = Storage(value, "arena")
+        if source is None:
+            constant = value if value.kind == "constant" else value.inputs[0]
+            assert constant.fill is not None
+            self.add(fill(value, out, constant.fill))
+        else:
+            part = Part(source.storage, source.first)
+            self.add(copy(value, part, out, value.shape, source.strides, contiguous(value.shape)))
+        return out
 
     def access(self, value: Value, shape: tuple[int, ...]) -> Access | None:
         """How a program over `shape` reads `value`; None for a constant of one number."""
@@ -231,6 +251,9 @@ class Scheduler:
             return None
         if value in self.drawn_by_programs:
             return Access(self._storage(value.inputs[0]), strides, drawn=True)
+        part = self._part(value)
+        if part is not None:
+            return Access(self._storage(part.whole), strides, first=part.first)
         if value.kind == "broadcast_to" and not self._has_memory(value):
             value = value.inputs[0]
         return Access(self._storage(value), strides)
@@ -239,6 +262,9 @@ class Scheduler:
         """The strides of `access`, without asking for memory."""
         if value.fill is not None:
             return None
+        part = self._part(value)
+        if part is not None:
+            return part.strides
         if value.kind == "broadcast_to" and not self._has_memory(value):
             source = value.inputs[0].shape
             return (0,) * (len(shape) - len(source)) + repeating(source)
@@ -276,7 +302,7 @@ class Scheduler:
         group = max(candidates, key=lambda g: g.position)
         if group.dtype != dtype or group.shape != value.shape or is_full(group):
             return None
-        strides = dict.fromkeys([a.strides for a in group.accesses.values()])
+        strides = [a.strides for a in group.accesses.values()]
         for i in value.inputs:
             if group_of.get(i) is group and not is_cut(i):
                 continue
@@ -284,8 +310,8 @@ class Scheduler:
                 return None
             more = self._strides(i, value.shape)
             if more is not None:
-                strides[more] = None
-        return group if len(collapse(value.shape, tuple(strides))[0]) <= 2 else None
+                strides.append(more)
+        return group if fits_program(value.shape, tuple(strides)) else None
 
     def _new_group(self, value: Value, dtype: np.dtype[Any]) -> Group:
         """An empty group for a value, after what must be copied into memory for it to be read."""
@@ -293,19 +319,29 @@ class Scheduler:
             if self._needs_copy(i):
                 self.access(i, value.shape)
         strides = [s for i in value.inputs if (s := self._strides(i, value.shape)) is not None]
-        if len(collapse(value.shape, tuple(strides))[0]) > 2:  # more axes than a program has
+        if not fits_program(value.shape, tuple(strides)):
             for i in value.inputs:
-                if i.kind == "broadcast_to" and i.inputs[0].size > 1:
-                    self._materialise(i)
+                if self._part(i) is not None or (i.kind == "broadcast_to" and i.inputs[0].size > 1):
+                    self._storage(i)
         group = Group(value, dtype)
         self.add(group)
         return group
+
+    def _part(self, value: Value) -> Elements | None:
+        """Where a slice, perhaps reshaped, lies in its input's memory; None if it has its own.
+
+        None, too, for what is no slice or can only be read after it was copied.
+        """
+        return None if self._has_memory(without_reshapes(value)) else elements_of(value)
 
     def _needs_copy(self, value: Value) -> bool:
         """Whether a program can read the value only after it was copied into memory.
 
         That is so where two ways of reading follow one another, as a broadcast of a broadcast.
         """
+        source = without_reshapes(value)
+        if is_part(source):
+            return self._part(value) is None and not self._has_memory(source)
         if value.kind == "broadcast_to" and not self._has_memory(value):
             value = value.inputs[0]
             if value.kind == "constant":
@@ -314,7 +350,7 @@ class Scheduler:
             return False
         while value.kind == "reshape":
             value = value.inputs[0]
-        only_read = value.kind == "broadcast_to" or value.fill is not None
+        only_read = value.kind == "broadcast_to" or is_part(value) or value.fill is not None
         return only_read and not self._has_memory(value)
 
     def _put(self, value: Value, group: Group) -> None:
@@ -413,6 +449,7 @@ class Scheduler:
     def _is_kept(self, value: Value) -> bool:
         """Whether a value lies in memory anyway, or may at little cost."""
         is_read_from_memory = value.dtype.kind == "b" or is_cut(value)
+        is_read_from_memory |= is_part(without_reshapes(value))
         return value.kind in LEAVES or value in self._demanded or is_read_from_memory
 
     def _copied_sign(self, value: Value, group: Group) -> Value:

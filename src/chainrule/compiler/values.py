@@ -93,9 +93,20 @@ class Value:
 
 def root(value: Value) -> Value:
     """The value whose memory a value shares or reads."""
-    while value.kind in ("reshape", "broadcast_to"):
+    while value.kind in ("reshape", "broadcast_to") or is_part(value):
         value = value.inputs[0]
     return value
+
+
+def is_part(value: Value) -> bool:
+    """Whether a value is a slice that is read where its input lies, rather than copied.
+
+    Its elements have to lie at growing addresses, those of the last axis side by side.
+    """
+    if value.kind != "slice" or not value.size:
+        return False
+    runs = value.attributes["runs"]
+    return all(step > 0 for _, step, _ in runs) and (runs[-1][1] == 1 or runs[-1][2] == 1)
 
 
 class ValueGraph:

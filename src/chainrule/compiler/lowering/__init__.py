@@ -20,7 +20,7 @@ from chainrule.compiler.lowering import (  # noqa: F401
 )
 from chainrule.compiler.lowering.base import LOWERINGS
 from chainrule.compiler.schedule import Schedule, Scheduler
-from chainrule.compiler.values import LEAVES, ValueGraph
+from chainrule.compiler.values import LEAVES, ValueGraph, is_part
 
 __all__ = ["LOWERINGS", "lower"]
 
@@ -39,6 +39,8 @@ def lower(graph: ValueGraph) -> Schedule:
             raise UnsupportedError(
                 f"{value.kind} of float16: the native core computes in float32 and float64; cast it"
             )
+        if is_part(value):  # a way of reading
+            continue
         if value.kind in LOWERINGS:
             if value not in scheduler.drawn_by_programs:
                 LOWERINGS[value.kind](scheduler, value)

@@ -24,11 +24,12 @@ def _matmul(scheduler: Scheduler, value: Value) -> None:
     m, n = value.shape[-2:]
     k = a.shape[-2] if transpose_a else a.shape[-1]
     batch = math.prod(value.shape[:-2])
+    (a_place, lda), (b_place, ldb) = scheduler.matrix(a), scheduler.matrix(b)
     scheduler.add(
         Instruction(
             "gemm",
             value,
-            {"a": scheduler.storage(a), "b": scheduler.storage(b)},
+            {"a": a_place, "b": b_place},
             {"c": scheduler.storage(value)},
             flops=value.flops,
             dtype=value.dtype,
@@ -37,8 +38,8 @@ def _matmul(scheduler: Scheduler, value: Value) -> None:
             m=m,
             n=n,
             k=k,
-            lda=max(a.shape[-1], 1),
-            ldb=max(b.shape[-1], 1),
+            lda=lda,
+            ldb=ldb,
             ldc=max(n, 1),
             batch=batch,
             stride_a=a.shape[-2] * a.shape[-1],
