@@ -72,6 +72,14 @@ bool copies_rows(const Product<T>& p) {
          smaller(p.m, gemm_tile::tile_rows) > ways && p.n > gemm_tile::tile_columns<T>;
 }
 
+// Whether the lines of A^T's tiles, one for each k, push each other out of L1, and a copy is used
+// often enough.
+template <typename T>
+bool copies_columns(const Product<T>& p) {
+  return p.a.transposed && crowded<T>(p.a.stride) && p.k > 2 * ways &&
+         p.n > gemm_tile::tile_columns<T>;
+}
+
 // Whether a panel that many tiles use, or whose rows crowd, is worth a copy.
 template <typename T>
 bool copies_panels(const Product<T>& p) {

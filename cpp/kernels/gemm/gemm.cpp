@@ -16,7 +16,7 @@
 //
 // Rows of A that are a multiple of 4 KiB apart, as those of layers with 1024 or 2048 units, share
 // so few places in L1 that the rows of a tile of 14 push each other out. They are copied into the
-// workspace.
+// workspace. So are those of a transposed A, of which a tile needs a piece of each of k rows.
 //
 // Transposing costs as much as a few rows of the product. For C = A B^T it is therefore done to the
 // smaller one: C^T = B A^T is the same problem, whose tiles are transposed as they are stored.
@@ -149,6 +149,7 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
   T* const panel = aligned(workspace);
   T* const copied_rows = panel + depth * width;
   const bool copies_a = copies_rows(p);
+  const bool copies_a_transposed = copies_columns(p);
   const bool copies_b = copies_panels(p);
   const bool prefetches_b = copies_b && prefetches_panels(p);
   for (int64_t l0 = 0; l0 < p.k; l0 += depth) {
@@ -159,6 +160,9 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
       if (copies_a) {
         copy_padded(a.data, a.stride, m, static_cast<int>(k), copied_rows, spread<T>(k));
         a = {copied_rows, spread<T>(k), false};
+      } else if (copies_a_transposed) {
+        copy_padded(a.data, a.stride, k, static_cast<int>(m), copied_rows, spread<T>(m));
+        a = {copied_rows, spread<T>(m), true};
       }
       for (int64_t j0 = 0; j0 < p.n; j0 += width) {
         const int64_t columns = smaller(width, p.n - j0);
@@ -320,9 +324,13 @@ int64_t gemm_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t n,
   // The rows that may be copied are those of op(A), or, where the product is swapped, of op(B)^T.
   const int64_t rows_of_a = transpose_a ? 0 : m;
   const int64_t rows_of_b = transpose_b ? n : 0;
-  const int64_t most = smaller(block_rows, rows_of_a > rows_of_b ? rows_of_a : rows_of_b);
+  const int64_t most = smaller(block_rows, larger(rows_of_a, rows_of_b));
   const int64_t rows = smaller(most, gemm_tile::tile_rows) > ways ? most : 0;
-  const int64_t dense = line<T> + depth * gemm_tile::tile_columns<T> + rows * spread<T>(depth);
+  // So may the columns, where they are transposed.
+  const int64_t columns = smaller(block_rows, larger(transpose_a ? m : 0, transpose_b ? 0 : n));
+  const int64_t copied =
+      larger(rows * spread<T>(depth), columns > 0 ? depth * spread<T>(columns) : 0);
+  const int64_t dense = line<T> + depth * gemm_tile::tile_columns<T> + copied;
   const int64_t sparse = sparse_workspace<T>(transpose_a, transpose_b, m, n, k);
   return dense > sparse ? dense : sparse;
 }

@@ -18,6 +18,7 @@ template <typename T>
 constexpr int64_t line = alignment / static_cast<int64_t>(sizeof(T));
 
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 constexpr int64_t parts(int64_t total, int64_t most) { return (total + most - 1) / most; }
 
 // k in blocks of nearly equal depth, the last one smaller. Each element's sum runs over a block in

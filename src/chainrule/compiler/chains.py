@@ -31,10 +31,7 @@ class _Place(NamedTuple):
 def chain(schedule: Schedule) -> None:
     """Let what long concatenations join be computed where they have it."""
     copies: dict[Storage, list[Instruction]] = {}
-    writers: dict[Storage, int] = {}
     for instruction in schedule.instructions:
-        for storage in set(instruction.writes):
-            writers[storage] = writers.get(storage, 0) + 1
         if instruction.kind == "copy" and instruction.value.kind == "concatenate":
             copies.setdefault(instruction.writes[0], []).append(instruction)
     places: dict[Storage, _Place] = {}
@@ -43,12 +40,13 @@ def chain(schedule: Schedule) -> None:
         if whole.space != "arena" or len(found) < _FEWEST_LINKS or not _covers(whole, found):
             continue
         parts = [i.reads[0] for i in found]
-        usable = [p for p in parts if p.space == "arena" and writers.get(p) == 1]
+        usable = [p for p in parts if p.space == "arena" and p not in copies]
         begin = _begin(parts, places)
+        before = set(begin.chain)
         if _add(begin, parts, set(usable), places):
             begins[whole] = begin
             for number, instruction in enumerate(found, begin.number):
-                if begin.chain[number] is instruction.reads[0]:
+                if number in before or begin.chain[number] is instruction.reads[0]:
                     schedule.remove(instruction)
     _lay_out(begins)
 
@@ -80,7 +78,7 @@ def _add(
 ) -> bool:
     """Put parts into a chain from a place on; False where others lie there, and all are copied."""
     links = dict(enumerate(parts, begin.number))
-    if any(begin.chain.get(number, part) is not part for number, part in links.items()):
+    if any(begin.chain.get(number, part).value is not part.value for number, part in links.items()):
         return False
     for number, part in links.items():
         if number in begin.chain:

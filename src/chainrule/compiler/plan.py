@@ -22,6 +22,7 @@ from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, aligned
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
+from chainrule.compiler.repeated_factors import transpose_once
 from chainrule.dtypes import name_of
 from chainrule.graph.state import HyperParameter
 from chainrule.graph.tensor import Array
@@ -75,7 +76,8 @@ class Plan:
     """
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
-        schedule = lower(channels_last(join_sums(simplify(graph))))
+        values = transpose_once(join_sums(simplify(graph)))
+        schedule = lower(channels_last(values))
         fuse(schedule)
         memory = Memory(schedule, states)
         self.arena_size = memory.arena_size

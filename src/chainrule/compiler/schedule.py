@@ -332,7 +332,9 @@ class Scheduler:
 
         None, too, for what is no slice or can only be read after it was copied.
         """
-        return None if self._has_memory(without_reshapes(value)) else elements_of(value)
+        if value.kind not in ("slice", "reshape") or self._has_memory(without_reshapes(value)):
+            return None
+        return elements_of(value)
 
     def _needs_copy(self, value: Value) -> bool:
         """Whether a program can read the value only after it was copied into memory.
