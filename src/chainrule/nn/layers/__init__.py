@@ -30,6 +30,13 @@ from chainrule.nn.layers.activations import (
     Tanhshrink,
     Threshold,
 )
+from chainrule.nn.layers.affine import RandomAffine, RandomRotation
+from chainrule.nn.layers.augmentation import (
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomVerticalFlip,
+)
 from chainrule.nn.layers.channel_normalisation import (
     BatchNorm1d,
     BatchNorm2d,
@@ -60,6 +67,7 @@ from chainrule.nn.layers.images import (
     UpsamplingNearest2d,
 )
 from chainrule.nn.layers.linear import Bilinear, Linear
+from chainrule.nn.layers.mixing import CutMix, MixUp
 from chainrule.nn.layers.normalisation import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from chainrule.nn.layers.padding import (
     CircularPad1d,
@@ -123,6 +131,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CosineSimilarity",
+    "CutMix",
     "DenseConnection",
     "Dropout",
     "Dropout1d",
@@ -151,6 +160,7 @@ __all__ = [
     "MaxPool2d",
     "MinMaxScale",
     "Mish",
+    "MixUp",
     "PReLU",
     "PairwiseDistance",
     "ParametricActivation",
@@ -158,6 +168,12 @@ __all__ = [
     "PixelUnshuffle",
     "RMSNorm",
     "RReLU",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomRotation",
+    "RandomVerticalFlip",
     "ReLU",
     "ReLU6",
     "ReflectionPad1d",
