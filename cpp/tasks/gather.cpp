@@ -42,7 +42,9 @@ class GatherTask final : public Task {
   bool copy_pieces(Range range) const noexcept {
     for (std::int64_t i = range.begin; i < range.end; ++i) {
       const std::int64_t outer = i / gather_.count;
-      const auto from = position(indices_[i - outer * gather_.count], gather_.length);
+      const std::int64_t index = indices_[i - outer * gather_.count];
+      const auto from =
+          gather_.wraps ? position(index, gather_.length) : place(index, gather_.length);
       if (!from) return false;
       const std::byte* const piece = x_ + (outer * gather_.length + *from) * piece_;
       if (piece_ != 0) std::memcpy(out_ + i * piece_, piece, static_cast<std::size_t>(piece_));
@@ -61,9 +63,10 @@ class GatherTask final : public Task {
       const std::int64_t end = std::min({range.end, (outer + 1) * gather_.count, i + block});
       const std::int64_t* const indices = indices_ + (i - outer * gather_.count);
       const std::int64_t count = end - i, length = gather_.length;
+      const std::int64_t from_end = gather_.wraps ? length : 0;
       bool fits = true;
       for (std::int64_t j = 0; j < count; ++j) {
-        positions[j] = indices[j] + (indices[j] < 0 ? length : 0);
+        positions[j] = indices[j] + (indices[j] < 0 ? from_end : 0);
         fits &= static_cast<std::uint64_t>(positions[j]) < static_cast<std::uint64_t>(length);
       }
       if (!fits) return false;

@@ -1,7 +1,8 @@
 """The lowering of convolutions.
 
-The core computes with the channels last: copies bring images (N, C, *spatial) and weights
-(O, C / groups, *kernel) into that order, and results back.
+The core computes with the channels last. So images have been brought into that order by the layout
+pass (`compiler.layout`); here copies give them their border, and bring weights
+(O, C / groups, *kernel) into the core's order.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Any
 
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.compiler.instructions import Instruction, Part, Storage, contiguous, copy, fill
-from chainrule.compiler.lowering.base import lowering, permuted, temporary
+from chainrule.compiler.lowering.base import lowering, permuted, shared, temporary
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
 
@@ -26,13 +27,15 @@ def _images(
     starts: tuple[int, ...],
     steps: tuple[int, ...],
 ) -> Storage:
-    """x (N, C, *spatial) with the channels last, in zeros of (N, *lengths, C).
+    """x (N, *spatial, C) in zeros of (N, *lengths, C), which may be x itself.
 
     Element p of a spatial axis goes to start + step * p; what would lie outside is left out.
     """
-    images, channels, *spatial = x.shape
+    images, *spatial, channels = x.shape
+    storage = scheduler.storage(x)
+    if tuple(spatial) == lengths and not any(starts) and all(s == 1 for s in steps):
+        return storage
     shape = (images, *lengths, channels)
-    out = temporary(scheduler, value, shape, x.dtype)
     first = [max(-(start // step), 0) for start, step in zip(starts, steps, strict=True)]
     end = [
         min((length - 1 - start) // step + 1, n)
@@ -40,66 +43,62 @@ def _images(
     ]
     counts = [max(b - a, 0) for a, b in zip(first, end, strict=True)]
     kept = (images, *counts, channels)
-    if kept != shape:
-        scheduler.add(fill(value, out, 0.0))
-    if not math.prod(kept):
-        return out
     x_strides, out_strides = contiguous(x.shape), contiguous(shape)
-    x_first = sum(s * f for s, f in zip(x_strides[2:], first, strict=True))
+    x_first = sum(s * f for s, f in zip(x_strides[1:-1], first, strict=True))
     out_first = sum(
         s * (start + step * f)
         for s, start, step, f in zip(out_strides[1:-1], starts, steps, first, strict=True)
     )
-    scheduler.add(
-        copy(
-            value,
-            Part(scheduler.storage(x), x_first),
-            Part(out, out_first),
-            kept,
-            (x_strides[0], *x_strides[2:], x_strides[1]),
-            (
-                out_strides[0],
-                *[s * step for s, step in zip(out_strides[1:-1], steps, strict=True)],
-                1,
-            ),
-        )
-    )
-    return out
+    strides = [s * step for s, step in zip(out_strides[1:-1], steps, strict=True)]
+
+    def place(out: Storage) -> None:
+        if kept != shape:
+            scheduler.add(fill(value, out, 0.0))
+        if math.prod(kept):
+            part = Part(out, out_first)
+            to = (out_strides[0], *strides, 1)
+            scheduler.add(copy(value, Part(storage, x_first), part, kept, x_strides, to))
+
+    return shared(scheduler, value, shape, x.dtype, (storage, shape, starts, steps), place)
 
 
 def _filters(scheduler: Scheduler, value: Value, w: Value, groups: int) -> Storage:
     """w (O, C / groups, *kernel) as (groups, *kernel, C / groups, O / groups)."""
     filters, channels, *kernel = w.shape
-    shape = (groups, filters // groups, channels, *kernel)
-    axes = (0, *range(3, len(shape)), 2, 1)
-    return permuted(scheduler, value, scheduler.storage(w), shape, axes)
+    of_filter, of_channel, *of_kernel = contiguous(w.shape)
+    shape = (groups, *kernel, channels, filters // groups)
+    strides = (of_filter * (filters // groups), *of_kernel, of_channel, of_filter)
+    return _packed(scheduler, value, w, shape, strides, 0)
 
 
 def _turned_filters(scheduler: Scheduler, value: Value, w: Value, groups: int) -> Storage:
     """w, each kernel turned round, as (groups, *kernel, O / groups, C / groups)."""
     filters, channels, *kernel = w.shape
-    shape = (groups, *kernel, filters // groups, channels)
-    out = temporary(scheduler, value, shape, w.dtype)
-    if not out.size:
-        return out
     of_filter, of_channel, *of_kernel = contiguous(w.shape)
+    shape = (groups, *kernel, filters // groups, channels)
+    turned = [-s for s in of_kernel]
+    strides = (of_filter * (filters // groups), *turned, of_filter, of_channel)
     last = sum(s * (k - 1) for s, k in zip(of_kernel, kernel, strict=True))
-    x_strides = (
-        of_filter * (filters // groups),
-        *[-s for s in of_kernel],
-        of_filter,
-        of_channel,
-    )
-    part = Part(scheduler.storage(w), last)
-    scheduler.add(copy(value, part, out, shape, x_strides, contiguous(shape)))
-    return out
+    return _packed(scheduler, value, w, shape, strides, last)
 
 
-def _back(scheduler: Scheduler, value: Value, y: Storage) -> None:
-    """y (N, *spatial, C) to the memory of `value` (N, C, *spatial)."""
-    images, channels, *spatial = value.shape
-    axes = (0, len(value.shape) - 1, *range(1, len(value.shape) - 1))
-    permuted(scheduler, value, y, (images, *spatial, channels), axes, scheduler.storage(value))
+def _packed(
+    scheduler: Scheduler,
+    value: Value,
+    w: Value,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    first: int,
+) -> Storage:
+    """A copy of weights in the core's order, which all convolutions that want it so share."""
+    storage = scheduler.storage(w)
+
+    def pack(out: Storage) -> None:
+        if out.size:
+            part = Part(storage, first)
+            scheduler.add(copy(value, part, out, shape, strides, contiguous(shape)))
+
+    return shared(scheduler, value, shape, w.dtype, (storage, shape, strides), pack)
 
 
 def _window(
@@ -132,7 +131,7 @@ def _window(
 
 
 def _padded(x: Value, padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
-    return tuple([n + sum(widths) for n, widths in zip(x.shape[2:], padding, strict=True)])
+    return tuple([n + sum(widths) for n, widths in zip(x.shape[1:-1], padding, strict=True)])
 
 
 @lowering("conv")
@@ -188,21 +187,17 @@ def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
 def _add(
     scheduler: Scheduler, value: Value, window: dict[str, Any], operands: dict[str, Storage]
 ) -> None:
-    """The convolution of operands with the channels last, and its result's way back."""
-    images, channels, *spatial = value.shape
-    y = temporary(scheduler, value, (images, *spatial, channels), value.dtype)
     scheduler.add(
         Instruction(
             "conv",
             value,
             operands,
-            {"y": y},
+            {"y": scheduler.storage(value)},
             flops=value.flops,
             dtype=value.dtype,
             window=window,
         )
     )
-    _back(scheduler, value, y)
 
 
 @lowering("conv_weight_grad")
@@ -222,7 +217,7 @@ def _conv_weight_grad(scheduler: Scheduler, value: Value) -> None:
             value,
             {
                 "x": _images(scheduler, value, x, lengths, starts, ones),
-                "g": _images(scheduler, value, g, g.shape[2:], (0,) * axes, ones),
+                "g": scheduler.storage(g),
             },
             {"w": w},
             flops=value.flops,

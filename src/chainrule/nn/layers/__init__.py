@@ -55,6 +55,7 @@ from chainrule.nn.layers.dropout import (
     FeatureAlphaDropout,
     GaussianNoise,
 )
+from chainrule.nn.layers.embedding import Embedding, EmbeddingBag
 from chainrule.nn.layers.images import (
     ChannelShuffle,
     Fold,
@@ -100,6 +101,8 @@ from chainrule.nn.layers.preprocessing import (
     Unstandardize,
 )
 from chainrule.nn.layers.principal import PCA, FixedLinear, Whiten
+from chainrule.nn.layers.recurrent import GRU, LSTM, RNN
+from chainrule.nn.layers.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from chainrule.nn.layers.scale import Scale
 from chainrule.nn.layers.shape import Flatten, Unflatten
 
@@ -108,7 +111,10 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
     "PCA",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -136,10 +142,13 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "FixedLinear",
     "Flatten",
     "Fold",
+    "GRUCell",
     "GaussianNoise",
     "GroupNorm",
     "Hardshrink",
@@ -150,6 +159,7 @@ __all__ = [
     "InstanceNorm1d",
     "InstanceNorm2d",
     "InverseRobustScale",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
@@ -167,6 +177,7 @@ __all__ = [
     "PixelShuffle",
     "PixelUnshuffle",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "RandomAffine",
     "RandomCrop",
