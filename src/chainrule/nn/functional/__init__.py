@@ -11,6 +11,7 @@ from chainrule.nn import distances
 from chainrule.nn.distances import *  # noqa: F403
 from chainrule.nn.functional import (
     activations,
+    attention,
     conv,
     interpolation,
     losses,
@@ -21,6 +22,7 @@ from chainrule.nn.functional import (
     sampling,
 )
 from chainrule.nn.functional.activations import *  # noqa: F403
+from chainrule.nn.functional.attention import *  # noqa: F403
 from chainrule.nn.functional.conv import *  # noqa: F403
 from chainrule.nn.functional.dropout import *  # noqa: F403
 from chainrule.nn.functional.dropout import __all__ as _dropout_names  # `dropout` hides its module
@@ -38,7 +40,12 @@ from chainrule.nn.functional.sampling import *  # noqa: F403
 
 __all__ = [*_dropout_names, *_embedding_names, *_linear_names]
 __all__ += (
-    activations.__all__ + conv.__all__ + distances.__all__ + losses.__all__ + normalisation.__all__
+    activations.__all__
+    + attention.__all__
+    + conv.__all__
+    + distances.__all__
+    + losses.__all__
+    + normalisation.__all__
 )
 __all__ += (
     interpolation.__all__

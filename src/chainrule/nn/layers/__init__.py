@@ -31,6 +31,7 @@ from chainrule.nn.layers.activations import (
     Threshold,
 )
 from chainrule.nn.layers.affine import RandomAffine, RandomRotation
+from chainrule.nn.layers.attention import MultiheadAttention
 from chainrule.nn.layers.augmentation import (
     RandomCrop,
     RandomErasing,
@@ -105,6 +106,11 @@ from chainrule.nn.layers.recurrent import GRU, LSTM, RNN
 from chainrule.nn.layers.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from chainrule.nn.layers.scale import Scale
 from chainrule.nn.layers.shape import Flatten, Unflatten
+from chainrule.nn.layers.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from chainrule.nn.layers.transformer_layers import (
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "CELU",
@@ -171,6 +177,7 @@ __all__ = [
     "MinMaxScale",
     "Mish",
     "MixUp",
+    "MultiheadAttention",
     "PReLU",
     "PairwiseDistance",
     "ParametricActivation",
@@ -207,6 +214,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Unfold",
     "Unstandardize",
