@@ -7,6 +7,7 @@ from nn_training import check_training, data
 
 import chainrule as cr
 from chainrule import nn
+from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.nn import functional
 
 LAYERS = [
@@ -106,6 +107,38 @@ def test_a_convolution_is_a_product_with_the_unfolded_input():
     np.testing.assert_allclose(product, functional.conv2d(x, w, padding=1).numpy(), rtol=1e-12)
 
 
+@pytest.mark.parametrize("mode", ["bilinear", "nearest"])
+@pytest.mark.parametrize("padding_mode", ["zeros", "border"])
+@pytest.mark.parametrize("align", [True, False])
+@pytest.mark.parametrize("shape", [(2, 3, 4, 5), (1, 1, 5, 1)])
+def test_grids_are_pytorchs(mode, padding_mode, align, shape):
+    """Values and gradients; natively, too. Points lie inside and far outside."""
+    rng = np.random.default_rng(5)
+    x, theta = rng.standard_normal(shape), rng.standard_normal((shape[0], 2, 3))
+    projection = rng.standard_normal((*shape[:2], 3, 6))
+
+    def ours(x, theta):
+        y = functional.grid_sample(
+            x, functional.affine_grid(theta, projection.shape, align), mode, padding_mode, align
+        )
+        return [y, *cr.grad((y * y * projection).sum(), [x, theta])]
+
+    lib = torch.nn.functional
+    leaves = [torch.tensor(a, requires_grad=True) for a in (x, theta)]
+    grid = lib.affine_grid(leaves[1], projection.shape, align)
+    y = lib.grid_sample(leaves[0], grid, mode, padding_mode, align)
+    loss = (y * y * torch.tensor(projection)).sum()
+    wanted = [y, *torch.autograd.grad(loss, leaves, materialize_grads=True, allow_unused=True)]
+    states = [cr.Parameter(x), cr.Parameter(theta)]
+    graph = cr.capture(lambda: ours(*states))
+    step = NativeStep(graph, StateBlock([*states, *graph.reads]))
+    step.run(None, 0, 1)
+    for found in (ours(*(cr.tensor(a, requires_grad=True) for a in (x, theta))), step.outputs()):
+        for a, b in zip(found, wanted, strict=True):
+            np.testing.assert_allclose(np.asarray(a), b.detach(), rtol=1e-9, atol=1e-11)
+    assert functional.grid_sample(x[:0], np.zeros((0, 2, 3, 2))).shape == (0, shape[1], 2, 3)
+
+
 def test_a_network_of_all_of_them_trains_as_in_pytorch():
     def model(lib, **more):
         return lib.Sequential(
@@ -161,6 +194,14 @@ IMAGE = np.ones((1, 2, 3, 4), "f")
         (lambda: functional.pad(IMAGE, (1, 1), "edge"), ValueError, "mode is one of"),
         (lambda: functional.pad(IMAGE, (1, 1), "reflect", 1), ValueError, "no value"),
         (lambda: functional.pad(IMAGE, (1, 1, 1)), cr.ShapeError, "two widths"),
+        (lambda: functional.affine_grid(np.ones((1, 3)), (1, 1, 2, 2)), cr.ShapeError, "2, 3"),
+        (lambda: functional.grid_sample(IMAGE, IMAGE), cr.ShapeError, r"\(N, H', W', 2\)"),
+        (lambda: functional.grid_sample(IMAGE, IMAGE, "bicubic"), ValueError, "mode is"),
+        (
+            lambda: functional.grid_sample(IMAGE, IMAGE, padding_mode="reflection"),
+            ValueError,
+            "put nn.functional.pad before",
+        ),
         (lambda: nn.Softmax2d()(IMAGE[0, 0]), cr.ShapeError, r"\(N, C, H, W\)"),
     ],
 )

@@ -403,10 +403,10 @@ _FAMILIES = {
     r"(lazy_?)?conv": _DENSE
     + "nn.Conv1d, nn.Conv2d and their transposed forms, with their channels "
     "given",
-    r".*3d$": "sequences and images, of one and two axes, have layers here, volumes have none",
     r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE
     + "its pooling takes the maximum or the mean, in 1-d and 2-d",
     r"(data_?parallel|distributed)": "one process trains, on all CPUs that it may use",
+    r".*3d$": "sequences and images, of one and two axes, have layers here, volumes have none",
 }
 """PyTorch's names of what is not here, as patterns, with what is said of them."""
 

@@ -18,7 +18,15 @@ _REMEDIES = {
 }
 
 _ARGUMENTS = dict.fromkeys(
-    ("loss", "penalties", "constraints", "accumulate", "clip_norm", "clip_value"),
+    (
+        "loss",
+        "augmentation",
+        "penalties",
+        "constraints",
+        "accumulate",
+        "clip_norm",
+        "clip_value",
+    ),
     "its steps are captured with it; make another Trainer, with the same model and optimiser",
 )
 _ARGUMENTS["lr"] = "set optimizer.param_groups[0]['lr']"

@@ -37,7 +37,9 @@ def settings(
 
     Those of the optimiser, which may get more groups, are `optimizer_settings`.
     """
+    augmentation = options.augmentation
     return {
+        **({} if augmentation is None else {"augmentation": _described(augmentation)}),
         "model": _described(model),
         "loss": _described(loss),
         "constants of the loss": {

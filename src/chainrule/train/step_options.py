@@ -14,6 +14,10 @@ Penalty = Callable[[], Tensor]
 """A term of the objective that depends on parameters alone: () -> a scalar Tensor."""
 
 
+Augmentation = Callable[[Any, Any], tuple[Any, Any]]
+"""Changes a batch in training: (inputs, targets) -> (inputs, targets), as `nn.MixUp` does."""
+
+
 class Constraint(Protocol):
     """Brings parameters back to where they may be, as a largest norm."""
 
@@ -50,6 +54,7 @@ class StepOptions:
     def __init__(
         self,
         *,
+        augmentation: Augmentation | None = None,
         penalties: Sequence[Penalty] = (),
         constraints: Sequence[Constraint] = (),
         ema: Average | None = None,
@@ -70,6 +75,13 @@ class StepOptions:
         for name, given in (("penalties", penalties), ("constraints", constraints)):
             if not isinstance(given, (list, tuple)):
                 raise TypeError(f"{name} are a list, got {given!r}: write {name}=[...]")
+        if augmentation is not None and (
+            not callable(augmentation) or isinstance(augmentation, type)
+        ):
+            raise TypeError(
+                "augmentation is a function (inputs, targets) -> (inputs, targets), as "
+                f"nn.MixUp(num_classes=10); got {checks.described(augmentation)}"
+            )
         for penalty in penalties:
             if not callable(penalty) or isinstance(penalty, type):
                 raise TypeError(
@@ -79,12 +91,30 @@ class StepOptions:
         for constraint in constraints:
             _check_methods("a constraint", constraint, "apply")
         check_average(ema)
+        self.augmentation = augmentation
         self.penalties = list(penalties)
         self.constraints = list(constraints)
         self.ema = ema
         self.accumulate = accumulate
         self.clip_norm = clip_norm
         self.clip_value = clip_value
+
+    def augmented(self, x: Any, y: Any) -> tuple[Any, Any]:
+        """The inputs and targets of a batch as it is trained on.
+
+        Raises:
+            TypeError: if the augmentation returns anything but these two.
+        """
+        if self.augmentation is None:
+            return x, y
+        found = self.augmentation(x, y)
+        if not isinstance(found, tuple) or len(found) != 2:
+            raise TypeError(
+                "augmentation returns inputs and targets, (x, y); got "
+                f"{type(found).__name__}. What changes the inputs alone stands at the head of the "
+                "model, or is lambda x, y: (change(x), y)"
+            )
+        return found
 
     def equal_steps(self, position: int, batches: int) -> tuple[int, bool]:
         """How many batches from `position` on have the same kind of step, and whether it updates.

@@ -34,7 +34,7 @@ from chainrule.train.range_test import RangeTest, check_range, range_test
 from chainrule.train.roles import check_schedule
 from chainrule.train.settings import optimizer_settings, settings
 from chainrule.train.state import Totals, TrainingState
-from chainrule.train.step_options import Average, Constraint, Penalty, StepOptions
+from chainrule.train.step_options import Augmentation, Average, Constraint, Penalty, StepOptions
 from chainrule.train.training_step import Loss, StepGraphs
 
 _STEPS_AT_ONCE = 1024
@@ -57,6 +57,8 @@ class Trainer(FixedParts):
             names: "accuracy", "mse", "mae", "r2"; and by scikit-learn, in evaluations: "auc", "f1",
             "precision", "recall", "balanced_accuracy", "log_loss". The objects: of `cr.metrics`, or
             your own `Metric`. They count all rows the same.
+        augmentation: a function (inputs, targets) -> (inputs, targets) of a training batch, such as
+            `nn.MixUp`: a part of the step. Metrics compare with the targets as they were.
         penalties: functions () -> scalar Tensor, of the parameters. Training minimises the loss L
             plus their sum, the objective J = L + penalties; the history has L as "loss" and their
             sum as "penalty", each as the mean over the epoch.
@@ -107,6 +109,7 @@ class Trainer(FixedParts):
         optimizer: Optimizer,
         *,
         metrics: AnyMetric | Sequence[AnyMetric] = (),
+        augmentation: Augmentation | None = None,
         penalties: Sequence[Penalty] = (),
         constraints: Sequence[Constraint] = (),
         ema: Average | None = None,
@@ -120,6 +123,7 @@ class Trainer(FixedParts):
         backend: str | None = None,
     ) -> None:
         options = StepOptions(
+            augmentation=augmentation,
             penalties=penalties,
             constraints=constraints,
             ema=ema,

@@ -121,6 +121,7 @@ class StepGraphs:
             TypeError: for a function that uses a parameter of the original.
         """
         check_copies("the loss", self.loss)
+        check_copies("the augmentation", self.options.augmentation)
         for penalty in self.options.penalties:
             check_copies("a penalty", penalty)
         for metric in self.metrics:
@@ -233,11 +234,13 @@ class StepGraphs:
     def _training(
         self, x: Any, y: Any, weight: Tensor | None = None, *, update: bool
     ) -> tuple[Tensor, list[Tensor]]:
-        output = check_outputs(self.model, call_model(self.model, x))
+        inputs, targets = self.options.augmented(x, y)
+        output = check_outputs(self.model, call_model(self.model, inputs))
         y, given = fitted_targets(self.loss, output, y), y
-        found = self._scalar_loss(output, y, weight)
+        compared = y if targets is given else fitted_targets(self.loss, output, targets)
+        found = self._scalar_loss(output, compared, weight)
         loss = found.value
-        check_compared("the loss", loss, output, given, y)
+        check_compared("the loss", loss, output, targets, compared)
         self._check_reached(loss)
         penalty = self._penalty()
         grads = self._grads(loss)

@@ -19,6 +19,7 @@ from chainrule.nn.functional import (
     padding,
     pooling,
     rearranging,
+    sampling,
 )
 from chainrule.nn.functional.activations import *  # noqa: F403
 from chainrule.nn.functional.attention import *  # noqa: F403
@@ -35,6 +36,7 @@ from chainrule.nn.functional.normalisation import *  # noqa: F403
 from chainrule.nn.functional.padding import *  # noqa: F403
 from chainrule.nn.functional.pooling import *  # noqa: F403
 from chainrule.nn.functional.rearranging import *  # noqa: F403
+from chainrule.nn.functional.sampling import *  # noqa: F403
 
 __all__ = [*_dropout_names, *_embedding_names, *_linear_names]
 __all__ += (
@@ -45,7 +47,13 @@ __all__ += (
     + losses.__all__
     + normalisation.__all__
 )
-__all__ += interpolation.__all__ + padding.__all__ + pooling.__all__ + rearranging.__all__
+__all__ += (
+    interpolation.__all__
+    + padding.__all__
+    + pooling.__all__
+    + rearranging.__all__
+    + sampling.__all__
+)
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of ours
     __getattr__ = absent("nn.functional", globals())

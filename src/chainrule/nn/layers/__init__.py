@@ -30,7 +30,14 @@ from chainrule.nn.layers.activations import (
     Tanhshrink,
     Threshold,
 )
+from chainrule.nn.layers.affine import RandomAffine, RandomRotation
 from chainrule.nn.layers.attention import MultiheadAttention
+from chainrule.nn.layers.augmentation import (
+    RandomCrop,
+    RandomErasing,
+    RandomHorizontalFlip,
+    RandomVerticalFlip,
+)
 from chainrule.nn.layers.channel_normalisation import (
     BatchNorm1d,
     BatchNorm2d,
@@ -62,6 +69,7 @@ from chainrule.nn.layers.images import (
     UpsamplingNearest2d,
 )
 from chainrule.nn.layers.linear import Bilinear, Linear
+from chainrule.nn.layers.mixing import CutMix, MixUp
 from chainrule.nn.layers.normalisation import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
 from chainrule.nn.layers.padding import (
     CircularPad1d,
@@ -135,6 +143,7 @@ __all__ = [
     "ConvTranspose1d",
     "ConvTranspose2d",
     "CosineSimilarity",
+    "CutMix",
     "DenseConnection",
     "Dropout",
     "Dropout1d",
@@ -167,6 +176,7 @@ __all__ = [
     "MaxPool2d",
     "MinMaxScale",
     "Mish",
+    "MixUp",
     "MultiheadAttention",
     "PReLU",
     "PairwiseDistance",
@@ -176,6 +186,12 @@ __all__ = [
     "RMSNorm",
     "RNNCell",
     "RReLU",
+    "RandomAffine",
+    "RandomCrop",
+    "RandomErasing",
+    "RandomHorizontalFlip",
+    "RandomRotation",
+    "RandomVerticalFlip",
     "ReLU",
     "ReLU6",
     "ReflectionPad1d",
