@@ -210,18 +210,32 @@ struct Window {
   }
 };
 
+// Where x, of shape (images, *lengths, channels), lies in the lengths of a window: element p of an
+// axis at before + step * p. What would lie outside is left out; where nothing lies there is 0.
+struct Frame {
+  std::vector<std::int64_t> lengths, before, step;
+
+  void fields(auto&& field) {
+    field("lengths", lengths);
+    field("before", before);
+    field("step", step);
+  }
+};
+
 // y (images, *places, groups * filters) = the sums of x under the window, each element times
 // w (groups, *kernel, channels, filters); then the epilogue, a program over y (a row for each
 // place) of the same dtype, on each tile while it is still in cache.
 struct Conv {
   DType dtype;
   Window window;
+  Frame frame;
   Ref x, w, y;
   std::optional<Program> epilogue;
 
   void fields(auto&& field) {
     field("dtype", dtype);
     field("window", window);
+    field("frame", frame);
     field("x", x);
     field("w", w);
     field("y", y);
@@ -229,16 +243,20 @@ struct Conv {
   }
 };
 
-// w (groups, *kernel, channels, filters) = the sum over all images and places of what lies under
-// the window times g (images, *places, groups * filters).
+// w (parts, groups, *kernel, channels, filters) = for each part of the images the sum over its
+// images and places of what lies under the window times g (images, *places, groups * filters).
 struct ConvWeightGrad {
   DType dtype;
   Window window;
+  Frame frame;
+  std::int64_t parts = 1;  // part i begins with image images * i / parts
   Ref x, g, w;
 
   void fields(auto&& field) {
     field("dtype", dtype);
     field("window", window);
+    field("frame", frame);
+    field.optional("parts", parts);
     field("x", x);
     field("g", g);
     field("w", w);

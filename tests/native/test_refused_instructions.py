@@ -19,6 +19,7 @@ WINDOW = {
     "stride": [1, 2, 1],
     "dilation": [1, 1, 1],
 }
+FRAME = {"lengths": [1, 4, 4], "before": [0, 0, 0], "step": [1, 1, 1]}
 VALID = {
     "program": {
         "dtype": "float32",
@@ -40,8 +41,15 @@ VALID = {
         "c": C,
         "ldc": 2,
     },
-    "conv": {"dtype": "float32", "window": WINDOW, "x": A, "w": B, "y": C},
-    "conv_weight_grad": {"dtype": "float32", "window": WINDOW, "x": A, "g": C, "w": B},
+    "conv": {"dtype": "float32", "window": WINDOW, "frame": FRAME, "x": A, "w": B, "y": C},
+    "conv_weight_grad": {
+        "dtype": "float32",
+        "window": WINDOW,
+        "frame": FRAME,
+        "x": A,
+        "g": C,
+        "w": B,
+    },
     "reduce": {
         "reduction": "sum",
         "dtype": "float32",
@@ -124,11 +132,18 @@ def epilogue(loads, stores, rows=2, **changes):
                 (kind, {"window": WINDOW | {"images": -1}}, "it: images must not be negative"),
                 (kind, {"window": WINDOW | {"images": 200}}, "it: .* after its space"),
                 (kind, {"window": WINDOW | {"filters": 2**47}}, "it: w is too large"),
+                (kind, {"frame": FRAME | {"before": [0, 0]}}, "it: a window has 3 spatial axes"),
+                (kind, {"frame": FRAME | {"step": [1, 0, 1]}}, "it: the step must be positive"),
+                (kind, {"frame": FRAME | {"lengths": [1, 90, 4]}}, "it: .* after its space"),
+                (kind, {"frame": FRAME | {"before": [0, -(2**62), 0]}}, "it: what lies before x"),
                 (kind, {"x": B}, "it: .*"),
                 (kind, {"x": C}, "it: .*"),
             )
             if (kind, case[1]) not in [("conv", {"x": B}), ("conv_weight_grad", {"x": C})]
         ],
+        ("conv", epilogue([], [store(C, "float32", 6, 0)]), "it: the epilogue must have the rows"),
+        ("conv_weight_grad", {"parts": 0}, "it: there must be a part of the images"),
+        ("conv_weight_grad", {"parts": 90}, "it: .* after its space"),
         ("gemm", {"dtype": "int64"}, "it: matrix products are float32 or float64"),
         ("gemm", {"n": 3, "k": 4, "lda": 3, "ldb": 3, "ldc": 3},
          "it: the row stride of a is 3, below its 4 columns"),
