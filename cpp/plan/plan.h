@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "kernels/kinds.h"
+#include "plan/moving_windows.h"
 
 namespace chainrule {
 
@@ -181,47 +182,6 @@ struct Gemm {
 
 // --- Convolutions ---
 
-// The spatial axes of a convolution; one over fewer has axes of length 1.
-inline constexpr std::size_t spatial_axes = 3;
-
-// How a kernel goes over x, of shape (images, *lengths, groups * channels): place p of its
-// `places` lies over the elements stride * p + dilation * tap. Each of the lists has a number for
-// each spatial axis.
-struct Window {
-  std::int64_t images, groups;
-  std::int64_t channels, filters;  // of a group
-  std::vector<std::int64_t> lengths, kernel, stride, dilation;
-
-  // How often the kernel lies over an axis; 0 where it is longer.
-  std::int64_t places(std::size_t axis) const {
-    const std::int64_t free = lengths[axis] - dilation[axis] * (kernel[axis] - 1) - 1;
-    return free < 0 ? 0 : free / stride[axis] + 1;
-  }
-
-  void fields(auto&& field) {
-    field("images", images);
-    field("groups", groups);
-    field("channels", channels);
-    field("filters", filters);
-    field("lengths", lengths);
-    field("kernel", kernel);
-    field("stride", stride);
-    field("dilation", dilation);
-  }
-};
-
-// Where x, of shape (images, *lengths, channels), lies in the lengths of a window: element p of an
-// axis at before + step * p. What would lie outside is left out; where nothing lies there is 0.
-struct Frame {
-  std::vector<std::int64_t> lengths, before, step;
-
-  void fields(auto&& field) {
-    field("lengths", lengths);
-    field("before", before);
-    field("step", step);
-  }
-};
-
 // y (images, *places, groups * filters) = the sums of x under the window, each element times
 // w (groups, *kernel, channels, filters); then the epilogue, a program over y (a row for each
 // place) of the same dtype, on each tile while it is still in cache.
@@ -260,6 +220,61 @@ struct ConvWeightGrad {
     field("x", x);
     field("g", g);
     field("w", w);
+  }
+};
+
+// --- Pooling ---
+
+// y (outer, *places, inner) = the largest element of each window; taps, int32 of the same shape =
+// which one of its elements that is.
+struct MaxPool {
+  DType dtype;
+  PoolWindow window;
+  Ref x, y;
+  std::optional<Ref> taps;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("x", x);
+    field("y", y);
+    field.optional("taps", taps);
+  }
+};
+
+// y (outer, *places, inner) = the sum of each window; where taps, int32 of the same shape, are
+// given, the one element that they name.
+struct SumPool {
+  DType dtype;
+  PoolWindow window;
+  Ref x;
+  std::optional<Ref> taps;
+  Ref y;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("x", x);
+    field.optional("taps", taps);
+    field("y", y);
+  }
+};
+
+// x (outer, *lengths, inner) = zeros, with g (outer, *places, inner) added to all elements of its
+// window; where taps are given, to the one that they name.
+struct SumPoolInputGrad {
+  DType dtype;
+  PoolWindow window;
+  Ref g;
+  std::optional<Ref> taps;
+  Ref x;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("g", g);
+    field.optional("taps", taps);
+    field("x", x);
   }
 };
 
@@ -343,10 +358,11 @@ struct Fill {
 };
 
 // out (outer, count, inner) = x (outer, length, inner) at int64 indices (count). Negative indices
-// count from the end; others out of range end the run with an error.
+// count from the end, if it `wraps`; others out of range end the run with an error.
 struct Gather {
   std::int64_t itemsize, outer, length, count, inner;
   Ref x, indices, out;
+  bool wraps = true;
 
   void fields(auto&& field) {
     field("itemsize", itemsize);
@@ -357,6 +373,7 @@ struct Gather {
     field("x", x);
     field("indices", indices);
     field("out", out);
+    field.optional("wraps", wraps);
   }
 };
 
@@ -374,6 +391,39 @@ struct ScatterAdd {
     field("inner", inner);
     field("x", x);
     field("indices", indices);
+    field("out", out);
+  }
+};
+
+// out[i] = the place of the first of the int64 indices (count) that means the same of `length` rows
+// as indices[i]. Negative indices count from the end.
+struct FirstUses {
+  std::int64_t length, count;
+  Ref indices, out;
+
+  void fields(auto&& field) {
+    field("length", length);
+    field("count", count);
+    field("indices", indices);
+    field("out", out);
+  }
+};
+
+// out (length, inner) = x with the rows at int64 indices (count) replaced by values (count, inner);
+// of equal indices the first wins. Out may be x: then the other rows are not touched.
+struct PutRows {
+  DType dtype;
+  std::int64_t length, count, inner;
+  Ref x, indices, values, out;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("length", length);
+    field("count", count);
+    field("inner", inner);
+    field("x", x);
+    field("indices", indices);
+    field("values", values);
     field("out", out);
   }
 };
