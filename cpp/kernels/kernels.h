@@ -90,6 +90,42 @@ struct PoolRun {
   bool has_all;  // numbers are 0 ... tap_count - 1
 };
 
+// One head of an attention: places in rows, whose elements lie side by side. The strides go from
+// row to row. `bias`, of a row for each query and a column for each key, and `lse` may be null.
+template <typename T>
+struct AttentionRows {
+  const T* q;
+  std::int64_t q_stride;
+  const T* k;
+  std::int64_t k_stride;
+  const T* v;
+  std::int64_t v_stride;
+  const T* bias;
+  std::int64_t bias_stride;
+  T* out;
+  std::int64_t out_stride;
+  T* lse;  // the logarithm of the sum of each query's exp(scores)
+  std::int64_t queries, keys, width, value_width;
+  T scale;
+  bool causal;  // query i sees the keys 0 ... i
+};
+
+// Its gradient, given g, the gradient by the result y; `forward.out` is not used.
+template <typename T>
+struct AttentionGradRows {
+  AttentionRows<T> forward;
+  const T* g;
+  std::int64_t g_stride;
+  const T* y;
+  std::int64_t y_stride;
+  T* dq;
+  std::int64_t dq_stride;
+  T* dk;
+  std::int64_t dk_stride;
+  T* dv;
+  std::int64_t dv_stride;
+};
+
 // The operands of a row kernel, as rows.def lists them. Each holds `rows` contiguous rows.
 template <typename T>
 struct RowCall {

@@ -18,18 +18,11 @@
 #include <vector>
 
 #include "kernels/kinds.h"
+#include "plan/attention.h"
 #include "plan/moving_windows.h"
+#include "plan/spaces.h"
 
 namespace chainrule {
-
-enum class Space : std::uint8_t { arena, state, constants };
-inline constexpr int space_count = static_cast<int>(Space::constants) + 1;
-
-// A place in one of the spaces.
-struct Ref {
-  Space space;
-  std::int64_t offset;  // in bytes
-};
 
 // --- Elementwise programs ---
 

@@ -11,7 +11,7 @@ CPP = Path(__file__).parents[2] / "cpp"
 FLOORS = [
     {"kernels/simd"},
     {"kernels/math"},
-    {"kernels", "kernels/conv", "kernels/gemm"},
+    {"kernels", "kernels/attention", "kernels/conv", "kernels/gemm"},
     {"plan"},
     {"tasks", "tasks/program"},
     {"runtime"},

@@ -30,6 +30,19 @@ POOL = {
     "before": [0, 0, 1],
     "after": [0, 0, 1],
 }
+FORM = {
+    "batch": 1,
+    "heads": 1,
+    "queries": 2,
+    "keys": 2,
+    "width": 2,
+    "value_width": 2,
+    "scale": 1.0,
+    "causal": False,
+}
+ATTENTION = {"dtype": "float32", "form": FORM} | {
+    field: value for name in "qkv" for field, value in ((name, A), (f"{name}_strides", [4, 2, 2]))
+}
 VALID = {
     "program": {
         "dtype": "float32",
@@ -51,6 +64,11 @@ VALID = {
         "c": C,
         "ldc": 2,
     },
+    "attention": ATTENTION | {"out": C},
+    "attention_grad": ATTENTION
+    | {name: A for name in ("g", "y", "lse")}
+    | {f"{name}_strides": [4, 2, 2] for name in ("g", "y", "dq", "dk", "dv")}
+    | {"dq": (ARENA, 2048), "dk": (ARENA, 2304), "dv": (ARENA, 2560)},
     "conv": {"dtype": "float32", "window": WINDOW, "frame": FRAME, "x": A, "w": B, "y": C},
     "conv_weight_grad": {
         "dtype": "float32",
@@ -186,6 +204,21 @@ def epilogue(loads, stores, rows=2, **changes):
                 (kind, {"taps": B if kind != "sum_pool_input_grad" else A}, "it: its output over"),
             )
         ],
+        *[
+            case
+            for kind, out in (("attention", "out"), ("attention_grad", "dk"))
+            for case in (
+                (kind, {"dtype": "int64"}, "it: attention computes in float32 or float64"),
+                (kind, {"form": FORM | {"heads": -1}}, "it: heads must not be negative"),
+                (kind, {"form": FORM | {"keys": 2**49}}, "it: keys is too large"),
+                (kind, {"form": FORM | {"keys": 3000}}, "it: k .* after its space"),
+                (kind, {"q_strides": [4, 2]}, "it: q has 3 strides, got 2"),
+                (kind, {"k_strides": [4, -2, 2]}, "it: a stride must not be negative"),
+                (kind, {"bias": (ARENA, 4092), "bias_strides": [0, 2, 0]}, "it: bias .* after"),
+                (kind, {out: A}, "it: its output overlaps an input"),
+            )
+        ],
+        ("attention", {"lse": C}, "it: its output overlaps an input"),
         ("gemm", {"dtype": "int64"}, "it: matrix products are float32 or float64"),
         ("gemm", {"n": 3, "k": 4, "lda": 3, "ldb": 3, "ldc": 3},
          "it: the row stride of a is 3, below its 4 columns"),

@@ -17,6 +17,14 @@ EXAMPLES = {
     "ConvTranspose2d": nn.ConvTranspose2d(4, 2, 3, padding=1, groups=2, dilation=2),
     "Embedding": nn.Embedding(5, 2, padding_idx=-1, max_norm=1.5, scale_grad_by_freq=True),
     "EmbeddingBag": nn.EmbeddingBag(4, 3, mode="max", include_last_offset=True, dtype="float64"),
+    "MultiheadAttention": nn.MultiheadAttention(4, 2, kdim=3, add_bias_kv=True, dropout=0.2),
+    "TransformerEncoderLayer": nn.TransformerEncoderLayer(4, 2, 3, 0.3, "gelu", norm_first=True),
+    "TransformerDecoderLayer": nn.TransformerDecoderLayer(4, 2, 3, bias=False, dtype="float64"),
+    "TransformerEncoder": nn.TransformerEncoder(
+        nn.TransformerEncoderLayer(4, 2, 3), 2, nn.LayerNorm(4)
+    ),
+    "TransformerDecoder": nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 3), 2),
+    "Transformer": nn.Transformer(4, 2, 1, 2, 3, custom_encoder=nn.Identity()),
     "MaxPool1d": nn.MaxPool1d(3, 2, dilation=2),
     "MaxPool2d": nn.MaxPool2d((3, 2), ceil_mode=True),
     "AvgPool1d": nn.AvgPool1d(3, padding=1, count_include_pad=False),
@@ -263,6 +271,12 @@ def test_a_whole_number_that_is_no_length_does_not_count(layer):
 def test_every_layer_says_how_much_it_holds(name):
     """Exactly: with a limit of one less its description is refused."""
     layer = EXAMPLES[name] if name in EXAMPLES else LAYERS[name]()
+    if layer.makes_children:
+        total = sum(s.size for s in (*layer.parameters(), *layer.buffers()))
+        nn.from_description(through_json(layer), max_elements=8 * total + 1000)
+        with pytest.raises(ValueError, match="if you trust the file"):
+            nn.from_description(through_json(layer), max_elements=total - 1)
+        return
     for module in layer.modules():
         own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
         holds = module.max_elements(module.constructor_arguments())
@@ -335,3 +349,18 @@ def test_a_module_of_ones_own_prints_its_children_alone():
             self.layer = nn.ReLU()
 
     assert repr(Own(3)) == "Own(\n  (layer): ReLU()\n)"
+
+
+def test_a_transformer_with_another_layer_in_it_is_not_built_again():
+    model = nn.Sequential(nn.TransformerEncoderLayer(4, 2, 3))
+    model[0].norm1 = nn.RMSNorm(4)
+    description = through_json(model)
+    with pytest.raises(ValueError, match="changed children"):
+        nn.from_description(description)
+
+
+def test_a_weight_shared_with_a_part_of_a_transformer_is_shared_again():
+    model = nn.Sequential(nn.Linear(4, 3), nn.TransformerEncoderLayer(4, 2, 3))
+    model[1].linear1.weight = model[0].weight
+    again = nn.from_description(through_json(model))
+    assert again[1].linear1.weight is again[0].weight

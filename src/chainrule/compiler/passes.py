@@ -22,6 +22,12 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
 from chainrule.compiler.rows import update_rows
 from chainrule.compiler.values import LEAVES, Value, ValueGraph
+from chainrule.compiler.views import (
+    concatenation_of_parts,
+    heads_in_place,
+    parts_put_together,
+    transpose_of_transpose,
+)
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.tensor import Tensor
 from chainrule.trees import leaves
@@ -250,7 +256,12 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "gradient_hook": (_skip,),
     "stop_gradient": (_skip,),
     "reshape": (_reshape,),
-    "transpose": (_transpose_without_moving, _transpose_of_product),
+    "transpose": (_transpose_without_moving, transpose_of_transpose, _transpose_of_product),
+    "attention": (heads_in_place,),
+    "attention_lse": (heads_in_place,),
+    "attention_grad": (heads_in_place,),
+    "add_n": (parts_put_together,),
+    "concatenate": (concatenation_of_parts,),
     "matmul": (_product_of_transposes,),
     "broadcast_to": (_broadcast_of_number,),
     "sum": (_sum_of_one,),

@@ -6,7 +6,7 @@ A plan is data: `describe` prints its instructions, buffers, FLOPs and bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,6 +21,7 @@ from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, aligned
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
+from chainrule.dtypes import name_of
 from chainrule.graph.state import HyperParameter
 from chainrule.graph.tensor import Array
 
@@ -191,15 +192,10 @@ def _field(value: Any) -> Any:
             value.storage.offset + value.first * value.storage.dtype.itemsize,
         )
     if isinstance(value, np.dtype):
-        return _name(value)
+        return name_of(value)
     if isinstance(value, (list, tuple)):
         return [_field(element) for element in value]
     return value
-
-
-@cache  # NumPy puts the name together at each look
-def _name(dtype: np.dtype[Any]) -> str:
-    return dtype.name
 
 
 def _whole_program(group: Group) -> Program:
@@ -218,7 +214,7 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
     loads = [
         {
             "ref": _field(x.storage),
-            "dtype": _name(x.storage.dtype),
+            "dtype": name_of(x.storage.dtype),
             "row_stride": x.row_stride,
             "column_stride": x.column_stride,
             "register": x.register,
@@ -229,14 +225,14 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
     stores = [
         {
             "ref": _field(x.storage),
-            "dtype": _name(x.storage.dtype),
+            "dtype": name_of(x.storage.dtype),
             "row_stride": p.columns,
             "register": x.register,
         }
         for x in p.stores
     ]
     return {
-        "dtype": _name(dtype),
+        "dtype": name_of(dtype),
         "rows": p.rows,
         "columns": p.columns,
         "registers": p.registers,

@@ -276,7 +276,7 @@ class Scheduler:
         group = max(candidates, key=lambda g: g.position)
         if group.dtype != dtype or group.shape != value.shape or is_full(group):
             return None
-        strides = [a.strides for a in group.accesses.values()]
+        strides = dict.fromkeys([a.strides for a in group.accesses.values()])
         for i in value.inputs:
             if group_of.get(i) is group and not is_cut(i):
                 continue
@@ -284,7 +284,7 @@ class Scheduler:
                 return None
             more = self._strides(i, value.shape)
             if more is not None:
-                strides.append(more)
+                strides[more] = None
         return group if len(collapse(value.shape, tuple(strides))[0]) <= 2 else None
 
     def _new_group(self, value: Value, dtype: np.dtype[Any]) -> Group:

@@ -15,6 +15,7 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.memory import aligned
 from chainrule.compiler.plan import Output, Plan
 from chainrule.compiler.signature import signature
+from chainrule.dtypes import name_of
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
@@ -103,7 +104,7 @@ class StateBlock:
 
         It is the same object for the same states and scalars.
         """
-        spans = [(self._offsets[s], s.size * s.dtype.itemsize, s.dtype.name) for s in states]
+        spans = [(self._offsets[s], s.size * s.dtype.itemsize, name_of(s.dtype)) for s in states]
         spans += [(self._offsets[s], s.size * s.dtype.itemsize, "uint8") for s in scalars]
         key = tuple(sorted(spans))
         if key not in self._copies:
@@ -241,7 +242,7 @@ class NativeStep:
             for i, (output, weight) in enumerate(zip(self.plan.outputs, weights, strict=True)):
                 size = int(np.prod(output.shape, dtype=np.int64))
                 ref = (output.space, output.offset)
-                self._core.total(ref, output.dtype.name, size, weight, i == 0)
+                self._core.total(ref, name_of(output.dtype), size, weight, i == 0)
                 self._totals.append((slice(end, end + size), output.shape))
                 end += size
 
@@ -347,7 +348,7 @@ class NativeStep:
     def check_labels(self, state: State, limit: int) -> None:
         """Let `call` compare the labels in a state with 0 and the limit before it begins."""
         place = ("state", self.block.offset(state))
-        self._core.labels(place, state.dtype.name, state.size, limit)
+        self._core.labels(place, name_of(state.dtype), state.size, limit)
 
     def call(self) -> str:
         """Do one step, of a graph without inputs and hyper-parameters of their own.

@@ -12,7 +12,8 @@ hold before it is built, and together they may not hold more than about `max_ele
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+from collections.abc import Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -68,13 +69,11 @@ def _describe(
     description: dict[str, Any] = {"class": name}
     if known and isinstance(module, Layer) and (arguments := module.constructor_arguments()):
         description["arguments"] = arguments
+    if known and isinstance(module, Layer) and module.makes_children:
+        return _describe_whole(module, path, description, states)
     own = {**module._parameters, **module._buffers}
     places = {name: f"{path}.{name}" if path else name for name in (*own, *module._modules)}
-    shared = {
-        name: first
-        for name, state in own.items()
-        if state is not None and (first := states.setdefault(state, places[name])) != places[name]
-    }
+    shared = _shared(own, places, states)
     if shared:
         description["shared"] = shared
     children = {
@@ -85,6 +84,54 @@ def _describe(
     if children:
         description["children"] = children
     return description
+
+
+def _shared(
+    own: Mapping[str, State | None], places: Mapping[str, str], states: dict[State, str]
+) -> dict[str, str]:
+    """For the states that stand in the model before, the names that they have there."""
+    return {
+        name: first
+        for name, state in own.items()
+        if state is not None and (first := states.setdefault(state, places[name])) != places[name]
+    }
+
+
+def _describe_whole(
+    layer: Layer, path: str, description: dict[str, Any], states: dict[State, str]
+) -> dict[str, Any]:
+    """The description of a layer that makes its children: they follow from its arguments.
+
+    A child that was put in the place of one that it made is not described; then the layer can't
+    be built again.
+    """
+    children = {name: to_description(part) for name, part in layer.parts().items()}
+    if children:
+        description["children"] = children
+    try:
+        is_whole = _anatomy(from_description(description, sys.maxsize)) == _anatomy(layer)
+    except (TypeError, ValueError):
+        is_whole = False
+    if not is_whole:
+        return {"class": f"{type(layer).__name__} with changed children"}
+    own = layer._named_state()
+    shared = _shared(own, {name: f"{path}.{name}" if path else name for name in own}, states)
+    if shared:
+        description["shared"] = shared
+    return description
+
+
+def _anatomy(module: Module) -> list[Any]:
+    """What layers a module has, with which arguments and which states."""
+    return [
+        (
+            path,
+            type(part),
+            part.constructor_arguments() if isinstance(part, Layer) else None,
+            {name: (s.shape, s.dtype) for name, s in part._named_state().items()},
+        )
+        for path, part in module.named_modules()
+    ]
 
 
 def from_description(description: Any, max_elements: int = 2**28) -> Module:
@@ -114,8 +161,7 @@ def from_description(description: Any, max_elements: int = 2**28) -> Module:
         )
     with use_generator(_NoDraw()):
         model = _build(description, "", {})
-    _tie(model, description)
-    return model
+    return _tied(model, description)
 
 
 def count_elements(description: Any) -> int:
@@ -170,16 +216,17 @@ def _check(description: Any, path: str, depth: int) -> int:
     if long is not None:  # it would stand in the name of every layer and tensor below
         raise ValueError(f"{where}: the name {long!r:.80} of a child is too long")
     _check_arguments(arguments, layer, where)
+    counts = {
+        key: _check(child, f"{path}.{key}" if path else key, depth + 1)
+        for key, child in children.items()
+    }
     try:
-        given = signature(layer).bind(**arguments, **({} if allowed is None else children))
+        given = signature(layer).bind(**arguments, **({} if allowed is None else counts))
         given.apply_defaults()
         elements = layer.max_elements(given.arguments)
     except (TypeError, ValueError) as error:
         raise ValueError(f"{where} ({name}): {error}") from error
-    return elements + sum(
-        _check(child, f"{path}.{key}" if path else key, depth + 1)
-        for key, child in children.items()
-    )
+    return elements + sum(counts.values())
 
 
 def _check_arguments(arguments: dict[str, Any], layer: type[Layer], where: str) -> None:
@@ -206,10 +253,16 @@ def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> 
             raise ValueError(f"{path or 'the model'}: same_as must name a layer before this one")
         return built[same]
     name = description["class"]
-    children = {
-        key: _build(child, f"{path}.{key}" if path else key, built)
-        for key, child in description.get("children", {}).items()
-    }
+    if LAYERS[name].makes_children:  # what is in it is described for itself
+        children = {
+            key: _tied(_build(child, "", {}), child)
+            for key, child in description.get("children", {}).items()
+        }
+    else:
+        children = {
+            key: _build(child, f"{path}.{key}" if path else key, built)
+            for key, child in description.get("children", {}).items()
+        }
     adds = LAYERS[name].child_names() is None
     try:
         module = LAYERS[name](**description.get("arguments", {}), **({} if adds else children))
@@ -223,8 +276,8 @@ def _build(description: dict[str, Any], path: str, built: dict[str, Module]) -> 
     return module
 
 
-def _tie(model: Module, description: dict[str, Any]) -> None:
-    """Let the layers of a model share the states that its description says they share."""
+def _tied(model: Module, description: dict[str, Any]) -> Module:
+    """The model, whose layers share the states that its description says they share."""
     modules, waiting = dict(model.named_modules()), [("", description)]
     while waiting:
         path, layer = waiting.pop()
@@ -233,8 +286,11 @@ def _tie(model: Module, description: dict[str, Any]) -> None:
             own, other = (_state_at(modules, place) for place in (start + name, str(target)))
             if (own.shape, own.dtype, type(own)) != (other.shape, other.dtype, type(other)):
                 raise ValueError(f"{start}{name} can't share {target:.80}, which is another kind")
-            setattr(modules[path], name, other)
-        waiting += [(start + key, child) for key, child in layer.get("children", {}).items()]
+            place, _, own_name = (start + name).rpartition(".")
+            setattr(modules[place], own_name, other)
+        if "class" not in layer or not LAYERS[layer["class"]].makes_children:
+            waiting += [(start + key, child) for key, child in layer.get("children", {}).items()]
+    return model
 
 
 def _state_at(modules: dict[str, Module], place: str) -> State:

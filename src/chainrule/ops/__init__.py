@@ -13,6 +13,7 @@ from importlib import import_module as _import_module
 
 from chainrule.graph import numpy_functions as _numpy_functions
 from chainrule.ops.arithmetic import *  # noqa: F403
+from chainrule.ops.attention import *  # noqa: F403
 from chainrule.ops.axes import *  # noqa: F403
 from chainrule.ops.bitwise import *  # noqa: F403
 from chainrule.ops.comparison import *  # noqa: F403

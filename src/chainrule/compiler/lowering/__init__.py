@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.compiler.elementwise import ELEMENTWISE, UnsupportedError
 from chainrule.compiler.lowering import (  # noqa: F401
+    attention,
     convolutions,
     movement,
     pooling,

@@ -11,6 +11,7 @@ from chainrule.nn import distances
 from chainrule.nn.distances import *  # noqa: F403
 from chainrule.nn.functional import (
     activations,
+    attention,
     conv,
     interpolation,
     losses,
@@ -20,6 +21,7 @@ from chainrule.nn.functional import (
     rearranging,
 )
 from chainrule.nn.functional.activations import *  # noqa: F403
+from chainrule.nn.functional.attention import *  # noqa: F403
 from chainrule.nn.functional.conv import *  # noqa: F403
 from chainrule.nn.functional.dropout import *  # noqa: F403
 from chainrule.nn.functional.dropout import __all__ as _dropout_names  # `dropout` hides its module
@@ -36,7 +38,12 @@ from chainrule.nn.functional.rearranging import *  # noqa: F403
 
 __all__ = [*_dropout_names, *_embedding_names, *_linear_names]
 __all__ += (
-    activations.__all__ + conv.__all__ + distances.__all__ + losses.__all__ + normalisation.__all__
+    activations.__all__
+    + attention.__all__
+    + conv.__all__
+    + distances.__all__
+    + losses.__all__
+    + normalisation.__all__
 )
 __all__ += interpolation.__all__ + padding.__all__ + pooling.__all__ + rearranging.__all__
 

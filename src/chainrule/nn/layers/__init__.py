@@ -30,6 +30,7 @@ from chainrule.nn.layers.activations import (
     Tanhshrink,
     Threshold,
 )
+from chainrule.nn.layers.attention import MultiheadAttention
 from chainrule.nn.layers.channel_normalisation import (
     BatchNorm1d,
     BatchNorm2d,
@@ -97,6 +98,11 @@ from chainrule.nn.layers.recurrent import GRU, LSTM, RNN
 from chainrule.nn.layers.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from chainrule.nn.layers.scale import Scale
 from chainrule.nn.layers.shape import Flatten, Unflatten
+from chainrule.nn.layers.transformer import Transformer, TransformerDecoder, TransformerEncoder
+from chainrule.nn.layers.transformer_layers import (
+    TransformerDecoderLayer,
+    TransformerEncoderLayer,
+)
 
 __all__ = [
     "CELU",
@@ -161,6 +167,7 @@ __all__ = [
     "MaxPool2d",
     "MinMaxScale",
     "Mish",
+    "MultiheadAttention",
     "PReLU",
     "PairwiseDistance",
     "ParametricActivation",
@@ -191,6 +198,11 @@ __all__ = [
     "Tanh",
     "Tanhshrink",
     "Threshold",
+    "Transformer",
+    "TransformerDecoder",
+    "TransformerDecoderLayer",
+    "TransformerEncoder",
+    "TransformerEncoderLayer",
     "Unflatten",
     "Unfold",
     "Unstandardize",

@@ -25,16 +25,21 @@ class Layer(Module):
     unnamed_arguments: ClassVar[int] = 0
     """How many arguments, from the first, are printed without their names, as PyTorch does."""
 
+    makes_children: ClassVar[bool] = False
+    """Whether the constructor makes children from its other arguments, as a transformer does."""
+
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         """The size of the largest Parameter or Buffer that a layer with these arguments makes;
         that of all together where an argument says how many there are.
 
         `from_description` asks before it builds a layer, to refuse one that would not fit into
-        memory. A layer that makes Parameters or Buffers overrides it; children do not count.
+        memory. A layer that makes Parameters, Buffers or children overrides it; children that it
+        is given do not count.
 
         Args:
-            given: the constructor's arguments by name, of any plain values.
+            given: the constructor's arguments by name, of any plain values; for a child how many
+                elements it holds.
 
         Raises:
             TypeError, ValueError: for lengths that the constructor refuses, too.
@@ -53,6 +58,14 @@ class Layer(Module):
         if any(a.kind is Argument.VAR_POSITIONAL for a in signature(cls).parameters.values()):
             return None
         return tuple(name for name, is_child in _arguments(cls.__init__).items() if is_child)
+
+    def parts(self) -> dict[str, Module]:
+        """The modules that are the constructor's arguments, by the arguments' names.
+
+        A layer that `makes_children` of its own gives those that make it anew.
+        """
+        own = {} if self.makes_children else self._modules
+        return {name: module for name, module in own.items() if module is not None}
 
     def constructor_arguments(self) -> dict[str, Any]:
         """The arguments, but for modules, that make a layer like this one.

@@ -1,0 +1,17 @@
+// The memory of a plan: its spaces, and places in them.
+#pragma once
+
+#include <cstdint>
+
+namespace chainrule {
+
+enum class Space : std::uint8_t { arena, state, constants };
+inline constexpr int space_count = static_cast<int>(Space::constants) + 1;
+
+// A place in one of the spaces.
+struct Ref {
+  Space space;
+  std::int64_t offset;  // in bytes
+};
+
+}  // namespace chainrule

@@ -1,0 +1,189 @@
+"""Views: values that are another one's elements, seen in another order or in part.
+
+A chain of slices, transposes, reshapes and broadcasts is a place to begin in the memory of the
+value below it and a stride for each axis, as NumPy's views are. Instructions that take strides read
+such values where they lie; and parts that are put together as they were cut are the whole again.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+from chainrule.compiler.instructions import contiguous
+from chainrule.compiler.values import Value
+from chainrule.graph.tensor import Tensor
+
+Shape = tuple[int, ...]
+
+
+class View(NamedTuple):
+    """Elements of a value: those from `offset` on, at the strides, over the shape."""
+
+    offset: int
+    strides: Shape
+    shape: Shape
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+
+def view_of(value: Value) -> tuple[Value, View]:
+    """The value whose memory another one can be read from, and how."""
+    chain = []
+    while value.kind in ("slice", "transpose", "reshape", "broadcast_to"):
+        chain.append(value)
+        value = value.inputs[0]
+    root, view = value, View(0, contiguous(value.shape), value.shape)
+    for step in reversed(chain):
+        seen = _STEPS[step.kind](step, view)
+        # What can't be seen through the strides so far lies in memory of its own.
+        root, view = (
+            (step, View(0, contiguous(step.shape), step.shape)) if not seen else (root, seen)
+        )
+    return root, view
+
+
+def _sliced(value: Value, view: View) -> View:
+    runs = value.attributes["runs"]
+    if not value.size:
+        return View(0, view.strides, value.shape)
+    offset = sum(s * start for s, (start, _, _) in zip(view.strides, runs, strict=True))
+    strides = tuple([s * step for s, (_, step, _) in zip(view.strides, runs, strict=True)])
+    return View(view.offset + offset, strides, value.shape)
+
+
+def _transposed(value: Value, view: View) -> View:
+    strides = tuple([view.strides[axis] for axis in value.attributes["axes"]])
+    return View(view.offset, strides, value.shape)
+
+
+def _broadcast(value: Value, view: View) -> View:
+    lead = len(value.shape) - len(view.shape)
+    kept = [0 if n == 1 else s for n, s in zip(view.shape, view.strides, strict=True)]
+    return View(view.offset, (*(0,) * lead, *kept), value.shape)
+
+
+def _reshaped(value: Value, view: View) -> View | None:
+    """The same elements in another shape, if strides can say where they lie."""
+    if not value.size:
+        return View(0, contiguous(value.shape), value.shape)
+    old = [(n, s) for n, s in zip(view.shape, view.strides, strict=True) if n != 1]
+    strides: list[int] = []
+    new = [n for n in value.shape if n != 1]
+    while new:
+        # The fewest axes, old and new, that have equally many elements.
+        here, there = [old.pop(0)], [new.pop(0)]
+        old_size, new_size = here[0][0], there[0]
+        while old_size != new_size:
+            if old_size < new_size:
+                here.append(old.pop(0))
+                old_size *= here[-1][0]
+            else:
+                there.append(new.pop(0))
+                new_size *= there[-1]
+        if any(s != n * t for (_, s), (n, t) in pairwise(here)):
+            return None
+        strides += [here[-1][1] * step for step in contiguous(tuple(there))]
+    found = iter(strides)
+    return View(
+        view.offset, tuple([0 if n == 1 else next(found) for n in value.shape]), value.shape
+    )
+
+
+_STEPS: dict[str, Any] = {
+    "slice": _sliced,
+    "transpose": _transposed,
+    "broadcast_to": _broadcast,
+    "reshape": _reshaped,
+}
+
+
+# Rules of `passes`
+
+
+def heads_in_place(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+    """An attention reads the heads where they lie, as in one projection for q, k and v."""
+    roots, views = [], []
+    for value in inputs:
+        root, view = view_of(value)
+        if not _is_read_in_place(view):
+            root, view = value, View(0, contiguous(value.shape), value.shape)
+        roots.append(root)
+        views.append(view)
+    assert node.operation is not None
+    attributes = {**node.attributes, "views": tuple(views)}
+    return Value(node.operation.name, tuple(roots), attributes, node.shape, node.dtype, node)
+
+
+def _is_read_in_place(view: View) -> bool:
+    """Whether the elements of the last axis lie side by side; all elements, of numbers of rows."""
+    if len(view.shape) == 3:
+        return view.strides == contiguous(view.shape)
+    return min(view.strides) >= 0 and (view.strides[-1] == 1 or view.shape[-1] == 1)
+
+
+def transpose_of_transpose(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+    """Two transposes are one, or none where the second undoes the first."""
+    (first,) = inputs
+    if first.kind != "transpose":
+        return None
+    axes = tuple([first.attributes["axes"][a] for a in node.attributes["axes"]])
+    if axes == tuple(range(len(axes))):
+        return first.inputs[0]
+    return Value("transpose", first.inputs, {"axes": axes}, node.shape, node.dtype, node)
+
+
+def parts_put_together(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+    """The sum of parts that stand side by side, with zeros around them, is their concatenation.
+
+    It is the gradient of what was split, as one projection into queries, keys and values.
+    """
+    if any(value.kind != "unslice" for value in inputs):
+        return None
+    runs = [value.attributes["runs"] for value in inputs]
+    whole = tuple([(0, 1, n) for n in node.shape])
+    for axis in range(len(whole)):
+        order = sorted(range(len(inputs)), key=lambda i: runs[i][axis])
+        end = 0
+        for i in order:
+            start, step, count = runs[i][axis]
+            others = (*runs[i][:axis], whole[axis], *runs[i][axis + 1 :])
+            if start != end or step != 1 or others != whole:
+                break
+            end += count
+        else:
+            if end == node.shape[axis]:
+                parts = tuple([inputs[i].inputs[0] for i in order])
+                return whole_of_parts(node, parts, axis) or Value(
+                    "concatenate", parts, {"axis": axis}, node.shape, node.dtype, node
+                )
+    return None
+
+
+def whole_of_parts(node: Tensor, parts: tuple[Value, ...], axis: int) -> Value | None:
+    """The value that was cut into these parts, if they are put together as they were."""
+    strides = contiguous(node.shape)
+    root, start = None, 0
+    for part in parts:
+        found, view = view_of(part)
+        root = root or found
+        here = [s for s, n in zip(strides, part.shape, strict=True) if n != 1]
+        seen = [s for s, n in zip(view.strides, part.shape, strict=True) if n != 1]
+        if found is not root or seen != here or view.offset != start * strides[axis]:
+            return None
+        start += part.shape[axis]
+    if root is None or root.size != node.size or root.dtype != node.dtype:
+        return None
+    return (
+        root
+        if root.shape == node.shape
+        else Value("reshape", (root,), {}, node.shape, node.dtype, node)
+    )
+
+
+def concatenation_of_parts(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+    """The concatenation of the parts of a value is that value."""
+    return whole_of_parts(node, inputs, node.attributes["axis"])
