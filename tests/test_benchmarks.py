@@ -17,7 +17,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import libraries, networks, report, runner  # noqa: E402
+from benchmarks import convolutions, libraries, networks, report, runner  # noqa: E402
 from benchmarks.networks import NETWORKS, Network  # noqa: E402
 
 from chainrule.data import datasets  # noqa: E402
@@ -58,6 +58,18 @@ def test_parameters_and_flops_of_a_step():
     # 128 (3 * 668,672 - 401,408)
     assert network.flops_per_step == 205_389_824
     assert round(network.flops_per_step / 1e6) == 205
+
+
+def test_flops_of_a_step_of_a_convolutional_network():
+    images, labels = convolutions.images_of("lenet", 64)
+    training = convolutions.WithChainrule("lenet", images, labels)
+    # 28 x 28 places of 6 x 25 weights, without a gradient of the images; 10 x 10 of 16 x 150.
+    of_layers = [2 * 784 * 150, 3 * 100 * 2400, 3 * 400 * 120, 3 * 120 * 84, 3 * 84 * 10]
+    assert training.flops() == 2 * 64 * sum(of_layers)
+    before = training.weights()
+    training.train_epoch()
+    assert training.weights().keys() == before.keys()
+    assert training.predict(images[:3]).shape == (3, 10)
 
 
 def test_every_step_of_an_epoch_has_the_same_rows():

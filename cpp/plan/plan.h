@@ -181,12 +181,14 @@ struct Gemm {
 struct Conv {
   DType dtype;
   Window window;
+  Frame frame;
   Ref x, w, y;
   std::optional<Program> epilogue;
 
   void fields(auto&& field) {
     field("dtype", dtype);
     field("window", window);
+    field("frame", frame);
     field("x", x);
     field("w", w);
     field("y", y);
@@ -194,16 +196,20 @@ struct Conv {
   }
 };
 
-// w (groups, *kernel, channels, filters) = the sum over all images and places of what lies under
-// the window times g (images, *places, groups * filters).
+// w (parts, groups, *kernel, channels, filters) = for each part of the images the sum over its
+// images and places of what lies under the window times g (images, *places, groups * filters).
 struct ConvWeightGrad {
   DType dtype;
   Window window;
+  Frame frame;
+  std::int64_t parts = 1;  // part i begins with image images * i / parts
   Ref x, g, w;
 
   void fields(auto&& field) {
     field("dtype", dtype);
     field("window", window);
+    field("frame", frame);
+    field.optional("parts", parts);
     field("x", x);
     field("g", g);
     field("w", w);

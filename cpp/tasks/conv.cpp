@@ -10,13 +10,12 @@
 namespace chainrule {
 namespace {
 
-constexpr std::int64_t block_rows = 96;  // whose places are computed at once
-
 template <typename T>
 class ConvTask final : public Task {
  public:
   ConvTask(const Conv& conv, const Building& building)
-      : places_(conv.window),
+      : blocks_(conv.window, conv.frame),
+        images_(conv.window.images),
         groups_(conv.window.groups),
         channels_(conv.window.channels),
         filters_(conv.window.filters),
@@ -25,34 +24,36 @@ class ConvTask final : public Task {
         w_(building.memory.at<const T>(conv.w)),
         y_(building.memory.at<T>(conv.y)) {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
-    std::int64_t scratch = block_rows * static_cast<std::int64_t>(sizeof(std::int64_t));
+    std::int64_t scratch = blocks_.scratch_bytes(sizeof(T));
     if (conv.epilogue) {
       epilogue_.emplace(*conv.epilogue, building, false);
       scratch = std::max(scratch, epilogue_->scratch_bytes());
     }
     need_scratch(scratch);
     if (filters_ == 0) return;
-    count_ = places_.count();
+    count_ = blocks_.count(0, images_);
     const double multiplications =
-        number(count_) * number(terms()) * number(groups_) * number(filters_);
+        number(blocks_.places()) * number(terms()) * number(groups_) * number(filters_);
     double nanoseconds = multiplications / 50;
     if (epilogue_) nanoseconds += epilogue_->nanoseconds();
-    split(building.chunks, (count_ + block_rows - 1) / block_rows, nanoseconds);
+    split(building.chunks, count_, nanoseconds);
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
-    auto* const rows = reinterpret_cast<std::int64_t*>(worker.scratch);
     const std::int64_t filters = groups_ * filters_;
-    const Range range = share(chunk, count_, block_rows);
-    for (std::int64_t begin = range.begin; begin < range.end; begin += block_rows) {
-      const std::int64_t count = std::min(block_rows, range.end - begin);
-      places_.offsets(begin, count, rows);
+    const Range range = share(chunk, count_);
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      const WindowBlocks::Block block = blocks_.block(0, images_, i);
+      const auto under = blocks_.elements(block, x_, worker.scratch);
+      const std::int64_t first = blocks_.first_place(block);
+      const std::int64_t count = blocks_.places(block);
       for (std::int64_t group = 0; group < groups_; ++group) {
-        kernel_({y_ + begin * filters + group * filters_, filters, x_ + group * channels_, rows,
-                 places_.taps().data(), static_cast<std::int64_t>(places_.taps().size()),
-                 places_.depth(), w_ + group * terms() * filters_, filters_, count, filters_});
+        kernel_({y_ + first * filters + group * filters_, filters, under.data + group * channels_,
+                 under.offsets, blocks_.taps().data(),
+                 static_cast<std::int64_t>(blocks_.taps().size()), blocks_.depth(),
+                 w_ + group * terms() * filters_, filters_, count, filters_});
       }
-      if (epilogue_) epilogue_->run({begin, begin + count, 0, filters}, worker.scratch);
+      if (epilogue_) epilogue_->run({first, first + count, 0, filters}, worker.scratch);
     }
     return true;
   }
@@ -60,12 +61,12 @@ class ConvTask final : public Task {
  private:
   // Of the sum that an output is.
   std::int64_t terms() const {
-    return static_cast<std::int64_t>(places_.taps().size()) * places_.depth();
+    return static_cast<std::int64_t>(blocks_.taps().size()) * blocks_.depth();
   }
 
-  WindowPlaces places_;
-  std::int64_t groups_, channels_, filters_;
-  std::int64_t count_ = 0;  // of rows
+  WindowBlocks blocks_;
+  std::int64_t images_, groups_, channels_, filters_;
+  std::int64_t count_ = 0;  // of blocks
   void (*kernel_)(const WindowProduct<T>&);
   const T* x_;
   const T* w_;

@@ -59,6 +59,7 @@ MIDDLES = {
     "slices": lambda x: x[:, ::-1, 1:, ::2],
     "padding": lambda x: cr.pad(x, ((0, 0), (0, 0), (1, 0), (2, 1)), constant_values=0.5),
     "pools": lambda x: functional.max_pool2d(x, 2) - functional.avg_pool2d(x, 2),
+    "pool of positive ones": lambda x: functional.max_pool2d(cr.relu(x), 2, 1, padding=1),
     "running sums": lambda x: cr.cumsum(x, axis=1) - cr.cumsum(x, axis=3),
     "turned": lambda x: x.transpose(0, 1, 3, 2),
     "there and back": lambda x: cr.relu(x.transpose(0, 2, 3, 1)).transpose(0, 3, 1, 2),
@@ -141,3 +142,13 @@ def test_a_convolution_does_what_follows_on_its_tiles():
         "conv + add tanh multiply subtract",
         "conv_input_grad + heaviside multiply",
     ]
+
+
+def test_relus_derivative_is_taken_where_the_pool_has_fewer_elements():
+    model = nn.Sequential(
+        nn.Conv2d(1, 4, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(16, 2)
+    )
+    lines = plan_of_training(model, np.zeros((4, 1, 6, 6), "float32"))
+    (derivative,) = [n for n, line in enumerate(lines) if "heaviside" in line]
+    (put,) = [n for n, line in enumerate(lines) if "put_taps" in line]
+    assert derivative < put

@@ -19,6 +19,7 @@ WINDOW = {
     "stride": [1, 2, 1],
     "dilation": [1, 1, 1],
 }
+FRAME = {"lengths": [1, 4, 4], "before": [0, 0, 0], "step": [1, 1, 1]}
 POOL = {
     "outer": 2,
     "inner": 3,
@@ -68,8 +69,15 @@ VALID = {
     | {name: A for name in ("g", "y", "lse")}
     | {f"{name}_strides": [4, 2, 2] for name in ("g", "y", "dq", "dk", "dv")}
     | {"dq": (ARENA, 2048), "dk": (ARENA, 2304), "dv": (ARENA, 2560)},
-    "conv": {"dtype": "float32", "window": WINDOW, "x": A, "w": B, "y": C},
-    "conv_weight_grad": {"dtype": "float32", "window": WINDOW, "x": A, "g": C, "w": B},
+    "conv": {"dtype": "float32", "window": WINDOW, "frame": FRAME, "x": A, "w": B, "y": C},
+    "conv_weight_grad": {
+        "dtype": "float32",
+        "window": WINDOW,
+        "frame": FRAME,
+        "x": A,
+        "g": C,
+        "w": B,
+    },
     "max_pool": {"dtype": "float32", "window": POOL, "x": A, "y": B, "taps": C},
     "sum_pool": {"dtype": "float32", "window": POOL, "x": A, "taps": C, "y": B},
     "sum_pool_input_grad": {"dtype": "float32", "window": POOL, "g": B, "taps": C, "x": A},
@@ -166,11 +174,18 @@ def epilogue(loads, stores, rows=2, **changes):
                 (kind, {"window": WINDOW | {"images": -1}}, "it: images must not be negative"),
                 (kind, {"window": WINDOW | {"images": 200}}, "it: .* after its space"),
                 (kind, {"window": WINDOW | {"filters": 2**47}}, "it: w is too large"),
+                (kind, {"frame": FRAME | {"before": [0, 0]}}, "it: a window has 3 spatial axes"),
+                (kind, {"frame": FRAME | {"step": [1, 0, 1]}}, "it: the step must be positive"),
+                (kind, {"frame": FRAME | {"lengths": [1, 90, 4]}}, "it: .* after its space"),
+                (kind, {"frame": FRAME | {"before": [0, -(2**62), 0]}}, "it: what lies before x"),
                 (kind, {"x": B}, "it: .*"),
                 (kind, {"x": C}, "it: .*"),
             )
             if (kind, case[1]) not in [("conv", {"x": B}), ("conv_weight_grad", {"x": C})]
         ],
+        ("conv", epilogue([], [store(C, "float32", 6, 0)]), "it: the epilogue must have the rows"),
+        ("conv_weight_grad", {"parts": 0}, "it: there must be a part of the images"),
+        ("conv_weight_grad", {"parts": 90}, "it: .* after its space"),
         *[
             case
             for kind in ("max_pool", "sum_pool", "sum_pool_input_grad")

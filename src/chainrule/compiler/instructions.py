@@ -139,6 +139,25 @@ def fill(value: Value, out: Storage, number: float) -> Instruction:
     )
 
 
+def reduction(
+    kind: str, value: Value, x: Storage, out: Storage, lengths: tuple[int, int, int]
+) -> Instruction:
+    """x of shape (outer, length, inner) to out (outer, inner)."""
+    outer, length, inner = lengths
+    return Instruction(
+        "reduce",
+        value,
+        {"x": x},
+        {"out": out},
+        flops=x.size,
+        reduction=kind,
+        dtype=x.dtype,
+        outer=outer,
+        length=length,
+        inner=inner,
+    )
+
+
 class Group(Instruction):
     """Elementwise values of one shape and compute dtype, to become one program."""
 

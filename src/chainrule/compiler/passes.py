@@ -54,6 +54,7 @@ def simplify(graph: CapturedGraph) -> ValueGraph:
     order = update_rows(_pruned(order, roots), updates)
     _cast_in_programs(order, set(roots))
     _derive_relu_from_its_result(order)
+    order = _derive_relu_from_its_maximum(order, roots)
     order = _pruned(order, roots)
     loss_gradients = _losses_with_gradients(order)
     return ValueGraph(order, outputs, updates, loss_gradients)
@@ -92,6 +93,39 @@ def _derive_relu_from_its_result(order: list[Value]) -> None:
             results[value.inputs[0]] = value
         elif value.kind == "heaviside" and value.inputs[0] in results:
             value.inputs = (results[value.inputs[0]],)
+
+
+def _derive_relu_from_its_maximum(order: list[Value], roots: list[Value]) -> list[Value]:
+    """Multiply a gradient by the derivative of relu before it is put where the maximum was.
+
+    Where r = relu(x) is pooled, y = max_pool(r), the element at the maximum's place is y. So in
+    place of put_taps(g, taps) * (r > 0) it is put_taps(g * (y > 0), taps), of fewer elements.
+    """
+    readers = Counter(i for value in order for i in value.inputs)
+    readers.update(roots)
+    pooled: dict[Any, Value] = {}  # by what the taps are computed from, and how
+    found: list[Value] = []
+    for value in order:
+        found.append(value)
+        if value.kind == "max_pool":
+            pooled[value.inputs[0], tuple(sorted(value.attributes.items()))] = value
+        kinds = [i.kind for i in value.inputs]
+        if value.kind != "multiply" or sorted(kinds) != ["heaviside", "put_taps"]:
+            continue
+        put = value.inputs[kinds.index("put_taps")]
+        derivative = value.inputs[kinds.index("heaviside")]
+        g, taps = put.inputs
+        over = dict(put.attributes)
+        del over["spatial"]
+        largest = pooled.get((derivative.inputs[0], tuple(sorted(over.items()))))
+        is_pooled = taps.kind == "max_pool_taps" and taps.inputs == derivative.inputs
+        if largest is None or not is_pooled or taps.attributes != over or readers[put] != 1:
+            continue
+        of_largest = Value("heaviside", (largest,), {}, g.shape, g.dtype, value.node)
+        scaled = Value("multiply", (g, of_largest), {}, g.shape, g.dtype, value.node)
+        value.kind, value.inputs, value.attributes = "put_taps", (scaled, taps), put.attributes
+        found[-1:] = [of_largest, scaled, value]
+    return found
 
 
 def _losses_with_gradients(order: list[Value]) -> dict[Value, Value]:

@@ -1,65 +1,41 @@
 """The lowering of convolutions.
 
 The core computes with the channels last. So images have been brought into that order by the layout
-pass (`compiler.layout`); here copies give them their border, and bring weights
-(O, C / groups, *kernel) into the core's order.
+pass (`compiler.layout`). Here copies bring weights (O, C / groups, *kernel) into the core's order.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from chainrule.compiler.elementwise import UnsupportedError
-from chainrule.compiler.instructions import Instruction, Part, Storage, contiguous, copy, fill
+from chainrule.compiler.instructions import (
+    Instruction,
+    Part,
+    Storage,
+    contiguous,
+    copy,
+    reduction,
+)
 from chainrule.compiler.lowering.base import lowering, permuted, shared, temporary
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
 
 _AXES = 3  # of the core's windows
+# The gradient of weights is summed up for each of so many parts of the images, so that threads can
+# share the work; but not of large weights, which are shared out themselves.
+_MOST_PARTS = 32
+_MOST_SUMS = 1 << 18  # of all parts together
 
 
-def _images(
-    scheduler: Scheduler,
-    value: Value,
-    x: Value,
-    lengths: tuple[int, ...],
-    starts: tuple[int, ...],
-    steps: tuple[int, ...],
-) -> Storage:
-    """x (N, *spatial, C) in zeros of (N, *lengths, C), which may be x itself.
-
-    Element p of a spatial axis goes to start + step * p; what would lie outside is left out.
-    """
-    images, *spatial, channels = x.shape
-    storage = scheduler.storage(x)
-    if tuple(spatial) == lengths and not any(starts) and all(s == 1 for s in steps):
-        return storage
-    shape = (images, *lengths, channels)
-    first = [max(-(start // step), 0) for start, step in zip(starts, steps, strict=True)]
-    end = [
-        min((length - 1 - start) // step + 1, n)
-        for length, start, step, n in zip(lengths, starts, steps, spatial, strict=True)
-    ]
-    counts = [max(b - a, 0) for a, b in zip(first, end, strict=True)]
-    kept = (images, *counts, channels)
-    x_strides, out_strides = contiguous(x.shape), contiguous(shape)
-    x_first = sum(s * f for s, f in zip(x_strides[1:-1], first, strict=True))
-    out_first = sum(
-        s * (start + step * f)
-        for s, start, step, f in zip(out_strides[1:-1], starts, steps, first, strict=True)
-    )
-    strides = [s * step for s, step in zip(out_strides[1:-1], steps, strict=True)]
-
-    def place(out: Storage) -> None:
-        if kept != shape:
-            scheduler.add(fill(value, out, 0.0))
-        if math.prod(kept):
-            part = Part(out, out_first)
-            to = (out_strides[0], *strides, 1)
-            scheduler.add(copy(value, Part(storage, x_first), part, kept, x_strides, to))
-
-    return shared(scheduler, value, shape, x.dtype, (storage, shape, starts, steps), place)
+def _frame(x: Value, starts: tuple[int, ...], steps: tuple[int, ...]) -> dict[str, list[int]]:
+    """Where x (N, *spatial, C) lies in the window's lengths: element p at start + step * p."""
+    more = (1,) * (_AXES - len(starts))
+    return {
+        "lengths": [*more, *x.shape[1:-1]],
+        "before": [*(0,) * len(more), *starts],
+        "step": [*more, *steps],
+    }
 
 
 def _filters(scheduler: Scheduler, value: Value, w: Value, groups: int) -> Storage:
@@ -151,11 +127,8 @@ def _conv(scheduler: Scheduler, value: Value) -> None:
         over["stride"],
         over["dilation"],
     )
-    operands = {
-        "x": _images(scheduler, value, x, lengths, starts, (1,) * axes),
-        "w": _filters(scheduler, value, w, groups),
-    }
-    _add(scheduler, value, window, operands)
+    operands = {"x": scheduler.storage(x), "w": _filters(scheduler, value, w, groups)}
+    _add(scheduler, value, window, _frame(x, starts, (1,) * axes), operands)
 
 
 @lowering("conv_input_grad")
@@ -177,15 +150,16 @@ def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
         (1,) * axes,
         over["dilation"],
     )
-    operands = {
-        "x": _images(scheduler, value, g, lengths, starts, over["stride"]),
-        "w": _turned_filters(scheduler, value, w, groups),
-    }
-    _add(scheduler, value, window, operands)
+    operands = {"x": scheduler.storage(g), "w": _turned_filters(scheduler, value, w, groups)}
+    _add(scheduler, value, window, _frame(g, starts, over["stride"]), operands)
 
 
 def _add(
-    scheduler: Scheduler, value: Value, window: dict[str, Any], operands: dict[str, Storage]
+    scheduler: Scheduler,
+    value: Value,
+    window: dict[str, Any],
+    frame: dict[str, list[int]],
+    operands: dict[str, Storage],
 ) -> None:
     scheduler.add(
         Instruction(
@@ -196,6 +170,7 @@ def _add(
             flops=value.flops,
             dtype=value.dtype,
             window=window,
+            frame=frame,
         )
     )
 
@@ -208,18 +183,16 @@ def _conv_weight_grad(scheduler: Scheduler, value: Value) -> None:
     filters, channels, *kernel = value.shape
     lengths = _padded(x, over["padding"])
     starts = tuple([before for before, _ in over["padding"]])
-    ones = (1,) * axes
     of_group = (groups, *kernel, channels, filters // groups)
+    parts = max(min(x.shape[0], _MOST_PARTS, _MOST_SUMS // max(value.size, 1)), 1)
     w = temporary(scheduler, value, of_group, value.dtype)
+    sums = w if parts == 1 else temporary(scheduler, value, (parts, *of_group), value.dtype)
     scheduler.add(
         Instruction(
             "conv_weight_grad",
             value,
-            {
-                "x": _images(scheduler, value, x, lengths, starts, ones),
-                "g": scheduler.storage(g),
-            },
-            {"w": w},
+            {"x": scheduler.storage(x), "g": scheduler.storage(g)},
+            {"w": sums},
             flops=value.flops,
             dtype=value.dtype,
             window=_window(
@@ -232,7 +205,11 @@ def _conv_weight_grad(scheduler: Scheduler, value: Value) -> None:
                 over["stride"],
                 over["dilation"],
             ),
+            frame=_frame(x, starts, (1,) * axes),
+            parts=parts,
         )
     )
+    if parts > 1:
+        scheduler.add(reduction("sum", value, sums, w, (1, parts, w.size)))
     order = (0, axes + 2, axes + 1, *range(1, axes + 1))
     permuted(scheduler, value, w, of_group, order, scheduler.storage(value))

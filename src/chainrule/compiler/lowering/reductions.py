@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from chainrule.compiler.elementwise import UnsupportedError
-from chainrule.compiler.instructions import Instruction, copy, fill
+from chainrule.compiler.instructions import Instruction, copy, fill, reduction
 from chainrule.compiler.lowering.base import INT64, as_int64, lowering, permuted, temporary
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
@@ -46,20 +46,8 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
         shape = (*shape[:start], *(1,) * (stop - start), *shape[stop:])
         last = (start, stop) == runs[0]
         out = scheduler.storage(value) if last else temporary(scheduler, value, shape, x.dtype)
-        scheduler.add(
-            Instruction(
-                "reduce",
-                value,
-                {"x": storage},
-                {"out": out},
-                flops=storage.size,
-                reduction=value.kind,
-                dtype=x.dtype,
-                outer=outer,
-                length=length,
-                inner=inner,
-            )
-        )
+        lengths = (outer, length, inner)
+        scheduler.add(reduction(value.kind, value, storage, out, lengths))
         storage = out
 
 
