@@ -423,6 +423,7 @@ def conf(monkeypatch):
         optim,
         data,
         cr.inspect,
+        cr.text,
         chainrule.testing,
     ],
 )

@@ -18,7 +18,7 @@ from numpy import (
     uint64,
 )
 
-from chainrule import data, graph, inspect, nn, ops, optim
+from chainrule import data, graph, inspect, nn, ops, optim, text
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.errors import DTypeError, NonFiniteError, ShapeError, SymbolicError
 from chainrule.graph.backprop import (
@@ -68,6 +68,7 @@ _HOMES = {
     optim: "cr.optim",
     data: "cr.data",
     linalg: "cr.linalg",
+    text: "cr.text",
 }
 
 refer({name: f"cr.{name}(x, ...), a function" for name in ops.__all__})  # type: ignore[attr-defined]
@@ -161,6 +162,7 @@ __all__ = [
     "set_num_threads",
     "summary",
     "tensor",
+    "text",
     "uint8",
     "uint16",
     "uint32",
