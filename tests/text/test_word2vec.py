@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, text
-from chainrule.text.sampling import AliasTable, examples, kept_shares
+from chainrule.text.sampling import AliasTable, by_width, examples, kept_shares
 
 
 def generator(seed=0):
@@ -68,6 +68,28 @@ def test_words_that_are_left_out_leave_no_gap():
     assert len(found) == 1 and len(found[0].places) == 500
     assert (found[0].places % 2 == 1).all()
     assert set(found[0].contexts[5:-5].ravel()) == {1, 2}  # 2 is no word
+
+
+def test_parts_of_one_width_hold_all_contexts():
+    words = np.tile(np.arange(5, dtype=np.int32), 40)
+    sentences = np.repeat(np.arange(80), np.tile([1, 2, 3, 4], 20))
+    noise = AliasTable(np.ones(5))
+    (chunk,) = examples(words, sentences, np.ones(5), noise, 3, 2, generator())
+
+    def listed(parts):
+        return sorted(
+            (place, *sorted(int(word) for word in row if word != 5), *drawn)
+            for part in parts
+            for row, drawn, place in zip(
+                part.contexts, part.words.tolist(), part.places, strict=True
+            )
+            if (row != 5).any()
+        )
+
+    parts = [*by_width(chunk, 5)]
+    assert [part.contexts.shape[1] for part in parts] == [1, 2, 3]
+    assert all((part.contexts != 5).any(1).all() for part in parts)
+    assert listed(parts) == listed([chunk])
 
 
 # The network

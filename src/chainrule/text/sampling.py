@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.graph.tensor import Array
 
-_CHUNK = 1 << 16  # positions of the text at a time
+_CHUNK = 1 << 14  # positions of the text at a time
 
 
 class AliasTable:
@@ -108,3 +108,21 @@ def examples(
         drawn[:, 0] = text[part]
         drawn[:, 1:] = noise.draw(random, (count, negative))
         yield Examples(contexts, drawn, part)
+
+
+def by_width(chunk: Examples, padding: int) -> Iterator[Examples]:
+    """Examples in parts of about as many contexts each, so that few places are empty.
+
+    Positions without contexts are left out.
+    """
+    there = chunk.contexts != padding
+    numbers = there.sum(1)
+    most, below = chunk.contexts.shape[1], 0
+    for width in (w for w in range(1, most + 1) if w <= 4 or w % 2 == 0):
+        rows = np.flatnonzero((numbers > below) & (numbers <= width))
+        below = width
+        if len(rows):
+            contexts = np.full((len(rows), width), padding, np.int32)
+            is_filled = np.arange(width) < numbers[rows, None]
+            contexts[is_filled] = chunk.contexts[rows][there[rows]]
+            yield Examples(contexts, chunk.words[rows], chunk.places[rows])

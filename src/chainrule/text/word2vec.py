@@ -10,7 +10,7 @@ from itertools import chain, repeat
 import numpy as np
 
 from chainrule import checks
-from chainrule.compiler.capture import capture
+from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.errors import NonFiniteError
 from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.backprop import backprop
@@ -19,7 +19,7 @@ from chainrule.nn import Embedding, Module, functional
 from chainrule.ops import concatenate, equal, full, less, logical_not, maximum, where
 from chainrule.optim import SGD
 from chainrule.system.threads import get_num_threads, set_num_threads
-from chainrule.text.sampling import AliasTable, Examples, examples, kept_shares
+from chainrule.text.sampling import AliasTable, Examples, by_width, examples, kept_shares
 from chainrule.text.vectors import WordVectors
 from chainrule.text.vocabulary import Vocabulary
 
@@ -112,7 +112,7 @@ class Word2Vec:
     Attributes:
         wv: the `WordVectors`, after `fit`.
         network: the trained `NegativeSampling`.
-        losses: for each epoch the mean loss of a position.
+        losses: for each epoch the mean loss of a position that has contexts.
 
     Raises:
         TypeError, ValueError: for numbers that are out of range.
@@ -204,15 +204,21 @@ class Word2Vec:
         chances = frequencies**self.ns_exponent
         noise = AliasTable(chances)
         batch = self._batch(frequencies * kept, chances)
-        step = self._step(optimizer, batch)
+        steps: dict[int, NativeStep] = {}  # by the number of contexts
+        block: StateBlock | None = None
         for epoch in range(self.epochs):
             random = np.random.Generator(np.random.Philox(key=[self.seed, 1 + epoch]))
             total, positions = 0.0, 0
             found = examples(text, sentences, kept, noise, self.window, self.negative, random)
-            for chunk in found:
+            for chunk in chain.from_iterable(by_width(part, words) for part in found):
+                width = chunk.contexts.shape[1]
+                if width not in steps:
+                    graph = self._step(optimizer, batch, width)
+                    block = block or StateBlock([*optimizer.params, *graph.reads])
+                    steps[width] = NativeStep(graph, block, [1.0])
                 progress = (epoch + chunk.places / len(text)) / self.epochs
                 rates = self.alpha + (self.min_alpha - self.alpha) * progress
-                total += self._run(step, _in_batches(chunk, words, batch), rates[::batch])
+                total += self._run(steps[width], _in_batches(chunk, words, batch), rates[::batch])
                 positions += len(chunk.places)
             self.losses.append(total / max(positions, 1))
 
@@ -239,8 +245,8 @@ class Word2Vec:
         network.centres.weight.assign(np.zeros((words, self.vector_size), np.float32))
         return network
 
-    def _step(self, optimizer: SGD, batch: int) -> NativeStep:
-        """A step on a batch of so many positions, as a native plan."""
+    def _step(self, optimizer: SGD, batch: int, width: int) -> CapturedGraph:
+        """A step on a batch of so many positions, of so many contexts each."""
 
         def train(contexts: Tensor, words: Tensor) -> Tensor:
             loss = self.network.loss(contexts, words)
@@ -248,13 +254,11 @@ class Word2Vec:
             optimizer.update([grads.get(p.node()) for p in optimizer.params])
             return loss
 
-        graph = capture(
+        return capture(
             train,
-            placeholder((batch, 2 * self.window), np.int64),
+            placeholder((batch, width), np.int64),
             placeholder((batch, 1 + self.negative), np.int64),
         )
-        states = [*optimizer.params, *graph.reads]
-        return NativeStep(graph, StateBlock(states), [1.0])
 
     def _run(self, step: NativeStep, chunk: Examples, rates: Array) -> float:
         """The sum of the losses of a chunk, whose batches are trained with these learning rates."""
