@@ -41,13 +41,14 @@ class NegativeSampling(Module):
 
     Attributes:
         contexts: W, an `nn.Embedding` of V + 1 rows, of which the last counts nowhere.
-        centres: C, an `nn.Embedding` of V rows.
+        centres: C, an `nn.Embedding` of V rows. Both begin as 0; `Word2Vec` draws W.
     """
 
     def __init__(self, words: int, size: int, *, averages: bool) -> None:
         super().__init__()
-        self.contexts = Embedding(words + 1, size)
-        self.centres = Embedding(words, size)
+        contexts, centres = np.zeros((words + 1, size), "f"), np.zeros((words, size), "f")
+        self.contexts = Embedding(words + 1, size, _weight=contexts)
+        self.centres = Embedding(words, size, _weight=centres)
         self.averages = averages
         self.words = words
 
@@ -235,14 +236,13 @@ class Word2Vec:
         return 1 << (int(most).bit_length() - 1)
 
     def _new_network(self, words: int) -> NegativeSampling:
-        """Contexts begin uniform in +-1 / (2 D), centres as 0."""
+        """A network whose contexts begin uniform in +-1 / (2 D)."""
         network = NegativeSampling(words, self.vector_size, averages=not self.sg)
         random = np.random.Generator(np.random.Philox(key=[self.seed, 0]))
         bound = 0.5 / self.vector_size
         first = random.uniform(-bound, bound, (words + 1, self.vector_size))
         first[words] = 0
         network.contexts.weight.assign(first.astype(np.float32))
-        network.centres.weight.assign(np.zeros((words, self.vector_size), np.float32))
         return network
 
     def _step(self, optimizer: SGD, batch: int, width: int) -> CapturedGraph:
