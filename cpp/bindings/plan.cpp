@@ -335,6 +335,9 @@ void bind_plan(nb::module_& module) {
            "Runs one step of a plan without inputs and scalars. Returns the label of the "
            "instruction that failed, \"labels\" for wrong ones, or an empty string.")
       .def(
+          "keep_rows", [](BoundPlan& plan) { plan.executor().keep_rows(); },
+          "Lets every run from now on keep the rows of states that it overwrites.")
+      .def(
           "undo_rows", [](BoundPlan& plan) { plan.executor().undo_rows(); },
           "Takes back what the last run has put into rows of states.")
       .def(

@@ -281,6 +281,11 @@ void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTea
   }
 }
 
+void Executor::keep_rows() {
+  const Entry entry(is_running_);
+  for (RowLog* const log : logs_) log->keep();
+}
+
 void Executor::undo_rows() {
   const Entry entry(is_running_);
   std::int64_t calls = 0;

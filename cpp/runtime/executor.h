@@ -79,8 +79,10 @@ class Executor final : private SharedWork {
   double least_seconds_a_step() const {
     return least_seconds_a_step_.load(std::memory_order_relaxed);
   }
+  // From now on every run keeps the rows of states that it overwrites (see PutRows).
+  void keep_rows();
   // Takes back, in the order from the last to the first, what the last run has put into rows of
-  // states (see PutRows); other changes stay.
+  // states; other changes stay.
   void undo_rows();
   // Whether all that the last run has put into rows of states is finite.
   bool has_finite_rows() const;

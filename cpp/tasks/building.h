@@ -2,6 +2,7 @@
 // plan/instructions.def has its `make_task` in the file of this folder that bears its name.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -58,6 +59,12 @@ struct Building {
 // --- What tasks share ---
 
 inline double number(std::int64_t count) { return static_cast<double>(count); }
+
+// Into how many parts the columns of rows are split, of so many units: a part of few is no less
+// work, as each part goes over all rows.
+inline std::int64_t column_parts(std::int64_t units) {
+  return std::max(std::min<std::int64_t>(units, 2), units / 3);
+}
 
 template <typename T>
 const Kernels<T>& kernels_of(const KernelTable& table);

@@ -22,7 +22,7 @@ class PutRowsTask final : public Task {
         out_(building.memory.at(put.out)) {
     // By columns: of equal indices the first wins.
     const std::int64_t rows = is_in_place() ? put.count : put.count + put.length;
-    split(building.chunks, (row_ + cache_line - 1) / cache_line,
+    split(building.chunks, column_parts((row_ + cache_line - 1) / cache_line),
           number(rows) * (20 + 0.1 * number(row_)));
     if (is_in_place() && put.out.space == Space::state) {
       log_ = std::make_unique<RowLog>(out_, put.count, row_);
@@ -43,15 +43,19 @@ class PutRowsTask final : public Task {
         std::memcpy(out_ + at, x_ + at, bytes);
       }
     }
-    if (log_) keep(chunk == 0, columns);
+    const bool keeps = log_ && log_->is_kept();
     for (std::int64_t i = put_.count - 1; i >= 0; --i) {
-      std::memcpy(row(i) + columns.begin, values_ + i * row_ + columns.begin, bytes);
+      std::byte* const to = row(i) + columns.begin;
+      if (keeps) {
+        if (chunk == 0) log_->number(i) = *position(indices_[i], put_.length);
+        std::memcpy(log_->old(i) + columns.begin, to, bytes);
+      }
+      std::memcpy(to, values_ + i * row_ + columns.begin, bytes);
     }
-    if (log_) {
-      for (std::int64_t i = 0; i < put_.count; ++i) {
-        if (!is_finite(row(i) + columns.begin, columns.length(), put_.dtype)) {
-          log_->found_non_finite();
-        }
+    // Afterwards: what a later use of a row put there counts for nothing.
+    for (std::int64_t i = 0; keeps && i < put_.count; ++i) {
+      if (!is_finite(row(i) + columns.begin, columns.length(), put_.dtype)) {
+        log_->found_non_finite();
       }
     }
     return true;
@@ -60,15 +64,6 @@ class PutRowsTask final : public Task {
   RowLog* log() const override { return log_.get(); }
 
  private:
-  // Some columns of the rows to be overwritten, into the log; and the numbers of the rows.
-  void keep(bool with_numbers, Range columns) const {
-    for (std::int64_t i = 0; i < put_.count; ++i) {
-      if (with_numbers) log_->number(i) = *position(indices_[i], put_.length);
-      std::memcpy(log_->old(i) + columns.begin, row(i) + columns.begin,
-                  static_cast<std::size_t>(columns.length()));
-    }
-  }
-
   std::byte* row(std::int64_t i) const { return out_ + *position(indices_[i], put_.length) * row_; }
 
   bool is_in_place() const { return x_ == out_; }

@@ -9,21 +9,25 @@
 
 namespace chainrule {
 
-// The old rows of one call after the other, up to a number of calls. Its memory is taken when the
-// plan is built, and touched as calls come.
+// The old rows of one call after the other, up to a number of calls, once it is asked to keep them.
 class RowLog {
  public:
   // Rows of `row_bytes` each, `rows` of them in a call.
   RowLog(std::byte* state, std::int64_t rows, std::int64_t row_bytes)
-      : state_(state), rows_(rows), row_bytes_(row_bytes) {
+      : state_(state), rows_(rows), row_bytes_(row_bytes) {}
+
+  // From now on. Its memory is taken here, and touched as calls come.
+  void keep() {
+    if (is_kept()) return;
     constexpr std::int64_t most_bytes = std::int64_t{32} << 20;
-    const std::int64_t call = std::max<std::int64_t>(rows * (row_bytes + number_bytes), 1);
+    const std::int64_t call = std::max<std::int64_t>(rows_ * (row_bytes_ + number_bytes), 1);
     capacity_ = std::max<std::int64_t>(most_bytes / call, 1);
     numbers_ =
-        std::make_unique_for_overwrite<std::int64_t[]>(static_cast<std::size_t>(capacity_ * rows));
+        std::make_unique_for_overwrite<std::int64_t[]>(static_cast<std::size_t>(capacity_ * rows_));
     old_ = std::make_unique_for_overwrite<std::byte[]>(
-        static_cast<std::size_t>(capacity_ * rows * row_bytes));
+        static_cast<std::size_t>(capacity_ * rows_ * row_bytes_));
   }
+  bool is_kept() const { return capacity_ != 0; }
 
   // Before a run.
   void clear() {
@@ -31,9 +35,11 @@ class RowLog {
     is_finite_.store(true, std::memory_order_relaxed);
   }
   // After a call that has done its work.
-  void count_call() { ++calls_; }
+  void count_call() {
+    if (is_kept()) ++calls_;
+  }
   std::int64_t calls() const { return calls_; }
-  bool is_full() const { return calls_ == capacity_; }
+  bool is_full() const { return is_kept() && calls_ == capacity_; }
 
   // In a call, by any thread: for each row its number, and where its old bytes go.
   std::int64_t& number(std::int64_t i) { return numbers_[index(i)]; }
@@ -42,7 +48,7 @@ class RowLog {
 
   // Whether all that was written since `clear` is finite.
   bool is_finite() const { return is_finite_.load(std::memory_order_relaxed); }
-  // Takes the last call back.
+  // Takes the last call back, which has overwritten its rows from the last to the first.
   void undo_call() {
     --calls_;
     for (std::int64_t i = 0; i < rows_; ++i) {
@@ -55,7 +61,7 @@ class RowLog {
   std::size_t index(std::int64_t i) const { return static_cast<std::size_t>(calls_ * rows_ + i); }
 
   std::byte* state_;
-  std::int64_t rows_, row_bytes_, capacity_ = 1, calls_ = 0;
+  std::int64_t rows_, row_bytes_, capacity_ = 0, calls_ = 0;
   std::unique_ptr<std::int64_t[]> numbers_;
   std::unique_ptr<std::byte[]> old_;
   std::atomic<bool> is_finite_ = true;

@@ -19,7 +19,7 @@ class ScatterAddTask final : public Task {
     // Never by the indices: of equal ones the order of additions counts.
     const std::int64_t units = (scatter.inner + unit - 1) / unit;
     by_outer_ = scatter.outer >= units;
-    split(building.chunks, by_outer_ ? scatter.outer : units,
+    split(building.chunks, by_outer_ ? scatter.outer : column_parts(units),
           0.2 * number(scatter.outer) * number(scatter.inner) *
               (number(scatter.count) + number(scatter.length)));
     if (is_long()) need_scratch(scatter.length * scatter.inner * std::int64_t{sizeof(double)});

@@ -135,6 +135,8 @@ class Plan:
         after a step in which it is not finite."""
     def labels(self, ref: Ref, dtype: str, count: int, limit: int) -> None:
         """Labels, whole numbers, that `step` compares with 0 and the limit before it begins."""
+    def keep_rows(self) -> None:
+        """Let every run from now on keep the rows of states that it overwrites."""
     def undo_rows(self) -> None:
         """Take back what the last run has put into rows of states, in the order from the last to
         the first. Other changes stay."""

@@ -254,6 +254,7 @@ class NativeStep:
         """
         if self._copies is None:
             self._copies = self.block.copies(*self._kept)
+            self._core.keep_rows()
         self._copies.save()
 
     def save_if_finite(self) -> bool:

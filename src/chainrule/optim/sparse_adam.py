@@ -21,6 +21,7 @@ class SparseAdam(MomentOptimizer):
 
     m, v and W of the other rows follow `Adam`'s rule. Adam itself would let every row fade and move
     in every step, those of an embedding too that no example of the batch has looked up.
+    In a native plan a step so costs what the rows cost that were looked up; see `nn.Embedding`.
 
     Rows are those along the first axis. Of a Parameter without axes or with one each element is a
     row.

@@ -1,0 +1,278 @@
+"""Word vectors: their neighbours, their analogies, and their files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Sequence
+from typing import Any, TypeVar
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from chainrule import checks
+from chainrule.errors import FileError, ShapeError
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.system.atomic_files import write_atomically
+from chainrule.text.vocabulary import Vocabulary
+from chainrule.train import model_file
+
+V = TypeVar("V", bound="WordVectors")
+
+_KEY = "word_vectors"
+_MOST_NUMBERS = 2**31  # of a text file, whose head may say anything
+
+
+class WordVectors:
+    """A vector for each word of a vocabulary.
+
+    The similarity of two words is the cosine of the angle between their vectors.
+
+    Args:
+        vocabulary: the words, a Vocabulary or a list.
+        vectors: shape (words, D), float32 or float64; a copy is kept.
+
+    Attributes:
+        vocabulary: the words by number.
+        vectors: the vectors, an array that can't be written to; `nn.Embedding.from_pretrained`
+            takes it.
+
+    Raises:
+        ShapeError: if there is not one vector for each word.
+
+    Source: Mikolov, Chen, Corrado and Dean, "Efficient Estimation of Word Representations in Vector
+    Space", 2013.
+
+    Example:
+        >>> from chainrule import text
+        >>> words = ["king", "queen", "man", "woman"]
+        >>> vectors = text.WordVectors(words, [[3.0, 1.0], [3.0, 2.0], [1.0, 1.0], [1.0, 2.0]])
+        >>> vectors.most_similar(positive=["king", "woman"], negative=["man"], topn=1)[0][0]
+        'queen'
+    """
+
+    def __init__(self, vocabulary: Vocabulary | Iterable[str], vectors: ArrayLike | Tensor) -> None:
+        is_vocabulary = isinstance(vocabulary, Vocabulary)
+        self.vocabulary: Vocabulary = vocabulary if is_vocabulary else Vocabulary(vocabulary)  # type: ignore[assignment]
+        given = np.array(vectors.numpy() if isinstance(vectors, Tensor) else vectors)
+        if given.dtype not in (np.float32, np.float64):
+            given = given.astype(np.float32)
+        if given.ndim != 2 or len(given) != len(self.vocabulary):
+            raise ShapeError(
+                f"vectors have shape ({len(self.vocabulary)}, D), one for each word; got "
+                f"{given.shape}"
+            )
+        given.flags.writeable = False
+        self.vectors: Array = given
+        self._directions: Array | None = None
+
+    def __getitem__(self, word: str) -> Array:
+        """The vector of a word."""
+        return self.vectors[self._number(word)]
+
+    def __contains__(self, word: object) -> bool:
+        return word in self.vocabulary
+
+    def __len__(self) -> int:
+        return len(self.vocabulary)
+
+    def __repr__(self) -> str:
+        return f"WordVectors({len(self)} words, vectors of {self.vectors.shape[1]} numbers)"
+
+    def similarity(self, a: str, b: str) -> float:
+        """The cosine of the angle between the vectors of two words; 0 for a vector of zeros.
+
+        Raises:
+            KeyError: for a word that has no vector.
+        """
+        directions = self._unit_vectors()
+        return float(directions[self._number(a)] @ directions[self._number(b)])
+
+    def most_similar(
+        self,
+        positive: str | Array | Sequence[str | Array] = (),
+        negative: str | Array | Sequence[str | Array] = (),
+        topn: int = 10,
+    ) -> list[tuple[str, float]]:
+        """The words nearest to the mean of directions: those of `positive`, less of `negative`.
+
+        An analogy, as "man is to king as woman is to ...", is the word nearest to king - man +
+        woman. The given words themselves are left out. Of equally near words the more frequent,
+        which has the smaller number, comes first.
+
+        Args:
+            positive, negative: words, or vectors of length D; one or several.
+            topn: how many.
+
+        Returns:
+            Pairs of a word and its similarity, from the nearest on.
+
+        Raises:
+            KeyError: for a word that has no vector.
+            ValueError: if none is given.
+        """
+        directions = self._unit_vectors()
+        given: set[int] = set()
+        target = np.zeros(self.vectors.shape[1], self.vectors.dtype)
+        pairs = [(item, 1) for item in _several(positive)]
+        pairs += [(item, -1) for item in _several(negative)]
+        if not pairs:
+            raise ValueError("most_similar takes a word or more: most_similar('king')")
+        for item, sign in pairs:
+            if isinstance(item, str):
+                number = self._number(item)
+                given.add(number)
+                target += sign * directions[number]
+            else:
+                target += sign * self._checked(item)
+        similarities = directions @ _unit(target[None])[0]
+        order = np.argsort(-similarities, kind="stable")
+        count = checks.count("topn", topn)
+        near = [int(number) for number in order[: count + len(given)] if int(number) not in given]
+        return [(self.vocabulary[n], float(similarities[n])) for n in near[:count]]
+
+    def _checked(self, vector: Any) -> Array:
+        given = np.asarray(vector, self.vectors.dtype)
+        if given.shape != self.vectors.shape[1:]:
+            raise ShapeError(f"a vector has shape {self.vectors.shape[1:]}, not {given.shape}")
+        return given
+
+    def _number(self, word: str) -> int:
+        if word not in self.vocabulary:
+            raise KeyError(f"there is no vector of {word!r:.80} among {len(self)} words")
+        return self.vocabulary.number(word)
+
+    def _unit_vectors(self) -> Array:
+        if self._directions is None:
+            self._directions = _unit(self.vectors)
+        return self._directions
+
+    # Files
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write a safetensors file: the vectors as they are, the words in its metadata.
+
+        Raises:
+            OSError: if the file can't be written; one that stood there before stays.
+        """
+        words = {"words": list(self.vocabulary), "unknown": self.vocabulary.unknown}
+        model_file.write(path, {"vectors": self.vectors}, {_KEY: words})
+
+    @classmethod
+    def load(cls: type[V], path: str | os.PathLike[str]) -> V:
+        """The vectors of a file of `save`.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            FileError: if it is damaged, or holds something else.
+        """
+        tensors, description = model_file.read(path)
+        try:
+            words = description[_KEY]
+            return cls(Vocabulary(words["words"], words["unknown"]), tensors["vectors"])
+        except (KeyError, TypeError, ValueError) as error:
+            raise FileError(f"{path} holds no word vectors ({error})") from None
+
+    def save_word2vec_format(self, path: str | os.PathLike[str], binary: bool = False) -> None:
+        """Write a file that word2vec, gensim and others read.
+
+        Its first line has the number of words and of numbers in a vector; then comes each word with
+        its vector: in a line of text, or as float32 in the byte order of x86.
+
+        Args:
+            path: the file.
+            binary: whether it is not text. A text file has all digits of the numbers.
+
+        Raises:
+            ValueError: for a word with white space, which ends a word in such a file.
+            OSError: as `save`.
+        """
+        for word in self.vocabulary:
+            if not word or any(c.isspace() for c in word):
+                raise ValueError(
+                    f"the word {word!r:.80} has white space in it, or is empty: a file of this "
+                    "format can't hold it; save() can"
+                )
+        parts = [f"{len(self)} {self.vectors.shape[1]}\n".encode()]
+        for word, vector in zip(self.vocabulary, self.vectors, strict=True):
+            name = word.encode()
+            if binary:
+                parts.append(name + b" " + vector.astype("<f4").tobytes() + b"\n")
+            else:
+                numbers = " ".join(map(str, vector.tolist() if vector.dtype == float else vector))
+                parts.append(name + b" " + numbers.encode() + b"\n")
+        write_atomically(path, b"".join(parts))
+
+    @classmethod
+    def load_word2vec_format(cls: type[V], path: str | os.PathLike[str], binary: bool = False) -> V:
+        """The vectors of a file of word2vec, gensim or `save_word2vec_format`, as float32.
+
+        Args:
+            path: the file.
+            binary: whether it is not text.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            FileError: if it is damaged, or of another format.
+        """
+        try:
+            with open(checks.path("path", path), "rb") as file:
+                content = file.read()
+        except FileNotFoundError:
+            raise FileNotFoundError(f"there is no file {os.fspath(path)}") from None
+        try:
+            head, _, rest = content.partition(b"\n")
+            count, width = map(int, head.split())
+            if count < 0 or width < 1 or count * width > _MOST_NUMBERS:
+                raise ValueError(f"a head of {count} words and {width} numbers")
+            read = _read_binary if binary else _read_text
+            words, vectors = read(rest, count, width)
+            return cls(Vocabulary(words), vectors)
+        except (ValueError, IndexError) as error:
+            kind = "binary" if binary else "text"
+            raise FileError(
+                f"{os.fspath(path)} is no {kind} file of word vectors, or is damaged: {error}. The "
+                f"other kind is read by binary={not binary}."
+            ) from None
+
+
+def _read_text(content: bytes, count: int, width: int) -> tuple[list[str], Array]:
+    lines = content.decode().splitlines()
+    if len(lines) != count:
+        raise ValueError(f"{len(lines)} lines for {count} words")
+    words, vectors = [], np.empty((count, width), np.float32)
+    for row, line in enumerate(lines):
+        word, *numbers = line.rstrip(" ").split(" ")
+        if len(numbers) != width:
+            raise ValueError(f"the word {word!r:.80} has {len(numbers)} numbers, not {width}")
+        words.append(word)
+        vectors[row] = np.array(numbers, np.float32)
+    return words, vectors
+
+
+def _read_binary(content: bytes, count: int, width: int) -> tuple[list[str], Array]:
+    words, at, size = [], 0, 4 * width
+    if count * size > len(content):
+        raise ValueError(f"{len(content)} bytes for {count} vectors of {width} numbers")
+    vectors = np.empty((count, width), np.float32)
+    for row in range(count):
+        end = content.index(b" ", at)
+        words.append(content[at:end].lstrip(b"\n").decode())
+        numbers = content[end + 1 : end + 1 + size]
+        if len(numbers) != size:
+            raise ValueError(f"the vector of {words[-1]!r:.80} is cut off")
+        vectors[row] = np.frombuffer(numbers, "<f4")
+        at = end + 1 + size
+    if content[at:].strip(b"\n"):
+        raise ValueError(f"{len(content) - at} bytes after the last vector")
+    return words, vectors
+
+
+def _several(given: Any) -> list[Any]:
+    is_one = isinstance(given, str) or (isinstance(given, np.ndarray) and given.ndim == 1)
+    return [given] if is_one else list(given)
+
+
+def _unit(vectors: Array) -> Array:
+    """Vectors of length 1; zeros stay."""
+    lengths = np.sqrt((vectors.astype(np.float64) ** 2).sum(1, keepdims=True))
+    return (vectors / np.where(lengths > 0, lengths, 1)).astype(vectors.dtype)

@@ -1,0 +1,119 @@
+"""Vocabularies and tokenizers: numbers of words, back to text, and with a model in its file."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn, optim, text
+
+LINES = ["The cat sat; the cat didn't.", "", "A dog — the dog — sat!"]
+
+
+def test_numbers_go_by_frequency_then_by_the_alphabet():
+    words = ["b", "a", "c", "a", "b", "d"]
+    assert list(text.Vocabulary.from_words(words)) == ["a", "b", "c", "d"]
+    assert list(text.Vocabulary.from_words(words, min_count=2)) == ["a", "b"]
+    limited = text.Vocabulary.from_words(
+        words, max_size=4, special=["<pad>", "d"], unknown="<unk>", min_count=1
+    )
+    assert list(limited) == ["<pad>", "d", "<unk>", "a"]
+    assert limited.number("b") == 2 and limited.number("d") == 1 and "b" not in limited
+    assert repr(limited) == "Vocabulary(4 words: '<pad>', 'd', '<unk>', 'a')"
+    assert limited == text.Vocabulary(["<pad>", "d", "<unk>", "a"], "<unk>")
+    assert hash(limited) == hash(text.Vocabulary(list(limited), "<unk>"))
+    assert limited != text.Vocabulary(list(limited))
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "message"),
+    [
+        (lambda: text.Vocabulary("abc"), TypeError, "list of strings"),
+        (lambda: text.Vocabulary(["a", 1]), TypeError, "there is 1"),
+        (lambda: text.Vocabulary(["a", "b", "a"]), ValueError, "'a' comes twice"),
+        (lambda: text.Vocabulary(["a"], "b"), ValueError, "unknown is one"),
+        (lambda: text.Vocabulary(["a"]).number("b"), ValueError, "'b' is not among the 1"),
+        (lambda: text.Vocabulary(["a"])[1], IndexError, "word 1 of a vocabulary of 1"),
+        (lambda: text.Vocabulary(["a"])[-1], IndexError, "word -1"),
+        (lambda: text.Vocabulary.from_words(["a"], min_count=0), ValueError, "min_count"),
+        (
+            lambda: text.Vocabulary.from_words([], max_size=1, special=["a", "b"]),
+            ValueError,
+            "2 special words",
+        ),
+        (lambda: text.CharTokenizer(["a"]), TypeError, "is a Vocabulary"),
+        (lambda: text.CharTokenizer(text.Vocabulary(["a"]), ["b"]), ValueError, "not in the"),
+        (lambda: text.CharTokenizer.fit("ab").encode(1), TypeError, "takes a text"),
+        (lambda: text.CharTokenizer.fit("ab").encode("abc"), ValueError, "unknown='<unk>'"),
+        (lambda: text.CharTokenizer.fit("ab").decode([0.5]), TypeError, "whole numbers"),
+        (lambda: text.CharTokenizer.fit("ab").decode([[0]]), ValueError, "1-d"),
+        (lambda: text.CharTokenizer.fit("ab").decode([2]), IndexError, "word 2"),
+        (lambda: text.WordTokenizer.fit("ab", lowercase=1), TypeError, "lowercase is True or"),
+        (lambda: text.Tokenizer.from_dict({"class": "Other"}), ValueError, "no tokenizer"),
+        (
+            lambda: text.Tokenizer.from_dict(
+                {"class": "CharTokenizer", "words": 3, "unknown": None}
+            ),
+            ValueError,
+            "no tokenizer",
+        ),
+    ],
+)
+def test_what_does_not_fit_is_refused(make, error, message):
+    with pytest.raises(error, match=message):
+        make()
+
+
+def test_every_text_comes_back_character_by_character():
+    tokenizer = text.CharTokenizer.fit(LINES, special=["<end>"])
+    for line in LINES:
+        numbers = tokenizer.encode(line)
+        assert numbers.dtype == np.int64 and numbers.shape == (len(line),)
+        assert tokenizer.decode(numbers) == line
+    end = tokenizer.vocabulary.number("<end>")
+    assert tokenizer.decode([end, *tokenizer.encode("cat")]) == "<end>cat"
+    assert tokenizer.decode(cr.tensor([end, end]), skip_special=True) == ""
+    assert "<" not in tokenizer.vocabulary  # a special token does not come from text
+
+
+@pytest.mark.parametrize(
+    ("options", "wanted"),
+    [
+        ({}, ["The", "cat", "sat", ";", "the", "cat", "didn't", "."]),
+        ({"lowercase": True}, ["the", "cat", "sat", ";", "the", "cat", "didn't", "."]),
+        ({"punctuation": False}, ["The", "cat", "sat", "the", "cat", "didn't"]),
+    ],
+    ids=str,
+)
+def test_words(options, wanted):
+    tokenizer = text.WordTokenizer.fit(LINES, **options)
+    assert tokenizer.split(LINES[0]) == wanted
+    assert tokenizer.decode(tokenizer.encode(LINES[0])) == " ".join(wanted)
+    assert ("—" in tokenizer.vocabulary) == options.get("punctuation", True)
+    assert tokenizer.encode("").shape == (0,)
+    again = text.Tokenizer.from_dict(tokenizer.to_dict())
+    assert again == tokenizer and hash(again) == hash(tokenizer)
+    assert again.encode(LINES[2]).tolist() == tokenizer.encode(LINES[2]).tolist()
+
+
+@pytest.mark.parametrize("kind", [text.CharTokenizer, text.WordTokenizer])
+def test_a_tokenizer_is_saved_with_its_model(tmp_path, kind):
+    tokenizer = kind.fit(LINES, special=["<pad>"], unknown="<unk>", min_count=2)
+    model = nn.Sequential(nn.Embedding(len(tokenizer.vocabulary), 4), nn.Flatten(), nn.Linear(8, 2))
+    path = tmp_path / "model.safetensors"
+    metadata = {"tokenizer": tokenizer.to_dict()}
+    cr.save(model, path, metadata=metadata)
+    assert text.read_tokenizer(path) == tokenizer
+    trainer = cr.Trainer(
+        model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1), metadata=metadata
+    )
+    trainer.fit(tokenizer.encode(LINES[0])[:6].reshape(3, 2), [0, 1, 0], epochs=1)
+    trainer.save(path)
+    again, loaded = text.read_tokenizer(path), cr.load(path)
+    assert again == tokenizer
+    x = again.encode(LINES[2])[:2][None]
+    np.testing.assert_array_equal(loaded(x).numpy(), model.eval()(x).numpy())
+    with pytest.raises(cr.FileError, match="hold no 'words', but tokenizer"):
+        text.read_tokenizer(path, "words")
+    cr.save(model, path, metadata={"tokenizer": {"class": "CharTokenizer"}})
+    with pytest.raises(cr.FileError, match="its tokenizer is damaged"):
+        text.read_tokenizer(path)
