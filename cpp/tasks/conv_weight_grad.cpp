@@ -7,8 +7,9 @@
 namespace chainrule {
 namespace {
 
-constexpr std::int64_t block_places = 256;  // whose part of g stays in L2
-constexpr std::int64_t part_rows = 48;      // of a tap's elements, that a thread takes at once
+constexpr std::int64_t block_places = 192;  // whose part of g stays in L1
+// Of the elements of a window that a thread takes at once, and from where on it takes the more.
+constexpr std::int64_t most_terms = 48, few_terms = 8, many = 96;
 
 template <typename T>
 class ConvWeightGradTask final : public Task {
@@ -18,17 +19,19 @@ class ConvWeightGradTask final : public Task {
         groups_(conv.window.groups),
         channels_(conv.window.channels),
         filters_(conv.window.filters),
-        kernel_(kernels_of<T>(building.kernels).window_sum),
+        kernel_(kernels_of<T>(building.kernels).window_product),
+        channel_kernel_(kernels_of<T>(building.kernels).channel_product),
         x_(building.memory.at<const T>(conv.x)),
         g_(building.memory.at<const T>(conv.g)),
         w_(building.memory.at<T>(conv.w)) {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(block_places * static_cast<std::int64_t>(sizeof(std::int64_t)));
-    if (filters_ == 0 || places_.depth() == 0) return;
-    parts_of_tap_ = (places_.depth() + part_rows - 1) / part_rows;
-    count_ = groups_ * taps() * parts_of_tap_;
-    const double multiplications = number(places_.count()) * number(groups_ * taps()) *
-                                   number(places_.depth()) * number(filters_);
+    if (filters_ == 0 || terms() == 0) return;
+    part_ = terms() < many ? few_terms : most_terms;
+    parts_ = (terms() + part_ - 1) / part_;
+    count_ = is_by_channel() ? parts_ : groups_ * parts_;
+    const double multiplications =
+        number(places_.count()) * number(groups_) * number(terms()) * number(filters_);
     split(building.chunks, count_, multiplications / 50);
   }
 
@@ -39,31 +42,45 @@ class ConvWeightGradTask final : public Task {
     for (std::int64_t begin = 0; begin == 0 || begin < places_.count(); begin += block_places) {
       const std::int64_t count = std::min(block_places, places_.count() - begin);
       places_.offsets(begin, count, places);
-      for (std::int64_t i = range.begin; i < range.end; ++i) add_part(i, begin, count, places);
+      // The parts of each group together.
+      for (std::int64_t i = range.begin; i < range.end;) {
+        const std::int64_t group = i / parts_;
+        const std::int64_t end = std::min(range.end, (group + 1) * parts_);
+        const std::int64_t first = (i - group * parts_) * part_;
+        const std::int64_t last = std::min(terms(), (end - group * parts_) * part_);
+        add_terms(group, first, last - first, begin, count, places);
+        i = end;
+      }
     }
     return true;
   }
 
  private:
-  std::int64_t taps() const { return static_cast<std::int64_t>(places_.taps().size()); }
+  std::int64_t terms() const { return static_cast<std::int64_t>(places_.terms().size()); }
+  bool is_by_channel() const { return channels_ == 1 && groups_ > 1; }
 
-  void add_part(std::int64_t part, std::int64_t begin, std::int64_t count,
-                const std::int64_t* places) const noexcept {
-    const std::int64_t row = part % parts_of_tap_ * part_rows;
-    const std::int64_t tap = part / parts_of_tap_;  // those of a group after those of another
-    const std::int64_t group = tap / taps();
+  // Adds `count` places from `begin` on to `rows` of a group's terms, from `first` on.
+  void add_terms(std::int64_t group, std::int64_t first, std::int64_t rows, std::int64_t begin,
+                 std::int64_t count, const std::int64_t* places) const noexcept {
     const std::int64_t filters = groups_ * filters_;
-    const std::int64_t offset = places_.taps()[static_cast<std::size_t>(tap % taps())];
-    kernel_({w_ + (tap * places_.depth() + row) * filters_, filters_,
-             x_ + group * channels_ + offset + row, places, count,
-             g_ + begin * filters + group * filters_, filters,
-             std::min(part_rows, places_.depth() - row), filters_, begin > 0});
+    const T* const g = g_ + begin * filters;
+    const std::int64_t* const elements = places_.terms().data() + first;
+    if (is_by_channel()) {
+      for (std::int64_t f = 0; f < filters_; ++f) {
+        channel_kernel_({w_ + first * filters_ + f, filters_, terms() * filters_, x_, elements,
+                         places, count, g + f, filters, filters_, rows, groups_, begin > 0});
+      }
+      return;
+    }
+    kernel_({w_ + (group * terms() + first) * filters_, filters_, x_ + group * channels_, elements,
+             places, count, g + group * filters_, filters, rows, filters_, begin > 0});
   }
 
   WindowPlaces places_;
   std::int64_t groups_, channels_, filters_;
-  std::int64_t parts_of_tap_ = 0, count_ = 0;
-  void (*kernel_)(const WindowSum<T>&);
+  std::int64_t part_ = 1, parts_ = 0, count_ = 0;
+  void (*kernel_)(const WindowProduct<T>&);
+  void (*channel_kernel_)(const ChannelProduct<T>&);
   const T* x_;
   const T* g_;
   T* w_;

@@ -2,7 +2,7 @@
 
 namespace chainrule {
 
-WindowPlaces::WindowPlaces(const Window& window) : depth_(window.channels) {
+WindowPlaces::WindowPlaces(const Window& window) {
   std::array<std::int64_t, spatial_axes> steps;  // to the next element along an axis
   std::int64_t step = window.groups * window.channels;
   for (std::size_t axis = spatial_axes; axis-- > 0;) {
@@ -13,17 +13,13 @@ WindowPlaces::WindowPlaces(const Window& window) : depth_(window.channels) {
   axes_[0] = {window.images, step};
   for (const Axis& axis : axes_) count_ *= axis.places;
 
-  std::array<std::int64_t, spatial_axes> kernel;
-  for (std::size_t axis = 0; axis < spatial_axes; ++axis) kernel[axis] = window.kernel[axis];
-  if (window.groups == 1 && window.dilation.back() == 1) {
-    depth_ *= kernel.back();
-    kernel.back() = 1;
-  }
-  for (std::int64_t i = 0; i < kernel[0]; ++i) {
-    for (std::int64_t j = 0; j < kernel[1]; ++j) {
-      for (std::int64_t k = 0; k < kernel[2]; ++k) {
-        taps_.push_back(i * window.dilation[0] * steps[0] + j * window.dilation[1] * steps[1] +
-                        k * window.dilation[2] * steps[2]);
+  for (std::int64_t i = 0; i < window.kernel[0]; ++i) {
+    for (std::int64_t j = 0; j < window.kernel[1]; ++j) {
+      for (std::int64_t k = 0; k < window.kernel[2]; ++k) {
+        const std::int64_t tap = i * window.dilation[0] * steps[0] +
+                                 j * window.dilation[1] * steps[1] +
+                                 k * window.dilation[2] * steps[2];
+        for (std::int64_t c = 0; c < window.channels; ++c) terms_.push_back(tap + c);
       }
     }
   }

@@ -15,10 +15,9 @@ class WindowPlaces {
   explicit WindowPlaces(const Window& window);
 
   std::int64_t count() const { return count_; }  // places of all images
-  // Distances from the first element of a place to each tap, in the order of the kernel; where the
-  // taps of a line lie side by side, to each line.
-  const std::vector<std::int64_t>& taps() const { return taps_; }
-  std::int64_t depth() const { return depth_; }  // elements of a tap, side by side
+  // Distances from the first element of a place to all that a group takes, in the order of the
+  // kernel, each tap's channels side by side.
+  const std::vector<std::int64_t>& terms() const { return terms_; }
 
   // The first elements of places begin ... begin + count - 1.
   void offsets(std::int64_t begin, std::int64_t count, std::int64_t* to) const;
@@ -29,8 +28,8 @@ class WindowPlaces {
   };
 
   std::array<Axis, spatial_axes + 1> axes_;  // that of the images first
-  std::vector<std::int64_t> taps_;
-  std::int64_t count_ = 1, depth_;
+  std::vector<std::int64_t> terms_;
+  std::int64_t count_ = 1;
 };
 
 }  // namespace chainrule
