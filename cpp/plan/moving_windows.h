@@ -41,6 +41,18 @@ struct Window {
   }
 };
 
+// Where x, of shape (images, *lengths, channels), lies in the lengths of a window: element p of an
+// axis at before + step * p. What would lie outside is left out; where nothing lies there is 0.
+struct Frame {
+  std::vector<std::int64_t> lengths, before, step;
+
+  void fields(auto&& field) {
+    field("lengths", lengths);
+    field("before", before);
+    field("step", step);
+  }
+};
+
 // How a window goes over x, of shape (outer, *lengths, inner): each of outer and inner for itself.
 // Place p of an axis lies over the elements stride * p + dilation * tap - before, of which those
 // outside of x do not count; `after` is how far the last place may reach over the end.

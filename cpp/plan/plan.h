@@ -96,7 +96,8 @@ struct Store {
   }
 };
 
-// The sum over all rows of a register, column by column; of the program's dtype.
+// The sums of a register over each `sum_rows` rows of the program, column by column; of the
+// program's dtype.
 struct ColumnSum {
   Ref ref;
   Register reg;
@@ -128,6 +129,7 @@ struct Program {
   std::vector<MicroOp> ops;
   std::vector<Store> stores;
   std::vector<ColumnSum> sums;  // not in an epilogue
+  std::int64_t sum_rows = 0;    // a divisor of `rows`; 0: all of them
 
   void fields(auto&& field) {
     field("dtype", dtype);
@@ -139,6 +141,7 @@ struct Program {
     field.optional("ops", ops);
     field.optional("stores", stores);
     field.optional("sums", sums);
+    field.optional("sum_rows", sum_rows);
   }
 };
 
@@ -180,31 +183,40 @@ struct Gemm {
 // --- Convolutions ---
 
 // y (images, *places, groups * filters) = the sums of x under the window, each element times
-// w (groups, *kernel, channels, filters).
+// w (groups, *kernel, channels, filters); then the epilogue, a program over y (a row for each
+// place) of the same dtype, on each tile while it is still in cache.
 struct Conv {
   DType dtype;
   Window window;
+  Frame frame;
   Ref x, w, y;
+  std::optional<Program> epilogue;
 
   void fields(auto&& field) {
     field("dtype", dtype);
     field("window", window);
+    field("frame", frame);
     field("x", x);
     field("w", w);
     field("y", y);
+    field.optional("epilogue", epilogue);
   }
 };
 
-// w (groups, *kernel, channels, filters) = the sum over all images and places of what lies under
-// the window times g (images, *places, groups * filters).
+// w (parts, groups, *kernel, channels, filters) = for each part of the images the sum over its
+// images and places of what lies under the window times g (images, *places, groups * filters).
 struct ConvWeightGrad {
   DType dtype;
   Window window;
+  Frame frame;
+  std::int64_t parts = 1;  // part i begins with image images * i / parts
   Ref x, g, w;
 
   void fields(auto&& field) {
     field("dtype", dtype);
     field("window", window);
+    field("frame", frame);
+    field.optional("parts", parts);
     field("x", x);
     field("g", g);
     field("w", w);

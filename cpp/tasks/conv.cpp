@@ -1,19 +1,21 @@
-// Convolutions: products of the elements under a window and the weights.
+// Convolutions: products of the elements under a window and the weights, tile by tile, each tile
+// with its part of the epilogue.
 #include <algorithm>
+#include <optional>
 
 #include "tasks/building.h"
+#include "tasks/program/program.h"
 #include "tasks/window.h"
 
 namespace chainrule {
 namespace {
 
-constexpr std::int64_t block_rows = 384;  // whose places are computed at once
-
 template <typename T>
 class ConvTask final : public Task {
  public:
   ConvTask(const Conv& conv, const Building& building)
-      : places_(conv.window),
+      : blocks_(conv.window, conv.frame),
+        images_(conv.window.images),
         groups_(conv.window.groups),
         channels_(conv.window.channels),
         filters_(conv.window.filters),
@@ -23,55 +25,62 @@ class ConvTask final : public Task {
         w_(building.memory.at<const T>(conv.w)),
         y_(building.memory.at<T>(conv.y)) {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
-    need_scratch(block_rows * static_cast<std::int64_t>(sizeof(std::int64_t)));
+    std::int64_t scratch = blocks_.scratch_bytes(sizeof(T));
+    if (conv.epilogue) {
+      epilogue_.emplace(*conv.epilogue, building, false);
+      scratch = std::max(scratch, epilogue_->scratch_bytes());
+    }
+    need_scratch(scratch);
     if (filters_ == 0) return;
-    count_ = places_.count();
-    const double multiplications =
-        number(count_) * number(terms()) * number(groups_) * number(filters_);
-    split(building.chunks, (count_ + block_rows - 1) / block_rows, multiplications / 50);
+    count_ = blocks_.count(0, images_);
+    const double multiplications = number(blocks_.places()) * number(blocks_.term_count()) *
+                                   number(groups_) * number(filters_);
+    double nanoseconds = multiplications / 50;
+    if (epilogue_) nanoseconds += epilogue_->nanoseconds();
+    split(building.chunks, count_, nanoseconds);
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
-    auto* const rows = reinterpret_cast<std::int64_t*>(worker.scratch);
-    const Range range = share(chunk, count_, block_rows);
-    for (std::int64_t begin = range.begin; begin < range.end; begin += block_rows) {
-      const std::int64_t count = std::min(block_rows, range.end - begin);
-      places_.offsets(begin, count, rows);
-      compute(begin, count, rows);
+    const std::int64_t filters = groups_ * filters_;
+    const Range range = share(chunk, count_);
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      const WindowBlocks::Block block = blocks_.block(0, images_, i);
+      const std::int64_t first = blocks_.first_place(block);
+      const std::int64_t count = blocks_.places(block);
+      compute(y_ + first * filters, count, blocks_.elements(block, x_, worker.scratch));
+      if (epilogue_) epilogue_->run({first, first + count, 0, filters}, worker.scratch);
     }
     return true;
   }
 
  private:
-  // Of the sum that an output is.
-  std::int64_t terms() const { return static_cast<std::int64_t>(places_.terms().size()); }
-
-  void compute(std::int64_t begin, std::int64_t count, const std::int64_t* rows) const noexcept {
+  void compute(T* y, std::int64_t count, WindowBlocks::Elements<T> under) const noexcept {
     const std::int64_t filters = groups_ * filters_;
-    T* const y = y_ + begin * filters;
-    const std::int64_t* const terms = places_.terms().data();
+    const std::int64_t* const terms = blocks_.terms().data();
+    const std::int64_t term_count = blocks_.term_count();
     if (channels_ == 1 && groups_ > 1) {
-      // The groups side by side, filter after filter of theirs.
+      // All groups at once, one filter of each after the other.
       for (std::int64_t f = 0; f < filters_; ++f) {
-        channel_kernel_({y + f, filters, filters_, x_, rows, terms, this->terms(), w_ + f, filters_,
-                         this->terms() * filters_, count, groups_, false});
+        channel_kernel_({y + f, filters, filters_, under.data, under.offsets, terms, term_count,
+                         w_ + f, filters_, term_count * filters_, count, groups_, false});
       }
       return;
     }
     for (std::int64_t group = 0; group < groups_; ++group) {
-      kernel_({y + group * filters_, filters, x_ + group * channels_, rows, terms, this->terms(),
-               w_ + group * this->terms() * filters_, filters_, count, filters_, false});
+      kernel_({y + group * filters_, filters, under.data + group * channels_, under.offsets, terms,
+               term_count, w_ + group * term_count * filters_, filters_, count, filters_, false});
     }
   }
 
-  WindowPlaces places_;
-  std::int64_t groups_, channels_, filters_;
-  std::int64_t count_ = 0;  // of rows
+  WindowBlocks blocks_;
+  std::int64_t images_, groups_, channels_, filters_;
+  std::int64_t count_ = 0;  // of blocks
   void (*kernel_)(const WindowProduct<T>&);
   void (*channel_kernel_)(const ChannelProduct<T>&);
   const T* x_;
   const T* w_;
   T* y_;
+  std::optional<ElementwiseProgram<T>> epilogue_;
 };
 
 }  // namespace

@@ -1,4 +1,5 @@
-// The gradient of a convolution's weights: sums over all places of outer products.
+// The gradient of a convolution's weights: sums over all places of outer products. The images are
+// cut into parts, each with sums of its own, so that threads can share the work.
 #include <algorithm>
 
 #include "tasks/building.h"
@@ -7,15 +8,16 @@
 namespace chainrule {
 namespace {
 
-constexpr std::int64_t block_places = 192;  // whose part of g stays in L1
-// Of the elements of a window that a thread takes at once, and from where on it takes the more.
-constexpr std::int64_t most_terms = 48, few_terms = 8, many = 96;
+constexpr std::int64_t tile_terms =
+    48;  // of a window's elements, whose sums a thread takes at once
 
 template <typename T>
 class ConvWeightGradTask final : public Task {
  public:
   ConvWeightGradTask(const ConvWeightGrad& conv, const Building& building)
-      : places_(conv.window),
+      : blocks_(conv.window, conv.frame),
+        images_(conv.window.images),
+        parts_(conv.parts),
         groups_(conv.window.groups),
         channels_(conv.window.channels),
         filters_(conv.window.filters),
@@ -25,60 +27,74 @@ class ConvWeightGradTask final : public Task {
         g_(building.memory.at<const T>(conv.g)),
         w_(building.memory.at<T>(conv.w)) {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
-    need_scratch(block_places * static_cast<std::int64_t>(sizeof(std::int64_t)));
+    need_scratch(blocks_.scratch_bytes(sizeof(T)));
     if (filters_ == 0 || terms() == 0) return;
-    part_ = terms() < many ? few_terms : most_terms;
-    parts_ = (terms() + part_ - 1) / part_;
-    count_ = is_by_channel() ? parts_ : groups_ * parts_;
+    tiles_of_group_ = (terms() + tile_terms - 1) / tile_terms;
+    tiles_ = (is_by_channel() ? 1 : groups_) * tiles_of_group_;
     const double multiplications =
-        number(places_.count()) * number(groups_) * number(terms()) * number(filters_);
-    split(building.chunks, count_, multiplications / 50);
+        number(blocks_.places()) * number(groups_) * number(terms()) * number(filters_);
+    split(building.chunks, parts_ * tiles_, multiplications / 50);
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
-    auto* const places = reinterpret_cast<std::int64_t*>(worker.scratch);
-    const Range range = share(chunk, count_);
-    // At least one block, which writes the zeros of no places.
-    for (std::int64_t begin = 0; begin == 0 || begin < places_.count(); begin += block_places) {
-      const std::int64_t count = std::min(block_places, places_.count() - begin);
-      places_.offsets(begin, count, places);
-      // The parts of each group together.
-      for (std::int64_t i = range.begin; i < range.end;) {
-        const std::int64_t group = i / parts_;
-        const std::int64_t end = std::min(range.end, (group + 1) * parts_);
-        const std::int64_t first = (i - group * parts_) * part_;
-        const std::int64_t last = std::min(terms(), (end - group * parts_) * part_);
-        add_terms(group, first, last - first, begin, count, places);
-        i = end;
-      }
+    const Range range = share(chunk, parts_ * tiles_);
+    for (std::int64_t begin = range.begin; begin < range.end;) {
+      const std::int64_t part = begin / tiles_;
+      const std::int64_t end = std::min(range.end, (part + 1) * tiles_);
+      add_up(part, begin - part * tiles_, end - part * tiles_, worker.scratch);
+      begin = end;
     }
     return true;
   }
 
  private:
-  std::int64_t terms() const { return static_cast<std::int64_t>(places_.terms().size()); }
+  std::int64_t terms() const { return blocks_.term_count(); }
   bool is_by_channel() const { return channels_ == 1 && groups_ > 1; }
 
-  // Adds `count` places from `begin` on to `rows` of a group's terms, from `first` on.
-  void add_terms(std::int64_t group, std::int64_t first, std::int64_t rows, std::int64_t begin,
-                 std::int64_t count, const std::int64_t* places) const noexcept {
-    const std::int64_t filters = groups_ * filters_;
-    const T* const g = g_ + begin * filters;
-    const std::int64_t* const elements = places_.terms().data() + first;
-    if (is_by_channel()) {
-      for (std::int64_t f = 0; f < filters_; ++f) {
-        channel_kernel_({w_ + first * filters_ + f, filters_, terms() * filters_, x_, elements,
-                         places, count, g + f, filters, filters_, rows, groups_, begin > 0});
-      }
-      return;
+  // Some tiles of the sums of a part of the images.
+  void add_up(std::int64_t part, std::int64_t begin, std::int64_t end,
+              std::byte* scratch) const noexcept {
+    const std::int64_t first_image = images_ * part / parts_;
+    const std::int64_t last_image = images_ * (part + 1) / parts_;
+    T* const w = w_ + part * groups_ * terms() * filters_;
+    const std::int64_t count = blocks_.count(first_image, last_image);
+    if (count == 0) add_tiles(w, begin, end, {x_, nullptr}, g_, 0, false);
+    for (std::int64_t number = 0; number < count; ++number) {
+      const WindowBlocks::Block block = blocks_.block(first_image, last_image, number);
+      const auto under = blocks_.elements(block, x_, scratch);
+      const T* const g = g_ + blocks_.first_place(block) * groups_ * filters_;
+      add_tiles(w, begin, end, under, g, blocks_.places(block), number > 0);
     }
-    kernel_({w_ + (group * terms() + first) * filters_, filters_, x_ + group * channels_, elements,
-             places, count, g + group * filters_, filters, rows, filters_, begin > 0});
   }
 
-  WindowPlaces places_;
-  std::int64_t groups_, channels_, filters_;
-  std::int64_t part_ = 1, parts_ = 0, count_ = 0;
+  // Those of a group together.
+  void add_tiles(T* w, std::int64_t begin, std::int64_t end, WindowBlocks::Elements<T> under,
+                 const T* g, std::int64_t places, bool accumulate) const noexcept {
+    while (begin < end) {
+      const std::int64_t group = begin / tiles_of_group_;
+      const std::int64_t first = group * tiles_of_group_;
+      const std::int64_t next = std::min(end, first + tiles_of_group_);
+      const std::int64_t term = (begin - first) * tile_terms;
+      const std::int64_t count = std::min(terms(), (next - first) * tile_terms) - term;
+      const std::int64_t* const rows = blocks_.terms().data() + term;
+      begin = next;
+      if (is_by_channel()) {
+        for (std::int64_t f = 0; f < filters_; ++f) {
+          channel_kernel_({w + term * filters_ + f, filters_, terms() * filters_, under.data, rows,
+                           under.offsets, places, g + f, groups_ * filters_, filters_, count,
+                           groups_, accumulate});
+        }
+      } else {
+        kernel_({w + (group * terms() + term) * filters_, filters_, under.data + group * channels_,
+                 rows, under.offsets, places, g + group * filters_, groups_ * filters_, count,
+                 filters_, accumulate});
+      }
+    }
+  }
+
+  WindowBlocks blocks_;
+  std::int64_t images_, parts_, groups_, channels_, filters_;
+  std::int64_t tiles_of_group_ = 0, tiles_ = 0;
   void (*kernel_)(const WindowProduct<T>&);
   void (*channel_kernel_)(const ChannelProduct<T>&);
   const T* x_;

@@ -1,7 +1,9 @@
-// What the tasks of convolutions share: where the elements under a window lie.
+// What the tasks of convolutions share: which places are computed at once, and where the elements
+// under the window lie.
 #pragma once
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -9,27 +11,62 @@
 
 namespace chainrule {
 
-// A window over x (images, *lengths, groups * channels), in elements of it.
-class WindowPlaces {
+// A window over images (*lengths, groups * channels), which x fills as its frame says.
+//
+// Places are computed line by line: a line has all places of the axes behind the first axis of more
+// than one element. Where x has no border and no gaps, the window goes over it where it lies. Else
+// the lines under a block of places are copied into the scratch, with their border.
+class WindowBlocks {
  public:
-  explicit WindowPlaces(const Window& window);
+  WindowBlocks(const Window& window, const Frame& frame);
 
-  std::int64_t count() const { return count_; }  // places of all images
+  // Places that are computed at once: lines of an image, or all lines of several images.
+  struct Block {
+    std::int64_t image, images, line, lines;
+  };
+  // Of the images `begin` ... `end` - 1.
+  std::int64_t count(std::int64_t begin, std::int64_t end) const;
+  Block block(std::int64_t begin, std::int64_t end, std::int64_t number) const;
+
+  std::int64_t places() const { return window_.images * lines_ * line_places(); }
+  std::int64_t first_place(const Block& block) const {
+    return (block.image * lines_ + block.line) * line_places();
+  }
+  std::int64_t places(const Block& block) const {
+    return block.images * block.lines * line_places();
+  }
+
   // Distances from the first element of a place to all that a group takes, in the order of the
   // kernel, each tap's channels side by side.
   const std::vector<std::int64_t>& terms() const { return terms_; }
+  std::int64_t term_count() const { return static_cast<std::int64_t>(terms_.size()); }
 
-  // The first elements of places begin ... begin + count - 1.
-  void offsets(std::int64_t begin, std::int64_t count, std::int64_t* to) const;
+  // Where the elements under a block lie: `offsets` has the first one of each place.
+  template <typename T>
+  struct Elements {
+    const T* data;
+    const std::int64_t* offsets;
+  };
+  std::int64_t scratch_bytes(std::int64_t itemsize) const;
+  template <typename T>
+  Elements<T> elements(const Block& block, const T* x, std::byte* scratch) const;
 
  private:
-  struct Axis {
-    std::int64_t places, step;
-  };
+  std::int64_t line_places() const { return static_cast<std::int64_t>(in_line_.size()); }
+  std::int64_t lines_under(std::int64_t lines) const;
+  std::int64_t most_offsets() const;
+  template <typename T>
+  T* copy_lines(std::size_t axis, std::int64_t begin, std::int64_t end, const T* x, T* to) const;
 
-  std::array<Axis, spatial_axes + 1> axes_;  // that of the images first
+  Window window_;
+  Frame frame_;
+  bool is_framed_;                                              // whether x is copied
+  std::size_t axis_;                                            // of the lines
+  std::array<std::int64_t, spatial_axes + 1> steps_, x_steps_;  // to the next element; images first
+  std::int64_t lines_;                                          // of an image
+  std::int64_t lines_at_once_, images_at_once_;
+  std::vector<std::int64_t> in_line_;  // the places of a line
   std::vector<std::int64_t> terms_;
-  std::int64_t count_ = 1;
 };
 
 }  // namespace chainrule

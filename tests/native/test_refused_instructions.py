@@ -29,6 +29,7 @@ POOL = {
     "before": [0, 0, 1],
     "after": [0, 0, 1],
 }
+FRAME = {"lengths": [1, 4, 4], "before": [0, 0, 0], "step": [1, 1, 1]}
 VALID = {
     "program": {
         "dtype": "float32",
@@ -50,8 +51,15 @@ VALID = {
         "c": C,
         "ldc": 2,
     },
-    "conv": {"dtype": "float32", "window": WINDOW, "x": A, "w": B, "y": C},
-    "conv_weight_grad": {"dtype": "float32", "window": WINDOW, "x": A, "g": C, "w": B},
+    "conv": {"dtype": "float32", "window": WINDOW, "frame": FRAME, "x": A, "w": B, "y": C},
+    "conv_weight_grad": {
+        "dtype": "float32",
+        "window": WINDOW,
+        "frame": FRAME,
+        "x": A,
+        "g": C,
+        "w": B,
+    },
     "max_pool": {"dtype": "float32", "window": POOL, "x": A, "y": B, "taps": C},
     "sum_pool": {"dtype": "float32", "window": POOL, "x": A, "taps": C, "y": B},
     "sum_pool_input_grad": {"dtype": "float32", "window": POOL, "g": B, "taps": C, "x": A},
@@ -137,6 +145,10 @@ def epilogue(loads, stores, rows=2, **changes):
                 (kind, {"window": WINDOW | {"images": -1}}, "it: images must not be negative"),
                 (kind, {"window": WINDOW | {"images": 200}}, "it: .* after its space"),
                 (kind, {"window": WINDOW | {"filters": 2**47}}, "it: w is too large"),
+                (kind, {"frame": FRAME | {"before": [0, 0]}}, "it: a window has 3 spatial axes"),
+                (kind, {"frame": FRAME | {"step": [1, 0, 1]}}, "it: the step must be positive"),
+                (kind, {"frame": FRAME | {"lengths": [1, 90, 4]}}, "it: .* after its space"),
+                (kind, {"frame": FRAME | {"before": [0, -(2**62), 0]}}, "it: what lies before x"),
                 (kind, {"x": B}, "it: .*"),
                 (kind, {"x": C}, "it: .*"),
             )
@@ -160,6 +172,9 @@ def epilogue(loads, stores, rows=2, **changes):
                 (kind, {"taps": B if kind != "sum_pool_input_grad" else A}, "it: its output over"),
             )
         ],
+        ("conv", epilogue([], [store(C, "float32", 6, 0)]), "it: the epilogue must have the rows"),
+        ("conv_weight_grad", {"parts": 0}, "it: there must be a part of the images"),
+        ("conv_weight_grad", {"parts": 90}, "it: .* after its space"),
         ("gemm", {"dtype": "int64"}, "it: matrix products are float32 or float64"),
         ("gemm", {"n": 3, "k": 4, "lda": 3, "ldb": 3, "ldc": 3},
          "it: the row stride of a is 3, below its 4 columns"),

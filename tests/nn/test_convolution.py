@@ -8,6 +8,7 @@ from nn_training import check_training, data
 import chainrule as cr
 from chainrule import nn
 from chainrule.nn import functional
+from chainrule.ops import conv as operations
 
 CASES = {
     "1d": ("Conv1d", (3, 4, 3), {}, (2, 3, 9)),
@@ -82,6 +83,7 @@ SIZES = {
     "1 x 1": ((2, 16, 9, 9), (32, 16, 1, 1), {"stride": 2}),
     "strided": ((2, 8, 11, 12), (10, 8, 3, 3), {"stride": (2, 3), "padding": 1, "dilation": 2}),
     "longer strides than the kernel": ((2, 3, 11, 12), (4, 3, 2, 2), {"stride": 4}),
+    "far apart": ((2, 3, 16, 12), (4, 3, 6, 5), {"stride": 5, "padding": 2}),
     "1d": ((2, 5, 700), (8, 5, 9), {"dilation": 3}),
 }
 
@@ -215,3 +217,44 @@ def test_arguments_that_do_not_fit_are_refused(make, message):
     with pytest.raises(ValueError, match=message):
         layer = make()
         layer(np.zeros((1, 3, 5, 5), "float32"))
+
+
+@pytest.mark.parametrize(
+    ("x", "w", "over"),
+    [
+        ((3, 2, 30, 31), (4, 2, 3, 3), {"padding": 1}),
+        ((3, 2, 31, 29), (4, 2, 5, 3), {"padding": (2, 0), "stride": (2, 1)}),
+        ((33, 4, 9, 9), (4, 2, 3, 3), {"padding": 2, "dilation": 2, "groups": 2}),
+        ((2, 3, 700), (5, 3, 4), {"padding": 3, "stride": 3}),
+        ((2, 2, 9, 11, 12), (3, 2, 3, 1, 3), {"padding": (1, 0, 2)}),
+        ((1, 1, 1, 400), (2, 1, 1, 3), {"padding": (0, 1)}),
+        ((300, 2, 1, 1), (3, 2, 1, 1), {}),
+        ((2, 2, 3, 250), (3, 2, 3, 2), {"stride": (1, 2), "padding": (1, 0)}),
+    ],
+)
+def test_images_that_are_computed_in_parts(x, w, over):
+    """Many lines, many images, borders: natively as by NumPy, with the same bits by two threads."""
+    axes = len(x) - 2
+    names = ("stride", "padding", "dilation")
+    numbers = {n: over.get(n, int(n != "padding")) for n in names}
+    each = {n: (v if isinstance(v, tuple) else (v,) * axes) for n, v in numbers.items()}
+    each["padding"] = tuple((p, p) for p in each["padding"])
+
+    def with_gradients(x, w):
+        y = operations.conv(x, w, **each, groups=over.get("groups", 1))
+        return y, cr.grad((y * y).sum(), [x, w])
+
+    rng = np.random.default_rng(0)
+    given = [cr.Parameter(rng.standard_normal(shape)) for shape in (x, w)]
+    y, gradients = with_gradients(*given)
+    found = []
+    for threads in (1, 2):
+        cr.set_num_threads(threads)
+        try:
+            native, (of_x, of_w) = cr.compile(with_gradients)(*given)
+        finally:
+            cr.set_num_threads(None)
+        found.append([t.numpy() for t in (native, of_x, of_w)])
+    for one, other, expected in zip(*found, [y, *gradients], strict=True):
+        assert one.tobytes() == other.tobytes()
+        np.testing.assert_allclose(one, expected.numpy(), 1e-9, 1e-9)

@@ -11,8 +11,8 @@ In this order:
 3. Each group learns what it stores (what others read) and what it loads.
 4. The sum over the rows of what a group computes, as the gradient of a bias, is taken by its
    program, which has the rows in cache.
-5. A group that reads a product becomes the product's epilogue. The product is computed tile by
-   tile; the epilogue runs over each tile while it is in cache:
+5. A group that reads a product, or a convolution, becomes its epilogue. The product is computed
+   tile by tile; the epilogue runs over each tile while it is in cache:
 
        C = A B  +------+------+          u = C + bias, a = relu(u)
                 | tile | tile |   each tile: A B, then u, then a, then the next tile
@@ -22,7 +22,14 @@ In this order:
 from __future__ import annotations
 
 from chainrule.compiler.elementwise import is_cut
-from chainrule.compiler.instructions import MOST_MEMBERS, Group, Instruction, collapse, is_full
+from chainrule.compiler.instructions import (
+    MOST_MEMBERS,
+    Group,
+    Instruction,
+    as_matrix,
+    collapse,
+    is_full,
+)
 from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value, root
 
@@ -137,6 +144,12 @@ def _put_in_order(schedule: Schedule, group: Group) -> None:
     group.accesses = {i: group.accesses[i] for i in inputs if i in group.accesses}
 
 
+def _matrix(group: Group) -> tuple[int, int] | None:
+    """The rows and columns of a group's program, if its columns can be the last axis."""
+    matrix = as_matrix(group.shape, tuple([a.strides for a in group.accesses.values()]))
+    return None if matrix is None else matrix[0]
+
+
 def _attach_epilogues(schedule: Schedule) -> None:
     """Let a group that reads a product be done on its tiles while they are in cache.
 
@@ -144,7 +157,7 @@ def _attach_epilogues(schedule: Schedule) -> None:
     """
     updates = set(schedule.graph.updates.values())
     for group in schedule.groups:
-        if len(group.shape) != 2 or 0 in group.shape or updates.issuperset(group.stored):
+        if 0 in group.shape or updates.issuperset(group.stored) or _matrix(group) is None:
             continue
         # What the group reads must be there when the product runs: so the last instruction that
         # writes any of it must be the product itself.
@@ -153,9 +166,9 @@ def _attach_epilogues(schedule: Schedule) -> None:
         if (
             product is None
             or group.sums
-            or product.kind != "gemm"
+            or product.kind not in ("gemm", "conv")
             or product.epilogue is not None
-            or product.arguments["batch"] != 1
+            or product.arguments.get("batch", 1) != 1
             or product.value.dtype != group.dtype
             or product.value.shape != group.shape
         ):
@@ -188,6 +201,9 @@ def _attach_sums(schedule: Schedule, users: Users, *, only_unstored: bool) -> No
             continue
         for instruction in found:
             (x,), (out,) = instruction.reads, instruction.writes
+            if group.sum_rows not in (0, instruction.arguments["length"]):
+                continue
+            group.sum_rows = instruction.arguments["length"]
             group.sums.append((x.value, out))
             group.writes.append(out)
             schedule.absorb(instruction, group)
@@ -206,7 +222,9 @@ def _summed_group(schedule: Schedule, instruction: Instruction) -> Group | None:
     a = instruction.arguments
     if not isinstance(group, Group) or group.dtype.kind != "f" or x.value not in group.stored:
         return None
-    if a["outer"] != 1 or len(group.shape) != 2 or group.shape != (a["length"], a["inner"]):
+    if a["length"] == 0 or _matrix(group) != (a["outer"] * a["length"], a["inner"]):
         return None
-    fits = x.dtype == group.dtype and a["length"] > 0 and a["inner"] >= _FEWEST_SUMMED_COLUMNS
+    if group.sums and group.sum_rows != a["length"]:
+        return None
+    fits = x.dtype == group.dtype and a["inner"] >= _FEWEST_SUMMED_COLUMNS
     return group if fits and len(group.writes) < MOST_MEMBERS else None

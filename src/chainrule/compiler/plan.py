@@ -15,6 +15,7 @@ from chainrule import _core
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
+from chainrule.compiler.layout import channels_last
 from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, aligned, padded
 from chainrule.compiler.passes import simplify
@@ -69,7 +70,7 @@ class Plan:
     """
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
-        schedule = lower(simplify(graph))
+        schedule = lower(channels_last(simplify(graph)))
         fuse(schedule)
         memory = Memory(schedule, states)
         self.arena_size = memory.arena_size
@@ -236,6 +237,7 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
         "ops": [operation._asdict() for operation in p.operations],
         "stores": stores,
         "sums": [{"ref": _field(x.storage), "register": x.register} for x in p.sums],
+        "sum_rows": p.sum_rows,
     }
 
 

@@ -19,7 +19,7 @@ their members are known is told in `fusion`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from typing import Any
 
 import numpy as np
@@ -128,12 +128,14 @@ class Scheduler:
     Attributes:
         schedule: what is built.
         drawn_by_programs: random numbers that a program draws itself; they take no memory.
+        shared: copies that several instructions read, by what they are copies of.
     """
 
     def __init__(self, graph: ValueGraph) -> None:
         self.graph = graph
         self.schedule = Schedule(graph)
         self.drawn_by_programs = _read_by_one_program(graph)
+        self.shared: dict[Hashable, Storage] = {}
         self._demanded: set[Value] = set()
         """Values that lie in memory anyway: instructions other than programs read or write them."""
         self._readers: dict[Group, set[Group | None]] = {}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 
 import numpy as np
 
@@ -32,6 +32,21 @@ def temporary(
     """Memory for something on the way to `value`."""
     stand_in = Value(value.kind, (), {}, shape, np.dtype(dtype), value.node)
     return scheduler.storage(stand_in)
+
+
+def shared(
+    scheduler: Scheduler,
+    value: Value,
+    shape: tuple[int, ...],
+    dtype: np.dtype,
+    what: Hashable,
+    write: Callable[[Storage], None],
+) -> Storage:
+    """Memory that `write` fills for the first of all values that ask for the same thing."""
+    if what not in scheduler.shared:
+        scheduler.shared[what] = temporary(scheduler, value, shape, dtype)
+        write(scheduler.shared[what])
+    return scheduler.shared[what]
 
 
 INT64 = np.dtype(np.int64)

@@ -1,105 +1,87 @@
 """The lowering of convolutions.
 
-The core computes with the channels last: copies bring images (N, C, *spatial) and weights
-(O, C / groups, *kernel) into that order, and results back.
+The core computes with the channels last. So images have been brought into that order by the layout
+pass (`compiler.layout`). Here copies bring weights (O, C / groups, *kernel) into the core's order.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from chainrule.compiler.elementwise import UnsupportedError
-from chainrule.compiler.instructions import Instruction, Part, Storage, contiguous, copy, fill
-from chainrule.compiler.lowering.base import lowering, permuted, temporary
+from chainrule.compiler.instructions import (
+    Instruction,
+    Part,
+    Storage,
+    contiguous,
+    copy,
+    fill,
+    reduction,
+)
+from chainrule.compiler.lowering.base import lowering, permuted, shared, temporary
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
 
 _AXES = 3  # of the core's windows
+# The gradient of weights is summed up for each of so many parts of the images, so that threads can
+# share the work; but not of large weights, which are shared out themselves.
+_MOST_PARTS = 32
+_MOST_SUMS = 1 << 18  # of all parts together
+_MOST_PHASES = 16  # of an image that are computed for themselves
 
 
-def _images(
-    scheduler: Scheduler,
-    value: Value,
-    x: Value,
-    lengths: tuple[int, ...],
-    starts: tuple[int, ...],
-    steps: tuple[int, ...],
-) -> Storage:
-    """x (N, C, *spatial) with the channels last, in zeros of (N, *lengths, C).
-
-    Element p of a spatial axis goes to start + step * p; what would lie outside is left out.
-    """
-    images, channels, *spatial = x.shape
-    shape = (images, *lengths, channels)
-    out = temporary(scheduler, value, shape, x.dtype)
-    first = [max(-(start // step), 0) for start, step in zip(starts, steps, strict=True)]
-    end = [
-        min((length - 1 - start) // step + 1, n)
-        for length, start, step, n in zip(lengths, starts, steps, spatial, strict=True)
-    ]
-    counts = [max(b - a, 0) for a, b in zip(first, end, strict=True)]
-    kept = (images, *counts, channels)
-    if kept != shape:
-        scheduler.add(fill(value, out, 0.0))
-    if not math.prod(kept):
-        return out
-    x_strides, out_strides = contiguous(x.shape), contiguous(shape)
-    x_first = sum(s * f for s, f in zip(x_strides[2:], first, strict=True))
-    out_first = sum(
-        s * (start + step * f)
-        for s, start, step, f in zip(out_strides[1:-1], starts, steps, first, strict=True)
-    )
-    scheduler.add(
-        copy(
-            value,
-            Part(scheduler.storage(x), x_first),
-            Part(out, out_first),
-            kept,
-            (x_strides[0], *x_strides[2:], x_strides[1]),
-            (
-                out_strides[0],
-                *[s * step for s, step in zip(out_strides[1:-1], steps, strict=True)],
-                1,
-            ),
-        )
-    )
-    return out
+def _frame(x: Value, starts: tuple[int, ...], steps: tuple[int, ...]) -> dict[str, list[int]]:
+    """Where x (N, *spatial, C) lies in the window's lengths: element p at start + step * p."""
+    more = (1,) * (_AXES - len(starts))
+    return {
+        "lengths": [*more, *x.shape[1:-1]],
+        "before": [*(0,) * len(more), *starts],
+        "step": [*more, *steps],
+    }
 
 
 def _filters(scheduler: Scheduler, value: Value, w: Value, groups: int) -> Storage:
     """w (O, C / groups, *kernel) as (groups, *kernel, C / groups, O / groups)."""
     filters, channels, *kernel = w.shape
-    shape = (groups, filters // groups, channels, *kernel)
-    axes = (0, *range(3, len(shape)), 2, 1)
-    return permuted(scheduler, value, scheduler.storage(w), shape, axes)
-
-
-def _turned_filters(scheduler: Scheduler, value: Value, w: Value, groups: int) -> Storage:
-    """w, each kernel turned round, as (groups, *kernel, O / groups, C / groups)."""
-    filters, channels, *kernel = w.shape
-    shape = (groups, *kernel, filters // groups, channels)
-    out = temporary(scheduler, value, shape, w.dtype)
-    if not out.size:
-        return out
     of_filter, of_channel, *of_kernel = contiguous(w.shape)
-    last = sum(s * (k - 1) for s, k in zip(of_kernel, kernel, strict=True))
-    x_strides = (
-        of_filter * (filters // groups),
-        *[-s for s in of_kernel],
-        of_filter,
-        of_channel,
-    )
-    part = Part(scheduler.storage(w), last)
-    scheduler.add(copy(value, part, out, shape, x_strides, contiguous(shape)))
-    return out
+    shape = (groups, *kernel, channels, filters // groups)
+    strides = (of_filter * (filters // groups), *of_kernel, of_channel, of_filter)
+    return _packed(scheduler, value, w, shape, strides, 0)
 
 
-def _back(scheduler: Scheduler, value: Value, y: Storage) -> None:
-    """y (N, *spatial, C) to the memory of `value` (N, C, *spatial)."""
-    images, channels, *spatial = value.shape
-    axes = (0, len(value.shape) - 1, *range(1, len(value.shape) - 1))
-    permuted(scheduler, value, y, (images, *spatial, channels), axes, scheduler.storage(value))
+def _turned_filters(
+    scheduler: Scheduler, value: Value, w: Value, groups: int, phases: tuple[_Phase, ...]
+) -> Storage:
+    """w at the taps of phases, turned round, as (groups, *taps, O / groups, C / groups)."""
+    filters, channels, *_ = w.shape
+    of_filter, of_channel, *of_kernel = contiguous(w.shape)
+    shape = (groups, *[phase.taps for phase in phases], filters // groups, channels)
+    turned = [-s * phase.apart for s, phase in zip(of_kernel, phases, strict=True)]
+    strides = (of_filter * (filters // groups), *turned, of_filter, of_channel)
+    last = sum(s * phase.last for s, phase in zip(of_kernel, phases, strict=True))
+    return _packed(scheduler, value, w, shape, strides, last)
+
+
+def _packed(
+    scheduler: Scheduler,
+    value: Value,
+    w: Value,
+    shape: tuple[int, ...],
+    strides: tuple[int, ...],
+    first: int,
+) -> Storage:
+    """A copy of weights in the core's order, which all convolutions that want it so share."""
+    storage = scheduler.storage(w)
+
+    def pack(out: Storage) -> None:
+        if out.size:
+            part = Part(storage, first)
+            scheduler.add(copy(value, part, out, shape, strides, contiguous(shape)))
+
+    return shared(scheduler, value, shape, w.dtype, (storage, first, shape, strides), pack)
 
 
 def _window(
@@ -132,7 +114,7 @@ def _window(
 
 
 def _padded(x: Value, padding: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
-    return tuple([n + sum(widths) for n, widths in zip(x.shape[2:], padding, strict=True)])
+    return tuple([n + sum(widths) for n, widths in zip(x.shape[1:-1], padding, strict=True)])
 
 
 @lowering("conv")
@@ -152,57 +134,126 @@ def _conv(scheduler: Scheduler, value: Value) -> None:
         over["stride"],
         over["dilation"],
     )
-    operands = {
-        "x": _images(scheduler, value, x, lengths, starts, (1,) * axes),
-        "w": _filters(scheduler, value, w, groups),
-    }
-    _add(scheduler, value, window, operands)
-
-
-@lowering("conv_input_grad")
-def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
-    g, w = value.inputs
-    over = value.attributes
-    groups, axes = over["groups"], len(g.shape) - 2
-    # A convolution of g, spread out by the stride, with the weights turned round.
-    reach = [d * (k - 1) for k, d in zip(w.shape[2:], over["dilation"], strict=True)]
-    lengths = tuple([n + r for n, r in zip(over["spatial"], reach, strict=True)])
-    starts = tuple([r - before for r, (before, _) in zip(reach, over["padding"], strict=True)])
-    window = _window(
-        g.shape[0],
-        groups,
-        w.shape[0] // groups,
-        w.shape[1],
-        lengths,
-        w.shape[2:],
-        (1,) * axes,
-        over["dilation"],
-    )
-    operands = {
-        "x": _images(scheduler, value, g, lengths, starts, over["stride"]),
-        "w": _turned_filters(scheduler, value, w, groups),
-    }
-    _add(scheduler, value, window, operands)
+    operands = {"x": scheduler.storage(x), "w": _filters(scheduler, value, w, groups)}
+    frame = _frame(x, starts, (1,) * axes)
+    _add(scheduler, value, window, frame, operands, scheduler.storage(value), value.flops)
 
 
 def _add(
-    scheduler: Scheduler, value: Value, window: dict[str, Any], operands: dict[str, Storage]
+    scheduler: Scheduler,
+    value: Value,
+    window: dict[str, Any],
+    frame: dict[str, list[int]],
+    operands: dict[str, Storage],
+    y: Storage,
+    flops: int,
 ) -> None:
-    """The convolution of operands with the channels last, and its result's way back."""
-    images, channels, *spatial = value.shape
-    y = temporary(scheduler, value, (images, *spatial, channels), value.dtype)
     scheduler.add(
         Instruction(
             "conv",
             value,
             operands,
             {"y": y},
-            flops=value.flops,
+            flops=flops,
             dtype=value.dtype,
             window=window,
+            frame=frame,
         )
     )
-    _back(scheduler, value, y)
+
+
+class _Phase(NamedTuple):
+    """Elements of an axis of the input, a stride apart, which the same taps meet.
+
+    They are a convolution of g with these taps turned round.
+    """
+
+    first: int
+    step: int
+    elements: int
+    last: int  # of the taps
+    apart: int  # from a tap to the next
+    taps: int  # how many
+    dilation: int  # in g
+    before: int  # where the window meets the first element of g
+
+
+def _phases(
+    length: int, kernel: int, stride: int, before: int, dilation: int
+) -> Iterator[_Phase | None]:
+    """The phases of an axis; None for one that no tap meets."""
+    apart = stride // math.gcd(stride, dilation)
+    for first in range(min(stride, length)):
+        taps = [t for t in range(kernel) if (first + before - dilation * t) % stride == 0]
+        if not taps:
+            yield None
+            continue
+        elements = len(range(first, length, stride))
+        place = (first + before - dilation * taps[-1]) // stride
+        between = dilation * apart // stride
+        yield _Phase(first, stride, elements, taps[-1], apart, len(taps), between, -place)
+
+
+def _spread_out(length: int, kernel: int, stride: int, before: int, dilation: int) -> _Phase:
+    """All elements of an axis at once: all taps meet g, with zeros between its elements."""
+    reach = dilation * (kernel - 1)
+    return _Phase(0, 1, length, kernel - 1, 1, kernel, dilation, reach - before)
+
+
+@lowering("conv_input_grad")
+def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
+    w = value.inputs[1]
+    over = value.attributes
+    stride = over["stride"]
+    before = [b for b, _ in over["padding"]]
+    axes = list(zip(over["spatial"], w.shape[2:], stride, before, over["dilation"], strict=True))
+    out = scheduler.storage(value)
+    if math.prod(stride) == 1 or math.prod(stride) > _MOST_PHASES:
+        whole = tuple([_spread_out(*axis) for axis in axes])
+        _add_phase(scheduler, value, whole, stride, out, value.flops)
+        return
+    phases = [list(_phases(*axis)) for axis in axes]
+    if any(None in of_axis for of_axis in phases):
+        scheduler.add(fill(value, out, 0.0))
+    strides = contiguous(value.shape)
+    for of_axes in itertools.product(*[[p for p in of_axis if p] for of_axis in phases]):
+        counts = [phase.elements for phase in of_axes]
+        shape = (value.shape[0], *counts, value.shape[-1])
+        y = temporary(scheduler, value, shape, value.dtype)
+        flops = 2 * y.size * w.shape[0] // over["groups"] * math.prod([p.taps for p in of_axes])
+        _add_phase(scheduler, value, of_axes, (1,) * len(stride), y, flops)
+        first = sum(s * phase.first for s, phase in zip(strides[1:-1], of_axes, strict=True))
+        steps = [s * phase.step for s, phase in zip(strides[1:-1], of_axes, strict=True)]
+        to = (strides[0], *steps, strides[-1])
+        scheduler.add(copy(value, y, Part(out, first), shape, contiguous(shape), to))
+
+
+def _add_phase(
+    scheduler: Scheduler,
+    value: Value,
+    phases: tuple[_Phase, ...],
+    steps: tuple[int, ...],
+    y: Storage,
+    flops: int,
+) -> None:
+    """The convolution of g, its elements `steps` apart, that gives elements of its input."""
+    g, w = value.inputs
+    groups = value.attributes["groups"]
+    filters, channels = w.shape[0] // groups, w.shape[1]
+    lengths = [phase.elements + phase.dilation * (phase.taps - 1) for phase in phases]
+    window = _window(
+        g.shape[0],
+        groups,
+        filters,
+        channels,
+        tuple(lengths),
+        tuple([phase.taps for phase in phases]),
+        (1,) * len(phases),
+        tuple([phase.dilation for phase in phases]),
+    )
+    frame = _frame(g, tuple([phase.before for phase in phases]), steps)
+    turned = _turned_filters(scheduler, value, w, groups, phases)
+    _add(scheduler, value, window, frame, {"x": scheduler.storage(g), "w": turned}, y, flops)
 
 
 @lowering("conv_weight_grad")
@@ -213,18 +264,16 @@ def _conv_weight_grad(scheduler: Scheduler, value: Value) -> None:
     filters, channels, *kernel = value.shape
     lengths = _padded(x, over["padding"])
     starts = tuple([before for before, _ in over["padding"]])
-    ones = (1,) * axes
     of_group = (groups, *kernel, channels, filters // groups)
+    parts = max(min(x.shape[0], _MOST_PARTS, _MOST_SUMS // max(value.size, 1)), 1)
     w = temporary(scheduler, value, of_group, value.dtype)
+    sums = w if parts == 1 else temporary(scheduler, value, (parts, *of_group), value.dtype)
     scheduler.add(
         Instruction(
             "conv_weight_grad",
             value,
-            {
-                "x": _images(scheduler, value, x, lengths, starts, ones),
-                "g": _images(scheduler, value, g, g.shape[2:], (0,) * axes, ones),
-            },
-            {"w": w},
+            {"x": scheduler.storage(x), "g": scheduler.storage(g)},
+            {"w": sums},
             flops=value.flops,
             dtype=value.dtype,
             window=_window(
@@ -237,7 +286,11 @@ def _conv_weight_grad(scheduler: Scheduler, value: Value) -> None:
                 over["stride"],
                 over["dilation"],
             ),
+            frame=_frame(x, starts, (1,) * axes),
+            parts=parts,
         )
     )
+    if parts > 1:
+        scheduler.add(reduction("sum", value, sums, w, (1, parts, w.size)))
     order = (0, axes + 2, axes + 1, *range(1, axes + 1))
     permuted(scheduler, value, w, of_group, order, scheduler.storage(value))

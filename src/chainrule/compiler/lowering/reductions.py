@@ -7,7 +7,7 @@ import math
 import numpy as np
 
 from chainrule.compiler.elementwise import UnsupportedError
-from chainrule.compiler.instructions import Instruction, copy, fill
+from chainrule.compiler.instructions import Instruction, copy, fill, reduction
 from chainrule.compiler.lowering.base import INT64, as_int64, lowering, permuted, temporary
 from chainrule.compiler.schedule import Scheduler
 from chainrule.compiler.values import Value
@@ -29,6 +29,13 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
     if not runs:  # over no axis: a copy
         scheduler.add(copy(value, storage, scheduler.storage(value), (x.size,), (1,), (1,)))
         return
+    if (
+        value.kind == "sum"
+        and runs[0] == (0, len(shape) - 1)
+        and shape[-1] <= _FEW_COLUMNS
+        and math.prod(shape[1:-1]) >= _MANY_ROWS
+    ):
+        runs[:1] = [(0, 1), (1, len(shape) - 1)]  # image by image, so that threads can share it
     # From the last run of axes to the first, so that the numbers of the others stay right.
     for start, stop in reversed(runs):
         outer, length, inner = (
@@ -39,21 +46,13 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
         shape = (*shape[:start], *(1,) * (stop - start), *shape[stop:])
         last = (start, stop) == runs[0]
         out = scheduler.storage(value) if last else temporary(scheduler, value, shape, x.dtype)
-        scheduler.add(
-            Instruction(
-                "reduce",
-                value,
-                {"x": storage},
-                {"out": out},
-                flops=storage.size,
-                reduction=value.kind,
-                dtype=x.dtype,
-                outer=outer,
-                length=length,
-                inner=inner,
-            )
-        )
+        lengths = (outer, length, inner)
+        scheduler.add(reduction(value.kind, value, storage, out, lengths))
         storage = out
+
+
+_FEW_COLUMNS = 256  # that one thread alone would sum up
+_MANY_ROWS = 32  # of an image: fewer are better summed with those of the others
 
 
 def _runs(axes: list[int]) -> list[tuple[int, int]]:
