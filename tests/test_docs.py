@@ -107,6 +107,19 @@ PRINTED = {
     "course/residual.md": ["Residual  [[1.10462213 1.10462213]]", "(5, 32)"],
     "course/dense.md": ["tensor([[-1.,  2.,  0.,  2.]])"],
     "course/dropout.md": ["evaluation [[1. 2. 3. 4.]]", "samples, images, classes: (100, 355, 10)"],
+    "course/convolution.md": [
+        "[[3. 7.]",
+        "w <- conv_weight_grad",
+        "(1, 8, 59, 59)",
+        "[2.5 2.5 5.  5. ]",
+    ],
+    "course/weight_sharing.md": ["19,668,992", "shared weights: [ 0. -1.  5.]", "3,890 weights"],
+    "course/recurrent.md": [
+        "weight_hh_l0  -0.529550975799",
+        "1.2: after 20 steps 3.7e+01",
+        "w       -9.612   loss    9.293e+58",
+        "w       0.9772",
+    ],
     "course/preprocessing.md": ["turned (PCA)  mean [0. 0.]", "(2): Unstandardize"],
     "course/initialisation.md": ["zeros           1 different hidden neurons of 32"],
     "course/regularisation.md": [
@@ -156,6 +169,22 @@ def check_step_size(page):
     constant = distances.pop("constant")
     assert constant == pytest.approx(np.sqrt(0.5 / 1.5), abs=0.09)  # three deviations of 200 runs
     assert max(distances.values()) < constant / 2
+
+
+def check_convolution(page):
+    assert page["trainer"].evaluate(page["digits"].x_test, page["digits"].y_test)["accuracy"] > 0.96
+
+
+def check_weight_sharing(page):
+    linear, convolutional = page["accuracies"].values()
+    assert min(linear[0], convolutional[0]) > 0.95
+    assert convolutional[3] > linear[3] + 0.5
+    assert convolutional[3] > convolutional[1] > convolutional[2]  # an even shift; one odd; two odd
+
+
+def check_recurrent(page):
+    assert page["accuracies"]["RNN"] < 0.6
+    assert page["accuracies"]["LSTM"] > 0.95
 
 
 def check_minibatch(page):
@@ -311,6 +340,9 @@ CHECKS = {
     "course/sgd.md": check_sgd,
     "course/momentum.md": check_momentum,
     "course/step_size.md": check_step_size,
+    "course/convolution.md": check_convolution,
+    "course/weight_sharing.md": check_weight_sharing,
+    "course/recurrent.md": check_recurrent,
     "course/minibatch.md": check_minibatch,
     "course/stopping.md": check_stopping,
     "course/losses.md": check_losses,
@@ -420,6 +452,7 @@ def conf(monkeypatch):
         nn.init,
         nn.functional,
         nn.utils,
+        nn.utils.rnn,
         optim,
         data,
         cr.inspect,

@@ -42,6 +42,8 @@ LAZY_IMPORTS = {
     ("data/__init__.py", "chainrule.data.files"),
     # The BLAS library is found and loaded at the first native run, not by `import chainrule`.
     ("execute/native.py", "chainrule.execute.blas"),
+    # Most models need no linear algebra.
+    ("ops/__init__.py", "chainrule.ops.linalg"),
 }
 """(file, module) of the allowed imports inside functions, each with its reason above it."""
 

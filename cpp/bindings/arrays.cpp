@@ -6,10 +6,8 @@
 namespace nb = nanobind;
 
 namespace chainrule {
-namespace {
 
-DType dtype_of_array(const InputArray& array) {
-  const nb::dlpack::dtype dtype = array.dtype();
+DType known_dtype(nb::dlpack::dtype dtype) {
   const auto code = static_cast<nb::dlpack::dtype_code>(dtype.code);
   if (dtype.lanes == 1) {
     using nb::dlpack::dtype_code;
@@ -42,11 +40,9 @@ DType dtype_of_array(const InputArray& array) {
       "the machine's byte order; convert it with astype");
 }
 
-}  // namespace
-
 Input input_of(const InputArray& array) {
   Input input;
-  input.dtype = dtype_of_array(array);
+  input.dtype = known_dtype(array.dtype());
   if (array.ndim() == 0) throw std::invalid_argument("an input has rows: its array is 0-d");
   const std::int64_t itemsize = chainrule::itemsize(input.dtype);
   input.data = static_cast<const std::byte*>(array.data());

@@ -12,6 +12,7 @@
 #include "bindings/plan.h"
 #include "bindings/state_copies.h"
 #include "bindings/state_lock.h"
+#include "bindings/whole_arrays.h"
 #include "bindings/without_gil.h"
 #include "runtime/fma_peak.h"
 #include "runtime/instruction_sets.h"
@@ -69,4 +70,5 @@ NB_MODULE(_core, module) {
   bind_state_lock(module);
   bind_plan(module);
   bind_state_copies(module);
+  bind_whole_arrays(module);
 }

@@ -9,6 +9,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <map>
@@ -23,6 +24,7 @@
 
 #include "bindings/arrays.h"
 #include "bindings/fields.h"
+#include "bindings/short_work.h"
 #include "bindings/state_lock.h"
 #include "bindings/without_gil.h"
 #include "plan/names.h"
@@ -46,9 +48,6 @@ using ScalarsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using TotalsArray =
     nb::ndarray<nb::numpy, const double, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-
-// A shorter run keeps the GIL: to hand it to another thread and take it back costs as much.
-constexpr double short_run = 20e-6;
 
 nb::object array_of(const std::vector<double>& values) {
   using Array = nb::ndarray<nb::numpy, const double, nb::ndim<1>>;
@@ -155,6 +154,11 @@ const char* status_name(chainrule::Status status) {
   return "ok";
 }
 
+bool is_short(BoundPlan& plan, std::int64_t steps) {
+  const double expected = plan.executor().least_seconds_a_step() * static_cast<double>(steps);
+  return expected < chainrule::short_seconds;
+}
+
 nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t first,
               std::int64_t steps, std::optional<ScalarsArray> scalars, double seconds,
               std::int64_t threads, std::optional<TotalsArray> totals,
@@ -171,8 +175,7 @@ nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t fir
   if (hold != nullptr) request.ends = [hold] { return hold->is_waited_for(); };
   const chainrule::RunResult result = [&] {
     std::optional<chainrule::WithoutGil> released;
-    const double expected = plan.executor().seconds_a_step() * static_cast<double>(steps);
-    if (!(expected < short_run)) released.emplace();
+    if (!is_short(plan, steps)) released.emplace();
     return plan.executor().run(request);
   }();
   return nb::make_tuple(result.steps, array_of(result.totals), array_of(result.last),
@@ -187,7 +190,7 @@ std::string step(BoundPlan& plan, std::int64_t threads) {
   chainrule::check_threads(threads);
   request.threads = static_cast<std::int32_t>(threads);
   std::optional<chainrule::WithoutGil> released;
-  if (!(plan.executor().seconds_a_step() < short_run)) released.emplace();
+  if (!is_short(plan, 1)) released.emplace();
   return plan.executor().run(request).label;
 }
 
@@ -263,6 +266,14 @@ std::vector<std::pair<std::string, int>> opcodes() {
   return names;
 }
 
+bool needs_blas(const std::string& instruction_set) {
+  const chainrule::KernelTable& kernels = *chainrule::instruction_set(instruction_set).kernels;
+  const auto needs = [](const auto& of_type) {
+    return of_type.gemm == nullptr || std::isfinite(of_type.largest_own_product);
+  };
+  return needs(kernels.float32) || needs(kernels.float64);
+}
+
 std::vector<std::tuple<std::string, std::int64_t, double>> times(BoundPlan& plan) {
   std::vector<std::tuple<std::string, std::int64_t, double>> times;
   for (const auto& [label, calls, seconds] : plan.executor().times()) {
@@ -282,6 +293,9 @@ void bind_plan(nb::module_& module) {
              "An instruction from what Plan.add takes, to be added to several plans.");
   module.def("row_kernels", &row_kernels, "The kernels of the instruction rows.");
   module.def("opcodes", &opcodes, "Elementwise operations: (name, number of inputs).");
+  module.def("needs_blas", &needs_blas, "instruction_set"_a = "",
+             "Whether there are products that BLAS computes faster than our own kernels, so that "
+             "the library is worth loading; an empty instruction_set takes the best.");
   module.def(
       "set_blas",
       [](std::uint64_t sgemm, std::uint64_t dgemm) {
@@ -320,6 +334,12 @@ void bind_plan(nb::module_& module) {
       .def("step", &step, "threads"_a,
            "Runs one step of a plan without inputs and scalars. Returns the label of the "
            "instruction that failed, \"labels\" for wrong ones, or an empty string.")
+      .def(
+          "undo_rows", [](BoundPlan& plan) { plan.executor().undo_rows(); },
+          "Takes back what the last run has put into rows of states.")
+      .def(
+          "has_finite_rows", [](BoundPlan& plan) { return plan.executor().has_finite_rows(); },
+          "Whether all that the last run has put into rows of states is finite.")
       .def(
           "profile", [](BoundPlan& plan, bool on) { plan.executor().profile(on); }, "on"_a,
           "Times each instruction from now on, or stops.")

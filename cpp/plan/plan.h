@@ -358,10 +358,11 @@ struct Fill {
 };
 
 // out (outer, count, inner) = x (outer, length, inner) at int64 indices (count). Negative indices
-// count from the end; others out of range end the run with an error.
+// count from the end, if it `wraps`; others out of range end the run with an error.
 struct Gather {
   std::int64_t itemsize, outer, length, count, inner;
   Ref x, indices, out;
+  bool wraps = true;
 
   void fields(auto&& field) {
     field("itemsize", itemsize);
@@ -372,6 +373,7 @@ struct Gather {
     field("x", x);
     field("indices", indices);
     field("out", out);
+    field.optional("wraps", wraps);
   }
 };
 
@@ -389,6 +391,39 @@ struct ScatterAdd {
     field("inner", inner);
     field("x", x);
     field("indices", indices);
+    field("out", out);
+  }
+};
+
+// out[i] = the place of the first of the int64 indices (count) that means the same of `length` rows
+// as indices[i]. Negative indices count from the end.
+struct FirstUses {
+  std::int64_t length, count;
+  Ref indices, out;
+
+  void fields(auto&& field) {
+    field("length", length);
+    field("count", count);
+    field("indices", indices);
+    field("out", out);
+  }
+};
+
+// out (length, inner) = x with the rows at int64 indices (count) replaced by values (count, inner);
+// of equal indices the first wins. Out may be x: then the other rows are not touched.
+struct PutRows {
+  DType dtype;
+  std::int64_t length, count, inner;
+  Ref x, indices, values, out;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("length", length);
+    field("count", count);
+    field("inner", inner);
+    field("x", x);
+    field("indices", indices);
+    field("values", values);
     field("out", out);
   }
 };

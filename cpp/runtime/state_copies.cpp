@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "plan/names.h"
+#include "tasks/finite.h"
 
 namespace chainrule {
 namespace {
@@ -14,24 +15,6 @@ namespace {
 constexpr std::int64_t piece_bytes = 256 * 1024;
 // Read a second time, to be checked, while it is in L1.
 constexpr std::int64_t block_bytes = 8 * 1024;
-
-// Whether no exponent says infinity or NaN. A loop that compilers find vectors for.
-template <typename Bits>
-bool is_finite(const std::byte* x, std::int64_t bytes, Bits exponent) {
-  Bits found = 0;
-  for (std::int64_t i = 0; i < bytes; i += static_cast<std::int64_t>(sizeof(Bits))) {
-    Bits bits;
-    std::memcpy(&bits, x + i, sizeof(Bits));
-    found |= static_cast<Bits>((bits & exponent) == exponent);
-  }
-  return found == 0;
-}
-
-bool is_finite(const std::byte* x, std::int64_t bytes, DType dtype) {
-  if (dtype == DType::float32) return is_finite<std::uint32_t>(x, bytes, 0x7f800000u);
-  if (dtype == DType::float64) return is_finite<std::uint64_t>(x, bytes, 0x7ff0000000000000u);
-  return true;
-}
 
 }  // namespace
 

@@ -1,4 +1,5 @@
 // Parts of an array by their index.
+#include <algorithm>
 #include <cstring>
 
 #include "tasks/building.h"
@@ -21,14 +22,14 @@ class GatherTask final : public Task {
 
   bool run(std::int32_t chunk, const Worker&) const noexcept override {
     const Range range = share(chunk, gather_.outer * gather_.count);
-    for (std::int64_t i = range.begin; i < range.end; ++i) {
-      const std::int64_t outer = i / gather_.count;
-      const auto from = position(indices_[i - outer * gather_.count], gather_.length);
-      if (!from) return false;
-      const std::byte* const piece = x_ + (outer * gather_.length + *from) * piece_;
-      if (piece_ != 0) std::memcpy(out_ + i * piece_, piece, static_cast<std::size_t>(piece_));
+    switch (piece_) {  // the size of one element, known when it is compiled, needs no call
+      case 4:
+        return copy<4>(range);
+      case 8:
+        return copy<8>(range);
+      default:
+        return copy<0>(range);
     }
-    return true;
   }
 
  private:
@@ -37,6 +38,26 @@ class GatherTask final : public Task {
   const std::byte* x_;
   const std::int64_t* indices_;
   std::byte* out_;
+
+  // Pieces of `size` bytes, or of any number where that is 0.
+  template <std::int64_t size>
+  bool copy(Range range) const noexcept {
+    const std::int64_t piece = size != 0 ? size : piece_;
+    for (std::int64_t i = range.begin; i < range.end;) {
+      const std::int64_t outer = i / gather_.count;
+      const std::byte* const plane = x_ + outer * gather_.length * piece;
+      const std::int64_t* const indices = indices_ - outer * gather_.count;
+      const std::int64_t end = std::min(range.end, (outer + 1) * gather_.count);
+      for (; i < end; ++i) {
+        const auto from = gather_.wraps ? position(indices[i], gather_.length)
+                                        : place(indices[i], gather_.length);
+        if (!from) return false;
+        if (piece == 0) continue;
+        std::memcpy(out_ + i * piece, plane + *from * piece, static_cast<std::size_t>(piece));
+      }
+    }
+    return true;
+  }
 };
 
 }  // namespace

@@ -1,7 +1,8 @@
 """chainrule: backpropagation as the textbooks teach it, at the speed of the machine."""
 
+from importlib import import_module as _import
 from math import e, inf, nan, pi
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import numpy as _numpy
 from numpy import (
@@ -18,8 +19,7 @@ from numpy import (
     uint64,
 )
 
-from chainrule import data, graph, inspect, nn, ops, optim
-from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule import graph, ops
 from chainrule.errors import DTypeError, NonFiniteError, ShapeError, SymbolicError
 from chainrule.graph.backprop import (
     backprop,
@@ -30,67 +30,99 @@ from chainrule.graph.backprop import (
     grad,
 )
 from chainrule.graph.context import no_grad
-from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
 from chainrule.graph.names import OURS, nearest, refer
 from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
-from chainrule.inspect import summary
 from chainrule.ops import *  # noqa: F403
-from chainrule.ops import linalg
 from chainrule.system.threads import get_num_threads, set_num_threads
-from chainrule.train import (
-    Callback,
-    EarlyStopping,
-    Evaluator,
-    FileError,
-    History,
-    Metric,
-    RangeTest,
-    ReduceLROnPlateau,
-    Trainer,
-    TrainingState,
-    compile,
-    get_default_backend,
-    load,
-    metrics,
-    read_metadata,
-    save,
-    set_default_backend,
-)
+
+if TYPE_CHECKING:
+    from chainrule import data, inspect, nn, optim
+    from chainrule.compiler.capture import CapturedGraph, capture
+    from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
+    from chainrule.inspect.summary import summary
+    from chainrule.ops import linalg
+    from chainrule.train import (
+        Callback,
+        EarlyStopping,
+        Evaluator,
+        FileError,
+        History,
+        Metric,
+        RangeTest,
+        ReduceLROnPlateau,
+        Trainer,
+        TrainingState,
+        get_default_backend,
+        load,
+        metrics,
+        read_metadata,
+        save,
+        set_default_backend,
+    )
+    from chainrule.train.compile import compile
 
 newaxis = None
 """As an index, a new axis of length 1."""
 
-_HOMES = {
-    nn: "cr.nn",
-    nn.functional: "cr.nn.functional",
-    optim: "cr.optim",
-    data: "cr.data",
-    linalg: "cr.linalg",
+_ROOMS = {
+    "data": "chainrule.data",
+    "inspect": "chainrule.inspect",
+    "linalg": "chainrule.ops.linalg",
+    "metrics": "chainrule.train.metrics",
+    "nn": "chainrule.nn",
+    "optim": "chainrule.optim",
+    "train": "chainrule.train",
 }
+_PARTS = {
+    "chainrule.compiler.capture": "CapturedGraph capture",
+    "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
+    "chainrule.inspect": "summary",
+    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric RangeTest "
+    "ReduceLROnPlateau Trainer TrainingState compile get_default_backend load read_metadata "
+    "save set_default_backend",
+}
+_HOMES = {name: home for home, names in _PARTS.items() for name in names.split()}
+"""What is imported at its first use: `import chainrule` alone brings Tensors, and takes a third of
+the time."""
 
 refer({name: f"cr.{name}(x, ...), a function" for name in ops.__all__})  # type: ignore[attr-defined]
 
 if not TYPE_CHECKING:  # a type checker would take every name for one of ours
 
     def __getattr__(name: str) -> Any:
+        """Import what is not here yet."""
+        if name in _ROOMS:
+            found = _import(_ROOMS[name])
+        elif name in _HOMES:
+            found = getattr(_import(_HOMES[name]), name)
+        else:
+            _refuse(name)
+        globals()[name] = found
+        return found
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *_ROOMS, *_HOMES})
+
+    def _refuse(name: str) -> NoReturn:
         """Say of a name that is not here what it is called, or where it is."""
         message = f"module {__name__!r} has no attribute {name!r}"
         if name.startswith("_"):
             raise AttributeError(message)
         if name in OURS:
             raise AttributeError(f"{message}; here it is {OURS[name]}")
-        for home, called in _HOMES.items():
-            if name in home.__all__:
-                raise AttributeError(f"{message}; it is {called}.{name}")
+        for home in ("nn", "nn.functional", "optim", "data", "ops.linalg"):
+            if name in _import(f"chainrule.{home}").__all__:
+                called = home.removeprefix("ops.")
+                raise AttributeError(f"{message}; it is cr.{called}.{name}")
         if name in dir(Tensor):
             raise AttributeError(f"{message}; of a Tensor x it is x.{name}")
         if callable(getattr(_numpy, name, None)):
             raise AttributeError(
                 f"{message}; np.{name} of x.numpy() gives its value, without a gradient"
             )
-        found = nearest(name, globals())
+        found = nearest(name, __all__)
         if found:
             raise AttributeError(f"{message}; did you mean {found!r}?")
         raise AttributeError(message)

@@ -20,6 +20,16 @@ def fma_peak(dtype: str, threads: int, seconds: float, instruction_set: str = ""
 def shuffle(order: NDArray[np.int64], seed: int, epoch: int) -> None:
     """Fills an int64 array with 0 ... n - 1 in the order of the epoch."""
 
+def are_finite(array: NDArray[np.generic]) -> bool:
+    """Whether all numbers of a C-contiguous array, as inputs may be, are finite.
+
+    This and `copy` do short work without letting another thread run; NumPy lets one from 500
+    elements on, and to change threads takes longer than the work.
+    """
+
+def copy(to: NDArray[Any], from_array: NDArray[Any]) -> None:
+    """Copies a C-contiguous array into another of the same dtype and size."""
+
 def instructions() -> list[str]:
     """What `Plan.add` knows."""
 
@@ -28,6 +38,10 @@ def row_kernels() -> list[str]:
 
 def opcodes() -> list[tuple[str, int]]:
     """Elementwise operations: (name, number of inputs)."""
+
+def needs_blas(instruction_set: str = "") -> bool:
+    """Whether there are products that BLAS computes faster than our own kernels, so that the
+    library is worth loading; an empty instruction_set takes the best."""
 
 def set_blas(sgemm: int, dgemm: int) -> None:
     """Addresses of cblas_sgemm and cblas_dgemm with 32-bit sizes, 0 for none; the library must stay
@@ -121,6 +135,11 @@ class Plan:
         after a step in which it is not finite."""
     def labels(self, ref: Ref, dtype: str, count: int, limit: int) -> None:
         """Labels, whole numbers, that `step` compares with 0 and the limit before it begins."""
+    def undo_rows(self) -> None:
+        """Take back what the last run has put into rows of states, in the order from the last to
+        the first. Other changes stay."""
+    def has_finite_rows(self) -> bool:
+        """Whether all that the last run has put into rows of states is finite."""
     def step(self, threads: int) -> str:
         """Runs one step of a plan without inputs and scalars. Returns the label of the instruction
         that failed, "labels" for wrong ones, or an empty string."""

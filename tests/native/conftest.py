@@ -8,6 +8,12 @@ from chainrule import _core
 from chainrule.execute import blas
 
 
+@pytest.fixture(scope="session", autouse=True)
+def blas_is_loaded():
+    """Also where the best kernels need none: tests run those of all instruction sets."""
+    _core.set_blas(*blas.load())
+
+
 @pytest.fixture
 def chunks():
     """Into how many parts each instruction of `bench` is split; tests may say otherwise."""

@@ -63,3 +63,8 @@ def test_kernels_of_integers(name, instruction_set):
     with np.errstate(all="ignore"):
         expected = operations[name].forward(a, b)
     np.testing.assert_array_equal(run(name, [a, b], "int64", instruction_set), expected)
+
+
+@pytest.mark.parametrize("name", _core.instruction_sets())
+def test_wide_vectors_leave_no_product_to_blas(name):
+    assert _core.needs_blas(name) == (not name.startswith("avx"))

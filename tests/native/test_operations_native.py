@@ -7,6 +7,7 @@ import chainrule as cr
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.operation import operations
+from chainrule.ops import linalg  # noqa: F401 (declares its operations)
 from chainrule.trees import leaves
 
 TOLERANCE = {"float32": 2e-6, "float64": 1e-14}

@@ -15,6 +15,8 @@ EXAMPLES = {
     "Conv2d": nn.Conv2d(2, 3, (1, 2), stride=(2, 1), padding=1, dtype="float64"),
     "ConvTranspose1d": nn.ConvTranspose1d(2, 3, 4, stride=2, output_padding=1, bias=False),
     "ConvTranspose2d": nn.ConvTranspose2d(4, 2, 3, padding=1, groups=2, dilation=2),
+    "Embedding": nn.Embedding(5, 2, padding_idx=-1, max_norm=1.5, scale_grad_by_freq=True),
+    "EmbeddingBag": nn.EmbeddingBag(4, 3, mode="max", include_last_offset=True, dtype="float64"),
     "MaxPool1d": nn.MaxPool1d(3, 2, dilation=2),
     "MaxPool2d": nn.MaxPool2d((3, 2), ceil_mode=True),
     "AvgPool1d": nn.AvgPool1d(3, padding=1, count_include_pad=False),
@@ -23,6 +25,12 @@ EXAMPLES = {
     "AdaptiveAvgPool2d": nn.AdaptiveAvgPool2d((2, None)),
     "AdaptiveMaxPool1d": nn.AdaptiveMaxPool1d(3),
     "AdaptiveMaxPool2d": nn.AdaptiveMaxPool2d(1),
+    "RNN": nn.RNN(3, 2, 2, "relu", batch_first=True, bias=False),
+    "LSTM": nn.LSTM(3, 4, 2, dropout=0.25, bidirectional=True, proj_size=2),
+    "GRU": nn.GRU(3, 2, dtype="float64"),
+    "RNNCell": nn.RNNCell(3, 2, nonlinearity="relu"),
+    "LSTMCell": nn.LSTMCell(3, 2),
+    "GRUCell": nn.GRUCell(3, 2, bias=False),
     "Bilinear": nn.Bilinear(3, 2, 4, bias=False),
     "Softmin": nn.Softmin(1),
     "Threshold": nn.Threshold(0.5, 2.0),
@@ -35,6 +43,28 @@ EXAMPLES = {
     "LogSoftmax": nn.LogSoftmax(0),
     "Flatten": nn.Flatten(0, 2),
     "BatchNorm1d": nn.BatchNorm1d(3, momentum=None, affine=False),
+    "BatchNorm2d": nn.BatchNorm2d(3, eps=0.5, dtype="float64"),
+    "InstanceNorm1d": nn.InstanceNorm1d(3, momentum=None, track_running_stats=True),
+    "InstanceNorm2d": nn.InstanceNorm2d(3, affine=True, bias=False),
+    "LocalResponseNorm": nn.LocalResponseNorm(2, 1, k=2.5),
+    "Upsample": nn.Upsample(scale_factor=(2, 1.5), mode="bicubic", align_corners=True),
+    "UpsamplingNearest2d": nn.UpsamplingNearest2d((3, 4)),
+    "UpsamplingBilinear2d": nn.UpsamplingBilinear2d(scale_factor=2),
+    "PixelShuffle": nn.PixelShuffle(2),
+    "PixelUnshuffle": nn.PixelUnshuffle(2),
+    "ChannelShuffle": nn.ChannelShuffle(3),
+    "Unfold": nn.Unfold((2, 3), padding=1),
+    "Fold": nn.Fold((5, 4), 2, stride=2),
+    "ZeroPad1d": nn.ZeroPad1d(1),
+    "ZeroPad2d": nn.ZeroPad2d((1, 2, 3, -1)),
+    "ConstantPad1d": nn.ConstantPad1d((0, 1), 2.5),
+    "ConstantPad2d": nn.ConstantPad2d(2, -1),
+    "ReflectionPad1d": nn.ReflectionPad1d(2),
+    "ReflectionPad2d": nn.ReflectionPad2d((0, 1, 2, 3)),
+    "ReplicationPad1d": nn.ReplicationPad1d((2, 0)),
+    "ReplicationPad2d": nn.ReplicationPad2d(1),
+    "CircularPad1d": nn.CircularPad1d(1),
+    "CircularPad2d": nn.CircularPad2d(1),
     "LayerNorm": nn.LayerNorm((2, 3), bias=False),
     "GroupNorm": nn.GroupNorm(2, 4, dtype="float64"),
     "RMSNorm": nn.RMSNorm(3, eps=0.5),
@@ -236,7 +266,9 @@ def test_every_layer_says_how_much_it_holds(name):
     for module in layer.modules():
         own = [*module.parameters(recurse=False), *module.buffers(recurse=False)]
         holds = module.max_elements(module.constructor_arguments())
-        assert holds == max((state.size for state in own), default=0)
+        sizes = [state.size for state in own]
+        several = isinstance(module, (nn.RNN, nn.GRU, nn.LSTM))  # num_layers says how many
+        assert holds == (sum(sizes) if several else max(sizes, default=0))
     largest = sum(m.max_elements(m.constructor_arguments()) for m in layer.modules())
     nn.from_description(through_json(layer), max_elements=largest)
     if largest:

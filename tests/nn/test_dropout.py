@@ -233,3 +233,32 @@ def test_setting_p_takes_effect_without_a_new_graph(backend, p, tmp_path, monkey
 
 def fit(trainer, x, y):
     trainer.fit(x, y, epochs=1, batch_size=BATCH, shuffle=False, progress=False)
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape", "axes"),
+    [
+        (nn.Dropout1d(0.5), (6, 5, 4), 2),
+        (nn.Dropout1d(0.5), (30, 4), 1),
+        (nn.Dropout2d(0.5), (6, 5, 2, 3), 2),
+        (nn.Dropout2d(0.5), (6, 5, 4), 2),
+    ],
+)
+def test_whole_channels_are_dropped(layer, shape, axes):
+    x = np.random.default_rng(0).standard_normal(shape)
+    with cr.use_generator(cr.Generator(3)):
+        y = layer(x).numpy()
+        drawn = cr.Generator(3).uniform((*shape[:axes], *(1,) * (len(shape) - axes)), "float64")
+    np.testing.assert_allclose(y, np.where(drawn.numpy() < 0.5, 0, x / 0.5), rtol=1e-14)
+    assert 0 < (y == 0).mean() < 1
+    assert layer.eval()(x).tolist() == x.tolist()
+    layer.train()
+
+
+@pytest.mark.parametrize(
+    ("layer", "shape"), [(nn.Dropout1d(), (4,)), (nn.Dropout2d(), (2, 3)), (nn.Dropout2d(), (4,))]
+)
+def test_dropping_channels_needs_channels(layer, shape):
+    for mode in (True, False):
+        with pytest.raises(cr.ShapeError, match=r"the input has shape \(N, C"):
+            layer.train(mode)(np.ones(shape))

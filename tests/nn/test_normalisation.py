@@ -1,4 +1,4 @@
-"""BatchNorm1d, LayerNorm, GroupNorm and RMSNorm against PyTorch, and in what they add to it."""
+"""The normalisations against PyTorch, and in what they add to it."""
 
 import numpy as np
 import pytest
@@ -33,6 +33,13 @@ LAYERS = [
     ("BatchNorm1d", (3,), {}, (4, 3, 6)),
     ("BatchNorm1d", (3,), {}, (1, 3, 6)),
     ("BatchNorm1d", (3,), {"track_running_stats": False}, (4, 3)),
+    ("BatchNorm2d", (3,), {}, (4, 3, 2, 5)),
+    ("BatchNorm2d", (3,), {"affine": False, "eps": 0.1}, (1, 3, 2, 2)),
+    ("BatchNorm2d", (2,), {"track_running_stats": False}, (2, 2, 1, 3)),
+    ("InstanceNorm1d", (3,), {}, (4, 3, 6)),
+    ("InstanceNorm1d", (3,), {"affine": True, "track_running_stats": True}, (3, 6)),
+    ("InstanceNorm2d", (3,), {"affine": True, "track_running_stats": True}, (2, 3, 2, 4)),
+    ("InstanceNorm2d", (3,), {"eps": 0.1}, (3, 2, 4)),
     ("LayerNorm", (5,), {}, (7, 5)),
     ("LayerNorm", (5,), {}, (5,)),
     ("LayerNorm", (5,), {"bias": False, "eps": 0.1}, (2, 3, 5)),
@@ -58,7 +65,7 @@ def test_layer_is_pytorchs(name, arguments, keywords, shape):
 
 @pytest.mark.parametrize(
     ("name", "arguments", "keywords", "shape"),
-    [LAYERS[i] for i in (0, 2, 5, 7, 11, 13, 15)],
+    [LAYERS[i] for i in (0, 2, 5, 9, 12, 14, 18, 20, 22)],
 )
 @pytest.mark.parametrize("mode", [True, False])
 def test_gradients_by_finite_differences(name, arguments, keywords, shape, mode):
@@ -67,9 +74,18 @@ def test_gradients_by_finite_differences(name, arguments, keywords, shape, mode)
 
 
 @pytest.mark.parametrize("momentum", [0.1, 0.3, 1.0, 0.0, None])
-@pytest.mark.parametrize("shape", [(7, 5), (4, 5, 3)])
-def test_running_statistics_are_pytorchs(momentum, shape):
-    ours, theirs = pair("BatchNorm1d", 5, momentum=momentum)
+@pytest.mark.parametrize(
+    ("name", "shape"),
+    [
+        ("BatchNorm1d", (7, 5)),
+        ("BatchNorm1d", (4, 5, 3)),
+        ("BatchNorm2d", (4, 5, 3, 2)),
+        ("InstanceNorm1d", (4, 5, 3)),
+        ("InstanceNorm2d", (5, 2, 3)),
+    ],
+)
+def test_running_statistics_are_pytorchs(momentum, name, shape):
+    ours, theirs = pair(name, 5, momentum=momentum, track_running_stats=True)
     for seed in range(4):
         x = values(*shape, seed=seed)
         ours(x), theirs(torch.tensor(x))
@@ -97,6 +113,10 @@ def test_normalisers_print_their_arguments():
     assert repr(nn.GroupNorm(2, 4, bias=False)).endswith("affine=True, bias=False)")
     assert repr(nn.BatchNorm1d(4, affine=False)) == printed.replace("affine=True", "affine=False")
     assert repr(nn.RMSNorm((2, 3))) == repr(torch.nn.RMSNorm((2, 3)))
+    assert repr(nn.LocalResponseNorm(2)) == repr(torch.nn.LocalResponseNorm(2))
+    assert repr(nn.BatchNorm2d(4)) == printed.replace("1d", "2d")
+    printed = "InstanceNorm1d(4, eps=1e-05, momentum=0.1, affine=False, track_running_stats=False)"
+    assert repr(nn.InstanceNorm1d(4)) == printed
 
 
 # Training
@@ -140,6 +160,21 @@ def test_ten_native_steps_over_three_axes_are_pytorchs():
         torch.nn.Linear(10, 3),
     )
     check_training(ours, theirs, *data((2, 5)))
+
+
+def test_ten_native_steps_on_images_are_pytorchs():
+    def model(lib, **more):
+        return lib.Sequential(
+            lib.Conv2d(1, 4, 3, padding=1, **more),
+            lib.BatchNorm2d(4, **more),
+            lib.ReLU(),
+            lib.InstanceNorm2d(4, affine=True, track_running_stats=True, **more),
+            lib.LocalResponseNorm(2, alpha=1.0),
+            lib.Flatten(),
+            lib.Linear(4 * 6, 3, **more),
+        )
+
+    check_training(model(nn, dtype="float64"), model(torch.nn), *data((1, 2, 3)))
 
 
 def _in_float64(layer):
@@ -208,6 +243,13 @@ def test_a_last_batch_of_one_row_is_refused_before_training():
         (lambda: nn.BatchNorm1d(3, eps=-1.0), ValueError, "not negative"),
         (lambda: nn.BatchNorm1d(3, momentum=1.5), ValueError, "probability"),
         (lambda: nn.BatchNorm1d(3, dtype="int64"), TypeError, "float32"),
+        (lambda: nn.BatchNorm2d(3)(np.ones((2, 3, 4))), cr.ShapeError, r"\(N, 3, H, W\).*, 3, 4"),
+        (lambda: nn.BatchNorm2d(3)(np.ones((1, 3, 1, 1))), ValueError, "more than one element"),
+        (lambda: nn.InstanceNorm2d(3)(np.ones((2, 2, 4, 4))), cr.ShapeError, r"\(3, H, W\)"),
+        (lambda: nn.InstanceNorm2d(3)(np.ones((2, 3, 1, 1))), ValueError, "before the pooling"),
+        (lambda: nn.LocalResponseNorm(0), ValueError, "at least 1"),
+        (lambda: nn.LocalResponseNorm(2)(np.ones((2, 3))), cr.ShapeError, r"\(N, C, L, ...\)"),
+        (lambda: nn.functional.instance_norm(np.ones((2, 3))), cr.ShapeError, r"\(N, C, L, ...\)"),
         (lambda: nn.LayerNorm(()), ValueError, "at least one"),
         (lambda: nn.LayerNorm((3, 0)), ValueError, "at least 1"),
         (lambda: nn.LayerNorm("3"), TypeError, "whole number"),
@@ -252,10 +294,13 @@ def test_recomputed_statistics_of_a_layer_are_exact():
     np.testing.assert_allclose(layer.running_mean.numpy(), x.mean(axis=0), rtol=1e-14)
     np.testing.assert_allclose(layer.running_var.numpy(), x.var(axis=0), rtol=1e-14)
     assert layer.training and layer.num_batches_tracked.item() == 0
-    x = values(5, 3, 7)
-    layer.recompute_batch_statistics(cr.tensor(x))
-    np.testing.assert_allclose(layer.running_mean.numpy(), x.mean(axis=(0, 2)), rtol=1e-14)
-    np.testing.assert_allclose(layer.running_var.numpy(), x.var(axis=(0, 2)), rtol=1e-14)
+    for kind, x in ((nn.BatchNorm1d, values(5, 3, 7)), (nn.BatchNorm2d, values(5, 3, 7, 2))):
+        axes = (0, *range(2, x.ndim))
+        for layer in (kind(3, dtype="float64"), nn.Sequential(kind(3, dtype="float64"))):
+            nn.recompute_batch_statistics(layer, x, batch_size=2)
+            mean, variance, _ = (t.numpy() for t in layer.buffers())
+            np.testing.assert_allclose(mean, x.mean(axis=axes), rtol=1e-14)
+            np.testing.assert_allclose(variance, x.var(axis=axes), rtol=1e-14)
 
 
 def test_recomputing_sums_in_float64_over_blocks(tmp_path):
@@ -349,7 +394,7 @@ def test_recomputing_refuses_and_keeps_what_it_had():
         nn.recompute_batch_statistics(model, values(5, 2), batch_size=2.5)
     with pytest.raises(ValueError, match="several places"):
         nn.recompute_batch_statistics(nn.Sequential(layer, layer), values(5, 2))
-    with pytest.raises(ValueError, match="no BatchNorm1d"):
+    with pytest.raises(ValueError, match="no batch normalisation"):
         nn.recompute_batch_statistics(
             nn.Sequential(nn.BatchNorm1d(2, track_running_stats=False)), values(5, 2)
         )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import linalg, nn  # noqa: F401 (they declare operations)
 from chainrule.graph.methods import functions
 from chainrule.graph.operation import Sample, operations
 from chainrule.testing import check_operation

@@ -79,20 +79,21 @@ def test_a_quota_holds_for_the_first_product():
     threads._first_numbers.clear()
 
 
-def test_the_library_of_the_core_keeps_one_thread():
-    threadpoolctl = pytest.importorskip("threadpoolctl")
-    x = cr.Buffer([[1.0]])
-    graph = cr.capture(lambda: x @ x)
-    from chainrule.execute.native import NativeStep, StateBlock
-
-    NativeStep(graph, StateBlock([x])).run(None, 0, 1)
-    cr.set_num_threads(2)
-    try:
-        own = [
-            library["num_threads"]
-            for library in threadpoolctl.threadpool_info()
-            if "scipy_openblas32" in library["filepath"]
-        ]
-    finally:
-        cr.set_num_threads(None)
-    assert own == [1]
+def test_the_library_of_the_core_is_loaded_where_products_need_it_and_keeps_one_thread():
+    pytest.importorskip("threadpoolctl")
+    code = (
+        "import threadpoolctl, chainrule as cr\n"
+        "from chainrule import _core\n"
+        "from chainrule.execute import blas\n"
+        "from chainrule.execute.native import NativeStep, StateBlock\n"
+        "def own():\n"
+        "    found = threadpoolctl.threadpool_info()\n"
+        "    return [f['num_threads'] for f in found if 'scipy_openblas32' in f['filepath']]\n"
+        "x = cr.Buffer([[1.0]])\n"
+        "NativeStep(cr.capture(lambda: x @ x), StateBlock([x])).run(None, 0, 1)\n"
+        "assert own() == [1] * _core.needs_blas(), own()\n"
+        "blas.load()\n"
+        "cr.set_num_threads(2)\n"
+        "assert own() == [1], own()\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -68,15 +68,19 @@ def _users(schedule: Schedule) -> Users:
         if isinstance(instruction, Group):
             for member in instruction.members:
                 users.setdefault(member, set())
-                for i in member.inputs:
-                    users.setdefault(root(i), set()).add(instruction)
-            for access in instruction.accesses.values():
-                users.setdefault(access.storage.value, set()).add(instruction)
+            for value in _read_by(instruction):
+                users.setdefault(value, set()).add(instruction)
         for storage in instruction.reads:
             users.setdefault(storage.value, set()).add(instruction)
     for value in [*schedule.graph.outputs, *schedule.graph.updates.values()]:
         users.setdefault(root(value), set()).add(None)
     return users
+
+
+def _read_by(group: Group) -> set[Value]:
+    """The values whose memory a group's members read, its own among them."""
+    found = {root(i) for member in group.members for i in member.inputs}
+    return found.union([access.storage.value for access in group.accesses.values()])
 
 
 def _drop_unread(schedule: Schedule, users: Users) -> bool:
@@ -130,10 +134,9 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
         schedule.absorb(group, reader)
         for member in group.members:
             schedule.group_of[member] = reader
-        for readers_of_value in users.values():
-            if group in readers_of_value:
-                readers_of_value.discard(group)
-                readers_of_value.add(reader)
+        for value in _read_by(group):
+            users[value].discard(group)
+            users[value].add(reader)
 
 
 def _put_in_order(schedule: Schedule, group: Group) -> None:

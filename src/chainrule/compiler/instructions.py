@@ -170,8 +170,11 @@ class Group(Instruction):
 
 def is_full(*groups: Group) -> bool:
     """Whether the groups together have too many values for a program's registers."""
-    members = sum(len(group.members) for group in groups)
-    return members >= MOST_MEMBERS or sum(len(g.accesses) for g in groups) + members >= _REGISTERS
+    members = accesses = 0
+    for group in groups:
+        members += len(group.members)
+        accesses += len(group.accesses)
+    return members >= MOST_MEMBERS or accesses + members >= _REGISTERS
 
 
 # Few shapes, asked for again and again.

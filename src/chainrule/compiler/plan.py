@@ -12,12 +12,13 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import _core
+from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
 from chainrule.compiler.layout import channels_last
 from chainrule.compiler.lowering import lower
-from chainrule.compiler.memory import Memory, StateLayout, aligned, padded
+from chainrule.compiler.memory import Memory, StateLayout, aligned
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
 from chainrule.graph.state import HyperParameter
@@ -64,6 +65,8 @@ class Plan:
         outputs: of the graph, as leaves from left to right.
         scalars: the numbers, among the states that the graph reads, of the hyper-parameters that
             instructions read.
+        by_rows: the numbers, among the states that the graph updates, of those of which a step
+            changes single rows.
 
     Raises:
         UnsupportedError: if an operation has no native kernel.
@@ -87,6 +90,9 @@ class Plan:
             number
             for number, state in enumerate(graph.reads)
             if isinstance(state, HyperParameter) and state in memory.state_storages
+        ]
+        self.by_rows = [
+            number for number, state in enumerate(graph.updates) if state in memory.by_rows
         ]
         self.calls = [_call(i) for i in memory.instructions]
 
@@ -175,6 +181,8 @@ def _call(instruction: Instruction) -> Call:
 
 def _field(value: Any) -> Any:
     """A field as the core takes it: places as (space, offset), dtypes by NumPy's names."""
+    if value.__class__ is int or value.__class__ is str:  # as most are
+        return value
     if isinstance(value, Storage):
         return value.space, value.offset
     if isinstance(value, Part):
@@ -184,7 +192,7 @@ def _field(value: Any) -> Any:
         )
     if isinstance(value, np.dtype):
         return _name(value)
-    if isinstance(value, list | tuple):
+    if isinstance(value, (list, tuple)):
         return [_field(element) for element in value]
     return value
 

@@ -15,10 +15,11 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import _core
 from chainrule.data.mapped import blocks, extremes
+from chainrule.graph.operation import Limit
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
-from chainrule.ops.index import label_fault
 from chainrule.tables import is_table, to_array
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
@@ -117,13 +118,21 @@ def check_finite(arrays: Arrays, name: str) -> None:
         if array.dtype.kind != "f":
             continue
         for start, block in blocks(array):
-            finite = np.isfinite(block)
-            if not finite.all():
-                first = tuple(int(i) for i in np.argwhere(~finite)[0])
+            if not _are_finite(block):
+                first = tuple(int(i) for i in np.argwhere(~np.isfinite(block))[0])
                 raise ValueError(
                     f"{label} holds {block[first]} at {_position(start + first[0], first[1:])}. "
                     "Fill or drop such rows before training."
                 )
+
+
+def _are_finite(array: Array) -> bool:
+    if array.dtype.itemsize in (4, 8):
+        if array.flags.c_contiguous:
+            return _core.are_finite(array)
+        if array.flags.f_contiguous:
+            return _core.are_finite(array.T)
+    return bool(np.isfinite(array).all())
 
 
 def take(arrays: Arrays, indices: NDArray[np.intp]) -> Arrays:
@@ -249,20 +258,18 @@ class Data:
                 dtypes[number] = array.dtype
         return Data(self.arrays, self.form._replace(dtypes=tuple(dtypes)))
 
-    def label_fault(self, limits: Iterable[tuple[int, int]]) -> str | None:
-        """Return what is wrong with labels, or None.
+    def check_indices(self, limits: Iterable[tuple[int, int, Limit]], prefix: str = "") -> None:
+        """Raise where labels or indices are out of range: the error that their limit names.
 
         Args:
-            limits: (number of the array, number of classes) of arrays that hold labels.
+            limits: (number of the array, number of classes or rows, limit) of arrays of such.
+            prefix: the beginning of the message.
         """
-        for number, classes in limits:
-            labels = self.arrays[number]
-            if not labels.size:
-                continue
-            lowest, highest = map(int, extremes(labels))
-            if fault := label_fault(lowest, highest, classes):
-                return fault
-        return None
+        for number, length, limit in limits:
+            if self.arrays[number].size:
+                lowest, highest = map(int, extremes(self.arrays[number]))
+                if fault := limit.fault(lowest, highest, length):
+                    raise limit.error(f"{prefix}{fault}")
 
 
 def as_data(dtype: np.dtype[Any], *parts: Arrays) -> Data:

@@ -199,6 +199,19 @@ def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     return order
 
 
+_FIRST_ROWS = np.arange(4096)
+_FIRST_ROWS.setflags(write=False)
+
+
+def in_order(rows: int) -> NDArray[np.int64]:
+    """Return 0 .. rows-1, read-only where it is short.
+
+    >>> in_order(3)
+    array([0, 1, 2])
+    """
+    return _FIRST_ROWS[:rows] if rows <= len(_FIRST_ROWS) else np.arange(rows)
+
+
 def _key_word(name: str, value: int) -> int:
     word = checks.integer(name, value, 0)
     if word >= 1 << 64:
@@ -316,14 +329,14 @@ def windows(
     rows = data.rows if order is None else len(order)
     files.check()
     if not files:
-        yield Window(0, Batches(data, np.arange(rows) if order is None else order, size))
+        yield Window(0, Batches(data, in_order(rows) if order is None else order, size))
     elif order is None:
         length = max(1, files.rows_in_sequence // size)
         for first in range(start, -(-rows // size), length):
             part = data.map(operator.itemgetter(slice(first * size, (first + length) * size)))
             files.check()
             is_last = (first + length) * size >= rows
-            yield Window(first, Batches(part, np.arange(part.rows), size), is_last)
+            yield Window(first, Batches(part, in_order(part.rows), size), is_last)
             files.release()
     else:
         copier = Copier(data.arrays)
@@ -333,6 +346,6 @@ def windows(
                 chosen = order[first * size : (first + length) * size]
                 part = Data(copier.read(chosen), data.form)
                 is_last = (first + length) * size >= rows
-                yield Window(first, Batches(part, np.arange(len(chosen)), size), is_last)
+                yield Window(first, Batches(part, in_order(len(chosen)), size), is_last)
         finally:
             copier.release()

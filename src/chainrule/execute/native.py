@@ -10,8 +10,9 @@ from numpy.typing import ArrayLike
 
 from chainrule import _core
 from chainrule.caches import LruCache
+from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
-from chainrule.compiler.memory import aligned, padded
+from chainrule.compiler.memory import aligned
 from chainrule.compiler.plan import Output, Plan
 from chainrule.compiler.signature import signature
 from chainrule.graph.guards import guard_of
@@ -19,7 +20,7 @@ from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
 from chainrule.system.threads import get_num_threads
 
-_has_blas = False
+_has_found_blas = False
 
 _plans: LruCache[Any, Plan] = LruCache(128)
 """Plans by the signatures of their graphs: models that are built alike share them."""
@@ -163,6 +164,30 @@ class Run(NamedTuple):
     label: str
 
 
+_SHORT = 500
+"""From more elements on NumPy lets another thread run while it copies an array."""
+
+
+def fill(place: Array, array: Array) -> None:
+    """Copy an array into a place of the same shape: without a change of threads, if it is short."""
+    if array.size > _SHORT and array.dtype == place.dtype and array.flags.c_contiguous:
+        _core.copy(place, array)
+    else:
+        place[...] = array
+
+
+def joined(arrays: Sequence[Array]) -> Array:
+    """New arrays joined along their rows; one alone stays as it is."""
+    if len(arrays) == 1:
+        return arrays[0]
+    first, start = arrays[0], 0
+    whole = np.empty((sum(map(len, arrays)), *first.shape[1:]), first.dtype)
+    for array in arrays:
+        fill(whole[start : start + len(array)], array)
+        start += len(array)
+    return whole
+
+
 class NativeStep:
     """A captured step as a native plan.
 
@@ -186,7 +211,7 @@ class NativeStep:
         *,
         has_scalars: bool = True,
     ) -> None:
-        _use_blas()
+        _find_blas()
         self.graph = graph
         self.block = block
         self.plan = _plan_of(graph, block)
@@ -205,6 +230,10 @@ class NativeStep:
         self._is_bound = False
         # Cut from one row: an array that begins empty has no strides.
         self._no_rows = [np.empty((1, *i.shape[1:]), i.dtype)[:0] for i in graph.inputs]
+        updates = list(graph.updates)
+        by_rows = {updates[number] for number in self.plan.by_rows}
+        kept = [state for state in updates if state not in by_rows]
+        self._kept = kept, [state for state in self.scalars if state not in by_rows]
         self._copies: Copies | None = None
         self._totals: list[tuple[slice, tuple[int, ...]]] = []  # where each lies, and its shape
         end = 0
@@ -216,12 +245,26 @@ class NativeStep:
                 self._totals.append((slice(end, end + size), output.shape))
                 end += size
 
-    @property
-    def copies(self) -> Copies:
-        """The copies of all states that the step changes."""
+    def save(self) -> None:
+        """Let the states as they are, assignments included, be those that `restore` goes back to.
+
+        Of tables of which the step changes single rows the core keeps the rows that it overwrites,
+        of one run; so after each run comes this, `save_if_finite` or `restore`.
+        """
         if self._copies is None:
-            self._copies = self.block.copies(self.graph.updates, self.scalars)
-        return self._copies
+            self._copies = self.block.copies(*self._kept)
+        self._copies.save()
+
+    def save_if_finite(self) -> bool:
+        """The same after a run, if all numbers that it wrote are finite; whether they are."""
+        assert self._copies is not None, "save comes first"
+        return self._core.has_finite_rows() and self._copies.save_if_finite()
+
+    def restore(self) -> None:
+        """Go back to the states that were saved."""
+        assert self._copies is not None, "save comes first"
+        self._core.undo_rows()
+        self._copies.restore()
 
     def bind(self, arrays: Iterable[Array]) -> None:
         """Take rows from these arrays, one for each input of the graph; a row is contiguous."""
@@ -330,7 +373,10 @@ class NativeStep:
 
     def outputs(self) -> list[Array]:
         """Copies of the outputs of the last step."""
-        return [view.copy() for view in self._outputs]
+        copies = [np.empty(view.shape, view.dtype) for view in self._outputs]
+        for copy, view in zip(copies, self._outputs, strict=True):
+            fill(copy, view)
+        return copies
 
     def _output(self, output: Output) -> Array:
         """The memory in which an output lies."""
@@ -366,10 +412,12 @@ def _plan_of(graph: CapturedGraph, block: StateBlock) -> Plan:
     return plan
 
 
-def _use_blas() -> None:
-    global _has_blas
-    if not _has_blas:
-        from chainrule.execute import blas
+def _find_blas() -> None:
+    """Load BLAS where products need it: its threads begin with a wait that keeps a CPU busy."""
+    global _has_found_blas
+    if not _has_found_blas:
+        if _core.needs_blas():
+            from chainrule.execute import blas
 
-        _core.set_blas(*blas.load())
-        _has_blas = True
+            _core.set_blas(*blas.load())
+        _has_found_blas = True

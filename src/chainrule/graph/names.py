@@ -398,18 +398,15 @@ def absent(
     return refuse
 
 
-_DENSE = "this library's layers are those of dense networks and convolutions: "
+_DENSE = "this library's layers are those of dense, convolutional and recurrent networks: "
 _FAMILIES = {
     r"(lazy_?)?conv": _DENSE
     + "nn.Conv1d, nn.Conv2d and their transposed forms, with their channels "
     "given",
-    r"(fold|unfold|upsample|pixel_?shuffle|interpolate)": _DENSE
-    + "it does not rearrange images yet",
+    r".*3d$": "sequences and images, of one and two axes, have layers here, volumes have none",
     r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE
     + "its pooling takes the maximum or the mean, in 1-d and 2-d",
-    r"(lstm|gru|rnn)(cell)?$": _DENSE + "it has no recurrent layers yet",
     r"(transformer|multi_?head_?attention|scaled_dot_product)": _DENSE + "it has no attention yet",
-    r"embedding": _DENSE + "it has no embedding yet; rows of a Parameter are W[indices]",
     r"(data_?parallel|distributed)": "one process trains, on all CPUs that it may use",
 }
 """PyTorch's names of what is not here, as patterns, with what is said of them."""

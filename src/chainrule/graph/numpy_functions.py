@@ -8,8 +8,9 @@ its gradient would go unnoticed. A few functions that compare, print or store ta
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from functools import lru_cache
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,8 +21,8 @@ from chainrule.trees import leaves, map_leaves
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor
 
-namespace: Mapping[str, Any] = {}
-"""The functions of chainrule by name. The room `ops` sets it, so that no import points up."""
+namespace = ModuleType("nothing")
+"""The functions of chainrule. The room `ops` puts itself here, so that no import points up."""
 
 _NAMES = {
     "absolute": "abs",
@@ -126,8 +127,9 @@ def _find(room: str, name: str) -> Callable[..., Any] | None:
     if name in _OTHER_MEANING:
         return None
     part = room.partition(".")[2]
-    functions = vars(namespace[part]) if part in namespace else {} if part else namespace
-    return functions.get(name) or functions.get(_NAMES.get(name, ""))
+    functions = getattr(namespace, part, None) if part else namespace
+    found = getattr(functions, name, None) or getattr(functions, _NAMES.get(name, ""), None)
+    return found
 
 
 @lru_cache

@@ -24,8 +24,8 @@ from chainrule.nn import arguments
 from chainrule.nn.init import normal_, orthogonal_, zeros_
 from chainrule.nn.inputs import call_model, model_input
 from chainrule.nn.interception import intercepted
+from chainrule.nn.layers.channel_normalisation import BatchNorm
 from chainrule.nn.layers.linear import Linear
-from chainrule.nn.layers.normalisation import BatchNorm1d
 from chainrule.nn.module import Module
 from chainrule.ops.random import current_generator
 from chainrule.tables import in_order, is_table, to_array
@@ -228,7 +228,7 @@ def _prepare_each_linear(
 
 
 def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
-    """Give every `BatchNorm1d` of a model the exact mean and variance of its inputs on `x`.
+    """Give every batch normalisation of a model the exact mean and variance of its inputs on `x`.
 
     Running statistics are those of the last minibatches, whose weights still changed. With the
     training data as `x`, evaluation is as the textbooks define it: each layer normalises by the
@@ -266,10 +266,11 @@ def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
         [[-1.0], [2.0]]
     """
     arguments.module("model", model)
-    tracking = [m for m in model.modules() if isinstance(m, BatchNorm1d) and m.track_running_stats]
+    tracking = [m for m in model.modules() if isinstance(m, BatchNorm) and m.track_running_stats]
     if not tracking:
         raise ValueError(
-            "recompute_batch_statistics: the model has no BatchNorm1d with running statistics"
+            "recompute_batch_statistics: the model has no batch normalisation with running "
+            "statistics"
         )
     batch_size = checks.count("batch_size", batch_size)
     arrays = _arrays(model, x)
@@ -308,7 +309,7 @@ class _ReachedError(Exception):
 
 
 def _reaching(
-    model: Module, layer: BatchNorm1d, calls: Iterator[Callable[[], Any]]
+    model: Module, layer: BatchNorm, calls: Iterator[Callable[[], Any]]
 ) -> Iterator[Array]:
     """The input of the layer in each call of the model; a call ends there."""
     reached: list[Array] = []
@@ -330,18 +331,18 @@ def _reaching(
 
 
 def _in_order_of_calls(
-    model: Module, layers: list[BatchNorm1d], call: Callable[[], Any]
-) -> list[BatchNorm1d]:
+    model: Module, layers: list[BatchNorm], call: Callable[[], Any]
+) -> list[BatchNorm]:
     """The layers that a call of the model reaches, from the first to the last."""
-    order: list[BatchNorm1d] = []
+    order: list[BatchNorm] = []
 
     def around(module: Module, forward: Callable[..., Any], *inputs: Any, **keywords: Any) -> Any:
         if module in order:
             raise ValueError(
-                "recompute_batch_statistics: a BatchNorm1d stands in several places, and what "
-                "reaches the later ones depends on itself; give each place a layer of its own"
+                "recompute_batch_statistics: a batch normalisation stands in several places, and "
+                "what reaches the later ones depends on itself; give each place a layer of its own"
             )
-        if isinstance(module, BatchNorm1d) and module in layers:
+        if isinstance(module, BatchNorm) and module in layers:
             order.append(module)
         return forward(*inputs, **keywords)
 

@@ -6,8 +6,10 @@ file here names what of it is public: that is a function of `chainrule`, and has
 reference.
 """
 
+import sys as _sys
 import types as _types
 import typing as _typing
+from importlib import import_module as _import_module
 
 from chainrule.graph import numpy_functions as _numpy_functions
 from chainrule.ops.arithmetic import *  # noqa: F403
@@ -45,4 +47,11 @@ if not _typing.TYPE_CHECKING:
         if not (name.startswith("_") or isinstance(value, _types.ModuleType))
     ]
 
-_numpy_functions.namespace = globals()
+    def __getattr__(name: str) -> _typing.Any:
+        """Import linear algebra at its first use: most models need none."""
+        if name == "linalg":
+            return _import_module("chainrule.ops.linalg")
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+_numpy_functions.namespace = _sys.modules[__name__]

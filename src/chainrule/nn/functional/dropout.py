@@ -12,7 +12,7 @@ from chainrule.nn.functional.activations import SELU_ALPHA, SELU_SCALE
 from chainrule.ops import maximum, sqrt, where
 from chainrule.ops.random import uniform
 
-__all__ = ["alpha_dropout", "dropout", "feature_alpha_dropout"]
+__all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "feature_alpha_dropout"]
 
 
 @both_names()
@@ -42,6 +42,67 @@ def dropout(
         return x
     dropped, p = _dropped(x, x.shape, p)
     return x * where(dropped, 0.0, 1.0 / _at_least_tiny(1.0 - p))
+
+
+@both_names()
+def dropout1d(
+    input: TensorLike, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """`dropout` of whole channels of sequences: all elements of a channel are 0, or none.
+
+    Neighbours are much alike, so that dropping one of them would drop little.
+
+    Args:
+        input: floating, shape (N, C, L) or (C, L).
+        p, training, inplace: as in `dropout`.
+
+    Raises:
+        ShapeError: if the input has another shape.
+
+    Source: Tompson, Goroshin, Jain, LeCun, Bregler, "Efficient object localization using
+    convolutional networks", CVPR 2015.
+
+    Example:
+        >>> import chainrule as cr
+        >>> dropout1d(cr.tensor([[1.0, 2.0]]), training=False)
+        tensor([[1., 2.]])
+    """
+    x = as_tensor(input)
+    if x.ndim not in (2, 3):
+        raise ShapeError(f"dropout1d: the input has shape (N, C, L) or (C, L), not {x.shape}")
+    return _channels_dropped(x, x.ndim - 1, p) if training else x
+
+
+@both_names()
+def dropout2d(
+    input: TensorLike, p: float | Tensor = 0.5, training: bool = True, inplace: bool = False
+) -> Tensor:
+    """`dropout` of whole channels of images, as `dropout1d`.
+
+    Args:
+        input: floating, shape (N, C, H, W); as in PyTorch three axes are (N, C, L).
+        p, training, inplace: as in `dropout`.
+
+    Raises:
+        ShapeError: if the input has another shape.
+
+    Source: as of `dropout1d`.
+
+    Example:
+        >>> import chainrule as cr
+        >>> with cr.use_generator(cr.Generator(0)):
+        ...     dropout2d(cr.ones((1, 2, 1, 2)))
+        tensor([[[[0., 0.]],
+        <BLANKLINE>
+                 [[2., 2.]]]])
+    """
+    x = as_tensor(input)
+    if x.ndim not in (3, 4):
+        raise ShapeError(
+            f"dropout2d: the input has shape (N, C, H, W), not {x.shape}; give one image an axis "
+            "for the batch: cr.expand_dims(x, 0)"
+        )
+    return _channels_dropped(x, 2, p) if training else x
 
 
 @both_names()
@@ -98,6 +159,12 @@ def feature_alpha_dropout(
         raise ShapeError(f"feature_alpha_dropout: the input has shape (N, C, ...), not {x.shape}")
     dropped, p = _dropped(x, (*x.shape[:2], *(1,) * (x.ndim - 2)), p)
     return _alpha_dropped(x, dropped.broadcast_to(x.shape), p)
+
+
+def _channels_dropped(x: Tensor, axes: int, p: float | Tensor) -> Tensor:
+    """x with all that the same indices of the first axes have 0, or divided by 1 - p."""
+    dropped, p = _dropped(x, (*x.shape[:axes], *(1,) * (x.ndim - axes)), p)
+    return x * where(dropped, 0.0, 1.0 / _at_least_tiny(1.0 - p))
 
 
 def _alpha_dropped(x: Tensor, dropped: Tensor, p: Tensor) -> Tensor:

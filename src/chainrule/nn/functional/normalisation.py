@@ -18,9 +18,16 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
 from chainrule.nn import arguments
-from chainrule.ops import sqrt
+from chainrule.ops import add_n, pad, sqrt
 
-__all__ = ["batch_norm", "group_norm", "layer_norm", "rms_norm"]
+__all__ = [
+    "batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "local_response_norm",
+    "rms_norm",
+]
 
 
 @both_names()
@@ -123,18 +130,99 @@ def group_norm(
             f"group_norm: the input has shape {x.shape}; its axis 1, the channels, must exist and "
             f"divide into {num_groups} groups"
         )
+    _check_channels("group_norm", x, weight=weight, bias=bias)
     rows = x.reshape(x.shape[0] * num_groups, math.prod(x.shape[1:]) // num_groups)
-    y = _normalized(rows, eps).reshape(x.shape)
-    for name, parameter in (("weight", weight), ("bias", bias)):
-        if parameter is not None and as_tensor(parameter).shape != x.shape[1:2]:
-            raise ShapeError(
-                f"group_norm: {name} has shape {as_tensor(parameter).shape}, not {x.shape[1:2]}"
-            )
-    if weight is not None:
-        y = y * over_axis_1(as_tensor(weight), x)
-    if bias is not None:
-        y = y + over_axis_1(as_tensor(bias), x)
-    return y
+    return _channels_scaled(_normalized(rows, eps).reshape(x.shape), weight, bias)
+
+
+@both_names()
+def instance_norm(
+    input: TensorLike,
+    running_mean: TensorLike | None = None,
+    running_var: TensorLike | None = None,
+    weight: TensorLike | None = None,
+    bias: TensorLike | None = None,
+    use_input_stats: bool = True,
+    momentum: float = 0.1,
+    eps: float = 1e-5,
+) -> Tensor:
+    """(x - mean) / sqrt(variance + eps) * weight + bias, for each channel of each example.
+
+    Args:
+        input: shape (N, C, L) or (N, C, H, W).
+        running_mean, running_var: shape (C,): mean and variance where not `use_input_stats`; else
+            they follow the mean over the batch of those of the examples and are Buffers, or None.
+        weight, bias: shape (C,), or None.
+        use_input_stats: whether mean and variance are those of the input.
+        momentum: the share of the newest batch in the running statistics.
+        eps: added to the variance, which is the biased one.
+
+    Raises:
+        ShapeError: if shapes do not fit; with the input's own statistics for one element for each
+            channel.
+        ValueError: if statistics are missing where not `use_input_stats`.
+        TypeError: for running statistics that can't be assigned to.
+
+    Source: Ulyanov, Vedaldi, Lempitsky, "Instance normalization: the missing ingredient for fast
+    stylization", 2016.
+
+    Example:
+        >>> import chainrule as cr
+        >>> instance_norm(cr.tensor([[[1.0, 3.0], [5.0, 5.0]]]), eps=1e-9)
+        tensor([[[-1.,  1.],
+                 [ 0.,  0.]]])
+    """
+    x = as_tensor(input)
+    if x.ndim < 3:
+        raise ShapeError(f"instance_norm: the input has shape (N, C, L, ...), not {x.shape}")
+    if not use_input_stats:
+        return batch_norm(x, running_mean, running_var, weight, bias, False, momentum, eps)
+    given = {"running_mean": running_mean, "running_var": running_var}
+    _check_channels("instance_norm", x, **given, weight=weight, bias=bias)
+    places = math.prod(x.shape[2:])
+    if places < 2:
+        raise ShapeError(
+            "instance_norm: there must be more than one element for each channel of an example; "
+            f"the input has shape {x.shape}"
+        )
+    mean, centred, variance = _moments(x.reshape(x.shape[0] * x.shape[1], places))
+    if running_mean is not None and running_var is not None and x.shape[0]:
+        unbiased = variance * (places / (places - 1))
+        mean, unbiased = (t.reshape(x.shape[:2]).mean(axis=0) for t in (mean, unbiased))
+        _follow("instance_norm", running_mean, running_var, mean, unbiased, momentum)
+    y = centred * (1.0 / sqrt(variance + plain_number("eps", eps)))
+    return _channels_scaled(y.reshape(x.shape), weight, bias)
+
+
+def local_response_norm(
+    input: TensorLike, size: int, alpha: float = 1e-4, beta: float = 0.75, k: float = 1.0
+) -> Tensor:
+    """x / (k + alpha / size times the sum of x^2 over `size` neighbouring channels)^beta.
+
+    Args:
+        input: shape (N, C, ...), of three axes or more.
+        size: how many channels, of which size // 2 lie before; those that are not there count as 0.
+        alpha, beta, k: as in the formula.
+
+    Raises:
+        ShapeError: if the input has too few axes.
+
+    Source: Krizhevsky, Sutskever, Hinton, "ImageNet classification with deep convolutional neural
+    networks", NIPS 2012.
+
+    Example:
+        >>> import chainrule as cr
+        >>> local_response_norm(cr.tensor([[[3.0], [4.0]]]), 2, alpha=2.0, beta=0.5, k=0.0)
+        tensor([[[1. ],
+                 [0.8]]])
+    """
+    x, size = as_tensor(input), checks.count("size", size)
+    if x.ndim < 3:
+        raise ShapeError(f"local_response_norm: the input has shape (N, C, L, ...), not {x.shape}")
+    before = size // 2
+    squares = pad(x * x, [(0, 0), (before, size - 1 - before), *[(0, 0)] * (x.ndim - 2)])
+    total = add_n(*[squares[:, i : i + x.shape[1]] for i in range(size)])
+    return x * (total * (alpha / size) + k) ** -beta
 
 
 @both_names()
@@ -175,12 +263,8 @@ def batch_norm(
     x = as_tensor(input)
     if x.ndim < 2:
         raise ShapeError(f"batch_norm: the input has shape (N, C, ...), not {x.shape}")
-    given = (running_mean, running_var, weight, bias)
-    for name, tensor in zip(("running_mean", "running_var", "weight", "bias"), given, strict=True):
-        if tensor is not None and as_tensor(tensor).shape != x.shape[1:2]:
-            raise ShapeError(
-                f"batch_norm: {name} has shape {as_tensor(tensor).shape}, not {x.shape[1:2]}"
-            )
+    given = {"running_mean": running_mean, "running_var": running_var}
+    _check_channels("batch_norm", x, **given, weight=weight, bias=bias)
     if training:
         count = x.size // max(x.shape[1], 1)
         if count < 2:
@@ -192,7 +276,8 @@ def batch_norm(
         centred = x - over_axis_1(mean, x)
         variance = _channel_mean(centred * centred)
         if running_mean is not None and running_var is not None:
-            _follow(running_mean, running_var, mean, variance * (count / (count - 1)), momentum)
+            unbiased = variance * (count / (count - 1))
+            _follow("batch_norm", running_mean, running_var, mean, unbiased, momentum)
     elif running_mean is None or running_var is None:
         raise ValueError("batch_norm: without training there must be running statistics")
     else:
@@ -215,6 +300,7 @@ def _channel_mean(x: Tensor) -> Tensor:
 
 
 def _follow(
+    name: str,
     running_mean: TensorLike,
     running_var: TensorLike,
     mean: Tensor,
@@ -226,16 +312,38 @@ def _follow(
         for running, batch in ((running_mean, mean), (running_var, variance)):
             if not isinstance(running, State):
                 raise TypeError(
-                    "batch_norm: in training the running statistics are Buffers, which can be "
+                    f"{name}: in training the running statistics are Buffers, which can be "
                     f"assigned to; got {type(running).__name__}. Make them chainrule.Buffer(...)"
                 )
             running.assign(running * (1.0 - momentum) + batch * momentum)
 
 
+def _check_channels(name: str, x: Tensor, **given: TensorLike | None) -> None:
+    """Raise ShapeError where one of the Tensors does not have a number for each channel of x."""
+    for label, tensor in given.items():
+        if tensor is not None and as_tensor(tensor).shape != x.shape[1:2]:
+            raise ShapeError(
+                f"{name}: {label} has shape {as_tensor(tensor).shape}, not {x.shape[1:2]}"
+            )
+
+
+def _channels_scaled(y: Tensor, weight: TensorLike | None, bias: TensorLike | None) -> Tensor:
+    """y * weight + bias, where these are given, one number for each channel."""
+    if weight is not None:
+        y = y * over_axis_1(as_tensor(weight), y)
+    return y if bias is None else y + over_axis_1(as_tensor(bias), y)
+
+
+def _moments(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """The mean of each row, the row minus it, and the biased variance."""
+    mean = rows.mean(axis=1, keepdims=True)
+    centred = rows - mean
+    return mean, centred, (centred * centred).mean(axis=1, keepdims=True)
+
+
 def _normalized(rows: Tensor, eps: float) -> Tensor:
     """Each row minus its mean, divided by its standard deviation."""
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    variance = (centred * centred).mean(axis=1, keepdims=True)
+    _, centred, variance = _moments(rows)
     return centred * (1.0 / sqrt(variance + plain_number("eps", eps)))
 
 

@@ -30,13 +30,50 @@ from chainrule.nn.layers.activations import (
     Tanhshrink,
     Threshold,
 )
+from chainrule.nn.layers.channel_normalisation import (
+    BatchNorm1d,
+    BatchNorm2d,
+    InstanceNorm1d,
+    InstanceNorm2d,
+)
 from chainrule.nn.layers.connections import DenseConnection, Residual
 from chainrule.nn.layers.containers import Identity, Sequential
 from chainrule.nn.layers.conv import Conv1d, Conv2d, ConvTranspose1d, ConvTranspose2d
 from chainrule.nn.layers.distances import CosineSimilarity, PairwiseDistance
-from chainrule.nn.layers.dropout import AlphaDropout, Dropout, FeatureAlphaDropout, GaussianNoise
+from chainrule.nn.layers.dropout import (
+    AlphaDropout,
+    Dropout,
+    Dropout1d,
+    Dropout2d,
+    FeatureAlphaDropout,
+    GaussianNoise,
+)
+from chainrule.nn.layers.embedding import Embedding, EmbeddingBag
+from chainrule.nn.layers.images import (
+    ChannelShuffle,
+    Fold,
+    PixelShuffle,
+    PixelUnshuffle,
+    Softmax2d,
+    Unfold,
+    Upsample,
+    UpsamplingBilinear2d,
+    UpsamplingNearest2d,
+)
 from chainrule.nn.layers.linear import Bilinear, Linear
-from chainrule.nn.layers.normalisation import BatchNorm1d, GroupNorm, LayerNorm, RMSNorm
+from chainrule.nn.layers.normalisation import GroupNorm, LayerNorm, LocalResponseNorm, RMSNorm
+from chainrule.nn.layers.padding import (
+    CircularPad1d,
+    CircularPad2d,
+    ConstantPad1d,
+    ConstantPad2d,
+    ReflectionPad1d,
+    ReflectionPad2d,
+    ReplicationPad1d,
+    ReplicationPad2d,
+    ZeroPad1d,
+    ZeroPad2d,
+)
 from chainrule.nn.layers.pooling import (
     AdaptiveAvgPool1d,
     AdaptiveAvgPool2d,
@@ -56,6 +93,8 @@ from chainrule.nn.layers.preprocessing import (
     Unstandardize,
 )
 from chainrule.nn.layers.principal import PCA, FixedLinear, Whiten
+from chainrule.nn.layers.recurrent import GRU, LSTM, RNN
+from chainrule.nn.layers.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from chainrule.nn.layers.scale import Scale
 from chainrule.nn.layers.shape import Flatten, Unflatten
 
@@ -64,7 +103,10 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GRU",
+    "LSTM",
     "PCA",
+    "RNN",
     "SELU",
     "AdaptiveAvgPool1d",
     "AdaptiveAvgPool2d",
@@ -74,8 +116,14 @@ __all__ = [
     "AvgPool1d",
     "AvgPool2d",
     "BatchNorm1d",
+    "BatchNorm2d",
     "Bilinear",
     "Center",
+    "ChannelShuffle",
+    "CircularPad1d",
+    "CircularPad2d",
+    "ConstantPad1d",
+    "ConstantPad2d",
     "Conv1d",
     "Conv2d",
     "ConvTranspose1d",
@@ -83,9 +131,15 @@ __all__ = [
     "CosineSimilarity",
     "DenseConnection",
     "Dropout",
+    "Dropout1d",
+    "Dropout2d",
+    "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "FixedLinear",
     "Flatten",
+    "Fold",
+    "GRUCell",
     "GaussianNoise",
     "GroupNorm",
     "Hardshrink",
@@ -93,10 +147,14 @@ __all__ = [
     "Hardswish",
     "Hardtanh",
     "Identity",
+    "InstanceNorm1d",
+    "InstanceNorm2d",
     "InverseRobustScale",
+    "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
     "Linear",
+    "LocalResponseNorm",
     "LogSigmoid",
     "LogSoftmax",
     "MaxPool1d",
@@ -106,10 +164,17 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "ParametricActivation",
+    "PixelShuffle",
+    "PixelUnshuffle",
     "RMSNorm",
+    "RNNCell",
     "RReLU",
     "ReLU",
     "ReLU6",
+    "ReflectionPad1d",
+    "ReflectionPad2d",
+    "ReplicationPad1d",
+    "ReplicationPad2d",
     "Residual",
     "RobustScale",
     "Scale",
@@ -117,6 +182,7 @@ __all__ = [
     "SiLU",
     "Sigmoid",
     "Softmax",
+    "Softmax2d",
     "Softmin",
     "Softplus",
     "Softshrink",
@@ -126,6 +192,12 @@ __all__ = [
     "Tanhshrink",
     "Threshold",
     "Unflatten",
+    "Unfold",
     "Unstandardize",
+    "Upsample",
+    "UpsamplingBilinear2d",
+    "UpsamplingNearest2d",
     "Whiten",
+    "ZeroPad1d",
+    "ZeroPad2d",
 ]

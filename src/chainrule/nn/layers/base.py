@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from chainrule.nn.module import Module
 
-_MEANINGLESS = ("inplace", "device")
+_NOT_KEPT = ("inplace", "device", "_weight", "_freeze")
 
 
 class Layer(Module):
@@ -19,7 +19,7 @@ class Layer(Module):
     Every argument becomes an attribute of its name: a module becomes a child, a flag such as
     ``bias`` the parameter (or None) that it asks for; others keep their value. The printed text
     and the description follow from the constructor's signature. `inplace` and `device`, which
-    PyTorch's layers take, mean nothing here and are not kept.
+    PyTorch's layers take, mean nothing here and are not kept; nor are starting values.
     """
 
     unnamed_arguments: ClassVar[int] = 0
@@ -27,7 +27,8 @@ class Layer(Module):
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
-        """The size of the largest Parameter or Buffer that a layer with these arguments makes.
+        """The size of the largest Parameter or Buffer that a layer with these arguments makes;
+        that of all together where an argument says how many there are.
 
         `from_description` asks before it builds a layer, to refuse one that would not fit into
         memory. A layer that makes Parameters or Buffers overrides it; children do not count.
@@ -96,5 +97,5 @@ def _arguments(constructor: Callable[..., None]) -> dict[str, bool]:
             for hint in (hints.get(argument.name), *get_args(hints.get(argument.name)))
         )
         for argument in arguments
-        if argument.name not in _MEANINGLESS
+        if argument.name not in _NOT_KEPT
     }

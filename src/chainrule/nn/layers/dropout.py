@@ -49,6 +49,52 @@ class Dropout(_Dropping):
         return functional.dropout(input, self._p, self.training)
 
 
+class Dropout1d(_Dropping):
+    """`Dropout` of whole channels of sequences; see `functional.dropout1d`.
+
+    Args:
+        p: the probability of a channel being dropped. It can be set between steps.
+
+    Shapes:
+        Input and output (N, C, L) or (C, L).
+
+    Raises:
+        ShapeError: when called on an input of another shape.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.Dropout1d(0.2).eval()(cr.ones((1, 2, 3))).shape
+        (1, 2, 3)
+    """
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.dropout1d(input, self._p, self.training)
+
+
+class Dropout2d(_Dropping):
+    """`Dropout` of whole channels of images; see `functional.dropout2d`.
+
+    Args:
+        p: the probability of a channel being dropped. It can be set between steps.
+
+    Shapes:
+        Input and output (N, C, H, W); as in PyTorch three axes are (N, C, L).
+
+    Raises:
+        ShapeError: when called on an input of another shape.
+
+    Example:
+        >>> import chainrule as cr
+        >>> from chainrule import nn
+        >>> nn.Dropout2d(0.2).eval()(cr.ones((1, 6, 4, 4))).shape
+        (1, 6, 4, 4)
+    """
+
+    def forward(self, input: TensorLike) -> Tensor:
+        return functional.dropout2d(input, self._p, self.training)
+
+
 class AlphaDropout(_Dropping):
     """Dropout for SELU: mean 0 and variance 1 stay as they are. See `functional.alpha_dropout`.
 

@@ -1,5 +1,6 @@
 """Work on the gradients and the values of parameters, under the names of `torch.nn.utils`."""
 
+from chainrule.nn.utils import rnn
 from chainrule.nn.utils.clipping import (
     clip_grad_norm_,
     clip_grad_value_,
@@ -22,6 +23,7 @@ __all__ = [
     "parameters_to_vector",
     "remove_spectral_norm",
     "remove_weight_norm",
+    "rnn",
     "spectral_norm",
     "vector_to_parameters",
     "weight_norm",
