@@ -49,32 +49,34 @@ struct SmallGemm {
 template <typename T>
 using SmallGemmKernel = void (*)(const SmallGemm<T>& gemm, T* workspace);
 
-// Row i of C (m x n) = the sum over taps t of the `depth` elements from a + rows[i] + taps[t] on,
-// times rows t * depth, t * depth + 1, ... of B. The order of the sums is that of the taps.
+// Row i of C (m x n) = the sum over terms t of the element a[rows[i] + terms[t]] times row t of B,
+// in the order of the terms; added to C where `accumulate` is set.
 template <typename T>
 struct WindowProduct {
   T* c;
   std::int64_t ldc;
   const T* a;
   const std::int64_t* rows;  // m of them
-  const std::int64_t* taps;
-  std::int64_t tap_count, depth;
+  const std::int64_t* terms;
+  std::int64_t term_count;
   const T* b;
   std::int64_t ldb;
   std::int64_t m, n;
+  bool accumulate;
 };
 
-// C (m x n) = the sum over places p of the m elements from a + places[p] on, as a column, times row
-// p of B; added to C where `accumulate` is set.
+// The same with a product of its own for each of n channels, which lie side by side in A: C (i, j)
+// = the sum over terms t of a[rows[i] + terms[t] + j] times B (t, j).
 template <typename T>
-struct WindowSum {
+struct ChannelProduct {
   T* c;
-  std::int64_t ldc;
+  std::int64_t c_row, c_channel;  // steps
   const T* a;
-  const std::int64_t* places;
-  std::int64_t place_count;
+  const std::int64_t* rows;  // m of them
+  const std::int64_t* terms;
+  std::int64_t term_count;
   const T* b;
-  std::int64_t ldb;
+  std::int64_t b_term, b_channel;
   std::int64_t m, n;
   bool accumulate;
 };

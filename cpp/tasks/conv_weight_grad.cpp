@@ -8,7 +8,8 @@
 namespace chainrule {
 namespace {
 
-constexpr std::int64_t tile_rows = 48;  // of a tap's elements, that are added up at once
+constexpr std::int64_t tile_terms =
+    48;  // of a window's elements, whose sums a thread takes at once
 
 template <typename T>
 class ConvWeightGradTask final : public Task {
@@ -20,17 +21,18 @@ class ConvWeightGradTask final : public Task {
         groups_(conv.window.groups),
         channels_(conv.window.channels),
         filters_(conv.window.filters),
-        kernel_(kernels_of<T>(building.kernels).window_sum),
+        kernel_(kernels_of<T>(building.kernels).window_product),
+        channel_kernel_(kernels_of<T>(building.kernels).channel_product),
         x_(building.memory.at<const T>(conv.x)),
         g_(building.memory.at<const T>(conv.g)),
         w_(building.memory.at<T>(conv.w)) {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(blocks_.scratch_bytes(sizeof(T)));
-    if (filters_ == 0 || blocks_.depth() == 0) return;
-    tiles_of_tap_ = (blocks_.depth() + tile_rows - 1) / tile_rows;
-    tiles_ = groups_ * taps() * tiles_of_tap_;
-    const double multiplications = number(blocks_.places()) * number(groups_ * taps()) *
-                                   number(blocks_.depth()) * number(filters_);
+    if (filters_ == 0 || terms() == 0) return;
+    tiles_of_group_ = (terms() + tile_terms - 1) / tile_terms;
+    tiles_ = (is_by_channel() ? 1 : groups_) * tiles_of_group_;
+    const double multiplications =
+        number(blocks_.places()) * number(groups_) * number(terms()) * number(filters_);
     split(building.chunks, parts_ * tiles_, multiplications / 50);
   }
 
@@ -46,44 +48,55 @@ class ConvWeightGradTask final : public Task {
   }
 
  private:
-  std::int64_t taps() const { return static_cast<std::int64_t>(blocks_.taps().size()); }
+  std::int64_t terms() const { return blocks_.term_count(); }
+  bool is_by_channel() const { return channels_ == 1 && groups_ > 1; }
 
   // Some tiles of the sums of a part of the images.
   void add_up(std::int64_t part, std::int64_t begin, std::int64_t end,
               std::byte* scratch) const noexcept {
     const std::int64_t first_image = images_ * part / parts_;
     const std::int64_t last_image = images_ * (part + 1) / parts_;
-    T* const w = w_ + part * groups_ * taps() * blocks_.depth() * filters_;
+    T* const w = w_ + part * groups_ * terms() * filters_;
     const std::int64_t count = blocks_.count(first_image, last_image);
-    if (count == 0) {
-      for (std::int64_t i = begin; i < end; ++i) add_tile(w, i, {x_, nullptr}, g_, 0, false);
-    }
+    if (count == 0) add_tiles(w, begin, end, {x_, nullptr}, g_, 0, false);
     for (std::int64_t number = 0; number < count; ++number) {
       const WindowBlocks::Block block = blocks_.block(first_image, last_image, number);
       const auto under = blocks_.elements(block, x_, scratch);
       const T* const g = g_ + blocks_.first_place(block) * groups_ * filters_;
-      for (std::int64_t i = begin; i < end; ++i) {
-        add_tile(w, i, under, g, blocks_.places(block), number > 0);
+      add_tiles(w, begin, end, under, g, blocks_.places(block), number > 0);
+    }
+  }
+
+  // Those of a group together.
+  void add_tiles(T* w, std::int64_t begin, std::int64_t end, WindowBlocks::Elements<T> under,
+                 const T* g, std::int64_t places, bool accumulate) const noexcept {
+    while (begin < end) {
+      const std::int64_t group = begin / tiles_of_group_;
+      const std::int64_t first = group * tiles_of_group_;
+      const std::int64_t next = std::min(end, first + tiles_of_group_);
+      const std::int64_t term = (begin - first) * tile_terms;
+      const std::int64_t count = std::min(terms(), (next - first) * tile_terms) - term;
+      const std::int64_t* const rows = blocks_.terms().data() + term;
+      begin = next;
+      if (is_by_channel()) {
+        for (std::int64_t f = 0; f < filters_; ++f) {
+          channel_kernel_({w + term * filters_ + f, filters_, terms() * filters_, under.data, rows,
+                           under.offsets, places, g + f, groups_ * filters_, filters_, count,
+                           groups_, accumulate});
+        }
+      } else {
+        kernel_({w + (group * terms() + term) * filters_, filters_, under.data + group * channels_,
+                 rows, under.offsets, places, g + group * filters_, groups_ * filters_, count,
+                 filters_, accumulate});
       }
     }
   }
 
-  void add_tile(T* w, std::int64_t tile, WindowBlocks::Elements<T> under, const T* g,
-                std::int64_t places, bool accumulate) const noexcept {
-    const std::int64_t row = tile % tiles_of_tap_ * tile_rows;
-    const std::int64_t tap = tile / tiles_of_tap_;  // those of a group after those of another
-    const std::int64_t group = tap / taps();
-    const std::int64_t offset = blocks_.taps()[static_cast<std::size_t>(tap % taps())];
-    kernel_({w + (tap * blocks_.depth() + row) * filters_, filters_,
-             under.data + group * channels_ + offset + row, under.offsets, places,
-             g + group * filters_, groups_ * filters_, std::min(tile_rows, blocks_.depth() - row),
-             filters_, accumulate});
-  }
-
   WindowBlocks blocks_;
   std::int64_t images_, parts_, groups_, channels_, filters_;
-  std::int64_t tiles_of_tap_ = 0, tiles_ = 0;
-  void (*kernel_)(const WindowSum<T>&);
+  std::int64_t tiles_of_group_ = 0, tiles_ = 0;
+  void (*kernel_)(const WindowProduct<T>&);
+  void (*channel_kernel_)(const ChannelProduct<T>&);
   const T* x_;
   const T* g_;
   T* w_;

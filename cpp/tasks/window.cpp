@@ -40,8 +40,7 @@ WindowBlocks::WindowBlocks(const Window& window, const Frame& frame)
       frame_(frame),
       is_framed_(has_border_or_gaps(window, frame)),
       steps_(steps_of(window.lengths, window.groups * window.channels)),
-      x_steps_(steps_of(frame.lengths, window.groups * window.channels)),
-      depth_(window.channels) {
+      x_steps_(steps_of(frame.lengths, window.groups * window.channels)) {
   const auto is_single = [&](std::size_t axis) {
     return window.lengths[axis] == 1 && frame.lengths[axis] == 1 && frame.before[axis] == 0;
   };
@@ -64,17 +63,13 @@ WindowBlocks::WindowBlocks(const Window& window, const Frame& frame)
   lines_at_once_ = std::clamp<std::int64_t>(block_places / std::max<std::int64_t>(line_places(), 1),
                                             1, std::max<std::int64_t>(lines_, 1));
 
-  std::array<std::int64_t, spatial_axes> kernel;
-  for (std::size_t axis = 0; axis < spatial_axes; ++axis) kernel[axis] = window.kernel[axis];
-  if (window.groups == 1 && window.dilation.back() == 1) {
-    depth_ *= kernel.back();
-    kernel.back() = 1;
-  }
-  for (std::int64_t i = 0; i < kernel[0]; ++i) {
-    for (std::int64_t j = 0; j < kernel[1]; ++j) {
-      for (std::int64_t k = 0; k < kernel[2]; ++k) {
-        taps_.push_back(i * window.dilation[0] * steps_[1] + j * window.dilation[1] * steps_[2] +
-                        k * window.dilation[2] * steps_[3]);
+  for (std::int64_t i = 0; i < window.kernel[0]; ++i) {
+    for (std::int64_t j = 0; j < window.kernel[1]; ++j) {
+      for (std::int64_t k = 0; k < window.kernel[2]; ++k) {
+        const std::int64_t tap = i * window.dilation[0] * steps_[1] +
+                                 j * window.dilation[1] * steps_[2] +
+                                 k * window.dilation[2] * steps_[3];
+        for (std::int64_t c = 0; c < window.channels; ++c) terms_.push_back(tap + c);
       }
     }
   }

@@ -36,10 +36,10 @@ class WindowBlocks {
     return block.images * block.lines * line_places();
   }
 
-  // Distances from the first element of a place to each tap, in the order of the kernel; where the
-  // taps of a line lie side by side, to each line.
-  const std::vector<std::int64_t>& taps() const { return taps_; }
-  std::int64_t depth() const { return depth_; }  // elements of a tap, side by side
+  // Distances from the first element of a place to all that a group takes, in the order of the
+  // kernel, each tap's channels side by side.
+  const std::vector<std::int64_t>& terms() const { return terms_; }
+  std::int64_t term_count() const { return static_cast<std::int64_t>(terms_.size()); }
 
   // Where the elements under a block lie: `offsets` has the first one of each place.
   template <typename T>
@@ -66,8 +66,7 @@ class WindowBlocks {
   std::int64_t lines_;                                          // of an image
   std::int64_t lines_at_once_, images_at_once_;
   std::vector<std::int64_t> in_line_;  // the places of a line
-  std::vector<std::int64_t> taps_;
-  std::int64_t depth_;
+  std::vector<std::int64_t> terms_;
 };
 
 }  // namespace chainrule

@@ -70,6 +70,51 @@ def test_convolutions_are_saved_and_built_again(case):
     np.testing.assert_array_equal(again(x).numpy(), model(x).numpy())
 
 
+# Images, filters, arguments: long sums and short, few and many filters, each channel for itself.
+SIZES = {
+    "more terms than stay in cache": ((2, 72, 5, 6), (20, 72, 3, 3), {}),
+    "one vector of filters": ((2, 80, 5, 6), (5, 80, 3, 3), {}),
+    "one channel": ((3, 1, 30, 13), (6, 1, 5, 5), {"padding": 2}),
+    "few channels": ((2, 3, 17, 16), (33, 3, 3, 3), {"padding": 1}),
+    "one place": ((3, 7, 3, 3), (9, 7, 3, 3), {}),
+    "groups": ((2, 12, 9, 8), (15, 4, 3, 2), {"groups": 3, "stride": (1, 2)}),
+    "depthwise": ((2, 19, 9, 8), (19, 1, 3, 3), {"groups": 19, "padding": 1}),
+    "depthwise with a multiplier": ((3, 21, 9, 8), (63, 1, 3, 2), {"groups": 21, "stride": 2}),
+    "1 x 1": ((2, 16, 9, 9), (32, 16, 1, 1), {"stride": 2}),
+    "strided": ((2, 8, 11, 12), (10, 8, 3, 3), {"stride": (2, 3), "padding": 1, "dilation": 2}),
+    "longer strides than the kernel": ((2, 3, 11, 12), (4, 3, 2, 2), {"stride": 4}),
+    "far apart": ((2, 3, 16, 12), (4, 3, 6, 5), {"stride": 5, "padding": 2}),
+    "1d": ((2, 5, 700), (8, 5, 9), {"dilation": 3}),
+}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("case", SIZES)
+def test_compiled_convolutions_are_the_eager_ones_and_pytorchs(case, dtype):
+    of_x, of_w, more = SIZES[case]
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal(of_x).astype(dtype), rng.standard_normal(of_w).astype(dtype)
+    name = f"conv{x.ndim - 2}d"
+    g = rng.standard_normal(getattr(functional, name)(x, w, **more).shape).astype(dtype)
+
+    def gradients(x, w, g):
+        y = getattr(functional, name)(x, w, **more)
+        return y, *cr.grad((y * g).sum(), [x, w])
+
+    def tensors():
+        return [cr.tensor(x, requires_grad=True), cr.tensor(w, requires_grad=True), cr.tensor(g)]
+
+    theirs = [torch.tensor(a, dtype=torch.float64, requires_grad=True) for a in (x, w)]
+    y = getattr(torch.nn.functional, name)(*theirs, **more)
+    y.backward(torch.tensor(g, dtype=torch.float64))
+    wanted = [y.detach(), theirs[0].grad, theirs[1].grad]
+    limit = 2e-5 if dtype == "float32" else 2e-13
+    for function in (gradients, cr.compile(gradients)):
+        for found, right in zip(function(*tensors()), wanted, strict=True):
+            error = np.abs(found.numpy() - right.numpy()).max()
+            assert error <= limit * max(1.0, np.abs(right.numpy()).max())
+
+
 def network(lib, **more):
     return lib.Sequential(
         lib.Conv2d(1, 4, 3, padding=1, **more),
@@ -92,7 +137,12 @@ def test_a_network_trains_as_in_pytorch():
 def test_training_has_the_same_bits_for_any_number_of_threads(threads):
     def trained():
         cr.manual_seed(0)
-        model = nn.Sequential(nn.Conv2d(3, 20, 3, padding=1), nn.ReLU(), nn.Conv2d(20, 33, 3))
+        model = nn.Sequential(
+            nn.Conv2d(3, 20, 3, padding=1),
+            nn.ReLU(),
+            nn.Conv2d(20, 33, 3),
+            nn.Conv2d(33, 33, 3, groups=33, padding=1),
+        )
         optimizer = cr.optim.SGD(model.parameters(), lr=0.01)
         trainer = cr.Trainer(model, nn.MSELoss(), optimizer, seed=0)
         rng = np.random.default_rng(2)

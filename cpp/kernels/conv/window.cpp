@@ -1,12 +1,14 @@
 // Products of the parts of an image under a moving window, without a copy of those parts.
 //
-// A tile of C, up to 6 rows of up to 4 vectors, stays in registers over all taps and channels. Each
-// of its rows has a pointer of its own into the image: so a tile may hold any six places, whatever
-// the stride and wherever a line of the image ends. In an image with the channels last, the taps of
-// one line lie side by side, and count as one.
+// Row i of C is the sum over terms t of the element a[rows[i] + terms[t]] times row t of B. For a
+// convolution a row is a place of the window, a term an element under it, and B holds the weights.
+// For the gradient of the weights it is the other way round, and B holds the gradient of the
+// output.
 //
-// The gradient of the weights is a sum over all places of outer products: a tile of it, 6 elements
-// of the window by up to 4 vectors of filters, stays in registers over a block of places.
+// A tile of C, some rows of up to 4 vectors, stays in registers over all terms. Each row has a
+// pointer of its own into the image: so a tile may hold any places, whatever the stride and
+// wherever a line of the image ends. A panel of B, as wide as a tile, is copied to where it stays
+// in L1 while the tiles go by; there it is filled up to whole vectors.
 #include <utility>
 
 #include "kernels/declared.h"
@@ -17,20 +19,37 @@ namespace {
 
 using std::int64_t;
 
-constexpr int tile_rows = 6;
-// Registers hold tile_rows x tile_vectors sums, a row of B, an element of A, and without an FMA
-// their product.
+// Registers hold the sums, a row of B, an element of A, and without an FMA their product.
 constexpr int tile_vectors = vector_registers == 32 ? 4 : 2;
+constexpr int most_rows = 8;  // more would need more pointers than there are registers
 
-// Up to `vectors` vectors of a row; of the last one only `last` elements where `partial` is set.
-template <typename T, int vectors, bool partial>
-CHAINRULE_INLINE void load_row(Vector<T> (&row)[vectors], const T* x, int64_t last) {
+constexpr int rows_of_tile(int vectors) { return vectors == tile_vectors ? 6 : most_rows; }
+
+template <typename T>
+inline constexpr int64_t panel_size = tile_vectors * 10240 / static_cast<int64_t>(sizeof(T));
+
+// A tile of C: which rows of the image it takes, and where its results go.
+template <typename T>
+struct Tile {
+  const T* a;
+  const int64_t* rows;
+  const int64_t* terms;
+  int64_t term_count;
+  const T* panel;
+  T* c;
+  int64_t ldc;
+  int64_t row_count;  // that are stored
+  int64_t last;       // elements of the last vector
+  bool accumulate;
+};
+
+template <typename T, int vectors>
+CHAINRULE_INLINE void load_row(Vector<T> (&row)[vectors], const T* x) {
   constexpr int lanes = Vector<T>::lanes;
-  if constexpr (vectors > 1) row[0] = Vector<T>::load(x);
-  if constexpr (vectors > 2) row[1] = Vector<T>::load(x + lanes);
-  if constexpr (vectors > 3) row[2] = Vector<T>::load(x + 2 * lanes);
-  const T* const end = x + (vectors - 1) * lanes;
-  row[vectors - 1] = partial ? Vector<T>::load_partial(end, last) : Vector<T>::load(end);
+  row[0] = Vector<T>::load(x);
+  if constexpr (vectors > 1) row[1] = Vector<T>::load(x + lanes);
+  if constexpr (vectors > 2) row[2] = Vector<T>::load(x + 2 * lanes);
+  if constexpr (vectors > 3) row[3] = Vector<T>::load(x + 3 * lanes);
 }
 
 template <typename T, int vectors>
@@ -51,122 +70,113 @@ CHAINRULE_INLINE void clear(Vector<T> (&sums)[vectors]) {
   if constexpr (vectors > 3) sums[3] = zero;
 }
 
-template <typename T, int vectors, bool partial>
+template <typename T>
+CHAINRULE_INLINE void store_vector(Vector<T> sum, T* to, int64_t count, bool accumulate) {
+  if (count == Vector<T>::lanes) {
+    (accumulate ? Vector<T>::load(to) + sum : sum).store(to);
+  } else {
+    (accumulate ? Vector<T>::load_partial(to, count) + sum : sum).store_partial(to, count);
+  }
+}
+
+template <typename T, int vectors>
 CHAINRULE_INLINE void store_row(const Vector<T> (&sums)[vectors], T* c, int64_t last,
                                 bool accumulate) {
   constexpr int lanes = Vector<T>::lanes;
-  const auto store = [&](Vector<T> sum, T* to) CHAINRULE_INLINE_LAMBDA {
-    (accumulate ? Vector<T>::load(to) + sum : sum).store(to);
-  };
-  if constexpr (vectors > 1) store(sums[0], c);
-  if constexpr (vectors > 2) store(sums[1], c + lanes);
-  if constexpr (vectors > 3) store(sums[2], c + 2 * lanes);
-  T* const end = c + (vectors - 1) * lanes;
-  if constexpr (partial) {
-    const Vector<T> sum = sums[vectors - 1];
-    (accumulate ? Vector<T>::load_partial(end, last) + sum : sum).store_partial(end, last);
-  } else {
-    store(sums[vectors - 1], end);
-  }
+  if constexpr (vectors > 1) store_vector(sums[0], c, lanes, accumulate);
+  if constexpr (vectors > 2) store_vector(sums[1], c + lanes, lanes, accumulate);
+  if constexpr (vectors > 3) store_vector(sums[2], c + 2 * lanes, lanes, accumulate);
+  store_vector(sums[vectors - 1], c + (vectors - 1) * lanes, last, accumulate);
 }
-
-// Which part of C, and which kernel of the table below does it.
-struct Part {
-  int64_t row, column;
-  int64_t last;  // elements of the last vector
-};
 
 // Packs of indices unroll the rows: an array that is indexed in a loop that is left over lives in
 // memory, not in registers.
-template <typename T, int vectors, bool partial, int... row>
-CHAINRULE_INLINE void product_tile(const WindowProduct<T>& product, Part part,
-                                   std::integer_sequence<int, row...>) {
-  const WindowProduct<T> p = product;  // a copy, which no store changes
-  const int64_t* const rows = p.rows + part.row;
+template <typename T, int vectors, int... row>
+CHAINRULE_INLINE void product_tile(const Tile<T>& tile, std::integer_sequence<int, row...>) {
+  const T* const a[] = {tile.a + tile.rows[row]...};
   Vector<T> sums[sizeof...(row)][vectors];
   (clear(sums[row]), ...);
   Vector<T> b_row[vectors];
-  const T* b = p.b + part.column;
-  for (int64_t t = 0; t < p.tap_count; ++t) {
-    const T* const tap = p.a + p.taps[t];
-    const T* const a[] = {tap + rows[row]...};
-    for (int64_t l = 0; l < p.depth; ++l) {
-      load_row<T, vectors, partial>(b_row, b, part.last);
-      (add_row(sums[row], a[row][l], b_row), ...);
-      b += p.ldb;
-    }
+  const T* b = tile.panel;
+  const int64_t* const terms = tile.terms;
+  const int64_t count = tile.term_count;
+  for (int64_t t = 0; t < count; ++t) {
+    const int64_t term = terms[t];
+    load_row<T, vectors>(b_row, b);
+    (add_row(sums[row], a[row][term], b_row), ...);
+    b += vectors * Vector<T>::lanes;
   }
-  T* const c = p.c + part.row * p.ldc + part.column;
-  (store_row<T, vectors, partial>(sums[row], c + row * p.ldc, part.last, false), ...);
+  ((row < tile.row_count
+        ? store_row<T, vectors>(sums[row], tile.c + row * tile.ldc, tile.last, tile.accumulate)
+        : void()),
+   ...);
 }
 
-template <typename T, int vectors, bool partial, int... row>
-CHAINRULE_INLINE void sum_tile(const WindowSum<T>& sum, Part part,
-                               std::integer_sequence<int, row...>) {
-  const WindowSum<T> s = sum;
-  Vector<T> sums[sizeof...(row)][vectors];
-  (clear(sums[row]), ...);
-  Vector<T> b_row[vectors];
-  const T* b = s.b + part.column;
-  const T* const a = s.a + part.row;
-  for (int64_t p = 0; p < s.place_count; ++p) {
-    const T* const place = a + s.places[p];
-    load_row<T, vectors, partial>(b_row, b, part.last);
-    (add_row(sums[row], place[row], b_row), ...);
-    b += s.ldb;
-  }
-  T* const c = s.c + part.row * s.ldc + part.column;
-  (store_row<T, vectors, partial>(sums[row], c + row * s.ldc, part.last, s.accumulate), ...);
+template <typename T, int vectors>
+void run_tile(const Tile<T>& tile) {
+  product_tile<T, vectors>(tile, std::make_integer_sequence<int, rows_of_tile(vectors)>{});
 }
 
-template <typename Call>
-using TileKernel = void (*)(const Call& call, Part part);
+template <typename T>
+using TileKernel = void (*)(const Tile<T>& tile);
 
-template <typename T, int vectors, bool partial, int rows>
-void run_tile(const WindowProduct<T>& call, Part part) {
-  product_tile<T, vectors, partial>(call, part, std::make_integer_sequence<int, rows>{});
-}
-template <typename T, int vectors, bool partial, int rows>
-void run_tile(const WindowSum<T>& call, Part part) {
-  sum_tile<T, vectors, partial>(call, part, std::make_integer_sequence<int, rows>{});
-}
-
-template <typename T, typename Call, int vectors, bool partial, int... row>
-TileKernel<Call> choose_rows(int64_t rows, std::integer_sequence<int, row...>) {
-  static constexpr TileKernel<Call> kernels[] = {run_tile<T, vectors, partial, row + 1>...};
-  return kernels[rows - 1];
-}
-
-template <typename T, typename Call, int vectors>
-TileKernel<Call> choose_partial(int64_t rows, bool partial) {
-  constexpr auto all = std::make_integer_sequence<int, tile_rows>{};
-  return partial ? choose_rows<T, Call, vectors, true>(rows, all)
-                 : choose_rows<T, Call, vectors, false>(rows, all);
-}
-
-template <typename T, typename Call>
-TileKernel<Call> choose(int64_t vectors, int64_t rows, bool partial) {
+template <typename T>
+TileKernel<T> kernel_for(int64_t vectors) {
   if constexpr (tile_vectors == 4) {
-    if (vectors == 4) return choose_partial<T, Call, 4>(rows, partial);
-    if (vectors == 3) return choose_partial<T, Call, 3>(rows, partial);
+    if (vectors == 4) return run_tile<T, 4>;
+    if (vectors == 3) return run_tile<T, 3>;
   }
-  return vectors == 2 ? choose_partial<T, Call, 2>(rows, partial)
-                      : choose_partial<T, Call, 1>(rows, partial);
+  return vectors == 2 ? run_tile<T, 2> : run_tile<T, 1>;
 }
 
-// All tiles of C. A panel of B, as wide as a tile, stays in cache while the rows go by.
-template <typename T, typename Call>
-void run_tiles(const Call& call) {
+// The numbers of the first rows of a tile, and for rows that it lacks that of the last one again.
+struct TileRows {
+  int64_t rows[most_rows];
+
+  TileRows(const int64_t* from, int64_t count) {
+    for (int64_t i = 0; i < most_rows; ++i) rows[i] = from[i < count ? i : count - 1];
+  }
+};
+
+// Cuts terms into blocks of about equal length whose panels have room.
+struct TermBlocks {
+  int64_t count, length;
+
+  TermBlocks(int64_t terms, int64_t most)
+      : count(terms <= most ? 1 : (terms + most - 1) / most), length((terms + count - 1) / count) {}
+};
+
+// Columns of B, filled up with zeros to whole vectors.
+template <typename T>
+void pack(T* panel, const T* b, int64_t ldb, int64_t terms, int64_t vectors, int64_t last) {
   constexpr int64_t lanes = Vector<T>::lanes;
-  constexpr int64_t width = tile_vectors * lanes;
-  for (int64_t column = 0; column < call.n; column += width) {
-    const int64_t columns = call.n - column < width ? call.n - column : width;
-    const int64_t vectors = (columns + lanes - 1) / lanes;
-    const int64_t last = columns - (vectors - 1) * lanes;
-    for (int64_t row = 0; row < call.m; row += tile_rows) {
-      const int64_t rows = call.m - row < tile_rows ? call.m - row : tile_rows;
-      choose<T, Call>(vectors, rows, last < lanes)(call, {row, column, last});
+  for (int64_t t = 0; t < terms; ++t, b += ldb, panel += vectors * lanes) {
+    for (int64_t v = 0; v + 1 < vectors; ++v) {
+      Vector<T>::load(b + v * lanes).store(panel + v * lanes);
     }
+    const int64_t end = (vectors - 1) * lanes;
+    const auto part =
+        last == lanes ? Vector<T>::load(b + end) : Vector<T>::load_partial(b + end, last);
+    part.store(panel + end);
+  }
+}
+
+// --- Each channel for itself ---
+
+// Sums over terms of vectors of channels times such vectors of B.
+template <typename T, bool partial, int... row>
+CHAINRULE_INLINE void channel_tile(const Tile<T>& tile, Vector<T> (&sums)[most_rows],
+                                   std::integer_sequence<int, row...>) {
+  const T* const a[] = {tile.a + tile.rows[row]...};
+  const auto load = [&](const T* x) CHAINRULE_INLINE_LAMBDA {
+    return partial ? Vector<T>::load_partial(x, tile.last) : Vector<T>::load(x);
+  };
+  ((sums[row] = Vector<T>::broadcast(0)), ...);
+  const T* b = tile.panel;
+  for (int64_t t = 0; t < tile.term_count; ++t, b += Vector<T>::lanes) {
+    const int64_t term = tile.terms[t];
+    const auto factor = Vector<T>::load(b);
+    ((sums[row] = multiply_add(load(a[row] + term), factor, sums[row])), ...);
   }
 }
 
@@ -174,17 +184,87 @@ void run_tiles(const Call& call) {
 
 template <typename T>
 void window_product(const WindowProduct<T>& product) {
-  run_tiles<T>(product);
+  constexpr int64_t lanes = Vector<T>::lanes;
+  const WindowProduct<T> p = product;
+  alignas(cache_line) T panel[panel_size<T>];
+  for (int64_t column = 0; column < p.n; column += tile_vectors * lanes) {
+    const int64_t left = (p.n - column + lanes - 1) / lanes;
+    const int64_t vectors = left < tile_vectors ? left : tile_vectors;
+    const int64_t last = left > vectors ? lanes : p.n - column - (vectors - 1) * lanes;
+    const auto kernel = kernel_for<T>(vectors);
+    const int64_t tile_rows = rows_of_tile(static_cast<int>(vectors));
+    const TermBlocks blocks(p.term_count, panel_size<T> / (vectors * lanes));
+    for (int64_t block = 0; block < blocks.count; ++block) {
+      const int64_t term = block * blocks.length;
+      const int64_t terms =
+          p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
+      pack(panel, p.b + term * p.ldb + column, p.ldb, terms, vectors, last);
+      for (int64_t row = 0; row < p.m; row += tile_rows) {
+        const int64_t rows = p.m - row < tile_rows ? p.m - row : tile_rows;
+        const TileRows tile(p.rows + row, rows);
+        kernel({p.a, tile.rows, p.terms + term, terms, panel, p.c + row * p.ldc + column, p.ldc,
+                rows, last, p.accumulate || block > 0});
+      }
+    }
+  }
 }
 
 template <typename T>
-void window_sum(const WindowSum<T>& sum) {
-  run_tiles<T>(sum);
+void channel_product(const ChannelProduct<T>& product) {
+  constexpr int64_t lanes = Vector<T>::lanes;
+  const ChannelProduct<T> p = product;
+  alignas(cache_line) T panel[panel_size<T>];
+  const TermBlocks blocks(p.term_count, panel_size<T> / lanes);
+  for (int64_t channel = 0; channel < p.n; channel += lanes) {
+    const int64_t count = p.n - channel < lanes ? p.n - channel : lanes;
+    for (int64_t block = 0; block < blocks.count; ++block) {
+      const int64_t term = block * blocks.length;
+      const int64_t terms =
+          p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
+      const T* const b = p.b + term * p.b_term + channel * p.b_channel;
+      if (p.b_channel == 1) {
+        pack(panel, b, p.b_term, terms, 1, count);
+      } else {
+        for (int64_t t = 0; t < terms; ++t) {
+          for (int64_t i = 0; i < lanes; ++i) {
+            panel[t * lanes + i] = i < count ? b[t * p.b_term + i * p.b_channel] : T(0);
+          }
+        }
+      }
+      for (int64_t row = 0; row < p.m; row += most_rows) {
+        const int64_t rows = p.m - row < most_rows ? p.m - row : most_rows;
+        const TileRows of_tile(p.rows + row, rows);
+        const Tile<T> tile = {p.a + channel, of_tile.rows, p.terms + term, terms, panel, nullptr, 0,
+                              rows,          count,        false};
+        Vector<T> sums[most_rows];
+        constexpr auto all = std::make_integer_sequence<int, most_rows>{};
+        if (count == lanes) {
+          channel_tile<T, false>(tile, sums, all);
+        } else {
+          channel_tile<T, true>(tile, sums, all);
+        }
+        for (int64_t i = 0; i < rows; ++i) {
+          T* const c = p.c + (row + i) * p.c_row + channel * p.c_channel;
+          const bool accumulate = p.accumulate || block > 0;
+          if (p.c_channel == 1) {
+            store_vector(sums[i], c, count, accumulate);
+            continue;
+          }
+          T sum[lanes];
+          sums[i].store(sum);
+          for (int64_t j = 0; j < count; ++j) {
+            T& to = c[j * p.c_channel];
+            to = accumulate ? to + sum[j] : sum[j];
+          }
+        }
+      }
+    }
+  }
 }
 
 template void window_product(const WindowProduct<float>&);
 template void window_product(const WindowProduct<double>&);
-template void window_sum(const WindowSum<float>&);
-template void window_sum(const WindowSum<double>&);
+template void channel_product(const ChannelProduct<float>&);
+template void channel_product(const ChannelProduct<double>&);
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

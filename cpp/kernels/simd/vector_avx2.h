@@ -75,8 +75,21 @@ struct Vector<float> {
     return {_mm256_maskload_ps(from, first(count))};
   }
   CHAINRULE_INLINE void store(float* to) const { _mm256_storeu_ps(to, value); }
+  // Not by a masked store, which takes some processors longer than all this.
   CHAINRULE_INLINE void store_partial(float* to, std::int64_t count) const {
-    _mm256_maskstore_ps(to, first(count), value);
+    if (count == lanes) return store(to);
+    __m128 rest = _mm256_castps256_ps128(value);
+    if (count & 4) {
+      _mm_storeu_ps(to, rest);
+      rest = _mm256_extractf128_ps(value, 1);
+      to += 4;
+    }
+    if (count & 2) {
+      _mm_storel_pi(reinterpret_cast<__m64*>(to), rest);
+      rest = _mm_movehl_ps(rest, rest);
+      to += 2;
+    }
+    if (count & 1) _mm_store_ss(to, rest);
   }
   static CHAINRULE_INLINE __m256i first(std::int64_t count) {
     return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(count)),
@@ -221,7 +234,14 @@ struct Vector<double> {
   }
   CHAINRULE_INLINE void store(double* to) const { _mm256_storeu_pd(to, value); }
   CHAINRULE_INLINE void store_partial(double* to, std::int64_t count) const {
-    _mm256_maskstore_pd(to, first(count), value);
+    if (count == lanes) return store(to);
+    __m128d rest = _mm256_castpd256_pd128(value);
+    if (count & 2) {
+      _mm_storeu_pd(to, rest);
+      rest = _mm256_extractf128_pd(value, 1);
+      to += 2;
+    }
+    if (count & 1) _mm_store_sd(to, rest);
   }
   static CHAINRULE_INLINE __m256i first(std::int64_t count) {
     return _mm256_cmpgt_epi64(_mm256_set1_epi64x(count), _mm256_setr_epi64x(0, 1, 2, 3));

@@ -6,7 +6,10 @@ pass (`compiler.layout`). Here copies bring weights (O, C / groups, *kernel) int
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.compiler.instructions import (
@@ -15,6 +18,7 @@ from chainrule.compiler.instructions import (
     Storage,
     contiguous,
     copy,
+    fill,
     reduction,
 )
 from chainrule.compiler.lowering.base import lowering, permuted, shared, temporary
@@ -26,6 +30,7 @@ _AXES = 3  # of the core's windows
 # share the work; but not of large weights, which are shared out themselves.
 _MOST_PARTS = 32
 _MOST_SUMS = 1 << 18  # of all parts together
+_MOST_PHASES = 16  # of an image that are computed for themselves
 
 
 def _frame(x: Value, starts: tuple[int, ...], steps: tuple[int, ...]) -> dict[str, list[int]]:
@@ -47,14 +52,16 @@ def _filters(scheduler: Scheduler, value: Value, w: Value, groups: int) -> Stora
     return _packed(scheduler, value, w, shape, strides, 0)
 
 
-def _turned_filters(scheduler: Scheduler, value: Value, w: Value, groups: int) -> Storage:
-    """w, each kernel turned round, as (groups, *kernel, O / groups, C / groups)."""
-    filters, channels, *kernel = w.shape
+def _turned_filters(
+    scheduler: Scheduler, value: Value, w: Value, groups: int, phases: tuple[_Phase, ...]
+) -> Storage:
+    """w at the taps of phases, turned round, as (groups, *taps, O / groups, C / groups)."""
+    filters, channels, *_ = w.shape
     of_filter, of_channel, *of_kernel = contiguous(w.shape)
-    shape = (groups, *kernel, filters // groups, channels)
-    turned = [-s for s in of_kernel]
+    shape = (groups, *[phase.taps for phase in phases], filters // groups, channels)
+    turned = [-s * phase.apart for s, phase in zip(of_kernel, phases, strict=True)]
     strides = (of_filter * (filters // groups), *turned, of_filter, of_channel)
-    last = sum(s * (k - 1) for s, k in zip(of_kernel, kernel, strict=True))
+    last = sum(s * phase.last for s, phase in zip(of_kernel, phases, strict=True))
     return _packed(scheduler, value, w, shape, strides, last)
 
 
@@ -74,7 +81,7 @@ def _packed(
             part = Part(storage, first)
             scheduler.add(copy(value, part, out, shape, strides, contiguous(shape)))
 
-    return shared(scheduler, value, shape, w.dtype, (storage, shape, strides), pack)
+    return shared(scheduler, value, shape, w.dtype, (storage, first, shape, strides), pack)
 
 
 def _window(
@@ -128,30 +135,8 @@ def _conv(scheduler: Scheduler, value: Value) -> None:
         over["dilation"],
     )
     operands = {"x": scheduler.storage(x), "w": _filters(scheduler, value, w, groups)}
-    _add(scheduler, value, window, _frame(x, starts, (1,) * axes), operands)
-
-
-@lowering("conv_input_grad")
-def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
-    g, w = value.inputs
-    over = value.attributes
-    groups, axes = over["groups"], len(g.shape) - 2
-    # A convolution of g, spread out by the stride, with the weights turned round.
-    reach = [d * (k - 1) for k, d in zip(w.shape[2:], over["dilation"], strict=True)]
-    lengths = tuple([n + r for n, r in zip(over["spatial"], reach, strict=True)])
-    starts = tuple([r - before for r, (before, _) in zip(reach, over["padding"], strict=True)])
-    window = _window(
-        g.shape[0],
-        groups,
-        w.shape[0] // groups,
-        w.shape[1],
-        lengths,
-        w.shape[2:],
-        (1,) * axes,
-        over["dilation"],
-    )
-    operands = {"x": scheduler.storage(g), "w": _turned_filters(scheduler, value, w, groups)}
-    _add(scheduler, value, window, _frame(g, starts, over["stride"]), operands)
+    frame = _frame(x, starts, (1,) * axes)
+    _add(scheduler, value, window, frame, operands, scheduler.storage(value), value.flops)
 
 
 def _add(
@@ -160,19 +145,115 @@ def _add(
     window: dict[str, Any],
     frame: dict[str, list[int]],
     operands: dict[str, Storage],
+    y: Storage,
+    flops: int,
 ) -> None:
     scheduler.add(
         Instruction(
             "conv",
             value,
             operands,
-            {"y": scheduler.storage(value)},
-            flops=value.flops,
+            {"y": y},
+            flops=flops,
             dtype=value.dtype,
             window=window,
             frame=frame,
         )
     )
+
+
+class _Phase(NamedTuple):
+    """Elements of an axis of the input, a stride apart, which the same taps meet.
+
+    They are a convolution of g with these taps turned round.
+    """
+
+    first: int
+    step: int
+    elements: int
+    last: int  # of the taps
+    apart: int  # from a tap to the next
+    taps: int  # how many
+    dilation: int  # in g
+    before: int  # where the window meets the first element of g
+
+
+def _phases(
+    length: int, kernel: int, stride: int, before: int, dilation: int
+) -> Iterator[_Phase | None]:
+    """The phases of an axis; None for one that no tap meets."""
+    apart = stride // math.gcd(stride, dilation)
+    for first in range(min(stride, length)):
+        taps = [t for t in range(kernel) if (first + before - dilation * t) % stride == 0]
+        if not taps:
+            yield None
+            continue
+        elements = len(range(first, length, stride))
+        place = (first + before - dilation * taps[-1]) // stride
+        between = dilation * apart // stride
+        yield _Phase(first, stride, elements, taps[-1], apart, len(taps), between, -place)
+
+
+def _spread_out(length: int, kernel: int, stride: int, before: int, dilation: int) -> _Phase:
+    """All elements of an axis at once: all taps meet g, with zeros between its elements."""
+    reach = dilation * (kernel - 1)
+    return _Phase(0, 1, length, kernel - 1, 1, kernel, dilation, reach - before)
+
+
+@lowering("conv_input_grad")
+def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
+    w = value.inputs[1]
+    over = value.attributes
+    stride = over["stride"]
+    before = [b for b, _ in over["padding"]]
+    axes = list(zip(over["spatial"], w.shape[2:], stride, before, over["dilation"], strict=True))
+    out = scheduler.storage(value)
+    if math.prod(stride) == 1 or math.prod(stride) > _MOST_PHASES:
+        whole = tuple([_spread_out(*axis) for axis in axes])
+        _add_phase(scheduler, value, whole, stride, out, value.flops)
+        return
+    phases = [list(_phases(*axis)) for axis in axes]
+    if any(None in of_axis for of_axis in phases):
+        scheduler.add(fill(value, out, 0.0))
+    strides = contiguous(value.shape)
+    for of_axes in itertools.product(*[[p for p in of_axis if p] for of_axis in phases]):
+        counts = [phase.elements for phase in of_axes]
+        shape = (value.shape[0], *counts, value.shape[-1])
+        y = temporary(scheduler, value, shape, value.dtype)
+        flops = 2 * y.size * w.shape[0] // over["groups"] * math.prod([p.taps for p in of_axes])
+        _add_phase(scheduler, value, of_axes, (1,) * len(stride), y, flops)
+        first = sum(s * phase.first for s, phase in zip(strides[1:-1], of_axes, strict=True))
+        steps = [s * phase.step for s, phase in zip(strides[1:-1], of_axes, strict=True)]
+        to = (strides[0], *steps, strides[-1])
+        scheduler.add(copy(value, y, Part(out, first), shape, contiguous(shape), to))
+
+
+def _add_phase(
+    scheduler: Scheduler,
+    value: Value,
+    phases: tuple[_Phase, ...],
+    steps: tuple[int, ...],
+    y: Storage,
+    flops: int,
+) -> None:
+    """The convolution of g, its elements `steps` apart, that gives elements of its input."""
+    g, w = value.inputs
+    groups = value.attributes["groups"]
+    filters, channels = w.shape[0] // groups, w.shape[1]
+    lengths = [phase.elements + phase.dilation * (phase.taps - 1) for phase in phases]
+    window = _window(
+        g.shape[0],
+        groups,
+        filters,
+        channels,
+        tuple(lengths),
+        tuple([phase.taps for phase in phases]),
+        (1,) * len(phases),
+        tuple([phase.dilation for phase in phases]),
+    )
+    frame = _frame(g, tuple([phase.before for phase in phases]), steps)
+    turned = _turned_filters(scheduler, value, w, groups, phases)
+    _add(scheduler, value, window, frame, {"x": scheduler.storage(g), "w": turned}, y, flops)
 
 
 @lowering("conv_weight_grad")
