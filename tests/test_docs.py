@@ -456,6 +456,7 @@ def conf(monkeypatch):
         optim,
         data,
         cr.inspect,
+        cr.text,
         chainrule.testing,
     ],
 )

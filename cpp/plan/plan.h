@@ -260,6 +260,7 @@ struct Rows {
   std::vector<Ref> inputs;
   Ref out;
   std::optional<Ref> second;  // the other result, of kernels that have two
+  double number = 0;          // what a kernel takes besides
 
   void fields(auto&& field) {
     field("kernel", kernel);
@@ -269,6 +270,7 @@ struct Rows {
     field("inputs", inputs);
     field("out", out);
     field.optional("second", second);
+    field.optional("number", number);
   }
 };
 

@@ -16,6 +16,10 @@ EXAMPLES = {
     "ConvTranspose1d": nn.ConvTranspose1d(2, 3, 4, stride=2, output_padding=1, bias=False),
     "ConvTranspose2d": nn.ConvTranspose2d(4, 2, 3, padding=1, groups=2, dilation=2),
     "MultiheadAttention": nn.MultiheadAttention(4, 2, kdim=3, add_bias_kv=True, dropout=0.2),
+    "GPT": nn.GPT(5, 3, 2, 1, 4, 0.1, bias=True),
+    "PositionalEncoding": nn.PositionalEncoding(3, 0.2, 7, batch_first=True),
+    "LearnedPositionalEncoding": nn.LearnedPositionalEncoding(3, 7),
+    "RotaryPositionalEmbeddings": nn.RotaryPositionalEmbeddings(4, 9, 100.0),
     "TransformerEncoderLayer": nn.TransformerEncoderLayer(4, 2, 3, 0.3, "gelu", norm_first=True),
     "TransformerDecoderLayer": nn.TransformerDecoderLayer(4, 2, 3, bias=False, dtype="float64"),
     "TransformerEncoder": nn.TransformerEncoder(

@@ -49,6 +49,7 @@ from chainrule.nn.layers.dropout import (
     FeatureAlphaDropout,
     GaussianNoise,
 )
+from chainrule.nn.layers.gpt import GPT
 from chainrule.nn.layers.images import (
     ChannelShuffle,
     Fold,
@@ -84,6 +85,11 @@ from chainrule.nn.layers.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from chainrule.nn.layers.positions import (
+    LearnedPositionalEncoding,
+    PositionalEncoding,
+    RotaryPositionalEmbeddings,
+)
 from chainrule.nn.layers.preprocessing import (
     Center,
     InverseRobustScale,
@@ -108,6 +114,7 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GPT",
     "GRU",
     "LSTM",
     "PCA",
@@ -156,6 +163,7 @@ __all__ = [
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositionalEncoding",
     "Linear",
     "LocalResponseNorm",
     "LogSigmoid",
@@ -170,6 +178,7 @@ __all__ = [
     "ParametricActivation",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PositionalEncoding",
     "RMSNorm",
     "RNNCell",
     "RReLU",
@@ -181,6 +190,7 @@ __all__ = [
     "ReplicationPad2d",
     "Residual",
     "RobustScale",
+    "RotaryPositionalEmbeddings",
     "Scale",
     "Sequential",
     "SiLU",
