@@ -41,7 +41,7 @@ LAZY_IMPORTS = {
     # Public names, imported at their first use: csv, gzip and pathlib are slow to import.
     ("data/__init__.py", "chainrule.data.datasets"),
     ("data/__init__.py", "chainrule.data.files"),
-    # The BLAS library is found and loaded at the first native run, not by `import chainrule`.
+    # The BLAS library is found and loaded at the first native run, where products need it.
     ("execute/native.py", "chainrule.execute.blas"),
     # Most models need no linear algebra.
     ("ops/__init__.py", "chainrule.ops.linalg"),

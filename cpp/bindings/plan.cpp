@@ -335,6 +335,12 @@ void bind_plan(nb::module_& module) {
            "Runs one step of a plan without inputs and scalars. Returns the label of the "
            "instruction that failed, \"labels\" for wrong ones, or an empty string.")
       .def(
+          "undo_rows", [](BoundPlan& plan) { plan.executor().undo_rows(); },
+          "Takes back what the last run has put into rows of states.")
+      .def(
+          "has_finite_rows", [](BoundPlan& plan) { return plan.executor().has_finite_rows(); },
+          "Whether all that the last run has put into rows of states is finite.")
+      .def(
           "profile", [](BoundPlan& plan, bool on) { plan.executor().profile(on); }, "on"_a,
           "Times each instruction from now on, or stops.")
       .def("times", &times, "(label, calls, seconds) of each instruction.")

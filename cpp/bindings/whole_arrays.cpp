@@ -9,7 +9,7 @@
 #include "bindings/arrays.h"
 #include "bindings/short_work.h"
 #include "bindings/without_gil.h"
-#include "runtime/finite.h"
+#include "tasks/finite.h"
 
 namespace nb = nanobind;
 

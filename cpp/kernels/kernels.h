@@ -79,6 +79,17 @@ struct WindowSum {
   bool accumulate;
 };
 
+// Pooling windows side by side, all of which have the same taps in x. Window w of `windows` lies
+// over the elements first + w * step + taps[i], of which each is the first of `inner` side by side.
+struct PoolRun {
+  std::int64_t windows, inner;
+  std::int64_t first, step;
+  const std::int64_t* taps;
+  const std::int32_t* numbers;  // of the taps, rising
+  std::int64_t tap_count;
+  bool has_all;  // numbers are 0 ... tap_count - 1
+};
+
 // One head of an attention: places in rows, whose elements lie side by side. The strides go from
 // row to row. `bias`, of a row for each query and a column for each key, and `lse` may be null.
 template <typename T>

@@ -19,6 +19,7 @@
 
 #include "kernels/kinds.h"
 #include "plan/attention.h"
+#include "plan/moving_windows.h"
 #include "plan/spaces.h"
 
 namespace chainrule {
@@ -88,7 +89,8 @@ struct Store {
   }
 };
 
-// The sum over all rows of a register, column by column; of the program's dtype.
+// The sums of a register over each `sum_rows` rows of the program, column by column; of the
+// program's dtype.
 struct ColumnSum {
   Ref ref;
   Register reg;
@@ -120,6 +122,7 @@ struct Program {
   std::vector<MicroOp> ops;
   std::vector<Store> stores;
   std::vector<ColumnSum> sums;  // not in an epilogue
+  std::int64_t sum_rows = 0;    // a divisor of `rows`; 0: all of them
 
   void fields(auto&& field) {
     field("dtype", dtype);
@@ -131,6 +134,7 @@ struct Program {
     field.optional("ops", ops);
     field.optional("stores", stores);
     field.optional("sums", sums);
+    field.optional("sum_rows", sum_rows);
   }
 };
 
@@ -171,41 +175,14 @@ struct Gemm {
 
 // --- Convolutions ---
 
-// The spatial axes of a convolution; one over fewer has axes of length 1.
-inline constexpr std::size_t spatial_axes = 3;
-
-// How a kernel goes over x, of shape (images, *lengths, groups * channels): place p of its
-// `places` lies over the elements stride * p + dilation * tap. Each of the lists has a number for
-// each spatial axis.
-struct Window {
-  std::int64_t images, groups;
-  std::int64_t channels, filters;  // of a group
-  std::vector<std::int64_t> lengths, kernel, stride, dilation;
-
-  // How often the kernel lies over an axis; 0 where it is longer.
-  std::int64_t places(std::size_t axis) const {
-    const std::int64_t free = lengths[axis] - dilation[axis] * (kernel[axis] - 1) - 1;
-    return free < 0 ? 0 : free / stride[axis] + 1;
-  }
-
-  void fields(auto&& field) {
-    field("images", images);
-    field("groups", groups);
-    field("channels", channels);
-    field("filters", filters);
-    field("lengths", lengths);
-    field("kernel", kernel);
-    field("stride", stride);
-    field("dilation", dilation);
-  }
-};
-
 // y (images, *places, groups * filters) = the sums of x under the window, each element times
-// w (groups, *kernel, channels, filters).
+// w (groups, *kernel, channels, filters); then the epilogue, a program over y (a row for each
+// place) of the same dtype, on each tile while it is still in cache.
 struct Conv {
   DType dtype;
   Window window;
   Ref x, w, y;
+  std::optional<Program> epilogue;
 
   void fields(auto&& field) {
     field("dtype", dtype);
@@ -213,6 +190,7 @@ struct Conv {
     field("x", x);
     field("w", w);
     field("y", y);
+    field.optional("epilogue", epilogue);
   }
 };
 
@@ -229,6 +207,61 @@ struct ConvWeightGrad {
     field("x", x);
     field("g", g);
     field("w", w);
+  }
+};
+
+// --- Pooling ---
+
+// y (outer, *places, inner) = the largest element of each window; taps, int32 of the same shape =
+// which one of its elements that is.
+struct MaxPool {
+  DType dtype;
+  PoolWindow window;
+  Ref x, y;
+  std::optional<Ref> taps;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("x", x);
+    field("y", y);
+    field.optional("taps", taps);
+  }
+};
+
+// y (outer, *places, inner) = the sum of each window; where taps, int32 of the same shape, are
+// given, the one element that they name.
+struct SumPool {
+  DType dtype;
+  PoolWindow window;
+  Ref x;
+  std::optional<Ref> taps;
+  Ref y;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("x", x);
+    field.optional("taps", taps);
+    field("y", y);
+  }
+};
+
+// x (outer, *lengths, inner) = zeros, with g (outer, *places, inner) added to all elements of its
+// window; where taps are given, to the one that they name.
+struct SumPoolInputGrad {
+  DType dtype;
+  PoolWindow window;
+  Ref g;
+  std::optional<Ref> taps;
+  Ref x;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("window", window);
+    field("g", g);
+    field.optional("taps", taps);
+    field("x", x);
   }
 };
 
@@ -314,10 +347,11 @@ struct Fill {
 };
 
 // out (outer, count, inner) = x (outer, length, inner) at int64 indices (count). Negative indices
-// count from the end; others out of range end the run with an error.
+// count from the end, if it `wraps`; others out of range end the run with an error.
 struct Gather {
   std::int64_t itemsize, outer, length, count, inner;
   Ref x, indices, out;
+  bool wraps = true;
 
   void fields(auto&& field) {
     field("itemsize", itemsize);
@@ -328,6 +362,7 @@ struct Gather {
     field("x", x);
     field("indices", indices);
     field("out", out);
+    field.optional("wraps", wraps);
   }
 };
 
@@ -345,6 +380,39 @@ struct ScatterAdd {
     field("inner", inner);
     field("x", x);
     field("indices", indices);
+    field("out", out);
+  }
+};
+
+// out[i] = the place of the first of the int64 indices (count) that means the same of `length` rows
+// as indices[i]. Negative indices count from the end.
+struct FirstUses {
+  std::int64_t length, count;
+  Ref indices, out;
+
+  void fields(auto&& field) {
+    field("length", length);
+    field("count", count);
+    field("indices", indices);
+    field("out", out);
+  }
+};
+
+// out (length, inner) = x with the rows at int64 indices (count) replaced by values (count, inner);
+// of equal indices the first wins. Out may be x: then the other rows are not touched.
+struct PutRows {
+  DType dtype;
+  std::int64_t length, count, inner;
+  Ref x, indices, values, out;
+
+  void fields(auto&& field) {
+    field("dtype", dtype);
+    field("length", length);
+    field("count", count);
+    field("inner", inner);
+    field("x", x);
+    field("indices", indices);
+    field("values", values);
     field("out", out);
   }
 };

@@ -74,6 +74,15 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
     place("a load", load.ref, itemsize(load.dtype), 0,
           needed.end == huge ? huge : (needed.end - needed.begin) / itemsize(load.dtype));
   }
+  std::int64_t sums_of_column = 0;
+  if (!program.sums.empty()) {
+    demand(program.rows > 0, "column sums of no rows");
+    const std::int64_t sum_rows = program.sum_rows == 0 ? program.rows : program.sum_rows;
+    demand(sum_rows > 0 && program.rows % sum_rows == 0, "sum_rows must divide the rows, got " +
+                                                             std::to_string(sum_rows) + " of " +
+                                                             std::to_string(program.rows));
+    sums_of_column = program.rows / sum_rows;
+  }
   std::vector<Extent> written;
   for (const Store& store : program.stores) {
     if (program.rows > 1 && store.row_stride < program.columns) {
@@ -98,8 +107,8 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
   }
   for (const ColumnSum& column_sum : program.sums) {
     demand(is_floating(program.dtype), "column sums are float32 or float64");
-    demand(program.rows > 0, "column sums of no rows");
-    const Extent out = place("a sum", column_sum.ref, program.dtype, program.columns);
+    const Extent out =
+        place("a sum", column_sum.ref, program.dtype, product(sums_of_column, program.columns));
     for (const Load& load : program.loads) apart(out, extent(program, load));
     for (const Extent& other : written) apart(out, other);
     written.push_back(out);
@@ -149,33 +158,36 @@ std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
   std::vector<Extent> written = {c};
   if (!gemm.epilogue) return written;
   if (gemm.batch != 1) refuse("only a single product has an epilogue, not a batch");
-  const Program& epilogue = *gemm.epilogue;
-  if (epilogue.dtype != gemm.dtype) refuse("the epilogue computes in another dtype");
-  if (epilogue.rows != gemm.m || epilogue.columns != gemm.n) {
+  const Store product_of_tile = {gemm.c, gemm.dtype, gemm.ldc, 0};
+  epilogue(*gemm.epilogue, product_of_tile, gemm.m, gemm.n, {a, b}, written);
+  return written;
+}
+
+void Validator::epilogue(const Program& program, const Store& out, std::int64_t rows,
+                         std::int64_t columns, const std::vector<Extent>& inputs,
+                         std::vector<Extent>& written) const {
+  if (program.dtype != out.dtype) refuse("the epilogue computes in another dtype");
+  if (program.rows != rows || program.columns != columns) {
     refuse("the epilogue must have the rows and columns of the product");
   }
-  if (!epilogue.sums.empty()) refuse("an epilogue has no sums");
-  const std::vector<Extent> stores = (*this)(epilogue);
+  if (!program.sums.empty()) refuse("an epilogue has no sums");
+  const std::vector<Extent> stores = (*this)(program);
   for (const Extent& store : stores) {
-    // Other tiles still read them.
-    apart(store, a);
-    apart(store, b);
+    for (const Extent& input : inputs) apart(store, input);
   }
   // A tile sees the product only where it has been computed: in its own elements.
-  const Store product_of_tile = {gemm.c, gemm.dtype, gemm.ldc, 0};
-  for (const Load& load : epilogue.loads) {
-    if (overlap(epilogue, load, product_of_tile) == Overlap::mixed) {
+  for (const Load& load : program.loads) {
+    if (overlap(program, load, out) == Overlap::mixed) {
       refuse("the epilogue reads the product in another layout");
     }
   }
-  for (const Store& store : epilogue.stores) {
+  for (const Store& store : program.stores) {
     const Load same_place = {store.ref, store.dtype, store.row_stride, 1, 0};
-    if (overlap(epilogue, same_place, product_of_tile) == Overlap::mixed) {
+    if (overlap(program, same_place, out) == Overlap::mixed) {
       refuse("the epilogue overwrites the product in another layout");
     }
   }
   written.insert(written.end(), stores.begin(), stores.end());
-  return written;
 }
 
 }  // namespace chainrule

@@ -186,6 +186,26 @@ std::vector<Extent> Validator::operator()(const ScatterAdd& scatter) const {
   return {out};
 }
 
+std::vector<Extent> Validator::operator()(const FirstUses& uses) const {
+  length("length", uses.length);
+  length("count", uses.count);
+  const Extent out = place("out", uses.out, DType::int64, uses.count);
+  apart(out, place("indices", uses.indices, DType::int64, uses.count));
+  return {out};
+}
+
+std::vector<Extent> Validator::operator()(const PutRows& put) const {
+  length("length", put.length);
+  length("count", put.count);
+  length("inner", put.inner);
+  const Extent out = place("out", put.out, put.dtype, product(put.length, put.inner));
+  const Extent x = place("x", put.x, put.dtype, product(put.length, put.inner));
+  if (x.space != out.space || x.begin != out.begin) apart(out, x);
+  apart(out, place("values", put.values, put.dtype, product(put.count, put.inner)));
+  apart(out, place("indices", put.indices, DType::int64, put.count));
+  return {out};
+}
+
 std::vector<Extent> Validator::operator()(const RandomUniform& random) const {
   if (!is_floating(random.dtype)) {
     refuse("random numbers are float32 or float64, not " + std::string(name_of(random.dtype)));

@@ -10,6 +10,7 @@
 
 #include "plan/names.h"
 #include "plan/validator.h"
+#include "tasks/row_log.h"
 
 namespace chainrule {
 namespace {
@@ -81,7 +82,9 @@ void Executor::add(const Instruction& instruction) {
   std::unique_ptr<Task> task =
       std::visit([&](const auto& work) { return make_task(work, building); }, instruction.work);
   const std::int64_t scratch = task->scratch_bytes();
-  instructions_.push_back({std::move(task), instruction.label, std::move(writes)});
+  RowLog* const log = task->log();
+  if (log != nullptr) logs_.push_back(log);
+  instructions_.push_back({std::move(task), instruction.label, std::move(writes), log});
   if (const auto* gather = std::get_if<GatherBatch>(&instruction.work)) {
     gathers_.push_back(*gather);
   }
@@ -257,6 +260,7 @@ void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTea
   const std::int64_t batch = gathers_.empty() ? 0 : gathers_.front().rows;
   batch_ = batch == 0 ? nullptr : request.order->data() + request.first * batch;
   has_failed_.store(false, std::memory_order_relaxed);
+  for (RowLog* const log : logs_) log->clear();
   while (result.steps < request.steps) {
     for (double* const scalar : scalars_) *scalar = *scalars++;
     const ScheduledTask* const failed = is_profiled_ ? run_step<true>(team) : run_step<false>(team);
@@ -273,7 +277,25 @@ void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTea
       return;
     }
     if (deadline.has_passed() || (request.ends && request.ends())) return;
+    if (std::ranges::any_of(logs_, &RowLog::is_full)) return;
   }
+}
+
+void Executor::undo_rows() {
+  const Entry entry(is_running_);
+  std::int64_t calls = 0;
+  for (const RowLog* const log : logs_) calls = std::max(calls, log->calls());
+  // A step that failed has done the first of its instructions alone.
+  for (; calls > 0; --calls) {
+    for (RowLog* const log : logs_ | std::views::reverse) {
+      if (log->calls() == calls) log->undo_call();
+    }
+  }
+}
+
+bool Executor::has_finite_rows() const {
+  const Entry entry(is_running_);
+  return std::ranges::all_of(logs_, &RowLog::is_finite);
 }
 
 // The instruction that failed, if any.
@@ -289,6 +311,7 @@ const Executor::ScheduledTask* Executor::run_step(ThreadTeam& team) noexcept {
       team.run(*this, task.chunks());
       if (has_failed_.load(std::memory_order_relaxed)) return &instruction;
     }
+    if (instruction.log != nullptr) instruction.log->count_call();
     if constexpr (timed) {
       ++instruction.calls;
       instruction.seconds += seconds_since(begin);

@@ -79,6 +79,11 @@ class Executor final : private SharedWork {
   double least_seconds_a_step() const {
     return least_seconds_a_step_.load(std::memory_order_relaxed);
   }
+  // Takes back, in the order from the last to the first, what the last run has put into rows of
+  // states (see PutRows); other changes stay.
+  void undo_rows();
+  // Whether all that the last run has put into rows of states is finite.
+  bool has_finite_rows() const;
 
  private:
   // One thread at a time.
@@ -99,6 +104,7 @@ class Executor final : private SharedWork {
     std::unique_ptr<Task> task;
     std::string label;
     std::vector<Extent> writes;
+    RowLog* log;
     std::int64_t calls = 0;
     double seconds = 0;
   };
@@ -136,6 +142,7 @@ class Executor final : private SharedWork {
   std::vector<Input> inputs_ = std::vector<Input>(most_inputs);
   std::vector<double*> scalars_;
   std::vector<Total> totals_;
+  std::vector<RowLog*> logs_;     // of the instructions that have one, in their order
   std::vector<Scratch> scratch_;  // by thread
   std::int64_t scratch_bytes_ = 0;
   bool is_profiled_ = false;

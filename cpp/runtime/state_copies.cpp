@@ -7,7 +7,7 @@
 #include <utility>
 
 #include "plan/names.h"
-#include "runtime/finite.h"
+#include "tasks/finite.h"
 
 namespace chainrule {
 namespace {

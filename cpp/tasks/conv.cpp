@@ -1,7 +1,10 @@
-// Convolutions: products of the elements under a window and the weights.
+// Convolutions: products of the elements under a window and the weights, tile by tile, each tile
+// with its part of the epilogue.
 #include <algorithm>
+#include <optional>
 
 #include "tasks/building.h"
+#include "tasks/program/program.h"
 #include "tasks/window.h"
 
 namespace chainrule {
@@ -22,12 +25,19 @@ class ConvTask final : public Task {
         w_(building.memory.at<const T>(conv.w)),
         y_(building.memory.at<T>(conv.y)) {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
-    need_scratch(block_rows * static_cast<std::int64_t>(sizeof(std::int64_t)));
+    std::int64_t scratch = block_rows * static_cast<std::int64_t>(sizeof(std::int64_t));
+    if (conv.epilogue) {
+      epilogue_.emplace(*conv.epilogue, building, false);
+      scratch = std::max(scratch, epilogue_->scratch_bytes());
+    }
+    need_scratch(scratch);
     if (filters_ == 0) return;
     count_ = places_.count();
     const double multiplications =
         number(count_) * number(terms()) * number(groups_) * number(filters_);
-    split(building.chunks, (count_ + block_rows - 1) / block_rows, multiplications / 50);
+    double nanoseconds = multiplications / 50;
+    if (epilogue_) nanoseconds += epilogue_->nanoseconds();
+    split(building.chunks, (count_ + block_rows - 1) / block_rows, nanoseconds);
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
@@ -42,6 +52,7 @@ class ConvTask final : public Task {
                  places_.taps().data(), static_cast<std::int64_t>(places_.taps().size()),
                  places_.depth(), w_ + group * terms() * filters_, filters_, count, filters_});
       }
+      if (epilogue_) epilogue_->run({begin, begin + count, 0, filters}, worker.scratch);
     }
     return true;
   }
@@ -59,6 +70,7 @@ class ConvTask final : public Task {
   const T* x_;
   const T* w_;
   T* y_;
+  std::optional<ElementwiseProgram<T>> epilogue_;
 };
 
 }  // namespace

@@ -49,7 +49,8 @@ class GatherTask final : public Task {
       const std::int64_t* const indices = indices_ - outer * gather_.count;
       const std::int64_t end = std::min(range.end, (outer + 1) * gather_.count);
       for (; i < end; ++i) {
-        const auto from = position(indices[i], gather_.length);
+        const auto from = gather_.wraps ? position(indices[i], gather_.length)
+                                        : place(indices[i], gather_.length);
         if (!from) return false;
         if (piece == 0) continue;
         std::memcpy(out_ + i * piece, plane + *from * piece, static_cast<std::size_t>(piece));

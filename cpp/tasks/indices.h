@@ -13,4 +13,10 @@ inline std::optional<std::int64_t> position(std::int64_t index, std::int64_t len
   return index;
 }
 
+// The same for an index that counts from the beginning alone.
+inline std::optional<std::int64_t> place(std::int64_t index, std::int64_t length) {
+  if (index < 0 || index >= length) return std::nullopt;
+  return index;
+}
+
 }  // namespace chainrule

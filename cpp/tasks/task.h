@@ -15,11 +15,16 @@ struct Worker {
   const std::int64_t* order;  // the input rows of this step's batch
 };
 
+class RowLog;
+
 class Task {
  public:
   virtual ~Task() = default;
   // One of `chunks()` parts. False if an index lies out of range.
   virtual bool run(std::int32_t chunk, const Worker& worker) const noexcept = 0;
+
+  // Of a task that overwrites rows of a state: how to take them back.
+  virtual RowLog* log() const { return nullptr; }
 
   std::int32_t chunks() const { return chunks_; }
   // How many chains of operations (kernels/chains.h) it does by a kernel of their own.

@@ -135,6 +135,11 @@ class Plan:
         after a step in which it is not finite."""
     def labels(self, ref: Ref, dtype: str, count: int, limit: int) -> None:
         """Labels, whole numbers, that `step` compares with 0 and the limit before it begins."""
+    def undo_rows(self) -> None:
+        """Take back what the last run has put into rows of states, in the order from the last to
+        the first. Other changes stay."""
+    def has_finite_rows(self) -> bool:
+        """Whether all that the last run has put into rows of states is finite."""
     def step(self, threads: int) -> str:
         """Runs one step of a plan without inputs and scalars. Returns the label of the instruction
         that failed, "labels" for wrong ones, or an empty string."""

@@ -6,6 +6,7 @@ core, which reads memory in the machine's byte order, never meets another.
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,12 @@ _REASONS = {
     "numpy.lib.recfunctions.structured_to_unstructured",
     "f": "it is wider than float64; convert it with .astype('float64')",
 }
+
+
+@cache  # NumPy puts the name together at each look
+def name_of(dtype: np.dtype[Any]) -> str:
+    """NumPy's name of a dtype, as the core knows it."""
+    return dtype.name
 
 
 def as_dtype(dtype: DTypeLike | None) -> np.dtype[Any]:

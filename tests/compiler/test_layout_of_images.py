@@ -128,3 +128,16 @@ def test_only_what_needs_the_users_layout_is_copied(last, transposes):
     model = nn.Sequential(nn.Conv2d(1, 3, 3, padding=1), nn.ReLU(), residual(3), *last)
     lines = plan_of_training(model, np.zeros((4, 1, 8, 8), "float32"))
     assert sum(" transpose" in line for line in lines) == transposes
+
+
+def test_a_convolution_does_what_follows_on_its_tiles():
+    model = nn.Sequential(
+        nn.Conv2d(1, 16, 3), nn.ReLU(), nn.Conv2d(16, 16, 3), nn.Tanh(), nn.Flatten()
+    )
+    lines = plan_of_training(model, np.zeros((4, 1, 6, 6), "float32"))
+    convolutions = [line.split(" (")[0].split("  ")[-1] for line in lines if "  conv  " in line]
+    assert convolutions == [
+        "conv + add relu",
+        "conv + add tanh multiply subtract",
+        "conv_input_grad + heaviside multiply",
+    ]

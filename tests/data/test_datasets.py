@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.data import datasets
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -127,6 +128,69 @@ def test_mnist(tmp_path, dotted, zipped):
     as_stored = datasets.mnist(tmp_path, dtype="uint8")
     assert as_stored.x_test.dtype == np.uint8
     np.testing.assert_array_equal(as_stored.x_test, IMAGES[::-1])
+
+
+def test_fashion_mnist(tmp_path):
+    write_mnist(tmp_path, zipped=True)
+    fashion = datasets.fashion_mnist(tmp_path, dtype="uint8")
+    np.testing.assert_array_equal(fashion.x_train, IMAGES)
+    assert [fashion.classes[label] for label in fashion.y_test[[0, 4]]] == ["Dress", "Ankle boot"]
+    assert repr(fashion).startswith("LabelledImages('fashion_mnist', 5 train + 5 test rows")
+
+
+def write_cifar(folder, rows=3, **changed):
+    """Write the six files of `rows` images each; returns (labels, images) of all."""
+    rng = np.random.default_rng(1)
+    labels = rng.integers(0, 10, (6, rows)).astype(np.uint8)
+    images = rng.integers(0, 256, (6, rows, 3, 32, 32)).astype(np.uint8)
+    names = [*(f"data_batch_{i}" for i in range(1, 6)), "test_batch"]
+    for name, y, x in zip(names, labels, images, strict=True):
+        content = np.column_stack([y, x.reshape(rows, -1)]).tobytes()
+        (folder / f"{name}.bin").write_bytes(changed.get(name, content))
+    return labels, images
+
+
+def test_cifar10(tmp_path):
+    folder = tmp_path / "cifar-10-batches-bin"
+    folder.mkdir()
+    labels, images = write_cifar(folder)
+    cifar = datasets.cifar10(folder)
+    assert cifar.x_train.dtype == np.float32 and cifar.y_train.dtype == np.int64
+    np.testing.assert_array_equal(
+        cifar.x_train, images[:5].reshape(-1, 3, 32, 32) / np.float32(255)
+    )
+    np.testing.assert_array_equal(cifar.y_train, labels[:5].ravel())
+    above = datasets.cifar10(tmp_path, dtype="uint8")
+    np.testing.assert_array_equal(above.x_test, images[5])
+    assert above.classes[9] == "truck" and len(above.classes) == 10
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"data_batch_3": b"12"}, cr.FileError, "data_batch_3.*records of 3073 bytes, found 2"),
+        ({"test_batch": b""}, cr.FileError, "test_batch.*found 0 bytes"),
+        ({"test_batch": b"\x0b" + bytes(3072)}, cr.FileError, "0..9, found 11 at row 0"),
+    ],
+)
+def test_faulty_cifar10(tmp_path, changed, error, words):
+    write_cifar(tmp_path, **changed)
+    with pytest.raises(error, match=words):
+        datasets.cifar10(tmp_path)
+
+
+def test_missing_cifar10(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no CIFAR-10 file data_batch_1.bin .*-binary.tar"):
+        datasets.cifar10(tmp_path)
+    (tmp_path / "data_batch_1").write_bytes(b"pickle")
+    with pytest.raises(FileNotFoundError, match=r"files run code when they are read.*binary"):
+        datasets.cifar10(tmp_path)
+
+
+def test_torchvisions_names_name_ours():
+    for name in ("MNIST", "FashionMNIST", "CIFAR10", "ImageFolder"):
+        with pytest.raises(AttributeError, match=r"it is data\..*\(folder\)"):
+            getattr(datasets, name)
 
 
 @pytest.mark.parametrize(

@@ -180,6 +180,34 @@ def test_sums_of_many_rows_are_precise(bench):
     assert total[0] == pytest.approx(rows * float(np.float32(0.1)), rel=1e-6)
 
 
+@pytest.mark.parametrize("shape", [(6, 40, 16), (3, 1, 20), (64, 33, 3), (2, 100, 600)])
+def test_sums_of_parts_of_the_rows(rng, shape):
+    parts, rows, columns = shape
+    x = rng.standard_normal((parts * rows, columns))
+    found = []
+    for threads in (1, 2):
+        bench = Bench(2 << 20, chunks=3)
+        at = bench.put(x)
+        out, sums = bench.room((parts, columns), "float64")
+        bench.plan.add(
+            "program",
+            "sums",
+            dtype="float64",
+            rows=parts * rows,
+            columns=columns,
+            registers=2,
+            loads=[load(at, "float64", columns, 1, 0)],
+            ops=[op("multiply", 1, 0, 0)],
+            sums=[column_sum(out, 1)],
+            sum_rows=rows,
+        )
+        bench.run(threads=threads)
+        found.append(sums.tobytes())
+        expected = (x**2).reshape(shape).sum(axis=1)
+        np.testing.assert_allclose(sums, expected, 1e-12)
+    assert len(set(found)) == 1
+
+
 @pytest.mark.parametrize(
     ("sums", "rows", "dtype", "words"),
     [

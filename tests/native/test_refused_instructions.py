@@ -19,6 +19,16 @@ WINDOW = {
     "stride": [1, 2, 1],
     "dilation": [1, 1, 1],
 }
+POOL = {
+    "outer": 2,
+    "inner": 3,
+    "lengths": [1, 4, 4],
+    "kernel": [1, 2, 3],
+    "stride": [1, 2, 1],
+    "dilation": [1, 1, 1],
+    "before": [0, 0, 1],
+    "after": [0, 0, 1],
+}
 FORM = {
     "batch": 1,
     "heads": 1,
@@ -60,6 +70,9 @@ VALID = {
     | {"dq": (ARENA, 2048), "dk": (ARENA, 2304), "dv": (ARENA, 2560)},
     "conv": {"dtype": "float32", "window": WINDOW, "x": A, "w": B, "y": C},
     "conv_weight_grad": {"dtype": "float32", "window": WINDOW, "x": A, "g": C, "w": B},
+    "max_pool": {"dtype": "float32", "window": POOL, "x": A, "y": B, "taps": C},
+    "sum_pool": {"dtype": "float32", "window": POOL, "x": A, "taps": C, "y": B},
+    "sum_pool_input_grad": {"dtype": "float32", "window": POOL, "g": B, "taps": C, "x": A},
     "reduce": {
         "reduction": "sum",
         "dtype": "float32",
@@ -98,6 +111,17 @@ VALID = {
         "x": A,
         "indices": B,
         "out": C,
+    },
+    "first_uses": {"length": 2, "count": 3, "indices": A, "out": B},
+    "put_rows": {
+        "dtype": "float32",
+        "length": 2,
+        "count": 3,
+        "inner": 4,
+        "x": A,
+        "indices": B,
+        "values": C,
+        "out": A,
     },
     "random_uniform": {"dtype": "float32", "count": 4, "state": A, "out": B},
     "gather_batch": {"input": 0, "dtype": "float32", "rows": 4, "columns": 4, "out": A},
@@ -146,6 +170,24 @@ def epilogue(loads, stores, rows=2, **changes):
                 (kind, {"x": C}, "it: .*"),
             )
             if (kind, case[1]) not in [("conv", {"x": B}), ("conv_weight_grad", {"x": C})]
+        ],
+        *[
+            case
+            for kind in ("max_pool", "sum_pool", "sum_pool_input_grad")
+            for case in (
+                (kind, {"dtype": "int64"}, "it: poolings compute in float32 or float64"),
+                (kind, {"window": POOL | {"before": [0, 0]}}, "it: a window has 3 spatial axes"),
+                (kind, {"window": POOL | {"kernel": [1, 5, 2]}}, "it: the kernel reaches over 5"),
+                (kind, {"window": POOL | {"stride": [1, 0, 2]}}, "it: kernel, stride and dil.*"),
+                (kind, {"window": POOL | {"outer": -1}}, "it: outer must not be negative"),
+                (kind, {"window": POOL | {"after": [0, 0, -1]}}, "it: after must not be negative"),
+                (kind, {"window": POOL | {"after": [0, 2**46, 0]}}, "it: x with its border is too"),
+                (kind, {"window": POOL | {"kernel": [1, 2**13, 2**12], "after": [0, 2**13, 2**12]}},
+                 "it: a window has up to 16777216"),
+                (kind, {"window": POOL | {"outer": 200}}, "it: .* after its space"),
+                (kind, {"x": B}, "it: its output overlaps an input"),
+                (kind, {"taps": B if kind != "sum_pool_input_grad" else A}, "it: its output over"),
+            )
         ],
         *[
             case
@@ -218,6 +260,10 @@ def epilogue(loads, stores, rows=2, **changes):
         ("scatter_add", {"dtype": "uint8"}, "it: scatter_add computes"),
         ("random_uniform", {"dtype": "int64"}, "it: random numbers are float32"),
         ("random_uniform", {"out": A}, "it: its output overlaps"),
+        ("first_uses", {"out": A}, "it: its output overlaps an input"),
+        ("put_rows", {"out": C}, "it: its output overlaps an input"),
+        ("put_rows", {"x": (ARENA, 16)}, "it: its output overlaps an input"),
+        ("put_rows", {"count": -1}, "it: count must not be negative"),
         ("gather_batch", {"input": 256}, "it: inputs are numbered 0 to 255"),
         ("gather_batch", {"rows": 0}, "it: a batch has at least one row"),
     ],

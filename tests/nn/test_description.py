@@ -15,6 +15,8 @@ EXAMPLES = {
     "Conv2d": nn.Conv2d(2, 3, (1, 2), stride=(2, 1), padding=1, dtype="float64"),
     "ConvTranspose1d": nn.ConvTranspose1d(2, 3, 4, stride=2, output_padding=1, bias=False),
     "ConvTranspose2d": nn.ConvTranspose2d(4, 2, 3, padding=1, groups=2, dilation=2),
+    "Embedding": nn.Embedding(5, 2, padding_idx=-1, max_norm=1.5, scale_grad_by_freq=True),
+    "EmbeddingBag": nn.EmbeddingBag(4, 3, mode="max", include_last_offset=True, dtype="float64"),
     "MultiheadAttention": nn.MultiheadAttention(4, 2, kdim=3, add_bias_kv=True, dropout=0.2),
     "GPT": nn.GPT(5, 3, 2, 1, 4, 0.1, bias=True),
     "PositionalEncoding": nn.PositionalEncoding(3, 0.2, 7, batch_first=True),

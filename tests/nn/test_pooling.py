@@ -7,6 +7,7 @@ from nn_training import check_training, data
 
 import chainrule as cr
 from chainrule import nn
+from chainrule.ops.pooling import max_pool, sum_pool
 
 CASES = [
     ("MaxPool1d", (2,), {}, (2, 3, 7)),
@@ -16,6 +17,7 @@ CASES = [
     ("MaxPool2d", ((3, 2),), {"stride": (2, 1), "padding": (1, 0)}, (1, 2, 7, 6)),
     ("MaxPool2d", (3,), {"stride": 2, "padding": 1, "ceil_mode": True}, (2, 2, 6, 7)),
     ("MaxPool2d", (2,), {"dilation": (2, 1)}, (2, 5, 4)),
+    ("MaxPool2d", (4,), {"stride": 3, "padding": 2}, (1, 2, 9, 8)),
     ("AvgPool1d", (2,), {}, (2, 3, 7)),
     ("AvgPool1d", (3,), {"stride": 2, "padding": 1, "count_include_pad": False}, (2, 3, 8)),
     ("AvgPool2d", (2,), {}, (2, 3, 6, 5)),
@@ -74,7 +76,73 @@ def test_of_equal_elements_the_first_gets_the_gradient(pool):
 def test_nan_is_the_largest():
     x = np.zeros((1, 1, 4))
     x[0, 0, 1] = np.nan
-    np.testing.assert_array_equal(nn.MaxPool1d(2)(x).numpy(), [[[np.nan, 0]]])
+    for pool in (nn.MaxPool1d(2), cr.compile(nn.MaxPool1d(2))):
+        np.testing.assert_array_equal(pool(cr.tensor(x)).numpy(), [[[np.nan, 0]]])
+
+
+OVER = [
+    {"kernel": (2, 2), "stride": (2, 2), "padding": ((0, 0), (0, 0))},
+    {"kernel": (2, 2), "stride": (2, 2), "padding": ((0, 0), (0, 1))},
+    {"kernel": (3, 3), "stride": (2, 1), "padding": ((1, 1), (1, 0))},
+    {"kernel": (3, 2), "stride": (4, 3), "padding": ((1, 2), (0, 0))},
+]
+
+
+@pytest.mark.parametrize("channels", [1, 3, 16, 37])
+@pytest.mark.parametrize("over", OVER)
+def test_channels_may_lie_before_the_spatial_axes_or_after(over, channels):
+    x = np.random.default_rng(0).integers(-2, 3, (2, channels, 8, 21)).astype("float32")
+
+    @cr.compile
+    def gradients(x, axis):
+        maximum = max_pool(x, axis=axis, dilation=(1, 1), **over)
+        total = sum_pool(x, axis=axis, **over)
+        (first,) = cr.grad((maximum * total).sum(), [x])
+        (second,) = cr.grad((first * first).sum(), [x])
+        return maximum, total, first, second
+
+    def compiled(x, axis):
+        return [y.numpy() for y in gradients(cr.tensor(x, requires_grad=True), axis)]
+
+    before = compiled(x, 2)
+    after = compiled(np.moveaxis(x, 1, 3).copy(), 1)
+    with cr.no_grad():
+        eager = [max_pool(cr.tensor(x), 2, dilation=(1, 1), **over).numpy()]
+        eager.append(sum_pool(cr.tensor(x), 2, **over).numpy())
+    for one, other in zip(before, after, strict=True):
+        np.testing.assert_array_equal(np.moveaxis(other, 3, 1), one)
+    for one, other in zip(before, eager, strict=False):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_of_equal_elements_the_compiled_gradient_goes_to_pytorchs():
+    x = np.random.default_rng(0).integers(0, 3, (2, 3, 9, 37)).astype("float32")
+    for pool in (nn.MaxPool2d(3, 2, padding=1), nn.MaxPool2d(2), nn.MaxPool2d(3, 1)):
+        compiled = cr.compile(lambda x, pool=pool: cr.grad(pool(x).sum(), [x])[0])
+        theirs = torch.tensor(x, requires_grad=True)
+        of_theirs = torch.nn.MaxPool2d(pool.kernel_size, pool.stride, pool.padding)
+        of_theirs(theirs).sum().backward()
+        found = compiled(cr.tensor(x, requires_grad=True))
+        np.testing.assert_array_equal(found.numpy(), theirs.grad.numpy())
+
+
+def test_a_window_in_the_border_alone_has_no_maximum_and_no_gradient():
+    x = np.zeros((1, 1, 3), "float32")
+    pool = nn.MaxPool1d(2, 1, padding=1, dilation=4)
+
+    def gradient(x):
+        y = pool(x)
+        return y, cr.grad(y.sum(), [x])[0]
+
+    for function in (gradient, cr.compile(gradient)):
+        y, grad = function(cr.tensor(x, requires_grad=True))
+        np.testing.assert_array_equal(y.numpy(), [[[-np.inf]]])
+        np.testing.assert_array_equal(grad.numpy(), [[[0, 0, 0]]])
+    assert of_pytorch(x) == -np.inf
+
+
+def of_pytorch(x):
+    return torch.nn.MaxPool1d(2, 1, padding=1, dilation=4)(torch.tensor(x)).item()
 
 
 @pytest.mark.parametrize(

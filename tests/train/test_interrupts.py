@@ -132,7 +132,8 @@ def test_an_evaluation_with_averages_leaves_the_trained_weights(made, again):
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
     places = at_every_point(once, again)
-    assert {"State.assign", "signal", "_GeneratorContextManager.__exit__"} <= places
+    if made is Average:  # those of an EMA are not put into the model
+        assert {"State.assign", "signal", "_GeneratorContextManager.__exit__"} <= places
     assert trainer.evaluate(X, Y) == wanted
     trainer.fit(X, Y, epochs=1, batch_size=8, progress=False)
     whole = averaging_trainer(made)

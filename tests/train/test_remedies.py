@@ -83,7 +83,6 @@ def test_a_typo_is_answered_with_the_name(called):
         (nn, "Conv3d", "nn.Conv2d"),
         (nn, "Lstm", "did you mean nn.LSTM"),
         (nn, "MultiHeadAttention", "did you mean nn.MultiheadAttention"),
-        (nn, "Embedding", "no embedding yet"),
         (nn, "AdaptiveAvgPool3d", "in 1-d and 2-d"),
         (nn, "DataParallel", "one process trains"),
         (functional, "conv3d", "nn.Conv2d"),

@@ -65,6 +65,7 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, const Buildin
                                           bool merge_axes)
     : fill_(kernels_of<T>(building.kernels).fill),
       add_(kernels_of<T>(building.kernels).ops[static_cast<std::size_t>(Opcode::add)]),
+      sum_(kernels_of<T>(building.kernels).reduce[static_cast<std::size_t>(ReduceKind::sum)]),
       random_uniform_(kernels_of<T>(building.kernels).random_uniform) {
   const Kernels<T>& kernels = kernels_of<T>(building.kernels);
   const Memory& memory = building.memory;
@@ -76,6 +77,7 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, const Buildin
   if (merge_axes && program.sums.empty()) merge(program);
   rows_ = program.rows;
   columns_ = program.columns;
+  rows_of_a_sum_ = program.sum_rows == 0 ? rows_ : program.sum_rows;
 
   // Registers that an operation overwrites must be loaded into a block of their own: what was
   // loaded once is needed again in the next block, and what is used in place must not be changed.
@@ -202,7 +204,8 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, const Buildin
       static_cast<std::size_t>(register_slots) + loads_.size() + stores_.size();
   table_bytes_ = round_up(static_cast<std::int64_t>(slots * sizeof(T*)), cache_line);
   if (!sums_.empty()) {
-    for (std::int64_t blocks = (rows_ + sum_rows - 1) / sum_rows; blocks > 0; blocks /= 2) {
+    for (std::int64_t blocks = (rows_of_a_sum_ + rows_added - 1) / rows_added; blocks > 0;
+         blocks /= 2) {
       ++sum_levels_;
     }
     sum_bytes_ =

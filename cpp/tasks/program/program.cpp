@@ -160,7 +160,12 @@ void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch) const 
 
   if (has_sums()) {
     T* const sums = reinterpret_cast<T*>(scratch + table_bytes_ + register_bytes_);
-    run_with_sums(region, largest, slots, sums);
+    Region of_a_sum = region;
+    for (std::int64_t row = region.row_begin; row < region.row_end; row += rows_of_a_sum_) {
+      of_a_sum.row_begin = row;
+      of_a_sum.row_end = row + rows_of_a_sum_;
+      sum_rows_of(of_a_sum, largest, slots, sums);
+    }
     return;
   }
   for (std::int64_t row = region.row_begin; row < region.row_end; row += largest.rows) {
@@ -189,23 +194,28 @@ void ElementwiseProgram<T>::run_block(const Block& block, bool new_row, T** slot
   for (const PreparedStore& one : stores_) store(one, block, slots);
 }
 
-// Column by column, each from the first row to the last: how the columns are shared out does not
-// matter. `sums` has a row for the sum that grows, then one for each level of pairs, of each sum.
+// The rows of one sum. Column by column, each from the first row to the last: how the columns are
+// shared out does not matter. `sums` has a row for the sum that grows, then one for each level of
+// pairs, of each sum.
 template <typename T>
-void ElementwiseProgram<T>::run_with_sums(const Region& region, const Block& largest, T** slots,
-                                          T* sums) const {
+void ElementwiseProgram<T>::sum_rows_of(const Region& region, const Block& largest, T** slots,
+                                        T* sums) const {
   const std::int64_t each = (sum_levels_ + 1) * register_stride_;
   for (std::int64_t column = region.column_begin; column < region.column_end;
        column += largest.columns) {
     const std::int64_t columns = std::min(largest.columns, region.column_end - column);
-    std::int64_t finished = 0;  // blocks of sum_rows rows: bit l says that level l is in use
-    for (std::int64_t first = 0; first < rows_; first += sum_rows) {
-      const std::int64_t end = std::min(first + sum_rows, rows_);
+    std::int64_t finished = 0;  // blocks of rows_added rows: bit l says that level l is in use
+    for (std::int64_t first = region.row_begin; first < region.row_end; first += rows_added) {
+      const std::int64_t end = std::min(first + rows_added, region.row_end);
       for (std::int64_t row = first; row < end; row += largest.rows) {
         const Block block = {row, std::min(largest.rows, end - row), column, columns};
         run_block(block, true, slots);
         for (std::size_t i = 0; i < sums_.size(); ++i) {
           T* const sum = sums + static_cast<std::int64_t>(i) * each;
+          if (block.rows == end - first) {
+            sum_(sum, slots[sums_[i].source], 1, block.rows, columns, columns);
+            continue;
+          }
           if (row == first) fill(sum, T(0), columns);
           add_rows(sum, slots[sums_[i].source], block.rows, columns);
         }
@@ -216,8 +226,10 @@ void ElementwiseProgram<T>::run_with_sums(const Region& region, const Block& lar
         for (std::int64_t l = finished; l & 1; l >>= 1, level += register_stride_) {
           add_(sum, level, sum, sum, columns);
         }
-        T* const to = end == rows_ ? sums_[i].out + column : level;
-        if (end == rows_) {  // what is left on higher levels
+        const bool is_last = end == region.row_end;
+        T* const out = sums_[i].out + region.row_begin / rows_of_a_sum_ * columns_;
+        T* const to = is_last ? out + column : level;
+        if (is_last) {  // what is left on higher levels
           std::int64_t l = finished;
           T* rest = sum + register_stride_;
           for (; l & 1; l >>= 1) rest += register_stride_;

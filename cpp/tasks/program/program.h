@@ -27,8 +27,9 @@ class ElementwiseProgram {
   std::int64_t columns() const { return columns_; }
   std::int64_t block() const { return block_; }
   std::int64_t scratch_bytes() const { return table_bytes_ + register_bytes_ + sum_bytes_; }
-  // Whether a region has to have all rows.
   bool has_sums() const { return !sums_.empty(); }
+  // Of which a region has to have all, where there are sums, or none.
+  std::int64_t rows_of_a_sum() const { return rows_of_a_sum_; }
   std::int64_t fused_chains() const { return static_cast<std::int64_t>(chains_.size()); }
   // Of one thread, roughly.
   double nanoseconds() const { return nanoseconds_; }
@@ -38,7 +39,7 @@ class ElementwiseProgram {
 
  private:
   // Rows that are summed one by one; such sums are added in pairs, pairs of pairs and so on.
-  static constexpr std::int64_t sum_rows = 32;
+  static constexpr std::int64_t rows_added = 32;
 
   // An operand is a slot of a table of pointers to a block's elements, which lies in the scratch:
   //
@@ -97,14 +98,14 @@ class ElementwiseProgram {
   void point(const PreparedStore& store, const Block& block, T** slots) const;
   void store(const PreparedStore& store, const Block& block, T* const* slots) const;
   void run_block(const Block& block, bool new_row, T** slots) const;
-  void run_with_sums(const Region& region, const Block& largest, T** slots, T* sums) const;
+  void sum_rows_of(const Region& region, const Block& largest, T** slots, T* sums) const;
   void add_rows(T* to, const T* from, std::int64_t rows, std::int64_t columns) const;
   void draw(const PreparedLoad& load, const Block& block, T* out) const;
   void fill(T* out, T value, std::int64_t count) const;
   T element(const PreparedLoad& load, const std::byte* from) const;
   static void read(const PreparedLoad& load, T* out, const std::byte* from, std::int64_t count);
 
-  std::int64_t rows_ = 0, columns_ = 0;
+  std::int64_t rows_ = 0, columns_ = 0, rows_of_a_sum_ = 0;
   std::int64_t block_ = 0;            // elements at once
   std::int64_t register_stride_ = 0;  // elements
   std::int64_t table_bytes_ = 0, register_bytes_ = 0, sum_bytes_ = 0;
@@ -119,6 +120,7 @@ class ElementwiseProgram {
   std::vector<PreparedSum> sums_;
   decltype(Kernels<T>::fill) fill_;
   ElementwiseKernel<T> add_;
+  ReduceKernel<T> sum_;
   decltype(Kernels<T>::random_uniform) random_uniform_;
 };
 

@@ -13,14 +13,17 @@ class ProgramTask final : public Task {
     need_scratch(program_.scratch_bytes());
     if (program_.has_sums()) unit_ = sum_columns;
     const std::int64_t blocks = (program_.columns() + unit_ - 1) / unit_;
-    by_rows_ = program_.rows() >= blocks && !program_.has_sums();
-    split(building.chunks, by_rows_ ? program_.rows() : blocks, program_.nanoseconds());
+    // Rows that are not summed together.
+    unit_rows_ = program_.has_sums() ? program_.rows_of_a_sum() : 1;
+    const std::int64_t parts = program_.rows() / unit_rows_;
+    by_rows_ = parts >= blocks;
+    split(building.chunks, by_rows_ ? parts : blocks, program_.nanoseconds());
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     Region region = {0, program_.rows(), 0, program_.columns()};
     if (by_rows_) {
-      const Range rows = share(chunk, program_.rows());
+      const Range rows = share(chunk, program_.rows(), unit_rows_);
       region.row_begin = rows.begin;
       region.row_end = rows.end;
     } else {
@@ -39,7 +42,7 @@ class ProgramTask final : public Task {
   static constexpr std::int64_t sum_columns = 256;
 
   ElementwiseProgram<T> program_;
-  std::int64_t unit_;  // columns that stay together
+  std::int64_t unit_, unit_rows_;  // columns, and rows, that stay together
   bool by_rows_;
 };
 

@@ -16,6 +16,7 @@ from typing import Any, ClassVar
 from chainrule.errors import SymbolicError
 from chainrule.graph.backprop import with_ancestors
 from chainrule.graph.context import local
+from chainrule.graph.operation import Limit
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
 from chainrule.trees import leaves, map_leaves
@@ -92,10 +93,11 @@ class CapturedGraph:
         return CapturedGraph.interpreter(self)
 
     @cached_property
-    def label_limits(self) -> list[tuple[int, int]]:
-        """(number, classes) of the inputs that hold labels: they must be below `classes`.
+    def index_limits(self) -> list[tuple[int, int, Limit]]:
+        """(number, length, limit) of the inputs that hold labels or indices: they must be below
+        `length`.
 
-        Only labels that an operation takes as they are can be known before a run.
+        Only those that an operation takes as they are can be known before a run.
         """
         numbers = {leaf: number for number, leaf in enumerate(self.inputs)}
         limits = []
@@ -103,7 +105,8 @@ class CapturedGraph:
             for position, limit in node.operation.limits.items() if node.operation else ():
                 number = numbers.get(node.inputs[position])
                 if number is not None:
-                    limits.append((number, int(limit(*node.inputs, **node.attributes))))
+                    length = int(limit.of(*node.inputs, **node.attributes))
+                    limits.append((number, length, limit))
         return list(dict.fromkeys(limits))
 
     def __str__(self) -> str:

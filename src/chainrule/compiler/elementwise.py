@@ -14,6 +14,9 @@ ELEMENTWISE = {name: op for name, op in operations.items() if isinstance(op, Ele
 """By name, those of `chainrule.ops`: the core has kernels for them."""
 
 
+_FLOAT32, _FLOAT64 = np.dtype(np.float32), np.dtype(np.float64)
+
+
 class UnsupportedError(NotImplementedError):
     """An operation, or a form of it, that the native core has no kernel for."""
 
@@ -22,7 +25,7 @@ def compute_dtype(value: Value) -> np.dtype[Any]:
     """The dtype in which programs compute a value: float32, float64 or int64."""
     # Truth values are found by comparing, or casting, numbers of another dtype.
     dtype = value.inputs[0].dtype if value.dtype.kind == "b" else value.dtype
-    if dtype in (np.float32, np.float64):
+    if dtype in (_FLOAT32, _FLOAT64):
         return dtype
     if dtype.kind in "iub":
         return np.dtype(np.int64)

@@ -9,10 +9,11 @@ In this order:
        ...                                         ->     ...
 
 3. Each group learns what it stores (what others read) and what it loads.
-4. The sum over the rows of what a group computes, as the gradient of a bias, is taken by its
+4. What only a concatenation reads is written where the concatenation has it.
+5. The sum over the rows of what a group computes, as the gradient of a bias, is taken by its
    program, which has the rows in cache.
-5. A group that reads a product becomes the product's epilogue. The product is computed tile by
-   tile; the epilogue runs over each tile while it is in cache:
+6. A group that reads a product, or a convolution, becomes its epilogue. The product is computed
+   tile by tile; the epilogue runs over each tile while it is in cache:
 
        C = A B  +------+------+          u = C + bias, a = relu(u)
                 | tile | tile |   each tile: A B, then u, then a, then the next tile
@@ -22,7 +23,18 @@ In this order:
 from __future__ import annotations
 
 from chainrule.compiler.elementwise import is_cut
-from chainrule.compiler.instructions import MOST_MEMBERS, Group, Instruction, collapse, is_full
+from chainrule.compiler.instructions import (
+    MOST_MEMBERS,
+    Access,
+    Group,
+    Instruction,
+    Part,
+    Storage,
+    as_matrix,
+    fits_program,
+    is_full,
+)
+from chainrule.compiler.parts import is_block, restrided
 from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value, root
 
@@ -46,6 +58,7 @@ def fuse(schedule: Schedule) -> None:
         group.writes = [schedule.storage(v) for v in group.stored]
         for storage in group.writes:
             schedule.writers[storage] = group
+    _write_among_others(schedule, users)
     # A sum that alone reads a member spares its memory: that is better than an epilogue, which
     # reads and writes it. Other sums are better left out where the group can be an epilogue.
     _attach_sums(schedule, users, only_unstored=True)
@@ -61,15 +74,19 @@ def _users(schedule: Schedule) -> Users:
         if isinstance(instruction, Group):
             for member in instruction.members:
                 users.setdefault(member, set())
-                for i in member.inputs:
-                    users.setdefault(root(i), set()).add(instruction)
-            for access in instruction.accesses.values():
-                users.setdefault(access.storage.value, set()).add(instruction)
+            for value in _read_by(instruction):
+                users.setdefault(value, set()).add(instruction)
         for storage in instruction.reads:
             users.setdefault(storage.value, set()).add(instruction)
     for value in [*schedule.graph.outputs, *schedule.graph.updates.values()]:
         users.setdefault(root(value), set()).add(None)
     return users
+
+
+def _read_by(group: Group) -> set[Value]:
+    """The values whose memory a group's members read, its own among them."""
+    found = {root(i) for member in group.members for i in member.inputs}
+    return found.union([access.storage.value for access in group.accesses.values()])
 
 
 def _drop_unread(schedule: Schedule, users: Users) -> bool:
@@ -112,7 +129,7 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
         accesses = {**group.accesses}
         accesses.update({v: a for v, a in reader.accesses.items() if v not in inside})
         strides = tuple([access.strides for access in accesses.values()])
-        if len(collapse(group.shape, strides)[0]) > 2:
+        if not fits_program(group.shape, strides):
             continue
         if any(root(v) in inside for v in accesses):  # read in another shape
             continue
@@ -123,10 +140,9 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
         schedule.absorb(group, reader)
         for member in group.members:
             schedule.group_of[member] = reader
-        for readers_of_value in users.values():
-            if group in readers_of_value:
-                readers_of_value.discard(group)
-                readers_of_value.add(reader)
+        for value in _read_by(group):
+            users[value].discard(group)
+            users[value].add(reader)
 
 
 def _put_in_order(schedule: Schedule, group: Group) -> None:
@@ -137,6 +153,46 @@ def _put_in_order(schedule: Schedule, group: Group) -> None:
     group.accesses = {i: group.accesses[i] for i in inputs if i in group.accesses}
 
 
+def _matrix(group: Group) -> tuple[int, int] | None:
+    """The rows and columns of a group's program, if its columns can be the last axis."""
+    ways = [a.strides for a in (*group.accesses.values(), *group.targets.values())]
+    matrix = as_matrix(group.shape, tuple(ways))
+    return None if matrix is None else matrix[0]
+
+
+def _write_among_others(schedule: Schedule, users: Users) -> None:
+    """Let a group write what only a concatenation reads to where the concatenation has it.
+
+    What the concatenation has in one piece may go there by itself: see `chains`.
+    """
+    changed: set[Storage] = set()
+    for instruction in schedule.instructions:
+        if instruction.kind != "copy" or instruction.value.kind != "concatenate":
+            continue
+        x, out = instruction.operands["x"], instruction.results["out"]
+        assert isinstance(x, Storage) and isinstance(out, Part)
+        group = schedule.writers.get(x)
+        strides = instruction.arguments["out_strides"]
+        if (
+            not isinstance(group, Group)
+            or x.value not in group.stored
+            or users[x.value] - {group} != {instruction}
+            or is_block(instruction.arguments["shape"], strides)
+        ):
+            continue
+        seen = restrided(instruction.arguments["shape"], strides, group.shape)
+        ways = [a.strides for a in (*group.accesses.values(), *group.targets.values())]
+        if seen is None or not fits_program(group.shape, (*ways, seen)):
+            continue
+        group.targets[x.value] = Access(out.storage, seen, first=out.first)
+        group.writes[group.stored.index(x.value)] = out.storage
+        schedule.remove(instruction)
+        changed.add(out.storage)
+    for instruction in schedule.instructions:
+        for storage in changed.intersection(instruction.writes):
+            schedule.writers[storage] = instruction  # the last one counts
+
+
 def _attach_epilogues(schedule: Schedule) -> None:
     """Let a group that reads a product be done on its tiles while they are in cache.
 
@@ -144,7 +200,7 @@ def _attach_epilogues(schedule: Schedule) -> None:
     """
     updates = set(schedule.graph.updates.values())
     for group in schedule.groups:
-        if len(group.shape) != 2 or 0 in group.shape or updates.issuperset(group.stored):
+        if 0 in group.shape or updates.issuperset(group.stored) or _matrix(group) is None:
             continue
         # What the group reads must be there when the product runs: so the last instruction that
         # writes any of it must be the product itself.
@@ -153,9 +209,9 @@ def _attach_epilogues(schedule: Schedule) -> None:
         if (
             product is None
             or group.sums
-            or product.kind != "gemm"
+            or product.kind not in ("gemm", "conv")
             or product.epilogue is not None
-            or product.arguments["batch"] != 1
+            or product.arguments.get("batch", 1) != 1
             or product.value.dtype != group.dtype
             or product.value.shape != group.shape
         ):
@@ -188,6 +244,9 @@ def _attach_sums(schedule: Schedule, users: Users, *, only_unstored: bool) -> No
             continue
         for instruction in found:
             (x,), (out,) = instruction.reads, instruction.writes
+            if group.sum_rows not in (0, instruction.arguments["length"]):
+                continue
+            group.sum_rows = instruction.arguments["length"]
             group.sums.append((x.value, out))
             group.writes.append(out)
             schedule.absorb(instruction, group)
@@ -206,7 +265,9 @@ def _summed_group(schedule: Schedule, instruction: Instruction) -> Group | None:
     a = instruction.arguments
     if not isinstance(group, Group) or group.dtype.kind != "f" or x.value not in group.stored:
         return None
-    if a["outer"] != 1 or len(group.shape) != 2 or group.shape != (a["length"], a["inner"]):
+    if a["length"] == 0 or _matrix(group) != (a["outer"] * a["length"], a["inner"]):
         return None
-    fits = x.dtype == group.dtype and a["length"] > 0 and a["inner"] >= _FEWEST_SUMMED_COLUMNS
+    if group.sums and group.sum_rows != a["length"]:
+        return None
+    fits = x.dtype == group.dtype and a["inner"] >= _FEWEST_SUMMED_COLUMNS
     return group if fits and len(group.writes) < MOST_MEMBERS else None

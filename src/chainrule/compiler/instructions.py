@@ -142,15 +142,20 @@ class Group(Instruction):
         self.accesses: dict[Value, Access] = {}
         self.stored: list[Value] = []
         self.sums: list[tuple[Value, Storage]] = []
-        """Members of which the sum over all rows is taken, and where it goes."""
+        """Members of which sums over rows are taken, and where they go."""
+        self.sum_rows = 0
+        """Over how many rows, of those of `as_matrix`, each sum is."""
         self.parts: list[Group] = []
         """The groups that this one stands for, itself among them, where several were joined."""
 
 
 def is_full(*groups: Group) -> bool:
     """Whether the groups together have too many values for a program's registers."""
-    members = sum(len(group.members) for group in groups)
-    return members >= MOST_MEMBERS or sum(len(g.accesses) for g in groups) + members >= _REGISTERS
+    members = accesses = 0
+    for group in groups:
+        members += len(group.members)
+        accesses += len(group.accesses)
+    return members >= MOST_MEMBERS or accesses + members >= _REGISTERS
 
 
 # Few shapes, asked for again and again.
@@ -202,3 +207,23 @@ def collapse(
             for w, way in enumerate(ways):
                 found[w].append(way[axis])
     return tuple(lengths), tuple([tuple(way) for way in found[1:]])
+
+
+def as_matrix(
+    shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...]
+) -> tuple[tuple[int, int], tuple[tuple[int, int], ...]] | None:
+    """The index space as rows and columns, the last axis; None where a way of reading forbids it.
+
+    Returns:
+        The numbers of rows and columns, and the strides of each way over them.
+    """
+    if not shape:
+        return None
+    lead, ways = collapse(shape[:-1], tuple([way[:-1] for way in strides]))
+    if len(lead) > 1:
+        return None
+    rows = lead[0] if lead else 1
+    of_rows = [way[0] if way else 0 for way in ways]
+    return (rows, shape[-1]), tuple(
+        [(step, way[-1]) for step, way in zip(of_rows, strides, strict=True)]
+    )

@@ -43,6 +43,15 @@ _SAME_AXES = {
     "unslice",
 }
 """Operations of several axes whose result has the axes of their inputs."""
+_POOLINGS = {
+    "max_pool",
+    "max_pool_taps",
+    "put_taps",
+    "sum_pool",
+    "sum_pool_input_grad",
+    "take_taps",
+}
+"""Operations whose result has the axes of their inputs, and that pool those from `axis` on."""
 _REDUCTIONS = {"sum", "max", "min"}
 
 Shape = tuple[int, ...]
@@ -109,7 +118,7 @@ def _images_of(value: Value) -> Iterator[Value]:
 
 def _axis_in_input(value: Value, given: Value, axis: int) -> int | None:
     """Which axis of an input an axis of a value is; None where the operation does not say."""
-    if value.kind in ELEMENTWISE or value.kind in _SAME_AXES:
+    if _has_axis_of_inputs(value, axis):
         return axis
     if value.kind == "broadcast_to":
         axis -= len(value.shape) - len(given.shape)
@@ -119,9 +128,17 @@ def _axis_in_input(value: Value, given: Value, axis: int) -> int | None:
     return _axis_after_reshape(value.shape, given.shape, axis) if value.kind == "reshape" else None
 
 
+def _has_axis_of_inputs(value: Value, axis: int) -> bool:
+    """Whether an axis is the same of a value and its inputs, and can be moved in all of them."""
+    if value.kind in _POOLINGS:
+        first = value.attributes["axis"]
+        return not first <= axis < first + len(value.attributes["kernel"])
+    return value.kind in ELEMENTWISE or value.kind in _SAME_AXES
+
+
 def _axis_in_result(value: Value, given: Value, axis: int) -> int | None:
     """Which axis of a value an axis of an input is; None where it is gone, or not known."""
-    if value.kind in ELEMENTWISE or value.kind in _SAME_AXES:
+    if _has_axis_of_inputs(value, axis):
         return axis
     if value.kind == "broadcast_to":
         return axis + len(value.shape) - len(given.shape)
@@ -321,7 +338,7 @@ class _Rewriting:
         if value.kind == "reshape":
             return self._reshaped(inputs[0], shape, value.node)
         attributes = value.attributes
-        if value.kind in _SAME_AXES:
+        if value.kind not in ELEMENTWISE:
             attributes = _moved_attributes(value, axis)
         return self._new(value.kind, inputs, attributes, shape, value.node, value.dtype)
 

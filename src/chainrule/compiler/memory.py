@@ -14,33 +14,24 @@ another; all else lies in the arena, which every step uses anew.
        v2 = 0.9 v2 + g2,  W2 = W2 - lr v2                  g1 g2 g3   a segment of the arena
        v3 = 0.9 v3 + g3,  W3 = W3 - lr v3                  W1 W2 W3   in the states
 
-3. *The arena.* A storage is needed from the first instruction that writes it to the last that reads
-   it. Storages whose lifetimes do not overlap may share memory; a result of a program may lie where
-   an input lies of which this is the last use (its host).
-
-       offset
-         |  +--- c ----------+
-         |  +-- a --+  +-- d -------+      d takes the place of a, whose lifetime is over;
-         |      +----- b -----+            b and c are in use together with both
-         +---------------------------> instruction
+3. *The arena.* See `arena`.
 """
 
 from __future__ import annotations
 
+from bisect import bisect_right
+from collections.abc import Mapping
 from typing import Any, Protocol
 
 import numpy as np
 
-from chainrule._core import CACHE_LINE
+from chainrule.compiler.arena import ALIGNMENT, padded, place
 from chainrule.compiler.instructions import Group, Instruction, Storage, copy
 from chainrule.compiler.programs import is_flat
 from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array
-
-ALIGNMENT = CACHE_LINE
-"""Bytes: a cache line, and the widest vector."""
 
 
 class StateLayout(Protocol):
@@ -57,25 +48,20 @@ def aligned(nbytes: int) -> Array:
     return whole[start : start + max(nbytes, 1)]
 
 
-def padded(nbytes: int) -> int:
-    """The bytes that a storage takes with what keeps the next one aligned."""
-    return -(-nbytes // ALIGNMENT) * ALIGNMENT
-
-
 class Memory:
     """Places all storages of a schedule.
 
     Attributes:
-        instructions: the schedule, with copies added where a state can't be updated in place.
         arena_size: bytes.
         constants: the constant storages, in their order.
     """
 
     def __init__(self, schedule: Schedule, states: StateLayout) -> None:
         self.schedule = schedule
-        self.instructions = schedule.instructions
         self.states = states
         self.state_storages: dict[State, Storage] = {}
+        self.by_rows: set[State] = set()
+        """States of which a step changes single rows, in place."""
         self.constants: list[Storage] = []
         self.constants_size = 0
         for value, storage in schedule.storages.items():
@@ -91,7 +77,12 @@ class Memory:
         self._update_states()
         self.segments = self._join_groups()
         schedule.number()
-        self.arena_size = self._place()
+        self.arena_size = place(self.instructions, self.outputs, self.segments)
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        """The schedule, with copies added where a state can't be updated in place."""
+        return self.schedule.instructions
 
     # State
 
@@ -135,14 +126,39 @@ class Memory:
                 old = Storage(value, "state")
                 old.offset = self.states.offset(state)
                 self.state_storages[state] = old
-            if new in claimed or not self._in_place(old, new, readers):
+            stages = self._stages_by_rows(old, new, readers)
+            if stages and claimed.isdisjoint(stages):
+                self.by_rows.add(state)
+            elif new not in claimed and self._in_place(old, new, readers):
+                stages = [new]
+            else:
                 copies.append((value, new, old))
                 continue
-            claimed.add(new)
-            new.space = "state"
-            new.offset = old.offset
+            claimed.update(stages)
+            for stage in stages:
+                stage.space = "state"
+                stage.offset = old.offset
         for value, new, old in copies:
             self._add_copy(value, new, old, first=False)
+
+    def _stages_by_rows(
+        self, old: Storage, new: Storage, readers: dict[Storage, list[Instruction]]
+    ) -> list[Storage]:
+        """The values of a state from the last to the first, each the one before with other rows.
+
+        None where they can't all lie in one place: where one is read after the next is written.
+        """
+        stages: list[Storage] = []
+        while new is not old:
+            writer = self.schedule.writers.get(new)
+            if writer is None or writer.kind != "put_rows":
+                return []
+            before = writer.reads[0]
+            if any(reader.position > writer.position for reader in readers.get(before, [])):
+                return []
+            stages.append(new)
+            new = before
+        return stages
 
     def _readers(self) -> dict[Storage, list[Instruction]]:
         """The instructions that read each storage, in order."""
@@ -197,10 +213,11 @@ class Memory:
                     alike.setdefault(signature, []).append(instruction)
         segments: list[list[Storage]] = []
         taken: set[Storage] = set()
+        readers, changes = self._readers(), self._changes()
         for groups in alike.values():
             if len(groups) < 2:
                 continue
-            for run in self._runs(self._independent(groups, self._readers())):
+            for run in self._runs(_independent(groups, readers, changes)):
                 columns = self._columns(run)
                 if columns is None or any(s in taken for column in columns for s in column):
                     continue
@@ -209,7 +226,17 @@ class Memory:
                         segments.append(column)
                         taken.update(column)
                 self._replace(run)
+                readers, changes = self._readers(), self._changes()
         return segments
+
+    def _changes(self) -> dict[int, list[int]]:
+        """By the offset of a state the positions of the instructions that write it, in order."""
+        changes: dict[int, list[int]] = {}
+        for instruction in self.instructions:
+            for storage in instruction.writes:
+                if storage.space == "state":
+                    changes.setdefault(storage.offset, []).append(instruction.position)
+        return changes
 
     def _runs(self, groups: list[Group]) -> list[list[Group]]:
         """Groups whose states lie one after another, two or more at a time, in their order."""
@@ -276,31 +303,6 @@ class Memory:
         )
         return (group.dtype, tuple(accesses), tuple(members), stored)
 
-    def _independent(
-        self, groups: list[Group], readers: dict[Storage, list[Instruction]]
-    ) -> list[Group]:
-        """Those groups that can as well be computed at the last group's place.
-
-        Nothing may read their results before, and nothing may change a state that they read.
-        """
-        last = groups[-1].position
-        independent = []
-        for group in groups[:-1]:
-            reads_late = all(
-                reader.position > last
-                for storage in group.writes
-                for reader in readers.get(storage, [])
-            )
-            read = {s.offset for s in group.reads if s.space == "state"}
-            overtaken = any(
-                storage.space == "state" and storage.offset in read
-                for instruction in self.instructions[group.position + 1 : last + 1]
-                for storage in instruction.writes
-            )
-            if reads_late and not overtaken:
-                independent.append(group)
-        return [*independent, groups[-1]]
-
     def _flat(self, group: Group) -> list[Storage]:
         """The arrays that a group reads and writes element by element; not the single numbers."""
         flat = [a.storage for a in group.accesses.values() if a.storage.size == group.value.size]
@@ -333,94 +335,36 @@ class Memory:
         for storages in columns:
             # A state's old and new storage are two objects at one offset.
             places = tuple([s.offset if s.space == "state" else id(s) for s in storages])
-            for storage, place in zip(storages, places, strict=True):
-                if seen.setdefault((storage.space, place), places) != places:
+            for storage, here in zip(storages, places, strict=True):
+                if seen.setdefault((storage.space, here), places) != places:
                     return None
             if len(set(places)) != len(places):
                 return None
         return columns
 
-    # The arena
 
-    def _place(self) -> int:
-        """Offsets for all arena storages: the largest first, each at the lowest free place."""
-        used = self._uses()
-        segments = [s for s in self.segments if s[0].space == "arena"]
-        in_segments = {storage for segment in segments for storage in segment}
-        hosts = self._hosts(used, in_segments)
-        alone = [s for s in used if s not in in_segments and s not in hosts]
-        placed: list[tuple[int, int, int, int]] = []  # offset, end, first use, last use
-        size = 0
+def _independent(
+    groups: list[Group],
+    readers: Mapping[Storage, list[Instruction]],
+    changes: Mapping[int, list[int]],
+) -> list[Group]:
+    """Those groups that can as well be computed at the last group's place.
 
-        def nbytes(unit: list[Storage]) -> int:
-            return sum(padded(storage.nbytes) for storage in unit)
-
-        for unit in sorted([*segments, *([s] for s in alone)], key=nbytes, reverse=True):
-            times = [t for storage in unit for t in used.get(storage, [0])]
-            first, last = min(times), max(times)
-            offset = 0
-            for start, stop, placed_first, placed_last in sorted(placed):
-                if placed_last < first or last < placed_first:
-                    continue
-                if offset + nbytes(unit) <= start:
-                    break
-                offset = max(offset, stop)
-            placed.append((offset, offset + nbytes(unit), first, last))
-            for storage in unit:
-                storage.offset = offset
-                offset += padded(storage.nbytes)
-            size = max(size, offset)
-        for storage, host in hosts.items():
-            storage.offset = host.offset
-        return size
-
-    def _uses(self) -> dict[Storage, list[int]]:
-        """The positions at which each arena storage is used; outputs last to the end."""
-        used: dict[Storage, list[int]] = {}
-        for instruction in self.instructions:
-            for storage in (*instruction.reads, *instruction.writes):
-                if storage.space == "arena":
-                    used.setdefault(storage, []).append(instruction.position)
-        for storage in self.outputs:
-            if storage.space == "arena":
-                used.setdefault(storage, []).append(len(self.instructions))
-        return used
-
-    def _hosts(
-        self, used: dict[Storage, list[int]], in_segments: set[Storage]
-    ) -> dict[Storage, Storage]:
-        """For results of programs, where they may lie: in the place of an input that ends there.
-
-        A program reads an element before it writes that element, so this is safe for an input that
-        is read element for element. The uses of such a result become uses of its host.
-        """
-        hosts: dict[Storage, Storage] = {}
-        for instruction in self.instructions:
-            group = instruction if isinstance(instruction, Group) else instruction.epilogue
-            if group is None or group.parts:
-                continue
-            now = instruction.position
-            # Other tiles still read a product's factors.
-            factors = instruction.reads[:2] if instruction is not group else []
-            kept = {*in_segments, *(hosts.get(s, s) for s in factors)}
-            found = [a.storage for a in group.accesses.values() if is_flat(group, a)]
-            free = [
-                s
-                for s in dict.fromkeys(hosts.get(s, s) for s in found)
-                if s.space == "arena" and s not in kept and max(used[s]) == now
-            ]
-            for value, storage in zip(group.stored, group.writes, strict=False):
-                if storage.space != "arena" or storage in in_segments or storage in hosts:
-                    continue
-                host = next((s for s in free if _is_alike(s, storage)), None)
-                if host is None or min(used[storage]) != now or value.shape != group.shape:
-                    continue
-                free.remove(host)
-                hosts[storage] = host
-                used[host] += used.pop(storage)
-        return hosts
-
-
-def _is_alike(a: Storage, b: Storage) -> bool:
-    """Whether one storage can take the place of another."""
-    return a.size == b.size and a.dtype == b.dtype
+    Nothing may read their results before, and nothing may change a state that they read.
+    """
+    last = groups[-1].position
+    independent = []
+    for group in groups[:-1]:
+        reads_late = all(
+            reader.position > last
+            for storage in group.writes
+            for reader in readers.get(storage, ())
+        )
+        overtaken = any(
+            bisect_right(at, group.position) < bisect_right(at, last)
+            for storage in group.reads
+            if storage.space == "state" and (at := changes.get(storage.offset))
+        )
+        if reads_late and not overtaken:
+            independent.append(group)
+    return [*independent, groups[-1]]

@@ -20,6 +20,7 @@ import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
+from chainrule.compiler.rows import update_rows
 from chainrule.compiler.values import LEAVES, Value, ValueGraph
 from chainrule.compiler.views import (
     concatenation_of_parts,
@@ -38,21 +39,19 @@ def simplify(graph: CapturedGraph) -> ValueGraph:
     shared: dict[Any, Value] = {}
     numbers = {leaf: i for i, leaf in enumerate(graph.inputs)}
     order: list[Value] = []
-    uses = Counter(i for node in graph.nodes for i in node.inputs)
+    uses = Counter([i for node in graph.nodes for i in node.inputs])
     uses.update([*leaves(graph.outputs), *graph.updates.values()])
     for node in graph.nodes:
         if node.operation is None or node.value is not None:
             value = _shared(_leaf(node, numbers), shared)
         else:
-            inputs = tuple([values[i] for i in node.inputs])
-            single = all(uses[i] == 1 for i in node.inputs)
-            value = _shared(_folded(node, inputs, single), shared)
+            value = _shared(_folded(node, values, uses), shared)
         values[node] = value
         order.append(value)
     outputs = [values[node] for node in leaves(graph.outputs)]
     updates = {state: values[node] for state, node in graph.updates.items()}
     roots = [*outputs, *updates.values()]
-    order = _pruned(order, roots)
+    order = update_rows(_pruned(order, roots), updates)
     _cast_in_programs(order, set(roots))
     _derive_relu_from_its_result(order)
     order = _pruned(order, roots)
@@ -65,21 +64,21 @@ def _cast_in_programs(order: list[Value], roots: set[Value]) -> None:
 
     So the optimiser's float64 coefficients need no instruction each to become float32.
     """
-    users: dict[Value, list[Value]] = {}
+    found: dict[Value, list[Value]] = {}  # the broadcasts of a number that is cast, and their users
     for value in order:
         for i in value.inputs:
-            users.setdefault(i, []).append(value)
-    for value in order:
-        if value.kind != "broadcast_to" or value in roots:
-            continue
+            if i in found:
+                found[i].append(value)
+        if value.kind == "broadcast_to" and value not in roots:
+            (cast,) = value.inputs
+            if cast.kind == "astype" and cast.size == 1 and cast.dtype.kind == "f":
+                (number,) = cast.inputs
+                if number.dtype in (np.float32, np.float64, np.int64) and number.array is None:
+                    found[value] = []
+    for value, users in found.items():
         (cast,) = value.inputs
-        if cast.kind != "astype" or cast.size != 1 or cast.dtype.kind != "f":
-            continue
-        (number,) = cast.inputs
-        if number.dtype not in (np.float32, np.float64, np.int64) or number.array is not None:
-            continue
-        if all(u.kind in ELEMENTWISE and compute_dtype(u) == cast.dtype for u in users[value]):
-            value.inputs = (number,)
+        if all([u.kind in ELEMENTWISE and compute_dtype(u) == cast.dtype for u in users]):
+            value.inputs = cast.inputs
 
 
 def _derive_relu_from_its_result(order: list[Value]) -> None:
@@ -131,23 +130,34 @@ def _leaf(node: Tensor, numbers: dict[Tensor, int]) -> Value:
     return value
 
 
-def _folded(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+def _folded(node: Tensor, values: dict[Tensor, Value], uses: dict[Tensor, int]) -> Value:
     """The value of a node; a simpler one, or an input, where a rule for its operation knows it.
 
-    `single` says that nothing else uses the inputs.
+    Args:
+        node: the node.
+        values: of its inputs, at least.
+        uses: how often each node is used.
     """
     assert node.operation is not None
+    inputs = tuple([values[i] for i in node.inputs])
     kind = node.operation.name
-    for rule in _RULES.get(kind, ()):
-        value = rule(node, inputs, single)
-        if value is not None:
-            return value
+    if kind in _RULES:
+        single = all([uses[i] == 1 for i in node.inputs])
+        for rule in _RULES[kind]:
+            value = rule(node, inputs, single)
+            if value is not None:
+                return value
     return Value(kind, inputs, node.attributes, node.shape, node.dtype, node)
 
 
 def _skip(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
     """An operation that gradients alone know is its input: they are in the graph already."""
     return inputs[0]
+
+
+def _choice_of_equals(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+    """A choice between a value and itself, as where no gradient shall pass, is that value."""
+    return inputs[1] if inputs[1] is inputs[2] else None
 
 
 def _reshape(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
@@ -208,6 +218,7 @@ def _sum_of_one(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value 
 
 _Rule = Callable[[Tensor, "tuple[Value, ...]", bool], "Value | None"]
 _RULES: dict[str, tuple[_Rule, ...]] = {
+    "divide_gradient": (_skip,),
     "gradient_hook": (_skip,),
     "stop_gradient": (_skip,),
     "reshape": (_reshape,),
@@ -220,8 +231,10 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "matmul": (_product_of_transposes,),
     "broadcast_to": (_broadcast_of_number,),
     "sum": (_sum_of_one,),
+    "where": (_choice_of_equals,),
 }
-"""By operation: what gives the simpler value of a node, or None where there is none."""
+"""By operation: what gives the simpler value of a node, or None where there is none. The rules are
+told whether nothing else uses the node's inputs."""
 
 
 def _swaps_matrices(attributes: dict[str, Any], shape: tuple[int, ...]) -> bool:
@@ -240,7 +253,7 @@ def _shared(value: Value, shared: dict[Any, Value]) -> Value:
         return value
     key = (
         value.kind,
-        tuple([id(i) for i in value.inputs]),
+        value.inputs,  # each equal to itself alone
         tuple(sorted(value.attributes.items())) if value.attributes else (),
         value.shape,
         value.dtype,
@@ -250,5 +263,9 @@ def _shared(value: Value, shared: dict[Any, Value]) -> Value:
 
 def _pruned(order: Iterable[Value], roots: list[Value]) -> list[Value]:
     """The values that the roots need, each once, in their order."""
-    needed = with_ancestors(roots)
-    return [value for value in dict.fromkeys(order) if value in needed]
+    order = list(dict.fromkeys(order))
+    needed = set(roots)
+    for value in reversed(order):  # whose users come after it
+        if value in needed:
+            needed.update(value.inputs)
+    return [value for value in order if value in needed]

@@ -6,20 +6,22 @@ A plan is data: `describe` prints its instructions, buffers, FLOPs and bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cache, cached_property
+from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule import _core
+from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
 from chainrule.compiler.layout import channels_last
 from chainrule.compiler.lowering import lower
-from chainrule.compiler.memory import Memory, StateLayout, aligned, padded
+from chainrule.compiler.memory import Memory, StateLayout, aligned
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import Program, program
+from chainrule.dtypes import name_of
 from chainrule.graph.state import HyperParameter
 from chainrule.graph.tensor import Array
 
@@ -64,6 +66,8 @@ class Plan:
         outputs: of the graph, as leaves from left to right.
         scalars: the numbers, among the states that the graph reads, of the hyper-parameters that
             instructions read.
+        by_rows: the numbers, among the states that the graph updates, of those of which a step
+            changes single rows.
 
     Raises:
         UnsupportedError: if an operation has no native kernel.
@@ -87,6 +91,9 @@ class Plan:
             number
             for number, state in enumerate(graph.reads)
             if isinstance(state, HyperParameter) and state in memory.state_storages
+        ]
+        self.by_rows = [
+            number for number, state in enumerate(graph.updates) if state in memory.by_rows
         ]
         self.calls = [_call(i) for i in memory.instructions]
 
@@ -175,6 +182,8 @@ def _call(instruction: Instruction) -> Call:
 
 def _field(value: Any) -> Any:
     """A field as the core takes it: places as (space, offset), dtypes by NumPy's names."""
+    if value.__class__ is int or value.__class__ is str:  # as most are
+        return value
     if isinstance(value, Storage):
         return value.space, value.offset
     if isinstance(value, Part):
@@ -183,15 +192,10 @@ def _field(value: Any) -> Any:
             value.storage.offset + value.first * value.storage.dtype.itemsize,
         )
     if isinstance(value, np.dtype):
-        return _name(value)
-    if isinstance(value, list | tuple):
+        return name_of(value)
+    if isinstance(value, (list, tuple)):
         return [_field(element) for element in value]
     return value
-
-
-@cache  # NumPy puts the name together at each look
-def _name(dtype: np.dtype[Any]) -> str:
-    return dtype.name
 
 
 def _whole_program(group: Group) -> Program:
@@ -210,7 +214,7 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
     loads = [
         {
             "ref": _field(x.storage),
-            "dtype": _name(x.storage.dtype),
+            "dtype": name_of(x.storage.dtype),
             "row_stride": x.row_stride,
             "column_stride": x.column_stride,
             "register": x.register,
@@ -221,14 +225,14 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
     stores = [
         {
             "ref": _field(x.storage),
-            "dtype": _name(x.storage.dtype),
+            "dtype": name_of(x.storage.dtype),
             "row_stride": p.columns,
             "register": x.register,
         }
         for x in p.stores
     ]
     return {
-        "dtype": _name(dtype),
+        "dtype": name_of(dtype),
         "rows": p.rows,
         "columns": p.columns,
         "registers": p.registers,
@@ -237,6 +241,7 @@ def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
         "ops": [operation._asdict() for operation in p.operations],
         "stores": stores,
         "sums": [{"ref": _field(x.storage), "register": x.register} for x in p.sums],
+        "sum_rows": p.sum_rows,
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chainrule.compiler.instructions import Access, Group, Storage, collapse
+from chainrule.compiler.instructions import Access, Group, Storage, as_matrix, collapse
 from chainrule.compiler.values import Value
 
 
@@ -54,18 +54,23 @@ class Program(NamedTuple):
     operations: list[Operation]
     stores: list[Store]
     sums: list[Store]
-    """Where the sum of a register over all rows goes."""
+    """Where the sums of a register over each `sum_rows` rows go."""
+    sum_rows: int
 
 
 def program(group: Group, *, tiles: bool = False) -> Program:
     """The program of a group.
 
-    Over (rows, columns) of its 2-d shape where it runs on tiles or sums its rows.
+    Where it runs on tiles or sums its rows, the columns are the last axis of its shape.
     """
     accesses = list(group.accesses.items())
     lengths = group.shape
     strides = tuple([access.strides for _, access in accesses])
-    if not (tiles or group.sums):
+    if tiles or group.sums:
+        matrix = as_matrix(lengths, strides)
+        assert matrix is not None
+        lengths, strides = matrix
+    else:
         lengths, strides = collapse(lengths, strides)
     rows, columns = (*(1,) * (2 - len(lengths)), *lengths)
     builder = _Builder(group)
@@ -79,7 +84,15 @@ def program(group: Group, *, tiles: bool = False) -> Program:
     stores = [Store(_storage(group, v), builder.registers[v]) for v in group.stored]
     sums = [Store(storage, builder.registers[v]) for v, storage in group.sums]
     return Program(
-        rows, columns, builder.count, loads, builder.constants, builder.operations, stores, sums
+        rows,
+        columns,
+        builder.count,
+        loads,
+        builder.constants,
+        builder.operations,
+        stores,
+        sums,
+        group.sum_rows,
     )
 
 

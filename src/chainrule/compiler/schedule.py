@@ -58,7 +58,6 @@ class Schedule:
 
     Attributes:
         graph: the values.
-        instructions: in the order in which the core runs them.
         storages: the memory of each value that has its own.
         writers: the instruction that writes a storage; a leaf's has none.
         group_of: the group that computes an elementwise value.
@@ -67,11 +66,20 @@ class Schedule:
 
     def __init__(self, graph: ValueGraph) -> None:
         self.graph = graph
-        self.instructions: list[Instruction] = []
+        self._instructions: list[Instruction] = []
+        self._removed: set[Instruction] = set()  # from the list at the next look at it
         self.storages: dict[Value, Storage] = {}
         self.writers: dict[Storage, Instruction] = {}
         self.group_of: dict[Value, Group] = {}
         self.ranks: dict[Value, int] = {}
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        """The instructions, in the order in which the core runs them."""
+        if self._removed:
+            self._instructions = [i for i in self._instructions if i not in self._removed]
+            self._removed.clear()
+        return self._instructions
 
     @property
     def groups(self) -> list[Group]:
@@ -89,8 +97,8 @@ class Schedule:
 
     def append(self, instruction: Instruction) -> None:
         """Run an instruction after all others."""
-        instruction.position = len(self.instructions)
-        self.instructions.append(instruction)
+        instruction.position = len(self._instructions)
+        self._instructions.append(instruction)
         for storage in instruction.writes:
             self.writers[storage] = instruction
 
@@ -102,11 +110,11 @@ class Schedule:
 
     def remove(self, instruction: Instruction) -> None:
         """Take an instruction out whose results nothing needs."""
-        self.instructions.remove(instruction)
+        self._removed.add(instruction)
 
     def absorb(self, instruction: Instruction, into: Instruction) -> None:
         """Take an instruction out whose results another one writes from now on."""
-        self.instructions.remove(instruction)
+        self._removed.add(instruction)
         for storage in instruction.writes:
             self.writers[storage] = into
 
@@ -164,7 +172,9 @@ class Scheduler:
         """Remember which group reads a value of another one; None is any other instruction."""
         group = self.schedule.group_of.get(root(value))
         if group is not None:
-            self._readers.setdefault(group, set()).add(reader)
+            if group not in self._readers:
+                self._readers[group] = set()
+            self._readers[group].add(reader)
 
     def _storage(self, value: Value) -> Storage:
         """The memory of a value; what has none, as a broadcast or a large constant, gets a copy."""
@@ -266,7 +276,7 @@ class Scheduler:
         group = max(candidates, key=lambda g: g.position)
         if group.dtype != dtype or group.shape != value.shape or is_full(group):
             return None
-        strides = [a.strides for a in group.accesses.values()]
+        strides = dict.fromkeys([a.strides for a in group.accesses.values()])
         for i in value.inputs:
             if group_of.get(i) is group and not is_cut(i):
                 continue
@@ -274,7 +284,7 @@ class Scheduler:
                 return None
             more = self._strides(i, value.shape)
             if more is not None:
-                strides.append(more)
+                strides[more] = None
         return group if len(collapse(value.shape, tuple(strides))[0]) <= 2 else None
 
     def _new_group(self, value: Value, dtype: np.dtype[Any]) -> Group:
@@ -425,15 +435,18 @@ class Scheduler:
 
 def _read_by_one_program(graph: ValueGraph) -> set[Value]:
     """Random numbers that one elementwise operation alone reads: its program can draw them."""
-    users: dict[Value, list[Value]] = {}
+    users: dict[Value, list[Value]] = {v: [] for v in graph.values if v.kind == "random_uniform"}
+    if not users:
+        return set()
     for value in graph.values:
         for i in value.inputs:
-            users.setdefault(i, []).append(value)
+            if i in users:
+                users[i].append(value)
     ends = {*graph.outputs, *graph.updates.values()}
     found = set()
-    for value in graph.values:
-        if value.kind == "random_uniform" and value not in ends and len(users[value]) == 1:
-            (user,) = users[value]
+    for value, readers in users.items():
+        if value not in ends and len(readers) == 1:
+            (user,) = readers
             simple = user.kind in ELEMENTWISE and user.shape == value.shape
             if simple and compute_dtype(user) == value.dtype:
                 found.add(value)

@@ -12,7 +12,7 @@ from typing import Any
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.signature import is_plain
 from chainrule.graph.state import State
-from chainrule.graph.tensor import Tensor, next_serial
+from chainrule.graph.tensor import Tensor, _serials
 from chainrule.trees import map_leaves
 
 
@@ -46,6 +46,21 @@ def template_of(graph: CapturedGraph, numbers: Mapping[State, int]) -> Template 
     return graph.template
 
 
+def with_states(graph: CapturedGraph, instead: Mapping[State, State]) -> CapturedGraph:
+    """A copy of a graph that reads other states in the places of some of its own.
+
+    Args:
+        graph: the captured graph. It updates none of those that are replaced: such updates are
+            left out of the copy.
+        instead: the state, of the same shape and dtype, that stands for each.
+    """
+    of_nodes = [node.state for node in graph.nodes if node.state is not None]
+    states = {*graph.reads, *graph.updates, *of_nodes}
+    copy = _copy(graph, {state: instead.get(state, state) for state in states})
+    copy.updates = {s: copy.updates[s] for s in graph.updates if s not in instead}
+    return copy
+
+
 def _copy(graph: CapturedGraph, places: Mapping[Any, Any]) -> CapturedGraph:
     """A copy of a graph, with other states in the places of its own."""
     copies: dict[Tensor, Tensor] = {}
@@ -64,10 +79,14 @@ def _copy(graph: CapturedGraph, places: Mapping[Any, Any]) -> CapturedGraph:
         copy.name = node.name
         copy.path = node.path
         copy.origin = copy._grad = copy.state = None
-        copy.serial = next_serial()
+        copy.serial = next(_serials)
         copies[node] = copy
 
-    for node in (*graph.inputs, *graph.reads.values(), *graph.nodes):
+    leaf_of: dict[Any, Tensor] = {}  # one, where two states have the same place
+    for state, leaf in graph.reads.items():
+        copied(leaf)
+        copies[leaf] = leaf_of.setdefault(places[state], copies[leaf])
+    for node in (*graph.inputs, *graph.nodes):
         copied(node)
     for node in graph.nodes:
         copy = copies[node]
@@ -85,5 +104,5 @@ def _copy(graph: CapturedGraph, places: Mapping[Any, Any]) -> CapturedGraph:
         map_leaves(copies.__getitem__, graph.outputs),
         {places[state]: copies[leaf] for state, leaf in graph.reads.items()},
         {places[state]: copies[node] for state, node in graph.updates.items()},
-        [copies[node] for node in graph.nodes],
+        [*dict.fromkeys([copies[node] for node in graph.nodes])],
     )

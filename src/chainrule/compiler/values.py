@@ -23,14 +23,16 @@ class Value:
         shape, size, dtype: of the value.
         node: the Tensor it stands for, for names and paths.
         array: the value of a constant.
+        fill: the number that a constant holds at every element, if it is one and the same.
         state: the State of a "state".
         number: of an "input", among the graph's inputs.
     """
 
     __slots__ = (
-        "array",
+        "_array",
         "attributes",
         "dtype",
+        "fill",
         "inputs",
         "kind",
         "node",
@@ -56,7 +58,8 @@ class Value:
         self.size = math.prod(shape)
         self.dtype = dtype
         self.node = node
-        self.array: Array | None = None
+        self._array: Array | None = None
+        self.fill: float | None = None
         self.state: State | None = None
         self.number = -1
 
@@ -72,15 +75,17 @@ class Value:
         return operations[self.kind].flops(self, *self.inputs, **self.attributes)
 
     @property
-    def fill(self) -> float | None:
-        """The number that a constant holds at every element, if it is one and the same.
+    def array(self) -> Array | None:
+        return self._array
 
-        A whole number that float64 does not hold exactly is left in an array.
-        """
-        if self.array is None or not self.array.size or any(self.array.strides):
-            return None
-        number = self.array.reshape(-1)[0].item()
-        return float(number) if isinstance(number, float) or abs(number) <= 2**53 else None
+    @array.setter
+    def array(self, array: Array) -> None:
+        self._array = array
+        if array.size and not any(array.strides):
+            number = array.reshape(-1)[0].item()
+            # A whole number that float64 does not hold exactly is left in the array.
+            if isinstance(number, float) or abs(number) <= 2**53:
+                self.fill = float(number)
 
     def __repr__(self) -> str:
         return f"<{self.kind} {self.dtype} {self.shape}>"

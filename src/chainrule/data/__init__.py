@@ -29,12 +29,15 @@ from chainrule.graph.names import absent
 if TYPE_CHECKING:
     from chainrule.data import datasets
     from chainrule.data.files import NpzArrays, Table, read_columns, read_npz, read_table
+    from chainrule.data.image_folder import ImageFolder
+    from chainrule.data.text_files import read_text
 
 __all__ = [
     "BatchSampler",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
+    "ImageFolder",
     "IterableDataset",
     "Minibatches",
     "NpzArrays",
@@ -56,14 +59,20 @@ __all__ = [
     "read_columns",
     "read_npz",
     "read_table",
+    "read_text",
     "split",
 ]
+
+
+_FILES = {"ImageFolder": "image_folder", "read_text": "text_files"}
 
 
 def __getattr__(name: str) -> Any:
     """Import the readers of files at their first use: gzip, csv and pathlib are slow to import."""
     if name == "datasets":
         return import_module("chainrule.data.datasets")
+    if name in _FILES:
+        return getattr(import_module(f"chainrule.data.{_FILES[name]}"), name)
     if name in __all__:
         return getattr(import_module("chainrule.data.files"), name)
     absent("data", dict.fromkeys(__all__))(name)

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from chainrule import _core
 from chainrule.data.mapped import blocks, extremes
+from chainrule.graph.operation import Limit
 from chainrule.graph.tensor import Array
 from chainrule.nn.inputs import input_dtype
-from chainrule.ops.index import label_fault
 from chainrule.tables import is_table, to_array
 
 Arrays: TypeAlias = Array | tuple[Array, ...] | dict[str, Array]
@@ -258,20 +258,18 @@ class Data:
                 dtypes[number] = array.dtype
         return Data(self.arrays, self.form._replace(dtypes=tuple(dtypes)))
 
-    def label_fault(self, limits: Iterable[tuple[int, int]]) -> str | None:
-        """Return what is wrong with labels, or None.
+    def check_indices(self, limits: Iterable[tuple[int, int, Limit]], prefix: str = "") -> None:
+        """Raise where labels or indices are out of range: the error that their limit names.
 
         Args:
-            limits: (number of the array, number of classes) of arrays that hold labels.
+            limits: (number of the array, number of classes or rows, limit) of arrays of such.
+            prefix: the beginning of the message.
         """
-        for number, classes in limits:
-            labels = self.arrays[number]
-            if not labels.size:
-                continue
-            lowest, highest = map(int, extremes(labels))
-            if fault := label_fault(lowest, highest, classes):
-                return fault
-        return None
+        for number, length, limit in limits:
+            if self.arrays[number].size:
+                lowest, highest = map(int, extremes(self.arrays[number]))
+                if fault := limit.fault(lowest, highest, length):
+                    raise limit.error(f"{prefix}{fault}")
 
 
 def as_data(dtype: np.dtype[Any], *parts: Arrays) -> Data:

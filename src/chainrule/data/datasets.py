@@ -1,4 +1,4 @@
-"""Data sets: the handwritten digits in the package, and MNIST from its files."""
+"""Data sets: the digits in the package; MNIST, Fashion-MNIST and CIFAR-10 from their files."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.data.pixels import PixelDtype, check_pixel_dtype, scaled
 from chainrule.errors import FileError
+from chainrule.graph.names import absent
 from chainrule.system.reading import check_expansion, read_values, reading, size_of, unpacking
 
 
@@ -21,7 +23,8 @@ class LabelledImages:
 
     Attributes:
         name: of the data set.
-        x_train, x_test: images, shape (rows, height, width).
+        x_train, x_test: images, shape (rows, height, width), or of several channels (rows,
+            channels, height, width).
         y_train, y_test: labels, int64, shape (rows,), each an index into ``classes``.
         classes: the names of the classes.
         citation: the source to cite, and the licence.
@@ -78,10 +81,8 @@ def digits() -> LabelledImages:
     )
 
 
-def mnist(
-    folder: str | os.PathLike[str], dtype: Literal["float32", "uint8"] = "float32"
-) -> LabelledImages:
-    """Read MNIST, or a data set of the same form such as Fashion-MNIST, from its four IDX files.
+def mnist(folder: str | os.PathLike[str], dtype: PixelDtype = "float32") -> LabelledImages:
+    """Read MNIST, or a data set of the same form, from its four IDX files.
 
     Args:
         folder: the folder of ``train-images-idx3-ubyte``, ``train-labels-idx1-ubyte`` and the two
@@ -102,19 +103,149 @@ def mnist(
     >>> mnist("mnist")  # doctest: +SKIP
     LabelledImages('mnist', 60000 train + 10000 test rows, x float32 (28, 28), 10 classes)
     """
-    if dtype not in ("float32", "uint8"):
-        raise ValueError(f"dtype is {dtype!r}. Use 'float32' (scaled to [0, 1]) or 'uint8'.")
+    return _of_mnist_form(
+        "mnist",
+        folder,
+        dtype,
+        tuple("0123456789"),
+        "Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits",
+    )
+
+
+def fashion_mnist(folder: str | os.PathLike[str], dtype: PixelDtype = "float32") -> LabelledImages:
+    """Read Fashion-MNIST, articles of clothing in the form of MNIST, from its four IDX files.
+
+    Args:
+        folder, dtype: as in ``mnist``; the files have the same names.
+
+    Returns:
+        A ``LabelledImages``: x of the requested dtype, shape (rows, 28, 28); y int64.
+
+    Raises:
+        FileNotFoundError, FileError: as ``mnist``.
+
+    Source: H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST: a novel image dataset for benchmarking
+    machine learning algorithms, 2017, MIT licence.
+
+    >>> fashion_mnist("fashion")  # doctest: +SKIP
+    LabelledImages('fashion_mnist', 60000 train + 10000 test rows, x float32 (28, 28), 10 classes)
+    """
+    return _of_mnist_form(
+        "fashion_mnist",
+        folder,
+        dtype,
+        (
+            "T-shirt/top",
+            "Trouser",
+            "Pullover",
+            "Dress",
+            "Coat",
+            "Sandal",
+            "Shirt",
+            "Sneaker",
+            "Bag",
+            "Ankle boot",
+        ),
+        "H. Xiao, K. Rasul, R. Vollgraf, Fashion-MNIST, 2017, arXiv:1708.07747, MIT licence",
+    )
+
+
+def cifar10(folder: str | os.PathLike[str], dtype: PixelDtype = "float32") -> LabelledImages:
+    """Read CIFAR-10, 60,000 colour images of animals and vehicles, from its binary version.
+
+    Args:
+        folder: ``cifar-10-batches-bin``, which holds ``data_batch_1.bin`` to ``data_batch_5.bin``
+            and ``test_batch.bin``, or the folder that it lies in.
+        dtype: "float32" scales the pixels to [0, 1] (737 MB); "uint8" keeps the values 0..255, in a
+            quarter of the memory.
+
+    Returns:
+        A ``LabelledImages``: x of the requested dtype, shape (rows, 3, 32, 32), the channels red,
+        green and blue; y int64.
+
+    Raises:
+        FileNotFoundError: a file is missing.
+        FileError: a file is damaged or not of CIFAR-10.
+
+    Source: A. Krizhevsky, Learning multiple layers of features from tiny images, 2009.
+
+    >>> cifar10("cifar-10-batches-bin")  # doctest: +SKIP
+    LabelledImages('cifar10', 50000 train + 10000 test rows, x float32 (3, 32, 32), 10 classes)
+    """
+    check_pixel_dtype(dtype)
+    found = Path(folder)
+    if (found / _CIFAR_FOLDER).is_dir():
+        found = found / _CIFAR_FOLDER
+    names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    for name in names:
+        if not (found / name).is_file():
+            pickled = any((found / n).exists() for n in ("data_batch_1", "cifar-10-batches-py"))
+            found_instead = "The version for Python is there: its files run code when they are read"
+            raise FileNotFoundError(
+                f"no CIFAR-10 file {name} in {found}. {f'{found_instead}. ' * pickled}"
+                "Take the binary version, cifar-10-binary.tar.gz from "
+                "https://www.cs.toronto.edu/~kriz/cifar.html, unpack it, and give its folder."
+            )
+    parts = [_read_cifar(found / name) for name in names]
+    x_train = np.concatenate([x for x, _ in parts[:-1]])
+    y_train = np.concatenate([y for _, y in parts[:-1]])
+    x_test, y_test = parts[-1]
+    return LabelledImages(
+        name="cifar10",
+        x_train=scaled(x_train, dtype),
+        y_train=y_train,
+        x_test=scaled(x_test, dtype),
+        y_test=y_test,
+        classes=(
+            "airplane",
+            "automobile",
+            "bird",
+            "cat",
+            "deer",
+            "dog",
+            "frog",
+            "horse",
+            "ship",
+            "truck",
+        ),
+        citation="A. Krizhevsky, Learning multiple layers of features from tiny images, 2009",
+    )
+
+
+_CIFAR_FOLDER = "cifar-10-batches-bin"
+_CIFAR_RECORD = 1 + 3 * 32 * 32  # bytes: the label, then the red, green and blue pixels
+
+
+def _read_cifar(path: Path) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The images and labels of one file."""
+    with reading(path, "a file of CIFAR-10", _REMEDY) as file:
+        size = size_of(file)
+        if not size or size % _CIFAR_RECORD:
+            raise FileError(
+                f"{path}: expected a whole number of records of {_CIFAR_RECORD} bytes, found "
+                f"{size} bytes. {_REMEDY}"
+            )
+        records = read_values(file, np.dtype(np.uint8), size).reshape(-1, _CIFAR_RECORD)
+    labels = records[:, 0].astype(np.int64)
+    if labels.max() > 9:
+        row = int(np.argmax(labels > 9))
+        raise FileError(
+            f"{path}: expected labels 0..9, found {labels[row]} at row {row}. {_REMEDY}"
+        )
+    return records[:, 1:].reshape(-1, 3, 32, 32), labels
+
+
+def _of_mnist_form(
+    name: str,
+    folder: str | os.PathLike[str],
+    dtype: PixelDtype,
+    classes: tuple[str, ...],
+    citation: str,
+) -> LabelledImages:
+    check_pixel_dtype(dtype)
     x_train, y_train = _read_mnist_part(Path(folder), "train", dtype)
     x_test, y_test = _read_mnist_part(Path(folder), "t10k", dtype)
-    return LabelledImages(
-        name="mnist",
-        x_train=x_train,
-        y_train=y_train,
-        x_test=x_test,
-        y_test=y_test,
-        classes=tuple("0123456789"),
-        citation="Y. LeCun, C. Cortes, C. J. C. Burges, The MNIST database of handwritten digits",
-    )
+    return LabelledImages(name, x_train, y_train, x_test, y_test, classes, citation)
 
 
 def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
@@ -187,7 +318,9 @@ def _read_array(
     return values.astype(dtype.newbyteorder("="), copy=False)
 
 
-def _read_mnist_part(folder: Path, part: str, dtype: str) -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _read_mnist_part(
+    folder: Path, part: str, dtype: PixelDtype
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
     images_path = _find_idx(folder, f"{part}-images", "idx3-ubyte")
     labels_path = _find_idx(folder, f"{part}-labels", "idx1-ubyte")
     images, labels = read_idx(images_path), read_idx(labels_path)
@@ -214,9 +347,7 @@ def _read_mnist_part(folder: Path, part: str, dtype: str) -> tuple[NDArray[Any],
             f"{labels_path}: expected labels 0..9, found {labels[row]} at row {row}. "
             "Read other IDX files with read_idx."
         )
-    if dtype == "float32":
-        images = np.divide(images, np.float32(255), dtype=np.float32)
-    return images, labels.astype(np.int64)
+    return scaled(images, dtype), labels.astype(np.int64)
 
 
 def mnist_names() -> list[str]:
@@ -241,4 +372,17 @@ def _find_idx(folder: Path, stem: str, ending: str) -> Path:
     raise FileNotFoundError(
         f"no MNIST file {names[0]} in {folder} (also looked for {', '.join(names[1:])}). "
         "Give the folder that holds the four files of MNIST."
+    )
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = absent(
+        "data.datasets",
+        dict.fromkeys(("cifar10", "digits", "fashion_mnist", "mnist", "read_idx")),
+        {
+            "MNIST": "data.datasets.mnist(folder)",
+            "FashionMNIST": "data.datasets.fashion_mnist(folder)",
+            "CIFAR10": "data.datasets.cifar10(folder)",
+            "ImageFolder": "data.ImageFolder(folder)",
+        },
     )

@@ -10,10 +10,12 @@ from numpy.typing import ArrayLike
 
 from chainrule import _core
 from chainrule.caches import LruCache
+from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
-from chainrule.compiler.memory import aligned, padded
+from chainrule.compiler.memory import aligned
 from chainrule.compiler.plan import Output, Plan
 from chainrule.compiler.signature import signature
+from chainrule.dtypes import name_of
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
@@ -102,7 +104,7 @@ class StateBlock:
 
         It is the same object for the same states and scalars.
         """
-        spans = [(self._offsets[s], s.size * s.dtype.itemsize, s.dtype.name) for s in states]
+        spans = [(self._offsets[s], s.size * s.dtype.itemsize, name_of(s.dtype)) for s in states]
         spans += [(self._offsets[s], s.size * s.dtype.itemsize, "uint8") for s in scalars]
         key = tuple(sorted(spans))
         if key not in self._copies:
@@ -229,6 +231,10 @@ class NativeStep:
         self._is_bound = False
         # Cut from one row: an array that begins empty has no strides.
         self._no_rows = [np.empty((1, *i.shape[1:]), i.dtype)[:0] for i in graph.inputs]
+        updates = list(graph.updates)
+        by_rows = {updates[number] for number in self.plan.by_rows}
+        kept = [state for state in updates if state not in by_rows]
+        self._kept = kept, [state for state in self.scalars if state not in by_rows]
         self._copies: Copies | None = None
         self._totals: list[tuple[slice, tuple[int, ...]]] = []  # where each lies, and its shape
         end = 0
@@ -236,16 +242,30 @@ class NativeStep:
             for i, (output, weight) in enumerate(zip(self.plan.outputs, weights, strict=True)):
                 size = int(np.prod(output.shape, dtype=np.int64))
                 ref = (output.space, output.offset)
-                self._core.total(ref, output.dtype.name, size, weight, i == 0)
+                self._core.total(ref, name_of(output.dtype), size, weight, i == 0)
                 self._totals.append((slice(end, end + size), output.shape))
                 end += size
 
-    @property
-    def copies(self) -> Copies:
-        """The copies of all states that the step changes."""
+    def save(self) -> None:
+        """Let the states as they are, assignments included, be those that `restore` goes back to.
+
+        Of tables of which the step changes single rows the core keeps the rows that it overwrites,
+        of one run; so after each run comes this, `save_if_finite` or `restore`.
+        """
         if self._copies is None:
-            self._copies = self.block.copies(self.graph.updates, self.scalars)
-        return self._copies
+            self._copies = self.block.copies(*self._kept)
+        self._copies.save()
+
+    def save_if_finite(self) -> bool:
+        """The same after a run, if all numbers that it wrote are finite; whether they are."""
+        assert self._copies is not None, "save comes first"
+        return self._core.has_finite_rows() and self._copies.save_if_finite()
+
+    def restore(self) -> None:
+        """Go back to the states that were saved."""
+        assert self._copies is not None, "save comes first"
+        self._core.undo_rows()
+        self._copies.restore()
 
     def bind(self, arrays: Iterable[Array]) -> None:
         """Take rows from these arrays, one for each input of the graph; a row is contiguous."""
@@ -328,7 +348,7 @@ class NativeStep:
     def check_labels(self, state: State, limit: int) -> None:
         """Let `call` compare the labels in a state with 0 and the limit before it begins."""
         place = ("state", self.block.offset(state))
-        self._core.labels(place, state.dtype.name, state.size, limit)
+        self._core.labels(place, name_of(state.dtype), state.size, limit)
 
     def call(self) -> str:
         """Do one step, of a graph without inputs and hyper-parameters of their own.

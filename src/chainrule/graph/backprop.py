@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import Recorder, local
 from chainrule.graph.methods import functions, method
-from chainrule.graph.operation import Operation
+from chainrule.graph.operation import JointRule, Operation
 from chainrule.graph.tensor import COMPILED, Tensor, TensorLike, as_tensor
 
 Edge = tuple[Tensor, int]
@@ -82,12 +82,10 @@ def with_ancestors(
 ) -> set[Node]:
     """The nodes and all nodes that they are computed from, by way of their `inputs`."""
     found = set(nodes)
-    stack = list(found)
-    while stack:
-        for parent in inputs(stack.pop()):
-            if parent not in found:
-                found.add(parent)
-                stack.append(parent)
+    new = found.copy()
+    while new:
+        new = {parent for node in new for parent in inputs(node) if parent not in found}
+        found |= new
     return found
 
 
@@ -180,15 +178,25 @@ def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: GradTable) -> 
     context = local.context
     before = context.origin, context.path
     contributions = []
+    together: dict[JointRule, list[tuple[Tensor, Tensor]]] = {}
+    edges = pruned[variable]
     try:
-        for consumer, index in pruned[variable]:
+        for consumer, index in edges:
             grad_output = grad_table.get(consumer)
             if grad_output is not None:  # else no differentiable path leads from the consumer to z
+                operation: Operation = consumer.operation  # type: ignore[assignment]
+                if operation.joint_rule is not None and len(edges) > 1:
+                    together.setdefault(operation.joint_rule, []).append((consumer, grad_output))
+                    continue
                 context.origin = consumer
                 context.path = consumer.path
-                contribution = consumer.operation.bprop(consumer, index, grad_output)  # type: ignore[union-attr]
+                contribution = operation.bprop(consumer, index, grad_output)
                 if contribution is not None:
                     contributions.append(contribution)
+        for rule, results in together.items():
+            context.origin, _ = results[0]
+            context.path = context.origin.path
+            contributions += rule(variable, results)
         if len(contributions) == 1:
             grad_table[variable] = contributions[0]
         elif contributions:

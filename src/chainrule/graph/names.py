@@ -406,7 +406,6 @@ _FAMILIES = {
     r".*3d$": "sequences and images, of one and two axes, have layers here, volumes have none",
     r"((adaptive_?)?(max|avg|lp|fractional_?max)_?(un)?pool)": _DENSE
     + "its pooling takes the maximum or the mean, in 1-d and 2-d",
-    r"embedding": _DENSE + "it has no embedding yet; rows of a Parameter are W[indices]",
     r"(data_?parallel|distributed)": "one process trains, on all CPUs that it may use",
 }
 """PyTorch's names of what is not here, as patterns, with what is said of them."""

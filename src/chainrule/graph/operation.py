@@ -17,6 +17,12 @@ is the gradient with respect to the output y. It is written with operations, so 
 None means that the output is not differentiable in that input."""
 
 
+JointRule = Callable[["Tensor", "list[tuple[Tensor, Tensor]]"], "list[Tensor]"]
+"""(x, [(y, g), ...]) -> Tensors whose sum is the gradient with respect to x, where all y are
+results of one operation whose first input is x, and each g is the gradient with respect to its
+y."""
+
+
 class Spec(NamedTuple):
     """The shape and dtype of a Tensor, known before its value."""
 
@@ -37,8 +43,24 @@ Flops = Callable[..., int]
 """(y, *inputs, **attributes) -> floating-point operations, where y stands for the output. The
 arguments have a `shape`, a `dtype` and a `size`, but perhaps no value."""
 
-Limits = dict[int, Callable[..., int]]
-"""Input number -> (*inputs, **attributes) -> exclusive limit of the indices in that input."""
+
+class Limit(NamedTuple):
+    """What indices from 0 on must be below.
+
+    Attributes:
+        of: (*inputs, **attributes) -> the limit, exclusive.
+        fault: (lowest, highest, limit) -> what is wrong with indices from `lowest` to `highest`, in
+            words; None where they fit.
+        error: of data that do not fit.
+    """
+
+    of: Callable[..., int]
+    fault: Callable[[int, int, int], str | None]
+    error: type[Exception] = ValueError
+
+
+Limits = dict[int, Limit]
+"""By the number of the input that holds such indices."""
 
 operations: dict[str, Operation] = {}
 """The registry: every operation by its name."""
@@ -59,7 +81,7 @@ def no_flops(y: Any, *inputs: Any, **attributes: Any) -> int:
 
 def _as_nodes(inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
     """The inputs, with the leaf that stands for it now in place of each State."""
-    return tuple([t.node() for t in inputs])
+    return tuple([t if t.__class__ is Tensor else t.node() for t in inputs])
 
 
 class Operation:
@@ -72,9 +94,11 @@ class Operation:
         forward: (*arrays, **attributes) -> array, in NumPy: the definition of the operation.
         rules: one bprop rule per input; None where the output is not differentiable in it. The
             last rule serves all further inputs of an operation that takes any number.
+        joint_rule: what gives the gradient with respect to one input that several nodes of this
+            operation take; None where each gives its own.
         samples: inputs to try it with; gradient and parity checks are made from them.
-        limits: for each input that holds indices from 0 on, what gives their exclusive limit; so
-            data can be checked before a run.
+        limits: for each input that holds indices from 0 on, their limit; so data can be checked
+            before a run.
         flops: (y, *inputs, **attributes) -> floating-point operations, as textbooks count them:
             one for each addition, multiplication or other function of numbers.
         only_numpy: why the operation has no native form; empty where it has one.
@@ -104,6 +128,7 @@ class Operation:
         self.flops = flops
         self.only_numpy = only_numpy
         self.rules: tuple[Rule | None, ...] = ()
+        self.joint_rule: JointRule | None = None
         operations[name] = self
 
     def __repr__(self) -> str:

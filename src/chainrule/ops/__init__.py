@@ -29,6 +29,7 @@ from chainrule.ops.matmul import *  # noqa: F403
 from chainrule.ops.normalisation import *  # noqa: F403
 from chainrule.ops.order import *  # noqa: F403
 from chainrule.ops.padding import *  # noqa: F403
+from chainrule.ops.pooling import *  # noqa: F403
 from chainrule.ops.products import *  # noqa: F403
 from chainrule.ops.random import *  # noqa: F403
 from chainrule.ops.reduce import *  # noqa: F403

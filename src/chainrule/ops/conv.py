@@ -14,7 +14,6 @@ takes only the input channels of its own group.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -23,73 +22,18 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops.samples import examples
+from chainrule.ops.windows import Lengths, Widths, bordered, inside_of, places_of, taps_of
 from chainrule.system.threads import hold_numpy
 
 __all__: list[str] = []  # public as functions of nn.functional
 
-Lengths = tuple[int, ...]
-Widths = tuple[tuple[int, int], ...]
-
-
-_ALL = (slice(None), slice(None))  # of the first two axes
-
-
-def _outputs_along(
-    length: int, kernel: int, stride: int, padding: tuple[int, int], dilation: int
-) -> int:
-    """How many places a window takes along an axis: floor((L + before + after - reach) / s) + 1.
-
-    The window's reach is d (k - 1) + 1.
-    """
-    return (length + sum(padding) - dilation * (kernel - 1) - 1) // stride + 1
-
-
-def _taps(
-    kernel: Lengths, places: Lengths, stride: Lengths, dilation: Lengths
-) -> Iterator[tuple[Any, Any]]:
-    """For each place of the kernel the index of its weights, and that of what it meets in x."""
-    for tap in np.ndindex(*kernel):
-        window = tuple(
-            [
-                slice(t * d, t * d + s * (p - 1) + 1 if p else t * d, s)
-                for t, p, s, d in zip(tap, places, stride, dilation, strict=True)
-            ]
-        )
-        yield (*_ALL, *tap), (*_ALL, *window)
-
-
-def _bordered(x: Array, padding: Widths) -> Array:
-    return np.pad(x, ((0, 0), (0, 0), *padding)) if any(map(any, padding)) else x
+_SPATIAL = 2  # the number of the first spatial axis
+_ALL: tuple[Any, ...] = (slice(None),) * _SPATIAL
 
 
 def _grouped(x: Array, groups: int) -> Array:
     """(N, C, *spatial) as (N, groups, C / groups, places)."""
     return x.reshape(x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:]))
-
-
-def _places(
-    name: str,
-    spatial: Lengths,
-    kernel: Lengths,
-    stride: Lengths,
-    padding: Widths,
-    dilation: Lengths,
-) -> Lengths:
-    """The places of the window along each axis; raises where it does not fit in."""
-    places = tuple(
-        [
-            _outputs_along(*of_axis)
-            for of_axis in zip(spatial, kernel, stride, padding, dilation, strict=True)
-        ]
-    )
-    if min(places) < 1:
-        reach = tuple([d * (k - 1) + 1 for k, d in zip(kernel, dilation, strict=True)])
-        padded = tuple([n + sum(p) for n, p in zip(spatial, padding, strict=True)])
-        raise ShapeError(
-            f"{name}: the kernel reaches over {reach}, the input with its padding over {padded}; "
-            "take a smaller kernel, more padding, or pool less before"
-        )
-    return places
 
 
 def _check(name: str, x: Tensor, w: Tensor) -> None:
@@ -111,7 +55,7 @@ def _conv_spec(
             f"conv: the input has {x.shape[1]} channels, the weight of shape {w.shape} with "
             f"{groups} groups takes {w.shape[1] * groups}"
         )
-    places = _places("conv", x.shape[2:], w.shape[2:], stride, padding, dilation)
+    places = places_of("conv", x.shape[2:], w.shape[2:], stride, padding, dilation)
     return Spec((x.shape[0], w.shape[0], *places), x.dtype)
 
 
@@ -125,7 +69,7 @@ def _input_grad_spec(
     groups: int,
 ) -> Spec:
     _check("conv_input_grad", g, w)
-    places = _places("conv_input_grad", spatial, w.shape[2:], stride, padding, dilation)
+    places = places_of("conv_input_grad", spatial, w.shape[2:], stride, padding, dilation)
     if w.shape[0] % groups or g.shape[1:] != (w.shape[0], *places):
         raise ShapeError(
             f"conv_input_grad: {g.shape} is not the shape of an output of the kernel {w.shape} "
@@ -144,7 +88,7 @@ def _weight_grad_spec(
     groups: int,
 ) -> Spec:
     _check("conv_weight_grad", x, g)
-    places = _places("conv_weight_grad", x.shape[2:], kernel, stride, padding, dilation)
+    places = places_of("conv_weight_grad", x.shape[2:], kernel, stride, padding, dilation)
     if (
         g.shape[0] != x.shape[0]
         or g.shape[2:] != places
@@ -188,7 +132,7 @@ def _samples(kind: str) -> Any:
     cases = []
     for x, w, stride, padding, dilation, groups in _CASES:
         over = {"stride": stride, "padding": padding, "dilation": dilation}
-        places = _places(kind, x[2:], w[2:], stride, padding, dilation)
+        places = places_of(kind, x[2:], w[2:], stride, padding, dilation)
         y = (x[0], w[0], *places)
         of_kind: dict[str, tuple[tuple[Any, ...], dict[str, Any]]] = {
             "conv": ((x, w), {}),
@@ -206,13 +150,13 @@ def _conv(
 ) -> Array:
     """The sums of x under a window that moves, weighted by w."""
     hold_numpy()
-    x, kernel = _bordered(x, padding), w.shape[2:]
+    x, kernel = bordered(x, _SPATIAL, padding, 0.0), w.shape[2:]
     none = ((0, 0),) * len(kernel)
-    places = _places("conv", x.shape[2:], kernel, stride, none, dilation)
+    places = places_of("conv", x.shape[2:], kernel, stride, none, dilation)
     sums = np.zeros((len(x), groups, len(w) // groups, math.prod(places)), x.dtype)
-    for weights_at, window in _taps(kernel, places, stride, dilation):
-        weights = w[weights_at].reshape(groups, len(w) // groups, w.shape[1])
-        sums += np.matmul(weights, _grouped(x[window], groups))
+    for tap, window in taps_of(kernel, places, stride, dilation):
+        weights = w[(*_ALL, *tap)].reshape(groups, len(w) // groups, w.shape[1])
+        sums += np.matmul(weights, _grouped(x[(*_ALL, *window)], groups))
     return sums.reshape(len(x), len(w), *places)
 
 
@@ -233,11 +177,12 @@ def _conv_input_grad(
     x = np.zeros((len(g), channels, *padded), g.dtype)
     places = g.shape[2:]
     g = _grouped(g, groups)
-    for weights_at, window in _taps(w.shape[2:], places, stride, dilation):
-        weights = w[weights_at].reshape(groups, len(w) // groups, w.shape[1])
-        x[window] += np.matmul(weights.swapaxes(1, 2), g).reshape(len(g), channels, *places)
-    inside = [slice(b, b + n) for n, (b, _) in zip(spatial, padding, strict=True)]
-    return np.ascontiguousarray(x[(slice(None), slice(None), *inside)])
+    for tap, window in taps_of(w.shape[2:], places, stride, dilation):
+        weights = w[(*_ALL, *tap)].reshape(groups, len(w) // groups, w.shape[1])
+        x[(*_ALL, *window)] += np.matmul(weights.swapaxes(1, 2), g).reshape(
+            len(g), channels, *places
+        )
+    return np.ascontiguousarray(x[inside_of(_SPATIAL, spatial, padding)])
 
 
 @operation(_weight_grad_spec, _samples("conv_weight_grad"), flops=_weight_flops)
@@ -252,14 +197,14 @@ def _conv_weight_grad(
 ) -> Array:
     """The sums of g times what lies under each place of the window."""
     hold_numpy()
-    x = _bordered(x, padding)
+    x = bordered(x, _SPATIAL, padding, 0.0)
     places = g.shape[2:]
     w = np.empty((g.shape[1], x.shape[1] // groups, *kernel), x.dtype)
     g = _grouped(g, groups)
-    for weights_at, window in _taps(kernel, places, stride, dilation):
-        products = np.matmul(g, _grouped(x[window], groups).swapaxes(2, 3))
+    for tap, window in taps_of(kernel, places, stride, dilation):
+        products = np.matmul(g, _grouped(x[(*_ALL, *window)], groups).swapaxes(2, 3))
         total = products.sum(axis=0, dtype=np.float64)
-        w[weights_at] = total.reshape(w.shape[:2])
+        w[(*_ALL, *tap)] = total.reshape(w.shape[:2])
     return w
 
 

@@ -78,9 +78,9 @@ class Binary(Elementwise):
         if isinstance(a, Tensor):
             if isinstance(b, Tensor):
                 if a.dtype is b.dtype:
-                    missing = len(a.shape) - len(b.shape)
                     if a.shape == b.shape:
                         return self.apply(a, b)
+                    missing = len(a.shape) - len(b.shape)
                     if missing > 0 and a.shape[missing:] == b.shape:  # a bias
                         return self.apply(a, b.broadcast_to(a.shape))
                     return self.apply(*broadcast(self.name, a, b))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from types import EllipsisType
 from typing import Any, NamedTuple
 
@@ -12,9 +13,10 @@ from numpy.typing import DTypeLike
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.methods import method
-from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.operation import Limit, Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import FEW_TERMS
+from chainrule.ops.joining import concatenate
 from chainrule.ops.samples import examples
 
 __all__ = ["one_hot"]
@@ -66,6 +68,52 @@ def unslice(x: Array, runs: tuple[Run, ...], shape: tuple[int, ...]) -> Array:
 
 
 unslice.differentiable(lambda g, y, x, runs, shape: _slice.apply(g, runs=runs))
+
+
+def _parts_together(x: Tensor, results: list[tuple[Tensor, Tensor]]) -> list[Tensor]:
+    """The gradient of x from those of its slices: neighbours are joined, which takes one pass.
+
+    So a sequence that is taken apart into T steps costs T of them, and not T times the whole.
+    """
+    cut = [
+        (node, g, [a for a, n in enumerate(x.shape) if node.attributes["runs"][a] != (0, 1, n)])
+        for node, g in results
+    ]
+    axis = cut[0][2][0] if cut[0][2] else -1
+    alone, parts = [], []
+    for node, g, axes in cut:
+        start, step, count = node.attributes["runs"][axis]
+        if axes == [axis] and step == 1 and count:
+            parts.append((start, start + count, g))
+        else:
+            alone.append(_own_slice(g, x, node.attributes["runs"]))
+    parts.sort(key=lambda part: part[0])
+    if any(a[1] > b[0] for a, b in pairwise(parts)):  # slices that overlap
+        return [_own_slice(g, x, node.attributes["runs"]) for node, g in results]
+    neighbours: list[list[tuple[int, int, Tensor]]] = []
+    for part in parts:
+        if neighbours and neighbours[-1][-1][1] == part[0]:
+            neighbours[-1].append(part)
+        else:
+            neighbours.append([part])
+    for group in neighbours:
+        g = concatenate([part[2] for part in group], axis)
+        start, stop = group[0][0], group[-1][1]
+        runs = tuple(
+            [(start, 1, stop - start) if a == axis else (0, 1, n) for a, n in enumerate(x.shape)]
+        )
+        alone.append(_own_slice(g, x, runs))
+    return alone
+
+
+def _own_slice(g: Tensor, x: Tensor, runs: tuple[Run, ...]) -> Tensor:
+    """Zeros of the shape of x with g at its place."""
+    if all(run == (0, 1, n) for run, n in zip(runs, x.shape, strict=True)):
+        return g
+    return unslice.apply(g, runs=runs, shape=x.shape)
+
+
+_slice.joint_rule = _parts_together
 
 
 def _gathered(x: Tensor, *indices: Tensor, axis: int) -> Spec:
@@ -242,6 +290,21 @@ def _without_ellipsis(items: list[Any], x: Tensor) -> list[Any]:
     return items[: at[0] + 1] + rest + items[at[0] + 1 :]
 
 
+def label_fault(lowest: int, highest: int, classes: int) -> str | None:
+    """The fault of labels from `lowest` to `highest`, in words; None if they fit the classes."""
+    if lowest >= 0 and highest < classes:
+        return None
+    remedy = (
+        ". PyTorch ignores labels of -100 by default: here pass ignore_index=-100"
+        if lowest == -100 and highest < classes
+        else ""
+    )
+    return (
+        f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from {lowest} to "
+        f"{highest}{remedy}"
+    )
+
+
 def _one_hot_spec(labels: Tensor, classes: int, dtype: np.dtype[Any]) -> Spec:
     if labels.dtype.kind not in "iu":
         raise DTypeError(f"one_hot: labels are integers, not {labels.dtype}")
@@ -251,7 +314,7 @@ def _one_hot_spec(labels: Tensor, classes: int, dtype: np.dtype[Any]) -> Spec:
 @operation(
     _one_hot_spec,
     examples((([2, 0, 1],), {"classes": 3, "dtype": np.dtype(np.float64)})),
-    limits={0: lambda labels, classes, dtype: classes},
+    limits={0: Limit(lambda labels, classes, dtype: classes, label_fault)},
     flops=no_flops,
 )
 def _one_hot(labels: Array, classes: int, dtype: np.dtype[Any]) -> Array:
@@ -269,21 +332,6 @@ def check_labels(labels: Array, classes: int) -> None:
     unsigned = labels.view(f"u{labels.dtype.itemsize}")  # negative labels become very large ones
     if np.maximum.reduce(unsigned, axis=None) >= classes:
         raise IndexError(label_fault(labels.min(), labels.max(), classes))
-
-
-def label_fault(lowest: int, highest: int, classes: int) -> str | None:
-    """The fault of labels from `lowest` to `highest`, in words; None if they fit the classes."""
-    if lowest >= 0 and highest < classes:
-        return None
-    remedy = (
-        ". PyTorch ignores labels of -100 by default: here pass ignore_index=-100"
-        if lowest == -100 and highest < classes
-        else ""
-    )
-    return (
-        f"labels must lie in 0 ... {classes - 1} for {classes} classes; they run from {lowest} to "
-        f"{highest}{remedy}"
-    )
 
 
 @method

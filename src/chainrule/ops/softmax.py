@@ -7,10 +7,10 @@ import numpy as np
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Limit, Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import add_up
-from chainrule.ops.index import check_labels, one_hot
+from chainrule.ops.index import check_labels, label_fault, one_hot
 from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp
@@ -98,7 +98,7 @@ def _per_row(logits: Tensor, labels: Tensor) -> Spec:
 @operation(
     _per_row,
     examples((((3, 5), [4, 0, 2]), {}), (((1, 2), [1]), {})),
-    limits={1: lambda logits, labels: logits.shape[1]},
+    limits={1: Limit(lambda logits, labels: logits.shape[1], label_fault)},
     flops=lambda y, logits, labels: 4 * logits.size,
 )
 def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
@@ -113,7 +113,7 @@ def _softmax_cross_entropy(logits: Array, labels: Array) -> Array:
 @operation(
     lambda g, logits, labels: Spec(logits.shape, logits.dtype),
     examples((((3,), (3, 5), [4, 0, 2]), {}), (((1,), (1, 2), [1]), {})),
-    limits={2: lambda g, logits, labels: logits.shape[1]},
+    limits={2: Limit(lambda g, logits, labels: logits.shape[1], label_fault)},
     flops=lambda y, g, logits, labels: 4 * y.size,
 )
 def softmax_cross_entropy_grad(g: Array, logits: Array, labels: Array) -> Array:

@@ -121,6 +121,7 @@ def load(
                 f"{path}: what it says of the training is damaged ({reason})"
             ) from error
         trainer.model._column_names = columns
+    model_file.warn_of_hooks(description, trainer.model)
 
 
 def _check_data(training: dict[str, Any], data_key: dict[str, Any]) -> None:

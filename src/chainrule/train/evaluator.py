@@ -13,6 +13,7 @@ from chainrule.data.batches import Batches
 from chainrule.execute.native import joined
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
+from chainrule.optim import EMA
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import Backend, make_backend
 from chainrule.train.batch_loss import fitted_targets
@@ -117,7 +118,9 @@ class Evaluator:
             As `Trainer.fit`; ValueError for a frame that lacks columns, or has others.
         """
         source = prediction_source(self._backend, x, batch_size)
-        return _with_averages(self._backend, self._ema, lambda: _outputs(self._backend, source))
+        return _with_averages(
+            self._backend, self._ema, lambda ema: _outputs(self._backend, ema, source)
+        )
 
     def predict_samples(
         self,
@@ -155,7 +158,9 @@ class Evaluator:
             return _with_averages(
                 self._backend,
                 self._ema,
-                lambda: _samples(self._backend, ArraySource(data, batch_size), samples, seed),
+                lambda ema: _samples(
+                    self._backend, ema, ArraySource(data, batch_size), samples, seed
+                ),
             )
 
 
@@ -164,39 +169,45 @@ def evaluate_data(
 ) -> dict[str, float]:
     """As `Evaluator.evaluate`, for batches that are checked."""
     found: dict[str, float] = _with_averages(
-        backend, ema, lambda: _measured(backend, source, epoch)
+        backend, ema, lambda found: _measured(backend, found, source, epoch)
     )
     return found
 
 
 def _with_averages(
-    backend: Backend[Any], ema: Average | None, compute: Callable[[], _Result]
+    backend: Backend[Any], ema: Average | None, compute: Callable[[EMA | None], _Result]
 ) -> _Result:
     """The result of `compute`, with averaged parameters if there are any.
 
-    Ctrl-C ends the computation, but never while parameters and averages are exchanged.
+    `compute` is given the averages that its steps are to read in the places of parameters, so
+    several threads compute at once. Averages of a user's own class are put into the parameters:
+    Ctrl-C ends the computation then, but never while parameters and averages are exchanged.
     """
     if ema is None:
-        return compute()
+        return compute(None)
+    if type(ema) is EMA:
+        return compute(ema if ema.n_averaged.item() else None)
     with (
         backend.guard.alone,
         interrupts_held() as interrupts,
         ema.applied(),
         interrupts.let_through(),
     ):
-        return compute()
+        return compute(None)
 
 
-def _measured(backend: Backend[Any], source: Source, epoch: int) -> dict[str, float]:
+def _measured(
+    backend: Backend[Any], ema: EMA | None, source: Source, epoch: int
+) -> dict[str, float]:
     """The loss and the metrics over all rows."""
     graphs, totals = backend.graphs, Totals()
     outputs: list[Any] = []
     targets: list[Any] = []
     for window in source.windows(epoch):
-        backend.evaluate(window.batches, totals)
+        backend.evaluate(window.batches, totals, ema)
         if graphs.array_metrics:
             data, order, size = window.batches.data, window.batches.order, window.batches.size
-            outputs += backend.predict(Batches(data.inputs(), order, size))
+            outputs += backend.predict(Batches(data.inputs(), order, size), ema)
             targets.append(take(data.parts[1], order))
     found = graphs.results(totals)
     if graphs.array_metrics:
@@ -207,11 +218,13 @@ def _measured(backend: Backend[Any], source: Source, epoch: int) -> dict[str, fl
     return found
 
 
-def _outputs(backend: Backend[Any], source: Source, *, sampling: bool = False) -> Any:
+def _outputs(
+    backend: Backend[Any], ema: EMA | None, source: Source, *, sampling: bool = False
+) -> Any:
     """The model's outputs for all rows."""
     parts: list[Any] = []
     for window in source.windows():
-        parts += backend.predict(window.batches, sampling=sampling)
+        parts += backend.predict(window.batches, ema, sampling=sampling)
     return _joined(parts)
 
 
@@ -221,7 +234,9 @@ def _joined(parts: Sequence[Any]) -> Any:
     return with_leaves(parts[0], arrays)
 
 
-def _samples(backend: Backend[Any], source: Source, samples: int, seed: int) -> Any:
+def _samples(
+    backend: Backend[Any], ema: EMA | None, source: Source, samples: int, seed: int
+) -> Any:
     """Outputs drawn `samples` times, in arrays with a first axis of that length."""
     graphs = backend.graphs
     if not any(module.is_stochastic for module in graphs.model.modules()):
@@ -233,7 +248,7 @@ def _samples(backend: Backend[Any], source: Source, samples: int, seed: int) -> 
     graphs.sampling.manual_seed(seed)
     found: Any = None
     for number in range(samples):
-        sample = _outputs(backend, source, sampling=True)
+        sample = _outputs(backend, ema, source, sampling=True)
         if found is None:
             found = map_leaves(lambda a: np.empty((samples, *a.shape), a.dtype), sample)
         for array, part in zip(leaves(found), leaves(sample), strict=True):

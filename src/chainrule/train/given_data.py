@@ -95,6 +95,16 @@ def _is_list_of_batches(x: Any) -> bool:
     )
 
 
+def _is_list_of_pairs(x: Any) -> bool:
+    """Whether x is a list of tuples of arrays of different shapes, which make up no array."""
+    return isinstance(x, list) and any(
+        isinstance(pair, tuple)
+        and all(hasattr(part, "shape") for part in pair)
+        and len({part.shape for part in pair}) > 1
+        for pair in x[:1]
+    )
+
+
 def evaluation_source(
     backend: Backend[Any], x: Any, y: Any, sample_weight: Any, batch_size: int | None
 ) -> Source:
@@ -114,6 +124,11 @@ def prediction_source(backend: Backend[Any], x: Any, batch_size: int | None) -> 
         if batch_size is not None:
             raise ValueError("batch_size is for arrays; an iterable of batches has its own sizes")
         return StreamSource(x, backend, "prediction")
+    if _is_list_of_pairs(x):
+        raise TypeError(
+            "x is a list of batches (x, y), and a list is arrays: give the inputs of the batches "
+            "alone, by predict(x for x, y in batches)"
+        )
     data = checked_rows_of_inputs(backend.graphs, x)
     size = checks.integer("batch_size", ROWS if batch_size is None else batch_size, 1)
     return ArraySource(data, size)

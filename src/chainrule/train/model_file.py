@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any, overload
 
@@ -86,7 +87,31 @@ def save(
 
 def described(model: Module) -> dict[str, Any]:
     """What a file says of a model: its layers, and the names of the columns it was trained on."""
-    return {"model": to_description(model), "columns": model._column_names}
+    found = {"model": to_description(model), "columns": model._column_names}
+    hooked = forward_hooks(model)
+    return {**found, "hooks": hooked} if hooked else found
+
+
+def forward_hooks(model: Module) -> list[str]:
+    """The names of the modules with hooks that may change what they compute."""
+    return [
+        name or "the model itself"
+        for name, module in model.named_modules()
+        if module._hooks is not None and (module._hooks.forward or module._hooks.forward_pre)
+    ]
+
+
+def warn_of_hooks(description: Mapping[str, Any], model: Module) -> None:
+    """Warn where a file's model had forward hooks, which no file holds, and this one has none."""
+    saved, has_now = description.get("hooks"), forward_hooks(model)
+    missing = [str(n) for n in saved if n not in has_now] if isinstance(saved, list) else []
+    if missing:
+        warnings.warn(
+            f"the model was saved with forward hooks on {', '.join(missing):.200}, which a file "
+            "does not hold: without them it may compute something else. Register them again",
+            RuntimeWarning,
+            stacklevel=4,
+        )
 
 
 def as_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
@@ -143,10 +168,16 @@ def load(
         FileError: if it is truncated, damaged or foreign; if `model` is not given and can't be
             built anew.
         RuntimeError: if the weights do not fit `model`.
-        TypeError: if `map_location` is another device, or the file of a dict is given a model.
+        TypeError: if `map_location` is another device, `model` is no module, or the file of a dict
+            is given one.
+
+    Warns:
+        RuntimeWarning: if the model was saved with forward hooks where this one has none.
     """
     if map_location is not None:
         check_device(map_location)
+    if model is not None and not isinstance(model, Module):
+        raise TypeError(f"model is a nn.Module to load into, got {checks.described(model)}")
     tensors, description = read(path)
     if _VALUES not in description:
         return build_model(path, tensors, description, model)
@@ -186,6 +217,7 @@ def build_model(
         _check_ties(path, description, weights, model)
         model.load_state_dict(weights)
         model._column_names = columns
+        warn_of_hooks(description, model)
         return model.eval()
     try:
         model = described_model(tensors, description)
@@ -198,6 +230,7 @@ def build_model(
     except Exception as error:
         raise FileError(f"{path}: its weights do not fit its model. {reason(error)}") from None
     model._column_names = columns
+    warn_of_hooks(description, model)
     return model.eval()
 
 

@@ -10,9 +10,9 @@ import numpy as np
 from chainrule.compiler.recording import Argument, Recording
 from chainrule.execute.native import NativeStep, StateBlock, fill
 from chainrule.execute.reference import Interpreter
+from chainrule.graph.operation import Limit
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
-from chainrule.ops.index import label_fault
 
 
 class NativeRunner:
@@ -29,18 +29,20 @@ class NativeRunner:
         self._step = NativeStep(graph, block, has_scalars=False)
         self._views = [block.view(argument) for argument in stand_ins]
         places = {graph.reads[a]: a for a in stand_ins if a in graph.reads}
-        self._labels: list[tuple[Array, int]] = []
+        self._labels: list[tuple[Array, int, Limit]] = []
         self._indices: list[tuple[Array, int]] = []
         self._has_unknown_indices = False
-        for leaf, limit, wraps in _indices(graph.nodes):
+        for leaf, length, limit in _indices(graph.nodes):
             place = places.get(leaf)
             if place is None:
                 self._has_unknown_indices |= leaf.value is None
-            elif place.size and wraps:
-                self._indices.append((block.view(place), limit))
-            elif place.size:
-                self._step.check_labels(place, limit)
-                self._labels.append((block.view(place), limit))
+            elif not place.size:
+                pass
+            elif limit is None:
+                self._indices.append((block.view(place), length))
+            else:
+                self._step.check_labels(place, length)
+                self._labels.append((block.view(place), length, limit))
         self._outputs = self._step.outputs
 
     def __call__(self, given: Sequence[Any], gradients: Sequence[Any]) -> list[Array]:
@@ -63,17 +65,17 @@ class NativeRunner:
     def _run(self) -> None:
         failed = self._step.call()
         if failed:
-            for labels, limit in self._labels:
-                if fault := label_fault(int(labels.min()), int(labels.max()), limit):
+            for labels, length, limit in self._labels:
+                if fault := limit.fault(int(labels.min()), int(labels.max()), length):
                     raise IndexError(fault)
             raise IndexError(f"a label or an index is out of range in {failed}")
 
     def _run_or_restore(self) -> list[Array]:
-        self._step.copies.save()
+        self._step.save()
         try:
             self._run()
         except IndexError:
-            self._step.copies.restore()
+            self._step.restore()
             raise
         return self._outputs()
 
@@ -109,18 +111,24 @@ def _grouped(updates: Sequence[State] | dict[State, Any]) -> list[State]:
     return [state for alike in kinds.values() for state in alike]
 
 
-def _indices(nodes: Sequence[Tensor]) -> Iterator[tuple[Tensor, int, bool]]:
-    """(indices, limit, whether negative ones count from the end) of the operations that take some.
+def _indices(nodes: Sequence[Tensor]) -> Iterator[tuple[Tensor, int, Limit | None]]:
+    """(indices, length, limit) of the operations that take some; those without a limit may count
+    from the end.
 
     The native core finds wrong ones in the midst of a step.
     """
+    limited: set[tuple[Tensor, int]] = set()
     for node in nodes:
         if node.operation is None:
             continue
         for position, limit in node.operation.limits.items():
-            yield node.inputs[position], int(limit(*node.inputs, **node.attributes)), False
+            leaf, length = node.inputs[position], int(limit.of(*node.inputs, **node.attributes))
+            limited.add((leaf, length))
+            yield leaf, length, limit
         if node.operation.name in ("gather", "scatter_add"):
             of, *indices = node.inputs
             shape = node.attributes.get("shape", of.shape)
             for number, leaf in enumerate(indices):
-                yield leaf, shape[node.attributes["axis"] + number], True
+                length = shape[node.attributes["axis"] + number]
+                if (leaf, length) not in limited:  # as those of a look-up in its gradient
+                    yield leaf, length, None

@@ -13,14 +13,18 @@ from chainrule.compiler.lowering import (  # noqa: F401
     attention,
     convolutions,
     movement,
+    pooling,
     products,
     reductions,
+    tables,
 )
 from chainrule.compiler.lowering.base import LOWERINGS
 from chainrule.compiler.schedule import Schedule, Scheduler
 from chainrule.compiler.values import LEAVES, ValueGraph
 
 __all__ = ["LOWERINGS", "lower"]
+
+_FLOAT16 = np.dtype(np.float16)  # dtypes compare faster than types do
 
 
 def lower(graph: ValueGraph) -> Schedule:
@@ -31,7 +35,7 @@ def lower(graph: ValueGraph) -> Schedule:
     """
     scheduler = Scheduler(graph)
     for value in graph.values:
-        if value.dtype == np.float16:
+        if value.dtype == _FLOAT16:
             raise UnsupportedError(
                 f"{value.kind} of float16: the native core computes in float32 and float64; cast it"
             )

@@ -29,6 +29,13 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
     if not runs:  # over no axis: a copy
         scheduler.add(copy(value, storage, scheduler.storage(value), (x.size,), (1,), (1,)))
         return
+    if (
+        value.kind == "sum"
+        and runs[0] == (0, len(shape) - 1)
+        and shape[-1] <= _FEW_COLUMNS
+        and math.prod(shape[1:-1]) >= _MANY_ROWS
+    ):
+        runs[:1] = [(0, 1), (1, len(shape) - 1)]  # image by image, so that threads can share it
     # From the last run of axes to the first, so that the numbers of the others stay right.
     for start, stop in reversed(runs):
         outer, length, inner = (
@@ -54,6 +61,10 @@ def _reduce(scheduler: Scheduler, value: Value) -> None:
             )
         )
         storage = out
+
+
+_FEW_COLUMNS = 256  # that one thread alone would sum up
+_MANY_ROWS = 32  # of an image: fewer are better summed with those of the others
 
 
 def _runs(axes: list[int]) -> list[tuple[int, int]]:

@@ -25,6 +25,8 @@ from chainrule.nn.functional.attention import *  # noqa: F403
 from chainrule.nn.functional.conv import *  # noqa: F403
 from chainrule.nn.functional.dropout import *  # noqa: F403
 from chainrule.nn.functional.dropout import __all__ as _dropout_names  # `dropout` hides its module
+from chainrule.nn.functional.embedding import *  # noqa: F403
+from chainrule.nn.functional.embedding import __all__ as _embedding_names  # as does `embedding`
 from chainrule.nn.functional.interpolation import *  # noqa: F403
 from chainrule.nn.functional.linear import *  # noqa: F403
 from chainrule.nn.functional.linear import __all__ as _linear_names  # as does `linear`
@@ -34,7 +36,7 @@ from chainrule.nn.functional.padding import *  # noqa: F403
 from chainrule.nn.functional.pooling import *  # noqa: F403
 from chainrule.nn.functional.rearranging import *  # noqa: F403
 
-__all__ = [*_dropout_names, *_linear_names]
+__all__ = [*_dropout_names, *_embedding_names, *_linear_names]
 __all__ += (
     activations.__all__
     + attention.__all__

@@ -1,14 +1,11 @@
-"""Pooling as functions of the graph: windows slide along one axis after the other.
-
-The maximum (and the sum) over a window of several axes is that along the last axis, then along the
-one before it, and so on; each is a fold of slices. Of equal elements the first in row-major order
-gets the gradient.
-"""
+"""Pooling as functions of the graph: where the windows lie, and what their sums are divided by."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Sequence
 from functools import reduce
+from typing import Any
 
 import numpy as np
 
@@ -16,8 +13,8 @@ from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.conv import Lengths, lengths, spatial_names
-from chainrule.ops import add_n, maximum, pad
 from chainrule.ops.matmul import matmul
+from chainrule.ops.pooling import max_pool, sum_pool
 
 __all__ = [
     "adaptive_avg_pool1d",
@@ -86,14 +83,6 @@ class _Windows:
             self.places -= 1
         self.after = max((self.places - 1) * stride + reach - length - padding, 0)
 
-    def slices(self, x: Tensor, axis: int) -> list[Tensor]:
-        """For each element of a window the Tensor of it at all places; x has its border."""
-        before = (slice(None),) * axis
-        return [
-            x[(*before, slice(start, start + self.stride * (self.places - 1) + 1, self.stride))]
-            for start in range(0, self.dilation * self.kernel, self.dilation)
-        ]
-
     def counts(self, includes_padding: bool) -> np.ndarray:
         """How many elements of each window lie in the input, or in it and its padding."""
         starts = np.arange(self.places) * self.stride - self.padding
@@ -127,24 +116,14 @@ def _windows(
     ]
 
 
-def _fold(
-    x: Tensor,
-    windows: list[_Windows],
-    combine: Callable[..., Tensor],
-    border: float,
-) -> Tensor:
-    """The elements of each window combined, along the last axis first."""
-    first = x.ndim - len(windows)
-    around = [(w.padding, w.after) for w in windows]
-    if any(map(any, around)):
-        x = pad(x, [(0, 0)] * first + around, constant_values=border)
-    for axis in reversed(range(first, x.ndim)):
-        x = combine(*windows[axis - first].slices(x, axis))
-    return x
-
-
-def _max(*slices: Tensor) -> Tensor:
-    return reduce(maximum, slices)
+def _over(x: Tensor, windows: list[_Windows]) -> dict[str, Any]:
+    """The windows as the operations take them."""
+    return {
+        "axis": x.ndim - len(windows),
+        "kernel": tuple([w.kernel for w in windows]),
+        "stride": tuple([w.stride for w in windows]),
+        "padding": tuple([(w.padding, w.after) for w in windows]),
+    }
 
 
 def _max_pool(
@@ -161,7 +140,7 @@ def _max_pool(
     refuse_indices(name, return_indices)
     x = _images(name, axes, input)
     windows = _windows(name, axes, x, kernel_size, stride, padding, dilation, ceil_mode)
-    return _fold(x, windows, _max, -np.inf)
+    return max_pool(x, **_over(x, windows), dilation=tuple([w.dilation for w in windows]))
 
 
 def _avg_pool(
@@ -183,7 +162,7 @@ def _avg_pool(
         counts = reduce(np.multiply.outer, [w.counts(count_include_pad) for w in windows])
     if counts.size and (counts == counts.flat[0]).all():
         counts = counts.flat[0]
-    return _fold(x, windows, add_n, 0.0) / np.asarray(counts, x.dtype)
+    return sum_pool(x, **_over(x, windows)) / np.asarray(counts, x.dtype)
 
 
 def _output_sizes(axes: int, x: Tensor, output_size: OutputSize) -> list[int]:
@@ -204,13 +183,28 @@ def _parts(length: int, size: int) -> list[tuple[int, int]]:
     return [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
 
 
+def _equal(axes: int, x: Tensor, lengths: list[int]) -> dict[str, Any]:
+    """Windows of these lengths that lie side by side."""
+    windows = tuple(lengths)
+    return {
+        "axis": x.ndim - axes,
+        "kernel": windows,
+        "stride": windows,
+        "padding": ((0, 0),) * axes,
+    }
+
+
 def _adaptive_avg_pool(name: str, axes: int, input: TensorLike, output_size: OutputSize) -> Tensor:
     x = _images(name, axes, input)
-    for axis, size in enumerate(_output_sizes(axes, x, output_size), x.ndim - axes):
+    sizes, lengths = _output_sizes(axes, x, output_size), x.shape[-axes:]
+    if set(sizes) == {1}:
+        return x.mean(tuple(range(x.ndim - axes, x.ndim)), keepdims=True)
+    of_parts = [n // size if n % size == 0 else 1 for n, size in zip(lengths, sizes, strict=True)]
+    if set(of_parts) != {1}:
+        x = sum_pool(x, **_equal(axes, x, of_parts)) / np.asarray(math.prod(of_parts), x.dtype)
+    for axis, size in enumerate(sizes, x.ndim - axes):
         length = x.shape[axis]
-        if length % size == 0:
-            shape = (*x.shape[:axis], size, length // size, *x.shape[axis + 1 :])
-            x = x.reshape(shape).mean(axis + 1)
+        if length == size:
             continue
         weights = np.zeros((size, length), x.dtype)
         for row, (begin, end) in enumerate(_parts(length, size)):
@@ -224,16 +218,16 @@ def _adaptive_max_pool(
 ) -> Tensor:
     refuse_indices(name, return_indices)
     x = _images(name, axes, input)
-    sizes = _output_sizes(axes, x, output_size)
-    for axis in reversed(range(x.ndim - axes, x.ndim)):
-        length, size = x.shape[axis], sizes[axis - x.ndim + axes]
-        parts = _parts(length, size)
+    of_parts = []
+    for axis, size in enumerate(_output_sizes(axes, x, output_size), x.ndim - axes):
+        parts = _parts(x.shape[axis], size)
         longest = max(end - begin for begin, end in parts)
-        # A shorter part takes its last element again, which loses the tie.
-        places = [[min(begin + i, end - 1) for begin, end in parts] for i in range(longest)]
-        before = (slice(None),) * axis
-        x = _max(*[x[(*before, np.asarray(of_parts))] for of_parts in places])
-    return x
+        if longest * size != x.shape[axis]:
+            # A shorter part takes its last element again, which loses the tie.
+            places = [min(begin + i, end - 1) for begin, end in parts for i in range(longest)]
+            x = x[(*(slice(None),) * axis, np.asarray(places))]
+        of_parts.append(longest)
+    return max_pool(x, **_equal(axes, x, of_parts), dilation=(1,) * axes)
 
 
 def max_pool1d(

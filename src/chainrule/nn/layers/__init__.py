@@ -49,6 +49,7 @@ from chainrule.nn.layers.dropout import (
     FeatureAlphaDropout,
     GaussianNoise,
 )
+from chainrule.nn.layers.embedding import Embedding, EmbeddingBag
 from chainrule.nn.layers.gpt import GPT
 from chainrule.nn.layers.images import (
     ChannelShuffle,
@@ -145,6 +146,8 @@ __all__ = [
     "Dropout",
     "Dropout1d",
     "Dropout2d",
+    "Embedding",
+    "EmbeddingBag",
     "FeatureAlphaDropout",
     "FixedLinear",
     "Flatten",

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, get_args, get_type_hints
 
 from chainrule.nn.module import Module
 
-_MEANINGLESS = ("inplace", "device")
+_NOT_KEPT = ("inplace", "device", "_weight", "_freeze")
 
 
 class Layer(Module):
@@ -19,7 +19,7 @@ class Layer(Module):
     Every argument becomes an attribute of its name: a module becomes a child, a flag such as
     ``bias`` the parameter (or None) that it asks for; others keep their value. The printed text
     and the description follow from the constructor's signature. `inplace` and `device`, which
-    PyTorch's layers take, mean nothing here and are not kept.
+    PyTorch's layers take, mean nothing here and are not kept; nor are starting values.
     """
 
     unnamed_arguments: ClassVar[int] = 0
@@ -110,5 +110,5 @@ def _arguments(constructor: Callable[..., None]) -> dict[str, bool]:
             for hint in (hints.get(argument.name), *get_args(hints.get(argument.name)))
         )
         for argument in arguments
-        if argument.name not in _MEANINGLESS
+        if argument.name not in _NOT_KEPT
     }

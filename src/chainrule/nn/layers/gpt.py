@@ -11,12 +11,13 @@ from numpy.typing import DTypeLike
 
 from chainrule import checks
 from chainrule.errors import ShapeError
-from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional, init
 from chainrule.nn.containers import ModuleDict, ModuleList
 from chainrule.nn.layers.base import Layer
 from chainrule.nn.layers.dropout import Dropout
+from chainrule.nn.layers.embedding import Embedding
 from chainrule.nn.layers.linear import Linear
 from chainrule.nn.layers.normalisation import LayerNorm
 from chainrule.nn.module import Module
@@ -35,19 +36,6 @@ class Cache:
         blocks = range(model.n_layer)
         self.keys = [Buffer(np.zeros(shape, model.dtype)) for _ in blocks]
         self.values = [Buffer(np.zeros(shape, model.dtype)) for _ in blocks]
-
-
-class _Table(Module):
-    """Rows that are looked up by numbers."""
-
-    weight: Parameter
-
-    def __init__(self, rows: int, width: int, dtype: str) -> None:
-        super().__init__()
-        self.weight = Parameter(np.zeros((rows, width), dtype))
-
-    def forward(self, numbers: Tensor) -> Tensor:
-        return self.weight[numbers]
 
 
 class _SelfAttention(Module):
@@ -184,8 +172,8 @@ class GPT(Layer):
         self.dtype = arguments.floating(dtype)
         self.transformer = ModuleDict(
             {
-                "wte": _Table(vocab_size, n_embd, self.dtype),
-                "wpe": _Table(block_size, n_embd, self.dtype),
+                "wte": Embedding(vocab_size, n_embd, dtype=dtype),
+                "wpe": Embedding(block_size, n_embd, dtype=dtype),
                 "drop": Dropout(dropout),
                 "h": ModuleList([_Block(self) for _ in range(n_layer)]),
                 "ln_f": LayerNorm(n_embd, bias=bias, dtype=dtype),

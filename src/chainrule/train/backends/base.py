@@ -9,13 +9,15 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 from chainrule.caches import LruCache
 from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.template import with_states
 from chainrule.data.arrays import Data, Form, as_data
 from chainrule.data.batches import Batches
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.native import NativeStep
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.guards import guard_of
-from chainrule.graph.state import HyperParameter
+from chainrule.graph.state import HyperParameter, State
+from chainrule.optim import EMA
 from chainrule.train.state import Totals
 from chainrule.train.training_step import Kind, StepGraphs
 
@@ -85,17 +87,26 @@ class Backend(ABC, Generic[Runner]):
         """A copy or a pickle captures its steps anew."""
         return type(self), (self.graphs,)
 
-    def _step(self, kind: Kind, form: Form, rows: int) -> CachedStep[Runner]:
-        """The step on batches of this form and number of rows."""
-        key = self.graphs.key(kind, form, rows)
-        return self._steps.get(key) or self._captured(key, kind, form, rows)
+    def _step(
+        self, kind: Kind, form: Form, rows: int, ema: EMA | None = None
+    ) -> CachedStep[Runner]:
+        """The step on batches of this form and number of rows, on averages if there are any."""
+        key = self.graphs.key(kind, form, rows), ema
+        return self._steps.get(key) or self._captured(key, kind, form, rows, ema)
 
-    def _captured(self, key: Any, kind: Kind, form: Form, rows: int) -> CachedStep[Runner]:
+    def _captured(
+        self, key: Any, kind: Kind, form: Form, rows: int, ema: EMA | None
+    ) -> CachedStep[Runner]:
         with self._lock:
             found = self._steps.get(key)  # another thread may have captured it meanwhile
             if found is not None:
                 return found
-            step: CachedStep[Runner] = CachedStep(self.graphs.capture(kind, form, rows))
+            if ema is None:
+                graph = self.graphs.capture(kind, form, rows)
+            else:
+                instead: dict[State, State] = dict(zip(ema.parameters, ema.averages, strict=True))
+                graph = with_states(self._step(kind, form, rows).graph, instead)
+            step: CachedStep[Runner] = CachedStep(graph)
             known = [*self.graphs.states(), *step.graph.reads, *step.graph.updates]
             self._states.update(dict.fromkeys(known))
             self.guard = guard_of(self._states)
@@ -120,6 +131,7 @@ class Backend(ABC, Generic[Runner]):
         Raises:
             ShapeError, DTypeError: if shapes or dtypes do not fit.
             ValueError: for targets that do not fit, as labels out of range.
+            IndexError: for indices out of range.
         """
         kinds: list[Kind] = ["evaluation"]
         if training:
@@ -133,10 +145,9 @@ class Backend(ABC, Generic[Runner]):
                         said = f"{error} With x and y swapped the data fit: the order is (x, y)."
                         raise type(error)(said) from error
                     raise
-        fault = data.label_fault(graph.label_limits)
-        if fault is None and hasattr(self.graphs.loss, "target_fault"):
-            fault = self.graphs.loss.target_fault(data.parts[1])
-        if fault is not None:
+        data.check_indices(graph.index_limits, prefix)
+        fault_of = getattr(self.graphs.loss, "target_fault", None)
+        if fault_of is not None and (fault := fault_of(data.parts[1])):
             raise ValueError(f"{prefix}{fault}")
         for metric in self.graphs.metrics:
             if fault := metric.target_fault(data.parts[1]):
@@ -180,15 +191,24 @@ class Backend(ABC, Generic[Runner]):
         """
 
     @abstractmethod
-    def evaluate(self, batches: Batches, totals: Totals) -> None:
-        """Add the loss and the metrics of all batches to the totals."""
+    def evaluate(self, batches: Batches, totals: Totals, ema: EMA | None = None) -> None:
+        """Add the loss and the metrics of all batches to the totals.
+
+        Args:
+            batches: the data.
+            totals: what is added to.
+            ema: averages that are read in the places of their parameters.
+        """
 
     @abstractmethod
-    def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
+    def predict(
+        self, batches: Batches, ema: EMA | None = None, *, sampling: bool = False
+    ) -> Iterator[Any]:
         """The outputs of each batch, as new arrays.
 
         Args:
             batches: the inputs.
+            ema: averages that are read in the places of their parameters.
             sampling: with stochastic layers in training mode.
         """
 

@@ -13,6 +13,7 @@ from chainrule.data.batches import Batches
 from chainrule.execute.native import NativeStep, Run, StateBlock
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.tensor import Array
+from chainrule.optim import EMA
 from chainrule.train.backends.base import Backend, CachedStep, LearningRates, TrainRequest
 from chainrule.train.non_finite import non_finite_error
 from chainrule.train.state import Totals
@@ -55,10 +56,10 @@ class NativeBackend(Backend[NativeStep]):
         return step.idle[0]
 
     def borrowed(
-        self, kind: Kind, batches: Batches, number: int
+        self, kind: Kind, batches: Batches, number: int, ema: EMA | None
     ) -> tuple[CachedStep[NativeStep], NativeStep]:
         """A plan of a step on a batch, bound to the data, for one thread; `give_back` it."""
-        step = self._step(kind, batches.data.form, batches.rows(number))
+        step = self._step(kind, batches.data.form, batches.rows(number), ema)
         try:
             runner = step.idle.pop()
         except IndexError:
@@ -99,12 +100,12 @@ class NativeBackend(Backend[NativeStep]):
             self.last_step = step
             step.profile(self._profile)
         scalars = self._scalars(step, count, request.lrs)
-        step.copies.save()
+        step.save()
         run = step.run(order, start, count, scalars, _SECONDS, totals.sums())
         if run.status != "ok":
-            step.copies.restore()
+            step.restore()
         _check_indices(run, step.graph, batches, first + run.steps)
-        if run.status == "non-finite" or not step.copies.save_if_finite():
+        if run.status == "non-finite" or not step.save_if_finite():
             return self._replay(step, request, run.steps, scalars, totals)
         totals.replace(batches.rows(first) * run.steps, run.totals)
         return run.steps, float(run.last[0])
@@ -132,18 +133,18 @@ class NativeBackend(Backend[NativeStep]):
         Returns:
             As `train`, if none goes wrong now.
         """
-        batches, first, copies, loss = request.batches, request.first, step.copies, math.nan
+        batches, first, loss = request.batches, request.first, math.nan
         order, start, _ = batches.consecutive(first, count)
-        copies.restore()
+        step.restore()
         for i in range(count):
-            copies.save()
+            step.save()
             now = scalars[i : i + 1] if scalars is not None else None
             run = step.run(order, start + i, 1, now, totals=totals.sums())
-            if run.status == "ok" and copies.save_if_finite():
+            if run.status == "ok" and step.save_if_finite():
                 totals.replace(batches.rows(first + i), run.totals)
                 loss = float(run.last[0])
                 continue
-            copies.restore()
+            step.restore()
             _check_indices(run, step.graph, batches, first + i)
             interpreter, arguments = Interpreter(step.graph), batches.take(first + i)
             for scalar, value in zip(step.scalars, () if now is None else now[0], strict=False):
@@ -154,9 +155,9 @@ class NativeBackend(Backend[NativeStep]):
                 step.block.show_results()
         return count, loss
 
-    def evaluate(self, batches: Batches, totals: Totals) -> None:
+    def evaluate(self, batches: Batches, totals: Totals, ema: EMA | None = None) -> None:
         first = 0
-        with _Loans(self, "evaluation", batches) as loans:
+        with _Loans(self, "evaluation", batches, ema) as loans:
             while first < len(batches):
                 order, start, count = batches.consecutive(first, len(batches))
                 step = loans.step(first)
@@ -165,8 +166,10 @@ class NativeBackend(Backend[NativeStep]):
                 totals.replace(batches.rows(first) * run.steps, run.totals)
                 first += run.steps
 
-    def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
-        with _Loans(self, "sampling" if sampling else "prediction", batches) as loans:
+    def predict(
+        self, batches: Batches, ema: EMA | None = None, *, sampling: bool = False
+    ) -> Iterator[Any]:
+        with _Loans(self, "sampling" if sampling else "prediction", batches, ema) as loans:
             for number in range(len(batches)):
                 order, start, _ = batches.consecutive(number, 1)
                 step = loans.step(number)
@@ -184,17 +187,20 @@ class NativeBackend(Backend[NativeStep]):
 class _Loans:
     """The plans that one thread has borrowed for a pass over batches: at most two."""
 
-    def __init__(self, backend: NativeBackend, kind: Kind, batches: Batches) -> None:
+    def __init__(
+        self, backend: NativeBackend, kind: Kind, batches: Batches, ema: EMA | None
+    ) -> None:
         self._backend = backend
         self._kind = kind
         self._batches = batches
+        self._ema = ema
         self._loans: dict[int, tuple[CachedStep[NativeStep], NativeStep]] = {}
 
     def step(self, number: int) -> NativeStep:
         """The plan for a batch."""
         rows = self._batches.rows(number)
         if rows not in self._loans:
-            self._loans[rows] = self._backend.borrowed(self._kind, self._batches, number)
+            self._loans[rows] = self._backend.borrowed(self._kind, self._batches, number, self._ema)
         return self._loans[rows][1]
 
     def __enter__(self) -> _Loans:

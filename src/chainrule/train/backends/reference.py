@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.data.batches import Batches
 from chainrule.execute.reference import Interpreter
+from chainrule.optim import EMA
 from chainrule.train.backends.base import Backend, TrainRequest
 from chainrule.train.non_finite import is_finite, non_finite_error
 from chainrule.train.state import Totals
@@ -20,8 +21,10 @@ from chainrule.trees import with_leaves
 class ReferenceBackend(Backend[Interpreter]):
     """One batch a call, by NumPy."""
 
-    def _interpreter(self, kind: Kind, batches: Batches, number: int) -> Interpreter:
-        step = self._step(kind, batches.data.form, batches.rows(number))
+    def _interpreter(
+        self, kind: Kind, batches: Batches, number: int, ema: EMA | None = None
+    ) -> Interpreter:
+        step = self._step(kind, batches.data.form, batches.rows(number), ema)
         if not step.idle:
             step.idle.append(Interpreter(step.graph))
         return step.idle[0]  # for all threads: it keeps nothing from run to run
@@ -47,17 +50,20 @@ class ReferenceBackend(Backend[Interpreter]):
         totals.add(rows, [float(loss) * self.graphs.loss_weight(rows), *sums])
         return 1, float(loss)
 
-    def evaluate(self, batches: Batches, totals: Totals) -> None:
+    def evaluate(self, batches: Batches, totals: Totals, ema: EMA | None = None) -> None:
         for number in range(len(batches)):
-            run, rows = self._interpreter("evaluation", batches, number), batches.rows(number)
+            run, rows = self._interpreter("evaluation", batches, number, ema), batches.rows(number)
             with run.hold:
                 (loss, *sums), updates = run.run(batches.take(number))
                 run.commit(updates)
             totals.add(rows, [float(loss) * self.graphs.loss_weight(rows), *sums])
 
-    def predict(self, batches: Batches, *, sampling: bool = False) -> Iterator[Any]:
+    def predict(
+        self, batches: Batches, ema: EMA | None = None, *, sampling: bool = False
+    ) -> Iterator[Any]:
+        kind: Kind = "sampling" if sampling else "prediction"
         for number in range(len(batches)):
-            run = self._interpreter("sampling" if sampling else "prediction", batches, number)
+            run = self._interpreter(kind, batches, number, ema)
             with run.hold:
                 outputs, updates = run.run(batches.take(number))
                 run.commit(updates)

@@ -1,4 +1,4 @@
-#include "runtime/finite.h"
+#include "tasks/finite.h"
 
 #include <cstring>
 

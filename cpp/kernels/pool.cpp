@@ -1,0 +1,246 @@
+// Poolings of windows that lie side by side.
+//
+// Where an element of a window is many numbers side by side (the channels), a vector holds some of
+// these, and stays in a register over all taps. Where it is one number, a vector holds that of
+// several windows, and the taps go over a block of windows in cache.
+#include "kernels/declared.h"
+#include "kernels/simd/vector.h"
+
+namespace chainrule::CHAINRULE_INSTRUCTION_SET {
+namespace {
+
+using std::int32_t;
+using std::int64_t;
+
+// --- Vectors over the numbers of an element ---
+
+// Numbers of taps as T holds them, which is exact up to 2^24.
+template <typename T>
+CHAINRULE_INLINE Vector<T> load_numbers(const int32_t* from, int64_t count) {
+  T lanes[Vector<T>::lanes] = {};
+  for (int64_t i = 0; i < count; ++i) lanes[i] = static_cast<T>(from[i]);
+  return Vector<T>::load(lanes);
+}
+template <typename T>
+CHAINRULE_INLINE void store_numbers(Vector<T> numbers, int32_t* to, int64_t count) {
+  T lanes[Vector<T>::lanes];
+  numbers.store(lanes);
+  for (int64_t i = 0; i < count; ++i) to[i] = static_cast<int32_t>(lanes[i]);
+}
+
+// All of a vector, or `count` of its lanes.
+template <bool partial, typename T>
+CHAINRULE_INLINE Vector<T> load(const T* from, int64_t count) {
+  return partial ? Vector<T>::load_partial(from, count) : Vector<T>::load(from);
+}
+template <bool partial, typename T>
+CHAINRULE_INLINE void store(Vector<T> value, T* to, int64_t count) {
+  if constexpr (partial) {
+    value.store_partial(to, count);
+  } else {
+    value.store(to);
+  }
+}
+
+// Calls visit<partial>(place of x, place of y, count) for each vector of each window.
+template <typename T, typename Visit>
+CHAINRULE_INLINE void for_each_vector(const PoolRun& run, Visit visit) {
+  constexpr int64_t lanes = Vector<T>::lanes;
+  for (int64_t w = 0; w < run.windows; ++w) {
+    const int64_t x = run.first + w * run.step;
+    const int64_t y = w * run.inner;
+    int64_t i = 0;
+    for (; i + lanes <= run.inner; i += lanes)
+      visit.template operator()<false>(x + i, y + i, lanes);
+    if (i < run.inner) visit.template operator()<true>(x + i, y + i, run.inner - i);
+  }
+}
+
+template <typename T>
+void max_of_vectors(const PoolRun& run, const T* x, T* y, int32_t* taps) {
+  for_each_vector<T>(run, [&]<bool partial>(int64_t at, int64_t to, int64_t count) {
+    auto largest = load<partial>(x + (at + run.taps[0]), count);
+    auto number = broadcast(static_cast<T>(run.numbers[0]));
+    for (int64_t t = 1; t < run.tap_count; ++t) {
+      const auto element = load<partial>(x + (at + run.taps[t]), count);
+      const auto is_larger = (element > largest) | (element != element);
+      largest = select(is_larger, element, largest);
+      number = select(is_larger, broadcast(static_cast<T>(run.numbers[t])), number);
+    }
+    store<partial>(largest, y + to, count);
+    if (taps != nullptr) store_numbers(number, taps + to, count);
+  });
+}
+
+template <typename T>
+void sum_of_vectors(const PoolRun& run, const T* x, const int32_t* taps, T* y) {
+  for_each_vector<T>(run, [&]<bool partial>(int64_t at, int64_t to, int64_t count) {
+    auto sum = broadcast(T(0));
+    if (taps == nullptr) {
+      for (int64_t t = 0; t < run.tap_count; ++t) {
+        sum = sum + load<partial>(x + (at + run.taps[t]), count);
+      }
+    } else {
+      const auto number = load_numbers<T>(taps + to, count);
+      for (int64_t t = 0; t < run.tap_count; ++t) {
+        const auto element = load<partial>(x + (at + run.taps[t]), count);
+        sum = select(number == broadcast(static_cast<T>(run.numbers[t])), element, sum);
+      }
+    }
+    store<partial>(sum, y + to, count);
+  });
+}
+
+template <typename T, bool adds>
+void spread_vectors(const PoolRun& run, const T* g, const int32_t* taps, T* x) {
+  for_each_vector<T>(run, [&]<bool partial>(int64_t at, int64_t from, int64_t count) {
+    const auto given = load<partial>(g + from, count);
+    const auto number = taps != nullptr ? load_numbers<T>(taps + from, count) : given;
+    for (int64_t t = 0; t < run.tap_count; ++t) {
+      T* const to = x + (at + run.taps[t]);
+      auto part = given;
+      if (taps != nullptr) {
+        part = select_or_zero(number == broadcast(static_cast<T>(run.numbers[t])), given);
+      }
+      if constexpr (adds) part = load<partial>(static_cast<const T*>(to), count) + part;
+      store<partial>(part, to, count);
+    }
+  });
+}
+
+// --- Vectors over windows ---
+
+constexpr int64_t block = 256;  // windows, whose results stay in L1
+
+// Calls visit<step>(first window, count) for each block; a step of 0 is run.step. Loops over a step
+// that the compiler knows become vectors.
+template <typename Visit>
+CHAINRULE_INLINE void for_each_block(const PoolRun& run, Visit visit) {
+  for (int64_t w = 0; w < run.windows; w += block) {
+    const int64_t count = run.windows - w < block ? run.windows - w : block;
+    if (run.step == 1) {
+      visit.template operator()<1>(w, count);
+    } else if (run.step == 2) {
+      visit.template operator()<2>(w, count);
+    } else {
+      visit.template operator()<0>(w, count);
+    }
+  }
+}
+
+template <typename T, bool with_numbers>
+void max_of_windows(const PoolRun& run, const T* x, T* y, int32_t* taps) {
+  for_each_block(run, [&]<int known>(int64_t w, int64_t count) {
+    const int64_t step = known == 0 ? run.step : known;
+    T* __restrict const largest = y + w;
+    int32_t* __restrict const number = with_numbers ? taps + w : nullptr;
+    const T* __restrict from = x + (run.first + w * step + run.taps[0]);
+    for (int64_t i = 0; i < count; ++i) {
+      largest[i] = from[i * step];
+      if constexpr (with_numbers) number[i] = run.numbers[0];
+    }
+    for (int64_t t = 1; t < run.tap_count; ++t) {
+      from = x + (run.first + w * step + run.taps[t]);
+      const int32_t of_tap = run.numbers[t];
+      for (int64_t i = 0; i < count; ++i) {
+        const T element = from[i * step];
+        const bool is_larger = (element > largest[i]) | (element != element);
+        largest[i] = is_larger ? element : largest[i];
+        if constexpr (with_numbers) number[i] = is_larger ? of_tap : number[i];
+      }
+    }
+  });
+}
+
+template <typename T>
+void sum_of_windows(const PoolRun& run, const T* x, const int32_t* taps, T* y) {
+  for_each_block(run, [&]<int known>(int64_t w, int64_t count) {
+    const int64_t step = known == 0 ? run.step : known;
+    T* __restrict const sum = y + w;
+    for (int64_t i = 0; i < count; ++i) sum[i] = 0;
+    for (int64_t t = 0; t < run.tap_count; ++t) {
+      const T* __restrict const from = x + (run.first + w * step + run.taps[t]);
+      if (taps == nullptr) {
+        for (int64_t i = 0; i < count; ++i) sum[i] += from[i * step];
+      } else {
+        const int32_t* __restrict const number = taps + w;
+        const int32_t of_tap = run.numbers[t];
+        for (int64_t i = 0; i < count; ++i) {
+          sum[i] = number[i] == of_tap ? from[i * step] : sum[i];
+        }
+      }
+    }
+  });
+}
+
+template <typename T, bool adds>
+void spread_windows(const PoolRun& run, const T* g, const int32_t* taps, T* x) {
+  if (adds && taps != nullptr && run.has_all) {
+    for (int64_t w = 0; w < run.windows; ++w) {
+      const int32_t tap = taps[w];
+      if (tap < 0 || tap >= run.tap_count) continue;  // no tap, and so none of the window's
+      x[run.first + w * run.step + run.taps[tap]] += g[w];
+    }
+    return;
+  }
+  for_each_block(run, [&]<int known>(int64_t w, int64_t count) {
+    const int64_t step = known == 0 ? run.step : known;
+    const T* __restrict const given = g + w;
+    for (int64_t t = 0; t < run.tap_count; ++t) {
+      T* __restrict const to = x + (run.first + w * step + run.taps[t]);
+      const int32_t of_tap = run.numbers[t];
+      for (int64_t i = 0; i < count; ++i) {
+        const T part = taps == nullptr || taps[w + i] == of_tap ? given[i] : T(0);
+        to[i * step] = adds ? to[i * step] + part : part;
+      }
+    }
+  });
+}
+
+template <typename T>
+void fill_results(const PoolRun& run, T value, T* y) {
+  for (int64_t i = 0; i < run.windows * run.inner; ++i) y[i] = value;
+}
+
+}  // namespace
+
+template <typename T>
+void max_pool(const PoolRun& run, const T* x, T* y, int32_t* taps) {
+  if (run.tap_count == 0) {
+    fill_results(run, lowest<T>, y);
+    if (taps != nullptr) fill_results(run, int32_t{0}, taps);
+  } else if (run.inner > 1) {
+    max_of_vectors(run, x, y, taps);
+  } else if (taps != nullptr) {
+    max_of_windows<T, true>(run, x, y, taps);
+  } else {
+    max_of_windows<T, false>(run, x, y, taps);
+  }
+}
+
+template <typename T>
+void sum_pool(const PoolRun& run, const T* x, const int32_t* taps, T* y) {
+  if (run.inner > 1) {
+    sum_of_vectors(run, x, taps, y);
+  } else {
+    sum_of_windows(run, x, taps, y);
+  }
+}
+
+template <typename T>
+void spread_pool(const PoolRun& run, const T* g, const int32_t* taps, T* x, bool adds) {
+  if (run.inner > 1) {
+    (adds ? spread_vectors<T, true> : spread_vectors<T, false>)(run, g, taps, x);
+  } else {
+    (adds ? spread_windows<T, true> : spread_windows<T, false>)(run, g, taps, x);
+  }
+}
+
+template void max_pool(const PoolRun&, const float*, float*, int32_t*);
+template void max_pool(const PoolRun&, const double*, double*, int32_t*);
+template void sum_pool(const PoolRun&, const float*, const int32_t*, float*);
+template void sum_pool(const PoolRun&, const double*, const int32_t*, double*);
+template void spread_pool(const PoolRun&, const float*, const int32_t*, float*, bool);
+template void spread_pool(const PoolRun&, const double*, const int32_t*, double*, bool);
+
+}  // namespace chainrule::CHAINRULE_INSTRUCTION_SET

@@ -1,0 +1,64 @@
+// What a task keeps to take back the rows of a state that it has overwritten.
+#pragma once
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+
+namespace chainrule {
+
+// The old rows of one call after the other, up to a number of calls. Its memory is taken when the
+// plan is built, and touched as calls come.
+class RowLog {
+ public:
+  // Rows of `row_bytes` each, `rows` of them in a call.
+  RowLog(std::byte* state, std::int64_t rows, std::int64_t row_bytes)
+      : state_(state), rows_(rows), row_bytes_(row_bytes) {
+    constexpr std::int64_t most_bytes = std::int64_t{32} << 20;
+    const std::int64_t call = std::max<std::int64_t>(rows * (row_bytes + number_bytes), 1);
+    capacity_ = std::max<std::int64_t>(most_bytes / call, 1);
+    numbers_ =
+        std::make_unique_for_overwrite<std::int64_t[]>(static_cast<std::size_t>(capacity_ * rows));
+    old_ = std::make_unique_for_overwrite<std::byte[]>(
+        static_cast<std::size_t>(capacity_ * rows * row_bytes));
+  }
+
+  // Before a run.
+  void clear() {
+    calls_ = 0;
+    is_finite_.store(true, std::memory_order_relaxed);
+  }
+  // After a call that has done its work.
+  void count_call() { ++calls_; }
+  std::int64_t calls() const { return calls_; }
+  bool is_full() const { return calls_ == capacity_; }
+
+  // In a call, by any thread: for each row its number, and where its old bytes go.
+  std::int64_t& number(std::int64_t i) { return numbers_[index(i)]; }
+  std::byte* old(std::int64_t i) { return old_.get() + (calls_ * rows_ + i) * row_bytes_; }
+  void found_non_finite() { is_finite_.store(false, std::memory_order_relaxed); }
+
+  // Whether all that was written since `clear` is finite.
+  bool is_finite() const { return is_finite_.load(std::memory_order_relaxed); }
+  // Takes the last call back.
+  void undo_call() {
+    --calls_;
+    for (std::int64_t i = 0; i < rows_; ++i) {
+      std::copy_n(old(i), row_bytes_, state_ + number(i) * row_bytes_);
+    }
+  }
+
+ private:
+  static constexpr std::int64_t number_bytes = sizeof(std::int64_t);
+  std::size_t index(std::int64_t i) const { return static_cast<std::size_t>(calls_ * rows_ + i); }
+
+  std::byte* state_;
+  std::int64_t rows_, row_bytes_, capacity_ = 1, calls_ = 0;
+  std::unique_ptr<std::int64_t[]> numbers_;
+  std::unique_ptr<std::byte[]> old_;
+  std::atomic<bool> is_finite_ = true;
+};
+
+}  // namespace chainrule

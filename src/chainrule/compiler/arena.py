@@ -1,0 +1,206 @@
+"""The arena: one block of memory that every step uses anew.
+
+A storage is needed from the first instruction that writes it to the last that reads it. Storages
+whose lifetimes do not overlap may share memory; a result of a program may lie where an input lies
+of which this is the last use (its host).
+
+    offset
+      |  +--- c ----------+
+      |  +-- a --+  +-- d -------+      d takes the place of a, whose lifetime is over;
+      |      +----- b -----+            b and c are in use together with both
+      +---------------------------> instruction
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections.abc import Iterable, Iterator, Sequence
+from heapq import heappop, heappush
+from typing import NamedTuple
+
+from chainrule._core import CACHE_LINE
+from chainrule.compiler.instructions import Group, Instruction, Storage
+from chainrule.compiler.programs import is_flat
+
+ALIGNMENT = CACHE_LINE
+"""Bytes: a cache line, and the widest vector."""
+
+_MOST_LARGEST_FIRST = 1024  # units; of more, the time grows with the square
+
+
+def padded(nbytes: int) -> int:
+    """The bytes that a storage takes with what keeps the next one aligned."""
+    return -(-nbytes // ALIGNMENT) * ALIGNMENT
+
+
+class Lifetime(NamedTuple):
+    """The positions of the first and the last instruction that use a storage."""
+
+    first: int
+    last: int
+
+
+class Unit(NamedTuple):
+    """Storages that must lie one after another: one alone, or a segment."""
+
+    storages: Sequence[Storage]
+    nbytes: int
+    lifetime: Lifetime
+
+
+def place(
+    instructions: Sequence[Instruction],
+    outputs: Iterable[Storage],
+    segments: Iterable[list[Storage]],
+) -> int:
+    """Give all storages of the arena their offsets.
+
+    Args:
+        instructions: in order, each knowing its position.
+        outputs: storages that last to the end.
+        segments: storages that must lie one after another.
+
+    Returns:
+        The bytes of the arena.
+    """
+    lifetimes = _lifetimes(instructions, outputs)
+    segments = [s for s in segments if s[0].space == "arena"]
+    in_segments = {storage for segment in segments for storage in segment}
+    hosts = _hosts(instructions, lifetimes, in_segments)
+    alone = [[s] for s in lifetimes if s not in in_segments and s not in hosts]
+    units = [_unit(storages, lifetimes) for storages in (*segments, *alone)]
+    few = len(units) <= _MOST_LARGEST_FIRST
+    size = 0
+    for unit, offset in _largest_first(units) if few else _first_use_first(units):
+        for storage in unit.storages:
+            storage.offset = offset
+            offset += padded(storage.nbytes)
+        size = max(size, offset)
+    for storage, host in hosts.items():
+        storage.offset = host.offset
+    return size
+
+
+def _lifetimes(
+    instructions: Iterable[Instruction], outputs: Iterable[Storage]
+) -> dict[Storage, Lifetime]:
+    """The lifetime of each storage of the arena; outputs last to the end."""
+    lifetimes: dict[Storage, Lifetime] = {}
+    end = 0
+    for instruction in instructions:
+        at = instruction.position
+        end = at + 1
+        for storage in (*instruction.reads, *instruction.writes):
+            if storage.space == "arena":
+                first, _ = lifetimes.get(storage, (at, at))
+                lifetimes[storage] = Lifetime(first, at)
+    for storage in outputs:
+        if storage.space == "arena":
+            first, _ = lifetimes.get(storage, (end, end))
+            lifetimes[storage] = Lifetime(first, end)
+    return lifetimes
+
+
+def _unit(storages: Sequence[Storage], lifetimes: dict[Storage, Lifetime]) -> Unit:
+    """Storages as one unit, which is used as long as any of them."""
+    used = [lifetimes.get(storage, Lifetime(0, 0)) for storage in storages]
+    lifetime = Lifetime(min(u.first for u in used), max(u.last for u in used))
+    return Unit(storages, sum(padded(storage.nbytes) for storage in storages), lifetime)
+
+
+def _largest_first(units: Iterable[Unit]) -> Iterator[tuple[Unit, int]]:
+    """Offsets of units: the largest first, each at the lowest place that is free all its time."""
+    placed: list[tuple[int, int, int, int]] = []  # offset, end, first use, last use; in order
+    for unit in sorted(units, key=lambda u: u.nbytes, reverse=True):
+        first, last = unit.lifetime
+        offset = 0
+        for start, stop, placed_first, placed_last in placed:
+            if placed_last < first or last < placed_first:
+                continue
+            if offset + unit.nbytes <= start:
+                break
+            offset = max(offset, stop)
+        insort(placed, (offset, offset + unit.nbytes, first, last))
+        yield unit, offset
+
+
+def _first_use_first(units: Iterable[Unit]) -> Iterator[tuple[Unit, int]]:
+    """Offsets of units in the order of time, each in the smallest hole that is large enough.
+
+    So thousands are placed in a time that grows with their number; of few, the other way makes the
+    smaller arena.
+    """
+    holes: list[tuple[int, int]] = []  # (offset, end), in order; no two touch
+    used: list[tuple[int, int, int]] = []  # (last use, offset, end): a heap
+    size = 0
+    for unit in sorted(units, key=lambda u: (u.lifetime.first, -u.nbytes)):
+        while used and used[0][0] < unit.lifetime.first:
+            _, offset, end = heappop(used)
+            _add_hole(holes, offset, end)
+        fitting = [(e - o, o) for o, e in holes if e - o >= unit.nbytes]
+        if fitting:
+            length, offset = min(fitting)
+            at = bisect_left(holes, (offset, 0))
+            rest = (offset + unit.nbytes, offset + length)
+            holes[at : at + 1] = [rest] if length > unit.nbytes else []
+        else:
+            offset = size
+            if holes and holes[-1][1] == size:  # the last hole can grow
+                offset, _ = holes.pop()
+            size = offset + unit.nbytes
+        heappush(used, (unit.lifetime.last, offset, offset + unit.nbytes))
+        yield unit, offset
+
+
+def _add_hole(holes: list[tuple[int, int]], offset: int, end: int) -> None:
+    """Add a hole to those that there are; holes that touch become one."""
+    at = bisect_left(holes, (offset, end))
+    before = at > 0 and holes[at - 1][1] == offset
+    after = at < len(holes) and holes[at][0] == end
+    new = (holes[at - 1][0] if before else offset, holes[at][1] if after else end)
+    holes[at - before : at + after] = [new]
+
+
+def _hosts(
+    instructions: Iterable[Instruction],
+    lifetimes: dict[Storage, Lifetime],
+    in_segments: set[Storage],
+) -> dict[Storage, Storage]:
+    """For results of programs, where they may lie: in the place of an input that ends there.
+
+    A program reads an element before it writes that element, so this is safe for an input that
+    is read element for element. The uses of such a result become uses of its host.
+    """
+    hosts: dict[Storage, Storage] = {}
+    for instruction in instructions:
+        group = instruction if isinstance(instruction, Group) else instruction.epilogue
+        if group is None or group.parts:
+            continue
+        now = instruction.position
+        # Other tiles still read a product's factors.
+        factors = instruction.reads[:2] if instruction is not group else []
+        kept = {hosts.get(s, s) for s in factors}
+        found = [a.storage for a in group.accesses.values() if is_flat(group, a)]
+        free = [
+            s
+            for s in dict.fromkeys(hosts.get(s, s) for s in found)
+            if s.space == "arena"
+            and s not in kept
+            and s not in in_segments
+            and lifetimes[s].last == now
+        ]
+        for value, storage in zip(group.stored, group.writes, strict=False):
+            if storage.space != "arena" or storage in in_segments or storage in hosts:
+                continue
+            host = next((s for s in free if _is_alike(s, storage)), None)
+            if host is None or lifetimes[storage].first != now or value.shape != group.shape:
+                continue
+            free.remove(host)
+            hosts[storage] = host
+            lifetimes[host] = Lifetime(lifetimes[host].first, lifetimes.pop(storage).last)
+    return hosts
+
+
+def _is_alike(a: Storage, b: Storage) -> bool:
+    """Whether one storage can take the place of another."""
+    return a.size == b.size and a.dtype == b.dtype

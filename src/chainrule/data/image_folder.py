@@ -1,0 +1,201 @@
+"""Images in folders: one folder for each class."""
+
+from __future__ import annotations
+
+import os
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule import checks
+from chainrule.data.dataset import Dataset
+from chainrule.data.pixels import PixelDtype, check_pixel_dtype, scaled
+from chainrule.errors import FileError
+from chainrule.system.reading import reading
+from chainrule.system.threads import get_num_threads
+
+_READ = (".png", ".jpg", ".jpeg")
+_OTHERS = (".bmp", ".gif", ".heic", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
+_REMEDY = "Save the image again, or remove the file."
+
+
+class ImageFolder(Dataset):
+    """PNG and JPEG images by the folders that they lie in, whose names are the classes.
+
+    Sample i is (image, label): the image in the shape (channels, height, width), read from its file
+    when it is asked for, and the index of its class. `arrays` reads all images at once, for
+    `Trainer.fit`. Pillow reads the files: ``pip install chainrule[images]``.
+
+    Args:
+        root: the folder; each folder in it is a class, with images in it and in its subfolders.
+        size: (height, width) to which images are resized, or one number for both; None: all images
+            have the size of the first.
+        grayscale: whether an image has one channel, its brightness, in place of red, green, blue.
+        dtype: "float32" scales the pixels to [0, 1]; "uint8" keeps the values 0..255.
+
+    Attributes:
+        classes: the names of the classes, sorted.
+        class_to_idx: for each class its index, which is the label.
+        samples: (path, label) of each image, sorted by class, then by path.
+        targets: the labels alone.
+        shape: (channels, height, width) of an image.
+
+    Raises:
+        ImportError: if Pillow is missing.
+        FileNotFoundError: if there is no such folder, no class in it, or a class without images.
+        FileError: for a file that can't be read as an image, or that has another size, when it is
+            read. The message names the file.
+
+    Example:
+        >>> import tempfile
+        >>> from pathlib import Path
+        >>> from PIL import Image
+        >>> root = Path(tempfile.mkdtemp())
+        >>> for name in ("cat", "dog"):
+        ...     (root / name).mkdir()
+        ...     Image.new("RGB", (6, 4), "red").save(root / name / "1.png")
+        >>> images = ImageFolder(root)
+        >>> images.classes, len(images), images[1][0].shape, images.targets
+        (('cat', 'dog'), 2, (3, 4, 6), [0, 1])
+        >>> x, y = images.arrays()
+        >>> x.shape, y
+        ((2, 3, 4, 6), array([0, 1]))
+    """
+
+    def __init__(
+        self,
+        root: str | os.PathLike[str],
+        size: int | tuple[int, int] | None = None,
+        *,
+        grayscale: bool = False,
+        dtype: PixelDtype = "float32",
+    ) -> None:
+        _pillow()
+        check_pixel_dtype(dtype)
+        self.root = Path(root)
+        self.grayscale = checks.flag("grayscale", grayscale)
+        self.dtype: PixelDtype = dtype
+        self._resizes = size is not None
+        found = {name: _images_in(self.root / name) for name in _classes_in(self.root)}
+        self.classes = tuple(found)
+        self.class_to_idx = {name: label for label, name in enumerate(found)}
+        self.samples = [(p, label) for label, paths in enumerate(found.values()) for p in paths]
+        self.targets = [label for _, label in self.samples]
+        if size is None:
+            height, width = self._size_of(self.samples[0][0])
+        else:
+            sizes = size if isinstance(size, (tuple, list)) else (size, size)
+            if len(sizes) != 2:
+                raise ValueError(f"size is (height, width) or one number, got {size!r}")
+            height, width = (checks.count("size", length) for length in sizes)
+        self.shape = (1 if grayscale else 3, height, width)
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, index: Any) -> tuple[NDArray[Any], np.int64]:
+        path, label = self.samples[checks.integer("index", index)]
+        return scaled(self._pixels(path), self.dtype), np.int64(label)
+
+    def arrays(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
+        """Read all images: x of shape (images, channels, height, width), and the labels."""
+        x = np.empty((len(self), *self.shape), self.dtype)
+
+        def fill(row: int) -> None:
+            x[row] = scaled(self._pixels(self.samples[row][0]), self.dtype)
+
+        with ThreadPoolExecutor(get_num_threads()) as threads:
+            for _ in threads.map(fill, range(len(self))):
+                pass
+        return x, np.array(self.targets, np.int64)
+
+    def __repr__(self) -> str:
+        return (
+            f"ImageFolder({str(self.root)!r}, {len(self)} images, x {self.dtype} {self.shape}, "
+            f"{len(self.classes)} classes)"
+        )
+
+    def _pixels(self, path: Path) -> NDArray[np.uint8]:
+        """The pixels of a file, (channels, height, width)."""
+        channels, height, width = self.shape
+        with reading(path, "an image", _REMEDY) as file:
+            image = _opened(path, file)
+            if not self._resizes and image.size != (width, height):
+                raise FileError(
+                    f"{path} is {image.size[1]} pixels high and {image.size[0]} wide, "
+                    f"{self.samples[0][0]} {height} and {width}. Give size=(height, width), to "
+                    "which all are resized."
+                )
+            image = image.convert("L" if channels == 1 else "RGB")
+            if image.size != (width, height):
+                image = image.resize((width, height), _pillow().Resampling.BILINEAR)
+            pixels = np.asarray(image).reshape(height, width, channels)
+        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+
+    @staticmethod
+    def _size_of(path: Path) -> tuple[int, int]:
+        """(height, width) of a file, which its first bytes say."""
+        with reading(path, "an image", _REMEDY) as file:
+            width, height = _opened(path, file).size
+        return height, width
+
+
+def _pillow() -> Any:
+    """The module that reads images."""
+    try:
+        from PIL import Image
+    except ImportError:
+        raise ImportError("images are read by Pillow: pip install chainrule[images]") from None
+    return Image
+
+
+def _opened(path: Path, file: Any) -> Any:
+    """The image of a file, whose pixels are not read yet."""
+    pillow = _pillow()
+    try:
+        image = pillow.open(file, formats=("PNG", "JPEG"))
+    except pillow.UnidentifiedImageError:
+        raise FileError(f"{path} is neither a PNG nor a JPEG image. {_REMEDY}") from None
+    if image.mode[0] in "IF":
+        raise FileError(
+            f"{path} has pixels of more than 8 bits, which would be cut off. Save it with 8 bits."
+        )
+    return image
+
+
+def _classes_in(root: Path) -> list[str]:
+    """The names of the folders in a folder."""
+    with os.scandir(root) as entries:
+        listed = [(e.name, e.is_dir()) for e in entries if not e.name.startswith(".")]
+    found = sorted(name for name, is_folder in listed if is_folder)
+    if not found:
+        images = any(name.lower().endswith(_READ) for name, _ in listed)
+        raise FileNotFoundError(
+            f"{root} holds {'images, but ' * images}no folders. Put the images of each class into "
+            "a folder of its own, named as the class, and give the folder above them."
+        )
+    return found
+
+
+def _images_in(folder: Path) -> list[Path]:
+    """The image files in a class's folder and below."""
+    found = []
+    for place, _, names in os.walk(folder):
+        for name in names:
+            if name.startswith("."):
+                continue
+            if name.lower().endswith(_OTHERS):
+                raise FileError(
+                    f"{Path(place, name)} is no PNG or JPEG image. Convert it, or remove it."
+                )
+            if name.lower().endswith(_READ):
+                found.append(Path(place, name))
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no images ({', '.join(_READ)}). Each folder in {folder.parent} is a "
+            "class: remove it if it is none."
+        )
+    return sorted(found)

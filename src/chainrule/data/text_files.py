@@ -1,0 +1,54 @@
+"""Plain text from files."""
+
+from __future__ import annotations
+
+import os
+
+from chainrule.errors import FileError
+from chainrule.system.reading import check_gzip, reading, unpacking
+
+
+def read_text(path: str | os.PathLike[str]) -> str:
+    """Read a text file in UTF-8, gzipped or not.
+
+    Line ends become one newline sign each, whatever system has written them; a mark of byte order
+    at the start is left out.
+
+    Args:
+        path: the file.
+
+    Returns:
+        The whole text.
+
+    Raises:
+        FileNotFoundError: no such file.
+        FileError: the file is empty, damaged or not UTF-8; the message names the place.
+
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> path = Path(tempfile.mkdtemp()) / "play.txt"
+    >>> _ = path.write_bytes(b"To be,\\r\\nor not to be")
+    >>> read_text(path)
+    'To be,\\nor not to be'
+    """
+    with reading(path, "a text file", "Give a file of plain text in UTF-8.") as file:
+        is_zipped = file.read(2) == b"\x1f\x8b"
+        file.seek(0)
+        if is_zipped:
+            check_gzip(file)
+            with unpacking(file) as content:
+                held = content.read()
+        else:
+            held = file.read()
+    try:
+        text = held.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = held.count(b"\n", 0, error.start) + 1
+        raise FileError(
+            f"{path} is not in UTF-8: byte {error.start}, in line {line}, is "
+            f"0x{held[error.start]:02x}. Convert it, as iconv -f LATIN1 -t UTF-8 does for text of "
+            "old Western systems."
+        ) from None
+    if not text:
+        raise FileError(f"{path} is empty. Give a file that holds text.")
+    return text.replace("\r\n", "\n").replace("\r", "\n")

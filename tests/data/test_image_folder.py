@@ -1,0 +1,138 @@
+"""Images by folder, text files: what is read, and what is refused with its path."""
+
+import gzip
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import data, nn, optim
+
+Image = pytest.importorskip("PIL.Image")
+
+RNG = np.random.default_rng(0)
+COLOURS = RNG.integers(0, 256, (3, 6, 5, 3)).astype(np.uint8)
+
+
+@pytest.fixture
+def root(tmp_path):
+    """Two classes: three PNG images, one of them in a subfolder; what is no image lies beside."""
+    (tmp_path / "dog" / "more").mkdir(parents=True)
+    (tmp_path / "cat").mkdir()
+    (tmp_path / ".cache").mkdir()
+    for path, pixels in zip(("dog/2.png", "dog/more/1.PNG", "cat/x.png"), COLOURS, strict=True):
+        Image.fromarray(pixels).save(tmp_path / path, "PNG")
+    (tmp_path / "cat" / "notes.txt").write_text("of a cat")
+    (tmp_path / "cat" / ".x.png").write_bytes(b"of the system")
+    (tmp_path / "readme.txt").write_text("two classes")
+    return tmp_path
+
+
+def test_classes_are_folders(root):
+    images = data.ImageFolder(root)
+    assert images.classes == ("cat", "dog") and images.class_to_idx == {"cat": 0, "dog": 1}
+    assert [p.name for p, _ in images.samples] == ["x.png", "2.png", "1.PNG"]
+    assert images.targets == [0, 1, 1] and images.shape == (3, 6, 5)
+    x, y = images.arrays()
+    assert x.dtype == np.float32 and y.dtype == np.int64 and y.tolist() == images.targets
+    wanted = COLOURS[[2, 0, 1]].transpose(0, 3, 1, 2)
+    np.testing.assert_array_equal(x, wanted / np.float32(255))
+    for i, (image, label) in enumerate(images[i] for i in range(len(images))):
+        assert image.tolist() == x[i].tolist() and label == y[i]
+    as_stored = data.ImageFolder(root, dtype="uint8").arrays()[0]
+    assert as_stored.dtype == np.uint8 and as_stored.tolist() == wanted.tolist()
+    assert repr(images).endswith("3 images, x float32 (3, 6, 5), 2 classes)")
+
+
+def test_grey_and_resized_images(root):
+    grey, _ = data.ImageFolder(root, (3, 4), grayscale=True, dtype="uint8").arrays()
+    assert grey.shape == (3, 1, 3, 4)
+    smooth = Image.Resampling.BILINEAR
+    wanted = Image.open(root / "cat" / "x.png").convert("L").resize((4, 3), smooth)
+    assert grey[0, 0].tolist() == np.asarray(wanted).tolist()
+    Image.fromarray(COLOURS[0, :, :, 0]).save(root / "cat" / "grey.jpg")  # one channel in the file
+    Image.new("RGBA", (5, 6), (9, 8, 7, 128)).save(root / "cat" / "a.png")
+    x, _ = data.ImageFolder(root, dtype="uint8").arrays()
+    assert (x[0] == np.array([9, 8, 7])[:, None, None]).all()
+    assert (x[1] == x[1, :1]).all()
+
+
+def test_a_network_learns_a_folder(root):
+    images = data.ImageFolder(root)
+    model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(48, 2))
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters(), lr=0.05))
+    trainer.fit(*images.arrays(), epochs=30, batch_size=3, progress=False)
+    loader = data.DataLoader(images, batch_size=2)
+    assert trainer.evaluate(loader)["loss"] < 0.1
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "words"),
+    [
+        ("cat/b.png", b"no image", "b.png is neither a PNG nor a JPEG"),
+        ("cat/b.jpg", b"", "b.jpg is neither a PNG nor a JPEG"),
+        ("cat/b.gif", b"GIF89a", "b.gif is no PNG or JPEG image. Convert"),
+        ("cat/y.png", (4, 5), r"y.png is 5 pixels high and 4 wide, .*x.png 6 and 5. Give size="),
+        ("cat/y.png", "cut", "y.png cannot be read as an image"),
+        ("cat/y.png", "deep", "y.png has pixels of more than 8 bits"),
+    ],
+)
+def test_faulty_images_are_named(root, path, content, words):
+    whole = (root / "cat" / "x.png").read_bytes()
+    if content == "deep":
+        Image.fromarray(np.zeros((6, 5), np.uint16)).save(root / path)
+    elif content == "cut":
+        (root / path).write_bytes(whole[: len(whole) * 2 // 3])
+    elif isinstance(content, tuple):
+        Image.new("RGB", content).save(root / path)
+    else:
+        (root / path).write_bytes(content)
+    with pytest.raises(cr.FileError, match=words):
+        data.ImageFolder(root).arrays()
+
+
+@pytest.mark.parametrize(
+    ("make", "error", "words"),
+    [
+        (lambda r: data.ImageFolder(r / "cat"), FileNotFoundError, "images, but no folders"),
+        (lambda r: data.ImageFolder(r / "nowhere"), FileNotFoundError, "nowhere"),
+        (lambda r: data.ImageFolder(r, (1, 2, 3)), ValueError, "size is"),
+        (lambda r: data.ImageFolder(r, 0), ValueError, "at least 1"),
+        (lambda r: data.ImageFolder(r, dtype="int64"), ValueError, "'float32'"),
+        (lambda r: data.ImageFolder(r, grayscale=1), TypeError, "True or False"),
+        (lambda r: data.ImageFolder(r)[3], IndexError, "range"),
+    ],
+)
+def test_what_does_not_fit_is_refused(root, make, error, words):
+    with pytest.raises(error, match=words):
+        make(root)
+
+
+def test_a_class_without_images_is_refused(root):
+    (root / "bird").mkdir()
+    with pytest.raises(FileNotFoundError, match="bird holds no images"):
+        data.ImageFolder(root)
+
+
+def test_text_files(tmp_path):
+    path = tmp_path / "a.txt"
+    marked = b"\xef\xbb\xbfEin\r\nSt\xc3\xbcck\rText\n"
+    for content in (marked, "Ein\nStück\nText\n".encode()):
+        for packed in (content, gzip.compress(content)):
+            path.write_bytes(packed)
+            assert data.read_text(path) == "Ein\nStück\nText\n"
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "a.txt is empty"),
+        (b"a\nb\xe9", "not in UTF-8: byte 3, in line 2, is 0xe9"),
+        (gzip.compress(b"abc")[:-4], "a.txt cannot be read as a text file"),
+    ],
+)
+def test_faulty_text_files(tmp_path, content, words):
+    path = tmp_path / "a.txt"
+    path.write_bytes(content)
+    with pytest.raises(cr.FileError, match=words):
+        data.read_text(path)
