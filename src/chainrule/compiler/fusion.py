@@ -9,10 +9,9 @@ In this order:
        ...                                         ->     ...
 
 3. Each group learns what it stores (what others read) and what it loads.
-4. What only a concatenation reads is written where the concatenation has it.
-5. The sum over the rows of what a group computes, as the gradient of a bias, is taken by its
+4. The sum over the rows of what a group computes, as the gradient of a bias, is taken by its
    program, which has the rows in cache.
-6. A group that reads a product, or a convolution, becomes its epilogue. The product is computed
+5. A group that reads a product, or a convolution, becomes its epilogue. The product is computed
    tile by tile; the epilogue runs over each tile while it is in cache:
 
        C = A B  +------+------+          u = C + bias, a = relu(u)
@@ -25,16 +24,12 @@ from __future__ import annotations
 from chainrule.compiler.elementwise import is_cut
 from chainrule.compiler.instructions import (
     MOST_MEMBERS,
-    Access,
     Group,
     Instruction,
-    Part,
-    Storage,
     as_matrix,
-    fits_program,
+    collapse,
     is_full,
 )
-from chainrule.compiler.parts import is_block, restrided
 from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value, root
 
@@ -58,7 +53,6 @@ def fuse(schedule: Schedule) -> None:
         group.writes = [schedule.storage(v) for v in group.stored]
         for storage in group.writes:
             schedule.writers[storage] = group
-    _write_among_others(schedule, users)
     # A sum that alone reads a member spares its memory: that is better than an epilogue, which
     # reads and writes it. Other sums are better left out where the group can be an epilogue.
     _attach_sums(schedule, users, only_unstored=True)
@@ -129,7 +123,7 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
         accesses = {**group.accesses}
         accesses.update({v: a for v, a in reader.accesses.items() if v not in inside})
         strides = tuple([access.strides for access in accesses.values()])
-        if not fits_program(group.shape, strides):
+        if len(collapse(group.shape, strides)[0]) > 2:
             continue
         if any(root(v) in inside for v in accesses):  # read in another shape
             continue
@@ -155,42 +149,8 @@ def _put_in_order(schedule: Schedule, group: Group) -> None:
 
 def _matrix(group: Group) -> tuple[int, int] | None:
     """The rows and columns of a group's program, if its columns can be the last axis."""
-    ways = [a.strides for a in (*group.accesses.values(), *group.targets.values())]
-    matrix = as_matrix(group.shape, tuple(ways))
+    matrix = as_matrix(group.shape, tuple([a.strides for a in group.accesses.values()]))
     return None if matrix is None else matrix[0]
-
-
-def _write_among_others(schedule: Schedule, users: Users) -> None:
-    """Let a group write what only a concatenation reads to where the concatenation has it.
-
-    What the concatenation has in one piece may go there by itself: see `chains`.
-    """
-    changed: set[Storage] = set()
-    for instruction in schedule.instructions:
-        if instruction.kind != "copy" or instruction.value.kind != "concatenate":
-            continue
-        x, out = instruction.operands["x"], instruction.results["out"]
-        assert isinstance(x, Storage) and isinstance(out, Part)
-        group = schedule.writers.get(x)
-        strides = instruction.arguments["out_strides"]
-        if (
-            not isinstance(group, Group)
-            or x.value not in group.stored
-            or users[x.value] - {group} != {instruction}
-            or is_block(instruction.arguments["shape"], strides)
-        ):
-            continue
-        seen = restrided(instruction.arguments["shape"], strides, group.shape)
-        ways = [a.strides for a in (*group.accesses.values(), *group.targets.values())]
-        if seen is None or not fits_program(group.shape, (*ways, seen)):
-            continue
-        group.targets[x.value] = Access(out.storage, seen, first=out.first)
-        group.writes[group.stored.index(x.value)] = out.storage
-        schedule.remove(instruction)
-        changed.add(out.storage)
-    for instruction in schedule.instructions:
-        for storage in changed.intersection(instruction.writes):
-            schedule.writers[storage] = instruction  # the last one counts
 
 
 def _attach_epilogues(schedule: Schedule) -> None:
