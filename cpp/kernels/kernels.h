@@ -135,6 +135,7 @@ struct RowCall {
   void* second;
   const void* inputs[most_row_inputs];
   std::int64_t rows, columns;
+  double number;  // of kernels that take one
 };
 
 // out[i] = f(a[i], b[i], c[i]); out may be a, b or c.

@@ -2,6 +2,7 @@
 
 #include <type_traits>
 
+#include "kernels/row_norms.h"
 #include "kernels/row_parts.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
@@ -351,6 +352,26 @@ bool one_hot(const RowCall<T>& call) {
     out[r * columns + labels[r]] = 1;
   }
   return true;
+}
+
+template <typename T>
+bool layer_norm(const RowCall<T>& call) {
+  return row_norms::normalise<true>(call);
+}
+
+template <typename T>
+bool layer_norm_grad(const RowCall<T>& call) {
+  return row_norms::normalise_grad<true>(call);
+}
+
+template <typename T>
+bool rms_norm(const RowCall<T>& call) {
+  return row_norms::normalise<false>(call);
+}
+
+template <typename T>
+bool rms_norm_grad(const RowCall<T>& call) {
+  return row_norms::normalise_grad<false>(call);
 }
 
 #define CHAINRULE_INTEGERS_floating(name)

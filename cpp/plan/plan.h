@@ -299,6 +299,7 @@ struct Rows {
   std::vector<Ref> inputs;
   Ref out;
   std::optional<Ref> second;  // the other result, of kernels that have two
+  double number = 0;          // what a kernel takes besides
 
   void fields(auto&& field) {
     field("kernel", kernel);
@@ -308,6 +309,7 @@ struct Rows {
     field("inputs", inputs);
     field("out", out);
     field.optional("second", second);
+    field.optional("number", number);
   }
 };
 

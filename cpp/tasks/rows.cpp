@@ -13,6 +13,7 @@ class RowsTask final : public Task {
         signature_(row_signatures[static_cast<std::size_t>(rows.kernel)]),
         rows_(rows.rows),
         columns_(rows.columns),
+        number_(rows.number),
         out_(building.memory.at(rows.out)),
         second_(rows.second ? building.memory.at(*rows.second) : nullptr) {
     for (std::size_t i = 0; i < rows.inputs.size(); ++i) {
@@ -36,6 +37,7 @@ class RowsTask final : public Task {
     }
     call.rows = range.length();
     call.columns = columns_;
+    call.number = number_;
     return kernel_(call);
   }
 
@@ -58,6 +60,7 @@ class RowsTask final : public Task {
   RowKernel<T> kernel_;
   const RowSignature& signature_;
   std::int64_t rows_, columns_;
+  double number_;
   std::array<std::byte*, most_row_inputs> inputs_ = {};
   std::byte* out_;
   std::byte* second_;

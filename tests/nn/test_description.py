@@ -18,6 +18,10 @@ EXAMPLES = {
     "Embedding": nn.Embedding(5, 2, padding_idx=-1, max_norm=1.5, scale_grad_by_freq=True),
     "EmbeddingBag": nn.EmbeddingBag(4, 3, mode="max", include_last_offset=True, dtype="float64"),
     "MultiheadAttention": nn.MultiheadAttention(4, 2, kdim=3, add_bias_kv=True, dropout=0.2),
+    "GPT": nn.GPT(5, 3, 2, 1, 4, 0.1, bias=True),
+    "PositionalEncoding": nn.PositionalEncoding(3, 0.2, 7, batch_first=True),
+    "LearnedPositionalEncoding": nn.LearnedPositionalEncoding(3, 7),
+    "RotaryPositionalEmbeddings": nn.RotaryPositionalEmbeddings(4, 9, 100.0),
     "TransformerEncoderLayer": nn.TransformerEncoderLayer(4, 2, 3, 0.3, "gelu", norm_first=True),
     "TransformerDecoderLayer": nn.TransformerDecoderLayer(4, 2, 3, bias=False, dtype="float64"),
     "TransformerEncoder": nn.TransformerEncoder(

@@ -26,6 +26,7 @@ from chainrule.ops.floats import *  # noqa: F403
 from chainrule.ops.index import *  # noqa: F403
 from chainrule.ops.joining import *  # noqa: F403
 from chainrule.ops.matmul import *  # noqa: F403
+from chainrule.ops.normalisation import *  # noqa: F403
 from chainrule.ops.order import *  # noqa: F403
 from chainrule.ops.padding import *  # noqa: F403
 from chainrule.ops.pooling import *  # noqa: F403

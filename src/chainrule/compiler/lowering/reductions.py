@@ -163,3 +163,23 @@ def _labelled(scheduler: Scheduler, value: Value) -> None:
             columns=columns,
         )
     )
+
+
+@lowering("normalize_rows", "normalize_rows_grad")
+def _normalize_rows(scheduler: Scheduler, value: Value) -> None:
+    kernel = "layer_norm" if value.attributes["centred"] else "rms_norm"
+    rows, columns = value.shape
+    scheduler.add(
+        Instruction(
+            "rows",
+            value,
+            {"inputs": [scheduler.storage(x) for x in value.inputs]},
+            {"out": scheduler.storage(value)},
+            flops=value.flops,
+            kernel=kernel if value.kind == "normalize_rows" else f"{kernel}_grad",
+            dtype=value.dtype,
+            rows=rows,
+            columns=columns,
+            number=value.attributes["eps"],
+        )
+    )

@@ -1,7 +1,7 @@
 """Normalisation as functions of the graph, composed of operations.
 
-Where each example is normalised, the input is reshaped to a matrix of (examples, elements), so that
-a plan reads the mean and scale of a row in place, as one column.
+Where each example is normalised, the input is reshaped to a matrix of (examples, elements), whose
+rows a plan normalises by one kernel.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
 from chainrule.nn import arguments
 from chainrule.ops import add_n, pad, sqrt
+from chainrule.ops.normalisation import normalize_rows
 
 __all__ = [
     "batch_norm",
@@ -92,10 +93,8 @@ def rms_norm(
     """
     x = as_tensor(input)
     rows = _as_rows("rms_norm", x, normalized_shape)
-    squares = (rows * rows).mean(axis=1, keepdims=True)
-    eps = plain_number("eps", np.finfo(squares.dtype).eps if eps is None else eps)
-    scale = 1.0 / sqrt(squares + eps)
-    return _scaled("rms_norm", rows * scale, normalized_shape, weight, None).reshape(x.shape)
+    y = _normalized(rows, np.finfo(rows.dtype).eps if eps is None else eps, centred=False)
+    return _scaled("rms_norm", y, normalized_shape, weight, None).reshape(x.shape)
 
 
 @both_names()
@@ -131,7 +130,7 @@ def group_norm(
             f"divide into {num_groups} groups"
         )
     _check_channels("group_norm", x, weight=weight, bias=bias)
-    rows = x.reshape(x.shape[0] * num_groups, math.prod(x.shape[1:]) // num_groups)
+    rows = _floats(x).reshape(x.shape[0] * num_groups, math.prod(x.shape[1:]) // num_groups)
     return _channels_scaled(_normalized(rows, eps).reshape(x.shape), weight, bias)
 
 
@@ -341,10 +340,10 @@ def _moments(rows: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     return mean, centred, (centred * centred).mean(axis=1, keepdims=True)
 
 
-def _normalized(rows: Tensor, eps: float) -> Tensor:
-    """Each row minus its mean, divided by its standard deviation."""
-    _, centred, variance = _moments(rows)
-    return centred * (1.0 / sqrt(variance + plain_number("eps", eps)))
+def _normalized(rows: Tensor, eps: float, *, centred: bool = True) -> Tensor:
+    """Each row minus its mean, divided by its standard deviation; or by the root of its mean
+    square, if not `centred`."""
+    return normalize_rows(rows, plain_number("eps", eps), centred=centred)
 
 
 def _as_rows(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> Tensor:
@@ -356,7 +355,12 @@ def _as_rows(name: str, x: Tensor, normalized_shape: int | Sequence[int]) -> Ten
             f"{name}: the input must have the shape (..., {', '.join(map(str, shape))}); its shape "
             f"is {x.shape}. Change normalized_shape, or the layers before."
         )
-    return x.reshape(math.prod(x.shape[:start]), math.prod(shape))
+    return _floats(x).reshape(math.prod(x.shape[:start]), math.prod(shape))
+
+
+def _floats(x: Tensor) -> Tensor:
+    """Integers as float32."""
+    return x if x.dtype.kind == "f" else x.astype(np.float32)
 
 
 def _scaled(

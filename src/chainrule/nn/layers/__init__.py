@@ -57,6 +57,7 @@ from chainrule.nn.layers.dropout import (
     GaussianNoise,
 )
 from chainrule.nn.layers.embedding import Embedding, EmbeddingBag
+from chainrule.nn.layers.gpt import GPT
 from chainrule.nn.layers.images import (
     ChannelShuffle,
     Fold,
@@ -93,6 +94,11 @@ from chainrule.nn.layers.pooling import (
     MaxPool1d,
     MaxPool2d,
 )
+from chainrule.nn.layers.positions import (
+    LearnedPositionalEncoding,
+    PositionalEncoding,
+    RotaryPositionalEmbeddings,
+)
 from chainrule.nn.layers.preprocessing import (
     Center,
     InverseRobustScale,
@@ -117,6 +123,7 @@ __all__ = [
     "ELU",
     "GELU",
     "GLU",
+    "GPT",
     "GRU",
     "LSTM",
     "PCA",
@@ -168,6 +175,7 @@ __all__ = [
     "LSTMCell",
     "LayerNorm",
     "LeakyReLU",
+    "LearnedPositionalEncoding",
     "Linear",
     "LocalResponseNorm",
     "LogSigmoid",
@@ -183,6 +191,7 @@ __all__ = [
     "ParametricActivation",
     "PixelShuffle",
     "PixelUnshuffle",
+    "PositionalEncoding",
     "RMSNorm",
     "RNNCell",
     "RReLU",
@@ -200,6 +209,7 @@ __all__ = [
     "ReplicationPad2d",
     "Residual",
     "RobustScale",
+    "RotaryPositionalEmbeddings",
     "Scale",
     "Sequential",
     "SiLU",
