@@ -163,6 +163,7 @@ nb::tuple run(BoundPlan& plan, std::optional<OrderArray> order, std::int64_t fir
               std::int64_t steps, std::optional<ScalarsArray> scalars, double seconds,
               std::int64_t threads, std::optional<TotalsArray> totals,
               const chainrule::Hold* hold) {
+  const chainrule::CallOfCore call;
   chainrule::RunRequest request;
   if (order) request.order = std::span(order->data(), order->size());
   if (scalars) request.scalars = std::span(scalars->data(), scalars->size());

@@ -21,8 +21,20 @@ constexpr auto between_looks = std::chrono::milliseconds(1);
 std::atomic<std::int64_t> at_work = 0;
 std::atomic<bool> python_ends = false;
 thread_local bool ends_python = false;
+thread_local std::int64_t own = 0;  // how often `at_work` counts this thread
+
+void enter() {
+  at_work.fetch_add(1);
+  ++own;
+}
+
+void leave() {
+  at_work.fetch_sub(1);
+  --own;
+}
 
 [[noreturn]] void stay() {
+  at_work.fetch_sub(own);
   for (;;) std::this_thread::sleep_for(std::chrono::hours(1));
 }
 
@@ -39,16 +51,23 @@ void end_of_python() {
 
 }  // namespace
 
-WithoutGil::WithoutGil() : state_((at_work.fetch_add(1), PyEval_SaveThread())) {}
+WithoutGil::WithoutGil() : state_((enter(), PyEval_SaveThread())) {}
 
 WithoutGil::~WithoutGil() {
+  if (python_ends.load() && !ends_python) stay();
+  PyEval_RestoreThread(state_);
+  leave();
+}
+
+CallOfCore::CallOfCore() {
   if (python_ends.load() && !ends_python) {
-    at_work.fetch_sub(1);
+    PyEval_SaveThread();
     stay();
   }
-  PyEval_RestoreThread(state_);
-  at_work.fetch_sub(1);
+  enter();
 }
+
+CallOfCore::~CallOfCore() { leave(); }
 
 void register_end_of_python() {
 #if !defined(_WIN32)

@@ -20,7 +20,17 @@ class WithoutGil {
   PyThreadState* const state_;
 };
 
-// Has Python wait at its end until no thread is at work without the lock.
+// A call of the core that may keep the lock, while this lives: once Python ends, no other thread
+// begins one, and Python waits for those that have begun.
+class CallOfCore {
+ public:
+  CallOfCore();
+  ~CallOfCore();
+  CallOfCore(const CallOfCore&) = delete;
+  CallOfCore& operator=(const CallOfCore&) = delete;
+};
+
+// Has Python wait at its end until no other thread is at work in the core.
 void register_end_of_python();
 
 }  // namespace chainrule

@@ -14,7 +14,13 @@ from chainrule.graph.operation import operations
 
 ONLY_NATIVE = {"copy", "multiply_add"}  # what the compiler makes of casts, sums and products
 ONLY_COMPILED = {"add_n", "astype"}  # several opcodes, or none
-NOT_COMPUTED = {"reshape", "broadcast_to", "stop_gradient", "gradient_hook"}  # ways of reading
+NOT_COMPUTED = {
+    "reshape",
+    "broadcast_to",
+    "stop_gradient",
+    "gradient_hook",
+    "divide_gradient",
+}  # ways of reading, and what acts on gradients alone
 
 
 def test_every_opcode_is_an_elementwise_operation_and_the_other_way_round():

@@ -171,7 +171,7 @@ def instance_norm(
         tensor([[[-1.,  1.],
                  [ 0.,  0.]]])
     """
-    x = as_tensor(input)
+    x, momentum = as_tensor(input), plain_number("momentum", momentum)
     if x.ndim < 3:
         raise ShapeError(f"instance_norm: the input has shape (N, C, L, ...), not {x.shape}")
     if not use_input_stats:
