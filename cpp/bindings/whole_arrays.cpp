@@ -24,7 +24,6 @@ void unless_short(std::optional<chainrule::WithoutGil>& released, std::size_t by
 }
 
 bool are_finite(const ReadArray& array) {
-  const chainrule::CallOfCore call;
   const chainrule::DType dtype = chainrule::known_dtype(array.dtype());
   std::optional<chainrule::WithoutGil> released;
   unless_short(released, array.nbytes());
@@ -33,7 +32,6 @@ bool are_finite(const ReadArray& array) {
 }
 
 void copy(const WrittenArray& to, const ReadArray& from) {
-  const chainrule::CallOfCore call;
   if (to.nbytes() != from.nbytes() || to.dtype() != from.dtype()) {
     throw std::invalid_argument("a copy has the dtype and the size of its original");
   }

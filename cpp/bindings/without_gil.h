@@ -20,8 +20,9 @@ class WithoutGil {
   PyThreadState* const state_;
 };
 
-// A call of the core that may keep the lock, while this lives: once Python ends, no other thread
-// begins one, and Python waits for those that have begun.
+// A call of the core that may keep the lock and itself calls Python, where the lock may be asked
+// for, while this lives: once Python ends, no other thread begins one, and Python waits for those
+// that have begun.
 class CallOfCore {
  public:
   CallOfCore();

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from chainrule.compiler.instructions import contiguous, repeating
 from chainrule.compiler.values import Value, is_part, root
+from chainrule.compiler.views import View, sliced
 
 
 class Elements(NamedTuple):
@@ -23,11 +24,9 @@ class Elements(NamedTuple):
 
 def elements(part: Value) -> Elements:
     """Which elements of its input a slice takes."""
-    whole, runs = part.inputs[0], part.attributes["runs"]
-    steps = contiguous(whole.shape)
-    first = sum([s * start for s, (start, _, _) in zip(steps, runs, strict=True)])
-    strides = [s * step for s, (_, step, _) in zip(steps, runs, strict=True)]
-    return Elements(whole, first, tuple(strides))
+    (whole,) = part.inputs
+    view = sliced(part, View(0, contiguous(whole.shape), whole.shape))
+    return Elements(whole, view.offset, view.strides)
 
 
 def elements_of(value: Value) -> Elements | None:

@@ -46,7 +46,8 @@ def view_of(value: Value) -> tuple[Value, View]:
     return root, view
 
 
-def _sliced(value: Value, view: View) -> View:
+def sliced(value: Value, view: View) -> View:
+    """What a slice takes of a view."""
     runs = value.attributes["runs"]
     if not value.size:
         return View(0, view.strides, value.shape)
@@ -94,7 +95,7 @@ def _reshaped(value: Value, view: View) -> View | None:
 
 
 _STEPS: dict[str, Any] = {
-    "slice": _sliced,
+    "slice": sliced,
     "transpose": _transposed,
     "broadcast_to": _broadcast,
     "reshape": _reshaped,

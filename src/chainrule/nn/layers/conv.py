@@ -15,16 +15,11 @@ from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments, functional, init
 from chainrule.nn.functional.conv import Lengths, lengths, spatial_names, widths
+from chainrule.nn.functional.padding import BORDERS
 from chainrule.nn.layers.base import Layer
 from chainrule.ops import pad
 
-_BORDERS = {
-    "reflect": "reflect",
-    "replicate": "edge",
-    "circular": "wrap",
-    "zeros": "constant",
-}
-"""PyTorch's names of borders and NumPy's."""
+_PADDING_MODES = ("reflect", "replicate", "circular", "zeros")
 
 
 class _Convolution(Layer):
@@ -65,8 +60,10 @@ class _Convolution(Layer):
         self.padding = (
             padding if isinstance(padding, str) else lengths("padding", padding, self.axes, 0)
         )
-        if padding_mode not in _BORDERS:
-            raise ValueError(f"padding_mode is one of {', '.join(_BORDERS)}, got {padding_mode!r}")
+        if padding_mode not in _PADDING_MODES:
+            raise ValueError(
+                f"padding_mode is one of {', '.join(_PADDING_MODES)}, got {padding_mode!r}"
+            )
         self.padding_mode = padding_mode
         self.dtype = arguments.floating(dtype, device)
         channels = (in_channels, out_channels) if self.transposed else (out_channels, in_channels)
@@ -167,7 +164,7 @@ class _Conv(_Convolution):
         if self.padding_mode != "zeros":
             around = widths(padding, self.kernel_size, self.stride, self.dilation)
             none = ((0, 0),) * (x.ndim - self.axes)
-            x = pad(x, (*none, *around), mode=_BORDERS[self.padding_mode])
+            x = pad(x, (*none, *around), mode=BORDERS[self.padding_mode])
             padding = 0
         conv = functional.conv1d if self.axes == 1 else functional.conv2d
         return conv(x, self.weight, self.bias, self.stride, padding, self.dilation, self.groups)
