@@ -17,7 +17,8 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from benchmarks import __main__ as command  # noqa: E402
-from benchmarks import convolutions, libraries, networks, report, runner  # noqa: E402
+from benchmarks import architectures, libraries, networks, report, runner  # noqa: E402
+from benchmarks.models import ARCHITECTURES  # noqa: E402
 from benchmarks.networks import NETWORKS, Network  # noqa: E402
 
 from chainrule.data import datasets  # noqa: E402
@@ -60,16 +61,31 @@ def test_parameters_and_flops_of_a_step():
     assert round(network.flops_per_step / 1e6) == 205
 
 
-def test_flops_of_a_step_of_a_convolutional_network():
-    images, labels = convolutions.images_of("lenet", 64)
-    training = convolutions.WithChainrule("lenet", images, labels)
-    # 28 x 28 places of 6 x 25 weights, without a gradient of the images; 10 x 10 of 16 x 150.
-    of_layers = [2 * 784 * 150, 3 * 100 * 2400, 3 * 400 * 120, 3 * 120 * 84, 3 * 84 * 10]
-    assert training.flops() == 2 * 64 * sum(of_layers)
-    before = training.weights()
+# LeNet-5: 28 x 28 places of 6 x 25 weights, without a gradient of the images; 10 x 10 of 16 x 150.
+LENET_PRODUCTS = [2 * 784 * 150, 3 * 100 * 2400, 3 * 400 * 120, 3 * 120 * 84, 3 * 84 * 10]
+# GPT, of a place: 4 blocks of 12 x 128^2 weights, 64 / 2 keys and values of 128, and the head.
+GPT_PRODUCTS = [3 * 4 * (12 * 128**2 + 2 * 32 * 128), 3 * 65 * 128]
+# LSTM, of a place: four gates of 64 inputs and 128 states, and the head.
+LSTM_PRODUCTS = [3 * 4 * 128 * (64 + 128), 3 * 65 * 128]
+
+
+@pytest.mark.parametrize(
+    "name, products, outputs",
+    [
+        ("lenet", 64 * sum(LENET_PRODUCTS), (10,)),
+        ("gpt", 12 * 64 * sum(GPT_PRODUCTS), (64, 65)),
+        ("lstm", 32 * 64 * sum(LSTM_PRODUCTS), (64, 65)),
+    ],
+)
+def test_an_architecture_counts_its_flops_and_learns(name, products, outputs):
+    architecture = ARCHITECTURES[name]
+    x, y = architecture.data(architecture.batch)
+    training = architectures.WithChainrule(name, x, y)
+    assert training.flops == 2 * products
+    before = architectures.mean_loss(training.predict(x), y)
     training.train_epoch()
-    assert training.weights().keys() == before.keys()
-    assert training.predict(images[:3]).shape == (3, 10)
+    assert training.predict(x[:3]).shape == (3, *outputs)
+    assert architectures.mean_loss(training.predict(x), y) < before
 
 
 def test_every_step_of_an_epoch_has_the_same_rows():
