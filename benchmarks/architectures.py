@@ -6,6 +6,7 @@ the same weights, on the same data.
 
 from __future__ import annotations
 
+import contextlib
 import multiprocessing
 import os
 import statistics
@@ -163,9 +164,10 @@ def work(connection: Connection, library: str, name: str) -> None:
         "train": lambda seconds: time_of(training.train_epoch, seconds) / STEPS,
         "predict": predict,
     }
-    while True:
-        method, arguments = connection.recv()
-        connection.send(methods[method](*arguments))
+    with contextlib.suppress(EOFError, BrokenPipeError):  # the other end has gone
+        while True:
+            method, arguments = connection.recv()
+            connection.send(methods[method](*arguments))
 
 
 class Worker:
