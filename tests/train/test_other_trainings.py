@@ -57,6 +57,22 @@ def made(*middle, loss=None, optimizer=None, schedule=None, targets=3, **options
     return trainer_of(model, loss, optimizer, schedule=schedule and schedule(optimizer), **options)
 
 
+def powers(power):
+    class Power(nn.Module):
+        forward = power
+
+    return Power
+
+
+Squared, Cubed = powers(lambda self, x: x * x), powers(lambda self, x: x * x * x)
+
+
+def linear(is_trained=True):
+    layer = nn.Linear(4, 4, dtype="float64")
+    layer.weight.requires_grad = is_trained
+    return layer
+
+
 def net(*middle, **options):
     return lambda: made(*[layer() for layer in middle], **options)
 
@@ -147,6 +163,22 @@ DIFFERENT = {
         net(nn.Tanh, constraints=rows(1.0)),
         net(nn.Tanh, constraints=rows(2.0)),
         "constraints.0.largest 1.0",
+    ),
+    "code of a loss": (
+        net(loss=lambda output, target: ((output - target) ** 2).mean(), targets=1),
+        net(loss=lambda output, target: abs(output - target).mean(), targets=1),
+        r"loss code \w{8}; this Trainer has code \w{8}",
+    ),
+    "constant of a loss": (
+        net(loss=lambda output, target: 0.5 * abs(output - target).mean(), targets=1),
+        net(loss=lambda output, target: 0.6 * abs(output - target).mean(), targets=1),
+        r"loss code \w{8}; this Trainer has code",
+    ),
+    "code of a layer": (net(Squared), net(Cubed), r"model.1 code \w{8}; this Trainer has code"),
+    "frozen parameters": (
+        net(lambda: linear(is_trained=False)),
+        net(linear),
+        r"frozen parameters \['1.weight'\]; this Trainer has none",
     ),
     "decay of an average": (
         net(nn.Tanh, ema=lambda m: optim.EMA(m.parameters(), 0.9)),

@@ -235,6 +235,11 @@ REFUSED = {
         "data.DataLoader",
     ),
     "y beside batches": (lambda t: t.fit(data.batches(X, Y), Y), TypeError, "Leave out y"),
+    "weights beside targets": (
+        lambda t: t.fit(data.batches(X, (Y, np.ones(len(X), "float32")), 8)),
+        TypeError,
+        r"y is a tuple of 2 arrays.*third of a batch \(x, y, sample_weight\)",
+    ),
     "a generator for two epochs": (
         lambda t: t.fit((b for b in [BATCH]), epochs=2),
         ValueError,

@@ -3,6 +3,7 @@
 import contextvars
 import datetime
 import os
+import random
 import threading
 import time
 import uuid
@@ -121,6 +122,24 @@ def test_a_clock_is_reported(name):
     compiled = cr.compile(lambda x: model(x))
     with pytest.warns(RuntimeWarning, match=rf"{name} was called"):
         compiled(X)
+
+
+UNSEEDED = {
+    "numpy": lambda: float(np.random.default_rng().random()),
+    "old numpy": lambda: float(np.random.RandomState().rand()),
+    "python": lambda: random.Random().random(),
+    "nested": lambda: (lambda: np.random.default_rng())().random(),
+}
+SEEDED = lambda: float(np.random.default_rng(1).random())  # noqa: E731 - its code is looked at
+
+
+@pytest.mark.parametrize("name", UNSEEDED)
+def test_an_unseeded_generator_is_reported(name):
+    with pytest.warns(RuntimeWarning, match=r"^a generator of random numbers without a seed was"):
+        cr.Evaluator(Scaled(UNSEEDED[name]), nn.MSELoss()).predict(X)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        cr.Evaluator(Scaled(SEEDED), nn.MSELoss()).predict(X)
 
 
 def test_names_that_only_look_like_a_clock_are_not():

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from contextvars import ContextVar
 from functools import lru_cache
+from itertools import pairwise
 from threading import local
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
@@ -29,6 +30,9 @@ _CLOCKS = {
 }  # fmt: skip
 """Functions of Python whose result is another at every call, by their modules."""
 
+_GENERATORS = frozenset(("default_rng", "RandomState", "Random", "SystemRandom"))
+_BEFORE_CALLS = frozenset(("PRECALL", "PUSH_NULL", "CACHE", "NOP"))
+
 _ENVIRONMENT = frozenset(("environ", "environb", "getenv", "getenvb"))
 
 
@@ -43,6 +47,18 @@ def clocks(function: FunctionType) -> Iterator[str]:
             yield from (f"{name}.{attribute}" for attribute in read)
         elif getattr(value, "__name__", "") in _CLOCKS.get(getattr(value, "__module__", ""), ()):
             yield name
+    if _makes_generator(function.__code__):
+        yield "a generator of random numbers without a seed"
+
+
+def _makes_generator(code: CodeType) -> bool:
+    """Whether code calls `default_rng`, `RandomState` or `Random` without a seed."""
+    instructions = [i for i in dis.get_instructions(code) if i.opname not in _BEFORE_CALLS]
+    nested = (c for c in code.co_consts if isinstance(c, CodeType))
+    return any(
+        one.argval in _GENERATORS and two.opname.startswith("CALL") and two.arg == 0
+        for one, two in pairwise(instructions)
+    ) or any(map(_makes_generator, nested))
 
 
 @lru_cache(1024)

@@ -84,8 +84,15 @@ def check_outputs(model: Module, output: Any) -> Any:
 
 
 def loss_of_outputs(loss: Any, output: Any, target: Any, weights: dict[str, Tensor]) -> Any:
-    """loss(output, target); an error says so where the model returns several Tensors."""
+    """loss(output, target); errors say so where there are several outputs or targets."""
     if isinstance(output, Tensor):
+        if isinstance(target, (tuple, list)) and type(loss).__module__.startswith("chainrule."):
+            raise TypeError(
+                f"{type(loss).__name__}: y is a {type(target).__name__} of {len(target)} arrays, "
+                "of which this loss can't be taken. Weights of rows are the third of a batch (x, "
+                "y, sample_weight), and an argument of fit; several targets take a loss that picks "
+                "what it compares, as lambda output, y: nn.MSELoss()(output, y[0])"
+            )
         return loss(output, target, **weights)
     try:
         return loss(output, target, **weights)

@@ -8,10 +8,11 @@ were made with, and `difference` names the first that is another.
 from __future__ import annotations
 
 import math
+import sys
 import zlib
 from collections.abc import Mapping
 from functools import partial
-from types import FunctionType, MethodType
+from types import CodeType, FunctionType, MethodType
 from typing import Any
 
 import numpy as np
@@ -22,9 +23,12 @@ from chainrule.nn import Module
 from chainrule.optim import Optimizer
 from chainrule.optim.lr_scheduler import Schedule
 from chainrule.train.step_options import StepOptions
+from chainrule.train.user_code import is_watched
 
 _DEEPEST = 4
 """Values within values are described so far down."""
+
+_CODE = "code in Python "
 
 _LONGEST = 1000
 """Lists of more values than this are data: their length will do."""
@@ -35,7 +39,7 @@ def settings(
 ) -> dict[str, Any]:
     """The classes and plain attributes of the parts of a training, as JSON keeps them.
 
-    Those of the optimiser, which may get more groups, are `optimizer_settings`.
+    Those that may change between trainings are `optimizer_settings` and `frozen`.
     """
     augmentation = options.augmentation
     return {
@@ -61,12 +65,21 @@ def optimizer_settings(optimizer: Optimizer) -> dict[str, Any]:
     return {"optimizer": {"class": type(optimizer).__name__, "groups": _described(groups)}}
 
 
+def frozen(model: Module) -> dict[str, Any]:
+    """The parameters that are not trained now."""
+    names = [name for name, p in model.named_parameters() if not p.requires_grad]
+    return {"frozen parameters": names} if names else {}
+
+
 def difference(saved: Any, mine: Any, where: str = "") -> str | None:
     """The first setting that is another, as the end of "it was saved with"; None if all agree."""
     if isinstance(saved, dict) and isinstance(mine, dict):
         for name in [*mine, *(name for name in saved if name not in mine)]:
-            place = where if name == "class" else f"{where}.{name}".lstrip(".")
+            is_code = name.startswith(_CODE)
+            place = where if is_code or name == "class" else f"{where}.{name}".lstrip(".")
             if name not in saved or name not in mine:
+                if is_code:  # by another Python, which has other instructions
+                    continue
                 here, there = (d.get(name, "none") for d in (mine, saved))
                 return f"{place} {_short(there)}; this Trainer has {_short(here)}"
             if found := difference(saved[name], mine[name], place):
@@ -122,7 +135,8 @@ def _object(value: Any, depth: int) -> dict[str, Any]:
             described[name] = _described(attribute, depth + 1)
     if isinstance(value, Module):
         described |= {name: _described(child) for name, child in value._modules.items()}
-    return described
+    called = "forward" if isinstance(value, Module) else "__call__"
+    return described | _code(getattr(type(value), called, None))
 
 
 _PROGRESS = {"training", "t"}
@@ -162,6 +176,25 @@ def _function(function: Any, depth: int) -> Any:
         except ValueError:  # not yet filled
             continue
     plain = (bool, int, float, str, np.generic)
-    return described | {
-        n: _described(v, depth + 1) for n, v in named.items() if isinstance(v, plain)
-    }
+    described |= {n: _described(v, depth + 1) for n, v in named.items() if isinstance(v, plain)}
+    return described | _code(getattr(function, "__func__", function))
+
+
+def _code(function: Any) -> dict[str, str]:
+    """A checksum of what a user's function does, under a name that says for which Python."""
+    if not isinstance(function, FunctionType) or not is_watched(function.__module__ or ""):
+        return {}
+    code = function.__code__
+    return {_CODE + sys.version[:4]: f"code {_code_sum(code, function.__doc__):08x}"}
+
+
+def _code_sum(code: CodeType, doc: str | None = None) -> int:
+    """Of instructions, names of attributes and constants; not of lines and comments."""
+    constants = [_constant(c) for c in code.co_consts if c is not doc]
+    return zlib.crc32(repr((code.co_code, code.co_names, constants)).encode())
+
+
+def _constant(value: Any) -> Any:
+    if isinstance(value, CodeType):
+        return _code_sum(value)
+    return sorted(map(repr, value)) if isinstance(value, frozenset) else repr(value)

@@ -32,7 +32,7 @@ from chainrule.train.one_at_a_time import Turn, one_at_a_time
 from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, check_range, range_test
 from chainrule.train.roles import check_schedule
-from chainrule.train.settings import optimizer_settings, settings
+from chainrule.train.settings import frozen, optimizer_settings, settings
 from chainrule.train.state import Totals, TrainingState
 from chainrule.train.step_options import Augmentation, Average, Constraint, Penalty, StepOptions
 from chainrule.train.training_step import Loss, StepGraphs
@@ -173,7 +173,7 @@ class Trainer(FixedParts):
     @property
     def settings(self) -> dict[str, Any]:
         """What a checkpoint must have been made with to go on here; see `train.settings`."""
-        return self._settings | optimizer_settings(self.optimizer)
+        return self._settings | optimizer_settings(self.optimizer) | frozen(self.model)
 
     # Training
 
