@@ -44,7 +44,10 @@ def plots(code):
 
 
 def run(page):
-    """Run the cells of a page in their order; returns the names that they define."""
+    """Run the cells of a page in their order; returns the names that they define.
+
+    A page finds the files that lie beside it, as Sphinx runs it in its folder.
+    """
     namespace = {"__name__": "page"}
     for line, code in cells(page):
         if HAS_MATPLOTLIB or not plots(code):
@@ -120,6 +123,33 @@ PRINTED = {
         "w       -9.612   loss    9.293e+58",
         "w       0.9772",
     ],
+    "course/attention.md": [
+        "[0.14   0.284  0.576 ]",
+        "[[0.572  0.86  ]",
+        "o_12 = 0.8599",
+        "[[ 0.2    -0.4465  0.2465]",
+        "ds_13 = 0.2465",
+        "W_V True",
+        "after token 2: m 1.4142, sum 1.4931, a / sum [-0.0093  0.6698]",
+        "after token 3: m 2.1213, sum 1.7362, a / sum [0.572 0.86 ]",
+        "weights (1, 2, 5, 5)",
+    ],
+    "course/transformer.md": [
+        "1,115,394 characters, 65 different",
+        "'Firs' -> 't'",
+        "804,096 parameters",
+        "before it 0.0   at it True",
+    ],
+    "course/words.md": [
+        "[101. 202.]",
+        "p - t    [-0.5     0.8808  0.1192]",
+        "dL/du_2 = 1.5116",
+        "dL/du [-1.5     1.5116]",
+        "7,222 speeches, 194,413 words, 12,611 different",
+        "about 46% of the words are left",
+        "volsces  0.0349 columns   its own column: 0.0349, and you",
+        "3260 words",
+    ],
     "course/preprocessing.md": ["turned (PCA)  mean [0. 0.]", "(2): Unstandardize"],
     "course/initialisation.md": ["zeros           1 different hidden neurons of 32"],
     "course/regularisation.md": [
@@ -185,6 +215,51 @@ def check_weight_sharing(page):
 def check_recurrent(page):
     assert page["accuracies"]["RNN"] < 0.6
     assert page["accuracies"]["LSTM"] > 0.95
+
+
+def check_attention(page):
+    assert page["S"][0].argmax() == 2
+    for leaf, by_hand in page["by_hand"].items():
+        assert page["found_grads"][leaf].numpy() == pytest.approx(by_hand, abs=1e-12)
+    assert page["dS"].sum(axis=1) == pytest.approx(0, abs=1e-12)
+    assert max(page["errors"]) < 1e-12
+    similar = page["encoding"] @ page["encoding"].T
+    assert np.allclose(np.diag(similar, 5), similar[0, 5])  # by the distance alone
+    assert page["found"]["Sequential"] < 0.4
+    assert page["found"]["Attention"] > 0.99
+    mlp, attention = (sum(p.size for p in page[m].parameters()) for m in ("mlp", "model"))
+    assert mlp == pytest.approx(40 * attention, rel=0.05)
+
+
+def check_transformer(page):
+    assert page["difference"][:-1].max() == 0 < page["difference"][-1]
+    assert page["gap"] < 1e-5
+    assert 1.9 < page["loss"] < 2.2
+    assert page["write"](page["model"], "ROMEO:\n", 100) == page["write"](
+        page["model"], "ROMEO:\n", 100
+    )
+
+
+def check_words(page):
+    near = {word: dict(page["model"].wv.most_similar(word, topn=10)) for word in page["shown"]}
+    assert {"henry", "vi"} <= set(near["king"])
+    assert {"morning", "morrow"} & set(near["night"])
+    assert {"aufidius", "volsces"} & set(near["rome"])
+    analogies = list(page["analogies"].values())
+    assert "queen" in analogies[0][:3]
+    assert analogies[1][0] == "her"
+    assert {"wife", "widow", "children"} & set(analogies[2])
+    kept = [page["kept"](word) for word in ("the", "king", "sword", "volsces")]
+    assert kept == sorted(kept)
+    occur = [page["counts"][word] for word in page["model"].wv.vocabulary]
+    assert np.median(occur) < 15
+    places = page["places"]
+    centres = [np.mean([places[word] for word in group], axis=0) for group in page["groups"]]
+    for number, group in enumerate(page["groups"]):
+        for word in set(group) - {"enemies"}:
+            assert np.argmin([np.linalg.norm(places[word] - c) for c in centres]) == number
+    between = sorted(places[word][0] for word in ("king", "enemies", "rome"))
+    assert between[1] == places["enemies"][0]
 
 
 def check_minibatch(page):
@@ -343,6 +418,9 @@ CHECKS = {
     "course/convolution.md": check_convolution,
     "course/weight_sharing.md": check_weight_sharing,
     "course/recurrent.md": check_recurrent,
+    "course/attention.md": check_attention,
+    "course/transformer.md": check_transformer,
+    "course/words.md": check_words,
     "course/minibatch.md": check_minibatch,
     "course/stopping.md": check_stopping,
     "course/losses.md": check_losses,
@@ -365,7 +443,8 @@ CHECKS = {
 
 
 @pytest.mark.parametrize("page", [page for page in pages() if "{code-cell}" in read(page)])
-def test_page_runs(page, capsys):
+def test_page_runs(page, capsys, monkeypatch):
+    monkeypatch.chdir((DOCS / page).parent)
     namespace = run(page)
     output = capsys.readouterr().out
     for text in PRINTED.get(page, []):
