@@ -186,3 +186,29 @@ def test_values_that_are_read_by_a_name_in_a_string(name):
     wanted = model(X).numpy()
     np.testing.assert_allclose(trainer.predict(X), wanted, rtol=1e-12)
     np.testing.assert_allclose(compiled(X).numpy(), wanted, rtol=1e-12)
+
+
+class HalfUsed(nn.Module):
+    """A model with a layer that takes no part while `second` is False."""
+
+    def __init__(self):
+        super().__init__()
+        self.used, self.spare = (nn.Linear(X.shape[1], Y.shape[1]) for _ in range(2))
+        self.second = False
+
+    def forward(self, x):
+        return self.used(x) + self.spare(x) if self.second else self.used(x)
+
+
+@pytest.mark.parametrize("optimizer", [optim.AdamW, optim.Adam, optim.SGD])
+def test_a_layer_that_takes_no_part_yet(optimizer):
+    """An optimiser parts its parameters when it meets one without a gradient: no change by users,
+    so no warning; and when the layer takes part, it is trained."""
+    model = HalfUsed()
+    trainer = cr.Trainer(model, nn.MSELoss(), optimizer(model.parameters(), lr=0.01), seed=0)
+    before = model.spare.weight.numpy().copy()
+    trainer.fit(X, Y, epochs=2, batch_size=4, progress=False)
+    assert np.array_equal(model.spare.weight.numpy(), before)
+    model.second = True
+    trainer.fit(X, Y, epochs=1, batch_size=4, progress=False)
+    assert np.abs(model.spare.weight.numpy() - before).max() > 1e-4

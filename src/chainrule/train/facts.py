@@ -87,6 +87,7 @@ class Facts:
         clocks: the functions, such as time.time, that give something else at every call.
         modules: every module that was found.
         has_foreign_code: whether there is code among it that is not this library's.
+        partitions: those of the probes after whose change a capture begins anew, by itself.
     """
 
     def __init__(
@@ -107,6 +108,7 @@ class Facts:
         self.modules: list[Module] = []
         self.has_foreign_code = False
         self.probes: list[Probe] = []
+        self.partitions: list[Probe] = []
         self._ignored = ignored
         self._held: list[Any] = []
         self._numbers: dict[int, int] = {}
@@ -233,6 +235,7 @@ class Facts:
         kind = type(optimizer).__name__
         self._probe(Names(f"of {kind}", vars(optimizer), ("param_groups",), (groups,), None))
         self._names(f"of {kind}", vars(optimizer), ["partition"])
+        self.partitions.append(self.probes[-1])
         for group in groups:
             self.items.append((repr(group._fixed), len(group.params)))
             self.identities += (id(group), *map(id, group.params))

@@ -83,6 +83,8 @@ class Version:
         for probe in facts.probes:
             if not probe.holds():
                 is_new = True
+                if any(probe is partition for partition in facts.partitions):
+                    continue  # the graph has read the new one
                 changed.append(str(probe))
                 self._ignored.update(probe.changed())
         if is_new:
