@@ -1,0 +1,151 @@
+"""Text on the command line: `--model gpt`, `generate`, `--model word2vec`, `neighbours`."""
+
+import math
+import os
+import re
+import signal
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import text
+from chainrule.nn import functional
+from chainrule.train.model_file import read
+
+RHYME = "the cat sat on the mat.\na dog sat by the log.\n"
+SMALL = ["--model", "gpt", "--layers", 1, "--heads", 2, "--width", 16, "--context", 8]
+
+
+@pytest.fixture
+def rhymes(tmp_path):
+    path = tmp_path / "rhymes.txt"
+    path.write_text(RHYME * 30)
+    return path
+
+
+def numbers(output, label):
+    found = re.search(rf"^{label} +loss ([\d.]+)  perplexity ([\d.]+)", output, re.MULTILINE)
+    return float(found[1]), float(found[2])
+
+
+def test_a_text_is_learnt_and_written(run, rhymes):
+    options = ["--lr", 0.01, "--steps", 300, "--out", "m", "--history", "h.csv"]
+    found = run("train", rhymes, *SMALL, *options).stdout
+    assert "17 different characters, 1,242 to train on, 138 to validate" in found
+    assert "GPT of 1 layers, 2 heads, width 16, context 8: 3,520 parameters" in found
+    assert "epoch 2/2" in found
+    loss, perplexity = numbers(found, "validation")
+    assert loss < 0.6 and perplexity == pytest.approx(math.exp(loss), rel=1e-3)
+    assert len(Path("h.csv").read_text().splitlines()) == 3
+    assert "17 different characters" in run("info", "m").stdout
+    written = run("generate", "m", "--prompt", "the ", "--tokens", 60, "--temperature", 0).stdout
+    assert written.startswith("the ") and len(written) == 4 + 60 + 1
+    assert " sat " in written and "the " in written[4:]
+    # The same from Python, and the loss by hand.
+    model, tokenizer = cr.load("m"), text.read_tokenizer("m")
+    again = text.generate(model, tokenizer.encode("the "), 60, temperature=0)
+    assert written == "the " + tokenizer.decode(again) + "\n"
+    evaluated, _ = numbers(run("evaluate", "m", rhymes).stdout, "model")
+    tokens = tokenizer.encode(rhymes.read_text())
+    starts = range(0, len(tokens) - 8, 8)
+    x, y = (np.stack([tokens[i + k : i + k + 8] for i in starts]) for k in (0, 1))
+    wanted = functional.cross_entropy(model(x).reshape(-1, 17), cr.tensor(y.reshape(-1)))
+    assert evaluated == pytest.approx(wanted.item(), abs=2e-4)
+
+
+def test_what_is_drawn_goes_by_the_seed(run, rhymes):
+    for name in "ab":
+        run("train", rhymes, *SMALL, "--steps", 3, "--out", name)
+    a, b = (read(name)[0] for name in "ab")
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    one, same, other = (
+        run("generate", "a", "--tokens", 40, "--seed", seed).stdout for seed in (1, 1, 2)
+    )
+    assert one == same != other
+    assert len(one) == 41
+    few = run("generate", "a", "--tokens", 40, "--top-k", 1, "--temperature", 5).stdout
+    assert few == run("generate", "a", "--tokens", 40, "--temperature", 0).stdout
+
+
+def test_a_training_on_text_resumes_to_the_same_bits(run, fails, rhymes, monkeypatch):
+    from chainrule.cli import text_training
+
+    monkeypatch.setattr(text_training, "_EPOCH", 4)
+    command = ["train", rhymes, *SMALL, "--steps", 10]
+    run(*command, "--out", "whole")
+    assert read("whole")[1]["training"]["step"] == 10
+    trained = text_training.Trainer.fit
+
+    def stopped(self, x, **options):
+        options["epochs"] = 1
+        return trained(self, x, **options)
+
+    command += ["--checkpoint", "c", "--resume"]
+    with monkeypatch.context() as patch:
+        patch.setattr(text_training.Trainer, "fit", stopped)
+        run(*command)
+    assert "resuming from c, after 1 epochs" in run(*command, "--out", "m").stdout
+    a, b = read("whole")[0], read("m")[0]
+    assert all(np.array_equal(a[name], b[name]) for name in a)
+    assert "--steps 10, this is 11" in fails(*command, "--steps", 11)
+    rhymes.write_text(RHYME * 31)
+    assert "other data" in fails(*command)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_ctrl_c_saves_the_model_of_text(start, run, rhymes):
+    process = start("train", rhymes, *SMALL, "--steps", 10**6, "--out", "m")
+    for line in process.stdout:
+        if line.startswith("epoch "):
+            break
+    process.send_signal(signal.SIGINT)
+    output, errors = process.communicate()
+    assert process.returncode == 130
+    assert errors == ""
+    assert "the model trained so far: m" in output
+    assert run("generate", "m", "--tokens", 5).stdout
+
+
+def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
+    (tmp_path / "short.txt").write_text(RHYME)
+    text = fails("train", "short.txt", "--model", "gpt")
+    assert "has 46 characters, 41 of them to train on: fewer than the 64 of a context" in text
+    assert "0 of them to validate" in fails(
+        "train", "short.txt", *SMALL, "--validation-fraction", 0.001
+    )
+    run("train", "short.txt", *SMALL, "--validation-fraction", 0, "--steps", 2)
+    (tmp_path / "same.txt").write_text("a" * 500)
+    assert "the one character 'a'" in fails("train", "same.txt", *SMALL)
+    (tmp_path / "latin.txt").write_bytes(b"caf\xe9 " * 40)
+    assert "is not in UTF-8" in fails("train", "latin.txt", *SMALL)
+    assert "digits is no text" in fails("train", "digits", *SMALL)
+    assert "--heads 3 must divide --width 16" in fails(
+        "train", rhymes, *SMALL, "--heads", 3, code=2
+    )
+    for option in (["--hidden", 8], ["--epochs", 3], ["--optimizer", "sgd"], ["--patience", 1]):
+        assert f"{option[0]} is an option of --model mlp and cnn; this trains --model gpt" in fails(
+            "train", rhymes, *SMALL, *option, code=2
+        )
+    assert "--steps is an option of --model gpt" in fails("train", rhymes, "--steps", 3, code=2)
+    run("train", rhymes, *SMALL, "--steps", 2, "--out", "m")
+    assert "has not seen: '#', 'é'. It knows" in fails("generate", "m", "--prompt", "é#")
+    assert "--prompt is empty" in fails("generate", "m", "--prompt", "")
+    assert "is a model of text, which writes: chainrule generate m" in fails("predict", "m", rhymes)
+    (tmp_path / "other.txt").write_text("QQQ" * 50)
+    assert "other.txt has characters that the model has not seen: 'Q'" in fails(
+        "evaluate", "m", "other.txt"
+    )
+    (tmp_path / "few.txt").write_text("a cat")
+    assert "few.txt has 5 characters" in fails("evaluate", "m", "few.txt")
+    run("train", flowers, "--hidden", 2, "--epochs", 1, "--out", "table")
+    assert "table holds no model of text" in fails("generate", "table")
+    tensors, description = read("m")
+    from chainrule.train import model_file
+
+    description.pop("format")
+    for wrong in ({"class": "no"}, {**description["metadata"]["tokenizer"], "words": ["a"]}):
+        metadata = {**description["metadata"], "tokenizer": wrong}
+        model_file.write("bad", tensors, {**description, "metadata": metadata})
+        assert "its tokenizer" in fails("generate", "bad")
