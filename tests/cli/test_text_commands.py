@@ -124,10 +124,13 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
     assert "--heads 3 must divide --width 16" in fails(
         "train", rhymes, *SMALL, "--heads", 3, code=2
     )
-    for option in (["--hidden", 8], ["--epochs", 3], ["--optimizer", "sgd"], ["--patience", 1]):
+    for option in (["--hidden", 8], ["--momentum", 0], ["--optimizer", "sgd"], ["--patience", 1]):
         assert f"{option[0]} is an option of --model mlp and cnn; this trains --model gpt" in fails(
             "train", rhymes, *SMALL, *option, code=2
         )
+    assert "--epochs is an option of --model mlp, cnn and word2vec; this" in fails(
+        "train", rhymes, *SMALL, "--epochs", 3, code=2
+    )
     assert "--steps is an option of --model gpt" in fails("train", rhymes, "--steps", 3, code=2)
     run("train", rhymes, *SMALL, "--steps", 2, "--out", "m")
     assert "has not seen: '#', 'é'. It knows" in fails("generate", "m", "--prompt", "é#")
@@ -149,3 +152,66 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
         metadata = {**description["metadata"], "tokenizer": wrong}
         model_file.write("bad", tensors, {**description, "metadata": metadata})
         assert "its tokenizer" in fails("generate", "bad")
+
+
+@pytest.fixture
+def animals(tmp_path):
+    """Sentences in which cats and dogs have the same neighbours, and kings others."""
+    path = tmp_path / "animals.txt"
+    lines = ["Two cats sleep, here!", "two dogs sleep here", "old kings rule there"]
+    path.write_text("\n".join(lines * 100))
+    return path
+
+
+def test_vectors_of_words(run, animals):
+    command = ["train", animals, "--model", "word2vec", "--vector-size", 8, "--lr", 0.1]
+    found = run(*command, "--epochs", 9, "--out", "w").stdout
+    assert "1,200 words" in found and "skip-gram, vectors of 8, window 5" in found
+    assert "the vectors: w" in found
+    vectors = text.WordVectors.load("w")
+    assert sorted(vectors.vocabulary) == [
+        "cats", "dogs", "here", "kings", "old", "rule", "sleep", "there", "two"
+    ]  # fmt: skip
+    lines = run("neighbours", "w", "cats", "--count", 1).stdout.split()
+    ((word, similarity),) = vectors.most_similar("cats", topn=1)
+    assert lines[-2:] == [word, f"{similarity:.4f}"]
+    shown = run("neighbours", "w", "cats", "kings", "--minus", "dogs", "--count", 3).stdout
+    for word, similarity in vectors.most_similar(["cats", "kings"], "dogs", topn=3):
+        assert re.search(rf"^{word} +{similarity:.4f}$", shown, re.MULTILINE)
+    assert "of 9 words, 8 numbers each" in run("info", "w").stdout
+    run(*command, "--epochs", 9, "--out", "again")
+    assert np.array_equal(text.WordVectors.load("again").vectors, vectors.vectors)
+    found = run(*command, "--cbow", "--epochs", 1, "--min-count", 200).stdout
+    assert "CBOW" in found and "the vectors were not saved" in found
+
+
+def test_what_is_refused_of_words(run, fails, tmp_path, animals, monkeypatch):
+    command = ["train", animals, "--model", "word2vec"]
+    assert "--window is an option of --model word2vec" in fails(
+        "train", animals, "--window", 3, code=2
+    )
+    for option in (["--steps", 3], ["--checkpoint", "c"], ["--batch-size", 2], ["--width", 9]):
+        assert "this trains --model word2vec. Leave it out" in fails(*command, *option, code=2)
+    assert "9 different words, of which fewer than two come 5000 times" in fails(
+        *command, "--min-count", 5000
+    )
+    assert "is read as a table, which it is not" in fails("train", animals)
+    assert "give --model gpt or --model word2vec" in fails("train", animals)
+    run(*command, "--vector-size", 4, "--epochs", 1, "--out", "w")
+    assert "no vector of 'Cats'. Take 'cats'" in fails("neighbours", "w", "Cats")
+    assert "no vector of 'wolf'. It was too rare" in fails(
+        "neighbours", "w", "cats", "--minus", "wolf"
+    )
+    assert "chainrule neighbours w WORD" in fails("predict", "w", "digits")
+    assert "chainrule neighbours w WORD" in fails("evaluate", "w", "digits")
+    assert "holds no model of text" in fails("generate", "w")
+    run("train", animals, *SMALL, "--steps", 2, "--out", "m")
+    assert "m holds no vectors of words" in fails("neighbours", "m", "cats")
+
+    def interrupt(self, sentences):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(text.Word2Vec, "fit", interrupt)
+    result = run(*command, "--out", "none", code=130)
+    assert "Interrupted: no vectors were saved" in result.stderr
+    assert not (tmp_path / "none").exists()

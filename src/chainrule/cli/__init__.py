@@ -15,6 +15,7 @@ from chainrule.cli.errors import reporting_errors
 from chainrule.cli.evaluate import evaluate
 from chainrule.cli.generate import generate
 from chainrule.cli.info import info
+from chainrule.cli.neighbours import neighbours
 from chainrule.cli.predict import predict
 from chainrule.cli.train import train
 
@@ -45,5 +46,5 @@ def main(debug: bool) -> None:
     """Train neural networks by backpropagation, and use them."""
 
 
-for _command in (train, predict, evaluate, generate, info, doctor, bench):
+for _command in (train, predict, evaluate, generate, neighbours, info, doctor, bench):
     main.add_command(_command)

@@ -47,9 +47,9 @@ def evaluate(
     from chainrule.cli.building import as_input
     from chainrule.cli.saved_text import is_text
     from chainrule.cli.sources import read_to_use
-    from chainrule.train.model_file import read_metadata
+    from chainrule.train.model_file import read
 
-    if is_text(read_metadata(model)):
+    if is_text(read(model)[1].get("metadata") or {}):
         _evaluate_text(model, data)
         return
     saved = saved_model.read_saved(model)

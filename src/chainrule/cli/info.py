@@ -31,6 +31,10 @@ def info(model: str) -> None:
     output.line("file", f"{model} ({output.size_of(model)})")
     try:
         metadata = description.get("metadata") or {}
+        if "word_vectors" in description:
+            rows, size = tensors["vectors"].shape
+            output.line("vectors", f"of {rows:,} words, {size} numbers each")
+            return
         if "task" in metadata:
             _show_metadata(metadata)
         _show_network(description, tensors, metadata.get("data", {}).get("shape"))

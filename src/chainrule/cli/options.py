@@ -126,7 +126,7 @@ class SectionedCommand(click.Command):
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
-            if record is not None:
+            if record is not None and isinstance(parameter, click.Option):
                 heading = getattr(parameter, "section", "Other options")
                 sections.setdefault(heading, []).append(record)
         for heading, records in sections.items():
@@ -140,8 +140,9 @@ def check_models(ctx: click.Context, model: str) -> None:
         models = getattr(parameter, "models", ())
         source = ctx.get_parameter_source(str(parameter.name))
         if models and model not in models and source is click.core.ParameterSource.COMMANDLINE:
+            having = " and ".join(filter(None, [", ".join(models[:-1]), models[-1]]))
             raise click.UsageError(
-                f"{parameter.opts[0]} is an option of --model {' and '.join(models)}; this "
+                f"{parameter.opts[0]} is an option of --model {having}; this "
                 f"trains --model {model}. Leave it out."
             )
 

@@ -167,23 +167,25 @@ def describe_figures(figures: Mapping[str, float], rows: int) -> str:
     )
 
 
-def show_files(given: Mapping[str, Any], *, interrupted: bool) -> None:
+def show_files(given: Mapping[str, Any], *, interrupted: bool, what: str = "the model") -> None:
     """Print which files were saved.
 
     Args:
         given: the command's options.
         interrupted: whether Ctrl-C ended the training.
+        what: was trained.
     """
     out, checkpoint, history = given["out"], given["checkpoint"], given["history"]
     if out is not None:
-        content = "the model trained so far" if interrupted else "the model"
+        content = f"{what} trained so far" if interrupted else what
         line("saved", f"{content}: {out} ({size_of(out)})")
     if history is not None:
         line("saved", f"the history: {history}")
     if interrupted and checkpoint is not None:
         line("saved", f"the state to go on from with --resume: {checkpoint}")
     if out is None:
-        line("", "the model was not saved; --out FILE.safetensors does")
+        was = "were" if what.endswith("s") else "was"
+        line("", f"{what} {was} not saved; --out FILE.safetensors does")
 
 
 def size_of(path: str) -> str:

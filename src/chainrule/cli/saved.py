@@ -56,6 +56,8 @@ def read_saved(path: str) -> SavedModel:
         FileNotFoundError, FileError, ValueError: if it can't be read, or says too little.
     """
     tensors, description = read(path)
+    if "word_vectors" in description:
+        raise ValueError(f"{path} holds vectors of words: chainrule neighbours {path} WORD")
     metadata = description.get("metadata") or {}
     if is_text(metadata):
         raise ValueError(f"{path} is a model of text, which writes: chainrule generate {path}")

@@ -13,7 +13,7 @@ from chainrule.cli import images
 from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
 from chainrule.data.npz import names_of, read_archive
-from chainrule.data.text_tables import Layout, read_text_table
+from chainrule.data.text_tables import Layout, TextTable, read_text_table
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 
@@ -172,7 +172,7 @@ def read_to_train(
     if kind == "npz":
         found = read_npz(name)
         return Data(kind, name, found.x, found.y, found.x_test, found.y_test)
-    table = read_text_table(name, header=header)
+    table = _read_table(name, header)
     names, values = table.names, table.values
     if len(names) < 2:
         raise ValueError(
@@ -240,6 +240,19 @@ def read_to_use(
                 f"{_shape(shape)}. Give data of the shape that it was trained on."
             )
     return data
+
+
+def _read_table(name: str, header: bool | None) -> TextTable:
+    """A table; where a file of text is none, the message says what else can be done with it."""
+    try:
+        return read_text_table(name, header=header)
+    except (FileError, ValueError) as error:
+        if not name.lower().endswith((".txt", ".txt.gz")):
+            raise
+        raise type(error)(
+            f"{name} is read as a table, which it is not: {error} To train on text, give --model "
+            "gpt or --model word2vec."
+        ) from error
 
 
 def _read_images_to_train(name: str, size: tuple[int, int] | None, grayscale: bool) -> Data:

@@ -126,6 +126,49 @@ Examples:
     models=("gpt",),
     help="The characters that the model sees at once.",
 )
+@option(
+    "--vector-size",
+    type=click.IntRange(1, MAX_WIDTH),
+    default=100,
+    show_default=True,
+    section="Model",
+    models=("word2vec",),
+    help="How many numbers a word's vector has.",
+)
+@option(
+    "--window",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    section="Model",
+    models=("word2vec",),
+    help="How far a word may stand from another to count as its context.",
+)
+@option(
+    "--negative",
+    type=click.IntRange(1, 1000),
+    default=5,
+    show_default=True,
+    section="Model",
+    models=("word2vec",),
+    help="Words drawn at random against each.",
+)
+@option(
+    "--min-count",
+    type=click.IntRange(1),
+    default=5,
+    show_default=True,
+    section="Model",
+    models=("word2vec",),
+    help="Rarer words are left out.",
+)
+@option(
+    "--cbow",
+    is_flag=True,
+    section="Model",
+    models=("word2vec",),
+    help="Foresee a word by the mean of its contexts, not by each of them (skip-gram).",
+)
 @mnist_option
 @option(
     "--target",
@@ -175,8 +218,8 @@ Examples:
     "--lr",
     type=Number(0, above=True),
     section="Training",
-    help="The learning rate.  [default: 0.1 for sgd, 0.01 for adagrad, 0.0001 for lion, else "
-    "0.001]",
+    help="The learning rate.  [default: 0.1 for sgd, 0.01 for adagrad, 0.0001 for lion, "
+    "0.025 for word2vec, else 0.001]",
 )
 @option(
     "--momentum",
@@ -225,8 +268,8 @@ Examples:
     "--epochs",
     type=click.IntRange(1),
     section="Training",
-    models=_LAYERS,
-    help=f"[default: 30; 5 for cnn from {MANY_ROWS:,} images on]",
+    models=(*_LAYERS, "word2vec"),
+    help=f"[default: 30; 5 for cnn from {MANY_ROWS:,} images on, and for word2vec]",
 )
 @option(
     "--steps",
@@ -315,11 +358,12 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     _check_usage(data, folder, given)
     outputs = {f"--{name}": given[name] for name in ("out", "checkpoint", "history")}
     check_outputs(outputs, files_of(data, folder))
-    if given["model"] == "gpt":
+    if given["model"] in ("gpt", "word2vec"):
         from chainrule.cli.text_training import train_on_text
+        from chainrule.cli.word_training import train_on_words
 
         check_is_text(data)
-        train_on_text(ctx, data, given)
+        (train_on_text if given["model"] == "gpt" else train_on_words)(ctx, data, given)
         return
     train_on_rows(ctx, data, folder, given)
 
