@@ -8,10 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import chainrule as cr
 from chainrule import text
+from chainrule.cli import main
 from chainrule.nn import functional
+from chainrule.train import model_file
 from chainrule.train.model_file import read
 
 RHYME = "the cat sat on the mat.\na dog sat by the log.\n"
@@ -144,14 +147,31 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
     assert "few.txt has 5 characters" in fails("evaluate", "m", "few.txt")
     run("train", flowers, "--hidden", 2, "--epochs", 1, "--out", "table")
     assert "table holds no model of text" in fails("generate", "table")
-    tensors, description = read("m")
-    from chainrule.train import model_file
 
+
+def test_files_that_were_changed(run, fails, rhymes):
+    run("train", rhymes, *SMALL, "--steps", 2, "--out", "m")
+    tensors, description = read("m")
     description.pop("format")
-    for wrong in ({"class": "no"}, {**description["metadata"]["tokenizer"], "words": ["a"]}):
-        metadata = {**description["metadata"], "tokenizer": wrong}
+    good = description["metadata"]
+    for wrong in ({"class": "no"}, {**good["tokenizer"], "words": ["a"]}, None, [[]], 7):
+        metadata = {**good, "tokenizer": wrong}
         model_file.write("bad", tensors, {**description, "metadata": metadata})
         assert "its tokenizer" in fails("generate", "bad")
+    for wrong in ([[]], 7, {"task": "text"}, {**good, "data": []}, {**good, "task": ["text"]}):
+        model_file.write("bad", tensors, {**description, "metadata": wrong})
+        for command in (["generate", "bad"], ["info", "bad"], ["evaluate", "bad", rhymes]):
+            result = CliRunner().invoke(main, [*map(str, command)])
+            assert type(result.exception) in (type(None), SystemExit), (wrong, result.exc_info)
+            assert result.exit_code in (0, 1)
+    for wrong in (
+        None,
+        {"words": 3},
+        {"words": ["a"], "unknown": None},
+        {"words": [], "unknown": 0},
+    ):
+        model_file.write("bad", {"vectors": np.zeros((2, 3), "f")}, {"word_vectors": wrong})
+        assert "holds no word vectors" in fails("neighbours", "bad", "a")
 
 
 @pytest.fixture

@@ -49,7 +49,7 @@ def evaluate(
     from chainrule.cli.sources import read_to_use
     from chainrule.train.model_file import read
 
-    if is_text(read(model)[1].get("metadata") or {}):
+    if is_text(read(model)[1].get("metadata")):
         _evaluate_text(model, data)
         return
     saved = saved_model.read_saved(model)

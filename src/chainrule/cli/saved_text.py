@@ -44,9 +44,9 @@ class SavedText:
         return self.tokenizer.encode(text)
 
 
-def is_text(metadata: dict[str, Any]) -> bool:
+def is_text(metadata: Any) -> bool:
     """Whether the metadata of a file are those of a model of text."""
-    return metadata.get("task") == "text"
+    return isinstance(metadata, dict) and metadata.get("task") == "text"
 
 
 def read_saved_text(path: str) -> SavedText:
@@ -56,7 +56,7 @@ def read_saved_text(path: str) -> SavedText:
         FileNotFoundError, FileError, ValueError: if it can't be read, or is no such model.
     """
     tensors, description = read(path)
-    metadata = description.get("metadata") or {}
+    metadata: Any = description.get("metadata")
     if not is_text(metadata):
         remedy = "chainrule info says what it is."
         raise ValueError(f"{path} holds no model of text (chainrule train --model gpt). {remedy}")
