@@ -224,7 +224,16 @@ def test_help_and_version_import_no_training():
 
 
 def test_every_command_has_help(run):
-    for command in ("train", "predict", "evaluate", "info", "doctor", "bench"):
+    for command in (
+        "train",
+        "predict",
+        "evaluate",
+        "generate",
+        "neighbours",
+        "info",
+        "doctor",
+        "bench",
+    ):
         assert command in run("--help").stdout
         assert "Usage:" in run(command, "--help").stdout
 

@@ -56,14 +56,16 @@ def test_missing_data(fails, name):
 
 def test_folders_for_files(fails, tmp_path):
     (tmp_path / "folder").mkdir()
-    assert "folder is a folder" in fails("train", "folder")
+    assert "folder holds no folders. Put the images of each class" in fails("train", "folder")
     assert "--out folder is a folder" in fails("train", "digits", "--out", "folder")
     assert "is a folder" in fails("info", "folder")
 
 
 def test_options_for_other_kinds_of_data(fails, flowers):
     assert "digits is not a table" in fails("train", "digits", "--target", "x")
-    assert "--data is the folder of mnist" in fails("train", flowers, "--data", ".")
+    assert "--data is the folder of mnist, fashion-mnist, cifar10; " in fails(
+        "train", flowers, "--data", "."
+    )
 
 
 def test_files_that_can_not_be_written(fails):

@@ -1,4 +1,4 @@
-"""The command line: `chainrule train | predict | evaluate | info | doctor | bench`.
+"""The command line: `chainrule train | predict | evaluate | generate | ...`.
 
 Each command imports the modules that it needs when it runs, so that `--help` is fast.
 """
@@ -13,7 +13,9 @@ from chainrule.cli.bench import bench
 from chainrule.cli.doctor import doctor
 from chainrule.cli.errors import reporting_errors
 from chainrule.cli.evaluate import evaluate
+from chainrule.cli.generate import generate
 from chainrule.cli.info import info
+from chainrule.cli.neighbours import neighbours
 from chainrule.cli.predict import predict
 from chainrule.cli.train import train
 
@@ -44,5 +46,5 @@ def main(debug: bool) -> None:
     """Train neural networks by backpropagation, and use them."""
 
 
-for _command in (train, predict, evaluate, info, doctor, bench):
+for _command in (train, predict, evaluate, generate, neighbours, info, doctor, bench):
     main.add_command(_command)

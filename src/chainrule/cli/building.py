@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule import nn, optim
 from chainrule.cli.options import ACTIVATIONS
+from chainrule.cli.sources import Data
 from chainrule.cli.tasks import Task
 from chainrule.graph.tensor import Array, Tensor
 
@@ -19,7 +20,9 @@ from chainrule.graph.tensor import Array, Tensor
 class Options:
     """The settings of a training, all defaults filled in; saved with the model."""
 
+    model: str
     hidden: tuple[int, ...]
+    channels: tuple[int, ...]
     activation: str
     batch_norm: bool
     dropout: float
@@ -38,7 +41,7 @@ class Options:
 
     def to_json(self) -> dict[str, Any]:
         """The options as JSON holds them."""
-        return {**asdict(self), "hidden": list(self.hidden)}
+        return {**asdict(self), "hidden": list(self.hidden), "channels": list(self.channels)}
 
 
 def build_model(
@@ -47,15 +50,20 @@ def build_model(
     """A network for rows of x: (standardised) inputs, hidden layers, one output per class or value.
 
     A hidden layer is a linear map, a batch normalisation if asked for, the activation, and dropout.
+    A cnn has convolutions before them.
 
     Args:
         x, y: the rows to train on, y encoded: what standardising layers are fitted to.
-        standardize: whether inputs are brought to mean 0 and variance 1. Targets of a regression
-            always are, within the model.
+        standardize: whether inputs are brought to mean 0 and variance 1; a cnn's always are.
+            Targets of a regression always are, within the model.
     """
     layers: list[nn.Module] = []
-    width = math.prod(x.shape[1:])
-    if x.ndim != 2:
+    shape = x.shape[1:]
+    if options.model == "cnn":
+        layers, shape = _convolutions(shape, options)
+        standardize = False
+    width = math.prod(shape)
+    if len(shape) != 1:
         layers.append(nn.Flatten())
     if standardize:
         layers.append(nn.Standardize(width).fit(x.reshape(len(x), width)))
@@ -63,7 +71,7 @@ def build_model(
         # A normalisation takes away what a bias adds.
         layers.append(nn.Linear(width, hidden, bias=not options.batch_norm))
         layers += [nn.BatchNorm1d(hidden)] * options.batch_norm
-        layers.append(getattr(nn, ACTIVATIONS[options.activation])())
+        layers.append(_activation(options))
         layers += [nn.Dropout(options.dropout)] * (options.dropout > 0)
         width = hidden
     if task.classes is not None:
@@ -72,6 +80,62 @@ def build_model(
         units = nn.Unstandardize(y.shape[1], _target_dtype(y)).fit(y)
         layers += [nn.Linear(width, y.shape[1]), units]
     return nn.Sequential(*layers)
+
+
+def _convolutions(
+    shape: tuple[int, ...], options: Options
+) -> tuple[list[nn.Module], tuple[int, ...]]:
+    """The layers of a cnn up to its hidden ones, and the shape of what they give for a row.
+
+    The first normalises each channel of the images. While an image has two pixels in each
+    direction, a maximum over 2 x 2 of them follows a convolution.
+    """
+    layers: list[nn.Module] = []
+    if len(shape) == 2:
+        layers.append(nn.Unflatten(1, (1, shape[0])))
+        shape = (1, *shape)
+    channels, height, width = shape
+    layers.append(nn.BatchNorm2d(channels, momentum=None, affine=False))
+    for out in options.channels:
+        # A normalisation takes away what a bias adds.
+        layers.append(nn.Conv2d(channels, out, 3, padding=1, bias=False))
+        layers += [nn.BatchNorm2d(out), _activation(options)]
+        if min(height, width) > 1:
+            layers.append(nn.MaxPool2d(2))
+            height, width = height // 2, width // 2
+        channels = out
+    return layers, (channels, height, width)
+
+
+def default_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """16, 32 and, until at most 7 pixels are left in each direction, twice as many each."""
+    channels, side = [16, 32], max(shape[-2:]) // 4
+    while side > 7:
+        channels.append(min(2 * channels[-1], 256))
+        side //= 2
+    return tuple(channels)
+
+
+def check_images(data: Data) -> None:
+    """Raise ValueError where rows are no images, which a cnn takes."""
+    shape = data.x.shape[1:]
+    if len(shape) == 3 and shape[-1] in (1, 3, 4) and shape[0] not in (1, 3, 4):
+        raise ValueError(
+            f"{data.name} has rows of shape {shape}, with the channels last. --model cnn takes "
+            "(channels, height, width): save x.transpose(0, 3, 1, 2)."
+        )
+    if len(shape) not in (2, 3):
+        row = f"{shape[0]} numbers" if len(shape) == 1 else f"shape {shape}"
+        raise ValueError(
+            f"--model cnn takes images, (height, width) or (channels, height, width); a row of "
+            f"{data.name} has {row}. Use --model mlp, or save an .npz file whose x has the shape "
+            "of images."
+        )
+
+
+def _activation(options: Options) -> nn.Module:
+    layer: nn.Module = getattr(nn, ACTIVATIONS[options.activation])()
+    return layer
 
 
 def build_loss(model: nn.Sequential, task: Task) -> Callable[[Any, Any], Tensor]:

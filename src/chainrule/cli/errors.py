@@ -13,9 +13,11 @@ from chainrule.errors import printable
 INTERRUPTED = 130
 """The exit code after Ctrl-C, as in shells: 128 + SIGINT."""
 
-# The errors that the library raises for a user's mistake. Any other is a defect of the library and
-# keeps its traceback.
-_USER_ERRORS = (OSError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError)
+# The errors that the library raises for a user's mistake, or for a package that is not there. Any
+# other is a defect of the library and keeps its traceback.
+_USER_ERRORS = (
+    OSError, ValueError, TypeError, RuntimeError, ArithmeticError, MemoryError, ImportError,
+)  # fmt: skip
 
 
 @contextmanager

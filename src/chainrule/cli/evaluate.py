@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -40,12 +40,18 @@ def evaluate(
     of its rows were found (recall) and how many of its predictions are right (precision).
     Numbers: the root of the mean squared error, the mean absolute error (both in the target's
     units), and r2, the share of the variance that is explained.
+    Text: the cross-entropy of each next character, and its exponential, the perplexity.
     """
     from chainrule.cli import output
     from chainrule.cli import saved as saved_model
     from chainrule.cli.building import as_input
+    from chainrule.cli.saved_text import is_text
     from chainrule.cli.sources import read_to_use
+    from chainrule.train.model_file import read
 
+    if is_text(read(model)[1].get("metadata")):
+        _evaluate_text(model, data)
+        return
     saved = saved_model.read_saved(model)
     found = read_to_use(data, folder, saved.trained_on, header=header, with_target=True)
     output.say_notice(found)
@@ -64,7 +70,26 @@ def evaluate(
         output.show_table(columns, _per_class(saved.task.classes, y, predicted))
 
 
-def _per_class(classes: tuple[int, ...], y: Array, predicted: Array) -> list[tuple[str, ...]]:
+def _evaluate_text(model: str, name: str) -> None:
+    """Say how well a model of text foresees the characters of a file."""
+    from chainrule.cli import output, text_training
+    from chainrule.cli.saved_text import read_saved_text
+    from chainrule.data import read_text
+
+    saved = read_saved_text(model)
+    tokens, context = saved.encode(read_text(name), name), saved.model.block_size
+    if len(tokens) <= context:
+        raise ValueError(
+            f"{name} has {len(tokens)} characters, fewer than the {context} of a context and the "
+            "one that follows. Give a longer text."
+        )
+    x, y = text_training.contexts_of(tokens, context)
+    output.line("data", f"{name}: {len(tokens):,} characters")
+    loss = text_training.evaluate(saved.model, x, y)
+    output.line("model", text_training.describe_loss(loss, x.size))
+
+
+def _per_class(classes: tuple[Any, ...], y: Array, predicted: Array) -> list[tuple[str, ...]]:
     rows: list[tuple[str, ...]] = []
     for code, label in enumerate(classes):
         hits = int(((y == code) & (predicted == code)).sum())

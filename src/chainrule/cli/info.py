@@ -31,6 +31,10 @@ def info(model: str) -> None:
     output.line("file", f"{model} ({output.size_of(model)})")
     try:
         metadata = description.get("metadata") or {}
+        if "word_vectors" in description:
+            rows, size = tensors["vectors"].shape
+            output.line("vectors", f"of {rows:,} words, {size} numbers each")
+            return
         if "task" in metadata:
             _show_metadata(metadata)
         _show_network(description, tensors, metadata.get("data", {}).get("shape"))
@@ -44,9 +48,14 @@ def info(model: str) -> None:
 
 def _show_metadata(metadata: dict[str, Any]) -> None:
     from chainrule.cli import output
+    from chainrule.cli.saved_text import is_text
     from chainrule.cli.tasks import describe_task
 
     data = metadata["data"]
+    if is_text(metadata):
+        output.line("task", f"text, {len(metadata['tokenizer']['words'])} different characters")
+        output.line("data", f"{data['name']}: {data['rows']:,} characters")
+        return
     output.line("task", describe_task(metadata["classes"], data["target"]))
     row = output.describe_row(data["shape"], data["columns"])
     output.line("data", f"{data['name']}: {data['rows']:,} rows of {row}")
@@ -59,6 +68,7 @@ def _show_network(
 ) -> None:
     """The layers; of a class that is not the library's, the arrays."""
     from chainrule.cli import output
+    from chainrule.text import GPT
     from chainrule.train.model_file import described_model
 
     try:
@@ -71,7 +81,10 @@ def _show_network(
         ]
         output.show_table({"array": "left", "shape": "right", "numbers": "right"}, rows)
     else:
-        output.show_model(network, input_shape)
+        if isinstance(network, GPT):
+            output.show_gpt(network)
+        else:
+            output.show_model(network, input_shape)
 
 
 def _show_training(training: dict[str, Any], options: dict[str, Any] | None) -> None:

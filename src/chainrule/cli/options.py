@@ -3,11 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import click
 
 MAX_WIDTH = 1 << 20
+MAX_SIDE = 1 << 14
+
+MODELS = ("mlp", "cnn", "gpt", "word2vec")
+
+LEARNING_RATES = {
+    "sgd": 0.1,
+    "adam": 0.001,
+    "adamw": 0.001,
+    "nadam": 0.001,
+    "rmsprop": 0.001,
+    "adagrad": 0.01,
+    "lion": 0.0001,
+}
+SMALL_BATCH, LARGE_BATCH, MANY_ROWS = 32, 64, 10_000
 
 ACTIVATIONS = {
     "relu": "ReLU",
@@ -25,19 +40,10 @@ ACTIVATIONS = {
 
 data_argument = click.argument("data", metavar="DATA")
 model_argument = click.argument("model", metavar="MODEL")
-mnist_option = click.option(
-    "--data", "folder", metavar="FOLDER", help="The folder with the four files of MNIST."
-)
 part_option = click.option(
     "--part",
     type=click.Choice(["train", "test"]),
     help="The rows to use, of data with a training and a test part.  [default: test]",
-)
-header_option = click.option(
-    "--header/--no-header",
-    default=None,
-    help="Whether the first line of a .csv file holds the names of its columns.  [default: yes if "
-    "it holds any text, or counts the columns over rows with decimal points]",
 )
 
 
@@ -77,8 +83,93 @@ class Number(click.ParamType):
         return text
 
 
-class HiddenLayers(click.ParamType):
-    """Widths of hidden layers: "512,512", or "none"."""
+class Option(click.Option):
+    """An option of one section of a command's help, and of some models alone.
+
+    Attributes:
+        section: the heading that it stands under.
+        models: the models that have it; all where there are none.
+    """
+
+    def __init__(
+        self, *names: Any, section: str = "Options", models: tuple[str, ...] = (), **rest: Any
+    ) -> None:
+        super().__init__(*names, **rest)
+        self.section, self.models = section, models
+
+
+def option(*names: str, **rest: Any) -> Callable[[Any], Any]:
+    """A decorator that adds an `Option`."""
+    return click.option(*names, cls=Option, **rest)
+
+
+mnist_option = option(
+    "--data",
+    "folder",
+    metavar="FOLDER",
+    section="Data",
+    help="The folder with the files of mnist, fashion-mnist or cifar10.",
+)
+header_option = option(
+    "--header/--no-header",
+    default=None,
+    section="Data",
+    help="Whether the first line of a .csv file holds the names of its columns.  [default: yes if "
+    "it holds any text, or counts the columns over rows with decimal points]",
+)
+
+
+class SectionedCommand(click.Command):
+    """A command whose help lists its options by sections."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None and isinstance(parameter, click.Option):
+                heading = getattr(parameter, "section", "Other options")
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+def check_models(ctx: click.Context, model: str) -> None:
+    """Raise UsageError where an option is given that the model does not have."""
+    for parameter in ctx.command.params:
+        models = getattr(parameter, "models", ())
+        source = ctx.get_parameter_source(str(parameter.name))
+        if models and model not in models and source is click.core.ParameterSource.COMMANDLINE:
+            having = " and ".join(filter(None, [", ".join(models[:-1]), models[-1]]))
+            raise click.UsageError(
+                f"{parameter.opts[0]} is an option of --model {having}; this "
+                f"trains --model {model}. Leave it out."
+            )
+
+
+class Size(click.ParamType):
+    """Height and width of images: "64", or "48x64"."""
+
+    name = "size"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        if isinstance(value, tuple):
+            return value
+        sides = value.lower().split("x")
+        if len(sides) > 2 or not all(s.isdecimal() and 1 <= int(s) <= MAX_SIDE for s in sides):
+            self.fail(
+                f"{value!r} is no size of images. Give 64 for 64 x 64 pixels, or height and "
+                "width, as in 48x64.",
+                param,
+                ctx,
+            )
+        return int(sides[0]), int(sides[-1])
+
+
+class Widths(click.ParamType):
+    """Widths of layers: "512,512", or "none"."""
 
     name = "widths"
 

@@ -16,6 +16,7 @@ from rich.table import Table
 from chainrule import nn
 from chainrule.cli.tasks import Task, describe_task
 from chainrule.errors import printable
+from chainrule.graph.tensor import placeholder
 
 if TYPE_CHECKING:
     from chainrule.cli.sources import Data
@@ -103,19 +104,34 @@ def _output_shape(layer: nn.Module, shape: tuple[int, ...] | None) -> tuple[int,
     """The shape of a layer's output for a row of this shape; None where it is unknown."""
     if shape is None:
         return None
-    if isinstance(layer, nn.Flatten):
-        return (math.prod(shape),)
-    if isinstance(layer, nn.Linear):
-        return (*shape[:-1], layer.out_features)
-    return shape
+    with layer.in_mode(False):
+        found: Any = layer(placeholder((1, *shape), "float32"))
+    return tuple(found.shape[1:])
+
+
+def show_gpt(model: nn.GPT) -> None:
+    """Print the sizes of a GPT."""
+    line(
+        "model",
+        f"GPT of {model.n_layer} layers, {model.n_head} heads, width {model.n_embd}, context "
+        f"{model.block_size}: {count_parameters(model):,} parameters",
+    )
 
 
 def show_options(options: Mapping[str, Any]) -> None:
     """Print the options of a training: the optimiser, the schedule, the batch size and so on.
 
     Args:
-        options: as `Options.to_json` returns them.
+        options: as `Options.to_json` returns them, or those of a training on text as a dict.
     """
+    if options.get("model") == "gpt":
+        texts = [f"adamw, lr {options['lr']:g}, weight decay {options['weight_decay']:g}"]
+        texts += [f"dropout {options['dropout']:g}"] * (options["dropout"] > 0)
+        texts += [f"clip norm {options['clip_norm']:g}"] * (options["clip_norm"] is not None)
+        texts.append(f"batch {options['batch_size']} × {options['context']}")
+        texts += [f"{options['steps']:,} steps", f"seed {options['seed']}"]
+        line("options", ", ".join(texts))
+        return
     texts = [options["optimizer"], f"lr {options['lr']:g}"]
     if options["momentum"]:
         texts.append(f"momentum {options['momentum']:g}")
@@ -151,23 +167,25 @@ def describe_figures(figures: Mapping[str, float], rows: int) -> str:
     )
 
 
-def show_files(given: Mapping[str, Any], *, interrupted: bool) -> None:
+def show_files(given: Mapping[str, Any], *, interrupted: bool, what: str = "the model") -> None:
     """Print which files were saved.
 
     Args:
         given: the command's options.
         interrupted: whether Ctrl-C ended the training.
+        what: was trained.
     """
     out, checkpoint, history = given["out"], given["checkpoint"], given["history"]
     if out is not None:
-        content = "the model trained so far" if interrupted else "the model"
+        content = f"{what} trained so far" if interrupted else what
         line("saved", f"{content}: {out} ({size_of(out)})")
     if history is not None:
         line("saved", f"the history: {history}")
     if interrupted and checkpoint is not None:
         line("saved", f"the state to go on from with --resume: {checkpoint}")
     if out is None:
-        line("", "the model was not saved; --out FILE.safetensors does")
+        was = "were" if what.endswith("s") else "was"
+        line("", f"{what} {was} not saved; --out FILE.safetensors does")
 
 
 def size_of(path: str) -> str:

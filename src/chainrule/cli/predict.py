@@ -21,6 +21,7 @@ from chainrule.cli.options import (
 Examples:
   chainrule predict digits.safetensors digits
   chainrule predict houses.safetensors new-houses.csv --out prices.csv
+  chainrule predict photos.safetensors photo.jpg
 """,
 )
 @model_argument
@@ -42,10 +43,10 @@ def predict(
     """Predict with a saved model: one line of CSV for each row of DATA, in its order.
 
     DATA is of the kind that the model was trained on: a .csv or .npz file (without y it will do),
-    digits or mnist. A table's columns are found by their names, in any order; the target and
-    others need not be there, and are ignored whatever they hold. Where the table or the model has
-    no names, columns go by their order. Classes are printed as the labels that the training data
-    had.
+    digits, mnist, fashion-mnist or cifar10, an image or a folder of images. A table's columns are
+    found by their names, in any order; the target and others need not be there, and are ignored
+    whatever they hold. Where the table or the model has no names, columns go by their order.
+    Classes are printed as the labels that the training data had. Of images the file comes first.
     """
     from chainrule.cli.building import as_input
     from chainrule.cli.files import check_outputs
@@ -64,7 +65,7 @@ def predict(
     found = read_to_use(data, folder, saved.trained_on, header=header, with_target=False)
     say_notice(found)
     x, _ = found.part(part)
-    text = to_csv(saved.predict(as_input(x)), saved, proba=proba)
+    text = to_csv(saved.predict(as_input(x)), saved, proba=proba, files=found.files)
     if out is None:
         write(text)
         return

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
+from collections.abc import Iterable, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -11,29 +13,46 @@ from chainrule.cli.saved import SavedModel
 from chainrule.graph.tensor import Array
 
 
-def to_csv(outputs: Array, saved: SavedModel, *, proba: bool = False) -> str:
+def to_csv(
+    outputs: Array,
+    saved: SavedModel,
+    *,
+    proba: bool = False,
+    files: Sequence[str] | None = None,
+) -> str:
     """A header and a line for each row of the outputs.
 
+    Images in files: ``file`` comes first, their names.
     Classes: ``prediction``, the label; with `proba` also ``probability_LABEL`` for each class.
     Numbers: the target's name where there is one, else ``prediction``, or ``prediction_0`` ...
     for several.
     """
+    header, rows = _table(outputs, saved, proba)
+    if files is not None:
+        header = ["file", *header]
+        rows = ([file, *row] for file, row in zip(files, rows, strict=True))
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _table(outputs: Array, saved: SavedModel, proba: bool) -> tuple[list[str], Iterable[list[Any]]]:
+    """The names of the columns, and the cells of each row."""
     classes = saved.task.classes
     if classes is None:
-        writer.writerow(_names(outputs.shape[1], saved.trained_on["target"]))
-        writer.writerows([str(value) for value in row] for row in outputs)
-        return text.getvalue()
+        names = _names(outputs.shape[1], saved.trained_on["target"])
+        return names, ([str(value) for value in row] for row in outputs)
     labels = np.array(classes)[outputs.argmax(axis=1)].tolist()
     if not proba:
-        writer.writerow(["prediction"])
-        writer.writerows([label] for label in labels)
-        return text.getvalue()
-    writer.writerow(["prediction", *(f"probability_{label}" for label in classes)])
-    for label, row in zip(labels, _softmax(outputs), strict=True):
-        writer.writerow([label, *(f"{value:.6g}" for value in row)])
-    return text.getvalue()
+        return ["prediction"], ([label] for label in labels)
+    names = ["prediction", *(f"probability_{label}" for label in classes)]
+    shares = _softmax(outputs)
+    return names, (
+        [label, *(f"{value:.6g}" for value in row)]
+        for label, row in zip(labels, shares, strict=True)
+    )
 
 
 def _names(values: int, target: str | None) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule import nn
+from chainrule.cli.saved_text import is_text
 from chainrule.cli.tasks import Task
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
@@ -55,7 +56,12 @@ def read_saved(path: str) -> SavedModel:
         FileNotFoundError, FileError, ValueError: if it can't be read, or says too little.
     """
     tensors, description = read(path)
-    model, metadata = build_model(path, tensors, description), description.get("metadata") or {}
+    if "word_vectors" in description:
+        raise ValueError(f"{path} holds vectors of words: chainrule neighbours {path} WORD")
+    metadata = description.get("metadata") or {}
+    if is_text(metadata):
+        raise ValueError(f"{path} is a model of text, which writes: chainrule generate {path}")
+    model = build_model(path, tensors, description)
     if "task" not in metadata:
         raise FileError(
             f"{path} was not saved by chainrule train: it does not say what the model's inputs and "
@@ -65,19 +71,28 @@ def read_saved(path: str) -> SavedModel:
         classes, trained_on = metadata["classes"], metadata["data"]
         columns = trained_on["columns"]
         sound = (
-            (
-                classes is None
-                or (len(classes) > 1 and all(type(c) is int and abs(c) < 2**63 for c in classes))
-            )
+            _are_classes(classes)
             and all(type(n) is int and n >= 0 for n in trained_on["shape"])
             and (columns is None or all(type(c) is str for c in columns))
             and (columns is None or len(columns) == trained_on["shape"][0])
             and type(trained_on["target_index"]) in (int, type(None))
             and type(trained_on["target"]) in (str, type(None))
             and [type(trained_on[n]) for n in ("kind", "name", "header")] == [str, str, bool]
+            and type(trained_on.setdefault("resized", False)) is bool
         )
     except Exception:
         sound = False
     if not sound:
         raise FileError(f"{path}: what it says about its data is damaged. Train and save it anew.")
     return SavedModel(model, Task(None if classes is None else tuple(classes)), trained_on)
+
+
+def _are_classes(classes: Any) -> bool:
+    """Whether these are the labels of a task: whole numbers or names, or None of a regression."""
+    if classes is None:
+        return True
+    if type(classes) is not list or len(classes) < 2:
+        return False
+    return all(type(c) is str for c in classes) or all(
+        type(c) is int and abs(c) < 2**63 for c in classes
+    )

@@ -1,4 +1,4 @@
-"""Sources of data: built-in sets, npz archives and tables; for training and for trained models."""
+"""Sources of data: known sets, npz archives, tables, images; for training and trained models."""
 
 from __future__ import annotations
 
@@ -9,14 +9,17 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.cli import images
 from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
 from chainrule.data.npz import names_of, read_archive
-from chainrule.data.text_tables import Layout, read_text_table
+from chainrule.data.text_tables import Layout, TextTable, read_text_table
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 
-BUILT_IN = ("digits", "mnist")
+BUILT_IN = ("digits", "mnist", "fashion-mnist", "cifar10")
+
+_KINDS = "a .csv or .npz file, a folder of images, or one of " + ", ".join(BUILT_IN)
 
 _MAX_SIZE = 1e37
 """Larger numbers are refused: the models compute in float32, whose maximum is 3.4e38."""
@@ -27,7 +30,7 @@ class Data:
     """Inputs and targets of a source.
 
     Attributes:
-        kind: "digits", "mnist", "npz" or "table".
+        kind: "npz", "table", "images", or the name of a built-in set.
         name: the name of a built-in set, or a file.
         x, y: the rows to train on; y is None if there are only inputs to predict for.
         x_test, y_test: the test part, or None.
@@ -35,6 +38,8 @@ class Data:
         target: the name of a table's target.
         target_index: the index of the target among all columns of the table.
         header: whether the table names its columns.
+        resized: whether images were brought to a size.
+        files: of images to predict for.
         notice: what a user should know of how the table was read, or None.
     """
 
@@ -48,6 +53,8 @@ class Data:
     target: str | None = None
     target_index: int | None = None
     header: bool = False
+    resized: bool = False
+    files: tuple[str, ...] | None = None
     notice: str | None = None
 
     def __post_init__(self) -> None:
@@ -82,41 +89,69 @@ def kind_of(name: str) -> str:
     if name in BUILT_IN:
         return name
     path = Path(name)
-    if path.is_dir():
-        raise ValueError(f"{name} is a folder. Give a .csv or .npz file, or digits, or mnist.")
+    if path.is_dir() or (images.is_image(path) and path.exists()):
+        return "images"
     if not path.exists():
-        raise FileNotFoundError(
-            f"there is no file {name}. Give a .csv or .npz file, or digits, or mnist."
-        )
+        raise FileNotFoundError(f"there is no file {name}. Give {_KINDS}.")
     return "npz" if path.suffix.lower() == ".npz" else "table"
+
+
+def default_model(name: str) -> str:
+    """The model that is trained on a source of data unless another one is asked for."""
+    return "cnn" if kind_of(name) == "images" else "mlp"
+
+
+def check_is_text(name: str) -> None:
+    """Raise ValueError for what is no text: a built-in set, images or an archive."""
+    kind = kind_of(name)
+    if kind != "table":
+        raise ValueError(f"{name} is no text. Give a .txt file, or any other that holds text.")
 
 
 def files_of(name: str, folder: str | None) -> list[Path]:
     """The files that are read for a source of data, or would be if they were there."""
     found = [] if name in BUILT_IN else [Path(name)]
     if folder is not None:
-        found += [Path(folder) / file for file in datasets.mnist_names()]
+        names = datasets.cifar10_names() if name == "cifar10" else datasets.mnist_names()
+        found += [Path(folder) / file for file in names]
     return found
 
 
 def read_built_in(name: str, folder: str | None) -> Data:
     """A built-in set."""
-    if folder is None and name == "mnist":
-        raise ValueError("mnist needs --data FOLDER, the folder with its four files.")
-    found = datasets.digits() if name == "digits" else datasets.mnist(str(folder))
-    return Data(name, name, found.x_train, found.y_train, found.x_test, found.y_test)
+    if folder is None and name != "digits":
+        raise ValueError(f"{name} needs --data FOLDER, the folder with its files.")
+    if name == "digits":
+        found = datasets.digits()
+    else:
+        readers = {
+            "mnist": datasets.mnist,
+            "fashion-mnist": datasets.fashion_mnist,
+            "cifar10": datasets.cifar10,
+        }
+        found = readers[name](str(folder))
+    y, y_test = found.y_train, found.y_test
+    if not found.classes[0].isdecimal():
+        y, y_test = (np.array(found.classes)[labels] for labels in (y, y_test))
+    return Data(name, name, found.x_train, y, found.x_test, y_test)
 
 
 def read_to_train(
-    name: str, folder: str | None, target: str | None, header: bool | None = None
+    name: str,
+    folder: str | None,
+    target: str | None,
+    header: bool | None = None,
+    size: tuple[int, int] | None = None,
+    grayscale: bool = False,
 ) -> Data:
     """Data to train on.
 
     Args:
         name: a built-in set, or a file.
-        folder: the folder of MNIST.
+        folder: the folder of a built-in set.
         target: a table's target: the name of a column, or its index; the last one if None.
         header: whether a table's first line is a header; None to tell it from the file.
+        size, grayscale: see `images.read_folder`.
 
     Raises:
         OSError, ValueError, TypeError: if the data can't be read, or are not finite numbers.
@@ -124,15 +159,20 @@ def read_to_train(
     kind = kind_of(name)
     if target is not None and kind != "table":
         raise ValueError(f"--target is the column of a table to predict; {name} is not a table.")
-    if folder is not None and kind != "mnist":
-        raise ValueError(f"--data is the folder of mnist; {name} needs none.")
+    if folder is not None and kind not in BUILT_IN[1:]:
+        raise ValueError(f"--data is the folder of {', '.join(BUILT_IN[1:])}; {name} needs none.")
     _check_header(name, kind, header)
+    if kind == "images":
+        return _read_images_to_train(name, size, grayscale)
+    if size is not None or grayscale:
+        option = "--grayscale" if size is None else "--size"
+        raise ValueError(f"{option} is for a folder of images; {name} is none. Leave it out.")
     if kind in BUILT_IN:
         return read_built_in(name, folder)
     if kind == "npz":
         found = read_npz(name)
         return Data(kind, name, found.x, found.y, found.x_test, found.y_test)
-    table = read_text_table(name, header=header)
+    table = _read_table(name, header)
     names, values = table.names, table.values
     if len(names) < 2:
         raise ValueError(
@@ -183,6 +223,9 @@ def read_to_use(
     """
     kind = kind_of(name)
     _check_header(name, kind, header)
+    if kind == "images":
+        pixels, labels, files = images.read_to_use(name, trained_on, with_target=with_target)
+        return Data(kind, name, pixels, labels, files=files)
     if kind in BUILT_IN:
         data = read_built_in(name, folder)
     elif kind == "npz":
@@ -197,6 +240,28 @@ def read_to_use(
                 f"{_shape(shape)}. Give data of the shape that it was trained on."
             )
     return data
+
+
+def _read_table(name: str, header: bool | None) -> TextTable:
+    """A table; where a file of text is none, the message says what else can be done with it."""
+    try:
+        return read_text_table(name, header=header)
+    except (FileError, ValueError) as error:
+        if not name.lower().endswith((".txt", ".txt.gz")):
+            raise
+        raise type(error)(
+            f"{name} is read as a table, which it is not: {error} To train on text, give --model "
+            "gpt or --model word2vec."
+        ) from error
+
+
+def _read_images_to_train(name: str, size: tuple[int, int] | None, grayscale: bool) -> Data:
+    """The images of a folder."""
+    if not Path(name).is_dir():
+        raise ValueError(f"{name} is one image. Give the folder above the folders of the classes.")
+    (x, y), test = images.read_folder(name, size, grayscale=grayscale)
+    x_test, y_test = test or (None, None)
+    return Data("images", name, x, y, x_test, y_test, resized=size is not None)
 
 
 def _read_npz_with_or_without_targets(name: str) -> Data:

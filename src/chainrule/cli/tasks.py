@@ -20,7 +20,7 @@ _MAX_LABEL = 2**53
 class Task:
     """A classification, with the labels of its classes, or a regression (classes is None)."""
 
-    classes: tuple[int, ...] | None
+    classes: tuple[int, ...] | tuple[str, ...] | None
 
     @property
     def name(self) -> str:
@@ -46,6 +46,11 @@ class Task:
             return np.asarray(y if y.ndim == 2 else y.reshape(len(y), -1), np.float64)
         labels = _labels(y, name)
         classes = np.array(self.classes)
+        if (labels.dtype.kind == "U") != (classes.dtype.kind == "U"):
+            raise ValueError(
+                f"{name}: the labels are {'names' if labels.dtype.kind == 'U' else 'numbers'}, as "
+                f"{labels[0]}; the classes of the model are {listed(self.classes)}."
+            )
         codes = np.minimum(np.searchsorted(classes, labels), len(classes) - 1)
         wrong = np.flatnonzero(classes[codes] != labels)
         if len(wrong):
@@ -63,6 +68,8 @@ def choose_task(y: Array, name: str, requested: str | None) -> Task:
         ValueError: if the targets do not fit the task.
     """
     if (requested or _inferred(y)) == "regression":
+        if y.dtype.kind == "U":
+            raise ValueError(f"{name}: the targets are names. Leave --task regression out.")
         if y.ndim > 2:
             raise ValueError(
                 f"{name}: the targets have shape {y.shape}. A regression takes (rows,) or "
@@ -82,6 +89,8 @@ def _inferred(y: Array) -> str:
     if y.size != len(y):
         return "regression"
     values = y.reshape(-1)
+    if values.dtype.kind == "U":
+        return "classification"
     if values.dtype.kind == "f" and not np.array_equal(values, np.round(values)):
         return "regression"
     distinct = len(np.unique(values))
@@ -90,13 +99,15 @@ def _inferred(y: Array) -> str:
 
 
 def _labels(y: Array, name: str) -> Array:
-    """Labels as int64 of shape (rows,)."""
+    """Labels, names or int64, of shape (rows,)."""
     if y.size != len(y):
         raise ValueError(
             f"{name}: labels of classes have shape (rows,); these targets have {y.shape}. Use "
             "--task regression, or give one label a row."
         )
     values = y.reshape(-1)
+    if values.dtype.kind == "U":
+        return values
     if values.dtype.kind == "f":
         wrong = np.flatnonzero((values != np.round(values)) | (np.abs(values) > _MAX_LABEL))
         if len(wrong):

@@ -176,7 +176,7 @@ def cifar10(folder: str | os.PathLike[str], dtype: PixelDtype = "float32") -> La
     found = Path(folder)
     if (found / _CIFAR_FOLDER).is_dir():
         found = found / _CIFAR_FOLDER
-    names = [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
+    names = cifar10_names()
     for name in names:
         if not (found / name).is_file():
             pickled = any((found / n).exists() for n in ("data_batch_1", "cifar-10-batches-py"))
@@ -210,6 +210,11 @@ def cifar10(folder: str | os.PathLike[str], dtype: PixelDtype = "float32") -> La
         ),
         citation="A. Krizhevsky, Learning multiple layers of features from tiny images, 2009",
     )
+
+
+def cifar10_names() -> list[str]:
+    """The names of the files of CIFAR-10, the test part last."""
+    return [*(f"data_batch_{i}.bin" for i in range(1, 6)), "test_batch.bin"]
 
 
 _CIFAR_FOLDER = "cifar-10-batches-bin"

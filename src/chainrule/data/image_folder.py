@@ -17,7 +17,7 @@ from chainrule.errors import FileError
 from chainrule.system.reading import reading
 from chainrule.system.threads import get_num_threads
 
-_READ = (".png", ".jpg", ".jpeg")
+READ = (".png", ".jpg", ".jpeg")
 _OTHERS = (".bmp", ".gif", ".heic", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 _REMEDY = "Save the image again, or remove the file."
 
@@ -79,7 +79,7 @@ class ImageFolder(Dataset):
         self.grayscale = checks.flag("grayscale", grayscale)
         self.dtype: PixelDtype = dtype
         self._resizes = size is not None
-        found = {name: _images_in(self.root / name) for name in _classes_in(self.root)}
+        found = {name: _images_of(self.root / name) for name in classes_in(self.root)}
         self.classes = tuple(found)
         self.class_to_idx = {name: label for label, name in enumerate(found)}
         self.samples = [(p, label) for label, paths in enumerate(found.values()) for p in paths]
@@ -120,20 +120,12 @@ class ImageFolder(Dataset):
 
     def _pixels(self, path: Path) -> NDArray[np.uint8]:
         """The pixels of a file, (channels, height, width)."""
-        channels, height, width = self.shape
-        with reading(path, "an image", _REMEDY) as file:
-            image = _opened(path, file)
-            if not self._resizes and image.size != (width, height):
-                raise FileError(
-                    f"{path} is {image.size[1]} pixels high and {image.size[0]} wide, "
-                    f"{self.samples[0][0]} {height} and {width}. Give size=(height, width), to "
-                    "which all are resized."
-                )
-            image = image.convert("L" if channels == 1 else "RGB")
-            if image.size != (width, height):
-                image = image.resize((width, height), _pillow().Resampling.BILINEAR)
-            pixels = np.asarray(image).reshape(height, width, channels)
-        return np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        _, height, width = self.shape
+        remedy = (
+            f"{self.samples[0][0]} {height} and {width}. Give size=(height, width), to which all "
+            "are resized."
+        )
+        return read_pixels(path, self.shape, None if self._resizes else remedy)
 
     @staticmethod
     def _size_of(path: Path) -> tuple[int, int]:
@@ -141,6 +133,31 @@ class ImageFolder(Dataset):
         with reading(path, "an image", _REMEDY) as file:
             width, height = _opened(path, file).size
         return height, width
+
+
+def read_pixels(path: Path, shape: tuple[int, int, int], remedy: str | None) -> NDArray[np.uint8]:
+    """The pixels of a PNG or JPEG file.
+
+    Args:
+        path: the file.
+        shape: (channels, height, width), with 1 channel for brightness or 3 for colours.
+        remedy: how the message on an image of another size ends; None to resize it.
+
+    Raises:
+        FileError: if the file can't be read as an image, or the image has another size.
+    """
+    channels, height, width = shape
+    with reading(path, "an image", _REMEDY) as file:
+        image = _opened(path, file)
+        if remedy is not None and image.size != (width, height):
+            raise FileError(
+                f"{path} is {image.size[1]} pixels high and {image.size[0]} wide, {remedy}"
+            )
+        image = image.convert("L" if channels == 1 else "RGB")
+        if image.size != (width, height):
+            image = image.resize((width, height), _pillow().Resampling.BILINEAR)
+        pixels = np.asarray(image).reshape(height, width, channels)
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
 
 
 def _pillow() -> Any:
@@ -166,13 +183,13 @@ def _opened(path: Path, file: Any) -> Any:
     return image
 
 
-def _classes_in(root: Path) -> list[str]:
+def classes_in(root: Path) -> list[str]:
     """The names of the folders in a folder."""
     with os.scandir(root) as entries:
         listed = [(e.name, e.is_dir()) for e in entries if not e.name.startswith(".")]
     found = sorted(name for name, is_folder in listed if is_folder)
     if not found:
-        images = any(name.lower().endswith(_READ) for name, _ in listed)
+        images = any(name.lower().endswith(READ) for name, _ in listed)
         raise FileNotFoundError(
             f"{root} holds {'images, but ' * images}no folders. Put the images of each class into "
             "a folder of its own, named as the class, and give the folder above them."
@@ -180,8 +197,19 @@ def _classes_in(root: Path) -> list[str]:
     return found
 
 
-def _images_in(folder: Path) -> list[Path]:
-    """The image files in a class's folder and below."""
+def _images_of(folder: Path) -> list[Path]:
+    """The images of a class."""
+    found = images_in(folder)
+    if not found:
+        raise FileNotFoundError(
+            f"{folder} holds no images ({', '.join(READ)}). Each folder in {folder.parent} is a "
+            "class: remove it if it is none."
+        )
+    return found
+
+
+def images_in(folder: Path) -> list[Path]:
+    """The image files in a folder and below, sorted."""
     found = []
     for place, _, names in os.walk(folder):
         for name in names:
@@ -191,11 +219,6 @@ def _images_in(folder: Path) -> list[Path]:
                 raise FileError(
                     f"{Path(place, name)} is no PNG or JPEG image. Convert it, or remove it."
                 )
-            if name.lower().endswith(_READ):
+            if name.lower().endswith(READ):
                 found.append(Path(place, name))
-    if not found:
-        raise FileNotFoundError(
-            f"{folder} holds no images ({', '.join(_READ)}). Each folder in {folder.parent} is a "
-            "class: remove it if it is none."
-        )
     return sorted(found)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +55,19 @@ def generate(
         >>> len(generate(model, [0, 1], 20, temperature=0.8, top_k=3))
         20
     """
+    return list(continuation(model, prompt, tokens, temperature, top_k, generator=generator))
+
+
+def continuation(
+    model: Module,
+    prompt: Sequence[int] | TensorLike,
+    tokens: int,
+    temperature: float = 1.0,
+    top_k: int | None = None,
+    *,
+    generator: Generator | None = None,
+) -> Iterator[int]:
+    """The tokens of `generate` one by one, as they are drawn."""
     given = [int(token) for token in np.asarray(as_tensor(prompt).numpy()).reshape(-1)]
     if not given:
         raise ValueError("generate needs a prompt of one token at least")
@@ -63,13 +76,17 @@ def generate(
     if top_k is not None:
         checks.count("top_k", top_k)
     draws = current_generator() if generator is None else generator
-    found: list[int] = []
-    with model.in_mode(False), no_grad():
-        reader = _GPTReader(model) if isinstance(model, GPT) else _Reader(model)
+    reader = _GPTReader(model) if isinstance(model, GPT) else _Reader(model)
+
+    def draw() -> Iterator[int]:
+        known = [*given]
         for _ in range(tokens):
-            logits = reader.logits([*given, *found])
-            found.append(_drawn(logits, temperature, top_k, draws))
-    return found
+            with model.in_mode(False), no_grad():
+                logits = reader.logits(known)
+            known.append(_drawn(logits, temperature, top_k, draws))
+            yield known[-1]
+
+    return draw()
 
 
 def _drawn(logits: Array, temperature: float, top_k: int | None, draws: Generator) -> int:
