@@ -84,6 +84,10 @@ SIZES = {
     "strided": ((2, 8, 11, 12), (10, 8, 3, 3), {"stride": (2, 3), "padding": 1, "dilation": 2}),
     "longer strides than the kernel": ((2, 3, 11, 12), (4, 3, 2, 2), {"stride": 4}),
     "far apart": ((2, 3, 16, 12), (4, 3, 6, 5), {"stride": 5, "padding": 2}),
+    "tiles of many channels": ((3, 40, 8, 8), (33, 40, 3, 3), {"padding": 1}),
+    "tiles over the edge": ((2, 17, 17, 11), (16, 17, 3, 3), {}),
+    "tiles in a wide border": ((2, 16, 9, 21), (20, 16, 3, 3), {"padding": (2, 3)}),
+    "tiles of large images": ((1, 16, 70, 66), (16, 16, 3, 3), {"padding": 1}),
     "1d": ((2, 5, 700), (8, 5, 9), {"dilation": 3}),
 }
 
@@ -140,7 +144,8 @@ def test_training_has_the_same_bits_for_any_number_of_threads(threads):
         model = nn.Sequential(
             nn.Conv2d(3, 20, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(20, 33, 3),
+            nn.Conv2d(20, 33, 3),  # by Winograd's transforms
+            nn.BatchNorm2d(33),
             nn.Conv2d(33, 33, 3, groups=33, padding=1),
         )
         optimizer = cr.optim.SGD(model.parameters(), lr=0.01)
