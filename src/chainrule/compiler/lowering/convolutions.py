@@ -7,6 +7,10 @@ Where a 3 x 3 kernel moves by single elements over many channels, Winograd's tra
 products of 36 (cpp/kernels/conv/winograd.cpp). Those of the weights are a product with a constant:
 
     G w G' = (G x G) w      (16, 9) (9, channels * filters)
+
+Their rounding error is up to twice that of the sums: in float32 with 256 channels, the root of the
+mean square is 5e-7 of the result's, where the sums have 3e-7. A number that is not finite reaches
+all places of its tiles.
 """
 
 from __future__ import annotations
