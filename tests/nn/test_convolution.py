@@ -263,3 +263,31 @@ def test_images_that_are_computed_in_parts(x, w, over):
     for one, other, expected in zip(*found, [y, *gradients], strict=True):
         assert one.tobytes() == other.tobytes()
         np.testing.assert_allclose(one, expected.numpy(), 1e-9, 1e-9)
+
+
+def test_sums_over_images_are_taken_in_the_epilogue_of_a_convolution():
+    """The means of batch normalisation and its gradients: as by NumPy, without their own pass."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 3, 9, 8))
+    y = rng.integers(0, 2, 5)
+
+    def trained(backend):
+        cr.manual_seed(0)
+        more = {"dtype": "float64"}
+        model = nn.Sequential(
+            *(nn.Conv2d(3, 16, 3, bias=False, **more), nn.BatchNorm2d(16, **more), nn.ReLU()),
+            *(nn.Conv2d(16, 16, 3, padding=1, bias=False, **more), nn.BatchNorm2d(16, **more)),
+            *(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2, **more)),
+        )
+        optimizer = cr.optim.SGD(model.parameters(), lr=0.1)
+        trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, backend=backend, seed=0)
+        trainer.fit(x, y, epochs=2, batch_size=3, progress=False)
+        return model.state_dict(), trainer
+
+    found, trainer = trained("native")
+    wanted, _ = trained("reference")
+    for name in wanted:
+        np.testing.assert_allclose(found[name], wanted[name], 1e-9, 1e-9)
+    calls = trainer.backend.last_step.plan.calls
+    sums = [len(c.fields.get("epilogue", {}).get("sums", ())) for c in calls if c.kind == "conv"]
+    assert sums == [1, 1, 2]
