@@ -65,6 +65,18 @@ struct WindowProduct {
   bool accumulate;
 };
 
+// A line of tiles of Winograd's convolution F(2 x 2, 3 x 3), and how the 16 numbers of each lie:
+// number i of tile t is at `tiles` + i * apart + t * channels, for `channels` channels side by
+// side. The lines of elements that go with it are (columns, channels); null is a line of zeros.
+template <typename T>
+struct WinogradLine {
+  std::int64_t columns, channels;
+  std::int64_t first;  // column of an image that the first tile begins with, perhaps beside it
+  std::int64_t count;  // of tiles
+  T* tiles;
+  std::int64_t apart;
+};
+
 // The same with a product of its own for each of n channels, which lie side by side in A: C (i, j)
 // = the sum over terms t of a[rows[i] + terms[t] + j] times B (t, j).
 template <typename T>

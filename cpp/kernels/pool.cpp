@@ -42,23 +42,31 @@ CHAINRULE_INLINE void store(Vector<T> value, T* to, int64_t count) {
   }
 }
 
-// Calls visit<partial>(place of x, place of y, count) for each vector of each window.
+// Calls visit<partial>(place of x, place of y, count) for each vector of each window, from left to
+// right. With `reaches_over` the last vector of an element may reach into those behind it, whose
+// own vectors come later: what is loaded there does not count, what is stored there is stored anew.
 template <typename T, typename Visit>
-CHAINRULE_INLINE void for_each_vector(const PoolRun& run, Visit visit) {
+CHAINRULE_INLINE void for_each_vector(const PoolRun& run, bool reaches_over, Visit visit) {
   constexpr int64_t lanes = Vector<T>::lanes;
+  const int64_t x_end = (run.windows - 1) * run.step, y_end = run.windows * run.inner;
   for (int64_t w = 0; w < run.windows; ++w) {
     const int64_t x = run.first + w * run.step;
     const int64_t y = w * run.inner;
     int64_t i = 0;
     for (; i + lanes <= run.inner; i += lanes)
       visit.template operator()<false>(x + i, y + i, lanes);
-    if (i < run.inner) visit.template operator()<true>(x + i, y + i, run.inner - i);
+    if (i == run.inner) continue;
+    if (reaches_over && w * run.step + lanes <= x_end && y + i + lanes <= y_end) {
+      visit.template operator()<false>(x + i, y + i, lanes);
+    } else {
+      visit.template operator()<true>(x + i, y + i, run.inner - i);
+    }
   }
 }
 
 template <typename T>
 void max_of_vectors(const PoolRun& run, const T* x, T* y, int32_t* taps) {
-  for_each_vector<T>(run, [&]<bool partial>(int64_t at, int64_t to, int64_t count) {
+  for_each_vector<T>(run, true, [&]<bool partial>(int64_t at, int64_t to, int64_t count) {
     auto largest = load<partial>(x + (at + run.taps[0]), count);
     auto number = broadcast(static_cast<T>(run.numbers[0]));
     for (int64_t t = 1; t < run.tap_count; ++t) {
@@ -74,7 +82,7 @@ void max_of_vectors(const PoolRun& run, const T* x, T* y, int32_t* taps) {
 
 template <typename T>
 void sum_of_vectors(const PoolRun& run, const T* x, const int32_t* taps, T* y) {
-  for_each_vector<T>(run, [&]<bool partial>(int64_t at, int64_t to, int64_t count) {
+  for_each_vector<T>(run, true, [&]<bool partial>(int64_t at, int64_t to, int64_t count) {
     auto sum = broadcast(T(0));
     if (taps == nullptr) {
       for (int64_t t = 0; t < run.tap_count; ++t) {
@@ -93,7 +101,9 @@ void sum_of_vectors(const PoolRun& run, const T* x, const int32_t* taps, T* y) {
 
 template <typename T, bool adds>
 void spread_vectors(const PoolRun& run, const T* g, const int32_t* taps, T* x) {
-  for_each_vector<T>(run, [&]<bool partial>(int64_t at, int64_t from, int64_t count) {
+  // Of more than a vector, the first ones of the next tap have been stored before the last of this.
+  const bool reaches_over = !adds && run.inner < Vector<T>::lanes;
+  for_each_vector<T>(run, reaches_over, [&]<bool partial>(int64_t at, int64_t from, int64_t count) {
     const auto given = load<partial>(g + from, count);
     const auto number = taps != nullptr ? load_numbers<T>(taps + from, count) : given;
     for (int64_t t = 0; t < run.tap_count; ++t) {

@@ -121,7 +121,7 @@ struct Program {
   std::vector<Constant> constants;
   std::vector<MicroOp> ops;
   std::vector<Store> stores;
-  std::vector<ColumnSum> sums;  // not in an epilogue
+  std::vector<ColumnSum> sums;  // in an epilogue only over the images of a convolution
   std::int64_t sum_rows = 0;    // a divisor of `rows`; 0: all of them
 
   void fields(auto&& field) {
@@ -178,10 +178,14 @@ struct Gemm {
 // y (images, *places, groups * filters) = the sums of x under the window, each element times
 // w (groups, *kernel, channels, filters); then the epilogue, a program over y (a row for each
 // place) of the same dtype, on each tile while it is still in cache.
+//
+// With `winograd`, for one group and a kernel of (1, 3, 3) that moves by single elements, without
+// gaps in x: w is (4, 4, channels, filters), G w G' of each 3 x 3 (see kernels/conv/winograd.cpp).
 struct Conv {
   DType dtype;
   Window window;
   Frame frame;
+  bool winograd = false;
   Ref x, w, y;
   std::optional<Program> epilogue;
 
@@ -189,6 +193,7 @@ struct Conv {
     field("dtype", dtype);
     field("window", window);
     field("frame", frame);
+    field.optional("winograd", winograd);
     field("x", x);
     field("w", w);
     field("y", y);
@@ -198,10 +203,13 @@ struct Conv {
 
 // w (parts, groups, *kernel, channels, filters) = for each part of the images the sum over its
 // images and places of what lies under the window times g (images, *places, groups * filters).
+//
+// With `winograd`, as for Conv, w is (parts, 4, 4, channels, filters): G' w G is the gradient.
 struct ConvWeightGrad {
   DType dtype;
   Window window;
   Frame frame;
+  bool winograd = false;
   std::int64_t parts = 1;  // part i begins with image images * i / parts
   Ref x, g, w;
 
@@ -209,6 +217,7 @@ struct ConvWeightGrad {
     field("dtype", dtype);
     field("window", window);
     field("frame", frame);
+    field.optional("winograd", winograd);
     field.optional("parts", parts);
     field("x", x);
     field("g", g);

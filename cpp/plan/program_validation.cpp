@@ -159,18 +159,20 @@ std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
   if (!gemm.epilogue) return written;
   if (gemm.batch != 1) refuse("only a single product has an epilogue, not a batch");
   const Store product_of_tile = {gemm.c, gemm.dtype, gemm.ldc, 0};
-  epilogue(*gemm.epilogue, product_of_tile, gemm.m, gemm.n, {a, b}, written);
+  epilogue(*gemm.epilogue, product_of_tile, gemm.m, gemm.n, 0, {a, b}, written);
   return written;
 }
 
 void Validator::epilogue(const Program& program, const Store& out, std::int64_t rows,
-                         std::int64_t columns, const std::vector<Extent>& inputs,
-                         std::vector<Extent>& written) const {
+                         std::int64_t columns, std::int64_t sum_rows,
+                         const std::vector<Extent>& inputs, std::vector<Extent>& written) const {
   if (program.dtype != out.dtype) refuse("the epilogue computes in another dtype");
   if (program.rows != rows || program.columns != columns) {
     refuse("the epilogue must have the rows and columns of the product");
   }
-  if (!program.sums.empty()) refuse("an epilogue has no sums");
+  if (!program.sums.empty() && (sum_rows == 0 || program.sum_rows != sum_rows)) {
+    refuse("the epilogue of a convolution has sums over its images, and no other has sums");
+  }
   const std::vector<Extent> stores = (*this)(program);
   for (const Extent& store : stores) {
     for (const Extent& input : inputs) apart(store, input);

@@ -65,9 +65,10 @@ class Validator {
  private:
   void registers(const Program& program) const;
   // Adds what the epilogue writes of an instruction that writes `out`, rows x columns, tile by tile
-  // while others still read its inputs.
+  // while others still read its inputs. Its sums may be over `sum_rows` rows; 0: it has none.
   void epilogue(const Program& program, const Store& out, std::int64_t rows, std::int64_t columns,
-                const std::vector<Extent>& inputs, std::vector<Extent>& written) const;
+                std::int64_t sum_rows, const std::vector<Extent>& inputs,
+                std::vector<Extent>& written) const;
   Extent matrix(std::string_view what, Ref ref, DType dtype, std::int64_t rows,
                 std::int64_t columns, std::int64_t row_stride, std::int64_t batch,
                 std::int64_t batch_stride) const;

@@ -1,4 +1,6 @@
 // The checks of convolutions and poolings.
+#include <algorithm>
+
 #include "plan/validator.h"
 
 namespace chainrule {
@@ -32,7 +34,8 @@ struct Sizes {
   std::int64_t x, w, y, places, image;
 };
 
-Sizes sizes_of(const Validator& validator, DType dtype, const Window& window, const Frame& frame) {
+Sizes sizes_of(const Validator& validator, DType dtype, const Window& window, const Frame& frame,
+               bool winograd) {
   validator.demand(is_floating(dtype), "convolutions compute in float32 or float64, not " +
                                            std::string(name_of(dtype)));
   validator.length("images", window.images);
@@ -59,6 +62,17 @@ Sizes sizes_of(const Validator& validator, DType dtype, const Window& window, co
     sizes.w = product(sizes.w, window.kernel[axis]);
     sizes.y = product(sizes.y, window.places(axis));
     sizes.places = product(sizes.places, window.places(axis));
+  }
+  if (winograd) {
+    const std::vector<std::int64_t> ones(spatial_axes, 1);
+    validator.demand(window.groups == 1 && window.kernel == std::vector<std::int64_t>{1, 3, 3} &&
+                         window.lengths[0] == 1 && frame.lengths[0] == 1 && frame.before[0] == 0 &&
+                         window.stride == ones && window.dilation == ones && frame.step == ones,
+                     "Winograd's convolution has one group and a kernel of 3 x 3 over two axes "
+                     "that moves by single elements");
+    validator.demand(window.channels > 0 && window.filters > 0,
+                     "Winograd's convolution has channels and filters");
+    sizes.w = product(16, window.channels, window.filters);
   }
   validator.length("x", sizes.x);
   validator.length("an image", sizes.image);
@@ -107,7 +121,7 @@ PoolSizes sizes_of(const Validator& validator, DType dtype, const PoolWindow& wi
 }  // namespace
 
 std::vector<Extent> Validator::operator()(const Conv& conv) const {
-  const Sizes sizes = sizes_of(*this, conv.dtype, conv.window, conv.frame);
+  const Sizes sizes = sizes_of(*this, conv.dtype, conv.window, conv.frame, conv.winograd);
   const Extent y = place("y", conv.y, conv.dtype, sizes.y);
   const Extent x = place("x", conv.x, conv.dtype, sizes.x);
   const Extent w = place("w", conv.w, conv.dtype, sizes.w);
@@ -116,14 +130,14 @@ std::vector<Extent> Validator::operator()(const Conv& conv) const {
   std::vector<Extent> written = {y};
   if (conv.epilogue) {
     const std::int64_t channels = product(conv.window.groups, conv.window.filters);
-    epilogue(*conv.epilogue, {conv.y, conv.dtype, channels, 0}, sizes.places, channels, {x, w},
-             written);
+    epilogue(*conv.epilogue, {conv.y, conv.dtype, channels, 0}, sizes.places, channels,
+             sizes.places / std::max<std::int64_t>(conv.window.images, 1), {x, w}, written);
   }
   return written;
 }
 
 std::vector<Extent> Validator::operator()(const ConvWeightGrad& conv) const {
-  const Sizes sizes = sizes_of(*this, conv.dtype, conv.window, conv.frame);
+  const Sizes sizes = sizes_of(*this, conv.dtype, conv.window, conv.frame, conv.winograd);
   length("parts", conv.parts);
   demand(conv.parts > 0, "there must be a part of the images");
   const std::int64_t sums = product(conv.parts, sizes.w);

@@ -4,6 +4,7 @@
 
 #include "tasks/building.h"
 #include "tasks/window.h"
+#include "tasks/winograd.h"
 
 namespace chainrule {
 namespace {
@@ -102,9 +103,79 @@ class ConvWeightGradTask final : public Task {
   T* w_;
 };
 
+// By Winograd's transforms: products of the tiles of images and places, for each of their numbers.
+template <typename T>
+class WinogradWeightGradTask final : public Task {
+ public:
+  WinogradWeightGradTask(const ConvWeightGrad& conv, const Building& building)
+      : blocks_(conv.window, conv.frame, kernels_of<T>(building.kernels)),
+        images_(conv.window.images),
+        parts_(conv.parts),
+        channels_(conv.window.channels),
+        filters_(conv.window.filters),
+        kernel_(kernels_of<T>(building.kernels).window_product),
+        x_(building.memory.at<const T>(conv.x)),
+        g_(building.memory.at<const T>(conv.g)),
+        w_(building.memory.at<T>(conv.w)) {
+    if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
+    need_scratch(blocks_.scratch_bytes());
+    // Each share of a part reads all of its images: there are no more than threads may want.
+    while (parts_ * shares_ < least_shares && shares_ < blocks_.numbers) shares_ *= 2;
+    const double tiles = number(blocks_.all_tiles()) * blocks_.numbers;
+    split(building.chunks, parts_ * shares_, tiles * number(channels_) * number(filters_) / 50);
+  }
+
+  bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
+    const Range range = share(chunk, parts_ * shares_);
+    const auto tiles = blocks_.prepare(worker.scratch);
+    const std::int64_t each = blocks_.numbers / shares_;
+    for (std::int64_t begin = range.begin; begin < range.end;) {
+      const std::int64_t part = begin / shares_;
+      const std::int64_t first = part * shares_;
+      const std::int64_t end = std::min(range.end, first + shares_);
+      add_up(part, (begin - first) * each, (end - first) * each, tiles);
+      begin = end;
+    }
+    return true;
+  }
+
+ private:
+  // Some numbers of the sums of a part of the images.
+  void add_up(std::int64_t part, std::int64_t begin, std::int64_t end,
+              const typename WinogradBlocks<T>::Tiles& tiles) const noexcept {
+    const std::int64_t first_image = images_ * part / parts_;
+    const std::int64_t last_image = images_ * (part + 1) / parts_;
+    const std::int64_t size = channels_ * filters_;
+    T* const w = w_ + part * blocks_.numbers * size;
+    const std::int64_t count = blocks_.count(first_image, last_image);
+    if (count == 0) std::fill(w + begin * size, w + end * size, T(0));
+    for (std::int64_t i = 0; i < count; ++i) {
+      const auto block = blocks_.block(first_image, last_image, i);
+      blocks_.read_image(block, x_, tiles);
+      blocks_.read_places(block, g_, tiles);
+      for (std::int64_t k = begin; k < end; ++k) {
+        kernel_({w + k * size, filters_, tiles.image + k * tiles.image_apart,
+                 blocks_.channel_steps(), blocks_.tile_steps(), blocks_.tiles(block),
+                 tiles.places + k * tiles.places_apart, filters_, channels_, filters_, i > 0});
+      }
+    }
+  }
+
+  static constexpr std::int64_t least_shares = 8;
+
+  WinogradBlocks<T> blocks_;
+  std::int64_t images_, parts_, channels_, filters_;
+  std::int64_t shares_ = 1;  // of the numbers of a part, a power of 2
+  void (*kernel_)(const WindowProduct<T>&);
+  const T* x_;
+  const T* g_;
+  T* w_;
+};
+
 }  // namespace
 
 std::unique_ptr<Task> make_task(const ConvWeightGrad& conv, const Building& building) {
+  if (conv.winograd) return make_floating_task_of<WinogradWeightGradTask>(conv, building);
   return make_floating_task_of<ConvWeightGradTask>(conv, building);
 }
 

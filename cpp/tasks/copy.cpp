@@ -59,6 +59,7 @@ class CopyTask final : public Task {
 
  private:
   static constexpr std::int64_t unit = cache_line;
+  static constexpr std::int64_t side = 16;  // of a square
 
   struct Axis {
     std::int64_t size, x, out;  // steps in bytes
@@ -94,8 +95,44 @@ class CopyTask final : public Task {
       }
       return;
     }
-    // In squares: a transposition reads each cache line once, not once per element.
-    constexpr std::int64_t side = 16;
+    if (rows.x == item && columns.out == item) return transpose<T>(rows, columns, x, out);
+    if (columns.x == item && rows.out == item) return transpose<T>(columns, rows, x, out);
+    copy_squares<T>(rows, columns, x, out);
+  }
+
+  // Each row of the result is a column of x. Squares go by a buffer in L1, line by line in and out.
+  template <typename T>
+  static void transpose(const Axis& rows, const Axis& columns, const std::byte* x, std::byte* out) {
+    constexpr auto item = static_cast<std::int64_t>(sizeof(T));
+    const Axis band = {side, rows.x, rows.out};
+    std::int64_t row = 0;
+    for (; row + side <= rows.size; row += side) {
+      std::int64_t column = 0;
+      for (; column + side <= columns.size; column += side) {
+        const std::byte* const from = x + row * item + column * columns.x;
+        std::byte* const to = out + row * rows.out + column * item;
+        T lines[side][side];
+        for (std::int64_t j = 0; j < side; ++j) {
+          std::memcpy(lines[j], from + j * columns.x, sizeof(lines[j]));
+        }
+        for (std::int64_t i = 0; i < side; ++i) {
+          T line[side];
+          for (std::int64_t j = 0; j < side; ++j) line[j] = lines[j][i];
+          std::memcpy(to + i * rows.out, line, sizeof(line));
+        }
+      }
+      const Axis rest = {columns.size - column, columns.x, columns.out};
+      copy_squares<T>(band, rest, x + row * item + column * columns.x,
+                      out + row * rows.out + column * item);
+    }
+    const Axis rest = {rows.size - row, rows.x, rows.out};
+    copy_squares<T>(rest, columns, x + row * item, out + row * rows.out);
+  }
+
+  // In squares: so a transposition reads each cache line once, not once per element.
+  template <typename T>
+  static void copy_squares(const Axis& rows, const Axis& columns, const std::byte* x,
+                           std::byte* out) {
     for (std::int64_t row = 0; row < rows.size; row += side) {
       const std::int64_t row_end = std::min(rows.size, row + side);
       for (std::int64_t column = 0; column < columns.size; column += side) {

@@ -78,12 +78,12 @@ WindowBlocks::WindowBlocks(const Window& window, const Frame& frame)
 std::int64_t WindowBlocks::count(std::int64_t begin, std::int64_t end) const {
   if (lines_ == 0 || line_places() == 0) return 0;
   const std::int64_t groups = (end - begin + images_at_once_ - 1) / images_at_once_;
-  return groups * ((lines_ + lines_at_once_ - 1) / lines_at_once_);
+  return groups * blocks_of_images();
 }
 
 WindowBlocks::Block WindowBlocks::block(std::int64_t begin, std::int64_t end,
                                         std::int64_t number) const {
-  const std::int64_t of_image = (lines_ + lines_at_once_ - 1) / lines_at_once_;
+  const std::int64_t of_image = blocks_of_images();
   const std::int64_t image = begin + number / of_image * images_at_once_;
   const std::int64_t line = number % of_image * lines_at_once_;
   return {image, std::min(images_at_once_, end - image), line,

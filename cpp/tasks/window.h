@@ -27,6 +27,8 @@ class WindowBlocks {
   // Of the images `begin` ... `end` - 1.
   std::int64_t count(std::int64_t begin, std::int64_t end) const;
   Block block(std::int64_t begin, std::int64_t end, std::int64_t number) const;
+  // How many blocks, one after another, are whole images.
+  std::int64_t blocks_of_images() const { return (lines_ + lines_at_once_ - 1) / lines_at_once_; }
 
   std::int64_t places() const { return window_.images * lines_ * line_places(); }
   std::int64_t first_place(const Block& block) const {

@@ -19,6 +19,7 @@ WINDOW = {
     "stride": [1, 2, 1],
     "dilation": [1, 1, 1],
 }
+SQUARE = WINDOW | {"kernel": [1, 3, 3], "stride": [1, 1, 1]}
 FRAME = {"lengths": [1, 4, 4], "before": [0, 0, 0], "step": [1, 1, 1]}
 POOL = {
     "outer": 2,
@@ -183,7 +184,25 @@ def epilogue(loads, stores, rows=2, **changes):
             )
             if (kind, case[1]) not in [("conv", {"x": B}), ("conv_weight_grad", {"x": C})]
         ],
+        *[
+            (kind, {"winograd": True} | changes, "it: Winograd's convolution has one group and a")
+            for kind in ("conv", "conv_weight_grad")
+            for changes in (
+                {},
+                {"window": SQUARE | {"groups": 2, "channels": 1}},
+                {"window": SQUARE | {"stride": [1, 2, 1]}},
+                {"window": SQUARE | {"lengths": [1, 9, 9], "dilation": [1, 1, 2]}},
+                {"window": SQUARE | {"lengths": [2, 4, 4]}},
+                {"window": SQUARE, "frame": FRAME | {"step": [1, 2, 1]}},
+            )
+        ],
+        ("conv", {"winograd": True, "window": SQUARE | {"filters": 0}}, "it: .*channels and filt"),
+        ("conv", {"winograd": True, "window": SQUARE | {"filters": 32}}, "it: y overlaps w|it: .*"),
         ("conv", epilogue([], [store(C, "float32", 6, 0)]), "it: the epilogue must have the rows"),
+        ("conv", epilogue([], [], 12, columns=3, sums=[{"ref": A, "register": 0}], sum_rows=4,
+                          constants=[constant(1.0, 0)]), "it: the epilogue of a conv.* its images"),
+        ("gemm", epilogue([], [], sums=[{"ref": A, "register": 0}], constants=[constant(1.0, 0)]),
+         "it: the epilogue of a conv.* its images"),
         ("conv_weight_grad", {"parts": 0}, "it: there must be a part of the images"),
         ("conv_weight_grad", {"parts": 90}, "it: .* after its space"),
         *[

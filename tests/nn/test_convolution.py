@@ -84,6 +84,10 @@ SIZES = {
     "strided": ((2, 8, 11, 12), (10, 8, 3, 3), {"stride": (2, 3), "padding": 1, "dilation": 2}),
     "longer strides than the kernel": ((2, 3, 11, 12), (4, 3, 2, 2), {"stride": 4}),
     "far apart": ((2, 3, 16, 12), (4, 3, 6, 5), {"stride": 5, "padding": 2}),
+    "tiles of many channels": ((3, 40, 8, 8), (33, 40, 3, 3), {"padding": 1}),
+    "tiles over the edge": ((2, 17, 17, 11), (16, 17, 3, 3), {}),
+    "tiles in a wide border": ((2, 16, 9, 21), (20, 16, 3, 3), {"padding": (2, 3)}),
+    "tiles of large images": ((1, 16, 70, 66), (16, 16, 3, 3), {"padding": 1}),
     "1d": ((2, 5, 700), (8, 5, 9), {"dilation": 3}),
 }
 
@@ -140,7 +144,8 @@ def test_training_has_the_same_bits_for_any_number_of_threads(threads):
         model = nn.Sequential(
             nn.Conv2d(3, 20, 3, padding=1),
             nn.ReLU(),
-            nn.Conv2d(20, 33, 3),
+            nn.Conv2d(20, 33, 3),  # by Winograd's transforms
+            nn.BatchNorm2d(33),
             nn.Conv2d(33, 33, 3, groups=33, padding=1),
         )
         optimizer = cr.optim.SGD(model.parameters(), lr=0.01)
@@ -258,3 +263,31 @@ def test_images_that_are_computed_in_parts(x, w, over):
     for one, other, expected in zip(*found, [y, *gradients], strict=True):
         assert one.tobytes() == other.tobytes()
         np.testing.assert_allclose(one, expected.numpy(), 1e-9, 1e-9)
+
+
+def test_sums_over_images_are_taken_in_the_epilogue_of_a_convolution():
+    """The means of batch normalisation and its gradients: as by NumPy, without their own pass."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((5, 3, 9, 8))
+    y = rng.integers(0, 2, 5)
+
+    def trained(backend):
+        cr.manual_seed(0)
+        more = {"dtype": "float64"}
+        model = nn.Sequential(
+            *(nn.Conv2d(3, 16, 3, bias=False, **more), nn.BatchNorm2d(16, **more), nn.ReLU()),
+            *(nn.Conv2d(16, 16, 3, padding=1, bias=False, **more), nn.BatchNorm2d(16, **more)),
+            *(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2, **more)),
+        )
+        optimizer = cr.optim.SGD(model.parameters(), lr=0.1)
+        trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, backend=backend, seed=0)
+        trainer.fit(x, y, epochs=2, batch_size=3, progress=False)
+        return model.state_dict(), trainer
+
+    found, trainer = trained("native")
+    wanted, _ = trained("reference")
+    for name in wanted:
+        np.testing.assert_allclose(found[name], wanted[name], 1e-9, 1e-9)
+    calls = trainer.backend.last_step.plan.calls
+    sums = [len(c.fields.get("epilogue", {}).get("sums", ())) for c in calls if c.kind == "conv"]
+    assert sums == [1, 1, 2]

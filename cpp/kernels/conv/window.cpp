@@ -106,6 +106,15 @@ CHAINRULE_INLINE void product_tile(const Tile<T>& tile, std::integer_sequence<in
     (add_row(sums[row], a[row][term], b_row), ...);
     b += vectors * Vector<T>::lanes;
   }
+  constexpr int lanes = Vector<T>::lanes;
+  if (tile.row_count == sizeof...(row) && tile.last == lanes) {  // as most are: no more questions
+    if (tile.accumulate) {
+      (store_row<T, vectors>(sums[row], tile.c + row * tile.ldc, lanes, true), ...);
+    } else {
+      (store_row<T, vectors>(sums[row], tile.c + row * tile.ldc, lanes, false), ...);
+    }
+    return;
+  }
   ((row < tile.row_count
         ? store_row<T, vectors>(sums[row], tile.c + row * tile.ldc, tile.last, tile.accumulate)
         : void()),
@@ -194,16 +203,26 @@ void window_product(const WindowProduct<T>& product) {
     const auto kernel = kernel_for<T>(vectors);
     const int64_t tile_rows = rows_of_tile(static_cast<int>(vectors));
     const TermBlocks blocks(p.term_count, panel_size<T> / (vectors * lanes));
+    const bool is_panel = p.n == vectors * lanes && p.ldb == p.n;  // B itself, without a copy
     for (int64_t block = 0; block < blocks.count; ++block) {
       const int64_t term = block * blocks.length;
       const int64_t terms =
           p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
-      pack(panel, p.b + term * p.ldb + column, p.ldb, terms, vectors, last);
-      for (int64_t row = 0; row < p.m; row += tile_rows) {
-        const int64_t rows = p.m - row < tile_rows ? p.m - row : tile_rows;
-        const TileRows tile(p.rows + row, rows);
-        kernel({p.a, tile.rows, p.terms + term, terms, panel, p.c + row * p.ldc + column, p.ldc,
-                rows, last, p.accumulate || block > 0});
+      const T* const b = p.b + term * p.ldb + column;
+      if (!is_panel) pack(panel, b, p.ldb, terms, vectors, last);
+      Tile<T> tile = {p.a,          p.rows, p.terms + term, terms, is_panel ? b : panel,
+                      p.c + column, p.ldc,  tile_rows,      last,  p.accumulate || block > 0};
+      int64_t row = 0;
+      for (; row + tile_rows <= p.m; row += tile_rows) {
+        kernel(tile);
+        tile.rows += tile_rows;
+        tile.c += tile_rows * p.ldc;
+      }
+      if (row < p.m) {
+        const TileRows left_over(p.rows + row, p.m - row);
+        tile.rows = left_over.rows;
+        tile.row_count = p.m - row;
+        kernel(tile);
       }
     }
   }

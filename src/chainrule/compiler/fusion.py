@@ -11,7 +11,7 @@ In this order:
 3. Each group learns what it stores (what others read) and what it loads.
 4. What only a concatenation reads is written where the concatenation has it.
 5. The sum over the rows of what a group computes, as the gradient of a bias, is taken by its
-   program, which has the rows in cache.
+   program, which has the rows in cache. So are a convolution's sums over each image.
 6. A group that reads a product, or a convolution, becomes its epilogue. The product is computed
    tile by tile; the epilogue runs over each tile while it is in cache:
 
@@ -21,6 +21,8 @@ In this order:
 """
 
 from __future__ import annotations
+
+import math
 
 from chainrule.compiler.elementwise import is_cut
 from chainrule.compiler.instructions import (
@@ -33,6 +35,7 @@ from chainrule.compiler.instructions import (
     as_matrix,
     fits_program,
     is_full,
+    repeating,
 )
 from chainrule.compiler.parts import is_block, restrided
 from chainrule.compiler.schedule import Schedule
@@ -208,7 +211,7 @@ def _attach_epilogues(schedule: Schedule) -> None:
         product = max(producers, key=lambda i: i.position, default=None)
         if (
             product is None
-            or group.sums
+            or (group.sums and group.sum_rows != _image_places(product))
             or product.kind not in ("gemm", "conv")
             or product.epilogue is not None
             or product.arguments.get("batch", 1) != 1
@@ -234,11 +237,16 @@ def _attach_sums(schedule: Schedule, users: Users, *, only_unstored: bool) -> No
         only_unstored: only for groups that need not store a member then, as its sum alone reads it.
     """
     sums: dict[Group, list[Instruction]] = {}
+    homes: dict[Group, Instruction] = {}  # the group itself, or whose epilogue it is
     for instruction in schedule.instructions:
-        group = _summed_group(schedule, instruction)
-        if group is not None:
+        home = _summing(schedule, instruction, bare=not only_unstored)
+        if home is not None:
+            group = home if isinstance(home, Group) else home.epilogue
+            assert group is not None
+            homes[group] = home
             sums.setdefault(group, []).append(instruction)
     for group, found in sums.items():
+        home = homes[group]
         unstored = [i for i in found if users[i.reads[0].value] - {group} == {i}]
         if only_unstored and not unstored:
             continue
@@ -249,25 +257,57 @@ def _attach_sums(schedule: Schedule, users: Users, *, only_unstored: bool) -> No
             group.sum_rows = instruction.arguments["length"]
             group.sums.append((x.value, out))
             group.writes.append(out)
-            schedule.absorb(instruction, group)
+            if home is not group:
+                home.writes = [*home.writes, out]
+            schedule.absorb(instruction, home)
             users[x.value].discard(instruction)
-            if not users[x.value] - {group}:
+            if x.value in group.stored and not users[x.value] - {group}:
                 at = group.stored.index(x.value)
+                if home is not group:
+                    home.writes = [w for w in home.writes if w is not group.writes[at]]
                 del group.stored[at], group.writes[at]
 
 
-def _summed_group(schedule: Schedule, instruction: Instruction) -> Group | None:
-    """The group whose rows an instruction sums up, if its program can do that as well."""
+def _image_places(product: Instruction) -> int:
+    """The places of an image of a convolution, over which its epilogue may sum; else 0."""
+    return math.prod(product.value.shape[1:-1]) if product.kind == "conv" else 0
+
+
+def _summing(schedule: Schedule, instruction: Instruction, *, bare: bool) -> Instruction | None:
+    """The instruction whose program can take a sum over rows: a group, or a convolution.
+
+    With `bare`, a convolution without an epilogue may get one that does nothing but sum.
+    """
     if instruction.kind != "reduce" or instruction.arguments["reduction"] != "sum":
         return None
     (x,) = instruction.reads
-    group = schedule.writers.get(x)
+    home = schedule.writers.get(x)
     a = instruction.arguments
-    if not isinstance(group, Group) or group.dtype.kind != "f" or x.value not in group.stored:
+    if a["length"] == 0 or a["inner"] < _FEWEST_SUMMED_COLUMNS:
         return None
-    if a["length"] == 0 or _matrix(group) != (a["outer"] * a["length"], a["inner"]):
+    if home is not None and home.kind == "conv":
+        if not bare or a["length"] != _image_places(home) or x is not home.results["y"]:
+            return None
+        if home.epilogue is None:
+            home.epilogue = _bare_epilogue(home, x)
+        group, is_known = home.epilogue, x.value in home.epilogue.accesses
+        is_known |= x.value in group.stored
+    elif isinstance(home, Group):
+        group, is_known = home, x.value in home.stored
+    else:
+        return None
+    if not is_known or group.dtype.kind != "f" or x.dtype != group.dtype:
+        return None
+    if _matrix(group) != (a["outer"] * a["length"], a["inner"]):
         return None
     if group.sums and group.sum_rows != a["length"]:
         return None
-    fits = x.dtype == group.dtype and a["inner"] >= _FEWEST_SUMMED_COLUMNS
-    return group if fits and len(group.writes) < MOST_MEMBERS else None
+    return home if len(group.writes) < MOST_MEMBERS else None
+
+
+def _bare_epilogue(product: Instruction, y: Storage) -> Group:
+    """An epilogue that reads a product and computes nothing yet."""
+    group = Group(y.value, y.dtype)
+    group.shape = product.value.shape
+    group.accesses = {y.value: Access(y, repeating(product.value.shape))}
+    return group

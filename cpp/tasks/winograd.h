@@ -1,0 +1,71 @@
+// What the tasks of Winograd's convolution share: which tiles are computed at once.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "kernels/kernels.h"
+#include "plan/plan.h"
+
+namespace chainrule {
+
+// The tiles of 2 x 2 places of a window of 3 x 3, in blocks that stay in L2: some lines of tiles of
+// an image, or all lines of several images.
+template <typename T>
+class WinogradBlocks {
+ public:
+  // A tile is so many numbers of each channel, as is its product with a filter.
+  static constexpr std::int64_t numbers = 16;
+
+  WinogradBlocks(const Window& window, const Frame& frame, const Kernels<T>& kernels);
+
+  struct Block {
+    std::int64_t image, images, line, lines;  // lines of tiles
+  };
+  // Of the images `begin` ... `end` - 1.
+  std::int64_t count(std::int64_t begin, std::int64_t end) const;
+  Block block(std::int64_t begin, std::int64_t end, std::int64_t number) const;
+  // How many blocks, one after another, are whole images.
+  std::int64_t blocks_of_images() const { return (lines_ + lines_at_once_ - 1) / lines_at_once_; }
+
+  std::int64_t tiles(const Block& block) const { return block.images * block.lines * line_tiles_; }
+  std::int64_t all_tiles() const { return images_ * lines_ * line_tiles_; }
+  std::int64_t first_place(const Block& block) const {
+    return (block.image * places_[0] + 2 * block.line) * places_[1];
+  }
+  std::int64_t places(const Block& block) const;
+
+  // A block's tiles of the image and of the places, and how far from number to number.
+  struct Tiles {
+    T* image;
+    T* places;
+    T* zeros;  // a line
+    std::int64_t image_apart, places_apart;
+  };
+  std::int64_t scratch_bytes() const;
+  // The tiles in the scratch, with nothing but the zeros written.
+  Tiles prepare(std::byte* scratch) const;
+
+  void read_image(const Block& block, const T* x, const Tiles& tiles) const;
+  void read_places(const Block& block, const T* g, const Tiles& tiles) const;
+  void write_places(const Block& block, const Tiles& tiles, T* y) const;
+
+  // C (m x n) = products of tiles, see WindowProduct; element i of a row of A lies at steps[i].
+  const std::int64_t* tile_steps() const { return tile_steps_.data(); }
+  const std::int64_t* channel_steps() const { return channel_steps_.data(); }
+
+ private:
+  std::int64_t apart(std::int64_t channels) const;
+  std::int64_t zeros() const;
+
+  const Kernels<T>& kernels_;
+  std::int64_t images_, channels_, filters_;
+  std::array<std::int64_t, 2> lengths_, before_, places_;  // of x, of x in the window, of y
+  std::int64_t lines_, line_tiles_;                        // of an image, of a line
+  std::int64_t lines_at_once_, images_at_once_;
+  std::vector<std::int64_t> tile_steps_, channel_steps_;
+};
+
+}  // namespace chainrule
