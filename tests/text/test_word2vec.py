@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, text
-from chainrule.text.sampling import AliasTable, by_width, examples, kept_shares
+from chainrule.text.sampling import AliasTable, examples, kept_shares
 
 
 def generator(seed=0):
@@ -34,18 +34,30 @@ def test_frequent_words_are_kept_more_rarely():
     assert kept_shares(counts, 0).tolist() == [1, 1, 1]
 
 
-@pytest.mark.parametrize("window", [1, 3])
+def one_by_one(parts, padding):
+    """(place, contexts, words) of each position."""
+    return sorted(
+        (place, [int(word) for word in contexts if word != padding], words)
+        for part in parts
+        for place, contexts, words in zip(
+            part.places, part.contexts, part.words.tolist(), strict=False
+        )
+    )
+
+
+@pytest.mark.parametrize("window", [1, 3, 200])
 def test_windows_stay_in_their_sentences(window):
     sentences = np.array([0, 0, 0, 0, 2, 2, 5])
     words = np.arange(7, dtype=np.int32)
     noise = AliasTable(np.ones(7))
     seen = {i: set() for i in range(7)}
-    for seed in range(40):
-        (found,) = examples(words, sentences, np.ones(7), noise, window, 2, generator(seed))
-        assert found.words[:, 0].tolist() == list(range(7)) == found.places.tolist()
-        for position, row in enumerate(found.contexts):
-            near = sorted(int(word) for word in row if word != 7)
-            reach = max((abs(word - position) for word in near), default=0)
+    for seed in range(40 if window < 9 else 400):
+        parts = [*examples(words, sentences, np.ones(7), noise, window, 2, generator(seed))]
+        found = one_by_one(parts, 7)
+        assert [place for place, _, _ in found] == list(range(6))  # the last has no contexts
+        for position, near, drawn in found:
+            assert drawn[0] == position and len(drawn) == 3
+            reach = max(abs(word - position) for word in near)
             assert near == [
                 word
                 for word in range(7)
@@ -64,32 +76,26 @@ def test_words_that_are_left_out_leave_no_gap():
     words = np.tile(np.array([0, 1], np.int32), 500)
     kept = np.array([0.0, 1.0])
     noise = AliasTable(np.ones(2))
-    found = [*examples(words, np.zeros(1000, int), kept, noise, 2, 1, generator())]
-    assert len(found) == 1 and len(found[0].places) == 500
-    assert (found[0].places % 2 == 1).all()
-    assert set(found[0].contexts[5:-5].ravel()) == {1, 2}  # 2 is no word
+    found = one_by_one(examples(words, np.zeros(1000, int), kept, noise, 2, 1, generator()), 2)
+    assert [place for place, _, _ in found] == list(range(1, 1000, 2))
+    for _, near, _ in found[2:-2]:
+        assert near in ([1] * 2, [1] * 4)  # a window of 1 or 2
 
 
-def test_parts_of_one_width_hold_all_contexts():
+def test_positions_come_by_width_and_in_whole_batches():
     words = np.tile(np.arange(5, dtype=np.int32), 40)
     sentences = np.repeat(np.arange(80), np.tile([1, 2, 3, 4], 20))
     noise = AliasTable(np.ones(5))
-    (chunk,) = examples(words, sentences, np.ones(5), noise, 3, 2, generator())
+    given = words, sentences, np.ones(5), noise, 3, 2
 
-    def listed(parts):
-        return sorted(
-            (place, *sorted(int(word) for word in row if word != 5), *drawn)
-            for part in parts
-            for row, drawn, place in zip(
-                part.contexts, part.words.tolist(), part.places, strict=True
-            )
-            if (row != 5).any()
-        )
-
-    parts = [*by_width(chunk, 5)]
+    alone, parts = ([*examples(*given, generator(), batch)] for batch in (1, 32))
     assert [part.contexts.shape[1] for part in parts] == [1, 2, 3]
-    assert all((part.contexts != 5).any(1).all() for part in parts)
-    assert listed(parts) == listed([chunk])
+    assert all((part.contexts != 5).any(1).all() for part in alone)
+    assert one_by_one(parts, 5) == one_by_one(alone, 5)
+    assert len(one_by_one(parts, 5)) == 180  # of 200, without sentences of one word
+    for part in parts:
+        assert len(part.contexts) == len(part.words) == -(-len(part.places) // 32) * 32
+        assert (part.contexts[len(part.places) :] == 5).all()
 
 
 # The network

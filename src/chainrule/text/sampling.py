@@ -57,12 +57,13 @@ def kept_shares(counts: Array, sample: float) -> Array:
 
 
 class Examples(NamedTuple):
-    """Positions of a text, each with what surrounds it and what does not.
+    """Positions of a text with about as many contexts each, and words that are none.
 
     Attributes:
-        contexts: shape (positions, 2 window): the words around; `padding` where there is none.
+        contexts: shape (positions, width): the words around; `padding` where there is none.
         words: shape (positions, 1 + negative): the word, then words drawn at random.
-        places: where in the whole text each position lies.
+        places: where in the whole text each position lies; of those at the end that only make
+            whole batches, and have no contexts, there is none.
     """
 
     contexts: Array
@@ -78,8 +79,11 @@ def examples(
     window: int,
     negative: int,
     random: np.random.Generator,
+    batch: int = 1,
 ) -> Iterator[Examples]:
-    """The examples of one pass over a text, a chunk at a time.
+    """The examples of one pass over a text, a chunk at a time, and of each by width.
+
+    Positions without contexts are left out.
 
     Args:
         text: the numbers of its words.
@@ -89,40 +93,60 @@ def examples(
         window: the largest distance; of each position a smaller one is drawn.
         negative: how many words are drawn for a position.
         random: what draws.
+        batch: of how many positions there are whole multiples.
     """
     padding = len(kept)
     places = np.flatnonzero(random.random(len(text)) < kept[text])
-    words = np.pad(text[places].astype(np.int32), window, constant_values=padding)
-    lines = np.pad(sentences[places], window, constant_values=-1)
+    words = text[places].astype(np.int32)
+    before, after = _neighbours(sentences[places], window)
     for start in range(0, len(places), _CHUNK):
-        part = places[start : start + _CHUNK]
-        count = len(part)
-        reach = random.integers(1, window + 1, count)
-        contexts = np.empty((count, 2 * window), np.int32)
-        for column, distance in enumerate(d for d in range(-window, window + 1) if d):
-            first = start + window + distance
-            there = slice(first, first + count)
-            is_near = (lines[there] == sentences[part]) & (abs(distance) <= reach)
-            contexts[:, column] = np.where(is_near, words[there], padding)
+        chunk = slice(start, start + _CHUNK)
+        count = len(places[chunk])
+        reach = random.integers(1, window + 1, count).astype(np.int32)
         drawn = np.empty((count, 1 + negative), np.int32)
-        drawn[:, 0] = text[part]
+        drawn[:, 0] = words[chunk]
         drawn[:, 1:] = noise.draw(random, (count, negative))
-        yield Examples(contexts, drawn, part)
+        left = np.minimum(before[chunk], reach)
+        numbers = left + np.minimum(after[chunk], reach)
+        for width, rows in _by_width(numbers, 2 * window):
+            whole = len(rows) + -len(rows) % batch
+            contexts = np.full((whole, width), padding, np.int32)
+            others = np.zeros((whole, 1 + negative), np.int32)
+            contexts[: len(rows)] = _around(
+                words, rows + start, left[rows], numbers[rows], width, padding
+            )
+            others[: len(rows)] = drawn[rows]
+            yield Examples(contexts, others, places[chunk][rows])
 
 
-def by_width(chunk: Examples, padding: int) -> Iterator[Examples]:
-    """Examples in parts of about as many contexts each, so that few places are empty.
+def _neighbours(sentences: Array, most: int) -> tuple[Array, Array]:
+    """For each word how many of its sentence stand before it, and after it; at most `most`."""
+    before = np.zeros(len(sentences), np.int32)
+    after = np.zeros(len(sentences), np.int32)
+    for distance in range(1, most + 1):
+        is_same = sentences[distance:] == sentences[:-distance]
+        before[distance:] += is_same
+        after[:-distance] += is_same
+    return before, after
 
-    Positions without contexts are left out.
-    """
-    there = chunk.contexts != padding
-    numbers = there.sum(1)
-    most, below = chunk.contexts.shape[1], 0
+
+def _by_width(numbers: Array, most: int) -> Iterator[tuple[int, Array]]:
+    """Widths, and the rows of about as many contexts, so that few places are empty."""
+    below = 0
     for width in (w for w in range(1, most + 1) if w <= 4 or w % 2 == 0):
         rows = np.flatnonzero((numbers > below) & (numbers <= width))
         below = width
         if len(rows):
-            contexts = np.full((len(rows), width), padding, np.int32)
-            is_filled = np.arange(width) < numbers[rows, None]
-            contexts[is_filled] = chunk.contexts[rows][there[rows]]
-            yield Examples(contexts, chunk.words[rows], chunk.places[rows])
+            yield width, rows
+
+
+def _around(
+    words: Array, rows: Array, left: Array, numbers: Array, width: int, padding: int
+) -> Array:
+    """The words around those of some rows, `numbers` of them, of which `left` stand before."""
+    columns = np.arange(width, dtype=np.int32)
+    from_first = columns + (columns >= left[:, None])
+    places = (rows - left)[:, None] + from_first
+    contexts = words.take(places, mode="clip")
+    contexts[columns >= numbers[:, None]] = padding
+    return contexts

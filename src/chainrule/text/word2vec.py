@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from itertools import chain, repeat
+from itertools import chain, count
 
 import numpy as np
 
@@ -15,11 +15,11 @@ from chainrule.errors import NonFiniteError
 from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.backprop import backprop
 from chainrule.graph.tensor import Array, Tensor, placeholder
-from chainrule.nn import Embedding, Module, functional
-from chainrule.ops import concatenate, equal, full, less, logical_not, maximum, where
+from chainrule.nn import Embedding, Module
+from chainrule.ops import concatenate, equal, full, less, logical_not, maximum, softplus, where
 from chainrule.optim import SGD
 from chainrule.system.threads import get_num_threads, set_num_threads
-from chainrule.text.sampling import AliasTable, Examples, by_width, examples, kept_shares
+from chainrule.text.sampling import AliasTable, Examples, examples, kept_shares
 from chainrule.text.vectors import WordVectors
 from chainrule.text.vocabulary import Vocabulary
 
@@ -73,7 +73,7 @@ class NegativeSampling(Module):
         """
         positions, count = words.shape
         signs = np.array([-1.0] + [1.0] * (count - 1), np.float32)
-        losses = functional.softplus(self(contexts, words) * signs)
+        losses = softplus(self(contexts, words) * signs)
         differ = logical_not(equal(words[:, 1:], words[:, :1]))
         counts = concatenate([full((positions, 1), True, bool), differ], 1).reshape(
             positions, 1, count
@@ -177,22 +177,26 @@ class Word2Vec:
             ValueError: if fewer than two different words are frequent enough.
             NonFiniteError: if the loss becomes infinite, for a smaller `alpha`.
         """
-        lines = [_checked_sentence(line) for line in sentences]
-        flat = [*chain.from_iterable(lines)]
-        counts = Counter(flat)
+        lines = _checked_sentences(sentences)
+        lengths = np.fromiter(map(len, lines), np.int64, len(lines))
+        seen: defaultdict[str, int] = defaultdict(count().__next__)  # words as they come
+        flat = map(seen.__getitem__, chain.from_iterable(lines))
+        coded = np.fromiter(flat, np.int32, lengths.sum())
+        counts = dict(zip(seen, np.bincount(coded).tolist(), strict=True))
         vocabulary = Vocabulary(_frequent(counts, self.min_count, self.max_size))
         if len(vocabulary) < 2:
             raise ValueError(
                 f"{len(vocabulary)} of {len(counts)} words come {self.min_count} times or more: "
                 "give more text, or a smaller min_count"
             )
-        numbers = {word: number for number, word in enumerate(vocabulary)}
-        coded = np.fromiter(map(numbers.get, flat, repeat(-1)), np.int32, len(flat))
-        places = np.repeat(np.arange(len(lines)), [*map(len, lines)])[coded >= 0]
-        text = coded[coded >= 0]
+        numbers = np.full(len(seen), -1, np.int32)
+        numbers[[seen[word] for word in vocabulary]] = np.arange(len(vocabulary))
+        text = numbers[coded]
+        is_known = text >= 0
+        places = np.repeat(np.arange(len(lines), dtype=np.int32), lengths)[is_known]
         frequencies = np.array([counts[word] for word in vocabulary], np.float64)
         with _threads(self.workers):
-            self._train(text, places, frequencies)
+            self._train(text[is_known], places, frequencies)
         table = self.network.contexts.weight.numpy()[: len(vocabulary)]
         self.wv = WordVectors(vocabulary, table)
         return self
@@ -210,8 +214,9 @@ class Word2Vec:
         for epoch in range(self.epochs):
             random = np.random.Generator(np.random.Philox(key=[self.seed, 1 + epoch]))
             total, positions = 0.0, 0
-            found = examples(text, sentences, kept, noise, self.window, self.negative, random)
-            for chunk in chain.from_iterable(by_width(part, words) for part in found):
+            for chunk in examples(
+                text, sentences, kept, noise, self.window, self.negative, random, batch
+            ):
                 width = chunk.contexts.shape[1]
                 if width not in steps:
                     graph = self._step(optimizer, batch, width)
@@ -219,7 +224,7 @@ class Word2Vec:
                     steps[width] = NativeStep(graph, block, [1.0])
                 progress = (epoch + chunk.places / len(text)) / self.epochs
                 rates = self.alpha + (self.min_alpha - self.alpha) * progress
-                total += self._run(steps[width], _in_batches(chunk, words, batch), rates[::batch])
+                total += self._run(steps[width], chunk, rates[::batch])
                 positions += len(chunk.places)
             self.losses.append(total / max(positions, 1))
 
@@ -279,31 +284,22 @@ class Word2Vec:
         return total
 
 
-def _in_batches(chunk: Examples, padding: int, batch: int) -> Examples:
-    """A chunk of whole batches: positions without contexts are added, which count nowhere."""
-    missing = -len(chunk.words) % batch
-    return Examples(
-        np.pad(chunk.contexts, ((0, missing), (0, 0)), constant_values=padding),
-        np.pad(chunk.words, ((0, missing), (0, 0))),
-        chunk.places,
-    )
-
-
-def _frequent(counts: Counter[str], min_count: int, max_size: int | None) -> list[str]:
+def _frequent(counts: dict[str, int], min_count: int, max_size: int | None) -> list[str]:
     """Words from the most frequent on, equally frequent ones by the alphabet."""
     words = [word for word, count in counts.items() if count >= min_count]
     return sorted(words, key=lambda word: (-counts[word], word))[:max_size]
 
 
-def _checked_sentence(sentence: Sequence[str]) -> Sequence[str]:
-    if type(sentence) in (list, tuple):
-        return sentence
-    if isinstance(sentence, str) or not isinstance(sentence, Sequence):
-        raise TypeError(
-            f"a sentence is a list of words, got {sentence!r:.80}: split it, as by "
-            "text.WordTokenizer or str.split"
-        )
-    return sentence
+def _checked_sentences(sentences: Iterable[Sequence[str]]) -> list[Sequence[str]]:
+    lines = [*sentences]
+    for kind in {*map(type, lines)} - {list, tuple}:
+        if issubclass(kind, str) or not issubclass(kind, Sequence):
+            wrong = next(line for line in lines if type(line) is kind)
+            raise TypeError(
+                f"a sentence is a list of words, got {wrong!r:.80}: split it, as by "
+                "text.WordTokenizer or str.split"
+            )
+    return lines
 
 
 @contextmanager
