@@ -21,13 +21,13 @@ def setting(request):
     gc.enable()
 
 
-class FoundEnabled(Exception):
+class FoundError(Exception):
     """Raised within a model, with whether the collector is enabled there."""
 
 
 class Looking(nn.Module):
     def forward(self, x):
-        raise FoundEnabled(gc.isenabled())
+        raise FoundError(gc.isenabled())
 
 
 def compiled(model):
@@ -47,7 +47,7 @@ def trained(model):
 def test_it_is_held_while_a_graph_is_captured_even_if_that_fails(run, setting):
     run(nn.Linear(3, 2))
     assert gc.isenabled() == setting
-    with pytest.raises(FoundEnabled) as found:
+    with pytest.raises(FoundError) as found:
         run(nn.Sequential(nn.Linear(3, 2), Looking()))
     assert not found.value.args[0]
     assert gc.isenabled() == setting
