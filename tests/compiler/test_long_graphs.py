@@ -41,6 +41,18 @@ def test_the_arena_grows_as_the_steps():
     assert many.arena_size < few.arena_size + 250 * step * 1.2
 
 
+def test_equal_steps_share_the_operations_of_their_programs():
+    """Steps more add programs, but none whose operations are found anew."""
+
+    def programs(steps):
+        fields = [call.fields for call in planned(steps)[0].calls if call.kind == "program"]
+        return len(fields), len({id(f["ops"]) for f in fields})
+
+    (few, of_few), (many, of_many) = programs(20), programs(40)
+    assert many >= few + 20
+    assert of_many == of_few < 15
+
+
 @pytest.mark.parametrize(
     "parts",
     [

@@ -67,8 +67,12 @@ def place(
     segments = [s for s in segments if s[0].space == "arena"]
     in_segments = {storage for segment in segments for storage in segment}
     hosts = _hosts(instructions, lifetimes, in_segments)
-    alone = [[s] for s in lifetimes if s not in in_segments and s not in hosts]
-    units = [_unit(storages, lifetimes) for storages in (*segments, *alone)]
+    units = [_segment(storages, lifetimes) for storages in segments]
+    units += [
+        Unit((storage,), padded(storage.nbytes), lifetime)
+        for storage, lifetime in lifetimes.items()
+        if storage not in in_segments and storage not in hosts
+    ]
     few = len(units) <= _MOST_LARGEST_FIRST
     size = 0
     for unit, offset in _largest_first(units) if few else _first_use_first(units):
@@ -90,33 +94,31 @@ def _lifetimes(
     instructions: Iterable[Instruction], outputs: Iterable[Storage]
 ) -> dict[Storage, Lifetime]:
     """The lifetime of each storage of the arena that lies in no other; outputs last to the end."""
-    lifetimes: dict[Storage, Lifetime] = {}
-    end = 0
+    firsts: dict[Storage, int] = {}
+    lasts: dict[Storage, int] = {}
+    at = -1
     for instruction in instructions:
         at = instruction.position
-        end = at + 1
         for storage in (*instruction.reads, *instruction.writes):
             if storage.space == "arena":
-                _use(storage, at, lifetimes)
+                if storage.inside is not None:
+                    storage = storage.inside.storage
+                firsts.setdefault(storage, at)
+                lasts[storage] = at
     for storage in outputs:
         if storage.space == "arena":
-            _use(storage, end, lifetimes)
-    return lifetimes
+            if storage.inside is not None:
+                storage = storage.inside.storage
+            firsts.setdefault(storage, at + 1)
+            lasts[storage] = at + 1
+    return {storage: Lifetime(first, lasts[storage]) for storage, first in firsts.items()}
 
 
-def _use(storage: Storage, at: int, lifetimes: dict[Storage, Lifetime]) -> None:
-    """Let the lifetime of a storage, or of what it lies in, last to a position."""
-    if storage.inside is not None:
-        storage = storage.inside.storage
-    first, _ = lifetimes.get(storage, (at, at))
-    lifetimes[storage] = Lifetime(first, at)
-
-
-def _unit(storages: Sequence[Storage], lifetimes: dict[Storage, Lifetime]) -> Unit:
+def _segment(storages: Sequence[Storage], lifetimes: dict[Storage, Lifetime]) -> Unit:
     """Storages as one unit, which is used as long as any of them."""
     used = [lifetimes.get(storage, Lifetime(0, 0)) for storage in storages]
-    lifetime = Lifetime(min(u.first for u in used), max(u.last for u in used))
-    return Unit(storages, sum(padded(storage.nbytes) for storage in storages), lifetime)
+    lifetime = Lifetime(min([u.first for u in used]), max([u.last for u in used]))
+    return Unit(storages, sum([padded(storage.nbytes) for storage in storages]), lifetime)
 
 
 def _largest_first(units: Iterable[Unit]) -> Iterator[tuple[Unit, int]]:

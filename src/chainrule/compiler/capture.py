@@ -19,6 +19,7 @@ from chainrule.graph.context import local
 from chainrule.graph.operation import Limit
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
+from chainrule.system.collector import collector_held
 from chainrule.trees import leaves, map_leaves
 
 
@@ -228,14 +229,15 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
         return inputs[-1]
 
     symbolic = map_leaves(as_placeholder, arguments)
-    while True:
-        recorder = StateRecorder()
-        try:
-            with recorded(recorder):
-                outputs = map_leaves(_node, function(*symbolic))
-        except CaptureAgain:
-            continue
-        return recorded_graph(recorder, tuple(inputs), outputs)
+    with collector_held():
+        while True:
+            recorder = StateRecorder()
+            try:
+                with recorded(recorder):
+                    outputs = map_leaves(_node, function(*symbolic))
+            except CaptureAgain:
+                continue
+            return recorded_graph(recorder, tuple(inputs), outputs)
 
 
 class CaptureAgain(Exception):  # noqa: N818 - it is no fault

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.compiler.values import Value
+from chainrule.compiler.values import Value, ValueGraph
 from chainrule.graph.operation import operations
 from chainrule.ops.declare import Elementwise
 
@@ -57,3 +57,23 @@ def is_cut(value: Value) -> bool:
     if value.dtype.kind == "b":
         return value.kind in ("add", "add_n")
     return value.dtype.kind in "iu" and value.dtype.itemsize < 8
+
+
+def drawn_by_programs(graph: ValueGraph) -> set[Value]:
+    """Random numbers that one elementwise operation alone reads: its program can draw them."""
+    users: dict[Value, list[Value]] = {v: [] for v in graph.values if v.kind == "random_uniform"}
+    if not users:
+        return set()
+    for value in graph.values:
+        for i in value.inputs:
+            if i in users:
+                users[i].append(value)
+    ends = {*graph.outputs, *graph.updates.values()}
+    found = set()
+    for value, readers in users.items():
+        if value not in ends and len(readers) == 1:
+            (user,) = readers
+            simple = user.kind in ELEMENTWISE and user.shape == value.shape
+            if simple and compute_dtype(user) == value.dtype:
+                found.add(value)
+    return found

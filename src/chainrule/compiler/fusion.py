@@ -23,8 +23,9 @@ In this order:
 from __future__ import annotations
 
 import math
+from collections import defaultdict
 
-from chainrule.compiler.elementwise import is_cut
+from chainrule.compiler.elementwise import ELEMENTWISE, is_cut
 from chainrule.compiler.instructions import (
     MOST_MEMBERS,
     Access,
@@ -56,7 +57,7 @@ def fuse(schedule: Schedule) -> None:
     for group in schedule.groups:
         _put_in_order(schedule, group)
     for group in schedule.groups:
-        group.stored = [m for m in group.members if users[m] - {group}]
+        group.stored = [m for m in group.members if len(users[m]) > (group in users[m])]
         group.reads = list(dict.fromkeys(a.storage for a in group.accesses.values()))
         group.writes = [schedule.storage(v) for v in group.stored]
         for storage in group.writes:
@@ -72,23 +73,25 @@ def fuse(schedule: Schedule) -> None:
 
 def _users(schedule: Schedule) -> Users:
     """The readers of each value's memory; each member of a group has an entry."""
-    users: Users = {}
+    users: Users = defaultdict(set)
     for instruction in schedule.instructions:
         if isinstance(instruction, Group):
             for member in instruction.members:
-                users.setdefault(member, set())
+                users[member]  # which gives it an entry
             for value in _read_by(instruction):
-                users.setdefault(value, set()).add(instruction)
+                users[value].add(instruction)
         for storage in instruction.reads:
-            users.setdefault(storage.value, set()).add(instruction)
+            users[storage.value].add(instruction)
     for value in [*schedule.graph.outputs, *schedule.graph.updates.values()]:
-        users.setdefault(root(value), set()).add(None)
+        users[root(value)].add(None)
     return users
 
 
 def _read_by(group: Group) -> set[Value]:
     """The values whose memory a group's members read, its own among them."""
-    found = {root(i) for member in group.members for i in member.inputs}
+    found = {
+        i if i.kind in ELEMENTWISE else root(i) for member in group.members for i in member.inputs
+    }
     return found.union([access.storage.value for access in group.accesses.values()])
 
 
@@ -119,7 +122,7 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
     From the last group to the first, so that a chain of groups ends up in its last one.
     """
     for group in reversed(schedule.groups):
-        readers = set().union(*(users[m] for m in group.members)) - {group, None}
+        readers = set().union(*[users[m] for m in group.members]) - {group, None}
         reader = min(readers, key=lambda i: i.position, default=None)  # type: ignore[union-attr]
         if (
             not isinstance(reader, Group)
@@ -131,12 +134,12 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
         inside = set(group.members)
         accesses = {**group.accesses}
         accesses.update({v: a for v, a in reader.accesses.items() if v not in inside})
-        strides = tuple([access.strides for access in accesses.values()])
-        if not fits_program(group.shape, strides):
+        ways = dict.fromkeys([access.strides for access in accesses.values()])
+        if not fits_program(group.shape, tuple(ways)):
             continue
-        if any(root(v) in inside for v in accesses):  # read in another shape
+        if any([root(v) in inside for v in accesses]):  # read in another shape
             continue
-        if any(v in inside and is_cut(v) for v in reader.accesses):
+        if any([v in inside and is_cut(v) for v in reader.accesses]):
             continue
         reader.accesses = accesses
         reader.members = [*group.members, *reader.members]
@@ -191,7 +194,7 @@ def _write_among_others(schedule: Schedule, users: Users) -> None:
         group.writes[group.stored.index(x.value)] = out.storage
         schedule.remove(instruction)
         changed.add(out.storage)
-    for instruction in schedule.instructions:
+    for instruction in schedule.instructions if changed else ():
         for storage in changed.intersection(instruction.writes):
             schedule.writers[storage] = instruction  # the last one counts
 

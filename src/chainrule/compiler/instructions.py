@@ -34,6 +34,10 @@ class Storage:
     def nbytes(self) -> int:
         return self.size * self.dtype.itemsize
 
+    def place(self, first: int = 0) -> tuple[str, int]:
+        """Where its elements lie from one on, as the core takes it: the space, and bytes in it."""
+        return self.space, self.offset + first * self.dtype.itemsize
+
 
 class Access:
     """How an elementwise program reads a value: strides (in elements) over the index space.
@@ -258,6 +262,7 @@ def as_matrix(
     )
 
 
+@_cached
 def fits_program(shape: tuple[int, ...], strides: tuple[tuple[int, ...], ...]) -> bool:
     """Whether a program can go over an index space with these ways of reading and writing it.
 

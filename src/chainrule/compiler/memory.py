@@ -20,6 +20,7 @@ another; all else lies in the arena, which every step uses anew.
 from __future__ import annotations
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any, Protocol
 
@@ -28,7 +29,7 @@ import numpy as np
 from chainrule.compiler.arena import ALIGNMENT, padded, place
 from chainrule.compiler.chains import chain
 from chainrule.compiler.instructions import Group, Instruction, Storage, copy
-from chainrule.compiler.programs import is_flat
+from chainrule.compiler.programs import form, is_flat
 from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
@@ -164,10 +165,10 @@ class Memory:
 
     def _readers(self) -> dict[Storage, list[Instruction]]:
         """The instructions that read each storage, in order."""
-        readers: dict[Storage, list[Instruction]] = {}
+        readers: dict[Storage, list[Instruction]] = defaultdict(list)
         for instruction in self.instructions:
             for storage in instruction.reads:
-                readers.setdefault(storage, []).append(instruction)
+                readers[storage].append(instruction)
         return readers
 
     def _in_place(
@@ -217,11 +218,12 @@ class Memory:
                     alike.setdefault(signature, []).append(instruction)
         segments: list[list[Storage]] = []
         taken: set[Storage] = set()
-        readers, changes = self._readers(), self._changes()
+        uses = None
         for groups in alike.values():
             if len(groups) < 2:
                 continue
-            for run in self._runs(_independent(groups, readers, changes)):
+            uses = uses or (self._readers(), self._changes())
+            for run in self._runs(_independent(groups, *uses)):
                 columns = self._columns(run)
                 if columns is None or any(s in taken for column in columns for s in column):
                     continue
@@ -230,7 +232,7 @@ class Memory:
                         segments.append(column)
                         taken.update(column)
                 self._replace(run)
-                readers, changes = self._readers(), self._changes()
+                uses = None
         return segments
 
     def _changes(self) -> dict[int, list[int]]:
@@ -281,31 +283,15 @@ class Memory:
         """
         if group.sums or group.targets or any(s.inside for s in (*group.reads, *group.writes)):
             return None
-        numbers: dict[Value, int] = {}  # of operands and members, in place of their identity
         accesses: list[Any] = []
-        for value, access in group.accesses.items():
-            numbers[value] = len(numbers)
+        for access in group.accesses.values():
             if access.storage.size == 1 and group.value.size != 1:
                 accesses.append(("one", id(access.storage)))
             elif is_flat(group, access) and group.value.size > 1:
                 accesses.append(("flat", access.storage.dtype, access.storage.space))
             else:
                 return None
-        members = []
-        for member in group.members:
-            inputs: list[Any] = []
-            for i in member.inputs:
-                if i in numbers:
-                    inputs.append(numbers[i])
-                else:
-                    source = i.inputs[0] if i.kind == "broadcast_to" else i
-                    inputs.append(("number", repr(source.fill)))
-            members.append((member.kind, member.dtype, tuple(inputs)))
-            numbers[member] = len(numbers)
-        stored = tuple(
-            (numbers[v], s.space) for v, s in zip(group.stored, group.writes, strict=True)
-        )
-        return (group.dtype, tuple(accesses), tuple(members), stored)
+        return form(group), tuple(accesses), tuple([s.space for s in group.writes])
 
     def _flat(self, group: Group) -> list[Storage]:
         """The arrays that a group reads and writes element by element; not the single numbers."""

@@ -67,7 +67,7 @@ def _cast_in_programs(order: list[Value], roots: set[Value]) -> None:
     """
     found: dict[Value, list[Value]] = {}  # the broadcasts of a number that is cast, and their users
     for value in order:
-        for i in value.inputs:
+        for i in value.inputs if found else ():
             if i in found:
                 found[i].append(value)
         if value.kind == "broadcast_to" and value not in roots:
@@ -101,6 +101,8 @@ def _derive_relu_from_its_maximum(order: list[Value], roots: list[Value]) -> lis
     Where r = relu(x) is pooled, y = max_pool(r), the element at the maximum's place is y. So in
     place of put_taps(g, taps) * (r > 0) it is put_taps(g * (y > 0), taps), of fewer elements.
     """
+    if not any([value.kind == "put_taps" for value in order]):
+        return order
     readers = Counter(i for value in order for i in value.inputs)
     readers.update(roots)
     pooled: dict[Any, Value] = {}  # by what the taps are computed from, and how

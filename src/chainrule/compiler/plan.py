@@ -21,7 +21,7 @@ from chainrule.compiler.long_sums import join_sums
 from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, aligned
 from chainrule.compiler.passes import simplify
-from chainrule.compiler.programs import Program, program
+from chainrule.compiler.programs import program
 from chainrule.compiler.repeated_factors import transpose_once
 from chainrule.dtypes import name_of
 from chainrule.graph.state import HyperParameter
@@ -170,30 +170,31 @@ def _label(instruction: Instruction) -> str:
 def _call(instruction: Instruction) -> Call:
     flops = instruction.flops
     if isinstance(instruction, Group):
-        p = _whole_program(instruction)
-        fields, flops = _program_fields(p, instruction.dtype), _program_flops(p)
+        fields = _whole_program(instruction)
+        flops = _program_flops(fields)
     else:
-        given = {**instruction.operands, **instruction.results, **instruction.arguments}
-        fields = {name: _field(value) for name, value in given.items()}
+        fields = {**instruction.operands, **instruction.results, **instruction.arguments}
+        for name, value in fields.items():
+            if value.__class__ not in _PLAIN:
+                fields[name] = _field(value)
     if instruction.epilogue is not None:
-        p = program(instruction.epilogue, tiles=True)
-        fields["epilogue"] = _program_fields(p, instruction.epilogue.dtype)
-        flops += _program_flops(p)
-    nbytes = sum(s.nbytes for s in (*instruction.reads, *instruction.writes))
+        fields["epilogue"] = epilogue = program(instruction.epilogue, tiles=True)
+        flops += _program_flops(epilogue)
+    nbytes = sum([s.nbytes for s in instruction.reads]) + sum(
+        [s.nbytes for s in instruction.writes]
+    )
     return Call(instruction.kind, _label(instruction), fields, flops, nbytes)
+
+
+_PLAIN = {bool, int, float, str}
 
 
 def _field(value: Any) -> Any:
     """A field as the core takes it: places as (space, offset), dtypes by NumPy's names."""
-    if value.__class__ is int or value.__class__ is str:  # as most are
-        return value
     if isinstance(value, Storage):
-        return value.space, value.offset
+        return value.place()
     if isinstance(value, Part):
-        return (
-            value.storage.space,
-            value.storage.offset + value.first * value.storage.dtype.itemsize,
-        )
+        return value.storage.place(value.first)
     if isinstance(value, np.dtype):
         return name_of(value)
     if isinstance(value, (list, tuple)):
@@ -201,53 +202,17 @@ def _field(value: Any) -> Any:
     return value
 
 
-def _whole_program(group: Group) -> Program:
+def _whole_program(group: Group) -> dict[str, Any]:
     """The program of a group, or of all groups that it stands for."""
     if not group.parts:
         return program(group)
-    p = program(group.parts[0])  # they lie one after another in memory, gaps included
+    fields = program(group.parts[0])  # they lie one after another in memory, gaps included
     *rest, last = group.parts
     itemsize = last.writes[0].dtype.itemsize
     size = sum(padded(part.writes[0].nbytes) // itemsize for part in rest) + last.value.size
-    return p._replace(rows=1, columns=size)
+    return {**fields, "rows": 1, "columns": size}
 
 
-def _program_fields(p: Program, dtype: np.dtype[Any]) -> dict[str, Any]:
-    """See Program and its parts in cpp/plan/plan.h."""
-    loads = [
-        {
-            "ref": _field(Part(x.storage, x.first)),
-            "dtype": name_of(x.storage.dtype),
-            "row_stride": x.row_stride,
-            "column_stride": x.column_stride,
-            "register": x.register,
-            "random": x.random,
-        }
-        for x in p.loads
-    ]
-    stores = [
-        {
-            "ref": _field(Part(x.storage, x.first)),
-            "dtype": name_of(x.storage.dtype),
-            "row_stride": x.row_stride,
-            "register": x.register,
-        }
-        for x in p.stores
-    ]
-    return {
-        "dtype": name_of(dtype),
-        "rows": p.rows,
-        "columns": p.columns,
-        "registers": p.registers,
-        "loads": loads,
-        "constants": [constant._asdict() for constant in p.constants],
-        "ops": [operation._asdict() for operation in p.operations],
-        "stores": stores,
-        "sums": [{"ref": _field(x.storage), "register": x.register} for x in p.sums],
-        "sum_rows": p.sum_rows,
-    }
-
-
-def _program_flops(p: Program) -> int:
-    operations = sum(_FLOPS.get(op.opcode, 1) for op in p.operations)
-    return p.rows * p.columns * (operations + len(p.sums))
+def _program_flops(fields: dict[str, Any]) -> int:
+    operations = sum([_FLOPS.get(op["opcode"], 1) for op in fields["ops"]])
+    return int(fields["rows"] * fields["columns"] * (operations + len(fields["sums"])))

@@ -1,81 +1,79 @@
-"""Elementwise programs: a group's values as operations on registers."""
+"""Elementwise programs: a group's values as operations on registers.
+
+What a program does to registers depends on the group's form alone, which tells nothing of memory:
+
+    u = z + b        operands 0 and 1             add       r2 <- r0 r1
+    a = relu(u)      form: 2 = add(0, 1)          relu      r2 <- r2
+                           3 = relu(2), kept      stores    r2
+
+So groups of equal forms, as the steps of a recurrence have, share their operations (`code`).
+"""
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
-from chainrule.compiler.instructions import Access, Group, Storage, as_matrix, collapse
+import numpy as np
+
+from chainrule.compiler.instructions import Access, Group, as_matrix, collapse
 from chainrule.compiler.values import Value
+from chainrule.dtypes import name_of
+
+Operand = int | tuple[str, np.dtype[Any]]
+"""The number of an operand or a member of a group; or a constant's digits and dtype."""
 
 
-class Load(NamedTuple):
-    """A storage read into a register from one element on, with strides over rows and columns.
+class Member(NamedTuple):
+    """A member of a group, as a form tells of it."""
 
-    With `random`, the register gets random numbers, drawn from the state in the storage.
+    kind: str
+    dtype: np.dtype[Any]
+    inputs: tuple[Operand, ...]
+
+
+class Form(NamedTuple):
+    """What groups have in common that do the same, each to its own memory.
+
+    Attributes:
+        dtype: that they compute in.
+        operands: the dtypes of the values that are read, which have the numbers from 0 on.
+        members: in their order, with the numbers after those of the operands.
+        stored, summed: the numbers of the members that are stored, and of those summed up.
     """
 
-    storage: Storage
-    first: int
-    row_stride: int
-    column_stride: int
-    register: int
-    random: bool
+    dtype: np.dtype[Any]
+    operands: tuple[np.dtype[Any], ...]
+    members: tuple[Member, ...]
+    stored: tuple[int, ...]
+    summed: tuple[int, ...]
 
 
-class Store(NamedTuple):
-    """A register written to a storage from one element on, with a stride from row to row."""
+class Code(NamedTuple):
+    """The operations of a program on its registers; operand i is in register i.
 
-    storage: Storage
-    first: int
-    row_stride: int
-    register: int
+    Attributes:
+        registers: how many there are.
+        constants, operations: as the core takes them.
+        stored, summed: the registers of the members that are stored, and of those summed up.
+    """
 
-
-class Sum(NamedTuple):
-    """A register of which the sums over each `sum_rows` rows are written to a storage."""
-
-    storage: Storage
-    register: int
-
-
-class Constant(NamedTuple):
-    """A number in a register."""
-
-    value: float
-    register: int
-
-
-class Operation(NamedTuple):
-    """An elementwise operation on registers."""
-
-    opcode: str
-    out: int
-    inputs: tuple[int, ...]
-
-
-class Program(NamedTuple):
-    """What the core needs of a group."""
-
-    rows: int
-    columns: int
     registers: int
-    loads: list[Load]
-    constants: list[Constant]
-    operations: list[Operation]
-    stores: list[Store]
-    sums: list[Sum]
-    sum_rows: int
+    constants: tuple[dict[str, Any], ...]
+    operations: tuple[dict[str, Any], ...]
+    stored: tuple[int, ...]
+    summed: tuple[int, ...]
 
 
-def program(group: Group, *, tiles: bool = False) -> Program:
-    """The program of a group.
+def program(group: Group, *, tiles: bool = False) -> dict[str, Any]:
+    """The program of a group, as the core takes it: see Program in cpp/plan/plan.h.
 
     Where it runs on tiles or sums its rows, the columns are the last axis of its shape.
     """
-    accesses = list(group.accesses.items())
+    found = code(form(group))
+    accesses = list(group.accesses.values())
     lengths = group.shape
-    targets = list(group.targets.values())
-    strides = tuple([access.strides for access in (*group.accesses.values(), *targets)])
+    strides = tuple([access.strides for access in (*accesses, *group.targets.values())])
     if tiles or group.sums:
         matrix = as_matrix(lengths, strides)
         assert matrix is not None
@@ -83,134 +81,183 @@ def program(group: Group, *, tiles: bool = False) -> Program:
     else:
         lengths, strides = collapse(lengths, strides)
     rows, columns = (*(1,) * (2 - len(lengths)), *lengths)
-    builder = _Builder(group)
     loads = []
-    for (value, access), steps in zip(accesses, strides, strict=False):
+    for register, (access, steps) in enumerate(zip(accesses, strides, strict=False)):
         row_stride, column_stride = (*(0,) * (2 - len(steps)), *steps)
-        register = builder.keep(value)
-        place = access.storage, access.first
-        loads.append(Load(*place, row_stride, column_stride, register, access.drawn))
-    for member in group.members:
-        builder.compute(member)
+        loads.append(
+            {
+                "ref": access.storage.place(access.first),
+                "dtype": name_of(access.storage.dtype),
+                "row_stride": row_stride,
+                "column_stride": column_stride,
+                "register": register,
+                "random": access.drawn,
+            }
+        )
     row_strides = {
         member: steps[-2] if len(steps) > 1 else columns
         for member, steps in zip(group.targets, strides[len(accesses) :], strict=True)
     }
     stores = []
-    for value, storage in zip(group.stored, group.writes, strict=False):
-        first = group.targets[value].first if value in group.targets else 0
-        stride = row_strides.get(value, columns)
-        stores.append(Store(storage, first, stride, builder.registers[value]))
-    sums = [Sum(storage, builder.registers[v]) for v, storage in group.sums]
-    return Program(
-        rows,
-        columns,
+    for value, storage, register in zip(group.stored, group.writes, found.stored, strict=False):
+        target = group.targets.get(value)
+        stores.append(
+            {
+                "ref": storage.place(target.first if target is not None else 0),
+                "dtype": name_of(storage.dtype),
+                "row_stride": row_strides.get(value, columns),
+                "register": register,
+            }
+        )
+    sums = zip(group.sums, found.summed, strict=True)
+    return {
+        "dtype": name_of(group.dtype),
+        "rows": rows,
+        "columns": columns,
+        "registers": found.registers,
+        "loads": loads,
+        "constants": found.constants,
+        "ops": found.operations,
+        "stores": stores,
+        "sums": [{"ref": out.place(), "register": register} for (_, out), register in sums],
+        "sum_rows": group.sum_rows,
+    }
+
+
+def form(group: Group) -> Form:
+    """The form of a group."""
+    numbers: dict[Value, int] = {value: i for i, value in enumerate(group.accesses)}
+    members = []
+    for number, member in enumerate(group.members, len(numbers)):
+        inputs = tuple([numbers[i] if i in numbers else _constant(i) for i in member.inputs])
+        members.append(Member(member.kind, member.dtype, inputs))
+        numbers[member] = number
+    return Form(
+        group.dtype,
+        tuple([value.dtype for value in group.accesses]),
+        tuple(members),
+        tuple([numbers[value] for value in group.stored]),
+        tuple([numbers[value] for value, _ in group.sums]),
+    )
+
+
+def _constant(value: Value) -> Operand:
+    source = value.inputs[0] if value.kind == "broadcast_to" else value
+    assert source.fill is not None
+    return repr(source.fill), value.dtype
+
+
+@lru_cache(maxsize=1024)
+def code(form: Form) -> Code:
+    """The operations of the groups of a form."""
+    builder = _Builder(form)
+    first = len(form.operands)
+    for number, member in enumerate(form.members, first):
+        builder.compute(number, member)
+    registers = builder.registers
+    return Code(
         builder.count,
-        loads,
-        builder.constants,
-        builder.operations,
-        stores,
-        sums,
-        group.sum_rows,
+        tuple(builder.constants),
+        tuple(builder.operations),
+        tuple([registers[number] for number in form.stored]),
+        tuple([registers[number] for number in form.summed]),
     )
 
 
 class _Builder:
     """Assigns registers: loads and constants keep theirs, those of dead values are used again."""
 
-    def __init__(self, group: Group) -> None:
-        self.group = group
-        self.registers: dict[Value, int] = {}
-        self.constants: list[Constant] = []
-        self.operations: list[Operation] = []
-        self.count = 0
+    def __init__(self, form: Form) -> None:
+        self.form = form
+        self.count = len(form.operands)
+        self.registers: dict[Operand, int] = {number: number for number in range(self.count)}
+        self.constants: list[dict[str, Any]] = []
+        self.operations: list[dict[str, Any]] = []
         self._free: list[int] = []
-        self._kept: set[int] = set()
+        self._kept = set(range(self.count))
         self._numbers: dict[str, int] = {}
-        self._fused = _fused_products(group)
+        self._lasting = {*form.stored, *form.summed}
+        self._fused = _fused_products(form, self._lasting)
+        self._products = set(self._fused.values())
         self._uses = self._count_uses()
-        self._lasting = {*group.stored, *(value for value, _ in group.sums)}
 
-    def _count_uses(self) -> dict[Value, int]:
-        uses: dict[Value, int] = {}
-        for member in self.group.members:
-            if member in self._fused.values():
+    def _count_uses(self) -> dict[Operand, int]:
+        uses: dict[Operand, int] = {}
+        for number, member in enumerate(self.form.members, len(self.form.operands)):
+            if number in self._products:
                 continue
-            for i in self._operands(member):
+            for i in self._operands(number, member):
                 uses[i] = uses.get(i, 0) + 1
         return uses
 
-    def _operands(self, member: Value) -> tuple[Value, ...]:
-        product = self._fused.get(member)
+    def _operands(self, number: int, member: Member) -> tuple[Operand, ...]:
+        product = self._fused.get(number)
         if product is None:
             return member.inputs
-        rest = [i for i in member.inputs if i is not product]
-        return (*product.inputs, *rest)
+        rest = [i for i in member.inputs if i != product]
+        return (*self.form.members[product - len(self.form.operands)].inputs, *rest)
 
-    def keep(self, value: Value) -> int:
-        """A register of its own, for the whole program."""
-        register = self.count
-        self.count += 1
-        self._kept.add(register)
-        self.registers[value] = register
-        return register
+    def _dtype(self, operand: Operand) -> np.dtype[Any]:
+        if isinstance(operand, tuple):
+            return operand[1]
+        operands = self.form.operands
+        if operand < len(operands):
+            return operands[operand]
+        return self.form.members[operand - len(operands)].dtype
 
-    def number(self, number: float) -> int:
+    def number(self, digits: str) -> int:
         """The register of a constant."""
-        key = repr(number)
-        if key not in self._numbers:
+        if digits not in self._numbers:
             register = self.count
             self.count += 1
             self._kept.add(register)
-            self._numbers[key] = register
-            self.constants.append(Constant(float(number), register))
-        return self._numbers[key]
+            self._numbers[digits] = register
+            self.constants.append({"value": float(digits), "register": register})
+        return self._numbers[digits]
 
-    def operand(self, value: Value) -> int:
-        if value in self.registers:
-            return self.registers[value]
-        source = value.inputs[0] if value.kind == "broadcast_to" else value
-        assert source.fill is not None
-        return self.number(source.fill)
+    def operand(self, operand: Operand) -> int:
+        """The register that holds an operand, or a constant."""
+        return self.number(operand[0]) if isinstance(operand, tuple) else self.registers[operand]
 
-    def compute(self, member: Value) -> None:
-        if member in self._fused.values():
+    def compute(self, number: int, member: Member) -> None:
+        """Let a register hold a member, unless it is a product within a multiply-add."""
+        if number in self._products:
             return
-        operands = self._operands(member)
+        operands = self._operands(number, member)
         inputs = [self.operand(i) for i in operands]
         if member.kind == "astype":
-            if member.dtype.kind == "b" and operands[0].dtype.kind != "b":
-                self._emit(member, "not_equal", [inputs[0], self.number(0.0)], operands)
-            elif member in self._lasting or not self._stays(operands[0]):
-                self._emit(member, "copy", inputs, operands)
+            if member.dtype.kind == "b" and self._dtype(operands[0]).kind != "b":
+                self._emit(number, "not_equal", [inputs[0], self.number(repr(0.0))], operands)
+            elif number in self._lasting or not self._stays(operands[0]):
+                self._emit(number, "copy", inputs, operands)
             else:  # registers have one type only
-                self.registers[member] = inputs[0]
+                self.registers[number] = inputs[0]
                 self._kept.add(inputs[0])
         elif member.kind == "add_n":
-            self._sum(member, inputs, operands)
-        elif member in self._fused:
-            self._emit(member, "multiply_add", inputs, operands)
+            self._sum(number, inputs, operands)
+        elif number in self._fused:
+            self._emit(number, "multiply_add", inputs, operands)
         else:
-            self._emit(member, member.kind, inputs, operands)
+            self._emit(number, member.kind, inputs, operands)
 
-    def _stays(self, value: Value) -> bool:
-        """Whether a value's register holds it until the end of the program."""
-        return value in self._lasting or self.registers.get(value) in self._kept
+    def _stays(self, operand: Operand) -> bool:
+        """Whether an operand's register holds it until the end of the program."""
+        return operand in self._lasting or self.registers.get(operand) in self._kept
 
-    def _sum(self, member: Value, inputs: list[int], operands: tuple[Value, ...]) -> None:
+    def _sum(self, number: int, inputs: list[int], operands: tuple[Operand, ...]) -> None:
         partial = inputs[0]
         for i in inputs[1:-1]:
             out = self._take()
-            self.operations.append(Operation("add", out, (partial, i)))
+            self._operation("add", out, [partial, i])
             if partial not in inputs:
                 self._free.append(partial)
             partial = out
-        self._emit(member, "add", [partial, inputs[-1]], operands)
+        self._emit(number, "add", [partial, inputs[-1]], operands)
         if partial not in inputs:
             self._free.append(partial)
 
     def _emit(
-        self, member: Value, opcode: str, inputs: list[int], operands: tuple[Value, ...]
+        self, number: int, opcode: str, inputs: list[int], operands: tuple[Operand, ...]
     ) -> None:
         for i in operands:
             self._uses[i] -= 1
@@ -225,8 +272,11 @@ class _Builder:
             ):
                 self._free.append(register)
         out = self._take()
-        self.registers[member] = out
-        self.operations.append(Operation(opcode, out, tuple(inputs)))
+        self.registers[number] = out
+        self._operation(opcode, out, inputs)
+
+    def _operation(self, opcode: str, out: int, inputs: list[int]) -> None:
+        self.operations.append({"opcode": opcode, "out": out, "inputs": tuple(inputs)})
 
     def _take(self) -> int:
         if self._free:
@@ -235,21 +285,25 @@ class _Builder:
         return self.count - 1
 
 
-def _fused_products(group: Group) -> dict[Value, Value]:
+def _fused_products(form: Form, lasting: set[int]) -> dict[int, int]:
     """For each sum that is computed as a multiply-add, the product that is part of it."""
-    uses: dict[Value, int] = {}
-    for member in group.members:
+    if form.dtype.kind != "f":
+        return {}
+    uses: dict[Operand, int] = {}
+    for member in form.members:
         for i in member.inputs:
             uses[i] = uses.get(i, 0) + 1
-    inside = set(group.members)
-    lasting = {*group.stored, *(value for value, _ in group.sums)}
-    fused: dict[Value, Value] = {}
-    for member in group.members:
-        if member.kind == "add" and group.dtype.kind == "f":
-            for i in member.inputs:
-                if i.kind == "multiply" and i in inside and uses[i] == 1 and i not in lasting:
-                    fused[member] = i
-                    break
+    first = len(form.operands)
+    fused: dict[int, int] = {}
+    for number, member in enumerate(form.members, first):
+        if member.kind != "add":
+            continue
+        for i in member.inputs:
+            if isinstance(i, tuple) or i < first or uses[i] != 1 or i in lasting:
+                continue
+            if form.members[i - first].kind == "multiply":
+                fused[number] = i
+                break
     return fused
 
 

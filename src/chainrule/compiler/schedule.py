@@ -28,6 +28,7 @@ from chainrule.compiler.elementwise import (
     ELEMENTWISE,
     UnsupportedError,
     compute_dtype,
+    drawn_by_programs,
     is_cut,
     is_exact_in_int64,
 )
@@ -45,13 +46,14 @@ from chainrule.compiler.instructions import (
     repeating,
 )
 from chainrule.compiler.parts import Elements, elements, elements_of, without_reshapes
-from chainrule.compiler.values import LEAVES, Value, ValueGraph, is_part, root
+from chainrule.compiler.values import LEAVES, Value, ValueGraph, is_part, is_read_elsewhere, root
 
 # What costs less to compute anew than to load, as was measured.
 _RECOMPUTABLE = {"add", "subtract", "multiply", "negative", "astype", "heaviside"}
 _MOST_RECOMPUTED = 3  # operations, one after another
 _MOST_TERMS = 32  # of a sum that is computed at once
 _MOST_CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every step
+_SPACES = {"state": "state", "constant": "constants"}  # of leaves; all else is in the arena
 _SMALL_PART = 16  # a broadcast value is small if its memory is that many times smaller
 
 
@@ -92,10 +94,11 @@ class Schedule:
         """The memory of a value, which it gets now if it has none; a reshape has its input's."""
         while value.kind == "reshape":
             value = value.inputs[0]
-        if value not in self.storages:
-            space = {"state": "state", "constant": "constants"}.get(value.kind, "arena")
-            self.storages[value] = Storage(value, space)
-        return self.storages[value]
+        storage = self.storages.get(value)
+        if storage is None:
+            space = _SPACES.get(value.kind, "arena")
+            storage = self.storages[value] = Storage(value, space)
+        return storage
 
     def append(self, instruction: Instruction) -> None:
         """Run an instruction after all others."""
@@ -144,7 +147,7 @@ class Scheduler:
     def __init__(self, graph: ValueGraph) -> None:
         self.graph = graph
         self.schedule = Schedule(graph)
-        self.drawn_by_programs = _read_by_one_program(graph)
+        self.drawn_by_programs = drawn_by_programs(graph)
         self.shared: dict[Hashable, Storage] = {}
         self._demanded: set[Value] = set()
         """Values that lie in memory anyway: instructions other than programs read or write them."""
@@ -152,6 +155,8 @@ class Scheduler:
         """The groups that read a group's values; None stands for all other instructions."""
         self._copies: dict[tuple[Group, Value], Value] = {}
         """The copies of values in groups that compute them a second time."""
+        self._elements: dict[Value, Elements | None] = {}
+        """What `elements_of` said of slices and reshapes."""
 
     def finish(self) -> Schedule:
         """The schedule, with memory for the graph's outputs and the new values of its states."""
@@ -208,14 +213,14 @@ class Scheduler:
     def before(self, value: Value) -> int:
         """The position of the instruction that computes what a read of `value` needs; -1: none."""
         schedule = self.schedule
-        while value not in schedule.storages and (
-            value.kind in ("reshape", "broadcast_to") or is_part(value)
-        ):
+        home = schedule.group_of.get(value)
+        while home is None and value not in schedule.storages and is_read_elsewhere(value):
             value = value.inputs[0]
+            home = schedule.group_of.get(value)
+        if home is not None:
+            return home.position
         if value in self.drawn_by_programs:
             return self.before(value.inputs[0])
-        if value in schedule.group_of:
-            return schedule.group_of[value].position
         storage = schedule.storages.get(value)
         writer = None if storage is None else schedule.writers.get(storage)
         return -1 if writer is None else writer.position
@@ -246,6 +251,8 @@ class Scheduler:
 
     def access(self, value: Value, shape: tuple[int, ...]) -> Access | None:
         """How a program over `shape` reads `value`; None for a constant of one number."""
+        if value.kind in ELEMENTWISE:  # it lies in memory as it is
+            return Access(self._storage(value), repeating(shape))
         strides = self._strides(value, shape)
         if strides is None:
             return None
@@ -260,6 +267,8 @@ class Scheduler:
 
     def _strides(self, value: Value, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The strides of `access`, without asking for memory."""
+        if value.kind in ELEMENTWISE:
+            return repeating(shape)
         if value.fill is not None:
             return None
         part = self._part(value)
@@ -286,7 +295,14 @@ class Scheduler:
         group = self._group_to_join(value, dtype)
         if group is None:
             group = self._new_group(value, dtype)
-        value.inputs = tuple([self._recomputed(i, group) for i in value.inputs])
+        group_of = self.schedule.group_of
+        value.inputs = tuple(
+            [
+                i if (home := group_of.get(i)) is None or home is group
+                else self._recomputed(i, home, group)
+                for i in value.inputs
+            ]
+        )  # fmt: skip
         self._put(value, group)
 
     def _group_to_join(self, value: Value, dtype: np.dtype[Any]) -> Group | None:
@@ -296,22 +312,26 @@ class Scheduler:
         inputs are read in it; all other inputs must be computed before it.
         """
         group_of = self.schedule.group_of
-        candidates = [group_of[i] for i in value.inputs if i in group_of]
-        if not candidates:
+        group: Group | None = None
+        for i in value.inputs:
+            home = group_of.get(i)
+            if home is not None and (group is None or home.position > group.position):
+                group = home
+        if group is None or group.dtype != dtype or group.shape != value.shape or is_full(group):
             return None
-        group = max(candidates, key=lambda g: g.position)
-        if group.dtype != dtype or group.shape != value.shape or is_full(group):
-            return None
-        strides = [a.strides for a in group.accesses.values()]
+        more = []
         for i in value.inputs:
             if group_of.get(i) is group and not is_cut(i):
                 continue
             if self.before(i) >= group.position or self._needs_copy(i):
                 return None
-            more = self._strides(i, value.shape)
-            if more is not None:
-                strides.append(more)
-        return group if fits_program(value.shape, tuple(strides)) else None
+            strides = self._strides(i, value.shape)
+            if strides is not None:
+                more.append(strides)
+        if not more:
+            return group
+        ways = dict.fromkeys([*[a.strides for a in group.accesses.values()], *more])
+        return group if fits_program(value.shape, tuple(ways)) else None
 
     def _new_group(self, value: Value, dtype: np.dtype[Any]) -> Group:
         """An empty group for a value, after what must be copied into memory for it to be read."""
@@ -334,13 +354,17 @@ class Scheduler:
         """
         if value.kind not in ("slice", "reshape") or self._has_memory(without_reshapes(value)):
             return None
-        return elements_of(value)
+        if value not in self._elements:
+            self._elements[value] = elements_of(value)
+        return self._elements[value]
 
     def _needs_copy(self, value: Value) -> bool:
         """Whether a program can read the value only after it was copied into memory.
 
         That is so where two ways of reading follow one another, as a broadcast of a broadcast.
         """
+        if value.kind not in ("slice", "reshape", "broadcast_to"):
+            return False
         source = without_reshapes(value)
         if is_part(source):
             return self._part(value) is None and not self._has_memory(source)
@@ -389,14 +413,13 @@ class Scheduler:
     # Where cheap operations lead from there to u, group 2 gets copies of these, and loads what is
     # kept; if then nothing reads u outside of group 1, `fusion` does not store it.
 
-    def _recomputed(self, value: Value, group: Group) -> Value:
-        """A copy of `value` inside `group` if that is cheaper than to keep `value` in memory.
+    def _recomputed(self, value: Value, original: Group, group: Group) -> Value:
+        """A copy of a value of another group if that is cheaper than to keep it in memory.
 
         That is so where it takes a few simple operations from what is kept anyway, or from a truth
         value, which takes a byte. The original then often has no reader and is dropped.
         """
-        original = self.schedule.group_of.get(value)
-        if original is None or original is group or value in self._demanded or is_cut(value):
+        if value in self._demanded or is_cut(value):
             return value
         if self._readers.get(original, set()) <= {group} and not is_full(original, group):
             return value  # the groups become one: see `fusion`
@@ -470,23 +493,3 @@ class Scheduler:
         ranks = self.schedule.ranks
         ranks[truth] = ranks[copy] = ranks[value]
         return copy
-
-
-def _read_by_one_program(graph: ValueGraph) -> set[Value]:
-    """Random numbers that one elementwise operation alone reads: its program can draw them."""
-    users: dict[Value, list[Value]] = {v: [] for v in graph.values if v.kind == "random_uniform"}
-    if not users:
-        return set()
-    for value in graph.values:
-        for i in value.inputs:
-            if i in users:
-                users[i].append(value)
-    ends = {*graph.outputs, *graph.updates.values()}
-    found = set()
-    for value, readers in users.items():
-        if value not in ends and len(readers) == 1:
-            (user,) = readers
-            simple = user.kind in ELEMENTWISE and user.shape == value.shape
-            if simple and compute_dtype(user) == value.dtype:
-                found.add(value)
-    return found

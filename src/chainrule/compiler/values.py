@@ -93,9 +93,15 @@ class Value:
 
 def root(value: Value) -> Value:
     """The value whose memory a value shares or reads."""
-    while value.kind in ("reshape", "broadcast_to") or is_part(value):
+    while is_read_elsewhere(value):
         value = value.inputs[0]
     return value
+
+
+def is_read_elsewhere(value: Value) -> bool:
+    """Whether a value is a way of reading its input, and no memory of its own is needed for it."""
+    kind = value.kind
+    return kind in ("reshape", "broadcast_to") or (kind == "slice" and is_part(value))
 
 
 def is_part(value: Value) -> bool:
@@ -106,7 +112,7 @@ def is_part(value: Value) -> bool:
     if value.kind != "slice" or not value.size:
         return False
     runs = value.attributes["runs"]
-    return all(step > 0 for _, step, _ in runs) and (runs[-1][1] == 1 or runs[-1][2] == 1)
+    return all([step > 0 for _, step, _ in runs]) and (runs[-1][1] == 1 or runs[-1][2] == 1)
 
 
 class ValueGraph:

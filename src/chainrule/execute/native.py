@@ -19,6 +19,7 @@ from chainrule.dtypes import name_of
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
+from chainrule.system.collector import collector_held
 from chainrule.system.threads import get_num_threads
 
 _has_found_blas = False
@@ -215,12 +216,14 @@ class NativeStep:
         _find_blas()
         self.graph = graph
         self.block = block
-        self.plan = _plan_of(graph, block)
+        with collector_held():
+            self.plan = _plan_of(graph, block)
+            instructions = self.plan.instructions
         arena, constants = aligned(self.plan.arena_size), self.plan.constants
         self._memory = {"arena": arena, "state": block.array, "constants": constants}
         self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)
-        for instruction in self.plan.instructions:
+        for instruction in instructions:
             self._core.extend(instruction)
         reads = list(graph.reads)
         scalars = [reads[number] for number in self.plan.scalars] if has_scalars else []

@@ -181,8 +181,8 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
     """
     x = as_tensor(x)
     items = list(index) if isinstance(index, tuple) else [index]
-    items = [np.asarray(i, np.int64) if isinstance(i, list) and not i else i for i in items]
-    if any(type(item) not in _PLAIN for item in items):
+    if any([type(item) not in _PLAIN for item in items]):
+        items = [np.asarray(i, np.int64) if isinstance(i, list) and not i else i for i in items]
         items = _without_masks(items)
     items = _without_ellipsis(items, x)
     runs: list[Run] = []  # one per axis of x
@@ -223,7 +223,7 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
             arrays.append((len(shape), indices))
             numbers.append(place)
             shape.append(length)
-    if any(run != (0, 1, n) for run, n in zip(runs, x.shape, strict=True)):
+    if any([run != (0, 1, n) for run, n in zip(runs, x.shape, strict=True)]):
         x = _slice.apply(x, runs=tuple(runs))
     x = x.reshape(shape)
     if not arrays:
@@ -278,11 +278,11 @@ def _without_masks(items: list[Any]) -> list[Any]:
 
 def _without_ellipsis(items: list[Any], x: Tensor) -> list[Any]:
     """The items with full slices after `...` and for the axes not named: one item per axis."""
-    named = sum(1 for item in items if item is not None and not isinstance(item, EllipsisType))
+    at = [i for i, item in enumerate(items) if item is Ellipsis]
+    named = len(items) - len(at) - sum([item is None for item in items])
     if named > x.ndim:
         raise IndexError(f"{named} indices for a Tensor of shape {x.shape}")
     rest = [slice(None)] * (x.ndim - named)
-    at = [i for i, item in enumerate(items) if isinstance(item, EllipsisType)]
     if len(at) > 1:
         raise IndexError("an index holds at most one ellipsis")
     if not at:

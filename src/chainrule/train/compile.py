@@ -22,6 +22,7 @@ from chainrule.graph.context import local
 from chainrule.graph.state import UNKEPT, State
 from chainrule.graph.tensor import COMPILED, Array, Tensor, as_tensor
 from chainrule.ops.random import current_generator
+from chainrule.system.collector import collector_held
 from chainrule.train.backends import MOST_STEPS, checked_backend
 from chainrule.train.copies import check_copies
 from chainrule.train.explanations import explained
@@ -184,7 +185,8 @@ class CompiledFunction:
                 return
         while True:
             try:
-                variants.insert(0, self._captured(arguments, keywords, given))
+                with collector_held():
+                    variants.insert(0, self._captured(arguments, keywords, given))
                 break
             except CaptureAgain:
                 continue

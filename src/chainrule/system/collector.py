@@ -1,0 +1,65 @@
+"""The collector of Python's garbage, held while graphs and plans are built.
+
+After so many new objects the collector looks whether cycles of old ones can go. A long graph is a
+million new objects, none of which can go while it is built: to look costs half of the time.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from chainrule.system.interrupts import interrupts_held
+
+_lock = threading.Lock()
+_holders: set[int] = set()  # the threads within `collector_held`
+_was_enabled = False
+
+
+@contextmanager
+def collector_held() -> Iterator[None]:
+    """Within it the collector does not run by itself, in any thread; afterwards as before.
+
+    Blocks may be nested, and several threads may be within one: the last to leave it counts.
+    """
+    if threading.get_ident() in _holders:
+        yield
+        return
+    with interrupts_held() as interrupts:
+        _hold()
+        try:
+            with interrupts.let_through():
+                yield
+        finally:
+            _release({threading.get_ident()})
+
+
+def _hold() -> None:
+    global _was_enabled
+    with _lock:
+        if not _holders:
+            _was_enabled = gc.isenabled()
+            gc.disable()
+        _holders.add(threading.get_ident())
+
+
+def _release(threads: set[int]) -> None:
+    with _lock:
+        if not _holders.isdisjoint(threads):
+            _holders.difference_update(threads)
+            if not _holders and _was_enabled:
+                gc.enable()
+
+
+def _forget_other_threads() -> None:
+    """Release what other threads held: a fork has the one that forked only."""
+    global _lock
+    _lock = threading.Lock()
+    _release(_holders - {threading.get_ident()})
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_forget_other_threads)
