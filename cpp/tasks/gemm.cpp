@@ -53,7 +53,9 @@ class Side {
 
 // Halves the tile as long as it is too large for L2, or there are too few tiles to share and they
 // are worth it.
-Grid choose_grid(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t itemsize) {
+Grid choose_grid(const Gemm& gemm) {
+  const std::int64_t m = gemm.m, n = gemm.n, k = gemm.k;
+  const std::int64_t itemsize = gemm.dtype == DType::float32 ? 4 : 8;
   constexpr double least_nanoseconds = 10e3;  // below, sharing and packing cost too much
   constexpr std::int64_t enough_tiles = 8;
   constexpr std::int64_t l2_bytes = 256 * 1024;
@@ -61,6 +63,8 @@ Grid choose_grid(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t it
   // Four registers of AVX-512: in narrower tiles, finding A's zeros would take too much of the
   // time.
   const std::int64_t column_unit = 256 / itemsize;
+  // To pack the rows of A^T takes longer than to copy the columns of B.
+  const std::int64_t weight = gemm.transpose_a && !gemm.transpose_b && m > n ? 2 : 1;
   Side rows(m, row_unit);
   Side columns(n, column_unit);
   for (;;) {
@@ -68,7 +72,7 @@ Grid choose_grid(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t it
     const bool too_large = rows.tile() * columns.tile() * itemsize > l2_bytes;
     const bool too_few = rows.tiles() * columns.tiles() < enough_tiles;
     if (nanoseconds < 2 * least_nanoseconds || !(too_large || too_few)) break;
-    Side& longer = columns.tile() >= rows.tile() ? columns : rows;
+    Side& longer = columns.tile() >= weight * rows.tile() ? columns : rows;
     if (!longer.can_be_halved()) break;
     longer.halve();
   }
@@ -89,7 +93,7 @@ class MatrixProduct final : public Task {
         stride_a_(gemm.stride_a),
         stride_b_(gemm.stride_b),
         stride_c_(gemm.stride_c),
-        grid_(choose_grid(gemm.m, gemm.n, gemm.k, sizeof(T))) {
+        grid_(choose_grid(gemm)) {
     if (!multiplier_.is_available()) {
       throw std::invalid_argument(building.label +
                                   ": no matrix product: set_blas has not been called");
@@ -239,7 +243,7 @@ class SmallProduct final : public Task {
   // Null where the product is not small, or its epilogue another.
   static std::unique_ptr<Task> make(const Gemm& gemm, const Memory& memory,
                                     const Kernels<T>& kernels) {
-    const Grid grid = choose_grid(gemm.m, gemm.n, gemm.k, sizeof(T));
+    const Grid grid = choose_grid(gemm);
     if (gemm.batch != 1 || gemm.m == 0 || gemm.n == 0 || gemm.k == 0 || gemm.k > most_depth ||
         grid.row_tiles * grid.column_tiles != 1 || kernels.small_gemm == nullptr ||
         !MatrixMultiplier<T>(kernels).uses_own_kernels(gemm.m, gemm.n, gemm.k)) {

@@ -72,18 +72,20 @@ bool copies_rows(const Product<T>& p) {
          smaller(p.m, gemm_tile::tile_rows) > ways && p.n > gemm_tile::tile_columns<T>;
 }
 
-// Whether the lines of A^T's tiles, one for each k, push each other out of L1, and a copy is used
-// often enough.
+// Whether A^T is packed: its tiles need a piece of a line of each of k rows, and are used by
+// several panels. Short rows lie so near each other that the processor foresees them.
 template <typename T>
-bool copies_columns(const Product<T>& p) {
-  return p.a.transposed && crowded<T>(p.a.stride) && p.k > 2 * ways &&
-         p.n > gemm_tile::tile_columns<T>;
+bool packs_tiles(const Product<T>& p) {
+  constexpr int64_t short_row = 512;  // bytes
+  return p.a.transposed && p.a.stride * static_cast<int64_t>(sizeof(T)) > short_row &&
+         p.k > 2 * ways && p.n > gemm_tile::tile_columns<T>;
 }
 
-// Whether a panel that many tiles use, or whose rows crowd, is worth a copy.
+// Whether a panel that many tiles use, or whose rows crowd or are many, is worth a copy.
 template <typename T>
 bool copies_panels(const Product<T>& p) {
-  return p.b.transposed || p.m > (crowded<T>(p.b.stride) ? 32 : small_rows);
+  constexpr int64_t many = 256;
+  return p.b.transposed || p.m > (crowded<T>(p.b.stride) || p.k >= many ? 32 : small_rows);
 }
 
 // --- Dot products or tiles: estimates in cycles, right to a third or so --------------------------

@@ -16,7 +16,9 @@
 //
 // Rows of A that are a multiple of 4 KiB apart, as those of layers with 1024 or 2048 units, share
 // so few places in L1 that the rows of a tile of 14 push each other out. They are copied into the
-// workspace. So are those of a transposed A, of which a tile needs a piece of each of k rows.
+// workspace. A transposed A, of which a tile needs a piece of each of k rows, is packed there, tile
+// by tile. If the rows of A are too many for L2, they are multiplied block by block, and all panels
+// of B are kept for the next block.
 //
 // Transposing costs as much as a few rows of the product. For C = A B^T it is therefore done to the
 // smaller one: C^T = B A^T is the same problem, whose tiles are transposed as they are stored.
@@ -38,17 +40,29 @@ namespace {
 
 using namespace gemm_blocks;
 using namespace gemm_choice;
+using gemm_vector::prefetch_to_read;
 
-constexpr int64_t block_rows = 256;
 // --- Tiles ---------------------------------------------------------------------------------------
 
+// The rows of A that are multiplied one after another stay in L2, about half of it at most.
+constexpr int64_t block_bytes = 192 * 1024;
+
+// m rows in blocks of about equal size.
+template <typename T>
+int64_t rows_of_blocks(int64_t m, int64_t depth) {
+  constexpr int64_t unit = gemm_tile::tile_rows, least = 8 * unit, most = 256;
+  const int64_t fitting = block_bytes / (depth * static_cast<int64_t>(sizeof(T)));
+  const int64_t blocks = parts(m, larger(least, smaller(most, fitting)));
+  return blocks > 1 ? parts(parts(m, blocks), unit) * unit : m;
+}
+
 // Whether hints for the next panel of B pay: its rows begin in different pages, which the processor
-// does not foresee, or there are many tiles to spread them over. For A^T B, the gradient of
-// weights, they are slower: A, read in place, is pushed out of L2.
+// does not foresee, or there are many tiles to spread them over. Where A^T is read in place they
+// are slower: it is pushed out of L2.
 template <typename T>
 bool prefetches_panels(const Product<T>& p) {
   constexpr int64_t page = 4096;  // bytes
-  if (p.a.transposed && !p.b.transposed) return false;
+  if (p.a.transposed && !p.b.transposed && !packs_tiles(p)) return false;
   return p.b.stride * static_cast<int64_t>(sizeof(T)) >= page || p.m > 128;
 }
 
@@ -72,7 +86,7 @@ class Prefetch {
 
   void next_portion() {
     for (int64_t i = 0; i < portion_ && rows_ > 0; ++i) {
-      gemm_vector::prefetch_to_read(row_ + column_);
+      prefetch_to_read(row_ + column_);
       column_ += line<T>;
       if (column_ >= columns_) {
         column_ = 0;
@@ -88,23 +102,87 @@ class Prefetch {
   int64_t column_ = 0;
 };
 
+// Rows cut into tiles of nearly equal height: a last one of a row or two would wait for its sums.
+// The first ones are a row taller.
+class TileHeights {
+ public:
+  explicit TileHeights(int64_t rows)
+      : count_(parts(rows, gemm_tile::tile_rows)),
+        height_(static_cast<int>(static_cast<std::uint32_t>(rows) /
+                                 static_cast<std::uint32_t>(count_))),
+        taller_(rows - height_ * count_) {}
+
+  int64_t count() const { return count_; }
+  int of(int64_t tile) const { return tile < taller_ ? height_ + 1 : height_; }
+
+ private:
+  int64_t count_;
+  int height_;
+  int64_t taller_;
+};
+
+// Packed tiles have the elements of their rows side by side, k after k, in whole vectors.
+template <typename T>
+constexpr int64_t packed_row = parts(gemm_tile::tile_rows, Vector<T>::lanes) * Vector<T>::lanes;
+template <typename T>
+constexpr int64_t packed_tile(int64_t depth) {
+  return spread<T>(depth * packed_row<T>);
+}
+
+// Packs op(A) = x^T (`rows` x `depth`) for its tiles, so that they read whole lines.
+template <typename T>
+void pack_tiles(const T* x, int64_t x_stride, int64_t rows, int64_t depth, T* to) {
+  constexpr int64_t step = 8;  // rows of x, which are read piece by piece while they are in L1
+  const TileHeights heights(rows);
+  for (int64_t l = 0; l < depth; l += step) {
+    const int64_t count = smaller(step, depth - l);
+    int64_t i = 0;
+    for (int64_t tile = 0; tile < heights.count(); ++tile) {
+      const int height = heights.of(tile);
+      T* const out = to + tile * packed_tile<T>(depth) + l * packed_row<T>;
+      if (i + packed_row<T> <= rows) {
+        copy_padded(x + i, x_stride, count, packed_row<T>, out, packed_row<T>);
+      } else {
+        copy_padded(x + i, x_stride, count, height, out, packed_row<T>);
+      }
+      i += height;
+    }
+    x += step * x_stride;
+  }
+}
+
+// Some rows of op(A), as their tiles read them.
+template <typename T>
+struct RowsOfA {
+  Matrix<T> a;          // in place, or a copy
+  int64_t packed_tile;  // the distance of packed tiles; 0: they are not packed
+
+  // The tile from row i on.
+  const T* tile(int64_t number, int64_t i) const {
+    return packed_tile > 0 ? a.data + number * packed_tile : a.at(i, 0);
+  }
+};
+
 // The block of C at (i0, j0): `rows` rows and the columns of one panel. `a` and `b` are the parts
 // of A and B that belong to it; a portion of `next` comes with each tile.
 template <typename T>
-void multiply_panel(const Product<T>& p, const Matrix<T>& a, const Matrix<T>& b, int64_t i0,
+void multiply_panel(const Product<T>& p, const RowsOfA<T>& a, const Matrix<T>& b, int64_t i0,
                     int64_t rows, int64_t j0, int columns, int64_t depth, bool accumulate,
                     Prefetch<T>& next) {
   using namespace gemm_tile;
   const int vectors = columns > Vector<T>::lanes ? 2 : 1;
-  // Tiles of nearly equal height: a last one of a row or two would wait for its sums.
-  const auto tiles = static_cast<std::uint32_t>(parts(rows, tile_rows));
-  const auto height = static_cast<int>(static_cast<std::uint32_t>(rows) / tiles);
-  auto taller = static_cast<int>(rows - static_cast<int64_t>(height) * tiles);
-  TileKernel<T> kernel = choose<T>(a.transposed, vectors, taller > 0 ? height + 1 : height);
-  Tile<T> tile = {a.data, a.stride, b.data, b.stride, p.c, p.c_stride, depth, columns, accumulate};
-  for (int64_t i = 0; i < rows;) {
-    const int count = taller > 0 ? height + 1 : height;
-    tile.a = a.at(i, 0);
+  const TileHeights heights(rows);
+  int height = 0;
+  TileKernel<T> kernel = nullptr;
+  Tile<T> tile = {a.a.data,   a.a.stride, b.data,  b.stride,  p.c,
+                  p.c_stride, depth,      columns, accumulate};
+  int64_t i = 0;
+  for (int64_t number = 0; number < heights.count(); ++number) {
+    if (heights.of(number) != height) {
+      height = heights.of(number);
+      kernel = choose<T>(a.a.transposed, vectors, height);
+    }
+    tile.a = a.tile(number, i);
     if (p.c_transposed) {
       alignas(alignment) T buffer[tile_rows * tile_columns<T>];
       tile.c = buffer;
@@ -112,73 +190,89 @@ void multiply_panel(const Product<T>& p, const Matrix<T>& a, const Matrix<T>& b,
       tile.columns = vectors * Vector<T>::lanes;
       tile.accumulate = false;
       kernel(tile);
-      gemm_transpose::transpose(buffer, tile.c_stride, count, columns,
+      gemm_transpose::transpose(buffer, tile.c_stride, height, columns,
                                 p.c + j0 * p.c_stride + i0 + i, p.c_stride, accumulate);
     } else {
       tile.c = p.c + (i0 + i) * p.c_stride + j0;
       kernel(tile);
     }
     next.next_portion();
-    i += count;
-    if (--taller == 0) kernel = choose<T>(a.transposed, vectors, height);
+    i += height;
   }
 }
 
 // The panel of B that is used after the one of block (i0, j0, l0) of m, n and k.
 template <typename T>
-Prefetch<T> next_panel(const Product<T>& p, int64_t i0, int64_t j0, int64_t l0, int64_t depth) {
+Prefetch<T> next_panel(const Product<T>& p, int64_t rows, int64_t j0, int64_t l0, int64_t depth) {
   j0 += gemm_tile::tile_columns<T>;
   if (j0 >= p.n) {
     j0 = 0;
-    i0 += block_rows;
-    if (i0 >= p.m) l0 += depth;
+    l0 += depth;
   }
   if (l0 >= p.k) return {};
   const int64_t k = smaller(depth, p.k - l0);
   const int64_t columns = smaller(gemm_tile::tile_columns<T>, p.n - j0);
-  const int64_t tiles = parts(smaller(p.m, block_rows), gemm_tile::tile_rows);
   return {p.b.at(l0, j0), p.b.stride, p.b.transposed ? columns : k, p.b.transposed ? k : columns,
-          tiles};
+          parts(rows, gemm_tile::tile_rows)};
 }
 
+// The columns from j0 on of k rows of B, in one panel: in place, or a copy in `panel`, which may be
+// there already.
+template <typename T>
+Matrix<T> panel_of_b(const Product<T>& p, int64_t l0, int64_t k, int64_t j0, int columns,
+                     bool copies, bool is_there, T* panel) {
+  constexpr int lanes = Vector<T>::lanes;
+  const Matrix<T> b = {p.b.at(l0, j0), p.b.stride, false};
+  const int64_t stride = columns > lanes ? gemm_tile::tile_columns<T> : lanes;
+  if (!p.b.transposed && !copies && columns % lanes == 0) return b;
+  if (!is_there && p.b.transposed) {
+    gemm_transpose::transpose_padded(b.data, b.stride, columns, k, panel, stride);
+  } else if (!is_there) {
+    copy_padded(b.data, b.stride, k, columns, panel, stride);
+  }
+  return {panel, stride, false};
+}
+
+// `rows` rows of A from i0 on and k columns from l0 on, in place or a copy in `copied`.
+template <typename T>
+RowsOfA<T> rows_of_a(const Product<T>& p, int64_t i0, int64_t rows, int64_t l0, int64_t k,
+                     T* copied) {
+  const Matrix<T> a = {p.a.at(i0, l0), p.a.stride, p.a.transposed};
+  if (packs_tiles(p)) {
+    pack_tiles(a.data, a.stride, rows, k, copied);
+    return {{copied, packed_row<T>, true}, packed_tile<T>(k)};
+  }
+  if (copies_rows(p)) {
+    copy_padded(a.data, a.stride, rows, static_cast<int>(k), copied, spread<T>(k));
+    return {{copied, spread<T>(k), false}, 0};
+  }
+  return {a, 0};
+}
+
+// Block by block of A's rows; where there are several, all panels of B are kept for them.
 template <typename T>
 void multiply_tiles(const Product<T>& p, T* workspace) {
   constexpr int64_t width = gemm_tile::tile_columns<T>;
-  constexpr int64_t lanes = Vector<T>::lanes;
   const int64_t depth = depth_of_blocks(p.k);
-  T* const panel = aligned(workspace);
-  T* const copied_rows = panel + depth * width;
-  const bool copies_a = copies_rows(p);
-  const bool copies_a_transposed = copies_columns(p);
+  const int64_t rows = rows_of_blocks<T>(p.m, depth);
   const bool copies_b = copies_panels(p);
-  const bool prefetches_b = copies_b && prefetches_panels(p);
+  const bool keeps_panels = p.m > rows;
+  const bool prefetches_b = copies_b && prefetches_panels(p) && !keeps_panels;
+  T* const panels = aligned(workspace);
+  T* const copied = panels + (keeps_panels ? parts(p.n, width) : 1) * depth * width;
   for (int64_t l0 = 0; l0 < p.k; l0 += depth) {
     const int64_t k = smaller(depth, p.k - l0);
-    for (int64_t i0 = 0; i0 < p.m; i0 += block_rows) {
-      const int64_t m = smaller(block_rows, p.m - i0);
-      Matrix<T> a = {p.a.at(i0, l0), p.a.stride, p.a.transposed};
-      if (copies_a) {
-        copy_padded(a.data, a.stride, m, static_cast<int>(k), copied_rows, spread<T>(k));
-        a = {copied_rows, spread<T>(k), false};
-      } else if (copies_a_transposed) {
-        copy_padded(a.data, a.stride, k, static_cast<int>(m), copied_rows, spread<T>(m));
-        a = {copied_rows, spread<T>(m), true};
-      }
+    for (int64_t i0 = 0; i0 < p.m; i0 += rows) {
+      const int64_t m = smaller(rows, p.m - i0);
+      const RowsOfA<T> a = rows_of_a(p, i0, m, l0, k, copied);
       for (int64_t j0 = 0; j0 < p.n; j0 += width) {
-        const int64_t columns = smaller(width, p.n - j0);
-        Matrix<T> b = {p.b.at(l0, j0), p.b.stride, false};
-        const int64_t stride = columns > lanes ? width : lanes;
-        if (p.b.transposed) {
-          gemm_transpose::transpose_padded(b.data, b.stride, static_cast<int>(columns), k, panel,
-                                           stride);
-          b = {panel, stride, false};
-        } else if (columns % lanes != 0 || copies_b) {
-          copy_padded(b.data, b.stride, k, static_cast<int>(columns), panel, stride);
-          b = {panel, stride, false};
-        }
+        const auto columns = static_cast<int>(smaller(width, p.n - j0));
+        T* const panel = keeps_panels ? panels + j0 * depth : panels;
+        const bool is_there = keeps_panels && i0 > 0;
+        const Matrix<T> b = panel_of_b(p, l0, k, j0, columns, copies_b, is_there, panel);
         Prefetch<T> next;
-        if (prefetches_b) next = next_panel(p, i0, j0, l0, depth);
-        multiply_panel(p, a, b, i0, m, j0, static_cast<int>(columns), k, l0 > 0, next);
+        if (prefetches_b) next = next_panel(p, m, j0, l0, depth);
+        multiply_panel(p, a, b, i0, m, j0, columns, k, l0 > 0, next);
       }
     }
   }
@@ -321,16 +415,16 @@ void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T*
 template <typename T>
 int64_t gemm_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t n, int64_t k) {
   const int64_t depth = smaller(block_depth, k);
-  // The rows that may be copied are those of op(A), or, where the product is swapped, of op(B)^T.
-  const int64_t rows_of_a = transpose_a ? 0 : m;
-  const int64_t rows_of_b = transpose_b ? n : 0;
-  const int64_t most = smaller(block_rows, larger(rows_of_a, rows_of_b));
-  const int64_t rows = smaller(most, gemm_tile::tile_rows) > ways ? most : 0;
-  // So may the columns, where they are transposed.
-  const int64_t columns = smaller(block_rows, larger(transpose_a ? m : 0, transpose_b ? 0 : n));
-  const int64_t copied =
-      larger(rows * spread<T>(depth), columns > 0 ? depth * spread<T>(columns) : 0);
-  const int64_t dense = line<T> + depth * gemm_tile::tile_columns<T> + copied;
+  // Of A B, or of the swapped product, whose matrices are the other one's transposed.
+  const auto tiles_workspace = [&](bool a_transposed, int64_t rows, int64_t columns) {
+    const int64_t block = rows_of_blocks<T>(rows, depth_of_blocks(k));
+    const int64_t panels = rows > block ? parts(columns, gemm_tile::tile_columns<T>) : 1;
+    const int64_t copied = a_transposed ? parts(block, gemm_tile::tile_rows) * packed_tile<T>(depth)
+                                        : block * spread<T>(depth);
+    return line<T> + panels * depth * gemm_tile::tile_columns<T> + copied;
+  };
+  const int64_t dense =
+      larger(tiles_workspace(transpose_a, m, n), tiles_workspace(!transpose_b, n, m));
   const int64_t sparse = sparse_workspace<T>(transpose_a, transpose_b, m, n, k);
   return dense > sparse ? dense : sparse;
 }
