@@ -21,11 +21,11 @@ class RowLog {
     if (is_kept()) return;
     constexpr std::int64_t most_bytes = std::int64_t{32} << 20;
     const std::int64_t call = std::max<std::int64_t>(rows_ * (row_bytes_ + number_bytes), 1);
-    capacity_ = std::max<std::int64_t>(most_bytes / call, 1);
-    numbers_ =
-        std::make_unique_for_overwrite<std::int64_t[]>(static_cast<std::size_t>(capacity_ * rows_));
-    old_ = std::make_unique_for_overwrite<std::byte[]>(
-        static_cast<std::size_t>(capacity_ * rows_ * row_bytes_));
+    const std::int64_t capacity = std::max<std::int64_t>(most_bytes / call, 1);
+    const auto rows = static_cast<std::size_t>(capacity * rows_);
+    numbers_ = std::make_unique_for_overwrite<std::int64_t[]>(rows);
+    old_ = std::make_unique_for_overwrite<std::byte[]>(rows * static_cast<std::size_t>(row_bytes_));
+    capacity_ = capacity;  // last: where memory is short, nothing is kept
   }
   bool is_kept() const { return capacity_ != 0; }
 

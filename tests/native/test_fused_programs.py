@@ -208,6 +208,32 @@ def test_sums_of_parts_of_the_rows(rng, shape):
     assert len(set(found)) == 1
 
 
+@pytest.mark.parametrize("shape", [(3, 3, 200), (3, 33, 64), (2, 49, 64), (4, 5, 100)])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sums_of_products_with_a_row(rng, shape, dtype):
+    parts, rows, columns = shape
+    x = rng.standard_normal((parts * rows, columns)).astype(dtype)
+    row = rng.standard_normal(columns).astype(dtype)
+    bench = Bench(2 << 20, chunks=3)
+    whole, repeated = bench.put(x), bench.put(row)
+    out, sums = bench.room((parts, columns), dtype)
+    bench.plan.add(
+        "program",
+        "sums",
+        dtype=dtype,
+        rows=parts * rows,
+        columns=columns,
+        registers=3,
+        loads=[load(whole, dtype, columns, 1, 0), load(repeated, dtype, 0, 1, 1)],
+        ops=[op("multiply", 2, 0, 1)],
+        sums=[column_sum(out, 2)],
+        sum_rows=rows,
+    )
+    bench.run()
+    expected = (x * row).reshape(shape).sum(axis=1)
+    np.testing.assert_allclose(sums, expected, 1e-4 if dtype == "float32" else 1e-12, 1e-5)
+
+
 @pytest.mark.parametrize(
     ("sums", "rows", "dtype", "words"),
     [

@@ -206,6 +206,29 @@ def test_tiles(queries, keys, width, causal, dtype):
         np.testing.assert_allclose(found, wanted.numpy(), **close)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("low", [-100.0, -1000.0, -1e30])
+@pytest.mark.parametrize("hidden", [0, 64, 100])
+def test_scores_that_are_all_low(dtype, low, hidden):
+    """The weights are equal, wherever the keys that count begin, though exp(low) is 0."""
+    mask = np.full((1, 130), low, dtype)
+    mask[:, :hidden] = -np.inf
+    q, k = np.zeros((1, 1, 1, 4), dtype), np.zeros((1, 1, 130, 4), dtype)
+    v = rng_of((1, 1, 130, 3), dtype)
+    state = [cr.Parameter(a) for a in (q, k, v)]
+
+    def call():
+        y = functional.scaled_dot_product_attention(*state, attn_mask=mask)
+        return [y, cr.grad(y.sum(), state[2])]
+
+    mean = v[0, 0, hidden:].mean(axis=0)
+    weights = (mask[0] == low) / (130 - hidden)
+    for y, dv in (native(call, state), [t.numpy() for t in call()]):
+        np.testing.assert_allclose(y.ravel(), mean, 1e-5, 1e-6)
+        if low >= -1000:  # a logarithm of sums of lower scores has no digits for their number
+            np.testing.assert_allclose(dv[0, 0, :, 0], weights, 1e-3)
+
+
 def rng_of(shape, dtype):
     return np.random.default_rng(2).standard_normal(shape).astype(dtype)
 

@@ -48,6 +48,7 @@ void scale_scores(T* s, const AttentionRows<T>& call, int64_t query, int64_t key
       score.store(row + j);
       largest = Greater{}(largest, score);
     });
+    rows.rescale[i] = rows.largest[i];
     rows.largest[i] = one_lane(across_lanes(largest, Greater{}));
   }
   constexpr int64_t lanes = Vector<T>::lanes;
@@ -55,7 +56,8 @@ void scale_scores(T* s, const AttentionRows<T>& call, int64_t query, int64_t key
     const auto largest_now = Vector<T>::load(rows.largest + i);
     const auto none = largest_now == broadcast(lowest<T>);
     const auto shift = select(none, broadcast(T(0)), largest_now);
-    exp(Vector<T>::load(rows.shift + i) - shift).store(rows.rescale + i);
+    // By the largest until now, -inf where nothing was seen: the factor is at most 1.
+    exp(Vector<T>::load(rows.rescale + i) - shift).store(rows.rescale + i);
     shift.store(rows.shift + i);
   }
 }

@@ -91,7 +91,10 @@ void ElementwiseProgram<T>::load(const PreparedLoad& load, const Block& block, b
       }
       return;
     case Kind::row:
-      if (block.rows > 1) return;
+      if (block.rows > 1) {
+        slots[load.slot] = own_block;  // a block of one row may have pointed elsewhere
+        return;
+      }
       break;
     case Kind::matrix:
       if (block.rows > 1 && load.row_stride != block.columns) {

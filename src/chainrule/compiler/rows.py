@@ -374,4 +374,4 @@ _RESTS: dict[str, Callable[..., Rest]] = {
     "where": _choice,
 }
 """By operation, what it makes of rests of which not all are numbers. That 0 times a number is 0
-holds of finite numbers; with others a training ends all the same, by the rows looked up."""
+holds of finite numbers. A row that is not finite ends a training once it is looked up."""

@@ -256,8 +256,8 @@ class NativeStep:
         of one run; so after each run comes this, `save_if_finite` or `restore`.
         """
         if self._copies is None:
-            self._copies = self.block.copies(*self._kept)
             self._core.keep_rows()
+            self._copies = self.block.copies(*self._kept)
         self._copies.save()
 
     def save_if_finite(self) -> bool:

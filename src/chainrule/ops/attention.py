@@ -122,7 +122,11 @@ def _lse(s: Array) -> Array:
 
 
 def _weights(s: Array) -> Array:
-    return np.exp(s - _lse(s)[..., None])
+    """The softmax of each row; 0 where a row has nothing above -infinity."""
+    largest = s.max(axis=-1, keepdims=True, initial=-np.inf)
+    e = np.exp(s - np.where(np.isneginf(largest), 0, largest))
+    total = e.sum(axis=-1, keepdims=True)
+    return e / np.where(total == 0, 1, total)
 
 
 def _shapes(views: Any, *inputs: Tensor) -> tuple[Shape, ...]:

@@ -41,7 +41,7 @@ _AXES = 3  # of the core's windows
 # share the work; but not of large weights, which are shared out themselves.
 _MOST_PARTS = 32
 _MOST_SUMS = 1 << 18  # of all parts together
-_MOST_PHASES = 16  # of an image that are computed for themselves
+_MOST_PHASES = 256  # of an image that are computed for themselves
 # With fewer channels or filters the transforms take as long as the products that they save, as was
 # measured; so do the places of tiles that reach over the edge.
 _FEWEST_WINOGRAD_CHANNELS = 16
