@@ -140,6 +140,21 @@ struct AttentionGradRows {
   std::int64_t dv_stride;
 };
 
+// Rows of a table by their numbers; in their order where `numbers` is null.
+template <typename T>
+struct TableRowsOf {
+  const T* table;
+  const std::int64_t* numbers;
+};
+
+// By group the weights of n rows in each of m sums: that of row j in sum i is number
+// i * from_sum + j * from_row of the group's m n weights.
+template <typename T>
+struct WeightsOf {
+  const T* weights;
+  std::int64_t groups, m, n, from_sum, from_row;
+};
+
 // The operands of a row kernel, as rows.def lists them. Each holds `rows` contiguous rows.
 template <typename T>
 struct RowCall {

@@ -44,6 +44,9 @@ FORM = {
 ATTENTION = {"dtype": "float32", "form": FORM} | {
     field: value for name in "qkv" for field, value in ((name, A), (f"{name}_strides", [4, 2, 2]))
 }
+TABLES = {"dtype": "float32", "groups": 2, "m": 2, "n": 3, "width": 4} | {
+    **{"b_length": 6, "b": C, "out": (ARENA, 3072)}
+}
 VALID = {
     "program": {
         "dtype": "float32",
@@ -130,6 +133,19 @@ VALID = {
         "x": A,
         "indices": B,
         "values": C,
+        "out": A,
+    },
+    "row_products": TABLES | {"a_length": 4, "a": A, "a_indices": B, "parts": 2},
+    "weighted_rows": TABLES | {"weights": A, "transposed": True},
+    "subtract_rows": {
+        "dtype": "float32",
+        "length": 2,
+        "count": 3,
+        "inner": 4,
+        "x": A,
+        "indices": B,
+        "values": C,
+        "factor": (ARENA, 3072),
         "out": A,
     },
     "random_uniform": {"dtype": "float32", "count": 4, "state": A, "out": B},
@@ -298,6 +314,21 @@ def epilogue(loads, stores, rows=2, **changes):
         ("put_rows", {"out": C}, "it: its output overlaps an input"),
         ("put_rows", {"x": (ARENA, 16)}, "it: its output overlaps an input"),
         ("put_rows", {"count": -1}, "it: count must not be negative"),
+        ("row_products", {"dtype": "int64"}, "it: rows of tables are multiplied in float32"),
+        ("row_products", {"b_length": 5}, "it: without indices a table has 6 rows, got 5"),
+        ("row_products", {"parts": 0}, "it: parts must be from 1 to 4095, got 0"),
+        ("row_products", {"parts": 64}, "it: out .* after its space"),
+        ("row_products", {"out": A}, "it: its output overlaps an input"),
+        ("row_products", {"out": B}, "it: its output overlaps an input"),
+        ("row_products", {"m": -1}, "it: m must not be negative"),
+        ("weighted_rows", {"out": A}, "it: its output overlaps an input"),
+        ("weighted_rows", {"out": C}, "it: its output overlaps an input"),
+        ("weighted_rows", {"dtype": "int64"}, "it: rows of tables are multiplied in float32"),
+        ("subtract_rows", {"dtype": "int64"}, "it: rows of tables are multiplied in float32"),
+        ("subtract_rows", {"out": B}, "it: its output overlaps an input"),
+        ("subtract_rows", {"x": (ARENA, 16)}, "it: its output overlaps an input"),
+        ("subtract_rows", {"out": (ARENA, 3072)}, "it: its output overlaps an input"),
+        ("subtract_rows", {"count": 600}, "it: values .* after its space"),
         ("gather_batch", {"input": 256}, "it: inputs are numbered 0 to 255"),
         ("gather_batch", {"rows": 0}, "it: a batch has at least one row"),
     ],

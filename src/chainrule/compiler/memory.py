@@ -30,6 +30,7 @@ from chainrule.compiler.arena import ALIGNMENT, padded, place
 from chainrule.compiler.chains import chain
 from chainrule.compiler.instructions import Group, Instruction, Storage, copy
 from chainrule.compiler.programs import form, is_flat
+from chainrule.compiler.rows import ROW_UPDATES
 from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
@@ -154,7 +155,7 @@ class Memory:
         stages: list[Storage] = []
         while new is not old:
             writer = self.schedule.writers.get(new)
-            if writer is None or writer.kind != "put_rows":
+            if writer is None or writer.kind not in ROW_UPDATES:
                 return []
             before = writer.reads[0]
             if any(reader.position > writer.position for reader in readers.get(before, [])):

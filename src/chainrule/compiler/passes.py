@@ -21,6 +21,7 @@ import numpy as np
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
 from chainrule.compiler.rows import update_rows
+from chainrule.compiler.table_products import multiply_rows_in_place
 from chainrule.compiler.values import LEAVES, Value, ValueGraph
 from chainrule.compiler.views import (
     concatenation_of_parts,
@@ -51,7 +52,9 @@ def simplify(graph: CapturedGraph) -> ValueGraph:
     outputs = [values[node] for node in leaves(graph.outputs)]
     updates = {state: values[node] for state, node in graph.updates.items()}
     roots = [*outputs, *updates.values()]
-    order = update_rows(_pruned(order, roots), updates)
+    order = _pruned(order, roots)
+    multiply_rows_in_place(order)
+    order = update_rows(order, updates)
     _cast_in_programs(order, set(roots))
     _derive_relu_from_its_result(order)
     order = _derive_relu_from_its_maximum(order, roots)

@@ -32,6 +32,9 @@ from chainrule.graph.state import State
 _FEWEST_ELEMENTS = 1 << 14  # of a table; to go over fewer costs no more than to tell rows apart
 _INT64 = np.dtype(np.int64)
 
+ROW_UPDATES = ("put_rows", "subtract_rows")
+"""What makes of a table one with other rows."""
+
 Rest = float | bool | Value | None
 """A number, a value that does not depend on any look-up, or None where it is not known."""
 Seeds = tuple[Value, ...]
@@ -101,7 +104,7 @@ class _Rows:
                 if value in self._reduced:
                     value.inputs = (self._rows_of(value.inputs[0], seeds),)
                 elif self._is_update_of_rows(value):
-                    self._put_rows(value)
+                    self._update_rows(value)
             self._append(value)
 
     # What a value holds in the rows that are not looked up
@@ -134,10 +137,10 @@ class _Rows:
     def _is_update_of_rows(self, value: Value) -> bool:
         """Whether a value updates a state of which it keeps all rows but those looked up."""
         rest, states = self.rests[value], self._states.get(value)
-        if states is None or not isinstance(rest, Value) or value.kind in ("reshape", "put_rows"):
+        if states is None or not isinstance(rest, Value) or value.kind in ("reshape", *ROW_UPDATES):
             return False
         before = rest
-        while before.kind == "put_rows":
+        while before.kind in ROW_UPDATES:
             before = before.inputs[0]
         is_own = any(before.state is state for state in states)
         return is_own and _are_few(self._count(self.seeds[value]), value)
@@ -164,13 +167,37 @@ class _Rows:
     def _count(self, seeds: Seeds) -> int:
         return sum(seed.inputs[1].size for seed in seeds)
 
-    def _put_rows(self, value: Value) -> None:
+    def _update_rows(self, value: Value) -> None:
         """Compute an update as the old value with other rows."""
         seeds, rest = self.seeds[value], self.rests[value]
         assert isinstance(rest, Value)
-        inputs = (rest, self._all_indices(seeds, value), self._rows_of(value, seeds))
+        indices, factor = self._all_indices(seeds, value), self._factor_of_products(value)
+        inputs: tuple[Value, ...]
+        if factor is None:
+            kind, inputs = "put_rows", (rest, indices, self._rows_of(value, seeds))
+        else:
+            kind, inputs = "subtract_rows", (rest, indices, seeds[0].inputs[0], factor)
         self._before[value] = value.kind, value.inputs, value.attributes
-        value.kind, value.inputs, value.attributes = "put_rows", inputs, {}
+        value.kind, value.inputs, value.attributes = kind, inputs, {}
+
+    def _factor_of_products(self, value: Value) -> Value | None:
+        """The number lr of an update W - lr scatter_add(x, indices), where x is such rows as
+        `table_products` finds; None of other updates.
+
+        Of those, the rows of one index are added up first: so they have the bits of updates of
+        whole tables. A product has others anyhow when its factors are not copied.
+        """
+        seeds, rest = self.seeds[value], self.rests[value]
+        if value.kind != "subtract" or value.inputs[0] is not rest or len(seeds) != 1:
+            return None
+        scaled, (x, _) = value.inputs[1], seeds[0].inputs
+        if scaled.kind != "multiply" or x.kind != "weighted_rows":
+            return None
+        factor = next((i for i in scaled.inputs if i is not seeds[0]), seeds[0])
+        if seeds[0] not in scaled.inputs or factor.kind != "broadcast_to":
+            return None
+        (number,) = factor.inputs
+        return number if number.size == 1 and number.dtype == value.dtype else None
 
     def _may_reduce_rows(self, value: Value, seeds: Seeds) -> bool:
         """Whether a reduction over all rows may go over those looked up: the others are 0.

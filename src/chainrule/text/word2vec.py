@@ -107,7 +107,8 @@ class Word2Vec:
         epochs: passes over the text.
         alpha, min_alpha: the learning rate at the beginning, and at the end; linear between them.
         ns_exponent: see `negative`.
-        workers: how many threads compute; None for `chainrule.get_num_threads()`.
+        workers: how many threads compute; None for `chainrule.get_num_threads()`. They share the
+            products of vectors only where `vector_size` is a multiple of 16.
         seed: of all that is drawn.
 
     Attributes:
