@@ -101,6 +101,27 @@ def test_rows_get_the_bits_of_the_rule_for_whole_tables(monkeypatch, rule, model
         np.testing.assert_allclose(value, reference[name], rtol=1e-9, atol=1e-12)
 
 
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_a_row_whose_gradient_is_no_number_is_no_row_without_one(rule, backend):
+    network = Words("float64")
+    kept = network.table.weight.numpy().copy()
+    optimizer = RULES[rule][0](network.parameters())
+
+    def step(x):  # the rows x[0] have NaN gradients, those of x[1] 1, all others 0
+        optimizer.zero_grad()
+        rows = network.table(x)
+        ((rows[0] * np.nan).sum() + rows[1].sum()).backward()
+        optimizer.step()
+
+    (cr.compile(step) if backend == "native" else step)(np.array([[1, 2, 1], [3, 4, 4]]))
+    now = network.table.weight.numpy()
+    assert np.isnan(now[[1, 2]]).all()
+    assert np.isfinite(now[[3, 4]]).all() and (now[[3, 4]] != kept[[3, 4]]).all()
+    others = np.delete(np.arange(V), [1, 2, 3, 4])
+    np.testing.assert_array_equal(now[others], kept[others])
+
+
 @pytest.mark.parametrize("options", [{"clip_norm": 0.05}, {"clip_value": 0.001}], ids=str)
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -381,3 +381,32 @@ def test_dropout_of_weights_counts_in_training_alone():
     assert (dropped.numpy() == 0).any()
     _, whole = layer.eval()(x, x, x)
     np.testing.assert_allclose(whole.numpy().sum(-1), 1, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "options"),
+    [
+        (lambda: nn.MultiheadAttention(8, 2, batch_first=True), {}),
+        (lambda: nn.MultiheadAttention(8, 2, 0.1, batch_first=True, add_bias_kv=True), {}),
+        (
+            lambda: nn.MultiheadAttention(8, 2, batch_first=True, add_zero_attn=True),
+            {"key_padding_mask": np.zeros((0, 5), bool), "need_weights": False},
+        ),
+        (lambda: nn.TransformerEncoderLayer(8, 2, 16, batch_first=True), {}),
+        (lambda: nn.TransformerDecoderLayer(8, 2, 16, batch_first=True), {}),
+        (lambda: nn.Transformer(8, 2, 1, 1, 16, batch_first=True), {}),
+    ],
+)
+def test_a_batch_may_be_empty(make, options):
+    layer = make()
+    given = 1 if isinstance(layer, nn.TransformerEncoderLayer) else 2
+    given += isinstance(layer, nn.MultiheadAttention)
+
+    def step(x):
+        y = first(layer(*[x] * given, **options))[0]
+        return y, cr.grad(y.sum(), [x, *layer.parameters()])
+
+    for call in (step, cr.compile(step)):
+        y, gradients = call(cr.zeros((0, 5, 8), requires_grad=True))
+        assert y.shape == (0, 5, 8)
+        assert not any(np.any(gradient.numpy()) for gradient in gradients)

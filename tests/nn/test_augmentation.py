@@ -50,6 +50,13 @@ def test_evaluation_draws_nothing(layer):
     assert y.tolist() == (IMAGES[:, :, 1:5, 1:4] if y.shape[2] == 4 else IMAGES).tolist()
 
 
+@pytest.mark.parametrize("layer", LAYERS, ids=repr)
+def test_a_batch_may_be_empty(layer):
+    shape = (0, *called(layer).shape[1:])
+    for call in (layer, cr.compile(layer)):
+        assert call(cr.zeros((0, C, H, W))).shape == shape
+
+
 @pytest.mark.parametrize(("layer", "axis"), [(LAYERS[0], 3), (LAYERS[1], 2)])
 def test_flips(layer, axis):
     flipped = draws(1)[0] < layer.p

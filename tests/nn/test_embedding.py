@@ -264,3 +264,19 @@ def test_rows_are_shortened_in_training_and_in_prediction():
     trainer.fit(WORDS, [0, 1, 0], epochs=1, batch_size=2)
     norms = np.linalg.norm(model[0].weight.numpy(), axis=1)
     assert (norms[[0, 1, 2, 3, 6]] < 0.11).all() and norms[4] > 0.11
+
+
+@pytest.mark.parametrize("mode", ["sum", "mean", "max"])
+@pytest.mark.parametrize("include_last_offset", [False, True])
+def test_offsets_that_a_captured_step_is_given_are_checked(mode, include_last_offset):
+    layer = nn.EmbeddingBag(5, 2, mode=mode, include_last_offset=include_last_offset)
+    call = cr.compile(lambda i, o: layer(i, o))
+    indices = np.array([1, 2, 3])
+    for offsets in ([0, 1, 3], [0, 0, 0], [0, 3, 3]):
+        wanted = layer(indices, np.array(offsets)).numpy()
+        np.testing.assert_array_equal(call(indices, np.array(offsets)).numpy(), wanted)
+    for offsets in ([0, 2, 1], [0, 3, 2], [1, 1, 3], [0, -1, 2], [-1, 0, 3], [0, 1, 4], [0, 9, 9]):
+        with pytest.raises(ValueError, match="begin at 0"):
+            layer(indices, np.array(offsets))
+        with pytest.raises(IndexError):
+            call(indices, np.array(offsets))

@@ -214,3 +214,28 @@ def test_bad_arguments_are_refused():
         rnn.pack_padded_sequence(np.ones((3, 2, 1)), [4, 1])
     with pytest.raises(AttributeError, match="pad_packed_sequence"):
         _ = rnn.pack_sequence([np.ones(2)]).batch_sizes
+
+
+@pytest.mark.parametrize("way", ["eager", "native"])
+@pytest.mark.parametrize("name", KINDS)
+def test_what_lies_beyond_a_length_does_not_count(name, way):
+    """Not even NaN, which times 0 is NaN: derivatives are those over zeros."""
+    layer = getattr(nn, name)(3, 4, 2, bidirectional=True, dtype="float64")
+    states = list(layer.parameters())
+    clean, n = normal(5, 3, 3), np.array([2, 5, 3])
+    clean[np.arange(5)[:, None] >= n] = 0.0
+
+    def step(x, n):
+        packed = rnn.pack_padded_sequence(x, n, enforce_sorted=False)
+        loss = (rnn.pad_packed_sequence(layer(packed)[0])[0] ** 2).sum()
+        return cr.grad(loss, [x, *states])
+
+    call = cr.compile(step) if way == "native" else step
+    found = []
+    for filler in (0.0, np.nan, np.inf):
+        given = np.where(np.arange(5)[:, None, None] >= n[:, None], filler, clean)
+        found.append(call(cr.tensor(given, requires_grad=True), cr.tensor(n)))
+    for wanted, *others in zip(*found, strict=True):
+        assert np.isfinite(wanted.numpy()).all()
+        for other in others:
+            np.testing.assert_array_equal(other.numpy(), wanted.numpy())

@@ -132,3 +132,19 @@ def test_muon(backend):
         B = 0.95 * B + 0.05 * G
         weight = weight * (1 - 0.05 * 0.1) - 0.05 * orthogonal(0.95 * B + 0.05 * G)
     np.testing.assert_allclose(net[0].weight.numpy(), weight, rtol=1e-10, atol=1e-10)
+
+
+@pytest.mark.parametrize("shape", [(2, 3), (3, 1)])
+@pytest.mark.parametrize(
+    "name", sorted({name for name, _ in CASES} | {"SparseAdam", "Adafactor", "Muon"})
+)
+def test_a_gradient_that_is_no_number_reaches_the_parameter(name, shape):
+    parameter = cr.Parameter(np.ones(shape))
+    optimizer = getattr(optim, name)([parameter], lr=0.1)
+    for bad in (1.0, np.nan):
+        optimizer.zero_grad()
+        factors = np.ones(shape)
+        factors[0] = bad
+        (parameter * cr.tensor(factors)).sum().backward()
+        optimizer.step()
+    assert np.isnan(parameter.numpy()[0]).all()

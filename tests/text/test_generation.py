@@ -43,6 +43,139 @@ def test_any_model_of_tokens_goes_on():
     assert generate(Wrapped(), [1], 4, 0) == generate(gpt, [1], 4, 0)
 
 
+class Louder(GPT):
+    def forward(self, idx):
+        return super().forward(idx) * -1.0
+
+
+class Backwards(nn.Linear):
+    def forward(self, x):
+        return super().forward(x)[:, ::-1]
+
+
+def changed(gpt, how):
+    """A model whose calls do more than the steps of a GPT."""
+    block = gpt.transformer["h"][0]
+    if how == "forward of a subclass":
+        other = Louder(11, 6, 2, 2, 8, dtype="float64")
+        other.load_state_dict(gpt.state_dict())
+        return other
+    if how == "forward of an object":
+        gpt.forward = lambda idx: -GPT.forward(gpt, idx)
+    elif how == "hook of the model":
+        gpt.register_forward_hook(lambda module, given, y: -y)
+    elif how == "hook of a block":
+        block.register_forward_hook(lambda module, given, y: -y)
+    elif how == "hook before attention":
+        block.attn.register_forward_pre_hook(lambda module, given: (-given[0],))
+    elif how == "other dropout":
+        gpt.transformer["drop"] = nn.Tanh()
+    elif how == "other layer":
+        block.mlp["c_proj"] = Backwards(32, 8, False, "float64")
+    return gpt
+
+
+@pytest.mark.parametrize(
+    "how",
+    [
+        "forward of a subclass",
+        "forward of an object",
+        "hook of the model",
+        "hook of a block",
+        "hook before attention",
+        "other dropout",
+        "other layer",
+    ],
+)
+def test_what_a_call_does_beyond_the_steps_counts(how):
+    gpt = changed(model(), how)
+    tokens = [3, 1]
+    for token in generate(gpt, tokens, 9, temperature=0):
+        assert token == gpt(np.array([tokens[-6:]])).numpy()[0, -1].argmax()
+        tokens = [*tokens, token]
+
+
+class Returns(nn.Module):
+    """A model that returns one and the same."""
+
+    def __init__(self, output):
+        super().__init__()
+        self.output = output
+
+    def forward(self, tokens):
+        return self.output
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+@pytest.mark.parametrize(
+    ("output", "error", "says"),
+    [
+        (cr.ones((1, 4)), cr.ShapeError, r"\(1, 2, classes\).*shape \(1, 4\)"),
+        (cr.ones((2, 4)), cr.ShapeError, r"shape \(2, 4\)"),
+        (cr.ones(4), cr.ShapeError, r"shape \(4,\)"),
+        (cr.ones((1, 4, 2)), cr.ShapeError, r"shape \(1, 4, 2\)"),
+        (cr.ones((2, 2, 4)), cr.ShapeError, r"shape \(2, 2, 4\)"),
+        (cr.ones((1, 2, 0)), cr.ShapeError, r"shape \(1, 2, 0\)"),
+        ((cr.ones((1, 2, 4)), None), TypeError, "logits alone.*Wrap it"),
+        (None, TypeError, "logits alone.*None"),
+        (cr.tensor([[[0.0, np.nan, 1.0]]]), cr.NonFiniteError, "nan"),
+        (cr.tensor([[[0.0, np.inf, 1.0]]]), cr.NonFiniteError, "inf"),
+        (cr.tensor([[[-np.inf, -np.inf]]]), cr.NonFiniteError, "-inf"),
+    ],
+)
+def test_what_is_no_logits_is_refused(output, error, says, temperature):
+    with pytest.raises(error, match=says):
+        generate(Returns(output), [1, 2], 1, temperature)
+
+
+@pytest.mark.parametrize("temperature", [0, 1.0])
+def test_weights_that_are_no_numbers_give_no_text(temperature):
+    gpt = model()
+    gpt.lm_head.weight.assign(np.full(gpt.lm_head.weight.shape, np.nan))
+    with pytest.raises(cr.NonFiniteError, match="nan"):
+        generate(gpt, [1], 1, temperature)
+
+
+@pytest.mark.parametrize("temperature", [1e-310, 5e-324, 1e-3, 1e300])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_every_temperature_has_its_softmax(temperature, dtype):
+    logits = np.array([[[-3e38, 3e38, -np.inf, 0.0]]], dtype)
+    found = generate(Returns(cr.tensor(logits)), [1], 20, temperature)
+    assert set(found) <= {0, 1, 3} if temperature == 1e300 else set(found) == {1}
+
+
+@pytest.mark.parametrize(
+    ("prompt", "error"),
+    [
+        ([[1, 2], [3, 4]], cr.ShapeError),
+        ([[1], [2]], cr.ShapeError),
+        ([[[1, 2]]], cr.ShapeError),
+        (3, cr.ShapeError),
+        ([1.0, 2.0], cr.DTypeError),
+        (cr.tensor([1.7]), cr.DTypeError),
+        ([True], cr.DTypeError),
+        (np.zeros((1, 0), int), ValueError),
+        ("ab", TypeError),
+    ],
+)
+def test_a_prompt_is_one_row_of_integers(prompt, error):
+    for any_model in (model(), Returns(cr.ones((1, 1, 4)))):
+        with pytest.raises(error):
+            generate(any_model, prompt, 1)
+
+
+def test_a_prompt_may_be_a_batch_of_one():
+    gpt = model()
+    for prompt in ([[3, 1]], np.array([3, 1], np.uint8), cr.tensor([3, 1]), (3, 1)):
+        assert generate(gpt, prompt, 4, 0) == generate(gpt, [3, 1], 4, 0)
+
+
+def test_a_batch_may_be_empty():
+    gpt = model()
+    assert gpt(np.zeros((0, 3), int)).shape == (0, 3, 11)
+    assert cr.compile(gpt)(np.zeros((0, 3), int)).shape == (0, 3, 11)
+
+
 def test_draws_follow_the_softmax():
     class Fixed(nn.Module):
         def forward(self, tokens):

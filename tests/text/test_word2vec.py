@@ -160,6 +160,7 @@ def test_words_of_one_topic_are_near_each_other(sg):
         (lambda: text.Word2Vec(window=0), ValueError, "window"),
         (lambda: text.Word2Vec(alpha=0), ValueError, "alpha"),
         (lambda: text.Word2Vec(seed=-1), ValueError, "seed"),
+        (lambda: text.Word2Vec(seed=2**64), ValueError, "seed"),
         (lambda: text.Word2Vec().fit("to be"), TypeError, "a sentence is a list of words"),
         (lambda: text.Word2Vec().fit([["to", "be"]]), ValueError, "0 of 2 words come 5 times"),
         (
@@ -268,3 +269,13 @@ def test_damaged_files_are_refused(tmp_path, content, binary):
     cr.save(nn.ReLU(), path)
     with pytest.raises(cr.FileError, match="holds no word vectors"):
         text.WordVectors.load(path)
+
+
+def test_large_seeds_differ():
+    vectors = [
+        text.Word2Vec(vector_size=4, min_count=1, epochs=1, seed=seed)
+        .fit(two_topics(40))
+        .wv.vectors
+        for seed in (2**63, 2**63 + 1, 2**64 - 1)
+    ]
+    assert not any(np.array_equal(vectors[i], vectors[i - 1]) for i in range(3))

@@ -68,8 +68,8 @@ class SparseAdam(MomentOptimizer):
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
         others = tuple(range(1, grad.ndim))
-        touched = grad.abs().max(axis=others, keepdims=True) if others else grad.abs()
-        touched = touched > 0.0
+        largest = grad.abs().max(axis=others, keepdims=True) if others else grad.abs()
+        touched = largest != 0.0  # of NaN too, which must not pass unseen
         m, v = self.next_moments(grad, moments, h)
         moments["exp_avg"].assign(where(touched, m, moments["exp_avg"]))
         moments["exp_avg_sq"].assign(where(touched, v, moments["exp_avg_sq"]))

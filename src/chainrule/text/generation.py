@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 
 from chainrule import checks
+from chainrule.errors import DTypeError, NonFiniteError, ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.nn.layers.gpt import GPT, Cache
+from chainrule.nn.layers.gpt import GPT, Cache, steps_as_called
 from chainrule.nn.module import Module
 from chainrule.ops.random import Generator, current_generator
 from chainrule.train.compile import compile
@@ -29,12 +30,14 @@ def generate(
 
     Of a `GPT` the keys and values of all tokens so far are kept, so that each new token is one
     native call for that token alone. When the context is full, the oldest token is left out, and
-    the model reads the whole context at each token, as it has other positions now.
+    the model reads the whole context at each token, as it has other positions now. So it does from
+    the first token on where a call may do more: a subclass has a forward of its own, a module has
+    hooks or was put in place of another.
 
     Args:
-        model: of tokens (1, T) it gives the logits (1, T, classes) of the next ones; it is called
-            in evaluation mode.
-        prompt: at least one token.
+        model: of tokens (1, T) it gives the logits (1, T, classes) of the next ones, or
+            (1, 1, classes) of the one after the last; it is called in evaluation mode.
+        prompt: integers, shape (T,) or (1, T), at least one.
         tokens: how many new ones.
         temperature: what the logits are divided by; 0 takes the most likely token.
         top_k: draw only among as many of the most likely tokens; None for all.
@@ -45,7 +48,11 @@ def generate(
 
     Raises:
         ValueError: for an empty prompt, a temperature below 0 or a top_k below 1.
+        DTypeError: for a prompt of other numbers than integers.
+        ShapeError: for a prompt or logits of another shape.
+        TypeError: for a model that returns no Tensor.
         IndexError: for a token that the model does not know.
+        NonFiniteError: where the largest of the logits is NaN or infinite.
 
     Example:
         >>> import chainrule as cr
@@ -68,15 +75,17 @@ def continuation(
     generator: Generator | None = None,
 ) -> Iterator[int]:
     """The tokens of `generate` one by one, as they are drawn."""
-    given = [int(token) for token in np.asarray(as_tensor(prompt).numpy()).reshape(-1)]
-    if not given:
-        raise ValueError("generate needs a prompt of one token at least")
+    given = _tokens(prompt)
     checks.integer("tokens", tokens, 0)
     checks.not_negative("temperature", temperature)
     if top_k is not None:
         checks.count("top_k", top_k)
     draws = current_generator() if generator is None else generator
-    reader = _GPTReader(model) if isinstance(model, GPT) else _Reader(model)
+    reader: _Reader
+    if isinstance(model, GPT) and steps_as_called(model):
+        reader = _GPTReader(model)
+    else:
+        reader = _Reader(model)
 
     def draw() -> Iterator[int]:
         known = [*given]
@@ -89,35 +98,76 @@ def continuation(
     return draw()
 
 
+def _tokens(prompt: Sequence[int] | TensorLike) -> list[int]:
+    """The tokens of a prompt, one at least."""
+    values = as_tensor(prompt).numpy()
+    if not values.size:
+        raise ValueError("generate needs a prompt of one token at least")
+    if values.dtype.kind not in "iu":
+        raise DTypeError(f"the tokens of a prompt are integers, not {values.dtype}")
+    if values.ndim != 1 and values.shape != (1, values.size):
+        raise ShapeError(
+            f"a prompt is one text, of shape (T,) or (1, T), not {values.shape}; generate goes on "
+            "after one text at a time"
+        )
+    return [int(token) for token in values.reshape(-1)]
+
+
 def _drawn(logits: Array, temperature: float, top_k: int | None, draws: Generator) -> int:
     """A token by the softmax of the logits over the temperature."""
+    largest = logits.max()
+    if not np.isfinite(largest):
+        raise NonFiniteError(
+            f"the model gives logits of which the largest is {largest}: no token follows from "
+            "them. Look for weights that are NaN or infinite"
+        )
     if temperature == 0:
         return int(logits.argmax())
-    scores = logits.astype(np.float64) / temperature
+    with np.errstate(over="ignore"):  # infinitely far below the largest, which stays 0
+        scores = (logits.astype(np.float64) - float(largest)) / temperature
     if top_k is not None and top_k < len(scores):
         least = np.partition(scores, -top_k)[-top_k]
         scores[scores < least] = -np.inf
-    weights = np.exp(scores - scores.max())
-    ends = weights.cumsum()
+    ends = np.exp(scores).cumsum()
     point = float(draws.uniform((), "float64").item()) * ends[-1]
     return int(min(np.searchsorted(ends, point, side="right"), len(ends) - 1))
 
 
 class _Reader:
-    """Reads all tokens anew each time."""
+    """Reads all tokens anew each time; a GPT the last ones, as many as its context holds."""
 
     def __init__(self, model: Module) -> None:
         self._model = model
+        self._size = model.block_size if isinstance(model, GPT) else None
 
     def logits(self, tokens: list[int]) -> Array:
         """Those of the token that follows."""
-        return as_tensor(self._model(np.array([tokens])))[0, -1].numpy()
+        read = tokens if self._size is None else tokens[-self._size :]
+        return _last(self._model(np.array([read])), len(read)).numpy()
+
+
+def _last(output: Any, tokens: int) -> Tensor:
+    """The logits after the last token, (classes,), of what a model made of (1, tokens)."""
+    if not isinstance(output, (Tensor, np.ndarray)):
+        raise TypeError(
+            "generate needs a model that returns its logits alone, a Tensor; this one returned "
+            f"{checks.described(output)}. Wrap it in a Module that returns the logits"
+        )
+    logits = as_tensor(output)
+    fits = logits.ndim == 3 and logits.shape[0] == 1 and logits.shape[1] in (1, tokens)
+    if not fits or not logits.size:
+        raise ShapeError(
+            f"generate: of tokens (1, {tokens}) the model gives logits (1, {tokens}, classes), or "
+            f"(1, 1, classes) after the last one; this one gave shape {logits.shape}"
+        )
+    return logits[0, -1]
 
 
 class _GPTReader(_Reader):
     """Reads one token at a time while the context has room, then the last ones of them all."""
 
     def __init__(self, model: GPT) -> None:
+        super().__init__(model)
         self._model: GPT = model
         self._cache = Cache(model)
         self._seen = 0
@@ -128,7 +178,7 @@ class _GPTReader(_Reader):
         return self._model.step(token, position, self._cache)
 
     def _last(self, tokens: Tensor) -> Tensor:
-        return as_tensor(self._model(tokens))[0, -1]
+        return _last(self._model(tokens), tokens.shape[1])
 
     def logits(self, tokens: list[int]) -> Array:
         size = self._model.block_size

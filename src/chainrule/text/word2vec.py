@@ -165,6 +165,8 @@ class Word2Vec:
         self.ns_exponent = checks.number("ns_exponent", ns_exponent)
         self.workers = None if workers is None else checks.count("workers", workers)
         self.seed = checks.integer("seed", seed, 0)
+        if self.seed >= 2**64:
+            raise ValueError(f"a seed is a whole number in 0 ... 2**64 - 1, got {seed}")
         self.losses: list[float] = []
 
     def fit(self, sentences: Iterable[Sequence[str]]) -> Word2Vec:
@@ -213,7 +215,7 @@ class Word2Vec:
         steps: dict[int, NativeStep] = {}  # by the number of contexts
         block: StateBlock | None = None
         for epoch in range(self.epochs):
-            random = np.random.Generator(np.random.Philox(key=[self.seed, 1 + epoch]))
+            random = _random(self.seed, 1 + epoch)
             total, positions = 0.0, 0
             for chunk in examples(
                 text, sentences, kept, noise, self.window, self.negative, random, batch
@@ -244,7 +246,7 @@ class Word2Vec:
     def _new_network(self, words: int) -> NegativeSampling:
         """A network whose contexts begin uniform in +-1 / (2 D)."""
         network = NegativeSampling(words, self.vector_size, averages=not self.sg)
-        random = np.random.Generator(np.random.Philox(key=[self.seed, 0]))
+        random = _random(self.seed, 0)
         bound = 0.5 / self.vector_size
         first = random.uniform(-bound, bound, (words + 1, self.vector_size))
         first[words] = 0
@@ -283,6 +285,11 @@ class Word2Vec:
             done += run.steps
             total += float(run.totals[0])
         return total
+
+
+def _random(seed: int, number: int) -> np.random.Generator:
+    """What draws in one epoch, or before the first."""
+    return np.random.Generator(np.random.Philox(key=np.array([seed, number], np.uint64)))
 
 
 def _frequent(counts: dict[str, int], min_count: int, max_size: int | None) -> list[str]:

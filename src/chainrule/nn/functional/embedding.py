@@ -19,6 +19,7 @@ from chainrule.ops import (
     full,
     less,
     logical_not,
+    logical_or,
     maximum,
     not_equal,
     where,
@@ -183,7 +184,8 @@ def embedding_bag(
         IndexError, DTypeError, TypeError: see `embedding`.
         ShapeError: if the shapes do not fit.
         ValueError: for another mode, for what a mode can't do, or for offsets that do not begin at
-            0, fall, or pass the end.
+            0, fall, or pass the end; where they are an input of a captured step, such offsets are
+            an IndexError of its run.
 
     Example:
         >>> import chainrule as cr
@@ -260,14 +262,24 @@ def _checked_offsets(offsets: TensorLike, length: int, include_last_offset: bool
     if starts.ndim != 1 or starts.size < include_last_offset:
         raise ShapeError(f"offsets are 1-d, one for each bag; got shape {starts.shape}")
     value = starts.node().value
-    if value is None or not value.size:
-        pass  # nothing to check, or the core does it
-    elif value[0] != 0 or (np.diff(value) < 0).any() or value[-1] > length:
+    if value is None:
+        return _marked_offsets(starts, length, include_last_offset)
+    if value.size and (value[0] != 0 or (np.diff(value) < 0).any() or value[-1] > length):
         raise ValueError(
             f"offsets begin at 0 and never fall, up to {length}, the length of the input; got "
             f"{value.tolist()!r:.80}"
         )
     return starts[:-1] if include_last_offset else starts
+
+
+def _marked_offsets(starts: Tensor, length: int, include_last_offset: bool) -> Tensor:
+    """Offsets without values yet: one before a fault becomes an index that a run refuses."""
+    if starts.size < 2:
+        return starts[:-1] if include_last_offset else starts
+    before, after = starts[:-1], starts[1:]
+    is_wrong = logical_or(less(after, before), logical_or(less(length, after), less(before, 0)))
+    marked = where(is_wrong, length + 1, before)
+    return marked if include_last_offset else concatenate([marked, starts[-1:]])
 
 
 def _reduce_bags(rows: Tensor, counts: Tensor, starts: Tensor, mode: str) -> Tensor:

@@ -270,7 +270,7 @@ class MultiheadAttention(Layer):
             x = concatenate([x, learned.broadcast_to((batch, 1, self.embed_dim))], axis=1)
         if kind and self.add_zero_attn:
             x = concatenate([x, zeros((batch, 1, self.embed_dim), dtype=x.dtype)], axis=1)
-        return x.reshape(batch, -1, self.num_heads, self.head_dim).transpose(0, 2, 1, 3)
+        return x.reshape(batch, x.shape[1], self.num_heads, self.head_dim).transpose(0, 2, 1, 3)
 
     def _own_keys(self, k: Tensor) -> int:
         """The number of keys that were given."""

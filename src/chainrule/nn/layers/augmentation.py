@@ -279,7 +279,7 @@ class RandomErasing(Augmentation):
         ends = left + erased * where(chosen < self.p, columns, 0.0)
         shape = (images, channels, height)
         begin, end = (
-            t.reshape(images, 1, -1).broadcast_to(shape).reshape(-1, 1)
+            t.reshape(images, 1, height).broadcast_to(shape).reshape(-1, 1)
             for t in (left.broadcast_to((images, height)), ends)
         )
         lines = x.reshape(images * channels * height, width)

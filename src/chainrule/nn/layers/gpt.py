@@ -53,16 +53,14 @@ class _SelfAttention(Module):
     def _heads(self, x: Tensor) -> tuple[Tensor, ...]:
         """Queries, keys and values, (batch, place, head, width) each."""
         width = x.shape[-1]
+        shape = (*x.shape[:2], self.n_head, width // self.n_head)
         packed = self.c_attn(x)
-        return tuple(
-            packed[..., i * width : (i + 1) * width].reshape(*x.shape[:2], self.n_head, -1)
-            for i in range(3)
-        )
+        return tuple(packed[..., i * width : (i + 1) * width].reshape(shape) for i in range(3))
 
     def _joined(self, y: Tensor) -> Tensor:
         """The heads (batch, head, place, width) side by side, projected."""
-        batch, _, places, _ = y.shape
-        y = y.transpose(0, 2, 1, 3).reshape(batch, places, -1)
+        batch, heads, places, width = y.shape
+        y = y.transpose(0, 2, 1, 3).reshape(batch, places, heads * width)
         return self.resid_dropout(self.c_proj(y))
 
     def forward(self, x: Tensor) -> Tensor:
@@ -110,6 +108,9 @@ class _Block(Module):
     def _feed_forward(self, x: Tensor) -> Tensor:
         hidden = functional.gelu(self.mlp["c_fc"](self.ln_2(x)))
         return x + self.mlp["dropout"](self.mlp["c_proj"](hidden))
+
+
+_STEPPED = (_Block, _SelfAttention, ModuleDict, ModuleList, Embedding, Linear, LayerNorm, Dropout)
 
 
 class GPT(Layer):
@@ -227,3 +228,17 @@ class GPT(Layer):
         for block, keys, values in zip(parts["h"], cache.keys, cache.values, strict=True):
             x = block.step(x, position, keys, values)
         return self.lm_head(parts["ln_f"](x)).reshape(-1)
+
+
+def steps_as_called(model: GPT) -> bool:
+    """Whether a model's `step` gives what a call gives: it goes past the calls of some modules."""
+    return (
+        type(model).forward is GPT.forward
+        and type(model).step is GPT.step
+        and all(
+            module._hooks is None
+            and vars(module).keys().isdisjoint(("forward", "step"))
+            and (module is model or type(module) in _STEPPED)
+            for module in model.modules()
+        )
+    )

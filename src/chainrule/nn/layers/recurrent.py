@@ -28,7 +28,7 @@ from chainrule.nn.recurrence import (
     unrolled,
 )
 from chainrule.nn.utils.rnn import PackedSequence
-from chainrule.ops import concatenate, stack, unstack, zeros
+from chainrule.ops import concatenate, stack, unstack, where, zeros
 
 
 class _Recurrent(Layer):
@@ -148,7 +148,9 @@ class _Recurrent(Layer):
         states = self._first_states(hx, batch, is_batch)
         within = None
         if isinstance(input, PackedSequence):
-            within = unstack(input.within().reshape(x.shape[0], batch, 1))
+            inside = input.within().reshape(x.shape[0], batch, 1)
+            within = unstack(inside)
+            x = where(inside, x, 0.0)  # so that NaN there does not reach gradients, as 0 NaN
         last: list[State] = []
         step = self._step()
         for layer, names in enumerate(self._directions for _ in range(self.num_layers)):

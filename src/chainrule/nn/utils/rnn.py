@@ -103,13 +103,14 @@ def pack_padded_sequence(
 
     Args:
         input: shape (T, N, ...), or (N, T, ...) with `batch_first`.
-        lengths: N integers of 1 ... T; they may be an input of a captured step.
+        lengths: N integers of 1 ... T; they may be an input of a captured step, which checks no
+            values: a longer one then means T, and one below 1 an empty sequence.
         batch_first: says which.
         enforce_sorted: PyTorch's check that lengths do not grow from one sequence to the next; the
             order means nothing here.
 
     Raises:
-        ShapeError, DTypeError, ValueError: for lengths that do not fit.
+        ShapeError, DTypeError, ValueError: for lengths that do not fit, as far as they are known.
 
     Example:
         >>> import chainrule as cr
