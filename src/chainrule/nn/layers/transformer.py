@@ -18,9 +18,9 @@ from chainrule.nn.layers.base import Layer
 from chainrule.nn.layers.normalisation import LayerNorm
 from chainrule.nn.layers.transformer_layers import (
     Activation,
-    checked_activation,
     TransformerDecoderLayer,
     TransformerEncoderLayer,
+    checked_activation,
 )
 from chainrule.nn.module import Module
 

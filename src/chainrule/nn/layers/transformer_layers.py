@@ -130,7 +130,7 @@ class TransformerEncoderLayer(_Block):
         batch_first: whether arrays are (N, L, E) rather than (L, N, E).
         norm_first: whether normalisation comes before each part, not after it.
         bias: whether linear layers and normalisations have one.
-        dtype: of the parameters; the inputs must have it too.
+        dtype: of the parameters; data are cast, outputs of layers must have it.
 
     Shapes:
         Input and output (L, N, d_model), or (N, L, d_model), or (L, d_model) without a batch.
@@ -197,7 +197,8 @@ class TransformerEncoderLayer(_Block):
             )
             return y
 
-        return self._run(as_tensor(src), attend, self._feed_forward)
+        x = arguments.as_dtype(as_tensor(src), self.dtype)
+        return self._run(x, attend, self._feed_forward)
 
 
 class TransformerDecoderLayer(_Block):
@@ -290,4 +291,5 @@ class TransformerDecoderLayer(_Block):
             )
             return y
 
-        return self._run(as_tensor(tgt), attend, attend_to_memory, self._feed_forward)
+        x = arguments.as_dtype(as_tensor(tgt), self.dtype)
+        return self._run(x, attend, attend_to_memory, self._feed_forward)
