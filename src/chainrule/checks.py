@@ -115,6 +115,23 @@ def probability(name: str, value: Any) -> float:
     return number(name, value)
 
 
+def fitting(name: str, value: float, dtype: np.dtype) -> None:
+    """Raise DTypeError unless an array of the dtype can hold the number as it is.
+
+    Example:
+        >>> fitting("fill", 300, np.dtype("uint8"))
+        Traceback (most recent call last):
+        chainrule.errors.DTypeError: fill = 300 does not fit dtype uint8, of whole numbers 0 to 255
+    """
+    if dtype.kind == "f":
+        return
+    low, high = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    if not (low <= value <= high and float(value).is_integer()):
+        raise DTypeError(
+            f"{name} = {value} does not fit dtype {dtype}, of whole numbers {low} to {high}"
+        )
+
+
 class Interval(NamedTuple):
     """The finite numbers of an interval: low <= number < high.
 

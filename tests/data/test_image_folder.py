@@ -136,3 +136,18 @@ def test_faulty_text_files(tmp_path, content, words):
     path.write_bytes(content)
     with pytest.raises(cr.FileError, match=words):
         data.read_text(path)
+
+
+def test_links_to_folders_are_followed_once(tmp_path):
+    for place in ("root/cat/deep", "elsewhere"):
+        (tmp_path / place).mkdir(parents=True)
+        Image.new("RGB", (2, 2)).save(tmp_path / place / "1.png")
+    (tmp_path / "root/cat/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "elsewhere/loop").symlink_to(tmp_path / "root/cat")
+    (tmp_path / "root/cat/deep/here").symlink_to(".")
+    (tmp_path / "root/dog").symlink_to(tmp_path / "elsewhere")
+    found = [
+        (p.relative_to(tmp_path / "root").parts[0], label)
+        for p, label in data.ImageFolder(tmp_path / "root").samples
+    ]
+    assert sorted(found) == [("cat", 0), ("cat", 0), ("dog", 1), ("dog", 1)]

@@ -206,6 +206,10 @@ def nested(depth):
         ({"class": "__init__"}, "not a layer"),
         ({"class": ["Linear"]}, "not a layer"),
         ({"class": "ReLU", "code": "x"}, "unknown or malformed"),
+        ({"class": "ReLU", "frozen": "x"}, "unknown or malformed"),
+        ({"class": "ReLU", "frozen": ["x"]}, "no parameter 'x' to freeze"),
+        ({"class": "ReLU", "frozen": [[]]}, r"no parameter \[\] to freeze"),
+        (sequential(a={"class": "ReLU", "frozen": []}), "unknown or malformed"),
         ({"class": "ReLU", "arguments": []}, "unknown or malformed"),
         ({"class": "Sequential", "children": {1: {"class": "ReLU"}}}, "unknown or malformed"),
         ({"class": "ReLU", "children": {"a": {"class": "ReLU"}}}, "has no children"),
@@ -364,7 +368,7 @@ def test_a_transformer_with_another_layer_in_it_is_not_built_again():
     model = nn.Sequential(nn.TransformerEncoderLayer(4, 2, 3))
     model[0].norm1 = nn.RMSNorm(4)
     description = through_json(model)
-    with pytest.raises(ValueError, match="changed children"):
+    with pytest.raises(ValueError, match=r"0 is a .*changed children, which a file can't hold"):
         nn.from_description(description)
 
 
@@ -373,3 +377,82 @@ def test_a_weight_shared_with_a_part_of_a_transformer_is_shared_again():
     model[1].linear1.weight = model[0].weight
     again = nn.from_description(through_json(model))
     assert again[1].linear1.weight is again[0].weight
+
+
+@pytest.mark.parametrize(
+    "freeze",
+    [
+        lambda model: model[0].weight,
+        lambda model: model[1].layers[1].linear1.bias,
+        lambda model: model[2].block.bias,
+        lambda model: model[3].weight,  # is that of model[4], too
+    ],
+)
+def test_a_frozen_parameter_is_frozen_again(freeze):
+    layer = nn.TransformerEncoderLayer(4, 2, 3)
+    tied = [nn.Linear(4, 4), nn.Linear(4, 4)]
+    tied[1].weight = tied[0].weight
+    parts = [nn.Embedding(5, 4), nn.TransformerEncoder(layer, 2), nn.Residual(nn.Linear(4, 4))]
+    model = nn.Sequential(*parts, *tied)
+    assert "frozen" not in through_json(model)
+    freeze(model).requires_grad = False
+    model[1].norm = layer.norm1  # is part of the encoder
+    description = through_json(model)
+    flags = {n: p.requires_grad for n, p in model.named_parameters()}
+    again = nn.from_description(description)
+    assert {n: p.requires_grad for n, p in again.named_parameters()} == flags
+    assert sum(not flag for flag in flags.values()) == 1
+    del description["frozen"]  # as files had it before
+    assert all(p.requires_grad for p in nn.from_description(description).parameters())
+
+
+def test_a_frozen_layer_that_is_copied_is_frozen_in_all_copies():
+    model = nn.TransformerDecoder(nn.TransformerDecoderLayer(4, 2, 3).requires_grad_(False), 2)
+    model.layers[1].linear1.bias.requires_grad = True
+    again = nn.from_description(through_json(model))
+    assert [n for n, p in again.named_parameters() if p.requires_grad] == ["layers.1.linear1.bias"]
+
+
+ACTIVATED = {
+    "encoder layer": lambda act: nn.TransformerEncoderLayer(4, 2, 3, activation=act),
+    "decoder layer": lambda act: nn.Sequential(nn.TransformerDecoderLayer(4, 2, 3, activation=act)),
+    "encoder": lambda act: nn.TransformerEncoder(ACTIVATED["encoder layer"](act), 2),
+    "whole": lambda act: nn.Transformer(4, 2, 1, 2, 3, activation=act),
+}
+
+
+@pytest.mark.parametrize("kind", ACTIVATED)
+@pytest.mark.parametrize("activation", [nn.GELU("tanh"), nn.PReLU(3), nn.functional.gelu])
+def test_a_transformer_with_a_module_as_activation_is_built_again(kind, activation):
+    model = ACTIVATED[kind](activation)
+    again = nn.from_description(through_json(model))
+    assert repr(again) == repr(model) and nn.to_description(again) == nn.to_description(model)
+    assert list(again.state_dict()) == list(model.state_dict())
+    again.load_state_dict(model.state_dict())
+    twice = nn.Sequential(model, model)
+    again = nn.from_description(through_json(twice))
+    assert set(again.state_dict()) == set(twice.state_dict())
+    assert len(list(again.parameters())) == len(list(model.parameters()))
+
+
+@pytest.mark.parametrize("kind", ACTIVATED)
+def test_a_function_as_activation_is_named_as_what_a_file_lacks(kind):
+    description = through_json(ACTIVATED[kind](nn.functional.silu))
+    with pytest.raises(ValueError, match=r"with the function activation, which a file can't hold"):
+        nn.from_description(description)
+
+
+def test_an_activation_that_is_a_class_is_refused():
+    with pytest.raises(ValueError, match=r"give an object of it, GELU\(...\)"):
+        nn.Transformer(4, 2, 1, 1, 3, activation=nn.GELU)
+
+
+def test_a_hostile_activation_counts():
+    act = {"class": "PReLU", "arguments": {"num_parameters": 10**6}}
+    whole = {"class": "Transformer", "arguments": {"d_model": 4, "nhead": 2, "dim_feedforward": 3}}
+    with pytest.raises(ValueError, match="if you trust the file"):
+        nn.from_description({**whole, "children": {"activation": act}}, max_elements=10**7)
+    both = {**whole, "children": {"activation": act}}
+    both["arguments"] = {**whole["arguments"], "activation": "relu"}
+    with pytest.raises(ValueError, match="activation"):
+        nn.from_description(both)

@@ -48,7 +48,7 @@ def test_numbers_go_by_frequency_then_by_the_alphabet():
         (lambda: text.CharTokenizer.fit("ab").decode([[0]]), ValueError, "1-d"),
         (lambda: text.CharTokenizer.fit("ab").decode([2]), IndexError, "word 2"),
         (lambda: text.WordTokenizer.fit("ab", lowercase=1), TypeError, "lowercase is True or"),
-        (lambda: text.Tokenizer.from_dict({"class": "Other"}), ValueError, "no tokenizer"),
+        (lambda: text.Tokenizer.from_dict({"class": "Other"}), ValueError, "Other is none of"),
         (
             lambda: text.Tokenizer.from_dict(
                 {"class": "CharTokenizer", "words": 3, "unknown": None}
@@ -117,3 +117,52 @@ def test_a_tokenizer_is_saved_with_its_model(tmp_path, kind):
     cr.save(model, path, metadata={"tokenizer": {"class": "CharTokenizer"}})
     with pytest.raises(cr.FileError, match="its tokenizer is damaged"):
         text.read_tokenizer(path)
+
+
+class Dashes(text.Tokenizer):
+    joint = "-"
+
+    def split(self, text):
+        return text.split("-")
+
+    def options(self):
+        return {}
+
+
+CharTokenizerOfMine = type("CharTokenizer", (text.CharTokenizer,), {"__module__": "mine"})
+
+
+@pytest.mark.parametrize("kind", [Dashes, CharTokenizerOfMine])
+def test_a_tokenizer_of_ones_own_is_named_where_it_can_not_be_made(kind, tmp_path):
+    tokenizer = kind.fit("a-b")
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    words = rf"{name} is none of the library's.*call your class on text.Vocabulary\(data\['words'"
+    with pytest.raises(ValueError, match=words):
+        text.Tokenizer.from_dict(tokenizer.to_dict())
+    path = tmp_path / "model.safetensors"
+    cr.save(nn.Linear(1, 1), path, metadata={"tokenizer": tokenizer.to_dict()})
+    with pytest.raises(cr.FileError, match=f"can't be made: {name} is none"):
+        text.read_tokenizer(path)
+    data = cr.read_metadata(path)["tokenizer"]
+    assert kind(text.Vocabulary(data["words"], data["unknown"])) == tokenizer
+
+
+@pytest.mark.parametrize("key", ["class", "words", "unknown"])
+def test_a_key_that_is_missing_is_named(key):
+    data = text.CharTokenizer.fit("ab").to_dict()
+    del data[key]
+    with pytest.raises(ValueError, match=f"has no '{key}'"):
+        text.Tokenizer.from_dict(data)
+
+
+@pytest.mark.parametrize("given", [b"abc", [b"abc"], None, [None], [1, 2], 3])
+@pytest.mark.parametrize("kind", [text.CharTokenizer, text.WordTokenizer])
+def test_texts_are_strings(kind, given):
+    with pytest.raises(TypeError, match="a text is a string; got"):
+        kind.fit(given)
+
+
+@pytest.mark.parametrize("index", [slice(0, 1), 1.0, "a", None])
+def test_a_vocabulary_is_asked_for_one_number(index):
+    with pytest.raises(TypeError, match="word of one whole number, got"):
+        text.Vocabulary(["a", "b"])[index]

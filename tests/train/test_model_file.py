@@ -102,3 +102,18 @@ def test_a_trainer_does_not_load_a_model_alone(path):
     cr.save(network(), path)
     with pytest.raises(ValueError, match="holds a model but no training"):
         trainer_of(network()).load(path)
+
+
+def test_what_is_frozen_stays_frozen(path):
+    frozen = nn.Embedding.from_pretrained(np.ones((5, 4), "f"))
+    model = nn.Sequential(frozen, nn.Flatten(), nn.Linear(8, 3))
+    cr.save(model, path)
+    loaded = cr.load(path)
+    assert [p.requires_grad for p in loaded.parameters()] == [False, True, True]
+    trainer = cr.Trainer(loaded, nn.CrossEntropyLoss(), optim.SGD(loaded.parameters(), lr=0.1))
+    trainer.fit(np.ones((6, 2), int), np.arange(6) % 3, epochs=1, batch_size=3, progress=False)
+    np.testing.assert_array_equal(loaded[0].weight.numpy(), frozen.weight.numpy())
+    trainer.save(path)
+    assert not cr.load(path)[0].weight.requires_grad
+    mine = nn.Sequential(nn.Embedding(5, 4), nn.Flatten(), nn.Linear(8, 3))
+    assert cr.load(path, mine)[0].weight.requires_grad  # a model that is given stays as it is

@@ -209,9 +209,15 @@ def _images_of(folder: Path) -> list[Path]:
 
 
 def images_in(folder: Path) -> list[Path]:
-    """The image files in a folder and below, sorted."""
+    """The image files in a folder and below, sorted; of each folder once, whatever links to it."""
     found = []
-    for place, _, names in os.walk(folder):
+    seen: set[str] = set()
+    for place, folders, names in os.walk(folder, followlinks=True):
+        true = os.path.realpath(place)
+        if true in seen:  # by a link to it: a link may lead to a folder that it lies in
+            folders.clear()
+            continue
+        seen.add(true)
         for name in names:
             if name.startswith("."):
                 continue

@@ -398,7 +398,10 @@ def absent(
     return refuse
 
 
-_DENSE = "this library's layers are those of dense, convolutional and recurrent networks: "
+_DENSE = (
+    "this library's layers are those of dense, convolutional and recurrent networks, and of "
+    "transformers: "
+)
 _FAMILIES = {
     r"(lazy_?)?conv": _DENSE
     + "nn.Conv1d, nn.Conv2d and their transposed forms, with their channels "

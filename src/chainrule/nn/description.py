@@ -45,14 +45,17 @@ def to_description(module: Module) -> dict[str, Any]:
     described once; the other places are ``{"same_as": path}``. A container that stands in several
     places is described in each, with its layers marked so. A parameter or buffer that different
     layers share, as tied weights, stands under "shared" in the later ones, with its first name:
-    ``{"class": "Linear", "shared": {"weight": "0.weight"}, ...}``.
+    ``{"class": "Linear", "shared": {"weight": "0.weight"}, ...}``. The names of frozen parameters,
+    which do not require a gradient, stand under "frozen" in the description of the whole.
 
     Example:
         >>> from chainrule import nn
         >>> to_description(nn.Sequential(nn.Flatten()))["children"]
         {'0': {'class': 'Flatten', 'arguments': {'start_dim': 1, 'end_dim': -1}}}
     """
-    return _describe(module, "", {}, {})
+    description = _describe(module, "", {}, {})
+    frozen = [name for name, p in module.named_parameters() if not p.requires_grad]
+    return {**description, "frozen": frozen} if frozen else description
 
 
 def _describe(
@@ -66,8 +69,12 @@ def _describe(
     name = kind.__name__ if _is_known(kind) else f"{kind.__module__}.{kind.__qualname__}"
     if module._computed:
         name += f" with a computed {' and '.join(module._computed)}"
+    arguments = module.constructor_arguments() if known and isinstance(module, Layer) else {}
+    functions = [f"the function {key}" for key, value in arguments.items() if callable(value)]
+    if functions:
+        return {"class": f"{name} with {' and '.join(functions)}"}
     description: dict[str, Any] = {"class": name}
-    if known and isinstance(module, Layer) and (arguments := module.constructor_arguments()):
+    if arguments:
         description["arguments"] = arguments
     if known and isinstance(module, Layer) and module.makes_children:
         return _describe_whole(module, path, description, states)
@@ -103,15 +110,15 @@ def _describe_whole(
     """The description of a layer that makes its children: they follow from its arguments.
 
     A child that was put in the place of one that it made is not described; then the layer can't
-    be built again.
+    be built again. Nor can it if one of its parts can't, whose description says why.
     """
-    children = {name: to_description(part) for name, part in layer.parts().items()}
+    children = {name: _describe(part, "", {}, {}) for name, part in layer.parts().items()}
     if children:
         description["children"] = children
     try:
         is_whole = _anatomy(from_description(description, sys.maxsize)) == _anatomy(layer)
     except (TypeError, ValueError):
-        is_whole = False
+        return description
     if not is_whole:
         return {"class": f"{type(layer).__name__} with changed children"}
     own = layer._named_state()
@@ -161,7 +168,7 @@ def from_description(description: Any, max_elements: int = 2**28) -> Module:
         )
     with use_generator(_NoDraw()):
         model = _build(description, "", {})
-    return _tied(model, description)
+    return _frozen(_tied(model, description), description.get("frozen", []))
 
 
 def count_elements(description: Any) -> int:
@@ -199,14 +206,23 @@ def _check(description: Any, path: str, depth: int) -> int:
     children = description.get("children", {})
     shared = description.get("shared", {})
     unknown = description.keys() - {"class", "arguments", "children", "shared"}
+    if not depth and isinstance(description.get("frozen"), list):
+        unknown -= {"frozen"}
     if unknown or not all(map(_is_dict, (arguments, children, shared))):
         raise ValueError(f"{where}: the description has unknown or malformed entries")
+    if isinstance(name, str) and name.partition(" with ")[0] in LAYERS and " with " in name:
+        raise ValueError(
+            f"{where} is a {name:.120}, which a file can't hold. Construct it, then call its "
+            "load_state_dict."
+        )
     if not isinstance(name, str) or name not in LAYERS:
         raise ValueError(
             f"{where}: {name!r:.80} is not a layer of this library, so it can't be built from a "
             "description. Construct your own class, then call its load_state_dict."
         )
     layer, allowed = LAYERS[name], LAYERS[name].child_names()
+    if allowed is not None:
+        allowed += layer.modules_or_values
     if children and allowed == ():
         raise ValueError(f"{where}: a {name} has no children")
     unknown = children.keys() - set(children if allowed is None else allowed)
@@ -290,6 +306,17 @@ def _tied(model: Module, description: dict[str, Any]) -> Module:
             setattr(modules[place], own_name, other)
         if "class" not in layer or not LAYERS[layer["class"]].makes_children:
             waiting += [(start + key, child) for key, child in layer.get("children", {}).items()]
+    return model
+
+
+def _frozen(model: Module, names: list[Any]) -> Module:
+    """The model, of whose parameters those of these names require no gradient."""
+    parameters = dict(model.named_parameters())
+    unknown = [name for name in names if not isinstance(name, str) or name not in parameters]
+    if unknown:
+        raise ValueError(f"the model has no parameter {unknown[0]!r:.80} to freeze")
+    for name in names:
+        parameters[name].requires_grad = False
     return model
 
 

@@ -12,7 +12,7 @@ from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import MISSING, local
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import Buffer, Parameter, State
-from chainrule.graph.tensor import Array, TensorLike
+from chainrule.graph.tensor import Array, TensorLike, holds_tensors
 from chainrule.nn.hooks import Hooked
 from chainrule.nn.interception import intercepted_forward
 from chainrule.nn.modes import Moded
@@ -94,6 +94,9 @@ class Module(Moded, Hooked, Placed):
     gives_float64: bool = False
     """Whether its outputs are float64 in a model that is not; a Trainer leaves targets so, too."""
 
+    _passes_tuples: ClassVar[bool] = False
+    """Whether the forward of one of the library's layers hands a tuple on as it is."""
+
     _column_names: Any = None
     """The names of the columns of the tables that a Trainer fitted it to; None without names."""
 
@@ -123,6 +126,8 @@ class Module(Moded, Hooked, Placed):
         try:
             forward = self.forward if context.around is None else intercepted_forward(self)
             if self._hooks is None:
+                if inputs and type(inputs[0]) is tuple:
+                    _check_tuple(self, inputs[0])
                 return forward(*inputs, **keywords)
             return self._hooks.call(self, forward, inputs, keywords)
         except (ShapeError, DTypeError, SymbolicError) as error:
@@ -366,6 +371,21 @@ class Module(Moded, Hooked, Placed):
                 lines += f"({name}): {module!r}".split("\n")
             extra = "".join(f"\n  {line}" for line in lines) + "\n"
         return f"{type(self).__name__}({extra})"
+
+
+def _check_tuple(module: Module, given: tuple[Any, ...]) -> None:
+    """Raise where one of the library's layers is given what a layer before returned as a tuple.
+
+    As an array it would be a stack. A forward of a user's own may take tuples.
+    """
+    own = getattr(module.forward, "__module__", "").startswith("chainrule.")
+    if own and not module._passes_tuples and holds_tensors(given):
+        raise TypeError(
+            f"{type(module).__name__} takes a Tensor. The layer before returns a tuple of "
+            f"{len(given)} Tensors, as a recurrent layer does: take its first, y = layer(x)[0]; in "
+            "a Sequential by a module of your own between the two, whose forward(self, x) returns "
+            "x[0]"
+        )
 
 
 def _quoted(names: list[str]) -> str:

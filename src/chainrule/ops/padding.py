@@ -8,7 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import DTypeError, ShapeError
+from chainrule import checks
+from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
@@ -66,6 +67,7 @@ def pad(
 
     Raises:
         ShapeError: if the widths do not fit the shape, or nothing is there to repeat.
+        DTypeError: for a number that the dtype of `x` does not hold.
 
     Example:
         >>> import chainrule as cr
@@ -83,8 +85,8 @@ def pad(
     widths = _pad_widths(x, plain("pad_width", pad_width))
     number = plain_number("constant_values", constant_values)
     if mode == "constant":
-        if x.dtype.kind != "f" and not number.is_integer():
-            raise DTypeError(f"pad: the number {constant_values} does not fit dtype {x.dtype}")
+        exact = constant_values if isinstance(constant_values, int) else number
+        checks.fitting("pad: constant_values", exact, x.dtype)
         return _pad.apply(x, widths=widths, value=number)
     for axis, width in enumerate(widths):
         if width == (0, 0):

@@ -19,6 +19,11 @@ from chainrule.train.model_file import read_metadata
 
 T = TypeVar("T", bound="Tokenizer")
 
+
+class _UnknownClassError(ValueError):
+    """A description of a tokenizer of a user's own class."""
+
+
 _WORDS = re.compile(r"\w+(?:['’]\w+)*")
 _WORDS_AND_SIGNS = re.compile(r"\w+(?:['’]\w+)*|[^\w\s]")
 
@@ -82,7 +87,9 @@ class Tokenizer(ABC):
         """
         splitter = cls(Vocabulary(()), **options)
         found = [texts] if isinstance(texts, str) else texts
-        tokens = (token for text in found for token in splitter.split(text))
+        if isinstance(found, bytes) or not isinstance(found, Iterable):
+            _as_text(found)
+        tokens = (token for text in found for token in splitter.split(_as_text(text)))
         vocabulary = Vocabulary.from_words(
             tokens, min_count=min_count, max_size=max_size, special=special, unknown=unknown
         )
@@ -125,9 +132,15 @@ class Tokenizer(ABC):
         return self.joint.join(tokens)
 
     def to_dict(self) -> dict[str, Any]:
-        """All of the tokenizer as plain data that JSON can hold; `from_dict` makes it again."""
+        """All of the tokenizer as plain data that JSON can hold; `from_dict` makes it again.
+
+        A class of your own stands there by its full name, and `from_dict` does not make it: read
+        the data by `read_metadata` and call the class.
+        """
+        kind = type(self)
+        is_known = _KINDS.get(kind.__name__) is kind
         return {
-            "class": type(self).__name__,
+            "class": kind.__name__ if is_known else f"{kind.__module__}.{kind.__qualname__}",
             "words": list(self.vocabulary),
             "unknown": self.vocabulary.unknown,
             "special": list(self.special),
@@ -150,10 +163,22 @@ class Tokenizer(ABC):
         """
         try:
             given = dict(description)
-            kind = _KINDS[given.pop("class")]
+            name = given.pop("class")
+            if isinstance(name, str) and name not in _KINDS:
+                raise _UnknownClassError(
+                    f"{name:.200} is none of the library's tokenizers ({', '.join(_KINDS)}), so "
+                    "its code is in no file: read the data, data = chainrule.read_metadata(path)"
+                    "['tokenizer'], and call your class on text.Vocabulary(data['words'], "
+                    "data['unknown'])"
+                )
+            kind = _KINDS[name]
             vocabulary = Vocabulary(given.pop("words"), given.pop("unknown"))
             return kind(vocabulary, **given)
-        except (TypeError, ValueError, KeyError) as error:
+        except _UnknownClassError:
+            raise
+        except KeyError as error:
+            raise ValueError(f"this describes no tokenizer: it has no {error}") from None
+        except (TypeError, ValueError) as error:
             raise ValueError(f"this describes no tokenizer: {error}") from None
 
     def __eq__(self, other: object) -> bool:
@@ -164,6 +189,13 @@ class Tokenizer(ABC):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.vocabulary!r})"
+
+
+def _as_text(text: Any) -> str:
+    if not isinstance(text, str):
+        remedy = ": decode it, text.decode()" if isinstance(text, bytes) else ""
+        raise TypeError(f"a text is a string; got {checks.described(text)}{remedy}")
+    return text
 
 
 class CharTokenizer(Tokenizer):
@@ -277,5 +309,7 @@ def read_tokenizer(path: str | os.PathLike[str], name: str = "tokenizer") -> Tok
         )
     try:
         return Tokenizer.from_dict(metadata[name])
+    except _UnknownClassError as error:
+        raise FileError(f"{path}: its {name} can't be made: {error}") from None
     except ValueError as error:
         raise FileError(f"{path}: its {name} is damaged ({error})") from None

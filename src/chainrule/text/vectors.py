@@ -221,7 +221,7 @@ class WordVectors:
             raise FileNotFoundError(f"there is no file {os.fspath(path)}") from None
         try:
             head, _, rest = content.partition(b"\n")
-            count, width = map(int, head.split())
+            count, width = _head(head)
             if count < 0 or width < 1 or count * width > _MOST_NUMBERS:
                 raise ValueError(f"a head of {count} words and {width} numbers")
             read = _read_binary if binary else _read_text
@@ -235,13 +235,27 @@ class WordVectors:
             ) from None
 
 
+def _head(line: bytes) -> tuple[int, int]:
+    """The numbers of a file's first line."""
+    try:
+        count, width = map(int, line.split())
+    except ValueError:
+        raise ValueError(
+            f"its first line has to be two numbers, of words and of numbers in a vector, not "
+            f"{line[:40].decode(errors='replace')!r}; put them before a file of vectors alone"
+        ) from None
+    return count, width
+
+
 def _read_text(content: bytes, count: int, width: int) -> tuple[list[str], Array]:
-    lines = content.decode().splitlines()
+    lines = content.decode().split("\n")  # a word may hold other ends of lines, as U+2028
+    if not lines[-1]:
+        lines.pop()
     if len(lines) != count:
         raise ValueError(f"{len(lines)} lines for {count} words")
     words, vectors = [], np.empty((count, width), np.float32)
     for row, line in enumerate(lines):
-        word, *numbers = line.rstrip(" ").split(" ")
+        word, *numbers = line.rstrip(" \r").split(" ")
         if len(numbers) != width:
             raise ValueError(f"the word {word!r:.80} has {len(numbers)} numbers, not {width}")
         words.append(word)
@@ -268,8 +282,12 @@ def _read_binary(content: bytes, count: int, width: int) -> tuple[list[str], Arr
 
 
 def _several(given: Any) -> list[Any]:
-    is_one = isinstance(given, str) or (isinstance(given, np.ndarray) and given.ndim == 1)
-    return [given] if is_one else list(given)
+    if isinstance(given, Tensor):
+        given = given.numpy()
+    is_vector = isinstance(given, np.ndarray) and given.ndim == 1 and given.dtype.kind in "fiu"
+    if isinstance(given, (list, tuple)):
+        is_vector = bool(given) and all(isinstance(n, (int, float, np.number)) for n in given)
+    return [given] if isinstance(given, str) or is_vector else list(given)
 
 
 def _unit(vectors: Array) -> Array:

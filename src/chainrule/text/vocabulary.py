@@ -102,9 +102,15 @@ class Vocabulary(Sequence[str]):
         return self._numbers[self.unknown]
 
     def __getitem__(self, number: int) -> str:  # type: ignore[override]
-        if not 0 <= number < len(self._words):
-            raise IndexError(f"word {number} of a vocabulary of {len(self)} words")
-        return self._words[number]
+        try:
+            if 0 <= number < len(self._words):
+                return self._words[number]
+        except TypeError:
+            raise TypeError(
+                f"a vocabulary gives the word of one whole number, got {number!r:.80}; several are "
+                "a part of list(vocabulary)"
+            ) from None
+        raise IndexError(f"word {number} of a vocabulary of {len(self)} words")
 
     def __contains__(self, word: object) -> bool:
         return word in self._numbers

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, count
+from typing import Any
 
 import numpy as np
 
@@ -24,6 +25,7 @@ from chainrule.text.vectors import WordVectors
 from chainrule.text.vocabulary import Vocabulary
 
 _LARGEST_BATCH = 128  # positions of the text
+_LARGEST_EXPONENT = 10  # a count of a billion to this power is far from float64's limits
 _LONGEST_STEP = 2.0  # the learning rate times the uses of one vector in a batch
 
 
@@ -162,12 +164,24 @@ class Word2Vec:
         self.epochs = checks.count("epochs", epochs)
         self.alpha = checks.positive("alpha", alpha)
         self.min_alpha = checks.not_negative("min_alpha", min_alpha)
+        if self.min_alpha > self.alpha:
+            raise ValueError(f"min_alpha is at most alpha, {alpha}; got {min_alpha}")
         self.ns_exponent = checks.number("ns_exponent", ns_exponent)
+        if abs(self.ns_exponent) > _LARGEST_EXPONENT:
+            raise ValueError(
+                f"ns_exponent is from -{_LARGEST_EXPONENT} to {_LARGEST_EXPONENT}, got "
+                f"{ns_exponent}"
+            )
         self.workers = None if workers is None else checks.count("workers", workers)
         self.seed = checks.integer("seed", seed, 0)
         if self.seed >= 2**64:
             raise ValueError(f"a seed is a whole number in 0 ... 2**64 - 1, got {seed}")
         self.losses: list[float] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("wv", "network"):
+            raise AttributeError(f"there is no {name} before training: call fit(sentences)")
+        raise AttributeError(f"'Word2Vec' object has no attribute {name!r}")
 
     def fit(self, sentences: Iterable[Sequence[str]]) -> Word2Vec:
         """Train on sentences, each a list of words; anew, whatever was trained before.

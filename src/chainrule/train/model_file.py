@@ -39,6 +39,8 @@ def save(
 ) -> None:
     """Save a model: a safetensors file with its weights, buffers and a description of its layers.
 
+    The description says which parameters are frozen: those whose `requires_grad` is False.
+
     Or save a dict, such as ``model.state_dict()`` or one of several: `load` gives it back.
 
     The file is written whole or not at all: a file that stood there before stays intact if
@@ -156,7 +158,8 @@ def load(
     Args:
         path: the file.
         model: a module of the same structure to load weights and buffers into; by default one is
-            built anew, which needs a model that consists of this library's layers alone.
+            built anew, which needs a model that consists of this library's layers alone. What is
+            frozen in a model built anew was frozen when it was saved; a given one stays as it is.
         map_location: PyTorch's: None or "cpu", which mean the same.
         weights_only: PyTorch's: it means nothing, as no file holds code.
 

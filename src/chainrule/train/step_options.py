@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
+from inspect import signature
 from typing import Any, Literal, Protocol
 
 from chainrule import checks
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Tensor
+from chainrule.nn import Module
 
 Penalty = Callable[[], Tensor]
 """A term of the objective that depends on parameters alone: () -> a scalar Tensor."""
@@ -82,6 +84,13 @@ class StepOptions:
                 "augmentation is a function (inputs, targets) -> (inputs, targets), as "
                 f"nn.MixUp(num_classes=10); got {checks.described(augmentation)}"
             )
+        if augmentation is not None and not _takes_two(augmentation):
+            name = getattr(augmentation, "__name__", type(augmentation).__name__)
+            raise TypeError(
+                "augmentation is called with inputs and targets, and returns both, as "
+                f"nn.MixUp(num_classes=10); {name} does not take two. A layer that changes the "
+                "inputs alone stands at the head of the model: nn.Sequential(layer, model)"
+            )
         for penalty in penalties:
             if not callable(penalty) or isinstance(penalty, type):
                 raise TypeError(
@@ -128,6 +137,19 @@ class StepOptions:
         group = batches if self.accumulate == "epoch" else self.accumulate
         last = min(position - position % group + group, batches) - 1
         return (1, True) if position == last else (last - position, False)
+
+
+def _takes_two(function: Any) -> bool:
+    """Whether a function, or a module, can be called with two arguments."""
+    try:
+        parameters = signature(function.forward if isinstance(function, Module) else function)
+    except (TypeError, ValueError):  # of a function in C nobody knows
+        return True
+    try:
+        parameters.bind(None, None)
+    except TypeError:
+        return False
+    return True
 
 
 def check_average(ema: Average | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from chainrule import checks
 from chainrule.errors import ShapeError
@@ -44,6 +44,8 @@ def pad(
         tensor([[1., 1., 2., 3., 3., 3.]])
     """
     x = as_tensor(input)
+    if not isinstance(pad, Iterable):
+        raise TypeError(f"pad: widths come in pairs, as pad=(1, 1) for the last axis; got {pad!r}")
     widths = [checks.integer("pad", width) for width in pad]
     if mode not in BORDERS:
         raise ValueError(f"pad: mode is one of {', '.join(BORDERS)}, got {mode!r}")

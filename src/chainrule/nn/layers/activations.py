@@ -51,7 +51,7 @@ class PReLU(Layer):
     Args:
         num_parameters: 1, or the number of channels (axis 1): a slope for each.
         init: the slopes at first.
-        dtype: of the weight; the input must have it too.
+        dtype: of the weight; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: shape (num_parameters,).
@@ -380,7 +380,7 @@ class ParametricActivation(Layer):
     Args:
         activation: a module that acts on each element, as `SELU()` or `Mish()`.
         num_features: the length of the input's last axis.
-        dtype: of the weight; the input must have it too.
+        dtype: of the weight; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: a, of shape (num_features,).

@@ -33,7 +33,7 @@ class MultiheadAttention(Layer):
         add_zero_attn: whether a key and a value of zeros are added.
         kdim, vdim: the widths of keys and values; None for E.
         batch_first: whether arrays are (N, L, E) rather than (L, N, E).
-        dtype: of the parameters; the inputs must have it too.
+        dtype: of the parameters; data are cast, outputs of layers must have it.
 
     Attributes:
         in_proj_weight: shape (3 E, E), the projections of query, key and value, at first Xavier's;

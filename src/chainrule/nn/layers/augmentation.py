@@ -202,6 +202,8 @@ class RandomCrop(Augmentation):
             return x
         left, top, right, bottom = self.padding
         widths = [(0, 0), (0, 0), (top, bottom), (left, right)]
+        if self.padding_mode == "constant":
+            checks.fitting("fill", self.fill, x.dtype)
         return pad(x, widths, self.padding_mode, constant_values=self.fill)
 
 
@@ -284,6 +286,7 @@ class RandomErasing(Augmentation):
         )
         lines = x.reshape(images * channels * height, width)
         column = as_tensor(np.arange(width).astype(top.dtype))
+        checks.fitting("value", self.value, x.dtype)
         value = as_tensor(np.asarray(self.value, x.dtype))
         return where(column < begin, lines, where(column < end, value, lines)).reshape(x.shape)
 

@@ -28,6 +28,9 @@ class Layer(Module):
     makes_children: ClassVar[bool] = False
     """Whether the constructor makes children from its other arguments, as a transformer does."""
 
+    modules_or_values: ClassVar[tuple[str, ...]] = ()
+    """Arguments that may be modules, which then are parts, or plain values, as an activation."""
+
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         """The size of the largest Parameter or Buffer that a layer with these arguments makes;

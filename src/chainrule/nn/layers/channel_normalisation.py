@@ -209,7 +209,7 @@ class BatchNorm1d(BatchNorm):
         affine: whether there is a weight (and a bias).
         track_running_stats: whether there are running statistics; without them evaluation, too,
             takes those of the batch.
-        dtype: of parameters and statistics; the input must have it too.
+        dtype: of parameters and statistics; data are cast, outputs of layers must have it.
         bias: whether there is a bias.
 
     Attributes:
@@ -325,7 +325,7 @@ class InstanceNorm1d(InstanceNorm):
         momentum: the share of the newest batch in the running statistics; None is 0, as in PyTorch.
         affine: whether there is a weight (and a bias).
         track_running_stats: whether there are running statistics.
-        dtype: of parameters and statistics; the input must have it too.
+        dtype: of parameters and statistics; data are cast, outputs of layers must have it.
         bias: whether there is a bias, where `affine`.
 
     Attributes:

@@ -35,6 +35,7 @@ class Sequential(Layer, ListOfParts[Module]):
     """
 
     _registry, _kind = "_modules", Module
+    _passes_tuples = True
     __repr__ = Module.__repr__
     _modules: dict[str, Module]  # type: ignore[assignment]
 

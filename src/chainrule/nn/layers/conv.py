@@ -245,7 +245,7 @@ class Conv1d(_Conv):
         groups: output channel o takes the C / groups input channels of its own group alone.
         bias: whether there is a b.
         padding_mode: what is put there: "zeros", "reflect", "replicate" or "circular".
-        dtype: of weight and bias; the input must have it too.
+        dtype: of weight and bias; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: shape (O, C / groups, k), at first uniform in +-1 / sqrt(C / groups k).

@@ -23,7 +23,7 @@ class Linear(Layer):
         in_features: the length of the input's last axis.
         out_features: the length of the output's last axis.
         bias: whether there is a b.
-        dtype: of weight and bias; the input must have it too.
+        dtype: of weight and bias; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: shape (out_features, in_features), at first uniform in +-1 / sqrt(in_features).
@@ -93,7 +93,7 @@ class Bilinear(Layer):
         in1_features, in2_features: the lengths of the inputs' last axes.
         out_features: the length of the output's last axis.
         bias: whether there is a b.
-        dtype: of weight and bias; the inputs must have it too.
+        dtype: of weight and bias; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: shape (out_features, in1_features, in2_features), at first uniform in

@@ -26,7 +26,7 @@ class LayerNorm(Layer):
         eps: added to the variance, which is the biased one.
         elementwise_affine: whether there is a weight (and a bias).
         bias: whether there is a bias.
-        dtype: of weight and bias; the input must have it too.
+        dtype: of weight and bias; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: gamma, shape `normalized_shape`, at first 1.
@@ -88,7 +88,7 @@ class RMSNorm(Layer):
         normalized_shape: the lengths of the last axes.
         eps: None for the dtype's distance from 1 to the next number.
         elementwise_affine: whether there is a weight.
-        dtype: of the weight; the input must have it too.
+        dtype: of the weight; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: shape `normalized_shape`, at first 1.
@@ -145,7 +145,7 @@ class GroupNorm(Layer):
         num_channels: C, the length of the input's axis 1.
         eps: added to the variance, which is the biased one.
         affine: whether there is a weight (and a bias).
-        dtype: of weight and bias; the input must have it too.
+        dtype: of weight and bias; data are cast, outputs of layers must have it.
         bias: whether there is a bias.
 
     Attributes:

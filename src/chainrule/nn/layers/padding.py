@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import ClassVar
 
+import numpy as np
+
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
@@ -44,7 +46,8 @@ class _ConstantPad(Layer):
     def __init__(self, padding: Border, value: float) -> None:
         super().__init__()
         self.padding = _widths(self.axes, padding)
-        self.value = checks.number("value", value)
+        number = checks.any_number("value", value)
+        self.value = int(number) if isinstance(number, (int, np.integer)) else float(number)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.pad(input, self.padding, "constant", self.value)

@@ -111,7 +111,7 @@ class LearnedPositionalEncoding(_Added):
         d_model: the width.
         max_len: the longest sequence.
         batch_first: whether arrays are (N, L, d_model) rather than (L, N, d_model).
-        dtype: of the rows; the input must have it too.
+        dtype: of the rows; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: shape (max_len, d_model), at first normal with a standard deviation of 0.02.
@@ -220,7 +220,8 @@ class RotaryPositionalEmbeddings(Layer):
 
         Args:
             x: shape (N, L, heads, dim).
-            input_pos: the position of each place, (N, L) integers; by default 0 ... L - 1.
+            input_pos: the position of each place, (N, L) integers, or one row for all; by default
+                0 ... L - 1.
         """
         x = arguments.as_input(as_tensor(x), self.dim, self.dtype)
         if x.ndim != 4:
@@ -230,9 +231,12 @@ class RotaryPositionalEmbeddings(Layer):
             raise ShapeError(
                 f"the sequence has {places} places, more than max_seq_len = {self.max_seq_len}"
             )
+        at = None if input_pos is None else as_tensor(input_pos)
+        if at is not None and at.shape not in ((batch, places), (1, places), (places,)):
+            raise ShapeError(f"input_pos has shape (N, L), here {(batch, places)}, got {at.shape}")
         rows: list[Tensor] = []
         for table in (self.cos, self.sin):
-            found = table[:places] if input_pos is None else table[as_tensor(input_pos)]
+            found = table[:places] if at is None else table[at]
             rows.append(found.reshape(-1, places, 1, self.dim // 2))
         cos, sin = rows
         pairs = x.reshape(batch, places, heads, self.dim // 2, 2)

@@ -71,7 +71,7 @@ class Center(_Columns):
 
     Args:
         num_features: the number of columns.
-        dtype: of the buffers; the input must have it too.
+        dtype: of the buffers; data are cast, outputs of layers must have it.
 
     Attributes:
         mean: shape (num_features,), the mean of each column.
@@ -155,7 +155,7 @@ class Standardize(_Scale):
 
     Args:
         num_features: the number of columns.
-        dtype: of the buffers; the input must have it too.
+        dtype: of the buffers; data are cast, outputs of layers must have it.
 
     Attributes:
         mean: shape (num_features,), the mean of each column.
@@ -220,7 +220,7 @@ class MinMaxScale(_Columns):
 
     Args:
         num_features: the number of columns.
-        dtype: of the buffers; the input must have it too.
+        dtype: of the buffers; data are cast, outputs of layers must have it.
 
     Attributes:
         minimum: shape (num_features,), the smallest value of each column.
@@ -279,7 +279,7 @@ class RobustScale(_Columns):
 
     Args:
         num_features: the number of columns.
-        dtype: of the buffers; the input must have it too.
+        dtype: of the buffers; data are cast, outputs of layers must have it.
 
     Attributes:
         median: shape (num_features,), the median of each column.
@@ -351,7 +351,7 @@ class InverseRobustScale(_Columns):
 
     Args:
         num_features: the number of columns.
-        dtype: of the buffers; the input must have it too.
+        dtype: of the buffers; data are cast, outputs of layers must have it.
 
     Attributes:
         median: shape (num_features,).

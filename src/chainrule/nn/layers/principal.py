@@ -25,7 +25,7 @@ class FixedLinear(Layer):
     Args:
         in_features: the length of the input's last axis.
         out_features: the length of the output's last axis.
-        dtype: of weight and bias; the input must have it too.
+        dtype: of weight and bias; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: a Buffer of shape (out_features, in_features), at first zeros.
@@ -160,7 +160,7 @@ class PCA(_Principal):
     Args:
         num_features: the number of columns that go in.
         num_components: how many principal axes are kept, and columns come out; by default all.
-        dtype: of the buffers; the input must have it too.
+        dtype: of the buffers; data are cast, outputs of layers must have it.
 
     Attributes:
         mean: shape (num_features,), the mean of each column.
@@ -229,7 +229,7 @@ class Whiten(_Principal):
         method: "pca" or "zca".
         num_components: for "pca", how many principal axes are kept; by default all.
         eps: added to the variances, against a division by 0 and the amplification of weak axes.
-        dtype: of the buffers; the input must have it too.
+        dtype: of the buffers; data are cast, outputs of layers must have it.
 
     Attributes:
         mean, components, explained_variance: as in `PCA`.

@@ -230,7 +230,7 @@ class RNN(_Recurrent):
         dropout: the probability with which elements of the outputs of each layer but the last are
             dropped in training.
         bidirectional: a second network goes from the last step to the first; D = 2, else 1.
-        dtype: of the parameters; the input must have it too.
+        dtype: of the parameters; data are cast, outputs of layers must have it.
 
     Attributes:
         weight_ih_l0: W_ih of the first layer, shape (H, I); of later ones ("_l1", ...) (H, D H).

@@ -110,7 +110,7 @@ class RNNCell(_Cell):
         hidden_size: H, the length of h.
         bias: whether there are b_ih and b_hh.
         nonlinearity: "tanh" or "relu".
-        dtype: of the parameters; the input must have it too.
+        dtype: of the parameters; data are cast, outputs of layers must have it.
 
     Attributes:
         weight_ih, weight_hh: shapes (H, I) and (H, H), at first uniform in +-1 / sqrt(H).
@@ -165,7 +165,7 @@ class GRUCell(_Cell):
         input_size: I, the length of x.
         hidden_size: H, the length of h.
         bias: whether there are b_ih and b_hh.
-        dtype: of the parameters; the input must have it too.
+        dtype: of the parameters; data are cast, outputs of layers must have it.
 
     Attributes:
         weight_ih, weight_hh: shapes (3 H, I) and (3 H, H), at first uniform in +-1 / sqrt(H).
@@ -216,7 +216,7 @@ class LSTMCell(_Cell):
         input_size: I, the length of x.
         hidden_size: H, the length of h and c.
         bias: whether there are b_ih and b_hh.
-        dtype: of the parameters; the input must have it too.
+        dtype: of the parameters; data are cast, outputs of layers must have it.
 
     Attributes:
         weight_ih, weight_hh: shapes (4 H, I) and (4 H, H), at first uniform in +-1 / sqrt(H).

@@ -22,7 +22,7 @@ class Scale(Layer):
 
     Args:
         num_features: the length of the input's last axis.
-        dtype: of the weight; the input must have it too.
+        dtype: of the weight; data are cast, outputs of layers must have it.
 
     Attributes:
         weight: shape (num_features,), at first 1.

@@ -20,6 +20,7 @@ from chainrule.nn.layers.transformer_layers import (
     Activation,
     TransformerDecoderLayer,
     TransformerEncoderLayer,
+    checked_activation,
 )
 from chainrule.nn.module import Module
 
@@ -211,7 +212,9 @@ class Transformer(Layer):
         (3, 5, 8)
     """
 
+    activation: Activation
     makes_children = True
+    modules_or_values = ("activation",)
 
     def __init__(
         self,
@@ -238,7 +241,9 @@ class Transformer(Layer):
         self.num_encoder_layers = checks.integer("num_encoder_layers", num_encoder_layers, 0)
         self.num_decoder_layers = checks.integer("num_decoder_layers", num_decoder_layers, 0)
         self.dim_feedforward, self.dropout = dim_feedforward, dropout
-        self.activation, self.layer_norm_eps = activation, layer_norm_eps
+        activation = checked_activation(activation)
+        object.__setattr__(self, "activation", activation)  # no child: the layers have copies
+        self.layer_norm_eps = layer_norm_eps
         self.batch_first, self.norm_first, self.bias = batch_first, norm_first, bias
         self._is_custom = (custom_encoder is not None, custom_decoder is not None)
         layer = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps)
@@ -261,7 +266,9 @@ class Transformer(Layer):
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         layers = checks.integer("num_encoder_layers", given["num_encoder_layers"], 0)
         layers += checks.integer("num_decoder_layers", given["num_decoder_layers"], 0)
-        return (layers + 2) * TransformerDecoderLayer.max_elements(given)
+        activation = given["activation"]
+        more = activation if isinstance(activation, int) else 0  # a module, of so many elements
+        return (layers + 2) * (TransformerDecoderLayer.max_elements(given) + more)
 
     def _reset_parameters(self) -> None:
         """Draw all matrices anew, by Xavier's rule."""
@@ -272,7 +279,14 @@ class Transformer(Layer):
     def parts(self) -> dict[str, Module]:
         names = ("custom_encoder", "custom_decoder")
         both = zip(names, (self.encoder, self.decoder), self._is_custom, strict=True)
-        return {name: part for name, part, is_custom in both if is_custom}
+        found = {name: part for name, part, is_custom in both if is_custom}
+        if isinstance(self.activation, Module):
+            found["activation"] = self.activation
+        return found
+
+    def constructor_arguments(self) -> dict[str, Any]:
+        found = super().constructor_arguments()
+        return {k: v for k, v in found.items() if not isinstance(v, Module)}
 
     def extra_repr(self) -> str:
         """Nothing, as in PyTorch: the children say it all."""

@@ -15,6 +15,7 @@ from chainrule.nn.layers.base import Layer
 from chainrule.nn.layers.dropout import Dropout
 from chainrule.nn.layers.linear import Linear
 from chainrule.nn.layers.normalisation import LayerNorm
+from chainrule.nn.module import Module
 
 Activation = str | Callable[[Tensor], Tensor]
 
@@ -24,10 +25,22 @@ _ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
 }
 
 
+def checked_activation(activation: Activation) -> Activation:
+    """An activation; those that have a name by their name."""
+    is_function = callable(activation) and not isinstance(activation, type)
+    if not is_function and activation not in _ACTIVATIONS:
+        raise ValueError(
+            f"activation is one of {', '.join(_ACTIVATIONS)}, a function or a module; got "
+            f"{checks.described(activation)}"
+        )
+    return next((name for name, f in _ACTIVATIONS.items() if f is activation), activation)
+
+
 class _Block(Layer):
     """What the layers of encoder and decoder have in common: attention, then two linear layers."""
 
     makes_children = True
+    modules_or_values = ("activation",)
     linear1: Linear
     linear2: Linear
 
@@ -53,11 +66,6 @@ class _Block(Layer):
         self.batch_first, self.norm_first = bool(batch_first), bool(norm_first)
         self.bias = bool(bias)
         self.dtype = arguments.floating(dtype, device)
-        if not callable(activation) and activation not in _ACTIVATIONS:
-            raise ValueError(
-                f"activation is one of {', '.join(_ACTIVATIONS)}, or a function; got {activation!r}"
-            )
-        known = [name for name, function in _ACTIVATIONS.items() if function is activation]
         for name in attentions:
             attention = MultiheadAttention(
                 d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype
@@ -72,7 +80,7 @@ class _Block(Layer):
         ):
             for number in range(1, len(attentions) + 2):
                 setattr(self, f"{kind}{number}", made())
-        self.activation = known[0] if known else activation
+        self.activation = checked_activation(activation)
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
@@ -83,6 +91,9 @@ class _Block(Layer):
 
     def constructor_arguments(self) -> dict[str, Any]:
         return {**super().constructor_arguments(), "dropout": self.dropout.p}
+
+    def parts(self) -> dict[str, Module]:
+        return {"activation": self.activation} if isinstance(self.activation, Module) else {}
 
     def extra_repr(self) -> str:
         """Nothing, as in PyTorch: the children say it all."""
@@ -113,12 +124,13 @@ class TransformerEncoderLayer(_Block):
         nhead: the number of heads; it divides d_model.
         dim_feedforward: the width between the linear layers.
         dropout: the probability of dropping weights of attention and elements of the results.
-        activation: "relu", "gelu" or a function.
+        activation: "relu", "gelu", a module as `nn.SiLU()`, or another function; a file of
+            `chainrule.save` can't hold a function, so such a model is loaded into one like it.
         layer_norm_eps: of the normalisations.
         batch_first: whether arrays are (N, L, E) rather than (L, N, E).
         norm_first: whether normalisation comes before each part, not after it.
         bias: whether linear layers and normalisations have one.
-        dtype: of the parameters; the inputs must have it too.
+        dtype: of the parameters; data are cast, outputs of layers must have it.
 
     Shapes:
         Input and output (L, N, d_model), or (N, L, d_model), or (L, d_model) without a batch.
@@ -185,7 +197,8 @@ class TransformerEncoderLayer(_Block):
             )
             return y
 
-        return self._run(as_tensor(src), attend, self._feed_forward)
+        x = arguments.as_dtype(as_tensor(src), self.dtype)
+        return self._run(x, attend, self._feed_forward)
 
 
 class TransformerDecoderLayer(_Block):
@@ -278,4 +291,5 @@ class TransformerDecoderLayer(_Block):
             )
             return y
 
-        return self._run(as_tensor(tgt), attend, attend_to_memory, self._feed_forward)
+        x = arguments.as_dtype(as_tensor(tgt), self.dtype)
+        return self._run(x, attend, attend_to_memory, self._feed_forward)

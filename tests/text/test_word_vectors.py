@@ -1,0 +1,68 @@
+"""Files of word vectors with any words in them, and vectors in place of words."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import text
+
+
+@pytest.mark.parametrize("end", ["\x85", "\u2028", "\u2029", "\x1c", "\x0b", "\x0c"])
+@pytest.mark.parametrize("line", ["\n", "\r\n"])
+def test_only_a_line_feed_ends_a_line(tmp_path, end, line):
+    path = tmp_path / "v.txt"
+    path.write_bytes(line.join(["2 2", f"foo{end}bar 1 2", "b 3 4", ""]).encode())
+    found = text.WordVectors.load_word2vec_format(path)
+    assert list(found.vocabulary) == [f"foo{end}bar", "b"]
+    assert found.vectors.tolist() == [[1, 2], [3, 4]]
+    path.write_bytes(path.read_bytes().rstrip())  # without an end of the last line
+    assert len(text.WordVectors.load_word2vec_format(path)) == 2
+
+
+@pytest.mark.parametrize("content", [b"", b"a 1 2\nb 3 4\n", b"2\n", b"1 2 3\n", b"\xff 2\n"])
+def test_the_first_line_is_named(tmp_path, content):
+    path = tmp_path / "v.txt"
+    path.write_bytes(content)
+    with pytest.raises(cr.FileError, match="its first line has to be two numbers"):
+        text.WordVectors.load_word2vec_format(path)
+
+
+def test_no_words_are_a_file_too(tmp_path):
+    path = tmp_path / "v.txt"
+    path.write_bytes(b"0 5\n")
+    assert len(text.WordVectors.load_word2vec_format(path)) == 0
+
+
+def test_a_vector_may_stand_for_a_word():
+    vectors = text.WordVectors(["a", "b", "c"], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    want = vectors.most_similar(vectors["a"])
+    assert [word for word, _ in want] == ["a", "b", "c"]
+    for given in (vectors["a"].tolist(), tuple(vectors["a"]), cr.tensor(vectors["a"]), [1, 0]):
+        assert vectors.most_similar(given) == want
+        assert vectors.most_similar([given]) == want
+    assert vectors.most_similar(np.array(["a"])) == vectors.most_similar("a")
+
+
+@pytest.mark.parametrize(
+    ("keywords", "words"),
+    [
+        ({"ns_exponent": 1000.0}, "ns_exponent is from -10 to 10, got 1000"),
+        ({"ns_exponent": -11}, "ns_exponent is from"),
+        ({"alpha": 0.01, "min_alpha": 1}, "min_alpha is at most alpha, 0.01; got 1"),
+    ],
+)
+def test_numbers_of_word2vec_out_of_range_are_refused(keywords, words):
+    with pytest.raises(ValueError, match=words):
+        text.Word2Vec(**keywords)
+
+
+@pytest.mark.parametrize("name", ["wv", "network"])
+def test_nothing_is_there_before_training(name):
+    model = text.Word2Vec()
+    for one in (model, copy.deepcopy(model), pickle.loads(pickle.dumps(model))):
+        with pytest.raises(AttributeError, match=rf"no {name} before training: call fit"):
+            getattr(one, name)
+        assert not hasattr(one, name)
