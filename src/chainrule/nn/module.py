@@ -94,8 +94,8 @@ class Module(Moded, Hooked, Placed):
     gives_float64: bool = False
     """Whether its outputs are float64 in a model that is not; a Trainer leaves targets so, too."""
 
-    _passes_tuples: ClassVar[bool] = False
-    """Whether the forward of one of the library's layers hands a tuple on as it is."""
+    _passes_tuples: ClassVar[bool] = True
+    """Whether forward may be given a tuple of Tensors; most of the library's layers may not."""
 
     _column_names: Any = None
     """The names of the columns of the tables that a Trainer fitted it to; None without names."""

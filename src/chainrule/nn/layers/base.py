@@ -22,6 +22,7 @@ class Layer(Module):
     PyTorch's layers take, mean nothing here and are not kept; nor are starting values.
     """
 
+    _passes_tuples = False
     unnamed_arguments: ClassVar[int] = 0
     """How many arguments, from the first, are printed without their names, as PyTorch does."""
 
