@@ -46,6 +46,19 @@ def test_products_at_the_edges_of_blocks(own_kernels, instruction_set, dtype, tr
         check(multiply(instruction_set, x, y, transposed, in_pages), expected, bound, sizes)
 
 
+@pytest.mark.parametrize("transpose_a", [False, True])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+def test_products_of_several_blocks_of_rows_and_depth(
+    own_kernels, instruction_set, dtype, transpose_a
+):
+    """What a thread takes has 144 rows, a block 112 at most; the panels of B serve them all."""
+    for sizes in [(1103, 37, 513), (1103, 21, 2048)]:
+        x, y, _, expected, bound = example(sizes, dtype)
+        result = multiply(instruction_set, x, y, (transpose_a, False), False)
+        check(result, expected, bound, sizes)
+
+
 @pytest.mark.parametrize("in_pages", [False, True])
 @pytest.mark.parametrize("transposed", list(itertools.product([False, True], repeat=2)))
 @pytest.mark.parametrize("dtype", ["float32", "float64"])

@@ -231,6 +231,61 @@ def test_setting_p_takes_effect_without_a_new_graph(backend, p, tmp_path, monkey
     assert other.history["loss"] == [first, second] and first != second
 
 
+class OwnDropout(nn.Dropout):
+    """A layer of a user, whose code names no part of its base."""
+
+    def forward(self, input):
+        return super().forward(input) * 2.0
+
+
+RATES = [nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.AlphaDropout, nn.FeatureAlphaDropout]
+
+
+@pytest.mark.parametrize("kind", RATES)
+def test_without_a_rate_nothing_is_drawn_but_the_generator_moves_on(kind):
+    """The layer that had p = 0.5 before draws a mask; both give the same, and so do later draws."""
+    x = np.random.default_rng(0).standard_normal((2, 3, 4))
+    never, before = kind(0.0), kind(0.5)
+    before.p = 0.0
+    for layer, draws in ((never, 0), (before, 1)):
+        text = str(capture(layer, cr.placeholder(x.shape, "float64")))
+        assert text.count("random_uniform") == draws
+    for layer in (never, before):
+        with cr.use_generator(cr.Generator(7)) as generator:
+            assert layer(x).tolist() == x.tolist()
+            assert generator.state.tolist() == [7, 1]
+    never.p = 0.5
+    drawn = []
+    for layer in (never, kind(0.5)):
+        with cr.use_generator(cr.Generator(7)):
+            drawn.append(layer(x).tolist())
+    assert drawn[0] == drawn[1] != x.tolist()
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+@pytest.mark.parametrize("kind", [nn.Dropout, OwnDropout])
+def test_a_first_rate_between_steps_is_captured_anew(kind, backend):
+    """As of a model that draws its mask all the time, for a Trainer and a compiled step."""
+    x, y = data()
+    found = []
+    for first in (0.0, 0.5):
+        model = network(kind(first))
+        model[1].p = 0.0
+        optimizer = optim.SGD(model.parameters(), lr=0.1, momentum=0.9)
+        trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optimizer, backend=backend, seed=1)
+        step = cr.compile(model, backend=backend)
+        called = []
+        for p in (0.0, 0.5, 0.0):
+            model[1].p = p
+            fit(trainer, x, y)
+            with cr.use_generator(cr.Generator(4)):
+                called.append(step(x).tolist())
+        found.append((trainer.history["loss"], called, model.state_dict()))
+    (losses, called, states), other = found[0], found[1]
+    assert (losses, called) == other[:2]
+    assert_states_close(states, other[2], 0)
+
+
 def fit(trainer, x, y):
     trainer.fit(x, y, epochs=1, batch_size=BATCH, shuffle=False, progress=False)
 

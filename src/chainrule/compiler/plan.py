@@ -14,6 +14,7 @@ import numpy as np
 from chainrule import _core
 from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.common_factors import factor_out
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
 from chainrule.compiler.layout import channels_last
@@ -76,7 +77,7 @@ class Plan:
     """
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
-        values = transpose_once(join_sums(simplify(graph)))
+        values = transpose_once(join_sums(factor_out(simplify(graph))))
         schedule = lower(channels_last(values))
         fuse(schedule)
         memory = Memory(schedule, states)

@@ -148,18 +148,23 @@ class Generator:
         """Numbers drawn uniformly from [0, 1)."""
         shape, dtype = tuple(shape), as_dtype(dtype)
         _drawn(self.state, shape, dtype)
-        if local.context.capture is not None:
-            state = self._advance()
-        else:
-            with (self.state.guard or guard_of([self.state])).alone:  # no two threads draw the same
-                state = self._advance()
-        return random_uniform.apply(state, shape=shape, dtype=dtype)
+        return random_uniform.apply(self._advance(), shape=shape, dtype=dtype)
 
     def _advance(self) -> Tensor:
         """The state before this draw."""
+        if local.context.capture is not None:
+            return self._advance_alone()
+        with (self.state.guard or guard_of([self.state])).alone:  # no two threads draw the same
+            return self._advance_alone()
+
+    def _advance_alone(self) -> Tensor:
         state = self.state.node()
         self.state.assign(state + _STEP)
         return state
+
+    def skip(self) -> None:
+        """Move on by one draw, without the numbers."""
+        self._advance()
 
     def normal(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
         """Numbers drawn from the normal distribution of mean 0 and variance 1 (Box and Muller)."""

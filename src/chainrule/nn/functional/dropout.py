@@ -10,7 +10,7 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.activations import SELU_ALPHA, SELU_SCALE
 from chainrule.ops import maximum, sqrt, where
-from chainrule.ops.random import uniform
+from chainrule.ops.random import current_generator, uniform
 
 __all__ = ["alpha_dropout", "dropout", "dropout1d", "dropout2d", "feature_alpha_dropout"]
 
@@ -23,7 +23,8 @@ def dropout(
 
     Args:
         input: floating, any shape.
-        p: a number, or a 0-d Tensor such as a `HyperParameter` that changes between steps.
+        p: a number, or a 0-d Tensor such as a `HyperParameter` that changes between steps. With
+            the number 0 nothing is drawn.
         training: whether elements are dropped.
         inplace: means nothing; a Tensor is never changed.
 
@@ -38,7 +39,7 @@ def dropout(
         tensor([1., 2.])
     """
     x = as_tensor(input)
-    if not training:
+    if not training or _keeps_all(x, p):
         return x
     dropped, p = _dropped(x, x.shape, p)
     return x * where(dropped, 0.0, 1.0 / _at_least_tiny(1.0 - p))
@@ -128,7 +129,7 @@ def alpha_dropout(
         tensor([1., 2.])
     """
     x = as_tensor(input)
-    if not training:
+    if not training or _keeps_all(x, p):
         return x
     return _alpha_dropped(x, *_dropped(x, x.shape, p))
 
@@ -157,12 +158,27 @@ def feature_alpha_dropout(
         return x
     if x.ndim < 2:
         raise ShapeError(f"feature_alpha_dropout: the input has shape (N, C, ...), not {x.shape}")
+    if _keeps_all(x, p):
+        return x
     dropped, p = _dropped(x, (*x.shape[:2], *(1,) * (x.ndim - 2)), p)
     return _alpha_dropped(x, dropped.broadcast_to(x.shape), p)
 
 
+def _keeps_all(x: Tensor, p: float | Tensor) -> bool:
+    """Whether p is the number 0, so that no mask is needed.
+
+    The generator moves on as if there were one: what is drawn next does not depend on it.
+    """
+    if isinstance(p, Tensor) or x.dtype.kind != "f" or checks.probability("p", p) > 0:
+        return False
+    current_generator().skip()
+    return True
+
+
 def _channels_dropped(x: Tensor, axes: int, p: float | Tensor) -> Tensor:
     """x with all that the same indices of the first axes have 0, or divided by 1 - p."""
+    if _keeps_all(x, p):
+        return x
     dropped, p = _dropped(x, (*x.shape[:axes], *(1,) * (x.ndim - axes)), p)
     return x * where(dropped, 0.0, 1.0 / _at_least_tiny(1.0 - p))
 

@@ -10,16 +10,32 @@ from chainrule.nn.layers.base import Layer
 from chainrule.ops.random import normal
 
 
+class _Rate(RunTimeNumber):
+    """The probability of dropping. Until one was above 0, steps are captured without a mask."""
+
+    def __set__(self, owner: _Dropping, value: float) -> None:
+        super().__set__(owner, value)
+        if value > 0:
+            owner._drops = True  # if it was False, steps are captured anew
+
+
 class _Dropping(Layer):
     """The base of the layers that drop an element with probability p."""
 
     is_stochastic = True
-    p = RunTimeNumber(checks.probability)
+    p = _Rate(checks.probability)
     _p: HyperParameter
+    _drops: bool
 
     def __init__(self, p: float = 0.5, inplace: bool = False) -> None:
         super().__init__()
+        self._drops = False
         self.p = p
+
+    @property
+    def _rate(self) -> HyperParameter | float:
+        """p, as a number where it was never another."""
+        return self._p if self._drops else 0.0
 
 
 class Dropout(_Dropping):
@@ -29,7 +45,8 @@ class Dropout(_Dropping):
     at every call by the current generator; a Trainer's is seeded by its `seed`.
 
     Args:
-        p: the probability of 0. It can be set between steps, as by a schedule.
+        p: the probability of 0. It can be set between steps, as by a schedule. Until it is above
+            0 for the first time, no numbers are drawn; what `cr.capture` made till then never does.
 
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, "Dropout: a simple way to
     prevent neural networks from overfitting", JMLR 15, 2014; *Deep Learning*, section 7.12.
@@ -46,7 +63,7 @@ class Dropout(_Dropping):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return functional.dropout(input, self._p, self.training)
+        return functional.dropout(input, self._rate, self.training)
 
 
 class Dropout1d(_Dropping):
@@ -69,7 +86,7 @@ class Dropout1d(_Dropping):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return functional.dropout1d(input, self._p, self.training)
+        return functional.dropout1d(input, self._rate, self.training)
 
 
 class Dropout2d(_Dropping):
@@ -92,7 +109,7 @@ class Dropout2d(_Dropping):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return functional.dropout2d(input, self._p, self.training)
+        return functional.dropout2d(input, self._rate, self.training)
 
 
 class AlphaDropout(_Dropping):
@@ -111,7 +128,7 @@ class AlphaDropout(_Dropping):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return functional.alpha_dropout(input, self._p, self.training)
+        return functional.alpha_dropout(input, self._rate, self.training)
 
 
 class FeatureAlphaDropout(_Dropping):
@@ -125,7 +142,7 @@ class FeatureAlphaDropout(_Dropping):
     """
 
     def forward(self, input: TensorLike) -> Tensor:
-        return functional.feature_alpha_dropout(input, self._p, self.training)
+        return functional.feature_alpha_dropout(input, self._rate, self.training)
 
 
 class GaussianNoise(Layer):
