@@ -20,6 +20,7 @@ from chainrule.graph.operation import Limit
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
 from chainrule.system.collector import collector_held
+from chainrule.system.interrupts import interrupts_held
 from chainrule.trees import leaves, map_leaves
 
 
@@ -229,7 +230,7 @@ def capture(function: Callable[..., Any], *arguments: Any) -> CapturedGraph:
         return inputs[-1]
 
     symbolic = map_leaves(as_placeholder, arguments)
-    with collector_held():
+    with interrupts_held() as interrupts, collector_held(), interrupts.let_through():
         while True:
             recorder = StateRecorder()
             try:

@@ -20,6 +20,7 @@ from chainrule.graph.guards import guard_of
 from chainrule.graph.state import HyperParameter, State
 from chainrule.graph.tensor import Array
 from chainrule.system.collector import collector_held
+from chainrule.system.interrupts import interrupts_held
 from chainrule.system.threads import get_num_threads
 
 _has_found_blas = False
@@ -216,7 +217,7 @@ class NativeStep:
         _find_blas()
         self.graph = graph
         self.block = block
-        with collector_held():
+        with interrupts_held() as interrupts, collector_held(), interrupts.let_through():
             self.plan = _plan_of(graph, block)
             instructions = self.plan.instructions
         arena, constants = aligned(self.plan.arena_size), self.plan.constants

@@ -12,8 +12,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from chainrule.system.interrupts import interrupts_held
-
 _lock = threading.Lock()
 _holders: set[int] = set()  # the threads within `collector_held`
 _was_enabled = False
@@ -23,18 +21,17 @@ _was_enabled = False
 def collector_held() -> Iterator[None]:
     """Within it the collector does not run by itself, in any thread; afterwards as before.
 
-    Blocks may be nested, and several threads may be within one: the last to leave it counts.
+    Blocks may be nested, and several threads may be within one: the last to leave it counts. It
+    stands within `interrupts_held`, as a change that must be undone in every case.
     """
     if threading.get_ident() in _holders:
         yield
         return
-    with interrupts_held() as interrupts:
-        _hold()
-        try:
-            with interrupts.let_through():
-                yield
-        finally:
-            _release({threading.get_ident()})
+    _hold()
+    try:
+        yield
+    finally:
+        _release({threading.get_ident()})
 
 
 def _hold() -> None:

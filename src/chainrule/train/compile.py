@@ -23,6 +23,7 @@ from chainrule.graph.state import UNKEPT, State
 from chainrule.graph.tensor import COMPILED, Array, Tensor, as_tensor
 from chainrule.ops.random import current_generator
 from chainrule.system.collector import collector_held
+from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import MOST_STEPS, checked_backend
 from chainrule.train.copies import check_copies
 from chainrule.train.explanations import explained
@@ -185,7 +186,7 @@ class CompiledFunction:
                 return
         while True:
             try:
-                with collector_held():
+                with interrupts_held() as interrupts, collector_held(), interrupts.let_through():
                     variants.insert(0, self._captured(arguments, keywords, given))
                 break
             except CaptureAgain:
