@@ -57,7 +57,7 @@ types: $(TOOLS) $(INSTALLED)
 
 # A warning is an error: a broken link, a page whose code fails, a docstring that does not render.
 docs: $(DOCS) $(INSTALLED)
-	$(BIN)/python -m sphinx -q -W --keep-going -j auto -b html docs build/docs
+	$(BIN)/python -m sphinx -q -W --keep-going -b html docs build/docs
 	@echo "the site is build/docs/index.html"
 
 # The native tests under sanitizers, each with a build and an environment of its own. Python itself

@@ -100,4 +100,3 @@ def _read(app, page, source):
 def setup(app):
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", mark_up, priority=100)  # before napoleon
-    return {"parallel_read_safe": True}
