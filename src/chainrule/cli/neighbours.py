@@ -34,7 +34,9 @@ def neighbours(model: str, words: tuple[str, ...], minus: tuple[str, ...], count
     for word in (*words, *minus):
         if word not in vectors:
             small = word.lower()
-            remedy = f"Take {small!r}." if small in vectors else "It is too rare or not in it."
+            remedy = "It was too rare, or is not in the text."
+            if small in vectors:
+                remedy = f"Take {small!r}."
             raise ValueError(f"{model} has no vector of {word!r}. {remedy}")
     found = vectors.most_similar(words, minus, topn=count)
     rows = [(word, f"{similarity:.4f}") for word, similarity in found]
