@@ -42,7 +42,7 @@ def randomness_watched(generators: Sequence[Any], clocks: Collection[str]) -> It
             RuntimeWarning,
             stacklevel=7,
         )
-    if _random_states(generators) != before:
+    if any(map(_has_drawn, before, _random_states(generators))):
         warnings.warn(
             "random numbers of NumPy or Python were drawn while a graph was captured: they are "
             "constants of the graph, the same at every step. Draw by cr.uniform, cr.normal or "
@@ -54,11 +54,11 @@ def randomness_watched(generators: Sequence[Any], clocks: Collection[str]) -> It
 
 def _random_states(generators: Sequence[Any]) -> list[Any]:
     """What tells whether numbers were drawn."""
-    states: list[Any] = []
+    states: list[Any] = [None, None]  # those of Python and NumPy, once they are imported
     if "random" in sys.modules:
-        states.append(_python_state(sys.modules["random"].getstate()))
+        states[0] = _python_state(sys.modules["random"].getstate())
     if "numpy.random" in sys.modules:
-        states.append(_numpy_state(np.random.get_state(legacy=False)))
+        states[1] = _numpy_state(np.random.get_state(legacy=False))
     for generator in generators:
         if hasattr(generator, "getstate"):
             states.append(_python_state(generator.getstate()))
@@ -67,6 +67,14 @@ def _random_states(generators: Sequence[Any]) -> list[Any]:
         else:
             states.append(_numpy_state(generator.bit_generator.state))
     return states
+
+
+def _has_drawn(before: Any, after: Any) -> bool:
+    if before is not None or after is None:
+        return bool(before != after)
+    # Imported meanwhile: at these positions a generator has only been seeded.
+    position = after[1] if isinstance(after[1], int) else after[1][1]
+    return position not in (623, 624)
 
 
 def _python_state(state: Any) -> Any:
