@@ -221,7 +221,9 @@ def measure(console: Console, name: str, libraries: list[str], rounds: int, seco
         for worker in workers.values():
             worker.close()
     peak = fma_peak("float32", int(os.environ["CHAINRULE_NUM_THREADS"])) * 1e9
-    columns = ["step", "of peak", "ratio", "1 input", "ratio", "1,000 inputs", "ratio"]
+    columns = ["step", "of peak", "ratio"]
+    for count in PREDICTED:
+        columns += [f"{count:,} {'input' if count == 1 else 'inputs'}", "ratio"]
     batch = ARCHITECTURES[name].batch
     table = _table(f"{name}: {flops / 1e6:,.0f} MFLOP a step, minibatches of {batch}", columns)
     for library, taken in times.items():

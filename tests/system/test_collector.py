@@ -53,7 +53,8 @@ def test_it_is_held_while_a_graph_is_captured_even_if_that_fails(run, setting):
     assert gc.isenabled() == setting
 
 
-def test_the_last_of_several_threads_releases_it(setting):
+def holding_thread():
+    """A thread that is within `collector_held`, and the event that lets it leave."""
     inside, leave = threading.Event(), threading.Event()
 
     def hold():
@@ -64,6 +65,11 @@ def test_the_last_of_several_threads_releases_it(setting):
     thread = threading.Thread(target=hold)
     thread.start()
     inside.wait(10)
+    return thread, leave
+
+
+def test_the_last_of_several_threads_releases_it(setting):
+    thread, leave = holding_thread()
     with collector_held(), collector_held():
         assert not gc.isenabled()
     assert not gc.isenabled()  # the other thread is within it
@@ -75,16 +81,7 @@ def test_the_last_of_several_threads_releases_it(setting):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 @pytest.mark.filterwarnings("ignore:.*fork.*:DeprecationWarning")
 def test_a_fork_releases_what_other_threads_held(setting):
-    inside, leave = threading.Event(), threading.Event()
-
-    def hold():
-        with collector_held():
-            inside.set()
-            leave.wait(10)
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    inside.wait(10)
+    thread, leave = holding_thread()
     child = os.fork()
     if not child:
         os._exit(int(gc.isenabled() != setting))

@@ -51,6 +51,7 @@ def clocks(function: FunctionType) -> Iterator[str]:
         yield "a generator of random numbers without a seed"
 
 
+@lru_cache(1024)
 def _makes_generator(code: CodeType) -> bool:
     """Whether code calls `default_rng`, `RandomState` or `Random` without a seed."""
     instructions = [i for i in dis.get_instructions(code) if i.opname not in _BEFORE_CALLS]
