@@ -30,6 +30,7 @@ from chainrule.compiler.views import (
     transpose_of_transpose,
 )
 from chainrule.graph.backprop import with_ancestors
+from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
 from chainrule.trees import leaves
 
@@ -39,12 +40,13 @@ def simplify(graph: CapturedGraph) -> ValueGraph:
     values: dict[Tensor, Value] = {}
     shared: dict[Any, Value] = {}
     numbers = {leaf: i for i, leaf in enumerate(graph.inputs)}
+    read = {leaf: state for state, leaf in graph.reads.items()}
     order: list[Value] = []
     uses = Counter([i for node in graph.nodes for i in node.inputs])
     uses.update([*leaves(graph.outputs), *graph.updates.values()])
     for node in graph.nodes:
         if node.operation is None or node.value is not None:
-            value = _shared(_leaf(node, numbers), shared)
+            value = _shared(_leaf(node, numbers, read), shared)
         else:
             value = _shared(_folded(node, values, uses), shared)
         values[node] = value
@@ -155,14 +157,14 @@ def _losses_with_gradients(order: list[Value]) -> dict[Value, Value]:
     return loss_gradients
 
 
-def _leaf(node: Tensor, numbers: dict[Tensor, int]) -> Value:
+def _leaf(node: Tensor, numbers: dict[Tensor, int], read: dict[Tensor, State]) -> Value:
     """The value of a leaf, or of a node of before the capture: an input, a state or a constant."""
     if node.value is None and node in numbers:
         value = Value("input", (), {}, node.shape, node.dtype, node)
         value.number = numbers[node]
     elif node.value is None:
         value = Value("state", (), {}, node.shape, node.dtype, node)
-        value.state = node.state
+        value.state = read[node]
     else:
         value = Value("constant", (), {}, node.shape, node.dtype, node)
         value.array = node.value
