@@ -22,6 +22,7 @@ except ImportError as error:
         "pip install 'chainrule[sklearn]'"
     ) from error
 
-from chainrule.sklearn.mlp import MLPClassifier, MLPRegressor
+from chainrule.sklearn.classifier import MLPClassifier
+from chainrule.sklearn.regressor import MLPRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor"]

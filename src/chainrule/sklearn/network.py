@@ -94,6 +94,7 @@ class Network:
     ) -> None:
         hidden = len(widths) - 2
         self.activations = one_for_each("activation", activation, hidden)
+        self._drawn_for = [*self.activations, *(self.activations[-1:] or [activation])]
         rates = one_for_each("dropout", dropout, hidden)
         self.layers: list[nn.Linear] = []
         self.shortcuts: list[nn.Linear] = []
@@ -130,8 +131,7 @@ class Network:
         Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
         networks" (2010).
         """
-        kinds = [*self.activations, self.activations[-1] if self.activations else "relu"]
-        for layer, activation in zip(self.layers, kinds, strict=True):
+        for layer, activation in zip(self.layers, self._drawn_for, strict=True):
             factor = 2.0 if activation == "logistic" else 6.0
             _draw(layer, factor, random_state)
         for layer in self.shortcuts:

@@ -12,6 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, tensor
+from chainrule.sklearn.batches import dense_parts
 from chainrule.sklearn.solvers import set_learning_rate
 from chainrule.train import Callback, Trainer
 
@@ -26,13 +27,13 @@ class Validation(NamedTuple):
         x: the inputs, as the network takes them.
         targets: as the loss takes them.
         weights: of the rows, or None.
-        score: outputs of the network -> how good they are.
+        score: (outputs of the network, their loss) -> how good they are.
     """
 
     x: Any
     targets: Array
     weights: Array | None
-    score: Callable[[Array], float]
+    score: Callable[[Array, float], float]
 
 
 class StoppingRule(Callback):
@@ -46,6 +47,9 @@ class StoppingRule(Callback):
         rows: of the training.
         validation: the rows held out, or None.
         once: whether there is one epoch alone, as in `partial_fit`.
+
+    Attributes:
+        goes_on: whether training may go on.
     """
 
     def __init__(
@@ -55,6 +59,7 @@ class StoppingRule(Callback):
         self.rows = rows
         self.validation = validation
         self.once = once
+        self.goes_on = True
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         estimator = self.estimator
@@ -72,6 +77,7 @@ class StoppingRule(Callback):
             set_learning_rate(trainer.optimizer, lr)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             if self._ends(trainer):
+                self.goes_on = False
                 trainer.stop("no improvement")
                 return
             estimator._no_improvement_count = 0
@@ -80,9 +86,9 @@ class StoppingRule(Callback):
 
     def _validate(self, trainer: Trainer, validation: Validation, record: dict[str, float]) -> None:
         estimator = self.estimator
-        output = trainer.predict(validation.x)
-        score = validation.score(output) if np.isfinite(output).all() else np.nan
+        output = trainer.predict(dense_parts(validation.x))
         loss = loss_of(trainer, output, validation)
+        score = validation.score(output, loss)
         estimator.validation_scores_.append(score)
         estimator.validation_loss_curve_.append(loss)
         record["validation_score"], record["validation_loss"] = score, loss
