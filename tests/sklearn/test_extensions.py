@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import signal
 
 import numpy as np
 import pytest
@@ -285,6 +286,48 @@ def test_callbacks_of_chainrule_end_a_training():
     stops = cr.EarlyStopping("loss", patience=1, min_delta=10.0)
     estimator = classifier(callbacks=[stops], max_iter=50).fit(X, THREE)
     assert estimator.n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"dropout": 0.2, "early_stopping": True, "max_iter": 30}], ids=str
+)
+def test_a_callback_changes_no_bit(parameters):
+    weights = np.random.default_rng(7).uniform(0.5, 2, len(X))
+    plain = classifier(**parameters).fit(X, THREE, weights)
+    watched = classifier(callbacks=[cr.Callback()], **parameters).fit(X, THREE, weights)
+    assert watched.loss_curve_ == plain.loss_curve_
+    assert watched.validation_scores_ == plain.validation_scores_
+    np.testing.assert_array_equal(watched.predict_proba(X), plain.predict_proba(X))
+
+
+@pytest.mark.parametrize("callbacks", [None, [cr.Callback()]], ids=["", "watched"])
+def test_ctrl_c_ends_a_training(callbacks):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    estimator = classifier(callbacks=callbacks, early_stopping=True, max_iter=200)
+
+    def scorer(predictor, rows, targets):
+        if len(estimator.loss_curve_) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return 0.5
+
+    try:
+        with pytest.warns(UserWarning, match="interrupted by user"):
+            estimator.set_params(scoring=scorer).fit(X, THREE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert estimator.n_iter_ == 3
+    assert np.isfinite(estimator.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("callbacks", [None, [cr.Callback()]], ids=["", "watched"])
+def test_a_training_that_diverges(callbacks):
+    given = {"solver": "sgd", "learning_rate_init": 1e9, "max_iter": 20, "activation": "identity"}
+    estimator = regressor(callbacks=callbacks, **given)
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        estimator.fit(X, NUMBER)
+    estimator.set_params(early_stopping=True).fit(X, NUMBER)
+    assert estimator.n_iter_ == len(estimator.validation_scores_) == 20
+    assert np.isfinite(estimator.predict(X)).all()
 
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])

@@ -21,11 +21,13 @@ from chainrule.graph.tensor import Array
 from chainrule.nn import Module
 from chainrule.sklearn.base import seed_from, weights_of_rows
 from chainrule.sklearn.batches import (
+    DenseBatches,
     dense_if_small,
     dense_parts,
     make_batches,
     orders,
 )
+from chainrule.sklearn.epochs import needs_fit, train_epochs
 from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
 from chainrule.sklearn.network import ACTIVATIONS, Network
@@ -284,13 +286,23 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         batches = make_batches(X, self._targets(y, X.dtype), weights, size, order)
         self.n_iter_ = 0
         rule = StoppingRule(self, rows, validation, once=incremental)
-        trainer.callbacks += [rule, *([] if task is None else [task]), *(self.callbacks or ())]
+        epochs = 1 if incremental else int(self.max_iter)
+        trainer.callbacks += [*([] if task is None else [task]), *(self.callbacks or ())]
         try:
-            trainer.fit(batches, epochs=1 if incremental else int(self.max_iter), progress=False)
-        except NonFiniteError:
-            self._diverged(incremental)
+            if isinstance(batches, DenseBatches) and not needs_fit(trainer, batches):
+                is_finite = train_epochs(
+                    trainer,
+                    batches,
+                    epochs,
+                    lambda loss: rule.on_epoch_end(trainer, {"loss": loss}),
+                )
+            else:
+                trainer.callbacks.insert(0, rule)
+                is_finite = _is_fitted(trainer, batches, epochs)
         finally:
             trainer.callbacks.clear()
+        if not is_finite:
+            self._diverged(incremental)
         if trainer.state.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=2)
         if self.early_stopping and not (incremental and rule.goes_on):
@@ -432,6 +444,15 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         tags.input_tags.sparse = True
         tags.input_tags.allow_nan = self.allow_nan
         return tags
+
+
+def _is_fitted(trainer: Trainer, batches: Any, epochs: int) -> bool:
+    """Train by `Trainer.fit`; whether all losses were finite."""
+    try:
+        trainer.fit(batches, epochs=epochs, progress=False)
+    except NonFiniteError:
+        return False
+    return True
 
 
 def trains_by_batches(estimator: Any) -> bool:

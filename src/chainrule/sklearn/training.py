@@ -62,6 +62,7 @@ class StoppingRule(Callback):
         self.goes_on = True
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        """Do so; the record has the loss, and is given the score."""
         estimator = self.estimator
         estimator.n_iter_ += 1
         estimator.loss_ = record["loss"]
@@ -88,7 +89,8 @@ class StoppingRule(Callback):
         estimator = self.estimator
         output = trainer.predict(dense_parts(validation.x))
         loss = loss_of(trainer, output, validation)
-        score = validation.score(output, loss)
+        with np.errstate(over="ignore", invalid="ignore"):  # of weights that diverge
+            score = validation.score(output, loss)
         estimator.validation_scores_.append(score)
         estimator.validation_loss_curve_.append(loss)
         record["validation_score"], record["validation_loss"] = score, loss
