@@ -266,6 +266,11 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
             )
         return X, y
 
+    def _check_held_out(self, y: Array) -> None:
+        unknown = np.setdiff1d(y, self.classes_) if y.ndim == 1 else np.array([])
+        if unknown.size:
+            raise ValueError(f"y_val has labels that y has not: {unknown}")
+
     def _class_weight(self) -> Any:
         return self.class_weight
 
@@ -284,9 +289,6 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         return classification_loss(self.loss, self._takes_classes)
 
     def _targets(self, y: Array, dtype: Any) -> Array:
-        unknown = np.setdiff1d(y, self.classes_) if y.ndim == 1 else np.array([])
-        if unknown.size:
-            raise ValueError(f"y_val has labels that y has not: {unknown}")
         encoded = self._labels.encode(y)
         if self._takes_classes:
             return encoded

@@ -199,7 +199,11 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
                 )
 
     def _class_weight(self) -> Any:
+        """The weight of the rows of each class, or None."""
         return None
+
+    def _check_held_out(self, y: Array) -> None:
+        """Raise ValueError for checked y_val that does not fit y."""
 
     def _new_network(self, widths: list[int], dtype: Any, output: Any = None) -> Network:
         return Network(
@@ -363,6 +367,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         X, y = validate_data(self, X, y, reset=False, **self._data_options(dtype))
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        self._check_held_out(y)
         weights = weights_of_rows(X, y, weights, dtype=X.dtype)
         return self._validation(self._filled(dense_if_small(X), reset=False), y, weights)
 
