@@ -405,7 +405,7 @@ def check_from_scikit_learn(page):
     assert found["r2"] > 0.9
 
 
-def check_tables(page):
+def check_estimators(page):
     ours, theirs = page["ours"], page["theirs"]
     np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
     assert page["deep"].score(page["x_test"], page["y_test"]) > 0.9
@@ -448,7 +448,7 @@ CHECKS = {
     "from_keras.md": check_from_keras,
     "from_scikit_learn.md": check_from_scikit_learn,
     "index.md": check_index,
-    "tables.md": check_tables,
+    "estimators.md": check_estimators,
 }
 
 
