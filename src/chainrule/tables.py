@@ -86,6 +86,16 @@ def as_frame(data: Any, name: str) -> Any:
     return _through_narwhals(data, name)
 
 
+def is_series(data: Any) -> bool:
+    """Whether data is a single column of one of the libraries."""
+    return _kind(data) == "series"
+
+
+def as_series(data: Any, name: str) -> Any:
+    """A single column of one of the libraries as narwhals' Series."""
+    return _through_narwhals(data, name)
+
+
 def names_of(x: Any) -> Names | None:
     """The names of the columns of a table, or of each of several inputs; None if there are none.
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.tables import as_frame, is_table, names_of
+from chainrule.tables import as_frame, as_series, is_series, is_table, names_of
 from chainrule.tabular import cells
 from chainrule.tabular.cells import Cells
 
@@ -50,6 +50,29 @@ def read(table: Any, name: str = "x") -> Table:
         None, array.shape[1], len(array),
         lambda number, place: cells.of_array(array[:, number], place),
     )  # fmt: skip
+
+
+def read_targets(y: Any, name: str = "y") -> tuple[list[Cells], bool]:
+    """The columns of targets, and whether they are a vector.
+
+    Args:
+        y: a series, a frame, or an array of shape (rows,) or (rows, columns).
+        name: their name in error messages.
+    """
+    if is_series(y):
+        return [_of_series(as_series(y, name), name)], True
+    if is_table(y):
+        table = read(y, name)
+        return [table.column(number, name) for number in range(table.width)], False
+    array = np.asarray(y)
+    if isinstance(y, Sequence) and array.dtype.kind in "USO":
+        array = np.array(y, dtype=object)
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name}: Complex data not supported. Give the real and imaginary parts.")
+    if array.ndim not in (1, 2):
+        raise ValueError(f"{name} has shape {array.shape}; give one target for each row")
+    columns = array.T if array.ndim == 2 else [array]
+    return [cells.of_array(column, name) for column in columns], array.ndim == 1
 
 
 def _as_array(table: Any, name: str) -> Any:

@@ -101,7 +101,13 @@ def optimizer_of(model: RealMLP, recipe: Recipe) -> AdamW:
             for parameter in module.parameters(recurse=False)
         ]
         if params:
-            groups.append({"params": params, "lr": share * recipe.lr})
+            groups.append(
+                {
+                    "params": params,
+                    "lr": share * recipe.lr,
+                    "weight_decay": share * recipe.weight_decay,
+                }
+            )
     return AdamW(
         groups, lr=recipe.lr, betas=(0.9, 0.95), eps=_EPS, weight_decay=recipe.weight_decay
     )
