@@ -33,6 +33,7 @@ ROOMS = [
     "tabular",
     "text",
     "inspect",
+    "sklearn",
     "cli",
 ]
 # These stand on top of all rooms; "" is chainrule/__init__.py.

@@ -73,6 +73,7 @@ _ROOMS = {
     "metrics": "chainrule.train.metrics",
     "nn": "chainrule.nn",
     "optim": "chainrule.optim",
+    "sklearn": "chainrule.sklearn",
     "tabular": "chainrule.tabular",
     "text": "chainrule.text",
     "train": "chainrule.train",

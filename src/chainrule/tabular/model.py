@@ -1,4 +1,4 @@
-"""TabularModel: a table's columns, the networks that were trained on them, and what they predict."""
+"""TabularModel: the columns of a table, the networks trained on them, and what they predict."""
 
 from __future__ import annotations
 
