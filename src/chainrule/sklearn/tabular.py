@@ -16,16 +16,22 @@ from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from chainrule.sklearn.base import ClassWeight, seed_from, weights_of_rows
 from chainrule.tables import is_table
-from chainrule.tabular import PRESETS, TabularModel, fit
+from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
 from chainrule.tabular.reading import as_array
 from chainrule.tabular.recipe import Task
 from chainrule.train import Callback
+
+_ROWS = 2000
+"""Rows of which the importances are taken."""
 
 
 class _Tabular(BaseEstimator):
     """The base of both estimators."""
 
     _task: ClassVar[Task]
+    _more: ClassVar[tuple[str, ...]] = ()
+    """The further arguments of `tabular.fit` that it has."""
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "preset": [StrOptions(set(PRESETS))],
         "categorical": [list, tuple, set],
@@ -58,7 +64,7 @@ class _Tabular(BaseEstimator):
         recipe = (
             "preset", "categorical", "numeric", "dates", "drop", "validation_fraction", "epochs",
             "batch_size", "hidden", "lr", "dropout", "weight_decay", "members", "time_budget",
-            "callbacks",
+            "callbacks", *self._more,
         )  # fmt: skip
         self.model_ = fit(
             X, y, self._task, sample_weight=weights, validation=validation,
@@ -67,6 +73,8 @@ class _Tabular(BaseEstimator):
         )  # fmt: skip
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
+        shares = self.model_.importances(_some(X))
+        self.feature_importances_ = np.array(list(shares.values()))
         self.best_epoch_: int = members[0]["best_epoch"]
         self.n_iter_ = len(members[0]["epochs"]["epoch"])
         self.history_: dict[str, list[float]] = members[0]["epochs"]
@@ -114,6 +122,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         classes_: the classes, sorted.
         model_: the `TabularModel`, which can be saved without pickle.
         columns_: what was decided for each column, a `tabular.Columns`.
+        feature_importances_: the share of each column, by gradient times input; see
+            `tabular.TabularModel.importances`.
         best_epoch_: the epoch whose weights were kept, from 1.
         n_iter_: the number of epochs.
         history_: the columns of the training's history as lists.
@@ -228,6 +238,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
         categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
             not to be used; of an array "x0", "x1" and so on. All others are decided by their
             values; see `tabular.Columns`.
+        loss: "squared_error", "gaussian" or "quantile"; see `tabular.fit`.
+        quantiles: the levels that loss="quantile" predicts.
         validation_fraction: the share of rows that is held out to choose the best epoch.
         epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see
             `tabular.Recipe`.
@@ -238,7 +250,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
         callbacks: as of a `Trainer`.
 
     Attributes:
-        model_, columns_, best_epoch_, n_iter_, history_: as of `TabularClassifier`.
+        model_, columns_, feature_importances_, best_epoch_, n_iter_, history_: as of
+            `TabularClassifier`.
 
     Example:
         >>> import numpy as np
@@ -251,6 +264,12 @@ class TabularRegressor(RegressorMixin, _Tabular):
     """
 
     _task: ClassVar[Task] = "regression"
+    _more: ClassVar[tuple[str, ...]] = ("loss", "quantiles")
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **_Tabular._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES))],
+        "quantiles": ["array-like"],
+    }
 
     def __init__(
         self,
@@ -260,6 +279,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
         numeric: Sequence[str] = (),
         dates: Sequence[str] = (),
         drop: Sequence[str] = (),
+        loss: str = "squared_error",
+        quantiles: Sequence[float] = (0.05, 0.5, 0.95),
         validation_fraction: float = 0.2,
         epochs: int | None = None,
         batch_size: int | None = None,
@@ -275,7 +296,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
     ) -> None:
         self._set(
             preset=preset, categorical=categorical, numeric=numeric, dates=dates, drop=drop,
-            validation_fraction=validation_fraction, epochs=epochs, batch_size=batch_size,
+            loss=loss, quantiles=quantiles, validation_fraction=validation_fraction,
+            epochs=epochs, batch_size=batch_size,
             hidden=hidden, lr=lr, dropout=dropout, weight_decay=weight_decay, members=members,
             time_budget=time_budget, random_state=random_state, verbose=verbose,
             callbacks=callbacks,
@@ -321,10 +343,33 @@ class TabularRegressor(RegressorMixin, _Tabular):
         rows = self._rows(X)
         return self.model_.predict(rows)
 
+    def predict_interval(
+        self, X: Any, coverage: float = 0.9
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(low, high), between which a target lies with probability `coverage`; see
+        `tabular.TabularModel.predict_interval`."""
+        rows = self._rows(X)
+        return self.model_.predict_interval(rows, coverage)
+
+    def predict_quantiles(self, X: Any) -> NDArray[np.float64]:
+        """The quantiles of each row's target, shape (rows, quantiles), with loss="quantile"."""
+        rows = self._rows(X)
+        return self.model_.predict_quantiles(rows)
+
+    def predict_std(self, X: Any) -> NDArray[np.float64]:
+        """The standard deviation of each row's target, with loss="gaussian"."""
+        rows = self._rows(X)
+        return self.model_.predict_std(rows)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _some(X: Any) -> Any:
+    """At most the first 2,000 rows of a table."""
+    return X.head(_ROWS) if hasattr(X, "head") else X[:_ROWS]
 
 
 def _labels(y: Any) -> NDArray[Any]:
