@@ -547,6 +547,7 @@ def conf(monkeypatch):
         data,
         cr.inspect,
         cr.sklearn,
+        cr.tabular,
         cr.text,
         chainrule.testing,
     ],

@@ -30,6 +30,7 @@ ROOMS = [
     "optim",
     "data",
     "train",
+    "tabular",
     "text",
     "inspect",
     "sklearn",
