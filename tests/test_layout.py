@@ -30,8 +30,10 @@ ROOMS = [
     "optim",
     "data",
     "train",
+    "tabular",
     "text",
     "inspect",
+    "sklearn",
     "cli",
 ]
 # These stand on top of all rooms; "" is chainrule/__init__.py.

@@ -38,7 +38,8 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, inspect, nn, optim, text
+    from chainrule import data, inspect, nn, optim, tabular, text
+    from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
     from chainrule.inspect.summary import summary
@@ -73,6 +74,8 @@ _ROOMS = {
     "metrics": "chainrule.train.metrics",
     "nn": "chainrule.nn",
     "optim": "chainrule.optim",
+    "sklearn": "chainrule.sklearn",
+    "tabular": "chainrule.tabular",
     "text": "chainrule.text",
     "train": "chainrule.train",
 }
@@ -113,7 +116,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
             raise AttributeError(message)
         if name in OURS:
             raise AttributeError(f"{message}; here it is {OURS[name]}")
-        for home in ("nn", "nn.functional", "optim", "data", "ops.linalg", "text"):
+        for home in ("nn", "nn.functional", "optim", "data", "ops.linalg", "tabular", "text"):
             if name in _import(f"chainrule.{home}").__all__:
                 called = home.removeprefix("ops.")
                 raise AttributeError(f"{message}; it is cr.{called}.{name}")
@@ -193,6 +196,7 @@ __all__ = [
     "set_default_backend",
     "set_num_threads",
     "summary",
+    "tabular",
     "tensor",
     "text",
     "uint8",
