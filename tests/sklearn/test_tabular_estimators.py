@@ -95,7 +95,7 @@ def test_arguments():
     ):
         with pytest.raises(ValueError, match=said):
             TabularRegressor(**{**SMALL, **wrong}).fit(FRAME, VALUES)
-    with pytest.raises(ValueError, match="1 class, .*'a'"):
+    with pytest.raises(ValueError, match=r"1 class, .*'a'"):
         TabularClassifier(**SMALL).fit(FRAME, ["a"] * 120)
     with pytest.raises(ValueError, match="two columns named 'size'"):
         TabularRegressor(**SMALL).fit(FRAME[["size", "size"]], VALUES)

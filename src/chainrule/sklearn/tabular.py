@@ -205,7 +205,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         X = self._checked(X, reset=True)
         y = _labels(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
-        if len(self.classes_) < 2:
+        if len(self.classes_) == 1:
             raise ValueError(
                 f"{type(self).__name__} needs two classes or more: y holds 1 class, "
                 f"{self.classes_[0]!r:.80}"
