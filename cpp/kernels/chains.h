@@ -58,6 +58,27 @@ inline constexpr Chain chains[] = {
     // Bias and ReLU; the derivative of ReLU times what comes from above.
     {2, 2, 0, 1u << 1, {{Opcode::add, {0, 1}}, {Opcode::relu, {~0}}}},
     {2, 2, 0, 1u << 1, {{Opcode::heaviside, {0}}, {Opcode::multiply, {1, ~0}}}},
+    // GELU, x Phi(x), and its derivative, x phi(x) + Phi(x).
+    {5,
+     1,
+     0,
+     1u << 1 | 1u << 4,
+     {{Opcode::normal_cdf, {0}},
+      {Opcode::multiply, {0, ~0}},
+      {Opcode::normal_pdf, {0}},
+      {Opcode::multiply, {0, ~2}},
+      {Opcode::add, {~3, ~0}}}},
+    // SiLU, x s with s = sigmoid(x), and its derivative, x s (1 - s) + s. Inputs: x, 1.
+    {6,
+     2,
+     1u << 1,
+     1u << 1 | 1u << 5,
+     {{Opcode::sigmoid, {0}},
+      {Opcode::multiply, {0, ~0}},
+      {Opcode::subtract, {1, ~0}},
+      {Opcode::multiply, {0, ~0}},
+      {Opcode::multiply, {~3, ~2}},
+      {Opcode::add, {~4, ~0}}}},
 };
 inline constexpr int chain_count = sizeof(chains) / sizeof(chains[0]);
 

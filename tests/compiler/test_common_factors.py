@@ -9,13 +9,15 @@ from chainrule import nn
 ACTIVATIONS = {
     "gelu": nn.functional.gelu,
     "silu": nn.functional.silu,
+    "mish": nn.functional.mish,
 }
 TOLERANCE = {"float32": 2e-5, "float64": 1e-12}
 
 
+@pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("dtype", TOLERANCE)
 @pytest.mark.parametrize("name", ACTIVATIONS)
-def test_the_backward_pass_reads_one_array_besides_the_incoming_gradient(name, dtype):
+def test_the_backward_pass_reads_one_array_besides_the_incoming_gradient(name, dtype, bias):
     """Of a layer over sequences, against NumPy; its gradient's program loads g and f."""
     rng = np.random.default_rng(0)
     x = rng.standard_normal((6, 5, 7)).astype(dtype)
@@ -23,7 +25,7 @@ def test_the_backward_pass_reads_one_array_besides_the_incoming_gradient(name, d
     for backend in ("native", "reference"):
         cr.manual_seed(0)
         model = nn.Sequential(
-            nn.Linear(7, 20, dtype=dtype),
+            nn.Linear(7, 20, bias=bias, dtype=dtype),
             Activation(name),
             nn.Linear(20, 3, dtype=dtype),
         )

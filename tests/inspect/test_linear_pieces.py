@@ -175,7 +175,7 @@ class Turned(nn.Module):
     [
         (nn.Sigmoid(), "sigmoid in layer 1: it is not piecewise linear"),
         (nn.Softmax(1), "softmax in layer 1: it is not piecewise linear"),
-        (nn.GELU(), "erf in layer 1: it is not piecewise linear"),
+        (nn.GELU(), "normal_cdf in layer 1: it is not piecewise linear"),
         (Product(), "multiply in layer 1: a product of two values that both change"),
         (AcrossRows(), "sum in layer 1: it computes across the rows"),
         (Turned(), "transpose in layer 1: it computes across the rows"),

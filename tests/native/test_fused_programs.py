@@ -29,11 +29,28 @@ MOMENTUM = [  # 0 ... 2: W, v, g; 3, 4: momentum, lr
 ]
 BIAS_RELU = [op("add", 2, 0, 1), op("relu", 3, 2)]
 RELU_GRADIENT = [op("heaviside", 2, 0), op("multiply", 3, 1, 2)]
+GELU = [  # 0: x; 1: where the derivative goes
+    op("normal_cdf", 2, 0),
+    op("multiply", 3, 0, 2),
+    op("normal_pdf", 4, 0),
+    op("multiply", 5, 0, 4),
+    op("add", 6, 5, 2),
+]
+SILU = [  # 0: x; 1: where the derivative goes; 2: 1
+    op("sigmoid", 3, 0),
+    op("multiply", 4, 0, 3),
+    op("subtract", 5, 2, 3),
+    op("multiply", 6, 0, 3),
+    op("multiply", 7, 6, 5),
+    op("add", 8, 7, 3),
+]
 CHAINS = {  # operations, arrays, scalars, registers of the results, and where each lies in place
     "adam": (ADAM, 4, [0.9, 0.1, 0.99, 0.01, 1e-3, 1e-8], {15: 0, 11: 1, 14: 2}),
     "momentum": (MOMENTUM, 3, [0.9, 0.1], {7: 0, 5: 1}),
     "bias and relu": (BIAS_RELU, 2, [], {3: 0}),
     "gradient of relu": (RELU_GRADIENT, 2, [], {3: 1}),
+    "gelu": (GELU, 2, [], {3: 0, 6: 1}),
+    "silu": (SILU, 2, [1.0], {4: 0, 8: 1}),
 }
 
 

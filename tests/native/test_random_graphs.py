@@ -13,6 +13,7 @@ UNARY = [
     cr.sin,
     cr.softplus,
     cr.erf,
+    cr.normal_cdf,
     cr.sign,
     cr.heaviside,
     cr.stop_gradient,

@@ -25,6 +25,12 @@ PAIRS = {
     "relu": (cr.relu, torch.relu, [MIXED]),
     "softplus": (cr.softplus, torch.nn.functional.softplus, [MIXED]),
     "erf": (cr.erf, torch.erf, [MIXED]),
+    "normal_cdf": (cr.normal_cdf, torch.special.ndtr, [MIXED]),
+    "normal_pdf": (
+        cr.normal_pdf,
+        lambda x: torch.distributions.Normal(0.0, 1.0).log_prob(x).exp(),
+        [MIXED],
+    ),
     "abs": (cr.abs, torch.abs, [MIXED]),
     "power": (cr.power, torch.pow, [POSITIVE, MIXED]),
     "divide": (cr.divide, torch.divide, [MIXED, POSITIVE]),

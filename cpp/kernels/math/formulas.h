@@ -2,6 +2,7 @@
 // take any Vector; the others are for floating types only.
 #pragma once
 
+#include "kernels/math/normal.h"
 #include "kernels/math/power.h"
 #include "kernels/math/rounding.h"
 #include "kernels/math/transcendental.h"
@@ -161,6 +162,8 @@ CHAINRULE_VECTOR_FUNCTION(tanh)
 CHAINRULE_VECTOR_FUNCTION(sigmoid)
 CHAINRULE_VECTOR_FUNCTION(softplus)
 CHAINRULE_VECTOR_FUNCTION(erf)
+CHAINRULE_VECTOR_FUNCTION(normal_cdf)
+CHAINRULE_VECTOR_FUNCTION(normal_pdf)
 CHAINRULE_VECTOR_FUNCTION(exp2)
 CHAINRULE_VECTOR_FUNCTION(log2)
 #undef CHAINRULE_VECTOR_FUNCTION

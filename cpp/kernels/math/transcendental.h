@@ -242,20 +242,62 @@ CHAINRULE_INLINE Vector<T> asinh(Vector<T> x) {
   return copy_sign(select(large, result + ln2, result), x);
 }
 
-// From expm1(-2 |x|). At most 2.5 ulp in float32 and in float64.
+// e^(f x) for f = halves / 2, a power of two or minus one: 2^n (1 + q), where that is a normal
+// number. All but the signs and exponents of the constants is as in exp.
+template <typename T, int halves>
+struct ExpScaled {
+  static constexpr int terms = sizeof(ExpCoefficients<T>::p) / sizeof(T) + 1;
+  struct Series {
+    T c[terms] = {};
+  };
+  static constexpr T factor = T(halves) / 2;
+  // q = r (c[0] + c[1] r + ...).
+  static constexpr Series series = [] {
+    Series s;
+    T power = s.c[0] = factor;
+    for (int i = 1; i < terms; ++i) s.c[i] = ExpCoefficients<T>::p[i - 1] * (power *= factor);
+    return s;
+  }();
+
+  Vector<T> q;
+  Bits<T> n;  // at the place of the exponent
+
+  // `low` is what x lacks.
+  static CHAINRULE_INLINE ExpScaled of(Vector<T> x, Vector<T> low = broadcast(T(0))) {
+    constexpr T log2_e = ExpCoefficients<T>::log2_e * factor;
+    constexpr T high = Float<T>::ln2_high / factor, rest = Float<T>::ln2_low / factor;
+    const auto whole = broadcast(Float<T>::whole);
+    const auto sum = multiply_add(x, broadcast(log2_e), whole);
+    const auto n = sum - whole;
+    auto r = negative_multiply_add(n, broadcast(high), x);
+    r = negative_multiply_add(n, broadcast(rest), r) + low;
+    return {r * polynomial(r, series.c), shift_left<Float<T>::mantissa>(to_bits(sum))};
+  }
+  CHAINRULE_INLINE Vector<T> power_of_two() const {
+    return from_bits(to_bits(broadcast(T(1))) + n);
+  }
+  CHAINRULE_INLINE Vector<T> value() const { return from_bits(to_bits(broadcast(T(1)) + q) + n); }
+};
+// Up to this bound e^x is finite; from there on 1 / (1 + e^x) is less than any normal number.
+template <typename T>
+inline constexpr T exp_bound = is_float32<T> ? T(87.6) : T(708.6);
+
+// (1 - e^(-2 |x|)) / (1 + e^(-2 |x|)). At most 2.49 ulp in float32, 2.9 in float64.
 template <typename T>
 CHAINRULE_INLINE Vector<T> tanh(Vector<T> x) {
-  const auto t = expm1(broadcast(T(-2)) * abs(x));
-  return copy_sign(abs(t / (t + broadcast(T(2)))), x);
+  const auto one = broadcast(T(1));
+  const auto last = broadcast(T(is_float32<T> ? 10 : 20));  // from here on it is 1
+  const auto e = ExpScaled<T, -4>::of(lesser(last, abs(x)));
+  const auto power = e.power_of_two();
+  const auto rest = negative_multiply_add(power, e.q, one - power);  // 1 - e^(-2 |x|)
+  return copy_sign(rest / (broadcast(T(2)) - rest), x);
 }
 
-// 1 / (1 + e^-x), from e^-|x| so that nothing overflows. At most 2.41 ulp in float32, 2.1
-// in float64.
+// 1 / (1 + e^-x). At most 2.32 ulp in float32, 2.3 in float64.
 template <typename T>
 CHAINRULE_INLINE Vector<T> sigmoid(Vector<T> x) {
-  const auto one = broadcast(T(1));
-  const auto small = exp(-abs(x));
-  return select(x >= broadcast(T(0)), one, small) / (one + small);
+  const auto one = broadcast(T(1)), bound = broadcast(exp_bound<T>);
+  return one / (one + ExpScaled<T, -2>::of(lesser(bound, greater(-bound, x))).value());
 }
 
 // log(1 + e^x) = max(x, 0) + log(1 + e^-|x|). At most 2.0 ulp in float32, 1.65 in float64.

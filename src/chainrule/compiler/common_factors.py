@@ -81,7 +81,19 @@ def _factored(value: Value, readers: Counter[Value], ready: dict[Value, int]) ->
         terms.append(term)
     value.kind, value.attributes = "multiply", {}
     value.inputs = (common, computed("add_n", *terms))
+    _put_beside(value.inputs[1], readers)
     return made
+
+
+def _put_beside(found: Value, readers: Counter[Value]) -> None:
+    """Let what a sum alone needs be computed where the rest of it is, as Phi(x) of GELU's."""
+    alone, kept = [found], list[Value]()
+    for value in alone:
+        for i in value.inputs:
+            if i.kind in ELEMENTWISE:
+                (alone if readers[i] <= 1 else kept).append(i)
+    for value in alone if kept else ():
+        value.beside = kept[0]
 
 
 def _factors(term: Value, readers: Counter[Value]) -> list[Value]:

@@ -244,6 +244,8 @@ class Scheduler:
     ) -> Group | None:
         """The last of the groups of a value's inputs, if the value can be computed in it.
 
+        Where no input is in a group, that of the value beside which it is best computed.
+
         It must have room, the value's shape and dtype, and no more than two axes after the value's
         inputs are read in it; all other inputs must be computed before it.
 
@@ -256,6 +258,8 @@ class Scheduler:
         for home in homes:
             if home is not None and (group is None or home.position > group.position):
                 group = home
+        if group is None and value.beside is not None:
+            group = group_of.get(value.beside)
         if group is None or group.dtype != dtype or group.shape != value.shape or is_full(group):
             return None
         more = []

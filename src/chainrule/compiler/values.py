@@ -33,11 +33,13 @@ class Value:
         fill: the number that a constant holds at every element, if it is one and the same.
         state: the State of a "state".
         number: of an "input", among the graph's inputs.
+        beside: an elementwise value with which this one is best computed, if any.
     """
 
     __slots__ = (
         "_array",
         "attributes",
+        "beside",
         "dtype",
         "fill",
         "inputs",
@@ -69,6 +71,7 @@ class Value:
         self.fill: float | None = None
         self.state: State | None = None
         self.number = -1
+        self.beside: Value | None = None
 
     @property
     def nbytes(self) -> int:

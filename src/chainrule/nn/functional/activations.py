@@ -15,7 +15,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
 from chainrule.nn.functional.normalisation import over_axis_1
-from chainrule.ops import erf, expm1, minimum, sigmoid, tanh, where
+from chainrule.ops import expm1, minimum, sigmoid, tanh, where
 from chainrule.ops.random import uniform
 
 __all__ = [
@@ -146,8 +146,8 @@ def selu(input: TensorLike, inplace: bool = False) -> Tensor:
 def gelu(input: TensorLike, approximate: str = "none") -> Tensor:
     """x Phi(x), where Phi is the distribution function of the standard normal distribution.
 
-    Formula: x (1 + erf(x / sqrt(2))) / 2; with approximate="tanh"
-    x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
+    Formula: Phi(x) = (1 + erf(x / sqrt(2))) / 2; with approximate="tanh"
+    (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2.
 
     Source: Hendrycks and Gimpel, "Gaussian error linear units", 2016.
 
@@ -161,12 +161,11 @@ def gelu(input: TensorLike, approximate: str = "none") -> Tensor:
     """
     x = as_tensor(input)
     if approximate == "none":
-        inner = erf(x * math.sqrt(0.5))
-    elif approximate == "tanh":
+        return x * ops.normal_cdf(x)
+    if approximate == "tanh":
         inner = tanh((x + 0.044715 * x**3) * math.sqrt(2 / math.pi))
-    else:
-        raise ValueError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
-    return x * (inner + 1.0) * 0.5
+        return x * (inner + 1.0) * 0.5
+    raise ValueError(f"gelu: approximate is 'none' or 'tanh', got {approximate!r}")
 
 
 @both_names()
