@@ -178,7 +178,7 @@ class Network:
             ):
                 if given.shape != state.shape:
                     raise ValueError(f"{name} has shape {given.shape}, the layer {state.shape}")
-                if not np.array_equal(state.value, given, equal_nan=True):  # type: ignore[arg-type]
+                if not np.array_equal(state.value, given):  # type: ignore[arg-type]
                     state.assign(given.astype(state.dtype))
 
 

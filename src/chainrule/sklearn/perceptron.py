@@ -23,7 +23,6 @@ from chainrule.sklearn.base import seed_from, weights_of_rows
 from chainrule.sklearn.batches import (
     DenseBatches,
     dense_if_small,
-    dense_parts,
     make_batches,
     orders,
 )
@@ -32,6 +31,7 @@ from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
 from chainrule.sklearn.network import ACTIVATIONS, Network
 from chainrule.sklearn.objective import Objective
+from chainrule.sklearn.outputs import outputs_of, predicting_backend
 from chainrule.sklearn.solvers import SOLVERS, make_optimizer
 from chainrule.sklearn.training import (
     StoppingRule,
@@ -40,7 +40,7 @@ from chainrule.sklearn.training import (
     state_of,
     warn_of_max_iter,
 )
-from chainrule.train import Evaluator, Trainer
+from chainrule.train import Trainer
 
 _ONE_PER_LAYER = [list, tuple]
 
@@ -252,9 +252,9 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         )  # fmt: skip
         self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
         self.loss_ = found.fun
-        self._runner: Trainer | Evaluator = Evaluator(model, objective)
-        if hasattr(self, "_optimizer"):
-            del self._optimizer
+        self._backend = predicting_backend(model, objective)
+        if hasattr(self, "_trainer"):
+            del self._trainer, self._optimizer
 
     def _fit_stochastic(
         self,
@@ -268,7 +268,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         model = self._network.model
         if not incremental or not hasattr(self, "_optimizer"):
             self._begin_training(model)
-        trainer: Any = self._runner
+        trainer = self._trainer
         if self.early_stopping:
             if validation is None:
                 X, y, weights, validation = self._held_out(X, y, weights)
@@ -317,7 +317,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         is_random = any(module.is_stochastic for module in model.modules())
         self._optimizer = make_optimizer(self, list(model.parameters()))
         schedule = self.learning_rate(self._optimizer) if callable(self.learning_rate) else None
-        self._runner = Trainer(
+        self._trainer = Trainer(
             model,
             self._objective(self._network),
             self._optimizer,
@@ -326,6 +326,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
             clip_value=self.clip_value,
             seed=seed_from(self._random_state) if is_random else 0,
         )
+        self._backend = self._trainer.backend
 
     def _held_out(
         self, X: Any, y: Array, weights: Array | None
@@ -442,7 +443,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         if self.allow_nan:
             X = self._filled(X.astype(self.coefs_[0].dtype), reset=False)
         self._network.assign(self.coefs_, self.intercepts_)
-        return self._runner.predict(dense_parts(X))
+        return outputs_of(self._backend, X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
