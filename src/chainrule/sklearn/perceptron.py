@@ -43,6 +43,15 @@ from chainrule.sklearn.training import (
 from chainrule.train import Trainer
 
 _ONE_PER_LAYER = [list, tuple]
+_OF_EPOCHS: dict[str, Any] = {
+    "best_loss_": None,
+    "best_validation_score_": None,
+    "validation_scores_": None,
+    "validation_loss_curve_": None,
+    "_no_improvement_count": 0,
+    "_best": None,
+}
+"""The attributes that a training by epochs goes on from, besides `loss_curve_`, as they begin."""
 
 
 class BasePerceptron(CallbackSupportMixin, BaseEstimator):
@@ -222,14 +231,26 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         self.t_ = 0
         self.n_layers_ = layers
         self.out_activation_ = self._out_activation()
-        if self.solver == "lbfgs":
-            return
-        self.loss_curve_ = []
-        self._no_improvement_count = 0
-        self._best = None
-        self.validation_scores_ = self.validation_loss_curve_ = None
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
-        self.best_loss_ = None if self.early_stopping else np.inf
+        for name in ("loss_curve_", *_OF_EPOCHS):
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _complete(self, validates: bool) -> None:
+        """The attributes of epochs, where there are none yet, or none of the kind that comes."""
+        for name, first in _OF_EPOCHS.items():
+            if not hasattr(self, name):
+                setattr(self, name, first)
+        if not hasattr(self, "loss_curve_"):
+            self.loss_curve_ = []
+        if validates and self.validation_scores_ is None:
+            self.validation_scores_, self.validation_loss_curve_ = [], []
+        if self.early_stopping:
+            if self.best_validation_score_ is None:
+                self.best_validation_score_ = -np.inf
+            if self._best is None:
+                self._best = state_of(self._network.model)
+        elif self.best_loss_ is None:
+            self.best_loss_ = np.inf
 
     def _objective(self, network: Network) -> Objective:
         return Objective(self._loss(), network.layers, float(self.alpha))
@@ -269,13 +290,9 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         if not incremental or not hasattr(self, "_optimizer"):
             self._begin_training(model)
         trainer = self._trainer
-        if self.early_stopping:
-            if validation is None:
-                X, y, weights, validation = self._held_out(X, y, weights)
-            if self._best is None:
-                self._best = state_of(model)
-        if validation is not None and self.validation_scores_ is None:
-            self.validation_scores_, self.validation_loss_curve_ = [], []
+        if self.early_stopping and validation is None:
+            X, y, weights, validation = self._held_out(X, y, weights)
+        self._complete(validates=validation is not None)
         rows = X.shape[0]
         if self.batch_size != "auto" and self.batch_size > rows:
             warnings.warn(
