@@ -15,7 +15,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from chainrule.sklearn.base import ClassWeight, seed_from, weights_of_rows
-from chainrule.tables import is_table
+from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
 from chainrule.tabular.reading import as_array
 from chainrule.tabular.recipe import Task
@@ -85,7 +85,9 @@ class _Tabular(BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """X, with the number and the names of its columns compared, or remembered."""
-        if not is_table(X):
+        if is_table(X):
+            as_frame(X, "X")  # which says what is wrong with its names
+        else:
             X = as_array(X, "X")
         validate_data(self, X, reset=reset, skip_check_array=True)
         return X
@@ -203,6 +205,11 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         X = self._checked(X, reset=True)
         y = _labels(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) == 1:
+            raise ValueError(
+                f"{type(self).__name__} needs two classes or more: y holds 1 class, "
+                f"{self.classes_[0]!r:.80}"
+            )
         weights = weights_of_rows(X, y, sample_weight, self.class_weight)
         validation = None
         if X_val is not None:
