@@ -157,9 +157,11 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         self.n_outputs_ = self._outputs_of(y)
         network = None if first else getattr(self, "_network", None)
         if network is None:
-            network = self._new_network([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+            # scipy's L-BFGS-B computes in float64, and its line search needs all the digits.
+            dtype = np.float64 if self.solver == "lbfgs" else X.dtype
+            network = self._new_network([X.shape[1], *hidden, self.n_outputs_], dtype)
         if first:
-            network.initialize(self._random_state)
+            network.initialize(self._random_state, X.dtype)
             self._begin(len(hidden) + 2)
         else:
             network.assign(self.coefs_, self.intercepts_)
@@ -257,7 +259,8 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
 
     def _fit_lbfgs(self, X: Any, y: Array, weights: Array | None, task: FitTask | None) -> None:
         model, objective = self._network.model, self._objective(self._network)
-        full = FullObjective(model, objective, X, self._targets(y, X.dtype), weights)
+        targets = self._targets(y, self._network.layers[0].weight.dtype)
+        full = FullObjective(model, objective, X, targets, weights)
 
         def after_iteration(intermediate_result: Any) -> None:
             if self.verbose:

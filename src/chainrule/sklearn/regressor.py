@@ -21,7 +21,8 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
     """A regression by a network: scikit-learn's MLPRegressor, and what it lacks.
 
     With arguments that scikit-learn's has, the numbers are the same, to rounding: weights, losses,
-    epochs, predictions. Training runs in the native core, in the dtype of X: float32 or float64.
+    epochs, predictions. Training runs in the native core, in the dtype of X, float32 or float64;
+    by "lbfgs" in float64.
 
     Args:
         loss: "squared_error" (half of it), "poisson" (half the deviance; the network gives the
