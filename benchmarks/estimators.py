@@ -44,7 +44,7 @@ def fits(rows: int, epochs: int) -> list[Case]:
         for kind, more in (
             ("MLPClassifier", {}),
             ("MLPClassifier", {"solver": "sgd"}),
-            ("MLPClassifier", {"solver": "lbfgs"}),
+            ("MLPClassifier", {"solver": "lbfgs", "tol": 1e-4}),
             ("MLPClassifier", {"early_stopping": True, "n_iter_no_change": epochs}),
             ("MLPRegressor", {}),
         ):
@@ -55,11 +55,15 @@ def fits(rows: int, epochs: int) -> list[Case]:
                 more: dict[str, Any] = more,
                 given: np.ndarray = x.astype(dtype),  # noqa: B008 - bound at once
             ) -> np.ndarray:
-                found = getattr(room, kind)(**alike, **more).fit(given, y)
+                found = getattr(room, kind)(**{**alike, **more}).fit(given, y)
                 return np.array(getattr(found, "loss_curve_", [found.loss_]))
 
             what = " ".join([kind, *map(str, more)]) if more else kind
-            what = what.replace("solver", str(more.get("solver"))).replace(" n_iter_no_change", "")
+            what = (
+                what.replace("solver", str(more.get("solver")))
+                .replace(" n_iter_no_change", "")
+                .replace(" tol", "")
+            )
             cases.append(Case(f"{what}, {dtype}, {rows:,} rows, {epochs} epochs", fit))
     return cases
 

@@ -369,13 +369,35 @@ def test_callbacks_of_scikit_learn(solver):
 def test_copies_are_their_own(tmp_path):
     first = classifier(dropout=0.1).fit(X, THREE)
     before = first.predict_proba(X)
+    losses = []
     joblib.dump(first, tmp_path / "network.joblib")
     for other in (copy.deepcopy(first), joblib.load(tmp_path / "network.joblib")):
         np.testing.assert_array_equal(other.predict_proba(X), before)
         for _ in range(2):
             other.partial_fit(X, THREE)
+        losses.append(other.loss_)
         assert not np.array_equal(other.predict_proba(X), before)
         np.testing.assert_array_equal(first.predict_proba(X), before)
+    assert losses[0] == losses[1] == first.partial_fit(X, THREE).partial_fit(X, THREE).loss_
+
+
+def test_a_warm_start_takes_other_parameters():
+    estimator = classifier(warm_start=True, solver="lbfgs").fit(X, THREE)
+    lengths = []
+    for changed in ({"solver": "adam"}, {"early_stopping": True}, {"early_stopping": False}):
+        estimator.set_params(**changed).fit(X, THREE)
+        lengths.append((len(estimator.loss_curve_), len(estimator.validation_scores_ or ())))
+    assert lengths == [(6, 0), (12, 6), (18, 6)]
+    estimator.fit(X.astype(np.float32), THREE)
+    assert estimator.coefs_[0].dtype == np.float64 and estimator.best_loss_ < np.inf
+    estimator.set_params(solver="lbfgs").fit(X.astype(np.float32), THREE)
+    assert not hasattr(estimator.set_params(warm_start=False).fit(X, THREE), "loss_curve_")
+
+
+def test_a_batch_whose_rows_have_no_weight():
+    weights = np.repeat([0.0, 1.0, 2.0], 67)
+    estimator = classifier(shuffle=False, batch_size=67, max_iter=20).fit(X, THREE, weights)
+    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0] < np.inf
 
 
 def test_weights_that_are_set_are_used():

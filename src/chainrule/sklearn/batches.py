@@ -12,9 +12,6 @@ from chainrule.data import Minibatches
 from chainrule.data.batches import IndexedBatches
 from chainrule.graph.tensor import Array
 
-_ROWS = 256
-"""Rows of a sparse matrix that are made dense at a time for a prediction."""
-
 _DENSE_BYTES = 1 << 28
 """A sparse matrix that takes at most this when dense is made dense as a whole: that is faster."""
 
@@ -81,14 +78,6 @@ def make_batches(
     """Minibatches of a matrix, dense or sparse."""
     kind = SparseBatches if sparse.issparse(x) else DenseBatches
     return kind(x, y, weights, size, order)
-
-
-def dense_parts(x: Any) -> Any:
-    """What a prediction takes: an array as it is, of a sparse matrix its rows part by part."""
-    rows = dense_if_small(x)
-    if not sparse.issparse(rows):
-        return rows
-    return (rows[i : i + _ROWS].toarray() for i in range(0, rows.shape[0], _ROWS))
 
 
 def orders(rows: int, shuffle: bool, random_state: np.random.RandomState) -> Callable[[], Array]:

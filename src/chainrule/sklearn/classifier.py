@@ -23,7 +23,8 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
     """A classifier by a network: scikit-learn's MLPClassifier, and what it lacks.
 
     With arguments that scikit-learn's has, the numbers are the same, to rounding: weights, losses,
-    epochs, predictions. Training runs in the native core, in the dtype of X: float32 or float64.
+    epochs, predictions. Training runs in the native core, in the dtype of X, float32 or float64;
+    by "lbfgs" in float64.
 
     Args:
         hidden_layer_sizes: the widths of the hidden layers.

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from chainrule.train import Callback, Evaluator, Trainer
+from chainrule.sklearn.outputs import predicting_backend
+from chainrule.train import Callback, Trainer
 
 try:
     from sklearn.callback import CallbackSupportMixin
@@ -67,5 +68,5 @@ class FitTask(Callback):
             "coefs_": network.coefs(),
             "intercepts_": network.intercepts(),
             "_network": network,
-            "_runner": Evaluator(network.model, self._estimator._objective(network)),
+            "_backend": predicting_backend(network.model, self._estimator._objective(network)),
         }

@@ -136,8 +136,10 @@ class Network:
         last = None if output is None else make_activation(output, dtype)
         self.model = nn.Sequential(*modules, *([] if last is None else [last]))
 
-    def initialize(self, random_state: np.random.RandomState) -> None:
+    def initialize(self, random_state: np.random.RandomState, dtype: DTypeLike) -> None:
         """Draw all weights and biases: uniform in +-sqrt(6 / (fan in + fan out)).
+
+        They are rounded to `dtype`, that of the rows, even where the network has another.
 
         2 in place of 6 where the activation is logistic. Weights come as (in, out), layer by layer,
         each followed by its bias: the numbers are scikit-learn's of the same random state.
@@ -147,9 +149,9 @@ class Network:
         """
         for layer, activation in zip(self.layers, self._drawn_for, strict=True):
             factor = 2.0 if activation == "logistic" else 6.0
-            _draw(layer, factor, random_state)
+            _draw(layer, factor, random_state, dtype)
         for layer in self.shortcuts:
-            _draw(layer, 6.0, random_state)
+            _draw(layer, 6.0, random_state, dtype)
 
     def coefs(self) -> list[Array]:
         """Copies of the weights, each of shape (in, out)."""
@@ -178,7 +180,7 @@ class Network:
             ):
                 if given.shape != state.shape:
                     raise ValueError(f"{name} has shape {given.shape}, the layer {state.shape}")
-                if not np.array_equal(state.value, given, equal_nan=True):  # type: ignore[arg-type]
+                if not np.array_equal(state.value, given):  # type: ignore[arg-type]
                     state.assign(given.astype(state.dtype))
 
 
@@ -188,13 +190,15 @@ def bias_of(layer: nn.Linear) -> Parameter:
     return layer.bias
 
 
-def _draw(layer: nn.Linear, factor: float, random_state: np.random.RandomState) -> None:
+def _draw(
+    layer: nn.Linear, factor: float, random_state: np.random.RandomState, dtype: DTypeLike
+) -> None:
     bound = np.sqrt(factor / (layer.in_features + layer.out_features))
     shape = layer.in_features, layer.out_features
-    weight = random_state.uniform(-bound, bound, shape)
+    weight = random_state.uniform(-bound, bound, shape).astype(dtype)
     layer.weight.assign(np.ascontiguousarray(weight.T, layer.weight.dtype))
     if layer.bias is not None:
-        bias = random_state.uniform(-bound, bound, layer.out_features)
+        bias = random_state.uniform(-bound, bound, layer.out_features).astype(dtype)
         layer.bias.assign(bias.astype(layer.bias.dtype))
 
 

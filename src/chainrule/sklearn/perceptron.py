@@ -23,7 +23,6 @@ from chainrule.sklearn.base import seed_from, weights_of_rows
 from chainrule.sklearn.batches import (
     DenseBatches,
     dense_if_small,
-    dense_parts,
     make_batches,
     orders,
 )
@@ -32,6 +31,7 @@ from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
 from chainrule.sklearn.network import ACTIVATIONS, Network
 from chainrule.sklearn.objective import Objective
+from chainrule.sklearn.outputs import outputs_of, predicting_backend
 from chainrule.sklearn.solvers import SOLVERS, make_optimizer
 from chainrule.sklearn.training import (
     StoppingRule,
@@ -40,9 +40,18 @@ from chainrule.sklearn.training import (
     state_of,
     warn_of_max_iter,
 )
-from chainrule.train import Evaluator, Trainer
+from chainrule.train import Trainer
 
 _ONE_PER_LAYER = [list, tuple]
+_OF_EPOCHS: dict[str, Any] = {
+    "best_loss_": None,
+    "best_validation_score_": None,
+    "validation_scores_": None,
+    "validation_loss_curve_": None,
+    "_no_improvement_count": 0,
+    "_best": None,
+}
+"""The attributes that a training by epochs goes on from, besides `loss_curve_`, as they begin."""
 
 
 class BasePerceptron(CallbackSupportMixin, BaseEstimator):
@@ -148,9 +157,11 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         self.n_outputs_ = self._outputs_of(y)
         network = None if first else getattr(self, "_network", None)
         if network is None:
-            network = self._new_network([X.shape[1], *hidden, self.n_outputs_], X.dtype)
+            # scipy's L-BFGS-B computes in float64, and its line search needs all the digits.
+            dtype = np.float64 if self.solver == "lbfgs" else X.dtype
+            network = self._new_network([X.shape[1], *hidden, self.n_outputs_], dtype)
         if first:
-            network.initialize(self._random_state)
+            network.initialize(self._random_state, X.dtype)
             self._begin(len(hidden) + 2)
         else:
             network.assign(self.coefs_, self.intercepts_)
@@ -222,21 +233,34 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         self.t_ = 0
         self.n_layers_ = layers
         self.out_activation_ = self._out_activation()
-        if self.solver == "lbfgs":
-            return
-        self.loss_curve_ = []
-        self._no_improvement_count = 0
-        self._best = None
-        self.validation_scores_ = self.validation_loss_curve_ = None
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
-        self.best_loss_ = None if self.early_stopping else np.inf
+        for name in ("loss_curve_", *_OF_EPOCHS):
+            if hasattr(self, name):
+                delattr(self, name)
+
+    def _complete(self, validates: bool) -> None:
+        """The attributes of epochs, where there are none yet, or none of the kind that comes."""
+        for name, first in _OF_EPOCHS.items():
+            if not hasattr(self, name):
+                setattr(self, name, first)
+        if not hasattr(self, "loss_curve_"):
+            self.loss_curve_ = []
+        if validates and self.validation_scores_ is None:
+            self.validation_scores_, self.validation_loss_curve_ = [], []
+        if self.early_stopping:
+            if self.best_validation_score_ is None:
+                self.best_validation_score_ = -np.inf
+            if self._best is None:
+                self._best = state_of(self._network.model)
+        elif self.best_loss_ is None:
+            self.best_loss_ = np.inf
 
     def _objective(self, network: Network) -> Objective:
         return Objective(self._loss(), network.layers, float(self.alpha))
 
     def _fit_lbfgs(self, X: Any, y: Array, weights: Array | None, task: FitTask | None) -> None:
         model, objective = self._network.model, self._objective(self._network)
-        full = FullObjective(model, objective, X, self._targets(y, X.dtype), weights)
+        targets = self._targets(y, self._network.layers[0].weight.dtype)
+        full = FullObjective(model, objective, X, targets, weights)
 
         def after_iteration(intermediate_result: Any) -> None:
             if self.verbose:
@@ -252,9 +276,9 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         )  # fmt: skip
         self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
         self.loss_ = found.fun
-        self._runner: Trainer | Evaluator = Evaluator(model, objective)
-        if hasattr(self, "_optimizer"):
-            del self._optimizer
+        self._backend = predicting_backend(model, objective)
+        if hasattr(self, "_trainer"):
+            del self._trainer, self._optimizer
 
     def _fit_stochastic(
         self,
@@ -268,14 +292,10 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         model = self._network.model
         if not incremental or not hasattr(self, "_optimizer"):
             self._begin_training(model)
-        trainer: Any = self._runner
-        if self.early_stopping:
-            if validation is None:
-                X, y, weights, validation = self._held_out(X, y, weights)
-            if self._best is None:
-                self._best = state_of(model)
-        if validation is not None and self.validation_scores_ is None:
-            self.validation_scores_, self.validation_loss_curve_ = [], []
+        trainer = self._trainer
+        if self.early_stopping and validation is None:
+            X, y, weights, validation = self._held_out(X, y, weights)
+        self._complete(validates=validation is not None)
         rows = X.shape[0]
         if self.batch_size != "auto" and self.batch_size > rows:
             warnings.warn(
@@ -317,7 +337,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         is_random = any(module.is_stochastic for module in model.modules())
         self._optimizer = make_optimizer(self, list(model.parameters()))
         schedule = self.learning_rate(self._optimizer) if callable(self.learning_rate) else None
-        self._runner = Trainer(
+        self._trainer = Trainer(
             model,
             self._objective(self._network),
             self._optimizer,
@@ -326,6 +346,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
             clip_value=self.clip_value,
             seed=seed_from(self._random_state) if is_random else 0,
         )
+        self._backend = self._trainer.backend
 
     def _held_out(
         self, X: Any, y: Array, weights: Array | None
@@ -442,7 +463,7 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         if self.allow_nan:
             X = self._filled(X.astype(self.coefs_[0].dtype), reset=False)
         self._network.assign(self.coefs_, self.intercepts_)
-        return self._runner.predict(dense_parts(X))
+        return outputs_of(self._backend, X)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

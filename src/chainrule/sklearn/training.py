@@ -15,7 +15,7 @@ from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.sklearn.batches import dense_parts
+from chainrule.sklearn.outputs import outputs_of
 from chainrule.sklearn.solvers import set_learning_rate
 from chainrule.train import Callback, Trainer
 
@@ -91,7 +91,7 @@ class StoppingRule(Callback):
 
     def _validate(self, trainer: Trainer, validation: Validation, record: dict[str, float]) -> None:
         estimator = self.estimator
-        output = trainer.predict(dense_parts(validation.x))
+        output = outputs_of(trainer.backend, validation.x)
         if self._loss is None:
             objective: Any = trainer.graphs.loss
             self._loss = LossOfOutputs(objective.loss, output, validation)
