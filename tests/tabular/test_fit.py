@@ -2,6 +2,7 @@
 
 import copy
 import math
+import signal
 import time
 
 import numpy as np
@@ -80,6 +81,33 @@ def test_a_budget_of_time_shortens_the_schedule():
     model = tabular.fit(X, Y, "regression", epochs=100_000, time_budget=0.7, **SMALL)
     assert time.monotonic() - begin < 5
     assert 3 < len(model.report["members"][0]["epochs"]["epoch"]) < 100_000
+
+
+def test_an_ensemble_is_the_same_each_time_and_ends_when_it_must():
+    few = {"preset": "ensemble", "members": 3, "hidden": [8]}
+    first, second = (tabular.fit(X, Y, "regression", epochs=4, **few) for _ in range(2))
+    np.testing.assert_array_equal(first.predict(X), second.predict(X))
+    begin = time.monotonic()
+    tabular.fit(X, Y, "regression", epochs=10**6, time_budget=0.6, **few)
+
+    class Fails(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            raise RuntimeError("enough")
+
+    class Interrupts(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            if trainer.epoch == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(RuntimeError, match="enough"):
+        tabular.fit(X, Y, "regression", epochs=10**6, callbacks=[Fails()], **few)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        model = tabular.fit(X, Y, "regression", epochs=10**6, callbacks=[Interrupts()], **few)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(model.members) == 3
+    assert time.monotonic() - begin < 15
 
 
 def test_schedules_and_groups_are_those_of_the_recipe():

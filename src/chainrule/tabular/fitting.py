@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Collection, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -21,7 +22,7 @@ from chainrule.tabular.model import TabularModel
 from chainrule.tabular.recipe import Recipe, Task, realmlp
 from chainrule.tabular.targets import Classes, Target, criterion_of, fit_target
 from chainrule.tabular.training import Rows, Trained, hold_out, train
-from chainrule.train import Callback
+from chainrule.train import Callback, Trainer
 
 PRESETS = ("fast", "default", "ensemble")
 """The names of the recipes that `fit` knows."""
@@ -175,6 +176,7 @@ def fit(
         )  # fmt: skip
 
     criterion = criterion_of(fitted, recipe.label_smoothing)
+    stop = _Stop()
 
     def member(number: int) -> _Member:
         part = parts[number]
@@ -186,7 +188,8 @@ def fit(
             seconds = max(left, 0.0) / (rounds - number // workers)
         trained = train(
             make, recipe, criterion, data.take(part.train), held if len(held) else None,
-            seed=seed + number, seconds=seconds, callbacks=list(callbacks) if not number else [],
+            seed=seed + number, seconds=seconds,
+            callbacks=[*(callbacks if not number else ()), stop],
             progress=progress and not number,
         )  # fmt: skip
         if trained.outputs is None:
@@ -200,8 +203,7 @@ def fit(
     if workers == 1:
         found = [member(number) for number in range(count)]
     else:
-        with ThreadPoolExecutor(workers) as pool:
-            found = list(pool.map(member, range(count)))
+        found = _side_by_side(member, count, workers, stop)
     report = {
         "members": [
             {
@@ -236,6 +238,43 @@ def _checked_loss(task: Task, loss: str, quantiles: Sequence[float]) -> tuple[fl
     if not levels or sorted({*levels}) != list(levels) or levels[0] == 0:
         raise ValueError(f"quantiles rise and lie between 0 and 1, got {tuple(quantiles)}")
     return levels
+
+
+class _Stop(Callback):
+    """Ends the trainings of all members after the epoch under way, once it is set."""
+
+    def __init__(self) -> None:
+        self._is_set = threading.Event()
+
+    def set(self) -> None:
+        self._is_set.set()
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        if self._is_set.is_set():
+            trainer.stop("the ensemble was stopped")
+
+
+def _side_by_side(
+    member: Callable[[int], _Member], count: int, workers: int, stop: _Stop
+) -> list[_Member]:
+    """The members, trained in threads.
+
+    Ctrl-C ends all of them early, and each keeps its best epoch so far, as it does where a single
+    network is trained. An error of one ends the others, too.
+    """
+    with ThreadPoolExecutor(workers) as pool:
+        futures = [pool.submit(member, number) for number in range(count)]
+        pending = set(futures)
+        try:
+            # A wait without an end would not see Ctrl-C where another thread got the signal.
+            while pending and not any(future.exception() for future in set(futures) - pending):
+                _, pending = wait(pending, 0.1, FIRST_EXCEPTION)
+        except KeyboardInterrupt:
+            stop.set()
+        if any(future.exception() for future in set(futures) - pending):
+            stop.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+        return [future.result() for future in futures]
 
 
 def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:
