@@ -24,12 +24,14 @@ SMALL = {"hidden": [24]}
 
 @pytest.mark.parametrize("preset", tabular.PRESETS)
 def test_every_preset_learns_classes_and_numbers(preset):
-    model = tabular.fit(X, LABELS, "classification", preset=preset, epochs=40, **SMALL)
+    several = {"members": 2} if preset in ("ensemble", "best") else {}
+    model = tabular.fit(X, LABELS, "classification", preset=preset, epochs=40, **SMALL, **several)
     assert (model.predict(X) == LABELS).mean() > 0.9
     assert model.predict_proba(X).shape == (300, 2)
-    model = tabular.fit(X, Y, "regression", preset=preset, epochs=100, **SMALL)
+    model = tabular.fit(X, Y, "regression", preset=preset, epochs=100, **SMALL, **several)
     assert np.corrcoef(model.predict(X), Y)[0, 1] > 0.95
-    assert len(model.members) == (5 if preset == "ensemble" else 1)
+    count = len(tabular.fit(X, Y, "regression", preset=preset, epochs=1, **SMALL).members)
+    assert count == {"ensemble": 5, "best": 10}.get(preset, 1)
     assert Y.min() <= model.predict(100 * X).min() <= model.predict(100 * X).max() <= Y.max()
 
 
