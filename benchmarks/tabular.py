@@ -27,6 +27,7 @@ PRESETS = {
     "chainrule fast": "fast",
     "chainrule": "default",
     "chainrule ensemble": "ensemble",
+    "chainrule best": "best",
 }
 PYTABKIT = {"RealMLP-TD (pytabkit)": "RealMLP_TD", "TabM (pytabkit)": "TabM_D"}
 MODELS = (*PRESETS, "scikit-learn MLP", "HistGradientBoosting", *PYTABKIT)

@@ -2,6 +2,7 @@
 
 import copy
 import math
+import signal
 import time
 
 import numpy as np
@@ -23,12 +24,14 @@ SMALL = {"hidden": [24]}
 
 @pytest.mark.parametrize("preset", tabular.PRESETS)
 def test_every_preset_learns_classes_and_numbers(preset):
-    model = tabular.fit(X, LABELS, "classification", preset=preset, epochs=40, **SMALL)
+    several = {"members": 2} if preset in ("ensemble", "best") else {}
+    model = tabular.fit(X, LABELS, "classification", preset=preset, epochs=40, **SMALL, **several)
     assert (model.predict(X) == LABELS).mean() > 0.9
     assert model.predict_proba(X).shape == (300, 2)
-    model = tabular.fit(X, Y, "regression", preset=preset, epochs=100, **SMALL)
+    model = tabular.fit(X, Y, "regression", preset=preset, epochs=100, **SMALL, **several)
     assert np.corrcoef(model.predict(X), Y)[0, 1] > 0.95
-    assert len(model.members) == (5 if preset == "ensemble" else 1)
+    count = len(tabular.fit(X, Y, "regression", preset=preset, epochs=1, **SMALL).members)
+    assert count == {"ensemble": 5, "best": 10}.get(preset, 1)
     assert Y.min() <= model.predict(100 * X).min() <= model.predict(100 * X).max() <= Y.max()
 
 
@@ -80,6 +83,33 @@ def test_a_budget_of_time_shortens_the_schedule():
     model = tabular.fit(X, Y, "regression", epochs=100_000, time_budget=0.7, **SMALL)
     assert time.monotonic() - begin < 5
     assert 3 < len(model.report["members"][0]["epochs"]["epoch"]) < 100_000
+
+
+def test_an_ensemble_is_the_same_each_time_and_ends_when_it_must():
+    few = {"preset": "ensemble", "members": 3, "hidden": [8]}
+    first, second = (tabular.fit(X, Y, "regression", epochs=4, **few) for _ in range(2))
+    np.testing.assert_array_equal(first.predict(X), second.predict(X))
+    begin = time.monotonic()
+    tabular.fit(X, Y, "regression", epochs=10**6, time_budget=0.6, **few)
+
+    class Fails(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            raise RuntimeError("enough")
+
+    class Interrupts(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            if trainer.epoch == 3:
+                signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(RuntimeError, match="enough"):
+        tabular.fit(X, Y, "regression", epochs=10**6, callbacks=[Fails()], **few)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        model = tabular.fit(X, Y, "regression", epochs=10**6, callbacks=[Interrupts()], **few)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert len(model.members) == 3
+    assert time.monotonic() - begin < 15
 
 
 def test_schedules_and_groups_are_those_of_the_recipe():

@@ -105,7 +105,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     """Classes from a table as it comes, by the recipe of RealMLP.
 
     Args:
-        preset: "default", "fast" or "ensemble"; see `tabular.fit`.
+        preset: "default", "fast", "ensemble" or "best"; see `tabular.fit`.
         categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
             not to be used; of an array "x0", "x1" and so on. All others are decided by their
             values; see `tabular.Columns`.
@@ -241,7 +241,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
     """Numbers from a table as it comes, by the recipe of RealMLP.
 
     Args:
-        preset: "default", "fast" or "ensemble"; see `tabular.fit`.
+        preset: "default", "fast", "ensemble" or "best"; see `tabular.fit`.
         categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
             not to be used; of an array "x0", "x1" and so on. All others are decided by their
             values; see `tabular.Columns`.
