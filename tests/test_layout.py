@@ -32,6 +32,7 @@ ROOMS = [
     "train",
     "text",
     "inspect",
+    "serve",
     "cli",
 ]
 # These stand on top of all rooms; "" is chainrule/__init__.py.

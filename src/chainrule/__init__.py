@@ -38,7 +38,7 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, inspect, nn, optim, text
+    from chainrule import data, inspect, nn, optim, serve, text
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
     from chainrule.inspect.summary import summary
@@ -73,6 +73,7 @@ _ROOMS = {
     "metrics": "chainrule.train.metrics",
     "nn": "chainrule.nn",
     "optim": "chainrule.optim",
+    "serve": "chainrule.serve",
     "text": "chainrule.text",
     "train": "chainrule.train",
 }
@@ -190,6 +191,7 @@ __all__ = [
     "placeholder",
     "read_metadata",
     "save",
+    "serve",
     "set_default_backend",
     "set_num_threads",
     "summary",
