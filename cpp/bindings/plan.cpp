@@ -121,8 +121,8 @@ class BoundPlan {
   // Throws std::invalid_argument unless there is an array of the right size for each output.
   void check_outputs(std::span<OutputArray> arrays) const {
     if (arrays.size() != outputs_.size()) {
-      throw std::invalid_argument("there are " + std::to_string(outputs_.size()) + " outputs, got " +
-                                  std::to_string(arrays.size()) + " arrays");
+      throw std::invalid_argument("there are " + std::to_string(outputs_.size()) +
+                                  " outputs, got " + std::to_string(arrays.size()) + " arrays");
     }
     for (std::size_t i = 0; i < arrays.size(); ++i) {
       if (arrays[i].nbytes() != outputs_[i].size()) {

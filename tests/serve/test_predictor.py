@@ -1,4 +1,4 @@
-"""Predictor: the outputs of an Evaluator, from any number of threads, of a model that never changes."""
+"""Predictor: a network's outputs, for any number of threads, of a model that never changes."""
 
 import copy
 from concurrent.futures import ThreadPoolExecutor
