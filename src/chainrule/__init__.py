@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         FileError,
         History,
         Metric,
+        Predictor,
         RangeTest,
         ReduceLROnPlateau,
         Trainer,
@@ -81,8 +82,8 @@ _PARTS = {
     "chainrule.compiler.capture": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
     "chainrule.inspect": "summary",
-    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric RangeTest "
-    "ReduceLROnPlateau Trainer TrainingState compile get_default_backend load read_metadata "
+    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
+    "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load read_metadata "
     "save set_default_backend",
 }
 _HOMES = {name: home for home, names in _PARTS.items() for name in names.split()}
@@ -146,6 +147,7 @@ __all__ = [
     "NonFiniteError",
     "Operation",
     "Parameter",
+    "Predictor",
     "RangeTest",
     "ReduceLROnPlateau",
     "ShapeError",

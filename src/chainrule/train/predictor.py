@@ -16,8 +16,8 @@ from chainrule.execute.native import NativeStep, StateBlock, fill
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
 from chainrule.ops.random import Generator
-from chainrule.train import load
 from chainrule.train.checked_rows import checked_rows_of_inputs
+from chainrule.train.model_file import load
 from chainrule.train.training_step import StepGraphs
 from chainrule.trees import leaves, with_leaves
 
@@ -41,7 +41,7 @@ class Predictor:
     Example:
         >>> import chainrule as cr
         >>> from chainrule import nn
-        >>> predictor = cr.serve.Predictor(nn.Flatten())
+        >>> predictor = cr.Predictor(nn.Flatten())
         >>> predictor.predict([[1.0, 2.0], [3.0, 4.0]])
         array([[1., 2.],
                [3., 4.]], dtype=float32)

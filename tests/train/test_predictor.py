@@ -8,8 +8,7 @@ import pandas as pd
 import pytest
 
 import chainrule as cr
-from chainrule import nn
-from chainrule.serve import Predictor
+from chainrule import Predictor, nn
 
 
 @pytest.fixture
