@@ -536,6 +536,7 @@ def conf(monkeypatch):
         optim,
         data,
         cr.inspect,
+        cr.tabular,
         cr.text,
         chainrule.testing,
     ],

@@ -30,9 +30,11 @@ ROOMS = [
     "optim",
     "data",
     "train",
+    "tabular",
     "text",
     "inspect",
     "serve",
+    "sklearn",
     "cli",
 ]
 # These stand on top of all rooms; "" is chainrule/__init__.py.

@@ -38,7 +38,7 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, inspect, nn, optim, serve, text
+    from chainrule import data, inspect, nn, optim, serve, tabular, text
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
     from chainrule.inspect.summary import summary
@@ -75,6 +75,8 @@ _ROOMS = {
     "nn": "chainrule.nn",
     "optim": "chainrule.optim",
     "serve": "chainrule.serve",
+    "sklearn": "chainrule.sklearn",
+    "tabular": "chainrule.tabular",
     "text": "chainrule.text",
     "train": "chainrule.train",
 }
@@ -83,8 +85,8 @@ _PARTS = {
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
     "chainrule.inspect": "summary",
     "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
-    "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load read_metadata "
-    "save set_default_backend",
+    "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
+    "read_metadata save set_default_backend",
 }
 _HOMES = {name: home for home, names in _PARTS.items() for name in names.split()}
 """What is imported at its first use: `import chainrule` alone brings Tensors, and takes a third of
@@ -115,7 +117,7 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
             raise AttributeError(message)
         if name in OURS:
             raise AttributeError(f"{message}; here it is {OURS[name]}")
-        for home in ("nn", "nn.functional", "optim", "data", "ops.linalg", "text"):
+        for home in ("nn", "nn.functional", "optim", "data", "ops.linalg", "tabular", "text"):
             if name in _import(f"chainrule.{home}").__all__:
                 called = home.removeprefix("ops.")
                 raise AttributeError(f"{message}; it is cr.{called}.{name}")
@@ -197,6 +199,7 @@ __all__ = [
     "set_default_backend",
     "set_num_threads",
     "summary",
+    "tabular",
     "tensor",
     "text",
     "uint8",

@@ -71,6 +71,31 @@ def to_array(data: Any, name: str) -> NDArray[Any]:
     return np.stack(arrays, axis=1) if arrays else np.empty((len(table), 0))
 
 
+def as_frame(data: Any, name: str) -> Any:
+    """A frame of one of the libraries as narwhals' DataFrame.
+
+    Raises:
+        TypeError: for a series.
+        ValueError: for a name that two columns have, or a lazy frame.
+    """
+    kind = _kind(data)
+    if kind == "lazy":
+        raise ValueError(f"{name} is a lazy frame, which holds no values yet. Give .collect().")
+    if kind != "frame":
+        raise TypeError(f"{name} is a single column: give a frame that has it, e.g. .to_frame().")
+    return _through_narwhals(data, name)
+
+
+def is_series(data: Any) -> bool:
+    """Whether data is a single column of one of the libraries."""
+    return _kind(data) == "series"
+
+
+def as_series(data: Any, name: str) -> Any:
+    """A single column of one of the libraries as narwhals' Series."""
+    return _through_narwhals(data, name)
+
+
 def names_of(x: Any) -> Names | None:
     """The names of the columns of a table, or of each of several inputs; None if there are none.
 

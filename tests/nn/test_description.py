@@ -91,6 +91,8 @@ EXAMPLES = {
     "Hardtanh": nn.Hardtanh(-2, 3.0),
     "GLU": nn.GLU(1),
     "Scale": nn.Scale(3),
+    "PeriodicEmbedding": nn.PeriodicEmbedding(3, 5, 2, 0.3, dtype="float64"),
+    "RealMLP": nn.RealMLP(2, 1, 2, 9, 3, (4, 5), "mish", 0.2),
     "ParametricActivation": nn.ParametricActivation(nn.Softplus(2.0), 3),
     "Residual": nn.Residual(nn.Sequential(nn.Linear(2, 3)), nn.Linear(2, 3, bias=False)),
     "DenseConnection": nn.DenseConnection(nn.Residual(nn.ReLU())),

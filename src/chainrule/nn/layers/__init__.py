@@ -112,6 +112,7 @@ from chainrule.nn.layers.recurrent import GRU, LSTM, RNN
 from chainrule.nn.layers.recurrent_cells import GRUCell, LSTMCell, RNNCell
 from chainrule.nn.layers.scale import Scale
 from chainrule.nn.layers.shape import Flatten, Unflatten
+from chainrule.nn.layers.tabular import PeriodicEmbedding, RealMLP
 from chainrule.nn.layers.transformer import Transformer, TransformerDecoder, TransformerEncoder
 from chainrule.nn.layers.transformer_layers import (
     TransformerDecoderLayer,
@@ -189,6 +190,7 @@ __all__ = [
     "PReLU",
     "PairwiseDistance",
     "ParametricActivation",
+    "PeriodicEmbedding",
     "PixelShuffle",
     "PixelUnshuffle",
     "PositionalEncoding",
@@ -203,6 +205,7 @@ __all__ = [
     "RandomVerticalFlip",
     "ReLU",
     "ReLU6",
+    "RealMLP",
     "ReflectionPad1d",
     "ReflectionPad2d",
     "ReplicationPad1d",

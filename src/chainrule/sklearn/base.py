@@ -1,0 +1,108 @@
+"""What all estimators share: labels as numbers and back, weights of rows, seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import DTypeLike
+from scipy import sparse
+from sklearn.utils.class_weight import compute_sample_weight
+from sklearn.utils.multiclass import type_of_target, unique_labels
+from sklearn.utils.validation import _check_sample_weight
+
+from chainrule.graph.tensor import Array
+
+Kind = Literal["binary", "multiclass", "multilabel"]
+
+ClassWeight = Mapping[Any, float] | Literal["balanced"] | list[Mapping[Any, float]] | None
+
+
+class Labels:
+    """The labels of a classification as the numbers that a network is trained on, and back.
+
+    Args:
+        y: labels, shape (rows,); or zeros and ones, shape (rows, labels), dense or sparse.
+
+    Attributes:
+        classes: the labels, sorted.
+        kind: "multilabel" for zeros and ones in columns; "binary" for one or two classes.
+
+    Raises:
+        ValueError: for what are no labels: real numbers, or several columns of classes.
+
+    Example:
+        >>> labels = Labels(["no", "yes", "no"])
+        >>> labels.kind, labels.encode(["yes", "no"]).tolist()
+        ('binary', [1, 0])
+        >>> labels.decode(np.array([[0.2], [0.7]])).tolist()
+        ['no', 'yes']
+    """
+
+    def __init__(self, y: Any) -> None:
+        found = type_of_target(y, input_name="y")
+        if "multioutput" in found:
+            raise ValueError(
+                "Multioutput target data is not supported with label binarization: give one "
+                "column of labels, or zeros and ones in columns, or an estimator for each column "
+                "(sklearn.multioutput.MultiOutputClassifier)"
+            )
+        self.classes: Array = unique_labels(y)
+        self.kind: Kind = "multiclass"
+        if found.startswith("multilabel"):
+            self.kind = "multilabel"
+        elif len(self.classes) <= 2:
+            self.kind = "binary"
+
+    @property
+    def outputs(self) -> int:
+        """The number of numbers that say what label a row has: one for two classes."""
+        return 1 if self.kind == "binary" else len(self.classes)
+
+    def encode(self, y: Any) -> Array:
+        """Numbers of the classes, shape (rows,); of several labels the zeros and ones."""
+        if self.kind == "multilabel":
+            dense: Array = y.toarray() if sparse.issparse(y) else np.asarray(y)
+            return dense
+        return np.searchsorted(self.classes, np.asarray(y))
+
+    def decode(self, probabilities: Array) -> Array:
+        """The labels of the largest probabilities; of each label whether it is more likely.
+
+        Args:
+            probabilities: shape (rows, outputs).
+        """
+        if self.kind == "multilabel":
+            return (probabilities > 0.5).astype(np.int64)
+        if self.kind == "multiclass" or probabilities.shape[1] > 1:
+            return self.classes[probabilities.argmax(axis=1)]
+        if len(self.classes) == 1:
+            return np.repeat(self.classes, len(probabilities))
+        return self.classes[(probabilities[:, 0] > 0.5).astype(np.intp)]
+
+
+def weights_of_rows(
+    X: Any,
+    y: Any,
+    sample_weight: Any,
+    class_weight: ClassWeight = None,
+    dtype: DTypeLike | None = None,
+) -> Array | None:
+    """The weight of each row: its own times that of its class; None where all count the same.
+
+    Raises:
+        ValueError: for a number of weights that is not that of the rows, or what is no number.
+    """
+    weights: Array | None = None
+    if sample_weight is not None:
+        weights = _check_sample_weight(sample_weight, X, dtype=dtype, copy=True)
+    if class_weight is not None:
+        of_class = compute_sample_weight(class_weight, y)
+        weights = of_class if weights is None else weights * of_class
+    return weights
+
+
+def seed_from(random_state: np.random.RandomState) -> int:
+    """A seed for a Trainer, drawn from a random state."""
+    return int(random_state.randint(np.iinfo(np.int32).max))

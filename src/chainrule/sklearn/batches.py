@@ -1,0 +1,104 @@
+"""Minibatches in the order that scikit-learn draws, of dense and of sparse rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+
+from chainrule.data import Minibatches
+from chainrule.data.batches import IndexedBatches
+from chainrule.graph.tensor import Array
+
+_ROWS = 256
+"""Rows of a sparse matrix that are made dense at a time for a prediction."""
+
+_DENSE_BYTES = 1 << 28
+"""A sparse matrix that takes at most this when dense is made dense as a whole: that is faster."""
+
+
+def dense_if_small(x: Any) -> Any:
+    """A matrix as an array in C order, or as a CSR matrix if it is sparse and large."""
+    if not sparse.issparse(x):
+        return np.ascontiguousarray(x)
+    size = x.shape[0] * x.shape[1] * x.dtype.itemsize
+    return x.toarray(order="C") if size <= _DENSE_BYTES else x.tocsr()
+
+
+class DenseBatches(Minibatches):
+    """Minibatches of arrays in an order that a function draws for every pass.
+
+    Args:
+        x, y: the arrays.
+        weights: of the rows, or None.
+        size: rows in a batch.
+        order: () -> the row numbers of the next pass.
+    """
+
+    def __init__(
+        self, x: Array, y: Array, weights: Array | None, size: int, order: Callable[[], Array]
+    ) -> None:
+        super().__init__(x, y, size, shuffle=False, seed=0, epoch=None, drop_last=False)
+        self._parts = (x, y) if weights is None else (x, y, weights)
+        self._next_order = order
+
+    def indexed(self) -> IndexedBatches:
+        return IndexedBatches(self._parts, self._size, self._rows, lambda epoch: self._next_order())
+
+
+class SparseBatches:
+    """The same of the rows of a CSR matrix: each batch is made dense when it comes."""
+
+    def __init__(
+        self, x: Any, y: Array, weights: Array | None, size: int, order: Callable[[], Array]
+    ) -> None:
+        self._x = x
+        self._others = (y,) if weights is None else (y, weights)
+        self._size = size
+        self._order = order
+
+    def __len__(self) -> int:
+        return -(-self._x.shape[0] // self._size)
+
+    def __iter__(self) -> Iterator[tuple[Array, ...]]:
+        order = self._order()
+        for start in range(0, len(order), self._size):
+            rows = order[start : start + self._size]
+            yield (self._x[rows].toarray(), *[array[rows] for array in self._others])
+
+
+def make_batches(
+    x: Any, y: Array, weights: Array | None, size: int, order: Callable[[], Array]
+) -> DenseBatches | SparseBatches:
+    """Minibatches of a matrix, dense or sparse."""
+    kind = SparseBatches if sparse.issparse(x) else DenseBatches
+    return kind(x, y, weights, size, order)
+
+
+def dense_parts(x: Any) -> Any:
+    """What a prediction takes: an array as it is, of a sparse matrix its rows part by part."""
+    rows = dense_if_small(x)
+    if not sparse.issparse(rows):
+        return rows
+    return (rows[i : i + _ROWS].toarray() for i in range(0, rows.shape[0], _ROWS))
+
+
+def orders(rows: int, shuffle: bool, random_state: np.random.RandomState) -> Callable[[], Array]:
+    """A function that gives the row numbers of the next pass.
+
+    Each order is a shuffle of the one before it, drawn as `sklearn.utils.shuffle` does.
+    """
+    order = np.arange(rows)
+    if not shuffle:
+        return lambda: order
+
+    def draw() -> Array:
+        nonlocal order
+        drawn = np.arange(rows)
+        random_state.shuffle(drawn)
+        order = order[drawn]
+        return order
+
+    return draw

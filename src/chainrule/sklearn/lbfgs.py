@@ -1,0 +1,131 @@
+"""Training by scipy's L-BFGS-B, on the objective and its gradient over all rows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from scipy.optimize import OptimizeResult, minimize
+
+from chainrule.compiler.capture import capture
+from chainrule.execute.native import NativeStep, StateBlock
+from chainrule.graph.backprop import backprop
+from chainrule.graph.tensor import Array, Tensor, placeholder
+from chainrule.nn import Module
+from chainrule.sklearn.objective import Objective
+
+_ROWS = 512
+"""Rows of which loss and gradient are computed at a time: what that needs stays in the cache."""
+
+
+class FullObjective:
+    """The objective over all rows, and its gradient, as a function of one float64 vector.
+
+    Args:
+        model: the network, without layers that differ from batch to batch.
+        objective: what is minimised; its n counts all rows.
+        x, y: the rows; x may be a CSR matrix.
+        weights: of the rows, or None.
+    """
+
+    def __init__(
+        self, model: Module, objective: Objective, x: Any, y: Array, weights: Array | None
+    ) -> None:
+        self._model = model
+        self._objective = objective
+        self._arrays = (x, y) if weights is None else (x, y, weights)
+        self._rows = int(x.shape[0])
+        self._total = float(self._rows if weights is None else weights.sum())
+        self._parameters = list(model.parameters())
+        self._block = StateBlock([*self._parameters, *model.buffers()])
+        self._steps: dict[int, NativeStep] = {}
+
+    def __call__(self, vector: Array) -> tuple[float, Array]:
+        """The objective and its gradient; infinity where it is not finite."""
+        self.assign(vector)
+        totals: list[Array] = []
+        for arrays, size in self._parts():
+            rows = len(arrays[1])
+            if size not in self._steps:
+                self._steps[size] = self._step(size)
+            step = self._steps[size]
+            step.bind(arrays)
+            run = step.run(np.arange(rows), 0, rows // size, totals=totals)
+            step.release()
+            if run.status != "ok":
+                return np.inf, np.full(vector.shape, np.nan)
+            totals = run.totals
+        gradient = np.concatenate([np.ravel(total) for total in totals[1:]])
+        penalty, of_penalty = self._objective.penalty(self._parameters, self._total)
+        return float(totals[0]) + penalty, gradient + of_penalty
+
+    def _parts(self) -> Iterator[tuple[list[Any], int]]:
+        """Arrays with the rows of a batch in them: full batches at first, then the rest."""
+        x, *others = self._arrays
+        size = min(_ROWS, self._rows) if self._objective.adds_up else self._rows
+        full = self._rows - self._rows % size
+        ends = range(size, full + 1, size) if sparse.issparse(x) else [full]
+        start = 0
+        for end in [*ends, *([self._rows] if full < self._rows else [])]:
+            part = x[start:end]
+            dense = part.toarray() if sparse.issparse(x) else part
+            yield [dense, *[a[start:end] for a in others]], min(size, end - start)
+            start = end
+
+    def _step(self, rows: int) -> NativeStep:
+        dtype = self._parameters[0].dtype
+        given = [
+            placeholder((rows, *a.shape[1:]), dtype if a.dtype.kind == "f" else a.dtype)
+            for a in self._arrays
+        ]
+
+        def compute(x: Tensor, y: Tensor, *weights: Tensor) -> tuple[Tensor, list[Tensor]]:
+            named = {"sample_weight": weights[0]} if weights else {}
+            loss = self._objective.loss(self._model(x), y, **named) * (rows / self._total)
+            table = backprop(loss, self._parameters)
+            return loss, [table[p.node()] for p in self._parameters]
+
+        return NativeStep(
+            capture(compute, *given), self._block, [1.0] * (1 + len(self._parameters))
+        )
+
+    def vector(self) -> Array:
+        """The parameters as they are."""
+        found = np.concatenate([np.ravel(p.value) for p in self._parameters])  # type: ignore[arg-type]
+        return found.astype(np.float64)
+
+    def assign(self, vector: Array) -> None:
+        """Let the parameters hold the numbers of a vector."""
+        start = 0
+        for parameter in self._parameters:
+            part = vector[start : start + parameter.size].reshape(parameter.shape)
+            parameter.assign(part.astype(parameter.dtype))
+            start += parameter.size
+
+
+def minimize_by_lbfgs(
+    objective: FullObjective,
+    *,
+    max_iter: int,
+    max_fun: int,
+    tol: float,
+    callback: Callable[[OptimizeResult], None] | None,
+) -> OptimizeResult:
+    """Minimise an objective from where it is, and leave its parameters at the best point.
+
+    Args:
+        objective: what is minimised.
+        max_iter, max_fun: iterations, and evaluations, at most.
+        tol: of the largest element of the gradient.
+        callback: called after each iteration with what scipy says of it; it may raise
+            StopIteration.
+    """
+    options = {"maxfun": max_fun, "maxiter": max_iter, "gtol": tol}
+    begin = objective.vector()
+    found: OptimizeResult = minimize(
+        objective, begin, method="L-BFGS-B", jac=True, options=options, callback=callback
+    )
+    objective.assign(found.x)
+    return found

@@ -1,0 +1,200 @@
+"""The network of an estimator: layers, and their first weights as scikit-learn draws them."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from inspect import signature
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule import nn
+from chainrule.graph.state import Parameter
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.ops.random import Generator, use_generator
+
+_SCIKIT_LEARN = {"logistic": "sigmoid", "identity": ""}
+"""Names of scikit-learn for activations, and ours; of none for the identity."""
+
+_CLASSES: dict[str, type[nn.Module]] = {
+    kind.__name__.lower(): kind
+    for kind in (
+        nn.CELU, nn.ELU, nn.GELU, nn.Hardshrink, nn.Hardsigmoid, nn.Hardswish, nn.Hardtanh,
+        nn.LeakyReLU, nn.LogSigmoid, nn.Mish, nn.PReLU, nn.ReLU, nn.ReLU6, nn.RReLU, nn.SELU,
+        nn.SiLU, nn.Sigmoid, nn.Softplus, nn.Softshrink, nn.Softsign, nn.Tanh, nn.Tanhshrink,
+    )
+}  # fmt: skip
+ACTIVATIONS = frozenset((*_SCIKIT_LEARN, *_CLASSES, "leaky_relu"))
+"""The names of activations."""
+
+Activation = str | nn.Module | type[nn.Module] | Callable[[Tensor], Tensor]
+
+
+class _Function(nn.Module):
+    """A function of Tensors as a layer."""
+
+    def __init__(self, function: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.function = function
+
+    def forward(self, input: Tensor) -> Tensor:
+        return self.function(input)
+
+
+def make_activation(given: Activation, dtype: DTypeLike | None) -> nn.Module | None:
+    """An activation as a layer of its own; None for the identity.
+
+    Args:
+        given: a name, a module (which is copied), the class of one, or a function of Tensors.
+        dtype: of its parameters, if it has some and is made here.
+    """
+    if isinstance(given, str):
+        name = _SCIKIT_LEARN.get(given, given).replace("_", "")
+        if not name:
+            return None
+        given = _CLASSES[name]
+    if isinstance(given, type):
+        return given(dtype=dtype) if "dtype" in signature(given).parameters else given()
+    return copy.deepcopy(given) if isinstance(given, nn.Module) else _Function(given)
+
+
+class Network:
+    """A network with hidden layers in a row, and its linear layers.
+
+    A hidden layer is Linear, normalisation, activation, dropout; with `residual` its input is added
+    to it, by a Linear without bias where the widths differ.
+
+    Args:
+        widths: of the input, the hidden layers and the output.
+        activation: of all hidden layers, or a list with one for each.
+        normalization: None, "batch" or "layer".
+        dropout: the rate in all hidden layers, or a list with one for each.
+        residual: whether hidden layers add to their input.
+        output: an activation after the last layer, or None.
+        dtype: of all parameters.
+
+    Attributes:
+        model: the network.
+        layers: the linear layers from input to output, without those of shortcuts.
+        shortcuts: the linear layers of shortcuts.
+    """
+
+    def __init__(
+        self,
+        widths: Sequence[int],
+        *,
+        activation: Activation | Sequence[Activation] = "relu",
+        normalization: str | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        residual: bool = False,
+        output: Activation | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> None:
+        hidden = len(widths) - 2
+        self.activations = one_for_each("activation", activation, hidden)
+        rates = one_for_each("dropout", dropout, hidden)
+        self.layers: list[nn.Linear] = []
+        self.shortcuts: list[nn.Linear] = []
+        modules: list[nn.Module] = []
+        with use_generator(Generator(0)):  # so that no other draws change; `initialize` draws
+            for i, (given, rate) in enumerate(zip(self.activations, rates, strict=True)):
+                width, wider = widths[i], widths[i + 1]
+                self.layers.append(nn.Linear(width, wider, dtype=dtype))
+                block: list[nn.Module] = [self.layers[-1]]
+                if normalization is not None:
+                    norm = nn.BatchNorm1d if normalization == "batch" else nn.LayerNorm
+                    block.append(norm(wider, dtype=dtype))
+                made = make_activation(given, dtype)
+                block += [made] if made is not None else []
+                block += [nn.Dropout(rate)] if rate else []
+                if residual:
+                    projection = None
+                    if width != wider:
+                        projection = nn.Linear(width, wider, bias=False, dtype=dtype)
+                        self.shortcuts.append(projection)
+                    block = [nn.Residual(nn.Sequential(*block), projection)]
+                modules += block
+            self.layers.append(nn.Linear(widths[-2], widths[-1], dtype=dtype))
+        modules.append(self.layers[-1])
+        last = None if output is None else make_activation(output, dtype)
+        self.model = nn.Sequential(*modules, *([] if last is None else [last]))
+
+    def initialize(self, random_state: np.random.RandomState) -> None:
+        """Draw all weights and biases: uniform in +-sqrt(6 / (fan in + fan out)).
+
+        2 in place of 6 where the activation is logistic. Weights come as (in, out), layer by layer,
+        each followed by its bias: the numbers are scikit-learn's of the same random state.
+
+        Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
+        networks" (2010).
+        """
+        kinds = [*self.activations, self.activations[-1] if self.activations else "relu"]
+        for layer, activation in zip(self.layers, kinds, strict=True):
+            factor = 2.0 if activation == "logistic" else 6.0
+            _draw(layer, factor, random_state)
+        for layer in self.shortcuts:
+            _draw(layer, 6.0, random_state)
+
+    def coefs(self) -> list[Array]:
+        """Copies of the weights, each of shape (in, out)."""
+        return [np.array(layer.weight.value).T for layer in self.layers]
+
+    def intercepts(self) -> list[Array]:
+        """Copies of the biases."""
+        return [np.array(bias_of(layer).value) for layer in self.layers]
+
+    def assign(self, coefs: Sequence[Any], intercepts: Sequence[Any]) -> None:
+        """Take over weights and biases where they are not those of the layers.
+
+        Raises:
+            ValueError: for shapes, or a number of arrays, that are not those of the layers.
+        """
+        if not len(coefs) == len(intercepts) == len(self.layers):
+            raise ValueError(
+                f"coefs_ and intercepts_ hold an array for each of {len(self.layers)} layers, got "
+                f"{len(coefs)} and {len(intercepts)}"
+            )
+        for number, layer in enumerate(self.layers):
+            bias = bias_of(layer)
+            for name, state, given in (
+                (f"coefs_[{number}].T", layer.weight, np.transpose(coefs[number])),
+                (f"intercepts_[{number}]", bias, np.asarray(intercepts[number])),
+            ):
+                if given.shape != state.shape:
+                    raise ValueError(f"{name} has shape {given.shape}, the layer {state.shape}")
+                if not np.array_equal(state.value, given, equal_nan=True):  # type: ignore[arg-type]
+                    state.assign(given.astype(state.dtype))
+
+
+def bias_of(layer: nn.Linear) -> Parameter:
+    """The bias of a layer that has one."""
+    assert layer.bias is not None
+    return layer.bias
+
+
+def _draw(layer: nn.Linear, factor: float, random_state: np.random.RandomState) -> None:
+    bound = np.sqrt(factor / (layer.in_features + layer.out_features))
+    shape = layer.in_features, layer.out_features
+    weight = random_state.uniform(-bound, bound, shape)
+    layer.weight.assign(np.ascontiguousarray(weight.T, layer.weight.dtype))
+    if layer.bias is not None:
+        bias = random_state.uniform(-bound, bound, layer.out_features)
+        layer.bias.assign(bias.astype(layer.bias.dtype))
+
+
+def one_for_each(name: str, given: Any, layers: int) -> list[Any]:
+    """`given` for each of the hidden layers: one for all, or a list of as many.
+
+    Raises:
+        ValueError: for a list of another length.
+    """
+    if isinstance(given, (list, tuple, np.ndarray)):
+        if len(given) != layers:
+            raise ValueError(
+                f"{name} is one for all hidden layers or a list with one for each of {layers}, "
+                f"got {len(given)}"
+            )
+        return list(given)
+    return [given] * layers

@@ -1,0 +1,164 @@
+"""The objective that a network is trained on: scikit-learn's losses, and its penalty."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule import checks
+from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.nn import Linear, Module, ModuleList
+from chainrule.nn.losses.base import ElementLoss, Loss, range_fault
+from chainrule.ops import add_n, exp, log, maximum, minimum, softplus
+from chainrule.ops.shape import stop_gradient
+from chainrule.ops.softmax import softmax_cross_entropy
+
+
+def _shown(differentiated: Tensor, value: Tensor) -> Tensor:
+    """A number with the value of one Tensor and the gradient of another."""
+    return differentiated + stop_gradient(value - differentiated)
+
+
+def _bounded(losses: Tensor) -> Tensor:
+    """-log(p) as it is where p is held between eps and 1 - eps."""
+    eps = float(np.finfo(losses.dtype).eps)
+    return minimum(maximum(losses, -float(np.log1p(-eps))), -float(np.log(eps)))
+
+
+class LogLoss(Loss):
+    """-log(p_y) of the softmax of logits: the mean over rows.
+
+    The value is that of probabilities held between eps and 1 - eps; the gradient is p - y.
+    """
+
+    outputs = "class logits"
+
+    def forward(
+        self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        losses = softmax_cross_entropy(input, target)
+        value = self._reduce(_bounded(losses), sample_weight)
+        return _shown(self._reduce(losses, sample_weight), value)
+
+
+class BinaryLogLoss(ElementLoss):
+    """-y log(p) - (1 - y) log(1 - p) of the sigmoid of logits: summed over outputs, mean over rows.
+
+    The value is that of probabilities held between eps and 1 - eps; the gradient is p - y.
+    """
+
+    outputs = "logits"
+
+    def forward(
+        self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        x, y = self._pair(input, target)
+        positive, negative = softplus(-x), softplus(x)
+        losses = y * positive + (1.0 - y) * negative
+        bounded = y * _bounded(positive) + (1.0 - y) * _bounded(negative)
+        value = self._reduce(bounded.sum(1), sample_weight)
+        return _shown(self._reduce(losses.sum(1), sample_weight), value)
+
+
+class HalfSquaredError(ElementLoss):
+    """(x - y)^2 / 2: the mean over rows and outputs; the gradient is that of the sum over outputs.
+
+    So scikit-learn has it: the number of outputs changes the loss, and not the step.
+    """
+
+    outputs = "values"
+
+    def forward(
+        self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        x, y = self._pair(input, target)
+        error = x - y
+        loss = 0.5 * self._reduce((error * error).sum(1), sample_weight)
+        return loss if x.shape[1] == 1 else _shown(loss, loss / float(x.shape[1]))
+
+
+class HalfPoissonDeviance(ElementLoss):
+    """y log(y / m) - y + m of the mean m = exp(x): summed over outputs, the mean over rows."""
+
+    def target_fault(self, target: Array) -> str | None:
+        return range_fault("targets, which are counts,", target, 0)
+
+    def forward(
+        self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
+    ) -> Tensor:
+        x, y = self._pair(input, target)
+        tiny = float(np.finfo(y.dtype).tiny)
+        losses = y * log(maximum(y, tiny)) - y * x - y + exp(x)
+        return self._reduce(losses.sum(1), sample_weight)
+
+
+class Objective(Module):
+    """A loss, with scikit-learn's penalty: J = L + alpha / (2 n) sum of W^2.
+
+    n is the number of rows of the batch. With weights w of rows both are divided by the sum of
+    weights: J = (sum of w_i l_i + alpha / 2 sum of W^2) / sum of w_i.
+
+    Args:
+        loss: (outputs, targets) -> the mean over rows; with the keyword `sample_weight`, if rows
+            are weighted.
+        layers: those whose weights W the penalty counts.
+        alpha: its strength; it can be set between steps.
+    """
+
+    alpha = RunTimeNumber(checks.not_negative)
+    _alpha: HyperParameter
+
+    def __init__(self, loss: Any, layers: Sequence[Linear], alpha: float) -> None:
+        super().__init__()
+        self.loss = loss
+        self.layers: Any = ModuleList(layers if alpha else ())
+        self.alpha = alpha
+
+    @property
+    def outputs(self) -> str | None:
+        """What the network's outputs are, as the loss says."""
+        return getattr(self.loss, "outputs", None)
+
+    def target_fault(self, target: Array) -> str | None:
+        """What is wrong with the values of targets, as the loss says."""
+        found = getattr(self.loss, "target_fault", None)
+        return None if found is None else found(target)
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether the loss of all rows is the sum of the losses of parts of them."""
+        return isinstance(
+            self.loss, (LogLoss, BinaryLogLoss, HalfSquaredError, HalfPoissonDeviance)
+        )
+
+    def penalty(self, parameters: Sequence[Parameter], total: float) -> tuple[float, Array]:
+        """The penalty as it is now, and its gradient as one vector.
+
+        Args:
+            parameters: in the order of the vector.
+            total: the number of rows, or the sum of their weights.
+        """
+        of_layers = {layer.weight for layer in self.layers}
+        share, squares, grads = self.alpha / total, 0.0, []
+        for parameter in parameters:
+            values = np.ravel(parameter.value).astype(np.float64)  # type: ignore[arg-type]
+            is_weight = parameter in of_layers
+            squares += float(values @ values) if is_weight else 0.0
+            grads.append(share * values if is_weight else np.zeros(values.shape))
+        return 0.5 * share * squares, np.concatenate(grads)
+
+    def forward(self, input: Any, target: Any, *, sample_weight: Tensor | None = None) -> Tensor:
+        rows = float(target.shape[0])
+        total: Any = rows
+        if sample_weight is None:
+            loss = self.loss(input, target)
+        else:
+            total = sample_weight.sum()
+            loss = self.loss(input, target, sample_weight=sample_weight * (rows / total))
+        if not self.layers:
+            return loss
+        squares = add_n(*[(layer.weight * layer.weight).sum() for layer in self.layers])
+        return loss + (0.5 * self._alpha).astype(squares.dtype) * squares / total

@@ -1,0 +1,332 @@
+"""TabularClassifier and TabularRegressor: RealMLP's recipe as estimators of scikit-learn."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any, ClassVar
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
+
+from chainrule.sklearn.base import ClassWeight, seed_from, weights_of_rows
+from chainrule.tabular import PRESETS, TabularModel, fit
+from chainrule.tabular.recipe import Task
+from chainrule.train import Callback
+
+
+class _Tabular(BaseEstimator):
+    """The base of both estimators."""
+
+    _task: ClassVar[Task]
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        "preset": [StrOptions(set(PRESETS))],
+        "categorical": [list, tuple, set],
+        "numeric": [list, tuple, set],
+        "dates": [list, tuple, set],
+        "drop": [list, tuple, set],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "epochs": [Interval(Integral, 1, None, closed="left"), None],
+        "batch_size": [Interval(Integral, 1, None, closed="left"), None],
+        "hidden": ["array-like", None],
+        "lr": [Interval(Real, 0, None, closed="neither"), None],
+        "dropout": [Interval(Real, 0, 1, closed="left"), None],
+        "weight_decay": [Interval(Real, 0, None, closed="left"), None],
+        "members": [Interval(Integral, 1, None, closed="left"), None],
+        "time_budget": [Interval(Real, 0, None, closed="neither"), None],
+        "random_state": ["random_state"],
+        "verbose": ["verbose"],
+        "callbacks": [list, tuple],
+    }
+
+    model_: TabularModel
+
+    def _set(self, **given: Any) -> None:
+        """Take the constructor's arguments as they are."""
+        for name, value in given.items():
+            setattr(self, name, value)
+
+    def _fit_model(self, X: Any, y: Any, weights: Any, validation: Any) -> None:
+        self._validate_params()
+        recipe = (
+            "preset", "categorical", "numeric", "dates", "drop", "validation_fraction", "epochs",
+            "batch_size", "hidden", "lr", "dropout", "weight_decay", "members", "time_budget",
+            "callbacks",
+        )  # fmt: skip
+        self.model_ = fit(
+            X, y, self._task, sample_weight=weights, validation=validation,
+            seed=seed_from(check_random_state(self.random_state)), progress=bool(self.verbose),
+            **{name: getattr(self, name) for name in recipe},
+        )  # fmt: skip
+        members = self.model_.report["members"]
+        self.columns_ = self.model_.columns
+        self.best_epoch_: int = members[0]["best_epoch"]
+        self.n_iter_ = len(members[0]["epochs"]["epoch"])
+        self.history_: dict[str, list[float]] = members[0]["epochs"]
+
+    def _rows(self, X: Any) -> Any:
+        check_is_fitted(self)
+        validate_data(self, X, reset=False, skip_check_array=True)
+        return X
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = True
+        tags.input_tags.string = True
+        tags.input_tags.categorical = True
+        tags.non_deterministic = self.time_budget is not None
+        return tags
+
+
+class TabularClassifier(ClassifierMixin, _Tabular):
+    """Classes from a table as it comes, by the recipe of RealMLP.
+
+    Args:
+        preset: "default", "fast" or "ensemble"; see `tabular.fit`.
+        categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
+            not to be used; of an array "x0", "x1" and so on. All others are decided by their
+            values; see `tabular.Columns`.
+        class_weight: a weight for each class, by its label, or "balanced": inversely proportional
+            to its number of rows.
+        validation_fraction: the share of rows that is held out to choose the best epoch.
+        epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see
+            `tabular.Recipe`.
+        members: the number of networks of an ensemble.
+        time_budget: seconds that `fit` may take; the schedule is shortened to fit.
+        random_state: of the rows held out, starting values, the order of rows and dropout.
+        verbose: whether to show the progress.
+        callbacks: as of a `Trainer`.
+
+    Attributes:
+        classes_: the classes, sorted.
+        model_: the `TabularModel`, which can be saved without pickle.
+        columns_: what was decided for each column, a `tabular.Columns`.
+        best_epoch_: the epoch whose weights were kept, from 1.
+        n_iter_: the number of epochs.
+        history_: the columns of the training's history as lists.
+
+    Example:
+        >>> import numpy as np
+        >>> from chainrule.sklearn import TabularClassifier
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 2))
+        >>> y = np.where(X[:, 0] > 0, "up", "down")
+        >>> model = TabularClassifier(epochs=9, random_state=0).fit(X, y)
+        >>> model.predict([[2.0, 0.0], [-2.0, 0.0]]).tolist()
+        ['up', 'down']
+    """
+
+    _task: ClassVar[Task] = "classification"
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **_Tabular._parameter_constraints,
+        "class_weight": [dict, list, StrOptions({"balanced"}), None],
+    }
+
+    def __init__(
+        self,
+        preset: str = "default",
+        *,
+        categorical: Sequence[str] = (),
+        numeric: Sequence[str] = (),
+        dates: Sequence[str] = (),
+        drop: Sequence[str] = (),
+        class_weight: ClassWeight = None,
+        validation_fraction: float = 0.2,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        hidden: Sequence[int] | None = None,
+        lr: float | None = None,
+        dropout: float | None = None,
+        weight_decay: float | None = None,
+        members: int | None = None,
+        time_budget: float | None = None,
+        random_state: Any = None,
+        verbose: bool | int = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        self._set(
+            preset=preset, categorical=categorical, numeric=numeric, dates=dates, drop=drop,
+            class_weight=class_weight, validation_fraction=validation_fraction, epochs=epochs,
+            batch_size=batch_size, hidden=hidden, lr=lr, dropout=dropout,
+            weight_decay=weight_decay, members=members, time_budget=time_budget,
+            random_state=random_state, verbose=verbose, callbacks=callbacks,
+        )  # fmt: skip
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> TabularClassifier:
+        """Train on a table.
+
+        Args:
+            X: a frame of pandas, polars or pyarrow, or an array of shape (rows, columns).
+            y: the classes, shape (rows,).
+            sample_weight: a weight for each row.
+            X_val, y_val, sample_weight_val: rows that choose the best epoch, in place of a share of
+                the others.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            TypeError, ValueError: as `tabular.fit`.
+        """
+        validate_data(self, X, skip_check_array=True)
+        y = _labels(y)
+        self.classes_, codes = np.unique(y, return_inverse=True)
+        weights = weights_of_rows(X, y, sample_weight, self.class_weight)
+        validation = None
+        if X_val is not None:
+            known = _labels(y_val)
+            if not np.isin(known, self.classes_).all():
+                raise ValueError("y_val holds classes that y does not have")
+            codes_val = np.searchsorted(self.classes_, known)
+            weights_val = weights_of_rows(X_val, known, sample_weight_val)
+            validation = X_val, codes_val, weights_val
+        self._fit_model(X, codes, weights, validation)
+        return self
+
+    def predict(self, X: Any) -> NDArray[Any]:
+        """The most likely class of each row, shape (rows,)."""
+        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+
+    def predict_proba(self, X: Any) -> NDArray[np.float64]:
+        """The calibrated probability of each class, in the order of `classes_`."""
+        return self.model_.predict_proba(self._rows(X))
+
+    def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
+        """The logarithm of `predict_proba`."""
+        return np.asarray(np.log(self.predict_proba(X)))
+
+
+class TabularRegressor(RegressorMixin, _Tabular):
+    """Numbers from a table as it comes, by the recipe of RealMLP.
+
+    Args:
+        preset: "default", "fast" or "ensemble"; see `tabular.fit`.
+        categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
+            not to be used; of an array "x0", "x1" and so on. All others are decided by their
+            values; see `tabular.Columns`.
+        validation_fraction: the share of rows that is held out to choose the best epoch.
+        epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see
+            `tabular.Recipe`.
+        members: the number of networks of an ensemble.
+        time_budget: seconds that `fit` may take; the schedule is shortened to fit.
+        random_state: of the rows held out, starting values, the order of rows and dropout.
+        verbose: whether to show the progress.
+        callbacks: as of a `Trainer`.
+
+    Attributes:
+        model_, columns_, best_epoch_, n_iter_, history_: as of `TabularClassifier`.
+
+    Example:
+        >>> import numpy as np
+        >>> from chainrule.sklearn import TabularRegressor
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 2))
+        >>> model = TabularRegressor(epochs=60, random_state=0).fit(X, 3 * X[:, 0])
+        >>> bool(model.score(X, 3 * X[:, 0]) > 0.9)
+        True
+    """
+
+    _task: ClassVar[Task] = "regression"
+
+    def __init__(
+        self,
+        preset: str = "default",
+        *,
+        categorical: Sequence[str] = (),
+        numeric: Sequence[str] = (),
+        dates: Sequence[str] = (),
+        drop: Sequence[str] = (),
+        validation_fraction: float = 0.2,
+        epochs: int | None = None,
+        batch_size: int | None = None,
+        hidden: Sequence[int] | None = None,
+        lr: float | None = None,
+        dropout: float | None = None,
+        weight_decay: float | None = None,
+        members: int | None = None,
+        time_budget: float | None = None,
+        random_state: Any = None,
+        verbose: bool | int = False,
+        callbacks: Sequence[Callback] = (),
+    ) -> None:
+        self._set(
+            preset=preset, categorical=categorical, numeric=numeric, dates=dates, drop=drop,
+            validation_fraction=validation_fraction, epochs=epochs, batch_size=batch_size,
+            hidden=hidden, lr=lr, dropout=dropout, weight_decay=weight_decay, members=members,
+            time_budget=time_budget, random_state=random_state, verbose=verbose,
+            callbacks=callbacks,
+        )  # fmt: skip
+
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> TabularRegressor:
+        """Train on a table.
+
+        Args:
+            X: a frame of pandas, polars or pyarrow, or an array of shape (rows, columns).
+            y: the targets, shape (rows,) or (rows, outputs).
+            sample_weight: a weight for each row.
+            X_val, y_val, sample_weight_val: rows that choose the best epoch, in place of a share of
+                the others.
+
+        Returns:
+            The estimator.
+
+        Raises:
+            TypeError, ValueError: as `tabular.fit`.
+        """
+        validate_data(self, X, skip_check_array=True)
+        y = _targets(y)
+        weights = weights_of_rows(X, y, sample_weight)
+        validation = None
+        if X_val is not None:
+            weights_val = weights_of_rows(X_val, y_val, sample_weight_val)
+            validation = X_val, _targets(y_val), weights_val
+        self._fit_model(X, y, weights, validation)
+        return self
+
+    def predict(self, X: Any) -> NDArray[np.float64]:
+        """The prediction for each row, shape (rows,) or (rows, outputs)."""
+        return self.model_.predict(self._rows(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        return tags
+
+
+def _labels(y: Any) -> NDArray[Any]:
+    """Classes as a vector."""
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None")
+    y = column_or_1d(y, warn=True)
+    check_classification_targets(y)
+    return np.asarray(y)
+
+
+def _targets(y: Any) -> NDArray[Any]:
+    """Numbers as a vector, or rows of them."""
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None")
+    return np.asarray(_check_y(y, multi_output=True, y_numeric=True))

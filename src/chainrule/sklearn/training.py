@@ -1,0 +1,160 @@
+"""Training by minibatches: scikit-learn's stopping rule, learning rates and validation."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from chainrule.graph.context import no_grad
+from chainrule.graph.state import State
+from chainrule.graph.tensor import Array, tensor
+from chainrule.sklearn.solvers import set_learning_rate
+from chainrule.train import Callback, Trainer
+
+_LEAST_LEARNING_RATE = 1e-6
+"""Where learning_rate='adaptive' has divided to this, training ends."""
+
+
+class Validation(NamedTuple):
+    """Rows that are held out.
+
+    Attributes:
+        x: the inputs, as the network takes them.
+        targets: as the loss takes them.
+        weights: of the rows, or None.
+        score: outputs of the network -> how good they are.
+    """
+
+    x: Any
+    targets: Array
+    weights: Array | None
+    score: Callable[[Array], float]
+
+
+class StoppingRule(Callback):
+    """What scikit-learn does after an epoch, on an estimator.
+
+    It counts, notes the loss and the score, lowers the learning rate, and ends training where
+    neither has become better by `tol` for `n_iter_no_change` epochs.
+
+    Args:
+        estimator: whose attributes are kept.
+        rows: of the training.
+        validation: the rows held out, or None.
+        once: whether there is one epoch alone, as in `partial_fit`.
+    """
+
+    def __init__(
+        self, estimator: Any, rows: int, validation: Validation | None, *, once: bool
+    ) -> None:
+        self.estimator = estimator
+        self.rows = rows
+        self.validation = validation
+        self.once = once
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        estimator = self.estimator
+        estimator.n_iter_ += 1
+        estimator.loss_ = record["loss"]
+        estimator.t_ += self.rows
+        estimator.loss_curve_.append(estimator.loss_)
+        if estimator.verbose:
+            print(f"Iteration {estimator.n_iter_}, loss = {estimator.loss_:.8f}")
+        if self.validation is not None:
+            self._validate(trainer, self.validation, record)
+        self._count_improvement()
+        if estimator.solver == "sgd" and estimator.learning_rate == "invscaling":
+            lr = float(estimator.learning_rate_init) / (estimator.t_ + 1) ** estimator.power_t
+            set_learning_rate(trainer.optimizer, lr)
+        if estimator._no_improvement_count > estimator.n_iter_no_change:
+            if self._ends(trainer):
+                trainer.stop("no improvement")
+                return
+            estimator._no_improvement_count = 0
+        if not self.once and estimator.n_iter_ == estimator.max_iter:
+            warn_of_max_iter(estimator.max_iter)
+
+    def _validate(self, trainer: Trainer, validation: Validation, record: dict[str, float]) -> None:
+        estimator = self.estimator
+        output = trainer.predict(validation.x)
+        score = validation.score(output) if np.isfinite(output).all() else np.nan
+        loss = loss_of(trainer, output, validation)
+        estimator.validation_scores_.append(score)
+        estimator.validation_loss_curve_.append(loss)
+        record["validation_score"], record["validation_loss"] = score, loss
+        if estimator.verbose:
+            print(f"Validation score: {score:f}")
+
+    def _count_improvement(self) -> None:
+        """Whether this epoch was better than the best so far by `tol`."""
+        estimator = self.estimator
+        if estimator.early_stopping:
+            score, best = estimator.validation_scores_[-1], estimator.best_validation_score_
+            is_worse = score < best + estimator.tol
+            if score > best:
+                estimator.best_validation_score_ = score
+                estimator._best = state_of(estimator._network.model)
+        else:
+            is_worse = estimator.loss_ > estimator.best_loss_ - estimator.tol
+            estimator.best_loss_ = min(estimator.loss_, estimator.best_loss_)
+        estimator._no_improvement_count = estimator._no_improvement_count + 1 if is_worse else 0
+
+    def _ends(self, trainer: Trainer) -> bool:
+        """Whether training ends; else the learning rate is lowered."""
+        estimator = self.estimator
+        what = "Validation score" if estimator.early_stopping else "Training loss"
+        message = (
+            f"{what} did not improve more than tol={estimator.tol:f} for "
+            f"{estimator.n_iter_no_change} consecutive epochs."
+        )
+        lr = float(trainer.optimizer.param_groups[0]["lr"])
+        lowers = estimator.solver == "sgd" and estimator.learning_rate == "adaptive"
+        if lowers and lr > _LEAST_LEARNING_RATE:
+            set_learning_rate(trainer.optimizer, lr / 5.0)
+            message += f" Setting learning rate to {lr / 5.0:f}"
+        elif lowers:
+            message += " Learning rate too small. Stopping."
+        else:
+            message += " Stopping."
+        if estimator.verbose:
+            print(message)
+        return not lowers or lr <= _LEAST_LEARNING_RATE
+
+
+def loss_of(trainer: Trainer, output: Array, validation: Validation) -> float:
+    """The loss of outputs, without the penalty."""
+    given = {}
+    if validation.weights is not None:
+        given["sample_weight"] = tensor(validation.weights / validation.weights.mean())
+    loss: Any = trainer.graphs.loss
+    with no_grad(), np.errstate(all="ignore"):
+        return float(loss.loss(tensor(output), tensor(validation.targets), **given).item())
+
+
+def warn_of_max_iter(max_iter: int) -> None:
+    """Warn, with scikit-learn's category, that training was not over."""
+    warnings.warn(
+        f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization "
+        "hasn't converged yet.",
+        ConvergenceWarning,
+        stacklevel=2,
+    )
+
+
+def state_of(model: Any) -> dict[str, Array]:
+    """Copies of all parameters and buffers, by their names."""
+    return {name: np.array(state.value) for name, state in _states(model).items()}
+
+
+def restore(model: Any, copies: Mapping[str, Array]) -> None:
+    """Give a model back what `state_of` copied."""
+    for name, state in _states(model).items():
+        state.assign(copies[name])
+
+
+def _states(model: Any) -> dict[str, State]:
+    return dict([*model.named_parameters(), *model.named_buffers()])

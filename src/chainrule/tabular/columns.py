@@ -1,0 +1,276 @@
+"""Columns: what is done with each column of a table, decided once from the training rows."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.tabular import decisions
+from chainrule.tabular.kinds import KINDS, Column, Encoded
+from chainrule.tabular.reading import Table, read
+
+_MOST_NAMED = 8
+
+
+class Columns:
+    """How the columns of a table become arrays; fixed once it is made.
+
+    `fit` decides each column's kind from the rows that a model is trained on:
+
+    - **numbers** stay as they are. A missing one becomes the median, and where some were missing in
+      training a second column says so, by 1 and -1.
+    - **categories** (text, booleans, pandas' categories, whole numbers of more than 53 bits): two
+      values are one column, -1 and 1; up to eight a column each, of 0 and 1; more a number, for an
+      embedding. A value that is missing, or that was not seen, is 0 throughout; in an embedding
+      a missing one has a vector of its own, and values seen once share that of unknown ones.
+    - **dates** become the days since the first one, and the sine and cosine of the time of the
+      year, month, week and day, as far as these vary.
+    - **unused** columns are those without any values, constant ones, text that differs in nearly
+      every row, and numbers of rows by the name of "id" or "index".
+
+    Text is read as numbers or as ISO dates where all of it is.
+
+    Attributes:
+        columns: the decision on each column, in order: its name, kind and reason.
+        named: whether the table had names; then those of other tables are matched.
+        numeric: how many of the numbers are numeric: numbers and parts of dates. They come first.
+        plain: how many are flags and categories.
+        sizes: for each embedded column how many codes it has.
+
+    Example:
+        >>> import numpy as np
+        >>> table = np.array([[1.5, "red"], [2.5, "blue"], [None, "red"]], dtype=object)
+        >>> columns = Columns.fit(table)
+        >>> print(columns)
+        column  kind      decision
+        x0      number    a number; missing in 1 row: the median, and a flag
+        x1      category  text of 2 values: -1 and 1
+        >>> columns.transform(table)["numbers"]
+        array([[ 1.5, -1. ,  1. ],
+               [ 2.5, -1. , -1. ],
+               [ 2. ,  1. ,  1. ]])
+    """
+
+    __slots__ = ("columns", "named", "numeric", "plain", "sizes")
+
+    columns: tuple[Column, ...]
+    named: bool
+    numeric: int
+    plain: int
+    sizes: tuple[int, ...]
+
+    def __init__(self, columns: Sequence[Column], named: bool) -> None:
+        for name, value in {
+            "columns": tuple(columns),
+            "named": bool(named),
+            "numeric": sum(column.numeric for column in columns),
+            "plain": sum(column.plain for column in columns),
+            "sizes": tuple(column.codes for column in columns if column.codes),
+        }.items():
+            object.__setattr__(self, name, value)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        raise AttributeError("Columns can't be changed: fit others")
+
+    def __reduce__(self) -> Any:
+        return Columns.from_dict, (self.to_dict(),)
+
+    @classmethod
+    def fit(
+        cls,
+        table: Any,
+        *,
+        numeric: Collection[str] = (),
+        categorical: Collection[str] = (),
+        dates: Collection[str] = (),
+        drop: Collection[str] = (),
+    ) -> Columns:
+        """Decide what is done with each column.
+
+        Args:
+            table: a frame of pandas, polars or pyarrow, or an array of shape (rows, columns) of
+                numbers or objects.
+            numeric, categorical, dates: names of columns that are of this kind, whatever they look
+                like; of a table without names "x0", "x1" and so on.
+            drop: names of columns that are not to be used.
+
+        Raises:
+            TypeError: for a column of lists, bytes or anything else but numbers, text and dates.
+            ValueError: for a table without rows, for infinite numbers, an unknown name, or values
+                that are not of the kind that is asked for; if no column can be used.
+        """
+        found = read(table)
+        if not found.rows or not found.width:
+            raise ValueError(
+                f"x has {found.rows} sample(s) and {found.width} feature(s) (shape=({found.rows}, "
+                f"{found.width})) while a minimum of 1 is required: there is nothing to learn from"
+            )
+        names = _names(found)
+        asked = decisions.asked(names, numeric, categorical, dates, drop)
+        columns = [
+            decisions.decide(found.column(number, place), name, asked.get(name))
+            for number, (name, place) in enumerate(zip(names, _places(found), strict=True))
+        ]
+        if not any(column.numeric + column.plain + column.codes for column in columns):
+            reasons = "; ".join(f"{c.name!r}: {c.reason}" for c in columns[:_MOST_NAMED])
+            raise ValueError(f"no column of x can be used. {reasons}")
+        return cls(columns, found.names is not None)
+
+    def transform(self, table: Any) -> dict[str, NDArray[Any]]:
+        """The arrays of a table's rows.
+
+        Args:
+            table: as in `fit`. A frame's columns may be in any order, and others beside them; those
+                that are not used may be left out. An array has all columns, in the order of `fit`.
+
+        Returns:
+            "numbers", float64 of shape (rows, numeric + plain), unless there are none; where there
+                are embedded columns "codes", int64 of shape (rows, len(sizes)), numbered through:
+                each column's begin where the last one's end.
+
+        Raises:
+            ValueError: for columns that are missing, or values that don't fit their kind.
+            TypeError: as in `fit`.
+        """
+        found = read(table)
+        numbers = self._numbers_in(found)
+        places = _places(found)
+        parts = [
+            column.encode(found.column(number, places[number]), places[number])
+            for column, number in zip(self.columns, numbers, strict=True)
+            if number is not None
+        ]
+        arrays: dict[str, NDArray[Any]] = {}
+        if self.numeric + self.plain:
+            arrays["numbers"] = _joined(parts)
+        if self.sizes:
+            codes = np.stack([part.codes for part in parts if part.codes is not None], axis=1)
+            starts = np.cumsum([0, *self.sizes[:-1]])
+            arrays["codes"] = codes + starts
+        return arrays
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of all columns, of those that are not used, too."""
+        return tuple(column.name for column in self.columns)
+
+    def unknown(self, table: Any) -> tuple[str, ...]:
+        """The names of a table's columns that were not there in `fit`, which `transform` ignores.
+
+        Example:
+            >>> import pandas as pd
+            >>> columns = Columns.fit(pd.DataFrame({"a": [1, 2, 4], "b": ["u", "v", "u"]}))
+            >>> columns.unknown(pd.DataFrame({"c": [1], "b": ["v"], "a": [3]}))
+            ('c',)
+        """
+        found = read(table)
+        if not self.named or found.names is None:
+            return ()
+        return tuple(name for name in found.names if name not in self.names)
+
+    def _numbers_in(self, found: Table) -> list[int | None]:
+        """For each column its number in a table; None where it is not needed."""
+        used = [column.numeric + column.plain + column.codes > 0 for column in self.columns]
+        if self.named and found.names is not None:
+            places = {name: number for number, name in enumerate(found.names)}
+            lacking = [
+                c.name for c, is_used in zip(self.columns, used, strict=True)
+                if is_used and c.name not in places
+            ]  # fmt: skip
+            if lacking:
+                raise ValueError(f"x lacks {_listed(lacking)}{_hint(lacking, found.names)}")
+            return [
+                places[c.name] if is_used else None
+                for c, is_used in zip(self.columns, used, strict=True)
+            ]
+        if found.width != len(self.columns):
+            raise ValueError(
+                f"x has {found.width} features, but {len(self.columns)} features are expected, in "
+                f"the order of the training: {_listed(self.names)}"
+            )
+        return [number if is_used else None for number, is_used in enumerate(used)]
+
+    def describe(self) -> list[dict[str, Any]]:
+        """For each column a dict with its "name", "kind" and "decision", in words."""
+        return [
+            {"name": c.name, "kind": KINDS_IN_WORDS[type(c)], "decision": c.reason}
+            for c in self.columns
+        ]
+
+    def __str__(self) -> str:
+        rows = [("column", "kind", "decision")]
+        rows += [(d["name"], d["kind"], d["decision"]) for d in self.describe()]
+        first, second = (max(len(row[i]) for row in rows) for i in range(2))
+        return "\n".join(f"{a:<{first}}  {b:<{second}}  {c}" for a, b, c in rows)
+
+    def __repr__(self) -> str:
+        return f"<Columns: {len(self.columns)} columns, {self.numeric + self.plain} numbers>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Columns) and self.to_dict() == other.to_dict()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as plain data that JSON can hold."""
+        names = {kind: name for name, kind in KINDS.items()}
+        columns = [{"kind": names[type(c)], **asdict(c)} for c in self.columns]
+        return {"named": self.named, "columns": columns}
+
+    @classmethod
+    def from_dict(cls, found: Mapping[str, Any]) -> Columns:
+        """What `to_dict` gave, also where JSON has made lists of its tuples.
+
+        Raises:
+            ValueError: for anything else.
+        """
+        try:
+            columns = []
+            for given in found["columns"]:
+                fields = dict(given)
+                columns.append(KINDS[fields.pop("kind")](**fields).checked())
+            return cls(columns, found["named"])
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise ValueError(f"this describes no columns: {error!r:.200}") from None
+
+
+KINDS_IN_WORDS = {kind: name for name, kind in KINDS.items()}
+
+
+def _names(found: Table) -> tuple[str, ...]:
+    return found.names or tuple(f"x{number}" for number in range(found.width))
+
+
+def _places(found: Table) -> list[str]:
+    if found.names is None:
+        return [f"x: column {number} (counted from 0)" for number in range(found.width)]
+    return [f"column {name!r:.80}" for name in found.names]
+
+
+def _joined(parts: Sequence[Encoded]) -> NDArray[np.float64]:
+    """The numeric columns of all parts, then the plain ones."""
+    arrays = [a for p in parts for a in p.numeric] + [a for p in parts for a in p.plain]
+    return np.stack(arrays, axis=1)
+
+
+def _listed(names: Sequence[str]) -> str:
+    shown = ", ".join(repr(name)[:80] for name in names[:_MOST_NAMED])
+    rest = len(names) - _MOST_NAMED
+    return f"{shown} and {rest} more" if rest > 0 else shown
+
+
+def _hint(lacking: Sequence[str], present: Sequence[str]) -> str:
+    """Which columns may be meant, by names that are nearly the same."""
+    lower = {name.lower(): name for name in present}
+    hints = []
+    for name in lacking[:_MOST_NAMED]:
+        near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.75)
+        if near:
+            hints.append(f"{lower[near[0]]!r} may be {name!r}")
+    given = f"; it has {_listed(present)}"
+    return f"{given}. {', '.join(hints)}: rename it" if hints else given

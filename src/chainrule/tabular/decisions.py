@@ -1,0 +1,156 @@
+"""What kind each column is, and why."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection
+from typing import Literal
+
+import numpy as np
+
+from chainrule.tabular.cells import Cells, to_text
+from chainrule.tabular.kinds import (
+    CYCLES,
+    MOST_ONE_HOT,
+    Category,
+    Column,
+    Dates,
+    Number,
+    Unused,
+    phase,
+)
+
+Asked = Literal["numeric", "categorical", "dates", "drop"]
+
+_IDENTIFIER = re.compile(
+    r"(?i:id|index|idx|row|rowid|row[ _]?(id|number)|unnamed: 0|.*[ _]id)|.*[a-z]I[dD]"
+)
+_FEW_ROWS = 20
+"""With fewer rows all values of a text may differ by chance."""
+
+_DISTINCT = 0.9
+"""Text of which this share differs says nothing of other rows."""
+
+
+def asked(
+    names: tuple[str, ...],
+    numeric: Collection[str],
+    categorical: Collection[str],
+    dates: Collection[str],
+    drop: Collection[str],
+) -> dict[str, Asked]:
+    """The kinds that the user asks for, by the column's name.
+
+    Raises:
+        TypeError: for one name in place of a list of them.
+        ValueError: for a name that the table does not have, or that is asked for twice.
+    """
+    found: dict[str, Asked] = {}
+    kinds: dict[Asked, Collection[str]] = {
+        "numeric": numeric, "categorical": categorical, "dates": dates, "drop": drop
+    }  # fmt: skip
+    for kind, given in kinds.items():
+        if isinstance(given, str):
+            raise TypeError(f"{kind} is a list of names: write {kind}=[{given!r}]")
+        for name in given:
+            if name not in names:
+                raise ValueError(
+                    f"{kind}: x has no column {name!r:.80}; it has {', '.join(names)[:400]}"
+                )
+            if name in found:
+                raise ValueError(f"column {name!r} is asked for as {found[name]} and as {kind}")
+            found[name] = kind
+    return found
+
+
+def decide(cells: Cells, name: str, kind: Asked | None) -> Column:
+    """The kind of a column with these cells.
+
+    Raises:
+        ValueError: if the cells are not of the kind that is asked for.
+    """
+    present = int((~cells.missing).sum())
+    if kind == "drop":
+        return Unused(name, "left out, as asked")
+    if not present:
+        return Unused(name, "all values are missing")
+    if kind == "categorical":
+        return _category(to_text(cells), name, "as asked, ")
+    if kind == "numeric" and cells.form != "numbers":
+        raise ValueError(f"numeric: column {name!r} holds {cells.was}, not numbers")
+    if kind == "dates" and cells.form != "dates":
+        raise ValueError(
+            f"dates: column {name!r} holds {cells.was}, not dates. Write them as 2026-12-31 or "
+            "2026-12-31 23:59:59"
+        )
+    if cells.form == "text":
+        return _of_text(cells, name, present)
+    values = cells.values[~cells.missing]
+    if present == len(cells.missing) and (values == values[0]).all():
+        shown = f"{values[0]:g}" if cells.form == "numbers" else "one date"
+        return Unused(name, f"constant: {shown}")
+    if cells.form == "dates":
+        return _dates(cells, name)
+    if kind is None and cells.is_whole and _IDENTIFIER.fullmatch(name):
+        distinct = len(np.unique(values))
+        if distinct == len(cells.missing) >= _FEW_ROWS:
+            return Unused(name, "an identifier: its name says so, and every value differs")
+        if MOST_ONE_HOT < distinct <= present // 2:
+            return _category(to_text(cells), name, "an identifier by its name, ")
+    return _number(cells, name)
+
+
+def _number(cells: Cells, name: str) -> Number:
+    median = float(np.median(cells.values[~cells.missing]))
+    reason = "a number" if cells.was == "numbers" else cells.was
+    return Number(name, f"{reason}{_of_missing(cells)}", median, bool(cells.missing.any()))
+
+
+def _of_text(cells: Cells, name: str, present: int) -> Column:
+    distinct = len({value for value in cells.values if value is not None})
+    if distinct == 1 and present == len(cells.missing):
+        return Unused(name, f"constant: {cells.values[0]!r:.40}")
+    if len(cells.missing) >= _FEW_ROWS and distinct >= _DISTINCT * present and distinct > 2:
+        return Unused(name, f"{cells.was}: nearly every value differs ({distinct} of {present})")
+    return _category(cells, name, "")
+
+
+def _category(cells: Cells, name: str, why: str) -> Column:
+    counts = Counter(value for value in cells.values if value is not None)
+    has_missing = bool(cells.missing.any())
+    was = cells.was if cells.was != "numbers" else "numbers as categories"
+    reason = f"{why}{was} of {len(counts)} value{'s' * (len(counts) > 1)}"
+    if len(counts) <= MOST_ONE_HOT:
+        form = "-1 and 1" if len(counts) == 2 else "a column each"
+        missing = "; missing ones are 0" if has_missing else ""
+        return Category(name, f"{reason}: {form}{missing}", _ordered(counts), has_missing)
+    seen_once = sum(count == 1 for count in counts.values())
+    kept = counts
+    if seen_once and len(counts) - seen_once > MOST_ONE_HOT:
+        kept = Counter({value: count for value, count in counts.items() if count > 1})
+        reason += f", {seen_once} of them in one row alone"
+    missing = "; missing ones have a vector" if has_missing else ""
+    return Category(name, f"{reason}: embedded{missing}", _ordered(kept), has_missing)
+
+
+def _ordered(counts: Counter[str]) -> tuple[str, ...]:
+    return tuple(sorted(counts))
+
+
+def _dates(cells: Cells, name: str) -> Dates:
+    days = cells.values[~cells.missing]
+    varying = [cycle for cycle in CYCLES if np.ptp(phase(days, cycle))]
+    if np.ptp(days) < 1:  # a few hours
+        varying = [cycle for cycle in varying if cycle == "day"]
+    parts = ["days since the first", *[f"the time of the {cycle}" for cycle in varying]]
+    return Dates(
+        name, f"{cells.was}: {', '.join(parts)}{_of_missing(cells)}", float(days.min()),
+        float(np.median(days)), tuple(varying), bool(cells.missing.any()),
+    )  # fmt: skip
+
+
+def _of_missing(cells: Cells) -> str:
+    count = int(cells.missing.sum())
+    rows = f"{count} row{'s' * (count > 1)}"
+    return f"; missing in {rows}: the median, and a flag" if count else ""

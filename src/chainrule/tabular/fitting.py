@@ -1,0 +1,245 @@
+"""fit: from a table to a TabularModel, by one of the presets."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule import checks
+from chainrule.data.batches import permutation
+from chainrule.nn import RealMLP
+from chainrule.system.threads import get_num_threads
+from chainrule.tabular.calibration import temperature
+from chainrule.tabular.columns import Columns
+from chainrule.tabular.model import TabularModel
+from chainrule.tabular.recipe import Recipe, Task, realmlp
+from chainrule.tabular.targets import Classes, Target, fit_target
+from chainrule.tabular.training import Rows, Trained, hold_out, train
+from chainrule.train import Callback
+
+PRESETS = ("fast", "default", "ensemble")
+_MEMBERS = 5
+
+
+class _Part(NamedTuple):
+    """What a member is trained on, and what chooses its best epoch: numbers of rows."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+
+
+def fit(
+    table: Any,
+    target: Any,
+    task: Task,
+    *,
+    preset: str = "default",
+    columns: Columns | None = None,
+    categorical: Collection[str] = (),
+    numeric: Collection[str] = (),
+    dates: Collection[str] = (),
+    drop: Collection[str] = (),
+    sample_weight: Any = None,
+    validation: tuple[Any, ...] | None = None,
+    validation_fraction: float = 0.2,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    hidden: Sequence[int] | None = None,
+    lr: float | None = None,
+    dropout: float | None = None,
+    weight_decay: float | None = None,
+    members: int | None = None,
+    time_budget: float | None = None,
+    seed: int = 0,
+    callbacks: Sequence[Callback] = (),
+    progress: bool = False,
+) -> TabularModel:
+    """Train a model that predicts a column of a table from the others, by the recipe of RealMLP.
+
+    A part of the rows is held out: after every epoch the error on it is measured, and the network
+    keeps the weights of its best epoch. Probabilities are calibrated on that part by a temperature.
+
+    Args:
+        table: the columns to predict from; as in `Columns.fit`.
+        target: what to predict: a series, or an array of shape (rows,). Text, whole numbers or
+            booleans are classes; of a regression numbers, also in several columns.
+        task: "classification" or "regression".
+        preset: "default": RealMLP-TD. "fast": RealMLP-TD-S, a simpler network without embeddings
+            and dropout. "ensemble": RealMLP-TD five times, each with another fifth of the rows held
+            out, trained side by side; the predictions are averaged.
+        columns: what is done with each column, if that is decided already.
+        categorical, numeric, dates, drop: see `Columns.fit`.
+        sample_weight: a weight for each row, shape (rows,), not negative.
+        validation: (table, target) or (table, target, sample_weight): rows to hold out instead.
+        validation_fraction: the share of rows to hold out. With 0 the last epoch counts.
+        epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see `Recipe`.
+        members: the number of networks of an ensemble.
+        time_budget: seconds that the training may take: the schedule is shortened to fit.
+        seed: of the split, the starting values, the order of rows and dropout.
+        callbacks: as of a `Trainer`; of an ensemble those of its first member.
+        progress: whether to show a bar on a terminal, or a line per epoch.
+
+    Raises:
+        TypeError, ValueError: for a table as in `Columns.fit`; for missing or infinite targets, a
+            single class, numbers of rows that differ, an argument out of range.
+        NonFiniteError: if the training diverges.
+
+    Source: Holzmüller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
+    boosted trees on tabular data", NeurIPS 2024.
+
+    Example:
+        >>> import numpy as np
+        >>> from chainrule import tabular
+        >>> x = np.linspace(-1, 1, 200).reshape(-1, 1)
+        >>> model = tabular.fit(x, 3 * x[:, 0], "regression", preset="fast", epochs=100)
+        >>> bool(abs(model.predict([[0.5]])[0] - 1.5) < 0.1)
+        True
+    """
+    begin = time.monotonic()
+    recipe, count = _recipe(task, preset, members)
+    recipe = recipe.but(
+        epochs=None if epochs is None else checks.count("epochs", epochs),
+        batch_size=None if batch_size is None else checks.count("batch_size", batch_size),
+        hidden=None if hidden is None else tuple(checks.count("a width", w) for w in hidden),
+        lr=None if lr is None else checks.positive("lr", lr),
+        dropout=None if dropout is None else checks.probability("dropout", dropout),
+        weight_decay=None
+        if weight_decay is None
+        else checks.not_negative("weight_decay", weight_decay),
+    )
+    if time_budget is not None:
+        time_budget = checks.positive("time_budget", time_budget)
+    if not 0 <= checks.number("validation_fraction", validation_fraction) < 1:
+        raise ValueError(f"validation_fraction is in [0, 1), got {validation_fraction}")
+    seed = checks.integer("seed", seed, 0)
+    if columns is None:
+        columns = Columns.fit(
+            table, categorical=categorical, numeric=numeric, dates=dates, drop=drop
+        )
+    arrays = columns.transform(table)
+    rows = len(next(iter(arrays.values())))
+    whole = fit_target(task, target)
+    weights = _weights(sample_weight, rows)
+    stratify = isinstance(whole, Classes)
+    given = None if validation is None else _given(columns, whole, validation)
+    encoded = whole.encode(target)
+    if len(encoded) != rows:
+        raise ValueError(
+            f"x and y have different numbers of rows: Found input variables with inconsistent "
+            f"numbers of samples: {[rows, len(encoded)]}"
+        )
+    parts = _parts(encoded, count, seed, 0.0 if given else validation_fraction, stratify=stratify)
+    fitted = whole if stratify else fit_target(task, target, parts[0].train)
+    if not stratify:
+        encoded = fitted.encode(target)
+        given = None if validation is None else _given(columns, fitted, validation)
+    data = Rows(arrays, encoded, weights)
+
+    def make() -> RealMLP:
+        return RealMLP(
+            columns.numeric, columns.plain, len(columns.sizes), sum(columns.sizes), fitted.outputs,
+            recipe.hidden, recipe.activation, recipe.dropout, recipe.simple,
+        )  # fmt: skip
+
+    def member(number: int) -> tuple[Trained, float]:
+        part = parts[number]
+        held = given if given is not None else data.take(part.validation)
+        seconds = None
+        if time_budget is not None:
+            rounds = -(-count // workers)
+            left = time_budget - (time.monotonic() - begin)
+            seconds = max(left, 0.0) / (rounds - number // workers)
+        trained = train(
+            make, recipe, data.take(part.train), held if len(held) else None,
+            seed=seed + number, seconds=seconds, callbacks=list(callbacks) if not number else [],
+            progress=progress and not number,
+        )  # fmt: skip
+        t = 1.0
+        if stratify and trained.outputs is not None:
+            t = temperature(trained.outputs, held.targets, held.weights)
+        return trained, t
+
+    workers = min(count, get_num_threads())
+    if workers == 1:
+        found = [member(number) for number in range(count)]
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            found = list(pool.map(member, range(count)))
+    report = {
+        "members": [
+            {
+                "best_epoch": trained.best_epoch,
+                "validation_error": trained.error,
+                "epochs": trained.history.to_dict(),
+            }
+            for trained, _ in found
+        ],
+        "rows": rows,
+        "preset": preset,
+        "seconds": time.monotonic() - begin,
+    }
+    return TabularModel(columns, fitted, [t.model for t, _ in found], [t for _, t in found], report)
+
+
+def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:
+    """The recipe of a preset, and the number of its members."""
+    if task not in ("classification", "regression"):
+        raise ValueError(f"task is 'classification' or 'regression', got {task!r:.80}")
+    if preset not in PRESETS:
+        raise ValueError(f"preset is one of {', '.join(map(repr, PRESETS))}; got {preset!r:.80}")
+    count = _MEMBERS if preset == "ensemble" else 1
+    if members is not None:
+        if preset != "ensemble":
+            raise ValueError("members is for preset='ensemble'")
+        count = checks.count("members", members)
+    return realmlp(task, simple=preset == "fast"), count
+
+
+def _parts(
+    targets: NDArray[Any], count: int, seed: int, fraction: float, *, stratify: bool
+) -> list[_Part]:
+    """The rows of each member; those of several hold out other rows each, as far as these reach."""
+    if count == 1 or not fraction:
+        part = _Part(*hold_out(targets, fraction, seed, stratify=stratify))
+        return [part] * count
+    order = permutation(len(targets), seed, epoch=0)
+    if stratify:  # the rows of each class one after another, so that all folds get their share
+        order = order[np.argsort(targets[order], kind="stable")]
+    folds = max(round(1 / fraction), 2)
+    parts = []
+    for number in range(count):
+        held = np.zeros(len(targets), bool)
+        held[order[number % folds :: folds]] = True
+        if stratify:  # a class with a single row stays to be trained on
+            missing = ~np.isin(targets, targets[~held])
+            held[missing] = False
+        parts.append(_Part(np.flatnonzero(~held), np.flatnonzero(held)))
+    return parts
+
+
+def _given(columns: Columns, target: Target, validation: tuple[Any, ...]) -> Rows:
+    """The rows that the user gives to validate on."""
+    if not isinstance(validation, (tuple, list)) or len(validation) not in (2, 3):
+        raise ValueError("validation is (table, target) or (table, target, sample_weight)")
+    table, y, weight = (*validation, None)[:3]
+    arrays = columns.transform(table)
+    found = Rows(arrays, target.encode(y), _weights(weight, len(next(iter(arrays.values())))))
+    if len(found) != len(next(iter(arrays.values()))):
+        raise ValueError("validation: table and target have different numbers of rows")
+    return found
+
+
+def _weights(given: Any, rows: int) -> NDArray[np.float64] | None:
+    if given is None:
+        return None
+    weights = np.asarray(given, np.float64)
+    if weights.shape != (rows,):
+        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({rows},)")
+    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
+        raise ValueError("sample_weight holds a weight for each row, not negative, not all 0")
+    return weights / weights.mean()

@@ -1,0 +1,210 @@
+"""The kinds of columns: what each makes of its cells."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, NamedTuple, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.tabular.cells import Cells, is_date, is_number, to_text
+
+MOST_ONE_HOT = 8
+"""So many values of a category get a column each; more are embedded."""
+
+CYCLES = {"year": 366.0, "month": 31.0, "week": 7.0, "day": 1.0}
+"""The cycles of dates, and their greatest lengths in days: the same day of every month is at the
+same place."""
+
+
+class Encoded(NamedTuple):
+    """What a column becomes.
+
+    Attributes:
+        numeric: columns of numbers, float64.
+        plain: columns of flags and one-hot categories, float64.
+        codes: the numbers of an embedded category, int64; else None.
+    """
+
+    numeric: list[NDArray[np.float64]]
+    plain: list[NDArray[np.float64]]
+    codes: NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Number:
+    """A column of numbers.
+
+    Attributes:
+        median: what stands for a missing number.
+        has_missing: whether some were missing in training, so that a flag says which.
+    """
+
+    name: str
+    reason: str
+    median: float
+    has_missing: bool
+
+    codes: ClassVar[int] = 0
+    numeric: ClassVar[int] = 1
+
+    @property
+    def plain(self) -> int:
+        return int(self.has_missing)
+
+    def encode(self, cells: Cells, place: str) -> Encoded:
+        if cells.form != "numbers":
+            raise ValueError(_unfit(cells, place, "numbers"))
+        values = np.where(cells.missing, self.median, cells.values)
+        return Encoded([values], _flag(cells) if self.has_missing else [])
+
+    def checked(self) -> Number:
+        return replace(self, median=float(self.median), has_missing=bool(self.has_missing))
+
+
+@dataclass(frozen=True)
+class Category:
+    """A column of categories.
+
+    Attributes:
+        values: the known ones, as text.
+        has_missing: whether some were missing in training.
+    """
+
+    name: str
+    reason: str
+    values: tuple[str, ...]
+    has_missing: bool
+
+    numeric: ClassVar[int] = 0
+
+    @property
+    def is_embedded(self) -> bool:
+        return len(self.values) > MOST_ONE_HOT
+
+    @property
+    def plain(self) -> int:
+        if self.is_embedded:
+            return 0
+        return 1 if len(self.values) == 2 else len(self.values)
+
+    @property
+    def codes(self) -> int:
+        """The numbers of an embedding: 0 for unknown ones, 1 for missing ones, then the values."""
+        return len(self.values) + 2 if self.is_embedded else 0
+
+    def encode(self, cells: Cells, place: str) -> Encoded:
+        known = {value: number for number, value in enumerate(self.values, 2)}
+        found = [1 if v is None else known.get(v, 0) for v in to_text(cells).values]
+        codes = np.array(found, np.int64)
+        if self.is_embedded:
+            if not self.has_missing:
+                codes[codes == 1] = 0  # nothing was learnt of missing ones
+            return Encoded([], [], codes)
+        if len(self.values) == 2:
+            return Encoded([], [np.array([0.0, 0.0, -1.0, 1.0])[codes]])
+        return Encoded([], [(codes == number).astype(np.float64) for number in known.values()])
+
+    def checked(self) -> Category:
+        if isinstance(self.values, str) or not all(isinstance(v, str) for v in self.values):
+            raise ValueError(f"categories are text, not {self.values!r:.80}")
+        return replace(self, values=tuple(self.values), has_missing=bool(self.has_missing))
+
+
+@dataclass(frozen=True)
+class Dates:
+    """A column of dates and times.
+
+    Attributes:
+        start: the first one, in days since 1970.
+        median: the one that stands for a missing date.
+        cycles: those of "year", "month", "week" and "day" that vary.
+        has_missing: whether some were missing in training.
+    """
+
+    name: str
+    reason: str
+    start: float
+    median: float
+    cycles: tuple[str, ...]
+    has_missing: bool
+
+    codes: ClassVar[int] = 0
+
+    @property
+    def numeric(self) -> int:
+        return 1 + 2 * len(self.cycles)
+
+    @property
+    def plain(self) -> int:
+        return int(self.has_missing)
+
+    def encode(self, cells: Cells, place: str) -> Encoded:
+        if cells.form != "dates" and not cells.missing.all():
+            raise ValueError(_unfit(cells, place, "dates"))
+        given = np.full(len(cells.missing), np.nan) if cells.form != "dates" else cells.values
+        days = np.where(cells.missing, self.median, given)
+        found = [days - self.start]
+        for cycle in self.cycles:
+            angle = 2 * np.pi * phase(days, cycle)
+            found += [np.sin(angle), np.cos(angle)]
+        return Encoded(found, _flag(cells) if self.has_missing else [])
+
+    def checked(self) -> Dates:
+        if any(cycle not in CYCLES for cycle in self.cycles):
+            raise ValueError(f"cycles are of {', '.join(CYCLES)}, not {self.cycles!r:.80}")
+        return replace(
+            self, start=float(self.start), median=float(self.median), cycles=tuple(self.cycles)
+        )
+
+
+@dataclass(frozen=True)
+class Unused:
+    """A column that is not used."""
+
+    name: str
+    reason: str
+
+    codes: ClassVar[int] = 0
+    numeric: ClassVar[int] = 0
+    plain: ClassVar[int] = 0
+
+    def encode(self, cells: Cells, place: str) -> Encoded:
+        return Encoded([], [])
+
+    def checked(self) -> Unused:
+        return self
+
+
+Column: TypeAlias = Number | Category | Dates | Unused
+
+KINDS: dict[str, Any] = {"number": Number, "category": Category, "date": Dates, "unused": Unused}
+
+
+def phase(days: NDArray[np.float64], cycle: str) -> NDArray[np.float64]:
+    """How much of a year, month, week or day has passed, as a share of the longest one."""
+    length = CYCLES[cycle]
+    if cycle in ("year", "month"):
+        unit = "Y" if cycle == "year" else "M"
+        first = np.floor(days).astype("datetime64[D]").astype(f"datetime64[{unit}]")
+        days = days - first.astype("datetime64[D]").astype(np.float64)
+    return np.asarray(np.mod(days, length) / length, np.float64)
+
+
+def _flag(cells: Cells) -> list[NDArray[np.float64]]:
+    return [np.where(cells.missing, 1.0, -1.0)]
+
+
+def _unfit(cells: Cells, place: str, wanted: str) -> str:
+    """Why cells are not of the form that was learnt, with the first that is not."""
+    was = cells.was if cells.form == "text" else cells.form
+    fits = {"numbers": is_number, "dates": is_date}[wanted]
+    shown = ""
+    if cells.form == "text":
+        wrong = [(n, v) for n, v in enumerate(cells.values) if v is not None and not fits(v)]
+        shown = f", as {wrong[0][1]!r:.40} at row {wrong[0][0]}" if wrong else ""
+    return (
+        f"{place} held {wanted} in training and now holds {was}{shown}. Give {wanted} there, "
+        "or a missing value"
+    )

@@ -1,0 +1,175 @@
+"""TabularModel: the columns of a table, the networks trained on them, and what they predict."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.errors import FileError
+from chainrule.nn import CrossEntropyLoss, MSELoss, RealMLP, from_description, to_description
+from chainrule.tabular.calibration import softmax
+from chainrule.tabular.columns import Columns
+from chainrule.tabular.targets import Classes, Target, target_from_dict, target_to_dict
+from chainrule.train import Evaluator, load, save
+
+_FORMAT = 1
+_ROWS = 1024
+"""Rows that go through a network at once."""
+
+
+class TabularModel:
+    """Predicts a column of a table from the others; made by `fit`.
+
+    It does not change, and any number of threads may predict with it at once.
+
+    Attributes:
+        columns: the `Columns`: what was decided for each, and how rows become arrays.
+        target: the classes, or the mean, scale and range of the numbers that are predicted.
+        members: the networks, whose predictions are averaged.
+        temperatures: what the outputs of each are divided by, before they become probabilities.
+        report: what the training found: for each member "best_epoch", "validation_error" and
+            "epochs", and the "seconds" that all took.
+
+    Example:
+        >>> import numpy as np
+        >>> from chainrule import tabular
+        >>> rng = np.random.default_rng(0)
+        >>> x = rng.normal(size=(200, 3))
+        >>> model = tabular.fit(x, np.where(x[:, 0] > 0, "up", "down"), "classification", epochs=9)
+        >>> model.predict([[2.0, 0.0, 0.0], [-2.0, 0.0, 0.0]]).tolist()
+        ['up', 'down']
+        >>> model.predict_proba([[2.0, 0.0, 0.0]]).shape
+        (1, 2)
+    """
+
+    def __init__(
+        self,
+        columns: Columns,
+        target: Target,
+        members: Sequence[RealMLP],
+        temperatures: Sequence[float],
+        report: Mapping[str, Any],
+    ) -> None:
+        self.columns = columns
+        self.target = target
+        self.members = tuple(member.eval() for member in members)
+        self.temperatures = tuple(temperatures)
+        self.report = dict(report)
+        loss = CrossEntropyLoss() if isinstance(target, Classes) else MSELoss()
+        self._evaluators = [Evaluator(member, loss) for member in self.members]
+
+    def __reduce__(self) -> Any:
+        return _from_state, (self._state(),)
+
+    @property
+    def is_classification(self) -> bool:
+        """Whether it predicts classes."""
+        return isinstance(self.target, Classes)
+
+    def predict(self, table: Any) -> NDArray[Any]:
+        """The class with the highest probability, or the number, for each row of a table.
+
+        Args:
+            table: as in `Columns.transform`.
+
+        Raises:
+            ValueError, TypeError: as `Columns.transform`.
+        """
+        if isinstance(self.target, Classes):
+            return self.target.decode(self.predict_proba(table).argmax(axis=1))
+        target = self.target
+        found = [target.decode(outputs) for outputs in self._outputs(table)]
+        return np.asarray(np.mean(found, axis=0))
+
+    def predict_proba(self, table: Any) -> NDArray[np.float64]:
+        """The probability of each class, in the order of `target.labels`: shape (rows, classes).
+
+        Raises:
+            ValueError, TypeError: as `Columns.transform`.
+            AttributeError: for a regression.
+        """
+        if not self.is_classification:
+            raise AttributeError("a regression has no probabilities: use predict")
+        found = [
+            softmax(outputs.astype(np.float64) / t)
+            for outputs, t in zip(self._outputs(table), self.temperatures, strict=True)
+        ]
+        return np.asarray(np.mean(found, axis=0))
+
+    def _outputs(self, table: Any) -> list[NDArray[Any]]:
+        """The outputs of each member."""
+        arrays = self.columns.transform(table)
+        if not len(next(iter(arrays.values()))):
+            raise ValueError("x has 0 sample(s); a minimum of 1 is required")
+        return [evaluator.predict(arrays, batch_size=_ROWS) for evaluator in self._evaluators]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Save all of it in a safetensors file, from which `load` makes it again.
+
+        Raises:
+            OSError: if the folder is missing or can't be written to, or the disk is full.
+        """
+        save(self._state(), path)
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> TabularModel:
+        """The model of a file that `save` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            FileError: if it is truncated, damaged, or of something else.
+        """
+        found = load(path)
+        if not isinstance(found, dict) or found.get("tabular") != _FORMAT:
+            raise FileError(f"{path} holds no TabularModel: chainrule.load(path) says what it is")
+        try:
+            return _from_state(found)
+        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+            raise FileError(f"{path}: its TabularModel is damaged ({error!r:.200})") from None
+
+    def _state(self) -> dict[str, Any]:
+        """All of it, as plain values and arrays."""
+        return {
+            "tabular": _FORMAT,
+            "columns": self.columns.to_dict(),
+            "target": target_to_dict(self.target),
+            "members": [
+                {"network": to_description(m), "state": m.state_dict()} for m in self.members
+            ],
+            "temperatures": list(self.temperatures),
+            "report": self.report,
+        }
+
+    def __repr__(self) -> str:
+        target = self.target
+        what = f"{target.outputs} classes" if isinstance(target, Classes) else "numbers"
+        return (
+            f"<TabularModel of {what}, from {len(self.columns.columns)} columns, by "
+            f"{len(self.members)} network{'s' * (len(self.members) > 1)}>"
+        )
+
+
+def _from_state(found: Mapping[str, Any]) -> TabularModel:
+    members = []
+    for given in found["members"]:
+        held = sum(np.size(array) for array in given["state"].values())
+        member = from_description(given["network"], max_elements=held)
+        if not isinstance(member, RealMLP):
+            raise ValueError(f"a member is a RealMLP, not {type(member).__name__}")
+        member.load_state_dict(given["state"])
+        members.append(member)
+    target = target_from_dict(found["target"])
+    columns = Columns.from_dict(found["columns"])
+    temperatures = [float(t) for t in found["temperatures"]]
+    expected = columns.numeric, columns.plain, len(columns.sizes), sum(columns.sizes)
+    for member in members:
+        made = member.numeric, member.plain, member.codes, member.num_codes
+        if made != expected or member.outputs != target.outputs:
+            raise ValueError("its networks do not fit its columns")
+    if not members or len(temperatures) != len(members):
+        raise ValueError(f"{len(members)} networks, {len(temperatures)} temperatures")
+    return TabularModel(columns, target, members, temperatures, found["report"])

@@ -1,0 +1,136 @@
+"""Tables as they come: frames of pandas, polars and pyarrow, and arrays, column by column."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule.tables import as_frame, as_series, is_series, is_table, names_of
+from chainrule.tabular import cells
+from chainrule.tabular.cells import Cells
+
+
+class Table(NamedTuple):
+    """A table whose columns are read when they are asked for.
+
+    Attributes:
+        names: the names of the columns; None where they have none.
+        width: the number of columns.
+        rows: the number of rows.
+        column: number, place -> its `Cells`; the place is for error messages.
+    """
+
+    names: tuple[str, ...] | None
+    width: int
+    rows: int
+    column: Callable[[int, str], Cells]
+
+
+def read(table: Any, name: str = "x") -> Table:
+    """A table of any of the libraries, or an array of shape (rows, columns).
+
+    Raises:
+        TypeError: for anything else.
+        ValueError: for two columns of one name, for rows of different lengths, a lazy frame.
+    """
+    if is_table(table):
+        names = names_of(table)
+        frame = as_frame(table, name)
+        columns = list(frame.iter_columns())
+        given = names if isinstance(names, tuple) else None
+        return Table(
+            given,  # type: ignore[arg-type]
+            len(columns), len(frame),
+            lambda number, place: _of_series(columns[number], place),
+        )  # fmt: skip
+    array = _as_array(table, name)
+    return Table(
+        None, array.shape[1], len(array),
+        lambda number, place: cells.of_array(array[:, number], place),
+    )  # fmt: skip
+
+
+def read_targets(y: Any, name: str = "y") -> tuple[list[Cells], bool]:
+    """The columns of targets, and whether they are a vector.
+
+    Args:
+        y: a series, a frame, or an array of shape (rows,) or (rows, columns).
+        name: their name in error messages.
+    """
+    if is_series(y):
+        return [_of_series(as_series(y, name), name)], True
+    if is_table(y):
+        table = read(y, name)
+        return [table.column(number, name) for number in range(table.width)], False
+    array = np.asarray(y)
+    if isinstance(y, Sequence) and array.dtype.kind in "USO":
+        array = np.array(y, dtype=object)
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name}: Complex data not supported. Give the real and imaginary parts.")
+    if array.ndim not in (1, 2):
+        raise ValueError(f"{name} has shape {array.shape}; give one target for each row")
+    columns = array.T if array.ndim == 2 else [array]
+    return [cells.of_array(column, name) for column in columns], array.ndim == 1
+
+
+def _as_array(table: Any, name: str) -> Any:
+    if hasattr(table, "toarray") and hasattr(table, "nnz"):
+        raise TypeError(
+            f"{name} is a sparse matrix, and a dense table is needed: give {name}.toarray()"
+        )
+    if isinstance(table, (str, bytes, dict)) or not (
+        isinstance(table, Sequence) or hasattr(table, "__array__")
+    ):
+        raise TypeError(
+            f"{name} is a frame of pandas, polars or pyarrow, or an array of shape (rows, "
+            f"columns); got {type(table).__name__}"
+        )
+    array = np.asarray(table)
+    if array.dtype.kind in "USO" and isinstance(table, Sequence):
+        array = np.array([list(row) for row in table], dtype=object)  # numbers stay numbers
+    if array.dtype.kind == "c":
+        raise ValueError(f"{name}: Complex data not supported. Give the real and imaginary parts.")
+    if array.ndim != 2:
+        raise ValueError(
+            f"{name} has shape {array.shape}; a table has shape (rows, columns). Reshape your "
+            "data: one column is x.reshape(-1, 1), one row is x.reshape(1, -1)"
+        )
+    return array
+
+
+def _of_series(series: Any, place: str) -> Cells:
+    """The cells of a column of a frame, a series of narwhals."""
+    import narwhals.stable.v2 as nw
+
+    dtype = series.dtype
+    missing = series.is_null()
+    if dtype.is_integer():
+        if not missing.any():
+            return cells.of_array(series.to_numpy(), place)
+        rest = series.drop_nulls().to_numpy()
+        if len(rest) and max(abs(int(rest.min())), abs(int(rest.max()))) >= cells.EXACT:
+            return cells.of_objects(series.to_list(), place)
+        return cells.of_array(_floats(series), place)._replace(is_whole=True)
+    if dtype.is_float() or dtype == nw.Decimal:
+        return cells.of_array(_floats(series), place)
+    if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
+        series = series.dt.replace_time_zone(None)  # as the clock shows it
+    if dtype in (nw.Date, nw.Datetime, nw.Duration):
+        kind = "timedelta64[us]" if dtype == nw.Duration else "datetime64[us]"
+        return cells.of_array(np.asarray(series.to_numpy()).astype(kind), place)
+    if dtype == nw.Boolean and not missing.any():
+        return cells.of_array(np.asarray(series.to_numpy()).astype(bool), place)
+    found = cells.of_objects(series.to_list(), place)
+    if dtype in (nw.Categorical, nw.Enum):  # numbers as categories are meant as such
+        return cells.to_text(found)._replace(was="categories")
+    return found
+
+
+def _floats(series: Any) -> Any:
+    import narwhals.stable.v2 as nw
+
+    values = np.array(series.cast(nw.Float64).to_numpy(), np.float64)
+    values[series.is_null().to_numpy().astype(bool)] = np.nan
+    return values

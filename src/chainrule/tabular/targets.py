@@ -1,0 +1,196 @@
+"""Targets of a table: classes as numbers, or standardised numbers, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.tabular import cells
+from chainrule.tabular.reading import read_targets
+from chainrule.tabular.recipe import Task
+
+
+@dataclass(frozen=True)
+class Classes:
+    """The classes of a classification.
+
+    Attributes:
+        labels: the classes, sorted: all text, all whole numbers, or False and True.
+    """
+
+    labels: tuple[Any, ...]
+
+    @property
+    def outputs(self) -> int:
+        return len(self.labels)
+
+    def encode(self, y: Any) -> NDArray[np.int64]:
+        """The number of each row's class.
+
+        Raises:
+            ValueError: for a class that is not among the labels.
+        """
+        known = {label: number for number, label in enumerate(self.labels)}
+        try:
+            return np.array([known[label] for label in _labels(y)], np.int64)
+        except KeyError as error:
+            raise ValueError(
+                f"y holds {error.args[0]!r:.80}, which is none of the {len(known)} classes of the "
+                "training"
+            ) from None
+
+    def decode(self, numbers: NDArray[Any]) -> NDArray[Any]:
+        """The classes of these numbers."""
+        return np.array(self.labels)[numbers]
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """The targets of a regression, standardised for the network.
+
+    Attributes:
+        mean, scale: of each output on the training rows; the scale of a constant one is 1.
+        low, high: the range of each output there, within which predictions are clipped.
+        is_vector: whether a target is one number, not a row of them.
+    """
+
+    mean: tuple[float, ...]
+    scale: tuple[float, ...]
+    low: tuple[float, ...]
+    high: tuple[float, ...]
+    is_vector: bool
+
+    @property
+    def outputs(self) -> int:
+        return len(self.mean)
+
+    def encode(self, y: Any) -> NDArray[np.float32]:
+        """Standardised targets, shape (rows, outputs)."""
+        values = _numbers(y)
+        values = values.reshape(len(values), -1)
+        if values.shape[1] != self.outputs:
+            raise ValueError(f"y has {values.shape[1]} columns, not {self.outputs}")
+        return ((values - self.mean) / self.scale).astype(np.float32)
+
+    def decode(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        """Predictions in the units of the targets, clipped to the range of the training."""
+        values = outputs.astype(np.float64) * self.scale + self.mean
+        values = np.clip(values, self.low, self.high)
+        return values[:, 0] if self.is_vector else values
+
+
+Target: TypeAlias = Classes | Numbers
+
+
+def fit_target(task: Task, y: Any, train: NDArray[np.int64] | None = None) -> Target:
+    """What the targets are made of.
+
+    Args:
+        task: "classification" or "regression".
+        y: the targets.
+        train: the rows that are trained on; the mean and the scale are theirs.
+
+    Raises:
+        ValueError: for missing or infinite targets, or of a classification a single class.
+        TypeError: for targets that are no labels or numbers.
+    """
+    if task == "classification":
+        labels = sorted(set(_labels(y)))
+        if len(labels) < 2:
+            raise ValueError(
+                f"the classifier needs two classes or more: y holds 1 class, {labels[0]!r:.80}"
+            )
+        return Classes(tuple(labels))
+    values = _numbers(y)
+    table = values.reshape(len(values), -1)
+    if train is not None:
+        table = table[train]
+    scale = table.std(axis=0)
+    return Numbers(
+        _plain(table.mean(axis=0)),
+        _plain(np.where(scale > 1e-12 * np.abs(table).max(axis=0, initial=0), scale, 1.0)),
+        _plain(table.min(axis=0)),
+        _plain(table.max(axis=0)),
+        values.ndim == 1,
+    )
+
+
+def target_to_dict(target: Target) -> dict[str, Any]:
+    """A target as plain data."""
+    return asdict(target)
+
+
+def target_from_dict(found: Mapping[str, Any]) -> Target:
+    """What `target_to_dict` gave, also where lists are in the places of tuples.
+
+    Raises:
+        ValueError: for anything else.
+    """
+    try:
+        fields: dict[str, Any] = {
+            k: tuple(v) if isinstance(v, list) else v for k, v in found.items()
+        }
+        return Classes(**fields) if "labels" in fields else Numbers(**fields)
+    except TypeError as error:
+        raise ValueError(f"this describes no target: {error}") from None
+
+
+def _column(y: Any) -> cells.Cells:
+    columns, _ = read_targets(y)
+    if len(columns) != 1:
+        raise ValueError(
+            f"y should be a 1d array, got an array of {len(columns)} columns instead: give one "
+            "column of classes"
+        )
+    return columns[0]
+
+
+def _labels(y: Any) -> list[Any]:
+    """Labels as text, whole numbers or booleans."""
+    found = _column(y)
+    _check_present(found)
+    if found.form == "text":
+        if found.is_boolean:
+            return [value == "True" for value in found.values]
+        return list(found.values)
+    if found.form == "dates":
+        raise TypeError("y holds dates, which are no classes")
+    values = found.values
+    if not (values == np.floor(values)).all():
+        raise ValueError(
+            f"Unknown label type: y holds {values[values != np.floor(values)][0]!r}, and classes "
+            "are text, whole numbers or booleans. For numbers there is regression"
+        )
+    return [int(value) for value in values]
+
+
+def _numbers(y: Any) -> NDArray[np.float64]:
+    """Targets of a regression as float64, shape (rows,) or (rows, outputs)."""
+    columns, is_vector = read_targets(y)
+    found = [_finite(column) for column in columns]
+    return found[0] if is_vector else np.stack(found, axis=1)
+
+
+def _finite(found: cells.Cells) -> NDArray[np.float64]:
+    _check_present(found)
+    if found.form != "numbers":
+        raise TypeError(f"y holds {found.was}, and a regression predicts numbers")
+    return np.asarray(found.values, np.float64)
+
+
+def _check_present(found: cells.Cells) -> None:
+    gone = np.flatnonzero(found.missing)
+    if not len(found.missing):
+        raise ValueError("y has no rows")
+    if len(gone):
+        raise ValueError(
+            f"y contains NaN: it is missing at row {gone[0]} ({len(gone)} in all). Drop such rows"
+        )
+
+
+def _plain(values: Sequence[Any] | NDArray[Any]) -> tuple[float, ...]:
+    return tuple(float(value) for value in values)

@@ -1,0 +1,216 @@
+"""The training of a network on a table: a validation part, and the weights of its best epoch."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.data.batches import batches, permutation
+from chainrule.graph.context import no_grad
+from chainrule.nn import CrossEntropyLoss, MSELoss, RealMLP, data_driven_
+from chainrule.ops.random import Generator, use_generator
+from chainrule.tabular.recipe import Recipe, RecipeSchedule, optimizer_of
+from chainrule.train import Callback, History, Trainer
+
+_INITIALISED_ON = 4096
+"""Rows on which starting values are computed; more change them little."""
+
+
+class Rows(NamedTuple):
+    """Rows as a network takes them.
+
+    Attributes:
+        arrays: what `Columns.transform` gives.
+        targets: numbers of classes, int64 of shape (rows,); or standardised targets, float32 of
+            shape (rows, outputs).
+        weights: the weight of each row, float64, or None.
+    """
+
+    arrays: dict[str, NDArray[Any]]
+    targets: NDArray[Any]
+    weights: NDArray[np.float64] | None = None
+
+    def take(self, rows: NDArray[np.int64]) -> Rows:
+        """Some of the rows."""
+        weights = None if self.weights is None else self.weights[rows]
+        return Rows({k: a[rows] for k, a in self.arrays.items()}, self.targets[rows], weights)
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+
+class Trained(NamedTuple):
+    """A network after its training.
+
+    Attributes:
+        model: the network, with the weights of its best epoch.
+        best_epoch: the number of that epoch, from 1.
+        error: its error on the validation part, NaN without one: the share of wrong classes, or
+            the root of the mean squared error of the standardised targets.
+        outputs: the network's outputs for the validation part then.
+        history: of all epochs.
+    """
+
+    model: RealMLP
+    best_epoch: int
+    error: float
+    outputs: NDArray[Any] | None
+    history: History
+
+
+def hold_out(
+    targets: NDArray[Any], fraction: float, seed: int, *, stratify: bool
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The rows to train on and those to validate on, in the order of the data.
+
+    With `stratify` each class is divided; one row of each stays to be trained on. Of fewer than
+    five rows none is held out.
+    """
+    order = permutation(len(targets), seed, epoch=0)
+    held = np.zeros(len(targets), bool)
+    if len(targets) >= 5 and fraction:
+        groups = [order]
+        if stratify:
+            by_class = order[np.argsort(targets[order], kind="stable")]
+            groups = np.split(by_class, np.flatnonzero(np.diff(targets[by_class])) + 1)
+        for members in groups:
+            held[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
+        if not held.any():
+            held[order[0]] = True
+    return np.flatnonzero(~held), np.flatnonzero(held)
+
+
+def train(
+    make: Callable[[], RealMLP],
+    recipe: Recipe,
+    rows: Rows,
+    validation: Rows | None,
+    *,
+    seed: int,
+    seconds: float | None = None,
+    callbacks: list[Callback] | None = None,
+    progress: bool = False,
+) -> Trained:
+    """Train a network by a recipe.
+
+    Args:
+        make: makes the network.
+        recipe: the hyper-parameters.
+        rows: the rows to train on.
+        validation: the rows that choose the best epoch; without them the last one is kept.
+        seed: of starting values, dropout and the order of rows.
+        seconds: a budget: the schedule is shortened to as many epochs as fit into it.
+        callbacks: as `Trainer` takes them.
+        progress: whether to show a bar, or lines.
+
+    Raises:
+        NonFiniteError: if the training diverges.
+    """
+    is_classification = rows.targets.dtype.kind in "iu"
+    with use_generator(Generator(seed)):
+        model = make()
+        model.fit(rows.arrays.get("numbers"))
+        if not recipe.simple:
+            _start_from_data(model, rows, seed)
+    loss = (
+        CrossEntropyLoss(label_smoothing=recipe.label_smoothing) if is_classification else MSELoss()
+    )
+    size = min(recipe.batch_size, len(rows))
+    steps = len(rows) // size
+    optimizer = optimizer_of(model, recipe)
+    schedule = RecipeSchedule(optimizer, model, recipe.epochs * steps)
+    keep = _KeepBest(validation, is_classification)
+    added: list[Callback] = [keep]
+    if seconds is not None:
+        added.append(_Budget(schedule, steps, seconds))
+    trainer = Trainer(
+        model, loss, optimizer, schedule=schedule, seed=seed, callbacks=[*added, *(callbacks or [])]
+    )
+    targets = rows.targets if rows.weights is None else (rows.targets, rows.weights)
+    trainer.fit(
+        batches(rows.arrays, targets, size, drop_last=True, seed=seed),
+        epochs=recipe.epochs,
+        progress=progress,
+    )
+    return Trained(model.eval(), keep.epoch, keep.error, keep.outputs, trainer.history)
+
+
+def _start_from_data(model: RealMLP, rows: Rows, seed: int) -> None:
+    """Starting values by the data; where these do not vary those of `reset_parameters` stay."""
+    some = permutation(len(rows), seed, epoch=1)[:_INITIALISED_ON]
+    try:
+        data_driven_(model, {name: array[some] for name, array in rows.arrays.items()})
+    except ValueError:
+        with no_grad():
+            model.reset_parameters()
+
+
+def error_of(
+    outputs: NDArray[Any],
+    targets: NDArray[Any],
+    weights: NDArray[np.float64] | None,
+    *,
+    is_classification: bool,
+) -> float:
+    """The share of wrong classes, or the root of the mean squared error."""
+    if is_classification:
+        return float(np.average(outputs.argmax(axis=1) != targets, weights=weights))
+    squares = np.square(np.asarray(outputs, np.float64) - targets).mean(axis=1)
+    return math.sqrt(np.average(squares, weights=weights))
+
+
+class _KeepBest(Callback):
+    """Keeps the weights of the last epoch whose validation error no other is below."""
+
+    def __init__(self, validation: Rows | None, is_classification: bool) -> None:
+        self.validation = validation
+        self.is_classification = is_classification
+        self.epoch = 0
+        self.error = math.nan
+        self.outputs: NDArray[Any] | None = None
+        self._kept: dict[str, NDArray[Any]] = {}
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        if self.validation is None:
+            self.epoch = trainer.epoch
+            return
+        arrays, targets, weights = self.validation
+        outputs = trainer.predict(arrays, batch_size=1024)
+        error = error_of(outputs, targets, weights, is_classification=self.is_classification)
+        record["validation_error"] = error
+        if not error > self.error:  # also the first
+            self.epoch, self.error, self.outputs = trainer.epoch, error, outputs
+            self._kept = {name: p.numpy().copy() for name, p in trainer.model.named_parameters()}
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        for name, parameter in trainer.model.named_parameters():
+            if name in self._kept:
+                parameter.assign(self._kept[name])
+
+
+class _Budget(Callback):
+    """Shortens the schedule to the epochs that fit into a time, by the time of the first ones."""
+
+    def __init__(self, schedule: RecipeSchedule, steps: int, seconds: float) -> None:
+        self.schedule = schedule
+        self.steps = steps
+        self.end = time.monotonic() + seconds
+        self._last = time.monotonic()
+        self._times: list[float] = []
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        now = time.monotonic()
+        self._times.append(now - self._last)
+        self._last = now
+        left = self.end - now
+        if len(self._times) in (2, 4, 8, 16):  # the first epoch compiles
+            each = float(np.median(self._times[1:]))
+            fit = trainer.epoch + max(int(left / max(each, 1e-9)), 1)
+            self.schedule.steps = min(self.schedule.steps, fit * self.steps)
+        if left <= 0 or trainer.epoch * self.steps >= self.schedule.steps:
+            trainer.stop("the time is over")

@@ -1,0 +1,192 @@
+"""Step for step the same numbers as scikit-learn's networks, to rounding."""
+
+import numpy as np
+import pytest
+
+networks = pytest.importorskip("sklearn.neural_network")
+sparse = pytest.importorskip("scipy.sparse")
+ours = pytest.importorskip("chainrule.sklearn")
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(230, 6))  # two full batches of 100 and a short one
+TWO = np.where(X[:, 0] * X[:, 1] > 0, "yes", "no")
+THREE = np.digitize(X[:, 0] + X[:, 1] ** 2, [0, 1])
+SEVERAL = np.stack([THREE > 0, X[:, 2] > 0, X[:, 3] > X[:, 0]], axis=1).astype(int)
+NUMBER = X[:, 0] * X[:, 1] + X[:, 2]
+COLUMNS = np.stack([NUMBER, X[:, 3]], axis=1)
+COUNTS = rng.poisson(np.exp(X[:, 0] / 2))
+WEIGHTS = rng.uniform(0.5, 2, len(X))
+
+
+def pair(kind, y, rows=X, *, calls=("fit",), sample_weight=None, **parameters):
+    """(scikit-learn's, ours), fitted alike."""
+    found = []
+    parameters = {"max_iter": 8, "batch_size": 100, "random_state": 3, **parameters}
+    for room in (networks, ours):
+        estimator = getattr(room, kind)(hidden_layer_sizes=(9, 7)).set_params(**parameters)
+        for call in calls:
+            given = {"classes": np.unique(y)} if call == "partial_fit" and "C" in kind[:4] else {}
+            getattr(estimator, call)(rows, y, sample_weight=sample_weight, **given)
+        found.append(estimator)
+    return found
+
+
+def assert_same(theirs, mine, rtol=1e-9):
+    assert mine.n_iter_ == theirs.n_iter_
+    assert mine.t_ == theirs.t_
+    assert mine.n_layers_ == theirs.n_layers_
+    assert mine.n_outputs_ == theirs.n_outputs_
+    assert mine.out_activation_ == theirs.out_activation_
+    np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=rtol)
+    for name in ("loss_curve_", "validation_scores_", "best_loss_", "best_validation_score_"):
+        value = getattr(theirs, name, None)
+        if value is None:
+            assert getattr(mine, name, None) is None
+        else:
+            np.testing.assert_allclose(getattr(mine, name), value, rtol=rtol, err_msg=name)
+    for name in ("coefs_", "intercepts_"):
+        for a, b in zip(getattr(mine, name), getattr(theirs, name), strict=True):
+            assert a.shape == b.shape and a.dtype == b.dtype
+            np.testing.assert_allclose(a, b, rtol=rtol, atol=rtol)
+    if hasattr(theirs, "classes_"):
+        np.testing.assert_array_equal(mine.predict(X), theirs.predict(X))
+        np.testing.assert_array_equal(mine.classes_, theirs.classes_)
+        np.testing.assert_allclose(
+            mine.predict_proba(X), theirs.predict_proba(X), rtol=rtol, atol=1e-12
+        )
+    else:
+        np.testing.assert_allclose(mine.predict(X), theirs.predict(X), rtol=rtol, atol=rtol)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+@pytest.mark.parametrize(
+    ("kind", "y", "parameters"),
+    [
+        ("MLPClassifier", TWO, {}),
+        ("MLPClassifier", THREE, {}),
+        ("MLPClassifier", SEVERAL, {}),
+        ("MLPRegressor", NUMBER, {}),
+        ("MLPRegressor", COLUMNS, {}),
+        ("MLPRegressor", COUNTS, {"loss": "poisson"}),
+    ],
+    ids=["two", "three", "several", "number", "columns", "counts"],
+)
+@pytest.mark.parametrize("weights", [None, WEIGHTS], ids=["", "weighted"])
+def test_targets_and_solvers(kind, y, parameters, solver, weights):
+    # A line search decides by comparing: its later iterations turn rounding into steps.
+    steps = {"max_iter": 4} if solver == "lbfgs" else {}
+    assert_same(*pair(kind, y, solver=solver, sample_weight=weights, **parameters, **steps))
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        *({"activation": name} for name in ("identity", "logistic", "tanh")),
+        {"shuffle": False},
+        {"alpha": 0.5},
+        {"alpha": 0.0},
+        {"batch_size": 1, "max_iter": 1},
+        {"batch_size": "auto"},
+        {"beta_1": 0.5, "beta_2": 0.9, "epsilon": 1e-2},
+        {"early_stopping": True, "validation_fraction": 0.3},
+        {"early_stopping": True, "n_iter_no_change": 1, "max_iter": 50, "tol": 0.05},
+        {"n_iter_no_change": 2, "max_iter": 50, "tol": 0.02},
+        *(
+            {"solver": "sgd", "learning_rate": rate, "learning_rate_init": 0.3, **more}
+            for rate in ("invscaling", "adaptive")
+            for more in (
+                {"power_t": 0.7, "momentum": 0.5},
+                {"nesterovs_momentum": False},
+                {"momentum": 0.0},
+                {"n_iter_no_change": 1, "max_iter": 40, "tol": 0.1},
+            )
+        ),
+    ],
+    ids=lambda p: "-".join(map(str, p.values())),
+)
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_parameters(kind, parameters):
+    assert_same(*pair(kind, THREE if kind == "MLPClassifier" else COLUMNS, **parameters))
+
+
+@pytest.mark.parametrize(
+    ("calls", "parameters"),
+    [
+        (("fit", "fit"), {}),
+        (("fit", "fit"), {"warm_start": True, "solver": "sgd"}),
+        (("partial_fit",) * 3, {}),
+        (("fit", "partial_fit", "partial_fit"), {"solver": "sgd"}),
+        (("partial_fit", "fit"), {}),
+    ],
+)
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_calls_in_a_row(kind, calls, parameters):
+    assert_same(*pair(kind, TWO if kind == "MLPClassifier" else NUMBER, calls=calls, **parameters))
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_probabilities_at_the_bounds_count_as_bounded(solver):
+    """Large inputs give probabilities of 0 and 1: the loss is held, the gradient is not."""
+    theirs, mine = pair("MLPClassifier", THREE, 1e3 * X, solver=solver, max_iter=3)
+    np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=1e-9)
+    theirs, mine = pair("MLPClassifier", TWO, 1e3 * X, solver=solver, max_iter=3)
+    np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=1e-4)  # theirs rounds 1 - p
+
+
+@pytest.mark.parametrize("form", [sparse.csr_array, sparse.csc_matrix])
+@pytest.mark.parametrize("dense_bytes", [1 << 28, 0], ids=["as a whole", "by batches"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_sparse_rows(form, dense_bytes, solver, monkeypatch):
+    monkeypatch.setattr("chainrule.sklearn.batches._DENSE_BYTES", dense_bytes)
+    rows = np.where(X > 0.5, X, 0.0)
+    parameters = {"solver": solver, "max_iter": 3, "sample_weight": WEIGHTS}
+    theirs, mine = pair("MLPClassifier", THREE, form(rows), **parameters)
+    np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=1e-9)
+    np.testing.assert_allclose(
+        mine.predict_proba(form(rows)), theirs.predict_proba(rows), rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
+def test_float32(solver):
+    theirs, mine = pair("MLPClassifier", THREE, X.astype(np.float32), solver=solver, max_iter=5)
+    np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=1e-4)
+    assert {a.dtype for a in (*mine.coefs_, *mine.intercepts_)} == {np.dtype(np.float32)}
+    assert mine.predict_proba(X.astype(np.float32)).dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor"])
+def test_the_best_weights_stay_where_a_warm_start_finds_no_better(kind):
+    estimator = getattr(ours, kind)(
+        hidden_layer_sizes=(5,), warm_start=True, early_stopping=True, max_iter=5, random_state=0
+    )
+    y = TWO if kind == "MLPClassifier" else NUMBER
+    best = estimator.fit(X, y).coefs_
+    estimator.best_validation_score_ = 2.0  # which no epoch reaches
+    estimator.set_params(learning_rate_init=1.0).fit(X, y)
+    np.testing.assert_array_equal(estimator.coefs_[0], best[0])
+
+
+def test_a_random_state_goes_on():
+    """One RandomState gives two fits in a row other numbers, the same as in scikit-learn."""
+    states = np.random.RandomState(5), np.random.RandomState(5)
+    for _ in range(2):
+        losses = [
+            room.MLPRegressor(max_iter=3, random_state=state).fit(X, NUMBER).loss_
+            for room, state in zip((networks, ours), states, strict=True)
+        ]
+        np.testing.assert_allclose(*losses, rtol=1e-9)
+
+
+def test_what_verbose_prints(capsys):
+    printed = []
+    for room in (networks, ours):
+        room.MLPClassifier(
+            (5,), solver="sgd", learning_rate="adaptive", tol=0.2, n_iter_no_change=1, verbose=True,
+            random_state=0, max_iter=40, early_stopping=True,
+        ).fit(X, TWO)  # fmt: skip
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1]
+    assert "Setting learning rate" in printed[1]

@@ -1,0 +1,232 @@
+"""Columns: the kind of each is decided from the training rows; other tables are read alike."""
+
+import copy
+import datetime
+import decimal
+import json
+import pickle
+
+import numpy as np
+import pytest
+
+from chainrule.tabular import Columns
+
+pd = pytest.importorskip("pandas")
+pl = pytest.importorskip("polars")
+pa = pytest.importorskip("pyarrow")
+
+ROWS = 40
+RNG = np.random.default_rng(0)
+
+
+def frame():
+    """A table with a column of every kind that people have."""
+    days = pd.date_range("2020-01-30 06:00", periods=ROWS, freq="37h")
+    found = pd.DataFrame(
+        {
+            "price": RNG.normal(size=ROWS),
+            "rooms": pd.array(RNG.integers(0, 9, ROWS), dtype="Int64"),
+            "colour": RNG.choice(["red", "green", "blue"], ROWS),
+            "sold": RNG.random(ROWS) > 0.5,
+            "when": days,
+            "where": days.tz_localize("UTC").tz_convert("Asia/Kolkata"),
+            "constant": 1,
+            "empty": np.nan,
+            "kind": pd.Categorical(RNG.choice(["x", "y"], ROWS)),
+            "key": 2**60 + RNG.integers(0, 3, ROWS),
+            "id": range(1000, 1000 + ROWS),
+            "user_id": RNG.integers(0, 12, ROWS),
+            "comment": [f"text {number}" for number in range(ROWS)],
+            "digits": [f" {number}.5" for number in RNG.integers(0, 99, ROWS)],
+            "town": [f"town {number}" for number in RNG.integers(0, 12, ROWS)],
+            "written": [f"2020-{number % 12 + 1:02}-28" for number in range(ROWS)],
+            "took": pd.to_timedelta(RNG.integers(0, 99, ROWS), unit="h"),
+        }
+    )
+    found.loc[3, ["price", "rooms", "colour", "town"]] = None
+    found.loc[5, "when"] = pd.NaT
+    return found
+
+
+FRAME = frame()
+COLUMNS = Columns.fit(FRAME)
+KINDS = dict(
+    price="number", rooms="number", colour="category", sold="category", when="date", where="date",
+    constant="unused", empty="unused", kind="category", key="category", id="unused",
+    user_id="category", comment="unused", digits="number", town="category", written="date",
+    took="number",
+)  # fmt: skip
+
+
+def kinds(columns):
+    return {d["name"]: d["kind"] for d in columns.describe()}
+
+
+def same(first, second):
+    assert first.keys() == second.keys()
+    for name in first:
+        np.testing.assert_allclose(first[name], second[name], atol=1e-9)
+
+
+def test_every_column_gets_its_kind_and_says_why():
+    assert kinds(COLUMNS) == KINDS
+    text = str(COLUMNS)
+    for said in ("every value differs", "missing in 1 row", "constant: 1", "-1 and 1", "embedded"):
+        assert said in text
+    assert COLUMNS.numeric == 4 + (1 + 8) + (1 + 8) + (1 + 4)
+    assert COLUMNS.plain == 3 + 3 + 2 * 1 + 3  # flags, colours, two binary ones, keys
+    assert len(COLUMNS.sizes) == 2
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        pl.from_pandas,
+        pa.Table.from_pandas,
+        lambda f: f.convert_dtypes(dtype_backend="pyarrow"),
+        lambda f: f.astype(object),
+        lambda f: f[f.columns[::-1]].assign(other=1),
+        lambda f: f.drop(columns=["constant", "empty", "id", "comment"]),
+    ],
+    ids=["polars", "pyarrow", "arrow dtypes", "objects", "reordered", "without unused ones"],
+)
+def test_the_same_rows_give_the_same_arrays_in_any_form(convert):
+    same(COLUMNS.transform(convert(FRAME)), COLUMNS.transform(FRAME))
+
+
+def test_arrays_hold_what_the_kinds_say():
+    found = COLUMNS.transform(FRAME)
+    numbers, rows = found["numbers"], np.arange(ROWS)
+    assert numbers.shape == (ROWS, COLUMNS.numeric + COLUMNS.plain)
+    assert np.isfinite(numbers).all()
+    price = FRAME["price"].fillna(FRAME["price"].median()).to_numpy()
+    np.testing.assert_array_equal(numbers[:, 0], price)
+    flag = numbers[:, COLUMNS.numeric]
+    np.testing.assert_array_equal(flag, np.where(rows == 3, 1, -1))
+    days = (FRAME["when"] - FRAME["when"].min()) / pd.Timedelta(days=1)
+    np.testing.assert_allclose(numbers[rows != 5, 2], days[rows != 5])
+    time = FRAME["when"][rows != 5]
+    hours = (time.dt.hour + time.dt.minute / 60) / 24 * 2 * np.pi
+    np.testing.assert_allclose(numbers[rows != 5, 9], np.sin(hours), atol=1e-9)
+    np.testing.assert_allclose(numbers[rows != 5, 10], np.cos(hours), atol=1e-9)
+    year = (time.dt.day_of_year - 1 + hours / (2 * np.pi)) / 366
+    np.testing.assert_allclose(numbers[rows != 5, 3], np.sin(2 * np.pi * year), atol=1e-9)
+    # The clock of the time's own zone counts.
+    local = FRAME["where"].dt.hour + FRAME["where"].dt.minute / 60
+    np.testing.assert_allclose(numbers[:, 18], np.sin(local / 12 * np.pi), atol=1e-9)
+    codes = found["codes"]
+    assert codes.dtype == np.int64
+    assert (codes[:, 0] < COLUMNS.sizes[0]).all()
+    assert codes[:, 1].min() >= COLUMNS.sizes[0]
+    assert codes.max() < sum(COLUMNS.sizes)
+    assert codes[3, 1] == COLUMNS.sizes[0] + 1  # missing
+
+
+def test_unknown_and_rare_categories():
+    table = np.array([[f"c{k // 2}"] for k in range(40)] + [["once"]], dtype=object)
+    columns = Columns.fit(table)
+    codes = columns.transform([["c0"], ["once"], ["never seen"], [None]])["codes"]
+    assert codes.ravel().tolist() == [2, 0, 0, 0]
+    few = Columns.fit([["a"], ["b"], ["c"], ["a"]])
+    assert few.transform([["c"], ["d"], [None]])["numbers"].tolist() == [
+        [0, 0, 1],
+        [0] * 3,
+        [0] * 3,
+    ]
+    two = Columns.fit(pd.DataFrame({"x": [True, False, True]}))
+    assert two.transform(pd.DataFrame({"x": ["True", None, "?"]}))["numbers"].tolist() == [
+        [1], [0], [0]
+    ]  # fmt: skip
+
+
+def test_a_category_is_the_same_whatever_type_holds_it():
+    columns = Columns.fit(pd.DataFrame({"n": [1, 2, 3, 1]}), categorical=["n"])
+    for values in ([2, 3], [2.0, 3.0], ["2", "3"], pd.Categorical([2, 3])):
+        found = columns.transform(pd.DataFrame({"n": values}))["numbers"]
+        assert found.tolist() == [[0, 1, 0], [0, 0, 1]]
+
+
+def test_objects_of_python():
+    table = {
+        "d": [datetime.date(2020, 1, 1), None, datetime.date(2021, 1, 1)],
+        "t": [datetime.time(6), datetime.time(18, 30), datetime.time(0)],
+        "n": [decimal.Decimal("1.5"), 2, None],
+        "b": [True, None, False],
+    }
+    columns = Columns.fit(pd.DataFrame(table, dtype=object))
+    assert list(kinds(columns).values()) == ["date", "number", "number", "category"]
+    numbers = columns.transform(pd.DataFrame(table, dtype=object))["numbers"]
+    assert numbers[:, columns.numeric - 2].tolist() == [6, 18.5, 0]
+
+
+def test_columns_survive_json_pickle_and_copies_and_never_change():
+    for again in (
+        Columns.from_dict(json.loads(json.dumps(COLUMNS.to_dict()))),
+        pickle.loads(pickle.dumps(COLUMNS)),
+        copy.deepcopy(COLUMNS),
+    ):
+        assert again == COLUMNS
+        same(again.transform(FRAME), COLUMNS.transform(FRAME))
+    with pytest.raises(AttributeError, match="can't be changed"):
+        COLUMNS.numeric = 3
+    for broken in ({}, {"columns": [{"kind": "x"}], "named": True}, {"columns": 3, "named": 1}):
+        with pytest.raises(ValueError, match="describes no columns"):
+            Columns.from_dict(broken)
+
+
+def test_names_are_matched_and_missing_ones_named():
+    with pytest.raises(ValueError, match=r"lacks 'price'.*'Price' may be 'price': rename it"):
+        COLUMNS.transform(FRAME.rename(columns={"price": "Price"}))
+    assert COLUMNS.unknown(FRAME.assign(more=1)) == ("more",)
+    with pytest.raises(ValueError, match="2 features, but 17 features are expected"):
+        COLUMNS.transform(np.zeros((3, 2)))
+    with pytest.raises(ValueError, match="two columns named 'a'"):
+        Columns.fit(pd.DataFrame([[1, 2]], columns=["a", "a"]))
+    numbered = Columns.fit(pd.DataFrame([[1, 2.0], [2, 3.0]]))
+    assert numbered.names == ("x0", "x1")
+
+
+@pytest.mark.parametrize(
+    ("table", "error", "said"),
+    [
+        (np.zeros((0, 2)), ValueError, "0 sample"),
+        (np.zeros((2, 0)), ValueError, "0 feature"),
+        (np.zeros(3), ValueError, "Reshape your data"),
+        (np.zeros((2, 2), complex), ValueError, "Complex data not supported"),
+        ([[1.0], [np.inf]], ValueError, "infinity at row 1"),
+        (np.ones((4, 2)), ValueError, "no column of x can be used.*constant"),
+        ("data.csv", TypeError, "got str"),
+        (pl.LazyFrame({"a": [1]}), ValueError, "collect"),
+        (pl.Series([1]), TypeError, "single column"),
+        (pl.DataFrame({"a": [[1], [2]]}), TypeError, r"column 'a' holds .*list"),
+        (pd.DataFrame({"a": [b"x", b"y"]}), TypeError, "of type bytes"),
+        (pd.DataFrame({"a": [1j, 2.0]}), TypeError, "complex"),
+    ],
+)
+def test_bad_tables_are_refused(table, error, said):
+    with pytest.raises(error, match=said):
+        Columns.fit(table)
+
+
+def test_what_is_asked_for():
+    asked = Columns.fit(FRAME, numeric=["id"], categorical=["rooms"], drop=["price"])
+    assert kinds(asked) == {**KINDS, "id": "number", "rooms": "category", "price": "unused"}
+    for wrong, said in (
+        ({"drop": "price"}, "list of names"),
+        ({"drop": ["prize"]}, "no column 'prize'"),
+        ({"drop": ["price"], "numeric": ["price"]}, "asked for as"),
+        ({"numeric": ["colour"]}, "holds text, not numbers"),
+        ({"dates": ["colour"]}, "not dates"),
+    ):
+        with pytest.raises((TypeError, ValueError), match=said):
+            Columns.fit(FRAME, **wrong)
+
+
+def test_changed_columns_are_named():
+    with pytest.raises(ValueError, match=r"'price' held numbers in training.*'cheap' at row 1"):
+        COLUMNS.transform(FRAME.assign(price=[1.0, "cheap", *[2.0] * (ROWS - 2)]))
+    with pytest.raises(ValueError, match="'when' held dates in training"):
+        COLUMNS.transform(FRAME.assign(when=3))
+    empty = FRAME.head(2).assign(price=None, when=None, colour=None)
+    numbers = COLUMNS.transform(empty)["numbers"]
+    assert numbers[0, 0] == pytest.approx(np.nanmedian(FRAME["price"]))
