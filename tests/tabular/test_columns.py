@@ -194,7 +194,7 @@ def test_names_are_matched_and_missing_ones_named():
         (np.zeros(3), ValueError, "Reshape your data"),
         (np.zeros((2, 2), complex), ValueError, "Complex data not supported"),
         ([[1.0], [np.inf]], ValueError, "infinity at row 1"),
-        (np.ones((4, 2)), ValueError, "no column of x can be used.*constant"),
+        (np.ones((4, 2)), ValueError, "no column of x, of 4 sample.*constant"),
         ("data.csv", TypeError, "got str"),
         (pl.LazyFrame({"a": [1]}), ValueError, "collect"),
         (pl.Series([1]), TypeError, "single column"),

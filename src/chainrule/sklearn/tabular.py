@@ -9,13 +9,15 @@ from typing import Any, ClassVar
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
-from sklearn.utils import check_random_state, column_or_1d
+from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from chainrule.sklearn.base import ClassWeight, seed_from, weights_of_rows
+from chainrule.tables import is_table
 from chainrule.tabular import PRESETS, TabularModel, fit
+from chainrule.tabular.reading import as_array
 from chainrule.tabular.recipe import Task
 from chainrule.train import Callback
 
@@ -71,7 +73,13 @@ class _Tabular(BaseEstimator):
 
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)
-        validate_data(self, X, reset=False, skip_check_array=True)
+        return self._checked(X, reset=False)
+
+    def _checked(self, X: Any, *, reset: bool) -> Any:
+        """X, with the number and the names of its columns compared, or remembered."""
+        if not is_table(X):
+            X = as_array(X, "X")
+        validate_data(self, X, reset=reset, skip_check_array=True)
         return X
 
     def __sklearn_tags__(self) -> Any:
@@ -182,7 +190,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         Raises:
             TypeError, ValueError: as `tabular.fit`.
         """
-        validate_data(self, X, skip_check_array=True)
+        X = self._checked(X, reset=True)
         y = _labels(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
         weights = weights_of_rows(X, y, sample_weight, self.class_weight)
@@ -199,11 +207,13 @@ class TabularClassifier(ClassifierMixin, _Tabular):
 
     def predict(self, X: Any) -> NDArray[Any]:
         """The most likely class of each row, shape (rows,)."""
-        return np.asarray(self.classes_[self.predict_proba(X).argmax(axis=1)])
+        most_likely = self.predict_proba(X).argmax(axis=1)
+        return np.asarray(self.classes_[most_likely])
 
     def predict_proba(self, X: Any) -> NDArray[np.float64]:
         """The calibrated probability of each class, in the order of `classes_`."""
-        return self.model_.predict_proba(self._rows(X))
+        rows = self._rows(X)
+        return self.model_.predict_proba(rows)
 
     def predict_log_proba(self, X: Any) -> NDArray[np.float64]:
         """The logarithm of `predict_proba`."""
@@ -296,7 +306,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         Raises:
             TypeError, ValueError: as `tabular.fit`.
         """
-        validate_data(self, X, skip_check_array=True)
+        X = self._checked(X, reset=True)
         y = _targets(y)
         weights = weights_of_rows(X, y, sample_weight)
         validation = None
@@ -308,7 +318,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
 
     def predict(self, X: Any) -> NDArray[np.float64]:
         """The prediction for each row, shape (rows,) or (rows, outputs)."""
-        return self.model_.predict(self._rows(X))
+        rows = self._rows(X)
+        return self.model_.predict(rows)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -321,6 +332,7 @@ def _labels(y: Any) -> NDArray[Any]:
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
     y = column_or_1d(y, warn=True)
+    assert_all_finite(y, input_name="y")
     check_classification_targets(y)
     return np.asarray(y)
 

@@ -118,7 +118,7 @@ class Columns:
         ]
         if not any(column.numeric + column.plain + column.codes for column in columns):
             reasons = "; ".join(f"{c.name!r}: {c.reason}" for c in columns[:_MOST_NAMED])
-            raise ValueError(f"no column of x can be used. {reasons}")
+            raise ValueError(f"no column of x, of {found.rows} sample(s), can be used. {reasons}")
         return cls(columns, found.names is not None)
 
     def transform(self, table: Any) -> dict[str, NDArray[Any]]:

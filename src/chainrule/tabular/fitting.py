@@ -23,6 +23,8 @@ from chainrule.tabular.training import Rows, Trained, hold_out, train
 from chainrule.train import Callback
 
 PRESETS = ("fast", "default", "ensemble")
+"""The names of the recipes that `fit` knows."""
+
 _MEMBERS = 5
 
 
@@ -133,7 +135,14 @@ def fit(
             f"x and y have different numbers of rows: Found input variables with inconsistent "
             f"numbers of samples: {[rows, len(encoded)]}"
         )
-    parts = _parts(encoded, count, seed, 0.0 if given else validation_fraction, stratify=stratify)
+    used = np.arange(rows) if weights is None else np.flatnonzero(weights)
+    if stratify and len(np.unique(encoded[used])) < 2:
+        raise ValueError("the classifier needs two classes or more, of rows with a weight above 0")
+    fraction = 0.0 if given else validation_fraction
+    parts = [
+        _Part(used[part.train], used[part.validation])
+        for part in _parts(encoded[used], count, seed, fraction, stratify=stratify)
+    ]
     fitted = whole if stratify else fit_target(task, target, parts[0].train)
     if not stratify:
         encoded = fitted.encode(target)

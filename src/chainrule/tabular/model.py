@@ -18,7 +18,11 @@ from chainrule.train import Evaluator, load, save
 
 _FORMAT = 1
 _ROWS = 1024
-"""Rows that go through a network at once."""
+"""Rows that go through a network at once. A last batch that has fewer is filled up to a power of
+two, at least 16: the products of such sizes add up in one order, so that what is predicted for a
+row does not depend on the rows beside it, to the bit; and few sizes need a plan."""
+
+_FEWEST = 16
 
 
 class TabularModel:
@@ -103,9 +107,23 @@ class TabularModel:
     def _outputs(self, table: Any) -> list[NDArray[Any]]:
         """The outputs of each member."""
         arrays = self.columns.transform(table)
-        if not len(next(iter(arrays.values()))):
+        rows = len(next(iter(arrays.values())))
+        if not rows:
             raise ValueError("x has 0 sample(s); a minimum of 1 is required")
-        return [evaluator.predict(arrays, batch_size=_ROWS) for evaluator in self._evaluators]
+        whole = rows // _ROWS * _ROWS
+        rest = np.arange(whole, rows)
+        found = []
+        for evaluator in self._evaluators:
+            parts = []
+            if whole:
+                most = {name: array[:whole] for name, array in arrays.items()}
+                parts.append(evaluator.predict(most, batch_size=_ROWS))
+            if len(rest):
+                padded = np.resize(rest, max(_FEWEST, 1 << (len(rest) - 1).bit_length()))
+                last = {name: array[padded] for name, array in arrays.items()}
+                parts.append(evaluator.predict(last, batch_size=_ROWS)[: len(rest)])
+            found.append(np.concatenate(parts))
+        return found
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save all of it in a safetensors file, from which `load` makes it again.

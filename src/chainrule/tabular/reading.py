@@ -45,7 +45,7 @@ def read(table: Any, name: str = "x") -> Table:
             len(columns), len(frame),
             lambda number, place: _of_series(columns[number], place),
         )  # fmt: skip
-    array = _as_array(table, name)
+    array = as_array(table, name)
     return Table(
         None, array.shape[1], len(array),
         lambda number, place: cells.of_array(array[:, number], place),
@@ -75,7 +75,12 @@ def read_targets(y: Any, name: str = "y") -> tuple[list[Cells], bool]:
     return [cells.of_array(column, name) for column in columns], array.ndim == 1
 
 
-def _as_array(table: Any, name: str) -> Any:
+def as_array(table: Any, name: str) -> Any:
+    """A table that is no frame as an array of shape (rows, columns).
+
+    Raises:
+        TypeError, ValueError: as `read`.
+    """
     if hasattr(table, "toarray") and hasattr(table, "nnz"):
         raise TypeError(
             f"{name} is a sparse matrix, and a dense table is needed: give {name}.toarray()"

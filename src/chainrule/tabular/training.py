@@ -12,10 +12,12 @@ from numpy.typing import NDArray
 
 from chainrule.data.batches import batches, permutation
 from chainrule.graph.context import no_grad
-from chainrule.nn import CrossEntropyLoss, MSELoss, RealMLP, data_driven_
+from chainrule.graph.tensor import Tensor
+from chainrule.nn import CrossEntropyLoss, Dropout, MSELoss, RealMLP, data_driven_
 from chainrule.ops.random import Generator, use_generator
 from chainrule.tabular.recipe import Recipe, RecipeSchedule, optimizer_of
 from chainrule.train import Callback, History, Trainer
+from chainrule.train.training_step import Loss
 
 _INITIALISED_ON = 4096
 """Rows on which starting values are computed; more change them little."""
@@ -117,9 +119,11 @@ def train(
         model.fit(rows.arrays.get("numbers"))
         if not recipe.simple:
             _start_from_data(model, rows, seed)
-    loss = (
+    loss: Loss = (
         CrossEntropyLoss(label_smoothing=recipe.label_smoothing) if is_classification else MSELoss()
     )
+    if rows.weights is not None:
+        loss = _weighted(loss)
     size = min(recipe.batch_size, len(rows))
     steps = len(rows) // size
     optimizer = optimizer_of(model, recipe)
@@ -131,12 +135,17 @@ def train(
     trainer = Trainer(
         model, loss, optimizer, schedule=schedule, seed=seed, callbacks=[*added, *(callbacks or [])]
     )
-    targets = rows.targets if rows.weights is None else (rows.targets, rows.weights)
+    targets: Any = rows.targets
+    if rows.weights is not None:
+        targets = rows.targets, rows.weights.astype(np.float32)
     trainer.fit(
         batches(rows.arrays, targets, size, drop_last=True, seed=seed),
         epochs=recipe.epochs,
         progress=progress,
     )
+    for module in model.modules():
+        if isinstance(module, Dropout):
+            module.p = recipe.dropout  # where the schedule began
     return Trained(model.eval(), keep.epoch, keep.error, keep.outputs, trainer.history)
 
 
@@ -148,6 +157,16 @@ def _start_from_data(model: RealMLP, rows: Rows, seed: int) -> None:
     except ValueError:
         with no_grad():
             model.reset_parameters()
+
+
+def _weighted(loss: Loss) -> Loss:
+    """A loss of targets that come with the weights of their rows, in one tuple."""
+
+    def of_pair(outputs: Tensor, targets: Any) -> Tensor:
+        y, weights = targets
+        return loss(outputs, y, sample_weight=weights)
+
+    return of_pair
 
 
 def error_of(

@@ -24,6 +24,15 @@ from chainrule.nn.layers.scale import Scale
 from chainrule.nn.module import Module
 from chainrule.ops import concatenate, cos
 
+_DIM = 8
+"""The length of a category's vector in RealMLP."""
+
+_WIDTH = 4
+"""That of a number's."""
+
+_WAVES = 16
+"""Frequencies of a number."""
+
 _ACTIVATIONS: dict[str, type[Layer]] = {"selu": SELU, "mish": Mish, "relu": ReLU}
 
 
@@ -192,9 +201,11 @@ class RealMLP(Layer):
             raise ValueError(f"{codes} columns of codes can't have {num_codes} codes")
         embeds = numeric > 0 and not simple
         self.scale = RobustScale(numeric + plain, dtype=self.dtype) if numeric + plain else None
-        self.periodic = PeriodicEmbedding(numeric, dtype=self.dtype) if embeds else None
+        self.periodic = (
+            PeriodicEmbedding(numeric, _WIDTH, _WAVES, dtype=self.dtype) if embeds else None
+        )
         self.embedding = Embedding(num_codes, _DIM, dtype=self.dtype) if codes else None
-        width = numeric * (4 if embeds else 1) + plain + _DIM * codes
+        width = numeric * (_WIDTH if embeds else 1) + plain + _DIM * codes
         self.front = Scale(width, dtype=self.dtype)
         self.layers = Sequential()
         for after in self.hidden:
@@ -211,14 +222,19 @@ class RealMLP(Layer):
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
-        numeric, plain, codes = (
-            checks.integer(name, given[name], 0) for name in ("numeric", "plain", "codes")
+        numeric, plain, codes, num_codes = (
+            checks.integer(name, given[name], 0)
+            for name in ("numeric", "plain", "codes", "num_codes")
         )
-        width = 64 * numeric + plain + _DIM * codes
-        total = _DIM * checks.integer("num_codes", given["num_codes"], 0) + width
-        for after in (*given.get("hidden", (256, 256, 256)), given["outputs"]):
-            total += width * checks.count("a width", after)
+        simple = bool(given.get("simple", False))
+        width = (1 if simple else _WIDTH) * numeric + plain + _DIM * codes
+        total = 2 * (numeric + plain) + _DIM * num_codes + width
+        if not simple:  # the periodic embedding
+            total += numeric * (_WAVES * (_WIDTH + 1) + _WIDTH - 1)
+        for after in given.get("hidden", (256, 256, 256)):
+            total += checks.count("a width", after) * (width + (1 if simple else 2))
             width = after
+        total += checks.count("outputs", given["outputs"]) * (width + 1)
         return total
 
     def reset_parameters(self) -> None:
@@ -253,7 +269,3 @@ class RealMLP(Layer):
             parts.append(vectors.reshape(vectors.shape[0], -1))
         x = parts[0] if len(parts) == 1 else concatenate(parts, axis=1)
         return self.layers(self.front(x))
-
-
-_DIM = 8
-"""The length of a category's vector."""

@@ -1,0 +1,101 @@
+"""The estimators for tables, beyond what scikit-learn checks."""
+
+import pickle
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn.neural_network")
+pytest.importorskip("pandas")
+import pandas as pd
+from sklearn.base import clone
+from sklearn.inspection import partial_dependence
+from sklearn.model_selection import GridSearchCV
+
+from chainrule.sklearn import TabularClassifier, TabularRegressor
+
+RNG = np.random.default_rng(0)
+FRAME = pd.DataFrame(
+    {
+        "size": RNG.normal(size=120),
+        "colour": RNG.choice(["red", "green", None], 120),
+        "when": pd.date_range("2020-01-01", periods=120, freq="D"),
+    }
+)
+LABELS = np.where(FRAME["size"] + (FRAME["colour"] == "red") > 0, "big", "small")
+VALUES = 100 + 10 * FRAME["size"].to_numpy()
+SMALL = {"epochs": 8, "hidden": [16], "random_state": 0}
+
+
+def test_a_frame_with_text_dates_and_missing_values():
+    model = TabularClassifier(**{**SMALL, "epochs": 60}).fit(FRAME, LABELS)
+    assert model.score(FRAME, LABELS) > 0.9
+    assert model.classes_.tolist() == ["big", "small"]
+    assert [c["kind"] for c in model.columns_.describe()] == ["number", "category", "date"]
+    probabilities = model.predict_proba(FRAME)
+    np.testing.assert_allclose(probabilities.sum(axis=1), 1)
+    assert (model.predict(FRAME) == model.classes_[probabilities.argmax(axis=1)]).all()
+    again = pickle.loads(pickle.dumps(model))
+    np.testing.assert_array_equal(again.predict_proba(FRAME), probabilities)
+    assert 1 <= model.best_epoch_ <= model.n_iter_ == 60
+    with pytest.raises(ValueError, match="same order as they were in fit"):
+        model.predict(FRAME[["when", "size", "colour"]])
+    # By the names alone the model takes columns in any order.
+    swapped = FRAME[["when", "size", "colour"]]
+    np.testing.assert_array_equal(model.model_.predict_proba(swapped), probabilities)
+
+
+def test_the_same_seed_gives_the_same_model_and_rows_do_not_depend_on_others():
+    first, second = (TabularRegressor(**SMALL).fit(FRAME, VALUES) for _ in range(2))
+    np.testing.assert_array_equal(first.predict(FRAME), second.predict(FRAME))
+    alone = np.concatenate([first.predict(FRAME.iloc[i : i + 1]) for i in range(3)])
+    np.testing.assert_array_equal(alone, first.predict(FRAME)[:3])
+    other = clone(first).set_params(random_state=1).fit(FRAME, VALUES)
+    assert (other.predict(FRAME) != first.predict(FRAME)).any()
+
+
+def test_validation_rows_weights_and_classes():
+    held = FRAME[:30], LABELS[:30]
+    model = TabularClassifier(**SMALL, class_weight="balanced")
+    model.fit(FRAME[30:], LABELS[30:], X_val=held[0], y_val=held[1])
+    error = model.history_["validation_error"][model.best_epoch_ - 1]
+    assert error == min(model.history_["validation_error"])
+    assert error == pytest.approx(1 - model.score(*held))
+    # Class weights move the balance of the predictions.
+    rare = np.where(FRAME["size"] > 1.2, "rare", "usual")
+    noisy = FRAME.assign(size=FRAME["size"] + RNG.normal(size=120))
+    found = [
+        (
+            TabularClassifier(epochs=30, hidden=[16], random_state=0, class_weight=weight)
+            .fit(noisy, rare)
+            .predict(noisy)
+            == "rare"
+        ).sum()
+        for weight in (None, {"rare": 30.0, "usual": 1.0})
+    ]
+    assert found[1] > found[0]
+    with pytest.raises(ValueError, match="classes that y does not have"):
+        model.fit(FRAME, LABELS, X_val=FRAME, y_val=["huge"] * 120)
+
+
+def test_scikit_learns_tools():
+    search = GridSearchCV(TabularRegressor(**SMALL), {"preset": ["fast", "default"]}, cv=2)
+    search.fit(FRAME, VALUES)
+    assert search.best_params_["preset"] in ("fast", "default")
+    found = partial_dependence(search.best_estimator_, FRAME, ["size"], grid_resolution=4)
+    assert found["average"].shape == (1, 4)
+
+
+def test_arguments():
+    for wrong, said in (
+        ({"preset": "quick"}, "'preset' parameter"),
+        ({"epochs": 0}, "'epochs' parameter"),
+        ({"drop": ["sizes"]}, "no column 'sizes'"),
+        ({"members": 3}, "members is for preset='ensemble'"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            TabularRegressor(**{**SMALL, **wrong}).fit(FRAME, VALUES)
+    with pytest.raises(ValueError, match="infinity"):
+        TabularRegressor(**SMALL).fit(FRAME.assign(size=np.inf), VALUES)
+    with pytest.raises(ValueError, match="Unknown label type"):
+        TabularClassifier(**SMALL).fit(FRAME, VALUES + 0.5)

@@ -1,0 +1,195 @@
+"""fit: a table becomes a model, by the recipe of RealMLP."""
+
+import copy
+import math
+import time
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn, tabular
+from chainrule.errors import FileError
+from chainrule.tabular.calibration import softmax, temperature
+from chainrule.tabular.recipe import RecipeSchedule, optimizer_of, realmlp
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(300, 3))
+LABELS = np.where(X[:, 0] + 0.5 * X[:, 1] > 0, "up", "down")
+Y = 100 + 10 * X[:, 0] - 5 * X[:, 1] ** 2
+SMALL = {"hidden": [24]}
+
+
+@pytest.mark.parametrize("preset", tabular.PRESETS)
+def test_every_preset_learns_classes_and_numbers(preset):
+    model = tabular.fit(X, LABELS, "classification", preset=preset, epochs=40, **SMALL)
+    assert (model.predict(X) == LABELS).mean() > 0.9
+    assert model.predict_proba(X).shape == (300, 2)
+    model = tabular.fit(X, Y, "regression", preset=preset, epochs=100, **SMALL)
+    assert np.corrcoef(model.predict(X), Y)[0, 1] > 0.95
+    assert len(model.members) == (5 if preset == "ensemble" else 1)
+    assert Y.min() <= model.predict(100 * X).min() <= model.predict(100 * X).max() <= Y.max()
+
+
+def test_the_last_best_epoch_is_kept_and_the_report_says_which():
+    model = tabular.fit(X, LABELS, "classification", epochs=12, validation=(X[:60], LABELS[:60]))
+    (member,) = model.report["members"]
+    errors = member["epochs"]["validation_error"]
+    assert member["best_epoch"] == 12 - int(np.argmin(errors[::-1]))
+    wrong = (model.predict(X[:60]) != LABELS[:60]).mean()
+    assert member["validation_error"] == min(errors) == pytest.approx(wrong)
+    assert model.members[0].layers[2].p == 0.15  # the schedule of the dropout is over
+
+
+def test_a_file_holds_all_of_it(tmp_path):
+    table = np.concatenate([X.astype(object), RNG.choice(list("abcdefghijk"), (300, 1))], axis=1)
+    model = tabular.fit(table, Y, "regression", epochs=3, preset="ensemble", members=2, **SMALL)
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    for again in (tabular.TabularModel.load(path), copy.deepcopy(model)):
+        np.testing.assert_array_equal(again.predict(table), model.predict(table))
+        assert again.columns == model.columns
+        assert again.report["preset"] == "ensemble"
+    cr.save({"tabular": 1, "columns": {}}, path)
+    with pytest.raises(FileError, match="damaged"):
+        tabular.TabularModel.load(path)
+    cr.save(nn.Linear(1, 1), path)
+    with pytest.raises(FileError, match="no TabularModel"):
+        tabular.TabularModel.load(path)
+
+
+def test_several_targets_weights_and_labels_of_any_type():
+    both = np.stack([Y, -Y], axis=1)
+    model = tabular.fit(X, both, "regression", epochs=3, **SMALL)
+    assert model.predict(X).shape == both.shape
+    for labels in ([True, False], [3, 7], ["no", "yes"]):
+        y = np.array(labels)[(X[:, 0] > 0).astype(int)]
+        model = tabular.fit(X, y, "classification", epochs=3, **SMALL)
+        assert set(model.predict(X).tolist()) <= set(labels)
+        assert model.target.labels == tuple(sorted(labels))
+    # A weight of 0 leaves a row out.
+    weights = (np.arange(300) < 200).astype(float)
+    wrong = np.where(np.arange(300) < 200, Y, 1e6)
+    model = tabular.fit(X, wrong, "regression", epochs=3, sample_weight=weights, **SMALL)
+    assert model.predict(X).max() < 1000
+
+
+def test_a_budget_of_time_shortens_the_schedule():
+    begin = time.monotonic()
+    model = tabular.fit(X, Y, "regression", epochs=100_000, time_budget=0.7, **SMALL)
+    assert time.monotonic() - begin < 5
+    assert 3 < len(model.report["members"][0]["epochs"]["epoch"]) < 100_000
+
+
+def test_schedules_and_groups_are_those_of_the_recipe():
+    recipe = realmlp("regression")
+    model = nn.RealMLP(2, 1, 1, 12, 1, (8, 4), dropout=recipe.dropout)
+    optimizer = optimizer_of(model, recipe)
+    rates = {p: g["lr"] for g in optimizer.param_groups for p in g["params"]}
+    decays = {p: g["weight_decay"] for g in optimizer.param_groups for p in g["params"]}
+    assert rates.keys() == set(model.parameters())
+    last = model.layers[-1]
+    assert rates[last.weight] == pytest.approx(0.2 / 2)
+    assert rates[last.weight] * decays[last.weight] == pytest.approx(0.2 * 0.02)
+    assert (rates[last.bias], decays[last.bias]) == (pytest.approx(0.02), 0)
+    assert rates[model.front.weight] == pytest.approx(1.2)
+    assert rates[model.periodic.frequency] == pytest.approx(0.02)
+    schedule = RecipeSchedule(optimizer, model, steps=100)
+    for t in (0, 1, 30, 60, 99):
+        p = t / 100
+        wave = (1 - math.cos(2 * math.pi * math.log2(1 + 15 * p))) / 2
+        fall = 1 if p < 0.5 else (1 + math.cos(math.pi * (2 * p - 1))) / 2
+        assert schedule.lrs(t)[0] == pytest.approx(rates[model.layers[0].weight] * wave)
+        schedule.advance(t - schedule.t, {})
+        assert model.layers[2].p == pytest.approx(0.15 * fall)
+        assert optimizer.param_groups[0]["weight_decay"] == pytest.approx(
+            decays[model.layers[0].weight] * fall
+        )
+
+
+def test_scaled_steps_of_adam_are_the_neural_tangent_parametrisation():
+    """z = W x / sqrt(d) trained with lr is z = W' x with lr / sqrt(d)."""
+    d, x, y = 5, RNG.normal(size=(20, 5)), RNG.normal(size=(20, 1))
+    W, m, v, bias = RNG.normal(size=(1, d)), 0, 0, 0.0
+    model = nn.RealMLP(0, d, 0, 0, 1, (), dtype="float64")
+    layer = model.layers[0]
+    layer.weight.assign(W / math.sqrt(d))
+    model.front.requires_grad_(False)
+    optimizer = optimizer_of(model, realmlp("regression"))
+    for t in range(1, 6):
+        optimizer.zero_grad()
+        (layer(x) - y).square().mean().backward()
+        optimizer.step()
+        z = x @ W.T / math.sqrt(d) + bias
+        g = 2 * ((z - y) * x / math.sqrt(d)).mean(axis=0, keepdims=True)
+        m, v = 0.9 * m + 0.1 * g, 0.95 * v + 0.05 * g * g
+        W = W * (1 - 0.2 * 0.02)
+        W = W - 0.2 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.95**t)) + 1e-8)
+        bias = layer.bias.numpy()
+        np.testing.assert_allclose(layer.weight.numpy(), W / math.sqrt(d), rtol=1e-9)
+
+
+def test_the_network_is_its_formula():
+    model = nn.RealMLP(2, 1, 1, 12, 3, (4,), "mish", simple=False, dtype="float64").eval()
+    numbers, codes = RNG.normal(size=(6, 3)), RNG.integers(0, 12, (6, 1))
+    model.fit(numbers)
+    nn.data_driven_(model, {"numbers": numbers, "codes": codes})
+    q25, median, q75 = np.quantile(numbers, [0.25, 0.5, 0.75], axis=0)
+    z = (numbers - median) / (q75 - q25)
+    z = z / np.sqrt(1 + (z / 3) ** 2)
+    w, c, V, d = (
+        p.numpy()
+        for p in (
+            model.periodic.frequency, model.periodic.phase, model.periodic.weight,
+            model.periodic.bias,
+        )
+    )  # fmt: skip
+    waves = np.cos(2 * np.pi * z[:, :2, None] * w + c)
+    embedded = np.einsum("nfk,fko->nfo", waves, V) + d
+    h = [z[:, :2], embedded.reshape(6, -1), z[:, 2:], model.embedding.weight.numpy()[codes[:, 0]]]
+    h = np.concatenate(h, axis=1) * model.front.weight.numpy()
+    first, active, _, last = model.layers
+    h = h @ first.weight.numpy().T + first.bias.numpy()
+    np.testing.assert_allclose(h.std(axis=0), 1)  # on the data that it starts from
+    mish = h * np.tanh(np.log1p(np.exp(h)))
+    h = h + active.weight.numpy() * (mish - h)
+    wanted = h @ last.weight.numpy().T + last.bias.numpy()
+    found = model(numbers=cr.tensor(numbers), codes=cr.tensor(codes)).numpy()
+    np.testing.assert_allclose(found, wanted, rtol=1e-6)
+
+
+def test_the_temperature_has_the_least_cross_entropy():
+    z = 4 * RNG.normal(size=(2000, 3))
+    true = softmax(z / 2.5)
+    y = (true.cumsum(axis=1) > RNG.random((2000, 1))).argmax(axis=1)
+    found = temperature(z, y, None)
+
+    def loss(t):
+        return -np.log(softmax(z / t)[np.arange(2000), y]).mean()
+
+    assert found == pytest.approx(2.5, rel=0.1)
+    assert loss(found) < min(loss(0.9 * found), loss(1.1 * found))
+    assert (
+        1 < 1 / temperature(z, z.argmax(axis=1), None) < 50
+    )  # all are right, and yet it is finite
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "said"),
+    [
+        ({"target": LABELS[:-1]}, ValueError, "different numbers of rows"),
+        ({"target": ["up"] * 300}, ValueError, "two classes"),
+        ({"target": np.where(X[:, 0] > 0, None, "up")}, ValueError, "missing at row"),
+        ({"task": "ranking"}, ValueError, "task is"),
+        ({"preset": "slow"}, ValueError, "preset is one of"),
+        ({"sample_weight": np.zeros(300)}, ValueError, "not all 0"),
+        ({"sample_weight": [1.0]}, ValueError, "has shape"),
+        ({"validation": X}, ValueError, "validation is"),
+        ({"validation_fraction": 1.0}, ValueError, r"in \[0, 1\)"),
+        ({"epochs": 0}, ValueError, "epochs"),
+        ({"task": "regression"}, TypeError, "regression predicts numbers"),
+    ],
+)
+def test_bad_arguments(change, error, said):
+    with pytest.raises(error, match=said):
+        tabular.fit(**{"table": X, "target": LABELS, "task": "classification", **change})
