@@ -23,6 +23,7 @@ from chainrule.serve import pages
 from chainrule.serve.questions import Served
 
 MOST_BYTES = 16 << 20
+_FAR_TOO_LONG = 8
 _ROWS_AT_ONCE = 4096
 """More are answered in a thread of their own."""
 
@@ -45,7 +46,7 @@ def make_app(served: Served, *, title: str = "model", most_bytes: int = MOST_BYT
     Args:
         served: the model.
         title: its name on the pages.
-        most_bytes: of a request; a larger one is refused with 413 before it is read.
+        most_bytes: of a request; a larger one is refused with 413.
 
     Source: OpenAPI 3.1 for the description of the interface.
     """
@@ -86,7 +87,7 @@ def served_rows(served: Served, body: bytes) -> NDArray[Any]:
         BadRows: if it is no JSON object with a list of rows, or one of them does not fit.
     """
     try:
-        given = json.loads(body)
+        given = json.loads(body, parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
         raise BadRows(f"the body is no JSON: {error}") from None
     rows = given.get("rows") if isinstance(given, dict) else None
@@ -98,6 +99,10 @@ def served_rows(served: Served, body: bytes) -> NDArray[Any]:
         return served.rows(rows)
     except (ValueError, OverflowError) as error:
         raise BadRows(str(error)) from None
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON; a missing value is null")
 
 
 class _Batcher:
@@ -153,18 +158,24 @@ def _settle(answer: asyncio.Future[Any], found: Any) -> None:
 
 
 async def _body(request: Request, most: int) -> bytes:
-    """The body of a request, if it is not too long."""
-    length = request.headers.get("content-length", "0")
-    too_long = HTTPException(413, f"a request has at most {most:,} bytes: send fewer rows at once")
-    if length.isdecimal() and int(length) > most:
-        raise too_long
+    """The body of a request.
+
+    One that is too long is refused after it came, unless it is far too long: who still sends can't
+    read the refusal.
+    """
+    length = request.headers.get("content-length", "")
+    announced = int(length) if length.isdecimal() else 0
     parts: list[bytes] = []
     size = 0
-    async for part in request.stream():
-        size += len(part)
-        if size > most:
-            raise too_long
-        parts.append(part)
+    if announced <= _FAR_TOO_LONG * most:
+        async for part in request.stream():
+            size += len(part)
+            if size <= most:
+                parts.append(part)
+            elif size > _FAR_TOO_LONG * most:
+                break
+    if max(size, announced) > most:
+        raise HTTPException(413, f"a request has at most {most:,} bytes: send fewer rows at once")
     return b"".join(parts)
 
 

@@ -105,9 +105,10 @@ class ServedTable(Served):
         return row
 
     def outputs(self, rows: NDArray[Any]) -> NDArray[Any]:
+        table = dict(zip(self.model.columns.names, rows.T, strict=True))
         if self.model.is_classification:
-            return self.model.predict_proba(rows)
-        return self.model.predict(rows)
+            return self.model.predict_proba(table)
+        return self.model.predict(table)
 
 
 def _fields(columns: Columns) -> list[Field]:
