@@ -100,7 +100,7 @@ def test_schedules_and_groups_are_those_of_the_recipe():
         wave = (1 - math.cos(2 * math.pi * math.log2(1 + 15 * p))) / 2
         fall = 1 if p < 0.5 else (1 + math.cos(math.pi * (2 * p - 1))) / 2
         assert schedule.lrs(t)[0] == pytest.approx(rates[model.layers[0].weight] * wave)
-        schedule.advance(t - schedule.t, {})
+        schedule.advance(t - schedule.t, schedule.scalars(t))
         assert model.layers[2].p == pytest.approx(0.15 * fall)
         assert optimizer.param_groups[0]["weight_decay"] == pytest.approx(
             decays[model.layers[0].weight] * fall

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -144,9 +143,6 @@ class RecipeSchedule(Schedule):
 
     def ahead(self, count: int) -> list[dict[HyperParameter, float]]:
         return self._table(self.t, count)
-
-    def advance(self, steps: int, values: Mapping[HyperParameter, float]) -> None:
-        super().advance(steps, self.scalars(self.t + steps))
 
     def _progress(self, t: Any) -> Any:
         return np.minimum(np.asarray(t) / self.steps, 1.0)
