@@ -78,9 +78,7 @@ def read_frame(
         return _named_errors(os.fspath(path), file, header, known)
 
 
-def _named_errors(
-    name: str, file: BinaryIO, header: bool | None, known: Sequence[str]
-) -> Frame:
+def _named_errors(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) -> Frame:
     try:
         found = _read(name, file, header, known)
     except UnicodeDecodeError as error:

@@ -185,6 +185,7 @@ def fit(
                 "best_epoch": trained.best_epoch,
                 "validation_error": trained.error,
                 "epochs": trained.history.to_dict(),
+                "stop_reason": trained.history.stop_reason,
             }
             for trained, _ in found
         ],
