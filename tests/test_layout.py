@@ -30,6 +30,7 @@ ROOMS = [
     "optim",
     "data",
     "train",
+    "draw",
     "tabular",
     "text",
     "inspect",

@@ -38,7 +38,7 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, inspect, nn, optim, serve, tabular, text
+    from chainrule import data, draw, inspect, nn, optim, serve, tabular, text
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
     from chainrule.inspect.summary import summary
@@ -69,6 +69,7 @@ newaxis = None
 
 _ROOMS = {
     "data": "chainrule.data",
+    "draw": "chainrule.draw",
     "inspect": "chainrule.inspect",
     "linalg": "chainrule.ops.linalg",
     "metrics": "chainrule.train.metrics",
@@ -164,6 +165,7 @@ __all__ = [
     "capture",
     "compile",
     "data",
+    "draw",
     "e",
     "float32",
     "float64",

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import html
 import json
-from importlib import resources
+from importlib import metadata, resources
 from typing import Any
 
-import chainrule
 from chainrule.serve.questions import Field, Served
 
 _FILES = resources.files("chainrule.serve")
@@ -79,7 +78,7 @@ def openapi(served: Served, title: str) -> dict[str, Any]:
     fault = {"type": "object", "properties": {"detail": {"type": "string"}}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": chainrule.__version__},
+        "info": {"title": title, "version": metadata.version("chainrule")},
         "paths": {
             "/predict": {
                 "post": {
