@@ -300,3 +300,15 @@ def test_bench_measures_chainrule():
     times = bench.measure(["chainrule"], (4, 16, 16, 3), 32, rounds=2, threads=1)
     assert len(times["chainrule"]) == 2
     assert min(times["chainrule"]) > 0
+
+
+def test_estimators_are_measured_beside_their_peers():
+    estimators = importlib.import_module("benchmarks.estimators")
+    arguments = ["--rows", "100", "--rounds", "1", "--epochs", "3", "--no-folds"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(estimators, "PAUSE", 0.0)
+        result = CliRunner().invoke(estimators.main, arguments, catch_exceptions=False)
+    lines = result.output.splitlines()[1:]
+    assert len(lines) == 10
+    for line in lines:
+        assert float(line.split()[-1]) < (1e-9 if "float64" in line else 1e-3)

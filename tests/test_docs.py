@@ -405,6 +405,15 @@ def check_from_scikit_learn(page):
     assert found["r2"] > 0.9
 
 
+def check_estimators(page):
+    ours, theirs = page["ours"], page["theirs"]
+    np.testing.assert_allclose(ours.loss_curve_, theirs.loss_curve_, rtol=1e-9)
+    assert page["deep"].score(page["x_test"], page["y_test"]) > 0.9
+    assert min(page["stopped"].validation_loss_curve_) < 0.1
+    inside = (page["low"] < page["target"]) & (page["target"] < page["high"])
+    assert 0.8 < inside.mean() < 0.98
+
+
 def check_index(page):
     found = page["trainer"].evaluate(page["digits"].x_test, page["digits"].y_test)
     assert found["accuracy"] > 0.95
@@ -439,6 +448,7 @@ CHECKS = {
     "from_keras.md": check_from_keras,
     "from_scikit_learn.md": check_from_scikit_learn,
     "index.md": check_index,
+    "estimators.md": check_estimators,
 }
 
 
@@ -536,6 +546,7 @@ def conf(monkeypatch):
         optim,
         data,
         cr.inspect,
+        cr.sklearn,
         cr.tabular,
         cr.text,
         chainrule.testing,

@@ -39,6 +39,7 @@ from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
     from chainrule import data, draw, inspect, nn, optim, serve, tabular, text
+    from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
     from chainrule.inspect.summary import summary

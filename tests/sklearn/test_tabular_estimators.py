@@ -95,6 +95,10 @@ def test_arguments():
     ):
         with pytest.raises(ValueError, match=said):
             TabularRegressor(**{**SMALL, **wrong}).fit(FRAME, VALUES)
+    with pytest.raises(ValueError, match=r"1 class, .*'a'"):
+        TabularClassifier(**SMALL).fit(FRAME, ["a"] * 120)
+    with pytest.raises(ValueError, match="two columns named 'size'"):
+        TabularRegressor(**SMALL).fit(FRAME[["size", "size"]], VALUES)
     with pytest.raises(ValueError, match="infinity"):
         TabularRegressor(**SMALL).fit(FRAME.assign(size=np.inf), VALUES)
     with pytest.raises(ValueError, match="Unknown label type"):

@@ -2,6 +2,8 @@
 
 import gc
 import os
+import subprocess
+import sys
 import threading
 
 import numpy as np
@@ -89,3 +91,23 @@ def test_a_fork_releases_what_other_threads_held(setting):
     leave.set()
     thread.join()
     assert status == 0
+
+
+PROGRAM = """
+import gc
+import chainrule as cr
+if {frozen}:
+    gc.freeze()
+made = [[number] for number in range(500)]
+young = len(gc.get_objects(generation=0))
+cr.capture(lambda x: x + 1.0, cr.placeholder((3,)))
+print(young >= 500, len(gc.get_objects(generation=0)) < 300, gc.get_freeze_count() > 0)
+"""
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+def test_what_came_before_the_first_graph_is_old_then_and_what_is_frozen_stays_so(frozen):
+    """So the first fit does not wait until all that was imported is looked through."""
+    command = [sys.executable, "-c", PROGRAM.format(frozen=frozen)]
+    run = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["True", str(not frozen), str(frozen)]

@@ -11,6 +11,7 @@ import chainrule as cr
 from chainrule import nn, tabular
 from chainrule.errors import FileError
 from chainrule.tabular.calibration import softmax, temperature
+from chainrule.tabular.criteria import Gaussian, Quantiles
 from chainrule.tabular.recipe import RecipeSchedule, optimizer_of, realmlp
 
 RNG = np.random.default_rng(0)
@@ -193,3 +194,60 @@ def test_the_temperature_has_the_least_cross_entropy():
 def test_bad_arguments(change, error, said):
     with pytest.raises(error, match=said):
         tabular.fit(**{"table": X, "target": LABELS, "task": "classification", **change})
+
+
+def test_intervals_quantiles_and_deviations():
+    x = np.sort(RNG.uniform(-1, 1, (1200, 1)), axis=0)
+    spread = 0.2 + 0.8 * (x[:, 0] > 0)
+    y = 5 * x[:, 0] + spread * RNG.normal(size=1200)
+    test = np.arange(1200) % 3 == 0
+    for loss in tabular.LOSSES:
+        model = tabular.fit(x[~test], y[~test], "regression", loss=loss, epochs=40, hidden=[32])
+        assert np.corrcoef(model.predict(x[test]), y[test])[0, 1] > 0.9
+        for coverage in (0.5, 0.9):
+            low, high = model.predict_interval(x[test], coverage)
+            inside = ((low <= y[test]) & (y[test] <= high)).mean()
+            assert abs(inside - coverage) < 0.12, (loss, coverage, inside)
+        again = copy.deepcopy(model)
+        np.testing.assert_array_equal(again.predict_interval(x)[0], model.predict_interval(x)[0])
+        if loss == "gaussian":
+            std = model.predict_std(x)
+            assert 2 < std[x[:, 0] > 0.2].mean() / std[x[:, 0] < -0.2].mean() < 8
+        if loss == "quantile":
+            bounds = model.predict_quantiles(x[test])
+            assert (np.diff(bounds, axis=1) >= 0).all()
+            shares = (y[test][:, None] <= bounds).mean(axis=0)
+            np.testing.assert_allclose(shares, [0.05, 0.5, 0.95], atol=0.12)
+    with pytest.raises(AttributeError, match="quantile"):
+        tabular.fit(x, y, "regression", epochs=1, validation_fraction=0).predict_quantiles(x)
+    with pytest.raises(ValueError, match="no rows were held out"):
+        tabular.fit(x, y, "regression", epochs=1, validation_fraction=0).predict_interval(x)
+    for wrong in ({"loss": "huber"}, {"quantiles": (0.5, 0.1)}, {"quantiles": (0.0, 1.0)}):
+        with pytest.raises(ValueError, match=r"loss is|quantile"):
+            tabular.fit(x, y, "regression", **wrong)
+
+
+def test_criteria_are_their_formulas():
+    outputs, y, w = RNG.normal(size=(9, 2)), RNG.normal(size=(9, 1)), RNG.uniform(size=9)
+    sigma2 = np.log1p(np.exp(outputs[:, 1])) + 1e-6
+    density = np.exp(-((y[:, 0] - outputs[:, 0]) ** 2) / (2 * sigma2)) / np.sqrt(sigma2)
+    pinball = np.where(y > outputs, [0.1, 0.7], [0.9, 0.3]) * np.abs(y - outputs)
+    for criterion, rows in (
+        (Gaussian(), -np.log(density)),
+        (Quantiles([0.1, 0.7]), pinball.mean(axis=1)),
+    ):
+        given = [cr.tensor(outputs), cr.tensor(y)]
+        assert criterion.loss(*given).item() == pytest.approx(rows.mean())
+        weighted = criterion.loss(*given, sample_weight=cr.tensor(w)).item()
+        assert weighted == pytest.approx((w * rows).mean())
+        assert criterion.error(outputs, y, w) == pytest.approx((w @ rows) / w.sum())
+
+
+def test_importances_name_the_columns_that_matter():
+    letters = RNG.choice(list("abcdefghijkl"), 300)
+    table = np.concatenate([X[:, :2].astype(object), letters[:, None]], axis=1)
+    y = 3 * X[:, 0] + 2.0 * (letters < "d")
+    model = tabular.fit(table, y, "regression", epochs=120, **SMALL)
+    found = model.importances(table)
+    assert sum(found.values()) == pytest.approx(1)
+    assert found["x0"] > found["x2"] > found["x1"]

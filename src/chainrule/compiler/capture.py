@@ -113,6 +113,7 @@ class CapturedGraph:
 
     def __str__(self) -> str:
         names: dict[Tensor, str] = {}
+        read = set(self.reads.values())
         lines = []
         for number, node in enumerate(self.nodes):
             names[node] = f"%{number}"
@@ -121,7 +122,7 @@ class CapturedGraph:
                 arguments = [names[i] for i in node.inputs]
                 arguments += [f"{key}={value}" for key, value in node.attributes.items()]
                 text = f"{node.operation.name}({', '.join(arguments)})"
-            elif node.state is not None:
+            elif node in read:
                 text = f"state {node.name or ''}".rstrip()
             else:
                 text = "constant" if node.value is not None else f"input {node.name or ''}".rstrip()

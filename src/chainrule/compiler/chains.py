@@ -11,9 +11,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
-from chainrule.compiler.instructions import Instruction, Part, Storage
+from chainrule.compiler.instructions import Instruction, Part, Schedule, Storage
 from chainrule.compiler.parts import is_block
-from chainrule.compiler.schedule import Schedule
 
 _FEWEST_LINKS = 4  # of fewer, memory could grow more than the copies take
 
@@ -97,9 +96,10 @@ def _lay_out(begins: Mapping[Storage, _Place]) -> None:
     for whole, (links, begin) in begins.items():
         if id(links) not in firsts:
             all_links = Storage(whole.value, "arena")
-            all_links.size = 0
+            size = 0
             parts = firsts[id(links)] = {}
             for number in sorted(links):
-                parts[number] = links[number].inside = Part(all_links, all_links.size)
-                all_links.size += links[number].size
+                parts[number] = links[number].inside = Part(all_links, size)
+                size += links[number].size
+            all_links.resize(size)
         whole.inside = firsts[id(links)][begin]

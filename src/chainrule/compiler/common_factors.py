@@ -18,13 +18,15 @@ from chainrule.compiler.values import LEAVES, Value, ValueGraph
 
 def factor_out(graph: ValueGraph) -> ValueGraph:
     """The graph with each such sum as a product, where the sum left can be computed earlier."""
+    if not any([_adds_products(value) for value in graph.values if value.kind == "add_n"]):
+        return graph
     readers = Counter(i for value in graph.values for i in value.inputs)
     readers.update([*graph.outputs, *graph.updates.values()])
     # When a value can be computed: the number of the last instruction that is no program's part.
     ready: dict[Value, int] = {}
     order: list[Value] = []
     for number, value in enumerate(graph.values):
-        if value.kind == "add_n" and value.dtype.kind == "f":
+        if value.kind == "add_n":
             order += _factored(value, readers, ready)
         if value.kind in LEAVES:
             ready[value] = -1
@@ -42,9 +44,17 @@ def factor_out(graph: ValueGraph) -> ValueGraph:
     return ValueGraph(kept[::-1], graph.outputs, graph.updates, graph.loss_gradients)
 
 
+def _adds_products(value: Value) -> bool:
+    """Whether a sum is one of several floating products."""
+    is_float = value.dtype.kind == "f"
+    return (
+        is_float and len(set(value.inputs)) > 1 and {i.kind for i in value.inputs} == {"multiply"}
+    )
+
+
 def _factored(value: Value, readers: Counter[Value], ready: dict[Value, int]) -> list[Value]:
     """Make a sum a product, if it can be; the new values that it is computed from."""
-    if len(set(value.inputs)) < 2 or any([i.kind != "multiply" for i in value.inputs]):
+    if not _adds_products(value):
         return []
     factors = [_factors(term, readers) for term in value.inputs]
     for common in factors[0]:

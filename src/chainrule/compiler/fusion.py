@@ -32,6 +32,7 @@ from chainrule.compiler.instructions import (
     Group,
     Instruction,
     Part,
+    Schedule,
     Storage,
     as_matrix,
     fits_program,
@@ -39,7 +40,6 @@ from chainrule.compiler.instructions import (
     repeating,
 )
 from chainrule.compiler.parts import is_block, restrided
-from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value, root
 
 _FEWEST_SUMMED_COLUMNS = 16  # of fewer, a reduction of its own is faster
@@ -89,9 +89,8 @@ def _users(schedule: Schedule) -> Users:
 
 def _read_by(group: Group) -> set[Value]:
     """The values whose memory a group's members read, its own among them."""
-    found = {
-        i if i.kind in ELEMENTWISE else root(i) for member in group.members for i in member.inputs
-    }
+    found = set().union(*[member.inputs for member in group.members])
+    found = {i if i.kind in ELEMENTWISE else root(i) for i in found}
     return found.union([access.storage.value for access in group.accesses.values()])
 
 

@@ -1,4 +1,4 @@
-"""What a schedule is made of: storages, ways of reading them, instructions."""
+"""The schedule of a graph, and what it is made of: storages, ways of reading them, instructions."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
-from chainrule.compiler.values import Value
+from chainrule.compiler.values import Value, ValueGraph
 
 MOST_MEMBERS = 48  # of a group: more registers than this would not stay in cache
 _REGISTERS = 160  # of a program: the core has 256
+_SPACES = {"state": "state", "constant": "constants"}  # of leaves; all else is in the arena
 
 
 class Storage:
@@ -20,19 +21,20 @@ class Storage:
     It may lie `inside` another one, whose part it is.
     """
 
-    __slots__ = ("dtype", "inside", "offset", "size", "space", "value")
+    __slots__ = ("dtype", "inside", "nbytes", "offset", "size", "space", "value")
 
     def __init__(self, value: Value, space: str) -> None:
         self.inside: Part | None = None
         self.value = value
-        self.size = value.size
         self.dtype = value.dtype
+        self.resize(value.size)
         self.space = space
         self.offset = -1
 
-    @property
-    def nbytes(self) -> int:
-        return self.size * self.dtype.itemsize
+    def resize(self, size: int) -> None:
+        """Hold this many elements."""
+        self.size = size
+        self.nbytes = size * self.dtype.itemsize
 
     def place(self, first: int = 0) -> tuple[str, int]:
         """Where its elements lie from one on, as the core takes it: the space, and bytes in it."""
@@ -189,6 +191,84 @@ def is_full(*groups: Group) -> bool:
         members += len(group.members)
         accesses += len(group.accesses)
     return members >= MOST_MEMBERS or accesses + members >= _REGISTERS
+
+
+class Schedule:
+    """The instructions that compute a graph's values, in order, and where the values lie.
+
+    Attributes:
+        graph: the values.
+        storages: the memory of each value that has its own.
+        writers: the instruction that writes a storage; a leaf's has none.
+        group_of: the group that computes an elementwise value.
+        ranks: numbers by which members of one group come in the graph's order.
+    """
+
+    def __init__(self, graph: ValueGraph) -> None:
+        self.graph = graph
+        self._instructions: list[Instruction] = []
+        self._removed: set[Instruction] = set()  # from the list at the next look at it
+        self.storages: dict[Value, Storage] = {}
+        self.writers: dict[Storage, Instruction] = {}
+        self.group_of: dict[Value, Group] = {}
+        self.ranks: dict[Value, int] = {}
+
+    @property
+    def instructions(self) -> list[Instruction]:
+        """The instructions, in the order in which the core runs them."""
+        if self._removed:
+            self._instructions = [i for i in self._instructions if i not in self._removed]
+            self._removed.clear()
+        return self._instructions
+
+    @property
+    def groups(self) -> list[Group]:
+        """The groups that are instructions of their own, in order."""
+        return [i for i in self.instructions if isinstance(i, Group)]
+
+    def storage(self, value: Value) -> Storage:
+        """The memory of a value, which it gets now if it has none; a reshape has its input's."""
+        while value.kind == "reshape":
+            value = value.inputs[0]
+        storage = self.storages.get(value)
+        if storage is None:
+            space = _SPACES.get(value.kind, "arena")
+            storage = self.storages[value] = Storage(value, space)
+        return storage
+
+    def append(self, instruction: Instruction) -> None:
+        """Run an instruction after all others."""
+        instruction.position = len(self._instructions)
+        self._instructions.append(instruction)
+        for storage in instruction.writes:
+            self.writers[storage] = instruction
+
+    def prepend(self, instruction: Instruction) -> None:
+        """Run an instruction before all others, whose positions change: see `number`."""
+        self.instructions.insert(0, instruction)
+        for storage in instruction.writes:
+            self.writers[storage] = instruction
+
+    def remove(self, instruction: Instruction) -> None:
+        """Take an instruction out whose results nothing needs."""
+        self._removed.add(instruction)
+
+    def absorb(self, instruction: Instruction, into: Instruction) -> None:
+        """Take an instruction out whose results another one writes from now on."""
+        self._removed.add(instruction)
+        for storage in instruction.writes:
+            self.writers[storage] = into
+
+    def replace(self, instruction: Instruction, new: Instruction) -> None:
+        """Put a new instruction, which writes the same results, in the place of another one."""
+        self.instructions[self.instructions.index(instruction)] = new
+        for storage in instruction.writes:
+            self.writers[storage] = new
+
+    def number(self) -> None:
+        """Let each instruction know its position."""
+        for position, instruction in enumerate(self.instructions):
+            instruction.position = position
 
 
 # Few shapes, asked for again and again.

@@ -28,10 +28,9 @@ import numpy as np
 
 from chainrule.compiler.arena import ALIGNMENT, padded, place
 from chainrule.compiler.chains import chain
-from chainrule.compiler.instructions import Group, Instruction, Storage, copy
+from chainrule.compiler.instructions import Group, Instruction, Schedule, Storage, copy
 from chainrule.compiler.programs import form, is_flat
 from chainrule.compiler.rows import ROW_UPDATES
-from chainrule.compiler.schedule import Schedule
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array

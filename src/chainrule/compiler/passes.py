@@ -22,7 +22,7 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
 from chainrule.compiler.rows import update_rows
 from chainrule.compiler.table_products import multiply_rows_in_place
-from chainrule.compiler.values import LEAVES, Value, ValueGraph
+from chainrule.compiler.values import LEAVES, Uses, Value, ValueGraph
 from chainrule.compiler.views import (
     concatenation_of_parts,
     heads_in_place,
@@ -30,6 +30,7 @@ from chainrule.compiler.views import (
     transpose_of_transpose,
 )
 from chainrule.graph.backprop import with_ancestors
+from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
 from chainrule.trees import leaves
 
@@ -39,12 +40,13 @@ def simplify(graph: CapturedGraph) -> ValueGraph:
     values: dict[Tensor, Value] = {}
     shared: dict[Any, Value] = {}
     numbers = {leaf: i for i, leaf in enumerate(graph.inputs)}
+    read = {leaf: state for state, leaf in graph.reads.items()}
     order: list[Value] = []
     uses = Counter([i for node in graph.nodes for i in node.inputs])
     uses.update([*leaves(graph.outputs), *graph.updates.values()])
     for node in graph.nodes:
         if node.operation is None or node.value is not None:
-            value = _shared(_leaf(node, numbers), shared)
+            value = _shared(_leaf(node, numbers, read), shared)
         else:
             value = _shared(_folded(node, values, uses), shared)
         values[node] = value
@@ -155,21 +157,21 @@ def _losses_with_gradients(order: list[Value]) -> dict[Value, Value]:
     return loss_gradients
 
 
-def _leaf(node: Tensor, numbers: dict[Tensor, int]) -> Value:
+def _leaf(node: Tensor, numbers: dict[Tensor, int], read: dict[Tensor, State]) -> Value:
     """The value of a leaf, or of a node of before the capture: an input, a state or a constant."""
     if node.value is None and node in numbers:
         value = Value("input", (), {}, node.shape, node.dtype, node)
         value.number = numbers[node]
     elif node.value is None:
         value = Value("state", (), {}, node.shape, node.dtype, node)
-        value.state = node.state
+        value.state = read[node]
     else:
         value = Value("constant", (), {}, node.shape, node.dtype, node)
         value.array = node.value
     return value
 
 
-def _folded(node: Tensor, values: dict[Tensor, Value], uses: dict[Tensor, int]) -> Value:
+def _folded(node: Tensor, values: dict[Tensor, Value], uses: Uses) -> Value:
     """The value of a node; a simpler one, or an input, where a rule for its operation knows it.
 
     Args:
@@ -180,26 +182,24 @@ def _folded(node: Tensor, values: dict[Tensor, Value], uses: dict[Tensor, int]) 
     assert node.operation is not None
     inputs = tuple([values[i] for i in node.inputs])
     kind = node.operation.name
-    if kind in _RULES:
-        single = all([uses[i] == 1 for i in node.inputs])
-        for rule in _RULES[kind]:
-            value = rule(node, inputs, single)
-            if value is not None:
-                return value
+    for rule in _RULES.get(kind, ()):
+        value = rule(node, inputs, uses)
+        if value is not None:
+            return value
     return Value(kind, inputs, node.attributes, node.shape, node.dtype, node)
 
 
-def _skip(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+def _skip(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value:
     """An operation that gradients alone know is its input: they are in the graph already."""
     return inputs[0]
 
 
-def _choice_of_equals(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+def _choice_of_equals(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """A choice between a value and itself, as where no gradient shall pass, is that value."""
     return inputs[1] if inputs[1] is inputs[2] else None
 
 
-def _reshape(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+def _reshape(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value:
     """A reshape of a reshape is one; to the shape that there was before, it is none."""
     source = inputs[0].inputs[0] if inputs[0].kind == "reshape" else inputs[0]
     if source.shape == node.shape:
@@ -207,18 +207,20 @@ def _reshape(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
     return Value("reshape", (source,), {}, node.shape, node.dtype, node)
 
 
-def _transpose_without_moving(
-    node: Tensor, inputs: tuple[Value, ...], single: bool
-) -> Value | None:
+def _transpose_without_moving(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """A transpose that moves axes of length 1 alone is a reshape: elements keep their order."""
     moved = [a for a in node.attributes["axes"] if inputs[0].shape[a] != 1]
-    return _reshape(node, inputs, single) if moved == sorted(moved) else None
+    return _reshape(node, inputs, uses) if moved == sorted(moved) else None
 
 
-def _transpose_of_product(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+def _transpose_of_product(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """(A B)^T = B^T A^T, if nothing else needs A B."""
     (product,) = inputs
-    if not single or product.kind != "matmul" or not _swaps_matrices(node.attributes, node.shape):
+    if (
+        uses[node.inputs[0]] != 1
+        or product.kind != "matmul"
+        or not _swaps_matrices(node.attributes, node.shape)
+    ):
         return None
     (a, b), flags = product.inputs, product.attributes
     swapped = {
@@ -228,7 +230,7 @@ def _transpose_of_product(node: Tensor, inputs: tuple[Value, ...], single: bool)
     return Value("matmul", (b, a), swapped, node.shape, node.dtype, node)
 
 
-def _product_of_transposes(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+def _product_of_transposes(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value:
     """A transposed factor is a flag of the product."""
     factors, flags = list(inputs), dict(node.attributes)
     for i, flag in enumerate(("transpose_a", "transpose_b")):
@@ -239,7 +241,7 @@ def _product_of_transposes(node: Tensor, inputs: tuple[Value, ...], single: bool
     return Value("matmul", tuple(factors), flags, node.shape, node.dtype, node)
 
 
-def _broadcast_of_number(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+def _broadcast_of_number(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """A broadcast constant of one number is such a constant of another shape."""
     if inputs[0].fill is None:
         return None
@@ -248,14 +250,14 @@ def _broadcast_of_number(node: Tensor, inputs: tuple[Value, ...], single: bool) 
     return value
 
 
-def _sum_of_one(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+def _sum_of_one(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """A sum over axes of length 1 is a reshape."""
     if any(inputs[0].shape[a] != 1 for a in node.attributes["axes"]):
         return None
     return Value("reshape", (inputs[0],), {}, node.shape, node.dtype, node)
 
 
-_Rule = Callable[[Tensor, "tuple[Value, ...]", bool], "Value | None"]
+_Rule = Callable[[Tensor, "tuple[Value, ...]", Uses], "Value | None"]
 _RULES: dict[str, tuple[_Rule, ...]] = {
     "divide_gradient": (_skip,),
     "gradient_hook": (_skip,),
@@ -273,7 +275,7 @@ _RULES: dict[str, tuple[_Rule, ...]] = {
     "where": (_choice_of_equals,),
 }
 """By operation: what gives the simpler value of a node, or None where there is none. The rules are
-told whether nothing else uses the node's inputs."""
+told how often each node is used."""
 
 
 def _swaps_matrices(attributes: dict[str, Any], shape: tuple[int, ...]) -> bool:

@@ -6,7 +6,6 @@ A plan is data: `describe` prints its instructions, buffers, FLOPs and bytes.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import cached_property
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -100,11 +99,9 @@ class Plan:
             number for number, state in enumerate(graph.updates) if state in memory.by_rows
         ]
         self.calls = [_call(i) for i in memory.instructions]
-
-    @cached_property
-    def instructions(self) -> list[_core.Instruction]:
-        """The calls as the core keeps them, for all who share the plan."""
-        return [_core.instruction(call.kind, call.label, **call.fields) for call in self.calls]
+        self.instructions = [
+            _core.instruction(call.kind, call.label, **call.fields) for call in self.calls
+        ]
 
     @property
     def flops(self) -> int:

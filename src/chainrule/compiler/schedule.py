@@ -19,7 +19,7 @@ their members are known is told in `fusion`.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -37,6 +37,7 @@ from chainrule.compiler.instructions import (
     Group,
     Instruction,
     Part,
+    Schedule,
     Storage,
     contiguous,
     copy,
@@ -46,93 +47,22 @@ from chainrule.compiler.instructions import (
     repeating,
 )
 from chainrule.compiler.parts import Elements, elements, elements_of, without_reshapes
-from chainrule.compiler.values import LEAVES, Value, ValueGraph, is_part, is_read_elsewhere, root
+from chainrule.compiler.values import (
+    LEAVES,
+    READ_ELSEWHERE,
+    Value,
+    ValueGraph,
+    is_part,
+    is_read_elsewhere,
+    root,
+)
 
 # What costs less to compute anew than to load, as was measured.
 _RECOMPUTABLE = {"add", "subtract", "multiply", "negative", "astype", "heaviside"}
 _MOST_RECOMPUTED = 3  # operations, one after another
 _MOST_TERMS = 32  # of a sum that is computed at once
 _MOST_CONSTANT_BYTES = 4096  # of a constant that is kept rather than filled in every step
-_SPACES = {"state": "state", "constant": "constants"}  # of leaves; all else is in the arena
 _SMALL_PART = 16  # a broadcast value is small if its memory is that many times smaller
-
-
-class Schedule:
-    """The instructions that compute a graph's values, in order, and where the values lie.
-
-    Attributes:
-        graph: the values.
-        storages: the memory of each value that has its own.
-        writers: the instruction that writes a storage; a leaf's has none.
-        group_of: the group that computes an elementwise value.
-        ranks: numbers by which members of one group come in the graph's order.
-    """
-
-    def __init__(self, graph: ValueGraph) -> None:
-        self.graph = graph
-        self._instructions: list[Instruction] = []
-        self._removed: set[Instruction] = set()  # from the list at the next look at it
-        self.storages: dict[Value, Storage] = {}
-        self.writers: dict[Storage, Instruction] = {}
-        self.group_of: dict[Value, Group] = {}
-        self.ranks: dict[Value, int] = {}
-
-    @property
-    def instructions(self) -> list[Instruction]:
-        """The instructions, in the order in which the core runs them."""
-        if self._removed:
-            self._instructions = [i for i in self._instructions if i not in self._removed]
-            self._removed.clear()
-        return self._instructions
-
-    @property
-    def groups(self) -> list[Group]:
-        """The groups that are instructions of their own, in order."""
-        return [i for i in self.instructions if isinstance(i, Group)]
-
-    def storage(self, value: Value) -> Storage:
-        """The memory of a value, which it gets now if it has none; a reshape has its input's."""
-        while value.kind == "reshape":
-            value = value.inputs[0]
-        storage = self.storages.get(value)
-        if storage is None:
-            space = _SPACES.get(value.kind, "arena")
-            storage = self.storages[value] = Storage(value, space)
-        return storage
-
-    def append(self, instruction: Instruction) -> None:
-        """Run an instruction after all others."""
-        instruction.position = len(self._instructions)
-        self._instructions.append(instruction)
-        for storage in instruction.writes:
-            self.writers[storage] = instruction
-
-    def prepend(self, instruction: Instruction) -> None:
-        """Run an instruction before all others, whose positions change: see `number`."""
-        self.instructions.insert(0, instruction)
-        for storage in instruction.writes:
-            self.writers[storage] = instruction
-
-    def remove(self, instruction: Instruction) -> None:
-        """Take an instruction out whose results nothing needs."""
-        self._removed.add(instruction)
-
-    def absorb(self, instruction: Instruction, into: Instruction) -> None:
-        """Take an instruction out whose results another one writes from now on."""
-        self._removed.add(instruction)
-        for storage in instruction.writes:
-            self.writers[storage] = into
-
-    def replace(self, instruction: Instruction, new: Instruction) -> None:
-        """Put a new instruction, which writes the same results, in the place of another one."""
-        self.instructions[self.instructions.index(instruction)] = new
-        for storage in instruction.writes:
-            self.writers[storage] = new
-
-    def number(self) -> None:
-        """Let each instruction know its position."""
-        for position, instruction in enumerate(self.instructions):
-            instruction.position = position
 
 
 class Scheduler:
@@ -155,6 +85,8 @@ class Scheduler:
         """The groups that read a group's values; None stands for all other instructions."""
         self._copies: dict[tuple[Group, Value], Value] = {}
         """The copies of values in groups that compute them a second time."""
+        self._ways: dict[Group, set[tuple[int, ...]]] = {}
+        """The strides over which a group reads its operands."""
         self._elements: dict[Value, Elements | None] = {}
         """What `elements_of` said of slices and reshapes."""
 
@@ -186,22 +118,15 @@ class Scheduler:
         """Remember which group reads a value of another one; None is any other instruction."""
         group = self.schedule.group_of.get(root(value))
         if group is not None:
-            if group not in self._readers:
-                self._readers[group] = set()
-            self._readers[group].add(reader)
+            self._readers.setdefault(group, set()).add(reader)
 
     def _storage(self, value: Value) -> Storage:
         """The memory of a value; what has none, as a broadcast or a large constant, gets a copy."""
-        while value.kind == "reshape":
-            value = value.inputs[0]
+        value = without_reshapes(value)
         if (
             value.kind == "broadcast_to"
             or is_part(value)
-            or (
-                value.kind == "constant"
-                and value.fill is not None
-                and value.nbytes > _MOST_CONSTANT_BYTES
-            )
+            or (value.fill is not None and value.nbytes > _MOST_CONSTANT_BYTES)
         ):
             return self._materialise(value)
         return self.schedule.storage(value)
@@ -251,8 +176,8 @@ class Scheduler:
 
     def access(self, value: Value, shape: tuple[int, ...]) -> Access | None:
         """How a program over `shape` reads `value`; None for a constant of one number."""
-        if value.kind in ELEMENTWISE:  # it lies in memory as it is
-            return Access(self._storage(value), repeating(shape))
+        if self._lies_as_it_is(value):
+            return Access(self.schedule.storage(value), repeating(shape))
         strides = self._strides(value, shape)
         if strides is None:
             return None
@@ -265,9 +190,18 @@ class Scheduler:
             value = value.inputs[0]
         return Access(self._storage(value), strides)
 
+    def _lies_as_it_is(self, value: Value) -> bool:
+        """Whether a value lies in memory of its own, or will, element after element."""
+        kind = value.kind
+        return (
+            kind not in READ_ELSEWHERE
+            and value.fill is None
+            and (kind != "random_uniform" or value not in self.drawn_by_programs)
+        )
+
     def _strides(self, value: Value, shape: tuple[int, ...]) -> tuple[int, ...] | None:
         """The strides of `access`, without asking for memory."""
-        if value.kind in ELEMENTWISE:
+        if self._lies_as_it_is(value):
             return repeating(shape)
         if value.fill is not None:
             return None
@@ -292,43 +226,52 @@ class Scheduler:
             )
         while value.kind == "add_n" and len(value.inputs) > _MOST_TERMS:
             value.inputs = tuple(self._partial_sums(value))
-        group = self._group_to_join(value, dtype)
+        homes = list(map(self.schedule.group_of.get, value.inputs))
+        group = self._group_to_join(value, dtype, homes)
         if group is None:
             group = self._new_group(value, dtype)
-        group_of = self.schedule.group_of
-        value.inputs = tuple(
-            [
-                i if (home := group_of.get(i)) is None or home is group
-                else self._recomputed(i, home, group)
-                for i in value.inputs
-            ]
-        )  # fmt: skip
+        if any([home is not None and home is not group for home in homes]):
+            value.inputs = tuple(
+                [
+                    i if home is None or home is group else self._recomputed(i, home, group)
+                    for i, home in zip(value.inputs, homes, strict=True)
+                ]
+            )
         self._put(value, group)
 
-    def _group_to_join(self, value: Value, dtype: np.dtype[Any]) -> Group | None:
+    def _group_to_join(
+        self, value: Value, dtype: np.dtype[Any], homes: Sequence[Group | None]
+    ) -> Group | None:
         """The last of the groups of a value's inputs, if the value can be computed in it.
 
         It must have room, the value's shape and dtype, and no more than two axes after the value's
         inputs are read in it; all other inputs must be computed before it.
+
+        Args:
+            value: the value.
+            dtype: that it is computed in.
+            homes: the group that computes each input, if one does.
         """
-        group_of = self.schedule.group_of
         group: Group | None = None
-        for i in value.inputs:
-            home = group_of.get(i)
+        for home in homes:
             if home is not None and (group is None or home.position > group.position):
                 group = home
         if group is None or group.dtype != dtype or group.shape != value.shape or is_full(group):
             return None
         more = []
-        for i in value.inputs:
-            if group_of.get(i) is group and not is_cut(i):
-                continue
-            if self.before(i) >= group.position or self._needs_copy(i):
-                return None
-            strides = self._strides(i, value.shape)
-            if strides is not None:
-                more.append(strides)
-        if not more:
+        for i, home in zip(value.inputs, homes, strict=True):
+            if home is group:
+                if is_cut(i):
+                    return None
+            elif i not in group.accesses:
+                if home is None and self.before(i) >= group.position:
+                    return None
+                if i.kind in READ_ELSEWHERE and self._needs_copy(i):
+                    return None
+                strides = self._strides(i, value.shape)
+                if strides is not None:
+                    more.append(strides)
+        if self._ways[group].issuperset(more):
             return group
         ways = dict.fromkeys([*[a.strides for a in group.accesses.values()], *more])
         return group if fits_program(value.shape, tuple(ways)) else None
@@ -336,7 +279,7 @@ class Scheduler:
     def _new_group(self, value: Value, dtype: np.dtype[Any]) -> Group:
         """An empty group for a value, after what must be copied into memory for it to be read."""
         for i in value.inputs:
-            if self._needs_copy(i):
+            if i.kind in READ_ELSEWHERE and self._needs_copy(i):
                 self.access(i, value.shape)
         strides = [s for i in value.inputs if (s := self._strides(i, value.shape)) is not None]
         if not fits_program(value.shape, tuple(strides)):
@@ -344,6 +287,7 @@ class Scheduler:
                 if self._part(i) is not None or (i.kind == "broadcast_to" and i.inputs[0].size > 1):
                     self._storage(i)
         group = Group(value, dtype)
+        self._ways[group] = set()
         self.add(group)
         return group
 
@@ -363,7 +307,7 @@ class Scheduler:
 
         That is so where two ways of reading follow one another, as a broadcast of a broadcast.
         """
-        if value.kind not in ("slice", "reshape", "broadcast_to"):
+        if value.kind not in READ_ELSEWHERE:
             return False
         source = without_reshapes(value)
         if is_part(source):
@@ -381,16 +325,17 @@ class Scheduler:
 
     def _put(self, value: Value, group: Group) -> None:
         """Make a value a member of a group, which reads what it needs from outside."""
-        schedule = self.schedule
+        schedule, group_of = self.schedule, self.schedule.group_of
         for i in value.inputs:
-            if i not in group.accesses and schedule.group_of.get(i) is not group:
+            if i not in group.accesses and group_of.get(i) is not group:
                 access = self.access(i, value.shape)
                 if access is not None:
                     group.accesses[i] = access
+                    self._ways[group].add(access.strides)
                     self._note_reader(i, group)
         group.members.append(value)
         group.value = value
-        schedule.group_of[value] = group
+        group_of[value] = group
         schedule.ranks[value] = len(schedule.ranks)
 
     def _partial_sums(self, value: Value) -> Iterator[Value]:

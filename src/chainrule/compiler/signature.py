@@ -33,12 +33,21 @@ def signature(graph: CapturedGraph, states: StateLayout) -> Any:
             tuple(map(states.offset, graph.updates)),
         )
     numbers: dict[Tensor, int] = {leaf: -1 - i for i, leaf in enumerate(graph.inputs)}
+    read = {leaf: state for state, leaf in graph.reads.items()}
     described: list[Any] = []
     try:
         for number, node in enumerate(graph.nodes):
             operation = node.operation
             if operation is None or node.value is not None:
-                described.append((_leaf(node, numbers, states), node.path, node.name))
+                if node.value is not None:
+                    leaf = _constant(node.value)
+                elif node in numbers:
+                    leaf = "input", numbers[node], node.shape, node.dtype
+                else:
+                    state = read[node]
+                    kind = "number" if isinstance(state, HyperParameter) else "state"
+                    leaf = kind, states.offset(state), node.shape, node.dtype
+                described.append((leaf, node.path, node.name))
             else:
                 attributes = node.attributes
                 described.append(
@@ -74,16 +83,6 @@ def is_plain(graph: CapturedGraph) -> bool:
     except _NotHashableError:
         return False
     return True
-
-
-def _leaf(node: Tensor, numbers: dict[Tensor, int], states: StateLayout) -> Any:
-    if node.value is not None:
-        return _constant(node.value)
-    if node in numbers:
-        return "input", numbers[node], node.shape, node.dtype
-    assert node.state is not None
-    kind = "number" if isinstance(node.state, HyperParameter) else "state"
-    return kind, states.offset(node.state), node.shape, node.dtype
 
 
 def _constant(value: Array) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,12 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 
 LEAVES = ("input", "state", "constant")
+
+READ_ELSEWHERE = ("reshape", "broadcast_to", "slice")
+"""The operations whose values may need no memory of their own."""
+
+Uses = Mapping[Tensor, int]
+"""How often each node of a graph is used."""
 
 
 class Value:
@@ -93,7 +100,7 @@ class Value:
 
 def root(value: Value) -> Value:
     """The value whose memory a value shares or reads."""
-    while is_read_elsewhere(value):
+    while value.kind in READ_ELSEWHERE and is_read_elsewhere(value):
         value = value.inputs[0]
     return value
 

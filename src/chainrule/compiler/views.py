@@ -12,7 +12,7 @@ from itertools import pairwise
 from typing import Any, NamedTuple
 
 from chainrule.compiler.instructions import contiguous
-from chainrule.compiler.values import Value
+from chainrule.compiler.values import Uses, Value
 from chainrule.graph.tensor import Tensor
 
 Shape = tuple[int, ...]
@@ -105,7 +105,7 @@ _STEPS: dict[str, Any] = {
 # Rules of `passes`
 
 
-def heads_in_place(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value:
+def heads_in_place(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value:
     """An attention reads the heads where they lie, as in one projection for q, k and v."""
     roots, views = [], []
     for value in inputs:
@@ -126,7 +126,7 @@ def _is_read_in_place(view: View) -> bool:
     return min(view.strides) >= 0 and (view.strides[-1] == 1 or view.shape[-1] == 1)
 
 
-def transpose_of_transpose(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+def transpose_of_transpose(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """Two transposes are one, or none where the second undoes the first."""
     (first,) = inputs
     if first.kind != "transpose":
@@ -137,7 +137,7 @@ def transpose_of_transpose(node: Tensor, inputs: tuple[Value, ...], single: bool
     return Value("transpose", first.inputs, {"axes": axes}, node.shape, node.dtype, node)
 
 
-def parts_put_together(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+def parts_put_together(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """The sum of parts that stand side by side, with zeros around them, is their concatenation.
 
     It is the gradient of what was split, as one projection into queries, keys and values.
@@ -185,6 +185,6 @@ def whole_of_parts(node: Tensor, parts: tuple[Value, ...], axis: int) -> Value |
     )
 
 
-def concatenation_of_parts(node: Tensor, inputs: tuple[Value, ...], single: bool) -> Value | None:
+def concatenation_of_parts(node: Tensor, inputs: tuple[Value, ...], uses: Uses) -> Value | None:
     """The concatenation of the parts of a value is that value."""
     return whole_of_parts(node, inputs, node.attributes["axis"])

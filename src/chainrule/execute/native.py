@@ -218,14 +218,12 @@ class NativeStep:
         _find_blas()
         self.graph = graph
         self.block = block
-        with interrupts_held() as interrupts, collector_held(), interrupts.let_through():
-            self.plan = _plan_of(graph, block)
-            instructions = self.plan.instructions
+        self.plan = _plan_of(graph, block)
         arena, constants = aligned(self.plan.arena_size), self.plan.constants
         self._memory = {"arena": arena, "state": block.array, "constants": constants}
         self._outputs = [self._output(output) for output in self.plan.outputs]
         self._core = _core.Plan(arena, block.array, constants)
-        for instruction in instructions:
+        for instruction in self.plan.instructions:
             self._core.extend(instruction)
         reads = list(graph.reads)
         scalars = [reads[number] for number in self.plan.scalars] if has_scalars else []
@@ -433,7 +431,8 @@ def _plan_of(graph: CapturedGraph, block: StateBlock) -> Plan:
     key = signature(graph, block)
     plan = _plans.get(key) if key is not None else None
     if plan is None:
-        plan = Plan(graph, block)
+        with interrupts_held() as interrupts, collector_held(), interrupts.let_through():
+            plan = Plan(graph, block)
         if key is not None:
             _plans.add(key, plan)
     return plan

@@ -63,7 +63,7 @@ def _concatenate(*inputs: Array, axis: int) -> Array:
 
 def _own_part(g: Tensor, y: Tensor, *inputs: Tensor, index: int, axis: int) -> Tensor:
     """The part of g that belongs to one of the inputs."""
-    start = sum(x.shape[axis] for x in inputs[:index])
+    start = sum([x.shape[axis] for x in inputs[:index]])
     part = slice(start, start + inputs[index].shape[axis])
     return g[(slice(None),) * axis + (part,)]
 

@@ -22,7 +22,8 @@ except ImportError as error:
         "pip install 'chainrule[sklearn]'"
     ) from error
 
-from chainrule.sklearn.mlp import MLPClassifier, MLPRegressor
+from chainrule.sklearn.classifier import MLPClassifier
+from chainrule.sklearn.regressor import MLPRegressor
 from chainrule.sklearn.tabular import TabularClassifier, TabularRegressor
 
 __all__ = ["MLPClassifier", "MLPRegressor", "TabularClassifier", "TabularRegressor"]

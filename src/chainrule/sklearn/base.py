@@ -31,6 +31,7 @@ class Labels:
 
     Raises:
         ValueError: for what are no labels: real numbers, or several columns of classes.
+        TypeError: for labels of several kinds, as None beside text.
 
     Example:
         >>> labels = Labels(["no", "yes", "no"])
@@ -41,14 +42,21 @@ class Labels:
     """
 
     def __init__(self, y: Any) -> None:
-        found = type_of_target(y, input_name="y")
+        try:
+            found = type_of_target(y, input_name="y")
+        except TypeError as error:  # from sorting them
+            raise TypeError(
+                f"y holds labels that can't be sorted: {error}. Give labels of one kind, and drop "
+                "the rows that have none"
+            ) from error
         if "multioutput" in found:
             raise ValueError(
                 "Multioutput target data is not supported with label binarization: give one "
                 "column of labels, or zeros and ones in columns, or an estimator for each column "
                 "(sklearn.multioutput.MultiOutputClassifier)"
             )
-        self.classes: Array = unique_labels(y)
+        names = found in ("binary", "multiclass")
+        self.classes: Array = np.unique(y) if names else unique_labels(y)
         self.kind: Kind = "multiclass"
         if found.startswith("multilabel"):
             self.kind = "multilabel"

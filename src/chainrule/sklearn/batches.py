@@ -35,17 +35,23 @@ class DenseBatches(Minibatches):
         weights: of the rows, or None.
         size: rows in a batch.
         order: () -> the row numbers of the next pass.
+
+    Attributes:
+        parts: x, y and, where there are any, the weights.
+        size: rows in a batch.
+        next_order: the function given as `order`.
     """
 
     def __init__(
         self, x: Array, y: Array, weights: Array | None, size: int, order: Callable[[], Array]
     ) -> None:
         super().__init__(x, y, size, shuffle=False, seed=0, epoch=None, drop_last=False)
-        self._parts = (x, y) if weights is None else (x, y, weights)
-        self._next_order = order
+        self.parts = (x, y) if weights is None else (x, y, weights)
+        self.size = self._size
+        self.next_order = order
 
     def indexed(self) -> IndexedBatches:
-        return IndexedBatches(self._parts, self._size, self._rows, lambda epoch: self._next_order())
+        return IndexedBatches(self.parts, self.size, self._rows, lambda epoch: self.next_order())
 
 
 class SparseBatches:

@@ -9,7 +9,8 @@ import numpy as np
 from scipy import sparse
 from scipy.optimize import OptimizeResult, minimize
 
-from chainrule.compiler.capture import capture
+from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule.data.batches import in_order
 from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.backprop import backprop
 from chainrule.graph.tensor import Array, Tensor, placeholder
@@ -39,20 +40,21 @@ class FullObjective:
         self._rows = int(x.shape[0])
         self._total = float(self._rows if weights is None else weights.sum())
         self._parameters = list(model.parameters())
-        self._block = StateBlock([*self._parameters, *model.buffers()])
-        self._steps: dict[int, NativeStep] = {}
+        size = min(_ROWS, self._rows) if objective.adds_up else self._rows
+        self._sizes = [size, *([self._rows % size] if self._rows % size else [])]
+        graphs = [self._captured(size) for size in self._sizes]
+        block = StateBlock([*self._parameters, *(read for graph in graphs for read in graph.reads)])
+        ones = [1.0] * (1 + len(self._parameters))
+        self._steps = [NativeStep(graph, block, ones) for graph in graphs]
 
     def __call__(self, vector: Array) -> tuple[float, Array]:
         """The objective and its gradient; infinity where it is not finite."""
         self.assign(vector)
         totals: list[Array] = []
-        for arrays, size in self._parts():
-            rows = len(arrays[1])
-            if size not in self._steps:
-                self._steps[size] = self._step(size)
-            step = self._steps[size]
+        for arrays, number in self._parts():
+            rows, step = len(arrays[1]), self._steps[number]
             step.bind(arrays)
-            run = step.run(np.arange(rows), 0, rows // size, totals=totals)
+            run = step.run(in_order(rows), 0, rows // self._sizes[number], totals=totals)
             step.release()
             if run.status != "ok":
                 return np.inf, np.full(vector.shape, np.nan)
@@ -62,19 +64,19 @@ class FullObjective:
         return float(totals[0]) + penalty, gradient + of_penalty
 
     def _parts(self) -> Iterator[tuple[list[Any], int]]:
-        """Arrays with the rows of a batch in them: full batches at first, then the rest."""
+        """Arrays, and the number of the step for them: full batches at first, then the rest."""
         x, *others = self._arrays
-        size = min(_ROWS, self._rows) if self._objective.adds_up else self._rows
+        size = self._sizes[0]
         full = self._rows - self._rows % size
         ends = range(size, full + 1, size) if sparse.issparse(x) else [full]
         start = 0
         for end in [*ends, *([self._rows] if full < self._rows else [])]:
             part = x[start:end]
             dense = part.toarray() if sparse.issparse(x) else part
-            yield [dense, *[a[start:end] for a in others]], min(size, end - start)
+            yield [dense, *[a[start:end] for a in others]], int(start == full)
             start = end
 
-    def _step(self, rows: int) -> NativeStep:
+    def _captured(self, rows: int) -> CapturedGraph:
         dtype = self._parameters[0].dtype
         given = [
             placeholder((rows, *a.shape[1:]), dtype if a.dtype.kind == "f" else a.dtype)
@@ -87,9 +89,7 @@ class FullObjective:
             table = backprop(loss, self._parameters)
             return loss, [table[p.node()] for p in self._parameters]
 
-        return NativeStep(
-            capture(compute, *given), self._block, [1.0] * (1 + len(self._parameters))
-        )
+        return capture(compute, *given)
 
     def vector(self) -> Array:
         """The parameters as they are."""

@@ -60,6 +60,20 @@ def make_activation(given: Activation, dtype: DTypeLike | None) -> nn.Module | N
     return copy.deepcopy(given) if isinstance(given, nn.Module) else _Function(given)
 
 
+class _Undrawn(nn.Linear):
+    """A Linear whose weights are 0 at first."""
+
+    def reset_parameters(self) -> None:
+        """Draw nothing."""
+
+
+def _linear(inputs: int, outputs: int, dtype: DTypeLike | None, *, bias: bool = True) -> nn.Linear:
+    """A Linear that draws no weights of its own, which would take a fifth of a short fit."""
+    layer = _Undrawn(inputs, outputs, bias, dtype)
+    object.__setattr__(layer, "__class__", nn.Linear)
+    return layer
+
+
 class Network:
     """A network with hidden layers in a row, and its linear layers.
 
@@ -94,14 +108,15 @@ class Network:
     ) -> None:
         hidden = len(widths) - 2
         self.activations = one_for_each("activation", activation, hidden)
+        self._drawn_for = [*self.activations, *(self.activations[-1:] or [activation])]
         rates = one_for_each("dropout", dropout, hidden)
         self.layers: list[nn.Linear] = []
         self.shortcuts: list[nn.Linear] = []
         modules: list[nn.Module] = []
-        with use_generator(Generator(0)):  # so that no other draws change; `initialize` draws
+        with use_generator(Generator(0)):  # of what a user's module draws: no other draws change
             for i, (given, rate) in enumerate(zip(self.activations, rates, strict=True)):
                 width, wider = widths[i], widths[i + 1]
-                self.layers.append(nn.Linear(width, wider, dtype=dtype))
+                self.layers.append(_linear(width, wider, dtype))
                 block: list[nn.Module] = [self.layers[-1]]
                 if normalization is not None:
                     norm = nn.BatchNorm1d if normalization == "batch" else nn.LayerNorm
@@ -112,11 +127,11 @@ class Network:
                 if residual:
                     projection = None
                     if width != wider:
-                        projection = nn.Linear(width, wider, bias=False, dtype=dtype)
+                        projection = _linear(width, wider, dtype, bias=False)
                         self.shortcuts.append(projection)
                     block = [nn.Residual(nn.Sequential(*block), projection)]
                 modules += block
-            self.layers.append(nn.Linear(widths[-2], widths[-1], dtype=dtype))
+            self.layers.append(_linear(widths[-2], widths[-1], dtype))
         modules.append(self.layers[-1])
         last = None if output is None else make_activation(output, dtype)
         self.model = nn.Sequential(*modules, *([] if last is None else [last]))
@@ -130,8 +145,7 @@ class Network:
         Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
         networks" (2010).
         """
-        kinds = [*self.activations, self.activations[-1] if self.activations else "relu"]
-        for layer, activation in zip(self.layers, kinds, strict=True):
+        for layer, activation in zip(self.layers, self._drawn_for, strict=True):
             factor = 2.0 if activation == "logistic" else 6.0
             _draw(layer, factor, random_state)
         for layer in self.shortcuts:

@@ -12,7 +12,7 @@ from chainrule.graph.state import HyperParameter, Parameter, RunTimeNumber
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import Linear, Module, ModuleList
 from chainrule.nn.losses.base import ElementLoss, Loss, range_fault
-from chainrule.ops import add_n, exp, log, maximum, minimum, softplus
+from chainrule.ops import add_n, exp, log, maximum, minimum, softplus, where
 from chainrule.ops.shape import stop_gradient
 from chainrule.ops.softmax import softmax_cross_entropy
 
@@ -157,6 +157,7 @@ class Objective(Module):
             loss = self.loss(input, target)
         else:
             total = sample_weight.sum()
+            total = where(total > 0.0, total, 1.0)  # a batch without weight has no loss
             loss = self.loss(input, target, sample_weight=sample_weight * (rows / total))
         if not self.layers:
             return loss

@@ -8,17 +8,27 @@ from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.impute import SimpleImputer
+from sklearn.metrics import check_scoring, get_scorer_names
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, Options, StrOptions
 from sklearn.utils.optimize import _check_optimize_result
-from sklearn.utils.validation import validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.errors import NonFiniteError
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
-from chainrule.sklearn.base import weights_of_rows
-from chainrule.sklearn.batches import dense_if_small, dense_parts, make_batches, orders
+from chainrule.sklearn.base import seed_from, weights_of_rows
+from chainrule.sklearn.batches import (
+    DenseBatches,
+    dense_if_small,
+    dense_parts,
+    make_batches,
+    orders,
+)
+from chainrule.sklearn.epochs import needs_fit, train_epochs
+from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
 from chainrule.sklearn.network import ACTIVATIONS, Network
 from chainrule.sklearn.objective import Objective
@@ -35,7 +45,7 @@ from chainrule.train import Evaluator, Trainer
 _ONE_PER_LAYER = [list, tuple]
 
 
-class BasePerceptron(BaseEstimator):
+class BasePerceptron(CallbackSupportMixin, BaseEstimator):
     """The base of MLPClassifier and MLPRegressor."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -65,6 +75,14 @@ class BasePerceptron(BaseEstimator):
             Options(Real, {np.inf}),
         ],
         "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "dropout": [Interval(Real, 0, 1, closed="left"), *_ONE_PER_LAYER],
+        "normalization": [StrOptions({"batch", "layer"}), None],
+        "residual": ["boolean"],
+        "clip_norm": [Interval(Real, 0, None, closed="neither"), None],
+        "clip_value": [Interval(Real, 0, None, closed="neither"), None],
+        "scoring": [StrOptions({"loss", *get_scorer_names()}), callable, None],
+        "callbacks": [list, tuple, None],
+        "allow_nan": ["boolean"],
     }
 
     coefs_: list[Array]
@@ -74,6 +92,7 @@ class BasePerceptron(BaseEstimator):
     validation_loss_curve_: Any
     best_validation_score_: float | None
     best_loss_: float | None
+    _best: Any
 
     # Defined by the two
 
@@ -89,48 +108,113 @@ class BasePerceptron(BaseEstimator):
         """The number of outputs for checked y."""
         raise NotImplementedError
 
-    def _predicted(self, output: Array) -> Array:
-        """What `predict` gives for outputs of the network."""
+    def _scored(self, output: Array) -> Any:
+        """An estimator that predicts these outputs, for a scorer."""
         raise NotImplementedError
 
-    def _score_of(self, y: Array, predicted: Array, weights: Array | None) -> float:
-        """How good predictions of checked y are."""
+    def _score_of(self, y: Array, output: Array, weights: Array | None) -> float:
+        """How good outputs are for checked y, by the estimator's own score."""
+        raise NotImplementedError
+
+    def _out_activation(self) -> str:
+        """The activation by which outputs become predictions."""
+        raise NotImplementedError
+
+    def _loss(self) -> Any:
+        """The loss of a batch, of outputs and targets."""
         raise NotImplementedError
 
     # Fitting
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, *, incremental: bool = False) -> Any:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any,
+        held_out: tuple[Any, Any, Any],
+        *,
+        incremental: bool = False,
+    ) -> Any:
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        X, y = self._validate_input(X, y, incremental, reset=first)
-        X = dense_if_small(X)
-        weights = weights_of_rows(X, y, sample_weight, dtype=X.dtype)
         hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes)).tolist()
         if any(width <= 0 for width in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        self._check_parts(incremental, has_held_out=held_out[0] is not None)
+        X, y = self._validate_input(X, y, incremental, reset=first)
+        weights = weights_of_rows(X, y, sample_weight, self._class_weight(), dtype=X.dtype)
+        X = self._filled(dense_if_small(X), reset=first)
+        validation = self._given_validation(*held_out, X.dtype)
         self._random_state = check_random_state(self.random_state)
         self.n_outputs_ = self._outputs_of(y)
         network = None if first else getattr(self, "_network", None)
         if network is None:
-            network = Network(
-                [X.shape[1], *hidden, self.n_outputs_], activation=self.activation, dtype=X.dtype
-            )
+            network = self._new_network([X.shape[1], *hidden, self.n_outputs_], X.dtype)
         if first:
             network.initialize(self._random_state)
             self._begin(len(hidden) + 2)
         else:
             network.assign(self.coefs_, self.intercepts_)
         self._network = network
+        task = None
+        if not incremental and hasattr(self, "_skl_callbacks"):
+            task = FitTask(self, X, y, weights, self.max_iter)
         if self.solver == "lbfgs":
-            self._fit_lbfgs(X, y, weights)
+            self._fit_lbfgs(X, y, weights, task)
         else:
-            self._fit_stochastic(X, y, weights, incremental)
+            self._fit_stochastic(X, y, weights, validation, task, incremental)
         self.coefs_, self.intercepts_ = network.coefs(), network.intercepts()
         if not all(np.isfinite(a).all() for a in (*self.coefs_, *self.intercepts_)):
             raise ValueError(
                 "Solver produced non-finite parameter weights. The input data may contain large "
                 "values and need to be preprocessed."
             )
+        if task is not None:
+            task.finish()
         return self
+
+    def _check_parts(self, incremental: bool, has_held_out: bool) -> None:
+        """Raise ValueError for parts that do not go together."""
+        if self.early_stopping and incremental and not has_held_out:
+            raise ValueError(
+                "partial_fit does not support early_stopping=True without rows to validate on: "
+                "give X_val and y_val"
+            )
+        if self.solver != "lbfgs":
+            return
+        if has_held_out:
+            raise ValueError("solver='lbfgs' has no epochs after which X_val could be evaluated")
+        parts = {
+            "dropout": np.any(self.dropout),
+            "normalization='batch'": self.normalization == "batch",
+            "clip_norm": self.clip_norm is not None,
+            "clip_value": self.clip_value is not None,
+            "callbacks": self.callbacks,
+            "a schedule as learning_rate": callable(self.learning_rate),
+        }
+        for name, given in parts.items():
+            if given:
+                raise ValueError(
+                    f"{name} needs a solver that trains by minibatches, as 'adam'; solver='lbfgs' "
+                    "minimises one function of all rows"
+                )
+
+    def _class_weight(self) -> Any:
+        """The weight of the rows of each class, or None."""
+        return None
+
+    def _check_held_out(self, y: Array) -> None:
+        """Raise ValueError for checked y_val that does not fit y."""
+
+    def _new_network(self, widths: list[int], dtype: Any, output: Any = None) -> Network:
+        return Network(
+            widths,
+            activation=self.activation,
+            normalization=self.normalization,
+            dropout=self.dropout,
+            residual=self.residual,
+            output=output,
+            dtype=dtype,
+        )
 
     def _begin(self, layers: int) -> None:
         """The attributes as they are before the first epoch."""
@@ -142,51 +226,56 @@ class BasePerceptron(BaseEstimator):
             return
         self.loss_curve_ = []
         self._no_improvement_count = 0
-        if self.early_stopping:
-            self.validation_scores_ = []
-            self.validation_loss_curve_ = []
-            self.best_validation_score_ = -np.inf
-            self.best_loss_ = None
-        else:
-            self.validation_scores_ = self.validation_loss_curve_ = None
-            self.best_validation_score_ = None
-            self.best_loss_ = np.inf
+        self._best = None
+        self.validation_scores_ = self.validation_loss_curve_ = None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
+        self.best_loss_ = None if self.early_stopping else np.inf
 
-    def _out_activation(self) -> str:
-        raise NotImplementedError
+    def _objective(self, network: Network) -> Objective:
+        return Objective(self._loss(), network.layers, float(self.alpha))
 
-    def _loss(self) -> Any:
-        """The loss of a batch, of outputs and targets."""
-        raise NotImplementedError
+    def _fit_lbfgs(self, X: Any, y: Array, weights: Array | None, task: FitTask | None) -> None:
+        model, objective = self._network.model, self._objective(self._network)
+        full = FullObjective(model, objective, X, self._targets(y, X.dtype), weights)
 
-    def _objective(self) -> Objective:
-        return Objective(self._loss(), self._network.layers, float(self.alpha))
+        def after_iteration(intermediate_result: Any) -> None:
+            if self.verbose:
+                print(f"loss = {intermediate_result.fun:.8f}")
+            if task is not None:
+                task.begin()
+                if task.end():
+                    raise StopIteration
 
-    def _fit_lbfgs(self, X: Any, y: Array, weights: Array | None) -> None:
-        objective = self._objective()
-        full = FullObjective(self._network.model, objective, X, self._targets(y, X.dtype), weights)
         found = minimize_by_lbfgs(
             full, max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol,
-            callback=_printed if self.verbose else None,
+            callback=after_iteration if self.verbose or task is not None else None,
         )  # fmt: skip
         self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
         self.loss_ = found.fun
-        self._runner: Trainer | Evaluator = Evaluator(self._network.model, objective)
+        self._runner: Trainer | Evaluator = Evaluator(model, objective)
         if hasattr(self, "_optimizer"):
             del self._optimizer
 
-    def _fit_stochastic(self, X: Any, y: Array, weights: Array | None, incremental: bool) -> None:
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
+    def _fit_stochastic(
+        self,
+        X: Any,
+        y: Array,
+        weights: Array | None,
+        validation: Validation | None,
+        task: FitTask | None,
+        incremental: bool,
+    ) -> None:
         model = self._network.model
         if not incremental or not hasattr(self, "_optimizer"):
-            self._optimizer = make_optimizer(self, list(model.parameters()))
-            self._runner = Trainer(model, self._objective(), self._optimizer)
+            self._begin_training(model)
         trainer: Any = self._runner
-        validation = None
         if self.early_stopping:
-            X, y, weights, validation = self._held_out(X, y, weights)
-            self._best = state_of(model)
+            if validation is None:
+                X, y, weights, validation = self._held_out(X, y, weights)
+            if self._best is None:
+                self._best = state_of(model)
+        if validation is not None and self.validation_scores_ is None:
+            self.validation_scores_, self.validation_loss_curve_ = [], []
         rows = X.shape[0]
         if self.batch_size != "auto" and self.batch_size > rows:
             warnings.warn(
@@ -195,25 +284,48 @@ class BasePerceptron(BaseEstimator):
                 stacklevel=2,
             )
         size = min(200 if self.batch_size == "auto" else int(self.batch_size), rows)
-        batches = make_batches(
-            X,
-            self._targets(y, X.dtype),
-            weights,
-            size,
-            orders(rows, self.shuffle, self._random_state),
-        )
+        while self.normalization == "batch" and size > 1 and rows % size == 1:
+            size += 1  # one row has no variance
+        order = orders(rows, self.shuffle, self._random_state)
+        batches = make_batches(X, self._targets(y, X.dtype), weights, size, order)
         self.n_iter_ = 0
-        trainer.callbacks[:] = [StoppingRule(self, rows, validation, once=incremental)]
+        rule = StoppingRule(self, rows, validation, once=incremental)
+        epochs = 1 if incremental else int(self.max_iter)
+        trainer.callbacks += [*([] if task is None else [task]), *(self.callbacks or ())]
         try:
-            trainer.fit(batches, epochs=1 if incremental else int(self.max_iter), progress=False)
-        except NonFiniteError:
-            self._diverged(incremental)
+            if isinstance(batches, DenseBatches) and not needs_fit(trainer, batches):
+                is_finite = train_epochs(
+                    trainer,
+                    batches,
+                    epochs,
+                    lambda loss: rule.on_epoch_end(trainer, {"loss": loss}),
+                )
+            else:
+                trainer.callbacks.insert(0, rule)
+                is_finite = _is_fitted(trainer, batches, epochs)
         finally:
             trainer.callbacks.clear()
+        if not is_finite:
+            self._diverged(incremental)
         if trainer.state.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=2)
-        if self.early_stopping:
+        if self.early_stopping and not (incremental and rule.goes_on):
             restore(model, self._best)
+
+    def _begin_training(self, model: Module) -> None:
+        """A Trainer, with a new optimizer."""
+        is_random = any(module.is_stochastic for module in model.modules())
+        self._optimizer = make_optimizer(self, list(model.parameters()))
+        schedule = self.learning_rate(self._optimizer) if callable(self.learning_rate) else None
+        self._runner = Trainer(
+            model,
+            self._objective(self._network),
+            self._optimizer,
+            schedule=schedule,
+            clip_norm=self.clip_norm,
+            clip_value=self.clip_value,
+            seed=seed_from(self._random_state) if is_random else 0,
+        )
 
     def _held_out(
         self, X: Any, y: Array, weights: Array | None
@@ -235,15 +347,56 @@ class BasePerceptron(BaseEstimator):
         validation = self._validation(*held)
         return train[0], train[1], None if weights is None else train[2], validation
 
+    def _has_no_score(self) -> bool:
+        """Whether the estimator's own score is not of its predictions."""
+        return False
+
     def _strata(self, y: Array) -> Array | None:
         """What a random split keeps the shares of."""
         return None
 
-    def _validation(self, X: Any, y: Array, weights: Array | None = None) -> Validation:
-        def score(output: Array) -> float:
-            return self._score_of(y, self._predicted(output), weights)
+    def _given_validation(self, X: Any, y: Any, weights: Any, dtype: Any) -> Validation | None:
+        """The rows to validate on that a user gives; None if there are none."""
+        if X is None and y is None:
+            if weights is not None:
+                raise ValueError("sample_weight_val is of X_val and y_val, which are missing")
+            return None
+        if X is None or y is None:
+            there, missing = ("y_val", "X_val") if X is None else ("X_val", "y_val")
+            raise ValueError(f"{there} is provided, but {missing} was not provided.")
+        X, y = validate_data(self, X, y, reset=False, **self._data_options(dtype))
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        self._check_held_out(y)
+        weights = weights_of_rows(X, y, weights, dtype=X.dtype)
+        return self._validation(self._filled(dense_if_small(X), reset=False), y, weights)
 
-        return Validation(X, self._targets(y, X.dtype), weights, score)
+    def _data_options(self, dtype: Any = (np.float64, np.float32)) -> dict[str, Any]:
+        """How rows with targets are checked."""
+        return {
+            "accept_sparse": ["csr", "csc"],
+            "multi_output": True,
+            "dtype": dtype,
+            "ensure_all_finite": "allow-nan" if self.allow_nan else True,
+        }
+
+    def _validation(self, X: Any, y: Array, weights: Array | None = None) -> Validation:
+        targets = self._targets(y, X.dtype)
+        scorer = self.scoring
+        if scorer is not None and scorer != "loss":
+            scorer = check_scoring(self, scorer)
+
+        def score(output: Array, loss: float) -> float:
+            if self.scoring == "loss" or self._has_no_score():
+                return -loss
+            if not np.isfinite(output).all():
+                return np.nan
+            if scorer is None:
+                return self._score_of(y, output, weights)
+            given = {} if weights is None else {"sample_weight": weights}
+            return float(scorer(self._scored(output), X, y, **given))
+
+        return Validation(X, targets, weights, score)
 
     def _diverged(self, incremental: bool) -> None:
         """What a training gives whose weights are no longer finite: NaN, to its last epoch."""
@@ -251,29 +404,70 @@ class BasePerceptron(BaseEstimator):
         self.loss_curve_ += [np.nan] * rest
         self.n_iter_ += rest
         self.loss_ = np.nan
-        if not self.early_stopping:
-            for layer in self._network.layers:
-                layer.weight.assign(np.full(layer.weight.shape, np.nan, layer.weight.dtype))
-        else:
+        if self.validation_scores_ is not None:
             self.validation_scores_ += [float("nan")] * rest
             self.validation_loss_curve_ += [float("nan")] * rest
+        if self.early_stopping:
             self._no_improvement_count = 0
+        else:
+            for layer in self._network.layers:
+                layer.weight.assign(np.full(layer.weight.shape, np.nan, layer.weight.dtype))
         if not incremental:
             warn_of_max_iter(self.max_iter)
 
     # Prediction
 
+    @property
+    def network_(self) -> Module:
+        """The network, with the weights of `coefs_`."""
+        check_is_fitted(self, "coefs_")
+        self._network.assign(self.coefs_, self.intercepts_)
+        return self._network.model
+
+    def _filled(self, X: Any, *, reset: bool) -> Any:
+        """Rows without missing values: means in their places, and columns that say where."""
+        if not self.allow_nan:
+            return X
+        if reset or not hasattr(self, "imputer_"):
+            self.imputer_ = SimpleImputer(add_indicator=True, keep_empty_features=True).fit(X)
+        return dense_if_small(self.imputer_.transform(X))
+
     def _output(self, X: Any) -> Array:
         """The outputs of the network for rows as a user gives them."""
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        options = self._data_options()
+        finite = options["ensure_all_finite"]
+        X = validate_data(
+            self, X, accept_sparse=options["accept_sparse"], reset=False, ensure_all_finite=finite
+        )
+        if self.allow_nan:
+            X = self._filled(X.astype(self.coefs_[0].dtype), reset=False)
         self._network.assign(self.coefs_, self.intercepts_)
         return self._runner.predict(dense_parts(X))
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.sparse = True
+        tags.input_tags.allow_nan = self.allow_nan
         return tags
 
 
-def _printed(intermediate_result: Any) -> None:
-    print(f"loss = {intermediate_result.fun:.8f}")
+def _is_fitted(trainer: Trainer, batches: Any, epochs: int) -> bool:
+    """Train by `Trainer.fit`; whether all losses were finite."""
+    try:
+        trainer.fit(batches, epochs=epochs, progress=False)
+    except NonFiniteError:
+        return False
+    return True
+
+
+def trains_by_batches(estimator: Any) -> bool:
+    """Whether an estimator has `partial_fit`.
+
+    Raises:
+        AttributeError: if it has not.
+    """
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+        )
+    return True

@@ -16,7 +16,7 @@ _CLASSES: dict[str, Any] = {
     kind.__name__.lower(): kind
     for kind in (
         optim.Adadelta, optim.Adafactor, optim.Adagrad, optim.AdamW, optim.Adamax, optim.ASGD,
-        optim.Lion, optim.Muon, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Rprop,
+        optim.Lion, optim.NAdam, optim.RAdam, optim.RMSprop, optim.Rprop,
     )
 }  # fmt: skip
 SOLVERS = frozenset(("sgd", "adam", *_CLASSES))

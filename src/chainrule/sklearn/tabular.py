@@ -15,17 +15,23 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from chainrule.sklearn.base import ClassWeight, seed_from, weights_of_rows
-from chainrule.tables import is_table
-from chainrule.tabular import PRESETS, TabularModel, fit
+from chainrule.tables import as_frame, is_table
+from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
 from chainrule.tabular.reading import as_array
 from chainrule.tabular.recipe import Task
 from chainrule.train import Callback
+
+_ROWS = 2000
+"""Rows of which the importances are taken."""
 
 
 class _Tabular(BaseEstimator):
     """The base of both estimators."""
 
     _task: ClassVar[Task]
+    _more: ClassVar[tuple[str, ...]] = ()
+    """The further arguments of `tabular.fit` that it has."""
+
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "preset": [StrOptions(set(PRESETS))],
         "categorical": [list, tuple, set],
@@ -58,7 +64,7 @@ class _Tabular(BaseEstimator):
         recipe = (
             "preset", "categorical", "numeric", "dates", "drop", "validation_fraction", "epochs",
             "batch_size", "hidden", "lr", "dropout", "weight_decay", "members", "time_budget",
-            "callbacks",
+            "callbacks", *self._more,
         )  # fmt: skip
         self.model_ = fit(
             X, y, self._task, sample_weight=weights, validation=validation,
@@ -67,6 +73,8 @@ class _Tabular(BaseEstimator):
         )  # fmt: skip
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
+        shares = self.model_.importances(_some(X))
+        self.feature_importances_ = np.array(list(shares.values()))
         self.best_epoch_: int = members[0]["best_epoch"]
         self.n_iter_ = len(members[0]["epochs"]["epoch"])
         self.history_: dict[str, list[float]] = members[0]["epochs"]
@@ -77,7 +85,9 @@ class _Tabular(BaseEstimator):
 
     def _checked(self, X: Any, *, reset: bool) -> Any:
         """X, with the number and the names of its columns compared, or remembered."""
-        if not is_table(X):
+        if is_table(X):
+            as_frame(X, "X")  # which says what is wrong with its names
+        else:
             X = as_array(X, "X")
         validate_data(self, X, reset=reset, skip_check_array=True)
         return X
@@ -114,6 +124,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         classes_: the classes, sorted.
         model_: the `TabularModel`, which can be saved without pickle.
         columns_: what was decided for each column, a `tabular.Columns`.
+        feature_importances_: the share of each column, by gradient times input; see
+            `tabular.TabularModel.importances`.
         best_epoch_: the epoch whose weights were kept, from 1.
         n_iter_: the number of epochs.
         history_: the columns of the training's history as lists.
@@ -193,6 +205,11 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         X = self._checked(X, reset=True)
         y = _labels(y)
         self.classes_, codes = np.unique(y, return_inverse=True)
+        if len(self.classes_) == 1:
+            raise ValueError(
+                f"{type(self).__name__} needs two classes or more: y holds 1 class, "
+                f"{self.classes_[0]!r:.80}"
+            )
         weights = weights_of_rows(X, y, sample_weight, self.class_weight)
         validation = None
         if X_val is not None:
@@ -228,6 +245,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
         categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
             not to be used; of an array "x0", "x1" and so on. All others are decided by their
             values; see `tabular.Columns`.
+        loss: "squared_error", "gaussian" or "quantile"; see `tabular.fit`.
+        quantiles: the levels that loss="quantile" predicts.
         validation_fraction: the share of rows that is held out to choose the best epoch.
         epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see
             `tabular.Recipe`.
@@ -238,7 +257,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
         callbacks: as of a `Trainer`.
 
     Attributes:
-        model_, columns_, best_epoch_, n_iter_, history_: as of `TabularClassifier`.
+        model_, columns_, feature_importances_, best_epoch_, n_iter_, history_: as of
+            `TabularClassifier`.
 
     Example:
         >>> import numpy as np
@@ -251,6 +271,12 @@ class TabularRegressor(RegressorMixin, _Tabular):
     """
 
     _task: ClassVar[Task] = "regression"
+    _more: ClassVar[tuple[str, ...]] = ("loss", "quantiles")
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **_Tabular._parameter_constraints,
+        "loss": [StrOptions(set(LOSSES))],
+        "quantiles": ["array-like"],
+    }
 
     def __init__(
         self,
@@ -260,6 +286,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
         numeric: Sequence[str] = (),
         dates: Sequence[str] = (),
         drop: Sequence[str] = (),
+        loss: str = "squared_error",
+        quantiles: Sequence[float] = (0.05, 0.5, 0.95),
         validation_fraction: float = 0.2,
         epochs: int | None = None,
         batch_size: int | None = None,
@@ -275,7 +303,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
     ) -> None:
         self._set(
             preset=preset, categorical=categorical, numeric=numeric, dates=dates, drop=drop,
-            validation_fraction=validation_fraction, epochs=epochs, batch_size=batch_size,
+            loss=loss, quantiles=quantiles, validation_fraction=validation_fraction,
+            epochs=epochs, batch_size=batch_size,
             hidden=hidden, lr=lr, dropout=dropout, weight_decay=weight_decay, members=members,
             time_budget=time_budget, random_state=random_state, verbose=verbose,
             callbacks=callbacks,
@@ -321,10 +350,33 @@ class TabularRegressor(RegressorMixin, _Tabular):
         rows = self._rows(X)
         return self.model_.predict(rows)
 
+    def predict_interval(
+        self, X: Any, coverage: float = 0.9
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """(low, high), between which a target lies with probability `coverage`; see
+        `tabular.TabularModel.predict_interval`."""
+        rows = self._rows(X)
+        return self.model_.predict_interval(rows, coverage)
+
+    def predict_quantiles(self, X: Any) -> NDArray[np.float64]:
+        """The quantiles of each row's target, shape (rows, quantiles), with loss="quantile"."""
+        rows = self._rows(X)
+        return self.model_.predict_quantiles(rows)
+
+    def predict_std(self, X: Any) -> NDArray[np.float64]:
+        """The standard deviation of each row's target, with loss="gaussian"."""
+        rows = self._rows(X)
+        return self.model_.predict_std(rows)
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
+
+
+def _some(X: Any) -> Any:
+    """At most the first 2,000 rows of a table."""
+    return X.head(_ROWS) if hasattr(X, "head") else X[:_ROWS]
 
 
 def _labels(y: Any) -> NDArray[Any]:

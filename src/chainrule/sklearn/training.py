@@ -9,9 +9,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from chainrule.compiler.capture import capture
+from chainrule.data.batches import in_order
+from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import State
-from chainrule.graph.tensor import Array, tensor
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.sklearn.batches import dense_parts
 from chainrule.sklearn.solvers import set_learning_rate
 from chainrule.train import Callback, Trainer
 
@@ -26,13 +30,13 @@ class Validation(NamedTuple):
         x: the inputs, as the network takes them.
         targets: as the loss takes them.
         weights: of the rows, or None.
-        score: outputs of the network -> how good they are.
+        score: (outputs of the network, their loss) -> how good they are.
     """
 
     x: Any
     targets: Array
     weights: Array | None
-    score: Callable[[Array], float]
+    score: Callable[[Array, float], float]
 
 
 class StoppingRule(Callback):
@@ -46,6 +50,9 @@ class StoppingRule(Callback):
         rows: of the training.
         validation: the rows held out, or None.
         once: whether there is one epoch alone, as in `partial_fit`.
+
+    Attributes:
+        goes_on: whether training may go on.
     """
 
     def __init__(
@@ -55,8 +62,11 @@ class StoppingRule(Callback):
         self.rows = rows
         self.validation = validation
         self.once = once
+        self.goes_on = True
+        self._loss: LossOfOutputs | None = None
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        """Do so; the record has the loss, and is given the score."""
         estimator = self.estimator
         estimator.n_iter_ += 1
         estimator.loss_ = record["loss"]
@@ -72,6 +82,7 @@ class StoppingRule(Callback):
             set_learning_rate(trainer.optimizer, lr)
         if estimator._no_improvement_count > estimator.n_iter_no_change:
             if self._ends(trainer):
+                self.goes_on = False
                 trainer.stop("no improvement")
                 return
             estimator._no_improvement_count = 0
@@ -80,9 +91,13 @@ class StoppingRule(Callback):
 
     def _validate(self, trainer: Trainer, validation: Validation, record: dict[str, float]) -> None:
         estimator = self.estimator
-        output = trainer.predict(validation.x)
-        score = validation.score(output) if np.isfinite(output).all() else np.nan
-        loss = loss_of(trainer, output, validation)
+        output = trainer.predict(dense_parts(validation.x))
+        if self._loss is None:
+            objective: Any = trainer.graphs.loss
+            self._loss = LossOfOutputs(objective.loss, output, validation)
+        loss = self._loss(output)
+        with np.errstate(over="ignore", invalid="ignore"):  # of weights that diverge
+            score = validation.score(output, loss)
         estimator.validation_scores_.append(score)
         estimator.validation_loss_curve_.append(loss)
         record["validation_score"], record["validation_loss"] = score, loss
@@ -125,14 +140,33 @@ class StoppingRule(Callback):
         return not lowers or lr <= _LEAST_LEARNING_RATE
 
 
-def loss_of(trainer: Trainer, output: Array, validation: Validation) -> float:
-    """The loss of outputs, without the penalty."""
-    given = {}
-    if validation.weights is not None:
-        given["sample_weight"] = tensor(validation.weights / validation.weights.mean())
-    loss: Any = trainer.graphs.loss
-    with no_grad(), np.errstate(all="ignore"):
-        return float(loss.loss(tensor(output), tensor(validation.targets), **given).item())
+class LossOfOutputs:
+    """The loss of a network's outputs for rows that are held out, without the penalty.
+
+    Args:
+        loss: (outputs, targets, *, sample_weight) -> a scalar Tensor.
+        outputs: such as come.
+        validation: the rows.
+    """
+
+    def __init__(self, loss: Any, outputs: Array, validation: Validation) -> None:
+        self._others = [validation.targets]
+        if validation.weights is not None:
+            self._others.append(validation.weights / validation.weights.mean())
+
+        def compute(output: Tensor, target: Tensor, *weights: Tensor) -> Tensor:
+            given = {"sample_weight": weights[0]} if weights else {}
+            return loss(output, target, **given)
+
+        with no_grad():
+            graph = capture(compute, outputs, *self._others)
+        self._step = NativeStep(graph, StateBlock(graph.reads), [1.0])
+
+    def __call__(self, outputs: Array) -> float:
+        """The loss; NaN where it is not finite."""
+        self._step.bind([outputs, *self._others])
+        run = self._step.run(in_order(len(outputs)), 0, 1)
+        return float(run.last[0]) if run.status == "ok" else np.nan
 
 
 def warn_of_max_iter(max_iter: int) -> None:

@@ -1,7 +1,9 @@
 """The collector of Python's garbage, held while graphs and plans are built.
 
 After so many new objects the collector looks whether cycles of old ones can go. A long graph is a
-million new objects, none of which can go while it is built: to look costs half of the time.
+million new objects, none of which can go while it is built: to look costs half of the time. What
+a process has made up to the end of its first graph counts as old then: most of it, as modules,
+lasts.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ from contextlib import contextmanager
 _lock = threading.Lock()
 _holders: set[int] = set()  # the threads within `collector_held`
 _was_enabled = False
+_has_held = False
 
 
 @contextmanager
@@ -48,7 +51,17 @@ def _release(threads: set[int]) -> None:
         if not _holders.isdisjoint(threads):
             _holders.difference_update(threads)
             if not _holders and _was_enabled:
+                _let_objects_be_old()
                 gc.enable()
+
+
+def _let_objects_be_old() -> None:
+    """Let a full collection be the first to look at the objects that there are; does so once."""
+    global _has_held
+    if not _has_held and not gc.get_freeze_count():  # what the program froze itself stays so
+        gc.freeze()
+        gc.unfreeze()
+    _has_held = True
 
 
 def _forget_other_threads() -> None:

@@ -16,16 +16,28 @@ from chainrule.nn import RealMLP
 from chainrule.system.threads import get_num_threads
 from chainrule.tabular.calibration import temperature
 from chainrule.tabular.columns import Columns
+from chainrule.tabular.intervals import scores
 from chainrule.tabular.model import TabularModel
 from chainrule.tabular.recipe import Recipe, Task, realmlp
-from chainrule.tabular.targets import Classes, Target, fit_target
+from chainrule.tabular.targets import Classes, Target, criterion_of, fit_target
 from chainrule.tabular.training import Rows, Trained, hold_out, train
 from chainrule.train import Callback
 
 PRESETS = ("fast", "default", "ensemble")
 """The names of the recipes that `fit` knows."""
 
+LOSSES = ("squared_error", "gaussian", "quantile")
+"""The losses of a regression."""
+
 _MEMBERS = 5
+
+
+class _Member(NamedTuple):
+    """A network, the temperature of its outputs, and the scores of the rows that it held out."""
+
+    trained: Trained
+    temperature: float = 1.0
+    scores: NDArray[np.float64] | None = None
 
 
 class _Part(NamedTuple):
@@ -41,6 +53,8 @@ def fit(
     task: Task,
     *,
     preset: str = "default",
+    loss: str = "squared_error",
+    quantiles: Sequence[float] = (0.05, 0.5, 0.95),
     columns: Columns | None = None,
     categorical: Collection[str] = (),
     numeric: Collection[str] = (),
@@ -74,6 +88,9 @@ def fit(
         preset: "default": RealMLP-TD. "fast": RealMLP-TD-S, a simpler network without embeddings
             and dropout. "ensemble": RealMLP-TD five times, each with another fifth of the rows held
             out, trained side by side; the predictions are averaged.
+        loss: of a regression: "squared_error"; "gaussian", which predicts a standard deviation,
+            too; or "quantile".
+        quantiles: the levels that loss="quantile" predicts, between 0 and 1, rising.
         columns: what is done with each column, if that is decided already.
         categorical, numeric, dates, drop: see `Columns.fit`.
         sample_weight: a weight for each row, shape (rows,), not negative.
@@ -119,13 +136,14 @@ def fit(
     if not 0 <= checks.number("validation_fraction", validation_fraction) < 1:
         raise ValueError(f"validation_fraction is in [0, 1), got {validation_fraction}")
     seed = checks.integer("seed", seed, 0)
+    quantiles = _checked_loss(task, loss, quantiles)
     if columns is None:
         columns = Columns.fit(
             table, categorical=categorical, numeric=numeric, dates=dates, drop=drop
         )
     arrays = columns.transform(table)
     rows = len(next(iter(arrays.values())))
-    whole = fit_target(task, target)
+    whole = fit_target(task, target, loss=loss, quantiles=quantiles)
     weights = _weights(sample_weight, rows)
     stratify = isinstance(whole, Classes)
     given = None if validation is None else _given(columns, whole, validation)
@@ -143,8 +161,9 @@ def fit(
         _Part(used[part.train], used[part.validation])
         for part in _parts(encoded[used], count, seed, fraction, stratify=stratify)
     ]
-    fitted = whole if stratify else fit_target(task, target, parts[0].train)
+    fitted = whole
     if not stratify:
+        fitted = fit_target(task, target, parts[0].train, loss=loss, quantiles=quantiles)
         encoded = fitted.encode(target)
         given = None if validation is None else _given(columns, fitted, validation)
     data = Rows(arrays, encoded, weights)
@@ -155,7 +174,9 @@ def fit(
             recipe.hidden, recipe.activation, recipe.dropout, recipe.simple,
         )  # fmt: skip
 
-    def member(number: int) -> tuple[Trained, float]:
+    criterion = criterion_of(fitted, recipe.label_smoothing)
+
+    def member(number: int) -> _Member:
         part = parts[number]
         held = given if given is not None else data.take(part.validation)
         seconds = None
@@ -164,14 +185,16 @@ def fit(
             left = time_budget - (time.monotonic() - begin)
             seconds = max(left, 0.0) / (rounds - number // workers)
         trained = train(
-            make, recipe, data.take(part.train), held if len(held) else None,
+            make, recipe, criterion, data.take(part.train), held if len(held) else None,
             seed=seed + number, seconds=seconds, callbacks=list(callbacks) if not number else [],
             progress=progress and not number,
         )  # fmt: skip
-        t = 1.0
-        if stratify and trained.outputs is not None:
+        if trained.outputs is None:
+            return _Member(trained)
+        if isinstance(fitted, Classes):
             t = temperature(trained.outputs, held.targets, held.weights)
-        return trained, t
+            return _Member(trained, t)
+        return _Member(trained, scores=scores(fitted, trained.outputs, held.targets))
 
     workers = min(count, get_num_threads())
     if workers == 1:
@@ -182,18 +205,38 @@ def fit(
     report = {
         "members": [
             {
-                "best_epoch": trained.best_epoch,
-                "validation_error": trained.error,
-                "epochs": trained.history.to_dict(),
-                "stop_reason": trained.history.stop_reason,
+                "best_epoch": one.trained.best_epoch,
+                "validation_error": one.trained.error,
+                "epochs": one.trained.history.to_dict(),
+                "stop_reason": one.trained.history.stop_reason,
             }
-            for trained, _ in found
+            for one in found
         ],
         "rows": rows,
         "preset": preset,
         "seconds": time.monotonic() - begin,
     }
-    return TabularModel(columns, fitted, [t.model for t, _ in found], [t for _, t in found], report)
+    held_out = [one.scores for one in found if one.scores is not None]
+    return TabularModel(
+        columns,
+        fitted,
+        [one.trained.model for one in found],
+        [one.temperature for one in found],
+        report,
+        np.concatenate(held_out) if held_out else None,
+    )
+
+
+def _checked_loss(task: Task, loss: str, quantiles: Sequence[float]) -> tuple[float, ...]:
+    """The levels of the quantiles, checked with the loss."""
+    if loss not in LOSSES:
+        raise ValueError(f"loss is one of {', '.join(map(repr, LOSSES))}; got {loss!r:.80}")
+    if task == "classification" and loss != LOSSES[0]:
+        raise ValueError(f"loss={loss!r} is for a regression")
+    levels = tuple(checks.Interval(0, 1).check("a quantile", level) for level in quantiles)
+    if not levels or sorted({*levels}) != list(levels) or levels[0] == 0:
+        raise ValueError(f"quantiles rise and lie between 0 and 1, got {tuple(quantiles)}")
+    return levels
 
 
 def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:

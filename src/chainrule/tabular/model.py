@@ -9,11 +9,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import checks
 from chainrule.errors import FileError
 from chainrule.nn import CrossEntropyLoss, MSELoss, RealMLP, from_description, to_description
 from chainrule.tabular.calibration import softmax
 from chainrule.tabular.columns import Columns
-from chainrule.tabular.targets import Classes, Target, target_from_dict, target_to_dict
+from chainrule.tabular.importances import gradient_times_input
+from chainrule.tabular.intervals import interval
+from chainrule.tabular.targets import Classes, Numbers, Target, target_from_dict, target_to_dict
 from chainrule.train import Evaluator, load, save
 
 _FORMAT = 1
@@ -35,6 +38,8 @@ class TabularModel:
         target: the classes, or the mean, scale and range of the numbers that are predicted.
         members: the networks, whose predictions are averaged.
         temperatures: what the outputs of each are divided by, before they become probabilities.
+        scores: of a regression, how far the targets of the rows held out lie from their
+            predictions; None where none were held out.
         report: what the training found: for each member "best_epoch", "validation_error" and
             "epochs", and the "seconds" that all took.
 
@@ -57,12 +62,14 @@ class TabularModel:
         members: Sequence[RealMLP],
         temperatures: Sequence[float],
         report: Mapping[str, Any],
+        scores: NDArray[np.float64] | None = None,
     ) -> None:
         self.columns = columns
         self.target = target
         self.members = tuple(member.eval() for member in members)
         self.temperatures = tuple(temperatures)
         self.report = dict(report)
+        self.scores = scores
         loss = CrossEntropyLoss() if isinstance(target, Classes) else MSELoss()
         self._evaluators = [Evaluator(member, loss) for member in self.members]
 
@@ -103,6 +110,79 @@ class TabularModel:
             for outputs, t in zip(self._outputs(table), self.temperatures, strict=True)
         ]
         return np.asarray(np.mean(found, axis=0))
+
+    def predict_interval(
+        self, table: Any, coverage: float = 0.9
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """The bounds between which the target of a row lies with probability `coverage`.
+
+        Their width is that which held this share of the rows held out: the same for all rows, or
+        with loss="gaussian" in proportion to the standard deviation, or with loss="quantile" what
+        widens the outermost two quantiles. These rows have also chosen the best epoch, so a little
+        fewer than this share may lie within.
+
+        Returns:
+            (low, high), each of the shape of `predict`.
+
+        Raises:
+            ValueError, TypeError: as `Columns.transform`; if no rows were held out.
+            AttributeError: for a classification.
+        """
+        target = self._regression()
+        coverage = checks.Interval(0, 1).check("coverage", coverage)
+        if self.scores is None:
+            raise ValueError("no rows were held out, so nobody knows how wide an interval must be")
+        return interval(target, self._outputs(table), self.scores, coverage)
+
+    def predict_quantiles(self, table: Any) -> NDArray[np.float64]:
+        """The quantiles of `target.quantiles`, rising in each row: shape (rows, quantiles).
+
+        Raises:
+            AttributeError: unless it was trained with loss="quantile".
+        """
+        target = self._regression()
+        if target.loss != "quantile":
+            raise AttributeError('quantiles are predicted with loss="quantile"')
+        return np.asarray(np.mean([target.bounds(o) for o in self._outputs(table)], axis=0))
+
+    def predict_std(self, table: Any) -> NDArray[np.float64]:
+        """The standard deviation of each row's target, shape (rows,).
+
+        Raises:
+            AttributeError: unless it was trained with loss="gaussian".
+        """
+        target = self._regression()
+        if target.loss != "gaussian":
+            raise AttributeError('a standard deviation is predicted with loss="gaussian"')
+        outputs = self._outputs(table)
+        means = np.stack([target.decode(o).reshape(-1) for o in outputs])
+        squares = np.stack([np.square(target.deviation(o)) for o in outputs])
+        return np.asarray(np.sqrt(squares.mean(axis=0) + means.var(axis=0)))
+
+    def importances(self, table: Any) -> dict[str, float]:
+        """How much each column moves the outputs: the shares of gradient times input.
+
+        For each row the change of an output by a column is the sum over the column's features of
+        the output's derivative times the feature's distance from its mean over the rows. A column's
+        share is the mean of its absolute values, over rows, outputs and members.
+
+        Args:
+            table: rows, as in `Columns.transform`; a few thousand are enough.
+
+        Source: Shrikumar, Greenside, Shcherbina, Kundaje, "Not just a black box: learning important
+        features through propagating activation differences", 2016.
+        """
+        arrays = self.columns.transform(table)
+        found = np.sum(
+            [gradient_times_input(self.columns, m, arrays) for m in self.members], axis=0
+        )
+        shares = found / max(found.sum(), 1e-300)
+        return dict(zip(self.columns.names, shares.tolist(), strict=True))
+
+    def _regression(self) -> Numbers:
+        if isinstance(self.target, Numbers):
+            return self.target
+        raise AttributeError("this is of numbers, and a classification has probabilities")
 
     def _outputs(self, table: Any) -> list[NDArray[Any]]:
         """The outputs of each member."""
@@ -159,6 +239,7 @@ class TabularModel:
                 {"network": to_description(m), "state": m.state_dict()} for m in self.members
             ],
             "temperatures": list(self.temperatures),
+            "scores": self.scores,
             "report": self.report,
         }
 
@@ -190,4 +271,4 @@ def _from_state(found: Mapping[str, Any]) -> TabularModel:
             raise ValueError("its networks do not fit its columns")
     if not members or len(temperatures) != len(members):
         raise ValueError(f"{len(members)} networks, {len(temperatures)} temperatures")
-    return TabularModel(columns, target, members, temperatures, found["report"])
+    return TabularModel(columns, target, members, temperatures, found["report"], found["scores"])

@@ -10,6 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.tabular import cells
+from chainrule.tabular.criteria import (
+    Classification,
+    Criterion,
+    Gaussian,
+    Quantiles,
+    SquaredError,
+    deviation,
+)
 from chainrule.tabular.reading import read_targets
 from chainrule.tabular.recipe import Task
 
@@ -56,6 +64,8 @@ class Numbers:
         mean, scale: of each output on the training rows; the scale of a constant one is 1.
         low, high: the range of each output there, within which predictions are clipped.
         is_vector: whether a target is one number, not a row of them.
+        loss: "squared_error", "quantile" or "gaussian".
+        quantiles: the levels, rising, where that is "quantile".
     """
 
     mean: tuple[float, ...]
@@ -63,36 +73,66 @@ class Numbers:
     low: tuple[float, ...]
     high: tuple[float, ...]
     is_vector: bool
+    loss: str = "squared_error"
+    quantiles: tuple[float, ...] = ()
 
     @property
     def outputs(self) -> int:
-        return len(self.mean)
+        """The number of outputs of a network."""
+        return {"quantile": len(self.quantiles), "gaussian": 2}.get(self.loss, len(self.mean))
 
     def encode(self, y: Any) -> NDArray[np.float32]:
         """Standardised targets, shape (rows, outputs)."""
         values = _numbers(y)
         values = values.reshape(len(values), -1)
-        if values.shape[1] != self.outputs:
-            raise ValueError(f"y has {values.shape[1]} columns, not {self.outputs}")
+        if values.shape[1] != len(self.mean):
+            raise ValueError(f"y has {values.shape[1]} columns, not {len(self.mean)}")
         return ((values - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
-        """Predictions in the units of the targets, clipped to the range of the training."""
-        values = outputs.astype(np.float64) * self.scale + self.mean
-        values = np.clip(values, self.low, self.high)
+        """Predictions in the units of the targets, clipped to the range of the training.
+
+        Of quantiles it is the one next to the median, of a Gaussian the mean.
+        """
+        if self.loss == "quantile":
+            middle = int(np.argmin(np.abs(np.array(self.quantiles) - 0.5)))
+            return self.bounds(outputs)[:, middle]
+        if self.loss == "gaussian":
+            outputs = outputs[:, :1]
+        values = self._in_units(outputs)
         return values[:, 0] if self.is_vector else values
+
+    def bounds(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        """The quantiles in the units of the targets, rising in each row."""
+        return self._in_units(np.sort(outputs, axis=1))
+
+    def deviation(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        """The standard deviation of a Gaussian, in the units of the targets."""
+        return deviation(outputs) * self.scale[0]
+
+    def _in_units(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
+        values = outputs.astype(np.float64) * self.scale + self.mean
+        return np.asarray(np.clip(values, self.low, self.high))
 
 
 Target: TypeAlias = Classes | Numbers
 
 
-def fit_target(task: Task, y: Any, train: NDArray[np.int64] | None = None) -> Target:
+def fit_target(
+    task: Task,
+    y: Any,
+    train: NDArray[np.int64] | None = None,
+    *,
+    loss: str = "squared_error",
+    quantiles: Sequence[float] = (),
+) -> Target:
     """What the targets are made of.
 
     Args:
         task: "classification" or "regression".
         y: the targets.
         train: the rows that are trained on; the mean and the scale are theirs.
+        loss, quantiles: of a regression; see `Numbers`.
 
     Raises:
         ValueError: for missing or infinite targets, or of a classification a single class.
@@ -107,6 +147,8 @@ def fit_target(task: Task, y: Any, train: NDArray[np.int64] | None = None) -> Ta
         return Classes(tuple(labels))
     values = _numbers(y)
     table = values.reshape(len(values), -1)
+    if loss != "squared_error" and table.shape[1] > 1:
+        raise ValueError(f"loss={loss!r} is for one target, and y has {table.shape[1]} columns")
     if train is not None:
         table = table[train]
     scale = table.std(axis=0)
@@ -116,7 +158,18 @@ def fit_target(task: Task, y: Any, train: NDArray[np.int64] | None = None) -> Ta
         _plain(table.min(axis=0)),
         _plain(table.max(axis=0)),
         values.ndim == 1,
+        loss,
+        tuple(quantiles) if loss == "quantile" else (),
     )
+
+
+def criterion_of(target: Target, label_smoothing: float) -> Criterion:
+    """The loss and the error for a target."""
+    if isinstance(target, Classes):
+        return Classification(label_smoothing)
+    if target.loss == "quantile":
+        return Quantiles(target.quantiles)
+    return Gaussian() if target.loss == "gaussian" else SquaredError()
 
 
 def target_to_dict(target: Target) -> dict[str, Any]:

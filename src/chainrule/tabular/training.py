@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from chainrule.data.batches import batches, permutation
 from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Tensor
-from chainrule.nn import CrossEntropyLoss, Dropout, MSELoss, RealMLP, data_driven_
+from chainrule.nn import Dropout, RealMLP, data_driven_
 from chainrule.ops.random import Generator, use_generator
+from chainrule.tabular.criteria import Criterion
 from chainrule.tabular.recipe import Recipe, RecipeSchedule, optimizer_of
 from chainrule.train import Callback, History, Trainer
 from chainrule.train.training_step import Loss
@@ -52,8 +53,7 @@ class Trained(NamedTuple):
     Attributes:
         model: the network, with the weights of its best epoch.
         best_epoch: the number of that epoch, from 1.
-        error: its error on the validation part, NaN without one: the share of wrong classes, or
-            the root of the mean squared error of the standardised targets.
+        error: its error on the validation part, by the criterion; NaN without one.
         outputs: the network's outputs for the validation part then.
         history: of all epochs.
     """
@@ -90,6 +90,7 @@ def hold_out(
 def train(
     make: Callable[[], RealMLP],
     recipe: Recipe,
+    criterion: Criterion,
     rows: Rows,
     validation: Rows | None,
     *,
@@ -103,6 +104,7 @@ def train(
     Args:
         make: makes the network.
         recipe: the hyper-parameters.
+        criterion: the loss, and the error that chooses the best epoch.
         rows: the rows to train on.
         validation: the rows that choose the best epoch; without them the last one is kept.
         seed: of starting values, dropout and the order of rows.
@@ -113,22 +115,17 @@ def train(
     Raises:
         NonFiniteError: if the training diverges.
     """
-    is_classification = rows.targets.dtype.kind in "iu"
     with use_generator(Generator(seed)):
         model = make()
         model.fit(rows.arrays.get("numbers"))
         if not recipe.simple:
             _start_from_data(model, rows, seed)
-    loss: Loss = (
-        CrossEntropyLoss(label_smoothing=recipe.label_smoothing) if is_classification else MSELoss()
-    )
-    if rows.weights is not None:
-        loss = _weighted(loss)
+    loss: Loss = criterion.loss if rows.weights is None else _weighted(criterion.loss)
     size = min(recipe.batch_size, len(rows))
     steps = len(rows) // size
     optimizer = optimizer_of(model, recipe)
     schedule = RecipeSchedule(optimizer, model, recipe.epochs * steps)
-    keep = _KeepBest(validation, is_classification)
+    keep = _KeepBest(validation, criterion)
     added: list[Callback] = [keep]
     if seconds is not None:
         added.append(_Budget(schedule, steps, seconds))
@@ -169,26 +166,12 @@ def _weighted(loss: Loss) -> Loss:
     return of_pair
 
 
-def error_of(
-    outputs: NDArray[Any],
-    targets: NDArray[Any],
-    weights: NDArray[np.float64] | None,
-    *,
-    is_classification: bool,
-) -> float:
-    """The share of wrong classes, or the root of the mean squared error."""
-    if is_classification:
-        return float(np.average(outputs.argmax(axis=1) != targets, weights=weights))
-    squares = np.square(np.asarray(outputs, np.float64) - targets).mean(axis=1)
-    return math.sqrt(np.average(squares, weights=weights))
-
-
 class _KeepBest(Callback):
     """Keeps the weights of the last epoch whose validation error no other is below."""
 
-    def __init__(self, validation: Rows | None, is_classification: bool) -> None:
+    def __init__(self, validation: Rows | None, criterion: Criterion) -> None:
         self.validation = validation
-        self.is_classification = is_classification
+        self.criterion = criterion
         self.epoch = 0
         self.error = math.nan
         self.outputs: NDArray[Any] | None = None
@@ -200,7 +183,7 @@ class _KeepBest(Callback):
             return
         arrays, targets, weights = self.validation
         outputs = trainer.predict(arrays, batch_size=1024)
-        error = error_of(outputs, targets, weights, is_classification=self.is_classification)
+        error = self.criterion.error(outputs, targets, weights)
         record["validation_error"] = error
         if not error > self.error:  # also the first
             self.epoch, self.error, self.outputs = trainer.epoch, error, outputs

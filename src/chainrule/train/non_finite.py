@@ -24,16 +24,17 @@ def non_finite_error(
     run: Interpreter, arguments: Sequence[Array], loss: float, steps_done: int
 ) -> NonFiniteError:
     """The error that names where a step became non-finite."""
-    error = NonFiniteError(f"loss {loss}, first in {_place(run.first_non_finite(arguments))}")
+    error = NonFiniteError(f"loss {loss}, first in {_place(run, run.first_non_finite(arguments))}")
     error.steps_done = steps_done
     return error
 
 
-def _place(node: Tensor | None) -> str:
+def _place(run: Interpreter, node: Tensor | None) -> str:
     if node is None:
         return "an update"
     if node.operation is None:
-        return node.name or "a parameter" if node.state is not None else "the batch itself"
+        is_batch = any(node is leaf for leaf in run.graph.inputs)
+        return "the batch itself" if is_batch else node.name or "a parameter"
     where = node.operation.name
     if node.path:
         where += f" in {node.path}"

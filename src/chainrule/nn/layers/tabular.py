@@ -255,7 +255,10 @@ class RealMLP(Layer):
             self.scale.fit(numbers)
         return self
 
-    def forward(self, numbers: TensorLike | None = None, codes: TensorLike | None = None) -> Tensor:
+    def features(
+        self, numbers: TensorLike | None = None, codes: TensorLike | None = None
+    ) -> Tensor:
+        """What the factors and the layers get: scaled numbers, their embeddings, and vectors."""
         parts = []
         if self.scale is not None:
             x = self.scale(numbers)
@@ -267,5 +270,7 @@ class RealMLP(Layer):
         if self.embedding is not None:
             vectors = self.embedding(codes)
             parts.append(vectors.reshape(vectors.shape[0], -1))
-        x = parts[0] if len(parts) == 1 else concatenate(parts, axis=1)
-        return self.layers(self.front(x))
+        return parts[0] if len(parts) == 1 else concatenate(parts, axis=1)
+
+    def forward(self, numbers: TensorLike | None = None, codes: TensorLike | None = None) -> Tensor:
+        return self.layers(self.front(self.features(numbers, codes)))

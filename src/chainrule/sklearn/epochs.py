@@ -1,0 +1,96 @@
+"""Epochs of native steps with as little between them as can be: rows are few, epochs many.
+
+`Trainer.fit` does the same, and more after each batch and epoch: it keeps the last good weights,
+and tells callbacks, schedules and files. On a hundred rows that takes longer than the training.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from chainrule.data.batches import Batches
+from chainrule.data.mapped import mapped_files
+from chainrule.execute.native import NativeStep
+from chainrule.sklearn.batches import DenseBatches
+from chainrule.system.interrupts import interrupts_to
+from chainrule.train import Trainer
+from chainrule.train.backends import NativeBackend
+from chainrule.train.checked_rows import checked_rows
+from chainrule.train.state import Totals
+
+_SECONDS = 0.1
+"""How long a run stays away from Python: Ctrl-C waits no longer."""
+
+
+def needs_fit(trainer: Trainer, batches: DenseBatches) -> bool:
+    """Whether a training needs `Trainer.fit`: for what comes between epochs, or for its data."""
+    return (
+        not isinstance(trainer.backend, NativeBackend)
+        or bool(trainer.callbacks)
+        or trainer.schedule is not None
+        or bool(mapped_files(batches.parts))
+    )
+
+
+def train_epochs(
+    trainer: Trainer, batches: DenseBatches, epochs: int, after: Callable[[float], None]
+) -> bool:
+    """Train for a number of epochs, or until `trainer.stop` is called.
+
+    Args:
+        trainer: one that does not need `fit`.
+        batches: the rows.
+        epochs: how many at most.
+        after: called after each epoch with its loss.
+
+    Returns:
+        Whether all losses were finite; training ends with one that is not.
+
+    Raises:
+        ValueError, TypeError, ShapeError, DTypeError: as `Trainer.fit`, for rows that do not fit.
+    """
+    assert isinstance(trainer.backend, NativeBackend), "another backend needs fit"
+    x, y, weights = (*batches.parts, None)[:3]
+    data = checked_rows(trainer.graphs, x, y, weights, None)
+    trainer.backend.check(data, batches.size, training=True, prefix="training ")
+    trainer.state.stop_reason = None
+    pass_ = Batches(data, batches.next_order(), batches.size)
+    with (
+        _steps(trainer.backend, pass_) as steps,
+        interrupts_to(trainer.stop) as interrupts,
+        interrupts.let_through(),
+    ):
+        for epoch in range(epochs):
+            if epoch:
+                pass_.order = batches.next_order()
+            totals, number = Totals(), 0
+            while number < len(pass_) and trainer.state.stop_reason is None:
+                order, start, count = pass_.consecutive(number, len(pass_))
+                step = steps[number >= pass_.full]
+                with interrupts.held():
+                    run = step.run(order, start, count, None, _SECONDS, totals.sums())
+                if run.status != "ok":
+                    return False
+                totals.replace(pass_.rows(number) * run.steps, run.totals)
+                number += run.steps
+            if number < len(pass_):
+                break
+            after(trainer.graphs.mean_loss(totals, training=True))
+            if trainer.state.stop_reason is not None:
+                break
+    return True
+
+
+@contextmanager
+def _steps(backend: NativeBackend, pass_: Batches) -> Iterator[list[NativeStep]]:
+    """The step for full batches, and that for the short last one."""
+    numbers = [0] if pass_.full == len(pass_) else [0, pass_.full]
+    loans = [backend.borrowed("training", pass_, number, None) for number in numbers]
+    try:
+        yield [step for _, step in loans]
+    finally:
+        for cached, step in loans:
+            step.release()
+            if step.block is backend.block:
+                cached.idle.append(step)

@@ -1,0 +1,71 @@
+"""scikit-learn's protocol of callbacks: a fit is a task, each of its epochs a task within it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from chainrule.train import Callback, Evaluator, Trainer
+
+try:
+    from sklearn.callback import CallbackSupportMixin
+except ImportError:  # before scikit-learn 1.9
+
+    class CallbackSupportMixin:  # type: ignore[no-redef]
+        """In its place: nothing."""
+
+
+__all__ = ["CallbackSupportMixin", "FitTask"]
+
+
+class FitTask(Callback):
+    """Tells the callbacks of an estimator of its fit, and of each epoch or iteration.
+
+    Args:
+        estimator: that is fitted.
+        X, y: the rows, checked.
+        weights: of the rows, or None.
+        epochs: how many there are at most.
+    """
+
+    def __init__(self, estimator: Any, X: Any, y: Any, weights: Any, epochs: int) -> None:
+        self._estimator = estimator
+        metadata = None if weights is None else {"sample_weight": weights}
+        self._given = {"estimator": estimator, "X": X, "y": y, "metadata": metadata}
+        self._fit = estimator._init_callback_context(max_subtasks=epochs)
+        self._epoch: Any = None
+        self._fit.call_on_fit_task_begin(**self._given)
+
+    def on_epoch_begin(self, trainer: Trainer) -> None:
+        self.begin()
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        if self.end():
+            trainer.stop("a callback asked for it")
+
+    def begin(self) -> None:
+        """An epoch begins."""
+        self._epoch = self._fit.subcontext(task_name="epoch")
+        attributes = self._attributes
+        self._epoch.call_on_fit_task_begin(**self._given, reconstruction_attributes=attributes)
+
+    def end(self) -> bool:
+        """An epoch is over; whether a callback asks for the end of the fit."""
+        attributes = self._attributes
+        return bool(
+            self._epoch.call_on_fit_task_end(**self._given, reconstruction_attributes=attributes)
+        )
+
+    def finish(self) -> None:
+        """The fit is over."""
+        self._fit.call_on_fit_task_end(**self._given, reconstruction_attributes=self._attributes)
+
+    def _attributes(self) -> dict[str, Any]:
+        """What makes a copy of the estimator one that predicts with the weights of now."""
+        network = copy.deepcopy(self._estimator._network)
+        return {
+            "coefs_": network.coefs(),
+            "intercepts_": network.intercepts(),
+            "_network": network,
+            "_runner": Evaluator(network.model, self._estimator._objective(network)),
+        }

@@ -1,0 +1,299 @@
+"""MLPRegressor: scikit-learn's, trained by native plans."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from chainrule.graph.tensor import Array
+from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_loss
+from chainrule.sklearn.network import ACTIVATIONS, Network
+from chainrule.sklearn.perceptron import BasePerceptron, trains_by_batches
+
+
+class MLPRegressor(RegressorMixin, BasePerceptron):
+    """A regression by a network: scikit-learn's MLPRegressor, and what it lacks.
+
+    With arguments that scikit-learn's has, the numbers are the same, to rounding: weights, losses,
+    epochs, predictions. Training runs in the native core, in the dtype of X: float32 or float64.
+
+    Args:
+        loss: "squared_error" (half of it), "poisson" (half the deviance; the network gives the
+            logarithm of the mean), "absolute_error", "huber"; a loss of `nn`, as
+            ``nn.PinballLoss([0.1, 0.5, 0.9])``, with which `predict` gives a column for each
+            quantile; or a function (outputs, targets) of two (rows, columns) that returns a scalar.
+            With weights of rows it needs the keyword `sample_weight`.
+        hidden_layer_sizes: the widths of the hidden layers.
+        activation: of the hidden layers: "identity", "logistic", "tanh", "relu", the name of
+            another of `nn` ("gelu", "silu", "selu", "mish", ...), a module, the class of one, or a
+            function of Tensors; or a list with one for each layer.
+        solver: "adam", "sgd", "lbfgs"; another of `optim` by its name ("adamw", "lion", ...) or as
+            a class, with `learning_rate_init`; or a function of the parameters that returns an
+            optimizer.
+        alpha: the strength of the penalty alpha / (2 n) sum of W^2, for n rows in a batch.
+        batch_size: rows in a batch; "auto" is 200, or all if there are fewer.
+        learning_rate: for "sgd" "constant", "invscaling", or "adaptive": a fifth where neither loss
+            nor score has become better. For all solvers but "lbfgs" a function of the optimizer
+            that returns a schedule, as ``lambda o: optim.lr_scheduler.CosineAnnealingLR(o, 50)``.
+        learning_rate_init: the first learning rate.
+        power_t: of "invscaling": learning_rate_init / t^power_t after t rows.
+        max_iter: epochs at most; of "lbfgs" iterations.
+        shuffle: whether rows are drawn in a new order in every epoch.
+        random_state: of the first weights, the orders and the rows held out; with an integer the
+            same as in scikit-learn.
+        tol: an epoch is better whose loss (or score) is better by this.
+        verbose: whether to print the loss of each epoch.
+        warm_start: whether `fit` goes on from the weights of the last one.
+        momentum, nesterovs_momentum: of "sgd".
+        early_stopping: whether rows are held out, training ends where their score no longer becomes
+            better, and the best weights are kept.
+        validation_fraction: the share of rows that are held out, unless `fit` is given X_val.
+        beta_1, beta_2, epsilon: of "adam".
+        n_iter_no_change: epochs without a better one after which training ends.
+        max_fun: evaluations of "lbfgs" at most.
+        output_activation: an activation after the last layer, as "softplus" for what is positive.
+        dropout: the share of each hidden layer's outputs that are dropped in training; or a list
+            with one for each layer.
+        normalization: "batch" or "layer": normalises each hidden layer before its activation.
+            With "batch" batches are larger where the last one would have one row alone.
+        residual: whether each hidden layer adds its input to its output; where the widths differ,
+            by a linear layer without bias.
+        clip_norm, clip_value: the largest norm of all gradients, the largest element.
+        scoring: of early stopping: by default the estimator's `score`; "loss"; or as
+            `cross_val_score` takes it.
+        callbacks: a list of `chainrule.Callback`; the record of an epoch has "loss", and where rows
+            are held out "validation_loss" and "validation_score". Those of scikit-learn (1.9) are
+            given to `set_callbacks`.
+        allow_nan: whether missing values are replaced by their columns' means, with a column of
+            zeros and ones for each column that has some in `fit`.
+
+    Attributes:
+        coefs_, intercepts_: the weights of each layer, (in, out), and the biases.
+        loss_, best_loss_, loss_curve_: the loss, with the penalty, of the last epoch, the least,
+            and of each.
+        validation_scores_, best_validation_score_: of the rows held out, else None.
+        validation_loss_curve_: their losses, without the penalty, else None.
+        n_iter_, t_: epochs of the last `fit`, and rows seen in all.
+        n_layers_, n_outputs_, out_activation_: with input and output; "identity", "exp", "logistic"
+            or "softmax".
+        n_features_in_, feature_names_in_: the columns, and their names if they have some.
+        network_: the network, a `nn.Module`, to look into or to save with `chainrule.save`. Its
+            outputs are those before `out_activation_`.
+        imputer_: with `allow_nan`, what replaces missing values.
+
+    Raises:
+        ValueError, TypeError: where a parameter, X or y does not fit, by `fit`.
+
+    Example:
+        >>> import numpy as np
+        >>> from chainrule import nn
+        >>> from chainrule.sklearn import MLPRegressor
+        >>> X = np.random.default_rng(0).uniform(-2, 2, (400, 1))
+        >>> y = np.sin(X[:, 0])
+        >>> loss = nn.PinballLoss([0.1, 0.9])
+        >>> network = MLPRegressor(loss, learning_rate_init=0.02, tol=0.01, random_state=0)
+        >>> low, high = network.fit(X, y).predict([[1.0]])[0]
+        >>> bool(low < np.sin(1.0) < high)
+        True
+    """
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = {
+        **BasePerceptron._parameter_constraints,
+        "loss": [StrOptions(set(REGRESSION)), callable],
+        "output_activation": [StrOptions(set(ACTIVATIONS)), callable, None],
+    }
+
+    def __init__(
+        self,
+        loss="squared_error",
+        hidden_layer_sizes=(100,),
+        activation="relu",
+        *,
+        solver="adam",
+        alpha=0.0001,
+        batch_size="auto",
+        learning_rate="constant",
+        learning_rate_init=0.001,
+        power_t=0.5,
+        max_iter=200,
+        shuffle=True,
+        random_state=None,
+        tol=1e-4,
+        verbose=False,
+        warm_start=False,
+        momentum=0.9,
+        nesterovs_momentum=True,
+        early_stopping=False,
+        validation_fraction=0.1,
+        beta_1=0.9,
+        beta_2=0.999,
+        epsilon=1e-8,
+        n_iter_no_change=10,
+        max_fun=15000,
+        output_activation=None,
+        dropout=0.0,
+        normalization=None,
+        residual=False,
+        clip_norm=None,
+        clip_value=None,
+        scoring=None,
+        callbacks=None,
+        allow_nan=False,
+    ) -> None:
+        self.loss = loss
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.output_activation = output_activation
+        self.dropout = dropout
+        self.normalization = normalization
+        self.residual = residual
+        self.clip_norm = clip_norm
+        self.clip_value = clip_value
+        self.scoring = scoring
+        self.callbacks = callbacks
+        self.allow_nan = allow_nan
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPRegressor:
+        """Train on rows and their numbers.
+
+        Args:
+            X: rows of numbers, shape (rows, columns): an array, a frame, a sparse matrix.
+            y: numbers, shape (rows,) or (rows, targets).
+            sample_weight: a weight for each row.
+            X_val, y_val, sample_weight_val: rows to validate on after every epoch, in place of a
+                share of X.
+
+        Returns:
+            The estimator.
+        """
+        return self._fit(X, y, sample_weight, (X_val, y_val, sample_weight_val))
+
+    @available_if(trains_by_batches)
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        *,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> MLPRegressor:
+        """Train one epoch more on rows, which may be others than before.
+
+        With `early_stopping` and X_val each call validates. From the call on after which the score
+        has not become better for more than `n_iter_no_change` calls, the best weights are kept.
+
+        Args:
+            X, y, sample_weight, X_val, y_val, sample_weight_val: as of `fit`.
+
+        Returns:
+            The estimator.
+        """
+        held_out = X_val, y_val, sample_weight_val
+        return self._fit(X, y, sample_weight, held_out, incremental=True)
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        if self.loss == "poisson" and self.output_activation is not None:
+            raise ValueError("loss='poisson' has exp as output_activation: leave out yours")
+        X, y = validate_data(self, X, y, reset=reset, y_numeric=True, **self._data_options())
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if quantiles_of(self.loss) > 1 and y.ndim > 1:
+            raise ValueError("a loss of several quantiles is of one target, and y has several")
+        return X, y
+
+    def _outputs_of(self, y: Array) -> int:
+        return quantiles_of(self.loss) if y.ndim == 1 else y.shape[1]
+
+    def _new_network(self, widths: list[int], dtype: Any, output: Any = None) -> Network:
+        return super()._new_network(widths, dtype, self.output_activation)
+
+    def _out_activation(self) -> str:
+        if self.output_activation is not None:
+            given = self.output_activation
+            return given if isinstance(given, str) else getattr(given, "__name__", repr(given))
+        return "exp" if self.loss == "poisson" else "identity"
+
+    def _loss(self) -> Any:
+        return regression_loss(self.loss)
+
+    def _targets(self, y: Array, dtype: Any) -> Array:
+        return y.reshape(len(y), -1).astype(dtype)
+
+    def _predicted(self, output: Array) -> Array:
+        found = np.exp(output) if self.out_activation_ == "exp" else output
+        return found[:, 0] if found.shape[1] == 1 else found
+
+    def _scored(self, output: Array) -> Any:
+        return _Predicted(self._predicted(output))
+
+    def _has_no_score(self) -> bool:
+        return quantiles_of(self.loss) > 1
+
+    def _score_of(self, y: Array, output: Array, weights: Array | None) -> float:
+        return float(r2_score(y, self._predicted(output), sample_weight=weights))
+
+    def predict(self, X: Any) -> Array:
+        """The number of each row.
+
+        Args:
+            X: rows with the columns of `fit`.
+
+        Returns:
+            Shape (rows,), or (rows, targets), or (rows, quantiles).
+        """
+        check_is_fitted(self)
+        return self._predicted(self._output(X))
+
+
+class _Predicted(RegressorMixin, BaseEstimator):
+    """Predictions that are there, for a scorer."""
+
+    def __init__(self, predictions: Array) -> None:
+        self.predictions = predictions
+
+    def __sklearn_is_fitted__(self) -> bool:
+        return True
+
+    def predict(self, X: Any) -> Array:
+        return self.predictions

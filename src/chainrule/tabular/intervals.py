@@ -1,0 +1,67 @@
+"""Intervals that hold a given share of targets, by the errors on rows held out.
+
+Sources: Lei, G'Sell, Rinaldo, Tibshirani, Wasserman, "Distribution-free predictive inference for
+regression", JASA 113, 2018 (absolute and scaled errors); Romano, Patterson, Candès, "Conformalized
+quantile regression", NeurIPS 2019 (quantiles).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.tabular.targets import Numbers
+
+
+def scores(target: Numbers, outputs: NDArray[Any], encoded: NDArray[Any]) -> NDArray[np.float64]:
+    """How far each row's target lies from its prediction, shape (rows, targets).
+
+    In units of the target; of a Gaussian in standard deviations; of quantiles the distance outside
+    of the outermost two, which is negative within.
+
+    Args:
+        target: what is predicted.
+        outputs: a network's, for rows that it was not trained on.
+        encoded: the standardised targets of these rows.
+    """
+    y = np.asarray(encoded, np.float64) * target.scale + target.mean
+    if target.loss == "quantile":
+        bounds = target.bounds(outputs)
+        return np.maximum(bounds[:, :1] - y, y - bounds[:, -1:])
+    distance = np.abs(y - target.decode(outputs).reshape(y.shape))
+    return distance / target.deviation(outputs)[:, None] if target.loss == "gaussian" else distance
+
+
+def interval(
+    target: Numbers,
+    outputs: Sequence[NDArray[Any]],
+    held_out: NDArray[np.float64],
+    coverage: float,
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """The bounds between which a target lies with probability `coverage`.
+
+    Args:
+        target: what is predicted.
+        outputs: of each member.
+        held_out: the scores of rows held out, shape (rows, targets).
+        coverage: the probability, between 0 and 1.
+    """
+    rows = len(held_out)
+    # One more row, the one to come, is as likely to lie at any rank.
+    level = min(np.ceil((rows + 1) * coverage) / rows, 1.0)
+    width = np.quantile(held_out, level, axis=0, method="higher")
+    if target.loss == "quantile":
+        bounds = np.mean([target.bounds(o) for o in outputs], axis=0)
+        low, high = bounds[:, 0] - width[0], bounds[:, -1] + width[0]
+        middle = (low + high) / 2  # a negative width may turn them round
+        low, high = np.minimum(low, middle), np.maximum(high, middle)
+        return (low, high) if target.is_vector else (low[:, None], high[:, None])
+    middle = np.mean([target.decode(o) for o in outputs], axis=0)
+    half = width[0] if target.is_vector else width
+    if target.loss == "gaussian":
+        spread = np.mean([target.deviation(o) for o in outputs], axis=0)
+        half = half * (spread if target.is_vector else spread[:, None])
+    return middle - half, middle + half

@@ -1,0 +1,417 @@
+"""What scikit-learn's networks do not have: layers, losses, optimisers, validation, callbacks."""
+
+import copy
+import pickle
+import signal
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn.neural_network")
+joblib = pytest.importorskip("joblib")
+
+import chainrule as cr  # noqa: E402
+from chainrule import nn, optim  # noqa: E402
+from chainrule.sklearn import MLPClassifier, MLPRegressor  # noqa: E402
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(201, 5))  # batches of 100 leave one row
+TWO = (X[:, 0] > 0).astype(int)
+THREE = np.digitize(X[:, 0] + X[:, 1], [-0.5, 0.5])
+SEVERAL = np.stack([X[:, 0] > 0, X[:, 1] > 0, X[:, 2] > 0], axis=1).astype(int)
+NUMBER = X[:, 0] * X[:, 1] + X[:, 2]
+
+
+def classifier(**parameters):
+    given = {"max_iter": 6, "batch_size": 100, "random_state": 0, "learning_rate_init": 0.02}
+    return MLPClassifier((8, 8)).set_params(**given | parameters)
+
+
+def regressor(**parameters):
+    given = {"max_iter": 6, "batch_size": 100, "random_state": 0, "learning_rate_init": 0.02}
+    return MLPRegressor(hidden_layer_sizes=(8, 8)).set_params(**given | parameters)
+
+
+def square(x):
+    return x * x
+
+
+def kinds(estimator):
+    return [type(module).__name__ for module in estimator.network_.modules()]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "expected"),
+    [
+        ({"dropout": 0.3}, ["Dropout"] * 2),
+        ({"dropout": [0.0, 0.3]}, ["Dropout"]),
+        ({"normalization": "batch"}, ["BatchNorm1d"] * 2),
+        ({"normalization": "layer"}, ["LayerNorm"] * 2),
+        ({"residual": True}, ["Residual"] * 2),
+        ({"activation": "gelu"}, ["GELU"] * 2),
+        ({"activation": ["leaky_relu", nn.Mish()]}, ["LeakyReLU", "Mish"]),
+        ({"activation": nn.PReLU}, ["PReLU"] * 2),
+        ({"activation": square}, ["_Function"] * 2),
+        ({"activation": "identity"}, []),
+    ],
+    ids=str,
+)
+def test_layers(parameters, expected):
+    estimator = classifier(**parameters).fit(X, THREE)
+    plain = {"Sequential", "Linear", "ReLU"}
+    assert [kind for kind in kinds(estimator) if kind not in plain] == expected
+    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
+    assert [a.shape for a in estimator.coefs_] == [(5, 8), (8, 8), (8, 3)]
+    again = classifier(**parameters).fit(X, THREE)
+    np.testing.assert_array_equal(again.predict_proba(X), estimator.predict_proba(X))
+    read = pickle.loads(pickle.dumps(estimator))
+    np.testing.assert_array_equal(read.predict_proba(X), estimator.predict_proba(X))
+
+
+def test_the_network_gives_what_is_predicted():
+    estimator = classifier(dropout=0.2, normalization="layer").fit(X, THREE)
+    network = estimator.network_.eval()
+    found = cr.softmax(network(cr.tensor(X))).numpy()
+    np.testing.assert_allclose(found, estimator.predict_proba(X), rtol=1e-9)
+
+
+@pytest.mark.parametrize(
+    "solver",
+    [
+        "adamw",
+        "lion",
+        "rmsprop",
+        "nadam",
+        optim.AdamW,
+        lambda p: optim.SGD(p, lr=0.1, momentum=0.9),
+    ],
+    ids=str,
+)
+def test_solvers(solver):
+    estimator = classifier(solver=solver).fit(X, THREE)
+    assert estimator.loss_curve_[-1] < estimator.loss_curve_[0]
+
+
+def test_a_schedule_of_learning_rates():
+    rates = []
+
+    class Rates(cr.Callback):
+        def on_epoch_end(self, trainer, record):
+            rates.append(record["lr"])
+
+    estimator = classifier(
+        learning_rate=lambda o: optim.lr_scheduler.ExponentialLR(o, 0.5), callbacks=[Rates()]
+    )
+    estimator.fit(X, THREE)
+    np.testing.assert_allclose(rates, 0.02 * 0.5 ** np.arange(6))
+
+
+def test_clipped_gradients():
+    losses = [classifier(solver="sgd", **clip).fit(X, THREE).loss_curve_ for clip in (
+        {}, {"clip_norm": 1e-6}, {"clip_value": 1e-6}
+    )]  # fmt: skip
+    assert losses[0][-1] < losses[0][0] - 0.01
+    for clipped in losses[1:]:
+        assert clipped[-1] == pytest.approx(clipped[0], abs=1e-3)
+
+
+def test_class_weight_is_a_weight_of_rows():
+    of_class = {0: 1.0, 1: 3.0, 2: 0.5}
+    by_rows = classifier().fit(X, THREE, [of_class[label] for label in THREE])
+    np.testing.assert_array_equal(
+        classifier(class_weight=of_class).fit(X, THREE).coefs_[0], by_rows.coefs_[0]
+    )
+    balanced = classifier(class_weight="balanced")
+    balanced.fit(X, THREE)
+    with pytest.raises(ValueError, match="give a dict"):
+        balanced.partial_fit(X, THREE)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    ("loss", "y", "shape"),
+    [
+        (nn.CrossEntropyLoss(label_smoothing=0.1), THREE, (201, 3)),
+        (nn.CrossEntropyLoss(weight=[1.0, 2.0]), TWO, (201, 2)),
+        (nn.BCEWithLogitsLoss(), TWO, (201, 2)),
+        (nn.BCEWithLogitsLoss(), SEVERAL, (201, 3)),
+        (lambda z, y: nn.functional.cross_entropy(z, y), THREE, (201, 3)),
+    ],
+    ids=["smoothed", "weighted", "binary", "several", "own"],
+)
+def test_losses_of_classes(loss, y, shape, solver):
+    estimator = classifier(loss=loss, solver=solver, max_iter=20).fit(X, y)
+    assert estimator.predict_proba(X).shape == shape
+    assert estimator.score(X, y) > 0.5
+
+
+def test_a_loss_of_nn_is_that_of_scikit_learn():
+    mine, own = classifier(), classifier(loss=nn.CrossEntropyLoss())
+    weights = rng.uniform(0.5, 2, len(X))
+    np.testing.assert_allclose(
+        own.fit(X, THREE, weights).loss_curve_, mine.fit(X, THREE, weights).loss_curve_, rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "match"),
+    [
+        (nn.BCEWithLogitsLoss(), THREE, "two classes"),
+        (nn.CrossEntropyLoss(), SEVERAL, "several labels"),
+        (nn.HingeLoss(), TWO, "takes margins"),
+    ],
+)
+def test_losses_that_do_not_fit(loss, y, match):
+    with pytest.raises(ValueError, match=match):
+        classifier(loss=loss).fit(X, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "loss", ["absolute_error", "huber", nn.SmoothL1Loss(), nn.PinballLoss(0.5)]
+)
+def test_losses_of_numbers(loss, solver):
+    estimator = regressor(loss=loss, solver=solver, max_iter=60).fit(X, NUMBER)
+    assert estimator.predict(X).shape == (201,)
+    assert estimator.score(X, NUMBER) > 0.4
+
+
+def test_quantiles():
+    estimator = regressor(
+        loss=nn.PinballLoss([0.1, 0.5, 0.9]), max_iter=150, early_stopping=True
+    ).fit(X, NUMBER)
+    found = estimator.predict(X)
+    assert found.shape == (201, 3) and estimator.n_outputs_ == 3
+    assert (found > NUMBER[:, None]).mean(axis=0)[[0, 2]].tolist() == pytest.approx(
+        [0.1, 0.9], abs=0.15
+    )
+    assert max(estimator.validation_scores_) == -min(estimator.validation_loss_curve_)
+    with pytest.raises(ValueError, match="of one target"):
+        estimator.fit(X, X[:, :2])
+
+
+def test_an_activation_of_the_output():
+    estimator = regressor(output_activation="softplus").fit(X, NUMBER)
+    assert estimator.predict(X).min() > 0 and estimator.out_activation_ == "softplus"
+    with pytest.raises(ValueError, match="leave out"):
+        regressor(loss="poisson", output_activation="softplus").fit(X, NUMBER**2)
+
+
+def test_rows_to_validate_on():
+    held = {"X_val": X[150:], "y_val": THREE[150:]}
+    seen = classifier().fit(X[:150], THREE[:150], **held)
+    plain = classifier().fit(X[:150], THREE[:150])
+    np.testing.assert_array_equal(seen.coefs_[0], plain.coefs_[0])
+    assert len(seen.validation_scores_) == len(seen.validation_loss_curve_) == 6
+    assert seen.validation_scores_[-1] == seen.score(X[150:], THREE[150:])
+    probability = seen.predict_proba(X[150:])[np.arange(51), THREE[150:]]
+    assert seen.validation_loss_curve_[-1] == pytest.approx(-np.log(probability).mean())
+    weights = np.arange(51) + 1.0
+    weighted = classifier().fit(X[:150], THREE[:150], sample_weight_val=weights, **held)
+    expected = np.average(-np.log(probability), weights=weights)
+    assert weighted.validation_loss_curve_[-1] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("scoring", [None, "loss", "f1_macro", "neg_log_loss"])
+def test_early_stopping_keeps_the_best(scoring):
+    estimator = classifier(
+        early_stopping=True, scoring=scoring, max_iter=200, n_iter_no_change=3, batch_size=20
+    ).fit(X[:150], THREE[:150], X_val=X[150:], y_val=THREE[150:])
+    scores = estimator.validation_scores_
+    assert estimator.best_validation_score_ == max(scores)
+    assert estimator.n_iter_ == len(scores) < 200
+    if scoring is None:
+        assert estimator.score(X[150:], THREE[150:]) == max(scores)
+
+
+def test_partial_fit_stops_early():
+    held = {"X_val": X[150:], "y_val": NUMBER[150:]}
+    estimator = regressor(early_stopping=True, n_iter_no_change=3, learning_rate_init=0.1)
+    for _ in range(60):
+        estimator.partial_fit(X[:150], NUMBER[:150], **held)
+    assert len(estimator.validation_scores_) == 60
+    assert estimator._no_improvement_count > 3
+    best = estimator.best_validation_score_
+    assert estimator.score(X[150:], NUMBER[150:]) == pytest.approx(best)
+
+
+@pytest.mark.parametrize(
+    ("given", "match"),
+    [
+        ({"X_val": X}, "y_val was not provided"),
+        ({"y_val": THREE}, "X_val was not provided"),
+        ({"sample_weight_val": THREE}, "which are missing"),
+        ({"X_val": X, "y_val": THREE + 1}, "labels that y has not"),
+        ({"X_val": X[:, 1:], "y_val": THREE}, "expecting 5 features"),
+    ],
+)
+def test_rows_to_validate_on_that_do_not_fit(given, match):
+    with pytest.raises(ValueError, match=match):
+        classifier().fit(X, THREE, **given)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"dropout": 0.1},
+        {"normalization": "batch"},
+        {"clip_norm": 1.0},
+        {"callbacks": [cr.Callback()]},
+        {"learning_rate": optim.lr_scheduler.ExponentialLR},
+    ],
+    ids=str,
+)
+def test_what_lbfgs_can_not(parameters):
+    with pytest.raises(ValueError, match="minibatches"):
+        classifier(solver="lbfgs", **parameters).fit(X, THREE)
+
+
+def test_missing_values_on_request():
+    holes = X.copy()
+    holes[::4, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        classifier().fit(holes, THREE)
+    estimator = classifier(allow_nan=True, max_iter=30).fit(holes, THREE)
+    assert estimator.coefs_[0].shape == (6, 8) and estimator.n_features_in_ == 5
+    assert estimator.score(holes, THREE) > 0.6
+    estimator.partial_fit(X, THREE)
+    assert np.isfinite(estimator.predict_proba(holes)).all()
+    with pytest.raises(ValueError, match="infinity"):
+        estimator.predict(np.full((1, 5), np.inf))
+
+
+def test_callbacks_of_chainrule_end_a_training():
+    stops = cr.EarlyStopping("loss", patience=1, min_delta=10.0)
+    estimator = classifier(callbacks=[stops], max_iter=50).fit(X, THREE)
+    assert estimator.n_iter_ == 3
+
+
+@pytest.mark.parametrize(
+    "parameters", [{}, {"dropout": 0.2, "early_stopping": True, "max_iter": 30}], ids=str
+)
+def test_a_callback_changes_no_bit(parameters):
+    weights = np.random.default_rng(7).uniform(0.5, 2, len(X))
+    plain = classifier(**parameters).fit(X, THREE, weights)
+    watched = classifier(callbacks=[cr.Callback()], **parameters).fit(X, THREE, weights)
+    assert watched.loss_curve_ == plain.loss_curve_
+    assert watched.validation_scores_ == plain.validation_scores_
+    np.testing.assert_array_equal(watched.predict_proba(X), plain.predict_proba(X))
+
+
+@pytest.mark.parametrize("callbacks", [None, [cr.Callback()]], ids=["", "watched"])
+def test_ctrl_c_ends_a_training(callbacks):
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    estimator = classifier(callbacks=callbacks, early_stopping=True, max_iter=200)
+
+    def scorer(predictor, rows, targets):
+        if len(estimator.loss_curve_) == 3:
+            signal.raise_signal(signal.SIGINT)
+        return 0.5
+
+    try:
+        with pytest.warns(UserWarning, match="interrupted by user"):
+            estimator.set_params(scoring=scorer).fit(X, THREE)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert estimator.n_iter_ == 3
+    assert np.isfinite(estimator.predict_proba(X)).all()
+
+
+@pytest.mark.parametrize("callbacks", [None, [cr.Callback()]], ids=["", "watched"])
+def test_a_training_that_diverges(callbacks):
+    given = {"solver": "sgd", "learning_rate_init": 1e9, "max_iter": 20, "activation": "identity"}
+    estimator = regressor(callbacks=callbacks, **given)
+    with pytest.raises(ValueError, match="non-finite parameter weights"):
+        estimator.fit(X, NUMBER)
+    estimator.set_params(early_stopping=True).fit(X, NUMBER)
+    assert estimator.n_iter_ == len(estimator.validation_scores_) == 20
+    assert np.isfinite(estimator.predict(X)).all()
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_callbacks_of_scikit_learn(solver):
+    callback = pytest.importorskip("sklearn.callback")
+    monitor = callback.ScoringMonitor(scoring="accuracy")
+
+    class Stop:
+        epochs = 0
+        kept = None
+
+        def setup(self, estimator, context):
+            pass
+
+        def teardown(self, estimator, context):
+            pass
+
+        def on_fit_task_begin(self, estimator, context):
+            pass
+
+        def on_fit_task_end(self, estimator, context, *, fitted_estimator=None):
+            if context.task_name == "epoch":
+                self.epochs += 1
+                self.kept = self.kept or (fitted_estimator, fitted_estimator.predict_proba(X))
+            return self.epochs == 4
+
+    stop = Stop()
+    estimator = classifier(max_iter=50, solver=solver).set_callbacks(monitor, stop)
+    estimator.fit(X, THREE)
+    assert estimator.n_iter_ == 4
+    logs = monitor.get_logs(select="all")
+    scores = [row["accuracy"] for row in logs[0].data if row["task_name"] == "epoch"]
+    assert len(scores) == 4 and scores[-1] == estimator.score(X, THREE)
+    early, probabilities = stop.kept
+    np.testing.assert_array_equal(early.predict_proba(X), probabilities)
+    assert not np.array_equal(estimator.predict_proba(X), probabilities)
+
+
+def test_copies_are_their_own(tmp_path):
+    first = classifier(dropout=0.1).fit(X, THREE)
+    before = first.predict_proba(X)
+    joblib.dump(first, tmp_path / "network.joblib")
+    for other in (copy.deepcopy(first), joblib.load(tmp_path / "network.joblib")):
+        np.testing.assert_array_equal(other.predict_proba(X), before)
+        for _ in range(2):
+            other.partial_fit(X, THREE)
+        assert not np.array_equal(other.predict_proba(X), before)
+        np.testing.assert_array_equal(first.predict_proba(X), before)
+
+
+def test_weights_that_are_set_are_used():
+    estimator = regressor(activation="identity").fit(X, NUMBER)
+    for number in range(3):
+        estimator.coefs_[number][:] = 0
+        estimator.intercepts_[number] = np.full_like(estimator.intercepts_[number], number)
+    np.testing.assert_array_equal(estimator.predict(X), 2.0)
+    estimator.coefs_[0] = np.zeros((4, 8))
+    with pytest.raises(ValueError, match=r"coefs_\[0\].T has shape \(8, 4\)"):
+        estimator.predict(X)
+
+
+def test_draws_for_other_networks_are_left_alone():
+    cr.manual_seed(0)
+    expected = nn.Linear(2, 2).weight.tolist()
+    cr.manual_seed(0)
+    classifier(dropout=0.1).fit(X, THREE)
+    assert nn.Linear(2, 2).weight.tolist() == expected
+
+
+def test_metadata_and_frames():
+    pandas = pytest.importorskip("pandas")
+    sklearn = pytest.importorskip("sklearn")
+    from sklearn.model_selection import GridSearchCV, cross_validate
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    frame = pandas.DataFrame(X, columns=list("abcde"))
+    with sklearn.config_context(enable_metadata_routing=True):
+        weighted = classifier().set_fit_request(sample_weight=True)
+        weighted.set_score_request(sample_weight=True)
+        found = cross_validate(weighted, frame, THREE, cv=3, params={"sample_weight": TWO + 0.5})
+    assert found["test_score"].shape == (3,)
+    pipeline = make_pipeline(StandardScaler().set_output(transform="pandas"), classifier())
+    search = GridSearchCV(pipeline, {"mlpclassifier__alpha": [1e-4, 1.0]}, n_jobs=1, cv=2)
+    search.fit(frame, THREE)
+    assert search.best_estimator_[-1].feature_names_in_.tolist() == list("abcde")
+    assert "MLPClassifier" in search._repr_html_()
