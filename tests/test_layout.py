@@ -30,9 +30,11 @@ ROOMS = [
     "optim",
     "data",
     "train",
+    "draw",
     "tabular",
     "text",
     "inspect",
+    "serve",
     "sklearn",
     "cli",
 ]

@@ -13,6 +13,7 @@
 #include <cstdint>
 #include <limits>
 #include <map>
+#include <numeric>
 #include <optional>
 #include <span>
 #include <stdexcept>
@@ -42,6 +43,7 @@ using chainrule::SpaceArray;
 using chainrule::Where;
 using chainrule::Work;
 
+using OutputArray = nb::ndarray<nb::numpy, nb::c_contig, nb::device::cpu>;
 using OrderArray =
     nb::ndarray<nb::numpy, const std::int64_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using ScalarsArray =
@@ -106,6 +108,62 @@ class BoundPlan {
     });
   }
 
+  void output(chainrule::Ref place, std::int64_t bytes) {
+    const SpaceArray& space = arrays_[static_cast<std::size_t>(place.space)];
+    const auto size = static_cast<std::int64_t>(space.size());
+    if (place.offset < 0 || bytes < 0 || place.offset > size || bytes > size - place.offset) {
+      throw std::invalid_argument("an output lies outside of its space");
+    }
+    outputs_.push_back({reinterpret_cast<const std::byte*>(space.data()) + place.offset,
+                        static_cast<std::size_t>(bytes)});
+  }
+
+  // Throws std::invalid_argument unless there is an array of the right size for each output.
+  void check_outputs(std::span<OutputArray> arrays) const {
+    if (arrays.size() != outputs_.size()) {
+      throw std::invalid_argument("there are " + std::to_string(outputs_.size()) +
+                                  " outputs, got " + std::to_string(arrays.size()) + " arrays");
+    }
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      if (arrays[i].nbytes() != outputs_[i].size()) {
+        throw std::invalid_argument("output " + std::to_string(i) + " has " +
+                                    std::to_string(outputs_[i].size()) + " bytes, its array " +
+                                    std::to_string(arrays[i].nbytes()));
+      }
+    }
+  }
+
+  void copy_outputs(std::span<OutputArray> arrays) const {
+    for (std::size_t i = 0; i < arrays.size(); ++i) {
+      std::ranges::copy(outputs_[i], static_cast<std::byte*>(arrays[i].data()));
+    }
+  }
+
+  // The numbers 0, 1, ... of rows.
+  std::span<const std::int64_t> rows_as_they_lie(std::size_t rows) {
+    if (rows_.size() < rows) {
+      rows_.resize(rows);
+      std::iota(rows_.begin(), rows_.end(), 0);
+    }
+    return std::span(rows_).first(rows);
+  }
+
+  std::size_t rows_of_inputs() const { return inputs_.begin()->second.shape(0); }
+
+  // The inputs hold no arrays any longer, and have no rows; unless another thread runs the plan.
+  void release() noexcept {
+    try {
+      for (auto& [number, array] : inputs_) {
+        if (!array.is_valid()) continue;
+        chainrule::Input none = chainrule::input_of(array);
+        none.rows = 0;
+        executor_.bind_input(number, none);
+        array = {};
+      }
+    } catch (const chainrule::PlanRunningError&) {
+    }
+  }
+
   chainrule::Executor& executor() { return executor_; }
 
  private:
@@ -140,6 +198,21 @@ class BoundPlan {
   chainrule::Executor executor_;
   std::map<std::int64_t, InputArray> inputs_;
   std::vector<Labels> labels_;
+  std::vector<std::span<const std::byte>> outputs_;
+  std::vector<std::int64_t> rows_;
+};
+
+// Calls a function at the end of a block.
+template <typename Function>
+class Finally {
+ public:
+  explicit Finally(Function function) : function_(std::move(function)) {}
+  ~Finally() { function_(); }
+  Finally(const Finally&) = delete;
+  Finally& operator=(const Finally&) = delete;
+
+ private:
+  Function function_;
 };
 
 const char* status_name(chainrule::Status status) {
@@ -195,6 +268,27 @@ std::string step(BoundPlan& plan, std::int64_t threads) {
   return plan.executor().run(request).label;
 }
 
+std::string answer(BoundPlan& plan, const std::vector<nb::handle>& inputs,
+                   std::vector<OutputArray> outputs, std::int64_t threads) {
+  plan.check_outputs(outputs);
+  const Finally release([&plan] { plan.release(); });
+  std::int64_t number = 0;
+  for (const nb::handle array : inputs) plan.input(number++, array);
+  chainrule::RunRequest request;
+  if (number != 0) request.order = plan.rows_as_they_lie(plan.rows_of_inputs());
+  request.steps = 1;
+  request.seconds = std::numeric_limits<double>::infinity();
+  chainrule::check_threads(threads);
+  request.threads = static_cast<std::int32_t>(threads);
+  const std::string failed = [&] {
+    std::optional<chainrule::WithoutGil> released;
+    if (!is_short(plan, 1)) released.emplace();
+    return plan.executor().run(request).label;
+  }();
+  plan.copy_outputs(outputs);
+  return failed;
+}
+
 template <typename Type>
 Work read_work(const std::string& label, nb::handle fields) {
   Work work = Type{};
@@ -243,6 +337,12 @@ void add_labels(BoundPlan& plan, nb::handle ref, const std::string& dtype, std::
   chainrule::Ref place;
   read(Where{nullptr, "labels"}, ref, place);
   plan.labels(place, chainrule::dtype_named(dtype), count, limit);
+}
+
+void add_output(BoundPlan& plan, nb::handle ref, std::int64_t bytes) {
+  chainrule::Ref place;
+  read(Where{nullptr, "an output"}, ref, place);
+  plan.output(place, bytes);
 }
 
 std::vector<std::string> instructions() {
@@ -335,6 +435,10 @@ void bind_plan(nb::module_& module) {
       .def("step", &step, "threads"_a,
            "Runs one step of a plan without inputs and scalars. Returns the label of the "
            "instruction that failed, \"labels\" for wrong ones, or an empty string.")
+      .def("output", &add_output, "ref"_a, "bytes"_a, "An output that answer() copies.")
+      .def("answer", &answer, "inputs"_a, "outputs"_a, "threads"_a,
+           "Runs one step on the first rows of the inputs and copies its outputs into arrays. "
+           "Returns the label of the instruction that failed, or an empty string.")
       .def(
           "keep_rows", [](BoundPlan& plan) { plan.executor().keep_rows(); },
           "Lets every run from now on keep the rows of states that it overwrites.")

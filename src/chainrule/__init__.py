@@ -38,7 +38,7 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, inspect, nn, optim, tabular, text
+    from chainrule import data, draw, inspect, nn, optim, serve, tabular, text
     from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
@@ -51,6 +51,7 @@ if TYPE_CHECKING:
         FileError,
         History,
         Metric,
+        Predictor,
         RangeTest,
         ReduceLROnPlateau,
         Trainer,
@@ -69,11 +70,13 @@ newaxis = None
 
 _ROOMS = {
     "data": "chainrule.data",
+    "draw": "chainrule.draw",
     "inspect": "chainrule.inspect",
     "linalg": "chainrule.ops.linalg",
     "metrics": "chainrule.train.metrics",
     "nn": "chainrule.nn",
     "optim": "chainrule.optim",
+    "serve": "chainrule.serve",
     "sklearn": "chainrule.sklearn",
     "tabular": "chainrule.tabular",
     "text": "chainrule.text",
@@ -83,9 +86,9 @@ _PARTS = {
     "chainrule.compiler.capture": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
     "chainrule.inspect": "summary",
-    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric RangeTest "
-    "ReduceLROnPlateau Trainer TrainingState compile get_default_backend load read_metadata "
-    "save set_default_backend",
+    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
+    "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
+    "read_metadata save set_default_backend",
 }
 _HOMES = {name: home for home, names in _PARTS.items() for name in names.split()}
 """What is imported at its first use: `import chainrule` alone brings Tensors, and takes a third of
@@ -148,6 +151,7 @@ __all__ = [
     "NonFiniteError",
     "Operation",
     "Parameter",
+    "Predictor",
     "RangeTest",
     "ReduceLROnPlateau",
     "ShapeError",
@@ -162,6 +166,7 @@ __all__ = [
     "capture",
     "compile",
     "data",
+    "draw",
     "e",
     "float32",
     "float64",
@@ -193,6 +198,7 @@ __all__ = [
     "placeholder",
     "read_metadata",
     "save",
+    "serve",
     "set_default_backend",
     "set_num_threads",
     "summary",

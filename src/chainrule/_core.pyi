@@ -1,3 +1,4 @@
+from collections.abc import Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -145,6 +146,16 @@ class Plan:
     def step(self, threads: int) -> str:
         """Runs one step of a plan without inputs and scalars. Returns the label of the instruction
         that failed, "labels" for wrong ones, or an empty string."""
+    def output(self, ref: Ref, bytes: int) -> None:
+        """An output that `answer` copies."""
+    def answer(
+        self, inputs: Sequence[NDArray[Any]], outputs: Sequence[NDArray[Any]], threads: int
+    ) -> str:
+        """Runs one step on the first rows of the inputs and copies its outputs into arrays.
+
+        Returns the label of the instruction that failed, or an empty string. Inputs and outputs are
+        held no longer than that.
+        """
     def run(
         self,
         order: NDArray[np.int64] | None,

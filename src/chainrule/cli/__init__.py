@@ -1,4 +1,4 @@
-"""The command line: `chainrule train | predict | evaluate | generate | ...`.
+"""The command line: `chainrule train | predict | evaluate | serve | ...`.
 
 Each command imports the modules that it needs when it runs, so that `--help` is fast.
 """
@@ -17,6 +17,7 @@ from chainrule.cli.generate import generate
 from chainrule.cli.info import info
 from chainrule.cli.neighbours import neighbours
 from chainrule.cli.predict import predict
+from chainrule.cli.serve import serve
 from chainrule.cli.train import train
 
 __all__ = ["main"]
@@ -46,5 +47,5 @@ def main(debug: bool) -> None:
     """Train neural networks by backpropagation, and use them."""
 
 
-for _command in (train, predict, evaluate, generate, neighbours, info, doctor, bench):
+for _command in (train, predict, evaluate, serve, generate, neighbours, info, doctor, bench):
     main.add_command(_command)

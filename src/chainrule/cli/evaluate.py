@@ -45,12 +45,16 @@ def evaluate(
     from chainrule.cli import output
     from chainrule.cli import saved as saved_model
     from chainrule.cli.building import as_input
+    from chainrule.cli.saved_table import is_table
     from chainrule.cli.saved_text import is_text
     from chainrule.cli.sources import read_to_use
     from chainrule.train.model_file import read
 
     if is_text(read(model)[1].get("metadata")):
         _evaluate_text(model, data)
+        return
+    if is_table(model):
+        _evaluate_table(model, data, folder, part, header)
         return
     saved = saved_model.read_saved(model)
     found = read_to_use(data, folder, saved.trained_on, header=header, with_target=True)
@@ -65,9 +69,57 @@ def evaluate(
     output.line("data", f"{data}: {len(x):,} rows")
     output.line("model", output.describe_figures(figures, len(x)))
     if saved.task.classes is not None:
-        predicted = saved.predict(as_input(x)).argmax(axis=1)
-        columns = {"class": "left", "rows": "right", "recall": "right", "precision": "right"}
-        output.show_table(columns, _per_class(saved.task.classes, y, predicted))
+        _show_classes(saved.task.classes, y, saved.predict(as_input(x)).argmax(axis=1))
+
+
+_MOST_TRAINED_ON = 0.01
+
+
+def _evaluate_table(
+    model: str, data: str, folder: str | None, part: str | None, header: bool | None
+) -> None:
+    """Say how good a model of a table is; warn of rows that it was trained on."""
+    from chainrule.cli import output
+    from chainrule.cli.saved_table import read_saved_table
+    from chainrule.cli.table_data import read_table_to_use
+    from chainrule.cli.table_training import figures, shown
+
+    saved = read_saved_table(model)
+    frame = read_table_to_use(data, saved, folder, part, header=header)
+    if saved.target not in frame.columns:
+        raise ValueError(
+            f"{data} lacks the target column {saved.target!r}, with which to compare. See "
+            "chainrule predict."
+        )
+    lacks = frame[saved.target].isna().to_numpy()
+    if lacks.all():
+        raise ValueError(f"{data}: the target {saved.target!r} is missing in every row")
+    if lacks.any():
+        click.echo(f"Note: {data}: {lacks.sum():,} rows without a target are left out.", err=True)
+        frame = frame[~lacks]
+    y = frame[saved.target].to_numpy()
+    seen = saved.rows_trained_on(frame, y)
+    if seen > _MOST_TRAINED_ON * len(y):
+        click.echo(
+            f"Note: {data}: the model was trained on {seen:,} of these {len(y):,} rows, so it "
+            "knows their targets: for new rows the figures will be worse.",
+            err=True,
+        )
+    found = figures(saved.model, frame, y)
+    output.line("data", f"{data}: {len(y):,} rows")
+    output.line("model", "  ".join(f"{k} {v}" for k, v in zip(found, shown(found), strict=True)))
+    if saved.model.is_classification:
+        target = saved.model.target
+        _show_classes(
+            target.labels, target.encode(y), saved.model.predict_proba(frame).argmax(axis=1)
+        )
+
+
+def _show_classes(classes: tuple[Any, ...], y: Array, predicted: Array) -> None:
+    from chainrule.cli import output
+
+    columns = {"class": "left", "rows": "right", "recall": "right", "precision": "right"}
+    output.show_table(columns, _per_class(classes, y, predicted))
 
 
 def _evaluate_text(model: str, name: str) -> None:

@@ -23,6 +23,7 @@ Example:
 def info(model: str) -> None:
     """Show what a model's file holds: its task, layers and training."""
     from chainrule.cli import output
+    from chainrule.cli.saved_table import is_table
     from chainrule.errors import FileError
     from chainrule.system.reading import reason
     from chainrule.train.model_file import read
@@ -31,6 +32,9 @@ def info(model: str) -> None:
     output.line("file", f"{model} ({output.size_of(model)})")
     try:
         metadata = description.get("metadata") or {}
+        if is_table(model):
+            _show_table(model)
+            return
         if "word_vectors" in description:
             rows, size = tensors["vectors"].shape
             output.line("vectors", f"of {rows:,} words, {size} numbers each")
@@ -44,6 +48,26 @@ def info(model: str) -> None:
         raise
     except Exception as error:
         raise FileError(f"{model}: its description is damaged ({reason(error)})") from error
+
+
+def _show_table(path: str) -> None:
+    from chainrule.cli import output
+    from chainrule.cli.saved_table import read_saved_table
+    from chainrule.cli.tasks import describe_task
+
+    saved = read_saved_table(path)
+    model, report = saved.model, saved.model.report
+    classes = model.target.labels if model.is_classification else None
+    output.line("task", describe_task(classes, saved.target))
+    rows, seconds = report.get("rows"), report.get("seconds")
+    output.line("data", f"{saved.metadata.get('data')}: {rows:,} rows")
+    count = sum(output.count_parameters(member) for member in model.members)
+    networks = f"{len(model.members)} networks" if len(model.members) > 1 else "1 network"
+    output.line(
+        "model", f"{networks} of RealMLP, {count:,} parameters, {seconds:.1f} s of training"
+    )
+    found = [(c["name"], c["kind"], c["decision"]) for c in model.columns.describe()]
+    output.show_table({"column": "left", "kind": "left", "decision": "left"}, found)
 
 
 def _show_metadata(metadata: dict[str, Any]) -> None:

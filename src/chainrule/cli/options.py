@@ -11,7 +11,7 @@ import click
 MAX_WIDTH = 1 << 20
 MAX_SIDE = 1 << 14
 
-MODELS = ("mlp", "cnn", "gpt", "word2vec")
+MODELS = ("realmlp", "mlp", "cnn", "gpt", "word2vec")
 
 LEARNING_RATES = {
     "sgd": 0.1,

@@ -42,32 +42,69 @@ def predict(
 ) -> None:
     """Predict with a saved model: one line of CSV for each row of DATA, in its order.
 
-    DATA is of the kind that the model was trained on: a .csv or .npz file (without y it will do),
-    digits, mnist, fashion-mnist or cifar10, an image or a folder of images. A table's columns are
-    found by their names, in any order; the target and others need not be there, and are ignored
-    whatever they hold. Where the table or the model has no names, columns go by their order.
-    Classes are printed as the labels that the training data had. Of images the file comes first.
+    DATA is of the kind that the model was trained on: a .csv, .parquet or .npz file (without y it
+    will do), digits, mnist, fashion-mnist or cifar10, an image or a folder of images; of a model of
+    tables - is standard input. A table's columns are found by their names, in any order; the target
+    and others need not be there, and are ignored whatever they hold. Where the table or the model
+    has no names, columns go by their order. Classes are printed as the labels that the training
+    data had. Of images the file comes first.
     """
     from chainrule.cli.building import as_input
     from chainrule.cli.files import check_outputs
-    from chainrule.cli.output import say_notice, write
+    from chainrule.cli.output import say_notice
     from chainrule.cli.predictions import to_csv
     from chainrule.cli.saved import read_saved
+    from chainrule.cli.saved_table import is_table
     from chainrule.cli.sources import files_of, read_to_use
-    from chainrule.system.atomic_files import write_atomically
 
     if out is None and sys.stdout is None:
         raise OSError("standard output is closed: there is nowhere to write to. Give --out.")
     check_outputs({"--out": out}, [model, *files_of(data, folder)])
+    if is_table(model):
+        _predict_table(model, data, folder, part, header, out, proba=proba)
+        return
     saved = read_saved(model)
     if proba and saved.task.classes is None:
-        raise ValueError(f"{model} is a regression: it has no probabilities. Leave --proba out.")
+        raise ValueError(_NO_PROBABILITIES.format(model))
     found = read_to_use(data, folder, saved.trained_on, header=header, with_target=False)
     say_notice(found)
     x, _ = found.part(part)
     text = to_csv(saved.predict(as_input(x)), saved, proba=proba, files=found.files)
+    _give(text, len(x), out)
+
+
+_NO_PROBABILITIES = "{} is a regression: it has no probabilities. Leave --proba out."
+
+
+def _predict_table(
+    model: str,
+    data: str,
+    folder: str | None,
+    part: str | None,
+    header: bool | None,
+    out: str | None,
+    *,
+    proba: bool,
+) -> None:
+    """Predict with a model of a table."""
+    from chainrule.cli.predictions import table_to_csv
+    from chainrule.cli.saved_table import read_saved_table
+    from chainrule.cli.table_data import read_table_to_use
+
+    saved = read_saved_table(model)
+    if proba and not saved.model.is_classification:
+        raise ValueError(_NO_PROBABILITIES.format(model))
+    frame = read_table_to_use(data, saved, folder, part, header=header)
+    _give(table_to_csv(saved, frame, proba=proba), len(frame), out)
+
+
+def _give(text: str, rows: int, out: str | None) -> None:
+    """Write predictions to a file, or to standard output."""
+    from chainrule.cli.output import write
+    from chainrule.system.atomic_files import write_atomically
+
     if out is None:
         write(text)
         return
     write_atomically(out, text.encode())
-    click.echo(f"{len(x):,} predictions: {out}")
+    click.echo(f"{rows:,} predictions: {out}")

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.cli.saved import SavedModel
+from chainrule.cli.saved_table import SavedTable
 from chainrule.graph.tensor import Array
 
 
@@ -31,6 +32,27 @@ def to_csv(
     if files is not None:
         header = ["file", *header]
         rows = ([file, *row] for file, row in zip(files, rows, strict=True))
+    return _csv(header, rows)
+
+
+def table_to_csv(saved: SavedTable, frame: Any, *, proba: bool = False) -> str:
+    """A header and a line for each row of a table, as `to_csv`."""
+    model = saved.model
+    if not model.is_classification:
+        return _csv([saved.target], ([str(value)] for value in model.predict(frame)))
+    shares = model.predict_proba(frame)
+    classes = shares.argmax(axis=1)
+    labels = model.target.decode(classes).tolist()
+    if not proba:
+        return _csv(["prediction"], ([label] for label in labels))
+    names = ["prediction", *(f"probability_{label}" for label in model.target.labels)]
+    return _csv(names, (
+        [label, *(f"{value:.6g}" for value in row)]
+        for label, row in zip(labels, shares, strict=True)
+    ))  # fmt: skip
+
+
+def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

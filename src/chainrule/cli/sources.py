@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.cli import images
 from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
+from chainrule.data.frames import STANDARD_INPUT
 from chainrule.data.npz import names_of, read_archive
 from chainrule.data.text_tables import Layout, TextTable, read_text_table
 from chainrule.errors import FileError
@@ -19,7 +20,7 @@ from chainrule.graph.tensor import Array
 
 BUILT_IN = ("digits", "mnist", "fashion-mnist", "cifar10")
 
-_KINDS = "a .csv or .npz file, a folder of images, or one of " + ", ".join(BUILT_IN)
+_KINDS = "a .csv, .parquet or .npz file, a folder of images, or one of " + ", ".join(BUILT_IN)
 
 _MAX_SIZE = 1e37
 """Larger numbers are refused: the models compute in float32, whose maximum is 3.4e38."""
@@ -88,6 +89,8 @@ def kind_of(name: str) -> str:
     """
     if name in BUILT_IN:
         return name
+    if name == STANDARD_INPUT:
+        return "table"
     path = Path(name)
     if path.is_dir() or (images.is_image(path) and path.exists()):
         return "images"
@@ -98,7 +101,7 @@ def kind_of(name: str) -> str:
 
 def default_model(name: str) -> str:
     """The model that is trained on a source of data unless another one is asked for."""
-    return "cnn" if kind_of(name) == "images" else "mlp"
+    return {"images": "cnn", "table": "realmlp"}.get(kind_of(name), "mlp")
 
 
 def check_is_text(name: str) -> None:
@@ -108,9 +111,15 @@ def check_is_text(name: str) -> None:
         raise ValueError(f"{name} is no text. Give a .txt file, or any other that holds text.")
 
 
+def check_is_table(name: str) -> None:
+    """Raise ValueError for what is no table."""
+    if kind_of(name) != "table":
+        raise ValueError(f"{name} is no table. Give a .csv or .parquet file.")
+
+
 def files_of(name: str, folder: str | None) -> list[Path]:
     """The files that are read for a source of data, or would be if they were there."""
-    found = [] if name in BUILT_IN else [Path(name)]
+    found = [] if name in (*BUILT_IN, STANDARD_INPUT) else [Path(name)]
     if folder is not None:
         names = datasets.cifar10_names() if name == "cifar10" else datasets.mnist_names()
         found += [Path(folder) / file for file in names]
@@ -182,7 +191,7 @@ def read_to_train(
     repeated = next((column for column in names if names.count(column) > 1), None)
     if repeated is not None:
         raise ValueError(f"{name} has two columns named {repeated!r}. Rename one of them.")
-    index = _column(name, names, target)
+    index = target_column(name, names, target)
     notice = None
     if table.has_index:
         notice = (
@@ -363,7 +372,7 @@ def _places(
     return places, y
 
 
-def _column(path: str, names: tuple[str, ...], target: str | None) -> int:
+def target_column(path: str, names: tuple[str, ...], target: str | None) -> int:
     """The index of the target, given by name, or by index if no column has that name."""
     if target is None:
         return len(names) - 1

@@ -26,6 +26,7 @@ from chainrule.cli.options import (
 
 _LAYERS = ("mlp", "cnn")
 _STEPPED = ("mlp", "cnn", "gpt")
+_TABLES = ("realmlp",)
 
 
 @click.command(
@@ -47,16 +48,17 @@ Examples:
     "--model",
     type=click.Choice(MODELS),
     section="Model",
-    help="mlp: layers that are fully connected. cnn: convolutions, for images. gpt: a transformer "
-    "that writes text. word2vec: vectors of words.  [default: cnn for a folder of images, else "
-    "mlp]",
+    help="realmlp: the best known recipe for tables. mlp: layers that are fully connected. cnn: "
+    "convolutions, for images. gpt: a transformer that writes text. word2vec: vectors of words.  "
+    "[default: realmlp for a table, cnn for a folder of images, else mlp]",
 )
 @option(
     "--hidden",
     type=Widths(),
     section="Model",
-    models=_LAYERS,
-    help="Widths of the hidden layers; none for a linear model.  [default: 128,128; 128 for cnn]",
+    models=(*_TABLES, *_LAYERS),
+    help="Widths of the hidden layers; none for a linear model.  [default: 256,256,256 for "
+    "realmlp, 128 for cnn, else 128,128]",
 )
 @option(
     "--channels",
@@ -86,9 +88,9 @@ Examples:
     "--dropout",
     type=Number(0, 1, below=True),
     section="Model",
-    models=_STEPPED,
+    models=(*_TABLES, *_STEPPED),
     help="The share of each hidden layer's activations that training leaves out at random.  "
-    "[default: 0.5 for cnn, else 0]",
+    "[default: 0.15 for realmlp, 0.5 for cnn, else 0]",
 )
 @option(
     "--layers",
@@ -179,11 +181,52 @@ Examples:
 )
 @header_option
 @option(
+    "--drop",
+    multiple=True,
+    metavar="COLUMN",
+    section="Data",
+    models=_TABLES,
+    help="A column to leave out. This and the next three options may be given several times.",
+)
+@option(
+    "--categorical",
+    multiple=True,
+    metavar="COLUMN",
+    section="Data",
+    models=_TABLES,
+    help="A column of categories, though it holds numbers.",
+)
+@option(
+    "--numeric",
+    multiple=True,
+    metavar="COLUMN",
+    section="Data",
+    models=_TABLES,
+    help="A column of numbers, though it looks like identifiers.",
+)
+@option(
+    "--date",
+    multiple=True,
+    metavar="COLUMN",
+    section="Data",
+    models=_TABLES,
+    help="A column of dates or times.",
+)
+@option(
+    "--test-fraction",
+    type=Number(0, 1, below=True),
+    default=0.2,
+    show_default=True,
+    section="Data",
+    models=_TABLES,
+    help="The share of rows that are held out to measure the trained model.",
+)
+@option(
     "--task",
     type=click.Choice(["classification", "regression"]),
     section="Data",
-    help="What the targets are.  [default: classification if they are whole numbers of at most 20 "
-    "different values, each in 2 rows or more on average; else regression]",
+    help="What the targets are.  [default: classification if they are text, or whole numbers of at "
+    "most 20 different values, each in 2 rows or more on average; else regression]",
 )
 @option(
     "--size",
@@ -207,6 +250,23 @@ Examples:
     "part and with --patience, else 0; of a text 0.1, its end]",
 )
 @option(
+    "--preset",
+    type=click.Choice(["fast", "default", "ensemble"]),
+    default="default",
+    show_default=True,
+    section="Training",
+    models=_TABLES,
+    help="default: RealMLP-TD. fast: a simpler network. ensemble: several, averaged.",
+)
+@option(
+    "--time-budget",
+    type=Number(0, above=True),
+    metavar="SECONDS",
+    section="Training",
+    models=_TABLES,
+    help="How long the training may take: it is shortened to fit.",
+)
+@option(
     "--optimizer",
     type=click.Choice(list(LEARNING_RATES)),
     default="sgd",
@@ -218,8 +278,8 @@ Examples:
     "--lr",
     type=Number(0, above=True),
     section="Training",
-    help="The learning rate.  [default: 0.1 for sgd, 0.01 for adagrad, 0.0001 for lion, "
-    "0.025 for word2vec, else 0.001]",
+    help="The learning rate.  [default: 0.1 for sgd, 0.01 for adagrad, 0.0001 for lion, 0.025 for "
+    "word2vec, 0.2 and 0.04 for numbers and classes by realmlp, else 0.001]",
 )
 @option(
     "--momentum",
@@ -232,8 +292,8 @@ Examples:
     "--weight-decay",
     type=Number(0),
     section="Training",
-    models=_STEPPED,
-    help="[default: 0.01 for adamw, 0.1 for gpt, else 0]",
+    models=(*_TABLES, *_STEPPED),
+    help="[default: 0.01 for adamw, 0.02 for realmlp, 0.1 for gpt, else 0]",
 )
 @option(
     "--schedule",
@@ -268,8 +328,9 @@ Examples:
     "--epochs",
     type=click.IntRange(1),
     section="Training",
-    models=(*_LAYERS, "word2vec"),
-    help=f"[default: 30; 5 for cnn from {MANY_ROWS:,} images on, and for word2vec]",
+    models=(*_TABLES, *_LAYERS, "word2vec"),
+    help=f"[default: 256 for realmlp; 5 for cnn from {MANY_ROWS:,} images on, and for word2vec; "
+    "else 30]",
 )
 @option(
     "--steps",
@@ -284,8 +345,9 @@ Examples:
     "--batch-size",
     type=click.IntRange(1),
     section="Training",
-    models=_STEPPED,
-    help=f"[default: {SMALL_BATCH}; {LARGE_BATCH} from {MANY_ROWS:,} rows on; 12 contexts for gpt]",
+    models=(*_TABLES, *_STEPPED),
+    help=f"[default: 256 for realmlp; 12 contexts for gpt; else {SMALL_BATCH}, {LARGE_BATCH} from "
+    f"{MANY_ROWS:,} rows on]",
 )
 @option(
     "--patience",
@@ -337,8 +399,10 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     digits         1,797 small images that come with chainrule
     mnist, fashion-mnist, cifar10
                    read from their own files in the folder --data
-    FILE.csv       numbers, with or without a header; the columns are
-                   standardised within the model
+    FILE.csv, FILE.parquet, -
+                   a table of numbers, text, dates and missing values, also
+                   compressed (.gz); - reads it from standard input. It is
+                   read by pandas; --model mlp reads numbers alone, without
     FILE.npz       arrays x and y (rows first), and x_test and y_test if there
                    is a test part
     FOLDER         images, PNG or JPEG, in a folder for each class; if it
@@ -350,7 +414,7 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     Ctrl-C ends the training; the model trained so far is saved.
     """
     from chainrule.cli.files import check_outputs
-    from chainrule.cli.sources import check_is_text, default_model, files_of
+    from chainrule.cli.sources import check_is_table, check_is_text, default_model, files_of
     from chainrule.cli.training import train_on_rows
 
     given["model"] = given["model"] or default_model(data)
@@ -364,6 +428,12 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
 
         check_is_text(data)
         (train_on_text if given["model"] == "gpt" else train_on_words)(ctx, data, given)
+        return
+    if given["model"] == "realmlp":
+        from chainrule.cli.table_training import train_on_table
+
+        check_is_table(data)
+        train_on_table(ctx, data, given)
         return
     train_on_rows(ctx, data, folder, given)
 

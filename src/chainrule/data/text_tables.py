@@ -92,7 +92,7 @@ def read_text_table(
         binary = cast("BinaryIO", gzip.GzipFile(fileobj=file) if is_zipped else file)
         with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
             try:
-                layout = _read_layout(path, text, header, known)
+                layout = read_layout(path, text, header, known)
                 columns = range(len(layout.names)) if choose is None else choose(layout)
                 # One column may have gaps that NumPy takes for blank lines.
                 values = _load_fast(text, layout, columns) if len(layout.names) > 1 else None
@@ -127,13 +127,18 @@ _INDEX = re.compile(r"|Unnamed: 0(\.\d+)*")
 """The names that pandas gives to an index that has none: as it writes it, and as it reads it."""
 
 
-def _read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[str]) -> Layout:
+def read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[str]) -> Layout:
+    """The form of a table in an open text file; see `read_text_table`.
+
+    Raises:
+        FileError: if it is empty, too wide, or its first line may be names or a row.
+    """
     first_line = next((line for line in _short_lines(path, file) if line.strip()), None)
     if first_line is None:
         raise FileError(f"{path} is empty. Give a table with one row per example.")
     unquoted = re.sub(r'"[^"]*"', "", first_line)
     # The comma last: a table with decimal commas has another delimiter.
-    delimiter = next((sign for sign in "\t;" if sign in unquoted), ",")
+    delimiter = next((sign for sign in "\t;|" if sign in unquoted), ",")
     file.seek(0)
     reader = csv.reader(_short_lines(path, file), delimiter=delimiter, skipinitialspace=True)
     cells = next((cells for cells in reader if cells not in ([], [""])), None)

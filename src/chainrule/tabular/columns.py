@@ -93,8 +93,8 @@ class Columns:
         """Decide what is done with each column.
 
         Args:
-            table: a frame of pandas, polars or pyarrow, or an array of shape (rows, columns) of
-                numbers or objects.
+            table: a frame of pandas, polars or pyarrow, a dict of columns, or an array of shape
+                (rows, columns) of numbers or objects.
             numeric, categorical, dates: names of columns that are of this kind, whatever they look
                 like; of a table without names "x0", "x1" and so on.
             drop: names of columns that are not to be used.

@@ -211,6 +211,7 @@ def fit(
                 "best_epoch": one.trained.best_epoch,
                 "validation_error": one.trained.error,
                 "epochs": one.trained.history.to_dict(),
+                "stop_reason": one.trained.history.stop_reason,
             }
             for one in found
         ],

@@ -74,7 +74,7 @@ class TabularModel:
         self._evaluators = [Evaluator(member, loss) for member in self.members]
 
     def __reduce__(self) -> Any:
-        return _from_state, (self._state(),)
+        return _from_state, (self.to_dict(),)
 
     @property
     def is_classification(self) -> bool:
@@ -211,7 +211,7 @@ class TabularModel:
         Raises:
             OSError: if the folder is missing or can't be written to, or the disk is full.
         """
-        save(self._state(), path)
+        save(self.to_dict(), path)
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> TabularModel:
@@ -229,8 +229,8 @@ class TabularModel:
         except (KeyError, TypeError, ValueError, RuntimeError) as error:
             raise FileError(f"{path}: its TabularModel is damaged ({error!r:.200})") from None
 
-    def _state(self) -> dict[str, Any]:
-        """All of it, as plain values and arrays."""
+    def to_dict(self) -> dict[str, Any]:
+        """All of it, as plain values and arrays, as `chainrule.save` takes them."""
         return {
             "tabular": _FORMAT,
             "columns": self.columns.to_dict(),

@@ -29,7 +29,7 @@ class Table(NamedTuple):
 
 
 def read(table: Any, name: str = "x") -> Table:
-    """A table of any of the libraries, or an array of shape (rows, columns).
+    """A table of any of the libraries, a dict of columns, or an array of shape (rows, columns).
 
     Raises:
         TypeError: for anything else.
@@ -45,6 +45,8 @@ def read(table: Any, name: str = "x") -> Table:
             len(columns), len(frame),
             lambda number, place: _of_series(columns[number], place),
         )  # fmt: skip
+    if isinstance(table, dict):
+        return _of_columns(table, name)
     array = as_array(table, name)
     return Table(
         None, array.shape[1], len(array),
@@ -73,6 +75,25 @@ def read_targets(y: Any, name: str = "y") -> tuple[list[Cells], bool]:
         raise ValueError(f"{name} has shape {array.shape}; give one target for each row")
     columns = array.T if array.ndim == 2 else [array]
     return [cells.of_array(column, name) for column in columns], array.ndim == 1
+
+
+def _of_columns(table: dict[Any, Any], name: str) -> Table:
+    """A dict of columns: arrays, or lists of numbers, text and None, of the same length."""
+    names = tuple(map(str, table))
+    columns = [
+        np.array(column, dtype=object) if isinstance(column, (list, tuple)) else np.asarray(column)
+        for column in table.values()
+    ]
+    for label, column in zip(names, columns, strict=True):
+        if column.shape != columns[0].shape or column.ndim != 1:
+            raise ValueError(
+                f"{name}: the columns of a dict are vectors of the same length; {names[0]!r:.80} "
+                f"has shape {columns[0].shape}, {label!r:.80} has {column.shape}"
+            )
+    return Table(
+        names, len(names), len(columns[0]) if columns else 0,
+        lambda number, place: cells.of_array(columns[number], place),
+    )  # fmt: skip
 
 
 def as_array(table: Any, name: str) -> Any:

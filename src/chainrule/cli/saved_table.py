@@ -1,0 +1,79 @@
+"""A model of a table that `chainrule train --model realmlp` saved."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.errors import FileError
+from chainrule.graph.tensor import Array
+from chainrule.tabular import TabularModel
+from chainrule.train import load, read_metadata, save
+from chainrule.train.model_file import read
+
+_HASHES = "trained_rows"
+
+
+@dataclass(frozen=True)
+class SavedTable:
+    """The content of a model's file.
+
+    Attributes:
+        model: the columns, the networks, the target.
+        target: the name of the column that it predicts.
+        hashes: of the rows that it was trained on; see `row_hashes`.
+        metadata: of the file.
+    """
+
+    model: TabularModel
+    target: str
+    hashes: NDArray[np.uint32]
+    metadata: Mapping[str, Any]
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the file."""
+        content = {**self.model.to_dict(), _HASHES: self.hashes}
+        save(content, path, {**self.metadata, "target": self.target})
+
+    def rows_trained_on(self, table: Any, y: Any) -> int:
+        """How many of these rows the model was trained on, up to about one in a million."""
+        return int(np.isin(row_hashes(self.model, table, y), self.hashes).sum())
+
+
+def is_table(path: str) -> bool:
+    """Whether a model's file holds one of a table."""
+    values = read(path)[1].get("values")
+    items = values.get("dict") if isinstance(values, dict) else None
+    return isinstance(items, list) and any(item and item[0] == "tabular" for item in items)
+
+
+def read_saved_table(path: str) -> SavedTable:
+    """Read what `chainrule train --out` wrote.
+
+    Raises:
+        FileNotFoundError, FileError: if it can't be read.
+    """
+    model, metadata, content = TabularModel.load(path), read_metadata(path), load(path)
+    hashes, target = content.get(_HASHES, np.empty(0, np.uint32)), metadata.get("target")
+    if not isinstance(hashes, np.ndarray) or hashes.dtype != np.uint32:
+        raise FileError(f"{path}: what it says of the rows it was trained on is damaged")
+    return SavedTable(model, str(target or "prediction"), hashes, metadata)
+
+
+def row_hashes(model: TabularModel, table: Any, y: Any) -> NDArray[np.uint32]:
+    """A number for each row of a table with its target, by which it is known again."""
+    arrays = model.columns.transform(table)
+    columns: list[Array] = [a.T for a in arrays.values()]
+    columns.append(np.asarray(model.target.encode(y), np.float64).reshape(1, -1))
+    found = np.zeros(columns[-1].shape[1], np.uint64)
+    for part in columns:
+        for column in part:
+            found ^= np.ascontiguousarray(column).view(np.uint64)
+            found *= np.uint64(0x9E3779B97F4A7C15)  # odd, so that no bit is lost
+            found ^= found >> np.uint64(29)
+    return (found >> np.uint64(32)).astype(np.uint32)

@@ -1,0 +1,169 @@
+"""The pages of the web application, and the description of its interface."""
+
+from __future__ import annotations
+
+import html
+import json
+from importlib import metadata, resources
+from typing import Any
+
+from chainrule.serve.questions import Field, Served
+
+_FILES = resources.files("chainrule.serve")
+_STYLE = (_FILES / "page.css").read_text(encoding="utf-8")
+_SCRIPT = (_FILES / "page.js").read_text(encoding="utf-8")
+
+
+def index(served: Served, title: str) -> str:
+    """A page with a field for each column, and the prediction for what is typed into them."""
+    if served.fields is None:
+        numbers = json.dumps(_zeros(served.shape))
+        asked = (
+            f'<label class="whole">a row<textarea spellcheck="false">{numbers}</textarea></label>'
+        )
+    else:
+        asked = "\n".join(_input(field) for field in served.fields)
+    return _document(
+        title,
+        f"""<p>Predicts {_text(served.target)}. What is left empty is missing.
+<a href="docs">How a program asks</a></p>
+<form>{asked}<button>Predict</button></form>
+<div id="answer" role="status" aria-live="polite"></div>
+<script>{_SCRIPT}</script>""",
+    )
+
+
+def docs(served: Served, title: str, most_bytes: int) -> str:
+    """A page that says how a program asks."""
+    request = json.dumps({"rows": [example(served)]}, ensure_ascii=False)
+    if served.fields is None:
+        columns = f"<p>A row is a list of numbers of shape {served.shape}.</p>"
+    else:
+        lines = "".join(
+            f"<tr><td>{_text(f.name)}</td><td>{f.kind}</td><td>{_text(_listed(f))}</td></tr>"
+            for f in served.fields
+        )
+        columns = (
+            "<p>A row is an object with these names, or a list of the values of all columns. "
+            "Other names are ignored; null is a missing value.</p>"
+            f"<table><tr><th>name</th><th>kind</th><th>values</th></tr>{lines}</table>"
+        )
+    answer = "numbers" if served.classes is None else 'classes, with "probabilities" in their order'
+    return _document(
+        title,
+        f"""<p><a href="./">Try it by hand</a> · <a href="openapi.json">OpenAPI</a></p>
+<h2>POST /predict</h2>
+<pre>curl -H 'content-type: application/json' http://localhost:8000/predict -d \\
+  '{_text(request)}'</pre>
+<p>The answer is {{"predictions": [...]}}: {answer}, one for each row. A row that does not fit
+is refused with 422, a request of more than {most_bytes:,} bytes with 413; {{"detail": ...}} says
+why.</p>
+<h2>Rows</h2>
+{columns}""",
+    )
+
+
+def openapi(served: Served, title: str) -> dict[str, Any]:
+    """The interface in OpenAPI 3.1."""
+    row: dict[str, Any] = {"type": "array"}
+    if served.fields is not None:
+        properties = {field.name: _schema(field) for field in served.fields}
+        named = {"type": "object", "properties": properties, "required": list(properties)}
+        row = {"anyOf": [named, row]}
+    outputs: dict[str, Any] = {"predictions": {"type": "array"}}
+    if served.classes is not None:
+        outputs["classes"] = {"type": "array", "examples": [list(served.classes)]}
+        shares = {"type": "array", "items": {"type": "number", "minimum": 0, "maximum": 1}}
+        outputs["probabilities"] = {"type": "array", "items": shares}
+    fault = {"type": "object", "properties": {"detail": {"type": "string"}}}
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": title, "version": metadata.version("chainrule")},
+        "paths": {
+            "/predict": {
+                "post": {
+                    "summary": f"Predict {served.target}",
+                    "requestBody": {
+                        "required": True,
+                        "content": _json(
+                            {
+                                "type": "object",
+                                "required": ["rows"],
+                                "properties": {"rows": {"type": "array", "items": row}},
+                                "examples": [{"rows": [example(served)]}],
+                            }
+                        ),
+                    },
+                    "responses": {
+                        "200": {
+                            "description": "one prediction for each row",
+                            "content": _json({"type": "object", "properties": outputs}),
+                        },
+                        "413": {"description": "too many bytes", "content": _json(fault)},
+                        "422": {"description": "a row does not fit", "content": _json(fault)},
+                    },
+                }
+            },
+            "/health": {
+                "get": {
+                    "summary": "Whether it answers",
+                    "responses": {"200": {"description": "ok"}},
+                }
+            },
+        },
+    }
+
+
+def example(served: Served) -> Any:
+    """A row that the model can take."""
+    if served.fields is None:
+        return _zeros(served.shape)
+    values = {"number": 0.0, "date": "2024-05-01"}
+    return {f.name: f.values[0] if f.values else values.get(f.kind, "") for f in served.fields}
+
+
+def _zeros(shape: tuple[int, ...]) -> Any:
+    return 0.0 if not shape else [_zeros(shape[1:])] * shape[0]
+
+
+def _json(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _schema(field: Field) -> dict[str, Any]:
+    if field.kind == "number":
+        return {"type": ["number", "null"]}
+    kind: dict[str, Any] = {"type": ["string", "number", "boolean", "null"]}
+    return kind | ({"examples": list(field.values[:20])} if field.values else {})
+
+
+def _input(field: Field) -> str:
+    name = _text(field.name)
+    if field.kind == "number":
+        control = f'<input type="number" step="any" name="{name}">'
+    elif 0 < len(field.values) <= 50:
+        options = "".join(f"<option>{_text(value)}</option>" for value in field.values)
+        control = f'<select name="{name}"><option value="">(missing)</option>{options}</select>'
+    else:
+        placeholder = "2024-05-01" if field.kind == "date" else ""
+        control = f'<input name="{name}" placeholder="{placeholder}">'
+    return f"<label>{name}{control}</label>"
+
+
+def _listed(field: Field) -> str:
+    more = len(field.values) - 20
+    return ", ".join(field.values[:20]) + (f" and {more} more" if more > 0 else "")
+
+
+def _text(text: Any) -> str:
+    return html.escape(str(text))
+
+
+def _document(title: str, body: str) -> str:
+    return f"""<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>
+<meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
+<body><h1>{_text(title)}</h1>
+{body}
+</body></html>
+"""

@@ -1,0 +1,184 @@
+"""What a served model is asked and what it answers: rows as JSON has them, and back."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.tabular import Columns, TabularModel
+from chainrule.train import Predictor
+
+
+class Field(NamedTuple):
+    """A value of each row.
+
+    Attributes:
+        name: its name.
+        kind: "number", "category" or "date".
+        values: those of a category that the model knows; else empty.
+    """
+
+    name: str
+    kind: str
+    values: tuple[str, ...] = ()
+
+
+class Served(ABC):
+    """A model to be served: it makes arrays of rows, and answers of arrays.
+
+    Attributes:
+        fields: what a row holds, in order; None for rows of a shape of their own.
+        shape: the shape of a row.
+        target: the name of what is predicted.
+        classes: the labels of a classification; None of a regression.
+    """
+
+    fields: tuple[Field, ...] | None
+    shape: tuple[int, ...]
+    target: str
+    classes: tuple[Any, ...] | None
+
+    @abstractmethod
+    def rows(self, given: Sequence[Any]) -> NDArray[Any]:
+        """Rows as JSON has them, as one array: its first axis counts them.
+
+        Raises:
+            ValueError: if one of them does not fit; it is named by its number, from 0.
+        """
+
+    @abstractmethod
+    def outputs(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """The predictions for such an array: probabilities of classes, or numbers.
+
+        Raises:
+            ValueError, TypeError: for values that don't fit.
+        """
+
+    def answer(self, outputs: NDArray[Any]) -> dict[str, Any]:
+        """The predictions as JSON has them."""
+        if self.classes is None:
+            return {"predictions": outputs.tolist()}
+        return {
+            "predictions": [self.classes[number] for number in outputs.argmax(axis=1)],
+            "classes": list(self.classes),
+            "probabilities": outputs.tolist(),
+        }
+
+
+class ServedTable(Served):
+    """A `TabularModel`: rows are objects by the names of the columns, or lists in their order."""
+
+    def __init__(self, model: TabularModel, target: str = "prediction") -> None:
+        self.model = model
+        self.target = target
+        columns = model.columns
+        self.fields = tuple(_fields(columns))
+        self.shape = (len(columns.columns),)
+        self.classes = tuple(model.target.labels) if model.is_classification else None
+        self._used = {field.name for field in self.fields}
+
+    def rows(self, given: Sequence[Any]) -> NDArray[Any]:
+        names = self.model.columns.names
+        found = np.empty((len(given), len(names)), object)
+        for number, row in enumerate(given):
+            found[number] = self._row(row, names, number)
+        return found
+
+    def _row(self, row: Any, names: Sequence[str], number: int) -> list[Any]:
+        if isinstance(row, dict):
+            lacking = [name for name in names if name in self._used and name not in row]
+            if lacking:
+                raise ValueError(f"row {number} lacks {', '.join(map(repr, lacking[:8]))}")
+            row = [row.get(name) for name in names]
+        elif not isinstance(row, list) or len(row) != len(names):
+            raise ValueError(
+                f"row {number} is an object with the names of the columns, or a list of "
+                f"{len(names)} values"
+            )
+        for name, value in zip(names, row, strict=True):
+            if isinstance(value, (dict, list)):
+                raise ValueError(f"row {number}: {name!r} is a number, text, true, false or null")
+        return row
+
+    def outputs(self, rows: NDArray[Any]) -> NDArray[Any]:
+        table = dict(zip(self.model.columns.names, rows.T, strict=True))
+        if self.model.is_classification:
+            return self.model.predict_proba(table)
+        return self.model.predict(table)
+
+
+def _fields(columns: Columns) -> list[Field]:
+    """The columns that are used."""
+    kinds = {"Number": "number", "Category": "category", "Dates": "date"}
+    return [
+        Field(column.name, kinds[type(column).__name__], getattr(column, "values", ()))
+        for column in columns.columns
+        if type(column).__name__ in kinds
+    ]
+
+
+class ServedArray(Served):
+    """A network: rows are lists of numbers, or objects by the names of the columns it has them of.
+
+    Args:
+        predictor: the network's.
+        shape: the shape of a row.
+        names: the names of the numbers of a row, if they have any.
+        classes: the labels, of a classification; the outputs are logits.
+        target: the name of what is predicted.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        shape: tuple[int, ...],
+        names: Sequence[str] | None = None,
+        classes: Sequence[Any] | None = None,
+        target: str = "prediction",
+    ) -> None:
+        self.predictor = predictor
+        self.shape = shape
+        self.fields = None if names is None else tuple(Field(name, "number") for name in names)
+        self.classes = None if classes is None else tuple(classes)
+        self.target = target
+
+    def rows(self, given: Sequence[Any]) -> NDArray[Any]:
+        if self.fields is not None:
+            names = [field.name for field in self.fields]
+            given = [_by_name(row, names, n) if isinstance(row, dict) else row
+                     for n, row in enumerate(given)]  # fmt: skip
+        found = np.empty((len(given), *self.shape), np.float32)
+        for number, row in enumerate(given):
+            found[number] = self._row(row, number)
+        return found
+
+    def _row(self, row: Any, number: int) -> NDArray[Any]:
+        what = f"row {number} is a list of numbers of shape {self.shape}"
+        try:
+            values = np.array(row)
+        except (ValueError, TypeError):
+            raise ValueError(what) from None
+        if values.shape != self.shape or values.dtype.kind not in "iuf":
+            seen = "" if values.dtype.kind not in "iuf" else f", got shape {values.shape}"
+            raise ValueError(what + seen)
+        if not (np.abs(values) <= np.finfo(np.float32).max).all():
+            raise ValueError(f"row {number} holds a number that is too large, or not finite")
+        return values
+
+    def outputs(self, rows: NDArray[Any]) -> NDArray[Any]:
+        outputs: NDArray[Any] = self.predictor.predict(rows)
+        if self.classes is None:
+            return outputs
+        shifted = np.exp(outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True))
+        return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def _by_name(row: dict[str, Any], names: Sequence[str], number: int) -> list[Any]:
+    lacking = [name for name in names if name not in row]
+    if lacking:
+        raise ValueError(f"row {number} lacks {', '.join(map(repr, lacking[:8]))}")
+    return [row[name] for name in names]

@@ -1,0 +1,37 @@
+"""The server: uvicorn on a socket that is open before it begins."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+import uvicorn
+
+
+def run(app: Any, host: str, port: int, ready: Callable[[str], object]) -> None:
+    """Serve an ASGI application until Ctrl-C or SIGTERM.
+
+    Args:
+        app: the application.
+        host: a name or address of this machine.
+        port: the port; 0 takes a free one.
+        ready: is called with the URL once requests can come.
+
+    Raises:
+        OSError: if the port is taken, or the host is none of this machine.
+    """
+    family, _, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, socket.SOCK_STREAM) as opened:
+        opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            opened.bind(address)
+        except OSError as error:
+            raise OSError(f"{host}:{port}: {error.strerror}. Give another --port") from None
+        opened.listen(2048)
+        name = f"[{host}]" if ":" in host else host
+        ready(f"http://{name}:{opened.getsockname()[1]}")
+        config = uvicorn.Config(app, log_level="warning", access_log=False)
+        uvicorn.Server(config).run(sockets=[opened])

@@ -1,0 +1,78 @@
+"""How good a model of a table is, beside baselines."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.tabular.fitting import fit
+from chainrule.tabular.model import TabularModel
+
+_LEAST = 1e-12
+"""The least probability that counts in a loss."""
+
+_LINEAR_EPOCHS = 64
+
+
+def figures(model: TabularModel, table: Any, target: Any) -> dict[str, float]:
+    """Of a classification the accuracy and the cross-entropy, "loss"; of a regression "rmse" and
+    "mae", in the target's units, and "r2", the share of the variance that is explained.
+
+    Example:
+        >>> import numpy as np
+        >>> from chainrule import tabular
+        >>> x = np.linspace(-1, 1, 100).reshape(-1, 1)
+        >>> model = tabular.fit(x, x[:, 0], "regression", preset="fast", epochs=50)
+        >>> tabular.figures(model, x, x[:, 0])["r2"] > 0.9
+        True
+    """
+    if not model.is_classification:
+        return _errors(np.asarray(model.predict(table), np.float64), np.asarray(target, np.float64))
+    return _hits(model.predict_proba(table), model.target.encode(target))
+
+
+def baselines(
+    model: TabularModel, train: tuple[Any, Any], test: tuple[Any, Any]
+) -> dict[str, dict[str, float]]:
+    """The figures of a linear model of the same columns, and of a constant.
+
+    Args:
+        model: the model whose columns and target they have.
+        train: (table, target) to train them on.
+        test: (table, target) to measure them on.
+    """
+    task = "classification" if model.is_classification else "regression"
+    linear = fit(
+        train[0], train[1], task, preset="fast", columns=model.columns, hidden=(),
+        epochs=_LINEAR_EPOCHS,
+    )  # fmt: skip
+    found = {"a linear model": figures(linear, *test)}
+    if model.is_classification:
+        codes = linear.target.encode(train[1])
+        shares = np.bincount(codes, minlength=linear.target.outputs) / len(codes)
+        rows = linear.target.encode(test[1])
+        found["the most frequent class"] = _hits(np.tile(shares, (len(rows), 1)), rows)
+    else:
+        y = np.asarray(test[1], np.float64)
+        mean = np.asarray(train[1], np.float64).mean(axis=0)
+        found["the mean"] = _errors(np.broadcast_to(mean, y.shape), y)
+    return found
+
+
+def _hits(shares: NDArray[np.float64], codes: NDArray[np.int64]) -> dict[str, float]:
+    of_class = np.maximum(shares[np.arange(len(codes)), codes], _LEAST)
+    accuracy = float((shares.argmax(axis=1) == codes).mean())
+    return {"accuracy": accuracy, "loss": float(-np.log(of_class).mean())}
+
+
+def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, float]:
+    error = predicted.reshape(y.shape) - y
+    variance = float(np.square(y - y.mean(axis=0)).mean())
+    mse = float(np.square(error).mean())
+    return {
+        "rmse": mse**0.5,
+        "mae": float(np.abs(error).mean()),
+        "r2": 1 - mse / variance if variance else float("nan"),
+    }

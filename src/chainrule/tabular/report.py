@@ -1,0 +1,348 @@
+"""A report on a model of a table: one HTML file that needs nothing from elsewhere."""
+
+from __future__ import annotations
+
+import html
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from chainrule.draw import bar_chart, line_chart, scatter_chart
+from chainrule.system.atomic_files import write_atomically
+from chainrule.tabular.columns import Columns
+from chainrule.tabular.figures import baselines, figures
+from chainrule.tabular.model import TabularModel
+from chainrule.tabular.reading import read
+
+_MOST_POINTS = 1000
+_MOST_CLASSES = 20
+_MOST_ROWS = 2000
+"""Rows on which importances are measured."""
+_BINS = 10
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #222; --grid: #e3e3e3; --paper: #fff; --bar: #2a6fdb; }
+@media (prefers-color-scheme: dark) { :root { --ink: #ddd; --grid: #444; --paper: #181a1b;
+  --series-0: #6ea8fe; --series-1: #f0ad5a; --bar: #6ea8fe; } }
+* { box-sizing: border-box; }
+body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
+  margin: 0 auto; max-width: 60rem; padding: 1rem; }
+h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; }
+.wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .93rem; }
+td, th { border-bottom: 1px solid var(--grid); padding: .25rem .9rem .25rem 0; text-align: left;
+  vertical-align: top; } td.number, th.number { text-align: right; white-space: nowrap; }
+.charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
+svg { width: 100%; height: auto; } .bar { background: var(--bar); height: .7rem; min-width: 1px; }
+.track { width: 8rem; } .note { opacity: .8; }
+"""
+
+
+def write_report(
+    path: str | os.PathLike[str],
+    model: TabularModel,
+    table: Any,
+    target: Any,
+    *,
+    train: tuple[Any, Any] | None = None,
+    title: str = "Report",
+) -> None:
+    """Write a report on a model as one HTML file.
+
+    It says what the data are and what was decided for each column, how the training went, how good
+    the predictions are beside those of baselines, where they are wrong, and which columns matter.
+
+    Args:
+        path: the file.
+        model: the model.
+        table, target: rows that the model was not trained on, with what it should predict.
+        train: the rows it was trained on, for the baselines: a constant, and a linear model of the
+            same columns.
+        title: of the page.
+
+    Raises:
+        OSError: if the file can't be written.
+        ValueError, TypeError: for rows that the model can't take.
+
+    Example:
+        >>> import os, tempfile
+        >>> import numpy as np
+        >>> from chainrule import tabular
+        >>> x = np.random.default_rng(0).normal(size=(90, 2))
+        >>> model = tabular.fit(x[:60], x[:60, 0], "regression", epochs=3)
+        >>> path = os.path.join(tempfile.mkdtemp(), "report.html")
+        >>> tabular.write_report(path, model, x[60:], x[60:, 0])
+        >>> os.path.getsize(path) > 5000
+        True
+    """
+    write_atomically(path, report_page(model, table, target, train=train, title=title).encode())
+
+
+def report_page(
+    model: TabularModel,
+    table: Any,
+    target: Any,
+    *,
+    train: tuple[Any, Any] | None = None,
+    title: str = "Report",
+) -> str:
+    """The text of a report; see `write_report`."""
+    found = {"the model": figures(model, table, target)}
+    if train is not None:
+        found |= baselines(model, train, (table, target))
+    outcome = _classes if model.is_classification else _errors
+    parts = [
+        f"<h1>{_text(title)}</h1>",
+        _summary(model),
+        "<h2>How good it is</h2>",
+        _note(f"On {len(target):,} rows that are given to this report."),
+        _figures(found),
+        *outcome(model, table, target),
+        "<h2>How the training went</h2>",
+        *_curves(model),
+        "<h2>Columns</h2>",
+        _note(
+            "Importance: how much worse the predictions get where a column's values are shuffled "
+            "among the rows. What was decided: how the column becomes numbers."
+        ),
+        _columns(model, table, target),
+    ]
+    return (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}'
+        '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
+        f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
+    )
+
+
+def _summary(model: TabularModel) -> str:
+    report = model.report
+    kinds = [c["kind"] for c in model.columns.describe()]
+    counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
+    networks = len(model.members)
+    lines = {
+        "predicts": _predicted(model),
+        "from": ", ".join(f"{n} {kind}" for kind, n in counts.items()) + " columns",
+        "trained on": f"{report['rows']:,} rows, in {report['seconds']:.1f} s",
+        "by": f"RealMLP, preset {report['preset']}, {networks} network{'s' * (networks > 1)}",
+    }
+    rows = "".join(f"<tr><th>{k}</th><td>{_text(v)}</td></tr>" for k, v in lines.items())
+    return f"<table>{rows}</table>"
+
+
+def _predicted(model: TabularModel) -> str:
+    if not model.is_classification:
+        return "a number"
+    labels = list(map(str, model.target.labels))
+    shown = ", ".join(labels[:_MOST_CLASSES])
+    return f"one of {len(labels)} classes: {shown}{', ...' * (len(labels) > _MOST_CLASSES)}"
+
+
+def _figures(found: Mapping[str, Mapping[str, float]]) -> str:
+    names = list(found["the model"])
+    rows = [[name, *(f"{row[n]:.4g}" for n in names)] for name, row in found.items()]
+    return _table(["", *names], rows, numbers=range(1, len(names) + 1))
+
+
+def _curves(model: TabularModel) -> list[str]:
+    """The loss and the validation error by epoch, of the first member."""
+    member = model.report["members"][0]
+    epochs = member["epochs"]
+    note = f"The weights of epoch {member['best_epoch']} were kept"
+    error = member["validation_error"]
+    note += f": their validation error, {error:.4g}, is the smallest." if error == error else "."
+    charts = []
+    for name, label in (("loss", "training loss"), ("validation_error", "validation error")):
+        values = np.array(epochs.get(name, ()), float)
+        if np.isfinite(values).any():
+            series = {label: (np.arange(1, len(values) + 1), values)}
+            charts.append(line_chart(series, title=label, x="epoch", y=label))
+    return [_note(note), _charts(charts)]
+
+
+def _classes(model: TabularModel, table: Any, target: Any) -> list[str]:
+    """Where classes are confused, and whether probabilities hold."""
+    shares = model.predict_proba(table)
+    codes = model.target.encode(target)
+    predicted = shares.argmax(axis=1)
+    labels = list(map(str, model.target.labels))
+    parts = ["<h2>Which classes are confused</h2>"]
+    if len(labels) <= _MOST_CLASSES:
+        counts = np.zeros((len(labels), len(labels)), int)
+        np.add.at(counts, (codes, predicted), 1)
+        rows = [[label, *map(str, row)] for label, row in zip(labels, counts.tolist(), strict=True)]
+        parts.append(_note("Rows: what they are. Columns: what is predicted."))
+        parts.append(_table(["", *labels], rows, numbers=range(1, len(labels) + 1)))
+    else:
+        pairs: dict[tuple[int, int], int] = {}
+        for pair in zip(codes.tolist(), predicted.tolist(), strict=True):
+            if pair[0] != pair[1]:
+                pairs[pair] = pairs.get(pair, 0) + 1
+        most = sorted(pairs.items(), key=lambda item: (-item[1], item[0]))[:_MOST_CLASSES]
+        rows = [[labels[a], labels[b], str(count)] for (a, b), count in most]
+        parts.append(_table(["is", "predicted", "rows"], rows, numbers=[2]))
+    sure, hits = shares.max(axis=1), predicted == codes
+    numbers = np.minimum((sure * _BINS).astype(int), _BINS - 1)
+    used = [n for n in range(_BINS) if (numbers == n).any()]
+    said = [float(sure[numbers == n].mean()) for n in used]
+    held = [float(hits[numbers == n].mean()) for n in used]
+    weights = [float((numbers == n).mean()) for n in used]
+    gap = sum(w * abs(a - b) for w, a, b in zip(weights, said, held, strict=True))
+    chart = scatter_chart(
+        said, held, title="calibration", x="probability of the predicted class",
+        y="share that is right", diagonal=True,
+    )  # fmt: skip
+    counts_by = np.bincount(numbers, minlength=_BINS)
+    edges = np.arange(_BINS + 1) / _BINS
+    bars = bar_chart(
+        edges, counts_by, title="how sure it is", x="probability of the predicted class", y="rows"
+    )
+    return [
+        *parts,
+        "<h2>Whether its probabilities hold</h2>",
+        _note(f"On the dashed line they do. The mean distance from it is {gap:.3f}."),
+        _charts([chart, bars]),
+    ]
+
+
+def _errors(model: TabularModel, table: Any, target: Any) -> list[str]:
+    """What is predicted beside what is right, and the errors."""
+    y = np.asarray(target, np.float64)
+    predicted = np.asarray(model.predict(table), np.float64)
+    if y.ndim > 1:
+        y, predicted = y[:, 0], predicted.reshape(len(y), -1)[:, 0]
+    some = np.linspace(0, len(y) - 1, min(len(y), _MOST_POINTS)).astype(int)
+    heights, edges = np.histogram(predicted - y, bins=30)
+    return [
+        "<h2>Where it is wrong</h2>",
+        _charts(
+            [
+                scatter_chart(
+                    y[some], predicted[some], title="predictions", x="actual", y="predicted",
+                    diagonal=True,
+                ),
+                bar_chart(edges, heights, title="errors", x="predicted - actual", y="rows"),
+            ]
+        ),
+    ]  # fmt: skip
+
+
+def _columns(model: TabularModel, table: Any, target: Any) -> str:
+    """For each column its values, what was decided, and how much it matters."""
+    importance = permutation_importances(model, table, target)
+    largest = max([*importance.values(), 1e-12])
+    found, cells = read(table), {}
+    names = found.names or model.columns.names
+    for number, name in enumerate(names):
+        cells[name] = found.column(number, name)
+    rows = []
+    for column in model.columns.describe():
+        name = column["name"]
+        share = importance.get(name)
+        width = 0.0 if share is None else 100 * max(share, 0.0) / largest
+        said = "" if share is None else f"{share + 0.0:.4g}"
+        bar = f'<div class="track"><div class="bar" style="width:{width:.0f}%"></div></div>'
+        rows.append(
+            f"<tr><td>{_text(name)}</td><td>{_text(column['kind'])}</td>"
+            f"<td>{_text(_values(cells.get(name)))}</td><td>{_text(column['decision'])}</td>"
+            f'<td class="number">{said}</td><td>{bar}</td></tr>'
+        )
+    heading = "<tr><th>column</th><th>kind</th><th>values</th><th>decision</th>"
+    heading += '<th class="number">importance</th><th></th></tr>'
+    return f'<div class="wide"><table>{heading}{"".join(rows)}</table></div>'
+
+
+def _values(cells: Any) -> str:
+    """A column's values in few words."""
+    if cells is None:
+        return ""
+    gone = int(cells.missing.sum())
+    missing = f"; {gone} missing" if gone else ""
+    present = ~cells.missing
+    if not present.any():
+        return "all missing"
+    if cells.form == "text":
+        counts: dict[str, int] = {}
+        for value in cells.values:
+            if value is not None:
+                counts[value] = counts.get(value, 0) + 1
+        most = sorted(counts, key=lambda value: (-counts[value], value))[:3]
+        return f"{len(counts)} different: {', '.join(most)[:60]}{missing}"
+    values = cells.values[present]
+    low, middle, high = np.quantile(values, [0, 0.5, 1]).tolist()
+    if cells.form == "dates":
+        days = [str(np.datetime64(int(day), "D")) for day in (low, high)]
+        return f"{days[0]} to {days[1]}{missing}"
+    return f"{low:.4g} to {high:.4g}, median {middle:.4g}{missing}"
+
+
+def permutation_importances(
+    model: TabularModel, table: Any, target: Any, *, seed: int = 0
+) -> dict[str, float]:
+    """For each column that is used how much worse the predictions get without it.
+
+    Its values are shuffled among the rows. Of a classification the loss of accuracy, of a
+    regression the growth of the root of the mean squared error, in the units of the target.
+
+    Args:
+        model: the model.
+        table, target: rows with what it should predict; of many some are taken.
+        seed: of the order.
+
+    Source: Breiman, "Random forests", Machine Learning 45, 2001.
+    """
+    rng = np.random.default_rng(seed)
+    found = read(table)
+    some = np.sort(rng.permutation(found.rows)[:_MOST_ROWS])
+    y = np.asarray(target)[some]
+    columns: Columns = model.columns
+    names = found.names or columns.names
+    cells = {name: _objects(found.column(n, name))[some] for n, name in enumerate(names)}
+    measure = "accuracy" if model.is_classification else "rmse"
+    sign = -1.0 if model.is_classification else 1.0
+    before = figures(model, cells, y)[measure]
+    shares = {}
+    for column in columns.describe():
+        if column["kind"] != "unused":
+            name = column["name"]
+            shuffled = {**cells, name: cells[name][rng.permutation(len(some))]}
+            shares[name] = sign * (figures(model, shuffled, y)[measure] - before)
+    return shares
+
+
+def _objects(cells: Any) -> NDArray[Any]:
+    """The cells of a column as Python's values, None where they are missing."""
+    values = np.array(cells.values, dtype=object)
+    if cells.form == "dates":
+        days = np.asarray(cells.values, np.float64)
+        days = np.where(cells.missing, 0.0, days)
+        stamps = (days * 86_400_000).astype("datetime64[ms]")
+        values = np.array([str(stamp) for stamp in stamps], dtype=object)
+    values[cells.missing] = None
+    return values
+
+
+def _charts(charts: Iterable[str]) -> str:
+    return f'<div class="charts">{"".join(f"<div>{chart}</div>" for chart in charts)}</div>'
+
+
+def _table(
+    headings: Sequence[str], rows: Iterable[Sequence[str]], numbers: Iterable[int] = ()
+) -> str:
+    right = set(numbers)
+    sides = ['class="number"' if n in right else "" for n in range(len(headings))]
+    head = "".join(f"<th {s}>{_text(h)}</th>" for h, s in zip(headings, sides, strict=True))
+    body = "".join(
+        "<tr>" + "".join(f"<td {s}>{_text(c)}</td>" for c, s in zip(row, sides, strict=True))
+        + "</tr>" for row in rows
+    )  # fmt: skip
+    return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
+
+
+def _note(text: str) -> str:
+    return f'<p class="note">{_text(text)}</p>'
+
+
+def _text(text: Any) -> str:
+    return html.escape(str(text))

@@ -1,0 +1,255 @@
+"""`chainrule serve`: rows in and predictions out by HTTP, and clear refusals."""
+
+import http.client
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import chainrule as cr
+from chainrule import nn, tabular
+
+pytest.importorskip("starlette")
+
+FRAME = pd.DataFrame(
+    {
+        "age": [20, 41, 35, 63, 52, 27, 30, 48] * 5,
+        "town <b>": ["Bern", "Basel", "Bern", "Zug", "Zug", "Basel", "Bern", "Zug"] * 5,
+        "since": pd.date_range("2020-01-01", periods=40, freq="17D"),
+    }
+)
+
+
+@contextmanager
+def server(*arguments):
+    """(host, port) of a process that serves."""
+    command = [sys.executable, "-m", "chainrule", "serve", *map(str, arguments), "--port", "0"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with process:
+        try:
+            line = process.stdout.readline()
+            assert "Ctrl-C ends it" in line, process.stderr.read()
+            yield re.search(r"http://([\d.]+):(\d+)", line).groups(), process
+        finally:
+            process.kill()
+
+
+@pytest.fixture(scope="module")
+def table():
+    y = np.where(FRAME["age"] > 40, "old", "young")
+    return tabular.fit(FRAME, y, "classification", epochs=3)
+
+
+@pytest.fixture(scope="module")
+def table_server(table, tmp_path_factory):
+    path = tmp_path_factory.mktemp("served") / "ages.safetensors"
+    table.save(path)
+    with server(path, "--max-megabytes", 1) as (address, _):
+        yield address
+
+
+@pytest.fixture(scope="module")
+def network():
+    cr.manual_seed(0)
+    return nn.Sequential(nn.Linear(3, 8), nn.ReLU(), nn.Linear(8, 2))
+
+
+@pytest.fixture(scope="module")
+def network_server(network, tmp_path_factory):
+    path = tmp_path_factory.mktemp("served") / "network.safetensors"
+    data = {"shape": [3], "columns": ["a", "b", "c"], "target": "kind"}
+    cr.save(network, path, metadata={"classes": ["x", "y"], "data": data})
+    with server(path) as (address, _):
+        yield address
+
+
+def ask(address, body, path="/predict"):
+    """(status, answer) of a request."""
+    connection = http.client.HTTPConnection(*address, timeout=30)
+    method = "GET" if body is None else "POST"
+    text = body if body is None or isinstance(body, (bytes, str, Iterator)) else json.dumps(body)
+    try:
+        connection.request(method, path, text)
+        response = connection.getresponse()
+        return response.status, response.read().decode()
+    finally:
+        connection.close()
+
+
+def rows_of(frame):
+    return json.loads(frame.to_json(orient="records", date_format="iso"))
+
+
+def test_rows_of_a_table(table, table_server):
+    status, text = ask(table_server, {"rows": rows_of(FRAME)})
+    answer = json.loads(text)
+    assert status == 200
+    assert answer["classes"] == ["old", "young"]
+    assert np.allclose(answer["probabilities"], table.predict_proba(FRAME), atol=1e-6)
+    assert answer["predictions"] == table.predict(FRAME).tolist()
+    as_lists = [list(row.values()) for row in rows_of(FRAME)]
+    assert json.loads(ask(table_server, {"rows": as_lists})[1]) == answer
+
+
+def test_missing_and_unknown_values(table, table_server):
+    row = {"age": None, "town <b>": "Genf", "since": "2020-02-01", "other": [1]}
+    status, text = ask(table_server, {"rows": [row]})
+    frame = pd.DataFrame({"age": [np.nan], "town <b>": ["Genf"], "since": ["2020-02-01"]})
+    assert status == 200
+    assert np.allclose(json.loads(text)["probabilities"], table.predict_proba(frame), atol=1e-6)
+
+
+def test_rows_of_a_network(network, network_server):
+    x = np.random.default_rng(0).normal(size=(7, 3)).astype("float32")
+    logits = network(x).numpy()
+    for rows in (
+        x.tolist(),
+        [dict(zip("cab", (r[2], r[0], r[1]), strict=True)) for r in x.tolist()],
+    ):
+        status, text = ask(network_server, {"rows": rows})
+        answer = json.loads(text)
+        assert status == 200
+        shares = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+        assert np.allclose(answer["probabilities"], shares, atol=1e-6)
+        assert answer["predictions"] == ["xy"[i] for i in logits.argmax(axis=1)]
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ("", "no JSON"),
+        (b"\xff\xfe", "no JSON"),
+        ("[" * 100_000, "no JSON"),
+        ([1], "rows"),
+        ({"row": []}, "rows"),
+        ({"rows": []}, "at least one row"),
+        ({"rows": [{"age": 1}]}, "row 0 lacks 'town <b>', 'since'"),
+        ({"rows": [[1, 2]]}, "list of 3 values"),
+        ({"rows": [{"age": [1], "town <b>": "Zug", "since": None}]}, "'age'"),
+        ({"rows": [{"age": "very", "town <b>": "Zug", "since": None}]}, "age.*very"),
+        ({"rows": [{"age": 1, "town <b>": "Zug", "since": "soon"}]}, "since.*soon"),
+        ({"rows": [7]}, "row 0"),
+    ],
+)
+def test_rows_that_do_not_fit_a_table(table_server, body, message):
+    status, text = ask(table_server, body)
+    assert status == 422
+    assert re.search(message, json.loads(text)["detail"])
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ([1, 2], "shape"),
+        ([1, 2, None], "numbers"),
+        ([1, 2, "a"], "numbers"),
+        ([1, 2, [3]], "numbers"),
+        ([1, 2, 1e300], "too large"),
+        ([1, 2, 10**400], "row 0"),
+        ({"a": 1, "b": 2}, "lacks 'c'"),
+        (None, "row 0"),
+    ],
+)
+def test_rows_that_do_not_fit_a_network(network_server, row, message):
+    status, text = ask(network_server, {"rows": [row]})
+    assert status == 422
+    assert message in json.loads(text)["detail"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "Infinity", "-Infinity"])
+def test_numbers_that_json_does_not_have(network_server, value):
+    status, text = ask(network_server, f'{{"rows": [[1, 2, {value}]]}}')
+    assert status == 422
+    assert "JSON" in json.loads(text)["detail"]
+
+
+def test_large_requests_are_not_read(table_server):
+    connection = http.client.HTTPConnection(*table_server, timeout=30)
+    connection.putrequest("POST", "/predict")
+    connection.putheader("content-length", str(100 << 20))
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+    connection.close()
+    status, text = ask(table_server, "[" + "1," * (1 << 20) + "1]")
+    assert status == 413
+    assert "1,048,576 bytes" in json.loads(text)["detail"]
+    chunks = (b"[1]" * 100_000 for _ in range(5))
+    status, text = ask(table_server, chunks)
+    assert status == 413
+    assert ask(table_server, None, "/health") == (200, '{"status":"ok"}')
+
+
+def test_many_at_once_each_get_their_own(network, network_server):
+    x = np.random.default_rng(1).normal(size=(400, 3)).astype("float32")
+    logits = network(x).numpy()
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+
+    def one(number):
+        row = [1, "no number", 3] if number % 10 == 0 else x[number].tolist()
+        return ask(network_server, {"rows": [row]})
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(one, range(len(x))))
+    for number, (status, text) in enumerate(answers):
+        assert status == (422 if number % 10 == 0 else 200)
+        if status == 200:
+            assert np.allclose(json.loads(text)["probabilities"], expected[number], atol=1e-6)
+
+
+def test_pages(table_server, network_server):
+    status, page = ask(table_server, None, "/")
+    assert status == 200
+    assert "town &lt;b&gt;" in page
+    assert "<b>" not in page
+    assert "<option>Basel</option>" in page
+    assert not re.search(r"(src|href)=\"?(https?:)?//", page)
+    assert "town &lt;b&gt;" in ask(table_server, None, "/docs")[1]
+    described = json.loads(ask(table_server, None, "/openapi.json")[1])
+    asked = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
+    example = asked["schema"]["examples"][0]
+    assert ask(table_server, example)[0] == 200
+    assert ask(network_server, None, "/nothing")[0] == 404
+    assert ask(network_server, None)[0] == 405
+
+
+def test_ctrl_c_ends_it(network, tmp_path):
+    cr.save(network, tmp_path / "m.safetensors", {"classes": None, "data": {
+        "shape": [3], "columns": None, "target": None}})  # fmt: skip
+    with server(tmp_path / "m.safetensors") as (address, process):
+        assert json.loads(ask(address, {"rows": [[1, 2, 3]]})[1])["predictions"][0]
+        busy = subprocess.run(
+            [sys.executable, "-m", "chainrule", "serve", tmp_path / "m.safetensors",
+             "--port", address[1]], capture_output=True, text=True,
+        )  # fmt: skip
+        assert busy.returncode == 1
+        assert "another --port" in busy.stderr
+        assert len(busy.stderr.splitlines()) == 1
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+        assert process.returncode == 130
+        assert errors == "Interrupted.\n"
+
+
+@pytest.mark.parametrize("kind", ["foreign", "missing", "plain", "words"])
+def test_files_that_are_not_served(kind, tmp_path, network):
+    path = tmp_path / "model.safetensors"
+    if kind == "foreign":
+        path.write_bytes(b"no model")
+    elif kind == "plain":
+        cr.save(network, path)
+    elif kind == "words":
+        cr.save(network, path, {"tokenizer": {}})
+    found = subprocess.run(
+        [sys.executable, "-m", "chainrule", "serve", path], capture_output=True, text=True
+    )
+    assert found.returncode == 1
+    assert len(found.stderr.splitlines()) == 1
+    assert found.stderr.startswith("Error: ")
