@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from chainrule import checks
 from chainrule.data.batches import permutation
 from chainrule.nn import RealMLP
+from chainrule.system.interrupts import interrupts_to
 from chainrule.system.threads import get_num_threads
 from chainrule.tabular.calibration import temperature
 from chainrule.tabular.columns import Columns
@@ -20,12 +21,26 @@ from chainrule.tabular.model import TabularModel
 from chainrule.tabular.recipe import Recipe, Task, realmlp
 from chainrule.tabular.targets import Classes, Target, fit_target
 from chainrule.tabular.training import Rows, Trained, hold_out, train
-from chainrule.train import Callback
+from chainrule.train import Callback, Trainer
 
 PRESETS = ("fast", "default", "ensemble")
 """The names of the recipes that `fit` knows."""
 
 _MEMBERS = 5
+
+
+class _Stop(Callback):
+    """Ends the training of each member after its epoch, once Ctrl-C has been pressed."""
+
+    def __init__(self) -> None:
+        self._reason: str | None = None
+
+    def tell(self, reason: str) -> None:
+        self._reason = reason
+
+    def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        if self._reason is not None:
+            trainer.stop(self._reason)
 
 
 class _Part(NamedTuple):
@@ -165,7 +180,8 @@ def fit(
             seconds = max(left, 0.0) / (rounds - number // workers)
         trained = train(
             make, recipe, data.take(part.train), held if len(held) else None,
-            seed=seed + number, seconds=seconds, callbacks=list(callbacks) if not number else [],
+            seed=seed + number, seconds=seconds,
+            callbacks=[stop, *(callbacks if not number else ())],
             progress=progress and not number,
         )  # fmt: skip
         t = 1.0
@@ -174,10 +190,15 @@ def fit(
         return trained, t
 
     workers = min(count, get_num_threads())
-    if workers == 1:
-        found = [member(number) for number in range(count)]
-    else:
-        with ThreadPoolExecutor(workers) as pool:
+    stop = _Stop()
+    if count == 1:
+        found = [member(0)]
+    else:  # threads do not hear of Ctrl-C
+        with (
+            interrupts_to(stop.tell) as interrupts,
+            interrupts.let_through(),
+            ThreadPoolExecutor(workers) as pool,
+        ):
             found = list(pool.map(member, range(count)))
     report = {
         "members": [
