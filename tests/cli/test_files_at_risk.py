@@ -85,7 +85,9 @@ def test_a_name_that_is_too_long(fails, flowers, option):
 
 def test_no_room_for_the_model(start, flowers, tmp_path):
     """A limit on the size of files stands for the disk. No epoch is begun."""
-    process = start("train", flowers, "--out", "model", "--hidden", "512", before="ulimit -f 1")
+    process = start(
+        "train", flowers, *QUICK, "--hidden", 512, "--out", "model", before="ulimit -f 1"
+    )
     output, errors = process.communicate()
     assert process.returncode == 1 and "can't save model" in errors and "epoch 1" not in output
     assert not (tmp_path / "model").exists()
@@ -150,7 +152,7 @@ def test_no_escape_codes_reach_the_terminal(run, fails, tmp_path):
     (tmp_path / "bare.csv").write_text(f"c{CODES}\n1\n")
     outputs.append(fails("predict", "model", "bare.csv"))
     (tmp_path / "text.csv").write_text(f"a,b\n1,2\n3,{CODES}\n")
-    outputs.append(fails("train", "text.csv"))
+    outputs.append(fails("train", "text.csv", *QUICK))
     description = {"class": CODES, "arguments": {CODES: CODES}}
     model_file.write(tmp_path / "odd", {f"model.{CODES}": np.zeros(2)}, {
         "model": description, "metadata": {"task": CODES}

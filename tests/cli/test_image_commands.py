@@ -144,7 +144,7 @@ def test_what_is_refused(run, fails, tmp_path, flowers):
         "predict", "m", "small.png"
     )
     assert "rows of shape 8 × 8" in fails("predict", "m", "digits")
-    run("train", flowers, "--epochs", 1, "--out", "m")
+    run("train", flowers, "--model", "mlp", "--epochs", 1, "--out", "m")
     assert "was trained on table data" in fails("predict", "m", "small.png")
 
 

@@ -14,7 +14,18 @@ from chainrule.train.model_file import read
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and limits of POSIX")
 
 # Long enough to be stopped on the way, mostly within an epoch: 100 epochs of 72 batches.
-LONG = ["--hidden", "8", "--epochs", "100", "--batch-size", "1", "--patience", "1000"]
+LONG = [
+    "--model",
+    "mlp",
+    "--hidden",
+    "8",
+    "--epochs",
+    "100",
+    "--batch-size",
+    "1",
+    "--patience",
+    "1000",
+]
 
 
 def same_arrays(first, second):
@@ -90,7 +101,7 @@ def test_a_full_disk_leaves_the_model_that_was_there(start, run, flowers):
         before = file.read()
 
     # No file may grow beyond 16 blocks of 512 or 1024 bytes.
-    options = ["--hidden", "1024", "--epochs", 1, "--out", "model"]
+    options = [*QUICK, "--hidden", "1024", "--out", "model"]
     process = start("train", flowers, *options, before="ulimit -f 16")
     _, errors = process.communicate()
     assert process.returncode == 1
@@ -107,7 +118,7 @@ def test_a_full_disk_leaves_the_table_that_was_there(start, run, flowers, table)
         run("train", "digits", *QUICK, "--out", "model")
         command = ["predict", "model", "digits", "--proba", "--out", table]
     else:
-        command = ["train", flowers, "--hidden", 2, "--epochs", 99, "--patience", 99]
+        command = ["train", flowers, *QUICK, "--epochs", 99, "--patience", 99]
         command += ["--history", table]
     with open(table, "w") as file:
         file.write("before\n")

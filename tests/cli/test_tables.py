@@ -139,7 +139,7 @@ def test_timestamps(run, tmp_path, whole):
     digits = ".0f" if whole else ".1f"
     rows = [f"{t:{digits}},{y:.5f}" for t, y in zip(time, shape, strict=True)]
     (tmp_path / "time.csv").write_text("\n".join(["time,y", *rows]))
-    options = ["--optimizer", "adam", "--lr", 0.01, "--epochs", 30, "--out"]
+    options = ["--model", "mlp", "--optimizer", "adam", "--lr", 0.01, "--epochs", 30, "--out"]
     result = run("train", "time.csv", *options, "model")
     np.savez("time.npz", x=time.astype(np.int64 if whole else float)[:, None], y=shape)
     other = run("train", "time.npz", *options, "other")
@@ -151,7 +151,7 @@ def test_targets_that_float32_cannot_tell_apart(run, tmp_path):
     x = np.linspace(-1, 1, 300)
     rows = [f"{a:.5f},{1.6e9 + 5 * a:.5f}" for a in x]
     (tmp_path / "time.csv").write_text("\n".join(["x,time", *rows]))
-    options = ["--optimizer", "adam", "--lr", 0.01, "--out", "model"]
+    options = ["--model", "mlp", "--optimizer", "adam", "--lr", 0.01, "--out", "model"]
     result = run("train", "time.csv", *options)
     for text in (result.stdout, run("evaluate", "model", "time.csv").stdout):
         assert float(text.split(" r2 ")[1].split()[0]) > 0.99

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from quick_training import QUICK
 
 import chainrule as cr
 from chainrule import text
@@ -127,11 +128,14 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
     assert "--heads 3 must divide --width 16" in fails(
         "train", rhymes, *SMALL, "--heads", 3, code=2
     )
-    for option in (["--hidden", 8], ["--momentum", 0], ["--optimizer", "sgd"], ["--patience", 1]):
+    for option in (["--momentum", 0], ["--optimizer", "sgd"], ["--patience", 1]):
         assert f"{option[0]} is an option of --model mlp and cnn; this trains --model gpt" in fails(
             "train", rhymes, *SMALL, *option, code=2
         )
-    assert "--epochs is an option of --model mlp, cnn and word2vec; this" in fails(
+    assert "--hidden is an option of --model realmlp, mlp and cnn; this" in fails(
+        "train", rhymes, *SMALL, "--hidden", 8, code=2
+    )
+    assert "--epochs is an option of --model realmlp, mlp, cnn and word2vec; this" in fails(
         "train", rhymes, *SMALL, "--epochs", 3, code=2
     )
     assert "--steps is an option of --model gpt" in fails("train", rhymes, "--steps", 3, code=2)
@@ -145,7 +149,7 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
     )
     (tmp_path / "few.txt").write_text("a cat")
     assert "few.txt has 5 characters" in fails("evaluate", "m", "few.txt")
-    run("train", flowers, "--hidden", 2, "--epochs", 1, "--out", "table")
+    run("train", flowers, *QUICK, "--out", "table")
     assert "table holds no model of text" in fails("generate", "table")
 
 

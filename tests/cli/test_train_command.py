@@ -17,6 +17,9 @@ from chainrule.train.model_file import read
 MNIST = Path(__file__).parents[3] / "shared" / "data" / "mnist"
 
 
+MLP = ["--model", "mlp"]
+
+
 def accuracy(output, part="test"):
     return float(re.search(rf"^{part} +accuracy ([\d.]+)%", output, re.MULTILINE)[1])
 
@@ -40,7 +43,7 @@ def test_the_same_seed_gives_the_same_weights(run):
 
 
 def test_labels_of_a_table_may_be_any_whole_numbers(run, flowers):
-    result = run("train", flowers, "--out", "model.safetensors")
+    result = run("train", flowers, *MLP, "--out", "model.safetensors")
     assert "classification, 3 classes: -5, 10, 20; target 'kind'" in result.stdout
     assert "inferred" in result.stdout
     assert accuracy(result.stdout, "validation") == 100
@@ -48,7 +51,7 @@ def test_labels_of_a_table_may_be_any_whole_numbers(run, flowers):
 
 
 def test_a_regression_is_reported_in_the_units_of_its_target(run, houses):
-    result = run("train", houses, "--target", "price", "--out", "model.safetensors")
+    result = run("train", houses, *MLP, "--target", "price", "--out", "model.safetensors")
     assert "regression; target 'price'" in result.stdout
     rmse = float(re.search(r"rmse ([\d.]+)", result.stdout)[1])
     assert 0 < rmse < 300  # prices run over 8,000
@@ -133,7 +136,7 @@ def test_a_linear_schedule_ends_at_0(run, flowers):
 
 
 def test_dropout_and_batch_normalisation(run, flowers):
-    options = ["--hidden", "8,6", "--batch-norm", "--dropout", 0.25, "--epochs", 40]
+    options = [*MLP, "--hidden", "8,6", "--batch-norm", "--dropout", 0.25, "--epochs", 40]
     result = run("train", flowers, *options, "--out", "model.safetensors")
     for layer in ("BatchNorm1d(8", "BatchNorm1d(6", "Dropout(p=0.25"):
         assert layer in result.stdout
@@ -149,12 +152,12 @@ def test_dropout_and_batch_normalisation(run, flowers):
 
 def test_activations(run, flowers):
     for name, layer in ACTIVATIONS.items():
-        result = run("train", flowers, "--hidden", "4", "--epochs", 1, "--activation", name)
+        result = run("train", flowers, *QUICK, "--epochs", 1, "--activation", name)
         assert layer in result.stdout
 
 
 def test_a_linear_model(run, flowers):
-    result = run("train", flowers, "--hidden", "none", "--epochs", 1)
+    result = run("train", flowers, *MLP, "--hidden", "none", "--epochs", 1)
     assert "ReLU" not in result.stdout
     assert "in_features=2, out_features=3" in result.stdout
 
@@ -168,7 +171,7 @@ def test_history(run, flowers):
 
 
 def test_patience_stops_early_and_keeps_the_best(run, flowers):
-    options = ["--epochs", 200, "--lr", 0.5, "--patience", 2]
+    options = [*MLP, "--epochs", 200, "--lr", 0.5, "--patience", 2]
     result = run("train", flowers, *options, "--out", "model.safetensors", "--history", "h.csv")
     assert "validation_loss stopped improving" in result.stdout
     with open("h.csv", newline="") as file:
@@ -179,7 +182,17 @@ def test_patience_stops_early_and_keeps_the_best(run, flowers):
 
 
 def test_a_training_can_be_resumed_for_more_epochs(run, flowers):
-    options = ["train", flowers, "--hidden", "8", "--schedule", "constant", "--checkpoint", "c"]
+    options = [
+        "train",
+        flowers,
+        *MLP,
+        "--hidden",
+        "8",
+        "--schedule",
+        "constant",
+        "--checkpoint",
+        "c",
+    ]
     assert "no checkpoint c yet" in run(*options, "--epochs", 2, "--resume").stdout
     resumed = run(*options, "--epochs", 4, "--resume", "--out", "resumed")
     assert "resuming from c, after 2 epochs" in resumed.stdout
@@ -189,7 +202,7 @@ def test_a_training_can_be_resumed_for_more_epochs(run, flowers):
 
 
 def test_a_finished_training_that_stopped_early_resumes_to_the_same(run, flowers):
-    options = ["train", flowers, "--epochs", 200, "--lr", 0.5, "--patience", 2]
+    options = ["train", flowers, *MLP, "--epochs", 200, "--lr", 0.5, "--patience", 2]
     options += ["--checkpoint", "c", "--resume"]
     run(*options, "--out", "first")
     result = run(*options, "--out", "again")

@@ -27,14 +27,14 @@ def write(path, columns):
 
 
 def test_predictions_have_the_labels_of_the_training_data(run, flowers):
-    run("train", flowers, "--out", "model")
+    run("train", flowers, "--model", "mlp", "--out", "model")
     header, *rows = rows_of(run("predict", "model", flowers).stdout)
     assert header == ["prediction"]
     assert [row[0] for row in rows] == columns_of(flowers)["kind"]
 
 
 def test_columns_are_found_by_name_and_the_target_need_not_be_there(run, flowers, tmp_path):
-    run("train", flowers, "--out", "model")
+    run("train", flowers, "--model", "mlp", "--out", "model")
     expected = run("predict", "model", flowers).stdout
     columns = columns_of(flowers)
     other = tmp_path / "other.csv"
@@ -53,7 +53,7 @@ def test_probabilities(run, flowers):
 
 
 def test_numbers_are_predicted_in_the_units_of_the_target(run, houses, tmp_path):
-    run("train", houses, "--target", "price", "--out", "model")
+    run("train", houses, "--model", "mlp", "--target", "price", "--out", "model")
     result = run("predict", "model", houses, "--out", "prices.csv")
     assert "200 predictions: prices.csv" in result.stdout
     header, *rows = rows_of((tmp_path / "prices.csv").read_text())
@@ -63,7 +63,7 @@ def test_numbers_are_predicted_in_the_units_of_the_target(run, houses, tmp_path)
 
 
 def test_a_regression_starts_from_the_mean_of_the_target(run, houses):
-    options = ["--epochs", 1, "--lr", 1e-9, "--out", "model"]
+    options = ["--model", "mlp", "--epochs", 1, "--lr", 1e-9, "--out", "model"]
     run("train", houses, "--target", "price", *options)
     rows = rows_of(run("predict", "model", houses).stdout)[1:]
     prices = np.array(columns_of(houses)["price"], float)
@@ -103,7 +103,7 @@ def test_evaluate_agrees_with_predict(run):
 
 
 def test_recall_and_precision(run, tmp_path, flowers):
-    run("train", flowers, "--out", "model")
+    run("train", flowers, "--model", "mlp", "--out", "model")
     columns = columns_of(flowers)
     columns["kind"][:15] = ["20"] * 15  # half of the rows of 10 now bear another label
     wrong = tmp_path / "wrong.csv"

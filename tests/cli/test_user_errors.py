@@ -89,7 +89,7 @@ def test_files_that_would_be_overwritten(run, fails, flowers):
     assert "would overwrite" in fails("train", "digits", "--out", "a", "--checkpoint", "./a")
     run("train", flowers, *QUICK, "--out", "model", "--checkpoint", "state")
     assert "would overwrite" in fails("predict", "model", flowers, "--out", flowers)
-    assert "Go on from it with --resume" in fails("train", flowers, "--checkpoint", "state")
+    assert "Go on from it with --resume" in fails("train", flowers, *QUICK, "--checkpoint", "state")
     assert flowers.read_bytes() == before
 
 
@@ -113,9 +113,9 @@ def test_files_that_would_be_overwritten(run, fails, flowers):
         ("a,b\n1e300,0.5\n-1e300,1.5\n1e300,2.5\n", [], "too large for float32"),
     ],
 )
-def test_tables(fails, tmp_path, text, options, said):
+def test_tables_of_numbers(fails, tmp_path, text, options, said):
     (tmp_path / "table.csv").write_text(text)
-    assert said in fails("train", "table.csv", *options, "--out", "model")
+    assert said in fails("train", "table.csv", "--model", "mlp", *options, "--out", "model")
     assert not (tmp_path / "model").exists()
 
 

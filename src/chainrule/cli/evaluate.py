@@ -81,8 +81,8 @@ def _evaluate_table(
     """Say how good a model of a table is; warn of rows that it was trained on."""
     from chainrule.cli import output
     from chainrule.cli.saved_table import read_saved_table
-    from chainrule.cli.table_data import read_table_to_use
-    from chainrule.cli.table_training import figures, shown
+    from chainrule.cli.table_data import naming, read_table_to_use, say_notices
+    from chainrule.cli.table_training import figures, left_out, shown
 
     saved = read_saved_table(model)
     frame = read_table_to_use(data, saved, folder, part, header=header)
@@ -93,26 +93,28 @@ def _evaluate_table(
         )
     lacks = frame[saved.target].isna().to_numpy()
     if lacks.all():
-        raise ValueError(f"{data}: the target {saved.target!r} is missing in every row")
-    if lacks.any():
-        click.echo(f"Note: {data}: {lacks.sum():,} rows without a target are left out.", err=True)
-        frame = frame[~lacks]
-    y = frame[saved.target].to_numpy()
-    seen = saved.rows_trained_on(frame, y)
-    if seen > _MOST_TRAINED_ON * len(y):
-        click.echo(
-            f"Note: {data}: the model was trained on {seen:,} of these {len(y):,} rows, so it "
-            "knows their targets: for new rows the figures will be worse.",
-            err=True,
+        raise ValueError(
+            f"{data}, column {saved.target!r:.80}: the target is missing in every row. See "
+            "chainrule predict."
         )
-    found = figures(saved.model, frame, y)
+    if lacks.any():
+        say_notices(data, [left_out(int(lacks.sum()))])
+        frame = frame[~lacks]
+    y = saved.targets_of(frame, data)
+    with naming(data):
+        seen = saved.rows_trained_on(frame, y)
+        found = figures(saved.model, frame, y)
+    if seen > _MOST_TRAINED_ON * len(y):
+        knows = (
+            f"the model was trained on {seen:,} of these {len(y):,} rows, so it knows their "
+            "targets: for new rows the figures will be worse"
+        )
+        say_notices(data, [knows])
     output.line("data", f"{data}: {len(y):,} rows")
     output.line("model", "  ".join(f"{k} {v}" for k, v in zip(found, shown(found), strict=True)))
-    if saved.model.is_classification:
-        target = saved.model.target
-        _show_classes(
-            target.labels, target.encode(y), saved.model.predict_proba(frame).argmax(axis=1)
-        )
+    if saved.model.classes is not None:
+        predicted = saved.model.predict_proba(frame).argmax(axis=1)
+        _show_classes(saved.model.classes, saved.model.target.encode(y), predicted)
 
 
 def _show_classes(classes: tuple[Any, ...], y: Array, predicted: Array) -> None:

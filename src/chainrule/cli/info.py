@@ -57,8 +57,7 @@ def _show_table(path: str) -> None:
 
     saved = read_saved_table(path)
     model, report = saved.model, saved.model.report
-    classes = model.target.labels if model.is_classification else None
-    output.line("task", describe_task(classes, saved.target))
+    output.line("task", describe_task(model.classes, saved.target))
     rows, seconds = report.get("rows"), report.get("seconds")
     output.line("data", f"{saved.metadata.get('data')}: {rows:,} rows")
     count = sum(output.count_parameters(member) for member in model.members)

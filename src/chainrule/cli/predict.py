@@ -89,13 +89,15 @@ def _predict_table(
     """Predict with a model of a table."""
     from chainrule.cli.predictions import table_to_csv
     from chainrule.cli.saved_table import read_saved_table
-    from chainrule.cli.table_data import read_table_to_use
+    from chainrule.cli.table_data import naming, read_table_to_use
 
     saved = read_saved_table(model)
     if proba and not saved.model.is_classification:
         raise ValueError(_NO_PROBABILITIES.format(model))
     frame = read_table_to_use(data, saved, folder, part, header=header)
-    _give(table_to_csv(saved, frame, proba=proba), len(frame), out)
+    with naming(data):
+        text = table_to_csv(saved, frame, proba=proba)
+    _give(text, len(frame), out)
 
 
 def _give(text: str, rows: int, out: str | None) -> None:

@@ -38,14 +38,13 @@ def to_csv(
 def table_to_csv(saved: SavedTable, frame: Any, *, proba: bool = False) -> str:
     """A header and a line for each row of a table, as `to_csv`."""
     model = saved.model
-    if not model.is_classification:
+    if model.classes is None:
         return _csv([saved.target], ([str(value)] for value in model.predict(frame)))
     shares = model.predict_proba(frame)
-    classes = shares.argmax(axis=1)
-    labels = model.target.decode(classes).tolist()
+    labels = np.array(model.classes)[shares.argmax(axis=1)].tolist()
     if not proba:
         return _csv(["prediction"], ([label] for label in labels))
-    names = ["prediction", *(f"probability_{label}" for label in model.target.labels)]
+    names = ["prediction", *(f"probability_{label}" for label in model.classes)]
     return _csv(names, (
         [label, *(f"{value:.6g}" for value in row)]
         for label, row in zip(labels, shares, strict=True)

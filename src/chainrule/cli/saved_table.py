@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.cli.tasks import listed
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.tabular import TabularModel
+from chainrule.tabular.cells import as_text
 from chainrule.train import load, read_metadata, save
 from chainrule.train.model_file import read
 
@@ -40,6 +42,32 @@ class SavedTable:
         content = {**self.model.to_dict(), _HASHES: self.hashes}
         save(content, path, {**self.metadata, "target": self.target})
 
+    def targets_of(self, table: Any, name: str) -> Array:
+        """The targets of a table that was read from a file of this name.
+
+        Raises:
+            ValueError: for what is no number, or none of the classes.
+        """
+        y = table[self.target]
+        labels = self.model.classes
+        if labels is None:
+            if y.dtype.kind not in "iufb":
+                raise ValueError(
+                    f"{name}, column {self.target!r:.80}: the targets are text, the model predicts "
+                    "numbers."
+                )
+            return np.asarray(y.to_numpy(), np.float64)
+        # The type of what is read depends on all rows: these may hold only some of the labels.
+        known = {as_text(label): label for label in labels}
+        texts = [as_text(value) for value in y.tolist()]
+        wrong = next((row for row, text in enumerate(texts) if text not in known), None)
+        if wrong is not None:
+            raise ValueError(
+                f"{name}: row {wrong} (counted from 0) has the label {texts[wrong]:.80}, which is "
+                f"not a class of the model: {listed(labels)}."
+            )
+        return np.array([known[text] for text in texts])
+
     def rows_trained_on(self, table: Any, y: Any) -> int:
         """How many of these rows the model was trained on, up to about one in a million."""
         return int(np.isin(row_hashes(self.model, table, y), self.hashes).sum())
@@ -59,9 +87,10 @@ def read_saved_table(path: str) -> SavedTable:
         FileNotFoundError, FileError: if it can't be read.
     """
     model, metadata, content = TabularModel.load(path), read_metadata(path), load(path)
-    hashes, target = content.get(_HASHES, np.empty(0, np.uint32)), metadata.get("target")
+    hashes = content.get(_HASHES, np.empty(0, np.uint32))
     if not isinstance(hashes, np.ndarray) or hashes.dtype != np.uint32:
-        raise FileError(f"{path}: what it says of the rows it was trained on is damaged")
+        raise FileError(f"{path}: what it says of the rows it was trained on is damaged.")
+    target = metadata.get("target")
     return SavedTable(model, str(target or "prediction"), hashes, metadata)
 
 

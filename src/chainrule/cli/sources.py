@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,7 @@ from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
 from chainrule.data.frames import STANDARD_INPUT
 from chainrule.data.npz import names_of, read_archive
-from chainrule.data.text_tables import Layout, TextTable, read_text_table
+from chainrule.data.text_tables import Layout, read_text_table
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 
@@ -61,12 +63,7 @@ class Data:
     def __post_init__(self) -> None:
         for array in (self.x, self.y, self.x_test, self.y_test):
             if array is not None and array.dtype.kind == "f":
-                largest = max(float(array.max()), -float(array.min()))
-                if largest > _MAX_SIZE:
-                    raise ValueError(
-                        f"{self.name} holds a number of size {largest:g}, too large for float32. "
-                        "Give the column another unit, or drop the row."
-                    )
+                check_size(self.name, max(float(array.max()), -float(array.min())))
 
     def part(self, which: str | None) -> tuple[Array, Array | None]:
         """The rows to predict or to evaluate: the test part where there is one.
@@ -79,6 +76,15 @@ class Data:
         if which == "train" or self.x_test is None:
             return self.x, self.y
         return self.x_test, self.y_test
+
+
+def check_size(place: str, largest: float) -> None:
+    """Raise ValueError where the size of the largest number is beyond float32."""
+    if largest > _MAX_SIZE:
+        raise ValueError(
+            f"{place} holds a number of size {largest:g}, too large for float32. "
+            "Give the column another unit, or drop the row."
+        )
 
 
 def kind_of(name: str) -> str:
@@ -166,22 +172,16 @@ def read_to_train(
         OSError, ValueError, TypeError: if the data can't be read, or are not finite numbers.
     """
     kind = kind_of(name)
-    if target is not None and kind != "table":
-        raise ValueError(f"--target is the column of a table to predict; {name} is not a table.")
-    if folder is not None and kind not in BUILT_IN[1:]:
-        raise ValueError(f"--data is the folder of {', '.join(BUILT_IN[1:])}; {name} needs none.")
-    _check_header(name, kind, header)
+    check_options(kind, name, folder, target, header, size, grayscale)
     if kind == "images":
         return _read_images_to_train(name, size, grayscale)
-    if size is not None or grayscale:
-        option = "--grayscale" if size is None else "--size"
-        raise ValueError(f"{option} is for a folder of images; {name} is none. Leave it out.")
     if kind in BUILT_IN:
         return read_built_in(name, folder)
     if kind == "npz":
         found = read_npz(name)
         return Data(kind, name, found.x, found.y, found.x_test, found.y_test)
-    table = _read_table(name, header)
+    with saying_what_text_is_for(name):
+        table = read_text_table(name, header=header)
     names, values = table.names, table.values
     if len(names) < 2:
         raise ValueError(
@@ -209,6 +209,26 @@ def read_to_train(
         header=table.has_header,
         notice=notice,
     )
+
+
+def check_options(
+    kind: str,
+    name: str,
+    folder: str | None,
+    target: str | None,
+    header: bool | None,
+    size: tuple[int, int] | None,
+    grayscale: bool,
+) -> None:
+    """Raise ValueError for an option of another kind of data than this."""
+    if target is not None and kind != "table":
+        raise ValueError(f"--target is the column of a table to predict; {name} is not a table.")
+    if folder is not None and kind not in BUILT_IN[1:]:
+        raise ValueError(f"--data is the folder of {', '.join(BUILT_IN[1:])}; {name} needs none.")
+    _check_header(name, kind, header)
+    if kind != "images" and (size is not None or grayscale):
+        option = "--grayscale" if size is None else "--size"
+        raise ValueError(f"{option} is for a folder of images; {name} is none. Leave it out.")
 
 
 def read_to_use(
@@ -251,14 +271,15 @@ def read_to_use(
     return data
 
 
-def _read_table(name: str, header: bool | None) -> TextTable:
-    """A table; where a file of text is none, the message says what else can be done with it."""
+@contextmanager
+def saying_what_text_is_for(name: str) -> Iterator[None]:
+    """Where a file of text is no table, the message says what else can be done with it."""
     try:
-        return read_text_table(name, header=header)
-    except (FileError, ValueError) as error:
+        yield
+    except ValueError as error:
         if not name.lower().endswith((".txt", ".txt.gz")):
             raise
-        raise type(error)(
+        raise ValueError(
             f"{name} is read as a table, which it is not: {error} To train on text, give --model "
             "gpt or --model word2vec."
         ) from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import click
@@ -33,26 +35,51 @@ def read_table_to_use(
             f"{name} is no table, and the model was trained on one. Give a .csv or .parquet file."
         )
     columns = saved.model.columns.names
-    found = read_frame(name, header=header, known=columns)
+    described = saved.model.columns.describe()
+    used = [str(c["name"]) for c in described if c["kind"] != "unused"]
+    found = read_frame(name, header=header, known=used)
     notices = [found.notice] if found.notice else []
     frame = found.frame
-    if not found.has_header:
+    by_name = found.has_header and saved.metadata.get("header", True)
+    if not by_name:
         frame = _in_order(name, frame, saved)
-        notices.append("it has no header: columns are taken in the order of training")
-    used = [c["name"] for c in saved.model.columns.describe() if c["kind"] != "unused"]
+        which = "the model has no names of columns" if found.has_header else "it has no header"
+        notices.append(f"{which}: columns are taken in the order of training")
     lacking = [column for column in used if column not in frame.columns]
     if lacking:
         raise FileError(
-            f"{name} lacks {', '.join(lacking[:_MOST_NAMED])}. The model takes "
-            f"{', '.join(used[:12])}; the file has {', '.join(frame.columns[:12])}."
+            f"{name} lacks {_listed(lacking, _MOST_NAMED)}. The model takes "
+            f"{_listed(used, _MOST_NAMED)}; the file has {_listed(frame.columns, _MOST_NAMED)}. "
+            "Name the columns as in training."
         )
+    if list(frame.columns).count(saved.target) > 1:
+        raise FileError(f"{name} has two columns named {saved.target!r:.80}. Rename one of them.")
     others = [c for c in frame.columns if c not in columns and c != saved.target]
     if others:
-        rest = f" and {len(others) - _MOST_NAMED} more" if len(others) > _MOST_NAMED else ""
-        notices.append(f"ignored, as not used in training: {', '.join(others[:_MOST_NAMED])}{rest}")
+        notices.append(f"ignored, as not used in training: {_listed(others, _MOST_NAMED)}")
+    say_notices(name, notices)
+    return frame[used + [saved.target] * (saved.target in frame.columns)]
+
+
+def say_notices(name: str, notices: Iterable[str]) -> None:
+    """Print, to standard error, what a user should know of how a table was read."""
     for notice in notices:
-        click.echo(f"Note: {name}: {printable(notice)}.", err=True)
-    return frame
+        click.echo(printable(f"Note: {name}: {notice}."), err=True)
+
+
+@contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Errors of the values of a table name its file."""
+    try:
+        yield
+    except (ValueError, TypeError) as error:
+        raise ValueError(f"{place}: {error}") from error
+
+
+def _listed(names: Iterable[str], most: int) -> str:
+    shown = list(names)
+    rest = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(f"{name:.80}" for name in shown[:most]) + rest
 
 
 def _in_order(name: str, frame: Any, saved: SavedTable) -> Any:
@@ -63,7 +90,7 @@ def _in_order(name: str, frame: Any, saved: SavedTable) -> Any:
         names.insert(place, saved.target)
     if frame.shape[1] != len(names):
         raise FileError(
-            f"{name} has {frame.shape[1]} columns without names; the model takes {len(names)}: "
-            f"{', '.join(names[:12])}. Give them in this order, or a header."
+            f"{name} has {frame.shape[1]} columns; the model takes {len(names)}: "
+            f"{_listed(names, _MOST_NAMED)}. Give them in this order, or a header."
         )
     return frame.set_axis(names, axis=1)

@@ -12,11 +12,15 @@ from chainrule import tabular
 from chainrule.cli import output
 from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.saved_table import SavedTable, row_hashes
-from chainrule.cli.sources import target_column
+from chainrule.cli.sources import check_size, saying_what_text_is_for, target_column
+from chainrule.cli.table_data import naming, say_notices
 from chainrule.cli.tasks import choose_task, describe_task
 from chainrule.data.frames import Frame, read_frame
 from chainrule.graph.tensor import Array
+from chainrule.tabular.recipe import Task
 from chainrule.tabular.training import hold_out
+from chainrule.train import Callback, Trainer
+from chainrule.train.checkpoint import check_can_save
 
 _LINEAR_EPOCHS = 64
 
@@ -29,27 +33,34 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         name: the file, or "-".
         given: the options.
     """
-    found = read_frame(name, header=given["header"])
-    x, y, target = _divide(name, found, given["target"])
-    task = given["task"] or choose_task_of(y, f"{name}, column {target!r}")
-    y = y.to_numpy() if task == "classification" else _as_numbers(y, name, target)
+    with saying_what_text_is_for(name):
+        found = read_frame(name, header=given["header"])
+    x, y, target, notices = _divide(name, found, given["target"])
+    place = f"{name}, column {target!r}"
+    task = _task_of(y, place, given["task"])
+    y = y.to_numpy() if task == "classification" else np.asarray(y.to_numpy(), np.float64)
+    _check_numbers(name, x.assign(**{target: y}))
     train, test = _parts(y, task, given["test_fraction"], given["seed"])
-    columns = tabular.Columns.fit(
-        x.iloc[train],
-        numeric=given["numeric"],
-        categorical=given["categorical"],
-        dates=given["date"],
-        drop=given["drop"],
-    )
+    with naming(name):
+        columns = tabular.Columns.fit(
+            x.iloc[train],
+            numeric=given["numeric"],
+            categorical=given["categorical"],
+            dates=given["date"],
+            drop=given["drop"],
+        )
+    say_notices(name, notices)
     _say_data(name, found, task, y, target, train, test, inferred=given["task"] is None)
     _say_columns(columns)
     click.echo()
     options = {k: given[k] for k in ("epochs", "batch_size", "hidden", "lr", "dropout", "seed")}
-    model = tabular.fit(
-        x.iloc[train], y[train], task,
-        preset=given["preset"], columns=columns, time_budget=given["time_budget"],
-        weight_decay=given["weight_decay"], progress=True, **options,
-    )  # fmt: skip
+    callbacks = [] if given["out"] is None else [_CheckRoom(given["out"])]
+    with naming(name):
+        model = tabular.fit(
+            x.iloc[train], y[train], task,
+            preset=given["preset"], columns=columns, time_budget=given["time_budget"],
+            weight_decay=given["weight_decay"], progress=True, callbacks=callbacks, **options,
+        )  # fmt: skip
     members = model.report["members"]
     interrupted = any(member["stop_reason"] == "interrupted" for member in members)
     saved = SavedTable(
@@ -59,6 +70,7 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         {
             "data": name,
             "task": task,
+            "header": found.has_header,
             "target_index": list(found.frame.columns).index(target),
         },
     )
@@ -73,41 +85,76 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         ctx.exit(INTERRUPTED)
 
 
-def choose_task_of(y: Any, name: str) -> str:
-    """Classification for text, booleans, and few whole numbers; else regression."""
+class _CheckRoom(Callback):
+    """Finds out before the first epoch whether there is room for the model."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def on_train_begin(self, trainer: Trainer) -> None:
+        check_can_save(trainer, self.path)
+
+
+def _task_of(y: Any, place: str, requested: str | None) -> Task:
+    """What is asked for; else classification for text, booleans and few whole numbers."""
     values = y.to_numpy()
-    if values.dtype.kind not in "iuf":
-        return "classification"
-    return choose_task(values, name, None).name
+    if values.dtype.kind in "iuf":
+        found = choose_task(values, place, requested).name
+        return "regression" if found == "regression" else "classification"
+    if requested == "regression" and values.dtype.kind != "b":
+        raise ValueError(f"{place}: the targets are text. Leave --task regression out.")
+    if y.nunique() < 2:
+        raise ValueError(
+            f"{place}: all rows have the one label {values[0]!s:.80}. Give at least two classes."
+        )
+    return "regression" if requested == "regression" else "classification"
 
 
-def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, str]:
-    """The features, the targets and the name of the target; of the rows that have one."""
+def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, str, list[str]]:
+    """The features, the targets, the target's name, and notices; of the rows with a target."""
     names = tuple(found.frame.columns)
     if len(names) < 2:
         raise ValueError(
-            f"{name} has the one column {names[0]!r}, but a target and at least one feature are "
-            "needed. Separate columns by a comma, a semicolon, a tab or a bar."
+            f"{name} has the one column {names[0]!r:.80}, but a target and at least one feature "
+            "are needed. Separate columns by a comma, a semicolon, a tab or a bar."
         )
     target = names[target_column(name, names, wanted)]
-    y = found.frame[target]
+    notices = [found.notice] if found.notice is not None else []
+    y, frame = found.frame[target], found.frame
     lacks = y.isna().to_numpy()
-    frame = found.frame
-    if lacks.any():
-        if lacks.all():
-            raise ValueError(f"{name}: the target {target!r} is missing in every row")
-        click.echo(
-            f"Note: {name}: {int(lacks.sum()):,} rows without a target are left out.", err=True
+    if lacks.all():
+        raise ValueError(
+            f"{name}: the target {target!r:.80} is missing in every row. Name another --target."
         )
+    if lacks.any():
+        notices.append(left_out(int(lacks.sum())))
         frame, y = frame[~lacks].reset_index(drop=True), y[~lacks].reset_index(drop=True)
-    return frame.drop(columns=[target]), y, target
+    if y.dtype == object:  # booleans and whole numbers among which some were missing
+        y = y.infer_objects()
+    if len(y) < 2:
+        raise ValueError(
+            f"{name} has 1 row with a target; there is nothing to learn from it. Give more rows."
+        )
+    return frame.drop(columns=[target]), y, target, notices
 
 
-def _as_numbers(y: Any, name: str, target: str) -> Array:
-    values = y.to_numpy()
-    if values.dtype.kind not in "iufb":
-        raise ValueError(f"{name}, column {target!r} holds text: leave --task regression out")
-    return np.asarray(values, np.float64)
+def left_out(rows: int) -> str:
+    """A notice of rows without a target."""
+    return f"{rows:,} row{'s' * (rows > 1)} without a target {'are' if rows > 1 else 'is'} left out"
+
+
+def _check_numbers(name: str, table: Any) -> None:
+    """Raise ValueError for numbers that are infinite or too large; missing ones may be there."""
+    for column in table.columns:
+        values = table[column].to_numpy()
+        if values.dtype.kind == "f" and np.isinf(values).any():
+            row = int(np.flatnonzero(np.isinf(values))[0])
+            raise ValueError(
+                f"{name}, column {column!r:.80}: row {row} (counted from 0) is not finite. Give a "
+                "number, or leave the cell empty for a missing one."
+            )
+        if values.dtype.kind == "f" and not np.isnan(values).all():
+            check_size(f"{name}, column {column!r:.80}", float(np.nanmax(np.abs(values))))
 
 
 def _parts(y: Array, task: str, fraction: float, seed: int) -> tuple[Array, Array]:
@@ -129,8 +176,6 @@ def _say_data(
     *,
     inferred: bool,
 ) -> None:
-    if found.notice is not None:
-        click.echo(f"Note: {name}: {found.notice}.", err=True)
     width = len(found.frame.columns) - 1
     output.line(
         "data", f"{name}: rows of {width} columns, {len(train):,} to train on, {len(test):,} to "
@@ -162,7 +207,7 @@ def _say_training(members: list[dict[str, Any]], task: str) -> None:
 
 
 def _compare(
-    model: tabular.TabularModel, x: Any, y: Array, train: Array, test: Array, task: str
+    model: tabular.TabularModel, x: Any, y: Array, train: Array, test: Array, task: Task
 ) -> None:
     """Print the test figures of the model, of a linear model, and of a constant."""
     linear = tabular.fit(

@@ -414,7 +414,13 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     Ctrl-C ends the training; the model trained so far is saved.
     """
     from chainrule.cli.files import check_outputs
-    from chainrule.cli.sources import check_is_table, check_is_text, default_model, files_of
+    from chainrule.cli.sources import (
+        check_is_table,
+        check_is_text,
+        check_options,
+        default_model,
+        files_of,
+    )
     from chainrule.cli.training import train_on_rows
 
     given["model"] = given["model"] or default_model(data)
@@ -433,6 +439,9 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
         from chainrule.cli.table_training import train_on_table
 
         check_is_table(data)
+        check_options(
+            "table", data, folder, None, given["header"], given["size"], given["grayscale"]
+        )
         train_on_table(ctx, data, given)
         return
     train_on_rows(ctx, data, folder, given)

@@ -259,7 +259,7 @@ class Scheduler:
             if home is not None and (group is None or home.position > group.position):
                 group = home
         if group is None and value.beside is not None:
-            group = group_of.get(value.beside)
+            group = self.schedule.group_of.get(value.beside)
         if group is None or group.dtype != dtype or group.shape != value.shape or is_full(group):
             return None
         more = []

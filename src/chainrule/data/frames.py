@@ -6,6 +6,7 @@ whether its first line holds names) is told by `text_tables`, as for tables of n
 
 from __future__ import annotations
 
+import csv
 import gzip
 import io
 import os
@@ -14,15 +15,18 @@ import shutil
 import sys
 import tempfile
 import warnings
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TextIO
 
 from chainrule.data.text_tables import Layout, read_layout
 from chainrule.errors import FileError
 from chainrule.system.reading import check_gzip, reading, reason
 
 STANDARD_INPUT = "-"
+_INPUT_IN_WORDS = "standard input"
+_REMEDY = "Give a CSV file, saved as UTF-8, or a Parquet file."
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
 _SAMPLE = 1 << 16
@@ -57,24 +61,31 @@ def read_frame(
         path: a text file or a Parquet file, also compressed by gzip; "-" reads standard input.
         header: whether the first line is a header; None to tell it from the file.
         known: names that the columns are likely to have: a first line that has them all is a
-            header, though they may be numbers.
+            header, though they may be numbers. Other columns may have one name then.
 
     Raises:
         FileNotFoundError: if there is no such file.
-        FileError: if it is no table, has no rows, or two columns of one name.
+        FileError: if it is no table, has no rows, rows of different lengths, or two columns of one
+            name.
         ImportError: if pandas, or for Parquet pyarrow, is not installed.
     """
     if os.fspath(path) == STANDARD_INPUT:
+        _check_pandas()
         if sys.stdin is None:
             raise OSError("standard input is closed: there is nothing to read")
         with tempfile.TemporaryFile() as copy:
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.seek(0)
             try:
-                return _named_errors("standard input", copy, header, known)
-            except (ValueError, LookupError) as error:
-                raise FileError(f"standard input is no table: {reason(error)}") from error
-    with reading(path, "a table", "Give a CSV file, saved as UTF-8, or a Parquet file.") as file:
+                return _named_errors(_INPUT_IN_WORDS, copy, header, known)
+            except (FileError, ImportError):
+                raise
+            except Exception as error:
+                raise FileError(
+                    f"{_INPUT_IN_WORDS} cannot be read as a table: {reason(error)}. {_REMEDY}"
+                ) from error
+    _check_pandas()
+    with reading(path, "a table", _REMEDY) as file:
         return _named_errors(os.fspath(path), file, header, known)
 
 
@@ -83,10 +94,10 @@ def _named_errors(name: str, file: BinaryIO, header: bool | None, known: Sequenc
         found = _read(name, file, header, known)
     except UnicodeDecodeError as error:
         raise FileError(
-            f"{name} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8"
+            f"{name} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
         ) from error
-    labels = [str(label) for label in found.frame.columns]
-    repeated = next((label for label in labels if labels.count(label) > 1), None)
+    counts = Counter(found.frame.columns)
+    repeated = next((label for label in (known or counts) if counts[label] > 1), None)
     if repeated is not None:
         raise FileError(f"{name} has two columns named {repeated!r:.80}. Rename one of them.")
     if not len(found.frame):
@@ -94,14 +105,20 @@ def _named_errors(name: str, file: BinaryIO, header: bool | None, known: Sequenc
     return found
 
 
-def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) -> Frame:
+def _check_pandas() -> None:
+    """Raise ImportError with the remedy where pandas is not installed."""
     try:
-        import pandas as pd
+        import pandas  # noqa: F401
     except ImportError:
         raise ImportError(
             "tables are read by pandas: pip install 'chainrule[tables]'. For a table of numbers "
             "alone --model mlp does without"
         ) from None
+
+
+def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) -> Frame:
+    import pandas as pd
+
     start = file.read(4)
     file.seek(0)
     if start.startswith(_GZIP):
@@ -110,15 +127,7 @@ def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) 
         start = file.read(4)
         file.seek(0)
     if start == _PARQUET:
-        try:
-            frame = pd.read_parquet(file)
-        except ImportError:
-            raise ImportError(
-                "Parquet files are read by pyarrow: pip install 'chainrule[tables]'"
-            ) from None
-        if not all(isinstance(label, str) for label in frame.columns):
-            frame.columns = [str(label) for label in frame.columns]
-        return Frame(frame.reset_index(drop=True), True, None)
+        return _read_parquet(name, file, header)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     layout = read_layout(Path(name), text, header, known)
     text.seek(0)
@@ -126,17 +135,25 @@ def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) 
     text.seek(0)
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # cells would be lost
-        frame = pd.read_csv(
-            text,
-            sep=layout.delimiter,
-            header=None,
-            names=list(range(len(layout.names))),
-            skiprows=layout.header_lines,
-            decimal="," if _has_decimal_commas(sample, layout) else ".",
-            skipinitialspace=True,
-            index_col=False,
-            low_memory=False,
-        )
+        try:
+            frame = pd.read_csv(
+                text,
+                sep=layout.delimiter,
+                header=None,
+                names=list(range(len(layout.names))),
+                skiprows=layout.header_lines,
+                decimal="," if _has_decimal_commas(sample, layout) else ".",
+                skipinitialspace=True,
+                index_col=False,
+                low_memory=False,
+            )
+        except (pd.errors.ParserError, pd.errors.ParserWarning):
+            _check_lengths(name, text, layout)
+            raise
+        except pd.errors.EmptyDataError:
+            frame = pd.DataFrame(columns=range(len(layout.names)))
+    if frame.iloc[:, -1].isna().any():
+        _check_lengths(name, text, layout)
     text.detach()
     frame.columns = list(layout.names)
     notice = None
@@ -147,6 +164,39 @@ def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) 
             "it, and left out: give it a name if it is a feature"
         )
     return Frame(frame, layout.header_lines > 0, notice)
+
+
+def _read_parquet(name: str, file: BinaryIO, header: bool | None) -> Frame:
+    import pandas as pd
+
+    if header is not None:
+        raise FileError(f"{name} is a Parquet file, whose columns have names: leave header out.")
+    try:
+        frame = pd.read_parquet(file)
+    except ImportError:
+        raise ImportError(
+            "Parquet files are read by pyarrow: pip install 'chainrule[tables]'"
+        ) from None
+    has_names = any(label is not None for label in frame.index.names)
+    frame = frame.reset_index(drop=not has_names)  # an index with a name is a column
+    frame.columns = [str(label) for label in frame.columns]
+    return Frame(frame, True, None)
+
+
+def _check_lengths(name: str, text: TextIO, layout: Layout) -> None:
+    """Raise FileError for a row that has fewer or more cells than the first line.
+
+    pandas fills the rest of a short row with missing values, as if it had been written down so.
+    """
+    width = len(layout.names)
+    text.seek(0)
+    reader = csv.reader(text, delimiter=layout.delimiter, skipinitialspace=True)
+    for cells in reader:
+        if len(cells) != width and any(map(str.strip, cells)):
+            raise FileError(
+                f"{name}, line {reader.line_num}: expected {width} cells as in the first line, "
+                f"found {len(cells)}. Give every row the same columns."
+            )
 
 
 def _has_decimal_commas(sample: str, layout: Layout) -> bool:

@@ -78,7 +78,7 @@ class ServedTable(Served):
         columns = model.columns
         self.fields = tuple(_fields(columns))
         self.shape = (len(columns.columns),)
-        self.classes = tuple(model.target.labels) if model.is_classification else None
+        self.classes = model.classes
         self._used = {field.name for field in self.fields}
 
     def rows(self, given: Sequence[Any]) -> NDArray[Any]:

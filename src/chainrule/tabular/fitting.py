@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -243,17 +242,17 @@ def _checked_loss(task: Task, loss: str, quantiles: Sequence[float]) -> tuple[fl
 
 
 class _Stop(Callback):
-    """Ends the trainings of all members after the epoch under way, once it is set."""
+    """Ends the trainings of all members after the epoch under way, once it is told why."""
 
     def __init__(self) -> None:
-        self._is_set = threading.Event()
+        self._reason: str | None = None
 
-    def set(self) -> None:
-        self._is_set.set()
+    def tell(self, reason: str) -> None:
+        self._reason = reason
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
-        if self._is_set.is_set():
-            trainer.stop("the ensemble was stopped")
+        if self._reason is not None:
+            trainer.stop(self._reason)
 
 
 def _side_by_side(
@@ -272,9 +271,9 @@ def _side_by_side(
             while pending and not any(future.exception() for future in set(futures) - pending):
                 _, pending = wait(pending, 0.1, FIRST_EXCEPTION)
         except KeyboardInterrupt:
-            stop.set()
+            stop.tell("interrupted")
         if any(future.exception() for future in set(futures) - pending):
-            stop.set()
+            stop.tell("another member failed")
             pool.shutdown(wait=False, cancel_futures=True)
         return [future.result() for future in futures]
 

@@ -81,6 +81,11 @@ class TabularModel:
         """Whether it predicts classes."""
         return isinstance(self.target, Classes)
 
+    @property
+    def classes(self) -> tuple[Any, ...] | None:
+        """The labels of a classification, in the order of its probabilities; else None."""
+        return self.target.labels if isinstance(self.target, Classes) else None
+
     def predict(self, table: Any) -> NDArray[Any]:
         """The class with the highest probability, or the number, for each row of a table.
 
@@ -226,7 +231,7 @@ class TabularModel:
             raise FileError(f"{path} holds no TabularModel: chainrule.load(path) says what it is")
         try:
             return _from_state(found)
-        except (KeyError, TypeError, ValueError, RuntimeError) as error:
+        except Exception as error:
             raise FileError(f"{path}: its TabularModel is damaged ({error!r:.200})") from None
 
     def to_dict(self) -> dict[str, Any]:

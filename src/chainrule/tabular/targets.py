@@ -44,7 +44,10 @@ class Classes:
         """
         known = {label: number for number, label in enumerate(self.labels)}
         try:
-            return np.array([known[label] for label in _labels(y)], np.int64)
+            labels = _labels(y)
+            if isinstance(self.labels[0], str):  # of which some may look like numbers
+                labels = [cells.as_text(label) for label in labels]
+            return np.array([known[label] for label in labels], np.int64)
         except KeyError as error:
             raise ValueError(
                 f"y holds {error.args[0]!r:.80}, which is none of the {len(known)} classes of the "
@@ -215,7 +218,7 @@ def _labels(y: Any) -> list[Any]:
     values = found.values
     if not (values == np.floor(values)).all():
         raise ValueError(
-            f"Unknown label type: y holds {values[values != np.floor(values)][0]!r}, and classes "
+            f"Unknown label type: y holds {values[values != np.floor(values)][0]}, and classes "
             "are text, whole numbers or booleans. For numbers there is regression"
         )
     return [int(value) for value in values]
