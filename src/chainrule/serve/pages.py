@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 import json
 from importlib import resources
+from importlib.metadata import version
 from typing import Any
 
-import chainrule
 from chainrule.serve.questions import Field, Served
 
 _FILES = resources.files("chainrule.serve")
@@ -79,7 +79,7 @@ def openapi(served: Served, title: str) -> dict[str, Any]:
     fault = {"type": "object", "properties": {"detail": {"type": "string"}}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": chainrule.__version__},
+        "info": {"title": title, "version": version("chainrule")},
         "paths": {
             "/predict": {
                 "post": {
