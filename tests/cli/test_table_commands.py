@@ -217,6 +217,12 @@ def test_info(run, classes):
     assert re.search(r"^town +category", text, re.MULTILINE)
 
 
+def test_a_served_table_names_its_target(classes):
+    served = pytest.importorskip("chainrule.serve.files").served(classes)
+    assert served.target == "income"
+    assert served.classes == ("little", "much")
+
+
 def test_a_model_that_was_saved_in_python(run):
     frame = people()
     model = tabular.fit(frame.drop(columns="income"), frame["income"], "regression", epochs=2)
