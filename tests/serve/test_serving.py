@@ -211,7 +211,9 @@ def test_pages(table_server, network_server):
     assert "<b>" not in page
     assert "<option>Basel</option>" in page
     assert not re.search(r"(src|href)=\"?(https?:)?//", page)
-    assert "town &lt;b&gt;" in ask(table_server, None, "/docs")[1]
+    docs = ask(table_server, None, "/docs")[1]
+    assert "town &lt;b&gt;" in docs
+    assert "http://{}:{}/predict".format(*table_server) in docs
     described = json.loads(ask(table_server, None, "/openapi.json")[1])
     asked = described["paths"]["/predict"]["post"]["requestBody"]["content"]["application/json"]
     example = asked["schema"]["examples"][0]

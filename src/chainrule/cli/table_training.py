@@ -17,6 +17,7 @@ from chainrule.cli.table_data import naming, say_notices
 from chainrule.cli.tasks import choose_task, describe_task
 from chainrule.data.frames import Frame, read_frame
 from chainrule.graph.tensor import Array
+from chainrule.tabular.cells import as_text
 from chainrule.tabular.recipe import Task
 from chainrule.tabular.training import hold_out
 from chainrule.train import Callback, Trainer
@@ -181,7 +182,9 @@ def _say_data(
         "data", f"{name}: rows of {width} columns, {len(train):,} to train on, {len(test):,} to "
         "test on",
     )  # fmt: skip
-    classes = sorted(set(y.tolist()), key=str) if task == "classification" else None
+    classes = None
+    if task == "classification":
+        classes = [as_text(label) for label in np.unique(y)]
     output.line("task", describe_task(classes, target))
     if inferred:
         other = "regression" if task == "classification" else "classification"

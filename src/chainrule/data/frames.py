@@ -18,7 +18,7 @@ import warnings
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple, TextIO
+from typing import Any, BinaryIO, NamedTuple
 
 from chainrule.data.text_tables import Layout, read_layout
 from chainrule.errors import FileError
@@ -119,10 +119,12 @@ def _check_pandas() -> None:
 def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) -> Frame:
     import pandas as pd
 
+    is_plain = name != _INPUT_IN_WORDS
     start = file.read(4)
     file.seek(0)
     if start.startswith(_GZIP):
         check_gzip(file)
+        is_plain = False
         file = io.BytesIO(gzip.GzipFile(fileobj=file).read())
         start = file.read(4)
         file.seek(0)
@@ -132,29 +134,36 @@ def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) 
     layout = read_layout(Path(name), text, header, known)
     text.seek(0)
     sample = text.read(_SAMPLE)
-    text.seek(0)
+    text.detach()
+    file.seek(0)
+    # pandas reads a file that it opens itself in half the time.
+    source: Any = Path(name).absolute() if is_plain else file
+    options: dict[str, Any] = {
+        "sep": layout.delimiter,
+        "header": None,
+        "names": list(range(len(layout.names))),
+        "skiprows": layout.header_lines,
+        "decimal": "," if _has_decimal_commas(sample, layout) else ".",
+        "skipinitialspace": f"{layout.delimiter} " in sample,
+        "index_col": False,
+        "compression": None,
+    }
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # cells would be lost
+        warnings.simplefilter("error", pd.errors.DtypeWarning)
         try:
-            frame = pd.read_csv(
-                text,
-                sep=layout.delimiter,
-                header=None,
-                names=list(range(len(layout.names))),
-                skiprows=layout.header_lines,
-                decimal="," if _has_decimal_commas(sample, layout) else ".",
-                skipinitialspace=True,
-                index_col=False,
-                low_memory=False,
-            )
+            try:
+                frame = pd.read_csv(source, **options)
+            except pd.errors.DtypeWarning:  # numbers in a part of the rows, text in another
+                file.seek(0)
+                frame = pd.read_csv(source, low_memory=False, **options)
         except (pd.errors.ParserError, pd.errors.ParserWarning):
-            _check_lengths(name, text, layout)
+            _check_lengths(name, file, layout)
             raise
         except pd.errors.EmptyDataError:
             frame = pd.DataFrame(columns=range(len(layout.names)))
     if frame.iloc[:, -1].isna().any():
-        _check_lengths(name, text, layout)
-    text.detach()
+        _check_lengths(name, file, layout)
     frame.columns = list(layout.names)
     notice = None
     if layout.may_have_index and _counts_rows(frame.iloc[:, 0]):
@@ -183,13 +192,14 @@ def _read_parquet(name: str, file: BinaryIO, header: bool | None) -> Frame:
     return Frame(frame, True, None)
 
 
-def _check_lengths(name: str, text: TextIO, layout: Layout) -> None:
+def _check_lengths(name: str, file: BinaryIO, layout: Layout) -> None:
     """Raise FileError for a row that has fewer or more cells than the first line.
 
     pandas fills the rest of a short row with missing values, as if it had been written down so.
     """
     width = len(layout.names)
-    text.seek(0)
+    file.seek(0)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     reader = csv.reader(text, delimiter=layout.delimiter, skipinitialspace=True)
     for cells in reader:
         if len(cells) != width and any(map(str.strip, cells)):
@@ -197,6 +207,7 @@ def _check_lengths(name: str, text: TextIO, layout: Layout) -> None:
                 f"{name}, line {reader.line_num}: expected {width} cells as in the first line, "
                 f"found {len(cells)}. Give every row the same columns."
             )
+    text.detach()
 
 
 def _has_decimal_commas(sample: str, layout: Layout) -> bool:

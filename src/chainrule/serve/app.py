@@ -60,7 +60,7 @@ def make_app(served: Served, *, title: str = "model", most_bytes: int = MOST_BYT
         return _page(pages.index(served, title))
 
     async def docs(request: Request) -> Response:
-        return _page(pages.docs(served, title, most_bytes))
+        return _page(pages.docs(served, title, most_bytes, str(request.base_url)))
 
     async def schema(request: Request) -> Response:
         return JSONResponse(pages.openapi(served, title))

@@ -43,9 +43,10 @@ def app(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES) -> Any:
 def served(path: str | os.PathLike[str]) -> Served:
     """The model of a file."""
     tensors, description = read(path)
-    if "values" in description:
-        return ServedTable(TabularModel.load(path))
     metadata = description.get("metadata") or {}
+    if "values" in description:
+        target = metadata.get("target") if isinstance(metadata, dict) else None
+        return ServedTable(TabularModel.load(path), str(target or "prediction"))
     if "word_vectors" in description or "tokenizer" in metadata:
         raise ValueError(f"{path} holds words or text: only models of rows of numbers are served")
     if "data" not in metadata:

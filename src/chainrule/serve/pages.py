@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import html
 import json
-from importlib import metadata, resources
+from importlib import resources
+from importlib.metadata import version
 from typing import Any
 
 from chainrule.serve.questions import Field, Served
@@ -33,8 +34,8 @@ def index(served: Served, title: str) -> str:
     )
 
 
-def docs(served: Served, title: str, most_bytes: int) -> str:
-    """A page that says how a program asks."""
+def docs(served: Served, title: str, most_bytes: int, url: str) -> str:
+    """A page that says how a program asks the server at this URL."""
     request = json.dumps({"rows": [example(served)]}, ensure_ascii=False)
     if served.fields is None:
         columns = f"<p>A row is a list of numbers of shape {served.shape}.</p>"
@@ -53,7 +54,7 @@ def docs(served: Served, title: str, most_bytes: int) -> str:
         title,
         f"""<p><a href="./">Try it by hand</a> · <a href="openapi.json">OpenAPI</a></p>
 <h2>POST /predict</h2>
-<pre>curl -H 'content-type: application/json' http://localhost:8000/predict -d \\
+<pre>curl -H 'content-type: application/json' {_text(url)}predict -d \\
   '{_text(request)}'</pre>
 <p>The answer is {{"predictions": [...]}}: {answer}, one for each row. A row that does not fit
 is refused with 422, a request of more than {most_bytes:,} bytes with 413; {{"detail": ...}} says
@@ -78,7 +79,7 @@ def openapi(served: Served, title: str) -> dict[str, Any]:
     fault = {"type": "object", "properties": {"detail": {"type": "string"}}}
     return {
         "openapi": "3.1.0",
-        "info": {"title": title, "version": metadata.version("chainrule")},
+        "info": {"title": title, "version": version("chainrule")},
         "paths": {
             "/predict": {
                 "post": {
