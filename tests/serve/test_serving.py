@@ -204,6 +204,27 @@ def test_many_at_once_each_get_their_own(network, network_server):
             assert np.allclose(json.loads(text)["probabilities"], expected[number], atol=1e-6)
 
 
+def test_one_request_does_not_change_the_answers_of_others(table, table_server):
+    good = rows_of(FRAME)[0]
+    (expected,) = json.loads(ask(table_server, {"rows": [good]})[1])["probabilities"]
+    odd = [{**good, "age": 10**400}, {**good, "town <b>": 3}, {**good, "age": "x"}]
+
+    def one(number):
+        return ask(table_server, {"rows": [odd[number // 2 % 3] if number % 2 else good]})
+
+    with ThreadPoolExecutor(8) as threads:
+        answers = list(threads.map(one, range(120)))
+    for status, text in answers[::2]:
+        assert status == 200
+        assert np.allclose(json.loads(text)["probabilities"], [expected], atol=1e-6)
+    assert {status for status, _ in answers[1::2]} == {200, 422}
+
+
+def test_rows_without_end_take_little_memory(table_server):
+    body = '{"rows": [' + "0," * 400_000 + "0]}"
+    assert ask(table_server, body)[0] == 422
+
+
 def test_pages(table_server, network_server):
     status, page = ask(table_server, None, "/")
     assert status == 200
@@ -240,7 +261,7 @@ def test_ctrl_c_ends_it(network, tmp_path):
         assert errors == "Interrupted.\n"
 
 
-@pytest.mark.parametrize("kind", ["foreign", "missing", "plain", "words"])
+@pytest.mark.parametrize("kind", ["foreign", "missing", "plain", "words", "wide", "huge"])
 def test_files_that_are_not_served(kind, tmp_path, network):
     path = tmp_path / "model.safetensors"
     if kind == "foreign":
@@ -249,6 +270,10 @@ def test_files_that_are_not_served(kind, tmp_path, network):
         cr.save(network, path)
     elif kind == "words":
         cr.save(network, path, {"tokenizer": {}})
+    elif kind in ("wide", "huge"):
+        shape = [4] if kind == "wide" else [30_000_000]
+        data = {"shape": shape, "columns": None, "target": None}
+        cr.save(network, path, {"classes": None, "data": data})
     found = subprocess.run(
         [sys.executable, "-m", "chainrule", "serve", path], capture_output=True, text=True
     )

@@ -56,7 +56,7 @@ def test_the_same_seed_gives_the_same_model_and_rows_do_not_depend_on_others():
 
 def test_validation_rows_weights_and_classes():
     held = FRAME[:30], LABELS[:30]
-    model = TabularClassifier(**SMALL, class_weight="balanced")
+    model = TabularClassifier(**SMALL)
     model.fit(FRAME[30:], LABELS[30:], X_val=held[0], y_val=held[1])
     error = model.history_["validation_error"][model.best_epoch_ - 1]
     assert error == min(model.history_["validation_error"])
@@ -103,3 +103,22 @@ def test_arguments():
         TabularRegressor(**SMALL).fit(FRAME.assign(size=np.inf), VALUES)
     with pytest.raises(ValueError, match="Unknown label type"):
         TabularClassifier(**SMALL).fit(FRAME, VALUES + 0.5)
+
+
+def test_rows_to_validate_on_are_weighted_as_those_held_out():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(400, 2))
+    y = np.where(x[:, 0] + rng.normal(size=400) > 1.8, "rare", "often")
+    half = slice(0, 200), slice(200, 400)
+    given = dict(preset="fast", epochs=8, random_state=0)
+    weighted = TabularClassifier(class_weight="balanced", **given)
+    weighted.fit(x[half[0]], y[half[0]], X_val=x[half[1]], y_val=y[half[1]])
+    shares = (y[half[0]] == "rare").mean()
+    weights = np.where(y == "rare", 0.5 / shares, 0.5 / (1 - shares))
+    by_rows = TabularClassifier(**given)
+    by_rows.fit(
+        x[half[0]], y[half[0]], sample_weight=weights[half[0]],
+        X_val=x[half[1]], y_val=y[half[1]], sample_weight_val=weights[half[1]],
+    )  # fmt: skip
+    assert np.allclose(weighted.predict_proba(x), by_rows.predict_proba(x), atol=1e-4)
+    assert weighted.model_.predict(x[:5]).tolist() == weighted.predict(x[:5]).tolist()

@@ -14,6 +14,8 @@ from chainrule.errors import FileError
 from chainrule.tabular.calibration import softmax, temperature
 from chainrule.tabular.criteria import Gaussian, Quantiles
 from chainrule.tabular.recipe import RecipeSchedule, optimizer_of, realmlp
+from chainrule.tabular.training import hold_out
+from chainrule.train import model_file, plain_values
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(300, 3))
@@ -281,3 +283,30 @@ def test_importances_name_the_columns_that_matter():
     found = model.importances(table)
     assert sum(found.values()) == pytest.approx(1)
     assert found["x0"] > found["x2"] > found["x1"]
+
+
+def test_rows_held_out_are_a_share_of_all_and_leave_one_of_each_class():
+    for classes, each in ((60, 2), (50, 7), (2, 100), (5, 1)):
+        targets = np.repeat(np.arange(classes), each)
+        train, held = hold_out(targets, 0.2, seed=0, stratify=True)
+        assert set(train) | set(held) == set(range(len(targets)))
+        assert len(set(targets[train])) == classes
+        if each > 1:
+            assert len(held) == pytest.approx(0.2 * len(targets), abs=1)
+    counts = np.bincount(np.repeat([0, 1], [90, 10])[held := hold_out(
+        np.repeat([0, 1], [90, 10]), 0.2, seed=3, stratify=True)[1]])  # fmt: skip
+    assert len(held) == 20
+    assert counts.tolist() == [18, 2]
+
+
+def test_a_file_whose_networks_share_tensors(tmp_path):
+    state = tabular.fit(X, Y, "regression", epochs=1, **SMALL).to_dict()
+    described, arrays = plain_values.split(state)
+    items = dict(described["dict"])
+    items["members"]["list"] *= 50  # which name the same tensors
+    items["temperatures"]["list"] *= 50
+    path = tmp_path / "many.safetensors"
+    tensors = {f"values.{name}": array for name, array in arrays.items()}
+    model_file.write(path, tensors, {"values": {"dict": list(items.items())}, "metadata": {}})
+    with pytest.raises(FileError, match="share a tensor"):
+        tabular.TabularModel.load(path)

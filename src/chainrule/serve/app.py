@@ -20,12 +20,12 @@ from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from chainrule.serve import pages
-from chainrule.serve.questions import Served
+from chainrule.serve.questions import Rows, Served
 
 MOST_BYTES = 16 << 20
 _FAR_TOO_LONG = 8
-_ROWS_AT_ONCE = 4096
-"""More are answered in a thread of their own."""
+_BYTES_AT_ONCE, _ROWS_AT_ONCE = 1 << 16, 4096
+"""More are read, and answered, in a thread of their own."""
 
 
 class BadRows(HTTPException):
@@ -53,7 +53,11 @@ def make_app(served: Served, *, title: str = "model", most_bytes: int = MOST_BYT
     batcher = _Batcher(served)
 
     async def predict(request: Request) -> Response:
-        rows = served_rows(served, await _body(request, most_bytes))
+        body = await _body(request, most_bytes)
+        if len(body) > _BYTES_AT_ONCE:
+            rows = await asyncio.to_thread(served_rows, served, body)
+        else:
+            rows = served_rows(served, body)
         return JSONResponse(served.answer(await batcher.outputs(rows)))
 
     async def index(request: Request) -> Response:
@@ -80,7 +84,7 @@ def make_app(served: Served, *, title: str = "model", most_bytes: int = MOST_BYT
     )
 
 
-def served_rows(served: Served, body: bytes) -> NDArray[Any]:
+def served_rows(served: Served, body: bytes) -> Rows:
     """The rows of a request's body.
 
     Raises:
@@ -97,7 +101,7 @@ def served_rows(served: Served, body: bytes) -> NDArray[Any]:
         raise BadRows("rows is empty: give at least one row")
     try:
         return served.rows(rows)
-    except (ValueError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError) as error:
         raise BadRows(str(error)) from None
 
 
@@ -110,14 +114,14 @@ class _Batcher:
 
     def __init__(self, served: Served) -> None:
         self._served = served
-        self._waiting: list[tuple[NDArray[Any], asyncio.Future[NDArray[Any]]]] = []
+        self._waiting: list[tuple[Rows, asyncio.Future[NDArray[Any]]]] = []
 
-    async def outputs(self, rows: NDArray[Any]) -> NDArray[Any]:
+    async def outputs(self, rows: Rows) -> NDArray[Any]:
         """The outputs for the rows of one request."""
-        if len(rows) > _ROWS_AT_ONCE:
+        if _length(rows) > _ROWS_AT_ONCE:
             try:
                 return await asyncio.to_thread(self._served.outputs, rows)
-            except (ValueError, TypeError, IndexError) as error:
+            except _REFUSALS as error:
                 raise BadRows(str(error)) from None
         loop = asyncio.get_running_loop()
         if not self._waiting:
@@ -129,22 +133,31 @@ class _Batcher:
     def _answer(self) -> None:
         waiting, self._waiting = self._waiting, []
         if len(waiting) > 1:
+            names = waiting[0][0]
             try:
-                found = self._served.outputs(np.concatenate([rows for rows, _ in waiting]))
-            except (ValueError, TypeError, IndexError):
-                pass  # of one of them: below each is answered for itself
-            else:
-                ends = np.cumsum([len(rows) for rows, _ in waiting])
+                joined = {n: np.concatenate([rows[n] for rows, _ in waiting]) for n in names}
+                found = self._served.outputs(joined)
+            except Exception:  # of one of them: below each is answered for itself
+                found = None
+            if found is not None:
+                ends = np.cumsum([_length(rows) for rows, _ in waiting])
                 for (_, answer), part in zip(waiting, np.split(found, ends[:-1]), strict=True):
                     _settle(answer, part)
                 return
         for rows, answer in waiting:
             try:
                 _settle(answer, self._served.outputs(rows))
-            except (ValueError, TypeError, IndexError) as error:
+            except _REFUSALS as error:
                 _settle(answer, BadRows(str(error)))
             except Exception as error:
                 _settle(answer, error)
+
+
+_REFUSALS = (ValueError, TypeError, IndexError, OverflowError)
+
+
+def _length(rows: Rows) -> int:
+    return len(next(iter(rows.values())))
 
 
 def _settle(answer: asyncio.Future[Any], found: Any) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import os
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from chainrule.errors import FileError
 from chainrule.serve.app import MOST_BYTES, make_app
@@ -13,6 +16,9 @@ from chainrule.system.reading import reason
 from chainrule.tabular import TabularModel
 from chainrule.train import Predictor
 from chainrule.train.model_file import build_model, read
+
+_MOST_NUMBERS = 1 << 22
+"""More numbers in a row are no row."""
 
 
 def app(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES) -> Any:
@@ -59,8 +65,10 @@ def served(path: str | os.PathLike[str]) -> Served:
         data = metadata["data"]
         shape = tuple(int(length) for length in data["shape"])
         names, classes = data["columns"], metadata["classes"]
-        return ServedArray(
-            Predictor(model), shape, names, classes, str(data["target"] or "prediction")
-        )
-    except (KeyError, TypeError, ValueError) as error:
+        if not 0 < math.prod(shape) <= _MOST_NUMBERS:
+            raise ValueError(f"a row of shape {shape}")
+        predictor = Predictor(model)
+        predictor.predict(np.zeros((1, *shape), np.float32))  # raises where it does not fit
+        return ServedArray(predictor, shape, names, classes, str(data["target"] or "prediction"))
+    except (KeyError, TypeError, ValueError, IndexError) as error:
         raise FileError(f"{path}: what it says of its data is damaged ({reason(error)})") from None

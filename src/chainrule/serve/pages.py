@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import json
+import math
 from importlib import resources
 from importlib.metadata import version
 from typing import Any
@@ -14,11 +15,13 @@ _FILES = resources.files("chainrule.serve")
 _STYLE = (_FILES / "page.css").read_text(encoding="utf-8")
 _SCRIPT = (_FILES / "page.js").read_text(encoding="utf-8")
 
+_MOST_NUMBERS = 1000
+
 
 def index(served: Served, title: str) -> str:
     """A page with a field for each column, and the prediction for what is typed into them."""
     if served.fields is None:
-        numbers = json.dumps(_zeros(served.shape))
+        numbers = json.dumps(example(served))
         asked = (
             f'<label class="whole">a row<textarea spellcheck="false">{numbers}</textarea></label>'
         )
@@ -116,9 +119,9 @@ def openapi(served: Served, title: str) -> dict[str, Any]:
 
 
 def example(served: Served) -> Any:
-    """A row that the model can take."""
+    """A row that the model can take; none where that would fill the page."""
     if served.fields is None:
-        return _zeros(served.shape)
+        return _zeros(served.shape) if math.prod(served.shape) <= _MOST_NUMBERS else []
     values = {"number": 0.0, "date": "2024-05-01"}
     return {f.name: f.values[0] if f.values else values.get(f.kind, "") for f in served.fields}
 

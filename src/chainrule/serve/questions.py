@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.tabular import Columns, TabularModel
 from chainrule.train import Predictor
+
+Rows: TypeAlias = dict[str, NDArray[Any]]
+"""Rows as a model takes them; the first axis of each array counts them. The arrays of several
+requests may be joined."""
 
 
 class Field(NamedTuple):
@@ -43,20 +47,16 @@ class Served(ABC):
     classes: tuple[Any, ...] | None
 
     @abstractmethod
-    def rows(self, given: Sequence[Any]) -> NDArray[Any]:
-        """Rows as JSON has them, as one array: its first axis counts them.
+    def rows(self, given: Sequence[Any]) -> Rows:
+        """Rows as JSON has them, as arrays.
 
         Raises:
             ValueError: if one of them does not fit; it is named by its number, from 0.
         """
 
     @abstractmethod
-    def outputs(self, rows: NDArray[Any]) -> NDArray[Any]:
-        """The predictions for such an array: probabilities of classes, or numbers.
-
-        Raises:
-            ValueError, TypeError: for values that don't fit.
-        """
+    def outputs(self, rows: Rows) -> NDArray[Any]:
+        """The predictions for such arrays: probabilities of classes, or numbers."""
 
     def answer(self, outputs: NDArray[Any]) -> dict[str, Any]:
         """The predictions as JSON has them."""
@@ -81,12 +81,14 @@ class ServedTable(Served):
         self.classes = model.classes
         self._used = {field.name for field in self.fields}
 
-    def rows(self, given: Sequence[Any]) -> NDArray[Any]:
+    def rows(self, given: Sequence[Any]) -> Rows:
         names = self.model.columns.names
-        found = np.empty((len(given), len(names)), object)
-        for number, row in enumerate(given):
-            found[number] = self._row(row, names, number)
-        return found
+        rows = [self._row(row, names, number) for number, row in enumerate(given)]
+        columns = zip(*rows, strict=True)
+        table = {
+            name: np.array(column, object) for name, column in zip(names, columns, strict=True)
+        }
+        return self.model.columns.transform(table)
 
     def _row(self, row: Any, names: Sequence[str], number: int) -> list[Any]:
         if isinstance(row, dict):
@@ -104,11 +106,8 @@ class ServedTable(Served):
                 raise ValueError(f"row {number}: {name!r} is a number, text, true, false or null")
         return row
 
-    def outputs(self, rows: NDArray[Any]) -> NDArray[Any]:
-        table = dict(zip(self.model.columns.names, rows.T, strict=True))
-        if self.model.is_classification:
-            return self.model.predict_proba(table)
-        return self.model.predict(table)
+    def outputs(self, rows: Rows) -> NDArray[Any]:
+        return self.model.predict_encoded(rows)
 
 
 def _fields(columns: Columns) -> list[Field]:
@@ -146,15 +145,13 @@ class ServedArray(Served):
         self.classes = None if classes is None else tuple(classes)
         self.target = target
 
-    def rows(self, given: Sequence[Any]) -> NDArray[Any]:
+    def rows(self, given: Sequence[Any]) -> Rows:
         if self.fields is not None:
             names = [field.name for field in self.fields]
             given = [_by_name(row, names, n) if isinstance(row, dict) else row
                      for n, row in enumerate(given)]  # fmt: skip
-        found = np.empty((len(given), *self.shape), np.float32)
-        for number, row in enumerate(given):
-            found[number] = self._row(row, number)
-        return found
+        rows = [self._row(row, number) for number, row in enumerate(given)]
+        return {"x": np.array(rows, np.float32)}
 
     def _row(self, row: Any, number: int) -> NDArray[Any]:
         what = f"row {number} is a list of numbers of shape {self.shape}"
@@ -169,8 +166,8 @@ class ServedArray(Served):
             raise ValueError(f"row {number} holds a number that is too large, or not finite")
         return values
 
-    def outputs(self, rows: NDArray[Any]) -> NDArray[Any]:
-        outputs: NDArray[Any] = self.predictor.predict(rows)
+    def outputs(self, rows: Rows) -> NDArray[Any]:
+        outputs: NDArray[Any] = self.predictor.predict(rows["x"])
         if self.classes is None:
             return outputs
         shifted = np.exp(outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True))

@@ -33,5 +33,5 @@ def run(app: Any, host: str, port: int, ready: Callable[[str], object]) -> None:
         opened.listen(2048)
         name = f"[{host}]" if ":" in host else host
         ready(f"http://{name}:{opened.getsockname()[1]}")
-        config = uvicorn.Config(app, log_level="warning", access_log=False)
+        config = uvicorn.Config(app, log_level="warning", access_log=False, limit_concurrency=2048)
         uvicorn.Server(config).run(sockets=[opened])

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
 from sklearn.utils import assert_all_finite, check_random_state, column_or_1d
 from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
@@ -19,6 +20,7 @@ from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
 from chainrule.tabular.reading import as_array
 from chainrule.tabular.recipe import Task
+from chainrule.tabular.targets import Classes
 from chainrule.train import Callback
 
 _ROWS = 2000
@@ -217,9 +219,14 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             if not np.isin(known, self.classes_).all():
                 raise ValueError("y_val holds classes that y does not have")
             codes_val = np.searchsorted(self.classes_, known)
-            weights_val = weights_of_rows(X_val, known, sample_weight_val)
+            of_class = self.class_weight
+            if isinstance(of_class, str):  # by the classes of y
+                shares = compute_class_weight(of_class, classes=self.classes_, y=y)
+                of_class = dict(zip(self.classes_, shares, strict=True))
+            weights_val = weights_of_rows(X_val, known, sample_weight_val, of_class)
             validation = X_val, codes_val, weights_val
         self._fit_model(X, codes, weights, validation)
+        self.model_.target = Classes(tuple(self.classes_.tolist()))
         return self
 
     def predict(self, X: Any) -> NDArray[Any]:

@@ -95,11 +95,10 @@ class TabularModel:
         Raises:
             ValueError, TypeError: as `Columns.transform`.
         """
+        found = self.predict_encoded(self.columns.transform(table))
         if isinstance(self.target, Classes):
-            return self.target.decode(self.predict_proba(table).argmax(axis=1))
-        target = self.target
-        found = [target.decode(outputs) for outputs in self._outputs(table)]
-        return np.asarray(np.mean(found, axis=0))
+            return self.target.decode(found.argmax(axis=1))
+        return found
 
     def predict_proba(self, table: Any) -> NDArray[np.float64]:
         """The probability of each class, in the order of `target.labels`: shape (rows, classes).
@@ -110,10 +109,18 @@ class TabularModel:
         """
         if not self.is_classification:
             raise AttributeError("a regression has no probabilities: use predict")
-        found = [
-            softmax(outputs.astype(np.float64) / t)
-            for outputs, t in zip(self._outputs(table), self.temperatures, strict=True)
-        ]
+        return self.predict_encoded(self.columns.transform(table))
+
+    def predict_encoded(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
+        """The probabilities of the classes, or the numbers, for rows that `columns.transform` made
+        arrays of; such arrays of several tables may be joined.
+        """
+        target, outputs = self.target, self._outputs_of(arrays)
+        if isinstance(target, Classes):
+            pairs = zip(outputs, self.temperatures, strict=True)
+            found = [softmax(o.astype(np.float64) / t) for o, t in pairs]
+        else:
+            found = [target.decode(o) for o in outputs]
         return np.asarray(np.mean(found, axis=0))
 
     def predict_interval(
@@ -191,7 +198,9 @@ class TabularModel:
 
     def _outputs(self, table: Any) -> list[NDArray[Any]]:
         """The outputs of each member."""
-        arrays = self.columns.transform(table)
+        return self._outputs_of(self.columns.transform(table))
+
+    def _outputs_of(self, arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         rows = len(next(iter(arrays.values())))
         if not rows:
             raise ValueError("x has 0 sample(s); a minimum of 1 is required")
@@ -259,7 +268,12 @@ class TabularModel:
 
 def _from_state(found: Mapping[str, Any]) -> TabularModel:
     members = []
+    used: set[int] = set()  # a file could make many networks of the same tensors
     for given in found["members"]:
+        tensors = {id(array) for array in given["state"].values()}
+        if used & tensors:
+            raise ValueError("two networks share a tensor")
+        used |= tensors
         held = sum(np.size(array) for array in given["state"].values())
         member = from_description(given["network"], max_elements=held)
         if not isinstance(member, RealMLP):

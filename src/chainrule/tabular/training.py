@@ -70,20 +70,22 @@ def hold_out(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The rows to train on and those to validate on, in the order of the data.
 
-    With `stratify` each class is divided; one row of each stays to be trained on. Of fewer than
-    five rows none is held out.
+    With `stratify` the rows are taken evenly from all classes; one row of each stays to be trained
+    on. Of fewer than five rows none is held out.
     """
-    order = permutation(len(targets), seed, epoch=0)
-    held = np.zeros(len(targets), bool)
-    if len(targets) >= 5 and fraction:
-        groups = [order]
-        if stratify:
-            by_class = order[np.argsort(targets[order], kind="stable")]
-            groups = np.split(by_class, np.flatnonzero(np.diff(targets[by_class])) + 1)
-        for members in groups:
-            held[members[: min(round(fraction * len(members)), len(members) - 1)]] = True
-        if not held.any():
-            held[order[0]] = True
+    rows = len(targets)
+    order = permutation(rows, seed, epoch=0)
+    held = np.zeros(rows, bool)
+    if rows >= 5 and fraction:
+        count = max(min(round(fraction * rows), rows - 1), 1)
+        if stratify:  # the rows of each class one after another
+            order = order[np.argsort(targets[order], kind="stable")]
+            held[order[((np.arange(count) + 0.5) * rows / count).astype(np.int64)]] = True
+            alone = ~np.isin(targets, targets[~held])
+            _, first = np.unique(targets[alone], return_index=True)
+            held[np.flatnonzero(alone)[first]] = False
+        else:
+            held[order[:count]] = True
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 
