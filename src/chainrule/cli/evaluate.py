@@ -79,10 +79,11 @@ def _evaluate_table(
     model: str, data: str, folder: str | None, part: str | None, header: bool | None
 ) -> None:
     """Say how good a model of a table is; warn of rows that it was trained on."""
+    from chainrule import tabular
     from chainrule.cli import output
     from chainrule.cli.saved_table import read_saved_table
     from chainrule.cli.table_data import naming, read_table_to_use, say_notices
-    from chainrule.cli.table_training import figures, left_out, shown
+    from chainrule.cli.table_training import left_out, shown
 
     saved = read_saved_table(model)
     frame = read_table_to_use(data, saved, folder, part, header=header)
@@ -103,7 +104,7 @@ def _evaluate_table(
     y = saved.targets_of(frame, data)
     with naming(data):
         seen = saved.rows_trained_on(frame, y)
-        found = figures(saved.model, frame, y)
+        found = tabular.figures(saved.model, frame, y)
     if seen > _MOST_TRAINED_ON * len(y):
         knows = (
             f"the model was trained on {seen:,} of these {len(y):,} rows, so it knows their "

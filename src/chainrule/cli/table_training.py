@@ -23,8 +23,6 @@ from chainrule.tabular.training import hold_out
 from chainrule.train import Callback, Trainer
 from chainrule.train.checkpoint import check_can_save
 
-_LINEAR_EPOCHS = 64
-
 
 def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None:
     """Read the table, say what is made of its columns, train, and compare with baselines.
@@ -80,7 +78,7 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
     if not interrupted:
         _say_training(members, task)
         if len(test):
-            _compare(model, x, y, train, test, task)
+            _compare(model, x, y, train, test)
     output.show_files(given, interrupted=interrupted)
     if interrupted:
         ctx.exit(INTERRUPTED)
@@ -209,48 +207,13 @@ def _say_training(members: list[dict[str, Any]], task: str) -> None:
     output.line("kept", f"{which} {epochs}: {measure} {error:.4f} on the held-out validation rows")
 
 
-def _compare(
-    model: tabular.TabularModel, x: Any, y: Array, train: Array, test: Array, task: Task
-) -> None:
+def _compare(model: tabular.TabularModel, x: Any, y: Array, train: Array, test: Array) -> None:
     """Print the test figures of the model, of a linear model, and of a constant."""
-    linear = tabular.fit(
-        x.iloc[train], y[train], task, preset="fast", columns=model.columns, hidden=(),
-        epochs=_LINEAR_EPOCHS,
-    )  # fmt: skip
-    found = {"the model": figures(model, x.iloc[test], y[test])}
-    found["a linear model"] = figures(linear, x.iloc[test], y[test])
-    if task == "classification":
-        labels, counts = np.unique(y[train].astype(str), return_counts=True)
-        share = float((y[test].astype(str) == labels[counts.argmax()]).mean())
-        prior = {str(c): n / len(train) for c, n in zip(labels, counts, strict=True)}
-        loss = -np.mean([np.log(prior.get(str(c), 1e-12)) for c in y[test]])
-        found["the most frequent class"] = {"accuracy": share, "loss": float(loss)}
-    else:
-        found["the mean"] = errors_of(np.full(len(test), y[train].mean()), y[test])
+    rows = x.iloc[test], y[test]
+    found = {"the model": tabular.figures(model, *rows)}
+    found |= tabular.baselines(model, (x.iloc[train], y[train]), rows)
     headings = {f"{len(test):,} test rows": "left"} | dict.fromkeys(found["the model"], "right")
     output.show_table(headings, [(name, *shown(row)) for name, row in found.items()])
-
-
-def figures(model: tabular.TabularModel, x: Any, y: Array) -> dict[str, float]:
-    """Accuracy and cross-entropy of a classification; the errors of a regression."""
-    if not model.is_classification:
-        return errors_of(model.predict(x), np.asarray(y, np.float64))
-    shares, codes = model.predict_proba(x), model.target.encode(y)
-    of_class = np.maximum(shares[np.arange(len(codes)), codes], 1e-12)
-    accuracy = float((shares.argmax(axis=1) == codes).mean())
-    return {"accuracy": accuracy, "loss": float(-np.log(of_class).mean())}
-
-
-def errors_of(predicted: Array, y: Array) -> dict[str, float]:
-    """RMSE and MAE in the target's units, and r2."""
-    error = predicted - y
-    variance = float(np.square(y - y.mean()).mean())
-    mse = float(np.square(error).mean())
-    return {
-        "rmse": mse**0.5,
-        "mae": float(np.abs(error).mean()),
-        "r2": 1 - mse / variance if variance else float("nan"),
-    }
 
 
 def shown(row: Mapping[str, float]) -> list[str]:

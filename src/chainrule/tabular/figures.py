@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from chainrule.tabular.fitting import fit
 from chainrule.tabular.model import TabularModel
+from chainrule.tabular.recipe import Task
+from chainrule.tabular.targets import Classes
 
 _LEAST = 1e-12
 """The least probability that counts in a loss."""
@@ -28,9 +30,9 @@ def figures(model: TabularModel, table: Any, target: Any) -> dict[str, float]:
         >>> tabular.figures(model, x, x[:, 0])["r2"] > 0.9
         True
     """
-    if not model.is_classification:
-        return _errors(np.asarray(model.predict(table), np.float64), np.asarray(target, np.float64))
-    return _hits(model.predict_proba(table), model.target.encode(target))
+    if isinstance(model.target, Classes):
+        return _hits(model.predict_proba(table), model.target.encode(target))
+    return _errors(np.asarray(model.predict(table), np.float64), np.asarray(target, np.float64))
 
 
 def baselines(
@@ -43,16 +45,16 @@ def baselines(
         train: (table, target) to train them on.
         test: (table, target) to measure them on.
     """
-    task = "classification" if model.is_classification else "regression"
+    task: Task = "classification" if model.is_classification else "regression"
     linear = fit(
         train[0], train[1], task, preset="fast", columns=model.columns, hidden=(),
         epochs=_LINEAR_EPOCHS,
     )  # fmt: skip
     found = {"a linear model": figures(linear, *test)}
-    if model.is_classification:
-        codes = linear.target.encode(train[1])
-        shares = np.bincount(codes, minlength=linear.target.outputs) / len(codes)
-        rows = linear.target.encode(test[1])
+    if isinstance(model.target, Classes):
+        codes = model.target.encode(train[1])
+        shares = np.bincount(codes, minlength=model.target.outputs) / len(codes)
+        rows = model.target.encode(test[1])
         found["the most frequent class"] = _hits(np.tile(shares, (len(rows), 1)), rows)
     else:
         y = np.asarray(test[1], np.float64)

@@ -16,6 +16,7 @@ from chainrule.tabular.columns import Columns
 from chainrule.tabular.figures import baselines, figures
 from chainrule.tabular.model import TabularModel
 from chainrule.tabular.reading import read
+from chainrule.tabular.targets import Classes
 
 _MOST_POINTS = 1000
 _MOST_CLASSES = 20
@@ -92,14 +93,17 @@ def report_page(
     found = {"the model": figures(model, table, target)}
     if train is not None:
         found |= baselines(model, train, (table, target))
-    outcome = _classes if model.is_classification else _errors
+    if isinstance(model.target, Classes):
+        outcome = _classes(model, model.target, table, target)
+    else:
+        outcome = _errors(model, table, target)
     parts = [
         f"<h1>{_text(title)}</h1>",
         _summary(model),
         "<h2>How good it is</h2>",
         _note(f"On {len(target):,} rows that are given to this report."),
         _figures(found),
-        *outcome(model, table, target),
+        *outcome,
         "<h2>How the training went</h2>",
         *_curves(model),
         "<h2>Columns</h2>",
@@ -132,9 +136,9 @@ def _summary(model: TabularModel) -> str:
 
 
 def _predicted(model: TabularModel) -> str:
-    if not model.is_classification:
+    if model.classes is None:
         return "a number"
-    labels = list(map(str, model.target.labels))
+    labels = list(map(str, model.classes))
     shown = ", ".join(labels[:_MOST_CLASSES])
     return f"one of {len(labels)} classes: {shown}{', ...' * (len(labels) > _MOST_CLASSES)}"
 
@@ -161,12 +165,12 @@ def _curves(model: TabularModel) -> list[str]:
     return [_note(note), _charts(charts)]
 
 
-def _classes(model: TabularModel, table: Any, target: Any) -> list[str]:
+def _classes(model: TabularModel, classes: Classes, table: Any, target: Any) -> list[str]:
     """Where classes are confused, and whether probabilities hold."""
     shares = model.predict_proba(table)
-    codes = model.target.encode(target)
+    codes = classes.encode(target)
     predicted = shares.argmax(axis=1)
-    labels = list(map(str, model.target.labels))
+    labels = list(map(str, classes.labels))
     parts = ["<h2>Which classes are confused</h2>"]
     if len(labels) <= _MOST_CLASSES:
         counts = np.zeros((len(labels), len(labels)), int)
