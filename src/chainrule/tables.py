@@ -187,7 +187,7 @@ def _through_narwhals(data: Any, name: str) -> Any:
         elif isinstance(data, pa.Array):
             data = pa.chunked_array([data])
     if _is_frame(data):
-        _check_distinct(_columns_of(data), name)
+        check_distinct(_columns_of(data), name)
     return nw.from_native(data, eager_only=True, allow_series=True)
 
 
@@ -198,7 +198,8 @@ def _columns_of(frame: Any) -> list[Any]:
     return list(frame.columns)
 
 
-def _check_distinct(labels: Iterable[Any], name: str) -> None:
+def check_distinct(labels: Iterable[Any], name: str) -> None:
+    """Raise ValueError for a label that two columns have."""
     seen = set()
     for label in labels:
         if label in seen:
@@ -285,7 +286,7 @@ def _frame_in_order(data: Any, names: Any, name: str) -> Any:
     mine = _names_of_frame(data)
     if names is None or mine is None or mine == names:
         return data
-    _check_distinct(mine, name)
+    check_distinct(mine, name)
     missing = [column for column in names if column not in mine]
     others = [column for column in mine if column not in names]
     if missing or others:

@@ -1,13 +1,15 @@
 """Columns of a table as they come, as arrays: of numbers, of text, or of moments in time.
 
-A column's values keep what they are: text is read as numbers or as dates only where each of them
-is one. A value is missing where it is null, NaN, NaT or None, or where a text says so.
+A column of the training keeps what it is: text is read as numbers or as dates only where each of
+its values is one. Later tables are read as the training decided, each cell by itself. A value is
+missing where it is null, NaN, NaT or None, or where a text says so.
 """
 
 from __future__ import annotations
 
 import datetime
 import decimal
+import math
 import numbers
 import re
 from typing import Any, Literal, NamedTuple, TypeAlias
@@ -19,9 +21,16 @@ from chainrule.data import cells as texts
 
 Form: TypeAlias = Literal["numbers", "text", "dates"]
 
-_ISO_DATE = re.compile(
-    r"[0-9]{4}-[0-9]{2}-[0-9]{2}(?:[T ][0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?)?Z?"
-)
+Wanted: TypeAlias = Literal["numbers", "text", "dates", "labels"]
+"""How cells are to be read: of "labels" no text says that one is missing."""
+
+Meaning: TypeAlias = Literal["text", "numbers", "booleans", "dates"]
+
+_DATE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
+_TIME = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
+_OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
+_ISO_DATE = re.compile(f"({_DATE}(?:[T ]{_TIME}(?= ?{_OFFSET}$|Z?$))?)(?:Z| ?{_OFFSET})?")
+_DIGITS = re.compile(r"[-+]?[0-9]{1,400}")
 _MISSING_TEXT = {"", "?", "na", "n/a", "nan", "null", "none", "<na>", "nat"}
 _DAY = 86_400_000_000
 """Microseconds in a day."""
@@ -38,7 +47,7 @@ class Cells(NamedTuple):
         values: of "numbers" float64, with NaN where one is missing; of "text" a list of str, with
             None; of "dates" days since 1970 in float64, with NaN.
         missing: bool, shape (rows,).
-        is_boolean: whether they were True and False, which are text here.
+        meaning: what text stands for: itself, numbers, True and False, or dates.
         is_whole: whether the numbers were integers of 53 bits or fewer.
         was: the column's type, in words.
     """
@@ -46,112 +55,235 @@ class Cells(NamedTuple):
     form: Form
     values: Any
     missing: NDArray[np.bool_]
-    is_boolean: bool = False
+    meaning: Meaning = "text"
     is_whole: bool = False
     was: str = "numbers"
 
 
-def of_array(values: NDArray[Any], place: str) -> Cells:
+def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> Cells:
     """The cells of an array of shape (rows,).
+
+    Args:
+        values: the array.
+        place: where it stands, for error messages.
+        wanted: how to read it; None to decide by all of the values.
 
     Raises:
         TypeError: if it holds anything but numbers, booleans, text and dates.
-        ValueError: for an infinite number.
+        ValueError: for an infinite number; for a value that is not as wanted.
     """
     kind = values.dtype.kind
+    if kind in "US":
+        return of_objects(values.astype(str).tolist(), place, wanted)
+    if kind == "O":
+        return of_objects(values.tolist(), place, wanted)
+    if kind not in "biufmM":
+        raise TypeError(f"{place} holds {values.dtype}. {_REMEDY}")
+    if wanted == "numbers" and kind in "iu":
+        return _of_floats(values, place)
+    if (wanted == "numbers" and kind in "bM") or (wanted == "dates" and kind != "M"):
+        if kind in "mM":
+            values = values.astype(f"{kind}8[us]")  # of which Python has objects
+        return of_objects(values.tolist(), place, wanted)
+    found = _of_typed(values, place)
+    return to_text(found) if wanted in ("text", "labels") else found
+
+
+def _of_typed(values: NDArray[Any], place: str) -> Cells:
+    kind = values.dtype.kind
     if kind == "b":
-        return Cells("text", _texts(values.tolist()), _none(values), is_boolean=True, was="boolean")
+        return Cells("text", _texts(values.tolist()), _none(values), "booleans", was="boolean")
     if kind in "iu":
         return _of_integers(values)
     if kind == "f":
         return _of_floats(values, place)
     if kind == "M":
         return _of_times(values)
-    if kind == "m":
-        days = values.astype("timedelta64[us]").astype(np.float64) / _DAY
-        days[np.isnat(values)] = np.nan
-        return _of_floats(days, place)._replace(was="durations, in days")
-    if kind in "US":
-        return of_objects(values.astype(str).tolist(), place)
-    if kind == "O":
-        return of_objects(values.tolist(), place)
-    raise TypeError(f"{place} holds {values.dtype}. {_REMEDY}")
+    days = values.astype("timedelta64[us]").astype(np.float64) / _DAY
+    days[np.isnat(values)] = np.nan
+    return _of_floats(days, place)._replace(was="durations, in days")
 
 
 _REMEDY = "Give numbers, booleans, text or dates, or drop the column."
+_BOOLEANS = bool, np.bool_
+_NUMBERS = numbers.Real, decimal.Decimal
+_DATES = datetime.date, np.datetime64
+_LENGTHS = datetime.timedelta, np.timedelta64
 
 
-def of_objects(values: list[Any], place: str) -> Cells:
+def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> Cells:
     """The cells of a list of Python objects; see `of_array`."""
     missing = np.array([_is_missing(value) for value in values], bool)
     present = [v for v, gone in zip(values, missing.tolist(), strict=True) if not gone]
     kinds = {type(value) for value in present}
-    if all(issubclass(k, (bool, np.bool_)) for k in kinds) and kinds:
-        return Cells("text", _texts(values, missing), missing, is_boolean=True, was="boolean")
-    if all(issubclass(k, (numbers.Number, decimal.Decimal)) for k in kinds):
-        if any(issubclass(kind, numbers.Complex) and not issubclass(kind, numbers.Real)
-               for kind in kinds):  # fmt: skip
-            raise TypeError(f"{place} holds complex data. {_REMEDY}")
+    _check_kinds(kinds, present, place)
+    if wanted == "numbers":
+        array = [_number(value, place, row) for row, value in enumerate(values)]
+        return _of_floats(np.array(array, np.float64), place)
+    if wanted == "dates":
+        return _of_times(_times([_date(v, place, row) for row, v in enumerate(values)]))
+    has_booleans = any(issubclass(kind, _BOOLEANS) for kind in kinds)
+    are_numbers = not has_booleans and all(issubclass(kind, _NUMBERS) for kind in kinds)
+    are_dates = all(issubclass(kind, _DATES) for kind in kinds)
+    if kinds and all(issubclass(kind, _BOOLEANS) for kind in kinds):
+        return Cells("text", _texts(values, missing), missing, "booleans", was="boolean")
+    if wanted is not None:
+        return _kept(values, missing, place, wanted, kinds)
+    if are_numbers:
         whole = bool(kinds) and all(issubclass(kind, numbers.Integral) for kind in kinds)
         if whole and any(abs(int(value)) >= EXACT for value in present):
-            return Cells("text", _texts(values, missing), missing, was="large integers")
-        array = np.full(len(values), np.nan)
-        array[~missing] = [float(value) for value in present]
-        found = _of_floats(array, place)
-        return found._replace(is_whole=whole)
-    if all(issubclass(kind, (datetime.date, np.datetime64)) for kind in kinds):
-        times = np.full(len(values), np.datetime64("NaT"), "datetime64[us]")
-        times[~missing] = [_wall_time(value) for value in present]
-        return _of_times(times)
-    if all(issubclass(kind, datetime.time) for kind in kinds):
-        hours = np.full(len(values), np.nan)
-        hours[~missing] = [
-            t.hour + t.minute / 60 + t.second / 3600 + t.microsecond / 3.6e9 for t in present
-        ]
-        return _of_floats(hours, place)._replace(was="times, in hours")
-    if all(issubclass(kind, (datetime.timedelta, np.timedelta64)) for kind in kinds):
-        lengths = np.full(len(values), np.timedelta64("NaT"), "timedelta64[us]")
-        lengths[~missing] = [np.timedelta64(value, "us") for value in present]
-        return of_array(lengths, place)
-    for value in present:
-        if not isinstance(value, (str, numbers.Real, datetime.date)):
-            raise TypeError(
-                f"{place} holds {value!r:.40}, of type {type(value).__name__}. {_REMEDY}"
-            )
+            return Cells("text", _texts(values, missing), missing, "numbers", was="large integers")
+        array = [_number(value, place, row) for row, value in enumerate(values)]
+        return _of_floats(np.array(array, np.float64), place)._replace(is_whole=whole)
+    if are_dates:
+        return _of_times(_times([_date(v, place, row) for row, v in enumerate(values)]))
+    for classes, was in ((datetime.time, "times, in hours"), (_LENGTHS, "durations, in days")):
+        if all(issubclass(kind, classes) for kind in kinds):
+            array = [_number(value, place, row) for row, value in enumerate(values)]
+            return _of_floats(np.array(array, np.float64), place)._replace(was=was)
     return _of_text(_texts(values, missing), missing)
+
+
+def _check_kinds(kinds: set[type], present: list[Any], place: str) -> None:
+    """Raise TypeError for values that no column can hold."""
+    fit = (str, *_BOOLEANS, *_NUMBERS, *_DATES, *_LENGTHS, datetime.time)
+    for kind in kinds:
+        if issubclass(kind, numbers.Complex) and not issubclass(kind, numbers.Real):
+            raise TypeError(f"{place} holds complex data. {_REMEDY}")
+        if not issubclass(kind, fit):
+            value = next(value for value in present if type(value) is kind)
+            raise TypeError(f"{place} holds {value!r:.40}, of type {kind.__name__}. {_REMEDY}")
+
+
+def _kept(
+    values: list[Any], missing: NDArray[np.bool_], place: str, wanted: Wanted, kinds: set[type]
+) -> Cells:
+    """Values as text, each by itself."""
+    for row, value in enumerate(values):
+        if isinstance(value, (float, np.floating)) and math.isinf(value):
+            raise ValueError(_infinite(place, row))
+    found = _texts(values, missing)
+    if wanted == "text":
+        found, missing = _without_told(found)
+    meaning: Meaning = "text"
+    if kinds and all(issubclass(k, (*_NUMBERS, *_LENGTHS, datetime.time)) for k in kinds):
+        meaning = "text" if any(issubclass(k, _BOOLEANS) for k in kinds) else "numbers"
+    elif kinds and all(issubclass(kind, _DATES) for kind in kinds):
+        meaning = "dates"
+    return Cells("text", found, missing, meaning, was=meaning)
+
+
+def _without_told(
+    values: list[str | None],
+) -> tuple[list[str | None], NDArray[np.bool_]]:
+    """Text with None where it says that a value is missing."""
+    told = {v for v in set(values) if v is not None and v.strip().lower() in _MISSING_TEXT}
+    found = [None if value in told else value for value in values]
+    return found, np.array([value is None for value in found], bool)
 
 
 def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
     """Text as numbers or dates, if each of it is one, else as it is."""
-    distinct = {value for value in values if value is not None}
-    told = {value for value in distinct if value.strip().lower() in _MISSING_TEXT}
-    rest = distinct - told
+    values, missing = _without_told(values)
+    rest = {value for value in values if value is not None}
     found = {value: texts.number(value) for value in rest}
     if rest and all(number is not None for number in found.values()):
-        array = np.array([found.get(v, np.nan) if v is not None else np.nan for v in values])
-        array = array.astype(np.float64)
+        if all(_DIGITS.fullmatch(v.strip()) for v in rest) and any(
+            abs(int(v)) >= EXACT for v in rest
+        ):
+            if all(v.strip() == str(int(v)) for v in rest):
+                values = [None if v is None else v.strip() for v in values]
+                return Cells("text", values, missing, "numbers", was="large integers")
+            return Cells("text", values, missing, was="large integers")
+        array = np.array([np.nan if v is None else found[v] for v in values], np.float64)
         whole = all(texts.whole(value.lstrip("-")) is not None for value in rest)
-        return Cells("numbers", array, np.isnan(array), is_whole=whole, was="text of numbers")
+        return Cells("numbers", array, missing, is_whole=whole, was="text of numbers")
     if rest and all(map(is_date, rest)):
-        try:
-            times = {
-                v: np.datetime64(v.strip().removesuffix("Z").replace(" ", "T"), "us") for v in rest
-            }
-        except ValueError:  # no such day
-            times = {}
-        if times:
-            never = np.datetime64("NaT", "us")
-            array = np.array([times.get(v, never) for v in values], "datetime64[us]")  # type: ignore[arg-type]
-            return _of_times(array)._replace(was="text of dates")
-    if told:
-        values = [None if value in told else value for value in values]
-        missing = np.array([value is None for value in values], bool)
+        times = {value: _moment(value) for value in rest}
+        return _of_times(_times([None if v is None else times[v] for v in values]))._replace(
+            was="text of dates"
+        )
     return Cells("text", values, missing, was="text")
+
+
+def _number(value: Any, place: str, row: int) -> float:
+    """A cell of a column of numbers; NaN where it is missing."""
+    if _is_missing(value):
+        return math.nan
+    if isinstance(value, str):
+        found = texts.number(value)
+        if found is not None:
+            return found
+        if value.strip().lower() in _MISSING_TEXT:
+            return math.nan
+    elif isinstance(value, datetime.time):
+        return _hours(value)
+    elif isinstance(value, _LENGTHS):
+        return _days(value)
+    elif isinstance(value, _NUMBERS) and not isinstance(value, _BOOLEANS):
+        try:
+            found = float(value)
+        except OverflowError:
+            found = math.inf
+        if math.isinf(found):
+            raise ValueError(_infinite(place, row))
+        return found
+    raise ValueError(_unfit(place, "numbers", value, row))
+
+
+def _date(value: Any, place: str, row: int) -> np.datetime64 | None:
+    """A cell of a column of dates; None where it is missing."""
+    if _is_missing(value):
+        return None
+    if isinstance(value, str):
+        if value.strip().lower() in _MISSING_TEXT:
+            return None
+        found = _moment(value)
+        if found is not None:
+            return found
+    elif isinstance(value, _DATES):
+        return _wall_time(value)
+    raise ValueError(_unfit(place, "dates", value, row))
+
+
+def _unfit(place: str, wanted: str, value: Any, row: int) -> str:
+    shown = str(value) if isinstance(value, _DATES) else repr(value)
+    if isinstance(value, str):
+        shown = f"text, as {shown}"
+    return (
+        f"{place} held {wanted} in training and now holds {shown:.40} at row {row}. Give {wanted} "
+        "there, or a missing value"
+    )
+
+
+def _infinite(place: str, row: int) -> str:
+    return (
+        f"{place} holds infinity at row {row}. Replace infinite values, and those that float64 "
+        "cannot hold, by a large number or by NaN for a missing one."
+    )
+
+
+def _times(values: list[np.datetime64 | None]) -> NDArray[Any]:
+    never = np.datetime64("NaT", "us")
+    return np.array([never if v is None else v for v in values], "datetime64[us]")
+
+
+def _moment(text: str) -> np.datetime64 | None:
+    """The wall time of a text, without its offset; None if it is no date."""
+    match = _ISO_DATE.fullmatch(text.strip())
+    if match is None:
+        return None
+    try:
+        return np.datetime64(match[1].replace(" ", "T")).astype("datetime64[us]")
+    except ValueError:  # no such day
+        return None
 
 
 def _of_integers(values: NDArray[Any]) -> Cells:
     if len(values) and max(abs(int(values.min())), abs(int(values.max()))) >= EXACT:
-        return Cells("text", _texts(values.tolist()), _none(values), was="large integers")
+        return Cells(
+            "text", _texts(values.tolist()), _none(values), "numbers", was="large integers"
+        )
     return Cells("numbers", values.astype(np.float64), _none(values), is_whole=True)
 
 
@@ -160,10 +292,7 @@ def _of_floats(values: NDArray[Any], place: str) -> Cells:
     missing = np.isnan(array)
     if np.isinf(array).any():
         row = np.flatnonzero(np.isinf(array))[0]
-        raise ValueError(
-            f"{place} holds infinity at row {row}. Replace infinite values, by a large number or "
-            "by NaN for a missing one."
-        )
+        raise ValueError(_infinite(place, int(row)))
     return Cells("numbers", array, missing)
 
 
@@ -222,19 +351,53 @@ def as_text(value: Any) -> str:
     >>> as_text(2.0), as_text(True), as_text("red")
     ('2', 'True', 'red')
     """
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value)
+    if isinstance(value, _DATES):
+        return str(_wall_time(value))
+    if isinstance(value, datetime.time):
+        value = _hours(value)
+    elif isinstance(value, _LENGTHS):
+        value = _days(value)
+    elif isinstance(value, (*_BOOLEANS, numbers.Integral)) or not isinstance(value, _NUMBERS):
+        return str(value)
+    try:
+        found = float(value)
+    except OverflowError:
+        return str(value)
+    return str(int(found)) if found.is_integer() else str(found)
 
 
-def is_number(text: str) -> bool:
-    """Whether a text is a number."""
-    return texts.number(text) is not None
+def canonical(text: str, meaning: Meaning) -> str:
+    """The name of a category, written as that of the training was.
+
+    >>> canonical("1.0", "numbers"), canonical("TRUE", "booleans"), canonical("1.0", "text")
+    ('1', 'True', '1.0')
+    """
+    if meaning == "dates":
+        moment = _moment(text)
+        return text if moment is None else str(moment)
+    if meaning == "booleans" and text.strip().lower() in ("true", "false"):
+        return text.strip().capitalize()
+    if meaning in ("numbers", "booleans"):
+        found = texts.number(text)
+        if meaning == "booleans":
+            return {1.0: "True", 0.0: "False"}.get(found, text) if found is not None else text
+        if _DIGITS.fullmatch(text.strip()):
+            return str(int(text))
+        return text if found is None else as_text(found)
+    return text
+
+
+def _hours(value: datetime.time) -> float:
+    return value.hour + value.minute / 60 + value.second / 3600 + value.microsecond / 3.6e9
+
+
+def _days(value: Any) -> float:
+    return float(np.timedelta64(value, "us").astype(np.int64)) / _DAY
 
 
 def is_date(text: str) -> bool:
     """Whether a text is a date as ISO 8601 writes it, with or without a time."""
-    return _ISO_DATE.fullmatch(text.strip()) is not None
+    return _moment(text) is not None
 
 
 def to_text(cells: Cells) -> Cells:
@@ -245,4 +408,12 @@ def to_text(cells: Cells) -> Cells:
               zip(cells.values.tolist(), cells.missing.tolist(), strict=True)]  # fmt: skip
     if cells.form == "dates":
         values = [None if v is None else str(np.datetime64(round(v * _DAY), "us")) for v in values]
-    return cells._replace(form="text", values=_texts(values, cells.missing))
+    return cells._replace(
+        form="text", values=_texts(values, cells.missing), meaning=cells.form, is_whole=False
+    )
+
+
+def to_numbers(cells: Cells) -> Cells:
+    """Large integers, which are text, as the nearest float64 numbers."""
+    values = [np.nan if text is None else float(text) for text in cells.values]
+    return cells._replace(form="numbers", values=np.array(values, np.float64))

@@ -33,7 +33,9 @@ class Columns:
     - **unused** columns are those without any values, constant ones, text that differs in nearly
       every row, and numbers of rows by the name of "id" or "index".
 
-    Text is read as numbers or as ISO dates where all of it is.
+    Text is read as numbers or as ISO dates where all of it is; an offset of a date is left out.
+    Whole numbers of more than 53 bits stay text, and so does what is asked for as categorical. What
+    a cell of a later table becomes depends on these decisions and on itself alone.
 
     Attributes:
         columns: the decision on each column, in order: its name, kind and reason.
@@ -113,9 +115,12 @@ class Columns:
         names = _names(found)
         asked = decisions.asked(names, numeric, categorical, dates, drop)
         columns = [
-            decisions.decide(found.column(number, place), name, asked.get(name))
+            decisions.decide(
+                found.column(number, place, "text" if asked.get(name) == "categorical" else None),
+                name, asked.get(name),
+            )
             for number, (name, place) in enumerate(zip(names, _places(found), strict=True))
-        ]
+        ]  # fmt: skip
         if not any(column.numeric + column.plain + column.codes for column in columns):
             reasons = "; ".join(f"{c.name!r}: {c.reason}" for c in columns[:_MOST_NAMED])
             raise ValueError(f"no column of x, of {found.rows} sample(s), can be used. {reasons}")
@@ -141,7 +146,7 @@ class Columns:
         numbers = self._numbers_in(found)
         places = _places(found)
         parts = [
-            column.encode(found.column(number, places[number]), places[number])
+            column.encode(found.column(number, places[number], column.wanted))
             for column, number in zip(self.columns, numbers, strict=True)
             if number is not None
         ]

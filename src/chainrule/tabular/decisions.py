@@ -9,7 +9,7 @@ from typing import Literal
 
 import numpy as np
 
-from chainrule.tabular.cells import Cells, to_text
+from chainrule.tabular.cells import Cells, to_numbers, to_text
 from chainrule.tabular.kinds import (
     CYCLES,
     MOST_ONE_HOT,
@@ -77,6 +77,8 @@ def decide(cells: Cells, name: str, kind: Asked | None) -> Column:
         return Unused(name, "all values are missing")
     if kind == "categorical":
         return _category(to_text(cells), name, "as asked, ")
+    if kind == "numeric" and cells.was == "large integers":
+        cells = to_numbers(cells)
     if kind == "numeric" and cells.form != "numbers":
         raise ValueError(f"numeric: column {name!r} holds {cells.was}, not numbers")
     if kind == "dates" and cells.form != "dates":
@@ -124,14 +126,18 @@ def _category(cells: Cells, name: str, why: str) -> Column:
     if len(counts) <= MOST_ONE_HOT:
         form = "-1 and 1" if len(counts) == 2 else "a column each"
         missing = "; missing ones are 0" if has_missing else ""
-        return Category(name, f"{reason}: {form}{missing}", _ordered(counts), has_missing)
+        return Category(
+            name, f"{reason}: {form}{missing}", _ordered(counts), has_missing, cells.meaning
+        )
     seen_once = sum(count == 1 for count in counts.values())
     kept = counts
     if seen_once and len(counts) - seen_once > MOST_ONE_HOT:
         kept = Counter({value: count for value, count in counts.items() if count > 1})
         reason += f", {seen_once} of them in one row alone"
     missing = "; missing ones have a vector" if has_missing else ""
-    return Category(name, f"{reason}: embedded{missing}", _ordered(kept), has_missing)
+    return Category(
+        name, f"{reason}: embedded{missing}", _ordered(kept), has_missing, cells.meaning
+    )
 
 
 def _ordered(counts: Counter[str]) -> tuple[str, ...]:

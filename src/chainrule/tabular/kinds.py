@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, ClassVar, NamedTuple, TypeAlias
+from typing import Any, ClassVar, NamedTuple, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.tabular.cells import Cells, is_date, is_number, to_text
+from chainrule.tabular.cells import Cells, Meaning, Wanted, canonical
 
 MOST_ONE_HOT = 8
 """So many values of a category get a column each; more are embedded."""
@@ -48,14 +48,13 @@ class Number:
 
     codes: ClassVar[int] = 0
     numeric: ClassVar[int] = 1
+    wanted: ClassVar[Wanted | None] = "numbers"
 
     @property
     def plain(self) -> int:
         return int(self.has_missing)
 
-    def encode(self, cells: Cells, place: str) -> Encoded:
-        if cells.form != "numbers":
-            raise ValueError(_unfit(cells, place, "numbers"))
+    def encode(self, cells: Cells) -> Encoded:
         values = np.where(cells.missing, self.median, cells.values)
         return Encoded([values], _flag(cells) if self.has_missing else [])
 
@@ -70,14 +69,18 @@ class Category:
     Attributes:
         values: the known ones, as text.
         has_missing: whether some were missing in training.
+        meaning: what they were: text, which is kept as it stands, or the text of numbers, booleans
+            or dates, of which each may be written in several ways.
     """
 
     name: str
     reason: str
     values: tuple[str, ...]
     has_missing: bool
+    meaning: Meaning
 
     numeric: ClassVar[int] = 0
+    wanted: ClassVar[Wanted | None] = "text"
 
     @property
     def is_embedded(self) -> bool:
@@ -94,10 +97,13 @@ class Category:
         """The numbers of an embedding: 0 for unknown ones, 1 for missing ones, then the values."""
         return len(self.values) + 2 if self.is_embedded else 0
 
-    def encode(self, cells: Cells, place: str) -> Encoded:
+    def encode(self, cells: Cells) -> Encoded:
         known = {value: number for number, value in enumerate(self.values, 2)}
-        found = [1 if v is None else known.get(v, 0) for v in to_text(cells).values]
-        codes = np.array(found, np.int64)
+        code = {
+            text: 1 if text is None else known.get(canonical(text, self.meaning), 0)
+            for text in set(cells.values)
+        }
+        codes = np.array([code[text] for text in cells.values], np.int64)
         if self.is_embedded:
             if not self.has_missing:
                 codes[codes == 1] = 0  # nothing was learnt of missing ones
@@ -109,6 +115,8 @@ class Category:
     def checked(self) -> Category:
         if isinstance(self.values, str) or not all(isinstance(v, str) for v in self.values):
             raise ValueError(f"categories are text, not {self.values!r:.80}")
+        if self.meaning not in get_args(Meaning):
+            raise ValueError(f"categories mean {get_args(Meaning)}, not {self.meaning!r:.80}")
         return replace(self, values=tuple(self.values), has_missing=bool(self.has_missing))
 
 
@@ -131,6 +139,7 @@ class Dates:
     has_missing: bool
 
     codes: ClassVar[int] = 0
+    wanted: ClassVar[Wanted | None] = "dates"
 
     @property
     def numeric(self) -> int:
@@ -140,11 +149,8 @@ class Dates:
     def plain(self) -> int:
         return int(self.has_missing)
 
-    def encode(self, cells: Cells, place: str) -> Encoded:
-        if cells.form != "dates" and not cells.missing.all():
-            raise ValueError(_unfit(cells, place, "dates"))
-        given = np.full(len(cells.missing), np.nan) if cells.form != "dates" else cells.values
-        days = np.where(cells.missing, self.median, given)
+    def encode(self, cells: Cells) -> Encoded:
+        days = np.where(cells.missing, self.median, cells.values)
         found = [days - self.start]
         for cycle in self.cycles:
             angle = 2 * np.pi * phase(days, cycle)
@@ -169,8 +175,9 @@ class Unused:
     codes: ClassVar[int] = 0
     numeric: ClassVar[int] = 0
     plain: ClassVar[int] = 0
+    wanted: ClassVar[Wanted | None] = None
 
-    def encode(self, cells: Cells, place: str) -> Encoded:
+    def encode(self, cells: Cells) -> Encoded:
         return Encoded([], [])
 
     def checked(self) -> Unused:
@@ -194,17 +201,3 @@ def phase(days: NDArray[np.float64], cycle: str) -> NDArray[np.float64]:
 
 def _flag(cells: Cells) -> list[NDArray[np.float64]]:
     return [np.where(cells.missing, 1.0, -1.0)]
-
-
-def _unfit(cells: Cells, place: str, wanted: str) -> str:
-    """Why cells are not of the form that was learnt, with the first that is not."""
-    was = cells.was if cells.form == "text" else cells.form
-    fits = {"numbers": is_number, "dates": is_date}[wanted]
-    shown = ""
-    if cells.form == "text":
-        wrong = [(n, v) for n, v in enumerate(cells.values) if v is not None and not fits(v)]
-        shown = f", as {wrong[0][1]!r:.40} at row {wrong[0][0]}" if wrong else ""
-    return (
-        f"{place} held {wanted} in training and now holds {was}{shown}. Give {wanted} there, "
-        "or a missing value"
-    )

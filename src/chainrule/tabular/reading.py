@@ -7,9 +7,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.tables import as_frame, as_series, is_series, is_table, names_of
+from chainrule.tables import as_frame, as_series, check_distinct, is_series, is_table, names_of
 from chainrule.tabular import cells
-from chainrule.tabular.cells import Cells
+from chainrule.tabular.cells import Cells, Wanted
 
 
 class Table(NamedTuple):
@@ -19,13 +19,14 @@ class Table(NamedTuple):
         names: the names of the columns; None where they have none.
         width: the number of columns.
         rows: the number of rows.
-        column: number, place -> its `Cells`; the place is for error messages.
+        column: number, place, how to read it -> its `Cells`; the place is for error messages,
+            and None decides by the values how to read it.
     """
 
     names: tuple[str, ...] | None
     width: int
     rows: int
-    column: Callable[[int, str], Cells]
+    column: Callable[[int, str, Wanted | None], Cells]
 
 
 def read(table: Any, name: str = "x") -> Table:
@@ -43,29 +44,30 @@ def read(table: Any, name: str = "x") -> Table:
         return Table(
             given,  # type: ignore[arg-type]
             len(columns), len(frame),
-            lambda number, place: _of_series(columns[number], place),
+            lambda number, place, wanted: _of_series(columns[number], place, wanted),
         )  # fmt: skip
     if isinstance(table, dict):
         return _of_columns(table, name)
     array = as_array(table, name)
     return Table(
         None, array.shape[1], len(array),
-        lambda number, place: cells.of_array(array[:, number], place),
+        lambda number, place, wanted: cells.of_array(array[:, number], place, wanted),
     )  # fmt: skip
 
 
-def read_targets(y: Any, name: str = "y") -> tuple[list[Cells], bool]:
+def read_targets(y: Any, name: str = "y", wanted: Wanted | None = None) -> tuple[list[Cells], bool]:
     """The columns of targets, and whether they are a vector.
 
     Args:
         y: a series, a frame, or an array of shape (rows,) or (rows, columns).
         name: their name in error messages.
+        wanted: how to read them; None to decide by their values.
     """
     if is_series(y):
-        return [_of_series(as_series(y, name), name)], True
+        return [_of_series(as_series(y, name), name, wanted)], True
     if is_table(y):
         table = read(y, name)
-        return [table.column(number, name) for number in range(table.width)], False
+        return [table.column(number, name, wanted) for number in range(table.width)], False
     array = np.asarray(y)
     if isinstance(y, Sequence) and array.dtype.kind in "USO":
         array = np.array(y, dtype=object)
@@ -74,12 +76,13 @@ def read_targets(y: Any, name: str = "y") -> tuple[list[Cells], bool]:
     if array.ndim not in (1, 2):
         raise ValueError(f"{name} has shape {array.shape}; give one target for each row")
     columns = array.T if array.ndim == 2 else [array]
-    return [cells.of_array(column, name) for column in columns], array.ndim == 1
+    return [cells.of_array(column, name, wanted) for column in columns], array.ndim == 1
 
 
 def _of_columns(table: dict[Any, Any], name: str) -> Table:
     """A dict of columns: arrays, or lists of numbers, text and None, of the same length."""
     names = tuple(map(str, table))
+    check_distinct(names, name)
     columns = [
         np.array(column, dtype=object) if isinstance(column, (list, tuple)) else np.asarray(column)
         for column in table.values()
@@ -92,7 +95,7 @@ def _of_columns(table: dict[Any, Any], name: str) -> Table:
             )
     return Table(
         names, len(names), len(columns[0]) if columns else 0,
-        lambda number, place: cells.of_array(columns[number], place),
+        lambda number, place, wanted: cells.of_array(columns[number], place, wanted),
     )  # fmt: skip
 
 
@@ -114,7 +117,9 @@ def as_array(table: Any, name: str) -> Any:
             f"columns); got {type(table).__name__}"
         )
     array = np.asarray(table)
-    if array.dtype.kind in "USO" and isinstance(table, Sequence):
+    if isinstance(table, Sequence) and (
+        array.dtype.kind in "USO" or (array.dtype.kind == "f" and _has_large(array))
+    ):
         array = np.array([list(row) for row in table], dtype=object)  # numbers stay numbers
     if array.dtype.kind == "c":
         raise ValueError(f"{name}: Complex data not supported. Give the real and imaginary parts.")
@@ -126,7 +131,12 @@ def as_array(table: Any, name: str) -> Any:
     return array
 
 
-def _of_series(series: Any, place: str) -> Cells:
+def _has_large(array: Any) -> bool:
+    """Whether numbers are so large that whole ones may have lost digits."""
+    return bool((np.abs(array) >= cells.EXACT).any())
+
+
+def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
     """The cells of a column of a frame, a series of narwhals."""
     import narwhals.stable.v2 as nw
 
@@ -134,24 +144,24 @@ def _of_series(series: Any, place: str) -> Cells:
     missing = series.is_null()
     if dtype.is_integer():
         if not missing.any():
-            return cells.of_array(series.to_numpy(), place)
+            return cells.of_array(series.to_numpy(), place, wanted)
         rest = series.drop_nulls().to_numpy()
-        if len(rest) and max(abs(int(rest.min())), abs(int(rest.max()))) >= cells.EXACT:
-            return cells.of_objects(series.to_list(), place)
+        is_large = len(rest) and max(abs(int(rest.min())), abs(int(rest.max()))) >= cells.EXACT
+        if is_large or wanted is not None:
+            return cells.of_objects(series.to_list(), place, wanted)
         return cells.of_array(_floats(series), place)._replace(is_whole=True)
     if dtype.is_float() or dtype == nw.Decimal:
-        return cells.of_array(_floats(series), place)
+        return cells.of_array(_floats(series), place, wanted)
     if isinstance(dtype, nw.Datetime) and dtype.time_zone is not None:
         series = series.dt.replace_time_zone(None)  # as the clock shows it
     if dtype in (nw.Date, nw.Datetime, nw.Duration):
         kind = "timedelta64[us]" if dtype == nw.Duration else "datetime64[us]"
-        return cells.of_array(np.asarray(series.to_numpy()).astype(kind), place)
+        return cells.of_array(np.asarray(series.to_numpy()).astype(kind), place, wanted)
     if dtype == nw.Boolean and not missing.any():
-        return cells.of_array(np.asarray(series.to_numpy()).astype(bool), place)
-    found = cells.of_objects(series.to_list(), place)
-    if dtype in (nw.Categorical, nw.Enum):  # numbers as categories are meant as such
-        return cells.to_text(found)._replace(was="categories")
-    return found
+        return cells.of_array(np.asarray(series.to_numpy()).astype(bool), place, wanted)
+    if dtype in (nw.Categorical, nw.Enum) and wanted is None:  # numbers are meant as categories
+        return cells.of_objects(series.to_list(), place, "text")._replace(was="categories")
+    return cells.of_objects(series.to_list(), place, wanted)
 
 
 def _floats(series: Any) -> Any:

@@ -239,7 +239,7 @@ def _columns(model: TabularModel, table: Any, target: Any) -> str:
     found, cells = read(table), {}
     names = found.names or model.columns.names
     for number, name in enumerate(names):
-        cells[name] = found.column(number, name)
+        cells[name] = found.column(number, name, None)
     rows = []
     for column in model.columns.describe():
         name = column["name"]
@@ -302,7 +302,11 @@ def permutation_importances(
     y = np.asarray(target)[some]
     columns: Columns = model.columns
     names = found.names or columns.names
-    cells = {name: _objects(found.column(n, name))[some] for n, name in enumerate(names)}
+    wanted = {column.name: column.wanted for column in columns.columns}
+    cells = {
+        name: _objects(found.column(n, name, wanted.get(name)))[some]
+        for n, name in enumerate(names)
+    }
     measure = "accuracy" if model.is_classification else "rmse"
     sign = -1.0 if model.is_classification else 1.0
     before = figures(model, cells, y)[measure]

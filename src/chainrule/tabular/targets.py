@@ -42,17 +42,18 @@ class Classes:
         Raises:
             ValueError: for a class that is not among the labels.
         """
-        known = {label: number for number, label in enumerate(self.labels)}
-        try:
-            labels = _labels(y)
-            if isinstance(self.labels[0], str):  # of which some may look like numbers
-                labels = [cells.as_text(label) for label in labels]
-            return np.array([known[label] for label in labels], np.int64)
-        except KeyError as error:
+        known = {cells.as_text(label): number for number, label in enumerate(self.labels)}
+        found = _column(y, "labels")
+        _check_present(found)
+        meaning = _meaning(self.labels[0])
+        code = {text: known.get(cells.canonical(text, meaning)) for text in set(found.values)}
+        wrong = next((text for text in found.values if code[text] is None), None)
+        if wrong is not None:
+            shown = repr(wrong) if found.meaning == "text" else wrong
             raise ValueError(
-                f"y holds {error.args[0]!r:.80}, which is none of the {len(known)} classes of the "
-                "training"
-            ) from None
+                f"y holds {shown:.80}, which is none of the {len(known)} classes of the training"
+            )
+        return np.array([code[text] for text in found.values], np.int64)
 
     def decode(self, numbers: NDArray[Any]) -> NDArray[Any]:
         """The classes of these numbers."""
@@ -195,8 +196,15 @@ def target_from_dict(found: Mapping[str, Any]) -> Target:
         raise ValueError(f"this describes no target: {error}") from None
 
 
-def _column(y: Any) -> cells.Cells:
-    columns, _ = read_targets(y)
+def _meaning(label: Any) -> cells.Meaning:
+    """What the classes are of which this is one."""
+    if isinstance(label, str):
+        return "text"
+    return "booleans" if isinstance(label, bool) else "numbers"
+
+
+def _column(y: Any, wanted: cells.Wanted) -> cells.Cells:
+    columns, _ = read_targets(y, wanted=wanted)
     if len(columns) != 1:
         raise ValueError(
             f"y should be a 1d array, got an array of {len(columns)} columns instead: give one "
@@ -207,21 +215,25 @@ def _column(y: Any) -> cells.Cells:
 
 def _labels(y: Any) -> list[Any]:
     """Labels as text, whole numbers or booleans."""
-    found = _column(y)
+    found = _column(y, "labels")
     _check_present(found)
-    if found.form == "text":
-        if found.is_boolean:
-            return [value == "True" for value in found.values]
+    if found.meaning == "booleans":
+        return [value == "True" for value in found.values]
+    if found.meaning == "text":
         return list(found.values)
-    if found.form == "dates":
+    if found.meaning == "dates":
         raise TypeError("y holds dates, which are no classes")
-    values = found.values
-    if not (values == np.floor(values)).all():
-        raise ValueError(
-            f"Unknown label type: y holds {values[values != np.floor(values)][0]}, and classes "
-            "are text, whole numbers or booleans. For numbers there is regression"
-        )
-    return [int(value) for value in values]
+    distinct = set(found.values)
+    for text in found.values:
+        if not text.lstrip("-").isdigit():
+            raise ValueError(
+                f"Unknown label type: y holds {text}, and classes are text, whole numbers or "
+                "booleans. For numbers there is regression"
+            )
+    whole = {text: int(text) for text in distinct}
+    if max(map(abs, whole.values())) >= cells.EXACT:
+        return list(found.values)
+    return [whole[text] for text in found.values]
 
 
 def _numbers(y: Any) -> NDArray[np.float64]:
