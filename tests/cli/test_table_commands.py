@@ -504,3 +504,20 @@ def test_a_file_that_is_odd_anywhere_is_told_in_one_line(classes):
     os.truncate("odd", os.path.getsize(classes) // 2)
     for command in (["info", "odd"], ["predict", "odd", "classes.csv"]):
         assert "truncated, damaged or of another kind" in CliRunner().invoke(main, command).output
+
+
+def test_cells_of_a_file_are_read_as_training_decided(run):
+    random = np.random.default_rng(0)
+    code = random.choice(["007", "7", "A12"], 60)
+    where = random.choice(["01", "1", "001"], 60)
+    label = np.array(["none", "mild", "bad"])[np.unique(code, return_inverse=True)[1]]
+    frame = pd.DataFrame({"code": code, "zip": where, "on": random.random(60) < 0.5, "y": label})
+    frame.to_csv("t.csv", index=False)
+    text = run("train", "t.csv", *QUICK, "--categorical", "zip", "--out", "m").stdout
+    assert "3 classes" in text and re.search("^zip +category .*of 3 values", text, re.M)
+    together = cells_of(run("predict", "m", "t.csv", "--proba").stdout)
+    for row in (0, int(np.argmax(code == "007")), int(np.argmax(code == "7"))):
+        frame.iloc[[row]].to_csv("one.csv", index=False)
+        assert cells_of(run("predict", "m", "one.csv", "--proba").stdout)[1] == together[row + 1]
+    frame[frame["y"] == "none"].to_csv("none.csv", index=False)
+    run("evaluate", "m", "none.csv")

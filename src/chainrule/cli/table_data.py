@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -11,7 +11,9 @@ import click
 from chainrule.cli.saved_table import SavedTable
 from chainrule.cli.sources import kind_of
 from chainrule.data.frames import read_frame
+from chainrule.data.text_tables import Layout
 from chainrule.errors import FileError, printable
+from chainrule.tabular.kinds import Category
 
 _MOST_NAMED = 8
 
@@ -37,11 +39,16 @@ def read_table_to_use(
     columns = saved.model.columns.names
     described = saved.model.columns.describe()
     used = [str(c["name"]) for c in described if c["kind"] != "unused"]
-    found = read_frame(name, header=header, known=used)
+    found = read_frame(
+        name,
+        header=header,
+        known=used,
+        text=lambda layout: _text_columns(layout, saved),
+        labels=lambda names, has_header: _label_column(names, has_header, saved),
+    )
     notices = [found.notice] if found.notice else []
     frame = found.frame
-    by_name = found.has_header and saved.metadata.get("header", True)
-    if not by_name:
+    if not _by_name(found.has_header, saved):
         frame = _in_order(name, frame, saved)
         which = "the model has no names of columns" if found.has_header else "it has no header"
         notices.append(f"{which}: columns are taken in the order of training")
@@ -82,12 +89,46 @@ def _listed(names: Iterable[str], most: int) -> str:
     return ", ".join(f"{name:.80}" for name in shown[:most]) + rest
 
 
-def _in_order(name: str, frame: Any, saved: SavedTable) -> Any:
-    """A frame without names, with those of training."""
+def _by_name(has_header: bool, saved: SavedTable) -> bool:
+    """Whether columns are known by their names, not by their order."""
+    return has_header and bool(saved.metadata.get("header", True))
+
+
+def _text_columns(layout: Layout, saved: SavedTable) -> list[int]:
+    """The numbers of the columns that were text in training."""
+    text = {
+        column.name
+        for column in saved.model.columns.columns
+        if isinstance(column, Category) and column.meaning == "text"
+    }
+    if isinstance((saved.model.classes or (None,))[0], str):
+        text.add(saved.target)
+    names: Sequence[str] = layout.names
+    skipped = 0
+    if not _by_name(layout.header_lines > 0, saved):
+        skipped = int(layout.may_have_index)
+        names = _names_in_order(len(names) - skipped, saved)
+    return [number for number, name in enumerate(names, skipped) if name in text]
+
+
+def _label_column(names: Sequence[str], has_header: bool, saved: SavedTable) -> str | None:
+    """The name that a file has for the target's column, if it is there."""
+    known = names if _by_name(has_header, saved) else _names_in_order(len(names), saved)
+    return dict(zip(known, names, strict=False)).get(saved.target)
+
+
+def _names_in_order(width: int, saved: SavedTable) -> list[str]:
+    """The names of training for a table of this width, with the target if it has room."""
     names = list(saved.model.columns.names)
     place = saved.metadata.get("target_index")
-    if frame.shape[1] == len(names) + 1 and type(place) is int and 0 <= place <= len(names):
+    if width == len(names) + 1 and type(place) is int and 0 <= place <= len(names):
         names.insert(place, saved.target)
+    return names
+
+
+def _in_order(name: str, frame: Any, saved: SavedTable) -> Any:
+    """A frame without names, with those of training."""
+    names = _names_in_order(frame.shape[1], saved)
     if frame.shape[1] != len(names):
         raise FileError(
             f"{name} has {frame.shape[1]} columns; the model takes {len(names)}: "

@@ -33,7 +33,14 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         given: the options.
     """
     with saying_what_text_is_for(name):
-        found = read_frame(name, header=given["header"])
+        found = read_frame(
+            name,
+            header=given["header"],
+            text=lambda layout: [
+                number for number, c in enumerate(layout.names) if c in given["categorical"]
+            ],
+            labels=lambda names, _: _label_column(name, tuple(names), given["target"]),
+        )
     x, y, target, notices = _divide(name, found, given["target"])
     place = f"{name}, column {target!r}"
     task = _task_of(y, place, given["task"])
@@ -135,6 +142,14 @@ def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, str,
             f"{name} has 1 row with a target; there is nothing to learn from it. Give more rows."
         )
     return frame.drop(columns=[target]), y, target, notices
+
+
+def _label_column(name: str, names: tuple[str, ...], wanted: str | None) -> str | None:
+    """The target's name; None where there is no such column, of which `_divide` tells."""
+    try:
+        return names[target_column(name, names, wanted)]
+    except ValueError:
+        return None
 
 
 def left_out(rows: int) -> str:

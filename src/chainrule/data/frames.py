@@ -16,11 +16,11 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
-from chainrule.data.text_tables import Layout, read_layout
+from chainrule.data.text_tables import Choice, Layout, read_layout
 from chainrule.errors import FileError
 from chainrule.system.reading import check_gzip, reading, reason
 
@@ -32,6 +32,19 @@ _PARQUET = b"PAR1"
 _SAMPLE = 1 << 16
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _DECIMAL_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+")
+
+
+Labels: TypeAlias = Callable[[Sequence[str], bool], str | None]
+"""Names of the columns, whether the file gives them -> the name of the column of labels, if any."""
+
+
+class Wishes(NamedTuple):
+    """What is known of a table before it is read; see `read_frame`."""
+
+    header: bool | None
+    known: Sequence[str]
+    text: Choice | None
+    labels: Labels | None
 
 
 class Frame(NamedTuple):
@@ -49,7 +62,12 @@ class Frame(NamedTuple):
 
 
 def read_frame(
-    path: str | os.PathLike[str], *, header: bool | None = None, known: Sequence[str] = ()
+    path: str | os.PathLike[str],
+    *,
+    header: bool | None = None,
+    known: Sequence[str] = (),
+    text: Choice | None = None,
+    labels: Labels | None = None,
 ) -> Frame:
     """Read a table whose cells are numbers, text, dates or missing.
 
@@ -62,6 +80,9 @@ def read_frame(
         header: whether the first line is a header; None to tell it from the file.
         known: names that the columns are likely to have: a first line that has them all is a
             header, though they may be numbers. Other columns may have one name then.
+        text: the columns of a text file whose cells stay text, whatever they look like.
+        labels: the column of labels of a text file. Where it holds text only an empty cell is a
+            missing one: "none" and "NA" are labels.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -69,6 +90,7 @@ def read_frame(
             name.
         ImportError: if pandas, or for Parquet pyarrow, is not installed.
     """
+    wishes = Wishes(header, known, text, labels)
     if os.fspath(path) == STANDARD_INPUT:
         _check_pandas()
         if sys.stdin is None:
@@ -77,7 +99,7 @@ def read_frame(
             shutil.copyfileobj(sys.stdin.buffer, copy)
             copy.seek(0)
             try:
-                return _named_errors(_INPUT_IN_WORDS, copy, header, known)
+                return _named_errors(_INPUT_IN_WORDS, copy, wishes)
             except (FileError, ImportError):
                 raise
             except Exception as error:
@@ -86,18 +108,18 @@ def read_frame(
                 ) from error
     _check_pandas()
     with reading(path, "a table", _REMEDY) as file:
-        return _named_errors(os.fspath(path), file, header, known)
+        return _named_errors(os.fspath(path), file, wishes)
 
 
-def _named_errors(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) -> Frame:
+def _named_errors(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     try:
-        found = _read(name, file, header, known)
+        found = _read(name, file, wishes)
     except UnicodeDecodeError as error:
         raise FileError(
             f"{name} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
         ) from error
     counts = Counter(found.frame.columns)
-    repeated = next((label for label in (known or counts) if counts[label] > 1), None)
+    repeated = next((label for label in (wishes.known or counts) if counts[label] > 1), None)
     if repeated is not None:
         raise FileError(f"{name} has two columns named {repeated!r:.80}. Rename one of them.")
     if not len(found.frame):
@@ -116,7 +138,7 @@ def _check_pandas() -> None:
         ) from None
 
 
-def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) -> Frame:
+def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     import pandas as pd
 
     is_plain = name != _INPUT_IN_WORDS
@@ -129,15 +151,16 @@ def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) 
         start = file.read(4)
         file.seek(0)
     if start == _PARQUET:
-        return _read_parquet(name, file, header)
+        return _read_parquet(name, file, wishes.header)
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
-    layout = read_layout(Path(name), text, header, known)
+    layout = read_layout(Path(name), text, wishes.header, wishes.known)
     text.seek(0)
     sample = text.read(_SAMPLE)
     text.detach()
     file.seek(0)
     # pandas reads a file that it opens itself in half the time.
     source: Any = Path(name).absolute() if is_plain else file
+    kept = [] if wishes.text is None else list(wishes.text(layout))
     options: dict[str, Any] = {
         "sep": layout.delimiter,
         "header": None,
@@ -147,6 +170,7 @@ def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) 
         "skipinitialspace": f"{layout.delimiter} " in sample,
         "index_col": False,
         "compression": None,
+        "dtype": dict.fromkeys(kept, str),
     }
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)  # cells would be lost
@@ -172,7 +196,16 @@ def _read(name: str, file: BinaryIO, header: bool | None, known: Sequence[str]) 
             "its first column, which has no name, is taken for the rows' index, as pandas writes "
             "it, and left out: give it a name if it is a feature"
         )
-    return Frame(frame, layout.header_lines > 0, notice)
+    has_header = layout.header_lines > 0
+    label = None if wishes.labels is None else wishes.labels(tuple(frame.columns), has_header)
+    if label is not None and list(layout.names).count(label) == 1:
+        number = layout.names.index(label)
+        if number in kept or frame[label].map(type).eq(str).any():
+            file.seek(0)
+            options |= {"usecols": [number], "dtype": str, "keep_default_na": False}
+            column = pd.read_csv(source, na_values=[""], **options).iloc[:, 0]
+            frame = frame.assign(**{label: column})
+    return Frame(frame, has_header, notice)
 
 
 def _read_parquet(name: str, file: BinaryIO, header: bool | None) -> Frame:
