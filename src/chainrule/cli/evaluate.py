@@ -15,6 +15,7 @@ from chainrule.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from chainrule.cli.saved_table import SavedTable
     from chainrule.graph.tensor import Array
 
 
@@ -45,16 +46,17 @@ def evaluate(
     from chainrule.cli import output
     from chainrule.cli import saved as saved_model
     from chainrule.cli.building import as_input
-    from chainrule.cli.saved_table import is_table
+    from chainrule.cli.saved_table import table_of
     from chainrule.cli.saved_text import is_text
     from chainrule.cli.sources import read_to_use
     from chainrule.train.model_file import read
 
-    if is_text(read(model)[1].get("metadata")):
+    tensors, description = read(model)
+    if is_text(description.get("metadata")):
         _evaluate_text(model, data)
         return
-    if is_table(model):
-        _evaluate_table(model, data, folder, part, header)
+    if (table := table_of(model, tensors, description)) is not None:
+        _evaluate_table(table, data, folder, part, header)
         return
     saved = saved_model.read_saved(model)
     found = read_to_use(data, folder, saved.trained_on, header=header, with_target=True)
@@ -76,16 +78,14 @@ _MOST_TRAINED_ON = 0.01
 
 
 def _evaluate_table(
-    model: str, data: str, folder: str | None, part: str | None, header: bool | None
+    saved: SavedTable, data: str, folder: str | None, part: str | None, header: bool | None
 ) -> None:
     """Say how good a model of a table is; warn of rows that it was trained on."""
     from chainrule import tabular
     from chainrule.cli import output
-    from chainrule.cli.saved_table import read_saved_table
     from chainrule.cli.table_data import naming, read_table_to_use, say_notices
     from chainrule.cli.table_training import left_out, shown
 
-    saved = read_saved_table(model)
     frame = read_table_to_use(data, saved, folder, part, header=header)
     if saved.target not in frame.columns:
         raise ValueError(

@@ -9,6 +9,7 @@ import click
 from chainrule.cli.options import model_argument
 
 if TYPE_CHECKING:
+    from chainrule.cli.saved_table import SavedTable
     from chainrule.graph.tensor import Array
 
 
@@ -23,7 +24,7 @@ Example:
 def info(model: str) -> None:
     """Show what a model's file holds: its task, layers and training."""
     from chainrule.cli import output
-    from chainrule.cli.saved_table import is_table
+    from chainrule.cli.saved_table import table_of
     from chainrule.errors import FileError
     from chainrule.system.reading import reason
     from chainrule.train.model_file import read
@@ -32,8 +33,8 @@ def info(model: str) -> None:
     output.line("file", f"{model} ({output.size_of(model)})")
     try:
         metadata = description.get("metadata") or {}
-        if is_table(model):
-            _show_table(model)
+        if (table := table_of(model, tensors, description)) is not None:
+            _show_table(table)
             return
         if "word_vectors" in description:
             rows, size = tensors["vectors"].shape
@@ -50,12 +51,10 @@ def info(model: str) -> None:
         raise FileError(f"{model}: its description is damaged ({reason(error)})") from error
 
 
-def _show_table(path: str) -> None:
+def _show_table(saved: SavedTable) -> None:
     from chainrule.cli import output
-    from chainrule.cli.saved_table import read_saved_table
     from chainrule.cli.tasks import describe_task
 
-    saved = read_saved_table(path)
     model, report = saved.model, saved.model.report
     output.line("task", describe_task(model.classes, saved.target))
     rows, seconds = report.get("rows"), report.get("seconds")

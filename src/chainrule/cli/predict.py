@@ -52,16 +52,22 @@ def predict(
     from chainrule.cli.building import as_input
     from chainrule.cli.files import check_outputs
     from chainrule.cli.output import say_notice
-    from chainrule.cli.predictions import to_csv
+    from chainrule.cli.predictions import table_to_csv, to_csv
     from chainrule.cli.saved import read_saved
-    from chainrule.cli.saved_table import is_table
+    from chainrule.cli.saved_table import read_saved_table
     from chainrule.cli.sources import files_of, read_to_use
+    from chainrule.cli.table_data import naming, read_table_to_use
 
     if out is None and sys.stdout is None:
         raise OSError("standard output is closed: there is nowhere to write to. Give --out.")
     check_outputs({"--out": out}, [model, *files_of(data, folder)])
-    if is_table(model):
-        _predict_table(model, data, folder, part, header, out, proba=proba)
+    if (table := read_saved_table(model)) is not None:
+        if proba and not table.model.is_classification:
+            raise ValueError(_NO_PROBABILITIES.format(model))
+        frame = read_table_to_use(data, table, folder, part, header=header)
+        with naming(data):
+            text = table_to_csv(table, frame, proba=proba)
+        _give(text, len(frame), out)
         return
     saved = read_saved(model)
     if proba and saved.task.classes is None:
@@ -74,30 +80,6 @@ def predict(
 
 
 _NO_PROBABILITIES = "{} is a regression: it has no probabilities. Leave --proba out."
-
-
-def _predict_table(
-    model: str,
-    data: str,
-    folder: str | None,
-    part: str | None,
-    header: bool | None,
-    out: str | None,
-    *,
-    proba: bool,
-) -> None:
-    """Predict with a model of a table."""
-    from chainrule.cli.predictions import table_to_csv
-    from chainrule.cli.saved_table import read_saved_table
-    from chainrule.cli.table_data import naming, read_table_to_use
-
-    saved = read_saved_table(model)
-    if proba and not saved.model.is_classification:
-        raise ValueError(_NO_PROBABILITIES.format(model))
-    frame = read_table_to_use(data, saved, folder, part, header=header)
-    with naming(data):
-        text = table_to_csv(saved, frame, proba=proba)
-    _give(text, len(frame), out)
 
 
 def _give(text: str, rows: int, out: str | None) -> None:

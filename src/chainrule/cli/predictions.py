@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.cli.saved import SavedModel
 from chainrule.cli.saved_table import SavedTable
 from chainrule.graph.tensor import Array
+from chainrule.tabular.calibration import softmax
 
 
 def to_csv(
@@ -69,7 +70,7 @@ def _table(outputs: Array, saved: SavedModel, proba: bool) -> tuple[list[str], I
     if not proba:
         return ["prediction"], ([label] for label in labels)
     names = ["prediction", *(f"probability_{label}" for label in classes)]
-    shares = _softmax(outputs)
+    shares = softmax(outputs.astype(np.float64))
     return names, (
         [label, *(f"{value:.6g}" for value in row)]
         for label, row in zip(labels, shares, strict=True)
@@ -80,8 +81,3 @@ def _names(values: int, target: str | None) -> list[str]:
     if values > 1:
         return [f"prediction_{i}" for i in range(values)]
     return ["prediction" if target is None else target]
-
-
-def _softmax(logits: Array) -> Array:
-    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    return shifted / shifted.sum(axis=1, keepdims=True)

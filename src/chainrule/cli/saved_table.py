@@ -15,8 +15,9 @@ from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.tabular import TabularModel
 from chainrule.tabular.cells import as_text
-from chainrule.train import load, read_metadata, save
-from chainrule.train.model_file import read
+from chainrule.tabular.model import is_model, model_of
+from chainrule.train import save
+from chainrule.train.model_file import read, values_of
 
 _HASHES = "trained_rows"
 
@@ -73,25 +74,29 @@ class SavedTable:
         return int(np.isin(row_hashes(self.model, table, y), self.hashes).sum())
 
 
-def is_table(path: str) -> bool:
-    """Whether a model's file holds one of a table."""
-    values = read(path)[1].get("values")
-    items = values.get("dict") if isinstance(values, dict) else None
-    return isinstance(items, list) and any(item and item[0] == "tabular" for item in items)
-
-
-def read_saved_table(path: str) -> SavedTable:
-    """Read what `chainrule train --out` wrote.
+def read_saved_table(path: str) -> SavedTable | None:
+    """Read what `chainrule train --out` wrote for a table; None if it holds another model.
 
     Raises:
         FileNotFoundError, FileError: if it can't be read.
     """
-    model, metadata, content = TabularModel.load(path), read_metadata(path), load(path)
-    hashes = content.get(_HASHES, np.empty(0, np.uint32))
+    return table_of(path, *read(path))
+
+
+def table_of(
+    path: str, tensors: Mapping[str, Array], description: Mapping[str, Any]
+) -> SavedTable | None:
+    """The same of what `read` returned."""
+    content = values_of(path, tensors, description)
+    if not is_model(content):
+        return None
+    hashes, metadata = content.get(_HASHES, np.empty(0, np.uint32)), description.get("metadata")
     if not isinstance(hashes, np.ndarray) or hashes.dtype != np.uint32:
         raise FileError(f"{path}: what it says of the rows it was trained on is damaged.")
-    target = metadata.get("target")
-    return SavedTable(model, str(target or "prediction"), hashes, metadata)
+    if not isinstance(metadata, dict):
+        raise FileError(f"{path}: its metadata are damaged: {metadata!r:.80} is no dict")
+    target = str(metadata.get("target") or "prediction")
+    return SavedTable(model_of(path, content), target, hashes, metadata)
 
 
 def row_hashes(model: TabularModel, table: Any, y: Any) -> NDArray[np.uint32]:

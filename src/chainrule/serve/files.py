@@ -13,9 +13,9 @@ from chainrule.errors import FileError
 from chainrule.serve.app import MOST_BYTES, make_app
 from chainrule.serve.questions import Served, ServedArray, ServedTable
 from chainrule.system.reading import reason
-from chainrule.tabular import TabularModel
+from chainrule.tabular.model import is_model, model_of
 from chainrule.train import Predictor
-from chainrule.train.model_file import build_model, read
+from chainrule.train.model_file import build_model, read, values_of
 
 _MOST_NUMBERS = 1 << 22
 """More numbers in a row are no row."""
@@ -50,9 +50,9 @@ def served(path: str | os.PathLike[str]) -> Served:
     """The model of a file."""
     tensors, description = read(path)
     metadata = description.get("metadata") or {}
-    if "values" in description:
+    if is_model(found := values_of(path, tensors, description)):
         target = metadata.get("target") if isinstance(metadata, dict) else None
-        return ServedTable(TabularModel.load(path), str(target or "prediction"))
+        return ServedTable(model_of(path, found), str(target or "prediction"))
     if "word_vectors" in description or "tokenizer" in metadata:
         raise ValueError(f"{path} holds words or text: only models of rows of numbers are served")
     if "data" not in metadata:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.tabular import Columns, TabularModel
+from chainrule.tabular.calibration import softmax
 from chainrule.train import Predictor
 
 Rows: TypeAlias = dict[str, NDArray[Any]]
@@ -79,7 +80,7 @@ class ServedTable(Served):
         self.fields = tuple(_fields(columns))
         self.shape = (len(columns.columns),)
         self.classes = model.classes
-        self._used = {field.name for field in self.fields}
+        self._used = [field.name for field in self.fields]
 
     def rows(self, given: Sequence[Any]) -> Rows:
         names = self.model.columns.names
@@ -92,9 +93,7 @@ class ServedTable(Served):
 
     def _row(self, row: Any, names: Sequence[str], number: int) -> list[Any]:
         if isinstance(row, dict):
-            lacking = [name for name in names if name in self._used and name not in row]
-            if lacking:
-                raise ValueError(f"row {number} lacks {', '.join(map(repr, lacking[:8]))}")
+            _check_names(row, self._used, number)
             row = [row.get(name) for name in names]
         elif not isinstance(row, list) or len(row) != len(names):
             raise ValueError(
@@ -112,11 +111,10 @@ class ServedTable(Served):
 
 def _fields(columns: Columns) -> list[Field]:
     """The columns that are used."""
-    kinds = {"Number": "number", "Category": "category", "Dates": "date"}
     return [
-        Field(column.name, kinds[type(column).__name__], getattr(column, "values", ()))
-        for column in columns.columns
-        if type(column).__name__ in kinds
+        Field(column.name, said["kind"], getattr(column, "values", ()))
+        for column, said in zip(columns.columns, columns.describe(), strict=True)
+        if said["kind"] != "unused"
     ]
 
 
@@ -170,12 +168,15 @@ class ServedArray(Served):
         outputs: NDArray[Any] = self.predictor.predict(rows["x"])
         if self.classes is None:
             return outputs
-        shifted = np.exp(outputs.astype(np.float64) - outputs.max(axis=1, keepdims=True))
-        return shifted / shifted.sum(axis=1, keepdims=True)
+        return softmax(outputs.astype(np.float64))
 
 
 def _by_name(row: dict[str, Any], names: Sequence[str], number: int) -> list[Any]:
+    _check_names(row, names, number)
+    return [row[name] for name in names]
+
+
+def _check_names(row: dict[str, Any], names: Sequence[str], number: int) -> None:
     lacking = [name for name in names if name not in row]
     if lacking:
         raise ValueError(f"row {number} lacks {', '.join(map(repr, lacking[:8]))}")
-    return [row[name] for name in names]

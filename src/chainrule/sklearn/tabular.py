@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any, ClassVar
 
@@ -26,13 +27,14 @@ from chainrule.train import Callback
 _ROWS = 2000
 """Rows of which the importances are taken."""
 
+_OF_FIT = frozenset(signature(fit).parameters)
+"""The parameters that `tabular.fit` takes as they are."""
+
 
 class _Tabular(BaseEstimator):
     """The base of both estimators."""
 
     _task: ClassVar[Task]
-    _more: ClassVar[tuple[str, ...]] = ()
-    """The further arguments of `tabular.fit` that it has."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "preset": [StrOptions(set(PRESETS))],
@@ -63,15 +65,11 @@ class _Tabular(BaseEstimator):
 
     def _fit_model(self, X: Any, y: Any, weights: Any, validation: Any) -> None:
         self._validate_params()
-        recipe = (
-            "preset", "categorical", "numeric", "dates", "drop", "validation_fraction", "epochs",
-            "batch_size", "hidden", "lr", "dropout", "weight_decay", "members", "time_budget",
-            "callbacks", *self._more,
-        )  # fmt: skip
+        given = self.get_params(deep=False)
         self.model_ = fit(
             X, y, self._task, sample_weight=weights, validation=validation,
             seed=seed_from(check_random_state(self.random_state)), progress=bool(self.verbose),
-            **{name: getattr(self, name) for name in recipe},
+            **{name: given[name] for name in given if name in _OF_FIT},
         )  # fmt: skip
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
@@ -278,7 +276,6 @@ class TabularRegressor(RegressorMixin, _Tabular):
     """
 
     _task: ClassVar[Task] = "regression"
-    _more: ClassVar[tuple[str, ...]] = ("loss", "quantiles")
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_Tabular._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],

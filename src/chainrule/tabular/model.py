@@ -17,7 +17,8 @@ from chainrule.tabular.columns import Columns
 from chainrule.tabular.importances import gradient_times_input
 from chainrule.tabular.intervals import interval
 from chainrule.tabular.targets import Classes, Numbers, Target, target_from_dict, target_to_dict
-from chainrule.train import Evaluator, load, save
+from chainrule.train import Evaluator, save
+from chainrule.train.model_file import read, values_of
 
 _FORMAT = 1
 _ROWS = 1024
@@ -235,13 +236,10 @@ class TabularModel:
             FileNotFoundError: if there is no such file.
             FileError: if it is truncated, damaged, or of something else.
         """
-        found = load(path)
-        if not isinstance(found, dict) or found.get("tabular") != _FORMAT:
+        found = values_of(path, *read(path))
+        if not is_model(found):
             raise FileError(f"{path} holds no TabularModel: chainrule.load(path) says what it is")
-        try:
-            return _from_state(found)
-        except Exception as error:
-            raise FileError(f"{path}: its TabularModel is damaged ({error!r:.200})") from None
+        return model_of(path, found)
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as plain values and arrays, as `chainrule.save` takes them."""
@@ -264,6 +262,23 @@ class TabularModel:
             f"<TabularModel of {what}, from {len(self.columns.columns)} columns, by "
             f"{len(self.members)} network{'s' * (len(self.members) > 1)}>"
         )
+
+
+def is_model(found: Mapping[Any, Any]) -> bool:
+    """Whether the dict of a file is what `TabularModel.to_dict` gives."""
+    return found.get("tabular") == _FORMAT
+
+
+def model_of(path: str | os.PathLike[str], found: Mapping[str, Any]) -> TabularModel:
+    """The model in the dict of a file.
+
+    Raises:
+        FileError: if it is damaged.
+    """
+    try:
+        return _from_state(found)
+    except Exception as error:
+        raise FileError(f"{path}: its TabularModel is damaged ({error!r:.200})") from None
 
 
 def _from_state(found: Mapping[str, Any]) -> TabularModel:

@@ -186,6 +186,15 @@ def load(
         return build_model(path, tensors, description, model)
     if model is not None:
         raise TypeError(f"{path} holds a dict: model.load_state_dict(chainrule.load(path))")
+    return values_of(path, tensors, description)
+
+
+def values_of(
+    path: str | os.PathLike[str], tensors: Mapping[str, Array], description: Mapping[str, Any]
+) -> dict[Any, Any]:
+    """The dict of what `read` returned; an empty one of a file that holds none."""
+    if _VALUES not in description:
+        return {}
     try:
         values = plain_values.join(description[_VALUES], tensors_under(tensors, _VALUES))
     except Exception as error:
