@@ -38,7 +38,7 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, draw, inspect, nn, optim, serve, tabular, text
+    from chainrule import data, drawing, inspect, nn, optim, serve, tabular, text
     from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
@@ -70,7 +70,7 @@ newaxis = None
 
 _ROOMS = {
     "data": "chainrule.data",
-    "draw": "chainrule.draw",
+    "drawing": "chainrule.drawing",
     "inspect": "chainrule.inspect",
     "linalg": "chainrule.ops.linalg",
     "metrics": "chainrule.train.metrics",
@@ -166,7 +166,7 @@ __all__ = [
     "capture",
     "compile",
     "data",
-    "draw",
+    "drawing",
     "e",
     "float32",
     "float64",

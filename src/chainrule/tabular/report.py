@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.draw import bar_chart, line_chart, scatter_chart
+from chainrule.drawing import bar_chart, line_chart, scatter_chart
 from chainrule.system.atomic_files import write_atomically
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.figures import baselines, figures

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainrule import draw
-from chainrule.draw.charts import HEIGHT, WIDTH, ticks
+from chainrule.drawing.charts import HEIGHT, WIDTH, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
 
