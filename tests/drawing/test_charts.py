@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainrule import draw
+from chainrule import drawing
 from chainrule.drawing.charts import HEIGHT, WIDTH, ticks
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -22,7 +22,7 @@ def parsed(picture):
 
 def test_a_line_goes_through_its_points():
     x, y = np.array([0.0, 1.0, 3.0]), np.array([5.0, 1.0, 9.0])
-    root = parsed(draw.line_chart({"a": (x, y)}, title="t", x="x", y="y"))
+    root = parsed(drawing.line_chart({"a": (x, y)}, title="t", x="x", y="y"))
     (line,) = root.iter(f"{SVG}polyline")
     places = np.array([p.split(",") for p in line.get("points").split()], float)
     for axis, values in enumerate((x, y)):  # a straight line from numbers to places
@@ -35,13 +35,13 @@ def test_a_line_goes_through_its_points():
 
 def test_a_line_is_interrupted_where_numbers_are_missing():
     y = [1.0, 2.0, np.nan, 2.0, 1.0, np.inf, np.nan]
-    root = parsed(draw.line_chart({"a": (range(7), y)}, title="t", x="x", y="y"))
+    root = parsed(drawing.line_chart({"a": (range(7), y)}, title="t", x="x", y="y"))
     assert [len(p.get("points").split()) for p in root.iter(f"{SVG}polyline")] == [2, 2]
 
 
 def test_lines_have_names_and_colours_of_their_own():
     series = {"<train>": ([0, 1], [1, 2]), "validation": ([0, 1], [2, 3])}
-    root = parsed(draw.line_chart(series, title="Loss & more", x="epoch", y="loss"))
+    root = parsed(drawing.line_chart(series, title="Loss & more", x="epoch", y="loss"))
     texts = [text.text for text in root.iter(f"{SVG}text")]
     assert {"<train>", "validation", "epoch", "loss"} <= set(texts)
     assert root.find(f"{SVG}title").text == "Loss & more"
@@ -50,7 +50,7 @@ def test_lines_have_names_and_colours_of_their_own():
 
 def test_equal_axes_of_a_scatter_chart():
     a, b = [1.0, 2.0, 4.0], [4.0, 2.0, 1.0]
-    root = parsed(draw.scatter_chart(a, b, title="t", x="x", y="y", diagonal=True))
+    root = parsed(drawing.scatter_chart(a, b, title="t", x="x", y="y", diagonal=True))
     places = [(float(c.get("cx")), float(c.get("cy"))) for c in root.iter(f"{SVG}circle")]
     (line,) = (e for e in root.iter(f"{SVG}line") if e.get("stroke-dasharray"))
     x1, y1, x2, y2 = (float(line.get(n)) for n in ("x1", "y1", "x2", "y2"))
@@ -59,7 +59,7 @@ def test_equal_axes_of_a_scatter_chart():
 
 
 def test_bars_are_as_high_as_their_counts():
-    root = parsed(draw.bar_chart([0, 1, 2, 3], [4, 0, 8], title="t", x="x", y="y"))
+    root = parsed(drawing.bar_chart([0, 1, 2, 3], [4, 0, 8], title="t", x="x", y="y"))
     heights = [float(bar.get("height")) for bar in root.iter(f"{SVG}rect")]
     assert heights[1] == 0
     assert heights[2] == pytest.approx(2 * heights[0], abs=0.2)
@@ -79,16 +79,16 @@ def test_ticks_are_round_and_within(low, width):
 
 @pytest.mark.parametrize("values", [[0.0], [3.0, 3.0], [-1e-300, 1e300]])
 def test_numbers_without_a_range(values):
-    parsed(draw.line_chart({"a": (range(len(values)), values)}, title="t", x="x", y="y"))
+    parsed(drawing.line_chart({"a": (range(len(values)), values)}, title="t", x="x", y="y"))
 
 
 def test_the_same_numbers_give_the_same_text():
-    pictures = {draw.bar_chart([0, 1], [2], title="t", x="x", y="y") for _ in range(3)}
+    pictures = {drawing.bar_chart([0, 1], [2], title="t", x="x", y="y") for _ in range(3)}
     assert len(pictures) == 1
 
 
 def test_what_cannot_be_drawn():
     with pytest.raises(ValueError, match="no finite point"):
-        draw.line_chart({"a": ([np.nan], [1.0])}, title="t", x="x", y="y")
+        drawing.line_chart({"a": ([np.nan], [1.0])}, title="t", x="x", y="y")
     with pytest.raises(ValueError, match="2 bars have 3 edges"):
-        draw.bar_chart([0, 1], [1, 2], title="t", x="x", y="y")
+        drawing.bar_chart([0, 1], [1, 2], title="t", x="x", y="y")
