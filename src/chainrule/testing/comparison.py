@@ -143,13 +143,13 @@ def compare(
     Example:
         >>> import numpy as np
         >>> from chainrule import nn
-        >>> model = nn.Sequential(nn.Linear(1, 1, dtype="float64"), nn.Sigmoid())
-        >>> model.load_state_dict({"0.weight": [[2.0]], "0.bias": [1.0]})
-        <All keys matched successfully>
-        >>> half_square = nn.HalfSquaredErrorLoss()
+        >>> layer = nn.Linear(1, 1)
+        >>> layer.weight.assign([[2.0]])
+        >>> layer.bias.assign([1.0])
+        >>> model, half_square = nn.Sequential(layer, nn.Sigmoid()), nn.HalfSquaredErrorLoss()
         >>> a = 1 / (1 + np.exp(-2.0))  # z = 2 * 0.5 + 1
         >>> mine = {"z1": 2.0, "a1": a, "delta1": a - 1, "dW1": (a - 1) * 0.5}
-        >>> print(compare(mine, model, [[0.5]], [[1.0]], half_square))
+        >>> compare(mine, model, [[0.5]], [[1.0]], half_square)
         delta1 is wrong, a1 is right: yours is ours / g'(z1); the factor g'(z1) is missing.
         <BLANKLINE>
         quantity  verdict  largest difference
