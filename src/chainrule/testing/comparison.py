@@ -156,7 +156,7 @@ def compare(
         z1        right
         a1        right
         delta1    wrong    0.107
-        dW1       follows  0.0534
+        dW1       follows  0.0533
     """
     net = Network(model, x, y, loss, optimizer)
     given = {_quantity(name, net): _array(name, value) for name, value in mine.items()}
