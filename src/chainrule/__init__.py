@@ -38,7 +38,7 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, drawing, inspect, nn, optim, serve, tabular, text
+    from chainrule import data, drawing, inspect, nn, optim, serve, tabular, testing, text
     from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
@@ -79,6 +79,7 @@ _ROOMS = {
     "serve": "chainrule.serve",
     "sklearn": "chainrule.sklearn",
     "tabular": "chainrule.tabular",
+    "testing": "chainrule.testing",
     "text": "chainrule.text",
     "train": "chainrule.train",
 }
@@ -204,6 +205,7 @@ __all__ = [
     "summary",
     "tabular",
     "tensor",
+    "testing",
     "text",
     "uint8",
     "uint16",
