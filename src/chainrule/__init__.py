@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
+    from chainrule.inspect.explanation import explain
     from chainrule.inspect.summary import summary
     from chainrule.ops import linalg
     from chainrule.train import (
@@ -86,7 +87,7 @@ _ROOMS = {
 _PARTS = {
     "chainrule.compiler.capture": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
-    "chainrule.inspect": "summary",
+    "chainrule.inspect": "explain summary",
     "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
     "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
     "read_metadata save set_default_backend",
@@ -169,6 +170,7 @@ __all__ = [
     "data",
     "drawing",
     "e",
+    "explain",
     "float32",
     "float64",
     "get_consumers",
