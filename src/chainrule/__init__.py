@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
+    from chainrule.inspect.pictures.draw import draw
     from chainrule.inspect.summary import summary
     from chainrule.ops import linalg
     from chainrule.train import (
@@ -85,7 +86,7 @@ _ROOMS = {
 _PARTS = {
     "chainrule.compiler.capture": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
-    "chainrule.inspect": "summary",
+    "chainrule.inspect": "draw summary",
     "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
     "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
     "read_metadata save set_default_backend",
@@ -166,6 +167,7 @@ __all__ = [
     "capture",
     "compile",
     "data",
+    "draw",
     "drawing",
     "e",
     "float32",
