@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
     from chainrule.inspect.explanation import explain
+    from chainrule.inspect.pictures.draw import draw
     from chainrule.inspect.summary import summary
     from chainrule.ops import linalg
     from chainrule.train import (
@@ -87,7 +88,7 @@ _ROOMS = {
 _PARTS = {
     "chainrule.compiler.capture": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
-    "chainrule.inspect": "explain summary",
+    "chainrule.inspect": "draw explain summary",
     "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
     "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
     "read_metadata save set_default_backend",
@@ -168,6 +169,7 @@ __all__ = [
     "capture",
     "compile",
     "data",
+    "draw",
     "drawing",
     "e",
     "explain",
