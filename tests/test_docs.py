@@ -101,6 +101,17 @@ PRINTED = {
         "cross-entropy 1.040191",
         "delta of squared error -0.000335, of cross-entropy -0.9997",
     ],
+    "course/exploding.md": ["clip_grad_norm_(6.5)   [ 1.5 -2. ] [6.]", "length 13.0"],
+    "course/not_learning.md": [
+        "training became non-finite",
+        "the optimizer has none of the model's parameters",
+        "Use target.reshape(64, 1).",
+        "the least loss of such outputs: 1.461",
+    ],
+    "course/piecewise_linear.md": [
+        "output weights [-0.5     2.     -4.      7.     -5.3333 -0.6667]",
+        "6 pieces",
+    ],
     "course/optimisers.md": [
         "SGD      [-10.0, -0.01]",
         "Adam     [-0.01, -0.01]",
@@ -302,6 +313,44 @@ def check_normalisation(page):
     assert page["distance"]() < 1e-5
 
 
+def check_exploding(page):
+    small, right, large = (np.mean(page["found"][scale][:14]) for scale in (0.5, 1.0, 2.0))
+    assert large / right == pytest.approx(2**14, rel=0.05)
+    assert small / right == pytest.approx(2**-14, rel=0.05)
+    last = {settings: losses[-1:] for settings, (losses, _) in page["curves"].items()}
+    assert last[2.0, None] == []
+    assert last[1.0, 1.0] < last[1.0, None]
+    assert last[1.0, 1.0] < last[2.0, 1.0]
+
+
+def check_not_learning(page):
+    seen, lost = page["seen"], page["lost"]
+    assert lost["healthy"][-1] < 0.3
+    for broken in ("sigmoid", "dead", "softmax", "zeros"):
+        assert lost[broken][-1] > 2.25
+    assert lost["sigmoid, mended"][-1] < 0.4
+    assert seen["sigmoid"]["gradient"][0] < 1e-6 * seen["sigmoid"]["gradient"][-1]
+    assert max(seen["sigmoid, mended"]["gradient"]) < 10 * min(seen["sigmoid, mended"]["gradient"])
+    assert seen["dead"]["dead"][1] == 1.0
+    assert max(seen["softmax"]["gradient"]) < min(seen["healthy"]["gradient"]) / 5
+    assert max(seen["zeros"]["gradient"]) == 0
+    (kept, low), (grown, high) = page["kept"], page["grown"]
+    assert kept[0] == grown[0]
+    assert grown[9] > 4 * kept[9]
+    assert np.mean(high[-20:]) > 2 * np.mean(low[-20:])
+    assert min(seen["tanh"]["saturated"]) > 0.9 > 0.2 > max(seen["tanh, mended"]["saturated"])
+    assert lost["tanh"][-1] > 0.6 * page["prices"].var()
+    assert lost["tanh, mended"][-1] < 0.2
+    assert page["few"][-1] < 0.1
+
+
+def check_piecewise_linear(page):
+    assert np.abs(page["output"] - page["wanted"]).max() < 1e-12
+    assert page["pieces"].count == 6
+    assert all(0 < error < 1.001 * (np.pi / n) ** 2 / 8 for n, error in page["errors"].items())
+    assert min(page["trained"].values()) > 0.01
+
+
 def check_residual(page):
     plain, residual = page["norms"]["plain"], page["norms"]["residual"]
     assert plain[0] < 1e-17 < 1e-3 < plain[-1]
@@ -436,6 +485,9 @@ CHECKS = {
     "course/optimisers.md": check_optimisers,
     "course/normalisation.md": check_normalisation,
     "course/residual.md": check_residual,
+    "course/exploding.md": check_exploding,
+    "course/not_learning.md": check_not_learning,
+    "course/piecewise_linear.md": check_piecewise_linear,
     "course/dense.md": check_dense,
     "course/dropout.md": check_dropout,
     "course/preprocessing.md": check_preprocessing,
@@ -590,3 +642,17 @@ def test_docstrings_formulas_are_not_taken_for_markup(plain, marked_up, conf):
     lines = plain.splitlines()
     conf.mark_up(None, "function", "f", None, None, lines)
     assert "\n".join(lines) == marked_up
+
+
+def test_a_page_can_be_had_as_a_notebook(conf):
+    """Its code cells are the page's, but the hidden ones; no role of Sphinx is left in its text."""
+    for page in pages():
+        if "{code-cell}" not in (text := read(page)):
+            continue
+        made = conf.make_notebook(text)["cells"]
+        code = ["".join(cell["source"]) for cell in made if cell["cell_type"] == "code"]
+        shown = [found[1] for found in CELL.finditer(text) if "remove-cell" not in found[1]]
+        assert code == [re.sub(r"\A(:[^\n]*\n)+", "", cell).strip() for cell in shown]
+        words = "\n".join("".join(cell["source"]) for cell in made if cell["cell_type"] != "code")
+        assert words.startswith("# ")
+        assert not re.search(r"\{\w+\}`|^\(\w+\)=|toctree", words, re.MULTILINE), page

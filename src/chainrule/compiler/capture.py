@@ -144,8 +144,10 @@ class CapturedGraph:
                 text = f"{node.operation.name}({', '.join(arguments)})"
             elif node in read:
                 text = f"state {node.name or ''}".rstrip()
+            elif node.value is not None:
+                text = _constant(node)
             else:
-                text = "constant" if node.value is not None else f"input {node.name or ''}".rstrip()
+                text = f"input {node.name or ''}".rstrip()
             rows.append((names[node], str(node.dtype), shape, text, node.path))
         return rows
 
@@ -156,6 +158,13 @@ class CapturedGraph:
         for state, tensor in self.updates.items():
             found.append(("update", f"{state.name or 'state'} <- {names[tensor]}"))
         return found
+
+
+def _constant(node: Tensor) -> str:
+    """With its number, where it is one number or the same one everywhere."""
+    array = node.numpy()
+    first = array.reshape(-1)[:1]
+    return f"constant {first[0]}" if first.size and (array == first).all() else "constant"
 
 
 class StateRecorder:
