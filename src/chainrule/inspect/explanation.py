@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import json
 import os
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from typing import Any
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect.checked_trace import checked
 from chainrule.inspect.letters import Form, LettersName, letters_of
+from chainrule.inspect.page import document, pictures_of
 from chainrule.inspect.step import run_step
 from chainrule.inspect.trace import trace_of
 from chainrule.nn import Module
@@ -57,6 +59,32 @@ class Explanation:
         if path is not None:
             write_atomically(path, text.encode())
         return text
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """A page that plays the step, as HTML text; with a path it is also written to a file.
+
+        One file with all that it needs: buttons and arrow keys go forward, backward and through the
+        update, with the picture of the network, each formula and its numbers, and the `grad_table`
+        so far. It can hide the answers and it has a form for lectures. No request leaves it.
+
+        Example:
+            >>> import chainrule as cr
+            >>> from chainrule import nn
+            >>> step = cr.explain(nn.Linear(2, 1), [1.0, 2.0], [4.0], nn.MSELoss())
+            >>> step.to_html().startswith("<!doctype html>")
+            True
+        """
+        text = document(self._trace, pictures_of(self._trace))
+        if path is not None:
+            write_atomically(path, text.encode())
+        return text
+
+    def _repr_html_(self) -> str:
+        page = html.escape(self.to_html())
+        style = "width:100%;height:44rem;border:1px solid #8886"
+        title = html.escape(self._trace["title"])
+        return f'<iframe srcdoc="{page}" sandbox="allow-scripts" style="{style}" title="{title}">\
+</iframe>'
 
     @classmethod
     def from_json(cls, source: str | os.PathLike[str]) -> Explanation:
