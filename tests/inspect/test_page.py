@@ -87,11 +87,6 @@ def test_the_page_holds_the_trace_and_asks_for_nothing(tmp_path):
     assert again.to_html() == text
 
 
-def test_a_notebook_shows_the_page_in_a_frame():
-    shown = mazur()._repr_html_()
-    assert shown.startswith("<iframe srcdoc=") and "<script" not in shown
-
-
 def test_not_a_number_is_shown():
     model = nn.Linear(2, 1)
     model.weight.assign(cr.tensor([[np.inf, 1.0]]))
