@@ -281,7 +281,8 @@ def test_a_large_network_is_summarised(browser, tmp_path):
     page = Page(browser, explained, tmp_path / "step.html")
     page.size(390)
     page.press("ARROW_RIGHT")
-    assert page.text("#step .summary .size") == "64 × 3" or "3 × 64" in page.text("#step")
+    assert page.text("#step .summary .size") == "32 × 64" and "64 × 3" in page.text("#step")
+    assert page.run("return document.querySelectorAll('figure .now').length") == 1
     assert page.run("return document.documentElement.scrollWidth") <= 390
     page.click("#update")
     assert "Adam" in page.text("#step")

@@ -180,7 +180,11 @@ function deltaLetter() {
 function markBoxes(picture) {
   const { node } = current();
   if (!node) return;
-  const layer = node.layer === null ? [] : [...picture.querySelectorAll(`[data-layer="${node.layer + 1}"]`)];
-  const found = [...picture.querySelectorAll(`[data-node="${node.id}"]`)];
-  for (const box of found.length ? found : layer) box.classList.add("now");
+  const box = picture.querySelector(`[data-node="${node.id}"], [data-holds~="${node.id}"]`);
+  if (!box) return;
+  box.classList.add("now");
+  const place = box.getBoundingClientRect(), frame = picture.getBoundingClientRect();
+  if (place.top < frame.top || place.bottom > frame.bottom) {
+    picture.scrollTop += place.top - frame.top - (frame.height - place.height) / 2;
+  }
 }
