@@ -187,6 +187,8 @@ PRINTED = {
 
 def check_backward(page):
     assert page["errors"][-1] == pytest.approx(3.51e-5, rel=1e-3)
+    for by_hand, by_graph in zip(page["by_hand"], page["by_graph"], strict=True):
+        assert by_graph.numpy() == pytest.approx(by_hand, rel=1e-12)
 
 
 def check_sgd(page):
@@ -280,6 +282,7 @@ def check_minibatch(page):
     assert last == sorted(last)
     whole, parts = page["losses"]
     assert whole == pytest.approx(parts, rel=1e-4)
+    assert list(page["weights"].values()) == [0.75, 1, 1, 0.75, 0.5, 0.5]
 
 
 def check_stopping(page):
@@ -292,6 +295,7 @@ def check_stopping(page):
 
 
 def check_losses(page):
+    assert page["J"].T @ [0, 0, -1 / page["p"][2]] == pytest.approx(page["p"] - [0, 0, 1])
     assert page["steps"]["squared error"] > 100 * page["steps"]["cross-entropy"]
     lines = page["lines"]
     assert lines["MSELoss"][1] == pytest.approx(1.6, abs=0.1)
@@ -311,6 +315,11 @@ def check_normalisation(page):
         limit = 1.7 if activation is nn.Sigmoid else 0.6
         assert losses[-1] < limit if normalised else losses[-1] > 2.29
     assert page["distance"]() < 1e-5
+    rough, smooth = page["walks"][False], page["walks"][True]
+    assert rough[-1, 0] > 10 > 2 > smooth[-1, 0]
+    assert rough[-1, 1] > 5 * smooth[-1, 1]
+    assert page["shifts"][False][0] > 5 > 0.5 > page["shifts"][True][0]
+    assert 0.1 < page["noise"] < 1
 
 
 def check_exploding(page):
@@ -356,6 +365,7 @@ def check_residual(page):
     assert plain[0] < 1e-17 < 1e-3 < plain[-1]
     assert min(residual) > 1
     assert max(residual) < 100
+    assert all(plain > 0.15 > 20 * residual for plain, residual in page["identity"].values())
     assert page["losses"]["plain"][-1] > 2.29
     assert page["losses"]["residual"][-1] < 0.2
 
@@ -382,6 +392,8 @@ def check_dropout(page):
 def check_preprocessing(page):
     assert page["same"]["raw"] > 390
     assert 160 < page["same"]["whitened"] < 240
+    assert page["signs"]["all inputs positive"] == 1
+    assert 0.3 < page["signs"]["centred"] < 0.7
     steps = page["counts"]
     assert steps["whitened"] == 1
     assert steps["centred"] == pytest.approx(steps["turned (PCA)"], rel=0.01)
