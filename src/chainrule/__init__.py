@@ -38,10 +38,12 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, drawing, inspect, nn, optim, serve, tabular, text
+    from chainrule import data, drawing, inspect, nn, optim, serve, tabular, testing, text
     from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
+    from chainrule.inspect.explanation import explain
+    from chainrule.inspect.pictures.draw import draw
     from chainrule.inspect.summary import summary
     from chainrule.ops import linalg
     from chainrule.train import (
@@ -79,13 +81,14 @@ _ROOMS = {
     "serve": "chainrule.serve",
     "sklearn": "chainrule.sklearn",
     "tabular": "chainrule.tabular",
+    "testing": "chainrule.testing",
     "text": "chainrule.text",
     "train": "chainrule.train",
 }
 _PARTS = {
     "chainrule.compiler.capture": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
-    "chainrule.inspect": "summary",
+    "chainrule.inspect": "draw explain summary",
     "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
     "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
     "read_metadata save set_default_backend",
@@ -166,8 +169,10 @@ __all__ = [
     "capture",
     "compile",
     "data",
+    "draw",
     "drawing",
     "e",
+    "explain",
     "float32",
     "float64",
     "get_consumers",
@@ -204,6 +209,7 @@ __all__ = [
     "summary",
     "tabular",
     "tensor",
+    "testing",
     "text",
     "uint8",
     "uint16",

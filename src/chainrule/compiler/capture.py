@@ -124,8 +124,10 @@ class CapturedGraph:
                 text = f"{node.operation.name}({', '.join(arguments)})"
             elif node in read:
                 text = f"state {node.name or ''}".rstrip()
+            elif node.value is not None:
+                text = _constant(node)
             else:
-                text = "constant" if node.value is not None else f"input {node.name or ''}".rstrip()
+                text = f"input {node.name or ''}".rstrip()
             where = f"  # {node.path}" if node.path else ""
             lines.append(f"%{number}: {node.dtype} {kind} = {text}{where}")
         for output in leaves(self.outputs):
@@ -133,6 +135,13 @@ class CapturedGraph:
         for state, tensor in self.updates.items():
             lines.append(f"update {state.name or 'state'} <- {names[tensor]}")
         return "\n".join(lines)
+
+
+def _constant(node: Tensor) -> str:
+    """With its number, where it is one number or the same one everywhere."""
+    array = node.numpy()
+    first = array.reshape(-1)[:1]
+    return f"constant {first[0]}" if first.size and (array == first).all() else "constant"
 
 
 class StateRecorder:
