@@ -101,6 +101,23 @@ PRINTED = {
         "cross-entropy 1.040191",
         "delta of squared error -0.000335, of cross-entropy -0.9997",
     ],
+    "course/one_network.md": [
+        "delta2 [-0.104119  0.138579]",
+        "delta1        [-0.025069  0.009246  0.010375]",
+        "delta1_2 = 0.009246",
+        "L 0.249362 -> 0.221136",
+        "output  [0.7263 0.7086 0.7781]",
+        "output 1 passes [-0.0163 -0.0381 -0.0272]   in parts of [0.2  0.47 0.33]",
+    ],
+    "course/trees_and_graphs.md": [
+        "df/dx =   9.0",
+        "df/dr =  18.0",
+        "df/ds =   6.0",
+        "df/du =  54.0",
+        "df/du = 1728.0000   54 u^5 = 1728.0000",
+        "computed again: dz/dw = 0.2645082704, f was called 3 times more",
+        "dL/dw2  by hand",
+    ],
     "course/exploding.md": ["clip_grad_norm_(6.5)   [ 1.5 -2. ] [6.]", "length 13.0"],
     "course/not_learning.md": [
         "training became non-finite",
