@@ -106,6 +106,23 @@ PRINTED = {
         "cross-entropy 1.040191",
         "delta of squared error -0.000335, of cross-entropy -0.9997",
     ],
+    "course/one_network.md": [
+        "delta2 [-0.104119  0.138579]",
+        "delta1        [-0.025069  0.009246  0.010375]",
+        "delta1_2 = 0.009246",
+        "L 0.249362 -> 0.221136",
+        "output  [0.7263 0.7086 0.7781]",
+        "output 1 passes [-0.0163 -0.0381 -0.0272]   in parts of [0.2  0.47 0.33]",
+    ],
+    "course/trees_and_graphs.md": [
+        "df/dx =   9.0",
+        "df/dr =  18.0",
+        "df/ds =   6.0",
+        "df/du =  54.0",
+        "df/du = 1728.0000   54 u^5 = 1728.0000",
+        "computed again: dz/dw = 0.2645082704, f was called 3 times more",
+        "dL/dw2  by hand",
+    ],
     "course/exploding.md": ["clip_grad_norm_(6.5)   [ 1.5 -2. ] [6.]", "length 13.0"],
     "course/not_learning.md": [
         "training became non-finite",
@@ -192,6 +209,8 @@ PRINTED = {
 
 def check_backward(page):
     assert page["errors"][-1] == pytest.approx(3.51e-5, rel=1e-3)
+    for by_hand, by_graph in zip(page["by_hand"], page["by_graph"], strict=True):
+        assert by_graph.numpy() == pytest.approx(by_hand, rel=1e-12)
 
 
 def check_sgd(page):
@@ -285,6 +304,7 @@ def check_minibatch(page):
     assert last == sorted(last)
     whole, parts = page["losses"]
     assert whole == pytest.approx(parts, rel=1e-4)
+    assert list(page["weights"].values()) == [0.75, 1, 1, 0.75, 0.5, 0.5]
 
 
 def check_stopping(page):
@@ -297,6 +317,7 @@ def check_stopping(page):
 
 
 def check_losses(page):
+    assert page["J"].T @ [0, 0, -1 / page["p"][2]] == pytest.approx(page["p"] - [0, 0, 1])
     assert page["steps"]["squared error"] > 100 * page["steps"]["cross-entropy"]
     lines = page["lines"]
     assert lines["MSELoss"][1] == pytest.approx(1.6, abs=0.1)
@@ -316,6 +337,11 @@ def check_normalisation(page):
         limit = 1.7 if activation is nn.Sigmoid else 0.6
         assert losses[-1] < limit if normalised else losses[-1] > 2.29
     assert page["distance"]() < 1e-5
+    rough, smooth = page["walks"][False], page["walks"][True]
+    assert rough[-1, 0] > 10 > 2 > smooth[-1, 0]
+    assert rough[-1, 1] > 5 * smooth[-1, 1]
+    assert page["shifts"][False][0] > 5 > 0.5 > page["shifts"][True][0]
+    assert 0.1 < page["noise"] < 1
 
 
 def check_exploding(page):
@@ -361,6 +387,7 @@ def check_residual(page):
     assert plain[0] < 1e-17 < 1e-3 < plain[-1]
     assert min(residual) > 1
     assert max(residual) < 100
+    assert all(plain > 0.15 > 20 * residual for plain, residual in page["identity"].values())
     assert page["losses"]["plain"][-1] > 2.29
     assert page["losses"]["residual"][-1] < 0.2
 
@@ -387,6 +414,8 @@ def check_dropout(page):
 def check_preprocessing(page):
     assert page["same"]["raw"] > 390
     assert 160 < page["same"]["whitened"] < 240
+    assert page["signs"]["all inputs positive"] == 1
+    assert 0.3 < page["signs"]["centred"] < 0.7
     steps = page["counts"]
     assert steps["whitened"] == 1
     assert steps["centred"] == pytest.approx(steps["turned (PCA)"], rel=0.01)
