@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
     from chainrule.inspect.summary import summary
     from chainrule.ops import linalg
+    from chainrule.serve.predictor import Predictor
     from chainrule.train import (
         Callback,
         EarlyStopping,
@@ -51,7 +52,6 @@ if TYPE_CHECKING:
         FileError,
         History,
         Metric,
-        Predictor,
         RangeTest,
         ReduceLROnPlateau,
         Trainer,
@@ -86,7 +86,8 @@ _PARTS = {
     "chainrule.compiler.capture": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
     "chainrule.inspect": "summary",
-    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
+    "chainrule.serve.predictor": "Predictor",
+    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric "
     "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
     "read_metadata save set_default_backend",
 }
