@@ -164,7 +164,7 @@ def _constant(node: Tensor) -> str:
     """With its number, where it is one number or the same one everywhere."""
     array = node.numpy()
     first = array.reshape(-1)[:1]
-    return f"constant {first[0]}" if first.size and (array == first).all() else "constant"
+    return f"constant {first[0]!s}" if first.size and (array == first).all() else "constant"
 
 
 class StateRecorder:
