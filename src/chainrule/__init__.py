@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
     from chainrule.inspect.explanation import explain
     from chainrule.inspect.summary import summary
+    from chainrule.inspect.walk import walk
     from chainrule.ops import linalg
     from chainrule.train import (
         Callback,
@@ -86,7 +87,7 @@ _ROOMS = {
 _PARTS = {
     "chainrule.compiler.capture": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
-    "chainrule.inspect": "explain summary",
+    "chainrule.inspect": "explain summary walk",
     "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
     "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
     "read_metadata save set_default_backend",
@@ -213,5 +214,6 @@ __all__ = [
     "uint64",
     "value_and_grad",
     "vjp",
+    "walk",
 ]
 __all__ += ops.__all__  # type: ignore[attr-defined]

@@ -3,13 +3,18 @@
 from chainrule.inspect.explanation import Explanation, explain
 from chainrule.inspect.linear_pieces import LinearPieces, linear_pieces
 from chainrule.inspect.summary import LayerSummary, Summary, summary
+from chainrule.inspect.walk import Part, Visit, Walk, walk
 
 __all__ = [
     "Explanation",
     "LayerSummary",
     "LinearPieces",
+    "Part",
     "Summary",
+    "Visit",
+    "Walk",
     "explain",
     "linear_pieces",
     "summary",
+    "walk",
 ]

@@ -83,7 +83,7 @@ class Explanation:
         return forms.as_latex(self._sections(precision))
 
     def to_html(self, *, precision: int = DIGITS) -> str:
-        """The tables as an HTML fragment, which brings its own style, for light and dark."""
+        """The tables as an HTML fragment, which brings its style and takes the page's colours."""
         return forms.as_html(self._sections(precision))
 
     def trace(self) -> dict[str, Any]:
