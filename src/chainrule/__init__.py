@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from chainrule.inspect.explanation import explain
     from chainrule.inspect.pictures.draw import draw
     from chainrule.inspect.summary import summary
+    from chainrule.inspect.walk import walk
     from chainrule.ops import linalg
     from chainrule.serve.predictor import Predictor
     from chainrule.train import (
@@ -88,7 +89,7 @@ _ROOMS = {
 _PARTS = {
     "chainrule.execute.reference": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
-    "chainrule.inspect": "draw explain summary",
+    "chainrule.inspect": "draw explain summary walk",
     "chainrule.serve.predictor": "Predictor",
     "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric "
     "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
@@ -218,5 +219,6 @@ __all__ = [
     "uint64",
     "value_and_grad",
     "vjp",
+    "walk",
 ]
 __all__ += ops.__all__  # type: ignore[attr-defined]

@@ -7,9 +7,13 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from chainrule import checks
+from chainrule.graph.printing import DIGITS
 from chainrule.graph.tensor import Tensor
+from chainrule.inspect import forms
 from chainrule.inspect.checked_trace import checked
 from chainrule.inspect.letters import Form, LettersName, letters_of
+from chainrule.inspect.sections import Sections
 from chainrule.inspect.step import run_step
 from chainrule.inspect.trace import trace_of
 from chainrule.nn import Module
@@ -41,6 +45,46 @@ class Explanation:
 
     def __init__(self, trace: dict[str, Any]) -> None:
         self._trace = checked(trace)
+
+    def __str__(self) -> str:
+        """The tables, as wide as the terminal."""
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return f"<Explanation: {self._trace['title']}, loss {self._trace['loss']}>"
+
+    def __rich__(self) -> Any:
+        return forms.Tables(self._sections(DIGITS))
+
+    def _repr_html_(self) -> str:
+        return self.to_html()
+
+    def _sections(self, precision: int) -> Sections:
+        return Sections(self._trace, checks.integer("precision", precision, 1))
+
+    def to_text(self, *, precision: int = DIGITS, width: int | None = None) -> str:
+        """The tables as `print` shows them: layer by layer forward, the loss, backward, the update.
+
+        Small arrays are whole; of large ones there are the shape, the least and the greatest
+        number, and the Euclidean norm. Small layers of one row have the numbers in their formulas.
+
+        Args:
+            precision: significant digits of each number.
+            width: columns of text; by default those of the terminal.
+        """
+        return forms.as_text(self._sections(precision), width)
+
+    def to_markdown(self, *, precision: int = DIGITS) -> str:
+        """The tables in Markdown, with formulas in LaTeX between dollars."""
+        return forms.as_markdown(self._sections(precision))
+
+    def to_latex(self, *, precision: int = DIGITS) -> str:
+        """The step as equations, for a LaTeX document with the package amsmath."""
+        return forms.as_latex(self._sections(precision))
+
+    def to_html(self, *, precision: int = DIGITS) -> str:
+        """The tables as an HTML fragment, which brings its style and takes the page's colours."""
+        return forms.as_html(self._sections(precision))
 
     def trace(self) -> dict[str, Any]:
         """All numbers and formulas as plain JSON data."""
