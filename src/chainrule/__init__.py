@@ -86,7 +86,7 @@ _ROOMS = {
     "train": "chainrule.train",
 }
 _PARTS = {
-    "chainrule.compiler.capture": "CapturedGraph capture",
+    "chainrule.execute.reference": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
     "chainrule.inspect": "draw explain summary",
     "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
