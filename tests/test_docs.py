@@ -89,7 +89,13 @@ PRINTED = {
         "601 nodes, 4.1e+180 paths",
         "1,152,921,504,606,846,976 paths, 120 edges",
     ],
-    "course/graph.md": ["add_n(%19, %20, %21)", "matmul(%0, %18, transpose_a=True)", "constant 0.1"],
+    "course/graph.md": [
+        "tensor: ndim 3, shape (2, 3, 2), 12 elements",
+        "-0.229989",
+        "add_n(%19, %20, %21)",
+        "matmul(%0, %18, transpose_a=True)",
+        "constant 0.1",
+    ],
     "course/backward.md": [
         "delta2 [ 0.13849856 -0.03809824]",
         "delta1 [0.00877135 0.00995425]",
