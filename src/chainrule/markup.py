@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 MOST_ROWS = 100
 """Longer tables leave out the rows in their middle."""
 
+_CAPTION = "text-align:left;white-space:nowrap"
 _CELL = "text-align:left;white-space:pre-wrap"
 
 
@@ -34,7 +35,7 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
         2
     """
     lines = list(rows)
-    parts = [f'<table><caption style="text-align:left">{escape(caption)}</caption>']
+    parts = [f'<table><caption style="{_CAPTION}">{escape(caption)}</caption>']
     if columns:
         headings = "".join(f'<th scope="col" style="{_CELL}">{escape(c)}</th>' for c in columns)
         parts.append(f"<thead><tr>{headings}</tr></thead>")

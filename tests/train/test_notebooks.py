@@ -47,7 +47,7 @@ def test_progress_is_one_line(outputs):
         ("model", ["Linear(in_features=3", "weight 2 × 3, bias 2", "8 parameters"]),
         (GRAPH, ["matmul(%0, %1, transpose_b=True)", "output", "2 states read"]),
         ("trainer.describe_plan()", ["<pre", "gather_batch", "FLOPs"]),
-        ("model[0].bias", ["Parameter bias · 2 · float32 · requires grad", "<td"]),
+        ("model[0].bias", ["Parameter 0.bias · 2 · float32 · requires grad", "<td"]),
     ],
 )
 def test_a_value_is_shown_as_html(outputs, cell, parts):
