@@ -51,19 +51,24 @@ if TYPE_CHECKING:
     from chainrule.train import (
         Callback,
         EarlyStopping,
+        Ensemble,
         Evaluator,
         FileError,
         History,
         Metric,
+        Range,
         RangeTest,
         ReduceLROnPlateau,
+        SearchResult,
         Trainer,
         TrainingState,
+        Trial,
         get_default_backend,
         load,
         metrics,
         read_metadata,
         save,
+        search,
         set_default_backend,
     )
     from chainrule.train.compile import compile
@@ -91,9 +96,9 @@ _PARTS = {
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
     "chainrule.inspect": "draw explain summary walk",
     "chainrule.serve.predictor": "Predictor",
-    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric "
-    "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
-    "read_metadata save set_default_backend",
+    "chainrule.train": "Callback EarlyStopping Ensemble Evaluator FileError History Metric "
+    "Range RangeTest ReduceLROnPlateau SearchResult Trainer TrainingState Trial compile "
+    "get_default_backend load read_metadata save search set_default_backend",
 }
 _HOMES = {name: home for home, names in _PARTS.items() for name in names.split()}
 """What is imported at its first use: `import chainrule` alone brings Tensors, and takes a third of
@@ -148,6 +153,7 @@ __all__ = [
     "CapturedGraph",
     "DTypeError",
     "EarlyStopping",
+    "Ensemble",
     "Evaluator",
     "FileError",
     "History",
@@ -157,13 +163,16 @@ __all__ = [
     "Operation",
     "Parameter",
     "Predictor",
+    "Range",
     "RangeTest",
     "ReduceLROnPlateau",
+    "SearchResult",
     "ShapeError",
     "SymbolicError",
     "Tensor",
     "Trainer",
     "TrainingState",
+    "Trial",
     "as_tensor",
     "backprop",
     "bool_",
@@ -205,6 +214,7 @@ __all__ = [
     "placeholder",
     "read_metadata",
     "save",
+    "search",
     "serve",
     "set_default_backend",
     "set_num_threads",
