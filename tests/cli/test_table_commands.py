@@ -311,7 +311,7 @@ def test_a_report_is_written(run, fails, table, tmp_path):
     assert re.search("^saved +the report: r.html$", text, re.MULTILINE)
     page = (tmp_path / "r.html").read_text(encoding="utf-8")
     rmse = float(re.search(r"^the model +(\S+)", text, re.MULTILINE)[1])
-    assert f"<td >the model</td><td class=\"number\">{rmse:.4g}</td>" in page
+    assert f'<td >the model</td><td class="number">{rmse:.4g}</td>' in page
     assert "a linear model" in page and "income, from people.csv" in page
     usage = "--report needs test rows"
     assert usage in fails("train", table, "--report", "s.html", "--test-fraction", 0, code=2)
