@@ -90,6 +90,8 @@ PRINTED = {
         "1,152,921,504,606,846,976 paths, 120 edges",
     ],
     "course/graph.md": [
+        "tensor: ndim 3, shape (2, 3, 2), 12 elements",
+        "-0.229989",
         "add_n(%19, %20, %21)",
         "matmul(%0, %18, transpose_a=True)",
         "constant 0.1",

@@ -389,7 +389,7 @@ def test_what_cannot_be_drawn():
     for error, match, call in [
         (ValueError, "level is one of 'operations'", lambda: cr.draw(x, level="nodes")),
         (ValueError, "direction is one of", lambda: cr.draw(x, direction="left")),
-        (TypeError, "a Module or what chainrule.explain returns, not int", lambda: cr.draw(3)),
+        (TypeError, "a Plan or what chainrule.explain returns, not int", lambda: cr.draw(3)),
         (TypeError, "needs the shape of a row", lambda: cr.draw(model)),
         (TypeError, "draws a Module", lambda: cr.draw(x, level="neurons")),
         (ValueError, "one scalar", lambda: cr.draw(vector * 2, gradients=True)),
@@ -408,3 +408,50 @@ def test_what_cannot_be_drawn():
     ]:
         with pytest.raises(error, match=match):
             call()
+
+
+@pytest.mark.parametrize("direction", ["down", "up", "right"])
+def test_the_tree_of_the_chain_rule(direction):
+    # f = x y z with x = r, y = r s, z = s, and a variable y that r and s reach alone
+    r, s = named(2.0, "r"), named(3.0, "s")
+    x, y, z = r * 1.0, r * s, s * 1.0
+    x.name, y.name, z.name = "x", "y", "z"
+    f = x * y * z
+    f.name = "f"
+    drawing = cr.draw(f, level="variables", derivatives=True, gradients=True, direction=direction)
+    root = check(drawing, direction == "right")
+    names = {key: lines[0] for key, (lines, _) in boxes(root).items()}
+    labels = {(names[a], names[b]): group.find(f"{SVG}text").text for a, b, group in arrows(root)}
+    assert labels == {
+        ("r", "x"): "∂x/∂r = 1", ("r", "y"): "∂y/∂r = 3", ("s", "y"): "∂y/∂s = 2",
+        ("s", "z"): "∂z/∂s = 1", ("x", "f"): "∂f/∂x = 18", ("y", "f"): "∂f/∂y = 6",
+        ("z", "f"): "∂f/∂z = 12",
+    }  # fmt: skip
+    assert {lines[-1] for lines, _ in boxes(root).values()} >= {"∂ 36", "∂ 24"}  # 2 r s^2, 2 r^2 s
+    u = cr.placeholder((), name="u")
+    v = u * 2.0
+    v.name = "v"
+    assert "∂v/∂u</text>" in cr.draw(v, level="variables", derivatives=True).svg
+    with pytest.raises(ValueError, match="none has one"):
+        cr.draw(cr.placeholder(()) * 2.0, level="variables")
+
+
+def test_the_instructions_of_a_plan():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), seed=0)
+    trainer.fit(
+        np.ones((8, 8), "float32"), np.arange(8) % 3, epochs=1, batch_size=4, progress=False
+    )
+    plan = trainer.backend.last_step.plan
+    drawing = cr.draw(plan)
+    root = check(drawing)
+    found = boxes(root)
+    assert [found[str(i)][0][0] for i in range(len(plan.calls))] == [c.kind for c in plan.calls]
+    reached = {(a, b) for a, b, _ in arrows(root)}
+    products = [str(i) for i, c in enumerate(plan.calls) if c.kind == "gemm"]
+    assert (products[0], products[1]) in reached  # the first layer's output is the second's input
+    assert all(int(a) < int(b) for a, b in reached if a.isdigit())
+    assert {b for _, b in reached} == {str(i) for i, c in enumerate(plan.calls) if c.reads}
+    assert f"{plan.flops:,} FLOPs" in drawing.notes[0]
+    with pytest.raises(ValueError, match="a plan has instructions"):
+        cr.draw(plan, level="layers")

@@ -7,6 +7,8 @@ from functools import partial
 from typing import Any, Literal, NamedTuple
 
 from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.plan import Plan
+from chainrule.drawing.diagram import Diagram
 from chainrule.drawing.network import Network, network_diagram, network_svg
 from chainrule.drawing.picture import Drawing
 from chainrule.drawing.svg import DIRECTIONS, Direction, graph_svg
@@ -27,7 +29,9 @@ from chainrule.inspect.pictures.modules import (
 from chainrule.inspect.pictures.neurons import neurons_network
 from chainrule.inspect.pictures.numbers import number_text
 from chainrule.inspect.pictures.operations import operations_diagram
+from chainrule.inspect.pictures.plans import plan_diagram
 from chainrule.inspect.pictures.steps import kinds_of_trace, nodes_of_trace
+from chainrule.inspect.pictures.variables import variables_diagram
 from chainrule.nn.module import Module
 from chainrule.ops import ones_like
 from chainrule.trees import leaves
@@ -35,8 +39,8 @@ from chainrule.trees import leaves
 MOST_OPERATIONS = 300
 """A picture of operations that would have more boxes is folded."""
 
-Level = Literal["operations", "layers", "neurons"]
-LEVELS = ("operations", "layers", "neurons")
+Level = Literal["operations", "layers", "neurons", "variables"]
+LEVELS = ("operations", "layers", "neurons", "variables")
 
 
 def draw(
@@ -61,19 +65,22 @@ def draw(
 
     Args:
         what: a Tensor, for the graph that computes it; several of them, as the gradients that
-            `chainrule.grad` returns; a `CapturedGraph`; a `Module`, with `data`; or what
-            `chainrule.explain` returns, or its trace.
+            `chainrule.grad` returns; a `CapturedGraph`; a `Module`, with `data`; what
+            `chainrule.explain` returns, or its trace; or the `Plan` of a step, as
+            `trainer.backend.last_step.plan`, with its instructions and buffers.
         data: of a Module the shape of a row, as of `chainrule.summary`, or a batch of data; of a
             CapturedGraph its inputs, for `values`. Several inputs are a tuple.
         values: whether boxes show values: small arrays whole, of large ones the range and the mean.
         gradients: whether boxes show the gradient of the result, a scalar, with respect to them.
         level: "operations" draws a box for each operation, "layers" one for each layer, "neurons"
-            circles for the neurons of fully connected layers. A graph of more than 300 operations
+            circles for the neurons of fully connected layers, "variables" the Tensors that have a
+            name, as the tree of the chain rule shows them. A graph of more than 300 operations
             is folded, and says so.
         open: paths of layers, as "encoder.*", whose operations or inner layers are drawn where
             layers are folded.
-        derivatives: in a graph of scalars, the derivative of each variable with respect to each of
-            its inputs, beside the arrow: the numbers that the chain rule multiplies.
+        derivatives: of Tensors, whether the derivative of each variable with respect to each of its
+            inputs stands beside the arrow: the numbers that the chain rule multiplies, where all
+            are scalars. At the level of variables it stands there as ∂y/∂x too.
         direction: where arrows point to: "down", "up" or "right".
         row: at the level of neurons the row of the data whose numbers are shown.
 
@@ -108,6 +115,15 @@ def draw(
     if level == "neurons":
         network = _neurons(what, data, trace, values, gradients, row)
         return Drawing(network_diagram(network), lambda _, plain=False: network_svg(network, plain))
+    if isinstance(what, Plan):
+        if level != "operations":
+            raise ValueError(f'a plan has instructions, and level="operations"; got {level!r}')
+        return Drawing(plan_diagram(what), partial(graph_svg, direction=direction))
+    if level == "variables":
+        return Drawing(
+            _variables(_tensors(what), values, gradients, derivatives),
+            partial(graph_svg, direction=direction),
+        )
     by_layer = level == "layers"
     if trace is not None:
         found = _of_trace(trace, by_layer)
@@ -230,8 +246,8 @@ def _tensors(what: Any) -> list[Tensor]:
     found = list(what) if isinstance(what, (list, tuple)) else [what]
     if not found or not all(isinstance(part, Tensor) for part in found):
         raise TypeError(
-            "draw takes a Tensor, several of them, a CapturedGraph, a Module or what "
-            f"chainrule.explain returns, not {type(what).__name__}"
+            "draw takes a Tensor, several of them, a CapturedGraph, a Module, a Plan or "
+            f"what chainrule.explain returns, not {type(what).__name__}"
         )
     return [tensor.node() for tensor in found]
 
@@ -250,10 +266,29 @@ def _of_tensors(roots: Sequence[Tensor], values: bool, gradients: bool) -> _Foun
         gradients=_gradients(roots) if gradients else {},
         outputs=roots,
     )
-    last = roots[0]
-    named = last.name or (last.operation.name if last.operation else "a leaf")
-    title = f"the graph of {named}" if len(roots) == 1 else f"the graph of {len(roots)} tensors"
+    title = f"the graph of {_named(roots)}"
     return _Found(nodes, title, {}, tensors)
+
+
+def _variables(
+    roots: Sequence[Tensor], values: bool, gradients: bool, derivatives: bool
+) -> Diagram:
+    tensors = sorted(with_ancestors(roots), key=lambda t: t.serial)
+    return variables_diagram(
+        tensors,
+        roots,
+        f"the variables of {_named(roots)}",
+        values=values,
+        gradients=_gradients(roots) if gradients else {},
+        derivatives=derivatives,
+    )
+
+
+def _named(roots: Sequence[Tensor]) -> str:
+    last = roots[0]
+    if len(roots) > 1:
+        return f"{len(roots)} tensors"
+    return last.name or (last.operation.name if last.operation else "a leaf")
 
 
 def _gradients(roots: Sequence[Tensor]) -> dict[Tensor, Array]:
