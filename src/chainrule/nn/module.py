@@ -16,6 +16,7 @@ from chainrule.graph.tensor import Array, TensorLike, holds_tensors
 from chainrule.nn.hooks import Hooked
 from chainrule.nn.interception import intercepted_forward
 from chainrule.nn.modes import Moded
+from chainrule.nn.notebook import html_of
 from chainrule.nn.placement import Placed
 from chainrule.nn.registration import not_registered, unregistered
 from chainrule.nn.ties import contradictions
@@ -387,6 +388,9 @@ class Module(Moded, Hooked, Placed):
                 lines += f"({name}): {module!r}".split("\n")
             extra = "".join(f"\n  {line}" for line in lines) + "\n"
         return f"{type(self).__name__}({extra})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
 
 def _check_tuple(module: Module, given: tuple[Any, ...]) -> None:
