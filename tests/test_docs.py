@@ -81,17 +81,26 @@ PRINTED = {
         "a1 [0.7613 0.6035 0.6502]",
         "[[0.7263 0.7086 0.7781]",
         "668,672 edges, 669,706 parameters",
+        "[0.5 0.5 0.5]",
     ],
     "course/chain_rule.md": [
-        "df/dr = 24.0   df/ds = 36.0",
+        "df/dx = 12",
+        "df/dr = 24\ndf/ds = 36",
+        "601 nodes, 4.1e+180 paths",
         "1,152,921,504,606,846,976 paths, 120 edges",
     ],
-    "course/graph.md": ["add_n(%19, %20, %21)", "matmul(%0, %18, transpose_a=True)"],
+    "course/graph.md": [
+        "add_n(%19, %20, %21)",
+        "matmul(%0, %18, transpose_a=True)",
+        "constant 0.1",
+    ],
     "course/backward.md": [
         "delta2 [ 0.13849856 -0.03809824]",
         "delta1 [0.00877135 0.00995425]",
         "before 0.29837110876000",
         "after 1 step 0.29102777369359",
+        "2.4e-06",
+        "the factor g'(z1) is missing",
     ],
     "course/momentum.md": ["G = 3.980   W = 0.062", "update W <- %12"],
     "course/step_size.md": ["lr 2.1: [ 1.    -1.1    1.21  -1.331  1.464 -1.611]"],
@@ -100,6 +109,23 @@ PRINTED = {
         "MSELoss, sum               14.00, gradient [ 2. -4.  0.]",
         "cross-entropy 1.040191",
         "delta of squared error -0.000335, of cross-entropy -0.9997",
+    ],
+    "course/one_network.md": [
+        "delta2 [-0.104119  0.138579]",
+        "delta1        [-0.025069  0.009246  0.010375]",
+        "delta1_2 = 0.009246",
+        "L 0.249362 -> 0.221136",
+        "output  [0.7263 0.7086 0.7781]",
+        "output 1 passes [-0.0163 -0.0381 -0.0272]   in parts of [0.2  0.47 0.33]",
+    ],
+    "course/trees_and_graphs.md": [
+        "df/dx =   9.0",
+        "df/dr =  18.0",
+        "df/ds =   6.0",
+        "df/du =  54.0",
+        "df/du = 1728.0000   54 u^5 = 1728.0000",
+        "computed again: dz/dw = 0.2645082704, f was called 3 times more",
+        "dL/dw2  by hand",
     ],
     "course/exploding.md": ["clip_grad_norm_(6.5)   [ 1.5 -2. ] [6.]", "length 13.0"],
     "course/not_learning.md": [
@@ -187,6 +213,8 @@ PRINTED = {
 
 def check_backward(page):
     assert page["errors"][-1] == pytest.approx(3.51e-5, rel=1e-3)
+    for by_hand, by_graph in zip(page["by_hand"], page["by_graph"], strict=True):
+        assert by_graph.numpy() == pytest.approx(by_hand, rel=1e-12)
 
 
 def check_sgd(page):
@@ -280,6 +308,7 @@ def check_minibatch(page):
     assert last == sorted(last)
     whole, parts = page["losses"]
     assert whole == pytest.approx(parts, rel=1e-4)
+    assert list(page["weights"].values()) == [0.75, 1, 1, 0.75, 0.5, 0.5]
 
 
 def check_stopping(page):
@@ -292,6 +321,7 @@ def check_stopping(page):
 
 
 def check_losses(page):
+    assert page["J"].T @ [0, 0, -1 / page["p"][2]] == pytest.approx(page["p"] - [0, 0, 1])
     assert page["steps"]["squared error"] > 100 * page["steps"]["cross-entropy"]
     lines = page["lines"]
     assert lines["MSELoss"][1] == pytest.approx(1.6, abs=0.1)
@@ -311,6 +341,11 @@ def check_normalisation(page):
         limit = 1.7 if activation is nn.Sigmoid else 0.6
         assert losses[-1] < limit if normalised else losses[-1] > 2.29
     assert page["distance"]() < 1e-5
+    rough, smooth = page["walks"][False], page["walks"][True]
+    assert rough[-1, 0] > 10 > 2 > smooth[-1, 0]
+    assert rough[-1, 1] > 5 * smooth[-1, 1]
+    assert page["shifts"][False][0] > 5 > 0.5 > page["shifts"][True][0]
+    assert 0.1 < page["noise"] < 1
 
 
 def check_exploding(page):
@@ -356,6 +391,7 @@ def check_residual(page):
     assert plain[0] < 1e-17 < 1e-3 < plain[-1]
     assert min(residual) > 1
     assert max(residual) < 100
+    assert all(plain > 0.15 > 20 * residual for plain, residual in page["identity"].values())
     assert page["losses"]["plain"][-1] > 2.29
     assert page["losses"]["residual"][-1] < 0.2
 
@@ -382,6 +418,8 @@ def check_dropout(page):
 def check_preprocessing(page):
     assert page["same"]["raw"] > 390
     assert 160 < page["same"]["whitened"] < 240
+    assert page["signs"]["all inputs positive"] == 1
+    assert 0.3 < page["signs"]["centred"] < 0.7
     steps = page["counts"]
     assert steps["whitened"] == 1
     assert steps["centred"] == pytest.approx(steps["turned (PCA)"], rel=0.01)

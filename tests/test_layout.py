@@ -23,6 +23,7 @@ ROOMS = [
     "tables",
     "system",
     "drawing",
+    "markup",
     "graph",
     "ops",
     "compiler",

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from chainrule.inspect.pictures.draw import draw
     from chainrule.inspect.summary import summary
     from chainrule.ops import linalg
+    from chainrule.serve.predictor import Predictor
     from chainrule.train import (
         Callback,
         EarlyStopping,
@@ -53,7 +54,6 @@ if TYPE_CHECKING:
         FileError,
         History,
         Metric,
-        Predictor,
         RangeTest,
         ReduceLROnPlateau,
         Trainer,
@@ -86,10 +86,11 @@ _ROOMS = {
     "train": "chainrule.train",
 }
 _PARTS = {
-    "chainrule.compiler.capture": "CapturedGraph capture",
+    "chainrule.execute.reference": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
     "chainrule.inspect": "draw explain summary",
-    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric Predictor "
+    "chainrule.serve.predictor": "Predictor",
+    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric "
     "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
     "read_metadata save set_default_backend",
 }

@@ -26,6 +26,7 @@ from chainrule.compiler.repeated_factors import transpose_once
 from chainrule.dtypes import name_of
 from chainrule.graph.state import HyperParameter
 from chainrule.graph.tensor import Array
+from chainrule.markup import Lines
 
 _FLOPS = {  # floating-point operations an element, as textbooks count them: one each
     "copy": 0,
@@ -115,7 +116,7 @@ class Plan:
         """Floating-point operations of a step: 2 m n k for a product, 1 for an elementwise one."""
         return sum(call.flops for call in self.calls)
 
-    def describe(self, times: Sequence[tuple[str, int, float]] = ()) -> str:
+    def describe(self, times: Sequence[tuple[str, int, float]] = ()) -> Lines:
         """The plan as a table: instructions with FLOPs and bytes, then the sums.
 
         Args:
@@ -145,7 +146,7 @@ class Plan:
             ]
             lines.append("  ".join(cells).rstrip())
         lines.append(f"arena {self.arena_size:,} bytes, constants {self.constants_size:,} bytes")
-        return "\n".join(lines)
+        return Lines("\n".join(lines))
 
 
 def _array(constant: Storage) -> Array:

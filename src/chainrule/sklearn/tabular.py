@@ -79,6 +79,10 @@ class _Tabular(BaseEstimator):
         self.n_iter_ = len(members[0]["epochs"]["epoch"])
         self.history_: dict[str, list[float]] = members[0]["epochs"]
 
+    def _to_predictions(self) -> TabularModel:
+        check_is_fitted(self)
+        return self.model_
+
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)
         return self._checked(X, reset=False)

@@ -5,16 +5,31 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import _core
 from chainrule.tabular import decisions
-from chainrule.tabular.kinds import KINDS, Column, Encoded
-from chainrule.tabular.reading import Table, read
+from chainrule.tabular.kinds import KINDS, Column, Encoded, Number, Unused
+from chainrule.tabular.reading import Table, array_of_numbers, read
 
 _MOST_NAMED = 8
+
+
+class _Numbers(NamedTuple):
+    """What is done with a table of which only columns of numbers are used.
+
+    Attributes:
+        places: the numbers of these columns.
+        medians: what stands for a missing number of each.
+        flagged: which of them have a flag.
+    """
+
+    places: NDArray[np.int64]
+    medians: NDArray[np.float64]
+    flagged: NDArray[np.int64]
 
 
 class Columns:
@@ -58,13 +73,14 @@ class Columns:
                [ 2. ,  1. ,  1. ]])
     """
 
-    __slots__ = ("columns", "named", "numeric", "plain", "sizes")
+    __slots__ = ("_numbers_alone", "columns", "named", "numeric", "plain", "sizes")
 
     columns: tuple[Column, ...]
     named: bool
     numeric: int
     plain: int
     sizes: tuple[int, ...]
+    _numbers_alone: _Numbers | None
 
     def __init__(self, columns: Sequence[Column], named: bool) -> None:
         for name, value in {
@@ -73,6 +89,7 @@ class Columns:
             "numeric": sum(column.numeric for column in columns),
             "plain": sum(column.plain for column in columns),
             "sizes": tuple(column.codes for column in columns if column.codes),
+            "_numbers_alone": _numbers_alone(columns),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -142,6 +159,8 @@ class Columns:
             ValueError: for columns that are missing, or values that don't fit their kind.
             TypeError: as in `fit`.
         """
+        if (numbers_alone := self._in_one_array(table)) is not None:
+            return {"numbers": numbers_alone}
         found = read(table)
         numbers = self._numbers_in(found)
         places = _places(found)
@@ -158,6 +177,25 @@ class Columns:
             starts = np.cumsum([0, *self.sizes[:-1]])
             arrays["codes"] = codes + starts
         return arrays
+
+    def _in_one_array(self, table: Any) -> NDArray[np.float64] | None:
+        """The numbers of a table of finite ones, read at once; None where it may hold others."""
+        kept, width = self._numbers_alone, len(self.columns)
+        array = None
+        if kept is not None:
+            array = array_of_numbers(table, self.names if self.named else None)
+        if kept is None or array is None or array.shape[1] != width:
+            return None
+        found = np.full((len(array), self.numeric + self.plain), -1.0)  # none is missing
+        numbers = found[:, : self.numeric]
+        numbers[...] = array if len(kept.places) == width else array[:, kept.places]
+        if not _core.are_finite(found):
+            missing = np.isnan(numbers)
+            if np.isinf(numbers).any():
+                return None
+            np.copyto(numbers, kept.medians, where=missing)
+            np.copyto(found[:, self.numeric :], 1.0, where=missing[:, kept.flagged])
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -245,6 +283,18 @@ class Columns:
 
 
 KINDS_IN_WORDS = {kind: name for name, kind in KINDS.items()}
+
+
+def _numbers_alone(columns: Sequence[Column]) -> _Numbers | None:
+    """How the columns are read at once; None where others than numbers are used."""
+    if not all(isinstance(column, (Number, Unused)) for column in columns):
+        return None
+    used = [(place, c) for place, c in enumerate(columns) if isinstance(c, Number)]
+    return _Numbers(
+        np.array([place for place, _ in used]),
+        np.array([column.median for _, column in used]),
+        np.array([number for number, (_, c) in enumerate(used) if c.has_missing], np.int64),
+    )
 
 
 def _names(found: Table) -> tuple[str, ...]:

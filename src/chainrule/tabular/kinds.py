@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias, get_args
 
 import numpy as np
@@ -97,8 +98,13 @@ class Category:
         """The numbers of an embedding: 0 for unknown ones, 1 for missing ones, then the values."""
         return len(self.values) + 2 if self.is_embedded else 0
 
+    @cached_property
+    def _known(self) -> dict[str, int]:
+        """The number of each known value, from 2."""
+        return {value: number for number, value in enumerate(self.values, 2)}
+
     def encode(self, cells: Cells) -> Encoded:
-        known = {value: number for number, value in enumerate(self.values, 2)}
+        known = self._known
         code = {
             text: 1 if text is None else known.get(canonical(text, self.meaning), 0)
             for text in set(cells.values)

@@ -9,7 +9,6 @@ from chainrule.train.evaluator import Evaluator
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric
 from chainrule.train.model_file import load, read_metadata, save
-from chainrule.train.predictor import Predictor
 from chainrule.train.range_test import RangeTest
 from chainrule.train.state import TrainingState
 from chainrule.train.trainer import Trainer
@@ -21,7 +20,6 @@ __all__ = [
     "FileError",
     "History",
     "Metric",
-    "Predictor",
     "RangeTest",
     "ReduceLROnPlateau",
     "Trainer",

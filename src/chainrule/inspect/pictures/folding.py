@@ -94,7 +94,14 @@ def folded_diagram(
                     gradient=level[source] % 2 == 1,
                     faint=level[source] != level[target] and level[source] % 2 == 0,
                 )
-    boxes = [box._replace(origin=origins.get(box.key)) for box in boxes]
+    held: dict[str, list[str]] = {}
+    for key, box_key in box_of.items():
+        if key != box_key:
+            held.setdefault(box_key, []).append(key)
+    boxes = [
+        box._replace(origin=origins.get(box.key), holds=tuple(held.get(box.key, ())))
+        for box in boxes
+    ]
     return Diagram(tuple(boxes), tuple(arrows.values()), title, tuple(notes))
 
 

@@ -23,7 +23,8 @@ _FIRST = 4  # neurons of a wide layer; a trace holds that many of the rows of a 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _MASKS = ("Dropout", "AlphaDropout")
-_PASSED = ("Flatten", "Identity", "Unflatten", *_MASKS)
+_SCALES = ("Standardize", "Unstandardize", "MinMaxScale", "Center")
+_PASSED = ("Flatten", "Identity", "Unflatten", *_SCALES, *_MASKS)
 
 
 class _Held:
