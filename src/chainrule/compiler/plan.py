@@ -34,14 +34,21 @@ _FLOPS = {  # floating-point operations an element, as textbooks count them: one
 }
 
 
+Place = tuple[str, int, int]
+"""A part of memory: its space, its first byte there, and the number of its bytes."""
+
+
 class Call(NamedTuple):
-    """What the core's `Plan.add` is called with for an instruction, and its costs."""
+    """What the core's `Plan.add` is called with for an instruction, its costs, and what it reads
+    and writes."""
 
     kind: str
     label: str
     fields: dict[str, Any]
     flops: int
     nbytes: int
+    reads: list[Place]
+    writes: list[Place]
 
 
 class Output(NamedTuple):
@@ -179,10 +186,10 @@ def _call(instruction: Instruction) -> Call:
     if instruction.epilogue is not None:
         fields["epilogue"] = epilogue = program(instruction.epilogue, tiles=True)
         flops += _program_flops(epilogue)
-    nbytes = sum([s.nbytes for s in instruction.reads]) + sum(
-        [s.nbytes for s in instruction.writes]
-    )
-    return Call(instruction.kind, _label(instruction), fields, flops, nbytes)
+    reads = [(s.space, s.offset, s.nbytes) for s in instruction.reads]
+    writes = [(s.space, s.offset, s.nbytes) for s in instruction.writes]
+    nbytes = sum([place[2] for place in reads]) + sum([place[2] for place in writes])
+    return Call(instruction.kind, _label(instruction), fields, flops, nbytes, reads, writes)
 
 
 _PLAIN = {bool, int, float, str}

@@ -42,6 +42,7 @@ class Node(NamedTuple):
         round: whether its ends are round: a variable, not an operation.
         level: the pass it belongs to: 0 forward, 1 its gradient, 2 what comes after.
         origin: of a box of a gradient the key of the box whose rule made it.
+        holds: the keys of the nodes that are folded into it.
     """
 
     key: str
@@ -51,6 +52,7 @@ class Node(NamedTuple):
     round: bool = False
     level: int = 0
     origin: str | None = None
+    holds: tuple[str, ...] = ()
 
     @property
     def size(self) -> tuple[float, float]:

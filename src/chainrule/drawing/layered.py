@@ -54,6 +54,8 @@ def layered(
     *,
     rows: Sequence[int] | None = None,
     groups: Sequence[int] | None = None,
+    box_gap: float = BOX_GAP,
+    row_gap: float = ROW_GAP,
 ) -> Layout:
     """Boxes of the given sizes in rows, their sources above them.
 
@@ -62,6 +64,7 @@ def layered(
         edges: as numbers of boxes; those into one box end side by side, in this order.
         rows: the row of each box, if they are not to be found; an edge to a lower row goes up.
         groups: boxes of a lower group lie to the left of those of a higher one.
+        box_gap, row_gap: the least distance of boxes in a row, and of rows with an arrow between.
 
     Raises:
         ValueError: if the edges form a circle, or an edge of `rows` would be level.
@@ -89,11 +92,11 @@ def layered(
     widths = [width for width, _ in sizes] + [0.0] * (len(row_of) - count)
 
     def apart(left: int, right: int) -> float:
-        gap = BEND_GAP if bends[left] or bends[right] else BOX_GAP
+        gap = BEND_GAP if bends[left] or bends[right] else box_gap
         return (widths[left] + widths[right]) / 2 + gap
 
     x, width = _side_by_side(ordered, segments, bends, widths, group_of, apart)
-    tops, bottoms = _heights(ordered, segments, sizes, x, row_of)
+    tops, bottoms = _heights(ordered, segments, sizes, x, row_of, row_gap)
     middles = [(a + b) / 2 for a, b in zip(tops, bottoms, strict=True)]
     paths = [_path(line, sizes, x, row_of, middles, tops, bottoms) for line in lines]
     boxes = [(x[box], middles[row_of[box]]) for box in range(count)]
@@ -186,6 +189,7 @@ def _heights(
     sizes: Sequence[tuple[float, float]],
     x: list[float],
     row_of: list[int],
+    row_gap: float,
 ) -> tuple[list[float], list[float]]:
     """(top, bottom) of each row: gaps are higher where lines go far across or meet boxes."""
     gaps = [0.0] * len(rows)
@@ -193,7 +197,7 @@ def _heights(
         row = row_of[s.upper]
         ends = (s.upper < len(sizes)) + (s.lower < len(sizes))
         slope = abs(x[s.upper] - x[s.lower]) * _SLOPE
-        gaps[row] = max(gaps[row], ends * ROW_GAP / 2, slope + ROW_GAP / 2 if slope > 1 else 0.0)
+        gaps[row] = max(gaps[row], ends * row_gap / 2, slope + row_gap / 2 if slope > 1 else 0.0)
     tops, bottoms, y = [], [], 0.0
     for boxes, gap in zip(rows, gaps, strict=True):
         tops.append(y)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Literal
 
 from chainrule.drawing.diagram import Diagram, Edge, Node
-from chainrule.drawing.layered import Layout, Point, layered
+from chainrule.drawing.layered import BOX_GAP, ROW_GAP, Layout, Point, layered
 from chainrule.drawing.palette import plain_style, style
 from chainrule.drawing.ranks import mirrored
 from chainrule.drawing.text_width import text_width
@@ -43,13 +43,15 @@ def arrange(diagram: Diagram, direction: Direction = "down") -> Layout:
         origins = [None if n.origin is None else numbers.get(n.origin) for n in diagram.nodes]
         rows = mirrored(len(sizes), edges, levels, origins)
     groups = None if rows is None else levels
+    widest = max((text_width(e.label, 11, True) for e in diagram.edges), default=0.0)
+    across, along = max(BOX_GAP, widest * 1.4), ROW_GAP + (20 if widest else 0)
     if direction == "right":
         turned = [(height, width) for width, height in sizes]
-        found = layered(turned, edges, rows=rows, groups=groups)
+        found = layered(turned, edges, rows=rows, groups=groups, row_gap=max(ROW_GAP, widest + 24))
         boxes = [(y, x) for x, y in found.boxes]
         lines = [[(y, x) for x, y in line] for line in found.lines]
         return Layout(found.height, found.width, boxes, lines, found.rows)
-    found = layered(sizes, edges, rows=rows, groups=groups)
+    found = layered(sizes, edges, rows=rows, groups=groups, box_gap=across, row_gap=along)
     if direction == "down":
         return found
     boxes = [(x, found.height - y) for x, y in found.boxes]
@@ -118,9 +120,10 @@ def _box(node: Node, place: Point) -> str:
     x, y = place
     width, height = node.size
     corner = min(height / 2, 15) if node.round else 5
+    holds = f'data-holds="{escaped(" ".join(node.holds))}" ' if node.holds else ""
     parts = [
         f'<g id="node-{escaped(node.key)}" data-node="{escaped(node.key)}" '
-        f'class="cr-node cr-{node.family}" role="graphics-symbol img" '
+        f'{holds}class="cr-node cr-{node.family}" role="graphics-symbol img" '
         f'aria-label="{escaped(node.description)}"><title>{escaped(node.description)}</title>'
         f'<rect class="cr-box" x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" '
         f'width="{width:g}" height="{height:g}" rx="{corner:g}"/>'

@@ -12,7 +12,7 @@ from chainrule.graph.tensor import Array
 DIGITS = 6
 """The significant digits of a number in print."""
 
-_MOST_SMALLER = 3
+_MOST_SMALLER = 1
 """How many digits more a column of numbers may have, for the sake of its small ones."""
 
 
@@ -33,16 +33,17 @@ def formatted(array: Array, digits: int = DIGITS) -> list[str]:
     if not sizes:
         return [_plain(n) for n in numbers]
     first, last = (math.floor(math.log10(size)) for size in (max(sizes), min(sizes)))
-    if first > digits or first < -4 or last < first - _MOST_SMALLER - digits:
+    if first > digits or first < -4 or last <= first - _MOST_SMALLER - digits:
         return [f"{n:.{digits - 1}e}" if n else "0" for n in numbers]
     decimals = max(0, digits - 1 - max(last, first - _MOST_SMALLER))
     texts = [f"{n:.{decimals}f}" if math.isfinite(n) else _plain(n) for n in numbers]
     finite = [t for t, n in zip(texts, numbers, strict=True) if math.isfinite(n)]
     spare = min(len(t) - len(t.rstrip("0")) for t in finite) if decimals else 0
-    spare = decimals + 1 if spare >= decimals else spare  # with the point
+    if decimals and spare >= decimals:
+        spare = decimals + 1  # with the point
     pairs = zip(texts, numbers, strict=True)
     cut = [text[: len(text) - spare] if math.isfinite(n) else text for text, n in pairs]
-    return ["0" if text == "-0" else text for text in cut]
+    return [text.lstrip("-") if not text.strip("-0.") else text for text in cut]
 
 
 def _plain(number: float) -> str:

@@ -7,9 +7,14 @@ import os
 from collections.abc import Callable
 from typing import Any
 
+from chainrule import checks
+from chainrule.graph.printing import DIGITS
 from chainrule.graph.tensor import Tensor
+from chainrule.inspect import forms
 from chainrule.inspect.checked_trace import checked
 from chainrule.inspect.letters import Form, LettersName, letters_of
+from chainrule.inspect.page import document, pictures_of
+from chainrule.inspect.sections import Sections
 from chainrule.inspect.step import run_step
 from chainrule.inspect.trace import trace_of
 from chainrule.nn import Module
@@ -42,6 +47,42 @@ class Explanation:
     def __init__(self, trace: dict[str, Any]) -> None:
         self._trace = checked(trace)
 
+    def __str__(self) -> str:
+        """The tables, as wide as the terminal."""
+        return self.to_text()
+
+    def __repr__(self) -> str:
+        return f"<Explanation: {self._trace['title']}, loss {self._trace['loss']}>"
+
+    def __rich__(self) -> Any:
+        return forms.Tables(self._sections(DIGITS))
+
+    def _repr_html_(self) -> str:
+        return forms.as_html(self._sections(DIGITS))
+
+    def _sections(self, precision: int) -> Sections:
+        return Sections(self._trace, checks.integer("precision", precision, 1))
+
+    def to_text(self, *, precision: int = DIGITS, width: int | None = None) -> str:
+        """The tables as `print` shows them: layer by layer forward, the loss, backward, the update.
+
+        Small arrays are whole; of large ones there are the shape, the least and the greatest
+        number, and the Euclidean norm. Small layers of one row have the numbers in their formulas.
+
+        Args:
+            precision: significant digits of each number.
+            width: columns of text; by default those of the terminal.
+        """
+        return forms.as_text(self._sections(precision), width)
+
+    def to_markdown(self, *, precision: int = DIGITS) -> str:
+        """The tables in Markdown, with formulas in LaTeX between dollars."""
+        return forms.as_markdown(self._sections(precision))
+
+    def to_latex(self, *, precision: int = DIGITS) -> str:
+        """The step as equations, for a LaTeX document with the package amsmath."""
+        return forms.as_latex(self._sections(precision))
+
     def trace(self) -> dict[str, Any]:
         """All numbers and formulas as plain JSON data."""
         copy: dict[str, Any] = json.loads(self.to_json())
@@ -54,6 +95,25 @@ class Explanation:
         "NaN", "Infinity" and "-Infinity".
         """
         text = json.dumps(self._trace, ensure_ascii=False, allow_nan=False)
+        if path is not None:
+            write_atomically(path, text.encode())
+        return text
+
+    def to_html(self, path: str | os.PathLike[str] | None = None) -> str:
+        """A page that plays the step, as HTML text; with a path it is also written to a file.
+
+        One file with all that it needs: buttons and arrow keys go forward, backward and through the
+        update, with the picture of the network, each formula and its numbers, and the `grad_table`
+        so far. It can hide the answers and it has a form for lectures. No request leaves it.
+
+        Example:
+            >>> import chainrule as cr
+            >>> from chainrule import nn
+            >>> step = cr.explain(nn.Linear(2, 1), [1.0, 2.0], [4.0], nn.MSELoss())
+            >>> step.to_html().startswith("<!doctype html>")
+            True
+        """
+        text = document(self._trace, pictures_of(self._trace))
         if path is not None:
             write_atomically(path, text.encode())
         return text

@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from chainrule.sklearn.base import ClassWeight, seed_from, weights_of_rows
+from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
 from chainrule.tabular.reading import as_array
@@ -31,7 +32,7 @@ _OF_FIT = frozenset(signature(fit).parameters)
 """The parameters that `tabular.fit` takes as they are."""
 
 
-class _Tabular(BaseEstimator):
+class _Tabular(ReportMixin, BaseEstimator):
     """The base of both estimators."""
 
     _task: ClassVar[Task]
@@ -81,6 +82,9 @@ class _Tabular(BaseEstimator):
 
     def _to_predictions(self) -> TabularModel:
         check_is_fitted(self)
+        return self.model_
+
+    def _reported(self, X: Any, y: Any, train: tuple[Any, Any] | None) -> TabularModel:
         return self.model_
 
     def _rows(self, X: Any) -> Any:

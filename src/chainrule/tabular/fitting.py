@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from chainrule import checks
 from chainrule.data.batches import permutation
 from chainrule.nn import RealMLP
+from chainrule.system.side_by_side import side_by_side
 from chainrule.system.threads import get_num_threads
 from chainrule.tabular.calibration import temperature
 from chainrule.tabular.columns import Columns
@@ -200,10 +200,7 @@ def fit(
         return _Member(trained, scores=scores(fitted, trained.outputs, held.targets))
 
     workers = min(count, get_num_threads())
-    if workers == 1:
-        found = [member(number) for number in range(count)]
-    else:
-        found = _side_by_side(member, count, workers, stop)
+    found = list(side_by_side(member, count, stop.tell).values())
     report = {
         "members": [
             {
@@ -253,29 +250,6 @@ class _Stop(Callback):
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         if self._reason is not None:
             trainer.stop(self._reason)
-
-
-def _side_by_side(
-    member: Callable[[int], _Member], count: int, workers: int, stop: _Stop
-) -> list[_Member]:
-    """The members, trained in threads.
-
-    Ctrl-C ends all of them early, and each keeps its best epoch so far, as it does where a single
-    network is trained. An error of one ends the others, too.
-    """
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(member, number) for number in range(count)]
-        pending = set(futures)
-        try:
-            # A wait without an end would not see Ctrl-C where another thread got the signal.
-            while pending and not any(future.exception() for future in set(futures) - pending):
-                _, pending = wait(pending, 0.1, FIRST_EXCEPTION)
-        except KeyboardInterrupt:
-            stop.tell("interrupted")
-        if any(future.exception() for future in set(futures) - pending):
-            stop.tell("another member failed")
-            pool.shutdown(wait=False, cancel_futures=True)
-        return [future.result() for future in futures]
 
 
 def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:

@@ -2,8 +2,8 @@
 
 // All weights of layers whose arrays are whole, from the first layer to the last.
 function weights() {
-  return trace.layers.flatMap((layer, number) => {
-    const W = layer.sizes !== null && parameterOf(layer, 2);
+  return dense.flatMap((layer, number) => {
+    const W = parameterOf(layer, 2);
     if (!W || !flat(W.old) || !flat(W.gradient)) return [];
     const [size, count] = layer.sizes;
     return Array.from({ length: count * size }, (_, place) =>
@@ -36,7 +36,7 @@ function connectionPanel() {
   const loss = lossName(), key = `g${W.id}`;
   const parts = [make("h3", {}, ends(one)),
     make("p", {}, "w = ", numberOf(flat(W.old)[place]))];
-  if (!isKnown(key)) {
+  if (!isKnown(`g${layer.preactivation}`)) {
     parts.push(make("p", { class: "note" },
       `d${loss}/dw = δ · a. δ is not known yet: go on to the way back.`));
     return parts;

@@ -35,9 +35,15 @@ function formula(kind, id) {
   return found && found.content.cloneNode(true);
 }
 
+const letters = new Map(trace.layers.flatMap((layer) =>
+  layer.parameters.map((parameter) => [parameter.id, parameter.letter])));
+
+// Fully connected layers: the columns of the picture of neurons, after the inputs.
+const dense = trace.layers.filter((layer) => layer.sizes !== null);
+
 // A node as a reader calls it: by its letter, its place in the model, or its number.
 function called(node) {
-  return node.name || `v${node.id}`;
+  return letters.get(node.id) || node.name || `%${node.id}`;
 }
 
 // What a gradient is called: the left side of its formula.

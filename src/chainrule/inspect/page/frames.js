@@ -25,10 +25,10 @@ function makeFrames(everything) {
     const node = nodes.get(id);
     if (wanted(node)) found.push({ phase: "backward", node, answer: `g${id}` });
   }
-  for (const [number, layer] of trace.layers.entries()) {
+  for (const layer of trace.layers) {
     for (const parameter of layer.parameters) {
-      if (parameter.new !== null) {
-        found.push({ phase: "update", layer, number, parameter, node: nodes.get(parameter.id),
+      if (parameter.new !== null && !found.some((one) => one.answer === `n${parameter.id}`)) {
+        found.push({ phase: "update", layer, parameter, node: nodes.get(parameter.id),
           answer: `n${parameter.id}` });
       }
     }

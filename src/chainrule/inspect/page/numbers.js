@@ -57,7 +57,7 @@ function matrix(array, { key = null, turned = false, label = "" } = {}) {
   if (array === null) return make("span", { class: "unknown" }, "–");
   const found = grid(array, turned);
   if (found === null || found.length > MOST_ROWS || (found[0] || []).length > MOST_COLUMNS) {
-    return summary(array, key, label);
+    return summary(array, key, label, turned);
   }
   if (!array.shape.length) return numberOf(found[0][0][0], key && `${key}.0`);
   const rows = found.map((row) => make("tr", {}, row.map(([value, place]) =>
@@ -67,13 +67,15 @@ function matrix(array, { key = null, turned = false, label = "" } = {}) {
 }
 
 // A large array: how large, its range, and its first rows and columns.
-function summary(array, key, label) {
+function summary(array, key, label, turned) {
   const facts = ["minimum", "maximum", "mean", "norm"].map((name) => [
     make("dt", {}, name), make("dd", {}, numberOf(array.summary[name], key && `${key}.${name}`, 4)),
   ]);
-  const parts = [make("p", { class: "size" }, sizes(array)),
+  const isTurned = turned && array.shape.length === 2;
+  const size = isTurned ? [...array.shape].reverse().join(" × ") : sizes(array);
+  const parts = [make("p", { class: "size" }, size),
     make("dl", {}, facts.flat())];
-  const corner = firstOf(array);
+  const corner = firstOf(array, isTurned);
   if (corner !== null) {
     const rows = corner.map((row, i) => make("tr", {},
       row.map((value, j) => make("td", {}, numberOf(value, key && `${key}.c${i}-${j}`, 3))),
@@ -84,12 +86,13 @@ function summary(array, key, label) {
   return make("div", { class: "summary", "data-array": key }, parts);
 }
 
-function firstOf(array) {
+function firstOf(array, turned) {
   let corner = array.corner || array.values;
   if (!Array.isArray(corner) || !corner.length) return null;
   while (Array.isArray(corner[0]) && Array.isArray(corner[0][0])) corner = corner[0];
   const rows = Array.isArray(corner[0]) ? corner : [corner];
-  return rows.slice(0, FEW).map((row) => row.slice(0, FEW));
+  const few = rows.slice(0, FEW).map((row) => row.slice(0, FEW));
+  return turned ? few[0].map((_, j) => few.map((row) => row[j])) : few;
 }
 
 // Matrices and the signs between them, in one line where there is room.

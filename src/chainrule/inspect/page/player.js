@@ -32,7 +32,10 @@ function render() {
     box.scrollTop = now.offsetTop - box.clientHeight / 2;
   }
   const panel = byId("connection");
-  if (panel) panel.replaceChildren(...connectionPanel());
+  if (panel) {
+    panel.hidden = levelShown() !== "neurons";
+    panel.replaceChildren(...connectionPanel());
+  }
   drawPictures();
   drawTwin();
   drawControls(frame);

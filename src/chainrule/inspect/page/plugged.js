@@ -5,7 +5,7 @@ const FEW_TERMS = 4;
 const INFIX = { add: "+", add_n: "+", subtract: "−", multiply: "⊙", divide: "÷", matmul: "·" };
 
 function layerOf(node, field) {
-  return trace.layers.find((layer) => layer[field] === node.id && layer.sizes !== null);
+  return dense.find((layer) => layer[field] === node.id);
 }
 
 // Data of a fully connected layer: a row of the array is a row of the data; in column form each is
@@ -91,15 +91,15 @@ function plugBackward(node) {
     return [equation(data(own.output_gradient), "⊙", data(own.derivative), "=",
       data(node.gradient, { key })), termsOfDelta(own, key)];
   }
-  const next = trace.layers.find((layer) => layer.input === node.id && layer.sizes !== null);
+  const next = dense.find((layer) => layer.input === node.id);
   if (next && node.contributions.length === 1 && parameterOf(next, 2)) {
     const W = parameterOf(next, 2).old, delta = data(next.delta);
     const turned = matrix(W, { turned: COLUMN });
     const pieces = COLUMN ? [turned, "·", delta] : [delta, "·", turned];
     return [equation(...pieces, "=", data(node.gradient, { key }))];
   }
-  const layer = trace.layers.find((one) =>
-    one.sizes !== null && one.parameters.some((parameter) => parameter.id === node.id));
+  const layer = dense.find((one) =>
+    one.parameters.some((parameter) => parameter.id === node.id));
   if (layer && node.value.shape.length === 2) {
     const delta = matrix(layer.delta, { turned: COLUMN });
     const input = matrix(nodes.get(layer.input).value, { turned: !COLUMN });
@@ -118,7 +118,7 @@ function plugBackward(node) {
 function termsOfDelta(layer, key) {
   const [, count] = layer.sizes;
   const g = flat(layer.derivative), back = flat(layer.output_gradient);
-  const next = trace.layers.find((one) => one.input === layer.output && one.sizes !== null);
+  const next = dense.find((one) => one.input === layer.output);
   if (!g || !back || count > FEW_TERMS) return null;
   const row = state.row;
   const W = next && parameterOf(next, 2), w = W && flat(W.old), d = next && flat(next.delta);

@@ -99,8 +99,8 @@ function endCard(frame) {
   if (after !== null) rows.push(["with the new weights", numberOf(after, "after")]);
   const text = after === null ? "Without an optimizer the weights stay as they are."
     : after < trace.loss ? "The loss became smaller." : "The loss did not become smaller.";
-  return [heading(frame, lossName(), `${trace.loss_name}`),
-    make("table", { class: "parts" }, make("caption", {}, "The loss"), make("tbody", {},
+  return [heading(frame, lossName(), "The loss before the step and after it"),
+    make("table", { class: "parts" }, make("tbody", {},
       rows.map(([label, value]) =>
         make("tr", {}, make("th", { scope: "row" }, label), make("td", {}, value))))),
     make("p", { class: "note" }, isBlank("after") ? "Did the loss become smaller?" : text)];

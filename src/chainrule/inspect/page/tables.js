@@ -27,7 +27,7 @@ function knownCell(array, key) {
 
 // Every neuron of fully connected layers: z, a and delta.
 function neuronTable() {
-  const rows = trace.layers.flatMap((layer, number) => {
+  const rows = dense.flatMap((layer, number) => {
     const [, count] = layer.sizes;
     const z = flat(nodes.get(layer.preactivation).value), a = flat(nodes.get(layer.output).value);
     const delta = flat(layer.delta);
@@ -40,7 +40,8 @@ function neuronTable() {
         cell(delta, `g${layer.preactivation}`));
     });
   });
-  return table(["neuron", "z", "a", "δ"], rows, "Neurons");
+  const z = letterOf(nodes.get(dense[0].preactivation)), a = letterOf(nodes.get(dense[0].output));
+  return table(["neuron", z, z === a ? "value" : a, deltaLetter()], rows, "Neurons");
 }
 
 // Every weight of fully connected layers; its button shows where its gradient comes from.
@@ -62,7 +63,7 @@ function connectionTable() {
 function layerTable() {
   const rows = trace.layers.map((layer, number) => {
     const output = nodes.get(layer.output), z = layer.preactivation;
-    return make("tr", {}, make("th", { scope: "row" }, `${number + 1} ${layer.path}`),
+    return make("tr", {}, make("th", { scope: "row" }, layer.path || String(number + 1)),
       make("td", {}, [layer.kind, layer.activation].filter(Boolean).join(", ")),
       make("td", {}, sizes(output.value)),
       make("td", {}, knownCell(output.value, `v${output.id}`)),

@@ -29,6 +29,7 @@ class GraphNode(NamedTuple):
         level: 0 forward, 1 its gradient, 2 what comes after.
         origin: of a node of a gradient the key of the node whose rule built it.
         value, gradient: its numbers where the picture shows them.
+        is_given: whether it comes from outside, as a batch of data.
     """
 
     key: str
@@ -43,6 +44,7 @@ class GraphNode(NamedTuple):
     origin: str | None = None
     value: Numbers | None = None
     gradient: Numbers | None = None
+    is_given: bool = False
 
     @property
     def is_constant(self) -> bool:
@@ -65,13 +67,18 @@ class GraphNode(NamedTuple):
         notes += [text for text in (self.attributes, shape) if text]
         if notes:
             found.append(Line(" · ".join(notes)))
+        return (*found, *self.number_lines(values, gradients))
+
+    def number_lines(self, values: bool, gradients: bool) -> list[Line]:
+        """The lines of its value and of its gradient."""
+        found = []
         if values and self.value is not None:
             found += [Line(text, "number") for text in self.value.lines()]
         if gradients and self.gradient is not None:
             first, *others = self.gradient.lines()
             found.append(Line(f"∂ {first}", "grad"))
             found += [Line(f"  {text}", "grad") for text in others]
-        return tuple(found)
+        return found
 
     def description(self) -> str:
         """One line for those who can't see the box."""
@@ -144,11 +151,12 @@ def nodes_of(
                 () if is_leaf else tuple(keys[i] for i in tensor.inputs),
                 tensor.shape,
                 tensor.path,
-                "" if is_leaf else _attributes(tensor.attributes),
+                "" if is_leaf else attributes_text(tensor.attributes),
                 levels[tensor],
                 None if origin is None else keys.get(origin),
                 None if value is None else numbers_of(value),
                 None if gradient is None else numbers_of(gradient),
+                tensor in given or (is_leaf and tensor.state is None and name is not None),
             )
         )
     last = max(levels.values(), default=0)
@@ -199,7 +207,7 @@ def _levels(
     return level
 
 
-def _attributes(attributes: Mapping[str, Any]) -> str:
+def attributes_text(attributes: Mapping[str, Any]) -> str:
     """The arguments that say something short; switches that are off are left out."""
     parts = []
     for key, value in attributes.items():
@@ -209,7 +217,7 @@ def _attributes(attributes: Mapping[str, Any]) -> str:
             parts.append(key)
         elif isinstance(value, (int, float, str)):
             parts.append(f"{key} {value}")
-        elif isinstance(value, tuple) and all(isinstance(v, int) for v in value):
+        elif isinstance(value, (list, tuple)) and all(isinstance(v, int) for v in value):
             parts.append(f"{key} {', '.join(map(str, value))}")
     text = " ".join(parts).replace("_", " ")
     return text if len(text) <= _LONGEST_ATTRIBUTES else ""

@@ -23,7 +23,8 @@ _FIRST = 4  # neurons of a wide layer; a trace holds that many of the rows of a 
 _SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _MASKS = ("Dropout", "AlphaDropout")
-_PASSED = ("Flatten", "Identity", "Unflatten", *_MASKS)
+_SCALES = ("Standardize", "Unstandardize", "MinMaxScale", "Center")
+_PASSED = ("Flatten", "Identity", "Unflatten", *_SCALES, *_MASKS)
 
 
 class _Held:
@@ -64,7 +65,13 @@ def widest(trace: Mapping[str, Any]) -> int:
 
 
 def neurons_network(
-    trace: Mapping[str, Any], *, values: bool, gradients: bool, row: int = 0
+    trace: Mapping[str, Any],
+    *,
+    values: bool,
+    gradients: bool,
+    row: int = 0,
+    has_loss: bool = True,
+    has_data: bool = True,
 ) -> Network:
     """The columns of a network of fully connected layers, with the numbers of a trace.
 
@@ -73,6 +80,8 @@ def neurons_network(
         values: whether circles and lines show activations and weights.
         gradients: whether they show deltas and the gradients of the weights.
         row: the row of the data whose activations and deltas are shown.
+        has_loss: whether the trace is that of a step; else it has neither loss nor gradients.
+        has_data: whether its activations mean something.
 
     Raises:
         ValueError: if a layer is not fully connected, or the row does not exist.
@@ -83,7 +92,7 @@ def neurons_network(
     rows = trace["rows"]
     if not 0 <= row < rows:
         raise ValueError(f"the step has rows 0 to {rows - 1}, there is no row {row}")
-    nodes = {node["id"]: node for node in trace["nodes"]}
+    nodes = {node["id"]: node if has_data else _without_value(node) for node in trace["nodes"]}
     layers = [layer for layer in trace["layers"] if layer["sizes"]]
     start = nodes[layers[0]["input"]]
     off = _masked(trace, nodes, layers[0]["input"], row)
@@ -95,13 +104,20 @@ def neurons_network(
         weights = _weights(layer, len(columns[-1].neurons), len(neurons), values, gradients)
         kind = layer["activation"] or layer["kind"]
         columns.append(Column((f"layer {number}", kind), neurons, width - len(neurons), weights))
-    columns.append(_loss_column(trace, len(columns[-1].neurons), values))
+    if has_loss:
+        columns.append(_loss_column(trace, len(columns[-1].neurons), values))
     notes = []
-    if rows > 1:
-        notes.append(f"row {row} of {rows}; gradients of weights are sums over all rows")
+    if rows > 1 and has_data and (values or gradients):
+        sums = "; gradients of weights are sums over all rows" if gradients else ""
+        notes.append(f"row {row} of {rows}{sums}")
     if gradients:
         notes.append("δ = ∂L/∂z; under each line and at each bias b its gradient ∂L/∂w, ∂L/∂b")
-    return Network(tuple(columns), trace["title"], tuple(notes))
+    title = trace["title"] if has_loss else f"{trace['model']}, neurons"
+    return Network(tuple(columns), title, tuple(notes))
+
+
+def _without_value(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {**node, "value": {**node["value"], "values": None, "corner": None}}
 
 
 def _fault(trace: Mapping[str, Any]) -> str | None:
