@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import checks
+from chainrule.data.batches import in_few_sizes
 from chainrule.errors import FileError
 from chainrule.nn import CrossEntropyLoss, MSELoss, RealMLP, from_description, to_description
 from chainrule.tabular.calibration import softmax
@@ -22,11 +23,10 @@ from chainrule.train.model_file import read, values_of
 
 _FORMAT = 1
 _ROWS = 1024
-"""Rows that go through a network at once. A last batch that has fewer is filled up to a power of
-two, at least 16: the products of such sizes add up in one order, so that what is predicted for a
-row does not depend on the rows beside it, to the bit; and few sizes need a plan."""
+"""Rows that go through a network at once."""
 
 _FEWEST = 16
+"""The same of a last batch: below, the products add up in another order."""
 
 
 class TabularModel:
@@ -185,7 +185,10 @@ class TabularModel:
         Source: Shrikumar, Greenside, Shcherbina, Kundaje, "Not just a black box: learning important
         features through propagating activation differences", 2016.
         """
-        arrays = self.columns.transform(table)
+        return self.importances_encoded(self.columns.transform(table))
+
+    def importances_encoded(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """The same for rows that `columns.transform` made arrays of."""
         found = np.sum(
             [gradient_times_input(self.columns, m, arrays) for m in self.members], axis=0
         )
@@ -205,18 +208,12 @@ class TabularModel:
         rows = len(next(iter(arrays.values())))
         if not rows:
             raise ValueError("x has 0 sample(s); a minimum of 1 is required")
-        whole = rows // _ROWS * _ROWS
-        rest = np.arange(whole, rows)
         found = []
         for evaluator in self._evaluators:
             parts = []
-            if whole:
-                most = {name: array[:whole] for name, array in arrays.items()}
-                parts.append(evaluator.predict(most, batch_size=_ROWS))
-            if len(rest):
-                padded = np.resize(rest, max(_FEWEST, 1 << (len(rest) - 1).bit_length()))
-                last = {name: array[padded] for name, array in arrays.items()}
-                parts.append(evaluator.predict(last, batch_size=_ROWS)[: len(rest)])
+            for which, size, count in in_few_sizes(rows, _ROWS, _FEWEST):
+                some = {name: array[which] for name, array in arrays.items()}
+                parts.append(evaluator.predict(some, batch_size=size)[:count])
             found.append(np.concatenate(parts))
         return found
 
