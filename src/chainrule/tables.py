@@ -86,6 +86,12 @@ def as_frame(data: Any, name: str) -> Any:
     return _through_narwhals(data, name)
 
 
+def is_pandas(data: Any) -> bool:
+    """Whether data is a frame of pandas itself."""
+    kind = type(data)
+    return kind.__name__ == "DataFrame" and kind.__module__.partition(".")[0] == "pandas"
+
+
 def is_series(data: Any) -> bool:
     """Whether data is a single column of one of the libraries."""
     return _kind(data) == "series"

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import FileError
-from chainrule.serve.app import MOST_BYTES, make_app
+from chainrule.serve.application import MOST_BYTES, make_app
+from chainrule.serve.predictor import Predictor
 from chainrule.serve.questions import Served, ServedArray, ServedTable
 from chainrule.system.reading import reason
 from chainrule.tabular.model import is_model, model_of
-from chainrule.train import Predictor
 from chainrule.train.model_file import build_model, read, values_of
 
 _MOST_NUMBERS = 1 << 22

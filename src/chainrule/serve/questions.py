@@ -9,9 +9,9 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.serve.predictor import Predictor
 from chainrule.tabular import Columns, TabularModel
 from chainrule.tabular.calibration import softmax
-from chainrule.train import Predictor
 
 Rows: TypeAlias = dict[str, NDArray[Any]]
 """Rows as a model takes them; the first axis of each array counts them. The arrays of several
@@ -86,9 +86,7 @@ class ServedTable(Served):
         names = self.model.columns.names
         rows = [self._row(row, names, number) for number, row in enumerate(given)]
         columns = zip(*rows, strict=True)
-        table = {
-            name: np.array(column, object) for name, column in zip(names, columns, strict=True)
-        }
+        table = {name: list(column) for name, column in zip(names, columns, strict=True)}
         return self.model.columns.transform(table)
 
     def _row(self, row: Any, names: Sequence[str], number: int) -> list[Any]:

@@ -32,6 +32,8 @@ from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
 from chainrule.sklearn.network import ACTIVATIONS, Network
 from chainrule.sklearn.objective import Objective
 from chainrule.sklearn.outputs import outputs_of, predicting_backend
+from chainrule.sklearn.predictions import PerceptronPredictions
+from chainrule.sklearn.reports import ReportMixin
 from chainrule.sklearn.solvers import SOLVERS, make_optimizer
 from chainrule.sklearn.training import (
     StoppingRule,
@@ -54,7 +56,7 @@ _OF_EPOCHS: dict[str, Any] = {
 """The attributes that a training by epochs goes on from, besides `loss_curve_`, as they begin."""
 
 
-class BasePerceptron(CallbackSupportMixin, BaseEstimator):
+class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     """The base of MLPClassifier and MLPRegressor."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
@@ -452,6 +454,9 @@ class BasePerceptron(CallbackSupportMixin, BaseEstimator):
         if reset or not hasattr(self, "imputer_"):
             self.imputer_ = SimpleImputer(add_indicator=True, keep_empty_features=True).fit(X)
         return dense_if_small(self.imputer_.transform(X))
+
+    def _to_predictions(self) -> PerceptronPredictions:
+        return PerceptronPredictions(self)
 
     def _output(self, X: Any) -> Array:
         """The outputs of the network for rows as a user gives them."""

@@ -59,6 +59,12 @@ class Cells(NamedTuple):
     is_whole: bool = False
     was: str = "numbers"
 
+    def take(self, rows: NDArray[np.int64]) -> Cells:
+        """Some of the cells."""
+        is_text = isinstance(self.values, list)
+        values = [self.values[row] for row in rows] if is_text else self.values[rows]
+        return self._replace(values=values, missing=self.missing[rows])
+
 
 def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> Cells:
     """The cells of an array of shape (rows,).
@@ -105,6 +111,9 @@ def _of_typed(values: NDArray[Any], place: str) -> Cells:
 
 
 _REMEDY = "Give numbers, booleans, text or dates, or drop the column."
+PLAIN = {float, int, type(None), np.float64}
+"""The types of numbers that NumPy makes float64 of at once; None is missing."""
+
 _BOOLEANS = bool, np.bool_
 _NUMBERS = numbers.Real, decimal.Decimal
 _DATES = datetime.date, np.datetime64
@@ -113,6 +122,11 @@ _LENGTHS = datetime.timedelta, np.timedelta64
 
 def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> Cells:
     """The cells of a list of Python objects; see `of_array`."""
+    if wanted == "numbers" and set(map(type, values)) <= PLAIN:
+        try:
+            return _of_floats(np.array(values, np.float64), place)
+        except OverflowError:  # of an integer; below its row is named
+            pass
     missing = np.array([_is_missing(value) for value in values], bool)
     present = [v for v, gone in zip(values, missing.tolist(), strict=True) if not gone]
     kinds = {type(value) for value in present}

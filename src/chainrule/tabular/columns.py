@@ -5,16 +5,39 @@ from __future__ import annotations
 import difflib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import _core
 from chainrule.tabular import decisions
-from chainrule.tabular.kinds import KINDS, Column, Encoded
-from chainrule.tabular.reading import Table, read
+from chainrule.tabular.kinds import (
+    KINDS,
+    MOST_ONE_HOT,
+    MOST_WITHOUT_EMBEDDING,
+    Column,
+    Encoded,
+    Number,
+    Unused,
+)
+from chainrule.tabular.reading import Table, array_of_numbers, read
 
 _MOST_NAMED = 8
+
+
+class _Numbers(NamedTuple):
+    """What is done with a table of which only columns of numbers are used.
+
+    Attributes:
+        places: the numbers of these columns.
+        medians: what stands for a missing number of each.
+        flagged: which of them have a flag.
+    """
+
+    places: NDArray[np.int64]
+    medians: NDArray[np.float64]
+    flagged: NDArray[np.int64]
 
 
 class Columns:
@@ -58,13 +81,14 @@ class Columns:
                [ 2. ,  1. ,  1. ]])
     """
 
-    __slots__ = ("columns", "named", "numeric", "plain", "sizes")
+    __slots__ = ("_numbers_alone", "columns", "named", "numeric", "plain", "sizes")
 
     columns: tuple[Column, ...]
     named: bool
     numeric: int
     plain: int
     sizes: tuple[int, ...]
+    _numbers_alone: _Numbers | None
 
     def __init__(self, columns: Sequence[Column], named: bool) -> None:
         for name, value in {
@@ -73,6 +97,7 @@ class Columns:
             "numeric": sum(column.numeric for column in columns),
             "plain": sum(column.plain for column in columns),
             "sizes": tuple(column.codes for column in columns if column.codes),
+            "_numbers_alone": _numbers_alone(columns),
         }.items():
             object.__setattr__(self, name, value)
 
@@ -91,6 +116,8 @@ class Columns:
         categorical: Collection[str] = (),
         dates: Collection[str] = (),
         drop: Collection[str] = (),
+        embed: bool = True,
+        rows: NDArray[np.int64] | None = None,
     ) -> Columns:
         """Decide what is done with each column.
 
@@ -100,6 +127,9 @@ class Columns:
             numeric, categorical, dates: names of columns that are of this kind, whatever they look
                 like; of a table without names "x0", "x1" and so on.
             drop: names of columns that are not to be used.
+            embed: whether a category of more than eight values is embedded; else one of up to 128
+                values has a column for each.
+            rows: the numbers of the rows that decide, int64; by default all.
 
         Raises:
             TypeError: for a column of lists, bytes or anything else but numbers, text and dates.
@@ -114,13 +144,13 @@ class Columns:
             )
         names = _names(found)
         asked = decisions.asked(names, numeric, categorical, dates, drop)
-        columns = [
-            decisions.decide(
-                found.column(number, place, "text" if asked.get(name) == "categorical" else None),
-                name, asked.get(name),
-            )
-            for number, (name, place) in enumerate(zip(names, _places(found), strict=True))
-        ]  # fmt: skip
+        most = MOST_ONE_HOT if embed else MOST_WITHOUT_EMBEDDING
+        columns = []
+        for number, (name, place) in enumerate(zip(names, _places(found), strict=True)):
+            kind = asked.get(name)
+            cells = found.column(number, place, "text" if kind == "categorical" else None)
+            cells = cells if rows is None else cells.take(rows)
+            columns.append(decisions.decide(cells, name, kind, most))
         if not any(column.numeric + column.plain + column.codes for column in columns):
             reasons = "; ".join(f"{c.name!r}: {c.reason}" for c in columns[:_MOST_NAMED])
             raise ValueError(f"no column of x, of {found.rows} sample(s), can be used. {reasons}")
@@ -131,7 +161,8 @@ class Columns:
 
         Args:
             table: as in `fit`. A frame's columns may be in any order, and others beside them; those
-                that are not used may be left out. An array has all columns, in the order of `fit`.
+                that are not used may be left out. Labels that are numbers count as names where
+                those of `fit` were numbers, too. An array has all columns, in the order of `fit`.
 
         Returns:
             "numbers", float64 of shape (rows, numeric + plain), unless there are none; where there
@@ -142,6 +173,8 @@ class Columns:
             ValueError: for columns that are missing, or values that don't fit their kind.
             TypeError: as in `fit`.
         """
+        if (numbers_alone := self._in_one_array(table)) is not None:
+            return {"numbers": numbers_alone}
         found = read(table)
         numbers = self._numbers_in(found)
         places = _places(found)
@@ -158,6 +191,25 @@ class Columns:
             starts = np.cumsum([0, *self.sizes[:-1]])
             arrays["codes"] = codes + starts
         return arrays
+
+    def _in_one_array(self, table: Any) -> NDArray[np.float64] | None:
+        """The numbers of a table of finite ones, read at once; None where it may hold others."""
+        kept, width = self._numbers_alone, len(self.columns)
+        array = None
+        if kept is not None:
+            array = array_of_numbers(table, self.names if self.named else None)
+        if kept is None or array is None or array.shape[1] != width:
+            return None
+        found = np.full((len(array), self.numeric + self.plain), -1.0)  # none is missing
+        numbers = found[:, : self.numeric]
+        numbers[...] = array if len(kept.places) == width else array[:, kept.places]
+        if not _core.are_finite(found):
+            missing = np.isnan(numbers)
+            if np.isinf(numbers).any():
+                return None
+            np.copyto(numbers, kept.medians, where=missing)
+            np.copyto(found[:, self.numeric :], 1.0, where=missing[:, kept.flagged])
+        return found
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -181,7 +233,7 @@ class Columns:
     def _numbers_in(self, found: Table) -> list[int | None]:
         """For each column its number in a table; None where it is not needed."""
         used = [column.numeric + column.plain + column.codes > 0 for column in self.columns]
-        if self.named and found.names is not None:
+        if self.named and found.names and _numbered(self.names) == _numbered(found.names):
             places = {name: number for number, name in enumerate(found.names)}
             lacking = [
                 c.name for c, is_used in zip(self.columns, used, strict=True)
@@ -247,8 +299,25 @@ class Columns:
 KINDS_IN_WORDS = {kind: name for name, kind in KINDS.items()}
 
 
+def _numbers_alone(columns: Sequence[Column]) -> _Numbers | None:
+    """How the columns are read at once; None where others than numbers are used."""
+    if not all(isinstance(column, (Number, Unused)) for column in columns):
+        return None
+    used = [(place, c) for place, c in enumerate(columns) if isinstance(c, Number)]
+    return _Numbers(
+        np.array([place for place, _ in used]),
+        np.array([column.median for _, column in used]),
+        np.array([number for number, (_, c) in enumerate(used) if c.has_missing], np.int64),
+    )
+
+
 def _names(found: Table) -> tuple[str, ...]:
     return found.names or tuple(f"x{number}" for number in range(found.width))
+
+
+def _numbered(names: Sequence[str]) -> bool:
+    """Whether columns have numbers for labels; against names these stand for their places."""
+    return all(name[:1] == "x" and name[1:].isdigit() for name in names)
 
 
 def _places(found: Table) -> list[str]:

@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import checks
+from chainrule.data.arrays import Form
+from chainrule.data.batches import in_few_sizes
 from chainrule.errors import FileError
-from chainrule.nn import CrossEntropyLoss, MSELoss, RealMLP, from_description, to_description
+from chainrule.nn import RealMLP, from_description, to_description
 from chainrule.tabular.calibration import softmax
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.importances import gradient_times_input
 from chainrule.tabular.intervals import interval
+from chainrule.tabular.reading import rows_in, rows_of
 from chainrule.tabular.targets import Classes, Numbers, Target, target_from_dict, target_to_dict
-from chainrule.train import Evaluator, save
+from chainrule.train import save
 from chainrule.train.model_file import read, values_of
+from chainrule.train.predictor import NetworkPredictor
 
 _FORMAT = 1
-_ROWS = 1024
-"""Rows that go through a network at once. A last batch that has fewer is filled up to a power of
-two, at least 16: the products of such sizes add up in one order, so that what is predicted for a
-row does not depend on the rows beside it, to the bit; and few sizes need a plan."""
+_ROWS = 16_384
+"""Rows of a table that become arrays, and outputs, at once: they bound the memory."""
 
-_FEWEST = 16
+_WHOLE = 512
+"""Rows that go through a network at once."""
 
 
 class TabularModel:
@@ -56,6 +59,10 @@ class TabularModel:
         (1, 2)
     """
 
+    _fewest: ClassVar[int] = 16
+    """What fewer rows are filled up to: the products of 16 and more add up in one order, so that
+    what is predicted for a row does not depend on the rows beside it, to the bit."""
+
     def __init__(
         self,
         columns: Columns,
@@ -71,8 +78,8 @@ class TabularModel:
         self.temperatures = tuple(temperatures)
         self.report = dict(report)
         self.scores = scores
-        loss = CrossEntropyLoss() if isinstance(target, Classes) else MSELoss()
-        self._evaluators = [Evaluator(member, loss) for member in self.members]
+        self._networks = [NetworkPredictor(member) for member in self.members]
+        self._form: Form | None = None
 
     def __reduce__(self) -> Any:
         return _from_state, (self.to_dict(),)
@@ -96,10 +103,13 @@ class TabularModel:
         Raises:
             ValueError, TypeError: as `Columns.transform`.
         """
-        found = self.predict_encoded(self.columns.transform(table))
+        return self._decoded(self._mean_of(self._outputs(table)))
+
+    def _decoded(self, predictions: NDArray[np.float64]) -> NDArray[Any]:
+        """The classes of the highest probabilities, or numbers as they are."""
         if isinstance(self.target, Classes):
-            return self.target.decode(found.argmax(axis=1))
-        return found
+            return self.target.decode(predictions.argmax(axis=1))
+        return predictions
 
     def predict_proba(self, table: Any) -> NDArray[np.float64]:
         """The probability of each class, in the order of `target.labels`: shape (rows, classes).
@@ -110,19 +120,23 @@ class TabularModel:
         """
         if not self.is_classification:
             raise AttributeError("a regression has no probabilities: use predict")
-        return self.predict_encoded(self.columns.transform(table))
+        return self._mean_of(self._outputs(table))
 
     def predict_encoded(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """The probabilities of the classes, or the numbers, for rows that `columns.transform` made
         arrays of; such arrays of several tables may be joined.
         """
-        target, outputs = self.target, self._outputs_of(arrays)
+        return self._mean_of(self._outputs_of(arrays))
+
+    def _mean_of(self, outputs: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
+        """The probabilities of the classes, or the numbers, of the outputs of all members."""
+        target = self.target
         if isinstance(target, Classes):
             pairs = zip(outputs, self.temperatures, strict=True)
             found = [softmax(o.astype(np.float64) / t) for o, t in pairs]
         else:
             found = [target.decode(o) for o in outputs]
-        return np.asarray(np.mean(found, axis=0))
+        return found[0] if len(found) == 1 else np.asarray(np.mean(found, axis=0))
 
     def predict_interval(
         self, table: Any, coverage: float = 0.9
@@ -185,7 +199,10 @@ class TabularModel:
         Source: Shrikumar, Greenside, Shcherbina, Kundaje, "Not just a black box: learning important
         features through propagating activation differences", 2016.
         """
-        arrays = self.columns.transform(table)
+        return self.importances_encoded(self.columns.transform(table))
+
+    def importances_encoded(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """The same for rows that `columns.transform` made arrays of."""
         found = np.sum(
             [gradient_times_input(self.columns, m, arrays) for m in self.members], axis=0
         )
@@ -199,26 +216,32 @@ class TabularModel:
 
     def _outputs(self, table: Any) -> list[NDArray[Any]]:
         """The outputs of each member."""
-        return self._outputs_of(self.columns.transform(table))
+        rows = rows_in(table)
+        if rows <= _ROWS:
+            return self._outputs_of(self.columns.transform(table))
+        parts: list[list[NDArray[Any]]] = []
+        for start in range(0, rows, _ROWS):
+            try:
+                arrays = self.columns.transform(rows_of(table, slice(start, start + _ROWS)))
+            except (ValueError, TypeError):
+                self.columns.transform(table)  # names the row among all
+                raise
+            parts.append(self._outputs_of(arrays))
+        return [np.concatenate(outputs) for outputs in zip(*parts, strict=True)]
 
     def _outputs_of(self, arrays: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         rows = len(next(iter(arrays.values())))
         if not rows:
             raise ValueError("x has 0 sample(s); a minimum of 1 is required")
-        whole = rows // _ROWS * _ROWS
-        rest = np.arange(whole, rows)
+        if self._form is None:
+            self._form = self._networks[0].form({n: a[:1] for n, a in arrays.items()})
+        batches = list(in_few_sizes(rows, _WHOLE, self._fewest))
+        parts = [[array[which] for array in arrays.values()] for which, _, _ in batches]
         found = []
-        for evaluator in self._evaluators:
-            parts = []
-            if whole:
-                most = {name: array[:whole] for name, array in arrays.items()}
-                parts.append(evaluator.predict(most, batch_size=_ROWS))
-            if len(rest):
-                padded = np.resize(rest, max(_FEWEST, 1 << (len(rest) - 1).bit_length()))
-                last = {name: array[padded] for name, array in arrays.items()}
-                parts.append(evaluator.predict(last, batch_size=_ROWS)[: len(rest)])
-            found.append(np.concatenate(parts))
-        return found
+        for network in self._networks:
+            outputs = [network.outputs(self._form, part) for part in parts]
+            found.append(outputs[0] if len(outputs) == 1 else np.concatenate(outputs))
+        return [outputs[:rows] for outputs in found]
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Save all of it in a safetensors file, from which `load` makes it again.

@@ -7,7 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.tables import as_frame, as_series, check_distinct, is_series, is_table, names_of
+from chainrule.tables import (
+    as_frame,
+    as_series,
+    check_distinct,
+    is_pandas,
+    is_series,
+    is_table,
+    names_of,
+)
 from chainrule.tabular import cells
 from chainrule.tabular.cells import Cells, Wanted
 
@@ -40,7 +48,7 @@ def read(table: Any, name: str = "x") -> Table:
         names = names_of(table)
         frame = as_frame(table, name)
         columns = list(frame.iter_columns())
-        given = names if isinstance(names, tuple) else None
+        given = names if isinstance(names, tuple) else _numbered(frame.columns)
         return Table(
             given,  # type: ignore[arg-type]
             len(columns), len(frame),
@@ -53,6 +61,14 @@ def read(table: Any, name: str = "x") -> Table:
         None, array.shape[1], len(array),
         lambda number, place, wanted: cells.of_array(array[:, number], place, wanted),
     )  # fmt: skip
+
+
+def _numbered(labels: Sequence[Any]) -> tuple[str, ...] | None:
+    """The names of columns whose labels are whole numbers, as pandas gives to an array: x0, x1."""
+    numbers = [label for label in labels if isinstance(label, (int, np.integer))]
+    if len({*numbers}) < len(labels):
+        return None
+    return tuple(f"x{number}" for number in numbers)
 
 
 def read_targets(y: Any, name: str = "y", wanted: Wanted | None = None) -> tuple[list[Cells], bool]:
@@ -77,6 +93,58 @@ def read_targets(y: Any, name: str = "y", wanted: Wanted | None = None) -> tuple
         raise ValueError(f"{name} has shape {array.shape}; give one target for each row")
     columns = array.T if array.ndim == 2 else [array]
     return [cells.of_array(column, name, wanted) for column in columns], array.ndim == 1
+
+
+def array_of_numbers(table: Any, names: tuple[str, ...] | None) -> Any:
+    """A table of floats or integers alone as one array; None where its columns must be looked at.
+
+    Args:
+        table: as of `read`.
+        names: those of the columns that it has, in this order, if it has any.
+    """
+    if table.__class__ is np.ndarray:
+        array = table
+    elif isinstance(table, (list, tuple)):
+        array = as_array(table, "x")
+    elif names is not None and is_pandas(table) and tuple(table.columns) == names:
+        array = table.to_numpy()  # of objects where there are others than numbers
+    elif names is not None and isinstance(table, dict) and all(name in table for name in names):
+        columns = [table[name] for name in names]
+        if not all(_are_numbers(column) for column in columns):
+            return None
+        try:
+            array = np.array(columns, np.float64).T
+        except (ValueError, OverflowError):  # of other lengths, or too large
+            return None
+    else:
+        return None
+    return array if array.dtype.kind in "fiu" and array.ndim == 2 else None
+
+
+def _are_numbers(column: Any) -> bool:
+    if column.__class__ is np.ndarray:
+        return column.dtype.kind in "fiu"
+    return isinstance(column, (list, tuple)) and cells.PLAIN.issuperset(map(type, column))
+
+
+def rows_in(table: Any) -> int:
+    """How many rows a table has; 0 of what is none, which `read` refuses."""
+    if isinstance(table, dict):
+        table = next(iter(table.values()), ())
+    try:
+        return len(table)
+    except TypeError:
+        return 0
+
+
+def rows_of(table: Any, rows: slice) -> Any:
+    """The rows of a table from one to another."""
+    if isinstance(table, dict):
+        columns = (c if isinstance(c, (list, tuple)) else np.asarray(c) for c in table.values())
+        return {name: column[rows] for name, column in zip(table, columns, strict=True)}
+    if is_table(table):
+        return as_frame(table, "x")[rows].to_native()
+    return table[rows]
 
 
 def _of_columns(table: dict[Any, Any], name: str) -> Table:
@@ -140,11 +208,16 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
     """The cells of a column of a frame, a series of narwhals."""
     import narwhals.stable.v2 as nw
 
+    native = series.to_native()
+    if isinstance(getattr(native, "dtype", None), np.dtype) and native.dtype.kind in "iuf":
+        return cells.of_array(native.to_numpy(), place, wanted)
     dtype = series.dtype
+    if dtype.is_integer() or dtype.is_float():
+        values = series.to_numpy()
+        if values.dtype.kind in "iuf" and dtype.is_integer() == (values.dtype.kind != "f"):
+            return cells.of_array(values, place, wanted)  # of floats a missing one is NaN
     missing = series.is_null()
     if dtype.is_integer():
-        if not missing.any():
-            return cells.of_array(series.to_numpy(), place, wanted)
         rest = series.drop_nulls().to_numpy()
         is_large = len(rest) and max(abs(int(rest.min())), abs(int(rest.max()))) >= cells.EXACT
         if is_large or wanted is not None:

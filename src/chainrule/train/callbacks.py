@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -41,6 +42,17 @@ class Callback:
 
     def on_train_end(self, trainer: Trainer) -> None:
         """After the last epoch, also where training was stopped."""
+
+    def __repr__(self) -> str:
+        """The class, with the arguments of its constructor that differ from their defaults."""
+        parameters = signature(type(self)).parameters.values()
+        kept = vars(self)
+        given = [
+            f"{p.name}={kept[p.name]!r}"
+            for p in parameters
+            if p.name in kept and not (p.default is kept[p.name] or p.default == kept[p.name])
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
 
     def state_dict(self) -> dict[str, Any]:
         """The state that a checkpoint keeps: arrays, numbers, strings, None, flat."""

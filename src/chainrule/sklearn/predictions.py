@@ -1,0 +1,64 @@
+"""What a fitted MLPClassifier or MLPRegressor predicts, as a `Predictor` has it."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+from scipy import sparse
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_is_fitted
+
+from chainrule.graph.tensor import Array
+from chainrule.serve.predictor import Predictions
+from chainrule.tables import in_order
+from chainrule.train.predictor import NetworkPredictor
+
+_ROWS = 1024
+"""Rows of a sparse matrix that become dense at once."""
+
+
+_DECODE_BY = "_labels", "classes_", "out_activation_"
+"""The attributes of an estimator by which outputs become predictions."""
+
+
+class PerceptronPredictions(Predictions):
+    """The predictions of a fitted estimator."""
+
+    def __init__(self, estimator: Any) -> None:
+        check_is_fitted(estimator, "coefs_")
+        names = getattr(estimator, "feature_names_in_", None)
+        self._names = None if names is None else tuple(names.tolist())
+        self._imputer = copy.deepcopy(estimator.imputer_) if estimator.allow_nan else None
+        model = copy.deepcopy(estimator.network_)
+        model._column_names = self._names if self._imputer is None else None
+        self._network = NetworkPredictor(model)
+        self._decoder: Any = object.__new__(type(estimator))
+        kept = {name: value for name, value in vars(estimator).items() if name in _DECODE_BY}
+        vars(self._decoder).update(kept)
+
+    @property
+    def classes(self) -> Array | None:
+        return getattr(self._decoder, "classes_", None)
+
+    def predict(self, x: Any) -> Array:
+        found: Array = self._decoder._predicted(self._outputs(x))
+        return found
+
+    def predict_proba(self, x: Any) -> Array:
+        if self.classes is None:
+            return super().predict_proba(x)
+        found: Array = self._decoder._probabilities(self._outputs(x))
+        return found
+
+    def _outputs(self, x: Any) -> Array:
+        if sparse.issparse(x):
+            rows = x.tocsr()
+            starts = range(0, max(rows.shape[0], 1), _ROWS)
+            return np.concatenate([self._outputs(rows[s : s + _ROWS].toarray()) for s in starts])
+        if self._imputer is not None:
+            x = check_array(in_order(x, self._names), ensure_all_finite="allow-nan")
+            x = self._imputer.transform(x)
+        found: Array = self._network.predict(x)
+        return found
