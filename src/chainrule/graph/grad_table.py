@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from typing import Any
 
@@ -90,6 +89,8 @@ class GradTable(dict[Tensor, Tensor]):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
+        import html  # slow to import, and wanted in notebooks alone
+
         def row(tag: str, cells: tuple[str, ...]) -> str:
             style = ' style="white-space: pre; text-align: left"'
             inner = "".join(f"<{tag}{style}>{html.escape(c)}</{tag}>" for c in cells)

@@ -106,10 +106,18 @@ class _Beside(StateRecorder):
     def restore(self) -> None:
         """Let the modules have the attributes that they had."""
         for (module, name), before in self.attributes.items():
-            if before is not MISSING:
-                setattr(module, name, before)
-            elif hasattr(module, name):
+            held = vars(module)
+            if isinstance(held.get(name), _REGISTERED) or isinstance(before, _REGISTERED):
                 delattr(module, name)
+                if before is not MISSING:
+                    setattr(module, name, before)
+            elif before is not MISSING:
+                held[name] = before
+            else:
+                held.pop(name, None)
+
+
+_REGISTERED = (State, Module)
 
 
 def run_step(

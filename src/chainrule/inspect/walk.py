@@ -54,7 +54,7 @@ class Visit(NamedTuple):
 
     def __str__(self) -> str:
         label = f"{self.name} ({self.operation})" if self.operation else self.name
-        arrays = [self.gradient, *(part.value for part in self.parts)]
+        arrays = [self.gradient, *(a for part in self.parts for a in (part.above, part.value))]
         if all(array is not None and array.size == 1 for array in arrays):
             return f"{label}: {self._line()}"
         lines = [label]
