@@ -6,20 +6,13 @@ notebook's own, light or dark.
 
 from __future__ import annotations
 
+import html
 from collections.abc import Iterable, Sequence
 
 MOST_ROWS = 100
 """Longer tables leave out the rows in their middle."""
 
-_CAPTION = "text-align:left;white-space:nowrap"
 _CELL = "text-align:left;white-space:pre-wrap"
-
-
-def escape(text: str) -> str:
-    """Text that HTML shows as it is."""
-    for sign, entity in (("&", "&amp;"), ("<", "&lt;"), (">", "&gt;"), ('"', "&quot;")):
-        text = text.replace(sign, entity)
-    return text
 
 
 def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -35,9 +28,11 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
         2
     """
     lines = list(rows)
-    parts = [f'<table><caption style="{_CAPTION}">{escape(caption)}</caption>']
+    parts = [f'<table><caption style="text-align:left">{html.escape(caption)}</caption>']
     if columns:
-        headings = "".join(f'<th scope="col" style="{_CELL}">{escape(c)}</th>' for c in columns)
+        headings = "".join(
+            f'<th scope="col" style="{_CELL}">{html.escape(c)}</th>' for c in columns
+        )
         parts.append(f"<thead><tr>{headings}</tr></thead>")
     parts.append("<tbody>")
     left_out = len(lines) - MOST_ROWS if len(lines) > MOST_ROWS else 0
@@ -56,7 +51,7 @@ def _row(cells: Sequence[object]) -> str:
     for cell in cells:
         style = "text-align:right" if isinstance(cell, (int, float)) else _CELL
         text = f"{cell:.5g}" if isinstance(cell, float) else str(cell)
-        parts.append(f'<td style="{style}">{escape(text)}</td>')
+        parts.append(f'<td style="{style}">{html.escape(text)}</td>')
     return f"<tr>{''.join(parts)}</tr>"
 
 
@@ -76,4 +71,4 @@ class Lines(str):
 
     def _repr_html_(self) -> str:
         style = "line-height:1.3;white-space:pre;overflow-x:auto"
-        return f'<pre style="{style}">{escape(str(self))}</pre>'
+        return f'<pre style="{style}">{html.escape(str(self))}</pre>'

@@ -144,6 +144,25 @@ def test_a_gradient_lies_beside_the_forward_pass(direction):
     assert forward_order == (["w", "0.4068"] if direction != "up" else ["0.4068", "w"])
 
 
+def test_a_gradient_of_a_gradient_is_one_more_column():
+    a = cr.Parameter(np.ones((2, 2)), name="a")
+
+    def second(x, y):
+        gradient = cr.grad(((x @ a - y) ** 2).mean(), a)
+        return cr.grad((gradient**2).sum(), a)
+
+    graph = cr.capture(second, *(cr.placeholder((3, 2), "float64", name=n) for n in "xy"))
+    for level in ("operations", "layers"):
+        root = check(cr.draw(graph, level=level))
+        ends = {}
+        for group in root.iter(f"{SVG}g"):
+            if group.get("data-node") is not None:
+                kind = "cr-gradient" in group.get("class")
+                ends.setdefault(kind, []).append(float(group.find(f"{SVG}rect").get("x")))
+        assert max(ends[False]) < min(ends[True])
+        assert not any("update" in g.get("class", "") for g in root.iter(f"{SVG}g"))
+
+
 def test_a_step_of_training_shows_what_is_updated():
     model, x, y = mazur()
     optimizer = optim.SGD(model.parameters(), lr=0.5)

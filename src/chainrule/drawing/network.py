@@ -20,6 +20,7 @@ _LEAST_PITCH, _ROOM = 78.0, 16.0  # from neuron to neuron, and between their tex
 _LINE = 13.0  # of text at a neuron
 _THINNEST, _THICKEST = 0.9, 4.2
 _MOST_LABELS = 16  # lines between two columns that have numbers beside them
+_MANY = 40  # lines between two columns that are thinner, for there are so many
 _HEADING = 44.0
 _CLEAR = 17.0  # a distance at which texts do not disturb each other
 
@@ -193,6 +194,7 @@ def _weights(
     sizes = [abs(w.value) for w in column.weights if w.value is not None and math.isfinite(w.value)]
     largest = max(sizes, default=0.0) or 1.0
     labelled = _labelled(column)
+    thickest = _THICKEST if len(column.weights) <= _MANY else _THICKEST / 2
     lines: list[str] = []
     texts: list[str] = []
     taken = [
@@ -207,7 +209,7 @@ def _weights(
         sign, thick = "", 1.0
         if w.value is not None and math.isfinite(w.value):
             sign = " cr-plus" if w.value > 0 else " cr-minus" if w.value < 0 else ""
-            thick = _THINNEST + (_THICKEST - _THINNEST) * abs(w.value) / largest
+            thick = _THINNEST + (thickest - _THINNEST) * abs(w.value) / largest
         off = columns[number - 1].neurons[w.source].off or target.off
         faint = " cr-off" if off else ""
         said = f"weight from {w.source + 1} to {w.target + 1}"

@@ -125,9 +125,9 @@ def nodes_of(
     for tensor in tensors:
         name = tensor.name
         if tensor.state is not None:
-            name = names.get(tensor.state) or ".".join(filter(None, (tensor.path, name or "state")))
+            name = names.get(tensor.state) or _with_path(tensor.path, name or "state")
         is_leaf = tensor.operation is None or not all(i in keys for i in tensor.inputs)
-        if levels[tensor] == 1:
+        if levels[tensor] == 1 or tensor.origin is not None:
             colour = "gradient"
         elif not is_leaf and tensor.operation is not None:
             colour = "update" if levels[tensor] > 1 else family(tensor.operation)
@@ -205,6 +205,11 @@ def _levels(
         elif theirs and min(theirs) == after and not tensor.requires_grad:
             level[tensor] = after  # as a learning rate, and what comes of it
     return level
+
+
+def _with_path(path: str, name: str) -> str:
+    """The name of a state in its model, if it has not been told that itself."""
+    return name if not path or name.startswith(f"{path}.") else f"{path}.{name}"
 
 
 def attributes_text(attributes: Mapping[str, Any]) -> str:

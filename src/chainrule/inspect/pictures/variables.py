@@ -60,7 +60,8 @@ def variables_diagram(
             lines.append(Line(f"∂ {first}", "grad"))
             lines += [Line(f"  {text}", "grad") for text in others]
         said = ", ".join(line.text.strip() for line in lines)
-        family = "parameter" if not tensor.inputs else "activation"
+        family = "activation" if tensor.inputs else "input"
+        family = "parameter" if tensor.requires_grad and not tensor.inputs else family
         family = "loss" if tensor in results else family
         nodes.append(Node(keys[tensor], tuple(lines), family, said, round=True))
         for source, d in _derivatives(tensor, keys).items():
