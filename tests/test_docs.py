@@ -127,11 +127,13 @@ PRINTED = {
         "L 0.249362 -> 0.221136",
         "output  [0.7263 0.7086 0.7781]",
         "delta1_2 = 0.006721",
+        "Update: L was 0.249362, with the new weights it is 0.221136",
         "by the graph [-0.425843  0.563366]",
         "output 1 passes [-0.0163 -0.0381 -0.0272]   in parts of [0.2  0.47 0.33]",
     ],
     "course/trees_and_graphs.md": [
         "df/dx =   9.0",
+        "u: 54 = 6·3 from s + 18·1 from r + 18·1 from r",
         "df/dr =  18.0",
         "df/ds =   6.0",
         "df/du =  54.0",
