@@ -73,6 +73,14 @@ def unseen(monkeypatch):
     plt.close("all")
 
 
+def test_what_to_try_next_has_answers():
+    for page in pages("course/*.md"):
+        _, _, section = read(page).partition("\n## Try next\n")
+        if section:
+            answers = section.count("<details><summary>Answer</summary>")
+            assert section.count("\n- ") == answers == section.count("</details>") >= 3, page
+
+
 # Claims of a page's prose about its numbers: text that it prints, relations between its results.
 
 PRINTED = {
@@ -90,6 +98,8 @@ PRINTED = {
         "1,152,921,504,606,846,976 paths, 120 edges",
     ],
     "course/graph.md": [
+        "tensor: ndim 3, shape (2, 3, 2), 12 elements",
+        "-0.229989",
         "add_n(%19, %20, %21)",
         "matmul(%0, %18, transpose_a=True)",
         "constant 0.1",
@@ -116,15 +126,22 @@ PRINTED = {
         "delta1_2 = 0.009246",
         "L 0.249362 -> 0.221136",
         "output  [0.7263 0.7086 0.7781]",
+        "delta1_2 = 0.006721",
+        "Update: L was 0.249362, with the new weights it is 0.221136",
+        "by the graph [-0.425843  0.563366]",
         "output 1 passes [-0.0163 -0.0381 -0.0272]   in parts of [0.2  0.47 0.33]",
     ],
     "course/trees_and_graphs.md": [
         "df/dx =   9.0",
+        "u: 54 = 6·3 from s + 18·1 from r + 18·1 from r",
         "df/dr =  18.0",
         "df/ds =   6.0",
         "df/du =  54.0",
         "df/du = 1728.0000   54 u^5 = 1728.0000",
         "computed again: dz/dw = 0.2645082704, f was called 3 times more",
+        "104.0",
+        "dz/dw = 0.2059352060, 6 calls",
+        "dL/dw2 = 0.0000",
         "dL/dw2  by hand",
     ],
     "course/exploding.md": ["clip_grad_norm_(6.5)   [ 1.5 -2. ] [6.]", "length 13.0"],
@@ -356,6 +373,7 @@ def check_exploding(page):
     assert last[2.0, None] == []
     assert last[1.0, 1.0] < last[1.0, None]
     assert last[1.0, 1.0] < last[2.0, 1.0]
+    assert page["by_value"][-1] < 1
 
 
 def check_not_learning(page):
@@ -377,6 +395,8 @@ def check_not_learning(page):
     assert lost["tanh"][-1] > 0.6 * page["prices"].var()
     assert lost["tanh, mended"][-1] < 0.2
     assert page["few"][-1] < 0.1
+    assert isinstance(page["leaky"], cr.NonFiniteError)
+    assert page["normalised"][-1] < 1
 
 
 def check_piecewise_linear(page):
@@ -384,6 +404,7 @@ def check_piecewise_linear(page):
     assert page["pieces"].count == 6
     assert all(0 < error < 1.001 * (np.pi / n) ** 2 / 8 for n, error in page["errors"].items())
     assert min(page["trained"].values()) > 0.01
+    assert page["after"] < 0.1 < page["before"]
 
 
 def check_residual(page):

@@ -306,6 +306,18 @@ def test_the_same_seed_gives_the_same_arrays(run, table):
     assert any(not np.array_equal(a[name], c[name]) for name in a)
 
 
+def test_a_report_is_written(run, fails, table, tmp_path):
+    text = run("train", table, *QUICK, "--report", "r.html").stdout
+    assert re.search("^saved +the report: r.html$", text, re.MULTILINE)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    rmse = float(re.search(r"^the model +(\S+)", text, re.MULTILINE)[1])
+    assert f'<td >the model</td><td class="number">{rmse:.4g}</td>' in page
+    assert "a linear model" in page and "income, from people.csv" in page
+    usage = "--report needs test rows"
+    assert usage in fails("train", table, "--report", "s.html", "--test-fraction", 0, code=2)
+    assert "no folder" in fails("train", table, *QUICK, "--report", "none/r.html")
+
+
 def test_presets_and_a_time_budget(run, table):
     assert "0 to test on" in run("train", table, *QUICK, "--test-fraction", 0).stdout
     ensemble = run("train", table, *QUICK, "--preset", "ensemble", "--out", "m").stdout

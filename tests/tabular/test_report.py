@@ -75,11 +75,12 @@ def test_regression(price_model, tmp_path):
     assert float(rows["a linear model"][0]) < float(rows["the mean"][0])
     assert page.count("<circle") == 80
     column = rows["size <m2>"]
-    assert column[0] == "number"
-    assert f"median {np.median(FRAME['size <m2>'][TEST]):.4g}" in column[1]
-    assert "missing" in rows["town"][1]
-    assert rows["built"][1].startswith("19")
-    importances = {name: float(rows[name][3]) for name in FRAME}
+    assert column[2] == "number"
+    assert f"median {np.median(FRAME['size <m2>'][TEST]):.4g}" in column[3]
+    assert "missing" in rows["town"][3]
+    assert rows["built"][3].startswith("19")
+    importances = {name: float(rows[name][0]) for name in FRAME}
+    assert next(name for name in rows if name in importances) == "size <m2>"  # the largest first
     assert max(importances, key=importances.get) == "size <m2>"
 
 
@@ -113,6 +114,36 @@ def test_permutation_importances(price_model):
     assert found["size <m2>"] > 10 * abs(found["noise"])
     again = tabular.permutation_importances(price_model, FRAME[TEST], PRICE[TEST])
     assert found == again
+
+
+@pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor", "TabularClassifier"])
+def test_estimators_have_a_method(kind, tmp_path):
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    x = FRAME[["size <m2>", "noise"]]
+    y = PRICE if kind == "MLPRegressor" else np.where(PRICE > 320, "dear", "cheap")
+    given = {"epochs": 2} if kind == "TabularClassifier" else {"solver": "lbfgs"}
+    model = getattr(sklearn, kind)(random_state=0, **given).fit(x[TRAIN], y[TRAIN])
+    path = tmp_path / "report.html"
+    model.report(path, x[TEST], y[TEST], train=(x[TRAIN], y[TRAIN]))
+    rows = {row[0]: row[1:] for row in read(path.read_text(encoding="utf-8"))}
+    predicted = model.predict(x[TEST])
+    error = np.sqrt(np.square(predicted - y[TEST]).mean()) if kind == "MLPRegressor" else None
+    expected = (predicted == y[TEST]).mean() if error is None else error
+    assert float(rows["the model"][0]) == pytest.approx(expected, rel=1e-3)
+    assert float(rows["size <m2>"][0]) > float(rows["noise"][0])
+    assert rows["trained on"][0].startswith("160 rows")
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_what_no_report_is_on(tmp_path):
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    x, y = FRAME[["noise"]], np.stack([PRICE > 300, FRAME["noise"] > 0], axis=1).astype(int)
+    model = sklearn.MLPClassifier(max_iter=2).fit(x, y)
+    with pytest.raises(ValueError, match="not on several labels"):
+        model.report(tmp_path / "r.html", x, y)
+    with pytest.raises(ValueError, match="not fitted"):
+        sklearn.TabularRegressor().report(tmp_path / "r.html", x, PRICE)
+    assert not list(tmp_path.iterdir())
 
 
 def test_rows_that_do_not_fit_leave_no_file(price_model, tmp_path):

@@ -179,6 +179,8 @@ def show_files(given: Mapping[str, Any], *, interrupted: bool, what: str = "the 
     if out is not None:
         content = f"{what} trained so far" if interrupted else what
         line("saved", f"{content}: {out} ({size_of(out)})")
+    if given.get("report") is not None and not interrupted:
+        line("saved", f"the report: {given['report']}")
     if history is not None:
         line("saved", f"the history: {history}")
     if interrupted and checkpoint is not None:

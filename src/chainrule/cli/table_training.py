@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -17,8 +18,10 @@ from chainrule.cli.table_data import naming, say_notices
 from chainrule.cli.tasks import choose_task, describe_task
 from chainrule.data.frames import Frame, read_frame
 from chainrule.graph.tensor import Array
+from chainrule.system.atomic_files import write_atomically
 from chainrule.tabular.cells import as_text
 from chainrule.tabular.recipe import Task
+from chainrule.tabular.report import compared, page_of
 from chainrule.tabular.training import hold_out
 from chainrule.train import Callback, Trainer
 from chainrule.train.checkpoint import check_can_save
@@ -54,6 +57,7 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
             categorical=given["categorical"],
             dates=given["date"],
             drop=given["drop"],
+            embed=given["preset"] != "fast",
         )
     say_notices(name, notices)
     _say_data(name, found, task, y, target, train, test, inferred=given["task"] is None)
@@ -85,7 +89,12 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
     if not interrupted:
         _say_training(members, task)
         if len(test):
-            _compare(model, x, y, train, test)
+            rows = x.iloc[test], y[test]
+            figures = compared(model, *rows, (x.iloc[train], y[train]))
+            _show_figures(figures, len(test))
+            if given["report"] is not None:
+                page = page_of(model, *rows, figures, f"{target}, from {Path(name).name}")
+                write_atomically(given["report"], page.encode())
     output.show_files(given, interrupted=interrupted)
     if interrupted:
         ctx.exit(INTERRUPTED)
@@ -222,12 +231,9 @@ def _say_training(members: list[dict[str, Any]], task: str) -> None:
     output.line("kept", f"{which} {epochs}: {measure} {error:.4f} on the held-out validation rows")
 
 
-def _compare(model: tabular.TabularModel, x: Any, y: Array, train: Array, test: Array) -> None:
-    """Print the test figures of the model, of a linear model, and of a constant."""
-    rows = x.iloc[test], y[test]
-    found = {"the model": tabular.figures(model, *rows)}
-    found |= tabular.baselines(model, (x.iloc[train], y[train]), rows)
-    headings = {f"{len(test):,} test rows": "left"} | dict.fromkeys(found["the model"], "right")
+def _show_figures(found: Mapping[str, Mapping[str, float]], rows: int) -> None:
+    """Print the test figures of the model and of the baselines."""
+    headings = {f"{rows:,} test rows": "left"} | dict.fromkeys(found["the model"], "right")
     output.show_table(headings, [(name, *shown(row)) for name, row in found.items()])
 
 

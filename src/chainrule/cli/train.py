@@ -369,6 +369,14 @@ Examples:
 )
 @option("--out", metavar="FILE.safetensors", section="Files", help="Where to save the model.")
 @option(
+    "--report",
+    metavar="FILE.html",
+    section="Files",
+    models=_TABLES,
+    help="Write a page on the model here: what was decided, how good it is on the test rows and "
+    "where it is wrong, which columns matter.",
+)
+@option(
     "--checkpoint",
     metavar="FILE",
     section="Files",
@@ -426,7 +434,7 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     given["model"] = given["model"] or default_model(data)
     check_models(ctx, given["model"])
     _check_usage(data, folder, given)
-    outputs = {f"--{name}": given[name] for name in ("out", "checkpoint", "history")}
+    outputs = {f"--{name}": given[name] for name in ("out", "report", "checkpoint", "history")}
     check_outputs(outputs, files_of(data, folder))
     if given["model"] in ("gpt", "word2vec"):
         from chainrule.cli.text_training import train_on_text
@@ -457,5 +465,7 @@ def _check_usage(data: str, folder: str | None, given: dict[str, Any]) -> None:
         raise click.UsageError(
             f"--momentum is for sgd and rmsprop; {given['optimizer']} has its own."
         )
+    if given["report"] is not None and not given["test_fraction"]:
+        raise click.UsageError("--report needs test rows: --test-fraction above 0.")
     if given["patience"] is not None and given["validation_fraction"] == 0:
         raise click.UsageError("--patience needs held-out rows: --validation-fraction above 0.")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 from collections.abc import Iterator
 from typing import Any
 
 from chainrule.graph.methods import functions
 from chainrule.graph.printing import as_text
 from chainrule.graph.tensor import Tensor
+from chainrule.markup import table
 
 
 class GradTable(dict[Tensor, Tensor]):
@@ -90,14 +90,8 @@ class GradTable(dict[Tensor, Tensor]):
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        def row(tag: str, cells: tuple[str, ...]) -> str:
-            style = ' style="white-space: pre; text-align: left"'
-            inner = "".join(f"<{tag}{style}>{html.escape(c)}</{tag}>" for c in cells)
-            return f"<tr>{inner}</tr>"
-
-        body = "".join(row("td", cells) for cells in self._rows())
-        head = row("th", ("name", "operation", "value", "gradient"))
-        return f"<table><thead>{head}</thead><tbody>{body}</tbody></table>"
+        columns = ["name", "operation", "value", "gradient"]
+        return table(f"Gradients of {len(self)} variables", columns, self._rows())
 
 
 def _text(tensor: Tensor) -> str:

@@ -39,7 +39,8 @@ def formatted(array: Array, digits: int = DIGITS) -> list[str]:
     texts = [f"{n:.{decimals}f}" if math.isfinite(n) else _plain(n) for n in numbers]
     finite = [t for t, n in zip(texts, numbers, strict=True) if math.isfinite(n)]
     spare = min(len(t) - len(t.rstrip("0")) for t in finite) if decimals else 0
-    spare = decimals + 1 if spare >= decimals else spare  # with the point
+    if decimals and spare >= decimals:
+        spare = decimals + 1  # with the point
     pairs = zip(texts, numbers, strict=True)
     cut = [text[: len(text) - spare] if math.isfinite(n) else text for text, n in pairs]
     return [text.lstrip("-") if not text.strip("-0.") else text for text in cut]

@@ -11,16 +11,14 @@ from typing import Any
 from chainrule.inspect.sections import Row, Section, Sections, Shown, Update
 
 _PARTS = {"forward": "Forward", "loss": "Loss", "backward": "Backward", "update": "Update"}
-_GREEK = {
-    "delta": "δ", "sigma": "σ", "eta": "η", "alpha": "α", "lambda": "λ", "epsilon": "ε",
-}  # fmt: skip
+_SIGNS = {"delta": "δ", "sigma": "σ", "l": "ℓ"}
 
 
 def pretty(text: str) -> str:
     """A formula of the trace with the signs of print: δ1 = (W2ᵀ δ2) ⊙ g'(z1)."""
     text = re.sub(r"\bd([%\w.]+)/d([%\w.]+)", r"∂\1/∂\2", text)
-    for name, letter in _GREEK.items():
-        text = re.sub(rf"(?<![A-Za-z]){name}(?![A-Za-z])", letter, text)
+    for name, letter in _SIGNS.items():  # no part of a path
+        text = re.sub(rf"(?<![\w.]){name}(?![A-Za-z_.])", letter, text)
     return text.replace("^T", "ᵀ").replace(" * ", " ⊙ ").replace("^2", "²")
 
 
@@ -212,24 +210,22 @@ def _latex_number(text: str) -> str:
 # HTML
 
 _STYLE = """
-.cr-step{font:15px/1.5 system-ui,sans-serif;color:#1a1c20;max-width:62rem;overflow-wrap:anywhere}
+.cr-step{font:15px/1.5 system-ui,sans-serif;max-width:62rem;overflow-wrap:anywhere}
 .cr-step h2,.cr-step h3,.cr-step h4{margin:1.2em 0 .4em;line-height:1.25}
 .cr-step h2{font-size:1.25em}.cr-step h3{font-size:1.1em}.cr-step h4{font-size:1em}
-.cr-step .cr-wide{overflow-x:auto}
+.cr-step .cr-wide{overflow-x:auto;scrollbar-width:thin}
 .cr-step table{border-collapse:collapse;font-variant-numeric:tabular-nums;margin:0}
 .cr-step th,.cr-step td{border-bottom:1px solid #8886;padding:.25em .9em .25em 0;text-align:left;
 vertical-align:top;white-space:pre;font-weight:normal;background:none}
-.cr-step thead th{color:#5a606b;font-size:.9em}
+.cr-step thead th{font-size:.9em;opacity:.75}
 .cr-step tbody th{font-weight:600}
-.cr-step .cr-terms{color:#5a606b}
+.cr-step .cr-terms{opacity:.75}
 .cr-step .cr-number{font-family:ui-monospace,Menlo,Consolas,monospace;font-size:.92em}
-@media (prefers-color-scheme:dark){.cr-step{color:#e4e6ea}
-.cr-step thead th,.cr-step .cr-terms{color:#a3abb8}}
 """
 
 
 def as_html(sections: Sections) -> str:
-    """The tables as a fragment, with a style for light and dark that touches nothing else."""
+    """The tables as a fragment: its style touches nothing else, and its colours are the page's."""
     parts = [f"<h2>{_escaped(sections.trace['title'])}</h2><p>{_escaped(sections.head())}</p>"]
     before = None
     for section in sections:
@@ -263,10 +259,8 @@ def _html_table(section: Section) -> str:
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
         for first, *rest in rows
     )
-    return (
-        f'<div class="cr-wide"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody>'
-        "</table></div>"
-    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return f'<div class="cr-wide" tabindex="0">{table}</div>'
 
 
 def _html_numbers(lines: list[str]) -> str:

@@ -53,14 +53,15 @@ def loss_formulas(
     if kind is losses.BCEWithLogitsLoss:
         value = (
             f"sum(log(1 + exp({a.text})) - {y.text} * {a.text})",
-            rf"\sum \log(1 + e^{{{a.latex}}}) - {y.latex} \odot {a.latex}",
+            rf"\sum \left[ \log(1 + e^{{{a.latex}}}) - {y.latex} \odot {a.latex} \right]",
         )
         s = f"(sigmoid({a.text}) - {y.text})", rf"(\mathrm{{sigmoid}}({a.latex}) - {y.latex})"
         return _mean(*value, reduction, elements), _over(*s, reduction, elements)
     if kind is losses.BCELoss:
         value = (
             f"-sum({y.text} * log {a.text} + (1 - {y.text}) * log(1 - {a.text}))",
-            rf"-\sum {y.latex} \odot \log {a.latex} + (1 - {y.latex}) \odot \log(1 - {a.latex})",
+            rf"-\sum \left[ {y.latex} \odot \log {a.latex} "
+            rf"+ (1 - {y.latex}) \odot \log(1 - {a.latex}) \right]",
         )
         g = (
             f"{error[0]} / ({a.text} * (1 - {a.text}))",
@@ -74,7 +75,9 @@ def _mean(text: str, latex: str, reduction: str, count: int) -> Formula:
     """A sum, or a mean of `count` terms."""
     if reduction == "sum" or count == 1:
         return Formula(text, latex)
-    return Formula(f"1/{count} {text}", rf"\frac{{1}}{{{count}}} {latex}")
+    sign = "-" if text.startswith("-") else ""
+    text, latex = text.removeprefix("-"), latex.removeprefix("-")
+    return Formula(f"{sign}1/{count} {text}", rf"{sign}\frac{{1}}{{{count}}} {latex}")
 
 
 def _over(text: str, latex: str, reduction: str, count: int) -> Formula:

@@ -10,7 +10,7 @@ from chainrule.graph.tensor import Array
 from chainrule.inspect.arrays import from_json
 
 _MOST_COLUMNS = 8
-_MOST_ROWS = 16
+_MOST_ROWS = 12
 _MOST_TERMS = 4
 """Layers with at most so many inputs and outputs have the numbers put into their formulas."""
 
@@ -123,7 +123,7 @@ class Sections:
 
     def _title(self, place: int) -> str:
         layer = self.layers[place]
-        node = self.nodes[layer["preactivation"]]
+        node = self._ends(place)[0]
         number = ""
         if node["role"] == "preactivation" and node["name"]:
             number = f"Layer {node['name'].lstrip(_LETTERS)}: "
@@ -132,10 +132,22 @@ class Sections:
         path = f" ({layer['path']})" if layer["path"] else ""
         return f"{number}{layer['kind']}{sizes}{activation}{path}"
 
+    def _ends(self, place: int) -> tuple[dict[str, Any], dict[str, Any]]:
+        """The pre-activation and the output of a layer, where they are nodes of its own.
+
+        What comes out of a layer around others may be an inner one's: then its own last node.
+        """
+        layer = self.layers[place]
+        z, a = self.nodes[layer["preactivation"]], self.nodes[layer["output"]]
+        if z["layer"] != place:
+            own = [node for node in self.nodes if node["layer"] == place]
+            z = a = own[-1] if own else z
+        return z, a
+
     def _layer_forward(self, place: int) -> list[Row]:
         layer = self.layers[place]
         rows = [self._given(self.nodes[p["id"]]) for p in layer["parameters"]]
-        z, a = self.nodes[layer["preactivation"]], self.nodes[layer["output"]]
+        z, a = self._ends(place)
         rows.append(self._computed(z, self._forward_terms(layer)))
         if a is not z:
             rows.append(self._computed(a))
@@ -200,7 +212,7 @@ class Sections:
 
     def _layer_backward(self, place: int) -> list[Row]:
         layer = self.layers[place]
-        z, a = self.nodes[layer["preactivation"]], self.nodes[layer["output"]]
+        z, a = self._ends(place)
         rows = []
         if a is not z and a["gradient"] is not None:
             rows.append(self._gradient(a))
@@ -261,9 +273,8 @@ class Sections:
         after = self.trace["loss_after"]
         title = "Update"
         if after is not None:
-            name = self.nodes[-1]["formula"]["text"].partition(" = ")[0]
             before = self._number(_as_float(self.trace["loss"]))
-            title = f"Update: {name} was {before}, with the new weights it is "
+            title = f"Update: the loss was {before}, with the new weights it is "
             title += self._number(_as_float(after))
         return Section("update", title, [], updates)
 
@@ -325,8 +336,9 @@ class Sections:
         sizes = held["summary"]
         if sizes["minimum"] is None:
             return f"{shape}, empty"
+        digits = max(3, self.digits - 2)
         low, high, norm = (
-            self._number(_as_float(sizes[key])) for key in ("minimum", "maximum", "norm")
+            f"{_as_float(sizes[key]):.{digits}g}" for key in ("minimum", "maximum", "norm")
         )
         return f"{shape}: {low} to {high}, norm {norm}"
 

@@ -19,6 +19,7 @@ from chainrule.graph.context import MISSING, no_grad
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
+from chainrule.inspect.contributions import Contribution, contributions
 from chainrule.nn import Module
 from chainrule.nn.inputs import call_model
 from chainrule.nn.interception import intercepted
@@ -74,7 +75,7 @@ class Step(NamedTuple):
     calls: list[Call]
     visited: list[Tensor]
     grad_table: dict[Tensor, Tensor]
-    parts: dict[Tensor, list[tuple[Tensor, int, Tensor]]]
+    parts: dict[Tensor, list[Contribution]]
     names: dict[State, str]
     new: dict[State, Array]
     rows: int
@@ -105,10 +106,18 @@ class _Beside(StateRecorder):
     def restore(self) -> None:
         """Let the modules have the attributes that they had."""
         for (module, name), before in self.attributes.items():
-            if before is not MISSING:
-                setattr(module, name, before)
-            elif hasattr(module, name):
+            held = vars(module)
+            if isinstance(held.get(name), _REGISTERED) or isinstance(before, _REGISTERED):
                 delattr(module, name)
+                if before is not MISSING:
+                    setattr(module, name, before)
+            elif before is not MISSING:
+                held[name] = before
+            else:
+                held.pop(name, None)
+
+
+_REGISTERED = (State, Module)
 
 
 def run_step(
@@ -299,7 +308,7 @@ def _scalar(loss: Any) -> Tensor:
 
 def _gradients(
     loss: Tensor, optimizer: Optimizer | None, model: Module, function: Any
-) -> tuple[list[Tensor], dict[Tensor, Tensor], dict[Tensor, list[tuple[Tensor, int, Tensor]]]]:
+) -> tuple[list[Tensor], dict[Tensor, Tensor], dict[Tensor, list[Contribution]]]:
     """Algorithms 6.5 and 6.6, with what each consumer contributes."""
     if optimizer is not None:
         parameters = list(optimizer.params)
@@ -318,23 +327,8 @@ def _gradients(
             visited.append(variable)
             if variable is not loss:
                 build_grad(variable, pruned, grad_table)
-                parts[variable] = _contributions(variable, pruned[variable], grad_table)
+                parts[variable] = contributions(variable, pruned[variable], grad_table)
     return [v for v in visited if v in grad_table], grad_table, parts
-
-
-def _contributions(
-    variable: Tensor, edges: list[tuple[Tensor, int]], grad_table: dict[Tensor, Tensor]
-) -> list[tuple[Tensor, int, Tensor]]:
-    """What each consumer contributes to the gradient of a variable: their sum is the gradient."""
-    edges = [edge for edge in edges if edge[0] in grad_table]
-    if len(edges) == 1 and variable in grad_table:
-        return [(*edges[0], grad_table[variable])]
-    found = []
-    for consumer, index in edges:
-        part = consumer.operation.bprop(consumer, index, grad_table[consumer])  # type: ignore[union-attr]
-        if part is not None:
-            found.append((consumer, index, part))
-    return found
 
 
 def _updated(

@@ -33,6 +33,7 @@ from chainrule.sklearn.network import ACTIVATIONS, Network
 from chainrule.sklearn.objective import Objective
 from chainrule.sklearn.outputs import outputs_of, predicting_backend
 from chainrule.sklearn.predictions import PerceptronPredictions
+from chainrule.sklearn.reports import ReportMixin
 from chainrule.sklearn.solvers import SOLVERS, make_optimizer
 from chainrule.sklearn.training import (
     StoppingRule,
@@ -55,7 +56,7 @@ _OF_EPOCHS: dict[str, Any] = {
 """The attributes that a training by epochs goes on from, besides `loss_curve_`, as they begin."""
 
 
-class BasePerceptron(CallbackSupportMixin, BaseEstimator):
+class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     """The base of MLPClassifier and MLPRegressor."""
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {

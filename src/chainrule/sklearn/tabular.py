@@ -17,6 +17,7 @@ from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from chainrule.sklearn.base import ClassWeight, seed_from, weights_of_rows
+from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
 from chainrule.tabular.reading import as_array
@@ -31,7 +32,7 @@ _OF_FIT = frozenset(signature(fit).parameters)
 """The parameters that `tabular.fit` takes as they are."""
 
 
-class _Tabular(BaseEstimator):
+class _Tabular(ReportMixin, BaseEstimator):
     """The base of both estimators."""
 
     _task: ClassVar[Task]
@@ -73,8 +74,7 @@ class _Tabular(BaseEstimator):
         )  # fmt: skip
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
-        shares = self.model_.importances(_some(X))
-        self.feature_importances_ = np.array(list(shares.values()))
+        self._some_rows = self.columns_.transform(_some(X))
         self.best_epoch_: int = members[0]["best_epoch"]
         self.n_iter_ = len(members[0]["epochs"]["epoch"])
         self.history_: dict[str, list[float]] = members[0]["epochs"]
@@ -82,6 +82,16 @@ class _Tabular(BaseEstimator):
     def _to_predictions(self) -> TabularModel:
         check_is_fitted(self)
         return self.model_
+
+    def _reported(self, X: Any, y: Any, train: tuple[Any, Any] | None) -> TabularModel:
+        return self.model_
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """The share of each column, by gradient times input, on some of the rows."""
+        check_is_fitted(self)
+        shares = self.model_.importances_encoded(self._some_rows)
+        return np.array(list(shares.values()))
 
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.tabular.columns import Columns
 from chainrule.tabular.fitting import fit
-from chainrule.tabular.model import TabularModel
 from chainrule.tabular.recipe import Task
-from chainrule.tabular.targets import Classes
+from chainrule.tabular.targets import Classes, Target
 
 _LEAST = 1e-12
 """The least probability that counts in a loss."""
@@ -18,7 +18,33 @@ _LEAST = 1e-12
 _LINEAR_EPOCHS = 64
 
 
-def figures(model: TabularModel, table: Any, target: Any) -> dict[str, float]:
+class Measured(Protocol):
+    """A model whose predictions are measured: a `TabularModel`, or what is like one.
+
+    Attributes:
+        columns: what its columns hold.
+        target: what it predicts.
+        classes: the labels of a classification; else None.
+        is_classification: whether it is one.
+        report: what the training found.
+    """
+
+    columns: Columns
+    target: Target
+    report: dict[str, Any]
+
+    @property
+    def classes(self) -> tuple[Any, ...] | None: ...
+
+    @property
+    def is_classification(self) -> bool: ...
+
+    def predict(self, table: Any) -> NDArray[Any]: ...
+
+    def predict_proba(self, table: Any) -> NDArray[np.float64]: ...
+
+
+def figures(model: Measured, table: Any, target: Any) -> dict[str, float]:
     """Of a classification the accuracy and the cross-entropy, "loss"; of a regression "rmse" and
     "mae", in the target's units, and "r2", the share of the variance that is explained.
 
@@ -36,7 +62,7 @@ def figures(model: TabularModel, table: Any, target: Any) -> dict[str, float]:
 
 
 def baselines(
-    model: TabularModel, train: tuple[Any, Any], test: tuple[Any, Any]
+    model: Measured, train: tuple[Any, Any], test: tuple[Any, Any]
 ) -> dict[str, dict[str, float]]:
     """The figures of a linear model of the same columns, and of a constant.
 

@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from chainrule.drawing import bar_chart, line_chart, scatter_chart
 from chainrule.system.atomic_files import write_atomically
 from chainrule.tabular.columns import Columns
-from chainrule.tabular.figures import baselines, figures
-from chainrule.tabular.model import TabularModel
+from chainrule.tabular.figures import Measured, baselines, figures
 from chainrule.tabular.reading import read
 from chainrule.tabular.targets import Classes
 
@@ -23,6 +22,11 @@ _MOST_CLASSES = 20
 _MOST_ROWS = 2000
 """Rows on which importances are measured."""
 _BINS = 10
+_CURVES = {
+    "loss": "training loss",
+    "validation_loss": "validation loss",
+    "validation_error": "validation error",
+}
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #222; --grid: #e3e3e3; --paper: #fff; --bar: #2a6fdb; }
@@ -31,19 +35,19 @@ _STYLE = """
 * { box-sizing: border-box; }
 body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper);
   margin: 0 auto; max-width: 60rem; padding: 1rem; }
-h1 { font-size: 1.6rem; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; }
+h1 { font-size: 1.6rem; overflow-wrap: anywhere; } h2 { font-size: 1.2rem; margin: 2.2rem 0 .5rem; }
 .wide { overflow-x: auto; } table { border-collapse: collapse; font-size: .93rem; }
 td, th { border-bottom: 1px solid var(--grid); padding: .25rem .9rem .25rem 0; text-align: left;
   vertical-align: top; } td.number, th.number { text-align: right; white-space: nowrap; }
 .charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
 svg { width: 100%; height: auto; } .bar { background: var(--bar); height: .7rem; min-width: 1px; }
-.track { width: 8rem; } .note { opacity: .8; }
+.track { width: clamp(4rem, 12vw, 8rem); padding-top: .4rem; } .note { opacity: .8; }
 """
 
 
 def write_report(
     path: str | os.PathLike[str],
-    model: TabularModel,
+    model: Measured,
     table: Any,
     target: Any,
     *,
@@ -57,7 +61,7 @@ def write_report(
 
     Args:
         path: the file.
-        model: the model.
+        model: a `TabularModel`; the estimators have a method `report`.
         table, target: rows that the model was not trained on, with what it should predict.
         train: the rows it was trained on, for the baselines: a constant, and a linear model of the
             same columns.
@@ -82,7 +86,7 @@ def write_report(
 
 
 def report_page(
-    model: TabularModel,
+    model: Measured,
     table: Any,
     target: Any,
     *,
@@ -90,9 +94,27 @@ def report_page(
     title: str = "Report",
 ) -> str:
     """The text of a report; see `write_report`."""
+    return page_of(model, table, target, compared(model, table, target, train), title)
+
+
+def compared(
+    model: Measured, table: Any, target: Any, train: tuple[Any, Any] | None
+) -> dict[str, dict[str, float]]:
+    """The figures of the model, and where it is known what it was trained on of baselines."""
     found = {"the model": figures(model, table, target)}
     if train is not None:
         found |= baselines(model, train, (table, target))
+    return found
+
+
+def page_of(
+    model: Measured,
+    table: Any,
+    target: Any,
+    found: Mapping[str, Mapping[str, float]],
+    title: str,
+) -> str:
+    """The text of a report, with figures that `compared` gave."""
     if isinstance(model.target, Classes):
         outcome = _classes(model, model.target, table, target)
     else:
@@ -101,7 +123,7 @@ def report_page(
         f"<h1>{_text(title)}</h1>",
         _summary(model),
         "<h2>How good it is</h2>",
-        _note(f"On {len(target):,} rows that are given to this report."),
+        _note(f"On {len(target):,} rows that it was not trained on."),
         _figures(found),
         *outcome,
         "<h2>How the training went</h2>",
@@ -120,22 +142,25 @@ def report_page(
     )
 
 
-def _summary(model: TabularModel) -> str:
+def _summary(model: Measured) -> str:
     report = model.report
     kinds = [c["kind"] for c in model.columns.describe()]
     counts = {kind: kinds.count(kind) for kind in dict.fromkeys(kinds)}
-    networks = len(model.members)
+    networks = len(report["members"])
+    by = f"RealMLP, preset {report.get('preset')}, {networks} network{'s' * (networks > 1)}"
     lines = {
         "predicts": _predicted(model),
         "from": ", ".join(f"{n} {kind}" for kind, n in counts.items()) + " columns",
-        "trained on": f"{report['rows']:,} rows, in {report['seconds']:.1f} s",
-        "by": f"RealMLP, preset {report['preset']}, {networks} network{'s' * (networks > 1)}",
+        "by": report.get("by", by),
     }
+    if "rows" in report:
+        took = f", in {report['seconds']:.1f} s" if "seconds" in report else ""
+        lines["trained on"] = f"{report['rows']:,} rows{took}"
     rows = "".join(f"<tr><th>{k}</th><td>{_text(v)}</td></tr>" for k, v in lines.items())
     return f"<table>{rows}</table>"
 
 
-def _predicted(model: TabularModel) -> str:
+def _predicted(model: Measured) -> str:
     if model.classes is None:
         return "a number"
     labels = list(map(str, model.classes))
@@ -149,7 +174,7 @@ def _figures(found: Mapping[str, Mapping[str, float]]) -> str:
     return _table(["", *names], rows, numbers=range(1, len(names) + 1))
 
 
-def _curves(model: TabularModel) -> list[str]:
+def _curves(model: Measured) -> list[str]:
     """The loss and the validation error by epoch, of the first member."""
     member = model.report["members"][0]
     epochs = member["epochs"]
@@ -157,7 +182,7 @@ def _curves(model: TabularModel) -> list[str]:
     error = member["validation_error"]
     note += f": their validation error, {error:.4g}, is the smallest." if error == error else "."
     charts = []
-    for name, label in (("loss", "training loss"), ("validation_error", "validation error")):
+    for name, label in _CURVES.items():
         values = np.array(epochs.get(name, ()), float)
         if np.isfinite(values).any():
             series = {label: (np.arange(1, len(values) + 1), values)}
@@ -165,7 +190,7 @@ def _curves(model: TabularModel) -> list[str]:
     return [_note(note), _charts(charts)]
 
 
-def _classes(model: TabularModel, classes: Classes, table: Any, target: Any) -> list[str]:
+def _classes(model: Measured, classes: Classes, table: Any, target: Any) -> list[str]:
     """Where classes are confused, and whether probabilities hold."""
     shares = model.predict_proba(table)
     codes = classes.encode(target)
@@ -210,7 +235,7 @@ def _classes(model: TabularModel, classes: Classes, table: Any, target: Any) -> 
     ]
 
 
-def _errors(model: TabularModel, table: Any, target: Any) -> list[str]:
+def _errors(model: Measured, table: Any, target: Any) -> list[str]:
     """What is predicted beside what is right, and the errors."""
     y = np.asarray(target, np.float64)
     predicted = np.asarray(model.predict(table), np.float64)
@@ -232,7 +257,7 @@ def _errors(model: TabularModel, table: Any, target: Any) -> list[str]:
     ]  # fmt: skip
 
 
-def _columns(model: TabularModel, table: Any, target: Any) -> str:
+def _columns(model: Measured, table: Any, target: Any) -> str:
     """For each column its values, what was decided, and how much it matters."""
     importance = permutation_importances(model, table, target)
     largest = max([*importance.values(), 1e-12])
@@ -240,20 +265,21 @@ def _columns(model: TabularModel, table: Any, target: Any) -> str:
     names = found.names or model.columns.names
     for number, name in enumerate(names):
         cells[name] = found.column(number, name, None)
+    described = sorted(model.columns.describe(), key=lambda c: -importance.get(c["name"], -np.inf))
     rows = []
-    for column in model.columns.describe():
+    for column in described:
         name = column["name"]
         share = importance.get(name)
         width = 0.0 if share is None else 100 * max(share, 0.0) / largest
         said = "" if share is None else f"{share + 0.0:.4g}"
         bar = f'<div class="track"><div class="bar" style="width:{width:.0f}%"></div></div>'
+        texts = column["kind"], _values(cells.get(name)), column["decision"]
+        rest = "".join(f"<td>{_text(text)}</td>" for text in texts)
         rows.append(
-            f"<tr><td>{_text(name)}</td><td>{_text(column['kind'])}</td>"
-            f"<td>{_text(_values(cells.get(name)))}</td><td>{_text(column['decision'])}</td>"
-            f'<td class="number">{said}</td><td>{bar}</td></tr>'
+            f'<tr><td>{_text(name)}</td><td class="number">{said}</td><td>{bar}</td>{rest}</tr>'
         )
-    heading = "<tr><th>column</th><th>kind</th><th>values</th><th>decision</th>"
-    heading += '<th class="number">importance</th><th></th></tr>'
+    heading = '<tr><th>column</th><th class="number">importance</th><th></th><th>kind</th>'
+    heading += "<th>values</th><th>decision</th></tr>"
     return f'<div class="wide"><table>{heading}{"".join(rows)}</table></div>'
 
 
@@ -282,7 +308,7 @@ def _values(cells: Any) -> str:
 
 
 def permutation_importances(
-    model: TabularModel, table: Any, target: Any, *, seed: int = 0
+    model: Measured, table: Any, target: Any, *, seed: int = 0
 ) -> dict[str, float]:
     """For each column that is used how much worse the predictions get without it.
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Any
 
-from chainrule.drawing import line_chart
 from chainrule.markup import table
 
 if TYPE_CHECKING:
@@ -58,5 +57,8 @@ def _chart(history: History, name: str) -> str:
             series[column.replace("_", " ")] = (history["epoch"], history[column])
     if len(history) < 2 or not series or "epoch" not in history.names:
         return ""
-    picture = line_chart(series, title=name, x="epoch", y=name)
+    # Notebooks alone show charts: the room of pictures takes long to import.
+    from chainrule.drawing import charts
+
+    picture = charts.line_chart(series, title=name, x="epoch", y=name)
     return f'<div style="max-width:30em;--ink:currentColor;--grid:#8886">{picture}</div>'

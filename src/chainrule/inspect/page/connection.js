@@ -58,8 +58,11 @@ function productOf({ layer, from, to }) {
   const delta = flat(layer.delta), a = flat(nodes.get(layer.input).value);
   if (!delta || !a || delta.length !== trace.rows * count) return ["the sum of δ · a = "];
   const shownRows = Math.min(trace.rows, FEW_TERMS);
+  const factor = (value, first) =>
+    value < 0 && !first ? ["(", numberOf(value), ")"] : [numberOf(value)];
   const terms = Array.from({ length: shownRows }, (_, row) => [
-    row ? " + " : "", numberOf(delta[row * count + to]), " · ", numberOf(a[row * size + from])]);
+    row ? " + " : "", ...factor(delta[row * count + to], row === 0), " · ",
+    ...factor(a[row * size + from], false)]);
   const rest = trace.rows > shownRows ? [` + … (${trace.rows} rows)`] : [];
   return [trace.rows > 1 ? "Σ δ · a = " : "δ · a = ", ...terms.flat(), ...rest, " = "];
 }

@@ -33,6 +33,12 @@ function plugForward(node) {
     return [equation(...product, ...bias, "=", data(node.value, { key })),
       termsOfSum(layer, W, b, key)];
   }
+  if (node.role === "loss" && !state.everything && nodes.has(lastOutput)) {
+    const targets = trace.nodes.filter((one) => one.role === "target");
+    const given = [nodes.get(lastOutput), ...targets].flatMap((one, at) =>
+      [at ? "," : "", matrix(one.value, { turned: COLUMN && isData(one) })]);
+    return [equation(`${lossName()} (`, ...given.slice(1), ") =", matrix(node.value, { key }))];
+  }
   const inputs = node.inputs.map((id) => nodes.get(id));
   const turned = node.layer !== null && COLUMN && isData(node);
   const put = (input) => matrix(input.value, { turned: turned && isData(input) });

@@ -1,0 +1,135 @@
+"""Reports on estimators: one HTML file on how good a model is, and where it is wrong."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.base import is_classifier
+from sklearn.utils.validation import check_is_fitted
+
+from chainrule.tabular import Columns, write_report
+from chainrule.tabular.kinds import Number
+from chainrule.tabular.reading import read
+from chainrule.tabular.targets import Classes, Target, fit_target
+
+
+class ReportMixin:
+    """Adds `report` to an estimator."""
+
+    def report(
+        self,
+        path: str | os.PathLike[str],
+        X: Any,
+        y: Any,
+        *,
+        train: tuple[Any, Any] | None = None,
+        title: str = "Report",
+    ) -> None:
+        """Write a report on the fitted estimator as one HTML file; see `tabular.write_report`.
+
+        Args:
+            path: the file.
+            X, y: rows that it was not fitted on, with what it should predict.
+            train: (X, y) that it was fitted on, for baselines beside its figures.
+            title: of the page.
+
+        Raises:
+            OSError: if the file can't be written.
+            ValueError, TypeError: for rows that it can't take; for several labels of a row, or
+                several quantiles.
+
+        Example:
+            >>> import os, tempfile
+            >>> import numpy as np
+            >>> from chainrule.sklearn import MLPRegressor
+            >>> X = np.random.default_rng(0).normal(size=(90, 2))
+            >>> model = MLPRegressor(solver="lbfgs").fit(X[:60], X[:60, 0])
+            >>> path = os.path.join(tempfile.mkdtemp(), "report.html")
+            >>> model.report(path, X[60:], X[60:, 0], train=(X[:60], X[:60, 0]))
+            >>> os.path.getsize(path) > 5000
+            True
+        """
+        check_is_fitted(self)
+        write_report(path, self._reported(X, y, train), X, y, train=train, title=title)
+
+    def _reported(self, X: Any, y: Any, train: tuple[Any, Any] | None) -> Any:
+        """What the report is on."""
+        return Reported(self, X, y, train)
+
+
+class Reported:
+    """A fitted MLPClassifier or MLPRegressor, as a report takes it.
+
+    Args:
+        estimator: the estimator.
+        X, y: the rows of the report.
+        train: the rows that it was fitted on, if they are known.
+    """
+
+    columns: Columns
+    target: Target
+    report: dict[str, Any]
+
+    def __init__(self, estimator: Any, X: Any, y: Any, train: tuple[Any, Any] | None) -> None:
+        self._predictions = estimator._to_predictions()
+        self.is_classification = is_classifier(estimator)
+        if (np.ndim(y) > 1 and self.is_classification) or estimator._has_no_score():
+            raise ValueError(
+                "a report is on one label of each row, or on numbers: not on several labels or "
+                "quantiles"
+            )
+        self.target = fit_target("regression", y) if not self.is_classification else Classes(
+            tuple(estimator.classes_.tolist())
+        )  # fmt: skip
+        table = read(X, "X")
+        self._names = table.names or tuple(f"x{number}" for number in range(table.width))
+        cells = [table.column(n, name, "numbers") for n, name in enumerate(self._names)]
+        medians = [np.median(c.values[~c.missing]) if (~c.missing).any() else 0.0 for c in cells]
+        self.columns = Columns(
+            [
+                Number(n, "a number", float(m), False)
+                for n, m in zip(self._names, medians, strict=True)
+            ],
+            table.names is not None,
+        )
+        self.report = {"members": [_training(estimator)], "by": _described(estimator)}
+        if train is not None:
+            self.report["rows"] = len(train[1])
+
+    @property
+    def classes(self) -> tuple[Any, ...] | None:
+        return self.target.labels if isinstance(self.target, Classes) else None
+
+    def predict(self, table: Any) -> NDArray[Any]:
+        found: NDArray[Any] = self._predictions.predict(self._rows(table))
+        return found
+
+    def predict_proba(self, table: Any) -> NDArray[np.float64]:
+        found: NDArray[np.float64] = self._predictions.predict_proba(self._rows(table))
+        return found
+
+    def _rows(self, table: Any) -> Any:
+        """A table as the estimator takes it, also where it came as a dict of columns."""
+        if not isinstance(table, dict):
+            return table
+        return np.stack([np.array(table[name], np.float64) for name in self._names], axis=1)
+
+
+def _training(estimator: Any) -> dict[str, Any]:
+    """What is known of the epochs."""
+    scores = getattr(estimator, "validation_scores_", None)
+    epochs = {
+        "loss": getattr(estimator, "loss_curve_", ()),
+        "validation_loss": getattr(estimator, "validation_loss_curve_", None) or (),
+    }
+    best = estimator.n_iter_ if not scores else int(np.argmax(scores)) + 1
+    return {"best_epoch": best, "validation_error": np.nan, "epochs": epochs}
+
+
+def _described(estimator: Any) -> str:
+    widths = np.atleast_1d(np.asarray(estimator.hidden_layer_sizes)).tolist()
+    hidden = f"hidden layers of {', '.join(map(str, widths))}" if widths else "no hidden layer"
+    return f"{type(estimator).__name__}, {hidden}, solver {estimator.solver}"
