@@ -4,7 +4,10 @@ import shutil
 
 import numpy as np
 import pytest
-from pages import mazur, three_three_three
+from pages import layer, mazur, three_three_three
+
+import chainrule as cr
+from chainrule import nn, optim
 
 webdriver = pytest.importorskip("selenium.webdriver")
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
@@ -145,23 +148,42 @@ def test_every_number_is_pythons(browser, tmp_path):
     page.press("END")
     page.run("document.getElementById('twin').open = true")
     page.run("return new Promise((done) => setTimeout(done, 50))")
-    for layer in trace["layers"]:
-        W = layer["parameters"][0]
+    for found in trace["layers"]:
+        W = found["parameters"][0]
         for kind, key in (("gradient", "g"), ("new", "n")):
             shown = page.numbers(f"{key}{W['id']}", "#twin")
             assert shown == np.ravel(W[kind]["values"]).tolist()
-        assert page.numbers(f"v{layer['output']}", "#twin") == np.ravel(
-            next(n for n in trace["nodes"] if n["id"] == layer["output"])["value"]["values"]
+        assert page.numbers(f"v{found['output']}", "#twin") == np.ravel(
+            next(n for n in trace["nodes"] if n["id"] == found["output"])["value"]["values"]
         ).tolist()  # fmt: skip
         assert (
-            page.numbers(f"g{layer['preactivation']}", "#twin")
-            == np.ravel(layer["delta"]["values"]).tolist()
+            page.numbers(f"g{found['preactivation']}", "#twin")
+            == np.ravel(found["delta"]["values"]).tolist()
         )
     rows = page.run("return [...document.querySelectorAll('#grad-table tbody th')].map("
                     "(cell) => cell.textContent)")  # fmt: skip
     assert len(rows) == len(trace["backward"]) and rows[0] == "L" and rows[-1] in ("W1", "W2")
+    hidden, output = (page.numbers(f"v{one['output']}", "#twin") for one in trace["layers"])
+    first = page.numbers(f"v{trace['layers'][0]['preactivation']}", "#twin")
+    assert first == pytest.approx([1.16, 0.42, 0.62], rel=1e-12)
+    assert np.floor(np.multiply(hidden, 100)).tolist() == [76, 60, 65]  # cut, as the lecture does
+    assert np.floor(np.multiply(output, 100)).tolist() == [72, 70, 77]
     parts = {n["id"]: n["contributions"] for n in trace["nodes"]}
     assert any(len(found) == 2 for found in parts.values())  # (a - y) twice, in its square
+
+
+def test_another_row_of_the_data(browser, tmp_path):
+    model = nn.Sequential(layer([[1.0, -2.0]], [0.5]), nn.Tanh())
+    explained = cr.explain(model, [[0.0, 1.0], [2.0, 3.0]], [[0.0], [1.0]], nn.MSELoss())
+    page = Page(browser, explained, tmp_path / "step.html")
+    page.click("#forward")
+    said = "return [...document.querySelectorAll('figure g[data-neuron]')].map("
+    said += "(group) => group.getAttribute('aria-label'))"
+    assert page.run(said)[:3] == ["input 1, 0", "input 2, 1", "layer 1, neuron 1, z −1.5"]
+    page.run("const row = document.getElementById('row'); row.value = 1;"
+             "row.dispatchEvent(new Event('change'))")  # fmt: skip
+    assert page.run(said)[:3] == ["input 1, 2", "input 2, 3", "layer 1, neuron 1, z −3.5"]
+    assert "row 1" in page.text("#step .terms h3")
 
 
 def test_the_parts_of_consumers_add_up(page):
@@ -251,9 +273,6 @@ def test_looks(page, tmp_path, width, scheme):
 
 
 def test_names_can_not_end_the_data(browser, tmp_path):
-    import chainrule as cr
-    from chainrule import nn
-
     class Wicked(nn.Module):
         def __init__(self):
             super().__init__()
@@ -271,9 +290,6 @@ def test_names_can_not_end_the_data(browser, tmp_path):
 
 
 def test_a_large_network_is_summarised(browser, tmp_path):
-    import chainrule as cr
-    from chainrule import nn, optim
-
     model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 10))
     x = np.linspace(0, 1, 192).reshape(3, 64)
     optimizer = optim.Adam(model.parameters())

@@ -135,7 +135,7 @@ def test_a_training_follows_combined_schedules(unit, backend):
         ),
         (lambda o: optim.ChainedScheduler([]), ValueError, "takes at least one"),
         (lambda o: optim.ChainedScheduler([o]), TypeError, "is of single schedules, got "),
-        (lambda o: optim.ChainedScheduler([combined(o)]), TypeError, "type ChainedScheduler"),
+        (lambda o: optim.ChainedScheduler([combined(o)]), TypeError, "got ChainedScheduler"),
         (
             lambda o: optim.ChainedScheduler(
                 [optim.ConstantLR(o), optim.ConstantLR(o, unit="step", parameter="eps")]
@@ -151,7 +151,7 @@ def test_a_training_follows_combined_schedules(unit, backend):
         (
             lambda o: optim.WarmupLR(combined(o), 5),
             TypeError,
-            "precedes one .*type Chained",
+            "precedes one .*got Chained",
         ),
     ],
 )
