@@ -73,6 +73,14 @@ def unseen(monkeypatch):
     plt.close("all")
 
 
+def test_what_to_try_next_has_answers():
+    for page in pages("course/*.md"):
+        _, _, section = read(page).partition("\n## Try next\n")
+        if section:
+            answers = section.count("<details><summary>Answer</summary>")
+            assert section.count("\n- ") == answers == section.count("</details>") >= 3, page
+
+
 # Claims of a page's prose about its numbers: text that it prints, relations between its results.
 
 PRINTED = {
