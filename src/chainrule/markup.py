@@ -1,4 +1,4 @@
-"""HTML for notebooks: small tables, and text whose lines stay lines.
+"""What the prompt and notebooks show: arguments, small tables, text whose lines stay lines.
 
 A class shows itself in Jupyter by `_repr_html_`, which returns such text. Colours and fonts are the
 notebook's own, light or dark.
@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import html
 from collections.abc import Iterable, Sequence
+from inspect import isfunction, signature
+from typing import Any
 
 MOST_ROWS = 100
 """Longer tables leave out the rows in their middle."""
 
+_LONGEST = 60
 _CELL = "text-align:left;white-space:pre-wrap"
 
 
@@ -72,3 +75,33 @@ class Lines(str):
     def _repr_html_(self) -> str:
         style = "line-height:1.3;white-space:pre;overflow-x:auto"
         return f'<pre style="{style}">{html.escape(str(self))}</pre>'
+
+
+class Constructed:
+    """An object that prints as its class with the arguments that differ from their defaults.
+
+    Those that it keeps as attributes of the same names; of a long one there is its type alone, of a
+    function its name.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        kept = vars(self)
+        given = [
+            f"{p.name}={_short(kept[p.name])}"
+            for p in signature(type(self)).parameters.values()
+            if p.name in kept and not _is_same(p.default, kept[p.name])
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+
+def _is_same(default: Any, value: Any) -> bool:
+    return default is value or (type(default) is type(value) and bool(default == value))
+
+
+def _short(value: Any) -> str:
+    if isfunction(value):
+        return value.__name__
+    text = repr(value)
+    return text if len(text) <= _LONGEST and "\n" not in text else f"<{type(value).__name__}>"

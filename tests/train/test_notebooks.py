@@ -5,7 +5,7 @@ import pytest
 from training_cases import classification, network, trainer_of
 
 import chainrule as cr
-from chainrule import nn
+from chainrule import nn, optim
 
 SETUP = """
 import numpy as np
@@ -100,6 +100,10 @@ def test_callbacks_and_trainers_print_what_they_are():
     assert repr(stopping) == "EarlyStopping(monitor='loss', patience=4)"
     assert repr(cr.EarlyStopping()) == "EarlyStopping()"
     assert repr(cr.ReduceLROnPlateau(factor=0.5)) == "ReduceLROnPlateau(factor=0.5)"
+    schedule = optim.lr_scheduler.StepLR(optim.SGD(network().parameters(), lr=0.1), 3)
+    assert repr(schedule) == "StepLR(optimizer=<SGD>, step_size=3)"
+    (metric,) = trainer_of(network(), metrics=[classification]).metrics
+    assert repr(metric) == "FunctionMetric(function=classification)"
     trainer = trainer_of(network(), callbacks=[stopping])
     assert "epochs 0" in repr(trainer) and "<svg" not in trainer._repr_html_()
     x, y = classification(8)

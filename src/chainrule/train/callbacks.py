@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule import checks
 from chainrule.graph.state import State
+from chainrule.markup import Constructed
 from chainrule.optim.lr_scheduler.plateau import Plateau
 from chainrule.system.interrupts import interrupts_held
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
 
-class Callback:
+class Callback(Constructed):
     """Called by `Trainer.fit`; override what you need.
 
     To end the training call `trainer.stop("why")`.
@@ -42,17 +42,6 @@ class Callback:
 
     def on_train_end(self, trainer: Trainer) -> None:
         """After the last epoch, also where training was stopped."""
-
-    def __repr__(self) -> str:
-        """The class, with the arguments of its constructor that differ from their defaults."""
-        parameters = signature(type(self)).parameters.values()
-        kept = vars(self)
-        given = [
-            f"{p.name}={kept[p.name]!r}"
-            for p in parameters
-            if p.name in kept and not (p.default is kept[p.name] or p.default == kept[p.name])
-        ]
-        return f"{type(self).__name__}({', '.join(given)})"
 
     def state_dict(self) -> dict[str, Any]:
         """The state that a checkpoint keeps: arrays, numbers, strings, None, flat."""
