@@ -397,7 +397,7 @@ def _labels(y: Any) -> NDArray[Any]:
         raise ValueError("requires y to be passed, but the target y is None")
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
-    missing = np.flatnonzero([value is None for value in y]) if y.dtype == object else []
+    missing = np.flatnonzero([value is None for value in y.tolist()])
     if len(missing):
         raise ValueError(
             f"Input y contains NaN: it is missing at row {missing[0]} ({len(missing)} in all). "
