@@ -73,6 +73,14 @@ def unseen(monkeypatch):
     plt.close("all")
 
 
+def test_what_to_try_next_has_answers():
+    for page in pages("course/*.md"):
+        _, _, section = read(page).partition("\n## Try next\n")
+        if section:
+            answers = section.count("<details><summary>Answer</summary>")
+            assert section.count("\n- ") == answers == section.count("</details>") >= 3, page
+
+
 # Claims of a page's prose about its numbers: text that it prints, relations between its results.
 
 PRINTED = {
@@ -119,11 +127,13 @@ PRINTED = {
         "L 0.249362 -> 0.221136",
         "output  [0.7263 0.7086 0.7781]",
         "delta1_2 = 0.006721",
+        "the loss was 0.249362, with the new weights it is 0.221136",
         "by the graph [-0.425843  0.563366]",
         "output 1 passes [-0.0163 -0.0381 -0.0272]   in parts of [0.2  0.47 0.33]",
     ],
     "course/trees_and_graphs.md": [
         "df/dx =   9.0",
+        "u: 54 = 6·3 from s + 18·1 from r + 18·1 from r",
         "df/dr =  18.0",
         "df/ds =   6.0",
         "df/du =  54.0",
@@ -570,7 +580,9 @@ def test_what_is_checked_exists():
 
 
 def test_backprop_takes_at_most_150_lines_of_its_own():
-    code = "".join(code for _, code in cells("course/backprop_in_150_lines.md"))
+    page = "course/backprop_in_150_lines.md"
+    exercises = read(page).partition("## Try next")[0].count("\n")
+    code = "".join(code for line, code in cells(page) if line < exercises)
     assert 100 < len(code.splitlines()) <= 150
     assert "chainrule" not in code
 
@@ -705,3 +717,16 @@ def test_a_page_can_be_had_as_a_notebook(conf):
         words = "\n".join("".join(cell["source"]) for cell in made if cell["cell_type"] != "code")
         assert words.startswith("# ")
         assert not re.search(r"\{\w+\}`|^\(\w+\)=|toctree", words, re.MULTILINE), page
+
+
+def test_the_played_step_is_written_where_pages_link_to(conf, tmp_path):
+    class Builder:
+        format = "html"
+
+    class App:
+        builder, outdir = Builder, tmp_path
+
+    conf.play_step(App)
+    assert "<!doctype html>" in (tmp_path / conf.PLAYED).read_text(encoding="utf-8")
+    assert f'href="{conf.PLAYED}"' in read("index.md")
+    assert f'href="{Path(conf.PLAYED).name}"' in read("course/one_network.md")

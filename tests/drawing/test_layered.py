@@ -100,6 +100,16 @@ def test_chains_are_straight_and_close():
     assert pair.boxes[2][0] == pytest.approx(sum(x for x, _ in pair.boxes[:2]) / 2)
 
 
+def test_the_longest_chain_is_straight_and_leaves_stand_beside_it():
+    # 0 -> 1 -> 2 -> 3; 2 and 3 take a leaf each, and a line from 0 skips to 3
+    edges = [(0, 1), (1, 2), (4, 2), (0, 3), (2, 3), (5, 3)]
+    layout = layered([(50, 20), (70, 20), (40, 20), (60, 20), (90, 20), (30, 20)], edges)
+    places = [layout.boxes[box][0] for box in (0, 1, 2, 3)]
+    assert places == pytest.approx([places[0]] * 4)
+    straight = [layout.lines[edges.index(e)] for e in [(0, 1), (1, 2), (2, 3)]]
+    assert all(len({round(x, 6) for x, _ in line}) == 1 for line in straight)
+
+
 def test_sources_lie_just_above_what_reads_them_and_in_its_order():
     #  a chain 0 -> 1 -> 2 -> 3, whose last box also takes the leaf 4, and a leaf's chain 5 -> 6
     edges = [(0, 1), (1, 2), (2, 3), (4, 3), (5, 6), (6, 3)]

@@ -194,6 +194,7 @@ def test_the_golden_step_at_all_levels():
     found = {lines[0]: lines[1:] for lines, _ in boxes(root).values()}
     assert found["0.weight"] == [
         "2 × 2", "0.15  0.2", "0.25  0.3", "∂ 0.0004386 0.0008771", "  0.0004977 0.0009954",
+        "→ 0.1498 0.1996", "  0.2498 0.2995",
     ]  # fmt: skip
     assert found["z1"] == ["add · 1 × 2", "0.3775 0.3925", "∂ 0.008771 0.009954"]
     assert found["a1"] == ["sigmoid · 1 × 2", "0.5933 0.5969", "∂ 0.03635 0.04137"]

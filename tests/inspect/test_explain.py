@@ -10,6 +10,8 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.inspect import Explanation
 
+random = np.random.default_rng(0)
+
 
 def given_weights(*layers):
     """Linear layers in float64 of (weights, bias), each before a sigmoid."""
@@ -78,6 +80,42 @@ def test_the_lectures_3_3_3_forward():
     assert printed.tolist() == [[0.72, 0.70, 0.77]]
     assert trace["loss_after"] is None and trace["optimizer"] is None
     assert [p["new"] for p in hidden["parameters"]] == [None]
+
+
+def test_the_numbers_of_pytorch():
+    """A 2-3-2 of several rows, with momentum and weight decay; all that is between, too."""
+    torch = pytest.importorskip("torch")
+    W1, b1, W2, b2 = (random.normal(size=shape) for shape in ((3, 2), 3, (2, 3), 2))
+    x, y = random.normal(size=(4, 2)), random.integers(0, 2, 4)
+    model = nn.Sequential(
+        nn.Linear(2, 3, dtype="float64"), nn.Tanh(), nn.Linear(3, 2, dtype="float64")
+    )
+    model.load_state_dict({"0.weight": W1, "0.bias": b1, "2.weight": W2, "2.bias": b2})
+    options = {"lr": 0.3, "momentum": 0.9, "weight_decay": 0.01}
+    optimizer = optim.SGD(model.parameters(), **options)
+    trace = cr.explain(model, x, y, nn.CrossEntropyLoss(), optimizer).trace()
+
+    leaves = [torch.tensor(v, requires_grad=True) for v in (W1, b1, W2, b2)]
+    z1 = torch.tensor(x) @ leaves[0].T + leaves[1]
+    a1 = torch.tanh(z1)
+    z2 = a1 @ leaves[2].T + leaves[3]
+    loss = torch.nn.functional.cross_entropy(z2, torch.tensor(y))
+    for node in (z1, a1, z2):
+        node.retain_grad()
+    loss.backward()
+    torch.optim.SGD(leaves, **options).step()
+    found = {node["name"]: node for node in trace["nodes"]}
+    for name, node in (("z1", z1), ("a1", a1), ("z2", z2)):
+        exact(found[name]["value"], node.detach().numpy())
+        np.testing.assert_allclose(values(found[name]["gradient"]), node.grad, rtol=1e-9)
+    parameters = [p for layer in trace["layers"] for p in layer["parameters"]]
+    for parameter, leaf in zip(parameters, leaves, strict=True):
+        np.testing.assert_allclose(values(parameter["gradient"]), leaf.grad, rtol=1e-9)
+        np.testing.assert_allclose(values(parameter["new"]), leaf.detach(), rtol=1e-9)
+    assert trace["loss"] == pytest.approx(loss.item(), rel=1e-12)
+    assert trace["optimizer"] == "SGD(lr=0.3, momentum=0.9, weight_decay=0.01)"
+    assert found["z1"]["gradient_formula"]["text"] == "delta1 = (W2^T delta2) * g'(z1)"
+    assert found["z2"]["gradient_formula"]["text"] == "delta2 = (softmax(z2) - onehot(y)) / 4"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +198,6 @@ def dense():
     )  # fmt: skip
 
 
-random = np.random.default_rng(0)
 CASES = {
     "residual": (Residual, random.normal(size=(3, 4)), random.normal(size=3), nn.MSELoss, "SGD"),
     "convolution": (
@@ -268,6 +305,38 @@ def test_arrays_are_whole_up_to_256_elements_and_numbers_are_json():
     assert weight["summary"]["maximum"] == W.max() and weight["shape"] == [17, 16]
     assert trace["loss"] == "Infinity"
     json.loads(json.dumps(trace, allow_nan=False))
+
+
+class Branches(nn.Module):
+    """Takes two inputs; what it does depends on values, and it counts its calls."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.calls = nn.Linear(3, 2), nn.Linear(2, 2), 0
+
+    def forward(self, u, v):
+        self.calls += 1
+        a = self.a(u)
+        return a * self.b(v) if a.sum().item() < 1e9 else a
+
+
+def test_what_is_one_row_and_what_several():
+    def rows(model, x, y, loss=None):
+        trace = cr.explain(model, x, y, loss or nn.MSELoss()).trace()
+        return trace["rows"], [n["value"]["shape"] for n in trace["nodes"] if n["role"] == "input"]
+
+    assert rows(nn.Linear(2, 1), [1, 2], 3) == (1, [[1, 2]])
+    assert rows(nn.Linear(2, 1), [1, 2], [3]) == (1, [[1, 2]])
+    assert rows(nn.Linear(2, 1), [[1, 2], [3, 4]], [1.0, 2.0]) == (2, [[2, 2]])
+    assert rows(nn.Linear(2, 2), (0.5, 1.0), (0.0, 1.0)) == (1, [[1, 2]])
+    image = nn.Sequential(nn.Conv2d(1, 1, 2), nn.Flatten(), nn.Linear(4, 2))
+    assert rows(image, np.ones((1, 3, 3)), 1, nn.CrossEntropyLoss()) == (1, [[1, 1, 3, 3]])
+    words = nn.Sequential(nn.Embedding(5, 2), nn.Flatten(), nn.Linear(6, 2))
+    assert rows(words, [1, 4, 1], 0, nn.CrossEntropyLoss()) == (1, [[1, 3]])
+    model = Branches()
+    two = (np.ones((4, 3)), np.ones((4, 2)))
+    assert rows(model, two, np.ones((4, 2))) == (4, [[4, 3], [4, 2]])
+    assert model.calls == 0
 
 
 def test_a_trace_goes_to_a_file_and_back(tmp_path):

@@ -54,7 +54,7 @@ DELTA_1 = """\
          (0.45·0.138499 + 0.55·(-0.0380982))·0.240613   0.00995425
 """
 UPDATE = """\
-Update: L was 0.298371, with the new weights it is 0.280471
+Update: the loss was 0.298371, with the new weights it is 0.280471
      old          gradient                   new
 ───────────────────────────────────────────────────────────────
 W1   0.15  0.20   0.000438568  0.000877135   0.149781  0.199561
@@ -79,6 +79,15 @@ def test_rows_and_the_transposed_weights_of_row_letters():
     assert "0.15·0.05 + 0.2·0.1 + 0.35 = 0.3775" in text
     text = step(letters="deep-learning", form="row").to_text(width=100)
     assert re.search(r"W1 +0.15  0.20\n", text) and "h0 W1ᵀ + b1" in text
+
+
+def test_letters_of_print_are_no_part_of_a_path():
+    model = nn.Module()
+    model.l = nn.Linear(1, 1)
+    model.delta = nn.LayerNorm(1)
+    model.forward = lambda x: model.delta(model.l(x))
+    text = cr.explain(model, [2.0], [1.0], nn.MSELoss(), letters="cs3780").to_text(width=100)
+    assert "∂ℓ/∂delta.weight" in text and "∂ℓ/∂u1" not in text and "δ1" in text
 
 
 def models():
@@ -114,9 +123,10 @@ def test_every_form_of_any_model(number, letters):
     latex = found.to_latex()
     assert latex.count(r"\begin{align*}") == latex.count(r"\end{align*}") > 2
     assert latex.count("{") == latex.count("}")
-    root = ET.fromstring(found._repr_html_())
+    root = ET.fromstring(found.to_html_tables())
     paths = {name for name, _ in model.named_parameters()}
     assert len(root.findall("div")[-1].findall("table/tbody/tr")) == len(paths)
+    assert found._repr_html_() == found.to_html_tables()
 
 
 def test_the_equations_of_mazurs_network():

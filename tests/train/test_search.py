@@ -92,6 +92,26 @@ def test_ranges_and_metrics():
     assert scores == sorted(scores, reverse=True) and result.metric == "validation_r2"
 
 
+def test_halving_ends_with_a_trial_that_has_seen_all_rows():
+    class Rows:
+        """An estimator that is better with fewer rows."""
+
+        def __init__(self, a):
+            self.a = a
+
+        def fit(self, x, y):
+            self.rows = len(x)
+
+        def score(self, x, y):
+            return -abs(self.a - 5) - self.rows
+
+    result = cr.search(Rows, {"a": list(range(9))}, X, Y, method="halving", trials=9, seed=2)
+    assert [trial.rounds for trial in result.trials] == [3, 2, 2, *[1] * 6]
+    assert result.best_model.rows == 120 and result.best.score < result.trials[-1].score
+    nearest = min(abs(trial.settings["a"] - 5) for trial in result.trials)
+    assert abs(result.best_settings["a"] - 5) == nearest
+
+
 @pytest.mark.parametrize("library", ["pandas", "polars", "numpy"])
 def test_estimators_and_frames(library):
     linear = pytest.importorskip("sklearn.linear_model")

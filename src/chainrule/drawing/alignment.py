@@ -1,8 +1,9 @@
 """Places across: chains of boxes are straight, and no two boxes of a row overlap.
 
 The method is that of Brandes and Köpf, *Fast and simple horizontal coordinate assignment* (2001):
-each box is lined up with its middle neighbour in the row before, from all four corners of the
-picture; the place is the mean of the two middle ones of the four.
+each box is lined up with a neighbour in the row before, from all four corners of the picture; the
+place is the mean of the two middle ones of the four. Here the neighbour is the one on the longest
+way through the graph, and only then the middle one.
 """
 
 from __future__ import annotations
@@ -37,13 +38,16 @@ def places(
         up[s.lower].append(s.upper)
         down[s.upper].append(s.lower)
     crossed = _crossed_by_long_lines(rows, up, bends)
+    lengths = [
+        a + b for a, b in zip(_ways(rows, up, bends), _ways(rows[::-1], down, bends), strict=True)
+    ]
     found = []
     for upwards in (False, True):
         ordered = rows[::-1] if upwards else rows
         beside = down if upwards else up
         for from_right in (False, True):
             sides = [row[::-1] for row in ordered] if from_right else ordered
-            roots = _aligned(sides, beside, crossed)
+            roots = _aligned(sides, beside, up if upwards else down, crossed, lengths)
             gap = (lambda a, b: apart(b, a)) if from_right else apart
             x = _compact(sides, roots, gap)
             found.append([-v for v in x] if from_right else x)
@@ -83,22 +87,49 @@ def _crossed_by_long_lines(
     return crossed
 
 
-def _aligned(rows: Rows, beside: list[list[int]], crossed: set[tuple[int, int]]) -> list[int]:
-    """The first box of the straight chain that each box belongs to."""
-    count = len(beside)
-    root = list(range(count))
-    taken = [False] * count
-    place = [0] * count
+def _ways(rows: Rows, beside: list[list[int]], bends: Sequence[bool]) -> list[int]:
+    """The number of boxes on the longest way to each box from the first row; a bend is none."""
+    lengths = [0] * len(beside)
+    for row in rows:
+        for box in row:
+            longest = max([lengths[other] for other in beside[box]], default=0)
+            lengths[box] = longest + (not bends[box])
+    return lengths
+
+
+def _aligned(
+    rows: Rows,
+    before: list[list[int]],
+    after: list[list[int]],
+    crossed: set[tuple[int, int]],
+    lengths: list[int],
+) -> list[int]:
+    """The first box of the straight chain that each box belongs to.
+
+    Boxes on the longest ways through the graph come first, so that the main chain is straight and
+    leaves stand beside it; where several are equal, the middle ones, as Brandes and Köpf have it.
+
+    Args:
+        rows: in the order in which chains grow.
+        before, after: the neighbours of each box in the row before it and after it.
+        crossed: segments that give way.
+        lengths: of the longest way through each box.
+    """
+    root = list(range(len(before)))
+    taken = [False] * len(before)
+    place = [0] * len(before)
     for row in rows:
         for number, box in enumerate(row):
             place[box] = number
+    most = [max([lengths[other] for other in others], default=0) for others in after]
     for row in rows:
         last = -1
         for box in row:
-            others = sorted(beside[box], key=place.__getitem__)
-            middle = len(others) // 2
-            for other in others[(len(others) - 1) // 2 : middle + 1]:
-                free = not taken[other] and place[other] > last
+            longest = max([lengths[other] for other in before[box]], default=0)
+            others = [other for other in before[box] if lengths[other] == longest]
+            others.sort(key=place.__getitem__)
+            for other in others[(len(others) - 1) // 2 : len(others) // 2 + 1]:
+                free = not taken[other] and place[other] > last and lengths[box] == most[other]
                 if free and (other, box) not in crossed and (box, other) not in crossed:
                     taken[other] = True
                     root[box] = root[other]

@@ -96,6 +96,7 @@ def layered(
         return (widths[left] + widths[right]) / 2 + gap
 
     x, width = _side_by_side(ordered, segments, bends, widths, group_of, apart)
+    lines = _straightened(lines, x)
     tops, bottoms = _heights(ordered, segments, sizes, x, row_of, row_gap)
     middles = [(a + b) / 2 for a, b in zip(tops, bottoms, strict=True)]
     paths = [_path(line, sizes, x, row_of, middles, tops, bottoms) for line in lines]
@@ -149,6 +150,29 @@ def _lines(edges: Sequence[Edge], row_of: list[int], group_of: list[float]) -> l
         chain.append(lower)
         lines.append(_Line(chain, upwards, port if upwards else 0.0, 0.0 if upwards else port))
     return lines
+
+
+def _straightened(lines: list[_Line], x: list[float]) -> list[_Line]:
+    """The lines, where one of those into a box comes from straight above or below it: it ends in
+    the middle, and the others to its left and right, in their order."""
+    into: dict[tuple[int, bool], list[int]] = {}
+    for number, line in enumerate(lines):
+        target = line.chain[0] if line.upwards else line.chain[-1]
+        into.setdefault((target, line.upwards), []).append(number)
+    found = list(lines)
+    for (target, upwards), numbers in into.items():
+        ends = [lines[n].chain[1] if upwards else lines[n].chain[-2] for n in numbers]
+        straight = [i for i, end in enumerate(ends) if abs(x[end] - x[target]) < 0.5]
+        if len(straight) != 1 or len(numbers) == 1:
+            continue
+        for i, number in enumerate(numbers):
+            steps = i - straight[0]
+            port = steps / (max(straight[0], len(numbers) - 1 - straight[0]) + 1) * _PORTS * 0.75
+            line = lines[number]
+            found[number] = (
+                line._replace(at_upper=port) if upwards else line._replace(at_lower=port)
+            )
+    return found
 
 
 def _first_order(

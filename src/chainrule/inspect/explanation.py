@@ -58,7 +58,7 @@ class Explanation:
         return forms.Tables(self._sections(DIGITS))
 
     def _repr_html_(self) -> str:
-        return forms.as_html(self._sections(DIGITS))
+        return self.to_html_tables()
 
     def _sections(self, precision: int) -> Sections:
         return Sections(self._trace, checks.integer("precision", precision, 1))
@@ -82,6 +82,13 @@ class Explanation:
     def to_latex(self, *, precision: int = DIGITS) -> str:
         """The step as equations, for a LaTeX document with the package amsmath."""
         return forms.as_latex(self._sections(precision))
+
+    def to_html_tables(self, *, precision: int = DIGITS) -> str:
+        """The tables as an HTML fragment, which brings its style and takes the page's colours.
+
+        A notebook shows it. `to_html` is the page that plays the step.
+        """
+        return forms.as_html(self._sections(precision))
 
     def trace(self) -> dict[str, Any]:
         """All numbers and formulas as plain JSON data."""

@@ -11,16 +11,14 @@ from typing import Any
 from chainrule.inspect.sections import Row, Section, Sections, Shown, Update
 
 _PARTS = {"forward": "Forward", "loss": "Loss", "backward": "Backward", "update": "Update"}
-_GREEK = {
-    "delta": "δ", "sigma": "σ", "eta": "η", "alpha": "α", "lambda": "λ", "epsilon": "ε",
-}  # fmt: skip
+_SIGNS = {"delta": "δ", "sigma": "σ", "l": "ℓ"}
 
 
 def pretty(text: str) -> str:
     """A formula of the trace with the signs of print: δ1 = (W2ᵀ δ2) ⊙ g'(z1)."""
     text = re.sub(r"\bd([%\w.]+)/d([%\w.]+)", r"∂\1/∂\2", text)
-    for name, letter in _GREEK.items():
-        text = re.sub(rf"(?<![A-Za-z]){name}(?![A-Za-z])", letter, text)
+    for name, letter in _SIGNS.items():  # no part of a path
+        text = re.sub(rf"(?<![\w.]){name}(?![A-Za-z_.])", letter, text)
     return text.replace("^T", "ᵀ").replace(" * ", " ⊙ ").replace("^2", "²")
 
 

@@ -23,7 +23,7 @@ class Letters(NamedTuple):
     """What one source calls the quantities of a network.
 
     Attributes:
-        preactivation, activation, weight, bias, function, delta, loss, step: the letters, as text.
+        preactivation, activation, weight, bias, function, delta, loss: the letters, as text.
         input: of the network's input; it has the number 0.
         attached: how LaTeX attaches the number of a layer, with "{}" for it.
     """
@@ -36,7 +36,6 @@ class Letters(NamedTuple):
     function: str
     delta: str
     loss: str
-    step: str
     attached: str
 
     def at(self, letter: str, layer: int | str) -> Formula:
@@ -45,15 +44,15 @@ class Letters(NamedTuple):
 
 
 _LETTERS = {
-    "boulder": Letters("z", "a", "a", "W", "b", "g", "delta", "L", "eta", "^{{{}}}"),
-    "cs3780": Letters("u", "z", "z", "W", "b", "sigma", "delta", "l", "eta", "^{{[{}]}}"),
-    "4al3": Letters("a", "h", "h", "W", "b", "f", "g", "L", "alpha", "^{{({})}}"),
-    "cornell": Letters("a", "z", "z", "W", "b", "sigma", "delta", "l", "eta", "_{{{}}}"),
-    "row": Letters("z", "a", "z", "w", "b", "sigma", "delta", "L", "lambda", "^{{({})}}"),
-    "deep-learning": Letters("a", "h", "h", "W", "b", "f", "g", "L", "epsilon", "^{{({})}}"),
+    "boulder": Letters("z", "a", "a", "W", "b", "g", "delta", "L", "^{{{}}}"),
+    "cs3780": Letters("u", "z", "z", "W", "b", "sigma", "delta", "l", "^{{[{}]}}"),
+    "4al3": Letters("a", "h", "h", "W", "b", "f", "g", "L", "^{{({})}}"),
+    "cornell": Letters("a", "z", "z", "W", "b", "sigma", "delta", "l", "_{{{}}}"),
+    "row": Letters("z", "a", "z", "w", "b", "sigma", "delta", "L", "^{{({})}}"),
+    "deep-learning": Letters("a", "h", "h", "W", "b", "f", "g", "L", "^{{({})}}"),
 }
 
-_GREEK = ("delta", "eta", "sigma", "alpha", "lambda", "epsilon", "gamma", "beta")
+_GREEK = ("delta", "sigma", "lambda", "gamma", "beta")
 
 
 def tex(letter: str) -> str:

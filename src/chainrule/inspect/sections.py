@@ -273,9 +273,8 @@ class Sections:
         after = self.trace["loss_after"]
         title = "Update"
         if after is not None:
-            name = self.nodes[-1]["formula"]["text"].partition(" = ")[0]
             before = self._number(_as_float(self.trace["loss"]))
-            title = f"Update: {name} was {before}, with the new weights it is "
+            title = f"Update: the loss was {before}, with the new weights it is "
             title += self._number(_as_float(after))
         return Section("update", title, [], updates)
 

@@ -85,6 +85,7 @@ class Trial:
         score: the metric, of a Trainer in its best epoch; NaN if the training diverged.
         epochs: how many there were; None of an estimator.
         seconds: that the training took, beside others.
+        rounds: how often it was trained: of successive halving, how far it came.
         model: the Trainer, with the weights of its best epoch, or the estimator. Only the best
             trial of a search keeps it.
     """
@@ -94,6 +95,7 @@ class Trial:
     score: float = math.nan
     epochs: int | None = None
     seconds: float = 0.0
+    rounds: int = 0
     model: Any = field(default=None, repr=False)
 
 
@@ -348,6 +350,7 @@ class _Run:
                 return
             trial = self.trials[numbers[place]]
             self.begun.add(trial.number)
+            trial.rounds += 1
             begin = time.monotonic()
             try:
                 self._train(trial, share)
@@ -503,11 +506,14 @@ def _chosen(given: Range | Sequence[Any], proposed: Any) -> Any:
 
 
 def _ranked(trials: Iterable[Trial], mode: str) -> list[Trial]:
-    """The best first; those that diverged last."""
+    """Those that came furthest first, then the best; those that diverged last."""
     sign = -1 if mode == "max" else 1
-    return sorted(
-        trials, key=lambda t: (math.isnan(t.score), sign * t.score if t.score == t.score else 0)
-    )
+
+    def key(trial: Trial) -> tuple[bool, int, float]:
+        diverged = math.isnan(trial.score)
+        return diverged, -trial.rounds, 0.0 if diverged else sign * trial.score
+
+    return sorted(trials, key=key)
 
 
 def _length(y: Any) -> int:

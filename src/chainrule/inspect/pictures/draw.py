@@ -71,6 +71,7 @@ def draw(
         data: of a Module the shape of a row, as of `chainrule.summary`, or a batch of data; of a
             CapturedGraph its inputs, for `values`. Several inputs are a tuple.
         values: whether boxes show values: small arrays whole, of large ones the range and the mean.
+            Parameters of a step show their new ones too, after an arrow.
         gradients: whether boxes show the gradient of the result, a scalar, with respect to them.
         level: "operations" draws a box for each operation, "layers" one for each layer, "neurons"
             circles for the neurons of fully connected layers, "variables" the Tensors that have a

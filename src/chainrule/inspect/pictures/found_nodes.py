@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from chainrule.drawing.diagram import Line
+from chainrule.drawing.diagram import Line, TextKind
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.pictures.families import family
@@ -30,6 +30,7 @@ class GraphNode(NamedTuple):
         origin: of a node of a gradient the key of the node whose rule built it.
         value, gradient: its numbers where the picture shows them.
         is_given: whether it comes from outside, as a batch of data.
+        updated: of a parameter its value after the step, where the picture shows it.
     """
 
     key: str
@@ -45,6 +46,7 @@ class GraphNode(NamedTuple):
     value: Numbers | None = None
     gradient: Numbers | None = None
     is_given: bool = False
+    updated: Numbers | None = None
 
     @property
     def is_constant(self) -> bool:
@@ -75,9 +77,9 @@ class GraphNode(NamedTuple):
         if values and self.value is not None:
             found += [Line(text, "number") for text in self.value.lines()]
         if gradients and self.gradient is not None:
-            first, *others = self.gradient.lines()
-            found.append(Line(f"∂ {first}", "grad"))
-            found += [Line(f"  {text}", "grad") for text in others]
+            found += _marked("∂", self.gradient, "grad")
+        if values and self.updated is not None:
+            found += _marked("→", self.updated, "number")
         return found
 
     def description(self) -> str:
@@ -93,7 +95,15 @@ class GraphNode(NamedTuple):
             parts.append(f"value {'; '.join(self.value.lines())}")
         if self.gradient is not None:
             parts.append(f"gradient {'; '.join(self.gradient.lines())}")
+        if self.updated is not None:
+            parts.append(f"after the update {'; '.join(self.updated.lines())}")
         return ", ".join(parts)
+
+
+def _marked(sign: str, numbers: Numbers, kind: TextKind) -> list[Line]:
+    """Numbers with a sign before their first line."""
+    first, *others = numbers.lines()
+    return [Line(f"{sign} {first}", kind), *(Line(f"  {text}", kind) for text in others)]
 
 
 def nodes_of(

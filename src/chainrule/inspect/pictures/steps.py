@@ -31,9 +31,11 @@ def nodes_of_trace(trace: Mapping[str, Any], *, by_layer: bool = False) -> list[
     layers = trace["layers"]
     paths = _paths(layers)
     last_layer = max((n["id"] for n in trace["nodes"] if n["layer"] is not None), default=-1)
+    new = {p["id"]: p["new"] for layer in layers for p in layer["parameters"]}
     found = []
     for node in trace["nodes"]:
         path = node["path"]
+        updated = new.get(node["id"])
         if by_layer:
             path = "" if node["layer"] is None else paths[node["layer"]]
             if node["layer"] is None and node["id"] > last_layer:
@@ -51,6 +53,7 @@ def nodes_of_trace(trace: Mapping[str, Any], *, by_layer: bool = False) -> list[
                 value=numbers_of_trace(node["value"]),
                 gradient=None if node["gradient"] is None else numbers_of_trace(node["gradient"]),
                 is_given=node["role"] in ("input", "target"),
+                updated=None if updated is None else numbers_of_trace(updated),
             )
         )
     return found
