@@ -663,6 +663,7 @@ def conf(monkeypatch):
         cr.tabular,
         cr.text,
         chainrule.testing,
+        cr.exercises,
     ],
 )
 def test_reference_is_complete(module, conf):
