@@ -1,6 +1,7 @@
 """How Sphinx builds the documentation: `make docs`."""
 
 import importlib
+import json
 import os
 import re
 from pathlib import Path
@@ -20,6 +21,7 @@ extensions = [
     "sphinx.ext.napoleon",
     "sphinx.ext.viewcode",
     "sphinx-mathjax-offline",  # formulas without a network
+    "sphinx_copybutton",
 ]
 html_theme = "furo"
 html_title = "chainrule"
@@ -27,6 +29,7 @@ html_static_path = ["_static"]
 html_css_files = ["custom.css"]
 html_copy_source = False
 html_show_sphinx = False
+copybutton_selector = "div.cell_input pre, div.highlight-python pre, div.highlight-default pre"
 
 # Pages. Every one is run from its beginning at every build, and an error ends the build.
 myst_enable_extensions = ["dollarmath"]
@@ -97,6 +100,64 @@ def _read(app, page, source):
     source[0] = list_operations(source[0])
 
 
+# Notebooks. Each page with code can be had as a notebook, without outputs, to run and to change.
+CELL = re.compile(
+    r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)\n?(.*?)^```\n", re.MULTILINE | re.DOTALL
+)
+ROLE = re.compile(r"\{(\w+)\}`~?([^`<]+?)(?:\s*<([^`>]+)>)?`")
+
+
+def make_notebook(text):
+    """The Jupyter notebook, as a dict, of a page of text and code cells."""
+    text = re.sub(r"\A---\n.*?^---\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    cells, place = [], 0
+    for found in CELL.finditer(text):
+        cells += _text_cell(text[place : found.start()])
+        if "remove-cell" not in found[1]:
+            cells.append(_cell("code", found[2], execution_count=None, outputs=[]))
+        place = found.end()
+    cells += _text_cell(text[place:])
+    for number, cell in enumerate(cells):
+        cell["id"] = f"cell-{number}"
+    kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+    return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
+
+
+def _text_cell(text):
+    """Roles and directives are Sphinx's alone: a title, a name, or nothing is left of them."""
+    text = re.sub(r"^```\{toctree\}.*?^```\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    text = re.sub(r"^\(\w+\)=\n", "", text, flags=re.MULTILINE)
+    text = ROLE.sub(_plain, text)
+    return [_cell("markdown", text)] if text.strip() else []
+
+
+def _plain(role):
+    kind, shown, _ = role.groups()
+    return f"*{shown.split('/')[-1].replace('_', ' ')}*" if kind in ("doc", "ref") else f"`{shown}`"
+
+
+def _cell(kind, source, **more):
+    return {
+        "cell_type": kind,
+        "metadata": {},
+        "source": source.strip().splitlines(keepends=True),
+        **more,
+    }
+
+
+def offer_notebook(app, page, template, context, doctree):
+    """Write the notebook of a page beside it, and a link to it under the page's title."""
+    source = HERE / f"{page}.md"
+    if not source.exists() or "{code-cell}" not in (text := source.read_text(encoding="utf-8")):
+        return
+    target = Path(app.outdir, f"{page}.ipynb")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(json.dumps(make_notebook(text), indent=1, ensure_ascii=False) + "\n", "utf-8")
+    link = f'<p class="notebook"><a href="{target.name}" download>This page as a notebook</a></p>'
+    context["body"] = context["body"].replace("</h1>", f"</h1>\n{link}", 1)
+
+
 def setup(app):
+    app.connect("html-page-context", offer_notebook)
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", mark_up, priority=100)  # before napoleon

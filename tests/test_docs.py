@@ -73,6 +73,14 @@ def unseen(monkeypatch):
     plt.close("all")
 
 
+def test_what_to_try_next_has_answers():
+    for page in pages("course/*.md"):
+        _, _, section = read(page).partition("\n## Try next\n")
+        if section:
+            answers = section.count("<details><summary>Answer</summary>")
+            assert section.count("\n- ") == answers == section.count("</details>") >= 3, page
+
+
 # Claims of a page's prose about its numbers: text that it prints, relations between its results.
 
 PRINTED = {
@@ -81,17 +89,28 @@ PRINTED = {
         "a1 [0.7613 0.6035 0.6502]",
         "[[0.7263 0.7086 0.7781]",
         "668,672 edges, 669,706 parameters",
+        "[0.5 0.5 0.5]",
     ],
     "course/chain_rule.md": [
-        "df/dr = 24.0   df/ds = 36.0",
+        "df/dx = 12",
+        "df/dr = 24\ndf/ds = 36",
+        "601 nodes, 4.1e+180 paths",
         "1,152,921,504,606,846,976 paths, 120 edges",
     ],
-    "course/graph.md": ["add_n(%19, %20, %21)", "matmul(%0, %18, transpose_a=True)"],
+    "course/graph.md": [
+        "tensor: ndim 3, shape (2, 3, 2), 12 elements",
+        "-0.229989",
+        "add_n(%19, %20, %21)",
+        "matmul(%0, %18, transpose_a=True)",
+        "constant 0.1",
+    ],
     "course/backward.md": [
         "delta2 [ 0.13849856 -0.03809824]",
         "delta1 [0.00877135 0.00995425]",
         "before 0.29837110876000",
         "after 1 step 0.29102777369359",
+        "2.4e-06",
+        "the factor g'(z1) is missing",
     ],
     "course/momentum.md": ["G = 3.980   W = 0.062", "update W <- %12"],
     "course/step_size.md": ["lr 2.1: [ 1.    -1.1    1.21  -1.331  1.464 -1.611]"],
@@ -100,6 +119,41 @@ PRINTED = {
         "MSELoss, sum               14.00, gradient [ 2. -4.  0.]",
         "cross-entropy 1.040191",
         "delta of squared error -0.000335, of cross-entropy -0.9997",
+    ],
+    "course/one_network.md": [
+        "delta2 [-0.104119  0.138579]",
+        "delta1        [-0.025069  0.009246  0.010375]",
+        "delta1_2 = 0.009246",
+        "L 0.249362 -> 0.221136",
+        "output  [0.7263 0.7086 0.7781]",
+        "delta1_2 = 0.006721",
+        "Update: L was 0.249362, with the new weights it is 0.221136",
+        "by the graph [-0.425843  0.563366]",
+        "output 1 passes [-0.0163 -0.0381 -0.0272]   in parts of [0.2  0.47 0.33]",
+    ],
+    "course/trees_and_graphs.md": [
+        "df/dx =   9.0",
+        "u: 54 = 6·3 from s + 18·1 from r + 18·1 from r",
+        "df/dr =  18.0",
+        "df/ds =   6.0",
+        "df/du =  54.0",
+        "df/du = 1728.0000   54 u^5 = 1728.0000",
+        "computed again: dz/dw = 0.2645082704, f was called 3 times more",
+        "104.0",
+        "dz/dw = 0.2059352060, 6 calls",
+        "dL/dw2 = 0.0000",
+        "dL/dw2  by hand",
+    ],
+    "course/exploding.md": ["clip_grad_norm_(6.5)   [ 1.5 -2. ] [6.]", "length 13.0"],
+    "course/not_learning.md": [
+        "training became non-finite",
+        "the optimizer has none of the model's parameters",
+        "Use target.reshape(64, 1).",
+        "the least loss of such outputs: 1.461",
+    ],
+    "course/piecewise_linear.md": [
+        "output weights [-0.5     2.     -4.      7.     -5.3333 -0.6667]",
+        "6 pieces",
     ],
     "course/optimisers.md": [
         "SGD      [-10.0, -0.01]",
@@ -176,6 +230,8 @@ PRINTED = {
 
 def check_backward(page):
     assert page["errors"][-1] == pytest.approx(3.51e-5, rel=1e-3)
+    for by_hand, by_graph in zip(page["by_hand"], page["by_graph"], strict=True):
+        assert by_graph.numpy() == pytest.approx(by_hand, rel=1e-12)
 
 
 def check_sgd(page):
@@ -269,6 +325,7 @@ def check_minibatch(page):
     assert last == sorted(last)
     whole, parts = page["losses"]
     assert whole == pytest.approx(parts, rel=1e-4)
+    assert list(page["weights"].values()) == [0.75, 1, 1, 0.75, 0.5, 0.5]
 
 
 def check_stopping(page):
@@ -281,6 +338,7 @@ def check_stopping(page):
 
 
 def check_losses(page):
+    assert page["J"].T @ [0, 0, -1 / page["p"][2]] == pytest.approx(page["p"] - [0, 0, 1])
     assert page["steps"]["squared error"] > 100 * page["steps"]["cross-entropy"]
     lines = page["lines"]
     assert lines["MSELoss"][1] == pytest.approx(1.6, abs=0.1)
@@ -300,6 +358,53 @@ def check_normalisation(page):
         limit = 1.7 if activation is nn.Sigmoid else 0.6
         assert losses[-1] < limit if normalised else losses[-1] > 2.29
     assert page["distance"]() < 1e-5
+    rough, smooth = page["walks"][False], page["walks"][True]
+    assert rough[-1, 0] > 10 > 2 > smooth[-1, 0]
+    assert rough[-1, 1] > 5 * smooth[-1, 1]
+    assert page["shifts"][False][0] > 5 > 0.5 > page["shifts"][True][0]
+    assert 0.1 < page["noise"] < 1
+
+
+def check_exploding(page):
+    small, right, large = (np.mean(page["found"][scale][:14]) for scale in (0.5, 1.0, 2.0))
+    assert large / right == pytest.approx(2**14, rel=0.05)
+    assert small / right == pytest.approx(2**-14, rel=0.05)
+    last = {settings: losses[-1:] for settings, (losses, _) in page["curves"].items()}
+    assert last[2.0, None] == []
+    assert last[1.0, 1.0] < last[1.0, None]
+    assert last[1.0, 1.0] < last[2.0, 1.0]
+    assert page["by_value"][-1] < 1
+
+
+def check_not_learning(page):
+    seen, lost = page["seen"], page["lost"]
+    assert lost["healthy"][-1] < 0.3
+    for broken in ("sigmoid", "dead", "softmax", "zeros"):
+        assert lost[broken][-1] > 2.25
+    assert lost["sigmoid, mended"][-1] < 0.4
+    assert seen["sigmoid"]["gradient"][0] < 1e-6 * seen["sigmoid"]["gradient"][-1]
+    assert max(seen["sigmoid, mended"]["gradient"]) < 10 * min(seen["sigmoid, mended"]["gradient"])
+    assert seen["dead"]["dead"][1] == 1.0
+    assert max(seen["softmax"]["gradient"]) < min(seen["healthy"]["gradient"]) / 5
+    assert max(seen["zeros"]["gradient"]) == 0
+    (kept, low), (grown, high) = page["kept"], page["grown"]
+    assert kept[0] == grown[0]
+    assert grown[9] > 4 * kept[9]
+    assert np.mean(high[-20:]) > 2 * np.mean(low[-20:])
+    assert min(seen["tanh"]["saturated"]) > 0.9 > 0.2 > max(seen["tanh, mended"]["saturated"])
+    assert lost["tanh"][-1] > 0.6 * page["prices"].var()
+    assert lost["tanh, mended"][-1] < 0.2
+    assert page["few"][-1] < 0.1
+    assert isinstance(page["leaky"], cr.NonFiniteError)
+    assert page["normalised"][-1] < 1
+
+
+def check_piecewise_linear(page):
+    assert np.abs(page["output"] - page["wanted"]).max() < 1e-12
+    assert page["pieces"].count == 6
+    assert all(0 < error < 1.001 * (np.pi / n) ** 2 / 8 for n, error in page["errors"].items())
+    assert min(page["trained"].values()) > 0.01
+    assert page["after"] < 0.1 < page["before"]
 
 
 def check_residual(page):
@@ -307,6 +412,7 @@ def check_residual(page):
     assert plain[0] < 1e-17 < 1e-3 < plain[-1]
     assert min(residual) > 1
     assert max(residual) < 100
+    assert all(plain > 0.15 > 20 * residual for plain, residual in page["identity"].values())
     assert page["losses"]["plain"][-1] > 2.29
     assert page["losses"]["residual"][-1] < 0.2
 
@@ -333,6 +439,8 @@ def check_dropout(page):
 def check_preprocessing(page):
     assert page["same"]["raw"] > 390
     assert 160 < page["same"]["whitened"] < 240
+    assert page["signs"]["all inputs positive"] == 1
+    assert 0.3 < page["signs"]["centred"] < 0.7
     steps = page["counts"]
     assert steps["whitened"] == 1
     assert steps["centred"] == pytest.approx(steps["turned (PCA)"], rel=0.01)
@@ -436,6 +544,9 @@ CHECKS = {
     "course/optimisers.md": check_optimisers,
     "course/normalisation.md": check_normalisation,
     "course/residual.md": check_residual,
+    "course/exploding.md": check_exploding,
+    "course/not_learning.md": check_not_learning,
+    "course/piecewise_linear.md": check_piecewise_linear,
     "course/dense.md": check_dense,
     "course/dropout.md": check_dropout,
     "course/preprocessing.md": check_preprocessing,
@@ -590,3 +701,17 @@ def test_docstrings_formulas_are_not_taken_for_markup(plain, marked_up, conf):
     lines = plain.splitlines()
     conf.mark_up(None, "function", "f", None, None, lines)
     assert "\n".join(lines) == marked_up
+
+
+def test_a_page_can_be_had_as_a_notebook(conf):
+    """Its code cells are the page's, but the hidden ones; no role of Sphinx is left in its text."""
+    for page in pages():
+        if "{code-cell}" not in (text := read(page)):
+            continue
+        made = conf.make_notebook(text)["cells"]
+        code = ["".join(cell["source"]) for cell in made if cell["cell_type"] == "code"]
+        shown = [found[1] for found in CELL.finditer(text) if "remove-cell" not in found[1]]
+        assert code == [re.sub(r"\A(:[^\n]*\n)+", "", cell).strip() for cell in shown]
+        words = "\n".join("".join(cell["source"]) for cell in made if cell["cell_type"] != "code")
+        assert words.startswith("# ")
+        assert not re.search(r"\{\w+\}`|^\(\w+\)=|toctree", words, re.MULTILINE), page

@@ -23,6 +23,7 @@ ROOMS = [
     "tables",
     "system",
     "drawing",
+    "markup",
     "graph",
     "ops",
     "compiler",
@@ -47,6 +48,8 @@ LAZY_IMPORTS = {
     ("data/__init__.py", "chainrule.data.files"),
     # The BLAS library is found and loaded at the first native run, where products need it.
     ("execute/native.py", "chainrule.execute.blas"),
+    # Notebooks alone show charts.
+    ("train/notebook.py", "chainrule.drawing.charts"),
     # Most models need no linear algebra.
     ("ops/__init__.py", "chainrule.ops.linalg"),
 }

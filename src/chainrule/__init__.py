@@ -38,29 +38,37 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, drawing, inspect, nn, optim, serve, tabular, text
+    from chainrule import data, drawing, inspect, nn, optim, serve, tabular, testing, text
     from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
+    from chainrule.inspect.explanation import explain
+    from chainrule.inspect.pictures.draw import draw
     from chainrule.inspect.summary import summary
+    from chainrule.inspect.walk import walk
     from chainrule.ops import linalg
     from chainrule.serve.predictor import Predictor
     from chainrule.train import (
         Callback,
         EarlyStopping,
+        Ensemble,
         Evaluator,
         FileError,
         History,
         Metric,
+        Range,
         RangeTest,
         ReduceLROnPlateau,
+        SearchResult,
         Trainer,
         TrainingState,
+        Trial,
         get_default_backend,
         load,
         metrics,
         read_metadata,
         save,
+        search,
         set_default_backend,
     )
     from chainrule.train.compile import compile
@@ -79,17 +87,18 @@ _ROOMS = {
     "serve": "chainrule.serve",
     "sklearn": "chainrule.sklearn",
     "tabular": "chainrule.tabular",
+    "testing": "chainrule.testing",
     "text": "chainrule.text",
     "train": "chainrule.train",
 }
 _PARTS = {
-    "chainrule.compiler.capture": "CapturedGraph capture",
+    "chainrule.execute.reference": "CapturedGraph capture",
     "chainrule.graph.derivatives": "hessian jacobian jvp value_and_grad vjp",
-    "chainrule.inspect": "summary",
+    "chainrule.inspect": "draw explain summary walk",
     "chainrule.serve.predictor": "Predictor",
-    "chainrule.train": "Callback EarlyStopping Evaluator FileError History Metric "
-    "RangeTest ReduceLROnPlateau Trainer TrainingState compile get_default_backend load "
-    "read_metadata save set_default_backend",
+    "chainrule.train": "Callback EarlyStopping Ensemble Evaluator FileError History Metric "
+    "Range RangeTest ReduceLROnPlateau SearchResult Trainer TrainingState Trial compile "
+    "get_default_backend load read_metadata save search set_default_backend",
 }
 _HOMES = {name: home for home, names in _PARTS.items() for name in names.split()}
 """What is imported at its first use: `import chainrule` alone brings Tensors, and takes a third of
@@ -144,6 +153,7 @@ __all__ = [
     "CapturedGraph",
     "DTypeError",
     "EarlyStopping",
+    "Ensemble",
     "Evaluator",
     "FileError",
     "History",
@@ -153,13 +163,16 @@ __all__ = [
     "Operation",
     "Parameter",
     "Predictor",
+    "Range",
     "RangeTest",
     "ReduceLROnPlateau",
+    "SearchResult",
     "ShapeError",
     "SymbolicError",
     "Tensor",
     "Trainer",
     "TrainingState",
+    "Trial",
     "as_tensor",
     "backprop",
     "bool_",
@@ -167,8 +180,10 @@ __all__ = [
     "capture",
     "compile",
     "data",
+    "draw",
     "drawing",
     "e",
+    "explain",
     "float32",
     "float64",
     "get_consumers",
@@ -199,12 +214,14 @@ __all__ = [
     "placeholder",
     "read_metadata",
     "save",
+    "search",
     "serve",
     "set_default_backend",
     "set_num_threads",
     "summary",
     "tabular",
     "tensor",
+    "testing",
     "text",
     "uint8",
     "uint16",
@@ -212,5 +229,6 @@ __all__ = [
     "uint64",
     "value_and_grad",
     "vjp",
+    "walk",
 ]
 __all__ += ops.__all__  # type: ignore[attr-defined]

@@ -26,12 +26,12 @@ def test_printing():
 
     assert str(cr.capture(step, cr.placeholder((3, 2), name="x"))).splitlines() == [
         "%0: float32 3x2 = input x",
-        "%1: int64 scalar = constant",
+        "%1: int64 scalar = constant 1",
         "%2: int64 scalar = state counter",
         "%3: int64 scalar = add(%2, %1)",
         "%4: float32 2x1 = state w",
         "%5: float32 3x1 = matmul(%0, %4)  # net.0",
-        "%6: float32 3x1 = constant",
+        "%6: float32 3x1 = constant 2.0",
         "%7: float32 3x1 = multiply(%5, %6)",
         "%8: float32 1 = sum(%7, axes=(0,), keepdims=False)",
         "output %8",

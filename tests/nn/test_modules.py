@@ -98,8 +98,25 @@ def test_names_are_pytorchs(parts, torch_parts):
     assert len(list(parts.buffers())) == 1
 
 
-def test_parameters_know_their_name(parts):
-    assert parts.a.weight.name == "weight" and parts.scale.name == "scale"
+def test_parameters_know_their_path(parts):
+    assert parts.a.weight.name == "a.weight" and parts.scale.name == "scale"
+    inner = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
+    given = cr.Parameter([1.0], name="W1")
+    inner[0].register_parameter("own", given)
+    model = nn.Module()
+    model.layers = nn.ModuleList()  # which is filled from above
+    model.layers.append(inner)
+    model.layers.append(inner[0])  # a second place
+    named = {**dict(model.named_parameters()), **dict(model.named_buffers())}
+    assert [state.name for state in named.values() if state is not given] == [
+        name for name in named if name != "layers.0.0.own"
+    ]
+    assert given.name == "W1"
+    model.layers.insert(0, nn.Linear(1, 1))
+    assert model.layers[0].bias.name == "layers.0.bias"
+    assert inner[1].running_mean.name == "layers.1.1.running_mean"
+    graph = str(cr.capture(lambda x: inner(x), cr.placeholder((3, 2))))
+    assert "state layers.1.0.weight" in graph
 
 
 # Registration

@@ -122,3 +122,23 @@ def test_rows_to_validate_on_are_weighted_as_those_held_out():
     )  # fmt: skip
     assert np.allclose(weighted.predict_proba(x), by_rows.predict_proba(x), atol=1e-4)
     assert weighted.model_.predict(x[:5]).tolist() == weighted.predict(x[:5]).tolist()
+
+
+def test_importances_are_computed_when_they_are_asked_for():
+    model = TabularRegressor(**SMALL)
+    assert not hasattr(model, "feature_importances_")
+    model.fit(FRAME, VALUES)
+    shares = model.feature_importances_
+    assert shares.shape == (3,) and shares.sum() == pytest.approx(1)
+    np.testing.assert_array_equal(shares, list(model.model_.importances(FRAME).values()))
+    np.testing.assert_array_equal(pickle.loads(pickle.dumps(model)).feature_importances_, shares)
+
+
+def test_processes_of_joblib_give_what_one_gives():
+    # Each process has threads of its own; joblib divides the CPUs among them.
+    found = []
+    for jobs in (1, 2):
+        search = GridSearchCV(TabularRegressor(**SMALL), {"lr": [0.01, 0.1]}, cv=2, n_jobs=jobs)
+        found.append(search.fit(FRAME, VALUES))
+    np.testing.assert_array_equal(*[one.cv_results_["mean_test_score"] for one in found])
+    np.testing.assert_array_equal(*[one.predict(FRAME) for one in found])

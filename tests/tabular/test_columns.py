@@ -230,3 +230,31 @@ def test_changed_columns_are_named():
     empty = FRAME.head(2).assign(price=None, when=None, colour=None)
     numbers = COLUMNS.transform(empty)["numbers"]
     assert numbers[0, 0] == pytest.approx(np.nanmedian(FRAME["price"]))
+
+
+def test_numbered_columns_are_found_by_their_numbers():
+    numbered = pd.DataFrame({0: [1.0, 2.0, 4.0], 1: [7.0, 8.0, 6.0], 2: [1.0, 2.0, 9.0]})
+    columns = Columns.fit(numbered)
+    expected = numbered.to_numpy()
+    named = numbered.set_axis(["a", "b", "c"], axis=1)
+    for table in (numbered[[2, 0, 1]], numbered.assign(more=0)[[1, 0, 2]], expected, named):
+        np.testing.assert_array_equal(columns.transform(table)["numbers"], expected)
+    with pytest.raises(ValueError, match="lacks 'x2'"):
+        columns.transform(numbered[[1, 0]])
+    # Against names, numbers stand for places.
+    np.testing.assert_array_equal(Columns.fit(named).transform(numbered)["numbers"], expected)
+
+
+def test_categories_are_embedded_or_not_as_the_rows_that_decide_say():
+    towns = np.array([f"town {number % 12}" for number in range(60)] + ["elsewhere", "elsewhere"])
+    table = pd.DataFrame({"town": towns, "n": np.arange(62.0)})
+    embedded = Columns.fit(table)
+    assert embedded.sizes == (15,) and embedded.plain == 0
+    one_hot = Columns.fit(table, embed=False, rows=np.arange(60))
+    assert one_hot.sizes == () and one_hot.plain == 12
+    assert "text of 12 values: a column each" in str(one_hot)
+    shown = one_hot.transform(table)["numbers"][:, 1:]
+    assert shown[:60].sum(axis=1).tolist() == [1.0] * 60 and not shown[60:].any()
+    assert Columns.from_dict(one_hot.to_dict()) == one_hot
+    many = [f"{number // 2}" + "x" for number in range(400)]
+    assert Columns.fit(pd.DataFrame({"many": many}), embed=False).sizes == (202,)

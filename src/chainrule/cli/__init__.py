@@ -13,6 +13,7 @@ from chainrule.cli.bench import bench
 from chainrule.cli.doctor import doctor
 from chainrule.cli.errors import reporting_errors
 from chainrule.cli.evaluate import evaluate
+from chainrule.cli.explain import explain
 from chainrule.cli.generate import generate
 from chainrule.cli.info import info
 from chainrule.cli.neighbours import neighbours
@@ -47,5 +48,7 @@ def main(debug: bool) -> None:
     """Train neural networks by backpropagation, and use them."""
 
 
-for _command in (train, predict, evaluate, serve, generate, neighbours, info, doctor, bench):
+for _command in (
+    train, predict, evaluate, explain, serve, generate, neighbours, info, doctor, bench,
+):  # fmt: skip
     main.add_command(_command)

@@ -13,6 +13,8 @@ MAX_SIDE = 1 << 14
 
 MODELS = ("realmlp", "mlp", "cnn", "gpt", "word2vec")
 
+LETTERS = ("boulder", "cs3780", "4al3", "cornell", "row", "deep-learning")
+
 LEARNING_RATES = {
     "sgd": 0.1,
     "adam": 0.001,

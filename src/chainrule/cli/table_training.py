@@ -57,6 +57,7 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
             categorical=given["categorical"],
             dates=given["date"],
             drop=given["drop"],
+            embed=given["preset"] != "fast",
         )
     say_notices(name, notices)
     _say_data(name, found, task, y, target, train, test, inferred=given["task"] is None)

@@ -19,6 +19,7 @@ from chainrule.graph.context import local
 from chainrule.graph.operation import Limit
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
+from chainrule.markup import table
 from chainrule.system.collector import collector_held
 from chainrule.system.interrupts import interrupts_held
 from chainrule.trees import leaves, map_leaves
@@ -112,27 +113,58 @@ class CapturedGraph:
         return list(dict.fromkeys(limits))
 
     def __str__(self) -> str:
+        lines = []
+        for name, dtype, shape, text, path in self._rows():
+            where = f"  # {path}" if path else ""
+            lines.append(f"{name}: {dtype} {shape} = {text}{where}")
+        return "\n".join([*lines, *(f"{what} {text}" for what, text in self._results())])
+
+    def __repr__(self) -> str:
+        inputs, outputs = len(self.inputs), len(list(leaves(self.outputs)))
+        return (
+            f"<CapturedGraph of {len(self.nodes)} nodes: {inputs} inputs, {len(self.reads)} states "
+            f"read, {outputs} outputs, {len(self.updates)} updates>"
+        )
+
+    def _repr_html_(self) -> str:
+        rows = [*self._rows(), *((what, "", "", text, "") for what, text in self._results())]
+        return table(repr(self)[1:-1], ["node", "dtype", "shape", "operation", "layer"], rows)
+
+    def _rows(self) -> list[tuple[str, str, str, str, str]]:
+        """Name, dtype, shape, operation and layer of each node."""
         names: dict[Tensor, str] = {}
         read = set(self.reads.values())
-        lines = []
+        rows = []
         for number, node in enumerate(self.nodes):
             names[node] = f"%{number}"
-            kind = "x".join(map(str, node.shape)) or "scalar"
+            shape = "x".join(map(str, node.shape)) or "scalar"
             if node.operation is not None:
                 arguments = [names[i] for i in node.inputs]
                 arguments += [f"{key}={value}" for key, value in node.attributes.items()]
                 text = f"{node.operation.name}({', '.join(arguments)})"
             elif node in read:
                 text = f"state {node.name or ''}".rstrip()
+            elif node.value is not None:
+                text = _constant(node)
             else:
-                text = "constant" if node.value is not None else f"input {node.name or ''}".rstrip()
-            where = f"  # {node.path}" if node.path else ""
-            lines.append(f"%{number}: {node.dtype} {kind} = {text}{where}")
-        for output in leaves(self.outputs):
-            lines.append(f"output {names[output]}")
+                text = f"input {node.name or ''}".rstrip()
+            rows.append((names[node], str(node.dtype), shape, text, node.path))
+        return rows
+
+    def _results(self) -> list[tuple[str, str]]:
+        """The outputs, and what each updated State shall hold."""
+        names = {node: f"%{number}" for number, node in enumerate(self.nodes)}
+        found = [("output", names[output]) for output in leaves(self.outputs)]
         for state, tensor in self.updates.items():
-            lines.append(f"update {state.name or 'state'} <- {names[tensor]}")
-        return "\n".join(lines)
+            found.append(("update", f"{state.name or 'state'} <- {names[tensor]}"))
+        return found
+
+
+def _constant(node: Tensor) -> str:
+    """With its number, where it is one number or the same one everywhere."""
+    array = node.numpy()
+    first = array.reshape(-1)[:1]
+    return f"constant {first[0]!s}" if first.size and (array == first).all() else "constant"
 
 
 class StateRecorder:

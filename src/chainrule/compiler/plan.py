@@ -26,6 +26,7 @@ from chainrule.compiler.repeated_factors import transpose_once
 from chainrule.dtypes import name_of
 from chainrule.graph.state import HyperParameter
 from chainrule.graph.tensor import Array
+from chainrule.markup import Lines
 
 _FLOPS = {  # floating-point operations an element, as textbooks count them: one each
     "copy": 0,
@@ -33,14 +34,21 @@ _FLOPS = {  # floating-point operations an element, as textbooks count them: one
 }
 
 
+Place = tuple[str, int, int]
+"""A part of memory: its space, its first byte there, and the number of its bytes."""
+
+
 class Call(NamedTuple):
-    """What the core's `Plan.add` is called with for an instruction, and its costs."""
+    """What the core's `Plan.add` is called with for an instruction, its costs, and what it reads
+    and writes."""
 
     kind: str
     label: str
     fields: dict[str, Any]
     flops: int
     nbytes: int
+    reads: list[Place]
+    writes: list[Place]
 
 
 class Output(NamedTuple):
@@ -108,7 +116,7 @@ class Plan:
         """Floating-point operations of a step: 2 m n k for a product, 1 for an elementwise one."""
         return sum(call.flops for call in self.calls)
 
-    def describe(self, times: Sequence[tuple[str, int, float]] = ()) -> str:
+    def describe(self, times: Sequence[tuple[str, int, float]] = ()) -> Lines:
         """The plan as a table: instructions with FLOPs and bytes, then the sums.
 
         Args:
@@ -138,7 +146,7 @@ class Plan:
             ]
             lines.append("  ".join(cells).rstrip())
         lines.append(f"arena {self.arena_size:,} bytes, constants {self.constants_size:,} bytes")
-        return "\n".join(lines)
+        return Lines("\n".join(lines))
 
 
 def _array(constant: Storage) -> Array:
@@ -178,10 +186,10 @@ def _call(instruction: Instruction) -> Call:
     if instruction.epilogue is not None:
         fields["epilogue"] = epilogue = program(instruction.epilogue, tiles=True)
         flops += _program_flops(epilogue)
-    nbytes = sum([s.nbytes for s in instruction.reads]) + sum(
-        [s.nbytes for s in instruction.writes]
-    )
-    return Call(instruction.kind, _label(instruction), fields, flops, nbytes)
+    reads = [(s.space, s.offset, s.nbytes) for s in instruction.reads]
+    writes = [(s.space, s.offset, s.nbytes) for s in instruction.writes]
+    nbytes = sum([place[2] for place in reads]) + sum([place[2] for place in writes])
+    return Call(instruction.kind, _label(instruction), fields, flops, nbytes, reads, writes)
 
 
 _PLAIN = {bool, int, float, str}

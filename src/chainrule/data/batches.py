@@ -169,6 +169,39 @@ def batches(
     )
 
 
+def in_few_sizes(
+    rows: int, most: int, fewest: int = 1
+) -> Iterator[tuple[slice | NDArray[np.int64], int, int]]:
+    """Rows for predictions in batches of few sizes, as each size needs a plan.
+
+    Products of these sizes add up in one order, so that what is predicted for a row does not depend
+    on the rows beside it, to the bit.
+
+    Args:
+        rows: how many there are.
+        most: rows in a batch, a power of two.
+        fewest: the same of the last one, which is filled up to a power of two by the last row.
+
+    Returns:
+        Once or twice (which rows, rows in a batch, how many of the outputs count).
+
+    Example:
+        >>> for which, size, count in in_few_sizes(11, 4):
+        ...     print(which, size, count)
+        slice(0, 8, None) 4 8
+        [ 8  9 10 10] 4 3
+    """
+    whole = rows // most * most
+    if whole:
+        yield slice(0, whole), most, whole
+    if whole < rows:
+        size = max(fewest, 1 << (rows - whole - 1).bit_length())
+        if size == rows - whole:
+            yield slice(whole, rows), size, size
+            return
+        yield np.minimum(np.arange(whole, whole + size), rows - 1), size, rows - whole
+
+
 def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     """Return the order in which an epoch visits n rows: a pure function of its arguments.
 

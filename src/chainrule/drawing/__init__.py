@@ -1,5 +1,6 @@
 """Pictures as SVG text, for pages that need nothing from elsewhere."""
 
 from chainrule.drawing.charts import bar_chart, line_chart, scatter_chart
+from chainrule.drawing.picture import Drawing
 
-__all__ = ["bar_chart", "line_chart", "scatter_chart"]
+__all__ = ["Drawing", "bar_chart", "line_chart", "scatter_chart"]

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
+from chainrule.compiler.capture import capture as capture  # cr.capture comes with its interpreter
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.guards import guard_of
 from chainrule.graph.state import State

@@ -1,5 +1,6 @@
 """The computational graph: nodes, operations, and back-propagation through them."""
 
 from chainrule.graph.backprop import ancestors, prune
+from chainrule.graph.grad_table import GradTable
 
-__all__ = ["ancestors", "prune"]
+__all__ = ["GradTable", "ancestors", "prune"]

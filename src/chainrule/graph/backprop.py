@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import Recorder, local
+from chainrule.graph.grad_table import GradTable
 from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import JointRule, Operation
 from chainrule.graph.tensor import COMPILED, Tensor, TensorLike, as_tensor
@@ -24,8 +25,6 @@ Edge = tuple[Tensor, int]
 
 PrunedGraph = dict[Tensor, list[Edge]]
 """G': its variables from the oldest to the youngest, each with the edges to its consumers."""
-
-GradTable = dict[Tensor, Tensor]
 
 Node = TypeVar("Node", bound=Any)
 
@@ -148,7 +147,8 @@ def backprop(
             `z` is a scalar.
 
     Returns:
-        The `grad_table`: a Tensor of the same shape for each variable that has a gradient.
+        The `grad_table`, a `graph.GradTable`: a Tensor of the same shape for each variable that has
+        a gradient.
 
     Raises:
         ShapeError: if `z` is not a scalar and `grad_output` is missing, or their shapes differ.
@@ -161,8 +161,15 @@ def backprop(
         >>> [grad_table[v].item() for v in (x, y, z, q)]
         [-4.0, -4.0, 3.0, -4.0]
     """
+    return GradTable(_filled(z, targets, grad_output))
+
+
+def _filled(
+    z: Tensor, targets: Iterable[Tensor] | None, grad_output: TensorLike | None
+) -> dict[Tensor, Tensor]:
+    """`backprop`, as a plain dict."""
     z = z.node()
-    grad_table: GradTable = {z: _grad_of_output(z, grad_output)}
+    grad_table = {z: _grad_of_output(z, grad_output)}
     pruned = prune(z, targets)
     for variable in reversed(pruned):
         if variable is not z:
@@ -170,7 +177,7 @@ def backprop(
     return grad_table
 
 
-def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: GradTable) -> None:
+def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: dict[Tensor, Tensor]) -> None:
     """Put the gradient of `variable` into the table: the sum over its consumers in G'.
 
     Algorithm 6.6. Each edge of G' is visited once, each sum is one n-ary add.
@@ -239,7 +246,7 @@ def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:
     context = local.context
     before, context.grad_enabled = context.grad_enabled, False
     try:
-        grad_table = backprop(z, None, grad_output)
+        grad_table = _filled(z, None, grad_output)
         if context.capture is not None:
             _check_gradients_go_to_state(grad_table, context.capture)
         for variable, grad in grad_table.items():
@@ -255,7 +262,7 @@ def _keeps_gradient(variable: Tensor) -> bool:
     return variable.operation is None or variable.state is not None
 
 
-def _check_gradients_go_to_state(grad_table: GradTable, capture: Recorder) -> None:
+def _check_gradients_go_to_state(grad_table: dict[Tensor, Tensor], capture: Recorder) -> None:
     """Raise SymbolicError where a leaf of a captured graph can't keep its gradient."""
     for leaf in grad_table:
         if _keeps_gradient(leaf) and leaf.requires_grad and not capture.takes_gradients(leaf):
@@ -300,7 +307,7 @@ def _grads(
     z: Tensor, inputs: Sequence[Tensor], grad_output: TensorLike | None = None
 ) -> list[Tensor]:
     """`grad` for several Tensors."""
-    grad_table = backprop(z, inputs, grad_output)
+    grad_table = _filled(z, inputs, grad_output)
     by_state: dict[Tensor, list[Tensor]] = {}
     for variable, gradient in grad_table.items():
         if variable.state is not None:

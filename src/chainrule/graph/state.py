@@ -126,6 +126,16 @@ class State(Tensor):
                 return self.value.copy()  # type: ignore[union-attr]
         return self.value  # type: ignore[return-value]
 
+    @property
+    def own_name(self) -> str:
+        """The last part of its name, which says what it is and not where: "weight"."""
+        return (self.name or "").rpartition(".")[2]
+
+    def rename(self, name: str) -> None:
+        """Be called `name` in what is printed from now on."""
+        self.name = name
+        self._node = None
+
     def symbolic_leaf(self) -> Tensor:
         """A new leaf that stands for this State where its value is not known yet."""
         leaf = Tensor(None, self.requires_grad, self.name, shape=self.shape, dtype=self.dtype)

@@ -17,6 +17,7 @@ from chainrule.graph.context import local
 from chainrule.graph.in_place import InPlaceOperators
 from chainrule.graph.methods import TensorMethods, functions
 from chainrule.graph.names import ForeignNames
+from chainrule.graph.notebook import html_of
 from chainrule.graph.numpy_functions import NumPyFunctions
 from chainrule.graph.operators import Operators
 from chainrule.graph.unpacking import check_unpacking
@@ -224,6 +225,9 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
                 "it, and print it after the call"
             )
         return repr(self)
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
     def __format__(self, spec: str) -> str:
         """As its number where there is a format: ``f"{loss:.4f}"``; else as `str`."""

@@ -9,6 +9,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.nn.module import Module
+from chainrule.nn.traversal import joined
 
 T = TypeVar("T", bound="Module | Parameter")
 L = TypeVar("L", bound="_Held[Any]")
@@ -128,6 +129,7 @@ class ListOfParts(_Held[T]):
         for key, value in self._held().items():
             if isinstance(value, Module) and value in named:
                 value._take_name(self._inner_name(key))
+                value._take_path(joined(self._path, key))
 
     def append(self: L, value: Any) -> L:
         """Add one at the end."""

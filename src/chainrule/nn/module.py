@@ -16,6 +16,7 @@ from chainrule.graph.tensor import Array, TensorLike, holds_tensors
 from chainrule.nn.hooks import Hooked
 from chainrule.nn.interception import intercepted_forward
 from chainrule.nn.modes import Moded
+from chainrule.nn.notebook import html_of
 from chainrule.nn.placement import Placed
 from chainrule.nn.registration import not_registered, unregistered
 from chainrule.nn.ties import contradictions
@@ -101,6 +102,7 @@ class Module(Moded, Hooked, Placed):
     """The names of the columns of the tables that a Trainer fitted it to; None without names."""
 
     _name: str
+    _path: str = ""  # from the outermost model that it was first put into
     _unsaved: set[str]
 
     forward: Callable[..., Any] = _no_forward
@@ -189,13 +191,28 @@ class Module(Moded, Hooked, Placed):
         vars(self)[registry][name] = value
         object.__setattr__(self, name, value)
         if isinstance(value, State) and value.name is None:
-            value.name = name
+            value.name = joined(self._path, name)
         elif isinstance(value, Module) and not value._name:
             value._take_name(name)
+            value._take_path(joined(self._path, name))
 
     def _take_name(self, name: str) -> None:
         """Be called `name` in paths: the name under which a parent first holds the module."""
         self._name = name
+
+    def _take_path(self, path: str) -> None:
+        """Lie at `path` in the outermost model: parameters and buffers have names that begin so.
+
+        What has another name, or lies elsewhere, too, keeps its name.
+        """
+        before = self._path
+        vars(self)["_path"] = path
+        for name, state in (self._parameters | self._buffers).items():
+            if state is not None and state.name == joined(before, name):
+                state.rename(joined(path, name))
+        for name, module in self._modules.items():
+            if module is not None and module._path == joined(before, name):
+                module._take_path(joined(path, name))
 
     def _register_new(self, registry: str, name: str, value: State | Module | None) -> None:
         if hasattr(self, name) and name not in vars(self)[registry]:
@@ -371,6 +388,9 @@ class Module(Moded, Hooked, Placed):
                 lines += f"({name}): {module!r}".split("\n")
             extra = "".join(f"\n  {line}" for line in lines) + "\n"
         return f"{type(self).__name__}({extra})"
+
+    def _repr_html_(self) -> str:
+        return html_of(self)
 
 
 def _check_tuple(module: Module, given: tuple[Any, ...]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import sparse
 
 from chainrule.data.arrays import as_data
-from chainrule.data.batches import Batches
+from chainrule.data.batches import Batches, in_few_sizes
 from chainrule.execute.native import joined
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
@@ -18,7 +18,7 @@ from chainrule.train.backends import Backend, make_backend
 from chainrule.train.training_step import Loss, StepGraphs
 
 _ROWS = 1024
-"""The most rows in a batch. Fewer rows are filled up to a power of two: each size is a plan."""
+"""The most rows in a batch."""
 
 
 def predicting_backend(model: Module, loss: Loss) -> Backend[Any]:
@@ -43,14 +43,9 @@ def _parts(x: Any) -> Iterator[Array]:
 
 
 def _outputs(backend: Backend[Any], x: Array) -> Iterator[Array]:
-    """The outputs of each batch. Rows that fill it up are copies of the last."""
+    """The outputs of each batch."""
     rows = len(x)
     data = as_data(backend.graphs.dtype, x)
-    full = rows - rows % _ROWS
-    if full:
-        yield from backend.predict(Batches(data, np.arange(full), _ROWS))
-    if full < rows:
-        size = 1 << (rows - full - 1).bit_length()
-        order = np.minimum(np.arange(full, full + size), rows - 1)
-        for outputs in backend.predict(Batches(data, order, size)):
-            yield outputs[: rows - full]
+    for which, size, count in in_few_sizes(rows, _ROWS):
+        for outputs in backend.predict(Batches(data, np.arange(rows)[which], size)):
+            yield outputs[:count]

@@ -74,8 +74,7 @@ class _Tabular(ReportMixin, BaseEstimator):
         )  # fmt: skip
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
-        shares = self.model_.importances(_some(X))
-        self.feature_importances_ = np.array(list(shares.values()))
+        self._some_rows = self.columns_.transform(_some(X))
         self.best_epoch_: int = members[0]["best_epoch"]
         self.n_iter_ = len(members[0]["epochs"]["epoch"])
         self.history_: dict[str, list[float]] = members[0]["epochs"]
@@ -86,6 +85,13 @@ class _Tabular(ReportMixin, BaseEstimator):
 
     def _reported(self, X: Any, y: Any, train: tuple[Any, Any] | None) -> TabularModel:
         return self.model_
+
+    @property
+    def feature_importances_(self) -> NDArray[np.float64]:
+        """The share of each column, by gradient times input, on some of the rows."""
+        check_is_fitted(self)
+        shares = self.model_.importances_encoded(self._some_rows)
+        return np.array(list(shares.values()))
 
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)

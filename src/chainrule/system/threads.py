@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
@@ -15,13 +18,22 @@ _numpy_is_held = False
 _first_numbers: dict[str, int] = {}
 """By the path of a library: its number of threads before the first change."""
 
+_local = threading.local()
+"""`share`: the ThreadShare whose block this thread of Python is in."""
+
 
 def get_num_threads() -> int:
     """The number of threads of a native run, and the most of an eager product.
 
     This is the number given to `set_num_threads`; else that in the environment variable
-    CHAINRULE_NUM_THREADS; else the number of CPUs that this process may keep busy.
+    CHAINRULE_NUM_THREADS; else the number of CPUs that this process may keep busy. Trainings side
+    by side, as those of an `Ensemble`, share them: in their threads it is the number of each.
     """
+    share: ThreadShare | None = getattr(_local, "share", None)
+    return _of_process() if share is None else share.each()
+
+
+def _of_process() -> int:
     if _threads is not None:
         return _threads
     given = os.environ.get("CHAINRULE_NUM_THREADS", "")
@@ -51,8 +63,38 @@ def set_num_threads(threads: int | None) -> None:
     _threads = None if threads is None else _checked_threads(threads, "threads")
     for library in _numpy_libraries():
         first = _first_numbers.setdefault(library.filepath, library.num_threads)
-        library.set_num_threads(min(first, get_num_threads()) if threads is None else _threads)
+        library.set_num_threads(min(first, _of_process()) if threads is None else _threads)
     _numpy_is_held = True
+
+
+class ThreadShare:
+    """What several threads of Python share: the number of threads of native runs as it is now.
+
+    Each gets an equal part, at least 1: of those that are in the block `taken` at the time.
+    """
+
+    def __init__(self) -> None:
+        self._total = get_num_threads()
+        self._users = 0
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def taken(self) -> Iterator[None]:
+        """Native runs of this thread have their part inside the block."""
+        before = getattr(_local, "share", None)
+        with self._lock:
+            self._users += 1
+        _local.share = self
+        try:
+            yield
+        finally:
+            _local.share = before
+            with self._lock:
+                self._users -= 1
+
+    def each(self) -> int:
+        """The number of threads of each user now."""
+        return max(1, self._total // max(1, self._users))
 
 
 def hold_numpy() -> None:
@@ -60,7 +102,7 @@ def hold_numpy() -> None:
     global _numpy_is_held
     if _numpy_is_held:
         return
-    if get_num_threads() < allowed_cpus():  # else the library's own default is right
+    if _of_process() < allowed_cpus():  # else the library's own default is right
         set_num_threads(_threads)
     _numpy_is_held = True
 

@@ -59,6 +59,12 @@ class Cells(NamedTuple):
     is_whole: bool = False
     was: str = "numbers"
 
+    def take(self, rows: NDArray[np.int64]) -> Cells:
+        """Some of the cells."""
+        is_text = isinstance(self.values, list)
+        values = [self.values[row] for row in rows] if is_text else self.values[rows]
+        return self._replace(values=values, missing=self.missing[rows])
+
 
 def of_array(values: NDArray[Any], place: str, wanted: Wanted | None = None) -> Cells:
     """The cells of an array of shape (rows,).

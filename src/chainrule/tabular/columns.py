@@ -12,7 +12,15 @@ from numpy.typing import NDArray
 
 from chainrule import _core
 from chainrule.tabular import decisions
-from chainrule.tabular.kinds import KINDS, Column, Encoded, Number, Unused
+from chainrule.tabular.kinds import (
+    KINDS,
+    MOST_ONE_HOT,
+    MOST_WITHOUT_EMBEDDING,
+    Column,
+    Encoded,
+    Number,
+    Unused,
+)
 from chainrule.tabular.reading import Table, array_of_numbers, read
 
 _MOST_NAMED = 8
@@ -108,6 +116,8 @@ class Columns:
         categorical: Collection[str] = (),
         dates: Collection[str] = (),
         drop: Collection[str] = (),
+        embed: bool = True,
+        rows: NDArray[np.int64] | None = None,
     ) -> Columns:
         """Decide what is done with each column.
 
@@ -117,6 +127,9 @@ class Columns:
             numeric, categorical, dates: names of columns that are of this kind, whatever they look
                 like; of a table without names "x0", "x1" and so on.
             drop: names of columns that are not to be used.
+            embed: whether a category of more than eight values is embedded; else one of up to 128
+                values has a column for each.
+            rows: the numbers of the rows that decide, int64; by default all.
 
         Raises:
             TypeError: for a column of lists, bytes or anything else but numbers, text and dates.
@@ -131,13 +144,13 @@ class Columns:
             )
         names = _names(found)
         asked = decisions.asked(names, numeric, categorical, dates, drop)
-        columns = [
-            decisions.decide(
-                found.column(number, place, "text" if asked.get(name) == "categorical" else None),
-                name, asked.get(name),
-            )
-            for number, (name, place) in enumerate(zip(names, _places(found), strict=True))
-        ]  # fmt: skip
+        most = MOST_ONE_HOT if embed else MOST_WITHOUT_EMBEDDING
+        columns = []
+        for number, (name, place) in enumerate(zip(names, _places(found), strict=True)):
+            kind = asked.get(name)
+            cells = found.column(number, place, "text" if kind == "categorical" else None)
+            cells = cells if rows is None else cells.take(rows)
+            columns.append(decisions.decide(cells, name, kind, most))
         if not any(column.numeric + column.plain + column.codes for column in columns):
             reasons = "; ".join(f"{c.name!r}: {c.reason}" for c in columns[:_MOST_NAMED])
             raise ValueError(f"no column of x, of {found.rows} sample(s), can be used. {reasons}")
@@ -148,7 +161,8 @@ class Columns:
 
         Args:
             table: as in `fit`. A frame's columns may be in any order, and others beside them; those
-                that are not used may be left out. An array has all columns, in the order of `fit`.
+                that are not used may be left out. Labels that are numbers count as names where
+                those of `fit` were numbers, too. An array has all columns, in the order of `fit`.
 
         Returns:
             "numbers", float64 of shape (rows, numeric + plain), unless there are none; where there
@@ -219,7 +233,7 @@ class Columns:
     def _numbers_in(self, found: Table) -> list[int | None]:
         """For each column its number in a table; None where it is not needed."""
         used = [column.numeric + column.plain + column.codes > 0 for column in self.columns]
-        if self.named and found.names is not None:
+        if self.named and found.names and _numbered(self.names) == _numbered(found.names):
             places = {name: number for number, name in enumerate(found.names)}
             lacking = [
                 c.name for c, is_used in zip(self.columns, used, strict=True)
@@ -302,6 +316,11 @@ def _numbers_alone(columns: Sequence[Column]) -> _Numbers | None:
 
 def _names(found: Table) -> tuple[str, ...]:
     return found.names or tuple(f"x{number}" for number in range(found.width))
+
+
+def _numbered(names: Sequence[str]) -> bool:
+    """Whether columns have numbers for labels; against names these stand for their places."""
+    return all(name[:1] == "x" and name[1:].isdigit() for name in names)
 
 
 def _places(found: Table) -> list[str]:

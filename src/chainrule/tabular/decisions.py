@@ -64,8 +64,8 @@ def asked(
     return found
 
 
-def decide(cells: Cells, name: str, kind: Asked | None) -> Column:
-    """The kind of a column with these cells.
+def decide(cells: Cells, name: str, kind: Asked | None, most: int = MOST_ONE_HOT) -> Column:
+    """The kind of a column with these cells; a category of up to `most` values is not embedded.
 
     Raises:
         ValueError: if the cells are not of the kind that is asked for.
@@ -76,7 +76,7 @@ def decide(cells: Cells, name: str, kind: Asked | None) -> Column:
     if not present:
         return Unused(name, "all values are missing")
     if kind == "categorical":
-        return _category(to_text(cells), name, "as asked, ")
+        return _category(to_text(cells), name, "as asked, ", most)
     if kind == "numeric" and cells.was == "large integers":
         cells = to_numbers(cells)
     if kind == "numeric" and cells.form != "numbers":
@@ -87,7 +87,7 @@ def decide(cells: Cells, name: str, kind: Asked | None) -> Column:
             "2026-12-31 23:59:59"
         )
     if cells.form == "text":
-        return _of_text(cells, name, present)
+        return _of_text(cells, name, present, most)
     values = cells.values[~cells.missing]
     if present == len(cells.missing) and (values == values[0]).all():
         shown = f"{values[0]:g}" if cells.form == "numbers" else "one date"
@@ -99,7 +99,7 @@ def decide(cells: Cells, name: str, kind: Asked | None) -> Column:
         if distinct == len(cells.missing) >= _FEW_ROWS:
             return Unused(name, "an identifier: its name says so, and every value differs")
         if MOST_ONE_HOT < distinct <= present // 2:
-            return _category(to_text(cells), name, "an identifier by its name, ")
+            return _category(to_text(cells), name, "an identifier by its name, ", most)
     return _number(cells, name)
 
 
@@ -109,16 +109,16 @@ def _number(cells: Cells, name: str) -> Number:
     return Number(name, f"{reason}{_of_missing(cells)}", median, bool(cells.missing.any()))
 
 
-def _of_text(cells: Cells, name: str, present: int) -> Column:
+def _of_text(cells: Cells, name: str, present: int, most: int) -> Column:
     distinct = len({value for value in cells.values if value is not None})
     if distinct == 1 and present == len(cells.missing):
         return Unused(name, f"constant: {cells.values[0]!r:.40}")
     if len(cells.missing) >= _FEW_ROWS and distinct >= _DISTINCT * present and distinct > 2:
         return Unused(name, f"{cells.was}: nearly every value differs ({distinct} of {present})")
-    return _category(cells, name, "")
+    return _category(cells, name, "", most)
 
 
-def _category(cells: Cells, name: str, why: str) -> Column:
+def _category(cells: Cells, name: str, why: str, most: int) -> Column:
     counts = Counter(value for value in cells.values if value is not None)
     has_missing = bool(cells.missing.any())
     was = cells.was if cells.was != "numbers" else "numbers as categories"
@@ -134,6 +134,12 @@ def _category(cells: Cells, name: str, why: str) -> Column:
     if seen_once and len(counts) - seen_once > MOST_ONE_HOT:
         kept = Counter({value: count for value, count in counts.items() if count > 1})
         reason += f", {seen_once} of them in one row alone"
+    if len(kept) <= most:
+        missing = "; missing ones are 0" if has_missing else ""
+        return Category(
+            name, f"{reason}: a column each{missing}", _ordered(kept), has_missing, cells.meaning,
+            one_hot=True,
+        )  # fmt: skip
     missing = "; missing ones have a vector" if has_missing else ""
     return Category(
         name, f"{reason}: embedded{missing}", _ordered(kept), has_missing, cells.meaning

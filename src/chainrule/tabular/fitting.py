@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from collections.abc import Collection, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,11 +12,13 @@ from numpy.typing import NDArray
 from chainrule import checks
 from chainrule.data.batches import permutation
 from chainrule.nn import RealMLP
+from chainrule.system.side_by_side import side_by_side
 from chainrule.system.threads import get_num_threads
 from chainrule.tabular.calibration import temperature
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.intervals import scores
 from chainrule.tabular.model import TabularModel
+from chainrule.tabular.reading import read
 from chainrule.tabular.recipe import Recipe, Task, realmlp
 from chainrule.tabular.targets import Classes, Target, criterion_of, fit_target
 from chainrule.tabular.training import Rows, Trained, hold_out, train
@@ -138,16 +139,19 @@ def fit(
         raise ValueError(f"validation_fraction is in [0, 1), got {validation_fraction}")
     seed = checks.integer("seed", seed, 0)
     quantiles = _checked_loss(task, loss, quantiles)
-    if columns is None:
-        columns = Columns.fit(
-            table, categorical=categorical, numeric=numeric, dates=dates, drop=drop
-        )
-    arrays = columns.transform(table)
-    rows = len(next(iter(arrays.values())))
+    rows = read(table).rows
+
+    def decide(on: NDArray[np.int64] | None = None) -> Columns:
+        return Columns.fit(
+            table, categorical=categorical, numeric=numeric, dates=dates, drop=drop,
+            embed=preset != "fast", rows=on,
+        )  # fmt: skip
+
+    if not rows:
+        decide()  # which says so
     whole = fit_target(task, target, loss=loss, quantiles=quantiles)
     weights = _weights(sample_weight, rows)
     stratify = isinstance(whole, Classes)
-    given = None if validation is None else _given(columns, whole, validation)
     encoded = whole.encode(target)
     if len(encoded) != rows:
         raise ValueError(
@@ -157,7 +161,7 @@ def fit(
     used = np.arange(rows) if weights is None else np.flatnonzero(weights)
     if stratify and len(np.unique(encoded[used])) < 2:
         raise ValueError("the classifier needs two classes or more, of rows with a weight above 0")
-    fraction = 0.0 if given else validation_fraction
+    fraction = validation_fraction if validation is None else 0.0
     parts = [
         _Part(used[part.train], used[part.validation])
         for part in _parts(encoded[used], count, seed, fraction, stratify=stratify)
@@ -166,7 +170,10 @@ def fit(
     if not stratify:
         fitted = fit_target(task, target, parts[0].train, loss=loss, quantiles=quantiles)
         encoded = fitted.encode(target)
-        given = None if validation is None else _given(columns, fitted, validation)
+    if columns is None:  # of several members each row is for some to train on
+        columns = decide(parts[0].train if count == 1 else None)
+    arrays = columns.transform(table)
+    given = None if validation is None else _given(columns, fitted, validation)
     data = Rows(arrays, encoded, weights)
 
     def make() -> RealMLP:
@@ -176,6 +183,7 @@ def fit(
         )  # fmt: skip
 
     criterion = criterion_of(fitted, recipe.label_smoothing)
+    sizes = columns.sizes
     stop = _Stop()
 
     def member(number: int) -> _Member:
@@ -187,7 +195,7 @@ def fit(
             left = time_budget - (time.monotonic() - begin)
             seconds = max(left, 0.0) / (rounds - number // workers)
         trained = train(
-            make, recipe, criterion, data.take(part.train), held if len(held) else None,
+            make, recipe, criterion, sizes, data.take(part.train), held if len(held) else None,
             seed=seed + number, seconds=seconds,
             callbacks=[*(callbacks if not number else ()), stop],
             progress=progress and not number,
@@ -200,10 +208,7 @@ def fit(
         return _Member(trained, scores=scores(fitted, trained.outputs, held.targets))
 
     workers = min(count, get_num_threads())
-    if workers == 1:
-        found = [member(number) for number in range(count)]
-    else:
-        found = _side_by_side(member, count, workers, stop)
+    found = list(side_by_side(member, count, stop.tell).values())
     report = {
         "members": [
             {
@@ -253,29 +258,6 @@ class _Stop(Callback):
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         if self._reason is not None:
             trainer.stop(self._reason)
-
-
-def _side_by_side(
-    member: Callable[[int], _Member], count: int, workers: int, stop: _Stop
-) -> list[_Member]:
-    """The members, trained in threads.
-
-    Ctrl-C ends all of them early, and each keeps its best epoch so far, as it does where a single
-    network is trained. An error of one ends the others, too.
-    """
-    with ThreadPoolExecutor(workers) as pool:
-        futures = [pool.submit(member, number) for number in range(count)]
-        pending = set(futures)
-        try:
-            # A wait without an end would not see Ctrl-C where another thread got the signal.
-            while pending and not any(future.exception() for future in set(futures) - pending):
-                _, pending = wait(pending, 0.1, FIRST_EXCEPTION)
-        except KeyboardInterrupt:
-            stop.tell("interrupted")
-        if any(future.exception() for future in set(futures) - pending):
-            stop.tell("another member failed")
-            pool.shutdown(wait=False, cancel_futures=True)
-        return [future.result() for future in futures]
 
 
 def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:

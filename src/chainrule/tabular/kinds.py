@@ -14,6 +14,9 @@ from chainrule.tabular.cells import Cells, Meaning, Wanted, canonical
 MOST_ONE_HOT = 8
 """So many values of a category get a column each; more are embedded."""
 
+MOST_WITHOUT_EMBEDDING = 128
+"""The same where embeddings are not wanted. More columns would fill the memory."""
+
 CYCLES = {"year": 366.0, "month": 31.0, "week": 7.0, "day": 1.0}
 """The cycles of dates, and their greatest lengths in days: the same day of every month is at the
 same place."""
@@ -72,6 +75,7 @@ class Category:
         has_missing: whether some were missing in training.
         meaning: what they were: text, which is kept as it stands, or the text of numbers, booleans
             or dates, of which each may be written in several ways.
+        one_hot: whether each has a column, also where there are more than 8.
     """
 
     name: str
@@ -79,13 +83,14 @@ class Category:
     values: tuple[str, ...]
     has_missing: bool
     meaning: Meaning
+    one_hot: bool = False
 
     numeric: ClassVar[int] = 0
     wanted: ClassVar[Wanted | None] = "text"
 
     @property
     def is_embedded(self) -> bool:
-        return len(self.values) > MOST_ONE_HOT
+        return len(self.values) > MOST_ONE_HOT and not self.one_hot
 
     @property
     def plain(self) -> int:
@@ -123,7 +128,10 @@ class Category:
             raise ValueError(f"categories are text, not {self.values!r:.80}")
         if self.meaning not in get_args(Meaning):
             raise ValueError(f"categories mean {get_args(Meaning)}, not {self.meaning!r:.80}")
-        return replace(self, values=tuple(self.values), has_missing=bool(self.has_missing))
+        return replace(
+            self, values=tuple(self.values), has_missing=bool(self.has_missing),
+            one_hot=bool(self.one_hot),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from chainrule import checks
 from chainrule.data.arrays import Form
+from chainrule.data.batches import in_few_sizes
 from chainrule.errors import FileError
 from chainrule.nn import RealMLP, from_description, to_description
 from chainrule.tabular.calibration import softmax
@@ -28,8 +29,7 @@ _ROWS = 16_384
 """Rows of a table that become arrays, and outputs, at once: they bound the memory."""
 
 _WHOLE = 512
-"""Rows that go through a network at once. A rest is filled up to a power of two: few sizes need a
-plan."""
+"""Rows that go through a network at once."""
 
 
 class TabularModel:
@@ -199,7 +199,10 @@ class TabularModel:
         Source: Shrikumar, Greenside, Shcherbina, Kundaje, "Not just a black box: learning important
         features through propagating activation differences", 2016.
         """
-        arrays = self.columns.transform(table)
+        return self.importances_encoded(self.columns.transform(table))
+
+    def importances_encoded(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+        """The same for rows that `columns.transform` made arrays of."""
         found = np.sum(
             [gradient_times_input(self.columns, m, arrays) for m in self.members], axis=0
         )
@@ -232,14 +235,8 @@ class TabularModel:
             raise ValueError("x has 0 sample(s); a minimum of 1 is required")
         if self._form is None:
             self._form = self._networks[0].form({n: a[:1] for n, a in arrays.items()})
-        given = list(arrays.values())
-        whole = rows // _WHOLE * _WHOLE
-        size = max(self._fewest, 1 << (rows - whole - 1).bit_length())
-        parts = [[array[:whole] for array in given]] if whole else []
-        if rows - whole == size:
-            parts.append([array[whole:] for array in given])
-        elif whole < rows:
-            parts.append([_filled_up(array[whole:], size) for array in given])
+        batches = list(in_few_sizes(rows, _WHOLE, self._fewest))
+        parts = [[array[which] for array in arrays.values()] for which, _, _ in batches]
         found = []
         for network in self._networks:
             outputs = [network.outputs(self._form, part) for part in parts]
@@ -288,14 +285,6 @@ class TabularModel:
             f"<TabularModel of {what}, from {len(self.columns.columns)} columns, by "
             f"{len(self.members)} network{'s' * (len(self.members) > 1)}>"
         )
-
-
-def _filled_up(array: NDArray[Any], rows: int) -> NDArray[Any]:
-    """The rows of an array, and its last one again, up to a number of them."""
-    found = np.empty((rows, *array.shape[1:]), array.dtype)
-    found[: len(array)] = array
-    found[len(array) :] = array[-1]
-    return found
 
 
 def is_model(found: Mapping[Any, Any]) -> bool:

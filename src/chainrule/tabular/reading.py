@@ -48,7 +48,7 @@ def read(table: Any, name: str = "x") -> Table:
         names = names_of(table)
         frame = as_frame(table, name)
         columns = list(frame.iter_columns())
-        given = names if isinstance(names, tuple) else None
+        given = names if isinstance(names, tuple) else _numbered(frame.columns)
         return Table(
             given,  # type: ignore[arg-type]
             len(columns), len(frame),
@@ -61,6 +61,14 @@ def read(table: Any, name: str = "x") -> Table:
         None, array.shape[1], len(array),
         lambda number, place, wanted: cells.of_array(array[:, number], place, wanted),
     )  # fmt: skip
+
+
+def _numbered(labels: Sequence[Any]) -> tuple[str, ...] | None:
+    """The names of columns whose labels are whole numbers, as pandas gives to an array: x0, x1."""
+    numbers = [label for label in labels if isinstance(label, (int, np.integer))]
+    if len({*numbers}) < len(labels):
+        return None
+    return tuple(f"x{number}" for number in numbers)
 
 
 def read_targets(y: Any, name: str = "y", wanted: Wanted | None = None) -> tuple[list[Cells], bool]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,6 +93,7 @@ def train(
     make: Callable[[], RealMLP],
     recipe: Recipe,
     criterion: Criterion,
+    sizes: Sequence[int],
     rows: Rows,
     validation: Rows | None,
     *,
@@ -107,6 +108,7 @@ def train(
         make: makes the network.
         recipe: the hyper-parameters.
         criterion: the loss, and the error that chooses the best epoch.
+        sizes: how many codes each embedded column has.
         rows: the rows to train on.
         validation: the rows that choose the best epoch; without them the last one is kept.
         seed: of starting values, dropout and the order of rows.
@@ -122,6 +124,10 @@ def train(
         model.fit(rows.arrays.get("numbers"))
         if not recipe.simple:
             _start_from_data(model, rows, seed)
+    codes = rows.arrays.get("codes")
+    seen = None if codes is None else np.bincount(codes.ravel(), minlength=model.num_codes)
+    if seen is not None:  # the mean of the others, until these are trained
+        _set_vectors(model, seen == 0, 0.0)
     loss: Loss = criterion.loss if rows.weights is None else _weighted(criterion.loss)
     size = min(recipe.batch_size, len(rows))
     steps = len(rows) // size
@@ -142,10 +148,30 @@ def train(
         epochs=recipe.epochs,
         progress=progress,
     )
+    if seen is not None:
+        _set_vectors(model, seen == 0, _mean_vectors(model, seen, sizes))
     for module in model.modules():
         if isinstance(module, Dropout):
             module.p = recipe.dropout  # where the schedule began
     return Trained(model.eval(), keep.epoch, keep.error, keep.outputs, trainer.history)
+
+
+def _set_vectors(model: RealMLP, which: NDArray[np.bool_], to: Any) -> None:
+    """Set some vectors of the embedded categories: of values that no row to train on has."""
+    assert model.embedding is not None
+    weight = model.embedding.weight
+    weight.assign(np.where(which[:, None], to, weight.numpy()).astype(weight.dtype))
+
+
+def _mean_vectors(
+    model: RealMLP, seen: NDArray[np.int64], sizes: Sequence[int]
+) -> NDArray[np.float64]:
+    """For each code the mean vector of its column over the rows to train on."""
+    assert model.embedding is not None
+    weight = model.embedding.weight.numpy().astype(np.float64)
+    starts = np.cumsum([0, *sizes[:-1]])
+    totals = np.add.reduceat(weight * seen[:, None], starts)
+    return np.repeat(totals / np.add.reduceat(seen, starts)[:, None], sizes, axis=0)
 
 
 def _start_from_data(model: RealMLP, rows: Rows, seed: int) -> None:

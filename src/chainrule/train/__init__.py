@@ -5,30 +5,37 @@ from chainrule.train import metrics
 from chainrule.train.backends import get_default_backend, set_default_backend
 from chainrule.train.callbacks import Callback, EarlyStopping, ReduceLROnPlateau
 from chainrule.train.compile import compile
+from chainrule.train.ensemble import Ensemble
 from chainrule.train.evaluator import Evaluator
 from chainrule.train.history import History
 from chainrule.train.metrics import Metric
 from chainrule.train.model_file import load, read_metadata, save
 from chainrule.train.range_test import RangeTest
+from chainrule.train.searching import Range, SearchResult, Trial, search
 from chainrule.train.state import TrainingState
 from chainrule.train.trainer import Trainer
 
 __all__ = [
     "Callback",
     "EarlyStopping",
+    "Ensemble",
     "Evaluator",
     "FileError",
     "History",
     "Metric",
+    "Range",
     "RangeTest",
     "ReduceLROnPlateau",
+    "SearchResult",
     "Trainer",
     "TrainingState",
+    "Trial",
     "compile",
     "get_default_backend",
     "load",
     "metrics",
     "read_metadata",
     "save",
+    "search",
     "set_default_backend",
 ]

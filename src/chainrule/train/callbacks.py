@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.graph.state import State
+from chainrule.markup import Constructed
 from chainrule.optim.lr_scheduler.plateau import Plateau
 from chainrule.system.interrupts import interrupts_held
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from chainrule.train.trainer import Trainer
 
 
-class Callback:
+class Callback(Constructed):
     """Called by `Trainer.fit`; override what you need.
 
     To end the training call `trainer.stop("why")`.

@@ -49,7 +49,7 @@ from chainrule.train.user_code import (
 
 _requires_grad = attrgetter("requires_grad")
 _BY_DIGITS = frozenset((float, complex, slice))
-_REGISTRIES = frozenset(("_parameters", "_buffers", "_unsaved", "_column_names"))
+_REGISTRIES = frozenset(("_parameters", "_buffers", "_unsaved", "_column_names", "_path"))
 _REPLACED = ("_modules", "_computed")
 """The dicts of a module that change only where `changes.count` moves."""
 _SMALL: tuple[type, ...] = (
@@ -180,7 +180,7 @@ class Facts:
 
     def _state(self, state: State, what: str) -> None:
         requires_grad = self._gradients and state.requires_grad
-        self.items.append((type(state), state.shape, state.dtype, state.name, requires_grad))
+        self.items.append((type(state), state.shape, state.dtype, state.own_name, requires_grad))
         self.identities.append(id(state))
         self.states.append(state)
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.graph.tensor import Tensor
 from chainrule.system.atomic_files import write_atomically
+from chainrule.train.notebook import html_of_history
 
 
 class History:
@@ -109,6 +110,9 @@ class History:
 
     def __repr__(self) -> str:
         return f"<History of {len(self)} epochs>"
+
+    def _repr_html_(self) -> str:
+        return html_of_history(self)
 
 
 def _shown(value: float) -> str:

@@ -1,11 +1,11 @@
-"""Progress: a bar by rich on a terminal, one plain line per epoch elsewhere."""
+"""Progress: a bar by rich on a terminal, a line in a notebook, one line per epoch elsewhere."""
 
 from __future__ import annotations
 
 import sys
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from rich.progress import Progress
@@ -43,9 +43,13 @@ class ProgressReport:
         self.shown = shown
         self.file = file or sys.stdout
         self._bar: Progress | None = None
+        self._line: _NotebookLine | None = None
         self._last = 0.0
 
     def __enter__(self) -> ProgressReport:
+        if self.shown and type(self.file).__module__.startswith("ipykernel."):
+            self._line = _NotebookLine()
+            return self
         # A program without a console has no standard output: None.
         if self.shown and self.file is not None and self.file.isatty():
             # rich takes a third of the time of all other imports: only where a bar is shown.
@@ -82,12 +86,17 @@ class ProgressReport:
 
     def step(self, epoch: int, done: int, loss: float) -> None:
         """`done` batches of epoch number `epoch` are done, with this mean loss so far."""
-        if self._bar is None:
+        if self._bar is None and self._line is None:
             return
         now = time.monotonic()
         if now - self._last < _REFRESH_SECONDS and (self.steps is None or done < self.steps):
             return
         self._last = now
+        if self._line is not None:
+            steps = "" if self.steps is None else f"/{self.steps}"
+            self._line.show(f"epoch {epoch}/{self.epochs}  step {done}{steps}  loss {loss:.4f}")
+            return
+        assert self._bar is not None
         self._bar.update(
             self._task,
             completed=done,
@@ -98,8 +107,11 @@ class ProgressReport:
 
     def epoch(self, record: dict[str, float]) -> None:
         """An epoch is done."""
-        if self.shown:
-            self.say(epoch_line(record, self.epochs))
+        line = epoch_line(record, self.epochs)
+        if self._line is not None:
+            self._line.show(line)
+        elif self.shown:
+            self.say(line)
 
     def say(self, text: str) -> None:
         """One line."""
@@ -107,3 +119,21 @@ class ProgressReport:
             self._bar.console.print(text, markup=False, highlight=False)
         elif self.shown:
             print(text, file=self.file, flush=True)
+
+
+class _NotebookLine:
+    """A line of a notebook's output that is written anew, in place."""
+
+    def __init__(self) -> None:
+        self._handle: Any = None
+
+    def show(self, text: str) -> None:
+        """Replace the line by this one."""
+        # A part of IPython, in which the notebook runs.
+        from IPython.display import display
+
+        content = {"text/plain": text}
+        if self._handle is None:
+            self._handle = display(content, raw=True, display_id=True)
+        else:
+            self._handle.update(content, raw=True)

@@ -106,7 +106,7 @@ def _grouped(updates: Sequence[State] | dict[State, Any]) -> list[State]:
     """States of one kind side by side, as `StepGraphs.states`: one program updates each kind."""
     kinds: dict[str, list[State]] = {}
     for state in updates:
-        kind = "" if state.requires_grad else str(state.name).rpartition(".")[2]
+        kind = "" if state.requires_grad else state.own_name
         kinds.setdefault(kind, []).append(state)
     return [state for alike in kinds.values() for state in alike]
 

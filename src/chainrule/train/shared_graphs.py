@@ -27,7 +27,7 @@ class SharedGraph:
         self._numbers: dict[State, int] = {}
         numbers = self._numbers
         roles = [numbers.setdefault(state, len(numbers)) for state in (*facts.states, *states)]
-        kinds = [(state.shape, state.dtype, state.name) for state in numbers]
+        kinds = [(state.shape, state.dtype, state.own_name) for state in numbers]
         context = step, local.context.grad_enabled, local.context.path
         self._key = context, tuple(facts.items), tuple(roles), tuple(kinds)
 

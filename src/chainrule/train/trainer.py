@@ -28,6 +28,7 @@ from chainrule.train.fixed_parts import FixedParts
 from chainrule.train.given_data import ROWS, training_source, training_sources
 from chainrule.train.history import History
 from chainrule.train.metrics import AnyMetric, as_metrics
+from chainrule.train.notebook import ShownTraining
 from chainrule.train.one_at_a_time import Turn, one_at_a_time
 from chainrule.train.progress import ProgressReport
 from chainrule.train.range_test import RangeTest, check_range, range_test
@@ -41,7 +42,7 @@ _STEPS_AT_ONCE = 1024
 """The number of steps whose learning rates are worked out in advance."""
 
 
-class Trainer(FixedParts):
+class Trainer(ShownTraining, FixedParts):
     """Trains a model: minibatches, epochs, validation, early stopping, checkpoints.
 
     Every step runs as one captured graph of forward pass, back-propagation and update. Any number

@@ -38,6 +38,7 @@ from chainrule.nn.layers.augmentation import (
     RandomHorizontalFlip,
     RandomVerticalFlip,
 )
+from chainrule.nn.layers.averages import Average, AverageClasses, AverageLabels
 from chainrule.nn.layers.channel_normalisation import (
     BatchNorm1d,
     BatchNorm2d,
@@ -135,6 +136,9 @@ __all__ = [
     "AdaptiveMaxPool1d",
     "AdaptiveMaxPool2d",
     "AlphaDropout",
+    "Average",
+    "AverageClasses",
+    "AverageLabels",
     "AvgPool1d",
     "AvgPool2d",
     "BatchNorm1d",

@@ -13,6 +13,7 @@ from chainrule import checks
 from chainrule.errors import SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.state import HyperParameter
+from chainrule.markup import Constructed
 from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.hyperparameters import Term
 from chainrule.optim.optimizer import Optimizer
@@ -20,7 +21,7 @@ from chainrule.optim.optimizer import Optimizer
 Unit = Literal["epoch", "step"]
 
 
-class Schedule:
+class Schedule(Constructed):
     """The base of all schedules: sets the learning rate of every group as a function of t.
 
     A schedule of your own is a subclass with `lr`, a straight line in `base_lr`. Construction sets

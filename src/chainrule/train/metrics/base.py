@@ -9,10 +9,11 @@ import numpy as np
 
 from chainrule.errors import ShapeError, SymbolicError
 from chainrule.graph.tensor import Array, Tensor
+from chainrule.markup import Constructed
 from chainrule.trees import leaves
 
 
-class Metric:
+class Metric(Constructed):
     """A number that says how good outputs are, over any number of batches.
 
     A subclass gives `sums`, which is part of the captured graph, and `result`. Every row counts the

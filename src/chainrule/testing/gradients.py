@@ -1,8 +1,4 @@
-"""Checks for your own operations, functions and layers: the ones that chainrule tests itself with.
-
-`check_gradient` compares gradients with finite differences, to second order. `check_operation`
-holds an operation to everything that its block promises.
-"""
+"""Checks of gradients by finite differences, and of all that an operation's block promises."""
 
 from __future__ import annotations
 
@@ -18,8 +14,6 @@ from chainrule.graph.operation import Operation, Sample, Spec, operations
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array, Tensor, as_tensor, placeholder
 from chainrule.trees import leaves
-
-__all__ = ["check_gradient", "check_operation"]
 
 Function = Callable[..., Any]
 

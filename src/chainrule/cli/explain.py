@@ -1,0 +1,75 @@
+"""`chainrule explain`: one training step of a saved model, with every number of it."""
+
+from __future__ import annotations
+
+import click
+
+from chainrule.cli.options import (
+    LETTERS,
+    header_option,
+    mnist_option,
+    model_argument,
+    part_option,
+)
+
+
+@click.command(
+    short_help="Explain one training step of a saved model.",
+    epilog="""\b
+Examples:
+  chainrule explain digits.safetensors --row 3 --html step.html
+  chainrule explain houses.safetensors sold-houses.csv --letters cornell
+  chainrule explain trace.json --html step.html
+""",
+)
+@model_argument
+@click.argument("data", metavar="[DATA]", required=False)
+@click.option(
+    "--row",
+    type=click.IntRange(min=0),
+    help="The row of DATA to take the step on, counted from 0.  [default: 0]",
+)
+@click.option("--letters", type=click.Choice(LETTERS), help="Whose letters.  [default: boulder]")
+@click.option("--html", "page", metavar="FILE.html", help="Where to write the page that plays it.")
+@click.option("--json", "trace", metavar="FILE.json", help="Where to write the trace, all numbers.")
+@mnist_option
+@part_option
+@header_option
+def explain(
+    model: str,
+    data: str | None,
+    row: int | None,
+    letters: str | None,
+    page: str | None,
+    trace: str | None,
+    folder: str | None,
+    part: str | None,
+    header: bool | None,
+) -> None:
+    """Explain one training step of MODEL on one row of DATA: forward, backward and update.
+
+    DATA is by default what MODEL was trained on, its training rows. MODEL stays as it is. The
+    optimiser is that of its training, as at its first step; of a model of tables there is no
+    update, and of several networks the first is explained. MODEL may also be a trace that --json
+    wrote. Without --html and --json the explanation is printed.
+    """
+    from chainrule.cli.explaining import explained, read_trace, sources_of
+    from chainrule.cli.files import check_outputs
+    from chainrule.cli.output import write
+
+    check_outputs({"--html": page, "--json": trace}, [model, *sources_of(data, folder)])
+    if model.lower().endswith(".json"):
+        options = {"DATA": data, "--row": row, "--letters": letters, "--data": folder}
+        found = read_trace(model, {**options, "--part": part, "--header": header})
+    else:
+        found = explained(
+            model, data, row or 0, letters or "boulder", folder=folder, part=part, header=header
+        )
+    if page is not None:
+        found.to_html(page)
+        click.echo(f"the page: {page}")
+    if trace is not None:
+        found.to_json(trace)
+        click.echo(f"the trace: {trace}")
+    if page is None and trace is None:
+        write(f"{found}\n")

@@ -1,0 +1,81 @@
+"""Arrays as text: whole where they are small, with the decimal points below one another."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph.tensor import Array
+
+DIGITS = 6
+"""The significant digits of a number in print."""
+
+_MOST_SMALLER = 1
+"""How many digits more a column of numbers may have, for the sake of its small ones."""
+
+
+def formatted(array: Array, digits: int = DIGITS) -> list[str]:
+    """The numbers of an array, in order, as texts of one form.
+
+    So many digits of each count; zeros at the end of all are left out.
+
+    Example:
+        >>> import numpy as np
+        >>> formatted(np.array([0.15, -2.0]))
+        ['0.15', '-2.00']
+    """
+    numbers = array.ravel().tolist()
+    if array.dtype.kind != "f":
+        return [str(number) for number in numbers]
+    sizes = [abs(n) for n in numbers if n and math.isfinite(n)]
+    if not sizes:
+        return [_plain(n) for n in numbers]
+    first, last = (math.floor(math.log10(size)) for size in (max(sizes), min(sizes)))
+    if first > digits or first < -4 or last <= first - _MOST_SMALLER - digits:
+        return [f"{n:.{digits - 1}e}" if n else "0" for n in numbers]
+    decimals = max(0, digits - 1 - max(last, first - _MOST_SMALLER))
+    texts = [f"{n:.{decimals}f}" if math.isfinite(n) else _plain(n) for n in numbers]
+    finite = [t for t, n in zip(texts, numbers, strict=True) if math.isfinite(n)]
+    spare = min(len(t) - len(t.rstrip("0")) for t in finite) if decimals else 0
+    if decimals and spare >= decimals:
+        spare = decimals + 1  # with the point
+    pairs = zip(texts, numbers, strict=True)
+    cut = [text[: len(text) - spare] if math.isfinite(n) else text for text, n in pairs]
+    return [text.lstrip("-") if not text.strip("-0.") else text for text in cut]
+
+
+def _plain(number: float) -> str:
+    return f"{number:g}"
+
+
+def grid(array: Array, digits: int = DIGITS) -> list[list[str]]:
+    """The rows of a matrix as texts, each column with its points below one another.
+
+    A vector is one row. Of an array with more axes the first ones are joined.
+    """
+    matrix = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
+    texts = formatted(matrix, digits)
+    rows = [texts[i : i + matrix.shape[1]] for i in range(0, len(texts), max(matrix.shape[1], 1))]
+    if not rows:
+        return []
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return [[t.rjust(w) for t, w in zip(row, widths, strict=True)] for row in rows]
+
+
+def as_text(array: Array, digits: int = DIGITS, most: int = 64) -> str:
+    """An array as lines of text; of one with more than `most` elements shape and size."""
+    if array.size > most:
+        return summarised(array, digits)
+    if not array.ndim:
+        return formatted(array, digits)[0]
+    return "\n".join("  ".join(row) for row in grid(array, digits))
+
+
+def summarised(array: Array, digits: int = DIGITS) -> str:
+    """The shape of an array, and its least and greatest number."""
+    shape = " x ".join(map(str, array.shape))
+    numbers: Any = array.astype(np.float64)
+    low, high = (f"{float(n):.{digits}g}" for n in (numbers.min(), numbers.max()))
+    return f"{shape}, {low} ... {high}"

@@ -1,0 +1,83 @@
+"""The letters in which lectures and books write a network, and the formulas of a step in them."""
+
+from __future__ import annotations
+
+from typing import Literal, NamedTuple, get_args
+
+from chainrule.checks import described
+
+Form = Literal["column", "row"]
+"""Whether activations are columns, z = W a + b, or rows, z = a W^T + b."""
+
+LettersName = Literal["boulder", "cs3780", "4al3", "cornell", "row", "deep-learning"]
+
+
+class Formula(NamedTuple):
+    """A formula as plain text and in LaTeX."""
+
+    text: str
+    latex: str
+
+
+class Letters(NamedTuple):
+    """What one source calls the quantities of a network.
+
+    Attributes:
+        preactivation, activation, weight, bias, function, delta, loss: the letters, as text.
+        input: of the network's input; it has the number 0.
+        attached: how LaTeX attaches the number of a layer, with "{}" for it.
+    """
+
+    preactivation: str
+    activation: str
+    input: str
+    weight: str
+    bias: str
+    function: str
+    delta: str
+    loss: str
+    attached: str
+
+    def at(self, letter: str, layer: int | str) -> Formula:
+        """A letter with the number of its layer."""
+        return Formula(f"{letter}{layer}", tex(letter) + self.attached.format(layer))
+
+
+_LETTERS = {
+    "boulder": Letters("z", "a", "a", "W", "b", "g", "delta", "L", "^{{{}}}"),
+    "cs3780": Letters("u", "z", "z", "W", "b", "sigma", "delta", "l", "^{{[{}]}}"),
+    "4al3": Letters("a", "h", "h", "W", "b", "f", "g", "L", "^{{({})}}"),
+    "cornell": Letters("a", "z", "z", "W", "b", "sigma", "delta", "l", "_{{{}}}"),
+    "row": Letters("z", "a", "z", "w", "b", "sigma", "delta", "L", "^{{({})}}"),
+    "deep-learning": Letters("a", "h", "h", "W", "b", "f", "g", "L", "^{{({})}}"),
+}
+
+_GREEK = ("delta", "sigma", "lambda", "gamma", "beta")
+
+
+def tex(letter: str) -> str:
+    """A letter in LaTeX."""
+    if letter in _GREEK:
+        return f"\\{letter}"
+    return {"l": r"\ell", "L": r"\mathcal{L}"}.get(letter, letter)
+
+
+def letters_of(name: str, form: str | None) -> tuple[Letters, Form]:
+    """The letters of this name, and the form: columns, except where the letters are of rows.
+
+    Raises:
+        ValueError: for an unknown name or form, or letters of rows in columns.
+    """
+    if name not in _LETTERS:
+        raise ValueError(
+            f"letters is one of {', '.join(map(repr, _LETTERS))}, got {described(name)}"
+        )
+    if form is None:
+        return _LETTERS[name], "row" if name == "row" else "column"
+    if form not in get_args(Form):
+        raise ValueError(f"form is 'column' or 'row', got {described(form)}")
+    if name == "row" and form == "column":
+        raise ValueError(
+            "letters='row' are those of row vectors; for columns take other letters, as 'boulder'"
+        )
+    return _LETTERS[name], "row" if form == "row" else "column"

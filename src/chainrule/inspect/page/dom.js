@@ -1,0 +1,62 @@
+// Elements of the page, and what all parts of it share.
+
+const trace = JSON.parse(document.getElementById("trace").textContent);
+const nodes = new Map(trace.nodes.map((node) => [node.id, node]));
+
+// What the page shows now. `position` counts the frames; `row` is the row of the data whose numbers
+// the picture has; `connection` is the weight that was chosen.
+const state = {
+  position: 0,
+  row: 0,
+  everything: false,
+  hidden: false,
+  revealed: new Set(),
+  connection: null,
+};
+
+// A new element; attributes whose value is null or false are left out, text is never read as HTML.
+function make(tag, attributes = {}, ...children) {
+  const element = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name === "onclick") element.addEventListener("click", value);
+    else if (value !== null && value !== false) element.setAttribute(name, value);
+  }
+  element.append(...children.flat().filter((child) => child !== null));
+  return element;
+}
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+// A formula's MathML, which the page was written with; null where there is none.
+function formula(kind, id) {
+  const found = byId(`${kind}-${id}`);
+  return found && found.content.cloneNode(true);
+}
+
+const letters = new Map(trace.layers.flatMap((layer) =>
+  layer.parameters.map((parameter) => [parameter.id, parameter.letter])));
+
+// Fully connected layers: the columns of the picture of neurons, after the inputs.
+const dense = trace.layers.filter((layer) => layer.sizes !== null);
+
+// A node as a reader calls it: by its letter, its place in the model, or its number.
+function called(node) {
+  return letters.get(node.id) || node.name || `%${node.id}`;
+}
+
+// What a gradient is called: the left side of its formula.
+function gradientName(node) {
+  const record = node.gradient_formula;
+  return record ? spelled(record.text.split(" = ")[0]) : `d${lossName()}/d${called(node)}`;
+}
+
+function spelled(text) {
+  return text.replaceAll("delta", "δ");
+}
+
+function lossName() {
+  const loss = trace.nodes.find((node) => node.role === "loss");
+  return (loss && loss.name) || "L";
+}

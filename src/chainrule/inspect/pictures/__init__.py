@@ -1,0 +1,5 @@
+"""Pictures of graphs, models, steps and plans."""
+
+from chainrule.inspect.pictures.draw import draw
+
+__all__ = ["draw"]

@@ -1,0 +1,123 @@
+"""What a model computes, as the graph that is drawn."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.compiler.capture import CapturedGraph, capture
+from chainrule.errors import ShapeError
+from chainrule.graph.tensor import Array, Tensor, placeholder
+from chainrule.inspect.letters import letters_of
+from chainrule.inspect.step import run_step
+from chainrule.inspect.trace import trace_of
+from chainrule.nn.module import Module
+
+_ROWS = 64  # of a batch where only the shape of a row is given, as in `summary`
+
+
+def captured_module(model: Module, data: Any) -> CapturedGraph:
+    """The graph of a call of the model, in the mode that it is in.
+
+    Args:
+        model: the module.
+        data: the shape of a row, as in `summary`; or a batch: an array, or a tuple of the arrays
+            that the model takes.
+
+    Raises:
+        TypeError: if there is no `data`.
+        ShapeError, DTypeError: if the data does not fit the model.
+    """
+    _check_given(data)
+    if is_shape(data):
+        return capture(model, placeholder((_ROWS, *map(int, data)), _dtype_of(model), name="x"))
+    arguments = [part if isinstance(part, Tensor) else np.asarray(part) for part in batch_of(data)]
+    names = ["x"] if len(arguments) == 1 else [f"x{i}" for i in range(1, len(arguments) + 1)]
+    places = [
+        placeholder(part.shape, part.dtype, name=name)
+        for part, name in zip(arguments, names, strict=True)
+    ]
+    return capture(model, *places)
+
+
+def _check_given(data: Any) -> None:
+    if data is None:
+        raise TypeError(
+            "a model is drawn from what it computes, and that needs the shape of a row, as in "
+            "cr.draw(model, (784,)), or a batch of data"
+        )
+    if is_shape(data) and any(length < 1 for length in data):
+        raise ShapeError(f"the shape of a row has positive numbers, got {tuple(data)}")
+
+
+def _dtype_of(model: Module) -> np.dtype[Any]:
+    states = [*model.parameters(), *model.buffers()]
+    return next((s.dtype for s in states if s.dtype.kind == "f"), np.dtype(np.float32))
+
+
+def trace_of_module(model: Module, data: Any) -> dict[str, Any]:
+    """The trace of a call of the model, for its neurons; its loss is the sum of the outputs.
+
+    Raises:
+        TypeError: if there is no `data`.
+    """
+    _check_given(data)
+    x = data
+    if is_shape(data):
+        x = np.zeros((1, *map(int, data)), _dtype_of(model))
+    step = run_step(model, x, np.zeros(len(x)), _sum_of_outputs, None, 0)
+    letters, form = letters_of("boulder", None)
+    return trace_of(step, model, _sum_of_outputs, None, "boulder", letters, form)
+
+
+def _sum_of_outputs(output: Tensor, target: Tensor) -> Tensor:
+    return output.sum()
+
+
+def is_shape(data: Any) -> bool:
+    """Whether data are the shape of a row: whole numbers in a tuple or a list."""
+    return (
+        isinstance(data, (tuple, list))
+        and bool(data)
+        and all(isinstance(n, (int, np.integer)) and not isinstance(n, bool) for n in data)
+    )
+
+
+def batch_of(data: Any) -> tuple[Any, ...]:
+    """The arguments of a call."""
+    return tuple(data) if isinstance(data, tuple) else (data,)
+
+
+def kinds_of_module(model: Module) -> dict[str, str]:
+    """The class of each layer, by its path."""
+    return {path: type(module).__name__ for path, module in model.named_modules()}
+
+
+def values_of(graph: CapturedGraph, arguments: tuple[Any, ...]) -> Mapping[Tensor, Array]:
+    """The value of each node of a captured graph, for given inputs and the states as they are.
+
+    Raises:
+        ShapeError: if the inputs are not as many, or not of the shapes, of the captured ones.
+    """
+    given = [np.asarray(a.numpy() if isinstance(a, Tensor) else a) for a in arguments]
+    shapes = [leaf.shape for leaf in graph.inputs]
+    if [a.shape for a in given] != shapes:
+        raise ShapeError(
+            f"the graph takes inputs of the shapes {shapes}, data has {[a.shape for a in given]}"
+        )
+    values: dict[Tensor, Array] = {}
+    for leaf, array in zip(graph.inputs, given, strict=True):
+        values[leaf] = array.astype(leaf.dtype)
+    for state, leaf in graph.reads.items():
+        values[leaf] = state.node().numpy()
+    for node in graph.nodes:
+        if node in values:
+            continue
+        if node.value is not None:
+            values[node] = node.value
+        elif node.operation is not None:
+            inputs = [values[i] for i in node.inputs]
+            values[node] = np.asarray(node.operation.forward(*inputs, **node.attributes))
+    return values

@@ -1,0 +1,277 @@
+"""The picture of neurons: circles with activations and deltas, lines with weights, of a trace.
+
+It reads the trace of `chainrule.explain` alone, as JSON gives it back.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.drawing.diagram import Line
+from chainrule.drawing.network import Column, Network, Neuron, Weight
+from chainrule.graph.tensor import Array
+from chainrule.inspect.pictures.numbers import as_floats, number_text
+
+MOST_NEURONS = 16
+"""Of a wider layer the first neurons are drawn, and dots stand for the others."""
+
+_FIRST = 4  # neurons of a wide layer; a trace holds that many of the rows of a large array
+_SUPERSCRIPTS = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+_MASKS = ("Dropout", "AlphaDropout")
+_SCALES = ("Standardize", "Unstandardize", "MinMaxScale", "Center")
+_PASSED = ("Flatten", "Identity", "Unflatten", *_SCALES, *_MASKS)
+
+
+class _Held:
+    """What a trace has of one array: all of it, its first rows and columns, or nothing."""
+
+    def __init__(self, held: Mapping[str, Any] | None) -> None:
+        values = None if held is None else held["values"]
+        if held is not None and values is None:
+            values = held["corner"]
+        self._array: Array | None = None if values is None else np.array(as_floats(values))
+
+    def row(self, number: int, index: int) -> float | None:
+        """The element of a neuron in one row of the data; None where it is not held."""
+        if self._array is None:
+            return None
+        rows = self._array.reshape(-1, self._array.shape[-1]) if self._array.ndim else None
+        if rows is None or number >= len(rows) or index >= rows.shape[1]:
+            return None
+        return float(rows[number, index])
+
+    def at(self, *place: int) -> float | None:
+        """One element; None where it is not held."""
+        if self._array is None or self._array.ndim != len(place):
+            return None
+        if any(i >= n for i, n in zip(place, self._array.shape, strict=True)):
+            return None
+        return float(self._array[place])
+
+
+def fully_connected(trace: Mapping[str, Any]) -> bool:
+    """Whether all layers of a trace are columns of neurons, each of which takes the one before."""
+    return _fault(trace) is None
+
+
+def widest(trace: Mapping[str, Any]) -> int:
+    """The number of neurons of the widest fully connected layer, the input included."""
+    return max(max(layer["sizes"]) for layer in trace["layers"] if layer["sizes"])
+
+
+def neurons_network(
+    trace: Mapping[str, Any],
+    *,
+    values: bool,
+    gradients: bool,
+    row: int = 0,
+    has_loss: bool = True,
+    has_data: bool = True,
+) -> Network:
+    """The columns of a network of fully connected layers, with the numbers of a trace.
+
+    Args:
+        trace: what `chainrule.explain(...).trace()` returns.
+        values: whether circles and lines show activations and weights.
+        gradients: whether they show deltas and the gradients of the weights.
+        row: the row of the data whose activations and deltas are shown.
+        has_loss: whether the trace is that of a step; else it has neither loss nor gradients.
+        has_data: whether its activations mean something.
+
+    Raises:
+        ValueError: if a layer is not fully connected, or the row does not exist.
+    """
+    fault = _fault(trace)
+    if fault is not None:
+        raise ValueError(f'level="neurons" {fault}; draw it with level="layers"')
+    rows = trace["rows"]
+    if not 0 <= row < rows:
+        raise ValueError(f"the step has rows 0 to {rows - 1}, there is no row {row}")
+    nodes = {node["id"]: node if has_data else _without_value(node) for node in trace["nodes"]}
+    layers = [layer for layer in trace["layers"] if layer["sizes"]]
+    start = nodes[layers[0]["input"]]
+    off = _masked(trace, nodes, layers[0]["input"], row)
+    columns = [_input_column(start, layers[0]["sizes"][0], off, values, gradients, row)]
+    for number, layer in enumerate(layers, 1):
+        off = _masked(trace, nodes, layer["output"], row)
+        neurons = _neurons(number, layer, nodes, off, values, gradients, row)
+        width = layer["sizes"][1]
+        weights = _weights(layer, len(columns[-1].neurons), len(neurons), values, gradients)
+        kind = layer["activation"] or layer["kind"]
+        columns.append(Column((f"layer {number}", kind), neurons, width - len(neurons), weights))
+    if has_loss:
+        columns.append(_loss_column(trace, len(columns[-1].neurons), values))
+    notes = []
+    if rows > 1 and has_data and (values or gradients):
+        sums = "; gradients of weights are sums over all rows" if gradients else ""
+        notes.append(f"row {row} of {rows}{sums}")
+    if gradients:
+        notes.append("δ = ∂L/∂z; under each line and at each bias b its gradient ∂L/∂w, ∂L/∂b")
+    title = trace["title"] if has_loss else f"{trace['model']}, neurons"
+    return Network(tuple(columns), title, tuple(notes))
+
+
+def _without_value(node: Mapping[str, Any]) -> dict[str, Any]:
+    return {**node, "value": {**node["value"], "values": None, "corner": None}}
+
+
+def _fault(trace: Mapping[str, Any]) -> str | None:
+    """Why a trace has no picture of neurons; None where it has one."""
+    output = None
+    for layer in trace["layers"]:
+        if layer["kind"] in _PASSED and layer["activation"] is None:
+            if layer["input"] == output:
+                output = layer["output"]
+            continue
+        if layer["sizes"] is None:
+            return f"draws fully connected layers, and layer {layer['path']!r} is a {layer['kind']}"
+        if output is not None and layer["input"] != output:
+            return (
+                f"draws layers that follow each other, and layer {layer['path']!r} takes "
+                "something else than the output of the layer before"
+            )
+        output = layer["output"]
+    if output is None or not any(layer["sizes"] for layer in trace["layers"]):
+        return "draws fully connected layers, and the model has none"
+    return None
+
+
+def _masked(
+    trace: Mapping[str, Any], nodes: Mapping[int, Mapping[str, Any]], output: int, row: int
+) -> list[float | None]:
+    """The mask that dropout lays on an output, element by element; empty without one."""
+    for layer in trace["layers"]:
+        if layer["kind"] in _MASKS and layer["input"] == output != layer["output"]:
+            dropped = nodes[layer["output"]]
+            shape = dropped["value"]["shape"]
+            for number in dropped["inputs"]:
+                value = nodes[number]["value"]
+                if number != output and value["shape"] == shape:
+                    held = _Held(value)
+                    return [held.row(row, i) for i in range(min(shape[-1], MOST_NEURONS))]
+    return []
+
+
+def _shown(width: int) -> int:
+    return width if width <= MOST_NEURONS else _FIRST
+
+
+def _input_column(
+    node: Mapping[str, Any],
+    width: int,
+    mask: list[float | None],
+    values: bool,
+    gradients: bool,
+    row: int,
+) -> Column:
+    held, gradient = _Held(node["value"]), _Held(node["gradient"])
+    neurons = []
+    for index in range(_shown(width)):
+        value, g = held.row(row, index), gradient.row(row, index)
+        said = [f"input {index + 1}"] + ([] if value is None else [f"value {number_text(value)}"])
+        inside = _name(node["name"] or "x", index)
+        if values and value is not None:
+            inside = _short(value)
+        below = [Line(f"∂ {_short(g)}", "grad")] if gradients and g is not None else []
+        off = index < len(mask) and mask[index] == 0
+        neurons.append(Neuron(inside, tuple(below), (), ", ".join(said), off))
+    return Column(("input", node["name"] or ""), tuple(neurons), width - len(neurons))
+
+
+def _neurons(
+    number: int,
+    layer: Mapping[str, Any],
+    nodes: Mapping[int, Mapping[str, Any]],
+    mask: list[float | None],
+    values: bool,
+    gradients: bool,
+    row: int,
+) -> tuple[Neuron, ...]:
+    node = nodes[layer["output"]]
+    z, a = _Held(nodes[layer["preactivation"]]["value"]), _Held(node["value"])
+    delta = _Held(layer["delta"])
+    biases = _parameter(layer, 1)
+    found = []
+    for index in range(_shown(layer["sizes"][1])):
+        before, after, d = z.row(row, index), a.row(row, index), delta.row(row, index)
+        said, below, above = [f"layer {number}, neuron {index + 1}"], [], []
+        inside = _name(node["name"] or "a", index)
+        for name, value in (("z", before), ("a", after), ("delta", d)):
+            if value is not None:
+                said.append(f"{name} {number_text(value)}")
+        if values and after is not None:
+            inside = _short(after)
+        if values and before is not None and layer["activation"]:
+            below.append(Line(f"z {_short(before)}", "number"))
+        if gradients and d is not None:
+            below.append(Line(f"δ {_short(d)}", "grad"))
+        if biases is not None:
+            b, db = _Held(biases["old"]).at(index), _Held(biases["gradient"]).at(index)
+            if b is not None:
+                said.append(f"bias {number_text(b)}")
+                if values:
+                    above.append(Line(f"b {_short(b)}", "number"))
+            if db is not None:
+                said.append(f"gradient of the bias {number_text(db)}")
+                if gradients:
+                    above.append(Line(f"∂ {_short(db)}", "grad"))
+        off = index < len(mask) and mask[index] == 0
+        if off:
+            said.append("off")
+        found.append(Neuron(inside, tuple(below), tuple(above), ", ".join(said), off))
+    return tuple(found)
+
+
+def _weights(
+    layer: Mapping[str, Any], sources: int, targets: int, values: bool, gradients: bool
+) -> tuple[Weight, ...]:
+    """A line for each weight between neurons that are drawn."""
+    held = _parameter(layer, 2)
+    if held is None:
+        return ()
+    w, dw = _Held(held["old"]), _Held(held["gradient"])
+    found = []
+    for source in range(sources):
+        for target in range(targets):
+            value, g = w.at(target, source), dw.at(target, source)
+            label = _short(value) if values and value is not None else ""
+            gradient = _short(g) if gradients and g is not None else ""
+            found.append(Weight(source, target, value, label, gradient))
+    return tuple(found)
+
+
+def _loss_column(trace: Mapping[str, Any], outputs: int, values: bool) -> Column:
+    inside = f"L {_short(_number(trace['loss']))}" if values else "L"
+    said = f"loss, {trace['loss_name']}, {number_text(_number(trace['loss']))}"
+    weights = tuple(Weight(source, 0, None) for source in range(outputs))
+    return Column(
+        ("loss", trace["loss_name"]), (Neuron(inside, (), (), said, False, True),), 0, weights
+    )
+
+
+def _parameter(layer: Mapping[str, Any], axes: int) -> Mapping[str, Any] | None:
+    """The first parameter of a layer with so many axes: its weight has 2, its bias 1."""
+    return next((p for p in layer["parameters"] if len(p["old"]["shape"]) == axes), None)
+
+
+def _number(value: Any) -> float:
+    return float(value)
+
+
+def _short(value: float) -> str:
+    """A number for a small place: four digits, without a zero before the point's exponent."""
+    return number_text(value).replace("e-0", "e-").replace("e+0", "e+")
+
+
+def _name(name: str, index: int) -> str:
+    """The name of one neuron: of a1 the second is a¹₂."""
+    found = re.fullmatch(r"([^\W\d_]+)(\d*)", name)
+    if found is None:
+        return f"{name}.{index + 1}" if len(name) < 4 else str(index + 1)
+    letters, layer = found.groups()
+    return letters + layer.translate(_SUPERSCRIPTS) + str(index + 1).translate(_SUBSCRIPTS)

@@ -1,0 +1,107 @@
+"""What the prompt and notebooks show: arguments, small tables, text whose lines stay lines.
+
+A class shows itself in Jupyter by `_repr_html_`, which returns such text. Colours and fonts are the
+notebook's own, light or dark.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Iterable, Sequence
+from inspect import isfunction, signature
+from typing import Any
+
+MOST_ROWS = 100
+"""Longer tables leave out the rows in their middle."""
+
+_LONGEST = 60
+_CELL = "text-align:left;white-space:pre-wrap"
+
+
+def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    """A table.
+
+    Args:
+        caption: what it shows.
+        columns: their headings; none where there is nothing to say.
+        rows: their cells; numbers stand at the right, floats with five digits.
+
+    Example:
+        >>> table("History", ["epoch"], [[1]]).count("<tr>")
+        2
+    """
+    lines = list(rows)
+    parts = [f'<table><caption style="text-align:left">{html.escape(caption)}</caption>']
+    if columns:
+        headings = "".join(
+            f'<th scope="col" style="{_CELL}">{html.escape(c)}</th>' for c in columns
+        )
+        parts.append(f"<thead><tr>{headings}</tr></thead>")
+    parts.append("<tbody>")
+    left_out = len(lines) - MOST_ROWS if len(lines) > MOST_ROWS else 0
+    first = MOST_ROWS // 2 if left_out else len(lines)
+    parts += map(_row, lines[:first])
+    if left_out:
+        width = len(lines[0])
+        parts.append(f'<tr><td colspan="{width}" style="{_CELL}">… {left_out:,} more …</td></tr>')
+        parts += map(_row, lines[first + left_out :])
+    parts.append("</tbody></table>")
+    return "".join(parts)
+
+
+def _row(cells: Sequence[object]) -> str:
+    parts = []
+    for cell in cells:
+        style = "text-align:right" if isinstance(cell, (int, float)) else _CELL
+        text = f"{cell:.5g}" if isinstance(cell, float) else str(cell)
+        parts.append(f'<td style="{style}">{html.escape(text)}</td>')
+    return f"<tr>{''.join(parts)}</tr>"
+
+
+class Lines(str):
+    """Text of several lines, which shows them at the prompt and in a notebook.
+
+    Example:
+        >>> Lines("one\\ntwo")
+        one
+        two
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return str(self)
+
+    def _repr_html_(self) -> str:
+        style = "line-height:1.3;white-space:pre;overflow-x:auto"
+        return f'<pre style="{style}">{html.escape(str(self))}</pre>'
+
+
+class Constructed:
+    """An object that prints as its class with the arguments that differ from their defaults.
+
+    Those that it keeps as attributes of the same names; of a long one there is its type alone, of a
+    function its name.
+    """
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        kept = vars(self)
+        given = [
+            f"{p.name}={_short(kept[p.name])}"
+            for p in signature(type(self)).parameters.values()
+            if p.name in kept and not _is_same(p.default, kept[p.name])
+        ]
+        return f"{type(self).__name__}({', '.join(given)})"
+
+
+def _is_same(default: Any, value: Any) -> bool:
+    return default is value or (type(default) is type(value) and bool(default == value))
+
+
+def _short(value: Any) -> str:
+    if isfunction(value):
+        return value.__name__
+    text = repr(value)
+    return text if len(text) <= _LONGEST and "\n" not in text else f"<{type(value).__name__}>"

@@ -1,0 +1,393 @@
+"""`compare`: a derivation by hand against the graph, and which slip was made."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.nn.module import Module
+from chainrule.optim.optimizer import Optimizer
+from chainrule.testing.network import (
+    Network,
+    Numbers,
+    Quantity,
+    close,
+    derive,
+    multiple,
+)
+from chainrule.testing.slips import Slip, factors, slips
+
+Verdict = Literal["right", "wrong", "follows"]
+Forms = Mapping[str, bool]
+"""Whether the hand's arrays lie the other way than ours: {"batch": ..., "weights": ...}."""
+
+LOSS = {"loss", "l", "j", "cost", "e", "c"}
+NAME = re.compile(r"(z|a|h|delta|dz|dw|db|neww|newb|wnew|bnew)(\d+)(new)?|(w|b)(\d+)(new)")
+KIND = {"h": "a", "dz": "delta", "dw": "dW", "neww": "W", "newb": "b", "wnew": "W", "bnew": "b"}
+ROWS = ("z", "a", "delta")
+"""Of these every example has a row."""
+
+
+class Finding(NamedTuple):
+    """One quantity of the derivation.
+
+    Attributes:
+        name: as ours: z1, a1, loss, delta1, dW1, db1, new_W1, new_b1.
+        verdict: right; wrong; or "follows": not ours, but what the formula gives from your own
+            earlier numbers, so that no further slip was made here.
+        difference: the largest one between an element of yours and ours; NaN where shapes differ.
+        yours, ours: the arrays, in the form of yours where it fits.
+    """
+
+    name: str
+    verdict: Verdict
+    difference: float
+    yours: Array
+    ours: Array
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A derivation by hand held to the graph; prints what is wrong with it.
+
+    Attributes:
+        correct: whether all is right.
+        first: the name of the first wrong quantity in the order of computation, or None.
+        slip: a sentence that says what was done, or None where no usual slip explains it.
+        findings: every given quantity, in the order of computation.
+    """
+
+    correct: bool
+    first: str | None
+    slip: str | None
+    findings: tuple[Finding, ...]
+
+    def __str__(self) -> str:
+        rows = [("quantity", "verdict", "largest difference"), ("", "", "")]
+        for f in self.findings:
+            shown = "" if f.verdict == "right" else f"{f.difference:.3g}"
+            if np.isnan(f.difference):
+                shown = f"shape {f.yours.shape}, ours {f.ours.shape}"
+            rows.append((f.name, f.verdict, shown))
+        table = "\n".join(f"{a:<9} {b:<8} {c}".rstrip() for a, b, c in rows if a)
+        return f"{self.sentence}\n\n{table}"
+
+    @property
+    def sentence(self) -> str:
+        """What is wrong, in one sentence."""
+        if self.first is None:
+            return f"All {len(self.findings)} quantities are right."
+        before = [f.name for f in self.findings]
+        before = before[: before.index(self.first)]
+        right = f", {before[-1]} is right" if before else ""
+        return f"{self.first} is wrong{right}: {self.slip or self._unexplained()}."
+
+    def _unexplained(self) -> str:
+        found = next(f for f in self.findings if f.name == self.first)
+        if np.isnan(found.difference):
+            return f"its shape is {found.yours.shape}, ours {found.ours.shape}"
+        return "no usual slip explains it"
+
+    def __repr__(self) -> str:
+        return str(self)
+
+
+def compare(
+    mine: Mapping[str, Any],
+    model: Module,
+    x: Any,
+    y: Any,
+    loss: Callable[[Any, Any], Any],
+    optimizer: Optimizer | None = None,
+    *,
+    rtol: float | None = None,
+) -> Comparison:
+    """Hold a derivation by hand to the graph: name its first wrong quantity and the slip.
+
+    The quantities of a fully connected layer, counted from 1, are
+
+        z = W a + b,    a = g(z),    delta = dL/dz,    dW = dL/dW = delta a^T,    db = dL/db
+
+    Any of them may be given. They are compared in the order in which one computes them: z1, a1,
+    ..., loss, delta of the last layer down to delta1, then dW and db from the last layer to the
+    first, then the new weights. Of the first that is wrong the usual slips are tried: g' missing or
+    taken at the wrong place, a matrix not transposed, a sign, a factor 2 or 1/B, and so on.
+
+    Args:
+        mine: {name: array}. Names are z1, a1, loss, delta1 (or dz1), dW1, db1, new_W1, new_b1 and
+            so on; large and small letters and "_" count for nothing.
+        model: any model of which the fully connected layers are `nn.Linear`.
+        x, y: inputs and targets, examples as rows, as the model and the loss take them.
+        loss: (outputs, targets) -> a scalar; with a penalty on the weights, if there is one.
+        optimizer: takes the step to the new weights; model and optimizer are left as they were.
+        rtol: the largest difference allowed, relative to the largest element; 1e-4 where the model
+            or an array is in float32, else 1e-6.
+
+    Shapes:
+        z, a, delta: (examples, neurons) or (neurons, examples); of one example also (neurons,).
+        dW and new weights: (out, in) or (in, out). If all matrices are square, (out, in) is meant.
+
+    Losses that contain the last activation, as `CrossEntropyLoss` does, give a of the last layer
+    after it: the probabilities. A delta that leaves the 1/B of a mean to dW and db is right, too.
+
+    Raises:
+        ValueError: where a name is not of a quantity of this model, or the model has no
+            `nn.Linear`, or the loss is no scalar.
+
+    Example:
+        >>> import numpy as np
+        >>> from chainrule import nn
+        >>> layer = nn.Linear(1, 1)
+        >>> layer.weight.assign([[2.0]])
+        >>> layer.bias.assign([1.0])
+        >>> model, half_square = nn.Sequential(layer, nn.Sigmoid()), nn.HalfSquaredErrorLoss()
+        >>> a = 1 / (1 + np.exp(-2.0))  # z = 2 * 0.5 + 1
+        >>> mine = {"z1": 2.0, "a1": a, "delta1": a - 1, "dW1": (a - 1) * 0.5}
+        >>> compare(mine, model, [[0.5]], [[1.0]], half_square)
+        delta1 is wrong, a1 is right: yours is ours / g'(z1); the factor g'(z1) is missing.
+        <BLANKLINE>
+        quantity  verdict  largest difference
+        z1        right
+        a1        right
+        delta1    wrong    0.107
+        dW1       follows  0.0533
+    """
+    net = Network(model, x, y, loss, optimizer)
+    given = {_quantity(name, net): _array(name, value) for name, value in mine.items()}
+    if len(given) < len(mine):
+        raise ValueError(f"two of these names are of one quantity: {', '.join(mine)}")
+    if not given:
+        raise ValueError("mine is empty: give at least one quantity, as {'z1': ...}")
+    if rtol is None:
+        kinds = [np.dtype(net.dtype), *(v.dtype for v in given.values() if v.dtype.kind == "f")]
+        rtol = 1e-4 if min(kind.itemsize for kind in kinds) < 8 else 1e-6
+    return _Judge(net, given, rtol).comparison()
+
+
+def _quantity(name: str, net: Network) -> Quantity:
+    plain = re.sub(r"[\W_]", "", name.lower())
+    plain = re.sub(r"^dl(?=d[zwb])", "", plain)
+    found = NAME.fullmatch(plain)
+    if plain in LOSS:
+        quantity = Quantity("loss", 0)
+    elif found and found[4]:
+        quantity = Quantity({"w": "W", "b": "b"}[found[4]], int(found[5]))
+    elif found:
+        quantity = Quantity(KIND.get(found[1], found[1]), int(found[2]))
+    else:
+        raise ValueError(
+            f"{name!r} names no quantity: write z1, a1, loss, delta1, dW1, db1, new_W1 or new_b1, "
+            "with the number of the layer"
+        )
+    if quantity not in net.numbers:
+        known = ", ".join(map(str, net.order))
+        raise ValueError(f"{name!r}: this step has no {quantity}, only {known}")
+    return quantity
+
+
+def _array(name: str, value: Any) -> Array:
+    array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
+    if array.dtype.kind not in "iufb":
+        raise ValueError(f"{name!r} is not an array of numbers: {value!r}")
+    return array
+
+
+class _Judge:
+    """Compares the given quantities of one derivation."""
+
+    def __init__(self, net: Network, given: Mapping[Quantity, Array], rtol: float) -> None:
+        self.net, self.rtol = net, rtol
+        self.given = {q: given[q] for q in net.order if q in given}
+        self.raw = {q: v.astype(np.float64) for q, v in self.given.items()}
+        self.forms = self._forms()
+        self._spread_mean()
+
+    def comparison(self) -> Comparison:
+        right = {q: self._is_right(q) for q in self.raw}
+        first = next((q for q in self.raw if not right[q]), None)
+        if first is None:
+            return Comparison(True, None, None, self._findings(right, None))
+        return Comparison(False, str(first), self._slip(first), self._findings(right, first))
+
+    # Forms
+
+    def _forms(self) -> Forms:
+        """Which way the arrays lie, by those of which the shape tells it."""
+        votes: dict[str, set[bool]] = {"batch": set(), "weights": set()}
+        for quantity, mine in self.raw.items():
+            ours = self.net.numbers[quantity].shape
+            if len(ours) == 2 and ours[0] != ours[1] and 1 not in ours:
+                side = "batch" if quantity.kind in ROWS else "weights"
+                if mine.shape in (ours, ours[::-1]):
+                    votes[side].add(mine.shape != ours)
+        forms = {side: seen == {True} for side, seen in votes.items()}
+        if votes["batch"]:
+            return forms
+        both = [{**forms, "batch": columns} for columns in (False, True)]
+        forward = [q for q in self.raw if q.kind in ("z", "a")]
+        return max(both, key=lambda form: sum(self._is_right(q, form) for q in forward))
+
+    def _ours(self, quantity: Quantity, mine: Array, forms: Forms | None = None) -> Array:
+        """Our number, in the form of the hand's."""
+        return self._turned(quantity, self.net.numbers[quantity], mine, forms or self.forms)
+
+    def _turned(self, quantity: Quantity, ours: Array, mine: Array, forms: Forms) -> Array:
+        if ours.ndim == 2 and forms["batch" if quantity.kind in ROWS else "weights"]:
+            ours = ours.T
+        if ours.shape != mine.shape and 1 in (*ours.shape, ours.size):
+            if tuple(n for n in ours.shape if n != 1) == tuple(n for n in mine.shape if n != 1):
+                ours = ours.reshape(mine.shape)
+        elif ours.shape != mine.shape and ours.ndim == 1 and mine.size == ours.size:
+            ours = ours.reshape(mine.shape)  # a bias as a row or a column
+        return ours
+
+    def _own(self, quantity: Quantity) -> Array | None:
+        """The hand's array in our form; None where its shape does not fit."""
+        mine, ours = self.raw[quantity], self.net.numbers[quantity]
+        turned = self._ours(quantity, mine)
+        if turned.shape != mine.shape:
+            return None
+        flipped = ours.ndim == 2 and self.forms["batch" if quantity.kind in ROWS else "weights"]
+        return mine.reshape(ours.T.shape).T if flipped else mine.reshape(ours.shape)
+
+    def _spread_mean(self) -> None:
+        """Take deltas without the 1/B of a mean, where dW and db have it, as ours."""
+        B = self.net.rows
+        deltas = [q for q in self.raw if q.kind == "delta"]
+        sums = [q for q in self.raw if q.kind in ("dW", "db")]
+        if B == 1 or not deltas or not sums or not all(map(self._is_right, sums)):
+            return
+        if all(close(self.raw[q] / B, self._ours(q, self.raw[q]), self._rtol(q)) for q in deltas):
+            for q in deltas:
+                self.raw[q] = self.raw[q] / B
+
+    # Right or wrong
+
+    def _rtol(self, quantity: Quantity) -> float:
+        """The tolerance; in the backward pass with what a - y loses where a is close to y."""
+        delta = self.net.numbers[Quantity("delta", self.net.depth)]
+        if quantity.kind in ("z", "a", "loss") or not np.any(delta):
+            return self.rtol
+        a = self.net.numbers.get(Quantity("a", self.net.depth))
+        largest = np.abs(delta).max() * self.net.rows
+        lost = self.rtol * 1e-2 * max(1.0, 0.0 if a is None else np.abs(a).max()) / largest
+        return self.rtol + min(lost, 1e-2)
+
+    def _is_right(self, quantity: Quantity, forms: Forms | None = None) -> bool:
+        mine = self.raw[quantity]
+        return close(mine, self._ours(quantity, mine, forms), self._rtol(quantity))
+
+    def _agree(self, quantity: Quantity, value: Array) -> bool:
+        """Whether the hand's array is this value, whichever way it lies."""
+        mine = self.raw[quantity]
+        ways = [self._turned(quantity, way, mine, self.forms) for way in (value, value.T)]
+        ways += [np.squeeze(way) for way in (value, value.T)]
+        return any(
+            close(m, way, self._rtol(quantity)) for way in ways for m in (mine, np.squeeze(mine))
+        )
+
+    def _findings(self, right: Mapping[Quantity, bool], first: Quantity | None) -> Any:
+        s: Numbers = dict(self.net.numbers)
+        start = -1 if first is None else self.net.order.index(first)
+        follows = set()
+        own = None if first is None else self._own(first)
+        if first is not None and own is not None:
+            s[first] = own
+        for quantity, value in derive(self.net, s, start, len(self.net.order) - 1):
+            if first is None or quantity not in self.raw:
+                continue
+            own = self._own(quantity)
+            if own is not None:
+                if self.net.holds(quantity) and close(own, value, self._rtol(quantity)):
+                    follows.add(quantity)
+                s[quantity] = own
+        return tuple(self._finding(q, right[q], q in follows) for q in self.raw)
+
+    def _finding(self, quantity: Quantity, right: bool, follows: bool) -> Finding:
+        mine = self.given[quantity]
+        ours = self._ours(quantity, self.raw[quantity])
+        fits = ours.shape == mine.shape
+        difference = float(np.abs(self.raw[quantity] - ours).max(initial=0.0)) if fits else np.nan
+        verdict: Verdict = "right" if right else "follows" if follows else "wrong"
+        return Finding(str(quantity), verdict, difference, mine, ours)
+
+    # Slips
+
+    def _slip(self, first: Quantity) -> str | None:
+        if not np.all(np.isfinite(self.raw[first])):
+            return "it has elements that are not finite"
+        return next(chain(self._own_slips(first), self._earlier_slips(first)), None)
+
+    def _own_slips(self, first: Quantity) -> Iterator[str]:
+        """The slips at the first wrong quantity itself, the likeliest first."""
+        mine, ours = self.raw[first], self._ours(first, self.raw[first])
+        tried = list(slips(self.net, dict(self.net.numbers), first))
+        exact = [t for t in tried if self._agree(first, t.value)]
+        yield from self._likeliest(first, exact)
+        named = factors(self.net, first.kind)
+        k = multiple(mine, ours, self._rtol(first))
+        if k is not None:
+            same = [text for factor, text in named if abs(k - factor) <= 1e-3 * abs(factor)]
+            if same:
+                yield f"yours is {k:.6g} times ours: {'; or '.join(same)}"
+        for factor, text in named:
+            for t in tried:
+                if self._agree(first, factor * t.value):
+                    yield f"{t.sentence}; and {text}"
+        if first.kind == "delta":
+            yield from self._updated(first, tried)
+        if k is not None and mine.size > 1:
+            yield f"yours is {k:.6g} times ours"
+
+    def _likeliest(self, first: Quantity, exact: list[Slip]) -> list[str]:
+        """The slips that explain most of the quantities after the first wrong one first."""
+        if len(exact) < 2:
+            return [slip.sentence for slip in exact]
+        return [t.sentence for t in sorted(exact, key=lambda t: -self._explained(first, t.value))]
+
+    def _explained(self, quantity: Quantity, value: Array) -> int:
+        if value.shape != self.net.numbers[quantity].shape:
+            return 0
+        s: Numbers = {**self.net.numbers, quantity: value}
+        start = self.net.order.index(quantity)
+        later = derive(self.net, s, start, len(self.net.order) - 1)
+        return sum(self._agree(q, v) for q, v in later if q in self.raw)
+
+    def _updated(self, first: Quantity, tried: list[Slip]) -> Iterator[str]:
+        """Updated weights in the backward pass, of a rate that is not known."""
+        net, i = self.net, first.layer
+        own, g = self._own(first), net.activations[i]
+        if own is None or g is None or i == net.depth:
+            return
+        z, delta = net.numbers[Quantity("z", i)], net.numbers[Quantity("delta", i + 1)]
+        change = g.pull(z, delta @ net.numbers[Quantity("dW", i + 1)])
+        lr = multiple(net.numbers[first] - own, change, 50 * self._rtol(first))
+        if lr is not None and lr > 0 and own.size > 1:
+            yield f"the updated W{i + 1} is used in the backward pass, with lr {lr:.3g}"
+
+    def _earlier_slips(self, first: Quantity) -> Iterator[str]:
+        """Slips at earlier quantities that are not given, from the nearest one back."""
+        order, end = self.net.order, self.net.order.index(first)
+        for place in range(end - 1, -1, -1):
+            quantity = order[place]
+            if quantity in self.raw:
+                continue
+            ours = self.net.numbers[quantity]
+            tried = list(slips(self.net, dict(self.net.numbers), quantity))
+            tried += [Slip(t, k * ours) for k, t in factors(self.net, quantity.kind)]
+            for slip in tried:
+                if slip.value.shape == ours.shape and self._leads(quantity, slip, first):
+                    yield f"{quantity}, which is not given, is wrong already: {slip.sentence}"
+
+    def _leads(self, quantity: Quantity, slip: Slip, first: Quantity) -> bool:
+        """Whether the slip gives the first wrong quantity, and the right ones before it."""
+        order = self.net.order
+        s: Numbers = {**self.net.numbers, quantity: slip.value}
+        later = derive(self.net, s, order.index(quantity), order.index(first))
+        return all(self._agree(q, value) for q, value in later if q in self.raw)

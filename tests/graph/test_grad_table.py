@@ -1,0 +1,70 @@
+"""GradTable: its keys, its table, and what it refuses."""
+
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn
+from chainrule.graph import GradTable
+
+
+def network():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 1))
+    x = cr.tensor([[0.5, -1.0]], name="x", requires_grad=True)
+    z = model(x)
+    z.name = "z"
+    return model, x, z, cr.backprop((z * z).sum())
+
+
+def test_a_parameter_a_name_and_a_variable_are_keys():
+    model, x, z, table = network()
+    assert isinstance(table, GradTable) and isinstance(table, dict)
+    for path, parameter in model.named_parameters():
+        expected = cr.grad((model(x) ** 2).sum(), parameter).numpy()
+        for key in (path, parameter, parameter.node()):
+            assert key in table
+            np.testing.assert_allclose(table[key].numpy(), expected, rtol=1e-6)
+            assert table.get(key) is table[path]
+    assert table["z"] is table[z] and table["x"] is table[x]
+
+
+def test_a_parameter_that_the_graph_reads_several_times_has_the_sum():
+    w = cr.Parameter([2.0], name="w")
+    before = w * w
+    w.assign(w)  # a new leaf stands for it from here on
+    z = (before + 3.0 * w).sum()
+    assert cr.backprop(z)[w].tolist() == [7.0] == cr.backprop(z)["w"].tolist()
+
+
+def test_what_has_no_gradient_is_named_with_what_there_is():
+    _, _, _, table = network()
+    other = nn.Linear(1, 1)
+    for key, said in [("1.weight", "no gradient of '1.weight'"), (other.weight, "Parameter")]:
+        assert key not in table and table.get(key, 5) == 5
+        with pytest.raises(KeyError, match=f"{said}.*there are z, 2.bias, 2.weight, 0.bias"):
+            table[key]
+    with pytest.raises(KeyError, match="none has a name"):
+        cr.backprop(cr.tensor(2.0, requires_grad=True) * 2.0)["x"]
+
+
+def test_it_prints_as_a_table():
+    model, _, _, table = network()
+    for layer in (model[0], model[2]):
+        layer.weight.assign(np.full(layer.weight.shape, 0.5, "float32"))
+        layer.bias.assign(np.zeros(layer.bias.shape, "float32"))
+    x = cr.tensor([[0.5, -1.0]], name="x", requires_grad=True)
+    table = cr.backprop(model(x).sum())
+    assert str(table) == repr(table)
+    rows = [line.split() for line in str(table).splitlines()]
+    assert rows[0] == ["name", "operation", "value", "gradient"] and set(rows[1][0]) == {"─"}
+    assert ["2.weight", "0.437823", "0.437823"] in [
+        [r[0], r[-2], r[-1]] for r in rows if len(r) > 2
+    ]
+    assert rows[-1] == ["x", "0.5", "-1.0", "0.123067", "0.123067"]
+    root = ET.fromstring(table._repr_html_())
+    assert len(root.findall("tbody/tr")) == len(table)
+    assert "0.weight" in {cell.text for cell in root.iter("td")}
+    symbolic = cr.placeholder((3,)) * cr.tensor(2.0, requires_grad=True, name="t")
+    assert "symbolic, scalar" in str(cr.backprop(symbolic.sum(), [symbolic.inputs[1].inputs[0]]))

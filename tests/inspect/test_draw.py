@@ -1,0 +1,477 @@
+"""`cr.draw`: sound SVG whose boxes stand for the graph's nodes and show backprop's numbers."""
+
+import itertools
+import json
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ET
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.graph.operation import operations
+from chainrule.inspect.pictures.families import family
+from chainrule.inspect.pictures.numbers import number_text
+
+SVG = "{http://www.w3.org/2000/svg}"
+
+
+def parsed(drawing):
+    root = ET.fromstring(drawing.svg)
+    assert root.tag == f"{SVG}svg"
+    assert root.find(f"{SVG}title").text == drawing.title == root.get("aria-label")
+    return root
+
+
+def boxes(root):
+    """By data-node: the texts of each box, and its rectangle."""
+    found = {}
+    for group in root.iter(f"{SVG}g"):
+        key = group.get("data-node")
+        if key is not None:
+            assert group.get("id") == f"node-{key}" and key not in found
+            assert group.get("aria-label")
+            rect = group.find(f"{SVG}rect")
+            x, y, w, h = (float(rect.get(n)) for n in ("x", "y", "width", "height"))
+            found[key] = [t.text for t in group.iter(f"{SVG}text")], (x, y, x + w, y + h)
+    return found
+
+
+def arrows(root):
+    return [
+        (g.get("data-from"), g.get("data-to"), g)
+        for g in root.iter(f"{SVG}g")
+        if g.get("class", "").startswith("cr-edge")
+    ]
+
+
+def check(drawing, horizontal=False):
+    """No boxes overlap; each arrow's path starts at its source, its head touches its target."""
+    root = parsed(drawing)
+    found = boxes(root)
+    for (_, a), (_, b) in itertools.combinations(found.values(), 2):
+        assert a[2] < b[0] or b[2] < a[0] or a[3] < b[1] or b[3] < a[1]
+    for source, target, group in arrows(root):
+        path, head = (p.get("d") for p in group.findall(f"{SVG}path"))
+        places = (path, source), (head, target)
+        for text, key in places:
+            x, y = map(float, re.match(r"M(\S+) ([^LCZ]+)", text).groups())
+            left, top, right, low = found[key][1]
+            assert left - 0.11 <= x <= right + 0.11 and top - 0.11 <= y <= low + 0.11
+            sides = (left, right) if horizontal else (top, low)
+            assert min(abs((x if horizontal else y) - side) for side in sides) < 0.11
+    return root
+
+
+def named(value, name):
+    return cr.tensor(value, requires_grad=True, name=name)
+
+
+def mazur():
+    """The 2-2-2 network of the golden example, and its row."""
+    linear = [nn.Linear(2, 2, dtype="float64") for _ in range(2)]
+    model = nn.Sequential(linear[0], nn.Sigmoid(), linear[1], nn.Sigmoid())
+    weights = [[[0.15, 0.2], [0.25, 0.3]], [0.35] * 2, [[0.4, 0.45], [0.5, 0.55]], [0.6] * 2]
+    for parameter, value in zip(model.parameters(), weights, strict=True):
+        parameter.assign(np.array(value))
+    return model, np.array([[0.05, 0.10]]), np.array([[0.01, 0.99]])
+
+
+def half_squares(a, y):
+    return 0.5 * ((a - y) ** 2).sum()
+
+
+def explained():
+    model, x, y = mazur()
+    return cr.explain(model, x, y, half_squares, optim.SGD(model.parameters(), lr=0.5))
+
+
+def test_a_scalar_graph_with_values_and_gradients():
+    x, y, z = named(-2.0, "x"), named(5.0, "y"), named(-4.0, "z")
+    root = check(cr.draw((x + y) * z, values=True, gradients=True))
+    texts = sorted(map(tuple, (lines for lines, _ in boxes(root).values())))
+    assert texts == [
+        ("add", "3", "∂ -4"),
+        ("multiply", "-12", "∂ 1"),
+        ("x", "-2", "∂ -4"),
+        ("y", "5", "∂ -4"),
+        ("z", "-4", "∂ 3"),
+    ]
+    assert [(a, b) for a, b, _ in arrows(root)] == [("0", "3"), ("1", "3"), ("3", "4"), ("2", "4")]
+
+
+def test_the_derivatives_beside_the_arrows_multiply_to_the_gradient():
+    # f = x y z with x = r, y = r s, z = s: df/dr = 2 r s^2, df/ds = 2 r^2 s
+    r, s = named(2.0, "r"), named(3.0, "s")
+    y = r * s
+    y.name = "y"
+    f = r * y * s
+    root = check(cr.draw(f, derivatives=True, direction="up"))
+    local = {}
+    for source, target, group in arrows(root):
+        label = float(group.find(f"{SVG}text").text)
+        local[source, target] = local.get((source, target), 0.0) + label
+    order = sorted(boxes(root), key=int)
+    total = dict.fromkeys(order, 0.0) | {order[-1]: 1.0}
+    for node in reversed(order):
+        for (source, target), d in local.items():
+            if target == node:
+                total[source] += d * total[node]
+    assert total["0"] == pytest.approx(2 * 2 * 9) and total["1"] == pytest.approx(2 * 4 * 3)
+
+
+@pytest.mark.parametrize("direction", ["down", "up", "right"])
+def test_a_gradient_lies_beside_the_forward_pass(direction):
+    w = named(0.5, "w")
+    z = cr.tanh(cr.tanh(cr.tanh(w)))
+    gradient = cr.grad(z, w)
+    drawing = cr.draw([z, gradient], values=True, direction=direction)
+    root = check(drawing, direction == "right")
+    found = boxes(root)
+    classes = {g.get("data-node"): g.get("class") for g in root.iter(f"{SVG}g")}
+    across = 1 if direction == "right" else 0
+    backward = [box for key, (_, box) in found.items() if "cr-gradient" in classes[key]]
+    forward = [box for key, (_, box) in found.items() if "cr-gradient" not in classes[key]]
+    assert max(b[across + 2] for b in forward) < min(b[across] for b in backward)
+    assert number_text(gradient.item()) in [t for lines, _ in found.values() for t in lines]
+    order = [
+        t for lines, _ in sorted(found.values(), key=lambda v: v[1][1 - across]) for t in lines
+    ]
+    forward_order = [t for t in order if t in ("w", number_text(z.item()))]
+    assert forward_order == (["w", "0.4068"] if direction != "up" else ["0.4068", "w"])
+
+
+def test_a_gradient_of_a_gradient_is_one_more_column():
+    a = cr.Parameter(np.ones((2, 2)), name="a")
+
+    def second(x, y):
+        gradient = cr.grad(((x @ a - y) ** 2).mean(), a)
+        return cr.grad((gradient**2).sum(), a)
+
+    graph = cr.capture(second, *(cr.placeholder((3, 2), "float64", name=n) for n in "xy"))
+    for level in ("operations", "layers"):
+        root = check(cr.draw(graph, level=level))
+        ends = {}
+        for group in root.iter(f"{SVG}g"):
+            if group.get("data-node") is not None:
+                kind = "cr-gradient" in group.get("class")
+                ends.setdefault(kind, []).append(float(group.find(f"{SVG}rect").get("x")))
+        assert max(ends[False]) < min(ends[True])
+        assert not any("update" in g.get("class", "") for g in root.iter(f"{SVG}g"))
+
+
+def test_a_step_of_training_shows_what_is_updated():
+    model, x, y = mazur()
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+
+    def step(x, y):
+        loss = half_squares(model(x), y)
+        optimizer.update(cr.grad(loss, list(model.parameters())))
+        return loss
+
+    graph = cr.capture(step, cr.tensor(x, name="x"), cr.tensor(y, name="y"))
+    root = check(cr.draw(graph, (x, y), values=True))
+    found = boxes(root)
+    updates = {lines[0] for key, (lines, _) in found.items() if key.startswith("update")}
+    assert updates == {f"{i}.{name} ←" for i in (0, 2) for name in ("weight", "bias")}
+    texts = [line for lines, _ in found.values() for line in lines]
+    assert "0.2984" in texts  # E
+    assert any("0.1498" in t for t in texts) and any("0.3589" in t for t in texts)  # w1, w5 after
+    assert model[0].weight.tolist()[0][0] == 0.15  # drawing updates nothing
+    folded = check(cr.draw(graph, level="layers"))
+    keys = [key for key in boxes(folded) if key.startswith(("layer-", "update"))]
+    assert len(keys) == 4 + 4 + 1  # four layers, their gradients, the update
+    column = {key: box[0] for key, (_, box) in boxes(folded).items()}
+    assert max(column.values()) == column["update"]
+
+
+def test_the_golden_step_at_all_levels():
+    step = explained()
+    root = check(cr.draw(step, values=True, gradients=True))
+    found = {lines[0]: lines[1:] for lines, _ in boxes(root).values()}
+    assert found["0.weight"] == [
+        "2 × 2", "0.15  0.2", "0.25  0.3", "∂ 0.0004386 0.0008771", "  0.0004977 0.0009954",
+        "→ 0.1498 0.1996", "  0.2498 0.2995",
+    ]  # fmt: skip
+    assert found["z1"] == ["add · 1 × 2", "0.3775 0.3925", "∂ 0.008771 0.009954"]
+    assert found["a1"] == ["sigmoid · 1 × 2", "0.5933 0.5969", "∂ 0.03635 0.04137"]
+    layers = boxes(check(cr.draw(step, level="layers", values=True)))
+    assert [lines[0] for lines, _ in layers.values()] == [
+        "a0", "y", "Linear · Sigmoid", "Linear · Sigmoid", "half_squares",
+    ]  # fmt: skip
+    # What a trace was written to is drawn alike.
+    read = json.loads(json.dumps(step.trace()))
+    for level in ("operations", "layers", "neurons"):
+        same = {cr.draw(what, values=True, level=level).svg for what in (step, read)}
+        assert len(same) == 1
+
+
+def test_the_neurons_of_the_golden_step():
+    root = parsed(cr.draw(explained(), level="neurons", values=True, gradients=True))
+    circles = {}
+    for group in root.iter(f"{SVG}g"):
+        if group.get("data-neuron") is not None:
+            key = int(group.get("data-layer")), int(group.get("data-neuron"))
+            circles[key] = [text.text for text in group.iter(f"{SVG}text")]
+    assert circles[0, 0] == ["0.05"] and circles[0, 1] == ["0.1"]
+    assert circles[1, 0] == ["0.5933", "z 0.3775", "δ 0.008771", "∂ 0.008771", "b 0.35"]
+    assert circles[1, 1] == ["0.5969", "z 0.3925", "δ 0.009954", "∂ 0.009954", "b 0.35"]
+    assert circles[2, 0] == ["0.7514", "z 1.106", "δ 0.1385", "∂ 0.1385", "b 0.6"]
+    assert circles[2, 1] == ["0.7729", "z 1.225", "δ -0.0381", "∂ -0.0381", "b 0.6"]
+    assert circles[3, 0] == ["L 0.2984"]
+    texts = {}
+    widths = {}
+    for group in root.iter(f"{SVG}g"):
+        if group.get("data-from") is not None:
+            key = tuple(int(group.get(f"data-{n}")) for n in ("layer", "from", "to"))
+            texts.setdefault(key, []).extend(t.text for t in group.iter(f"{SVG}text"))
+            for path in group.iter(f"{SVG}path"):
+                widths[key] = float(re.search(r"width:([\d.]+)", path.get("style")).group(1))
+    assert texts[1, 0, 0] == ["0.15", "0.0004386"]  # w1 = W1[0, 0]
+    assert texts[1, 1, 0] == ["0.2", "0.0008771"]  # w2 = W1[0, 1]: from input 2 to hidden 1
+    assert texts[1, 0, 1] == ["0.25", "0.0004977"]
+    assert texts[2, 0, 1] == ["0.5", "-0.0226"]
+    assert widths[1, 0, 0] < widths[1, 1, 0] < widths[1, 0, 1] < widths[1, 1, 1]
+
+
+def test_signs_masks_rows_and_wide_layers_of_neurons():
+    model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2))
+    x, y = np.ones((3, 3), "float32"), np.zeros((3, 2), "float32")
+    step = cr.explain(model, x, y, nn.MSELoss(), seed=3)
+    trace = step.trace()
+    dropped = next(n for n in trace["nodes"] if n["name"] == "dropout1")
+    (mask,) = set(dropped["inputs"]) - {trace["layers"][1]["input"]}
+    held = trace["nodes"][mask]["value"]["values"]
+    for row in range(3):
+        root = parsed(cr.draw(step, level="neurons", values=True, row=row))
+        crossed = [
+            int(group.get("data-neuron"))
+            for group in root.iter(f"{SVG}g")
+            if group.get("data-neuron") is not None
+            and any(p.get("class") == "cr-cross" for p in group)
+        ]
+        assert crossed == [i for i, kept in enumerate(held[row]) if kept == 0]
+        assert f"row {row} of 3" in cr.draw(step, level="neurons", values=True, row=row).notes
+    weight = model[0].weight.numpy()
+    drawing = cr.draw(model, (3,), level="neurons")
+    for group in parsed(drawing).iter(f"{SVG}g"):
+        if group.get("class", "").startswith("cr-line") and group.get("data-layer") == "1":
+            w = weight[int(group.get("data-to")), int(group.get("data-from"))]
+            assert ("cr-plus" if w > 0 else "cr-minus") in group.get("class")
+    wide = cr.draw(nn.Sequential(nn.Linear(784, 512), nn.Linear(512, 10)), (784,), level="neurons")
+    assert "780 more" in wide.svg and "508 more" in wide.svg
+    assert len(re.findall("data-neuron", wide.svg)) == 2 * (4 + 4 + 10)
+
+
+class Residual(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.first, self.second = nn.Linear(n, n), nn.Linear(n, n)
+
+    def forward(self, x):
+        return x + self.second(self.first(x).relu())
+
+
+MODELS = {
+    "wide": (
+        lambda: nn.Sequential(
+            nn.Linear(784, 512), nn.ReLU(), nn.Linear(512, 512), nn.ReLU(), nn.Linear(512, 10)
+        ),
+        (784,),
+        ["x", "Linear", "ReLU", "Linear", "ReLU", "Linear"],
+    ),
+    "residual": (
+        lambda: nn.Sequential(nn.Linear(8, 8), Residual(8)),
+        (8,),
+        ["x", "Linear", "Linear", "relu", "Linear", "add"],
+    ),
+    "convolutional": (
+        lambda: nn.Sequential(
+            nn.Conv2d(1, 4, 3), nn.BatchNorm2d(4), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(),
+            nn.Linear(4 * 169, 10),
+        ),
+        (1, 28, 28),
+        ["x", "Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Flatten", "Linear"],
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models_by_layer_and_by_operation(name):
+    make, shape, kinds = MODELS[name]
+    model = make()
+    drawing = cr.draw(model, shape, level="layers")
+    found = boxes(check(drawing))
+    assert [lines[0] for lines, _ in found.values()] == kinds
+    said = [line for lines, _ in found.values() for line in lines if "parameters" in line]
+    numbers = [int(re.sub(r"\D", "", line)) for line in said]
+    assert sum(numbers) == sum(p.size for p in model.parameters())
+    check(cr.draw(model, shape))
+    check(cr.draw(model, shape, level="layers", direction="right"), horizontal=True)
+    batch = np.ones((2, *shape), "float32")
+    with_values = boxes(check(cr.draw(model.eval(), batch, values=True, level="layers")))
+    output = model(cr.tensor(batch)).numpy()
+    last = list(with_values.values())[-1][0]
+    assert f"mean {number_text(float(output.astype('f8').mean()))}" in last or output.size <= 20
+
+
+def test_a_transformer_is_open_where_it_is_asked_to_be():
+    layer = nn.TransformerEncoderLayer(8, 2, 16, dropout=0.0, batch_first=True)
+    model = nn.TransformerEncoder(layer, 2)
+    closed = cr.draw(model, (5, 8), level="layers")
+    opened = cr.draw(model, (5, 8), level="layers", open="layers.1.linear*")
+    check(closed)
+    more = boxes(check(opened)).values()
+    assert len(more) > len(boxes(parsed(closed)))
+    names = [lines[0] for lines, _ in more]
+    assert "layers.1.linear1.weight" in names and "layers.0.linear1.weight" not in names
+
+
+def test_a_large_graph_is_folded():
+    x = cr.placeholder((), name="x")
+    y = x
+    for _ in range(1000):
+        y = cr.sin(y) * x
+    drawing = cr.draw(y)
+    assert drawing.notes == ("2,001 nodes, folded; open=[...] opens layers by path",)
+    found = boxes(check(drawing))
+    assert len(found) <= 100
+    counted = [re.match(r"([\d,]+) operations", lines[0]) for lines, _ in found.values()]
+    assert sum(int(c.group(1)) for c in counted if c) == 2000
+
+
+def test_formats(tmp_path):
+    x = named(3.0, 'a "b" <c>')
+    drawing = cr.draw(cr.exp(x) - 1.0, values=True)
+    for ending in ("svg", "html", "dot", "mmd"):
+        drawing.save(tmp_path / f"graph.{ending}")
+    ET.fromstring((tmp_path / "graph.svg").read_text())
+    page = (tmp_path / "graph.html").read_text()
+    assert drawing.svg in page and "http" not in page.replace("http://www.w3.org/2000/svg", "")
+    dot = (tmp_path / "graph.dot").read_text()
+    assert dot.count("->") == 3 and r"a \"b\" <c>" in dot
+    mermaid = (tmp_path / "graph.mmd").read_text()
+    assert mermaid.startswith("flowchart TD\n") and "a #34;b#34; #60;c#62;" in mermaid
+    assert drawing._repr_svg_() == drawing.svg and drawing.svg in drawing._repr_html_()
+    pytest.importorskip("resvg_py")
+    drawing.save(tmp_path / "graph.png")
+    assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_a_png_needs_a_package(monkeypatch, tmp_path):
+    monkeypatch.setitem(sys.modules, "resvg_py", None)
+    with pytest.raises(ImportError, match="pip install resvg-py"):
+        cr.draw(named(1.0, "x")).save(tmp_path / "graph.png")
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_same_bytes_in_every_process():
+    code = (
+        "import chainrule as cr, hashlib\nfrom chainrule import nn, optim\n"
+        "cr.manual_seed(0)\n"
+        "m = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))\n"
+        "o = optim.Adam(m.parameters())\n"
+        "def step(x):\n"
+        "    loss = m(x).sum()\n"
+        "    o.update(cr.grad(loss, list(m.parameters())))\n"
+        "g = cr.capture(step, cr.placeholder((2, 3), name='x'))\n"
+        "d = [cr.draw(g), cr.draw(g, level='layers'), cr.draw(m, (3,), level='neurons')]\n"
+        "print(hashlib.sha256(''.join(x.svg + x.to_dot() for x in d).encode()).hexdigest())\n"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={"PYTHONHASHSEED": seed, "PATH": ""},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("0", "1")
+    }
+    assert len(found) == 1
+
+
+def test_every_operation_has_a_colour():
+    assert {family(o) for o in operations.values()} <= {
+        "arithmetic", "product", "activation", "reduction", "shape", "random", "loss",
+    }  # fmt: skip
+
+
+def test_what_cannot_be_drawn():
+    x = named(2.0, "x")
+    vector = cr.tensor([1.0, 2.0], requires_grad=True)
+    model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    conv = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
+    graph = cr.capture(lambda v: v * 2, cr.placeholder((2,)))
+    for error, match, call in [
+        (ValueError, "level is one of 'operations'", lambda: cr.draw(x, level="nodes")),
+        (ValueError, "direction is one of", lambda: cr.draw(x, direction="left")),
+        (TypeError, "a Plan or what chainrule.explain returns, not int", lambda: cr.draw(3)),
+        (TypeError, "needs the shape of a row", lambda: cr.draw(model)),
+        (TypeError, "draws a Module", lambda: cr.draw(x, level="neurons")),
+        (ValueError, "one scalar", lambda: cr.draw(vector * 2, gradients=True)),
+        (ValueError, "graph of scalars", lambda: cr.draw(vector * 2, derivatives=True)),
+        (ValueError, "needs values", lambda: cr.draw(cr.placeholder(()) * 2, values=True)),
+        (ValueError, "needs data", lambda: cr.draw(graph, values=True)),
+        (ValueError, "needs data", lambda: cr.draw(model, (2,), values=True)),
+        (ValueError, "needs a loss", lambda: cr.draw(model, (2,), gradients=True)),
+        (ValueError, "needs a loss", lambda: cr.draw(graph, gradients=True)),
+        (cr.ShapeError, "inputs of the shapes", lambda: cr.draw(graph, np.ones(3), values=True)),
+        (cr.ShapeError, "Linear|features", lambda: cr.draw(model, (3,))),
+        (ValueError, "'0' is a Conv2d", lambda: cr.draw(conv, (1, 4, 4), level="neurons")),
+        (ValueError, "there is no row 1", lambda: cr.draw(explained(), level="neurons", row=1)),
+        (ValueError, "no trace|version", lambda: cr.draw({"format": "other"})),
+        (ValueError, "as its file's name ends", lambda: cr.draw(x).save("graph.gif")),
+    ]:
+        with pytest.raises(error, match=match):
+            call()
+
+
+@pytest.mark.parametrize("direction", ["down", "up", "right"])
+def test_the_tree_of_the_chain_rule(direction):
+    # f = x y z with x = r, y = r s, z = s, and a variable y that r and s reach alone
+    r, s = named(2.0, "r"), named(3.0, "s")
+    x, y, z = r * 1.0, r * s, s * 1.0
+    x.name, y.name, z.name = "x", "y", "z"
+    f = x * y * z
+    f.name = "f"
+    drawing = cr.draw(f, level="variables", derivatives=True, gradients=True, direction=direction)
+    root = check(drawing, direction == "right")
+    names = {key: lines[0] for key, (lines, _) in boxes(root).items()}
+    labels = {(names[a], names[b]): group.find(f"{SVG}text").text for a, b, group in arrows(root)}
+    assert labels == {
+        ("r", "x"): "∂x/∂r = 1", ("r", "y"): "∂y/∂r = 3", ("s", "y"): "∂y/∂s = 2",
+        ("s", "z"): "∂z/∂s = 1", ("x", "f"): "∂f/∂x = 18", ("y", "f"): "∂f/∂y = 6",
+        ("z", "f"): "∂f/∂z = 12",
+    }  # fmt: skip
+    assert {lines[-1] for lines, _ in boxes(root).values()} >= {"∂ 36", "∂ 24"}  # 2 r s^2, 2 r^2 s
+    u = cr.placeholder((), name="u")
+    v = u * 2.0
+    v.name = "v"
+    assert "∂v/∂u</text>" in cr.draw(v, level="variables", derivatives=True).svg
+    with pytest.raises(ValueError, match="none has one"):
+        cr.draw(cr.placeholder(()) * 2.0, level="variables")
+
+
+def test_the_instructions_of_a_plan():
+    model = nn.Sequential(nn.Linear(8, 16), nn.ReLU(), nn.Linear(16, 3))
+    trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.Adam(model.parameters()), seed=0)
+    trainer.fit(
+        np.ones((8, 8), "float32"), np.arange(8) % 3, epochs=1, batch_size=4, progress=False
+    )
+    plan = trainer.backend.last_step.plan
+    drawing = cr.draw(plan)
+    root = check(drawing)
+    found = boxes(root)
+    assert [found[str(i)][0][0] for i in range(len(plan.calls))] == [c.kind for c in plan.calls]
+    reached = {(a, b) for a, b, _ in arrows(root)}
+    products = [str(i) for i, c in enumerate(plan.calls) if c.kind == "gemm"]
+    assert (products[0], products[1]) in reached  # the first layer's output is the second's input
+    assert all(int(a) < int(b) for a, b in reached if a.isdigit())
+    assert {b for _, b in reached} == {str(i) for i, c in enumerate(plan.calls) if c.reads}
+    assert f"{plan.flops:,} FLOPs" in drawing.notes[0]
+    with pytest.raises(ValueError, match="a plan has instructions"):
+        cr.draw(plan, level="layers")

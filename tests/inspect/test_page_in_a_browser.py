@@ -1,0 +1,289 @@
+"""The page that plays a step, in a browser: its keys, its numbers, its modes, its looks."""
+
+import shutil
+
+import numpy as np
+import pytest
+from pages import mazur, three_three_three
+
+webdriver = pytest.importorskip("selenium.webdriver")
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
+DRIVER = shutil.which("chromedriver")
+pytestmark = [
+    pytest.mark.skipif(BROWSER is None or DRIVER is None, reason="needs chromium and chromedriver"),
+    pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::DeprecationWarning"),
+]
+
+# What Mazur's example says.
+DELTA_OUTPUT = [0.13849856162855695, -0.038098236516556236]
+DELTA_HIDDEN = [0.00877135468948693, 0.009954254705217196]
+NEW_SECOND = [0.35891647971788465, 0.4086661860762334, 0.5113012702387375, 0.5613701211079891]
+
+
+@pytest.fixture(scope="module")
+def browser():
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield driver
+    driver.quit()
+
+
+class Page:
+    """A page in the browser."""
+
+    def __init__(self, browser, explanation, path):
+        self.browser = browser
+        self.trace = explanation.trace()
+        explanation.to_html(path)
+        browser.get(path.as_uri())
+
+    def press(self, key, times=1):
+        for _ in range(times):
+            self.browser.switch_to.active_element.send_keys(getattr(webdriver.Keys, key))
+
+    def run(self, script, *arguments):
+        return self.browser.execute_script(script, *arguments)
+
+    def click(self, selector):
+        self.run("document.querySelector(arguments[0]).dispatchEvent("
+                 "new MouseEvent('click', {bubbles: true}))", selector)  # fmt: skip
+
+    def mouse(self, selector):
+        """Press the mouse a little beside the middle of an element."""
+        x, y = self.run(
+            "const box = document.querySelector(arguments[0]).getBoundingClientRect();"
+            "return [box.x + box.width / 2, box.y + box.height / 2 + 4]",
+            selector,
+        )
+        for kind in ("mousePressed", "mouseReleased"):
+            self.browser.execute_cdp_cmd(
+                "Input.dispatchMouseEvent",
+                {"type": kind, "x": x, "y": y, "button": "left", "clickCount": 1},
+            )
+
+    def text(self, selector):
+        return self.run("return document.querySelector(arguments[0]).textContent", selector)
+
+    def numbers(self, key, within="#step"):
+        """The numbers that the page shows of an array: by its kind and node, as "v7"."""
+        found = self.run(
+            "return [...document.querySelectorAll(arguments[0] + ' [data-value]')]"
+            ".filter((e) => e.dataset.key && e.dataset.key.split('.')[0] === arguments[1])"
+            ".map((e) => [Number(e.dataset.key.split('.')[1]), Number(e.dataset.value)])",
+            within,
+            key,
+        )
+        return [value for _, value in sorted(dict(map(tuple, found)).items())]
+
+    def size(self, width, height=900, scheme="light"):
+        self.browser.execute_cdp_cmd(
+            "Emulation.setDeviceMetricsOverride",
+            {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": False},
+        )
+        self.browser.execute_cdp_cmd(
+            "Emulation.setEmulatedMedia",
+            {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
+        )
+
+
+@pytest.fixture
+def page(browser, tmp_path):
+    page = Page(browser, mazur(), tmp_path / "step.html")
+    page.size(1280)
+    return page
+
+
+def node(trace, name):
+    return next(n for n in trace["nodes"] if n["name"] == name)
+
+
+def frames(page, seen):
+    """Press the right arrow to the end; at each frame note its title and the numbers of `seen`."""
+    found = {}
+    for _ in range(100):
+        key = page.run("return document.querySelector('#step .plugged [data-array]') ? "
+                       "[...document.querySelectorAll('#step [data-array]')].at(-1).dataset.array"
+                       " : null")  # fmt: skip
+        found[(page.text("#step .phase"), page.text("#step-title"))] = seen(key) if key else []
+        if page.run("return document.getElementById('next').disabled"):
+            return found
+        page.press("ARROW_RIGHT")
+    raise AssertionError("the page has no last frame")
+
+
+def test_the_keyboard_plays_mazurs_step_with_its_numbers(page):
+    played = frames(page, page.numbers)
+    titles = list(played)
+    assert [phase for phase, _ in titles] == (
+        ["Start"] + ["Forward"] * 5 + ["Backward"] * 7 + ["Update"] * 2 + ["The step is done"]
+    )
+    np.testing.assert_allclose(played["Forward", "z1"], [0.3775, 0.3925], rtol=1e-12)
+    np.testing.assert_allclose(
+        played["Forward", "a2"], [0.7513650695523157, 0.7729284653214625], rtol=1e-12
+    )
+    np.testing.assert_allclose(played["Backward", "δ2"], DELTA_OUTPUT, rtol=1e-12)
+    np.testing.assert_allclose(played["Backward", "δ1"], DELTA_HIDDEN, rtol=1e-12)
+    np.testing.assert_allclose(played["Update", "new W2"], NEW_SECOND, rtol=1e-12)
+    assert page.numbers("after") == [0.29102777369359933]
+    page.press("HOME")
+    assert page.text("#step-title") == "What is given"
+    page.press("END")
+    page.press("ARROW_LEFT")
+    assert page.text("#step-title") == "new W2"
+    assert "Update, step 14 of 15" in page.text("#status")
+
+
+def test_every_number_is_pythons(browser, tmp_path):
+    explained = three_three_three()
+    page = Page(browser, explained, tmp_path / "step.html")
+    trace = page.trace
+    page.click("#everything")
+    page.press("END")
+    page.run("document.getElementById('twin').open = true")
+    page.run("return new Promise((done) => setTimeout(done, 50))")
+    for layer in trace["layers"]:
+        W = layer["parameters"][0]
+        for kind, key in (("gradient", "g"), ("new", "n")):
+            shown = page.numbers(f"{key}{W['id']}", "#twin")
+            assert shown == np.ravel(W[kind]["values"]).tolist()
+        assert page.numbers(f"v{layer['output']}", "#twin") == np.ravel(
+            next(n for n in trace["nodes"] if n["id"] == layer["output"])["value"]["values"]
+        ).tolist()  # fmt: skip
+        assert (
+            page.numbers(f"g{layer['preactivation']}", "#twin")
+            == np.ravel(layer["delta"]["values"]).tolist()
+        )
+    rows = page.run("return [...document.querySelectorAll('#grad-table tbody th')].map("
+                    "(cell) => cell.textContent)")  # fmt: skip
+    assert len(rows) == len(trace["backward"]) and rows[0] == "L" and rows[-1] in ("W1", "W2")
+    parts = {n["id"]: n["contributions"] for n in trace["nodes"]}
+    assert any(len(found) == 2 for found in parts.values())  # (a - y) twice, in its square
+
+
+def test_the_parts_of_consumers_add_up(page):
+    page.click("#everything")
+    page.click("#backward")
+    page.press("ARROW_RIGHT", 3)
+    square = next(n for n in page.trace["nodes"] if len(n["contributions"]) == 2)
+    assert "2 consumers" in page.text("#step .parts caption")
+    parts = [page.numbers(f"g{square['id']}p{at}") for at in range(2)]
+    assert np.add(*parts) == pytest.approx(page.numbers(f"g{square['id']}"), rel=1e-12)
+
+
+def test_a_connection_shows_delta_times_a(page):
+    page.press("END")
+    page.mouse('[data-connection="2-0-0"] .wide')
+    assert "layer 1, neuron 1 → layer 2, neuron 1" in page.text("#connection")
+    page.click('g[data-connection="2-0-1"]')
+    text = page.text("#connection")
+    assert "layer 1, neuron 1 → layer 2, neuron 2" in text
+    assert "dL/dw = δ · a = −0.0380982 · 0.59327 = −0.0226025" in text and "0.511301" in text
+    page.run("document.querySelector('.connection[tabindex=\"0\"]').focus()")
+    page.press("ARROW_DOWN")
+    page.press("ENTER")
+    assert "input 1 → layer 1, neuron 2" in page.text("#connection")
+    page.press("HOME")
+    assert "not known yet" in page.text("#connection")
+
+
+def test_answers_are_hidden_until_they_are_asked_for(page):
+    page.click("#hide")
+    page.press("ARROW_RIGHT")
+    z1 = node(page.trace, "z1")["id"]
+    assert page.numbers(f"v{z1}") == [] and page.text("#step").count("?") >= 2
+    assert "0.378" not in page.text("figure")
+    page.click(f'#step .blank[data-key="v{z1}.1"]')
+    (answer,) = page.numbers(f"v{z1}")
+    assert answer == pytest.approx(0.3925, rel=1e-12)
+    assert float(page.run("return document.activeElement.dataset.value")) == answer
+    page.click("#step .reveal")
+    assert page.numbers(f"v{z1}") == pytest.approx([0.3775, 0.3925], rel=1e-12)
+    page.press("END")
+    assert "The loss became smaller" not in page.text("#step")
+    page.click("#hide")
+    assert "The loss became smaller" in page.text("#step")
+
+
+def test_presentation_is_large_and_ends_with_escape(page):
+    size = "return parseFloat(getComputedStyle(document.querySelector('#step h2')).fontSize)"
+    before = page.run(size)
+    page.click("#presentation")
+    assert page.run(size) > 1.15 * before
+    page.press("PAGE_DOWN")
+    assert page.text("#step-title") == "z1"
+    page.press("ESCAPE")
+    assert page.run(size) == before
+
+
+def test_nothing_is_loaded_and_nothing_may_be(page):
+    page.press("END")
+    assert page.run("return performance.getEntriesByType('resource').length") == 0
+    assert page.browser.get_log("browser") == []
+    blocked = page.browser.execute_async_script(
+        "const done = arguments[0];"
+        "document.addEventListener('securitypolicyviolation', (e) => done(e.violatedDirective));"
+        "const script = document.createElement('script');"
+        "script.textContent = 'document.title = 1'; document.body.append(script);"
+        "fetch('https://example.invalid/').catch(() => 0);"
+    )
+    assert blocked in ("script-src-elem", "connect-src")
+    assert page.browser.title != "1"
+    page.browser.get_log("browser")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1280, 390])
+def test_looks(page, tmp_path, width, scheme):
+    page.size(width, scheme=scheme)
+    for phase in ("forward", "backward", "update"):
+        page.click(f"#{phase}")
+        wide = page.run("return document.documentElement.scrollWidth")
+        assert wide <= width, (phase, wide)
+    colour = page.run("return getComputedStyle(document.body).backgroundColor")
+    brightness = sum(map(int, colour[4:-1].split(","))) / 3
+    assert brightness > 200 if scheme == "light" else brightness < 60
+    picture = tmp_path / f"{width}-{scheme}.png"
+    assert page.browser.save_screenshot(str(picture)) and picture.stat().st_size > 10_000
+
+
+def test_names_can_not_end_the_data(browser, tmp_path):
+    import chainrule as cr
+    from chainrule import nn
+
+    class Wicked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.add_module("</script><script>document['title'] = 1</script>", nn.Linear(2, 1))
+
+        def forward(self, x):
+            return next(self.children())(x)
+
+    Wicked.__name__ = "<img src=x onerror='document[`title`] = 2'>"
+    page = Page(browser, cr.explain(Wicked(), [1.0, 2.0], [3.0], nn.MSELoss()), tmp_path / "x.html")
+    page.press("END")
+    assert browser.title.startswith("<img") and "u003c/script" in page.text("#trace")
+    assert page.run("return document.querySelectorAll('img, script').length") == 2
+    assert browser.get_log("browser") == []
+
+
+def test_a_large_network_is_summarised(browser, tmp_path):
+    import chainrule as cr
+    from chainrule import nn, optim
+
+    model = nn.Sequential(nn.Linear(64, 32), nn.ReLU(), nn.Dropout(0.5), nn.Linear(32, 10))
+    x = np.linspace(0, 1, 192).reshape(3, 64)
+    optimizer = optim.Adam(model.parameters())
+    explained = cr.explain(model, x, [1, 2, 3], nn.CrossEntropyLoss(), optimizer)
+    page = Page(browser, explained, tmp_path / "step.html")
+    page.size(390)
+    page.press("ARROW_RIGHT")
+    assert page.text("#step .summary .size") == "32 × 64" and "64 × 3" in page.text("#step")
+    assert page.run("return document.querySelectorAll('figure:not([hidden]) .now').length") == 1
+    assert page.run("return document.documentElement.scrollWidth") <= 390
+    page.click("#update")
+    assert "Adam" in page.text("#step")
+    assert browser.get_log("browser") == []

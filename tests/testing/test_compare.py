@@ -1,0 +1,351 @@
+"""`compare` finds the first wrong quantity of a derivation by hand, and names the slip."""
+
+from itertools import pairwise
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn, optim
+from chainrule.testing import compare
+
+# The derivation by hand: plain NumPy, examples as columns, from the books' four formulas.
+
+G = {
+    "sigmoid": (lambda z: 1 / (1 + np.exp(-z)), lambda z: np.exp(-z) / (1 + np.exp(-z)) ** 2),
+    "tanh": (np.tanh, lambda z: 1 / np.cosh(z) ** 2),
+    "relu": (lambda z: np.maximum(z, 0), lambda z: 1.0 * (z > 0)),
+    "identity": (lambda z: z, np.ones_like),
+}
+LAYERS = {"sigmoid": nn.Sigmoid, "tanh": nn.Tanh, "relu": nn.ReLU, "identity": nn.Identity}
+PENALTY = 0.05
+
+
+def softmax(z):
+    return np.exp(z) / np.exp(z).sum(axis=0)
+
+
+class Case:
+    """A network, its data and loss: for the graph and for the hand."""
+
+    def __init__(self, sizes, activations, loss, rows, dtype="float64", penalty=0.0):
+        random = np.random.default_rng(sum(sizes) + rows)
+        self.sizes, self.names, self.loss, self.rows = sizes, activations, loss, rows
+        self.dtype, self.penalty = np.dtype(dtype), penalty
+
+        def draw(*shape):
+            return random.normal(0, 0.8, shape).astype(dtype)
+
+        self.W = [draw(n, m) for m, n in pairwise(sizes)]
+        self.b = [draw(n) for n in sizes[1:]]
+        self.x = draw(rows, sizes[0])
+        if loss == "cross-entropy":
+            self.y = random.integers(0, sizes[-1], rows)
+            self.Y = np.eye(sizes[-1], dtype=dtype)[self.y].T
+        else:
+            self.y = random.uniform(0.1, 0.9, (rows, sizes[-1])).astype(dtype)
+            self.Y = self.y.T
+
+    def model(self):
+        layers = []
+        for W, b, name in zip(self.W, self.b, self.names, strict=True):
+            linear = nn.Linear(*W.shape[::-1], dtype=self.dtype)
+            linear.weight.assign(W)
+            linear.bias.assign(b)
+            layers += [linear, LAYERS[name]()]
+        return nn.Sequential(*layers)
+
+    def criterion(self, model):
+        plain = {
+            "mean squares": nn.MSELoss(),
+            "half squares": lambda a, y: 0.5 * ((a - y) ** 2).sum(),
+            "cross-entropy": nn.CrossEntropyLoss(),
+        }[self.loss]
+        if not self.penalty:
+            return plain
+        weights = [p for p in model.parameters() if p.ndim == 2]
+        return lambda a, y: plain(a, y) + self.penalty * sum((W * W).sum() for W in weights)
+
+    def slope(self, i, z):
+        return G[self.names[i - 1]][1](z)
+
+    def by_hand(self, change=None):
+        """All quantities; `change` = (kind, layer, function of what is known so far)."""
+        L, B = len(self.W), self.rows
+        s = SimpleNamespace(case=self, W=[None, *self.W], b=[None, *self.b], B=B, L=L, Y=self.Y)
+        s.z, s.a, s.delta, s.dW, s.db = {}, {0: self.x.T}, {}, {}, {}
+        s.new = {}
+
+        def put(kind, i, value):
+            if change and change[:2] == (kind, i):
+                value = change[2](s)
+            getattr(s, kind)[i] = value
+
+        for i in range(1, L + 1):
+            put("z", i, s.W[i] @ s.a[i - 1] + s.b[i][:, None])
+            g = G[self.names[i - 1]][0]
+            classes = self.loss == "cross-entropy" and i == L
+            put("a", i, softmax(s.z[i]) if classes else g(s.z[i]))
+        n = self.sizes[-1]
+        s.factor = {"mean squares": 2 / (B * n), "half squares": 1, "cross-entropy": 1 / B}[
+            self.loss
+        ]
+        error = s.factor * (s.a[L] - s.Y)
+        put("delta", L, error if self.loss == "cross-entropy" else error * self.slope(L, s.z[L]))
+        s.lr = 0.5
+        for i in range(L - 1, 0, -1):
+            back = s.W[i + 1].T @ s.delta[i + 1]
+            put("delta", i, back * self.slope(i, s.z[i]))
+        for i in range(L, 0, -1):
+            put("dW", i, s.delta[i] @ s.a[i - 1].T + 2 * self.penalty * s.W[i])
+            put("db", i, s.delta[i].sum(axis=1))
+            if s.dW[i].shape == s.W[i].shape:
+                put("new", i, s.W[i] - s.lr * s.dW[i])
+        found = {}
+        for kind in ("z", "a", "delta", "dW", "db"):
+            found |= {f"{kind}{i}": v for i, v in getattr(s, kind).items() if i}
+        return found | {f"new_W{i}": v for i, v in s.new.items()}
+
+
+CASES = {
+    "2-3-2": Case((2, 3, 2), ("sigmoid", "sigmoid"), "mean squares", 4),
+    "mazur": Case((2, 2, 2), ("sigmoid", "sigmoid"), "half squares", 1),
+    "3-3-3": Case((3, 3, 3), ("tanh", "identity"), "half squares", 2),
+    "deep": Case((3, 4, 4, 2), ("tanh", "sigmoid", "sigmoid"), "mean squares", 5, penalty=PENALTY),
+    "classes": Case((4, 5, 3), ("relu", "identity"), "cross-entropy", 6),
+    "float32": Case((4, 6, 3), ("tanh", "identity"), "cross-entropy", 7, "float32"),
+    "saturated": Case((2, 4, 4, 1), ("sigmoid",) * 3, "half squares", 3, "float32"),
+}
+
+
+def judged(name, mine):
+    case = CASES[name]
+    model = case.model()
+    before = {k: v.copy() for k, v in model.state_dict().items()}
+    optimizer = optim.SGD(model.parameters(), lr=0.5)
+    result = compare(mine, model, case.x, case.y, case.criterion(model), optimizer)
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[key])
+    return result
+
+
+SLIPS = [
+    # network, kind, layer, what is done, first wrong quantity, words of the slip
+    ("2-3-2", "delta", 1, lambda s: s.W[2].T @ s.delta[2], "delta1", "factor g'(z1) is missing"),
+    (
+        "2-3-2",
+        "delta",
+        2,
+        lambda s: s.factor * (s.a[2] - s.Y) * s.case.slope(2, s.a[2]),
+        "delta2",
+        "taken at a2 instead of z2",
+    ),
+    (
+        "mazur",
+        "delta",
+        1,
+        lambda s: s.W[2] @ s.delta[2] * s.case.slope(1, s.z[1]),
+        "delta1",
+        "W2 is not transposed",
+    ),
+    ("3-3-3", "z", 1, lambda s: s.W[1].T @ s.a[0] + s.b[1][:, None], "z1", "W1 is transposed"),
+    ("deep", "delta", 3, lambda s: -s.delta_ours(3), "delta3", "y - a for a - y"),
+    ("mazur", "delta", 2, lambda s: 2 * s.delta_ours(2), "delta2", "factor 2"),
+    ("3-3-3", "delta", 2, lambda s: 0.5 * s.delta_ours(2), "delta2", "factor 1/2"),
+    ("classes", "delta", 2, lambda s: s.a[2] - s.Y, "delta2", "1/B is missing"),
+    ("deep", "db", 2, lambda s: s.delta[2].mean(axis=1), "db2", "1/B is applied twice"),
+    ("2-3-2", "dW", 1, lambda s: s.a[0] @ s.delta[1].T, "dW1", "outer product is the wrong way"),
+    (
+        "deep",
+        "delta",
+        2,
+        lambda s: (
+            (s.W[3] - s.lr * (s.delta[3] @ s.a[2].T + 2 * PENALTY * s.W[3])).T
+            @ s.delta[3]
+            * s.case.slope(2, s.z[2])
+        ),
+        "delta2",
+        "updated W3",
+    ),
+    (
+        "deep",
+        "dW",
+        2,
+        lambda s: s.delta[1] @ s.a[1].T + 2 * PENALTY * s.W[2],
+        "dW2",
+        "delta1 is taken for delta2",
+    ),
+    ("2-3-2", "delta", 2, lambda s: s.delta_ours(2) * 2, "delta2", "sum over the outputs"),
+    ("float32", "db", 2, lambda s: s.delta[2], "db2", "not summed over the batch"),
+    ("2-3-2", "a", 2, lambda s: s.z[2], "a2", "activation of layer 2 is missing"),
+    (
+        "classes",
+        "delta",
+        2,
+        lambda s: -s.Y / s.a[2] / s.B,
+        "delta2",
+        "derivative of the softmax is forgotten",
+    ),
+    ("deep", "dW", 3, lambda s: s.delta[3] @ s.a[2].T, "dW3", "penalty's gradient is missing"),
+    (
+        "deep",
+        "delta",
+        1,
+        lambda s: s.W[2].T @ s.delta[2] * G["sigmoid"][1](s.z[1]),
+        "delta1",
+        "derivative: that of sigmoid",
+    ),
+    ("float32", "dW", 2, lambda s: s.delta[2] @ s.z[1].T, "dW2", "z1 is taken for a1"),
+    ("mazur", "new", 1, lambda s: s.W[1] + s.lr * s.dW[1], "new_W1", "the step is added"),
+    ("classes", "z", 2, lambda s: s.W[2] @ s.a[1], "z2", "bias b2 is missing"),
+    ("saturated", "delta", 1, lambda s: s.W[2].T @ s.delta[2], "delta1", "g'(z1) is missing"),
+]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "layer", "slip", "first", "words"),
+    SLIPS,
+    ids=[f"{first}-{words}".replace(" ", "_") for *_, first, words in SLIPS],
+)
+def test_a_planted_slip_is_found(name, kind, layer, slip, first, words):
+    case = CASES[name]
+    right = case.by_hand()
+
+    def slipped(s):
+        s.delta_ours = lambda i: right[f"delta{i}"]
+        return slip(s)
+
+    result = judged(name, case.by_hand((kind, layer, slipped)))
+    assert (result.correct, result.first) == (False, first)
+    assert words in str(result.slip)
+    assert str(result).startswith(f"{first} is wrong")
+    later = [f.verdict for f in result.findings][[f.name for f in result.findings].index(first) :]
+    assert later.count("wrong") == 1  # what comes after follows from it
+
+
+@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("form", ["column", "rows", "row", "float32"])
+def test_a_right_derivation_is_right(name, form):
+    mine = CASES[name].by_hand()
+    if form in ("rows", "row"):
+        mine = {k: v if "W" in k or v.ndim < 2 else v.T for k, v in mine.items()}
+    if form == "row" and len(set(CASES[name].sizes)) > 1:
+        mine = {k: v.T if "W" in k else v for k, v in mine.items()}
+    if form == "float32":
+        mine = {k: v.astype("float32") for k, v in mine.items()}
+    result = judged(name, mine)
+    assert result.correct, result
+    assert str(result).startswith(f"All {len(mine)} quantities are right.")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_float32_rounding_raises_no_alarm(seed):
+    """Wide layers, saturated ones, outputs close to their targets."""
+    cr.manual_seed(seed)
+    random = np.random.default_rng(seed)
+    scale = 4.0 ** (seed - 2)
+    model = nn.Sequential(nn.Linear(30, 40), nn.Tanh(), nn.Linear(40, 5), nn.Sigmoid())
+    x = (scale * random.normal(size=(16, 30))).astype("float32")
+    W1, b1, W2, b2 = (p.numpy() for p in model.parameters())
+    z1 = x @ W1.T + b1
+    a1 = np.tanh(z1)
+    a2 = 1 / (1 + np.exp(-(a1 @ W2.T + b2)))
+    y = (a2 + random.normal(size=a2.shape) * 10.0**-seed / 4).astype("float32")
+    delta2 = (a2 - y) / 40 * a2 * (1 - a2)
+    delta1 = delta2 @ W2 * (1 - a1**2)
+    mine = {"a1": a1, "a2": a2, "delta2": delta2, "delta1": delta1, "dW1": delta1.T @ x}
+    result = compare(mine, model, x, y, nn.MSELoss())
+    assert result.correct, result
+
+
+def test_a_slip_before_what_is_given_is_found():
+    case = CASES["2-3-2"]
+    slipped = case.by_hand(("delta", 1, lambda s: s.W[2].T @ s.delta[2]))
+    result = judged("2-3-2", {"dW1": slipped["dW1"]})
+    assert (result.first, "g'(z1) is missing" in result.slip) == ("dW1", True)
+    slipped = case.by_hand(("a", 1, lambda s: s.z[1]))
+    result = judged("2-3-2", {"dw2": slipped["dW2"]})
+    assert result.first == "dW2"
+    assert "z1 is taken for a1" in result.slip or "a1, which is not given" in result.slip
+
+
+def test_the_mean_may_stand_in_the_deltas_or_after_them():
+    mine = CASES["classes"].by_hand()
+    rows = CASES["classes"].rows
+    deltas = {k: v * rows for k, v in mine.items() if k.startswith("delta")}
+    assert judged("classes", mine | deltas).correct
+    assert not judged("classes", deltas).correct
+
+
+def test_activations_are_found_in_the_graph():
+    class Model(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.fc1, self.fc2 = nn.Linear(4, 3, dtype="float64"), nn.Linear(3, 1, dtype="float64")
+
+        def forward(self, x):
+            return self.fc2(nn.functional.gelu(self.fc1(x.flatten(1)))).squeeze(1)
+
+    model, x, y = Model(), np.arange(8.0).reshape(2, 2, 2) / 4, np.array([0.0, 1.0])
+    values = {}
+    loss = nn.BCEWithLogitsLoss()
+    hidden = model.fc1(cr.tensor(x.reshape(2, 4)))
+    a1 = nn.functional.gelu(hidden)
+    z2 = model.fc2(a1)
+    grad_table = cr.backprop(loss(z2.squeeze(1), y))
+    values |= {"z1": hidden, "A1": a1, "z_2": z2, "a2": 1 / (1 + np.exp(-z2.numpy()))}
+    values |= {"dZ1": grad_table[hidden], "dL/dW1": grad_table[hidden].numpy().T @ x.reshape(2, 4)}
+    assert compare(values, model, x, y, loss).correct
+    back = (values["a2"] - y[:, None]) / 2 @ model.fc2.weight.numpy()
+    result = compare({"dz1": back}, model, x, y, loss)
+    assert "g'(z1) is missing" in result.slip
+
+
+@pytest.mark.parametrize(
+    ("mine", "message"),
+    [
+        ({"z3": [[0.0]]}, "has no z3, only z1, a1"),
+        ({"gamma": 1.0}, "'gamma' names no quantity"),
+        ({"W1": 1.0}, "new_W1"),
+        ({"z1": "a"}, "not an array of numbers"),
+        ({"z1": [0.0], "Z_1": [0.0]}, "two of these names"),
+        ({}, "mine is empty"),
+    ],
+)
+def test_bad_input_is_refused(mine, message):
+    case = CASES["2-3-2"]
+    with pytest.raises(ValueError, match=message):
+        compare(mine, case.model(), case.x, case.y, nn.MSELoss())
+
+
+def test_models_and_losses_that_do_not_fit_are_refused():
+    case = CASES["2-3-2"]
+    with pytest.raises(ValueError, match=r"calls no nn\.Linear"):
+        compare({"z1": 0.0}, nn.Sequential(nn.ReLU()), case.x, case.y, nn.MSELoss())
+    with pytest.raises(ValueError, match="the loss is a scalar"):
+        compare({"z1": 0.0}, case.model(), case.x, case.y, nn.MSELoss(reduction="none"))
+
+
+def test_wrong_shapes_and_unknown_slips_are_told():
+    mine = CASES["2-3-2"].by_hand()
+    result = judged("2-3-2", {"z1": mine["z1"][:2]})
+    assert "its shape is (2, 4), ours (4, 3)" in str(result)
+    result = judged("2-3-2", mine | {"delta1": mine["delta1"] + 0.1})
+    assert (result.first, result.slip) == ("delta1", None)
+    assert "no usual slip explains it" in str(result)
+    result = judged("2-3-2", {"z1": mine["z1"] * np.nan})
+    assert "not finite" in str(result)
+
+
+def test_the_optimizer_and_the_buffers_are_left_as_they_were():
+    case = CASES["deep"]
+    model = nn.Sequential(nn.BatchNorm1d(3, dtype="float64"), *case.model())
+    optimizer = optim.Adam(model.parameters(), lr=0.1)
+    before = {k: v.copy() for k, v in model.state_dict().items()}
+    compare({"loss": 0.0}, model, case.x, case.y, nn.MSELoss(), optimizer)
+    fresh = optim.Adam(model.parameters(), lr=0.1)
+    np.testing.assert_equal(optimizer.state_dict(), fresh.state_dict())
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, before[key])
+    assert all(p.grad is None for p in model.parameters())
