@@ -382,7 +382,8 @@ def _sheet(
     for layer in trace["layers"]:
         for end in dict.fromkeys((layer["preactivation"], layer["output"])):
             node = nodes[end]
-            steps.append(Symbol(node["formula"]["latex"], node["formula"]["text"]))
+            texts = (node["formula"]["latex"], node["formula"]["text"])
+            steps.append(Symbol(*(" = ".join(text.split(" = ")[:2]) for text in texts)))
     formulas = (
         *([function] if any(layer["activation"] for layer in trace["layers"]) else []),
         *steps,

@@ -114,7 +114,9 @@ def test_the_numbers_of_pytorch():
         np.testing.assert_allclose(values(parameter["new"]), leaf.detach(), rtol=1e-9)
     assert trace["loss"] == pytest.approx(loss.item(), rel=1e-12)
     assert trace["optimizer"] == "SGD(lr=0.3, momentum=0.9, weight_decay=0.01)"
-    assert found["z1"]["gradient_formula"]["text"] == "delta1 = (W2^T delta2) * g'(z1)"
+    assert found["z1"]["gradient_formula"]["text"] == (
+        "delta1 = (W2^T delta2) * g'(z1) = (W2^T delta2) * (1 - a1^2)"
+    )
     assert found["z2"]["gradient_formula"]["text"] == "delta2 = (softmax(z2) - onehot(y)) / 4"
 
 
@@ -141,7 +143,7 @@ def test_formulas_in_the_readers_letters(letters, form, formulas):
     nodes, layer = trace["nodes"], trace["layers"][0]
     z, w = nodes[layer["preactivation"]], nodes[layer["parameters"][0]["id"]]
     found = [z["formula"], z["gradient_formula"], w["gradient_formula"]]
-    assert [formula["text"] for formula in found] == formulas
+    assert [" = ".join(formula["text"].split(" = ")[:2]) for formula in found] == formulas
     assert trace["letters"] == letters
     assert trace["form"] == ("row" if letters == "row" else form or "column")
 

@@ -32,7 +32,8 @@ _LAYER: dict[str, Any] = {
     "path": _TEXT, "kind": _TEXT, "activation": _TEXT_OR_NONE, "sizes": (list, type(None)),
     "input": (int, type(None)), "preactivation": _WHOLE, "output": _WHOLE,
     "delta": (dict, type(None)), "output_gradient": (dict, type(None)),
-    "derivative": (dict, type(None)), "parameters": (list,),
+    "derivative": (dict, type(None)), "derivative_formula": (dict, type(None)),
+    "parameters": (list,),
 }  # fmt: skip
 _PARAMETER: dict[str, Any] = {
     "path": _TEXT, "letter": _TEXT, "id": _WHOLE, "old": (dict,), "gradient": (dict, type(None)),
@@ -86,6 +87,8 @@ def _check_layer(layer: Any, count: int, where: str) -> None:
     _check_ids(ids if layer["input"] is None else [*ids, layer["input"]], count, where)
     for key in ("delta", "output_gradient", "derivative"):
         _check_array(layer[key], f"{where}: {key}")
+    if layer["derivative_formula"] is not None:
+        _check_keys(layer["derivative_formula"], _FORMULA, f"{where}: derivative_formula")
     for parameter in layer["parameters"]:
         _check_keys(parameter, _PARAMETER, f"{where}: parameter")
         _check_ids([parameter["id"]], count, where)

@@ -19,7 +19,7 @@ def pretty(text: str) -> str:
     text = re.sub(r"\bd([%\w.]+)/d([%\w.]+)", r"∂\1/∂\2", text)
     for name, letter in _SIGNS.items():  # no part of a path
         text = re.sub(rf"(?<![\w.]){name}(?![A-Za-z_.])", letter, text)
-    return text.replace("^T", "ᵀ").replace(" * ", " ⊙ ").replace("^2", "²")
+    return text.replace("^T", "ᵀ").replace(" * ", " ⊙ ").replace("^2", "²").replace("<=", "≤")
 
 
 # A terminal

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
+from chainrule.inspect.activation_formulas import activation_formulas, of_rows
 from chainrule.inspect.found_layers import FoundLayer
 from chainrule.inspect.letters import Form, Formula, Letters, tex
 from chainrule.inspect.losses import loss_formulas
@@ -31,6 +33,7 @@ class Formulas:
     Attributes:
         names: those of the inputs, the targets, what layers compute, and the loss.
         forward, backward: for each node how its value, and how its gradient, is computed.
+        derivatives: g'(z) of a pre-activation.
     """
 
     def __init__(
@@ -42,6 +45,7 @@ class Formulas:
         self.names: dict[Tensor, Formula] = {}
         self.forward: dict[Tensor, Formula] = {}
         self.backward: dict[Tensor, Formula] = {}
+        self.derivatives: dict[Tensor, Formula] = {}
         self._letters: dict[State, Formula] = {}
         self._deltas: dict[Tensor, Formula] = {}
         self._numbers = {node: number for number, node in enumerate(step.nodes)}
@@ -168,12 +172,7 @@ class Formulas:
                 terms.append(self.letter(layer.states["bias"]))
             self.forward[z] = _equation(self.name(z), _joined(" + ", terms))
         if a is not z:
-            g, inner = self.letters.function, self.name(z)
-            called = Formula(f"{g}({inner.text})", f"{tex(g)}({inner.latex})")
-            if layer.activation in ("Softmax", "LogSoftmax"):
-                name = layer.activation.lower()
-                called = Formula(f"{name}({inner.text})", rf"\mathrm{{{name}}}({inner.latex})")
-            self.forward[a] = _equation(self.name(a), called)
+            self._describe_activation(layer)
         self._describe_backward(layer, found)
         own = set(layer.states.values())
         for leaf in self.step.visited:
@@ -190,6 +189,24 @@ class Formulas:
             else:
                 continue
             self.backward[leaf] = _equation(self.gradient(leaf), called)
+
+    def _describe_activation(self, layer: FoundLayer) -> None:
+        """a = g(z) and g'(z), each with what g is."""
+        z, a, kind = layer.preactivation, layer.output, layer.activation or ""
+        g, inner, outer = self.letters.function, self.name(z), self.name(a)
+        called = Formula(f"{g}({inner.text})", f"{tex(g)}({inner.latex})")
+        value = of_rows(kind, inner)
+        if value is not None:
+            name = kind.lower()
+            called = Formula(f"{name}({inner.text})", rf"\mathrm{{{name}}}({inner.latex})")
+        elif layer.derivative is not None:
+            leaves = [leaf for node in layer.nodes for leaf in node.inputs]
+            constants = [c for leaf in leaves if (c := constant(leaf)) is not None]
+            values = z.numpy(), a.numpy(), layer.derivative
+            value, slope = activation_formulas(kind, inner, outer, values, constants)
+            prime = Formula(f"{g}'({inner.text})", f"{tex(g)}'({inner.latex})")
+            self.derivatives[z] = _equation(prime, slope)
+        self.forward[a] = _equation(outer, called if value is None else _equation(called, value))
 
     def _describe_backward(self, layer: FoundLayer, found: list[FoundLayer]) -> None:
         """delta, and dL/da where layers alone take a."""
@@ -212,11 +229,15 @@ class Formulas:
         if a is z:
             return
         above = self.gradient(a) if back is None else Formula(f"({back.text})", f"({back.latex})")
-        g, inner, delta = self.letters.function, self.name(z), self._deltas[z]
+        delta = self._deltas[z]
         if layer.derivative is not None:
-            called = Formula(
-                f"{above.text} * {g}'({inner.text})",
-                rf"{above.latex} \odot {tex(g)}'({inner.latex})",
+            text, latex = self.derivatives[z]
+            (prime, slope), (tex_prime, tex_slope) = text.split(" = "), latex.split(" = ")
+            if _is_sum(slope):
+                slope, tex_slope = f"({slope})", f"({tex_slope})"
+            called = _equation(
+                Formula(f"{above.text} * {prime}", rf"{above.latex} \odot {tex_prime}"),
+                Formula(f"{above.text} * {slope}", rf"{above.latex} \odot {tex_slope}"),
             )
             self.backward[z] = _equation(delta, called)
         elif layer.activation == "Softmax":
@@ -224,6 +245,13 @@ class Formulas:
             called = Formula(
                 f"{p.text} * ({above.text} - sum({p.text} * {above.text}))",
                 rf"{p.latex} \odot ({above.latex} - \sum {p.latex} \odot {above.latex})",
+            )
+            self.backward[z] = _equation(delta, called)
+        elif layer.activation == "LogSoftmax":
+            p = self.name(a)
+            called = Formula(
+                f"{above.text} - exp({p.text}) * sum({above.text})",
+                rf"{above.latex} - e^{{{p.latex}}} \odot \sum {above.latex}",
             )
             self.backward[z] = _equation(delta, called)
 
@@ -276,6 +304,14 @@ class _Products:
         return _product(_transposed(delta), a)
 
 
+def constant(leaf: Tensor) -> float | None:
+    """The number that a constant has everywhere; None for anything else."""
+    if leaf.operation is not None or leaf.state is not None or leaf.dtype.kind != "f":
+        return None
+    values = leaf.numpy()
+    return float(values.flat[0]) if values.size and values.min() == values.max() else None
+
+
 def _product(a: Formula, b: Formula) -> Formula:
     return Formula(f"{a.text} {b.text}", f"{a.latex} {b.latex}")
 
@@ -291,6 +327,13 @@ def _joined(sign: str, terms: list[Formula]) -> Formula:
 
 def _equation(left: Formula, right: Formula) -> Formula:
     return Formula(f"{left.text} = {right.text}", f"{left.latex} = {right.latex}")
+
+
+def _is_sum(text: str) -> bool:
+    """Whether a formula has a sum, or a difference, outside of all brackets."""
+    while (inner := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", text)) != text:
+        text = inner
+    return " + " in text or " - " in text
 
 
 def _typewriter(name: str) -> Formula:

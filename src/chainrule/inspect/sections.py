@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -217,13 +218,33 @@ class Sections:
         if a is not z and a["gradient"] is not None:
             rows.append(self._gradient(a))
         if layer["derivative"] is not None:
-            name = z["gradient_formula"] or {"text": "", "latex": ""}
-            text, latex = (name[key].rpartition(sign)[2] for key, sign in _TIMES)
-            rows.append(Row((text, latex), ("", ""), [], self._shown(layer["derivative"], "value")))
+            name, formula = _sides(layer["derivative_formula"])
+            terms = self._derivative_terms(layer, formula[0])
+            rows.append(Row(name, formula, terms, self._shown(layer["derivative"], "value")))
         if z["gradient"] is not None:
-            rows.append(self._gradient(z, self._delta_terms(place)))
+            row = self._gradient(z, self._delta_terms(place))
+            if layer["derivative"] is not None:  # what g' is stands in its own row
+                text, latex = (side.partition(" = ")[0] for side in row.formula)
+                row = row._replace(formula=(text, latex))
+            rows.append(row)
         rows += [self._gradient(self.nodes[p["id"]]) for p in layer["parameters"] if p["gradient"]]
         return rows
+
+    def _derivative_terms(self, layer: dict[str, Any], formula: str) -> list[str]:
+        """g'(z) of each neuron: the formula with its numbers in the place of letters."""
+        ends = [self.nodes[layer[key]] for key in ("preactivation", "output")]
+        z, a = (from_json(node["value"]) for node in ends)
+        if not self._is_small(layer) or z is None or a is None:
+            return []
+        terms = []
+        for numbers in zip(z.ravel(), a.ravel(), strict=True):
+            term = formula
+            for node, number in zip(ends, numbers, strict=True):
+                name = re.escape(node["name"] or "")
+                term = re.sub(rf"\b{name}\b", self._factor(number), term)
+            term = re.sub(r"(?<=[\[(])\((-[^()]*)\)(?=[ )])", r"\1", term)  # no ((-1))
+            terms.append(term.replace(" * ", "·").replace("<=", "≤"))
+        return terms
 
     def _delta_terms(self, place: int) -> list[str]:
         """Each delta as the sum over the next layer's deltas, times g'(z)."""
@@ -344,7 +365,6 @@ class Sections:
 
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
-_TIMES = (("text", " * "), ("latex", r" \odot "))
 
 
 def _sides(formula: dict[str, str]) -> tuple[tuple[str, str], tuple[str, str]]:

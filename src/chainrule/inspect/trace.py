@@ -149,7 +149,7 @@ def _layer(
                 "new": None if new is None else as_json(np.asarray(new)),
             }
         )
-    derivative = layer.derivative
+    derivative, z = layer.derivative, layer.preactivation
     return {
         "path": layer.path,
         "kind": layer.kind,
@@ -161,6 +161,7 @@ def _layer(
         "delta": gradient(layer.preactivation),
         "output_gradient": gradient(layer.output),
         "derivative": None if derivative is None else as_json(derivative),
+        "derivative_formula": None if derivative is None else _formula(formulas.derivatives[z]),
         "parameters": parameters,
     }
 
