@@ -37,9 +37,11 @@ _LAYER: dict[str, Any] = {
 }  # fmt: skip
 _PARAMETER: dict[str, Any] = {
     "path": _TEXT, "letter": _TEXT, "id": _WHOLE, "old": (dict,), "gradient": (dict, type(None)),
-    "new": (dict, type(None)),
+    "new": (dict, type(None)), "update": (dict, type(None)),
 }  # fmt: skip
 _CONTRIBUTION: dict[str, Any] = {"consumer": _WHOLE, "index": _WHOLE, "value": (dict,)}
+_UPDATE: dict[str, Any] = {"formulas": (list,), "state": (list,)}
+_STATE: dict[str, Any] = {"name": _TEXT, "before": (dict,)}
 _FORMULA: dict[str, Any] = {"text": _TEXT, "latex": _TEXT}
 
 
@@ -94,6 +96,19 @@ def _check_layer(layer: Any, count: int, where: str) -> None:
         _check_ids([parameter["id"]], count, where)
         for key in ("old", "gradient", "new"):
             _check_array(parameter[key], f"{where}: {key} of a parameter")
+        if (parameter["update"] is None) != (parameter["new"] is None):
+            raise ValueError(f"{where}: a parameter has 'update' and 'new', or neither")
+        if parameter["update"] is not None:
+            _check_update(parameter["update"], f"{where}: update of a parameter")
+
+
+def _check_update(update: Any, where: str) -> None:
+    _check_keys(update, _UPDATE, where)
+    for formula in update["formulas"]:
+        _check_keys(formula, _FORMULA, where)
+    for state in update["state"]:
+        _check_keys(state, _STATE, where)
+        _check_array(state["before"], where)
 
 
 def _check_keys(held: Any, kinds: dict[str, tuple[type, ...]], where: str) -> None:

@@ -19,7 +19,9 @@ def pretty(text: str) -> str:
     text = re.sub(r"\bd([%\w.]+)/d([%\w.]+)", r"∂\1/∂\2", text)
     for name, letter in _SIGNS.items():  # no part of a path
         text = re.sub(rf"(?<![\w.]){name}(?![A-Za-z_.])", letter, text)
-    return text.replace("^T", "ᵀ").replace(" * ", " ⊙ ").replace("^2", "²").replace("<=", "≤")
+    for sign, shown in (("^T", "ᵀ"), (" * ", " ⊙ "), ("<=", "≤"), ("<-", "←")):
+        text = text.replace(sign, shown)
+    return re.sub(r"\^2(?![\w.])", "²", text)
 
 
 # A terminal
@@ -174,6 +176,9 @@ def as_latex(sections: Sections) -> str:
         for name, old, _, new in section.updates:
             equations.append(rf"  {name[1]} &: {_matrix(old)} \to {_matrix(new)}")
         for row in section.rows:
+            if section.part == "rule" and row.formula[1]:  # it has an arrow
+                equations.append(f"  {row.name[1]} &{row.formula[1]}")
+                continue
             formula = f"{row.formula[1]} = " if row.formula[1] else ""
             equations.append(f"  {row.name[1]} &= {formula}{_matrix(row.value)}")
         lines += [" \\\\\n".join(equations), r"\end{align*}"]

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from typing import Any
 
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect.activation_formulas import activation_formulas, of_rows
 from chainrule.inspect.found_layers import FoundLayer
-from chainrule.inspect.letters import Form, Formula, Letters, tex
+from chainrule.inspect.letters import Form, Formula, Letters, is_sum, tex
 from chainrule.inspect.losses import loss_formulas
 from chainrule.inspect.step import Step
 
@@ -233,7 +232,7 @@ class Formulas:
         if layer.derivative is not None:
             text, latex = self.derivatives[z]
             (prime, slope), (tex_prime, tex_slope) = text.split(" = "), latex.split(" = ")
-            if _is_sum(slope):
+            if is_sum(slope):
                 slope, tex_slope = f"({slope})", f"({tex_slope})"
             called = _equation(
                 Formula(f"{above.text} * {prime}", rf"{above.latex} \odot {tex_prime}"),
@@ -327,13 +326,6 @@ def _joined(sign: str, terms: list[Formula]) -> Formula:
 
 def _equation(left: Formula, right: Formula) -> Formula:
     return Formula(f"{left.text} = {right.text}", f"{left.latex} = {right.latex}")
-
-
-def _is_sum(text: str) -> bool:
-    """Whether a formula has a sum, or a difference, outside of all brackets."""
-    while (inner := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", text)) != text:
-        text = inner
-    return " + " in text or " - " in text
 
 
 def _typewriter(name: str) -> Formula:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Literal, NamedTuple, get_args
 
 from chainrule.checks import described
@@ -60,6 +61,13 @@ def tex(letter: str) -> str:
     if letter in _GREEK:
         return f"\\{letter}"
     return {"l": r"\ell", "L": r"\mathcal{L}"}.get(letter, letter)
+
+
+def is_sum(text: str) -> bool:
+    """Whether a formula has a sum, or a difference, outside of all brackets."""
+    while (outer := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", text)) != text:
+        text = outer
+    return " + " in text or " - " in text
 
 
 def letters_of(name: str, form: str | None) -> tuple[Letters, Form]:

@@ -57,7 +57,7 @@ class Section(NamedTuple):
     """A table.
 
     Attributes:
-        part: "forward", "loss", "backward" or "update".
+        part: "forward", "loss", "backward", "rule" (of the update) or "update".
         title: of what.
         rows: its quantities.
         updates: in place of those the parameters of an update.
@@ -97,6 +97,7 @@ class Sections:
         yield self._loss()
         yield from self._backward()
         if any(p["new"] is not None for layer in self.layers for p in layer["parameters"]):
+            yield self._rule()
             yield self._update()
 
     # Forward
@@ -278,6 +279,30 @@ class Sections:
         ]
 
     # Update
+
+    def _rule(self) -> Section:
+        """The formulas of the update, each once, and the moments that it begins with."""
+        W = "w" if self.is_transposed else "W"
+        moments, rules, seen = [], {}, set()
+        for p in (p for layer in self.layers for p in layer["parameters"]):
+            if p["update"] is None or p["id"] in seen:
+                continue
+            seen.add(p["id"])
+            name = self.nodes[p["id"]]["formula"]
+            letter = rf"(?<![\w.])(d?){re.escape(name['text'])}(?![\w.])"
+            for formula in p["update"]["formulas"]:
+                text = re.sub(letter, rf"\1{W}", formula["text"])
+                rules[text] = formula["latex"].replace(name["latex"], W)
+            for moment in p["update"]["state"]:
+                m, of = moment["name"], f"{moment['name']} of {name['text']}"
+                value = self._shown(moment["before"], "parameter")
+                moments.append(Row((of, f"{m}_{{{name['latex']}}}"), ("", ""), [], value))
+        rows = []
+        for text, latex in rules.items():
+            left, _, right = text.partition(" ")  # a sign, and what follows
+            tex_left, sign, tex_right = re.split(r" (=|\\leftarrow) ", latex, maxsplit=1)
+            rows.append(Row((left, tex_left), (right, f"{sign} {tex_right}"), [], Shown([], "")))
+        return Section("rule", "The rule of the update", rows + moments, [])
 
     def _update(self) -> Section:
         updates = []

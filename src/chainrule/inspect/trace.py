@@ -14,6 +14,7 @@ from chainrule.inspect.formulas import Formulas
 from chainrule.inspect.found_layers import FoundLayer, find_layers
 from chainrule.inspect.letters import Form, Formula, Letters
 from chainrule.inspect.step import Step
+from chainrule.inspect.updates import update_rule
 from chainrule.nn import Module
 from chainrule.optim import Optimizer
 
@@ -51,7 +52,7 @@ def trace_of(
         "loss_after": None if step.loss_after is None else number(step.loss_after),
         "nodes": _nodes(step, found, formulas, ids),
         "backward": [ids[node] for node in step.visited],
-        "layers": [_layer(layer, step, formulas, ids) for layer in found],
+        "layers": [_layer(layer, step, formulas, ids, optimizer) for layer in found],
         "letters": name,
         "form": form,
     }
@@ -125,7 +126,11 @@ def _role(node: Tensor) -> str:
 
 
 def _layer(
-    layer: FoundLayer, step: Step, formulas: Formulas, ids: dict[Tensor, int]
+    layer: FoundLayer,
+    step: Step,
+    formulas: Formulas,
+    ids: dict[Tensor, int],
+    optimizer: Optimizer | None,
 ) -> dict[str, Any]:
     def gradient(node: Tensor) -> dict[str, Any] | None:
         grad = step.grad_table.get(node)
@@ -147,6 +152,7 @@ def _layer(
                 "old": as_json(leaf.numpy()),
                 "gradient": gradient(leaf),
                 "new": None if new is None else as_json(np.asarray(new)),
+                "update": None if new is None else _update(leaf, formulas, optimizer),
             }
         )
     derivative, z = layer.derivative, layer.preactivation
@@ -163,6 +169,16 @@ def _layer(
         "derivative": None if derivative is None else as_json(derivative),
         "derivative_formula": None if derivative is None else _formula(formulas.derivatives[z]),
         "parameters": parameters,
+    }
+
+
+def _update(leaf: Tensor, formulas: Formulas, optimizer: Optimizer | None) -> dict[str, Any]:
+    assert optimizer is not None and isinstance(leaf.state, Parameter), "an optimizer made it new"
+    name, grad = formulas.letter(leaf.state), formulas.gradient(leaf)
+    rule = update_rule(optimizer, leaf.state, name, grad)
+    return {
+        "formulas": [_formula(formula) for formula in rule.formulas],
+        "state": [{"name": key, "before": as_json(value)} for key, value in rule.state.items()],
     }
 
 

@@ -9,7 +9,6 @@ import numpy as np
 
 from chainrule.graph.backprop import ancestors, grad
 from chainrule.graph.state import Parameter
-from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.nn import functional
 from chainrule.nn.interception import intercepted

@@ -77,7 +77,7 @@ function updateCard({ phase, layer, parameter, node }) {
       make("div", { class: "given" }, make("p", {}, label), put(field, own))));
   const rule = rate !== null
     ? `${parameter.letter} ← ${parameter.letter} − ${shown(rate)} · ${gradientName(node)}`
-    : `${parameter.letter} ← ${trace.optimizer}`;
+    : parameter.update.formulas.map((one) => spelled(one.text).replaceAll("<-", "←")).join("; ");
   return [heading({ phase }, `new ${parameter.letter}`, parameter.path),
     make("p", { class: "formula text" }, rule), make("div", { class: "plugged" }, numbers)];
 }
