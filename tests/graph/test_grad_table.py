@@ -68,3 +68,17 @@ def test_it_prints_as_a_table():
     assert "0.weight" in {cell.text for cell in root.iter("td")}
     symbolic = cr.placeholder((3,)) * cr.tensor(2.0, requires_grad=True, name="t")
     assert "symbolic, scalar" in str(cr.backprop(symbolic.sum(), [symbolic.inputs[1].inputs[0]]))
+
+
+@pytest.mark.parametrize("shape", [(3, 0), (0,), (0, 2)])
+def test_empty_arrays_have_their_shape(shape):
+    x = cr.tensor(np.zeros(shape), requires_grad=True, name="x")
+    row = str(cr.backprop((x * 2.0).sum())).splitlines()[-1]
+    assert row.count(f"{' x '.join(map(str, shape))}, empty") == 2
+
+
+def test_get_prints_no_tensor(monkeypatch):
+    _, _, _, table = network()
+    # Of a large one that is slow.
+    monkeypatch.setattr(cr.Tensor, "__repr__", lambda tensor: pytest.fail("printed"))
+    assert table.get(cr.tensor([1.0])) is None

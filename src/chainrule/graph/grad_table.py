@@ -41,7 +41,7 @@ class GradTable(dict[Tensor, Tensor]):
         found = self._found(key)
         if not found:
             raise KeyError(self._fault(key))
-        return found[0] if len(found) == 1 else functions["add_n"](*found)
+        return _added(found)
 
     def _found(self, key: Any) -> list[Tensor]:
         """The gradients of the variables that a key stands for, besides the variable itself."""
@@ -56,10 +56,10 @@ class GradTable(dict[Tensor, Tensor]):
 
     def get(self, key: Any, default: Any = None) -> Any:
         """The gradient; `default` where there is none."""
-        try:
+        if dict.__contains__(self, key):
             return self[key]
-        except KeyError:
-            return default
+        found = self._found(key)
+        return _added(found) if found else default
 
     def _fault(self, key: Any) -> str:
         names = [variable.name for variable in self if variable.name]
@@ -92,6 +92,10 @@ class GradTable(dict[Tensor, Tensor]):
     def _repr_html_(self) -> str:
         columns = ["name", "operation", "value", "gradient"]
         return table(f"Gradients of {len(self)} variables", columns, self._rows())
+
+
+def _added(gradients: list[Tensor]) -> Tensor:
+    return gradients[0] if len(gradients) == 1 else functions["add_n"](*gradients)
 
 
 def _text(tensor: Tensor) -> str:
