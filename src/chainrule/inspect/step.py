@@ -150,10 +150,7 @@ def _as_rows(x: Any, y: Any) -> list[tuple[Any, Any]]:
         )
     given = (x, y)
     one = (_with_rows(x), _with_rows(y))
-    axes = _axes(y)
-    if _axes(x) == 1 or axes == 0:
-        return [one, given]
-    return [given] if axes is None or is_table(x) else [given, one]
+    return [one, given] if _axes(x) == 1 or _axes(y) == 0 else [given]
 
 
 def _are_several(data: Any) -> bool:
