@@ -202,3 +202,17 @@ def test_a_walk_through_a_network_is_that_of_its_explanation():
 def test_what_can_not_be_walked_is_refused(what, error, said):
     with pytest.raises(error, match=said):
         cr.walk(what)
+
+
+def test_names_with_signs_are_no_commands_of_latex():
+    names = {"a_b": r"a\_b", "a b$#{&}%": r"a b\$\#\{\&\}\%", "^~\\": r"\text{\textasciicircum}"}
+    for name, escaped in names.items():
+        model = nn.Module()
+        model.add_module(name, nn.LayerNorm(2))
+        model.forward = lambda x, module=model._modules[name]: module(x)
+        found = cr.explain(model, [2.0, 1.0], [1.0, 0.0], lambda output, y: (output - y).sum())
+        assert found.trace()["loss_name"] == "loss"
+        latex = found.to_latex()
+        assert rf"\mathtt{{{escaped}" in latex and rf"({escaped}" in latex
+        plain = re.sub(r"\\[\\{}$#&%_]", "", latex)
+        assert plain.count("{") == plain.count("}") and "#" not in plain

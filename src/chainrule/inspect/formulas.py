@@ -8,7 +8,7 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect.affine import Product
 from chainrule.inspect.found_layers import FoundLayer
-from chainrule.inspect.letters import Form, Formula, Letters, tex
+from chainrule.inspect.letters import Form, Formula, Letters, in_latex, tex
 from chainrule.inspect.losses import loss_formulas
 from chainrule.inspect.step import Step
 
@@ -102,7 +102,7 @@ class Formulas:
             if k is None:
                 if layer.output not in self.names:
                     kinds[kind] = kinds.get(kind, 0) + 1
-                    latex = rf"\mathrm{{{kind}}}_{{{kinds[kind]}}}"
+                    latex = rf"\mathrm{{{in_latex(kind)}}}_{{{kinds[kind]}}}"
                     self.names[layer.output] = Formula(f"{kind}{kinds[kind]}", latex)
                 continue
             self.names[layer.preactivation] = letters.at(letters.preactivation, k)
@@ -128,7 +128,7 @@ class Formulas:
             sign, tex_sign = _SIGNS[name]
             called = Formula(sign.join(text), tex_sign.join(latex))
         else:
-            function = name.replace("_", r"\_")
+            function = in_latex(name)
             called = Formula(
                 f"{name}({', '.join(text)})", rf"\mathrm{{{function}}}({', '.join(latex)})"
             )
@@ -157,7 +157,7 @@ class Formulas:
         if layer.input is not None and layer.input is not layer.output:
             given = self.name(layer.input)
             called = Formula(
-                f"{layer.kind}({given.text})", rf"\mathrm{{{layer.kind}}}({given.latex})"
+                f"{layer.kind}({given.text})", rf"\mathrm{{{in_latex(layer.kind)}}}({given.latex})"
             )
             self.forward[layer.output] = _equation(self.name(layer.output), called)
 
@@ -304,5 +304,4 @@ def _equation(left: Formula, right: Formula) -> Formula:
 
 
 def _typewriter(name: str) -> Formula:
-    escaped = name.replace("_", r"\_")
-    return Formula(name, rf"\mathtt{{{escaped}}}")
+    return Formula(name, rf"\mathtt{{{in_latex(name)}}}")
