@@ -157,7 +157,27 @@ def offer_notebook(app, page, template, context, doctree):
     context["body"] = context["body"].replace("</h1>", f"</h1>\n{link}", 1)
 
 
+# The step of one network, played: a page of its own, to which `course/one_network` links.
+PLAYED = "course/one_network_step.html"
+
+
+def play_step(app):
+    """Run the cells of the page up to its `explanation`, and write what plays that."""
+    page = HERE / "course" / "one_network.md"
+    if app.builder.format != "html" or not page.exists():
+        return
+    names = {}
+    for found in CELL.finditer(page.read_text(encoding="utf-8")):
+        exec(found[2], names)
+        if "explanation" in names:
+            break
+    target = Path(app.outdir, PLAYED)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    names["explanation"].to_html(target)
+
+
 def setup(app):
+    app.connect("builder-inited", play_step)
     app.connect("html-page-context", offer_notebook)
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", mark_up, priority=100)  # before napoleon

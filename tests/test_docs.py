@@ -127,7 +127,7 @@ PRINTED = {
         "L 0.249362 -> 0.221136",
         "output  [0.7263 0.7086 0.7781]",
         "delta1_2 = 0.006721",
-        "Update: L was 0.249362, with the new weights it is 0.221136",
+        "the loss was 0.249362, with the new weights it is 0.221136",
         "by the graph [-0.425843  0.563366]",
         "output 1 passes [-0.0163 -0.0381 -0.0272]   in parts of [0.2  0.47 0.33]",
     ],
@@ -581,8 +581,8 @@ def test_what_is_checked_exists():
 
 def test_backprop_takes_at_most_150_lines_of_its_own():
     page = "course/backprop_in_150_lines.md"
-    exercises = read(page).partition("## Try next")[0].count("\n")
-    code = "".join(code for line, code in cells(page) if line < exercises)
+    answers = read(page)[: read(page).index("\n## Try next\n")].count("\n")
+    code = "".join(code for line, code in cells(page) if line < answers)
     assert 100 < len(code.splitlines()) <= 150
     assert "chainrule" not in code
 
@@ -663,6 +663,7 @@ def conf(monkeypatch):
         cr.tabular,
         cr.text,
         chainrule.testing,
+        cr.exercises,
     ],
 )
 def test_reference_is_complete(module, conf):
@@ -717,3 +718,16 @@ def test_a_page_can_be_had_as_a_notebook(conf):
         words = "\n".join("".join(cell["source"]) for cell in made if cell["cell_type"] != "code")
         assert words.startswith("# ")
         assert not re.search(r"\{\w+\}`|^\(\w+\)=|toctree", words, re.MULTILINE), page
+
+
+def test_the_played_step_is_written_where_pages_link_to(conf, tmp_path):
+    class Builder:
+        format = "html"
+
+    class App:
+        builder, outdir = Builder, tmp_path
+
+    conf.play_step(App)
+    assert "<!doctype html>" in (tmp_path / conf.PLAYED).read_text(encoding="utf-8")
+    assert f'href="{conf.PLAYED}"' in read("index.md")
+    assert f'href="{Path(conf.PLAYED).name}"' in read("course/one_network.md")

@@ -40,7 +40,7 @@ ROOMS = [
     "cli",
 ]
 # These stand on top of all rooms; "" is chainrule/__init__.py.
-TOP = ["", "__main__", "testing"]
+TOP = ["", "__main__", "exercises", "testing"]
 
 LAZY_IMPORTS = {
     # Public names, imported at their first use: csv, gzip and pathlib are slow to import.

@@ -38,7 +38,18 @@ from chainrule.ops import *  # noqa: F403
 from chainrule.system.threads import get_num_threads, set_num_threads
 
 if TYPE_CHECKING:
-    from chainrule import data, drawing, inspect, nn, optim, serve, tabular, testing, text
+    from chainrule import (
+        data,
+        drawing,
+        exercises,
+        inspect,
+        nn,
+        optim,
+        serve,
+        tabular,
+        testing,
+        text,
+    )
     from chainrule import sklearn as sklearn  # no public name: `import *` needs no scikit-learn
     from chainrule.compiler.capture import CapturedGraph, capture
     from chainrule.graph.derivatives import hessian, jacobian, jvp, value_and_grad, vjp
@@ -79,6 +90,7 @@ newaxis = None
 _ROOMS = {
     "data": "chainrule.data",
     "drawing": "chainrule.drawing",
+    "exercises": "chainrule.exercises",
     "inspect": "chainrule.inspect",
     "linalg": "chainrule.ops.linalg",
     "metrics": "chainrule.train.metrics",
@@ -183,6 +195,7 @@ __all__ = [
     "draw",
     "drawing",
     "e",
+    "exercises",
     "explain",
     "float32",
     "float64",

@@ -1,8 +1,10 @@
 """Tables of anything on the command line: `train`, `predict`, `evaluate` and `info` of realmlp."""
 
+import bz2
 import csv
 import gzip
 import io
+import lzma
 import os
 import re
 import signal
@@ -371,7 +373,7 @@ def test_ctrl_c_saves_the_model(start, run, table, preset):
         ("a,b\n1,2,3\n3,4,5\n", [], "line 2: expected 2 cells as in the first line, found 3"),
         ("a,b,c\n1,2,3\n4,5\n", [], "line 3: expected 3 cells"),
         ("a,b\ncaf\xe9,2\n3,4\n".encode("latin-1"), [], "is not UTF-8 text"),
-        ("a,b\n1,2\n3,4\n".encode("utf-16"), [], "is not UTF-8 text"),
+        ("a,b\n1,2\n3,4\n".encode("utf-16")[:-1], [], "is not UTF-8 text"),
         (b"\x1f\x8b rubbish", [], "damaged gzip"),
         (b"PAR1 rubbish", [], "cannot be read as a table"),
     ],
@@ -533,3 +535,37 @@ def test_cells_of_a_file_are_read_as_training_decided(run):
         assert cells_of(run("predict", "m", "one.csv", "--proba").stdout)[1] == together[row + 1]
     frame[frame["y"] == "none"].to_csv("none.csv", index=False)
     run("evaluate", "m", "none.csv")
+
+
+def _latin(text):
+    return text.replace("Bern", "Zürich").encode("cp1252")
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (_latin, "not UTF-8 text .* iconv -f cp1252 -t utf-8"),
+        (lambda text: b"PK\x03\x04" + bytes(20), "an Excel workbook, or a zip archive. Save"),
+        (lambda text: bz2.compress(text.encode()), "compressed by bzip2. Unpack it"),
+        (lambda text: lzma.compress(text.encode()), "compressed by xz. Unpack it"),
+        (lambda text: b'{"age": [1, 2]}', "is JSON, not a table"),
+        (lambda text: text.replace("height", "Height").encode(), "'Height' may be 'height'"),
+    ],
+)
+def test_files_that_are_refused_with_the_remedy(fails, model, tmp_path, content, said):
+    (tmp_path / "new.csv").write_bytes(content(people().to_csv(index=False)))
+    assert re.search(said, fails("predict", model, "new.csv"))
+
+
+def test_utf_16_is_told_by_its_mark(run, model, table, tmp_path):
+    people().to_csv("wide.csv", index=False, encoding="utf-16", sep="\t")
+    right = run("predict", model, table).stdout
+    run("predict", model, "wide.csv", "-o", "out.csv")
+    assert (tmp_path / "out.csv").read_text() == right
+
+
+def test_text_that_differs_in_nearly_every_row_is_no_target(run, fails):
+    people().to_csv("t.csv", index=False)
+    assert "different texts in 60 rows" in fails("train", "t.csv", "--target", "since", *QUICK)
+    forced = ["--task", "classification", "--target", "since"]
+    assert "60 classes" in run("train", "t.csv", *forced, *QUICK).stdout

@@ -27,8 +27,9 @@ NEW_SECOND = [0.35891647971788465, 0.4086661860762334, 0.5113012702387375, 0.561
 def browser():
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
-    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1280,900"):
-        options.add_argument(argument)
+    wanted = "headless=new no-sandbox disable-gpu disable-dev-shm-usage window-size=1280,900"
+    for argument in wanted.split():
+        options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     yield driver

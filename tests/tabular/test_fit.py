@@ -312,6 +312,47 @@ def test_a_file_whose_networks_share_tensors(tmp_path):
         tabular.TabularModel.load(path)
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "gaussian", "quantile"])
+def test_a_column_of_targets_gives_a_column_of_predictions(loss):
+    x = np.linspace(-1, 1, 60).reshape(-1, 1)
+    model = tabular.fit(x, x, "regression", loss=loss, epochs=1, hidden=[4])
+    low, high = model.predict_interval(x)
+    assert model.predict(x).shape == low.shape == high.shape == (60, 1)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"mean": (0.0, 1.0)},
+        {"mean": ()},
+        {"scale": (0.0,)},
+        {"scale": (float("nan"),)},
+        {"mean": ("a",)},
+        {"low": (2.0,), "high": (1.0,)},
+        {"loss": "cubic"},
+        {"loss": "quantile", "quantiles": (0.9, 0.1)},
+        {"loss": "quantile", "quantiles": ()},
+        {"is_vector": "no"},
+        {"labels": ("a", 1)},
+        {"labels": ("a",)},
+        {"labels": ("b", "a")},
+        {"labels": ("a", "a")},
+        {"labels": (None, None)},
+        {"labels": 3},
+    ],
+)
+def test_targets_of_a_file_are_checked_one_by_one(change, tmp_path):
+    x = np.linspace(-1, 1, 40).reshape(-1, 1)
+    task = "classification" if "labels" in change else "regression"
+    y = x[:, 0] if task == "regression" else np.where(x[:, 0] > 0, "a", "b")
+    model = tabular.fit(x, y, task, epochs=1, hidden=[4])
+    found = model.to_dict()
+    found["target"] = {**found["target"], **change}
+    cr.save(found, tmp_path / "model.safetensors")
+    with pytest.raises(cr.FileError, match="describes no target"):
+        tabular.TabularModel.load(tmp_path / "model.safetensors")
+
+
 def test_categories_without_rows_have_the_mean_vector_of_the_others():
     towns = RNG.choice([f"town {number}" for number in range(11)], 300)
     table = np.stack([towns.astype(object), X[:, 0]], axis=1)

@@ -20,7 +20,7 @@ from chainrule.cli.options import (
     epilog="""\b
 Examples:
   chainrule predict digits.safetensors digits
-  chainrule predict houses.safetensors new-houses.csv --out prices.csv
+  chainrule predict houses.safetensors new-houses.csv -o prices.csv
   chainrule predict photos.safetensors photo.jpg
 """,
 )
@@ -29,7 +29,7 @@ Examples:
 @mnist_option
 @part_option
 @header_option
-@click.option("--out", metavar="FILE.csv", help="Where to write.  [default: standard output]")
+@click.option("-o", "--out", metavar="FILE.csv", help="Where to write.  [default: standard output]")
 @click.option("--proba", is_flag=True, help="Add a column with the probability of each class.")
 def predict(
     model: str,

@@ -13,6 +13,7 @@ from chainrule.cli.sources import kind_of
 from chainrule.data.frames import read_frame
 from chainrule.data.text_tables import Layout
 from chainrule.errors import FileError, printable
+from chainrule.tabular.columns import hint
 from chainrule.tabular.kinds import Category
 
 _MOST_NAMED = 8
@@ -56,8 +57,8 @@ def read_table_to_use(
     if lacking:
         raise FileError(
             f"{name} lacks {_listed(lacking, _MOST_NAMED)}. The model takes "
-            f"{_listed(used, _MOST_NAMED)}; the file has {_listed(frame.columns, _MOST_NAMED)}. "
-            "Name the columns as in training."
+            f"{_listed(used, _MOST_NAMED)}; the file has {_listed(frame.columns, _MOST_NAMED)}"
+            f"{hint(lacking, list(frame.columns)) or '. Name the columns as in training'}."
         )
     if list(frame.columns).count(saved.target) > 1:
         raise FileError(f"{name} has two columns named {saved.target!r:.80}. Rename one of them.")

@@ -100,6 +100,10 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         ctx.exit(INTERRUPTED)
 
 
+_MANY_ROWS = 20
+"""From so many rows on text that differs in more than every other row is taken for no classes."""
+
+
 class _CheckRoom(Callback):
     """Finds out before the first epoch whether there is room for the model."""
 
@@ -121,6 +125,12 @@ def _task_of(y: Any, place: str, requested: str | None) -> Task:
     if y.nunique() < 2:
         raise ValueError(
             f"{place}: all rows have the one label {values[0]!s:.80}. Give at least two classes."
+        )
+    if requested is None and len(y) >= _MANY_ROWS and y.nunique() > len(y) // 2:
+        raise ValueError(
+            f"{place} holds {y.nunique():,} different texts in {len(y):,} rows: nearly every row "
+            "is a class of its own, from which nothing is learnt. Name another --target, or give "
+            "numbers; if they are classes, --task classification."
         )
     return "regression" if requested == "regression" else "classification"
 
@@ -228,6 +238,9 @@ def _say_training(members: list[dict[str, Any]], task: str) -> None:
     measure = "share of wrong classes" if task == "classification" else "standardised rmse"
     error = np.mean([member["validation_error"] for member in members])
     which = "epoch" if len(members) == 1 else "epochs"
+    if np.isnan(error):
+        output.line("kept", f"{which} {epochs}, the last: there are too few rows to hold some out")
+        return
     output.line("kept", f"{which} {epochs}: {measure} {error:.4f} on the held-out validation rows")
 
 

@@ -367,7 +367,7 @@ Examples:
     help="Of the weights, the order of the rows and the held-out rows. The same seed gives the "
     "same model.",
 )
-@option("--out", metavar="FILE.safetensors", section="Files", help="Where to save the model.")
+@option("-o", "--out", metavar="FILE.safetensors", section="Files", help="Where to save the model.")
 @option(
     "--report",
     metavar="FILE.html",

@@ -6,6 +6,7 @@ whether its first line holds names) is told by `text_tables`, as for tables of n
 
 from __future__ import annotations
 
+import codecs
 import csv
 import gzip
 import io
@@ -29,6 +30,17 @@ _INPUT_IN_WORDS = "standard input"
 _REMEDY = "Give a CSV file, saved as UTF-8, or a Parquet file."
 _GZIP = b"\x1f\x8b"
 _PARQUET = b"PAR1"
+_UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
+_FOREIGN = {
+    b"PK\x03\x04": "an Excel workbook, or a zip archive. Save the sheet as CSV UTF-8, or unpack it",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook. Save the sheet as CSV UTF-8",
+    b"BZh": "compressed by bzip2. Unpack it, or compress it by gzip",
+    b"\xfd7zX": "compressed by xz. Unpack it, or compress it by gzip",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd. Unpack it, or compress it by gzip",
+    b'{"': "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it",
+    b"[{": "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it",
+}
+"""How files begin that are no tables, and what they are, with the remedy."""
 _SAMPLE = 1 << 16
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _DECIMAL_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+")
@@ -116,7 +128,8 @@ def _named_errors(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
         found = _read(name, file, wishes)
     except UnicodeDecodeError as error:
         raise FileError(
-            f"{name} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8."
+            f"{name} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8: "
+            "Excel calls it CSV UTF-8; of a file of Windows, iconv -f cp1252 -t utf-8 does it."
         ) from error
     counts = Counter(found.frame.columns)
     repeated = next((label for label in (wishes.known or counts) if counts[label] > 1), None)
@@ -152,6 +165,12 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
         file.seek(0)
     if start == _PARQUET:
         return _read_parquet(name, file, wishes.header)
+    for magic, what in _FOREIGN.items():
+        if start.startswith(magic):
+            raise FileError(f"{name} is {what}.")
+    if start.startswith(_UTF_16):
+        is_plain = False
+        file = io.BytesIO(file.read().decode("utf-16").encode())
     text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
     layout = read_layout(Path(name), text, wishes.header, wishes.known)
     text.seek(0)
@@ -200,7 +219,8 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     label = None if wishes.labels is None else wishes.labels(tuple(frame.columns), has_header)
     if label is not None and list(layout.names).count(label) == 1:
         number = layout.names.index(label)
-        if number in kept or frame[label].map(type).eq(str).any():
+        lacks = bool(frame[label].isna().any())  # else all labels are as they were written
+        if lacks and (number in kept or frame[label].map(type).eq(str).any()):
             file.seek(0)
             options |= {"usecols": [number], "dtype": str, "keep_default_na": False}
             column = pd.read_csv(source, na_values=[""], **options).iloc[:, 0]

@@ -222,7 +222,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         if len(self.classes_) == 1:
             raise ValueError(
                 f"{type(self).__name__} needs two classes or more: y holds 1 class, "
-                f"{self.classes_[0]!r:.80}"
+                f"{self.classes_.tolist()[0]!r:.80}"
             )
         weights = weights_of_rows(X, y, sample_weight, self.class_weight)
         validation = None
@@ -403,6 +403,12 @@ def _labels(y: Any) -> NDArray[Any]:
         raise ValueError("requires y to be passed, but the target y is None")
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
+    missing = np.flatnonzero([value is None for value in y.tolist()])
+    if len(missing):
+        raise ValueError(
+            f"Input y contains NaN: it is missing at row {missing[0]} ({len(missing)} in all). "
+            "Drop such rows"
+        )
     check_classification_targets(y)
     return np.asarray(y)
 

@@ -240,7 +240,10 @@ class Columns:
                 if is_used and c.name not in places
             ]  # fmt: skip
             if lacking:
-                raise ValueError(f"x lacks {_listed(lacking)}{_hint(lacking, found.names)}")
+                raise ValueError(
+                    f"x lacks {_listed(lacking)}; it has {_listed(found.names)}"
+                    f"{hint(lacking, found.names)}"
+                )
             return [
                 places[c.name] if is_used else None
                 for c, is_used in zip(self.columns, used, strict=True)
@@ -338,13 +341,12 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
-def _hint(lacking: Sequence[str], present: Sequence[str]) -> str:
-    """Which columns may be meant, by names that are nearly the same."""
+def hint(lacking: Sequence[str], present: Sequence[str]) -> str:
+    """Which columns may be meant, by names that are nearly the same; empty if there are none."""
     lower = {name.lower(): name for name in present}
     hints = []
     for name in lacking[:_MOST_NAMED]:
         near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.75)
         if near:
             hints.append(f"{lower[near[0]]!r} may be {name!r}")
-    given = f"; it has {_listed(present)}"
-    return f"{given}. {', '.join(hints)}: rename it" if hints else given
+    return f". {', '.join(hints)}: rename it" if hints else ""

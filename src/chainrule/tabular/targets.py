@@ -100,10 +100,9 @@ class Numbers:
         """
         if self.loss == "quantile":
             middle = int(np.argmin(np.abs(np.array(self.quantiles) - 0.5)))
-            return self.bounds(outputs)[:, middle]
-        if self.loss == "gaussian":
-            outputs = outputs[:, :1]
-        values = self._in_units(outputs)
+            values = self.bounds(outputs)[:, middle : middle + 1]
+        else:
+            values = self._in_units(outputs[:, :1] if self.loss == "gaussian" else outputs)
         return values[:, 0] if self.is_vector else values
 
     def bounds(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
@@ -191,9 +190,48 @@ def target_from_dict(found: Mapping[str, Any]) -> Target:
         fields: dict[str, Any] = {
             k: tuple(v) if isinstance(v, list) else v for k, v in found.items()
         }
-        return Classes(**fields) if "labels" in fields else Numbers(**fields)
+        target = Classes(**fields) if "labels" in fields else Numbers(**fields)
+        fault = _fault_of_classes(target) if "labels" in fields else _fault_of_numbers(target)
     except TypeError as error:
-        raise ValueError(f"this describes no target: {error}") from None
+        fault = str(error)
+    if fault is not None:
+        raise ValueError(f"this describes no target: {fault:.200}")
+    return target
+
+
+def _fault_of_classes(target: Any) -> str | None:
+    """What is wrong with labels that come from a file; None where nothing is."""
+    labels = target.labels
+    kinds = {type(label) for label in labels}
+    if len(kinds) != 1 or not kinds <= {str, int, bool, float}:
+        return f"labels are all text, numbers or booleans, not {labels!r}"
+    if len(labels) < 2 or len(set(labels)) < len(labels) or list(labels) != sorted(labels):
+        return f"labels are two or more, sorted, each once, not {labels!r}"
+    return None
+
+
+def _fault_of_numbers(target: Any) -> str | None:
+    """What is wrong with the description of numbers; None where nothing is."""
+    columns = target.mean, target.scale, target.low, target.high
+    if any(len(column) != len(target.mean) for column in columns) or not target.mean:
+        return "mean, scale, low and high hold a number for each output"
+    if any(type(value) is not float for column in columns for value in column):
+        return "mean, scale, low and high hold numbers"
+    values = np.array(columns)
+    if not np.isfinite(values).all() or (values[1] <= 0).any() or (values[2] > values[3]).any():
+        return "a scale is above 0, and low at most high"
+    if target.is_vector not in (True, False) or (target.is_vector and len(target.mean) > 1):
+        return f"is_vector={target.is_vector!r} of {len(target.mean)} outputs"
+    levels = target.quantiles
+    if target.loss == "quantile":
+        is_rising = all(type(q) is float for q in levels) and list(levels) == sorted({*levels})
+        if not levels or not is_rising or not 0 < levels[0] <= levels[-1] < 1:
+            return f"quantiles rise and lie between 0 and 1, not {levels!r}"
+    elif target.loss not in ("squared_error", "gaussian"):
+        return f"loss={target.loss!r}"
+    return (
+        None if target.loss == "squared_error" or len(values[0]) == 1 else "one target has a loss"
+    )
 
 
 def _meaning(label: Any) -> cells.Meaning:

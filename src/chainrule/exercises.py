@@ -1,0 +1,434 @@
+"""Exercise sheets about backpropagation, with their answers.
+
+The numbers of a small network are drawn by a seed; the answers are those of `chainrule.explain`.
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from chainrule import checks
+from chainrule.graph.tensor import Array
+from chainrule.inspect.explanation import Explanation, explain
+from chainrule.inspect.letters import Form, LettersName, letters_of
+from chainrule.inspect.page.mathml import mathml
+from chainrule.nn import (
+    CrossEntropyLoss,
+    HalfSquaredErrorLoss,
+    Linear,
+    Module,
+    MSELoss,
+    ReLU,
+    Sequential,
+    Sigmoid,
+    Tanh,
+)
+from chainrule.optim import SGD
+from chainrule.system.atomic_files import write_atomically
+from chainrule.testing.comparison import Comparison, compare
+
+__all__ = ["Exercise", "backprop"]
+
+Activation = Literal["sigmoid", "tanh", "relu"]
+LossName = Literal["half squares", "mean squares", "cross-entropy"]
+Answers = Literal["hidden", "none", "only"]
+"""Hidden until they are opened, left out, or on a sheet of their own."""
+
+ACTIVATIONS: Mapping[str, tuple[type[Module], str, str, tuple[float, ...]]] = {
+    "sigmoid": (Sigmoid, r"\frac{1}{1 + e^{-z}}", "1 / (1 + exp(-z))", (0.0, 1.0)),
+    "tanh": (Tanh, r"\tanh z", "tanh z", (-1.0, 1.0)),
+    "relu": (ReLU, r"\max(0, z)", "max(0, z)", (-1.0, 0.5, 1.0, 2.0)),
+}
+"""Each with its formula and the targets that a last layer with it can have."""
+LOSSES: Mapping[str, Callable[[], Module]] = {
+    "half squares": HalfSquaredErrorLoss,
+    "mean squares": MSELoss,
+    "cross-entropy": CrossEntropyLoss,
+}
+QUARTERS = np.array([-1, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1])
+HALVES = (0.5, 1.0, -1.0, 2.0, -0.5, 1.5)
+
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;"
+    "color-scheme:light dark}p,li{line-height:2.1}table{border-collapse:collapse}"
+    ".given td{padding:.25em 1.5em .25em 0}.given td+td{white-space:pre;"
+    "font:.95em/1.4 ui-monospace,Menlo,Consolas,monospace}summary{cursor:pointer;margin-top:1.5em}"
+)
+MINE = """# Compute the answers here, and name them: z1, a1, loss, delta1, dW1, db1, new_W1, new_b1.
+mine = {}"""
+CHECK = """if mine:
+    print(exercise.check(mine))"""
+
+
+@dataclass(frozen=True)
+class Symbol:
+    """A letter with its layer, as LaTeX and as text."""
+
+    latex: str
+    text: str
+
+
+@dataclass(frozen=True)
+class Exercise:
+    """A sheet about one training step of a small network, and its answers.
+
+    Attributes:
+        title: as it stands at the top.
+        explanation: the answers, as `chainrule.explain` gives them.
+        model, x, y, loss, optimizer: the step itself; x and y are one row.
+    """
+
+    title: str
+    explanation: Explanation
+    model: Sequential
+    x: Array
+    y: Array
+    loss: Module
+    optimizer: SGD
+    _call: str
+    _given: tuple[tuple[Symbol, Array], ...]
+    _formulas: tuple[Symbol, ...]
+    _tasks: tuple[tuple[str, tuple[Symbol, ...]], ...]
+
+    def __str__(self) -> str:
+        return self.to_markdown(answers="none")
+
+    def __repr__(self) -> str:
+        return f"<Exercise: {self.title}>"
+
+    def _repr_html_(self) -> str:
+        return self._html_body("hidden")
+
+    def check(self, mine: Mapping[str, Any]) -> Comparison:
+        """Hold a derivation to the answers: `chainrule.testing.compare` with this step."""
+        return compare(mine, self.model, self.x, self.y, self.loss, self.optimizer)
+
+    def to_markdown(self, *, answers: Answers = "hidden") -> str:
+        """The sheet in Markdown, with formulas in LaTeX between dollars.
+
+        Args:
+            answers: "hidden" in a `<details>` block, "none", or "only" the answers.
+        """
+        _check_answers(answers)
+        found = self._markdown_answers()
+        if answers == "only":
+            return f"# {self.title}: answers\n\n{found}"
+        sheet = f"# {self.title}\n\n{self._markdown_sheet()}"
+        return sheet if answers == "none" else f"{sheet}\n{_hidden(found)}"
+
+    def to_html(
+        self, path: str | os.PathLike[str] | None = None, *, answers: Answers = "hidden"
+    ) -> str:
+        """The sheet as one HTML page that needs nothing else; with a path, written to a file too.
+
+        Args:
+            path: of the file.
+            answers: as in `to_markdown`.
+        """
+        title = html.escape(self.title + (": answers" if answers == "only" else ""))
+        text = (
+            '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+            '<meta name="viewport" content="width=device-width,initial-scale=1">'
+            f"<title>{title}</title><style>{STYLE}</style></head><body>\n"
+            f"{self._html_body(answers)}\n</body></html>\n"
+        )
+        if path is not None:
+            write_atomically(path, text.encode())
+        return text
+
+    def to_notebook(
+        self, path: str | os.PathLike[str] | None = None, *, answers: Answers = "hidden"
+    ) -> str:
+        """The sheet as a Jupyter notebook, in JSON: it has the given numbers as arrays and checks
+        what is computed from them. With a path it is written to a file too.
+
+        Args:
+            path: of the file.
+            answers: as in `to_markdown`.
+        """
+        _check_answers(answers)
+        if answers == "only":
+            cells = [_cell("markdown", self.to_markdown(answers="only"))]
+        else:
+            arrays = "\n".join(
+                f"{symbol.text.split()[0]} = np.array({value.tolist()})"
+                for symbol, value in self._given
+            )
+            cells = [
+                _cell("markdown", self.to_markdown(answers="none")),
+                _cell("code", f"import numpy as np\n\n{arrays}"),
+                _cell("code", MINE),
+                _cell(
+                    "code", f"from chainrule import exercises\n\nexercise = {self._call}\n{CHECK}"
+                ),
+            ]
+            if answers == "hidden":
+                cells.append(_cell("markdown", _hidden(self._markdown_answers())))
+        for number, cell in enumerate(cells):
+            cell["id"] = f"cell-{number}"
+        kernel = {"display_name": "Python 3", "language": "python", "name": "python3"}
+        notebook = {"cells": cells, "metadata": {"kernelspec": kernel}}
+        text = json.dumps(notebook | {"nbformat": 4, "nbformat_minor": 5}, indent=1) + "\n"
+        if path is not None:
+            write_atomically(path, text.encode())
+        return text
+
+    def save(self, path: str | os.PathLike[str], *, answers: Answers = "hidden") -> None:
+        """Write the sheet to a file, by its ending: .md, .html or .ipynb.
+
+        Raises:
+            ValueError: for another ending.
+            OSError: where it can't be written.
+        """
+        ending = Path(path).suffix
+        if ending == ".html":
+            self.to_html(path, answers=answers)
+        elif ending == ".ipynb":
+            self.to_notebook(path, answers=answers)
+        elif ending == ".md":
+            write_atomically(path, self.to_markdown(answers=answers).encode())
+        else:
+            raise ValueError(f"a sheet is .md, .html or .ipynb, not {ending or 'without ending'!r}")
+
+    def _markdown_sheet(self) -> str:
+        formulas = ", ".join(f"${symbol.latex}$" for symbol in self._formulas)
+        given = "\n\n".join(f"$${s.latex} = {_matrix(value)}$$" for s, value in self._given)
+        lines = [f"Given are {formulas}, and", "", given, ""]
+        for number, (words, symbols) in enumerate(self._tasks, start=1):
+            lines.append(f"{number}. {words} {', '.join(f'${s.latex}$' for s in symbols)}.")
+        return "\n".join(lines) + "\n"
+
+    def _markdown_answers(self) -> str:
+        """The explanation's tables, one level of headings down."""
+        _, _, tables = self.explanation.to_markdown().partition("\n")
+        return tables.strip().replace("\n#", "\n##") + "\n"
+
+    def _html_body(self, answers: Answers) -> str:
+        _check_answers(answers)
+        found = self.explanation._repr_html_()
+        if answers == "only":
+            return f"<h1>{html.escape(self.title)}: answers</h1>\n{found}"
+        formulas = ", ".join(mathml(s.latex, s.text) for s in self._formulas)
+        rows = "\n".join(
+            f"<tr><td>{mathml(s.latex, s.text)}</td><td>{_lines(value)}</td></tr>"
+            for s, value in self._given
+        )
+        tasks = "\n".join(
+            f"<li>{html.escape(words)} {', '.join(mathml(s.latex, s.text) for s in symbols)}.</li>"
+            for words, symbols in self._tasks
+        )
+        sheet = (
+            f"<h1>{html.escape(self.title)}</h1>\n<p>Given are {formulas}, and</p>\n"
+            f'<table class="given">\n{rows}\n</table>\n<ol>\n{tasks}\n</ol>'
+        )
+        hidden = f"<details><summary>Answers</summary>\n{found}\n</details>"
+        return sheet if answers == "none" else f"{sheet}\n{hidden}"
+
+
+def backprop(
+    sizes: Sequence[int] = (2, 2, 2),
+    seed: int = 0,
+    *,
+    activation: Activation = "sigmoid",
+    loss: LossName = "half squares",
+    letters: LettersName = "boulder",
+    form: Form | None = None,
+    lr: float = 0.5,
+) -> Exercise:
+    """An exercise sheet: one step of backpropagation in a small network with round numbers.
+
+    Weights and biases are multiples of 1/4, inputs of 1/2. The same arguments give the same sheet.
+
+    Args:
+        sizes: of the layers, inputs first.
+        seed: of the numbers.
+        activation: of every layer; the last one has none where it is "relu" or where the loss
+            contains the softmax.
+        loss: "half squares", 1/2 sum (a - y)^2; "mean squares"; or "cross-entropy" of a softmax.
+        letters, form: as in `chainrule.explain`.
+        lr: the learning rate of the update.
+
+    Returns:
+        An `Exercise`: `print` it, or `save` it as Markdown, HTML or a notebook.
+
+    Raises:
+        ValueError: for fewer than two sizes, one that is not positive, or an unknown name.
+
+    Example:
+        >>> from chainrule import exercises
+        >>> sheet = exercises.backprop((2, 2, 1), seed=3)
+        >>> print(str(sheet).splitlines()[0])
+        # Backpropagation in a 2-2-1 network, no. 3
+        >>> sheet.check({"z1": sheet.x @ sheet.model[0].weight.numpy().T}).slip
+        'the bias b1 is missing'
+    """
+    sizes = tuple(checks.count("a size", size) for size in sizes)
+    if len(sizes) < 2:
+        raise ValueError(f"sizes has those of the inputs and of one layer at least, got {sizes}")
+    seed = checks.integer("seed", seed, 0)
+    for name, value, known in (
+        ("activation", activation, ACTIVATIONS),
+        ("loss", loss, LOSSES),
+    ):
+        if value not in known:
+            raise ValueError(f"{name} is one of {', '.join(map(repr, known))}, got {value!r}")
+    if loss == "cross-entropy" and sizes[-1] < 2:
+        raise ValueError(f"cross-entropy is of two classes or more, got {sizes[-1]} output")
+    random = np.random.default_rng(seed)
+    while True:
+        model, x = _drawn(sizes, activation, loss, random)
+        if activation != "relu" or _is_lively(model, x):
+            break
+    if loss == "cross-entropy":
+        y = random.integers(0, sizes[-1], 1)
+    else:
+        y = random.permutation(np.resize(ACTIVATIONS[activation][3], sizes[-1]))[None]
+    criterion = LOSSES[loss]()
+    optimizer = SGD(model.parameters(), lr=lr)
+    explanation = explain(model, x, y, criterion, optimizer, letters=letters, form=form)
+    arguments = f"{sizes}, seed={seed}, activation={activation!r}, loss={loss!r}"
+    arguments += f", letters={letters!r}, form={form!r}, lr={lr}"
+    return Exercise(
+        f"Backpropagation in a {'-'.join(map(str, sizes))} network, no. {seed}",
+        explanation,
+        model,
+        x,
+        y,
+        criterion,
+        optimizer,
+        f"exercises.backprop({arguments})",
+        *_sheet(explanation, activation, letters, form, lr),
+    )
+
+
+def _drawn(
+    sizes: tuple[int, ...], activation: str, loss: str, random: np.random.Generator
+) -> tuple[Sequential, Array]:
+    """A model with round weights, and a row of inputs."""
+    layers: list[Module] = []
+    for inputs, outputs in pairwise(sizes):
+        layer = Linear(inputs, outputs, dtype="float64")
+        layer.weight.assign(random.choice(QUARTERS, (outputs, inputs)))
+        if layer.bias is not None:
+            layer.bias.assign(random.choice(QUARTERS, outputs))
+        layers += [layer, ACTIVATIONS[activation][0]()]
+    if loss == "cross-entropy" or activation == "relu":
+        layers.pop()
+    return Sequential(*layers), random.permutation(np.resize(HALVES, sizes[0]))[None]
+
+
+def _is_lively(model: Sequential, x: Array) -> bool:
+    """Whether in each hidden layer some unit is on, and no z is 0, where ReLU has a kink."""
+    a: Any = x
+    for layer in list(model)[:-1]:
+        a = layer(a)
+        values = a.numpy()
+        if not values.max() > 0 or (isinstance(layer, Linear) and not values.all()):
+            return False
+    return True
+
+
+def _sheet(
+    explanation: Explanation, activation: str, letters: LettersName, form: Form | None, lr: float
+) -> tuple[Any, Any, Any]:
+    """What is given, the formulas, and the tasks of a sheet, in the reader's letters."""
+    trace = explanation.trace()
+    names, form = letters_of(letters, form)
+    nodes = {node["id"]: node for node in trace["nodes"]}
+    count = len(trace["layers"])
+
+    def symbol(letter: str, layer: int | str) -> Symbol:
+        return Symbol(names.at(letter, layer).latex, names.at(letter, layer).text)
+
+    def left(node: Mapping[str, Any]) -> Symbol:
+        formula = node["formula"]
+        return Symbol(formula["latex"].split(" = ")[0], formula["text"].split(" = ")[0])
+
+    def derivative(of: Symbol) -> Symbol:
+        total = loss_symbol.latex
+        latex = rf"\frac{{\partial {total}}}{{\partial {of.latex}}}"
+        return Symbol(latex, f"d{loss_symbol.text}/d{of.text}")
+
+    def value(node: Mapping[str, Any]) -> Array:
+        array = np.array(node["value"]["values"], dtype=np.float64)
+        is_row = node["role"] != "parameter" or array.ndim == 1
+        if is_row and form == "column":
+            return array.reshape(-1, 1)
+        return array.T if letters == "row" and not is_row else np.atleast_2d(array)
+
+    of_role = {node["role"]: node for node in trace["nodes"]}
+    loss_symbol = left(of_role["loss"])
+    parameters = [nodes[p["id"]] for layer in trace["layers"] for p in layer["parameters"]]
+    target = left(of_role["target"])
+    if trace["loss_name"] == "CrossEntropyLoss":
+        target = Symbol(
+            target.latex + r"\ \text{(class, from 0)}", f"{target.text} (class, from 0)"
+        )
+    given = [(left(of_role["input"]), value(of_role["input"])), (target, value(of_role["target"]))]
+    given += [(left(node), value(node)) for node in parameters]
+    g, z = names.function, names.preactivation
+    latex, text = (formula.replace("z", z) for formula in ACTIVATIONS[activation][1:3])
+    function = Symbol(f"{_tex(g)}({z}) = {latex}", f"{g}({z}) = {text}")
+    steps: list[Symbol] = []
+    for layer in trace["layers"]:
+        for end in dict.fromkeys((layer["preactivation"], layer["output"])):
+            node = nodes[end]
+            steps.append(Symbol(node["formula"]["latex"], node["formula"]["text"]))
+    formulas = (
+        *([function] if any(layer["activation"] for layer in trace["layers"]) else []),
+        *steps,
+        Symbol(of_role["loss"]["formula"]["latex"], of_role["loss"]["formula"]["text"]),
+        Symbol(rf"\eta = {lr:g}", f"eta = {lr:g}"),
+    )
+    forward = [Symbol(s.latex.split(" = ")[0], s.text.split(" = ")[0]) for s in steps]
+    deltas = [derivative(symbol(z, i)) for i in range(count, 0, -1)]
+    backward = [derivative(left(node)) for node in parameters]
+    tasks = (
+        ("Forward: compute", (*forward, loss_symbol)),
+        ("Backward: compute, from the last layer to the first,", tuple(deltas)),
+        ("The gradients of the parameters:", tuple(backward)),
+        ("One step of gradient descent: the new", tuple(left(node) for node in parameters)),
+    )
+    return tuple(given), formulas, tasks
+
+
+def _tex(letter: str) -> str:
+    return f"\\{letter}" if len(letter) > 1 else letter
+
+
+def _matrix(array: Array) -> str:
+    """An array as LaTeX."""
+    rows = [" & ".join(f"{number:g}" for number in row) for row in np.atleast_2d(array)]
+    return r"\begin{pmatrix} " + r" \\ ".join(rows) + r" \end{pmatrix}"
+
+
+def _lines(array: Array) -> str:
+    """An array as lines of numbers under one another."""
+    texts = [[f"{number:g}" for number in row] for row in np.atleast_2d(array)]
+    width = max(len(text) for row in texts for text in row)
+    return "\n".join("  ".join(text.rjust(width) for text in row) for row in texts)
+
+
+def _hidden(text: str) -> str:
+    return f"<details><summary>Answers</summary>\n\n{text}\n</details>\n"
+
+
+def _check_answers(answers: str) -> None:
+    if answers not in get_args(Answers):
+        known = ", ".join(map(repr, get_args(Answers)))
+        raise ValueError(f"answers is one of {known}, got {answers!r}")
+
+
+def _cell(kind: str, source: str) -> dict[str, Any]:
+    more: dict[str, Any] = {"execution_count": None, "outputs": []} if kind == "code" else {}
+    lines = source.strip().splitlines(keepends=True)
+    return {"cell_type": kind, "metadata": {}, "source": lines, **more}
