@@ -300,6 +300,25 @@ MODELS = {
 }  # fmt: skip
 
 
+class Squeezed(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(2, width), nn.Linear(width, 1)
+
+    def forward(self, x):
+        return self.outer(self.inner(x).sigmoid()).squeeze(-1)
+
+
+def test_the_page_shows_neurons_where_these_are_the_whole_model():
+    for model, y, level in [
+        (Squeezed(16), [1.0], "neurons"),  # a result of another shape is the same neuron
+        (Squeezed(17), [1.0], "layers"),
+        (Residual(2), [[1.0, 1.0]], "layers"),
+    ]:
+        page = cr.explain(model, [[1.0, 2.0]], y, nn.MSELoss()).to_html()
+        assert re.findall('<figure data-level="(neurons|layers)"', page) == [level]
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_models_by_layer_and_by_operation(name):
     make, shape, kinds = MODELS[name]
@@ -416,6 +435,7 @@ def test_what_cannot_be_drawn():
     vector = cr.tensor([1.0, 2.0], requires_grad=True)
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     conv = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
+    normed = nn.Sequential(nn.utils.weight_norm(nn.Linear(2, 2)), nn.ReLU())
     graph = cr.capture(lambda v: v * 2, cr.placeholder((2,)))
     for error, match, call in [
         (ValueError, "level is one of 'operations'", lambda: cr.draw(x, level="nodes")),
@@ -433,6 +453,8 @@ def test_what_cannot_be_drawn():
         (cr.ShapeError, "inputs of the shapes", lambda: cr.draw(graph, np.ones(3), values=True)),
         (cr.ShapeError, "Linear|features", lambda: cr.draw(model, (3,))),
         (ValueError, "'0' is a Conv2d", lambda: cr.draw(conv, (1, 4, 4), level="neurons")),
+        (ValueError, "computes more", lambda: cr.draw(Residual(2), (2,), level="neurons")),
+        (ValueError, 'level="layers"', lambda: cr.draw(normed, (2,), level="neurons")),
         (ValueError, "there is no row 1", lambda: cr.draw(explained(), level="neurons", row=1)),
         (ValueError, "no trace|version", lambda: cr.draw({"format": "other"})),
         (ValueError, "as its file's name ends", lambda: cr.draw(x).save("graph.gif")),

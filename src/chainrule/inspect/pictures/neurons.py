@@ -6,7 +6,7 @@ It reads the trace of `chainrule.explain` alone, as JSON gives it back.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -130,6 +130,11 @@ def _fault(trace: Mapping[str, Any]) -> str | None:
             continue
         if layer["sizes"] is None:
             return f"draws fully connected layers, and layer {layer['path']!r} is a {layer['kind']}"
+        if _parameter(layer, "weight", layer["sizes"][::-1]) is None:
+            return (
+                f"draws the weights of a layer, and layer {layer['path']!r} has none of its own, "
+                "as where it computes them from other parameters"
+            )
         if output is not None and layer["input"] != output:
             return (
                 f"draws layers that follow each other, and layer {layer['path']!r} takes "
@@ -138,7 +143,18 @@ def _fault(trace: Mapping[str, Any]) -> str | None:
         output = layer["output"]
     if output is None or not any(layer["sizes"] for layer in trace["layers"]):
         return "draws fully connected layers, and the model has none"
+    if [_reshaped(trace, number) for number in trace["outputs"]] != [_reshaped(trace, output)]:
+        return "draws layers alone, and the model computes more from the output of its last layer"
     return None
+
+
+def _reshaped(trace: Mapping[str, Any], number: int) -> int:
+    """The node of another shape that has the elements of this one."""
+    node = trace["nodes"][number]
+    while node["operation"] == "reshape":
+        node = trace["nodes"][node["inputs"][0]]
+    found: int = node["id"]
+    return found
 
 
 def _masked(
@@ -195,7 +211,7 @@ def _neurons(
     node = nodes[layer["output"]]
     z, a = _Held(nodes[layer["preactivation"]]["value"]), _Held(node["value"])
     delta = _Held(layer["delta"])
-    biases = _parameter(layer, 1)
+    biases = _parameter(layer, "bias", layer["sizes"][1:])
     found = []
     for index in range(_shown(layer["sizes"][1])):
         before, after, d = z.row(row, index), a.row(row, index), delta.row(row, index)
@@ -231,9 +247,8 @@ def _weights(
     layer: Mapping[str, Any], sources: int, targets: int, values: bool, gradients: bool
 ) -> tuple[Weight, ...]:
     """A line for each weight between neurons that are drawn."""
-    held = _parameter(layer, 2)
-    if held is None:
-        return ()
+    held = _parameter(layer, "weight", layer["sizes"][::-1])
+    assert held is not None  # else there is no picture
     w, dw = _Held(held["old"]), _Held(held["gradient"])
     found = []
     for source in range(sources):
@@ -254,9 +269,18 @@ def _loss_column(trace: Mapping[str, Any], outputs: int, values: bool) -> Column
     )
 
 
-def _parameter(layer: Mapping[str, Any], axes: int) -> Mapping[str, Any] | None:
-    """The first parameter of a layer with so many axes: its weight has 2, its bias 1."""
-    return next((p for p in layer["parameters"] if len(p["old"]["shape"]) == axes), None)
+def _parameter(
+    layer: Mapping[str, Any], name: str, shape: Sequence[int]
+) -> Mapping[str, Any] | None:
+    """The first parameter of a layer with this name and shape.
+
+    Its path may be that of another layer that has it, too.
+    """
+    for parameter in layer["parameters"]:
+        if parameter["path"].rpartition(".")[2] == name and parameter["old"]["shape"] == shape:
+            found: Mapping[str, Any] = parameter
+            return found
+    return None
 
 
 def _number(value: Any) -> float:
