@@ -256,6 +256,12 @@ def test_signs_masks_rows_and_wide_layers_of_neurons():
         ]
         assert crossed == [i for i, kept in enumerate(held[row]) if kept == 0]
         assert f"row {row} of 3" in cr.draw(step, level="neurons", values=True, row=row).notes
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    for mode in (True, False):
+        model.train(mode)
+        svg = cr.draw(model, x, level="neurons", values=True).svg
+        assert ('class="cr-cross"' in svg) == mode
     weight = model[0].weight.numpy()
     drawing = cr.draw(model, (3,), level="neurons")
     for group in parsed(drawing).iter(f"{SVG}g"):
