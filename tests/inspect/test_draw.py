@@ -210,6 +210,13 @@ def test_the_golden_step_at_all_levels():
         assert len(same) == 1
 
 
+def test_a_loss_without_a_name():
+    step = cr.explain(*mazur(), lambda a, y: ((a - y) ** 2).sum())
+    drawings = [cr.draw(step, level=level) for level in ("operations", "layers", "neurons")]
+    assert not any("lambda" in drawing.svg + drawing.to_dot() for drawing in drawings)
+    assert boxes(parsed(drawings[1])).popitem()[1][0] == ["loss", "subtract, multiply, sum"]
+
+
 def test_the_neurons_of_the_golden_step():
     root = parsed(cr.draw(explained(), level="neurons", values=True, gradients=True))
     circles = {}
