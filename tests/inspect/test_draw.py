@@ -210,6 +210,13 @@ def test_the_golden_step_at_all_levels():
         assert len(same) == 1
 
 
+def test_a_loss_without_a_name():
+    step = cr.explain(*mazur(), lambda a, y: ((a - y) ** 2).sum())
+    drawings = [cr.draw(step, level=level) for level in ("operations", "layers", "neurons")]
+    assert not any("lambda" in drawing.svg + drawing.to_dot() for drawing in drawings)
+    assert boxes(parsed(drawings[1])).popitem()[1][0] == ["loss", "subtract, multiply, sum"]
+
+
 def test_the_neurons_of_the_golden_step():
     root = parsed(cr.draw(explained(), level="neurons", values=True, gradients=True))
     circles = {}
@@ -256,6 +263,12 @@ def test_signs_masks_rows_and_wide_layers_of_neurons():
         ]
         assert crossed == [i for i, kept in enumerate(held[row]) if kept == 0]
         assert f"row {row} of 3" in cr.draw(step, level="neurons", values=True, row=row).notes
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    for mode in (True, False):
+        model.train(mode)
+        svg = cr.draw(model, x, level="neurons", values=True).svg
+        assert ('class="cr-cross"' in svg) == mode
     weight = model[0].weight.numpy()
     drawing = cr.draw(model, (3,), level="neurons")
     for group in parsed(drawing).iter(f"{SVG}g"):

@@ -15,6 +15,7 @@ from chainrule.drawing.diagram import Line
 from chainrule.drawing.network import Column, Network, Neuron, Weight
 from chainrule.graph.tensor import Array
 from chainrule.inspect.pictures.numbers import as_floats, number_text
+from chainrule.inspect.pictures.steps import name_of_loss
 
 MOST_NEURONS = 16
 """Of a wider layer the first neurons are drawn, and dots stand for the others."""
@@ -261,12 +262,11 @@ def _weights(
 
 
 def _loss_column(trace: Mapping[str, Any], outputs: int, values: bool) -> Column:
-    inside = f"L {_short(_number(trace['loss']))}" if values else "L"
-    said = f"loss, {trace['loss_name']}, {number_text(_number(trace['loss']))}"
+    inside = f"L {_short(float(trace['loss']))}" if values else "L"
+    name = name_of_loss(trace)
+    said = ", ".join(filter(None, ("loss", name, number_text(float(trace["loss"])))))
     weights = tuple(Weight(source, 0, None) for source in range(outputs))
-    return Column(
-        ("loss", trace["loss_name"]), (Neuron(inside, (), (), said, False, True),), 0, weights
-    )
+    return Column(("loss", name), (Neuron(inside, (), (), said, False, True),), 0, weights)
 
 
 def _parameter(
@@ -281,10 +281,6 @@ def _parameter(
             found: Mapping[str, Any] = parameter
             return found
     return None
-
-
-def _number(value: Any) -> float:
-    return float(value)
 
 
 def _short(value: float) -> str:
