@@ -71,6 +71,7 @@ function moveAmong(picture) {
 
 function drawPictures() {
   for (const picture of pictures) {
+    if (picture.hidden) continue;
     for (const marked of picture.querySelectorAll(".now, .chosen")) {
       marked.classList.remove("now", "chosen");
     }
@@ -115,20 +116,27 @@ function writeNumbers(picture) {
   for (const old of picture.querySelectorAll(".written")) old.remove();
   for (const shape of picture.querySelectorAll(":is(circle, rect)[data-neuron]")) {
     const group = shape.closest("g[data-neuron]");
-    const box = shape.getBBox();
-    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    const { x, y, half } = placeOf(shape);
     const lines = linesOf(Number(shape.dataset.layer), Number(shape.dataset.neuron));
     const letter = group.querySelector("text");
     if (letter) letter.setAttribute("dy", lines.value && shape.tagName === "circle" ? -9 : 0);
     if (lines.value) {
-      write(group, "value", lines.value, x, shape.tagName === "circle" ? y + 7 : y + box.height);
+      write(group, "value", lines.value, x, shape.tagName === "circle" ? y + 7 : y + 2 * half);
     }
-    if (lines.delta) write(group, "delta", lines.delta, x, y + box.height / 2 + 9);
+    if (lines.delta) write(group, "delta", lines.delta, x, y + half + 9);
     // The picture knows all numbers; its descriptions tell no more than the step under way.
     const said = [lines.name, lines.value, lines.delta].filter(Boolean).join(", ");
     group.setAttribute("aria-label", said);
     group.querySelector("title").textContent = said;
   }
+}
+
+// The middle of a circle or box, and half its height: as written, so that nothing is laid out anew
+// between one number and the next.
+function placeOf(shape) {
+  const at = (name) => Number(shape.getAttribute(name));
+  return shape.tagName === "circle" ? { x: at("cx"), y: at("cy"), half: at("r") }
+    : { x: at("x") + at("width") / 2, y: at("y") + at("height") / 2, half: at("height") / 2 };
 }
 
 function write(group, kind, text, x, y) {
