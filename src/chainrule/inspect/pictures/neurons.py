@@ -9,12 +9,11 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
 from chainrule.drawing.diagram import Line
 from chainrule.drawing.network import Column, Network, Neuron, Weight
 from chainrule.graph.tensor import Array
-from chainrule.inspect.pictures.numbers import as_floats, number_text
+from chainrule.inspect.arrays import corner_from_json, from_json
+from chainrule.inspect.pictures.numbers import number_text
 from chainrule.inspect.pictures.steps import name_of_loss
 
 MOST_NEURONS = 16
@@ -31,11 +30,11 @@ _PASSED = ("Flatten", "Identity", "Unflatten", *_SCALES, *_MASKS)
 class _Held:
     """What a trace has of one array: all of it, its first rows and columns, or nothing."""
 
-    def __init__(self, held: Mapping[str, Any] | None) -> None:
-        values = None if held is None else held["values"]
-        if held is not None and values is None:
-            values = held["corner"]
-        self._array: Array | None = None if values is None else np.array(as_floats(values))
+    def __init__(self, held: dict[str, Any] | None) -> None:
+        self._array: Array | None = None
+        if held is not None:
+            whole = from_json(held)
+            self._array = corner_from_json(held) if whole is None else whole
 
     def row(self, number: int, index: int) -> float | None:
         """The element of a neuron in one row of the data; None where it is not held."""
