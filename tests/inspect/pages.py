@@ -67,36 +67,33 @@ class Twice(nn.Module):
 def networks():
     """Steps of many kinds of networks, by name."""
     cr.manual_seed(0)
-    found = {}
-    x = np.linspace(-1, 1.5, 12).reshape(3, 4)
-    y = np.array([[1.0, 0.0], [0.5, -1.0], [0.0, 2.0]])
-    dense = nn.Sequential(nn.Linear(4, 3), nn.Tanh(), nn.Linear(3, 2))
+    x, y = np.linspace(-1, 1.5, 6).reshape(2, 3), np.array([[1.0, 0.0, 0.5, -1.0], [0, 2, 1, -2]])
+    dense = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 4))
     sgd = optim.SGD(dense.parameters(), lr=0.5)
 
-    def explained(model, x, y, loss=half_squares, optimizer=optim.Adam, **options):
-        return cr.explain(model, x, y, loss, optimizer(model.parameters()), **options)
+    def explained(layers, x=x, y=y, loss=half_squares):
+        model = nn.Sequential(*layers)
+        return cr.explain(model, x, y, loss, optim.Adam(model.parameters()))
 
     def penalised(output, target):
         return half_squares(output, target) + 0.01 * (dense[0].weight ** 2).sum()
 
-    found["letters of rows"] = cr.explain(dense, x, y, nn.MSELoss(), sgd, letters="row")
-    found["rows"] = cr.explain(dense, x, y, nn.MSELoss(), sgd, form="row")
-    found["columns"] = cr.explain(dense, x, y, nn.MSELoss(), sgd, letters="cornell")
-    found["a penalty"] = cr.explain(dense, x, y, penalised, sgd)
-    found["where"] = explained(Masked(), [[0.3, 0.7]], [[1.0]])
-    found["a layer twice"] = explained(Twice(), [[0.3, 0.7], [1.0, -1.0]], [[1.0, 0.0], [0.0, 1.0]])
-    dropout = nn.Sequential(nn.Linear(4, 5), nn.ReLU(), nn.Dropout(0.5), nn.Linear(5, 2))
-    found["dropout"] = explained(dropout, x, y)
-    found["PReLU"] = explained(nn.Sequential(nn.Linear(4, 3), nn.PReLU(), nn.Linear(3, 2)), x, y)
-    normed = nn.utils.weight_norm(nn.Linear(4, 3))
-    found["weight_norm"] = explained(nn.Sequential(normed, nn.ReLU(), nn.Linear(3, 2)), x, y)
+    last = nn.Linear(2, 4)
+    block = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.1, batch_first=True)
+    text = [nn.Embedding(5, 4), block, nn.Flatten(), nn.Linear(12, 2)]
+    tokens, classes = np.array([[0, 1, 2], [4, 3, 2]]), nn.CrossEntropyLoss()
     conv = [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)]
     images = np.linspace(0, 1, 72).reshape(2, 1, 6, 6)
-    found["conv"] = explained(nn.Sequential(*conv), images, [0, 2], nn.CrossEntropyLoss())
-    block = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.1, batch_first=True)
-    sequence = [nn.Embedding(5, 4), block, nn.Flatten(), nn.Linear(12, 2)]
-    tokens = np.array([[0, 1, 2], [4, 3, 2]])
-    found["transformer"] = explained(
-        nn.Sequential(*sequence), tokens, [0, 1], nn.CrossEntropyLoss()
-    )
-    return found
+    return {
+        "letters of rows": cr.explain(dense, x, y, nn.MSELoss(), sgd, letters="row"),
+        "rows": cr.explain(dense, x, y, nn.MSELoss(), sgd, form="row"),
+        "columns": cr.explain(dense, x, y, nn.MSELoss(), sgd, letters="cornell"),
+        "a penalty": cr.explain(dense, x, y, penalised, sgd),
+        "where": explained([Masked()], [[0.3, 0.7]], [[1.0]]),
+        "a layer twice": explained([Twice()], [[0.3, 0.7], [1.0, -1.0]], [[1.0, 0.0], [0.0, 1.0]]),
+        "dropout": explained([nn.Linear(3, 2), nn.ReLU(), nn.Dropout(0.5), last]),
+        "PReLU": explained([nn.Linear(3, 2), nn.PReLU(), last]),
+        "weight_norm": explained([nn.utils.weight_norm(nn.Linear(3, 2)), nn.ReLU(), last]),
+        "conv": explained(conv, images, [0, 2], classes),
+        "transformer": explained(text, tokens, [0, 1], classes),
+    }

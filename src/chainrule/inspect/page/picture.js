@@ -82,6 +82,7 @@ function drawPictures() {
       markBoxes(picture);
     }
     picture.dataset.phase = current().phase;
+    bringIntoSight(picture);
   }
 }
 
@@ -121,7 +122,8 @@ function writeNumbers(picture) {
     const letter = group.querySelector("text");
     if (letter) letter.setAttribute("dy", lines.value && shape.tagName === "circle" ? -9 : 0);
     if (lines.value) {
-      write(group, "value", lines.value, x, shape.tagName === "circle" ? y + 7 : y + 2 * half);
+      const kind = lines.value.length > 7 ? "value long" : "value";
+      write(group, kind, lines.value, x, shape.tagName === "circle" ? y + 7 : y + 2 * half);
     }
     if (lines.delta) write(group, "delta", lines.delta, x, y + half + 9);
     // The picture knows all numbers; its descriptions tell no more than the step under way.
@@ -189,10 +191,19 @@ function markBoxes(picture) {
   const { node } = current();
   if (!node) return;
   const box = picture.querySelector(`[data-node="${node.id}"], [data-holds~="${node.id}"]`);
-  if (!box) return;
-  box.classList.add("now");
-  const place = box.getBoundingClientRect(), frame = picture.getBoundingClientRect();
+  if (box) box.classList.add("now");
+}
+
+// Scrolls a picture, and not the page, to what is marked.
+function bringIntoSight(picture) {
+  const marked = picture.querySelector(":is(circle, rect, .cr-node).now");
+  if (!marked || picture.scrollWidth <= picture.clientWidth
+    && picture.scrollHeight <= picture.clientHeight) return;
+  const place = marked.getBoundingClientRect(), frame = picture.getBoundingClientRect();
   if (place.top < frame.top || place.bottom > frame.bottom) {
     picture.scrollTop += place.top - frame.top - (frame.height - place.height) / 2;
+  }
+  if (place.left < frame.left || place.right > frame.right) {
+    picture.scrollLeft += place.left - frame.left - (frame.width - place.width) / 2;
   }
 }

@@ -101,7 +101,7 @@ function place(key, id, row, count, j) {
 
 const product = (left, right) => [`${shown(left)} · ${bracketed(right)}`];
 const bracketed = (value) => (value < 0 ? `(${shown(value)})` : shown(value));
-const plus = (parts) => parts.flatMap((part, at) => (at ? [" + ", ...part] : part)).join("");
+const plus = (parts) => parts.map((part) => part.join("")).join(" + ").replaceAll("+ −", "− ");
 const neuron = (number) => make("span", { class: "size" }, `${number + 1}: `);
 
 function plugBackward(node) {
