@@ -1,5 +1,7 @@
 """What the tests of the page share: worked networks, and their explanations."""
 
+from functools import cache
+
 import numpy as np
 
 import chainrule as cr
@@ -36,3 +38,62 @@ def three_three_three():
     model = nn.Sequential(first, nn.Sigmoid(), second, nn.Sigmoid())
     optimizer = optim.SGD(model.parameters(), lr=0.1)
     return cr.explain(model, [0.9, 0.1, 0.8], [1.0, 0.0, 1.0], nn.MSELoss(), optimizer)
+
+
+class Masked(nn.Module):
+    """Its activation is a choice between two values."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = layer([[1.0, -2.0], [0.5, 3.0]], [0.1, 0.2]), layer([[2.0, 1.0]])
+
+    def forward(self, x):
+        z = self.first(x)
+        return self.second(cr.where(z > 0, z, 0.1 * z))
+
+
+class Twice(nn.Module):
+    """One layer that is called twice."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = layer([[0.5, -1.0], [0.25, 2.0]], [0.1, -0.3])
+
+    def forward(self, x):
+        return self.layer(cr.sigmoid(self.layer(x)))
+
+
+@cache
+def networks():
+    """Steps of many kinds of networks, by name."""
+    cr.manual_seed(0)
+    x, y = np.linspace(-1, 1.5, 6).reshape(2, 3), np.array([[1.0, 0.0, 0.5, -1.0], [0, 2, 1, -2]])
+    dense = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 4))
+    sgd = optim.SGD(dense.parameters(), lr=0.5)
+
+    def explained(layers, x=x, y=y, loss=half_squares):
+        model = nn.Sequential(*layers)
+        return cr.explain(model, x, y, loss, optim.Adam(model.parameters()))
+
+    def penalised(output, target):
+        return half_squares(output, target) + 0.01 * (dense[0].weight ** 2).sum()
+
+    last = nn.Linear(2, 4)
+    block = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.1, batch_first=True)
+    text = [nn.Embedding(5, 4), block, nn.Flatten(), nn.Linear(12, 2)]
+    tokens, classes = np.array([[0, 1, 2], [4, 3, 2]]), nn.CrossEntropyLoss()
+    conv = [nn.Conv2d(1, 2, 3), nn.ReLU(), nn.MaxPool2d(2), nn.Flatten(), nn.Linear(8, 3)]
+    images = np.linspace(0, 1, 72).reshape(2, 1, 6, 6)
+    return {
+        "letters of rows": cr.explain(dense, x, y, nn.MSELoss(), sgd, letters="row"),
+        "rows": cr.explain(dense, x, y, nn.MSELoss(), sgd, form="row"),
+        "columns": cr.explain(dense, x, y, nn.MSELoss(), sgd, letters="cornell"),
+        "a penalty": cr.explain(dense, x, y, penalised, sgd),
+        "where": explained([Masked()], [[0.3, 0.7]], [[1.0]]),
+        "a layer twice": explained([Twice()], [[0.3, 0.7], [1.0, -1.0]], [[1.0, 0.0], [0.0, 1.0]]),
+        "dropout": explained([nn.Linear(3, 2), nn.ReLU(), nn.Dropout(0.5), last]),
+        "PReLU": explained([nn.Linear(3, 2), nn.PReLU(), last]),
+        "weight_norm": explained([nn.utils.weight_norm(nn.Linear(3, 2)), nn.ReLU(), last]),
+        "conv": explained(conv, images, [0, 2], classes),
+        "transformer": explained(text, tokens, [0, 1], classes),
+    }

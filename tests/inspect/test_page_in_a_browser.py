@@ -4,12 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
-from pages import layer, mazur, three_three_three
+from pages import half_squares, layer, mazur, networks, three_three_three
 
 import chainrule as cr
 from chainrule import nn, optim
 
 webdriver = pytest.importorskip("selenium.webdriver")
+from selenium.common.exceptions import WebDriverException  # noqa: E402
+
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser")
 DRIVER = shutil.which("chromedriver")
 pytestmark = [
@@ -31,7 +33,10 @@ def browser():
     for argument in wanted.split():
         options.add_argument(f"--{argument}")
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    try:
+        driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    except WebDriverException:  # a machine with much else to do can be too slow for a start
+        driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     yield driver
     driver.quit()
 
@@ -92,6 +97,56 @@ class Page:
             "Emulation.setEmulatedMedia",
             {"features": [{"name": "prefers-color-scheme", "value": scheme}]},
         )
+
+
+# Plays all frames: the main ones with the first picture, then each operation with the last.
+# Returns each frame's title, texts that mean nothing, and equations as numbers, matrices and signs;
+# and the errors.
+PLAY = """
+const errors = [], played = [];
+window.addEventListener("error", (event) => errors.push(event.message));
+const piece = (element) => {
+  if (element.matches(".sign")) return element.textContent;
+  if (element.matches(".number")) return Number(element.dataset.value);
+  if (!element.matches(".matrix")) return null;
+  return [...element.querySelectorAll("tr")].map((row) =>
+    [...row.querySelectorAll(".number")].map((number) => Number(number.dataset.value)));
+};
+const wrong = () => [...document.querySelectorAll("#step, #grad-table, #connection, #twin")].map(
+  (part) => /.*(undefined|null|NaN|[[]object).*/.exec(part.textContent)).filter(Boolean);
+const next = document.getElementById("next"), everything = document.getElementById("everything");
+for (const found of document.querySelectorAll("#twin")) found.open = true;
+document.body.hidden = true; // nothing is laid out: that would take most of the time
+for (const found of [...document.querySelectorAll(".connection")].slice(-1)) {
+  found.dispatchEvent(new MouseEvent("click"));
+}
+for (const all of [false, true]) {
+  everything.checked = all;
+  everything.dispatchEvent(new Event("change"));
+  if (all) [...document.querySelectorAll("[data-show]")].at(-1)?.click();
+  document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Home", bubbles: true }));
+  for (let last = false; !last; next.click()) {
+    last = next.disabled;
+    played.push([document.getElementById("step-title").textContent, wrong(),
+      [...document.querySelectorAll("#step .equation")].map((equation) =>
+        [...equation.children].map(piece))]);
+  }
+}
+return [played, errors];
+"""
+OPERATORS = {"·": "@", "⊙": "*", "÷": "/", "+": "+", "−": "-", "=": "="}
+
+
+def is_true(equation):
+    """Whether an equation of shown numbers holds; None where it has a name or a large array."""
+    arrays, text = [], ""
+    for part in equation:
+        if part is None or not (part in OPERATORS if isinstance(part, str) else True):
+            return None
+        text += OPERATORS[part] if isinstance(part, str) else f" _[{len(arrays)}] "
+        arrays += [] if isinstance(part, str) else [np.array(part)]
+    left, right = (eval(side, {"_": arrays}) for side in text.split("="))
+    return np.shape(left) == np.shape(right) and np.allclose(left, right, rtol=1e-4, atol=1e-6)
 
 
 @pytest.fixture
@@ -304,3 +359,51 @@ def test_a_large_network_is_summarised(browser, tmp_path):
     page.click("#update")
     assert "Adam" in page.text("#step")
     assert browser.get_log("browser") == []
+
+
+def test_every_frame_of_every_network_is_shown_with_true_equations(browser, tmp_path):
+    for name, explained in networks().items():
+        page = Page(browser, explained, tmp_path / "step.html")
+        played, errors = page.run(PLAY)
+        assert errors == [] == browser.get_log("browser"), name
+        true = set()
+        for title, wrong, equations in played:
+            assert wrong == [], (name, title)
+            for equation in equations:
+                found = is_true(equation)
+                assert found is not False, (name, title, equation)
+                true |= {title} if found else set()
+        fewest = {"letters of rows": 7, "rows": 7, "columns": 7, "a penalty": 6, "conv": 0}
+        assert len(true) >= fewest.get(name, 2), (name, true)
+        assert {title for title, *_ in played} >= {"What is given", "new b1"}, name
+
+
+def test_the_letters_of_rows_mean_the_transpose(browser, tmp_path):
+    model = nn.Sequential(layer([[1.0, 2.0], [3.0, 4.0]], [5.0, 6.0]))
+    optimizer = optim.SGD(model.parameters(), lr=1.0)
+    given = (model, [[1.0, 10.0]], [[0.0, 0.0]], half_squares, optimizer)
+    for options, weights, gradient in (
+        ({"letters": "row"}, "1324", "w1 ← w1 − 1 · dL/dw1"),
+        ({"form": "row"}, "1234", "W1 ← W1 − 1 · dL/dW1"),
+        ({}, "1234", "W1 ← W1 − 1 · dL/dW1"),
+    ):
+        page = Page(browser, cr.explain(*given, **options), tmp_path / "step.html")
+        (W,) = (n["id"] for n in page.trace["nodes"] if n["name"] == "0.weight")
+        shown = "return [...document.querySelectorAll(arguments[0])].at(-1).textContent"
+        assert page.run(shown, '#step .matrix table[aria-label^="W1" i]') == weights
+        page.click("#update")
+        assert page.text("#step .formula") == gradient
+        assert page.run(shown, "#step .equation > :first-child") == weights, W
+
+
+def test_a_weight_of_two_uses_has_a_sum_of_parts(browser, tmp_path):
+    page = Page(browser, networks()["a layer twice"], tmp_path / "step.html")
+    page.press("END")
+    page.click('g[data-connection="1-0-1"]')
+    (W,) = (n for n in page.trace["nodes"] if n["name"] == "0.layer.weight")
+    parts = [part["value"]["values"][1][0] for part in W["contributions"]]
+    total = W["gradient"]["values"][1][0]
+    shown = page.run("return [...document.querySelectorAll('#connection .product .number')].map("
+                     "(number) => Number(number.dataset.value))")  # fmt: skip
+    assert shown == [*parts, total] and sum(parts) == pytest.approx(total, rel=1e-12)
+    assert "the sum of 2 uses" in page.text("#connection .product")

@@ -55,18 +55,18 @@ def grid(array: Array, digits: int = DIGITS) -> list[list[str]]:
 
     A vector is one row. Of an array with more axes the first ones are joined.
     """
+    if not array.size:
+        return []
     matrix = array.reshape(-1, array.shape[-1]) if array.ndim else array.reshape(1, 1)
     texts = formatted(matrix, digits)
-    rows = [texts[i : i + matrix.shape[1]] for i in range(0, len(texts), max(matrix.shape[1], 1))]
-    if not rows:
-        return []
+    rows = [texts[i : i + matrix.shape[1]] for i in range(0, len(texts), matrix.shape[1])]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [[t.rjust(w) for t, w in zip(row, widths, strict=True)] for row in rows]
 
 
 def as_text(array: Array, digits: int = DIGITS, most: int = 64) -> str:
-    """An array as lines of text; of one with more than `most` elements shape and size."""
-    if array.size > most:
+    """An array as lines of text; of one with more than `most` elements, or none, its shape."""
+    if array.size > most or not array.size:
         return summarised(array, digits)
     if not array.ndim:
         return formatted(array, digits)[0]
@@ -74,8 +74,10 @@ def as_text(array: Array, digits: int = DIGITS, most: int = 64) -> str:
 
 
 def summarised(array: Array, digits: int = DIGITS) -> str:
-    """The shape of an array, and its least and greatest number."""
+    """The shape of an array, and its least and greatest number, if it has any."""
     shape = " x ".join(map(str, array.shape))
+    if not array.size:
+        return f"{shape}, empty"
     numbers: Any = array.astype(np.float64)
     low, high = (f"{float(n):.{digits}g}" for n in (numbers.min(), numbers.max()))
     return f"{shape}, {low} ... {high}"

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
+from chainrule.inspect.arrays import from_json
+from chainrule.inspect.letters import letters_of
 from chainrule.inspect.trace import FORMAT, VERSION
 
 _TEXT = (str,)
@@ -20,7 +23,7 @@ _TRACE: dict[str, Any] = {
     "format": _TEXT, "version": _WHOLE, "title": _TEXT, "model": _TEXT, "loss_name": _TEXT,
     "optimizer": _TEXT_OR_NONE, "rows": _WHOLE, "dtype": _TEXT, "loss": _NUMBER,
     "loss_after": _NUMBER_OR_NONE, "nodes": (list,), "backward": (list,), "layers": (list,),
-    "letters": _TEXT, "form": _TEXT,
+    "outputs": (list,), "letters": _TEXT, "form": _TEXT,
 }  # fmt: skip
 _NODE: dict[str, Any] = {
     "id": _WHOLE, "name": _TEXT_OR_NONE, "operation": _TEXT_OR_NONE, "role": _TEXT,
@@ -43,6 +46,8 @@ _CONTRIBUTION: dict[str, Any] = {"consumer": _WHOLE, "index": _WHOLE, "value": (
 _UPDATE: dict[str, Any] = {"formulas": (list,), "state": (list,)}
 _STATE: dict[str, Any] = {"name": _TEXT, "before": (dict,)}
 _FORMULA: dict[str, Any] = {"text": _TEXT, "latex": _TEXT}
+_SUMMARY = ("minimum", "maximum", "mean", "norm")
+_INFINITIES = ("NaN", "Infinity", "-Infinity")
 
 
 def checked(trace: Any) -> dict[str, Any]:
@@ -59,6 +64,12 @@ def checked(trace: Any) -> dict[str, Any]:
             f"the trace has version {trace.get('version')!r:.20}; this chainrule reads {VERSION}"
         )
     _check_keys(trace, _TRACE, "the trace")
+    letters_of(trace["letters"], trace["form"])
+    if trace["rows"] < 1 or not trace["nodes"]:
+        raise ValueError("the trace has no rows, or no nodes")
+    for key in ("loss", "loss_after"):
+        if trace[key] is not None:
+            _check_number(trace[key], f"the trace: {key!r}")
     count = len(trace["nodes"])
     for place, node in enumerate(trace["nodes"]):
         where = f"node {place}"
@@ -66,40 +77,53 @@ def checked(trace: Any) -> dict[str, Any]:
         if node["id"] != place or node["role"] not in _ROLES:
             raise ValueError(f"{where}: its id or its role is not what it may be")
         _check_ids(node["inputs"], place, where)
+        if not _is_plain(node["attributes"]):
+            raise ValueError(f"{where}: its attributes are not those of an operation")
         _check_array(node["value"], f"{where}: value")
-        _check_array(node["gradient"], f"{where}: gradient")
+        shape = node["value"]["shape"]
+        _check_array(node["gradient"], f"{where}: gradient", shape)
         for formula in (node["formula"], node["gradient_formula"]):
             if formula is not None:
                 _check_keys(formula, _FORMULA, f"{where}: formula")
         for part in node["contributions"]:
             _check_keys(part, _CONTRIBUTION, f"{where}: contribution")
             _check_ids([part["consumer"]], count, where)
-            _check_array(part["value"], f"{where}: contribution")
+            _check_array(part["value"], f"{where}: contribution", shape)
         if node["layer"] is not None:
             _check_ids([node["layer"]], len(trace["layers"]), where)
     _check_ids(trace["backward"], count, "backward")
+    _check_ids(trace["outputs"], count, "outputs")
     for place, layer in enumerate(trace["layers"]):
-        _check_layer(layer, count, f"layer {place}")
+        _check_layer(layer, trace["nodes"], f"layer {place}")
     return trace
 
 
-def _check_layer(layer: Any, count: int, where: str) -> None:
+def _check_layer(layer: Any, nodes: list[Any], where: str) -> None:
+    count = len(nodes)
     _check_keys(layer, _LAYER, where)
     ids = [layer["preactivation"], layer["output"]]
     _check_ids(ids if layer["input"] is None else [*ids, layer["input"]], count, where)
-    for key in ("delta", "output_gradient", "derivative"):
-        _check_array(layer[key], f"{where}: {key}")
+    z, a = (nodes[place]["value"]["shape"] for place in ids)
+    for key, shape in (("delta", z), ("output_gradient", a), ("derivative", z)):
+        _check_array(layer[key], f"{where}: {key}", shape)
+    if (layer["derivative_formula"] is None) != (layer["derivative"] is None):
+        raise ValueError(f"{where} has 'derivative' and 'derivative_formula', or neither")
     if layer["derivative_formula"] is not None:
         _check_keys(layer["derivative_formula"], _FORMULA, f"{where}: derivative_formula")
     for parameter in layer["parameters"]:
         _check_keys(parameter, _PARAMETER, f"{where}: parameter")
         _check_ids([parameter["id"]], count, where)
+        shape = nodes[parameter["id"]]["value"]["shape"]
         for key in ("old", "gradient", "new"):
-            _check_array(parameter[key], f"{where}: {key} of a parameter")
+            _check_array(parameter[key], f"{where}: {key} of a parameter", shape)
         if (parameter["update"] is None) != (parameter["new"] is None):
             raise ValueError(f"{where}: a parameter has 'update' and 'new', or neither")
         if parameter["update"] is not None:
             _check_update(parameter["update"], f"{where}: update of a parameter")
+    if layer["sizes"] is not None:
+        weight = next((p for p in layer["parameters"] if p["path"].endswith("weight")), None)
+        if weight is None or weight["old"]["shape"] != layer["sizes"][::-1] or len(z) != 2:
+            raise ValueError(f"{where}: its sizes are not those of its weight")
 
 
 def _check_update(update: Any, where: str) -> None:
@@ -127,7 +151,25 @@ def _check_ids(ids: list[Any], count: int, where: str) -> None:
             raise ValueError(f"{where} names {found!r:.20}, which there is not")
 
 
-def _check_array(held: Any, where: str) -> None:
+def _check_number(found: Any, where: str) -> None:
+    is_number = isinstance(found, (int, float)) and math.isfinite(found)
+    if not is_number and found not in _INFINITIES:
+        raise ValueError(f"{where} is {found!r:.40}, which is no number")
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether a value is JSON: without NaN, which JSON does not have."""
+    if isinstance(value, dict):
+        return all(isinstance(key, str) and _is_plain(held) for key, held in value.items())
+    if isinstance(value, list):
+        return all(map(_is_plain, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return value is None or isinstance(value, (int, str))
+
+
+def _check_array(held: Any, where: str, expected: list[int] | None = None) -> None:
+    """An array, or none; its shape is the `expected` one, if that is known."""
     if held is None:
         return
     shape = held.get("shape")
@@ -136,17 +178,30 @@ def _check_array(held: Any, where: str) -> None:
         raise ValueError(f"{where} is no array with a shape and a dtype")
     if not isinstance(held.get("summary"), dict) or "values" not in held or "corner" not in held:
         raise ValueError(f"{where} lacks 'values', 'summary' or 'corner'")
-    values = held["values"]
-    if values is None:
+    if expected is not None and shape != expected:
+        raise ValueError(f"{where} has the shape {shape}, and not {expected}")
+    for key in _SUMMARY:
+        found = held["summary"].get(key)
+        if 0 not in shape or found is not None:
+            _check_number(found, f"{where}: {key!r} of its summary")
+    if held["values"] is None:
+        if _shape_of(held["corner"]) is None:
+            raise ValueError(f"{where} has no values, and no corner of numbers")
         return
-    if _shape_of(values) != shape and 0 not in shape:
+    if _shape_of(held["values"]) != shape and 0 not in shape:
         raise ValueError(f"{where}: its values have not the shape {shape}")
+    try:
+        array = from_json(held)
+    except (ValueError, TypeError, OverflowError):
+        array = None
+    if array is None or array.dtype.kind not in "biuf":
+        raise ValueError(f"{where}: its values are not of the dtype {held['dtype']!r:.40}")
 
 
 def _shape_of(values: Any) -> list[int] | None:
     """The shape of nested lists of numbers; None where they are ragged, or hold anything else."""
     if not isinstance(values, list):
-        is_number = isinstance(values, (int, float)) or values in ("NaN", "Infinity", "-Infinity")
+        is_number = isinstance(values, (int, float)) or values in _INFINITIES
         return [] if is_number else None
     inner = [_shape_of(item) for item in values]
     if not inner:

@@ -21,6 +21,7 @@ from chainrule.nn import Module
 from chainrule.optim import Optimizer
 from chainrule.system.atomic_files import write_atomically
 from chainrule.system.reading import reading
+from chainrule.train.roles import check_roles
 
 
 class Explanation:
@@ -73,6 +74,8 @@ class Explanation:
             precision: significant digits of each number.
             width: columns of text; by default those of the terminal.
         """
+        if width is not None:
+            checks.integer("width", width, 1)
         return forms.as_text(self._sections(precision), width)
 
     def to_markdown(self, *, precision: int = DIGITS) -> str:
@@ -134,11 +137,15 @@ class Explanation:
             ValueError: for a text that is none.
             OSError: if there is no such file.
         """
-        if isinstance(source, str) and source.lstrip().startswith("{"):
+        if not isinstance(source, (str, os.PathLike)):
+            raise TypeError(f"source is a path or JSON text, not {type(source).__name__}")
+        if isinstance(source, str) and source.lstrip().startswith(("{", "[")):
             try:
                 return cls(json.loads(source))
             except RecursionError:
                 raise ValueError("this is no trace: it is nested too deeply") from None
+            except json.JSONDecodeError as error:
+                raise ValueError(f"this is no trace, and no JSON: {error}") from None
         with reading(source, "a trace", "Write one with Explanation.to_json.") as file:
             return cls(json.loads(file.read().decode()))
 
@@ -163,7 +170,8 @@ def explain(
     Args:
         model: a `nn.Module`.
         x, y: as in `Trainer.fit`, one row or several. An x of one axis is one row, and so is x
-            where y is a single number; it then needs no axis of rows.
+            where y is a single number; it then needs no axis of rows. Else the first axis of
+            both is that of the rows.
         loss: (outputs, targets) -> a scalar Tensor.
         optimizer: of the model's parameters; with it the new weights are a part.
         letters: whose letters the formulas have: "boulder" (z, a, delta), "cs3780" (u, z, delta),
@@ -194,5 +202,7 @@ def explain(
         ['z1 = W1 a0 + b1', 'L = sum((z1 - y)^2)']
     """
     found, form = letters_of(letters, form)
+    check_roles(model, loss, optimizer, trained=optimizer is not None)
+    seed = checks.integer("seed", seed, 0)
     step = run_step(model, x, y, loss, optimizer, seed)
     return Explanation(trace_of(step, model, loss, optimizer, letters, found, form))

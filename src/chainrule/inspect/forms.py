@@ -8,6 +8,7 @@ import re
 import shutil
 from typing import Any
 
+from chainrule.inspect.letters import in_latex
 from chainrule.inspect.sections import Row, Section, Sections, Shown, Update
 
 _PARTS = {"forward": "Forward", "loss": "Loss", "backward": "Backward", "update": "Update"}
@@ -191,9 +192,7 @@ def _headed(section: Section) -> str:
 
 
 def _latex_text(text: str) -> str:
-    for sign, command in (("_", r"\_"), ("%", r"\%"), ("→", r"$\to$"), ("×", r"$\times$")):
-        text = text.replace(sign, command)
-    return text
+    return in_latex(text).replace("→", r"$\to$").replace("×", r"$\times$")
 
 
 def _matrix(shown: Shown) -> str:

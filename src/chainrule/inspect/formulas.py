@@ -7,8 +7,9 @@ from typing import Any
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect.activation_formulas import activation_formulas, of_rows
+from chainrule.inspect.affine import Product
 from chainrule.inspect.found_layers import FoundLayer
-from chainrule.inspect.letters import Form, Formula, Letters, is_sum, tex
+from chainrule.inspect.letters import Form, Formula, Letters, in_latex, is_sum, tex
 from chainrule.inspect.losses import loss_formulas
 from chainrule.inspect.step import Step
 
@@ -55,7 +56,7 @@ class Formulas:
         for node in step.visited:
             self.backward[node] = self._sum_of_parts(node)
         for layer in found:
-            if layer.number is None:
+            if layer.affine is None:
                 self._describe(layer)
             else:
                 self._describe_affine(layer, found)
@@ -104,16 +105,20 @@ class Formulas:
             if k is None:
                 if layer.output not in self.names:
                     kinds[kind] = kinds.get(kind, 0) + 1
-                    latex = rf"\mathrm{{{kind}}}_{{{kinds[kind]}}}"
+                    latex = rf"\mathrm{{{in_latex(kind)}}}_{{{kinds[kind]}}}"
                     self.names[layer.output] = Formula(f"{kind}{kinds[kind]}", latex)
                 continue
             self.names[layer.preactivation] = letters.at(letters.preactivation, k)
             self._deltas[layer.preactivation] = letters.at(letters.delta, k)
             if layer.output is not layer.preactivation:
                 self.names[layer.output] = letters.at(letters.activation, k)
-            for name, letter in (("weight", letters.weight), ("bias", letters.bias)):
-                if name in layer.states:
-                    self._letters.setdefault(layer.states[name], letters.at(letter, k))
+            assert layer.affine is not None
+            _, weight, bias = layer.affine
+            for node, letter in ((weight, letters.weight), (bias, letters.bias)):
+                if node is not None and node.state is not None:
+                    self._letters.setdefault(node.state, letters.at(letter, k))
+                elif node is not None:  # weights that are computed
+                    self.names.setdefault(node, letters.at(letter, k))
         self.names[step.loss] = Formula(letters.loss, tex(letters.loss))
 
     # Any operation
@@ -126,7 +131,7 @@ class Formulas:
             sign, tex_sign = _SIGNS[name]
             called = Formula(sign.join(text), tex_sign.join(latex))
         else:
-            function = name.replace("_", r"\_")
+            function = in_latex(name)
             called = Formula(
                 f"{name}({', '.join(text)})", rf"\mathrm{{{function}}}({', '.join(latex)})"
             )
@@ -155,39 +160,31 @@ class Formulas:
         if layer.input is not None and layer.input is not layer.output:
             given = self.name(layer.input)
             called = Formula(
-                f"{layer.kind}({given.text})", rf"\mathrm{{{layer.kind}}}({given.latex})"
+                f"{layer.kind}({given.text})", rf"\mathrm{{{in_latex(layer.kind)}}}({given.latex})"
             )
             self.forward[layer.output] = _equation(self.name(layer.output), called)
 
     def _describe_affine(self, layer: FoundLayer, found: list[FoundLayer]) -> None:
         z, a = layer.preactivation, layer.output
         given = self.name(layer.input) if layer.input is not None else Formula("x", "x")
-        weight = self.letter(layer.states["weight"]) if "weight" in layer.states else None
-        is_convolution = "Conv" in layer.kind
-        if weight is not None:
-            product = self.products.forward(weight, given, is_convolution)
-            terms = [product]
-            if "bias" in layer.states:
-                terms.append(self.letter(layer.states["bias"]))
-            self.forward[z] = _equation(self.name(z), _joined(" + ", terms))
+        assert layer.affine is not None
+        product, weight, bias = layer.affine
+        terms = [self.products.forward(product, self.name(weight), given)]
+        terms += [] if bias is None else [self.name(bias)]
+        self.forward[z] = _equation(self.name(z), _joined(" + ", terms))
         if a is not z:
             self._describe_activation(layer)
         self._describe_backward(layer, found)
-        own = set(layer.states.values())
-        for leaf in self.step.visited:
-            if leaf.state not in own:
-                continue
-            if len(self.step.parts.get(leaf, ())) > 1:
-                continue  # shared by several layers: the sum over them
-            delta, rows = self._deltas[z], self.step.rows
-            if leaf.state is layer.states.get("weight"):
-                called = self.products.weight(delta, given, is_convolution)
-            elif leaf.state is layer.states.get("bias"):
-                is_sum = rows > 1 or z.ndim > 2
-                called = Formula(f"sum({delta.text})", rf"\sum {delta.latex}") if is_sum else delta
-            else:
-                continue
-            self.backward[leaf] = _equation(self.gradient(leaf), called)
+        delta = self._deltas[z]
+        is_sum = self.step.rows > 1 or z.ndim > 2
+        of_bias = Formula(f"sum({delta.text})", rf"\sum {delta.latex}") if is_sum else delta
+        for node, called in (
+            (weight, self.products.weight(product, delta, given)),
+            (bias, of_bias),
+        ):
+            # What several layers share has the sum over them.
+            if node in self.backward and len(self.step.parts[node]) == 1:
+                self.backward[node] = _equation(self.gradient(node), called)
 
     def _describe_activation(self, layer: FoundLayer) -> None:
         """a = g(z) and g'(z), each with what g is."""
@@ -212,17 +209,17 @@ class Formulas:
         z, a = layer.preactivation, layer.output
         if z not in self.backward:
             return
-        takers = [taker for taker in found if taker.input is a and taker.number is not None]
+        takers = [taker for taker in found if taker.input is a and taker.affine is not None]
         inside = {node for taker in takers for node in taker.nodes}
         consumers = [consumer for consumer, _, _ in self.step.parts.get(a, ())]
         back = None
         if takers and all(consumer in inside for consumer in consumers):
             back = _joined(" + ", [
                 self.products.back(
-                    self.letter(taker.states["weight"]), self._deltas[taker.preactivation],
-                    "Conv" in taker.kind,
+                    taker.affine.product, self.name(taker.affine.weight),
+                    self._deltas[taker.preactivation],
                 )
-                for taker in takers if "weight" in taker.states
+                for taker in takers if taker.affine is not None
             ])  # fmt: skip
             self.backward[a] = _equation(self.gradient(a), back)
         if a is z:
@@ -275,27 +272,32 @@ class _Products:
         self.is_row = form == "row"
         self.is_transposed = letters.weight == "w"  # w = W^T
 
-    def forward(self, W: Formula, a: Formula, is_convolution: bool) -> Formula:
+    def forward(self, product: Product, W: Formula, a: Formula) -> Formula:
         """What the weights make of a."""
-        if is_convolution:
-            return Formula(f"conv({W.text}, {a.text})", rf"{W.latex} \ast {a.latex}")
+        if product == "convolution":
+            return _convolution(W, a)
+        if product == "transposed convolution":
+            return _transposed_convolution(W, a)
         if not self.is_row:
             return _product(W, a)
         return _product(a, W if self.is_transposed else _transposed(W))
 
-    def back(self, W: Formula, delta: Formula, is_convolution: bool) -> Formula:
+    def back(self, product: Product, W: Formula, delta: Formula) -> Formula:
         """dL/da of what takes a."""
-        if is_convolution:
-            text = f"conv^T({W.text}, {delta.text})"
-            return Formula(text, rf"{W.latex} \ast^{{T}} {delta.latex}")
+        if product == "convolution":
+            return _transposed_convolution(W, delta)
+        if product == "transposed convolution":
+            return _convolution(W, delta)
         if not self.is_row:
             return _product(_transposed(W), delta)
         return _product(delta, _transposed(W) if self.is_transposed else W)
 
-    def weight(self, delta: Formula, a: Formula, is_convolution: bool) -> Formula:
+    def weight(self, product: Product, delta: Formula, a: Formula) -> Formula:
         """dL/dW."""
-        if is_convolution:
-            return Formula(f"conv({a.text}, {delta.text})", rf"{a.latex} \ast {delta.latex}")
+        if product == "convolution":
+            return _convolution(a, delta)
+        if product == "transposed convolution":
+            return _convolution(delta, a)
         if not self.is_row:
             return _product(delta, _transposed(a))
         if self.is_transposed:
@@ -309,6 +311,14 @@ def constant(leaf: Tensor) -> float | None:
         return None
     values = leaf.numpy()
     return float(values.flat[0]) if values.size and values.min() == values.max() else None
+
+
+def _convolution(a: Formula, b: Formula) -> Formula:
+    return Formula(f"conv({a.text}, {b.text})", rf"{a.latex} \ast {b.latex}")
+
+
+def _transposed_convolution(W: Formula, a: Formula) -> Formula:
+    return Formula(f"conv^T({W.text}, {a.text})", rf"{W.latex} \ast^{{T}} {a.latex}")
 
 
 def _product(a: Formula, b: Formula) -> Formula:
@@ -329,5 +339,4 @@ def _equation(left: Formula, right: Formula) -> Formula:
 
 
 def _typewriter(name: str) -> Formula:
-    escaped = name.replace("_", r"\_")
-    return Formula(name, rf"\mathtt{{{escaped}}}")
+    return Formula(name, rf"\mathtt{{{in_latex(name)}}}")

@@ -70,6 +70,18 @@ def is_sum(text: str) -> bool:
     return " + " in text or " - " in text
 
 
+def in_latex(text: str) -> str:
+    """A name as text in LaTeX, also within a formula: its signs are no commands."""
+    return "".join(_ESCAPED.get(sign, sign) for sign in text)
+
+
+_ESCAPED = {sign: f"\\{sign}" for sign in "_%#$&{}"} | {
+    "\\": r"\text{\textbackslash}",
+    "^": r"\text{\textasciicircum}",
+    "~": r"\text{\textasciitilde}",
+}
+
+
 def letters_of(name: str, form: str | None) -> tuple[Letters, Form]:
     """The letters of this name, and the form: columns, except where the letters are of rows.
 

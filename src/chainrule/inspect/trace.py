@@ -53,6 +53,7 @@ def trace_of(
         "nodes": _nodes(step, found, formulas, ids),
         "backward": [ids[node] for node in step.visited],
         "layers": [_layer(layer, step, formulas, ids, optimizer) for layer in found],
+        "outputs": [ids[node] for node in step.outputs if node in ids],
         "letters": name,
         "form": form,
     }

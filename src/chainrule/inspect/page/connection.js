@@ -3,7 +3,7 @@
 // All weights of layers whose arrays are whole, from the first layer to the last.
 function weights() {
   return dense.flatMap((layer, number) => {
-    const W = parameterOf(layer, 2);
+    const W = parameterOf(layer, "weight");
     if (!W || !flat(W.old) || !flat(W.gradient)) return [];
     const [size, count] = layer.sizes;
     return Array.from({ length: count * size }, (_, place) =>
@@ -34,14 +34,17 @@ function connectionPanel() {
   }
   const { layer, W, place } = one;
   const loss = lossName(), key = `g${W.id}`;
+  const uses = nodes.get(W.id).contributions;
   const parts = [make("h3", {}, ends(one)),
     make("p", {}, "w = ", numberOf(flat(W.old)[place]))];
-  if (!isKnown(`g${layer.preactivation}`)) {
-    parts.push(make("p", { class: "note" },
-      `d${loss}/dw = δ · a. δ is not known yet: go on to the way back.`));
+  if (!isKnown(uses.length === 1 ? `g${layer.preactivation}` : key)) {
+    parts.push(make("p", { class: "note" }, uses.length === 1
+      ? `d${loss}/dw = δ · a. δ is not known yet: go on to the way back.`
+      : `${W.letter} is used ${uses.length} times. Their parts are not known yet: go on.`));
     return parts;
   }
-  parts.push(make("p", { class: "product" }, `d${loss}/dw = `, ...productOf(one),
+  parts.push(make("p", { class: "product" }, `d${loss}/dw = `,
+    ...(uses.length === 1 ? productOf(one) : sumOf(one, uses)),
     numberOf(flat(W.gradient)[place], `${key}.${place}`)));
   if (W.new !== null && isKnown(`n${W.id}`)) {
     parts.push(make("p", {}, "new w = ", numberOf(flat(W.new)[place], `n${W.id}.${place}`)));
@@ -52,14 +55,24 @@ function connectionPanel() {
   return parts;
 }
 
+// The parts of a weight that is used several times.
+function sumOf({ W, place }, uses) {
+  const parts = uses.map((part, at) =>
+    factor(flat(part.value)[place], at === 0, `g${W.id}p${at}.${place}`));
+  return [`the sum of ${uses.length} uses = `, ...between(" + ", parts).flat(), " = "];
+}
+
+// A number after a sign.
+function factor(value, first, key = null) {
+  return value < 0 && !first ? ["(", numberOf(value, key), ")"] : [numberOf(value, key)];
+}
+
 // delta times a, summed over the rows of the data.
 function productOf({ layer, from, to }) {
   const [size, count] = layer.sizes;
   const delta = flat(layer.delta), a = flat(nodes.get(layer.input).value);
   if (!delta || !a || delta.length !== trace.rows * count) return ["the sum of δ · a = "];
   const shownRows = Math.min(trace.rows, FEW_TERMS);
-  const factor = (value, first) =>
-    value < 0 && !first ? ["(", numberOf(value), ")"] : [numberOf(value)];
   const terms = Array.from({ length: shownRows }, (_, row) => [
     row ? " + " : "", ...factor(delta[row * count + to], row === 0), " · ",
     ...factor(a[row * size + from], false)]);

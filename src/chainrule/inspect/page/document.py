@@ -20,8 +20,8 @@ from typing import Any
 from chainrule.inspect.page.mathml import mathml
 
 # In this order: each uses what those before it define.
-_SCRIPTS = ("dom", "numbers", "frames", "plugged", "step", "tables", "connection", "picture",
-            "player")  # fmt: skip
+_SCRIPTS = ("dom", "numbers", "orientation", "frames", "plugged", "step", "tables", "connection",
+            "picture", "player")  # fmt: skip
 
 _LEVELS = {"neurons": "Neurons", "layers": "Layers", "operations": "Operations"}
 _MOST_ROWS = 64

@@ -35,15 +35,16 @@ function formula(kind, id) {
   return found && found.content.cloneNode(true);
 }
 
-const letters = new Map(trace.layers.flatMap((layer) =>
-  layer.parameters.map((parameter) => [parameter.id, parameter.letter])));
+// The parameters by their nodes, with a layer that has them.
+const held = new Map(trace.layers.flatMap((layer) =>
+  layer.parameters.map((parameter) => [parameter.id, { layer, parameter }])));
 
 // Fully connected layers: the columns of the picture of neurons, after the inputs.
 const dense = trace.layers.filter((layer) => layer.sizes !== null);
 
 // A node as a reader calls it: by its letter, its place in the model, or its number.
 function called(node) {
-  return letters.get(node.id) || node.name || `%${node.id}`;
+  return (held.has(node.id) && held.get(node.id).parameter.letter) || node.name || `%${node.id}`;
 }
 
 // What a gradient is called: the left side of its formula.

@@ -25,12 +25,9 @@ function makeFrames(everything) {
     const node = nodes.get(id);
     if (wanted(node)) found.push({ phase: "backward", node, answer: `g${id}` });
   }
-  for (const layer of trace.layers) {
-    for (const parameter of layer.parameters) {
-      if (parameter.new !== null && !found.some((one) => one.answer === `n${parameter.id}`)) {
-        found.push({ phase: "update", layer, parameter, node: nodes.get(parameter.id),
-          answer: `n${parameter.id}` });
-      }
+  for (const [id, { parameter }] of held) {
+    if (parameter.new !== null) {
+      found.push({ phase: "update", parameter, node: nodes.get(id), answer: `n${id}` });
     }
   }
   found.push({ phase: "end", answer: "after" });

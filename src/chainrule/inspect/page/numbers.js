@@ -4,6 +4,8 @@ const MOST_ROWS = 8, MOST_COLUMNS = 8, FEW = 4;
 const NOT_FINITE = { NaN: "NaN", Infinity: "∞", "-Infinity": "−∞" };
 
 function shown(number, digits = 6) {
+  if (number === null) return "–"; // the least of no numbers
+  if (typeof number === "boolean") return String(number);
   if (typeof number === "string") return NOT_FINITE[number];
   const size = Math.abs(number);
   const usual = size === 0 || (size >= 1e-4 && size < 1e6);

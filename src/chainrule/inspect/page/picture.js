@@ -71,6 +71,7 @@ function moveAmong(picture) {
 
 function drawPictures() {
   for (const picture of pictures) {
+    if (picture.hidden) continue;
     for (const marked of picture.querySelectorAll(".now, .chosen")) {
       marked.classList.remove("now", "chosen");
     }
@@ -81,6 +82,7 @@ function drawPictures() {
       markBoxes(picture);
     }
     picture.dataset.phase = current().phase;
+    bringIntoSight(picture);
   }
 }
 
@@ -115,20 +117,28 @@ function writeNumbers(picture) {
   for (const old of picture.querySelectorAll(".written")) old.remove();
   for (const shape of picture.querySelectorAll(":is(circle, rect)[data-neuron]")) {
     const group = shape.closest("g[data-neuron]");
-    const box = shape.getBBox();
-    const [x, y] = [box.x + box.width / 2, box.y + box.height / 2];
+    const { x, y, half } = placeOf(shape);
     const lines = linesOf(Number(shape.dataset.layer), Number(shape.dataset.neuron));
     const letter = group.querySelector("text");
     if (letter) letter.setAttribute("dy", lines.value && shape.tagName === "circle" ? -9 : 0);
     if (lines.value) {
-      write(group, "value", lines.value, x, shape.tagName === "circle" ? y + 7 : y + box.height);
+      const kind = lines.value.length > 7 ? "value long" : "value";
+      write(group, kind, lines.value, x, shape.tagName === "circle" ? y + 7 : y + 2 * half);
     }
-    if (lines.delta) write(group, "delta", lines.delta, x, y + box.height / 2 + 9);
+    if (lines.delta) write(group, "delta", lines.delta, x, y + half + 9);
     // The picture knows all numbers; its descriptions tell no more than the step under way.
     const said = [lines.name, lines.value, lines.delta].filter(Boolean).join(", ");
     group.setAttribute("aria-label", said);
     group.querySelector("title").textContent = said;
   }
+}
+
+// The middle of a circle or box, and half its height: as written, so that nothing is laid out anew
+// between one number and the next.
+function placeOf(shape) {
+  const at = (name) => Number(shape.getAttribute(name));
+  return shape.tagName === "circle" ? { x: at("cx"), y: at("cy"), half: at("r") }
+    : { x: at("x") + at("width") / 2, y: at("y") + at("height") / 2, half: at("height") / 2 };
 }
 
 function write(group, kind, text, x, y) {
@@ -181,10 +191,19 @@ function markBoxes(picture) {
   const { node } = current();
   if (!node) return;
   const box = picture.querySelector(`[data-node="${node.id}"], [data-holds~="${node.id}"]`);
-  if (!box) return;
-  box.classList.add("now");
-  const place = box.getBoundingClientRect(), frame = picture.getBoundingClientRect();
+  if (box) box.classList.add("now");
+}
+
+// Scrolls a picture, and not the page, to what is marked.
+function bringIntoSight(picture) {
+  const marked = picture.querySelector(":is(circle, rect, .cr-node).now");
+  if (!marked || picture.scrollWidth <= picture.clientWidth
+    && picture.scrollHeight <= picture.clientHeight) return;
+  const place = marked.getBoundingClientRect(), frame = picture.getBoundingClientRect();
   if (place.top < frame.top || place.bottom > frame.bottom) {
     picture.scrollTop += place.top - frame.top - (frame.height - place.height) / 2;
+  }
+  if (place.left < frame.left || place.right > frame.right) {
+    picture.scrollLeft += place.left - frame.left - (frame.width - place.width) / 2;
   }
 }

@@ -1,61 +1,77 @@
 // The numbers of a step, plugged into its formula.
 
-const COLUMN = trace.form === "column";
 const FEW_TERMS = 4;
-const INFIX = { add: "+", add_n: "+", subtract: "−", multiply: "⊙", divide: "÷", matmul: "·" };
+const INFIX = { add: "+", add_n: "+", subtract: "−", multiply: "⊙", divide: "÷" };
 
 function layerOf(node, field) {
   return dense.find((layer) => layer[field] === node.id);
 }
 
 // Data of a fully connected layer: a row of the array is a row of the data; in column form each is
-// a column. Its weights are (out, in); in row form they stand on the right, turned.
+// a column.
 function data(array, options = {}) {
   return matrix(array, { turned: COLUMN, ...options });
 }
 
-function weight(array, options = {}) {
-  return matrix(array, { turned: !COLUMN, ...options });
-}
-
-function parameterOf(layer, axes) {
-  return layer.parameters.find((parameter) => parameter.old.shape.length === axes);
+// The weight matrix or the bias of a fully connected layer; undefined where it is computed from
+// parameters, as weight_norm does.
+function parameterOf(layer, name) {
+  const [size, count] = layer.sizes;
+  const shape = name === "weight" ? [count, size] : [count];
+  return layer.parameters.find((parameter) => nameIn(parameter) === name
+    && String(parameter.old.shape) === String(shape));
 }
 
 function plugForward(node) {
   const layer = layerOf(node, "preactivation");
   const key = `v${node.id}`;
-  if (layer && parameterOf(layer, 2)) {
-    const W = parameterOf(layer, 2), b = parameterOf(layer, 1);
-    const input = data(nodes.get(layer.input).value), turned = weight(W.old);
-    const product = COLUMN ? [turned, "·", input] : [input, "·", turned];
-    const bias = b ? ["+", data(b.old, { turned: COLUMN })] : [];
+  const W = layer && parameterOf(layer, "weight");
+  if (W) {
+    const b = parameterOf(layer, "bias");
+    const input = data(nodes.get(layer.input).value);
+    const factor = matrix(W.old, { turned: !COLUMN });
+    const product = COLUMN ? [factor, "·", input] : [input, "·", factor];
+    const bias = b ? ["+", data(b.old)] : [];
     return [equation(...product, ...bias, "=", data(node.value, { key })),
       termsOfSum(layer, W, b, key)];
   }
   if (node.role === "loss" && !state.everything && nodes.has(lastOutput)) {
     const targets = trace.nodes.filter((one) => one.role === "target");
-    const given = [nodes.get(lastOutput), ...targets].flatMap((one, at) =>
-      [at ? "," : "", matrix(one.value, { turned: COLUMN && isData(one) })]);
-    return [equation(`${lossName()} (`, ...given.slice(1), ") =", matrix(node.value, { key }))];
+    const given = between(",", [nodes.get(lastOutput), ...targets].map((one) => arrayOf(one)));
+    return [equation(`${lossName()} (`, ...given, ") =", matrix(node.value, { key }))];
   }
-  const inputs = node.inputs.map((id) => nodes.get(id));
-  const turned = node.layer !== null && COLUMN && isData(node);
-  const put = (input) => matrix(input.value, { turned: turned && isData(input) });
-  const result = matrix(node.value, { key, turned });
-  const sign = INFIX[node.operation];
-  if (sign && inputs.length > 1) {
-    const pieces = inputs.flatMap((input, at) => (at ? [sign, put(input)] : [put(input)]));
-    return [equation(...pieces, "=", result)];
-  }
-  const pieces = inputs.flatMap((input, at) => (at ? [",", put(input)] : [put(input)]));
-  return [equation(`${node.operation} (`, ...pieces, ")", "=", result)];
+  return [operationOf(node, key)];
 }
 
-// Whether an array's first axis counts the rows of the data, as those of activations do.
-function isData(node) {
-  return ["input", "target", "preactivation", "activation"].includes(node.role)
-    && node.value.shape.length === 2;
+// An operation with its numbers. The parts of a sum or product stand as its result does.
+function operationOf(node, key) {
+  const inputs = node.inputs.map((id) => nodes.get(id));
+  const turned = isTurned(node);
+  const result = matrix(node.value, { key, turned });
+  if (node.operation === "matmul") return equation(...productOfMatrices(node, turned), "=", result);
+  const sign = INFIX[node.operation];
+  if (sign && inputs.length > 1) {
+    const parts = inputs.map((input) => matrix(input.value, { turned }));
+    return equation(...between(sign, parts), "=", result);
+  }
+  const parts = inputs.map((input) => {
+    const isLike = String(input.value.shape) === String(node.value.shape);
+    return matrix(input.value, { turned: isLike ? turned : isTurned(input) });
+  });
+  return equation(`${node.operation} (`, ...between(",", parts), ")", "=", result);
+}
+
+// The factors as they are multiplied: those of a turned product are turned and change places.
+function productOfMatrices(node, turned) {
+  const factors = node.inputs.map((id, at) => {
+    const transposed = Boolean(node.attributes[at ? "transpose_b" : "transpose_a"]);
+    return matrix(nodes.get(id).value, { turned: transposed !== turned });
+  });
+  return between("·", turned ? factors.reverse() : factors);
+}
+
+function between(sign, pieces) {
+  return pieces.flatMap((piece, at) => (at ? [sign, piece] : [piece]));
 }
 
 // z, neuron by neuron: the sum written out.
@@ -85,7 +101,7 @@ function place(key, id, row, count, j) {
 
 const product = (left, right) => [`${shown(left)} · ${bracketed(right)}`];
 const bracketed = (value) => (value < 0 ? `(${shown(value)})` : shown(value));
-const plus = (parts) => parts.flatMap((part, at) => (at ? [" + ", ...part] : part)).join("");
+const plus = (parts) => parts.map((part) => part.join("")).join(" + ").replaceAll("+ −", "− ");
 const neuron = (number) => make("span", { class: "size" }, `${number + 1}: `);
 
 function plugBackward(node) {
@@ -98,24 +114,24 @@ function plugBackward(node) {
       data(node.gradient, { key })), termsOfDelta(own, key)];
   }
   const next = dense.find((layer) => layer.input === node.id);
-  if (next && node.contributions.length === 1 && parameterOf(next, 2)) {
-    const W = parameterOf(next, 2).old, delta = data(next.delta);
+  if (next && node.contributions.length === 1 && parameterOf(next, "weight")) {
+    const W = parameterOf(next, "weight").old, delta = data(next.delta);
     const turned = matrix(W, { turned: COLUMN });
     const pieces = COLUMN ? [turned, "·", delta] : [delta, "·", turned];
     return [equation(...pieces, "=", data(node.gradient, { key }))];
   }
-  const layer = dense.find((one) =>
-    one.parameters.some((parameter) => parameter.id === node.id));
-  if (layer && node.value.shape.length === 2) {
-    const delta = matrix(layer.delta, { turned: COLUMN });
-    const input = matrix(nodes.get(layer.input).value, { turned: !COLUMN });
-    const pieces = COLUMN ? [delta, "·", input] : [input, "·", delta];
-    return [equation(...pieces, "=", weight(node.gradient, { key }))];
+  if (node.contributions.length !== 1) return [];
+  const owner = (name) => dense.find((one) => (parameterOf(one, name) || {}).id === node.id);
+  const ofWeight = owner("weight"), ofBias = owner("bias");
+  if (ofWeight) {
+    const delta = matrix(ofWeight.delta, { turned: !TRANSPOSED });
+    const input = matrix(nodes.get(ofWeight.input).value, { turned: TRANSPOSED });
+    const pieces = TRANSPOSED ? [input, "·", delta] : [delta, "·", input];
+    return [equation(...pieces, "=", arrayOf(node, "gradient", key))];
   }
-  if (layer && node.value.shape.length === 1) {
+  if (ofBias) {
     const sum = trace.rows > 1 ? [`sum over ${trace.rows} rows of`] : [];
-    return [equation(...sum, data(layer.delta), "=",
-      matrix(node.gradient, { key, turned: COLUMN }))];
+    return [equation(...sum, data(ofBias.delta), "=", arrayOf(node, "gradient", key))];
   }
   return [];
 }
@@ -127,7 +143,7 @@ function termsOfDelta(layer, key) {
   const next = dense.find((one) => one.input === layer.output);
   if (!g || !back || count > FEW_TERMS) return null;
   const row = state.row;
-  const W = next && parameterOf(next, 2), w = W && flat(W.old), d = next && flat(next.delta);
+  const W = next && parameterOf(next, "weight"), w = W && flat(W.old), d = next && flat(next.delta);
   const written = w && d && next.sizes[1] <= FEW_TERMS
     && nodes.get(layer.output).contributions.length === 1;
   return terms(Array.from({ length: count }, (_, j) => {
@@ -149,10 +165,7 @@ function contributions(node, plugged) {
     return make("p", { class: "note" },
       `${called(consumer)} (${consumer.operation}) is the one consumer: its part is the gradient.`);
   }
-  const layer = node.layer !== null ? trace.layers[node.layer] : null;
-  const turned = layer && layer.sizes !== null ? COLUMN : false;
-  const put = (array, key) => matrix(array,
-    { key, turned: turned ? isData(node) || array.shape.length === 1 : false });
+  const put = (array, key) => matrix(array, { key, turned: isTurned(node) });
   const rows = parts.map((part, at) => {
     const consumer = nodes.get(part.consumer);
     return make("tr", {},

@@ -23,10 +23,10 @@ function startCard(frame) {
   const given = trace.nodes.filter((node) => node.role === "input" || node.role === "target");
   return [heading(frame, "What is given", "The data and the weights before the step"),
     make("div", { class: "givens" }, given.map((node) => labelled(node,
-      matrix(node.value, { turned: COLUMN && isData(node), label: called(node) }))),
-    trace.layers.flatMap((layer) => layer.parameters.map((parameter) => make("div",
+      arrayOf(node, "value", null, called(node)))),
+    [...held.values()].map(({ parameter }) => make("div",
       { class: "given" }, make("p", {}, parameter.letter, make("small", {}, parameter.path)),
-      oldOf(layer, parameter)))))];
+      partOf(parameter, "old"))))];
 }
 
 function labelled(node, array) {
@@ -34,9 +34,9 @@ function labelled(node, array) {
     make("p", {}, called(node), make("small", {}, node.role)), array);
 }
 
-function oldOf(layer, parameter, field = "old", key = null) {
-  const turned = layer.sizes === null ? false
-    : parameter.old.shape.length === 2 ? !COLUMN : COLUMN;
+// A parameter before the step or after it, or its gradient.
+function partOf(parameter, field, key = null) {
+  const turned = isTurned(nodes.get(parameter.id));
   return matrix(parameter[field], { turned, key, label: parameter.letter });
 }
 
@@ -66,10 +66,10 @@ function backwardCard({ phase, node }) {
     contributions(node, plugged.length > 0)];
 }
 
-function updateCard({ phase, layer, parameter, node }) {
+function updateCard({ phase, parameter, node }) {
   const key = `n${parameter.id}`;
   const rate = plainRate(parameter);
-  const put = (field, own) => oldOf(layer, parameter, field, own);
+  const put = (field, own) => partOf(parameter, field, own);
   const numbers = rate !== null
     ? equation(put("old"), "−", shown(rate), "·", put("gradient"), "=", put("new", key))
     : make("div", { class: "givens" }, [["before", "old", null], ["gradient", "gradient", null],
