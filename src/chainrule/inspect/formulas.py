@@ -8,6 +8,7 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect.activation_formulas import activation_formulas, of_rows
 from chainrule.inspect.affine import Product
+from chainrule.inspect.expressions import expression
 from chainrule.inspect.found_layers import FoundLayer
 from chainrule.inspect.letters import Form, Formula, Letters, in_latex, is_sum, tex
 from chainrule.inspect.losses import loss_formulas
@@ -49,6 +50,12 @@ class Formulas:
         self._letters: dict[State, Formula] = {}
         self._deltas: dict[Tensor, Formula] = {}
         self._numbers = {node: number for number, node in enumerate(step.nodes)}
+        self._affine_layers = {
+            node: layer
+            for layer in found
+            if layer.affine is not None and layer.input is not None
+            for node in layer.nodes
+        }
         self._name(found)
         for node in step.nodes:
             if node.operation is not None:
@@ -59,7 +66,7 @@ class Formulas:
             if layer.affine is None:
                 self._describe(layer)
             else:
-                self._describe_affine(layer, found)
+                self._describe_affine(layer)
         self._describe_loss(loss)
 
     def letter(self, state: State) -> Formula:
@@ -87,7 +94,8 @@ class Formulas:
         if node.operation is None and node.shape == ():
             return Formula(f"{node.item():g}", f"{node.item():g}")
         number = self._numbers.get(node)  # None for data that the loss does not depend on
-        return Formula("%" if number is None else f"%{number}", f"v_{{{number or ''}}}")
+        shown = "" if number is None else str(number)
+        return Formula(f"%{shown}", rf"\mathtt{{\%{shown}}}")
 
     # Names
 
@@ -127,7 +135,10 @@ class Formulas:
         name = node.operation.name if node.operation is not None else ""
         inputs = [self.name(i) for i in node.inputs]
         text, latex = [i.text for i in inputs], [i.latex for i in inputs]
-        if name in _SIGNS:
+        exponent = constant(node.inputs[1]) if name == "power" else None
+        if exponent is not None:
+            called = Formula(f"{text[0]}^{exponent:g}", f"{latex[0]}^{{{exponent:g}}}")
+        elif name in _SIGNS:
             sign, tex_sign = _SIGNS[name]
             called = Formula(sign.join(text), tex_sign.join(latex))
         else:
@@ -141,17 +152,82 @@ class Formulas:
         """The gradient as algorithm 6.6 has it: the sum over the consumers."""
         if node is self.step.loss:
             return _equation(self.gradient(node), Formula("1", "1"))
-        v = self.name(node)
-        parts = []
-        for consumer, _, _ in self.step.parts.get(node, ()):
-            above, c = self.gradient(consumer), self.name(consumer)
-            parts.append(
-                Formula(
-                    f"{above.text} d{c.text}/d{v.text}",
-                    rf"{above.latex} \frac{{\partial {c.latex}}}{{\partial {v.latex}}}",
-                )
+        factor = self._factor(node)
+        if factor is not None:
+            return _equation(self.gradient(node), Formula(f"{factor:g}", f"{factor:g}"))
+        return _equation(self.gradient(node), _joined(" + ", self._parts(node)))
+
+    def _parts(self, node: Tensor) -> list[Formula]:
+        """What the consumers contribute; a layer that takes the node does so by its weights."""
+        parts: dict[object, Formula] = {}
+        edges = self.step.parts.get(node, [])
+        for place, (consumer, index, _) in enumerate(edges):
+            layer = self._affine_layers.get(consumer)
+            known = None if layer is None else self._part_of_layer(layer, node)
+            if layer is not None and known is not None:
+                parts[id(layer)] = known
+                continue
+            twice = sum(c is consumer for c, _, _ in edges) == 2
+            if known := self._part(node, consumer, index, twice):
+                parts[consumer if twice else place] = known
+                continue
+            above, c, v = self.gradient(consumer), self.name(consumer), self.name(node)
+            parts[place] = Formula(
+                f"{above.text} d{c.text}/d{v.text}",
+                rf"{above.latex} \frac{{\partial {c.latex}}}{{\partial {v.latex}}}",
             )
-        return _equation(self.gradient(node), _joined(" + ", parts))
+        return list(parts.values())
+
+    def _part_of_layer(self, layer: FoundLayer, node: Tensor) -> Formula | None:
+        """What a layer contributes to its input, its weight or its bias."""
+        assert layer.affine is not None and layer.input is not None
+        product, weight, bias = layer.affine
+        z = layer.preactivation
+        delta = self._deltas[z]
+        if node is layer.input:
+            return self.products.back(product, self.name(weight), delta)
+        if node is weight:
+            return self.products.weight(product, delta, self.name(layer.input))
+        if node is bias:
+            is_sum = self.step.rows > 1 or z.ndim > 2
+            return Formula(f"sum({delta.text})", rf"\sum {delta.latex}") if is_sum else delta
+        return None
+
+    def _part(self, node: Tensor, consumer: Tensor, index: int, twice: bool) -> Formula | None:
+        """What a sum, or a square whose sum is a term of the loss, contributes."""
+        name = consumer.operation.name if consumer.operation is not None else ""
+        if consumer.shape != node.shape or consumer is self.step.loss:
+            return None
+        if (name == "add" and not twice) or (name == "subtract" and index == 0):
+            return self.gradient(consumer)
+        factor = self._factor(consumer)
+        exponent = constant(consumer.inputs[1]) if name == "power" and index == 0 else None
+        if exponent is not None and factor is not None:
+            v, times, less = self.name(node), f"{exponent * factor:g}", f"{exponent - 1.0:g}"
+            return Formula(f"{times} {v.text}^{less}", rf"{times} \, {v.latex}^{{{less}}}")
+        if name == "multiply" and twice and factor is not None:
+            v = self.name(node)
+            return Formula(f"{2 * factor:g} {v.text}", rf"{2 * factor:g} \, {v.latex}")
+        return None
+
+    def _factor(self, node: Tensor) -> float | None:
+        """dL/dv of all elements of v where it is one number, whatever the data are."""
+        if node is self.step.loss:
+            return 1.0
+        edges = self.step.parts.get(node, [])
+        if len(edges) != 1:
+            return None
+        ((consumer, index, _),) = edges
+        above = self._factor(consumer)
+        name = consumer.operation.name if consumer.operation is not None else ""
+        if above is None or name not in ("add", "sum", "multiply", "divide"):
+            return None
+        if name in ("add", "sum"):
+            return above
+        other = constant(consumer.inputs[1 - index])
+        if other is None or (name == "divide" and index == 1):
+            return None
+        return above * other if name == "multiply" else above / other
 
     # Layers
 
@@ -164,7 +240,7 @@ class Formulas:
             )
             self.forward[layer.output] = _equation(self.name(layer.output), called)
 
-    def _describe_affine(self, layer: FoundLayer, found: list[FoundLayer]) -> None:
+    def _describe_affine(self, layer: FoundLayer) -> None:
         z, a = layer.preactivation, layer.output
         given = self.name(layer.input) if layer.input is not None else Formula("x", "x")
         assert layer.affine is not None
@@ -174,17 +250,7 @@ class Formulas:
         self.forward[z] = _equation(self.name(z), _joined(" + ", terms))
         if a is not z:
             self._describe_activation(layer)
-        self._describe_backward(layer, found)
-        delta = self._deltas[z]
-        is_sum = self.step.rows > 1 or z.ndim > 2
-        of_bias = Formula(f"sum({delta.text})", rf"\sum {delta.latex}") if is_sum else delta
-        for node, called in (
-            (weight, self.products.weight(product, delta, given)),
-            (bias, of_bias),
-        ):
-            # What several layers share has the sum over them.
-            if node in self.backward and len(self.step.parts[node]) == 1:
-                self.backward[node] = _equation(self.gradient(node), called)
+        self._describe_backward(layer)
 
     def _describe_activation(self, layer: FoundLayer) -> None:
         """a = g(z) and g'(z), each with what g is."""
@@ -204,24 +270,15 @@ class Formulas:
             self.derivatives[z] = _equation(prime, slope)
         self.forward[a] = _equation(outer, called if value is None else _equation(called, value))
 
-    def _describe_backward(self, layer: FoundLayer, found: list[FoundLayer]) -> None:
+    def _describe_backward(self, layer: FoundLayer) -> None:
         """delta, and dL/da where layers alone take a."""
         z, a = layer.preactivation, layer.output
         if z not in self.backward:
             return
-        takers = [taker for taker in found if taker.input is a and taker.affine is not None]
-        inside = {node for taker in takers for node in taker.nodes}
-        consumers = [consumer for consumer, _, _ in self.step.parts.get(a, ())]
+        takers = [self._affine_layers.get(c) for c, _, _ in self.step.parts.get(a, ())]
         back = None
-        if takers and all(consumer in inside for consumer in consumers):
-            back = _joined(" + ", [
-                self.products.back(
-                    taker.affine.product, self.name(taker.affine.weight),
-                    self._deltas[taker.preactivation],
-                )
-                for taker in takers if taker.affine is not None
-            ])  # fmt: skip
-            self.backward[a] = _equation(self.gradient(a), back)
+        if takers and all(taker is not None and taker.input is a for taker in takers):
+            back = _joined(" + ", self._parts(a))
         if a is z:
             return
         above = self.gradient(a) if back is None else Formula(f"({back.text})", f"({back.latex})")
@@ -254,6 +311,9 @@ class Formulas:
     # Loss
 
     def _describe_loss(self, loss: Any) -> None:
+        written_out = expression(self.step.loss, self._called, self._leaf)
+        if written_out is not None:
+            self.forward[self.step.loss] = _equation(self.names[self.step.loss], written_out)
         if len(self.step.outputs) != 1 or len(self.step.targets) != 1:
             return
         (output,), (target,) = self.step.outputs, self.step.targets
@@ -263,6 +323,15 @@ class Formulas:
             self.forward[self.step.loss] = _equation(self.names[self.step.loss], value)
             if output in self.backward:
                 self.backward[output] = _equation(self.gradient(output), gradient)
+
+    def _called(self, node: Tensor) -> Formula | None:
+        """The name of a node that is a leaf with one, or has a letter."""
+        return self.name(node) if node in self.names or node.state is not None else None
+
+    def _leaf(self, node: Tensor) -> Formula:
+        """A constant by its number, if it has one number everywhere."""
+        number = constant(node)
+        return self.name(node) if number is None else Formula(f"{number:g}", f"{number:g}")
 
 
 class _Products:

@@ -27,14 +27,21 @@ def loss_formulas(
     kind = type(loss)
     error = f"({a.text} - {y.text})", f"({a.latex} - {y.latex})"
     if kind is losses.HalfSquaredErrorLoss:
+        halves = 2 * rows if reduction == "mean" else 2
         return (
-            _mean(f"1/2 sum({error[0]}^2)", rf"\frac{{1}}{{2}} \sum {error[1]}^2", reduction, rows),
+            _mean(f"sum({error[0]}^2)", rf"\sum {error[1]}^2", "mean", halves),
             _over(error[0], error[1], reduction, rows),
         )
     if kind is losses.MSELoss:
         return (
             _mean(f"sum({error[0]}^2)", rf"\sum {error[1]}^2", reduction, elements),
             _over(f"2 {error[0]}", f"2 {error[1]}", reduction, elements),
+        )
+    if kind is losses.L1Loss:
+        sign = f"sign{error[0]}", rf"\mathrm{{sign}}{error[1]}"
+        return (
+            _mean(f"sum(abs{error[0]})", rf"\sum |{error[1][1:-1]}|", reduction, elements),
+            _over(*sign, reduction, elements),
         )
     if kind is losses.CrossEntropyLoss and output.ndim == 2:
         p = f"softmax({a.text})", rf"\mathrm{{softmax}}({a.latex})"

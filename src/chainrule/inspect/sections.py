@@ -109,7 +109,7 @@ class Sections:
             yield Section("forward", "Input", [self._given(node) for node in inputs], [])
         shown: set[int] = set()
         loose: list[Row] = []
-        last = max((layer["output"] for layer in self.layers), default=-1)
+        last = self._last()
         for node in self.nodes[: last + 1]:
             place = node["layer"]
             if place is None:
@@ -185,22 +185,44 @@ class Sections:
 
     def _loss(self) -> Section:
         loss = self.nodes[-1]
-        last = max((layer["output"] for layer in self.layers), default=-1)
+        last = self._last()
         rows = [self._given(node) for node in self.nodes if node["role"] == "target"]
-        if "%" in loss["formula"]["text"]:
-            rows += [
-                self._computed(node)
-                for node in self.nodes[last + 1 : -1]
-                if node["operation"] is not None and node["layer"] is None
-            ]
+        is_written_out = "%" not in loss["formula"]["text"]
+        named = self._within_the_loss()
+        rows += [
+            self._computed(node)
+            for node in self.nodes[last + 1 : -1]
+            if node["operation"] is not None
+            and node["layer"] is None
+            and (node in named or not is_written_out)
+        ]
         rows.append(self._computed(loss))
         return Section("loss", "Loss", rows, [])
 
     # Backward
 
+    def _last(self) -> int:
+        """The last node of the model: the loss is computed of what follows."""
+        ends = [layer["output"] for layer in self.layers]
+        return max([*ends, *self.trace["outputs"]], default=-1)
+
+    def _within_the_loss(self) -> list[dict[str, Any]]:
+        """The nodes after the model whose gradients other formulas name, the last first."""
+        last, found = self._last(), set[int]()
+        new = {place for place in self.trace["backward"] if place <= last}
+        while new:
+            texts = [self.nodes[place]["gradient_formula"]["text"] for place in new]
+            wanted = {int(i) for text in texts for i in re.findall(r"d%(\d+)\b", text)}
+            new = {place for place in wanted if place > last} - found
+            found |= new
+        return [self.nodes[place] for place in sorted(found, reverse=True)]
+
     def _backward(self) -> Iterator[Section]:
-        last = max((layer["output"] for layer in self.layers), default=-1)
+        last = self._last()
         shown: set[int] = set()
+        within = [self._gradient(node) for node in self._within_the_loss()]
+        if within:
+            yield Section("backward", "Within the loss", within, [])
         loose: list[Row] = []
         for place in self.trace["backward"]:
             node = self.nodes[place]

@@ -1,0 +1,72 @@
+"""The recursion through what is no layer, and losses with penalties, as formulas."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn
+
+
+class Residual(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.a, self.b, self.c = (nn.Linear(2, 2) for _ in range(3))
+
+    def forward(self, x):
+        h = cr.tanh(self.a(x))
+        h = h + cr.tanh(self.b(h))
+        return h + self.c(h)
+
+
+def formulas(model, loss, y=(0.01, 0.99)):
+    """The right sides of the gradients' formulas by the left ones, the loss, and the text."""
+    explained = cr.explain(model, [0.05, 0.1], list(y), loss)
+    nodes = explained.trace()["nodes"]
+    equations = [n["gradient_formula"]["text"] for n in nodes if n["gradient_formula"]]
+    found = dict(equation.split(" = ", 1) for equation in equations)
+    return found, nodes[-1]["formula"]["text"], explained.to_text(width=100)
+
+
+def test_a_residual_network_and_a_penalty():
+    model = Residual()
+    found, loss, text = formulas(
+        model, lambda o, t: ((o - t) ** 4).sum() + 0.1 * (model.a.weight**2).sum()
+    )
+    assert loss == "L = sum((a1 + a2 + z3 - y)^4) + 0.1 sum(W1 * W1)"
+    assert found["dL/da1"] == "W2^T delta2 + dL/d%16"
+    assert found["dL/d%16"] == "W3^T delta3 + dL/d%20"
+    assert (found["dL/d%20"], found["dL/d%21"]) == ("dL/d%21", "4 %21^3")
+    assert found["dL/dW1"] == "delta1 a0^T + 0.2 W1"
+    backward = text.partition("BACKWARD")[2]
+    for name in ("%16", "%20", "%21"):  # what a formula names stands in a table
+        assert f"\n∂L/∂{name} " in backward and f"\n{name} " in text
+
+
+def test_dropout_between_layers():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Dropout(0.5), nn.Linear(2, 2))
+    found, _, _ = formulas(model, nn.HalfSquaredErrorLoss())
+    assert found["dL/ddropout1"] == "W2^T delta2"
+
+
+def test_a_shared_layer_has_the_sum_of_its_parts():
+    layer = nn.Linear(2, 2)
+    found, _, _ = formulas(nn.Sequential(layer, nn.Tanh(), layer), nn.MSELoss())
+    assert found["dL/dW1"] == "delta1 a0^T + delta2 a1^T"
+    assert found["dL/db1"] == "delta1 + delta2"
+
+
+@pytest.mark.parametrize(
+    ("loss", "value", "delta"),
+    [
+        (nn.L1Loss(), "L = 1/4 sum(abs(z1 - y))", "sign(z1 - y) / 4"),
+        (nn.HalfSquaredErrorLoss(), "L = 1/4 sum((z1 - y)^2)", "(z1 - y) / 2"),
+        (nn.HalfSquaredErrorLoss(reduction="sum"), "L = 1/2 sum((z1 - y)^2)", "z1 - y"),
+    ],
+)
+def test_losses_of_two_rows(loss, value, delta):
+    trace = cr.explain(
+        nn.Linear(2, 2), np.ones((2, 2)), np.array([[0.0, 5.0], [1.0, -5.0]]), loss
+    ).trace()
+    assert trace["nodes"][-1]["formula"]["text"] == value
+    node = next(node for node in trace["nodes"] if node["name"] == "z1")
+    assert node["gradient_formula"]["text"] == f"delta1 = {delta}"
