@@ -38,6 +38,8 @@ def test_python_blocks(capsys):
     assert "Linear(in_features=64, out_features=128, bias=True)" in output
     assert "tensor(" in output
     assert "%0: float32 4x2 = input" in output
+    picture = README.parent / "docs" / "_static" / "step.svg"
+    assert Path("step.svg").read_text("utf-8") == picture.read_text("utf-8")
 
 
 def test_commands(run):

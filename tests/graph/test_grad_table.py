@@ -68,3 +68,28 @@ def test_it_prints_as_a_table():
     assert "0.weight" in {cell.text for cell in root.iter("td")}
     symbolic = cr.placeholder((3,)) * cr.tensor(2.0, requires_grad=True, name="t")
     assert "symbolic, scalar" in str(cr.backprop(symbolic.sum(), [symbolic.inputs[1].inputs[0]]))
+
+
+def test_a_name_of_several_variables_is_refused():
+    first, second = (cr.tensor(v, requires_grad=True, name="w") for v in (2.0, 3.0))
+    table = cr.backprop(first * second)
+    assert "w" in table and table[first].item() == 3.0
+    with pytest.raises(KeyError, match="2 variables are named 'w': give the Tensor"):
+        table["w"]
+    one, other = nn.Sequential(nn.Linear(1, 1)), nn.Sequential(nn.Linear(1, 1))
+    with pytest.raises(KeyError, match="2 variables are named '0"):
+        cr.backprop((one(cr.ones((1, 1))) * other(cr.ones((1, 1)))).sum())["0.weight"]
+
+
+@pytest.mark.parametrize(
+    ("z", "targets", "said"),
+    [
+        (None, None, "differentiates a Tensor, not NoneType"),
+        (True, ["x"], "a target is a Tensor or a Parameter, not 'x'"),
+        (True, "itself", r"targets are several Tensors: write \[x\]"),
+    ],
+)
+def test_what_is_no_tensor_is_refused(z, targets, said):
+    x = cr.tensor(2.0, requires_grad=True)
+    with pytest.raises(TypeError, match=said):
+        cr.backprop(z and x * x, x if targets == "itself" else targets)

@@ -12,6 +12,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule.drawing import picture
 from chainrule.graph.operation import operations
 from chainrule.inspect.pictures.families import family
 from chainrule.inspect.pictures.numbers import number_text
@@ -32,7 +33,7 @@ def boxes(root):
     for group in root.iter(f"{SVG}g"):
         key = group.get("data-node")
         if key is not None:
-            assert group.get("id") == f"node-{key}" and key not in found
+            assert key not in found
             assert group.get("aria-label")
             rect = group.find(f"{SVG}rect")
             x, y, w, h = (float(rect.get(n)) for n in ("x", "y", "width", "height"))
@@ -209,6 +210,13 @@ def test_the_golden_step_at_all_levels():
         assert len(same) == 1
 
 
+def test_a_loss_without_a_name():
+    step = cr.explain(*mazur(), lambda a, y: ((a - y) ** 2).sum())
+    drawings = [cr.draw(step, level=level) for level in ("operations", "layers", "neurons")]
+    assert not any("lambda" in drawing.svg + drawing.to_dot() for drawing in drawings)
+    assert boxes(parsed(drawings[1])).popitem()[1][0] == ["loss", "subtract, multiply, sum"]
+
+
 def test_the_neurons_of_the_golden_step():
     root = parsed(cr.draw(explained(), level="neurons", values=True, gradients=True))
     circles = {}
@@ -255,6 +263,12 @@ def test_signs_masks_rows_and_wide_layers_of_neurons():
         ]
         assert crossed == [i for i, kept in enumerate(held[row]) if kept == 0]
         assert f"row {row} of 3" in cr.draw(step, level="neurons", values=True, row=row).notes
+    for parameter in model.parameters():
+        parameter.requires_grad = False
+    for mode in (True, False):
+        model.train(mode)
+        svg = cr.draw(model, x, level="neurons", values=True).svg
+        assert ('class="cr-cross"' in svg) == mode
     weight = model[0].weight.numpy()
     drawing = cr.draw(model, (3,), level="neurons")
     for group in parsed(drawing).iter(f"{SVG}g"):
@@ -299,6 +313,25 @@ MODELS = {
 }  # fmt: skip
 
 
+class Squeezed(nn.Module):
+    def __init__(self, width):
+        super().__init__()
+        self.inner, self.outer = nn.Linear(2, width), nn.Linear(width, 1)
+
+    def forward(self, x):
+        return self.outer(self.inner(x).sigmoid()).squeeze(-1)
+
+
+def test_the_page_shows_neurons_where_these_are_the_whole_model():
+    for model, y, level in [
+        (Squeezed(16), [1.0], "neurons"),  # a result of another shape is the same neuron
+        (Squeezed(17), [1.0], "layers"),
+        (Residual(2), [[1.0, 1.0]], "layers"),
+    ]:
+        page = cr.explain(model, [[1.0, 2.0]], y, nn.MSELoss()).to_html()
+        assert re.findall('<figure data-level="(neurons|layers)"', page) == [level]
+
+
 @pytest.mark.parametrize("name", MODELS)
 def test_models_by_layer_and_by_operation(name):
     make, shape, kinds = MODELS[name]
@@ -323,7 +356,11 @@ def test_a_transformer_is_open_where_it_is_asked_to_be():
     model = nn.TransformerEncoder(layer, 2)
     closed = cr.draw(model, (5, 8), level="layers")
     opened = cr.draw(model, (5, 8), level="layers", open="layers.1.linear*")
-    check(closed)
+    root = check(closed)
+    # Dropout of nothing computes no more than a random counter, and has no box.
+    assert {end for source, target, _ in arrows(root) for end in (source, target)} == set(
+        boxes(root)
+    )
     more = boxes(check(opened)).values()
     assert len(more) > len(boxes(parsed(closed)))
     names = [lines[0] for lines, _ in more]
@@ -359,6 +396,16 @@ def test_formats(tmp_path):
     pytest.importorskip("resvg_py")
     drawing.save(tmp_path / "graph.png")
     assert (tmp_path / "graph.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_pictures_share_a_page_and_a_png_has_plain_colours(monkeypatch, tmp_path):
+    step = explained()
+    drawings = [cr.draw(step, level=level) for level in ("operations", "layers", "neurons")]
+    assert not re.findall(r"\bid=", "".join(drawing.svg for drawing in drawings))
+    written = []
+    monkeypatch.setattr(picture, "png", lambda text: written.append(text) or b"")
+    cr.draw(nn.Linear(20, 2), (20,), level="neurons").save(tmp_path / "wide.png")
+    assert "16 more" in written[0] and "var(" not in written[0]
 
 
 def test_a_png_needs_a_package(monkeypatch, tmp_path):
@@ -405,6 +452,7 @@ def test_what_cannot_be_drawn():
     vector = cr.tensor([1.0, 2.0], requires_grad=True)
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     conv = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
+    normed = nn.Sequential(nn.utils.weight_norm(nn.Linear(2, 2)), nn.ReLU())
     graph = cr.capture(lambda v: v * 2, cr.placeholder((2,)))
     for error, match, call in [
         (ValueError, "level is one of 'operations'", lambda: cr.draw(x, level="nodes")),
@@ -422,6 +470,8 @@ def test_what_cannot_be_drawn():
         (cr.ShapeError, "inputs of the shapes", lambda: cr.draw(graph, np.ones(3), values=True)),
         (cr.ShapeError, "Linear|features", lambda: cr.draw(model, (3,))),
         (ValueError, "'0' is a Conv2d", lambda: cr.draw(conv, (1, 4, 4), level="neurons")),
+        (ValueError, "computes more", lambda: cr.draw(Residual(2), (2,), level="neurons")),
+        (ValueError, 'level="layers"', lambda: cr.draw(normed, (2,), level="neurons")),
         (ValueError, "there is no row 1", lambda: cr.draw(explained(), level="neurons", row=1)),
         (ValueError, "no trace|version", lambda: cr.draw({"format": "other"})),
         (ValueError, "as its file's name ends", lambda: cr.draw(x).save("graph.gif")),

@@ -375,6 +375,14 @@ def test_a_foreign_trace_is_refused(change, said, tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("source", "error"), [('{"a":', ValueError), ("[]", ValueError), (None, TypeError)]
+)
+def test_what_is_no_json_is_refused(source, error):
+    with pytest.raises(error, match=r"no trace|a path or JSON text"):
+        Explanation.from_json(source)
+
+
+@pytest.mark.parametrize(
     ("change", "error", "said"),
     [
         ({"x": None}, TypeError, "x is None: explain takes the inputs x and the targets y"),
@@ -387,6 +395,9 @@ def test_a_foreign_trace_is_refused(change, said, tmp_path):
         ({"form": "diagonal"}, ValueError, "'column' or 'row'"),
         ({"loss": lambda output, y: (y * y).sum()}, ValueError, "nothing to explain"),
         ({"model": "model"}, TypeError, "model is a Module"),
+        ({"optimizer": optim.SGD}, TypeError, "the optimizer is an object"),
+        ({"optimizer": "sgd"}, TypeError, "the optimizer is an object"),
+        ({"seed": "a"}, TypeError, "seed"),
     ],
 )
 def test_bad_input_is_refused(change, error, said):

@@ -312,30 +312,6 @@ def test_a_file_whose_networks_share_tensors(tmp_path):
         tabular.TabularModel.load(path)
 
 
-def test_categories_without_rows_have_the_mean_vector_of_the_others():
-    towns = RNG.choice([f"town {number}" for number in range(11)], 300)
-    table = np.stack([towns.astype(object), X[:, 0]], axis=1)
-    model = tabular.fit(table, Y, "regression", epochs=3, validation_fraction=0, **SMALL)
-    vectors = model.members[0].embedding.weight.numpy()
-    values, counts = np.unique(towns, return_counts=True)
-    assert model.columns.sizes == (len(values) + 2,)
-    mean = (vectors[2:] * counts[:, None]).sum(axis=0) / 300
-    for code in (0, 1):  # unknown ones, and missing ones
-        np.testing.assert_allclose(vectors[code], mean, rtol=1e-5, atol=1e-6)
-    fast = tabular.fit(table, Y, "regression", preset="fast", epochs=1, **SMALL)
-    assert fast.columns.sizes == () and fast.columns.plain == len(values)
-
-
-def test_rows_held_out_have_no_part_in_the_columns():
-    order = np.random.default_rng(3).permutation(300)
-    table = np.array([[f"v{number}" if row < 3 else "v0"] for row, number in enumerate(order)])
-    frame = {"kind": [row[0] for row in table], "x": X[:, 0]}
-    model = tabular.fit(frame, Y, "regression", epochs=1, **SMALL)
-    train, held = hold_out(Y, 0.2, 0, stratify=False)
-    expected = tabular.Columns.fit(frame, rows=train)
-    assert model.columns == expected and len(held) == 60
-
-
 @pytest.mark.parametrize("loss", ["squared_error", "gaussian", "quantile"])
 def test_a_column_of_targets_gives_a_column_of_predictions(loss):
     x = np.linspace(-1, 1, 60).reshape(-1, 1)
@@ -375,3 +351,27 @@ def test_targets_of_a_file_are_checked_one_by_one(change, tmp_path):
     cr.save(found, tmp_path / "model.safetensors")
     with pytest.raises(cr.FileError, match="describes no target"):
         tabular.TabularModel.load(tmp_path / "model.safetensors")
+
+
+def test_categories_without_rows_have_the_mean_vector_of_the_others():
+    towns = RNG.choice([f"town {number}" for number in range(11)], 300)
+    table = np.stack([towns.astype(object), X[:, 0]], axis=1)
+    model = tabular.fit(table, Y, "regression", epochs=3, validation_fraction=0, **SMALL)
+    vectors = model.members[0].embedding.weight.numpy()
+    values, counts = np.unique(towns, return_counts=True)
+    assert model.columns.sizes == (len(values) + 2,)
+    mean = (vectors[2:] * counts[:, None]).sum(axis=0) / 300
+    for code in (0, 1):  # unknown ones, and missing ones
+        np.testing.assert_allclose(vectors[code], mean, rtol=1e-5, atol=1e-6)
+    fast = tabular.fit(table, Y, "regression", preset="fast", epochs=1, **SMALL)
+    assert fast.columns.sizes == () and fast.columns.plain == len(values)
+
+
+def test_rows_held_out_have_no_part_in_the_columns():
+    order = np.random.default_rng(3).permutation(300)
+    table = np.array([[f"v{number}" if row < 3 else "v0"] for row, number in enumerate(order)])
+    frame = {"kind": [row[0] for row in table], "x": X[:, 0]}
+    model = tabular.fit(frame, Y, "regression", epochs=1, **SMALL)
+    train, held = hold_out(Y, 0.2, 0, stratify=False)
+    expected = tabular.Columns.fit(frame, rows=train)
+    assert model.columns == expected and len(held) == 60

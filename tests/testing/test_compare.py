@@ -322,8 +322,8 @@ def test_bad_input_is_refused(mine, message):
 def test_models_and_losses_that_do_not_fit_are_refused():
     case = CASES["2-3-2"]
     with pytest.raises(ValueError, match=r"calls no nn\.Linear"):
-        compare({"z1": 0.0}, nn.Sequential(nn.ReLU()), case.x, case.y, nn.MSELoss())
-    with pytest.raises(ValueError, match="the loss is a scalar"):
+        compare({"z1": 0.0}, nn.Sequential(nn.PReLU()), case.x[:, :2], case.y, nn.MSELoss())
+    with pytest.raises(ValueError, match="the loss must be a scalar"):
         compare({"z1": 0.0}, case.model(), case.x, case.y, nn.MSELoss(reduction="none"))
 
 
@@ -336,6 +336,48 @@ def test_wrong_shapes_and_unknown_slips_are_told():
     assert "no usual slip explains it" in str(result)
     result = judged("2-3-2", {"z1": mine["z1"] * np.nan})
     assert "not finite" in str(result)
+
+
+class Counting(nn.Module):
+    """Counts its calls, draws random numbers, and has frozen and normed weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.calls = 0
+        self.first, self.normed = nn.Linear(3, 4), nn.utils.weight_norm(nn.Linear(4, 2))
+        self.dropout, self.norm = nn.Dropout(0.5), nn.BatchNorm1d(4)
+        self.first.weight.requires_grad = False
+
+    def forward(self, x):
+        self.calls += 1
+        return self.normed(self.dropout(nn.functional.sigmoid(self.norm(self.first(x)))))
+
+
+def test_the_numbers_are_those_of_a_step_and_nothing_is_changed():
+    cr.manual_seed(0)
+    model, case = Counting(), CASES["deep"]
+    x, y = case.x.astype("float32"), case.y.astype("float32")
+    state = {k: v.copy() for k, v in model.state_dict().items()}
+    optimizer = optim.SGD(model.parameters(), lr=0.1)
+    cr.manual_seed(3)
+    layers = cr.explain(model, x, y, nn.MSELoss(), optimizer, seed=5).trace()["layers"]
+    first, normed = (next(a for a in layers if a["path"] == p) for p in ("first", "normed"))
+    mine = {"delta1": first["delta"]["values"], "delta2": normed["delta"]["values"]}
+    mine["dW1"] = np.transpose(mine["delta1"]) @ x  # frozen, and yet there is a derivative
+    mine["new_b1"] = next(p for p in first["parameters"] if p["path"] == "first.bias")["new"][
+        "values"
+    ]
+    assert compare(mine, model, x, y, nn.MSELoss(), optimizer, seed=5, rtol=1e-3).correct
+    with pytest.raises(ZeroDivisionError):
+        compare(mine, model, x, y, lambda a, y: 1 / 0)
+    drawn = nn.functional.dropout(cr.tensor(np.ones(50)), 0.5).numpy()
+    cr.manual_seed(3)
+    np.testing.assert_array_equal(nn.functional.dropout(cr.tensor(np.ones(50)), 0.5), drawn)
+    assert model.calls == 0
+    for key, value in model.state_dict().items():
+        np.testing.assert_array_equal(value, state[key])
+    with pytest.raises(ValueError, match="no new_W2"):
+        compare({"new_W2": 0.0}, model, x, y, nn.MSELoss(), optimizer)
 
 
 def test_the_optimizer_and_the_buffers_are_left_as_they_were():

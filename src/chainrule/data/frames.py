@@ -219,7 +219,8 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     label = None if wishes.labels is None else wishes.labels(tuple(frame.columns), has_header)
     if label is not None and list(layout.names).count(label) == 1:
         number = layout.names.index(label)
-        if number in kept or frame[label].map(type).eq(str).any():
+        lacks = bool(frame[label].isna().any())  # else all labels are as they were written
+        if lacks and (number in kept or frame[label].map(type).eq(str).any()):
             file.seek(0)
             options |= {"usecols": [number], "dtype": str, "keep_default_na": False}
             column = pd.read_csv(source, na_values=[""], **options).iloc[:, 0]

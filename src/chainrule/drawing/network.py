@@ -343,7 +343,6 @@ def _dots(more: int, place: Place) -> str:
     """Three dots in the place of the neurons that are not drawn, and how many they are."""
     x, y = place
     dots = "".join(
-        f'<circle cx="{x:.1f}" cy="{y - 16 + 8 * i:.1f}" r="2" style="fill:var(--cr-muted)"/>'
-        for i in range(3)
+        f'<circle class="cr-dot" cx="{x:.1f}" cy="{y - 16 + 8 * i:.1f}" r="2"/>' for i in range(3)
     )
     return f'{dots}<text class="cr-note" x="{x:.1f}" y="{y + 20:.1f}">{more:,} more</text>'

@@ -85,6 +85,7 @@ _RULES = (
     + ".cr-drawing .cr-weight{stroke:var(--cr-line);stroke-width:1;fill:none}"
     ".cr-drawing .cr-plus .cr-weight{stroke:var(--cr-positive)}"
     ".cr-drawing .cr-minus .cr-weight{stroke:var(--cr-negative)}"
+    ".cr-drawing .cr-dot{fill:var(--cr-muted)}"
     ".cr-drawing .cr-off{opacity:.35}"
     ".cr-drawing .cr-cross{stroke:var(--cr-negative);stroke-width:2}"
 )

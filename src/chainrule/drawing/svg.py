@@ -122,7 +122,7 @@ def _box(node: Node, place: Point) -> str:
     corner = min(height / 2, 15) if node.round else 5
     holds = f'data-holds="{escaped(" ".join(node.holds))}" ' if node.holds else ""
     parts = [
-        f'<g id="node-{escaped(node.key)}" data-node="{escaped(node.key)}" '
+        f'<g data-node="{escaped(node.key)}" '
         f'{holds}class="cr-node cr-{node.family}" role="graphics-symbol img" '
         f'aria-label="{escaped(node.description)}"><title>{escaped(node.description)}</title>'
         f'<rect class="cr-box" x="{x - width / 2:.1f}" y="{y - height / 2:.1f}" '

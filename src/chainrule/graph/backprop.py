@@ -97,7 +97,7 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
     """
     if targets is None:
         return _prune_to_leaves(z)
-    wanted = set(targets)
+    wanted = _checked_targets(targets)
     pruned: PrunedGraph = {}
     for variable in ancestors(z):
         edges = []
@@ -109,6 +109,16 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
             for edge in edges:
                 pruned[variable.inputs[edge[1]]].append(edge)
     return pruned
+
+
+def _checked_targets(targets: Iterable[Tensor]) -> set[Tensor]:
+    if isinstance(targets, Tensor):
+        raise TypeError("targets are several Tensors: write [x] for one x")
+    wanted = set(targets)
+    for target in wanted:
+        if not isinstance(target, Tensor):
+            raise TypeError(f"a target is a Tensor or a Parameter, not {target!r:.80}")
+    return wanted
 
 
 def _prune_to_leaves(z: Tensor) -> PrunedGraph:
@@ -152,6 +162,7 @@ def backprop(
 
     Raises:
         ShapeError: if `z` is not a scalar and `grad_output` is missing, or their shapes differ.
+        TypeError: if `z` or a target is no Tensor.
 
     Example:
         >>> import chainrule as cr
@@ -168,6 +179,8 @@ def _filled(
     z: Tensor, targets: Iterable[Tensor] | None, grad_output: TensorLike | None
 ) -> dict[Tensor, Tensor]:
     """`backprop`, as a plain dict."""
+    if not isinstance(z, Tensor):
+        raise TypeError(f"backprop differentiates a Tensor, not {type(z).__name__}")
     z = z.node()
     grad_table = {z: _grad_of_output(z, grad_output)}
     pruned = prune(z, targets)

@@ -19,7 +19,8 @@ class GradTable(dict[Tensor, Tensor]):
     a model is its path. It prints as a table.
 
     Raises:
-        KeyError: for a variable or a name without a gradient, with the names that there are.
+        KeyError: for a variable or a name without a gradient, with the names that there are; for a
+            name of several variables.
 
     Example:
         >>> import chainrule as cr
@@ -41,14 +42,19 @@ class GradTable(dict[Tensor, Tensor]):
         found = self._found(key)
         if not found:
             raise KeyError(self._fault(key))
-        return found[0] if len(found) == 1 else functions["add_n"](*found)
+        if isinstance(key, str) and len({v if v.state is None else v.state for v in found}) > 1:
+            raise KeyError(
+                f"{len(found)} variables are named {key!r}: give the Tensor or Parameter"
+            )
+        grads = [dict.__getitem__(self, variable) for variable in found]
+        return grads[0] if len(grads) == 1 else functions["add_n"](*grads)
 
     def _found(self, key: Any) -> list[Tensor]:
-        """The gradients of the variables that a key stands for, besides the variable itself."""
+        """The variables that a key stands for, besides the variable itself."""
         if isinstance(key, str):
-            return [grad for variable, grad in self.items() if variable.name == key]
+            return [variable for variable in self if variable.name == key]
         if isinstance(key, Tensor) and key.is_state:
-            return [grad for variable, grad in self.items() if variable.state is key]
+            return [variable for variable in self if variable.state is key]
         return []
 
     def __contains__(self, key: object) -> bool:

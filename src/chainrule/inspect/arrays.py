@@ -21,7 +21,7 @@ def as_json(array: Array) -> dict[str, Any]:
         "shape": list(array.shape),
         "dtype": str(array.dtype),
         "values": _nested(array) if is_small else None,
-        "summary": _summary(array),
+        "summary": summary(array),
         "corner": None if is_small else _nested(_corner(array)),
     }
 
@@ -33,7 +33,8 @@ def _corner(array: Array) -> Array:
     return corner
 
 
-def _summary(array: Array) -> dict[str, Any]:
+def summary(array: Array) -> dict[str, Any]:
+    """The `minimum`, `maximum`, `mean` and Euclidean `norm`; each is None of an empty array."""
     if not array.size:
         return dict.fromkeys(("minimum", "maximum", "mean", "norm"))
     numbers = array.astype(np.float64)
@@ -71,6 +72,13 @@ def from_json(held: dict[str, Any]) -> Array | None:
     if held["values"] is None:
         return None
     return np.array(_with_infinities(held["values"]), held["dtype"]).reshape(held["shape"])
+
+
+def corner_from_json(held: dict[str, Any]) -> Array | None:
+    """The corner of a large array of which `as_json` made `held`; None where that is whole."""
+    if held["corner"] is None:
+        return None
+    return np.array(_with_infinities(held["corner"]), held["dtype"])
 
 
 def _with_infinities(values: Any) -> Any:

@@ -20,7 +20,7 @@ _TRACE: dict[str, Any] = {
     "format": _TEXT, "version": _WHOLE, "title": _TEXT, "model": _TEXT, "loss_name": _TEXT,
     "optimizer": _TEXT_OR_NONE, "rows": _WHOLE, "dtype": _TEXT, "loss": _NUMBER,
     "loss_after": _NUMBER_OR_NONE, "nodes": (list,), "backward": (list,), "layers": (list,),
-    "letters": _TEXT, "form": _TEXT,
+    "outputs": (list,), "letters": _TEXT, "form": _TEXT,
 }  # fmt: skip
 _NODE: dict[str, Any] = {
     "id": _WHOLE, "name": _TEXT_OR_NONE, "operation": _TEXT_OR_NONE, "role": _TEXT,
@@ -75,6 +75,7 @@ def checked(trace: Any) -> dict[str, Any]:
         if node["layer"] is not None:
             _check_ids([node["layer"]], len(trace["layers"]), where)
     _check_ids(trace["backward"], count, "backward")
+    _check_ids(trace["outputs"], count, "outputs")
     for place, layer in enumerate(trace["layers"]):
         _check_layer(layer, count, f"layer {place}")
     return trace

@@ -21,6 +21,7 @@ from chainrule.nn import Module
 from chainrule.optim import Optimizer
 from chainrule.system.atomic_files import write_atomically
 from chainrule.system.reading import reading
+from chainrule.train.roles import check_roles
 
 
 class Explanation:
@@ -73,6 +74,8 @@ class Explanation:
             precision: significant digits of each number.
             width: columns of text; by default those of the terminal.
         """
+        if width is not None:
+            checks.integer("width", width, 1)
         return forms.as_text(self._sections(precision), width)
 
     def to_markdown(self, *, precision: int = DIGITS) -> str:
@@ -134,11 +137,15 @@ class Explanation:
             ValueError: for a text that is none.
             OSError: if there is no such file.
         """
-        if isinstance(source, str) and source.lstrip().startswith("{"):
+        if not isinstance(source, (str, os.PathLike)):
+            raise TypeError(f"source is a path or JSON text, not {type(source).__name__}")
+        if isinstance(source, str) and source.lstrip().startswith(("{", "[")):
             try:
                 return cls(json.loads(source))
             except RecursionError:
                 raise ValueError("this is no trace: it is nested too deeply") from None
+            except json.JSONDecodeError as error:
+                raise ValueError(f"this is no trace, and no JSON: {error}") from None
         with reading(source, "a trace", "Write one with Explanation.to_json.") as file:
             return cls(json.loads(file.read().decode()))
 
@@ -194,5 +201,7 @@ def explain(
         ['z1 = W1 a0 + b1', 'L = sum((z1 - y)^2)']
     """
     found, form = letters_of(letters, form)
+    check_roles(model, loss, optimizer, trained=optimizer is not None)
+    seed = checks.integer("seed", seed, 0)
     step = run_step(model, x, y, loss, optimizer, seed)
     return Explanation(trace_of(step, model, loss, optimizer, letters, found, form))

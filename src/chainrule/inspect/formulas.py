@@ -6,6 +6,7 @@ from typing import Any
 
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
+from chainrule.inspect.affine import Product
 from chainrule.inspect.found_layers import FoundLayer
 from chainrule.inspect.letters import Form, Formula, Letters, tex
 from chainrule.inspect.losses import loss_formulas
@@ -52,7 +53,7 @@ class Formulas:
         for node in step.visited:
             self.backward[node] = self._sum_of_parts(node)
         for layer in found:
-            if layer.number is None:
+            if layer.affine is None:
                 self._describe(layer)
             else:
                 self._describe_affine(layer, found)
@@ -108,9 +109,13 @@ class Formulas:
             self._deltas[layer.preactivation] = letters.at(letters.delta, k)
             if layer.output is not layer.preactivation:
                 self.names[layer.output] = letters.at(letters.activation, k)
-            for name, letter in (("weight", letters.weight), ("bias", letters.bias)):
-                if name in layer.states:
-                    self._letters.setdefault(layer.states[name], letters.at(letter, k))
+            assert layer.affine is not None
+            _, weight, bias = layer.affine
+            for node, letter in ((weight, letters.weight), (bias, letters.bias)):
+                if node is not None and node.state is not None:
+                    self._letters.setdefault(node.state, letters.at(letter, k))
+                elif node is not None:  # weights that are computed
+                    self.names.setdefault(node, letters.at(letter, k))
         self.names[step.loss] = Formula(letters.loss, tex(letters.loss))
 
     # Any operation
@@ -159,14 +164,11 @@ class Formulas:
     def _describe_affine(self, layer: FoundLayer, found: list[FoundLayer]) -> None:
         z, a = layer.preactivation, layer.output
         given = self.name(layer.input) if layer.input is not None else Formula("x", "x")
-        weight = self.letter(layer.states["weight"]) if "weight" in layer.states else None
-        is_convolution = "Conv" in layer.kind
-        if weight is not None:
-            product = self.products.forward(weight, given, is_convolution)
-            terms = [product]
-            if "bias" in layer.states:
-                terms.append(self.letter(layer.states["bias"]))
-            self.forward[z] = _equation(self.name(z), _joined(" + ", terms))
+        assert layer.affine is not None
+        product, weight, bias = layer.affine
+        terms = [self.products.forward(product, self.name(weight), given)]
+        terms += [] if bias is None else [self.name(bias)]
+        self.forward[z] = _equation(self.name(z), _joined(" + ", terms))
         if a is not z:
             g, inner = self.letters.function, self.name(z)
             called = Formula(f"{g}({inner.text})", f"{tex(g)}({inner.latex})")
@@ -175,38 +177,33 @@ class Formulas:
                 called = Formula(f"{name}({inner.text})", rf"\mathrm{{{name}}}({inner.latex})")
             self.forward[a] = _equation(self.name(a), called)
         self._describe_backward(layer, found)
-        own = set(layer.states.values())
-        for leaf in self.step.visited:
-            if leaf.state not in own:
-                continue
-            if len(self.step.parts.get(leaf, ())) > 1:
-                continue  # shared by several layers: the sum over them
-            delta, rows = self._deltas[z], self.step.rows
-            if leaf.state is layer.states.get("weight"):
-                called = self.products.weight(delta, given, is_convolution)
-            elif leaf.state is layer.states.get("bias"):
-                is_sum = rows > 1 or z.ndim > 2
-                called = Formula(f"sum({delta.text})", rf"\sum {delta.latex}") if is_sum else delta
-            else:
-                continue
-            self.backward[leaf] = _equation(self.gradient(leaf), called)
+        delta = self._deltas[z]
+        is_sum = self.step.rows > 1 or z.ndim > 2
+        of_bias = Formula(f"sum({delta.text})", rf"\sum {delta.latex}") if is_sum else delta
+        for node, called in (
+            (weight, self.products.weight(product, delta, given)),
+            (bias, of_bias),
+        ):
+            # What several layers share has the sum over them.
+            if node in self.backward and len(self.step.parts[node]) == 1:
+                self.backward[node] = _equation(self.gradient(node), called)
 
     def _describe_backward(self, layer: FoundLayer, found: list[FoundLayer]) -> None:
         """delta, and dL/da where layers alone take a."""
         z, a = layer.preactivation, layer.output
         if z not in self.backward:
             return
-        takers = [taker for taker in found if taker.input is a and taker.number is not None]
+        takers = [taker for taker in found if taker.input is a and taker.affine is not None]
         inside = {node for taker in takers for node in taker.nodes}
         consumers = [consumer for consumer, _, _ in self.step.parts.get(a, ())]
         back = None
         if takers and all(consumer in inside for consumer in consumers):
             back = _joined(" + ", [
                 self.products.back(
-                    self.letter(taker.states["weight"]), self._deltas[taker.preactivation],
-                    "Conv" in taker.kind,
+                    taker.affine.product, self.name(taker.affine.weight),
+                    self._deltas[taker.preactivation],
                 )
-                for taker in takers if "weight" in taker.states
+                for taker in takers if taker.affine is not None
             ])  # fmt: skip
             self.backward[a] = _equation(self.gradient(a), back)
         if a is z:
@@ -248,32 +245,45 @@ class _Products:
         self.is_row = form == "row"
         self.is_transposed = letters.weight == "w"  # w = W^T
 
-    def forward(self, W: Formula, a: Formula, is_convolution: bool) -> Formula:
+    def forward(self, product: Product, W: Formula, a: Formula) -> Formula:
         """What the weights make of a."""
-        if is_convolution:
-            return Formula(f"conv({W.text}, {a.text})", rf"{W.latex} \ast {a.latex}")
+        if product == "convolution":
+            return _convolution(W, a)
+        if product == "transposed convolution":
+            return _transposed_convolution(W, a)
         if not self.is_row:
             return _product(W, a)
         return _product(a, W if self.is_transposed else _transposed(W))
 
-    def back(self, W: Formula, delta: Formula, is_convolution: bool) -> Formula:
+    def back(self, product: Product, W: Formula, delta: Formula) -> Formula:
         """dL/da of what takes a."""
-        if is_convolution:
-            text = f"conv^T({W.text}, {delta.text})"
-            return Formula(text, rf"{W.latex} \ast^{{T}} {delta.latex}")
+        if product == "convolution":
+            return _transposed_convolution(W, delta)
+        if product == "transposed convolution":
+            return _convolution(W, delta)
         if not self.is_row:
             return _product(_transposed(W), delta)
         return _product(delta, _transposed(W) if self.is_transposed else W)
 
-    def weight(self, delta: Formula, a: Formula, is_convolution: bool) -> Formula:
+    def weight(self, product: Product, delta: Formula, a: Formula) -> Formula:
         """dL/dW."""
-        if is_convolution:
-            return Formula(f"conv({a.text}, {delta.text})", rf"{a.latex} \ast {delta.latex}")
+        if product == "convolution":
+            return _convolution(a, delta)
+        if product == "transposed convolution":
+            return _convolution(delta, a)
         if not self.is_row:
             return _product(delta, _transposed(a))
         if self.is_transposed:
             return _product(_transposed(a), delta)
         return _product(_transposed(delta), a)
+
+
+def _convolution(a: Formula, b: Formula) -> Formula:
+    return Formula(f"conv({a.text}, {b.text})", rf"{a.latex} \ast {b.latex}")
+
+
+def _transposed_convolution(W: Formula, a: Formula) -> Formula:
+    return Formula(f"conv^T({W.text}, {a.text})", rf"{W.latex} \ast^{{T}} {a.latex}")
 
 
 def _product(a: Formula, b: Formula) -> Formula:

@@ -10,6 +10,8 @@ from chainrule.graph.backprop import backprop
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Parameter, State
 from chainrule.graph.tensor import Array, Tensor
+from chainrule.inspect.activation_functions import NOT_ELEMENTWISE, Called, activation_of
+from chainrule.inspect.affine import Affine, affine_map
 from chainrule.inspect.step import Call, Step
 from chainrule.nn import layers as library
 from chainrule.nn.layers import activations
@@ -21,17 +23,6 @@ _AFFINE = (
     library.ConvTranspose1d,
     library.ConvTranspose2d,
 )
-_NOT_ELEMENTWISE = ("Softmax", "LogSoftmax", "Softmin", "GLU")
-_FUNCTIONS = {
-    "relu": "ReLU",
-    "sigmoid": "Sigmoid",
-    "tanh": "Tanh",
-    "softplus": "Softplus",
-    "softmax": "Softmax",
-    "log_softmax": "LogSoftmax",
-    "sin": "Sin",
-}
-"""The operations that are activations where a function is called on a layer's output."""
 
 
 class FoundLayer(NamedTuple):
@@ -39,9 +30,11 @@ class FoundLayer(NamedTuple):
 
     Attributes:
         path, kind: of its module.
-        number: 1, 2, ... among the layers with a weight matrix or kernel; None for others.
+        affine: what it computes, z = W a + b; None for a layer of another kind.
+        number: 1, 2, ... among the layers that are affine; None for others.
         activation: the name of the activation that follows; None without one.
-        sizes: neurons in and out of a fully connected layer of rows.
+        sizes: neurons in and out of a fully connected layer of rows, whose weight matrix and bias
+            are its parameters "weight" and "bias".
         input: what it takes; None where that is no Tensor.
         preactivation: its module's output.
         output: what leaves it, after the activation.
@@ -52,6 +45,7 @@ class FoundLayer(NamedTuple):
 
     path: str
     kind: str
+    affine: Affine | None
     number: int | None
     activation: str | None
     sizes: tuple[int, int] | None
@@ -79,22 +73,24 @@ def find_layers(step: Step) -> list[FoundLayer]:
         if place in absorbed or z is None or z not in graph:
             continue
         nodes = [node for node in step.nodes if owners.get(node) == place]
+        affine = _affine(call)
         activation, output, is_elementwise = None, z, False
-        if isinstance(call.module, _AFFINE):
+        if affine is not None:
             number += 1
             follower = _activation_after(z, place, step, owners, consumers)
             if follower is not None:
-                activation, output, is_elementwise, after = follower
+                activation, output, after = follower
+                is_elementwise = activation not in NOT_ELEMENTWISE
                 nodes += after
                 absorbed.update(owners[node] for node in after if node in owners)
-        is_affine = isinstance(call.module, _AFFINE)
         found.append(
             FoundLayer(
                 call.path,
                 type(call.module).__name__,
-                number if is_affine else None,
+                affine,
+                None if affine is None else number,
                 activation,
-                _sizes(call),
+                None if affine is None else _sizes(call, affine, step),
                 call.inputs[0] if call.inputs else None,
                 z,
                 output,
@@ -136,30 +132,39 @@ def _owners(step: Step) -> dict[Tensor, int]:
     return owners
 
 
+def _affine(call: Call) -> Affine | None:
+    """What a call computes, where it is of a fully connected layer or a convolution."""
+    if isinstance(call.module, _AFFINE) and call.output is not None and len(call.inputs) == 1:
+        return affine_map(call.output, call.inputs[0])
+    return None
+
+
 def _activation_after(
     z: Tensor,
     place: int,
     step: Step,
     owners: dict[Tensor, int],
     consumers: dict[Tensor, list[Tensor]],
-) -> tuple[str, Tensor, bool, list[Tensor]] | None:
-    """(name, output, whether it is elementwise, its nodes) of the activation that takes z."""
-    for later, call in enumerate(step.calls[place + 1 :], place + 1):
-        if z in set(call.inputs) and call.output is not None and call.output.shape == z.shape:
-            kind = type(call.module).__name__
-            is_library = type(call.module).__module__ == activations.__name__
-            if is_library and not call.module._parameters:
-                nodes = [node for node in step.nodes if owners.get(node) == later]
-                return kind, call.output, kind not in _NOT_ELEMENTWISE, nodes
-            return None
-    taken = consumers.get(z, [])
-    if len(taken) == 1 and taken[0] not in owners:
-        (node,) = taken
-        name = node.operation.name if node.operation is not None else ""
-        if name in _FUNCTIONS and node.shape == z.shape:
-            kind = _FUNCTIONS[name]
-            return kind, node, kind not in _NOT_ELEMENTWISE, [node]
-    return None
+) -> Called | None:
+    """The activation that takes z, if nothing else does: a module, or a function."""
+    users = {owners.get(node) for node in consumers.get(z, ())}
+    if len(users) != 1:
+        return None
+    user = users.pop()
+    if user is None:
+        called = activation_of(z, consumers)
+        return called if called and not any(node in owners for node in called.nodes) else None
+    call = step.calls[user]
+    a = call.output
+    if user <= place or z not in set(call.inputs) or a is None or a.shape != z.shape:
+        return None
+    if any(p is not None for p in call.module._parameters.values()):
+        return None
+    kind = type(call.module).__name__
+    if type(call.module).__module__ == activations.__name__:
+        return Called(kind, a, [node for node in step.nodes if owners.get(node) == user])
+    called = activation_of(z, consumers)  # a module of the user's, which calls one
+    return called._replace(kind=kind) if called and called.output is a else None
 
 
 def _derivative(z: Tensor, a: Tensor) -> Array | None:
@@ -171,8 +176,14 @@ def _derivative(z: Tensor, a: Tensor) -> Array | None:
     return None if grad is None else grad.numpy()
 
 
-def _sizes(call: Call) -> tuple[int, int] | None:
-    module = call.module
-    if isinstance(module, library.Linear) and len(call.inputs) == 1 and call.inputs[0].ndim == 2:
-        return module.in_features, module.out_features
-    return None
+def _sizes(call: Call, affine: Affine, step: Step) -> tuple[int, int] | None:
+    """(neurons in, neurons out), where `states` have the weights that are multiplied."""
+    (a,), z = call.inputs, call.output
+    for leaf, name in ((affine.weight, "weight"), (affine.bias, "bias")):
+        if leaf is not None:
+            path = "" if leaf.state is None else step.names.get(leaf.state, "")
+            if leaf.state is not call.module._parameters.get(name) or not path.endswith(name):
+                return None
+    if affine.product != "matrix" or z is None or not a.ndim == z.ndim == 2:
+        return None
+    return a.shape[1], z.shape[1]

@@ -148,22 +148,27 @@ class Sections:
         layer = self.layers[place]
         rows = [self._given(self.nodes[p["id"]]) for p in layer["parameters"]]
         z, a = self._ends(place)
+        rows += [self._computed(node) for node in self._named_before(z, place)]
         rows.append(self._computed(z, self._forward_terms(layer)))
         if a is not z:
             rows.append(self._computed(a))
         return rows
 
+    def _named_before(self, z: dict[str, Any], place: int) -> list[dict[str, Any]]:
+        """What a layer computes and has a name, before its pre-activation: weights, say."""
+        own = [n for n in self.nodes[: z["id"]] if n["layer"] == place and n["role"] == "value"]
+        return [node for node in own if node["name"] and node["operation"] is not None]
+
     def _forward_terms(self, layer: dict[str, Any]) -> list[str]:
         """Each z as the sum of its products."""
         if not self._is_small(layer) or layer["input"] is None:
             return []
-        parameters = {p["path"].rpartition(".")[2]: p for p in layer["parameters"]}
-        weight = parameters.get("weight")
+        weight, bias_of_layer = _own(layer, "weight"), _own(layer, "bias")
         given = from_json(self.nodes[layer["input"]]["value"])
         if weight is None or given is None or given.size != layer["sizes"][0]:
             return []
         W = from_json(weight["old"])
-        bias = from_json(parameters["bias"]["old"]) if "bias" in parameters else None
+        bias = None if bias_of_layer is None else from_json(bias_of_layer["old"])
         if W is None:
             return []
         terms = []
@@ -222,6 +227,8 @@ class Sections:
             rows.append(Row((text, latex), ("", ""), [], self._shown(layer["derivative"], "value")))
         if z["gradient"] is not None:
             rows.append(self._gradient(z, self._delta_terms(place)))
+        named = [node for node in self._named_before(z, place) if node["gradient"] is not None]
+        rows += map(self._gradient, named)
         rows += [self._gradient(self.nodes[p["id"]]) for p in layer["parameters"] if p["gradient"]]
         return rows
 
@@ -243,8 +250,8 @@ class Sections:
             and following["input"] == layer["output"]
             and self._is_small(following)
         ):
-            weights = [p for p in following["parameters"] if p["path"].endswith("weight")]
-            W = from_json(weights[0]["old"]) if weights else None
+            weight = _own(following, "weight")
+            W = None if weight is None else from_json(weight["old"])
             delta = None if following["delta"] is None else from_json(following["delta"])
             if W is not None and delta is not None:
                 sums = [_added(list(map(self._product, column, delta.ravel()))) for column in W.T]
@@ -352,6 +359,12 @@ def _sides(formula: dict[str, str]) -> tuple[tuple[str, str], tuple[str, str]]:
     text, _, of_text = formula["text"].partition(" = ")
     latex, _, of_latex = formula["latex"].partition(" = ")
     return (text, latex), (of_text, of_latex)
+
+
+def _own(layer: dict[str, Any], name: str) -> dict[str, Any] | None:
+    """A parameter of a layer; those of other modules that it uses come after its own."""
+    held = [p for p in layer["parameters"] if p["path"].rpartition(".")[2] == name]
+    return held[0] if held else None
 
 
 def _added(terms: list[str]) -> str:

@@ -127,14 +127,19 @@ def run_step(
     loss: Callable[..., Tensor],
     optimizer: Optimizer | None,
     seed: int,
+    *,
+    is_training: bool = True,
 ) -> Step:
-    """The step on these rows; see `explain`."""
+    """The step on these rows; see `explain`.
+
+    Without `is_training` it goes forward alone, in the mode that the model is in.
+    """
     graphs = StepGraphs(model, loss, optimizer)
     faults: list[Exception] = []
     for rows in _as_rows(x, y):
         try:
             data = checked_rows(graphs, *rows, None, model._column_names or names_of(x))
-            return _run(model, data, loss, optimizer, seed)
+            return _run(model, data, loss, optimizer, seed, is_training)
         except (ShapeError, DTypeError, ValueError, IndexError, TypeError) as fault:
             faults.append(fault)
     raise faults[0]
@@ -192,7 +197,12 @@ def _plain(data: Any) -> Any:
 
 
 def _run(
-    model: Module, data: Any, loss: Callable[..., Tensor], optimizer: Optimizer | None, seed: int
+    model: Module,
+    data: Any,
+    loss: Callable[..., Tensor],
+    optimizer: Optimizer | None,
+    seed: int,
+    is_training: bool,
 ) -> Step:
     arrays = [
         Tensor(np.array(array, dtype))
@@ -208,14 +218,16 @@ def _run(
             names = _read_all(beside, model, loss, optimizer)
             noted = _Calls(model)
             with (
-                model.in_mode(True),
+                model.in_mode(True) if is_training else nullcontext(),
                 use_generator(Generator(seed)),
                 intercepted(model, noted.around),
             ):
                 output = check_outputs(model, call_model(model, x))
                 compared = fitted_targets(loss, output, y)
                 found = _scalar(loss_of_outputs(loss, output, compared, {}))
-            visited, grad_table, parts = _gradients(found, optimizer, model, loss)
+            visited, grad_table, parts = (
+                _gradients(found, optimizer, model, loss) if is_training else ([], {}, {})
+            )
             new = _updated(beside, optimizer, grad_table, found)
             after = None
             if optimizer is not None:

@@ -52,6 +52,7 @@ def trace_of(
         "nodes": _nodes(step, found, formulas, ids),
         "backward": [ids[node] for node in step.visited],
         "layers": [_layer(layer, step, formulas, ids) for layer in found],
+        "outputs": [ids[node] for node in step.outputs if node in ids],
         "letters": name,
         "form": form,
     }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import chain
@@ -10,7 +11,9 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.graph.tensor import Array, Tensor
+from chainrule.inspect.step import run_step
 from chainrule.nn.module import Module
 from chainrule.optim.optimizer import Optimizer
 from chainrule.testing.network import (
@@ -30,6 +33,7 @@ Forms = Mapping[str, bool]
 LOSS = {"loss", "l", "j", "cost", "e", "c"}
 NAME = re.compile(r"(z|a|h|delta|dz|dw|db|neww|newb|wnew|bnew)(\d+)(new)?|(w|b)(\d+)(new)")
 KIND = {"h": "a", "dz": "delta", "dw": "dW", "neww": "W", "newb": "b", "wnew": "W", "bnew": "b"}
+SIGNS = str.maketrans({"δ": "delta", "Δ": "delta", "∂": "d", "∇": "grad"})
 ROWS = ("z", "a", "delta")
 """Of these every example has a row."""
 
@@ -107,6 +111,7 @@ def compare(
     optimizer: Optimizer | None = None,
     *,
     rtol: float | None = None,
+    seed: int = 0,
 ) -> Comparison:
     """Hold a derivation by hand to the graph: name its first wrong quantity and the slip.
 
@@ -120,14 +125,16 @@ def compare(
     taken at the wrong place, a matrix not transposed, a sign, a factor 2 or 1/B, and so on.
 
     Args:
-        mine: {name: array}. Names are z1, a1, loss, delta1 (or dz1), dW1, db1, new_W1, new_b1 and
-            so on; large and small letters and "_" count for nothing.
+        mine: {name: array}. Names are z1, a1, loss, delta1 (δ1, dz1), dW1 (grad_W1, dL/dW1,
+            ∂L/∂W1), db1, new_W1, new_b1 and so on; large and small letters and "_" count for
+            nothing.
         model: any model of which the fully connected layers are `nn.Linear`.
         x, y: inputs and targets, examples as rows, as the model and the loss take them.
         loss: (outputs, targets) -> a scalar; with a penalty on the weights, if there is one.
         optimizer: takes the step to the new weights; model and optimizer are left as they were.
         rtol: the largest difference allowed, relative to the largest element; 1e-4 where the model
             or an array is in float32, else 1e-6.
+        seed: of the model's random operations; the step is that of `cr.explain`.
 
     Shapes:
         z, a, delta: (examples, neurons) or (neurons, examples); of one example also (neurons,).
@@ -137,7 +144,8 @@ def compare(
     after it: the probabilities. A delta that leaves the 1/B of a mean to dW and db is right, too.
 
     Raises:
-        ValueError: where a name is not of a quantity of this model, or the model has no
+        TypeError: for a mine that is no dict, and for arguments as in `cr.explain`.
+        ValueError: where a name is not of a quantity of this model, or the model calls no
             `nn.Linear`, or the loss is no scalar.
 
     Example:
@@ -158,7 +166,15 @@ def compare(
         delta1    wrong    0.107
         dW1       follows  0.0533
     """
-    net = Network(model, x, y, loss, optimizer)
+    if not isinstance(mine, Mapping):
+        raise TypeError(f"mine is a dict, {{name: array}}, not {checks.described(mine)}")
+    if rtol is not None:
+        rtol = checks.not_negative("rtol", rtol)
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise TypeError(f"optimizer is an object of optim, got {checks.described(optimizer)}")
+    seed = checks.integer("seed", seed, 0)
+    step = run_step(model, x, y, loss, optimizer, seed)
+    net = Network(step, str(getattr(loss, "outputs", None)))
     given = {_quantity(name, net): _array(name, value) for name, value in mine.items()}
     if len(given) < len(mine):
         raise ValueError(f"two of these names are of one quantity: {', '.join(mine)}")
@@ -171,8 +187,13 @@ def compare(
 
 
 def _quantity(name: str, net: Network) -> Quantity:
-    plain = re.sub(r"[\W_]", "", name.lower())
-    plain = re.sub(r"^dl(?=d[zwb])", "", plain)
+    if not isinstance(name, str):
+        raise TypeError(f"the names of mine are strings, as 'z1', not {checks.described(name)}")
+    plain = name.translate(SIGNS).lower()
+    plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", plain))
+    plain = re.sub(r"^(d[ljec]|grad)(?=d[zwb])", "", plain)
+    plain = re.sub(r"^grad(?=[zwb]\d)", "d", plain)
+    plain = re.sub(r"^([zwb]\d+)grad$", r"d\1", plain)
     found = NAME.fullmatch(plain)
     if plain in LOSS:
         quantity = Quantity("loss", 0)
@@ -192,10 +213,13 @@ def _quantity(name: str, net: Network) -> Quantity:
 
 
 def _array(name: str, value: Any) -> Array:
-    array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
-    if array.dtype.kind not in "iufb":
-        raise ValueError(f"{name!r} is not an array of numbers: {value!r}")
-    return array
+    try:
+        array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
+        if array.dtype.kind in "iufb":
+            return array
+    except ValueError:  # rows of different lengths
+        pass
+    raise ValueError(f"{name!r} is not an array of numbers: {value!r}")
 
 
 class _Judge:

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import numpy as np
 
-from chainrule.graph.backprop import ancestors, grad
-from chainrule.graph.state import Parameter
-from chainrule.graph.tensor import Array, Tensor, as_tensor
+from chainrule.graph.backprop import ancestors, backprop
+from chainrule.graph.context import no_grad
+from chainrule.graph.grad_table import GradTable
+from chainrule.graph.state import State
+from chainrule.graph.tensor import Array, Tensor
+from chainrule.inspect.step import Call, Step
 from chainrule.nn import functional
-from chainrule.nn.interception import intercepted
 from chainrule.nn.layers.linear import Linear
-from chainrule.nn.module import Module
-from chainrule.optim.optimizer import Optimizer
 
 WITHIN_THE_LOSS: Mapping[str, tuple[str, Callable[[Tensor], Tensor]]] = {
     "class logits": ("Softmax", lambda z: functional.softmax(z, -1)),
@@ -54,13 +54,14 @@ class Stretch(NamedTuple):
     """Where the loss contains it, so that the graph does not."""
 
     def __call__(self, z: Array) -> Array:
-        return flat(self._again(z)[1].numpy(), z.shape[-1])
+        return flat(self.again(z)[1].numpy(), z.shape[-1])
 
     def pull(self, z: Array, grad_a: Array) -> Array:
         """The vector-Jacobian product: dL/dz from dL/da."""
-        start, end = self._again(z)
-        output = Tensor(grad_a.reshape(end.shape).astype(end.dtype))
-        return flat(gradient(end, start, output), z.shape[-1])
+        start, end = self.again(z)
+        with no_grad():
+            grad_table = backprop(end, [start], grad_a.reshape(end.shape).astype(end.dtype))
+        return flat(_gradient(grad_table, start), z.shape[-1])
 
     def derivative(self, z: Array) -> Array | None:
         """g'(z) where g is elementwise, else None."""
@@ -68,7 +69,7 @@ class Stretch(NamedTuple):
         v = np.random.default_rng(0).uniform(0.5, 2.0, z.shape)
         return slope if np.allclose(self.pull(z, v), v * slope, 1e-4, 1e-7) else None
 
-    def _again(self, z: Array) -> tuple[Tensor, Tensor]:
+    def again(self, z: Array) -> tuple[Tensor, Tensor]:
         """The nodes of the stretch computed from another z."""
         start = Tensor(z.reshape(self.start.shape).astype(self.start.dtype), requires_grad=True)
         if self.function is not None:
@@ -89,88 +90,58 @@ class Network:
         numbers: their values; examples are rows, weights are (out, in), all in float64.
         weights, biases, inputs: by layer, from 1; a bias may be None.
         rows: how many examples there are.
+        targets: those of the loss; None of several arrays.
+        takes: what the loss takes: "class logits" and so on.
         activations: by layer; None where the model is not a plain chain there.
+        after: the graph from the model's output to the loss.
         extra: what dW and db have beyond delta a^T and the sum of delta: a penalty's gradient.
     """
 
-    def __init__(
-        self,
-        model: Module,
-        x: Any,
-        y: Any,
-        loss: Callable[[Any, Any], Any],
-        optimizer: Optimizer | None,
-    ) -> None:
-        self.loss, self.y = loss, y
-        calls, output, value = self._forward(model, x)
-        self.depth = len(calls)
-        self.dtype = output.dtype
+    def __init__(self, step: Step, takes: str) -> None:
+        graph = set(step.nodes)
+        calls = [c for c in step.calls if isinstance(c.module, Linear) and c.output in graph]
+        if not calls:
+            raise ValueError(
+                "the model calls no nn.Linear on which the loss depends: z, a and delta are those "
+                "of fully connected layers"
+            )
+        output = step.outputs[0]
+        self.depth, self.dtype, self.takes = len(calls), output.dtype, takes
+        self.after = Stretch(output, step.loss, "loss")
+        self.targets = step.targets[0].numpy() if len(step.targets) == 1 else None
         self.weights: dict[int, Array] = {}
         self.biases: dict[int, Array | None] = {}
         self.inputs: dict[int, Array] = {}
         self.activations: dict[int, Stretch | None] = {}
         self.numbers: Numbers = {}
         self.extra: Numbers = {}
-        self.output_shape, self.takes = output.shape, str(getattr(loss, "outputs", None))
         self.loss_holds_activation = False
-        for i, (layer, a, z) in enumerate(calls, start=1):
-            self.weights[i] = layer.weight.numpy().astype(np.float64)
-            self.biases[i] = None if layer.bias is None else layer.bias.numpy().astype(np.float64)
-            self.inputs[i] = flat(a.numpy(), a.shape[-1])
+        zs = [cast(Tensor, call.output) for call in calls]
+        leaves = {node.state: node for node in step.nodes if node.state is not None}
+        biases = [_bias(call, leaves) for call in calls]
+        weights = [_weight(step, call) for call in calls]
+        with no_grad():  # frozen parameters and other rooms of the graph have gradients, too
+            sought = [*zs, *weights, *(b for b in biases if b is not None)]
+            grad_table = backprop(step.loss, sought)
+        for i, (call, z, W, b) in enumerate(zip(calls, zs, weights, biases, strict=True), start=1):
+            self.weights[i] = W.numpy().astype(np.float64)
+            self.biases[i] = None if b is None else b.numpy().astype(np.float64)
+            self.inputs[i] = flat(call.inputs[0].numpy(), call.inputs[0].shape[-1])
             self._put("z", i, flat(z.numpy(), z.shape[-1]))
-            end = calls[i][1] if i < self.depth else output
+            end = calls[i].inputs[0] if i < self.depth else output
             stretch = self.activations[i] = self._stretch(i, z, end)
             if stretch is not None:
                 self._put("a", i, stretch(self.numbers[Quantity("z", i)]))
-        self.rows = len(self.inputs[1])
-        self._put("loss", 0, value.numpy())
-        parameters = [
-            p for layer, _, _ in calls for p in (layer.weight, layer.bias) if p is not None
-        ]
-        gradients = cast(list[Tensor], grad(value, [*(z for _, _, z in calls), *parameters]))
-        for i, delta in enumerate(gradients[: self.depth], start=1):
-            self._put("delta", i, flat(delta.numpy(), delta.shape[-1]))
-        found = dict(zip(map(id, parameters), gradients[self.depth :], strict=True))
-        after = _after(parameters, found, optimizer)
-        for i, (layer, _, _) in enumerate(calls, start=1):
-            for kind, p in (("W", layer.weight), ("b", layer.bias)):
+            self._put("delta", i, flat(_gradient(grad_table, z), z.shape[-1]))
+            for kind, p in (("W", W), ("b", b)):
                 if p is not None:
-                    self._put("d" + kind, i, found[id(p)].numpy())
-                    if id(p) in after:
-                        self._put(kind, i, after[id(p)])
+                    self._put("d" + kind, i, _gradient(grad_table, p))
+                    if p.state in step.new:
+                        self._put(kind, i, step.new[p.state])
+        self.rows = len(self.inputs[1])
+        self._put("loss", 0, step.loss.numpy())
         self.order = self._ordered()
         self._find_extra()
-
-    def _forward(self, model: Module, x: Any) -> tuple[list[Any], Tensor, Tensor]:
-        calls: list[tuple[Linear, Tensor, Tensor]] = []
-
-        def around(
-            module: Module, forward: Callable[..., Any], *inputs: Any, **keywords: Any
-        ) -> Any:
-            result = forward(*inputs, **keywords)
-            if isinstance(module, Linear):
-                calls.append((module, as_tensor(inputs[0]), result))
-            return result
-
-        data = as_tensor(x)
-        if data.dtype.kind == "f":  # so that the graph is kept where all weights are frozen
-            data = Tensor(data.numpy(), requires_grad=True)
-        state = {s: s.numpy() for s in model.buffers()}
-        with intercepted(model, around):
-            output = model(data)
-        value = self.loss(output, self.y)
-        for buffer, before in state.items():
-            buffer.assign(before)
-        if not calls:
-            raise ValueError(
-                f"{type(model).__name__} calls no nn.Linear: z, a and delta are those of fully "
-                "connected layers"
-            )
-        if value.shape != ():
-            raise ValueError(
-                f"the loss is a scalar, but this one has shape {value.shape}: take its mean or sum"
-            )
-        return calls, output, value
 
     def _stretch(self, i: int, z: Tensor, end: Tensor) -> Stretch | None:
         """The activation of layer i."""
@@ -211,8 +182,7 @@ class Network:
 
     def gradient_of_loss(self, output: Array) -> Array:
         """dL/d output, at any output."""
-        at = Tensor(output.reshape(self.output_shape).astype(self.dtype), requires_grad=True)
-        return flat(gradient(self.loss(at, self.y), at), output.shape[-1])
+        return self.after.pull(output, np.ones(()))
 
     def lr(self, i: int, kind: str) -> float | None:
         """The rate of an update that is a multiple of the gradient; None of any other."""
@@ -227,10 +197,30 @@ class Network:
         return value is not None and close(value, self.numbers[quantity], 1e-3)
 
 
-def gradient(y: Tensor, x: Tensor, output: Tensor | None = None) -> Array:
-    """The gradient of <output, y> with respect to x."""
-    (found,) = cast(list[Tensor], grad(y, [x], output))
-    return found.numpy()
+def _bias(call: Call, leaves: Mapping[State, Tensor]) -> Tensor | None:
+    bias = call.module._parameters.get("bias")
+    return None if bias is None else leaves.get(bias)
+
+
+def _weight(step: Step, call: Call) -> Tensor:
+    """The matrix of a layer, a leaf, or computed where it is normed."""
+    layer = cast(Linear, call.module)
+    sizes = layer.out_features, layer.in_features
+    for node in step.nodes:
+        if node.operation is None or not call.first < node.serial <= call.last:
+            continue
+        if node.operation.name == "matmul" and node.inputs[1].shape == sizes:
+            return node.inputs[1]
+    raise ValueError(
+        f"layer {call.path!r} does not multiply its input by a matrix of shape {sizes}: z, a and "
+        "delta are those of fully connected layers"
+    )
+
+
+def _gradient(grad_table: GradTable, variable: Tensor) -> Array:
+    """Zeros where no differentiable path leads to the loss."""
+    found = grad_table.get(variable)
+    return np.zeros(variable.shape) if found is None else found.numpy()
 
 
 def flat(array: Array, width: int) -> Array:
@@ -253,28 +243,6 @@ def multiple(mine: Array, ours: Array, rtol: float) -> float | None:
     return k if k and close(mine, k * ours, rtol) else None
 
 
-def _after(
-    parameters: list[Parameter], found: Mapping[int, Tensor], optimizer: Optimizer | None
-) -> dict[int, Array]:
-    """The parameters after a step of the optimizer, which is taken back."""
-    if optimizer is None:
-        return {}
-    held = [p for group in optimizer.param_groups for p in group["params"]]
-    states = [*held, *optimizer.states().values()]
-    before = [state.numpy() for state in states]
-    grads = [p.grad for p in held]
-    try:
-        for p in held:
-            p.grad = found.get(id(p))
-        optimizer.step()
-        return {id(p): p.numpy().astype(np.float64) for p in parameters}
-    finally:
-        for state, value in zip(states, before, strict=True):
-            state.assign(value)
-        for p, gradient in zip(held, grads, strict=True):
-            p.grad = gradient
-
-
 def _z(net: Network, s: Numbers, i: int) -> Array | None:
     a = net.inputs[i] if i == 1 else s.get(Quantity("a", i - 1))
     if a is None:
@@ -292,8 +260,7 @@ def _loss(net: Network, s: Numbers, _: int) -> Array | None:
     output = s.get(Quantity("z" if net.loss_holds_activation else "a", net.depth))
     if output is None:
         return None
-    at = as_tensor(output.reshape(net.output_shape).astype(net.dtype))
-    return np.asarray(net.loss(at, net.y).numpy(), np.float64)
+    return np.asarray(net.after.again(output)[1].numpy(), np.float64)
 
 
 def gradient_of_a(net: Network, s: Numbers, i: int) -> Array | None:

@@ -221,7 +221,9 @@ def _delta_in_loss(net: Network, s: Numbers, i: int) -> Found:
 
 def one_hot(net: Network, a: Array) -> Array | None:
     """The targets in the shape of the outputs, where they are of one kind or the other."""
-    y = np.asarray(net.y.numpy() if isinstance(net.y, Tensor) else net.y)
+    y = net.targets
+    if y is None:
+        return None
     if y.size == a.size:
         return y.reshape(a.shape).astype(np.float64)
     if y.dtype.kind in "iu" and y.size == len(a) and 0 <= y.min() <= y.max() < a.shape[-1]:

@@ -6,9 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from chainrule.inspect.pictures import draw
-
-_WIDEST = 16
-"""Neurons of a layer that are drawn."""
+from chainrule.inspect.pictures.neurons import MOST_NEURONS, fully_connected, widest
 
 _MOST_OPERATIONS = 60
 """Of a graph of more nodes there is no picture of each."""
@@ -19,12 +17,8 @@ def pictures_of(trace: Mapping[str, Any]) -> dict[str, str]:
     operations of a small graph.
     """
     found = {}
-    widths = [max(layer["sizes"]) for layer in trace["layers"] if layer["sizes"] is not None]
-    if widths and max(widths) <= _WIDEST:
-        try:
-            found["neurons"] = draw(trace, level="neurons").svg
-        except ValueError:  # a layer of another kind, or one that does not follow the one before
-            found["layers"] = draw(trace, level="layers").svg
+    if fully_connected(trace) and widest(trace) <= MOST_NEURONS:
+        found["neurons"] = draw(trace, level="neurons").svg
     else:
         found["layers"] = draw(trace, level="layers").svg
     if len(trace["nodes"]) <= _MOST_OPERATIONS:

@@ -64,6 +64,7 @@ def folded_diagram(
         notes: below the picture.
     """
     runs = _runs(nodes, opened)
+    counted = _counted(nodes)
     boxes: list[Node] = []
     box_of: dict[str, str] = {}
     for number, run in enumerate(runs):
@@ -72,7 +73,9 @@ def folded_diagram(
             key = UPDATE if run.path == UPDATE else key
             last = run.nodes[-1]
             box_of |= {node.key: key for node in run.nodes}
-            boxes.append(_box(key, run, kinds, nodes, values, gradients))
+            # Dropout that drops nothing counts its random numbers, and nothing reads them.
+            if not run.path or not counted.issuperset(node.key for node in run.nodes):
+                boxes.append(_box(key, run, kinds, nodes, values, gradients))
         else:
             for last in run.nodes:
                 box_of[last.key] = last.key
@@ -83,7 +86,7 @@ def folded_diagram(
     arrows: dict[tuple[str, str], Edge] = {}
     # A layer's parameters are inside of it: what else reads them gets no arrow.
     inside = {node.key for node in nodes if node.operation is None and node.key != box_of[node.key]}
-    inside |= _counted(nodes)
+    inside |= counted
     for node in nodes:
         target = box_of[node.key]
         for source in (box_of[i] for i in node.inputs if i not in inside):

@@ -58,7 +58,9 @@ def _dtype_of(model: Module) -> np.dtype[Any]:
 
 
 def trace_of_module(model: Module, data: Any) -> dict[str, Any]:
-    """The trace of a call of the model, for its neurons; its loss is the sum of the outputs.
+    """The trace of a call of the model, in the mode that it is in, for its neurons.
+
+    Its loss is the sum of the outputs, and it has no gradients.
 
     Raises:
         TypeError: if there is no `data`.
@@ -67,7 +69,7 @@ def trace_of_module(model: Module, data: Any) -> dict[str, Any]:
     x = data
     if is_shape(data):
         x = np.zeros((1, *map(int, data)), _dtype_of(model))
-    step = run_step(model, x, np.zeros(len(x)), _sum_of_outputs, None, 0)
+    step = run_step(model, x, np.zeros(len(x)), _sum_of_outputs, None, 0, is_training=False)
     letters, form = letters_of("boulder", None)
     return trace_of(step, model, _sum_of_outputs, None, "boulder", letters, form)
 

@@ -6,15 +6,15 @@ It reads the trace of `chainrule.explain` alone, as JSON gives it back.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
-
-import numpy as np
 
 from chainrule.drawing.diagram import Line
 from chainrule.drawing.network import Column, Network, Neuron, Weight
 from chainrule.graph.tensor import Array
-from chainrule.inspect.pictures.numbers import as_floats, number_text
+from chainrule.inspect.arrays import corner_from_json, from_json
+from chainrule.inspect.pictures.numbers import number_text
+from chainrule.inspect.pictures.steps import name_of_loss
 
 MOST_NEURONS = 16
 """Of a wider layer the first neurons are drawn, and dots stand for the others."""
@@ -30,11 +30,11 @@ _PASSED = ("Flatten", "Identity", "Unflatten", *_SCALES, *_MASKS)
 class _Held:
     """What a trace has of one array: all of it, its first rows and columns, or nothing."""
 
-    def __init__(self, held: Mapping[str, Any] | None) -> None:
-        values = None if held is None else held["values"]
-        if held is not None and values is None:
-            values = held["corner"]
-        self._array: Array | None = None if values is None else np.array(as_floats(values))
+    def __init__(self, held: dict[str, Any] | None) -> None:
+        self._array: Array | None = None
+        if held is not None:
+            whole = from_json(held)
+            self._array = corner_from_json(held) if whole is None else whole
 
     def row(self, number: int, index: int) -> float | None:
         """The element of a neuron in one row of the data; None where it is not held."""
@@ -130,6 +130,11 @@ def _fault(trace: Mapping[str, Any]) -> str | None:
             continue
         if layer["sizes"] is None:
             return f"draws fully connected layers, and layer {layer['path']!r} is a {layer['kind']}"
+        if _parameter(layer, "weight", layer["sizes"][::-1]) is None:
+            return (
+                f"draws the weights of a layer, and layer {layer['path']!r} has none of its own, "
+                "as where it computes them from other parameters"
+            )
         if output is not None and layer["input"] != output:
             return (
                 f"draws layers that follow each other, and layer {layer['path']!r} takes "
@@ -138,7 +143,18 @@ def _fault(trace: Mapping[str, Any]) -> str | None:
         output = layer["output"]
     if output is None or not any(layer["sizes"] for layer in trace["layers"]):
         return "draws fully connected layers, and the model has none"
+    if [_reshaped(trace, number) for number in trace["outputs"]] != [_reshaped(trace, output)]:
+        return "draws layers alone, and the model computes more from the output of its last layer"
     return None
+
+
+def _reshaped(trace: Mapping[str, Any], number: int) -> int:
+    """The node of another shape that has the elements of this one."""
+    node = trace["nodes"][number]
+    while node["operation"] == "reshape":
+        node = trace["nodes"][node["inputs"][0]]
+    found: int = node["id"]
+    return found
 
 
 def _masked(
@@ -195,7 +211,7 @@ def _neurons(
     node = nodes[layer["output"]]
     z, a = _Held(nodes[layer["preactivation"]]["value"]), _Held(node["value"])
     delta = _Held(layer["delta"])
-    biases = _parameter(layer, 1)
+    biases = _parameter(layer, "bias", layer["sizes"][1:])
     found = []
     for index in range(_shown(layer["sizes"][1])):
         before, after, d = z.row(row, index), a.row(row, index), delta.row(row, index)
@@ -231,9 +247,8 @@ def _weights(
     layer: Mapping[str, Any], sources: int, targets: int, values: bool, gradients: bool
 ) -> tuple[Weight, ...]:
     """A line for each weight between neurons that are drawn."""
-    held = _parameter(layer, 2)
-    if held is None:
-        return ()
+    held = _parameter(layer, "weight", layer["sizes"][::-1])
+    assert held is not None  # else there is no picture
     w, dw = _Held(held["old"]), _Held(held["gradient"])
     found = []
     for source in range(sources):
@@ -246,21 +261,25 @@ def _weights(
 
 
 def _loss_column(trace: Mapping[str, Any], outputs: int, values: bool) -> Column:
-    inside = f"L {_short(_number(trace['loss']))}" if values else "L"
-    said = f"loss, {trace['loss_name']}, {number_text(_number(trace['loss']))}"
+    inside = f"L {_short(float(trace['loss']))}" if values else "L"
+    name = name_of_loss(trace)
+    said = ", ".join(filter(None, ("loss", name, number_text(float(trace["loss"])))))
     weights = tuple(Weight(source, 0, None) for source in range(outputs))
-    return Column(
-        ("loss", trace["loss_name"]), (Neuron(inside, (), (), said, False, True),), 0, weights
-    )
+    return Column(("loss", name), (Neuron(inside, (), (), said, False, True),), 0, weights)
 
 
-def _parameter(layer: Mapping[str, Any], axes: int) -> Mapping[str, Any] | None:
-    """The first parameter of a layer with so many axes: its weight has 2, its bias 1."""
-    return next((p for p in layer["parameters"] if len(p["old"]["shape"]) == axes), None)
+def _parameter(
+    layer: Mapping[str, Any], name: str, shape: Sequence[int]
+) -> Mapping[str, Any] | None:
+    """The first parameter of a layer with this name and shape.
 
-
-def _number(value: Any) -> float:
-    return float(value)
+    Its path may be that of another layer that has it, too.
+    """
+    for parameter in layer["parameters"]:
+        if parameter["path"].rpartition(".")[2] == name and parameter["old"]["shape"] == shape:
+            found: Mapping[str, Any] = parameter
+            return found
+    return None
 
 
 def _short(value: float) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from chainrule.graph.tensor import Array
+from chainrule.inspect.arrays import from_json, summary
 
 _MOST_ROWS, _MOST_COLUMNS, _MOST = 6, 5, 20
 
@@ -51,29 +52,21 @@ class Numbers(NamedTuple):
 
 def numbers_of(array: Array) -> Numbers:
     """An array's `Numbers`."""
-    if not array.size:
-        return Numbers(array.shape, None)
-    counted = array.astype(np.float64)
-    with np.errstate(all="ignore"):
-        summary = float(counted.min()), float(counted.max()), float(counted.mean())
-    return Numbers(array.shape, array if _fits(array.shape) else None, *summary)
+    whole = array if _fits(array.shape) else None
+    return Numbers(array.shape, whole, *_range(summary(array)))
 
 
 def numbers_of_trace(held: dict[str, Any]) -> Numbers:
     """The `Numbers` of an array of a trace."""
     shape = tuple(held["shape"])
-    whole = None
-    if held["values"] is not None and _fits(shape):
-        whole = np.array(as_floats(held["values"])).reshape(shape)
-    summary = {key: None if v is None else float(v) for key, v in held["summary"].items()}
-    return Numbers(shape, whole, summary["minimum"], summary["maximum"], summary["mean"])
+    return Numbers(shape, from_json(held) if _fits(shape) else None, *_range(held["summary"]))
 
 
-def as_floats(values: Any) -> Any:
-    """Nested lists in which NaN and infinities are numbers, not their names."""
-    if isinstance(values, list):
-        return [as_floats(v) for v in values]
-    return float(values)
+def _range(found: Mapping[str, Any]) -> list[float | None]:
+    """The minimum, the maximum and the mean of a summary."""
+    return [
+        None if found[key] is None else float(found[key]) for key in ("minimum", "maximum", "mean")
+    ]
 
 
 def _fits(shape: Sequence[int]) -> bool:

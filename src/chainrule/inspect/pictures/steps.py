@@ -62,10 +62,16 @@ def nodes_of_trace(trace: Mapping[str, Any], *, by_layer: bool = False) -> list[
 def kinds_of_trace(trace: Mapping[str, Any]) -> dict[str, str]:
     """By the path of each layer of a trace what its box is called, with its activation."""
     paths = _paths(trace["layers"])
-    kinds = {LOSS: trace["loss_name"]}
+    kinds = {LOSS: name_of_loss(trace)}
     for path, layer in zip(paths, trace["layers"], strict=True):
         kinds[path] = " · ".join(filter(None, (layer["kind"], layer["activation"])))
     return kinds
+
+
+def name_of_loss(trace: Mapping[str, Any]) -> str:
+    """The class or the function; empty of a lambda, which has no name."""
+    name: str = trace["loss_name"]
+    return "" if name == "<lambda>" else name
 
 
 def _paths(layers: Any) -> list[str]:

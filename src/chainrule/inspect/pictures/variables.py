@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule.drawing.diagram import Diagram, Edge, Line, Node
+from chainrule.graph.backprop import PrunedGraph, build_grad
 from chainrule.graph.context import no_grad
-from chainrule.graph.operation import Operation
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.pictures.numbers import number_text, numbers_of, shape_text
 from chainrule.ops import ones_like
@@ -80,36 +80,23 @@ def _name(tensor: Tensor) -> str:
 def _derivatives(variable: Tensor, shown: dict[Tensor, str]) -> dict[Tensor, Tensor | None]:
     """The variables that it is computed from, in the order of its formula, with its derivatives.
 
-    A derivative is None where a value on the way is missing or no scalar.
+    They are what backpropagation makes of the graph between them. A derivative is None where a
+    value on the way is missing or no scalar.
     """
-    between = {variable}
-    found: dict[Tensor, Tensor | None] = {}
-    stack = [variable]
-    while stack:
-        node = stack.pop()
-        for source in reversed(node.inputs):
-            if source not in shown and source not in between:
-                between.add(source)
-                stack.append(source)
-    ordered = sorted(between, key=lambda t: t.serial, reverse=True)
-    is_scalar = all(not t.shape and t.value is not None for t in between)
-    gradient: dict[Tensor, Tensor] = {variable: ones_like(variable)} if is_scalar else {}
-    with no_grad():
-        for node in ordered:
-            for index, source in enumerate(node.inputs):
-                if source in shown:
-                    found.setdefault(source, None)
-                part = _part(node, index, gradient.get(node))
-                if part is not None:
-                    before = gradient.get(source)
-                    gradient[source] = part if before is None else before + part
-    order = {tensor: number for number, tensor in enumerate(shown)}
-    return {s: gradient.get(s) for s in sorted(found, key=order.__getitem__)}
-
-
-def _part(node: Tensor, index: int, gradient: Tensor | None) -> Tensor | None:
-    """What flows back from a node to one of its inputs."""
-    operation: Operation | None = node.operation
-    if operation is None or gradient is None or node.inputs[index].shape:
-        return None
-    return operation.bprop(node, index, gradient)
+    edges: PrunedGraph = {variable: []}
+    between = [variable]
+    for node in between:  # which grows
+        for index, source in enumerate(node.inputs):
+            if source not in edges:
+                edges[source] = []
+                if source not in shown:
+                    between.append(source)
+            edges[source].append((node, index))
+    found = [source for source in shown if source in edges and source is not variable]
+    grad_table: dict[Tensor, Tensor] = {}
+    if all(not t.shape and t.value is not None for t in between):
+        with no_grad():
+            grad_table[variable] = ones_like(variable)
+            for source in sorted(edges, key=lambda t: t.serial, reverse=True)[1:]:
+                build_grad(source, edges, grad_table)
+    return {source: None if source.shape else grad_table.get(source) for source in found}

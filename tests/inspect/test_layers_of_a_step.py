@@ -1,0 +1,173 @@
+"""What explain takes for a layer, its weights and its activation: true for each model's numbers."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule import nn
+from chainrule.nn import functional
+from chainrule.nn.utils import spectral_norm, weight_norm
+
+
+class Net(nn.Module):
+    """z = fc(x), then what `rest(net, z)` makes of it."""
+
+    def __init__(self, rest, fc=None, activation=None):
+        super().__init__()
+        self.fc = fc or nn.Linear(2, 3)
+        self.act = activation or nn.Sigmoid()
+        self.out = nn.Linear(3, 1)
+        self.rest = rest
+
+    def forward(self, x):
+        return self.rest(self, self.fc(x))
+
+
+class Scaled(nn.Linear):
+    def forward(self, x):
+        return super().forward(x) * 0.5
+
+
+class Doubled(nn.Linear):
+    def forward(self, x):
+        return super().forward(x + x)
+
+
+class ConvexLinear(nn.Linear):
+    def forward(self, x):
+        self.seen = x.shape
+        return super().forward(x)
+
+
+class Kernel(nn.Conv2d):
+    pass
+
+
+class LowRank(nn.Linear):
+    def __init__(self, size, out):
+        super().__init__(size, out)
+        self.up = nn.Linear(size, 1, bias=False)
+
+    def forward(self, x):
+        return super().forward(x) + (x * self.up.weight).sum(axis=-1, keepdims=True)
+
+
+class Swish(nn.Module):
+    def forward(self, x):
+        return x * cr.sigmoid(x)
+
+
+class Noise(nn.Module):
+    def forward(self, x):
+        return x * cr.tensor([[1.0, 0.0, 2.0]], dtype="float32")
+
+
+def called(function):
+    return lambda net, z: net.out(function(z))
+
+
+def through(module):
+    return Net(lambda net, z: net.out(net.act(z)), activation=module)
+
+
+DELTA = "delta1 = (W2^T delta2) * g'(z1)"
+FIRST = "z1 = W1 a0 + b1"
+CASES = {
+    "module": (through(nn.Tanh()), ["Linear Tanh", "Linear"], [FIRST, DELTA]),
+    "gelu module": (through(nn.GELU()), ["Linear GELU", "Linear"], [DELTA]),
+    "silu module": (through(nn.SiLU()), ["Linear SiLU", "Linear"], [DELTA]),
+    "own module": (through(Swish()), ["Linear Swish", "Linear"], [DELTA]),
+    "module of another kind": (through(Noise()), ["Linear", "Noise", "Linear"], [FIRST]),
+    "z taken twice": (
+        Net(lambda net, z: net.out(z * net.act(z))), ["Linear", "Sigmoid", "Linear"],
+        ["delta1 = dL/dsigmoid1 dsigmoid1/dz1 + dL/d%10 d%10/dz1"],
+    ),
+    "z in the output": (
+        Net(lambda net, z: net.out(net.act(z)) + z.sum()), ["Linear", "Sigmoid", "Linear"], [FIRST],
+    ),
+    "gelu taken twice": (
+        Net(lambda net, z: net.out(functional.gelu(z)) + z.sum()), ["Linear", "Linear"], [FIRST],
+    ),
+    "scaled": (
+        Net(called(cr.tanh), Scaled(2, 3)), ["Scaled", "Linear"], ["scaled1 = Scaled(a0)"],
+    ),
+    "doubled": (Net(called(cr.tanh), Doubled(2, 3)), ["Doubled", "Linear"], []),
+    "low rank": (Net(called(cr.tanh), LowRank(2, 3)), ["LowRank", "Linear"], []),
+    "same map": (
+        Net(called(cr.tanh), ConvexLinear(2, 3)), ["ConvexLinear Tanh", "Linear"],
+        [FIRST, DELTA, "dL/dW1 = delta1 a0^T"],
+    ),
+    "weight norm": (
+        Net(called(cr.tanh), weight_norm(nn.Linear(2, 3))), ["Linear Tanh", "Linear"],
+        [FIRST, "W1 = fc.weight_v * %20", "dL/dW1 = delta1 a0^T", DELTA],
+    ),
+    "spectral norm": (
+        Net(called(cr.tanh), spectral_norm(nn.Linear(2, 3))), ["Linear Tanh", "Linear"],
+        [FIRST, "W1 = fc.weight_orig / %13", DELTA],
+    ),
+    "kernels": (
+        nn.Sequential(nn.Unflatten(1, (1, 1, 2)), nn.ConvTranspose2d(1, 1, 2), nn.ReLU(),
+                      Kernel(1, 2, 2), nn.Flatten(), nn.Linear(4, 1)),
+        ["Unflatten", "ConvTranspose2d ReLU", "Kernel", "Flatten", "Linear"],
+        ["z1 = conv^T(W1, unflatten1) + b1", "z2 = conv(W2, a1) + b2",
+         "dL/da1 = conv^T(W2, delta2)",
+         "dL/dW1 = conv(delta1, unflatten1)", "dL/dW2 = conv(a1, delta2)"],
+    ),
+}  # fmt: skip
+FUNCTIONS = {
+    "ReLU": cr.relu, "Softplus": cr.softplus, "GELU": functional.gelu,
+    "SiLU": functional.silu, "Mish": functional.mish, "SELU": functional.selu,
+    "ELU": functional.elu, "CELU": functional.celu, "Softsign": functional.softsign,
+    "LeakyReLU": lambda z: functional.leaky_relu(z, 0.2), "LogSigmoid": functional.logsigmoid,
+    "Tanhshrink": functional.tanhshrink,
+}  # fmt: skip
+for name, function in FUNCTIONS.items():
+    CASES[f"function {name}"] = (Net(called(function)), [f"Linear {name}", "Linear"], [DELTA])
+CASES["function tanh gelu"] = (
+    Net(called(lambda z: functional.gelu(z, "tanh"))), ["Linear GELU", "Linear"], [DELTA],
+)  # fmt: skip
+CASES["function with a mask"] = (
+    Net(called(lambda z: cr.where(z < 0.0, z, 0.5 * z))), ["Linear", "Linear"], [FIRST],
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_formulas_hold_for_the_numbers(case):
+    model, kinds, formulas = CASES[case]
+    step = cr.explain(model, [0.7, -0.3], [0.5], nn.MSELoss())
+    trace = step.trace()
+    found = [" ".join(filter(None, (n["kind"], n["activation"]))) for n in trace["layers"]]
+    assert found == kinds
+    said = {n[key]["text"] for n in trace["nodes"] for key in KEYS if n[key] is not None}
+    assert set(formulas) <= said
+    check_layers(trace)
+    assert step.to_text() and step.to_latex() and step.to_html()
+
+
+KEYS = ("formula", "gradient_formula")
+
+
+def check_layers(trace):
+    """delta = dL/da g'(z), and z = a W^T + b where a layer has sizes."""
+
+    def values(held):
+        return np.array(held["values"])
+
+    for layer in trace["layers"]:
+        if layer["derivative"] is not None:
+            product = values(layer["output_gradient"]) * values(layer["derivative"])
+            np.testing.assert_allclose(values(layer["delta"]), product, rtol=1e-4, atol=1e-7)
+        if layer["sizes"] is not None:
+            W, b = (values(p["old"]) for p in layer["parameters"])
+            z = values(trace["nodes"][layer["input"]]["value"]) @ W.T + b
+            seen = values(trace["nodes"][layer["preactivation"]]["value"])
+            np.testing.assert_allclose(z, seen, rtol=1e-4, atol=1e-6)
+
+
+def test_the_weights_that_a_layer_computes_are_in_its_tables():
+    model = nn.Sequential(weight_norm(nn.Linear(2, 2)), nn.Tanh(), nn.Linear(2, 1))
+    step = cr.explain(model, [1.0, 2.0], [1.0], nn.MSELoss())
+    first, second = (layer["sizes"] for layer in step.trace()["layers"])
+    assert first is None and second == [2, 1]  # W1 is no parameter of the layer
+    text = step.to_text(width=120)
+    assert "Layer 1: Linear, Tanh (0)" in text and "W1 " in text and "∂L/∂W1 " in text
