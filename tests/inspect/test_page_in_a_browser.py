@@ -37,6 +37,7 @@ def browser():
         driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     except WebDriverException:  # a machine with much else to do can be too slow for a start
         driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(120)
     yield driver
     driver.quit()
 
