@@ -170,7 +170,8 @@ def explain(
     Args:
         model: a `nn.Module`.
         x, y: as in `Trainer.fit`, one row or several. An x of one axis is one row, and so is x
-            where y is a single number; it then needs no axis of rows.
+            where y is a single number; it then needs no axis of rows. Else the first axis of
+            both is that of the rows.
         loss: (outputs, targets) -> a scalar Tensor.
         optimizer: of the model's parameters; with it the new weights are a part.
         letters: whose letters the formulas have: "boulder" (z, a, delta), "cs3780" (u, z, delta),

@@ -65,6 +65,9 @@ def find_layers(step: Step) -> list[FoundLayer]:
         for parent in set(node.inputs):
             consumers.setdefault(parent, []).append(node)
     owners = _owners(step)
+    of_call: dict[int, list[Tensor]] = {}
+    for node, place in owners.items():
+        of_call.setdefault(place, []).append(node)
     found: list[FoundLayer] = []
     absorbed: set[int] = set()
     number = 0
@@ -72,7 +75,7 @@ def find_layers(step: Step) -> list[FoundLayer]:
         z = call.output
         if place in absorbed or z is None or z not in graph:
             continue
-        nodes = [node for node in step.nodes if owners.get(node) == place]
+        nodes = of_call.get(place, []).copy()
         affine = _affine(call)
         activation, output, is_elementwise = None, z, False
         if affine is not None:

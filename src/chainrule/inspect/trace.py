@@ -43,7 +43,7 @@ def trace_of(
         "version": VERSION,
         "title": title if optimizer is None else f"{title} of {type(optimizer).__name__}",
         "model": kind,
-        "loss_name": _loss_name(loss),
+        "loss_name": getattr(loss, "__name__", type(loss).__name__),
         "optimizer": None if optimizer is None else _described(optimizer),
         "rows": step.rows,
         "dtype": str(step.loss.dtype),
@@ -56,11 +56,6 @@ def trace_of(
         "letters": name,
         "form": form,
     }
-
-
-def _loss_name(loss: Any) -> str:
-    name: str = getattr(loss, "__name__", type(loss).__name__)
-    return name if name.isidentifier() else "loss"  # a lambda has no name
 
 
 def _described(optimizer: Optimizer) -> str:
