@@ -198,7 +198,7 @@ class Ensemble:
 
     @property
     def model(self) -> Average:
-        """One module that predicts as the ensemble does: a copy of what the members are now.
+        """One module that predicts as the ensemble does, a copy of what the members are now.
 
         It is a `nn.AverageClasses` or `nn.AverageLabels`, whose outputs are logits, where those of
         the members are; else a `nn.Average`. `cr.Predictor` and `chainrule serve` take it.
