@@ -71,14 +71,14 @@ def networks():
     dense = nn.Sequential(nn.Linear(3, 2), nn.Tanh(), nn.Linear(2, 4))
     sgd = optim.SGD(dense.parameters(), lr=0.5)
 
-    def explained(layers, x=x, y=y, loss=half_squares):
+    def explained(layers, x=x, y=y, loss=half_squares, **options):
         model = nn.Sequential(*layers)
-        return cr.explain(model, x, y, loss, optim.Adam(model.parameters()))
+        return cr.explain(model, x, y, loss, optim.Adam(model.parameters()), **options)
 
     def penalised(output, target):
         return half_squares(output, target) + 0.01 * (dense[0].weight ** 2).sum()
 
-    last = nn.Linear(2, 4)
+    last, normed = nn.Linear(2, 4), nn.utils.weight_norm(nn.Linear(3, 2))
     block = nn.TransformerEncoderLayer(4, 2, 6, dropout=0.1, batch_first=True)
     text = [nn.Embedding(5, 4), block, nn.Flatten(), nn.Linear(12, 2)]
     tokens, classes = np.array([[0, 1, 2], [4, 3, 2]]), nn.CrossEntropyLoss()
@@ -92,8 +92,11 @@ def networks():
         "where": explained([Masked()], [[0.3, 0.7]], [[1.0]]),
         "a layer twice": explained([Twice()], [[0.3, 0.7], [1.0, -1.0]], [[1.0, 0.0], [0.0, 1.0]]),
         "dropout": explained([nn.Linear(3, 2), nn.ReLU(), nn.Dropout(0.5), last]),
+        "a way around": explained(
+            [nn.Linear(3, 2), nn.Residual(nn.Linear(2, 2))], y=[[0, 1], [2, 1]]
+        ),
         "PReLU": explained([nn.Linear(3, 2), nn.PReLU(), last]),
-        "weight_norm": explained([nn.utils.weight_norm(nn.Linear(3, 2)), nn.ReLU(), last]),
+        "weight_norm": explained([normed, nn.ReLU(), last], letters="row"),
         "conv": explained(conv, images, [0, 2], classes),
         "transformer": explained(text, tokens, [0, 1], classes),
     }

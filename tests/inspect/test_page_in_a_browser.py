@@ -37,6 +37,7 @@ def browser():
         driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
     except WebDriverException:  # a machine with much else to do can be too slow for a start
         driver = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    driver.set_script_timeout(120)
     yield driver
     driver.quit()
 
@@ -373,7 +374,7 @@ def test_every_frame_of_every_network_is_shown_with_true_equations(browser, tmp_
                 found = is_true(equation)
                 assert found is not False, (name, title, equation)
                 true |= {title} if found else set()
-        fewest = {"letters of rows": 7, "rows": 7, "columns": 7, "a penalty": 6, "conv": 0}
+        fewest = {"letters of rows": 7, "rows": 7, "columns": 7, "a penalty": 6, "conv": 5}
         assert len(true) >= fewest.get(name, 2), (name, true)
         assert {title for title, *_ in played} >= {"What is given", "new b1"}, name
 

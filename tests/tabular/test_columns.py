@@ -169,7 +169,7 @@ def test_columns_survive_json_pickle_and_copies_and_never_change():
         same(again.transform(FRAME), COLUMNS.transform(FRAME))
     with pytest.raises(AttributeError, match="can't be changed"):
         COLUMNS.numeric = 3
-    for broken in ({}, {"columns": [{"kind": "x"}], "named": True}, {"columns": 3, "named": 1}):
+    for broken in ({}, {"columns": [{"kind": "x"}], "named": True, "numbered": False}, {"columns": 3, "named": 1}):
         with pytest.raises(ValueError, match="describes no columns"):
             Columns.from_dict(broken)
 
@@ -243,6 +243,23 @@ def test_numbered_columns_are_found_by_their_numbers():
         columns.transform(numbered[[1, 0]])
     # Against names, numbers stand for places.
     np.testing.assert_array_equal(Columns.fit(named).transform(numbered)["numbers"], expected)
+
+
+@pytest.mark.parametrize("library", [pd.DataFrame, pl.DataFrame, dict])
+def test_text_that_looks_like_a_number_is_a_name(library):
+    values = {"x1": np.array([1.0, 2.0, 4.0]), "x2": np.array([7.0, 8.0, 6.0])}
+    columns = Columns.fit(library({**values, "site": np.ones(3)}))
+    expected = np.stack(list(values.values()), axis=1)
+    for kept in (columns, Columns.from_dict(json.loads(json.dumps(columns.to_dict())))):
+        for table in (values, {"id": np.arange(3), "x2": values["x2"], "x1": values["x1"]}):
+            np.testing.assert_array_equal(kept.transform(library(table))["numbers"], expected)
+        with pytest.raises(ValueError, match="x lacks 'x1', 'x2'; it has 'a', 'b', 'c'"):
+            kept.transform(library({"a": [1.0], "b": [1.0], "c": [1.0]}))
+        assert kept.unknown(library({"id": [1.0], **{n: v[:1] for n, v in values.items()}})) == (
+            "id",
+        )
+    numbered = Columns.fit(pd.DataFrame(expected))
+    assert numbered.unknown(library(values)) == ()  # whose places count
 
 
 def test_categories_are_embedded_or_not_as_the_rows_that_decide_say():

@@ -107,6 +107,38 @@ def test_predictions_are_means_and_a_file_holds_them(kind, averaged, tmp_path, c
         cr.Ensemble(make, 2).load(path)
 
 
+@pytest.mark.parametrize("loss", [nn.CrossEntropyLoss, nn.NLLLoss])
+def test_classes_are_on_axis_1_as_the_losses_have_them(loss):
+    x = RNG.normal(size=(12, 2, 4)).astype("float32")
+    y = RNG.integers(0, 3, (12, 4))
+
+    def make_trainer(seed):
+        layers = [nn.Conv1d(2, 3, 1)] + [nn.LogSoftmax(1)] * (loss is nn.NLLLoss)
+        model = nn.Sequential(*layers)
+        return cr.Trainer(model, loss(), optim.SGD(model.parameters(), lr=0.1))
+
+    ensemble = cr.Ensemble(make_trainer, 3)
+    raw = np.stack([trainer.predict(x) for trainer in ensemble.trainers]).astype(np.float64)
+    p = np.moveaxis(softmax(np.moveaxis(raw, 2, -1)), -1, 2)
+    np.testing.assert_allclose(ensemble.predict_members(x), p, rtol=1e-5)
+    spread = -(p.mean(0) * np.log(p.mean(0))).sum(1) + (p * np.log(p)).sum(2).mean(0)
+    np.testing.assert_allclose(ensemble.disagreement(x), spread, rtol=1e-2, atol=1e-6)
+    chosen = np.take_along_axis(p.mean(axis=0), y[:, None], axis=1)
+    assert ensemble.evaluate(x, y)["loss"] == pytest.approx(-np.log(chosen).mean(), rel=1e-5)
+    row = nn.AverageClasses(nn.Identity())(cr.tensor([1.0, 2.0]))
+    np.testing.assert_allclose(row.numpy(), np.log(softmax(np.array([1.0, 2.0]))), rtol=1e-5)
+
+
+@pytest.mark.parametrize("kind", [nn.Average, nn.AverageClasses, nn.AverageLabels])
+def test_averages_are_lists(kind):
+    members = [nn.Linear(5, 2) for _ in range(3)]
+    average = kind(*members)
+    first, longer = average[:2], average + [nn.ReLU()]
+    assert type(first) is type(longer) is kind
+    assert list(first) == members[:2] and list(longer)[:3] == members and len(longer) == 4
+    assert len(average) == 3
+
+
 class _At(cr.Callback):
     def __init__(self, action):
         self.action = action

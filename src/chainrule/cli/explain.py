@@ -53,7 +53,7 @@ def explain(
     update, and of several networks the first is explained. MODEL may also be a trace that --json
     wrote. Without --html and --json the explanation is printed.
     """
-    from chainrule.cli.explaining import explained, read_trace, sources_of
+    from chainrule.cli.explaining import Asked, explained, read_trace, sources_of
     from chainrule.cli.files import check_outputs
     from chainrule.cli.output import write
 
@@ -62,9 +62,8 @@ def explain(
         options = {"DATA": data, "--row": row, "--letters": letters, "--data": folder}
         found = read_trace(model, {**options, "--part": part, "--header": header})
     else:
-        found = explained(
-            model, data, row or 0, letters or "boulder", folder=folder, part=part, header=header
-        )
+        asked = Asked(data, row or 0, folder, part, header)
+        found = explained(model, asked, letters or "boulder")
     if page is not None:
         found.to_html(page)
         click.echo(f"the page: {page}")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.cli import output, sources
 from chainrule.cli.building import Options, as_input, build_loss, build_optimizer
@@ -18,6 +18,16 @@ from chainrule.nn import Sequential
 from chainrule.system.reading import reason
 from chainrule.tabular.targets import criterion_of
 from chainrule.train.model_file import read
+
+
+class Asked(NamedTuple):
+    """Which row of which data: the options of the command; None for what was not given."""
+
+    data: str | None
+    row: int
+    folder: str | None
+    part: str | None
+    header: bool | None
 
 
 def read_trace(path: str, others: Mapping[str, Any]) -> Explanation:
@@ -38,16 +48,7 @@ def sources_of(data: str | None, folder: str | None) -> Iterable[Path]:
     return () if data is None else sources.files_of(data, folder)
 
 
-def explained(
-    path: str,
-    data: str | None,
-    row: int,
-    letters: Any,
-    *,
-    folder: str | None,
-    part: str | None,
-    header: bool | None,
-) -> Explanation:
+def explained(path: str, asked: Asked, letters: Any) -> Explanation:
     """The step of a saved model on a row.
 
     Raises:
@@ -56,43 +57,36 @@ def explained(
     """
     tensors, description = read(path)
     if (table := table_of(path, tensors, description)) is not None:
-        return _of_table(path, table, _data_of(path, data, table.metadata.get("data")), row,
-                         letters, folder, part, header)  # fmt: skip
+        return _of_table(path, table, asked, letters)
     saved = read_saved(path)
-    name = _data_of(path, data, saved.trained_on["name"])
-    found = sources.read_to_use(name, folder, saved.trained_on, header=header, with_target=True)
+    name = _data_of(path, asked.data, saved.trained_on["name"])
+    found = sources.read_to_use(
+        name, asked.folder, saved.trained_on, header=asked.header, with_target=True
+    )
     output.say_notice(found)
-    x, y = found.part("train" if part is None and data is None else part)
+    x, y = found.part("train" if asked.part is None and asked.data is None else asked.part)
     if y is None:
         raise ValueError(f"{name} lacks the targets, without which there is no loss to explain.")
-    _check_row(name, row, len(x))
-    targets = saved.task.encode(y[row : row + 1], name)
+    _check_row(name, asked.row, len(x))
+    rows = slice(asked.row, asked.row + 1)
+    targets = saved.task.encode(y[rows], name)
     options = (description.get("metadata") or {}).get("options")
     loss, optimizer = _loss_and_optimizer(path, saved, options)
-    row_of_x = as_input(x[row : row + 1])
-    return explain_step(saved.model, row_of_x, targets, loss, optimizer, letters=letters)
+    return explain_step(saved.model, as_input(x[rows]), targets, loss, optimizer, letters=letters)
 
 
-def _of_table(
-    path: str,
-    saved: SavedTable,
-    name: str,
-    row: int,
-    letters: Any,
-    folder: str | None,
-    part: str | None,
-    header: bool | None,
-) -> Explanation:
-    frame = read_table_to_use(name, saved, folder, part, header=header)
+def _of_table(path: str, saved: SavedTable, asked: Asked, letters: Any) -> Explanation:
+    name = _data_of(path, asked.data, saved.metadata.get("data"))
+    frame = read_table_to_use(name, saved, asked.folder, asked.part, header=asked.header)
     if saved.target not in frame.columns:
         raise ValueError(
             f"{name} lacks the target column {saved.target!r}, without which there is no loss to "
             "explain."
         )
-    _check_row(name, row, len(frame))
-    frame = frame.iloc[row : row + 1]
+    _check_row(name, asked.row, len(frame))
+    frame = frame.iloc[asked.row : asked.row + 1]
     if frame[saved.target].isna().any():
-        raise ValueError(f"{name}: row {row} has no target. Take another --row.")
+        raise ValueError(f"{name}: row {asked.row} has no target. Take another --row.")
     model = saved.model
     with naming(name):
         arrays = model.columns.transform(frame)

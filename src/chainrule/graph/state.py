@@ -128,7 +128,7 @@ class State(Tensor):
 
     @property
     def own_name(self) -> str:
-        """The last part of its name, which says what it is and not where: "weight"."""
+        """The last part of its name, as "weight", which says what it is and not where."""
         return (self.name or "").rpartition(".")[2]
 
     def rename(self, name: str) -> None:

@@ -94,6 +94,7 @@ class Reported:
                 for n, m in zip(self._names, medians, strict=True)
             ],
             table.names is not None,
+            table.numbered,
         )
         self.report = {"members": [_training(estimator)], "by": _described(estimator)}
         if train is not None:

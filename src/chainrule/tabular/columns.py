@@ -63,6 +63,7 @@ class Columns:
     Attributes:
         columns: the decision on each column, in order: its name, kind and reason.
         named: whether the table had names; then those of other tables are matched.
+        numbered: whether these names are whole numbers, which pandas gives to an array's columns.
         numeric: how many of the numbers are numeric: numbers and parts of dates. They come first.
         plain: how many are flags and categories.
         sizes: for each embedded column how many codes it has.
@@ -81,19 +82,21 @@ class Columns:
                [ 2. ,  1. ,  1. ]])
     """
 
-    __slots__ = ("_numbers_alone", "columns", "named", "numeric", "plain", "sizes")
+    __slots__ = ("_numbers_alone", "columns", "named", "numbered", "numeric", "plain", "sizes")
 
     columns: tuple[Column, ...]
     named: bool
+    numbered: bool
     numeric: int
     plain: int
     sizes: tuple[int, ...]
     _numbers_alone: _Numbers | None
 
-    def __init__(self, columns: Sequence[Column], named: bool) -> None:
+    def __init__(self, columns: Sequence[Column], named: bool, numbered: bool = False) -> None:
         for name, value in {
             "columns": tuple(columns),
             "named": bool(named),
+            "numbered": bool(numbered),
             "numeric": sum(column.numeric for column in columns),
             "plain": sum(column.plain for column in columns),
             "sizes": tuple(column.codes for column in columns if column.codes),
@@ -154,7 +157,7 @@ class Columns:
         if not any(column.numeric + column.plain + column.codes for column in columns):
             reasons = "; ".join(f"{c.name!r}: {c.reason}" for c in columns[:_MOST_NAMED])
             raise ValueError(f"no column of x, of {found.rows} sample(s), can be used. {reasons}")
-        return cls(columns, found.names is not None)
+        return cls(columns, found.names is not None, found.numbered)
 
     def transform(self, table: Any) -> dict[str, NDArray[Any]]:
         """The arrays of a table's rows.
@@ -197,7 +200,8 @@ class Columns:
         kept, width = self._numbers_alone, len(self.columns)
         array = None
         if kept is not None:
-            array = array_of_numbers(table, self.names if self.named else None)
+            has_text = self.named and not self.numbered
+            array = array_of_numbers(table, self.names if has_text else None)
         if kept is None or array is None or array.shape[1] != width:
             return None
         found = np.full((len(array), self.numeric + self.plain), -1.0)  # none is missing
@@ -226,23 +230,29 @@ class Columns:
             ('c',)
         """
         found = read(table)
-        if not self.named or found.names is None:
+        if not self._has_names_like(found):
             return ()
-        return tuple(name for name in found.names if name not in self.names)
+        return tuple(name for name in found.names or () if name not in self.names)
+
+    def _has_names_like(self, found: Table) -> bool:
+        """Whether columns are found by name: those with numbers for labels go by their places
+        where the others have text, or none.
+        """
+        return self.named and found.names is not None and self.numbered == found.numbered
 
     def _numbers_in(self, found: Table) -> list[int | None]:
         """For each column its number in a table; None where it is not needed."""
         used = [column.numeric + column.plain + column.codes > 0 for column in self.columns]
-        if self.named and found.names and _numbered(self.names) == _numbered(found.names):
-            places = {name: number for number, name in enumerate(found.names)}
+        if self._has_names_like(found):
+            names = found.names or ()
+            places = {name: number for number, name in enumerate(names)}
             lacking = [
                 c.name for c, is_used in zip(self.columns, used, strict=True)
                 if is_used and c.name not in places
             ]  # fmt: skip
             if lacking:
                 raise ValueError(
-                    f"x lacks {_listed(lacking)}; it has {_listed(found.names)}"
-                    f"{hint(lacking, found.names)}"
+                    f"x lacks {_listed(lacking)}; it has {_listed(names)}{hint(lacking, names)}"
                 )
             return [
                 places[c.name] if is_used else None
@@ -280,7 +290,7 @@ class Columns:
         """All of it, as plain data that JSON can hold."""
         names = {kind: name for name, kind in KINDS.items()}
         columns = [{"kind": names[type(c)], **asdict(c)} for c in self.columns]
-        return {"named": self.named, "columns": columns}
+        return {"named": self.named, "numbered": self.numbered, "columns": columns}
 
     @classmethod
     def from_dict(cls, found: Mapping[str, Any]) -> Columns:
@@ -294,7 +304,7 @@ class Columns:
             for given in found["columns"]:
                 fields = dict(given)
                 columns.append(KINDS[fields.pop("kind")](**fields).checked())
-            return cls(columns, found["named"])
+            return cls(columns, found["named"], found["numbered"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise ValueError(f"this describes no columns: {error!r:.200}") from None
 
@@ -316,11 +326,6 @@ def _numbers_alone(columns: Sequence[Column]) -> _Numbers | None:
 
 def _names(found: Table) -> tuple[str, ...]:
     return found.names or tuple(f"x{number}" for number in range(found.width))
-
-
-def _numbered(names: Sequence[str]) -> bool:
-    """Whether columns have numbers for labels; against names these stand for their places."""
-    return all(name[:1] == "x" and name[1:].isdigit() for name in names)
 
 
 def _places(found: Table) -> list[str]:

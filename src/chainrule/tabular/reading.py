@@ -29,12 +29,15 @@ class Table(NamedTuple):
         rows: the number of rows.
         column: number, place, how to read it -> its `Cells`; the place is for error messages,
             and None decides by the values how to read it.
+        numbered: whether the labels of a frame are whole numbers, as pandas gives to an array:
+            "x0" is the name of column 0 then.
     """
 
     names: tuple[str, ...] | None
     width: int
     rows: int
     column: Callable[[int, str, Wanted | None], Cells]
+    numbered: bool = False
 
 
 def read(table: Any, name: str = "x") -> Table:
@@ -48,11 +51,12 @@ def read(table: Any, name: str = "x") -> Table:
         names = names_of(table)
         frame = as_frame(table, name)
         columns = list(frame.iter_columns())
-        given = names if isinstance(names, tuple) else _numbered(frame.columns)
+        numbers = None if isinstance(names, tuple) else _numbered(frame.columns)
         return Table(
-            given,  # type: ignore[arg-type]
+            names if numbers is None else numbers,  # type: ignore[arg-type]
             len(columns), len(frame),
             lambda number, place, wanted: _of_series(columns[number], place, wanted),
+            numbers is not None,
         )  # fmt: skip
     if isinstance(table, dict):
         return _of_columns(table, name)

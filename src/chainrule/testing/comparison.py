@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import re
-import unicodedata
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from chainrule import checks
-from chainrule.graph.tensor import Array, Tensor
+from chainrule.graph.tensor import Array
 from chainrule.inspect.step import run_step
 from chainrule.nn.module import Module
 from chainrule.optim.optimizer import Optimizer
+from chainrule.testing.differences import DIGITS, accepting, as_written, place_of, precision
+from chainrule.testing.names import as_array, named
 from chainrule.testing.network import (
     Network,
     Numbers,
@@ -26,14 +26,10 @@ from chainrule.testing.network import (
 )
 from chainrule.testing.slips import Slip, factors, slips
 
-Verdict = Literal["right", "wrong", "follows"]
+Verdict = Literal["right", "rounded", "wrong", "follows"]
 Forms = Mapping[str, bool]
 """Whether the hand's arrays lie the other way than ours: {"batch": ..., "weights": ...}."""
 
-LOSS = {"loss", "l", "j", "cost", "e", "c"}
-NAME = re.compile(r"(z|a|h|delta|dz|dw|db|neww|newb|wnew|bnew)(\d+)(new)?|(w|b)(\d+)(new)")
-KIND = {"h": "a", "dz": "delta", "dw": "dW", "neww": "W", "newb": "b", "wnew": "W", "bnew": "b"}
-SIGNS = str.maketrans({"δ": "delta", "Δ": "delta", "∂": "d", "∇": "grad"})
 ROWS = ("z", "a", "delta")
 """Of these every example has a row."""
 
@@ -43,8 +39,9 @@ class Finding(NamedTuple):
 
     Attributes:
         name: as ours: z1, a1, loss, delta1, dW1, db1, new_W1, new_b1.
-        verdict: right; wrong; or "follows": not ours, but what the formula gives from your own
-            earlier numbers, so that no further slip was made here.
+        verdict: right; "rounded", right to the digits that are given; wrong; or "follows": not
+            ours, but what the formula gives from your own earlier numbers, so that no further slip
+            was made here.
         difference: the largest one between an element of yours and ours; NaN where shapes differ.
         yours, ours: the arrays, in the form of yours where it fits.
     """
@@ -63,21 +60,27 @@ class Comparison:
     Attributes:
         correct: whether all is right.
         first: the name of the first wrong quantity in the order of computation, or None.
-        slip: a sentence that says what was done, or None where no usual slip explains it.
+        slip: a sentence that says what was done, or where the only wrong elements are; None where
+            no usual slip explains it.
         findings: every given quantity, in the order of computation.
+        rounded: the rtol that accepts all rounded numbers; None where none are rounded, or some
+            have less than 2 digits.
     """
 
     correct: bool
     first: str | None
     slip: str | None
     findings: tuple[Finding, ...]
+    rounded: float | None = None
 
     def __str__(self) -> str:
         rows = [("quantity", "verdict", "largest difference"), ("", "", "")]
         for f in self.findings:
             shown = "" if f.verdict == "right" else f"{f.difference:.3g}"
-            if np.isnan(f.difference):
+            if f.yours.shape != f.ours.shape:
                 shown = f"shape {f.yours.shape}, ours {f.ours.shape}"
+            elif not np.isfinite(f.difference):
+                shown = "not finite"
             rows.append((f.name, f.verdict, shown))
         table = "\n".join(f"{a:<9} {b:<8} {c}".rstrip() for a, b, c in rows if a)
         return f"{self.sentence}\n\n{table}"
@@ -85,18 +88,33 @@ class Comparison:
     @property
     def sentence(self) -> str:
         """What is wrong, in one sentence."""
+        names = [f.name for f in self.findings]
         if self.first is None:
-            return f"All {len(self.findings)} quantities are right."
-        before = [f.name for f in self.findings]
-        before = before[: before.index(self.first)]
-        right = f", {before[-1]} is right" if before else ""
-        return f"{self.first} is wrong{right}: {self.slip or self._unexplained()}."
+            one = f"{names[0]} is right."
+            return one if len(names) == 1 else f"All {len(names)} quantities are right."
+        number = names.index(self.first)
+        found = self.findings[number]
+        if found.verdict == "rounded":
+            more = [f.verdict for f in self.findings].count("rounded") - 1
+            are = f"and {more} more are" if more else "is"
+            remedy = "give more of them"
+            if self.rounded is not None:
+                remedy = f"rtol={self.rounded:g} accepts that"
+            return f"{self.first} {are} right{self._digits()}; {remedy}."
+        right = ""
+        if number:
+            before = self.findings[number - 1]
+            digits = self._digits() if before.verdict == "rounded" else ""
+            right = f", {before.name} is right{digits}"
+        slip = self.slip or "no usual slip explains it"
+        if found.yours.shape != found.ours.shape:
+            slip = f"its shape is {found.yours.shape}, ours {found.ours.shape}"
+        return f"{self.first} is wrong{right}: {slip}."
 
-    def _unexplained(self) -> str:
-        found = next(f for f in self.findings if f.name == self.first)
-        if np.isnan(found.difference):
-            return f"its shape is {found.yours.shape}, ours {found.ours.shape}"
-        return "no usual slip explains it"
+    def _digits(self) -> str:
+        if self.rounded is None:
+            return " as far as the decimals go"
+        return f" to {round(-np.log10(self.rounded))} digits"
 
     def __repr__(self) -> str:
         return str(self)
@@ -175,7 +193,7 @@ def compare(
     seed = checks.integer("seed", seed, 0)
     step = run_step(model, x, y, loss, optimizer, seed)
     net = Network(step, str(getattr(loss, "outputs", None)))
-    given = {_quantity(name, net): _array(name, value) for name, value in mine.items()}
+    given = {named(name, net): as_array(name, value) for name, value in mine.items()}
     if len(given) < len(mine):
         raise ValueError(f"two of these names are of one quantity: {', '.join(mine)}")
     if not given:
@@ -186,47 +204,19 @@ def compare(
     return _Judge(net, given, rtol).comparison()
 
 
-def _quantity(name: str, net: Network) -> Quantity:
-    if not isinstance(name, str):
-        raise TypeError(f"the names of mine are strings, as 'z1', not {checks.described(name)}")
-    plain = name.translate(SIGNS).lower()
-    plain = re.sub(r"[\W_]", "", unicodedata.normalize("NFKC", plain))
-    plain = re.sub(r"^(d[ljec]|grad)(?=d[zwb])", "", plain)
-    plain = re.sub(r"^grad(?=[zwb]\d)", "d", plain)
-    plain = re.sub(r"^([zwb]\d+)grad$", r"d\1", plain)
-    found = NAME.fullmatch(plain)
-    if plain in LOSS:
-        quantity = Quantity("loss", 0)
-    elif found and found[4]:
-        quantity = Quantity({"w": "W", "b": "b"}[found[4]], int(found[5]))
-    elif found:
-        quantity = Quantity(KIND.get(found[1], found[1]), int(found[2]))
-    else:
-        raise ValueError(
-            f"{name!r} names no quantity: write z1, a1, loss, delta1, dW1, db1, new_W1 or new_b1, "
-            "with the number of the layer"
-        )
-    if quantity not in net.numbers:
-        known = ", ".join(map(str, net.order))
-        raise ValueError(f"{name!r}: this step has no {quantity}, only {known}")
-    return quantity
-
-
-def _array(name: str, value: Any) -> Array:
-    try:
-        array = np.asarray(value.numpy() if isinstance(value, Tensor) else value)
-        if array.dtype.kind in "iufb":
-            return array
-    except ValueError:  # rows of different lengths
-        pass
-    raise ValueError(f"{name!r} is not an array of numbers: {value!r}")
-
-
 class _Judge:
     """Compares the given quantities of one derivation."""
 
-    def __init__(self, net: Network, given: Mapping[Quantity, Array], rtol: float) -> None:
+    def __init__(
+        self,
+        net: Network,
+        given: Mapping[Quantity, Array],
+        rtol: float,
+        *,
+        as_written: bool = False,
+    ) -> None:
         self.net, self.rtol = net, rtol
+        self.as_written = as_written
         self.given = {q: given[q] for q in net.order if q in given}
         self.raw = {q: v.astype(np.float64) for q, v in self.given.items()}
         self.forms = self._forms()
@@ -237,7 +227,44 @@ class _Judge:
         first = next((q for q in self.raw if not right[q]), None)
         if first is None:
             return Comparison(True, None, None, self._findings(right, None))
-        return Comparison(False, str(first), self._slip(first), self._findings(right, first))
+        slip = self._slip(first)
+        if slip is None:
+            rounded = self._with_rounding(right, first)
+            if rounded is not None:
+                return rounded
+            slip = self._place(first)
+        return Comparison(False, str(first), slip, self._findings(right, first))
+
+    def _with_rounding(self, right: Mapping[Quantity, bool], first: Quantity) -> Comparison | None:
+        """The comparison at the tolerance that the hand's digits have; None if it says no more."""
+        mine, ours = self.raw[first], self._ours(first, self.raw[first])
+        rtol = accepting(mine, ours)
+        is_close = rtol is not None
+        if not is_close:
+            is_close = not self.as_written and as_written(self.given[first], ours)
+            rtol = precision(self.given[first]) or (DIGITS[0] if is_close else None)
+        if rtol is None or (self.as_written and rtol <= self.rtol):
+            return None
+        judge = _Judge(self.net, self.given, max(self.rtol, rtol), as_written=True)
+        found = judge.comparison()
+        if not is_close and found.slip is None:
+            return None
+        findings = [
+            f._replace(verdict="rounded") if f.verdict == "right" and not right[q] else f
+            for q, f in zip(self.raw, found.findings, strict=True)
+        ]
+        rounded = [
+            accepting(judge.raw[q], f.ours)
+            for q, f in zip(judge.raw, findings, strict=True)
+            if f.verdict == "rounded"
+        ]
+        return replace(
+            found,
+            correct=False,
+            first=found.first or str(first),
+            findings=tuple(findings),
+            rounded=None if None in rounded else max(filter(None, rounded), default=None),
+        )
 
     # Forms
 
@@ -305,16 +332,21 @@ class _Judge:
 
     def _is_right(self, quantity: Quantity, forms: Forms | None = None) -> bool:
         mine = self.raw[quantity]
-        return close(mine, self._ours(quantity, mine, forms), self._rtol(quantity))
+        ours = self._ours(quantity, mine, forms)
+        is_written = self.as_written and as_written(self.given[quantity], ours)
+        return is_written or close(mine, ours, self._rtol(quantity))
 
     def _agree(self, quantity: Quantity, value: Array) -> bool:
         """Whether the hand's array is this value, whichever way it lies."""
         mine = self.raw[quantity]
         ways = [self._turned(quantity, way, mine, self.forms) for way in (value, value.T)]
         ways += [np.squeeze(way) for way in (value, value.T)]
-        return any(
+        if any(
             close(m, way, self._rtol(quantity)) for way in ways for m in (mine, np.squeeze(mine))
-        )
+        ):
+            return True
+        # A few rounded numbers would agree with one slip or another by chance.
+        return self.as_written and mine.size >= 4 and any(as_written(mine, way) for way in ways)
 
     def _findings(self, right: Mapping[Quantity, bool], first: Quantity | None) -> Any:
         s: Numbers = dict(self.net.numbers)
@@ -328,7 +360,10 @@ class _Judge:
                 continue
             own = self._own(quantity)
             if own is not None:
-                if self.net.holds(quantity) and close(own, value, self._rtol(quantity)):
+                is_near = close(own, value, self._rtol(quantity))
+                if self.net.holds(quantity) and (
+                    is_near or (self.as_written and as_written(own, value))
+                ):
                     follows.add(quantity)
                 s[quantity] = own
         return tuple(self._finding(q, right[q], q in follows) for q in self.raw)
@@ -346,7 +381,18 @@ class _Judge:
     def _slip(self, first: Quantity) -> str | None:
         if not np.all(np.isfinite(self.raw[first])):
             return "it has elements that are not finite"
+        if not np.all(np.isfinite(self.net.numbers[first])):
+            return "ours has elements that are not finite: the model's numbers overflow"
         return next(chain(self._own_slips(first), self._earlier_slips(first)), None)
+
+    def _place(self, first: Quantity) -> str | None:
+        """Where the only wrong elements are."""
+        own, ours = self._own(first), self.net.numbers[first]
+        example = "column" if self.forms["batch"] else "row"
+        names = (example, "neuron") if first.kind in ROWS else ("neuron", "input")
+        if own is None or not ours.ndim:
+            return None
+        return place_of(own, ours, self._rtol(first), names[: ours.ndim])
 
     def _own_slips(self, first: Quantity) -> Iterator[str]:
         """The slips at the first wrong quantity itself, the likeliest first."""
@@ -391,7 +437,7 @@ class _Judge:
             return
         z, delta = net.numbers[Quantity("z", i)], net.numbers[Quantity("delta", i + 1)]
         change = g.pull(z, delta @ net.numbers[Quantity("dW", i + 1)])
-        lr = multiple(net.numbers[first] - own, change, 50 * self._rtol(first))
+        lr = multiple(net.numbers[first] - own, change, min(50 * self._rtol(first), 5e-3))
         if lr is not None and lr > 0 and own.size > 1:
             yield f"the updated W{i + 1} is used in the backward pass, with lr {lr:.3g}"
 

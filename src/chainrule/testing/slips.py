@@ -39,9 +39,10 @@ ACTIVATIONS: dict[str, G] = {
     "softplus": functional.softplus,
     "softmax": lambda z: functional.softmax(z, -1),
 }
-BY_OUTPUT: dict[str, Callable[[Array], Array]] = {
-    "sigmoid": lambda a: a * (1 - a),
-    "tanh": lambda a: 1 - a * a,
+BY_OUTPUT: dict[str, tuple[Callable[[Array], Array], str]] = {
+    "sigmoid": (lambda a: a * (1 - a), "a (1 - a)"),
+    "tanh": (lambda a: 1 - a * a, "1 - a^2"),
+    "softplus": (lambda a: 1 - np.exp(-a), "1 - exp(-a)"),
 }
 """g' written by a = g(z), as books do: with z in the place of a it is wrong."""
 
@@ -128,6 +129,16 @@ def _a(net: Network, s: Numbers, i: int) -> Found:
 
 def _loss(net: Network, s: Numbers, _: int) -> Found:
     ours = s[Quantity("loss", 0)]
+    a, z = _value(s, "a", net.depth), s[Quantity("z", net.depth)]
+    target = None if a is None else one_hot(net, a)
+    if a is not None and target is not None:
+        if net.takes == "class logits":
+            yield "the logarithm is missing: -p for -log p", -(target * a).sum() / net.rows
+            yield "the softmax is missing: -z for -log p", -(target * z).sum() / net.rows
+        elif net.takes in ("logits", "probabilities"):
+            likely = target * a + (1 - target) * (1 - a)
+            yield "the logarithm is missing: -p for -log p", -likely.mean()
+            yield "the half of the targets 0 is missing", -(target * np.log(a)).mean()
     penalty = penalty_of(net)
     for degree, name in ((2, "squares"), (1, "absolute values")):
         if penalty:
@@ -175,9 +186,14 @@ def _delta(net: Network, s: Numbers, i: int) -> Found:
                     f"the derivative of another layer is taken: g'(z{m}) instead of g'(z{{i}})",
                     _times(above, other.derivative(s[Quantity("z", m)])),
                 )
-    for name, formula in BY_OUTPUT.items():
+    for name, (formula, text) in BY_OUTPUT.items():
         if name == g.name:
             yield f"g' is written by a{{i}}, but z{{i}} is put in: {name}'", above * formula(z)
+        elif slope is not None:
+            yield (
+                f"another activation's derivative: {text} is {name}', the model's is {g.name}",
+                (above * formula(a)),
+            )
     for name, other_g in ACTIVATIONS.items():
         if name not in (g.name, "softmax"):
             yield (
@@ -382,9 +398,12 @@ def factors(net: Network, kind: str) -> list[tuple[float, str]]:
         (1 / B, "the mean over the batch for the sum: 1/B is applied twice or too much"),
         (float(n), "the sum over the outputs for the mean"),
         (1 / n, "the mean over the outputs for the sum"),
-        (float(B * n), "the sum over batch and outputs for the mean"),
-        (1 / (B * n), "the mean over batch and outputs for the sum"),
     ]
+    if B > 1 and n > 1:
+        found += [
+            (float(B * n), "the sum over batch and outputs for the mean"),
+            (1 / (B * n), "the mean over batch and outputs for the sum"),
+        ]
     if kind == "loss":
         found.append((1 / np.log(2), "the logarithm is that of base 2"))
         found.append((1 / np.log(10), "the logarithm is that of base 10"))

@@ -174,8 +174,8 @@ class Ensemble:
         """How much the members differ about each row.
 
         With a loss of classes or labels: the mutual information of prediction and member, H(mean_k
-        p_k) - mean_k H(p_k) in nats, shape (rows,) or (rows, labels); it is 0 where all members
-        say the same, be they sure or not. Else the standard deviation of the outputs.
+        p_k) - mean_k H(p_k) in nats, shape (rows,) or (rows, labels), with further axes where the
+        outputs have them; it is 0 where all members say the same, be they sure or not. Else the standard deviation of the outputs.
 
         Source: Houlsby, Huszár, Ghahramani, Lengyel, "Bayesian active learning for classification
         and preference learning", 2011.
@@ -183,10 +183,9 @@ class Ensemble:
         found = self.predict_members(x, batch_size=batch_size)
         outputs = str(self._outputs)
         if outputs.startswith("class ") and outputs != "class scores":
-            return _entropy(found.mean(axis=0)) - _entropy(found).mean(axis=0)
+            return _mutual_information(found)
         if outputs in ("logits", "probabilities"):
-            p = np.stack([found, 1 - found], axis=-1)
-            return _entropy(p.mean(axis=0)) - _entropy(p).mean(axis=0)
+            return _mutual_information(np.stack([found, 1 - found], axis=2))
         return np.asarray(found.std(axis=0))
 
     def evaluate(
@@ -199,7 +198,7 @@ class Ensemble:
 
     @property
     def model(self) -> Average:
-        """One module that predicts as the ensemble does: a copy of what the members are now.
+        """One module that predicts as the ensemble does, a copy of what the members are now.
 
         It is a `nn.AverageClasses` or `nn.AverageLabels`, whose outputs are logits, where those of
         the members are; else a `nn.Average`. `cr.Predictor` and `chainrule serve` take it.
@@ -261,10 +260,11 @@ class Ensemble:
 
 
 def _probabilities(found: NDArray[Any], outputs: str | None) -> NDArray[Any]:
-    """Logits as probabilities; everything else as it is."""
+    """Logits as probabilities; everything else as it is. Axis 0 is of the members."""
     if outputs == "class logits":
-        powers = np.exp(found - found.max(axis=-1, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
+        axis = 2 if found.ndim > 2 else 1
+        powers = np.exp(found - found.max(axis=axis, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
     if outputs == "class log-probabilities":
         return np.asarray(np.exp(found))
     if outputs == "logits":
@@ -273,6 +273,11 @@ def _probabilities(found: NDArray[Any], outputs: str | None) -> NDArray[Any]:
 
 
 def _entropy(p: NDArray[Any]) -> NDArray[Any]:
-    """-sum p log p along the last axis, in nats, in float64."""
+    """-sum p log p along axis 1, of shape (rows, classes, ...), in nats, in float64."""
     p = p.astype(np.float64)
-    return np.asarray(-(p * np.log(np.maximum(p, _TINY))).sum(axis=-1))
+    return np.asarray(-(p * np.log(np.maximum(p, _TINY))).sum(axis=1))
+
+
+def _mutual_information(found: NDArray[Any]) -> NDArray[Any]:
+    """H(mean_k p_k) - mean_k H(p_k) of probabilities of shape (members, rows, classes, ...)."""
+    return np.asarray(_entropy(found.mean(axis=0)) - np.mean([*map(_entropy, found)], axis=0))

@@ -3,14 +3,14 @@
 const PHASES = { start: "Start", forward: "Forward", backward: "Backward", update: "Update",
   end: "The step is done" };
 const outputs = new Set(trace.layers.map((layer) => layer.output));
-const lastOutput = trace.layers.length ? trace.layers[trace.layers.length - 1].output : Infinity;
+const lastOutput = Math.max(...trace.outputs);
 
 // Whether a node is a step of its own where not every operation is asked for: what has a letter,
 // and what stands between the layers.
 function isMain(node) {
   if (["preactivation", "activation", "loss", "parameter"].includes(node.role)) return true;
-  if (!trace.layers.length || outputs.has(node.id)) return true;
-  return node.role === "value" && node.layer === null && node.id < lastOutput;
+  if (!trace.layers.length || outputs.has(node.id) || isComputedWeight(node)) return true;
+  return node.role === "value" && node.layer === null && node.id <= lastOutput;
 }
 
 function makeFrames(everything) {

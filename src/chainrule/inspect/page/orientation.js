@@ -22,11 +22,17 @@ function nodesOfRows() {
 
 // Whether a node's value and gradient stand turned.
 function isTurned(node) {
+  if (isComputedWeight(node)) return TRANSPOSED;
   if (!held.has(node.id)) return COLUMN && ofRows.has(node.id);
   const { layer, parameter } = held.get(node.id);
   if (node.value.shape.length === 1) return COLUMN && layer.sizes !== null;
   const hasLetter = nodes.get(layer.preactivation).role === "preactivation";
   return TRANSPOSED && hasLetter && nameIn(parameter) === "weight";
+}
+
+// Whether a node is a weight with a letter that is made of parameters, as weight_norm does.
+function isComputedWeight(node) {
+  return node.role === "value" && node.name !== null;
 }
 
 // A parameter's name in its module.

@@ -3,10 +3,6 @@
 const FEW_TERMS = 4;
 const INFIX = { add: "+", add_n: "+", subtract: "−", multiply: "⊙", divide: "÷" };
 
-function layerOf(node, field) {
-  return dense.find((layer) => layer[field] === node.id);
-}
-
 // Data of a fully connected layer: a row of the array is a row of the data; in column form each is
 // a column.
 function data(array, options = {}) {
@@ -23,7 +19,7 @@ function parameterOf(layer, name) {
 }
 
 function plugForward(node) {
-  const layer = layerOf(node, "preactivation");
+  const layer = dense.find((one) => one.preactivation === node.id);
   const key = `v${node.id}`;
   const W = layer && parameterOf(layer, "weight");
   if (W) {
@@ -35,9 +31,10 @@ function plugForward(node) {
     return [equation(...product, ...bias, "=", data(node.value, { key })),
       termsOfSum(layer, W, b, key)];
   }
-  if (node.role === "loss" && !state.everything && nodes.has(lastOutput)) {
+  if (node.role === "loss" && !state.everything && trace.outputs.length) {
     const targets = trace.nodes.filter((one) => one.role === "target");
-    const given = between(",", [nodes.get(lastOutput), ...targets].map((one) => arrayOf(one)));
+    const made = trace.outputs.map((id) => nodes.get(id));
+    const given = between(",", [...made, ...targets].map((one) => arrayOf(one)));
     return [equation(`${lossName()} (`, ...given, ") =", matrix(node.value, { key }))];
   }
   return [operationOf(node, key)];
@@ -108,10 +105,11 @@ function plugBackward(node) {
   const key = `g${node.id}`;
   if (node.role === "loss") return [equation(`d${lossName()}/d${lossName()} =`,
     matrix(node.gradient, { key }))];
-  const own = layerOf(node, "preactivation");
-  if (own && own.derivative) {
-    return [equation(data(own.output_gradient), "⊙", data(own.derivative), "=",
-      data(node.gradient, { key })), termsOfDelta(own, key)];
+  const own = trace.layers.find((layer) => layer.preactivation === node.id);
+  if (own && own.derivative && node.value.shape.length === 2) {
+    return [equation(arrayOf(nodes.get(own.output), "gradient"), "⊙",
+      matrix(own.derivative, { turned: isTurned(node) }), "=", arrayOf(node, "gradient", key)),
+    own.sizes && termsOfDelta(own, key)];
   }
   const next = dense.find((layer) => layer.input === node.id);
   if (next && node.contributions.length === 1 && parameterOf(next, "weight")) {

@@ -40,6 +40,9 @@ class Average(Layer, ListOfParts[Module]):
         for number, module in enumerate(modules):
             self.add_module(str(number), module)
 
+    def _slice(self, values: list[tuple[str, Module]]) -> Any:
+        return type(self)(*[module for _, module in values])
+
     def forward(self, *inputs: Any, **keywords: Any) -> Tensor:
         if not len(self):
             raise ValueError(f"an {type(self).__name__} has no modules yet: append some")
@@ -58,7 +61,8 @@ class AverageClasses(Average):
     takes the logits of a classifier takes those of an ensemble, too.
 
     Args:
-        modules: the members, named "0", "1", ...; their outputs are logits, classes last.
+        modules: the members, named "0", "1", ...; their outputs are logits of shape
+            (N, C), (N, C, d1, ...) or (C,), as `CrossEntropyLoss` takes them.
 
     Example:
         >>> import chainrule as cr
@@ -69,7 +73,8 @@ class AverageClasses(Average):
     """
 
     def mean(self, outputs: Tensor) -> Tensor:
-        return logsumexp(log_softmax(outputs, axis=-1), axis=0) - math.log(outputs.shape[0])
+        classes = 2 if outputs.ndim > 2 else 1  # after the axis of the members
+        return logsumexp(log_softmax(outputs, axis=classes), axis=0) - math.log(outputs.shape[0])
 
 
 class AverageLabels(Average):
