@@ -203,11 +203,11 @@ class Formulas:
         factor = self._factor(consumer)
         exponent = constant(consumer.inputs[1]) if name == "power" and index == 0 else None
         if exponent is not None and factor is not None:
-            v, times, less = self.name(node), f"{exponent * factor:g}", f"{exponent - 1.0:g}"
-            return Formula(f"{times} {v.text}^{less}", rf"{times} \, {v.latex}^{{{less}}}")
+            v, less = self.name(node), f"{exponent - 1.0:g}"
+            power = Formula(f"{v.text}^{less}", f"{v.latex}^{{{less}}}")
+            return _times(exponent * factor, v if exponent == 2.0 else power)
         if name == "multiply" and twice and factor is not None:
-            v = self.name(node)
-            return Formula(f"{2 * factor:g} {v.text}", rf"{2 * factor:g} \, {v.latex}")
+            return _times(2.0 * factor, self.name(node))
         return None
 
     def _factor(self, node: Tensor) -> float | None:
@@ -409,3 +409,9 @@ def _equation(left: Formula, right: Formula) -> Formula:
 
 def _typewriter(name: str) -> Formula:
     return Formula(name, rf"\mathtt{{{in_latex(name)}}}")
+
+
+def _times(factor: float, v: Formula) -> Formula:
+    if factor == 1.0:
+        return v
+    return Formula(f"{factor:g} {v.text}", rf"{factor:g} \, {v.latex}")
