@@ -90,8 +90,7 @@ class Sections:
         trace = self.trace
         rows = f"{trace['rows']} row{'s' * (trace['rows'] != 1)}"
         optimizer = [trace["optimizer"]] if trace["optimizer"] else []
-        loss = "loss" if trace["loss_name"] == "<lambda>" else trace["loss_name"]
-        return ", ".join([loss, *optimizer, rows, trace["dtype"]])
+        return ", ".join([trace["loss_name"], *optimizer, rows, trace["dtype"]])
 
     def __iter__(self) -> Iterator[Section]:
         yield from self._forward()

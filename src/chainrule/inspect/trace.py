@@ -44,7 +44,7 @@ def trace_of(
         "version": VERSION,
         "title": title if optimizer is None else f"{title} of {type(optimizer).__name__}",
         "model": kind,
-        "loss_name": getattr(loss, "__name__", type(loss).__name__),
+        "loss_name": _name_of(loss),
         "optimizer": None if optimizer is None else _described(optimizer),
         "rows": step.rows,
         "dtype": str(step.loss.dtype),
@@ -201,3 +201,8 @@ def _plain(value: Any) -> Any:
         return str(value)
     said = repr(value)
     return said if len(said) <= _MOST_TEXT else f"{said[:_MOST_TEXT]}..."
+
+
+def _name_of(loss: Any) -> str:
+    name: str = getattr(loss, "__name__", type(loss).__name__)
+    return "loss" if name == "<lambda>" else name

@@ -63,7 +63,7 @@ def _as_data(trace: Mapping[str, Any]) -> str:
 def _facts(trace: Mapping[str, Any]) -> str:
     rows = trace["rows"]
     loss = trace["loss_name"]
-    facts = [trace["model"], None if loss == "<lambda>" else loss, trace["optimizer"]]
+    facts = [trace["model"], None if loss == "loss" else loss, trace["optimizer"]]
     facts += ["1 row" if rows == 1 else f"{rows:,} rows", trace["dtype"]]
     return " · ".join(fact for fact in facts if fact)
 
