@@ -195,6 +195,16 @@ def test_the_keyboard_plays_mazurs_step_with_its_numbers(page):
     page.press("ARROW_LEFT")
     assert page.text("#step-title") == "new W2"
     assert "Update, step 14 of 15" in page.text("#status")
+    page.press("HOME")
+    page.press("SPACE", 2)
+    page.press("PAGE_DOWN", 2)
+    page.press("PAGE_UP")
+    shifted = "document.body.dispatchEvent(new KeyboardEvent('keydown', {key: ' ', bubbles: true, "
+    page.run(shifted + "shiftKey: true}))")
+    assert page.text("#count") == "2 / 15"
+    page.run("document.getElementById('back').focus()")
+    page.press("SPACE")
+    assert page.text("#count") == "1 / 15"  # by the button, and by that alone
 
 
 def test_every_number_is_pythons(browser, tmp_path):
@@ -292,8 +302,6 @@ def test_presentation_is_large_and_ends_with_escape(page):
     before = page.run(size)
     page.click("#presentation")
     assert page.run(size) > 1.15 * before
-    page.press("PAGE_DOWN")
-    assert page.text("#step-title") == "z1"
     page.press("ESCAPE")
     assert page.run(size) == before
 

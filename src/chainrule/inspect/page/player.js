@@ -92,13 +92,16 @@ function toggle(name) {
 function onKey(event) {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.target.matches("input[type=range], select")) return;
-  const moves = { ArrowRight: 1, ArrowLeft: -1, PageDown: 1, PageUp: -1 };
+  // A clicker of a lecture hall sends the keys of pages; a table that has the focus scrolls by them.
+  const moves = { ArrowRight: 1, ArrowLeft: -1, PageDown: 1, PageUp: -1,
+    " ": event.shiftKey ? -1 : 1 };
+  const own = { " ": "button, input, summary, a, [role=button], .scroll",
+    PageDown: ".scroll", PageUp: ".scroll" }[event.key];
+  if (own && event.target.matches(own)) return;
   const presenting = document.documentElement.classList.contains("presentation");
   if (event.key === "Escape" && presenting) setMode("presentation", false);
-  // A clicker of a lecture hall sends the keys of pages; elsewhere they scroll.
-  else if (event.key in moves && (event.key.startsWith("Arrow") || presenting)) {
-    go(state.position + moves[event.key]);
-  } else if (event.key === "Home") go(0);
+  else if (event.key in moves) go(state.position + moves[event.key]);
+  else if (event.key === "Home") go(0);
   else if (event.key === "End") go(frames.length - 1);
   else return;
   event.preventDefault();
