@@ -385,7 +385,9 @@ def test_formats(tmp_path):
     drawing = cr.draw(cr.exp(x) - 1.0, values=True)
     for ending in ("svg", "html", "dot", "mmd"):
         drawing.save(tmp_path / f"graph.{ending}")
-    ET.fromstring((tmp_path / "graph.svg").read_text())
+    alone = ET.fromstring((tmp_path / "graph.svg").read_text())
+    # `:root` is the picture in a file of its own, and the page elsewhere.
+    assert ".cr-drawing:root{background:var(--cr-paper)}" in alone.find(f"{SVG}style").text
     page = (tmp_path / "graph.html").read_text()
     assert drawing.svg in page and "http" not in page.replace("http://www.w3.org/2000/svg", "")
     dot = (tmp_path / "graph.dot").read_text()

@@ -2,7 +2,8 @@
 
 A picture follows what the system prefers, and the page around it where that says `data-theme`, as
 Furo does, or is JupyterLab. A page may also set the variables itself, as `--cr-ink`, on the
-pictures' class `cr-drawing`.
+pictures' class `cr-drawing`. A picture that is a file of its own has a background, too, on which
+the colours of either theme are readable; within a page it has that of the page.
 """
 
 from __future__ import annotations
@@ -98,7 +99,9 @@ def style() -> str:
         f".cr-drawing{{{light}}}"
         f"@media (prefers-color-scheme:dark){{.cr-drawing{{{dark}}}}}"
         f"[data-theme=light] .cr-drawing,[data-jp-theme-light=true] .cr-drawing{{{light}}}"
-        f"[data-theme=dark] .cr-drawing,[data-jp-theme-light=false] .cr-drawing{{{dark}}}" + _RULES
+        f"[data-theme=dark] .cr-drawing,[data-jp-theme-light=false] .cr-drawing{{{dark}}}"
+        # The root of a document: within a page that is not the picture.
+        ".cr-drawing:root{background:var(--cr-paper)}" + _RULES
     )
 
 

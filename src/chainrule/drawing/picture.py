@@ -26,7 +26,8 @@ class Drawing:
         notes: what it leaves out.
         svg: the picture: text that stands alone in a file, or within a page. Each box has the
             attribute `data-node`, each arrow `data-from` and `data-to`. Its colours follow the
-            system's light or dark theme; they are CSS variables, as `--cr-ink`.
+            system's light or dark theme; they are CSS variables, as `--cr-ink`. In a file it has a
+            background, within a page that of the page.
 
     Example:
         >>> import chainrule as cr
