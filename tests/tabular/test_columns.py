@@ -169,7 +169,8 @@ def test_columns_survive_json_pickle_and_copies_and_never_change():
         same(again.transform(FRAME), COLUMNS.transform(FRAME))
     with pytest.raises(AttributeError, match="can't be changed"):
         COLUMNS.numeric = 3
-    for broken in ({}, {"columns": [{"kind": "x"}], "named": True, "numbered": False}, {"columns": 3, "named": 1}):
+    kind = {"columns": [{"kind": "x"}], "named": True, "numbered": False}
+    for broken in ({}, kind, {"columns": 3, "named": 1}):
         with pytest.raises(ValueError, match="describes no columns"):
             Columns.from_dict(broken)
 

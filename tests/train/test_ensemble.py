@@ -133,7 +133,7 @@ def test_classes_are_on_axis_1_as_the_losses_have_them(loss):
 def test_averages_are_lists(kind):
     members = [nn.Linear(5, 2) for _ in range(3)]
     average = kind(*members)
-    first, longer = average[:2], average + [nn.ReLU()]
+    first, longer = average[:2], average.__add__([nn.ReLU()])
     assert type(first) is type(longer) is kind
     assert list(first) == members[:2] and list(longer)[:3] == members and len(longer) == 4
     assert len(average) == 3
@@ -181,6 +181,19 @@ def test_what_does_not_fit_is_refused():
         cr.Ensemble(
             lambda seed: cr.Trainer(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1)), 2
         )
+    early, shared = cr.EarlyStopping("loss"), nn.Linear(5, 1)
+    for given, said in (
+        ((nn.Linear, [early]), r"same callback \(EarlyStopping\) twice"),
+        ((lambda *_: nn.Sequential(shared), []), r"same parameter \(0.weight\) twice"),
+    ):
+
+        def make_trainer(seed, kind=given[0], callbacks=given[1]):
+            model = kind(5, 1)
+            optimizer = optim.SGD(model.parameters(), lr=0.1)
+            return cr.Trainer(model, nn.MSELoss(), optimizer, callbacks=callbacks)
+
+        with pytest.raises(ValueError, match=said):
+            cr.Ensemble(make_trainer, 2)
     with pytest.raises(TypeError, match="make_trainer returns a Trainer, got"):
         cr.Ensemble(lambda seed: nn.Linear(5, 1))
     with pytest.raises(TypeError, match="iterable of batches"):

@@ -3,6 +3,7 @@
 import math
 import signal
 import time
+import weakref
 
 import numpy as np
 import pytest
@@ -19,6 +20,28 @@ SPACE = {"lr": cr.Range(1e-4, 1.0, log=True), "width": [2, 8]}
 def make(lr, width):
     model = nn.Sequential(nn.Linear(3, width), nn.Tanh(), nn.Linear(width, 1))
     return cr.Trainer(model, nn.MSELoss(), optim.Adam(model.parameters(), lr=lr), metrics=["r2"])
+
+
+def watched(lr, width, callback):
+    trainer = make(lr, width)
+    trainer.callbacks.append(callback)
+    return trainer
+
+
+class Valley:
+    """An estimator whose score is highest at a = 3, b = 7."""
+
+    def __init__(self, a, b):
+        self.a, self.b = a, b
+
+    def fit(self, x, y):
+        pass
+
+    def score(self, x, y):
+        return -abs(math.log(self.a / 3)) - 0.1 * abs(self.b - 7)
+
+
+SHARED, CALLBACK = make(0.1, 2), cr.Callback()
 
 
 def table(result):
@@ -59,26 +82,16 @@ def _held_out():
 
 
 def test_tpe_comes_closer_than_chance():
-    pytest.importorskip("optuna")
-
-    class Valley:
-        """An estimator whose score is highest at a = 3, b = 7."""
-
-        def __init__(self, a, b):
-            self.a, self.b = a, b
-
-        def fit(self, x, y):
-            pass
-
-        def score(self, x, y):
-            return -abs(math.log(self.a / 3)) - 0.1 * abs(self.b - 7)
+    optuna = pytest.importorskip("optuna")
+    verbosity = optuna.logging.get_verbosity()
 
     space = {"a": cr.Range(1e-3, 1e3, log=True), "b": cr.Range(0, 20)}
     least = {}
     for method in ("random", "tpe"):
-        found = [cr.search(Valley, space, X, Y, method=method, trials=60, seed=s) for s in range(3)]
+        found = [cr.search(Valley, space, X, Y, method=method, trials=60, seed=s) for s in range(2)]
         least[method] = np.mean([one.best.score for one in found])
     assert least["tpe"] > least["random"]
+    assert optuna.logging.get_verbosity() == verbosity
 
 
 def test_ranges_and_metrics():
@@ -87,6 +100,8 @@ def test_ranges_and_metrics():
     assert np.unique(whole, return_counts=True)[1].tolist() == [250] * 4
     logs = np.log10([cr.Range(1e-4, 1.0, log=True).at(share) for share in shares])
     np.testing.assert_allclose(logs, -4 + 4 * shares, atol=1e-9)
+    chosen = cr.Range(np.int64(16), np.int64(64)).at(0.4)
+    assert type(chosen) is int and chosen == 35
     result = cr.search(make, SPACE, X, Y, trials=4, epochs=3, metric="validation_r2")
     scores = [trial.score for trial in result.trials]
     assert scores == sorted(scores, reverse=True) and result.metric == "validation_r2"
@@ -144,7 +159,7 @@ def test_failures_budgets_and_ctrl_c():
     with pytest.raises(cr.NonFiniteError, match="no training of the 2 trials"):
         _ = result.best
     begin = time.monotonic()
-    result = cr.search(make, SPACE, X, Y, trials=50, epochs=10**6, time_budget=0.3)
+    result = cr.search(make, SPACE, X, Y, trials=50, epochs=10**6, time_budget=0.2)
     assert 1 <= len(result) < 50 and time.monotonic() - begin < 5
     assert result.best_model.history.stop_reason == "the time is over"
 
@@ -170,6 +185,103 @@ def test_failures_budgets_and_ctrl_c():
     assert 1 <= len(result) < 50 and np.isfinite(result.best.score)
 
 
+@pytest.mark.parametrize("method", ["random", "halving"])
+def test_models_that_can_not_be_the_best_are_let_go(method):
+    made, most = weakref.WeakSet(), []
+
+    def counted(lr, width):
+        trainer = make(lr, width)
+        made.add(trainer.model)
+        most.append(len(made))
+        return trainer
+
+    cr.set_num_threads(1)
+    try:
+        result = cr.search(counted, SPACE, X, Y, method=method, trials=9, epochs=9, seed=2)
+    finally:
+        cr.set_num_threads(None)
+    assert max(most) <= 2 + 2 * (method == "halving") and result.best_model is not None
+
+
+def test_a_later_round_goes_on_from_the_last_epoch():
+    class Worsens(cr.Callback):
+        """The first epoch has the best weights."""
+
+        def on_epoch_end(self, trainer, record):
+            record["badness"] = float(trainer.epoch)
+            weights[trainer.epoch] = next(trainer.model.parameters()).numpy().copy()
+
+    weights = {}
+    one = {"lr": [0.01], "width": [2]}
+    given = dict(trials=3, epochs=9, metric="badness", seed=1)
+
+    def alone(lr, width):
+        return watched(lr, width, Worsens())
+
+    cr.set_num_threads(1)
+    try:
+        result = cr.search(alone, one, X, Y, method="halving", **given)
+    finally:
+        cr.set_num_threads(None)
+    halved = dict(weights)
+    np.testing.assert_array_equal(next(result.best_model.model.parameters()).numpy(), halved[1])
+    cr.search(alone, one, X, Y, **{**given, "trials": 1})
+    np.testing.assert_array_equal(weights[9], halved[9])
+
+
+def test_estimators_are_seeded_and_see_each_class():
+    pytest.importorskip("sklearn.tree")
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.tree import DecisionTreeClassifier
+
+    seen = []
+
+    class Tree(DecisionTreeClassifier):
+        def fit(self, x, y, **given):
+            seen.append(np.bincount(y, minlength=3))
+            return super().fit(x, y, **given)
+
+    y = np.where(np.arange(150) % 30 == 0, 2, (X[:, 0] > 0).astype(int))
+    space = {"max_features": [1, 2], "max_depth": [2, 3, 4]}
+
+    def pipeline(**setting):
+        return make_pipeline(StandardScaler(), Tree(**setting))
+
+    given = dict(method="halving", trials=9, seed=3)
+    first, second = (cr.search(pipeline, space, X, y, **given) for _ in range(2))
+    assert table(first) == table(second)
+    assert first.best_model[-1].random_state == 3
+    assert np.min(seen) >= 2 and min(map(sum, seen)) == 32 and max(map(sum, seen)) == 120
+
+
+def test_rows_of_sparse_matrices():
+    sparse = pytest.importorskip("scipy.sparse")
+    linear = pytest.importorskip("sklearn.linear_model")
+    space = {"alpha": [1e-6, 1e6]}
+    for kind in (sparse.csr_matrix, sparse.coo_array):
+        result = cr.search(linear.Ridge, space, kind(X), Y[:, 0], trials=6)
+        assert result.best_settings == {"alpha": 1e-6}
+
+
+def test_a_search_that_had_no_time_says_so():
+    result = cr.search(make, SPACE, X, Y, trials=4, time_budget=1e-9)
+    with pytest.raises(RuntimeError, match="no trial has finished an epoch"):
+        _ = result.best
+
+    class Stops(cr.Callback):
+        def on_step_end(self, trainer, loss):
+            trainer.stop("enough")
+
+    def stopped(lr, width):
+        return watched(lr, width, Stops())
+
+    result = cr.search(stopped, SPACE, X, Y, trials=2, batch_size=8)
+    assert len(result) == 2 and [trial.rounds for trial in result.trials] == [0, 0]
+    with pytest.raises(RuntimeError, match="no trial has finished an epoch"):
+        _ = result.best_model
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -179,6 +291,11 @@ def test_failures_budgets_and_ctrl_c():
         ({"validation_fraction": 0}, "between 0 and 1"),
         ({"validation_data": X}, "a pair"),
         ({"make": lambda lr, width: lr}, "returns a Trainer or an estimator"),
+        ({"mode": "maximum"}, "mode is 'min' or 'max'"),
+        ({"metric": "validation_r3"}, "'validation_r3' is no column of the history: loss, r2, val"),
+        ({"make": lambda lr, width: Valley(lr, width), "mode": "min"}, "mode is for Trainers"),
+        ({"make": lambda lr, width: SHARED}, "same Trainer twice"),
+        ({"make": lambda lr, width: watched(lr, width, CALLBACK)}, "same callback"),
     ],
 )
 def test_what_does_not_fit_is_refused(change, message):

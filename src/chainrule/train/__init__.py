@@ -11,9 +11,11 @@ from chainrule.train.history import History
 from chainrule.train.metrics import Metric
 from chainrule.train.model_file import load, read_metadata, save
 from chainrule.train.range_test import RangeTest
-from chainrule.train.searching import Range, SearchResult, Trial, search
+from chainrule.train.search_space import Range
+from chainrule.train.searching import search
 from chainrule.train.state import TrainingState
 from chainrule.train.trainer import Trainer
+from chainrule.train.trials import SearchResult, Trial
 
 __all__ = [
     "Callback",

@@ -20,6 +20,7 @@ from chainrule.train import model_file
 from chainrule.train.evaluator import Evaluator
 from chainrule.train.given_data import holds_batches
 from chainrule.train.history import History
+from chainrule.train.own_parts import OwnParts
 from chainrule.train.progress import epoch_line
 from chainrule.train.trainer import Trainer
 
@@ -51,7 +52,8 @@ class Ensemble:
         trainers: the Trainer of each member.
 
     Raises:
-        TypeError, ValueError: if `make_trainer` returns anything else, or one model twice.
+        TypeError, ValueError: if `make_trainer` returns anything else, or Trainers that share a
+            model, parameters, an optimizer, a schedule or a callback.
 
     Source: Lakshminarayanan, Pritzel, Blundell, "Simple and scalable predictive uncertainty
     estimation using deep ensembles", NeurIPS 2017.
@@ -80,15 +82,13 @@ class Ensemble:
         members = checks.count("members", members)
         self.seed = checks.integer("seed", seed, 0)
         self.trainers: list[Trainer] = []
+        own = OwnParts("make_trainer")
         for number in range(members):
             with use_generator(Generator(self.seed + number)):
                 trainer = make_trainer(self.seed + number)
             if not isinstance(trainer, Trainer):
                 raise TypeError(f"make_trainer returns a Trainer, got {checks.described(trainer)}")
-            if any(trainer.model is other.model for other in self.trainers):
-                raise ValueError(
-                    "make_trainer returned the same model twice: make a new one in it each time"
-                )
+            own.add(trainer)
             self.trainers.append(trainer)
 
     def fit(
@@ -175,7 +175,8 @@ class Ensemble:
 
         With a loss of classes or labels: the mutual information of prediction and member, H(mean_k
         p_k) - mean_k H(p_k) in nats, shape (rows,) or (rows, labels), with further axes where the
-        outputs have them; it is 0 where all members say the same, be they sure or not. Else the standard deviation of the outputs.
+        outputs have them; it is 0 where all members say the same, be they sure or not. Else the
+        standard deviation of the outputs.
 
         Source: Houlsby, Huszár, Ghahramani, Lengyel, "Bayesian active learning for classification
         and preference learning", 2011.

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -18,8 +18,11 @@ from chainrule.errors import NonFiniteError
 from chainrule.ops.random import Generator, use_generator
 from chainrule.system.side_by_side import side_by_side
 from chainrule.tables import as_frame, as_series, is_series, is_table
-from chainrule.train.callbacks import EarlyStopping, _mode
+from chainrule.train.callbacks import EarlyStopping, _check_mode, _mode
+from chainrule.train.own_parts import OwnParts
+from chainrule.train.search_space import Range, Space, check_space, chosen, draw
 from chainrule.train.trainer import Trainer
+from chainrule.train.trials import SearchResult, Trial, ranked
 
 Method = Literal["random", "halving", "tpe"]
 
@@ -27,159 +30,16 @@ _METHODS = ("random", "halving", "tpe")
 _THIRD = 3
 """Of so many trials of successive halving one goes on; and it goes on so many times longer."""
 
+_LEAST = 32
+"""Rows that an estimator gets in successive halving, if there are so many."""
+
 _ASKED_AT_ONCE = 4
 """Trials that TPE proposes together. The number of CPUs must not change the result."""
 
 
-@dataclass(frozen=True)
-class Range:
-    """The numbers of a hyper-parameter from `low` to `high`: whole ones if both are.
-
-    Args:
-        low, high: the ends, both included.
-        log: whether equal ratios, not equal distances, are equally likely: for learning rates,
-            decays and widths.
-
-    Raises:
-        ValueError: unless low < high, and low > 0 with `log`.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.Range(1e-4, 1e-1, log=True).at(0.5).__round__(5)
-        0.00316
-        >>> cr.Range(1, 4).at(0.99)
-        4
-    """
-
-    low: float
-    high: float
-    log: bool = False
-
-    def __post_init__(self) -> None:
-        for name in ("low", "high"):
-            checks.number(name, getattr(self, name))
-        checks.flag("log", self.log)
-        if not self.low < self.high or (self.log and self.low <= 0):
-            raise ValueError(f"a Range has low < high, with log=True 0 < low: got {self}")
-
-    @property
-    def is_whole(self) -> bool:
-        """Whether the numbers are whole."""
-        return isinstance(self.low, int) and isinstance(self.high, int)
-
-    def at(self, share: float) -> float:
-        """The number below which this share, in [0, 1), of the numbers lies."""
-        low, high = (self.low - 0.5, self.high + 0.5) if self.is_whole else (self.low, self.high)
-        found = low * (high / low) ** share if self.log else low + (high - low) * share
-        found = min(max(found, self.low), self.high)
-        return round(found) if self.is_whole else float(found)
-
-
-@dataclass
-class Trial:
-    """One setting of the hyper-parameters, and what came of it.
-
-    Attributes:
-        number: counted from 0, in the order in which they were proposed.
-        settings: the hyper-parameters.
-        score: the metric, of a Trainer in its best epoch; NaN if the training diverged.
-        epochs: how many there were; None of an estimator.
-        seconds: that the training took, beside others.
-        rounds: how often it was trained: of successive halving, how far it came.
-        model: the Trainer, with the weights of its best epoch, or the estimator. Only the best
-            trial of a search keeps it.
-    """
-
-    number: int
-    settings: dict[str, Any]
-    score: float = math.nan
-    epochs: int | None = None
-    seconds: float = 0.0
-    rounds: int = 0
-    model: Any = field(default=None, repr=False)
-
-
-class SearchResult:
-    """The trials of a search, the best first.
-
-    Attributes:
-        trials: a list of `Trial`.
-        metric: the name of their score.
-
-    Example:
-        >>> import chainrule as cr
-        >>> trials = [cr.Trial(0, {"lr": 0.1}, 0.5, 10), cr.Trial(1, {"lr": 0.01}, 0.25, 10)]
-        >>> result = cr.SearchResult(trials, "validation_loss", "min")
-        >>> print(result)
-        trial  validation_loss    lr  epochs  seconds
-            1             0.25  0.01      10      0.0
-            0              0.5   0.1      10      0.0
-        >>> result.best_settings
-        {'lr': 0.01}
-    """
-
-    def __init__(self, trials: Iterable[Trial], metric: str, mode: str) -> None:
-        self.metric = metric
-        self.trials = _ranked(trials, mode)
-
-    @property
-    def best(self) -> Trial:
-        """The best trial, with its trained model.
-
-        Raises:
-            NonFiniteError: if all trainings diverged.
-        """
-        if not self.trials or math.isnan(self.trials[0].score):
-            raise NonFiniteError(
-                f"no training of the {len(self.trials)} trials stayed finite: search among smaller "
-                "learning rates"
-            )
-        return self.trials[0]
-
-    @property
-    def best_settings(self) -> dict[str, Any]:
-        """Its hyper-parameters."""
-        return self.best.settings
-
-    @property
-    def best_model(self) -> Any:
-        """Its Trainer, with the weights of its best epoch, or its estimator."""
-        return self.best.model
-
-    def to_dict(self) -> dict[str, list[Any]]:
-        """The columns of the table as lists, for a DataFrame."""
-        names = dict.fromkeys(name for trial in self.trials for name in trial.settings)
-        columns: dict[str, list[Any]] = {
-            "trial": [trial.number for trial in self.trials],
-            self.metric: [trial.score for trial in self.trials],
-            **{name: [trial.settings.get(name) for trial in self.trials] for name in names},
-            "epochs": [trial.epochs for trial in self.trials],
-            "seconds": [trial.seconds for trial in self.trials],
-        }
-        return {k: v for k, v in columns.items() if any(item is not None for item in v) or not v}
-
-    def __len__(self) -> int:
-        return len(self.trials)
-
-    def __str__(self) -> str:
-        columns = self.to_dict()
-        shown = [[name, *map(_shown, values)] for name, values in columns.items()]
-        if columns["seconds"]:
-            shown[-1][1:] = [f"{seconds:.1f}" for seconds in columns["seconds"]]
-        widths = [max(map(len, column)) for column in shown]
-        rows = zip(*shown, strict=True)
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in rows
-        )
-
-    def __repr__(self) -> str:
-        return f"<SearchResult of {len(self)} trials>"
-
-
 def search(
     make: Callable[..., Any],
-    space: Mapping[str, Range | Sequence[Any]],
+    space: Space,
     x: Any,
     y: Any,
     *,
@@ -194,25 +54,29 @@ def search(
     time_budget: float | None = None,
     seed: int = 0,
 ) -> SearchResult:
-    """Search for good hyper-parameters; the trials run side by side, one on each CPU.
+    """Search for good hyper-parameters; the trials run side by side, one on each CPU; of "tpe" at
+    most four.
 
-    All trials see the same rows to train on and to validate on, and start from the same seed.
-    Without a time budget the same arguments give the same result, for every number of CPUs.
+    All trials see the same rows to train on and to validate on, and start from the same seed; an
+    estimator's `random_state` that is None becomes that seed. Only the models that may still be the
+    best stay in memory. Without a time budget the same arguments give the same result, for every
+    number of CPUs.
 
     Args:
         make: called with a setting by keywords, as ``make(lr=0.01, width=64)``: returns a new
-            Trainer, or an estimator with `fit` and `score`, as those of `chainrule.sklearn`.
+            Trainer, or an estimator with `fit` and `score`, as those of `chainrule.sklearn`. The
+            Trainers share no parts, such as callbacks.
         space: by the name of each hyper-parameter a `Range`, or a list of choices.
         x, y: arrays or frames; as in `Trainer.fit`.
         method: "random": settings drawn at random. "halving": the same; all trials get a few
-            epochs (estimators: a few of the rows), and the best third of them go on three times
-            longer, until one has all of them. "tpe": each setting follows from the scores of those
-            before, by optuna: ``pip install 'chainrule[search]'``.
+            epochs (estimators: a few of the rows, at least 32), and the best third of them go on
+            three times longer, until one has all of them. "tpe": each setting follows from the
+            scores of those before, by optuna: ``pip install 'chainrule[search]'``.
         trials: how many settings.
         epochs, batch_size: of Trainers; as in `Trainer.fit`.
         metric: of Trainers a column of the history, by default "validation_loss"; estimators have
             their `score`.
-        mode: "min" or "max"; by default as `EarlyStopping` chooses.
+        mode: of Trainers "min" or "max"; by default as `EarlyStopping` chooses.
         validation_data: (x, y), which score a trial.
         validation_fraction: the share of rows that is held out for that instead.
         time_budget: seconds after which no trial begins, and Trainers end after their epoch.
@@ -251,14 +115,15 @@ def search(
     end = math.inf
     if time_budget is not None:
         end = time.monotonic() + checks.positive("time_budget", time_budget)
-    _check_space(space)
+    _check_mode(mode)
+    check_space(space)
     data = _Data.of(x, y, validation_data, validation_fraction, seed)
     run = _Run(make, data, epochs, batch_size, metric, mode, end, seed)
     if method == "tpe":
         _tpe(run, space, trials, seed)
     else:
         rng = np.random.default_rng(seed)
-        drawn = [{name: _draw(rng, given) for name, given in space.items()} for _ in range(trials)]
+        drawn = [{name: draw(rng, given) for name, given in space.items()} for _ in range(trials)]
         run.add(drawn)
         if method == "halving":
             _halving(run)
@@ -291,25 +156,47 @@ class _Data:
         held, kept = np.sort(order[:count]), np.sort(order[count:])
         return cls(_take(x, kept), _take(y, kept), (_take(x, held), _take(y, held)))
 
-    def part(self, share: float, seed: int) -> tuple[Any, Any]:
-        """A share of the rows to train on."""
-        if share >= 1:
+    def part(self, share: float, seed: int, *, by_class: bool) -> tuple[Any, Any]:
+        """A share of the rows to train on; by class it has two of each, if there are two."""
+        order = permutation(self.rows, seed, epoch=1)
+        least = _LEAST
+        y = np.asarray(self.y) if by_class else None
+        if y is not None and y.ndim == 1:
+            _, codes, counts = np.unique(y[order], return_inverse=True, return_counts=True)
+            by_code = np.argsort(codes, kind="stable")
+            place = np.empty(self.rows)
+            place[by_code] = np.arange(self.rows) - np.repeat(np.cumsum(counts) - counts, counts)
+            # All shares of the rows have about the same share of each class.
+            order = order[np.argsort(np.maximum(place - 1, 0) / counts[codes], kind="stable")]
+            least = max(least, 2 * len(counts))
+        count = max(round(share * self.rows), least)
+        if share >= 1 or count >= self.rows:
             return self.x, self.y
-        rows = np.sort(permutation(self.rows, seed, epoch=1)[: max(round(share * self.rows), 1)])
+        rows = np.sort(order[:count])
         return _take(self.x, rows), _take(self.y, rows)
 
 
 class _Keep(EarlyStopping):
-    """Keeps the best epoch, and ends a training whose time is over."""
+    """Keeps the best epoch's weights, and ends a training whose time is over.
+
+    The model gets them from `restore`: a later round goes on from the last epoch.
+    """
 
     def __init__(self, monitor: str, mode: str | None, end: float) -> None:
         super().__init__(monitor, patience=sys.maxsize, mode=mode)
         self._end = end
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
+        _check_metric(self.monitor, record)
         super().on_epoch_end(trainer, record)
         if time.monotonic() > self._end:
             trainer.stop("the time is over")
+
+    def on_train_end(self, trainer: Trainer) -> None:
+        pass
+
+    def restore(self, trainer: Trainer) -> None:
+        super().on_train_end(trainer)
 
 
 class _Run:
@@ -333,7 +220,11 @@ class _Run:
         self.trials: list[Trial] = []
         self.begun: set[int] = set()
         self.is_over = False
+        self._of_trainers = False
         self._keepers: dict[int, _Keep] = {}
+        self._own = OwnParts("make")
+        self._lock = threading.Lock()  # of what follows
+        self._ended: set[int] = set()
 
     def add(self, settings: Iterable[dict[str, Any]]) -> range:
         """New trials; their numbers."""
@@ -341,8 +232,12 @@ class _Run:
         self.trials += [Trial(first + i, given) for i, given in enumerate(settings)]
         return range(first, len(self.trials))
 
-    def train(self, numbers: Sequence[int], share: float = 1.0) -> None:
-        """Train these trials side by side up to a share of the epochs, or on one of the rows."""
+    def train(self, numbers: Sequence[int], share: float = 1.0, going_on: int = 1) -> None:
+        """Train these trials side by side up to a share of the epochs, or on one of the rows.
+
+        Only the models of the best ones stay, as many as will go on.
+        """
+        self._ended.difference_update(numbers)
 
         def task(place: int) -> None:
             if time.monotonic() > self.end:
@@ -350,17 +245,18 @@ class _Run:
                 return
             trial = self.trials[numbers[place]]
             self.begun.add(trial.number)
-            trial.rounds += 1
             begin = time.monotonic()
             try:
                 self._train(trial, share)
             except NonFiniteError:
                 trial.score, trial.model = math.nan, None
+                trial.rounds += 1
             except Exception as error:
                 if error.args and isinstance(error.args[0], str):
                     error.args = (f"{error.args[0]} [{trial.settings}]", *error.args[1:])
                 raise
             trial.seconds += time.monotonic() - begin
+            self._forget(trial, going_on)
 
         def stop(reason: str) -> None:
             self.is_over = True
@@ -369,7 +265,6 @@ class _Run:
                     model.stop(reason)
 
         side_by_side(task, len(numbers), stop, "trial")
-        self._forget()
 
     def _train(self, trial: Trial, share: float) -> None:
         model = trial.model
@@ -384,45 +279,60 @@ class _Run:
                 f"make returns a Trainer or an estimator with fit and score, got "
                 f"{checks.described(model)}"
             )
-        if self.metric is not None:
-            raise ValueError("metric is for Trainers: an estimator has its `score`")
+        for name, value in (("metric", self.metric), ("mode", self.mode)):
+            if value is not None:
+                raise ValueError(f"{name} is for Trainers: an estimator has its `score`")
+        _seed(model, self.seed)
+        x, y = self.data.part(share, self.seed, by_class=_is_classifier(model))
         with use_generator(Generator(self.seed)):
-            model.fit(*self.data.part(share, self.seed))
+            model.fit(x, y)
         trial.score = float(model.score(*self.data.validation))
+        trial.rounds += 1
 
     def _train_on(self, trainer: Trainer, trial: Trial, share: float) -> None:
+        self._of_trainers = True
         keep = self._keepers.get(trial.number)
         if keep is None:
+            with self._lock:
+                self._own.add(trainer)
             keep = _Keep(self.metric or "validation_loss", self.mode, self.end)
+            if not trainer.callbacks:  # which may add columns
+                _check_metric(keep.monitor, _columns(trainer))
             self._keepers[trial.number] = keep
             trainer.callbacks.append(keep)
-        epochs = max(round(share * self.epochs), 1) - trainer.epoch
-        if epochs < 1 or trainer.history.stop_reason is not None:
-            return
-        trainer.fit(
-            self.data.x, self.data.y, epochs=epochs, batch_size=self.batch_size,
-            validation_data=self.data.validation, progress=False,
-        )  # fmt: skip
-        self.mode = _mode(keep, trainer)
+            self.mode = _mode(keep, trainer)
+        done = trainer.epoch
+        epochs = max(round(share * self.epochs), 1) - done
+        if epochs >= 1 and trainer.history.stop_reason is None:
+            trainer.fit(
+                self.data.x, self.data.y, epochs=epochs, batch_size=self.batch_size,
+                validation_data=self.data.validation, progress=False,
+            )  # fmt: skip
+            if trainer.epoch == done:
+                return
         trial.epochs = trainer.epoch
         trial.score = math.nan if keep.best is None else keep.best
+        trial.rounds += 1
 
     @property
     def direction(self) -> str:
         """Whether the least or the largest score is the best: "min" or "max"."""
-        return self.mode or ("min" if self._keepers else "max")
+        return self.mode or ("min" if self._of_trainers else "max")
 
-    def _forget(self) -> None:
-        """Let go of estimators that are not the best."""
-        ranked = _ranked(self.trials, self.direction)
-        for trial in ranked[1:]:
-            if not isinstance(trial.model, Trainer):
-                trial.model = None
+    def _forget(self, trial: Trial, going_on: int) -> None:
+        """Let go of the models that can neither go on nor be the best, now that a trial ended."""
+        with self._lock:
+            self._ended.add(trial.number)
+            kept = going_on if self._of_trainers else 1
+            ended = (trial for trial in self.trials if trial.number in self._ended)
+            for other in ranked(ended, self.direction)[kept:]:
+                other.model = None
+                self._keepers.pop(other.number, None)
 
     def result(self) -> SearchResult:
         """All trials that have begun; the best one with its model."""
         name = "score"
-        if self._keepers:
+        if self._of_trainers:
             name = self.metric or "validation_loss"
         begun = [trial for trial in self.trials if trial.number in self.begun]
         result = SearchResult(begun, name, self.direction)
@@ -430,7 +340,9 @@ class _Run:
             trial.model = None
         for trial in result.trials[:1]:
             if isinstance(trial.model, Trainer):
-                trial.model.callbacks.remove(self._keepers[trial.number])
+                keep = self._keepers[trial.number]
+                keep.restore(trial.model)
+                trial.model.callbacks.remove(keep)
         return result
 
 
@@ -439,24 +351,21 @@ def _halving(run: _Run) -> None:
     left = list(range(len(run.trials)))
     share = float(_THIRD) ** -math.ceil(math.log(len(left), _THIRD) - 1e-9)
     while True:
-        run.train(left, share)
+        going_on = math.ceil(len(left) / _THIRD)
+        run.train(left, share, going_on)
         if len(left) == 1 or run.is_over:
             return
-        ranked = _ranked((run.trials[number] for number in left), run.direction)
-        kept = ranked[: math.ceil(len(left) / _THIRD)]
-        for trial in ranked[len(kept) :]:
-            trial.model = None
-        left = sorted(trial.number for trial in kept)
+        best = ranked((run.trials[number] for number in left), run.direction)[:going_on]
+        left = sorted(trial.number for trial in best)
         share = min(share * _THIRD, 1.0)
 
 
-def _tpe(run: _Run, space: Mapping[str, Range | Sequence[Any]], trials: int, seed: int) -> None:
+def _tpe(run: _Run, space: Space, trials: int, seed: int) -> None:
     """Let optuna propose the settings, some at a time."""
     try:
         import optuna  # an extra
     except ImportError as error:
         raise ImportError("method='tpe' needs optuna: pip install 'chainrule[search]'") from error
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
     distributions: dict[str, Any] = {}
     for name, given in space.items():
         if not isinstance(given, Range):
@@ -468,52 +377,54 @@ def _tpe(run: _Run, space: Mapping[str, Range | Sequence[Any]], trials: int, see
             distributions[name] = optuna.distributions.FloatDistribution(
                 given.low, given.high, given.log
             )
-    sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
-    study = optuna.create_study(sampler=sampler)  # which minimises
-    while len(run.trials) < trials and not run.is_over:
-        count = min(_ASKED_AT_ONCE, trials - len(run.trials))
-        asked = [study.ask(distributions) for _ in range(count)]
-        numbers = run.add({n: _chosen(space[n], v) for n, v in t.params.items()} for t in asked)
-        run.train(numbers)
-        sign = -1 if run.direction == "max" else 1
-        for one, number in zip(asked, numbers, strict=True):
-            score = run.trials[number].score
-            if math.isnan(score):
-                study.tell(one, state=optuna.trial.TrialState.FAIL)
-            else:
-                study.tell(one, sign * score)
+    verbosity = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        sampler = optuna.samplers.TPESampler(seed=seed, constant_liar=True)
+        study = optuna.create_study(sampler=sampler)  # which minimises
+        while len(run.trials) < trials and not run.is_over:
+            count = min(_ASKED_AT_ONCE, trials - len(run.trials))
+            asked = [study.ask(distributions) for _ in range(count)]
+            numbers = run.add({n: chosen(space[n], v) for n, v in t.params.items()} for t in asked)
+            run.train(numbers)
+            sign = -1 if run.direction == "max" else 1
+            for one, number in zip(asked, numbers, strict=True):
+                score = run.trials[number].score
+                if math.isnan(score):
+                    study.tell(one, state=optuna.trial.TrialState.FAIL)
+                else:
+                    study.tell(one, sign * score)
+    finally:
+        optuna.logging.set_verbosity(verbosity)
 
 
-def _check_space(space: Any) -> None:
-    if not isinstance(space, Mapping) or not space:
-        raise TypeError("space is a dict: by the name of a hyper-parameter a Range, or a list")
-    for name, given in space.items():
-        is_list = isinstance(given, (list, tuple, np.ndarray)) and len(given)
-        if not isinstance(given, Range) and not is_list:
-            raise TypeError(
-                f"space[{name!r}] is a Range or a list of choices, got {checks.described(given)}"
-            )
+def _check_metric(metric: str, columns: Iterable[str]) -> None:
+    if metric not in (names := list(columns)):
+        raise ValueError(f"metric={metric!r:.80} is no column of the history: {', '.join(names)}")
 
 
-def _draw(rng: np.random.Generator, given: Range | Sequence[Any]) -> Any:
-    share = float(rng.random())
-    return given.at(share) if isinstance(given, Range) else given[int(share * len(given))]
+def _columns(trainer: Trainer) -> list[str]:
+    """The columns of a history without callbacks, which may have others beside them."""
+    names = ["loss", *(metric.name for metric in trainer.metrics)]
+    penalty = ["penalty"] * bool(trainer.graphs.options.penalties)
+    return [*names, *penalty, *(f"validation_{name}" for name in names)]
 
 
-def _chosen(given: Range | Sequence[Any], proposed: Any) -> Any:
-    """The value of what optuna proposed: a number, or that of a choice."""
-    return proposed if isinstance(given, Range) else given[int(proposed)]
+def _seed(estimator: Any, seed: int) -> None:
+    """Give it, and the parts of a pipeline, a seed where it has none."""
+    given = estimator.get_params() if hasattr(estimator, "get_params") else {}
+    for name, value in given.items():
+        if value is None and name.split("__")[-1] == "random_state":
+            estimator.set_params(**{name: seed % 2**32})
 
 
-def _ranked(trials: Iterable[Trial], mode: str) -> list[Trial]:
-    """Those that came furthest first, then the best; those that diverged last."""
-    sign = -1 if mode == "max" else 1
-
-    def key(trial: Trial) -> tuple[bool, int, float]:
-        diverged = math.isnan(trial.score)
-        return diverged, -trial.rounds, 0.0 if diverged else sign * trial.score
-
-    return sorted(trials, key=key)
+def _is_classifier(estimator: Any) -> bool:
+    base = sys.modules.get("sklearn.base")
+    return (
+        base is not None
+        and hasattr(estimator, "__sklearn_tags__")
+        and bool(base.is_classifier(estimator))
+    )
 
 
 def _length(y: Any) -> int:
@@ -530,8 +441,6 @@ def _take(data: Any, rows: NDArray[np.int64]) -> Any:
         return as_series(data, "y")[rows.tolist()].to_native()
     if is_table(data):
         return as_frame(data, "x")[rows.tolist()].to_native()
+    if hasattr(data, "tocsr"):  # a sparse matrix
+        return data.tocsr()[rows]
     return np.asarray(data)[rows]
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
