@@ -46,8 +46,9 @@ class Predictor:
 
     Args:
         model: a `nn.Module`; a `Trainer`, of which it takes the averaged weights where there are
-            some; a `tabular.TabularModel`; a fitted estimator of `chainrule.sklearn`; or the path
-            of a file that `chainrule.save`, a Trainer, a TabularModel or `chainrule train` wrote.
+            some; an `Ensemble`; a `tabular.TabularModel`; a fitted estimator of
+            `chainrule.sklearn`; or the path of a file that `chainrule.save`, a Trainer, a
+            TabularModel or `chainrule train` wrote.
 
     Attributes:
         classes: the labels of a table's or an estimator's classification, in the order of
@@ -131,8 +132,8 @@ def _predictions_of(model: Any) -> Predictions:
         parts = model.columns, model.target, model.members, model.temperatures
         return _OfTable(*parts, model.report, model.scores)
     raise TypeError(
-        "model is a nn.Module, a Trainer, a TabularModel, a fitted estimator of chainrule.sklearn "
-        f"or the path of a file, got {checks.described(model)}"
+        "model is a nn.Module, a Trainer, an Ensemble, a TabularModel, a fitted estimator of "
+        f"chainrule.sklearn or the path of a file, got {checks.described(model)}"
     )
 
 

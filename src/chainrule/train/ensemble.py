@@ -158,8 +158,9 @@ class Ensemble:
     def predict_members(self, x: Any, *, batch_size: int | None = None) -> NDArray[Any]:
         """What each member predicts, shape (members, rows, ...).
 
-        With a loss of classes or labels these are probabilities, also where the outputs are logits;
-        else they are the outputs.
+        With a loss of classes or labels that is an object, as `nn.CrossEntropyLoss()`, these are
+        probabilities, also where the outputs are logits; else, and with a function as the loss,
+        they are the outputs.
 
         Raises:
             TypeError: for models of several outputs.
@@ -202,7 +203,7 @@ class Ensemble:
         """One module that predicts as the ensemble does: a copy of what the members are now.
 
         It is a `nn.AverageClasses` or `nn.AverageLabels`, whose outputs are logits, where those of
-        the members are; else a `nn.Average`. `cr.Predictor` and `chainrule serve` take it.
+        the members are; else a `nn.Average`. `chainrule serve` takes its file.
         """
         members = []
         for trainer in self.trainers:
@@ -211,6 +212,9 @@ class Ensemble:
         model = _KINDS.get(self._outputs, Average)(*members)
         model._column_names = self.trainers[0].model._column_names
         return model.eval()
+
+    def _to_predictions(self) -> Average:
+        return self.model
 
     @property
     def _outputs(self) -> str | None:
