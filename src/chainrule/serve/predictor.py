@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
 from typing import Any, ClassVar
 
 from chainrule import checks
 from chainrule.nn import Module
-from chainrule.system.interrupts import interrupts_held
 from chainrule.tabular import TabularModel
 from chainrule.tabular.model import is_model, model_of
 from chainrule.train import Trainer
 from chainrule.train.model_file import build_model, read, values_of
+from chainrule.train.network_copy import network_of
 from chainrule.train.predictor import NetworkPredictor
 
 
@@ -123,7 +121,7 @@ def _predictions_of(model: Any) -> Predictions:
     if make := getattr(type(model), "_to_predictions", None):
         model = make(model)
     if isinstance(model, Trainer):
-        model = _network_of(model)
+        model = network_of(model)
     if isinstance(model, Module):
         return _OfNetwork(model)
     if isinstance(model, Predictions):
@@ -145,10 +143,3 @@ def _from_file(path: str | os.PathLike[str]) -> Module | TabularModel:
     if found:
         raise TypeError(f"{path} holds a dict, not a model: chainrule.load gives it")
     return build_model(path, tensors, description)
-
-
-def _network_of(trainer: Trainer) -> Module:
-    """A copy of a training's network, with the averaged weights if there are any."""
-    averaged = nullcontext() if trainer.ema is None else trainer.ema.applied()
-    with interrupts_held(), trainer.backend.guard.alone, averaged:
-        return copy.deepcopy(trainer.model)
