@@ -375,3 +375,45 @@ def test_rows_held_out_have_no_part_in_the_columns():
     train, held = hold_out(Y, 0.2, 0, stratify=False)
     expected = tabular.Columns.fit(frame, rows=train)
     assert model.columns == expected and len(held) == 60
+
+
+def test_rows_without_weight_have_no_part_in_the_columns_of_an_ensemble():
+    used = np.arange(300) < 200
+    frame = {"x": X[:, 0], "kind": np.where(used, np.where(X[:, 1] > 0, "a", "b"), "rare")}
+    given = {"preset": "ensemble", "members": 2, "epochs": 1, **SMALL}
+    model = tabular.fit(frame, Y, "regression", sample_weight=used.astype(float), **given)
+    assert model.columns == tabular.Columns.fit(frame, rows=np.flatnonzero(used))
+
+
+def test_encoded_rows_go_by_their_names_and_are_checked():
+    frame = {"x": X[:, 0], "town": RNG.choice([f"town {n}" for n in range(11)], 300)}
+    model = tabular.fit(frame, Y, "regression", epochs=1, **SMALL)
+    arrays = model.columns.transform(frame)
+    turned = dict(reversed(arrays.items()))
+    assert list(turned) == ["codes", "numbers"]
+    np.testing.assert_array_equal(model.predict_encoded(turned), model.predict(frame))
+    wrong = {
+        "NaN or infinite": {**arrays, "numbers": np.full_like(arrays["numbers"], np.nan)},
+        "codes are in": {**arrays, "codes": arrays["codes"] + 1000},
+        "the widths": {"numbers": arrays["numbers"]},
+    }
+    for said, given in wrong.items():
+        with pytest.raises(ValueError, match=said):
+            model.predict_encoded(given)
+
+
+@pytest.mark.parametrize("bad", ["median", "start", "scores", "nan scores"])
+def test_numbers_of_a_file_are_checked(bad, tmp_path):
+    days = np.datetime64("2020-01-01") + np.arange(300)
+    model = tabular.fit({"x": X[:, 0], "d": days}, Y, "regression", epochs=1, **SMALL)
+    found = model.to_dict()
+    number, date = found["columns"]["columns"]
+    if bad == "median":
+        number["median"] = float("nan")
+    elif bad == "start":
+        date["start"] = float("inf")
+    else:
+        found["scores"] = np.ones((5, 2)) if bad == "scores" else np.full((5, 1), np.nan)
+    cr.save(found, tmp_path / "model.safetensors")
+    with pytest.raises(FileError, match="damaged"):
+        tabular.TabularModel.load(tmp_path / "model.safetensors")

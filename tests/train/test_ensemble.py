@@ -98,6 +98,7 @@ def test_predictions_are_means_and_a_file_holds_them(kind, averaged, tmp_path, c
     np.testing.assert_allclose(
         cr.Predictor(path).predict(X), ensemble.model(X).numpy(), rtol=1e-4, atol=1e-5
     )
+    np.testing.assert_array_equal(cr.Predictor(ensemble).predict(X), cr.Predictor(path).predict(X))
     again = cr.Ensemble(make, 4)
     again.load(path)
     np.testing.assert_allclose(again.predict(X), ensemble.predict(X), rtol=1e-6)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from abc import ABC, abstractmethod
-from contextlib import nullcontext
 from typing import Any, ClassVar
 
 from chainrule import checks
 from chainrule.nn import Module
-from chainrule.system.interrupts import interrupts_held
 from chainrule.tabular import TabularModel
 from chainrule.tabular.model import is_model, model_of
 from chainrule.train import Trainer
 from chainrule.train.model_file import build_model, read, values_of
+from chainrule.train.network_copy import network_of
 from chainrule.train.predictor import NetworkPredictor
 
 
@@ -46,8 +44,9 @@ class Predictor:
 
     Args:
         model: a `nn.Module`; a `Trainer`, of which it takes the averaged weights where there are
-            some; a `tabular.TabularModel`; a fitted estimator of `chainrule.sklearn`; or the path
-            of a file that `chainrule.save`, a Trainer, a TabularModel or `chainrule train` wrote.
+            some; an `Ensemble`; a `tabular.TabularModel`; a fitted estimator of
+            `chainrule.sklearn`; or the path of a file that `chainrule.save`, a Trainer, a
+            TabularModel or `chainrule train` wrote.
 
     Attributes:
         classes: the labels of a table's or an estimator's classification, in the order of
@@ -122,7 +121,7 @@ def _predictions_of(model: Any) -> Predictions:
     if make := getattr(type(model), "_to_predictions", None):
         model = make(model)
     if isinstance(model, Trainer):
-        model = _network_of(model)
+        model = network_of(model)
     if isinstance(model, Module):
         return _OfNetwork(model)
     if isinstance(model, Predictions):
@@ -131,8 +130,8 @@ def _predictions_of(model: Any) -> Predictions:
         parts = model.columns, model.target, model.members, model.temperatures
         return _OfTable(*parts, model.report, model.scores)
     raise TypeError(
-        "model is a nn.Module, a Trainer, a TabularModel, a fitted estimator of chainrule.sklearn "
-        f"or the path of a file, got {checks.described(model)}"
+        "model is a nn.Module, a Trainer, an Ensemble, a TabularModel, a fitted estimator of "
+        f"chainrule.sklearn or the path of a file, got {checks.described(model)}"
     )
 
 
@@ -144,10 +143,3 @@ def _from_file(path: str | os.PathLike[str]) -> Module | TabularModel:
     if found:
         raise TypeError(f"{path} holds a dict, not a model: chainrule.load gives it")
     return build_model(path, tensors, description)
-
-
-def _network_of(trainer: Trainer) -> Module:
-    """A copy of a training's network, with the averaged weights if there are any."""
-    averaged = nullcontext() if trainer.ema is None else trainer.ema.applied()
-    with interrupts_held(), trainer.backend.guard.alone, averaged:
-        return copy.deepcopy(trainer.model)

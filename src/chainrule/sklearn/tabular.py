@@ -75,6 +75,7 @@ class _Tabular(ReportMixin, BaseEstimator):
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
         self._some_rows = self.columns_.transform(_some(X))
+        self._importances: NDArray[np.float64] | None = None
         self.best_epoch_: int = members[0]["best_epoch"]
         self.n_iter_ = len(members[0]["epochs"]["epoch"])
         self.history_: dict[str, list[float]] = members[0]["epochs"]
@@ -90,8 +91,17 @@ class _Tabular(ReportMixin, BaseEstimator):
     def feature_importances_(self) -> NDArray[np.float64]:
         """The share of each column, by gradient times input, on some of the rows."""
         check_is_fitted(self)
-        shares = self.model_.importances_encoded(self._some_rows)
-        return np.array(list(shares.values()))
+        if self._importances is None:
+            shares = self.model_.importances_encoded(self._some_rows)
+            self._importances = np.array(list(shares.values()))
+        return self._importances.copy()
+
+    def __getstate__(self) -> Any:
+        """What a pickle holds: the importances, not the rows that they are taken of."""
+        if hasattr(self, "_some_rows"):
+            _ = self.feature_importances_
+        state = super().__getstate__()
+        return {name: value for name, value in state.items() if name != "_some_rows"}
 
     def _rows(self, X: Any) -> Any:
         check_is_fitted(self)

@@ -170,8 +170,8 @@ def fit(
     if not stratify:
         fitted = fit_target(task, target, parts[0].train, loss=loss, quantiles=quantiles)
         encoded = fitted.encode(target)
-    if columns is None:  # of several members each row is for some to train on
-        columns = decide(parts[0].train if count == 1 else None)
+    if columns is None:  # of several members each row that counts is for some to train on
+        columns = decide(parts[0].train if count == 1 else used)
     arrays = columns.transform(table)
     given = None if validation is None else _given(columns, fitted, validation)
     data = Rows(arrays, encoded, weights)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, ClassVar, NamedTuple, TypeAlias, get_args
@@ -63,7 +64,7 @@ class Number:
         return Encoded([values], _flag(cells) if self.has_missing else [])
 
     def checked(self) -> Number:
-        return replace(self, median=float(self.median), has_missing=bool(self.has_missing))
+        return replace(self, median=_finite(self.median), has_missing=bool(self.has_missing))
 
 
 @dataclass(frozen=True)
@@ -175,7 +176,7 @@ class Dates:
         if any(cycle not in CYCLES for cycle in self.cycles):
             raise ValueError(f"cycles are of {', '.join(CYCLES)}, not {self.cycles!r:.80}")
         return replace(
-            self, start=float(self.start), median=float(self.median), cycles=tuple(self.cycles)
+            self, start=_finite(self.start), median=_finite(self.median), cycles=tuple(self.cycles)
         )
 
 
@@ -211,6 +212,12 @@ def phase(days: NDArray[np.float64], cycle: str) -> NDArray[np.float64]:
         first = np.floor(days).astype("datetime64[D]").astype(f"datetime64[{unit}]")
         days = days - first.astype("datetime64[D]").astype(np.float64)
     return np.asarray(np.mod(days, length) / length, np.float64)
+
+
+def _finite(value: Any) -> float:
+    if not math.isfinite(value):
+        raise ValueError(f"a finite number is needed, got {value!r:.80}")
+    return float(value)
 
 
 def _flag(cells: Cells) -> list[NDArray[np.float64]]:

@@ -125,8 +125,22 @@ class TabularModel:
     def predict_encoded(self, arrays: Mapping[str, NDArray[Any]]) -> NDArray[np.float64]:
         """The probabilities of the classes, or the numbers, for rows that `columns.transform` made
         arrays of; such arrays of several tables may be joined.
+
+        Raises:
+            ValueError: for other arrays, numbers that are not finite, codes that are out of range.
         """
-        return self._mean_of(self._outputs_of(arrays))
+        columns = self.columns
+        widths = {"numbers": columns.numeric + columns.plain, "codes": len(columns.sizes)}
+        expected = {name: width for name, width in widths.items() if width}
+        found = {name: np.shape(array)[1:] for name, array in arrays.items()}
+        if found != {name: (width,) for name, width in expected.items()}:
+            raise ValueError(f"arrays have the widths {expected}, got the shapes of rows {found}")
+        if "numbers" in arrays and not np.isfinite(arrays["numbers"]).all():
+            raise ValueError("numbers are NaN or infinite: columns.transform fills in missing ones")
+        codes = arrays.get("codes", np.zeros(1, np.int64))
+        if ((codes < 0) | (codes >= max(sum(columns.sizes), 1))).any():
+            raise ValueError(f"codes are in [0, {sum(columns.sizes)})")
+        return self._mean_of(self._outputs_of({name: arrays[name] for name in expected}))
 
     def _mean_of(self, outputs: Sequence[NDArray[Any]]) -> NDArray[np.float64]:
         """The probabilities of the classes, or the numbers, of the outputs of all members."""
@@ -326,6 +340,11 @@ def _from_state(found: Mapping[str, Any]) -> TabularModel:
         made = member.numeric, member.plain, member.codes, member.num_codes
         if made != expected or member.outputs != target.outputs:
             raise ValueError("its networks do not fit its columns")
+    scores = found["scores"]
+    if scores is not None:
+        shape = (len(target.mean),) if isinstance(target, Numbers) else ()
+        if scores.shape[1:] != shape or not scores.size or not np.isfinite(scores).all():
+            raise ValueError(f"scores of shape {scores.shape}, or not finite, fit no target")
     if not members or len(temperatures) != len(members):
         raise ValueError(f"{len(members)} networks, {len(temperatures)} temperatures")
-    return TabularModel(columns, target, members, temperatures, found["report"], found["scores"])
+    return TabularModel(columns, target, members, temperatures, found["report"], scores)

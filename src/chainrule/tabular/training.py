@@ -126,7 +126,7 @@ def train(
             _start_from_data(model, rows, seed)
     codes = rows.arrays.get("codes")
     seen = None if codes is None else np.bincount(codes.ravel(), minlength=model.num_codes)
-    if seen is not None:  # the mean of the others, until these are trained
+    if seen is not None:  # 0, the mean of the starting values; replaced by the mean vector below
         _set_vectors(model, seen == 0, 0.0)
     loss: Loss = criterion.loss if rows.weights is None else _weighted(criterion.loss)
     size = min(recipe.batch_size, len(rows))

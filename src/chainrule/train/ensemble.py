@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from collections.abc import Callable, Mapping
-from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from chainrule.train import model_file
 from chainrule.train.evaluator import Evaluator
 from chainrule.train.given_data import holds_batches
 from chainrule.train.history import History
+from chainrule.train.network_copy import network_of
 from chainrule.train.own_parts import OwnParts
 from chainrule.train.progress import epoch_line
 from chainrule.train.trainer import Trainer
@@ -158,8 +157,9 @@ class Ensemble:
     def predict_members(self, x: Any, *, batch_size: int | None = None) -> NDArray[Any]:
         """What each member predicts, shape (members, rows, ...).
 
-        With a loss of classes or labels these are probabilities, also where the outputs are logits;
-        else they are the outputs.
+        With a loss of classes or labels that is an object, as `nn.CrossEntropyLoss()`, these are
+        probabilities, also where the outputs are logits; else, and with a function as the loss,
+        they are the outputs.
 
         Raises:
             TypeError: for models of several outputs.
@@ -202,15 +202,14 @@ class Ensemble:
         """One module that predicts as the ensemble does, a copy of what the members are now.
 
         It is a `nn.AverageClasses` or `nn.AverageLabels`, whose outputs are logits, where those of
-        the members are; else a `nn.Average`. `cr.Predictor` and `chainrule serve` take it.
+        the members are; else a `nn.Average`. `chainrule serve` takes its file.
         """
-        members = []
-        for trainer in self.trainers:
-            with nullcontext() if trainer.ema is None else trainer.ema.applied():
-                members.append(copy.deepcopy(trainer.model))
-        model = _KINDS.get(self._outputs, Average)(*members)
+        model = _KINDS.get(self._outputs, Average)(*map(network_of, self.trainers))
         model._column_names = self.trainers[0].model._column_names
         return model.eval()
+
+    def _to_predictions(self) -> Average:
+        return self.model
 
     @property
     def _outputs(self) -> str | None:
