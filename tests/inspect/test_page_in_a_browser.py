@@ -330,6 +330,9 @@ def test_looks(page, tmp_path, width, scheme):
         page.click(f"#{phase}")
         wide = page.run("return document.documentElement.scrollWidth")
         assert wide <= width, (phase, wide)
+        page.press("ARROW_RIGHT")  # to a formula with a fraction, forward and backward
+        cut = "const f = document.querySelector('#step .formula');"
+        assert page.run(cut + "return f.scrollHeight - f.clientHeight") == 0, phase
     colour = page.run("return getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, colour[4:-1].split(","))) / 3
     assert brightness > 200 if scheme == "light" else brightness < 60
@@ -363,10 +366,20 @@ def test_a_large_network_is_summarised(browser, tmp_path):
     page.size(390)
     page.press("ARROW_RIGHT")
     assert page.text("#step .summary .size") == "32 × 64" and "64 × 3" in page.text("#step")
+    shapes = page.run(
+        "return [...document.querySelectorAll('#step .plugged .corner')].map((matrix) =>"
+        "[...matrix.querySelectorAll('tr')].map((row) => row.textContent.replace(/[^…⋮⋱]/g, '')))"
+    )
+    assert shapes == [
+        ["…"] * 4 + ["⋮⋮⋮⋮⋱"],
+        [""] * 4 + ["⋮⋮⋮"],
+        [""] * 4 + ["⋮"],
+        [""] * 4 + ["⋮⋮⋮"],
+    ]
     assert page.run("return document.querySelectorAll('figure:not([hidden]) .now').length") == 1
     assert page.run("return document.documentElement.scrollWidth") <= 390
     page.click("#update")
-    assert "Adam" in page.text("#step")
+    assert "m ← 0.9 m + 0.1 dL/dW1" in page.text("#step")  # of Adam
     assert browser.get_log("browser") == []
 
 
