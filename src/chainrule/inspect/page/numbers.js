@@ -114,14 +114,16 @@ function equation(...pieces) {
     typeof piece === "string" ? make("span", { class: "sign" }, piece) : piece));
 }
 
-// A short form of an array for a cell of a table.
-function inCell(array, key) {
+// A short form of an array for a cell of a table; a row of a matrix is a line.
+function inCell(array, key, turned = false) {
   if (array === null) return make("span", { class: "unknown" }, "–");
   const found = flat(array);
   if (found === null || found.length > 8) {
     return make("span", { class: "size" }, `${sizes(array)}, norm `,
       numberOf(array.summary.norm, key && `${key}.norm`, 4));
   }
-  return make("span", { class: "list" }, found.map((value, place) =>
-    numberOf(value, key && `${key}.${place}`, 5)));
+  const rows = grid(array, turned && array.shape.length === 2)
+    || [found.map((value, place) => [value, place])];
+  return make("div", {}, rows.map((row) => make("div", { class: "list" }, row.map(
+    ([value, place]) => numberOf(value, key && `${key}.${place}`, 5)))));
 }
