@@ -128,7 +128,8 @@ for (const all of [false, true]) {
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Home", bubbles: true }));
   for (let last = false; !last; next.click()) {
     last = next.disabled;
-    played.push([document.getElementById("step-title").textContent, wrong(),
+    played.push([document.getElementById("step-title").textContent,
+      document.querySelector("#step .detail").textContent, wrong(),
       [...document.querySelectorAll("#step .equation")].map((equation) =>
         [...equation.children].map(piece))]);
   }
@@ -189,6 +190,8 @@ def test_the_keyboard_plays_mazurs_step_with_its_numbers(page):
     np.testing.assert_allclose(played["Backward", "δ1"], DELTA_HIDDEN, rtol=1e-12)
     np.testing.assert_allclose(played["Update", "new W2"], NEW_SECOND, rtol=1e-12)
     assert page.numbers("after") == [0.29102777369359933]
+    assert page.run("return [...document.querySelectorAll('#grad-table tr:last-child .list')].map("
+                    "(row) => row.children.length)") == [2, 2]  # a matrix, row by row  # fmt: skip
     page.press("HOME")
     assert page.text("#step-title") == "What is given"
     page.press("END")
@@ -254,6 +257,11 @@ def test_another_row_of_the_data(browser, tmp_path):
 
 
 def test_the_parts_of_consumers_add_up(page):
+    page.click("#backward")
+    page.press("ARROW_RIGHT", 3)
+    said = "the gradient of a1: sigmoid, layer 1", "z2 (its matmul) is the one consumer"
+    assert all(sentence in page.text("#step") for sentence in said)
+    page.press("HOME")
     page.click("#everything")
     page.click("#backward")
     page.press("ARROW_RIGHT", 3)
@@ -388,8 +396,10 @@ def test_every_frame_of_every_network_is_shown_with_true_equations(browser, tmp_
         page = Page(browser, explained, tmp_path / "step.html")
         played, errors = page.run(PLAY)
         assert errors == [] == browser.get_log("browser"), name
+        said = [title + ": " + detail for title, detail, *_ in played]
+        assert name != "conv" or "maxpool2d1: max_pool, kernel 2 × 2, module 2" in said
         true = set()
-        for title, wrong, equations in played:
+        for title, _, wrong, equations in played:
             assert wrong == [], (name, title)
             for equation in equations:
                 found = is_true(equation)
