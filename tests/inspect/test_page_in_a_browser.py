@@ -128,7 +128,8 @@ for (const all of [false, true]) {
   document.body.dispatchEvent(new KeyboardEvent("keydown", { key: "Home", bubbles: true }));
   for (let last = false; !last; next.click()) {
     last = next.disabled;
-    played.push([document.getElementById("step-title").textContent, wrong(),
+    played.push([document.getElementById("step-title").textContent,
+      document.querySelector("#step .detail").textContent, wrong(),
       [...document.querySelectorAll("#step .equation")].map((equation) =>
         [...equation.children].map(piece))]);
   }
@@ -189,6 +190,8 @@ def test_the_keyboard_plays_mazurs_step_with_its_numbers(page):
     np.testing.assert_allclose(played["Backward", "δ1"], DELTA_HIDDEN, rtol=1e-12)
     np.testing.assert_allclose(played["Update", "new W2"], NEW_SECOND, rtol=1e-12)
     assert page.numbers("after") == [0.29102777369359933]
+    assert page.run("return [...document.querySelectorAll('#grad-table tr:last-child .list')].map("
+                    "(row) => row.children.length)") == [2, 2]  # a matrix, row by row  # fmt: skip
     page.press("HOME")
     assert page.text("#step-title") == "What is given"
     page.press("END")
@@ -254,6 +257,11 @@ def test_another_row_of_the_data(browser, tmp_path):
 
 
 def test_the_parts_of_consumers_add_up(page):
+    page.click("#backward")
+    page.press("ARROW_RIGHT", 3)
+    said = "the gradient of a1: sigmoid, layer 1", "z2 (its matmul) is the one consumer"
+    assert all(sentence in page.text("#step") for sentence in said)
+    page.press("HOME")
     page.click("#everything")
     page.click("#backward")
     page.press("ARROW_RIGHT", 3)
@@ -330,6 +338,9 @@ def test_looks(page, tmp_path, width, scheme):
         page.click(f"#{phase}")
         wide = page.run("return document.documentElement.scrollWidth")
         assert wide <= width, (phase, wide)
+        page.press("ARROW_RIGHT")  # to a formula with a fraction, forward and backward
+        cut = "const f = document.querySelector('#step .formula');"
+        assert page.run(cut + "return f.scrollHeight - f.clientHeight") == 0, phase
     colour = page.run("return getComputedStyle(document.body).backgroundColor")
     brightness = sum(map(int, colour[4:-1].split(","))) / 3
     assert brightness > 200 if scheme == "light" else brightness < 60
@@ -363,10 +374,20 @@ def test_a_large_network_is_summarised(browser, tmp_path):
     page.size(390)
     page.press("ARROW_RIGHT")
     assert page.text("#step .summary .size") == "32 × 64" and "64 × 3" in page.text("#step")
+    shapes = page.run(
+        "return [...document.querySelectorAll('#step .plugged .corner')].map((matrix) =>"
+        "[...matrix.querySelectorAll('tr')].map((row) => row.textContent.replace(/[^…⋮⋱]/g, '')))"
+    )
+    assert shapes == [
+        ["…"] * 4 + ["⋮⋮⋮⋮⋱"],
+        [""] * 4 + ["⋮⋮⋮"],
+        [""] * 4 + ["⋮"],
+        [""] * 4 + ["⋮⋮⋮"],
+    ]
     assert page.run("return document.querySelectorAll('figure:not([hidden]) .now').length") == 1
     assert page.run("return document.documentElement.scrollWidth") <= 390
     page.click("#update")
-    assert "Adam" in page.text("#step")
+    assert "m ← 0.9 m + 0.1 dL/dW1" in page.text("#step")  # of Adam
     assert browser.get_log("browser") == []
 
 
@@ -375,8 +396,10 @@ def test_every_frame_of_every_network_is_shown_with_true_equations(browser, tmp_
         page = Page(browser, explained, tmp_path / "step.html")
         played, errors = page.run(PLAY)
         assert errors == [] == browser.get_log("browser"), name
+        said = [title + ": " + detail for title, detail, *_ in played]
+        assert name != "conv" or "maxpool2d1: max_pool, kernel 2 × 2, module 2" in said
         true = set()
-        for title, wrong, equations in played:
+        for title, _, wrong, equations in played:
             assert wrong == [], (name, title)
             for equation in equations:
                 found = is_true(equation)

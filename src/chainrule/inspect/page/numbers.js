@@ -73,19 +73,30 @@ function summary(array, key, label, turned) {
   const facts = ["minimum", "maximum", "mean", "norm"].map((name) => [
     make("dt", {}, name), make("dd", {}, numberOf(array.summary[name], key && `${key}.${name}`, 4)),
   ]);
-  const isTurned = turned && array.shape.length === 2;
-  const size = isTurned ? [...array.shape].reverse().join(" × ") : sizes(array);
+  const [height, width] = matrixSizes(array, turned);
+  const size = turned && array.shape.length < 3 ? `${height} × ${width}` : sizes(array);
   const parts = [make("p", { class: "size" }, size),
     make("dl", {}, facts.flat())];
-  const corner = firstOf(array, isTurned);
+  const corner = firstOf(array, turned && array.shape.length < 3);
   if (corner !== null) {
+    const more = (sign) => make("td", { class: "more" }, sign);
+    const isWider = width > corner[0].length;
     const rows = corner.map((row, i) => make("tr", {},
       row.map((value, j) => make("td", {}, numberOf(value, key && `${key}.c${i}-${j}`, 3))),
-      make("td", { class: "more" }, "…")));
+      isWider ? more("…") : null));
+    if (height > corner.length) {
+      rows.push(make("tr", {}, corner[0].map(() => more("⋮")), isWider ? more("⋱") : null));
+    }
     parts.push(make("div", { class: "matrix corner" },
       make("table", { "aria-label": `${label} first numbers`.trim() }, make("tbody", {}, rows))));
   }
   return make("div", { class: "summary", "data-array": key }, parts);
+}
+
+// The rows and columns of a matrix, of the last two axes of a larger array, or of a vector.
+function matrixSizes({ shape }, turned) {
+  const [height, width] = [1, ...shape].slice(-2);
+  return turned && shape.length < 3 ? [width, height] : [height, width];
 }
 
 function firstOf(array, turned) {
@@ -103,14 +114,16 @@ function equation(...pieces) {
     typeof piece === "string" ? make("span", { class: "sign" }, piece) : piece));
 }
 
-// A short form of an array for a cell of a table.
-function inCell(array, key) {
+// A short form of an array for a cell of a table; a row of a matrix is a line.
+function inCell(array, key, turned = false) {
   if (array === null) return make("span", { class: "unknown" }, "–");
   const found = flat(array);
   if (found === null || found.length > 8) {
     return make("span", { class: "size" }, `${sizes(array)}, norm `,
       numberOf(array.summary.norm, key && `${key}.norm`, 4));
   }
-  return make("span", { class: "list" }, found.map((value, place) =>
-    numberOf(value, key && `${key}.${place}`, 5)));
+  const rows = grid(array, turned && array.shape.length === 2)
+    || [found.map((value, place) => [value, place])];
+  return make("div", {}, rows.map((row) => make("div", { class: "list" }, row.map(
+    ([value, place]) => numberOf(value, key && `${key}.${place}`, 5)))));
 }

@@ -154,21 +154,32 @@ function termsOfDelta(layer, key) {
   }));
 }
 
+// A consumer's name and its operation. One that is no step of its own goes by the step that it is a
+// part of, which the reader sees.
+function consumerOf(part) {
+  const consumer = nodes.get(part.consumer);
+  let seen = consumer;
+  while (!state.everything && !isMain(seen) && seen.contributions.length === 1) {
+    seen = nodes.get(seen.contributions[0].consumer);
+  }
+  const means = seen === consumer ? consumer.operation : `its ${consumer.operation}`;
+  return [called(seen), means];
+}
+
 // What each consumer of a variable contributes to its gradient, and their sum.
 function contributions(node, plugged) {
   const parts = node.contributions;
   if (!parts.length) return null;
   if (parts.length === 1 && plugged) {
-    const consumer = nodes.get(parts[0].consumer);
+    const [name, means] = consumerOf(parts[0]);
     return make("p", { class: "note" },
-      `${called(consumer)} (${consumer.operation}) is the one consumer: its part is the gradient.`);
+      `${name} (${means}) is the one consumer: its part is the gradient.`);
   }
   const put = (array, key) => matrix(array, { key, turned: isTurned(node) });
   const rows = parts.map((part, at) => {
-    const consumer = nodes.get(part.consumer);
+    const [name, means] = consumerOf(part);
     return make("tr", {},
-      make("th", { scope: "row" }, `${called(consumer)}`,
-        make("small", {}, `${consumer.operation}, input ${part.index}`)),
+      make("th", { scope: "row" }, name, make("small", {}, `${means}, input ${part.index}`)),
       make("td", {}, put(part.value, `g${node.id}p${at}`)));
   });
   const sum = parts.length === 1 ? [] : [make("tr", { class: "sum" },

@@ -40,11 +40,25 @@ function partOf(parameter, field, key = null) {
   return matrix(parameter[field], { turned, key, label: parameter.letter });
 }
 
+// What computes a node, and where: beside the picture of neurons by the number that a layer has
+// there, else by the path of its module.
 function where(node) {
-  const path = node.path ? `, layer ${node.path}` : "";
-  const attributes = Object.entries(node.attributes || {})
-    .map(([name, value]) => `, ${name}=${JSON.stringify(value)}`).join("");
+  const layer = held.has(node.id) ? held.get(node.id).layer : trace.layers[node.layer];
+  const number = levelShown() === "neurons" && dense.indexOf(layer) + 1;
+  const path = number ? `, layer ${number}` : node.path ? `, module ${node.path}` : "";
+  const attributes = Object.entries(node.attributes)
+    .filter(([name, value]) => state.everything || !isUsual(name, value, node.attributes))
+    .map(([name, value]) => `, ${name} ${Array.isArray(value) && !Array.isArray(value[0])
+      ? value.join(" × ") : JSON.stringify(value)}`).join("");
   return `${node.operation || node.role}${attributes}${path}`;
+}
+
+// Whether an attribute is as a reader expects it: no padding, say, and windows side by side.
+function isUsual(name, value, { kernel }) {
+  const usual = { padding: 0, dilation: 1, groups: 1, stride: 1 }[name];
+  return value === false || value === null || kernel !== undefined && name === "axis"
+    || name === "stride" && String(value) === String(kernel)
+    || usual !== undefined && [value].flat(Infinity).every((one) => one === usual);
 }
 
 function forwardCard({ phase, node }) {

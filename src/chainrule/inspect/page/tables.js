@@ -7,7 +7,7 @@ function gradTable() {
     { "aria-current": current().answer === `g${node.id}` ? "step" : null },
     make("th", { scope: "row" }, called(node)),
     make("td", {}, node.operation || node.role),
-    make("td", {}, inCell(node.gradient, `g${node.id}`))));
+    make("td", {}, inCell(node.gradient, `g${node.id}`, isTurned(node)))));
   if (!rows.length) {
     return make("p", { class: "note" }, "Empty: the way back has not begun.");
   }
