@@ -275,6 +275,12 @@ def test_signs_masks_rows_and_wide_layers_of_neurons():
         if group.get("class", "").startswith("cr-line") and group.get("data-layer") == "1":
             w = weight[int(group.get("data-to")), int(group.get("data-from"))]
             assert ("cr-plus" if w > 0 else "cr-minus") in group.get("class")
+    for width, is_full in ((5, False), (6, True)):  # 15 lines have room for numbers, 18 have none
+        model = nn.Sequential(nn.Linear(3, width), nn.Linear(width, 2))
+        drawing = cr.draw(model, x, level="neurons", values=True)
+        said = [note for note in drawing.notes if note.startswith("layer 1: no numbers")]
+        assert len(said) == is_full and all(note.split(";")[0] in drawing.svg for note in said)
+        assert not cr.draw(model, x, level="neurons").notes
     wide = cr.draw(nn.Sequential(nn.Linear(784, 512), nn.Linear(512, 10)), (784,), level="neurons")
     assert "780 more" in wide.svg and "508 more" in wide.svg
     assert len(re.findall("data-neuron", wide.svg)) == 2 * (4 + 4 + 10)

@@ -19,7 +19,9 @@ RADIUS = 26.0
 _LEAST_PITCH, _ROOM = 78.0, 16.0  # from neuron to neuron, and between their texts
 _LINE = 13.0  # of text at a neuron
 _THINNEST, _THICKEST = 0.9, 4.2
-_MOST_LABELS = 16  # lines between two columns that have numbers beside them
+MOST_LABELS = 16
+"""Lines between two columns that have numbers beside them; of more, none has room."""
+
 _MANY = 40  # lines between two columns that are thinner, for there are so many
 _HEADING = 44.0
 _CLEAR = 17.0  # a distance at which texts do not disturb each other
@@ -183,7 +185,7 @@ def _columns_at(columns: Sequence[Column]) -> list[float]:
 
 def _labelled(column: Column) -> bool:
     shown = [w for w in column.weights if w.label or w.gradient]
-    return 0 < len(shown) == len(column.weights) <= _MOST_LABELS
+    return 0 < len(shown) == len(column.weights) <= MOST_LABELS
 
 
 def _weights(

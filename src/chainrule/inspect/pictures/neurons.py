@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from chainrule.drawing.diagram import Line
-from chainrule.drawing.network import Column, Network, Neuron, Weight
+from chainrule.drawing.network import MOST_LABELS, Column, Network, Neuron, Weight
 from chainrule.graph.tensor import Array
 from chainrule.inspect.arrays import corner_from_json, from_json
 from chainrule.inspect.pictures.numbers import number_text
@@ -112,6 +112,13 @@ def neurons_network(
         notes.append(f"row {row} of {rows}{sums}")
     if gradients:
         notes.append("δ = ∂L/∂z; under each line and at each bias b its gradient ∂L/∂w, ∂L/∂b")
+    crowded = [column for column in columns if len(column.weights) > MOST_LABELS]
+    if crowded and (values or gradients):
+        layers_named = ", ".join(column.heading[0] for column in crowded)
+        notes.append(
+            f"{layers_named}: no numbers beside more than {MOST_LABELS} lines; each line's are its "
+            'tooltip, level="layers" shows the matrices'
+        )
     title = trace["title"] if has_loss else f"{trace['model']}, neurons"
     return Network(tuple(columns), title, tuple(notes))
 
