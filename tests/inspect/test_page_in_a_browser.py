@@ -261,6 +261,10 @@ def test_the_parts_of_consumers_add_up(page):
     page.press("ARROW_RIGHT", 3)
     said = "the gradient of a1: sigmoid, layer 1", "z2 (its matmul) is the one consumer"
     assert all(sentence in page.text("#step") for sentence in said)
+    page.press("ARROW_RIGHT")
+    signs = "return [...document.querySelector('#step .equation').children].map((one) => "
+    signs += "one.matches('.sign') ? one.textContent : 'A').join('')"
+    assert page.run(signs) == "A⊙(1−A)=A"  # a * (1 - a), with numbers
     page.press("HOME")
     page.click("#everything")
     page.click("#backward")

@@ -77,6 +77,11 @@ def _formulas(trace: Mapping[str, Any]) -> str:
             if record is not None and (kind == "gradient" or node["operation"] is not None):
                 math = mathml(record["latex"], record["text"])
                 found.append(f'<template id="{kind}-{node["id"]}">{math}</template>')
+    for layer in trace["layers"]:
+        record = layer["derivative_formula"]
+        if record is not None:
+            math = mathml(record["latex"], record["text"])
+            found.append(f'<template id="derivative-{layer["preactivation"]}">{math}</template>')
     return "\n".join(found)
 
 

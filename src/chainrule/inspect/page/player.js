@@ -92,7 +92,7 @@ function toggle(name) {
 function onKey(event) {
   if (event.ctrlKey || event.altKey || event.metaKey) return;
   if (event.target.matches("input[type=range], select")) return;
-  // A clicker of a lecture hall sends the keys of pages; a table that has the focus scrolls by them.
+  // A clicker of a lecture hall sends the keys of pages; a table with the focus scrolls by them.
   const moves = { ArrowRight: 1, ArrowLeft: -1, PageDown: 1, PageUp: -1,
     " ": event.shiftKey ? -1 : 1 };
   const own = { " ": "button, input, summary, a, [role=button], .scroll",

@@ -107,8 +107,9 @@ function plugBackward(node) {
     matrix(node.gradient, { key }))];
   const own = trace.layers.find((layer) => layer.preactivation === node.id);
   if (own && own.derivative && node.value.shape.length === 2) {
-    return [equation(arrayOf(nodes.get(own.output), "gradient"), "⊙",
-      matrix(own.derivative, { turned: isTurned(node) }), "=", arrayOf(node, "gradient", key)),
+    return [...derivativeOf(own, isTurned(node)),
+      equation(arrayOf(nodes.get(own.output), "gradient"), "⊙",
+        matrix(own.derivative, { turned: isTurned(node) }), "=", arrayOf(node, "gradient", key)),
     own.sizes && termsOfDelta(own, key)];
   }
   const next = dense.find((layer) => layer.input === node.id);
@@ -132,6 +133,19 @@ function plugBackward(node) {
     return [equation(...sum, data(ofBias.delta), "=", arrayOf(node, "gradient", key))];
   }
   return [];
+}
+
+// g'(z): its formula, and the formula with its numbers where that is made of z, a and numbers.
+function derivativeOf(layer, turned) {
+  const math = make("div", { class: "formula" }, formula("derivative", layer.preactivation));
+  const given = new Map([layer.preactivation, layer.output].map((id) =>
+    [called(nodes.get(id)), nodes.get(id).value]));
+  const [, right] = layer.derivative_formula.text.split(" = ");
+  const tokens = right.match(/[\p{L}\d_.]+|\^\d+|\S/gu);
+  const pieces = tokens.map((token) => (given.has(token) ? matrix(given.get(token), { turned })
+    : { "*": "⊙", "-": "−", "^2": "²" }[token] || (/^([\d.]+|[-+*()[\]>])$/.test(token) && token)));
+  if (pieces.includes(false)) return [math];
+  return [math, equation(...pieces, "=", matrix(layer.derivative, { turned }))];
 }
 
 // delta, neuron by neuron: the sum over the neurons of the next layer, times g'(z).
