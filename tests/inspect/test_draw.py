@@ -263,7 +263,10 @@ def test_signs_masks_rows_and_wide_layers_of_neurons():
             and any(p.get("class") == "cr-cross" for p in group)
         ]
         assert crossed == [i for i, kept in enumerate(held[row]) if kept == 0]
-        assert f"row {row} of 3" in cr.draw(step, level="neurons", values=True, row=row).notes
+        assert (
+            f"row {row} of 3"
+            in cr.draw(step, level="neurons", values=True, row=np.int64(row)).notes
+        )
         for group in root.iter(f"{SVG}g"):
             if group.get("data-layer") == "1" and group.get("data-neuron") is not None:
                 i = int(group.get("data-neuron"))

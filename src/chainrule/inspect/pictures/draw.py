@@ -7,6 +7,8 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.plan import Plan
 from chainrule.drawing.diagram import Diagram
@@ -115,7 +117,7 @@ def draw(
             f"direction is one of {', '.join(map(repr, DIRECTIONS))}, not {direction!r}"
         )
     patterns = _patterns(open)
-    if not isinstance(row, int) or isinstance(row, bool):
+    if not isinstance(row, (int, np.integer)) or isinstance(row, bool):
         raise TypeError(f"row is the number of a row of the data, from 0; got {row!r}")
     trace = _trace(what)
     if patterns and (level in ("neurons", "variables") or isinstance(what, Plan)):
