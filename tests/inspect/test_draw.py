@@ -14,6 +14,7 @@ import chainrule as cr
 from chainrule import nn, optim
 from chainrule.drawing import picture
 from chainrule.graph.operation import operations
+from chainrule.inspect.arrays import from_json
 from chainrule.inspect.pictures.families import family
 from chainrule.inspect.pictures.numbers import number_text
 
@@ -262,7 +263,15 @@ def test_signs_masks_rows_and_wide_layers_of_neurons():
             and any(p.get("class") == "cr-cross" for p in group)
         ]
         assert crossed == [i for i, kept in enumerate(held[row]) if kept == 0]
-        assert f"row {row} of 3" in cr.draw(step, level="neurons", values=True, row=row).notes
+        assert (
+            f"row {row} of 3"
+            in cr.draw(step, level="neurons", values=True, row=np.int64(row)).notes
+        )
+        for group in root.iter(f"{SVG}g"):
+            if group.get("data-layer") == "1" and group.get("data-neuron") is not None:
+                i = int(group.get("data-neuron"))
+                received = from_json(dropped["value"])[row, i]
+                assert f"→ {number_text(received)}" in [t.text for t in group.iter(f"{SVG}text")]
     for parameter in model.parameters():
         parameter.requires_grad = False
     for mode in (True, False):
@@ -317,6 +326,11 @@ MODELS = {
         ["x", "Conv2d", "BatchNorm2d", "ReLU", "MaxPool2d", "Flatten", "Linear"],
     ),
 }  # fmt: skip
+
+
+class Doubled(nn.Module):
+    def forward(self, x):
+        return 2 * x
 
 
 class Squeezed(nn.Module):
@@ -477,10 +491,24 @@ def test_what_cannot_be_drawn():
         (ValueError, "needs a loss", lambda: cr.draw(graph, gradients=True)),
         (cr.ShapeError, "inputs of the shapes", lambda: cr.draw(graph, np.ones(3), values=True)),
         (cr.ShapeError, "Linear|features", lambda: cr.draw(model, (3,))),
-        (ValueError, "'0' is a Conv2d", lambda: cr.draw(conv, (1, 4, 4), level="neurons")),
+        (
+            ValueError,
+            "'0' is of the class Conv2d",
+            lambda: cr.draw(conv, (1, 4, 4), level="neurons"),
+        ),
         (ValueError, "computes more", lambda: cr.draw(Residual(2), (2,), level="neurons")),
-        (ValueError, 'level="layers"', lambda: cr.draw(normed, (2,), level="neurons")),
+        (
+            ValueError,
+            "computed, from 0.weight_g",
+            lambda: cr.draw(normed, (2,), level="neurons"),
+        ),
         (ValueError, "there is no row 1", lambda: cr.draw(explained(), level="neurons", row=1)),
+        (TypeError, "row is the number", lambda: cr.draw(explained(), level="neurons", row="a")),
+        (TypeError, "open is the path of a layer", lambda: cr.draw(model, (2,), open=3)),
+        (ValueError, "no layer; there are '0', '1'", lambda: cr.draw(model, (2,), open="nope")),
+        (ValueError, "the graph has no layers", lambda: cr.draw(x, open=["a"])),
+        (ValueError, "folded", lambda: cr.draw(model, (2,), level="neurons", open="0")),
+        (ValueError, "of the class Doubled", lambda: cr.draw(Doubled(), (2,), level="neurons")),
         (ValueError, "no trace|version", lambda: cr.draw({"format": "other"})),
         (ValueError, "as its file's name ends", lambda: cr.draw(x).save("graph.gif")),
     ]:

@@ -332,12 +332,15 @@ def _neuron(number: int, index: int, neuron: Neuron, place: Place) -> str:
         )
     parts.append("</g>")
     if neuron.off:
-        reach = RADIUS * 0.75
+        # A cross whose middle is the number.
+        outer, inner = RADIUS * 0.71, RADIUS * 0.3
         for slope in (1, -1):
-            parts.append(
-                f'<path class="cr-cross" d="M{x - reach:.1f} {y - slope * reach:.1f}'
-                f'L{x + reach:.1f} {y + slope * reach:.1f}"/>'
+            ends = "".join(
+                f"M{x + side * outer:.1f} {y + side * slope * outer:.1f}"
+                f"L{x + side * inner:.1f} {y + side * slope * inner:.1f}"
+                for side in (-1, 1)
             )
+            parts.append(f'<path class="cr-cross" d="{ends}"/>')
     return "".join(parts) + "</g>"
 
 

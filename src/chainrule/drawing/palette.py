@@ -88,6 +88,7 @@ _RULES = (
     ".cr-drawing .cr-minus .cr-weight{stroke:var(--cr-negative)}"
     ".cr-drawing .cr-dot{fill:var(--cr-muted)}"
     ".cr-drawing .cr-off{opacity:.35}"
+    ".cr-drawing .cr-inner.cr-off{opacity:.6}"
     ".cr-drawing .cr-cross{stroke:var(--cr-negative);stroke-width:2}"
 )
 

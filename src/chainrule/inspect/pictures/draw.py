@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.plan import Plan
@@ -61,7 +64,7 @@ def draw(
     gradient a colour of its own: beside the forward pass, its arrows pointing back; what an
     optimiser does with it lies beside that. At the level of neurons lines are as thick as their
     weights are large, blue for positive and red for negative ones; neurons that dropout has turned
-    off are crossed out.
+    off are crossed out, and an arrow shows what the next layer receives.
 
     Args:
         what: a Tensor, for the graph that computes it; several of them, as the gradients that
@@ -86,10 +89,11 @@ def draw(
         row: at the level of neurons the row of the data whose numbers are shown.
 
     Raises:
-        TypeError: if there is no picture of such a thing, or a Module has no data.
+        TypeError: if there is no picture of such a thing, a Module has no data, or `open` or
+            `row` is of another type.
         ShapeError: if the data do not fit.
-        ValueError: if an argument is none of those named, values or gradients are asked for that
-            are not there, or a layer has no picture of neurons.
+        ValueError: if an argument is none of those named, `open` matches no layer, values or
+            gradients are asked for that are not there, or a layer has no picture of neurons.
 
     Example:
         >>> import chainrule as cr
@@ -112,7 +116,15 @@ def draw(
         raise ValueError(
             f"direction is one of {', '.join(map(repr, DIRECTIONS))}, not {direction!r}"
         )
+    patterns = _patterns(open)
+    if not isinstance(row, (int, np.integer)) or isinstance(row, bool):
+        raise TypeError(f"row is the number of a row of the data, from 0; got {row!r}")
     trace = _trace(what)
+    if patterns and (level in ("neurons", "variables") or isinstance(what, Plan)):
+        raise ValueError(
+            'open=... opens layers where they are folded, as by level="layers": a plan, neurons '
+            "and variables have none"
+        )
     if level == "neurons":
         network = _neurons(what, data, trace, values, gradients, row)
         return Drawing(network_diagram(network), lambda _, plain=False: network_svg(network, plain))
@@ -132,7 +144,7 @@ def draw(
         found = _of_graph(what, data, values, gradients)
     else:
         found = _of_tensors(_tensors(what), values, gradients)
-    patterns = [open] if isinstance(open, str) else list(open)
+    _check_match(patterns, found)
     labels = _derivatives(found) if derivatives else {}
     if by_layer or len(found.nodes) > MOST_OPERATIONS:
         notes = []
@@ -161,6 +173,36 @@ class _Found(NamedTuple):
     title: str
     kinds: Mapping[str, str]
     tensors: Sequence[Tensor] = ()
+
+
+def _patterns(given: str | Sequence[str]) -> list[str]:
+    """The paths of the layers to open.
+
+    Raises:
+        TypeError: if they are no text.
+    """
+    found = [given] if isinstance(given, str) else given
+    if not isinstance(found, (list, tuple)) or not all(isinstance(part, str) for part in found):
+        raise TypeError(
+            f'open is the path of a layer, as "encoder.*", or a list of them; got {given!r}'
+        )
+    return list(found)
+
+
+def _check_match(patterns: Sequence[str], found: _Found) -> None:
+    """Raises ValueError where a pattern is the path of no layer."""
+    paths = {path for path in found.kinds if path}
+    for node in found.nodes:
+        parts = node.path.split(".")
+        paths |= {".".join(parts[: end + 1]) for end in range(len(parts)) if node.path}
+    for pattern in patterns:
+        if not any(fnmatchcase(path, pattern) for path in paths):
+            shown = sorted(paths)[:8]
+            listed = ", ".join(map(repr, shown)) + ", …" * (len(paths) > len(shown))
+            raise ValueError(
+                f"open={pattern!r} is the path of no layer; "
+                + (f"there are {listed}" if paths else "the graph has no layers")
+            )
 
 
 def _trace(what: Any) -> Mapping[str, Any] | None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.drawing.diagram import Line
 from chainrule.drawing.network import MOST_LABELS, Column, Network, Neuron, Weight
@@ -95,11 +95,13 @@ def neurons_network(
     nodes = {node["id"]: node if has_data else _without_value(node) for node in trace["nodes"]}
     layers = [layer for layer in trace["layers"] if layer["sizes"]]
     start = nodes[layers[0]["input"]]
-    off = _masked(trace, nodes, layers[0]["input"], row)
-    columns = [_input_column(start, layers[0]["sizes"][0], off, values, gradients, row)]
+    passed = _passed(trace, nodes, layers[0]["input"], row)
+    any_dropped = bool(passed)
+    columns = [_input_column(start, layers[0]["sizes"][0], passed, values, gradients, row)]
     for number, layer in enumerate(layers, 1):
-        off = _masked(trace, nodes, layer["output"], row)
-        neurons = _neurons(number, layer, nodes, off, values, gradients, row)
+        passed = _passed(trace, nodes, layer["output"], row)
+        any_dropped = any_dropped or bool(passed)
+        neurons = _neurons(number, layer, nodes, passed, values, gradients, row)
         width = layer["sizes"][1]
         weights = _weights(layer, len(columns[-1].neurons), len(neurons), values, gradients)
         kind = layer["activation"] or layer["kind"]
@@ -112,6 +114,8 @@ def neurons_network(
         notes.append(f"row {row} of {rows}{sums}")
     if gradients:
         notes.append("δ = ∂L/∂z; under each line and at each bias b its gradient ∂L/∂w, ∂L/∂b")
+    if any_dropped and values and has_data:
+        notes.append("→ what dropout passes on to the next layer")
     crowded = [column for column in columns if len(column.weights) > MOST_LABELS]
     if crowded and (values or gradients):
         layers_named = ", ".join(column.heading[0] for column in crowded)
@@ -136,12 +140,9 @@ def _fault(trace: Mapping[str, Any]) -> str | None:
                 output = layer["output"]
             continue
         if layer["sizes"] is None:
-            return f"draws fully connected layers, and layer {layer['path']!r} is a {layer['kind']}"
+            return f"draws fully connected layers, {_other(layer)}"
         if _parameter(layer, "weight", layer["sizes"][::-1]) is None:
-            return (
-                f"draws the weights of a layer, and layer {layer['path']!r} has none of its own, "
-                "as where it computes them from other parameters"
-            )
+            return f"draws the weights of a layer, and layer {layer['path']!r} has none of its own"
         if output is not None and layer["input"] != output:
             return (
                 f"draws layers that follow each other, and layer {layer['path']!r} takes "
@@ -155,6 +156,18 @@ def _fault(trace: Mapping[str, Any]) -> str | None:
     return None
 
 
+def _other(layer: Mapping[str, Any]) -> str:
+    """What a layer that is not fully connected is instead."""
+    path, kind = layer["path"], layer["kind"]
+    if not path:
+        return f"as nn.Linear, and the model, of the class {kind}, computes its output by itself"
+    own = [parameter["path"] for parameter in layer["parameters"]]
+    computed = [name for name in own if name.rpartition(".")[2].startswith("weight_")]
+    if kind == "Linear" and computed:
+        return f"and the weights of layer {path!r} are computed, from {' and '.join(computed)}"
+    return f"and layer {path!r} is of the class {kind}"
+
+
 def _reshaped(trace: Mapping[str, Any], number: int) -> int:
     """The node of another shape that has the elements of this one."""
     node = trace["nodes"][number]
@@ -164,10 +177,22 @@ def _reshaped(trace: Mapping[str, Any], number: int) -> int:
     return found
 
 
-def _masked(
+class _Passed(NamedTuple):
+    """What dropout makes of one neuron.
+
+    Attributes:
+        is_off: whether its mask turns the neuron off.
+        value: what the next layer receives; None where it is not held.
+    """
+
+    is_off: bool
+    value: float | None
+
+
+def _passed(
     trace: Mapping[str, Any], nodes: Mapping[int, Mapping[str, Any]], output: int, row: int
-) -> list[float | None]:
-    """The mask that dropout lays on an output, element by element; empty without one."""
+) -> list[_Passed]:
+    """What dropout makes of an output, element by element; empty without one."""
     for layer in trace["layers"]:
         if layer["kind"] in _MASKS and layer["input"] == output != layer["output"]:
             dropped = nodes[layer["output"]]
@@ -175,8 +200,11 @@ def _masked(
             for number in dropped["inputs"]:
                 value = nodes[number]["value"]
                 if number != output and value["shape"] == shape:
-                    held = _Held(value)
-                    return [held.row(row, i) for i in range(min(shape[-1], MOST_NEURONS))]
+                    mask, after = _Held(value), _Held(dropped["value"])
+                    return [
+                        _Passed(mask.row(row, i) == 0, after.row(row, i))
+                        for i in range(_shown(shape[-1]))
+                    ]
     return []
 
 
@@ -187,7 +215,7 @@ def _shown(width: int) -> int:
 def _input_column(
     node: Mapping[str, Any],
     width: int,
-    mask: list[float | None],
+    passed: list[_Passed],
     values: bool,
     gradients: bool,
     row: int,
@@ -201,7 +229,7 @@ def _input_column(
         if values and value is not None:
             inside = _short(value)
         below = [Line(f"∂ {_short(g)}", "grad")] if gradients and g is not None else []
-        off = index < len(mask) and mask[index] == 0
+        off = _add_passed(passed, index, below, said, values)
         neurons.append(Neuron(inside, tuple(below), (), ", ".join(said), off))
     return Column(("input", node["name"] or ""), tuple(neurons), width - len(neurons))
 
@@ -210,7 +238,7 @@ def _neurons(
     number: int,
     layer: Mapping[str, Any],
     nodes: Mapping[int, Mapping[str, Any]],
-    mask: list[float | None],
+    passed: list[_Passed],
     values: bool,
     gradients: bool,
     row: int,
@@ -243,11 +271,25 @@ def _neurons(
                 said.append(f"gradient of the bias {number_text(db)}")
                 if gradients:
                     above.append(Line(f"∂ {_short(db)}", "grad"))
-        off = index < len(mask) and mask[index] == 0
-        if off:
-            said.append("off")
+        off = _add_passed(passed, index, below, said, values)
         found.append(Neuron(inside, tuple(below), tuple(above), ", ".join(said), off))
     return tuple(found)
+
+
+def _add_passed(
+    passed: list[_Passed], index: int, below: list[Line], said: list[str], values: bool
+) -> bool:
+    """Add to a neuron's texts what dropout makes of it; whether it is off."""
+    if index >= len(passed):
+        return False
+    neuron = passed[index]
+    if neuron.is_off:
+        said.append("off")
+    if neuron.value is not None:
+        said.append(f"after dropout {number_text(neuron.value)}")
+        if values:
+            below.insert(0, Line(f"→ {_short(neuron.value)}", "number"))
+    return neuron.is_off
 
 
 def _weights(
