@@ -71,7 +71,7 @@ def kinds_of_trace(trace: Mapping[str, Any]) -> dict[str, str]:
 def name_of_loss(trace: Mapping[str, Any]) -> str:
     """The class or the function; empty where the trace has none, as of a lambda."""
     name: str = trace["loss_name"]
-    return "" if name in ("loss", "<lambda>") else name
+    return "" if name == "loss" else name
 
 
 def _paths(layers: Any) -> list[str]:
