@@ -37,5 +37,5 @@ def _place(run: Interpreter, node: Tensor | None) -> str:
         return "the batch itself" if is_batch else node.name or "a parameter"
     where = node.operation.name
     if node.path:
-        where += f" in {node.path}"
+        where += f" in layer {node.path}"
     return where + " (backward pass)" if node.origin is not None else where
