@@ -98,7 +98,9 @@ def test_the_operation_that_went_wrong_is_named():
     x[11] = -1.0  # of the second batch
     model = nn.Sequential(Root())
     trainer = trainer_of(model, nn.MSELoss(), optim.SGD(model.parameters(), lr=1e-3))
-    with pytest.raises(cr.NonFiniteError, match=r"epoch 1, step 2: loss nan, first in log in layer 0"):
+    with pytest.raises(
+        cr.NonFiniteError, match=r"epoch 1, step 2: loss nan, first in log in layer 0"
+    ):
         fit(trainer, x, x, shuffle=False)
     assert trainer.step == 1
 
