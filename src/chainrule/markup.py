@@ -31,9 +31,8 @@ def table(caption: str, columns: Sequence[str], rows: Iterable[Sequence[object]]
         2
     """
     lines = list(rows)
-    parts = [
-        f'<table><caption style="text-align:left;white-space:nowrap">{html.escape(caption)}</caption>'
-    ]
+    style = "text-align:left;white-space:nowrap"
+    parts = [f'<table><caption style="{style}">{html.escape(caption)}</caption>']
     if columns:
         headings = "".join(
             f'<th scope="col" style="{_CELL}">{html.escape(c)}</th>' for c in columns
