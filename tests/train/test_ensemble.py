@@ -152,7 +152,7 @@ class _At(cr.Callback):
 def test_ctrl_c_leaves_a_usable_ensemble_and_an_error_names_the_member():
     def make_trainer(seed):
         trainer = maker()(seed)
-        if seed == 1:
+        if seed == 0:  # where one thread runs, the others wait for its end
             trainer.callbacks.append(_At(lambda: signal.raise_signal(signal.SIGINT)))
         return trainer
 
@@ -163,7 +163,7 @@ def test_ctrl_c_leaves_a_usable_ensemble_and_an_error_names_the_member():
     finally:
         signal.signal(signal.SIGINT, before)
     assert len(histories) == len(ensemble) < 40
-    assert "interrupted" in {history.stop_reason for history in histories}
+    assert {history.stop_reason for history in histories} == {"interrupted"}
     assert np.isfinite(ensemble.predict(X)).all()
 
     def fails(seed):
