@@ -10,7 +10,16 @@ from chainrule.inspect.activation_formulas import activation_formulas, of_rows
 from chainrule.inspect.affine import Product
 from chainrule.inspect.expressions import expression
 from chainrule.inspect.found_layers import FoundLayer
-from chainrule.inspect.letters import Form, Formula, Letters, in_latex, is_sum, tex
+from chainrule.inspect.letters import (
+    Form,
+    Formula,
+    Letters,
+    bracketed,
+    in_latex,
+    is_sum,
+    tex,
+    times,
+)
 from chainrule.inspect.losses import loss_formulas
 from chainrule.inspect.step import Step
 
@@ -205,9 +214,9 @@ class Formulas:
         if exponent is not None and factor is not None:
             v, less = self.name(node), f"{exponent - 1.0:g}"
             power = Formula(f"{v.text}^{less}", f"{v.latex}^{{{less}}}")
-            return _times(exponent * factor, v if exponent == 2.0 else power)
+            return times(exponent * factor, v if exponent == 2.0 else power)
         if name == "multiply" and twice and factor is not None:
-            return _times(2.0 * factor, self.name(node))
+            return times(2.0 * factor, self.name(node))
         return None
 
     def _factor(self, node: Tensor) -> float | None:
@@ -281,7 +290,7 @@ class Formulas:
             back = _joined(" + ", self._parts(a))
         if a is z:
             return
-        above = self.gradient(a) if back is None else Formula(f"({back.text})", f"({back.latex})")
+        above = self.gradient(a) if back is None else bracketed(back)
         delta = self._deltas[z]
         if layer.derivative is not None:
             text, latex = self.derivatives[z]
@@ -409,9 +418,3 @@ def _equation(left: Formula, right: Formula) -> Formula:
 
 def _typewriter(name: str) -> Formula:
     return Formula(name, rf"\mathtt{{{in_latex(name)}}}")
-
-
-def _times(factor: float, v: Formula) -> Formula:
-    if factor == 1.0:
-        return v
-    return Formula(f"{factor:g} {v.text}", rf"{factor:g} \, {v.latex}")

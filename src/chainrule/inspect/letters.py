@@ -70,6 +70,25 @@ def is_sum(text: str) -> bool:
     return " + " in text or " - " in text
 
 
+def times(number: float, a: Formula) -> Formula:
+    """A number times a formula; 1 is left out."""
+    if number == 1.0:
+        return a
+    inner = bracketed(a) if is_sum(a.text) else a
+    return Formula(f"{number:g} {inner.text}", rf"{number_in_latex(number)} \, {inner.latex}")
+
+
+def bracketed(a: Formula) -> Formula:
+    """A formula in brackets."""
+    return Formula(f"({a.text})", f"({a.latex})")
+
+
+def number_in_latex(number: float) -> str:
+    """A number in LaTeX: 1e-08 as a power of ten."""
+    mantissa, mark, exponent = f"{number:g}".partition("e")
+    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if mark else mantissa
+
+
 def in_latex(text: str) -> str:
     """A name as text in LaTeX, also within a formula: its signs are no commands."""
     return "".join(_ESCAPED.get(sign, sign) for sign in text)

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array
-from chainrule.inspect.letters import Formula, is_sum
+from chainrule.inspect.letters import Formula, bracketed, number_in_latex, times
 from chainrule.optim import (
     SGD,
     Adadelta,
@@ -57,7 +57,7 @@ def update_rule(optimizer: Optimizer, W: Parameter, name: Formula, grad: Formula
     count = int(buffers["step"].numpy()) + 1 if "step" in buffers else 1
     kind = type(optimizer)
     if group["maximize"]:
-        grad = Formula(f"(-{grad.text})", f"(-{grad.latex})")
+        grad = bracketed(Formula(f"-{grad.text}", f"-{grad.latex}"))
     if kind is SGD:
         formulas = _sgd(group, name, grad, count)
     elif kind in (Adam, AdamW):
@@ -72,12 +72,12 @@ def _sgd(group: Any, W: Formula, grad: Formula, count: int) -> list[Formula]:
     lr, momentum = group["lr"], group["momentum"]
     grad = _with_decay(group["weight_decay"], W, grad)
     if not momentum:
-        return [_to(W, _minus(W, _times(lr, grad)))]
+        return [_to(W, _minus(W, times(lr, grad)))]
     share = 1.0 if count == 1 else 1.0 - group["dampening"]
     G = Formula("G", "G")
-    new_G = _to(G, _plus(_times(momentum, G), grad if share == 1.0 else _times(share, grad)))
-    step = _plus(grad, _times(momentum, G)) if group["nesterov"] else G
-    return [new_G, _to(W, _minus(W, _times(lr, step)))]
+    new_G = _to(G, _plus(times(momentum, G), times(share, grad)))
+    step = _plus(grad, times(momentum, G)) if group["nesterov"] else G
+    return [new_G, _to(W, _minus(W, times(lr, step)))]
 
 
 def _adam(group: Any, W: Formula, grad: Formula, count: int, is_decoupled: bool) -> list[Formula]:
@@ -86,11 +86,11 @@ def _adam(group: Any, W: Formula, grad: Formula, count: int, is_decoupled: bool)
     if not is_decoupled:
         grad = _with_decay(decay, W, grad)
     m, v = Formula("m", "m"), Formula("v", "v")
-    inner = _in_brackets(grad)
+    inner = bracketed(grad)
     square = Formula(f"{inner.text}^2", f"{inner.latex}^{{2}}")
     formulas = [
-        _to(m, _plus(_times(beta1, m), _times(1.0 - beta1, grad))),
-        _to(v, _plus(_times(beta2, v), _times(1.0 - beta2, square))),
+        _to(m, _plus(times(beta1, m), times(1.0 - beta1, grad))),
+        _to(v, _plus(times(beta2, v), times(1.0 - beta2, square))),
     ]
     root = "v"
     if group["amsgrad"]:
@@ -99,10 +99,10 @@ def _adam(group: Any, W: Formula, grad: Formula, count: int, is_decoupled: bool)
     mean, square_mean = f"m / (1 - {beta1:g}^{count})", f"{root} / (1 - {beta2:g}^{count})"
     step = Formula(
         f"{lr:g} ({mean}) / (sqrt({square_mean}) + {eps:g})",
-        rf"{_tex(lr)} \frac{{m / (1 - {beta1:g}^{{{count}}})}}"
-        rf"{{\sqrt{{{root} / (1 - {beta2:g}^{{{count}}})}} + {_tex(eps)}}}",
+        rf"{number_in_latex(lr)} \frac{{m / (1 - {beta1:g}^{{{count}}})}}"
+        rf"{{\sqrt{{{root} / (1 - {beta2:g}^{{{count}}})}} + {number_in_latex(eps)}}}",
     )
-    kept = _times(1.0 - lr * decay, W) if is_decoupled and decay else W
+    kept = times(1.0 - lr * decay, W) if is_decoupled and decay else W
     return [*formulas, _to(W, _minus(kept, step))]
 
 
@@ -153,7 +153,7 @@ def _line_in_latex(line: str, W: Formula, grad: Formula) -> str:
 
 
 def _with_decay(decay: float, W: Formula, grad: Formula) -> Formula:
-    return _plus(grad, _times(decay, W)) if decay else grad
+    return _plus(grad, times(decay, W)) if decay else grad
 
 
 def _to(left: Formula, right: Formula) -> Formula:
@@ -166,17 +166,3 @@ def _plus(a: Formula, b: Formula) -> Formula:
 
 def _minus(a: Formula, b: Formula) -> Formula:
     return Formula(f"{a.text} - {b.text}", f"{a.latex} - {b.latex}")
-
-
-def _times(number: float, a: Formula) -> Formula:
-    inner = _in_brackets(a) if is_sum(a.text) else a
-    return Formula(f"{number:g} {inner.text}", rf"{_tex(number)} \, {inner.latex}")
-
-
-def _in_brackets(a: Formula) -> Formula:
-    return Formula(f"({a.text})", f"({a.latex})")
-
-
-def _tex(number: float) -> str:
-    mantissa, mark, exponent = f"{number:g}".partition("e")
-    return rf"{mantissa} \cdot 10^{{{int(exponent)}}}" if mark else mantissa
