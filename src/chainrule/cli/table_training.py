@@ -90,7 +90,7 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         _say_training(members, task)
         if len(test):
             rows = x.iloc[test], y[test]
-            figures = compared(model, *rows, (x.iloc[train], y[train]))
+            figures = compared(model, *rows, (x.iloc[train], y[train]), given["time_budget"])
             _show_figures(figures, len(test))
             if given["report"] is not None:
                 page = page_of(model, *rows, figures, f"{target}, from {Path(name).name}")

@@ -6,7 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 _COLDEST, _HOTTEST = 0.02, 50.0
-_STEPS = 60
+_MOST_STEPS = 60
+_CLOSE = 1e-6
+_BLOCK = 1 << 18
+"""Scores that are looked at together: they stay in the cache."""
 
 
 def softmax(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -20,8 +23,9 @@ def temperature(
 ) -> float:
     """The T for which softmax(outputs / T) has the least cross-entropy.
 
-    The cross-entropy is convex in 1 / T; its minimum is found by bisection of its derivative. One
-    pseudo-row of each class keeps T finite where all rows are right.
+    The cross-entropy is convex in 1 / T; its minimum is found by Newton's method, and by bisection
+    where that would leave the bounds. One pseudo-row of each class keeps T finite where all rows
+    are right.
 
     Source: Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017.
 
@@ -32,19 +36,39 @@ def temperature(
         >>> softmax(sure / t)[0].round(2).tolist()
         [0.6, 0.4]
     """
-    z = np.asarray(outputs, np.float64)
-    z = z - z.mean(axis=1, keepdims=True)
-    w = np.ones(len(z)) if weights is None else weights * (len(z) / max(weights.sum(), 1e-300))
-    aim = z[np.arange(len(z)), classes]
+    w = (
+        np.ones(len(outputs))
+        if weights is None
+        else weights * (len(outputs) / max(weights.sum(), 1e-300))
+    )
+    size = max(_BLOCK // outputs.shape[1], 1)
+    blocks = [slice(start, start + size) for start in range(0, len(outputs), size)]
     # A row that is sure of a wrong class by the mean spread of the scores: a prior of one row.
-    prior = float(np.mean(z.max(axis=1) - z.min(axis=1)))
+    prior = float(np.mean(outputs.max(axis=1) - outputs.min(axis=1), dtype=np.float64))
 
-    def slope(inverse: float) -> float:
-        mean = (softmax(z * inverse) * z).sum(axis=1)
-        return float(w @ (mean - aim)) + prior / (1.0 + np.exp(-prior * inverse))
+    def slopes(inverse: float) -> tuple[float, float]:
+        """The first and the second derivative of the cross-entropy by 1 / T."""
+        of_prior = 1.0 / (1.0 + np.exp(-prior * inverse))
+        first, second = prior * of_prior, prior**2 * of_prior * (1.0 - of_prior)
+        for block in blocks:
+            z = np.asarray(outputs[block], np.float64)
+            z = z - z.mean(axis=1, keepdims=True)
+            share = softmax(z * inverse)
+            aim = z[np.arange(len(z)), classes[block]]
+            mean, square = (share * z).sum(axis=1), (share * z**2).sum(axis=1)
+            first += w[block] @ (mean - aim)
+            second += w[block] @ (square - mean**2)
+        return float(first), float(second)
 
     low, high = 1 / _HOTTEST, 1 / _COLDEST
-    for _ in range(_STEPS):
-        middle = np.sqrt(low * high)
-        low, high = (low, middle) if slope(middle) > 0 else (middle, high)
-    return float(1 / np.sqrt(low * high))
+    inverse = 1.0
+    for _ in range(_MOST_STEPS):
+        first, second = slopes(inverse)
+        low, high = (low, inverse) if first > 0 else (inverse, high)
+        following = inverse - first / second if second > 0 else low
+        if not low < following < high:
+            following = float(np.sqrt(low * high))
+        if abs(following - inverse) <= _CLOSE * inverse:
+            break
+        inverse = following
+    return 1 / inverse

@@ -62,7 +62,7 @@ def figures(model: Measured, table: Any, target: Any) -> dict[str, float]:
 
 
 def baselines(
-    model: Measured, train: tuple[Any, Any], test: tuple[Any, Any]
+    model: Measured, train: tuple[Any, Any], test: tuple[Any, Any], seconds: float | None = None
 ) -> dict[str, dict[str, float]]:
     """The figures of a linear model of the same columns, and of a constant.
 
@@ -70,11 +70,12 @@ def baselines(
         model: the model whose columns and target they have.
         train: (table, target) to train them on.
         test: (table, target) to measure them on.
+        seconds: a budget for the linear model's training.
     """
     task: Task = "classification" if model.is_classification else "regression"
     linear = fit(
         train[0], train[1], task, preset="fast", columns=model.columns, hidden=(),
-        epochs=_LINEAR_EPOCHS,
+        epochs=_LINEAR_EPOCHS, time_budget=seconds,
     )  # fmt: skip
     found = {"a linear model": figures(linear, *test)}
     if isinstance(model.target, Classes):

@@ -98,12 +98,19 @@ def report_page(
 
 
 def compared(
-    model: Measured, table: Any, target: Any, train: tuple[Any, Any] | None
+    model: Measured,
+    table: Any,
+    target: Any,
+    train: tuple[Any, Any] | None,
+    seconds: float | None = None,
 ) -> dict[str, dict[str, float]]:
-    """The figures of the model, and where it is known what it was trained on of baselines."""
+    """The figures of the model, and where it is known what it was trained on of baselines.
+
+    `seconds` is a budget for the training of the linear model.
+    """
     found = {"the model": figures(model, table, target)}
     if train is not None:
-        found |= baselines(model, train, (table, target))
+        found |= baselines(model, train, (table, target), seconds)
     return found
 
 
