@@ -157,6 +157,19 @@ def offer_notebook(app, page, template, context, doctree):
     context["body"] = context["body"].replace("</h1>", f"</h1>\n{link}", 1)
 
 
+# Where lines end. A line must not begin with the full stop of a formula; a path may be cut at its
+# slashes, so that a table of paths is as wide as the page.
+FORMULA = re.compile(r'<span class="math notranslate nohighlight">[^<]*</span>[.,:;!?)]+')
+PATH = re.compile(r'(?<=<span class="pre">)(?:\w+/)+[\w.]*(?=</span>)')
+
+
+def break_lines(app, page, template, context, doctree):
+    """Keep punctuation on the line of its formula, and allow a new line within a path."""
+    if "body" in context:
+        body = FORMULA.sub(r'<span class="formula">\g<0></span>', context["body"])
+        context["body"] = PATH.sub(lambda path: path[0].replace("/", "/<wbr>"), body)
+
+
 # The step of one network, played: a page of its own, to which `course/one_network` links.
 PLAYED = "course/one_network_step.html"
 
@@ -179,5 +192,6 @@ def play_step(app):
 def setup(app):
     app.connect("builder-inited", play_step)
     app.connect("html-page-context", offer_notebook)
+    app.connect("html-page-context", break_lines)
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", mark_up, priority=100)  # before napoleon

@@ -594,6 +594,12 @@ def test_code_fits_the_width_of_a_page():
                 assert len(line) <= 92, f"{page}, line {number}"
 
 
+def test_every_plot_has_words_for_those_who_do_not_see_it():
+    for page in pages():
+        for found in CELL.finditer(read(page)):
+            assert ("plt.show()" in found[1]) == (":    alt: >-\n" in found[1]), page
+
+
 def test_toctrees_and_links_lead_to_pages():
     listed = {"index.md"}
     for page in pages():

@@ -410,7 +410,8 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
     FILE.csv, FILE.parquet, -
                    a table of numbers, text, dates and missing values, also
                    compressed (.gz); - reads it from standard input. It is
-                   read by pandas; --model mlp reads numbers alone, without
+                   read by pandas; --model mlp needs no pandas, and takes
+                   numbers alone
     FILE.npz       arrays x and y (rows first), and x_test and y_test if there
                    is a test part
     FOLDER         images, PNG or JPEG, in a folder for each class; if it

@@ -95,9 +95,11 @@ def scatter_chart(
             f'<line x1="{ax:.1f}" y1="{ay:.1f}" x2="{bx:.1f}" y2="{by:.1f}" '
             'stroke="var(--ink, #333)" stroke-dasharray="4 3"/>'
         )
+    radius, opacity = (2.5, 0.55) if len(points) > 50 else (4, 0.9)  # many points overlap
     for place in _shown(points[np.isfinite(points).all(axis=1)], axes):
         cx, cy = place.split(",")
-        parts.append(f'<circle cx="{cx}" cy="{cy}" r="2.5" fill="{_colour(0)}" opacity="0.55"/>')
+        dot = f'<circle cx="{cx}" cy="{cy}" r="{radius}" fill="{_colour(0)}" opacity="{opacity}"/>'
+        parts.append(dot)
     return _svg(parts, title)
 
 

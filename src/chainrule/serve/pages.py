@@ -27,9 +27,10 @@ def index(served: Served, title: str) -> str:
         )
     else:
         asked = "\n".join(_input(field) for field in served.fields)
+    target = "" if served.target == "prediction" else f"Predicts {_text(served.target)}. "
     return _document(
         title,
-        f"""<p>Predicts {_text(served.target)}. What is left empty is missing.
+        f"""<p>{target}What is left empty is missing.
 <a href="docs">How a program asks</a></p>
 <form>{asked}<button>Predict</button></form>
 <div id="answer" role="status" aria-live="polite"></div>

@@ -42,6 +42,7 @@ td, th { border-bottom: 1px solid var(--grid); padding: .25rem .9rem .25rem 0; t
 .charts { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fit, minmax(18rem, 1fr)); }
 svg { width: 100%; height: auto; } .bar { background: var(--bar); height: .7rem; min-width: 1px; }
 .track { width: clamp(4rem, 12vw, 8rem); padding-top: .4rem; } .note { opacity: .8; }
+.said { min-width: 11rem; }
 """
 
 
@@ -280,8 +281,9 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
         width = 0.0 if share is None else 100 * max(share, 0.0) / largest
         said = "" if share is None else f"{share + 0.0:.4g}"
         bar = f'<div class="track"><div class="bar" style="width:{width:.0f}%"></div></div>'
-        texts = column["kind"], _values(cells.get(name)), column["decision"]
-        rest = "".join(f"<td>{_text(text)}</td>" for text in texts)
+        texts = _values(cells.get(name)), column["decision"]
+        rest = f"<td>{_text(column['kind'])}</td>"
+        rest += "".join(f'<td class="said">{_text(text)}</td>' for text in texts)
         rows.append(
             f'<tr><td>{_text(name)}</td><td class="number">{said}</td><td>{bar}</td>{rest}</tr>'
         )

@@ -49,7 +49,7 @@ function where(node) {
   const attributes = Object.entries(node.attributes)
     .filter(([name, value]) => state.everything || !isUsual(name, value, node.attributes))
     .map(([name, value]) => `, ${name} ${Array.isArray(value) && !Array.isArray(value[0])
-      ? value.join(" × ") : JSON.stringify(value)}`).join("");
+      ? value.join(name === "axes" ? ", " : " × ") : JSON.stringify(value)}`).join("");
   return `${node.operation || node.role}${attributes}${path}`;
 }
 
