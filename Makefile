@@ -6,6 +6,10 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 TEST_ARGS ?=
 
+# Threads of OpenMP, PyTorch's and scikit-learn's, sleep while they wait. By default they spin, and
+# tests take three times as long beside another process.
+export OMP_WAIT_POLICY := passive
+
 # The optional peer of the tests. Pinned to builds for the CPU: on Linux, PyPI's own need gigabytes
 # of CUDA. `make test TORCH=` does without.
 ifeq ($(shell uname -s),Linux)
