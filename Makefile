@@ -4,6 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
+INSTALL := $(PIP) install --no-build-isolation --editable
 TEST_ARGS ?=
 
 # Threads of OpenMP, PyTorch's and scikit-learn's, sleep while they wait. By default they spin, and
@@ -20,7 +21,10 @@ endif
 TORCH_INDEX := https://download.pytorch.org/whl/cpu
 
 # The package is installed editable: changed Python files count at once, changed native ones rebuild.
+# What builds it stays in .venv, at paths that do not change: only changed files are compiled again.
+BUILD_REQUIRES := $(shell sed -n 's/^requires = \[\(.*\)\]/\1/p' pyproject.toml | tr -d ,)
 NATIVE := pyproject.toml CMakeLists.txt $(shell find cpp -type f)
+BUILD := $(VENV)/.build
 INSTALLED := $(VENV)/.installed
 TOOLS := $(VENV)/.tools
 DOCS := $(VENV)/.docs
@@ -104,16 +108,21 @@ $(BIN)/python:
 	@echo "making $(VENV) with $$($(PYTHON) --version)"
 	@$(PYTHON) -m venv --clear $(VENV)
 
-$(INSTALLED): $(NATIVE) | $(BIN)/python
+$(BUILD): pyproject.toml | $(BIN)/python
 	$(need_compiler)
-	@echo "building and installing chainrule"
-	@$(PIP) install --editable .
+	@$(PIP) install $(BUILD_REQUIRES) cmake ninja
 	@touch $@
 
-$(TOOLS): pyproject.toml | $(BIN)/python
+$(INSTALLED): $(NATIVE) $(BUILD)
+	$(need_compiler)
+	@echo "building and installing chainrule"
+	@$(INSTALL) .
+	@touch $@
+
+$(TOOLS): $(BUILD)
 	$(need_compiler)
 	@echo "building and installing chainrule with the tools for tests"
-	@$(PIP) install --editable '.[test]'
+	@$(INSTALL) '.[test]'
 	@touch $(INSTALLED)
 ifneq ($(TORCH),)
 	@echo "installing $(TORCH), with which some tests compare"
@@ -122,8 +131,8 @@ ifneq ($(TORCH),)
 endif
 	@touch $@
 
-$(DOCS): pyproject.toml | $(BIN)/python
+$(DOCS): $(BUILD)
 	$(need_compiler)
 	@echo "building and installing chainrule with the tools for the documentation"
-	@$(PIP) install --editable '.[docs]'
+	@$(INSTALL) '.[docs]'
 	@touch $(INSTALLED) $@
