@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
@@ -60,9 +61,7 @@ class StateBlock:
         """Changes with the states: a number that is never used again."""
 
     def _view(self, state: State) -> Array:
-        start = self._offsets[state]
-        nbytes = state.size * state.dtype.itemsize
-        return self.array[start : start + nbytes].view(state.dtype).reshape(state.shape)
+        return np.ndarray(state.shape, state.dtype, self.array, self._offsets[state])
 
     def __contains__(self, state: State) -> bool:
         return state in self._offsets
@@ -244,7 +243,7 @@ class NativeStep:
         end = 0
         if weights is not None:
             for i, (output, weight) in enumerate(zip(self.plan.outputs, weights, strict=True)):
-                size = int(np.prod(output.shape, dtype=np.int64))
+                size = math.prod(output.shape)
                 ref = (output.space, output.offset)
                 self._core.total(ref, name_of(output.dtype), size, weight, i == 0)
                 self._totals.append((slice(end, end + size), output.shape))
@@ -405,9 +404,8 @@ class NativeStep:
 
     def _output(self, output: Output) -> Array:
         """The memory in which an output lies."""
-        size = int(np.prod(output.shape, dtype=np.int64)) * output.dtype.itemsize
-        raw = self._memory[output.space][output.offset : output.offset + size]
-        return raw.view(output.dtype).reshape(output.shape)
+        memory = self._memory[output.space]
+        return np.ndarray(output.shape, output.dtype, memory, output.offset)
 
     def fill_arena(self, byte: int) -> None:
         """Fill the memory of all that a step computes, to find reads before writes in tests."""

@@ -12,7 +12,7 @@ from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from functools import cached_property, partial, partialmethod
+from functools import cached_property, lru_cache, partial, partialmethod
 from operator import attrgetter
 from threading import local
 from types import (
@@ -151,10 +151,10 @@ class Facts:
         self._held.append(value)
         if (id(value), None) in self._ignored:
             return
-        for kinds, visit in _VISITS:
-            if isinstance(value, kinds):
-                visit(self, value, what)
-                return
+        visit = _visit_of(kind)  # type: ignore[arg-type]
+        if visit is not None:
+            visit(self, value, what)
+            return
         if isinstance(value, random_generators()):
             self._generator(value, what)
             return
@@ -440,7 +440,6 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     (np.ndarray, Facts._array),
     (Optimizer, Facts._optimizer),
     ((dict, MappingProxyType), Facts._mapping),
-    ((UserDict, UserList, ChainMap), Facts._view),
     ((bytearray, array), Facts._bytes),
     ((property, staticmethod, classmethod, cached_property, partialmethod), Facts._descriptor),
     ((list, tuple, deque), Facts._sequence),
@@ -451,4 +450,11 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     ((ContextVar, local), Facts._of_a_context),
     (type, Facts._class),
     (ModuleType, Facts._python_module),
+    ((UserDict, UserList, ChainMap), Facts._view),
 )
+
+
+@lru_cache(1024)
+def _visit_of(kind: type) -> Callable[[Facts, Any, str], None] | None:
+    """What `Facts` reads of such an object; None where it takes it by its attributes."""
+    return next((visit for kinds, visit in _VISITS if issubclass(kind, kinds)), None)

@@ -11,33 +11,44 @@ from chainrule.graph.context import local
 from chainrule.graph.state import State
 from chainrule.train.facts import Facts
 
-_templates: LruCache[Hashable, Template] = LruCache(128)
+_MOST_STEPS = 8  # of equal models
+
+_templates: LruCache[Hashable, LruCache[Hashable, Template]] = LruCache(32)
+"""The steps of models, by what is equal in equal ones."""
 
 
-class SharedGraph:
-    """Finds the graph of an equal step, and keeps one for others.
+class SharedGraphs:
+    """Finds the graphs of equal steps of equal models, and keeps them for others.
 
     Args:
-        step: what distinguishes the step from others of its model.
-        facts: what the capture depends on; they are shareable.
-        states: all states that the step may use, each as often as it has a role.
+        facts: what the captures depend on; they are shareable.
+        states: all states that the steps may use, each as often as it has a role.
     """
 
-    def __init__(self, step: Hashable, facts: Facts, states: Iterable[State]) -> None:
+    def __init__(self, facts: Facts, states: Iterable[State]) -> None:
+        self.facts = facts
         self._numbers: dict[State, int] = {}
         numbers = self._numbers
         roles = [numbers.setdefault(state, len(numbers)) for state in (*facts.states, *states)]
         kinds = [(state.shape, state.dtype, state.own_name) for state in numbers]
-        context = step, local.context.grad_enabled, local.context.path
-        self._key = context, tuple(facts.items), tuple(roles), tuple(kinds)
+        key = tuple(facts.items), tuple(roles), tuple(kinds)
+        templates = _templates.get(key)
+        if templates is None:
+            templates = LruCache(_MOST_STEPS)
+            _templates.add(key, templates)
+        self._templates = templates
 
-    def find(self) -> CapturedGraph | None:
-        """The graph, with these states in it; None where there is none yet."""
-        template = _templates.get(self._key)
+    def find(self, step: Hashable) -> CapturedGraph | None:
+        """The graph of a step, with these states in it; None where there is none yet."""
+        template = self._templates.get(_in_context(step))
         return template.graph(list(self._numbers)) if template is not None else None
 
-    def keep(self, graph: CapturedGraph) -> None:
-        """Keep the graph, but for its states."""
+    def keep(self, step: Hashable, graph: CapturedGraph) -> None:
+        """Keep the graph of a step, but for its states."""
         template = template_of(graph, self._numbers)
         if template is not None:
-            _templates.add(self._key, template)
+            self._templates.add(_in_context(step), template)
+
+
+def _in_context(step: Hashable) -> Hashable:
+    return step, local.context.grad_enabled, local.context.path
