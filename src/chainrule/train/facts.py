@@ -12,6 +12,7 @@ from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
+from copy import copy
 from functools import cached_property, lru_cache, partial, partialmethod
 from operator import attrgetter
 from threading import local
@@ -77,12 +78,13 @@ class Facts:
         gradients: whether it matters which States require a gradient.
 
     Attributes:
-        items: what the objects are; equal lists stand for graphs that differ in their states alone,
-            where `is_shareable`.
-        identities: which objects they are. Equal items with equal identities stand for one graph,
-            while the objects of both are alive.
-        is_shareable: whether the items say all that a graph depends on.
+        items: what the objects are; equal lists, with equal `requires_grad`, stand for graphs that
+            differ in their states alone, where `is_shareable`.
+        identities: which objects they are. If these are equal too, they stand for one graph, while
+            the objects of both are alive.
+        is_shareable: whether items and `requires_grad` say all that a graph depends on.
         states: every State that was found.
+        requires_grad: which of them require a gradient; empty where it does not matter.
         generators: NumPy's and Python's generators of random numbers among the objects.
         clocks: the functions, such as time.time, that give something else at every call.
         modules: every module that was found.
@@ -103,6 +105,7 @@ class Facts:
         self.identities: list[int] = []
         self.is_shareable = True
         self.states: list[State] = []
+        self.requires_grad: list[bool] = []
         self.generators: list[Any] = []
         self.clocks: set[str] = set()
         self.modules: list[Module] = []
@@ -116,17 +119,30 @@ class Facts:
         self._used: set[str] = set()  # the names of attributes in the code of the functions
         self._uses_any = False  # whether that code may read any attribute
         self._unused: list[tuple[str, Mapping[str, Any], list[str], bool]] = []
+        self._add(roots)
+
+    def with_roots(self, roots: Iterable[Any], *, gradients: bool) -> Facts:
+        """The facts of further objects too, while these here still hold."""
+        more = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (list, dict, set)):
+                vars(more)[name] = value.copy()
+        more._gradients = gradients
+        more._add(roots)
+        return more
+
+    def _add(self, roots: Iterable[Any]) -> None:
         for root in roots:
             self._visit(root, "an object")
         while self._visit_used():
             pass
-        self._requires_grad = list(map(_requires_grad, self.states)) if gradients else []
+        self.requires_grad = list(map(_requires_grad, self.states)) if self._gradients else []
 
     def hold(self) -> bool:
         """Whether nothing has changed, as far as can be seen at once."""
         if changes.count != self._count:
             return False
-        if self._gradients and list(map(_requires_grad, self.states)) != self._requires_grad:
+        if self._gradients and list(map(_requires_grad, self.states)) != self.requires_grad:
             return False
         for probe in self.probes:  # noqa: SIM110 - a generator would take twice the time
             if not probe.holds():
@@ -135,7 +151,11 @@ class Facts:
 
     def equals(self, other: Facts) -> bool:
         """Whether both stand for one graph."""
-        return self.identities == other.identities and self.items == other.items
+        return (
+            self.identities == other.identities
+            and self.requires_grad == other.requires_grad
+            and self.items == other.items
+        )
 
     def _visit(self, value: Any, what: str) -> None:
         kind = type(value)
@@ -179,8 +199,7 @@ class Facts:
     # By kind
 
     def _state(self, state: State, what: str) -> None:
-        requires_grad = self._gradients and state.requires_grad
-        self.items.append((type(state), state.shape, state.dtype, state.own_name, requires_grad))
+        self.items.append((type(state), state.shape, state.dtype, state.own_name))
         self.identities.append(id(state))
         self.states.append(state)
 

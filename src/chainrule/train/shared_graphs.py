@@ -31,7 +31,7 @@ class SharedGraphs:
         numbers = self._numbers
         roles = [numbers.setdefault(state, len(numbers)) for state in (*facts.states, *states)]
         kinds = [(state.shape, state.dtype, state.own_name) for state in numbers]
-        key = tuple(facts.items), tuple(roles), tuple(kinds)
+        key = tuple(facts.items), tuple(facts.requires_grad), tuple(roles), tuple(kinds)
         templates = _templates.get(key)
         if templates is None:
             templates = LruCache(_MOST_STEPS)

@@ -101,9 +101,9 @@ class StepGraphs:
         self.sampling = Generator()
         floating = [p.dtype for p in model.parameters()]
         self.dtype: np.dtype[Any] = floating[0] if floating else np.dtype(np.float32)
-        training = Version([model, loss, metrics, optimizer, self.options])
-        evaluation = Version([model, loss, metrics], gradients=False)
         prediction = Version([model], gradients=False)
+        evaluation = Version([loss, metrics], gradients=False, beyond=prediction)
+        training = Version([optimizer, self.options], beyond=evaluation)
         self._versions: dict[Kind, Version] = {
             "training": training,
             "accumulation": training,
