@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -101,15 +101,16 @@ class StateBlock:
         for state in self._views if states is None else states:
             state.set_view(self._views[state])
 
-    def copies(self, states: Iterable[State], scalars: Iterable[State]) -> Copies:
+    def copies(self, states: Collection[State], scalars: Collection[State]) -> Copies:
         """The record of copies of states, and of scalars, which need not be finite.
 
         It is the same object for the same states and scalars.
         """
-        spans = [(self._offsets[s], s.size * s.dtype.itemsize, name_of(s.dtype)) for s in states]
-        spans += [(self._offsets[s], s.size * s.dtype.itemsize, "uint8") for s in scalars]
-        key = tuple(sorted(spans))
+        key = frozenset(states), frozenset(scalars)
         if key not in self._copies:
+            offsets = self._offsets
+            spans = [(offsets[s], s.size * s.dtype.itemsize, name_of(s.dtype)) for s in states]
+            spans += [(offsets[s], s.size * s.dtype.itemsize, "uint8") for s in scalars]
             self._copies[key] = Copies(self, spans)
         return self._copies[key]
 

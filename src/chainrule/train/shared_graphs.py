@@ -11,10 +11,9 @@ from chainrule.graph.context import local
 from chainrule.graph.state import State
 from chainrule.train.facts import Facts
 
-_MOST_STEPS = 8  # of equal models
-
-_templates: LruCache[Hashable, LruCache[Hashable, Template]] = LruCache(32)
-"""The steps of models, by what is equal in equal ones."""
+_templates: LruCache[Hashable, Template] = LruCache(128)
+_kinds: LruCache[Hashable, object] = LruCache(128)
+"""What stands for models that are equal: the key of their templates, in place of a long one."""
 
 
 class SharedGraphs:
@@ -32,23 +31,22 @@ class SharedGraphs:
         roles = [numbers.setdefault(state, len(numbers)) for state in (*facts.states, *states)]
         kinds = [(state.shape, state.dtype, state.own_name) for state in numbers]
         key = tuple(facts.items), tuple(facts.requires_grad), tuple(roles), tuple(kinds)
-        templates = _templates.get(key)
-        if templates is None:
-            templates = LruCache(_MOST_STEPS)
-            _templates.add(key, templates)
-        self._templates = templates
+        kind = _kinds.get(key)
+        if kind is None:
+            kind = object()
+            _kinds.add(key, kind)
+        self._kind = kind
 
     def find(self, step: Hashable) -> CapturedGraph | None:
         """The graph of a step, with these states in it; None where there is none yet."""
-        template = self._templates.get(_in_context(step))
+        template = _templates.get(self._key(step))
         return template.graph(list(self._numbers)) if template is not None else None
 
     def keep(self, step: Hashable, graph: CapturedGraph) -> None:
         """Keep the graph of a step, but for its states."""
         template = template_of(graph, self._numbers)
         if template is not None:
-            self._templates.add(_in_context(step), template)
+            _templates.add(self._key(step), template)
 
-
-def _in_context(step: Hashable) -> Hashable:
-    return step, local.context.grad_enabled, local.context.path
+    def _key(self, step: Hashable) -> Hashable:
+        return self._kind, step, local.context.grad_enabled, local.context.path

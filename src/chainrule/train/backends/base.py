@@ -113,9 +113,10 @@ class Backend(ABC, Generic[Runner]):
 
     def _know(self, states: Sequence[State]) -> None:
         """Let the guard be that of these states, too."""
-        if not self._states.keys() >= {*states}:
-            self._states.update(dict.fromkeys(states))
-            self.guard = guard_of(self._states)
+        with self._lock:
+            if not self._states.keys() >= {*states}:
+                self._states.update(dict.fromkeys(states))
+                self.guard = guard_of(self._states)
 
     def graph(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
         """The graph of a step on batches of this form and number of rows."""
