@@ -52,7 +52,7 @@ def fuse(schedule: Schedule) -> None:
     """Finish the groups of a schedule, and make few instructions of what belongs together."""
     users = _users(schedule)
     while _drop_unread(schedule, users):
-        users = _users(schedule)
+        pass
     _merge_groups(schedule, users)
     for group in schedule.groups:
         _put_in_order(schedule, group)
@@ -97,7 +97,12 @@ def _read_by(group: Group) -> set[Value]:
 def _drop_unread(schedule: Schedule, users: Users) -> bool:
     """Take members away that nothing reads since copies of them are read.
 
-    Returns whether there were any: then their inputs may be unread now.
+    Args:
+        schedule: what is changed.
+        users: the readers of each value, which change with it.
+
+    Returns:
+        Whether there were any: then their inputs may be unread now.
     """
     found = False
     for group in schedule.groups:
@@ -105,9 +110,12 @@ def _drop_unread(schedule: Schedule, users: Users) -> bool:
         if not unread:
             continue
         found = True
+        before = _read_by(group)
         group.members = [m for m in group.members if m not in unread]
         read = {i for member in group.members for i in member.inputs}
         group.accesses = {v: a for v, a in group.accesses.items() if v in read}
+        for value in before - _read_by(group):
+            users[value].discard(group)
         if group.members:
             group.value = group.members[-1]
         else:

@@ -46,7 +46,7 @@ class StateLayout(Protocol):
 def aligned(nbytes: int) -> Array:
     """Zeros whose address is a multiple of a cache line."""
     whole = np.zeros(nbytes + ALIGNMENT, np.uint8)
-    start = -whole.ctypes.data % ALIGNMENT
+    start = -whole.__array_interface__["data"][0] % ALIGNMENT
     return whole[start : start + max(nbytes, 1)]
 
 

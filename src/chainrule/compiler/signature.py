@@ -76,10 +76,11 @@ def is_plain(graph: CapturedGraph) -> bool:
     """Whether values alone, and no large ones, make up the graph besides its states."""
     try:
         for node in graph.nodes:
-            if node.value is not None:
-                _constant(node.value)
-            elif node.attributes:
-                _frozen(node.attributes)
+            if node.value is None:
+                for attribute in node.attributes.values():
+                    _frozen(attribute)
+            elif node.value.nbytes > _LARGEST_CONSTANT:
+                return False
     except _NotHashableError:
         return False
     return True
@@ -93,10 +94,10 @@ def _constant(value: Array) -> Any:
 
 def _frozen(value: Any) -> Any:
     """A hashable value that equals another's if both mean the same: 1, 1.0 and True do not."""
-    if isinstance(value, dict):
-        return tuple([(key, _frozen(v)) for key, v in value.items()])
     if type(value) is tuple and all([type(v) is int for v in value]):  # most are shapes and axes
         return value
+    if isinstance(value, dict):
+        return tuple([(key, _frozen(v)) for key, v in value.items()])
     if isinstance(value, (tuple, list)):
         return type(value), tuple([_frozen(v) for v in value])
     if isinstance(value, slice):

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import math
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar, cast
 
 import numpy as np
@@ -60,9 +61,7 @@ class StateBlock:
         """Changes with the states: a number that is never used again."""
 
     def _view(self, state: State) -> Array:
-        start = self._offsets[state]
-        nbytes = state.size * state.dtype.itemsize
-        return self.array[start : start + nbytes].view(state.dtype).reshape(state.shape)
+        return np.ndarray(state.shape, state.dtype, self.array, self._offsets[state])
 
     def __contains__(self, state: State) -> bool:
         return state in self._offsets
@@ -102,15 +101,16 @@ class StateBlock:
         for state in self._views if states is None else states:
             state.set_view(self._views[state])
 
-    def copies(self, states: Iterable[State], scalars: Iterable[State]) -> Copies:
+    def copies(self, states: Collection[State], scalars: Collection[State]) -> Copies:
         """The record of copies of states, and of scalars, which need not be finite.
 
         It is the same object for the same states and scalars.
         """
-        spans = [(self._offsets[s], s.size * s.dtype.itemsize, name_of(s.dtype)) for s in states]
-        spans += [(self._offsets[s], s.size * s.dtype.itemsize, "uint8") for s in scalars]
-        key = tuple(sorted(spans))
+        key = frozenset(states), frozenset(scalars)
         if key not in self._copies:
+            offsets = self._offsets
+            spans = [(offsets[s], s.size * s.dtype.itemsize, name_of(s.dtype)) for s in states]
+            spans += [(offsets[s], s.size * s.dtype.itemsize, "uint8") for s in scalars]
             self._copies[key] = Copies(self, spans)
         return self._copies[key]
 
@@ -244,7 +244,7 @@ class NativeStep:
         end = 0
         if weights is not None:
             for i, (output, weight) in enumerate(zip(self.plan.outputs, weights, strict=True)):
-                size = int(np.prod(output.shape, dtype=np.int64))
+                size = math.prod(output.shape)
                 ref = (output.space, output.offset)
                 self._core.total(ref, name_of(output.dtype), size, weight, i == 0)
                 self._totals.append((slice(end, end + size), output.shape))
@@ -405,9 +405,8 @@ class NativeStep:
 
     def _output(self, output: Output) -> Array:
         """The memory in which an output lies."""
-        size = int(np.prod(output.shape, dtype=np.int64)) * output.dtype.itemsize
-        raw = self._memory[output.space][output.offset : output.offset + size]
-        return raw.view(output.dtype).reshape(output.shape)
+        memory = self._memory[output.space]
+        return np.ndarray(output.shape, output.dtype, memory, output.offset)
 
     def fill_arena(self, byte: int) -> None:
         """Fill the memory of all that a step computes, to find reads before writes in tests."""

@@ -83,6 +83,8 @@ class Binary(Elementwise):
                     missing = len(a.shape) - len(b.shape)
                     if missing > 0 and a.shape[missing:] == b.shape:  # a bias
                         return self.apply(a, b.broadcast_to(a.shape))
+                    if missing < 0 and b.shape[-missing:] == a.shape:
+                        return self.apply(a.broadcast_to(b.shape), b)
                     return self.apply(*broadcast(self.name, a, b))
             elif b.__class__ is float and a.dtype.kind == "f":
                 return self.apply(a, filled(b, a))

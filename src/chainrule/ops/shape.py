@@ -110,8 +110,12 @@ def transpose(x: TensorLike, *axes: int | Sequence[int]) -> Tensor:
 
 
 def _broadcasted(x: Tensor, shape: Shape) -> Spec:
-    lead = len(shape) - x.ndim
-    if lead < 0 or any(n not in (1, m) for n, m in zip(x.shape, shape[lead:], strict=True)):
+    lead = len(shape) - len(x.shape)
+    fits = lead >= 0 and (
+        x.shape == shape[lead:]
+        or all([n in (1, m) for n, m in zip(x.shape, shape[lead:], strict=True)])
+    )
+    if not fits:
         raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}")
     return Spec(shape, x.dtype)
 

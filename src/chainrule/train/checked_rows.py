@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from chainrule.data.arrays import Data, checked_data, checked_inputs
 from chainrule.nn import Module
 from chainrule.nn.inputs import takes_float64
@@ -48,6 +50,8 @@ def checked_rows_of_inputs(graphs: StepGraphs, x: Any) -> Data:
 
 def _in_digits(model: Module, data: Data) -> Data:
     """The data in float64 where layers of the model use all of its digits."""
+    if not any([array.dtype == np.float64 for array in data.arrays]):
+        return data
     inputs = takes_float64(model)
     targets = any(module.gives_float64 for module in model.modules())
     return data.in_float64(inputs=inputs, targets=targets) if inputs or targets else data

@@ -12,7 +12,8 @@ from array import array
 from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
-from functools import cached_property, partial, partialmethod
+from copy import copy
+from functools import cached_property, lru_cache, partial, partialmethod
 from operator import attrgetter
 from threading import local
 from types import (
@@ -77,12 +78,13 @@ class Facts:
         gradients: whether it matters which States require a gradient.
 
     Attributes:
-        items: what the objects are; equal lists stand for graphs that differ in their states alone,
-            where `is_shareable`.
-        identities: which objects they are. Equal items with equal identities stand for one graph,
-            while the objects of both are alive.
-        is_shareable: whether the items say all that a graph depends on.
+        items: what the objects are; equal lists, with equal `requires_grad`, stand for graphs that
+            differ in their states alone, where `is_shareable`.
+        identities: which objects they are. If these are equal too, they stand for one graph, while
+            the objects of both are alive.
+        is_shareable: whether items and `requires_grad` say all that a graph depends on.
         states: every State that was found.
+        requires_grad: which of them require a gradient; empty where it does not matter.
         generators: NumPy's and Python's generators of random numbers among the objects.
         clocks: the functions, such as time.time, that give something else at every call.
         modules: every module that was found.
@@ -103,6 +105,7 @@ class Facts:
         self.identities: list[int] = []
         self.is_shareable = True
         self.states: list[State] = []
+        self.requires_grad: list[bool] = []
         self.generators: list[Any] = []
         self.clocks: set[str] = set()
         self.modules: list[Module] = []
@@ -116,17 +119,30 @@ class Facts:
         self._used: set[str] = set()  # the names of attributes in the code of the functions
         self._uses_any = False  # whether that code may read any attribute
         self._unused: list[tuple[str, Mapping[str, Any], list[str], bool]] = []
+        self._add(roots)
+
+    def with_roots(self, roots: Iterable[Any], *, gradients: bool) -> Facts:
+        """The facts of further objects too, while these here still hold."""
+        more = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, (list, dict, set)):
+                vars(more)[name] = value.copy()
+        more._gradients = gradients
+        more._add(roots)
+        return more
+
+    def _add(self, roots: Iterable[Any]) -> None:
         for root in roots:
             self._visit(root, "an object")
         while self._visit_used():
             pass
-        self._requires_grad = list(map(_requires_grad, self.states)) if gradients else []
+        self.requires_grad = list(map(_requires_grad, self.states)) if self._gradients else []
 
     def hold(self) -> bool:
         """Whether nothing has changed, as far as can be seen at once."""
         if changes.count != self._count:
             return False
-        if self._gradients and list(map(_requires_grad, self.states)) != self._requires_grad:
+        if self._gradients and list(map(_requires_grad, self.states)) != self.requires_grad:
             return False
         for probe in self.probes:  # noqa: SIM110 - a generator would take twice the time
             if not probe.holds():
@@ -135,7 +151,11 @@ class Facts:
 
     def equals(self, other: Facts) -> bool:
         """Whether both stand for one graph."""
-        return self.identities == other.identities and self.items == other.items
+        return (
+            self.identities == other.identities
+            and self.requires_grad == other.requires_grad
+            and self.items == other.items
+        )
 
     def _visit(self, value: Any, what: str) -> None:
         kind = type(value)
@@ -151,10 +171,10 @@ class Facts:
         self._held.append(value)
         if (id(value), None) in self._ignored:
             return
-        for kinds, visit in _VISITS:
-            if isinstance(value, kinds):
-                visit(self, value, what)
-                return
+        visit = _visit_of(kind)  # type: ignore[arg-type]
+        if visit is not None:
+            visit(self, value, what)
+            return
         if isinstance(value, random_generators()):
             self._generator(value, what)
             return
@@ -179,8 +199,7 @@ class Facts:
     # By kind
 
     def _state(self, state: State, what: str) -> None:
-        requires_grad = self._gradients and state.requires_grad
-        self.items.append((type(state), state.shape, state.dtype, state.own_name, requires_grad))
+        self.items.append((type(state), state.shape, state.dtype, state.own_name))
         self.identities.append(id(state))
         self.states.append(state)
 
@@ -440,7 +459,6 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     (np.ndarray, Facts._array),
     (Optimizer, Facts._optimizer),
     ((dict, MappingProxyType), Facts._mapping),
-    ((UserDict, UserList, ChainMap), Facts._view),
     ((bytearray, array), Facts._bytes),
     ((property, staticmethod, classmethod, cached_property, partialmethod), Facts._descriptor),
     ((list, tuple, deque), Facts._sequence),
@@ -451,4 +469,11 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     ((ContextVar, local), Facts._of_a_context),
     (type, Facts._class),
     (ModuleType, Facts._python_module),
+    ((UserDict, UserList, ChainMap), Facts._view),
 )
+
+
+@lru_cache(1024)
+def _visit_of(kind: type) -> Callable[[Facts, Any, str], None] | None:
+    """What `Facts` reads of such an object; None where it takes it by its attributes."""
+    return next((visit for kinds, visit in _VISITS if issubclass(kind, kinds)), None)

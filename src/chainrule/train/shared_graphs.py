@@ -12,32 +12,41 @@ from chainrule.graph.state import State
 from chainrule.train.facts import Facts
 
 _templates: LruCache[Hashable, Template] = LruCache(128)
+_kinds: LruCache[Hashable, object] = LruCache(128)
+"""What stands for models that are equal: the key of their templates, in place of a long one."""
 
 
-class SharedGraph:
-    """Finds the graph of an equal step, and keeps one for others.
+class SharedGraphs:
+    """Finds the graphs of equal steps of equal models, and keeps them for others.
 
     Args:
-        step: what distinguishes the step from others of its model.
-        facts: what the capture depends on; they are shareable.
-        states: all states that the step may use, each as often as it has a role.
+        facts: what the captures depend on; they are shareable.
+        states: all states that the steps may use, each as often as it has a role.
     """
 
-    def __init__(self, step: Hashable, facts: Facts, states: Iterable[State]) -> None:
+    def __init__(self, facts: Facts, states: Iterable[State]) -> None:
+        self.facts = facts
         self._numbers: dict[State, int] = {}
         numbers = self._numbers
         roles = [numbers.setdefault(state, len(numbers)) for state in (*facts.states, *states)]
         kinds = [(state.shape, state.dtype, state.own_name) for state in numbers]
-        context = step, local.context.grad_enabled, local.context.path
-        self._key = context, tuple(facts.items), tuple(roles), tuple(kinds)
+        key = tuple(facts.items), tuple(facts.requires_grad), tuple(roles), tuple(kinds)
+        kind = _kinds.get(key)
+        if kind is None:
+            kind = object()
+            _kinds.add(key, kind)
+        self._kind = kind
 
-    def find(self) -> CapturedGraph | None:
-        """The graph, with these states in it; None where there is none yet."""
-        template = _templates.get(self._key)
+    def find(self, step: Hashable) -> CapturedGraph | None:
+        """The graph of a step, with these states in it; None where there is none yet."""
+        template = _templates.get(self._key(step))
         return template.graph(list(self._numbers)) if template is not None else None
 
-    def keep(self, graph: CapturedGraph) -> None:
-        """Keep the graph, but for its states."""
+    def keep(self, step: Hashable, graph: CapturedGraph) -> None:
+        """Keep the graph of a step, but for its states."""
         template = template_of(graph, self._numbers)
         if template is not None:
-            _templates.add(self._key, template)
+            _templates.add(self._key(step), template)
+
+    def _key(self, step: Hashable) -> Hashable:
+        return self._kind, step, local.context.grad_enabled, local.context.path

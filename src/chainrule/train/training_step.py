@@ -36,7 +36,7 @@ from chainrule.train.batch_loss import (
 from chainrule.train.copies import check_copies
 from chainrule.train.metrics import ArrayMetric, Metric
 from chainrule.train.roles import check_outputs, check_roles, loss_of_outputs
-from chainrule.train.shared_graphs import SharedGraph
+from chainrule.train.shared_graphs import SharedGraphs
 from chainrule.train.state import AccumulatedGradients, Totals
 from chainrule.train.step_options import StepOptions
 from chainrule.train.versions import Version
@@ -101,9 +101,9 @@ class StepGraphs:
         self.sampling = Generator()
         floating = [p.dtype for p in model.parameters()]
         self.dtype: np.dtype[Any] = floating[0] if floating else np.dtype(np.float32)
-        training = Version([model, loss, metrics, optimizer, self.options])
-        evaluation = Version([model, loss, metrics], gradients=False)
         prediction = Version([model], gradients=False)
+        evaluation = Version([loss, metrics], gradients=False, beyond=prediction)
+        training = Version([optimizer, self.options], beyond=evaluation)
         self._versions: dict[Kind, Version] = {
             "training": training,
             "accumulation": training,
@@ -111,6 +111,7 @@ class StepGraphs:
             "prediction": prediction,
             "sampling": prediction,
         }
+        self._shared: dict[Version, SharedGraphs] = {}
         if self.accumulates:
             self.accumulated.match(self._trained().params)
 
@@ -126,7 +127,7 @@ class StepGraphs:
             check_copies("a penalty", penalty)
         for metric in self.metrics:
             check_copies("a metric", getattr(metric, "function", None))
-        return vars(self)
+        return {**vars(self), "_shared": {}}
 
     def _parameters(self) -> Iterator[Parameter]:
         """The parameters of the model, and of a loss that has some."""
@@ -165,12 +166,9 @@ class StepGraphs:
         if kind in ("training", "accumulation"):
             optimizer = self._trained()
             optimizer.part({parameter for parameter in optimizer.params if parameter.requires_grad})
-        facts = self._versions[kind].shared_facts()
-        shared = None
-        if facts is not None:
-            shared = SharedGraph((kind, form, rows), facts, self._used_states(kind))
-            if (graph := shared.find()) is not None:
-                return graph
+        step, shared = (kind, form, rows), self._shared_graphs(kind)
+        if shared is not None and (graph := shared.find(step)) is not None:
+            return graph
         batch = [
             placeholder((rows, *shape), dtype)
             for shape, dtype in zip(form.shapes, form.dtypes, strict=True)
@@ -185,8 +183,19 @@ class StepGraphs:
         ):
             graph = capture(lambda *arrays: steps[kind](*form.unflatten(arrays)), *batch)
         if shared is not None:
-            shared.keep(graph)
+            shared.keep(step, graph)
         return graph
+
+    def _shared_graphs(self, kind: Kind) -> SharedGraphs | None:
+        """The graphs that equal models share; None where there is no telling whether they are."""
+        version = self._versions[kind]
+        facts = version.shared_facts()
+        if facts is None:
+            return None
+        shared = self._shared.get(version)
+        if shared is None or shared.facts is not facts:
+            shared = self._shared[version] = SharedGraphs(facts, self._used_states(kind))
+        return shared
 
     def _used_states(self, kind: Kind) -> list[State]:
         """The states that a step may use, besides those that its facts tell of."""
@@ -355,8 +364,11 @@ class StepGraphs:
         """
         moments: dict[str, list[State]] = {}
         optimizer, ema = self.optimizer, self.options.ema
-        for name, buffer in optimizer.states().items() if optimizer is not None else ():
-            moments.setdefault(name.split(".", 1)[1], []).append(buffer)
+        if optimizer is not None:
+            of_parameters = [optimizer.state[parameter] for parameter in optimizer.params]
+            for buffers in (*of_parameters, *[group.buffers for group in optimizer.param_groups]):
+                for name, buffer in buffers.items():
+                    moments.setdefault(name, []).append(buffer)
         return [
             *(optimizer.params if optimizer is not None else self.model.parameters()),
             *(buffer for alike in moments.values() for buffer in alike),

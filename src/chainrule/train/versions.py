@@ -20,13 +20,17 @@ class Version:
 
     Args:
         roots, gradients: as of `Facts`.
+        beyond: a version of other objects whose facts are among these, too.
     """
 
     _KEPT = 8
     """How many versions are kept, and get their old number when the facts are theirs again."""
 
-    def __init__(self, roots: Sequence[Any], *, gradients: bool = True) -> None:
+    def __init__(
+        self, roots: Sequence[Any], *, gradients: bool = True, beyond: Version | None = None
+    ) -> None:
         self._roots = roots
+        self._beyond = beyond
         self._gradients = gradients
         self._ignored: set[tuple[int, Any]] = set()
         self._known: list[tuple[Facts, int]] = []  # the present one last
@@ -43,12 +47,24 @@ class Version:
     def _present(self) -> tuple[Facts, int]:
         if self._known and self._known[-1][0].hold():
             return self._known[-1]
-        now = Facts(self._roots, self._ignored, gradients=self._gradients)
+        now = self._now()
         numbers = [number for facts, number in self._known if facts.equals(now)]
         present = now, (numbers[0] if numbers else next(self._count))
         others = [known for known in self._known if known[1] != present[1]]
         self._known = [*others[1 - self._KEPT :], present]  # at once, for other threads
         return present
+
+    def _now(self) -> Facts:
+        """The facts as they are; what they have in common with others is not looked at twice."""
+        ignored, gradients, beyond = self._ignored, self._gradients, self._beyond
+        if beyond is None:
+            return Facts(self._roots, ignored, gradients=gradients)
+        if ignored or beyond._ignored:  # of each version something else
+            return Facts(self._all_roots(), ignored, gradients=gradients)
+        return beyond._present()[0].with_roots(self._roots, gradients=gradients)
+
+    def _all_roots(self) -> list[Any]:
+        return [*(self._beyond._all_roots() if self._beyond is not None else ()), *self._roots]
 
     def shared_facts(self) -> Facts | None:
         """The present facts, if objects with equal items have equal graphs; else None."""
@@ -88,7 +104,7 @@ class Version:
                 changed.append(str(probe))
                 self._ignored.update(probe.changed())
         if is_new:
-            now = Facts(self._roots, self._ignored, gradients=self._gradients)
+            now = self._now()
             self._known = [(now, number)]
         if changed:
             warnings.warn(

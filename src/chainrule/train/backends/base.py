@@ -107,11 +107,16 @@ class Backend(ABC, Generic[Runner]):
                 instead: dict[State, State] = dict(zip(ema.parameters, ema.averages, strict=True))
                 graph = with_states(self._step(kind, form, rows).graph, instead)
             step: CachedStep[Runner] = CachedStep(graph)
-            known = [*self.graphs.states(), *step.graph.reads, *step.graph.updates]
-            self._states.update(dict.fromkeys(known))
-            self.guard = guard_of(self._states)
+            self._know([*step.graph.reads, *step.graph.updates])
             self._steps.add(key, step)
             return step
+
+    def _know(self, states: Sequence[State]) -> None:
+        """Let the guard be that of these states, too."""
+        with self._lock:
+            if not self._states.keys() >= {*states}:
+                self._states.update(dict.fromkeys(states))
+                self.guard = guard_of(self._states)
 
     def graph(self, kind: Kind, form: Form, rows: int) -> CapturedGraph:
         """The graph of a step on batches of this form and number of rows."""

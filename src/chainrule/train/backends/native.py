@@ -46,11 +46,11 @@ class NativeBackend(Backend[NativeStep]):
         with self.guard.alone:
             return step.plan.describe(step.times() if self._profile else ())
 
-    def _native(self, kind: Kind, batches: Batches, number: int) -> NativeStep:
-        """The plan of a training step on a batch, bound to the data."""
-        step = self._step(kind, batches.data.form, batches.rows(number))
+    def _native(self, step: CachedStep[NativeStep], request: TrainRequest) -> NativeStep:
+        """The plan of a training step, bound to the data."""
+        batches = request.batches
         if not step.idle:
-            step.idle.append(self._planned(step.graph, kind, batches.rows(number)))
+            step.idle.append(self._planned(step.graph, request.kind, batches.rows(request.first)))
         self._bound.add(step.idle[0])
         step.idle[0].bind(batches.data.arrays)
         return step.idle[0]
@@ -80,6 +80,7 @@ class NativeBackend(Backend[NativeStep]):
             for state in before:  # out of the old block, into separate arrays
                 state.replace(state.numpy().copy())
             block = self.block = StateBlock([*self.graphs.states(), *before, *needed])
+            self._know(block.states)
             for step in self._steps:
                 step.idle.clear()
         if kind in ("prediction", "sampling"):
@@ -88,14 +89,14 @@ class NativeBackend(Backend[NativeStep]):
         return NativeStep(graph, block, [self.graphs.loss_weight(rows), *[1.0] * others])
 
     def train(self, request: TrainRequest, totals: Totals) -> tuple[int, float]:
-        self._step(request.kind, request.batches.data.form, request.batches.rows(request.first))
+        batches = request.batches
+        cached = self._step(request.kind, batches.data.form, batches.rows(request.first))
         with self.guard.alone:
-            return self._train(request, totals)
+            return self._train(self._native(cached, request), request, totals)
 
-    def _train(self, request: TrainRequest, totals: Totals) -> tuple[int, float]:
+    def _train(self, step: NativeStep, request: TrainRequest, totals: Totals) -> tuple[int, float]:
         batches, first = request.batches, request.first
         order, start, count = batches.consecutive(first, request.most)
-        step = self._native(request.kind, batches, first)
         if self.last_step is None or (self.last_step is not step and first < batches.full):
             self.last_step = step
             step.profile(self._profile)
