@@ -124,6 +124,7 @@ struct Program {
   std::vector<Store> stores;
   std::vector<ColumnSum> sums;  // in an epilogue only over the images of a convolution
   std::int64_t sum_rows = 0;    // a divisor of `rows`; 0: all of them
+  std::int64_t chain = 0;       // see plan/row_chains.h
 
   void fields(auto&& field) {
     field("dtype", dtype);
@@ -136,6 +137,7 @@ struct Program {
     field.optional("stores", stores);
     field.optional("sums", sums);
     field.optional("sum_rows", sum_rows);
+    field.optional("chain", chain);
   }
 };
 
@@ -152,6 +154,7 @@ struct Gemm {
   std::int64_t batch = 1;
   std::int64_t stride_a = 0, stride_b = 0, stride_c = 0;  // from matrix to matrix, in elements
   std::optional<Program> epilogue;                        // only with batch 1
+  std::int64_t chain = 0;  // see plan/row_chains.h; only with batch 1
 
   void fields(auto&& field) {
     field("dtype", dtype);
@@ -171,6 +174,7 @@ struct Gemm {
     field.optional("stride_b", stride_b);
     field.optional("stride_c", stride_c);
     field.optional("epilogue", epilogue);
+    field.optional("chain", chain);
   }
 };
 
@@ -336,6 +340,7 @@ struct Copy {
   std::vector<std::int64_t> x_strides;
   Ref out;
   std::vector<std::int64_t> out_strides;
+  std::int64_t chain = 0;  // see plan/row_chains.h; the rows are the first axis
 
   void fields(auto&& field) {
     field("itemsize", itemsize);
@@ -344,6 +349,7 @@ struct Copy {
     field("x_strides", x_strides);
     field("out", out);
     field("out_strides", out_strides);
+    field.optional("chain", chain);
   }
 };
 

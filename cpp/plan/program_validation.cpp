@@ -51,6 +51,8 @@ std::vector<Extent> Validator::operator()(const Program& program) const {
   length("columns", program.columns);
   length("rows x columns", product(program.rows, program.columns));
   registers(program);
+  not_negative("chain", program.chain);
+  if (program.chain != 0 && !program.sums.empty()) refuse("a program in a chain takes no sums");
   for (const Constant& constant : program.constants) {
     representable(constant.value, program.dtype);
   }
@@ -154,6 +156,8 @@ std::vector<Extent> Validator::operator()(const Gemm& gemm) const {
   apart(c, b);
   const bool empty = gemm.m == 0 || gemm.n == 0;
   const std::int64_t one = empty ? 0 : sum(product(gemm.m - 1, gemm.ldc), gemm.n);
+  not_negative("chain", gemm.chain);
+  if (gemm.chain != 0 && gemm.batch != 1) refuse("a batch of products can't be in a chain");
   if (gemm.batch > 1 && gemm.stride_c < one) refuse("the products of a batch overlap");
   std::vector<Extent> written = {c};
   if (!gemm.epilogue) return written;

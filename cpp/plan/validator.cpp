@@ -119,6 +119,8 @@ std::vector<Extent> Validator::operator()(const Copy& copy) const {
   if (copy.x_strides.size() != axes || copy.out_strides.size() != axes) {
     refuse("shape and strides differ in length");
   }
+  not_negative("chain", copy.chain);
+  if (copy.chain != 0 && axes == 0) refuse("a copy in a chain needs an axis of rows");
   bool empty = false;
   std::int64_t count = 1;
   for (const std::int64_t size : copy.shape) {

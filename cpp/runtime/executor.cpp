@@ -9,6 +9,7 @@
 #include <stdexcept>
 
 #include "plan/names.h"
+#include "plan/row_chains.h"
 #include "plan/validator.h"
 #include "tasks/row_log.h"
 
@@ -50,6 +51,16 @@ class Deadline {
 
 [[noreturn]] void refuse(const std::string& reason) { throw std::invalid_argument(reason); }
 
+// The number of the chain that an instruction belongs to; 0: none.
+std::int64_t chain_of(const Instruction& instruction) {
+  return std::visit(
+      [](const auto& work) -> std::int64_t {
+        if constexpr (requires { work.chain; }) return work.chain;
+        return 0;
+      },
+      instruction.work);
+}
+
 }  // namespace
 
 void Executor::AlignedDelete::operator()(std::byte* data) const {
@@ -81,10 +92,16 @@ void Executor::add(const Instruction& instruction) {
   const Building building = {instruction.label, chunks_, memory_, kernels_, inputs_};
   std::unique_ptr<Task> task =
       std::visit([&](const auto& work) { return make_task(work, building); }, instruction.work);
+  const std::int64_t chain = chain_of(instruction);
+  if (chain != 0 && !instructions_.empty() && instructions_.back().chain == chain &&
+      instructions_.back().task->rows() != task->rows()) {
+    refuse(instruction.label + ": " + std::to_string(task->rows()) + " rows, but the chain has " +
+           std::to_string(instructions_.back().task->rows()));
+  }
   const std::int64_t scratch = task->scratch_bytes();
   RowLog* const log = task->log();
   if (log != nullptr) logs_.push_back(log);
-  instructions_.push_back({std::move(task), instruction.label, std::move(writes), log});
+  instructions_.push_back({std::move(task), instruction.label, std::move(writes), log, chain});
   if (const auto* gather = std::get_if<GatherBatch>(&instruction.work)) {
     gathers_.push_back(*gather);
   }
@@ -239,7 +256,10 @@ RunResult Executor::run(const RunRequest& request) {
   // No more threads than there is work for, and none where nothing is shared.
   std::int32_t most = 1;
   for (const ScheduledTask& instruction : instructions_) {
-    most = std::max(most, instruction.task->chunks());
+    const Task& task = *instruction.task;
+    most =
+        std::max(most, instruction.chain == 0 ? task.chunks()
+                                              : static_cast<std::int32_t>(row_blocks(task.rows())));
   }
   const std::int32_t threads = std::min(request.threads, most);
   prepare_scratch(threads);
@@ -306,7 +326,14 @@ bool Executor::has_finite_rows() const {
 // The instruction that failed, if any.
 template <bool timed>
 const Executor::ScheduledTask* Executor::run_step(ThreadTeam& team) noexcept {
-  for (ScheduledTask& instruction : instructions_) {
+  for (std::size_t i = 0; i < instructions_.size(); ++i) {
+    ScheduledTask& instruction = instructions_[i];
+    if (instruction.chain != 0) {
+      const std::span<ScheduledTask> chain = chain_from(i);
+      run_chain<timed>(chain, team);
+      i += chain.size() - 1;
+      continue;
+    }
     [[maybe_unused]] const auto begin = timed ? Clock::now() : Clock::time_point();
     const Task& task = *instruction.task;
     if (task.chunks() == 1) {
@@ -325,7 +352,39 @@ const Executor::ScheduledTask* Executor::run_step(ThreadTeam& team) noexcept {
   return nullptr;
 }
 
+std::span<Executor::ScheduledTask> Executor::chain_from(std::size_t first) {
+  std::size_t end = first + 1;
+  while (end < instructions_.size() && instructions_[end].chain == instructions_[first].chain)
+    ++end;
+  return std::span(instructions_).subspan(first, end - first);
+}
+
+template <bool timed>
+void Executor::run_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexcept {
+  chain_ = chain;
+  team.run(*this, static_cast<std::int32_t>(row_blocks(chain.front().task->rows())));
+  chain_ = {};
+  if constexpr (timed) {
+    for (ScheduledTask& instruction : chain) ++instruction.calls;
+  }
+}
+
+// A block of the rows of all of the chain's instructions. The first thread, which takes part from
+// the first to the last block, measures the time that it needs for each of them.
+void Executor::run_block(std::int32_t block, std::int32_t thread) noexcept {
+  const std::int64_t rows = chain_.front().task->rows();
+  const std::int64_t begin = first_row(block, rows), end = first_row(block + 1, rows);
+  const Worker worker = {scratch_[static_cast<std::size_t>(thread)].get(), batch_};
+  const bool is_timed = is_profiled_ && thread == 0;
+  for (ScheduledTask& instruction : chain_) {
+    const auto before = is_timed ? Clock::now() : Clock::time_point();
+    instruction.task->run_rows(begin, end, worker);
+    if (is_timed) instruction.seconds += seconds_since(before);
+  }
+}
+
 void Executor::run_chunk(std::int32_t chunk, std::int32_t thread) noexcept {
+  if (!chain_.empty()) return run_block(chunk, thread);
   const bool done = task_->run(chunk, {scratch_[static_cast<std::size_t>(thread)].get(), batch_});
   if (!done) has_failed_.store(true, std::memory_order_relaxed);
 }

@@ -107,6 +107,7 @@ class Executor final : private SharedWork {
     std::string label;
     std::vector<Extent> writes;
     RowLog* log;
+    std::int64_t chain;  // see plan/row_chains.h
     std::int64_t calls = 0;
     double seconds = 0;
   };
@@ -130,7 +131,12 @@ class Executor final : private SharedWork {
   void run_steps(const RunRequest& request, RunResult& result, ThreadTeam& team);
   template <bool timed>
   const ScheduledTask* run_step(ThreadTeam& team) noexcept;
+  template <bool timed>
+  void run_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexcept;
+  // The instructions of the chain that begins with this one.
+  std::span<ScheduledTask> chain_from(std::size_t first);
   void run_chunk(std::int32_t chunk, std::int32_t thread) noexcept override;
+  void run_block(std::int32_t block, std::int32_t thread) noexcept;
   // The total that is not finite, if any.
   const Total* add_totals(RunResult& result) const noexcept;
   std::string last_writer(const Total& total) const;
@@ -153,6 +159,7 @@ class Executor final : private SharedWork {
 
   // Of the chunk's instruction, while a step runs.
   const Task* task_ = nullptr;
+  std::span<ScheduledTask> chain_;  // where it is not empty, what runs is a block of its rows
   const std::int64_t* batch_ = nullptr;
   std::atomic<bool> has_failed_ = false;
 };

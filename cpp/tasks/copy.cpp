@@ -15,15 +15,18 @@ class CopyTask final : public Task {
       : itemsize_(copy.itemsize),
         x_(building.memory.at(copy.x)),
         out_(building.memory.at(copy.out)) {
+    const bool has_rows = copy.chain != 0;
+    if (has_rows) rows_ = copy.shape[0];
     if (std::ranges::find(copy.shape, 0) != copy.shape.end()) return;
     count_ = 1;
-    // Axes that follow each other in both arrays are one.
+    // Axes that follow each other in both arrays are one; rows stay apart.
     for (std::size_t i = 0; i < copy.shape.size(); ++i) {
-      if (copy.shape[i] == 1) continue;
+      const bool is_row = has_rows && i == 0;
+      if (copy.shape[i] == 1 && !is_row) continue;
       const Axis axis = {copy.shape[i], copy.x_strides[i] * itemsize_,
                          copy.out_strides[i] * itemsize_};
       count_ *= axis.size;
-      if (axes_ > 0) {
+      if (axes_ > (has_rows ? 1 : 0)) {
         Axis& before = axis_[axes_ - 1];
         if (before.x == axis.x * axis.size && before.out == axis.out * axis.size) {
           before = {before.size * axis.size, axis.x, axis.out};
@@ -32,6 +35,7 @@ class CopyTask final : public Task {
       }
       axis_[axes_++] = axis;
     }
+    if (has_rows && axes_ == 1) axis_[axes_++] = {1, itemsize_, itemsize_};
     // The loops below want two axes at least, and the first is the one to split.
     while (axes_ < 2) {
       std::move_backward(axis_.begin(), axis_.begin() + axes_, axis_.begin() + axes_ + 1);
@@ -55,6 +59,15 @@ class CopyTask final : public Task {
     std::byte* const out = out_ + range.begin * shared.out;
     copy(axis.data(), axes_, x, out);
     return true;
+  }
+
+  std::int64_t rows() const override { return rows_; }
+  void run_rows(std::int64_t begin, std::int64_t end, const Worker&) const noexcept override {
+    if (count_ == 0) return;
+    std::array<Axis, max_copy_axes + 1> axis;
+    std::copy_n(axis_.begin(), axes_, axis.begin());
+    axis[0].size = end - begin;
+    copy(axis.data(), axes_, x_ + begin * axis[0].x, out_ + begin * axis[0].out);
   }
 
  private:
@@ -148,7 +161,7 @@ class CopyTask final : public Task {
   }
 
   std::int64_t itemsize_;
-  std::int64_t count_ = 0;
+  std::int64_t count_ = 0, rows_ = 0;
   std::array<Axis, max_copy_axes + 1> axis_ = {};
   std::size_t axes_ = 0;
   bool by_last_ = false;

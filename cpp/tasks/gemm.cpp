@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <type_traits>
 
+#include "plan/row_chains.h"
 #include "tasks/building.h"
 #include "tasks/multiplier.h"
 #include "tasks/program/program.h"
@@ -67,6 +68,13 @@ Grid choose_grid(const Gemm& gemm) {
   const std::int64_t weight = gemm.transpose_a && !gemm.transpose_b && m > n ? 2 : 1;
   Side rows(m, row_unit);
   Side columns(n, column_unit);
+  if (gemm.chain != 0) {
+    const std::int64_t block = most_rows_of_a_block(m);
+    while (block * columns.tile() * itemsize > l2_bytes && columns.can_be_halved()) {
+      columns.halve();
+    }
+    return {block, columns.tile(), row_blocks(m), columns.tiles()};
+  }
   for (;;) {
     const double nanoseconds = nanoseconds_of(rows.tile(), columns.tile(), k, itemsize);
     const bool too_large = rows.tile() * columns.tile() * itemsize > l2_bytes;
@@ -101,7 +109,9 @@ class MatrixProduct final : public Task {
     const std::int64_t depth = std::min(k_, depth_of_parts());
     // Tiles at the edge are smaller, and may need another kernel.
     std::int64_t workspace = 0;
-    for (const std::int64_t rows : {grid_.rows, m_ - (grid_.row_tiles - 1) * grid_.rows}) {
+    const std::int64_t other_rows =
+        gemm.chain != 0 ? grid_.rows - 1 : m_ - (grid_.row_tiles - 1) * grid_.rows;
+    for (const std::int64_t rows : {grid_.rows, other_rows}) {
       for (const std::int64_t columns :
            {grid_.columns, n_ - (grid_.column_tiles - 1) * grid_.columns}) {
         if (rows < 1 || columns < 1 || k_ < 1) continue;
@@ -132,17 +142,28 @@ class MatrixProduct final : public Task {
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     const Range range = share(chunk, count_);
-    for (std::int64_t i = range.begin; i < range.end; ++i) run_tile(i, worker.scratch);
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      std::int64_t number = i;
+      const std::int64_t column = number % grid_.column_tiles * grid_.columns;
+      number /= grid_.column_tiles;
+      const std::int64_t row = number % grid_.row_tiles * grid_.rows;
+      run_tile(number / grid_.row_tiles, row, std::min(grid_.rows, m_ - row), column,
+               worker.scratch);
+    }
     return true;
   }
 
+  std::int64_t rows() const override { return m_; }
+  void run_rows(std::int64_t begin, std::int64_t end,
+                const Worker& worker) const noexcept override {
+    for (std::int64_t column = 0; column < n_; column += grid_.columns) {
+      run_tile(0, begin, end - begin, column, worker.scratch);
+    }
+  }
+
  private:
-  void run_tile(std::int64_t number, std::byte* scratch) const noexcept {
-    const std::int64_t column = number % grid_.column_tiles * grid_.columns;
-    number /= grid_.column_tiles;
-    const std::int64_t row = number % grid_.row_tiles * grid_.rows;
-    const std::int64_t matrix = number / grid_.row_tiles;
-    const std::int64_t rows = std::min(grid_.rows, m_ - row);
+  void run_tile(std::int64_t matrix, std::int64_t row, std::int64_t rows, std::int64_t column,
+                std::byte* scratch) const noexcept {
     const std::int64_t columns = std::min(grid_.columns, n_ - column);
     const Matrix<T> c = {c_.data + matrix * stride_c_ + row * c_.stride + column, c_.stride, false};
     if (k_ == 0) {
@@ -233,8 +254,10 @@ std::optional<RegisterEpilogue> register_epilogue(const Program& program, int pr
 template <typename T>
 class SmallProduct final : public Task {
  public:
-  SmallProduct(const SmallGemm<T>& gemm, SmallGemmKernel<T> kernel, const Kernels<T>& kernels)
-      : gemm_(gemm), kernel_(kernel) {
+  // `gemm` has the rows that are computed at once.
+  SmallProduct(const SmallGemm<T>& gemm, std::int64_t rows, SmallGemmKernel<T> kernel,
+               const Kernels<T>& kernels)
+      : gemm_(gemm), rows_(rows), kernel_(kernel) {
     need_scratch(
         kernels.gemm_workspace(gemm.transpose_a, gemm.transpose_b, gemm.m, gemm.n, gemm.k) *
         static_cast<std::int64_t>(sizeof(T)));
@@ -244,9 +267,10 @@ class SmallProduct final : public Task {
   static std::unique_ptr<Task> make(const Gemm& gemm, const Memory& memory,
                                     const Kernels<T>& kernels) {
     const Grid grid = choose_grid(gemm);
+    const std::int64_t row_tiles = gemm.chain != 0 ? 1 : grid.row_tiles;
     if (gemm.batch != 1 || gemm.m == 0 || gemm.n == 0 || gemm.k == 0 || gemm.k > most_depth ||
-        grid.row_tiles * grid.column_tiles != 1 || kernels.small_gemm == nullptr ||
-        !MatrixMultiplier<T>(kernels).uses_own_kernels(gemm.m, gemm.n, gemm.k)) {
+        row_tiles * grid.column_tiles != 1 || kernels.small_gemm == nullptr ||
+        !MatrixMultiplier<T>(kernels).uses_own_kernels(grid.rows, gemm.n, gemm.k)) {
       return nullptr;
     }
     T* const c = memory.at<T>(gemm.c);
@@ -258,7 +282,7 @@ class SmallProduct final : public Task {
                           memory.at<const T>(gemm.b),
                           gemm.ldb,
                           gemm.transpose_b,
-                          gemm.m,
+                          grid.rows,
                           gemm.n,
                           gemm.k,
                           RegisterEpilogue::none,
@@ -268,12 +292,24 @@ class SmallProduct final : public Task {
                           gemm.ldc};
     if (gemm.epilogue && !add_epilogue(small, *gemm.epilogue, memory)) return nullptr;
     const SmallGemmKernel<T> kernel = kernels.small_gemm(small);
-    return kernel ? std::make_unique<SmallProduct>(small, kernel, kernels) : nullptr;
+    return kernel ? std::make_unique<SmallProduct>(small, gemm.m, kernel, kernels) : nullptr;
   }
 
   bool run(std::int32_t, const Worker& worker) const noexcept override {
     kernel_(gemm_, reinterpret_cast<T*>(worker.scratch));
     return true;
+  }
+
+  std::int64_t rows() const override { return rows_; }
+  void run_rows(std::int64_t begin, std::int64_t end,
+                const Worker& worker) const noexcept override {
+    SmallGemm<T> part = gemm_;
+    part.m = end - begin;
+    part.a += begin * (part.transpose_a ? 1 : part.lda);
+    part.c += begin * part.ldc;
+    part.x += begin * part.ldx;
+    part.out += begin * part.ldout;
+    kernel_(part, reinterpret_cast<T*>(worker.scratch));
   }
 
  private:
@@ -302,6 +338,7 @@ class SmallProduct final : public Task {
   }
 
   SmallGemm<T> gemm_;
+  std::int64_t rows_;
   SmallGemmKernel<T> kernel_;
 };
 

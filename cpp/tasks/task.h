@@ -23,6 +23,10 @@ class Task {
   // One of `chunks()` parts. False if an index lies out of range.
   virtual bool run(std::int32_t chunk, const Worker& worker) const noexcept = 0;
 
+  // Of an instruction in a chain (plan/row_chains.h): how many rows it has, and some of them.
+  virtual std::int64_t rows() const { return 0; }
+  virtual void run_rows(std::int64_t, std::int64_t, const Worker&) const noexcept {}
+
   // Of a task that overwrites rows of a state: how to take them back.
   virtual RowLog* log() const { return nullptr; }
 

@@ -9,7 +9,7 @@ template <typename T>
 class ProgramTask final : public Task {
  public:
   ProgramTask(const Program& program, const Building& building)
-      : program_(program, building, true), unit_(program_.block()) {
+      : program_(program, building, program.chain == 0), unit_(program_.block()) {
     need_scratch(program_.scratch_bytes());
     if (program_.has_sums()) unit_ = sum_columns;
     const std::int64_t blocks = (program_.columns() + unit_ - 1) / unit_;
@@ -33,6 +33,12 @@ class ProgramTask final : public Task {
     }
     program_.run(region, worker.scratch);
     return true;
+  }
+
+  std::int64_t rows() const override { return program_.rows(); }
+  void run_rows(std::int64_t begin, std::int64_t end,
+                const Worker& worker) const noexcept override {
+    program_.run({begin, end, 0, program_.columns()}, worker.scratch);
   }
 
   std::int64_t chains() const override { return program_.fused_chains(); }

@@ -9,6 +9,10 @@ of which this is the last use (its host).
       |  +-- a --+  +-- d -------+      d takes the place of a, whose lifetime is over;
       |      +----- b -----+            b and c are in use together with both
       +---------------------------> instruction
+
+In a chain of rows (`row_chains`) each row goes its own way: where one is at the last instruction,
+another may be at the first. So what a chain uses is kept from its first to its last instruction,
+but for storages of one layout: row r of one may take the place of row r of another.
 """
 
 from __future__ import annotations
@@ -21,6 +25,7 @@ from typing import NamedTuple
 from chainrule._core import CACHE_LINE
 from chainrule.compiler.instructions import Group, Instruction, Storage
 from chainrule.compiler.programs import is_flat
+from chainrule.compiler.row_chains import Chain, Layout
 
 ALIGNMENT = CACHE_LINE
 """Bytes: a cache line, and the widest vector."""
@@ -52,6 +57,7 @@ def place(
     instructions: Sequence[Instruction],
     outputs: Sequence[Storage],
     segments: Iterable[list[Storage]],
+    chains: Sequence[Chain] = (),
 ) -> int:
     """Give all storages of the arena their offsets.
 
@@ -59,6 +65,7 @@ def place(
         instructions: in order, each knowing its position.
         outputs: storages that last to the end.
         segments: storages that must lie one after another.
+        chains: the chains of rows among the instructions.
 
     Returns:
         The bytes of the arena.
@@ -66,7 +73,9 @@ def place(
     lifetimes = _lifetimes(instructions, outputs)
     segments = [s for s in segments if s[0].space == "arena"]
     in_segments = {storage for segment in segments for storage in segment}
-    hosts = _hosts(instructions, lifetimes, in_segments)
+    hosts = _hosts(instructions, lifetimes, in_segments, chains)
+    for chain in chains:
+        _keep_during(chain, lifetimes, in_segments, hosts)
     units = [_segment(storages, lifetimes) for storages in segments]
     units += [
         Unit((storage,), padded(storage.nbytes), lifetime)
@@ -80,8 +89,8 @@ def place(
             storage.offset = offset
             offset += padded(storage.nbytes)
         size = max(size, offset)
-    for storage, host in hosts.items():
-        storage.offset = host.offset
+    for storage in hosts:
+        storage.offset = _place_of(storage, hosts).offset
     used = [s for instruction in instructions for s in (*instruction.reads, *instruction.writes)]
     for storage in (*used, *outputs):
         if storage.inside is not None:
@@ -178,6 +187,7 @@ def _hosts(
     instructions: Iterable[Instruction],
     lifetimes: dict[Storage, Lifetime],
     in_segments: set[Storage],
+    chains: Sequence[Chain],
 ) -> dict[Storage, Storage]:
     """For results of programs, where they may lie: in the place of an input that ends there.
 
@@ -194,6 +204,9 @@ def _hosts(
         factors = instruction.reads[:2] if instruction is not group else []
         kept = {hosts.get(s, s) for s in factors}
         found = [a.storage for a in group.accesses.values() if is_flat(group, a)]
+        if instruction.chain != 0:  # other rows may still be read at earlier instructions
+            layouts = chains[instruction.chain - 1].layouts
+            found = [s for s in found if hosts.get(s, s) in layouts]
         free = [
             s
             for s in dict.fromkeys(hosts.get(s, s) for s in found)
@@ -215,6 +228,47 @@ def _hosts(
             hosts[storage] = host
             lifetimes[host] = Lifetime(lifetimes[host].first, lifetimes.pop(storage).last)
     return hosts
+
+
+def _place_of(storage: Storage, hosts: dict[Storage, Storage]) -> Storage:
+    """Where a storage lies: itself, or the host of its host."""
+    while storage in hosts:
+        storage = hosts[storage]
+    return storage
+
+
+def _keep_during(
+    chain: Chain,
+    lifetimes: dict[Storage, Lifetime],
+    in_segments: set[Storage],
+    hosts: dict[Storage, Storage],
+) -> None:
+    """Let what a chain uses last as long as the chain, or take the place of what is alike."""
+    first, last = chain.instructions[0].position, chain.instructions[-1].position
+    free: dict[tuple[Layout, int], list[Storage]] = {}
+    ends: list[tuple[int, int, Storage]] = []  # (last use, a number, its place): a heap
+    used = dict.fromkeys(
+        _place_of(s if s.inside is None else s.inside.storage, hosts)
+        for instruction in chain.instructions
+        for s in (*instruction.reads, *instruction.writes)
+        if s.space == "arena"
+    )
+    for number, storage in enumerate(sorted(used, key=lambda s: lifetimes[s].first)):
+        begin, end = lifetimes[storage]
+        while ends and ends[0][0] < begin:
+            _, _, place = heappop(ends)
+            free.setdefault((chain.layouts[place], place.nbytes), []).append(place)
+        layout = chain.layouts.get(storage)
+        if layout is None or storage in in_segments or end > last:
+            lifetimes[storage] = Lifetime(min(begin, first), max(end, last))
+            continue
+        place, places = storage, free.get((layout, storage.nbytes))
+        if places and begin >= first:
+            place = hosts[storage] = places.pop()
+            del lifetimes[storage]
+        else:
+            lifetimes[storage] = Lifetime(min(begin, first), last)
+        heappush(ends, (end, number, place))
 
 
 def _is_alike(a: Storage, b: Storage) -> bool:

@@ -80,6 +80,7 @@ class Instruction:
         arguments: the other fields.
         reads, writes: all storages of the operands and results, in their order, and those of the
             epilogue.
+        chain: the number of the chain of rows that it belongs to; 0: none.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Instruction:
         self.writes = _storages(results)
         self.position = -1
         self.epilogue: Group | None = None
+        self.chain = 0
 
 
 def _storages(operands: Mapping[str, Operand]) -> list[Storage]:

@@ -30,6 +30,7 @@ from chainrule.compiler.arena import ALIGNMENT, padded, place
 from chainrule.compiler.chains import chain
 from chainrule.compiler.instructions import Group, Instruction, Schedule, Storage, copy
 from chainrule.compiler.programs import form, is_flat
+from chainrule.compiler.row_chains import find_chains
 from chainrule.compiler.rows import ROW_UPDATES
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
@@ -80,7 +81,8 @@ class Memory:
         chain(schedule)
         self.segments = self._join_groups()
         schedule.number()
-        self.arena_size = place(self.instructions, self.outputs, self.segments)
+        chains = find_chains(self.instructions)
+        self.arena_size = place(self.instructions, self.outputs, self.segments, chains)
 
     @property
     def instructions(self) -> list[Instruction]:

@@ -30,11 +30,20 @@ def elements(part: Value) -> Elements:
 
 
 def elements_of(value: Value) -> Elements | None:
-    """The same of a slice that is perhaps reshaped; None where it is none, or has no strides."""
+    """The same of a slice, perhaps of another slice, that is perhaps reshaped.
+
+    None where it is none, or has no strides.
+    """
     part = without_reshapes(value)
     if not is_part(part):
         return None
     whole, first, strides = elements(part)
+    if is_part(without_reshapes(whole)):
+        around = elements_of(whole)
+        if around is None:
+            return None
+        view = sliced(part, View(around.first, around.strides, whole.shape))
+        whole, first, strides = around.whole, view.offset, view.strides
     if whole.fill is not None or root(whole) is not without_reshapes(whole):
         return None
     seen = restrided(part.shape, strides, value.shape)

@@ -119,6 +119,8 @@ class Plan:
     def describe(self, times: Sequence[tuple[str, int, float]] = ()) -> Lines:
         """The plan as a table: instructions with FLOPs and bytes, then the sums.
 
+        In a chain each thread takes its rows through all instructions, without waiting for others.
+
         Args:
             times: (label, calls, seconds) of each instruction, if they were measured: adds the
                 microseconds of a call and GFLOP/s.
@@ -146,7 +148,18 @@ class Plan:
             ]
             lines.append("  ".join(cells).rstrip())
         lines.append(f"arena {self.arena_size:,} bytes, constants {self.constants_size:,} bytes")
+        chains = [f"{first}-{last}" for first, last in self._chains()]
+        if chains:
+            lines.append(f"chains, block of rows by block of rows: {', '.join(chains)}")
         return Lines("\n".join(lines))
+
+    def _chains(self) -> list[tuple[int, int]]:
+        """The numbers of the first and the last instruction of each chain of rows."""
+        found: dict[int, tuple[int, int]] = {}
+        for number, call in enumerate(self.calls):
+            if chain := call.fields.get("chain", 0):
+                found[chain] = found.get(chain, (number,))[0], number
+        return list(found.values())
 
 
 def _array(constant: Storage) -> Array:
@@ -183,6 +196,8 @@ def _call(instruction: Instruction) -> Call:
         for name, value in fields.items():
             if value.__class__ not in _PLAIN:
                 fields[name] = _field(value)
+    if instruction.chain != 0:
+        fields["chain"] = instruction.chain
     if instruction.epilogue is not None:
         fields["epilogue"] = epilogue = program(instruction.epilogue, tiles=True)
         flops += _program_flops(epilogue)
@@ -211,7 +226,7 @@ def _field(value: Any) -> Any:
 def _whole_program(group: Group) -> dict[str, Any]:
     """The program of a group, or of all groups that it stands for."""
     if not group.parts:
-        return program(group)
+        return program(group, tiles=group.chain != 0)
     fields = program(group.parts[0])  # they lie one after another in memory, gaps included
     *rest, last = group.parts
     itemsize = last.writes[0].dtype.itemsize

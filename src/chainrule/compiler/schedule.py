@@ -160,7 +160,7 @@ class Scheduler:
         if value in storages:
             return storages[value]
         if is_part(value):
-            whole, first, strides = elements(value)
+            whole, first, strides = elements_of(value) or elements(value)
             source: Access | None = Access(self.storage(whole), strides, first=first)
         else:
             source = self.access(value, value.shape)
@@ -377,25 +377,13 @@ class Scheduler:
         return self._copies[group, value]
 
     def _copied(self, value: Value, group: Group) -> Value:
-        """The value computed anew in `group` from the nearest value that is kept; else itself."""
-        chain: list[tuple[Value, Value]] = []  # what is computed anew, and from which input
-        source = value
-        while not self._is_kept(source):
-            large = [i for i in source.inputs if not self._is_small(i, source)]
-            if (
-                source.kind not in _RECOMPUTABLE
-                or len(chain) == _MOST_RECOMPUTED
-                or len(large) != 1
-                or large[0].shape != group.shape
-                or source.shape != group.shape
-                or compute_dtype(source) != group.dtype
-            ):
-                return self._copied_sign(value, group)
-            chain.append((source, large[0]))
-            source = large[0]
-        for original, before in reversed(chain):
+        """The value computed anew in `group` from one that is kept, or costs more; else itself."""
+        anew = self._computed_anew(value, group)
+        if not anew:
+            return self._copied_sign(value, group)
+        for original in anew:
             if (group, original) not in self._copies:
-                inputs = tuple([source if i is before else i for i in original.inputs])
+                inputs = tuple([self._copies.get((group, i), i) for i in original.inputs])
                 copy = Value(
                     original.kind,
                     inputs,
@@ -407,8 +395,36 @@ class Scheduler:
                 self._put(copy, group)
                 self.schedule.ranks[copy] = self.schedule.ranks[original]
                 self._copies[group, original] = copy
-            source = self._copies[group, original]
-        return source
+        return self._copies[group, value]
+
+    def _computed_anew(self, value: Value, group: Group) -> list[Value]:
+        """The few operations, in order, that lead to a value from a single one of full size.
+
+        That one is kept anyway, or it is what costs more than to load it: then it is kept in place
+        of the value, and the operations are done where the value is read. None where there is no
+        such one.
+        """
+        anew: list[Value] = []
+        source: Value | None = None
+        waiting = [value]
+        while waiting:
+            one = waiting.pop()
+            if one in anew or one is source:
+                continue
+            is_cheap = one.kind in _RECOMPUTABLE and compute_dtype(one) == group.dtype
+            if one.shape != group.shape or (one is value and not is_cheap):
+                return []
+            if is_cheap and not self._is_kept(one):
+                anew.append(one)
+                if len(anew) > _MOST_RECOMPUTED:
+                    return []
+                waiting += [i for i in one.inputs if not self._is_small(i, one)]
+            elif source is None:
+                source = one
+            else:
+                return []
+        ranks = self.schedule.ranks
+        return [] if source is None else sorted(anew, key=ranks.__getitem__)
 
     def _is_small(self, value: Value, reader: Value) -> bool:
         """Whether to read a value costs next to nothing beside the values of its reader."""
