@@ -31,6 +31,7 @@
 #include "kernels/declared.h"
 #include "kernels/gemm/choice.h"
 #include "kernels/gemm/gemm_blocks.h"
+#include "kernels/gemm/gemm_pack.h"
 #include "kernels/gemm/gemm_tile.h"
 #include "kernels/gemm/gemm_transpose.h"
 #include "kernels/gemm/sparse_gemm.h"
@@ -40,128 +41,9 @@ namespace {
 
 using namespace gemm_blocks;
 using namespace gemm_choice;
-using gemm_vector::prefetch_to_read;
+using namespace gemm_pack;
 
 // --- Tiles ---------------------------------------------------------------------------------------
-
-// The rows of A that are multiplied one after another stay in L2, about half of it at most.
-constexpr int64_t block_bytes = 192 * 1024;
-
-// m rows in blocks of about equal size.
-template <typename T>
-int64_t rows_of_blocks(int64_t m, int64_t depth) {
-  constexpr int64_t unit = gemm_tile::tile_rows, least = 8 * unit, most = 256;
-  const int64_t fitting = block_bytes / (depth * static_cast<int64_t>(sizeof(T)));
-  const int64_t blocks = parts(m, larger(least, smaller(most, fitting)));
-  return blocks > 1 ? parts(parts(m, blocks), unit) * unit : m;
-}
-
-// Whether hints for the next panel of B pay: its rows begin in different pages, which the processor
-// does not foresee, or there are many tiles to spread them over. Where A^T is read in place they
-// are slower: it is pushed out of L2.
-template <typename T>
-bool prefetches_panels(const Product<T>& p) {
-  constexpr int64_t page = 4096;  // bytes
-  if (p.a.transposed && !p.b.transposed && !packs_tiles(p)) return false;
-  return p.b.stride * static_cast<int64_t>(sizeof(T)) >= page || p.m > 128;
-}
-
-// The distance of copied rows: an odd number of lines, so that they spread over all of L1.
-template <typename T>
-constexpr int64_t spread(int64_t columns) {
-  return (parts(columns, line<T>) | 1) * line<T>;
-}
-
-// Brings a block of a matrix into L2, in `portions` about equal portions.
-template <typename T>
-class Prefetch {
- public:
-  Prefetch() = default;  // of nothing
-  Prefetch(const T* x, int64_t stride, int64_t rows, int64_t columns, int64_t portions)
-      : row_(x),
-        stride_(stride),
-        rows_(rows),
-        columns_(columns),
-        portion_(parts(rows * parts(columns, line<T>), portions)) {}
-
-  void next_portion() {
-    for (int64_t i = 0; i < portion_ && rows_ > 0; ++i) {
-      prefetch_to_read(row_ + column_);
-      column_ += line<T>;
-      if (column_ >= columns_) {
-        column_ = 0;
-        row_ += stride_;
-        --rows_;
-      }
-    }
-  }
-
- private:
-  const T* row_ = nullptr;
-  int64_t stride_ = 0, rows_ = 0, columns_ = 0, portion_ = 0;
-  int64_t column_ = 0;
-};
-
-// Rows cut into tiles of nearly equal height: a last one of a row or two would wait for its sums.
-// The first ones are a row taller.
-class TileHeights {
- public:
-  explicit TileHeights(int64_t rows)
-      : count_(parts(rows, gemm_tile::tile_rows)),
-        height_(static_cast<int>(static_cast<std::uint32_t>(rows) /
-                                 static_cast<std::uint32_t>(count_))),
-        taller_(rows - height_ * count_) {}
-
-  int64_t count() const { return count_; }
-  int of(int64_t tile) const { return tile < taller_ ? height_ + 1 : height_; }
-
- private:
-  int64_t count_;
-  int height_;
-  int64_t taller_;
-};
-
-// Packed tiles have the elements of their rows side by side, k after k, in whole vectors.
-template <typename T>
-constexpr int64_t packed_row = parts(gemm_tile::tile_rows, Vector<T>::lanes) * Vector<T>::lanes;
-template <typename T>
-constexpr int64_t packed_tile(int64_t depth) {
-  return spread<T>(depth * packed_row<T>);
-}
-
-// Packs op(A) = x^T (`rows` x `depth`) for its tiles, so that they read whole lines.
-template <typename T>
-void pack_tiles(const T* x, int64_t x_stride, int64_t rows, int64_t depth, T* to) {
-  constexpr int64_t step = 8;  // rows of x, which are read piece by piece while they are in L1
-  const TileHeights heights(rows);
-  for (int64_t l = 0; l < depth; l += step) {
-    const int64_t count = smaller(step, depth - l);
-    int64_t i = 0;
-    for (int64_t tile = 0; tile < heights.count(); ++tile) {
-      const int height = heights.of(tile);
-      T* const out = to + tile * packed_tile<T>(depth) + l * packed_row<T>;
-      if (i + packed_row<T> <= rows) {
-        copy_padded(x + i, x_stride, count, packed_row<T>, out, packed_row<T>);
-      } else {
-        copy_padded(x + i, x_stride, count, height, out, packed_row<T>);
-      }
-      i += height;
-    }
-    x += step * x_stride;
-  }
-}
-
-// Some rows of op(A), as their tiles read them.
-template <typename T>
-struct RowsOfA {
-  Matrix<T> a;          // in place, or a copy
-  int64_t packed_tile;  // the distance of packed tiles; 0: they are not packed
-
-  // The tile from row i on.
-  const T* tile(int64_t number, int64_t i) const {
-    return packed_tile > 0 ? a.data + number * packed_tile : a.at(i, 0);
-  }
-};
 
 // The block of C at (i0, j0): `rows` rows and the columns of one panel. `a` and `b` are the parts
 // of A and B that belong to it; a portion of `next` comes with each tile.
@@ -201,58 +83,10 @@ void multiply_panel(const Product<T>& p, const RowsOfA<T>& a, const Matrix<T>& b
   }
 }
 
-// The panel of B that is used after the one of block (i0, j0, l0) of m, n and k.
-template <typename T>
-Prefetch<T> next_panel(const Product<T>& p, int64_t rows, int64_t j0, int64_t l0, int64_t depth) {
-  j0 += gemm_tile::tile_columns<T>;
-  if (j0 >= p.n) {
-    j0 = 0;
-    l0 += depth;
-  }
-  if (l0 >= p.k) return {};
-  const int64_t k = smaller(depth, p.k - l0);
-  const int64_t columns = smaller(gemm_tile::tile_columns<T>, p.n - j0);
-  return {p.b.at(l0, j0), p.b.stride, p.b.transposed ? columns : k, p.b.transposed ? k : columns,
-          parts(rows, gemm_tile::tile_rows)};
-}
-
-// The columns from j0 on of k rows of B, in one panel: in place, or a copy in `panel`, which may be
-// there already.
-template <typename T>
-Matrix<T> panel_of_b(const Product<T>& p, int64_t l0, int64_t k, int64_t j0, int columns,
-                     bool copies, bool is_there, T* panel) {
-  constexpr int lanes = Vector<T>::lanes;
-  const Matrix<T> b = {p.b.at(l0, j0), p.b.stride, false};
-  const int64_t stride = columns > lanes ? gemm_tile::tile_columns<T> : lanes;
-  if (!p.b.transposed && !copies && columns % lanes == 0) return b;
-  if (!is_there && p.b.transposed) {
-    gemm_transpose::transpose_padded(b.data, b.stride, columns, k, panel, stride);
-  } else if (!is_there) {
-    copy_padded(b.data, b.stride, k, columns, panel, stride);
-  }
-  return {panel, stride, false};
-}
-
-// `rows` rows of A from i0 on and k columns from l0 on, in place or a copy in `copied`.
-template <typename T>
-RowsOfA<T> rows_of_a(const Product<T>& p, int64_t i0, int64_t rows, int64_t l0, int64_t k,
-                     T* copied) {
-  const Matrix<T> a = {p.a.at(i0, l0), p.a.stride, p.a.transposed};
-  if (packs_tiles(p)) {
-    pack_tiles(a.data, a.stride, rows, k, copied);
-    return {{copied, packed_row<T>, true}, packed_tile<T>(k)};
-  }
-  if (copies_rows(p)) {
-    copy_padded(a.data, a.stride, rows, static_cast<int>(k), copied, spread<T>(k));
-    return {{copied, spread<T>(k), false}, 0};
-  }
-  return {a, 0};
-}
-
 // Block by block of A's rows; where there are several, all panels of B are kept for them.
 template <typename T>
 void multiply_tiles(const Product<T>& p, T* workspace) {
-  constexpr int64_t width = gemm_tile::tile_columns<T>;
+  constexpr int64_t width = tile_columns<T>;
   const int64_t depth = depth_of_blocks(p.k);
   const int64_t rows = rows_of_blocks<T>(p.m, depth);
   const bool copies_b = copies_panels(p);
@@ -418,10 +252,8 @@ int64_t gemm_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t n,
   // Of A B, or of the swapped product, whose matrices are the other one's transposed.
   const auto tiles_workspace = [&](bool a_transposed, int64_t rows, int64_t columns) {
     const int64_t block = rows_of_blocks<T>(rows, depth_of_blocks(k));
-    const int64_t panels = rows > block ? parts(columns, gemm_tile::tile_columns<T>) : 1;
-    const int64_t copied = a_transposed ? parts(block, gemm_tile::tile_rows) * packed_tile<T>(depth)
-                                        : block * spread<T>(depth);
-    return line<T> + panels * depth * gemm_tile::tile_columns<T> + copied;
+    const int64_t panels = rows > block ? parts(columns, tile_columns<T>) : 1;
+    return line<T> + panels * depth * tile_columns<T> + copied_block<T>(a_transposed, block, depth);
   };
   const int64_t dense =
       larger(tiles_workspace(transpose_a, m, n), tiles_workspace(!transpose_b, n, m));
