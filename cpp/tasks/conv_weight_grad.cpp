@@ -120,7 +120,7 @@ class WinogradWeightGradTask final : public Task {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(blocks_.scratch_bytes());
     // Each share of a part reads all of its images: there are no more than threads may want.
-    while (parts_ * shares_ < least_shares && shares_ < blocks_.numbers) shares_ *= 2;
+    while (parts_ * shares_ < least_shares) shares_ *= 2;
     const double tiles = number(blocks_.all_tiles()) * blocks_.numbers;
     split(building.chunks, parts_ * shares_, tiles * number(channels_) * number(filters_) / 50);
   }
@@ -128,12 +128,12 @@ class WinogradWeightGradTask final : public Task {
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     const Range range = share(chunk, parts_ * shares_);
     const auto tiles = blocks_.prepare(worker.scratch);
-    const std::int64_t each = blocks_.numbers / shares_;
     for (std::int64_t begin = range.begin; begin < range.end;) {
       const std::int64_t part = begin / shares_;
       const std::int64_t first = part * shares_;
       const std::int64_t end = std::min(range.end, first + shares_);
-      add_up(part, (begin - first) * each, (end - first) * each, tiles);
+      add_up(part, blocks_.numbers * (begin - first) / shares_,
+             blocks_.numbers * (end - first) / shares_, tiles);
       begin = end;
     }
     return true;
@@ -165,7 +165,7 @@ class WinogradWeightGradTask final : public Task {
 
   WinogradBlocks<T> blocks_;
   std::int64_t images_, parts_, channels_, filters_;
-  std::int64_t shares_ = 1;  // of the numbers of a part, a power of 2
+  std::int64_t shares_ = 1;  // of the numbers of a part
   void (*kernel_)(const WindowProduct<T>&);
   const T* x_;
   const T* g_;

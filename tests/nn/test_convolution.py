@@ -168,6 +168,31 @@ def test_training_has_the_same_bits_for_any_number_of_threads(threads):
         np.testing.assert_array_equal(found[name], wanted[name])
 
 
+# The tiles of Winograd's transforms reach over the edge of most of these images.
+@pytest.mark.parametrize(("dtype", "error"), [("float64", 1.5e-14), ("float32", 9e-6)])
+@pytest.mark.parametrize(
+    ("batch", "channels", "filters", "shape", "padding"),
+    [(3, 16, 33, (6, 13), 0), (9, 19, 16, (4, 4), 1), (1, 64, 64, (26, 11), 2)],
+)
+def test_winograds_transforms_round_little(batch, channels, filters, shape, padding, dtype, error):
+    def run(x, w, g):
+        loss = (functional.conv2d(x, w, padding=padding) * g).sum()
+        return functional.conv2d(x, w, padding=padding), *cr.grad(loss, [x, w])
+
+    rng = np.random.default_rng(4)
+    x = rng.standard_normal((batch, channels, *shape)).astype(dtype)
+    w = rng.standard_normal((filters, channels, 3, 3)).astype(dtype)
+    g = rng.standard_normal((batch, filters, *[n + 2 * padding - 2 for n in shape])).astype(dtype)
+    x, w, g = [cr.tensor(array, requires_grad=True) for array in (x, w, g)]
+    exact = [torch.tensor(t.numpy(), dtype=torch.float64, requires_grad=True) for t in (x, w, g)]
+    y = torch.nn.functional.conv2d(*exact[:2], padding=padding)
+    wanted = y, *torch.autograd.grad((y * exact[2]).sum(), exact[:2])
+    for found, expected in zip(cr.compile(run)(x, w, g), wanted, strict=True):
+        expected = expected.detach().numpy()
+        off = np.abs(found.numpy() - expected).max() / np.sqrt(np.mean(expected**2))
+        assert off < error, off
+
+
 def test_a_gradient_of_ones_counts_the_places_that_take_an_element():
     x = cr.tensor(np.zeros((1, 1, 4, 4)), requires_grad=True)
     functional.conv2d(x, np.ones((1, 1, 3, 3))).sum().backward()
