@@ -9,8 +9,10 @@
 namespace chainrule {
 namespace {
 
-constexpr std::int64_t tile_terms =
-    48;  // of a window's elements, whose sums a thread takes at once
+// Elements of a window, whose sums a thread takes at once.
+constexpr std::int64_t tile_terms = 48;
+// For threads to share.
+constexpr std::int64_t enough_parts = 14;
 
 template <typename T>
 class ConvWeightGradTask final : public Task {
@@ -34,11 +36,13 @@ class ConvWeightGradTask final : public Task {
     tiles_ = (is_by_channel() ? 1 : groups_) * tiles_of_group_;
     const double multiplications =
         number(blocks_.places()) * number(groups_) * number(terms()) * number(filters_);
-    split(building.chunks, parts_ * tiles_, multiplications / 50);
+    // Tiles of a part together bring what lies under the window once.
+    if (parts_ >= enough_parts) tiles_together_ = tiles_;
+    split(building.chunks, parts_ * tiles_ / tiles_together_, multiplications / 50);
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
-    const Range range = share(chunk, parts_ * tiles_);
+    const Range range = share(chunk, parts_ * tiles_, tiles_together_);
     for (std::int64_t begin = range.begin; begin < range.end;) {
       const std::int64_t part = begin / tiles_;
       const std::int64_t end = std::min(range.end, (part + 1) * tiles_);
@@ -95,7 +99,7 @@ class ConvWeightGradTask final : public Task {
 
   WindowBlocks blocks_;
   std::int64_t images_, parts_, groups_, channels_, filters_;
-  std::int64_t tiles_of_group_ = 0, tiles_ = 0;
+  std::int64_t tiles_of_group_ = 0, tiles_ = 0, tiles_together_ = 1;
   void (*kernel_)(const WindowProduct<T>&);
   void (*channel_kernel_)(const ChannelProduct<T>&);
   const T* x_;
