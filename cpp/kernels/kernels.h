@@ -65,9 +65,9 @@ struct WindowProduct {
   bool accumulate;
 };
 
-// A line of tiles of Winograd's convolution F(2 x 2, 3 x 3), and how the 16 numbers of each lie:
+// A line of tiles of Winograd's convolution F(4 x 4, 3 x 3), and how the numbers of each lie:
 // number i of tile t is at `tiles` + i * apart + t * channels, for `channels` channels side by
-// side. The lines of elements that go with it are (columns, channels); null is a line of zeros.
+// side. The lines of elements that go with it are (columns, channels).
 template <typename T>
 struct WinogradLine {
   std::int64_t columns, channels;

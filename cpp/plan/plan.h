@@ -185,7 +185,7 @@ struct Gemm {
 // place) of the same dtype, on each tile while it is still in cache.
 //
 // With `winograd`, for one group and a kernel of (1, 3, 3) that moves by single elements, without
-// gaps in x: w is (4, 4, channels, filters), G w G' of each 3 x 3 (see kernels/conv/winograd.cpp).
+// gaps in x: w is (6, 6, channels, filters), G w G' of each 3 x 3 (see kernels/conv/winograd.cpp).
 struct Conv {
   DType dtype;
   Window window;
@@ -209,7 +209,7 @@ struct Conv {
 // w (parts, groups, *kernel, channels, filters) = for each part of the images the sum over its
 // images and places of what lies under the window times g (images, *places, groups * filters).
 //
-// With `winograd`, as for Conv, w is (parts, 4, 4, channels, filters): G' w G is the gradient.
+// With `winograd`, as for Conv, w is (parts, 6, 6, channels, filters): G' w G is the gradient.
 struct ConvWeightGrad {
   DType dtype;
   Window window;

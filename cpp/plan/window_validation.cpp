@@ -1,6 +1,7 @@
 // The checks of convolutions and poolings.
 #include <algorithm>
 
+#include "kernels/conv/tiles.h"
 #include "plan/validator.h"
 
 namespace chainrule {
@@ -72,7 +73,7 @@ Sizes sizes_of(const Validator& validator, DType dtype, const Window& window, co
                      "that moves by single elements");
     validator.demand(window.channels > 0 && window.filters > 0,
                      "Winograd's convolution has channels and filters");
-    sizes.w = product(16, window.channels, window.filters);
+    sizes.w = product(winograd::tile_numbers, window.channels, window.filters);
   }
   validator.length("x", sizes.x);
   validator.length("an image", sizes.image);

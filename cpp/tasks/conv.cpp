@@ -2,6 +2,7 @@
 // with its part of the epilogue.
 #include <algorithm>
 #include <optional>
+#include <vector>
 
 #include "tasks/building.h"
 #include "tasks/program/program.h"
@@ -118,6 +119,32 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
   void (*channel_kernel_)(const ChannelProduct<T>&);
 };
 
+// Some images at once, whole.
+class ImageBlocks {
+ public:
+  static constexpr std::int64_t at_once = 16;
+
+  struct Block {
+    std::int64_t image, images;
+  };
+
+  explicit ImageBlocks(const Window& window) : places_(window.places(1) * window.places(2)) {}
+
+  std::int64_t count(std::int64_t begin, std::int64_t end) const {
+    return (end - begin + at_once - 1) / at_once;
+  }
+  Block block(std::int64_t begin, std::int64_t end, std::int64_t number) const {
+    const std::int64_t image = begin + number * at_once;
+    return {image, std::min(at_once, end - image)};
+  }
+  std::int64_t blocks_of_images() const { return 1; }
+  std::int64_t first_place(const Block& block) const { return block.image * places_; }
+  std::int64_t places(const Block& block) const { return block.images * places_; }
+
+ private:
+  std::int64_t places_;  // of an image
+};
+
 // By Winograd's transforms.
 template <typename T>
 class WinogradConvTask final : public BlockedConvTask<T, WinogradBlocks<T>> {
@@ -159,10 +186,139 @@ class WinogradConvTask final : public BlockedConvTask<T, WinogradBlocks<T>> {
   void (*kernel_)(const WindowProduct<T>&);
 };
 
+// Of few filters over a wide border, as in the gradient of an image: each element of x by the
+// filters at all places that take it, which are added to what the places have. So nothing is
+// multiplied by the border, and vectors hold the filters of a whole line of the kernel:
+//
+//   y (p, q - j) += sum over i, k of x (p + i, q, k) w (i, j, k)       all j at once
+//
+// The rows of a product are images: what it adds to lies apart.
+template <typename T>
+class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
+  using Base = BlockedConvTask<T, ImageBlocks>;
+  using Base::channels_, Base::filters_;
+
+ public:
+  ScatteredConvTask(const Conv& conv, const Building& building)
+      : Base(conv, building, ImageBlocks(conv.window)),
+        kernel_(kernels_of<T>(building.kernels).window_product),
+        lines_(conv.frame.lengths[1]),
+        columns_(conv.frame.lengths[2]),
+        kernel_lines_(conv.window.kernel[1]),
+        kernel_columns_(conv.window.kernel[2]),
+        dilation_(conv.window.dilation[1]),
+        before_line_(conv.frame.before[1]),
+        before_column_(conv.frame.before[2]),
+        place_lines_(conv.window.places(1)),
+        place_columns_(conv.window.places(2)) {
+    for (std::int64_t i = 0; i < ImageBlocks::at_once; ++i) {
+      images_at_.push_back(i * lines_ * columns_ * channels_);
+    }
+    for (std::int64_t i = 0; i < kernel_lines_; ++i) {
+      for (std::int64_t k = 0; k < channels_; ++k) {
+        terms_.push_back(i * dilation_ * columns_ * channels_ + k);
+      }
+    }
+    this->need_scratch(weights_at() +
+                       packed_filters() * number_of_terms() * static_cast<std::int64_t>(sizeof(T)));
+    this->split_blocks(building, multiplications(conv));
+  }
+
+  // Whether this way is the faster one.
+  static bool is_for(const Conv& conv) {
+    const Window& window = conv.window;
+    const std::vector<std::int64_t> ones(spatial_axes, 1);
+    if (window.images < ImageBlocks::at_once || window.groups != 1 || window.stride != ones ||
+        conv.frame.step != ones || window.dilation[2] != 1 || window.lengths[0] != 1 ||
+        conv.frame.lengths[0] != 1 || conv.frame.before[0] != 0) {
+      return false;
+    }
+    const double place_multiplications =
+        number(window.places(1) * window.places(2)) * number(window.kernel[2]) *
+        number(window.kernel[1] * window.channels) * number(whole_vectors(window.filters));
+    return window.kernel[1] * window.channels >= 32 &&
+           multiplications(conv) / number(window.images) * 1.5 < place_multiplications;
+  }
+
+  bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
+    T* const w = reinterpret_cast<T*>(worker.scratch + weights_at());
+    pack(w);
+    this->for_each_block(chunk, worker.scratch, [&](const ImageBlocks::Block& block) {
+      const std::int64_t image = place_lines_ * place_columns_ * filters_;
+      T* const y = this->y_ + block.image * image;
+      std::fill_n(y, block.images * image, T(0));
+      const T* const x = this->x_ + block.image * lines_ * columns_ * channels_;
+      for (std::int64_t line = 0; line < place_lines_; ++line) {
+        add_to_line(line, x, y + line * place_columns_ * filters_, block.images, w);
+      }
+    });
+    return true;
+  }
+
+ private:
+  // Counts as if vectors had so many elements.
+  static std::int64_t whole_vectors(std::int64_t count) { return (count + 7) / 8 * 8; }
+  static double multiplications(const Conv& conv) {
+    const Window& window = conv.window;
+    return number(window.images) * number(conv.frame.lengths[1] * conv.frame.lengths[2]) *
+           number(window.kernel[1] * window.channels) *
+           number(whole_vectors(window.kernel[2] * window.filters));
+  }
+
+  std::int64_t packed_filters() const { return kernel_columns_ * filters_; }
+  std::int64_t number_of_terms() const { return kernel_lines_ * channels_; }
+  // Behind the epilogue's part of the scratch.
+  std::int64_t weights_at() const {
+    return (this->epilogue_bytes() + cache_line - 1) / cache_line * cache_line;
+  }
+
+  // w (lines, columns, channels, filters) as (lines, channels, columns turned round, filters).
+  void pack(T* to) const {
+    for (std::int64_t i = 0; i < kernel_lines_; ++i) {
+      for (std::int64_t k = 0; k < channels_; ++k) {
+        for (std::int64_t j = kernel_columns_; j-- > 0; to += filters_) {
+          const T* const from = this->w_ + ((i * kernel_columns_ + j) * channels_ + k) * filters_;
+          std::copy_n(from, filters_, to);
+        }
+      }
+    }
+  }
+
+  // Adds what all elements of x give to a line of places.
+  void add_to_line(std::int64_t line, const T* x, T* y, std::int64_t images, const T* w) const {
+    // Of the kernel, those that lie over a line of x.
+    const std::int64_t first =
+        std::max<std::int64_t>((before_line_ - line + dilation_ - 1) / dilation_, 0);
+    const std::int64_t above = lines_ - 1 + before_line_ - line;
+    const std::int64_t end = above < 0 ? 0 : std::min(kernel_lines_, above / dilation_ + 1);
+    if (first >= end) return;
+    const T* const under = x + (line - before_line_ + first * dilation_) * columns_ * channels_;
+    const std::int64_t image = place_lines_ * place_columns_ * filters_;
+    for (std::int64_t column = 0; column < columns_; ++column) {
+      const std::int64_t place = column + before_column_ - (kernel_columns_ - 1);
+      const std::int64_t skipped = std::max<std::int64_t>(-place, 0);
+      const std::int64_t taken = std::min(kernel_columns_, place_columns_ - place) - skipped;
+      if (taken <= 0) continue;
+      kernel_({y + (place + skipped) * filters_, image, under + column * channels_,
+               images_at_.data(), terms_.data(), (end - first) * channels_,
+               w + first * channels_ * packed_filters() + skipped * filters_, packed_filters(),
+               images, taken * filters_, true});
+    }
+  }
+
+  void (*kernel_)(const WindowProduct<T>&);
+  std::int64_t lines_, columns_, kernel_lines_, kernel_columns_, dilation_;
+  std::int64_t before_line_, before_column_, place_lines_, place_columns_;
+  std::vector<std::int64_t> images_at_, terms_;
+};
+
 }  // namespace
 
 std::unique_ptr<Task> make_task(const Conv& conv, const Building& building) {
   if (conv.winograd) return make_floating_task_of<WinogradConvTask>(conv, building);
+  if (ScatteredConvTask<float>::is_for(conv)) {
+    return make_floating_task_of<ScatteredConvTask>(conv, building);
+  }
   return make_floating_task_of<ConvTask>(conv, building);
 }
 

@@ -9,8 +9,10 @@
 namespace chainrule {
 namespace {
 
-constexpr std::int64_t tile_terms =
-    48;  // of a window's elements, whose sums a thread takes at once
+// Elements of a window, whose sums a thread takes at once.
+constexpr std::int64_t tile_terms = 48;
+// For threads to share.
+constexpr std::int64_t enough_parts = 14;
 
 template <typename T>
 class ConvWeightGradTask final : public Task {
@@ -34,11 +36,13 @@ class ConvWeightGradTask final : public Task {
     tiles_ = (is_by_channel() ? 1 : groups_) * tiles_of_group_;
     const double multiplications =
         number(blocks_.places()) * number(groups_) * number(terms()) * number(filters_);
-    split(building.chunks, parts_ * tiles_, multiplications / 50);
+    // Tiles of a part together bring what lies under the window once.
+    if (parts_ >= enough_parts) tiles_together_ = tiles_;
+    split(building.chunks, parts_ * tiles_ / tiles_together_, multiplications / 50);
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
-    const Range range = share(chunk, parts_ * tiles_);
+    const Range range = share(chunk, parts_ * tiles_, tiles_together_);
     for (std::int64_t begin = range.begin; begin < range.end;) {
       const std::int64_t part = begin / tiles_;
       const std::int64_t end = std::min(range.end, (part + 1) * tiles_);
@@ -95,7 +99,7 @@ class ConvWeightGradTask final : public Task {
 
   WindowBlocks blocks_;
   std::int64_t images_, parts_, groups_, channels_, filters_;
-  std::int64_t tiles_of_group_ = 0, tiles_ = 0;
+  std::int64_t tiles_of_group_ = 0, tiles_ = 0, tiles_together_ = 1;
   void (*kernel_)(const WindowProduct<T>&);
   void (*channel_kernel_)(const ChannelProduct<T>&);
   const T* x_;
@@ -120,7 +124,7 @@ class WinogradWeightGradTask final : public Task {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(blocks_.scratch_bytes());
     // Each share of a part reads all of its images: there are no more than threads may want.
-    while (parts_ * shares_ < least_shares && shares_ < blocks_.numbers) shares_ *= 2;
+    while (parts_ * shares_ < least_shares) shares_ *= 2;
     const double tiles = number(blocks_.all_tiles()) * blocks_.numbers;
     split(building.chunks, parts_ * shares_, tiles * number(channels_) * number(filters_) / 50);
   }
@@ -128,12 +132,12 @@ class WinogradWeightGradTask final : public Task {
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     const Range range = share(chunk, parts_ * shares_);
     const auto tiles = blocks_.prepare(worker.scratch);
-    const std::int64_t each = blocks_.numbers / shares_;
     for (std::int64_t begin = range.begin; begin < range.end;) {
       const std::int64_t part = begin / shares_;
       const std::int64_t first = part * shares_;
       const std::int64_t end = std::min(range.end, first + shares_);
-      add_up(part, (begin - first) * each, (end - first) * each, tiles);
+      add_up(part, blocks_.numbers * (begin - first) / shares_,
+             blocks_.numbers * (end - first) / shares_, tiles);
       begin = end;
     }
     return true;
@@ -165,7 +169,7 @@ class WinogradWeightGradTask final : public Task {
 
   WinogradBlocks<T> blocks_;
   std::int64_t images_, parts_, channels_, filters_;
-  std::int64_t shares_ = 1;  // of the numbers of a part, a power of 2
+  std::int64_t shares_ = 1;  // of the numbers of a part
   void (*kernel_)(const WindowProduct<T>&);
   const T* x_;
   const T* g_;

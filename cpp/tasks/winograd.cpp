@@ -9,7 +9,7 @@ namespace {
 
 // Of a block's tiles; that much stays in L2 beside the weights.
 constexpr std::int64_t block_bytes = 384 * 1024;
-constexpr std::int64_t least_tiles = 12, most_tiles = 96;
+constexpr std::int64_t least_tiles = 24, most_tiles = 48;
 
 constexpr std::int64_t parts_of(std::int64_t count, std::int64_t size) {
   return (count + size - 1) / size;
@@ -28,8 +28,8 @@ WinogradBlocks<T>::WinogradBlocks(const Window& window, const Frame& frame,
       before_{frame.before[1], frame.before[2]},
       // Without images y says nothing about how large they may be.
       places_{images_ > 0 ? window.places(1) : 0, images_ > 0 ? window.places(2) : 0},
-      lines_(parts_of(places_[0], 2)),
-      line_tiles_(parts_of(places_[1], 2)) {
+      lines_(parts_of(places_[0], side)),
+      line_tiles_(parts_of(places_[1], side)) {
   const std::int64_t tile_bytes = numbers * std::max<std::int64_t>(channels_ + filters_, 1) *
                                   static_cast<std::int64_t>(sizeof(T));
   const std::int64_t wanted = std::clamp(block_bytes / tile_bytes, least_tiles, most_tiles);
@@ -60,7 +60,8 @@ typename WinogradBlocks<T>::Block WinogradBlocks<T>::block(std::int64_t begin, s
 
 template <typename T>
 std::int64_t WinogradBlocks<T>::places(const Block& block) const {
-  const std::int64_t lines = std::min(2 * (block.line + block.lines), places_[0]) - 2 * block.line;
+  const std::int64_t first = side * block.line;
+  const std::int64_t lines = std::min(first + side * block.lines, places_[0]) - first;
   return block.images * lines * places_[1];
 }
 
@@ -98,9 +99,9 @@ void WinogradBlocks<T>::read_image(const Block& block, const T* x, const Tiles& 
                           line_tiles_, tiles.image, tiles.image_apart};
   for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
     for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
-      const T* lines[4];
-      for (std::int64_t k = 0; k < 4; ++k) {
-        const std::int64_t row = 2 * l + k - before_[0];
+      const T* lines[winograd::tile_side];
+      for (std::int64_t k = 0; k < winograd::tile_side; ++k) {
+        const std::int64_t row = side * l + k - before_[0];
         const bool is_inside = row >= 0 && row < lengths_[0];
         lines[k] = is_inside ? x + (i * lengths_[0] + row) * lengths_[1] * channels_ : tiles.zeros;
       }
@@ -115,9 +116,12 @@ void WinogradBlocks<T>::read_places(const Block& block, const T* g, const Tiles&
   WinogradLine<T> line = {places_[1], filters_, 0, line_tiles_, tiles.places, tiles.places_apart};
   for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
     for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
-      const T* const first = g + (i * places_[0] + 2 * l) * places_[1] * filters_;
-      const T* const second = 2 * l + 1 < places_[0] ? first + places_[1] * filters_ : tiles.zeros;
-      const T* const lines[] = {first, second};
+      const T* lines[side];
+      for (std::int64_t k = 0; k < side; ++k) {
+        const std::int64_t row = side * l + k;
+        const bool is_inside = row < places_[0];
+        lines[k] = is_inside ? g + (i * places_[0] + row) * places_[1] * filters_ : tiles.zeros;
+      }
       kernels_.winograd_places(line, lines);
       line.tiles += line_tiles_ * filters_;
     }
@@ -129,8 +133,12 @@ void WinogradBlocks<T>::write_places(const Block& block, const Tiles& tiles, T* 
   WinogradLine<T> line = {places_[1], filters_, 0, line_tiles_, tiles.places, tiles.places_apart};
   for (std::int64_t i = block.image; i < block.image + block.images; ++i) {
     for (std::int64_t l = block.line; l < block.line + block.lines; ++l) {
-      T* const first = y + (i * places_[0] + 2 * l) * places_[1] * filters_;
-      T* const lines[] = {first, 2 * l + 1 < places_[0] ? first + places_[1] * filters_ : nullptr};
+      T* lines[side];
+      for (std::int64_t k = 0; k < side; ++k) {
+        const std::int64_t row = side * l + k;
+        const bool is_inside = row < places_[0];
+        lines[k] = is_inside ? y + (i * places_[0] + row) * places_[1] * filters_ : nullptr;
+      }
       kernels_.winograd_results(line, lines);
       line.tiles += line_tiles_ * filters_;
     }

@@ -6,18 +6,19 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/conv/tiles.h"
 #include "kernels/kernels.h"
 #include "plan/plan.h"
 
 namespace chainrule {
 
-// The tiles of 2 x 2 places of a window of 3 x 3, in blocks that stay in L2: some lines of tiles of
+// The tiles of 4 x 4 places of a window of 3 x 3, in blocks that stay in L2: some lines of tiles of
 // an image, or all lines of several images.
 template <typename T>
 class WinogradBlocks {
  public:
   // A tile is so many numbers of each channel, as is its product with a filter.
-  static constexpr std::int64_t numbers = 16;
+  static constexpr std::int64_t numbers = winograd::tile_numbers;
 
   WinogradBlocks(const Window& window, const Frame& frame, const Kernels<T>& kernels);
 
@@ -33,7 +34,7 @@ class WinogradBlocks {
   std::int64_t tiles(const Block& block) const { return block.images * block.lines * line_tiles_; }
   std::int64_t all_tiles() const { return images_ * lines_ * line_tiles_; }
   std::int64_t first_place(const Block& block) const {
-    return (block.image * places_[0] + 2 * block.line) * places_[1];
+    return (block.image * places_[0] + side * block.line) * places_[1];
   }
   std::int64_t places(const Block& block) const;
 
@@ -57,6 +58,8 @@ class WinogradBlocks {
   const std::int64_t* channel_steps() const { return channel_steps_.data(); }
 
  private:
+  static constexpr std::int64_t side = winograd::tile_places;  // of a tile
+
   std::int64_t apart(std::int64_t channels) const;
   std::int64_t zeros() const;
 

@@ -22,6 +22,7 @@ using std::int64_t;
 // Registers hold the sums, a row of B, an element of A, and without an FMA their product.
 constexpr int tile_vectors = vector_registers == 32 ? 4 : 2;
 constexpr int most_rows = 8;  // more would need more pointers than there are registers
+constexpr int few_rows = 4;   // of a tile for rows that are left over: enough to keep an FMA busy
 
 constexpr int rows_of_tile(int vectors) { return vectors == tile_vectors ? 6 : most_rows; }
 
@@ -121,9 +122,9 @@ CHAINRULE_INLINE void product_tile(const Tile<T>& tile, std::integer_sequence<in
    ...);
 }
 
-template <typename T, int vectors>
+template <typename T, int vectors, int rows = rows_of_tile(vectors)>
 void run_tile(const Tile<T>& tile) {
-  product_tile<T, vectors>(tile, std::make_integer_sequence<int, rows_of_tile(vectors)>{});
+  product_tile<T, vectors>(tile, std::make_integer_sequence<int, rows>{});
 }
 
 template <typename T>
@@ -138,12 +139,41 @@ TileKernel<T> kernel_for(int64_t vectors) {
   return vectors == 2 ? run_tile<T, 2> : run_tile<T, 1>;
 }
 
+// Runs so many tiles, one below the other.
+template <typename T>
+void run_tiles(TileKernel<T> kernel, int64_t rows, int64_t count, Tile<T>& tile) {
+  tile.row_count = rows;
+  for (int64_t i = 0; i < count; ++i) {
+    kernel(tile);
+    tile.rows += rows;
+    tile.c += rows * tile.ldc;
+  }
+}
+
 // The numbers of the first rows of a tile, and for rows that it lacks that of the last one again.
 struct TileRows {
   int64_t rows[most_rows];
 
   TileRows(const int64_t* from, int64_t count) {
     for (int64_t i = 0; i < most_rows; ++i) rows[i] = from[i < count ? i : count - 1];
+  }
+};
+
+// Cuts rows into tiles, and tiles of few rows where these leave fewer of their rows unused.
+struct RowSplit {
+  int64_t tiles, few, rest;  // rows that are left over
+
+  RowSplit(int64_t rows, int64_t tile_rows, bool has_few)
+      : tiles(rows / tile_rows), few(0), rest(rows % tile_rows) {
+    if (!has_few) return;
+    if (tiles > 0 && rest + tile_rows == 2 * few_rows) {
+      --tiles;
+      few = 2;
+      rest = 0;
+    } else if (rest == few_rows) {
+      few = 1;
+      rest = 0;
+    }
   }
 };
 
@@ -202,6 +232,9 @@ void window_product(const WindowProduct<T>& product) {
     const int64_t last = left > vectors ? lanes : p.n - column - (vectors - 1) * lanes;
     const auto kernel = kernel_for<T>(vectors);
     const int64_t tile_rows = rows_of_tile(static_cast<int>(vectors));
+    const bool has_few = vectors == tile_vectors;
+    const TileKernel<T> few = has_few ? run_tile<T, tile_vectors, few_rows> : kernel;
+    const RowSplit split(p.m, tile_rows, has_few);
     const TermBlocks blocks(p.term_count, panel_size<T> / (vectors * lanes));
     const bool is_panel = p.n == vectors * lanes && p.ldb == p.n;  // B itself, without a copy
     for (int64_t block = 0; block < blocks.count; ++block) {
@@ -212,17 +245,12 @@ void window_product(const WindowProduct<T>& product) {
       if (!is_panel) pack(panel, b, p.ldb, terms, vectors, last);
       Tile<T> tile = {p.a,          p.rows, p.terms + term, terms, is_panel ? b : panel,
                       p.c + column, p.ldc,  tile_rows,      last,  p.accumulate || block > 0};
-      int64_t row = 0;
-      for (; row + tile_rows <= p.m; row += tile_rows) {
-        kernel(tile);
-        tile.rows += tile_rows;
-        tile.c += tile_rows * p.ldc;
-      }
-      if (row < p.m) {
-        const TileRows left_over(p.rows + row, p.m - row);
+      run_tiles(kernel, tile_rows, split.tiles, tile);
+      run_tiles(few, few_rows, split.few, tile);
+      if (split.rest > 0) {
+        const TileRows left_over(tile.rows, split.rest);
         tile.rows = left_over.rows;
-        tile.row_count = p.m - row;
-        kernel(tile);
+        run_tiles(split.rest <= few_rows ? few : kernel, split.rest, 1, tile);
       }
     }
   }

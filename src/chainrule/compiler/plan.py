@@ -17,6 +17,7 @@ from chainrule.compiler.common_factors import factor_out
 from chainrule.compiler.fusion import fuse
 from chainrule.compiler.instructions import Group, Instruction, Part, Storage
 from chainrule.compiler.layout import channels_last
+from chainrule.compiler.linear_sums import sum_linear
 from chainrule.compiler.long_sums import join_sums
 from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, aligned
@@ -84,7 +85,7 @@ class Plan:
     """
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
-        values = transpose_once(join_sums(factor_out(simplify(graph))))
+        values = transpose_once(join_sums(factor_out(sum_linear(simplify(graph)))))
         schedule = lower(channels_last(values))
         fuse(schedule)
         memory = Memory(schedule, states)
