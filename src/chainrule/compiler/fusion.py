@@ -95,7 +95,7 @@ def _read_by(group: Group) -> set[Value]:
 
 
 def _drop_unread(schedule: Schedule, users: Users) -> bool:
-    """Take members away that nothing reads since copies of them are read.
+    """Take members away that nothing reads, or nothing else, since copies of them are read.
 
     Args:
         schedule: what is changed.
@@ -106,12 +106,17 @@ def _drop_unread(schedule: Schedule, users: Users) -> bool:
     """
     found = False
     for group in schedule.groups:
-        unread = {m for m in group.members if not users[m]}
-        if not unread:
+        needed: set[Value] = set()
+        for member in reversed(group.members):
+            if member in needed or len(users[member]) > (group in users[member]):
+                needed.add(member)
+                needed.update([i if i.kind in ELEMENTWISE else root(i) for i in member.inputs])
+        kept = [m for m in group.members if m in needed]
+        if len(kept) == len(group.members):
             continue
         found = True
         before = _read_by(group)
-        group.members = [m for m in group.members if m not in unread]
+        group.members = kept
         read = {i for member in group.members for i in member.inputs}
         group.accesses = {v: a for v, a in group.accesses.items() if v in read}
         for value in before - _read_by(group):
