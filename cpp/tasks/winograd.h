@@ -12,8 +12,8 @@
 
 namespace chainrule {
 
-// The tiles of 4 x 4 places of a window of 3 x 3, in blocks that stay in L2: some lines of tiles of
-// an image, or all lines of several images.
+// The tiles of 4 x 4 places of a window of 3 x 3, in blocks: some lines of tiles of an image, or
+// all lines of several images.
 template <typename T>
 class WinogradBlocks {
  public:
