@@ -95,7 +95,7 @@ def _marked_up(paragraph):
         indent = re.match(" *", lines[0]).group()
         return "\n".join([f"{indent}.. code-block:: text", "", *("    " + line for line in lines)])
     # "Raises: As `fit`." names no error, as a section of that name would have to.
-    paragraph = re.sub(r"^( *)Raises:\n +As (`\w+`)\.", r"\1Raises what \2 raises.", paragraph)
+    paragraph = re.sub(r"^( *)Raises:\n +As (`[\w.]+`)\.", r"\1Raises what \2 raises.", paragraph)
     return MARKED_UP.sub(lambda found: found[1] or "\\" + found[2], paragraph)
 
 
