@@ -6,6 +6,8 @@ import os
 import re
 from pathlib import Path
 
+import myst_nb.core.render
+
 import chainrule
 
 HERE = Path(__file__).parent
@@ -39,6 +41,23 @@ nb_execution_timeout = 300
 nb_execution_show_tb = True
 nb_output_stderr = "error"
 nb_merge_streams = True
+
+
+def join_streams(outputs):
+    """What a cell prints comes in parts, cut anywhere: myst-nb would end a line after each."""
+    streams, joined = {}, []
+    for output in outputs:
+        name = output.get("name")  # of a stream alone
+        if name in streams:
+            streams[name]["text"] += output["text"]
+            continue
+        joined.append(output)
+        if name is not None:
+            streams[name] = output
+    return joined
+
+
+myst_nb.core.render.coalesce_streams = join_streams
 os.environ["MATPLOTLIBRC"] = str(HERE / "matplotlibrc")  # the pages' kernels inherit it
 
 # The reference, from the docstrings. A page's links must lead somewhere; a docstring's backticks
@@ -49,6 +68,7 @@ toc_object_entries_show_parents = "hide"
 default_role = "py:obj"
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
+python_maximum_signature_line_length = 240  # beyond it, one argument a line
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_param = False  # one entry may name several arguments
@@ -75,8 +95,20 @@ def _marked_up(paragraph):
         indent = re.match(" *", lines[0]).group()
         return "\n".join([f"{indent}.. code-block:: text", "", *("    " + line for line in lines)])
     # "Raises: As `fit`." names no error, as a section of that name would have to.
-    paragraph = re.sub(r"^( *)Raises:\n +As (`\w+`)\.", r"\1Raises what \2 raises.", paragraph)
+    paragraph = re.sub(r"^( *)Raises:\n +As (`[\w.]+`)\.", r"\1Raises what \2 raises.", paragraph)
     return MARKED_UP.sub(lambda found: found[1] or "\\" + found[2], paragraph)
+
+
+def write_signature(app, what, name, obj, options, signature, returns):
+    """Leave out what is private, and give a function or class as a default by its name.
+
+    A class that needs a private argument is made by a function alone: its entry has no arguments.
+    """
+    if signature is None:
+        return None
+    signature = re.sub(r", _\w+=[^,()]+", "", signature)
+    signature = re.sub(r"<(?:function|class) '?(?:\w+\.)*(\w+)[^>]*>", r"\1", signature)
+    return ("" if re.search(r"[( ]_\w+[,)]", signature) else signature), returns
 
 
 def list_operations(text):
@@ -195,3 +227,4 @@ def setup(app):
     app.connect("html-page-context", break_lines)
     app.connect("source-read", _read)
     app.connect("autodoc-process-docstring", mark_up, priority=100)  # before napoleon
+    app.connect("autodoc-process-signature", write_signature)

@@ -102,35 +102,35 @@ class InPlaceOperators:
     # PyTorch's methods
 
     def add_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
-        """Take the sum with `alpha` times `other`: a State only."""
+        """Add `alpha` times `other` to this State; a Tensor that is none refuses."""
         return self._take("add_", lambda: operator.add(self, _times(alpha, other)))
 
     def sub_(self, other: TensorLike, *, alpha: float = 1) -> Tensor:
-        """Take the difference from `alpha` times `other`: a State only."""
+        """Subtract `alpha` times `other` from this State."""
         return self._take("sub_", lambda: operator.sub(self, _times(alpha, other)))
 
     def mul_(self, other: TensorLike) -> Tensor:
-        """Take the product with `other`: a State only."""
+        """Multiply this State by `other`."""
         return self._take("mul_", lambda: operator.mul(self, other))
 
     def div_(self, other: TensorLike) -> Tensor:
-        """Take the quotient by `other`: a State only."""
+        """Divide this State by `other`."""
         return self._take("div_", lambda: operator.truediv(self, other))
 
     def copy_(self, source: TensorLike) -> Tensor:
-        """Take the values of `source`, broadcast: a State only."""
+        """Copy the values of `source`, broadcast, into this State."""
         return self._take("copy_", lambda: source)
 
     def fill_(self, value: float) -> Tensor:
-        """Take one number everywhere: a State only."""
+        """Fill this State with one number."""
         return self._take("fill_", lambda: value)
 
     def zero_(self) -> Tensor:
-        """Take zeros: a State only."""
+        """Fill this State with zeros."""
         return self._take("zero_", lambda: 0)
 
     def clamp_(self, min: TensorLike | None = None, max: TensorLike | None = None) -> Tensor:
-        """Take the values cut off at `min` and `max`: a State only."""
+        """Raise this State's values to `min` and lower them to `max`, where they are beyond."""
 
         def clamped() -> Any:
             result: Any = self

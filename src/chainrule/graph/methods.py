@@ -29,9 +29,9 @@ class TensorMethods(ElementwiseMethods):
         return functions["astype"](self, dtype)
 
     def to(self, *args: Any, **kwargs: Any) -> Tensor:
-        """This Tensor where the CPU is asked for; where a dtype is, as `astype`.
+        """The Tensor itself, which is in the CPU's memory; with a dtype, its `astype`.
 
-        So a script for PyTorch runs where it chooses the CPU.
+        With it a script for PyTorch runs unchanged where it chooses the CPU.
 
         Args:
             args: a device such as "cpu", a dtype, or both.

@@ -23,7 +23,7 @@ class Part(NamedTuple):
     Attributes:
         consumer: the consumer's name, or %7 for one without.
         operation: the operation that computes the consumer.
-        input: the variable is this input of it.
+        input: which input of the consumer the variable is, from 0.
         above: the gradient of the consumer; None for a large array of a trace.
         value: that times the local derivative, as `Operation.bprop` gives it; likewise.
     """

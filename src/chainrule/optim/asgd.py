@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 class ASGD(Optimizer):
     """Averaged stochastic gradient descent: the mean of the weights is kept as the moment "ax".
 
-    eta = lr / (1 + lambd lr (t - 1))^alpha
     W <- (1 - lambd eta) W - eta g
     ax <- ax + (W - ax) / max(1, t - 1 - t0)
+
+    with eta = lr / (1 + lambd lr (t - 1))^alpha.
 
     The weights that are trained are not the mean: `state[W]["ax"]` is.
 

@@ -22,10 +22,11 @@ class RAdam(MomentOptimizer):
     """Adam, rectified: the first steps leave out the mean square, of which little is known yet.
 
     m <- beta1 m + (1 - beta1) g;  v <- beta2 v + (1 - beta2) g^2
-    rho_t = rho - 2 t beta2^t / (1 - beta2^t) with rho = 2 / (1 - beta2) - 1
-    W <- W - lr m / (1 - beta1^t) where rho_t <= 5, and later
-    W <- W - lr r m / (1 - beta1^t) sqrt(1 - beta2^t) / (sqrt(v) + eps) with
-    r^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t)
+    W <- W - lr m / (1 - beta1^t)  where rho_t <= 5, and later
+    W <- W - lr r m / (1 - beta1^t) sqrt(1 - beta2^t) / (sqrt(v) + eps)
+
+    with rho = 2 / (1 - beta2) - 1, rho_t = rho - 2 t beta2^t / (1 - beta2^t) and
+    r^2 = (rho_t - 4) (rho_t - 2) rho / ((rho - 4) (rho - 2) rho_t).
 
     Args:
         params: Parameters or groups of them; see `Optimizer`.

@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 class Rprop(Optimizer):
     """Resilient backpropagation: a step grows while the gradient keeps its sign, and else shrinks.
 
-    d <- clip(d etaplus, low, high) where g g_before > 0, clip(d etaminus, low, high) where it is
-    below 0; there g <- 0, so that the weight stays for one step;  W <- W - d sign(g)
+    d <- clip(d etaplus, low, high)  where g g_before > 0
+    d <- clip(d etaminus, low, high);  g <- 0  where g g_before < 0
+    W <- W - d sign(g)
+
+    Where g becomes 0, the weight stays for one step.
 
     It is for gradients of all the data: those of minibatches change their sign by chance.
 

@@ -45,15 +45,15 @@ class Columns:
 
     `fit` decides each column's kind from the rows that a model is trained on:
 
-    - **numbers** stay as they are. A missing one becomes the median, and where some were missing in
+    - *numbers* stay as they are. A missing one becomes the median, and where some were missing in
       training a second column says so, by 1 and -1.
-    - **categories** (text, booleans, pandas' categories, whole numbers of more than 53 bits): two
+    - *categories* (text, booleans, pandas' categories, whole numbers of more than 53 bits): two
       values are one column, -1 and 1; up to eight a column each, of 0 and 1; more a number, for an
       embedding. A value that is missing, or that was not seen, is 0 throughout; in an embedding
       a missing one has a vector of its own, and values seen once share that of unknown ones.
-    - **dates** become the days since the first one, and the sine and cosine of the time of the
+    - *dates* become the days since the first one, and the sine and cosine of the time of the
       year, month, week and day, as far as these vary.
-    - **unused** columns are those without any values, constant ones, text that differs in nearly
+    - *unused* columns are those without any values, constant ones, text that differs in nearly
       every row, and numbers of rows by the name of "id" or "index".
 
     Text is read as numbers or as ISO dates where all of it is; an offset of a date is left out.
@@ -168,9 +168,9 @@ class Columns:
                 those of `fit` were numbers, too. An array has all columns, in the order of `fit`.
 
         Returns:
-            "numbers", float64 of shape (rows, numeric + plain), unless there are none; where there
-                are embedded columns "codes", int64 of shape (rows, len(sizes)), numbered through:
-                each column's begin where the last one's end.
+            A dict: "numbers", float64 of shape (rows, numeric + plain), unless there are none;
+            where there are embedded columns "codes", int64 of shape (rows, len(sizes)), numbered
+            through: each column's begin where the last one's end.
 
         Raises:
             ValueError: for columns that are missing, or values that don't fit their kind.

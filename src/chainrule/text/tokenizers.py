@@ -32,7 +32,7 @@ class Tokenizer(ABC):
     """The base of `CharTokenizer` and `WordTokenizer`: a way to split text, and a vocabulary.
 
     A tokenizer is saved with its model, as plain data in the file's metadata, and read again by
-    `read_tokenizer`:
+    `read_tokenizer`::
 
         cr.save(model, path, metadata={"tokenizer": tokenizer.to_dict()})
 

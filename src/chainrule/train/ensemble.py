@@ -120,7 +120,8 @@ class Ensemble:
             The history of each member.
 
         Raises:
-            As `Trainer.fit`, with the number of the member; the others then stop, too.
+            ValueError, ShapeError, NonFiniteError: as `Trainer.fit`, with the number of the member;
+                the others then stop, too.
             TypeError: for an iterable of batches, through which several can't go at once.
             KeyboardInterrupt: if Ctrl-C came before a training has begun.
         """
@@ -162,8 +163,7 @@ class Ensemble:
         they are the outputs.
 
         Raises:
-            TypeError: for models of several outputs.
-            As `Trainer.predict`.
+            TypeError: for models of several outputs; else as `Trainer.predict`.
         """
         found = [trainer.predict(x, batch_size=batch_size) for trainer in self.trainers]
         if not isinstance(found[0], np.ndarray):

@@ -115,7 +115,7 @@ class Evaluator:
             batch_size: rows in a batch of arrays, 256 by default.
 
         Raises:
-            As `Trainer.fit`; ValueError for a frame that lacks columns, or has others.
+            ValueError: for a frame that lacks columns, or has others; else as `Trainer.fit`.
         """
         source = prediction_source(self._backend, x, batch_size)
         return _with_averages(

@@ -189,8 +189,8 @@ class Transformer(Layer):
     """An encoder and a decoder that attends to its output.
 
     Args:
-        d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
-            norm_first, bias, dtype: as in `TransformerEncoderLayer`.
+        d_model, nhead, dim_feedforward, dropout, activation: as in `TransformerEncoderLayer`.
+        layer_norm_eps, batch_first, norm_first, bias, dtype: likewise.
         num_encoder_layers, num_decoder_layers: how many layers.
         custom_encoder, custom_decoder: modules in place of `TransformerEncoder` and
             `TransformerDecoder`, called as these are.

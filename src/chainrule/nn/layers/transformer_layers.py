@@ -206,8 +206,8 @@ class TransformerDecoderLayer(_Block):
     its input, and normalised.
 
     Args:
-        d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps, batch_first,
-            norm_first, bias, dtype: as in `TransformerEncoderLayer`.
+        d_model, nhead, dim_feedforward, dropout, activation: as in `TransformerEncoderLayer`.
+        layer_norm_eps, batch_first, norm_first, bias, dtype: likewise.
 
     Shapes:
         Target (T, N, d_model) and memory (S, N, d_model), with `batch_first` N comes first; without

@@ -88,8 +88,8 @@ def eigh(x: TensorLike) -> Eigh:
     """The eigenvalues w and eigenvectors V of symmetric matrices: x = V diag(w) V^T.
 
     The symmetric part of `x` is taken, so its gradients are symmetric. The vectors have gradients
-    where no two eigenvalues are equal; like the vectors they depend on signs that are any. Natively
-    it is refused.
+    where no two eigenvalues are equal. A vector's sign is arbitrary, and its gradient has
+    the same. Natively it is refused.
 
     Args:
         x: shape (..., n, n); symmetric but for rounding.
