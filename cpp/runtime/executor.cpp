@@ -369,8 +369,8 @@ void Executor::run_chain(std::span<ScheduledTask> chain, ThreadTeam& team) noexc
   }
 }
 
-// A block of the rows of all of the chain's instructions. The first thread, which takes part from
-// the first to the last block, measures the time that it needs for each of them.
+// A block of the rows of all of the chain's instructions. The first thread measures the time that
+// it needs for each of them: none, where the others have taken all blocks.
 void Executor::run_block(std::int32_t block, std::int32_t thread) noexcept {
   const std::int64_t rows = chain_.front().task->rows();
   const std::int64_t begin = first_row(block, rows), end = first_row(block + 1, rows);

@@ -11,7 +11,7 @@ namespace {
 
 // Elements of a window, whose sums a thread takes at once.
 constexpr std::int64_t tile_terms = 48;
-// For threads to share.
+// Of so many parts each thread of a small machine has several: they need not be cut any further.
 constexpr std::int64_t enough_parts = 14;
 
 template <typename T>
@@ -31,7 +31,7 @@ class ConvWeightGradTask final : public Task {
         w_(building.memory.at<T>(conv.w)) {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(blocks_.scratch_bytes(sizeof(T)));
-    if (filters_ == 0 || terms() == 0) return;
+    if (groups_ == 0 || filters_ == 0 || terms() == 0) return;
     tiles_of_group_ = (terms() + tile_terms - 1) / tile_terms;
     tiles_ = (is_by_channel() ? 1 : groups_) * tiles_of_group_;
     const double multiplications =

@@ -8,18 +8,18 @@ import pytest
 import chainrule as cr
 from chainrule import nn, optim
 
-STEPS, FEATURES, HIDDEN = 9, 3, 5
+STEPS, FEATURES, HIDDEN = 9, 3, 36
 
 
 class Recurrent(nn.Module):
     """A layer and a head on its last output; `batch` sequences have states that it learns."""
 
-    def __init__(self, kind, batch, **options):
+    def __init__(self, kind, batch, hidden=HIDDEN, **options):
         super().__init__()
-        self.layer = getattr(nn, kind)(FEATURES, HIDDEN, dtype="float64", **options)
+        self.layer = getattr(nn, kind)(FEATURES, hidden, dtype="float64", **options)
         directions = 2 if options.get("bidirectional") else 1
-        self.state = nn.Parameter(np.full((directions, batch, HIDDEN), 0.3))
-        self.head = nn.Linear(directions * HIDDEN, 2, dtype="float64")
+        self.state = nn.Parameter(np.full((directions, batch, hidden), 0.3))
+        self.head = nn.Linear(directions * hidden, 2, dtype="float64")
 
     def forward(self, x):
         state = (self.state, self.state) if isinstance(self.layer, nn.LSTM) else self.state
@@ -80,6 +80,11 @@ def test_few_rows_are_shared_another_way():
     assert chained(trainer) == 0
 
 
+def test_small_products_are_done_by_one_thread():
+    trainer, _ = trained("RNN", 32, hidden=8)
+    assert chained(trainer) == 0
+
+
 def test_what_needs_all_rows_ends_a_chain():
     """Each step takes the mean of the last one's rows away: no row can run ahead of the others."""
 
@@ -91,7 +96,7 @@ def test_what_needs_all_rows_ends_a_chain():
         return x
 
     random = np.random.default_rng(0)
-    x, w = random.standard_normal((40, 6)), random.standard_normal((6, 6))
+    x, w = random.standard_normal((40, 32)), random.standard_normal((32, 32)) / 6
     for centred in (False, True):
         found = cr.compile(lambda x, w, centred=centred: steps(x, w, centred))(x, w)
         expected = steps(cr.tensor(x), cr.tensor(w), centred)

@@ -40,6 +40,32 @@ def test_a_sum_of_linear_terms_is_made_of_theirs():
     assert max(sizes) == 20  # nothing is computed of all elements but the sums of x and of g
 
 
+def test_what_is_near_a_sum_is_summed_up_itself():
+    """Given means are taken away before the sum, and factors belong to their terms."""
+
+    def run(x, d):
+        return x.sum(axis=0), (x - d).sum(axis=0), (x * d).sum(axis=0)
+
+    x = np.random.default_rng(0).standard_normal((4096, 3)).astype("f4") + np.float32(1e4)
+    d = np.full(3, 1e4, "f4")
+    for found, wanted in zip(cr.compile(run)(x, d), run(cr.tensor(x), cr.tensor(d)), strict=True):
+        np.testing.assert_allclose(found.numpy(), wanted.numpy(), rtol=1e-6)
+    huge, small = np.full((300, 3), 3e36, "f4"), np.full(3, 1e-10, "f4")
+    assert np.isfinite(cr.compile(run)(huge, small)[2].numpy()).all()
+
+
+def test_a_long_chain_of_terms():
+    def run(x, b, a):
+        y = x + b
+        for _ in range(600):
+            y = -(a * y)
+        return x.sum(axis=0), y.mean(axis=0)
+
+    x, b, a = np.ones((30, 3)), np.ones(3), np.full(3, 1.001)
+    _, found = cr.compile(run)(x, b, a)
+    np.testing.assert_allclose(found.numpy(), 2 * 1.001**600, rtol=1e-9)
+
+
 def test_a_difference_of_tensors_is_summed_up_itself():
     def run(x, g):
         return x.sum(axis=0), g.sum(axis=0), (x - g).sum(axis=0)

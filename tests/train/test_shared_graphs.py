@@ -145,3 +145,39 @@ def test_no_model_is_kept_alive():
     del made
     gc.collect()
     assert weight() is None
+
+
+def test_no_class_is_kept_alive():
+    def use():
+        class Scaled(Own):
+            def forward(self, x):
+                return 2.0 * self.inner(x)
+
+        model = Scaled()
+        cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1)).predict(X)
+        return weakref.ref(Scaled)
+
+    used = use()
+    gc.collect()
+    assert used() is None
+
+
+def test_a_change_behind_a_weak_proxy_is_noticed():
+    class Settings:
+        factor = 1.0
+
+    settings = Settings()
+
+    class Scaled(Own):
+        def __init__(self):
+            super().__init__()
+            self.settings = {"all": weakref.proxy(settings)}
+
+        def forward(self, x):
+            return self.settings["all"].factor * self.inner(x)
+
+    model = Scaled()
+    made = cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))
+    before = made.predict(X)
+    settings.factor = 10.0
+    np.testing.assert_allclose(made.predict(X), 10.0 * before, rtol=1e-6)

@@ -5,7 +5,8 @@ had the mean taken away. The sums of x and of g are known, for m and for the bia
 
     sum(k c + s g) = k (sum(x) - n m) + s sum(g)
 
-So k c + s g is not computed before it is needed, and nothing waits for its sum.
+So k c + s g is not computed before it is needed, and nothing waits for its sum. Only what takes a
+mean away is summed up so: other sums keep their digits, and overflow only where they would.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.compiler.values import Value, ValueGraph
+
+_MOST_DEPTH = 16
+"""Of terms within terms: the gradient of batch normalisation has about five."""
 
 _LINEAR = ("add_n", "negative", "multiply", "subtract")
 
@@ -34,7 +38,7 @@ def sum_linear(graph: ValueGraph) -> ValueGraph:
             made: list[Value] = []
             of_terms = _Terms(value, found[1], sums, made)
             total = of_terms.sum_of(found[0]) if found[0].kind in _LINEAR else None
-            if total is not None and total in made:
+            if total is not None and total in made and of_terms.takes_a_mean:
                 order += made[:-1]
                 value.kind, value.inputs, value.attributes = total.kind, total.inputs, {}
             sums.setdefault(found, value)
@@ -59,22 +63,29 @@ def _summed(value: Value, readers: Counter[Value]) -> tuple[Value, int] | None:
 
 
 class _Terms:
-    """Sums over all axes but one of what is linear in values whose sums are known."""
+    """Sums over all axes but one of what is linear in values whose sums are known.
+
+    Attributes:
+        takes_a_mean: whether one of the terms has its mean taken away.
+    """
 
     def __init__(
         self, value: Value, axis: int, sums: dict[tuple[Value, int], Value], made: list[Value]
     ) -> None:
         self.value, self.axis, self.sums, self.made = value, axis, sums, made
+        self.takes_a_mean = False
         self._found: dict[Value, Value | None] = {}
 
-    def sum_of(self, x: Value) -> Value | None:
+    def sum_of(self, x: Value, depth: int = 0) -> Value | None:
         """The sum of a value, made of known ones; None where they do not tell it."""
         if x not in self._found:
             known = self.sums.get((x, self.axis))
-            self._found[x] = self._made_of_terms(x) if known is None else known
+            if known is None and depth < _MOST_DEPTH:
+                known = self._made_of_terms(x, depth + 1)
+            self._found[x] = known
         return self._found[x]
 
-    def _made_of_terms(self, x: Value) -> Value | None:
+    def _made_of_terms(self, x: Value, depth: int) -> Value | None:
         along = self._along(x, self.axis)
         if along is not None:
             return self._make("multiply", along, self._count(x))
@@ -82,20 +93,34 @@ class _Terms:
             for factor, other in (x.inputs, x.inputs[::-1]):
                 along = self._along(factor, self.axis)
                 if along is not None:
-                    total = self.sum_of(other)
+                    total = self.sum_of(other, depth)
                     return None if total is None else self._make("multiply", along, total)
             return None
-        # What two Tensors differ by may be small: its sum is not that of the one less the other's.
-        is_shifted = x.kind == "subtract" and self._along(x.inputs[1], self.axis) is not None
-        if not is_shifted and x.kind not in ("add_n", "negative"):
+        # What x and a number near it differ by may be small, and is lost in the difference of sums.
+        # That of x and its own mean is 0 but for rounding.
+        if x.kind == "subtract":
+            if not self._is_mean_of(x.inputs[0], x.inputs[1]):
+                return None
+            self.takes_a_mean = True
+        elif x.kind not in ("add_n", "negative"):
             return None
         totals = []
         for i in x.inputs:
-            total = self.sum_of(i)
+            total = self.sum_of(i, depth)
             if total is None:
                 return None
             totals.append(total)
         return self._make(x.kind, *totals)
+
+    def _is_mean_of(self, x: Value, mean: Value) -> bool:
+        """Whether a value is the known sum of another one times a number."""
+        known = self.sums.get((x, self.axis))
+        along = self._along(mean, self.axis)
+        if known is None or along is None:
+            return False
+        if along.kind in ("divide", "multiply") and along.inputs[1].fill is not None:
+            along = along.inputs[0]
+        return along is known
 
     def _count(self, x: Value) -> Value:
         """How many elements each sum has, as a constant."""

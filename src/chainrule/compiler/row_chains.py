@@ -19,9 +19,8 @@ from chainrule.compiler.instructions import Group, Instruction, Part, Storage, a
 _FEWEST_ROWS = 16  # of fewer, a block of rows would be too small for a product's tiles
 _FEWEST_INSTRUCTIONS = 8
 _FEWEST_PRODUCTS = 2
-_MOST_FACTOR_BYTES = (
-    1 << 21
-)  # of the matrices that each row is multiplied by: each thread reads all
+_FEWEST_MULTIPLICATIONS = 1 << 14  # of a product: smaller ones are done before a thread is awake
+_MOST_FACTOR_BYTES = 1 << 21  # of the matrices that rows are multiplied by: each thread reads all
 
 
 class Rows(NamedTuple):
@@ -106,10 +105,12 @@ class Chain:
         """Whether the chain is worth it."""
         for storage in self._read_whole:
             self.layouts.pop(storage, None)
-        products = sum([i.kind == "gemm" for i in self.instructions])
+        products = [i.arguments for i in self.instructions if i.kind == "gemm"]
+        multiplications = sum([self.rows * p["n"] * p["k"] for p in products])
         return (
             len(self.instructions) >= _FEWEST_INSTRUCTIONS
-            and products >= _FEWEST_PRODUCTS
+            and len(products) >= _FEWEST_PRODUCTS
+            and multiplications >= _FEWEST_MULTIPLICATIONS * len(products)
             and sum([s.nbytes for s in self._factors]) <= _MOST_FACTOR_BYTES
         )
 

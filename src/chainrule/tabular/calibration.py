@@ -24,8 +24,8 @@ def temperature(
     """The T for which softmax(outputs / T) has the least cross-entropy.
 
     The cross-entropy is convex in 1 / T; its minimum is found by Newton's method, and by bisection
-    where that would leave the bounds. One pseudo-row of each class keeps T finite where all rows
-    are right.
+    where that would leave the interval known so far. One pseudo-row keeps T finite where all rows
+    are right. T is 1 where the scores of each row are equal.
 
     Source: Guo, Pleiss, Sun, Weinberger, "On calibration of modern neural networks", ICML 2017.
 
@@ -45,6 +45,9 @@ def temperature(
     blocks = [slice(start, start + size) for start in range(0, len(outputs), size)]
     # A row that is sure of a wrong class by the mean spread of the scores: a prior of one row.
     prior = float(np.mean(outputs.max(axis=1) - outputs.min(axis=1), dtype=np.float64))
+
+    if prior == 0.0:
+        return 1.0
 
     def slopes(inverse: float) -> tuple[float, float]:
         """The first and the second derivative of the cross-entropy by 1 / T."""

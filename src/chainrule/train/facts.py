@@ -13,7 +13,7 @@ from collections import ChainMap, UserDict, UserList, deque
 from collections.abc import Callable, Iterable, Mapping
 from contextvars import ContextVar
 from copy import copy
-from functools import cached_property, lru_cache, partial, partialmethod
+from functools import cached_property, partial, partialmethod
 from operator import attrgetter
 from threading import local
 from types import (
@@ -24,6 +24,7 @@ from types import (
     ModuleType,
 )
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -171,7 +172,8 @@ class Facts:
         self._held.append(value)
         if (id(value), None) in self._ignored:
             return
-        visit = _visit_of(kind)  # type: ignore[arg-type]
+        kind = value.__class__  # of a weak proxy that of what it stands for
+        visit = _visit_of(kind)
         if visit is not None:
             visit(self, value, what)
             return
@@ -219,7 +221,7 @@ class Facts:
             self.probes.append(Content(f"the array {what}", array, checksum, content))
 
     def _module(self, module: Module, what: str) -> None:
-        kind = type(module)
+        kind = module.__class__
         self.modules.append(module)
         self.items.append(kind)
         self.identities.append(id(module))
@@ -452,13 +454,16 @@ class Facts:
         self.probes.append(probe)
 
 
-_VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
+Visit = Callable[[Facts, Any, str], None]
+
+_VISITS: tuple[tuple[Any, Visit], ...] = (
     (State, Facts._state),
     (Tensor, Facts._tensor),
     (Module, Facts._module),
     (np.ndarray, Facts._array),
     (Optimizer, Facts._optimizer),
     ((dict, MappingProxyType), Facts._mapping),
+    ((UserDict, UserList, ChainMap), Facts._view),
     ((bytearray, array), Facts._bytes),
     ((property, staticmethod, classmethod, cached_property, partialmethod), Facts._descriptor),
     ((list, tuple, deque), Facts._sequence),
@@ -469,11 +474,18 @@ _VISITS: tuple[tuple[Any, Callable[[Facts, Any, str], None]], ...] = (
     ((ContextVar, local), Facts._of_a_context),
     (type, Facts._class),
     (ModuleType, Facts._python_module),
-    ((UserDict, UserList, ChainMap), Facts._view),
 )
 
 
-@lru_cache(1024)
-def _visit_of(kind: type) -> Callable[[Facts, Any, str], None] | None:
+_visits: WeakKeyDictionary[type, Visit | None] = WeakKeyDictionary()
+"""The found ones, for as long as the classes live."""
+
+
+def _visit_of(kind: type) -> Visit | None:
     """What `Facts` reads of such an object; None where it takes it by its attributes."""
-    return next((visit for kinds, visit in _VISITS if issubclass(kind, kinds)), None)
+    try:
+        return _visits[kind]
+    except KeyError:
+        found = next((visit for kinds, visit in _VISITS if issubclass(kind, kinds)), None)
+        _visits[kind] = found
+        return found

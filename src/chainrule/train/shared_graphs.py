@@ -12,8 +12,8 @@ from chainrule.graph.state import State
 from chainrule.train.facts import Facts
 
 _templates: LruCache[Hashable, Template] = LruCache(128)
-_kinds: LruCache[Hashable, object] = LruCache(128)
-"""What stands for models that are equal: the key of their templates, in place of a long one."""
+_short_keys: LruCache[Hashable, object] = LruCache(128)
+"""A small object for each long key, which all of its templates would have to compare."""
 
 
 class SharedGraphs:
@@ -31,11 +31,11 @@ class SharedGraphs:
         roles = [numbers.setdefault(state, len(numbers)) for state in (*facts.states, *states)]
         kinds = [(state.shape, state.dtype, state.own_name) for state in numbers]
         key = tuple(facts.items), tuple(facts.requires_grad), tuple(roles), tuple(kinds)
-        kind = _kinds.get(key)
-        if kind is None:
-            kind = object()
-            _kinds.add(key, kind)
-        self._kind = kind
+        short = _short_keys.get(key)
+        if short is None:
+            short = object()
+            _short_keys.add(key, short)
+        self._short_key = short
 
     def find(self, step: Hashable) -> CapturedGraph | None:
         """The graph of a step, with these states in it; None where there is none yet."""
@@ -49,4 +49,4 @@ class SharedGraphs:
             _templates.add(self._key(step), template)
 
     def _key(self, step: Hashable) -> Hashable:
-        return self._kind, step, local.context.grad_enabled, local.context.path
+        return self._short_key, step, local.context.grad_enabled, local.context.path

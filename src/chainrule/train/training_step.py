@@ -190,11 +190,13 @@ class StepGraphs:
         """The graphs that equal models share; None where there is no telling whether they are."""
         version = self._versions[kind]
         facts = version.shared_facts()
+        shared = self._shared.pop(version, None)  # which holds the objects of its facts
         if facts is None:
             return None
-        shared = self._shared.get(version)
-        if shared is None or shared.facts is not facts:
-            shared = self._shared[version] = SharedGraphs(facts, self._used_states(kind))
+        # A capture makes the buffers of accumulated gradients, of which no facts tell.
+        if shared is None or shared.facts is not facts or self.accumulates:
+            shared = SharedGraphs(facts, self._used_states(kind))
+        self._shared[version] = shared
         return shared
 
     def _used_states(self, kind: Kind) -> list[State]:

@@ -20,7 +20,7 @@ class Version:
 
     Args:
         roots, gradients: as of `Facts`.
-        beyond: a version of other objects whose facts are among these, too.
+        beyond: a version whose objects are looked at first; its facts are taken over.
     """
 
     _KEPT = 8
@@ -59,7 +59,7 @@ class Version:
         ignored, gradients, beyond = self._ignored, self._gradients, self._beyond
         if beyond is None:
             return Facts(self._roots, ignored, gradients=gradients)
-        if ignored or beyond._ignored:  # of each version something else
+        if ignored or beyond._ignored:  # each version leaves out other things
             return Facts(self._all_roots(), ignored, gradients=gradients)
         return beyond._present()[0].with_roots(self._roots, gradients=gradients)
 

@@ -107,12 +107,12 @@ class Backend(ABC, Generic[Runner]):
                 instead: dict[State, State] = dict(zip(ema.parameters, ema.averages, strict=True))
                 graph = with_states(self._step(kind, form, rows).graph, instead)
             step: CachedStep[Runner] = CachedStep(graph)
-            self._know([*step.graph.reads, *step.graph.updates])
+            self._guard_also([*step.graph.reads, *step.graph.updates])
             self._steps.add(key, step)
             return step
 
-    def _know(self, states: Sequence[State]) -> None:
-        """Let the guard be that of these states, too."""
+    def _guard_also(self, states: Sequence[State]) -> None:
+        """Let the guard cover these states, too."""
         with self._lock:
             if not self._states.keys() >= {*states}:
                 self._states.update(dict.fromkeys(states))

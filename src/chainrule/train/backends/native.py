@@ -49,6 +49,8 @@ class NativeBackend(Backend[NativeStep]):
     def _native(self, step: CachedStep[NativeStep], request: TrainRequest) -> NativeStep:
         """The plan of a training step, bound to the data."""
         batches = request.batches
+        if step.idle and step.idle[0].block is not self.block:  # of a step no longer kept
+            step.idle.clear()
         if not step.idle:
             step.idle.append(self._planned(step.graph, request.kind, batches.rows(request.first)))
         self._bound.add(step.idle[0])
@@ -80,7 +82,7 @@ class NativeBackend(Backend[NativeStep]):
             for state in before:  # out of the old block, into separate arrays
                 state.replace(state.numpy().copy())
             block = self.block = StateBlock([*self.graphs.states(), *before, *needed])
-            self._know(block.states)
+            self._guard_also(block.states)
             for step in self._steps:
                 step.idle.clear()
         if kind in ("prediction", "sampling"):
