@@ -4,6 +4,7 @@ import dataclasses
 import gzip
 import importlib
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -24,6 +25,17 @@ from benchmarks.networks import NETWORKS, Network  # noqa: E402
 from chainrule.data import datasets  # noqa: E402
 
 bench = importlib.import_module("chainrule.cli.bench")  # cli.bench may be the command
+
+
+@pytest.fixture(autouse=True)
+def environment():
+    """What a benchmark sets for its peers, as CHAINRULE_NUM_THREADS, is not left to other tests."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
 TINY = Network((4, 16, 16, 3), 32, rows=320)
 
 
