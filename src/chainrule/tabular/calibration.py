@@ -36,18 +36,14 @@ def temperature(
         >>> softmax(sure / t)[0].round(2).tolist()
         [0.6, 0.4]
     """
-    w = (
-        np.ones(len(outputs))
-        if weights is None
-        else weights * (len(outputs) / max(weights.sum(), 1e-300))
-    )
-    size = max(_BLOCK // outputs.shape[1], 1)
-    blocks = [slice(start, start + size) for start in range(0, len(outputs), size)]
     # A row that is sure of a wrong class by the mean spread of the scores: a prior of one row.
     prior = float(np.mean(outputs.max(axis=1) - outputs.min(axis=1), dtype=np.float64))
-
     if prior == 0.0:
         return 1.0
+    rows = len(outputs)
+    w = np.ones(rows) if weights is None else weights * (rows / max(weights.sum(), 1e-300))
+    size = max(_BLOCK // outputs.shape[1], 1)
+    blocks = [slice(start, start + size) for start in range(0, rows, size)]
 
     def slopes(inverse: float) -> tuple[float, float]:
         """The first and the second derivative of the cross-entropy by 1 / T."""
