@@ -15,7 +15,7 @@ from chainrule.system.threads import hold_numpy
 __all__ = ["matmul"]
 
 
-_MOST_TERMS = 16384  # of one sum in BLAS, which adds blocks of terms one after another
+_MOST_TERMS = 4096  # of one sum in BLAS, which may add them one after another
 
 
 def _matrix(shape: tuple[int, ...], transposed: bool) -> tuple[int, ...]:

@@ -77,7 +77,7 @@ expm1.differentiable(lambda g, y, x: g * (y + 1.0))
 @unary(interval(-4, 4))
 def exp2(x: Array) -> Array:
     """2 to the power x, exact where x is whole."""
-    return np.exp2(x)
+    return np.exp2(x, dtype=np.float64).astype(x.dtype)  # in float32 NumPy's may miss 2^k
 
 
 exp2.differentiable(lambda g, y, x: g * (y * _LN2))
@@ -95,7 +95,7 @@ log2.differentiable(lambda g, y, x: g / (x * _LN2))
 @unary(interval(0.1, 4))
 def log10(x: Array) -> Array:
     """The logarithm to base 10, exact at the powers of 10."""
-    return np.log10(x)
+    return np.log10(x, dtype=np.float64).astype(x.dtype)  # in float32 NumPy's may miss k
 
 
 log10.differentiable(lambda g, y, x: g / (x * _LN10))
