@@ -125,7 +125,8 @@ def as_metadata(metadata: Mapping[str, Any] | None) -> dict[str, Any]:
     if metadata is not None and not isinstance(metadata, Mapping):
         raise TypeError(f"metadata is a dict that JSON can hold, got {metadata!r:.80}")
     found = dict(metadata or {})
-    as_text(found)
+    if found:
+        as_text(found)
     return found
 
 
