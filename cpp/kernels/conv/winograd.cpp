@@ -122,6 +122,12 @@ CHAINRULE_INLINE void store_six(const Six<T>& row, T* to, int64_t apart, int64_t
   store<partial>(row.at[5], to + 5 * apart, count);
 }
 
+template <typename T, int64_t count, int64_t width>
+CHAINRULE_INLINE void set_column(Vector<T> (&rows)[count][width], int64_t i,
+                                 const Vector<T> (&column)[count]) {
+  for (int64_t k = 0; k < count; ++k) rows[k][i] = column[k];
+}
+
 // Of so many tiles of a line the columns are transformed, then the rows.
 constexpr int64_t tiles_at_once = 8;
 constexpr int64_t columns_at_once = tiles_at_once * places + side - places;
@@ -151,12 +157,7 @@ void winograd_image(const WinogradLine<T>& given, const T* const* lines) {
           const auto zero = Vector<T>::broadcast(0);
           column = {{zero, zero, zero, zero, zero, zero}};
         }
-        rows[0][i] = column.at[0];
-        rows[1][i] = column.at[1];
-        rows[2][i] = column.at[2];
-        rows[3][i] = column.at[3];
-        rows[4][i] = column.at[4];
-        rows[5][i] = column.at[5];
+        set_column(rows, i, column.at);
       }
       T* to = line.tiles + begin * line.channels + channel;
       for (int64_t tile = 0; tile < tiles; ++tile, to += line.channels) {
@@ -187,13 +188,7 @@ void winograd_places(const WinogradLine<T>& given, const T* const* lines) {
           column = {{load<partial>(g[0] + at, count), load<partial>(g[1] + at, count),
                      load<partial>(g[2] + at, count), load<partial>(g[3] + at, count)}};
         }
-        const Six<T> six = of_places(column);
-        rows[0][i] = six.at[0];
-        rows[1][i] = six.at[1];
-        rows[2][i] = six.at[2];
-        rows[3][i] = six.at[3];
-        rows[4][i] = six.at[4];
-        rows[5][i] = six.at[5];
+        set_column(rows, i, of_places(column).at);
       }
       for (int64_t i = 0; i < side; ++i) {
         store_six<partial>(
@@ -218,10 +213,7 @@ void winograd_results(const WinogradLine<T>& given, T* const* lines) {
             Six<T>{{load<partial>(m, count), load<partial>(m + down, count),
                     load<partial>(m + 2 * down, count), load<partial>(m + 3 * down, count),
                     load<partial>(m + 4 * down, count), load<partial>(m + 5 * down, count)}});
-        rows[0][j] = column.at[0];
-        rows[1][j] = column.at[1];
-        rows[2][j] = column.at[2];
-        rows[3][j] = column.at[3];
+        set_column(rows, j, column.at);
       }
       const int64_t left = line.columns - tile * places;
       for (int64_t i = 0; i < places; ++i) {

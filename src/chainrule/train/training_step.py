@@ -366,11 +366,8 @@ class StepGraphs:
         """
         moments: dict[str, list[State]] = {}
         optimizer, ema = self.optimizer, self.options.ema
-        if optimizer is not None:
-            of_parameters = [optimizer.state[parameter] for parameter in optimizer.params]
-            for buffers in (*of_parameters, *[group.buffers for group in optimizer.param_groups]):
-                for name, buffer in buffers.items():
-                    moments.setdefault(name, []).append(buffer)
+        for name, buffer in ({} if optimizer is None else optimizer.states()).items():
+            moments.setdefault(name.partition(".")[2], []).append(buffer)
         return [
             *(optimizer.params if optimizer is not None else self.model.parameters()),
             *(buffer for alike in moments.values() for buffer in alike),
