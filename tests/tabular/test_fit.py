@@ -114,6 +114,44 @@ def test_an_ensemble_is_the_same_each_time_and_ends_when_it_must():
     assert time.monotonic() - begin < 15
 
 
+@pytest.mark.parametrize("loss", ["squared_error", "quantile", "gaussian"])
+def test_numbers_are_averaged_by_the_errors_of_the_members(loss, tmp_path):
+    y = np.where(np.arange(300) % 3 == 0, Y + 5000 * (X[:, 2] > 1.5), Y)  # one fold is harder
+    given = {"preset": "ensemble", "members": 3, "epochs": 30, "loss": loss, **SMALL}
+    model = tabular.fit(X, y, "regression", **given)
+    errors = np.array([m["validation_error"] for m in model.report["members"]])
+    expected = errors**-2 / (errors**-2).sum() if loss == "squared_error" else np.full(3, 1 / 3)
+    np.testing.assert_allclose(model.weights, expected)
+    assert loss != "squared_error" or max(model.weights) > 1.2 * min(model.weights)
+    alone = [
+        tabular.TabularModel(
+            model.columns, model.target, [m], [1.0], [1.0], model.report, model.scores
+        )
+        for m in model.members
+    ]
+    means = np.stack([one.predict(X) for one in alone])
+    np.testing.assert_allclose(model.predict(X), expected @ means)
+    width = np.stack([np.subtract(*one.predict_interval(X)[::-1]) for one in alone])
+    found = np.subtract(*model.predict_interval(X)[::-1])
+    assert loss == "quantile" or np.allclose(found, expected @ width)
+    if loss == "gaussian":
+        inner = expected @ np.square([one.predict_std(X) for one in alone])
+        apart = expected @ np.square(means - expected @ means)
+        np.testing.assert_allclose(model.predict_std(X) ** 2, inner + apart)
+    path = tmp_path / "model.safetensors"
+    model.save(path)
+    assert tabular.TabularModel.load(path).weights == model.weights
+    cr.save(model.to_dict() | {"weights": [1.0, 1.0, 1.0]}, path)
+    with pytest.raises(FileError, match="do not sum to 1"):
+        tabular.TabularModel.load(path)
+
+
+def test_classes_are_averaged_with_equal_weights():
+    given = {"preset": "ensemble", "members": 3, "epochs": 5, **SMALL}
+    model = tabular.fit(X, LABELS, "classification", **given)
+    assert model.weights == pytest.approx([1 / 3] * 3)
+
+
 def test_schedules_and_groups_are_those_of_the_recipe():
     recipe = realmlp("regression")
     model = nn.RealMLP(2, 1, 1, 12, 1, (8, 4), dropout=recipe.dropout)

@@ -127,7 +127,7 @@ def _predictions_of(model: Any) -> Predictions:
     if isinstance(model, Predictions):
         return model
     if isinstance(model, TabularModel):
-        parts = model.columns, model.target, model.members, model.temperatures
+        parts = model.columns, model.target, model.members, model.temperatures, model.weights
         return _OfTable(*parts, model.report, model.scores)
     raise TypeError(
         "model is a nn.Module, a Trainer, an Ensemble, a TabularModel, a fitted estimator of "

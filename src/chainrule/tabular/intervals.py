@@ -38,6 +38,7 @@ def scores(target: Numbers, outputs: NDArray[Any], encoded: NDArray[Any]) -> NDA
 def interval(
     target: Numbers,
     outputs: Sequence[NDArray[Any]],
+    weights: Sequence[float],
     held_out: NDArray[np.float64],
     coverage: float,
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -46,6 +47,7 @@ def interval(
     Args:
         target: what is predicted.
         outputs: of each member.
+        weights: the weight of each member.
         held_out: the scores of rows held out, shape (rows, targets).
         coverage: the probability, between 0 and 1.
     """
@@ -54,14 +56,14 @@ def interval(
     level = min(np.ceil((rows + 1) * coverage) / rows, 1.0)
     width = np.quantile(held_out, level, axis=0, method="higher")
     if target.loss == "quantile":
-        bounds = np.mean([target.bounds(o) for o in outputs], axis=0)
+        bounds = np.average([target.bounds(o) for o in outputs], axis=0, weights=weights)
         low, high = bounds[:, 0] - width[0], bounds[:, -1] + width[0]
         middle = (low + high) / 2  # a negative width may turn them round
         low, high = np.minimum(low, middle), np.maximum(high, middle)
         return (low, high) if target.is_vector else (low[:, None], high[:, None])
-    middle = np.mean([target.decode(o) for o in outputs], axis=0)
+    middle = np.average([target.decode(o) for o in outputs], axis=0, weights=weights)
     half = width[0] if target.is_vector else width
     if target.loss == "gaussian":
-        spread = np.mean([target.deviation(o) for o in outputs], axis=0)
+        spread = np.average([target.deviation(o) for o in outputs], axis=0, weights=weights)
         half = half * (spread if target.is_vector else spread[:, None])
     return middle - half, middle + half

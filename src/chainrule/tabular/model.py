@@ -42,6 +42,7 @@ class TabularModel:
         target: the classes, or the mean, scale and range of the numbers that are predicted.
         members: the networks, whose predictions are averaged.
         temperatures: what the outputs of each are divided by, before they become probabilities.
+        weights: the weight of each in the average; they sum to 1.
         scores: of a regression, how far the targets of the rows held out lie from their
             predictions; None where none were held out.
         report: what the training found: for each member "best_epoch", "validation_error" and
@@ -69,6 +70,7 @@ class TabularModel:
         target: Target,
         members: Sequence[RealMLP],
         temperatures: Sequence[float],
+        weights: Sequence[float],
         report: Mapping[str, Any],
         scores: NDArray[np.float64] | None = None,
     ) -> None:
@@ -76,6 +78,7 @@ class TabularModel:
         self.target = target
         self.members = tuple(member.eval() for member in members)
         self.temperatures = tuple(temperatures)
+        self.weights = tuple(weights)
         self.report = dict(report)
         self.scores = scores
         self._networks = [NetworkPredictor(member) for member in self.members]
@@ -150,7 +153,11 @@ class TabularModel:
             found = [softmax(o.astype(np.float64) / t) for o, t in pairs]
         else:
             found = [target.decode(o) for o in outputs]
-        return found[0] if len(found) == 1 else np.asarray(np.mean(found, axis=0))
+        return found[0] if len(found) == 1 else self._average(found)
+
+    def _average(self, found: Any) -> NDArray[np.float64]:
+        """The weighted mean of what the members predict."""
+        return np.asarray(np.average(found, axis=0, weights=self.weights))
 
     def predict_interval(
         self, table: Any, coverage: float = 0.9
@@ -173,7 +180,7 @@ class TabularModel:
         coverage = checks.Interval(0, 1).check("coverage", coverage)
         if self.scores is None:
             raise ValueError("no rows were held out, so nobody knows how wide an interval must be")
-        return interval(target, self._outputs(table), self.scores, coverage)
+        return interval(target, self._outputs(table), self.weights, self.scores, coverage)
 
     def predict_quantiles(self, table: Any) -> NDArray[np.float64]:
         """The quantiles of `target.quantiles`, rising in each row: shape (rows, quantiles).
@@ -184,7 +191,7 @@ class TabularModel:
         target = self._regression()
         if target.loss != "quantile":
             raise AttributeError('quantiles are predicted with loss="quantile"')
-        return np.asarray(np.mean([target.bounds(o) for o in self._outputs(table)], axis=0))
+        return self._average([target.bounds(o) for o in self._outputs(table)])
 
     def predict_std(self, table: Any) -> NDArray[np.float64]:
         """The standard deviation of each row's target, shape (rows,).
@@ -198,7 +205,8 @@ class TabularModel:
         outputs = self._outputs(table)
         means = np.stack([target.decode(o).reshape(-1) for o in outputs])
         squares = np.stack([np.square(target.deviation(o)) for o in outputs])
-        return np.asarray(np.sqrt(squares.mean(axis=0) + means.var(axis=0)))
+        apart = np.square(means - self._average(means))
+        return np.sqrt(self._average(squares + apart))
 
     def importances(self, table: Any) -> dict[str, float]:
         """How much each column moves the outputs: the shares of gradient times input.
@@ -217,9 +225,7 @@ class TabularModel:
 
     def importances_encoded(self, arrays: Mapping[str, NDArray[Any]]) -> dict[str, float]:
         """The same for rows that `columns.transform` made arrays of."""
-        found = np.sum(
-            [gradient_times_input(self.columns, m, arrays) for m in self.members], axis=0
-        )
+        found = self._average([gradient_times_input(self.columns, m, arrays) for m in self.members])
         shares = found / max(found.sum(), 1e-300)
         return dict(zip(self.columns.names, shares.tolist(), strict=True))
 
@@ -288,6 +294,7 @@ class TabularModel:
                 {"network": to_description(m), "state": m.state_dict()} for m in self.members
             ],
             "temperatures": list(self.temperatures),
+            "weights": list(self.weights),
             "scores": self.scores,
             "report": self.report,
         }
@@ -345,6 +352,10 @@ def _from_state(found: Mapping[str, Any]) -> TabularModel:
         shape = (len(target.mean),) if isinstance(target, Numbers) else ()
         if scores.shape[1:] != shape or not scores.size or not np.isfinite(scores).all():
             raise ValueError(f"scores of shape {scores.shape}, or not finite, fit no target")
-    if not members or len(temperatures) != len(members):
-        raise ValueError(f"{len(members)} networks, {len(temperatures)} temperatures")
-    return TabularModel(columns, target, members, temperatures, found["report"], scores)
+    weights = [float(w) for w in found["weights"]]
+    if not members or not len(temperatures) == len(weights) == len(members):
+        counts = f"{len(temperatures)} temperatures, {len(weights)} weights"
+        raise ValueError(f"{len(members)} networks, {counts}")
+    if not min(weights) >= 0 or not abs(sum(weights) - 1) < 1e-6:
+        raise ValueError(f"weights {weights} of the networks do not sum to 1")
+    return TabularModel(columns, target, members, temperatures, weights, found["report"], scores)
