@@ -112,6 +112,36 @@ def test_a_chain_gives_the_bits_of_its_operations(rng, name, columns, dtype, ins
         assert a.tobytes() == b.tobytes()
 
 
+@pytest.mark.parametrize("bias_dtype", ["float32", "float64"])
+@pytest.mark.parametrize("stride", [0, 1])
+@pytest.mark.parametrize("unread", [False, True])
+def test_a_chain_reads_what_is_not_memory_block_by_block(rng, unread, stride, bias_dtype):
+    columns = 1700  # of a block there are 512
+    x, bias = (rng.standard_normal(columns).astype("float32") for _ in range(2))
+    bench = Bench()
+    at, added = bench.put(x), bench.put(bias.astype(bias_dtype))
+    extra = [load(bench.put(np.zeros(columns)), "float64", 0, 1, 4)] if unread else []
+    out, result = bench.room(columns, "float32")
+    bench.plan.add(
+        "program",
+        "bias and relu",
+        dtype="float32",
+        rows=1,
+        columns=columns,
+        registers=5,
+        loads=[
+            load(at, "float32", 0, 1, 0),
+            load(added, bias_dtype, 0, stride, 1),
+            *extra,
+        ],
+        ops=BIAS_RELU,
+        stores=[store(out, "float32", 0, 3)],
+    )
+    bench.run()
+    assert bench.plan.chains() == 1
+    np.testing.assert_array_equal(result, np.maximum(x + (bias if stride else bias[0]), 0))
+
+
 def test_what_is_no_scalar_makes_no_chain(rng):
     arrays = [rng.standard_normal(100).astype("float32") for _ in range(5)]
     operations = [op("multiply_add", 5, 3, 1, 2), op("multiply", 6, 4, 5), op("subtract", 7, 0, 6)]

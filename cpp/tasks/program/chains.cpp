@@ -133,6 +133,7 @@ void ElementwiseProgram<T>::fuse(const Program& program, const Kernels<T>& kerne
     const Chain& chain = chains[number];
     PreparedChain prepared = {};
     prepared.kernel = kernels.chains[number];
+    prepared.scalars = chain.scalars;
     for (; prepared.input_count < chain.inputs; ++prepared.input_count) {
       const auto input = static_cast<std::size_t>(prepared.input_count);
       const Operation& reader = operations_[first + found->op[input]];
@@ -150,8 +151,31 @@ void ElementwiseProgram<T>::fuse(const Program& program, const Kernels<T>& kerne
   operations_ = std::move(fused);
 }
 
+// Whether the program is one chain whose operands, but for single numbers, are memory.
+template <typename T>
+bool ElementwiseProgram<T>::needs_no_blocks() const {
+  if (operations_.size() != 1 || chains_.size() != 1 || rows_ != 1 || has_sums()) return false;
+  const PreparedChain& chain = chains_.front();
+  const auto is_memory = [&](Slot slot) {
+    return slot >= register_slots_ &&
+           loads_[static_cast<std::size_t>(slot - register_slots_)].in_place;
+  };
+  for (int i = 0; i < chain.input_count; ++i) {
+    const bool is_scalar = chain.scalars >> i & 1;
+    if (!is_scalar && !is_memory(chain.inputs[i])) return false;
+  }
+  const auto needs_no_block = [](const PreparedLoad& load) {
+    return load.in_place || load.kind == Kind::scalar;
+  };
+  return std::ranges::all_of(loads_, needs_no_block) &&
+         std::ranges::all_of(stores_, &PreparedStore::written_in_place);
+}
+
 template void ElementwiseProgram<float>::fuse(const Program&, const Kernels<float>&);
 template void ElementwiseProgram<double>::fuse(const Program&, const Kernels<double>&);
 template void ElementwiseProgram<std::int64_t>::fuse(const Program&, const Kernels<std::int64_t>&);
+template bool ElementwiseProgram<float>::needs_no_blocks() const;
+template bool ElementwiseProgram<double>::needs_no_blocks() const;
+template bool ElementwiseProgram<std::int64_t>::needs_no_blocks() const;
 
 }  // namespace chainrule

@@ -191,6 +191,7 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, const Buildin
     sums_.push_back({memory.at<T>(sum.ref), slot_of[sum.reg]});
   }
   fuse(program, kernels);
+  is_one_chain_ = needs_no_blocks();
   nanoseconds_ += 0.05 * static_cast<double>(loads_.size() + stores_.size() + sums_.size());
   nanoseconds_ *= static_cast<double>(rows_) * static_cast<double>(columns_) * sizeof(T) / 4;
 

@@ -56,7 +56,7 @@ void ElementwiseProgram<T>::load_once(const PreparedLoad& load, const Region& re
   T* const own_block = slots[load.register_slot];
   slots[load.slot] = own_block;
   if (load.kind == Kind::scalar) {
-    fill(own_block, element(load, load.data), largest.count());
+    fill(own_block, element(load, load.data), copies(largest));
   } else if (load.kind == Kind::row && largest.rows > 1) {
     read(load, own_block, load.data + region.column_begin * load.itemsize, largest.columns);
     for (std::int64_t done = largest.columns; done < largest.count();) {
@@ -147,7 +147,8 @@ void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch) const 
   const std::int64_t rows = region.row_end - region.row_begin;
   const std::int64_t columns = region.column_end - region.column_begin;
   if (rows <= 0 || columns <= 0) return;
-  Block largest = {region.row_begin, 1, region.column_begin, std::min(columns, block_)};
+  const std::int64_t most = is_one_chain_ ? columns : block_;
+  Block largest = {region.row_begin, 1, region.column_begin, std::min(columns, most)};
   if (columns < short_row && columns <= block_) {
     largest.rows = std::min(rows, block_ / columns);
     largest.columns = columns;
@@ -157,7 +158,7 @@ void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch) const 
   T* const registers = reinterpret_cast<T*>(scratch + table_bytes_);
   for (std::int64_t i = 0; i < register_slots_; ++i) slots[i] = registers + i * register_stride_;
   for (const PreparedConstant& constant : constants_) {
-    fill(slots[constant.register_slot], constant.value, largest.count());
+    fill(slots[constant.register_slot], constant.value, copies(largest));
   }
   for (const PreparedLoad& load : loads_) load_once(load, region, largest, slots);
 

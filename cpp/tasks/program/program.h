@@ -57,6 +57,7 @@ class ElementwiseProgram {
     ChainKernel<T> kernel;
     Slot results[most_chain_results], inputs[most_chain_inputs];
     int result_count, input_count;
+    unsigned scalars;  // as in Chain
   };
   enum class Kind : std::uint8_t { scalar, per_row, row, matrix, random };
   struct PreparedLoad {
@@ -89,8 +90,11 @@ class ElementwiseProgram {
     std::int64_t count() const { return rows * columns; }
   };
 
+  // Of a number that is the same for all elements. A chain reads it once.
+  std::int64_t copies(const Block& largest) const { return is_one_chain_ ? 1 : largest.count(); }
   void merge(Program& program) const;
   void fuse(const Program& program, const Kernels<T>& kernels);
+  bool needs_no_blocks() const;
   static void run_chain(const PreparedChain& chain, T* const* slots, std::int64_t count);
   void load_once(const PreparedLoad& load, const Region& region, const Block& largest,
                  T** slots) const;
@@ -107,6 +111,7 @@ class ElementwiseProgram {
 
   std::int64_t rows_ = 0, columns_ = 0, rows_of_a_sum_ = 0;
   std::int64_t block_ = 0;            // elements at once
+  bool is_one_chain_ = false;         // on memory alone: it takes all elements at once
   std::int64_t register_stride_ = 0;  // elements
   std::int64_t table_bytes_ = 0, register_bytes_ = 0, sum_bytes_ = 0;
   std::int64_t sum_levels_ = 0;
