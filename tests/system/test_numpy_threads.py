@@ -70,6 +70,17 @@ def four_cpus(monkeypatch):
 
 
 @pytest.mark.usefixtures("four_cpus")
+def test_the_environment_is_read_each_time(monkeypatch):
+    assert cr.get_num_threads() == 2
+    for given, expected in (("3", 3), ("5", 5), ("", 2)):
+        monkeypatch.setenv("CHAINRULE_NUM_THREADS", given)
+        assert cr.get_num_threads() == expected
+    monkeypatch.setenv("CHAINRULE_NUM_THREADS", "many")
+    with pytest.raises(ValueError, match="CHAINRULE_NUM_THREADS"):
+        cr.get_num_threads()
+
+
+@pytest.mark.usefixtures("four_cpus")
 def test_a_quota_holds_for_the_first_product():
     for library in threads._numpy_libraries():
         library.set_num_threads(4)

@@ -12,14 +12,22 @@ from typing import Any
 from chainrule._core import MOST_THREADS
 from chainrule.system.cpus import allowed_cpus, usable_cpus
 
+_VARIABLE = "CHAINRULE_NUM_THREADS"
+_KEY = os.environ.encodekey(_VARIABLE)
+
 _threads: int | None = None
 _usable_cpus = cache(usable_cpus)  # which reads several files
 _numpy_is_held = False
 _first_numbers: dict[str, int] = {}
 """By the path of a library: its number of threads before the first change."""
 
-_local = threading.local()
-"""`share`: the ThreadShare whose block this thread of Python is in."""
+
+class _Local(threading.local):
+    share: ThreadShare | None = None
+    """Whose block this thread of Python is in."""
+
+
+_local = _Local()
 
 
 def get_num_threads() -> int:
@@ -29,17 +37,16 @@ def get_num_threads() -> int:
     CHAINRULE_NUM_THREADS; else the number of CPUs that this process may keep busy. Trainings side
     by side, as those of an `Ensemble`, share them: in their threads it is the number of each.
     """
-    share: ThreadShare | None = getattr(_local, "share", None)
+    share = _local.share
     return _of_process() if share is None else share.each()
 
 
 def _of_process() -> int:
     if _threads is not None:
         return _threads
-    given = os.environ.get("CHAINRULE_NUM_THREADS", "")
-    if given:
-        return _checked_threads(given, "CHAINRULE_NUM_THREADS")
-    return _usable_cpus()
+    variables = getattr(os.environ, "_data", None)  # undecoded: this is asked before every run
+    given = os.environ.get(_VARIABLE) if variables is None or _KEY in variables else None
+    return _checked_threads(given, _VARIABLE) if given else _usable_cpus()
 
 
 def set_num_threads(threads: int | None) -> None:
@@ -81,7 +88,7 @@ class ThreadShare:
     @contextmanager
     def taken(self) -> Iterator[None]:
         """Native runs of this thread have their part inside the block."""
-        before = getattr(_local, "share", None)
+        before = _local.share
         with self._lock:
             self._users += 1
         _local.share = self
