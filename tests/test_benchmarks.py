@@ -324,3 +324,17 @@ def test_estimators_are_measured_beside_their_peers():
     assert len(lines) == 10
     for line in lines:
         assert float(line.split()[-1]) < (1e-9 if "float64" in line else 1e-3)
+
+
+def test_ensembles_are_measured_beside_one_product():
+    ensembles = importlib.import_module("benchmarks.ensembles")
+    adam = Network(TINY.sizes, TINY.batch, "adam", TINY.rows)
+    arguments = ["--members", "2", "--epochs", "1", "--rounds", "1", "--threads", "1"]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensembles, "NETWORKS", (TINY, adam))
+        patch.setattr(ensembles, "SIZE", 8)
+        patch.setattr(ensembles, "PAUSE", 0.0)
+        result = CliRunner().invoke(ensembles.main, arguments, catch_exceptions=False)
+    lines = result.output.splitlines()
+    assert [line.split()[0] for line in lines] == [TINY.name, f"{TINY.name}:adam"]
+    assert all(float(line.split()[-1]) > 0 for line in lines)
