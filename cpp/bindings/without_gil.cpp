@@ -14,8 +14,8 @@ namespace nb = nanobind;
 namespace chainrule {
 namespace {
 
-// A run comes back within a tenth of a second, unless one step takes longer.
-constexpr auto longest_wait = std::chrono::seconds(10);
+using Seconds = std::chrono::duration<double>;
+std::atomic<Seconds> longest_wait = Seconds(10);
 constexpr auto between_looks = std::chrono::milliseconds(1);
 
 std::atomic<std::int64_t> at_work = 0;
@@ -44,7 +44,7 @@ void end_of_python() {
   python_ends.store(true);
   nb::gil_scoped_release released;  // for those that decided to come back before they could know
   const auto begin = std::chrono::steady_clock::now();
-  while (at_work.load() != 0 && std::chrono::steady_clock::now() - begin < longest_wait) {
+  while (at_work.load() != 0 && std::chrono::steady_clock::now() - begin < longest_wait.load()) {
     std::this_thread::sleep_for(between_looks);
   }
 }
@@ -68,6 +68,8 @@ CallOfCore::CallOfCore() {
 }
 
 CallOfCore::~CallOfCore() { leave(); }
+
+void set_longest_wait_at_end(double seconds) { longest_wait.store(Seconds(seconds)); }
 
 void register_end_of_python() {
 #if !defined(_WIN32)

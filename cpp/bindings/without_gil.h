@@ -34,4 +34,8 @@ class CallOfCore {
 // Has Python wait at its end until no other thread is at work in the core.
 void register_end_of_python();
 
+// How long it waits at most. A run comes back within a tenth of a second, unless one step takes
+// longer; ten seconds unless this says otherwise.
+void set_longest_wait_at_end(double seconds);
+
 }  // namespace chainrule

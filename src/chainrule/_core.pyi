@@ -48,6 +48,9 @@ def set_blas(sgemm: int, dgemm: int) -> None:
     """Addresses of cblas_sgemm and cblas_dgemm with 32-bit sizes, 0 for none; the library must stay
     loaded and use one thread. Plans take what is set when an instruction is added."""
 
+def set_longest_wait_at_end(seconds: float) -> None:
+    """How long Python's end waits for threads that are at work in the core; 10 by default."""
+
 class StateLock:
     """A lock of states: many threads read them, or one changes them.
 

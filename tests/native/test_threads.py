@@ -220,6 +220,7 @@ def forever():
 threading.Thread(target=forever, daemon=True).start()
 import time
 time.sleep(0.2)
+bench._core.set_longest_wait_at_end(0.3)
 print('end')
 """
     result = run_script(rest)
