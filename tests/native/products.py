@@ -78,7 +78,7 @@ def multiply(instruction_set, x, y, transposed, in_pages, threads=1, bias=None):
     before = [memory.copy() for memory in factors]
     plan.run(None, 0, 1, None, 60.0, threads)
     for memory, copy in zip(factors, before, strict=True):
-        np.testing.assert_array_equal(memory, copy)
+        assert np.array_equal(memory, copy)
     rows = result.view(x.dtype).reshape(m, ldc)
     assert (rows[:, n:].view(np.uint8) == 0xFF).all()
     return rows[:, :n].copy()

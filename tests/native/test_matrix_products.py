@@ -196,5 +196,5 @@ def test_epilogues_of_small_products(own_kernels, instruction_set, dtype, name, 
         for other in (matrix, bias) if place != "other" else (matrix,):
             product, result = multiply_small(instruction_set, x, y, transposed, name, other, place)
             if place != "product":
-                np.testing.assert_array_equal(product, plain, str(sizes))
-            np.testing.assert_array_equal(result, EPILOGUES[name][1](plain, other), str(sizes))
+                assert np.array_equal(product, plain), sizes
+            assert np.array_equal(result, EPILOGUES[name][1](plain, other)), sizes
