@@ -23,7 +23,7 @@ from chainrule import nn, optim
 from chainrule.data import datasets, read_columns, read_npz
 from chainrule.train import tensor_file
 
-SECONDS = 0.5
+SECONDS = 0.2
 
 
 def model():
@@ -186,10 +186,8 @@ def test_no_changed_bit_is_read_as_something_else(tmp_path, name):
     path.write_bytes(data)
     wanted = read(path)
     end = time.monotonic() + SECONDS
-    bits = list(range(8 * len(data)))
-    rng.shuffle(bits)
-    for bit in bits:
-        if time.monotonic() > end:
+    for case, bit in enumerate(rng.sample(range(8 * len(data)), 8 * len(data))):
+        if case >= 20 and time.monotonic() > end:
             break
         damaged = bytearray(data)
         damaged[bit // 8] ^= 1 << bit % 8
@@ -235,11 +233,12 @@ def test_odd_headers(tmp_path, name):
     data, path, rng = make(tmp_path), tmp_path / "file", random.Random(name)
     (length,) = struct.unpack("<Q", data[:8])
     header = json.loads(data[8 : 8 + length])
-    end = time.monotonic() + SECONDS
-    while time.monotonic() < end:
+    end, cases = time.monotonic() + SECONDS, 0
+    while time.monotonic() < end or cases < 20:
         text = json.dumps(odd_places(header, rng)).encode()
         path.write_bytes(struct.pack("<Q", len(text)) + text + data[8 + length :])
         attempt(read, path)
+        cases += 1
 
 
 # Bombs
@@ -335,8 +334,8 @@ BOMBS = {
         "load", lambda: safetensors({"__metadata__": {"chainrule": nested(20_000)}})
     ),
     "holes": ("load", None),
-    "npz with a few numbers": ("read_npz", lambda: npz_of(NPZ_HEADER % 3, zeros(150))),
-    "npz of zeros": ("read_npz", lambda: npz_of(NPZ_HEADER % (200 << 17), zeros(200))),
+    "npz with a few numbers": ("read_npz", lambda: npz_of(NPZ_HEADER % 3, zeros(120))),
+    "npz of zeros": ("read_npz", lambda: npz_of(NPZ_HEADER % (120 << 17), zeros(120))),
     "npz by LZMA": (
         "read_npz", lambda: npz_of(NPZ_HEADER % (20 << 17), zeros(20), zipfile.ZIP_LZMA)
     ),
