@@ -1,6 +1,7 @@
 """Imports only ever point down, in no circle, and stand at the top of their files."""
 
 import ast
+import functools
 import re
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
@@ -85,6 +86,11 @@ def imports_of(file, package):
     yield from _imports_below(tree, parents, in_function=False, for_types=False)
 
 
+def _name(function):
+    """The last name of a called function: f of a.b.f; "" where it has none."""
+    return getattr(function, "attr", getattr(function, "id", ""))
+
+
 def _imports_below(node, parents, in_function, for_types):
     for child in ast.iter_child_nodes(node):
         modules = []
@@ -94,7 +100,7 @@ def _imports_below(node, parents, in_function, for_types):
             base = parents[: len(parents) - child.level + 1] if child.level else []
             source = ".".join([*base, *filter(None, [child.module])])
             modules = [f"{source}.{alias.name}" for alias in child.names]
-        elif isinstance(child, ast.Call) and ast.unparse(child.func).endswith("import_module"):
+        elif isinstance(child, ast.Call) and _name(child.func).endswith("import_module"):
             modules = [arg.value for arg in child.args if isinstance(arg, ast.Constant)]
         yield from (Import(child.lineno, module, in_function, for_types) for module in modules)
         inner = isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
@@ -102,12 +108,15 @@ def _imports_below(node, parents, in_function, for_types):
         yield from _imports_below(child, parents, in_function or inner, for_types or types)
 
 
+@functools.cache
 def own_imports(package):
     """(file, import) for every import of the package's own modules, from all of its files."""
-    for file in sorted(package.rglob("*.py")):
-        for found in imports_of(file, package):
-            if found.module.split(".")[0] == package.name:
-                yield file, found
+    return [
+        (file, found)
+        for file in sorted(package.rglob("*.py"))
+        for found in imports_of(file, package)
+        if found.module.split(".")[0] == package.name
+    ]
 
 
 def room_of(module):
