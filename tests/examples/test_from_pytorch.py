@@ -1,23 +1,41 @@
 """The script for PyTorch and its port: few lines differ, and both learn the same."""
 
+import contextlib
 import difflib
+import functools
 import importlib.util
+import io
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+import chainrule as cr
+
 FOLDER = Path(__file__).parents[2] / "examples" / "from_pytorch"
 PAGE = FOLDER.parents[1] / "docs" / "from_pytorch.md"
 
 
-def run(name, tmp_path):
+def load(name):
     spec = importlib.util.spec_from_file_location(f"from_pytorch_{name}", FOLDER / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module.main(["--epochs", "15", "--out", str(tmp_path / name)])
+    return module
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """name -> (the accuracy that its script returns, what it prints); each script runs once."""
+    folder = tmp_path_factory.mktemp("from_pytorch")
+
+    @functools.cache
+    def run(name):
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            accuracy = load(name).main(["--epochs", "15", "--out", str(folder / name)])
+        return accuracy, printed.getvalue()
+
+    return run
 
 
 def lines(name):
@@ -45,23 +63,29 @@ def test_the_page_shows_what_changes():
     assert sorted(filter(None, shown.splitlines())) == sorted(wanted)
 
 
-def test_the_port_learns(tmp_path, capsys):
-    assert run("chainrule_script", tmp_path) > 0.95
-    out = capsys.readouterr().out
+def test_the_port_learns(run):
+    accuracy, out = run("chainrule_script")
+    assert accuracy > 0.95
     assert "22,090 parameters" in out and "test accuracy 0.9" in out
 
 
-def test_both_learn_the_same(tmp_path, capsys):
+def test_both_learn_the_same(run):
     pytest.importorskip("torch").set_num_threads(1)
-    theirs, ours = (run(name, tmp_path) for name in ("torch_script", "chainrule_script"))
+    (theirs, _), (ours, _) = both = run("torch_script"), run("chainrule_script")
     assert abs(theirs - ours) < 0.03
-    printed = capsys.readouterr().out
-    assert printed.count("ResidualMLP(") == 2 and printed.count("22,090 parameters") == 2
+    for _, printed in both:
+        assert printed.count("ResidualMLP(") == 1 and printed.count("22,090 parameters") == 1
 
 
-def test_epochs_are_timed():
-    command = [sys.executable, str(FOLDER / "time_epochs.py"), "--rounds", "1"]
-    out = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+def test_epochs_are_timed(monkeypatch, capsys):
+    monkeypatch.syspath_prepend(FOLDER)
+    monkeypatch.setattr(sys, "argv", ["time_epochs.py", "--rounds", "1"])
+    before = cr.get_num_threads()
+    try:
+        load("time_epochs").main()
+    finally:
+        cr.set_num_threads(before)
+    out = capsys.readouterr().out
     ways = ["as it comes", "compiled", "Trainer"]
     if importlib.util.find_spec("torch"):
         ways.append("PyTorch")
