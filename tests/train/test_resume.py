@@ -165,14 +165,16 @@ CASES = [
 
 
 @pytest.mark.parametrize("case", CASES, ids=str)
-def test_an_interruption_after_any_batch_changes_no_bit(tmp_path, case):
+def test_an_interruption_after_any_batch_changes_no_bit(tmp_path, case, backend):
     patience = case[2]
     whole = made(*case)
     fit(whole)
     wanted = outcome(whole)
     batches = len(whole.callbacks[0].losses)
     assert batches == 6 * whole.epoch and (patience or whole.epoch < EPOCHS)
-    for cut in range(1, batches + 1, 5 if case[-1] else 1):
+    # What is saved is not the backend's: with one of them every batch is tried. Every fifth is the
+    # first, the last and others of an epoch.
+    for cut in range(1, batches + 1, 5 if case[-1] or backend == "reference" else 1):
         path = tmp_path / f"{cut}.safetensors"
         first = made(*case)
         first.callbacks[-1].left = cut

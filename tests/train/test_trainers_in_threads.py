@@ -76,7 +76,7 @@ def bits(trainer):
     return b"".join(np.asarray(state).tobytes() for state in states)
 
 
-def fit(trainer, epochs=30):
+def fit(trainer, epochs=15):
     trainer.fit(X, Y, epochs=epochs, batch_size=10, progress=False)
     return bits(trainer)
 
@@ -216,18 +216,21 @@ def test_a_second_training_is_refused_at_once_and_the_first_goes_on(backend, tmp
 class Slow(cr.Callback):
     """Leaves time for a file to be written."""
 
+    def __init__(self, seconds):
+        self.seconds = seconds
+
     def on_step_end(self, trainer, loss):
-        time.sleep(0.01)
+        time.sleep(self.seconds)
 
 
 @backends
 def test_what_is_saved_beside_a_fit_goes_on_to_the_same_bits(backend, tmp_path):
-    def slow_trainer():
+    def made(seconds=0.0):
         model = network(nn.Dropout(0.2))
-        return trainer_of(model, backend=backend, averaged=True, callbacks=[Slow()])
+        return trainer_of(model, backend=backend, averaged=True, callbacks=[Slow(seconds)])
 
-    alone = fit(slow_trainer(), epochs=6)
-    trainer = slow_trainer()
+    alone = fit(made(), epochs=6)
+    trainer = made(0.01)
     saved = {}
 
     def save():
@@ -239,7 +242,7 @@ def test_what_is_saved_beside_a_fit_goes_on_to_the_same_bits(backend, tmp_path):
     paths = list(saved.values())[:-1]
     assert len(paths) > 1
     for path in paths[:: max(1, len(paths) // 3)]:
-        again = slow_trainer()
+        again = made()
         again.load(path)
         if again.epoch < 6:
             again.fit(X, Y, epochs=6 - again.epoch, batch_size=10, progress=False)
