@@ -13,9 +13,11 @@ from contextlib import contextmanager
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import chainrule as cr
 from chainrule import nn, tabular
+from chainrule.cli import main
 
 pytest.importorskip("starlette")
 
@@ -274,9 +276,7 @@ def test_files_that_are_not_served(kind, tmp_path, network):
         shape = [4] if kind == "wide" else [30_000_000]
         data = {"shape": shape, "columns": None, "target": None}
         cr.save(network, path, {"classes": None, "data": data})
-    found = subprocess.run(
-        [sys.executable, "-m", "chainrule", "serve", path], capture_output=True, text=True
-    )
-    assert found.returncode == 1
+    found = CliRunner().invoke(main, ["serve", str(path)])
+    assert found.exit_code == 1
     assert len(found.stderr.splitlines()) == 1
     assert found.stderr.startswith("Error: ")
