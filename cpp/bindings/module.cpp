@@ -65,8 +65,9 @@ NB_MODULE(_core, module) {
              "Measured floating-point peak in GFLOP/s; an empty instruction_set takes the best.");
   module.def("shuffle", &shuffle, nb::arg("order").noconvert(), nb::arg("seed"), nb::arg("epoch"),
              "Fills an int64 array with 0 ... n - 1 in the order of the epoch.");
-  module.def("set_longest_wait_at_end", &chainrule::set_longest_wait_at_end, nb::arg("seconds"),
-             "How long Python's end waits for threads that are at work in the core; 10 by default.");
+  module.def(
+      "set_longest_wait_at_end", &chainrule::set_longest_wait_at_end, nb::arg("seconds"),
+      "How long Python's end waits for threads that are at work in the core; 10 by default.");
   module.attr("MOST_THREADS") = chainrule::most_threads;
   module.attr("CACHE_LINE") = chainrule::cache_line;
   bind_state_lock(module);
