@@ -21,6 +21,7 @@ from chainrule.compiler.linear_sums import sum_linear
 from chainrule.compiler.long_sums import join_sums
 from chainrule.compiler.lowering import lower
 from chainrule.compiler.memory import Memory, StateLayout, aligned
+from chainrule.compiler.multiplied_tables import multiply_tables
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.programs import program
 from chainrule.compiler.repeated_factors import transpose_once
@@ -85,8 +86,8 @@ class Plan:
     """
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
-        values = transpose_once(join_sums(factor_out(sum_linear(simplify(graph)))))
-        schedule = lower(channels_last(values))
+        values = join_sums(factor_out(sum_linear(simplify(graph))))
+        schedule = lower(channels_last(transpose_once(multiply_tables(values))))
         fuse(schedule)
         memory = Memory(schedule, states)
         self.arena_size = memory.arena_size
