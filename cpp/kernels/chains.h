@@ -11,9 +11,9 @@
 
 namespace chainrule {
 
-inline constexpr int most_chain_ops = 10;
+inline constexpr int most_chain_ops = 23;
 inline constexpr int most_chain_inputs = 10;
-inline constexpr int most_chain_results = 3;
+inline constexpr int most_chain_results = 5;
 
 // An operand of a chain's operation: input number i as i, the result of operation i as ~i.
 struct ChainOp {
@@ -79,6 +79,21 @@ inline constexpr Chain chains[] = {
       {Opcode::multiply, {0, ~0}},
       {Opcode::multiply, {~3, ~2}},
       {Opcode::add, {~4, ~0}}}},
+    // The gradient of a step of an LSTM, c' = f c + i g, h = o tanh(c'): of what o, g, f and i are
+    // of, and of c. Inputs: two parts of that of h, o, tanh(c'), 1, a part of that of c', i, g, c,
+    // f.
+    {23,
+     10,
+     1u << 4,
+     1u << 12 | 1u << 15 | 1u << 18 | 1u << 21 | 1u << 22,
+     {{Opcode::add, {0, 1}},         {Opcode::multiply, {~0, 2}}, {Opcode::multiply, {~0, 3}},
+      {Opcode::multiply, {3, 3}},    {Opcode::subtract, {4, ~3}}, {Opcode::multiply, {~1, ~4}},
+      {Opcode::add, {~5, 5}},        {Opcode::multiply, {~6, 6}}, {Opcode::multiply, {~6, 7}},
+      {Opcode::multiply, {~6, 8}},   {Opcode::subtract, {4, 2}},  {Opcode::multiply, {2, ~10}},
+      {Opcode::multiply, {~2, ~11}}, {Opcode::multiply, {7, 7}},  {Opcode::subtract, {4, ~13}},
+      {Opcode::multiply, {~7, ~14}}, {Opcode::subtract, {4, 9}},  {Opcode::multiply, {9, ~16}},
+      {Opcode::multiply, {~9, ~17}}, {Opcode::subtract, {4, 6}},  {Opcode::multiply, {6, ~19}},
+      {Opcode::multiply, {~8, ~20}}, {Opcode::multiply, {~6, 9}}}},
 };
 inline constexpr int chain_count = sizeof(chains) / sizeof(chains[0]);
 

@@ -50,7 +50,8 @@ constexpr Kernels<Scalar> kernels = {
 #include "kernels/ops.def"
         },
     .chains = {chain_kernel<0, Scalar>, chain_kernel<1, Scalar>, chain_kernel<2, Scalar>,
-               chain_kernel<3, Scalar>, chain_kernel<4, Scalar>, chain_kernel<5, Scalar>},
+               chain_kernel<3, Scalar>, chain_kernel<4, Scalar>, chain_kernel<5, Scalar>,
+               chain_kernel<6, Scalar>},
     .load =
         {
 #define CHAINRULE_DTYPE CHAINRULE_DTYPE_LOAD
@@ -74,7 +75,7 @@ constexpr Kernels<Scalar> kernels = {
     .largest_own_product = gemm_choice::largest_own_product<Scalar>,
 #include "kernels/kernels.def"
 };
-static_assert(chain_count == 6);  // where the list of chains grows, so must its line above
+static_assert(chain_count == 7);  // where the list of chains grows, so must its line above
 
 #undef CHAINRULE_OP
 #undef CHAINRULE_REDUCTION

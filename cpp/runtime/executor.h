@@ -72,7 +72,7 @@ class Executor final : private SharedWork {
   void add_total(Ref place, DType dtype, std::int64_t count, double weight, bool finite);
   void profile(bool on);
   std::vector<Timing> times() const;
-  // Of all programs that are not epilogues.
+  // Of all programs, epilogues of products among them.
   std::int64_t chains() const;
   RunResult run(const RunRequest& request);
   // Of all runs. A mean of a run beside other threads counts how long it waited for a CPU.
