@@ -120,6 +120,9 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, const Buildin
   }
   register_slots_ = register_slots;
   for (std::size_t i = 0; i < loads_.size(); ++i) {
+    if (loads_[i].kind == Kind::matrix || loads_[i].kind == Kind::random) {
+      rows_follow_ &= loads_[i].row_stride == columns_;
+    }
     loads_[i].slot = static_cast<Slot>(register_slots + static_cast<std::int64_t>(i));
     slot_of[program.loads[i].reg] = loads_[i].slot;
   }
@@ -152,6 +155,7 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, const Buildin
     prepared.data = memory.at(store.ref);
     prepared.itemsize = itemsize(store.dtype);
     prepared.row_stride = rows_ > 1 ? store.row_stride : 0;
+    rows_follow_ &= store.row_stride == columns_;
     prepared.register_slot = store.reg;
     if (store.dtype != dtype_of<T>) {
       prepared.convert = kernels.store[static_cast<std::size_t>(store.dtype)];

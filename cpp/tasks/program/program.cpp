@@ -143,13 +143,14 @@ void ElementwiseProgram<T>::store(const PreparedStore& store, const Block& block
 }
 
 template <typename T>
-void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch) const noexcept {
+void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch, T* piece) const noexcept {
   const std::int64_t rows = region.row_end - region.row_begin;
   const std::int64_t columns = region.column_end - region.column_begin;
   if (rows <= 0 || columns <= 0) return;
   const std::int64_t most = is_one_chain_ ? columns : block_;
   Block largest = {region.row_begin, 1, region.column_begin, std::min(columns, most)};
-  if (columns < short_row && columns <= block_) {
+  const bool can_join = rows_follow_ && columns == columns_ && 2 * columns <= block_;
+  if (can_join || (columns < short_row && columns <= block_)) {
     largest.rows = std::min(rows, block_ / columns);
     largest.columns = columns;
   }
@@ -164,11 +165,12 @@ void ElementwiseProgram<T>::run(const Region& region, std::byte* scratch) const 
 
   if (has_sums()) {
     T* const sums = reinterpret_cast<T*>(scratch + table_bytes_ + register_bytes_);
+    if (piece != nullptr) return sum_rows_of(region, largest, slots, sums, piece);
     Region of_a_sum = region;
     for (std::int64_t row = region.row_begin; row < region.row_end; row += rows_of_a_sum_) {
       of_a_sum.row_begin = row;
       of_a_sum.row_end = row + rows_of_a_sum_;
-      sum_rows_of(of_a_sum, largest, slots, sums);
+      sum_rows_of(of_a_sum, largest, slots, sums, nullptr);
     }
     return;
   }
@@ -203,7 +205,7 @@ void ElementwiseProgram<T>::run_block(const Block& block, bool new_row, T** slot
 // pairs, of each sum.
 template <typename T>
 void ElementwiseProgram<T>::sum_rows_of(const Region& region, const Block& largest, T** slots,
-                                        T* sums) const {
+                                        T* sums, T* piece) const {
   const std::int64_t each = (sum_levels_ + 1) * register_stride_;
   for (std::int64_t column = region.column_begin; column < region.column_end;
        column += largest.columns) {
@@ -231,7 +233,9 @@ void ElementwiseProgram<T>::sum_rows_of(const Region& region, const Block& large
           add_(sum, level, sum, sum, columns);
         }
         const bool is_last = end == region.row_end;
-        T* const out = sums_[i].out + region.row_begin / rows_of_a_sum_ * columns_;
+        T* const out = piece != nullptr
+                           ? piece + static_cast<std::int64_t>(i) * columns_
+                           : sums_[i].out + region.row_begin / rows_of_a_sum_ * columns_;
         T* const to = is_last ? out + column : level;
         if (is_last) {  // what is left on higher levels
           std::int64_t l = finished;
@@ -245,6 +249,31 @@ void ElementwiseProgram<T>::sum_rows_of(const Region& region, const Block& large
       }
       ++finished;
     }
+  }
+}
+
+// The pairs of sum_rows_of, from its level on that a piece is. The sum of some pieces stands where
+// that of the last one did.
+template <typename T>
+void ElementwiseProgram<T>::join_pieces(std::int64_t number, T* pieces,
+                                        std::int64_t count) const noexcept {
+  const std::int64_t each = piece_sums();
+  for (std::int64_t i = 0; i < count; ++i) {
+    T* const sum = pieces + i * each;
+    const bool is_last = i == count - 1;
+    for (std::int64_t l = 0; i >> l != 0; ++l) {  // bit l of i: the last 2^l pieces before wait
+      if ((i >> l & 1) == 0) {
+        if (!is_last) break;
+        continue;
+      }
+      const T* const earlier = pieces + ((i >> l << l) - 1) * each;
+      add_(sum, earlier, sum, sum, each);
+    }
+  }
+  const T* from = pieces + (count - 1) * each;
+  for (const PreparedSum& sum : sums_) {
+    std::memcpy(sum.out + number * columns_, from, static_cast<std::size_t>(columns_) * sizeof(T));
+    from += columns_;
   }
 }
 
@@ -270,8 +299,8 @@ void ElementwiseProgram<T>::draw(const PreparedLoad& load, const Block& block, T
   }
 }
 
-template void ElementwiseProgram<float>::run(const Region&, std::byte*) const noexcept;
-template void ElementwiseProgram<double>::run(const Region&, std::byte*) const noexcept;
-template void ElementwiseProgram<std::int64_t>::run(const Region&, std::byte*) const noexcept;
+template class ElementwiseProgram<float>;
+template class ElementwiseProgram<double>;
+template class ElementwiseProgram<std::int64_t>;
 
 }  // namespace chainrule

@@ -28,18 +28,25 @@ class ElementwiseProgram {
   std::int64_t block() const { return block_; }
   std::int64_t scratch_bytes() const { return table_bytes_ + register_bytes_ + sum_bytes_; }
   bool has_sums() const { return !sums_.empty(); }
-  // Of which a region has to have all, where there are sums, or none.
+  // Of which a region has to have all, where there are sums, or none; or it is a piece of them.
   std::int64_t rows_of_a_sum() const { return rows_of_a_sum_; }
+  // A sum's rows can be cut into pieces of a power of two times as many.
+  static constexpr std::int64_t rows_added = 32;
+  // How many numbers the sums of a piece are.
+  std::int64_t piece_sums() const { return static_cast<std::int64_t>(sums_.size()) * columns_; }
   std::int64_t fused_chains() const { return static_cast<std::int64_t>(chains_.size()); }
   // Of one thread, roughly.
   double nanoseconds() const { return nanoseconds_; }
 
-  // `scratch`: scratch_bytes(), aligned to cache_line.
-  void run(const Region& region, std::byte* scratch) const noexcept;
+  // `scratch`: scratch_bytes(), aligned to cache_line. `piece`: null, or where the sums of the
+  // region go, piece_sums() numbers, if it is a piece of a sum's rows and has all columns.
+  void run(const Region& region, std::byte* scratch, T* piece = nullptr) const noexcept;
+  // Sum number `number` over its rows from the sums of its pieces, which are overwritten: the same
+  // bits as in one go.
+  void join_pieces(std::int64_t number, T* pieces, std::int64_t count) const noexcept;
 
  private:
-  // Rows that are summed one by one; such sums are added in pairs, pairs of pairs and so on.
-  static constexpr std::int64_t rows_added = 32;
+  // rows_added rows are summed one by one; such sums are added in pairs, pairs of pairs and so on.
 
   // An operand is a slot of a table of pointers to a block's elements, which lies in the scratch:
   //
@@ -102,7 +109,7 @@ class ElementwiseProgram {
   void point(const PreparedStore& store, const Block& block, T** slots) const;
   void store(const PreparedStore& store, const Block& block, T* const* slots) const;
   void run_block(const Block& block, bool new_row, T** slots) const;
-  void sum_rows_of(const Region& region, const Block& largest, T** slots, T* sums) const;
+  void sum_rows_of(const Region& region, const Block& largest, T** slots, T* sums, T* piece) const;
   void add_rows(T* to, const T* from, std::int64_t rows, std::int64_t columns) const;
   void draw(const PreparedLoad& load, const Block& block, T* out) const;
   void fill(T* out, T value, std::int64_t count) const;
@@ -116,6 +123,7 @@ class ElementwiseProgram {
   std::int64_t table_bytes_ = 0, register_bytes_ = 0, sum_bytes_ = 0;
   std::int64_t sum_levels_ = 0;
   std::int64_t register_slots_ = 0;
+  bool rows_follow_ = true;  // each other without a gap, in all matrices
   double nanoseconds_ = 0;
   std::vector<PreparedLoad> loads_;
   std::vector<PreparedConstant> constants_;

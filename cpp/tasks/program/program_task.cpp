@@ -1,4 +1,8 @@
 // Elementwise programs as instructions of their own.
+#include <algorithm>
+#include <atomic>
+#include <vector>
+
 #include "tasks/building.h"
 #include "tasks/program/program.h"
 
@@ -17,10 +21,29 @@ class ProgramTask final : public Task {
     unit_rows_ = program_.has_sums() ? program_.rows_of_a_sum() : 1;
     const std::int64_t parts = program_.rows() / unit_rows_;
     by_rows_ = parts >= blocks;
-    split(building.chunks, by_rows_ ? parts : blocks, program_.nanoseconds());
+    std::int64_t units = std::max(parts, blocks);
+    if (program_.has_sums() && units < enough_units) {
+      unit_rows_ = program_.rows_added;
+      while (unit_rows_ * most_pieces < program_.rows_of_a_sum()) unit_rows_ *= 2;
+      pieces_of_a_sum_ = (program_.rows_of_a_sum() + unit_rows_ - 1) / unit_rows_;
+      if (parts * pieces_of_a_sum_ > units)
+        units = parts * pieces_of_a_sum_;
+      else
+        pieces_of_a_sum_ = 1;
+    }
+    split(building.chunks, units, program_.nanoseconds());
+    if (chunks() == 1) pieces_of_a_sum_ = 1;
+    if (pieces_of_a_sum_ > 1) {
+      pieces_.resize(static_cast<std::size_t>(units * program_.piece_sums()));
+      left_.store(chunks(), std::memory_order_relaxed);
+    }
   }
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
+    if (pieces_of_a_sum_ > 1) {
+      run_pieces(chunk, worker);
+      return true;
+    }
     Region region = {0, program_.rows(), 0, program_.columns()};
     if (by_rows_) {
       const Range rows = share(chunk, program_.rows(), unit_rows_);
@@ -46,10 +69,37 @@ class ProgramTask final : public Task {
  private:
   // Fewer columns of many rows would be copied together into blocks.
   static constexpr std::int64_t sum_columns = 256;
+  // From so many parts on, a few more or less do not keep a thread waiting.
+  static constexpr std::int64_t enough_units = 8;
+  static constexpr std::int64_t most_pieces = 64;
+
+  // The rows of a sum are shared out, too: who is last adds up what the pieces gave.
+  void run_pieces(std::int32_t chunk, const Worker& worker) const noexcept {
+    const std::int64_t of_a_sum = program_.rows_of_a_sum();
+    const std::int64_t sums = program_.rows() / of_a_sum;
+    const Range range = share(chunk, sums * pieces_of_a_sum_);
+    for (std::int64_t i = range.begin; i < range.end; ++i) {
+      const std::int64_t first = i / pieces_of_a_sum_ * of_a_sum;
+      const std::int64_t row = first + i % pieces_of_a_sum_ * unit_rows_;
+      const std::int64_t end = std::min(row + unit_rows_, first + of_a_sum);
+      program_.run({row, end, 0, program_.columns()}, worker.scratch, piece(i));
+    }
+    if (left_.fetch_sub(1, std::memory_order_acq_rel) > 1) return;
+    left_.store(chunks(), std::memory_order_relaxed);
+    for (std::int64_t i = 0; i < sums; ++i) {
+      program_.join_pieces(i, piece(i * pieces_of_a_sum_), pieces_of_a_sum_);
+    }
+  }
+
+  T* piece(std::int64_t number) const { return pieces_.data() + number * program_.piece_sums(); }
 
   ElementwiseProgram<T> program_;
   std::int64_t unit_, unit_rows_;  // columns, and rows, that stay together
   bool by_rows_;
+  std::int64_t pieces_of_a_sum_ = 1;
+  // Of the run under way: the sums of pieces, and how many chunks are left.
+  mutable std::vector<T> pieces_;
+  mutable std::atomic<std::int32_t> left_ = 0;
 };
 
 }  // namespace
