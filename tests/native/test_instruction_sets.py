@@ -12,7 +12,7 @@ EDGES += [np.inf, -np.inf, np.nan]
 EXACT = ["floor", "ceil", "rint", "trunc", "fmod", "remainder", "floor_divide", "copysign"]
 CLOSE = ["exp2", "log2", "log10", "cbrt", "tan", "asin", "acos", "atan", "sinh", "cosh", "acosh"]
 CLOSE += ["atanh", "erfc", "atan2", "hypot", "logaddexp", "normal_cdf", "normal_pdf"]
-CLOSE += ["tanh", "sigmoid"]
+CLOSE += ["tanh", "sigmoid", "tanh_softplus"]
 TOLERANCE = {"float32": 4e-7, "float64": 2e-15}
 
 

@@ -322,8 +322,10 @@ def test_sigmoid_softplus_tanh_erf_at_extremes_without_warnings(dtype):
     np.testing.assert_allclose(cr.sigmoid(x).numpy(), sigmoid, rtol=8 * eps, atol=0)
     softplus = [v if v > 100 else math.log1p(math.exp(v)) for v in EXTREME]
     np.testing.assert_allclose(cr.softplus(x).numpy(), softplus, rtol=8 * eps, atol=0)
+    tanh = [math.tanh(v) for v in softplus]
+    np.testing.assert_allclose(cr.tanh_softplus(x).numpy(), tanh, rtol=8 * eps, atol=0)
     np.testing.assert_allclose(cr.erf(x).numpy(), [math.erf(v) for v in EXTREME], rtol=8 * eps)
-    for function in (cr.sigmoid, cr.softplus, cr.tanh):
+    for function in (cr.sigmoid, cr.softplus, cr.tanh, cr.tanh_softplus):
         gradient = cr.grad(function(x).sum(), x).numpy()
         assert np.isfinite(gradient).all()
         assert ((gradient >= 0) & (gradient <= 1)).all()

@@ -24,6 +24,11 @@ PAIRS = {
     "sigmoid": (cr.sigmoid, torch.sigmoid, [MIXED]),
     "relu": (cr.relu, torch.relu, [MIXED]),
     "softplus": (cr.softplus, torch.nn.functional.softplus, [MIXED]),
+    "tanh_softplus": (
+        cr.tanh_softplus,
+        lambda x: torch.tanh(torch.nn.functional.softplus(x)),
+        [MIXED],
+    ),
     "erf": (cr.erf, torch.erf, [MIXED]),
     "normal_cdf": (cr.normal_cdf, torch.special.ndtr, [MIXED]),
     "normal_pdf": (

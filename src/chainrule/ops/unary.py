@@ -32,6 +32,7 @@ __all__ = [
     "softplus",
     "sqrt",
     "tanh",
+    "tanh_softplus",
 ]
 
 _LN2 = math.log(2)
@@ -155,6 +156,17 @@ def softplus(x: Array) -> Array:
 
 
 softplus.differentiable(lambda g, y, x: g * sigmoid(x))
+
+
+@unary(interval(-4, 4))
+def tanh_softplus(x: Array) -> Array:
+    """tanh(softplus(x)), by which Mish multiplies x: n / (n + 2) with n = e^x (e^x + 2)."""
+    e = np.exp(np.minimum(x, x.dtype.type(20)))
+    n = e * (e + 2)
+    return np.asarray(n / (n + 2), x.dtype)
+
+
+tanh_softplus.differentiable(lambda g, y, x: g * ((1 - y * y) * sigmoid(x)))
 
 
 @unary(interval(-3, 3))

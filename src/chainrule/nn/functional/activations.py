@@ -195,7 +195,7 @@ def mish(input: TensorLike, inplace: bool = False) -> Tensor:
         tensor([0.    , 0.8651])
     """
     x = as_tensor(input)
-    return x * tanh(ops.softplus(x))
+    return x * ops.tanh_softplus(x)
 
 
 @both_names()
