@@ -11,7 +11,7 @@
 
 namespace chainrule {
 
-inline constexpr int most_chain_ops = 23;
+inline constexpr int most_chain_ops = 25;
 inline constexpr int most_chain_inputs = 10;
 inline constexpr int most_chain_results = 5;
 
@@ -94,6 +94,67 @@ inline constexpr Chain chains[] = {
       {Opcode::multiply, {~7, ~14}}, {Opcode::subtract, {4, 9}},  {Opcode::multiply, {9, ~16}},
       {Opcode::multiply, {~9, ~17}}, {Opcode::subtract, {4, 6}},  {Opcode::multiply, {6, ~19}},
       {Opcode::multiply, {~8, ~20}}, {Opcode::multiply, {~6, 9}}}},
+    // cos(x) and sin(x), of one reduction.
+    {2, 1, 0, 1u << 0 | 1u << 1, {{Opcode::cos, {0}}, {Opcode::sin, {0}}}},
+    // A parametric activation with dropout, as RealMLP has it: y = m (x + a (s(x) - x)) of
+    // x = z + b, with m = 0 where u < p, else 1 / (1 - p); its derivatives m (s(x) - x) by a, and
+    // m + m a (s'(x) - 1) by x. Of Mish, and of SELU.
+    // Inputs: z, b, a, u, p, 0, 1 / (1 - p), 1.
+    {21,
+     8,
+     1u << 4 | 1u << 5 | 1u << 6 | 1u << 7,
+     1u << 7 | 1u << 8 | 1u << 20,
+     {{Opcode::add, {0, 1}},
+      {Opcode::tanh_softplus, {~0}},
+      {Opcode::multiply, {~0, ~1}},
+      {Opcode::subtract, {~2, ~0}},
+      {Opcode::multiply_add, {2, ~3, ~0}},
+      {Opcode::less, {3, 4}},
+      {Opcode::where, {~5, 5, 6}},
+      {Opcode::multiply, {~4, ~6}},
+      {Opcode::multiply, {~6, ~3}},
+      {Opcode::multiply, {~1, ~1}},
+      {Opcode::subtract, {7, ~9}},
+      {Opcode::sigmoid, {~0}},
+      {Opcode::multiply, {~10, ~11}},
+      {Opcode::multiply, {~6, 2}},
+      {Opcode::negative, {~13}},
+      {Opcode::multiply, {~13, ~1}},
+      {Opcode::multiply, {~13, ~0}},
+      {Opcode::multiply, {~16, ~12}},
+      {Opcode::add, {~17, ~15}},
+      {Opcode::add, {~18, ~14}},
+      {Opcode::add, {~19, ~6}}}},
+    // Inputs: z, b, a, u, p, 0, 1 / (1 - p), 1, alpha, scale.
+    {25,
+     10,
+     1u << 4 | 1u << 5 | 1u << 6 | 1u << 7 | 1u << 8 | 1u << 9,
+     1u << 10 | 1u << 11 | 1u << 24,
+     {{Opcode::add, {0, 1}},
+      {Opcode::relu, {~0}},
+      {Opcode::minimum, {~0, 5}},
+      {Opcode::expm1, {~2}},
+      {Opcode::multiply_add, {8, ~3, ~1}},
+      {Opcode::multiply, {9, ~4}},
+      {Opcode::subtract, {~5, ~0}},
+      {Opcode::multiply_add, {2, ~6, ~0}},
+      {Opcode::less, {3, 4}},
+      {Opcode::where, {~8, 5, 6}},
+      {Opcode::multiply, {~7, ~9}},
+      {Opcode::multiply, {~9, ~6}},
+      {Opcode::add, {~3, 7}},
+      {Opcode::heaviside, {~1}},
+      {Opcode::less_equal, {~0, 5}},
+      {Opcode::multiply, {~9, 2}},
+      {Opcode::negative, {~15}},
+      {Opcode::multiply, {~15, 9}},
+      {Opcode::multiply, {~17, 8}},
+      {Opcode::multiply, {~18, ~12}},
+      {Opcode::where, {~14, ~19, 5}},
+      {Opcode::multiply, {~17, ~13}},
+      {Opcode::add, {~21, ~20}},
+      {Opcode::add, {~22, ~16}},
+      {Opcode::add, {~23, ~9}}}},
 };
 inline constexpr int chain_count = sizeof(chains) / sizeof(chains[0]);
 

@@ -51,7 +51,8 @@ constexpr Kernels<Scalar> kernels = {
         },
     .chains = {chain_kernel<0, Scalar>, chain_kernel<1, Scalar>, chain_kernel<2, Scalar>,
                chain_kernel<3, Scalar>, chain_kernel<4, Scalar>, chain_kernel<5, Scalar>,
-               chain_kernel<6, Scalar>},
+               chain_kernel<6, Scalar>, chain_kernel<7, Scalar>, chain_kernel<8, Scalar>,
+               chain_kernel<9, Scalar>},
     .load =
         {
 #define CHAINRULE_DTYPE CHAINRULE_DTYPE_LOAD
@@ -75,7 +76,7 @@ constexpr Kernels<Scalar> kernels = {
     .largest_own_product = gemm_choice::largest_own_product<Scalar>,
 #include "kernels/kernels.def"
 };
-static_assert(chain_count == 7);  // where the list of chains grows, so must its line above
+static_assert(chain_count == 10);  // where the list of chains grows, so must its line above
 
 #undef CHAINRULE_OP
 #undef CHAINRULE_REDUCTION

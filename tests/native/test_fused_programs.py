@@ -69,6 +69,56 @@ LSTM_GRADIENT = [  # 0, 1: parts of h's; 2 ... 8: o, tanh(c'), part of c's, i, g
     op("multiply", 12, 16, 12),
     op("multiply", 14, 14, 8),
 ]
+PARAMETRIC_MISH = [  # 0 ... 3: z, b, a, u; 4 ... 7: p, 0, 1 / (1 - p), 1
+    op("add", 8, 0, 1),
+    op("tanh_softplus", 9, 8),
+    op("multiply", 10, 8, 9),
+    op("subtract", 11, 10, 8),
+    op("multiply_add", 12, 2, 11, 8),
+    op("less", 13, 3, 4),
+    op("where", 14, 13, 5, 6),
+    op("multiply", 15, 12, 14),
+    op("multiply", 16, 14, 11),
+    op("multiply", 17, 9, 9),
+    op("subtract", 18, 7, 17),
+    op("sigmoid", 19, 8),
+    op("multiply", 20, 18, 19),
+    op("multiply", 21, 14, 2),
+    op("negative", 22, 21),
+    op("multiply", 23, 21, 9),
+    op("multiply", 24, 21, 8),
+    op("multiply", 25, 24, 20),
+    op("add", 26, 25, 23),
+    op("add", 27, 26, 22),
+    op("add", 28, 27, 14),
+]
+PARAMETRIC_SELU = [  # the same; 8, 9: alpha, scale
+    op("add", 10, 0, 1),
+    op("relu", 11, 10),
+    op("minimum", 12, 10, 5),
+    op("expm1", 13, 12),
+    op("multiply_add", 14, 8, 13, 11),
+    op("multiply", 15, 9, 14),
+    op("subtract", 16, 15, 10),
+    op("multiply_add", 17, 2, 16, 10),
+    op("less", 18, 3, 4),
+    op("where", 19, 18, 5, 6),
+    op("multiply", 20, 17, 19),
+    op("multiply", 21, 19, 16),
+    op("add", 22, 13, 7),
+    op("heaviside", 23, 11),
+    op("less_equal", 24, 10, 5),
+    op("multiply", 25, 19, 2),
+    op("negative", 26, 25),
+    op("multiply", 27, 25, 9),
+    op("multiply", 28, 27, 8),
+    op("multiply", 29, 28, 22),
+    op("where", 30, 24, 29, 5),
+    op("multiply", 31, 27, 23),
+    op("add", 32, 31, 30),
+    op("add", 33, 32, 26),
+    op("add", 34, 33, 19),
+]
 CHAINS = {  # operations, arrays, scalars, registers of the results, and where each lies in place
     "adam": (ADAM, 4, [0.9, 0.1, 0.99, 0.01, 1e-3, 1e-8], {15: 0, 11: 1, 14: 2}),
     "momentum": (MOMENTUM, 3, [0.9, 0.1], {7: 0, 5: 1}),
@@ -77,6 +127,13 @@ CHAINS = {  # operations, arrays, scalars, registers of the results, and where e
     "gelu": (GELU, 2, [], {3: 0, 6: 1}),
     "silu": (SILU, 2, [1.0], {4: 0, 8: 1}),
     "gradient of an LSTM": (LSTM_GRADIENT, 9, [1.0], {18: 2, 19: 6, 11: 7, 12: 5, 14: 4}),
+    "parametric mish": (PARAMETRIC_MISH, 4, [0.3, 0.0, 1.25, 1.0], {15: 0, 16: 1, 28: 2}),
+    "parametric selu": (
+        PARAMETRIC_SELU,
+        4,
+        [0.3, 0.0, 1.25, 1.0, 1.7, 1.1],
+        {20: 0, 21: 1, 34: 2},
+    ),
 }
 
 
@@ -99,7 +156,7 @@ def run_chain(operations, arrays, scalars, results, dtype, instruction_set, *, e
         dtype=dtype,
         rows=1,
         columns=columns,
-        registers=20,
+        registers=40,
         loads=loads,
         constants=constants,
         ops=operations,
@@ -167,6 +224,23 @@ def test_a_chain_reads_what_is_not_memory_block_by_block(rng, unread, stride, bi
     np.testing.assert_array_equal(result, np.maximum(x + (bias if stride else bias[0]), 0))
 
 
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_cosine_and_sine_together_have_the_bits_that_they_have_alone(rng, dtype, instruction_set):
+    x = np.concatenate([rng.uniform(-50, 50, 200), [0.0, 1e7, -3e9, np.inf, np.nan]]).astype(dtype)
+    both = [op("cos", 2, 0), op("sin", 3, 0)]
+    arrays = [x, x]
+    found, chains = run_chain(both, arrays, [], {2: 0, 3: 1}, dtype, instruction_set)
+    assert chains == 1
+    for one, operation, result in zip(found, both, (2, 3), strict=True):
+        (alone,), chains = run_chain([operation], [x], [], {result: 0}, dtype, instruction_set)
+        assert chains == 0 and one.tobytes() == alone.tobytes()
+    limit = 2e-7 if dtype == "float32" else 1e-15
+    with np.errstate(invalid="ignore"):
+        expected = np.cos(x.astype("float64")), np.sin(x.astype("float64"))
+    np.testing.assert_allclose(found, expected, limit, 1e-12)
+
+
 def test_what_is_no_scalar_makes_no_chain(rng):
     arrays = [rng.standard_normal(100).astype("float32") for _ in range(5)]
     operations = [op("multiply_add", 5, 3, 1, 2), op("multiply", 6, 4, 5), op("subtract", 7, 0, 6)]
@@ -211,13 +285,16 @@ def test_the_gradient_of_each_step_of_an_lstm_is_a_chain():
 
 @pytest.mark.parametrize("instruction_set", _core.instruction_sets())
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("shape", [(1, 1), (31, 5), (32, 20), (33, 300), (257, 700), (1000, 64)])
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (31, 5), (32, 20), (33, 300), (256, 256), (257, 700), (1000, 64), (2500, 9)]
+)
 def test_sums_of_rows(rng, shape, dtype, instruction_set):
+    """However the rows are shared out, the bits are the same."""
     rows, columns = shape
     x, row = rng.standard_normal(shape).astype(dtype), rng.standard_normal(columns).astype(dtype)
     found = []
-    for threads in (1, 2, 3):
-        bench = Bench(8 << 20, instruction_set=instruction_set, chunks=5)
+    for threads, chunks in ((1, 1), (1, 5), (2, 5), (3, 8)):
+        bench = Bench(8 << 20, instruction_set=instruction_set, chunks=chunks)
         at, scale = bench.put(x), bench.put(row)
         (out, product), (first, sums), (second, squares) = (
             bench.room(n, dtype) for n in (shape, columns, columns)
@@ -234,7 +311,7 @@ def test_sums_of_rows(rng, shape, dtype, instruction_set):
             stores=[store(out, dtype, columns, 2)],
             sums=[column_sum(first, 0), column_sum(second, 3)],
         )
-        bench.run(threads=threads)
+        bench.run(steps=2, threads=threads)
         found.append(product.tobytes() + sums.tobytes() + squares.tobytes())
     np.testing.assert_allclose(product, x * row, **tolerance(dtype))
     limit = {"rtol": 2e-6, "atol": 2e-6 * rows**0.5} if dtype == "float32" else tolerance(dtype)
@@ -262,13 +339,15 @@ def test_sums_of_many_rows_are_precise(bench):
     assert total[0] == pytest.approx(rows * float(np.float32(0.1)), rel=1e-6)
 
 
-@pytest.mark.parametrize("shape", [(6, 40, 16), (3, 1, 20), (64, 33, 3), (2, 100, 600)])
+@pytest.mark.parametrize(
+    "shape", [(6, 40, 16), (3, 1, 20), (64, 33, 3), (2, 100, 600), (2, 300, 64)]
+)
 def test_sums_of_parts_of_the_rows(rng, shape):
     parts, rows, columns = shape
     x = rng.standard_normal((parts * rows, columns))
     found = []
-    for threads in (1, 2):
-        bench = Bench(2 << 20, chunks=3)
+    for threads, chunks in ((1, 1), (1, 3), (2, 3), (2, 8)):
+        bench = Bench(2 << 20, chunks=chunks)
         at = bench.put(x)
         out, sums = bench.room((parts, columns), "float64")
         bench.plan.add(
