@@ -97,3 +97,43 @@ def test_values_and_gradients_are_those_of_the_graph_itself(name):
     for one, other in zip(native, reference, strict=True):
         assert one.dtype == other.dtype and one.shape == other.shape
         np.testing.assert_allclose(one.numpy(), other.numpy(), 1e-10, 1e-10)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize("activation", [nn.Mish, nn.SELU])
+def test_a_learnt_slope_and_dropout_leave_two_arrays_to_the_backward_pass(activation, dtype):
+    """One for the gradient of x, one for that of the slope; the kernels of chains do the rest."""
+    rng = np.random.default_rng(0)
+    x = rng.standard_normal((32, 20)).astype(dtype)
+    found, trainers = [], []
+    for backend in ("native", "reference"):
+        cr.manual_seed(0)
+        model = nn.Sequential(
+            nn.Linear(20, 40, dtype=dtype),
+            nn.ParametricActivation(activation(), 40, dtype=dtype),
+            nn.Dropout(0.2),
+            nn.Linear(40, 3, dtype=dtype),
+        )
+        model[1].weight.assign(np.linspace(0.5, 1.5, 40, dtype=dtype))
+        optimizer = cr.optim.AdamW(model.parameters(), lr=0.01)
+        trainer = cr.Trainer(model, nn.MSELoss(), optimizer, backend=backend, seed=0)
+        trainer.fit(x, x[:, :3], epochs=3, batch_size=16, progress=False)
+        found.append(model.state_dict())
+        trainers.append(trainer)
+    for key, weight in found[0].items():
+        limit = 20 * TOLERANCE[dtype]
+        np.testing.assert_allclose(weight, found[1][key], limit, limit, err_msg=key)
+    step = trainers[0].backend.last_step
+    programs = [
+        c.fields if c.kind == "program" else c.fields.get("epilogue") for c in step.plan.calls
+    ]
+    reads = {
+        load["ref"]
+        for program in programs
+        if program is not None and not any(load["random"] for load in program["loads"])
+        for load in program["loads"]
+        if load["row_stride"] == 40
+    }
+    assert len(reads) == 3, trainers[0].describe_plan()  # with the incoming gradient
+    if dtype == "float32":  # the activation, and AdamW
+        assert step.chains() == 2, trainers[0].describe_plan()
