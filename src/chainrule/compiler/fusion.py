@@ -8,6 +8,7 @@ In this order:
        group 1: u a       group 3: d e  (reads a)         group 3: u a d e
        ...                                         ->     ...
 
+   Groups of single numbers become part of one that comes earlier.
 3. Each group learns what it stores (what others read) and what it loads.
 4. What only a concatenation reads is written where the concatenation has it.
 5. The sum over the rows of what a group computes, as the gradient of a bias, is taken by its
@@ -24,6 +25,9 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
+from typing import Any
+
+import numpy as np
 
 from chainrule.compiler.elementwise import ELEMENTWISE, is_cut
 from chainrule.compiler.instructions import (
@@ -54,6 +58,7 @@ def fuse(schedule: Schedule) -> None:
     while _drop_unread(schedule, users):
         pass
     _merge_groups(schedule, users)
+    _merge_numbers(schedule, users)
     for group in schedule.groups:
         _put_in_order(schedule, group)
     for group in schedule.groups:
@@ -154,13 +159,48 @@ def _merge_groups(schedule: Schedule, users: Users) -> None:
         if any([v in inside and is_cut(v) for v in reader.accesses]):
             continue
         reader.accesses = accesses
-        reader.members = [*group.members, *reader.members]
-        schedule.absorb(group, reader)
-        for member in group.members:
-            schedule.group_of[member] = reader
-        for value in _read_by(group):
-            users[value].discard(group)
-            users[value].add(reader)
+        _take_members(schedule, users, group, reader)
+
+
+def _take_members(schedule: Schedule, users: Users, group: Group, into: Group) -> None:
+    """Make the members of a group members of another one, which reads what they read."""
+    into.members = [*group.members, *into.members]
+    schedule.absorb(group, into)
+    for member in group.members:
+        schedule.group_of[member] = into
+    for value in _read_by(group):
+        users[value].discard(group)
+        users[value].add(into)
+
+
+def _merge_numbers(schedule: Schedule, users: Users) -> None:
+    """Let groups of single numbers become part of an earlier one that could compute them.
+
+    Such are the coefficients of an optimiser's groups of parameters: each program would take about
+    as long as all of them.
+    """
+    schedule.number()
+    firsts: dict[tuple[np.dtype[Any], tuple[int, ...]], Group] = {}
+    for group in schedule.groups:
+        if group.value.size != 1:
+            continue
+        key = group.dtype, group.shape
+        first = firsts.get(key)
+        if first is None or is_full(first, group) or not _can_come_at(schedule, group, first):
+            firsts[key] = group
+            continue
+        first.accesses.update(group.accesses)
+        _take_members(schedule, users, group, first)
+
+
+def _can_come_at(schedule: Schedule, group: Group, other: Group) -> bool:
+    """Whether all that a group reads is computed before another one."""
+    for access in group.accesses.values():
+        storage = access.storage
+        home = schedule.group_of.get(storage.value, schedule.writers.get(storage))
+        if home is not None and home.position >= other.position:
+            return False
+    return True
 
 
 def _put_in_order(schedule: Schedule, group: Group) -> None:
@@ -214,11 +254,14 @@ def _write_among_others(schedule: Schedule, users: Users) -> None:
 def _attach_epilogues(schedule: Schedule) -> None:
     """Let a group that reads a product be done on its tiles while they are in cache.
 
-    Updates of parameters are better done all at once.
+    Updates of parameters are better done all at once, and random numbers are better drawn for whole
+    rows.
     """
     updates = set(schedule.graph.updates.values())
     for group in schedule.groups:
         if 0 in group.shape or updates.issuperset(group.stored) or _matrix(group) is None:
+            continue
+        if any([access.drawn for access in group.accesses.values()]):
             continue
         # What the group reads must be there when the product runs: so the last instruction that
         # writes any of it must be the product itself.
