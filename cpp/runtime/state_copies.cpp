@@ -51,6 +51,17 @@ bool StateCopies::keep(std::int32_t threads, bool always) {
   return is_finite;
 }
 
+void StateCopies::refresh(std::int64_t offset, std::int64_t bytes) {
+  const std::scoped_lock lock(mutex_);
+  for (const Piece& piece : pieces_) {
+    const std::int64_t begin = std::max(offset, piece.offset);
+    const std::int64_t end = std::min(offset + bytes, piece.offset + piece.bytes);
+    if (begin >= end) continue;
+    std::memcpy(kept_.get() + piece.place + (begin - piece.offset), state_ + begin,
+                static_cast<std::size_t>(end - begin));
+  }
+}
+
 void StateCopies::restore(std::int32_t threads) {
   const std::scoped_lock lock(mutex_);
   restores_ = true;

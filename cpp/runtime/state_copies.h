@@ -27,6 +27,8 @@ class StateCopies final : private SharedWork {
   // Copies the state and keeps the copy in the place of the one before: if all its numbers are
   // finite, or `always`. Returns whether they are. One pass over the memory.
   bool keep(std::int32_t threads, bool always);
+  // Takes what lies in some bytes of the state over into the copy that was kept last.
+  void refresh(std::int64_t offset, std::int64_t bytes);
   // Brings the state back to the copy that was kept last.
   void restore(std::int32_t threads);
 

@@ -208,5 +208,7 @@ class StateCopies:
 
         Returns whether they are.
         """
+    def refresh(self, offset: int, bytes: int) -> None:
+        """Takes some bytes of the state over into the copy kept last."""
     def restore(self, threads: int) -> None:
         """Brings the state back to the copy kept last."""

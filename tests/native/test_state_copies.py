@@ -48,6 +48,23 @@ def test_restore_brings_back_what_was_kept_last(state, threads):
     assert (block[-64:] == 0xFF).all()  # a gap
 
 
+def test_refresh_takes_some_bytes_over(state):
+    block, parts, spans = state
+    copies = _core.StateCopies(block, spans)
+    assert copies.keep(1, False)
+    expected = [part.copy() for part in parts]
+    for part in parts:
+        part += 1
+    expected[0][:] = parts[0]
+    expected[2][99_998:100_004] += 1
+    copies.refresh(spans[0][0], 4 * SIZES[0])
+    copies.refresh(spans[2][0] + 4 * 99_998, 24)
+    copies.refresh(spans[0][0] + 4 * SIZES[0], 64)  # a gap
+    copies.restore(1)
+    for part, one in zip(parts, expected, strict=True):
+        np.testing.assert_array_equal(part, one)
+
+
 @pytest.mark.parametrize("threads", [1, 2, 3])
 @pytest.mark.parametrize("bad", [np.nan, -np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize(("part", "place"), [(0, 0), (0, 2), (1, 77_777), (2, 0), (2, 1_000_002)])

@@ -83,18 +83,19 @@ class StateBlock:
         """Whether anything was assigned to a state since the last run."""
         return any([state.value is not view for state, view in self._views.items()])
 
-    def copy_assigned(self) -> None:
-        """Copy into the block what was assigned to states since the last run."""
+    def copy_assigned(self) -> list[State]:
+        """Copy into the block what was assigned to states since the last run; return these."""
         assigned = [
-            (view, np.array(state.value))  # copies: one may be a view of another's place
-            for state, view in self._views.items()
+            (state, view, np.array(state.value))  # copies: one may be a view of another's place
+            for state, view in self.places
             if state.value is not view
         ]
-        for view, value in assigned:
+        for _, view, value in assigned:
             view[...] = value
         if assigned:
             self.version += 1
-            self.show_results()
+            self.show_results([state for state, _, _ in assigned])
+        return [state for state, _, _ in assigned]
 
     def show_results(self, states: Iterable[State] | None = None) -> None:
         """Let the states, or those given, show their numbers in the block, which a run changed."""
@@ -115,6 +116,10 @@ class StateBlock:
         return self._copies[key]
 
 
+_FEW = 1000
+"""So many numbers that were assigned, as hyper-parameters are, a copy takes over one by one."""
+
+
 class Copies:
     """The last good copy of states in a block, to go back to.
 
@@ -130,10 +135,15 @@ class Copies:
 
     def save(self) -> None:
         """Keep a copy of the states as they are, assignments included."""
-        self._block.copy_assigned()
-        if self._version != self._block.version:
+        block = self._block
+        is_kept = self._version == block.version
+        assigned = block.copy_assigned()
+        if is_kept and sum([state.size for state in assigned]) <= _FEW:
+            for state in assigned:
+                self._core.refresh(block.offset(state), state.size * state.dtype.itemsize)
+        elif not is_kept or assigned:
             self._core.keep(get_num_threads(), True)
-            self._version = self._block.version
+        self._version = block.version
 
     def save_if_finite(self) -> bool:
         """Keep a copy, if all numbers are finite; whether they are."""
