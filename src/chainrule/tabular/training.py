@@ -18,10 +18,15 @@ from chainrule.ops.random import Generator, use_generator
 from chainrule.tabular.criteria import Criterion
 from chainrule.tabular.recipe import Recipe, RecipeSchedule, optimizer_of
 from chainrule.train import Callback, History, Trainer
+from chainrule.train.evaluator import predict_data
+from chainrule.train.given_data import prediction_source
+from chainrule.train.sources import Source
 from chainrule.train.training_step import Loss
 
 _INITIALISED_ON = 4096
 """Rows on which starting values are computed; more change them little."""
+
+_VALIDATED_AT_ONCE = 1024
 
 
 class Rows(NamedTuple):
@@ -204,13 +209,16 @@ class _KeepBest(Callback):
         self.error = math.nan
         self.outputs: NDArray[Any] | None = None
         self._kept: dict[str, NDArray[Any]] = {}
+        self._source: Source | None = None  # the validation rows, checked once
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         if self.validation is None:
             self.epoch = trainer.epoch
             return
         arrays, targets, weights = self.validation
-        outputs = trainer.predict(arrays, batch_size=1024)
+        if self._source is None:
+            self._source = prediction_source(trainer.backend, arrays, _VALIDATED_AT_ONCE)
+        outputs = predict_data(trainer.backend, trainer.ema, self._source)
         error = self.criterion.error(outputs, targets, weights)
         record["validation_error"] = error
         if not error > self.error:  # also the first

@@ -118,9 +118,7 @@ class Evaluator:
             ValueError: for a frame that lacks columns, or has others; else as `Trainer.fit`.
         """
         source = prediction_source(self._backend, x, batch_size)
-        return _with_averages(
-            self._backend, self._ema, lambda ema: _outputs(self._backend, ema, source)
-        )
+        return predict_data(self._backend, self._ema, source)
 
     def predict_samples(
         self,
@@ -172,6 +170,11 @@ def evaluate_data(
         backend, ema, lambda found: _measured(backend, found, source, epoch)
     )
     return found
+
+
+def predict_data(backend: Backend[Any], ema: Average | None, source: Source) -> Any:
+    """As `Evaluator.predict`, for batches that are checked."""
+    return _with_averages(backend, ema, lambda found: _outputs(backend, found, source))
 
 
 def _with_averages(
