@@ -57,7 +57,7 @@ class Side {
 Grid choose_grid(const Gemm& gemm) {
   const std::int64_t m = gemm.m, n = gemm.n, k = gemm.k;
   const std::int64_t itemsize = gemm.dtype == DType::float32 ? 4 : 8;
-  constexpr double least_nanoseconds = 10e3;  // below, sharing and packing cost too much
+  constexpr double least_nanoseconds = 6e3;  // below, sharing and packing cost too much
   constexpr std::int64_t enough_tiles = 8;
   constexpr std::int64_t l2_bytes = 256 * 1024;
   constexpr std::int64_t row_unit = 16;
