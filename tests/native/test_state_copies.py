@@ -5,6 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule import _core, nn, optim
+from chainrule.execute.native import StateBlock
 
 
 def aligned(nbytes):
@@ -150,3 +151,18 @@ def test_what_other_plans_changed_is_kept(accumulate, bad, steps):
         ]
     for native, reference in zip(found["native"], found["reference"], strict=True):
         np.testing.assert_allclose(native, reference, rtol=1e-6)
+
+
+def test_a_block_tells_assignments_from_what_a_run_changes():
+    w, lr = cr.Parameter(np.ones(3)), cr.Buffer(np.zeros(()))
+    block = StateBlock([w, lr])
+    before = block.version
+    assert block.assigned_since(before) == []
+    lr.assign(np.asarray(0.5))
+    block.copy_assigned()
+    w.assign(np.zeros(3))
+    block.copy_assigned()
+    assert block.assigned_since(before) == [lr, w]
+    assert block.assigned_since(before + 1) == [w]
+    block.version += 1  # as a run does
+    assert block.assigned_since(before) is None

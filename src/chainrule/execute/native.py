@@ -59,6 +59,7 @@ class StateBlock:
         self._copies: dict[Any, Copies] = {}
         self.version = 0
         """Changes with the states: a number that is never used again."""
+        self._assigned: list[tuple[int, list[State]]] = []  # by the version that it made
 
     def _view(self, state: State) -> Array:
         return np.ndarray(state.shape, state.dtype, self.array, self._offsets[state])
@@ -83,8 +84,8 @@ class StateBlock:
         """Whether anything was assigned to a state since the last run."""
         return any([state.value is not view for state, view in self._views.items()])
 
-    def copy_assigned(self) -> list[State]:
-        """Copy into the block what was assigned to states since the last run; return these."""
+    def copy_assigned(self) -> None:
+        """Copy into the block what was assigned to states since the last run."""
         assigned = [
             (state, view, np.array(state.value))  # copies: one may be a view of another's place
             for state, view in self.places
@@ -94,8 +95,16 @@ class StateBlock:
             view[...] = value
         if assigned:
             self.version += 1
-            self.show_results([state for state, _, _ in assigned])
-        return [state for state, _, _ in assigned]
+            states = [state for state, _, _ in assigned]
+            self.show_results(states)
+            self._assigned = [*self._assigned[-_REMEMBERED:], (self.version, states)]
+
+    def assigned_since(self, version: int) -> list[State] | None:
+        """What was assigned since a version; None if anything else has changed, too."""
+        found = [states for number, states in self._assigned if number > version]
+        if version + len(found) != self.version:
+            return None
+        return [state for states in found for state in states]
 
     def show_results(self, states: Iterable[State] | None = None) -> None:
         """Let the states, or those given, show their numbers in the block, which a run changed."""
@@ -115,6 +124,9 @@ class StateBlock:
             self._copies[key] = Copies(self, spans)
         return self._copies[key]
 
+
+_REMEMBERED = 8
+"""Assignments that a block remembers."""
 
 _FEW = 1000
 """So many numbers that were assigned, as hyper-parameters are, a copy takes over one by one."""
@@ -136,12 +148,12 @@ class Copies:
     def save(self) -> None:
         """Keep a copy of the states as they are, assignments included."""
         block = self._block
-        is_kept = self._version == block.version
-        assigned = block.copy_assigned()
-        if is_kept and sum([state.size for state in assigned]) <= _FEW:
+        block.copy_assigned()
+        assigned = block.assigned_since(self._version)
+        if assigned is not None and sum([state.size for state in assigned]) <= _FEW:
             for state in assigned:
                 self._core.refresh(block.offset(state), state.size * state.dtype.itemsize)
-        elif not is_kept or assigned:
+        else:
             self._core.keep(get_num_threads(), True)
         self._version = block.version
 
