@@ -55,7 +55,7 @@ inline constexpr double largest_own_product =
 // `way_bytes` apart.
 inline constexpr int64_t ways = 8;
 inline constexpr int64_t way_bytes = 4096;
-// With more rows than this, a panel of B is worth a copy into adjacent lines.
+// Products of more rows do not go the short way.
 inline constexpr int64_t small_rows = 128;
 
 // Whether rows at this distance push each other out of L1: it is near a multiple of a way's size.
@@ -72,20 +72,20 @@ bool copies_rows(const Product<T>& p) {
          smaller(p.m, gemm_tile::tile_rows) > ways && p.n > gemm_tile::tile_columns<T>;
 }
 
-// Whether A^T is packed: its tiles need a piece of a line of each of k rows, and are used by
-// several panels. Short rows lie so near each other that the processor foresees them.
+// Whether A^T is packed: its tiles need a piece of a line of each of k rows, which push each other
+// out of L2 as well, and are used by several panels.
 template <typename T>
 bool packs_tiles(const Product<T>& p) {
-  constexpr int64_t short_row = 512;  // bytes
-  return p.a.transposed && p.a.stride * static_cast<int64_t>(sizeof(T)) > short_row &&
+  return p.a.transposed && p.a.stride * static_cast<int64_t>(sizeof(T)) % way_bytes == 0 &&
          p.k > 2 * ways && p.n > gemm_tile::tile_columns<T>;
 }
 
-// Whether a panel that many tiles use, or whose rows crowd or are many, is worth a copy.
+// Whether a panel is copied: it is transposed, or many tiles use it and its rows crowd. Others
+// come from L2 as fast as they are needed.
 template <typename T>
 bool copies_panels(const Product<T>& p) {
-  constexpr int64_t many = 256;
-  return p.b.transposed || p.m > (crowded<T>(p.b.stride) || p.k >= many ? 32 : small_rows);
+  constexpr int64_t many = 32;
+  return p.b.transposed || (p.m > many && crowded<T>(p.b.stride));
 }
 
 // --- Dot products or tiles: estimates in cycles, right to a third or so --------------------------

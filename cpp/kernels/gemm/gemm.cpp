@@ -10,14 +10,17 @@
 // A tile of C, up to 14 rows of two vectors with AVX-512, stays in registers while k runs: each
 // step loads two vectors of B's row and broadcasts the tile's elements of A. So A is read in place,
 // transposed or not. B is read in place where its rows are op(B)'s; otherwise one panel of it, two
-// vectors wide, is transposed into the workspace, for all tiles that are above each other. While
-// they are multiplied, the lines of the next panel come into L2: the weights of a wide layer are in
-// L3 or in memory, in rows so far apart that the processor does not foresee what comes.
+// vectors wide, is transposed into the workspace, for all tiles that are above each other.
+//
+// With each step of k, a line of what is multiplied next comes into L2: of C's next tile, of A's
+// next rows, of B's next panel. What an instruction reads is in L3 or in memory, at so many places
+// that the processor does not foresee what comes; lines that are asked for at once would wait for
+// each other. So most products take the time of their FMAs, wherever their operands are.
 //
 // Rows of A that are a multiple of 4 KiB apart, as those of layers with 1024 or 2048 units, share
 // so few places in L1 that the rows of a tile of 14 push each other out. They are copied into the
-// workspace. A transposed A, of which a tile needs a piece of each of k rows, is packed there, tile
-// by tile. If the rows of A are too many for L2, they are multiplied block by block, and all panels
+// workspace; those of a transposed A, of which a tile needs a piece of each of k rows, are packed
+// there. If the rows of A are too many for L2, they are multiplied block by block, and all panels
 // of B are kept for the next block.
 //
 // Transposing costs as much as a few rows of the product. For C = A B^T it is therefore done to the
@@ -46,25 +49,39 @@ using namespace gemm_pack;
 // --- Tiles ---------------------------------------------------------------------------------------
 
 // The block of C at (i0, j0): `rows` rows and the columns of one panel. `a` and `b` are the parts
-// of A and B that belong to it; a portion of `next` comes with each tile.
+// of A and B that belong to it. Into L2 come meanwhile the next tile of C, with the first panel the
+// next rows of A, and `next_panel`.
 template <typename T>
 void multiply_panel(const Product<T>& p, const RowsOfA<T>& a, const Matrix<T>& b, int64_t i0,
                     int64_t rows, int64_t j0, int columns, int64_t depth, bool accumulate,
-                    Prefetch<T>& next) {
+                    const Lines<T>& next_panel) {
   using namespace gemm_tile;
   const int vectors = columns > Vector<T>::lanes ? 2 : 1;
   const TileHeights heights(rows);
   int height = 0;
   TileKernel<T> kernel = nullptr;
-  Tile<T> tile = {a.a.data,   a.a.stride, b.data,  b.stride,  p.c,
+  Tile<T> tile = {nullptr,    a.stride(), b.data,  b.stride,  p.c,
                   p.c_stride, depth,      columns, accumulate};
+  Lines<T> next[blocks_ahead] = {{}, {}, next_panel};
+  if (depth >= prefetch_depth) tile.next = next;
   int64_t i = 0;
   for (int64_t number = 0; number < heights.count(); ++number) {
     if (heights.of(number) != height) {
       height = heights.of(number);
-      kernel = choose<T>(a.a.transposed, vectors, height);
+      kernel = choose<T>(a.transposed(), vectors, height);
     }
     tile.a = a.tile(number, i);
+    if (j0 == 0) a.copy_tile(number, i, height);
+    if (number + 1 < heights.count()) {
+      const int next_height = heights.of(number + 1);
+      const int64_t row = i + height;
+      if (j0 == 0) next[1] = a.lines(row, next_height);
+      if (!p.c_transposed) {
+        next[0] = {p.c + (i0 + row) * p.c_stride + j0, p.c_stride, next_height, columns};
+      }
+    } else if (!p.c_transposed && j0 + columns < p.n) {
+      next[0] = {p.c + i0 * p.c_stride + j0 + columns, p.c_stride, heights.of(0), columns};
+    }
     if (p.c_transposed) {
       alignas(alignment) T buffer[tile_rows * tile_columns<T>];
       tile.c = buffer;
@@ -78,7 +95,6 @@ void multiply_panel(const Product<T>& p, const RowsOfA<T>& a, const Matrix<T>& b
       tile.c = p.c + (i0 + i) * p.c_stride + j0;
       kernel(tile);
     }
-    next.next_portion();
     i += height;
   }
 }
@@ -91,21 +107,19 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
   const int64_t rows = rows_of_blocks<T>(p.m, depth);
   const bool copies_b = copies_panels(p);
   const bool keeps_panels = p.m > rows;
-  const bool prefetches_b = copies_b && prefetches_panels(p) && !keeps_panels;
   T* const panels = aligned(workspace);
   T* const copied = panels + (keeps_panels ? parts(p.n, width) : 1) * depth * width;
   for (int64_t l0 = 0; l0 < p.k; l0 += depth) {
     const int64_t k = smaller(depth, p.k - l0);
     for (int64_t i0 = 0; i0 < p.m; i0 += rows) {
       const int64_t m = smaller(rows, p.m - i0);
-      const RowsOfA<T> a = rows_of_a(p, i0, m, l0, k, copied);
+      const RowsOfA<T> a(p, i0, m, l0, k, copied);
       for (int64_t j0 = 0; j0 < p.n; j0 += width) {
         const auto columns = static_cast<int>(smaller(width, p.n - j0));
         T* const panel = keeps_panels ? panels + j0 * depth : panels;
         const bool is_there = keeps_panels && i0 > 0;
         const Matrix<T> b = panel_of_b(p, l0, k, j0, columns, copies_b, is_there, panel);
-        Prefetch<T> next;
-        if (prefetches_b) next = next_panel(p, m, j0, l0, depth);
+        const Lines<T> next = is_there ? Lines<T>() : next_panel(p, j0, l0, depth);
         multiply_panel(p, a, b, i0, m, j0, columns, k, l0 > 0, next);
       }
     }

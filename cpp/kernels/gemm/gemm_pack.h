@@ -11,9 +11,9 @@
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_pack {
 
 using namespace gemm_blocks;
+using gemm_tile::Lines;
 using gemm_tile::tile_columns;
 using gemm_tile::tile_rows;
-using gemm_vector::prefetch_to_read;
 
 // The rows of A that are multiplied one after another stay in L2, about half of it at most.
 constexpr int64_t block_bytes = 192 * 1024;
@@ -53,36 +53,6 @@ void copy_vectors(const T* x, int64_t x_stride, int64_t rows, T* to) {
   for (; row < rows; ++row) copy_row(row);
 }
 
-// Brings a block of a matrix into L2, in `portions` about equal portions.
-template <typename T>
-class Prefetch {
- public:
-  Prefetch() = default;  // of nothing
-  Prefetch(const T* x, int64_t stride, int64_t rows, int64_t columns, int64_t portions)
-      : row_(x),
-        stride_(stride),
-        rows_(rows),
-        columns_(columns),
-        portion_(parts(rows * parts(columns, line<T>), portions)) {}
-
-  void next_portion() {
-    for (int64_t i = 0; i < portion_ && rows_ > 0; ++i) {
-      prefetch_to_read(row_ + column_);
-      column_ += line<T>;
-      if (column_ >= columns_) {
-        column_ = 0;
-        row_ += stride_;
-        --rows_;
-      }
-    }
-  }
-
- private:
-  const T* row_ = nullptr;
-  int64_t stride_ = 0, rows_ = 0, columns_ = 0, portion_ = 0;
-  int64_t column_ = 0;
-};
-
 // --- A -------------------------------------------------------------------------------------------
 
 // Rows cut into tiles of nearly equal height: a last one of a row or two would wait for its sums.
@@ -112,65 +82,61 @@ constexpr int64_t packed_tile(int64_t depth) {
   return spread<T>(depth * packed_row<T>);
 }
 
-// Packs op(A) = x^T (`rows` x `depth`) for its tiles, so that they read whole lines.
-template <typename T>
-void pack_tiles(const T* x, int64_t x_stride, int64_t rows, int64_t depth, T* to) {
-  constexpr int64_t step = 8;  // rows of x, which are read piece by piece while they are in L1
-  constexpr int64_t ahead = 3 * step;  // those that come meanwhile
-  const TileHeights heights(rows);
-  for (int64_t l = 0; l < depth; l += step) {
-    const int64_t count = smaller(step, depth - l);
-    for (int64_t row = l + ahead; row < smaller(l + ahead + step, depth); ++row) {
-      const T* const next = x + (row - l) * x_stride;
-      for (int64_t j = 0; j < rows; j += line<T>) prefetch_to_read(next + j);
-    }
-    int64_t i = 0;
-    for (int64_t tile = 0; tile < heights.count(); ++tile) {
-      const int height = heights.of(tile);
-      T* const out = to + tile * packed_tile<T>(depth) + l * packed_row<T>;
-      if (i + packed_row<T> <= rows) {
-        copy_vectors<packed_row<T> / Vector<T>::lanes>(x + i, x_stride, count, out);
-      } else {
-        copy_padded(x + i, x_stride, count, height, out, packed_row<T>);
-      }
-      i += height;
-    }
-    x += step * x_stride;
-  }
-}
-
 // Some rows of op(A), as their tiles read them.
 template <typename T>
-struct RowsOfA {
-  Matrix<T> a;          // in place, or a copy
-  int64_t packed_tile;  // the distance of packed tiles; 0: they are not packed
+class RowsOfA {
+ public:
+  // `rows` rows of A from i0 on and `depth` columns from l0 on, in place or a copy in `copied`.
+  RowsOfA(const Product<T>& p, int64_t i0, int64_t rows, int64_t l0, int64_t depth, T* copied)
+      : a_{p.a.at(i0, l0), p.a.stride, p.a.transposed},
+        rows_(rows),
+        depth_(depth),
+        copied_(copied),
+        packs_(gemm_choice::packs_tiles(p)),
+        copies_(gemm_choice::copies_rows(p)) {}
 
-  // The tile from row i on.
-  const T* tile(int64_t number, int64_t i) const {
-    return packed_tile > 0 ? a.data + number * packed_tile : a.at(i, 0);
+  bool transposed() const { return a_.transposed; }
+  // Between rows, or, where A is transposed, between columns of op(A), as tiles see them.
+  int64_t stride() const {
+    if (packs_) return packed_row<T>;
+    return copies_ ? spread<T>(depth_) : a_.stride;
   }
+  // The tile with this number, from row i on.
+  const T* tile(int64_t number, int64_t i) const {
+    if (packs_) return copied_ + number * packed_tile<T>(depth_);
+    return copies_ ? copied_ + i * spread<T>(depth_) : a_.at(i, 0);
+  }
+  // Makes the copy of a tile of so many rows, if there is one; once, before it is used.
+  void copy_tile(int64_t number, int64_t i, int height) const {
+    if (packs_) {
+      T* const to = copied_ + number * packed_tile<T>(depth_);
+      if (i + packed_row<T> <= rows_) {
+        copy_vectors<packed_row<T> / Vector<T>::lanes>(a_.at(i, 0), a_.stride, depth_, to);
+      } else {
+        copy_padded(a_.at(i, 0), a_.stride, depth_, height, to, packed_row<T>);
+      }
+    } else if (copies_) {
+      copy_padded(a_.at(i, 0), a_.stride, height, static_cast<int>(depth_),
+                  copied_ + i * spread<T>(depth_), spread<T>(depth_));
+    }
+  }
+  // What comes before a tile of so many rows from row i on, after those before it.
+  Lines<T> lines(int64_t i, int height) const {
+    if (!a_.transposed) return {a_.at(i, 0), a_.stride, height, depth_};
+    return {a_.at(i + height - 1, 0), a_.stride, depth_, 1};  // the others' lines are there
+  }
+
+ private:
+  Matrix<T> a_;
+  int64_t rows_, depth_;
+  T* copied_;
+  bool packs_, copies_;
 };
 
 // Elements that the copy of a block of A needs at most.
 template <typename T>
 constexpr int64_t copied_block(bool a_transposed, int64_t rows, int64_t depth) {
   return a_transposed ? parts(rows, tile_rows) * packed_tile<T>(depth) : rows * spread<T>(depth);
-}
-
-// `rows` rows of A from i0 on and k columns from l0 on, in place or a copy in `copied`.
-template <typename T>
-RowsOfA<T> rows_of_a(const Product<T>& p, int64_t i0, int64_t rows, int64_t l0, int64_t k,
-                     T* copied) {
-  const Matrix<T> a = {p.a.at(i0, l0), p.a.stride, p.a.transposed};
-  if (gemm_choice::packs_tiles(p)) {
-    pack_tiles(a.data, a.stride, rows, k, copied);
-    return {{copied, packed_row<T>, true}, packed_tile<T>(k)};
-  }
-  if (gemm_choice::copies_rows(p)) {
-    copy_padded(a.data, a.stride, rows, static_cast<int>(k), copied, spread<T>(k));
-    return {{copied, spread<T>(k), false}, 0};
-  }
-  return {a, 0};
 }
 
 // --- B -------------------------------------------------------------------------------------------
@@ -196,19 +162,9 @@ Matrix<T> panel_of_b(const Product<T>& p, int64_t l0, int64_t k, int64_t j0, int
   return {panel, stride, false};
 }
 
-// Whether hints for the next panel of B pay: its rows begin in different pages, which the processor
-// does not foresee, or there are many tiles to spread them over. Where A^T is read in place they
-// are slower: it is pushed out of L2.
+// The panel of B that is used after the one of block (j0, l0) of n and k.
 template <typename T>
-bool prefetches_panels(const Product<T>& p) {
-  constexpr int64_t page = 4096;  // bytes
-  if (p.a.transposed && !p.b.transposed && !gemm_choice::packs_tiles(p)) return false;
-  return p.b.stride * static_cast<int64_t>(sizeof(T)) >= page || p.m > 128;
-}
-
-// The panel of B that is used after the one of block (i0, j0, l0) of m, n and k.
-template <typename T>
-Prefetch<T> next_panel(const Product<T>& p, int64_t rows, int64_t j0, int64_t l0, int64_t depth) {
+Lines<T> next_panel(const Product<T>& p, int64_t j0, int64_t l0, int64_t depth) {
   j0 += tile_columns<T>;
   if (j0 >= p.n) {
     j0 = 0;
@@ -217,8 +173,7 @@ Prefetch<T> next_panel(const Product<T>& p, int64_t rows, int64_t j0, int64_t l0
   if (l0 >= p.k) return {};
   const int64_t k = smaller(depth, p.k - l0);
   const int64_t columns = smaller(tile_columns<T>, p.n - j0);
-  return {p.b.at(l0, j0), p.b.stride, p.b.transposed ? columns : k, p.b.transposed ? k : columns,
-          parts(rows, tile_rows)};
+  return {p.b.at(l0, j0), p.b.stride, p.b.transposed ? columns : k, p.b.transposed ? k : columns};
 }
 
 }  // namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_pack

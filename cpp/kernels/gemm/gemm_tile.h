@@ -25,7 +25,39 @@ inline constexpr int tile_rows = (vector_registers - tile_vectors - 2) / tile_ve
 template <typename T>
 inline constexpr int tile_columns = tile_vectors * Vector<T>::lanes;
 
-// Shorter sums are made before C could come.
+// What is multiplied next, and comes into L2 meanwhile: the lines of a block of a matrix, row by
+// row. A tile takes one with each step of k, so that they never wait for each other.
+template <typename T>
+class Lines {
+ public:
+  Lines() = default;  // none
+  Lines(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t columns)
+      : next_(x),
+        of_row_((columns + line - 1) / line),
+        left_of_row_(of_row_),
+        to_next_row_(stride - (of_row_ - 1) * line),
+        left_(rows * of_row_) {}
+
+  std::int64_t left() const { return left_; }
+  // Of some that are left.
+  CHAINRULE_INLINE void bring_one() {
+    prefetch_to_read(next_);
+    --left_of_row_;
+    const bool is_last = left_of_row_ == 0;
+    next_ += is_last ? to_next_row_ : line;
+    left_of_row_ = is_last ? of_row_ : left_of_row_;
+  }
+  void has_brought(std::int64_t count) { left_ -= count; }
+
+ private:
+  static constexpr std::int64_t line = 64 / static_cast<std::int64_t>(sizeof(T));
+  const T* next_ = nullptr;
+  std::int64_t of_row_ = 0, left_of_row_ = 0, to_next_row_ = 0, left_ = 0;
+};
+
+inline constexpr int blocks_ahead = 3;
+
+// Shorter sums are made before anything could come.
 inline constexpr std::int64_t prefetch_depth = 32;
 
 // A tile of C: `columns` columns, as many rows as the kernel says. Where `accumulate` is set, the
@@ -47,6 +79,8 @@ struct Tile {
   std::int64_t x_stride = 0;
   T* out = nullptr;
   std::int64_t out_stride = 0;
+  // `blocks_ahead` blocks, one after another; null: only C comes, before the sums are made.
+  Lines<T>* next = nullptr;
 };
 
 template <typename T, int vectors>
@@ -123,6 +157,25 @@ CHAINRULE_INLINE void prefetch_row(const T* c) {
   if constexpr (vectors == 2) prefetch_to_write(c + Vector<T>::lanes);
 }
 
+// `term`, `depth` times, while lines of what is next come.
+template <typename T, typename Term>
+CHAINRULE_INLINE void over_terms(Lines<T>* next, std::int64_t depth, Term term) {
+  if (next != nullptr) {
+    for (int number = 0; number < blocks_ahead; ++number) {
+      Lines<T> lines = next[number];
+      const std::int64_t count = depth < lines.left() ? depth : lines.left();
+      for (std::int64_t i = 0; i < count; ++i) {
+        lines.bring_one();
+        term();
+      }
+      lines.has_brought(count);
+      next[number] = lines;
+      depth -= count;
+    }
+  }
+  for (; depth > 0; --depth) term();
+}
+
 // Everything is unrolled through packs of indices: an array that is indexed in a loop that is left
 // over lives in memory, not in registers.
 template <typename T, bool a_transposed, int vectors, int... row>
@@ -135,7 +188,8 @@ void multiply(const Tile<T>& tile, std::integer_sequence<int, row...>) {
   const int last = tile.columns - (vectors - 1) * Vector<T>::lanes;
 
   // C comes into L1 while the sums are made.
-  if (depth >= prefetch_depth) (prefetch_row<T, vectors>(c + row * c_stride), ...);
+  if (tile.next == nullptr && depth >= prefetch_depth)
+    (prefetch_row<T, vectors>(c + row * c_stride), ...);
 
   const auto zero = Vector<T>::broadcast(0);
   Vector<T> sums[sizeof...(row)][vectors];
@@ -144,21 +198,21 @@ void multiply(const Tile<T>& tile, std::integer_sequence<int, row...>) {
   const T* b = tile.b;
   if constexpr (a_transposed) {
     const T* a = tile.a;
-    for (std::int64_t l = 0; l < depth; ++l) {
+    over_terms(tile.next, depth, [&]() CHAINRULE_INLINE_LAMBDA {
       load_row(b_row, b);
       (add_row(sums[row], a + row, b_row), ...);
       a += a_stride;
       b += b_stride;
-    }
+    });
   } else {
     // One pointer for three rows: x86 adds a stride or twice a stride to a pointer for free.
     const T* a[] = {(row % 3 == 0 ? tile.a + row * a_stride : nullptr)...};
-    for (std::int64_t l = 0; l < depth; ++l) {
+    over_terms(tile.next, depth, [&]() CHAINRULE_INLINE_LAMBDA {
       load_row(b_row, b);
       (add_row(sums[row], a[row / 3 * 3] + row % 3 * a_stride, b_row), ...);
       ((row % 3 == 0 ? ++a[row] : nullptr), ...);
       b += b_stride;
-    }
+    });
   }
 
   if (accumulate) {
