@@ -56,8 +56,10 @@ class ScatterAddTask final : public Task {
   // Whether so many parts may have one index that float32 would lose digits of their sum. The sums
   // in float64 stay in L2.
   bool is_long() const {
-    constexpr std::int64_t many_parts = 1 << 16, most_sums = 1 << 17;
-    return std::is_same_v<T, float> && scatter_.count >= many_parts && scatter_.inner > 0 &&
+    constexpr std::int64_t many_parts = 1 << 16, many_of_each = 1 << 10, most_sums = 1 << 17;
+    const bool has_many =
+        scatter_.count >= many_parts || scatter_.count / many_of_each >= scatter_.length;
+    return std::is_same_v<T, float> && has_many && scatter_.inner > 0 &&
            scatter_.length <= most_sums / scatter_.inner;
   }
 

@@ -137,3 +137,40 @@ def test_a_learnt_slope_and_dropout_leave_two_arrays_to_the_backward_pass(activa
     assert len(reads) == 3, trainers[0].describe_plan()  # with the incoming gradient
     if dtype == "float32":  # the activation, and AdamW
         assert step.chains() == 2, trainers[0].describe_plan()
+
+
+MASKED = {
+    "one term": lambda x, m: cr.where(m, x * cr.exp(-x), 0.0),
+    "two terms": lambda x, m: cr.where(m, cr.sin(x), 0.0) * 1.5 + cr.where(m, cr.exp(x), 0.0),
+    "of a masked input": lambda x, m: nn.functional.silu(cr.where(m, x, 0.0)),
+    "hardswish": lambda x, m: nn.functional.hardswish(cr.where(m, x, -4.0)),
+}
+
+
+@pytest.mark.parametrize("name", MASKED)
+def test_what_where_leaves_out_has_no_gradient_where_the_incoming_one_is_infinite(name):
+    x = np.array([[1.0, 2.0, 3.0, 4.0], [1.0, 2.0, 3.0, 4.0]])
+    mask = np.array([[True, False, True, False], [False] * 4])
+
+    def gradient(x, m):
+        rows = MASKED[name](x, m) @ np.ones((4, 1))
+        return cr.grad(cr.sqrt(rows).sum(), [x])[0]
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        expected = gradient(cr.tensor(x, requires_grad=True), mask)
+        found = cr.compile(gradient)(x, mask)
+    np.testing.assert_allclose(found, expected, 1e-12)
+
+
+def test_a_coefficient_does_not_overflow_where_the_gradient_does_not():
+    y = np.array([[1e-30, 2.0, 3.0], [1.0, 2.0, 3.0]], "float32")
+    weights = np.array([[0.0], [1.0]], "float32")
+
+    def gradient(y, w):
+        z = (y / 1e-20) / 1e-20 + y * cr.sin(y)
+        return cr.grad((w * (z @ np.ones((3, 1), "float32"))).sum(), [y])[0]
+
+    with np.errstate(over="ignore", invalid="ignore"):
+        expected = gradient(cr.tensor(y, requires_grad=True), weights)
+    np.testing.assert_array_equal(cr.compile(gradient)(y, weights)[0], 0.0)
+    np.testing.assert_array_equal(expected[0], 0.0)

@@ -340,7 +340,17 @@ def test_sums_of_many_rows_are_precise(bench):
 
 
 @pytest.mark.parametrize(
-    "shape", [(6, 40, 16), (3, 1, 20), (64, 33, 3), (2, 100, 600), (2, 300, 64)]
+    "shape",
+    [
+        (6, 40, 16),
+        (3, 1, 20),
+        (64, 33, 3),
+        (2, 100, 600),
+        (2, 300, 64),
+        (4, 10, 64),
+        (7, 20, 64),
+        (4, 10, 1000),
+    ],
 )
 def test_sums_of_parts_of_the_rows(rng, shape):
     parts, rows, columns = shape

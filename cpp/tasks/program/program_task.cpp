@@ -21,19 +21,18 @@ class ProgramTask final : public Task {
     unit_rows_ = program_.has_sums() ? program_.rows_of_a_sum() : 1;
     const std::int64_t parts = program_.rows() / unit_rows_;
     by_rows_ = parts >= blocks;
-    std::int64_t units = std::max(parts, blocks);
+    std::int64_t units = std::max(parts, blocks), rows_of_a_piece = unit_rows_, pieces = 1;
     if (program_.has_sums() && units < enough_units) {
-      unit_rows_ = program_.rows_added;
-      while (unit_rows_ * most_pieces < program_.rows_of_a_sum()) unit_rows_ *= 2;
-      pieces_of_a_sum_ = (program_.rows_of_a_sum() + unit_rows_ - 1) / unit_rows_;
-      if (parts * pieces_of_a_sum_ > units)
-        units = parts * pieces_of_a_sum_;
-      else
-        pieces_of_a_sum_ = 1;
+      rows_of_a_piece = program_.rows_added;
+      while (rows_of_a_piece * most_pieces < program_.rows_of_a_sum()) rows_of_a_piece *= 2;
+      pieces = (program_.rows_of_a_sum() + rows_of_a_piece - 1) / rows_of_a_piece;
+      if (parts * pieces <= units) pieces = 1;
+      units = std::max(units, parts * pieces);
     }
     split(building.chunks, units, program_.nanoseconds());
-    if (chunks() == 1) pieces_of_a_sum_ = 1;
-    if (pieces_of_a_sum_ > 1) {
+    if (pieces > 1 && chunks() > 1) {
+      unit_rows_ = rows_of_a_piece;
+      pieces_of_a_sum_ = pieces;
       pieces_.resize(static_cast<std::size_t>(units * program_.piece_sums()));
       left_.store(chunks(), std::memory_order_relaxed);
     }

@@ -9,6 +9,9 @@ that value times a coefficient. The gradient of x s(x), as of GELU and SiLU:
 The backward pass then reads f, in place of all that the terms are made of. What else is linear in
 g and reads a part of the sum, as the products that a learnt slope's gradient adds up, gets its
 coefficient likewise.
+
+Where g is infinite, a term of `where` is 0, and not inf times a coefficient of 0: so one term at
+least counts everywhere. A division is no factor: 1 / a may overflow where g / a does not.
 """
 
 from __future__ import annotations
@@ -116,11 +119,10 @@ def _linear_inputs(value: Value) -> tuple[Value, ...]:
     if value.kind not in _KINDS:
         return ()
     inputs = value.inputs[1:] if value.kind == "where" else value.inputs
-    found = inputs[:1] if value.kind == "divide" else inputs
-    return tuple(i for i in found if i.shape == value.shape and i.dtype == value.dtype)
+    return tuple(i for i in inputs if i.shape == value.shape and i.dtype == value.dtype)
 
 
-_KINDS = ("add_n", "add", "subtract", "multiply", "divide", "negative", "where")
+_KINDS = ("add_n", "add", "subtract", "multiply", "negative", "where")
 
 
 class _Linear:
@@ -152,8 +154,20 @@ class _Linear:
             parts[one] = None
             read.update([factor for factor in factors if factor.kind != "constant"])
             waiting += multiples
+        if not self._counts_everywhere(value, parts):
+            return False
         self.parts, self.read = parts, read
         return True
+
+    def _counts_everywhere(self, value: Value, parts: dict[Value, None]) -> bool:
+        """Whether a term of a part is a multiple of the base that no `where` leaves out."""
+        waiting = [value]
+        for one in waiting:
+            if one is self.base:
+                return True
+            if one.kind != "where":
+                waiting += [i for i in one.inputs if i is self.base or i in parts]
+        return False
 
     def _split(self, value: Value) -> tuple[list[Value], list[Value]]:
         """The inputs that must be multiples, and the others; none where it can't be a multiple."""
@@ -162,7 +176,7 @@ class _Linear:
         others = [i for i in value.inputs if i not in late]
         if any([self._ready[i] >= self._ready[self.base] for i in others]):
             return [], []
-        if value.kind in ("multiply", "divide"):
+        if value.kind == "multiply":
             return (late, others) if len(late) == 1 and len(others) == 1 else ([], [])
         if value.kind == "where":
             rest = [i for i in others if i is not value.inputs[0]]

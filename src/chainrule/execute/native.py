@@ -97,7 +97,7 @@ class StateBlock:
             self.version += 1
             states = [state for state, _, _ in assigned]
             self.show_results(states)
-            self._assigned = [*self._assigned[-_REMEMBERED:], (self.version, states)]
+            self._assigned = [*self._assigned[1 - _REMEMBERED :], (self.version, states)]
 
     def assigned_since(self, version: int) -> list[State] | None:
         """What was assigned since a version; None if anything else has changed, too."""

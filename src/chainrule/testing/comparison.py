@@ -328,7 +328,8 @@ class _Judge:
         a = self.net.numbers.get(Quantity("a", self.net.depth))
         largest = np.abs(delta).max() * self.net.rows
         lost = self.rtol * 1e-2 * max(1.0, 0.0 if a is None else np.abs(a).max()) / largest
-        return self.rtol + min(lost, 0.1)
+        most = 0.1 if self.given[quantity].dtype == np.float32 else 1e-2
+        return self.rtol + min(lost, most)
 
     def _is_right(self, quantity: Quantity, forms: Forms | None = None) -> bool:
         mine = self.raw[quantity]
