@@ -18,10 +18,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-import numpy as np
-
 from chainrule.compiler.elementwise import ELEMENTWISE
-from chainrule.compiler.values import LEAVES, READ_ELSEWHERE, Value, ValueGraph
+from chainrule.compiler.values import LEAVES, READ_ELSEWHERE, Value, ValueGraph, constant
 
 _MOST_PARTS = 32
 """Values that a sum is taken apart into: a parametric Mish with dropout has 10."""
@@ -52,21 +50,14 @@ def factor_out(graph: ValueGraph) -> ValueGraph:
             changed |= _factor(value, readers, ready)
     if not changed:
         return graph
-    roots = [*graph.outputs, *graph.updates.values(), *graph.loss_gradients.values()]
-    needed = set(roots)
-    order = list(_in_order(graph.values))
-    for value in reversed(order):
-        if value in needed:
-            needed.update(value.inputs)
-    kept = [value for value in order if value in needed]
-    return ValueGraph(kept, graph.outputs, graph.updates, graph.loss_gradients)
+    return graph.in_order(_with_inputs_first(graph.values))
 
 
 def _adds_floats(value: Value) -> bool:
     return value.kind == "add_n" and value.dtype.kind == "f" and len(set(value.inputs)) > 1
 
 
-def _in_order(values: list[Value]) -> Iterator[Value]:
+def _with_inputs_first(values: list[Value]) -> Iterator[Value]:
     """The values and what they are computed from, each after its inputs."""
     seen: set[Value] = set()
     for value in values:
@@ -203,10 +194,9 @@ class _Linear:
 
     def _number(self, number: float) -> Value:
         value = self.base
-        constant = Value("constant", (), {}, value.shape, value.dtype, value.node)
-        constant.array = np.broadcast_to(np.asarray(number, value.dtype), value.shape)
-        self._ready[constant] = -1
-        return constant
+        found = constant(number, value.shape, value.dtype, value.node)
+        self._ready[found] = -1
+        return found
 
 
 def _put_beside(found: Value, readers: Readers) -> None:

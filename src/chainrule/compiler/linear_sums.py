@@ -14,9 +14,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-import numpy as np
-
-from chainrule.compiler.values import Value, ValueGraph
+from chainrule.compiler.values import Value, ValueGraph, constant
 
 _MOST_DEPTH = 16
 """Of terms within terms: the gradient of batch normalisation has about five."""
@@ -43,12 +41,7 @@ def sum_linear(graph: ValueGraph) -> ValueGraph:
                 value.kind, value.inputs, value.attributes = total.kind, total.inputs, {}
             sums.setdefault(found, value)
         order.append(value)
-    needed = {*roots, *graph.loss_gradients.values()}
-    for value in reversed(order):
-        if value in needed:
-            needed.update(value.inputs)
-    kept = [value for value in order if value in needed]
-    return ValueGraph(kept, graph.outputs, graph.updates, graph.loss_gradients)
+    return graph.in_order(order)
 
 
 def _summed(value: Value, readers: Counter[Value]) -> tuple[Value, int] | None:
@@ -125,9 +118,8 @@ class _Terms:
     def _count(self, x: Value) -> Value:
         """How many elements each sum has, as a constant."""
         value = self.value
-        count = Value("constant", (), {}, value.shape, value.dtype, value.node)
-        number = np.asarray(x.size // max(value.size, 1), dtype=value.dtype)
-        count.array = np.broadcast_to(number, value.shape)
+        number = x.size // max(value.size, 1)
+        count = constant(number, value.shape, value.dtype, value.node)
         self.made.append(count)
         return count
 

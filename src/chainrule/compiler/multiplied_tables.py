@@ -22,7 +22,6 @@ import numpy as np
 
 from chainrule.compiler.elementwise import ELEMENTWISE
 from chainrule.compiler.values import Value, ValueGraph
-from chainrule.graph.backprop import with_ancestors
 
 _LEAST_USES = 4  # of a row: N / V
 _FEWEST_COLUMNS = 32  # narrower rows are multiplied as fast as their products are moved
@@ -48,8 +47,8 @@ class _Rewriting:
 
     def __init__(self, graph: ValueGraph) -> None:
         self._graph = graph
-        self._roots = [*graph.outputs, *graph.updates.values()]
-        self._readers = Counter([i for value in graph.values for i in value.inputs] + self._roots)
+        roots = [*graph.outputs, *graph.updates.values()]
+        self._readers = Counter([i for value in graph.values for i in value.inputs] + roots)
         self._users: dict[Value, list[Value]] = {}
         for value in graph.values:
             for i in value.inputs:
@@ -73,10 +72,7 @@ class _Rewriting:
                 self._compute_of_table(value)
             self._note_rows(value)
         order = [v for n, value in enumerate(values) for v in (value, *self._new.get(n, ()))]
-        needed = with_ancestors([*self._roots, *self._graph.loss_gradients.values()])
-        kept = [value for value in order if value in needed]
-        graph = self._graph
-        return ValueGraph(kept, graph.outputs, graph.updates, graph.loss_gradients)
+        return self._graph.in_order(order)
 
     def _note_rows(self, value: Value) -> None:
         """Note of which table a value is rows, also where these are put into another order."""

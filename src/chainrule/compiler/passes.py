@@ -13,7 +13,7 @@ feeds a product is a flag of the product:
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -22,7 +22,7 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.elementwise import ELEMENTWISE, compute_dtype
 from chainrule.compiler.rows import update_rows
 from chainrule.compiler.table_products import multiply_rows_in_place
-from chainrule.compiler.values import LEAVES, Uses, Value, ValueGraph
+from chainrule.compiler.values import LEAVES, Uses, Value, ValueGraph, pruned
 from chainrule.compiler.views import (
     concatenation_of_parts,
     heads_in_place,
@@ -54,13 +54,13 @@ def simplify(graph: CapturedGraph) -> ValueGraph:
     outputs = [values[node] for node in leaves(graph.outputs)]
     updates = {state: values[node] for state, node in graph.updates.items()}
     roots = [*outputs, *updates.values()]
-    order = _pruned(order, roots)
+    order = pruned(order, roots)
     multiply_rows_in_place(order)
     order = update_rows(order, updates)
     _cast_in_programs(order, set(roots))
     _derive_relu_from_its_result(order)
     order = _derive_relu_from_its_maximum(order, roots)
-    order = _pruned(order, roots)
+    order = pruned(order, roots)
     loss_gradients = _losses_with_gradients(order)
     return ValueGraph(order, outputs, updates, loss_gradients)
 
@@ -300,13 +300,3 @@ def _shared(value: Value, shared: dict[Any, Value]) -> Value:
         value.dtype,
     )
     return shared.setdefault(key, value)
-
-
-def _pruned(order: Iterable[Value], roots: list[Value]) -> list[Value]:
-    """The values that the roots need, each once, in their order."""
-    order = list(dict.fromkeys(order))
-    needed = set(roots)
-    for value in reversed(order):  # whose users come after it
-        if value in needed:
-            needed.update(value.inputs)
-    return [value for value in order if value in needed]

@@ -52,6 +52,7 @@ from chainrule.compiler.values import (
     READ_ELSEWHERE,
     Value,
     ValueGraph,
+    constant,
     is_part,
     is_read_elsewhere,
     root,
@@ -447,8 +448,7 @@ class Scheduler:
         home = self.schedule.group_of[value]
         if value.kind != "heaviside" or home.dtype != group.dtype or value.shape != group.shape:
             return value
-        zero = Value("constant", (), {}, value.shape, value.dtype, value.node)
-        zero.array = np.broadcast_to(np.zeros((), value.dtype), value.shape)
+        zero = constant(0, value.shape, value.dtype, value.node)
         truth = Value(
             "greater", (value.inputs[0], zero), {}, value.shape, np.dtype(bool), value.node
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import numpy as np
@@ -125,6 +125,23 @@ def is_part(value: Value) -> bool:
     return all([step > 0 for _, step, _ in runs]) and (runs[-1][1] == 1 or runs[-1][2] == 1)
 
 
+def constant(number: float, shape: tuple[int, ...], dtype: np.dtype[Any], node: Tensor) -> Value:
+    """A constant with one number at every element, which stands for a node."""
+    value = Value("constant", (), {}, shape, dtype, node)
+    value.array = np.broadcast_to(np.asarray(number, dtype), shape)
+    return value
+
+
+def pruned(order: Iterable[Value], roots: Iterable[Value]) -> list[Value]:
+    """The values that the roots need, each once, in their order."""
+    order = list(dict.fromkeys(order))
+    needed = set(roots)
+    for value in reversed(order):  # whose users come after it
+        if value in needed:
+            needed.update(value.inputs)
+    return [value for value in order if value in needed]
+
+
 class ValueGraph:
     """The values of a captured graph in an order in which they can be computed.
 
@@ -146,3 +163,8 @@ class ValueGraph:
         self.outputs = outputs
         self.updates = updates
         self.loss_gradients = loss_gradients
+
+    def in_order(self, order: Iterable[Value]) -> ValueGraph:
+        """The graph after changes of its values, and new ones, which are put into an order."""
+        roots = [*self.outputs, *self.updates.values(), *self.loss_gradients.values()]
+        return ValueGraph(pruned(order, roots), self.outputs, self.updates, self.loss_gradients)
