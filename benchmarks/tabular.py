@@ -54,7 +54,7 @@ class Measured(NamedTuple):
     seconds: float
 
 
-def fit(model: str, folder: Path, name: str, number: int) -> Measured:
+def fit(model: str, folder: Path, name: str, number: int, seed: int) -> Measured:
     """Train a model of this process's libraries on one split of a table."""
     data = split(folder, name, number)
     begin = time.perf_counter()
@@ -62,18 +62,18 @@ def fit(model: str, folder: Path, name: str, number: int) -> Measured:
         from chainrule.sklearn import TabularClassifier, TabularRegressor
 
         kind = TabularClassifier if data.is_classification else TabularRegressor
-        estimator: Any = kind(PRESETS[model], random_state=number)
+        estimator: Any = kind(PRESETS[model], random_state=seed)
         begin = time.perf_counter()  # without the import
     else:
         data = filled(data)
-        estimator = _of_scikit_learn(model, data, number)
+        estimator = _of_scikit_learn(model, data, seed)
         begin = time.perf_counter()
     estimator.fit(data.x, data.y)
     seconds = time.perf_counter() - begin
     return Measured(data.error(estimator.predict(data.x_test)), seconds)
 
 
-def _of_scikit_learn(model: str, data: Split, number: int) -> Any:
+def _of_scikit_learn(model: str, data: Split, seed: int) -> Any:
     """A pipeline with default settings: categories one-hot, the MLP's numbers standardised."""
     from sklearn.compose import TransformedTargetRegressor, make_column_transformer
     from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
@@ -90,21 +90,21 @@ def _of_scikit_learn(model: str, data: Split, number: int) -> Any:
     )
     if data.is_classification:
         kind = MLPClassifier if is_mlp else HistGradientBoostingClassifier
-        return make_pipeline(columns, kind(random_state=number))
+        return make_pipeline(columns, kind(random_state=seed))
     if not is_mlp:
-        return make_pipeline(columns, HistGradientBoostingRegressor(random_state=number))
-    network = MLPRegressor(random_state=number)
+        return make_pipeline(columns, HistGradientBoostingRegressor(random_state=seed))
+    network = MLPRegressor(random_state=seed)
     scaled = TransformedTargetRegressor(network, transformer=StandardScaler())
     return make_pipeline(columns, scaled)
 
 
 def fit_pytabkit(
-    python: str, model: str, folder: Path, name: str, number: int, threads: int
+    python: str, model: str, folder: Path, name: str, number: int, seed: int, threads: int
 ) -> Measured:
     """Train a model of pytabkit, which may be installed for another Python."""
     command = [python, "-m", "benchmarks.with_pytabkit", str(folder.absolute()), name]
     found = subprocess.run(
-        [*command, str(number), PYTABKIT[model], str(threads)],
+        [*command, str(number), str(seed), PYTABKIT[model], str(threads)],
         capture_output=True, text=True, check=True, cwd=Path(__file__).parents[1],
     )  # fmt: skip
     return Measured(**json.loads(found.stdout.splitlines()[-1]))
@@ -140,6 +140,9 @@ def _has_pytabkit(python: str) -> bool:
 @click.option("--table", "tables", multiple=True, type=click.Choice(list(TARGETS)))
 @click.option("--model", "models", multiple=True, type=click.Choice(MODELS))
 @click.option("--splits", default=5, show_default=True, help="How often each table is split.")
+@click.option(
+    "--seeds", default=1, show_default=True, help="How often each model trains on a split."
+)
 @click.option("--threads", default=os.cpu_count() or 1, show_default=True)
 @click.option("--pytabkit", default=sys.executable, help="A Python that has pytabkit.")
 @click.option("--json", "json_file", type=click.Path(dir_okay=False, path_type=Path))
@@ -148,6 +151,7 @@ def main(
     tables: tuple[str, ...],
     models: tuple[str, ...],
     splits: int,
+    seeds: int,
     threads: int,
     pytabkit: str,
     json_file: Path | None,
@@ -163,13 +167,14 @@ def main(
     results: dict[str, dict[str, list[Measured]]] = {}
     for name in tables or TARGETS:
         found = results[name] = {model: [] for model in chosen}
-        for number in range(splits):
+        for seed in range(splits * seeds):
+            number = seed % splits
             for model in chosen:
                 if model in PYTABKIT:
-                    one = fit_pytabkit(pytabkit, model, folder, name, number, threads)
+                    one = fit_pytabkit(pytabkit, model, folder, name, number, seed, threads)
                 else:
                     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-                        one = pool.submit(fit, model, folder, name, number).result()
+                        one = pool.submit(fit, model, folder, name, number, seed).result()
                 found[model].append(one)
                 console.print(f"{name} {number} {model}: {one.error:.5g}, {one.seconds:.2f} s")
     console.print(_report(results, chosen))

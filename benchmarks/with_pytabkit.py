@@ -1,5 +1,5 @@
 """pytabkit on one table, in its own Python: `python -m benchmarks.with_pytabkit FOLDER NAME SPLIT
-MODEL THREADS` prints the error and the seconds of the training as JSON."""
+SEED MODEL THREADS` prints the error and the seconds of the training as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks.tables import filled, split
 
 
-def main(folder: str, name: str, number: int, model: str, threads: int) -> None:
+def main(folder: str, name: str, number: int, seed: int, model: str, threads: int) -> None:
     """Fit one model, and print what was measured."""
     os.environ["OMP_NUM_THREADS"] = str(threads)
     import pytabkit
@@ -20,7 +20,7 @@ def main(folder: str, name: str, number: int, model: str, threads: int) -> None:
     data = filled(split(Path(folder), name, number))
     kind = "Classifier" if data.is_classification else "Regressor"
     estimator = getattr(pytabkit, f"{model}_{kind}")(
-        random_state=number, n_threads=threads, device="cpu"
+        random_state=seed, n_threads=threads, device="cpu"
     )
     begin = time.perf_counter()
     estimator.fit(data.x, data.y)
@@ -29,4 +29,5 @@ def main(folder: str, name: str, number: int, model: str, threads: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4], int(sys.argv[5]))
+    folder, name, number, seed, model, threads = sys.argv[1:]
+    main(folder, name, int(number), int(seed), model, int(threads))

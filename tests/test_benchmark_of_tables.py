@@ -32,9 +32,14 @@ def folder(tmp_path):
 @pytest.mark.parametrize("model", ["chainrule fast", "HistGradientBoosting"])
 @pytest.mark.parametrize("name", ["wine", "adult"])
 def test_models_train_on_a_split(folder, model, name):
-    found = tabular.fit(model, folder, name, 0)
+    found = tabular.fit(model, folder, name, 0, 0)
     assert 0 <= found.error < 1
     assert found.seconds > 0
+
+
+def test_the_seed_is_apart_from_the_split(folder):
+    errors = [tabular.fit("chainrule fast", folder, "wine", 0, seed).error for seed in (0, 1, 1)]
+    assert errors[0] != errors[1] == errors[2]
 
 
 def test_a_split_is_four_fifths_and_errors_are_of_its_kind(folder):
