@@ -178,6 +178,9 @@ def test_columns_survive_json_pickle_and_copies_and_never_change():
 def test_names_are_matched_and_missing_ones_named():
     with pytest.raises(ValueError, match=r"lacks 'price'.*'Price' may be 'price': rename it"):
         COLUMNS.transform(FRAME.rename(columns={"price": "Price"}))
+    boxes = pd.DataFrame({"x_box": [1, 2], "y_box": [2, 3]})
+    with pytest.raises(ValueError, match=r"it has 'y_box'$"):  # which is itself and no other
+        Columns.fit(boxes).transform(boxes[["y_box"]])
     assert COLUMNS.unknown(FRAME.assign(more=1)) == ("more",)
     with pytest.raises(ValueError, match="2 features, but 17 features are expected"):
         COLUMNS.transform(np.zeros((3, 2)))

@@ -54,15 +54,15 @@ def read_table_to_use(
         which = "the model has no names of columns" if found.has_header else "it has no header"
         notices.append(f"{which}: columns are taken in the order of training")
     lacking = [column for column in used if column not in frame.columns]
+    others = [c for c in frame.columns if c not in columns and c != saved.target]
     if lacking:
         raise FileError(
             f"{name} lacks {_listed(lacking, _MOST_NAMED)}. The model takes "
             f"{_listed(used, _MOST_NAMED)}; the file has {_listed(frame.columns, _MOST_NAMED)}"
-            f"{hint(lacking, list(frame.columns)) or '. Name the columns as in training'}."
+            f"{hint(lacking, others) or '. Name the columns as in training'}."
         )
     if list(frame.columns).count(saved.target) > 1:
         raise FileError(f"{name} has two columns named {saved.target!r:.80}. Rename one of them.")
-    others = [c for c in frame.columns if c not in columns and c != saved.target]
     if others:
         notices.append(f"ignored, as not used in training: {_listed(others, _MOST_NAMED)}")
     say_notices(name, notices)

@@ -251,8 +251,9 @@ class Columns:
                 if is_used and c.name not in places
             ]  # fmt: skip
             if lacking:
+                others = [name for name in names if name not in self.names]
                 raise ValueError(
-                    f"x lacks {_listed(lacking)}; it has {_listed(names)}{hint(lacking, names)}"
+                    f"x lacks {_listed(lacking)}; it has {_listed(names)}{hint(lacking, others)}"
                 )
             return [
                 places[c.name] if is_used else None
@@ -346,9 +347,9 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {rest} more" if rest > 0 else shown
 
 
-def hint(lacking: Sequence[str], present: Sequence[str]) -> str:
-    """Which columns may be meant, by names that are nearly the same; empty if there are none."""
-    lower = {name.lower(): name for name in present}
+def hint(lacking: Sequence[str], others: Sequence[str]) -> str:
+    """Which of the other columns may be meant, by names that are nearly the same; empty if none."""
+    lower = {name.lower(): name for name in others}
     hints = []
     for name in lacking[:_MOST_NAMED]:
         near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.75)
