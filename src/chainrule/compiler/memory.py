@@ -27,11 +27,11 @@ from typing import Any, Protocol
 import numpy as np
 
 from chainrule.compiler.arena import ALIGNMENT, padded, place
-from chainrule.compiler.chains import chain
 from chainrule.compiler.instructions import Group, Instruction, Schedule, Storage, copy
 from chainrule.compiler.programs import form, is_flat
 from chainrule.compiler.row_chains import find_chains
 from chainrule.compiler.rows import ROW_UPDATES
+from chainrule.compiler.strips import lay_in_strips
 from chainrule.compiler.values import Value
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array
@@ -78,7 +78,7 @@ class Memory:
                 self.constants.append(storage)
         self.outputs = [self._output(value) for value in schedule.graph.outputs]
         self._update_states()
-        chain(schedule)
+        lay_in_strips(schedule)
         self.segments = self._join_groups()
         schedule.number()
         chains = find_chains(self.instructions)
