@@ -296,8 +296,11 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         return encoded.reshape(len(encoded), -1).astype(dtype)
 
     def _strata(self, y: Array) -> Array | None:
-        is_binary = self._labels.kind == "binary"
-        return self._labels.encode(y).astype(bool).reshape(-1, 1) if is_binary else None
+        """Of two classes their names in scikit-learn's split, "False" and "True"."""
+        if self._labels.kind != "binary":
+            return None
+        # It writes a column into texts row by row, and takes texts as they are.
+        return self._labels.encode(y).astype(bool).ravel().astype(str)
 
     def _probabilities(self, output: Array) -> Array:
         found = softmax(output, axis=1) if self.out_activation_ == "softmax" else expit(output)
