@@ -184,6 +184,9 @@ using ReduceKernel = void (*)(T* out, const T* x, std::int64_t outer, std::int64
 template <typename T>
 using RowKernel = bool (*)(const RowCall<T>& call);
 
+// `gemm` sums so many products at once; what further ones give is added to C.
+inline constexpr std::int64_t gemm_block_depth = 512;
+
 // The kernels for one type of element.
 // A null pointer means that the type has no such kernel; the plan refuses it when it is built.
 template <typename T>

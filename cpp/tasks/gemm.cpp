@@ -1,9 +1,12 @@
 // Matrix products, tile by tile, each tile with its part of the epilogue.
 
 #include <algorithm>
+#include <atomic>
 #include <optional>
 #include <stdexcept>
+#include <thread>
 #include <type_traits>
+#include <vector>
 
 #include "plan/row_chains.h"
 #include "tasks/building.h"
@@ -30,7 +33,35 @@ constexpr std::int64_t most_depth = 1 << 16;
 struct Grid {
   std::int64_t rows, columns;  // of a tile
   std::int64_t row_tiles, column_tiles;
+  std::int64_t tiles() const { return row_tiles * column_tiles; }
 };
+
+// The gradient of weights, delta^T h, adds up over the rows of a batch, of which a thread has made
+// about half in the instructions before:
+//
+//            delta^T             h
+//        +------+------+     +--------+
+//        | 0    |    1 |  x  | 0      |  =  what half 0 gives + what half 1 gives
+//        +------+------+     | ------ |
+//                            |      1 |
+//                            +--------+
+//
+// So each half is multiplied apart, by the thread in whose cache it is. Who is second at a tile of
+// C adds to what is there: a sum of two numbers, the same in either order. The halves are those in
+// which the kernels take so many rows in any case.
+bool has_halves(const Gemm& gemm) {
+  constexpr std::int64_t reads_for_a_write = 4;  // of C; else what is read is the lesser part
+  const bool is_deep = gemm.k > gemm_block_depth && gemm.k <= 2 * gemm_block_depth;
+  return gemm.transpose_a && !gemm.transpose_b && gemm.batch == 1 && gemm.chain == 0 && is_deep &&
+         gemm.m > 1 && gemm.n > 1 &&
+         number(gemm.k) * number(gemm.m + gemm.n) >=
+             reads_for_a_write * number(gemm.m) * number(gemm.n);
+}
+// The depth of half 0; half 1 has the rest.
+std::int64_t depth_of_half(std::int64_t k) {
+  constexpr std::int64_t unit = 64;
+  return ((k + 1) / 2 + unit - 1) / unit * unit;
+}
 
 // One side of the matrix, cut into equal parts of whole units as far as that goes.
 class Side {
@@ -55,7 +86,8 @@ class Side {
 // Halves the tile as long as it is too large for L2, or there are too few tiles to share and they
 // are worth it.
 Grid choose_grid(const Gemm& gemm) {
-  const std::int64_t m = gemm.m, n = gemm.n, k = gemm.k;
+  const std::int64_t halves = has_halves(gemm) ? 2 : 1;
+  const std::int64_t m = gemm.m, n = gemm.n, k = gemm.k / halves;
   const std::int64_t itemsize = gemm.dtype == DType::float32 ? 4 : 8;
   constexpr double least_nanoseconds = 6e3;  // below, sharing and packing cost too much
   constexpr std::int64_t enough_tiles = 8;
@@ -78,7 +110,7 @@ Grid choose_grid(const Gemm& gemm) {
   for (;;) {
     const double nanoseconds = nanoseconds_of(rows.tile(), columns.tile(), k, itemsize);
     const bool too_large = rows.tile() * columns.tile() * itemsize > l2_bytes;
-    const bool too_few = rows.tiles() * columns.tiles() < enough_tiles;
+    const bool too_few = halves * rows.tiles() * columns.tiles() < enough_tiles;
     if (nanoseconds < 2 * least_nanoseconds || !(too_large || too_few)) break;
     Side& longer = columns.tile() >= weight * rows.tile() ? columns : rows;
     if (!longer.can_be_halved()) break;
@@ -133,7 +165,11 @@ class MatrixProduct final : public Task {
       scratch = std::max(scratch, epilogue_->scratch_bytes());
     }
     need_scratch(scratch);
-    count_ = gemm.batch * grid_.row_tiles * grid_.column_tiles;
+    count_ = gemm.batch * grid_.tiles();
+    if (has_halves(gemm) && multiplier_.uses_own_kernels(grid_.rows, grid_.columns, k_)) {
+      progress_ = std::vector<std::atomic<Progress>>(static_cast<std::size_t>(count_));
+      count_ *= 2;
+    }
     if (m_ == 0 || n_ == 0) count_ = 0;
     double nanoseconds = static_cast<double>(gemm.batch) * nanoseconds_of(m_, n_, k_, sizeof(T));
     if (epilogue_) nanoseconds += epilogue_->nanoseconds();
@@ -143,6 +179,10 @@ class MatrixProduct final : public Task {
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     const Range range = share(chunk, count_);
     for (std::int64_t i = range.begin; i < range.end; ++i) {
+      if (!progress_.empty()) {
+        run_half_of_tile(i, worker.scratch);
+        continue;
+      }
       std::int64_t number = i;
       const std::int64_t column = number % grid_.column_tiles * grid_.columns;
       number /= grid_.column_tiles;
@@ -186,6 +226,41 @@ class MatrixProduct final : public Task {
     if (epilogue_) epilogue_->run({row, row + rows, column, column + columns}, scratch);
   }
 
+  // Of a tile: which of its halves are done. The first may be either.
+  enum class Progress : std::uint8_t { none, first_begun, first_done };
+
+  // Number i of the first tiles with half 0, then with half 1. Threads take numbers from both ends:
+  // so two of them come to a tile's second half two tiles after the first.
+  void run_half_of_tile(std::int64_t i, std::byte* scratch) const noexcept {
+    const std::int64_t tiles = grid_.tiles();
+    const bool is_half_0 = i < tiles;
+    const std::int64_t turn = is_half_0 ? i : 2 * tiles - 1 - i;
+    const std::int64_t place = turn < tiles / 2 ? turn : tiles - 1 - (turn - tiles / 2);
+    const std::int64_t tile = is_half_0 ? place : tiles - 1 - place;
+    const std::int64_t row = tile / grid_.column_tiles * grid_.rows;
+    const std::int64_t column = tile % grid_.column_tiles * grid_.columns;
+    const std::int64_t rows = std::min(grid_.rows, m_ - row);
+    const std::int64_t columns = std::min(grid_.columns, n_ - column);
+    const std::int64_t depth_0 = depth_of_half(k_);
+    const std::int64_t begin = is_half_0 ? 0 : depth_0;
+
+    std::atomic<Progress>& progress = progress_[static_cast<std::size_t>(tile)];
+    Progress before = Progress::none;
+    const bool is_first = progress.compare_exchange_strong(before, Progress::first_begun);
+    while (!is_first && progress.load(std::memory_order_acquire) != Progress::first_done) {
+      std::this_thread::yield();
+    }
+    multiplier_.multiply({c_.data + row * c_.stride + column, c_.stride, false},
+                         {a_.data + begin * a_.stride + row, a_.stride, true},
+                         {b_.data + begin * b_.stride + column, b_.stride, false}, rows, columns,
+                         is_half_0 ? depth_0 : k_ - depth_0, reinterpret_cast<T*>(scratch),
+                         !is_first);
+    if (!is_first && epilogue_) {
+      epilogue_->run({row, row + rows, column, column + columns}, scratch);
+    }
+    progress.store(is_first ? Progress::first_done : Progress::none, std::memory_order_release);
+  }
+
   // The products of parts of k are added up in float64.
   static constexpr std::int64_t part = 1 << 10;
   bool is_long() const { return std::is_same_v<T, float> && k_ > most_depth; }
@@ -226,6 +301,7 @@ class MatrixProduct final : public Task {
   std::int64_t sums_offset_ = 0;  // in the scratch, in bytes
   Grid grid_;
   std::optional<ElementwiseProgram<T>> epilogue_;
+  mutable std::vector<std::atomic<Progress>> progress_;  // of each tile; empty: without halves
 };
 
 // The epilogue of the product in register `product` and of register `x`, if the kernel of small

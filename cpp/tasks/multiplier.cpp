@@ -39,11 +39,11 @@ std::int64_t MatrixMultiplier<T>::workspace(bool transpose_a, bool transpose_b, 
 
 template <typename T>
 void MatrixMultiplier<T>::multiply(Matrix<T> c, Matrix<const T> a, Matrix<const T> b,
-                                   std::int64_t m, std::int64_t n, std::int64_t k,
-                                   T* workspace) const {
+                                   std::int64_t m, std::int64_t n, std::int64_t k, T* workspace,
+                                   bool adds) const {
   if (uses_own_kernels(m, n, k)) {
     own_(c.data, c.stride, a.data, a.stride, a.transposed, b.data, b.stride, b.transposed, m, n, k,
-         workspace);
+         adds, workspace);
     return;
   }
   constexpr int row_major = 101;
@@ -52,7 +52,7 @@ void MatrixMultiplier<T>::multiply(Matrix<T> c, Matrix<const T> a, Matrix<const 
   blas_(row_major, a.transposed ? transposed : not_transposed,
         b.transposed ? transposed : not_transposed, static_cast<int>(m), static_cast<int>(n),
         static_cast<int>(k), T(1), a.data, static_cast<int>(a.stride), b.data,
-        static_cast<int>(b.stride), T(0), c.data, static_cast<int>(c.stride));
+        static_cast<int>(b.stride), T(adds ? 1 : 0), c.data, static_cast<int>(c.stride));
 }
 
 template class MatrixMultiplier<float>;

@@ -36,9 +36,9 @@ class MatrixMultiplier {
   // Elements that `multiply` needs for these sizes.
   std::int64_t workspace(bool transpose_a, bool transpose_b, std::int64_t m, std::int64_t n,
                          std::int64_t k) const;
-  // c (m x n) = op(a) op(b); sizes above 0.
+  // c (m x n) = op(a) op(b), or added to c; sizes above 0.
   void multiply(Matrix<T> c, Matrix<const T> a, Matrix<const T> b, std::int64_t m, std::int64_t n,
-                std::int64_t k, T* workspace) const;
+                std::int64_t k, T* workspace, bool adds = false) const;
 
  private:
   decltype(Kernels<T>::gemm) own_;

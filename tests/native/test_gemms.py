@@ -63,6 +63,45 @@ def test_gemm(rng, sizes, transposed, dtype, threads):
     np.testing.assert_allclose(result, x @ y, **tolerance(dtype))
 
 
+# Half of k and the other half are multiplied by two threads, one of which adds to what is there.
+@pytest.mark.parametrize("dtype", FLOATS)
+@pytest.mark.parametrize("zeros", [0, 0.8])
+@pytest.mark.parametrize(
+    "sizes", [(2, 3, 513), (33, 17, 600), (128, 512, 768), (65, 128, 1000), (300, 300, 1024)]
+)
+def test_gradient_of_weights_in_halves(rng, sizes, zeros, dtype):
+    m, n, k = sizes
+    found = []
+    x, y = rng.normal(size=(m, k)).astype(dtype), rng.normal(size=(k, n)).astype(dtype)
+    bias = rng.normal(size=n).astype(dtype)
+    x[rng.random(x.shape) < zeros] = 0
+    expected = x.astype("float64") @ y.astype("float64")
+    error = 1e-4 if dtype == "float32" else 1e-11
+    for threads, chunks in [(1, 0), (2, 0), (5, 0), (2, 1), (3, 7)]:
+        bench = Bench(16 << 20, chunks=chunks)
+        out, row = (ARENA, bench.ends[ARENA]), bench.put(bias, CONSTANTS)
+        epilogue = {
+            "dtype": dtype,
+            "rows": m,
+            "columns": n,
+            "registers": 3,
+            "loads": [load(out, dtype, n, 1, 0), load(row, dtype, 0, 1, 1)],
+            "ops": [op("add", 2, 0, 1)],
+            "stores": [store(out, dtype, n, 2)],
+        }
+        ref, added = add_gemm(bench, x, y, True, False, epilogue=epilogue)
+        assert ref == out
+        _, result = add_gemm(bench, x, y, True, False)
+        for _ in range(3):
+            result[...] = added[...] = np.nan
+            bench.run(threads=threads)
+            np.testing.assert_allclose(result, expected, rtol=0, atol=error)
+            np.testing.assert_array_equal(added, result + bias)
+            found.append(result.copy())
+    for other in found[1:]:
+        np.testing.assert_array_equal(other, found[0])
+
+
 @pytest.mark.parametrize("chunks", [0, 1, 3])
 @pytest.mark.parametrize("sizes", [(5, 3, 4, 2), (1, 64, 64, 64), (9, 33, 17, 65), (0, 2, 2, 2)])
 def test_gemm_batched(rng, sizes, chunks):

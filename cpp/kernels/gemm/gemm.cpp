@@ -120,7 +120,7 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
         const bool is_there = keeps_panels && i0 > 0;
         const Matrix<T> b = panel_of_b(p, l0, k, j0, columns, copies_b, is_there, panel);
         const Lines<T> next = is_there ? Lines<T>() : next_panel(p, j0, l0, depth);
-        multiply_panel(p, a, b, i0, m, j0, columns, k, l0 > 0, next);
+        multiply_panel(p, a, b, i0, m, j0, columns, k, p.adds || l0 > 0, next);
       }
     }
   }
@@ -168,7 +168,8 @@ void multiply_dots(const SmallGemm<T>& g, T*) {
 // A row or a column whose elements lie side by side is its own transpose.
 template <typename T>
 Product<T> product_of(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T* b,
-                      int64_t ldb, bool transpose_b, int64_t m, int64_t n, int64_t k) {
+                      int64_t ldb, bool transpose_b, int64_t m, int64_t n, int64_t k,
+                      bool adds = false) {
   if (m == 1 && transpose_a && lda == 1) {
     transpose_a = false;
     lda = k;
@@ -177,7 +178,7 @@ Product<T> product_of(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose
     transpose_b = true;
     ldb = k;
   }
-  return {{a, lda, transpose_a}, {b, ldb, transpose_b}, c, ldc, false, m, n, k};
+  return {{a, lda, transpose_a}, {b, ldb, transpose_b}, c, ldc, false, m, n, k, adds};
 }
 
 template <typename T>
@@ -236,14 +237,16 @@ SmallGemmKernel<T> small_gemm(const SmallGemm<T>& g) {
 
 template <typename T>
 void gemm(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose_a, const T* b, int64_t ldb,
-          bool transpose_b, int64_t m, int64_t n, int64_t k, T* workspace) {
+          bool transpose_b, int64_t m, int64_t n, int64_t k, bool adds, T* workspace) {
   if (k == 0) {
+    if (adds) return;
     for (int64_t i = 0; i < m; ++i) {
       for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = 0;
     }
     return;
   }
-  const Product<T> product = product_of(c, ldc, a, lda, transpose_a, b, ldb, transpose_b, m, n, k);
+  const Product<T> product =
+      product_of(c, ldc, a, lda, transpose_a, b, ldb, transpose_b, m, n, k, adds);
   switch (choose(product)) {
     case Way::without_zeros_of_b:
       return multiply_without_zeros(product.swapped(), workspace);
@@ -276,9 +279,9 @@ int64_t gemm_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t n,
 }
 
 template void gemm(float*, int64_t, const float*, int64_t, bool, const float*, int64_t, bool,
-                   int64_t, int64_t, int64_t, float*);
+                   int64_t, int64_t, int64_t, bool, float*);
 template void gemm(double*, int64_t, const double*, int64_t, bool, const double*, int64_t, bool,
-                   int64_t, int64_t, int64_t, double*);
+                   int64_t, int64_t, int64_t, bool, double*);
 template int64_t gemm_workspace<float>(bool, bool, int64_t, int64_t, int64_t);
 template int64_t gemm_workspace<double>(bool, bool, int64_t, int64_t, int64_t);
 template SmallGemmKernel<float> small_gemm(const SmallGemm<float>&);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "kernels/kernels.h"
 #include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_blocks {
@@ -12,7 +13,7 @@ using std::int64_t;
 // A panel of B (64 KiB with AVX-512) streams from L2, where the block of A stays too; the lines of
 // A's tile stay in L1. Shorter panels would fit L1 but read and write C more often: measured
 // slower.
-constexpr int64_t block_depth = 512;
+constexpr int64_t block_depth = gemm_block_depth;
 constexpr int64_t alignment = 64;  // bytes: a cache line, an AVX-512 register
 template <typename T>
 constexpr int64_t line = alignment / static_cast<int64_t>(sizeof(T));
@@ -39,7 +40,7 @@ struct Matrix {
   }
 };
 
-// C = A B, or C^T = A B where `c_transposed`.
+// C = A B, or C^T = A B where `c_transposed`; added to C where `adds`.
 template <typename T>
 struct Product {
   Matrix<T> a, b;
@@ -47,6 +48,7 @@ struct Product {
   int64_t c_stride;
   bool c_transposed;
   int64_t m, n, k;
+  bool adds;
 
   Product swapped() const {
     return {{b.data, b.stride, !b.transposed},
@@ -56,7 +58,8 @@ struct Product {
             !c_transposed,
             n,
             m,
-            k};
+            k,
+            adds};
   }
 };
 

@@ -233,7 +233,8 @@ class SparseProduct {
     const int64_t stride = vectors * Vector<T>::lanes;
     const RowsKernel<T> kernel =
         choose<T>(vectors, std::make_integer_sequence<int, panel_vectors>{});
-    const bool is_direct = l0_ == 0 && !p_.c_transposed;
+    const bool adds = p_.adds || l0_ > 0;
+    const bool is_direct = !adds && !p_.c_transposed;
     Rows<T> rows = {};
     rows.panel = panel_;
     rows.c = is_direct ? p_.c + i0_ * p_.c_stride + j0 : sums_;
@@ -260,7 +261,7 @@ class SparseProduct {
     }
     if (p_.c_transposed) {
       gemm_transpose::transpose(sums_, stride, static_cast<int>(rows_), columns,
-                                p_.c + j0 * p_.c_stride + i0_, p_.c_stride, l0_ > 0);
+                                p_.c + j0 * p_.c_stride + i0_, p_.c_stride, adds);
     } else if (!is_direct) {
       add_sums(p_.c + i0_ * p_.c_stride + j0, stride, columns);
     }
