@@ -8,7 +8,8 @@
 // A tile of C, some rows of up to 4 vectors, stays in registers over all terms. Each row has a
 // pointer of its own into the image: so a tile may hold any places, whatever the stride and
 // wherever a line of the image ends. A panel of B, as wide as a tile, is copied to where it stays
-// in L1 while the tiles go by; there it is filled up to whole vectors.
+// in L1 while the tiles go by; there it is filled up to whole vectors. Of few columns the vectors
+// are of half the lanes, where there are such.
 #include <utility>
 
 #include "kernels/declared.h"
@@ -21,10 +22,12 @@ using std::int64_t;
 
 // Registers hold the sums, a row of B, an element of A, and without an FMA their product.
 constexpr int tile_vectors = vector_registers == 32 ? 4 : 2;
-constexpr int most_rows = 8;  // more would need more pointers than there are registers
+constexpr int most_rows = 9;  // more would need more pointers than there are registers
 constexpr int few_rows = 4;   // of a tile for rows that are left over: enough to keep an FMA busy
 
-constexpr int rows_of_tile(int vectors) { return vectors == tile_vectors ? 6 : most_rows; }
+constexpr int rows_of_tile(int vectors) { return vectors == tile_vectors ? 6 : 8; }
+// Whether there are tiles of one row more.
+constexpr bool has_tall(int vectors) { return 2 * vectors <= tile_vectors; }
 
 template <typename T>
 inline constexpr int64_t panel_size = tile_vectors * 10240 / static_cast<int64_t>(sizeof(T));
@@ -44,46 +47,47 @@ struct Tile {
   bool accumulate;
 };
 
-template <typename T, int vectors>
-CHAINRULE_INLINE void load_row(Vector<T> (&row)[vectors], const T* x) {
-  constexpr int lanes = Vector<T>::lanes;
-  row[0] = Vector<T>::load(x);
-  if constexpr (vectors > 1) row[1] = Vector<T>::load(x + lanes);
-  if constexpr (vectors > 2) row[2] = Vector<T>::load(x + 2 * lanes);
-  if constexpr (vectors > 3) row[3] = Vector<T>::load(x + 3 * lanes);
+// V is a Vector<T> or a HalfVector<T>.
+
+template <typename T, typename V, int vectors>
+CHAINRULE_INLINE void load_row(V (&row)[vectors], const T* x) {
+  constexpr int lanes = V::lanes;
+  row[0] = V::load(x);
+  if constexpr (vectors > 1) row[1] = V::load(x + lanes);
+  if constexpr (vectors > 2) row[2] = V::load(x + 2 * lanes);
+  if constexpr (vectors > 3) row[3] = V::load(x + 3 * lanes);
 }
 
-template <typename T, int vectors>
-CHAINRULE_INLINE void add_row(Vector<T> (&sums)[vectors], T a, const Vector<T> (&b)[vectors]) {
-  const auto factor = Vector<T>::broadcast(a);
+template <typename T, typename V, int vectors>
+CHAINRULE_INLINE void add_row(V (&sums)[vectors], T a, const V (&b)[vectors]) {
+  const auto factor = V::broadcast(a);
   sums[0] = multiply_add(factor, b[0], sums[0]);
   if constexpr (vectors > 1) sums[1] = multiply_add(factor, b[1], sums[1]);
   if constexpr (vectors > 2) sums[2] = multiply_add(factor, b[2], sums[2]);
   if constexpr (vectors > 3) sums[3] = multiply_add(factor, b[3], sums[3]);
 }
 
-template <typename T, int vectors>
-CHAINRULE_INLINE void clear(Vector<T> (&sums)[vectors]) {
-  const auto zero = Vector<T>::broadcast(0);
+template <typename V, int vectors>
+CHAINRULE_INLINE void clear(V (&sums)[vectors]) {
+  const auto zero = V::broadcast(0);
   sums[0] = zero;
   if constexpr (vectors > 1) sums[1] = zero;
   if constexpr (vectors > 2) sums[2] = zero;
   if constexpr (vectors > 3) sums[3] = zero;
 }
 
-template <typename T>
-CHAINRULE_INLINE void store_vector(Vector<T> sum, T* to, int64_t count, bool accumulate) {
-  if (count == Vector<T>::lanes) {
-    (accumulate ? Vector<T>::load(to) + sum : sum).store(to);
+template <typename T, typename V>
+CHAINRULE_INLINE void store_vector(V sum, T* to, int64_t count, bool accumulate) {
+  if (count == V::lanes) {
+    (accumulate ? V::load(to) + sum : sum).store(to);
   } else {
-    (accumulate ? Vector<T>::load_partial(to, count) + sum : sum).store_partial(to, count);
+    (accumulate ? V::load_partial(to, count) + sum : sum).store_partial(to, count);
   }
 }
 
-template <typename T, int vectors>
-CHAINRULE_INLINE void store_row(const Vector<T> (&sums)[vectors], T* c, int64_t last,
-                                bool accumulate) {
-  constexpr int lanes = Vector<T>::lanes;
+template <typename T, typename V, int vectors>
+CHAINRULE_INLINE void store_row(const V (&sums)[vectors], T* c, int64_t last, bool accumulate) {
+  constexpr int lanes = V::lanes;
   if constexpr (vectors > 1) store_vector(sums[0], c, lanes, accumulate);
   if constexpr (vectors > 2) store_vector(sums[1], c + lanes, lanes, accumulate);
   if constexpr (vectors > 3) store_vector(sums[2], c + 2 * lanes, lanes, accumulate);
@@ -92,63 +96,92 @@ CHAINRULE_INLINE void store_row(const Vector<T> (&sums)[vectors], T* c, int64_t 
 
 // Packs of indices unroll the rows: an array that is indexed in a loop that is left over lives in
 // memory, not in registers.
-template <typename T, int vectors, int... row>
+template <typename T, typename V, int vectors, int... row>
 CHAINRULE_INLINE void product_tile(const Tile<T>& tile, std::integer_sequence<int, row...>) {
   const T* const a[] = {tile.a + tile.rows[row]...};
-  Vector<T> sums[sizeof...(row)][vectors];
+  V sums[sizeof...(row)][vectors];
   (clear(sums[row]), ...);
-  Vector<T> b_row[vectors];
+  V b_row[vectors];
   const T* b = tile.panel;
   const int64_t* const terms = tile.terms;
   const int64_t count = tile.term_count;
   for (int64_t t = 0; t < count; ++t) {
     const int64_t term = terms[t];
-    load_row<T, vectors>(b_row, b);
+    load_row(b_row, b);
     (add_row(sums[row], a[row][term], b_row), ...);
-    b += vectors * Vector<T>::lanes;
+    b += vectors * V::lanes;
   }
-  constexpr int lanes = Vector<T>::lanes;
+  constexpr int lanes = V::lanes;
   if (tile.row_count == sizeof...(row) && tile.last == lanes) {  // as most are: no more questions
     if (tile.accumulate) {
-      (store_row<T, vectors>(sums[row], tile.c + row * tile.ldc, lanes, true), ...);
+      (store_row(sums[row], tile.c + row * tile.ldc, lanes, true), ...);
     } else {
-      (store_row<T, vectors>(sums[row], tile.c + row * tile.ldc, lanes, false), ...);
+      (store_row(sums[row], tile.c + row * tile.ldc, lanes, false), ...);
     }
     return;
   }
   ((row < tile.row_count
-        ? store_row<T, vectors>(sums[row], tile.c + row * tile.ldc, tile.last, tile.accumulate)
+        ? store_row(sums[row], tile.c + row * tile.ldc, tile.last, tile.accumulate)
         : void()),
    ...);
-}
-
-template <typename T, int vectors, int rows = rows_of_tile(vectors)>
-void run_tile(const Tile<T>& tile) {
-  product_tile<T, vectors>(tile, std::make_integer_sequence<int, rows>{});
 }
 
 template <typename T>
 using TileKernel = void (*)(const Tile<T>& tile);
 
-template <typename T>
-TileKernel<T> kernel_for(int64_t vectors) {
-  if constexpr (tile_vectors == 4) {
-    if (vectors == 4) return run_tile<T, 4>;
-    if (vectors == 3) return run_tile<T, 3>;
-  }
-  return vectors == 2 ? run_tile<T, 2> : run_tile<T, 1>;
+template <typename T, typename V, int vectors, int rows>
+void run_tile(const Tile<T>& tile) {
+  product_tile<T, V, vectors>(tile, std::make_integer_sequence<int, rows>{});
 }
 
-// Runs so many tiles, one below the other.
+// The kernels of tiles of so many vectors.
 template <typename T>
-void run_tiles(TileKernel<T> kernel, int64_t rows, int64_t count, Tile<T>& tile) {
-  tile.row_count = rows;
-  for (int64_t i = 0; i < count; ++i) {
-    kernel(tile);
-    tile.rows += rows;
-    tile.c += rows * tile.ldc;
-  }
+struct TileKernels {
+  int rows;                    // of a tile
+  TileKernel<T> of_tile;
+  TileKernel<T> tall = nullptr;  // of a row more, where there is such
+  TileKernel<T> few = nullptr;   // of few_rows, where there is such
+};
+
+template <typename T, typename V, int vectors>
+TileKernels<T> kernels_of() {
+  constexpr int rows = rows_of_tile(vectors);
+  TileKernels<T> kernels = {rows, run_tile<T, V, vectors, rows>};
+  if constexpr (has_tall(vectors)) kernels.tall = run_tile<T, V, vectors, rows + 1>;
+  if constexpr (vectors == tile_vectors) kernels.few = run_tile<T, V, vectors, few_rows>;
+  return kernels;
 }
+
+template <typename T, typename V>
+TileKernels<T> kernels_for(int64_t vectors) {
+  if constexpr (V::lanes < Vector<T>::lanes) return kernels_of<T, V, 1>();
+  if constexpr (tile_vectors == 4) {
+    if (vectors == 4) return kernels_of<T, V, 4>();
+    if (vectors == 3) return kernels_of<T, V, 3>();
+  }
+  return vectors == 2 ? kernels_of<T, V, 2>() : kernels_of<T, V, 1>();
+}
+
+// Runs tiles, one below the other.
+template <typename T, typename V>
+struct TileRun {
+  Tile<T> tile;
+  int64_t last;   // elements of the last vector of a row
+  int64_t below;  // rows of C that are left
+  // Whole vectors that hold more than a row reach into so many below it, which are stored later.
+  int64_t reach;
+
+  void run(TileKernel<T> kernel, int64_t rows, int64_t count) {
+    tile.row_count = rows;
+    for (int64_t i = 0; i < count; ++i) {
+      below -= rows;
+      tile.last = below >= reach ? V::lanes : last;
+      kernel(tile);
+      tile.rows += rows;
+      tile.c += rows * tile.ldc;
+    }
+  }
+};
 
 // The numbers of the first rows of a tile, and for rows that it lacks that of the last one again.
 struct TileRows {
@@ -159,12 +192,18 @@ struct TileRows {
   }
 };
 
-// Cuts rows into tiles, and tiles of few rows where these leave fewer of their rows unused.
+// Cuts rows into tiles: taller ones for those that are left over, or tiles of few rows where these
+// leave fewer of their rows unused.
 struct RowSplit {
-  int64_t tiles, few, rest;  // rows that are left over
+  int64_t tiles, tall = 0, few = 0, rest;  // rows that are left over
 
-  RowSplit(int64_t rows, int64_t tile_rows, bool has_few)
-      : tiles(rows / tile_rows), few(0), rest(rows % tile_rows) {
+  RowSplit(int64_t rows, int64_t tile_rows, bool has_tall, bool has_few)
+      : tiles(rows / tile_rows), rest(rows % tile_rows) {
+    if (has_tall && rest <= tiles) {
+      tall = rest;
+      tiles -= rest;
+      rest = 0;
+    }
     if (!has_few) return;
     if (tiles > 0 && rest + tile_rows == 2 * few_rows) {
       --tiles;
@@ -186,25 +225,59 @@ struct TermBlocks {
 };
 
 // Columns of B, filled up with zeros to whole vectors.
-template <typename T>
+template <typename V, typename T>
 void pack(T* panel, const T* b, int64_t ldb, int64_t terms, int64_t vectors, int64_t last) {
-  constexpr int64_t lanes = Vector<T>::lanes;
+  constexpr int64_t lanes = V::lanes;
   for (int64_t t = 0; t < terms; ++t, b += ldb, panel += vectors * lanes) {
-    for (int64_t v = 0; v + 1 < vectors; ++v) {
-      Vector<T>::load(b + v * lanes).store(panel + v * lanes);
-    }
+    for (int64_t v = 0; v + 1 < vectors; ++v) V::load(b + v * lanes).store(panel + v * lanes);
     const int64_t end = (vectors - 1) * lanes;
-    const auto part =
-        last == lanes ? Vector<T>::load(b + end) : Vector<T>::load_partial(b + end, last);
+    const auto part = last == lanes ? V::load(b + end) : V::load_partial(b + end, last);
     part.store(panel + end);
+  }
+}
+
+// Columns of C, `vectors` vectors of them.
+template <typename T, typename V>
+void product_of_columns(const WindowProduct<T>& p, int64_t column, int64_t vectors, int64_t last,
+                        T* panel) {
+  constexpr int64_t lanes = V::lanes;
+  const TileKernels<T> kernels = kernels_for<T, V>(vectors);
+  const RowSplit split(p.m, kernels.rows, kernels.tall != nullptr, kernels.few != nullptr);
+  const TermBlocks blocks(p.term_count, panel_size<T> / (vectors * lanes));
+  const bool is_panel = p.n == vectors * lanes && p.ldb == p.n;  // B itself, without a copy
+  const bool follow = column == 0 && p.n <= vectors * lanes && p.ldc == p.n;  // the rows of C
+  for (int64_t block = 0; block < blocks.count; ++block) {
+    const int64_t term = block * blocks.length;
+    const int64_t terms =
+        p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
+    const T* const b = p.b + term * p.ldb + column;
+    if (!is_panel) pack<V>(panel, b, p.ldb, terms, vectors, last);
+    const bool accumulate = p.accumulate || block > 0;
+    const int64_t reach = follow && !accumulate ? (vectors * lanes - 1) / p.n : p.m;
+    TileRun<T, V> tiles = {{p.a, p.rows, p.terms + term, terms, is_panel ? b : panel,
+                            p.c + column, p.ldc, 0, 0, accumulate},
+                           last,
+                           p.m,
+                           reach};
+    tiles.run(kernels.of_tile, kernels.rows, split.tiles);
+    tiles.run(kernels.tall, kernels.rows + 1, split.tall);
+    tiles.run(kernels.few, few_rows, split.few);
+    if (split.rest > 0) {
+      const TileRows left_over(tiles.tile.rows, split.rest);
+      tiles.tile.rows = left_over.rows;
+      const bool is_few = kernels.few != nullptr && split.rest <= few_rows;
+      tiles.run(is_few ? kernels.few : kernels.of_tile, split.rest, 1);
+    }
   }
 }
 
 // --- Each channel for itself ---
 
+constexpr int channel_rows = 8;
+
 // Sums over terms of vectors of channels times such vectors of B.
 template <typename T, bool partial, int... row>
-CHAINRULE_INLINE void channel_tile(const Tile<T>& tile, Vector<T> (&sums)[most_rows],
+CHAINRULE_INLINE void channel_tile(const Tile<T>& tile, Vector<T> (&sums)[channel_rows],
                                    std::integer_sequence<int, row...>) {
   const T* const a[] = {tile.a + tile.rows[row]...};
   const auto load = [&](const T* x) CHAINRULE_INLINE_LAMBDA {
@@ -226,33 +299,15 @@ void window_product(const WindowProduct<T>& product) {
   constexpr int64_t lanes = Vector<T>::lanes;
   const WindowProduct<T> p = product;
   alignas(cache_line) T panel[panel_size<T>];
+  if (p.n <= HalfVector<T>::lanes) {
+    product_of_columns<T, HalfVector<T>>(p, 0, 1, p.n, panel);
+    return;
+  }
   for (int64_t column = 0; column < p.n; column += tile_vectors * lanes) {
     const int64_t left = (p.n - column + lanes - 1) / lanes;
     const int64_t vectors = left < tile_vectors ? left : tile_vectors;
     const int64_t last = left > vectors ? lanes : p.n - column - (vectors - 1) * lanes;
-    const auto kernel = kernel_for<T>(vectors);
-    const int64_t tile_rows = rows_of_tile(static_cast<int>(vectors));
-    const bool has_few = vectors == tile_vectors;
-    const TileKernel<T> few = has_few ? run_tile<T, tile_vectors, few_rows> : kernel;
-    const RowSplit split(p.m, tile_rows, has_few);
-    const TermBlocks blocks(p.term_count, panel_size<T> / (vectors * lanes));
-    const bool is_panel = p.n == vectors * lanes && p.ldb == p.n;  // B itself, without a copy
-    for (int64_t block = 0; block < blocks.count; ++block) {
-      const int64_t term = block * blocks.length;
-      const int64_t terms =
-          p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
-      const T* const b = p.b + term * p.ldb + column;
-      if (!is_panel) pack(panel, b, p.ldb, terms, vectors, last);
-      Tile<T> tile = {p.a,          p.rows, p.terms + term, terms, is_panel ? b : panel,
-                      p.c + column, p.ldc,  tile_rows,      last,  p.accumulate || block > 0};
-      run_tiles(kernel, tile_rows, split.tiles, tile);
-      run_tiles(few, few_rows, split.few, tile);
-      if (split.rest > 0) {
-        const TileRows left_over(tile.rows, split.rest);
-        tile.rows = left_over.rows;
-        run_tiles(split.rest <= few_rows ? few : kernel, split.rest, 1, tile);
-      }
-    }
+    product_of_columns<T, Vector<T>>(p, column, vectors, last, panel);
   }
 }
 
@@ -270,7 +325,7 @@ void channel_product(const ChannelProduct<T>& product) {
           p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
       const T* const b = p.b + term * p.b_term + channel * p.b_channel;
       if (p.b_channel == 1) {
-        pack(panel, b, p.b_term, terms, 1, count);
+        pack<Vector<T>>(panel, b, p.b_term, terms, 1, count);
       } else {
         for (int64_t t = 0; t < terms; ++t) {
           for (int64_t i = 0; i < lanes; ++i) {
@@ -278,13 +333,13 @@ void channel_product(const ChannelProduct<T>& product) {
           }
         }
       }
-      for (int64_t row = 0; row < p.m; row += most_rows) {
-        const int64_t rows = p.m - row < most_rows ? p.m - row : most_rows;
+      for (int64_t row = 0; row < p.m; row += channel_rows) {
+        const int64_t rows = p.m - row < channel_rows ? p.m - row : channel_rows;
         const TileRows of_tile(p.rows + row, rows);
         const Tile<T> tile = {p.a + channel, of_tile.rows, p.terms + term, terms, panel, nullptr, 0,
                               rows,          count,        false};
-        Vector<T> sums[most_rows];
-        constexpr auto all = std::make_integer_sequence<int, most_rows>{};
+        Vector<T> sums[channel_rows];
+        constexpr auto all = std::make_integer_sequence<int, channel_rows>{};
         if (count == lanes) {
           channel_tile<T, false>(tile, sums, all);
         } else {

@@ -14,6 +14,9 @@
 //   widen_*, narrow      float to double and back, the lower and the higher half of the lanes
 //   from_int32           int32 lanes to float
 //   multiply_low_words   of 64-bit lanes: the product of the lower 32 bits
+//   HalfVector<T>        for few elements side by side: of half the lanes where vectors are so wide
+//                        that some processors take two halves in the time of one, else a Vector<T>;
+//                        it has what sums of products need
 //   interleave_*         of 64-bit lanes, in each 128 bits: the lower (higher) of a, then that of b
 //
 // Integers, and processors that none of these files knows, have vectors of one lane.
@@ -41,6 +44,11 @@ inline constexpr bool has_fma = false;
 #endif
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
+
+#if !defined(__AVX512F__)
+template <typename T>
+using HalfVector = Vector<T>;
+#endif
 
 template <typename T>
 CHAINRULE_INLINE Vector<T> broadcast(T x) {

@@ -307,6 +307,59 @@ CHAINRULE_INLINE Vector<double> times_power_of_two(Vector<double> x, Vector<doub
   return {_mm512_scalef_pd(x.value, n.value)};
 }
 
+template <typename T>
+struct HalfVector;
+
+template <>
+struct HalfVector<float> {
+  static constexpr int lanes = 8;
+  __m256 value;
+  static CHAINRULE_INLINE HalfVector broadcast(float x) { return {_mm256_set1_ps(x)}; }
+  static CHAINRULE_INLINE HalfVector load(const float* from) { return {_mm256_loadu_ps(from)}; }
+  static CHAINRULE_INLINE HalfVector load_partial(const float* from, std::int64_t count) {
+    return {_mm256_maskz_loadu_ps(first(count), from)};
+  }
+  CHAINRULE_INLINE void store(float* to) const { _mm256_storeu_ps(to, value); }
+  CHAINRULE_INLINE void store_partial(float* to, std::int64_t count) const {
+    _mm256_mask_storeu_ps(to, first(count), value);
+  }
+  static CHAINRULE_INLINE __mmask8 first(std::int64_t count) {
+    return static_cast<__mmask8>((1u << count) - 1u);
+  }
+};
+CHAINRULE_INLINE HalfVector<float> operator+(HalfVector<float> a, HalfVector<float> b) {
+  return {_mm256_add_ps(a.value, b.value)};
+}
+CHAINRULE_INLINE HalfVector<float> multiply_add(HalfVector<float> a, HalfVector<float> b,
+                                                HalfVector<float> c) {
+  return {_mm256_fmadd_ps(a.value, b.value, c.value)};
+}
+
+template <>
+struct HalfVector<double> {
+  static constexpr int lanes = 4;
+  __m256d value;
+  static CHAINRULE_INLINE HalfVector broadcast(double x) { return {_mm256_set1_pd(x)}; }
+  static CHAINRULE_INLINE HalfVector load(const double* from) { return {_mm256_loadu_pd(from)}; }
+  static CHAINRULE_INLINE HalfVector load_partial(const double* from, std::int64_t count) {
+    return {_mm256_maskz_loadu_pd(first(count), from)};
+  }
+  CHAINRULE_INLINE void store(double* to) const { _mm256_storeu_pd(to, value); }
+  CHAINRULE_INLINE void store_partial(double* to, std::int64_t count) const {
+    _mm256_mask_storeu_pd(to, first(count), value);
+  }
+  static CHAINRULE_INLINE __mmask8 first(std::int64_t count) {
+    return static_cast<__mmask8>((1u << count) - 1u);
+  }
+};
+CHAINRULE_INLINE HalfVector<double> operator+(HalfVector<double> a, HalfVector<double> b) {
+  return {_mm256_add_pd(a.value, b.value)};
+}
+CHAINRULE_INLINE HalfVector<double> multiply_add(HalfVector<double> a, HalfVector<double> b,
+                                                 HalfVector<double> c) {
+  return {_mm256_fmadd_pd(a.value, b.value, c.value)};
+}
+
 CHAINRULE_INLINE Vector<double> widen_low(Vector<float> a) {
   return {_mm512_cvtps_pd(_mm512_castps512_ps256(a.value))};
 }
