@@ -112,9 +112,12 @@ Grid choose_grid(const Gemm& gemm) {
     const bool too_large = rows.tile() * columns.tile() * itemsize > l2_bytes;
     const bool too_few = halves * rows.tiles() * columns.tiles() < enough_tiles;
     if (nanoseconds < 2 * least_nanoseconds || !(too_large || too_few)) break;
-    Side& longer = columns.tile() >= weight * rows.tile() ? columns : rows;
-    if (!longer.can_be_halved()) break;
-    longer.halve();
+    const bool is_wide = columns.tile() >= weight * rows.tile();
+    Side& longer = is_wide ? columns : rows;
+    Side& shorter = is_wide ? rows : columns;
+    Side& side = longer.can_be_halved() ? longer : shorter;
+    if (!side.can_be_halved()) break;
+    side.halve();
   }
   return {rows.tile(), columns.tile(), rows.tiles(), columns.tiles()};
 }
