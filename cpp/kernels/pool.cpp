@@ -64,57 +64,95 @@ CHAINRULE_INLINE void for_each_vector(const PoolRun& run, bool reaches_over, Vis
   }
 }
 
-template <typename T>
-void max_of_vectors(const PoolRun& run, const T* x, T* y, int32_t* taps) {
-  for_each_vector<T>(run, true, [&]<bool partial>(int64_t at, int64_t to, int64_t count) {
-    auto largest = load<partial>(x + (at + run.taps[0]), count);
-    auto number = broadcast(static_cast<T>(run.numbers[0]));
-    for (int64_t t = 1; t < run.tap_count; ++t) {
-      const auto element = load<partial>(x + (at + run.taps[t]), count);
-      const auto is_larger = (element > largest) | (element != element);
-      largest = select(is_larger, element, largest);
-      number = select(is_larger, broadcast(static_cast<T>(run.numbers[t])), number);
+// The taps of windows, those that are `known` to the compiler in registers; 0: any number of them.
+template <typename T, int known>
+struct Taps {
+  static constexpr int64_t most = known > 0 ? known : 1;
+  const PoolRun& run;
+  int64_t at[most];
+  Vector<T> numbers[most];
+
+  CHAINRULE_INLINE explicit Taps(const PoolRun& of) : run(of) {
+    if constexpr (known > 0) {
+      for (int t = 0; t < known; ++t) {
+        at[t] = of.taps[t];
+        numbers[t] = broadcast(static_cast<T>(of.numbers[t]));
+      }
     }
-    store<partial>(largest, y + to, count);
-    if (taps != nullptr) store_numbers(number, taps + to, count);
+  }
+  CHAINRULE_INLINE int64_t count() const { return known > 0 ? known : run.tap_count; }
+  CHAINRULE_INLINE int64_t offset(int64_t t) const { return known > 0 ? at[t] : run.taps[t]; }
+  CHAINRULE_INLINE Vector<T> number(int64_t t) const {
+    return known > 0 ? numbers[t] : broadcast(static_cast<T>(run.numbers[t]));
+  }
+};
+
+// Calls visit(taps): windows of 2 x 2 are the most frequent ones.
+template <typename T, typename Visit>
+CHAINRULE_INLINE void with_taps(const PoolRun& run, Visit visit) {
+  if (run.tap_count == 4) {
+    visit(Taps<T, 4>(run));
+  } else {
+    visit(Taps<T, 0>(run));
+  }
+}
+
+template <typename T>
+void max_of_vectors(const PoolRun& run, const T* x, T* y, int32_t* numbers) {
+  with_taps<T>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
+    for_each_vector<T>(run, true, [&]<bool partial>(int64_t at, int64_t to, int64_t count) CHAINRULE_INLINE_LAMBDA {
+      auto largest = load<partial>(x + (at + taps.offset(0)), count);
+      auto number = taps.number(0);
+      for (int64_t t = 1; t < taps.count(); ++t) {
+        const auto element = load<partial>(x + (at + taps.offset(t)), count);
+        const auto is_larger = (element > largest) | (element != element);
+        largest = select(is_larger, element, largest);
+        number = select(is_larger, taps.number(t), number);
+      }
+      store<partial>(largest, y + to, count);
+      if (numbers != nullptr) store_numbers(number, numbers + to, count);
+    });
   });
 }
 
 template <typename T>
-void sum_of_vectors(const PoolRun& run, const T* x, const int32_t* taps, T* y) {
-  for_each_vector<T>(run, true, [&]<bool partial>(int64_t at, int64_t to, int64_t count) {
-    auto sum = broadcast(T(0));
-    if (taps == nullptr) {
-      for (int64_t t = 0; t < run.tap_count; ++t) {
-        sum = sum + load<partial>(x + (at + run.taps[t]), count);
+void sum_of_vectors(const PoolRun& run, const T* x, const int32_t* numbers, T* y) {
+  with_taps<T>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
+    for_each_vector<T>(run, true, [&]<bool partial>(int64_t at, int64_t to, int64_t count) CHAINRULE_INLINE_LAMBDA {
+      auto sum = broadcast(T(0));
+      if (numbers == nullptr) {
+        for (int64_t t = 0; t < taps.count(); ++t) {
+          sum = sum + load<partial>(x + (at + taps.offset(t)), count);
+        }
+      } else {
+        const auto number = load_numbers<T>(numbers + to, count);
+        for (int64_t t = 0; t < taps.count(); ++t) {
+          const auto element = load<partial>(x + (at + taps.offset(t)), count);
+          sum = select(number == taps.number(t), element, sum);
+        }
       }
-    } else {
-      const auto number = load_numbers<T>(taps + to, count);
-      for (int64_t t = 0; t < run.tap_count; ++t) {
-        const auto element = load<partial>(x + (at + run.taps[t]), count);
-        sum = select(number == broadcast(static_cast<T>(run.numbers[t])), element, sum);
-      }
-    }
-    store<partial>(sum, y + to, count);
+      store<partial>(sum, y + to, count);
+    });
   });
 }
 
 template <typename T, bool adds>
-void spread_vectors(const PoolRun& run, const T* g, const int32_t* taps, T* x) {
+void spread_vectors(const PoolRun& run, const T* g, const int32_t* numbers, T* x) {
   // Of more than a vector, the first ones of the next tap have been stored before the last of this.
   const bool reaches_over = !adds && run.inner < Vector<T>::lanes;
-  for_each_vector<T>(run, reaches_over, [&]<bool partial>(int64_t at, int64_t from, int64_t count) {
-    const auto given = load<partial>(g + from, count);
-    const auto number = taps != nullptr ? load_numbers<T>(taps + from, count) : given;
-    for (int64_t t = 0; t < run.tap_count; ++t) {
-      T* const to = x + (at + run.taps[t]);
-      auto part = given;
-      if (taps != nullptr) {
-        part = select_or_zero(number == broadcast(static_cast<T>(run.numbers[t])), given);
+  with_taps<T>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
+    const auto spread = [&]<bool partial>(int64_t at, int64_t from, int64_t count) CHAINRULE_INLINE_LAMBDA {
+      const auto given = load<partial>(g + from, count);
+      const auto number = numbers != nullptr ? load_numbers<T>(numbers + from, count) : given;
+      for (int64_t t = 0; t < taps.count(); ++t) {
+        T* const to = x + (at + taps.offset(t));
+        auto part = given;
+        if (numbers != nullptr) part = select_or_zero(number == taps.number(t), given);
+        if constexpr (adds) part = load<partial>(static_cast<const T*>(to), count) + part;
+        store<partial>(part, to, count);
       }
-      if constexpr (adds) part = load<partial>(static_cast<const T*>(to), count) + part;
-      store<partial>(part, to, count);
-    }
+    };
+    for_each_vector<T>(run, reaches_over, spread);
   });
 }
 
