@@ -63,6 +63,7 @@ struct WindowProduct {
   std::int64_t ldb;
   std::int64_t m, n;
   bool accumulate;
+  bool whole_rows = false;  // whether all ldb elements of each row of B can be read
 };
 
 // A line of tiles of Winograd's convolution F(4 x 4, 3 x 3), and how the numbers of each lie:

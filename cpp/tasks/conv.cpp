@@ -122,7 +122,7 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
 // Some images at once, whole.
 class ImageBlocks {
  public:
-  static constexpr std::int64_t at_once = 16;
+  static constexpr std::int64_t at_once = 8;  // whose lines under the window stay in L1
 
   struct Block {
     std::int64_t image, images;
@@ -219,8 +219,8 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
         terms_.push_back(i * dilation_ * columns_ * channels_ + k);
       }
     }
-    this->need_scratch(weights_at() +
-                       packed_filters() * number_of_terms() * static_cast<std::int64_t>(sizeof(T)));
+    this->need_scratch(weights_at() + (row_of_weights() * number_of_terms() + most_lanes) *
+                                          static_cast<std::int64_t>(sizeof(T)));
     this->split_blocks(building, multiplications(conv));
   }
 
@@ -265,7 +265,12 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
            number(whole_vectors(window.kernel[2] * window.filters));
   }
 
-  std::int64_t packed_filters() const { return kernel_columns_ * filters_; }
+  static constexpr std::int64_t most_lanes = cache_line / static_cast<std::int64_t>(sizeof(T));
+
+  // From a row of packed weights to the next: whole vectors, which begin where cache lines do.
+  std::int64_t row_of_weights() const {
+    return (kernel_columns_ * filters_ + most_lanes - 1) / most_lanes * most_lanes;
+  }
   std::int64_t number_of_terms() const { return kernel_lines_ * channels_; }
   // Behind the epilogue's part of the scratch.
   std::int64_t weights_at() const {
@@ -275,11 +280,14 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
   // w (lines, columns, channels, filters) as (lines, channels, columns turned round, filters).
   void pack(T* to) const {
     for (std::int64_t i = 0; i < kernel_lines_; ++i) {
-      for (std::int64_t k = 0; k < channels_; ++k) {
-        for (std::int64_t j = kernel_columns_; j-- > 0; to += filters_) {
+      for (std::int64_t k = 0; k < channels_; ++k, to += row_of_weights()) {
+        T* row = to;
+        for (std::int64_t j = kernel_columns_; j-- > 0; row += filters_) {
           const T* const from = this->w_ + ((i * kernel_columns_ + j) * channels_ + k) * filters_;
-          std::copy_n(from, filters_, to);
+          std::copy_n(from, filters_, row);
         }
+        // Read with the last vectors, and not used.
+        std::fill(row, to + row_of_weights(), T(0));
       }
     }
   }
@@ -301,8 +309,8 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
       if (taken <= 0) continue;
       kernel_({y + (place + skipped) * filters_, image, under + column * channels_,
                images_at_.data(), terms_.data(), (end - first) * channels_,
-               w + first * channels_ * packed_filters() + skipped * filters_, packed_filters(),
-               images, taken * filters_, true});
+               w + first * channels_ * row_of_weights() + skipped * filters_, row_of_weights(),
+               images, taken * filters_, true, true});
     }
   }
 

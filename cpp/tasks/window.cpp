@@ -8,7 +8,12 @@
 namespace chainrule {
 namespace {
 
-constexpr std::int64_t block_places = 192;
+// How many places are computed at once: their results stay in L1.
+std::int64_t places_of_blocks(const Window& window) {
+  constexpr std::int64_t least = 192, most = 400, elements = 2400;
+  const std::int64_t filters = std::max<std::int64_t>(window.groups * window.filters, 1);
+  return std::clamp(elements / filters, least, most);
+}
 
 // Steps from element to element of images of these lengths, that between images first.
 std::array<std::int64_t, spatial_axes + 1> steps_of(const std::vector<std::int64_t>& lengths,
@@ -48,20 +53,30 @@ WindowBlocks::WindowBlocks(const Window& window, const Frame& frame)
   while (axis_ + 1 < spatial_axes && is_single(axis_)) ++axis_;
   lines_ = window.places(axis_);
 
-  in_line_ = {0};
+  std::vector<std::int64_t> in_line = {0};  // the places of a line
   for (std::size_t axis = axis_ + 1; axis < spatial_axes; ++axis) {
     std::vector<std::int64_t> longer;
-    for (const std::int64_t offset : in_line_) {
+    for (const std::int64_t offset : in_line) {
       for (std::int64_t place = 0; place < window.places(axis); ++place) {
         longer.push_back(offset + place * window.stride[axis] * steps_[axis + 1]);
       }
     }
-    in_line_ = std::move(longer);
+    in_line = std::move(longer);
   }
-  const std::int64_t image_places = std::max<std::int64_t>(lines_ * line_places(), 1);
+  line_places_ = static_cast<std::int64_t>(in_line.size());
+  const std::int64_t block_places = places_of_blocks(window);
+  const std::int64_t image_places = std::max<std::int64_t>(lines_ * line_places_, 1);
   images_at_once_ = std::max<std::int64_t>(block_places / image_places, 1);
-  lines_at_once_ = std::clamp<std::int64_t>(block_places / std::max<std::int64_t>(line_places(), 1),
+  lines_at_once_ = std::clamp<std::int64_t>(block_places / std::max<std::int64_t>(line_places_, 1),
                                             1, std::max<std::int64_t>(lines_, 1));
+  const std::int64_t line_step = steps_[axis_ + 1];
+  const std::int64_t image_step = is_framed_ ? lines_under(lines_at_once_) * line_step : steps_[0];
+  for (std::int64_t image = 0; image < std::min(images_at_once_, window.images); ++image) {
+    for (std::int64_t line = 0; line < lines_at_once_; ++line) {
+      const std::int64_t offset = image * image_step + line * window.stride[axis_] * line_step;
+      for (const std::int64_t place : in_line) offsets_.push_back(offset + place);
+    }
+  }
 
   for (std::int64_t i = 0; i < window.kernel[0]; ++i) {
     for (std::int64_t j = 0; j < window.kernel[1]; ++j) {
@@ -76,7 +91,7 @@ WindowBlocks::WindowBlocks(const Window& window, const Frame& frame)
 }
 
 std::int64_t WindowBlocks::count(std::int64_t begin, std::int64_t end) const {
-  if (lines_ == 0 || line_places() == 0) return 0;
+  if (lines_ == 0 || line_places_ == 0) return 0;
   const std::int64_t groups = (end - begin + images_at_once_ - 1) / images_at_once_;
   return groups * blocks_of_images();
 }
@@ -96,78 +111,53 @@ std::int64_t WindowBlocks::lines_under(std::int64_t lines) const {
          window_.dilation[axis_] * (window_.kernel[axis_] - 1) + 1;
 }
 
-std::int64_t WindowBlocks::most_offsets() const {
-  const std::int64_t offsets = images_at_once_ * lines_at_once_ * line_places();
-  constexpr std::int64_t unit = cache_line / static_cast<std::int64_t>(sizeof(std::int64_t));
-  return (offsets + unit - 1) / unit * unit;
-}
-
 std::int64_t WindowBlocks::scratch_bytes(std::int64_t itemsize) const {
-  const std::int64_t offsets = most_offsets() * static_cast<std::int64_t>(sizeof(std::int64_t));
-  if (!is_framed_) return offsets;
-  return offsets + images_at_once_ * lines_under(lines_at_once_) * steps_[axis_ + 1] * itemsize;
+  if (!is_framed_) return 0;
+  return images_at_once_ * lines_under(lines_at_once_) * steps_[axis_ + 1] * itemsize;
 }
 
 template <typename T>
 WindowBlocks::Elements<T> WindowBlocks::elements(const Block& block, const T* x,
                                                  std::byte* scratch) const {
-  auto* const offsets = reinterpret_cast<std::int64_t*>(scratch);
-  T* const copy = reinterpret_cast<T*>(offsets + most_offsets());
-  T* end = copy;
-  std::int64_t* next = offsets;
   const std::int64_t line_step = steps_[axis_ + 1];
   const std::int64_t first = block.line * window_.stride[axis_];
+  if (!is_framed_) return {x + block.image * steps_[0] + first * line_step, offsets_.data()};
+  const std::int64_t lines = lines_under(block.lines);
+  const std::int64_t size = lines * line_step;
+  T* const copy = reinterpret_cast<T*>(scratch);
+  std::memset(copy, 0, static_cast<std::size_t>(block.images * size) * sizeof(T));
   for (std::int64_t i = 0; i < block.images; ++i) {
-    std::int64_t offset;
-    if (is_framed_) {
-      offset = end - copy;
-      end = copy_lines(axis_, first, first + lines_under(block.lines),
-                       x + (block.image + i) * x_steps_[0], end);
-    } else {
-      offset = (block.image + i) * steps_[0] + first * line_step;
-    }
-    for (std::int64_t line = 0; line < block.lines; ++line) {
-      for (const std::int64_t place : in_line_) *next++ = offset + place;
-      offset += window_.stride[axis_] * line_step;
-    }
+    copy_lines(axis_, first, first + lines, x + (block.image + i) * x_steps_[0], copy + i * size);
   }
-  return {is_framed_ ? copy : x, offsets};
+  return {copy, offsets_.data()};
 }
 
-// Positions `begin` ... `end` - 1 along an axis of the window's lengths, and all of the axes behind
-// it; returns where the copy ends.
+// The elements at positions `begin` ... `end` - 1 along an axis of the window's lengths, and at all
+// of the axes behind it; what lies between and around them is left as it is.
 template <typename T>
-T* WindowBlocks::copy_lines(std::size_t axis, std::int64_t begin, std::int64_t end, const T* x,
-                            T* to) const {
+void WindowBlocks::copy_lines(std::size_t axis, std::int64_t begin, std::int64_t end, const T* x,
+                              T* to) const {
   const std::int64_t step = steps_[axis + 1], x_step = x_steps_[axis + 1];
   const std::int64_t before = frame_.before[axis], apart = frame_.step[axis];
+  const std::int64_t first = begin > before ? (begin - before + apart - 1) / apart : 0;
+  const std::int64_t above = end - before;
+  const std::int64_t last = above <= 0 ? 0 : (above + apart - 1) / apart;  // the one behind it
+  const std::int64_t count = std::min(frame_.lengths[axis], last) - first;
+  if (count <= 0) return;
+  x += first * x_step;
+  to += (before + first * apart - begin) * step;
   const bool is_last = axis + 1 == spatial_axes;
-  const auto bytes = [](std::int64_t count) { return static_cast<std::size_t>(count) * sizeof(T); };
-  for (std::int64_t at = begin; at < end;) {
-    const std::int64_t distance = at - before;
-    const std::int64_t element = distance / apart;
-    if (distance < 0 || element >= frame_.lengths[axis]) {  // up to the next element, or the end
-      const std::int64_t zeros = (distance < 0 ? std::min(before, end) : end) - at;
-      std::memset(to, 0, bytes(zeros * step));
-      to += zeros * step;
-      at += zeros;
-    } else if (distance % apart != 0) {
-      const std::int64_t zeros = std::min(apart - distance % apart, end - at);
-      std::memset(to, 0, bytes(zeros * step));
-      to += zeros * step;
-      at += zeros;
-    } else if (is_last) {
-      const std::int64_t elements =
-          apart == 1 ? std::min(end - at, frame_.lengths[axis] - element) : 1;
-      std::memcpy(to, x + element * x_step, bytes(elements * step));
-      to += elements * step;
-      at += elements;
+  if (is_last && apart == 1) {
+    std::memcpy(to, x, static_cast<std::size_t>(count * step) * sizeof(T));
+    return;
+  }
+  for (std::int64_t i = 0; i < count; ++i, x += x_step, to += apart * step) {
+    if (is_last) {
+      std::copy_n(x, step, to);
     } else {
-      to = copy_lines(axis + 1, 0, window_.lengths[axis + 1], x + element * x_step, to);
-      ++at;
+      copy_lines(axis + 1, 0, window_.lengths[axis + 1], x, to);
     }
   }
-  return to;
 }
 
 template WindowBlocks::Elements<float> WindowBlocks::elements(const Block&, const float*,

@@ -30,12 +30,12 @@ class WindowBlocks {
   // How many blocks, one after another, are whole images.
   std::int64_t blocks_of_images() const { return (lines_ + lines_at_once_ - 1) / lines_at_once_; }
 
-  std::int64_t places() const { return window_.images * lines_ * line_places(); }
+  std::int64_t places() const { return window_.images * lines_ * line_places_; }
   std::int64_t first_place(const Block& block) const {
-    return (block.image * lines_ + block.line) * line_places();
+    return (block.image * lines_ + block.line) * line_places_;
   }
   std::int64_t places(const Block& block) const {
-    return block.images * block.lines * line_places();
+    return block.images * block.lines * line_places_;
   }
 
   // Distances from the first element of a place to all that a group takes, in the order of the
@@ -43,7 +43,8 @@ class WindowBlocks {
   const std::vector<std::int64_t>& terms() const { return terms_; }
   std::int64_t term_count() const { return static_cast<std::int64_t>(terms_.size()); }
 
-  // Where the elements under a block lie: `offsets` has the first one of each place.
+  // Where the elements under a block lie: `offsets` has the first one of each place. They are the
+  // same for all blocks, the last ones of which have fewer places.
   template <typename T>
   struct Elements {
     const T* data;
@@ -54,11 +55,9 @@ class WindowBlocks {
   Elements<T> elements(const Block& block, const T* x, std::byte* scratch) const;
 
  private:
-  std::int64_t line_places() const { return static_cast<std::int64_t>(in_line_.size()); }
   std::int64_t lines_under(std::int64_t lines) const;
-  std::int64_t most_offsets() const;
   template <typename T>
-  T* copy_lines(std::size_t axis, std::int64_t begin, std::int64_t end, const T* x, T* to) const;
+  void copy_lines(std::size_t axis, std::int64_t begin, std::int64_t end, const T* x, T* to) const;
 
   Window window_;
   Frame frame_;
@@ -66,8 +65,9 @@ class WindowBlocks {
   std::size_t axis_;                                            // of the lines
   std::array<std::int64_t, spatial_axes + 1> steps_, x_steps_;  // to the next element; images first
   std::int64_t lines_;                                          // of an image
+  std::int64_t line_places_;
   std::int64_t lines_at_once_, images_at_once_;
-  std::vector<std::int64_t> in_line_;  // the places of a line
+  std::vector<std::int64_t> offsets_;  // of the places of a block
   std::vector<std::int64_t> terms_;
 };
 

@@ -244,7 +244,8 @@ void product_of_columns(const WindowProduct<T>& p, int64_t column, int64_t vecto
   const TileKernels<T> kernels = kernels_for<T, V>(vectors);
   const RowSplit split(p.m, kernels.rows, kernels.tall != nullptr, kernels.few != nullptr);
   const TermBlocks blocks(p.term_count, panel_size<T> / (vectors * lanes));
-  const bool is_panel = p.n == vectors * lanes && p.ldb == p.n;  // B itself, without a copy
+  // B itself, without a copy.
+  const bool is_panel = p.ldb == vectors * lanes && (p.n == p.ldb || p.whole_rows);
   const bool follow = column == 0 && p.n <= vectors * lanes && p.ldc == p.n;  // the rows of C
   for (int64_t block = 0; block < blocks.count; ++block) {
     const int64_t term = block * blocks.length;
