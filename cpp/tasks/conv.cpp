@@ -122,7 +122,7 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
 // Some images at once, whole.
 class ImageBlocks {
  public:
-  static constexpr std::int64_t at_once = 8;  // whose lines under the window stay in L1
+  static constexpr std::int64_t at_once = 16;
 
   struct Block {
     std::int64_t image, images;

@@ -115,9 +115,13 @@ Grid choose_grid(const Gemm& gemm) {
     const bool is_wide = columns.tile() >= weight * rows.tile();
     Side& longer = is_wide ? columns : rows;
     Side& shorter = is_wide ? rows : columns;
-    Side& side = longer.can_be_halved() ? longer : shorter;
-    if (!side.can_be_halved()) break;
-    side.halve();
+    if (longer.can_be_halved()) {
+      longer.halve();
+    } else if (rows.tiles() * columns.tiles() == 1 && shorter.can_be_halved()) {
+      shorter.halve();  // so that two threads have work
+    } else {
+      break;
+    }
   }
   return {rows.tile(), columns.tile(), rows.tiles(), columns.tiles()};
 }
