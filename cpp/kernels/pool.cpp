@@ -100,39 +100,43 @@ CHAINRULE_INLINE void with_taps(const PoolRun& run, Visit visit) {
 template <typename T>
 void max_of_vectors(const PoolRun& run, const T* x, T* y, int32_t* numbers) {
   with_taps<T>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
-    for_each_vector<T>(run, true, [&]<bool partial>(int64_t at, int64_t to, int64_t count) CHAINRULE_INLINE_LAMBDA {
-      auto largest = load<partial>(x + (at + taps.offset(0)), count);
-      auto number = taps.number(0);
-      for (int64_t t = 1; t < taps.count(); ++t) {
-        const auto element = load<partial>(x + (at + taps.offset(t)), count);
-        const auto is_larger = (element > largest) | (element != element);
-        largest = select(is_larger, element, largest);
-        number = select(is_larger, taps.number(t), number);
-      }
-      store<partial>(largest, y + to, count);
-      if (numbers != nullptr) store_numbers(number, numbers + to, count);
-    });
+    for_each_vector<T>(run, true,
+                       [&]<bool partial>(int64_t at, int64_t to, int64_t count)
+                           CHAINRULE_INLINE_LAMBDA {
+                             auto largest = load<partial>(x + (at + taps.offset(0)), count);
+                             auto number = taps.number(0);
+                             for (int64_t t = 1; t < taps.count(); ++t) {
+                               const auto element = load<partial>(x + (at + taps.offset(t)), count);
+                               const auto is_larger = (element > largest) | (element != element);
+                               largest = select(is_larger, element, largest);
+                               number = select(is_larger, taps.number(t), number);
+                             }
+                             store<partial>(largest, y + to, count);
+                             if (numbers != nullptr) store_numbers(number, numbers + to, count);
+                           });
   });
 }
 
 template <typename T>
 void sum_of_vectors(const PoolRun& run, const T* x, const int32_t* numbers, T* y) {
   with_taps<T>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
-    for_each_vector<T>(run, true, [&]<bool partial>(int64_t at, int64_t to, int64_t count) CHAINRULE_INLINE_LAMBDA {
-      auto sum = broadcast(T(0));
-      if (numbers == nullptr) {
-        for (int64_t t = 0; t < taps.count(); ++t) {
-          sum = sum + load<partial>(x + (at + taps.offset(t)), count);
-        }
-      } else {
-        const auto number = load_numbers<T>(numbers + to, count);
-        for (int64_t t = 0; t < taps.count(); ++t) {
-          const auto element = load<partial>(x + (at + taps.offset(t)), count);
-          sum = select(number == taps.number(t), element, sum);
-        }
-      }
-      store<partial>(sum, y + to, count);
-    });
+    for_each_vector<T>(
+        run, true,
+        [&]<bool partial>(int64_t at, int64_t to, int64_t count) CHAINRULE_INLINE_LAMBDA {
+          auto sum = broadcast(T(0));
+          if (numbers == nullptr) {
+            for (int64_t t = 0; t < taps.count(); ++t) {
+              sum = sum + load<partial>(x + (at + taps.offset(t)), count);
+            }
+          } else {
+            const auto number = load_numbers<T>(numbers + to, count);
+            for (int64_t t = 0; t < taps.count(); ++t) {
+              const auto element = load<partial>(x + (at + taps.offset(t)), count);
+              sum = select(number == taps.number(t), element, sum);
+            }
+          }
+          store<partial>(sum, y + to, count);
+        });
   });
 }
 
@@ -141,7 +145,8 @@ void spread_vectors(const PoolRun& run, const T* g, const int32_t* numbers, T* x
   // Of more than a vector, the first ones of the next tap have been stored before the last of this.
   const bool reaches_over = !adds && run.inner < Vector<T>::lanes;
   with_taps<T>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
-    const auto spread = [&]<bool partial>(int64_t at, int64_t from, int64_t count) CHAINRULE_INLINE_LAMBDA {
+    const auto spread = [&]<bool partial>(int64_t at, int64_t from,
+                                          int64_t count) CHAINRULE_INLINE_LAMBDA {
       const auto given = load<partial>(g + from, count);
       const auto number = numbers != nullptr ? load_numbers<T>(numbers + from, count) : given;
       for (int64_t t = 0; t < taps.count(); ++t) {

@@ -120,9 +120,8 @@ CHAINRULE_INLINE void product_tile(const Tile<T>& tile, std::integer_sequence<in
     }
     return;
   }
-  ((row < tile.row_count
-        ? store_row(sums[row], tile.c + row * tile.ldc, tile.last, tile.accumulate)
-        : void()),
+  ((row < tile.row_count ? store_row(sums[row], tile.c + row * tile.ldc, tile.last, tile.accumulate)
+                         : void()),
    ...);
 }
 
@@ -137,7 +136,7 @@ void run_tile(const Tile<T>& tile) {
 // The kernels of tiles of so many vectors.
 template <typename T>
 struct TileKernels {
-  int rows;                    // of a tile
+  int rows;  // of a tile
   TileKernel<T> of_tile;
   TileKernel<T> tall = nullptr;  // of a row more, where there is such
   TileKernel<T> few = nullptr;   // of few_rows, where there is such
@@ -249,14 +248,13 @@ void product_of_columns(const WindowProduct<T>& p, int64_t column, int64_t vecto
   const bool follow = column == 0 && p.n <= vectors * lanes && p.ldc == p.n;  // the rows of C
   for (int64_t block = 0; block < blocks.count; ++block) {
     const int64_t term = block * blocks.length;
-    const int64_t terms =
-        p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
+    const int64_t terms = p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
     const T* const b = p.b + term * p.ldb + column;
     if (!is_panel) pack<V>(panel, b, p.ldb, terms, vectors, last);
     const bool accumulate = p.accumulate || block > 0;
     const int64_t reach = follow && !accumulate ? (vectors * lanes - 1) / p.n : p.m;
-    TileRun<T, V> tiles = {{p.a, p.rows, p.terms + term, terms, is_panel ? b : panel,
-                            p.c + column, p.ldc, 0, 0, accumulate},
+    TileRun<T, V> tiles = {{p.a, p.rows, p.terms + term, terms, is_panel ? b : panel, p.c + column,
+                            p.ldc, 0, 0, accumulate},
                            last,
                            p.m,
                            reach};
