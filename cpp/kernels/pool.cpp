@@ -14,27 +14,29 @@ using std::int64_t;
 
 // --- Vectors over the numbers of an element ---
 
+// V is a Vector<T> or a HalfVector<T>.
+
 // Numbers of taps as T holds them, which is exact up to 2^24.
-template <typename T>
-CHAINRULE_INLINE Vector<T> load_numbers(const int32_t* from, int64_t count) {
-  T lanes[Vector<T>::lanes] = {};
+template <typename V, typename T>
+CHAINRULE_INLINE V load_numbers(const int32_t* from, int64_t count) {
+  T lanes[V::lanes] = {};
   for (int64_t i = 0; i < count; ++i) lanes[i] = static_cast<T>(from[i]);
-  return Vector<T>::load(lanes);
+  return V::load(lanes);
 }
-template <typename T>
-CHAINRULE_INLINE void store_numbers(Vector<T> numbers, int32_t* to, int64_t count) {
-  T lanes[Vector<T>::lanes];
+template <typename V, typename T>
+CHAINRULE_INLINE void store_numbers(V numbers, int32_t* to, int64_t count) {
+  T lanes[V::lanes];
   numbers.store(lanes);
   for (int64_t i = 0; i < count; ++i) to[i] = static_cast<int32_t>(lanes[i]);
 }
 
 // All of a vector, or `count` of its lanes.
-template <bool partial, typename T>
-CHAINRULE_INLINE Vector<T> load(const T* from, int64_t count) {
-  return partial ? Vector<T>::load_partial(from, count) : Vector<T>::load(from);
+template <bool partial, typename V, typename T>
+CHAINRULE_INLINE V load(const T* from, int64_t count) {
+  return partial ? V::load_partial(from, count) : V::load(from);
 }
-template <bool partial, typename T>
-CHAINRULE_INLINE void store(Vector<T> value, T* to, int64_t count) {
+template <bool partial, typename V, typename T>
+CHAINRULE_INLINE void store(V value, T* to, int64_t count) {
   if constexpr (partial) {
     value.store_partial(to, count);
   } else {
@@ -45,9 +47,9 @@ CHAINRULE_INLINE void store(Vector<T> value, T* to, int64_t count) {
 // Calls visit<partial>(place of x, place of y, count) for each vector of each window, from left to
 // right. With `reaches_over` the last vector of an element may reach into those behind it, whose
 // own vectors come later: what is loaded there does not count, what is stored there is stored anew.
-template <typename T, typename Visit>
+template <typename V, typename Visit>
 CHAINRULE_INLINE void for_each_vector(const PoolRun& run, bool reaches_over, Visit visit) {
-  constexpr int64_t lanes = Vector<T>::lanes;
+  constexpr int64_t lanes = V::lanes;
   const int64_t x_end = (run.windows - 1) * run.step, y_end = run.windows * run.inner;
   for (int64_t w = 0; w < run.windows; ++w) {
     const int64_t x = run.first + w * run.step;
@@ -65,73 +67,73 @@ CHAINRULE_INLINE void for_each_vector(const PoolRun& run, bool reaches_over, Vis
 }
 
 // The taps of windows, those that are `known` to the compiler in registers; 0: any number of them.
-template <typename T, int known>
+template <typename T, typename V, int known>
 struct Taps {
   static constexpr int64_t most = known > 0 ? known : 1;
   const PoolRun& run;
   int64_t at[most];
-  Vector<T> numbers[most];
+  V numbers[most];
 
   CHAINRULE_INLINE explicit Taps(const PoolRun& of) : run(of) {
     if constexpr (known > 0) {
       for (int t = 0; t < known; ++t) {
         at[t] = of.taps[t];
-        numbers[t] = broadcast(static_cast<T>(of.numbers[t]));
+        numbers[t] = V::broadcast(static_cast<T>(of.numbers[t]));
       }
     }
   }
   CHAINRULE_INLINE int64_t count() const { return known > 0 ? known : run.tap_count; }
   CHAINRULE_INLINE int64_t offset(int64_t t) const { return known > 0 ? at[t] : run.taps[t]; }
-  CHAINRULE_INLINE Vector<T> number(int64_t t) const {
-    return known > 0 ? numbers[t] : broadcast(static_cast<T>(run.numbers[t]));
+  CHAINRULE_INLINE V number(int64_t t) const {
+    return known > 0 ? numbers[t] : V::broadcast(static_cast<T>(run.numbers[t]));
   }
 };
 
 // Calls visit(taps): windows of 2 x 2 are the most frequent ones.
-template <typename T, typename Visit>
+template <typename T, typename V, typename Visit>
 CHAINRULE_INLINE void with_taps(const PoolRun& run, Visit visit) {
   if (run.tap_count == 4) {
-    visit(Taps<T, 4>(run));
+    visit(Taps<T, V, 4>(run));
   } else {
-    visit(Taps<T, 0>(run));
+    visit(Taps<T, V, 0>(run));
   }
 }
 
-template <typename T>
+template <typename T, typename V>
 void max_of_vectors(const PoolRun& run, const T* x, T* y, int32_t* numbers) {
-  with_taps<T>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
-    for_each_vector<T>(run, true,
-                       [&]<bool partial>(int64_t at, int64_t to, int64_t count)
-                           CHAINRULE_INLINE_LAMBDA {
-                             auto largest = load<partial>(x + (at + taps.offset(0)), count);
-                             auto number = taps.number(0);
-                             for (int64_t t = 1; t < taps.count(); ++t) {
-                               const auto element = load<partial>(x + (at + taps.offset(t)), count);
-                               const auto is_larger = (element > largest) | (element != element);
-                               largest = select(is_larger, element, largest);
-                               number = select(is_larger, taps.number(t), number);
-                             }
-                             store<partial>(largest, y + to, count);
-                             if (numbers != nullptr) store_numbers(number, numbers + to, count);
-                           });
+  with_taps<T, V>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
+    for_each_vector<V>(
+        run, true,
+        [&]<bool partial>(int64_t at, int64_t to, int64_t count) CHAINRULE_INLINE_LAMBDA {
+          auto largest = load<partial, V>(x + (at + taps.offset(0)), count);
+          auto number = taps.number(0);
+          for (int64_t t = 1; t < taps.count(); ++t) {
+            const auto element = load<partial, V>(x + (at + taps.offset(t)), count);
+            const auto is_larger = (element > largest) | (element != element);
+            largest = select(is_larger, element, largest);
+            number = select(is_larger, taps.number(t), number);
+          }
+          store<partial>(largest, y + to, count);
+          if (numbers != nullptr) store_numbers<V, T>(number, numbers + to, count);
+        });
   });
 }
 
-template <typename T>
+template <typename T, typename V>
 void sum_of_vectors(const PoolRun& run, const T* x, const int32_t* numbers, T* y) {
-  with_taps<T>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
-    for_each_vector<T>(
+  with_taps<T, V>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
+    for_each_vector<V>(
         run, true,
         [&]<bool partial>(int64_t at, int64_t to, int64_t count) CHAINRULE_INLINE_LAMBDA {
-          auto sum = broadcast(T(0));
+          auto sum = V::broadcast(T(0));
           if (numbers == nullptr) {
             for (int64_t t = 0; t < taps.count(); ++t) {
-              sum = sum + load<partial>(x + (at + taps.offset(t)), count);
+              sum = sum + load<partial, V>(x + (at + taps.offset(t)), count);
             }
           } else {
-            const auto number = load_numbers<T>(numbers + to, count);
+            const auto number = load_numbers<V, T>(numbers + to, count);
             for (int64_t t = 0; t < taps.count(); ++t) {
-              const auto element = load<partial>(x + (at + taps.offset(t)), count);
+              const auto element = load<partial, V>(x + (at + taps.offset(t)), count);
               sum = select(number == taps.number(t), element, sum);
             }
           }
@@ -140,25 +142,35 @@ void sum_of_vectors(const PoolRun& run, const T* x, const int32_t* numbers, T* y
   });
 }
 
-template <typename T, bool adds>
+template <typename T, typename V, bool adds>
 void spread_vectors(const PoolRun& run, const T* g, const int32_t* numbers, T* x) {
   // Of more than a vector, the first ones of the next tap have been stored before the last of this.
-  const bool reaches_over = !adds && run.inner < Vector<T>::lanes;
-  with_taps<T>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
+  const bool reaches_over = !adds && run.inner < V::lanes;
+  with_taps<T, V>(run, [&](const auto& taps) CHAINRULE_INLINE_LAMBDA {
     const auto spread = [&]<bool partial>(int64_t at, int64_t from,
                                           int64_t count) CHAINRULE_INLINE_LAMBDA {
-      const auto given = load<partial>(g + from, count);
-      const auto number = numbers != nullptr ? load_numbers<T>(numbers + from, count) : given;
+      const auto given = load<partial, V>(g + from, count);
+      const auto number = numbers != nullptr ? load_numbers<V, T>(numbers + from, count) : given;
       for (int64_t t = 0; t < taps.count(); ++t) {
         T* const to = x + (at + taps.offset(t));
         auto part = given;
         if (numbers != nullptr) part = select_or_zero(number == taps.number(t), given);
-        if constexpr (adds) part = load<partial>(static_cast<const T*>(to), count) + part;
+        if constexpr (adds) part = load<partial, V>(static_cast<const T*>(to), count) + part;
         store<partial>(part, to, count);
       }
     };
-    for_each_vector<T>(run, reaches_over, spread);
+    for_each_vector<V>(run, reaches_over, spread);
   });
+}
+
+// Calls visit<V>() for the vectors that suit an element of a window.
+template <typename T, typename Visit>
+CHAINRULE_INLINE void by_width(const PoolRun& run, Visit visit) {
+  if (run.inner <= HalfVector<T>::lanes) {
+    visit.template operator()<HalfVector<T>>();
+  } else {
+    visit.template operator()<Vector<T>>();
+  }
 }
 
 // --- Vectors over windows ---
@@ -263,7 +275,7 @@ void max_pool(const PoolRun& run, const T* x, T* y, int32_t* taps) {
     fill_results(run, lowest<T>, y);
     if (taps != nullptr) fill_results(run, int32_t{0}, taps);
   } else if (run.inner > 1) {
-    max_of_vectors(run, x, y, taps);
+    by_width<T>(run, [&]<typename V>() { max_of_vectors<T, V>(run, x, y, taps); });
   } else if (taps != nullptr) {
     max_of_windows<T, true>(run, x, y, taps);
   } else {
@@ -274,7 +286,7 @@ void max_pool(const PoolRun& run, const T* x, T* y, int32_t* taps) {
 template <typename T>
 void sum_pool(const PoolRun& run, const T* x, const int32_t* taps, T* y) {
   if (run.inner > 1) {
-    sum_of_vectors(run, x, taps, y);
+    by_width<T>(run, [&]<typename V>() { sum_of_vectors<T, V>(run, x, taps, y); });
   } else {
     sum_of_windows(run, x, taps, y);
   }
@@ -283,7 +295,9 @@ void sum_pool(const PoolRun& run, const T* x, const int32_t* taps, T* y) {
 template <typename T>
 void spread_pool(const PoolRun& run, const T* g, const int32_t* taps, T* x, bool adds) {
   if (run.inner > 1) {
-    (adds ? spread_vectors<T, true> : spread_vectors<T, false>)(run, g, taps, x);
+    by_width<T>(run, [&]<typename V>() {
+      (adds ? spread_vectors<T, V, true> : spread_vectors<T, V, false>)(run, g, taps, x);
+    });
   } else {
     (adds ? spread_windows<T, true> : spread_windows<T, false>)(run, g, taps, x);
   }

@@ -309,6 +309,14 @@ CHAINRULE_INLINE Vector<double> times_power_of_two(Vector<double> x, Vector<doub
 
 template <typename T>
 struct HalfVector;
+template <typename T>
+struct HalfMask {
+  __mmask8 value;
+};
+template <typename T>
+CHAINRULE_INLINE HalfMask<T> operator|(HalfMask<T> a, HalfMask<T> b) {
+  return {static_cast<__mmask8>(a.value | b.value)};
+}
 
 template <>
 struct HalfVector<float> {
@@ -334,6 +342,22 @@ CHAINRULE_INLINE HalfVector<float> multiply_add(HalfVector<float> a, HalfVector<
                                                 HalfVector<float> c) {
   return {_mm256_fmadd_ps(a.value, b.value, c.value)};
 }
+CHAINRULE_INLINE HalfMask<float> operator==(HalfVector<float> a, HalfVector<float> b) {
+  return {_mm256_cmp_ps_mask(a.value, b.value, _CMP_EQ_OQ)};
+}
+CHAINRULE_INLINE HalfMask<float> operator!=(HalfVector<float> a, HalfVector<float> b) {
+  return {_mm256_cmp_ps_mask(a.value, b.value, _CMP_NEQ_UQ)};
+}
+CHAINRULE_INLINE HalfMask<float> operator>(HalfVector<float> a, HalfVector<float> b) {
+  return {_mm256_cmp_ps_mask(a.value, b.value, _CMP_GT_OQ)};
+}
+CHAINRULE_INLINE HalfVector<float> select(HalfMask<float> mask, HalfVector<float> a,
+                                          HalfVector<float> b) {
+  return {_mm256_mask_blend_ps(mask.value, b.value, a.value)};
+}
+CHAINRULE_INLINE HalfVector<float> select_or_zero(HalfMask<float> mask, HalfVector<float> a) {
+  return {_mm256_maskz_mov_ps(mask.value, a.value)};
+}
 
 template <>
 struct HalfVector<double> {
@@ -358,6 +382,22 @@ CHAINRULE_INLINE HalfVector<double> operator+(HalfVector<double> a, HalfVector<d
 CHAINRULE_INLINE HalfVector<double> multiply_add(HalfVector<double> a, HalfVector<double> b,
                                                  HalfVector<double> c) {
   return {_mm256_fmadd_pd(a.value, b.value, c.value)};
+}
+CHAINRULE_INLINE HalfMask<double> operator==(HalfVector<double> a, HalfVector<double> b) {
+  return {_mm256_cmp_pd_mask(a.value, b.value, _CMP_EQ_OQ)};
+}
+CHAINRULE_INLINE HalfMask<double> operator!=(HalfVector<double> a, HalfVector<double> b) {
+  return {_mm256_cmp_pd_mask(a.value, b.value, _CMP_NEQ_UQ)};
+}
+CHAINRULE_INLINE HalfMask<double> operator>(HalfVector<double> a, HalfVector<double> b) {
+  return {_mm256_cmp_pd_mask(a.value, b.value, _CMP_GT_OQ)};
+}
+CHAINRULE_INLINE HalfVector<double> select(HalfMask<double> mask, HalfVector<double> a,
+                                           HalfVector<double> b) {
+  return {_mm256_mask_blend_pd(mask.value, b.value, a.value)};
+}
+CHAINRULE_INLINE HalfVector<double> select_or_zero(HalfMask<double> mask, HalfVector<double> a) {
+  return {_mm256_maskz_mov_pd(mask.value, a.value)};
 }
 
 CHAINRULE_INLINE Vector<double> widen_low(Vector<float> a) {
