@@ -262,7 +262,9 @@ def test_the_format_is_word2vecs(tmp_path):
 def test_damaged_files_are_refused(tmp_path, content, binary):
     path = tmp_path / "vectors"
     path.write_bytes(content)
-    with pytest.raises(cr.FileError, match=r"is no (text|binary) file of word vectors"):
+    with pytest.raises(
+        cr.FileError, match=r"cannot be read as a (text|binary) file of word vectors"
+    ):
         text.WordVectors.load_word2vec_format(path, binary=binary)
     with pytest.raises(FileNotFoundError):
         text.WordVectors.load_word2vec_format(tmp_path / "none", binary=binary)

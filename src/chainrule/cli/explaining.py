@@ -17,7 +17,7 @@ from chainrule.inspect import explain as explain_step
 from chainrule.nn import Sequential
 from chainrule.system.reading import reason
 from chainrule.tabular.targets import criterion_of
-from chainrule.train.model_file import read
+from chainrule.train.model_file import metadata_of, read
 
 
 class Asked(NamedTuple):
@@ -70,7 +70,7 @@ def explained(path: str, asked: Asked, letters: Any) -> Explanation:
     _check_row(name, asked.row, len(x))
     rows = slice(asked.row, asked.row + 1)
     targets = saved.task.encode(y[rows], name)
-    options = (description.get("metadata") or {}).get("options")
+    options = metadata_of(path, description).get("options")
     loss, optimizer = _loss_and_optimizer(path, saved, options)
     return explain_step(saved.model, as_input(x[rows]), targets, loss, optimizer, letters=letters)
 

@@ -27,12 +27,12 @@ def info(model: str) -> None:
     from chainrule.cli.saved_table import table_of
     from chainrule.errors import FileError
     from chainrule.system.reading import reason
-    from chainrule.train.model_file import read
+    from chainrule.train.model_file import metadata_of, read
 
     tensors, description = read(model)
     output.line("file", f"{model} ({output.size_of(model)})")
     try:
-        metadata = description.get("metadata") or {}
+        metadata = metadata_of(model, description)
         if (table := table_of(model, tensors, description)) is not None:
             _show_table(table)
             return

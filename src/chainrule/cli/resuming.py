@@ -10,7 +10,7 @@ import click
 from chainrule.errors import FileError
 from chainrule.system.reading import reason
 from chainrule.train import Trainer
-from chainrule.train.model_file import read
+from chainrule.train.model_file import metadata_of, read
 
 
 def say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool) -> None:
@@ -31,7 +31,7 @@ def say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool) 
             "another --checkpoint."
         )
     _, description = read(checkpoint)
-    metadata = description.get("metadata") or {}
+    metadata = metadata_of(checkpoint, description)
     if "options" not in metadata:
         raise ValueError(f"{checkpoint} was not saved by chainrule train; name another one.")
     try:

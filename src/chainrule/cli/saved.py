@@ -13,7 +13,7 @@ from chainrule.cli.tasks import Task
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.train import Evaluator
-from chainrule.train.model_file import build_model, read
+from chainrule.train.model_file import build_model, metadata_of, read
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def read_saved(path: str) -> SavedModel:
     tensors, description = read(path)
     if "word_vectors" in description:
         raise ValueError(f"{path} holds vectors of words: chainrule neighbours {path} WORD")
-    metadata = description.get("metadata") or {}
+    metadata = metadata_of(path, description)
     if is_text(metadata):
         raise ValueError(f"{path} is a model of text, which writes: chainrule generate {path}")
     model = build_model(path, tensors, description)

@@ -17,7 +17,7 @@ from chainrule.tabular import TabularModel
 from chainrule.tabular.cells import as_text
 from chainrule.tabular.model import is_model, model_of
 from chainrule.train import save
-from chainrule.train.model_file import read, values_of
+from chainrule.train.model_file import metadata_of, read, values_of
 
 _HASHES = "trained_rows"
 
@@ -90,11 +90,9 @@ def table_of(
     content = values_of(path, tensors, description)
     if not is_model(content):
         return None
-    hashes, metadata = content.get(_HASHES, np.empty(0, np.uint32)), description.get("metadata")
+    hashes, metadata = content.get(_HASHES, np.empty(0, np.uint32)), metadata_of(path, description)
     if not isinstance(hashes, np.ndarray) or hashes.dtype != np.uint32:
         raise FileError(f"{path}: what it says of the rows it was trained on is damaged.")
-    if not isinstance(metadata, dict):
-        raise FileError(f"{path}: its metadata are damaged: {metadata!r:.80} is no dict")
     target = str(metadata.get("target") or "prediction")
     return SavedTable(model_of(path, content), target, hashes, metadata)
 

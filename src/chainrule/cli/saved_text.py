@@ -8,7 +8,7 @@ from typing import Any
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.text import GPT, Tokenizer
-from chainrule.train.model_file import build_model, read
+from chainrule.train.model_file import build_model, metadata_of, read
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def read_saved_text(path: str) -> SavedText:
         FileNotFoundError, FileError, ValueError: if it can't be read, or is no such model.
     """
     tensors, description = read(path)
-    metadata: Any = description.get("metadata")
+    metadata = metadata_of(path, description)
     if not is_text(metadata):
         remedy = "chainrule info says what it is."
         raise ValueError(f"{path} holds no model of text (chainrule train --model gpt). {remedy}")

@@ -23,7 +23,7 @@ from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
 from chainrule.data.text_tables import Choice, Layout, read_layout
 from chainrule.errors import FileError
-from chainrule.system.reading import check_gzip, reading, reason
+from chainrule.system.reading import check_expansion, check_gzip, reading, reason, size_of
 
 STANDARD_INPUT = "-"
 _INPUT_IN_WORDS = "standard input"
@@ -155,6 +155,7 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     import pandas as pd
 
     is_plain = name != _INPUT_IN_WORDS
+    size = size_of(file)
     start = file.read(4)
     file.seek(0)
     if start.startswith(_GZIP):
@@ -164,7 +165,7 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
         start = file.read(4)
         file.seek(0)
     if start == _PARQUET:
-        return _read_parquet(name, file, wishes.header)
+        return _read_parquet(name, file, size, wishes.header)
     for magic, what in _FOREIGN.items():
         if start.startswith(magic):
             raise FileError(f"{name} is {what}.")
@@ -228,12 +229,13 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     return Frame(frame, has_header, notice)
 
 
-def _read_parquet(name: str, file: BinaryIO, header: bool | None) -> Frame:
+def _read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> Frame:
     import pandas as pd
 
     if header is not None:
         raise FileError(f"{name} is a Parquet file, whose columns have names: leave header out.")
     try:
+        _check_parquet(name, file, size)
         frame = pd.read_parquet(file)
     except ImportError:
         raise ImportError(
@@ -243,6 +245,46 @@ def _read_parquet(name: str, file: BinaryIO, header: bool | None) -> Frame:
     frame = frame.reset_index(drop=not has_names)  # an index with a name is a column
     frame.columns = [str(label) for label in frame.columns]
     return Frame(frame, True, None)
+
+
+def _check_parquet(name: str, file: BinaryIO, size: int) -> None:
+    """Raise ValueError where a Parquet file of this size unfolds to more than any data would.
+
+    Columns that repeat a value take next to nothing in a file. Text is read in the form in which it
+    is stored, each value once, to learn how long it would be.
+    """
+    from pyarrow import parquet
+
+    told = parquet.read_metadata(file)
+    columns = [told.schema.column(i) for i in range(told.num_columns)]
+    lists = [c.path for c in columns if c.max_repetition_level]
+    if lists:
+        raise FileError(
+            f"{name}: column {lists[0].split('.')[0]!r:.80} holds lists. Give numbers, booleans, "
+            "text or dates, or drop the column."
+        )
+    # The values are not counted by the columns' metadata: Arrow aborts where these are damaged.
+    rows = sum(told.row_group(i).num_rows for i in range(told.num_row_groups))
+    expanded = rows * sum(max(8, c.length) for c in columns)
+    check_expansion(expanded, size)
+    texts = [c.path for c in columns if c.physical_type == "BYTE_ARRAY"]
+    if texts:
+        table = parquet.ParquetFile(file, read_dictionary=texts).read(columns=texts)
+        held = sum(_length_of(chunk) for column in table.columns for chunk in column.chunks)
+        check_expansion(expanded + held, size)
+    file.seek(0)
+
+
+def _length_of(values: Any) -> int:
+    """The bytes of an array of Arrow when each value is written down."""
+    from pyarrow import compute, types
+
+    if types.is_struct(values.type):
+        return sum(map(_length_of, values.flatten()))
+    if not types.is_dictionary(values.type):
+        return int(values.nbytes)
+    lengths = compute.binary_length(values.dictionary)
+    return compute.sum(compute.take(lengths, values.indices)).as_py() or 0
 
 
 def _check_lengths(name: str, file: BinaryIO, layout: Layout) -> None:

@@ -14,7 +14,7 @@ from chainrule import checks
 from chainrule.data.dataset import Dataset
 from chainrule.data.pixels import PixelDtype, check_pixel_dtype, scaled
 from chainrule.errors import FileError
-from chainrule.system.reading import reading
+from chainrule.system.reading import check_expansion, reading, size_of
 from chainrule.system.threads import get_num_threads
 
 READ = (".png", ".jpg", ".jpeg")
@@ -176,6 +176,7 @@ def _opened(path: Path, file: Any) -> Any:
         image = pillow.open(file, formats=("PNG", "JPEG"))
     except pillow.UnidentifiedImageError:
         raise FileError(f"{path} is neither a PNG nor a JPEG image. {_REMEDY}") from None
+    check_expansion(3 * image.width * image.height, size_of(file))
     if image.mode[0] in "IF":
         raise FileError(
             f"{path} has pixels of more than 8 bits, which would be cut off. Save it with 8 bits."

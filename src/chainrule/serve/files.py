@@ -15,7 +15,7 @@ from chainrule.serve.predictor import Predictor
 from chainrule.serve.questions import Served, ServedArray, ServedTable
 from chainrule.system.reading import reason
 from chainrule.tabular.model import is_model, model_of
-from chainrule.train.model_file import build_model, read, values_of
+from chainrule.train.model_file import build_model, metadata_of, read, values_of
 
 _MOST_NUMBERS = 1 << 22
 """More numbers in a row are no row."""
@@ -49,10 +49,9 @@ def app(path: str | os.PathLike[str], *, most_bytes: int = MOST_BYTES) -> Any:
 def served(path: str | os.PathLike[str]) -> Served:
     """The model of a file."""
     tensors, description = read(path)
-    metadata = description.get("metadata") or {}
+    metadata = metadata_of(path, description)
     if is_model(found := values_of(path, tensors, description)):
-        target = metadata.get("target") if isinstance(metadata, dict) else None
-        return ServedTable(model_of(path, found), str(target or "prediction"))
+        return ServedTable(model_of(path, found), str(metadata.get("target") or "prediction"))
     if "word_vectors" in description or "tokenizer" in metadata:
         raise ValueError(f"{path} holds words or text: only models of rows of numbers are served")
     if "data" not in metadata:
@@ -70,5 +69,5 @@ def served(path: str | os.PathLike[str]) -> Served:
         predictor = Predictor(model)
         predictor.predict(np.zeros((1, *shape), np.float32))  # raises where it does not fit
         return ServedArray(predictor, shape, names, classes, str(data["target"] or "prediction"))
-    except (KeyError, TypeError, ValueError, IndexError) as error:
+    except Exception as error:
         raise FileError(f"{path}: what it says of its data is damaged ({reason(error)})") from None

@@ -13,13 +13,13 @@ from chainrule import checks
 from chainrule.errors import FileError, ShapeError
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.system.atomic_files import write_atomically
+from chainrule.system.reading import reading
 from chainrule.text.vocabulary import Vocabulary
 from chainrule.train import model_file
 
 V = TypeVar("V", bound="WordVectors")
 
 _KEY = "word_vectors"
-_MOST_NUMBERS = 2**31  # of a text file, whose head may say anything
 
 
 class WordVectors:
@@ -214,25 +214,20 @@ class WordVectors:
             FileNotFoundError: if there is no such file.
             FileError: if it is damaged, or of another format.
         """
+        kind = "binary" if binary else "text"
+        remedy = f"The other kind is read by binary={not binary}."
+        path = checks.path("path", path)
         try:
-            with open(checks.path("path", path), "rb") as file:
-                content = file.read()
+            with reading(path, f"a {kind} file of word vectors", remedy) as file:
+                head, _, rest = file.read().partition(b"\n")
+                count, width = _head(head)
+                if count < 0 or width < 1:
+                    raise ValueError(f"a head of {count} words and {width} numbers")
+                read = _read_binary if binary else _read_text
+                words, vectors = read(rest, count, width)
+                return cls(Vocabulary(words), vectors)
         except FileNotFoundError:
             raise FileNotFoundError(f"there is no file {os.fspath(path)}") from None
-        try:
-            head, _, rest = content.partition(b"\n")
-            count, width = _head(head)
-            if count < 0 or width < 1 or count * width > _MOST_NUMBERS:
-                raise ValueError(f"a head of {count} words and {width} numbers")
-            read = _read_binary if binary else _read_text
-            words, vectors = read(rest, count, width)
-            return cls(Vocabulary(words), vectors)
-        except (ValueError, IndexError) as error:
-            kind = "binary" if binary else "text"
-            raise FileError(
-                f"{os.fspath(path)} is no {kind} file of word vectors, or is damaged: {error}. The "
-                f"other kind is read by binary={not binary}."
-            ) from None
 
 
 def _head(line: bytes) -> tuple[int, int]:
@@ -253,6 +248,8 @@ def _read_text(content: bytes, count: int, width: int) -> tuple[list[str], Array
         lines.pop()
     if len(lines) != count:
         raise ValueError(f"{len(lines)} lines for {count} words")
+    if 2 * width * count > len(content):  # a space and a digit
+        raise ValueError(f"{len(content)} bytes for {count} vectors of {width} numbers")
     words, vectors = [], np.empty((count, width), np.float32)
     for row, line in enumerate(lines):
         word, *numbers = line.rstrip(" \r").split(" ")

@@ -211,7 +211,12 @@ def read_metadata(path: str | os.PathLike[str]) -> dict[str, Any]:
     Raises:
         FileNotFoundError, FileError: as `load`.
     """
-    metadata = read(path)[1].get("metadata")
+    return metadata_of(path, read(path)[1])
+
+
+def metadata_of(path: str | os.PathLike[str], description: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of what `read` returned; an empty dict of a file that has none."""
+    metadata = description.get("metadata", {})
     if not isinstance(metadata, dict):
         raise FileError(f"{path}: its metadata are damaged: {metadata!r:.80} is no dict")
     return metadata
