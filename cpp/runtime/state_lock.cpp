@@ -77,7 +77,12 @@ StateLock::Place::Place(StateLock& lock, bool alone) : lock_(lock), alone_(alone
 
 StateLock::Place::~Place() {
   const std::scoped_lock held(lock_.mutex_);
-  lock_.line_.erase(std::ranges::find(lock_.line_, this));
+  leave();
+}
+
+// Called under the mutex.
+void StateLock::Place::leave() {
+  if (std::erase(lock_.line_, this) == 0) return;
   lock_.waiting_.store(lock_.line_.size(), std::memory_order_relaxed);
   lock_.changed_.notify_all();  // the next one may read, too
 }
@@ -85,7 +90,9 @@ StateLock::Place::~Place() {
 bool StateLock::Place::wait() {
   std::unique_lock held(lock_.mutex_);
   const auto is_my_turn = [&] { return lock_.line_.front() == this && lock_.is_free(alone_); };
-  return lock_.changed_.wait_for(held, patience, is_my_turn) && lock_.take(alone_);
+  if (!lock_.changed_.wait_for(held, patience, is_my_turn) || !lock_.take(alone_)) return false;
+  leave();  // at once: this thread may now wait for the GIL, and others would wait behind it
+  return true;
 }
 
 void StateLock::release() {

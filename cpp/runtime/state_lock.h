@@ -18,7 +18,7 @@ class StateLock {
   // Whether it was free; `alone` to write.
   bool try_acquire(bool alone);
   void release();
-  // A place in the line of those that wait, as long as it lives.
+  // A place in the line of those that wait, until it has the lock or lives no longer.
   class Place {
    public:
     Place(StateLock& lock, bool alone);
@@ -29,6 +29,8 @@ class StateLock {
     bool wait();
 
    private:
+    void leave();
+
     StateLock& lock_;
     const bool alone_;
   };

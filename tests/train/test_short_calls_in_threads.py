@@ -10,6 +10,7 @@ from training_cases import compiled_step
 
 import chainrule as cr
 from chainrule import nn, optim
+from chainrule._core import Hold, StateLock
 
 X = np.random.default_rng(0).normal(size=(64, 30)).astype("float32")
 Y = np.random.default_rng(1).integers(0, 20, 64)
@@ -90,3 +91,29 @@ def test_a_long_call_lets_other_threads_run():
     x = np.repeat(X, 16, axis=0)
     evaluator.predict(x)
     assert turns_of_another_thread(lambda: evaluator.predict(x), times=30) > 0
+
+
+def test_those_that_read_do_not_wait_behind_one_that_has_waited():
+    """It has the lock, but not yet the GIL."""
+    lock, has_run, before = StateLock(), False, sys.getswitchinterval()
+    shared = Hold([lock], False)
+
+    def read():
+        nonlocal has_run
+        with shared:
+            has_run = True
+
+    thread = threading.Thread(target=read)
+    try:
+        with Hold([lock], True):
+            thread.start()
+            time.sleep(0.1)  # until it waits
+            sys.setswitchinterval(1000)
+        end = time.perf_counter() + 0.2
+        while time.perf_counter() < end:  # until it has the lock
+            pass
+        with shared:
+            assert not has_run
+    finally:
+        sys.setswitchinterval(before)
+        thread.join()
