@@ -33,3 +33,25 @@ def error_inputs():
         for error in info.optim_error_inputs_func(device="cpu", dtype=torch.float64):
             given = error.optimizer_error_input
             yield info.optim_cls.__name__, given.params, given.kwargs, error.error_regex
+
+
+def schedule_inputs():
+    """(optimiser's name, functions of an optimiser that make its schedules) of every entry."""
+    for info in optim_db:
+        for makers in info.scheduler_inputs:
+            yield info.optim_cls.__name__, makers
+
+
+SCHEDULES = [
+    name
+    for name in (
+        "ConstantLR",
+        "ExponentialLR",
+        "LinearLR",
+        "PolynomialLR",
+        "ReduceLROnPlateau",
+        "StepLR",
+    )
+    if hasattr(common_optimizers, name)
+]
+"""The classes that those functions call, by their names in PyTorch's module."""

@@ -3,7 +3,14 @@
 import numpy as np
 import pytest
 from optimizer_cases import assert_close
-from pytorch_optim_db import error_inputs, inputs, torch
+from pytorch_optim_db import (
+    SCHEDULES,
+    common_optimizers,
+    error_inputs,
+    inputs,
+    schedule_inputs,
+    torch,
+)
 
 import chainrule as cr
 from chainrule import optim
@@ -107,6 +114,50 @@ def test_inputs_give_pytorchs_numbers(case, run):
 def test_every_class_is_here():
     for name, _ in inputs():
         assert issubclass(getattr(optim, name), optim.Optimizer)
+
+
+# Schedules
+
+
+def schedule_identity(case):
+    return case if isinstance(case, str) else f"{len(case)}"
+
+
+def step_of(schedule):
+    """Its step, which of ReduceLROnPlateau takes a metric."""
+    takes_metric = type(schedule).__name__ == "ReduceLROnPlateau"
+    return (lambda: schedule.step(1.0)) if takes_metric else schedule.step
+
+
+@pytest.mark.parametrize(("name", "makers"), list(schedule_inputs()), ids=schedule_identity)
+def test_schedules_give_pytorchs_rates_and_numbers(name, makers, monkeypatch):
+    """One to three schedules of one optimiser, for longer than the patience of 10."""
+    peer_w, w = torch.tensor(START, requires_grad=True), cr.Parameter(START)
+    peer, optimizer = getattr(torch.optim, name)([peer_w]), getattr(optim, name)([w])
+    peer_steps = [step_of(make(peer)) for make in makers]
+    for schedule in SCHEDULES:
+        monkeypatch.setattr(common_optimizers, schedule, getattr(optim, schedule))
+    schedules = [make(optimizer) for make in makers]
+    assert all(type(schedule).__module__.startswith("chainrule") for schedule in schedules)
+    torch.set_default_dtype(torch.float64)
+    try:
+        for _ in range(14):
+            loss = closure_of(peer, peer_w, torch.tensor(ROWS))
+            if name == "SparseAdam":
+                loss()
+                peer_w.grad = peer_w.grad.to_sparse(1)
+                peer.step()
+            else:
+                peer.step(loss)
+            optimizer.step(closure_of(optimizer, w, ROWS))
+            for step in [*peer_steps, *map(step_of, schedules)]:
+                step()
+            rate = peer.param_groups[0]["lr"]
+            assert float(optimizer.param_groups[0]["lr"]) == pytest.approx(float(rate), rel=1e-12)
+    finally:
+        torch.set_default_dtype(torch.float32)
+    rtol = 0.1 if name in BY_BFLOAT16 else 1e-9
+    assert_close([w.numpy()], [peer_w.detach().numpy()], rtol=rtol)
 
 
 # Errors

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor
-from chainrule.ops import maximum
+from chainrule.ops import maximum, where
 from chainrule.optim.arguments import Options
 from chainrule.optim.groups import ParameterGroup, ParamsT
 from chainrule.optim.hyperparameters import Number, Term
@@ -25,7 +25,8 @@ class ASGD(Optimizer):
     W <- (1 - lambd eta) W - eta g
     ax <- ax + (W - ax) / max(1, t - 1 - t0)
 
-    with eta = lr / (1 + lambd lr (t - 1))^alpha.
+    with eta = lr / (1 + lambd lr (t - 1))^alpha, where lr is that of the step before: a schedule
+    acts one step later, as in PyTorch.
 
     The weights that are trained are not the mean: `state[W]["ax"]` is.
 
@@ -81,17 +82,21 @@ class ASGD(Optimizer):
     def counts_steps(self, group: ParameterGroup) -> bool:
         return True
 
+    def step_buffers(self, group: ParameterGroup) -> Mapping[str, float]:
+        return {"eta": 0.0}
+
     def coefficients(self, h: SimpleNamespace, t: Tensor | None) -> None:
         assert t is not None
-        h.eta = h.lr / (1.0 + h.lambd * h.lr * (t - 1.0)) ** h.alpha
+        h.rate = where(t > 1.0, h.eta, h.lr)
+        h.eta.assign(h.lr / (1.0 + h.lambd * h.lr * t) ** h.alpha)  # of the next step
         h.mu = 1.0 / maximum(1.0, t - 1.0 - h.t0)
-        h.kept = 1.0 - h.lambd * h.eta
+        h.kept = 1.0 - h.lambd * h.rate
 
     def rule(
         self, W: Parameter, grad: Tensor, moments: dict[str, Buffer], h: SimpleNamespace
     ) -> None:
         grad = add_decay(grad, W, h)
-        new = h.kept * W - h.eta * grad
+        new = h.kept * W - h.rate * grad
         ax = moments["ax"]
         ax.assign(ax + (new - ax) * h.mu)
         W.assign(new)
