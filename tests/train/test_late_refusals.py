@@ -10,7 +10,9 @@ import pytest
 from training_cases import assert_same_bits, classification, everything, network, trainer_of
 
 import chainrule as cr
-from chainrule.data import datasets, read_npz, read_table
+from chainrule import tabular
+from chainrule.data import datasets, read_npz, read_table, read_text
+from chainrule.text import WordVectors
 
 
 class State(cr.Callback):
@@ -164,7 +166,8 @@ def test_a_mapped_file_that_is_cut_off_ends_in_an_error(tmp_path, mode, shuffle,
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
 def test_a_pipe_does_not_block(tmp_path):
     os.mkfifo(tmp_path / "pipe")
-    reads = [cr.load, cr.read_metadata, read_table, read_npz, datasets.read_idx]
+    reads = [cr.load, cr.read_metadata, read_table, read_npz, datasets.read_idx, read_text]
+    reads += [WordVectors.load, WordVectors.load_word2vec_format, tabular.TabularModel.load]
     for read in [*reads, trainer_of(network()).load]:
         with pytest.raises(cr.FileError, match="is a pipe or a device"):
             read(tmp_path / "pipe")
