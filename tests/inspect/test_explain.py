@@ -387,6 +387,14 @@ def changed(change):
         (lambda t: t["nodes"][1]["value"].update(dtype="f4, f4"), "are not of the dtype 'f4, f4'"),
         (lambda t: t["nodes"][1].update(gradient=scalar(1.0)), "node 1: gradient has the shape"),
         (lambda t: t["nodes"][1].update(attributes={"a": [float("nan")]}), "its attributes"),
+        (
+            lambda t: t["nodes"][t["backward"][-1]].update(gradient_formula=None),
+            "no formula of its",
+        ),
+        (
+            lambda t: t["nodes"][t["backward"][-1]]["gradient_formula"].update(text="d%99"),
+            "names a gradient that is not there",
+        ),
     ],
 )
 def test_a_foreign_trace_is_refused(change, said, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any
 
 from chainrule.inspect.arrays import from_json
@@ -92,10 +93,22 @@ def checked(trace: Any) -> dict[str, Any]:
         if node["layer"] is not None:
             _check_ids([node["layer"]], len(trace["layers"]), where)
     _check_ids(trace["backward"], count, "backward")
+    _check_gradients(trace)
     _check_ids(trace["outputs"], count, "outputs")
     for place, layer in enumerate(trace["layers"]):
         _check_layer(layer, trace["nodes"], f"layer {place}")
     return trace
+
+
+def _check_gradients(trace: dict[str, Any]) -> None:
+    """Raise ValueError where a gradient is used that no formula computes."""
+    formulas = {n["id"]: n["gradient_formula"] for n in trace["nodes"] if n["gradient_formula"]}
+    if not formulas.keys() >= {*trace["backward"]}:
+        raise ValueError("backward: a node has no formula of its gradient")
+    known = {str(place) for place in formulas}
+    for place, formula in formulas.items():
+        if not known >= {*re.findall(r"d%(\d+)\b", formula["text"])}:
+            raise ValueError(f"node {place}: its formula names a gradient that is not there")
 
 
 def _check_layer(layer: Any, nodes: list[Any], where: str) -> None:
