@@ -18,7 +18,7 @@ namespace {
 
 // About how long a thread takes: products of a few rows wait for memory.
 double nanoseconds_of(std::int64_t m, std::int64_t n, std::int64_t k, std::int64_t itemsize) {
-  constexpr double flops_per_nanosecond = 200;
+  const double flops_per_nanosecond = 800. / static_cast<double>(itemsize);
   constexpr double bytes_per_nanosecond = 40;
   const auto rows = static_cast<double>(m), columns = static_cast<double>(n);
   const auto depth = static_cast<double>(k);
@@ -90,6 +90,7 @@ Grid choose_grid(const Gemm& gemm) {
   const std::int64_t m = gemm.m, n = gemm.n, k = gemm.k / halves;
   const std::int64_t itemsize = gemm.dtype == DType::float32 ? 4 : 8;
   constexpr double least_nanoseconds = 6e3;  // below, sharing and packing cost too much
+  constexpr double least_of_two = 4e3;       // of two tiles, so that two threads have work
   constexpr std::int64_t enough_tiles = 8;
   constexpr std::int64_t l2_bytes = 256 * 1024;
   constexpr std::int64_t row_unit = 16;
@@ -111,14 +112,16 @@ Grid choose_grid(const Gemm& gemm) {
     const double nanoseconds = nanoseconds_of(rows.tile(), columns.tile(), k, itemsize);
     const bool too_large = rows.tile() * columns.tile() * itemsize > l2_bytes;
     const bool too_few = halves * rows.tiles() * columns.tiles() < enough_tiles;
-    if (nanoseconds < 2 * least_nanoseconds || !(too_large || too_few)) break;
+    const bool is_one = rows.tiles() * columns.tiles() == 1;
+    const double least = is_one ? least_of_two : least_nanoseconds;
+    if (nanoseconds < 2 * least || !(too_large || too_few)) break;
     const bool is_wide = columns.tile() >= weight * rows.tile();
     Side& longer = is_wide ? columns : rows;
     Side& shorter = is_wide ? rows : columns;
     if (longer.can_be_halved()) {
       longer.halve();
-    } else if (rows.tiles() * columns.tiles() == 1 && shorter.can_be_halved()) {
-      shorter.halve();  // so that two threads have work
+    } else if (is_one && shorter.can_be_halved()) {
+      shorter.halve();
     } else {
       break;
     }
