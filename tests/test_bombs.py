@@ -15,12 +15,23 @@ import pytest
 HAS_TABLES = importlib.util.find_spec("pandas") and importlib.util.find_spec("pyarrow")
 
 
-def parquet(columns):
+def parquet(columns, **options):
     from pyarrow import parquet, table
 
     file = io.BytesIO()
-    parquet.write_table(table(columns), file, compression="zstd")
+    parquet.write_table(table(columns), file, compression="zstd", store_schema=False, **options)
     return file.getvalue()
+
+
+def equal(count, column):
+    return {str(i): column for i in range(count)}
+
+
+def texts(rows, length):
+    """The same text in each row, which is in memory once."""
+    import pyarrow
+
+    return pyarrow.DictionaryArray.from_arrays(np.zeros(rows, np.int32), ["x" * length])
 
 
 def safetensors(header, data=b""):
@@ -164,11 +175,19 @@ BOMBS = {
 if importlib.util.find_spec("starlette"):
     BOMBS["large output"] = ("serve", lambda: served("AdaptiveAvgPool2d", output_size=[2**15] * 2))
 if importlib.util.find_spec("PIL"):
-    BOMBS["image of one colour"] = ("image", lambda: png(9000, 9000, 9000))
-    BOMBS["image that is not there"] = ("image", lambda: png(2**12, 2**14, 1))
+    BOMBS["image of one colour"] = ("image", lambda: png(12_000, 12_000, 12_000))
+    BOMBS["image that is not there"] = ("image", lambda: png(2**13, 2**14, 1))
 if HAS_TABLES:
-    BOMBS["columns of zeros"] = ("read_frame", lambda: parquet({"a": np.zeros(1 << 24)}))
-    BOMBS["text again and again"] = ("read_frame", lambda: parquet({"a": ["x" * 10**5] * 5000}))
+    BOMBS["columns of zeros"] = ("read_frame", lambda: parquet(equal(40, np.zeros(1 << 22))))
+    BOMBS["text again and again"] = ("read_frame", lambda: parquet(equal(1, texts(20_000, 10**5))))
+    BOMBS["texts that begin alike"] = (
+        "read_frame",
+        lambda: parquet(
+            equal(80, texts(2000, 10**4).cast("string")),
+            use_dictionary=False,
+            column_encoding="DELTA_BYTE_ARRAY",
+        ),
+    )
     BOMBS["lists of text"] = ("read_frame", lambda: parquet({"a": [["x" * 10**5]] * 5000}))
 
 BOMB_SCRIPT = """

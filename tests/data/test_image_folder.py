@@ -151,3 +151,15 @@ def test_links_to_folders_are_followed_once(tmp_path):
         for p, label in data.ImageFolder(tmp_path / "root").samples
     ]
     assert sorted(found) == [("cat", 0), ("cat", 0), ("dog", 1), ("dog", 1)]
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "RGB"])
+@pytest.mark.parametrize("form", ["PNG", "JPEG"])
+def test_a_blank_page_is_no_bomb(tmp_path, mode, form):
+    (tmp_path / "page").mkdir()
+    if (mode, form) == ("1", "JPEG"):
+        pytest.skip("JPEG has no such mode")
+    page = Image.new(mode, (4960, 7016), "white")  # A4 at 600 dots an inch
+    page.save(tmp_path / "page" / "1.png", form)
+    x, _ = data.ImageFolder(tmp_path, 4).arrays()
+    assert x.shape == (1, 3, 4, 4) and (x == 1).all()

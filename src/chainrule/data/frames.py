@@ -17,7 +17,7 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
@@ -42,6 +42,9 @@ _FOREIGN = {
 }
 """How files begin that are no tables, and what they are, with the remedy."""
 _SAMPLE = 1 << 16
+_FREE = 1 << 30
+"""The bytes to which any Parquet file may unfold: a value that is repeated takes no room in it."""
+_FEW_ROWS = 256
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _DECIMAL_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+")
 
@@ -248,31 +251,48 @@ def _read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> 
 
 
 def _check_parquet(name: str, file: BinaryIO, size: int) -> None:
-    """Raise ValueError where a Parquet file of this size unfolds to more than any data would.
-
-    Columns that repeat a value take next to nothing in a file. Text is read in the form in which it
-    is stored, each value once, to learn how long it would be.
-    """
+    """Raise ValueError where a Parquet file of this size unfolds to more than any data would."""
     from pyarrow import parquet
 
     told = parquet.read_metadata(file)
     columns = [told.schema.column(i) for i in range(told.num_columns)]
     lists = [c.path for c in columns if c.max_repetition_level]
     if lists:
+        names = told.schema.to_arrow_schema().names
+        label = next((n for n in names if lists[0].startswith(f"{n}.")), lists[0])
         raise FileError(
-            f"{name}: column {lists[0].split('.')[0]!r:.80} holds lists. Give numbers, booleans, "
-            "text or dates, or drop the column."
+            f"{name}: column {label!r:.80} holds lists. Give numbers, booleans, text or dates, or "
+            "drop the column."
         )
     # The values are not counted by the columns' metadata: Arrow aborts where these are damaged.
     rows = sum(told.row_group(i).num_rows for i in range(told.num_row_groups))
     expanded = rows * sum(max(8, c.length) for c in columns)
-    check_expansion(expanded, size)
-    texts = [c.path for c in columns if c.physical_type == "BYTE_ARRAY"]
-    if texts:
-        table = parquet.ParquetFile(file, read_dictionary=texts).read(columns=texts)
-        held = sum(_length_of(chunk) for column in table.columns for chunk in column.chunks)
-        check_expansion(expanded + held, size)
+    _check_size(expanded, size)
+    for column in columns:
+        if column.physical_type == "BYTE_ARRAY":
+            for length in _lengths_of_text(file, column.path):
+                expanded += length
+                _check_size(expanded, size)
     file.seek(0)
+
+
+def _check_size(expanded: int, size: int) -> None:
+    remedy = "write it with use_dictionary=False and compression=None"
+    check_expansion(expanded, size, free=_FREE, remedy=remedy)
+
+
+def _lengths_of_text(file: BinaryIO, column: str) -> Iterator[int]:
+    """The bytes of a column of text, part by part."""
+    from pyarrow import parquet
+
+    try:  # each value once, as most files store it
+        found = parquet.ParquetFile(file, read_dictionary=[column]).read(columns=[column])
+    except OSError:  # delta encodings, of which Arrow makes no dictionary
+        for batch in parquet.ParquetFile(file).iter_batches(_FEW_ROWS, columns=[column]):
+            yield batch.nbytes
+    else:
+        for values in found.columns:
+            yield from map(_length_of, values.chunks)
 
 
 def _length_of(values: Any) -> int:

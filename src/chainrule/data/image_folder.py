@@ -20,6 +20,8 @@ from chainrule.system.threads import get_num_threads
 READ = (".png", ".jpg", ".jpeg")
 _OTHERS = (".bmp", ".gif", ".heic", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 _REMEDY = "Save the image again, or remove the file."
+_FREE = 1 << 28
+"""The bytes to which any image may unfold, as a blank page does: those of Pillow's own bound."""
 
 
 class ImageFolder(Dataset):
@@ -176,7 +178,8 @@ def _opened(path: Path, file: Any) -> Any:
         image = pillow.open(file, formats=("PNG", "JPEG"))
     except pillow.UnidentifiedImageError:
         raise FileError(f"{path} is neither a PNG nor a JPEG image. {_REMEDY}") from None
-    check_expansion(3 * image.width * image.height, size_of(file))
+    expanded = 3 * image.width * image.height
+    check_expansion(expanded, size_of(file), free=_FREE, remedy="make the image smaller")
     if image.mode[0] in "IF":
         raise FileError(
             f"{path} has pixels of more than 8 bits, which would be cut off. Save it with 8 bits."

@@ -71,12 +71,24 @@ def size_of(file: BinaryIO) -> int:
     return os.fstat(file.fileno()).st_size
 
 
-def check_expansion(expanded: int, compressed: int) -> None:
-    """Raise ValueError where compressed bytes unfold to more than any data would."""
-    if expanded > _SMALL + _MOST_EXPANSION * compressed:
+def check_expansion(
+    expanded: int,
+    compressed: int,
+    *,
+    free: int = _SMALL,
+    remedy: str = "store it without compression",
+) -> None:
+    """Raise ValueError where compressed bytes unfold to more than any data would.
+
+    Args:
+        expanded: the bytes that they unfold to.
+        compressed: the bytes of the file.
+        free: the bytes to which any file may unfold.
+        remedy: what to do with a file that does hold so much.
+    """
+    if expanded > free + _MOST_EXPANSION * compressed:
         raise ValueError(
-            f"{compressed} compressed bytes claim to hold {expanded} or more; data of which so "
-            "much can be left out is stored without compression"
+            f"{compressed} bytes would unfold to {expanded} or more; if they do, {remedy}"
         )
 
 

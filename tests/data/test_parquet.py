@@ -1,0 +1,65 @@
+"""Parquet files as frames: ordinary ones are read, whatever little room they take."""
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.data.frames import read_frame
+
+pd = pytest.importorskip("pandas")
+pa = pytest.importorskip("pyarrow")
+parquet = pytest.importorskip("pyarrow.parquet")
+
+ROWS = 500_000
+RARE = (np.arange(ROWS) % 1000 == 0).astype("int64")
+TABLES = {
+    "constant": {"land": ["Germany"] * ROWS, "year": np.full(ROWS, 2024)},
+    "sorted": {"day": np.arange(ROWS) // 1000, "shop": np.repeat(["north", "south"], ROWS // 2)},
+    "rare": {f"is_{i}": RARE for i in range(20)},
+    "categories": {"a": pd.Categorical.from_codes(RARE, ["a usual sort of thing", "another"])},
+    "missing": {"a": pd.array([None] * ROWS, "Int64"), "b": pd.array([None] * ROWS, "string")},
+    "times": {"at": pd.DatetimeIndex(["2024-02-29"] * ROWS), "on": RARE.astype(bool)},
+}
+
+
+@pytest.mark.parametrize("compression", ["zstd", "snappy", None])
+@pytest.mark.parametrize("name", TABLES)
+def test_columns_that_repeat_their_values(tmp_path, name, compression):
+    frame = pd.DataFrame(TABLES[name])
+    frame.to_parquet(tmp_path / "t.parquet", compression=compression)
+    found = read_frame(tmp_path / "t.parquet").frame
+    assert found.equals(frame) and found.dtypes.equals(frame.dtypes)
+
+
+@pytest.mark.parametrize(
+    "encoding", ["PLAIN", "RLE_DICTIONARY", "DELTA_BYTE_ARRAY", "DELTA_LENGTH_BYTE_ARRAY"]
+)
+def test_encodings_of_text(tmp_path, encoding):
+    """As they are written by Spark, DuckDB and others."""
+    texts = [f"text {i // 3}" for i in range(1000)]
+    table = pa.table({"a.b": texts, "a": [*texts[1:], None]})
+    chosen = {"column_encoding": encoding, "use_dictionary": False}
+    parquet.write_table(
+        table, tmp_path / "t.parquet", **({} if encoding == "RLE_DICTIONARY" else chosen)
+    )
+    found = read_frame(tmp_path / "t.parquet").frame
+    assert found["a.b"].tolist() == texts
+    assert found["a"].tolist()[:-1] == texts[1:] and pd.isna(found["a"].iloc[-1])
+
+
+def test_lists_are_refused_by_the_name_of_their_column(tmp_path):
+    for values in ([[1, 2]], [{"a": [1]}], pa.array([[("a", 1)]], pa.map_("string", "int64"))):
+        parquet.write_table(pa.table({"my.list": values, "x": [1]}), tmp_path / "t.parquet")
+        with pytest.raises(cr.FileError, match=r"column 'my.list' holds lists"):
+            read_frame(tmp_path / "t.parquet")
+
+
+def test_the_remedy_for_a_table_that_unfolds_to_too_much(tmp_path, monkeypatch):
+    monkeypatch.setattr("chainrule.data.frames._FREE", 1 << 20)
+    frame = pd.DataFrame({"a": ["the same text"] * ROWS, "b": RARE})
+    frame.to_parquet(tmp_path / "t.parquet")
+    remedy = "if they do, write it with use_dictionary=False and compression=None"
+    with pytest.raises(cr.FileError, match=remedy):
+        read_frame(tmp_path / "t.parquet")
+    frame.to_parquet(tmp_path / "t.parquet", use_dictionary=False, compression=None)
+    pd.testing.assert_frame_equal(read_frame(tmp_path / "t.parquet").frame, frame)
