@@ -167,6 +167,10 @@ def test_models_whose_description_was_changed(fails, model):
     ):
         model_file.write("changed", tensors, {**description, "metadata": changed})
         assert "damaged" in fails("predict", "changed", "flowers.csv")
+    model_file.write("changed", tensors, {**description, "metadata": 7})
+    for command in (["predict", "digits"], ["evaluate", "digits"], ["info"]):
+        name, *data = command
+        assert "\nError: changed: its metadata are damaged" in "\n" + fails(name, "changed", *data)
     tensors["model.1.weight"] = tensors["model.1.weight"][:3]
     model_file.write("changed", tensors, description)
     assert "weights do not fit" in fails("predict", "changed", "flowers.csv")

@@ -49,10 +49,10 @@ def evaluate(
     from chainrule.cli.saved_table import table_of
     from chainrule.cli.saved_text import is_text
     from chainrule.cli.sources import read_to_use
-    from chainrule.train.model_file import read
+    from chainrule.train.model_file import metadata_of, read
 
     tensors, description = read(model)
-    if is_text(description.get("metadata")):
+    if is_text(metadata_of(model, description)):
         _evaluate_text(model, data)
         return
     if (table := table_of(model, tensors, description)) is not None:

@@ -31,8 +31,8 @@ def info(model: str) -> None:
 
     tensors, description = read(model)
     output.line("file", f"{model} ({output.size_of(model)})")
+    metadata = metadata_of(model, description)
     try:
-        metadata = metadata_of(model, description)
         if (table := table_of(model, tensors, description)) is not None:
             _show_table(table)
             return
@@ -45,7 +45,7 @@ def info(model: str) -> None:
         _show_network(description, tensors, metadata.get("data", {}).get("shape"))
         if "training" in description:
             _show_training(description["training"], metadata.get("options"))
-    except OSError:  # of the output
+    except (OSError, FileError):  # of the output, or with a message of its own
         raise
     except Exception as error:
         raise FileError(f"{model}: its description is damaged ({reason(error)})") from error

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,9 +45,9 @@ class SavedText:
         return self.tokenizer.encode(text)
 
 
-def is_text(metadata: Any) -> bool:
+def is_text(metadata: Mapping[str, Any]) -> bool:
     """Whether the metadata of a file are those of a model of text."""
-    return isinstance(metadata, dict) and metadata.get("task") == "text"
+    return metadata.get("task") == "text"
 
 
 def read_saved_text(path: str) -> SavedText:
