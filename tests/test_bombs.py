@@ -147,7 +147,7 @@ BOMBS = {
     ),
     "holes": ("load", None),
     "npz with a few numbers": ("read_npz", lambda: npz_of(NPZ_HEADER % 3, zeros(120))),
-    "npz of zeros": ("read_npz", lambda: npz_of(NPZ_HEADER % (120 << 17), zeros(120))),
+    "npz of zeros": ("read_npz", lambda: npz_of(NPZ_HEADER % (700 << 17), zeros(700))),
     "npz by LZMA": (
         "read_npz", lambda: npz_of(NPZ_HEADER % (20 << 17), zeros(20), zipfile.ZIP_LZMA)
     ),

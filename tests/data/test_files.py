@@ -221,3 +221,10 @@ def test_damaged_and_foreign_npz(tmp_path):
         read_npz(tmp_path / "bad.npy")
     with pytest.raises(FileNotFoundError):
         read_npz(tmp_path / "nowhere.npz")
+
+
+def test_rows_of_one_hot_are_no_bomb(tmp_path):
+    x, y = np.tile(np.eye(1000, dtype=np.uint8), (40, 1)), np.arange(40_000) % 1000
+    np.savez_compressed(tmp_path / "t.npz", x=x, y=y)
+    assert (tmp_path / "t.npz").stat().st_size * 100 < x.nbytes
+    np.testing.assert_array_equal(read_npz(tmp_path / "t.npz")[0], x)

@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from chainrule.data.pixels import PixelDtype, check_pixel_dtype, scaled
 from chainrule.errors import FileError
 from chainrule.graph.names import absent
-from chainrule.system.reading import check_expansion, read_values, reading, size_of, unpacking
+from chainrule.system.reading import (
+    FREE_ARRAY,
+    check_expansion,
+    read_values,
+    reading,
+    size_of,
+    unpacking,
+)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -313,7 +320,7 @@ def _read_array(
     expected = count * dtype.itemsize
     wanted = f"expected {expected} bytes of values for shape {shape} {dtype.name}"
     if size is None:
-        check_expansion(expected, compressed)
+        check_expansion(expected, compressed, free=FREE_ARRAY)
     elif size - start != expected:
         fault = "is truncated" if size - start < expected else "has too many bytes"
         raise FileError(f"{path} {fault}: {wanted}, found {size - start}. {_REMEDY}")

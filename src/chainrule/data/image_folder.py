@@ -14,14 +14,12 @@ from chainrule import checks
 from chainrule.data.dataset import Dataset
 from chainrule.data.pixels import PixelDtype, check_pixel_dtype, scaled
 from chainrule.errors import FileError
-from chainrule.system.reading import check_expansion, reading, size_of
+from chainrule.system.reading import FREE_ARRAY, check_expansion, reading, size_of
 from chainrule.system.threads import get_num_threads
 
 READ = (".png", ".jpg", ".jpeg")
 _OTHERS = (".bmp", ".gif", ".heic", ".pgm", ".ppm", ".tif", ".tiff", ".webp")
 _REMEDY = "Save the image again, or remove the file."
-_FREE = 1 << 28
-"""The bytes to which any image may unfold, as a blank page does: those of Pillow's own bound."""
 
 
 class ImageFolder(Dataset):
@@ -179,7 +177,7 @@ def _opened(path: Path, file: Any) -> Any:
     except pillow.UnidentifiedImageError:
         raise FileError(f"{path} is neither a PNG nor a JPEG image. {_REMEDY}") from None
     expanded = 3 * image.width * image.height
-    check_expansion(expanded, size_of(file), free=_FREE, remedy="make the image smaller")
+    check_expansion(expanded, size_of(file), free=FREE_ARRAY, remedy="make the image smaller")
     if image.mode[0] in "IF":
         raise FileError(
             f"{path} has pixels of more than 8 bits, which would be cut off. Save it with 8 bits."

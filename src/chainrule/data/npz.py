@@ -15,7 +15,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.system.reading import check_expansion, read_values, reading, size_of
+from chainrule.system.reading import FREE_ARRAY, check_expansion, read_values, reading, size_of
 
 _REMEDY = "Write it with np.savez(path, x=..., y=...), arrays of numbers only."
 _LOCAL_HEADER = 30
@@ -43,7 +43,7 @@ def read_archive(path: str | os.PathLike[str], names: Collection[str]) -> dict[s
                 name = member.filename.removesuffix(".npy")
                 with archive.open(member) as content:  # compares the name in both headers
                     if name in names and member.filename.endswith(".npy"):
-                        check_expansion(member.file_size, member.compress_size)
+                        check_expansion(member.file_size, member.compress_size, free=FREE_ARRAY)
                         arrays[name] = _read_array(content, member.file_size, name)
             return arrays
 

@@ -21,6 +21,12 @@ from chainrule.errors import FileError
 _SMALL = 1 << 24
 """Up to this many bytes, in all or of holes, a file may unfold as it likes."""
 
+FREE_ARRAY = 1 << 28
+"""Up to this many bytes an array may unfold as it likes, as a blank page or rows of one-hot do.
+
+It takes no more memory than that. Pillow begins to warn at images of this size.
+"""
+
 _MOST_EXPANSION = 100
 """Tables of numbers shrink to a third or a tenth when they are compressed; bombs to a thousandth.
 """
