@@ -45,6 +45,7 @@ _SAMPLE = 1 << 16
 _FREE = 1 << 30
 """The bytes to which any Parquet file may unfold: a value that is repeated takes no room in it."""
 _FEW_ROWS = 256
+"""Of text that is read whole so many rows are looked at together: all may take too much memory."""
 _DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
 _DECIMAL_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+")
 
@@ -270,7 +271,7 @@ def _check_parquet(name: str, file: BinaryIO, size: int) -> None:
     _check_size(expanded, size)
     for column in columns:
         if column.physical_type == "BYTE_ARRAY":
-            for length in _lengths_of_text(file, column.path):
+            for length in _lengths_of_text(file, told, column.path):
                 expanded += length
                 _check_size(expanded, size)
     file.seek(0)
@@ -281,17 +282,17 @@ def _check_size(expanded: int, size: int) -> None:
     check_expansion(expanded, size, free=_FREE, remedy=remedy)
 
 
-def _lengths_of_text(file: BinaryIO, column: str) -> Iterator[int]:
+def _lengths_of_text(file: BinaryIO, told: Any, column: str) -> Iterator[int]:
     """The bytes of a column of text, part by part."""
-    from pyarrow import parquet
+    from pyarrow.parquet import ParquetFile
 
     try:  # each value once, as most files store it
-        found = parquet.ParquetFile(file, read_dictionary=[column]).read(columns=[column])
+        stored = ParquetFile(file, metadata=told, read_dictionary=[column]).read(columns=[column])
     except OSError:  # delta encodings, of which Arrow makes no dictionary
-        for batch in parquet.ParquetFile(file).iter_batches(_FEW_ROWS, columns=[column]):
+        for batch in ParquetFile(file, metadata=told).iter_batches(_FEW_ROWS, columns=[column]):
             yield batch.nbytes
     else:
-        for values in found.columns:
+        for values in stored.columns:
             yield from map(_length_of, values.chunks)
 
 
