@@ -1,9 +1,11 @@
 """`chainrule serve`: rows in and predictions out by HTTP, and clear refusals."""
 
+import asyncio
 import http.client
 import json
 import re
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -243,6 +245,29 @@ def test_pages(table_server, network_server):
     assert ask(table_server, example)[0] == 200
     assert ask(network_server, None, "/nothing")[0] == 404
     assert ask(network_server, None)[0] == 405
+
+
+def test_parts_of_an_answer_do_not_wait_for_acknowledgements(monkeypatch):
+    server = pytest.importorskip("chainrule.serve.server")
+    found = []
+
+    def accept(_, sockets):
+        with socket.create_connection(sockets[0].getsockname()):
+            connection, _ = sockets[0].accept()
+            connection.setblocking(False)
+            found.append(asyncio.run(without_delay(connection)))
+
+    async def without_delay(connection):
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.connect_accepted_socket(asyncio.Protocol, connection)
+        end = transport.get_extra_info("socket")
+        is_set = end.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        transport.close()
+        return bool(is_set)
+
+    monkeypatch.setattr("uvicorn.Server.run", accept)
+    server.run(None, "127.0.0.1", 0, lambda url: None)
+    assert found == [True]
 
 
 def test_ctrl_c_ends_it(network, tmp_path):

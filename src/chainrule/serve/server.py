@@ -21,10 +21,12 @@ def run(app: Any, host: str, port: int, ready: Callable[[str], object]) -> None:
     Raises:
         OSError: if the port is taken, or the host is none of this machine.
     """
-    family, _, _, _, address = socket.getaddrinfo(
+    family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
-    with socket.socket(family, socket.SOCK_STREAM) as opened:
+    # asyncio sends small parts at once (TCP_NODELAY) only where the socket names its protocol; else
+    # the second part of an answer waits 40 ms for the client to acknowledge the first.
+    with socket.socket(family, kind, protocol) as opened:
         opened.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             opened.bind(address)
