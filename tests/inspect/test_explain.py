@@ -386,7 +386,8 @@ def changed(change):
         (lambda t: t["nodes"][1]["value"].update(dtype="word"), "are not of the dtype 'word'"),
         (lambda t: t["nodes"][1]["value"].update(dtype="f4, f4"), "are not of the dtype 'f4, f4'"),
         (lambda t: t["nodes"][1].update(gradient=scalar(1.0)), "node 1: gradient has the shape"),
-        (lambda t: t["nodes"][1].update(attributes={"a": [float("nan")]}), "its attributes"),
+        (lambda t: t["nodes"][1].update(attributes={"a": [float("nan")]}), "NaN without quotes"),
+        (lambda t: t["layers"][0].update(more=float("inf")), "a number too large for float64"),
         (
             lambda t: t["nodes"][t["backward"][-1]].update(gradient_formula=None),
             "no formula of its",

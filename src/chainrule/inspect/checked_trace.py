@@ -64,6 +64,8 @@ def checked(trace: Any) -> dict[str, Any]:
         raise ValueError(
             f"the trace has version {trace.get('version')!r:.20}; this chainrule reads {VERSION}"
         )
+    if not _is_plain(trace):
+        raise ValueError("the trace has a number too large for float64, or NaN without quotes")
     _check_keys(trace, _TRACE, "the trace")
     letters_of(trace["letters"], trace["form"])
     if trace["rows"] < 1 or not trace["nodes"]:
@@ -78,8 +80,6 @@ def checked(trace: Any) -> dict[str, Any]:
         if node["id"] != place or node["role"] not in _ROLES:
             raise ValueError(f"{where}: its id or its role is not what it may be")
         _check_ids(node["inputs"], place, where)
-        if not _is_plain(node["attributes"]):
-            raise ValueError(f"{where}: its attributes are not those of an operation")
         _check_array(node["value"], f"{where}: value")
         shape = node["value"]["shape"]
         _check_array(node["gradient"], f"{where}: gradient", shape)
