@@ -148,7 +148,10 @@ class MatrixProduct final : public Task {
       throw std::invalid_argument(building.label +
                                   ": no matrix product: set_blas has not been called");
     }
-    const std::int64_t depth = std::min(k_, depth_of_parts());
+    const bool is_in_halves =
+        has_halves(gemm) && multiplier_.uses_own_kernels(grid_.rows, grid_.columns, k_);
+    // What is multiplied at once, and the rest of k.
+    const std::int64_t depth = is_in_halves ? depth_of_half(k_) : std::min(k_, depth_of_parts());
     // Tiles at the edge are smaller, and may need another kernel.
     std::int64_t workspace = 0;
     const std::int64_t other_rows =
@@ -176,7 +179,7 @@ class MatrixProduct final : public Task {
     }
     need_scratch(scratch);
     count_ = gemm.batch * grid_.tiles();
-    if (has_halves(gemm) && multiplier_.uses_own_kernels(grid_.rows, grid_.columns, k_)) {
+    if (is_in_halves) {
       progress_ = std::vector<std::atomic<Progress>>(static_cast<std::size_t>(count_));
       count_ *= 2;
     }
@@ -239,8 +242,8 @@ class MatrixProduct final : public Task {
   // Of a tile: which of its halves are done. The first may be either.
   enum class Progress : std::uint8_t { none, first_begun, first_done };
 
-  // Number i of the first tiles with half 0, then with half 1. Threads take numbers from both ends:
-  // so two of them come to a tile's second half two tiles after the first.
+  // The numbers are half 0 of each tile, then half 1 of each. Threads take numbers from both ends:
+  // in this order of the tiles, half of all tiles lie between a tile's first half and its second.
   void run_half_of_tile(std::int64_t i, std::byte* scratch) const noexcept {
     const std::int64_t tiles = grid_.tiles();
     const bool is_half_0 = i < tiles;
@@ -307,7 +310,7 @@ class MatrixProduct final : public Task {
   Matrix<T> c_;
   std::int64_t m_, n_, k_;
   std::int64_t stride_a_, stride_b_, stride_c_;
-  std::int64_t count_ = 0;        // of tiles
+  std::int64_t count_ = 0;        // of tiles, or of their halves
   std::int64_t sums_offset_ = 0;  // in the scratch, in bytes
   Grid grid_;
   std::optional<ElementwiseProgram<T>> epilogue_;

@@ -102,6 +102,22 @@ def test_gradient_of_weights_in_halves(rng, sizes, zeros, dtype):
         np.testing.assert_array_equal(other, found[0])
 
 
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("sizes", [(945, 96, 942), (950, 96, 938)])
+def test_gradient_of_weights_in_halves_that_are_packed(rng, sizes, threads):
+    """The second half of k is shorter: more rows are packed at once."""
+    m, n, k = sizes
+    bench = Bench(8 << 20)
+    wide = rng.normal(size=(k, 1024)).astype("float32")
+    x, y = wide[:, :m].T, rng.normal(size=(k, n)).astype("float32")
+    out, result = bench.room((m, n), "float32")
+    factors = {"a": bench.put(wide), "lda": 1024, "b": bench.put(y), "ldb": n}
+    sides = {"m": m, "n": n, "k": k, "transpose_a": True, "transpose_b": False}
+    bench.plan.add("gemm", "product", dtype="float32", **sides, **factors, c=out, ldc=n)
+    bench.run(threads=threads)
+    np.testing.assert_allclose(result, x.astype("float64") @ y, rtol=0, atol=1e-3)
+
+
 @pytest.mark.parametrize("chunks", [0, 1, 3])
 @pytest.mark.parametrize("sizes", [(5, 3, 4, 2), (1, 64, 64, 64), (9, 33, 17, 65), (0, 2, 2, 2)])
 def test_gemm_batched(rng, sizes, chunks):

@@ -3,7 +3,7 @@
 //   1. BLAS                 the vectors are narrow, and the product is not tiny largest_own_product
 //   2. without zeros of B   B has many zeros, and clearly more than A            choose
 //   3. without zeros of A   A has many zeros                                     choose
-//   4. dot products         C = A B^T, C is small and k is long                  choose_dense
+//   4. dot products         C = A B^T, not added to; C is small and k is long    choose_dense
 //   5. tiles                the estimate for C is at most that for C^T           choose_dense
 //   6. tiles of C^T         else                                                 choose_dense
 //
@@ -111,7 +111,7 @@ template <typename T>
 Way choose_dense(const Product<T>& p) {
   const int64_t tiles = cost_of_tiles<T>(p.b.transposed, false, p.m, p.n, p.k);
   const int64_t swapped = cost_of_tiles<T>(!p.a.transposed, true, p.n, p.m, p.k);
-  if (p.b.transposed && !p.a.transposed &&
+  if (p.b.transposed && !p.a.transposed && !p.adds &&
       cost_of_dots<T>(p.m, p.n, p.k) < smaller(tiles, swapped)) {
     return Way::dots;
   }

@@ -16,7 +16,7 @@
 //   multiply_low_words   of 64-bit lanes: the product of the lower 32 bits
 //   HalfVector<T>        for few elements side by side: of half the lanes where vectors are so wide
 //                        that some processors take two halves in the time of one, else a Vector<T>;
-//                        it has what sums of products need
+//                        it has what convolutions and poolings need
 //   interleave_*         of 64-bit lanes, in each 128 bits: the lower (higher) of a, then that of b
 //
 // Integers, and processors that none of these files knows, have vectors of one lane.
