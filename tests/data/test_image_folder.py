@@ -108,6 +108,16 @@ def test_what_does_not_fit_is_refused(root, make, error, words):
         make(root)
 
 
+def test_images_that_do_not_fit_into_memory(root, monkeypatch):
+    def empty(*_):
+        raise MemoryError
+
+    images = data.ImageFolder(root, (6, 6))
+    monkeypatch.setattr(np, "empty", empty)
+    with pytest.raises(cr.FileError, match=r"images of .* do not fit.* Give a smaller size"):
+        images.arrays()
+
+
 def test_a_class_without_images_is_refused(root):
     (root / "bird").mkdir()
     with pytest.raises(FileNotFoundError, match="bird holds no images"):

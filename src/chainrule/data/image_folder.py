@@ -101,8 +101,21 @@ class ImageFolder(Dataset):
         return scaled(self._pixels(path), self.dtype), np.int64(label)
 
     def arrays(self) -> tuple[NDArray[Any], NDArray[np.int64]]:
-        """Read all images: x of shape (images, channels, height, width), and the labels."""
-        x = np.empty((len(self), *self.shape), self.dtype)
+        """Read all images: x of shape (images, channels, height, width), and the labels.
+
+        Raises:
+            FileError: for a file that can't be read, or images that do not fit into memory.
+        """
+        self._pixels(self.samples[0][0])  # the first file says how large all are: does it hold it?
+        try:
+            x = np.empty((len(self), *self.shape), self.dtype)
+        except MemoryError:
+            _, height, width = self.shape
+            raise FileError(
+                f"{self.root}: {len(self)} images of {height} x {width} pixels do not fit into "
+                f"memory as {self.dtype}. Give a smaller size, or a DataLoader of the folder: it "
+                "reads a batch at a time."
+            ) from None
 
         def fill(row: int) -> None:
             x[row] = scaled(self._pixels(self.samples[row][0]), self.dtype)
