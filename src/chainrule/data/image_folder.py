@@ -106,7 +106,11 @@ class ImageFolder(Dataset):
         Raises:
             FileError: for a file that can't be read, or images that do not fit into memory.
         """
-        self._pixels(self.samples[0][0])  # the first file says how large all are: does it hold it?
+
+        def read(row: int) -> NDArray[Any]:
+            return scaled(self._pixels(self.samples[row][0]), self.dtype)
+
+        first = read(0)  # it says how large all are: does it hold that much?
         try:
             x = np.empty((len(self), *self.shape), self.dtype)
         except MemoryError:
@@ -118,10 +122,11 @@ class ImageFolder(Dataset):
             ) from None
 
         def fill(row: int) -> None:
-            x[row] = scaled(self._pixels(self.samples[row][0]), self.dtype)
+            x[row] = read(row)
 
+        x[0] = first
         with ThreadPoolExecutor(get_num_threads()) as threads:
-            for _ in threads.map(fill, range(len(self))):
+            for _ in threads.map(fill, range(1, len(self))):
                 pass
         return x, np.array(self.targets, np.int64)
 
