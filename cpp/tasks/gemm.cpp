@@ -111,8 +111,9 @@ Grid choose_grid(const Gemm& gemm) {
   for (;;) {
     const double nanoseconds = nanoseconds_of(rows.tile(), columns.tile(), k, itemsize);
     const bool too_large = rows.tile() * columns.tile() * itemsize > l2_bytes;
-    const bool too_few = halves * rows.tiles() * columns.tiles() < enough_tiles;
-    const bool is_one = rows.tiles() * columns.tiles() == 1;
+    const std::int64_t tiles = rows.tiles() * columns.tiles();
+    const bool too_few = halves * tiles < enough_tiles;
+    const bool is_one = tiles == 1;
     const double least = is_one ? least_of_two : least_nanoseconds;
     if (nanoseconds < 2 * least || !(too_large || too_few)) break;
     const bool is_wide = columns.tile() >= weight * rows.tile();
