@@ -421,6 +421,10 @@ def test_files_that_are_cut_off_or_changed(fails, run, tmp_path):
     assert "cannot be read as a table" in fails("train", "bomb.gz", *QUICK)
     pd.DataFrame({"a": [[1], [2]], "b": [1, 2]}).to_parquet("lists.parquet")
     assert "lists.parquet: column 'a' holds" in fails("train", "lists.parquet", *QUICK)
+    pa = pytest.importorskip("pyarrow")
+    twice = pa.table([[1, 2], [3, 4], [5, 6]], names=["a", "a", "b"])
+    pytest.importorskip("pyarrow.parquet").write_table(twice, "twice.parquet")
+    assert "twice.parquet has two columns named 'a'" in fails("train", "twice.parquet", *QUICK)
 
 
 def test_options_of_other_data_and_models(fails, table, model):

@@ -196,14 +196,14 @@ struct TileRows {
 struct RowSplit {
   int64_t tiles, tall = 0, few = 0, rest;  // rows that are left over
 
-  RowSplit(int64_t rows, int64_t tile_rows, bool has_tall, bool has_few)
+  RowSplit(int64_t rows, int64_t tile_rows, bool may_be_taller, bool may_be_few)
       : tiles(rows / tile_rows), rest(rows % tile_rows) {
-    if (has_tall && rest <= tiles) {
+    if (may_be_taller && rest <= tiles) {
       tall = rest;
       tiles -= rest;
       rest = 0;
     }
-    if (!has_few) return;
+    if (!may_be_few) return;
     if (tiles > 0 && rest + tile_rows == 2 * few_rows) {
       --tiles;
       few = 2;

@@ -17,11 +17,11 @@ import sys
 import tempfile
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
-from chainrule.data.text_tables import Choice, Layout, read_layout
+from chainrule.data.text_tables import PARQUET, Choice, Layout, foreign_kind, read_layout
 from chainrule.errors import FileError
 from chainrule.system.reading import check_expansion, check_gzip, reading, reason, size_of
 
@@ -29,18 +29,7 @@ STANDARD_INPUT = "-"
 _INPUT_IN_WORDS = "standard input"
 _REMEDY = "Give a CSV file, saved as UTF-8, or a Parquet file."
 _GZIP = b"\x1f\x8b"
-_PARQUET = b"PAR1"
 _UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
-_FOREIGN = {
-    b"PK\x03\x04": "an Excel workbook, or a zip archive. Save the sheet as CSV UTF-8, or unpack it",
-    b"\xd0\xcf\x11\xe0": "an old Excel workbook. Save the sheet as CSV UTF-8",
-    b"BZh": "compressed by bzip2. Unpack it, or compress it by gzip",
-    b"\xfd7zX": "compressed by xz. Unpack it, or compress it by gzip",
-    b"\x28\xb5\x2f\xfd": "compressed by zstd. Unpack it, or compress it by gzip",
-    b'{"': "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it",
-    b"[{": "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it",
-}
-"""How files begin that are no tables, and what they are, with the remedy."""
 _SAMPLE = 1 << 16
 _FREE = 1 << 30
 """The bytes to which any Parquet file may unfold: a value that is repeated takes no room in it."""
@@ -135,13 +124,18 @@ def _named_errors(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
             f"{name} is not UTF-8 text ({error.reason} at byte {error.start}). Save it as UTF-8: "
             "Excel calls it CSV UTF-8; of a file of Windows, iconv -f cp1252 -t utf-8 does it."
         ) from error
-    counts = Counter(found.frame.columns)
-    repeated = next((label for label in (wishes.known or counts) if counts[label] > 1), None)
-    if repeated is not None:
-        raise FileError(f"{name} has two columns named {repeated!r:.80}. Rename one of them.")
+    _check_names(name, found.frame.columns, wishes.known)
     if not len(found.frame):
         raise FileError(f"{name} has a header but no rows. Give at least one row.")
     return found
+
+
+def _check_names(name: str, columns: Iterable[str], known: Sequence[str] = ()) -> None:
+    """Raise FileError where two columns have one name, which is one of `known` if any are."""
+    counts = Counter(columns)
+    repeated = next((label for label in (known or counts) if counts[label] > 1), None)
+    if repeated is not None:
+        raise FileError(f"{name} has two columns named {repeated!r:.80}. Rename one of them.")
 
 
 def _check_pandas() -> None:
@@ -168,11 +162,10 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
         file = io.BytesIO(gzip.GzipFile(fileobj=file).read())
         start = file.read(4)
         file.seek(0)
-    if start == _PARQUET:
+    if start == PARQUET:
         return _read_parquet(name, file, size, wishes.header)
-    for magic, what in _FOREIGN.items():
-        if start.startswith(magic):
-            raise FileError(f"{name} is {what}.")
+    if what := foreign_kind(start):
+        raise FileError(f"{name} is {what}.")
     if start.startswith(_UTF_16):
         is_plain = False
         file = io.BytesIO(file.read().decode("utf-16").encode())
@@ -257,6 +250,7 @@ def _check_parquet(name: str, file: BinaryIO, size: int) -> None:
 
     told = parquet.read_metadata(file)
     columns = [told.schema.column(i) for i in range(told.num_columns)]
+    _check_names(name, [c.path for c in columns])
     lists = [c.path for c in columns if c.max_repetition_level]
     if lists:
         names = told.schema.to_arrow_schema().names

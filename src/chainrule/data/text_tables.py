@@ -63,6 +63,11 @@ Choice = Callable[[Layout], Sequence[int]]
 """The columns that are wanted, by number."""
 
 
+def foreign_kind(start: bytes) -> str | None:
+    """What a file is that begins so, and the remedy, if it is known to be no table."""
+    return next((what for magic, what in _FOREIGN.items() if start.startswith(magic)), None)
+
+
 def read_text_table(
     path: str | os.PathLike[str],
     *,
@@ -90,6 +95,15 @@ def read_text_table(
         if is_zipped:
             check_gzip(file)
         binary = cast("BinaryIO", gzip.GzipFile(fileobj=file) if is_zipped else file)
+        start = binary.read(4)
+        binary.seek(0)
+        if start == PARQUET:
+            raise FileError(
+                f"{path} is a Parquet file, not text. pandas.read_parquet(file).to_csv(...) makes "
+                "text of it."
+            )
+        if what := foreign_kind(start):
+            raise FileError(f"{path} is {what}.")
         with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
             try:
                 layout = read_layout(path, text, header, known)
@@ -111,6 +125,17 @@ def read_text_table(
 
 
 _GZIP = b"\x1f\x8b"
+PARQUET = b"PAR1"
+_FOREIGN = {
+    b"PK\x03\x04": "an Excel workbook, or a zip archive. Save the sheet as CSV UTF-8, or unpack it",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook. Save the sheet as CSV UTF-8",
+    b"BZh": "compressed by bzip2. Unpack it, or compress it by gzip",
+    b"\xfd7zX": "compressed by xz. Unpack it, or compress it by gzip",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd. Unpack it, or compress it by gzip",
+    b'{"': "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it",
+    b"[{": "JSON, not a table. pandas.read_json(file).to_csv(...) makes one of it",
+}
+"""How files begin that are no tables, and what they are, with the remedy."""
 _MOST_OF_FIRST_ROW = 1 << 22
 """More characters than this in the first row are no names or numbers of columns."""
 

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import math
-import re
 from typing import Any
 
 from chainrule.inspect.arrays import from_json
-from chainrule.inspect.letters import letters_of
+from chainrule.inspect.letters import gradients_named, letters_of
 from chainrule.inspect.trace import FORMAT, VERSION
 
 _TEXT = (str,)
@@ -105,9 +104,8 @@ def _check_gradients(trace: dict[str, Any]) -> None:
     formulas = {n["id"]: n["gradient_formula"] for n in trace["nodes"] if n["gradient_formula"]}
     if not formulas.keys() >= {*trace["backward"]}:
         raise ValueError("backward: a node has no formula of its gradient")
-    known = {str(place) for place in formulas}
     for place, formula in formulas.items():
-        if not known >= {*re.findall(r"d%(\d+)\b", formula["text"])}:
+        if not formulas.keys() >= gradients_named(formula["text"]):
             raise ValueError(f"node {place}: its formula names a gradient that is not there")
 
 
@@ -165,8 +163,7 @@ def _check_ids(ids: list[Any], count: int, where: str) -> None:
 
 
 def _check_number(found: Any, where: str) -> None:
-    is_number = isinstance(found, (int, float)) and math.isfinite(found)
-    if not is_number and found not in _INFINITIES:
+    if not isinstance(found, (int, float)) and found not in _INFINITIES:
         raise ValueError(f"{where} is {found!r:.40}, which is no number")
 
 

@@ -63,6 +63,11 @@ def tex(letter: str) -> str:
     return {"l": r"\ell", "L": r"\mathcal{L}"}.get(letter, letter)
 
 
+def gradients_named(text: str) -> set[int]:
+    """The nodes whose gradients a formula names: of d%3 * %1 it is 3."""
+    return {int(place) for place in re.findall(r"d%(\d+)\b", text)}
+
+
 def is_sum(text: str) -> bool:
     """Whether a formula has a sum, or a difference, outside of all brackets."""
     while (outer := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", text)) != text:

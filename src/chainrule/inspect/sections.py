@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 from chainrule.graph.printing import grid
 from chainrule.graph.tensor import Array
 from chainrule.inspect.arrays import from_json
+from chainrule.inspect.letters import gradients_named
 
 _MOST_COLUMNS = 8
 _MOST_ROWS = 12
@@ -211,7 +212,7 @@ class Sections:
         new = {place for place in self.trace["backward"] if place <= last}
         while new:
             texts = [self.nodes[place]["gradient_formula"]["text"] for place in new]
-            wanted = {int(i) for text in texts for i in re.findall(r"d%(\d+)\b", text)}
+            wanted = set[int]().union(*map(gradients_named, texts))
             new = {place for place in wanted if place > last} - found
             found |= new
         return [self.nodes[place] for place in sorted(found, reverse=True)]
