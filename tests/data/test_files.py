@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chainrule import FileError
 from chainrule.data import read_columns, read_npz, read_table
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data"
@@ -206,8 +207,9 @@ def test_npz(tmp_path):
 def test_faulty_npz(tmp_path, arrays, words):
     path = tmp_path / "bad.npz"
     np.savez(path, **arrays)
-    with pytest.raises((ValueError, TypeError), match=words):
+    with pytest.raises(FileError, match=words) as refused:
         read_npz(path)
+    assert str(path) in str(refused.value)
 
 
 def test_damaged_and_foreign_npz(tmp_path):

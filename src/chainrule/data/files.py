@@ -159,11 +159,14 @@ def read_npz(path: str | os.PathLike[str]) -> NpzArrays:
         raise FileError(f"{path} has only one of x_test and y_test. Write both or neither.")
     try:
         arrays = {name: _numbers(array, f"{path}: {name}") for name, array in found.items()}
+    except (TypeError, ValueError) as error:
+        raise FileError(f"{error}") from error
+    try:
         check_same_rows(x=arrays["x"], y=arrays["y"])
         if "x_test" in arrays:
             check_same_rows(x_test=arrays["x_test"], y_test=arrays["y_test"])
-    except (TypeError, ValueError) as error:
-        raise FileError(f"{error}") from error
+    except ValueError as error:
+        raise FileError(f"{path}: {error}") from error
     return NpzArrays(arrays["x"], arrays["y"], arrays.get("x_test"), arrays.get("y_test"))
 
 
