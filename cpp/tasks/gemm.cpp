@@ -342,26 +342,36 @@ std::optional<RegisterEpilogue> register_epilogue(const Program& program, int pr
   return std::nullopt;
 }
 
-// A product so small that setting up the general way would take as long as the sums.
+// A product so small, or with sums of so few terms, that setting up the general way would take as
+// long as the sums.
 template <typename T>
 class SmallProduct final : public Task {
  public:
   // `gemm` has the rows that are computed at once.
   SmallProduct(const SmallGemm<T>& gemm, std::int64_t rows, SmallGemmKernel<T> kernel,
-               const Kernels<T>& kernels)
+               const Building& building)
       : gemm_(gemm), rows_(rows), kernel_(kernel) {
-    need_scratch(
-        kernels.gemm_workspace(gemm.transpose_a, gemm.transpose_b, gemm.m, gemm.n, gemm.k) *
-        static_cast<std::int64_t>(sizeof(T)));
+    need_scratch(kernels_of<T>(building.kernels)
+                     .gemm_workspace(gemm.transpose_a, gemm.transpose_b, gemm.m, gemm.n, gemm.k) *
+                 static_cast<std::int64_t>(sizeof(T)));
+    // To write results may take longer than to compute them.
+    constexpr double bytes_per_nanosecond = 60;
+    const bool reads_x = gemm.epilogue != RegisterEpilogue::none && gemm.ldx != 0;
+    const double elements = number(rows) * number(gemm.n) * (reads_x ? 2 : 1);
+    split(building.chunks, (rows + rows_of_a_part - 1) / rows_of_a_part,
+          nanoseconds_of(rows, gemm.n, gemm.k, sizeof(T)) +
+              elements * static_cast<double>(sizeof(T)) / bytes_per_nanosecond);
   }
 
   // Null where the product is not small, or its epilogue another.
-  static std::unique_ptr<Task> make(const Gemm& gemm, const Memory& memory,
-                                    const Kernels<T>& kernels) {
+  static std::unique_ptr<Task> make(const Gemm& gemm, const Building& building) {
+    const Memory& memory = building.memory;
+    const Kernels<T>& kernels = kernels_of<T>(building.kernels);
     const Grid grid = choose_grid(gemm);
-    const std::int64_t row_tiles = gemm.chain != 0 ? 1 : grid.row_tiles;
+    const bool has_few_terms = gemm.chain == 0 && gemm.k <= few_terms && grid.column_tiles == 1;
+    const bool is_one_tile = grid.column_tiles * (gemm.chain != 0 ? 1 : grid.row_tiles) == 1;
     if (gemm.batch != 1 || gemm.m == 0 || gemm.n == 0 || gemm.k == 0 || gemm.k > most_depth ||
-        row_tiles * grid.column_tiles != 1 || kernels.small_gemm == nullptr ||
+        !(is_one_tile || has_few_terms) || kernels.small_gemm == nullptr ||
         !MatrixMultiplier<T>(kernels).uses_own_kernels(grid.rows, gemm.n, gemm.k)) {
       return nullptr;
     }
@@ -374,7 +384,7 @@ class SmallProduct final : public Task {
                           memory.at<const T>(gemm.b),
                           gemm.ldb,
                           gemm.transpose_b,
-                          grid.rows,
+                          has_few_terms ? std::min(gemm.m, rows_at_once) : grid.rows,
                           gemm.n,
                           gemm.k,
                           RegisterEpilogue::none,
@@ -384,11 +394,14 @@ class SmallProduct final : public Task {
                           gemm.ldc};
     if (gemm.epilogue && !add_epilogue(small, *gemm.epilogue, memory)) return nullptr;
     const SmallGemmKernel<T> kernel = kernels.small_gemm(small);
-    return kernel ? std::make_unique<SmallProduct>(small, gemm.m, kernel, kernels) : nullptr;
+    return kernel ? std::make_unique<SmallProduct>(small, gemm.m, kernel, building) : nullptr;
   }
 
-  bool run(std::int32_t, const Worker& worker) const noexcept override {
-    kernel_(gemm_, reinterpret_cast<T*>(worker.scratch));
+  bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
+    const Range range = share(chunk, rows_);
+    for (std::int64_t row = range.begin; row < range.end; row += gemm_.m) {
+      run_rows(row, std::min(row + gemm_.m, range.end), worker);
+    }
     return true;
   }
 
@@ -405,6 +418,12 @@ class SmallProduct final : public Task {
   }
 
  private:
+  // In sums of so few terms zeros are not worth looking for.
+  static constexpr std::int64_t few_terms = 32;
+  static constexpr std::int64_t rows_at_once = 128;
+  // Fewer do not keep the registers of the kernels' tiles busy.
+  static constexpr std::int64_t rows_of_a_part = 16;
+
   // Adds the epilogue to `small`, if it is one that the kernel has.
   static bool add_epilogue(SmallGemm<T>& small, const Program& program, const Memory& memory) {
     if (program.loads.size() != 2 || program.stores.size() != 1) return false;
@@ -436,8 +455,7 @@ class SmallProduct final : public Task {
 
 template <typename T>
 std::unique_ptr<Task> make_product(const Gemm& gemm, const Building& building) {
-  const Kernels<T>& kernels = kernels_of<T>(building.kernels);
-  if (auto small = SmallProduct<T>::make(gemm, building.memory, kernels)) return small;
+  if (auto small = SmallProduct<T>::make(gemm, building)) return small;
   return std::make_unique<MatrixProduct<T>>(gemm, building);
 }
 

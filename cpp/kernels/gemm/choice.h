@@ -8,8 +8,9 @@
 //   6. tiles of C^T         else                                                 choose_dense
 //
 // 1 is asked by tasks/multiplier.cpp for each tile that a thread takes, 2 to 6 by gemm(). A product
-// that is one tile, with an epilogue that the kernels have, goes 4 or 5 a shorter way if it needs
-// no blocks and no copies but of B: choose_small, asked by tasks/gemm.cpp when the plan is built.
+// that is one tile, or adds up few terms, with an epilogue that the kernels have, goes 4 or 5 a
+// shorter way if it needs no blocks and no copies but of B: choose_small, asked by tasks/gemm.cpp
+// when the plan is built.
 // That way does not look for zeros.
 //
 // All but 2 and 3, which sample the elements, depends on shapes, strides and flags alone.
@@ -55,7 +56,7 @@ inline constexpr double largest_own_product =
 // `way_bytes` apart.
 inline constexpr int64_t ways = 8;
 inline constexpr int64_t way_bytes = 4096;
-// Products of more rows do not go the short way.
+// No more rows go the short way at once.
 inline constexpr int64_t small_rows = 128;
 
 // Whether rows at this distance push each other out of L1: it is near a multiple of a way's size.

@@ -181,41 +181,64 @@ Product<T> product_of(T* c, int64_t ldc, const T* a, int64_t lda, bool transpose
   return {{a, lda, transpose_a}, {b, ldb, transpose_b}, c, ldc, false, m, n, k, adds};
 }
 
+// Whether all panels of B stay in L1 at once, beside a tile of the result.
+template <typename T>
+bool keeps_panels(int64_t n, int64_t k) {
+  constexpr int64_t bytes = 24 * 1024;
+  return n * k * static_cast<int64_t>(sizeof(T)) <= bytes;
+}
+
+// Panel by panel; or, where all panels stay in L1, row of tiles by row of tiles: so each line of
+// the result is written at once.
 template <typename T>
 void multiply_small(const SmallGemm<T>& g, T* workspace) {
   using namespace gemm_tile;
   constexpr int lanes = Vector<T>::lanes;
-  T* const panel = aligned(workspace);
-  const auto tiles = static_cast<std::uint32_t>(parts(g.m, tile_rows));
-  const auto height = static_cast<int>(static_cast<std::uint32_t>(g.m) / tiles);
-  const auto tall = static_cast<int64_t>(g.m - static_cast<int64_t>(height) * tiles);
-  for (int64_t j = 0; j < g.n; j += tile_columns<T>) {
-    const int columns = static_cast<int>(smaller(tile_columns<T>, g.n - j));
-    const int vectors = columns > lanes ? 2 : 1;
-    const int64_t stride = vectors * lanes;
-    Tile<T> tile = {g.a,     g.lda, g.b + j,    g.ldb,   g.c + j, g.ldc,     g.k,
-                    columns, false, g.epilogue, g.x + j, g.ldx,   g.out + j, g.ldout};
-    if (g.transpose_b) {
-      gemm_transpose::transpose_padded(g.b + j * g.ldb, g.ldb, columns, g.k, panel, stride);
-      tile.b = panel;
-      tile.b_stride = stride;
-    } else if (columns % lanes != 0) {
-      copy_padded(g.b + j, g.ldb, g.k, columns, panel, stride);
-      tile.b = panel;
-      tile.b_stride = stride;
-    }
-    const auto multiply = [&](int rows, int64_t count) {
-      const TileKernel<T> kernel = choose<T>(g.transpose_a, vectors, rows);
-      for (int64_t i = 0; i < count; ++i) {
-        kernel(tile);
-        tile.a += g.transpose_a ? rows : rows * g.lda;
-        tile.c += rows * g.ldc;
-        tile.x += rows * g.ldx;
-        tile.out += rows * g.ldout;
+  T* const panels = aligned(workspace);
+  const bool keeps = keeps_panels<T>(g.n, g.k);
+  const TileHeights heights(g.m);
+  const int64_t tiles_at_once = keeps ? 1 : heights.count();
+  int64_t row = 0;
+  for (int64_t first = 0; first < heights.count(); first += tiles_at_once) {
+    const int64_t end = first + tiles_at_once;
+    for (int64_t j = 0; j < g.n; j += tile_columns<T>) {
+      const int columns = static_cast<int>(smaller(tile_columns<T>, g.n - j));
+      const int vectors = columns > lanes ? 2 : 1;
+      const int64_t stride = vectors * lanes;
+      T* const panel = keeps ? panels + j * g.k : panels;
+      Tile<T> tile = {g.a + row * (g.transpose_a ? 1 : g.lda),
+                      g.lda,
+                      g.b + j,
+                      g.ldb,
+                      g.c + row * g.ldc + j,
+                      g.ldc,
+                      g.k,
+                      columns,
+                      false,
+                      g.epilogue,
+                      g.x + row * g.ldx + j,
+                      g.ldx,
+                      g.out + row * g.ldout + j,
+                      g.ldout};
+      if (g.transpose_b || columns % lanes != 0) {
+        tile.b = panel;
+        tile.b_stride = stride;
+        if (first == 0 && g.transpose_b) {
+          gemm_transpose::transpose_padded(g.b + j * g.ldb, g.ldb, columns, g.k, panel, stride);
+        } else if (first == 0) {
+          copy_padded(g.b + j, g.ldb, g.k, columns, panel, stride);
+        }
       }
-    };
-    if (tall > 0) multiply(height + 1, tall);
-    multiply(height, tiles - tall);
+      for (int64_t number = first; number < end; ++number) {
+        const int height = heights.of(number);
+        choose<T>(g.transpose_a, vectors, height)(tile);
+        tile.a += g.transpose_a ? height : height * g.lda;
+        tile.c += height * g.ldc;
+        tile.x += height * g.ldx;
+        tile.out += height * g.ldout;
+      }
+    }
+    for (int64_t number = first; number < end; ++number) row += heights.of(number);
   }
 }
 
@@ -269,7 +292,8 @@ int64_t gemm_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t n,
   // Of A B, or of the swapped product, whose matrices are the other one's transposed.
   const auto tiles_workspace = [&](bool a_transposed, int64_t rows, int64_t columns) {
     const int64_t block = rows_of_blocks<T>(rows, depth_of_blocks(k));
-    const int64_t panels = rows > block ? parts(columns, tile_columns<T>) : 1;
+    const bool keeps = rows > block || keeps_panels<T>(columns, k);
+    const int64_t panels = keeps ? parts(columns, tile_columns<T>) : 1;
     return line<T> + panels * depth * tile_columns<T> + copied_block<T>(a_transposed, block, depth);
   };
   const int64_t dense =
