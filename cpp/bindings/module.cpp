@@ -1,12 +1,14 @@
 // chainrule._core: the native core as Python sees it. src/chainrule/_core.pyi holds the types.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
 #include <cstdint>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bindings/plan.h"
@@ -17,6 +19,7 @@
 #include "runtime/fma_peak.h"
 #include "runtime/instruction_sets.h"
 #include "runtime/shuffle.h"
+#include "runtime/thread_choice.h"
 #include "runtime/threads.h"
 
 namespace nb = nanobind;
@@ -51,6 +54,26 @@ void shuffle(OrderArray order, std::uint64_t seed, std::uint64_t epoch) {
   chainrule::shuffle({order.data(), order.size()}, seed, epoch);
 }
 
+// For tests: how many threads take the next steps, after steps that took so many seconds.
+void bind_thread_choice(nb::module_& module) {
+  using chainrule::ThreadChoice;
+  nb::class_<ThreadChoice>(module, "ThreadChoice", "By how many threads short steps are shared.")
+      .def(nb::init<>())
+      .def(
+          "next",
+          [](ThreadChoice& choice, std::int32_t most) {
+            const ThreadChoice::Turn turn = choice.next(most);
+            return std::pair(turn.threads, turn.most_steps);
+          },
+          nb::arg("most"), "(threads, steps) of the next turn.")
+      .def(
+          "note",
+          [](ThreadChoice& choice, std::int32_t threads, std::int64_t steps, double seconds) {
+            choice.note({threads, steps}, steps, seconds);
+          },
+          nb::arg("threads"), nb::arg("steps"), nb::arg("seconds"), "What a turn has taken.");
+}
+
 }  // namespace
 
 NB_MODULE(_core, module) {
@@ -70,6 +93,7 @@ NB_MODULE(_core, module) {
       "How long Python's end waits for threads that are at work in the core; 10 by default.");
   module.attr("MOST_THREADS") = chainrule::most_threads;
   module.attr("CACHE_LINE") = chainrule::cache_line;
+  bind_thread_choice(module);
   bind_state_lock(module);
   bind_plan(module);
   bind_state_copies(module);

@@ -422,7 +422,8 @@ void bind_plan(nb::module_& module) {
           "instruction"_a, "Adds an instruction that was made before.")
       .def("input", &BoundPlan::input, "number"_a, "array"_a,
            "Binds an array, rows first; it is kept alive, and read where it lies.")
-      .def("scalar", &add_scalar, "ref"_a, "A float64 place that run() sets before each step.")
+      .def("scalar", &add_scalar, "ref"_a,
+           "A float64 place that run() sets before each step, if it is given scalars.")
       .def("total", &add_total, "ref"_a, "dtype"_a, "count"_a, "weight"_a = 1.0, "finite"_a = false,
            "An output that run() sums over the steps, times the weight.")
       .def("run", &run, "order"_a.none(), "first"_a, "steps"_a, "scalars"_a.none(), "seconds"_a,

@@ -24,8 +24,22 @@ double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
 }
 
+[[noreturn]] void refuse(const std::string& reason) { throw std::invalid_argument(reason); }
+
+// The number of the chain that an instruction belongs to; 0: none.
+std::int64_t chain_of(const Instruction& instruction) {
+  return std::visit(
+      [](const auto& work) -> std::int64_t {
+        if constexpr (requires { work.chain; }) return work.chain;
+        return 0;
+      },
+      instruction.work);
+}
+
+}  // namespace
+
 // Decides when to look at the clock, which takes as long as a small instruction: about every 20 us.
-class Deadline {
+class Executor::Deadline {
  public:
   explicit Deadline(double seconds) : seconds_(seconds) {}
 
@@ -48,20 +62,6 @@ class Deadline {
   int skipped_ = 1;
   int steps_to_skip_ = 1;
 };
-
-[[noreturn]] void refuse(const std::string& reason) { throw std::invalid_argument(reason); }
-
-// The number of the chain that an instruction belongs to; 0: none.
-std::int64_t chain_of(const Instruction& instruction) {
-  return std::visit(
-      [](const auto& work) -> std::int64_t {
-        if constexpr (requires { work.chain; }) return work.chain;
-        return 0;
-      },
-      instruction.work);
-}
-
-}  // namespace
 
 void Executor::AlignedDelete::operator()(std::byte* data) const {
   ::operator delete[](data, scratch_alignment);
@@ -222,7 +222,7 @@ void Executor::check(const RunRequest& request) const {
   // Compared by a division: a product of the user's numbers may overflow.
   const std::size_t count = scalars_.size();
   const std::size_t rows = count == 0 ? 0 : request.scalars.size() / count;
-  if (count != 0 &&
+  if (count != 0 && !request.scalars.empty() &&
       (request.scalars.size() % count != 0 || static_cast<std::int64_t>(rows) < request.steps)) {
     refuse("scalars must have " + std::to_string(request.steps) + " rows of " +
            std::to_string(count) + ", got " + std::to_string(request.scalars.size()) + " numbers");
@@ -263,10 +263,21 @@ RunResult Executor::run(const RunRequest& request) {
   }
   const std::int32_t threads = std::min(request.threads, most);
   prepare_scratch(threads);
-  ThreadTeam team(threads);
   const DenormalsAsZero denormals_as_zero;
+  has_failed_.store(false, std::memory_order_relaxed);
+  for (RowLog* const log : logs_) log->clear();
   const auto begin = Clock::now();
-  run_steps(request, result, team);
+  Deadline deadline(request.seconds);
+  for (bool goes_on = true; goes_on && result.steps < request.steps;) {
+    // Chunks that were asked for are always shared.
+    const ThreadChoice::Turn turn =
+        chunks_ == 0 ? thread_choice_.next(threads) : ThreadChoice::Turn{threads, request.steps};
+    const std::int64_t before = result.steps;
+    const auto turn_begin = Clock::now();
+    ThreadTeam team(turn.threads);
+    goes_on = run_steps(request, result, turn.most_steps, deadline, team);
+    thread_choice_.note(turn, result.steps - before, seconds_since(turn_begin));
+  }
   if (result.steps != 0) {
     const double mean = seconds_since(begin) / static_cast<double>(result.steps);
     least_seconds_a_step_.store(std::min(mean, least_seconds_a_step()), std::memory_order_relaxed);
@@ -274,31 +285,34 @@ RunResult Executor::run(const RunRequest& request) {
   return result;
 }
 
-void Executor::run_steps(const RunRequest& request, RunResult& result, ThreadTeam& team) {
-  Deadline deadline(request.seconds);
-  const double* scalars = request.scalars.data();
+bool Executor::run_steps(const RunRequest& request, RunResult& result, std::int64_t most,
+                         Deadline& deadline, ThreadTeam& team) {
   const std::int64_t batch = gathers_.empty() ? 0 : gathers_.front().rows;
-  batch_ = batch == 0 ? nullptr : request.order->data() + request.first * batch;
-  has_failed_.store(false, std::memory_order_relaxed);
-  for (RowLog* const log : logs_) log->clear();
-  while (result.steps < request.steps) {
-    for (double* const scalar : scalars_) *scalar = *scalars++;
+  batch_ = batch == 0 ? nullptr : request.order->data() + (request.first + result.steps) * batch;
+  const std::span<double* const> places =
+      request.scalars.empty() ? std::span<double* const>() : std::span(scalars_);
+  const double* scalars =
+      request.scalars.data() + static_cast<std::size_t>(result.steps) * places.size();
+  const std::int64_t end = result.steps + std::min(most, request.steps - result.steps);
+  while (result.steps < end) {
+    for (double* const place : places) *place = *scalars++;
     const ScheduledTask* const failed = is_profiled_ ? run_step<true>(team) : run_step<false>(team);
     if (failed != nullptr) {
       result.status = Status::index_out_of_range;
       result.label = failed->label;
-      return;
+      return false;
     }
     batch_ += batch;
     ++result.steps;
     if (const Total* const total = add_totals(result)) {
       result.status = Status::non_finite;
       result.label = last_writer(*total);
-      return;
+      return false;
     }
-    if (deadline.has_passed() || (request.ends && request.ends())) return;
-    if (std::ranges::any_of(logs_, &RowLog::is_full)) return;
+    if (deadline.has_passed() || (request.ends && request.ends())) return false;
+    if (std::ranges::any_of(logs_, &RowLog::is_full)) return false;
   }
+  return true;
 }
 
 void Executor::keep_rows() {

@@ -16,6 +16,7 @@
 
 #include "plan/extents.h"
 #include "plan/plan.h"
+#include "runtime/thread_choice.h"
 #include "runtime/threads.h"
 #include "tasks/building.h"
 
@@ -35,10 +36,11 @@ struct RunRequest {
   std::optional<std::span<const std::int64_t>> order;  // rows of the inputs, batch after batch
   std::int64_t first = 0;                              // step of the order to begin with
   std::int64_t steps = 0;
-  std::span<const double> scalars;  // steps x registered scalars
-  std::span<const double> totals;   // what the sums begin with; empty for 0
-  double seconds = 0;               // after which no further step begins
-  std::function<bool()> ends;       // no further step begins once this is true; may be empty
+  // Steps x registered scalars; empty: they are as their places hold them.
+  std::span<const double> scalars;
+  std::span<const double> totals;  // what the sums begin with; empty for 0
+  double seconds = 0;              // after which no further step begins
+  std::function<bool()> ends;      // no further step begins once this is true; may be empty
   std::int32_t threads = 1;
 };
 
@@ -88,6 +90,7 @@ class Executor final : private SharedWork {
   bool has_finite_rows() const;
 
  private:
+  class Deadline;
   // One thread at a time.
   class Entry {
    public:
@@ -128,7 +131,9 @@ class Executor final : private SharedWork {
   void check(const RunRequest& request) const;
   void check_order(const RunRequest& request) const;
   void prepare_scratch(std::int32_t threads);
-  void run_steps(const RunRequest& request, RunResult& result, ThreadTeam& team);
+  // Up to `most` of the steps that are left; whether more may follow.
+  bool run_steps(const RunRequest& request, RunResult& result, std::int64_t most,
+                 Deadline& deadline, ThreadTeam& team);
   template <bool timed>
   const ScheduledTask* run_step(ThreadTeam& team) noexcept;
   template <bool timed>
@@ -154,6 +159,7 @@ class Executor final : private SharedWork {
   std::vector<Scratch> scratch_;  // by thread
   std::int64_t scratch_bytes_ = 0;
   bool is_profiled_ = false;
+  ThreadChoice thread_choice_;
   std::atomic<double> least_seconds_a_step_ = std::numeric_limits<double>::infinity();
   mutable std::atomic<bool> is_running_ = false;
 

@@ -21,6 +21,16 @@ def fma_peak(dtype: str, threads: int, seconds: float, instruction_set: str = ""
 def shuffle(order: NDArray[np.int64], seed: int, epoch: int) -> None:
     """Fills an int64 array with 0 ... n - 1 in the order of the epoch."""
 
+class ThreadChoice:
+    """By how many threads short steps are shared; for tests."""
+
+    def __init__(self) -> None: ...
+    def next(self, most: int) -> tuple[int, int]:
+        """(threads, steps) of the next turn."""
+
+    def note(self, threads: int, steps: int, seconds: float) -> None:
+        """What a turn has taken."""
+
 def are_finite(array: NDArray[np.generic]) -> bool:
     """Whether all numbers of a C-contiguous array, as inputs may be, are finite.
 

@@ -263,3 +263,30 @@ def test_each_chunk_is_run_once(bench, chunks, threads):
     )
     assert bench.run(steps, threads).steps == steps
     np.testing.assert_array_equal(rows[:, :2], steps)
+
+
+def threads_of_turns(choice, alone, shared, turns, most=4):
+    """The threads of so many turns, where a step takes so many seconds alone, and shared."""
+    found = []
+    for _ in range(turns):
+        threads, steps = choice.next(most)
+        steps = min(steps, 10)
+        choice.note(threads, steps, steps * (alone if threads == 1 else shared))
+        found.append(threads)
+    return found
+
+
+def test_short_steps_go_on_with_as_many_threads_as_are_faster():
+    tried = [4, 4, 4, 1, 1, 1]
+    assert threads_of_turns(_core.ThreadChoice(), 50e-6, 60e-6, 9) == [*tried, 1, 1, 1]
+    assert threads_of_turns(_core.ThreadChoice(), 60e-6, 50e-6, 9) == [*tried, 4, 4, 4]
+    assert threads_of_turns(_core.ThreadChoice(), 1e-6, 300e-6, 9) == [4] * 9  # not short
+    assert threads_of_turns(_core.ThreadChoice(), 1e-6, 2e-6, 9, most=1) == [1] * 9
+
+
+def test_threads_are_chosen_anew_after_a_time_and_for_another_number_of_threads():
+    choice = _core.ThreadChoice()
+    assert threads_of_turns(choice, 50e-6, 60e-6, 7)[-1] == 1
+    choice.note(1, 10, 3.0)
+    assert threads_of_turns(choice, 60e-6, 50e-6, 7) == [4, 4, 4, 1, 1, 1, 4]
+    assert choice.next(2)[0] == 2

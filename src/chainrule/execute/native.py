@@ -363,10 +363,6 @@ class NativeStep:
         seconds: float = 1e9,
         totals: Sequence[ArrayLike] = (),
     ) -> Run:
-        if scalars is None and self.scalars:
-            scalars = np.array([[float(s.value) for s in self.scalars]])  # type: ignore[arg-type]
-            if steps > 1:
-                scalars = np.repeat(scalars, steps, axis=0)
         begin = np.concatenate([np.ravel(total) for total in totals]) if totals else None
         hold = self.block.guard.alone
         if self._changed:

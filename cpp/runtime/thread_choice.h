@@ -1,0 +1,60 @@
+// By how many threads a plan's steps are shared.
+//
+// To hand work from CPU to CPU, and the cache lines that it reads and writes, takes microseconds:
+// how many depends on the machine, and on what else runs there. So steps that are short may be
+// faster on one thread than on many. Both are tried, and what was faster goes on; now and then both
+// are tried anew. The results are the same, to the bit.
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+#include <limits>
+
+namespace chainrule {
+
+class ThreadChoice {
+ public:
+  // `most` is how many threads there are.
+  explicit ThreadChoice(std::int32_t most = 1) : most_(most) {}
+
+  // The next steps, by how many threads.
+  struct Turn {
+    std::int32_t threads;
+    std::int64_t most_steps;
+  };
+
+  Turn next(std::int32_t most) {
+    if (most != most_) *this = ThreadChoice(most);
+    const bool is_tried = turns_ >= 2 * trials || (turns_ >= trials && shared_ > short_step);
+    if (most == 1) return {1, unlimited};
+    if (!is_tried) return {turns_ < trials ? most : 1, steps_of_a_trial};
+    return {alone_ < shared_ ? 1 : most, unlimited};
+  }
+
+  // What a turn's steps have taken.
+  void note(const Turn& turn, std::int64_t steps, double seconds) {
+    if (steps == 0) return;
+    double& least = turn.threads == 1 ? alone_ : shared_;
+    least = std::min(least, seconds / static_cast<double>(steps));
+    ++turns_;
+    seconds_ += seconds;
+    if (seconds_ > seconds_until_anew) *this = ThreadChoice(most_);
+  }
+
+ private:
+  // Of each kind. The least time of several counts: others may have waited for a CPU.
+  static constexpr std::int64_t trials = 3;
+  static constexpr std::int64_t steps_of_a_trial = 4;
+  static constexpr std::int64_t unlimited = std::numeric_limits<std::int64_t>::max();
+  // Where many threads take longer for a step, one thread is not tried.
+  static constexpr double short_step = 200e-6;
+  static constexpr double seconds_until_anew = 2;
+  static constexpr double unknown = std::numeric_limits<double>::infinity();
+
+  std::int32_t most_;
+  std::int64_t turns_ = 0;
+  double seconds_ = 0;
+  double alone_ = unknown, shared_ = unknown;  // seconds a step, the least of all turns
+};
+
+}  // namespace chainrule
