@@ -300,7 +300,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         if self._labels.kind != "binary":
             return None
         # It writes a column into texts row by row, and takes texts as they are.
-        return self._labels.encode(y).astype(bool).ravel().astype(str)
+        return np.array(["False", "True"])[self._labels.encode(y)]
 
     def _probabilities(self, output: Array) -> Array:
         found = softmax(output, axis=1) if self.out_activation_ == "softmax" else expit(output)
@@ -318,6 +318,8 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         right = self._predicted(output) == y
         if right.ndim > 1:
             right = right.all(axis=1)
+        if weights is None:
+            return np.count_nonzero(right) / len(right)
         return float(np.average(right, weights=weights))
 
     def predict(self, X: Any) -> Array:

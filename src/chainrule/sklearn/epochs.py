@@ -56,6 +56,7 @@ def train_epochs(
     trainer.backend.check(data, batches.size, training=True, prefix="training ")
     trainer.state.stop_reason = None
     pass_ = Batches(data, batches.next_order(), batches.size)
+    count = len(pass_)
     with (
         _steps(trainer.backend, pass_) as steps,
         interrupts_to(trainer.stop) as interrupts,
@@ -65,16 +66,16 @@ def train_epochs(
             if epoch:
                 pass_.order = batches.next_order()
             totals, number = Totals(), 0
-            while number < len(pass_) and trainer.state.stop_reason is None:
-                order, start, count = pass_.consecutive(number, len(pass_))
+            while number < count and trainer.state.stop_reason is None:
+                order, start, most = pass_.consecutive(number, count)
                 step = steps[number >= pass_.full]
                 with interrupts.held():
-                    run = step.run(order, start, count, None, _SECONDS, totals.sums())
+                    run = step.run(order, start, most, None, _SECONDS, totals.sums())
                 if run.status != "ok":
                     return False
                 totals.replace(pass_.rows(number) * run.steps, run.totals)
                 number += run.steps
-            if number < len(pass_):
+            if number < count:
                 break
             after(trainer.graphs.mean_loss(totals, training=True))
             if trainer.state.stop_reason is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -26,26 +26,45 @@ def predicting_backend(model: Module, loss: Loss) -> Backend[Any]:
     return make_backend(None, StepGraphs(model, loss))
 
 
-def outputs_of(backend: Backend[Any], x: Any) -> Array:
-    """The outputs for rows of finite numbers, an array or a sparse matrix: (rows, outputs)."""
-    found: Array = joined([outputs for part in _parts(x) for outputs in _outputs(backend, part)])
-    return found
+class Outputs:
+    """The outputs of a network for the same rows, as often as its weights change.
+
+    Args:
+        backend: of the network.
+        x: rows of finite numbers, an array or a sparse matrix.
+    """
+
+    def __init__(self, backend: Backend[Any], x: Any) -> None:
+        self._backend = backend
+        rows = dense_if_small(x)
+        self._sparse = rows if sparse.issparse(rows) else None
+        self._batches = [] if sparse.issparse(rows) else _batches(backend, rows)
+
+    def compute(self) -> Array:
+        """The outputs as they are now: (rows, outputs)."""
+        found: Array = joined(
+            [
+                outputs[:count]
+                for batches, count in self._some_batches()
+                for outputs in self._backend.predict(batches)
+            ]
+        )
+        return found
+
+    def _some_batches(self) -> Iterable[tuple[Batches, int]]:
+        return self._batches if self._sparse is None else self._batches_of_sparse(self._sparse)
+
+    def _batches_of_sparse(self, rows: Any) -> Iterator[tuple[Batches, int]]:
+        """Some rows after the other are made dense."""
+        for start in range(0, rows.shape[0], _ROWS):
+            yield from _batches(self._backend, rows[start : start + _ROWS].toarray())
 
 
-def _parts(x: Any) -> Iterator[Array]:
-    """Arrays of the rows: of a large sparse matrix some at a time."""
-    rows = dense_if_small(x)
-    if not sparse.issparse(rows):
-        yield rows
-        return
-    for start in range(0, rows.shape[0], _ROWS):
-        yield rows[start : start + _ROWS].toarray()
-
-
-def _outputs(backend: Backend[Any], x: Array) -> Iterator[Array]:
-    """The outputs of each batch."""
+def _batches(backend: Backend[Any], x: Array) -> list[tuple[Batches, int]]:
+    """Batches of a few sizes, and how many outputs count of each of their batches."""
     rows = len(x)
     data = as_data(backend.graphs.dtype, x)
-    for which, size, count in in_few_sizes(rows, _ROWS):
-        for outputs in backend.predict(Batches(data, np.arange(rows)[which], size)):
-            yield outputs[:count]
+    return [
+        (Batches(data, np.arange(rows)[which], size), count)
+        for which, size, count in in_few_sizes(rows, _ROWS)
+    ]

@@ -31,7 +31,7 @@ from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
 from chainrule.sklearn.network import ACTIVATIONS, Network
 from chainrule.sklearn.objective import Objective
-from chainrule.sklearn.outputs import outputs_of, predicting_backend
+from chainrule.sklearn.outputs import Outputs, predicting_backend
 from chainrule.sklearn.predictions import PerceptronPredictions
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.sklearn.solvers import SOLVERS, make_optimizer
@@ -468,7 +468,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         if self.allow_nan:
             X = self._filled(X.astype(self.coefs_[0].dtype), reset=False)
         self._network.assign(self.coefs_, self.intercepts_)
-        return outputs_of(self._backend, X)
+        return Outputs(self._backend, X).compute()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

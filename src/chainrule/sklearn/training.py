@@ -15,7 +15,7 @@ from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
-from chainrule.sklearn.outputs import outputs_of
+from chainrule.sklearn.outputs import Outputs
 from chainrule.sklearn.solvers import set_learning_rate
 from chainrule.train import Callback, Trainer
 
@@ -63,6 +63,7 @@ class StoppingRule(Callback):
         self.validation = validation
         self.once = once
         self.goes_on = True
+        self._outputs: Outputs | None = None
         self._loss: LossOfOutputs | None = None
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
@@ -91,7 +92,9 @@ class StoppingRule(Callback):
 
     def _validate(self, trainer: Trainer, validation: Validation, record: dict[str, float]) -> None:
         estimator = self.estimator
-        output = outputs_of(trainer.backend, validation.x)
+        if self._outputs is None:
+            self._outputs = Outputs(trainer.backend, validation.x)
+        output = self._outputs.compute()
         if self._loss is None:
             objective: Any = trainer.graphs.loss
             self._loss = LossOfOutputs(objective.loss, output, validation)
