@@ -1,7 +1,6 @@
 #include "tasks/window.h"
 
 #include <algorithm>
-#include <cstring>
 
 #include "kernels/kinds.h"
 
@@ -125,7 +124,6 @@ WindowBlocks::Elements<T> WindowBlocks::elements(const Block& block, const T* x,
   const std::int64_t lines = lines_under(block.lines);
   const std::int64_t size = lines * line_step;
   T* const copy = reinterpret_cast<T*>(scratch);
-  std::memset(copy, 0, static_cast<std::size_t>(block.images * size) * sizeof(T));
   for (std::int64_t i = 0; i < block.images; ++i) {
     copy_lines(axis_, first, first + lines, x + (block.image + i) * x_steps_[0], copy + i * size);
   }
@@ -133,7 +131,7 @@ WindowBlocks::Elements<T> WindowBlocks::elements(const Block& block, const T* x,
 }
 
 // The elements at positions `begin` ... `end` - 1 along an axis of the window's lengths, and at all
-// of the axes behind it; what lies between and around them is left as it is.
+// of the axes behind it, with zeros between and around them.
 template <typename T>
 void WindowBlocks::copy_lines(std::size_t axis, std::int64_t begin, std::int64_t end, const T* x,
                               T* to) const {
@@ -143,21 +141,27 @@ void WindowBlocks::copy_lines(std::size_t axis, std::int64_t begin, std::int64_t
   const std::int64_t above = end - before;
   const std::int64_t last = above <= 0 ? 0 : (above + apart - 1) / apart;  // the one behind it
   const std::int64_t count = std::min(frame_.lengths[axis], last) - first;
-  if (count <= 0) return;
-  x += first * x_step;
-  to += (before + first * apart - begin) * step;
-  const bool is_last = axis + 1 == spatial_axes;
-  if (is_last && apart == 1) {
-    std::memcpy(to, x, static_cast<std::size_t>(count * step) * sizeof(T));
-    return;
-  }
-  for (std::int64_t i = 0; i < count; ++i, x += x_step, to += apart * step) {
-    if (is_last) {
-      std::copy_n(x, step, to);
+  T* const behind = to + (end - begin) * step;
+  if (count > 0) {
+    x += first * x_step;
+    T* next = to + (before + first * apart - begin) * step;
+    if (axis + 1 == spatial_axes && apart == 1) {
+      std::fill(to, next, T(0));
+      std::copy_n(x, count * step, next);
+      to = next + count * step;
     } else {
-      copy_lines(axis + 1, 0, window_.lengths[axis + 1], x, to);
+      for (std::int64_t i = 0; i < count; ++i, x += x_step, next += apart * step) {
+        std::fill(to, next, T(0));
+        if (axis + 1 == spatial_axes) {
+          std::copy_n(x, step, next);
+        } else {
+          copy_lines(axis + 1, 0, window_.lengths[axis + 1], x, next);
+        }
+        to = next + step;
+      }
     }
   }
+  std::fill(to, behind, T(0));
 }
 
 template WindowBlocks::Elements<float> WindowBlocks::elements(const Block&, const float*,
