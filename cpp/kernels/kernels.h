@@ -63,7 +63,8 @@ struct WindowProduct {
   std::int64_t ldb;
   std::int64_t m, n;
   bool accumulate;
-  bool whole_rows = false;  // whether all ldb elements of each row of B can be read
+  bool whole_rows = false;               // whether all ldb elements of each row of B can be read
+  const std::int64_t* c_rows = nullptr;  // where rows of C begin, which then are not ldc apart
 };
 
 // A line of tiles of Winograd's convolution F(4 x 4, 3 x 3), and how the numbers of each lie:
@@ -92,6 +93,7 @@ struct ChannelProduct {
   std::int64_t b_term, b_channel;
   std::int64_t m, n;
   bool accumulate;
+  const std::int64_t* c_rows = nullptr;  // as above
 };
 
 // Pooling windows side by side, all of which have the same taps in x. Window w of `windows` lies

@@ -43,6 +43,8 @@ struct Window {
 
 // Where x, of shape (images, *lengths, channels), lies in the lengths of a window: element p of an
 // axis at before + step * p. What would lie outside is left out; where nothing lies there is 0.
+// Or where the places of a window lie in y, of shape (images, *lengths, groups * filters): number p
+// at before + step * p.
 struct Frame {
   std::vector<std::int64_t> lengths, before, step;
 

@@ -182,14 +182,15 @@ struct Gemm {
 
 // y (images, *places, groups * filters) = the sums of x under the window, each element times
 // w (groups, *kernel, channels, filters); then the epilogue, a program over y (a row for each
-// place) of the same dtype, on each tile while it is still in cache.
-//
+// place) of the same dtype, on each tile while it is still in cache. Without one, the places may
+// lie in a larger y as `y_frame` says, the rest of which is left as it is.
 // With `winograd`, for one group and a kernel of (1, 3, 3) that moves by single elements, without
 // gaps in x: w is (6, 6, channels, filters), G w G' of each 3 x 3 (see kernels/conv/winograd.cpp).
 struct Conv {
   DType dtype;
   Window window;
   Frame frame;
+  std::optional<Frame> y_frame;
   bool winograd = false;
   Ref x, w, y;
   std::optional<Program> epilogue;
@@ -198,6 +199,7 @@ struct Conv {
     field("dtype", dtype);
     field("window", window);
     field("frame", frame);
+    field.optional("y_frame", y_frame);
     field.optional("winograd", winograd);
     field("x", x);
     field("w", w);
@@ -490,10 +492,5 @@ struct Instruction {
 
 // Parts into which an instruction can be split at most; threads share the parts.
 inline constexpr std::int32_t most_chunks = 4095;
-
-// Bytes of each space.
-struct SpaceSizes {
-  std::array<std::int64_t, space_count> bytes;
-};
 
 }  // namespace chainrule

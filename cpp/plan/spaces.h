@@ -1,6 +1,7 @@
 // The memory of a plan: its spaces, and places in them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 namespace chainrule {
@@ -12,6 +13,11 @@ inline constexpr int space_count = static_cast<int>(Space::constants) + 1;
 struct Ref {
   Space space;
   std::int64_t offset;  // in bytes
+};
+
+// Bytes of each space.
+struct SpaceSizes {
+  std::array<std::int64_t, space_count> bytes;
 };
 
 }  // namespace chainrule

@@ -82,6 +82,25 @@ Sizes sizes_of(const Validator& validator, DType dtype, const Window& window, co
   return sizes;
 }
 
+// Elements of a y that has places as the frame says.
+std::int64_t spread_places(const Validator& validator, const Window& window, const Frame& frame) {
+  for (const auto* list : {&frame.lengths, &frame.before, &frame.step}) spatial(validator, *list);
+  std::int64_t size = product(window.images, window.groups, window.filters);
+  for (std::size_t axis = 0; axis < spatial_axes; ++axis) {
+    validator.length("an axis of y", frame.lengths[axis]);
+    validator.length("what lies before the places", frame.before[axis]);
+    validator.length("the step of places", frame.step[axis]);
+    const std::int64_t places = window.places(axis);
+    const std::int64_t end =
+        places == 0 ? 0 : sum(sum(frame.before[axis], product(places - 1, frame.step[axis])), 1);
+    validator.demand(frame.step[axis] > 0 && end <= frame.lengths[axis],
+                     "places must lie inside y, apart from each other");
+    size = product(size, frame.lengths[axis]);
+  }
+  validator.length("y", size);
+  return size;
+}
+
 // Elements of the operands of a pooling.
 struct PoolSizes {
   std::int64_t x, y;
@@ -122,7 +141,12 @@ PoolSizes sizes_of(const Validator& validator, DType dtype, const PoolWindow& wi
 }  // namespace
 
 std::vector<Extent> Validator::operator()(const Conv& conv) const {
-  const Sizes sizes = sizes_of(*this, conv.dtype, conv.window, conv.frame, conv.winograd);
+  Sizes sizes = sizes_of(*this, conv.dtype, conv.window, conv.frame, conv.winograd);
+  if (conv.y_frame) {
+    demand(!conv.winograd && !conv.epilogue,
+           "neither Winograd's convolution nor one with an epilogue spreads its places out");
+    sizes.y = spread_places(*this, conv.window, *conv.y_frame);
+  }
   const Extent y = place("y", conv.y, conv.dtype, sizes.y);
   const Extent x = place("x", conv.x, conv.dtype, sizes.x);
   const Extent w = place("w", conv.w, conv.dtype, sizes.w);

@@ -81,6 +81,7 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
  public:
   ConvTask(const Conv& conv, const Building& building)
       : Base(conv, building, WindowBlocks(conv.window, conv.frame)),
+        places_(blocks_, conv.window, conv.y_frame),
         kernel_(kernels_of<T>(building.kernels).window_product),
         channel_kernel_(kernels_of<T>(building.kernels).channel_product) {
     this->need_scratch(std::max(blocks_.scratch_bytes(sizeof(T)), this->epilogue_bytes()));
@@ -90,7 +91,7 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
 
   bool run(std::int32_t chunk, const Worker& worker) const noexcept override {
     this->for_each_block(chunk, worker.scratch, [&](const WindowBlocks::Block& block) {
-      compute(this->y_ + blocks_.first_place(block) * groups_ * filters_, blocks_.places(block),
+      compute(this->y_ + places_.first(block), blocks_.places(block),
               blocks_.elements(block, this->x_, worker.scratch));
     });
     return true;
@@ -105,16 +106,19 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
       // All groups at once, one filter of each after the other.
       for (std::int64_t f = 0; f < filters_; ++f) {
         channel_kernel_({y + f, filters, filters_, under.data, under.offsets, terms, term_count,
-                         w_ + f, filters_, term_count * filters_, count, groups_, false});
+                         w_ + f, filters_, term_count * filters_, count, groups_, false,
+                         places_.offsets()});
       }
       return;
     }
     for (std::int64_t group = 0; group < groups_; ++group) {
       kernel_({y + group * filters_, filters, under.data + group * channels_, under.offsets, terms,
-               term_count, w_ + group * term_count * filters_, filters_, count, filters_, false});
+               term_count, w_ + group * term_count * filters_, filters_, count, filters_, false,
+               false, places_.offsets()});
     }
   }
 
+  Places places_;
   void (*kernel_)(const WindowProduct<T>&);
   void (*channel_kernel_)(const ChannelProduct<T>&);
 };
@@ -228,9 +232,9 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
   static bool is_for(const Conv& conv) {
     const Window& window = conv.window;
     const std::vector<std::int64_t> ones(spatial_axes, 1);
-    if (window.images < ImageBlocks::at_once || window.groups != 1 || window.stride != ones ||
-        conv.frame.step != ones || window.dilation[2] != 1 || window.lengths[0] != 1 ||
-        conv.frame.lengths[0] != 1 || conv.frame.before[0] != 0) {
+    if (conv.y_frame || window.images < ImageBlocks::at_once || window.groups != 1 ||
+        window.stride != ones || conv.frame.step != ones || window.dilation[2] != 1 ||
+        window.lengths[0] != 1 || conv.frame.lengths[0] != 1 || conv.frame.before[0] != 0) {
       return false;
     }
     const double place_multiplications =

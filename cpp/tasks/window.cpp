@@ -52,30 +52,21 @@ WindowBlocks::WindowBlocks(const Window& window, const Frame& frame)
   while (axis_ + 1 < spatial_axes && is_single(axis_)) ++axis_;
   lines_ = window.places(axis_);
 
-  std::vector<std::int64_t> in_line = {0};  // the places of a line
+  line_places_ = 1;
   for (std::size_t axis = axis_ + 1; axis < spatial_axes; ++axis) {
-    std::vector<std::int64_t> longer;
-    for (const std::int64_t offset : in_line) {
-      for (std::int64_t place = 0; place < window.places(axis); ++place) {
-        longer.push_back(offset + place * window.stride[axis] * steps_[axis + 1]);
-      }
-    }
-    in_line = std::move(longer);
+    line_places_ *= window.places(axis);
   }
-  line_places_ = static_cast<std::int64_t>(in_line.size());
   const std::int64_t block_places = places_of_blocks(window);
   const std::int64_t image_places = std::max<std::int64_t>(lines_ * line_places_, 1);
   images_at_once_ = std::max<std::int64_t>(block_places / image_places, 1);
   lines_at_once_ = std::clamp<std::int64_t>(block_places / std::max<std::int64_t>(line_places_, 1),
                                             1, std::max<std::int64_t>(lines_, 1));
-  const std::int64_t line_step = steps_[axis_ + 1];
-  const std::int64_t image_step = is_framed_ ? lines_under(lines_at_once_) * line_step : steps_[0];
-  for (std::int64_t image = 0; image < std::min(images_at_once_, window.images); ++image) {
-    for (std::int64_t line = 0; line < lines_at_once_; ++line) {
-      const std::int64_t offset = image * image_step + line * window.stride[axis_] * line_step;
-      for (const std::int64_t place : in_line) offsets_.push_back(offset + place);
-    }
+  std::array<std::int64_t, spatial_axes> apart;
+  for (std::size_t axis = 0; axis < spatial_axes; ++axis) {
+    apart[axis] = window.stride[axis] * steps_[axis + 1];
   }
+  const std::int64_t copied = lines_under(lines_at_once_) * steps_[axis_ + 1];
+  offsets_ = offsets_of_places(apart, is_framed_ ? copied : steps_[0]);
 
   for (std::int64_t i = 0; i < window.kernel[0]; ++i) {
     for (std::int64_t j = 0; j < window.kernel[1]; ++j) {
@@ -87,6 +78,25 @@ WindowBlocks::WindowBlocks(const Window& window, const Frame& frame)
       }
     }
   }
+}
+
+std::vector<std::int64_t> WindowBlocks::offsets_of_places(
+    const std::array<std::int64_t, spatial_axes>& apart, std::int64_t image_apart) const {
+  std::vector<std::int64_t> offsets;
+  const auto multiply = [&](std::int64_t count, std::int64_t step) {
+    std::vector<std::int64_t> more;
+    for (const std::int64_t offset : offsets) {
+      for (std::int64_t i = 0; i < count; ++i) more.push_back(offset + i * step);
+    }
+    offsets = std::move(more);
+  };
+  offsets = {0};
+  multiply(std::min(images_at_once_, window_.images), image_apart);
+  multiply(lines_at_once_, apart[axis_]);
+  for (std::size_t axis = axis_ + 1; axis < spatial_axes; ++axis) {
+    multiply(window_.places(axis), apart[axis]);
+  }
+  return offsets;
 }
 
 std::int64_t WindowBlocks::count(std::int64_t begin, std::int64_t end) const {
@@ -168,5 +178,20 @@ template WindowBlocks::Elements<float> WindowBlocks::elements(const Block&, cons
                                                               std::byte*) const;
 template WindowBlocks::Elements<double> WindowBlocks::elements(const Block&, const double*,
                                                                std::byte*) const;
+
+Places::Places(const WindowBlocks& blocks, const Window& window,
+               const std::optional<Frame>& frame) {
+  const std::size_t axis_of_lines = blocks.axis_of_lines();
+  std::array<std::int64_t, spatial_axes> apart;
+  std::int64_t step = window.groups * window.filters;
+  for (std::size_t axis = spatial_axes; axis-- > 0;) {
+    apart[axis] = frame ? frame->step[axis] * step : step;
+    if (frame) first_ += frame->before[axis] * step;
+    step *= frame ? frame->lengths[axis] : window.places(axis);
+  }
+  image_apart_ = step;
+  line_apart_ = apart[axis_of_lines];
+  if (frame) offsets_ = blocks.offsets_of_places(apart, image_apart_);
+}
 
 }  // namespace chainrule

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <vector>
 
 #include "plan/plan.h"
@@ -38,6 +39,12 @@ class WindowBlocks {
     return block.images * block.lines * line_places_;
   }
 
+  // Where all places of a block lie whose next one along an axis is `apart` further, and those of
+  // the next image `image_apart`.
+  std::vector<std::int64_t> offsets_of_places(const std::array<std::int64_t, spatial_axes>& apart,
+                                              std::int64_t image_apart) const;
+  std::size_t axis_of_lines() const { return axis_; }
+
   // Distances from the first element of a place to all that a group takes, in the order of the
   // kernel, each tap's channels side by side.
   const std::vector<std::int64_t>& terms() const { return terms_; }
@@ -69,6 +76,23 @@ class WindowBlocks {
   std::int64_t lines_at_once_, images_at_once_;
   std::vector<std::int64_t> offsets_;  // of the places of a block
   std::vector<std::int64_t> terms_;
+};
+
+// Where the places of blocks lie in y.
+class Places {
+ public:
+  // Without a frame they follow each other.
+  Places(const WindowBlocks& blocks, const Window& window, const std::optional<Frame>& frame);
+
+  std::int64_t first(const WindowBlocks::Block& block) const {
+    return first_ + block.image * image_apart_ + block.line * line_apart_;
+  }
+  // From that on those of all places of a block, or null where they follow each other.
+  const std::int64_t* offsets() const { return offsets_.empty() ? nullptr : offsets_.data(); }
+
+ private:
+  std::int64_t first_ = 0, image_apart_, line_apart_;
+  std::vector<std::int64_t> offsets_;
 };
 
 }  // namespace chainrule

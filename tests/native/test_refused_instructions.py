@@ -21,6 +21,7 @@ WINDOW = {
 }
 SQUARE = WINDOW | {"kernel": [1, 3, 3], "stride": [1, 1, 1]}
 FRAME = {"lengths": [1, 4, 4], "before": [0, 0, 0], "step": [1, 1, 1]}
+Y_FRAME = {"lengths": [1, 3, 3], "before": [0, 0, 0], "step": [1, 2, 1]}
 POOL = {
     "outer": 2,
     "inner": 3,
@@ -219,6 +220,30 @@ def epilogue(loads, stores, rows=2, **changes):
                           constants=[constant(1.0, 0)]), "it: the epilogue of a conv.* its images"),
         ("gemm", epilogue([], [], sums=[{"ref": A, "register": 0}], constants=[constant(1.0, 0)]),
          "it: the epilogue of a conv.* its images"),
+        *[
+            ("conv", {"y_frame": Y_FRAME | changes}, message)
+            for changes, message in (
+                ({"lengths": [1, 3, 2]}, "it: a window has 3 spatial axes|it: places must lie in"),
+                ({"lengths": [1, 3]}, "it: a window has 3 spatial axes"),
+                ({"before": [0, -1, 0]}, "it: what lies before the places must not be negative"),
+                ({"before": [0, 1, 0]}, "it: places must lie inside y"),
+                ({"step": [1, 0, 1]}, "it: places must lie inside y, apart from each other"),
+                ({"step": [1, 2**47, 1]}, "it: places must lie inside y"),
+                ({"lengths": [1, 90, 3]}, "it: .* after its space"),
+                ({"lengths": [2**40, 90, 3]}, "it: y is too large"),
+            )
+        ],
+        (
+            "conv",
+            {"y_frame": FRAME, "winograd": True, "window": SQUARE},
+            "it: neither Winograd's convolution nor one with an epilogue",
+        ),
+        (
+            "conv",
+            {"y_frame": Y_FRAME} | epilogue([], [store(A, "float32", 3, 0)], 12, columns=3,
+                                            constants=[constant(1.0, 0)]),
+            "it: neither Winograd's convolution nor one with an epilogue",
+        ),
         ("conv_weight_grad", {"parts": 0}, "it: there must be a part of the images"),
         ("conv_weight_grad", {"parts": 90}, "it: .* after its space"),
         *[

@@ -79,6 +79,39 @@ def test_convolutions(rng, shape, dtype, instruction_set):
 
 @pytest.mark.parametrize("instruction_set", _core.instruction_sets())
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("groups", [1, 21])
+def test_places_that_lie_apart(rng, groups, dtype, instruction_set):
+    """Their results go to where a frame has them; what lies between is left as it is."""
+    shape = images, channels, lengths, kernel, _, _ = SHAPES["strides"]
+    places = places_of(shape)
+    lines, columns = slice(1, None, 2), slice(2, None, 3)
+    x = rng.normal(size=(images, *lengths, groups, channels if groups == 1 else 1)).astype(dtype)
+    for filters in FILTERS if groups == 1 else [1, 2, 3]:
+        w = rng.normal(size=(groups, *kernel, x.shape[-1], filters)).astype(dtype)
+        window, frame = window_and_frame(shape, filters)
+        window |= {"groups": groups, "channels": x.shape[-1]}
+        y_lengths = [2 * places[0] + 1, 3 * places[1] + 1]
+        y_frame = {"lengths": [1, *y_lengths], "before": [0, 1, 2], "step": [1, 2, 3]}
+        bench = Bench(1 << 21, instruction_set=instruction_set)
+        given = {"x": bench.put(x), "w": bench.put(w)}
+        y, view = bench.room((images, *y_lengths, groups, filters), dtype)
+        untouched = view.copy()
+        bench.plan.add(
+            "conv", "it", dtype=dtype, window=window, frame=frame, y_frame=y_frame, **given, y=y
+        )
+        bench.run()
+        expected = untouched.copy()
+        for group in range(groups):
+            under = under_windows(x[..., group, :], shape)
+            result = np.einsum("nhwijc,ijcf->nhwf", under, w[group])
+            expected[:, lines, columns, group][:, : places[0], : places[1]] = result
+        near = tolerance(dtype)
+        np.testing.assert_allclose(view, expected, near["rtol"], 10 * near["atol"], err_msg=filters)
+        assert (after(bench, y, view) == 0xFF).all()
+
+
+@pytest.mark.parametrize("instruction_set", _core.instruction_sets())
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("shape", SHAPES.values(), ids=SHAPES)
 def test_gradients_of_weights(rng, shape, dtype, instruction_set):
     images, channels, lengths, kernel, *_ = shape

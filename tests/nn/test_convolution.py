@@ -80,6 +80,7 @@ SIZES = {
     "groups": ((2, 12, 9, 8), (15, 4, 3, 2), {"groups": 3, "stride": (1, 2)}),
     "depthwise": ((2, 19, 9, 8), (19, 1, 3, 3), {"groups": 19, "padding": 1}),
     "depthwise with a multiplier": ((3, 21, 9, 8), (63, 1, 3, 2), {"groups": 21, "stride": 2}),
+    "depthwise, strided": ((3, 21, 9, 8), (21, 1, 3, 3), {"groups": 21, "stride": 2, "padding": 1}),
     "1 x 1": ((2, 16, 9, 9), (32, 16, 1, 1), {"stride": 2}),
     "strided": ((2, 8, 11, 12), (10, 8, 3, 3), {"stride": (2, 3), "padding": 1, "dilation": 2}),
     "longer strides than the kernel": ((2, 3, 11, 12), (4, 3, 2, 2), {"stride": 4}),
@@ -87,6 +88,7 @@ SIZES = {
     "tiles of many channels": ((3, 40, 8, 8), (33, 40, 3, 3), {"padding": 1}),
     "tiles over the edge": ((2, 17, 17, 11), (16, 17, 3, 3), {}),
     "tiles in a wide border": ((2, 16, 9, 21), (20, 16, 3, 3), {"padding": (2, 3)}),
+    "tiles of every second place": ((2, 16, 20, 21), (18, 16, 6, 5), {"stride": 2, "padding": 2}),
     "tiles of large images": ((1, 16, 70, 66), (16, 16, 3, 3), {"padding": 1}),
     "1d": ((2, 5, 700), (8, 5, 9), {"dilation": 3}),
 }
@@ -296,8 +298,14 @@ def test_images_that_are_computed_in_parts(x, w, over):
         np.testing.assert_allclose(one, expected.numpy(), 1e-9, 1e-9)
 
 
-def test_sums_over_images_are_taken_in_the_epilogue_of_a_convolution():
-    """The means of batch normalisation and its gradients: as by NumPy, without their own pass."""
+@pytest.mark.parametrize(
+    ("stride", "expected", "phases"), [(1, [1, 1, 2], 0), (2, [1, 0, 0, 0, 0, 0], 4)]
+)
+def test_sums_over_images_are_taken_in_the_epilogue_of_a_convolution(stride, expected, phases):
+    """The means of batch normalisation and its gradients: as by NumPy, without their own pass.
+
+    The gradient of a strided one is computed by four, none of which has all of it for an epilogue.
+    """
     rng = np.random.default_rng(0)
     x = rng.standard_normal((5, 3, 9, 8))
     y = rng.integers(0, 2, 5)
@@ -307,7 +315,8 @@ def test_sums_over_images_are_taken_in_the_epilogue_of_a_convolution():
         more = {"dtype": "float64"}
         model = nn.Sequential(
             *(nn.Conv2d(3, 16, 3, bias=False, **more), nn.BatchNorm2d(16, **more), nn.ReLU()),
-            *(nn.Conv2d(16, 16, 3, padding=1, bias=False, **more), nn.BatchNorm2d(16, **more)),
+            nn.Conv2d(16, 16, 3, stride, padding=1, bias=False, **more),
+            nn.BatchNorm2d(16, **more),
             *(nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(16, 2, **more)),
         )
         optimizer = cr.optim.SGD(model.parameters(), lr=0.1)
@@ -321,4 +330,5 @@ def test_sums_over_images_are_taken_in_the_epilogue_of_a_convolution():
         np.testing.assert_allclose(found[name], wanted[name], 1e-9, 1e-9)
     calls = trainer.backend.last_step.plan.calls
     sums = [len(c.fields.get("epilogue", {}).get("sums", ())) for c in calls if c.kind == "conv"]
-    assert sums == [1, 1, 2]
+    assert sums == expected
+    assert sum("y_frame" in call.fields for call in calls) == phases

@@ -42,9 +42,12 @@ struct Tile {
   const T* panel;
   T* c;
   int64_t ldc;
-  int64_t row_count;  // that are stored
-  int64_t last;       // elements of the last vector
+  const int64_t* c_rows;  // or null; see WindowProduct
+  int64_t row_count;      // that are stored
+  int64_t last;           // elements of the last vector
   bool accumulate;
+
+  T* row_of_c(int64_t row) const { return c + (c_rows != nullptr ? c_rows[row] : row * ldc); }
 };
 
 // V is a Vector<T> or a HalfVector<T>.
@@ -112,7 +115,8 @@ CHAINRULE_INLINE void product_tile(const Tile<T>& tile, std::integer_sequence<in
     b += vectors * V::lanes;
   }
   constexpr int lanes = V::lanes;
-  if (tile.row_count == sizeof...(row) && tile.last == lanes) {  // as most are: no more questions
+  if (tile.row_count == sizeof...(row) && tile.last == lanes && tile.c_rows == nullptr) {
+    // As most are: no more questions.
     if (tile.accumulate) {
       (store_row(sums[row], tile.c + row * tile.ldc, lanes, true), ...);
     } else {
@@ -120,7 +124,7 @@ CHAINRULE_INLINE void product_tile(const Tile<T>& tile, std::integer_sequence<in
     }
     return;
   }
-  ((row < tile.row_count ? store_row(sums[row], tile.c + row * tile.ldc, tile.last, tile.accumulate)
+  ((row < tile.row_count ? store_row(sums[row], tile.row_of_c(row), tile.last, tile.accumulate)
                          : void()),
    ...);
 }
@@ -177,7 +181,11 @@ struct TileRun {
       tile.last = below >= reach ? V::lanes : last;
       kernel(tile);
       tile.rows += rows;
-      tile.c += rows * tile.ldc;
+      if (tile.c_rows != nullptr) {
+        tile.c_rows += rows;
+      } else {
+        tile.c += rows * tile.ldc;
+      }
     }
   }
 };
@@ -245,7 +253,8 @@ void product_of_columns(const WindowProduct<T>& p, int64_t column, int64_t vecto
   const TermBlocks blocks(p.term_count, panel_size<T> / (vectors * lanes));
   // B itself, without a copy.
   const bool is_panel = p.ldb == vectors * lanes && (p.n == p.ldb || p.whole_rows);
-  const bool follow = column == 0 && p.n <= vectors * lanes && p.ldc == p.n;  // the rows of C
+  const bool follow = column == 0 && p.n <= vectors * lanes && p.ldc == p.n &&
+                      p.c_rows == nullptr;  // the rows of C
   for (int64_t block = 0; block < blocks.count; ++block) {
     const int64_t term = block * blocks.length;
     const int64_t terms = p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
@@ -254,7 +263,7 @@ void product_of_columns(const WindowProduct<T>& p, int64_t column, int64_t vecto
     const bool accumulate = p.accumulate || block > 0;
     const int64_t reach = follow && !accumulate ? (vectors * lanes - 1) / p.n : p.m;
     TileRun<T, V> tiles = {{p.a, p.rows, p.terms + term, terms, is_panel ? b : panel, p.c + column,
-                            p.ldc, 0, 0, accumulate},
+                            p.ldc, p.c_rows, 0, 0, accumulate},
                            last,
                            p.m,
                            reach};
@@ -336,7 +345,7 @@ void channel_product(const ChannelProduct<T>& product) {
         const int64_t rows = p.m - row < channel_rows ? p.m - row : channel_rows;
         const TileRows of_tile(p.rows + row, rows);
         const Tile<T> tile = {p.a + channel, of_tile.rows, p.terms + term, terms, panel, nullptr, 0,
-                              rows,          count,        false};
+                              nullptr,       rows,         count,          false};
         Vector<T> sums[channel_rows];
         constexpr auto all = std::make_integer_sequence<int, channel_rows>{};
         if (count == lanes) {
@@ -345,7 +354,8 @@ void channel_product(const ChannelProduct<T>& product) {
           channel_tile<T, true>(tile, sums, all);
         }
         for (int64_t i = 0; i < rows; ++i) {
-          T* const c = p.c + (row + i) * p.c_row + channel * p.c_channel;
+          T* const c = p.c + channel * p.c_channel +
+                       (p.c_rows != nullptr ? p.c_rows[row + i] : (row + i) * p.c_row);
           const bool accumulate = p.accumulate || block > 0;
           if (p.c_channel == 1) {
             store_vector(sums[i], c, count, accumulate);

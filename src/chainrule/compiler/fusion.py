@@ -271,6 +271,7 @@ def _attach_epilogues(schedule: Schedule) -> None:
             product is None
             or (group.sums and group.sum_rows != _image_places(product))
             or product.kind not in ("gemm", "conv")
+            or "y_frame" in product.arguments
             or product.epilogue is not None
             or product.arguments.get("batch", 1) != 1
             or product.value.dtype != group.dtype
@@ -343,7 +344,7 @@ def _summing(schedule: Schedule, instruction: Instruction, *, bare: bool) -> Ins
     a = instruction.arguments
     if a["length"] == 0 or a["inner"] < _FEWEST_SUMMED_COLUMNS:
         return None
-    if home is not None and home.kind == "conv":
+    if home is not None and home.kind == "conv" and "y_frame" not in home.arguments:
         if not bare or a["length"] != _image_places(home) or x is not home.results["y"]:
             return None
         if home.epilogue is None:

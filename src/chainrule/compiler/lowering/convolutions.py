@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -58,8 +58,11 @@ _WINOGRAD_FILTERS = np.array(
 """G, from 3 weights to the 6 numbers of a tile."""
 
 
-def _frame(x: Value, starts: tuple[int, ...], steps: tuple[int, ...]) -> dict[str, list[int]]:
-    """Where x (N, *spatial, C) lies in the window's lengths: element p at start + step * p."""
+def _frame(x: Value, starts: Sequence[int], steps: Sequence[int]) -> dict[str, list[int]]:
+    """Where x (N, *spatial, C) lies in the window's lengths, or places lie in those of x.
+
+    Number p of an axis lies at start + step * p.
+    """
     more = (1,) * (_AXES - len(starts))
     return {
         "lengths": [*more, *x.shape[1:-1]],
@@ -227,25 +230,45 @@ def _add(
     operands: dict[str, Storage],
     y: Storage,
     flops: int,
+    y_frame: dict[str, list[int]] | None = None,
 ) -> None:
+    """A convolution, whose places lie in y as `y_frame` says, else one after another."""
     winograd = _is_winograd(window, frame)
+    arguments = {"winograd": winograd} if y_frame is None or winograd else {"y_frame": y_frame}
+    to = y
     if winograd:
         channels, filters = window["channels"], window["filters"]
         w = _winograd_filters(scheduler, value, operands["w"], channels, filters)
         operands = {**operands, "w": w}
+        if y_frame is not None:  # these transforms cannot
+            to = temporary(scheduler, value, _places(window), value.dtype)
     scheduler.add(
         Instruction(
             "conv",
             value,
             operands,
-            {"y": y},
+            {"y": to},
             flops=flops,
             dtype=value.dtype,
             window=window,
             frame=frame,
-            winograd=winograd,
+            **arguments,
         )
     )
+    if winograd and y_frame is not None:
+        shape = _places(window)
+        of_image, *of_axes, of_channel = contiguous((shape[0], *y_frame["lengths"], shape[-1]))
+        first = sum(s * n for s, n in zip(of_axes, y_frame["before"], strict=True))
+        steps = [s * n for s, n in zip(of_axes, y_frame["step"], strict=True)]
+        strides = (of_image, *steps, of_channel)
+        scheduler.add(copy(value, to, Part(y, first), shape, contiguous(shape), strides))
+
+
+def _places(window: dict[str, Any]) -> tuple[int, ...]:
+    """The shape of what a window that moves by single elements gives."""
+    reach = [d * (k - 1) for d, k in zip(window["dilation"], window["kernel"], strict=True)]
+    places = [n - more for n, more in zip(window["lengths"], reach, strict=True)]
+    return window["images"], *places, window["groups"] * window["filters"]
 
 
 class _Phase(NamedTuple):
@@ -255,7 +278,6 @@ class _Phase(NamedTuple):
     """
 
     first: int
-    step: int
     elements: int
     last: int  # of the taps
     apart: int  # from a tap to the next
@@ -277,13 +299,13 @@ def _phases(
         elements = len(range(first, length, stride))
         place = (first + before - dilation * taps[-1]) // stride
         between = dilation * apart // stride
-        yield _Phase(first, stride, elements, taps[-1], apart, len(taps), between, -place)
+        yield _Phase(first, elements, taps[-1], apart, len(taps), between, -place)
 
 
 def _spread_out(length: int, kernel: int, stride: int, before: int, dilation: int) -> _Phase:
     """All elements of an axis at once: all taps meet g, with zeros between its elements."""
     reach = dilation * (kernel - 1)
-    return _Phase(0, 1, length, kernel - 1, 1, kernel, dilation, reach - before)
+    return _Phase(0, length, kernel - 1, 1, kernel, dilation, reach - before)
 
 
 @lowering("conv_input_grad")
@@ -301,17 +323,12 @@ def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
     phases = [list(_phases(*axis)) for axis in axes]
     if any(None in of_axis for of_axis in phases):
         scheduler.add(fill(value, out, 0.0))
-    strides = contiguous(value.shape)
     for of_axes in itertools.product(*[[p for p in of_axis if p] for of_axis in phases]):
-        counts = [phase.elements for phase in of_axes]
-        shape = (value.shape[0], *counts, value.shape[-1])
-        y = temporary(scheduler, value, shape, value.dtype)
-        flops = 2 * y.size * w.shape[0] // over["groups"] * math.prod([p.taps for p in of_axes])
-        _add_phase(scheduler, value, of_axes, (1,) * len(stride), y, flops)
-        first = sum(s * phase.first for s, phase in zip(strides[1:-1], of_axes, strict=True))
-        steps = [s * phase.step for s, phase in zip(strides[1:-1], of_axes, strict=True)]
-        to = (strides[0], *steps, strides[-1])
-        scheduler.add(copy(value, y, Part(out, first), shape, contiguous(shape), to))
+        places = value.shape[0] * math.prod([phase.elements for phase in of_axes])
+        products = w.size // math.prod(w.shape[2:]) * math.prod([phase.taps for phase in of_axes])
+        y_frame = _frame(value, [phase.first for phase in of_axes], stride)
+        one = (1,) * len(stride)
+        _add_phase(scheduler, value, of_axes, one, out, 2 * places * products, y_frame)
 
 
 def _add_phase(
@@ -321,6 +338,7 @@ def _add_phase(
     steps: tuple[int, ...],
     y: Storage,
     flops: int,
+    y_frame: dict[str, list[int]] | None = None,
 ) -> None:
     """The convolution of g, its elements `steps` apart, that gives elements of its input."""
     g, w = value.inputs
@@ -337,9 +355,10 @@ def _add_phase(
         (1,) * len(phases),
         tuple([phase.dilation for phase in phases]),
     )
-    frame = _frame(g, tuple([phase.before for phase in phases]), steps)
+    frame = _frame(g, [phase.before for phase in phases], steps)
     turned = _turned_filters(scheduler, value, w, groups, phases)
-    _add(scheduler, value, window, frame, {"x": scheduler.storage(g), "w": turned}, y, flops)
+    operands = {"x": scheduler.storage(g), "w": turned}
+    _add(scheduler, value, window, frame, operands, y, flops, y_frame)
 
 
 @lowering("conv_weight_grad")
