@@ -183,7 +183,8 @@ struct Gemm {
 // y (images, *places, groups * filters) = the sums of x under the window, each element times
 // w (groups, *kernel, channels, filters); then the epilogue, a program over y (a row for each
 // place) of the same dtype, on each tile while it is still in cache. Without one, the places may
-// lie in a larger y as `y_frame` says, the rest of which is left as it is.
+// lie in a larger y as `y_frame` says, the rest of which is left as it is; with `accumulate` they
+// are added to what it holds.
 // With `winograd`, for one group and a kernel of (1, 3, 3) that moves by single elements, without
 // gaps in x: w is (6, 6, channels, filters), G w G' of each 3 x 3 (see kernels/conv/winograd.cpp).
 struct Conv {
@@ -191,6 +192,7 @@ struct Conv {
   Window window;
   Frame frame;
   std::optional<Frame> y_frame;
+  bool accumulate = false;
   bool winograd = false;
   Ref x, w, y;
   std::optional<Program> epilogue;
@@ -200,6 +202,7 @@ struct Conv {
     field("window", window);
     field("frame", frame);
     field.optional("y_frame", y_frame);
+    field.optional("accumulate", accumulate);
     field.optional("winograd", winograd);
     field("x", x);
     field("w", w);

@@ -147,6 +147,7 @@ std::vector<Extent> Validator::operator()(const Conv& conv) const {
            "neither Winograd's convolution nor one with an epilogue spreads its places out");
     sizes.y = spread_places(*this, conv.window, *conv.y_frame);
   }
+  demand(!conv.accumulate || conv.y_frame, "only places in a frame are added to what y holds");
   const Extent y = place("y", conv.y, conv.dtype, sizes.y);
   const Extent x = place("x", conv.x, conv.dtype, sizes.x);
   const Extent w = place("w", conv.w, conv.dtype, sizes.w);

@@ -82,6 +82,7 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
   ConvTask(const Conv& conv, const Building& building)
       : Base(conv, building, WindowBlocks(conv.window, conv.frame)),
         places_(blocks_, conv.window, conv.y_frame),
+        accumulate_(conv.accumulate),
         kernel_(kernels_of<T>(building.kernels).window_product),
         channel_kernel_(kernels_of<T>(building.kernels).channel_product) {
     this->need_scratch(std::max(blocks_.scratch_bytes(sizeof(T)), this->epilogue_bytes()));
@@ -106,19 +107,20 @@ class ConvTask final : public BlockedConvTask<T, WindowBlocks> {
       // All groups at once, one filter of each after the other.
       for (std::int64_t f = 0; f < filters_; ++f) {
         channel_kernel_({y + f, filters, filters_, under.data, under.offsets, terms, term_count,
-                         w_ + f, filters_, term_count * filters_, count, groups_, false,
+                         w_ + f, filters_, term_count * filters_, count, groups_, accumulate_,
                          places_.offsets()});
       }
       return;
     }
     for (std::int64_t group = 0; group < groups_; ++group) {
       kernel_({y + group * filters_, filters, under.data + group * channels_, under.offsets, terms,
-               term_count, w_ + group * term_count * filters_, filters_, count, filters_, false,
-               false, places_.offsets()});
+               term_count, w_ + group * term_count * filters_, filters_, count, filters_,
+               accumulate_, false, places_.offsets()});
     }
   }
 
   Places places_;
+  bool accumulate_;
   void (*kernel_)(const WindowProduct<T>&);
   void (*channel_kernel_)(const ChannelProduct<T>&);
 };

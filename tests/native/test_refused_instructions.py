@@ -233,6 +233,7 @@ def epilogue(loads, stores, rows=2, **changes):
                 ({"lengths": [2**40, 90, 3]}, "it: y is too large"),
             )
         ],
+        ("conv", {"accumulate": True}, "it: only places in a frame are added to what y holds"),
         (
             "conv",
             {"y_frame": FRAME, "winograd": True, "window": SQUARE},

@@ -79,8 +79,9 @@ def test_convolutions(rng, shape, dtype, instruction_set):
 
 @pytest.mark.parametrize("instruction_set", _core.instruction_sets())
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("accumulate", [False, True])
 @pytest.mark.parametrize("groups", [1, 21])
-def test_places_that_lie_apart(rng, groups, dtype, instruction_set):
+def test_places_that_lie_apart(rng, groups, accumulate, dtype, instruction_set):
     """Their results go to where a frame has them; what lies between is left as it is."""
     shape = images, channels, lengths, kernel, _, _ = SHAPES["strides"]
     places = places_of(shape)
@@ -95,16 +96,16 @@ def test_places_that_lie_apart(rng, groups, dtype, instruction_set):
         bench = Bench(1 << 21, instruction_set=instruction_set)
         given = {"x": bench.put(x), "w": bench.put(w)}
         y, view = bench.room((images, *y_lengths, groups, filters), dtype)
-        untouched = view.copy()
-        bench.plan.add(
-            "conv", "it", dtype=dtype, window=window, frame=frame, y_frame=y_frame, **given, y=y
-        )
+        view[...] = rng.normal(size=view.shape)
+        expected = view.copy()
+        given |= {"y_frame": y_frame, "accumulate": accumulate, "y": y}
+        bench.plan.add("conv", "it", dtype=dtype, window=window, frame=frame, **given)
         bench.run()
-        expected = untouched.copy()
         for group in range(groups):
             under = under_windows(x[..., group, :], shape)
             result = np.einsum("nhwijc,ijcf->nhwf", under, w[group])
-            expected[:, lines, columns, group][:, : places[0], : places[1]] = result
+            at = expected[:, lines, columns, group][:, : places[0], : places[1]]
+            at[...] = at + result if accumulate else result
         near = tolerance(dtype)
         np.testing.assert_allclose(view, expected, near["rtol"], 10 * near["atol"], err_msg=filters)
         assert (after(bench, y, view) == 0xFF).all()

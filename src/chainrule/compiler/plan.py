@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import _core
+from chainrule.compiler.added_gradients import add_in_place
 from chainrule.compiler.arena import padded
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.common_factors import factor_out
@@ -87,7 +88,8 @@ class Plan:
 
     def __init__(self, graph: CapturedGraph, states: StateLayout) -> None:
         values = join_sums(factor_out(sum_linear(simplify(graph))))
-        schedule = lower(channels_last(transpose_once(multiply_tables(values))))
+        values = channels_last(transpose_once(multiply_tables(values)))
+        schedule = lower(add_in_place(values))
         fuse(schedule)
         memory = Memory(schedule, states)
         self.arena_size = memory.arena_size

@@ -231,10 +231,17 @@ def _add(
     y: Storage,
     flops: int,
     y_frame: dict[str, list[int]] | None = None,
+    *,
+    accumulate: bool = False,
 ) -> None:
-    """A convolution, whose places lie in y as `y_frame` says, else one after another."""
+    """A convolution, whose places lie in y as `y_frame` says, else one after another.
+
+    With `accumulate` and a frame it is added to what y holds; Winograd's can't be.
+    """
     winograd = _is_winograd(window, frame)
-    arguments = {"winograd": winograd} if y_frame is None or winograd else {"y_frame": y_frame}
+    arguments: dict[str, Any] = {"winograd": winograd}
+    if y_frame is not None and not winograd:
+        arguments = {"y_frame": y_frame, "accumulate": accumulate}
     to = y
     if winograd:
         channels, filters = window["channels"], window["filters"]
@@ -242,19 +249,20 @@ def _add(
         operands = {**operands, "w": w}
         if y_frame is not None:  # these transforms cannot
             to = temporary(scheduler, value, _places(window), value.dtype)
-    scheduler.add(
-        Instruction(
-            "conv",
-            value,
-            operands,
-            {"y": to},
-            flops=flops,
-            dtype=value.dtype,
-            window=window,
-            frame=frame,
-            **arguments,
-        )
+    convolution = Instruction(
+        "conv",
+        value,
+        operands,
+        {"y": to},
+        flops=flops,
+        dtype=value.dtype,
+        window=window,
+        frame=frame,
+        **arguments,
     )
+    if accumulate:
+        convolution.reads.append(y)
+    scheduler.add(convolution)
     if winograd and y_frame is not None:
         shape = _places(window)
         of_image, *of_axes, of_channel = contiguous((shape[0], *y_frame["lengths"], shape[-1]))
@@ -308,20 +316,43 @@ def _spread_out(length: int, kernel: int, stride: int, before: int, dilation: in
     return _Phase(0, length, kernel - 1, 1, kernel, dilation, reach - before)
 
 
+def _axes_of_input(value: Value) -> list[tuple[int, int, int, int, int]]:
+    """For each axis of a conv_input_grad: length, kernel, stride, elements before, dilation."""
+    over, kernel = value.attributes, value.inputs[1].shape[2:]
+    before = [b for b, _ in over["padding"]]
+    axes = zip(over["spatial"], kernel, over["stride"], before, over["dilation"], strict=True)
+    return list(axes)
+
+
+def _has_phases(value: Value) -> bool:
+    return 1 < math.prod(value.attributes["stride"]) <= _MOST_PHASES
+
+
+def can_add(value: Value) -> bool:
+    """Whether a conv_input_grad can add to another one, its third input, in place.
+
+    It must have phases, none of which is computed by Winograd's transforms.
+    """
+    return _has_phases(value) and any(
+        all(phase.taps < 3 for phase in _phases(*axis) if phase) for axis in _axes_of_input(value)
+    )
+
+
 @lowering("conv_input_grad")
 def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
-    w = value.inputs[1]
+    _, w, *added = value.inputs
     over = value.attributes
     stride = over["stride"]
-    before = [b for b, _ in over["padding"]]
-    axes = list(zip(over["spatial"], w.shape[2:], stride, before, over["dilation"], strict=True))
+    axes = _axes_of_input(value)
+    if added:
+        scheduler.schedule.storages[value] = scheduler.storage(added[0])
     out = scheduler.storage(value)
-    if math.prod(stride) == 1 or math.prod(stride) > _MOST_PHASES:
+    if not _has_phases(value):
         whole = tuple([_spread_out(*axis) for axis in axes])
         _add_phase(scheduler, value, whole, stride, out, value.flops)
         return
     phases = [list(_phases(*axis)) for axis in axes]
-    if any(None in of_axis for of_axis in phases):
+    if not added and any(None in of_axis for of_axis in phases):
         scheduler.add(fill(value, out, 0.0))
     for of_axes in itertools.product(*[[p for p in of_axis if p] for of_axis in phases]):
         places = value.shape[0] * math.prod([phase.elements for phase in of_axes])
@@ -341,7 +372,7 @@ def _add_phase(
     y_frame: dict[str, list[int]] | None = None,
 ) -> None:
     """The convolution of g, its elements `steps` apart, that gives elements of its input."""
-    g, w = value.inputs
+    g, w, *added = value.inputs
     groups = value.attributes["groups"]
     filters, channels = w.shape[0] // groups, w.shape[1]
     lengths = [phase.elements + phase.dilation * (phase.taps - 1) for phase in phases]
@@ -358,7 +389,7 @@ def _add_phase(
     frame = _frame(g, [phase.before for phase in phases], steps)
     turned = _turned_filters(scheduler, value, w, groups, phases)
     operands = {"x": scheduler.storage(g), "w": turned}
-    _add(scheduler, value, window, frame, operands, y, flops, y_frame)
+    _add(scheduler, value, window, frame, operands, y, flops, y_frame, accumulate=bool(added))
 
 
 @lowering("conv_weight_grad")
