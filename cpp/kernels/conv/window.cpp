@@ -42,12 +42,9 @@ struct Tile {
   const T* panel;
   T* c;
   int64_t ldc;
-  const int64_t* c_rows;  // or null; see WindowProduct
-  int64_t row_count;      // that are stored
-  int64_t last;           // elements of the last vector
+  int64_t row_count;  // that are stored
+  int64_t last;       // elements of the last vector
   bool accumulate;
-
-  T* row_of_c(int64_t row) const { return c + (c_rows != nullptr ? c_rows[row] : row * ldc); }
 };
 
 // V is a Vector<T> or a HalfVector<T>.
@@ -115,8 +112,7 @@ CHAINRULE_INLINE void product_tile(const Tile<T>& tile, std::integer_sequence<in
     b += vectors * V::lanes;
   }
   constexpr int lanes = V::lanes;
-  if (tile.row_count == sizeof...(row) && tile.last == lanes && tile.c_rows == nullptr) {
-    // As most are: no more questions.
+  if (tile.row_count == sizeof...(row) && tile.last == lanes) {  // as most are: no more questions
     if (tile.accumulate) {
       (store_row(sums[row], tile.c + row * tile.ldc, lanes, true), ...);
     } else {
@@ -124,7 +120,7 @@ CHAINRULE_INLINE void product_tile(const Tile<T>& tile, std::integer_sequence<in
     }
     return;
   }
-  ((row < tile.row_count ? store_row(sums[row], tile.row_of_c(row), tile.last, tile.accumulate)
+  ((row < tile.row_count ? store_row(sums[row], tile.c + row * tile.ldc, tile.last, tile.accumulate)
                          : void()),
    ...);
 }
@@ -165,12 +161,39 @@ TileKernels<T> kernels_for(int64_t vectors) {
   return vectors == 2 ? kernels_of<T, V, 2>() : kernels_of<T, V, 1>();
 }
 
+// Where rows of C lie apart: a tile is computed beside C, then its rows go to their places.
+template <typename T, typename V>
+struct SpreadRows {
+  T* c;
+  const int64_t* rows;  // of those that are left, from c on
+  int64_t vectors;      // of a row
+  int64_t last;         // elements of the last one
+  bool accumulate;
+  alignas(cache_line) T beside[most_rows * tile_vectors * V::lanes];
+
+  void run(TileKernel<T> kernel, Tile<T> tile) {
+    tile.c = beside;
+    tile.ldc = vectors * V::lanes;
+    tile.last = V::lanes;
+    tile.accumulate = false;
+    kernel(tile);
+    for (int64_t row = 0; row < tile.row_count; ++row, ++rows) {
+      for (int64_t v = 0; v < vectors; ++v) {
+        const int64_t count = v + 1 < vectors ? V::lanes : last;
+        store_vector(V::load(beside + row * tile.ldc + v * V::lanes), c + *rows + v * V::lanes,
+                     count, accumulate);
+      }
+    }
+  }
+};
+
 // Runs tiles, one below the other.
 template <typename T, typename V>
 struct TileRun {
   Tile<T> tile;
-  int64_t last;   // elements of the last vector of a row
-  int64_t below;  // rows of C that are left
+  SpreadRows<T, V>* spread;  // or null
+  int64_t last;              // elements of the last vector of a row
+  int64_t below;             // rows of C that are left
   // Whole vectors that hold more than a row reach into so many below it, which are stored later.
   int64_t reach;
 
@@ -178,14 +201,14 @@ struct TileRun {
     tile.row_count = rows;
     for (int64_t i = 0; i < count; ++i) {
       below -= rows;
-      tile.last = below >= reach ? V::lanes : last;
-      kernel(tile);
-      tile.rows += rows;
-      if (tile.c_rows != nullptr) {
-        tile.c_rows += rows;
+      if (spread != nullptr) {
+        spread->run(kernel, tile);
       } else {
+        tile.last = below >= reach ? V::lanes : last;
+        kernel(tile);
         tile.c += rows * tile.ldc;
       }
+      tile.rows += rows;
     }
   }
 };
@@ -253,8 +276,7 @@ void product_of_columns(const WindowProduct<T>& p, int64_t column, int64_t vecto
   const TermBlocks blocks(p.term_count, panel_size<T> / (vectors * lanes));
   // B itself, without a copy.
   const bool is_panel = p.ldb == vectors * lanes && (p.n == p.ldb || p.whole_rows);
-  const bool follow = column == 0 && p.n <= vectors * lanes && p.ldc == p.n &&
-                      p.c_rows == nullptr;  // the rows of C
+  const bool follow = column == 0 && p.n <= vectors * lanes && p.ldc == p.n;  // the rows of C
   for (int64_t block = 0; block < blocks.count; ++block) {
     const int64_t term = block * blocks.length;
     const int64_t terms = p.term_count - term < blocks.length ? p.term_count - term : blocks.length;
@@ -262,8 +284,15 @@ void product_of_columns(const WindowProduct<T>& p, int64_t column, int64_t vecto
     if (!is_panel) pack<V>(panel, b, p.ldb, terms, vectors, last);
     const bool accumulate = p.accumulate || block > 0;
     const int64_t reach = follow && !accumulate ? (vectors * lanes - 1) / p.n : p.m;
+    SpreadRows<T, V> spread;
+    spread.c = p.c + column;
+    spread.rows = p.c_rows;
+    spread.vectors = vectors;
+    spread.last = last;
+    spread.accumulate = accumulate;
     TileRun<T, V> tiles = {{p.a, p.rows, p.terms + term, terms, is_panel ? b : panel, p.c + column,
-                            p.ldc, p.c_rows, 0, 0, accumulate},
+                            p.ldc, 0, 0, accumulate},
+                           p.c_rows != nullptr ? &spread : nullptr,
                            last,
                            p.m,
                            reach};
@@ -345,7 +374,7 @@ void channel_product(const ChannelProduct<T>& product) {
         const int64_t rows = p.m - row < channel_rows ? p.m - row : channel_rows;
         const TileRows of_tile(p.rows + row, rows);
         const Tile<T> tile = {p.a + channel, of_tile.rows, p.terms + term, terms, panel, nullptr, 0,
-                              nullptr,       rows,         count,          false};
+                              rows,          count,        false};
         Vector<T> sums[channel_rows];
         constexpr auto all = std::make_integer_sequence<int, channel_rows>{};
         if (count == lanes) {
