@@ -7,6 +7,7 @@ import chainrule as cr
 from chainrule import nn
 from chainrule.execute.native import NativeStep, StateBlock
 from chainrule.nn import functional
+from chainrule.ops.conv import conv
 
 WEIGHTS = {  # (filters, kernel, stride, padding) of convolutions of x; whether one adds to another
     "a block and what goes around it": ([(4, 3, 2, 1), (4, 1, 2, 0)], True),
@@ -84,3 +85,36 @@ def test_other_terms_are_added_as_before():
     step = step_of(weights, lambda x, y, sums: cr.grad(total(sums) + (y**3).sum(), [x]))
     assert added(step)
     assert any("add_n" in call.label for call in step.plan.calls if call.kind == "program")
+
+
+def test_sums_of_sums_keep_all_terms():
+    """What adds to one gradient already is not given another one."""
+    weights, _ = WEIGHTS["three"]
+
+    def results(x, y, sums):
+        first, second, third = [cr.grad(one, [y])[0] for one in sums]
+        return [cr.add_n(first, cr.add_n(second, third))]
+
+    assert added(step_of(weights, results))
+
+
+@pytest.mark.parametrize(
+    ("lengths", "kernel", "stride"),
+    [((2, 12, 12), (1, 3, 3), (2, 1, 1)), ((1, 12, 12), (1, 5, 5), (1, 2, 2))],
+)
+def test_winograds_transforms_over_three_axes_add_to_nothing(lengths, kernel, stride):
+    rng = np.random.default_rng(0)
+    x = nn.Parameter(rng.standard_normal((2, 16, *lengths)))
+    filters = [nn.Parameter(rng.standard_normal((16, 16, *kernel))) for _ in range(2)]
+    padding = tuple((k // 2, k // 2) for k in kernel)
+
+    def compute():
+        y = cr.tanh(x)
+        sums = [(conv(y, w, stride, padding, (1, 1, 1), 1) ** 2).sum() for w in filters]
+        return cr.grad(total(sums), [x])
+
+    step = NativeStep(cr.capture(compute), StateBlock([x, *filters]))
+    step.fill_arena(0xFF)
+    step.run(None, 0, 1)
+    np.testing.assert_allclose(step.outputs()[0], compute()[0].numpy(), 1e-9, 1e-9)
+    assert not added(step)

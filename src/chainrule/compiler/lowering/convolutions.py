@@ -238,7 +238,7 @@ def _add(
 
     With `accumulate` and a frame it is added to what y holds; Winograd's can't be.
     """
-    winograd = _is_winograd(window, frame)
+    winograd = _is_winograd(window, frame) and not accumulate
     arguments: dict[str, Any] = {"winograd": winograd}
     if y_frame is not None and not winograd:
         arguments = {"y_frame": y_frame, "accumulate": accumulate}
@@ -331,10 +331,14 @@ def _has_phases(value: Value) -> bool:
 def can_add(value: Value) -> bool:
     """Whether a conv_input_grad can add to another one, its third input, in place.
 
-    It must have phases, none of which is computed by Winograd's transforms.
+    It must have phases, none of which is computed by Winograd's transforms, which move along the
+    last two axes; and it must not add to another one already.
     """
-    return _has_phases(value) and any(
-        all(phase.taps < 3 for phase in _phases(*axis) if phase) for axis in _axes_of_input(value)
+    if len(value.inputs) > 2 or not _has_phases(value):
+        return False
+    return any(
+        all(phase.taps < 3 for phase in _phases(*axis) if phase)
+        for axis in _axes_of_input(value)[-2:]
     )
 
 
@@ -345,7 +349,8 @@ def _conv_input_grad(scheduler: Scheduler, value: Value) -> None:
     stride = over["stride"]
     axes = _axes_of_input(value)
     if added:
-        scheduler.schedule.storages[value] = scheduler.storage(added[0])
+        (earlier,) = added
+        scheduler.schedule.storages[value] = scheduler.storage(earlier)
     out = scheduler.storage(value)
     if not _has_phases(value):
         whole = tuple([_spread_out(*axis) for axis in axes])
