@@ -221,11 +221,12 @@ void Executor::check(const RunRequest& request) const {
   if (!(request.seconds >= 0)) refuse("seconds must not be negative");
   // Compared by a division: a product of the user's numbers may overflow.
   const std::size_t count = scalars_.size();
-  const std::size_t rows = count == 0 ? 0 : request.scalars.size() / count;
-  if (count != 0 && !request.scalars.empty() &&
-      (request.scalars.size() % count != 0 || static_cast<std::int64_t>(rows) < request.steps)) {
+  const std::size_t given = request.scalars ? request.scalars->size() : 0;
+  const std::size_t rows = count == 0 ? 0 : given / count;
+  if (count != 0 && request.scalars &&
+      (given % count != 0 || static_cast<std::int64_t>(rows) < request.steps)) {
     refuse("scalars must have " + std::to_string(request.steps) + " rows of " +
-           std::to_string(count) + ", got " + std::to_string(request.scalars.size()) + " numbers");
+           std::to_string(count) + ", got " + std::to_string(given) + " numbers");
   }
   check_order(request);
 }
@@ -290,9 +291,11 @@ bool Executor::run_steps(const RunRequest& request, RunResult& result, std::int6
   const std::int64_t batch = gathers_.empty() ? 0 : gathers_.front().rows;
   batch_ = batch == 0 ? nullptr : request.order->data() + (request.first + result.steps) * batch;
   const std::span<double* const> places =
-      request.scalars.empty() ? std::span<double* const>() : std::span(scalars_);
+      request.scalars ? std::span<double* const>(scalars_) : std::span<double* const>();
   const double* scalars =
-      request.scalars.data() + static_cast<std::size_t>(result.steps) * places.size();
+      places.empty()
+          ? nullptr
+          : request.scalars->data() + static_cast<std::size_t>(result.steps) * places.size();
   const std::int64_t end = result.steps + std::min(most, request.steps - result.steps);
   while (result.steps < end) {
     for (double* const place : places) *place = *scalars++;

@@ -36,8 +36,8 @@ struct RunRequest {
   std::optional<std::span<const std::int64_t>> order;  // rows of the inputs, batch after batch
   std::int64_t first = 0;                              // step of the order to begin with
   std::int64_t steps = 0;
-  // Steps x registered scalars; empty: they are as their places hold them.
-  std::span<const double> scalars;
+  // Steps x registered scalars; without them they are as their places hold them.
+  std::optional<std::span<const double>> scalars;
   std::span<const double> totals;  // what the sums begin with; empty for 0
   double seconds = 0;              // after which no further step begins
   std::function<bool()> ends;      // no further step begins once this is true; may be empty

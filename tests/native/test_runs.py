@@ -41,8 +41,9 @@ def test_scalars_and_totals(bench):
     assert result.totals.tolist() == [0.5 * (2 + 12 + 30), 9, 12]
     with pytest.raises(ValueError, match="totals must have 3 numbers, got 2"):
         bench.run(scalars=scalars, totals=np.zeros(2))
-    with pytest.raises(ValueError, match="scalars must have 3 rows of 2"):
-        bench.run(steps=3, scalars=scalars[:2])
+    for few in (2, 0):
+        with pytest.raises(ValueError, match="scalars must have 3 rows of 2"):
+            bench.run(steps=3, scalars=scalars[:few])
     assert bench.run(steps=3).totals.tolist() == [0.5 * 3 * 30, 9, 12]  # as their places hold them
 
 
