@@ -128,6 +128,25 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
 
 // --- Dot products --------------------------------------------------------------------------------
 
+// The tile of a product, with its part of the epilogue, that begins at (i, j).
+template <typename T>
+gemm_tile::Tile<T> tile_of(const SmallGemm<T>& g, int64_t i, int64_t j, int columns) {
+  return {g.a + i * (g.transpose_a ? 1 : g.lda),
+          g.lda,
+          g.b + j * (g.transpose_b ? g.ldb : 1),
+          g.ldb,
+          g.c + i * g.ldc + j,
+          g.ldc,
+          g.k,
+          columns,
+          false,
+          g.epilogue,
+          g.x + i * g.ldx + j,
+          g.ldx,
+          g.out + i * g.ldout + j,
+          g.ldout};
+}
+
 // C (m x n) = A B^T from the rows of A and B, k elements each.
 template <typename T>
 void multiply_dots(const SmallGemm<T>& g, T*) {
@@ -135,21 +154,7 @@ void multiply_dots(const SmallGemm<T>& g, T*) {
   const auto multiply_tile = [&](int64_t i, int64_t j) {
     const int rows = static_cast<int>(smaller(dot_rows, g.m - i));
     const int columns = static_cast<int>(smaller(dot_columns, g.n - j));
-    const Tile<T> tile = {g.a + i * g.lda,
-                          g.lda,
-                          g.b + j * g.ldb,
-                          g.ldb,
-                          g.c + i * g.ldc + j,
-                          g.ldc,
-                          g.k,
-                          columns,
-                          false,
-                          g.epilogue,
-                          g.x + i * g.ldx + j,
-                          g.ldx,
-                          g.out + i * g.ldout + j,
-                          g.ldout};
-    choose_dot<T>(rows, columns)(tile);
+    choose_dot<T>(rows, columns)(tile_of(g, i, j, columns));
   };
   // The smaller operand is the one to be read again and again.
   if (g.m < g.n) {
@@ -206,28 +211,15 @@ void multiply_small(const SmallGemm<T>& g, T* workspace) {
       const int vectors = columns > lanes ? 2 : 1;
       const int64_t stride = vectors * lanes;
       T* const panel = keeps ? panels + j * g.k : panels;
-      Tile<T> tile = {g.a + row * (g.transpose_a ? 1 : g.lda),
-                      g.lda,
-                      g.b + j,
-                      g.ldb,
-                      g.c + row * g.ldc + j,
-                      g.ldc,
-                      g.k,
-                      columns,
-                      false,
-                      g.epilogue,
-                      g.x + row * g.ldx + j,
-                      g.ldx,
-                      g.out + row * g.ldout + j,
-                      g.ldout};
+      Tile<T> tile = tile_of(g, row, j, columns);
       if (g.transpose_b || columns % lanes != 0) {
+        if (first == 0 && g.transpose_b) {
+          gemm_transpose::transpose_padded(tile.b, g.ldb, columns, g.k, panel, stride);
+        } else if (first == 0) {
+          copy_padded(tile.b, g.ldb, g.k, columns, panel, stride);
+        }
         tile.b = panel;
         tile.b_stride = stride;
-        if (first == 0 && g.transpose_b) {
-          gemm_transpose::transpose_padded(g.b + j * g.ldb, g.ldb, columns, g.k, panel, stride);
-        } else if (first == 0) {
-          copy_padded(g.b + j, g.ldb, g.k, columns, panel, stride);
-        }
       }
       for (int64_t number = first; number < end; ++number) {
         const int height = heights.of(number);
