@@ -46,6 +46,9 @@ struct SmallGemm {
   std::int64_t ldout;
 };
 
+// A kernel for small products takes at most so many rows of C at once.
+inline constexpr std::int64_t most_small_rows = 128;
+
 template <typename T>
 using SmallGemmKernel = void (*)(const SmallGemm<T>& gemm, T* workspace);
 

@@ -384,7 +384,7 @@ class SmallProduct final : public Task {
                           memory.at<const T>(gemm.b),
                           gemm.ldb,
                           gemm.transpose_b,
-                          has_few_terms ? std::min(gemm.m, rows_at_once) : grid.rows,
+                          has_few_terms ? std::min(gemm.m, most_small_rows) : grid.rows,
                           gemm.n,
                           gemm.k,
                           RegisterEpilogue::none,
@@ -420,7 +420,6 @@ class SmallProduct final : public Task {
  private:
   // In sums of so few terms zeros are not worth looking for.
   static constexpr std::int64_t few_terms = 32;
-  static constexpr std::int64_t rows_at_once = 128;
   // Fewer do not keep the registers of the kernels' tiles busy.
   static constexpr std::int64_t rows_of_a_part = 16;
 

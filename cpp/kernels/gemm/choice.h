@@ -56,8 +56,6 @@ inline constexpr double largest_own_product =
 // `way_bytes` apart.
 inline constexpr int64_t ways = 8;
 inline constexpr int64_t way_bytes = 4096;
-// No more rows go the short way at once.
-inline constexpr int64_t small_rows = 128;
 
 // Whether rows at this distance push each other out of L1: it is near a multiple of a way's size.
 template <typename T>
@@ -144,7 +142,7 @@ Way choose(const Product<T>& p) {
 // Dots, tiles or none; `p` is the product of `g`.
 template <typename T>
 Way choose_small(const SmallGemm<T>& g, const Product<T>& p) {
-  if (g.k == 0 || g.k > block_depth || g.m > small_rows || (g.m == 1 && g.transpose_a) ||
+  if (g.k == 0 || g.k > block_depth || g.m > most_small_rows || (g.m == 1 && g.transpose_a) ||
       (g.n == 1 && !g.transpose_b)) {
     return Way::none;
   }

@@ -106,9 +106,9 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
   const int64_t depth = depth_of_blocks(p.k);
   const int64_t rows = rows_of_blocks<T>(p.m, depth);
   const bool copies_b = copies_panels(p);
-  const bool keeps_panels = p.m > rows;
+  const bool has_blocks = p.m > rows;
   T* const panels = aligned(workspace);
-  T* const copied = panels + (keeps_panels ? parts(p.n, width) : 1) * depth * width;
+  T* const copied = panels + (has_blocks ? parts(p.n, width) : 1) * depth * width;
   for (int64_t l0 = 0; l0 < p.k; l0 += depth) {
     const int64_t k = smaller(depth, p.k - l0);
     for (int64_t i0 = 0; i0 < p.m; i0 += rows) {
@@ -116,8 +116,8 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
       const RowsOfA<T> a(p, i0, m, l0, k, copied);
       for (int64_t j0 = 0; j0 < p.n; j0 += width) {
         const auto columns = static_cast<int>(smaller(width, p.n - j0));
-        T* const panel = keeps_panels ? panels + j0 * depth : panels;
-        const bool is_there = keeps_panels && i0 > 0;
+        T* const panel = has_blocks ? panels + j0 * depth : panels;
+        const bool is_there = has_blocks && i0 > 0;
         const Matrix<T> b = panel_of_b(p, l0, k, j0, columns, copies_b, is_there, panel);
         const Lines<T> next = is_there ? Lines<T>() : next_panel(p, j0, l0, depth);
         multiply_panel(p, a, b, i0, m, j0, columns, k, p.adds || l0 > 0, next);

@@ -37,8 +37,9 @@ class Outputs:
     def __init__(self, backend: Backend[Any], x: Any) -> None:
         self._backend = backend
         rows = dense_if_small(x)
-        self._sparse = rows if sparse.issparse(rows) else None
-        self._batches = [] if sparse.issparse(rows) else _batches(backend, rows)
+        is_sparse = sparse.issparse(rows)
+        self._sparse = rows if is_sparse else None
+        self._batches = [] if is_sparse else _batches(backend, rows)
 
     def compute(self) -> Array:
         """The outputs as they are now: (rows, outputs)."""
