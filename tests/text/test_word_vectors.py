@@ -46,6 +46,22 @@ def test_a_vector_may_stand_for_a_word():
     assert vectors.most_similar(np.array(["a"])) == vectors.most_similar("a")
 
 
+def test_the_vectors_of_several_words_are_a_matrix():
+    vectors = text.WordVectors(["a", "b", "c"], [[1.0, 0.0], [0.9, 0.1], [0.0, 1.0]])
+    for several in (["c", "a"], ("c", "a"), np.array(["c", "a"])):
+        np.testing.assert_array_equal(vectors[several], vectors.vectors[[2, 0]])
+    assert vectors[[]].shape == (0, 2)
+    with pytest.raises(KeyError, match="no vector of 'd'"):
+        vectors[["a", "d"]]
+    with pytest.raises(TypeError, match="by a word or several, not by 1"):
+        vectors[1]
+
+
+def test_the_model_says_where_its_vectors_are():
+    with pytest.raises(AttributeError, match=r"wv\.most_similar"):
+        text.Word2Vec().most_similar("a")
+
+
 @pytest.mark.parametrize(
     ("keywords", "words"),
     [

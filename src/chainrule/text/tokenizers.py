@@ -46,7 +46,10 @@ class Tokenizer(ABC):
 
     def __init__(self, vocabulary: Vocabulary, special: Sequence[str] = ()) -> None:
         if not isinstance(vocabulary, Vocabulary):
-            raise TypeError(f"vocabulary is a Vocabulary, got {checks.described(vocabulary)}")
+            raise TypeError(
+                f"vocabulary is a Vocabulary, got {checks.described(vocabulary)}; "
+                f"{type(self).__name__}.fit(text) makes the tokenizer of a text"
+            )
         missing = [token for token in special if token not in vocabulary]
         if missing:
             raise ValueError(f"the special token {missing[0]!r:.80} is not in the vocabulary")

@@ -65,9 +65,13 @@ class WordVectors:
         self.vectors: Array = given
         self._directions: Array | None = None
 
-    def __getitem__(self, word: str) -> Array:
-        """The vector of a word."""
-        return self.vectors[self._number(word)]
+    def __getitem__(self, word: str | Sequence[str]) -> Array:
+        """The vector of a word, shape (D,), or those of several, (words, D)."""
+        if isinstance(word, str):
+            return self.vectors[self._number(word)]
+        if not isinstance(word, (Sequence, np.ndarray)):
+            raise TypeError(f"vectors are found by a word or several, not by {word!r:.80}")
+        return self.vectors[[self._number(one) for one in word]]
 
     def __contains__(self, word: object) -> bool:
         return word in self.vocabulary
@@ -137,7 +141,7 @@ class WordVectors:
         return given
 
     def _number(self, word: str) -> int:
-        if word not in self.vocabulary:
+        if not isinstance(word, str) or word not in self.vocabulary:
             raise KeyError(f"there is no vector of {word!r:.80} among {len(self)} words")
         return self.vocabulary.number(word)
 

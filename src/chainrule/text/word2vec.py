@@ -181,6 +181,8 @@ class Word2Vec:
     def __getattr__(self, name: str) -> Any:
         if name in ("wv", "network"):
             raise AttributeError(f"there is no {name} before training: call fit(sentences)")
+        if hasattr(WordVectors, name):
+            raise AttributeError(f"the vectors have {name}: wv.{name}")
         raise AttributeError(f"'Word2Vec' object has no attribute {name!r}")
 
     def fit(self, sentences: Iterable[Sequence[str]]) -> Word2Vec:
