@@ -318,9 +318,9 @@ def write(
         TypeError: if JSON can't hold the description.
     """
     text = as_text(description)
-    write_atomically(
-        path, tensor_file.to_bytes(tensors, {_KEY: text, _CHECKSUM: _checksum(tensors, text)})
-    )
+    stored = {name: tensor_file.as_stored(array) for name, array in tensors.items()}
+    texts = {_KEY: text, _CHECKSUM: _checksum(stored, text)}
+    write_atomically(path, tensor_file.to_bytes(stored, texts))
 
 
 def as_text(description: Mapping[str, Any]) -> str:

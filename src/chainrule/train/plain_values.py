@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.dtypes import as_dtype
+from chainrule.errors import DTypeError
 from chainrule.graph.tensor import Array, Tensor
 
 # JSON has no tuples, no arrays, and strings alone as keys: each of these is a dict with one key,
@@ -49,8 +51,10 @@ def _described(value: Any, path: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, Tensor):
         value = value.numpy()
     if isinstance(value, np.ndarray):
-        if value.dtype.kind not in "biuf":
-            raise TypeError(f"a file can't keep {path or 'an array'} of {value.dtype}: numbers")
+        try:
+            as_dtype(value.dtype)
+        except DTypeError as error:
+            raise TypeError(f"a file can't keep {path or 'an array'}: {error}") from None
         name = path or "value"
         while name in arrays:  # of keys such as "a.b" beside {"a": {"b": ...}}
             name += "'"

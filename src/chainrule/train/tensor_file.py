@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 import numpy as np
 
+from chainrule.dtypes import to_array
+from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.system.reading import read_values, reading, size_of
 
@@ -25,16 +28,27 @@ _DTYPES = {
     "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "u1", "BOOL": "u1",
 }  # fmt: skip
 
+_ELSEWHERE = re.compile("BF16|C64|F4|F6_.+|F8_.+")
+"""The format's dtypes that NumPy does not have."""
+
 _MOST_AXES = 64
 _REMEDY = "It is truncated, damaged or of another kind"
 
 
 def to_bytes(tensors: Mapping[str, Array], texts: dict[str, str]) -> bytes:
-    """The content of a file with these tensors and texts."""
+    """The content of a file with these tensors, `as_stored`, and texts."""
     from safetensors.numpy import save
 
-    # safetensors takes the bytes as they lie: they must be contiguous.
-    return save({k: np.ascontiguousarray(v).reshape(v.shape) for k, v in tensors.items()}, texts)
+    return save(dict(tensors), texts)
+
+
+def as_stored(array: Array) -> Array:
+    """An array as a file holds its bytes: one row after another, in the machine's byte order.
+
+    Raises:
+        DTypeError: for a dtype that Tensors can't have.
+    """
+    return to_array(np.asarray(array, order="C"))
 
 
 def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]]:
@@ -52,6 +66,7 @@ def read(path: str | os.PathLike[str]) -> tuple[dict[str, Array], dict[str, str]
         texts = header.pop("__metadata__", {})
         if not isinstance(texts, dict) or not all(isinstance(v, str) for v in texts.values()):
             raise ValueError("its metadata are not texts")
+        _check_numpy_has(path, header)
         found = [(*_place(name, entry), name, entry) for name, entry in header.items()]
         tensors, end = {}, 0
         for begin, stop, name, _ in sorted(found, key=lambda f: f[:2]):
@@ -87,6 +102,16 @@ def _without_repetition(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def _check_numpy_has(path: str | os.PathLike[str], header: dict[str, Any]) -> None:
+    for name, entry in header.items():
+        dtype = entry.get("dtype") if isinstance(entry, dict) else None
+        if isinstance(dtype, str) and _ELSEWHERE.fullmatch(dtype):
+            raise FileError(
+                f"{path}: tensor {name!r:.80} has dtype {dtype:.80}, which NumPy does not have. "
+                "Convert it to float32 where the file was written"
+            )
+
+
 def _place(name: str, entry: Any) -> tuple[int, int]:
     """Where the bytes of a tensor begin and end, if they are as many as it needs."""
     if not isinstance(entry, dict) or entry.keys() != {"dtype", "shape", "data_offsets"}:
@@ -95,7 +120,7 @@ def _place(name: str, entry: Any) -> tuple[int, int]:
     if not (_are_lengths(shape) and _are_lengths(place)) or len(place) != 2:
         raise ValueError(f"shape or place of tensor {name!r:.80} are damaged")
     if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise ValueError(f"tensor {name!r:.80} has dtype {dtype!r:.80}, which NumPy does not have")
+        raise ValueError(f"tensor {name!r:.80} has dtype {dtype!r:.80}, which there is not")
     if math.prod(shape) * np.dtype(_DTYPES[dtype]).itemsize != place[1] - place[0]:
         raise ValueError(f"tensor {name!r:.80} does not fill its place")
     return place[0], place[1]
