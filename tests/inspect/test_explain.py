@@ -437,3 +437,24 @@ def test_bad_input_is_refused(change, error, said):
     given = {"model": mazur(), "x": [0.05, 0.10], "y": [0.01, 0.99], "loss": nn.MSELoss()}
     with pytest.raises(error, match=said):
         cr.explain(**(given | change))
+
+
+WEIGHTED = {
+    "cross-entropy": (lambda: nn.CrossEntropyLoss(weight=[1.0, 2.0, 0.5]), [0, 2]),
+    "nll": (lambda: nn.NLLLoss(weight=[1.0, 2.0, 0.5]), [0, 2]),
+    "margin": (lambda: nn.MultiMarginLoss(weight=[1.0, 2.0, 0.5]), [0, 2]),
+    "bce weight": (lambda: nn.BCEWithLogitsLoss(weight=[1.0, 2.0, 0.5]), np.eye(3)[:2]),
+    "bce pos_weight": (lambda: nn.BCEWithLogitsLoss(pos_weight=[1.0, 2.0, 0.5]), np.eye(3)[:2]),
+    "smoothed": (lambda: nn.CrossEntropyLoss(label_smoothing=0.1), [0, 2]),
+}
+
+
+@pytest.mark.parametrize("name", WEIGHTED)
+def test_losses_with_options_are_explained(name):
+    """Their formulas are those of no well-known loss; the numbers are there."""
+    make, target = WEIGHTED[name]
+    loss, model = make(), nn.Sequential(nn.Linear(2, 3))
+    x, y = np.float32([[1, 2], [3, 4]]), np.asarray(target)
+    found = cr.explain(model, x, y, loss)
+    assert found.trace()["loss"] == pytest.approx(float(loss(model(cr.tensor(x)), y)))
+    assert type(loss).__name__ in str(found)

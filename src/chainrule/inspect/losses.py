@@ -8,7 +8,7 @@ from chainrule.graph.tensor import Tensor
 from chainrule.inspect.letters import Formula
 from chainrule.nn import losses
 
-_OPTIONS = ("weight", "pos_weight", "ignore_index", "label_smoothing")
+_OPTIONS = ("weight", "pos_weight", "ignore_index")
 
 
 def loss_formulas(
@@ -18,7 +18,9 @@ def loss_formulas(
 
     None for a loss that is not one of the best known, or has options that change its formula.
     """
-    if any(getattr(loss, name, None) not in (None, 0.0) for name in _OPTIONS):
+    if any(getattr(loss, name, None) is not None for name in _OPTIONS):
+        return None
+    if getattr(loss, "label_smoothing", 0.0) != 0.0:
         return None
     reduction = getattr(loss, "reduction", "mean")
     if reduction not in ("mean", "sum") or not output.shape:
