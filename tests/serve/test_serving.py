@@ -126,6 +126,19 @@ def test_rows_of_a_network(network, network_server):
         assert answer["predictions"] == ["xy"[i] for i in logits.argmax(axis=1)]
 
 
+def test_a_prediction_that_is_not_finite(tmp_path):
+    """JSON has no number for it: the row is named."""
+    path = tmp_path / "sum.safetensors"
+    model = nn.Linear(2, 1)
+    model.weight.assign(np.ones((1, 2), "f"))
+    data = {"shape": [2], "columns": ["a", "b"], "target": "sum"}
+    cr.save(model, path, metadata={"data": data})
+    with server(path) as (address, _):
+        status, text = ask(address, {"rows": [[1, 2], [3e38, 3e38]]})
+        assert status == 422 and "the prediction of row 1 is not finite" in text
+        assert ask(address, {"rows": [[1, 2]]})[0] == 200
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [

@@ -58,7 +58,11 @@ def make_app(served: Served, *, title: str = "model", most_bytes: int = MOST_BYT
             rows = await asyncio.to_thread(served_rows, served, body)
         else:
             rows = served_rows(served, body)
-        return JSONResponse(served.answer(await batcher.outputs(rows)))
+        found = await batcher.outputs(rows)
+        try:
+            return JSONResponse(served.answer(found))
+        except ValueError as error:
+            raise BadRows(str(error)) from None
 
     async def index(request: Request) -> Response:
         return _page(pages.index(served, title))

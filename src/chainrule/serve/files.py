@@ -54,16 +54,16 @@ def served(path: str | os.PathLike[str]) -> Served:
         return ServedTable(model_of(path, found), str(metadata.get("target") or "prediction"))
     if "word_vectors" in description or "tokenizer" in metadata:
         raise ValueError(f"{path} holds words or text: only models of rows of numbers are served")
-    if "data" not in metadata:
+    data = metadata.get("data")
+    if not isinstance(data, dict) or not {"shape", "columns", "target"} <= data.keys():
         raise ValueError(
             f"{path} does not say what a row holds: it was not saved by `chainrule train`. Give "
             "serve.make_app a ServedArray with the shape of a row"
         )
     model = build_model(path, tensors, description)
     try:
-        data = metadata["data"]
         shape = tuple(int(length) for length in data["shape"])
-        names, classes = data["columns"], metadata["classes"]
+        names, classes = data["columns"], metadata.get("classes")
         if not 0 < math.prod(shape) <= _MOST_NUMBERS:
             raise ValueError(f"a row of shape {shape}")
         predictor = Predictor(model)

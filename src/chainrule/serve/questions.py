@@ -60,7 +60,17 @@ class Served(ABC):
         """The predictions for such arrays: probabilities of classes, or numbers."""
 
     def answer(self, outputs: NDArray[Any]) -> dict[str, Any]:
-        """The predictions as JSON has them."""
+        """The predictions as JSON has them.
+
+        Raises:
+            ValueError: if one of them is not finite, for which JSON has no number.
+        """
+        finite = np.isfinite(outputs).reshape(len(outputs), -1).all(axis=1)
+        if not finite.all():
+            raise ValueError(
+                f"the prediction of row {int(finite.argmin())} is not finite: its numbers are too "
+                "large for this model"
+            )
         if self.classes is None:
             return {"predictions": outputs.tolist()}
         return {
