@@ -102,9 +102,52 @@ def test_predictions_without_a_standard_output(run, start, flowers):
         process = start("predict", "model", flowers, before="exec >/dev/full")
         assert "No space left" in process.communicate()[1]
         assert process.returncode != 0
+        process = start("predict", "model", flowers, "--out", "/dev/full")
+        assert "can't save /dev/full: No space left" in process.communicate()[1]
     process = start("predict", "model", flowers, "--out", "predictions", before="exec >&-")
     process.communicate()
     assert process.returncode == 0
+
+
+def test_other_commands_without_a_standard_output(run, start, flowers):
+    run("train", flowers, *QUICK, "--out", "model")
+    process = start("explain", "model", flowers, before="exec >&-")
+    assert process.communicate()[1].startswith("Error: standard output is closed")
+    if os.path.exists("/dev/full"):
+        for option in ("--help", "--version"):
+            process = start(option, before="exec >/dev/full")
+            assert process.communicate()[1] == "Error: No space left on device\n"
+            assert process.returncode == 1
+
+
+def test_signs_that_the_encoding_of_the_output_lacks(run, start, flowers):
+    latin = "export PYTHONIOENCODING=latin-1"
+    run("train", flowers, *QUICK, "--out", "model")
+    process = start("info", "model", before=latin)
+    process.stdout.reconfigure(encoding="latin-1")
+    output, errors = process.communicate()
+    assert "3 classes: -5, 10, 20" in output and not errors
+    process = start("explain", "model", flowers, before=latin)
+    process.stdout.reconfigure(encoding="latin-1")
+    assert "encoding latin-1, without the sign '\\u" in process.communicate()[1]
+
+
+def test_a_hyphen_is_standard_output_for_text_alone(run, fails, flowers, tmp_path):
+    run("train", flowers, *QUICK, "--out", "model")
+    want = run("predict", "model", flowers).stdout
+    assert run("predict", "model", flowers, "--out", "-").stdout == want
+    for command in (["train", flowers, *QUICK, "--out", "-"], ["explain", "model", "--html", "-"]):
+        assert "takes the name of a file, not -" in fails(*command)
+    assert not (tmp_path / "-").exists()
+
+
+@pytest.mark.skipif(os.name != "posix", reason="links")
+def test_a_link_that_leads_back_to_itself(fails, flowers, tmp_path):
+    (tmp_path / "loop").symlink_to("loop")
+    assert "a link that leads back to itself" in fails("train", flowers, *QUICK, "--out", "loop")
+    with pytest.raises(OSError, match="leads back to itself"):
+        cr.save(nn.Linear(1, 1), tmp_path / "loop")
+    assert (tmp_path / "loop").is_symlink()
 
 
 def test_a_reader_of_the_output_that_has_gone(start, tmp_path):

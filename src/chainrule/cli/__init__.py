@@ -5,6 +5,8 @@ Each command imports the modules that it needs when it runs, so that `--help` is
 
 from __future__ import annotations
 
+import io
+import sys
 from typing import Any
 
 import click
@@ -27,9 +29,21 @@ __all__ = ["main"]
 class _Commands(click.Group):
     """A group whose commands report every user error in one line, with an exit code."""
 
+    def make_context(self, *args: Any, **extra: Any) -> click.Context:
+        with reporting_errors():  # of --help and --version, which are shown here
+            return super().make_context(*args, **extra)
+
     def invoke(self, ctx: click.Context) -> Any:
-        with reporting_errors(ctx, tracebacks=ctx.params["debug"]):
+        _replace_unknown_signs()
+        with reporting_errors(tracebacks=ctx.params["debug"]):
             return super().invoke(ctx)
+
+
+def _replace_unknown_signs() -> None:
+    """Show a sign that the terminal's encoding does not have as "?"."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 @click.group(

@@ -21,13 +21,13 @@ _USER_ERRORS = (
 
 
 @contextmanager
-def reporting_errors(ctx: click.Context, *, tracebacks: bool) -> Iterator[None]:
+def reporting_errors(*, tracebacks: bool = False) -> Iterator[None]:
     """Turn errors into one line "Error: ..." and exit code 1, Ctrl-C into exit code 130."""
     try:
         yield
     except KeyboardInterrupt:
         click.echo("Interrupted.", err=True)
-        ctx.exit(INTERRUPTED)
+        raise click.exceptions.Exit(INTERRUPTED) from None
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except _USER_ERRORS as error:

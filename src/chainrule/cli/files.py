@@ -23,6 +23,8 @@ def check_outputs(outputs: Mapping[str, str | None], inputs: Iterable[str | Path
     for option, name in outputs.items():
         if name is None:
             continue
+        if name == "-":
+            raise ValueError(f"{option} takes the name of a file, not -. Name one.")
         path = Path(name)
         _check_output(option, path)
         for other in taken:

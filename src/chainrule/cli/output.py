@@ -28,7 +28,21 @@ def line(label: str, text: str) -> None:
 
 
 def write(text: str) -> None:
-    """Write lines to standard output; to a terminal without signs that would steer it."""
+    """Write lines to standard output; to a terminal without signs that would steer it.
+
+    Raises:
+        OSError: if standard output is closed.
+        ValueError: for a sign that its encoding does not have.
+    """
+    if sys.stdout is None:
+        raise OSError("standard output is closed: there is nowhere to write to")
+    try:
+        text.encode(sys.stdout.encoding)
+    except UnicodeEncodeError as error:
+        raise ValueError(
+            f"standard output has the encoding {error.encoding}, without the sign "
+            f"{text[error.start]!a}: set PYTHONIOENCODING=utf-8, or write to a file"
+        ) from None
     if sys.stdout.isatty():
         text = "\n".join(map(printable, text.split("\n")))
     click.echo(text, nl=False)

@@ -29,7 +29,9 @@ Examples:
 @mnist_option
 @part_option
 @header_option
-@click.option("-o", "--out", metavar="FILE.csv", help="Where to write.  [default: standard output]")
+@click.option(
+    "-o", "--out", metavar="FILE.csv", help="Where to write; - is standard output.  [default: -]"
+)
 @click.option("--proba", is_flag=True, help="Add a column with the probability of each class.")
 def predict(
     model: str,
@@ -58,6 +60,7 @@ def predict(
     from chainrule.cli.sources import files_of, read_to_use
     from chainrule.cli.table_data import naming, read_table_to_use
 
+    out = None if out == "-" else out
     if out is None and sys.stdout is None:
         raise OSError("standard output is closed: there is nowhere to write to. Give --out.")
     check_outputs({"--out": out}, [model, *files_of(data, folder)])

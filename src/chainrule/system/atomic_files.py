@@ -39,12 +39,12 @@ def write_atomically(path: str | os.PathLike[str], data: bytes) -> None:
             a pipe.
     """
     if is_stream(path):
-        with _open_stream(path) as file:
+        with _errors_named(path), _open_stream(path) as file:
             file.write(data)
         return
-    target = os.path.realpath(path)
     # Ctrl-C may not leave the temporary file.
     with interrupts_held() as interrupts, _errors_named(path):
+        target = _target(path)
         handle, temporary = _new_file(target)
         try:
             with os.fdopen(handle, "wb") as file:
@@ -74,8 +74,8 @@ def check_writable(path: str | os.PathLike[str], size: int = 0) -> None:
     """
     if is_stream(path):
         return
-    target = os.path.realpath(path)
     with interrupts_held(), _errors_named(path):
+        target = _target(path)
         if os.path.isdir(target):
             raise IsADirectoryError(errno.EISDIR, "it is a folder")
         handle, temporary = _new_file(target)
@@ -107,9 +107,7 @@ def _open_stream(path: str | os.PathLike[str]) -> BinaryIO:
         handle = os.open(path, flags)
     except OSError as error:
         if error.errno == errno.ENXIO and is_pipe(path):
-            raise OSError(
-                errno.ENXIO, f"can't save {path}: it is a pipe that no program reads"
-            ) from None
+            raise OSError(errno.ENXIO, "it is a pipe that no program reads") from None
         raise
     if os.name == "posix":
         os.set_blocking(handle, True)
@@ -128,6 +126,14 @@ def _errors_named(path: str | os.PathLike[str]) -> Iterator[None]:
         raise OSError(
             error.errno, f"can't save {path}: {error.strerror}; nothing was changed there"
         ) from error
+
+
+def _target(path: str | os.PathLike[str]) -> str:
+    """The file that a path leads to, by links too."""
+    target = os.path.realpath(path)
+    if os.path.islink(target):
+        raise OSError(errno.ELOOP, "it is a link that leads back to itself")
+    return target
 
 
 def _new_file(target: str) -> tuple[int, str]:
