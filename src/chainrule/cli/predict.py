@@ -30,7 +30,7 @@ Examples:
 @part_option
 @header_option
 @click.option(
-    "-o", "--out", metavar="FILE.csv", help="Where to write; - is standard output.  [default: -]"
+    "-o", "--out", metavar="FILE.csv", help="Where to write.  [default: -, standard output]"
 )
 @click.option("--proba", is_flag=True, help="Add a column with the probability of each class.")
 def predict(
