@@ -603,3 +603,44 @@ def test_a_normalised_network_trains_as_the_reference_does():
     reference = trained(optimizer, "reference")
     for name, array in trained(optimizer).items():
         np.testing.assert_allclose(array, reference[name], rtol=1e-4, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("shape", [(8, 3, 2), (64, 3, 2), (64, 17, 16), (5, 64, 3, 2)])
+def test_what_is_computed_twice_is_read_in_two_axes_too(rng, shape):
+    """u, of a vector, is computed again beside a matrix; both can't be read in two axes."""
+    x, y, a = (rng.standard_normal(shape[i:]) for i in (0, len(shape) - 1, len(shape) - 2))
+    lead = tuple(range(len(shape) - 1))
+
+    def function(x, y, a):
+        u = x * y
+        return (u * x).sum(axis=lead), a + u * y, (a - cr.tanh(u) * y) * a
+
+    want = function(*map(cr.tensor, (x, y, a)))
+    for expected, found in zip(want, cr.compile(function)(x, y, a), strict=True):
+        np.testing.assert_allclose(found.numpy(), expected.numpy(), rtol=1e-12, atol=1e-11)
+
+
+def test_a_position_and_a_scale_beside_centred_rows():
+    rng = np.random.default_rng(0)
+    x, y = rng.normal(size=(128, 3, 2)).astype("f"), rng.normal(size=(128, 1)).astype("f")
+
+    class Centred(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.position = cr.Parameter(np.ones((3, 2), "f"))
+            self.scale = cr.Parameter(np.ones(2, "f"))
+            self.last = nn.Linear(6, 1)
+
+        def forward(self, x):
+            x = cr.relu(x + self.position)
+            return self.last(((x - x.mean(axis=0)) * self.scale).reshape((-1, 6)))
+
+    losses = []
+    for backend in ("reference", "native"):
+        cr.manual_seed(0)
+        model = Centred()
+        trainer = cr.Trainer(
+            model, nn.MSELoss(), optim.SGD(model.parameters(), lr=0.1), backend=backend
+        )
+        losses.append(trainer.fit(x, y, epochs=3, batch_size=64, progress=False)["loss"])
+    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)

@@ -234,7 +234,7 @@ class Scheduler:
         if any([home is not None and home is not group for home in homes]):
             value.inputs = tuple(
                 [
-                    i if home is None or home is group else self._recomputed(i, home, group)
+                    i if home is None or home is group else self._recomputed(i, home, group, value)
                     for i, home in zip(value.inputs, homes, strict=True)
                 ]
             )
@@ -295,6 +295,11 @@ class Scheduler:
         self._ways[group] = set()
         self.add(group)
         return group
+
+    def _fits(self, group: Group, values: Sequence[Value]) -> bool:
+        """Whether a group's program can read the inputs of more values, too."""
+        ways = {s for v in values for i in v.inputs if (s := self._strides(i, v.shape)) is not None}
+        return fits_program(group.shape, tuple(self._ways[group] | ways))
 
     def _part(self, value: Value) -> Elements | None:
         """Where a slice, perhaps reshaped, lies in its input's memory; None if it has its own.
@@ -363,24 +368,30 @@ class Scheduler:
     # Where cheap operations lead from there to u, group 2 gets copies of these, and loads what is
     # kept; if then nothing reads u outside of group 1, `fusion` does not store it.
 
-    def _recomputed(self, value: Value, original: Group, group: Group) -> Value:
+    def _recomputed(self, value: Value, original: Group, group: Group, reader: Value) -> Value:
         """A copy of a value of another group if that is cheaper than to keep it in memory.
 
         That is so where it takes a few simple operations from what is kept anyway, or from a truth
         value, which takes a byte. The original then often has no reader and is dropped.
+
+        Args:
+            value: the value.
+            original: its group.
+            group: the one that reads it.
+            reader: the value that reads it, not yet a member of `group`.
         """
         if value in self._demanded or is_cut(value):
             return value
         if self._readers.get(original, set()) <= {group} and not is_full(original, group):
             return value  # the groups become one: see `fusion`
         if (group, value) not in self._copies:
-            self._copies[group, value] = self._copied(value, group)
+            self._copies[group, value] = self._copied(value, group, reader)
         return self._copies[group, value]
 
-    def _copied(self, value: Value, group: Group) -> Value:
+    def _copied(self, value: Value, group: Group, reader: Value) -> Value:
         """The value computed anew in `group` from one that is kept, or costs more; else itself."""
         anew = self._computed_anew(value, group)
-        if not anew:
+        if not anew or not self._fits(group, [reader, *anew]):
             return self._copied_sign(value, group)
         for original in anew:
             if (group, original) not in self._copies:
