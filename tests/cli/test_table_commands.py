@@ -573,3 +573,11 @@ def test_text_that_differs_in_nearly_every_row_is_no_target(run, fails):
     assert "different texts in 60 rows" in fails("train", "t.csv", "--target", "since", *QUICK)
     forced = ["--task", "classification", "--target", "since"]
     assert "60 classes" in run("train", "t.csv", *forced, *QUICK).stdout
+
+
+def test_a_wide_table_trains_without_a_warning(run, tmp_path):
+    random = np.random.default_rng(0)
+    table = pd.DataFrame(random.normal(size=(30, 150)), columns=[f"c{i}" for i in range(150)])
+    table["y"] = random.normal(size=30)
+    table.to_csv(tmp_path / "wide.csv", index=False)
+    run("train", tmp_path / "wide.csv", "--target", "y", *QUICK)

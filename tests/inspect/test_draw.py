@@ -561,3 +561,12 @@ def test_the_instructions_of_a_plan():
     assert f"{plan.flops:,} FLOPs" in drawing.notes[0]
     with pytest.raises(ValueError, match="a plan has instructions"):
         cr.draw(plan, level="layers")
+
+
+def test_a_loss_of_probabilities_is_no_activation_of_the_last_layer():
+    """It takes the logarithm of softmax, as a module may, but of what the model returned."""
+    model = nn.Sequential(nn.Linear(2, 3), nn.Tanh(), nn.Linear(3, 2))
+    x, y = np.float32([[1, 2], [3, 4]]), np.float32([[0.3, 0.7], [0.2, 0.8]])
+    step = cr.explain(model, x, y, nn.CrossEntropyLoss())
+    assert [layer["activation"] for layer in step.trace()["layers"]] == ["Tanh", None]
+    assert "layer 2" in cr.draw(step, level="neurons", values=True).svg

@@ -55,6 +55,12 @@ def test_a_smaller_number_in_the_environment_stays():
     assert (first, after, found) == (1, 1, [1, 3, 1])
 
 
+@pytest.mark.parametrize("threads", [1.5, "2", True, 0, -1, 10**6])
+def test_other_than_a_whole_number_in_range_is_refused(threads):
+    with pytest.raises((TypeError, ValueError), match="threads is"):
+        cr.set_num_threads(threads)
+
+
 @pytest.fixture
 def four_cpus(monkeypatch):
     """The process may run on four CPUs and keep two of them busy."""

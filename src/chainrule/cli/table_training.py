@@ -48,7 +48,9 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
     place = f"{name}, column {target!r}"
     task = _task_of(y, place, given["task"])
     y = y.to_numpy() if task == "classification" else np.asarray(y.to_numpy(), np.float64)
-    _check_numbers(name, x.assign(**{target: y}))
+    for column in x.columns:
+        _check_numbers(name, column, x[column].to_numpy())
+    _check_numbers(name, target, y)
     train, test = _parts(y, task, given["test_fraction"], given["seed"])
     with naming(name):
         columns = tabular.Columns.fit(
@@ -176,18 +178,18 @@ def left_out(rows: int) -> str:
     return f"{rows:,} row{'s' * (rows > 1)} without a target {'are' if rows > 1 else 'is'} left out"
 
 
-def _check_numbers(name: str, table: Any) -> None:
+def _check_numbers(name: str, column: str, values: Array) -> None:
     """Raise ValueError for numbers that are infinite or too large; missing ones may be there."""
-    for column in table.columns:
-        values = table[column].to_numpy()
-        if values.dtype.kind == "f" and np.isinf(values).any():
-            row = int(np.flatnonzero(np.isinf(values))[0])
-            raise ValueError(
-                f"{name}, column {column!r:.80}: row {row} (counted from 0) is not finite. Give a "
-                "number, or leave the cell empty for a missing one."
-            )
-        if values.dtype.kind == "f" and not np.isnan(values).all():
-            check_size(f"{name}, column {column!r:.80}", float(np.nanmax(np.abs(values))))
+    if values.dtype.kind != "f":
+        return
+    if np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise ValueError(
+            f"{name}, column {column!r:.80}: row {row} (counted from 0) is not finite. Give a "
+            "number, or leave the cell empty for a missing one."
+        )
+    if not np.isnan(values).all():
+        check_size(f"{name}, column {column!r:.80}", float(np.nanmax(np.abs(values))))
 
 
 def _parts(y: Array, task: str, fraction: float, seed: int) -> tuple[Array, Array]:

@@ -149,7 +149,12 @@ def _activation_after(
     owners: dict[Tensor, int],
     consumers: dict[Tensor, list[Tensor]],
 ) -> Called | None:
-    """The activation that takes z, if nothing else does: a module, or a function."""
+    """The activation that takes z, if nothing else does: a module, or a function.
+
+    What takes an output of the model belongs to the loss.
+    """
+    if any(z is output for output in step.outputs):
+        return None
     users = {owners.get(node) for node in consumers.get(z, ())}
     if len(users) != 1:
         return None

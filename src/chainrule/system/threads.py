@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from functools import cache
 from typing import Any
 
+from chainrule import checks
 from chainrule._core import MOST_THREADS
 from chainrule.system.cpus import allowed_cpus, usable_cpus
 
@@ -57,6 +58,7 @@ def set_num_threads(threads: int | None) -> None:
     runs. Results of native runs do not depend on the number.
 
     Raises:
+        TypeError: if it is no whole number.
         ValueError: if the number is below 1 or above the maximum.
 
     Example:
@@ -67,7 +69,9 @@ def set_num_threads(threads: int | None) -> None:
         >>> cr.set_num_threads(None)
     """
     global _threads, _numpy_is_held
-    _threads = None if threads is None else _checked_threads(threads, "threads")
+    _threads = (
+        None if threads is None else _checked_threads(checks.count("threads", threads), "threads")
+    )
     for library in _numpy_libraries():
         first = _first_numbers.setdefault(library.filepath, library.num_threads)
         library.set_num_threads(min(first, _of_process()) if threads is None else _threads)
