@@ -1,6 +1,7 @@
 """Files of word vectors with any words in them, and vectors in place of words."""
 
 import copy
+import gzip
 import pickle
 
 import numpy as np
@@ -82,3 +83,18 @@ def test_nothing_is_there_before_training(name):
         with pytest.raises(AttributeError, match=rf"no {name} before training: call fit"):
             getattr(one, name)
         assert not hasattr(one, name)
+
+
+@pytest.mark.parametrize("binary", [False, True])
+def test_gzipped_files_of_vectors(tmp_path, binary):
+    path, packed = tmp_path / "v.bin", tmp_path / "v.bin.gz"
+    vectors = text.WordVectors(["a", "b"], np.float32([[1, 2], [3, 4]]))
+    vectors.save_word2vec_format(path, binary)
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    found = text.WordVectors.load_word2vec_format(packed, binary)
+    assert list(found.vocabulary) == ["a", "b"]
+    np.testing.assert_array_equal(found.vectors, vectors.vectors)
+    for content in (packed.read_bytes()[:-9], gzip.compress(bytes(1 << 26))):
+        packed.write_bytes(content)
+        with pytest.raises(cr.FileError, match=r"v\.bin\.gz"):
+            text.WordVectors.load_word2vec_format(packed, binary)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -13,7 +13,7 @@ from chainrule import checks
 from chainrule.errors import FileError, ShapeError
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.system.atomic_files import write_atomically
-from chainrule.system.reading import reading
+from chainrule.system.reading import check_gzip, reading, unpacking
 from chainrule.text.vocabulary import Vocabulary
 from chainrule.train import model_file
 
@@ -211,7 +211,7 @@ class WordVectors:
         """The vectors of a file of word2vec, gensim or `save_word2vec_format`, as float32.
 
         Args:
-            path: the file.
+            path: the file, gzipped or not.
             binary: whether it is not text.
 
         Raises:
@@ -223,7 +223,7 @@ class WordVectors:
         path = checks.path("path", path)
         try:
             with reading(path, f"a {kind} file of word vectors", remedy) as file:
-                head, _, rest = file.read().partition(b"\n")
+                head, _, rest = _content(file).partition(b"\n")
                 count, width = _head(head)
                 if count < 0 or width < 1:
                     raise ValueError(f"a head of {count} words and {width} numbers")
@@ -232,6 +232,18 @@ class WordVectors:
                 return cls(Vocabulary(words), vectors)
         except FileNotFoundError:
             raise FileNotFoundError(f"there is no file {os.fspath(path)}") from None
+
+
+def _content(file: BinaryIO) -> bytes:
+    """What a file holds, unpacked where it is gzipped."""
+    is_packed = file.read(2) == b"\x1f\x8b"
+    file.seek(0)
+    if not is_packed:
+        return file.read()
+    check_gzip(file)
+    with unpacking(file) as content:
+        found: bytes = content.read()
+        return found
 
 
 def _head(line: bytes) -> tuple[int, int]:
