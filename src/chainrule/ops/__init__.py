@@ -22,6 +22,7 @@ from chainrule.ops.creation import *  # noqa: F403
 from chainrule.ops.cumulative import *  # noqa: F403
 from chainrule.ops.declare import *  # noqa: F403
 from chainrule.ops.einsum import *  # noqa: F403
+from chainrule.ops.error_functions import *  # noqa: F403
 from chainrule.ops.floats import *  # noqa: F403
 from chainrule.ops.index import *  # noqa: F403
 from chainrule.ops.joining import *  # noqa: F403
