@@ -5,7 +5,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.execute.reference import Interpreter
-from chainrule.ops.random import philox
+from chainrule.ops.random import _stable_order, philox
 
 ONES = 0xFFFFFFFF
 
@@ -53,6 +53,26 @@ def test_a_draw_is_a_prefix_of_a_longer_draw():
     for n in (0, 1, 3, 4, 5, 999):
         np.testing.assert_array_equal(cr.Generator(3).uniform((n,)).numpy(), long[:n])
     np.testing.assert_array_equal(cr.Generator(3).uniform((10, 100)).numpy().ravel(), long)
+
+
+def test_a_counter_gives_its_words_anywhere_in_a_long_draw():
+    counters = np.arange(4 * 10_000, dtype=np.uint64).reshape(-1, 4)
+    words = philox(counters, (1, 2))
+    for at in (0, 1, 8191, 8192, 9999):
+        np.testing.assert_array_equal(words[at], philox(counters[at : at + 1], (1, 2))[0])
+
+
+@pytest.mark.parametrize("count", [5, 20_000])
+def test_a_permutation_is_the_order_of_uniform_numbers(count):
+    keys = cr.Generator(4).uniform((count,), "float64").numpy()
+    with cr.use_generator(cr.Generator(4)):
+        np.testing.assert_array_equal(cr.permutation(count), np.argsort(keys, kind="stable"))
+
+
+@pytest.mark.parametrize("spread", [40, 2**20, 2**53])
+def test_equal_and_near_keys_keep_their_order(spread):
+    keys = np.random.default_rng(0).integers(spread, size=5000) * 2.0**-53
+    np.testing.assert_array_equal(_stable_order(keys), np.argsort(keys, kind="stable"))
 
 
 def test_draws_differ_by_seed_and_position():

@@ -44,7 +44,7 @@ __all__ = [
 ]
 
 
-_BITS = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
+_BITS: dict[int, np.dtype[Any]] = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
 _MANY = 2000  # elements, from which on the choice by bits is faster
 
 

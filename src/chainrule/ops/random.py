@@ -50,6 +50,7 @@ _MULTIPLIERS = np.array([0xD2511F53, 0xCD9E8D57], np.uint64)
 _WEYL = (0x9E3779B9, 0xBB67AE85)
 _LOW = np.uint64(0xFFFFFFFF)
 _32 = np.uint64(32)
+_BLOCK = 8192  # counters that stay in the cache from one round to the next
 
 
 def philox(counter: Array, key: tuple[int, int]) -> Array:
@@ -62,20 +63,34 @@ def philox(counter: Array, key: tuple[int, int]) -> Array:
     Returns:
         Shape (n, 4), uint64 words below 2^32.
     """
-    c0, c1, c2, c3 = counter.astype(np.uint64).T
+    words = np.empty(counter.shape, np.uint64)
+    for start in range(0, len(counter), _BLOCK):
+        block = slice(start, start + _BLOCK)
+        columns = [column.astype(np.uint64) for column in counter[block].T]
+        _ten_rounds(columns, key)
+        for of_words, column in zip(words[block].T, columns, strict=True):
+            of_words[:] = column
+    return words
+
+
+def _ten_rounds(columns: list[Array], key: tuple[int, int]) -> None:
+    """Make random words of the counters' words, in their place."""
+    c0, c1, c2, c3 = columns
     k0, k1 = key
+    p0, p1 = np.empty_like(c0), np.empty_like(c2)
     for _ in range(10):
-        p0 = c0 * _MULTIPLIERS[0]
-        p1 = c2 * _MULTIPLIERS[1]
-        c0, c1, c2, c3 = (
-            (p1 >> _32) ^ c1 ^ np.uint64(k0),
-            p1 & _LOW,
-            (p0 >> _32) ^ c3 ^ np.uint64(k1),
-            p0 & _LOW,
-        )
+        np.multiply(c0, _MULTIPLIERS[0], out=p0)
+        np.multiply(c2, _MULTIPLIERS[1], out=p1)
+        np.right_shift(p1, _32, out=c0)
+        c0 ^= c1
+        c0 ^= np.uint64(k0)
+        np.right_shift(p0, _32, out=c2)
+        c2 ^= c3
+        c2 ^= np.uint64(k1)
+        np.bitwise_and(p1, _LOW, out=c1)
+        np.bitwise_and(p0, _LOW, out=c3)
         k0 = (k0 + _WEYL[0]) & 0xFFFFFFFF
         k1 = (k1 + _WEYL[1]) & 0xFFFFFFFF
-    return np.stack([c0, c1, c2, c3], axis=1)
 
 
 def _words(state: Array, count: int) -> Array:
@@ -330,6 +345,7 @@ def randn_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     return normal(x.shape, x.dtype if dtype is None else dtype)
 
 
+_MANY_KEYS = 3000  # from which on they are sorted by their digits
 _MOST_INTEGERS = 2**53  # a draw has 53 bits
 
 
@@ -379,6 +395,25 @@ def randint(
     return whole.astype(dtype)
 
 
+def _stable_order(keys: Array) -> Array:
+    """As `np.argsort(keys, kind="stable")`, of uniform numbers of 53 bits.
+
+    Sorted by the higher 48 bits, 16 at a time, which NumPy does without comparisons; the few orders
+    that the other 5 bits decide are found by comparisons.
+    """
+    if keys.size < _MANY_KEYS:
+        return np.argsort(keys, kind="stable")
+    bits = (keys * 2.0**53).astype(np.int64)
+    order = np.argsort((bits >> 5).astype(np.uint16), kind="stable")
+    for shift in (21, 37):
+        digits = (bits >> shift).astype(np.uint16)
+        order = order[np.argsort(digits[order], kind="stable")]
+    in_order = bits[order]
+    if (in_order[1:] < in_order[:-1]).any():
+        return np.argsort(keys, kind="stable")
+    return order
+
+
 def permutation(x: int | TensorLike) -> Tensor:
     """The numbers 0 ... x - 1 in random order; or a Tensor with its rows in random order.
 
@@ -399,5 +434,5 @@ def permutation(x: int | TensorLike) -> Tensor:
             "permutation: in a captured function numbers are drawn at each run, and their order is "
             "no graph; draw it before, and pass it as an input"
         )
-    order = as_tensor(np.argsort(keys.numpy(), kind="stable"))
+    order = as_tensor(_stable_order(keys.numpy()))
     return rows[order] if isinstance(rows, Tensor) else order
