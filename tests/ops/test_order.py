@@ -66,6 +66,26 @@ def test_topk_and_its_gradient_are_pytorchs(shape, largest):
             cr.topk(x, k)
 
 
+@pytest.mark.parametrize("largest", [True, False])
+@pytest.mark.parametrize("dtype", [*DTYPES, "uint8"])
+def test_topk_of_long_lines_is_the_stable_order(dtype, largest):
+    kinds = [RANDOM.integers(0, high, (3, 400)).astype(dtype) for high in (2, 30, 10_000)]
+    if np.dtype(dtype).kind == "f":
+        for share in (0.01, 0.9, 1.0):
+            x = RANDOM.standard_normal((3, 400)).astype(dtype)
+            x[RANDOM.random((3, 400)) < share] = np.nan
+            kinds.append(x)
+        kinds.append(RANDOM.choice(np.array([0.0, -0.0, np.inf, -np.inf], dtype), (3, 400)))
+    for x in kinds:
+        for k in (1, 7, 100):
+            order = cr.argsort(x, 1, descending=largest).numpy()[:, :k]
+            found = cr.topk(x, k, 1, largest)
+            np.testing.assert_array_equal(found.indices, order)
+            np.testing.assert_array_equal(found.values, np.take_along_axis(x, order, 1))
+            across = cr.topk(np.ascontiguousarray(x.T), k, 0, largest).indices
+            np.testing.assert_array_equal(across, order.T)
+
+
 @pytest.mark.parametrize("axis", [0, -1, None])
 def test_gradients(axis):
     x = RANDOM.permutation(np.arange(12.0)).reshape(3, 4)

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule.checks import integer
 from chainrule.errors import ShapeError, SymbolicError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -18,6 +19,8 @@ from chainrule.ops.selection import take_along_axis
 from chainrule.ops.shape import one_axis
 
 __all__ = ["TopK", "argsort", "searchsorted", "sort", "topk", "unique"]
+
+_LONG = 100  # elements of a line, from which on its largest are found without sorting it
 
 
 @operation(
@@ -36,6 +39,42 @@ def _argsort(x: Array, axis: int, descending: bool) -> Array:
         return np.argsort(x, axis, kind="stable")
     backwards = np.argsort(np.flip(x, axis), axis, kind="stable")
     return x.shape[axis] - 1 - np.flip(backwards, axis)
+
+
+@operation(
+    lambda x, axis, k, largest: Spec(
+        (*x.shape[:axis], k, *x.shape[axis + 1 :]), np.dtype(np.int64)
+    ),
+    examples(
+        (((3, 5),), {"axis": 1, "k": 2, "largest": True}),
+        (([[2.0, 1.0], [2.0, 3.0], [0.0, 1.0]],), {"axis": 0, "k": 3, "largest": False}),
+        (((2, 300),), {"axis": 1, "k": 3, "largest": True}),
+        (((2, 0),), {"axis": 1, "k": 0, "largest": True}),
+    ),
+    flops=no_flops,
+    only_numpy="the native core does not sort",
+)
+def _topk_indices(x: Array, axis: int, k: int, largest: bool) -> Array:
+    """The indices of the k largest or smallest along an axis, in order; of equal ones the first."""
+    lines = np.moveaxis(x, axis, -1)
+    length = x.shape[axis]
+    if not 0 < k <= length // 4 or length < _LONG:
+        order = _argsort.forward(lines, lines.ndim - 1, largest)[..., :k]
+        return np.ascontiguousarray(np.moveaxis(order, -1, axis))
+    place = length - k if largest else k - 1
+    last = np.partition(lines, place)[..., place : place + 1]  # the last one that counts
+    is_equal, is_before = lines == last, lines > last if largest else lines < last
+    if x.dtype.kind == "f":  # NaN are larger than all numbers
+        is_nan, ends_in_nan = np.isnan(lines), np.isnan(last)
+        is_equal |= is_nan & ends_in_nan
+        is_before |= is_nan & ~ends_in_nan if largest else ~is_nan & ends_in_nan
+    room = k - is_before.sum(-1, keepdims=True)
+    if (is_equal.sum(-1, keepdims=True) > room).any():
+        is_equal &= np.cumsum(is_equal, -1) <= room
+    found = np.nonzero(is_before | is_equal)[-1].reshape(*lines.shape[:-1], k)
+    of_found = np.take_along_axis(lines, found, -1)
+    order = _argsort.forward(of_found, lines.ndim - 1, largest)
+    return np.ascontiguousarray(np.moveaxis(np.take_along_axis(found, order, -1), -1, axis))
 
 
 @both_names()
@@ -141,11 +180,10 @@ def topk(x: TensorLike, k: int, axis: int = -1, largest: bool = True, sorted: bo
         (tensor([3., 2.]), tensor([0, 2]))
     """
     x = as_tensor(x)
-    axis = one_axis("topk", axis, x.ndim)
+    axis, k = one_axis("topk", axis, x.ndim), integer("k", k)
     if not 0 <= k <= x.shape[axis]:
         raise ShapeError(f"topk: {k} elements of axis {axis} of shape {x.shape} are not there")
-    order = argsort(x, axis, descending=largest)
-    indices = order[(slice(None),) * axis + (slice(k),)]
+    indices = _topk_indices.apply(x, axis=axis, k=k, largest=bool(largest))
     return TopK(take_along_axis(x, indices, axis), indices)
 
 
