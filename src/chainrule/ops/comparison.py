@@ -46,6 +46,7 @@ __all__ = [
 
 _BITS: dict[int, np.dtype[Any]] = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
 _MANY = 2000  # elements, from which on the choice by bits is faster
+_BLOCK = 16384  # elements whose masks stay in the cache
 
 
 def _comparison(*inputs: Tensor) -> Spec:
@@ -95,14 +96,20 @@ def greater_equal(a: Array, b: Array) -> Array:
 def choose(condition: Array, a: Array, b: Array) -> Array:
     """`np.where` of arrays of one shape and dtype."""
     bits = _BITS.get(a.dtype.itemsize)
-    if bits is None or condition.size < _MANY:
+    if bits is None or condition.size < _MANY or not condition.flags.c_contiguous:
         return np.where(condition, a, b)
-    # By their bits: np.where branches at each element, which the processor mispredicts.
-    mask = np.negative(condition.view(np.int8), dtype=bits)
-    chosen = a.view(bits) ^ b.view(bits)
-    chosen &= mask
-    chosen ^= b.view(bits)
-    return chosen.view(a.dtype)
+    # By their bits: np.where branches at each element, which the processor mispredicts. By blocks,
+    # so that the masks stay in the cache.
+    chosen = np.empty(condition.shape, a.dtype)
+    flat_a, flat_b, flat = (t.reshape(-1).view(bits) for t in (a, b, chosen))
+    flags = condition.reshape(-1).view(np.int8)
+    for start in range(0, flat.size, _BLOCK):
+        block = slice(start, start + _BLOCK)
+        mask = np.negative(flags[block], dtype=bits)
+        part = np.bitwise_xor(flat_a[block], flat_b[block], out=flat[block])
+        part &= mask
+        part ^= flat_b[block]
+    return chosen
 
 
 @elementwise(

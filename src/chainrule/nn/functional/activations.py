@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule import checks, ops
@@ -52,6 +53,8 @@ __all__ = [
 SELU_ALPHA = 1.6732632423543772848170429916717
 SELU_SCALE = 1.0507009873554804934193349852946
 
+_LINEAR_FROM = 17.0  # from here on softplus(x) is x, and its derivative 1, in all digits of float32
+
 
 @both_names()
 def relu(input: TensorLike, inplace: bool = False) -> Tensor:
@@ -72,7 +75,8 @@ def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = 
         tensor([-1.,  3.])
     """
     x = as_tensor(input)
-    return where(x > 0.0, x, plain_number("negative_slope", negative_slope) * x)
+    slope = plain_number("negative_slope", negative_slope)
+    return x * where(x > 0.0, 1.0, as_tensor(slope, x.dtype if x.dtype.kind == "f" else None))
 
 
 @both_names()
@@ -214,8 +218,10 @@ def softplus(input: TensorLike, beta: float = 1.0, threshold: float = 20.0) -> T
     """
     x = as_tensor(input)
     beta = plain_number("beta", beta)
-    scaled = beta * x
     limit = plain_number("threshold", threshold)
+    if beta == 1 and limit >= _LINEAR_FROM and x.dtype == np.float32:
+        return ops.softplus(x)
+    scaled = beta * x
     return where(scaled > limit, x, ops.softplus(scaled) / beta)
 
 
@@ -433,7 +439,7 @@ def rrelu(
         raise ValueError(f"rrelu: lower is at most upper, got {lower} and {upper}")
     if not training:
         return leaky_relu(x, (low + high) / 2)
-    return where(x > 0.0, x, (low + (high - low) * uniform(x.shape, x.dtype)) * x)
+    return x * where(x > 0.0, 1.0, low + (high - low) * uniform(x.shape, x.dtype))
 
 
 @both_names()
