@@ -35,6 +35,9 @@ CASES = [
     ("AdaptiveMaxPool1d", (3,), {}, (2, 3, 7)),
     ("AdaptiveMaxPool2d", ((2, 3),), {}, (2, 3, 5, 7)),
     ("AdaptiveMaxPool2d", (5,), {}, (3, 4, 3)),
+    ("AdaptiveMaxPool2d", (1,), {}, (2, 3, 4, 5)),
+    ("AdaptiveMaxPool2d", ((3, 1),), {}, (2, 2, 10, 4)),
+    ("AdaptiveMaxPool2d", ((None, 10),), {}, (2, 3, 13)),
 ]
 
 
@@ -71,6 +74,27 @@ def test_of_equal_elements_the_first_gets_the_gradient(pool):
     x = cr.tensor(np.ones((1, 1, 2, 2)), requires_grad=True)
     pool(x).sum().backward()
     np.testing.assert_array_equal(x.grad.numpy()[0, 0], [[1, 0], [0, 0]])
+
+
+@pytest.mark.parametrize(
+    "size", [1, 2, 3, 5, 10, 28, 30, (5, 1), (1, 5), (5, 7), (7, 5), (10, 5), (5, 10), (None, 5)]
+)
+def test_adaptive_maxima_of_equal_elements_are_pytorchs(size):
+    """Of equal ones the first in the order of rows takes the gradient, whatever finds it."""
+    x = np.random.default_rng(0).integers(0, 4, (2, 3, 28, 28)).astype("float32")
+    a = torch.tensor(x, requires_grad=True)
+    theirs = torch.nn.functional.adaptive_max_pool2d(a, size)
+    g = np.random.default_rng(1).integers(-9, 9, theirs.shape).astype("float32")
+    theirs.backward(torch.tensor(g))
+
+    def both(x):
+        y = nn.functional.adaptive_max_pool2d(x, size)
+        return y, cr.grad((y * g).sum(), [x])[0]
+
+    for function in (both, cr.compile(both)):
+        y, gradient = function(cr.tensor(x, requires_grad=True))
+        np.testing.assert_array_equal(y.numpy(), theirs.detach())
+        np.testing.assert_array_equal(gradient.numpy(), a.grad)
 
 
 def test_nan_is_the_largest():

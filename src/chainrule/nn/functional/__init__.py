@@ -11,6 +11,7 @@ from chainrule.nn import distances
 from chainrule.nn.distances import *  # noqa: F403
 from chainrule.nn.functional import (
     activations,
+    adaptive_pooling,
     attention,
     conv,
     interpolation,
@@ -22,6 +23,7 @@ from chainrule.nn.functional import (
     sampling,
 )
 from chainrule.nn.functional.activations import *  # noqa: F403
+from chainrule.nn.functional.adaptive_pooling import *  # noqa: F403
 from chainrule.nn.functional.attention import *  # noqa: F403
 from chainrule.nn.functional.conv import *  # noqa: F403
 from chainrule.nn.functional.dropout import *  # noqa: F403
@@ -48,7 +50,8 @@ __all__ += (
     + normalisation.__all__
 )
 __all__ += (
-    interpolation.__all__
+    adaptive_pooling.__all__
+    + interpolation.__all__
     + padding.__all__
     + pooling.__all__
     + rearranging.__all__

@@ -11,7 +11,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.nn.functional.pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
+from chainrule.nn.functional.adaptive_pooling import adaptive_avg_pool1d, adaptive_avg_pool2d
 from chainrule.ops.matmul import matmul
 
 __all__ = ["interpolate"]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
 from functools import reduce
 from typing import Any
 
@@ -13,24 +11,17 @@ from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.functional.conv import Lengths, lengths, spatial_names
-from chainrule.ops.matmul import matmul
 from chainrule.ops.pooling import max_pool, sum_pool
 
 __all__ = [
-    "adaptive_avg_pool1d",
-    "adaptive_avg_pool2d",
-    "adaptive_max_pool1d",
-    "adaptive_max_pool2d",
     "avg_pool1d",
     "avg_pool2d",
     "max_pool1d",
     "max_pool2d",
 ]
 
-OutputSize = int | None | Sequence[int | None]
 
-
-def _images(name: str, axes: int, input: TensorLike) -> Tensor:
+def images(name: str, axes: int, input: TensorLike) -> Tensor:
     """The input; raises where it is no batch of images and no image."""
     x = as_tensor(input)
     if x.ndim not in (axes + 1, axes + 2):
@@ -138,7 +129,7 @@ def _max_pool(
     return_indices: bool,
 ) -> Tensor:
     refuse_indices(name, return_indices)
-    x = _images(name, axes, input)
+    x = images(name, axes, input)
     windows = _windows(name, axes, x, kernel_size, stride, padding, dilation, ceil_mode)
     return max_pool(x, **_over(x, windows), dilation=tuple([w.dilation for w in windows]))
 
@@ -154,7 +145,7 @@ def _avg_pool(
     count_include_pad: bool,
     divisor_override: int | None,
 ) -> Tensor:
-    x = _images(name, axes, input)
+    x = images(name, axes, input)
     windows = _windows(name, axes, x, kernel_size, stride, padding, 1, ceil_mode)
     if divisor_override is not None:
         counts = np.asarray(checks.count("divisor_override", divisor_override))
@@ -163,71 +154,6 @@ def _avg_pool(
     if counts.size and (counts == counts.flat[0]).all():
         counts = counts.flat[0]
     return sum_pool(x, **_over(x, windows)) / np.asarray(counts, x.dtype)
-
-
-def _output_sizes(axes: int, x: Tensor, output_size: OutputSize) -> list[int]:
-    """The lengths of the output; None keeps that of the input."""
-    given = list(output_size) if isinstance(output_size, (list, tuple)) else [output_size]
-    if len(given) == 1:
-        given *= axes
-    if len(given) != axes:
-        raise ValueError(f"output_size is one number or {axes}, got {output_size!r}")
-    return [
-        length if size is None else checks.count("output_size", size)
-        for size, length in zip(given, x.shape[-axes:], strict=True)
-    ]
-
-
-def _parts(length: int, size: int) -> list[tuple[int, int]]:
-    """Where each of `size` parts of an axis begins and ends; parts of unequal length overlap."""
-    return [(i * length // size, -(-(i + 1) * length // size)) for i in range(size)]
-
-
-def _equal(axes: int, x: Tensor, lengths: list[int]) -> dict[str, Any]:
-    """Windows of these lengths that lie side by side."""
-    windows = tuple(lengths)
-    return {
-        "axis": x.ndim - axes,
-        "kernel": windows,
-        "stride": windows,
-        "padding": ((0, 0),) * axes,
-    }
-
-
-def _adaptive_avg_pool(name: str, axes: int, input: TensorLike, output_size: OutputSize) -> Tensor:
-    x = _images(name, axes, input)
-    sizes, lengths = _output_sizes(axes, x, output_size), x.shape[-axes:]
-    if set(sizes) == {1}:
-        return x.mean(tuple(range(x.ndim - axes, x.ndim)), keepdims=True)
-    of_parts = [n // size if n % size == 0 else 1 for n, size in zip(lengths, sizes, strict=True)]
-    if set(of_parts) != {1}:
-        x = sum_pool(x, **_equal(axes, x, of_parts)) / np.asarray(math.prod(of_parts), x.dtype)
-    for axis, size in enumerate(sizes, x.ndim - axes):
-        length = x.shape[axis]
-        if length == size:
-            continue
-        weights = np.zeros((size, length), x.dtype)
-        for row, (begin, end) in enumerate(_parts(length, size)):
-            weights[row, begin:end] = 1 / (end - begin)
-        x = matmul(x.moveaxis(axis, -1), weights, transpose_b=True).moveaxis(-1, axis)
-    return x
-
-
-def _adaptive_max_pool(
-    name: str, axes: int, input: TensorLike, output_size: OutputSize, return_indices: bool
-) -> Tensor:
-    refuse_indices(name, return_indices)
-    x = _images(name, axes, input)
-    of_parts = []
-    for axis, size in enumerate(_output_sizes(axes, x, output_size), x.ndim - axes):
-        parts = _parts(x.shape[axis], size)
-        longest = max(end - begin for begin, end in parts)
-        if longest * size != x.shape[axis]:
-            # A shorter part takes its last element again, which loses the tie.
-            places = [min(begin + i, end - 1) for begin, end in parts for i in range(longest)]
-            x = x[(*(slice(None),) * axis, np.asarray(places))]
-        of_parts.append(longest)
-    return max_pool(x, **_equal(axes, x, of_parts), dilation=(1,) * axes)
 
 
 def max_pool1d(
@@ -395,97 +321,3 @@ def avg_pool2d(
         count_include_pad,
         divisor_override,
     )
-
-
-def adaptive_avg_pool1d(input: TensorLike, output_size: OutputSize) -> Tensor:
-    """The means of `output_size` parts of the last axis.
-
-    Part i goes from floor(i L / size) to ceil((i + 1) L / size), so that parts may overlap.
-
-    Args:
-        input: shape (N, C, L) or (C, L).
-        output_size: how many parts; None keeps the length.
-
-    Returns:
-        Shape (N, C, output_size), or without N.
-
-    Raises:
-        ShapeError: if the shape does not fit.
-
-    Example:
-        >>> import chainrule as cr
-        >>> adaptive_avg_pool1d(cr.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]), 2)  # two parts of three
-        tensor([[2., 4.]])
-    """
-    return _adaptive_avg_pool("adaptive_avg_pool1d", 1, input, output_size)
-
-
-def adaptive_avg_pool2d(input: TensorLike, output_size: OutputSize) -> Tensor:
-    """The means of the parts of an image, as `adaptive_avg_pool1d` over two axes.
-
-    Args:
-        input: shape (N, C, H, W) or (C, H, W).
-        output_size: one number, or one for each axis; 1 is global average pooling.
-
-    Returns:
-        Shape (N, C, *output_size), or without N.
-
-    Raises:
-        ShapeError: if the shape does not fit.
-
-    Source: Lin, Chen, Yan, "Network in network", 2014 (global average pooling).
-
-    Example:
-        >>> import chainrule as cr
-        >>> adaptive_avg_pool2d(cr.arange(16.0).reshape(1, 4, 4), 1)
-        tensor([[[7.5]]])
-    """
-    return _adaptive_avg_pool("adaptive_avg_pool2d", 2, input, output_size)
-
-
-def adaptive_max_pool1d(
-    input: TensorLike, output_size: OutputSize, return_indices: bool = False
-) -> Tensor:
-    """The largest elements of `output_size` parts of the last axis; see `adaptive_avg_pool1d`.
-
-    Args:
-        input: shape (N, C, L) or (C, L).
-        output_size: how many parts; None keeps the length.
-        return_indices: False, there is no other.
-
-    Returns:
-        Shape (N, C, output_size), or without N.
-
-    Raises:
-        ShapeError: if the shape does not fit.
-
-    Example:
-        >>> import chainrule as cr
-        >>> adaptive_max_pool1d(cr.tensor([[1.0, 2.0, 3.0, 4.0, 5.0]]), 2)
-        tensor([[3., 5.]])
-    """
-    return _adaptive_max_pool("adaptive_max_pool1d", 1, input, output_size, return_indices)
-
-
-def adaptive_max_pool2d(
-    input: TensorLike, output_size: OutputSize, return_indices: bool = False
-) -> Tensor:
-    """The largest elements of the parts of an image, as `adaptive_max_pool1d` over two axes.
-
-    Args:
-        input: shape (N, C, H, W) or (C, H, W).
-        output_size: one number, or one for each axis; 1 is global max pooling.
-        return_indices: False, there is no other.
-
-    Returns:
-        Shape (N, C, *output_size), or without N.
-
-    Raises:
-        ShapeError: if the shape does not fit.
-
-    Example:
-        >>> import chainrule as cr
-        >>> adaptive_max_pool2d(cr.arange(16.0).reshape(1, 4, 4), 1)
-        tensor([[[15.]]])
-    """
-    return _adaptive_max_pool("adaptive_max_pool2d", 2, input, output_size, return_indices)

@@ -8,8 +8,9 @@ from typing import Any, ClassVar
 from chainrule import checks
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.nn import functional
+from chainrule.nn.functional.adaptive_pooling import OutputSize
 from chainrule.nn.functional.conv import Lengths, lengths
-from chainrule.nn.functional.pooling import OutputSize, refuse_indices
+from chainrule.nn.functional.pooling import refuse_indices
 from chainrule.nn.layers.base import Layer
 
 
