@@ -128,7 +128,8 @@ def _by_blocks(of_block: Callable[[Array, _Digits], Array]) -> Callable[[Array],
 
     @wraps(of_block)
     def forward(x: Array) -> Array:
-        digits, flat = _DIGITS[x.dtype], x.reshape(-1)
+        digits = _DIGITS[np.promote_types(x.dtype, np.float32)]
+        flat = x.reshape(-1)
         y = np.empty(flat.shape, x.dtype)
         for start in range(0, flat.size, _BLOCK):
             block = slice(start, start + _BLOCK)
