@@ -75,12 +75,52 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
 
     Raises:
         DTypeError: if a Tensor can't hold the data.
+        OverflowError: if an integer dtype does not hold a whole number of the data.
         ValueError: if nested sequences have different lengths.
     """
     if dtype is None:
         array = np.asarray(data)
         if array.dtype == np.float64 and not hasattr(data, "dtype"):
             return array.astype(_FLOAT32)
+        if array.dtype.kind == "O" and not hasattr(data, "dtype"):
+            raise DTypeError(_why_objects(array))
     else:
-        array = np.asarray(data, as_dtype(dtype))
+        dtype = as_dtype(dtype)
+        try:
+            array = np.asarray(data, dtype)
+        except OverflowError:
+            raise OverflowError(_why_too_large(data, dtype)) from None
     return array if array.dtype in _KNOWN else array.astype(as_dtype(array.dtype))
+
+
+def _why_too_large(data: Any, dtype: np.dtype[Any]) -> str:
+    """What to say of data that hold a whole number which does not fit a dtype."""
+    given = f"{data}" if isinstance(data, int) else "a whole number of the data"
+    if dtype.kind == "f":
+        return f"{given:.80} does not fit {dtype}: it is too large"
+    held = np.iinfo(dtype)
+    wider = "int64" if dtype.itemsize < 8 else "float64"
+    return (
+        f"{given:.80} does not fit {dtype}, of whole numbers {held.min} to {held.max}: take a "
+        f"wider dtype first, as with .astype({wider!r})"
+    )
+
+
+def _why_objects(array: NDArray[Any]) -> str:
+    """What to say of data that NumPy takes for Python objects."""
+    numbers = (bool, int, float, np.bool_, np.number)
+    others = [x for x in array.flat if not isinstance(x, numbers)]
+    if not others:
+        return "a whole number of the data needs more than 64 bits: write it as a float"
+    part = others[0]
+    if part is None:
+        remedy = "NaN stands for a number that is missing"
+    elif hasattr(part, "__next__"):
+        remedy = "it gives its elements one by one; make a list of it, as list(...)"
+    elif isinstance(part, (dict, set, frozenset)):
+        remedy = "its elements have no places; make a list of them, as list(...) or sorted(...)"
+    elif hasattr(part, "__float__"):
+        remedy = "convert it, as by float(...)"
+    else:
+        remedy = "make an array of numbers first"
+    return f"a Tensor holds numbers or booleans, not {part!r:.40}: {remedy}"

@@ -61,9 +61,64 @@ def test_true_division_of_integers(dtype):
     assert (7 / cr.tensor([2])).tolist() == [3.5]
 
 
-def test_a_number_that_does_not_fit_is_refused():
-    with pytest.raises((OverflowError, DeprecationWarning)):  # NumPy 2, NumPy 1
-        cr.tensor(U8) + 300
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda x: x + 300,
+        lambda x: 300 // x,
+        lambda x: cr.maximum(x, -1),
+        lambda x: cr.where(x > 0, x, 300),
+        lambda x: cr.clip(x, 300),
+        lambda x: cr.full_like(x, 300),
+        lambda x: cr.tensor([300], x.dtype),
+    ],
+)
+def test_a_number_that_does_not_fit_is_refused(function):
+    with pytest.raises((OverflowError, DeprecationWarning)) as caught:  # NumPy 2, NumPy 1
+        function(cr.tensor(U8))
+    if caught.type is OverflowError:
+        caught.match(r"does not fit uint8, of whole numbers 0 to 255: .*astype\('int64'\)")
+
+
+NARROW = {
+    "quotient": lambda m, x: x / 256,
+    "quotient of a number": lambda m, x: 1000 / (x + 1),
+    "negative quotient": lambda m, x: x / -1,
+    "divide": lambda m, x: m.true_divide(x, 2**70),
+    "equal": lambda m, x: x == 256,
+    "not equal": lambda m, x: x != -1,
+    "greater": lambda m, x: x > 300,
+    "greater or equal": lambda m, x: x >= -300,
+    "less": lambda m, x: x < 2**70,
+    "less or equal": lambda m, x: x <= -1,
+    "number first": lambda m, x: m.greater(300, x),
+    "number first, equal": lambda m, x: m.equal(-(2**70), x),
+    "clip": lambda m, x: m.clip(x, -1, 300),
+    "clip below": lambda m, x: m.clip(x, -(2**40), 3),
+    "searchsorted": lambda m, x: m.searchsorted(x, 300) + m.searchsorted(x, -300),
+}
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8"])
+@pytest.mark.parametrize("name", NARROW)
+def test_numbers_that_a_narrow_dtype_does_not_hold(name, dtype):
+    function, x = NARROW[name], np.array([0, 3, 126], dtype)
+    expected = np.asarray(function(np, x.astype("int64")))
+    dtypes = {"f": "float32", "b": "bool", "i": dtype if "clip" in name else "int64"}
+    functions = [lambda x: function(cr, x)]
+    functions += [cr.compile(functions[0], backend=b) for b in ("reference", "native")]
+    for found in [f(cr.tensor(x)) for f in functions]:
+        assert found.dtype == dtypes[expected.dtype.kind]
+        np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["hypot", "copysign", "atan2", "logaddexp", "heaviside"])
+def test_functions_of_floats_take_any_integer_beside_a_narrow_one(name):
+    narrow, wide = np.array([0, 3], "uint8"), np.array([0, 3], "float32")
+    for arguments in (lambda x: (x, 300), lambda x: (-300, x)):
+        function = getattr(cr, name)
+        found = function(*arguments(cr.tensor(narrow)))
+        np.testing.assert_array_equal(found, function(*arguments(cr.tensor(wide))))
 
 
 def test_float16_stays():

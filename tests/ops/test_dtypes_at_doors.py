@@ -1,6 +1,7 @@
 """Byte order and dtypes at every door: made native, or refused with the reason and the remedy."""
 
 import pickle
+from fractions import Fraction
 
 import numpy as np
 import pytest
@@ -84,6 +85,26 @@ def test_other_dtypes_are_refused_with_the_reason(data, reason):
     ):
         if np.dtype("longdouble") == np.float64 and data.dtype.kind == "f":
             continue
+        with pytest.raises(cr.DTypeError, match=reason):
+            door(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (None, "not None: NaN stands"),
+        ([1.0, None], "not None: NaN stands"),
+        ((i for i in range(3)), "make a list of it"),
+        ({1.0: 2.0}, "no places"),
+        ({1.0, 2.0}, "no places"),
+        (2**70, "64 bits"),
+        ([1, -(2**70)], "64 bits"),
+        (Fraction(1, 3), r"float\(...\)"),
+        ([object()], "array of numbers"),
+    ],
+)
+def test_objects_that_are_no_numbers_are_named(data, reason):
+    for door in (cr.tensor, cr.Parameter, cr.abs):
         with pytest.raises(cr.DTypeError, match=reason):
             door(data)
 

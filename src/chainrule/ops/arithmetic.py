@@ -11,6 +11,7 @@ from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.comparison import equal, maximum, minimum, sign, where
 from chainrule.ops.declare import (
     align_floats,
+    beyond,
     binary,
     common_dtype,
     elementwise,
@@ -204,7 +205,8 @@ def clip(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = 
 
     Args:
         x: numbers.
-        min, max: numbers or Tensors, broadcast to x; None for no bound.
+        min, max: numbers or Tensors, broadcast to x; None for no bound, which one that lies beyond
+            all numbers of an integer dtype is too.
 
     Example:
         >>> import chainrule as cr
@@ -212,9 +214,9 @@ def clip(x: TensorLike, min: TensorLike | None = None, max: TensorLike | None = 
         tensor([-1. ,  0.5,  1. ])
     """
     x = as_tensor(x)
-    if min is not None:
+    if min is not None and beyond(min, x) >= 0:
         x = maximum(x, min)
-    return x if max is None else minimum(x, max)
+    return x if max is None or beyond(max, x) > 0 else minimum(x, max)
 
 
 @binary(interval(0.5, 4, 2), integers=False)

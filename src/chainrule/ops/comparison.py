@@ -16,6 +16,7 @@ from chainrule.graph.operation import Spec
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.declare import (
     BOOL,
+    Comparison,
     align,
     align_floats,
     binary,
@@ -57,37 +58,37 @@ def _chosen(condition: Tensor, a: Tensor, b: Tensor) -> Spec:
     return Spec(a.shape, a.dtype)
 
 
-@binary(interval(-4, 4, 2), infer=_comparison)
+@binary(interval(-4, 4, 2), infer=_comparison, kind=Comparison)
 def equal(a: Array, b: Array) -> Array:
     """Whether a == b, element by element."""
     return np.equal(a, b)
 
 
-@binary(interval(-4, 4, 2), infer=_comparison)
+@binary(interval(-4, 4, 2), infer=_comparison, kind=Comparison)
 def not_equal(a: Array, b: Array) -> Array:
     """Whether a != b, element by element."""
     return np.not_equal(a, b)
 
 
-@binary(interval(-4, 4, 2), infer=_comparison)
+@binary(interval(-4, 4, 2), infer=_comparison, kind=Comparison)
 def less(a: Array, b: Array) -> Array:
     """Whether a < b, element by element."""
     return np.less(a, b)
 
 
-@binary(interval(-4, 4, 2), infer=_comparison)
+@binary(interval(-4, 4, 2), infer=_comparison, kind=Comparison)
 def less_equal(a: Array, b: Array) -> Array:
     """Whether a <= b, element by element."""
     return np.less_equal(a, b)
 
 
-@binary(interval(-4, 4, 2), infer=_comparison)
+@binary(interval(-4, 4, 2), infer=_comparison, kind=Comparison)
 def greater(a: Array, b: Array) -> Array:
     """Whether a > b, element by element."""
     return np.greater(a, b)
 
 
-@binary(interval(-4, 4, 2), infer=_comparison)
+@binary(interval(-4, 4, 2), infer=_comparison, kind=Comparison)
 def greater_equal(a: Array, b: Array) -> Array:
     """Whether a >= b, element by element."""
     return np.greater_equal(a, b)

@@ -93,6 +93,34 @@ class Binary(Elementwise):
         return self.apply(*align(self.name, a, b))
 
 
+class Comparison(Binary):
+    """A binary operation that compares, also with Python integers that the dtype does not hold."""
+
+    def __call__(self, a: TensorLike, b: TensorLike) -> Tensor:
+        if isinstance(b, int) and (side := beyond(b, a)):
+            return self._everywhere(a, -side)
+        if isinstance(a, int) and (side := beyond(a, b)):
+            return self._everywhere(b, side)
+        return super().__call__(a, b)
+
+    def _everywhere(self, x: TensorLike, order: int) -> Tensor:
+        """Of operands of the shape of x: the first one is smaller (order -1) or larger (1)."""
+        x = as_tensor(x)
+        smaller, larger = filled(0, x), filled(1, x)
+        return self.apply(smaller, larger) if order < 0 else self.apply(larger, smaller)
+
+
+def beyond(number: TensorLike, x: TensorLike) -> int:
+    """1 where a Python integer is above all that the integer dtype of x holds, -1 below, else 0."""
+    if not isinstance(number, int) or isinstance(x, (int, float)):
+        return 0
+    dtype = as_tensor(x).dtype
+    if dtype.kind not in "iu":
+        return 0
+    held = np.iinfo(dtype)
+    return int(number > held.max) - int(number < held.min)
+
+
 def filled(number: float, like: Tensor) -> Tensor:
     """A constant of the shape and dtype of `like`: one number in memory, seen at every element."""
     shape = like.shape
@@ -124,8 +152,17 @@ def of_one_dtype(*operands: TensorLike) -> list[Tensor]:
     Python numbers, in lists too, take the dtype of the Tensors beside them, and all their digits;
     integers beside floats become floats.
     """
-    operands = tuple([as_tensor(t) if holds_tensors(t) else t for t in operands])
-    dtype = common_dtype(*operands)
+    operands = _stacked(operands)
+    return _cast(operands, common_dtype(*operands))
+
+
+def _stacked(operands: tuple[TensorLike, ...]) -> tuple[TensorLike, ...]:
+    """The operands, lists of Tensors as one node."""
+    return tuple([as_tensor(t) if holds_tensors(t) else t for t in operands])
+
+
+def _cast(operands: tuple[TensorLike, ...], dtype: np.dtype[Any]) -> list[Tensor]:
+    """The operands as Tensors of a dtype."""
     tensors = []
     for operand in operands:
         if not isinstance(operand, Tensor):
@@ -136,10 +173,10 @@ def of_one_dtype(*operands: TensorLike) -> list[Tensor]:
 
 def align_floats(name: str, *operands: TensorLike) -> list[Tensor]:
     """As `align`; integers become float32."""
-    tensors = align(name, *operands)
-    if tensors[0].dtype.kind != "f":
-        tensors = [t.astype(np.float32) for t in tensors]
-    return tensors
+    operands = _stacked(operands)
+    dtype = common_dtype(*operands)
+    # Not by way of an integer dtype, which may not hold a Python integer: uint8 / 256.
+    return broadcast(name, *_cast(operands, dtype if dtype.kind == "f" else np.dtype(np.float32)))
 
 
 def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
@@ -209,12 +246,16 @@ def unary(
 
 
 def binary(
-    samples: Samples, infer: Callable[..., Spec] = same_spec, *, integers: bool = True
+    samples: Samples,
+    infer: Callable[..., Spec] = same_spec,
+    *,
+    integers: bool = True,
+    kind: type[Binary] = Binary,
 ) -> Callable[[Callable[[Array, Array], Array]], Binary]:
     """Declare the decorated NumPy function of two arrays as an elementwise operation."""
 
     def declare(forward: Callable[[Array, Array], Array]) -> Binary:
-        op = Binary(forward.__name__.strip("_"), infer, forward, samples, integers=integers)
+        op = kind(forward.__name__.strip("_"), infer, forward, samples, integers=integers)
         method(op)
         return op
 

@@ -13,7 +13,7 @@ from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import equal, less, less_equal, minimum, where
-from chainrule.ops.declare import of_one_dtype
+from chainrule.ops.declare import beyond, of_one_dtype
 from chainrule.ops.samples import examples
 from chainrule.ops.selection import take_along_axis
 from chainrule.ops.shape import one_axis
@@ -276,12 +276,13 @@ def searchsorted(
     side = "right" if right else side or "left"
     if sorter is not None:
         a = as_tensor(a)[as_tensor(sorter)]
-    a, v = of_one_dtype(a, v)
+    is_beyond = beyond(v, a)  # all elements of a
+    a, v = of_one_dtype(a, 0 if is_beyond else v)
     if a.ndim != 1:
         raise ShapeError(f"searchsorted: the sorted Tensor has one axis, not shape {a.shape}")
     place = as_tensor(np.zeros(v.shape, np.int64))
-    if not a.size:
-        return place
+    if is_beyond or not a.size:
+        return place + (a.size if is_beyond > 0 else 0)
     number = equal(v, v)  # NaN stand behind all numbers
     for step in [1 << bit for bit in reversed(range(a.size.bit_length()))]:
         candidate = place + step
