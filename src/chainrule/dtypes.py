@@ -15,6 +15,7 @@ from numpy.typing import DTypeLike, NDArray
 from chainrule.errors import DTypeError
 
 _FLOAT32 = np.dtype(np.float32)
+_FLOAT64 = (np.dtype("<f8"), np.dtype(">f8"))
 _INTEGERS = ("int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64")
 _KNOWN = {
     np.dtype(name): np.dtype(name) for name in ("bool", *_INTEGERS, "float16", "float32", "float64")
@@ -71,7 +72,8 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
 
     Args:
         data: a number, nested sequences of numbers, or an array.
-        dtype: by default an array's own; float32 for Python floats, int64 for Python integers.
+        dtype: by default an array's own, in sequences too; float32 for Python floats, int64 for
+            Python integers.
 
     Raises:
         DTypeError: if a Tensor can't hold the data.
@@ -80,7 +82,7 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
     """
     if dtype is None:
         array = np.asarray(data)
-        if array.dtype == np.float64 and not hasattr(data, "dtype"):
+        if array.dtype == np.float64 and not _has_float64(data):
             return array.astype(_FLOAT32)
         if array.dtype.kind == "O" and not hasattr(data, "dtype"):
             raise DTypeError(_why_objects(array))
@@ -91,6 +93,23 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
         except OverflowError:
             raise OverflowError(_why_too_large(data, dtype)) from None
     return array if array.dtype in _KNOWN else array.astype(as_dtype(array.dtype))
+
+
+def _has_float64(data: Any) -> bool:
+    """Whether data that NumPy takes for float64 are so by a dtype, not as Python's numbers."""
+    if not isinstance(data, (list, tuple)):
+        return hasattr(data, "dtype")
+    kinds = set(map(type, data)) - {float, int, bool}  # a list of a million numbers has one kind
+    if not kinds:
+        return False
+    if kinds <= {list, tuple}:
+        return any(map(_has_float64, data))
+    return any(
+        _has_float64(part)
+        if isinstance(part, (list, tuple))
+        else hasattr(part, "dtype") and np.asarray(part).dtype in _FLOAT64
+        for part in data
+    )
 
 
 def _why_too_large(data: Any, dtype: np.dtype[Any]) -> str:

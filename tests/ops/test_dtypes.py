@@ -229,6 +229,26 @@ def test_tensor_makes_float32_of_python_floats_and_keeps_the_dtype_of_arrays():
     assert cr.tensor([1.0], "float64").dtype == np.float64
 
 
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        ([np.array([0.1]), np.array([0.2])], "float64"),
+        (([1.0], [np.float64(0.1)]), "float64"),
+        ([[np.array([0.1])], [[0.2]]], "float64"),
+        ([np.array([1, 2]), np.array([0.1, 0.2])], "float64"),
+        ([np.array([0.1], ">f8"), [0.2]], "float64"),
+        ([np.float32(0.1), 0.2], "float32"),
+        ([np.array([1]), [0.2]], "float32"),
+        ([[0.1], [2]], "float32"),
+        ([], "float32"),
+    ],
+)
+def test_arrays_and_numpys_numbers_in_lists_keep_their_dtype(data, expected):
+    for made in (cr.tensor(data), cr.as_tensor(data), cr.sum(data)):
+        assert made.dtype == expected
+    np.testing.assert_array_equal(cr.tensor(data), np.asarray(data, expected))
+
+
 @pytest.mark.parametrize("data", ["text", None, [1j], [object()]])
 def test_what_is_no_number_is_refused(data):
     with pytest.raises(TypeError, match="numbers or booleans"):

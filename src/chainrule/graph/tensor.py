@@ -427,7 +427,8 @@ def tensor(
     Args:
         data: a number, nested sequences of numbers, or an array. Of a Tensor, or of Tensors inside
             sequences, the values are copied.
-        dtype: by default an array's own; float32 for Python floats, int64 for Python integers.
+        dtype: by default an array's own, in sequences too; float32 for Python floats, int64 for
+            Python integers.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
         name: for printing and drawing.
 
