@@ -199,6 +199,27 @@ def test_matmul_of_integers_is_exact_in_int64(dtype):
     assert large.tolist() == [3 * (2**60 + 1)]
 
 
+@pytest.mark.parametrize(
+    "function",
+    [
+        cr.matmul,
+        cr.dot,
+        cr.vdot,
+        cr.inner,
+        cr.vecdot,
+        lambda a, b: cr.einsum("i,i", a, b),
+        lambda a, b: cr.tensordot(a, b, 1),
+    ],
+)
+def test_products_of_integers_do_not_wrap(function):
+    large, narrow = np.array([2**63 + 1, 1], "uint64"), np.array([200, 200], "uint8")
+    for x, expected in ((large, 2**63 + 1), (narrow, 200)):
+        found = function(cr.tensor(x), cr.tensor(np.array([1, 0], x.dtype)))
+        assert found.dtype == ("uint64" if x is large else "int64")
+        assert found.item() == expected
+    assert function(cr.tensor(narrow), narrow).item() == 80000
+
+
 def test_matmul_refuses_booleans():
     for shape in ((2, 2), (2,), (3, 2, 2)):
         for x in (cr.tensor(np.ones(shape, bool)), cr.placeholder(shape, "bool")):

@@ -102,7 +102,7 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
     A 1-d operand is a row on the left and a column on the right; leading axes are stacks of
     matrices and are broadcast.
 
-    Integers are multiplied in int64; natively they are refused.
+    Integers are multiplied in int64, or uint64 of such; natively they are refused.
 
     Args:
         a: shape (..., n, k).
@@ -133,7 +133,7 @@ def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor
     a, b = of_one_dtype(a, b)
     if a.dtype.kind == "b":
         raise DTypeError("matmul takes numbers, not booleans; cast them first")
-    if a.dtype.kind != "f":  # in int64 sums of narrow integers do not overflow
+    if a.dtype.kind != "f" and a.dtype.itemsize < 8:  # sums of narrow integers would overflow
         a, b = a.astype(np.int64), b.astype(np.int64)
     if not a.ndim or not b.ndim:
         raise ShapeError(f"matmul: shapes {a.shape} and {b.shape}: use * for products of scalars")

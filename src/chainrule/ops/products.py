@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -68,6 +70,8 @@ def vecdot(a: TensorLike, b: TensorLike, axis: int = -1) -> Tensor:
         tensor([21., 43.])
     """
     a, b = align("vecdot", a, b)
+    if a.dtype.kind in "iu" and a.dtype.itemsize < 8:  # as in `matmul`
+        a, b = a.astype(np.int64), b.astype(np.int64)
     return multiply(a, b).sum(one_axis("vecdot", axis, a.ndim))
 
 
