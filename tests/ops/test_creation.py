@@ -93,15 +93,15 @@ def test_triangles_and_diagonals(arguments):
 @pytest.mark.parametrize("dtype", ["float32", "float64", "int64", "bool", "uint8"])
 @pytest.mark.parametrize("name", ["tril", "triu"])
 def test_parts_of_matrices(name, dtype):
-    for shape in ((3, 3), (2, 4), (4, 2), (2, 3, 4), (0, 3)):
+    for shape in ((3,), (3, 3), (2, 4), (4, 2), (2, 3, 4), (0, 3), (0,)):
         x = np.random.default_rng(0).integers(0, 5, shape).astype(dtype)
         for k in (-2, -1, 0, 1, 3):
             found, expected = getattr(cr, name)(x, k), getattr(np, name)(x, k)
             np.testing.assert_array_equal(found.numpy(), expected)
             assert found.dtype == expected.dtype
             assert getattr(cr.tensor(x), name)(diagonal=k).shape == expected.shape
-    with pytest.raises(cr.ShapeError, match=rf"{name} takes two axes or more, not shape \(3,\)"):
-        getattr(cr, name)([1, 2, 3])
+    with pytest.raises(cr.ShapeError, match=rf"{name} takes a matrix, .*, not a number"):
+        getattr(cr, name)(3)
 
 
 @pytest.mark.parametrize("symbolic", [False, True])

@@ -354,3 +354,18 @@ def test_a_power_multiplies_no_more_than_it_needs():
     with np.errstate(over="raise"):
         found = cr.linalg.matrix_power(x, 2)
     np.testing.assert_allclose(found, [[1e30, 0], [0, 1e30]], rtol=1e-6)
+
+
+@pytest.mark.parametrize("offset", [-1, 0, 2])
+def test_diagonals_of_stacks_are_those_of_the_last_axes(offset):
+    x = RANDOM.standard_normal((2, 3, 4))
+    expected = np.diagonal(x, offset, -2, -1)
+    for function, value in (
+        (cr.linalg.diagonal, expected),
+        (cr.linalg.trace, expected.sum(-1)),
+    ):
+        np.testing.assert_allclose(function(x, offset=offset), value)
+        (native,) = run_native(lambda t, f=function: f(t, offset), x)
+        np.testing.assert_allclose(native, value)
+        check_gradient(lambda t, f=function: f(t, offset), x)
+    assert cr.linalg.trace(x.astype("float32"), dtype="float64").dtype == np.float64

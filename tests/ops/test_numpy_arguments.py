@@ -176,3 +176,72 @@ def test_what_no_function_takes_is_refused_with_the_remedy(name):
         function(cr.tensor(X), where=X > 0)
     with pytest.raises(TypeError, match="has no argument 'initial': put it together"):
         function(cr.tensor(X), initial=1.0)
+
+
+@pytest.mark.parametrize("mode", ["wrap", "clip"])
+def test_indices_out_of_range_are_wrapped_or_clipped(mode):
+    x = np.arange(300.0).reshape(2, 150)
+    for dtype, axis in (("int64", None), ("int64", 1), ("int8", 1), ("uint8", 0)):
+        at = np.array([[0, -7, 120], [5, -128, 1]]).astype(dtype)
+        expected = np.take(x, at, axis, mode=mode)
+        np.testing.assert_array_equal(cr.take(x, at, axis, mode), expected)
+        np.testing.assert_array_equal(cr.tensor(x).take(at, axis, mode=mode), expected)
+        (native,) = run_native(lambda x, i, axis=axis: x.take(i, axis, mode), x, at)
+        np.testing.assert_array_equal(native, expected)
+    with pytest.raises(ValueError, match="'raise', 'wrap' or 'clip', not 'other'"):
+        cr.take(x, [0], mode="other")
+    with pytest.raises(IndexError):
+        cr.take(x, [300])
+
+
+def test_spreads_take_a_floating_dtype():
+    x = np.array([1, 2, 4])
+    for name in ("mean", "var", "std"):
+        expected = getattr(np, name)(x, dtype="float64")
+        for found in (
+            getattr(cr, name)(x, dtype="float64"),
+            getattr(cr.tensor(x), name)(dtype=float),
+        ):
+            assert found.dtype == np.float64
+            assert found.item() == pytest.approx(expected, rel=1e-15)
+        for dtype in (int, "int8", "bool"):
+            with pytest.raises(
+                cr.DTypeError, match=rf"{name}: the dtype is floating, not .*astype"
+            ):
+                getattr(cr, name)(x, dtype=dtype)
+
+
+def test_python_numbers_keep_their_digits_in_the_dtype_asked_for():
+    for found in (
+        cr.sum([0.1], dtype="float64"),
+        cr.mean([0.1], dtype="float64"),
+        cr.prod([0.1], dtype="float64"),
+        cr.cumsum([0.1], dtype="float64"),
+        cr.cumprod([0.1], dtype="float64"),
+        cr.astype(0.1, "float64"),
+        cr.stack([0.1], dtype="float64"),
+        cr.concatenate([[0.1], [2]], dtype="float64")[0],
+        cr.float_power(0.1, cr.tensor([1])),
+        cr.float_power(cr.tensor([1.0]) * 0 + 1, 0.1) * 0.1,
+    ):
+        assert (found.dtype, found.item()) == (np.float64, 0.1)
+    assert cr.sum([300], dtype="uint8").item() == np.sum([300], dtype="uint8")  # as NumPy wraps
+
+
+def test_equal_arrays_with_missing_numbers():
+    for x in ([1.0, MISSING], [1, 2]):
+        assert cr.array_equal(x, x, equal_nan=True).item()
+        assert cr.array_equal(x, x).item() == np.array_equal(x, x)
+        assert not cr.array_equal(x, [1.0, 3.0], equal_nan=True).item()
+    assert cr.array_equal(np.array([0.1]), [0.1]).item()
+
+
+@pytest.mark.parametrize("x", [5, 0, 2.5])
+def test_orders_and_places_of_a_number(x):
+    np.testing.assert_array_equal(cr.argsort(x), np.argsort(np.array(x)))
+    assert cr.argwhere(x).shape == np.argwhere(x).shape
+    assert cr.argwhere(x).dtype == np.int64
+
+
+def test_a_cast_takes_copy():
+    assert cr.tensor([1.5]).astype("int64", copy=False).tolist() == [1]

@@ -25,7 +25,7 @@ class TensorMethods(ElementwiseMethods):
 
     __slots__ = ()
 
-    def astype(self, dtype: DTypeLike) -> Tensor:
+    def astype(self, dtype: DTypeLike, copy: bool = True) -> Tensor:
         return functions["astype"](self, dtype)
 
     def to(self, *args: Any, **kwargs: Any) -> Tensor:
@@ -68,12 +68,26 @@ class TensorMethods(ElementwiseMethods):
         return functions["mean"](self, axis, keepdims, dtype=dtype)
 
     @both_names(ddof="correction", unbiased="correction")
-    def var(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
-        return functions["var"](self, axis, keepdims, correction)
+    def var(
+        self,
+        axis: Axis = None,
+        keepdims: bool = False,
+        correction: int = 0,
+        *,
+        dtype: DTypeLike | None = None,
+    ) -> Tensor:
+        return functions["var"](self, axis, keepdims, correction, dtype=dtype)
 
     @both_names(ddof="correction", unbiased="correction")
-    def std(self, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
-        return functions["std"](self, axis, keepdims, correction)
+    def std(
+        self,
+        axis: Axis = None,
+        keepdims: bool = False,
+        correction: int = 0,
+        *,
+        dtype: DTypeLike | None = None,
+    ) -> Tensor:
+        return functions["std"](self, axis, keepdims, correction, dtype=dtype)
 
     @both_names()
     def max(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -244,8 +258,8 @@ class TensorMethods(ElementwiseMethods):
     # Elements at indices, and in order
 
     @both_names(index="indices")
-    def take(self, indices: Any, axis: int | None = None) -> Tensor:
-        return functions["take"](self, indices, axis)
+    def take(self, indices: Any, axis: int | None = None, mode: str = "raise") -> Tensor:
+        return functions["take"](self, indices, axis, mode)
 
     @both_names(offset="k")
     def diag(self, k: int = 0) -> Tensor:

@@ -11,6 +11,7 @@ from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.comparison import equal, maximum, minimum, sign, where
 from chainrule.ops.declare import (
     align_floats,
+    astype,
     beyond,
     binary,
     common_dtype,
@@ -143,7 +144,7 @@ def float_power(a: TensorLike, b: TensorLike) -> Tensor:
         >>> cr.float_power(cr.tensor([2, 3]), -1)
         tensor([0.5   , 0.3333], dtype=float64)
     """
-    return power(as_tensor(a).astype(np.float64), b)
+    return power(astype(a, np.float64), b)
 
 
 @method

@@ -408,8 +408,10 @@ def tri(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None
 def tril(x: TensorLike, k: int = 0) -> Tensor:
     """x with zeros above its diagonal k, over the last two axes.
 
+    A vector is each row of a square matrix.
+
     Raises:
-        ShapeError: if x has fewer than two axes.
+        ShapeError: if x is a number.
 
     Example:
         >>> import chainrule as cr
@@ -427,8 +429,10 @@ def tril(x: TensorLike, k: int = 0) -> Tensor:
 def triu(x: TensorLike, k: int = 0) -> Tensor:
     """x with zeros below its diagonal k, over the last two axes.
 
+    A vector is each row of a square matrix.
+
     Raises:
-        ShapeError: if x has fewer than two axes.
+        ShapeError: if x is a number.
 
     Example:
         >>> import chainrule as cr
@@ -443,9 +447,9 @@ def triu(x: TensorLike, k: int = 0) -> Tensor:
 
 def _below(name: str, x: Tensor, k: int) -> Array:
     """Whether an element of the last two axes lies on the diagonal k or below it."""
-    if x.ndim < 2:
-        raise ShapeError(f"{name} takes two axes or more, not shape {x.shape}")
-    rows, columns = x.shape[-2:]
+    if not x.ndim:
+        raise ShapeError(f"{name} takes a matrix, stacks of these or a vector, not a number")
+    rows, columns = x.shape[-2:] if x.ndim > 1 else x.shape * 2
     return np.tri(rows, columns, plain(name, k), dtype=bool)
 
 

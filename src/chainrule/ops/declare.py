@@ -310,8 +310,14 @@ _astype.differentiable(lambda g, y, x, dtype: g.astype(x.dtype) if x.dtype.kind 
 
 
 @method
-def astype(x: TensorLike, dtype: DTypeLike) -> Tensor:
-    """`x` in another dtype; floats become integers by cutting off the fraction."""
-    x = as_tensor(x)
+def astype(x: TensorLike, dtype: DTypeLike, copy: bool = True) -> Tensor:
+    """`x` in another dtype; floats become integers by cutting off the fraction.
+
+    Args:
+        x: numbers; Python's keep all the digits that the dtype holds.
+        dtype: the other dtype.
+        copy: means nothing here: no one writes into a Tensor.
+    """
     dtype = as_dtype(dtype)
+    x = as_tensor(x, dtype if dtype.kind == "f" else None)
     return x if x.dtype == dtype else _astype.apply(x, dtype=dtype)

@@ -144,8 +144,12 @@ def allclose(
 
 
 @method
-def array_equal(a: TensorLike, b: TensorLike) -> Tensor:
+def array_equal(a: TensorLike, b: TensorLike, equal_nan: bool = False) -> Tensor:
     """Whether a and b have the same shape and the same elements, as a 0-d Tensor.
+
+    Args:
+        a, b: numbers or booleans.
+        equal_nan: whether NaN equals NaN.
 
     Example:
         >>> import chainrule as cr
@@ -153,7 +157,10 @@ def array_equal(a: TensorLike, b: TensorLike) -> Tensor:
         False
     """
     x, y = as_tensor(a), as_tensor(b)
-    return _everywhere(equal(x, y)) if x.shape == y.shape else as_tensor(np.array(False))
+    if x.shape != y.shape:
+        return as_tensor(np.array(False))
+    same = equal(a, b)
+    return _everywhere(same | (isnan(x) & isnan(y)) if equal_nan else same)
 
 
 def _everywhere(truth: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axes import atleast_1d, atleast_2d, atleast_3d
-from chainrule.ops.declare import common_dtype
+from chainrule.ops.declare import astype, common_dtype
 from chainrule.ops.samples import examples
 from chainrule.ops.shape import as_list, one_axis
 
@@ -87,9 +87,7 @@ def concatenate(
         >>> cr.concatenate([cr.tensor([1, 2]), cr.tensor([3])])
         tensor([1, 2, 3])
     """
-    inputs = _of_one_dtype("concatenate", tensors)
-    if dtype is not None:
-        inputs = [x.astype(dtype) for x in inputs]
+    inputs = _of_one_dtype("concatenate", tensors, dtype)
     if axis is None:
         inputs, axis = [x.reshape(-1) for x in inputs], 0
     axis = one_axis("concatenate", axis, inputs[0].ndim)
@@ -109,14 +107,14 @@ def stack(
         tensor([[1, 3],
                 [2, 4]])
     """
-    inputs = _of_one_dtype("stack", tensors)
+    inputs = _of_one_dtype("stack", tensors, dtype)
     shape = inputs[0].shape
     if any(x.shape != shape for x in inputs):
         shapes = ", ".join(str(x.shape) for x in inputs)
         raise ShapeError(f"stack: all shapes must be equal, got {shapes}")
     axis = one_axis("stack", axis, len(shape) + 1)
     inputs = [x.reshape((*shape[:axis], 1, *shape[axis:])) for x in inputs]
-    return concatenate(inputs, axis, dtype=dtype)
+    return concatenate(inputs, axis)
 
 
 concat = concatenate
@@ -407,9 +405,11 @@ def _rolled(x: Tensor, shift: int, axis: int) -> Tensor:
     return concatenate([x[(*before, slice(cut, None))], x[(*before, slice(cut))]], axis)
 
 
-def _of_one_dtype(name: str, tensors: Sequence[TensorLike]) -> list[Tensor]:
-    """The Tensors, cast to the dtype in which they meet."""
-    inputs = [as_tensor(t) for t in tensors]
+def _of_one_dtype(
+    name: str, tensors: Sequence[TensorLike], dtype: DTypeLike | None
+) -> list[Tensor]:
+    """The Tensors, cast to `dtype`, or without one to that in which they meet."""
+    inputs = [as_tensor(t) if dtype is None else astype(t, dtype) for t in tensors]
     if not inputs:
         raise ShapeError(f"{name} takes at least one Tensor")
     if any(x.dtype != inputs[0].dtype for x in inputs):

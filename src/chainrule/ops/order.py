@@ -92,7 +92,7 @@ def argsort(
     Natively it is refused, unless its Tensor is a constant.
 
     Args:
-        x: of any shape but ().
+        x: of any shape; the order of a number is [0].
         axis: along which; None sorts the flattened Tensor.
         kind: NumPy's name of the algorithm, which is a stable one, whatever is given here.
         descending: from the largest to the smallest.
@@ -104,7 +104,7 @@ def argsort(
         tensor([1, 2, 0])
     """
     x = as_tensor(x)
-    if axis is None:
+    if axis is None or (axis in (-1, 0) and not x.ndim):
         x, axis = x.reshape(-1), 0
     return _argsort.apply(x, axis=one_axis("argsort", axis, x.ndim), descending=bool(descending))
 

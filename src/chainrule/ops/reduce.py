@@ -9,7 +9,8 @@ from operator import index
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.errors import ShapeError
+from chainrule.dtypes import as_dtype
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Spec, no_flops, operation
@@ -17,6 +18,7 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up
 from chainrule.ops.comparison import where
+from chainrule.ops.declare import astype
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt
 
@@ -125,10 +127,10 @@ def sum(
         >>> cr.sum(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
         tensor([4., 6.])
     """
-    x = as_tensor(x)
-    if dtype is not None:
-        x = x.astype(dtype)
-    elif x.dtype.kind in "biu" and x.dtype.itemsize < 8:  # uint8 would overflow at 256
+    x = as_tensor(x) if dtype is None else astype(x, dtype)
+    if (
+        dtype is None and x.dtype.kind in "biu" and x.dtype.itemsize < 8
+    ):  # uint8 would overflow at 256
         x = x.astype(np.int64)
     return _sum.apply(x, axes=normalize_axes("sum", axis, x.shape), keepdims=keepdims)
 
@@ -142,21 +144,32 @@ def mean(
 
     With `dtype`, which is floating, the elements are cast first.
 
+    Raises:
+        DTypeError: if `dtype` is not floating.
+        ShapeError: if there are no elements.
+
     Example:
         >>> import chainrule as cr
         >>> cr.mean(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
         tensor([2., 3.])
     """
-    x = as_tensor(x)
-    if dtype is not None:
-        x = x.astype(dtype)
-    if x.dtype.kind != "f":
-        x = x.astype(np.float32)
+    x = _as_floats("mean", x, dtype)
     axes = normalize_axes("mean", axis, x.shape)
     count = _count(x.shape, axes)
     if count == 0:
         raise ShapeError(f"mean of no elements: shape {x.shape}, axes {axes}")
     return _sum.apply(x, axes=axes, keepdims=keepdims) / float(count)
+
+
+def _as_floats(name: str, x: TensorLike, dtype: DTypeLike | None) -> Tensor:
+    """x in a floating dtype: in the one given, or its own, or float32 of integers."""
+    if dtype is not None and as_dtype(dtype).kind != "f":
+        raise DTypeError(
+            f"{name}: the dtype is floating, not {as_dtype(dtype)}; to cut off the fraction of the "
+            f"result, x.{name}(...).astype({as_dtype(dtype).name!r})"
+        )
+    x = as_tensor(x) if dtype is None else astype(x, dtype)
+    return x if x.dtype.kind == "f" else x.astype(np.float32)
 
 
 def _count(shape: tuple[int, ...], axes: Axes) -> int:
@@ -166,7 +179,14 @@ def _count(shape: tuple[int, ...], axes: Axes) -> int:
 
 @both_names(ddof="correction", unbiased="correction")
 @method
-def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+def var(
+    x: TensorLike,
+    axis: Axis = None,
+    keepdims: bool = False,
+    correction: int = 0,
+    *,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
     """The variance over axes: sum of (x - mean)^2 / (n - correction).
 
     Args:
@@ -174,8 +194,9 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
         axis: one axis, several, or None for all.
         keepdims: keep the reduced axes with length 1.
         correction: 0 for the biased variance (as in batch normalisation), 1 for the unbiased.
+        dtype: a floating one, to which the elements are cast first.
     """
-    x = as_tensor(x)
+    x = _as_floats("var", x, dtype)
     axes = normalize_axes("var", axis, x.shape)
     count = _count(x.shape, axes)
     if count <= plain("correction", correction):
@@ -189,7 +210,14 @@ def var(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
 
 @both_names(ddof="correction", unbiased="correction")
 @method
-def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: int = 0) -> Tensor:
+def std(
+    x: TensorLike,
+    axis: Axis = None,
+    keepdims: bool = False,
+    correction: int = 0,
+    *,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
     """The standard deviation over axes: sqrt(sum of (x - mean)^2 / (n - correction)).
 
     Convention at the kink: where all elements are equal its gradient is 0.
@@ -199,6 +227,7 @@ def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
         axis: one axis, several, or None for all.
         keepdims: keep the reduced axes with length 1.
         correction: 0 as NumPy has it, 1 for the square root of the unbiased variance.
+        dtype: a floating one, to which the elements are cast first.
 
     Raises:
         ShapeError: if there are no more elements than `correction`.
@@ -208,7 +237,7 @@ def std(x: TensorLike, axis: Axis = None, keepdims: bool = False, correction: in
         >>> cr.std(cr.tensor([[1.0, 3.0], [2.0, 2.0]]), axis=1)
         tensor([1., 0.])
     """
-    variance = var(x, axis, keepdims, correction)
+    variance = var(_as_floats("std", x, dtype), axis, keepdims, correction)
     varies = variance > 0.0
     # sqrt'(0) is infinite: it must not meet the 0 of a gradient, which would make NaN.
     return where(varies, sqrt(where(varies, variance, 1.0)), variance)

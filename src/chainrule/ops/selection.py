@@ -8,11 +8,13 @@ from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.ops.arithmetic import clip
 from chainrule.ops.axes import expand_dims, moveaxis
 from chainrule.ops.comparison import equal, greater, where
 from chainrule.ops.declare import BOOL
 from chainrule.ops.index import scatter_add, unslice
 from chainrule.ops.joining import stack
+from chainrule.ops.rounding import remainder
 from chainrule.ops.shape import one_axis
 
 __all__ = [
@@ -32,7 +34,9 @@ __all__ = [
 
 @both_names(index="indices")
 @method
-def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
+def take(
+    x: TensorLike, indices: TensorLike, axis: int | None = None, mode: str = "raise"
+) -> Tensor:
     """The elements at `indices` along an axis: x[:, ..., indices, ...].
 
     Args:
@@ -40,10 +44,13 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
         indices: integers of any shape, which takes the place of the axis; negative ones count from
             the end.
         axis: None takes from the flattened Tensor.
+        mode: what becomes of an index out of range: "raise", the default; "wrap" counts on from the
+            other end; "clip" takes the nearest element, the first one for negative ones.
 
     Raises:
         DTypeError: if the indices are not integers.
         IndexError: if one is out of range.
+        ValueError: if the mode is another.
 
     Example:
         >>> import chainrule as cr
@@ -55,7 +62,14 @@ def take(x: TensorLike, indices: TensorLike, axis: int | None = None) -> Tensor:
     if axis is None:
         x, axis = x.reshape(-1), 0
     axis = one_axis("take", axis, x.ndim)
-    return x[(slice(None),) * axis + (_integers("take", indices),)]
+    at = _integers("take", indices)
+    if mode == "wrap":
+        at = remainder(at.astype(np.int64), x.shape[axis])
+    elif mode == "clip":
+        at = clip(at.astype(np.int64), 0, x.shape[axis] - 1)
+    elif mode != "raise":
+        raise ValueError(f"take: the mode is 'raise', 'wrap' or 'clip', not {mode!r}")
+    return x[(slice(None),) * axis + (at,)]
 
 
 def _integers(name: str, indices: TensorLike) -> Tensor:
@@ -362,6 +376,8 @@ def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
 def argwhere(x: TensorLike) -> Tensor:
     """The indices (int64) of the elements that are not zero, one row for each of them.
 
+    The row of a number, which has no axes, is empty.
+
     Raises:
         SymbolicError: as `nonzero`.
 
@@ -371,7 +387,8 @@ def argwhere(x: TensorLike) -> Tensor:
         tensor([[0, 1],
                 [1, 0]])
     """
-    return stack(nonzero(x), 1)
+    x = as_tensor(x)
+    return stack(nonzero(x), 1) if x.ndim else stack(nonzero(x.reshape(1)), 1)[:, :0]
 
 
 def flatnonzero(x: TensorLike) -> Tensor:

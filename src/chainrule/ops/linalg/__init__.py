@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as _numpy
 
 from chainrule.ops.axes import matrix_transpose
+from chainrule.ops.linalg.diagonals import diagonal, trace
 from chainrule.ops.linalg.eigenvalues import Eigh, eigh, eigvalsh
 from chainrule.ops.linalg.norms import matrix_norm, norm, vector_norm
 from chainrule.ops.linalg.powers import matrix_power, multi_dot
@@ -21,6 +22,7 @@ __all__ = [
     "cholesky",
     "cross",
     "det",
+    "diagonal",
     "eigh",
     "eigvalsh",
     "inv",
@@ -35,6 +37,7 @@ __all__ = [
     "slogdet",
     "solve",
     "tensordot",
+    "trace",
     "vecdot",
     "vector_norm",
 ]
