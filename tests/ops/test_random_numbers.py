@@ -173,3 +173,94 @@ def test_a_mask_stops_no_gradient():
     x = cr.tensor(np.ones(100), requires_grad=True)
     mask = cr.Generator(2).bernoulli(0.5, (100,), "float64")
     np.testing.assert_array_equal(cr.grad((x * mask).sum(), x).numpy(), mask.numpy())
+
+
+FORMS = {  # of draws of shape (2, 4) in [-1, 3) or of mean 5 and standard deviation 2
+    "NumPy": lambda f, a, b: f(*a, (2, 4)),
+    "size by name": lambda f, a, b: f(*a, size=(2, 4)),
+    "all by name": lambda f, a, b: f(**b, size=(2, 4)),
+    "shape first": lambda f, a, b: f((2, 4), **b),
+    "shape and dtype first": lambda f, a, b: f((2, 4), "float32", **b),
+    "shape by name": lambda f, a, b: f(**b, shape=(2, 4)),
+    "first number and size": lambda f, a, b: f(a[0], size=(2, 4), **dict(list(b.items())[1:])),
+    "dtype by name": lambda f, a, b: f(*a, (2, 4), dtype="float32"),
+    "of arrays": lambda f, a, b: f(cr.full((2, 1), a[0] + 0.0), cr.full((4,), a[1] + 0.0)),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_draws_in_our_order_and_in_numpys(form):
+    unit, normal = cr.Generator(3).uniform((2, 4)), cr.Generator(3).normal((2, 4))
+
+    def by_generator(name):
+        return getattr(cr.Generator(3), name)
+
+    def by_function(name):
+        def draw(*arguments, **keywords):
+            with cr.use_generator(cr.Generator(3)):
+                return getattr(cr, name)(*arguments, **keywords)
+
+        return draw
+
+    for drawing in (by_generator, by_function):
+        found = FORMS[form](drawing("uniform"), (-1, 3), {"low": -1, "high": 3})
+        np.testing.assert_array_equal(found, unit * 4 - 1, strict=True)
+        for names in (("loc", "scale"), ("mean", "std")):
+            found = FORMS[form](drawing("normal"), (5, 2), dict(zip(names, (5, 2), strict=True)))
+            np.testing.assert_array_equal(found, normal * 2 + 5, strict=True)
+
+
+def test_a_whole_number_is_a_shape():
+    for shape in (3, np.int64(3), cr.tensor(3), np.array(3), [3], (3,)):
+        assert cr.uniform(shape).shape == cr.normal(shape).shape == (3,)
+        assert cr.uniform(0, 1, shape).shape == cr.normal(size=shape).shape == (3,)
+        assert cr.bernoulli(0.5, shape).shape == cr.rand(shape).shape == (3,)
+    assert cr.uniform(-1, 1).shape == cr.normal(0, 1).shape == cr.normal().shape == ()
+
+
+def test_the_dtype_of_a_draw():
+    assert cr.normal(0, 1, 2).dtype == cr.normal(np.int8([1, 2]), 1).dtype == np.float32
+    assert (
+        cr.normal(np.zeros(2), 1.0).dtype == cr.uniform(0, 1, dtype="float64").dtype == np.float64
+    )
+    assert cr.normal(np.zeros(2), 1.0, dtype="float32").dtype == np.float32
+
+
+def test_gradients_pass_the_numbers_of_a_distribution():
+    loc, scale = cr.Parameter([1.0, 2.0]), cr.Parameter(3.0)
+    x = cr.normal(loc, scale)
+    of_loc, of_scale = cr.grad(x.sum(), [loc, scale])
+    assert of_loc.tolist() == [1.0, 1.0]
+    assert of_scale.item() == pytest.approx(((x - loc) / scale).sum().item(), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("draw", "error", "message"),
+    [
+        (lambda: cr.normal(5.0), TypeError, "the shape, whole numbers, and not 5.0: name"),
+        (lambda: cr.normal([0.5, 1.5]), TypeError, r"normal\(loc=..., scale=..., size=...\)"),
+        (lambda: cr.normal(0, scale=2), TypeError, "0 may be the shape or loc: name"),
+        (lambda: cr.uniform(3, high=2), TypeError, r"uniform\(low=..., high=..., size=...\)"),
+        (lambda: cr.normal(0, 1, loc=2), TypeError, "each once"),
+        (lambda: cr.normal(0, 1, 2, size=3), TypeError, "each once"),
+        (lambda: cr.normal(0, 1, 2, "float64"), TypeError, "the others by name"),
+        (lambda: cr.uniform(3, "float64", dtype="float32"), TypeError, "each once"),
+        (lambda: cr.uniform(0, size=3, low=1), TypeError, "each once"),
+        (lambda: cr.uniform(size=3, shape=3), TypeError, "two names of one argument"),
+        (lambda: cr.normal(0, -1), ValueError, "deviation is not negative, got -1"),
+        (lambda: cr.normal(0, [1.0, 2.0], 3), cr.ShapeError, "do not broadcast"),
+        (lambda: cr.normal(0, [1.0, 2.0], ()), cr.ShapeError, "do not broadcast"),
+        (lambda: cr.manual_seed("a"), TypeError, "a seed is a whole number; got 'a'"),
+        (lambda: cr.manual_seed(1.5), TypeError, "a seed is a whole number; got 1.5"),
+    ],
+)
+def test_draws_that_can_not_be_meant(draw, error, message):
+    before = cr.default_generator.state.tolist()
+    with pytest.raises(error, match=message):
+        draw()
+    assert cr.default_generator.state.tolist() == before
+
+
+def test_each_probability_has_a_draw_of_its_own():
+    drawn = cr.Generator(0).bernoulli(cr.full((1000,), 0.5))
+    assert 400 < drawn.sum().item() < 600

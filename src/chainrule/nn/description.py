@@ -13,12 +13,11 @@ hold before it is built, and together they may not hold more than about `max_ele
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from inspect import signature
 from typing import Any
 
 import numpy as np
-from numpy.typing import DTypeLike
 
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor, as_tensor
@@ -347,7 +346,7 @@ def _is_dict(value: Any) -> bool:
 class _NoDraw(Generator):
     """Zeros in place of random numbers."""
 
-    def uniform(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
+    def _unit_uniform(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
         return as_tensor(np.zeros(shape, dtype))
 
-    normal = uniform
+    _unit_normal = _unit_uniform

@@ -58,7 +58,11 @@ def as_shape(name: str, lengths: Sequence[Any]) -> Shape:
         TypeError: if they are no whole numbers.
         ShapeError: if one is negative.
     """
-    if len(lengths) == 1 and isinstance(lengths[0], Iterable):
+    if (
+        len(lengths) == 1
+        and isinstance(lengths[0], Iterable)
+        and getattr(lengths[0], "ndim", None) != 0
+    ):
         lengths = tuple(lengths[0])
     try:
         shape = tuple([index(length) for length in lengths])

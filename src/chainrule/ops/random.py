@@ -25,6 +25,7 @@ from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, tensor
 from chainrule.ops.creation import as_shape
+from chainrule.ops.draws import as_draw
 from chainrule.ops.samples import examples
 from chainrule.ops.trigonometry import cos
 from chainrule.ops.unary import log, sqrt
@@ -154,14 +155,32 @@ class Generator:
 
     def manual_seed(self, seed: int) -> Generator:
         """Start anew from `seed`."""
+        seed = integer("a seed", seed)
         if not 0 <= seed < 2**64:
             raise ValueError(f"a seed is a whole number in 0 ... 2**64 - 1, got {seed}")
         self.state.assign(np.array([seed, 0], np.uint64))
         return self
 
-    def uniform(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
+    @both_names(shape="size")
+    def uniform(
+        self,
+        *arguments: Any,
+        low: TensorLike | None = None,
+        high: TensorLike | None = None,
+        size: int | Sequence[int] | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> Tensor:
+        """Numbers drawn uniformly from [low, high), or [0, 1); see `chainrule.uniform`."""
+        draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
+        drawn = self._unit_uniform(draw.shape, draw.dtype)
+        if draw.place is None and draw.extent is None:
+            return drawn
+        start = 0.0 if draw.place is None else draw.place
+        end = 1.0 if draw.extent is None else draw.extent
+        return drawn * (end - start) + start
+
+    def _unit_uniform(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
         """Numbers drawn uniformly from [0, 1)."""
-        shape, dtype = tuple(shape), as_dtype(dtype)
         _drawn(self.state, shape, dtype)
         return random_uniform.apply(self._advance(), shape=shape, dtype=dtype)
 
@@ -181,18 +200,41 @@ class Generator:
         """Move on by one draw, without the numbers."""
         self._advance()
 
-    def normal(self, shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
-        """Numbers drawn from the normal distribution of mean 0 and variance 1 (Box and Muller)."""
-        radius = sqrt(-2.0 * log(1.0 - self.uniform(shape, dtype)))
-        return radius * cos(2 * np.pi * self.uniform(shape, dtype))
+    @both_names(mean="loc", std="scale", shape="size")
+    def normal(
+        self,
+        *arguments: Any,
+        loc: TensorLike | None = None,
+        scale: TensorLike | None = None,
+        size: int | Sequence[int] | None = None,
+        dtype: DTypeLike | None = None,
+    ) -> Tensor:
+        """Numbers drawn from the normal distribution, of mean 0 and variance 1 if nothing else is
+        given; see `chainrule.normal`."""
+        draw = as_draw("normal", ("loc", "scale"), arguments, loc, scale, size, dtype)
+        if isinstance(draw.extent, (int, float)) and draw.extent < 0:
+            raise ValueError(f"normal: the standard deviation is not negative, got {draw.extent}")
+        drawn = self._unit_normal(draw.shape, draw.dtype)
+        if draw.extent is not None:
+            drawn = drawn * draw.extent
+        return drawn if draw.place is None else drawn + draw.place
+
+    def _unit_normal(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
+        """Numbers of mean 0 and variance 1 (Box and Muller)."""
+        radius = sqrt(-2.0 * log(1.0 - self._unit_uniform(shape, dtype)))
+        return radius * cos(2 * np.pi * self._unit_uniform(shape, dtype))
 
     def bernoulli(
-        self, p: float | TensorLike, shape: Sequence[int] = (), dtype: DTypeLike = "float32"
+        self,
+        p: float | TensorLike,
+        shape: int | Sequence[int] | None = None,
+        dtype: DTypeLike = "float32",
     ) -> Tensor:
-        """1 with probability `p`, else 0."""
+        """1 with probability `p`, else 0; see `chainrule.bernoulli`."""
         if isinstance(p, (int, float)) and not 0 <= p <= 1:
             raise ValueError(f"a probability lies in [0, 1], got {p}")
-        uniform = self.uniform(shape, dtype)
+        shape = as_tensor(p).shape if shape is None else as_shape("bernoulli", (shape,))
+        uniform = self._unit_uniform(shape, as_dtype(dtype))
         return (uniform < as_tensor(p, dtype if isinstance(p, (int, float)) else None)).astype(
             dtype
         )
@@ -251,23 +293,83 @@ def manual_seed(seed: int) -> Generator:
     return default_generator.manual_seed(seed)
 
 
-def uniform(shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
-    """Numbers drawn uniformly from [0, 1) by the current generator."""
-    return _current.get().uniform(shape, dtype)
+@both_names(shape="size")
+def uniform(
+    *arguments: Any,
+    low: TensorLike | None = None,
+    high: TensorLike | None = None,
+    size: int | Sequence[int] | None = None,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
+    """Numbers drawn uniformly from [low, high), or [0, 1), by the current generator.
 
+    It is called as `uniform(shape, dtype)` or, with two numbers, as NumPy's
+    `uniform(low, high, size)`; all else is given by name.
 
-def normal(shape: Sequence[int] = (), dtype: DTypeLike = "float32") -> Tensor:
-    """Numbers of mean 0 and variance 1 drawn from the normal distribution by the current generator.
+    Args:
+        arguments: none, `shape`, `shape, dtype`, `low, high` or `low, high, size`.
+        low, high: the ends of the interval, numbers or Tensors, 0 and 1 by default.
+        size: the shape, also named `shape`, a whole number or several; by default that of `low` and
+            `high`.
+        dtype: float32, the default, or float64; that of floating Tensors.
 
-    Formula: sqrt(-2 log(1 - u)) cos(2 pi v) of two uniform draws u and v (Box and Muller 1958).
+    Raises:
+        TypeError: if the arguments can be read in two ways.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.uniform((2, 3)).shape, cr.uniform(-1, 1, 5).shape, cr.uniform(5, low=-1).shape
+        ((2, 3), (5,), (5,))
     """
-    return _current.get().normal(shape, dtype)
+    return _current.get().uniform(*arguments, low=low, high=high, size=size, dtype=dtype)
+
+
+@both_names(mean="loc", std="scale", shape="size")
+def normal(
+    *arguments: Any,
+    loc: TensorLike | None = None,
+    scale: TensorLike | None = None,
+    size: int | Sequence[int] | None = None,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
+    """Numbers drawn from the normal distribution by the current generator.
+
+    It is called as `normal(shape, dtype)` or, with two numbers, as NumPy's
+    `normal(loc, scale, size)`; all else is given by name.
+
+    Formula: sqrt(-2 log(1 - u)) cos(2 pi v) of two uniform draws u and v (Box and Muller 1958),
+    times `scale`, plus `loc`.
+
+    Args:
+        arguments: none, `shape`, `shape, dtype`, `loc, scale` or `loc, scale, size`.
+        loc, scale: the mean and the standard deviation, numbers or Tensors, 0 and 1 by default.
+        size: the shape, also named `shape`, a whole number or several; by default that of `loc` and
+            `scale`.
+        dtype: float32, the default, or float64; that of floating Tensors.
+
+    Raises:
+        TypeError: if the arguments can be read in two ways.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.normal((2, 3)).shape, cr.normal(0, 0.1, 5).shape, cr.normal(5, loc=3.0).shape
+        ((2, 3), (5,), (5,))
+    """
+    return _current.get().normal(*arguments, loc=loc, scale=scale, size=size, dtype=dtype)
 
 
 def bernoulli(
-    p: float | TensorLike, shape: Sequence[int] = (), dtype: DTypeLike = "float32"
+    p: float | TensorLike,
+    shape: int | Sequence[int] | None = None,
+    dtype: DTypeLike = "float32",
 ) -> Tensor:
-    """1 with probability `p`, else 0, drawn by the current generator."""
+    """1 with probability `p`, else 0, drawn by the current generator.
+
+    Args:
+        p: a probability, or several that broadcast with the shape.
+        shape: of the numbers; by default that of `p`.
+        dtype: float32 or float64.
+    """
     return _current.get().bernoulli(p, shape, dtype)
 
 
