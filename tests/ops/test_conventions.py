@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from native_calls import native
 
 import chainrule as cr
 from chainrule.testing import check_gradient
@@ -31,6 +32,27 @@ def test_of_a_tie_the_first_argument_takes_the_gradient(function):
     a, b = (cr.tensor([3.0], requires_grad=True) for _ in range(2))
     da, db = cr.grad(function(a, b).sum(), [a, b])
     assert (da.item(), db.item()) == (1, 0)
+
+
+@pytest.mark.parametrize("function", [cr.maximum, cr.minimum])
+def test_where_either_is_nan_both_take_the_gradient(function):
+    """As in PyTorch."""
+    torch = pytest.importorskip("torch")
+    pairs = np.array([[np.nan, 1.0, np.nan, 1.0, 2.0], [1.0, np.nan, np.nan, 2.0, 1.0]])
+    t, u = (torch.tensor(x, requires_grad=True) for x in pairs)
+    getattr(torch, function.__name__)(t, u).sum().backward()
+    a, b = (cr.tensor(x, requires_grad=True) for x in pairs)
+    for found, expected in zip(cr.grad(function(a, b).sum(), [a, b]), (t, u), strict=True):
+        np.testing.assert_array_equal(found, expected.grad)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_sign_of_a_zero_is_0(dtype):
+    x = np.array([-0.0, 0.0, -2.0, 3.0, np.nan], dtype)
+    expected = np.array([0.0, 0.0, -1.0, 1.0, np.nan], dtype)
+    for found in (cr.sign(x).numpy(), native(cr.sign, x)):
+        np.testing.assert_array_equal(found, expected)
+        assert not np.signbit(found[:2]).any()
 
 
 @pytest.mark.parametrize("function", [cr.max, cr.min])

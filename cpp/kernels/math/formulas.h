@@ -92,7 +92,8 @@ CHAINRULE_INLINE Vector<T> abs(Vector<T> x) {
 template <typename T>
 CHAINRULE_INLINE Vector<T> sign(Vector<T> x) {
   const auto zero = broadcast(T(0));
-  return select(x > zero, broadcast(T(1)), select(x < zero, broadcast(T(-1)), x));  // 0 and NaN
+  // x + 0 is x for NaN, and 0 for -0.
+  return select(x > zero, broadcast(T(1)), select(x < zero, broadcast(T(-1)), x + zero));
 }
 template <Floating T>
 CHAINRULE_INLINE Vector<T> heaviside(Vector<T> x) {
