@@ -291,3 +291,12 @@ def test_numbers_of_numpy_and_python_drawn_in_a_capture_are_reported():
     ):
         with pytest.warns(RuntimeWarning, match=r"cr\.uniform"):
             cr.compile(draw)(X)
+
+
+@pytest.mark.parametrize("number", [np.int64(2), np.array(2), cr.tensor(2)])
+def test_an_input_as_the_bound_of_a_slice_says_what_to_pass(number):
+    step = cr.compile(lambda x, n: x[:, n:])
+    x = np.ones((2, 3), np.float32)
+    with pytest.raises(cr.SymbolicError, match=r"it is an input of the graph.* as Python's, int"):
+        step(x, number)
+    assert step(x, int(number)).shape == (2, 1)

@@ -28,6 +28,10 @@ class Argument(State):
     """A state that stands for an array that a recorded function is given at every call."""
 
     __slots__ = ()
+    _without_value = (
+        "it is an input of the graph. Compute with it as a Tensor instead; pass a number that "
+        "decides on a shape or a slice as Python's, int(n)."
+    )
 
     def __init__(self, spec: Tensor, name: str, *, requires_grad: bool = False) -> None:
         Tensor.__init__(self, None, requires_grad, name, shape=spec.shape, dtype=spec.dtype)

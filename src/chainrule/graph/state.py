@@ -45,6 +45,7 @@ class State(Tensor):
     guard: Guard | None
     _node: Tensor | None
     _is_view: bool
+    _without_value = "it is the state of the step. Compute with it as a Tensor instead."
 
     def __init__(
         self,
@@ -233,8 +234,7 @@ class State(Tensor):
         """The value now, as a read-only array."""
         if local.context.capture is not None:
             raise SymbolicError(
-                f"{self._label} has no value while a graph is captured: it is the state of the "
-                "step. Compute with it as a Tensor instead."
+                f"{self._label} has no value while a graph is captured: {self._without_value}"
             )
         if self._is_view:
             return self._unchanging()
