@@ -131,3 +131,37 @@ def test_against_torch():
     ]
     for mine, reference in pairs:
         np.testing.assert_allclose(mine.numpy(), reference.numpy(), rtol=1e-11, atol=1e-14)
+
+
+@pytest.mark.parametrize(
+    "derive",
+    [
+        lambda f: cr.jacobian(f, X),
+        lambda f: cr.hessian(f, X),
+        lambda f: cr.vjp(f, X, X),
+        lambda f: cr.jvp(f, X, X),
+        lambda f: cr.value_and_grad(f)(X),
+    ],
+)
+def test_a_function_that_returns_no_tensor_is_refused_with_the_remedy(derive):
+    for function, remedy in (
+        (lambda x: (x.sum(), x), "one Tensor, not tuple: return the one to differentiate"),
+        (lambda x: x.sum().item(), r"one Tensor, not float: .* without item\(\)"),
+        (lambda x: None, "one Tensor, not NoneType"),
+    ):
+        with pytest.raises(TypeError, match=remedy):
+            derive(function)
+
+
+def test_a_tuple_of_arrays_is_no_variable():
+    """JAX's and PyTorch's way to pass arguments would be taken for a stack of one."""
+    for x in ((np.ones(2),), (cr.ones(2), cr.ones(2))):
+        for derive in (
+            lambda x: cr.jvp(cr.sum, x, x),
+            lambda x: cr.vjp(cr.sum, x, 1.0),
+            lambda x: cr.jacobian(cr.sum, x),
+            lambda x: cr.value_and_grad(cr.sum)(x),
+        ):
+            with pytest.raises(TypeError, match="one Tensor or array, not a tuple of these"):
+                derive(x)
+    assert cr.jacobian(cr.sum, (1.0, 2.0)).tolist() == [1.0, 1.0]

@@ -195,3 +195,43 @@ def test_detach_passes_no_gradient():
     assert y.is_leaf
     assert not y.requires_grad
     assert cr.grad(x * y, x).item() == 6.0
+
+
+@pytest.mark.parametrize("other", [None, "a", b"a"])
+def test_a_tensor_equals_nothing_that_is_no_number(other):
+    for x in (cr.tensor(3), cr.tensor([1.0, 2.0]), cr.placeholder((2,))):
+        assert (x == other) is False
+        assert (other == x) is False
+        assert (x != other) is True
+        with pytest.raises(cr.DTypeError):
+            x < other  # noqa: B015
+
+
+def test_the_class_itself_makes_no_tensor_of_data():
+    for arguments in (([1, 2],), (2, 3), (2,), (cr.tensor([1.0]),), ("a",)):
+        with pytest.raises(TypeError, match=r"chainrule.tensor\(data\).*chainrule.zeros\(shape\)"):
+            cr.Tensor(*arguments)
+
+
+def test_item_takes_an_index():
+    x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert x.item(2) == x.item(1, 0) == x.item((1, 0)) == 3.0
+    with pytest.raises(ValueError, match=r"one element, not shape \(2, 2\): tolist\(\)"):
+        x.item()
+    with pytest.raises(IndexError):
+        x.item(4)
+
+
+def test_powers_take_no_modulus():
+    assert pow(cr.tensor([2, 3]), 3).tolist() == [8, 27]
+    with pytest.raises(TypeError, match=r"write x \*\* y % m"):
+        pow(cr.tensor([2, 3]), 3, 5)
+
+
+def test_the_shape_of_a_placeholder():
+    assert cr.placeholder(3).shape == cr.placeholder(np.array([3])).shape == (3,)
+    for shape in ((None, 2), None, (2.5,), "ab"):
+        with pytest.raises(TypeError, match=r"whole numbers, got .*: a graph is of one shape"):
+            cr.placeholder(shape)
+    with pytest.raises(cr.ShapeError, match="no negative lengths"):
+        cr.placeholder((2, -1))

@@ -17,6 +17,11 @@ Function = Callable[..., Tensor]
 
 def _variable(data: TensorLike) -> Tensor:
     """The Tensor to differentiate with respect to: `data` itself, or a new leaf of its value."""
+    if isinstance(data, tuple) and any(hasattr(part, "shape") for part in data):
+        raise TypeError(
+            "derivatives are with respect to one Tensor or array, not a tuple of these: pass x in "
+            "place of (x,); value_and_grad takes several as arguments of their own, by argnums"
+        )
     if isinstance(data, Tensor):
         if data.requires_grad or data.is_symbolic:
             return data
@@ -27,6 +32,25 @@ def _variable(data: TensorLike) -> Tensor:
             f"only floating Tensors have gradients, not {value.dtype}; convert it with astype"
         )
     return Tensor(value, requires_grad=True)
+
+
+def _value(function: Function, *arguments: Any, **keywords: Any) -> Tensor:
+    """What the function returns, which is one Tensor.
+
+    Raises:
+        TypeError: if it is something else.
+    """
+    y = function(*arguments, **keywords)
+    if isinstance(y, Tensor):
+        return y
+    if isinstance(y, (tuple, list, dict)):
+        remedy = "return the one to differentiate, by a function of its own for each"
+    else:
+        remedy = "compute it by operations on Tensors, without item(), float() or numpy()"
+    raise TypeError(
+        f"the function whose derivatives are asked for returns one Tensor, not {type(y).__name__}: "
+        f"{remedy}"
+    )
 
 
 def value_and_grad(
@@ -51,7 +75,7 @@ def value_and_grad(
         given = list(arguments)
         for position in positions:
             given[position] = _variable(given[position])
-        value = function(*given, **keywords)
+        value = _value(function, *given, **keywords)
         variables = [given[position] for position in positions]
         grads = grad(value, variables)
         return value, grads[0] if isinstance(argnums, int) else grads  # type: ignore[index]
@@ -69,7 +93,7 @@ def vjp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tenso
         [2.0, 40.0]
     """
     x = _variable(x)
-    y = function(x)
+    y = _value(function, x)
     return y, grad(y, x, v)  # type: ignore[return-value]
 
 
@@ -88,7 +112,7 @@ def jvp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tenso
     v = as_tensor(v, None if isinstance(v, Tensor) else x.dtype)
     if v.shape != x.shape:
         raise ShapeError(f"jvp: v has shape {v.shape}, x has {x.shape}; they must be equal")
-    y = function(x)
+    y = _value(function, x)
     u = Tensor(np.zeros(y.shape, y.dtype), requires_grad=True)
     inner = (grad(y, x, u) * v).sum()  # type: ignore[operator, union-attr]
     return y, grad(inner, u)  # type: ignore[return-value]
@@ -103,7 +127,7 @@ def jacobian(function: Function, x: TensorLike) -> Tensor:
         [[2.0, 0.0], [0.0, 4.0]]
     """
     x = _variable(x)
-    y = function(x)
+    y = _value(function, x)
     rows = []
     for i in range(y.size):
         unit = np.zeros(y.size, y.dtype)
@@ -122,4 +146,4 @@ def hessian(function: Function, x: TensorLike) -> Tensor:
         >>> cr.hessian(lambda x: (x * x * x).sum(), cr.tensor([1.0, 2.0])).tolist()
         [[6.0, 0.0], [0.0, 12.0]]
     """
-    return jacobian(lambda t: grad(function(t), t), x)  # type: ignore[arg-type, return-value]
+    return jacobian(lambda t: grad(_value(function, t), t), x)  # type: ignore[arg-type, return-value]

@@ -10,6 +10,9 @@ if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor, TensorLike
 
 
+_UNEQUAL = (type(None), str, bytes)  # a Tensor is not equal to any of these, as to no other object
+
+
 class Operators:
     """What a `Tensor` inherits: ``+``, ``@``, ``<``, ``x[i]`` and the like."""
 
@@ -93,7 +96,9 @@ class Operators:
     def __round__(self, decimals: int = 0) -> Tensor:
         return functions["round"](self, decimals)
 
-    def __pow__(self, other: TensorLike) -> Tensor:
+    def __pow__(self, other: TensorLike, modulo: None = None) -> Tensor:
+        if modulo is not None:
+            raise TypeError("pow of a Tensor takes no modulus; write x ** y % m")
         return functions["power"](self, other)
 
     def __rpow__(self, other: TensorLike) -> Tensor:
@@ -115,9 +120,13 @@ class Operators:
         return functions["abs"](self)
 
     def __eq__(self, other: TensorLike) -> Tensor:  # type: ignore[override]
+        if isinstance(other, _UNEQUAL):
+            return NotImplemented
         return functions["equal"](self, other)
 
     def __ne__(self, other: TensorLike) -> Tensor:  # type: ignore[override]
+        if isinstance(other, _UNEQUAL):
+            return NotImplemented
         return functions["not_equal"](self, other)
 
     def __lt__(self, other: TensorLike) -> Tensor:

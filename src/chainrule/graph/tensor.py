@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import count
+from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn, Union
 
 import numpy as np
@@ -30,6 +31,7 @@ Array = NDArray[Any]
 TensorLike = Union["Tensor", ArrayLike]
 
 _serials = count()
+_ARRAYS = (np.ndarray, np.generic)
 
 
 def next_serial() -> int:
@@ -140,6 +142,11 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
             self.shape = shape
             self.dtype = dtype
         else:
+            if not isinstance(value, _ARRAYS):
+                raise TypeError(
+                    "a Tensor is made of data by chainrule.tensor(data), or float32 by "
+                    "chainrule.tensor(data, 'float32'), and of a shape by chainrule.zeros(shape)"
+                )
             self.shape = value.shape
             self.dtype = value.dtype
         self.operation = self._grad = self.state = None
@@ -250,9 +257,20 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
         view.flags.writeable = False
         return view
 
-    def item(self) -> Any:
-        """The value of a Tensor with one element, as a Python number."""
-        return self.numpy().item()
+    def item(self, *index: Any) -> Any:
+        """The value of a Tensor with one element, as a Python number.
+
+        Args:
+            index: of which element, where there are several: one number counts them all in order,
+                several are one for each axis.
+        """
+        value = self.numpy()
+        if value.size != 1 and not index:
+            raise ValueError(
+                f"item() is for a Tensor of one element, not shape {self.shape}: tolist() gives "
+                "all, and item(index) one"
+            )
+        return value.item(*index)
 
     def tolist(self) -> Any:
         """The value as nested lists of Python numbers."""
@@ -477,7 +495,7 @@ def as_tensor(data: Any, dtype: DTypeLike | None = None) -> Tensor:
 
 
 def placeholder(
-    shape: Sequence[int], dtype: DTypeLike = "float32", *, name: str | None = None
+    shape: int | Sequence[int], dtype: DTypeLike = "float32", *, name: str | None = None
 ) -> Tensor:
     """A leaf with a shape and a dtype but no value: all Tensors computed from it are symbolic.
 
@@ -487,6 +505,14 @@ def placeholder(
         >>> (x @ cr.tensor([[1.0]] * 4)).shape
         (32, 1)
     """
-    if any(length < 0 for length in shape):
-        raise ShapeError(f"a placeholder's shape has no negative lengths, got {tuple(shape)}")
-    return Tensor(None, shape=tuple(shape), dtype=as_dtype(dtype), name=name)
+    lengths = tuple(shape) if isinstance(shape, Iterable) else (shape,)
+    try:
+        found = tuple(map(index, lengths))
+    except TypeError:
+        raise TypeError(
+            f"a placeholder's shape is whole numbers, got {lengths}: a graph is of one shape; "
+            "compile and Trainer make one for each shape that comes"
+        ) from None
+    if any(length < 0 for length in found):
+        raise ShapeError(f"a placeholder's shape has no negative lengths, got {found}")
+    return Tensor(None, shape=found, dtype=as_dtype(dtype), name=name)
