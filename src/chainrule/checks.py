@@ -5,14 +5,14 @@ from __future__ import annotations
 import math
 import operator
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple, NoReturn, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.dtypes import as_dtype
-from chainrule.errors import DTypeError
+from chainrule.errors import DTypeError, ShapeError
 
 T = TypeVar("T")
 
@@ -57,6 +57,26 @@ def integer(name: str, value: Any, least: int | None = None) -> int:
 def count(name: str, value: Any) -> int:
     """A whole number of at least 1, as an int."""
     return integer(name, value, 1)
+
+
+def shape(name: str, lengths: Sequence[Any], remedy: str) -> tuple[int, ...]:
+    """The lengths of a shape that is given number by number, as one number or as a sequence.
+
+    Raises:
+        TypeError: if they are no whole numbers.
+        ShapeError: if one is negative.
+    """
+    first = lengths[0] if len(lengths) == 1 else None
+    if isinstance(first, Iterable) and getattr(first, "ndim", None) != 0:
+        lengths = tuple(first)
+    try:
+        found = tuple([operator.index(length) for length in lengths])
+    except TypeError:
+        given = ", ".join(map(repr, lengths))
+        raise TypeError(f"{name}: a shape is whole numbers, {remedy}; got {given}") from None
+    if any(length < 0 for length in found):
+        raise ShapeError(f"{name}: a shape has no negative lengths, got {found}")
+    return found
 
 
 def flag(name: str, value: Any) -> bool:

@@ -209,15 +209,13 @@ def test_a_tensor_equals_nothing_that_is_no_number(other):
 
 def test_the_class_itself_makes_no_tensor_of_data():
     for arguments in (([1, 2],), (2, 3), (2,), (cr.tensor([1.0]),), ("a",)):
-        with pytest.raises(TypeError, match=r"chainrule.tensor\(data\).*chainrule.zeros\(shape\)"):
+        with pytest.raises(TypeError, match=r"chainrule.tensor\(data\), chainrule.zeros\(shape\)"):
             cr.Tensor(*arguments)
 
 
 def test_item_takes_an_index():
     x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
     assert x.item(2) == x.item(1, 0) == x.item((1, 0)) == 3.0
-    with pytest.raises(ValueError, match=r"one element, not shape \(2, 2\): tolist\(\)"):
-        x.item()
     with pytest.raises(IndexError):
         x.item(4)
 
@@ -231,7 +229,7 @@ def test_powers_take_no_modulus():
 def test_the_shape_of_a_placeholder():
     assert cr.placeholder(3).shape == cr.placeholder(np.array([3])).shape == (3,)
     for shape in ((None, 2), None, (2.5,), "ab"):
-        with pytest.raises(TypeError, match=r"whole numbers, got .*: a graph is of one shape"):
+        with pytest.raises(TypeError, match=r"whole numbers, and a graph is of one: .*; got"):
             cr.placeholder(shape)
     with pytest.raises(cr.ShapeError, match="no negative lengths"):
         cr.placeholder((2, -1))

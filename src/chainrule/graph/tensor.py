@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import math
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import count
-from operator import index
 from typing import TYPE_CHECKING, Any, NoReturn, Union
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from chainrule import checks
 from chainrule.dtypes import as_dtype, to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
@@ -143,10 +143,7 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
             self.dtype = dtype
         else:
             if not isinstance(value, _ARRAYS):
-                raise TypeError(
-                    "a Tensor is made of data by chainrule.tensor(data), or float32 by "
-                    "chainrule.tensor(data, 'float32'), and of a shape by chainrule.zeros(shape)"
-                )
+                raise TypeError("make Tensors by chainrule.tensor(data), chainrule.zeros(shape)")
             self.shape = value.shape
             self.dtype = value.dtype
         self.operation = self._grad = self.state = None
@@ -261,16 +258,9 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
         """The value of a Tensor with one element, as a Python number.
 
         Args:
-            index: of which element, where there are several: one number counts them all in order,
-                several are one for each axis.
+            index: of which element; one number counts all in order, several are one for each axis.
         """
-        value = self.numpy()
-        if value.size != 1 and not index:
-            raise ValueError(
-                f"item() is for a Tensor of one element, not shape {self.shape}: tolist() gives "
-                "all, and item(index) one"
-            )
-        return value.item(*index)
+        return self.numpy().item(*index)
 
     def tolist(self) -> Any:
         """The value as nested lists of Python numbers."""
@@ -505,14 +495,6 @@ def placeholder(
         >>> (x @ cr.tensor([[1.0]] * 4)).shape
         (32, 1)
     """
-    lengths = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    try:
-        found = tuple(map(index, lengths))
-    except TypeError:
-        raise TypeError(
-            f"a placeholder's shape is whole numbers, got {lengths}: a graph is of one shape; "
-            "compile and Trainer make one for each shape that comes"
-        ) from None
-    if any(length < 0 for length in found):
-        raise ShapeError(f"a placeholder's shape has no negative lengths, got {found}")
-    return Tensor(None, shape=found, dtype=as_dtype(dtype), name=name)
+    remedy = "and a graph is of one: compile and Trainer make one for each that comes"
+    lengths = checks.shape("placeholder", (shape,), remedy)
+    return Tensor(None, shape=lengths, dtype=as_dtype(dtype), name=name)

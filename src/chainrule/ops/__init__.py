@@ -33,6 +33,7 @@ from chainrule.ops.padding import *  # noqa: F403
 from chainrule.ops.pooling import *  # noqa: F403
 from chainrule.ops.products import *  # noqa: F403
 from chainrule.ops.random import *  # noqa: F403
+from chainrule.ops.random_shapes import *  # noqa: F403
 from chainrule.ops.reduce import *  # noqa: F403
 from chainrule.ops.rounding import *  # noqa: F403
 from chainrule.ops.selection import *  # noqa: F403

@@ -6,13 +6,14 @@ float32 where nothing else says so. With `requires_grad` the Tensor is a leaf of
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import index
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from chainrule import checks
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
@@ -52,28 +53,8 @@ Shape = tuple[int, ...]
 
 
 def as_shape(name: str, lengths: Sequence[Any]) -> Shape:
-    """The lengths of a shape that is given number by number, as one number or as a sequence.
-
-    Raises:
-        TypeError: if they are no whole numbers.
-        ShapeError: if one is negative.
-    """
-    if (
-        len(lengths) == 1
-        and isinstance(lengths[0], Iterable)
-        and getattr(lengths[0], "ndim", None) != 0
-    ):
-        lengths = tuple(lengths[0])
-    try:
-        shape = tuple([index(length) for length in lengths])
-    except TypeError:
-        raise TypeError(
-            f"{name}: a shape is whole numbers, as in {name}(2, 3) or {name}((2, 3)); got "
-            f"{', '.join(map(repr, lengths))}"
-        ) from None
-    if any(length < 0 for length in shape):
-        raise ShapeError(f"{name}: a shape has no negative lengths, got {shape}")
-    return shape
+    """The shape of what the function of this name makes; see `checks.shape`."""
+    return checks.shape(name, lengths, f"as in {name}(2, 3) or {name}((2, 3))")
 
 
 def _shape_and_dtype(

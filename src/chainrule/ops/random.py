@@ -23,7 +23,7 @@ from chainrule.graph.guards import guard_of
 from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.state import Buffer
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, tensor
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.creation import as_shape
 from chainrule.ops.draws import as_draw
 from chainrule.ops.samples import examples
@@ -38,10 +38,8 @@ __all__ = [
     "manual_seed",
     "normal",
     "permutation",
-    "rand",
     "rand_like",
     "randint",
-    "randn",
     "randn_like",
     "uniform",
     "use_generator",
@@ -371,56 +369,6 @@ def bernoulli(
         dtype: float32 or float64.
     """
     return _current.get().bernoulli(p, shape, dtype)
-
-
-def _as_leaf(drawn: Tensor, requires_grad: bool) -> Tensor:
-    """The numbers as a leaf that may require a gradient."""
-    if not requires_grad:
-        return drawn
-    if drawn.value is None:
-        raise SymbolicError(
-            "random numbers that require a gradient: in a captured function a draw has no value, "
-            "so that it is no leaf; make the leaf before, and pass it"
-        )
-    return tensor(drawn.numpy(), requires_grad=True)
-
-
-def rand(
-    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
-) -> Tensor:
-    """Numbers drawn uniformly from [0, 1) by the current generator; float32 by default.
-
-    Args:
-        shape: as `rand(2, 3)` or `rand((2, 3))`.
-        dtype: float32 or float64.
-        requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.rand(2, 3).shape
-        (2, 3)
-    """
-    lengths = as_shape("rand", shape)
-    return _as_leaf(uniform(lengths, np.float32 if dtype is None else dtype), requires_grad)
-
-
-def randn(
-    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
-) -> Tensor:
-    """Numbers of mean 0 and variance 1 from the normal distribution; float32 by default.
-
-    Args:
-        shape: as `randn(2, 3)` or `randn((2, 3))`.
-        dtype: float32 or float64.
-        requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.randn(2, 3).shape
-        (2, 3)
-    """
-    lengths = as_shape("randn", shape)
-    return _as_leaf(normal(lengths, np.float32 if dtype is None else dtype), requires_grad)
 
 
 def rand_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:

@@ -1,0 +1,65 @@
+"""Random numbers of a shape that may be given number by number."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from chainrule.errors import SymbolicError
+from chainrule.graph.tensor import Tensor, tensor
+from chainrule.ops.creation import as_shape
+from chainrule.ops.random import normal, uniform
+
+__all__ = ["rand", "randn"]
+
+
+def _as_leaf(drawn: Tensor, requires_grad: bool) -> Tensor:
+    """The numbers as a leaf that may require a gradient."""
+    if not requires_grad:
+        return drawn
+    if drawn.value is None:
+        raise SymbolicError(
+            "random numbers that require a gradient: in a captured function a draw has no value, "
+            "so that it is no leaf; make the leaf before, and pass it"
+        )
+    return tensor(drawn.numpy(), requires_grad=True)
+
+
+def rand(
+    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers drawn uniformly from [0, 1) by the current generator; float32 by default.
+
+    Args:
+        shape: as `rand(2, 3)` or `rand((2, 3))`.
+        dtype: float32 or float64.
+        requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.rand(2, 3).shape
+        (2, 3)
+    """
+    lengths = as_shape("rand", shape)
+    return _as_leaf(uniform(lengths, np.float32 if dtype is None else dtype), requires_grad)
+
+
+def randn(
+    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+) -> Tensor:
+    """Numbers of mean 0 and variance 1 from the normal distribution; float32 by default.
+
+    Args:
+        shape: as `randn(2, 3)` or `randn((2, 3))`.
+        dtype: float32 or float64.
+        requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
+
+    Example:
+        >>> import chainrule as cr
+        >>> cr.randn(2, 3).shape
+        (2, 3)
+    """
+    lengths = as_shape("randn", shape)
+    return _as_leaf(normal(lengths, np.float32 if dtype is None else dtype), requires_grad)
