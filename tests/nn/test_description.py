@@ -123,6 +123,22 @@ def test_every_layer_is_built_again(name):
     again.load_state_dict(layer.state_dict())
 
 
+@pytest.mark.parametrize("name", LAYERS)
+def test_reset_parameters_of_every_module_starts_a_layer_anew(name):
+    """The loop that begins each fold of a cross-validation."""
+    layer = nn.from_description(
+        through_json(EXAMPLES[name] if name in EXAMPLES else LAYERS[name]())
+    )
+    running = [b for n, b in layer.named_buffers() if "running" in n or "num_batches" in n]
+    states = [*layer.parameters(), *running]
+    for state in states:
+        nn.init.constant_(state, 9)
+    for module in layer.modules():
+        if hasattr(module, "reset_parameters"):
+            module.reset_parameters()
+    assert not any((state.numpy() == 9).any() for state in states)
+
+
 def test_a_model_predicts_the_same_after_json():
     model = nn.Sequential(nn.Standardize(3), nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 2))
     model[0].fit(np.random.default_rng(0).standard_normal((9, 3)))

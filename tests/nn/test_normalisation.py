@@ -430,3 +430,24 @@ def test_a_saved_training_goes_on_with_its_statistics(tmp_path):
     assert_states_close(other.state_dict(), whole.state_dict(), 0)
     assert other[1].num_batches_tracked.item() == 10
     assert_states_close(cr.load(path).state_dict(), half.state_dict(), 0)
+
+
+def test_reset_parameters_and_reset_running_stats_are_pytorchs():
+    torch = pytest.importorskip("torch")
+    for ours, theirs in (
+        (nn.BatchNorm1d(3), torch.nn.BatchNorm1d(3)),
+        (nn.InstanceNorm1d(3, affine=True, track_running_stats=True), None),
+        (nn.GroupNorm(1, 3), torch.nn.GroupNorm(1, 3)),
+        (nn.LayerNorm(3), torch.nn.LayerNorm(3)),
+        (nn.RMSNorm(3), torch.nn.RMSNorm(3)),
+    ):
+        theirs = theirs or torch.nn.InstanceNorm1d(3, affine=True, track_running_stats=True)
+        for name, state in ours._named_state().items():
+            nn.init.constant_(state, 5)
+            theirs.state_dict()[name].fill_(5)
+        for method in ("reset_running_stats", "reset_parameters"):
+            if hasattr(theirs, method):
+                getattr(ours, method)()
+                getattr(theirs, method)()
+                for name, value in ours.state_dict().items():
+                    assert np.array_equal(value, theirs.state_dict()[name].numpy()), (method, name)

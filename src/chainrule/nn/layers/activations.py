@@ -12,7 +12,7 @@ from chainrule import checks
 from chainrule.graph.keywords import both_names
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments, functional
+from chainrule.nn import arguments, functional, init
 from chainrule.nn.layers.base import Layer
 from chainrule.nn.module import Module
 
@@ -77,11 +77,16 @@ class PReLU(Layer):
         self.num_parameters = checks.count("num_parameters", num_parameters)
         self.init = checks.number("init", init)
         self.dtype = arguments.floating(dtype, device)
-        self.weight = Parameter(np.full(num_parameters, self.init, self.dtype))
+        self.weight = Parameter(np.zeros(num_parameters, self.dtype))
+        self.reset_parameters()
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         return arguments.elements(given, "num_parameters")
+
+    def reset_parameters(self) -> None:
+        """Make the weight `init` again."""
+        init.constant_(self.weight, self.init)
 
     def extra_repr(self) -> str:
         return f"num_parameters={self.num_parameters}"
@@ -417,6 +422,10 @@ class ParametricActivation(Layer):
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         return arguments.elements(given, "num_features")
+
+    def reset_parameters(self) -> None:
+        """Make the weight 1 again."""
+        init.ones_(self.weight)
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)

@@ -116,7 +116,7 @@ class MultiheadAttention(Layer):
             made = None if shape is None else Parameter(np.zeros(shape, self.dtype))
             self.register_parameter(name, made)
         self.out_proj = Linear(width, width, bias=bias, dtype=dtype)
-        self._reset_parameters()
+        self.reset_parameters()
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
@@ -129,7 +129,7 @@ class MultiheadAttention(Layer):
     def _same_widths(self) -> bool:
         return self.kdim == self.vdim == self.embed_dim
 
-    def _reset_parameters(self) -> None:
+    def reset_parameters(self) -> None:
         """Draw the projections of the inputs anew; biases become 0."""
         for weight in (
             self.in_proj_weight,

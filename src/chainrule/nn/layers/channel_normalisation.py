@@ -14,7 +14,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments, functional
+from chainrule.nn import arguments, functional, init
 from chainrule.nn.layers.base import Layer
 
 B = TypeVar("B", bound="BatchNorm")
@@ -54,17 +54,35 @@ class _ChannelNorm(Layer):
         self.affine = bool(affine)
         self.track_running_stats = bool(track_running_stats)
         self.dtype = arguments.floating(dtype, device)
-        ones, zeros = np.ones(num_features, self.dtype), np.zeros(num_features, self.dtype)
+        zeros = np.zeros(num_features, self.dtype)
         tracks = self.track_running_stats
-        self.register_parameter("weight", Parameter(ones) if affine else None)
+        self.register_parameter("weight", Parameter(zeros) if affine else None)
         self.register_parameter("bias", Parameter(zeros) if affine and bias else None)
         self.register_buffer("running_mean", zeros if tracks else None)
-        self.register_buffer("running_var", ones if tracks else None)
+        self.register_buffer("running_var", zeros if tracks else None)
         self.register_buffer("num_batches_tracked", np.int64(0) if tracks else None)
+        self.reset_parameters()
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         return arguments.elements(given, "num_features")
+
+    def reset_parameters(self) -> None:
+        """Make the weight 1 and the bias 0 again, and forget the running statistics."""
+        self.reset_running_stats()
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
+
+    def reset_running_stats(self) -> None:
+        """Make the running mean 0, the running variance 1 and the number of batches 0 again."""
+        if self.running_mean is not None:
+            init.zeros_(self.running_mean)
+        if self.running_var is not None:
+            init.ones_(self.running_var)
+        if self.num_batches_tracked is not None:
+            init.zeros_(self.num_batches_tracked)
 
     def extra_repr(self) -> str:
         """`bias` only where it says something, as in PyTorch's text of many years."""

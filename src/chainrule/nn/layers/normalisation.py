@@ -12,7 +12,7 @@ from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments, functional
+from chainrule.nn import arguments, functional, init
 from chainrule.nn.layers.base import Layer
 
 
@@ -65,13 +65,21 @@ class LayerNorm(Layer):
         self.eps = checks.not_negative("eps", eps)
         self.elementwise_affine = affine = bool(elementwise_affine)
         self.dtype = arguments.floating(dtype, device)
-        ones = np.ones(self.normalized_shape, self.dtype)
-        self.register_parameter("weight", Parameter(ones) if affine else None)
-        self.register_parameter("bias", Parameter(ones * 0) if affine and bias else None)
+        zeros = np.zeros(self.normalized_shape, self.dtype)
+        self.register_parameter("weight", Parameter(zeros) if affine else None)
+        self.register_parameter("bias", Parameter(zeros) if affine and bias else None)
+        self.reset_parameters()
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         return arguments.elements(given, "normalized_shape")
+
+    def reset_parameters(self) -> None:
+        """Make the weight 1 and the bias 0 again."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
@@ -124,12 +132,18 @@ class RMSNorm(Layer):
         self.eps = None if eps is None else checks.not_negative("eps", eps)
         self.elementwise_affine = affine = bool(elementwise_affine)
         self.dtype = arguments.floating(dtype, device)
-        ones = np.ones(self.normalized_shape, self.dtype)
-        self.register_parameter("weight", Parameter(ones) if affine else None)
+        zeros = np.zeros(self.normalized_shape, self.dtype)
+        self.register_parameter("weight", Parameter(zeros) if affine else None)
+        self.reset_parameters()
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         return arguments.elements(given, "normalized_shape")
+
+    def reset_parameters(self) -> None:
+        """Make the weight 1 again."""
+        if self.weight is not None:
+            init.ones_(self.weight)
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
@@ -192,13 +206,21 @@ class GroupNorm(Layer):
         self.eps = checks.not_negative("eps", eps)
         self.affine = bool(affine)
         self.dtype = arguments.floating(dtype, device)
-        ones = np.ones(num_channels, self.dtype)
-        self.register_parameter("weight", Parameter(ones) if affine else None)
-        self.register_parameter("bias", Parameter(ones * 0) if affine and bias else None)
+        zeros = np.zeros(num_channels, self.dtype)
+        self.register_parameter("weight", Parameter(zeros) if affine else None)
+        self.register_parameter("bias", Parameter(zeros) if affine and bias else None)
+        self.reset_parameters()
 
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         return arguments.elements(given, "num_channels")
+
+    def reset_parameters(self) -> None:
+        """Make the weight 1 and the bias 0 again."""
+        if self.weight is not None:
+            init.ones_(self.weight)
+        if self.bias is not None:
+            init.zeros_(self.bias)
 
     def extra_repr(self) -> str:
         """`bias` only where it says something, as in PyTorch's text of many years."""

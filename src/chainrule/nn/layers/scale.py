@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 from chainrule import checks
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
-from chainrule.nn import arguments
+from chainrule.nn import arguments, init
 from chainrule.nn.layers.base import Layer
 
 
@@ -55,6 +55,10 @@ class Scale(Layer):
     @classmethod
     def max_elements(cls, given: Mapping[str, Any]) -> int:
         return arguments.elements(given, "num_features")
+
+    def reset_parameters(self) -> None:
+        """Make the weight 1 again."""
+        init.ones_(self.weight)
 
     def forward(self, input: TensorLike) -> Tensor:
         x = as_tensor(input)
