@@ -57,7 +57,6 @@ TYPED = {
     "x.mm(x)": "x @ y",
     "x.masked_fill(x > 1, 0)": "cr.where",
     "x.contiguous()": "x itself",
-    "x.requires_grad_()": "x.requires_grad = True",
     "x.addmm(x, x)": "x + a @ b",
     "x.gather(1, x)": "cr.take_along_axis",
     "x.scatter_(1, x, x)": "parameter.assign",

@@ -1,5 +1,7 @@
 """In-place operators and PyTorch's in-place methods: a State takes the result, others refuse."""
 
+import copy
+
 import numpy as np
 import pytest
 
@@ -153,12 +155,96 @@ def test_data_and_grad_as_pytorch_has_them():
     assert w.grad.tolist() == [1.0, 2.0]
     with pytest.raises(TypeError, match="zero_grad"):
         w.grad.zero_()
-    with pytest.raises(TypeError, match="immutable"):
-        w.data.copy_(w)
+    w.data.copy_(w * 2)
+    assert w.tolist() == [6.0, 8.0]
     del w.grad
     assert w.grad is None
     with pytest.raises(TypeError, match="immutable"):
         cr.tensor([1.0]).data = [2.0]
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("kind", [cr.Parameter, cr.Buffer])
+def test_methods_of_data_change_its_state(name, kind):
+    """``layer.bias.data.fill_(0.01)``, which PyTorch's scripts write outside of no_grad."""
+    method, expected = METHODS[name]
+    w = kind([1.0, 2.0])
+    before = w.data
+    held = before * w
+    assert method(before) is before
+    assert w.tolist() == before.tolist() == expected
+    assert held.tolist() == [1.0, 4.0]
+    if kind is cr.Parameter:
+        assert cr.grad(held.sum(), w).tolist() == [1.0, 2.0], "the node keeps the value it saw"
+
+
+@pytest.mark.parametrize("operator", OPERATIONS)
+def test_operators_on_a_name_of_data_change_its_state(operator):
+    w = cr.Parameter([1.5, 2.0])
+    found = apply(operator, w.data, OPERATIONS[operator])
+    expected = apply(operator, np.float32([1.5, 2.0]), OPERATIONS[operator])
+    np.testing.assert_allclose(w, expected)
+    np.testing.assert_allclose(found, expected)
+    with pytest.raises(cr.ShapeError, match="@= gives"):
+        apply("@=", w.data, np.ones(2, np.float32))
+
+
+def test_data_is_a_snapshot_and_a_leaf_of_its_own():
+    w = cr.Parameter([1.0, 2.0])
+    old = w.data
+    w.data += 1.0
+    assert (w - old).tolist() == [1.0, 1.0] and repr(old) == "tensor([1., 2.])"
+    old.mul_(2.0)  # of what the State holds now
+    assert w.tolist() == old.tolist() == [4.0, 6.0]
+    leaf = w.data.requires_grad_()
+    (leaf * leaf).sum().backward()
+    assert leaf.grad.tolist() == [8.0, 12.0] and w.grad is None
+    with pytest.raises(RuntimeError, match="leaf that requires a gradient"):
+        leaf += 1.0
+    assert type(copy.deepcopy(w.data)) is cr.Tensor
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_data_in_a_compiled_function(backend):
+    """The soft update of a target network."""
+    target, online = cr.Parameter([1.0, 2.0]), cr.Parameter([3.0, 6.0])
+
+    @cr.compile(backend=backend)
+    def step(x):
+        x += 1.0
+        target.data.mul_(0.5).add_(online.data, alpha=0.5)
+        online.data.copy_(online.data + target.data)
+        return x, target.data
+
+    for wanted, result in (([2.0, 4.0], [5.0, 10.0]), ([3.5, 7.0], [8.5, 17.0])):
+        assert [found.tolist() for found in step(np.zeros(2, "f"))] == [[1.0, 1.0], wanted]
+        assert (target.tolist(), online.tolist()) == (wanted, result)
+
+
+def test_normal_and_uniform():
+    w = cr.Buffer(np.zeros(4000))
+    cr.manual_seed(0)
+    assert abs(w.normal_(3.0, 0.5).numpy().mean() - 3) < 0.05 and abs(w.numpy().std() - 0.5) < 0.05
+    w.data.uniform_(-1.0, 3.0)
+    assert -1 <= w.numpy().min() < -0.95 and 2.95 < w.numpy().max() < 3
+    with pytest.raises(ValueError, match="std"):
+        w.normal_(0.0, -1.0)
+    with pytest.raises(TypeError, match="immutable"):
+        cr.zeros(2).uniform_()
+
+
+def test_requires_grad_():
+    w, x = cr.Parameter([1.0, 2.0]), cr.ones(2)
+    assert w.requires_grad_(False) is w and not w.requires_grad
+    assert x.requires_grad_() is x
+    (w * x).sum().backward()
+    assert x.grad.tolist() == [1.0, 2.0] and w.grad is None
+    y = x * 2
+    assert y.requires_grad_() is y
+    with pytest.raises(RuntimeError, match="detach"):
+        y.requires_grad_(False)
+    with pytest.raises(cr.DTypeError, match="floating"):
+        cr.tensor([1, 2]).requires_grad_()
 
 
 @pytest.mark.parametrize("x", [cr.Parameter([1.0, 2.0]), cr.tensor([1.0, 2.0])])

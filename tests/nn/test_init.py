@@ -166,3 +166,43 @@ def test_refused():
         nn.init.uniform_(cr.Parameter(np.zeros(3)), 1, 0)
     with pytest.raises(ValueError, match="gelu"):
         nn.init.calculate_gain("gelu")
+
+
+def test_weights_init_of_pytorchs_tutorial():
+    """By `data`, as every tutorial on generative networks writes it."""
+    layer = nn.Linear(200, 50)
+    nn.init.normal_(layer.weight.data, 3.0, 0.02)
+    nn.init.constant_(layer.bias.data, 2)
+    assert abs(layer.weight.numpy().mean() - 3) < 0.01
+    assert layer.bias.tolist() == [2.0] * 50
+
+
+@pytest.mark.parametrize(
+    "name", [n for n in dir(nn.init) if n.endswith("_") and not n.startswith("_")]
+)
+def test_a_tensor_that_keeps_its_values_is_refused(name):
+    more = [0.5] if name in ("constant_", "sparse_") else []
+    shape = (2, 2, 1) if name == "dirac_" else (2, 2)
+    with pytest.raises(TypeError, match="a Tensor keeps its own"):
+        getattr(nn.init, name)(cr.ones(shape), *more)
+
+
+@pytest.mark.parametrize("name", ["uniform_", "normal_", "trunc_normal_", "xavier_uniform_",
+    "xavier_normal_", "kaiming_uniform_", "kaiming_normal_", "orthogonal_", "sparse_"])  # fmt: skip
+def test_numbers_come_from_the_generator_that_is_given(name):
+    more = [0.5] if name == "sparse_" else []
+    one, two = (
+        getattr(nn.init, name)(cr.Parameter(np.zeros((4, 5))), *more, generator=cr.Generator(3))
+        for _ in range(2)
+    )
+    assert np.array_equal(one.numpy(), two.numpy()) and one.numpy().any()
+
+
+@pytest.mark.parametrize("shape", [(4, 3, 3), (6, 2, 4, 3), (2, 5, 1)])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_dirac(shape, groups):
+    weight = nn.init.dirac_(cr.Parameter(np.ones(shape)), groups)
+    theirs = torch.nn.init.dirac_(torch.ones(shape), groups)
+    assert np.array_equal(weight.numpy(), theirs.numpy())
+    with pytest.raises(ValueError, match="groups"):
+        nn.init.dirac_(weight, 5)

@@ -41,6 +41,11 @@ class Argument(State):
     def assign(self, tensor: Any) -> None:
         raise AttributeError("an argument has no assign: only States have, as a Parameter")
 
+    # The function that it is given to sees a Tensor: x += 1 binds the name to another one.
+    _take_result = Tensor._take_result
+    _take = Tensor._take
+    data = Tensor.data  # type: ignore[override]
+
     @property
     def _label(self) -> str:
         return f"argument {self.name}"

@@ -12,7 +12,8 @@ import operator
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from chainrule.errors import ShapeError
+from chainrule import checks
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.methods import functions
 
@@ -31,8 +32,9 @@ def _times(alpha: float, other: TensorLike) -> TensorLike:
 
 def _product(left: Any, right: TensorLike) -> Any:
     product = operator.matmul(left, right)
-    if left.is_state and product.shape != left.shape:
-        raise ShapeError(f"{left._label} has shape {left.shape}; @= gives {product.shape}")
+    owner = getattr(left, "owner", left)
+    if owner.is_state and product.shape != owner.shape:
+        raise ShapeError(f"{owner._label} has shape {left.shape}; @= gives {product.shape}")
     return product
 
 
@@ -40,6 +42,24 @@ class InPlaceOperators:
     """What a `Tensor` inherits: ``+=`` and the like, PyTorch's ``add_`` and the like, `data`."""
 
     __slots__ = ()
+
+    def requires_grad_(self: Any, requires_grad: bool = True) -> Any:
+        """Let this leaf require a gradient, or none; the Tensor itself.
+
+        Raises:
+            RuntimeError: for a Tensor that an operation computes and that should require none.
+            DTypeError: if it should require one and is not floating.
+        """
+        if not self.is_leaf and not requires_grad and self.requires_grad:
+            raise RuntimeError(
+                "what is computed from a Tensor that requires a gradient requires one too; "
+                "x.detach() is its value alone"
+            )
+        if requires_grad and self.dtype.kind != "f":
+            raise DTypeError(f"only floating Tensors require gradients, not {self.dtype}")
+        if self.requires_grad != bool(requires_grad):
+            self.requires_grad = bool(requires_grad)
+        return self
 
     def _take_result(self: Any, what: str, compute: Callable[[], Tensor]) -> Tensor:
         """What the name on the left of an in-place operator stands for afterwards."""
@@ -139,6 +159,22 @@ class InPlaceOperators:
             return result if max is None else functions["minimum"](result, max)
 
         return self._take("clamp_", clamped)
+
+    def normal_(self, mean: float = 0.0, std: float = 1.0) -> Tensor:
+        """Draw this State anew, from the normal distribution."""
+
+        def drawn() -> Any:
+            return functions["randn_like"](self) * checks.not_negative("std", std) + mean
+
+        return self._take("normal_", drawn)
+
+    def uniform_(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+        """Draw this State anew, uniformly from [low, high)."""
+
+        def drawn() -> Any:
+            return functions["rand_like"](self) * (float(high) - float(low)) + float(low)
+
+        return self._take("uniform_", drawn)
 
     @property
     def data(self) -> Tensor:

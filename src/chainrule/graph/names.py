@@ -95,7 +95,6 @@ OURS = {
     "to_numpy": "x.numpy()",
     "frombuffer": "cr.as_tensor(np.frombuffer(...))",
     # PyTorch: gradients
-    "requires_grad_": "x.requires_grad = True, or cr.tensor(data, requires_grad=True)",
     "retain_grad": "cr.grad(loss, x): it takes any Tensor",
     "detach_": "x.detach()",
     "grad_fn": "x.operation",
@@ -320,10 +319,10 @@ _IN_PLACE = (
     "ge_ greater_ greater_equal_ gt_ heaviside_ hypot_ index_add_ index_copy_ index_fill_ "
     "index_put_ index_reduce_ le_ lerp_ less_ less_equal_ log10_ log1p_ log2_ log_ logical_and_ "
     "logical_not_ logical_or_ logical_xor_ logit_ lt_ masked_fill_ masked_scatter_ multiply_ "
-    "nan_to_num_ ne_ neg_ negative_ normal_ not_equal_ pow_ put_ rad2deg_ random_ reciprocal_ "
+    "nan_to_num_ ne_ neg_ negative_ not_equal_ pow_ put_ rad2deg_ random_ reciprocal_ "
     "relu_ remainder_ resize_ resize_as_ round_ rsqrt_ scatter_ scatter_add_ scatter_reduce_ set_ "
     "sgn_ sigmoid_ sign_ sin_ sinc_ sinh_ sqrt_ square_ squeeze_ subtract_ swapaxes_ swapdims_ t_ "
-    "tan_ tanh_ transpose_ tril_ triu_ true_divide_ trunc_ uniform_ unsqueeze_ xlogy_"
+    "tan_ tanh_ transpose_ tril_ triu_ true_divide_ trunc_ unsqueeze_ xlogy_"
 )
 OURS |= {name: "parameter.assign(value), with the whole new value" for name in _IN_PLACE.split()}
 

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
-from chainrule.graph.context import local
+from chainrule.graph.context import local, no_grad
 from chainrule.graph.guards import Guard
+from chainrule.graph.registered import functions
 from chainrule.graph.tensor import (
     Array,
     Tensor,
@@ -241,8 +242,66 @@ class State(Tensor):
         return super().numpy()
 
     @property
+    def data(self) -> Tensor:
+        """The value as a Tensor without gradient; it can be set, as by `assign`."""
+        return StateData(self)
+
+    @data.setter
+    def data(self, value: TensorLike) -> None:
+        with no_grad():
+            self._take("data", lambda: value)
+
+    @property
     def _label(self) -> str:
         return f"{type(self).__name__} {self.name}" if self.name else type(self).__name__
+
+
+class StateData(Tensor):
+    """What `data` of a State is: its value at one moment, a constant.
+
+    What changes it in place, as ``p.data.fill_(0.5)``, changes the State, outside of `no_grad` too.
+    """
+
+    __slots__ = ("_constant", "owner")
+    owner: State
+    _constant: Tensor
+
+    def __init__(self, owner: State) -> None:
+        self.owner = owner
+        self._read()
+
+    def _read(self) -> None:
+        """Be the value that the State has now; nodes built earlier keep the one they saw."""
+        constant = functions["stop_gradient"](self.owner)
+        Tensor.__init__(self, constant.value, shape=constant.shape, dtype=constant.dtype)
+        self._constant = constant
+
+    def node(self) -> Tensor:
+        """The constant, or this Tensor where it was made a leaf that requires a gradient."""
+        return self if self.requires_grad else self._constant
+
+    def _take_result(self, what: str, compute: Callable[[], Tensor]) -> Tensor:
+        return (
+            super()._take_result(what, compute) if self.requires_grad else self._take(what, compute)
+        )
+
+    def _take(self, name: str, value: Callable[[], Any]) -> Tensor:
+        self._read()
+        with no_grad():
+            self.owner._take(name, value)
+        self._read()
+        return self
+
+    def assign(self, tensor: TensorLike) -> None:
+        """Replace the array of the State."""
+        self.owner.assign(tensor)
+        self._read()
+
+    def __repr__(self) -> str:
+        return repr(self._constant)
+
+    def __reduce__(self) -> Any:
+        return self._constant.__reduce__()
 
 
 class Parameter(State):

@@ -1,8 +1,9 @@
 """Starting values of parameters.
 
-Each function gives a `Parameter` new values drawn by the current generator (so `manual_seed` and
-`use_generator` decide them), in the parameter's dtype, and returns it. `nn.lsuv_` and
-`nn.data_driven_` give a model starting values that depend on data.
+Each function gives a `Parameter` (or a `Buffer`, or `data` of either) new values in its dtype, and
+returns it. Random ones are drawn by `generator`, or else by the current one, so that `manual_seed`
+and `use_generator` decide them. `nn.lsuv_` and `nn.data_driven_` give a model starting values that
+depend on data.
 
 For a weight of shape (out, in, *kernel), fan_in = in * size(kernel) counts the inputs of one
 output, fan_out = out * size(kernel) the outputs of one input.
@@ -19,19 +20,26 @@ Example:
 from __future__ import annotations
 
 import math
+from typing import TypeVar
 
 import numpy as np
 
 from chainrule import checks
 from chainrule.errors import ShapeError
-from chainrule.graph.state import State
-from chainrule.ops.random import current_generator
+from chainrule.graph.state import State, StateData
+from chainrule.graph.tensor import Tensor, TensorLike
+from chainrule.ops.random import Generator, current_generator
+
+S = TypeVar("S", bound=Tensor)
 
 _GAINS = {
     "linear": 1.0,
     "conv1d": 1.0,
     "conv2d": 1.0,
     "conv3d": 1.0,
+    "conv_transpose1d": 1.0,
+    "conv_transpose2d": 1.0,
+    "conv_transpose3d": 1.0,
     "sigmoid": 1.0,
     "tanh": 5 / 3,
     "relu": math.sqrt(2),
@@ -42,8 +50,9 @@ _GAINS = {
 def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     """The factor by which a layer's weights grow so that its activation keeps the variance.
 
-    1 for linear, conv1d to conv3d and sigmoid; 5/3 for tanh; sqrt(2) for relu; 3/4 for selu;
-    sqrt(2 / (1 + param^2)) for leaky_relu, where `param` is the negative slope (0.01 if None).
+    1 for linear, convolutions (conv1d to conv3d, conv_transpose1d to conv_transpose3d) and sigmoid;
+    5/3 for tanh; sqrt(2) for relu; 3/4 for selu; sqrt(2 / (1 + param^2)) for leaky_relu, where
+    `param` is the negative slope (0.01 if None).
 
     Raises:
         ValueError: for another name.
@@ -60,7 +69,7 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return _GAINS[nonlinearity]
 
 
-def _fans(tensor: State) -> tuple[int, int]:
+def _fans(tensor: Tensor) -> tuple[int, int]:
     """(fan_in, fan_out) of a weight."""
     if tensor.ndim < 2:
         raise ShapeError(
@@ -71,23 +80,33 @@ def _fans(tensor: State) -> tuple[int, int]:
     return tensor.shape[1] * kernel, tensor.shape[0] * kernel
 
 
-def constant_(tensor: State, val: float) -> State:
+def _assign(tensor: Tensor, value: TensorLike) -> None:
+    """Let `tensor` hold other values, if it is one that can."""
+    if not isinstance(tensor, (State, StateData)):
+        raise TypeError(
+            "nn.init gives new values to a Parameter or a Buffer, and a Tensor keeps its own: make "
+            f"it a chainrule.Parameter first; got {checks.described(tensor)}"
+        )
+    tensor.assign(value)
+
+
+def constant_(tensor: S, val: float) -> S:
     """All elements `val`."""
-    tensor.assign(np.full(tensor.shape, val, tensor.dtype))
+    _assign(tensor, np.full(tensor.shape, val, tensor.dtype))
     return tensor
 
 
-def zeros_(tensor: State) -> State:
+def zeros_(tensor: S) -> S:
     """All zeros."""
     return constant_(tensor, 0.0)
 
 
-def ones_(tensor: State) -> State:
+def ones_(tensor: S) -> S:
     """All ones."""
     return constant_(tensor, 1.0)
 
 
-def eye_(tensor: State) -> State:
+def eye_(tensor: S) -> S:
     """The identity, of a weight (out, in): each output begins as the input of its number.
 
     Raises:
@@ -100,11 +119,39 @@ def eye_(tensor: State) -> State:
     """
     if tensor.ndim != 2:
         raise ShapeError(f"eye_ fills a matrix, not shape {tensor.shape}")
-    tensor.assign(np.eye(*tensor.shape, dtype=tensor.dtype))
+    _assign(tensor, np.eye(*tensor.shape, dtype=tensor.dtype))
     return tensor
 
 
-def uniform_(tensor: State, a: float = 0.0, b: float = 1.0) -> State:
+def dirac_(tensor: S, groups: int = 1) -> S:
+    """The identity, of a convolution (out, in, *kernel): each output channel begins as the input
+    channel of its number, in each of the groups of outputs.
+
+    Raises:
+        ShapeError: if `tensor` is no weight of a convolution.
+        ValueError: if the outputs can't be divided into so many groups.
+
+    Example:
+        >>> from chainrule import nn
+        >>> nn.init.dirac_(nn.Conv1d(1, 2, 3).weight).tolist()
+        [[[0.0, 1.0, 0.0]], [[0.0, 0.0, 0.0]]]
+    """
+    if tensor.ndim not in (3, 4, 5):
+        raise ShapeError(f"dirac_ fills a weight (out, in, *kernel), not shape {tensor.shape}")
+    out, channels, *kernel = tensor.shape
+    if out % checks.count("groups", groups):
+        raise ValueError(f"dirac_: {out} outputs can't be divided into {groups} groups")
+    value = np.zeros(tensor.shape, tensor.dtype)
+    centre = tuple(length // 2 for length in kernel)
+    for number in range(out):
+        channel = number % (out // groups)
+        if channel < channels:
+            value[(number, channel, *centre)] = 1
+    _assign(tensor, value)
+    return tensor
+
+
+def uniform_(tensor: S, a: float = 0.0, b: float = 1.0, generator: Generator | None = None) -> S:
     """Uniform in [a, b).
 
     Raises:
@@ -112,26 +159,33 @@ def uniform_(tensor: State, a: float = 0.0, b: float = 1.0) -> State:
     """
     if not a <= b:
         raise ValueError(f"uniform_: a is at most b, got {a} and {b}")
-    drawn = current_generator().uniform(tensor.shape, tensor.dtype)
-    tensor.assign(drawn * float(b - a) + float(a))
+    drawn = (generator or current_generator()).uniform(tensor.shape, tensor.dtype)
+    _assign(tensor, drawn * float(b - a) + float(a))
     return tensor
 
 
-def normal_(tensor: State, mean: float = 0.0, std: float = 1.0) -> State:
+def normal_(
+    tensor: S, mean: float = 0.0, std: float = 1.0, generator: Generator | None = None
+) -> S:
     """Normal with this mean and standard deviation.
 
     Raises:
         ValueError: if `std` is negative.
     """
     checks.not_negative("std", std)
-    drawn = current_generator().normal(tensor.shape, tensor.dtype)
-    tensor.assign(drawn * float(std) + float(mean))
+    drawn = (generator or current_generator()).normal(tensor.shape, tensor.dtype)
+    _assign(tensor, drawn * float(std) + float(mean))
     return tensor
 
 
 def trunc_normal_(
-    tensor: State, mean: float = 0.0, std: float = 1.0, a: float = -2.0, b: float = 2.0
-) -> State:
+    tensor: S,
+    mean: float = 0.0,
+    std: float = 1.0,
+    a: float = -2.0,
+    b: float = 2.0,
+    generator: Generator | None = None,
+) -> S:
     """Normal with this mean and standard deviation, but within [a, b]: values outside are drawn
     again.
 
@@ -149,13 +203,15 @@ def trunc_normal_(
     value = np.full(tensor.size, np.nan)
     missing = np.arange(tensor.size)
     while len(missing):
-        value[missing] = mean + std * current_generator().normal(missing.shape, "float64").numpy()
+        value[missing] = (
+            mean + std * (generator or current_generator()).normal(missing.shape, "float64").numpy()
+        )
         missing = missing[(value[missing] < a) | (value[missing] > b)]
-    tensor.assign(value.reshape(tensor.shape).astype(tensor.dtype))
+    _assign(tensor, value.reshape(tensor.shape).astype(tensor.dtype))
     return tensor
 
 
-def sparse_(tensor: State, sparsity: float, std: float = 0.01) -> State:
+def sparse_(tensor: S, sparsity: float, std: float = 0.01, generator: Generator | None = None) -> S:
     """Normal with mean 0, and in each column a share of zeros, at places drawn at random.
 
     Source: Martens, "Deep learning via Hessian-free optimization", ICML 2010.
@@ -173,16 +229,18 @@ def sparse_(tensor: State, sparsity: float, std: float = 0.01) -> State:
         raise ShapeError(f"sparse_ fills a matrix, not shape {tensor.shape}")
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparse_: sparsity is a share in [0, 1], got {sparsity}")
-    normal_(tensor, 0.0, std)
-    order = current_generator().uniform(tensor.shape, "float64").numpy().argsort(axis=0)
+    normal_(tensor, 0.0, std, generator)
+    order = (
+        (generator or current_generator()).uniform(tensor.shape, "float64").numpy().argsort(axis=0)
+    )
     zeros = order[: math.ceil(sparsity * tensor.shape[0])]
     value = tensor.numpy().copy()
     np.put_along_axis(value, zeros, 0, axis=0)
-    tensor.assign(value)
+    _assign(tensor, value)
     return tensor
 
 
-def scaled_normal_(tensor: State, scale: float | None = None) -> State:
+def scaled_normal_(tensor: S, scale: float | None = None) -> S:
     """Standard normal numbers times `scale`; by default 1 / sqrt(fan_in), as in `lecun_normal_`.
 
     With the default a sum of fan_in inputs of variance 1 has variance 1.
@@ -190,25 +248,25 @@ def scaled_normal_(tensor: State, scale: float | None = None) -> State:
     return normal_(tensor, 0.0, 1 / math.sqrt(_fans(tensor)[0]) if scale is None else scale)
 
 
-def xavier_uniform_(tensor: State, gain: float = 1.0) -> State:
+def xavier_uniform_(tensor: S, gain: float = 1.0, generator: Generator | None = None) -> S:
     """Uniform in [-b, b), b = gain sqrt(6 / (fan_in + fan_out)).
 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010.
     """
     bound = gain * math.sqrt(6 / sum(_fans(tensor)))
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
-def xavier_normal_(tensor: State, gain: float = 1.0) -> State:
+def xavier_normal_(tensor: S, gain: float = 1.0, generator: Generator | None = None) -> S:
     """Normal with mean 0 and standard deviation gain sqrt(2 / (fan_in + fan_out)).
 
     Source: Glorot and Bengio, AISTATS 2010.
     """
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans(tensor))))
+    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans(tensor))), generator)
 
 
-def _kaiming_std(tensor: State, a: float, mode: str, nonlinearity: str) -> float:
+def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"mode is 'fan_in' or 'fan_out', got {mode!r}")
     fan = _fans(tensor)[mode == "fan_out"]
@@ -216,8 +274,12 @@ def _kaiming_std(tensor: State, a: float, mode: str, nonlinearity: str) -> float
 
 
 def kaiming_uniform_(
-    tensor: State, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
-) -> State:
+    tensor: S,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> S:
     """Uniform in [-b, b), b = gain sqrt(3 / fan), gain = calculate_gain(nonlinearity, a).
 
     Source: He, Zhang, Ren, Sun, "Delving deep into rectifiers", ICCV 2015.
@@ -229,17 +291,21 @@ def kaiming_uniform_(
         nonlinearity: the activation after the layer.
     """
     bound = math.sqrt(3) * _kaiming_std(tensor, a, mode, nonlinearity)
-    return uniform_(tensor, -bound, bound)
+    return uniform_(tensor, -bound, bound, generator)
 
 
 def kaiming_normal_(
-    tensor: State, a: float = 0.0, mode: str = "fan_in", nonlinearity: str = "leaky_relu"
-) -> State:
+    tensor: S,
+    a: float = 0.0,
+    mode: str = "fan_in",
+    nonlinearity: str = "leaky_relu",
+    generator: Generator | None = None,
+) -> S:
     """Normal with mean 0 and standard deviation gain / sqrt(fan); see `kaiming_uniform_`."""
-    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity))
+    return normal_(tensor, 0.0, _kaiming_std(tensor, a, mode, nonlinearity), generator)
 
 
-def lecun_uniform_(tensor: State) -> State:
+def lecun_uniform_(tensor: S) -> S:
     """Uniform in [-b, b), b = sqrt(3 / fan_in).
 
     Source: LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998.
@@ -248,7 +314,7 @@ def lecun_uniform_(tensor: State) -> State:
     return uniform_(tensor, -bound, bound)
 
 
-def lecun_normal_(tensor: State) -> State:
+def lecun_normal_(tensor: S) -> S:
     """Normal with mean 0 and standard deviation sqrt(1 / fan_in), as SELU assumes.
 
     Source: LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998.
@@ -256,7 +322,7 @@ def lecun_normal_(tensor: State) -> State:
     return normal_(tensor, 0.0, math.sqrt(1 / _fans(tensor)[0]))
 
 
-def orthogonal_(tensor: State, gain: float = 1.0) -> State:
+def orthogonal_(tensor: S, gain: float = 1.0, generator: Generator | None = None) -> S:
     """`gain` times a random orthogonal matrix, of the weight as (out, the rest).
 
     With more rows than columns the columns are orthonormal, else the rows.
@@ -268,10 +334,10 @@ def orthogonal_(tensor: State, gain: float = 1.0) -> State:
     rows = tensor.shape[0]
     columns = math.prod(tensor.shape[1:])
     long, short = max(rows, columns), min(rows, columns)
-    drawn = current_generator().normal((long, short), np.float64).numpy()
+    drawn = (generator or current_generator()).normal((long, short), np.float64).numpy()
     q, r = np.linalg.qr(drawn)
     q = q * np.where(np.diag(r) < 0, -1.0, 1.0)  # makes the distribution uniform
     if rows < columns:
         q = q.T
-    tensor.assign((gain * q).reshape(tensor.shape).astype(tensor.dtype))
+    _assign(tensor, (gain * q).reshape(tensor.shape).astype(tensor.dtype))
     return tensor

@@ -22,6 +22,7 @@ from chainrule.graph.context import local
 from chainrule.graph.guards import guard_of
 from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.registered import method
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.creation import as_shape
@@ -371,6 +372,7 @@ def bernoulli(
     return _current.get().bernoulli(p, shape, dtype)
 
 
+@method
 def rand_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """As `rand`, of the shape and dtype of `x`, which needs no value.
 
@@ -383,6 +385,7 @@ def rand_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     return uniform(x.shape, x.dtype if dtype is None else dtype)
 
 
+@method
 def randn_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
     """As `randn`, of the shape and dtype of `x`, which needs no value.
 
