@@ -263,6 +263,34 @@ class TestBackward:
         assert x.grad.tolist() == [20.0, 400.0]
         assert x.grad.dtype == np.float64
 
+    def test_the_keywords_of_pytorch(self):
+        x, w = leaf([1.0, 2.0]), leaf([3.0, 4.0])
+        y = x**3 * w
+        y.backward(gradient=cr.ones(2), retain_graph=True, inputs=[x])
+        assert x.grad.tolist() == [9.0, 48.0] and w.grad is None
+        y.sum().backward(inputs=w)
+        assert x.grad.tolist() == [9.0, 48.0] and w.grad.tolist() == [1.0, 8.0]
+        with pytest.raises(TypeError, match="grad_output"):
+            y.backward(cr.ones(2), gradient=cr.ones(2))
+
+    def test_create_graph(self):
+        x = leaf([1.0, 2.0])
+        (x**3).sum().backward(create_graph=True)
+        squares = (x.grad**2).sum()
+        x.grad = None
+        squares.backward()
+        assert x.grad.tolist() == [36.0, 288.0]  # d(9 x^4)/dx
+
+    def test_inputs_are_leaves(self):
+        x = leaf([1.0, 2.0])
+        y = x * 2
+        for wrong in (y, [cr.ones(2)]):
+            with pytest.raises(ValueError, match=r"cr\.grad\(loss, x\) takes any"):
+                (y * y).sum().backward(inputs=wrong)
+        with pytest.raises(ValueError, match="there are none"):
+            y.sum().backward(inputs=[])
+        assert x.grad is None
+
     def test_nothing_to_fill_is_an_error(self):
         with pytest.raises(ValueError, match=r"requires_grad=True.*no_grad"):
             cr.tensor(1.0).backward()
@@ -288,6 +316,14 @@ class TestGrad:
         z = h * 3.0
         assert cr.grad(z, z).item() == 1
         assert cr.grad(z, h).item() == 3
+
+    def test_the_keywords_of_pytorch(self):
+        x = leaf([1.0, 2.0])
+        found = cr.grad(
+            outputs=x * 2, inputs=[x, leaf()], grad_outputs=cr.ones(2), retain_graph=True,
+            create_graph=True, allow_unused=True,
+        )  # fmt: skip
+        assert [gradient.tolist() for gradient in found] == [[2.0, 2.0], 0.0]
 
     def test_zeros_for_what_z_does_not_depend_on(self):
         x, other = leaf(), leaf([1.0, 2.0])

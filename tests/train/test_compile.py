@@ -153,3 +153,37 @@ def test_what_has_no_native_kernel_is_refused_with_the_remedy():
     with pytest.raises(NotImplementedError, match="backend='reference'"):
         cr.compile(cr.sort, backend="native")(x)
     assert cr.compile(cr.sort, backend="reference")(x).tolist() == [1, 2, 3]
+
+
+def by_grad(x):
+    x.requires_grad = True
+    return cr.grad((x**3).sum(), x)
+
+
+def by_backward(x):
+    x.requires_grad_()
+    (x**3).sum().backward()
+    return x.grad * 1
+
+
+@pytest.mark.parametrize("function", [by_grad, by_backward])
+def test_an_argument_that_is_made_to_require_a_gradient(function, backend):
+    compiled = cr.compile(function)
+    array = np.float64([1.0, 2.0])
+    assert compiled(array).tolist() == [3.0, 12.0]
+    x, y = cr.tensor(array), cr.tensor(array)
+    for _ in range(3):
+        assert compiled(x).tolist() == function(y).tolist()
+        assert x.requires_grad and (x.grad is None) == (y.grad is None)
+        assert x.grad is None or x.grad.tolist() == y.grad.tolist()
+    assert compiled(array).tolist() == compiled(cr.tensor(array)).tolist() == [3.0, 12.0]
+
+
+def test_the_gradient_of_an_argument_that_does_not_matter_is_zeros(backend):
+    """As the second derivative of whatever is piecewise linear."""
+
+    def second(x):
+        return cr.grad((cr.grad((x * 2.0).sum(), [x])[0] * 3.0).sum(), [x])[0]
+
+    assert cr.compile(second)(np.ones(2)).tolist() == [0.0, 0.0]
+    assert second(cr.tensor([1.0, 1.0], requires_grad=True)).tolist() == [0.0, 0.0]

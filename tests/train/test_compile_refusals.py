@@ -300,3 +300,13 @@ def test_an_input_as_the_bound_of_a_slice_says_what_to_pass(number):
     with pytest.raises(cr.SymbolicError, match=r"it is an input of the graph.* as Python's, int"):
         step(x, number)
     assert step(x, int(number)).shape == (2, 1)
+
+
+def test_what_is_a_leaf_only_in_the_eager_loop_keeps_no_gradient(backend):
+    def step(x):
+        z = x.detach().requires_grad_()
+        (z * z).sum().backward()
+        return z.grad
+
+    with pytest.raises(cr.SymbolicError, match=r"no leaf of a captured graph; use cr\.grad"):
+        cr.compile(step)(np.ones(2, "f"))

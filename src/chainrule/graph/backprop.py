@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import Recorder, local
 from chainrule.graph.grad_table import GradTable
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import JointRule, Operation
 from chainrule.graph.tensor import COMPILED, Tensor, TensorLike, as_tensor
@@ -244,7 +245,12 @@ def _grad_of_output(z: Tensor, grad_output: TensorLike | None) -> Tensor:
 
 
 @method
-def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:
+def backward(
+    z: Tensor,
+    grad_output: TensorLike | None = None,
+    create_graph: bool = False,
+    inputs: Tensor | Sequence[Tensor] | None = None,
+) -> None:
     """Accumulate the gradients of `z` in `.grad` of its leaves; see `Tensor.backward`."""
     if not z.requires_grad:
         if z.attributes is COMPILED:
@@ -256,10 +262,11 @@ def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:
             f"{z!r} depends on no leaf that requires a gradient: pass requires_grad=True to the "
             "leaves, and build the graph outside no_grad()"
         )
+    targets = None if inputs is None else _checked_leaves(inputs)
     context = local.context
-    before, context.grad_enabled = context.grad_enabled, False
+    before, context.grad_enabled = context.grad_enabled, create_graph and context.grad_enabled
     try:
-        grad_table = _filled(z, None, grad_output)
+        grad_table = _filled(z, targets, grad_output)
         if context.capture is not None:
             _check_gradients_go_to_state(grad_table, context.capture)
         for variable, grad in grad_table.items():
@@ -270,6 +277,20 @@ def backward(z: Tensor, grad_output: TensorLike | None = None) -> None:
         context.grad_enabled = before
 
 
+def _checked_leaves(inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
+    """What `backward` fills `.grad` of, if not of all leaves."""
+    leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
+    if not leaves:
+        raise ValueError("backward: inputs are several leaves; there are none")
+    for leaf in _checked_targets(leaves):
+        if leaf.operation is not None or not leaf.requires_grad:
+            raise ValueError(
+                f"backward fills .grad of leaves that require a gradient, not of {leaf!r:.80}; "
+                "cr.grad(loss, x) takes any Tensor that the loss is computed from"
+            )
+    return leaves
+
+
 def _keeps_gradient(variable: Tensor) -> bool:
     """Whether it is a leaf, or stands for a State that a captured function has assigned to."""
     return variable.operation is None or variable.state is not None
@@ -278,6 +299,11 @@ def _keeps_gradient(variable: Tensor) -> bool:
 def _check_gradients_go_to_state(grad_table: dict[Tensor, Tensor], capture: Recorder) -> None:
     """Raise SymbolicError where a leaf of a captured graph can't keep its gradient."""
     for leaf in grad_table:
+        if not _keeps_gradient(leaf) and not any(i.requires_grad for i in leaf.inputs):
+            raise SymbolicError(
+                f"backward() would fill .grad of {leaf!r}, which was made to require a gradient, "
+                "but is no leaf of a captured graph; use cr.grad(loss, x), which takes any Tensor"
+            )
         if _keeps_gradient(leaf) and leaf.requires_grad and not capture.takes_gradients(leaf):
             raise SymbolicError(
                 f"backward() would fill .grad of {leaf!r}, which is not part of a captured graph; "
@@ -286,10 +312,14 @@ def _check_gradients_go_to_state(grad_table: dict[Tensor, Tensor], capture: Reco
             )
 
 
+@both_names(outputs="z", grad_outputs="grad_output")
 def grad(
     z: Tensor,
     inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
     grad_output: TensorLike | None = None,
+    retain_graph: bool | None = None,
+    create_graph: bool | None = None,
+    allow_unused: bool | None = None,
 ) -> Tensor | list[Tensor] | dict[str, Tensor]:
     """The gradient of `z` with respect to one Tensor, or to each of several.
 
@@ -300,6 +330,8 @@ def grad(
         inputs: a Tensor, a sequence or a dict of Tensors; the gradient with respect to one that
             `z` does not depend on is zeros.
         grad_output: the gradient of a final result with respect to `z`.
+        retain_graph, create_graph, allow_unused: mean nothing: graphs stay, a gradient is a graph,
+            and one that does not matter has a gradient of zeros.
 
     Example:
         >>> import chainrule as cr
@@ -327,7 +359,8 @@ def _grads(
             by_state.setdefault(variable.state, []).append(gradient)
     grads = []
     for target in inputs:
-        if not target.requires_grad and not z.is_symbolic and target not in grad_table:
+        unknown = z.is_symbolic or target.is_symbolic
+        if not target.requires_grad and not unknown and target not in grad_table:
             raise ValueError(
                 f"{target!r} does not require a gradient, so no graph was kept for it; make it "
                 "with requires_grad=True"

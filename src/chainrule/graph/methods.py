@@ -13,7 +13,7 @@ from chainrule.graph.placement import wanted_dtype
 from chainrule.graph.registered import functions, method
 
 if TYPE_CHECKING:
-    from chainrule.graph.tensor import Tensor
+    from chainrule.graph.tensor import Tensor, TensorLike
 
 __all__ = ["Axis", "TensorMethods", "functions", "method"]
 
@@ -50,6 +50,29 @@ class TensorMethods(ElementwiseMethods):
         """
         dtype = wanted_dtype(args, kwargs)
         return self if dtype is None else self.astype(dtype)  # type: ignore[return-value]
+
+    @both_names(gradient="grad_output")
+    def backward(
+        self,
+        grad_output: TensorLike | None = None,
+        retain_graph: bool | None = None,
+        create_graph: bool = False,
+        inputs: Tensor | Sequence[Tensor] | None = None,
+    ) -> None:
+        """Add d(self)/d(leaf) to `.grad` of every leaf that requires a gradient.
+
+        Args:
+            grad_output: the gradient of the final result with respect to this Tensor, of its
+                shape; needed where the Tensor is not a scalar. `gradient` is another name of it.
+            retain_graph: means nothing: graphs stay while they are held.
+            create_graph: whether the gradients can be differentiated again.
+            inputs: the leaves whose `.grad` is filled, if not all.
+
+        Raises:
+            ShapeError: if the Tensor is not a scalar and `grad_output` is missing.
+            ValueError: if one of `inputs` is no leaf, or requires no gradient.
+        """
+        functions["backward"](self, grad_output, create_graph, inputs)
 
     def cpu(self) -> Tensor:
         """This Tensor: its numbers are in the CPU's memory."""

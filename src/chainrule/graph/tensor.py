@@ -313,18 +313,6 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
     def grad(self) -> None:
         self._grad = None
 
-    def backward(self, grad_output: TensorLike | None = None) -> None:
-        """Add d(self)/d(leaf) to `.grad` of every leaf that requires a gradient.
-
-        Args:
-            grad_output: the gradient of the final result with respect to this Tensor, of its
-                shape; needed where the Tensor is not a scalar.
-
-        Raises:
-            ShapeError: if the Tensor is not a scalar and `grad_output` is missing.
-        """
-        functions["backward"](self, grad_output)
-
     __hash__ = object.__hash__  # a Tensor is itself, not its value, in sets and dicts
 
 

@@ -224,7 +224,7 @@ class CompiledFunction:
         for state, requires_grad in frozen:
             state.requires_grad = requires_grad
         for stand_in, value in zip(stand_ins, given, strict=True):
-            if stand_in in recording.left and not value.is_leaf:
+            if stand_in in recording.left and isinstance(value, Tensor) and not value.is_leaf:
                 raise SymbolicError(
                     f"backward() reaches {stand_in._label}, which is computed by a graph outside "
                     "of the compiled function: pass its detach(), or compute it inside"
@@ -246,7 +246,7 @@ class CompiledFunction:
                 stacklevel=5,
             )
         return _Variant(recording, Facts([*static, *used]), [*static, *used], modes, runner,
-                        stand_ins)  # fmt: skip
+                        stand_ins, given)  # fmt: skip
 
 
 class _Variant:
@@ -260,6 +260,7 @@ class _Variant:
         modes: dict[tuple[Any, str], Any],
         runner: NativeRunner | ReferenceRunner,
         stand_ins: list[Argument],
+        given: Sequence[Any],
     ) -> None:
         self._facts = facts
         self._roots = roots
@@ -271,8 +272,11 @@ class _Variant:
             (state, argument, argument is not None and state._grad is UNKEPT)
             for state, argument in recording.found.items()
         ]
-        self._differentiable = [(i, s) for i, s in enumerate(stand_ins) if s.requires_grad]
-        for _, stand_in in self._differentiable:
+        required = [isinstance(value, Tensor) and value.requires_grad for value in given]
+        numbered = list(zip(range(len(given)), stand_ins, required, strict=True))
+        self._differentiable = [(i, s) for i, s, r in numbered if r]
+        self._switched = [(i, s) for i, s, r in numbered if s.requires_grad != r]
+        for stand_in in stand_ins:
             stand_in._grad = None
 
     def fits(self, given: Sequence[Any]) -> bool:
@@ -315,6 +319,10 @@ class _Variant:
         outputs = self._runner(given, gradients)
         for state, left in self._left:
             state._grad = _made(outputs[left.number]) if isinstance(left, Output) else left
+        for i, stand_in in self._switched:
+            if isinstance(given[i], Tensor):
+                given[i].requires_grad = stand_in.requires_grad
+                given[i].grad = stand_in._grad
         for i, stand_in in self._differentiable:
             given[i].grad, stand_in._grad = stand_in._grad, None
         for (owner, name), value in self._modes.items():
@@ -366,8 +374,8 @@ def _sign(argument: Any, given: list[Any], key: list[Any]) -> None:
         given.append(value)
         key.append(value.shape)
         key.append(value.dtype)
-        if isinstance(value, Tensor):
-            key.append((value.requires_grad, value.is_leaf))
+        if isinstance(value, Tensor) and value.requires_grad:
+            key.append((True, value.is_leaf))
     else:
         key.append((type(argument), id(argument)))  # which the variant keeps alive
 
@@ -382,7 +390,7 @@ def _is_data(argument: Any) -> bool:
 def _data(argument: Any) -> Any:
     """An argument as a Tensor, or as an array in the machine's byte order."""
     if isinstance(argument, Tensor):
-        return argument if argument.requires_grad else argument.numpy()
+        return argument
     array = np.asarray(argument)
     return as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False)).numpy()
 
