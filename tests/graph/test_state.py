@@ -152,3 +152,9 @@ class TestDuringCapture:
         graph = cr.capture(lambda x: x * (cr.tensor(2.0) + 1.0), cr.placeholder(()))
         assert [n.operation.name for n in graph.nodes if n.operation is not None] == ["multiply"]
         assert Interpreter(graph)(np.float32(2)) == 6
+
+
+def test_the_second_argument_of_a_parameter_may_be_pytorchs():
+    assert not cr.Parameter([1.0], False).requires_grad
+    assert cr.Parameter([1.0], True).dtype == np.float32
+    assert cr.Parameter([1.0], "float64").dtype == np.float64

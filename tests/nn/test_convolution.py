@@ -332,3 +332,20 @@ def test_sums_over_images_are_taken_in_the_epilogue_of_a_convolution(stride, exp
     sums = [len(c.fields.get("epilogue", {}).get("sums", ())) for c in calls if c.kind == "conv"]
     assert sums == expected
     assert sum("y_frame" in call.fields for call in calls) == phases
+
+
+@pytest.mark.parametrize(
+    "more", [{"stride": 2, "padding": 1}, {"stride": (3, 2), "padding": 1, "dilation": 2}]
+)
+def test_output_size_of_a_transposed_convolution(more):
+    theirs, ours = torch.nn.ConvTranspose2d(2, 3, 3, **more), nn.ConvTranspose2d(2, 3, 3, **more)
+    ours.load_state_dict(dict(theirs.named_parameters()))
+    x = np.random.default_rng(0).standard_normal((2, 2, 5, 4)).astype("f")
+    height, width = theirs(torch.tensor(x)).shape[2:]
+    for size in ((height, width), [height + 1, width + 1], (2, 3, height + 1, width)):
+        found, wanted = ours(x, output_size=size), theirs(torch.tensor(x), output_size=list(size))
+        np.testing.assert_allclose(found.numpy(), wanted.detach().numpy(), rtol=1e-5, atol=1e-6)
+    for size in ((height - 1, width), (height, width + 3)):
+        with pytest.raises(cr.ShapeError, match="output_size is at least"):
+            ours(x, output_size=size)
+    assert nn.ConvTranspose1d(1, 1, 3, stride=2)(cr.ones((1, 4)), 10).shape == (1, 10)

@@ -408,3 +408,31 @@ def test_conversions_that_ask_for_what_there_is():
 def test_conversions_that_there_are_not(convert, match):
     with pytest.raises(TypeError, match=match):
         convert(nn.Linear(2, 2))
+
+
+def test_identity_stands_in_place_of_any_layer():
+    layer = nn.Identity(54, unused_argument=0.1)
+    assert repr(layer) == "Identity()" and layer(cr.ones(2)).tolist() == [1.0, 1.0]
+    assert nn.to_description(nn.Sequential(layer))["children"]["0"] == {"class": "Identity"}
+
+
+def test_shared_parts_are_listed_under_each_path():
+    model = nn.Sequential(nn.BatchNorm1d(2))
+    model.append(model[0])
+    assert [n for n, _ in model.named_modules(remove_duplicate=False)] == ["", "0", "1"]
+    both = ["0.weight", "0.bias", "1.weight", "1.bias"]
+    assert [n for n, _ in model.named_parameters(remove_duplicate=False)] == both
+    assert len(list(model.named_buffers(remove_duplicate=False))) == 6
+    assert [n for n, _ in model.named_parameters()] == both[:2]
+
+
+def test_the_parameters_of_a_module_of_pytorch_are_loaded():
+    torch = pytest.importorskip("torch")
+    theirs, ours = torch.nn.Linear(3, 2), nn.Linear(3, 2)
+    ours.load_state_dict(dict(theirs.named_parameters()), assign=True)
+    assert np.array_equal(ours.weight.numpy(), theirs.weight.detach().numpy())
+    again = nn.Linear(3, 2)
+    again.load_state_dict(dict(ours.named_parameters()))
+    assert np.array_equal(ours.weight.numpy(), again.weight.numpy())
+    with pytest.raises(TypeError, match=r"^weight of the state_dict is no array.*float32"):
+        ours.load_state_dict(theirs.bfloat16().state_dict())

@@ -296,3 +296,28 @@ def test_a_refused_group_changes_nothing():
 def test_a_model_in_place_of_its_parameters(kind):
     with pytest.raises(TypeError, match=r"not (Sequential|ModuleList): pass model.parameters\(\)"):
         optim.Adam(kind(nn.Linear(2, 1)))
+
+
+def test_a_group_has_keys_of_its_own():
+    """PyTorch's scripts tell groups apart by a "name"."""
+    body, head = cr.Parameter([1.0]), cr.Parameter([2.0])
+    groups = [{"params": [body], "name": "body", "lr_scale": 0.1}]
+    optimizer = optim.SGD(groups, lr=0.5)
+    optimizer.add_param_group(param_group={"params": head, "name": "head"})
+    assert [group["name"] for group in optimizer.param_groups] == ["body", "head"]
+    group = optimizer.param_groups[0]
+    assert group["lr_scale"] == 0.1 and "lr_scale" in group and len(group) == len([*group])
+    group["name"] = "trunk"
+    assert group["name"] == "trunk"
+    del group["name"]
+    assert "name" not in group
+    optimizer.load_state_dict(optimizer.state_dict())
+    (body * head).sum().backward()
+    optimizer.step()
+    assert body.tolist() == [0.0] and head.tolist() == [1.5]
+
+
+@pytest.mark.parametrize("key", ["weight_decya", "lrr", "learning_rate", "betas", "Momentum"])
+def test_a_key_that_is_meant_to_be_a_hyper_parameter_is_not_kept(key):
+    with pytest.raises(TypeError, match=f"SGD has no hyper-parameter {key}; it has lr"):
+        optim.SGD([{"params": [cr.Parameter([1.0])], key: 0.1}])

@@ -307,6 +307,12 @@ class StateData(Tensor):
 class Parameter(State):
     """A State that training changes: a leaf that requires a gradient.
 
+    Args:
+        data: the first value, which is copied.
+        dtype: of the value; or, as PyTorch's second argument, whether a gradient is required.
+        requires_grad: whether training changes it; a frozen one is saved and loaded with the model.
+        name: a name for printing and drawing.
+
     Example:
         >>> import chainrule as cr
         >>> w = cr.Parameter([1.0, 2.0])
@@ -321,12 +327,15 @@ class Parameter(State):
     def __init__(
         self,
         data: ArrayLike | Tensor,
-        dtype: DTypeLike | None = None,
+        dtype: DTypeLike | bool | None = None,
         *,
         requires_grad: bool = True,
         name: str | None = None,
     ) -> None:
-        super().__init__(data, dtype, requires_grad=requires_grad, name=name)
+        if isinstance(dtype, bool):
+            requires_grad = dtype
+        wanted = None if isinstance(dtype, bool) else dtype
+        super().__init__(data, wanted, requires_grad=requires_grad, name=name)
         if self.dtype.kind != "f":
             raise DTypeError(f"a Parameter is floating, not {self.dtype}; pass dtype")
 

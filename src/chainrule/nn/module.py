@@ -282,16 +282,17 @@ class Module(Moded, Hooked, Placed):
             return {prefix + name: state.numpy().copy() for name, state in states.items()}
 
     def load_state_dict(
-        self, state_dict: Mapping[str, Any], strict: bool = True
+        self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False
     ) -> IncompatibleKeys:
         """Give all parameters and buffers the values of `state_dict`.
 
         Everything is checked before anything changes.
 
         Args:
-            state_dict: arrays by path, as `state_dict()` returns them.
+            state_dict: arrays by path, as `state_dict()` returns them, or Tensors.
             strict: whether the names must be exactly the module's. If not, the values under
                 names that both have are taken; their shapes and dtypes must fit all the same.
+            assign: means nothing: values are copied.
 
         Returns:
             The missing and the unexpected keys; both empty if `strict`.
@@ -299,7 +300,7 @@ class Module(Moded, Hooked, Placed):
         Raises:
             RuntimeError: naming all missing, unexpected and mismatched keys; or where one parameter
                 has two names, and another value under each.
-            TypeError: for what is no dict.
+            TypeError: for what is no dict, or of what is no array.
 
         Example:
             >>> from chainrule import nn
@@ -315,7 +316,7 @@ class Module(Moded, Hooked, Placed):
         own = self._named_state()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
-        values = {name: to_array(state_dict[name]) for name in own if name in state_dict}
+        values = {name: _as_array(name, state_dict[name]) for name in own if name in state_dict}
         faults = []
         if strict and unexpected:
             faults.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
@@ -410,3 +411,14 @@ def _check_tuple(module: Module, given: tuple[Any, ...]) -> None:
 
 def _quoted(names: list[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
+
+
+def _as_array(name: str, value: Any) -> Array:
+    """A value of a state dict, which may be a Tensor, or a parameter of PyTorch's."""
+    try:
+        return to_array(value.detach() if hasattr(value, "detach") else value)
+    except (TypeError, RuntimeError) as error:
+        raise TypeError(
+            f"{name} of the state_dict is no array, but {type(value).__name__}: {error}. Convert "
+            "it to float32 first"
+        ) from None

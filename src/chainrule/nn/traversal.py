@@ -80,9 +80,12 @@ class Traversed:
         """This module and all within it."""
         return (module for _, module in self.named_modules())
 
-    def named_modules(self, prefix: str = "") -> Iterator[tuple[str, Module]]:
-        """This module and all within it, with their paths; a shared one is listed once."""
-        return self._walk(prefix, set())
+    def named_modules(
+        self, prefix: str = "", *, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Module]]:
+        """This module and all within it, with their paths; a shared one is listed once, or under
+        each of its paths if not `remove_duplicate`."""
+        return self._walk(prefix, set() if remove_duplicate else None)
 
     def _walk(self: Any, path: str, seen: set[Module] | None) -> Iterator[tuple[str, Module]]:
         """All modules with their paths; those in `seen` are left out, if it is given."""
@@ -100,24 +103,30 @@ class Traversed:
         return (parameter for _, parameter in self.named_parameters(recurse=recurse))
 
     def named_parameters(
-        self, prefix: str = "", recurse: bool = True
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
     ) -> Iterator[tuple[str, Parameter]]:
-        """The parameters with their paths; a shared one is listed once."""
-        return self._named_states("_parameters", prefix, recurse)
+        """The parameters with their paths; a shared one is listed once, or under each of its paths
+        if not `remove_duplicate`."""
+        return self._named_states("_parameters", prefix, recurse, remove_duplicate)
 
     def buffers(self, recurse: bool = True) -> Iterator[Buffer]:
         """The buffers of this module, and of all within it if `recurse`."""
         return (buffer for _, buffer in self.named_buffers(recurse=recurse))
 
-    def named_buffers(self, prefix: str = "", recurse: bool = True) -> Iterator[tuple[str, Buffer]]:
-        """The buffers with their paths; a shared one is listed once."""
-        return self._named_states("_buffers", prefix, recurse)
+    def named_buffers(
+        self, prefix: str = "", recurse: bool = True, remove_duplicate: bool = True
+    ) -> Iterator[tuple[str, Buffer]]:
+        """The buffers with their paths, as `named_parameters`."""
+        return self._named_states("_buffers", prefix, recurse, remove_duplicate)
 
-    def _named_states(self, registry: str, prefix: str, recurse: bool) -> Iterator[Any]:
+    def _named_states(
+        self, registry: str, prefix: str, recurse: bool, remove_duplicate: bool
+    ) -> Iterator[Any]:
         seen: set[State] = set()
-        for path, module in self.named_modules(prefix) if recurse else [(prefix, self)]:
+        modules = self.named_modules(prefix, remove_duplicate=remove_duplicate)
+        for path, module in modules if recurse else [(prefix, self)]:
             for name, state in vars(module)[registry].items():
-                if state is not None and state not in seen:
+                if state is not None and not (remove_duplicate and state in seen):
                     seen.add(state)
                     yield joined(path, name), state
 

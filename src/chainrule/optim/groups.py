@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule import checks
+from chainrule.graph.names import nearest
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.optim.hyperparameters import Declaration
@@ -47,6 +48,8 @@ class ParameterGroup(MutableMapping[str, Any]):
         cohorts: the parameters in parts that have taken the same steps; see `Cohort`.
         buffers: the Buffers that the group's parameters share, by name.
         first: the hyper-parameters as they were given, as `numbers` has them.
+        own: entries of the user's, as a "name", by which groups are told apart. No rule reads them,
+            and `state_dict` does not hold them.
         unscheduled: hyper-parameters that a schedule sets, as they were before it; PyTorch has
             "initial_lr" for that.
 
@@ -65,12 +68,14 @@ class ParameterGroup(MutableMapping[str, Any]):
         parameters: Iterable[Parameter],
         values: Mapping[str, Any],
         declarations: Mapping[str, Declaration],
+        own: Mapping[str, Any] | None = None,
     ) -> None:
         self.params = checks.Unchanging(parameters, USE_ADD)
         self.scalars: dict[str, HyperParameter] = {}
         self.cohorts = [Cohort([*self.params], {})]
         self.buffers: dict[str, Buffer] = {}
         self.unscheduled: dict[str, float] = {}
+        self.own: dict[str, Any] = dict(own or {})
         self._declarations = {key: declarations[key] for key in values}
         self._fixed: dict[str, Any] = {}
         self.first: dict[str, Any] = {}
@@ -91,24 +96,33 @@ class ParameterGroup(MutableMapping[str, Any]):
             return self._fixed[key]
         if key in self._declarations:
             return self._declarations[key].read(self.scalars)
+        if key in self.own:
+            return self.own[key]
         raise self._unknown(key)
 
     def _unknown(self, key: str) -> KeyError:
         return KeyError(f"{key!r} is no hyper-parameter here; there are {', '.join(self)}")
 
     def __setitem__(self, key: str, value: Any) -> None:
+        if key in self.own:
+            self.own[key] = value
+            return
         for name, number in self.check(key, value).items():
             self.scalars[name].set(number)
 
     def __delitem__(self, key: str) -> None:
+        if key in self.own:
+            del self.own[key]
+            return
         raise TypeError("a hyper-parameter can be set, but not deleted")
 
     def __iter__(self) -> Iterator[str]:
         yield "params"
         yield from self._declarations
+        yield from self.own
 
     def __len__(self) -> int:
-        return 1 + len(self._declarations)
+        return 1 + len(self._declarations) + len(self.own)
 
     def __repr__(self) -> str:
         lines = [f"    {key}: {value}" for key, value in self.numbers().items()]
@@ -144,6 +158,12 @@ class ParameterGroup(MutableMapping[str, Any]):
         as they are, and `buffers`."""
         fixed = {key: self._declarations[key].in_rule(value) for key, value in self._fixed.items()}
         return SimpleNamespace(**self.scalars, **fixed, **self.buffers)
+
+
+def is_meant(key: str, names: Iterable[str]) -> bool:
+    """Whether a key of the user's is a hyper-parameter's name, or one misspelt."""
+    names = {*names, "learning_rate"}
+    return key in names or nearest(key, names) is not None
 
 
 class Cohort:

@@ -28,7 +28,7 @@ from chainrule.optim.arguments import (
     taken_options,
 )
 from chainrule.optim.fingerprints import class_constants, fingerprint
-from chainrule.optim.groups import USE_ADD, Cohort, ParameterGroup, ParamsT, States, cast
+from chainrule.optim.groups import USE_ADD, Cohort, ParameterGroup, ParamsT, States, cast, is_meant
 from chainrule.optim.hyperparameters import Flag, check_names, declarations_of
 
 _CACHED_UPDATES = 32
@@ -203,27 +203,30 @@ class Optimizer:
 
     # Shared by all
 
-    def add_param_group(self, group: Mapping[str, Any]) -> None:
+    def add_param_group(self, param_group: Mapping[str, Any]) -> None:
         """Train more parameters from now on, such as layers that were frozen.
 
         Args:
-            group: a dict with the key "params" and hyper-parameters that differ from the defaults.
+            param_group: a dict with the key "params" and hyper-parameters that differ from the
+                defaults. Other keys, as "name", are kept in the group.
 
         Raises:
             TypeError, ValueError: as at construction; the optimiser is then unchanged.
         """
-        if not isinstance(group, Mapping) or "params" not in group:
-            raise TypeError(f"a parameter group is a dict with the key 'params', got {group!r}")
-        given = group["params"]
-        options = {key: value for key, value in group.items() if key != "params"}
-        parameters = as_parameters(given, self.params)
-        unknown = sorted(set(options) - set(self.defaults))
+        if not isinstance(param_group, Mapping) or "params" not in param_group:
+            raise TypeError(
+                f"a parameter group is a dict with the key 'params', got {param_group!r}"
+            )
+        options = dict(param_group)
+        parameters = as_parameters(options.pop("params"), self.params)
+        own = {key: options.pop(key) for key in [*options] if key not in self.defaults}
+        unknown = sorted(key for key in own if is_meant(key, _hyper_parameters(Optimizer)))
         if unknown:
             raise TypeError(
                 f"{type(self).__name__} has no hyper-parameter {', '.join(unknown)}; it has "
                 f"{', '.join(self.defaults)}"
             )
-        new = ParameterGroup(parameters, {**self.defaults, **options}, self._declarations)
+        new = ParameterGroup(parameters, {**self.defaults, **options}, self._declarations, own)
         self.check_group(new)
         new.buffers = {
             name: Buffer(first, name=f"group{len(self.param_groups)}.{name}")
@@ -470,3 +473,8 @@ class Optimizer:
     def __repr__(self) -> str:
         groups = "\n".join(f"{i}: {group!r}" for i, group in enumerate(self.param_groups))
         return f"{type(self).__name__}(\n{groups}\n)"
+
+
+def _hyper_parameters(kind: type[Optimizer]) -> set[str]:
+    """The names of the hyper-parameters of a class and of all below it."""
+    return set(declarations_of(kind)).union(*map(_hyper_parameters, kind.__subclasses__()))

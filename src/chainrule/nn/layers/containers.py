@@ -78,12 +78,22 @@ def _is_part(given: Any) -> bool:
 class Identity(Layer):
     """The input itself.
 
+    Args:
+        args, kwargs: those of the layer in whose place it stands; they mean nothing.
+
     Example:
         >>> import chainrule as cr
         >>> from chainrule import nn
         >>> nn.Identity()(cr.tensor([1.0]))
         tensor([1.])
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__()
+
+    @classmethod
+    def child_names(cls) -> tuple[str, ...]:
+        return ()
 
     def forward(self, input: TensorLike) -> Tensor:
         return as_tensor(input)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
 import numpy as np
@@ -213,19 +213,51 @@ class _ConvTranspose(_Convolution):
             device,
         )
 
-    def forward(self, input: TensorLike) -> Tensor:
+    def forward(self, input: TensorLike, output_size: Lengths | None = None) -> Tensor:
+        """The output; of the lengths `output_size` of its last axes, where that is given, in place
+        of `output_padding`."""
         assert not isinstance(self.padding, str)
         convolve = functional.conv_transpose1d if self.axes == 1 else functional.conv_transpose2d
+        x = self._images(input)
+        more = self.output_padding
+        if output_size is not None:
+            more = self._output_padding(x.shape[x.ndim - self.axes :], output_size)
         return convolve(
-            self._images(input),
+            x,
             self.weight,
             self.bias,
             self.stride,
             self.padding,
-            self.output_padding,
+            more,
             self.groups,
             self.dilation,
         )
+
+    def _output_padding(self, spatial: tuple[int, ...], output_size: Lengths) -> tuple[int, ...]:
+        """How much longer the output is to be than the shortest, for these lengths."""
+        if isinstance(output_size, Sequence):
+            output_size = tuple(output_size)[-self.axes :]  # PyTorch takes all axes, too
+        assert not isinstance(self.padding, str)
+        wanted = lengths("output_size", output_size, self.axes)
+        shortest = [
+            (n - 1) * s - 2 * p + d * (k - 1) + 1
+            for n, s, p, d, k in zip(
+                spatial,
+                self.stride,
+                lengths("padding", self.padding, self.axes, 0),
+                self.dilation,
+                self.kernel_size,
+                strict=True,
+            )
+        ]
+        more = [w - n for w, n in zip(wanted, shortest, strict=True)]
+        if any(not 0 <= m < s for m, s in zip(more, self.stride, strict=True)):
+            longest = [n + s - 1 for n, s in zip(shortest, self.stride, strict=True)]
+            raise ShapeError(
+                f"output_size is at least {tuple(shortest)} and at most {tuple(longest)} for an "
+                f"input over {spatial}; got {wanted}"
+            )
+        return tuple(more)
 
 
 class Conv1d(_Conv):
