@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.graph.names import OURS, ForeignName
+from chainrule.graph.names import OTHERS, OURS, ForeignName
 
 X = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
 
@@ -196,3 +196,39 @@ def test_what_pytorch_does_in_place_is_answered():
 def test_what_has_no_gradient_here_says_how_to_have_its_value(name):
     with pytest.raises(AttributeError, match=r"here it is .*x\.numpy\(\)"):
         getattr(X, name)
+
+
+@pytest.mark.parametrize("name", sorted(OTHERS))
+def test_a_name_of_pytorchs_layers_names_ours(name):
+    for home in (cr.nn, cr.nn.functional, cr.nn.utils, cr.optim, cr.optim.lr_scheduler):
+        with pytest.raises(AttributeError, match=f"'{name}'; here it is") as error:
+            getattr(home, name)
+        assert OTHERS[name] in str(error.value)
+    for found in re.findall(r"\b((?:cr|nn|optim|text)(?:\.\w+)+)", OTHERS[name]):
+        value = cr
+        for part in found.removeprefix("cr.").split("."):
+            value = getattr(value, part)
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("from chainrule.nn import CTCLoss", "here it is nothing"),
+        ("from chainrule.nn import Liner", r"did you mean nn\.Linear\?"),
+        ("from chainrule.nn.utils import parametrizations", r"nn\.utils\.weight_norm"),
+        ("from chainrule.nn.init import xavier_normal", r"did you mean nn\.init\.xavier_normal_\?"),
+        ("from chainrule.optim.lr_scheduler import LRScheduler", "Schedule"),
+        ("from chainrule.optim import swa_utils", r"optim\.EMA"),
+    ],
+)
+def test_an_import_says_so_too(line, said):
+    with pytest.raises(ImportError, match=said):
+        exec(line)
+
+
+def test_gumbel_softmax_is_one_line():
+    logits, tau = cr.tensor([[1.0, 2.0, 0.5]] * 4000), 1.0
+    names = {"nn": cr.nn, "cr": cr, "logits": logits, "tau": tau}
+    drawn = eval(OTHERS["gumbel_softmax"], names).argmax(axis=1)
+    shares = np.bincount(drawn.numpy(), minlength=3) / 4000
+    np.testing.assert_allclose(shares, cr.softmax(logits[0]).numpy(), atol=0.03)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable, Iterable, Mapping
-from types import MappingProxyType
+from opcode import opmap
+from types import FrameType, MappingProxyType
 from typing import Any, NoReturn
 
 OURS = {
@@ -103,7 +105,13 @@ OURS = {
     "set_grad_enabled": "with cr.no_grad():",
     "inference_mode": "with cr.no_grad():",
     "is_grad_enabled": "nothing: gradients are off inside cr.no_grad() only",
-    "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp",
+    "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; a gradient of your own is a "
+    "formula with cr.stop_gradient, as the straight-through x + cr.stop_gradient(cr.sign(x) - x)",
+    "amp": "nothing: float32 is the narrowest of floats here",
+    "autocast": "nothing: float32 is the narrowest of floats here",
+    "randperm": "cr.permutation(n)",
+    "distributions": "cr.rand, cr.randn, cr.bernoulli for numbers; nn.GaussianNLLLoss and the like",
+    "get_default_dtype": "np.float32",
     "func": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp",
     # PyTorch: arithmetic that is an operator here
     "sub": "x - y",
@@ -392,6 +400,9 @@ def absent(
         message = f"module 'chainrule.{module}' has no attribute {name!r}"
         if name.startswith("_"):
             raise AttributeError(message)
+        kind = ImportError if _is_import(sys._getframe(1)) else AttributeError
+        if name in OTHERS:
+            raise kind(f"{message}; here it is {OTHERS[name]}")
         family = next((f for f in _FAMILIES if re.match(f, name, re.IGNORECASE)), None)
         if name in elsewhere:
             message += f"; it is {elsewhere[name]}"
@@ -402,9 +413,51 @@ def absent(
             found = by_case.get(name.lower()) or nearest(name, (*names, *elsewhere))
             if found:
                 message += f"; did you mean {elsewhere.get(found, f'{module}.{found}')}?"
-        raise AttributeError(message)
+        raise kind(message)
 
     return refuse
+
+
+def _is_import(frame: FrameType) -> bool:
+    """Whether a frame's code is at ``from module import name``, which hides an AttributeError."""
+    code, at = frame.f_code.co_code, frame.f_lasti
+    return 0 <= at < len(code) and code[at] == opmap["IMPORT_FROM"]
+
+
+OTHERS = {
+    # nn
+    "RNNBase": "nn.RNN, nn.LSTM or nn.GRU; (nn.RNN, nn.LSTM, nn.GRU) where it tests a class",
+    "RNNCellBase": "nn.RNNCell, nn.LSTMCell or nn.GRUCell",
+    "CTCLoss": "nothing: every loss here has a target for each output",
+    "ctc_loss": "nothing: every loss here has a target for each output",
+    "AdaptiveLogSoftmaxWithLoss": "nn.CrossEntropyLoss over all classes; of words text.Word2Vec "
+    "with text.NegativeSampling",
+    "modules": "nn itself: nn.Linear, nn.BatchNorm1d; the base is nn.Module",
+    "parameter": "nn itself: nn.Parameter, nn.Buffer",
+    "UninitializedParameter": "nn.Parameter: layers are made with their lengths",
+    "LazyLinear": "nn.Linear(in_features, out_features): layers are made with their lengths",
+    "LazyBatchNorm1d": "nn.BatchNorm1d(num_features): layers are made with their lengths",
+    "LazyBatchNorm2d": "nn.BatchNorm2d(num_features): layers are made with their lengths",
+    "SyncBatchNorm": "nn.BatchNorm1d or nn.BatchNorm2d: one process trains, on all CPUs",
+    "gumbel_softmax": "nn.functional.softmax((logits - cr.log(-cr.log(cr.rand_like(logits)))) "
+    "/ tau, dim=-1)",
+    "multi_head_attention_forward": "nn.MultiheadAttention",
+    # nn.utils
+    "parametrizations": "nn.utils.weight_norm, nn.utils.spectral_norm; to start, nn.init.orthogonal_",
+    "parametrize": "nn.utils.weight_norm, nn.utils.spectral_norm; or a formula in forward",
+    "prune": "a mask in forward, weight * mask with mask an nn.Buffer",
+    "fuse_conv_bn_eval": "nothing: the model in evaluation, as it is",
+    "fuse_linear_bn_eval": "nothing: the model in evaluation, as it is",
+    "stateless": "cr.capture, whose graph is a function of inputs and state",
+    "clip_grad_norm": "nn.utils.clip_grad_norm_",
+    # optim
+    "LRScheduler": "optim.lr_scheduler.Schedule",
+    "swa_utils": "optim.EMA; nn.recompute_batch_statistics for update_bn",
+    "AveragedModel": "optim.EMA",
+    "update_bn": "nn.recompute_batch_statistics",
+    "SWALR": "optim.lr_scheduler.LinearLR or CosineAnnealingLR, then ConstantLR in a SequentialLR",
+}
+"""Names of PyTorch's layers, losses and optimisers: what to write for them."""
 
 
 _DENSE = (

@@ -20,12 +20,13 @@ Example:
 from __future__ import annotations
 
 import math
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from chainrule import checks
 from chainrule.errors import ShapeError
+from chainrule.graph.names import absent
 from chainrule.graph.state import State, StateData
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.ops.random import Generator, current_generator
@@ -341,3 +342,7 @@ def orthogonal_(tensor: S, gain: float = 1.0, generator: Generator | None = None
         q = q.T
     _assign(tensor, (gain * q).reshape(tensor.shape).astype(tensor.dtype))
     return tensor
+
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = absent("nn.init", globals())

@@ -1,5 +1,8 @@
 """Work on the gradients and the values of parameters, under the names of `torch.nn.utils`."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.graph.names import absent
 from chainrule.nn.utils import rnn
 from chainrule.nn.utils.clipping import (
     clip_grad_norm_,
@@ -28,3 +31,6 @@ __all__ = [
     "vector_to_parameters",
     "weight_norm",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = absent("nn.utils", globals())

@@ -1,5 +1,8 @@
 """Schedules of the learning rate, or of another hyper-parameter."""
 
+from typing import TYPE_CHECKING
+
+from chainrule.graph.names import absent
 from chainrule.optim.lr_scheduler.base import Schedule
 from chainrule.optim.lr_scheduler.combined import ChainedScheduler, SequentialLR, WarmupLR
 from chainrule.optim.lr_scheduler.cosine import (
@@ -43,3 +46,6 @@ __all__ = [
     "StepLR",
     "WarmupLR",
 ]
+
+if not TYPE_CHECKING:  # a type checker would take every name for one of ours
+    __getattr__ = absent("optim.lr_scheduler", globals())
