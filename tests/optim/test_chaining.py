@@ -300,3 +300,26 @@ def test_a_step_to_a_rate_out_of_range_changes_nothing():
     with pytest.raises(ValueError, match="lr must be >= 0"):
         schedule.step()
     assert schedule.t == 1 and optimizer.param_groups[0]["lr"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("CyclicLR", {"base_lr": 0.01, "max_lr": 0.1, "step_size_up": 3, "cycle_momentum": False}),
+        ("OneCycleLR", {"max_lr": 0.1, "total_steps": 20, "cycle_momentum": False}),
+    ],
+)
+def test_a_rate_set_by_hand_holds_for_one_step_of_a_cycle(name, arguments):
+    """Before, a rate below base_lr led to rates below 0."""
+    torch = pytest.importorskip("torch")
+    optimizer, reference = ours(), theirs(torch)
+    schedule = getattr(optim, name)(optimizer, **arguments)
+    peer = getattr(torch.optim.lr_scheduler, name)(reference, **arguments)
+    for step in range(16):
+        assert rates(optimizer) == pytest.approx([g["lr"] for g in reference.param_groups])
+        reference.step()
+        schedule.step()
+        peer.step()
+        if step in (4, 5, 11):
+            for group in (optimizer.param_groups[0], reference.param_groups[0]):
+                group["lr"] *= 0.1

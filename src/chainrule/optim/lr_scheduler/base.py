@@ -33,6 +33,8 @@ class Schedule(Constructed):
     A rate that something else sets between steps is kept: the schedule goes on from it, with the
     base from which its formula gives that rate at that t. So two schedules whose `step()` are
     called in turn multiply their factors, as PyTorch's. `ChainedScheduler` is that for a `Trainer`.
+    `CyclicLR` and `OneCycleLR`, whose rates are their arguments, set these again. A group that is
+    added later keeps its own rate.
 
     Args:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.

@@ -18,6 +18,9 @@ Values = float | Iterable[float]
 class Cycle(Schedule):
     """The base of schedules that can move the momentum as well: down while the rate goes up.
 
+    Their rates are those of their arguments: one that something else sets is overwritten by the
+    next step, as in PyTorch.
+
     Attributes:
         momentums: (base, max) of each group; none where the momentum stays as it is.
     """
@@ -43,6 +46,10 @@ class Cycle(Schedule):
             for group in optimizer.param_groups:
                 _momentum_name(group, type(optimizer).__name__)
         super().__init__(optimizer, last_epoch=last_epoch, unit=unit, base_lrs=base_lrs)
+
+    def _base(self, number: int, lr: float, t: int) -> float:
+        """That of the arguments: a rate that something else has set holds for one step."""
+        return self.base_lrs[number]
 
     def others(self, number: int, t: int) -> Mapping[str, float]:
         if not self.momentums:
