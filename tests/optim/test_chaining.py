@@ -323,3 +323,30 @@ def test_a_rate_set_by_hand_holds_for_one_step_of_a_cycle(name, arguments):
         if step in (4, 5, 11):
             for group in (optimizer.param_groups[0], reference.param_groups[0]):
                 group["lr"] *= 0.1
+
+
+@quiet
+def test_a_rate_set_by_hand_in_a_sequence_with_a_cycle():
+    torch = pytest.importorskip("torch")
+
+    def sequence(kind, optimizer, **unit):
+        members = [
+            kind.ConstantLR(optimizer, 0.1, 2, **unit),
+            kind.CyclicLR(optimizer, 0.01, 0.1, 3, cycle_momentum=False),
+            kind.ExponentialLR(optimizer, 0.5, **unit),
+        ]
+        return kind.SequentialLR(optimizer, members, [2, 9])
+
+    optimizer, reference = ours(), theirs(torch)
+    schedule = sequence(optim, optimizer, unit="step")
+    peer = sequence(torch.optim.lr_scheduler, reference)
+    for step in range(7):
+        reference.step()
+        schedule.step()
+        peer.step()
+        assert rates(optimizer) == pytest.approx([g["lr"] for g in reference.param_groups])
+        if step == 5:
+            optimizer.param_groups[0]["lr"] *= 0.1
+            reference.param_groups[0]["lr"] *= 0.1
+    with pytest.raises(ValueError, match="unit='step' or unit='epoch' of each"):
+        sequence(optim, ours())

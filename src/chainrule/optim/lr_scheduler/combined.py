@@ -111,7 +111,10 @@ class SequentialLR(Schedule):
         if any(s.optimizer is not optimizer for s in self.schedulers):
             raise ValueError("the schedules are of another optimiser than the one given")
         if any((s.unit, s.parameter) != (first.unit, first.parameter) for s in self.schedulers):
-            raise ValueError("schedules in sequence are of one unit and one hyper-parameter")
+            raise ValueError(
+                "schedules in sequence are of one unit and one hyper-parameter; say which: "
+                "unit='step' or unit='epoch' of each"
+            )
         self.milestones = [checks.count("a milestone", t) for t in milestones]
         if len(self.milestones) != len(self.schedulers) - 1:
             raise ValueError(
@@ -142,8 +145,13 @@ class SequentialLR(Schedule):
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         schedule, own = self._current(t)
         first = self._bases[number]
-        scale = base_lr / first if first else 1.0
+        scale = 1.0 if isinstance(schedule, Cycle) or not first else base_lr / first
         return schedule.group_lr(number, schedule.base_lrs[number] * scale, own)
+
+    def _base(self, number: int, lr: float, t: int) -> float | None:
+        if isinstance(self._current(t)[0], Cycle):  # its rates are not the optimiser's
+            return self.base_lrs[number]
+        return super()._base(number, lr, t)
 
     def others(self, number: int, t: int) -> Mapping[str, float]:
         schedule, own = self._current(t)
