@@ -248,7 +248,10 @@ def test_inputs_that_do_not_fit_are_refused(make, shape, error, message):
         (lambda: nn.Conv2d(3, 4, 3, padding="same", stride=2), "goes with stride 1"),
         (lambda: nn.Conv2d(3, 4, 3, stride=0), "stride is at least 1"),
         (lambda: nn.Conv2d(3, 4, 3, padding_mode="mirror"), "padding_mode is one of"),
-        (lambda: nn.ConvTranspose2d(3, 4, 3, output_padding=1), "smaller than the stride"),
+        (
+            lambda: nn.ConvTranspose2d(3, 4, 3, output_padding=1),
+            "smaller than the stride or the dilation",
+        ),
     ],
 )
 def test_arguments_that_do_not_fit_are_refused(make, message):
@@ -349,3 +352,24 @@ def test_output_size_of_a_transposed_convolution(more):
         with pytest.raises(cr.ShapeError, match="output_size is at least"):
             ours(x, output_size=size)
     assert nn.ConvTranspose1d(1, 1, 3, stride=2)(cr.ones((1, 4)), 10).shape == (1, 10)
+
+
+@pytest.mark.parametrize("more", [
+    {"dilation": 2, "output_padding": 1},
+    {"dilation": 3, "output_padding": 2, "padding": 1},
+    {"stride": 2, "dilation": 5, "output_padding": 3, "padding": 2},
+    {"stride": 2, "dilation": 5, "output_padding": 4, "padding": 5},
+])  # fmt: skip
+def test_an_output_padding_of_whole_strides(more):
+    """PyTorch wants it smaller than the stride or the dilation."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal((2, 3, 5)), rng.standard_normal((3, 2, 3))
+    tx, tw = (torch.tensor(a, requires_grad=True) for a in (x, w))
+    wanted = torch.nn.functional.conv_transpose1d(tx, tw, **more)
+    ox, ow = (cr.tensor(a, requires_grad=True) for a in (x, w))
+    found = nn.functional.conv_transpose1d(ox, ow, **more)
+    np.testing.assert_allclose(found.numpy(), wanted.detach().numpy(), atol=1e-12)
+    (wanted**2).sum().backward()
+    (found**2).sum().backward()
+    np.testing.assert_allclose(ox.grad.numpy(), tx.grad.numpy(), atol=1e-10)
+    np.testing.assert_allclose(ow.grad.numpy(), tw.grad.numpy(), atol=1e-10)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from chainrule import checks
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.nn.functional.padding import pad
 from chainrule.ops import conv as operations
 from chainrule.ops.declare import common_dtype
 
@@ -114,10 +115,10 @@ def _conv_transpose(
     steps, distances = lengths("stride", stride, axes), lengths("dilation", dilation, axes)
     border = lengths("padding", padding, axes, 0)
     more = lengths("output_padding", output_padding, axes, 0)
-    if any(m >= s for m, s in zip(more, steps, strict=True)):
+    if any(m >= max(s, d) for m, s, d in zip(more, steps, distances, strict=True)):
         raise ValueError(
-            f"{name}: output_padding {more} chooses among the lengths that a stride of {steps} "
-            "makes alike, so it is smaller than the stride"
+            f"{name}: output_padding is smaller than the stride or the dilation, got {more} with a "
+            f"stride of {steps} and a dilation of {distances}"
         )
     spatial = tuple(
         [
@@ -131,9 +132,18 @@ def _conv_transpose(
         raise ShapeError(
             f"{name}: padding {border} leaves nothing of an output over {spatial}; take less"
         )
-    around = tuple([(p, p) for p in border])
     groups = checks.count("groups", groups)
-    y = operations.conv_input_grad(x, w, spatial, steps, around, distances, groups)
+    # The part of an output padding that is whole strides lies beyond all that a kernel reaches.
+    beyond = [m // s * s for m, s in zip(more, steps, strict=True)]
+    if any(beyond):
+        whole = [n + 2 * p - b for n, p, b in zip(spatial, border, beyond, strict=True)]
+        around = tuple([(0, 0)] * axes)
+        y = operations.conv_input_grad(x, w, tuple(whole), steps, around, distances, groups)
+        cut = [(-p, b - p) for p, b in zip(border, beyond, strict=True)]
+        y = pad(y, [width for pair in reversed(cut) for width in pair])
+    else:
+        around = tuple([(p, p) for p in border])
+        y = operations.conv_input_grad(x, w, spatial, steps, around, distances, groups)
     return _finished(name, axes, input, y, bias)
 
 
@@ -229,7 +239,7 @@ def conv_transpose1d(
         bias: shape (O,), or None.
         stride: s, how far apart the elements of x are put.
         padding: how much is cut off y before and after.
-        output_padding: how much longer y is; smaller than the stride.
+        output_padding: how much longer y is; smaller than the stride or the dilation.
         groups: as in `conv1d`.
         dilation: d.
 

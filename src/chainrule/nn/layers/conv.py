@@ -348,7 +348,7 @@ class ConvTranspose1d(_ConvTranspose):
         kernel_size: k.
         stride: s, how far apart the elements of x are put.
         padding: how much is cut off before and after.
-        output_padding: how much longer the output is; smaller than the stride.
+        output_padding: how much longer the output is; smaller than the stride or the dilation.
         groups, bias, dilation, dtype: as in `Conv1d`.
         padding_mode: "zeros", there is no other.
 
