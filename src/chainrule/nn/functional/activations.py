@@ -75,8 +75,7 @@ def leaky_relu(input: TensorLike, negative_slope: float = 0.01, inplace: bool = 
         tensor([-1.,  3.])
     """
     x = as_tensor(input)
-    slope = plain_number("negative_slope", negative_slope)
-    return x * where(x > 0.0, 1.0, as_tensor(slope, x.dtype if x.dtype.kind == "f" else None))
+    return where(x > 0.0, x, plain_number("negative_slope", negative_slope) * x)
 
 
 @both_names()
@@ -439,7 +438,7 @@ def rrelu(
         raise ValueError(f"rrelu: lower is at most upper, got {lower} and {upper}")
     if not training:
         return leaky_relu(x, (low + high) / 2)
-    return x * where(x > 0.0, 1.0, low + (high - low) * uniform(x.shape, x.dtype))
+    return where(x > 0.0, x, (low + (high - low) * uniform(x.shape, x.dtype)) * x)
 
 
 @both_names()
