@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from chainrule.data import read_columns, read_table
+from chainrule.data.frames import read_frame
 from chainrule.errors import FileError
 
 
@@ -161,3 +162,64 @@ def test_a_long_cell_takes_no_long_time(write, digits, end):
     with contextlib.suppress(FileError):
         read_columns(path)
     assert time.perf_counter() - begin < 5  # the square of its length takes a minute
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '"area\n(m2)",y\n1,2.5\n3,4.5\n',
+        '\n \n"area\r\n(m2)";y\r\n1;2.5\r\n\r\n3;4.5\r\n',
+        '""\n"a\nb\nc",y\n1,2.5\n3,4.5\n',
+        '5" pipes,y\n1,2.5\n3,4.5\n',
+    ],
+)
+def test_a_header_over_several_lines_takes_no_row(write, text):
+    pytest.importorskip("pandas")
+    path = write(text)
+    assert read_frame(path).frame.to_numpy().tolist() == [[1, 2.5], [3, 4.5]]
+    assert read_columns(path)[1].tolist() == [[1, 2.5], [3, 4.5]]
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ("temp; C,humidity,y\n1.5,2,0\n2.5,3,1\n", ["temp; C", "humidity", "y"]),
+        ("a|b,c,y\n1.5,2,0\n", ["a|b", "c", "y"]),
+        ('"Preis;\nEUR",c,y\n1.5,2,0\n', ["Preis;\nEUR", "c", "y"]),
+        ('y,"a|b"\n3,"x|1"\n4,"x|2"\n', ["y", "a|b"]),
+        ('y;"a,b"\n3;"1,5"\n', ["y", "a,b"]),
+        ("Preis, EUR;Menge, kg\n1,5;2,5\n", ["Preis, EUR", "Menge, kg"]),
+        ("1,5;2,5\n3,5;4,5\n", ["x0", "x1"]),
+        ("name\tnote\nSmith, J\tx\n", ["name", "note"]),
+        ("a, b\n1, 2\n", ["a", "b"]),
+        ('a;"b\n' + ";;\n" * 200 + 'c"\n1;2\n', ["a", "b\n" + ";;\n" * 200 + "c"]),
+        ("text\nhello\n", ["text"]),
+    ],
+)
+def test_the_delimiter_divides_all_lines_alike(write, text, names):
+    pytest.importorskip("pandas")
+    assert read_frame(write(text)).frame.columns.tolist() == names
+
+
+@pytest.mark.parametrize(
+    ("text", "quoted", "names"),
+    [
+        ("id,a|b,y\n3,x|1,0\n", 'id,"a|b",y\n3,x|1,0\n', ["id", "a|b", "y"]),
+        ("a,x;b,y\n1,5;2,5\n", '"a,x";"b,y"\n1,5;2,5\n', ["a,x", "b,y"]),
+    ],
+)
+def test_two_delimiters_that_may_be_meant_are_refused(write, text, quoted, names):
+    pytest.importorskip("pandas")
+    with pytest.raises(
+        FileError, match=r"several ways: 2 by .* or 3 by commas. Put names .*quotes"
+    ):
+        read_frame(write(text))
+    assert read_frame(write(quoted)).frame.columns.tolist() == names
+
+
+def test_lines_of_many_quotes_take_no_long_time(write):
+    begin = time.perf_counter()
+    for text in (',"' * 10**5, '"a""' * 10**5, '"' * 10**5):
+        with contextlib.suppress(FileError):
+            read_columns(write(text))
+    assert time.perf_counter() - begin < 5

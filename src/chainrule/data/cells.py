@@ -47,6 +47,15 @@ def whole(cell: str) -> int | None:
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
+def is_decimal_comma(cell: str) -> bool:
+    """Whether a cell holds a number whose decimals are behind a comma.
+
+    >>> is_decimal_comma("-1,5"), is_decimal_comma("1,5,2")
+    (True, False)
+    """
+    return _COMMA.fullmatch(cell.strip()) is not None
+
+
 def is_text(cell: str) -> bool:
     """Whether a cell holds neither a number, nor a faulty one, nor a sign that one is missing.
 

@@ -180,9 +180,9 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     kept = [] if wishes.text is None else list(wishes.text(layout))
     options: dict[str, Any] = {
         "sep": layout.delimiter,
-        "header": None,
+        "header": 0 if layout.header_lines else None,  # which may go over several lines
+        "skiprows": layout.records_before,
         "names": list(range(len(layout.names))),
-        "skiprows": layout.header_lines,
         "decimal": "," if _has_decimal_commas(sample, layout) else ".",
         "skipinitialspace": f"{layout.delimiter} " in sample,
         "index_col": False,

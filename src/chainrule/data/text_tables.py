@@ -49,13 +49,15 @@ class Layout(NamedTuple):
     Attributes:
         delimiter: the sign between cells.
         names: the names of all columns.
-        header_lines: lines to skip before the first row; 0 without a header.
+        header_lines: lines before the first row; 0 without a header.
+        records_before: empty records before the header, each a line or empty quotes.
         may_have_index: whether the first column has a name that only an index has.
     """
 
     delimiter: str
     names: tuple[str, ...]
     header_lines: int
+    records_before: int
     may_have_index: bool
 
 
@@ -143,7 +145,15 @@ _MOST_COLUMNS = 1 << 18
 """A column's name takes a hundred bytes, a cell of a file may take two."""
 
 _ROWS_LOOKED_AT = 100
-"""Rows under a first line of whole numbers that are looked at, to tell whether it is a header."""
+"""The rows that tell what the delimiter is, and whether a line of whole numbers is a header."""
+
+_CHARACTERS_LOOKED_AT = 1 << 18
+
+_SIGNS = {"\t": "tabs", ";": "semicolons", "|": "bars", ",": "commas"}
+"""The delimiters, in words."""
+
+_QUOTED = re.compile(r'((?:^|(?<=[\t\r;|,])) *)"(?:[^"]|"")*(?:(")|\Z)', re.MULTILINE)
+"""A cell in quotes, whole or cut off by the end of the sample."""
 
 _SURELY_COUNTED = 4
 """From so many columns on, a line that counts them, over numbers with points, is a header."""
@@ -161,12 +171,13 @@ def read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[s
     first_line = next((line for line in _short_lines(path, file) if line.strip()), None)
     if first_line is None:
         raise FileError(f"{path} is empty. Give a table with one row per example.")
-    unquoted = re.sub(r'"[^"]*"', "", first_line)
-    # The comma last: a table with decimal commas has another delimiter.
-    delimiter = next((sign for sign in "\t;|" if sign in unquoted), ",")
+    file.seek(0)
+    delimiter = _delimiter(path, file)
     file.seek(0)
     reader = csv.reader(_short_lines(path, file), delimiter=delimiter, skipinitialspace=True)
-    cells = next((cells for cells in reader if cells not in ([], [""])), None)
+    before, cells = next(
+        ((n, row) for n, row in enumerate(reader) if row not in ([], [""])), (0, None)
+    )
     if cells is None:
         raise FileError(f"{path} is empty but for quotes. Give a table with one row per example.")
     if len(cells) > _MOST_COLUMNS:
@@ -179,10 +190,56 @@ def read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[s
         header = _is_header(path, cells, reader, known)
     unnamed = tuple(f"x{i}" for i in range(len(cells)))
     if not header:
-        return Layout(delimiter, unnamed, 0, may_have_index=False)
+        return Layout(delimiter, unnamed, 0, 0, may_have_index=False)
     names = tuple(cell or name for cell, name in zip(cells, unnamed, strict=True))
     may_have_index = len(cells) > 1 and _INDEX.fullmatch(cells[0]) is not None
-    return Layout(delimiter, names, header_lines, may_have_index)
+    return Layout(delimiter, names, header_lines, before, may_have_index)
+
+
+def _delimiter(path: Path, file: TextIO) -> str:
+    """The sign that divides the first lines into the same number of cells.
+
+    Raises:
+        FileError: where two signs do.
+    """
+    lines: list[str] = []
+    characters = 0
+    for line in _short_lines(path, file):
+        lines.append(line)
+        characters += len(line)
+        if len(lines) > _ROWS_LOOKED_AT or characters > _CHARACTERS_LOOKED_AT:
+            break
+    text = _QUOTED.sub(lambda found: "" if found[2] is None else found[1] + "q", "".join(lines))
+    rows = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]
+    if not rows:
+        return ","
+    alike = {sign: _share_alike([row.count(sign) for row in rows]) for sign in _SIGNS}
+    fit = [sign for sign in _SIGNS if alike[sign] == 1]
+    if len(fit) > 1:
+        fit = [sign for sign in fit if _is_clean(rows, sign)] or fit
+    if len(fit) > 1:
+        counts = " or ".join(f"{rows[0].count(sign) + 1} by {_SIGNS[sign]}" for sign in fit)
+        raise FileError(
+            f"{path}: its lines may be divided into cells in several ways: {counts}. Put names and "
+            "cells that hold such a sign in quotes."
+        )
+    return fit[0] if fit else max(reversed(_SIGNS), key=lambda sign: alike[sign])
+
+
+def _share_alike(counts: list[int]) -> float:
+    """The share of the lines that hold as many signs as the first one, if that holds any."""
+    return counts.count(counts[0]) / len(counts) if counts[0] else 0.0
+
+
+def _is_clean(rows: list[str], delimiter: str) -> bool:
+    """Whether cells hold signs of other tables in numbers, or before a space as in prose, alone."""
+    others = "".join(sign for sign in _SIGNS if sign != delimiter)
+    inside = re.compile(f"[{others}](?! )")
+    return not any(
+        inside.search(cell) and not texts.is_decimal_comma(cell)
+        for row in rows
+        for cell in row.split(delimiter)
+    )
 
 
 def _is_header(
