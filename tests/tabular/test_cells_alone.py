@@ -139,3 +139,28 @@ def test_dates_keep_the_wall_time_of_an_offset(offset):
     np.testing.assert_array_equal(
         arrays(first, [f"{plain[1]}.5{offset}"]), arrays(first, [f"{plain[1]}.5"])
     )
+
+
+def test_floats_do_not_tell_large_integers_apart():
+    pandas = pytest.importorskip("pandas")
+    large = [2**53 + 1 + 2 * (i % 5) for i in range(20)]
+    columns = Columns.fit(pandas.DataFrame({"key": large}))
+    known = pandas.DataFrame({"key": pandas.array([large[0], None], "Int64")})
+    assert columns.transform(known)["numbers"].tolist() == [[1, 0, 0, 0, 0], [0] * 5]
+    for lost in (pandas.DataFrame({"key": [large[0], None]}), {"key": [float(large[0])]}):
+        with pytest.raises(ValueError, match=r"'key' .* floats of 2.*at row 0.* Give integers"):
+            columns.transform(lost)
+    floats = pandas.DataFrame({"key": [*large, None]})
+    with pytest.raises(ValueError, match=r"'key' .* floats of 2"):
+        Columns.fit(floats, categorical=["key"])
+    assert "rounded to a float" in Columns.fit(floats).describe()[0]["decision"]
+    small = Columns.fit(pandas.DataFrame({"key": [1, 2] * 9}), categorical=["key"])
+    assert small.transform(pandas.DataFrame({"key": [1e20, 1]}))["numbers"].tolist() == [[0], [-1]]
+
+
+def test_numbers_written_in_another_way_are_refused_with_the_remedy():
+    with pytest.raises(ValueError, match=r"not numbers: '1,234.5' .*Write 1234"):
+        Columns.fit({"a": ["1", "1,234.5"]}, numeric=["a"])
+    columns = Columns.fit({"a": [1.5, 2.5]})
+    with pytest.raises(ValueError, match=r"holds text, as '12%' at row 0.*Write 12"):
+        columns.transform({"a": ["12%"]})

@@ -8,20 +8,23 @@ from __future__ import annotations
 
 import math
 import re
+from typing import Literal
 
 # One way alone to match any digits: with more, a long run of them takes time by its square.
 _NUMBER = re.compile(r"[-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
 _INFINITE = re.compile(r"[-+]?inf(?:inity)?", re.IGNORECASE)
 
-_MISSING = {
-    "", "?", "-", "--", ".", "na", "n/a", "n.a.", "#n/a", "nan", "-nan", "null", "none", "nil",
-    "<na>", "nat", "missing", "\\n",
-}  # fmt: skip
+TOLD_MISSING = frozenset(["", "?", "na", "n/a", "nan", "null", "none", "<na>", "nat"])
+"""Texts, in small letters, that say in any column that a value is missing."""
 
-_THOUSANDS = re.compile(r"[-+]?[0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+_MISSING = TOLD_MISSING | {"-", "--", ".", "n.a.", "#n/a", "-nan", "nil", "missing", "\\n"}
+
+_THOUSANDS = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:,[0-9]{3})+(?:\.[0-9]*)?")
+_POINTS = re.compile(r"[-+]?[1-9][0-9]{0,2}(?:\.[0-9]{3})+")
 _POINTS_AND_COMMA = re.compile(r"[-+]?[0-9]{1,3}(?:\.[0-9]{3})+,[0-9]*")
 _COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+")
+_PERCENT = re.compile(r"([-+]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)) ?%")
 
 
 def number(cell: str) -> float | None:
@@ -47,13 +50,27 @@ def whole(cell: str) -> int | None:
     return int(text) if _WHOLE.fullmatch(text) else None
 
 
-def is_decimal_comma(cell: str) -> bool:
-    """Whether a cell holds a number whose decimals are behind a comma.
+def is_missing(cell: str) -> bool:
+    """Whether a cell says, in a column of any kind, that its value is missing."""
+    return cell.strip().lower() in TOLD_MISSING
 
-    >>> is_decimal_comma("-1,5"), is_decimal_comma("1,5,2")
-    (True, False)
+
+def comma_of(cell: str) -> Literal["decimals", "thousands", "either"] | None:
+    """What the commas of a number divide; None where a cell is no number with commas.
+
+    >>> comma_of("1,5"), comma_of("1,234.5"), comma_of("1,234"), comma_of("1,5,2")
+    ('decimals', 'thousands', 'either', None)
     """
-    return _COMMA.fullmatch(cell.strip()) is not None
+    text = cell.strip()
+    is_decimal = _COMMA.fullmatch(text) or _POINTS_AND_COMMA.fullmatch(text)
+    if _THOUSANDS.fullmatch(text):
+        return "either" if is_decimal else "thousands"
+    return "decimals" if is_decimal else None
+
+
+def has_points_between(cell: str) -> bool:
+    """Whether the points of a number may divide its thousands, as in 1.234."""
+    return _POINTS.fullmatch(cell.strip()) is not None
 
 
 def is_text(cell: str) -> bool:
@@ -83,6 +100,28 @@ def fault(cell: str) -> str:
         return f"the value is missing ({shown}). Fill it, or drop the row or the column."
     if _NUMBER.fullmatch(text) or _INFINITE.fullmatch(text):
         return f"{shown} is not finite. Fill it, or drop the row."
+    if (otherwise := remedy(cell)) is not None:
+        return otherwise
+    if text.lower() in ("true", "false"):
+        return f"{shown} is not a number. Write 1 for true and 0 for false."
+    if _is_python_number(text):
+        return (
+            f"{shown} is not a number here: numbers are written in the digits 0 to 9 without "
+            "underscores, as in -1234.5 or 1e-3."
+        )
+    return (
+        f"{shown} is not a number. Tables that mix numbers and text are not supported yet: drop "
+        "the column, or encode it as numbers."
+    )
+
+
+def remedy(cell: str) -> str | None:
+    """What is wrong with a number that is written in another way; None where a cell is none.
+
+    >>> remedy("12%"), remedy("twelve")
+    ("'12%' is not a number for its percent sign. Write 12.", None)
+    """
+    text, shown = cell.strip(), f"{cell!r:.80}"
     if _THOUSANDS.fullmatch(text):
         joined = text.replace(",", "")
         if _COMMA.fullmatch(text):
@@ -97,17 +136,27 @@ def fault(cell: str) -> str:
     if _COMMA.fullmatch(text):
         plain = text.replace(",", ".")
         return f"{shown} has a decimal comma. Write numbers with a point: {plain:.80}."
-    if text.lower() in ("true", "false"):
-        return f"{shown} is not a number. Write 1 for true and 0 for false."
-    if _is_python_number(text):
+    if match := _PERCENT.fullmatch(text):
+        return f"{shown} is not a number for its percent sign. Write {match[1]:.80}."
+    return None
+
+
+def remedy_of_points(cell: str) -> str:
+    """What is wrong with a number such as 1.234 or 1.234,5 in a table with decimal commas.
+
+    >>> remedy_of_points("1.234,5")
+    "'1.234,5' has points between its thousands. Write 1234,5."
+    """
+    text, shown = cell.strip(), f"{cell!r:.80}"
+    joined, decimal = text.replace(".", ""), text.replace(".", ",")
+    if "," in text or (has_points_between(text) and text.count(".") > 1):
+        return f"{shown} has points between its thousands. Write {joined:.80}."
+    if has_points_between(text):
         return (
-            f"{shown} is not a number here: numbers are written in the digits 0 to 9 without "
-            "underscores, as in -1234.5 or 1e-3."
+            f"{shown} has a point in a table with decimal commas: {joined} with a point between "
+            f"its thousands, or {decimal} with a decimal comma. Write the one that is meant."
         )
-    return (
-        f"{shown} is not a number. Tables that mix numbers and text are not supported yet: drop "
-        "the column, or encode it as numbers."
-    )
+    return f"{shown} has a point in a table with decimal commas. Write {decimal:.80}."
 
 
 def _is_python_number(text: str) -> bool:

@@ -236,7 +236,7 @@ def _is_clean(rows: list[str], delimiter: str) -> bool:
     others = "".join(sign for sign in _SIGNS if sign != delimiter)
     inside = re.compile(f"[{others}](?! )")
     return not any(
-        inside.search(cell) and not texts.is_decimal_comma(cell)
+        inside.search(cell) and texts.comma_of(cell) in (None, "thousands")
         for row in rows
         for cell in row.split(delimiter)
     )

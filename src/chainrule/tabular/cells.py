@@ -31,7 +31,6 @@ _TIME = r"[0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,9})?)?"
 _OFFSET = r"[+-](?:[01][0-9]|2[0-3])(?::?[0-5][0-9])?"
 _ISO_DATE = re.compile(f"({_DATE}(?:[T ]{_TIME}(?= ?{_OFFSET}$|Z?$))?)(?:Z| ?{_OFFSET})?")
 _DIGITS = re.compile(r"[-+]?[0-9]{1,400}")
-_MISSING_TEXT = {"", "?", "na", "n/a", "nan", "null", "none", "<na>", "nat"}
 _DAY = 86_400_000_000
 """Microseconds in a day."""
 
@@ -50,6 +49,7 @@ class Cells(NamedTuple):
         meaning: what text stands for: itself, numbers, True and False, or dates.
         is_whole: whether the numbers were integers of 53 bits or fewer.
         was: the column's type, in words.
+        rounded: of text the first row whose whole number float64 may have rounded; None if none.
     """
 
     form: Form
@@ -58,6 +58,7 @@ class Cells(NamedTuple):
     meaning: Meaning = "text"
     is_whole: bool = False
     was: str = "numbers"
+    rounded: int | None = None
 
     def take(self, rows: NDArray[np.int64]) -> Cells:
         """Some of the cells."""
@@ -184,14 +185,16 @@ def _kept(
         meaning = "text" if any(issubclass(k, _BOOLEANS) for k in kinds) else "numbers"
     elif kinds and all(issubclass(kind, _DATES) for kind in kinds):
         meaning = "dates"
-    return Cells("text", found, missing, meaning, was=meaning)
+    floats = [(row, v) for row, v in enumerate(values) if isinstance(v, (float, np.floating))]
+    rounded = next((row for row, value in floats if abs(float(value)) >= EXACT), None)
+    return Cells("text", found, missing, meaning, was=meaning, rounded=rounded)
 
 
 def _without_told(
     values: list[str | None],
 ) -> tuple[list[str | None], NDArray[np.bool_]]:
     """Text with None where it says that a value is missing."""
-    told = {v for v in set(values) if v is not None and v.strip().lower() in _MISSING_TEXT}
+    told = {v for v in set(values) if v is not None and texts.is_missing(v)}
     found = [None if value in told else value for value in values]
     return found, np.array([value is None for value in found], bool)
 
@@ -228,7 +231,7 @@ def _number(value: Any, place: str, row: int) -> float:
         found = texts.number(value)
         if found is not None:
             return found
-        if value.strip().lower() in _MISSING_TEXT:
+        if texts.is_missing(value):
             return math.nan
     elif isinstance(value, datetime.time):
         return _hours(value)
@@ -250,7 +253,7 @@ def _date(value: Any, place: str, row: int) -> np.datetime64 | None:
     if _is_missing(value):
         return None
     if isinstance(value, str):
-        if value.strip().lower() in _MISSING_TEXT:
+        if texts.is_missing(value):
             return None
         found = _moment(value)
         if found is not None:
@@ -260,13 +263,24 @@ def _date(value: Any, place: str, row: int) -> np.datetime64 | None:
     raise ValueError(_unfit(place, "dates", value, row))
 
 
+def check_exact(cells: Cells, name: str) -> None:
+    """Raise ValueError for whole numbers as categories that float64 does not tell apart."""
+    if cells.rounded is not None:
+        raise ValueError(
+            f"column {name!r:.80} is of categories and holds floats of 2**53 or more, at row "
+            f"{cells.rounded}, which do not tell whole numbers apart. Give integers, which in "
+            "pandas have room for missing ones as dtype 'Int64', or text"
+        )
+
+
 def _unfit(place: str, wanted: str, value: Any, row: int) -> str:
     shown = str(value) if isinstance(value, _DATES) else repr(value)
     if isinstance(value, str):
         shown = f"text, as {shown}"
+    remedy = texts.remedy(value) if isinstance(value, str) and wanted == "numbers" else None
     return (
-        f"{place} held {wanted} in training and now holds {shown:.40} at row {row}. Give {wanted} "
-        "there, or a missing value"
+        f"{place} held {wanted} in training and now holds {shown:.40} at row {row}. "
+        f"{remedy or f'Give {wanted} there, or a missing value'}"
     )
 
 
@@ -422,9 +436,12 @@ def to_text(cells: Cells) -> Cells:
               zip(cells.values.tolist(), cells.missing.tolist(), strict=True)]  # fmt: skip
     if cells.form == "dates":
         values = [None if v is None else str(np.datetime64(round(v * _DAY), "us")) for v in values]
+    is_rounded = (cells.form == "numbers") & (np.abs(cells.values) >= EXACT)
+    rounded = int(is_rounded.argmax()) if is_rounded.any() else None
     return cells._replace(
-        form="text", values=_texts(values, cells.missing), meaning=cells.form, is_whole=False
-    )
+        form="text", values=_texts(values, cells.missing), meaning=cells.form, is_whole=False,
+        rounded=rounded,
+    )  # fmt: skip
 
 
 def to_numbers(cells: Cells) -> Cells:

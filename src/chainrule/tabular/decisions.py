@@ -9,7 +9,8 @@ from typing import Literal
 
 import numpy as np
 
-from chainrule.tabular.cells import Cells, to_numbers, to_text
+from chainrule.data import cells as texts
+from chainrule.tabular.cells import EXACT, Cells, check_exact, to_numbers, to_text
 from chainrule.tabular.kinds import (
     CYCLES,
     MOST_ONE_HOT,
@@ -76,11 +77,13 @@ def decide(cells: Cells, name: str, kind: Asked | None, most: int = MOST_ONE_HOT
     if not present:
         return Unused(name, "all values are missing")
     if kind == "categorical":
-        return _category(to_text(cells), name, "as asked, ", most)
+        cells = to_text(cells)
+        check_exact(cells, name)
+        return _category(cells, name, "as asked, ", most)
     if kind == "numeric" and cells.was == "large integers":
         cells = to_numbers(cells)
     if kind == "numeric" and cells.form != "numbers":
-        raise ValueError(f"numeric: column {name!r} holds {cells.was}, not numbers")
+        raise ValueError(f"numeric: column {name!r} holds {cells.was}, not numbers{_remedy(cells)}")
     if kind == "dates" and cells.form != "dates":
         raise ValueError(
             f"dates: column {name!r} holds {cells.was}, not dates. Write them as 2026-12-31 or "
@@ -103,9 +106,20 @@ def decide(cells: Cells, name: str, kind: Asked | None, most: int = MOST_ONE_HOT
     return _number(cells, name)
 
 
+def _remedy(cells: Cells) -> str:
+    """What to do about the first text that is no number."""
+    found = (v for v in cells.values if v is not None) if cells.form == "text" else ()
+    text = next((v for v in found if texts.number(v) is None), None)
+    return "" if text is None else f": {texts.remedy(text) or f'{text!r:.80} is none'}"
+
+
 def _number(cells: Cells, name: str) -> Number:
-    median = float(np.median(cells.values[~cells.missing]))
+    values = cells.values[~cells.missing]
+    median = float(np.median(values))
     reason = "a number" if cells.was == "numbers" else cells.was
+    is_rounded = np.abs(values).max() >= EXACT and (values == np.round(values)).all()
+    if is_rounded and cells.missing.any():  # as where a gap made floats of identifiers
+        reason += " of 2**53 or more, rounded to a float"
     return Number(name, f"{reason}{_of_missing(cells)}", median, bool(cells.missing.any()))
 
 

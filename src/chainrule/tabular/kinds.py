@@ -10,7 +10,8 @@ from typing import Any, ClassVar, NamedTuple, TypeAlias, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule.tabular.cells import Cells, Meaning, Wanted, canonical
+from chainrule.data import cells as texts
+from chainrule.tabular.cells import EXACT, Cells, Meaning, Wanted, canonical, check_exact
 
 MOST_ONE_HOT = 8
 """So many values of a category get a column each; more are embedded."""
@@ -109,7 +110,15 @@ class Category:
         """The number of each known value, from 2."""
         return {value: number for number, value in enumerate(self.values, 2)}
 
+    @cached_property
+    def _has_large(self) -> bool:
+        """Whether some are whole numbers that float64 does not tell apart."""
+        is_number = self.meaning == "numbers"
+        return is_number and any(abs(texts.number(value) or 0.0) >= EXACT for value in self.values)
+
     def encode(self, cells: Cells) -> Encoded:
+        if cells.rounded is not None and self._has_large:
+            check_exact(cells, self.name)
         known = self._known
         code = {
             text: 1 if text is None else known.get(canonical(text, self.meaning), 0)
