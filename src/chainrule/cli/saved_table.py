@@ -49,7 +49,7 @@ class SavedTable:
         Raises:
             ValueError: for what is no number, or none of the classes.
         """
-        y = table[self.target]
+        y = table[self.target].infer_objects()
         labels = self.model.classes
         if labels is None:
             if y.dtype.kind not in "iufb":

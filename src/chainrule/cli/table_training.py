@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.saved_table import SavedTable, row_hashes
 from chainrule.cli.sources import check_size, saying_what_text_is_for, target_column
 from chainrule.cli.table_data import naming, say_notices
-from chainrule.cli.tasks import choose_task, describe_task
+from chainrule.cli.tasks import choose_task, describe_task, inferred_task
+from chainrule.data.frame_cells import Doubt
 from chainrule.data.frames import Frame, read_frame
+from chainrule.data.text_tables import Layout
 from chainrule.graph.tensor import Array
 from chainrule.system.atomic_files import write_atomically
 from chainrule.tabular.cells import as_text
@@ -39,14 +42,19 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         found = read_frame(
             name,
             header=given["header"],
-            text=lambda layout: [
-                number for number, c in enumerate(layout.names) if c in given["categorical"]
-            ],
+            text=lambda layout: _text_columns(layout, given["categorical"]),
             labels=lambda names, _: _label_column(name, tuple(names), given["target"]),
+            doubts=True,
         )
-    x, y, target, notices = _divide(name, found, given["target"])
+    names = tuple(found.frame.columns)
+    asked = {
+        kind: _named(names, given[kind]) for kind in ("numeric", "categorical", "date", "drop")
+    }
+    x, y, written, target, notices = _divide(name, found, given["target"])
+    notices += _notices_of(name, found.doubts, asked, target)
     place = f"{name}, column {target!r}"
-    task = _task_of(y, place, given["task"])
+    doubt = next((doubt for doubt in found.doubts if doubt.column == target), None)
+    y, task = _task_of(y, written, place, given["task"], doubt)
     y = y.to_numpy() if task == "classification" else np.asarray(y.to_numpy(), np.float64)
     for column in x.columns:
         _check_numbers(name, column, x[column].to_numpy())
@@ -54,12 +62,13 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
     train, test = _parts(y, task, given["test_fraction"], given["seed"])
     with naming(name):
         columns = tabular.Columns.fit(
-            x.iloc[train],
-            numeric=given["numeric"],
-            categorical=given["categorical"],
-            dates=given["date"],
-            drop=given["drop"],
+            x,
+            numeric=asked["numeric"],
+            categorical=asked["categorical"],
+            dates=asked["date"],
+            drop=asked["drop"],
             embed=given["preset"] != "fast",
+            rows=train,  # what the cells are, numbers or text, is told by all of them
         )
     say_notices(name, notices)
     _say_data(name, found, task, y, target, train, test, inferred=given["task"] is None)
@@ -116,29 +125,53 @@ class _CheckRoom(Callback):
         check_can_save(trainer, self.path)
 
 
-def _task_of(y: Any, place: str, requested: str | None) -> Task:
-    """What is asked for; else classification for text, booleans and few whole numbers."""
+def _task_of(
+    y: Any, written: Any, place: str, requested: str | None, doubt: Doubt | None
+) -> tuple[Any, Task]:
+    """The targets, and what is asked for; else classification for text, booleans and few whole
+    numbers. Labels of classes are as they were written.
+    """
     values = y.to_numpy()
     if values.dtype.kind in "iuf":
-        found = choose_task(values, place, requested).name
-        return "regression" if found == "regression" else "classification"
-    if requested == "regression" and values.dtype.kind != "b":
+        if written is None or (requested or inferred_task(values)) == "regression":
+            found = choose_task(values, place, requested).name
+            return y, "regression" if found == "regression" else "classification"
+    elif requested == "regression" and values.dtype.kind != "b":
+        if doubt is not None:
+            raise ValueError(_among_numbers(place, doubt))
         raise ValueError(f"{place}: the targets are text. Leave --task regression out.")
+    elif requested == "regression":
+        return y, "regression"
+    if doubt is not None and doubt.remedy is not None and requested is None:
+        raise ValueError(
+            f"{_among_numbers(place, doubt)} If they are classes, --task classification."
+        )
+    y = y if written is None else written
     if y.nunique() < 2:
         raise ValueError(
-            f"{place}: all rows have the one label {values[0]!s:.80}. Give at least two classes."
+            f"{place}: all rows have the one label {y.iloc[0]!s:.80}. Give at least two classes."
         )
     if requested is None and len(y) >= _MANY_ROWS and y.nunique() > len(y) // 2:
+        if doubt is not None:
+            raise ValueError(_among_numbers(place, doubt))
         raise ValueError(
             f"{place} holds {y.nunique():,} different texts in {len(y):,} rows: nearly every row "
             "is a class of its own, from which nothing is learnt. Name another --target, or give "
             "numbers; if they are classes, --task classification."
         )
-    return "regression" if requested == "regression" else "classification"
+    return y, "classification"
 
 
-def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, str, list[str]]:
-    """The features, the targets, the target's name, and notices; of the rows with a target."""
+def _among_numbers(place: str, doubt: Doubt) -> str:
+    """What is wrong with a target that is text among numbers."""
+    other = f"{doubt.cell!r:.80} is text among numbers. Give a number, or leave the cell empty."
+    return f"{place}, line {doubt.line}: {doubt.remedy or other}"
+
+
+def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, Any, str, list[str]]:
+    """The features, the targets, how they were written, the target's name, and notices; of the rows
+    with a target.
+    """
     names = tuple(found.frame.columns)
     if len(names) < 2:
         raise ValueError(
@@ -147,7 +180,7 @@ def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, str,
         )
     target = names[target_column(name, names, wanted)]
     notices = [found.notice] if found.notice is not None else []
-    y, frame = found.frame[target], found.frame
+    y, frame, written = found.frame[target], found.frame, found.written
     lacks = y.isna().to_numpy()
     if lacks.all():
         raise ValueError(
@@ -156,13 +189,63 @@ def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, str,
     if lacks.any():
         notices.append(left_out(int(lacks.sum())))
         frame, y = frame[~lacks].reset_index(drop=True), y[~lacks].reset_index(drop=True)
+        written = None if written is None else written[~lacks].reset_index(drop=True)
     if y.dtype == object:  # booleans and whole numbers among which some were missing
         y = y.infer_objects()
     if len(y) < 2:
         raise ValueError(
             f"{name} has 1 row with a target; there is nothing to learn from it. Give more rows."
         )
-    return frame.drop(columns=[target]), y, target, notices
+    return frame.drop(columns=[target]), y, written, target, notices
+
+
+def _notices_of(
+    name: str, doubts: Iterable[Doubt], asked: Mapping[str, Sequence[str]], target: str
+) -> list[str]:
+    """Notices of text among numbers, which makes categories of a column.
+
+    Raises:
+        ValueError: for numbers that are written in another way, and where numbers are asked for.
+    """
+    notices = []
+    for doubt in doubts:
+        if doubt.column == target or doubt.column in (*asked["drop"], *asked["date"]):
+            continue
+        place = f"column {doubt.column!r:.80}"
+        where = f"{name}, line {doubt.line}, {place}"
+        if doubt.remedy is not None:
+            raise ValueError(
+                f"{where}: {doubt.remedy} If it is text, --categorical; else --drop leaves it out."
+            )
+        if doubt.column in asked["numeric"]:
+            raise ValueError(
+                f"{where} holds text, not numbers: {doubt.cell!r:.80}. Give a number, or an empty "
+                "cell for a missing one."
+            )
+        rows = f"in {doubt.rows:,} row{'s' * (doubt.rows > 1)}"
+        notices.append(
+            f"{place} is read as text, for text among its numbers {rows}, as {doubt.cell!r:.80} on "
+            f"line {doubt.line}: leave such cells empty where numbers are missing"
+        )
+    return notices
+
+
+def _named(names: Sequence[str], given: Iterable[str]) -> list[str]:
+    """The columns that are given by name, or by index if no column has that name."""
+    found = []
+    for wanted in given:
+        is_index = wanted not in names and re.fullmatch(r"-?[0-9]{1,9}", wanted)
+        if is_index and -len(names) <= int(wanted) < len(names):
+            wanted = names[int(wanted)]
+        found.append(wanted)
+    return found
+
+
+def _text_columns(layout: Layout, categorical: Iterable[str]) -> list[int]:
+    """The numbers of the columns that are asked for as categories."""
+    skipped = int(layout.may_have_index)
+    wanted = _named(layout.names[skipped:], categorical)
+    return [number for number, name in enumerate(layout.names) if name in wanted]
 
 
 def _label_column(name: str, names: tuple[str, ...], wanted: str | None) -> str | None:

@@ -67,7 +67,7 @@ def choose_task(y: Array, name: str, requested: str | None) -> Task:
     Raises:
         ValueError: if the targets do not fit the task.
     """
-    if (requested or _inferred(y)) == "regression":
+    if (requested or inferred_task(y)) == "regression":
         if y.dtype.kind == "U":
             raise ValueError(f"{name}: the targets are names. Leave --task regression out.")
         if y.ndim > 2:
@@ -85,7 +85,8 @@ def choose_task(y: Array, name: str, requested: str | None) -> Task:
     return Task(classes)
 
 
-def _inferred(y: Array) -> str:
+def inferred_task(y: Array) -> str:
+    """The task that targets are for, by their values."""
     if y.size != len(y):
         return "regression"
     values = y.reshape(-1)

@@ -186,7 +186,8 @@ Examples:
     metavar="COLUMN",
     section="Data",
     models=_TABLES,
-    help="A column to leave out. This and the next three options may be given several times.",
+    help="A column to leave out, by name or by index as of --target. This and the next three "
+    "options may be given several times.",
 )
 @option(
     "--categorical",

@@ -11,16 +11,18 @@ import csv
 import gzip
 import io
 import os
-import re
 import shutil
 import sys
 import tempfile
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, TypeAlias
 
+from chainrule.data import frame_cells
+from chainrule.data.frame_cells import Doubt
 from chainrule.data.text_tables import PARQUET, Choice, Layout, foreign_kind, read_layout
 from chainrule.errors import FileError
 from chainrule.system.reading import check_expansion, check_gzip, reading, reason, size_of
@@ -35,8 +37,6 @@ _FREE = 1 << 30
 """The bytes to which any Parquet file may unfold: a value that is repeated takes no room in it."""
 _FEW_ROWS = 256
 """Of text that is read whole so many rows are looked at together: all may take too much memory."""
-_DECIMAL_COMMA = re.compile(r"[-+]?[0-9]+,[0-9]+")
-_DECIMAL_POINT = re.compile(r"[-+]?[0-9]*\.[0-9]+")
 
 
 Labels: TypeAlias = Callable[[Sequence[str], bool], str | None]
@@ -50,6 +50,7 @@ class Wishes(NamedTuple):
     known: Sequence[str]
     text: Choice | None
     labels: Labels | None
+    doubts: bool
 
 
 class Frame(NamedTuple):
@@ -59,11 +60,16 @@ class Frame(NamedTuple):
         frame: a DataFrame of pandas.
         has_header: whether the file names the columns; else they are x0, x1, ...
         notice: what a user should know of how it was read, or None.
+        written: of labels that pandas took for numbers or booleans the texts of the file, where
+            they are written in another way, as 01; else None.
+        doubts: columns of text that seem to be numbers.
     """
 
     frame: Any
     has_header: bool
     notice: str | None
+    written: Any = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 def read_frame(
@@ -73,6 +79,7 @@ def read_frame(
     known: Sequence[str] = (),
     text: Choice | None = None,
     labels: Labels | None = None,
+    doubts: bool = False,
 ) -> Frame:
     """Read a table whose cells are numbers, text, dates or missing.
 
@@ -87,7 +94,8 @@ def read_frame(
             header, though they may be numbers. Other columns may have one name then.
         text: the columns of a text file whose cells stay text, whatever they look like.
         labels: the column of labels of a text file. Where it holds text only an empty cell is a
-            missing one: "none" and "NA" are labels.
+            missing one: "none" and "NA" are labels. Beside numbers alone they are missing.
+        doubts: whether to look for columns of a text file that seem to be numbers.
 
     Raises:
         FileNotFoundError: if there is no such file.
@@ -95,7 +103,7 @@ def read_frame(
             name.
         ImportError: if pandas, or for Parquet pyarrow, is not installed.
     """
-    wishes = Wishes(header, known, text, labels)
+    wishes = Wishes(header, known, text, labels, doubts)
     if os.fspath(path) == STANDARD_INPUT:
         _check_pandas()
         if sys.stdin is None:
@@ -178,12 +186,16 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     # pandas reads a file that it opens itself in half the time.
     source: Any = Path(name).absolute() if is_plain else file
     kept = [] if wishes.text is None else list(wishes.text(layout))
+    lines = sample.splitlines()
+    # The last line of a part may be cut off in a number.
+    lines = lines[:-1] if len(sample) == _SAMPLE else lines
+    has_commas = frame_cells.has_decimal_commas(lines, layout.delimiter)
     options: dict[str, Any] = {
         "sep": layout.delimiter,
         "header": 0 if layout.header_lines else None,  # which may go over several lines
         "skiprows": layout.records_before,
         "names": list(range(len(layout.names))),
-        "decimal": "," if _has_decimal_commas(sample, layout) else ".",
+        "decimal": "," if has_commas else ".",
         "skipinitialspace": f"{layout.delimiter} " in sample,
         "index_col": False,
         "compression": None,
@@ -205,25 +217,64 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
             frame = pd.DataFrame(columns=range(len(layout.names)))
     if frame.iloc[:, -1].isna().any():
         _check_lengths(name, file, layout)
-    frame.columns = list(layout.names)
+
+    def texts_of(number: int, **changes: Any) -> Any:
+        """A column again, as text."""
+        file.seek(0)
+        return pd.read_csv(source, **options | {"usecols": [number], "dtype": str} | changes).iloc[
+            :, 0
+        ]
+
+    for number, column in frame.items():
+        if has_commas and number not in kept and frame_cells.is_text(column):
+            frame[number] = frame_cells.with_points(column)
+        elif frame_cells.may_lack_digits(column):
+            again = texts_of(number)
+            if frame_cells.are_digits(again):
+                frame[number] = again
+    names = list(layout.names)
     notice = None
-    if layout.may_have_index and _counts_rows(frame.iloc[:, 0]):
-        frame = frame.iloc[:, 1:]
+    skipped = int(layout.may_have_index and _counts_rows(frame[0]))
+    if skipped:
         notice = (
             "its first column, which has no name, is taken for the rows' index, as pandas writes "
             "it, and left out: give it a name if it is a feature"
         )
     has_header = layout.header_lines > 0
-    label = None if wishes.labels is None else wishes.labels(tuple(frame.columns), has_header)
-    if label is not None and list(layout.names).count(label) == 1:
-        number = layout.names.index(label)
-        lacks = bool(frame[label].isna().any())  # else all labels are as they were written
-        if lacks and (number in kept or frame[label].map(type).eq(str).any()):
-            file.seek(0)
-            options |= {"usecols": [number], "dtype": str, "keep_default_na": False}
-            column = pd.read_csv(source, na_values=[""], **options).iloc[:, 0]
-            frame = frame.assign(**{label: column})
-    return Frame(frame, has_header, notice)
+    label = None if wishes.labels is None else wishes.labels(tuple(names[skipped:]), has_header)
+    written = None
+    if label is not None and names.count(label) == 1:
+        number = names.index(label)
+        if number not in kept:
+            frame[number] = frame_cells.as_numbers(frame[number])
+        labels = frame[number]
+        if number in kept or labels.map(type).eq(str).any():
+            if labels.isna().any():  # else all labels are as they were written
+                frame[number] = texts_of(number, keep_default_na=False, na_values=[""])
+        elif frame_cells.may_be_labels(labels):
+            written = frame_cells.as_written(texts_of(number), labels)
+    frame = frame.iloc[:, skipped:]
+    doubts = []
+    if wishes.doubts:
+        for number, column in frame.items():
+            doubt = None if number in kept else frame_cells.doubt_of(column, has_commas)
+            if doubt is not None:
+                line = _line_of(file, layout, doubt.row)
+                doubts.append(doubt._replace(column=names[number], line=line))
+    frame.columns = names[skipped:]
+    return Frame(frame, has_header, notice, written, tuple(doubts))
+
+
+def _line_of(file: BinaryIO, layout: Layout, row: int) -> int:
+    """The line of a file on which a row ends, counted from 1."""
+    file.seek(0)
+    text = io.TextIOWrapper(file, encoding="utf-8-sig", newline="")
+    reader = csv.reader(text, delimiter=layout.delimiter, skipinitialspace=True)
+    rows = (r for r in reader if reader.line_num > layout.header_lines and r not in ([], [""]))
+    next(islice(rows, row, None), None)
+    line = reader.line_num
+    text.detach()
+    return line
 
 
 def _read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> Frame:
@@ -233,12 +284,21 @@ def _read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> 
         raise FileError(f"{name} is a Parquet file, whose columns have names: leave header out.")
     try:
         _check_parquet(name, file, size)
+        from pyarrow import parquet, types
+
         frame = pd.read_parquet(file)
     except ImportError:
         raise ImportError(
             "Parquet files are read by pyarrow: pip install 'chainrule[tables]'"
         ) from None
     has_names = any(label is not None for label in frame.index.names)
+    for label in frame.columns:  # of whole numbers and gaps pandas makes floats
+        column = frame[label]
+        if column.ndim == 1 and frame_cells.may_lack_digits(column):
+            file.seek(0)
+            again = parquet.read_table(file, columns=[label]).column(label)
+            if types.is_integer(again.type):
+                frame[label] = again.to_pandas(integer_object_nulls=True).to_numpy()
     frame = frame.reset_index(drop=not has_names)  # an index with a name is a column
     frame.columns = [str(label) for label in frame.columns]
     return Frame(frame, True, None)
@@ -318,16 +378,6 @@ def _check_lengths(name: str, file: BinaryIO, layout: Layout) -> None:
                 f"found {len(cells)}. Give every row the same columns."
             )
     text.detach()
-
-
-def _has_decimal_commas(sample: str, layout: Layout) -> bool:
-    """Whether cells between other signs than commas hold numbers such as 1,5, and none as 1.5."""
-    if layout.delimiter == ",":
-        return False
-    cells = [cell.strip() for line in sample.splitlines() for cell in line.split(layout.delimiter)]
-    commas = sum(_DECIMAL_COMMA.fullmatch(cell) is not None for cell in cells)
-    points = sum(_DECIMAL_POINT.fullmatch(cell) is not None for cell in cells)
-    return commas > points
 
 
 def _counts_rows(column: Any) -> bool:

@@ -1,0 +1,92 @@
+"""Cells of tables on the command line that may mean several things."""
+
+import re
+
+import pytest
+
+pytest.importorskip("pandas")
+QUICK = ["--preset", "fast", "--hidden", "8", "--epochs", "2"]
+
+
+def rows(make, count=60, head="a,b,y"):
+    return f"{head}\n" + "".join(f"{make(i)}\n" for i in range(count))
+
+
+@pytest.fixture
+def train(run, tmp_path):
+    def train(text, *options, code=0):
+        (tmp_path / "t.csv").write_text(text)
+        return run("train", "t.csv", *QUICK, "--out", "m", *options, code=code)
+
+    return train
+
+
+def test_a_header_over_two_lines(run, train):
+    train(rows(lambda i: f"{i},{i}.5", head='"area\n(m2)",y'))
+    assert len(run("predict", "m", "t.csv").stdout.split()) == 61
+
+
+@pytest.mark.parametrize("labels", [["01", "02"], ["1", "01"], ["1e3", "2e3"], ["TRUE", "FALSE"]])
+def test_labels_are_those_of_the_file(run, train, labels):
+    found = train(rows(lambda i: f"{i % 11}.5,{i % 7},{labels[i % 2]}"))
+    assert f"2 classes: {', '.join(sorted(labels))}; target" in found.stdout
+    assert set(run("predict", "m", "t.csv").stdout.split()[1:]) <= set(labels)
+    assert "60 rows" in run("evaluate", "m", "t.csv").stdout
+    numbers = train(rows(lambda i: f"{i % 11}.5,{i % 7},{i:03}"))
+    assert "regression" in numbers.stdout
+
+
+def test_large_labels_beside_a_missing_one(run, train):
+    text = rows(lambda i: f"{i % 11}.5,{i % 7},{2**53 + 1 + 2 * (i % 3)}") + "1,2,\n"
+    found = train(text)
+    assert "1 row without a target" in found.stderr
+    assert "3 classes: 9007199254740993, 9007199254740995, 9007199254740997" in found.stdout
+    assert "60 rows" in run("evaluate", "m", "t.csv").stdout
+
+
+def test_a_large_key_is_known_beside_a_missing_one(run, train, tmp_path):
+    train(rows(lambda i: f"{2**53 + 1 + 2 * (i % 5)},{i % 3},{'uv'[i % 5 > 2]}"), "--epochs", 20)
+    new = "a,b\n" + "".join(f"{2**53 + 1 + 2 * i},{i % 3}\n" for i in range(5))
+    (tmp_path / "new.csv").write_text(new)
+    (tmp_path / "gap.csv").write_text(new + ",1\n")
+    expected = run("predict", "m", "new.csv", "--proba").stdout
+    assert run("predict", "m", "gap.csv", "--proba").stdout.startswith(expected)
+
+
+@pytest.mark.parametrize("place", [0, 17, 59])
+def test_text_among_numbers_is_told_wherever_it_is(train, place):
+    text = rows(lambda i: f"{'unknown' if i == place else i % 9},{i % 5},{i % 7}.5")
+    found = train(text)
+    assert re.search(r"^a +category +text of", found.stdout, re.MULTILINE)
+    assert f"'a' is read as text, for text among its numbers in 1 row, as 'unknown' on line " \
+        f"{place + 2}" in found.stderr  # fmt: skip
+    assert f"t.csv, line {place + 2}, column 'a' holds text, not numbers: 'unknown'" in (
+        train(text, "--numeric", "a", code=1).stderr
+    )
+    for options in (["--drop", "a"], ["--drop", "0"], ["--categorical", "0"]):
+        assert train(text, *options).stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("cell", "words"),
+    [('"1,234"', ": '1,234' has a comma: 1234 with"), ("5%", "percent sign. Write 5.")],
+)
+def test_numbers_written_in_another_way_are_refused(train, cell, words):
+    text = rows(lambda i: f"{i % 9 or cell},{i % 5},{i % 7}.5")
+    found = train(text, code=1)
+    assert words in found.stderr and "t.csv, line 2, column 'a': '" in found.stderr
+    assert "--categorical; else --drop leaves it out" in found.stderr
+    assert train(text, "--categorical", "a").stderr == train(text, "--drop", "a").stderr == ""
+    target = rows(lambda i: f"{i % 5},{i % 9 or cell}", head="b,a")
+    assert words in train(target, code=1).stderr
+    assert "9 classes" in train(target, "--task", "classification").stdout
+
+
+def test_a_sign_of_a_missing_target_beside_numbers(train):
+    found = train(rows(lambda i: f"1,{i},{i + 0.25 if i else '?'}"))
+    assert "regression" in found.stdout and "1 row without a target" in found.stderr
+    assert "2 classes: 0, 1" in train(rows(lambda i: f"1,{i},{i % 2 if i else '?'}")).stdout
+    text = rows(lambda i: f"1,{i},{i + 0.25 if i else 'bad'}")
+    for options in ([], ["--task", "regression"]):
+        error = train(text, *options, code=1).stderr
+        assert "column 'y', line 2: 'bad' is text among numbers. Give a number" in error

@@ -1,0 +1,139 @@
+"""Columns of tables of anything: numbers written in other ways, large numbers and labels."""
+
+import pytest
+
+from chainrule.data.frames import read_frame
+from chainrule.tabular import Columns
+
+pandas = pytest.importorskip("pandas")
+IDS = [2**53 + 1 + 2 * (i % 5) for i in range(20)]
+
+
+@pytest.fixture
+def read(tmp_path):
+    def read(content, **options):
+        path = tmp_path / "t.csv"
+        path.write_text(content, encoding="utf-8")
+        return read_frame(path, **options)
+
+    return read
+
+
+def lines(cells, sign=";"):
+    return f"a{sign}n\n" + "".join(f"{cell}{sign}{n}\n" for n, cell in enumerate(cells))
+
+
+@pytest.mark.parametrize(
+    ("cells", "numbers"),
+    [
+        (["1,5", "2,25", "1,015"], [1.5, 2.25, 1.015]),
+        (["0,125", "0,250"], [0.125, 0.25]),
+        (['"1,5"', '"2,5"'], [1.5, 2.5]),
+        (["1.5", "2.5"], [1.5, 2.5]),
+    ],
+)
+def test_decimal_commas(read, cells, numbers):
+    assert read(lines(cells), doubts=True).frame["a"].tolist() == numbers
+
+
+def test_decimal_commas_among_missing_ones(read):
+    found = read(lines(["1,5", "?", "", "2,5"] * 5), doubts=True)
+    assert found.doubts == ()
+    columns = Columns.fit(found.frame)
+    assert columns.describe()[0]["kind"] == "number"
+    assert columns.transform(found.frame)["numbers"][:4, 0].tolist() == [1.5, 2, 2, 2.5]
+
+
+@pytest.mark.parametrize(
+    ("cells", "sign", "line", "words"),
+    [
+        (["954", "1,015"], ";", 3, "'1,015' has a comma: 1015 .* or 1.015 with a decimal comma"),
+        (["1,234,567", "1,015"], ";", 2, "commas between its thousands. Write 1234567"),
+        (["1,234.5", "1,015"], ";", 2, "commas between its thousands. Write 1234.5"),
+        (["1", '"1,234"'], ",", 3, "'1,234' has a comma: 1234"),
+        (["1", '"1.234,56"'], ",", 3, "Write 1234.56"),
+        (["1", "12%"], ",", 3, "'12%' is not a number for its percent sign. Write 12"),
+        (["0,5", "1.234,5"], ";", 3, "'1.234,5' has points between its thousands. Write 1234,5"),
+        (["0,5", "1.5"], ";", 3, "'1.5' has a point in a table with decimal commas. Write 1,5"),
+        (["1", "\n\n12%"], ",", 5, "'12%'"),
+    ],
+)
+def test_numbers_that_are_written_in_another_way(read, cells, sign, line, words):
+    cells = [*cells, *(["0,5"] * 30 if cells[0] == "0,5" else ["7"] * 30)]
+    (doubt,) = read(lines(cells, sign), doubts=True).doubts
+    assert (doubt.column, doubt.line) == ("a", line)
+    with pytest.raises(AssertionError, match=words):
+        raise AssertionError(doubt.remedy)
+
+
+def test_points_between_thousands_beside_decimal_commas(read):
+    text = "a;b;c\n" + "".join(f"{a};{b},5;{b},5\n" for b, a in enumerate(["954", "1.015"] * 5))
+    (doubt,) = read(text, doubts=True).doubts
+    assert "1015 with a point between its thousands, or 1,015 with" in doubt.remedy
+    assert read(text.replace("954", "9.54"), doubts=True).doubts == ()
+
+
+def test_text_among_numbers(read):
+    for stray in ("unknown", "-"):
+        (doubt,) = read(lines([*range(30), stray, *range(9)]), doubts=True).doubts
+        assert doubt[:5] == ("a", stray, 30, 32, 1)
+        assert doubt.remedy is None
+    assert read(lines(["x", "y", *range(9)]), doubts=True).doubts == ()
+    assert read(lines([*range(30), "x"]), doubts=True, text=lambda layout: [0]).doubts == ()
+    assert read(lines([*range(30), "?", ""]), doubts=True).doubts == ()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet"])
+def test_large_whole_numbers_beside_a_gap(read, tmp_path, kind):
+    frame = pandas.DataFrame({"a": pandas.array([*IDS, None], "Int64"), "n": range(21)})
+    if kind == "csv":
+        found = read(frame.to_csv(index=False)).frame
+    else:
+        arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        parquet.write_table(arrow.table({"a": [*IDS, None], "n": range(21)}), tmp_path / "t")
+        found = read_frame(tmp_path / "t").frame
+    columns = Columns.fit(frame[:-1])
+    expected = columns.transform(frame)["numbers"]
+    assert expected[:20, 1:].any(axis=1).all()
+    assert columns.transform(found)["numbers"].tolist() == expected.tolist()
+    assert Columns.fit(found) == Columns.fit(frame)
+
+
+def test_large_numbers_that_are_no_digits_stay_numbers(read):
+    assert read(lines(["1e300", "", "2e300"])).frame["a"].dtype == float
+    assert read(lines(["9007199254740993", "", "1.5"])).frame["a"].dtype == float
+
+
+@pytest.mark.parametrize(
+    ("labels", "written"),
+    [
+        (["01", "02"], ["01", "02"]),
+        (["1", "01"], ["1", "01"]),
+        (["1e3", "2e3"], ["1e3", "2e3"]),
+        (["TRUE", "FALSE"], ["TRUE", "FALSE"]),
+        (["01", "", "02"], ["01", None, "02"]),
+        (["1", "-2"], None),
+        (["1.0", "2.0", ""], None),
+        (["True", "False"], None),
+        (["true", "TRUE", "false"], None),
+        (["1.5", "02"], None),
+        (["x", "01"], None),
+    ],
+)
+def test_labels_as_they_were_written(read, labels, written):
+    found = read(lines(labels), labels=lambda names, _: "a").written
+    if written is None:
+        assert found is None
+    else:
+        assert found.astype(object).where(found.notna(), None).tolist() == written
+
+
+def test_signs_of_missing_targets_beside_numbers(read):
+    def targets(*cells):
+        column = read(lines(cells), labels=lambda names, _: "a").frame["a"]
+        return column.astype(object).where(column.notna(), None).tolist()
+
+    assert targets("0", "1", "?", "NA") == [0, 1, None, None]
+    assert targets("0.5", "none", "1") == [0.5, None, 1]
+    assert targets(str(2**53 + 1), "", str(2**53 + 3)) == [2**53 + 1, None, 2**53 + 3]
+    assert targets("yes", "no", "?", "none") == ["yes", "no", "?", "none"]
