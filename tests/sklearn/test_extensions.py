@@ -192,9 +192,52 @@ def test_quantiles():
         estimator.fit(X, X[:, :2])
 
 
+def test_a_scorer_of_several_quantiles_is_asked():
+    called = []
+
+    def score(estimator, X, y):
+        called.append(estimator.predict(X).shape)
+        return 0.5
+
+    parameters = {"loss": nn.PinballLoss([0.1, 0.9]), "early_stopping": True, "scoring": score}
+    found = regressor(**parameters).fit(X, NUMBER).validation_scores_
+    assert found == [0.5] * 6 and called == [(21, 2)] * 6
+
+
+COUNTS = np.random.default_rng(1).poisson(np.exp(1 + X[:, 0]))
+SHARES = 1 / (1 + np.exp(-3 * X[:, 0]))
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "link"),
+    [
+        (nn.PoissonNLLLoss(), COUNTS, "exp"),
+        (nn.PoissonNLLLoss(log_input=False), COUNTS, "identity"),
+        (nn.BCEWithLogitsLoss(), SHARES, "logistic"),
+        (nn.CrossEntropyLoss(), np.stack([SHARES, 1 - SHARES], axis=1), "softmax"),
+    ],
+)
+def test_predictions_are_in_the_units_of_the_targets(loss, y, link):
+    activation = "softplus" if link == "identity" else None
+    estimator = regressor(loss=loss, output_activation=activation, max_iter=200).fit(X, y)
+    assert estimator.out_activation_ == (activation or link)
+    assert estimator.score(X, y) > 0.5
+    np.testing.assert_allclose(cr.Predictor(estimator).predict(X), estimator.predict(X), rtol=1e-6)
+    if link != "identity":
+        with pytest.raises(ValueError, match=f"has {link} as output_activation"):
+            regressor(loss=loss, output_activation="softplus").fit(X, y)
+
+
+def test_a_loss_of_classes_for_one_column_of_numbers():
+    with pytest.raises(ValueError, match="use MLPClassifier"):
+        regressor(loss=nn.CrossEntropyLoss()).fit(X, TWO)
+
+
 def test_an_activation_of_the_output():
     estimator = regressor(output_activation="softplus").fit(X, NUMBER)
     assert estimator.predict(X).min() > 0 and estimator.out_activation_ == "softplus"
+    estimator = regressor(output_activation=cr.exp, max_iter=100).fit(X, COUNTS)
+    assert estimator.predict(X).mean() == pytest.approx(COUNTS.mean(), rel=0.2)  # one exp
     with pytest.raises(ValueError, match="leave out"):
         regressor(loss="poisson", output_activation="softplus").fit(X, NUMBER**2)
 

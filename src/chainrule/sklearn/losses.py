@@ -31,6 +31,16 @@ def quantiles_of(given: Any) -> int:
     return len(given.quantiles) if isinstance(given, nn.PinballLoss) else 1
 
 
+def regression_link(given: Any) -> str:
+    """The function that makes numbers of a network's outputs: "identity", or what a loss has built
+    in: "exp", "logistic" or "softmax".
+    """
+    if given == "poisson" or (isinstance(given, nn.PoissonNLLLoss) and given.log_input):
+        return "exp"
+    outputs = getattr(given, "outputs", None)
+    return {"logits": "logistic", "class logits": "softmax"}.get(outputs, "identity")
+
+
 def takes_classes(given: Any, kind: str) -> bool:
     """Whether the loss of a classification takes a logit for each class, and labels.
 

@@ -410,7 +410,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             scorer = check_scoring(self, scorer)
 
         def score(output: Array, loss: float) -> float:
-            if self.scoring == "loss" or self._has_no_score():
+            if scorer == "loss" or (scorer is None and self._has_no_score()):
                 return -loss
             if not np.isfinite(output).all():
                 return np.nan

@@ -19,7 +19,7 @@ _ROWS = 1024
 """Rows of a sparse matrix that become dense at once."""
 
 
-_DECODE_BY = "_labels", "classes_", "out_activation_"
+_DECODE_BY = "_labels", "classes_", "out_activation_", "_link"
 """The attributes of an estimator by which outputs become predictions."""
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import numpy as np
+from scipy.special import expit, softmax
 from sklearn.base import BaseEstimator, RegressorMixin, _fit_context
 from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import StrOptions
@@ -12,9 +14,17 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.graph.tensor import Array
-from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_loss
+from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_link, regression_loss
 from chainrule.sklearn.network import ACTIVATIONS, Network
 from chainrule.sklearn.perceptron import BasePerceptron, trains_by_batches
+
+_LINKS: dict[str, Callable[[Array], Array]] = {
+    "identity": lambda output: output,
+    "exp": np.exp,
+    "logistic": expit,
+    "softmax": lambda output: softmax(output, axis=1),
+}
+"""What makes numbers of the network's outputs."""
 
 
 class MLPRegressor(RegressorMixin, BasePerceptron):
@@ -28,8 +38,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         loss: "squared_error" (half of it), "poisson" (half the deviance; the network gives the
             logarithm of the mean), "absolute_error", "huber"; a loss of `nn`, as
             ``nn.PinballLoss([0.1, 0.5, 0.9])``, with which `predict` gives a column for each
-            quantile; or a function (outputs, targets) of two (rows, columns) that returns a scalar.
-            With weights of rows it needs the keyword `sample_weight`.
+            quantile, or ``nn.BCEWithLogitsLoss()`` for shares between 0 and 1; or a function
+            (outputs, targets) of two (rows, columns) that returns a scalar. With weights of rows it
+            needs the keyword `sample_weight`.
         hidden_layer_sizes: the widths of the hidden layers.
         activation: of the hidden layers: "identity", "logistic", "tanh", "relu", the name of
             another of `nn` ("gelu", "silu", "selu", "mish", ...), a module, the class of one, or a
@@ -233,13 +244,19 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return self._fit(X, y, sample_weight, held_out, incremental=True)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        if self.loss == "poisson" and self.output_activation is not None:
-            raise ValueError("loss='poisson' has exp as output_activation: leave out yours")
+        link = regression_link(self.loss)
+        if link != "identity" and self.output_activation is not None:
+            raise ValueError(f"loss={self.loss!r} has {link} as output_activation: leave out yours")
         X, y = validate_data(self, X, y, reset=reset, y_numeric=True, **self._data_options())
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if quantiles_of(self.loss) > 1 and y.ndim > 1:
             raise ValueError("a loss of several quantiles is of one target, and y has several")
+        if link == "softmax" and y.ndim == 1:
+            raise ValueError(
+                f"{type(self.loss).__name__} is of classes, and y is one column of numbers: use "
+                "MLPClassifier, or give a column of probabilities for each class"
+            )
         return X, y
 
     def _outputs_of(self, y: Array) -> int:
@@ -252,7 +269,11 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         if self.output_activation is not None:
             given = self.output_activation
             return given if isinstance(given, str) else getattr(given, "__name__", repr(given))
-        return "exp" if self.loss == "poisson" else "identity"
+        return regression_link(self.loss)
+
+    def _begin(self, layers: int) -> None:
+        super()._begin(layers)
+        self._link = regression_link(self.loss)
 
     def _loss(self) -> Any:
         return regression_loss(self.loss)
@@ -261,7 +282,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return y.reshape(len(y), -1).astype(dtype)
 
     def _predicted(self, output: Array) -> Array:
-        found = np.exp(output) if self.out_activation_ == "exp" else output
+        found = _LINKS[self._link](output)
         return found[:, 0] if found.shape[1] == 1 else found
 
     def _scored(self, output: Array) -> Any:
