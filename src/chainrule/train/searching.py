@@ -138,7 +138,7 @@ class _Data:
     def __init__(self, x: Any, y: Any, validation: tuple[Any, Any]) -> None:
         self.x, self.y = x, y
         self.validation = validation
-        self.rows = _length(y)
+        self.rows = _rows_of(x, y)
 
     @classmethod
     def of(cls, x: Any, y: Any, validation: Any, fraction: float, seed: int) -> _Data:
@@ -148,7 +148,7 @@ class _Data:
             return cls(x, y, (validation[0], validation[1]))
         if not 0 < checks.number("validation_fraction", fraction) < 1:
             raise ValueError(f"validation_fraction is between 0 and 1, got {fraction}")
-        rows = _length(y)
+        rows = _rows_of(x, y)
         count = round(fraction * rows)
         if not 0 < count < rows:
             raise ValueError(f"{fraction} of {rows} rows can't be held out: give more rows")
@@ -427,8 +427,27 @@ def _is_classifier(estimator: Any) -> bool:
     )
 
 
-def _length(y: Any) -> int:
-    return len(next(iter(y.values()))) if isinstance(y, Mapping) else len(y)
+def _rows_of(x: Any, y: Any) -> int:
+    """The number of rows, which all arrays of x and y have.
+
+    Raises:
+        ValueError: if it differs among them.
+    """
+    counts = [*_lengths(x), *_lengths(y)]
+    if len({*counts}) > 1:
+        raise ValueError(
+            f"x and y have different numbers of rows: {', '.join(map(str, counts))}. Give a row of "
+            "y for each row of x"
+        )
+    return counts[0]
+
+
+def _lengths(data: Any) -> list[int]:
+    """The number of rows of each of the arrays that `_take` takes rows of."""
+    if isinstance(data, (Mapping, tuple)):
+        parts = data.values() if isinstance(data, Mapping) else data
+        return [length for part in parts for length in _lengths(part)]
+    return [data.shape[0] if hasattr(data, "tocsr") else len(data)]
 
 
 def _take(data: Any, rows: NDArray[np.int64]) -> Any:
