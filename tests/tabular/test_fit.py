@@ -13,6 +13,7 @@ from chainrule import nn, tabular
 from chainrule.errors import FileError
 from chainrule.tabular.calibration import softmax, temperature
 from chainrule.tabular.criteria import Gaussian, Quantiles
+from chainrule.tabular.intervals import interval
 from chainrule.tabular.recipe import RecipeSchedule, optimizer_of, realmlp
 from chainrule.tabular.training import hold_out
 from chainrule.train import model_file, plain_values
@@ -297,6 +298,44 @@ def test_intervals_quantiles_and_deviations():
             tabular.fit(x, y, "regression", **wrong)
 
 
+@pytest.mark.parametrize("weight", [1.0, 3.0])
+def test_the_width_of_an_interval_is_the_score_at_its_rank(weight):
+    target = tabular.fit(X, np.stack([Y, -Y], axis=1), "regression", epochs=1, **SMALL).target
+    held_out = RNG.permuted(np.arange(1.0, 20.0)[:, None] * [1, 10], axis=0)  # 19 rows
+    outputs = [np.zeros((1, 2))]
+    for coverage, rank in ((0.5, 10), (0.9, 18), (0.91, 19), (0.95, 19)):
+        low, high = interval(target, outputs, [1.0], held_out, np.full(19, weight), coverage)
+        np.testing.assert_allclose((high - low) / 2, [[rank, 10 * rank]])
+        more = np.concatenate([held_out, np.full((50, 2), 1e3)])
+        weights = np.repeat([weight, 1e-12], [19, 50])
+        found = interval(target, outputs, [1.0], more, weights, coverage - 1e-6)
+        np.testing.assert_allclose(found, (low, high))
+    with pytest.warns(UserWarning, match=r"^19 rows held out.*0.96; this one is of 0.95"):
+        found = interval(target, outputs, [1.0], held_out, None, 0.96)
+    np.testing.assert_allclose(found, (low, high))
+
+
+def test_intervals_count_rows_by_their_weights(tmp_path):
+    is_noisy = np.arange(600) % 2 == 0
+    x = RNG.normal(size=(600, 1))
+    y = x[:, 0] + RNG.normal(size=600) * np.where(is_noisy, 5, 0.1)
+    weights = np.where(is_noisy, 1e-9, 1.0)
+    for kind in ({"preset": "fast"}, {"preset": "ensemble", "members": 2}):
+        given = {"epochs": 40, "hidden": [16], "sample_weight": weights, **kind}
+        model = tabular.fit(x, y, "regression", **given)
+        low, high = model.predict_interval(x)
+        counted = model.scores[model.score_weights > 1]
+        half = np.quantile(counted, 0.9)  # of all rows it is 6
+        np.testing.assert_allclose(high - low, 2 * half, rtol=0.15)
+        model.save(tmp_path / "model.safetensors")
+        again = tabular.TabularModel.load(tmp_path / "model.safetensors")
+        np.testing.assert_array_equal(again.predict_interval(x)[0], low)
+        np.testing.assert_array_equal(cr.Predictor(model)._model.predict_interval(x)[0], low)
+    held = x[:40], y[:40], np.where(is_noisy, 0.0, 1.0)[:40]
+    model = tabular.fit(x, y, "regression", preset="fast", epochs=40, validation=held)
+    assert len(model.scores) == 20
+
+
 def test_criteria_are_their_formulas():
     outputs, y, w = RNG.normal(size=(9, 2)), RNG.normal(size=(9, 1)), RNG.uniform(size=9)
     sigma2 = np.log1p(np.exp(outputs[:, 1])) + 1e-6
@@ -440,7 +479,7 @@ def test_encoded_rows_go_by_their_names_and_are_checked():
             model.predict_encoded(given)
 
 
-@pytest.mark.parametrize("bad", ["median", "start", "scores", "nan scores"])
+@pytest.mark.parametrize("bad", ["median", "start", "scores", "nan scores", "weights"])
 def test_numbers_of_a_file_are_checked(bad, tmp_path):
     days = np.datetime64("2020-01-01") + np.arange(300)
     model = tabular.fit({"x": X[:, 0], "d": days}, Y, "regression", epochs=1, **SMALL)
@@ -450,6 +489,8 @@ def test_numbers_of_a_file_are_checked(bad, tmp_path):
         number["median"] = float("nan")
     elif bad == "start":
         date["start"] = float("inf")
+    elif bad == "weights":
+        found["score_weights"] = np.zeros(len(found["scores"]))
     else:
         found["scores"] = np.ones((5, 2)) if bad == "scores" else np.full((5, 1), np.nan)
     cr.save(found, tmp_path / "model.safetensors")

@@ -128,7 +128,7 @@ def _predictions_of(model: Any) -> Predictions:
         return model
     if isinstance(model, TabularModel):
         parts = model.columns, model.target, model.members, model.temperatures, model.weights
-        return _OfTable(*parts, model.report, model.scores)
+        return _OfTable(*parts, model.report, model.scores, model.score_weights)
     raise TypeError(
         "model is a nn.Module, a Trainer, an Ensemble, a TabularModel, a fitted estimator of "
         f"chainrule.sklearn or the path of a file, got {checks.described(model)}"

@@ -34,11 +34,13 @@ _MEMBERS = {"ensemble": 5, "best": 10}
 
 
 class _Member(NamedTuple):
-    """A network, the temperature of its outputs, and the scores of the rows that it held out."""
+    """A network, the temperature of its outputs, and the scores and the weights of the rows that
+    it held out."""
 
     trained: Trained
     temperature: float = 1.0
     scores: NDArray[np.float64] | None = None
+    weights: NDArray[np.float64] | None = None
 
 
 class _Part(NamedTuple):
@@ -206,7 +208,11 @@ def fit(
         if isinstance(fitted, Classes):
             t = temperature(trained.outputs, held.targets, held.weights)
             return _Member(trained, t)
-        return _Member(trained, scores=scores(fitted, trained.outputs, held.targets))
+        distances = scores(fitted, trained.outputs, held.targets)
+        if held.weights is None:
+            return _Member(trained, scores=distances)
+        is_counted = held.weights > 0
+        return _Member(trained, scores=distances[is_counted], weights=held.weights[is_counted])
 
     workers = min(count, get_num_threads())
     found = list(side_by_side(member, count, stop.tell).values())
@@ -225,6 +231,7 @@ def fit(
         "seconds": time.monotonic() - begin,
     }
     held_out = [one.scores for one in found if one.scores is not None]
+    of_held_out = [one.weights for one in found if one.weights is not None]
     return TabularModel(
         columns,
         fitted,
@@ -233,6 +240,7 @@ def fit(
         _shares(fitted, [one.trained.error for one in found]),
         report,
         np.concatenate(held_out) if held_out else None,
+        np.concatenate(of_held_out) if of_held_out else None,
     )
 
 

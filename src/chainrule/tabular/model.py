@@ -45,6 +45,7 @@ class TabularModel:
         weights: the weight of each in the average; they sum to 1.
         scores: of a regression, how far the targets of the rows held out lie from their
             predictions; None where none were held out.
+        score_weights: the weights of these rows, or None.
         report: what the training found: for each member "best_epoch", "validation_error" and
             "epochs", and the "seconds" that all took.
 
@@ -73,6 +74,7 @@ class TabularModel:
         weights: Sequence[float],
         report: Mapping[str, Any],
         scores: NDArray[np.float64] | None = None,
+        score_weights: NDArray[np.float64] | None = None,
     ) -> None:
         self.columns = columns
         self.target = target
@@ -81,6 +83,7 @@ class TabularModel:
         self.weights = tuple(weights)
         self.report = dict(report)
         self.scores = scores
+        self.score_weights = score_weights
         self._networks = [NetworkPredictor(member) for member in self.members]
         self._form: Form | None = None
 
@@ -164,10 +167,10 @@ class TabularModel:
     ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """The bounds between which the target of a row lies with probability `coverage`.
 
-        Their width is that which held this share of the rows held out: the same for all rows, or
-        with loss="gaussian" in proportion to the standard deviation, or with loss="quantile" what
-        widens the outermost two quantiles. These rows have also chosen the best epoch, so a little
-        fewer than this share may lie within.
+        Their width is that which held this share of the rows held out, by their weights: the same
+        for all rows, or with loss="gaussian" in proportion to the standard deviation, or with
+        loss="quantile" what widens the outermost two quantiles. These rows have also chosen the
+        best epoch, so a little fewer than this share may lie within.
 
         Returns:
             (low, high), each of the shape of `predict`.
@@ -175,12 +178,16 @@ class TabularModel:
         Raises:
             ValueError, TypeError: as `Columns.transform`; if no rows were held out.
             AttributeError: for a classification.
+
+        Warns:
+            UserWarning: if fewer rows were held out than tell this coverage.
         """
         target = self._regression()
         coverage = checks.Interval(0, 1).check("coverage", coverage)
         if self.scores is None:
             raise ValueError("no rows were held out, so nobody knows how wide an interval must be")
-        return interval(target, self._outputs(table), self.weights, self.scores, coverage)
+        outputs = self._outputs(table)
+        return interval(target, outputs, self.weights, self.scores, self.score_weights, coverage)
 
     def predict_quantiles(self, table: Any) -> NDArray[np.float64]:
         """The quantiles of `target.quantiles`, rising in each row: shape (rows, quantiles).
@@ -296,6 +303,7 @@ class TabularModel:
             "temperatures": list(self.temperatures),
             "weights": list(self.weights),
             "scores": self.scores,
+            "score_weights": self.score_weights,
             "report": self.report,
         }
 
@@ -352,10 +360,16 @@ def _from_state(found: Mapping[str, Any]) -> TabularModel:
         shape = (len(target.mean),) if isinstance(target, Numbers) else ()
         if scores.shape[1:] != shape or not scores.size or not np.isfinite(scores).all():
             raise ValueError(f"scores of shape {scores.shape}, or not finite, fit no target")
+    by = found["score_weights"]
+    if by is not None and (
+        scores is None or by.shape != scores.shape[:1] or not np.isfinite(by).all() or by.min() <= 0
+    ):
+        raise ValueError("score_weights are no weights of its scores")
     weights = [float(w) for w in found["weights"]]
     if not members or not len(temperatures) == len(weights) == len(members):
         counts = f"{len(temperatures)} temperatures, {len(weights)} weights"
         raise ValueError(f"{len(members)} networks, {counts}")
     if not min(weights) >= 0 or not abs(sum(weights) - 1) < 1e-6:
         raise ValueError(f"weights {weights} of the networks do not sum to 1")
-    return TabularModel(columns, target, members, temperatures, weights, found["report"], scores)
+    report = found["report"]
+    return TabularModel(columns, target, members, temperatures, weights, report, scores, by)
