@@ -146,3 +146,17 @@ def test_processes_of_joblib_give_what_one_gives():
         found.append(search.fit(x, VALUES))
     np.testing.assert_array_equal(*[one.cv_results_["mean_test_score"] for one in found])
     np.testing.assert_array_equal(*[one.predict(x) for one in found])
+
+
+@pytest.mark.parametrize("kind", [TabularClassifier, TabularRegressor])
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"y_val": [0, 1]}, "y_val is provided, but X_val was not"),
+        ({"X_val": [[0.0], [1.0]]}, "X_val is provided, but y_val was not"),
+        ({"sample_weight_val": [1.0, 1.0]}, "which are missing"),
+    ],
+)
+def test_rows_to_validate_on_come_whole(kind, given, said):
+    with pytest.raises(ValueError, match=said):
+        kind(**SMALL).fit(np.arange(30.0)[:, None], np.arange(30) % 2, **given)

@@ -111,6 +111,22 @@ def weights_of_rows(
     return weights
 
 
+def has_rows_to_validate_on(X: Any, y: Any, sample_weight: Any) -> bool:
+    """Whether a user gives X_val and y_val.
+
+    Raises:
+        ValueError: where one of them, or weights alone, are given.
+    """
+    if X is None and y is None:
+        if sample_weight is not None:
+            raise ValueError("sample_weight_val is of X_val and y_val, which are missing")
+        return False
+    if X is None or y is None:
+        there, missing = ("y_val", "X_val") if X is None else ("X_val", "y_val")
+        raise ValueError(f"{there} is provided, but {missing} was not provided.")
+    return True
+
+
 def seed_from(random_state: np.random.RandomState) -> int:
     """A seed for a Trainer, drawn from a random state."""
     return int(random_state.randint(np.iinfo(np.int32).max))

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from chainrule.errors import NonFiniteError
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
-from chainrule.sklearn.base import seed_from, weights_of_rows
+from chainrule.sklearn.base import has_rows_to_validate_on, seed_from, weights_of_rows
 from chainrule.sklearn.batches import (
     DenseBatches,
     dense_if_small,
@@ -380,13 +380,8 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _given_validation(self, X: Any, y: Any, weights: Any, dtype: Any) -> Validation | None:
         """The rows to validate on that a user gives; None if there are none."""
-        if X is None and y is None:
-            if weights is not None:
-                raise ValueError("sample_weight_val is of X_val and y_val, which are missing")
+        if not has_rows_to_validate_on(X, y, weights):
             return None
-        if X is None or y is None:
-            there, missing = ("y_val", "X_val") if X is None else ("X_val", "y_val")
-            raise ValueError(f"{there} is provided, but {missing} was not provided.")
         X, y = validate_data(self, X, y, reset=False, **self._data_options(dtype))
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)

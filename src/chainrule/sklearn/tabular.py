@@ -16,7 +16,12 @@ from sklearn.utils.class_weight import compute_class_weight
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
-from chainrule.sklearn.base import ClassWeight, seed_from, weights_of_rows
+from chainrule.sklearn.base import (
+    ClassWeight,
+    has_rows_to_validate_on,
+    seed_from,
+    weights_of_rows,
+)
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
@@ -236,7 +241,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             )
         weights = weights_of_rows(X, y, sample_weight, self.class_weight)
         validation = None
-        if X_val is not None:
+        if has_rows_to_validate_on(X_val, y_val, sample_weight_val):
             known = _labels(y_val)
             if not np.isin(known, self.classes_).all():
                 raise ValueError("y_val holds classes that y does not have")
@@ -367,7 +372,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         y = _targets(y)
         weights = weights_of_rows(X, y, sample_weight)
         validation = None
-        if X_val is not None:
+        if has_rows_to_validate_on(X_val, y_val, sample_weight_val):
             weights_val = weights_of_rows(X_val, y_val, sample_weight_val)
             validation = X_val, _targets(y_val), weights_val
         self._fit_model(X, y, weights, validation)
