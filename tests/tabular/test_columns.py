@@ -200,6 +200,9 @@ def test_names_are_matched_and_missing_ones_named():
         ([[1.0], [np.inf]], ValueError, "infinity at row 1"),
         (np.ones((4, 2)), ValueError, "no column of x, of 4 sample.*constant"),
         ("data.csv", TypeError, "got str"),
+        ([{"a": 1, "b": "u"}, {"a": 2, "b": "v"}], TypeError, r"list of dicts.*DataFrame\(x\)"),
+        (["ab", "cd"], ValueError, r"shape \(2,\)"),
+        ([1e17, 2.0], ValueError, r"shape \(2,\)"),
         (pl.LazyFrame({"a": [1]}), ValueError, "collect"),
         (pl.Series([1]), TypeError, "single column"),
         (pl.DataFrame({"a": [[1], [2]]}), TypeError, r"column 'a' holds .*list"),
@@ -210,6 +213,9 @@ def test_names_are_matched_and_missing_ones_named():
 def test_bad_tables_are_refused(table, error, said):
     with pytest.raises(error, match=said):
         Columns.fit(table)
+    if said.startswith("list of dicts"):
+        with pytest.raises(error, match=said):
+            Columns.fit(pd.DataFrame(table)).transform(table)
 
 
 def test_what_is_asked_for():

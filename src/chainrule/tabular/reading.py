@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -188,9 +188,16 @@ def as_array(table: Any, name: str) -> Any:
             f"{name} is a frame of pandas, polars or pyarrow, or an array of shape (rows, "
             f"columns); got {type(table).__name__}"
         )
+    if isinstance(table, Sequence) and isinstance(next(iter(table), None), Mapping):
+        raise TypeError(
+            f"{name} is a list of dicts; a table is a frame, as pandas.DataFrame({name}) makes "
+            "one, or a list of lists, one for each row"
+        )
     array = np.asarray(table)
-    if isinstance(table, Sequence) and (
-        array.dtype.kind in "USO" or (array.dtype.kind == "f" and _has_large(array))
+    if (
+        isinstance(table, Sequence)
+        and array.ndim == 2
+        and (array.dtype.kind in "USO" or (array.dtype.kind == "f" and _has_large(array)))
     ):
         array = np.array([list(row) for row in table], dtype=object)  # numbers stay numbers
     if array.dtype.kind == "c":
