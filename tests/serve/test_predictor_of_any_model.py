@@ -174,6 +174,25 @@ def test_estimators(of):
     assert np.array_equal(pickle.loads(pickle.dumps(predictor)).predict(frame), before)
 
 
+@pytest.mark.parametrize(
+    "rows", [X[0], X[0].tolist(), 3.0, [X[:2]], [["a", "b", "c", "d"]]], ids=str
+)
+@pytest.mark.parametrize("holes", [False, True])
+def test_rows_of_an_estimator_are_refused_as_by_itself(rows, holes):
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    kinds = sklearn.MLPRegressor, sklearn.MLPClassifier
+    for kind, y in zip(kinds, (Y, LABELS), strict=True):
+        estimator = kind(solver="lbfgs", tol=1, allow_nan=holes).fit(X, y)
+        with pytest.raises(ValueError) as expected:
+            estimator.predict(rows)
+        with pytest.raises(ValueError) as found:
+            cr.Predictor(estimator).predict(rows)
+        assert str(found.value)[:20] == str(expected.value)[:20]
+    several = tuple(map(tuple, X[:2]))
+    same = cr.Predictor(estimator).predict(several)
+    np.testing.assert_array_equal(same, estimator.predict(several))
+
+
 def test_what_does_not_predict(tmp_path):
     cr.save({"epoch": 3}, tmp_path / "dict.safetensors")
     with pytest.raises(TypeError, match="holds a dict, not a model"):

@@ -6,6 +6,7 @@ import signal
 
 import numpy as np
 import pytest
+from scipy.sparse import csr_matrix
 
 pytest.importorskip("sklearn.neural_network")
 joblib = pytest.importorskip("joblib")
@@ -460,6 +461,22 @@ def test_draws_for_other_networks_are_left_alone():
     cr.manual_seed(0)
     classifier(dropout=0.1).fit(X, THREE)
     assert nn.Linear(2, 2).weight.tolist() == expected
+
+
+@pytest.mark.parametrize("dtype", [">f8", ">f4", ">i2", "f2", "g", "O"])
+@pytest.mark.parametrize("parameters", [{}, {"early_stopping": True}, {"allow_nan": True}])
+def test_numbers_of_any_width_and_byte_order(dtype, parameters):
+    rows = np.round(X * 8) / 8  # which all of these hold
+    rows = rows.astype(int) if dtype == ">i2" else rows
+    own = rows.astype(np.float32 if dtype == ">f4" else np.float64)
+    expected = classifier(**parameters).fit(own, TWO).predict_proba(own)
+    estimator = classifier(**parameters).fit(rows.astype(dtype), TWO)
+    for predicts in (estimator, cr.Predictor(estimator)):
+        found = predicts.predict_proba(rows.astype(dtype))
+        np.testing.assert_allclose(found, expected, atol=1e-5)
+    sparse = csr_matrix(own)
+    sparse.data = sparse.data.astype(sparse.dtype.newbyteorder(">"))
+    np.testing.assert_allclose(estimator.predict_proba(sparse), expected, atol=1e-5)
 
 
 def test_metadata_and_frames():

@@ -61,10 +61,17 @@ class Outputs:
             yield from _batches(self._backend, rows[start : start + _ROWS].toarray())
 
 
+def as_native(x: Array) -> Array:
+    """Numbers in the machine's byte order; floats of other widths as float64, as in `fit`."""
+    if x.dtype.kind == "f" and x.dtype.itemsize not in (4, 8):
+        return x.astype(np.float64)
+    return x.astype(x.dtype.newbyteorder("="), copy=False)
+
+
 def _batches(backend: Backend[Any], x: Array) -> list[tuple[Batches, int]]:
     """Batches of a few sizes, and how many outputs count of each of their batches."""
     rows = len(x)
-    data = as_data(backend.graphs.dtype, x)
+    data = as_data(backend.graphs.dtype, as_native(x))
     return [
         (Batches(data, np.arange(rows)[which], size), count)
         for which, size, count in in_few_sizes(rows, _ROWS)

@@ -12,12 +12,15 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainrule.graph.tensor import Array
 from chainrule.serve.predictor import Predictions
+from chainrule.sklearn.outputs import as_native
 from chainrule.tables import in_order
 from chainrule.train.predictor import NetworkPredictor
 
 _ROWS = 1024
 """Rows of a sparse matrix that become dense at once."""
 
+_PLAIN = "fdlq"
+"""The types of numbers that need no look at before the network takes them."""
 
 _DECODE_BY = "_labels", "classes_", "out_activation_", "_link"
 """The attributes of an estimator by which outputs become predictions."""
@@ -57,8 +60,13 @@ class PerceptronPredictions(Predictions):
             rows = x.tocsr()
             starts = range(0, max(rows.shape[0], 1), _ROWS)
             return np.concatenate([self._outputs(rows[s : s + _ROWS].toarray()) for s in starts])
+        if isinstance(x, (list, tuple)):
+            x = np.asarray(x)
+        is_checked = type(x) is np.ndarray and x.ndim == 2 and x.dtype.char in _PLAIN
+        if self._imputer is not None or not is_checked:
+            finite: Any = True if self._imputer is None else "allow-nan"
+            x = as_native(check_array(in_order(x, self._names), ensure_all_finite=finite))
         if self._imputer is not None:
-            x = check_array(in_order(x, self._names), ensure_all_finite="allow-nan")
             x = self._imputer.transform(x)
         found: Array = self._network.predict(x)
         return found
