@@ -160,3 +160,14 @@ def test_processes_of_joblib_give_what_one_gives():
 def test_rows_to_validate_on_come_whole(kind, given, said):
     with pytest.raises(ValueError, match=said):
         kind(**SMALL).fit(np.arange(30.0)[:, None], np.arange(30) % 2, **given)
+
+
+def test_columns_of_any_scale_are_learnt_alike():
+    rows = RNG.normal(size=(200, 2))
+    expected = None
+    for size in (1.0, 1e-100, 1e-38, 1e38):
+        model = TabularClassifier("fast", epochs=20, hidden=[16], random_state=0)
+        scaled = rows * [2.0 ** round(np.log2(size)), 1]
+        found = model.fit(scaled, rows[:, 0] > 0).predict_proba(scaled)
+        expected = found if expected is None else expected
+        np.testing.assert_allclose(found, expected, atol=1e-5)

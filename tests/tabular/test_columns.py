@@ -4,6 +4,7 @@ import copy
 import datetime
 import decimal
 import json
+import math
 import pickle
 
 import numpy as np
@@ -285,3 +286,26 @@ def test_categories_are_embedded_or_not_as_the_rows_that_decide_say():
     assert Columns.from_dict(one_hot.to_dict()) == one_hot
     many = [f"{number // 2}" + "x" for number in range(400)]
     assert Columns.fit(pd.DataFrame({"many": many}), embed=False).sizes == (202,)
+
+
+@pytest.mark.parametrize("size", [1e-310, 1e-45, 1e-38, 1e38, 1e300])
+def test_numbers_that_float32_can_not_scale_have_a_unit(size):
+    values = RNG.normal(size=(200, 1))
+    holes = np.concatenate([size * values, [[np.nan]]])
+    columns = Columns.fit(holes)
+    (column,) = columns.columns
+    assert math.frexp(column.unit)[0] == 0.5  # a power of 2: no digit is lost
+    assert 1e-3 < abs(column.unit / size) < 1e13
+    found = columns.transform(holes)["numbers"]
+    np.testing.assert_allclose(found[:-1, 0], holes[:-1, 0] / column.unit)
+    for form in (holes.astype(object), pd.DataFrame(holes), pl.from_numpy(holes)):
+        np.testing.assert_array_equal(columns.transform(form)["numbers"], found)
+    again = Columns.from_dict(json.loads(json.dumps(columns.to_dict())))
+    np.testing.assert_array_equal(again.transform(holes)["numbers"], found)
+    assert np.abs(columns.transform([[1e308], [-1e308], [0.0]])["numbers"]).max() < 3e38
+    assert Columns.fit(values).columns[0].unit == 1.0
+    for unit in (0.0, float("nan")):
+        described = columns.to_dict()
+        described["columns"][0]["unit"] = unit
+        with pytest.raises(ValueError, match="describes no columns"):
+            Columns.from_dict(described)

@@ -20,6 +20,7 @@ from chainrule.tabular.kinds import (
     Encoded,
     Number,
     Unused,
+    in_units,
 )
 from chainrule.tabular.reading import Table, array_of_numbers, read
 
@@ -33,11 +34,13 @@ class _Numbers(NamedTuple):
         places: the numbers of these columns.
         medians: what stands for a missing number of each.
         flagged: which of them have a flag.
+        units: what the numbers of each are divided by; None where it is 1 for all.
     """
 
     places: NDArray[np.int64]
     medians: NDArray[np.float64]
     flagged: NDArray[np.int64]
+    units: NDArray[np.float64] | None
 
 
 class Columns:
@@ -45,7 +48,8 @@ class Columns:
 
     `fit` decides each column's kind from the rows that a model is trained on:
 
-    - *numbers* stay as they are. A missing one becomes the median, and where some were missing in
+    - *numbers* stay as they are, but where float32 could not hold them or their scale: these are
+      divided by a power of 2. A missing one becomes the median, and where some were missing in
       training a second column says so, by 1 and -1.
     - *categories* (text, booleans, pandas' categories, whole numbers of more than 53 bits): two
       values are one column, -1 and 1; up to eight a column each, of 0 and 1; more a number, for an
@@ -213,6 +217,8 @@ class Columns:
                 return None
             np.copyto(numbers, kept.medians, where=missing)
             np.copyto(found[:, self.numeric :], 1.0, where=missing[:, kept.flagged])
+        if kept.units is not None:
+            numbers[...] = in_units(numbers, kept.units)
         return found
 
     @property
@@ -318,10 +324,12 @@ def _numbers_alone(columns: Sequence[Column]) -> _Numbers | None:
     if not all(isinstance(column, (Number, Unused)) for column in columns):
         return None
     used = [(place, c) for place, c in enumerate(columns) if isinstance(c, Number)]
+    units = np.array([column.unit for _, column in used])
     return _Numbers(
         np.array([place for place, _ in used]),
         np.array([column.median for _, column in used]),
         np.array([number for number, (_, c) in enumerate(used) if c.has_missing], np.int64),
+        None if (units == 1.0).all() else units,
     )
 
 

@@ -20,6 +20,7 @@ from chainrule.tabular.kinds import (
     Number,
     Unused,
     phase,
+    unit_of,
 )
 
 Asked = Literal["numeric", "categorical", "dates", "drop"]
@@ -117,10 +118,11 @@ def _number(cells: Cells, name: str) -> Number:
     values = cells.values[~cells.missing]
     median = float(np.median(values))
     reason = "a number" if cells.was == "numbers" else cells.was
+    has_missing, unit = bool(cells.missing.any()), unit_of(values)
     is_rounded = np.abs(values).max() >= EXACT and (values == np.round(values)).all()
-    if is_rounded and cells.missing.any():  # as where a gap made floats of identifiers
+    if is_rounded and has_missing:  # as where a gap made floats of identifiers
         reason += " of 2**53 or more, rounded to a float"
-    return Number(name, f"{reason}{_of_missing(cells)}", median, bool(cells.missing.any()))
+    return Number(name, f"{reason}{_of_missing(cells)}", median, has_missing, unit)
 
 
 def _of_text(cells: Cells, name: str, present: int, most: int) -> Column:

@@ -45,12 +45,15 @@ class Number:
     Attributes:
         median: what stands for a missing number.
         has_missing: whether some were missing in training, so that a flag says which.
+        unit: what numbers are divided by: a power of 2, other than 1 where float32 could not hold
+            the numbers, or their scale.
     """
 
     name: str
     reason: str
     median: float
     has_missing: bool
+    unit: float = 1.0
 
     codes: ClassVar[int] = 0
     numeric: ClassVar[int] = 1
@@ -61,11 +64,16 @@ class Number:
         return int(self.has_missing)
 
     def encode(self, cells: Cells) -> Encoded:
-        values = np.where(cells.missing, self.median, cells.values)
+        values = in_units(np.where(cells.missing, self.median, cells.values), self.unit)
         return Encoded([values], _flag(cells) if self.has_missing else [])
 
     def checked(self) -> Number:
-        return replace(self, median=_finite(self.median), has_missing=bool(self.has_missing))
+        if not _finite(self.unit) > 0:
+            raise ValueError(f"a unit is above 0, not {self.unit!r:.80}")
+        return replace(
+            self, median=_finite(self.median), has_missing=bool(self.has_missing),
+            unit=float(self.unit),
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -211,6 +219,28 @@ class Unused:
 Column: TypeAlias = Number | Category | Dates | Unused
 
 KINDS: dict[str, Any] = {"number": Number, "category": Category, "date": Dates, "unused": Unused}
+
+
+_FAR = 2.0**100
+"""Numbers of a spread near 1 that lie farther out are clipped, as `nn.RobustScale` does to 3."""
+
+
+def unit_of(values: NDArray[np.float64]) -> float:
+    """The unit of these numbers, in which float32 holds them and their scale."""
+    lower, upper = np.quantile(values, [0.25, 0.75]) / 4  # differences stay finite
+    low, high = values.min() / 4, values.max() / 4
+    spread = upper - lower if lower < upper else high - low
+    if (max(-low, high) < _FAR and spread > 1 / _FAR) or low == high:
+        return 1.0
+    return float(np.ldexp(1.0, int(np.frexp(max(spread, 1e-300))[1])))
+
+
+def in_units(values: NDArray[np.float64], units: Any) -> NDArray[np.float64]:
+    """Numbers in units of their columns, near enough to 0 for float32."""
+    if np.all(units == 1.0):
+        return values
+    with np.errstate(over="ignore"):
+        return np.where(units == 1.0, values, np.clip(values / units, -_FAR, _FAR))
 
 
 def phase(days: NDArray[np.float64], cycle: str) -> NDArray[np.float64]:
