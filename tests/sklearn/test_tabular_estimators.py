@@ -12,7 +12,7 @@ from sklearn.base import clone
 from sklearn.inspection import partial_dependence
 from sklearn.model_selection import GridSearchCV
 
-from chainrule.sklearn import TabularClassifier, TabularRegressor
+from chainrule.sklearn import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -171,3 +171,36 @@ def test_columns_of_any_scale_are_learnt_alike():
         found = model.fit(scaled, rows[:, 0] > 0).predict_proba(scaled)
         expected = found if expected is None else expected
         np.testing.assert_allclose(found, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        TabularClassifier(**SMALL), TabularRegressor(**SMALL),
+        MLPClassifier(max_iter=1), MLPRegressor(max_iter=1),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize(
+    "y",
+    [
+        pd.Series(["a", pd.NA] * 20, dtype="string"),
+        pd.Series([1, pd.NA] * 20, dtype=object),
+        [1, None] * 20,
+        np.ma.masked_array([1, 0] * 20, [False, True] * 20),
+        np.ma.masked_array([1.0, 0.0] * 20, [False, True] * 20),
+    ],
+    ids=str,
+)
+def test_missing_targets_are_named(estimator, y):
+    rows = np.arange(40.0)[:, None]
+    for given in ({"y": y}, {"y": [1, 0] * 20, "X_val": rows, "y_val": y}):
+        with pytest.raises(ValueError, match="y contains NaN: it is missing at row 1"):
+            clone(estimator).fit(rows, **given)
+
+
+def test_targets_of_any_scale_are_learnt_alike():
+    rows = RNG.normal(size=(200, 2))
+    for size in (2.0**-700, 1.0, 2.0**1000):
+        model = TabularRegressor("fast", epochs=60, hidden=[16], random_state=0)
+        found = model.fit(rows, size * rows[:, 0]).predict(rows) / size
+        assert np.corrcoef(found, rows[:, 0])[0, 1] > 0.98

@@ -309,3 +309,24 @@ def test_numbers_that_float32_can_not_scale_have_a_unit(size):
         described["columns"][0]["unit"] = unit
         with pytest.raises(ValueError, match="describes no columns"):
             Columns.from_dict(described)
+
+
+def test_what_a_mask_hides_is_missing():
+    hidden = np.arange(ROWS) % 3 == 0
+    days = np.datetime64("2020-01-01") + np.arange(ROWS)
+    made = {
+        "a": RNG.normal(size=ROWS), "b": RNG.choice(["u", "v"], ROWS), "c": days,
+        "d": RNG.permutation(ROWS), "e": RNG.random(ROWS) > 0.5,
+    }  # fmt: skip
+    masked = {name: np.ma.masked_array(column, hidden) for name, column in made.items()}
+    expected = pd.DataFrame({n: pd.Series(c).mask(hidden) for n, c in made.items()})
+    columns = Columns.fit(masked)
+    assert columns == Columns.fit(expected)
+    assert all(c.has_missing for c in columns.columns)
+    found = columns.transform(masked)["numbers"]
+    np.testing.assert_array_equal(found, columns.transform(expected)["numbers"])
+    table = np.ma.masked_array(np.stack([made["a"], made["d"]], axis=1), hidden[:, None] * [1, 0])
+    np.testing.assert_array_equal(
+        Columns.fit(table).transform(table)["numbers"],
+        Columns.fit(table.filled(np.nan)).transform(table.filled(np.nan))["numbers"],
+    )

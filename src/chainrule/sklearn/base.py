@@ -13,6 +13,8 @@ from sklearn.utils.multiclass import type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight
 
 from chainrule.graph.tensor import Array
+from chainrule.tabular.cells import is_missing
+from chainrule.tabular.reading import unmasked
 
 Kind = Literal["binary", "multiclass", "multilabel"]
 
@@ -111,11 +113,30 @@ def weights_of_rows(
     return weights
 
 
-def has_rows_to_validate_on(X: Any, y: Any, sample_weight: Any) -> bool:
+def check_present(y: Any) -> None:
+    """Raise ValueError for targets that are None, pandas.NA or masked, which have no order.
+
+    Others, NaN among them, are for scikit-learn's checks.
+    """
+    if y is None or sparse.issparse(y):
+        return
+    values = unmasked(y)
+    if values.dtype.kind != "O" and not isinstance(y, np.ma.MaskedArray):
+        return
+    rows = values.reshape(len(values), -1) if values.ndim else values[None, None]
+    missing = np.flatnonzero([any(map(is_missing, row)) for row in rows.tolist()])
+    if len(missing):
+        raise ValueError(
+            f"Input y contains NaN: it is missing at row {missing[0]} ({len(missing)} in all). "
+            "Drop such rows"
+        )
+
+
+def has_held_out(X: Any, y: Any, sample_weight: Any) -> bool:
     """Whether a user gives X_val and y_val.
 
     Raises:
-        ValueError: where one of them, or weights alone, are given.
+        ValueError: where one of them, or weights alone, are given; for missing targets.
     """
     if X is None and y is None:
         if sample_weight is not None:
@@ -124,6 +145,7 @@ def has_rows_to_validate_on(X: Any, y: Any, sample_weight: Any) -> bool:
     if X is None or y is None:
         there, missing = ("y_val", "X_val") if X is None else ("X_val", "y_val")
         raise ValueError(f"{there} is provided, but {missing} was not provided.")
+    check_present(y)
     return True
 
 

@@ -19,7 +19,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from chainrule.errors import NonFiniteError
 from chainrule.graph.tensor import Array
 from chainrule.nn import Module
-from chainrule.sklearn.base import has_rows_to_validate_on, seed_from, weights_of_rows
+from chainrule.sklearn.base import check_present, has_held_out, seed_from, weights_of_rows
 from chainrule.sklearn.batches import (
     DenseBatches,
     dense_if_small,
@@ -151,6 +151,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         if any(width <= 0 for width in hidden):
             raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
         self._check_parts(incremental, has_held_out=held_out[0] is not None)
+        check_present(y)
         X, y = self._validate_input(X, y, incremental, reset=first)
         weights = weights_of_rows(X, y, sample_weight, self._class_weight(), dtype=X.dtype)
         X = self._filled(dense_if_small(X), reset=first)
@@ -380,7 +381,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _given_validation(self, X: Any, y: Any, weights: Any, dtype: Any) -> Validation | None:
         """The rows to validate on that a user gives; None if there are none."""
-        if not has_rows_to_validate_on(X, y, weights):
+        if not has_held_out(X, y, weights):
             return None
         X, y = validate_data(self, X, y, reset=False, **self._data_options(dtype))
         if y.ndim == 2 and y.shape[1] == 1:

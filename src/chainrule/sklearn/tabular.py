@@ -18,7 +18,8 @@ from sklearn.utils.validation import _check_y, check_is_fitted, validate_data
 
 from chainrule.sklearn.base import (
     ClassWeight,
-    has_rows_to_validate_on,
+    check_present,
+    has_held_out,
     seed_from,
     weights_of_rows,
 )
@@ -241,7 +242,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
             )
         weights = weights_of_rows(X, y, sample_weight, self.class_weight)
         validation = None
-        if has_rows_to_validate_on(X_val, y_val, sample_weight_val):
+        if has_held_out(X_val, y_val, sample_weight_val):
             known = _labels(y_val)
             if not np.isin(known, self.classes_).all():
                 raise ValueError("y_val holds classes that y does not have")
@@ -372,7 +373,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         y = _targets(y)
         weights = weights_of_rows(X, y, sample_weight)
         validation = None
-        if has_rows_to_validate_on(X_val, y_val, sample_weight_val):
+        if has_held_out(X_val, y_val, sample_weight_val):
             weights_val = weights_of_rows(X_val, y_val, sample_weight_val)
             validation = X_val, _targets(y_val), weights_val
         self._fit_model(X, y, weights, validation)
@@ -416,14 +417,9 @@ def _labels(y: Any) -> NDArray[Any]:
     """Classes as a vector."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
+    check_present(y)
     y = column_or_1d(y, warn=True)
     assert_all_finite(y, input_name="y")
-    missing = np.flatnonzero([value is None for value in y.tolist()])
-    if len(missing):
-        raise ValueError(
-            f"Input y contains NaN: it is missing at row {missing[0]} ({len(missing)} in all). "
-            "Drop such rows"
-        )
     check_classification_targets(y)
     return np.asarray(y)
 
@@ -432,4 +428,5 @@ def _targets(y: Any) -> NDArray[Any]:
     """Numbers as a vector, or rows of them."""
     if y is None:
         raise ValueError("requires y to be passed, but the target y is None")
+    check_present(y)
     return np.asarray(_check_y(y, multi_output=True, y_numeric=True))

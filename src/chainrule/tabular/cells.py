@@ -128,7 +128,7 @@ def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> C
             return _of_floats(np.array(values, np.float64), place)
         except OverflowError:  # of an integer; below its row is named
             pass
-    missing = np.array([_is_missing(value) for value in values], bool)
+    missing = np.array([is_missing(value) for value in values], bool)
     present = [v for v, gone in zip(values, missing.tolist(), strict=True) if not gone]
     kinds = {type(value) for value in present}
     _check_kinds(kinds, present, place)
@@ -225,7 +225,7 @@ def _of_text(values: list[str | None], missing: NDArray[np.bool_]) -> Cells:
 
 def _number(value: Any, place: str, row: int) -> float:
     """A cell of a column of numbers; NaN where it is missing."""
-    if _is_missing(value):
+    if is_missing(value):
         return math.nan
     if isinstance(value, str):
         found = texts.number(value)
@@ -250,7 +250,7 @@ def _number(value: Any, place: str, row: int) -> float:
 
 def _date(value: Any, place: str, row: int) -> np.datetime64 | None:
     """A cell of a column of dates; None where it is missing."""
-    if _is_missing(value):
+    if is_missing(value):
         return None
     if isinstance(value, str):
         if texts.is_missing(value):
@@ -342,7 +342,7 @@ def _none(values: NDArray[Any]) -> NDArray[np.bool_]:
     return np.zeros(len(values), bool)
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
     """Whether a value is None, NaN, NaT or a library's own sign of a missing one."""
     if value is None:
         return True

@@ -88,7 +88,7 @@ def read_targets(y: Any, name: str = "y", wanted: Wanted | None = None) -> tuple
     if is_table(y):
         table = read(y, name)
         return [table.column(number, name, wanted) for number in range(table.width)], False
-    array = np.asarray(y)
+    array = unmasked(y)
     if isinstance(y, Sequence) and array.dtype.kind in "USO":
         array = np.array(y, dtype=object)
     if array.dtype.kind == "c":
@@ -144,7 +144,7 @@ def rows_in(table: Any) -> int:
 def rows_of(table: Any, rows: slice) -> Any:
     """The rows of a table from one to another."""
     if isinstance(table, dict):
-        columns = (c if isinstance(c, (list, tuple)) else np.asarray(c) for c in table.values())
+        columns = (c if isinstance(c, (list, tuple)) else unmasked(c) for c in table.values())
         return {name: column[rows] for name, column in zip(table, columns, strict=True)}
     if is_table(table):
         return as_frame(table, "x")[rows].to_native()
@@ -156,7 +156,7 @@ def _of_columns(table: dict[Any, Any], name: str) -> Table:
     names = tuple(map(str, table))
     check_distinct(names, name)
     columns = [
-        np.array(column, dtype=object) if isinstance(column, (list, tuple)) else np.asarray(column)
+        np.array(column, dtype=object) if isinstance(column, (list, tuple)) else unmasked(column)
         for column in table.values()
     ]
     for label, column in zip(names, columns, strict=True):
@@ -193,7 +193,7 @@ def as_array(table: Any, name: str) -> Any:
             f"{name} is a list of dicts; a table is a frame, as pandas.DataFrame({name}) makes "
             "one, or a list of lists, one for each row"
         )
-    array = np.asarray(table)
+    array = unmasked(table)
     if (
         isinstance(table, Sequence)
         and array.ndim == 2
@@ -208,6 +208,18 @@ def as_array(table: Any, name: str) -> Any:
             "data: one column is x.reshape(-1, 1), one row is x.reshape(1, -1)"
         )
     return array
+
+
+def unmasked(values: Any) -> Any:
+    """Values as an array; what a masked array hides is missing."""
+    array = np.asarray(values)
+    mask = getattr(values, "mask", None) if isinstance(values, np.ndarray) else None
+    if mask is None or not np.any(mask):
+        return array
+    if array.dtype.kind in "fmM":
+        missing = np.nan if array.dtype.kind == "f" else "NaT"
+        return np.where(mask, np.array(missing, array.dtype), array)
+    return np.where(mask, None, array.astype(object))
 
 
 def _has_large(array: Any) -> bool:

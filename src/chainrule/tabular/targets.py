@@ -154,10 +154,14 @@ def fit_target(
         raise ValueError(f"loss={loss!r} is for one target, and y has {table.shape[1]} columns")
     if train is not None:
         table = table[train]
-    scale = table.std(axis=0)
+    if not len(table):
+        raise ValueError(f"of {len(values)} rows none is left to train on: give more rows")
+    largest = np.abs(table).max(axis=0)
+    size = np.ldexp(1.0, np.minimum(np.frexp(largest)[1], 1023))  # squares could be too large
+    scale = (table / size).std(axis=0)
     return Numbers(
-        _plain(table.mean(axis=0)),
-        _plain(np.where(scale > 1e-12 * np.abs(table).max(axis=0, initial=0), scale, 1.0)),
+        _plain((table / size).mean(axis=0) * size),
+        _plain(np.where(scale * size > 1e-12 * largest, scale * size, 1.0)),
         _plain(table.min(axis=0)),
         _plain(table.max(axis=0)),
         values.ndim == 1,
