@@ -62,8 +62,8 @@ class TabularModel:
     """
 
     _fewest: ClassVar[int] = 16
-    """What fewer rows are filled up to: the products of 16 and more add up in one order, so that
-    what is predicted for a row does not depend on the rows beside it, to the bit."""
+    """What fewer rows are filled up to: products of fewer add up in another order, and small layers
+    then give a row the same bits among any others. Wide ones may differ in the last digits."""
 
     def __init__(
         self,
@@ -102,6 +102,9 @@ class TabularModel:
 
     def predict(self, table: Any) -> NDArray[Any]:
         """The class with the highest probability, or the number, for each row of a table.
+
+        The last digits of a number or a probability may depend on how many rows there are: products
+        of other sizes add up in another order.
 
         Args:
             table: as in `Columns.transform`.
