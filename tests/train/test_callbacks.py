@@ -93,6 +93,9 @@ class StopAt(cr.Callback):
     def on_train_begin(self, trainer):
         self.stop("train_begin", trainer)
 
+    def on_epoch_begin(self, trainer):
+        self.stop("epoch_begin", trainer)
+
     def on_step_end(self, trainer, loss):
         self.stop("step_end", trainer)
 
@@ -104,6 +107,8 @@ class StopAt(cr.Callback):
     ("event", "step", "steps", "epochs"),
     [
         ("train_begin", 0, 0, 0),
+        ("epoch_begin", 0, 0, 0),
+        ("epoch_begin", 3, 3, 1),
         ("step_end", 1, 1, 0),
         ("step_end", 3, 3, 1),  # the last batch of an epoch: the epoch is ended in full
         ("step_end", 4, 4, 1),
@@ -127,6 +132,43 @@ def test_a_callback_stops_the_training(event, step, steps, epochs, capsys):
     whole.fit(x, y, epochs=5, batch_size=8, progress=False)
     assert_same_bits(weights(trainer.model), weights(whole.model))
     np.testing.assert_allclose(history["loss"], whole.history["loss"], rtol=1e-12)
+
+
+class StopAtOnce(cr.Callback):
+    """Which is not called after batches, so that many are trained on at once."""
+
+    def on_epoch_begin(self, trainer):
+        if trainer.epoch == 1:
+            trainer.stop("enough")
+
+
+@pytest.mark.parametrize("size", [4, 8, 20, 100])
+def test_a_stop_where_an_epoch_begins_trains_on_no_batch_of_it(size, tmp_path):
+    x, y = classification(20)
+    trainer = trainer_of(network(), callbacks=[StopAtOnce()])
+    path = tmp_path / "training.safetensors"
+    trainer.fit(x, y, epochs=3, batch_size=size, progress=False, checkpoint=path)
+    assert (trainer.epoch, trainer.state.position, len(trainer.history)) == (1, 0, 1)
+    assert trainer.step == -(-20 // size)
+    whole = trainer_of(network())
+    whole.fit(x, y, epochs=1, batch_size=size, progress=False)
+    assert_same_bits(weights(trainer.model), weights(whole.model))
+
+
+@pytest.mark.parametrize("event", ["train_begin", "epoch_begin", "step_end", "epoch_end"])
+def test_a_fit_within_a_fit_is_refused(event):
+    x, y = classification(20)
+
+    def fits(callback, trainer, *_):
+        trainer.find_lr(x, y, steps=2)  # which changes nothing
+        trainer.fit(x, y, epochs=1, progress=False)
+
+    within = type("Within", (cr.Callback,), {f"on_{event}": fits})
+    trainer = trainer_of(network(), callbacks=[within()])
+    with pytest.raises(RuntimeError, match="fit of this Trainer is called from within itself"):
+        trainer.fit(x, y, epochs=2, progress=False)
+    trainer.callbacks.clear()
+    trainer.fit(x, y, epochs=1, progress=False)
 
 
 class StopBetweenUpdates(cr.Callback):

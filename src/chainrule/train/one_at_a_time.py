@@ -12,10 +12,11 @@ Result = TypeVar("Result")
 
 
 class Turn:
-    """Which thread is training; a copy is free."""
+    """Which thread is training, and in which methods it is; a copy is free."""
 
     def __init__(self) -> None:
         self.lock = threading.RLock()
+        self.inside: set[str] = set()
 
     def __reduce__(self) -> Any:
         if not self.lock.acquire(blocking=False):
@@ -39,7 +40,10 @@ Self = TypeVar("Self", bound=Trains)
 def one_at_a_time(
     method: Callable[Concatenate[Self, P], Result],
 ) -> Callable[Concatenate[Self, P], Result]:
-    """Let one thread at a time be in the methods that are decorated so; others get an error."""
+    """Let one thread at a time be in the methods that are decorated so; others get an error, and so
+    does a method that is called from within itself.
+    """
+    name = method.__name__
 
     @functools.wraps(method)
     def only(self: Self, /, *args: P.args, **keywords: P.kwargs) -> Result:
@@ -49,8 +53,19 @@ def one_at_a_time(
                 "give each thread a model and a Trainer of its own. Meanwhile it can predict, "
                 "evaluate and save"
             )
+        inside = self._turn.inside
         try:
-            return method(self, *args, **keywords)
+            if name in inside:
+                raise RuntimeError(
+                    f"{name} of this {type(self).__name__} is called from within itself, by a "
+                    "callback: call it again when it has returned. To end it early a callback "
+                    "calls stop"
+                )
+            inside.add(name)
+            try:
+                return method(self, *args, **keywords)
+            finally:
+                inside.remove(name)
         finally:
             self._turn.lock.release()
 

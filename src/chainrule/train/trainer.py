@@ -76,7 +76,7 @@ class Trainer(ShownTraining, FixedParts):
             memory for one batch. An update after each row is `batch_size=1` in `fit`.
         clip_norm: scale all gradients together to at most this Euclidean norm.
         clip_value: cut each gradient's elements to [-clip_value, clip_value]; before clip_norm.
-        callbacks: called after batches and epochs; see `Callback`, `EarlyStopping`.
+        callbacks: called before and after epochs, and after batches; see `Callback`.
         metadata: a dict that JSON can hold, with the names of the classes, say, for the files that
             this Trainer saves; see `chainrule.save`.
         seed: of the order of the rows and of the model's random operations. The same seed gives the
@@ -200,7 +200,7 @@ class Trainer(ShownTraining, FixedParts):
 
         All arrays, and of an iterable the first batch, are checked before anything changes. Ctrl-C
         ends the training after the batch under way; the model is whole and `history.stop_reason`
-        says so.
+        says so. The next `fit` first ends that epoch on the same arrays; an iterable begins anew.
 
         Args:
             x: inputs, rows first: an array (memory-mapped ones are read batch by batch, and little
@@ -221,8 +221,7 @@ class Trainer(ShownTraining, FixedParts):
                 smaller, and fewer rows are one batch.
             validation_data: (x, y), (x, y, sample_weight) or an iterable of such batches, to
                 evaluate after every epoch.
-            validation_fraction: the share of rows to hold out for that instead. Both parts are
-                copied, into memory.
+            validation_fraction: the share of rows to hold out instead; both parts are copied.
             shuffle: draw the rows of arrays in a new order every epoch, as by default.
             checkpoint: a file to save to after every epoch, from which training can resume to the
                 same bits; with an iterable, if that gives the same batches again.
@@ -242,7 +241,7 @@ class Trainer(ShownTraining, FixedParts):
             ShapeError, DTypeError: if they do not fit the model or the loss.
             NonFiniteError: if the loss or an update is not finite; the model keeps its last good
                 weights.
-            RuntimeError: while another thread is in `fit`, `find_lr` or `load` of this Trainer.
+            RuntimeError: in a callback of this `fit`; while another thread trains or loads.
         """
         epochs = checks.integer("epochs", epochs, 1)
         as_callbacks(self.callbacks)  # others may have been added
@@ -293,7 +292,7 @@ class Trainer(ShownTraining, FixedParts):
         return state.history
 
     def stop(self, reason: str) -> None:
-        """End the training after the batch or epoch under way; for callbacks."""
+        """End the training after the batch under way, before one in `on_epoch_begin`."""
         self.state.stop_reason = reason
 
     def _fit_epoch(self, run: FitRun) -> None:
@@ -305,6 +304,8 @@ class Trainer(ShownTraining, FixedParts):
             state.totals = Totals()
             for callback in self.callbacks:
                 callback.on_epoch_begin(self)
+            if state.stop_reason is not None:
+                return
         try:
             with closing(run.source.windows(state.epoch, start)) as windows:
                 for window in windows:
