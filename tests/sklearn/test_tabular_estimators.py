@@ -12,6 +12,7 @@ from sklearn.base import clone
 from sklearn.inspection import partial_dependence
 from sklearn.model_selection import GridSearchCV
 
+from chainrule import nn, tabular
 from chainrule.sklearn import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
 
 RNG = np.random.default_rng(0)
@@ -204,3 +205,32 @@ def test_targets_of_any_scale_are_learnt_alike():
         model = TabularRegressor("fast", epochs=60, hidden=[16], random_state=0)
         found = model.fit(rows, size * rows[:, 0]).predict(rows) / size
         assert np.corrcoef(found, rows[:, 0])[0, 1] > 0.98
+
+
+@pytest.mark.parametrize("task", ["classification", "regression"])
+def test_figures_of_targets_of_another_length(task):
+    rows = RNG.normal(size=(40, 2))
+    y = rows[:, 0] > 0 if task == "classification" else rows[:, 0]
+    model = tabular.fit(rows, y, task, preset="fast", epochs=1)
+    with pytest.raises(ValueError, match="x has 40 rows and y 5: give a target for each row"):
+        tabular.figures(model, rows, y[:5])
+
+
+def test_an_ensemble_of_one_row():
+    with pytest.raises(ValueError, match="of 1 rows none is left to train on"):
+        TabularRegressor("ensemble", **SMALL).fit([[1.0, 2.0]], [1.0])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_an_activation_with_parameters_has_the_dtype_of_the_rows(dtype):
+    rows = RNG.normal(size=(40, 2)).astype(dtype)
+    losses = []
+    for made in ("float32", "float64"):
+        activation = nn.Sequential(nn.PReLU(init=0.3, dtype=made))
+        given = {"activation": activation, "max_iter": 3, "random_state": 0}
+        estimator = MLPClassifier(**given).fit(rows, rows[:, 0] > 0)
+        losses.append(estimator.loss_)
+        assert {p.dtype for p in estimator.network_.parameters()} == {np.dtype(dtype)}
+        assert activation.get_submodule("0").weight.item() == np.float32(0.3)  # a copy was trained
+    assert losses[0] == pytest.approx(losses[1], rel=1e-5)

@@ -330,3 +330,33 @@ def test_what_a_mask_hides_is_missing():
         Columns.fit(table).transform(table)["numbers"],
         Columns.fit(table.filled(np.nan)).transform(table.filled(np.nan))["numbers"],
     )
+
+
+@pytest.mark.parametrize("holes", [False, True])
+def test_intervals_and_periods_of_pandas(holes):
+    months = pd.Series(pd.period_range("2020-01", periods=ROWS, freq="M"))
+    table = pd.DataFrame({"bin": pd.cut(RNG.normal(size=ROWS), 3), "month": months})
+    if holes:
+        table.loc[3] = None
+    assert table["month"].dtype == "period[M]"
+    same = pd.DataFrame({"bin": table["bin"].astype(str), "month": months.dt.start_time})
+    if holes:
+        same.loc[3] = None
+    columns = Columns.fit(table)
+    assert [c["kind"] for c in columns.describe()] == ["category", "date"]
+    expected = Columns.fit(same).transform(same)["numbers"]
+    np.testing.assert_array_equal(columns.transform(table)["numbers"], expected)
+    np.testing.assert_array_equal(columns.transform(same)["numbers"], expected)
+    np.testing.assert_array_equal(columns.transform(table[:1])["numbers"], expected[:1])
+
+
+def test_columns_by_their_numbers():
+    array = RNG.integers(0, 5, (ROWS, 3)) + 0.5
+    by_name = Columns.fit(array, categorical=["x0"], drop=["x2"])
+    assert Columns.fit(array, categorical=[0], drop=np.array([2])) == by_name
+    frame = pd.DataFrame(array, columns=[7, 8, 9])
+    columns = Columns.fit(frame, categorical=[7], drop=[9])
+    assert columns == Columns.fit(frame, categorical=["x7"], drop=["x9"])
+    for table, number in ((array, 3), (array, True), (frame, 0), (frame.rename(columns=str), 7)):
+        with pytest.raises(ValueError, match="drop: x has no column"):
+            Columns.fit(table, drop=[number])

@@ -37,7 +37,7 @@ def regression_link(given: Any) -> str:
     """
     if given == "poisson" or (isinstance(given, nn.PoissonNLLLoss) and given.log_input):
         return "exp"
-    outputs = getattr(given, "outputs", None)
+    outputs = str(getattr(given, "outputs", None))
     return {"logits": "logistic", "class logits": "softmax"}.get(outputs, "identity")
 
 

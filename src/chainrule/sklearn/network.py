@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from inspect import signature
 from typing import Any
 
@@ -48,7 +48,7 @@ def make_activation(given: Activation, dtype: DTypeLike | None) -> nn.Module | N
 
     Args:
         given: a name, a module (which is copied), the class of one, or a function of Tensors.
-        dtype: of its parameters, if it has some and is made here.
+        dtype: of its parameters, if it has some; of a module made of the library's layers, too.
     """
     if isinstance(given, str):
         name = _SCIKIT_LEARN.get(given, given).replace("_", "")
@@ -57,7 +57,27 @@ def make_activation(given: Activation, dtype: DTypeLike | None) -> nn.Module | N
         given = _CLASSES[name]
     if isinstance(given, type):
         return given(dtype=dtype) if "dtype" in signature(given).parameters else given()
-    return copy.deepcopy(given) if isinstance(given, nn.Module) else _Function(given)
+    return _copied(given, dtype) if isinstance(given, nn.Module) else _Function(given)
+
+
+def _copied(module: nn.Module, dtype: DTypeLike | None) -> nn.Module:
+    """A copy of a module, in this dtype if it is made of the library's layers."""
+    if dtype is None or all(p.dtype == dtype for p in module.parameters()):
+        return copy.deepcopy(module)
+    try:
+        made = nn.from_description(_in_dtype(nn.to_description(module), str(np.dtype(dtype))))
+    except (TypeError, ValueError):  # of a class of the user's own
+        return copy.deepcopy(module)
+    own = made.state_dict()
+    made.load_state_dict({n: a.astype(own[n].dtype) for n, a in module.state_dict().items()})
+    return made
+
+
+def _in_dtype(description: Any, dtype: str) -> Any:
+    """A description of a module with another dtype wherever it has one."""
+    if isinstance(description, Mapping):
+        return {k: dtype if k == "dtype" else _in_dtype(v, dtype) for k, v in description.items()}
+    return description
 
 
 class _Undrawn(nn.Linear):

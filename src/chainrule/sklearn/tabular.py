@@ -137,7 +137,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     Args:
         preset: "default", "fast", "ensemble" or "best"; see `tabular.fit`.
         categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
-            not to be used; of an array "x0", "x1" and so on. All others are decided by their
+            not to be used; of an array their numbers, from 0. All others are decided by their
             values; see `tabular.Columns`.
         class_weight: a weight for each class, by its label, or "balanced": inversely proportional
             to its number of rows.
@@ -181,10 +181,10 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         self,
         preset: str = "default",
         *,
-        categorical: Sequence[str] = (),
-        numeric: Sequence[str] = (),
-        dates: Sequence[str] = (),
-        drop: Sequence[str] = (),
+        categorical: Sequence[str | int] = (),
+        numeric: Sequence[str | int] = (),
+        dates: Sequence[str | int] = (),
+        drop: Sequence[str | int] = (),
         class_weight: ClassWeight = None,
         validation_fraction: float = 0.2,
         epochs: int | None = None,
@@ -278,7 +278,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
     Args:
         preset: "default", "fast", "ensemble" or "best"; see `tabular.fit`.
         categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
-            not to be used; of an array "x0", "x1" and so on. All others are decided by their
+            not to be used; of an array their numbers, from 0. All others are decided by their
             values; see `tabular.Columns`.
         loss: "squared_error", "gaussian" or "quantile"; see `tabular.fit`.
         quantiles: the levels that loss="quantile" predicts.
@@ -316,10 +316,10 @@ class TabularRegressor(RegressorMixin, _Tabular):
         self,
         preset: str = "default",
         *,
-        categorical: Sequence[str] = (),
-        numeric: Sequence[str] = (),
-        dates: Sequence[str] = (),
-        drop: Sequence[str] = (),
+        categorical: Sequence[str | int] = (),
+        numeric: Sequence[str | int] = (),
+        dates: Sequence[str | int] = (),
+        drop: Sequence[str | int] = (),
         loss: str = "squared_error",
         quantiles: Sequence[float] = (0.05, 0.5, 0.95),
         validation_fraction: float = 0.2,

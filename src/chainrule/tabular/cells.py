@@ -128,6 +128,8 @@ def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> C
             return _of_floats(np.array(values, np.float64), place)
         except OverflowError:  # of an integer; below its row is named
             pass
+    if any(kind.__name__ in ("Interval", "Period") for kind in set(map(type, values))):
+        values = [_plain(value) for value in values]
     missing = np.array([is_missing(value) for value in values], bool)
     present = [v for v, gone in zip(values, missing.tolist(), strict=True) if not gone]
     kinds = {type(value) for value in present}
@@ -157,6 +159,14 @@ def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> C
             array = [_number(value, place, row) for row, value in enumerate(values)]
             return _of_floats(np.array(array, np.float64), place)._replace(was=was)
     return _of_text(_texts(values, missing), missing)
+
+
+def _plain(value: Any) -> Any:
+    """A period of pandas as its first moment, an interval as text; all else as it is."""
+    name = type(value).__name__
+    if name == "Period":
+        return getattr(value, "start_time", value)
+    return str(value) if name == "Interval" else value
 
 
 def _check_kinds(kinds: set[type], present: list[Any], place: str) -> None:

@@ -119,10 +119,10 @@ class Columns:
         cls,
         table: Any,
         *,
-        numeric: Collection[str] = (),
-        categorical: Collection[str] = (),
-        dates: Collection[str] = (),
-        drop: Collection[str] = (),
+        numeric: Collection[str | int] = (),
+        categorical: Collection[str | int] = (),
+        dates: Collection[str | int] = (),
+        drop: Collection[str | int] = (),
         embed: bool = True,
         rows: NDArray[np.int64] | None = None,
     ) -> Columns:
@@ -132,7 +132,8 @@ class Columns:
             table: a frame of pandas, polars or pyarrow, a dict of columns, or an array of shape
                 (rows, columns) of numbers or objects.
             numeric, categorical, dates: names of columns that are of this kind, whatever they look
-                like; of a table without names "x0", "x1" and so on.
+                like; of a table without names, or with numbers for names, 0 or "x0", 1 or "x1" and
+                so on.
             drop: names of columns that are not to be used.
             embed: whether a category of more than eight values is embedded; else one of up to 128
                 values has a column for each.
@@ -150,7 +151,8 @@ class Columns:
                 f"{found.width})) while a minimum of 1 is required: there is nothing to learn from"
             )
         names = _names(found)
-        asked = decisions.asked(names, numeric, categorical, dates, drop)
+        numbered = found.names is None or found.numbered
+        asked = decisions.asked(names, numeric, categorical, dates, drop, numbered=numbered)
         most = MOST_ONE_HOT if embed else MOST_WITHOUT_EMBEDDING
         columns = []
         for number, (name, place) in enumerate(zip(names, _places(found), strict=True)):

@@ -37,25 +37,34 @@ _DISTINCT = 0.9
 
 def asked(
     names: tuple[str, ...],
-    numeric: Collection[str],
-    categorical: Collection[str],
-    dates: Collection[str],
-    drop: Collection[str],
+    numeric: Collection[str | int],
+    categorical: Collection[str | int],
+    dates: Collection[str | int],
+    drop: Collection[str | int],
+    *,
+    numbered: bool = False,
 ) -> dict[str, Asked]:
     """The kinds that the user asks for, by the column's name.
+
+    Args:
+        names: those of the table.
+        numeric, categorical, dates, drop: the names that the user gives for each kind.
+        numbered: whether the table has numbers for names: 0 is "x0" then.
 
     Raises:
         TypeError: for one name in place of a list of them.
         ValueError: for a name that the table does not have, or that is asked for twice.
     """
     found: dict[str, Asked] = {}
-    kinds: dict[Asked, Collection[str]] = {
+    kinds: dict[Asked, Collection[str | int]] = {
         "numeric": numeric, "categorical": categorical, "dates": dates, "drop": drop
     }  # fmt: skip
     for kind, given in kinds.items():
         if isinstance(given, str):
             raise TypeError(f"{kind} is a list of names: write {kind}=[{given!r}]")
         for name in given:
+            if numbered and isinstance(name, (int, np.integer)):
+                name = f"x{name}"
             if name not in names:
                 raise ValueError(
                     f"{kind}: x has no column {name!r:.80}; it has {', '.join(names)[:400]}"

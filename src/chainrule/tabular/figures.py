@@ -91,12 +91,14 @@ def baselines(
 
 
 def _hits(shares: NDArray[np.float64], codes: NDArray[np.int64]) -> dict[str, float]:
+    _check_rows(len(shares), len(codes))
     of_class = np.maximum(shares[np.arange(len(codes)), codes], _LEAST)
     accuracy = float((shares.argmax(axis=1) == codes).mean())
     return {"accuracy": accuracy, "loss": float(-np.log(of_class).mean())}
 
 
 def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, float]:
+    _check_rows(len(predicted), len(y))
     error = predicted.reshape(y.shape) - y
     variance = float(np.square(y - y.mean(axis=0)).mean())
     mse = float(np.square(error).mean())
@@ -105,3 +107,8 @@ def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str,
         "mae": float(np.abs(error).mean()),
         "r2": 1 - mse / variance if variance else float("nan"),
     }
+
+
+def _check_rows(rows: int, targets: int) -> None:
+    if rows != targets:
+        raise ValueError(f"x has {rows} rows and y {targets}: give a target for each row")

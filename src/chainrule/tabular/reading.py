@@ -219,7 +219,9 @@ def unmasked(values: Any) -> Any:
     if array.dtype.kind in "fmM":
         missing = np.nan if array.dtype.kind == "f" else "NaT"
         return np.where(mask, np.array(missing, array.dtype), array)
-    return np.where(mask, None, array.astype(object))
+    objects = array.astype(object)
+    objects[mask] = None
+    return objects
 
 
 def _has_large(array: Any) -> bool:
