@@ -34,18 +34,6 @@ def test_of_a_tie_the_first_argument_takes_the_gradient(function):
     assert (da.item(), db.item()) == (1, 0)
 
 
-@pytest.mark.parametrize("function", [cr.maximum, cr.minimum])
-def test_where_either_is_nan_both_take_the_gradient(function):
-    """As in PyTorch."""
-    torch = pytest.importorskip("torch")
-    pairs = np.array([[np.nan, 1.0, np.nan, 1.0, 2.0], [1.0, np.nan, np.nan, 2.0, 1.0]])
-    t, u = (torch.tensor(x, requires_grad=True) for x in pairs)
-    getattr(torch, function.__name__)(t, u).sum().backward()
-    a, b = (cr.tensor(x, requires_grad=True) for x in pairs)
-    for found, expected in zip(cr.grad(function(a, b).sum(), [a, b]), (t, u), strict=True):
-        np.testing.assert_array_equal(found, expected.grad)
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_the_sign_of_a_zero_is_0(dtype):
     x = np.array([-0.0, 0.0, -2.0, 3.0, np.nan], dtype)
