@@ -205,9 +205,11 @@ def test_no_escape_codes_reach_the_terminal(run, fails, tmp_path):
         "model": description
     })  # fmt: skip
     outputs.append(run("info", "odd").output)
+    outputs.append(run("predict", "model", table, "--out", f"{CODES}.csv").output)
+    outputs.append(run("explain", "model", table, "--html", f"{CODES}.html").output)
     for output in outputs:
         assert "\x1b" not in output and "\x07" not in output
-    assert sum("x1b[31mred" in output for output in outputs) >= 5
+    assert sum("x1b[31mred" in output for output in outputs) >= 7
 
 
 def described(path, change):

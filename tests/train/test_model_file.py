@@ -37,7 +37,7 @@ def test_a_file_without_metadata(path):
 
 def test_what_can_not_be_saved_is_refused(path):
     model = network()
-    with pytest.raises(TypeError, match=r"nn.Module or a dict, got <.*a Trainer saves itself"):
+    with pytest.raises(TypeError, match=r"nn.Module or a dict, got <.*a Trainer, an Ensemble"):
         cr.save(trainer_of(model), path)
     with pytest.raises(TypeError, match=r"metadata is a dict that JSON can hold, got \['a', 'b'\]"):
         cr.save(model, path, metadata=["a", "b"])

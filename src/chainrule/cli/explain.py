@@ -55,7 +55,7 @@ def explain(
     """
     from chainrule.cli.explaining import Asked, explained, read_trace, sources_of
     from chainrule.cli.files import check_outputs
-    from chainrule.cli.output import write
+    from chainrule.cli.output import say, write
 
     check_outputs({"--html": page, "--json": trace}, [model, *sources_of(data, folder)])
     if model.lower().endswith(".json"):
@@ -66,9 +66,9 @@ def explain(
         found = explained(model, asked, letters or "boulder")
     if page is not None:
         found.to_html(page)
-        click.echo(f"the page: {page}")
+        say(f"the page: {page}")
     if trace is not None:
         found.to_json(trace)
-        click.echo(f"the trace: {trace}")
+        say(f"the trace: {trace}")
     if page is None and trace is None:
         write(f"{found}\n")

@@ -27,6 +27,11 @@ def line(label: str, text: str) -> None:
     click.echo(f"{label:<12}{printable(text)}")
 
 
+def say(text: str) -> None:
+    """Print one line, whatever signs the names in it hold."""
+    click.echo(printable(text))
+
+
 def write(text: str) -> None:
     """Write lines to standard output; to a terminal without signs that would steer it.
 
@@ -70,7 +75,7 @@ def show_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> Non
 def say_notice(data: Data) -> None:
     """Print, to standard error, what a user should know of how the data were read."""
     if data.notice is not None:
-        click.echo(f"Note: {data.name}: {printable(data.notice)}.", err=True)
+        click.echo(printable(f"Note: {data.name}: {data.notice}."), err=True)
 
 
 def show_data(data: Data, task: Task, parts: Mapping[str, int], *, inferred: bool) -> None:

@@ -87,11 +87,11 @@ _NO_PROBABILITIES = "{} is a regression: it has no probabilities. Leave --proba 
 
 def _give(text: str, rows: int, out: str | None) -> None:
     """Write predictions to a file, or to standard output."""
-    from chainrule.cli.output import write
+    from chainrule.cli.output import say, write
     from chainrule.system.atomic_files import write_atomically
 
     if out is None:
         write(text)
         return
     write_atomically(out, text.encode())
-    click.echo(f"{rows:,} predictions: {out}")
+    say(f"{rows:,} predictions: {out}")

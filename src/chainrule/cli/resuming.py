@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-import click
-
+from chainrule.cli.output import say
 from chainrule.errors import FileError
 from chainrule.system.reading import reason
 from chainrule.train import Trainer
@@ -23,7 +22,7 @@ def say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool) 
         return
     if not os.path.exists(checkpoint):
         if resume:
-            click.echo(f"no checkpoint {checkpoint} yet: training begins")
+            say(f"no checkpoint {checkpoint} yet: training begins")
         return
     if not resume:
         raise ValueError(
@@ -43,7 +42,7 @@ def say_whether_resumed(trainer: Trainer, checkpoint: str | None, resume: bool) 
         ) from error
     if difference is not None:
         raise ValueError(f"{checkpoint} was saved {difference}, or name another --checkpoint.")
-    click.echo(f"resuming from {checkpoint}, after {done} epochs")
+    say(f"resuming from {checkpoint}, after {done} epochs")
 
 
 def _difference(mine: dict[str, Any], theirs: dict[str, Any]) -> str | None:

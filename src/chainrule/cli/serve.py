@@ -38,6 +38,7 @@ def serve(model: str, host: str, port: int, max_megabytes: int) -> None:
     /predict takes {"rows": [...]}. The page / has a form to try the model by hand, /docs says what
     a row holds. Ctrl-C ends it.
     """
+    from chainrule.cli.output import say
     from chainrule.serve import app
     from chainrule.serve.server import run
 
@@ -45,5 +46,5 @@ def serve(model: str, host: str, port: int, max_megabytes: int) -> None:
         app(model, most_bytes=max_megabytes << 20),
         host,
         port,
-        lambda url: click.echo(f"{model} answers at {url} (Ctrl-C ends it)"),
+        lambda url: say(f"{model} answers at {url} (Ctrl-C ends it)"),
     )

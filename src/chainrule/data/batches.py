@@ -174,8 +174,8 @@ def in_few_sizes(
 ) -> Iterator[tuple[slice | NDArray[np.int64], int, int]]:
     """Rows for predictions in batches of few sizes, as each size needs a plan.
 
-    Products of these sizes add up in one order, so that what is predicted for a row does not depend
-    on the rows beside it, to the bit.
+    Products of few sizes add up in few orders: what is predicted for a row depends on the rows
+    beside it in the last digits alone.
 
     Args:
         rows: how many there are.
