@@ -90,7 +90,9 @@ def to_array(data: Any, dtype: DTypeLike | None = None) -> NDArray[Any]:
         dtype = as_dtype(dtype)
         try:
             array = np.asarray(data, dtype)
-        except OverflowError:
+        except OverflowError as error:
+            if "infinity" in str(error):
+                raise OverflowError(f"infinity is no number of {dtype}") from None
             raise OverflowError(_why_too_large(data, dtype)) from None
     return array if array.dtype in _KNOWN else array.astype(as_dtype(array.dtype))
 

@@ -36,6 +36,15 @@ def test_labels_are_those_of_the_file(run, train, labels):
     assert "regression" in numbers.stdout
 
 
+def test_labels_with_a_sign_are_numbers_and_spaces_are_none(run, train, tmp_path):
+    train(rows(lambda i: f"{i % 11}.5,{i % 7},{('+1', '-1')[i % 2]}"))
+    assert set(run("predict", "m", "t.csv").stdout.split()[1:]) <= {"1", "-1"}
+    (tmp_path / "other.csv").write_text(rows(lambda i: f"{i % 11}.5,{i % 7},{(-1) ** i}"))
+    assert "60 rows" in run("evaluate", "m", "other.csv").stdout
+    train(rows(lambda i: f"{i % 11}.5,{i % 7},0{1 + i % 2} "))
+    assert "60 rows" in run("evaluate", "m", "t.csv").stdout
+
+
 def test_large_labels_beside_a_missing_one(run, train):
     text = rows(lambda i: f"{i % 11}.5,{i % 7},{2**53 + 1 + 2 * (i % 3)}") + "1,2,\n"
     found = train(text)

@@ -190,6 +190,7 @@ def test_a_header_over_several_lines_takes_no_row(write, text):
         ('y;"a,b"\n3;"1,5"\n', ["y", "a,b"]),
         ("Preis, EUR;Menge, kg\n1,5;2,5\n", ["Preis, EUR", "Menge, kg"]),
         ("1,5;2,5\n3,5;4,5\n", ["x0", "x1"]),
+        ("a,x;b,y\n1,5;2,5\n", ["a,x", "b,y"]),
         ("name\tnote\nSmith, J\tx\n", ["name", "note"]),
         ("a, b\n1, 2\n", ["a", "b"]),
         ('a;"b\n' + ";;\n" * 200 + 'c"\n1;2\n', ["a", "b\n" + ";;\n" * 200 + "c"]),
@@ -205,7 +206,7 @@ def test_the_delimiter_divides_all_lines_alike(write, text, names):
     ("text", "quoted", "names"),
     [
         ("id,a|b,y\n3,x|1,0\n", 'id,"a|b",y\n3,x|1,0\n', ["id", "a|b", "y"]),
-        ("a,x;b,y\n1,5;2,5\n", '"a,x";"b,y"\n1,5;2,5\n', ["a,x", "b,y"]),
+        ("a,b;c,d\nx,y;z,w\n", '"a,b";"c,d"\n"x,y";"z,w"\n', ["a,b", "c,d"]),
     ],
 )
 def test_two_delimiters_that_may_be_meant_are_refused(write, text, quoted, names):

@@ -76,6 +76,15 @@ def test_of_equal_elements_the_first_gets_the_gradient(pool):
     np.testing.assert_array_equal(x.grad.numpy()[0, 0], [[1, 0], [0, 0]])
 
 
+@pytest.mark.parametrize("length", [1, 2, 3])
+def test_adaptive_maxima_of_more_parts_than_elements(length):
+    x = np.random.default_rng(0).normal(size=(1, 2, length, length)).astype("float32")
+    for size in (4, (7, 1), (1, 7)):
+        theirs = torch.nn.functional.adaptive_max_pool2d(torch.tensor(x), size).numpy()
+        found = nn.functional.adaptive_max_pool2d(x, size).numpy()
+        np.testing.assert_array_equal(found, theirs)
+
+
 @pytest.mark.parametrize(
     "size", [1, 2, 3, 5, 10, 28, 30, (5, 1), (1, 5), (5, 7), (7, 5), (10, 5), (5, 10), (None, 5)]
 )

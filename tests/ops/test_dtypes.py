@@ -313,3 +313,8 @@ def test_numbers_in_a_list_beside_float64_keep_their_digits(name):
 
 def test_numbers_in_a_list_are_close_to_those_of_float64():
     assert cr.isclose(cr.tensor([0.1], "float64"), [0.1], rtol=0, atol=0).item()
+
+
+def test_infinity_is_no_whole_number():
+    with pytest.raises(OverflowError, match="infinity is no number of int64"):
+        cr.tensor([np.inf], "int64")

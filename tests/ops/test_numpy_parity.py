@@ -425,6 +425,7 @@ def test_where_of_many_elements(dtype):
         (condition.T, a.T, b.T),
         (condition[::2, ::-1], a[::2, ::-1], b[1::2]),
         (condition, a, np.broadcast_to(b[:, :1], (50, 60))),
+        (np.where(condition, np.uint8(255), np.uint8(0)).view(bool), a, b),  # a mask of an image
     ):
         expected = np.where(chosen, first, second)
         same(cr.where(chosen, first, second), expected)

@@ -188,6 +188,15 @@ def test_rows_of_an_estimator_are_refused_as_by_itself(rows, holes):
         with pytest.raises(ValueError) as found:
             cr.Predictor(estimator).predict(rows)
         assert str(found.value)[:20] == str(expected.value)[:20]
+        hidden = np.ma.masked_array(X[:2], [[False] * 4, [True] + [False] * 3])
+        if holes:
+            hole = np.where(hidden.mask, np.nan, X[:2])
+            np.testing.assert_array_equal(
+                cr.Predictor(estimator).predict(hidden), estimator.predict(hole)
+            )
+        else:
+            with pytest.raises(ValueError, match="nan at row 1, column 0"):
+                cr.Predictor(estimator).predict(hidden)
     several = tuple(map(tuple, X[:2]))
     same = cr.Predictor(estimator).predict(several)
     np.testing.assert_array_equal(same, estimator.predict(several))

@@ -61,6 +61,7 @@ class SavedTable:
         # The type of what is read depends on all rows: these may hold only some of the labels.
         known = {as_text(label): label for label in labels}
         texts = [as_text(value) for value in y.tolist()]
+        texts = [text if text in known else text.strip() for text in texts]
         wrong = next((row for row, text in enumerate(texts) if text not in known), None)
         if wrong is not None:
             raise ValueError(

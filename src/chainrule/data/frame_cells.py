@@ -16,7 +16,7 @@ from chainrule.data import cells as texts
 
 _EXACT = 2**53
 _DIGITS = re.compile(r"[-+]?[0-9]+")
-_PLAIN = re.compile(r"-?(?:0|[1-9][0-9]*)(?:[.,]0*)?")
+_PLAIN = re.compile(r"[-+]?(?:0|[1-9][0-9]*)(?:[.,]0*)?")
 _FEW = 0.1
 """Up to this share of texts among numbers is taken for a mistake."""
 

@@ -216,7 +216,7 @@ def _delimiter(path: Path, file: TextIO) -> str:
     alike = {sign: _share_alike([row.count(sign) for row in rows]) for sign in _SIGNS}
     fit = [sign for sign in _SIGNS if alike[sign] == 1]
     if len(fit) > 1:
-        fit = [sign for sign in fit if _is_clean(rows, sign)] or fit
+        fit = [sign for sign in fit if _is_clean(rows[1:] or rows, sign)] or fit
     if len(fit) > 1:
         counts = " or ".join(f"{rows[0].count(sign) + 1} by {_SIGNS[sign]}" for sign in fit)
         raise FileError(

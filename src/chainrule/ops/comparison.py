@@ -103,10 +103,10 @@ def choose(condition: Array, a: Array, b: Array) -> Array:
     # so that the masks stay in the cache.
     chosen = np.empty(condition.shape, a.dtype)
     flat_a, flat_b, flat = (t.reshape(-1).view(bits) for t in (a, b, chosen))
-    flags = condition.reshape(-1).view(np.int8)
+    flags = condition.reshape(-1).view(np.int8)  # a byte that is not 0 is true
     for start in range(0, flat.size, _BLOCK):
         block = slice(start, start + _BLOCK)
-        mask = np.negative(flags[block], dtype=bits)
+        mask = np.negative(np.not_equal(flags[block], 0).view(np.int8), dtype=bits)
         part = np.bitwise_xor(flat_a[block], flat_b[block], out=flat[block])
         part &= mask
         part ^= flat_b[block]

@@ -14,6 +14,7 @@ from chainrule.graph.tensor import Array
 from chainrule.serve.predictor import Predictions
 from chainrule.sklearn.outputs import as_native
 from chainrule.tables import in_order
+from chainrule.tabular.reading import unmasked
 from chainrule.train.predictor import NetworkPredictor
 
 _ROWS = 1024
@@ -62,6 +63,8 @@ class PerceptronPredictions(Predictions):
             return np.concatenate([self._outputs(rows[s : s + _ROWS].toarray()) for s in starts])
         if isinstance(x, (list, tuple)):
             x = np.asarray(x)
+        if isinstance(x, np.ma.MaskedArray):
+            x = unmasked(x)
         is_checked = type(x) is np.ndarray and x.ndim == 2 and x.dtype.char in _PLAIN
         if self._imputer is not None or not is_checked:
             finite: Any = True if self._imputer is None else "allow-nan"

@@ -363,7 +363,7 @@ def _from_state(found: Mapping[str, Any]) -> TabularModel:
         shape = (len(target.mean),) if isinstance(target, Numbers) else ()
         if scores.shape[1:] != shape or not scores.size or not np.isfinite(scores).all():
             raise ValueError(f"scores of shape {scores.shape}, or not finite, fit no target")
-    by = found["score_weights"]
+    by = found.get("score_weights")
     if by is not None and (
         scores is None or by.shape != scores.shape[:1] or not np.isfinite(by).all() or by.min() <= 0
     ):

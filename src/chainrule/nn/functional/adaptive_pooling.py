@@ -104,11 +104,14 @@ def _takes_slices(length: int, parts: list[tuple[int, int]]) -> bool:
 
 
 def _window(parts: list[tuple[int, int]]) -> tuple[int, int] | None:
-    """The length of all parts and the distance from one to the next; None where they differ."""
+    """The length of all parts and the distance from one to the next; None where they differ.
+
+    None, too, where the parts begin at one place, as those of one element.
+    """
     starts = [begin for begin, _ in parts]
     lengths = {end - begin for begin, end in parts}
     distances = {after - before for before, after in pairwise(starts)}
-    if len(lengths) > 1 or len(distances) > 1:
+    if len(lengths) > 1 or len(distances) > 1 or 0 in distances:
         return None
     (length,) = lengths
     return length, (distances or lengths).pop()
