@@ -45,6 +45,12 @@ def test_labels_with_a_sign_are_numbers_and_spaces_are_none(run, train, tmp_path
     assert "60 rows" in run("evaluate", "m", "t.csv").stdout
 
 
+def test_a_sign_of_a_missing_label_beside_labels_of_digits(run, train):
+    train(rows(lambda i: f"{i % 11}.5,{i % 7},{'NA' if i == 7 else f'0{1 + i % 2}'}"))
+    found = run("evaluate", "m", "t.csv")
+    assert "59 rows" in found.stdout and "1 row without a target" in found.stderr
+
+
 def test_large_labels_beside_a_missing_one(run, train):
     text = rows(lambda i: f"{i % 11}.5,{i % 7},{2**53 + 1 + 2 * (i % 3)}") + "1,2,\n"
     found = train(text)

@@ -192,6 +192,7 @@ def test_a_header_over_several_lines_takes_no_row(write, text):
         ("1,5;2,5\n3,5;4,5\n", ["x0", "x1"]),
         ("a,x;b,y\n1,5;2,5\n", ["a,x", "b,y"]),
         ("name\tnote\nSmith, J\tx\n", ["name", "note"]),
+        ("City,Country\ty\nParis,France\t0\n", ["City,Country", "y"]),
         ("a, b\n1, 2\n", ["a", "b"]),
         ('a;"b\n' + ";;\n" * 200 + 'c"\n1;2\n', ["a", "b\n" + ";;\n" * 200 + "c"]),
         ("text\nhello\n", ["text"]),

@@ -92,7 +92,7 @@ def _evaluate_table(
             f"{data} lacks the target column {saved.target!r}, with which to compare. See "
             "chainrule predict."
         )
-    lacks = frame[saved.target].isna().to_numpy()
+    lacks = saved.lacks_target(frame)
     if lacks.all():
         raise ValueError(
             f"{data}, column {saved.target!r:.80}: the target is missing in every row. See "

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.cli.tasks import listed
+from chainrule.data.cells import is_missing
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.tabular import TabularModel
@@ -42,6 +43,17 @@ class SavedTable:
         """Write the file."""
         content = {**self.model.to_dict(), _HASHES: self.hashes}
         save(content, path, {**self.metadata, "target": self.target})
+
+    def lacks_target(self, table: Any) -> Array:
+        """Which rows of a table that was read have no target.
+
+        Beside labels such as 01, which are text, a sign of a missing one as NA is one.
+        """
+        y = table[self.target]
+        known = {as_text(label) for label in self.model.classes or ()}
+        signs = [isinstance(v, str) and v not in known and is_missing(v) for v in y.tolist()]
+        found: Array = y.isna().to_numpy() | np.array(signs, bool)
+        return found
 
     def targets_of(self, table: Any, name: str) -> Array:
         """The targets of a table that was read from a file of this name.

@@ -197,7 +197,7 @@ def read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[s
 
 
 def _delimiter(path: Path, file: TextIO) -> str:
-    """The sign that divides the first lines into the same number of cells.
+    """The sign that divides the first lines into the same number of cells; a tab before others.
 
     Raises:
         FileError: where two signs do.
@@ -215,6 +215,8 @@ def _delimiter(path: Path, file: TextIO) -> str:
         return ","
     alike = {sign: _share_alike([row.count(sign) for row in rows]) for sign in _SIGNS}
     fit = [sign for sign in _SIGNS if alike[sign] == 1]
+    if "\t" in fit:  # which hardly any cell holds
+        return "\t"
     if len(fit) > 1:
         fit = [sign for sign in fit if _is_clean(rows[1:] or rows, sign)] or fit
     if len(fit) > 1:
