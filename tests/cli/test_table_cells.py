@@ -51,6 +51,17 @@ def test_a_sign_of_a_missing_label_beside_labels_of_digits(run, train):
     assert "59 rows" in found.stdout and "1 row without a target" in found.stderr
 
 
+def test_decimal_commas_of_three_places_alone(run, train, tmp_path):
+    """Numbers such as 1,859 in the whole of a table with semicolons."""
+    train(rows(lambda i: f"1,{859 + i};2,{100 + i};3,{200 + i}", head="a;b;y"))
+    assert "column 'a'" not in run("info", "m").stderr
+    (tmp_path / "few.csv").write_text("a;b\n1,900;2,150\n")
+    value = float(run("predict", "m", "few.csv").stdout.split()[1])
+    assert 0 < value < 9
+    words = train(rows(lambda i: f"{950 + i if i < 50 else f'1,{i:03}'};{i}", head="a;y"), code=1)
+    assert "1,050" in words.stderr or "1,0" in words.stderr
+
+
 def test_large_labels_beside_a_missing_one(run, train):
     text = rows(lambda i: f"{i % 11}.5,{i % 7},{2**53 + 1 + 2 * (i % 3)}") + "1,2,\n"
     found = train(text)

@@ -225,3 +225,10 @@ def test_lines_of_many_quotes_take_no_long_time(write):
         with contextlib.suppress(FileError):
             read_columns(write(text))
     assert time.perf_counter() - begin < 5
+
+
+def test_a_wide_header_is_not_judged_alone(write):
+    pytest.importorskip("pandas")
+    names = [f"gene{i},x" for i in range(30_000)]
+    frame = read_frame(write(";".join(names) + "\n" + ";".join(["1"] * 30_000) + "\n")).frame
+    assert frame.columns[0] == "gene0,x" and frame.shape == (1, 30_000)

@@ -187,3 +187,26 @@ def test_the_gradient_of_an_argument_that_does_not_matter_is_zeros(backend):
 
     assert cr.compile(second)(np.ones(2)).tolist() == [0.0, 0.0]
     assert second(cr.tensor([1.0, 1.0], requires_grad=True)).tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("backend", ["reference", "native"])
+def test_a_tensor_passed_twice_is_one_leaf(backend):
+    """As in the eager loop, its gradient is the sum over both places."""
+    fill = cr.compile(lambda a, b: (a * b["x"]).sum().backward(), backend=backend)
+    ask = cr.compile(lambda a, b: cr.grad((a * b).sum(), a), backend=backend)
+    for _ in range(2):
+        x, y = (cr.tensor(v, requires_grad=True) for v in ([1.0, 2.0], [3.0, 4.0]))
+        fill(x, {"x": x})
+        assert x.grad.tolist() == [2, 4]
+        fill(y, {"x": cr.tensor([5.0, 6.0])})
+        assert y.grad.tolist() == [5, 6]
+        z = cr.tensor([1.0, 2.0])
+        assert ask(z, z).tolist() == [2, 4] and ask(z, cr.tensor([1.0, 2.0])).tolist() == [1, 2]
+
+
+def test_a_gradient_is_kept_where_a_call_makes_none():
+    x = cr.tensor([1.0, 2.0], requires_grad=True)
+    (x * x).sum().backward()
+    x.requires_grad_(False)
+    cr.compile(lambda x: x.requires_grad_().sum())(x)
+    assert x.grad.tolist() == [2, 4]

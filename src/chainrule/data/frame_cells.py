@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -48,17 +49,30 @@ class Doubt(NamedTuple):
 def has_decimal_commas(lines: list[str], delimiter: str) -> bool:
     """Whether cells between other signs than commas hold numbers such as 1,5, and fewer as 1.5.
 
-    What may have a comma between thousands says nothing: 1,015.
+    What may have a comma between thousands, as 1,015, says nothing beside numbers without one. In
+    columns that hold such numbers alone it is a decimal comma, the reason for the other delimiter.
     """
     if delimiter == ",":
         return False
     try:
-        cells = [c for row in csv.reader(lines, delimiter=delimiter) for c in row if c]
+        rows = list(csv.reader(lines, delimiter=delimiter))
     except csv.Error:  # a cell of great length
         return False
+    cells = [cell for row in rows for cell in row if cell]
     commas = [texts.comma_of(cell) for cell in cells]
     points = sum("." in c and texts.number(c) is not None for c in cells)
-    return "thousands" not in commas and commas.count("decimals") > points
+    if "thousands" in commas:
+        return False
+    if "decimals" in commas:
+        return commas.count("decimals") > points
+    return points == 0 and "either" in commas and not any(map(_has_both, zip(*rows, strict=False)))
+
+
+def _has_both(column: Iterable[str]) -> bool:
+    """Whether a column holds numbers with one comma, which may divide thousands, and without."""
+    commas = [(texts.comma_of(cell), texts.number(cell)) for cell in column]
+    has_without = any(comma is None and number is not None for comma, number in commas)
+    return has_without and any(comma == "either" for comma, _ in commas)
 
 
 def with_points(column: Any) -> Any:

@@ -207,7 +207,9 @@ def _delimiter(path: Path, file: TextIO) -> str:
     for line in _short_lines(path, file):
         lines.append(line)
         characters += len(line)
-        if len(lines) > _ROWS_LOOKED_AT or characters > _CHARACTERS_LOOKED_AT:
+        if len(lines) > _ROWS_LOOKED_AT:
+            break
+        if characters > _CHARACTERS_LOOKED_AT and len(lines) > 2:  # a row below a wide header
             break
     text = _QUOTED.sub(lambda found: "" if found[2] is None else found[1] + "q", "".join(lines))
     rows = [line for line in re.split(r"\r\n|\r|\n", text) if line.strip()]

@@ -282,6 +282,9 @@ def _checked_leaves(inputs: Tensor | Sequence[Tensor]) -> list[Tensor]:
     leaves = [inputs] if isinstance(inputs, Tensor) else list(inputs)
     if not leaves:
         raise ValueError("backward: inputs are several leaves; there are none")
+    for leaf in leaves:
+        if not isinstance(leaf, Tensor):
+            raise TypeError(f"backward: inputs are Tensors, got {leaf!r:.80}")
     for leaf in _checked_targets(leaves):
         if leaf.operation is not None or not leaf.requires_grad:
             raise ValueError(

@@ -201,9 +201,11 @@ class CompiledFunction:
         """What the function does with arguments of this signature."""
         stand_ins: list[Argument] = []
         static: list[Any] = [self._function]
-        symbolic = [_symbolic(a, stand_ins, static) for a in arguments]
+        symbolic = [_symbolic(a, given, stand_ins, static) for a in arguments]
         keys = sorted(keywords)
-        symbolic_keywords = {key: _symbolic(keywords[key], stand_ins, static) for key in keys}
+        symbolic_keywords = {
+            key: _symbolic(keywords[key], given, stand_ins, static) for key in keys
+        }
         for stand_in, value in zip(stand_ins, given, strict=True):
             if isinstance(value, Tensor) and value.requires_grad:
                 stand_in._grad = value.grad
@@ -322,7 +324,8 @@ class _Variant:
         for i, stand_in in self._switched:
             if isinstance(given[i], Tensor):
                 given[i].requires_grad = stand_in.requires_grad
-                given[i].grad = stand_in._grad
+                if stand_in._grad is not None:
+                    given[i].grad = stand_in._grad
         for i, stand_in in self._differentiable:
             given[i].grad, stand_in._grad = stand_in._grad, None
         for (owner, name), value in self._modes.items():
@@ -371,6 +374,11 @@ def _sign(argument: Any, given: list[Any], key: list[Any]) -> None:
         key.append((type(argument), argument if argument == argument else repr(argument)))
     elif _is_data(argument):
         value = _data(argument)
+        if isinstance(value, Tensor):
+            place = _place(value, given)
+            if place < len(given):  # one leaf of the graph, as in the eager loop
+                key.append(("again", place))
+                return
         given.append(value)
         key.append(value.shape)
         key.append(value.dtype)
@@ -395,16 +403,25 @@ def _data(argument: Any) -> Any:
     return as_tensor(array.astype(array.dtype.newbyteorder("="), copy=False)).numpy()
 
 
-def _symbolic(argument: Any, stand_ins: list[Argument], static: list[Any]) -> Any:
+def _place(tensor: Tensor, given: Sequence[Any]) -> int:
+    """The place of a Tensor among those given; their number if it is not there."""
+    return next((i for i, value in enumerate(given) if value is tensor), len(given))
+
+
+def _symbolic(
+    argument: Any, given: Sequence[Any], stand_ins: list[Argument], static: list[Any]
+) -> Any:
     """What the function is given for an argument; static parts are noted."""
     if type(argument) in (tuple, list):
-        return type(argument)(_symbolic(value, stand_ins, static) for value in argument)
+        return type(argument)(_symbolic(value, given, stand_ins, static) for value in argument)
     if isinstance(argument, tuple):
-        return type(argument)(*(_symbolic(value, stand_ins, static) for value in argument))
+        return type(argument)(*(_symbolic(value, given, stand_ins, static) for value in argument))
     if isinstance(argument, dict):
-        return {key: _symbolic(value, stand_ins, static) for key, value in argument.items()}
+        return {k: _symbolic(value, given, stand_ins, static) for k, value in argument.items()}
     if not isinstance(argument, _PLAIN) and _is_data(argument):
         value = _data(argument)
+        if isinstance(value, Tensor) and (place := _place(value, given)) < len(stand_ins):
+            return stand_ins[place]
         requires_grad = isinstance(value, Tensor) and value.requires_grad
         name = f"number {len(stand_ins)}"
         stand_ins.append(Argument(as_tensor(value), name, requires_grad=requires_grad))

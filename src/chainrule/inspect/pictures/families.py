@@ -7,7 +7,7 @@ from chainrule.graph.operation import Operation
 FAMILIES = {
     "arithmetic": "arithmetic comparison bitwise rounding trigonometry declare hooks",
     "product": "matmul conv attention rows solving eigenvalues",
-    "activation": "unary softmax normalisation",
+    "activation": "unary error_functions softmax normalisation",
     "reduction": "reduce cumulative order pooling",
     "shape": "shape index joining padding",
     "random": "random",
