@@ -204,9 +204,8 @@ def trunc_normal_(
     value = np.full(tensor.size, np.nan)
     missing = np.arange(tensor.size)
     while len(missing):
-        value[missing] = (
-            mean + std * (generator or current_generator()).normal(missing.shape, "float64").numpy()
-        )
+        drawn = (generator or current_generator()).normal(missing.shape, "float64").numpy()
+        value[missing] = mean + std * drawn
         missing = missing[(value[missing] < a) | (value[missing] > b)]
     _assign(tensor, value.reshape(tensor.shape).astype(tensor.dtype))
     return tensor
@@ -231,9 +230,8 @@ def sparse_(tensor: S, sparsity: float, std: float = 0.01, generator: Generator 
     if not 0 <= sparsity <= 1:
         raise ValueError(f"sparse_: sparsity is a share in [0, 1], got {sparsity}")
     normal_(tensor, 0.0, std, generator)
-    order = (
-        (generator or current_generator()).uniform(tensor.shape, "float64").numpy().argsort(axis=0)
-    )
+    drawn = (generator or current_generator()).uniform(tensor.shape, "float64").numpy()
+    order = drawn.argsort(axis=0)
     zeros = order[: math.ceil(sparsity * tensor.shape[0])]
     value = tensor.numpy().copy()
     np.put_along_axis(value, zeros, 0, axis=0)

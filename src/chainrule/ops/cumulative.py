@@ -11,7 +11,7 @@ from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
 from chainrule.ops.comparison import not_equal
-from chainrule.ops.declare import BOOL, astype, of_one_dtype
+from chainrule.ops.declare import BOOL, as_summed, of_one_dtype
 from chainrule.ops.joining import concatenate
 from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
@@ -58,9 +58,7 @@ def _along(
     name: str, x: TensorLike, axis: int | None, dtype: DTypeLike | None
 ) -> tuple[Tensor, int]:
     """x in the dtype of its running sums, flattened where there is no axis, and the axis."""
-    x = as_tensor(x) if dtype is None else astype(x, dtype)
-    if dtype is None and x.dtype.kind in "biu" and x.dtype.itemsize < 8:
-        x = x.astype(np.int64)
+    x = as_summed(x, dtype)
     if axis is None:
         return x.reshape(-1), 0
     (axis,) = normalize_axes(name, axis, x.shape)

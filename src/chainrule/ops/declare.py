@@ -321,3 +321,15 @@ def astype(x: TensorLike, dtype: DTypeLike, copy: bool = True) -> Tensor:
     dtype = as_dtype(dtype)
     x = as_tensor(x, dtype if dtype.kind == "f" else None)
     return x if x.dtype == dtype else _astype.apply(x, dtype=dtype)
+
+
+def as_summed(x: TensorLike, dtype: DTypeLike | None) -> Tensor:
+    """x in the dtype that is given, or in which its sums and products are added up.
+
+    That is int64 for narrow integers and booleans, as uint8 would overflow at 256.
+    """
+    if dtype is not None:
+        return astype(x, dtype)
+    x = as_tensor(x)
+    is_narrow = x.dtype.kind in "biu" and x.dtype.itemsize < 8
+    return astype(x, np.int64) if is_narrow else x

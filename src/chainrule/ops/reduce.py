@@ -18,7 +18,7 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up
 from chainrule.ops.comparison import where
-from chainrule.ops.declare import astype
+from chainrule.ops.declare import as_summed, astype
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt
 
@@ -127,11 +127,7 @@ def sum(
         >>> cr.sum(cr.tensor([[1.0, 2.0], [3.0, 4.0]]), axis=0)
         tensor([4., 6.])
     """
-    x = as_tensor(x) if dtype is None else astype(x, dtype)
-    if (
-        dtype is None and x.dtype.kind in "biu" and x.dtype.itemsize < 8
-    ):  # uint8 would overflow at 256
-        x = x.astype(np.int64)
+    x = as_summed(x, dtype)
     return _sum.apply(x, axes=normalize_axes("sum", axis, x.shape), keepdims=keepdims)
 
 

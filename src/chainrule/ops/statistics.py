@@ -12,7 +12,7 @@ from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops import reduce
 from chainrule.ops.bitwise import invert, truth
 from chainrule.ops.comparison import equal, not_equal, where
-from chainrule.ops.declare import align_floats, astype, of_one_dtype
+from chainrule.ops.declare import align_floats, as_summed, of_one_dtype
 from chainrule.ops.floats import isnan
 from chainrule.ops.reduce import normalize_axes
 
@@ -53,9 +53,7 @@ def prod(
         >>> cr.grad(cr.prod(x), x).tolist()
         [0.0, 10.0, 0.0]
     """
-    x = as_tensor(x) if dtype is None else astype(x, dtype)
-    if dtype is None and x.dtype.kind in "biu" and x.dtype.itemsize < 8:
-        x = x.astype(np.int64)
+    x = as_summed(x, dtype)
     axes = normalize_axes("prod", axis, x.shape)
     kept = [1 if a in axes else length for a, length in enumerate(x.shape)]
     shape = tuple(kept) if keepdims else tuple(n for a, n in enumerate(x.shape) if a not in axes)
