@@ -1,7 +1,10 @@
 """Columns of tables of anything: numbers written in other ways, large numbers and labels."""
 
+import io
+
 import pytest
 
+import chainrule as cr
 from chainrule.data.frames import read_frame
 from chainrule.tabular import Columns
 
@@ -137,3 +140,31 @@ def test_signs_of_missing_targets_beside_numbers(read):
     assert targets("0.5", "none", "1") == [0.5, None, 1]
     assert targets(str(2**53 + 1), "", str(2**53 + 3)) == [2**53 + 1, None, 2**53 + 3]
     assert targets("yes", "no", "?", "none") == ["yes", "no", "?", "none"]
+
+
+def test_short_rows_beside_delimiters_in_quotes_are_refused(read):
+    with pytest.raises(cr.FileError, match="line 3: expected 2 cells"):
+        read('a,b\n"1,2",3\n4\n')
+    assert read('a,b\n"1,2",3\n4,\n').frame["a"].tolist() == ["1,2", "4"]
+    assert read("a,b\n\n1,2\n,\n").frame["b"].isna().tolist() == [False, True]
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        ["1", "2", ""],
+        ["", ""],
+        ["0.5", "2"],
+        ["1"] * 300 + ["2.5"],
+        ["1"] * 300 + ["x"],
+        ["True", "False", ""],
+        ["18446744073709551615", "1"],
+        ['"a ""b"" c"', '"x, y"'],
+        [" 1", " 2"],
+    ],
+)
+def test_labels_have_the_values_and_dtype_that_pandas_gives_them(read, cells):
+    text = "a,n\n" + "".join(f"{cell},0\n" for cell in cells)
+    found = read(text, labels=lambda names, _: "a").frame["a"]
+    expected = pandas.read_csv(io.StringIO(text))["a"]
+    pandas.testing.assert_series_equal(found, expected, check_names=False)

@@ -55,7 +55,7 @@ def test_lists_are_refused_by_the_name_of_their_column(tmp_path):
 
 
 def test_the_remedy_for_a_table_that_unfolds_to_too_much(tmp_path, monkeypatch):
-    monkeypatch.setattr("chainrule.data.frames._FREE", 1 << 20)
+    monkeypatch.setattr("chainrule.data.parquet_frames._FREE", 1 << 20)
     frame = pd.DataFrame({"a": ["the same text"] * ROWS, "b": RARE})
     frame.to_parquet(tmp_path / "t.parquet")
     remedy = "if they do, write it with use_dictionary=False and compression=None"

@@ -18,7 +18,8 @@ from chainrule.cli.sources import check_size, saying_what_text_is_for, target_co
 from chainrule.cli.table_data import naming, say_notices
 from chainrule.cli.tasks import choose_task, describe_task, inferred_task
 from chainrule.data.frame_cells import Doubt
-from chainrule.data.frames import Frame, read_frame
+from chainrule.data.frame_types import Frame
+from chainrule.data.frames import read_frame
 from chainrule.data.text_tables import Layout
 from chainrule.graph.tensor import Array
 from chainrule.system.atomic_files import write_atomically

@@ -100,9 +100,11 @@ def may_lack_digits(column: Any) -> bool:
     if column.dtype != np.float64:
         return False
     values = column.to_numpy()
+    # fmax and fmin pass over NaN.
+    if max(np.fmax.reduce(values, initial=0), -np.fmin.reduce(values, initial=0)) < _EXACT:
+        return False
     values = values[~np.isnan(values)]
-    is_large = len(values) > 0 and bool(np.abs(values).max() >= _EXACT)
-    return is_large and bool((values == np.round(values)).all())
+    return bool((values == np.round(values)).all())
 
 
 def are_digits(column: Any) -> bool:
@@ -130,28 +132,30 @@ def as_numbers(column: Any) -> Any:
     return type(column)(numbers, index=column.index, dtype=object)  # which keeps all digits
 
 
-def may_be_labels(column: Any) -> bool:
-    """Whether a column of numbers or booleans may be labels that were written in another way."""
-    values = column.dropna().infer_objects().to_numpy()
-    if values.dtype.kind == "f":
-        return len(values) > 0 and bool((values == np.round(values)).all())
-    return values.dtype.kind in "biu"
+def holds_text(column: Any) -> bool:
+    """Whether any cell of a column is text."""
+    return is_text(column) and any(isinstance(value, str) for value in column.dropna().unique())
 
 
 def as_written(labels: Any, column: Any) -> Any:
-    """Labels as the file has them; None where they are whole numbers, or True and False.
+    """Labels as the file has them; None where they are text, whole numbers, or True and False.
+
+    Numbers that are not whole are no labels.
 
     Args:
-        labels: the texts.
-        column: what pandas made of them.
+        labels: the texts, as categories.
+        column: what was made of them.
     """
-    labels = labels.str.strip()
-    present = labels[column.notna()]
-    if column.dropna().infer_objects().dtype == bool:
-        distinct = set(present.unique())
+    values = column.dropna().infer_objects().to_numpy()
+    if values.dtype.kind not in "biuf":
+        return None
+    distinct = {text.strip() for text in labels.cat.categories if not texts.is_missing(text)}
+    if values.dtype.kind == "b":
         # One truth in two ways, as true and TRUE, is one.
-        return labels if len(distinct) == 2 and distinct != {"True", "False"} else None
-    return None if present.str.fullmatch(_PLAIN).all() else labels
+        is_plain = len(distinct) != 2 or distinct == {"True", "False"}
+    else:
+        is_plain = all(map(_PLAIN.fullmatch, distinct)) or bool((values != np.round(values)).any())
+    return None if is_plain else labels.astype(object).str.strip()
 
 
 def doubt_of(column: Any, has_commas: bool) -> Doubt | None:

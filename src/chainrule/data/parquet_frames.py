@@ -1,0 +1,108 @@
+"""Parquet files as frames: pyarrow reads them once their claims fit their size."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from chainrule.data import frame_cells
+from chainrule.data.frame_types import check_names
+from chainrule.errors import FileError
+from chainrule.system.reading import check_expansion
+
+_FREE = 1 << 30
+"""The bytes to which any Parquet file may unfold: a value that is repeated takes no room in it."""
+_FEW_ROWS = 256
+"""Of text that is read whole so many rows are looked at together: all may take too much memory."""
+
+
+def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> Any:
+    """Read the DataFrame of a Parquet file.
+
+    Args:
+        name: of the file.
+        size: the bytes that were given, in which the file may lie compressed.
+        header: what is known of its first line; a Parquet file has none.
+    """
+    import pandas as pd
+
+    if header is not None:
+        raise FileError(f"{name} is a Parquet file, whose columns have names: leave header out.")
+    try:
+        _check_parquet(name, file, size)
+        from pyarrow import parquet, types
+
+        frame = pd.read_parquet(file)
+    except ImportError:
+        raise ImportError(
+            "Parquet files are read by pyarrow: pip install 'chainrule[tables]'"
+        ) from None
+    has_names = any(label is not None for label in frame.index.names)
+    for label in frame.columns:  # of whole numbers and gaps pandas makes floats
+        column = frame[label]
+        if column.ndim == 1 and frame_cells.may_lack_digits(column):
+            file.seek(0)
+            again = parquet.read_table(file, columns=[label]).column(label)
+            if types.is_integer(again.type):
+                frame[label] = again.to_pandas(integer_object_nulls=True).to_numpy()
+    frame = frame.reset_index(drop=not has_names)  # an index with a name is a column
+    frame.columns = [str(label) for label in frame.columns]
+    return frame
+
+
+def _check_parquet(name: str, file: BinaryIO, size: int) -> None:
+    """Raise ValueError where a Parquet file of this size unfolds to more than any data would."""
+    from pyarrow import parquet
+
+    told = parquet.read_metadata(file)
+    columns = [told.schema.column(i) for i in range(told.num_columns)]
+    check_names(name, [c.path for c in columns])
+    lists = [c.path for c in columns if c.max_repetition_level]
+    if lists:
+        names = told.schema.to_arrow_schema().names
+        label = next((n for n in names if lists[0].startswith(f"{n}.")), lists[0])
+        raise FileError(
+            f"{name}: column {label!r:.80} holds lists. Give numbers, booleans, text or dates, or "
+            "drop the column."
+        )
+    # The values are not counted by the columns' metadata: Arrow aborts where these are damaged.
+    rows = sum(told.row_group(i).num_rows for i in range(told.num_row_groups))
+    expanded = rows * sum(max(8, c.length) for c in columns)
+    _check_size(expanded, size)
+    for column in columns:
+        if column.physical_type == "BYTE_ARRAY":
+            for length in _lengths_of_text(file, told, column.path):
+                expanded += length
+                _check_size(expanded, size)
+    file.seek(0)
+
+
+def _check_size(expanded: int, size: int) -> None:
+    remedy = "write it with use_dictionary=False and compression=None"
+    check_expansion(expanded, size, free=_FREE, remedy=remedy)
+
+
+def _lengths_of_text(file: BinaryIO, told: Any, column: str) -> Iterator[int]:
+    """The bytes of a column of text, part by part."""
+    from pyarrow.parquet import ParquetFile
+
+    try:  # each value once, as most files store it
+        stored = ParquetFile(file, metadata=told, read_dictionary=[column]).read(columns=[column])
+    except OSError:  # delta encodings, of which Arrow makes no dictionary
+        for batch in ParquetFile(file, metadata=told).iter_batches(_FEW_ROWS, columns=[column]):
+            yield batch.nbytes
+    else:
+        for values in stored.columns:
+            yield from map(_length_of, values.chunks)
+
+
+def _length_of(values: Any) -> int:
+    """The bytes of an array of Arrow when each value is written down."""
+    from pyarrow import compute, types
+
+    if types.is_struct(values.type):
+        return sum(map(_length_of, values.flatten()))
+    if not types.is_dictionary(values.type):
+        return int(values.nbytes)
+    lengths = compute.binary_length(values.dictionary)
+    return compute.sum(compute.take(lengths, values.indices)).as_py() or 0

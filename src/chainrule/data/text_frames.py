@@ -1,0 +1,228 @@
+"""Text tables as frames: pandas reads the cells, and what it mistakes is mended."""
+
+from __future__ import annotations
+
+import csv
+import io
+import warnings
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from chainrule.data import cells as texts
+from chainrule.data import frame_cells
+from chainrule.data.frame_cells import Doubt
+from chainrule.data.frame_types import Frame, Wishes
+from chainrule.data.text_tables import read_layout
+from chainrule.errors import FileError
+
+_SAMPLE = 1 << 16
+_PART = 1 << 20
+_FEW_ROWS = 200
+"""So many rows show that a column has fractions."""
+
+
+def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> Frame:
+    """Read a table of text.
+
+    Args:
+        name: of the file.
+        file: UTF-8.
+        is_plain: whether the file of this name is what `file` reads.
+    """
+    text = _Text(name, file, wishes, is_plain)
+    layout = text.layout
+    kept = [] if wishes.text is None else list(wishes.text(layout))
+    labels = {_label(text, wishes, skipped) for skipped in {0, int(layout.may_have_index)}}
+    # Their texts, as pandas makes 1 of 01.
+    written = [n for n in labels if n is not None and n not in kept and not text.has_fractions(n)]
+    frame = text.read(dict.fromkeys(kept + written, "str"))
+    if frame.iloc[:, -1].isna().any() and not text.has_all_cells(len(frame)):
+        text.check_lengths()
+    categories = {number: frame[number].astype("category") for number in written}
+    for number in written:
+        frame[number] = text.parsed(categories[number])
+    for number, column in frame.items():
+        if text.has_commas and number not in kept and frame_cells.is_text(column):
+            frame[number] = frame_cells.with_points(column)
+        elif frame_cells.may_lack_digits(column):
+            again = text.texts_of(number)
+            if frame_cells.are_digits(again):
+                frame[number] = again
+    notice = None
+    skipped = int(layout.may_have_index and frame[0].dtype.kind in "iu")
+    if skipped:
+        notice = (
+            "its first column, which has no name, is taken for the rows' index, as pandas writes "
+            "it, and left out: give it a name if it is a feature"
+        )
+    label = _label(text, wishes, skipped)
+    as_written = None
+    if label is not None:
+        frame[label] = _all_labels(text, label, frame[label], label in kept)
+        if label in written:
+            as_written = frame_cells.as_written(categories[label], frame[label])
+    frame = frame.iloc[:, skipped:]
+    numbers = [number for number in frame if wishes.doubts and number not in kept]
+    doubts = tuple(text.doubts(frame[number] for number in numbers))
+    frame.columns = list(layout.names[skipped:])
+    return Frame(frame, layout.header_lines > 0, notice, as_written, doubts)
+
+
+def _all_labels(text: _Text, number: int, labels: Any, is_kept: bool) -> Any:
+    """Labels with those of which pandas takes the texts for signs of missing ones."""
+    labels = labels if is_kept else frame_cells.as_numbers(labels)
+    if labels.isna().any() and (is_kept or frame_cells.holds_text(labels)):
+        return text.texts_of(number, keep_default_na=False, na_values=[""])
+    return labels
+
+
+def _label(text: _Text, wishes: Wishes, skipped: int) -> int | None:
+    """The number of the column of labels, if there is one, without those that are skipped."""
+    names = text.layout.names
+    if wishes.labels is None:
+        return None
+    label = wishes.labels(names[skipped:], text.layout.header_lines > 0)
+    return names.index(label) if label is not None and names.count(label) == 1 else None
+
+
+class _Text:
+    """A text file that holds a table, whose columns have numbers for names.
+
+    Attributes:
+        layout: the table's form.
+        has_commas: whether numbers have decimal commas.
+    """
+
+    def __init__(self, name: str, file: BinaryIO, wishes: Wishes, is_plain: bool) -> None:
+        self._name, self._file = name, file
+        with self._opened() as text:
+            self.layout = read_layout(Path(name), text, wishes.header, wishes.known)
+            text.seek(0)
+            sample = text.read(_SAMPLE)
+        delimiter = self.layout.delimiter
+        # The last line of a part may be cut off in a number.
+        self._lines = sample.splitlines()[: -1 if len(sample) == _SAMPLE else None]
+        self.has_commas = frame_cells.has_decimal_commas(self._lines, delimiter)
+        # pandas reads a file that it opens itself in half the time.
+        self._source: Any = Path(name).absolute() if is_plain else file
+        self._cells = {"decimal": "," if self.has_commas else "."}
+        self._options: dict[str, Any] = self._cells | {
+            "sep": delimiter,
+            "header": 0 if self.layout.header_lines else None,  # which may go over several lines
+            "skiprows": self.layout.records_before,
+            "names": list(range(len(self.layout.names))),
+            "skipinitialspace": f"{delimiter} " in sample,
+            "index_col": False,
+            "compression": None,
+        }
+
+    @contextmanager
+    def _opened(self) -> Iterator[io.TextIOWrapper]:
+        self._file.seek(0)
+        text = io.TextIOWrapper(self._file, encoding="utf-8-sig", newline="")
+        yield text
+        text.detach()
+
+    def read(self, dtypes: dict[int, str]) -> Any:
+        """The table, with what is given of the columns' dtypes."""
+        import pandas as pd
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", pd.errors.ParserWarning)  # cells would be lost
+            warnings.simplefilter("error", pd.errors.DtypeWarning)
+            try:
+                try:
+                    return self._read(dtype=dtypes)
+                except pd.errors.DtypeWarning:  # numbers in a part of the rows, text in another
+                    return self._read(dtype=dtypes, low_memory=False)
+            except (pd.errors.ParserError, pd.errors.ParserWarning):
+                self.check_lengths()
+                raise
+            except pd.errors.EmptyDataError:
+                return pd.DataFrame(columns=range(len(self.layout.names)))
+
+    def texts_of(self, number: int, **options: Any) -> Any:
+        """A column again, as text."""
+        return self._read(usecols=[number], dtype=str, **options).iloc[:, 0]
+
+    def _read(self, **options: Any) -> Any:
+        import pandas as pd
+
+        self._file.seek(0)
+        return pd.read_csv(self._source, **self._options, **options)
+
+    def parsed(self, column: Any) -> Any:
+        """What pandas makes of a column whose texts are its categories."""
+        import pandas as pd
+
+        lines = '"\n"'.join(text.replace('"', '""') for text in column.cat.categories)
+        values = pd.read_csv(
+            io.StringIO(f'"{lines}"'),
+            header=None,
+            skip_blank_lines=False,
+            low_memory=False,
+            **self._cells,
+        )[0]
+        return values.reindex(column.cat.codes).set_axis(column.index)  # NaN for the code -1
+
+    def has_fractions(self, number: int) -> bool:
+        """Whether the first rows of a column show that it holds numbers that are not whole."""
+        before = self.layout.records_before + (self.layout.header_lines > 0)
+        reader = csv.reader(self._lines, delimiter=self.layout.delimiter, skipinitialspace=True)
+        try:
+            rows = list(islice(reader, before, before + _FEW_ROWS))
+        except csv.Error:  # a cell of great length
+            return False
+        cells = [row[number] for row in rows if number < len(row)]
+        cells = [cell.replace(",", ".") for cell in cells] if self.has_commas else cells
+        values = map(texts.number, cells)
+        return any(value is not None and not value.is_integer() for value in values)
+
+    def has_all_cells(self, rows: int) -> bool:
+        """Whether the count of delimiters shows that none of so many rows is short.
+
+        pandas refuses longer rows.
+        """
+        delimiter, count = self.layout.delimiter.encode(), 0
+        self._file.seek(0)
+        while part := self._file.read(_PART):
+            if b'"' in part:  # delimiters between quotes are text
+                return False
+            count += part.count(delimiter)
+        lines = rows + (self.layout.header_lines > 0)
+        return count == lines * (len(self.layout.names) - 1)
+
+    def check_lengths(self) -> None:
+        """Raise FileError for a row that has fewer or more cells than the first line.
+
+        pandas fills the rest of a short row with missing values, as if it had been written so.
+        """
+        width = len(self.layout.names)
+        with self._opened() as text:
+            reader = csv.reader(text, delimiter=self.layout.delimiter, skipinitialspace=True)
+            for cells in reader:
+                if len(cells) != width and any(map(str.strip, cells)):
+                    raise FileError(
+                        f"{self._name}, line {reader.line_num}: expected {width} cells as in the "
+                        f"first line, found {len(cells)}. Give every row the same columns."
+                    )
+
+    def doubts(self, columns: Iterable[Any]) -> Iterator[Doubt]:
+        """The doubts about columns that seem to be numbers."""
+        for column in columns:
+            doubt = frame_cells.doubt_of(column, self.has_commas)
+            if doubt is not None:
+                name = self.layout.names[int(doubt.column)]
+                yield doubt._replace(column=name, line=self._line_of(doubt.row))
+
+    def _line_of(self, row: int) -> int:
+        """The line of the file on which a row ends, counted from 1."""
+        header = self.layout.header_lines
+        with self._opened() as text:
+            reader = csv.reader(text, delimiter=self.layout.delimiter, skipinitialspace=True)
+            rows = (r for r in reader if reader.line_num > header and r not in ([], [""]))
+            next(islice(rows, row, None), None)
+            return reader.line_num
