@@ -68,6 +68,11 @@ def gradients_named(text: str) -> set[int]:
     return {int(place) for place in re.findall(r"d%(\d+)\b", text)}
 
 
+def nodes_named(text: str) -> set[int]:
+    """The nodes that a formula calls by their numbers: of d%3 * %1 they are 3 and 1."""
+    return {int(place) for place in re.findall(r"%(\d+)\b", text)}
+
+
 def is_sum(text: str) -> bool:
     """Whether a formula has a sum, or a difference, outside of all brackets."""
     while (outer := re.sub(r"\([^()]*\)|\[[^\[\]]*\]", "", text)) != text:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from chainrule.graph.printing import grid
 from chainrule.graph.tensor import Array
 from chainrule.inspect.arrays import from_json
-from chainrule.inspect.letters import gradients_named
+from chainrule.inspect.letters import gradients_named, nodes_named
 
 _MOST_COLUMNS = 8
 _MOST_ROWS = 12
@@ -187,15 +187,19 @@ class Sections:
         loss = self.nodes[-1]
         last = self._last()
         rows = [self._given(node) for node in self.nodes if node["role"] == "target"]
-        is_written_out = "%" not in loss["formula"]["text"]
-        named = self._within_the_loss()
-        rows += [
-            self._computed(node)
-            for node in self.nodes[last + 1 : -1]
-            if node["operation"] is not None
-            and node["layer"] is None
-            and (node in named or not is_written_out)
-        ]
+        shown = {node["id"] for node in self._within_the_loss()}
+        new = {loss["id"], *shown}
+        while new:  # what the formulas of these name, and so on
+            texts = [self.nodes[place]["formula"]["text"].partition(" = ")[2] for place in new]
+            new = set[int]().union(*map(nodes_named, texts)) - shown
+            shown |= new
+        for place in sorted(shown):
+            node = self.nodes[place]
+            is_of_loss = place > last or node["operation"] is None
+            if node["layer"] is None and node is not loss and is_of_loss:
+                rows.append(
+                    self._given(node) if node["operation"] is None else self._computed(node)
+                )
         rows.append(self._computed(loss))
         return Section("loss", "Loss", rows, [])
 
@@ -404,7 +408,9 @@ class Sections:
             if array.ndim == 1 and self.is_column:
                 return array[:, None]
             return array.T if array.ndim == 2 and self.is_transposed else array
-        is_of_rows = role in ("input", "target", "preactivation", "activation", "value")
+        is_of_rows = role in ("input", "target", "preactivation", "activation", "value") or (
+            role == "constant" and array.shape[:1] == (self.trace["rows"],)
+        )
         return array.T if is_of_rows and array.ndim == 2 and self.is_column else array
 
     def _summary(self, held: dict[str, Any]) -> str:
