@@ -8,17 +8,16 @@ import re
 import shutil
 from typing import Any
 
-from chainrule.inspect.letters import in_latex
+from chainrule.inspect.letters import SIGNS, in_latex
 from chainrule.inspect.sections import Row, Section, Sections, Shown, Update
 
 _PARTS = {"forward": "Forward", "loss": "Loss", "backward": "Backward", "update": "Update"}
-_SIGNS = {"delta": "δ", "sigma": "σ", "l": "ℓ"}
 
 
 def pretty(text: str) -> str:
     """A formula of the trace with the signs of print: δ1 = (W2ᵀ δ2) ⊙ g'(z1)."""
-    text = re.sub(r"\bd([%\w.]+)/d([%\w.]+)", r"∂\1/∂\2", text)
-    for name, letter in _SIGNS.items():  # no part of a path
+    text = re.sub(r"\bd([%\w.]+|\(.*?\))/d([%\w.]+)", r"∂\1/∂\2", text)
+    for name, letter in SIGNS.items():  # no part of a path
         text = re.sub(rf"(?<![\w.]){name}(?![A-Za-z_.])", letter, text)
     for sign, shown in (("^T", "ᵀ"), (" * ", " ⊙ "), ("<=", "≤"), ("<-", "←")):
         text = text.replace(sign, shown)

@@ -53,6 +53,9 @@ _LETTERS = {
     "deep-learning": Letters("a", "h", "h", "W", "b", "f", "g", "L", "^{{({})}}"),
 }
 
+SIGNS = {"delta": "δ", "sigma": "σ", "l": "ℓ"}
+"""Letters as one sign of text."""
+
 _GREEK = ("delta", "sigma", "lambda", "gamma", "beta")
 
 
