@@ -294,6 +294,16 @@ def test_the_same_bits_for_any_number_of_threads():
     assert found[0] == found[1]
 
 
+def test_one_node_has_the_gradients_of_query_keys_and_values():
+    rng = np.random.default_rng(0)
+    inputs = [cr.tensor(rng.standard_normal((2, 3, 4)), requires_grad=True) for _ in range(3)]
+    y = functional.scaled_dot_product_attention(*inputs)
+    grads = cr.grad(y.sum(), inputs, create_graph=True)
+    names = [str(node.operation) for node in cr.graph.ancestors(sum(g.sum() for g in grads))]
+    assert sum("attention_grad" in name for name in names) == 1
+    assert sum("attention_lse" in name for name in names) == 1
+
+
 def test_no_matrix_of_scores_lies_in_memory():
     call, states = self_attention(1, 1024, 1, 8)
     graph = cr.capture(call)

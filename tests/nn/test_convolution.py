@@ -271,6 +271,7 @@ def test_arguments_that_do_not_fit_are_refused(make, message):
         ((1, 1, 1, 400), (2, 1, 1, 3), {"padding": (0, 1)}),
         ((300, 2, 1, 1), (3, 2, 1, 1), {}),
         ((2, 2, 3, 250), (3, 2, 3, 2), {"stride": (1, 2), "padding": (1, 0)}),
+        ((5, 12, 24, 24), (4, 6, 5, 3), {"padding": (2, 1), "groups": 2}),
     ],
 )
 def test_images_that_are_computed_in_parts(x, w, over):

@@ -185,9 +185,14 @@ def _filled(
     z = z.node()
     grad_table = {z: _grad_of_output(z, grad_output)}
     pruned = prune(z, targets)
-    for variable in reversed(pruned):
-        if variable is not z:
-            build_grad(variable, pruned, grad_table)
+    context = local.context
+    before, context.shared = context.shared, {}
+    try:
+        for variable in reversed(pruned):
+            if variable is not z:
+                build_grad(variable, pruned, grad_table)
+    finally:
+        context.shared = before
     return grad_table
 
 

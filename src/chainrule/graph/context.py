@@ -48,15 +48,17 @@ class Context:
         modes: the modes of modules, by their id, that this thread alone sees; None outside
             `nn.Module.in_mode`.
         around: what this thread calls in place of modules, by their id; None as a rule.
+        shared: what `shared_gradient` keeps during a backward pass; None outside of one.
     """
 
-    __slots__ = ("around", "capture", "grad_enabled", "modes", "origin", "path")
+    __slots__ = ("around", "capture", "grad_enabled", "modes", "origin", "path", "shared")
 
     def __init__(self) -> None:
         self.grad_enabled = True
         self.capture: Recorder | None = None
         self.modes: dict[int, bool] | None = None
         self.around: dict[int, tuple[Callable[..., Any], ...]] | None = None
+        self.shared: dict[tuple[Tensor, Tensor], Tensor] | None = None
         self.path = ""
         self.origin: Tensor | None = None
 

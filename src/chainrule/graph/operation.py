@@ -239,6 +239,20 @@ class Operation:
         return node
 
 
+def shared_gradient(y: Tensor, g: Tensor, make: Callable[[], Tensor]) -> Tensor:
+    """What the bprop rules of all inputs of `y` take their gradients from, given `g` for `y`.
+
+    A backward pass makes it once.
+    """
+    shared = local.context.shared
+    if shared is None:
+        return make()
+    found = shared.get((y, g))
+    if found is None:
+        found = shared[y, g] = make()
+    return found
+
+
 def operation(
     infer: Callable[..., Spec],
     samples: Samples,

@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
-from chainrule.graph.operation import Spec, operation
+from chainrule.graph.operation import Spec, operation, shared_gradient
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops.comparison import where
 from chainrule.ops.creation import arange
@@ -344,9 +344,12 @@ def _for(index: int) -> Any:
         causal: bool,
         scale: float,
     ) -> Tensor:
-        over = {"causal": causal, "scale": scale}
-        lse = _attention_lse.apply(q, k, *bias, **over)
-        return _parts(_attention_grad.apply(g, q, k, v, y, lse, *bias, **over), q, k, v)[index]
+        def of_all() -> Tensor:
+            over = {"causal": causal, "scale": scale}
+            lse = _attention_lse.apply(q, k, *bias, **over)
+            return _attention_grad.apply(g, q, k, v, y, lse, *bias, **over)
+
+        return _parts(shared_gradient(y, g, of_all), q, k, v)[index]
 
     return rule
 

@@ -14,6 +14,7 @@ takes only the input channels of its own group.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -29,11 +30,33 @@ __all__: list[str] = []  # public as functions of nn.functional
 
 _SPATIAL = 2  # the number of the first spatial axis
 _ALL: tuple[Any, ...] = (slice(None),) * _SPATIAL
+_BYTES = 1 << 21
+"""What lies under windows takes so much memory at once, or as much as one image needs."""
 
 
 def _grouped(x: Array, groups: int) -> Array:
     """(N, C, *spatial) as (N, groups, C / groups, places)."""
     return x.reshape(x.shape[0], groups, x.shape[1] // groups, math.prod(x.shape[2:]))
+
+
+def _under_windows(
+    x: Array, kernel: Lengths, places: Lengths, stride: Lengths, dilation: Lengths, groups: int
+) -> Iterator[tuple[slice, Array]]:
+    """What lies under the window at each place (im2col), a few images at a time.
+
+    Yields which images, and (images, groups, channels of a group x taps, places).
+    """
+    rows, columns = x.shape[1] * math.prod(kernel), math.prod(places)
+    images = max(1, _BYTES // max(1, rows * columns * x.itemsize))
+    for start in range(0, len(x), images):
+        part = x[start : start + images]
+        under = np.empty((len(part), x.shape[1], math.prod(kernel), *places), x.dtype)
+        for number, (_, window) in enumerate(taps_of(kernel, places, stride, dilation)):
+            under[:, :, number] = part[(*_ALL, *window)]
+        yield (
+            slice(start, start + len(part)),
+            under.reshape(len(part), groups, rows // groups, columns),
+        )
 
 
 def _check(name: str, x: Tensor, w: Tensor) -> None:
@@ -153,11 +176,11 @@ def _conv(
     x, kernel = bordered(x, _SPATIAL, padding, 0.0), w.shape[2:]
     none = ((0, 0),) * len(kernel)
     places = places_of("conv", x.shape[2:], kernel, stride, none, dilation)
-    sums = np.zeros((len(x), groups, len(w) // groups, math.prod(places)), x.dtype)
-    for tap, window in taps_of(kernel, places, stride, dilation):
-        weights = w[(*_ALL, *tap)].reshape(groups, len(w) // groups, w.shape[1])
-        sums += np.matmul(weights, _grouped(x[(*_ALL, *window)], groups))
-    return sums.reshape(len(x), len(w), *places)
+    y = np.empty((len(x), groups, len(w) // groups, math.prod(places)), x.dtype)
+    weights = w.reshape(groups, len(w) // groups, math.prod(w.shape[1:]))
+    for images, under in _under_windows(x, kernel, places, stride, dilation, groups):
+        np.matmul(weights, under, out=y[images])
+    return y.reshape(len(x), len(w), *places)
 
 
 @operation(_input_grad_spec, _samples("conv_input_grad"), flops=_input_flops)
@@ -198,14 +221,12 @@ def _conv_weight_grad(
     """The sums of g times what lies under each place of the window."""
     hold_numpy()
     x = bordered(x, _SPATIAL, padding, 0.0)
-    places = g.shape[2:]
-    w = np.empty((g.shape[1], x.shape[1] // groups, *kernel), x.dtype)
+    places, channels = g.shape[2:], x.shape[1] // groups
     g = _grouped(g, groups)
-    for tap, window in taps_of(kernel, places, stride, dilation):
-        products = np.matmul(g, _grouped(x[(*_ALL, *window)], groups).swapaxes(2, 3))
-        total = products.sum(axis=0, dtype=np.float64)
-        w[(*_ALL, *tap)] = total.reshape(w.shape[:2])
-    return w
+    w = np.zeros((groups, g.shape[2], channels * math.prod(kernel)))
+    for images, under in _under_windows(x, kernel, places, stride, dilation, groups):
+        w += np.matmul(g[images], under.swapaxes(2, 3)).sum(axis=0, dtype=np.float64)
+    return w.astype(x.dtype).reshape(groups * g.shape[2], channels, *kernel)
 
 
 def _for_input(g: Tensor, y: Tensor, x: Tensor, w: Tensor, **over: Any) -> Tensor:
