@@ -154,6 +154,49 @@ def test_build_grad_fills_the_table_for_one_variable():
     assert table[x].item() == pytest.approx(6 * np.exp(9))
 
 
+def test_build_grad_takes_the_targets_in_any_order():
+    x, w = leaf(2.0), cr.Parameter(3.0)
+    y = cr.sin(x)
+    z = x * y + w * w
+    pruned = cr.graph.prune(z, [x, y, w])
+    for targets in ([x, y, w], [w, y, x]):  # as algorithm 6.5 has it
+        table = {z: cr.ones_like(z)}
+        found = [cr.build_grad(v, pruned, table) for v in targets]
+        expected = cr.grad(z, targets)
+        assert [g.item() for g in found] == pytest.approx([g.item() for g in expected], rel=1e-12)
+        assert table[x] is found[targets.index(x)] is cr.build_grad(x, pruned, table)
+
+
+def test_build_grad_of_a_long_chain_and_each_edge_once(monkeypatch):
+    x = leaf(1.0)
+    z = x
+    for _ in range(10_000):
+        z = (z + z) * 0.5
+    calls = []
+    bprop = cr.Operation.bprop
+    monkeypatch.setattr(cr.Operation, "bprop", lambda *edge: calls.append(edge) or bprop(*edge))
+    gradient = cr.build_grad(x, cr.graph.prune(z, [x]), {z: cr.ones_like(z)})
+    assert gradient.item() == 1.0
+    assert len(calls) == 30_000
+
+
+def test_build_grad_says_what_is_wrong():
+    x, other = leaf(2.0), leaf(3.0)
+    z = x * x
+    pruned = cr.graph.prune(z, [x])
+    assert cr.build_grad(z, pruned, {z: cr.ones_like(z)}).item() == 1.0
+    for error, said, arguments in [
+        (ValueError, "not in G'", (other, pruned, {z: cr.ones_like(z)})),
+        (ValueError, "not in G'", (cr.Parameter(1.0), pruned, {z: cr.ones_like(z)})),
+        (ValueError, "begins with the gradient of z", (x, pruned, {})),
+        (TypeError, "holds Tensors, as cr.tensor", (x, pruned, {z: 1.0})),
+    ]:
+        with pytest.raises(error, match=said):
+            cr.build_grad(*arguments)
+    with pytest.raises(TypeError, match="not dict and Tensor"):
+        cr.get_consumers(pruned, x)
+
+
 def test_gradient_nodes_carry_origin_and_path():
     x = leaf([1.0, 2.0])
     h = cr.tanh(x)

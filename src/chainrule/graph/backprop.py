@@ -49,6 +49,9 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
         variable: a Tensor; a `Parameter` stands for every leaf through which the graph reads it.
         graph: the pruned graph of `prune`, or a Tensor, which means the graph of its ancestors.
 
+    Raises:
+        TypeError: for a variable that is no Tensor, as where the two are swapped.
+
     Example:
         >>> import chainrule as cr
         >>> x = cr.tensor(3.0, requires_grad=True)
@@ -57,6 +60,11 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
         >>> [c.operation.name for c in cr.get_consumers(x, z)]
         ['multiply', 'add']
     """
+    if not isinstance(variable, Tensor) or not isinstance(graph, (Tensor, Mapping)):
+        raise TypeError(
+            "get_consumers(variable, graph) takes a Tensor, and a Tensor or what cr.graph.prune "
+            f"returns, not {type(variable).__name__} and {type(graph).__name__}"
+        )
     nodes = ancestors(graph) if isinstance(graph, Tensor) else graph
     return [
         node
@@ -190,16 +198,71 @@ def _filled(
     try:
         for variable in reversed(pruned):
             if variable is not z:
-                build_grad(variable, pruned, grad_table)
+                _add_over_consumers(variable, pruned, grad_table)
     finally:
         context.shared = before
     return grad_table
 
 
-def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: dict[Tensor, Tensor]) -> None:
+def build_grad(
+    variable: Tensor, pruned: PrunedGraph, grad_table: dict[Tensor, Tensor]
+) -> Tensor | None:
     """Put the gradient of `variable` into the table: the sum over its consumers in G'.
 
-    Algorithm 6.6. Each edge of G' is visited once, each sum is one n-ary add.
+    Algorithm 6.6: the gradients of consumers that are not in the table yet are built first, so
+    that the targets may come in any order. The book's algorithm calls itself for these; here they
+    are visited from the youngest to the oldest, each once.
+
+    Args:
+        variable: of G'; a `Parameter` stands for every leaf through which the graph reads it.
+        pruned: G', of `prune`.
+        grad_table: has the gradient of z at first, and takes all that are built.
+
+    Returns:
+        The gradient; None where no differentiable path leads to a variable of the table.
+
+    Raises:
+        ValueError: for a variable that is not in G', or a table that is empty.
+        TypeError: for a gradient in the table that is no Tensor.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor(2.0, requires_grad=True)
+        >>> z = x * cr.exp(x)
+        >>> pruned, grad_table = cr.graph.prune(z, [x]), {z: cr.tensor(1.0)}
+        >>> for v in [x]:  # the targets
+        ...     gradient = cr.build_grad(v, pruned, grad_table)
+        >>> gradient.item() == (cr.exp(x) + x * cr.exp(x)).item()
+        True
+    """
+    leaves = [v for v in pruned if v.state is variable] if variable.is_state else [variable]
+    if not leaves or leaves[0] not in pruned:
+        raise ValueError(f"{variable!r:.80} is not in G': on no path from a target to z")
+    if not grad_table:
+        raise ValueError(
+            "grad_table is empty: it begins with the gradient of z, as {z: cr.tensor(1.0)}"
+        )
+    missing = with_ancestors(
+        [leaf for leaf in leaves if leaf not in grad_table],
+        lambda v: (consumer for consumer, _ in pruned[v] if consumer not in grad_table),
+    )
+    for node in sorted(missing, key=_by_age, reverse=True):
+        for consumer, _ in pruned[node]:
+            if consumer in grad_table and not isinstance(grad_table[consumer], Tensor):
+                raise TypeError(
+                    f"grad_table holds Tensors, as cr.tensor(1.0), not {grad_table[consumer]!r:.80}"
+                )
+        _add_over_consumers(node, pruned, grad_table)
+    grads = [grad_table[leaf] for leaf in leaves if leaf in grad_table]
+    return functions["add_n"](*grads) if len(grads) > 1 else next(iter(grads), None)
+
+
+def _add_over_consumers(
+    variable: Tensor, pruned: PrunedGraph, grad_table: dict[Tensor, Tensor]
+) -> None:
+    """`build_grad` of a variable of which all consumers have been visited.
+
+    Each edge of G' is visited once, each sum is one n-ary add.
     """
     context = local.context
     before = context.origin, context.path

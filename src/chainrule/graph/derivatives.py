@@ -62,6 +62,9 @@ def value_and_grad(
         function: takes Tensors, returns a scalar Tensor.
         argnums: the position of the argument to differentiate, or several.
 
+    Raises:
+        ValueError: from the function returned, if it is called with fewer arguments.
+
     Example:
         >>> import chainrule as cr
         >>> f = cr.value_and_grad(lambda x: (x * x).sum())
@@ -74,6 +77,11 @@ def value_and_grad(
     def evaluate(*arguments: Any, **keywords: Any) -> tuple[Tensor, Any]:
         given = list(arguments)
         for position in positions:
+            if not -len(given) <= position < len(given):
+                raise ValueError(
+                    f"argnums={argnums!r} counts arguments given by position, from 0; the function "
+                    f"was called with {len(given)}"
+                )
             given[position] = _variable(given[position])
         value = _value(function, *given, **keywords)
         variables = [given[position] for position in positions]
@@ -101,6 +109,9 @@ def jvp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tenso
     """The value y = f(x) and the Jacobian-vector product J v, of the shape of y.
 
     The product u^T J is linear in u, so J v is the gradient of <u^T J, v> with respect to u.
+
+    Raises:
+        ShapeError: if v has another shape than x.
 
     Example:
         >>> import chainrule as cr
