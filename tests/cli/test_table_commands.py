@@ -325,6 +325,8 @@ def test_presets_and_a_time_budget(run, table):
     ensemble = run("train", table, *QUICK, "--preset", "ensemble", "--out", "m").stdout
     assert re.search(r"^kept +epochs \d, \d, \d, \d, \d:", ensemble, re.MULTILINE)
     assert "5 networks of RealMLP" in run("info", "m").stdout
+    best = run("train", table, *QUICK, "--preset", "best").stdout
+    assert re.search(r"^kept +epochs (\d, ){9}\d:", best, re.MULTILINE)
     run("train", table, "--preset", "fast", *QUICK)
     begin = time.monotonic()
     run("train", table, "--hidden", "8", "--epochs", 100_000, "--time-budget", 0.5)

@@ -110,8 +110,8 @@ def fault(cell: str) -> str:
             "underscores, as in -1234.5 or 1e-3."
         )
     return (
-        f"{shown} is not a number. Tables that mix numbers and text are not supported yet: drop "
-        "the column, or encode it as numbers."
+        f"{shown} is not a number, and here all columns are: drop the column, encode it as "
+        "numbers, or take what reads text, too (cr.tabular.fit; in train the model realmlp)."
     )
 
 
