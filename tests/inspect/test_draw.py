@@ -263,6 +263,15 @@ def test_neurons_have_the_letters_of_the_step(letters, names):
     assert f"{a}¹₁" in [text.text for text in parsed(bare).iter(f"{SVG}text")]
 
 
+def test_a_long_name_of_a_layer_is_not_written_into_circles():
+    scale = nn.Standardize(2).fit(np.array([[1.0, 2.0], [3.0, 5.0]]))
+    model = nn.Sequential(scale, nn.Linear(2, 1))
+    drawing = cr.draw(cr.explain(model, [1.0, 2.0], [1.0], nn.MSELoss()), level="neurons")
+    texts = [text.text for text in parsed(drawing).iter(f"{SVG}text")]
+    assert texts.count("1") == texts.count("2") == 1
+    assert not any("¹" in text for text in texts if text.startswith("standardize"))
+
+
 def test_signs_masks_rows_and_wide_layers_of_neurons():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2))
     x, y = np.ones((3, 3), "float32"), np.zeros((3, 2), "float32")

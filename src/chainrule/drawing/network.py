@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from chainrule.drawing.diagram import Diagram, Edge, Line, Node
 from chainrule.drawing.svg import escaped, page
 from chainrule.drawing.text_width import text_width
@@ -264,26 +266,21 @@ def _beside(
     across, down = (x1 - x0) / length, (y1 - y0) / length
     half = max(text_width(text, 11, True) for text in w.texts) / 2
 
-    def spots(middle: float) -> list[Place]:
-        """Points of the two texts, if their middle is so far along the line."""
-        found = []
-        for part in (-1.0, -0.5, 0.0, 0.5, 1.0):
-            x = x0 + across * (middle + part * half)
-            y = y0 + down * (middle + part * half)
-            found += [(x + down * side, y - across * side) for side in (8.0, -7.0)]
-        return found
-
     first = half + 6
-    best, nearest = first, -1.0
-    for step in range(13):
-        middle = first + (length - 2 * first) * step / 12
-        distance = min(
-            (math.hypot(a - c, b - d) for a, b in spots(middle) for c, d in taken), default=99.0
-        )
-        distance = min(distance, _CLEAR)
+    middles = first + (length - 2 * first) * np.arange(13) / 12
+    # points of the two texts, five of each, for each place of their middle
+    along = (middles[:, None] + np.linspace(-half, half, 5))[:, :, None]
+    side = np.array([8.0, -7.0])
+    spots = np.stack([x0 + across * along + down * side, y0 + down * along - across * side], -1)
+    spots = spots.reshape(len(middles), -1, 2)
+    apart = spots[:, :, None] - np.reshape(taken, (-1, 2))
+    distances = np.hypot(apart[..., 0], apart[..., 1]).min((1, 2), initial=_CLEAR)
+    place, nearest = 0, -1.0
+    for number, distance in enumerate(distances.tolist()):
         if distance > nearest + 0.5:
-            best, nearest = middle, distance
-    taken += spots(best)
+            place, nearest = number, distance
+    best = float(middles[place])
+    taken += map(tuple, spots[place].tolist())
     angle = math.degrees(math.atan2(y1 - y0, x1 - x0))
     texts = []
     if w.label:

@@ -350,4 +350,6 @@ def _name(name: str, index: int) -> str:
     if found is None:
         return f"{name}.{index + 1}" if len(name) < 4 else str(index + 1)
     letters, layer = found.groups()
+    if len(letters) > 4:  # than the circle is wide
+        return str(index + 1)
     return letters + layer.translate(_SUPERSCRIPTS) + str(index + 1).translate(_SUBSCRIPTS)
