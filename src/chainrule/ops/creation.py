@@ -268,6 +268,9 @@ def arange(
         dtype: by default int64 of whole numbers, else float32.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
 
+    Raises:
+        ValueError: if the step is 0.
+
     Example:
         >>> import chainrule as cr
         >>> cr.arange(3), cr.arange(1, 2, 0.25)
@@ -305,6 +308,9 @@ def linspace(
         endpoint: whether `stop` is the last one, or the one after it.
         dtype: of the numbers, which are computed in float64.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
+
+    Raises:
+        ValueError: if num is negative.
 
     Example:
         >>> import chainrule as cr

@@ -191,6 +191,9 @@ def var(
         keepdims: keep the reduced axes with length 1.
         correction: 0 for the biased variance (as in batch normalisation), 1 for the unbiased.
         dtype: a floating one, to which the elements are cast first.
+
+    Raises:
+        ShapeError: if there are no more elements than `correction`.
     """
     x = _as_floats("var", x, dtype)
     axes = normalize_axes("var", axis, x.shape)

@@ -288,6 +288,9 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
         offset: above the main diagonal where it is positive, below where negative.
         axis1, axis2: of the matrices' rows and columns.
 
+    Raises:
+        ShapeError: if the two axes are one, or are not there.
+
     Example:
         >>> import chainrule as cr
         >>> cr.diagonal(cr.tensor([[1, 2], [3, 4]]), offset=1)
@@ -331,6 +334,9 @@ def diag(x: TensorLike, k: int = 0) -> Tensor:
     Args:
         x: of one axis or two.
         k: which diagonal: 0 the main one, positive above, negative below.
+
+    Raises:
+        ShapeError: for a Tensor of no axis, or of more than two.
 
     Example:
         >>> import chainrule as cr
