@@ -66,6 +66,9 @@ class Formulas:
             if layer.affine is not None and layer.input is not None
             for node in layer.nodes
         }
+        self._closed_layers = {
+            node: layer for layer in found if _is_closed(layer, step) for node in layer.nodes
+        }
         self._name(found)
         for node in step.nodes:
             if node.operation is not None:
@@ -73,10 +76,10 @@ class Formulas:
         for node in step.visited:
             self.backward[node] = self._sum_of_parts(node)
         for layer in found:
-            if layer.affine is None:
-                self._describe(layer)
-            else:
+            if layer.affine is not None:
                 self._describe_affine(layer)
+            elif not layer.is_open:
+                self._describe(layer)
         self._describe_loss(loss)
 
     def letter(self, state: State) -> Formula:
@@ -181,23 +184,31 @@ class Formulas:
             if layer is not None and known is not None:
                 parts[id(layer)] = known
                 continue
+            closed = self._closed_layers.get(consumer)
+            if closed is not None and self._closed_layers.get(node) is not closed:
+                parts[id(closed)] = self._through(closed.output, node)
+                continue
             twice = sum(c is consumer for c, _, _ in edges) == 2
             if known := self._part(node, consumer, index, twice):
                 parts[consumer if twice else place] = known
                 continue
-            v = self.name(node)
             if consumer is self.step.loss:
+                v = self.name(node)
                 c = bracketed(self._call(consumer))
                 parts[place] = Formula(
                     f"d{c.text}/d{v.text}", rf"\frac{{\partial}}{{\partial {v.latex}}} {c.latex}"
                 )
                 continue
-            above, c = self.gradient(consumer), self.name(consumer)
-            parts[place] = Formula(
-                f"{above.text} d{c.text}/d{v.text}",
-                rf"{above.latex} \frac{{\partial {c.latex}}}{{\partial {v.latex}}}",
-            )
+            parts[place] = self._through(consumer, node)
         return list(parts.values())
+
+    def _through(self, taker: Tensor, node: Tensor) -> Formula:
+        """What reaches a node from what is computed of it: dL/dc dc/dv."""
+        above, c, v = self.gradient(taker), self.name(taker), self.name(node)
+        return Formula(
+            f"{above.text} d{c.text}/d{v.text}",
+            rf"{above.latex} \frac{{\partial {c.latex}}}{{\partial {v.latex}}}",
+        )
 
     def _part_of_layer(self, layer: FoundLayer, node: Tensor) -> Formula | None:
         """What a layer contributes to its input, its weight or its bias."""
@@ -403,6 +414,18 @@ def constant(leaf: Tensor) -> float | None:
         return None
     values = leaf.numpy()
     return float(values.flat[0]) if values.size and values.min() == values.max() else None
+
+
+def _is_closed(layer: FoundLayer, step: Step) -> bool:
+    """Whether a layer is one function of its input, through whose output all gradients come."""
+    nodes = set(layer.nodes)
+    inner = nodes - {layer.output}
+    return (
+        layer.affine is None
+        and not layer.is_open
+        and layer.output in step.grad_table
+        and all(c in nodes for node in inner for c, _, _ in step.parts.get(node, ()))
+    )
 
 
 def _is_first_branch(node: Tensor, index: int) -> bool:
