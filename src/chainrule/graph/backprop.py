@@ -101,6 +101,8 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
     wanted = _checked_targets(targets)
     pruned: PrunedGraph = {}
     for variable in ancestors(z):
+        if variable.attributes is COMPILED and variable.requires_grad and variable not in wanted:
+            raise _without_graph(variable)
         edges = []
         if variable.requires_grad or not any(parent.requires_grad for parent in variable.inputs):
             # else the variable was built inside no_grad(), or is not differentiable
@@ -110,6 +112,13 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
             for edge in edges:
                 pruned[variable.inputs[edge[1]]].append(edge)
     return pruned
+
+
+def _without_graph(result: Tensor) -> ValueError:
+    return ValueError(
+        f"a Tensor of shape {result.shape} was computed by a compiled function, which keeps no "
+        "graph: call backward() inside that function, or take detach() of it for a constant"
+    )
 
 
 def _checked_targets(targets: Iterable[Tensor]) -> set[Tensor]:
@@ -130,6 +139,8 @@ def _prune_to_leaves(z: Tensor) -> PrunedGraph:
     stack = [z]
     while stack:
         node = stack.pop()
+        if node.attributes is COMPILED:
+            raise _without_graph(node)
         for index, parent in enumerate(node.inputs):
             if parent.requires_grad:
                 consumers = edges.get(parent)
@@ -257,12 +268,9 @@ def backward(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Accumulate the gradients of `z` in `.grad` of its leaves; see `Tensor.backward`."""
+    if z.attributes is COMPILED:
+        raise _without_graph(z)
     if not z.requires_grad:
-        if z.attributes is COMPILED:
-            raise ValueError(
-                f"{z!r} was computed by a compiled function, which keeps no graph: call "
-                "backward() inside that function"
-            )
         raise ValueError(
             f"{z!r} depends on no leaf that requires a gradient: pass requires_grad=True to the "
             "leaves, and build the graph outside no_grad()"

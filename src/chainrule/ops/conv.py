@@ -44,7 +44,8 @@ def _under_windows(
 ) -> Iterator[tuple[slice, Array]]:
     """What lies under the window at each place (im2col), a few images at a time.
 
-    Yields which images, and (images, groups, channels of a group x taps, places).
+    Yields which images, and (images, groups, channels of a group x taps, places). One buffer
+    serves all: what was yielded before is overwritten.
     """
     taps, columns = math.prod(kernel), math.prod(places)
     rows = x.shape[1] * taps
