@@ -229,6 +229,24 @@ def test_predictions_are_in_the_units_of_the_targets(loss, y, link):
             regressor(loss=loss, output_activation="softplus").fit(X, y)
 
 
+def test_predictions_are_by_the_loss_of_the_last_fit():
+    estimator = regressor(max_iter=1, warm_start=True).fit(X, COUNTS)
+    before = estimator.predict(X)
+    np.testing.assert_array_equal(estimator.set_params(loss="poisson").predict(X), before)
+    estimator.fit(X, COUNTS)
+    outputs = estimator.network_(cr.Tensor(X)).numpy()[:, 0]
+    np.testing.assert_allclose(estimator.predict(X), np.exp(outputs))
+
+
+def test_a_pickle_from_before_its_link_was_an_attribute():
+    estimator = regressor(loss="poisson").fit(X, COUNTS)
+    state = dict(estimator.__getstate__())
+    del state["_link"]
+    read = MLPRegressor.__new__(MLPRegressor)
+    read.__setstate__(state)
+    np.testing.assert_array_equal(read.predict(X), estimator.predict(X))
+
+
 def test_a_loss_of_classes_for_one_column_of_numbers():
     with pytest.raises(ValueError, match="use MLPClassifier"):
         regressor(loss=nn.CrossEntropyLoss()).fit(X, TWO)
