@@ -36,6 +36,37 @@ def test_labels_are_those_of_the_file(run, train, labels):
     assert "regression" in numbers.stdout
 
 
+@pytest.mark.parametrize(
+    ("labels", "others"),
+    [
+        (["false", "true"], ["False", "True"]),
+        (["False", "True"], ["0", "1"]),
+        (["0", "1"], ["FALSE", "TRUE"]),
+        (["00", "01"], ["0", "1"]),
+        (["01", "02"], ["1.0", "2"]),
+    ],
+)
+def test_labels_are_known_in_another_writing_of_their_value(run, train, tmp_path, labels, others):
+    def text(labels):
+        return rows(lambda i: f"{i % 11}.5,{i % 7},{labels[i % 2]}")
+
+    train(text(labels))
+    expected = run("evaluate", "m", "t.csv").stdout
+    (tmp_path / "other.csv").write_text(text(others))
+    assert run("evaluate", "m", "other.csv").stdout == expected.replace("t.csv", "other.csv")
+
+
+def test_labels_that_are_none_by_their_value(run, train, tmp_path):
+    def refused(labels):
+        (tmp_path / "other.csv").write_text(rows(lambda i: f"{i},1,{labels[i % 2]}"))
+        return "not a class of the model" in run("evaluate", "m", "other.csv", code=1).stderr
+
+    train(rows(lambda i: f"{i},1,{['1', '01', '2'][i % 3]}"))
+    assert refused(["1.0", "2"])  # 1 or 01
+    train(rows(lambda i: f"{i},1,{['true', 'maybe'][i % 2]}"))
+    assert refused(["maybe", "1"])
+
+
 def test_labels_with_a_sign_are_numbers_and_spaces_are_none(run, train, tmp_path):
     train(rows(lambda i: f"{i % 11}.5,{i % 7},{('+1', '-1')[i % 2]}"))
     assert set(run("predict", "m", "t.csv").stdout.split()[1:]) <= {"1", "-1"}
