@@ -134,6 +134,28 @@ def test_estimators_have_a_method(kind, tmp_path):
     assert rows["trained on"][0].startswith("160 rows")
 
 
+@pytest.mark.parametrize("size", [2.0**-1010, 2.0**-665, 2.0**665, 2.0**1012])
+def test_targets_of_any_size(size, tmp_path):
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    y = np.round(x @ [1.0, 2.0, 3.0], 2)
+    options = {"loss": "gaussian", "epochs": 5, "hidden": (8,)}
+    one = tabular.fit(x, y, "regression", **options)
+    other = tabular.fit(x, size * y, "regression", **options)
+    np.testing.assert_allclose(other.predict_std(x), size * one.predict_std(x))
+    figures, sized = tabular.figures(one, x, y), tabular.figures(other, x, size * y)
+    assert sized["r2"] == pytest.approx(figures["r2"]) and figures["r2"] > 0
+    for name in ("rmse", "mae"):
+        assert sized[name] == pytest.approx(size * figures[name], abs=0)
+    error = one.predict(x) - y
+    assert figures["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-12)
+    rows = x, size * y
+    tabular.write_report(tmp_path / "r.html", other, *rows, train=rows)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    mean = next(row for row in read(page) if row[0] == "the mean")
+    assert float(mean[1]) == pytest.approx(size * y.std(), rel=1e-3, abs=0)
+    assert re.findall(r"width:(\d+)%", page)[0] == "100"  # the largest importance
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_what_no_report_is_on(tmp_path):
     sklearn = pytest.importorskip("chainrule.sklearn")

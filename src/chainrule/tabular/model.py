@@ -213,10 +213,11 @@ class TabularModel:
         if target.loss != "gaussian":
             raise AttributeError('a standard deviation is predicted with loss="gaussian"')
         outputs = self._outputs(table)
-        means = np.stack([target.decode(o).reshape(-1) for o in outputs])
-        squares = np.stack([np.square(target.deviation(o)) for o in outputs])
+        scale = target.scale[0]  # whose square may be too large or too small
+        means = np.stack([target.decode(o).reshape(-1) / scale for o in outputs])
+        squares = np.stack([np.square(target.deviation(o) / scale) for o in outputs])
         apart = np.square(means - self._average(means))
-        return np.sqrt(self._average(squares + apart))
+        return np.sqrt(self._average(squares + apart)) * scale
 
     def importances(self, table: Any) -> dict[str, float]:
         """How much each column moves the outputs: the shares of gradient times input.
