@@ -139,6 +139,16 @@ def test_numbers_written_in_another_way_are_refused(train, cell, words):
     assert "9 classes" in train(target, "--task", "classification").stdout
 
 
+@pytest.mark.parametrize("size", ["e-200", "e200"])
+def test_numbers_beyond_float32_are_brought_into_its_range(run, train, size):
+    text = rows(lambda i: f"{1 + i % 11}{size},{1 + i % 7},{2 + i % 11}{size}")
+    found = train(text, "--epochs", 30, "--task", "regression").stdout
+    assert float(re.search(r"^the model .* ([-.\d]+)$", found, re.MULTILINE)[1]) > 0.9
+    predicted = run("predict", "m", "t.csv").stdout.split()[1:]
+    assert 0.5 < float(predicted[4]) / float(f"6{size}") < 1.5
+    assert "r2 0.9" in run("evaluate", "m", "t.csv").stdout
+
+
 def test_a_sign_of_a_missing_target_beside_numbers(train):
     found = train(rows(lambda i: f"1,{i},{i + 0.25 if i else '?'}"))
     assert "regression" in found.stdout and "1 row without a target" in found.stderr

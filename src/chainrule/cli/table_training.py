@@ -14,7 +14,7 @@ from chainrule import tabular
 from chainrule.cli import output
 from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.saved_table import SavedTable, row_hashes
-from chainrule.cli.sources import check_size, saying_what_text_is_for, target_column
+from chainrule.cli.sources import saying_what_text_is_for, target_column
 from chainrule.cli.table_data import naming, say_notices
 from chainrule.cli.tasks import choose_task, describe_task, inferred_task
 from chainrule.data.frame_cells import Doubt
@@ -58,8 +58,8 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
     y, task = _task_of(y, written, place, given["task"], doubt)
     y = y.to_numpy() if task == "classification" else np.asarray(y.to_numpy(), np.float64)
     for column in x.columns:
-        _check_numbers(name, column, x[column].to_numpy())
-    _check_numbers(name, target, y)
+        _check_finite(name, column, x[column].to_numpy())
+    _check_finite(name, target, y)
     train, test = _parts(y, task, given["test_fraction"], given["seed"])
     with naming(name):
         columns = tabular.Columns.fit(
@@ -262,18 +262,14 @@ def left_out(rows: int) -> str:
     return f"{rows:,} row{'s' * (rows > 1)} without a target {'are' if rows > 1 else 'is'} left out"
 
 
-def _check_numbers(name: str, column: str, values: Array) -> None:
-    """Raise ValueError for numbers that are infinite or too large; missing ones may be there."""
-    if values.dtype.kind != "f":
-        return
-    if np.isinf(values).any():
+def _check_finite(name: str, column: str, values: Array) -> None:
+    """Raise ValueError for numbers that are infinite; missing ones may be there."""
+    if values.dtype.kind == "f" and np.isinf(values).any():
         row = int(np.flatnonzero(np.isinf(values))[0])
         raise ValueError(
             f"{name}, column {column!r:.80}: row {row} (counted from 0) is not finite. Give a "
             "number, or leave the cell empty for a missing one."
         )
-    if not np.isnan(values).all():
-        check_size(f"{name}, column {column!r:.80}", float(np.nanmax(np.abs(values))))
 
 
 def _parts(y: Array, task: str, fraction: float, seed: int) -> tuple[Array, Array]:
