@@ -52,6 +52,9 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         kind: _named(names, given[kind]) for kind in ("numeric", "categorical", "date", "drop")
     }
     x, y, written, target, notices = _divide(name, found, given["target"])
+    for kind, columns_asked in asked.items():
+        if target in columns_asked:
+            raise ValueError(f"{name}: --{kind} is of a feature, and {target!r:.80} is the target.")
     notices += _notices_of(name, found.doubts, asked, target)
     place = f"{name}, column {target!r}"
     doubt = next((doubt for doubt in found.doubts if doubt.column == target), None)
