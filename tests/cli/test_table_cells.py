@@ -157,3 +157,21 @@ def test_a_sign_of_a_missing_target_beside_numbers(train):
     for options in ([], ["--task", "regression"]):
         error = train(text, *options, code=1).stderr
         assert "column 'y', line 2: 'bad' is text among numbers. Give a number" in error
+
+
+@pytest.mark.parametrize(
+    ("sign", "values", "is_told"),
+    [("-", 3, True), ("unknown", 40, True), ("unknown", 3, False), ("--", 40, True)],
+)
+def test_a_sign_in_many_rows_of_numbers_is_told(train, sign, values, is_told):
+    text = rows(lambda i: f"{i % values if i % 4 else sign},{i % 5},{i % 7}.5")
+    found = train(text).stderr
+    words = f"column 'a' is read as text, for '{sign}' among its numbers in 15 rows: leave such"
+    assert (words in found) == is_told and (found == "") != is_told
+    for option in ("--drop", "--categorical"):
+        assert train(text, option, "a").stderr == ""
+
+
+def test_text_of_other_signs_is_told_of_by_none(train):
+    sizes = ["S", "M", "-", "38", "40"]
+    assert train(rows(lambda i: f"{sizes[i % 5]},{i % 5},{i % 7}.5")).stderr == ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,13 @@ from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.saved_table import SavedTable, row_hashes
 from chainrule.cli.sources import saying_what_text_is_for, target_column
 from chainrule.cli.table_data import naming, say_notices
-from chainrule.cli.tasks import choose_task, describe_task, inferred_task
+from chainrule.cli.tasks import (
+    MAX_INFERRED_CLASSES,
+    choose_task,
+    describe_task,
+    inferred_task,
+)
+from chainrule.data import cells
 from chainrule.data.frame_cells import Doubt
 from chainrule.data.frame_types import Frame
 from chainrule.data.frames import read_frame
@@ -56,6 +62,8 @@ def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None
         if target in columns_asked:
             raise ValueError(f"{name}: --{kind} is of a feature, and {target!r:.80} is the target.")
     notices += _notices_of(name, found.doubts, asked, target)
+    told = [doubt.column for doubt in found.doubts]
+    notices += _notices_of_signs(x, {*told, *asked["categorical"], *asked["drop"], *asked["date"]})
     place = f"{name}, column {target!r}"
     doubt = next((doubt for doubt in found.doubts if doubt.column == target), None)
     y, task = _task_of(y, written, place, given["task"], doubt)
@@ -232,6 +240,41 @@ def _notices_of(
             f"line {doubt.line}: leave such cells empty where numbers are missing"
         )
     return notices
+
+
+def _notices_of_signs(x: Any, others: Collection[str]) -> list[str]:
+    """Notices of columns of numbers that are text for one sign, as - or unknown, in many rows; but
+    for those of `others`.
+    """
+    notices = []
+    for column in x.columns:
+        if column in others or x[column].dtype.kind in "biufcmM":
+            continue
+        counts = x[column].value_counts()
+        signs = _signs_among(map(str, counts.index))
+        if signs:
+            rows = int(sum(counts[sign] for sign in signs))
+            notices.append(
+                f"column {column!r:.80} is read as text, for {signs[0]!r:.80} among its numbers in "
+                f"{rows:,} rows: leave such cells empty where numbers are missing, or give "
+                "--categorical where it is text"
+            )
+    return notices
+
+
+def _signs_among(texts: Iterable[str]) -> list[str]:
+    """Those texts that stand for a missing number; empty where others may be names."""
+    signs: list[str] = []
+    numbers, words = 0, 0
+    for text in texts:
+        if cells.number(text) is not None or cells.comma_of(text) is not None:
+            numbers += 1
+            continue
+        signs.append(text)
+        words += not cells.stands_for_missing(text)
+        if words > 1:
+            return []
+    return signs if numbers > (MAX_INFERRED_CLASSES if words else 0) else []
 
 
 def _named(names: Sequence[str], given: Iterable[str]) -> list[str]:
