@@ -575,9 +575,23 @@ def test_text_that_differs_in_nearly_every_row_is_no_target(run, fails):
     assert "60 classes" in run("train", "t.csv", *forced, *QUICK).stdout
 
 
-def test_a_wide_table_trains_without_a_warning(run, tmp_path):
+def test_a_wide_table_trains_without_a_warning_and_its_columns_are_told_in_groups(
+    run, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("COLUMNS", "120")
     random = np.random.default_rng(0)
     table = pd.DataFrame(random.normal(size=(30, 150)), columns=[f"c{i}" for i in range(150)])
+    table.iloc[:20, 90] = table.iloc[:25, 91] = np.nan
+    table["kind"], table["tone"] = list("uv" * 15), list("abc" * 10)
     table["y"] = random.normal(size=30)
     table.to_csv(tmp_path / "wide.csv", index=False)
-    run("train", tmp_path / "wide.csv", "--target", "y", *QUICK)
+    out = run("train", tmp_path / "wide.csv", "--target", "y", *QUICK, "--out", "m").stdout
+    lines = [re.split("  +", line.rstrip()) for line in out.splitlines()]
+    start = lines.index(["column", "kind", "decision"]) + 2
+    assert lines[start : start + 4] == [
+        ["c0, c1, c2 and 145 more", "number", "a number"],
+        ["c90, c91", "number", "a number; missing in some rows: the median, and a flag"],
+        ["kind", "category", "text of 2 values: -1 and 1"],
+        ["tone", "category", "text of 3 values: a column each"],
+    ]
+    assert re.search(r"^c149 +number +a number *$", run("info", "m").stdout, re.MULTILINE)

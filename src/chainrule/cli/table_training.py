@@ -127,6 +127,14 @@ _MANY_ROWS = 20
 """From so many rows on text that differs in more than every other row is taken for no classes."""
 
 
+_MOST_COLUMNS = 40
+"""Of more columns those alike have one line; `chainrule info` has a line for each."""
+
+_MOST_NAMED = 3
+_ROWS = re.compile(r"\d+ rows?\b")
+_NUMBERS = re.compile(r"-?\d[\d.e+-]*")
+
+
 class _CheckRoom(Callback):
     """Finds out before the first epoch whether there is room for the model."""
 
@@ -357,8 +365,37 @@ def _say_data(
 
 
 def _say_columns(columns: tabular.Columns) -> None:
-    rows = [(c["name"], c["kind"], c["decision"]) for c in columns.describe()]
+    described = columns.describe()
+    groups = [[column] for column in described]
+    if len(described) > _MOST_COLUMNS:
+        alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
+        for column in described:
+            key = column["kind"], _without_numbers(column["decision"])
+            alike.setdefault(key, []).append(column)
+        groups = list(alike.values())
+    rows = []
+    for group in groups:
+        decisions = {column["decision"] for column in group}
+        decision = group[0]["decision"]
+        decision = decision if len(decisions) == 1 else _without_numbers(decision)
+        rows.append((_names_of(group), group[0]["kind"], decision))
     output.show_table({"column": "left", "kind": "left", "decision": "left"}, rows)
+
+
+def _without_numbers(decision: str) -> str:
+    """A decision that says the same of columns with other counts.
+
+    >>> _without_numbers("a number; missing in 2 rows: the median, and a flag")
+    'a number; missing in some rows: the median, and a flag'
+    """
+    return _NUMBERS.sub("…", _ROWS.sub("some rows", decision))
+
+
+def _names_of(group: Sequence[Mapping[str, Any]]) -> str:
+    names = [column["name"] for column in group]
+    if len(names) <= _MOST_NAMED + 1:
+        return ", ".join(names)
+    return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED:,} more"
 
 
 def _say_training(members: list[dict[str, Any]], task: str) -> None:
