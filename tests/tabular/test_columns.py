@@ -364,3 +364,13 @@ def test_columns_by_their_numbers():
     for table, number in ((array, 3), (array, -4), (array, True), (frame, -1), (named, 7)):
         with pytest.raises(ValueError, match=f"drop: x has no column {number}"):
             Columns.fit(table, drop=[number])
+
+
+def test_cycles_are_told_in_few_words():
+    hours = pd.date_range("2020-01-01", periods=ROWS, freq="37h")
+    table = pd.DataFrame({"all": hours, "day": pd.date_range("2020-01-01", periods=ROWS, freq="s")})
+    decisions = [column["decision"] for column in Columns.fit(table).describe()]
+    assert decisions == [
+        "dates: days since the first, time of year, month, week and day",
+        "dates: days since the first, time of day",
+    ]

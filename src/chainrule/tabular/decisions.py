@@ -189,10 +189,12 @@ def _dates(cells: Cells, name: str) -> Dates:
     varying = [cycle for cycle in CYCLES if np.ptp(phase(days, cycle))]
     if np.ptp(days) < 1:  # a few hours
         varying = [cycle for cycle in varying if cycle == "day"]
-    parts = ["days since the first", *[f"the time of the {cycle}" for cycle in varying]]
+    reason = f"{cells.was}: days since the first"
+    if varying:
+        reason += ", time of " + " and ".join(", ".join(varying).rsplit(", ", 1))
     return Dates(
-        name, f"{cells.was}: {', '.join(parts)}{_of_missing(cells)}", float(days.min()),
-        float(np.median(days)), tuple(varying), bool(cells.missing.any()),
+        name, reason + _of_missing(cells), float(days.min()), float(np.median(days)),
+        tuple(varying), bool(cells.missing.any()),
     )  # fmt: skip
 
 
