@@ -365,7 +365,8 @@ def _read_table_of(
         return x if y is None else [*x, y]
 
     known = columns if trained_on["header"] else ()
-    values = read_text_table(name, header=header, known=known, choose=choose).values
+    widths = len(columns), len(columns) + 1
+    values = read_text_table(name, header=header, known=known, widths=widths, choose=choose).values
     y = None
     if found["has_target"]:
         values, y = values[:, :-1], values[:, -1]
