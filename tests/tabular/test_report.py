@@ -134,6 +134,21 @@ def test_estimators_have_a_method(kind, tmp_path):
     assert rows["trained on"][0].startswith("160 rows")
 
 
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_epoch_whose_weights_were_kept(stops, tmp_path):
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    x, y = RNG.normal(size=(200, 3)), RNG.integers(0, 2, 200)
+    held = {"X_val": x[150:], "y_val": y[150:]}
+    model = sklearn.MLPClassifier((8,), max_iter=15, early_stopping=stops, n_iter_no_change=99)
+    model.set_params(random_state=0, learning_rate_init=0.05).fit(x[:150], y[:150], **held)
+    best = int(np.argmax(model.validation_scores_)) + 1
+    assert best < 15
+    model.report(tmp_path / "r.html", x[150:], y[150:])
+    kept = f"The weights of epoch {best if stops else 15} were kept"
+    assert kept in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
 @pytest.mark.parametrize("size", [2.0**-1010, 2.0**-665, 2.0**665, 2.0**1012])
 def test_targets_of_any_size(size, tmp_path):
     x = np.random.default_rng(0).normal(size=(200, 3))
