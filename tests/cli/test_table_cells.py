@@ -152,7 +152,10 @@ def test_numbers_beyond_float32_are_brought_into_its_range(run, train, size):
 def test_a_sign_of_a_missing_target_beside_numbers(train):
     found = train(rows(lambda i: f"1,{i},{i + 0.25 if i else '?'}"))
     assert "regression" in found.stdout and "1 row without a target" in found.stderr
-    assert "2 classes: 0, 1" in train(rows(lambda i: f"1,{i},{i % 2 if i else '?'}")).stdout
+    assert "such as none" not in found.stderr
+    found = train(rows(lambda i: f"1,{i},{i % 2 if i % 5 else 'none'}"))
+    assert "2 classes: 0, 1" in found.stdout and "12 rows without a target" in found.stderr
+    assert "a text such as none or NA says that one is missing: write a label" in found.stderr
     text = rows(lambda i: f"1,{i},{i + 0.25 if i else 'bad'}")
     for options in ([], ["--task", "regression"]):
         error = train(text, *options, code=1).stderr

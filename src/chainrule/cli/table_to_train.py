@@ -89,6 +89,11 @@ def read_table_to_train(name: str, given: Mapping[str, Any]) -> TableToTrain:
     place = f"{name}, column {target!r}"
     doubt = next((doubt for doubt in found.doubts if doubt.column == target), None)
     y, task = _task_of(y, written, place, given["task"], doubt)
+    if task == "classification" and y.dtype.kind in "iuf" and len(y) < len(found.frame):
+        notices.append(
+            "beside labels that are numbers a text such as none or NA says that one is missing: "
+            "write a label in another way"
+        )
     y = y.to_numpy() if task == "classification" else np.asarray(y.to_numpy(), np.float64)
     for column in x.columns:
         _check_finite(name, column, x[column].to_numpy())
