@@ -139,6 +139,16 @@ def test_numbers_written_in_another_way_are_refused(train, cell, words):
     assert "9 classes" in train(target, "--task", "classification").stdout
 
 
+def test_the_width_of_the_model_decides_between_delimiters(run, train, tmp_path):
+    train(rows(lambda i: f"{i % 11}.5,{'uv'[i % 2]},{'kl'[i % 3 > 0]},{i % 7}.5", head="a,b,c,y"))
+    for name, c in (("new.csv", "k"), ("bars.csv", "k|l")):  # 2 columns by bars
+        (tmp_path / name).write_text("".join(f"{i}.5,u,{c}\n" for i in range(9)))
+    expected = run("predict", "m", "new.csv", "--no-header").stdout
+    assert len(run("predict", "m", "bars.csv", "--no-header").stdout.split()) == 10
+    (tmp_path / "bars.csv").write_text("".join(f"{i}.5,u,k,1|2\n" for i in range(9)))
+    assert run("predict", "m", "bars.csv", "--no-header").stdout == expected
+
+
 @pytest.mark.parametrize("size", ["e-200", "e200"])
 def test_numbers_beyond_float32_are_brought_into_its_range(run, train, size):
     text = rows(lambda i: f"{1 + i % 11}{size},{1 + i % 7},{2 + i % 11}{size}")
