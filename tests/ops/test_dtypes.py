@@ -35,6 +35,13 @@ F32, F64, I64, I32, U8, BOOL = (
         (F32, np.float64(1.5), "float32"),  # a Python float in disguise
         (F32, np.ones(2), "float64"),
         (F32, [1.0, 2.0], "float32"),
+        (F32, [np.float64(1.5), 2], "float32"),
+        (F64, [np.float64(1.5), 2], "float64"),
+        (I64, (np.float64(1.5), 2), "float32"),
+        (F32, [np.ones(()), 2], "float64"),
+        (I64, [np.ones(()), 2], "float64"),
+        (F32, [1, 2], "float32"),
+        (U8, [1, 2], "int64"),
     ],
 )
 def test_where_two_operands_meet(a, b, expected):
@@ -51,6 +58,21 @@ def test_python_numbers_among_themselves():
     assert cr.add(1, 2).dtype == np.int64
     assert cr.add(1, 2.0).dtype == np.float32
     assert cr.maximum(True, False).dtype == np.bool_
+    assert cr.add([np.float64(0.1)], [0.2]).dtype == np.float64  # as in cr.tensor
+
+
+def test_numbers_of_numpy_are_numbers_of_python_wherever_tensors_are_beside():
+    x = cr.tensor([1.0, 2.0])
+    one = np.float64(1)
+    assert cr.stack([x, [one, one]]).dtype == np.float32
+    assert cr.stack([x[0], one]).dtype == np.float32
+    assert cr.concatenate([x, [one]]).dtype == np.float32
+    assert cr.as_tensor([[x[0], one], [one, one]]).dtype == np.float32
+    assert cr.matmul(x, [one, one]).dtype == np.float32
+    assert cr.einsum("i,i", x, [one, one]).dtype == np.float32
+    assert cr.where(x > 1, x, [one, one]).dtype == np.float32
+    assert cr.add(np.ones(2, "float32"), [one, one]).dtype == np.float32
+    assert cr.stack([x[0].astype("float64"), one / 3])[1].item() == one / 3
 
 
 @pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
