@@ -154,6 +154,51 @@ def test_use_generator_ends_with_its_block_even_by_an_error():
     assert cr.current_generator() is outer
 
 
+class Quarter(cr.Generator):
+    """Draws 1/4 always."""
+
+    def uniform(self, shape, dtype="float32"):
+        return cr.full(shape, 0.25, dtype)
+
+
+class Two(cr.Generator):
+    """Draws 2 in place of normal numbers."""
+
+    def normal(self, shape, dtype="float32"):
+        return cr.full(shape, 2.0, dtype)
+
+
+def test_all_draws_are_made_of_what_a_generator_overrides():
+    normal = np.sqrt(-2 * np.log(0.75)) * np.cos(np.pi / 2)
+    x = cr.ones(3, dtype="float64")
+    with cr.use_generator(Quarter()):
+        for drawn in (cr.uniform((3,)), cr.uniform(size=3), cr.rand(3), cr.rand_like(x)):
+            assert drawn.tolist() == [0.25] * 3
+        assert cr.uniform(-1.0, 3.0, 3).tolist() == [0.0] * 3
+        assert cr.randint(8, size=3).tolist() == [2] * 3
+        assert cr.bernoulli(0.2, 2).tolist() == [0, 0]
+        assert cr.bernoulli(0.3, 2).tolist() == [1, 1]
+        np.testing.assert_allclose(cr.normal((3,), "float64"), normal, rtol=1e-15, atol=1e-15)
+        assert (cr.nn.functional.dropout(x, 0.2) > 1.2).all()
+        assert cr.nn.functional.dropout(x, 0.3).tolist() == [0.0] * 3
+        assert cr.nn.Linear(1, 2).bias.tolist() == [-0.5, -0.5]
+        run = cr.compile(lambda: cr.rand(3) + cr.uniform(1.0, 2.0, 3))
+        assert run().tolist() == [1.5] * 3
+    with cr.use_generator(Two()):
+        assert cr.randn(2).tolist() == cr.normal((2,)).tolist() == [2.0, 2.0]
+        assert cr.normal(1.0, 3.0, 2).tolist() == [7.0, 7.0]
+    assert Quarter().bernoulli(0.3, 2).tolist() == [1, 1]
+
+
+def test_a_refused_draw_does_not_move_the_generator():
+    generator = cr.Generator(4)
+    with cr.use_generator(generator):
+        for wrong in (lambda: cr.normal(0.0, -1.0, 3), lambda: cr.uniform((3,), "int64")):
+            with pytest.raises((TypeError, ValueError)):
+                wrong()
+    assert generator.state.tolist() == [4, 0]
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_a_seed_out_of_range_is_refused(seed):
     with pytest.raises(ValueError, match="a seed is a whole number"):

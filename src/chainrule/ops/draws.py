@@ -29,6 +29,20 @@ class Draw(NamedTuple):
     place: Tensor | float | None = None
     extent: Tensor | float | None = None
 
+    def spread(self, drawn: Tensor) -> Tensor:
+        """Uniform numbers of [0, 1) as numbers of the interval from `place` to `extent`."""
+        if self.place is None and self.extent is None:
+            return drawn
+        start = 0.0 if self.place is None else self.place
+        end = 1.0 if self.extent is None else self.extent
+        return drawn * (end - start) + start
+
+    def scaled(self, drawn: Tensor) -> Tensor:
+        """Normal numbers of mean 0 and variance 1, times `extent`, plus `place`."""
+        if self.extent is not None:
+            drawn = drawn * self.extent
+        return drawn if self.place is None else drawn + self.place
+
 
 def as_draw(
     name: str,
@@ -50,6 +64,7 @@ def as_draw(
 
     Raises:
         TypeError: if an argument is given twice, or if the first one may be a shape or a number.
+        ValueError: if a standard deviation is negative.
     """
     if len(arguments) > 1 and not isinstance(arguments[1], _DTYPES):
         _check(name, names, len(arguments) < 4 and place is None and extent is None)
@@ -67,6 +82,8 @@ def as_draw(
         else:
             _check(name, names, place is None)
             place = first
+    if name == "normal" and isinstance(extent, (int, float)) and extent < 0:
+        raise ValueError(f"normal: the standard deviation is not negative, got {extent}")
     given = [x for x in (place, extent) if x is not None]
     if dtype is None and given:
         common = common_dtype(*given)
