@@ -190,6 +190,40 @@ def test_all_draws_are_made_of_what_a_generator_overrides():
     assert Quarter().bernoulli(0.3, 2).tolist() == [1, 1]
 
 
+class Largest(cr.Generator):
+    """Draws the largest number below 1 always."""
+
+    def uniform(self, shape, dtype="float32"):
+        return cr.full(shape, float(np.nextafter(np.dtype(dtype).type(1), 0)), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 3e-3), (-1, 1), (1000, 1001), (-1, 7e-8), (1e7, 1e7 + 1), (-5, -4), (3, 1)],
+)
+def test_rounding_does_not_bring_a_draw_to_the_end_of_its_interval(low, high, dtype):
+    first, end = np.array([low, high], dtype)
+    below = np.nextafter(end, first)
+    ends = cr.tensor(first), cr.tensor(end)
+    with cr.use_generator(Largest()):
+        for run in (cr.compile(cr.uniform), cr.uniform):
+            found = run(low=low, high=high, size=5, dtype=dtype).numpy()
+            assert found.dtype == dtype
+            assert ((first <= found) & (found < end) if low < high else found > end).all()
+            assert np.abs(found - below).max() <= 3 * np.spacing(np.abs(end - first))
+            given = run(low=ends[0], high=ends[1], size=5).numpy()
+            assert ((first <= given) & (given < end) if low < high else given >= end).all()
+        drawn = cr.nn.init.uniform_(cr.Parameter(cr.zeros(5, dtype=dtype)), *sorted((low, high)))
+        assert (drawn.numpy() < max(first, end)).all()
+
+
+def test_an_interval_of_one_number_is_that_number():
+    assert cr.uniform(2.0, 2.0, 3).tolist() == [2.0] * 3
+    assert cr.uniform(cr.tensor(2.0), 2.0, 3).tolist() == [2.0] * 3
+    assert cr.uniform(1.0, 1.0 + 1e-12, 2).tolist() == [1.0] * 2  # one number in float32
+
+
 def test_a_refused_draw_does_not_move_the_generator():
     generator = cr.Generator(4)
     with cr.use_generator(generator):

@@ -9,6 +9,7 @@ import numpy as np
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.graph.tensor import Tensor, as_tensor
+from chainrule.ops.comparison import maximum, minimum, where
 from chainrule.ops.creation import Shape, as_shape
 from chainrule.ops.declare import astype, common_dtype
 
@@ -35,13 +36,25 @@ class Draw(NamedTuple):
             return drawn
         start = 0.0 if self.place is None else self.place
         end = 1.0 if self.extent is None else self.extent
-        return drawn * (end - start) + start
+        return between(drawn, start, end)
 
     def scaled(self, drawn: Tensor) -> Tensor:
         """Normal numbers of mean 0 and variance 1, times `extent`, plus `place`."""
         if self.extent is not None:
             drawn = drawn * self.extent
         return drawn if self.place is None else drawn + self.place
+
+
+def between(drawn: Tensor, start: Tensor | float, end: Tensor | float) -> Tensor:
+    """Numbers of [0, 1) as numbers from `start` on that do not reach `end`, by rounding either."""
+    found = drawn * (end - start) + start
+    if isinstance(start, Tensor) or isinstance(end, Tensor):
+        return where((found < end) == (start < end), found, start)
+    first, limit = drawn.dtype.type(start), drawn.dtype.type(end)
+    if first == limit:
+        return found
+    last = float(np.nextafter(limit, first))
+    return minimum(found, last) if first < limit else maximum(found, last)
 
 
 def as_draw(

@@ -297,7 +297,9 @@ def uniform(
 
     Args:
         arguments: none, `shape`, `shape, dtype`, `low, high` or `low, high, size`.
-        low, high: the ends of the interval, numbers or Tensors, 0 and 1 by default.
+        low, high: the ends of the interval, numbers or Tensors, 0 and 1 by default. No number is
+            `high`: those that rounding would bring there become the one beside it, with Tensors
+            as ends `low`.
         size: the shape, also named `shape`, a whole number or several; by default that of `low` and
             `high`.
         dtype: float32, the default, or float64; that of floating Tensors.
