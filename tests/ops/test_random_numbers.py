@@ -233,6 +233,21 @@ def test_a_refused_draw_does_not_move_the_generator():
     assert generator.state.tolist() == [4, 0]
 
 
+@pytest.mark.parametrize("seed", [1.0, True, np.float64(1), np.float32(1), np.bool_(True)])
+def test_a_whole_seed_is_taken_in_any_form_as_in_pytorch(seed):
+    before = cr.default_generator.state.numpy().copy()
+    try:
+        assert cr.manual_seed(seed).state.tolist() == [1, 0]
+    finally:
+        cr.default_generator.state.assign(before)
+
+
+@pytest.mark.parametrize("seed", [0.5, float("nan"), float("inf"), np.float32(0.5)])
+def test_a_seed_that_is_no_whole_number_is_refused_with_the_remedy(seed):
+    with pytest.raises(TypeError, match=r"a seed is a whole number.*: round it"):
+        cr.manual_seed(seed)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_a_seed_out_of_range_is_refused(seed):
     with pytest.raises(ValueError, match="a seed is a whole number"):

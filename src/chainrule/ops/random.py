@@ -260,11 +260,14 @@ def use_generator(generator: Generator) -> Iterator[Generator]:
         _current.reset(token)
 
 
-def manual_seed(seed: int) -> Generator:
+def manual_seed(seed: float) -> Generator:
     """Start the default generator anew from `seed`.
 
     Others keep their state: inside `use_generator(g)` numbers come from g, and so do those of a
     `Trainer` from its own, which its argument `seed` sets. There call `g.manual_seed(seed)`.
+
+    Args:
+        seed: a whole number in 0 ... 2^64 - 1; as in PyTorch, also True or a float such as 1.0.
 
     Returns:
         The default generator.
@@ -279,6 +282,10 @@ def manual_seed(seed: int) -> Generator:
         >>> a.item() == b.item() == cr.uniform().item()
         True
     """
+    if isinstance(seed, (bool, float, np.bool_, np.floating)):
+        if not float(seed).is_integer():
+            raise TypeError(f"a seed is a whole number; got {seed!r}: round it, as by int(...)")
+        seed = int(seed)
     return default_generator.manual_seed(seed)
 
 
