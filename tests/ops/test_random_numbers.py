@@ -214,8 +214,11 @@ def test_rounding_does_not_bring_a_draw_to_the_end_of_its_interval(low, high, dt
             assert np.abs(found - below).max() <= 3 * np.spacing(np.abs(end - first))
             given = run(low=ends[0], high=ends[1], size=5).numpy()
             assert ((first <= given) & (given < end) if low < high else given >= end).all()
-        drawn = cr.nn.init.uniform_(cr.Parameter(cr.zeros(5, dtype=dtype)), *sorted((low, high)))
-        assert (drawn.numpy() < max(first, end)).all()
+        for fill in (cr.nn.init.uniform_, cr.Parameter.uniform_):
+            drawn = cr.Parameter(cr.zeros(5, dtype=dtype))
+            with cr.no_grad():
+                fill(drawn, *sorted((low, high)))
+            assert (drawn.numpy() < max(first, end)).all()
 
 
 def test_an_interval_of_one_number_is_that_number():

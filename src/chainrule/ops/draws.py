@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
+from chainrule.graph.registered import functions
 from chainrule.graph.tensor import Tensor, as_tensor
 from chainrule.ops.comparison import maximum, minimum, where
 from chainrule.ops.creation import Shape, as_shape
@@ -55,6 +56,9 @@ def between(drawn: Tensor, start: Tensor | float, end: Tensor | float) -> Tensor
         return found
     last = float(np.nextafter(limit, first))
     return minimum(found, last) if first < limit else maximum(found, last)
+
+
+functions["_between"] = between
 
 
 def as_draw(
