@@ -188,7 +188,7 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
     floating = [dtype for dtype in strong if dtype.kind == "f"]
     if floating:
         if any(isinstance(t, (list, tuple)) for t in operands):
-            firm = [t for t in operands if not _is_of_numbers(t)]
+            firm = [t for t in operands if not is_of_numbers(t)]
             if len(firm) < len(operands) and firm:
                 own = common_dtype(*firm)
                 return own if own.kind == "f" else np.dtype(np.float32)
@@ -205,10 +205,10 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
 functions["_common_dtype"] = common_dtype
 
 
-def _is_of_numbers(data: TensorLike) -> bool:
+def is_of_numbers(data: TensorLike) -> bool:
     """Whether data are Python numbers, in lists too, by whom no dtype is given."""
     if isinstance(data, (list, tuple)):
-        return all(map(_is_of_numbers, data))
+        return all(map(is_of_numbers, data))
     return isinstance(data, (bool, int, float))
 
 
