@@ -459,3 +459,14 @@ def test_what_is_no_array_in_a_state_dict_is_not_to_be_converted_to_float32(valu
     with pytest.raises(TypeError, match=r"^weight of the state_dict is no array") as raised:
         nn.Linear(2, 1).load_state_dict({"weight": value, "bias": [0.0]})
     assert "to float32 first" not in str(raised.value)
+
+
+def test_a_state_dict_may_hold_the_parameters_themselves():
+    model = nn.BatchNorm1d(2)
+    kept = model.state_dict(keep_vars=True, prefix="a.")
+    assert kept["a.weight"] is model.weight and kept["a.running_mean"] is model.running_mean
+    assert list(kept) == list(model.state_dict(prefix="a.", keep_vars=False))
+    other = nn.BatchNorm1d(2)
+    model.weight.assign(cr.tensor([2.0, 3.0]))
+    other.load_state_dict(model.state_dict(keep_vars=True))
+    assert other.weight.tolist() == [2.0, 3.0]

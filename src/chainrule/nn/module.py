@@ -265,11 +265,12 @@ class Module(Moded, Hooked, Placed):
             if state is not None and name not in module._unsaved
         }
 
-    def state_dict(self, *, prefix: str = "") -> dict[str, Array]:
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """The values of all parameters and buffers by their paths, as arrays of their own.
 
         Training on does not change them, and writing into them does not change the module. A
         shared parameter has an entry under each of its names. Every name begins with `prefix`.
+        With `keep_vars` the parameters and buffers themselves are in it.
 
         Warns:
             UserWarning: if a list or dict that is no `ModuleList` or the like holds parameters to
@@ -278,6 +279,8 @@ class Module(Moded, Hooked, Placed):
         states = self._named_state()
         for path, _ in unregistered(self):
             warnings.warn(not_registered(self, path, "state_dict() leaves it out"), stacklevel=2)
+        if keep_vars:
+            return {prefix + name: state for name, state in states.items()}
         with guard_of(states.values()).shared:  # beside a training they are all of one step
             return {prefix + name: state.numpy().copy() for name, state in states.items()}
 

@@ -15,6 +15,7 @@ from chainrule.compiler.capture import CaptureAgain, capture
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
+from chainrule.graph.names import ForeignName
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.optim import state_dicts
@@ -36,6 +37,9 @@ _KEPT = frozenset(
     ("_declarations", "defaults", "param_groups", "params", "state", "partition", "_captured")
 )
 """The attributes of an Optimizer that are no settings of a user's class."""
+_NO_HOOKS = (
+    "a subclass whose step() does more before or after super().step(); with a Trainer a Callback"
+)
 
 
 class Optimizer:
@@ -96,6 +100,9 @@ class Optimizer:
     """
 
     maximize = Flag()
+
+    register_step_pre_hook = ForeignName("register_step_pre_hook", _NO_HOOKS)
+    register_step_post_hook = ForeignName("register_step_post_hook", _NO_HOOKS)
 
     def __init__(self, params: ParamsT, options: Options | None = None, /, **defaults: Any) -> None:
         maximize = taken_options(type(self).__name__, options)
