@@ -438,6 +438,19 @@ def test_where_of_many_elements(dtype):
         assert cr.where(chosen, first, second).numpy().tobytes() == expected.tobytes()
 
 
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+@pytest.mark.parametrize("number", [0.0, -0.0, 1.5, np.nan, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_extremes_of_many_elements_and_a_number(name, number, dtype):
+    x = RANDOM.standard_normal((110, 100)).astype(dtype)
+    x[0, :5] = [np.nan, np.inf, -np.inf, 0.0, -0.0]
+    one = np.full((), number, dtype)
+    for array in (x, x.T, x[::-1]):
+        for arguments in ((array, one), (one, array)):
+            found = getattr(cr, name)(*arguments).numpy()
+            assert found.tobytes() == getattr(np, name)(*arguments).tobytes()
+
+
 def test_where_stops_a_gradient_that_is_not_a_number():
     x = cr.tensor([0.0, 4.0], requires_grad=True)
     safe = cr.where(x > 0, x, 1.0)

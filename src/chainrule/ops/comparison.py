@@ -6,6 +6,7 @@ takes the gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,6 +48,7 @@ __all__ = [
 
 _BITS: dict[int, np.dtype[Any]] = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
 _MANY = 1500  # elements, from which on the choice by bits is faster
+_LARGE = 10_000  # elements, from which on an array of one number is worth its making
 _BLOCK = 32768  # elements that stay in the cache from one step to the next
 
 
@@ -170,10 +172,22 @@ def where(condition: TensorLike, a: TensorLike | None = None, b: TensorLike | No
     return _where.apply(*broadcast("where", condition, a, b))
 
 
+def extreme(ufunc: Callable[..., Array], a: Array, b: Array) -> Array:
+    """`np.maximum` or `np.minimum` of arrays of one shape, of which one may be a number."""
+    if a.size < _LARGE or (any(a.strides) and any(b.strides)):
+        return ufunc(a, b)
+    # NumPy takes one element after another beside a number, and vectors of two arrays.
+    if any(a.strides):
+        b = whole = np.full(a.shape, b.flat[0], a.dtype)
+    else:
+        a = whole = np.full(b.shape, a.flat[0], a.dtype)
+    return ufunc(a, b, out=whole)
+
+
 @binary(interval(-4, 4, 2))
 def maximum(a: Array, b: Array) -> Array:
     """The larger of a and b; NaN where either is."""
-    return np.maximum(a, b)
+    return extreme(np.maximum, a, b)
 
 
 maximum.differentiable(
@@ -184,7 +198,7 @@ maximum.differentiable(
 @binary(interval(-4, 4, 2))
 def minimum(a: Array, b: Array) -> Array:
     """The smaller of a and b; NaN where either is."""
-    return np.minimum(a, b)
+    return extreme(np.minimum, a, b)
 
 
 minimum.differentiable(

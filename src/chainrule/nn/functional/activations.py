@@ -16,7 +16,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
 from chainrule.nn.functional.normalisation import over_axis_1
-from chainrule.ops import expm1, minimum, sigmoid, tanh, where
+from chainrule.ops import expm1, maximum, minimum, sigmoid, tanh, where
 from chainrule.ops.random import uniform
 
 __all__ = [
@@ -237,7 +237,7 @@ def hardtanh(
     """
     x = as_tensor(input)
     low, high = plain_number("min_val", min_val), plain_number("max_val", max_val)
-    return where(x <= low, low, where(x >= high, high, x))
+    return maximum(low, minimum(high, x))  # of a tie the bound takes the gradient
 
 
 @both_names()
@@ -264,7 +264,7 @@ def hardswish(input: TensorLike, inplace: bool = False) -> Tensor:
         tensor([0.   , 1.125, 4.   ])
     """
     x = as_tensor(input)
-    return where(x <= -3.0, 0.0, where(x >= 3.0, x, x * (x + 3.0) / 6.0))
+    return where(x <= -3.0, 0.0, x * ((minimum(3.0, x) + 3.0) / 6.0))
 
 
 @both_names()
@@ -348,7 +348,7 @@ def hardsigmoid(input: TensorLike, inplace: bool = False) -> Tensor:
         tensor([0.  , 0.75, 1.  ])
     """
     x = as_tensor(input)
-    return where(x <= -3.0, 0.0, where(x >= 3.0, 1.0, (x + 3.0) / 6.0))
+    return (hardtanh(x, -3.0, 3.0) + 3.0) / 6.0
 
 
 @both_names()
