@@ -15,6 +15,7 @@ from chainrule import checks, ops
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
+from chainrule.nn import arguments
 from chainrule.nn.functional.normalisation import over_axis_1
 from chainrule.ops import expm1, maximum, minimum, sigmoid, tanh, where
 from chainrule.ops.random import uniform
@@ -442,19 +443,21 @@ def rrelu(
 
 
 @both_names()
-def softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+def softmax(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along the axis `dim`, of x in `dtype` if one is given."""
-    return ops.softmax(_cast(input, dtype), dim)
+    return ops.softmax(_cast(input, dtype), arguments.axis("softmax", dim))
 
 
 @both_names()
-def log_softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+def log_softmax(
+    input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None
+) -> Tensor:
     """The logarithm of softmax along the axis `dim`, of x in `dtype` if one is given."""
-    return ops.log_softmax(_cast(input, dtype), dim)
+    return ops.log_softmax(_cast(input, dtype), arguments.axis("log_softmax", dim))
 
 
 @both_names()
-def softmin(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+def softmin(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
     """Softmax of -x along the axis `dim`.
 
     Example:
@@ -462,7 +465,7 @@ def softmin(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> T
         >>> softmin(cr.tensor([[0.0, 1.0]]), dim=1)
         tensor([[0.7311, 0.2689]])
     """
-    return ops.softmax(-_cast(input, dtype), dim)
+    return ops.softmax(-_cast(input, dtype), arguments.axis("softmin", dim))
 
 
 def _cast(input: TensorLike, dtype: DTypeLike | None) -> Tensor:
