@@ -306,6 +306,39 @@ class TestBackward:
         assert x.grad.tolist() == [20.0, 400.0]
         assert x.grad.dtype == np.float64
 
+    def test_a_sequence_of_outputs_as_in_pytorch(self):
+        torch = pytest.importorskip("torch")
+        values, weight = np.array([1.0, -2.0, 3.0]), np.array([1.0, 10.0, 100.0])
+
+        def outputs(x):
+            return [(x * x).sum(), x * x * x, x.sum()]
+
+        x, t = leaf(values), torch.tensor(values, requires_grad=True)
+        given = [None, weight, 2.0]
+        theirs = [None, torch.tensor(weight), torch.tensor(2.0, dtype=torch.float64)]
+        for kind in (list, tuple):
+            found = cr.grad(kind(outputs(x)), [x], kind(given))
+            expected = torch.autograd.grad(kind(outputs(t)), [t], kind(theirs))
+            np.testing.assert_allclose(found[0].numpy(), expected[0].numpy(), rtol=1e-14)
+        assert cr.grad(outputs=[(x * x).sum()], inputs=x).tolist() == [2, -4, 6]
+        assert cr.grad([x * x], x, [weight]).tolist() == cr.grad(x * x, x, weight).tolist()
+        one, two = x.sum(), (x * x).sum()
+        with cr.no_grad():
+            assert cr.grad([one, two], x).tolist() == [3, -3, 7]
+        assert cr.grad([one, two], one).item() == 1
+
+    def test_outputs_that_do_not_fit(self):
+        x = leaf(np.ones(2))
+        for outputs, grads, error, message in (
+            ([], None, ValueError, "at least one output"),
+            ([x.sum(), x.sum()], [1.0], ValueError, "got 2 and 1"),
+            ([x.sum(), x.sum()], 1.0, ValueError, "got 2 and 1"),
+            ([x, x.sum()], None, cr.ShapeError, "needs grad_output"),
+            ([x.sum(), 3.0], None, TypeError, "grad differentiates Tensors, not float"),
+        ):
+            with pytest.raises(error, match=message):
+                cr.grad(outputs, x, grads)
+
     def test_the_keywords_of_pytorch(self):
         x, w = leaf([1.0, 2.0]), leaf([3.0, 4.0])
         y = x**3 * w

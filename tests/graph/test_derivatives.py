@@ -159,6 +159,15 @@ def test_a_function_that_returns_no_tensor_is_refused_with_the_remedy(derive):
             derive(function)
 
 
+def test_a_tuple_of_numpys_numbers_is_a_variable():
+    for x in ((np.float64(1), np.float64(2)), [np.float64(1), 2.0], (1.0, 2.0)):
+        assert cr.hessian(lambda x: (x * x * x).sum(), x).tolist() == [[6, 0], [0, 12]]
+        assert cr.jacobian(lambda x: x * x, x).tolist() == [[2, 0], [0, 4]]
+        assert cr.vjp(lambda x: x * x, x, x)[1].tolist() == [2, 8]
+        assert cr.jvp(lambda x: x * x, x, x)[1].tolist() == [2, 8]
+        assert cr.value_and_grad(lambda x: (x * x).sum())(x)[1].tolist() == [2, 4]
+
+
 def test_a_tuple_of_arrays_is_no_variable():
     """JAX's and PyTorch's way to pass arguments would be taken for a stack of one."""
     for x in ((np.ones(2),), (cr.ones(2), cr.ones(2))):

@@ -109,6 +109,8 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
     wanted = _checked_targets(targets)
     pruned: PrunedGraph = {}
     for variable in ancestors(z):
+        if variable.attributes is COMPILED and variable.requires_grad and variable not in wanted:
+            raise _without_graph(variable)
         edges = []
         if variable.requires_grad or not any(parent.requires_grad for parent in variable.inputs):
             # else the variable was built inside no_grad(), or is not differentiable
@@ -118,6 +120,13 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
             for edge in edges:
                 pruned[variable.inputs[edge[1]]].append(edge)
     return pruned
+
+
+def _without_graph(result: Tensor) -> ValueError:
+    return ValueError(
+        f"a Tensor of shape {result.shape} was computed by a compiled function, which keeps no "
+        "graph: call backward() inside that function, or take detach() of it for a constant"
+    )
 
 
 def _checked_targets(targets: Iterable[Tensor]) -> set[Tensor]:
@@ -138,6 +147,8 @@ def _prune_to_leaves(z: Tensor) -> PrunedGraph:
     stack = [z]
     while stack:
         node = stack.pop()
+        if node.attributes is COMPILED:
+            raise _without_graph(node)
         for index, parent in enumerate(node.inputs):
             if parent.requires_grad:
                 consumers = edges.get(parent)
@@ -320,12 +331,9 @@ def backward(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Accumulate the gradients of `z` in `.grad` of its leaves; see `Tensor.backward`."""
+    if z.attributes is COMPILED:
+        raise _without_graph(z)
     if not z.requires_grad:
-        if z.attributes is COMPILED:
-            raise ValueError(
-                f"{z!r} was computed by a compiled function, which keeps no graph: call "
-                "backward() inside that function"
-            )
         raise ValueError(
             f"{z!r} depends on no leaf that requires a gradient: pass requires_grad=True to the "
             "leaves, and build the graph outside no_grad()"
@@ -385,7 +393,7 @@ def _check_gradients_go_to_state(grad_table: dict[Tensor, Tensor], capture: Reco
 
 @both_names(outputs="z", grad_outputs="grad_output")
 def grad(
-    z: Tensor,
+    z: Tensor | Sequence[Tensor],
     inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
     grad_output: TensorLike | None = None,
     retain_graph: bool | None = None,
@@ -397,10 +405,11 @@ def grad(
     The gradient is part of the graph and can be differentiated again.
 
     Args:
-        z: a scalar, or a Tensor of any shape together with `grad_output`.
+        z: a scalar, or a Tensor of any shape together with `grad_output`; or a sequence of such,
+            whose gradients are added up.
         inputs: a Tensor, a sequence or a dict of Tensors; the gradient with respect to one that
             `z` does not depend on is zeros.
-        grad_output: the gradient of a final result with respect to `z`.
+        grad_output: the gradient of a final result with respect to `z`; of several a sequence.
         retain_graph, create_graph, allow_unused: mean nothing: graphs stay, a gradient is a graph,
             and one that does not matter has a gradient of zeros.
 
@@ -412,11 +421,43 @@ def grad(
         >>> first.item(), second.item()
         (12.0, 12.0)
     """
+    if isinstance(z, Sequence):
+        z, grad_output = _as_one(z, grad_output)
     if isinstance(inputs, Tensor):
         return _grads(z, [inputs], grad_output)[0]
     if isinstance(inputs, Mapping):
         return dict(zip(inputs, _grads(z, list(inputs.values()), grad_output), strict=True))
     return _grads(z, list(inputs), grad_output)
+
+
+def _as_one(outputs: Sequence[Tensor], grad_outputs: Any) -> tuple[Tensor, Tensor | None]:
+    """One Tensor and the gradient with respect to it, whose gradients are the sum of those of all.
+
+    Raises:
+        ValueError: if there is no output, or not one `grad_output` for each.
+        TypeError: if an output is no Tensor.
+    """
+    given = [None] * len(outputs) if grad_outputs is None else grad_outputs
+    if not isinstance(given, (list, tuple)):
+        given = [given]
+    if not outputs or len(given) != len(outputs):
+        raise ValueError(
+            f"grad takes at least one output and a grad_output for each; got {len(outputs)} and "
+            f"{len(given)}"
+        )
+    for z in outputs:
+        if not isinstance(z, Tensor):
+            raise TypeError(f"grad differentiates Tensors, not {type(z).__name__}")
+    grads = [_grad_of_output(z, g) for z, g in zip(outputs, given, strict=True)]
+    if len(grads) == 1:
+        return outputs[0], grads[0]
+    context = local.context
+    before, context.grad_enabled = context.grad_enabled, True
+    try:
+        first, *others = [(z * g).sum() for z, g in zip(outputs, grads, strict=True)]
+        return sum(others, first), None
+    finally:
+        context.grad_enabled = before
 
 
 def _grads(

@@ -17,7 +17,7 @@ Function = Callable[..., Tensor]
 
 def _variable(data: TensorLike) -> Tensor:
     """The Tensor to differentiate with respect to: `data` itself, or a new leaf of its value."""
-    if isinstance(data, tuple) and any(hasattr(part, "shape") for part in data):
+    if isinstance(data, tuple) and any(map(_has_axes, data)):
         raise TypeError(
             "derivatives are with respect to one Tensor or array, not a tuple of these: pass x in "
             "place of (x,); value_and_grad takes several as arguments of their own, by argnums"
@@ -32,6 +32,11 @@ def _variable(data: TensorLike) -> Tensor:
             f"only floating Tensors have gradients, not {value.dtype}; convert it with astype"
         )
     return Tensor(value, requires_grad=True)
+
+
+def _has_axes(part: Any) -> bool:
+    """Whether a part of a tuple is an argument of its own, not one of NumPy's numbers."""
+    return isinstance(part, Tensor) or getattr(part, "shape", ()) != ()
 
 
 def _value(function: Function, *arguments: Any, **keywords: Any) -> Tensor:

@@ -127,6 +127,7 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
             return 1.0 / a
         if a.dtype.kind in "biu" and isinstance(b, int) and b > 3:
             a = a.astype(common_dtype(a, b))
+            as_tensor(b, a.dtype)  # raises where the dtype does not hold it
             half = power(a, b // 2)
             return half * half * a if b % 2 else half * half
     return _power(a, b)

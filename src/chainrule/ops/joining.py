@@ -422,6 +422,6 @@ def _of_one_dtype(
     if not inputs:
         raise ShapeError(f"{name} takes at least one Tensor")
     if any(x.dtype != inputs[0].dtype for x in inputs):
-        dtype = common_dtype(*inputs)
+        dtype = common_dtype(*tensors)
         inputs = [as_tensor(t, dtype).astype(dtype) for t in tensors]
     return inputs

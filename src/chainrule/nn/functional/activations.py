@@ -15,8 +15,9 @@ from chainrule import checks, ops
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
+from chainrule.nn import arguments
 from chainrule.nn.functional.normalisation import over_axis_1
-from chainrule.ops import expm1, minimum, sigmoid, tanh, where
+from chainrule.ops import expm1, maximum, minimum, sigmoid, tanh, where
 from chainrule.ops.random import uniform
 
 __all__ = [
@@ -237,7 +238,7 @@ def hardtanh(
     """
     x = as_tensor(input)
     low, high = plain_number("min_val", min_val), plain_number("max_val", max_val)
-    return where(x <= low, low, where(x >= high, high, x))
+    return maximum(low, minimum(high, x))  # of a tie the bound takes the gradient
 
 
 @both_names()
@@ -264,7 +265,7 @@ def hardswish(input: TensorLike, inplace: bool = False) -> Tensor:
         tensor([0.   , 1.125, 4.   ])
     """
     x = as_tensor(input)
-    return where(x <= -3.0, 0.0, where(x >= 3.0, x, x * (x + 3.0) / 6.0))
+    return where(x <= -3.0, 0.0, x * ((minimum(3.0, x) + 3.0) / 6.0))
 
 
 @both_names()
@@ -348,7 +349,7 @@ def hardsigmoid(input: TensorLike, inplace: bool = False) -> Tensor:
         tensor([0.  , 0.75, 1.  ])
     """
     x = as_tensor(input)
-    return where(x <= -3.0, 0.0, where(x >= 3.0, 1.0, (x + 3.0) / 6.0))
+    return (hardtanh(x, -3.0, 3.0) + 3.0) / 6.0
 
 
 @both_names()
@@ -442,19 +443,21 @@ def rrelu(
 
 
 @both_names()
-def softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+def softmax(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along the axis `dim`, of x in `dtype` if one is given."""
-    return ops.softmax(_cast(input, dtype), dim)
+    return ops.softmax(_cast(input, dtype), arguments.axis("softmax", dim))
 
 
 @both_names()
-def log_softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+def log_softmax(
+    input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None
+) -> Tensor:
     """The logarithm of softmax along the axis `dim`, of x in `dtype` if one is given."""
-    return ops.log_softmax(_cast(input, dtype), dim)
+    return ops.log_softmax(_cast(input, dtype), arguments.axis("log_softmax", dim))
 
 
 @both_names()
-def softmin(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+def softmin(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
     """Softmax of -x along the axis `dim`.
 
     Example:
@@ -462,7 +465,7 @@ def softmin(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> T
         >>> softmin(cr.tensor([[0.0, 1.0]]), dim=1)
         tensor([[0.7311, 0.2689]])
     """
-    return ops.softmax(-_cast(input, dtype), dim)
+    return ops.softmax(-_cast(input, dtype), arguments.axis("softmin", dim))
 
 
 def _cast(input: TensorLike, dtype: DTypeLike | None) -> Tensor:
