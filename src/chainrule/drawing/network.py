@@ -273,8 +273,10 @@ def _beside(
     side = np.array([8.0, -7.0])
     spots = np.stack([x0 + across * along + down * side, y0 + down * along - across * side], -1)
     spots = spots.reshape(len(middles), -1, 2)
-    apart = spots[:, :, None] - np.reshape(taken, (-1, 2))
-    distances = np.hypot(apart[..., 0], apart[..., 1]).min((1, 2), initial=_CLEAR)
+    others = np.reshape(taken, (-1, 2))
+    x_apart, y_apart = (spots[:, :, None, axis] - others[:, axis] for axis in (0, 1))
+    squares = x_apart * x_apart + y_apart * y_apart
+    distances = np.sqrt(squares.min((1, 2), initial=_CLEAR**2))
     place, nearest = 0, -1.0
     for number, distance in enumerate(distances.tolist()):
         if distance > nearest + 0.5:
