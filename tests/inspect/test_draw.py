@@ -263,6 +263,16 @@ def test_neurons_have_the_letters_of_the_step(letters, names):
     assert f"{a}¹₁" in [text.text for text in parsed(bare).iter(f"{SVG}text")]
 
 
+def test_lines_between_tall_columns_are_not_so_steep_that_they_cross_texts():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8))
+    step = cr.explain(model, np.ones(4), np.ones(8), nn.MSELoss())
+    svg = cr.draw(step, level="neurons", values=True, gradients=True).svg
+    svg = svg.partition('data-layer="3"')[0]  # the loss takes its lines beside the circles
+    ends = re.findall(r'class="cr-weight"[^>]* d="M(\S+) (\S+)L(\S+) (\S+)"', svg)
+    slopes = [abs(y1 - y0) / (x1 - x0) for x0, y0, x1, y1 in (map(float, end) for end in ends)]
+    assert len(slopes) > 90 and max(slopes) < 2.5
+
+
 def test_a_long_name_of_a_layer_is_not_written_into_circles():
     scale = nn.Standardize(2).fit(np.array([[1.0, 2.0], [3.0, 5.0]]))
     model = nn.Sequential(scale, nn.Linear(2, 1))

@@ -120,7 +120,7 @@ def network_svg(network: Network, plain: bool = False) -> str:
     pitch = max(_LEAST_PITCH, 2 * RADIUS + above + below + _ROOM)
     tallest = max(_slots(column) for column in network.columns)
     height = _HEADING + above + (tallest - 1) * pitch + 2 * RADIUS + below + _ROOM
-    x = _columns_at(network.columns)
+    x = _columns_at(network.columns, pitch)
     width = x[-1] + _half_width(network.columns[-1])
     places = []
     for number, column in enumerate(network.columns):
@@ -170,12 +170,17 @@ def _square_half(neuron: Neuron) -> float:
     return text_width(neuron.inside, 11, True) / 2 + 9 if neuron.square else 0.0
 
 
-def _columns_at(columns: Sequence[Column]) -> list[float]:
-    """The middle of each column: far enough from the one before for the lines' numbers."""
+def _columns_at(columns: Sequence[Column], pitch: float) -> list[float]:
+    """The middle of each column: far enough from the one before for the lines' numbers.
+
+    Where circles have texts over or under them, lines must not be so steep that they cross these.
+    """
     x = [_half_width(columns[0])]
     for before, column in itertools.pairwise(columns):
         most = max(_slots(before), _slots(column))
         across = 120.0 + 10.0 * most
+        if any(neuron.above or neuron.below for neuron in (*before.neurons, *column.neurons)):
+            across = max(across, 0.45 * pitch * (most - 1))
         if all(neuron.square for neuron in column.neurons):
             across = 105.0
         elif _labelled(column):
