@@ -123,6 +123,10 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         """An estimator that predicts these outputs, for a scorer."""
         raise NotImplementedError
 
+    def _numbers_of(self, output: Array) -> Array:
+        """What of outputs must be finite to be scored."""
+        return output
+
     def _score_of(self, y: Array, output: Array, weights: Array | None) -> float:
         """How good outputs are for checked y, by the estimator's own score."""
         raise NotImplementedError
@@ -329,7 +333,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         finally:
             trainer.callbacks.clear()
         if not is_finite:
-            self._diverged(incremental)
+            self._diverged(incremental, rows)
         if trainer.state.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=2)
         if self.early_stopping and not (incremental and rule.goes_on):
@@ -408,7 +412,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         def score(output: Array, loss: float) -> float:
             if scorer == "loss" or (scorer is None and self._has_no_score()):
                 return -loss
-            if not np.isfinite(output).all():
+            if not np.isfinite(self._numbers_of(output)).all():
                 return np.nan
             if scorer is None:
                 return self._score_of(y, output, weights)
@@ -417,11 +421,12 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
         return Validation(X, targets, weights, score)
 
-    def _diverged(self, incremental: bool) -> None:
+    def _diverged(self, incremental: bool, rows: int) -> None:
         """What a training gives whose weights are no longer finite: NaN, to its last epoch."""
         rest = 1 if incremental else self.max_iter - self.n_iter_
         self.loss_curve_ += [np.nan] * rest
         self.n_iter_ += rest
+        self.t_ += rest * rows
         self.loss_ = np.nan
         if self.validation_scores_ is not None:
             self.validation_scores_ += [float("nan")] * rest
