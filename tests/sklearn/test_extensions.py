@@ -374,6 +374,28 @@ def test_numbers_of_any_width_and_byte_order(dtype, parameters):
     np.testing.assert_allclose(estimator.predict_proba(sparse), expected, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("make", "y"),
+    [(regressor, X[:, :2]), (regressor, X[:, :1]), (classifier, SEVERAL), (classifier, THREE)],
+    ids=["columns", "column", "labels", "classes"],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_arrays_of_any_layout(make, y):
+    def layouts(a):
+        wide = np.repeat(np.repeat(a, 2, axis=0), 2, axis=-1) if a.ndim > 1 else np.repeat(a, 2)
+        return [np.asfortranarray(a), wide[::2, ::2] if a.ndim > 1 else wide[::2], a[::-1].copy()[::-1]]
+
+    weights = rng.uniform(0.5, 2, len(X))
+    for parameters in ({"solver": "lbfgs"}, {}):
+        given = {} if parameters else {"X_val": X, "y_val": y, "sample_weight_val": weights}
+        wanted = make(**parameters).fit(X, y, weights, **given).predict(X)
+        for rows, targets, shares in zip(*map(layouts, (X, y, weights)), strict=True):
+            if given:
+                given = {"X_val": rows, "y_val": targets, "sample_weight_val": shares}
+            found = make(**parameters).fit(rows, targets, shares, **given)
+            np.testing.assert_array_equal(found.predict(rows), wanted)
+
+
 def test_metadata_and_frames():
     pandas = pytest.importorskip("pandas")
     sklearn = pytest.importorskip("sklearn")

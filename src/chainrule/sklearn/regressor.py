@@ -285,7 +285,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return regression_loss(self.loss)
 
     def _targets(self, y: Array, dtype: Any) -> Array:
-        return y.reshape(len(y), -1).astype(dtype)
+        return np.ascontiguousarray(y.reshape(len(y), -1), dtype)
 
     def _predicted(self, output: Array) -> Array:
         found = _LINKS[self._link](output)
