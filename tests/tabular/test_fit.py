@@ -88,6 +88,12 @@ def test_a_budget_of_time_shortens_the_schedule():
     assert 3 < len(model.report["members"][0]["epochs"]["epoch"]) < 100_000
 
 
+def test_a_budget_that_suffices_ends_nothing():
+    model = tabular.fit(X, Y, "regression", epochs=5, time_budget=600, **SMALL)
+    assert model.report["members"][0]["stop_reason"] is None
+    assert len(model.report["members"][0]["epochs"]["epoch"]) == 5
+
+
 def test_an_ensemble_is_the_same_each_time_and_ends_when_it_must():
     few = {"preset": "ensemble", "members": 3, "hidden": [8]}
     first, second = (tabular.fit(X, Y, "regression", epochs=4, **few) for _ in range(2))
