@@ -45,10 +45,10 @@ class _Tabular(ReportMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "preset": [StrOptions(set(PRESETS))],
-        "categorical": [list, tuple, set],
-        "numeric": [list, tuple, set],
-        "dates": [list, tuple, set],
-        "drop": [list, tuple, set],
+        "categorical": "no_validation",  # here to "drop": `tabular.fit` checks them
+        "numeric": "no_validation",
+        "dates": "no_validation",
+        "drop": "no_validation",
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
