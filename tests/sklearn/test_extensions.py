@@ -258,6 +258,12 @@ def test_ctrl_c_ends_a_training(callbacks):
     assert np.isfinite(estimator.predict_proba(X)).all()
 
 
+@pytest.mark.parametrize("given", [[5.0, 4], [5, "a"], [[5, 4]], [True], np.array([2.5])])
+def test_widths_that_are_no_whole_numbers(given):
+    with pytest.raises(TypeError, match="each of hidden_layer_sizes is a whole number; got"):
+        classifier(hidden_layer_sizes=given).fit(X, TWO)
+
+
 @pytest.mark.parametrize("callbacks", [None, [cr.Callback()]], ids=["", "watched"])
 def test_a_training_that_diverges(callbacks):
     given = {"solver": "sgd", "learning_rate_init": 1e9, "max_iter": 20, "activation": "identity"}
@@ -382,8 +388,8 @@ def test_numbers_of_any_width_and_byte_order(dtype, parameters):
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
 def test_arrays_of_any_layout(make, y):
     def layouts(a):
-        wide = np.repeat(np.repeat(a, 2, axis=0), 2, axis=-1) if a.ndim > 1 else np.repeat(a, 2)
-        return [np.asfortranarray(a), wide[::2, ::2] if a.ndim > 1 else wide[::2], a[::-1].copy()[::-1]]
+        strided = np.repeat(a, 2, axis=0)[::2]
+        return [np.asfortranarray(a), np.asfortranarray(strided), strided, a[::-1].copy()[::-1]]
 
     weights = rng.uniform(0.5, 2, len(X))
     for parameters in ({"solver": "lbfgs"}, {}):

@@ -29,7 +29,7 @@ from chainrule.sklearn.batches import (
 from chainrule.sklearn.epochs import needs_fit, train_epochs
 from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
-from chainrule.sklearn.network import ACTIVATIONS, Network
+from chainrule.sklearn.network import ACTIVATIONS, Network, widths_of
 from chainrule.sklearn.objective import Objective
 from chainrule.sklearn.outputs import Outputs, predicting_backend
 from chainrule.sklearn.predictions import PerceptronPredictions
@@ -151,9 +151,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         incremental: bool = False,
     ) -> Any:
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes)).tolist()
-        if any(width <= 0 for width in hidden):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        hidden = widths_of(self.hidden_layer_sizes)
         self._check_parts(incremental, has_held_out=held_out[0] is not None)
         check_present(y)
         X, y = self._validate_input(X, y, incremental, reset=first)
