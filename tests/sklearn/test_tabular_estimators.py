@@ -55,6 +55,21 @@ def test_the_same_seed_gives_the_same_model_and_rows_do_not_depend_on_others():
     assert (other.predict(FRAME) != first.predict(FRAME)).any()
 
 
+@pytest.mark.parametrize("kind", [pd.Index, np.array, pd.Series, frozenset, dict.fromkeys])
+def test_names_of_columns_in_any_collection(kind):
+    frame = FRAME.assign(floor=RNG.integers(0, 30, 120))
+    given = {**SMALL, "epochs": 1, "categorical": kind(["floor"]), "drop": kind(["when"])}
+    model = clone(TabularRegressor(**given)).fit(frame, VALUES)
+    kinds = [column["kind"] for column in model.columns_.describe()]
+    assert kinds == ["number", "category", "unused", "category"]
+
+
+def test_names_of_columns_that_are_no_collection():
+    for given, said in (("floor", r"write drop=\['floor'\]"), (3, "got 3"), (None, "got None")):
+        with pytest.raises(TypeError, match=f"drop is a list of names.*{said}"):
+            TabularRegressor(drop=given).fit(FRAME, VALUES)
+
+
 def test_validation_rows_weights_and_classes():
     held = FRAME[:30], LABELS[:30]
     model = TabularClassifier(**SMALL)
