@@ -188,3 +188,22 @@ def test_a_sign_in_many_rows_of_numbers_is_told(train, sign, values, is_told):
 def test_text_of_other_signs_is_told_of_by_none(train):
     sizes = ["S", "M", "-", "38", "40"]
     assert train(rows(lambda i: f"{sizes[i % 5]},{i % 5},{i % 7}.5")).stderr == ""
+
+
+@pytest.mark.parametrize("options", [[], ["--preset", "ensemble"]])
+def test_a_target_far_from_the_others_is_refused_by_its_row(train, options):
+    text = rows(lambda i: f"{i % 9},{i + 0.5 if i else '1e40'}", head="a,y")
+    found = train(text, *options, code=1)  # for the row is held out by a member
+    assert "t.csv: y: row 0 (counted from 0) holds 1e+40, too far from the oth" in found.stderr
+
+
+def test_targets_beyond_1e300_are_refused(train):
+    text = rows(lambda i: f"{i % 9},{'-' * (i % 2)}1e308", head="a,y")
+    found = train(text, "--task", "regression", code=1)
+    assert "t.csv: y: row 0 (counted from 0) holds a number of size 1e+308" in found.stderr
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_model_of_numbers_of_1e308_can_be_read(run, train):
+    train(rows(lambda i: f"{'-' * (i % 3 == 0)}1e308,{i % 5},{i % 7}.5"))
+    assert len(run("predict", "m", "t.csv").stdout.split()) == 61

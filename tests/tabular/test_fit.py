@@ -505,7 +505,9 @@ def test_encoded_rows_go_by_their_names_and_are_checked():
             model.predict_encoded(given)
 
 
-@pytest.mark.parametrize("bad", ["median", "start", "scores", "nan scores", "weights", "hot"])
+@pytest.mark.parametrize(
+    "bad", ["median", "start", "scores", "nan scores", "weights", "hot", "cold"]
+)
 def test_numbers_of_a_file_are_checked(bad, tmp_path):
     days = np.datetime64("2020-01-01") + np.arange(300)
     model = tabular.fit({"x": X[:, 0], "d": days}, Y, "regression", epochs=1, **SMALL)
@@ -517,10 +519,23 @@ def test_numbers_of_a_file_are_checked(bad, tmp_path):
         date["start"] = float("inf")
     elif bad == "weights":
         found["score_weights"] = np.zeros(len(found["scores"]))
-    elif bad == "hot":
-        found["temperatures"] = [float("nan")]
+    elif bad in ("hot", "cold"):
+        found["temperatures"] = [float("nan") if bad == "hot" else 0.0]
     else:
         found["scores"] = np.ones((5, 2)) if bad == "scores" else np.full((5, 1), np.nan)
     cr.save(found, tmp_path / "model.safetensors")
     with pytest.raises(FileError, match="damaged"):
         tabular.TabularModel.load(tmp_path / "model.safetensors")
+
+
+def test_targets_far_from_those_of_the_training_are_refused():
+    held = np.arange(4.0).reshape(-1, 1), np.array([0.0, 1.0, 1e30, 2.0])
+    rows = X[:, :1], Y
+    with pytest.raises(ValueError, match=r"y: row 2 \(counted from 0\) holds 1e\+30, too far from"):
+        tabular.fit(*rows, "regression", validation=held, epochs=1, **SMALL)
+    target = np.where(np.arange(300) == 7, -2e300, Y)
+    with pytest.raises(ValueError, match=r"y: row 7 .* of size 2e\+300, .* takes 1e\+300 at most"):
+        tabular.fit(X, target, "regression", epochs=1, **SMALL)
+    weight = (np.arange(300) != 7).astype(float)
+    target[7] = 1e100  # which counts for nothing
+    tabular.fit(X, target, "regression", sample_weight=weight, epochs=1, **SMALL)

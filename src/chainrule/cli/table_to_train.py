@@ -19,6 +19,7 @@ from chainrule.data.frames import read_frame
 from chainrule.data.text_tables import Layout
 from chainrule.graph.tensor import Array
 from chainrule.tabular.recipe import Task
+from chainrule.tabular.targets import fit_target
 from chainrule.tabular.training import hold_out
 
 _MANY_ROWS = 20
@@ -101,6 +102,9 @@ def read_table_to_train(name: str, given: Mapping[str, Any]) -> TableToTrain:
     for column in x.columns:
         _check_finite(name, column, x[column].to_numpy())
     _check_finite(name, target, y)
+    if task == "regression":
+        with naming(name):
+            fit_target(task, y)  # which refuses numbers that are too large
     train, test = _parts(y, task, given["test_fraction"], given["seed"])
     with naming(name):
         columns = tabular.Columns.fit(

@@ -20,6 +20,7 @@ from chainrule.cli.tasks import describe_task
 from chainrule.system.atomic_files import write_atomically
 from chainrule.tabular.cells import as_text
 from chainrule.tabular.report import compared, page_of
+from chainrule.tabular.targets import OutlierError
 from chainrule.train import Callback, Trainer
 from chainrule.train.checkpoint import check_can_save
 
@@ -57,10 +58,13 @@ def _trained(table: TableToTrain, given: Mapping[str, Any]) -> tabular.TabularMo
     options = {option: given[option] for option in (*names, "time_budget", "seed")}
     callbacks = [] if given["out"] is None else [_CheckRoom(given["out"])]
     with naming(table.name):
-        return tabular.fit(
-            *table.part(table.train), table.task, columns=table.columns, progress=True,
-            callbacks=callbacks, **options,
-        )  # fmt: skip
+        try:
+            return tabular.fit(
+                *table.part(table.train), table.task, columns=table.columns, progress=True,
+                callbacks=callbacks, **options,
+            )  # fmt: skip
+        except OutlierError as error:  # it counts the rows to train on
+            raise OutlierError(int(table.train[error.row]), error.value) from None
 
 
 def _save(model: tabular.TabularModel, table: TableToTrain, path: str) -> None:

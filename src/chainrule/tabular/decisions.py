@@ -141,7 +141,7 @@ def _remedy(cells: Cells) -> str:
 
 def _number(cells: Cells, name: str) -> Number:
     values = cells.values[~cells.missing]
-    median = float(np.median(values))
+    median = 2 * float(np.median(values / 2))  # whose two middle numbers have a finite sum
     reason = "a number" if cells.was == "numbers" else cells.was
     has_missing, unit = bool(cells.missing.any()), unit_of(values)
     is_rounded = np.abs(values).max() >= EXACT and (values == np.round(values)).all()

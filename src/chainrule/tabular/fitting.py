@@ -20,7 +20,14 @@ from chainrule.tabular.intervals import scores
 from chainrule.tabular.model import TabularModel
 from chainrule.tabular.reading import read
 from chainrule.tabular.recipe import Recipe, Task, realmlp
-from chainrule.tabular.targets import Classes, Numbers, Target, criterion_of, fit_target
+from chainrule.tabular.targets import (
+    Classes,
+    Numbers,
+    Target,
+    check_near,
+    criterion_of,
+    fit_target,
+)
 from chainrule.tabular.training import Rows, Trained, hold_out, train
 from chainrule.train import Callback, Trainer
 
@@ -111,8 +118,8 @@ def fit(
         progress: whether to show a bar on a terminal, or a line per epoch.
 
     Raises:
-        TypeError, ValueError: for a table as in `Columns.fit`; for missing or infinite targets, a
-            single class, numbers of rows that differ, an argument out of range.
+        TypeError, ValueError: for a table as in `Columns.fit`; for missing, infinite or too
+            large targets, a single class, numbers of rows that differ, an argument out of range.
         NonFiniteError: if the training diverges.
 
     Source: Holzmüller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and
@@ -168,6 +175,7 @@ def fit(
     fitted = whole
     if not stratify:
         fitted = fit_target(task, target, parts[0].train, loss=loss, quantiles=quantiles)
+        check_near(fitted, target, used)
         encoded = fitted.encode(target)
     if columns is None:  # of several members each row that counts is for some to train on
         columns = decide(parts[0].train if count == 1 else used)
@@ -352,6 +360,7 @@ def _given(columns: Columns, target: Target, validation: tuple[Any, ...]) -> Row
     found = Rows(arrays, target.encode(y), _weights(weight, rows))
     if len(found) != rows:
         raise ValueError("validation: table and target have different numbers of rows")
+    check_near(target, y, np.arange(rows))
     return found
 
 

@@ -21,6 +21,28 @@ from chainrule.tabular.criteria import (
 from chainrule.tabular.reading import read_targets
 from chainrule.tabular.recipe import Task
 
+_LARGEST = 1e300
+"""Larger targets are refused: their distances, and sums over rows, would overflow float64."""
+
+_FARTHEST = 1e18
+"""Standardised targets farther out are refused: the loss squares them in float32."""
+
+
+class OutlierError(ValueError):
+    """A target lies too far from those that a network is trained on.
+
+    Attributes:
+        row: its row, counted from 0.
+        value: the target.
+    """
+
+    def __init__(self, row: int, value: float) -> None:
+        super().__init__(
+            f"y: row {row} (counted from 0) holds {value:g}, too far from the other rows for "
+            "float32. Correct it, or drop the row"
+        )
+        self.row, self.value = row, value
+
 
 @dataclass(frozen=True)
 class Classes:
@@ -86,12 +108,13 @@ class Numbers:
         return {"quantile": len(self.quantiles), "gaussian": 2}.get(self.loss, len(self.mean))
 
     def encode(self, y: Any) -> NDArray[np.float32]:
-        """Standardised targets, shape (rows, outputs)."""
+        """Standardised targets, shape (rows, outputs); infinite beyond float32's range."""
         values = _numbers(y)
         values = values.reshape(len(values), -1)
         if values.shape[1] != len(self.mean):
             raise ValueError(f"y has {values.shape[1]} columns, not {len(self.mean)}")
-        return ((values - self.mean) / self.scale).astype(np.float32)
+        with np.errstate(over="ignore"):
+            return ((values - self.mean) / self.scale).astype(np.float32)
 
     def decode(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         """Predictions in the units of the targets, clipped to the range of the training.
@@ -140,7 +163,8 @@ def fit_target(
         loss, quantiles: of a regression; see `Numbers`.
 
     Raises:
-        ValueError: for missing or infinite targets, or of a classification a single class.
+        ValueError: for missing, infinite or too large targets, or of a classification a single
+            class.
         TypeError: for targets that are no labels or numbers.
     """
     if task == "classification":
@@ -152,6 +176,13 @@ def fit_target(
         return Classes(tuple(labels))
     values = _numbers(y)
     table = values.reshape(len(values), -1)
+    sizes = np.abs(table).max(axis=1)
+    if sizes.max() > _LARGEST:
+        row = int(sizes.argmax())
+        raise ValueError(
+            f"y: row {row} (counted from 0) holds a number of size {sizes[row]:g}, and a "
+            f"regression takes {_LARGEST:g} at most: give y another unit"
+        )
     if loss != "squared_error" and table.shape[1] > 1:
         raise ValueError(f"loss={loss!r} is for one target, and y has {table.shape[1]} columns")
     if train is not None:
@@ -159,7 +190,7 @@ def fit_target(
     if not len(table):
         raise ValueError(f"of {len(values)} rows none is left to train on: give more rows")
     largest = np.abs(table).max(axis=0)
-    size = power_of_two(table, axis=0)  # in which no square over- or underflows
+    size = power_of_two(table, axis=0)
     scale = (table / size).std(axis=0)
     return Numbers(
         _plain((table / size).mean(axis=0) * size),
@@ -172,8 +203,24 @@ def fit_target(
     )
 
 
+def check_near(target: Target, y: Any, rows: NDArray[np.int64]) -> None:
+    """Raise OutlierError where some of these rows hold a number too far away for a loss."""
+    if isinstance(target, Classes):
+        return
+    values = _numbers(y)
+    values = values.reshape(len(values), -1)[rows]
+    with np.errstate(over="ignore"):
+        distances = np.abs(values - target.mean) / target.scale
+    if (distances > _FARTHEST).any():
+        place, output = np.unravel_index(int(distances.argmax()), distances.shape)
+        raise OutlierError(int(rows[place]), float(values[place, output]))
+
+
 def power_of_two(values: NDArray[np.float64], axis: int | None = None) -> Any:
-    """About the largest absolute value, as a power of 2: to divide by it rounds nothing."""
+    """The next power of 2 above the largest absolute value, but 2**1023 at most.
+
+    Division by it rounds nothing, and leaves numbers whose squares do not overflow.
+    """
     return np.ldexp(1.0, np.minimum(np.frexp(np.abs(values).max(axis=axis))[1], 1023))
 
 
