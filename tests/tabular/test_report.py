@@ -149,6 +149,46 @@ def test_the_epoch_whose_weights_were_kept(stops, tmp_path):
     assert kept in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
+def kept_epoch(model, path, *rows):
+    """The epoch whose weights a report says were kept."""
+    model.report(path, *rows)
+    return int(re.search(r"The weights of epoch (\d+) were kept", path.read_text())[1])
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_kept_epoch_of_trainings_that_go_on(tmp_path):
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    x, y = RNG.normal(size=(200, 3)), RNG.integers(0, 2, 200)
+    train, held = (x[:150], y[:150]), (x[150:], y[150:])
+    given = {"X_val": held[0], "y_val": held[1]}
+    options = {"random_state": 0, "learning_rate_init": 0.05}
+    path = tmp_path / "r.html"
+
+    def best(model):
+        return int(np.argmax(model.validation_scores_)) + 1
+
+    model = sklearn.MLPClassifier((8,), early_stopping=True, n_iter_no_change=99, **options)
+    for _ in range(15):
+        model.partial_fit(*train, classes=[0, 1], **given)
+    assert best(model) < 15 and model.score(*held) == model.validation_scores_[-1]
+    assert kept_epoch(model, path, *held) == 15  # the rule has not ended the training
+    model.set_params(n_iter_no_change=1)
+    for _ in range(5):
+        model.partial_fit(*train, **given)
+    assert model.score(*held) == max(model.validation_scores_)
+    assert kept_epoch(model, path, *held) == best(model) < len(model.loss_curve_)
+
+    model = sklearn.MLPClassifier((8,), max_iter=6, n_iter_no_change=99, **options)
+    model.set_params(warm_start=True).fit(*train, **given).fit(*train, **given)
+    assert kept_epoch(model, path, *held) == 12
+    model.set_params(early_stopping=True).fit(*train, **given)
+    assert best(model) < 18
+    scores = model.validation_scores_[12:]
+    assert kept_epoch(model, path, *held) == 13 + int(np.argmax(scores))
+    model.set_params(solver="lbfgs", early_stopping=False).fit(*train)
+    assert kept_epoch(model, path, *held) == model.n_iter_
+
+
 def test_large_figures_are_written_in_full():
     prices = 1000 * PRICE
     model = tabular.fit(FRAME[TRAIN], prices[TRAIN], "regression", preset="fast", epochs=40)

@@ -52,6 +52,7 @@ _OF_EPOCHS: dict[str, Any] = {
     "validation_loss_curve_": None,
     "_no_improvement_count": 0,
     "_best": None,
+    "_best_epoch": 0,
 }
 """The attributes that a training by epochs goes on from, besides `loss_curve_`, as they begin."""
 
@@ -104,6 +105,9 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     best_validation_score_: float | None
     best_loss_: float | None
     _best: Any
+    _best_epoch: int
+    _kept_epoch: int
+    """The epoch whose weights the network has, counted from 1 over all of `loss_curve_`."""
 
     # Defined by the two
 
@@ -256,6 +260,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
                 self.best_validation_score_ = -np.inf
             if self._best is None:
                 self._best = state_of(self._network.model)
+                self._best_epoch = len(self.loss_curve_)
         elif self.best_loss_ is None:
             self.best_loss_ = np.inf
 
@@ -281,6 +286,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         )  # fmt: skip
         self.n_iter_ = _check_optimize_result("lbfgs", found, self.max_iter)
         self.loss_ = found.fun
+        self._kept_epoch = self.n_iter_
         self._backend = predicting_backend(model, objective)
         if hasattr(self, "_trainer"):
             del self._trainer, self._optimizer
@@ -334,8 +340,10 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
             self._diverged(incremental, rows)
         if trainer.state.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=2)
+        self._kept_epoch = len(self.loss_curve_)
         if self.early_stopping and not (incremental and rule.goes_on):
             restore(model, self._best)
+            self._kept_epoch = self._best_epoch
 
     def _begin_training(self, model: Module) -> None:
         """A Trainer, with a new optimizer."""

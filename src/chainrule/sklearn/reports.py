@@ -125,11 +125,7 @@ def _training(estimator: Any) -> dict[str, Any]:
         "loss": getattr(estimator, "loss_curve_", ()),
         "validation_loss": getattr(estimator, "validation_loss_curve_", None) or (),
     }
-    scores = getattr(estimator, "validation_scores_", None)  # none by "lbfgs"
-    kept = len(epochs["loss"]) or estimator.n_iter_  # the last one
-    if estimator.early_stopping and scores:
-        kept = int(np.argmax(scores)) + 1
-    return {"best_epoch": kept, "validation_error": np.nan, "epochs": epochs}
+    return {"best_epoch": estimator._kept_epoch, "validation_error": np.nan, "epochs": epochs}
 
 
 def _described(estimator: Any) -> str:

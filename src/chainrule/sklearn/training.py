@@ -116,6 +116,7 @@ class StoppingRule(Callback):
             if score > best:
                 estimator.best_validation_score_ = score
                 estimator._best = state_of(estimator._network.model)
+                estimator._best_epoch = len(estimator.loss_curve_)
         else:
             is_worse = estimator.loss_ > estimator.best_loss_ - estimator.tol
             estimator.best_loss_ = min(estimator.loss_, estimator.best_loss_)
