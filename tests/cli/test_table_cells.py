@@ -65,6 +65,8 @@ def test_labels_that_are_none_by_their_value(run, train, tmp_path):
     assert refused(["1.0", "2"])  # 1 or 01
     train(rows(lambda i: f"{i},1,{['true', 'maybe'][i % 2]}"))
     assert refused(["maybe", "1"])
+    train(rows(lambda i: f"{i},1,{['1000', 'x9'][i % 2]}"))
+    assert refused(["1e3", "x9"])  # a name, as x9 is
 
 
 def test_labels_with_a_sign_are_numbers_and_spaces_are_none(run, train, tmp_path):

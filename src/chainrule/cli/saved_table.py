@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.cli.tasks import listed
-from chainrule.data.cells import is_missing
+from chainrule.data.cells import is_missing, number
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.tabular import TabularModel
@@ -112,14 +112,18 @@ def table_of(
 
 
 def _of_same_value(texts: Iterable[str], known: Mapping[str, Any]) -> dict[str, Any]:
-    """For texts the labels of the same value, as of 1 that of 01 and of TRUE that of true, where
-    one label alone has it.
+    """The labels that texts mean which are written in another way: 1 may mean 01, TRUE true.
+
+    That is so where all labels are numbers, or all are True and False. A text whose value several
+    labels have, as 1 beside 01 and 1.0, means none.
 
     Args:
-        texts: as a table has them.
-        known: the labels by their texts.
+        texts: those of a table.
+        known: the labels of the model, by their texts.
     """
     are_truths = {canonical(label, "booleans") for label in known} <= {"True", "False"}
+    if not are_truths and not all(number(label) is not None for label in known):
+        return {}
     meaning: Meaning = "booleans" if are_truths else "numbers"
     names = {label: canonical(label.strip(), meaning) for label in known}
     counts = Counter(names.values())
