@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 pytest.importorskip("pandas")
@@ -164,27 +165,51 @@ def test_numbers_beyond_float32_are_brought_into_its_range(run, train, size):
 def test_a_sign_of_a_missing_target_beside_numbers(train):
     found = train(rows(lambda i: f"1,{i},{i + 0.25 if i else '?'}"))
     assert "regression" in found.stdout and "1 row without a target" in found.stderr
-    assert "such as none" not in found.stderr
     found = train(rows(lambda i: f"1,{i},{i % 2 if i % 5 else 'none'}"))
     assert "2 classes: 0, 1" in found.stdout and "12 rows without a target" in found.stderr
-    assert "a text such as none or NA says that one is missing: write a label" in found.stderr
     text = rows(lambda i: f"1,{i},{i + 0.25 if i else 'bad'}")
     for options in ([], ["--task", "regression"]):
         error = train(text, *options, code=1).stderr
         assert "column 'y', line 2: 'bad' is text among numbers. Give a number" in error
 
 
-@pytest.mark.parametrize(
-    ("sign", "values", "is_told"),
-    [("-", 3, True), ("unknown", 40, True), ("unknown", 3, False), ("--", 40, True)],
-)
-def test_a_sign_in_many_rows_of_numbers_is_told(train, sign, values, is_told):
-    text = rows(lambda i: f"{i % values if i % 4 else sign},{i % 5},{i % 7}.5")
-    found = train(text).stderr
-    words = f"column 'a' is read as text, for '{sign}' among its numbers in 15 rows: leave such"
-    assert (words in found) == is_told and (found == "") != is_told
+@pytest.mark.parametrize("sign", ["-", "Unknown", "--"])
+def test_a_sign_in_many_rows_of_numbers_is_told(train, sign):
+    text = rows(lambda i: f"{i % 40 if i % 4 else sign},{i % 5},{i % 7}.5")
+    words = f"column 'a' is read as text, for '{sign}' in 15 rows among its numbers: leave such"
+    assert words in train(text).stderr
     for option in ("--drop", "--categorical"):
         assert train(text, option, "a").stderr == ""
+
+
+def test_every_sign_is_told_with_its_rows(train):
+    signs = {0: "-", 1: "n.a.", 2: "-", 3: "unknown", 4: "-", 5: "unknown", 6: "-", 7: "-"}
+    found = train(rows(lambda i: f"{signs.get(i, i)},{i % 5},{i % 7}.5")).stderr
+    assert "for '-' in 5 rows, 'unknown' in 2 rows, 'n.a.' in 1 row among its numbers" in found
+
+
+def test_a_sign_in_many_rows_of_the_target_is_told(train):
+    text = rows(lambda i: f"{i % 7},{i % 5},{i % 3 if i % 5 else '-'}")
+    found = train(text)
+    words = "column 'y' is read as text, for '-' in 12 rows among its numbers: leave such cells"
+    assert words in found.stderr and "4 classes: -, 0, 1, 2" in found.stdout
+    assert "give --task classification where they are labels" in found.stderr
+    assert train(text, "--task", "classification").stderr == ""
+
+
+def test_a_name_among_numbers_is_no_sign(train):
+    assert train(rows(lambda i: f"{100 + i % 30 if i % 4 else 'A'},{i % 5},{i % 7}.5")).stderr == ""
+
+
+def test_categories_of_parquet_are_text(run, train):
+    pandas = pytest.importorskip("pandas")
+    pytest.importorskip("pyarrow")
+    cells = [str(i % 40) if i % 4 else "-" for i in range(60)]
+    frame = pandas.DataFrame({"a": cells, "b": np.arange(60) % 5, "y": np.arange(60) % 7 + 0.5})
+    for dtype, is_told in ((str, True), ("category", False)):
+        frame.astype({"a": dtype}).to_parquet("t.parquet")
+        found = run("train", "t.parquet", *QUICK)
+        assert ("for '-' in 15 rows" in found.stderr) == is_told
 
 
 def test_text_of_other_signs_is_told_of_by_none(train):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from chainrule import tabular
 from chainrule.cli.sources import column_index, saying_what_text_is_for
 from chainrule.cli.table_data import naming
-from chainrule.cli.tasks import MAX_INFERRED_CLASSES, choose_task, inferred_task
+from chainrule.cli.tasks import choose_task, inferred_task, listed
 from chainrule.data import cells
 from chainrule.data.frame_cells import Doubt, is_text
 from chainrule.data.frame_types import Frame
@@ -24,6 +24,10 @@ from chainrule.tabular.training import hold_out
 
 _MANY_ROWS = 20
 """From so many rows on text that differs in more than every other row is taken for no classes."""
+
+
+_UNKNOWN = frozenset(["unknown", "unk", "not known", "not available", "no data"])
+"""Words, in small letters, that among numbers say that one is missing."""
 
 
 class TableToTrain(NamedTuple):
@@ -89,15 +93,15 @@ def read_table_to_train(name: str, given: Mapping[str, Any]) -> TableToTrain:
                 column_index(name, names, column)
     notices += _notices_of(name, found.doubts, asked, target)
     told = [doubt.column for doubt in found.doubts]
-    notices += _notices_of_signs(x, {*told, *asked["categorical"], *asked["drop"], *asked["date"]})
+    others = {*told, *asked["categorical"], *asked["drop"], *asked["date"]}
+    for column in x.columns:
+        if column not in others:
+            notices += _notice_of_signs(x[column], "give --categorical where it is text")
+    if target not in told and given["task"] is None:
+        notices += _notice_of_signs(y, "give --task classification where they are labels")
     place = f"{name}, column {target!r}"
     doubt = next((doubt for doubt in found.doubts if doubt.column == target), None)
     y, task = _task_of(y, written, place, given["task"], doubt)
-    if task == "classification" and y.dtype.kind in "iuf" and len(y) < len(found.frame):
-        notices.append(
-            "beside labels that are numbers a text such as none or NA says that one is missing: "
-            "write a label in another way"
-        )
     y = y.to_numpy() if task == "classification" else np.asarray(y.to_numpy(), np.float64)
     for column in x.columns:
         _check_finite(name, column, x[column].to_numpy())
@@ -227,41 +231,35 @@ def _notices_of(
     return notices
 
 
-def _notices_of_signs(x: Any, others: Collection[str]) -> list[str]:
-    """Notices of columns of numbers that are text for one sign, as - or unknown, in many rows; but
-    for those of `others`.
+def _notice_of_signs(column: Any, other: str) -> list[str]:
+    """A notice, if a column of numbers is text for signs of missing ones, as - or unknown.
+
+    Args:
+        column: the series.
+        other: what to do where it is meant to be text.
     """
-    notices = []
-    for column in x.columns:
-        if column in others or not is_text(x[column]) or x[column].dtype == "category":
-            continue
-        counts = x[column].value_counts()
-        signs = _signs_among(counts.index)
-        if signs:
-            rows = int(counts[signs].sum())
-            notices.append(
-                f"column {column!r:.80} is read as text, for {signs[0]!r:.80} among its numbers in "
-                f"{rows:,} rows: leave such cells empty where numbers are missing, or give "
-                "--categorical where it is text"
-            )
-    return notices
+    if not is_text(column) or column.dtype == "category":
+        return []
+    counts = {text: int(rows) for text, rows in column.value_counts().items()}
+    if not all(isinstance(text, str) for text in counts):
+        return []
+    signs = {text: rows for text, rows in counts.items() if _is_sign(text)}
+    others = counts.keys() - signs.keys()
+    if not signs or not others or not all(map(_is_number, others)):
+        return []
+    shown = [f"{text!r:.80} in {rows:,} row{'s' * (rows > 1)}" for text, rows in signs.items()]
+    return [
+        f"column {column.name!r:.80} is read as text, for {listed(shown)} among its numbers: leave "
+        f"such cells empty where numbers are missing, or {other}"
+    ]
 
 
-def _signs_among(values: Iterable[Any]) -> list[str]:
-    """Those texts that stand for a missing number; empty where others may be names."""
-    signs: list[str] = []
-    numbers, words = 0, 0
-    for text in values:
-        if not isinstance(text, str):
-            return []
-        if cells.number(text) is not None or cells.comma_of(text) is not None:
-            numbers += 1
-            continue
-        signs.append(text)
-        words += not cells.stands_for_missing(text)
-        if words > 1:
-            return []
-    return signs if numbers > (MAX_INFERRED_CLASSES if words else 0) else []
+def _is_sign(text: str) -> bool:
+    return cells.stands_for_missing(text) or text.strip().lower() in _UNKNOWN
+
+
+def _is_number(text: str) -> bool:
+    return cells.number(text) is not None or cells.comma_of(text) is not None
 
 
 def _named(names: Sequence[str], given: Iterable[str]) -> list[str]:

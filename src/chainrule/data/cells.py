@@ -56,7 +56,9 @@ def is_missing(cell: str) -> bool:
 
 
 def stands_for_missing(cell: str) -> bool:
-    """Whether a cell among numbers says that one is missing, as - does, which elsewhere is text.
+    """Whether a cell in a column of numbers says that one is missing, as NA and - do.
+
+    In a column of text - and its like are values.
 
     >>> stands_for_missing("-"), stands_for_missing("NA"), stands_for_missing("0")
     (True, True, False)
