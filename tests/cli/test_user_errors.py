@@ -127,6 +127,11 @@ def test_archives(fails, tmp_path):
         ("it has no array 'y'", {"x": x}),
         ("it has no array 'x'", {"y": x}),
         ("rows (first dimension) differ", {"x": x, "y": np.zeros(5)}),
+        (
+            "data.npz: x, column 1 (counted from 0) holds numbers of size 1e-200",
+            {"x": np.tile([1, 1e-200], (6, 1)), "y": np.arange(6)},
+        ),
+        ("data.npz: y holds numbers of size 1e-50", {"x": x, "y": np.full(6, 1e-50)}),
         ("holds nan at row 0", {"x": x * np.nan, "y": np.arange(6) % 2}),
         ("holds text", {"x": x, "y": np.array(["a"] * 6)}),
         (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
 from chainrule.data.frames import STANDARD_INPUT
 from chainrule.data.npz import names_of, read_archive
-from chainrule.data.text_tables import Layout, read_text_table
+from chainrule.data.text_tables import INDEX_LEFT_OUT, Layout, read_text_table
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 
@@ -90,14 +90,28 @@ def _check_size(place: str, largest: float) -> None:
         )
 
 
-def _check_not_tiny(place: str, values: Array) -> None:
-    """Raise ValueError where float32 takes all of these numbers for 0."""
-    largest = float(np.abs(values).max()) if values.dtype.kind == "f" else 0.0
-    if 0 < largest < _MIN_SIZE:
-        raise ValueError(
-            f"{place} holds numbers of size {largest:g} and less, too small for float32. Give the "
-            "column another unit."
-        )
+def _check_not_tiny(place: str, array: Array, names: Sequence[str] | None = None) -> None:
+    """Raise ValueError for an array to train on, or a column of it, that float32 takes for 0.
+
+    Args:
+        place: what it is.
+        array: the numbers; of shape (rows, columns) each column counts.
+        names: of the columns, if they have some.
+    """
+    if array.dtype.kind != "f":
+        return
+    axis = 0 if array.ndim == 2 else None
+    sizes = np.atleast_1d(np.maximum(array.max(axis), -array.min(axis)))
+    tiny = np.flatnonzero((sizes > 0) & (sizes < _MIN_SIZE))
+    if not len(tiny):
+        return
+    first = int(tiny[0])
+    if array.ndim == 2:
+        place += f", column {names[first]!r:.80}" if names else f", column {first} (counted from 0)"
+    raise ValueError(
+        f"{place} holds numbers of size {sizes[first]:g} and less, too small for float32. Give the "
+        "column another unit."
+    )
 
 
 def kind_of(name: str) -> str:
@@ -192,6 +206,7 @@ def read_to_train(
         return read_built_in(name, folder)
     if kind == "npz":
         found = read_npz(name)
+        _check_not_tiny(f"{name}: x", found.x)
         _check_not_tiny(f"{name}: y", found.y)
         return Data(kind, name, found.x, found.y, found.x_test, found.y_test)
     with saying_what_text_is_for(name):
@@ -206,14 +221,10 @@ def read_to_train(
     if repeated is not None:
         raise ValueError(f"{name} has two columns named {repeated!r}. Rename one of them.")
     index = column_index(name, names, target)
-    for column, cells in zip(names, values.T, strict=True):
-        _check_not_tiny(f"{name}, column {column!r:.80}", cells)
+    _check_not_tiny(name, values, names)
     notice = None
     if table.has_index:
-        notice = (
-            "its first column, which has no name, is taken for the rows' index, as pandas writes "
-            "it, and left out: give it a name if it is a feature"
-        )
+        notice = INDEX_LEFT_OUT
     return Data(
         kind,
         name,

@@ -61,6 +61,12 @@ class Layout(NamedTuple):
     may_have_index: bool
 
 
+INDEX_LEFT_OUT = (
+    "its first column, which has no name, is taken for the rows' index, as pandas writes it, and "
+    "left out: give it a name if it is a feature"
+)
+"""What a user should know of a table whose rows had numbers."""
+
 Choice = Callable[[Layout], Sequence[int]]
 """The columns that are wanted, by number."""
 
