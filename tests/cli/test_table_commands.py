@@ -585,15 +585,18 @@ def test_a_wide_table_trains_without_a_warning_and_its_columns_are_told_in_group
     table = pd.DataFrame(random.normal(size=(30, 150)), columns=[f"c{i}" for i in range(150)])
     table.iloc[:20, 90] = table.iloc[:25, 91] = np.nan
     table["kind"], table["tone"] = list("uv" * 15), list("abc" * 10)
+    table["hue"], table["flat"], table["floor"] = list("defgh" * 6), "5 rows", "7 rows"
     table["y"] = random.normal(size=30)
     table.to_csv(tmp_path / "wide.csv", index=False)
     out = run("train", tmp_path / "wide.csv", "--target", "y", *QUICK, "--out", "m").stdout
     lines = [re.split("  +", line.rstrip()) for line in out.splitlines()]
     start = lines.index(["column", "kind", "decision"]) + 2
-    assert lines[start : start + 4] == [
+    alike = " (the others alike)"
+    assert lines[start : start + 5] == [
         ["c0, c1, c2 and 145 more", "number", "a number"],
-        ["c90, c91", "number", "a number; missing in some rows: the median, and a flag"],
+        ["c90, c91", "number", f"a number; missing in 20 rows: the median, and a flag{alike}"],
         ["kind", "category", "text of 2 values: -1 and 1"],
-        ["tone", "category", "text of 3 values: a column each"],
+        ["tone, hue", "category", f"text of 3 values: a column each{alike}"],
+        ["flat, floor", "unused", f"constant: '5 rows'{alike}"],
     ]
     assert re.search(r"^c149 +number +a number *$", run("info", "m").stdout, re.MULTILINE)

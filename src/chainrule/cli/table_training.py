@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -19,10 +18,16 @@ from chainrule.cli.table_to_train import TableToTrain, read_table_to_train
 from chainrule.cli.tasks import describe_task
 from chainrule.system.atomic_files import write_atomically
 from chainrule.tabular.cells import as_text
+from chainrule.tabular.kinds import Category, Column, Unused
 from chainrule.tabular.report import compared, page_of
 from chainrule.tabular.targets import OutlierError
 from chainrule.train import Callback, Trainer
 from chainrule.train.checkpoint import check_can_save
+
+_MOST_COLUMNS = 40
+"""Of more columns those alike have one line; `chainrule info` has a line for each."""
+
+_MOST_NAMED = 3
 
 
 def train_on_table(ctx: click.Context, name: str, given: dict[str, Any]) -> None:
@@ -89,14 +94,6 @@ def _compare(model: tabular.TabularModel, table: TableToTrain, given: Mapping[st
         write_atomically(given["report"], page_of(model, *rows, figures, title).encode())
 
 
-_MOST_COLUMNS = 40
-"""Of more columns those alike have one line; `chainrule info` has a line for each."""
-
-_MOST_NAMED = 3
-_ROWS = re.compile(r"\d+ rows?\b")
-_NUMBERS = re.compile(r"-?\d[\d.e+-]*")
-
-
 class _CheckRoom(Callback):
     """Finds out before the first epoch whether there is room for the model."""
 
@@ -127,33 +124,29 @@ def _say_data(table: TableToTrain, *, inferred: bool) -> None:
 
 def _say_columns(columns: tabular.Columns) -> None:
     """Print what was decided of each column; of many those alike together."""
+    groups: dict[Any, list[dict[str, Any]]] = {}
+    for number, described in enumerate(columns.describe()):
+        is_alone = len(columns.columns) <= _MOST_COLUMNS
+        key = number if is_alone else _form(columns.columns[number])
+        groups.setdefault(key, []).append(described)
     rows: list[tuple[str, str, str]] = []
-    for group in _groups(columns.describe()):
-        first = group[0]["decision"]
-        is_of_all = all(column["decision"] == first for column in group)
-        decision = first if is_of_all else _without_numbers(first)
+    for group in groups.values():
+        decision = group[0]["decision"]
+        if any(column["decision"] != decision for column in group):
+            decision += " (the others alike)"
         rows.append((_names_of(group), group[0]["kind"], decision))
     output.show_table({"column": "left", "kind": "left", "decision": "left"}, rows)
 
 
-def _groups(described: list[dict[str, Any]]) -> list[list[dict[str, Any]]]:
-    """Columns of which the same is said but for counts, where there are many; else each alone."""
-    if len(described) <= _MOST_COLUMNS:
-        return [[column] for column in described]
-    alike: dict[tuple[str, str], list[dict[str, Any]]] = {}
-    for column in described:
-        key = column["kind"], _without_numbers(column["decision"])
-        alike.setdefault(key, []).append(column)
-    return list(alike.values())
-
-
-def _without_numbers(decision: str) -> str:
-    """A decision that says the same of columns with other counts.
-
-    >>> _without_numbers("a number; missing in 2 rows: the median, and a flag")
-    'a number; missing in some rows: the median, and a flag'
-    """
-    return _NUMBERS.sub("…", _ROWS.sub("some rows", decision))
+def _form(column: Column) -> tuple[Any, ...]:
+    """What is done with a column, without its counts and values."""
+    if isinstance(column, Category):
+        is_of_two = len(column.values) == 2
+        return column.meaning, column.is_embedded, is_of_two, column.has_missing
+    if isinstance(column, Unused):  # a value follows the colon of its reason
+        return Unused, column.reason.partition(":")[0]
+    # A count of missing ones follows the semicolon.
+    return type(column), column.reason.partition(";")[0], column.has_missing
 
 
 def _names_of(group: Sequence[Mapping[str, Any]]) -> str:
