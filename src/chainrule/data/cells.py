@@ -121,8 +121,8 @@ def fault(cell: str) -> str:
             "underscores, as in -1234.5 or 1e-3."
         )
     return (
-        f"{shown} is not a number, and numbers alone are taken here: drop the column, or encode "
-        "it. cr.tabular.fit takes text, too, and so does chainrule train without --model mlp."
+        f"{shown} is not a number, and here all columns are: drop the column, encode it as "
+        "numbers, or take what reads text, too (cr.tabular.fit; in train the model realmlp)."
     )
 
 
