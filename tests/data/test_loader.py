@@ -319,7 +319,7 @@ def test_datasets_are_stacked_as_in_pytorch():
     named = StackDataset(image=[1.0, 2.0], text=[5, 6])
     assert named[1] == {"image": 2.0, "text": 6} and len(named) == 2
     for arguments, names in (((), {}), (([1],), {"x": [1]})):
-        with pytest.raises(ValueError, match="in their order, or else by name"):
+        with pytest.raises(ValueError, match="all by place or all by name: StackDataset"):
             StackDataset(*arguments, **names)
     with pytest.raises(ValueError, match=r"have one length, not \[1, 2\]"):
         StackDataset([1], [1, 2])

@@ -164,7 +164,7 @@ class ChainDataset(IterableDataset):
     """The samples of several `IterableDataset`, one after the other.
 
     Raises:
-        TypeError: for another dataset; ``len`` of it raises it, too, where one has no length.
+        TypeError: for a dataset of another kind; by ``len``, where a dataset has no length.
 
     Example:
         >>> class Lines(IterableDataset):
@@ -207,7 +207,10 @@ class StackDataset(Dataset):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         if bool(args) == bool(kwargs):
-            raise ValueError("a StackDataset takes datasets in their order, or else by name")
+            raise ValueError(
+                "a StackDataset takes one dataset at least, all by place or all by name: "
+                "StackDataset(x, y) or StackDataset(x=x, y=y)"
+            )
         self.datasets: Any = args or kwargs
         lengths = [len(dataset) for dataset in args or kwargs.values()]
         if len(set(lengths)) > 1:
