@@ -594,7 +594,7 @@ def test_a_wide_table_trains_without_a_warning_and_its_columns_are_told_in_group
     alike = " (the others alike)"
     assert lines[start : start + 5] == [
         ["c0, c1, c2 and 145 more", "number", "a number"],
-        ["c90, c91", "number", f"a number; missing in 20 rows: the median, and a flag{alike}"],
+        ["c90, c91", "number", f"a number; missing in 15 rows: the median, and a flag{alike}"],
         ["kind", "category", "text of 2 values: -1 and 1"],
         ["tone, hue", "category", f"text of 3 values: a column each{alike}"],
         ["flat, floor", "unused", f"constant: '5 rows'{alike}"],

@@ -214,7 +214,7 @@ class TabularModel:
         if target.loss != "gaussian":
             raise AttributeError('a standard deviation is predicted with loss="gaussian"')
         outputs = self._outputs(table)
-        scale = target.scale[0]  # whose square may be too large or too small
+        scale = target.scale[0]  # all is divided by it, as squares of large numbers overflow
         means = np.stack([target.decode(o).reshape(-1) / scale for o in outputs])
         squares = np.stack([np.square(target.deviation(o) / scale) for o in outputs])
         apart = np.square(means - self._average(means))
