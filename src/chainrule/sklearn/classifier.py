@@ -16,7 +16,8 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from chainrule.graph.tensor import Array
 from chainrule.sklearn.base import Labels
 from chainrule.sklearn.losses import classification_loss, takes_classes
-from chainrule.sklearn.perceptron import BasePerceptron, trains_by_batches
+from chainrule.sklearn.perceptron import BasePerceptron
+from chainrule.sklearn.solvers import trains_by_batches
 
 
 class MLPClassifier(ClassifierMixin, BasePerceptron):

@@ -264,10 +264,14 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         elif self.best_loss_ is None:
             self.best_loss_ = np.inf
 
+    def _note_loss(self) -> None:
+        """Keep what predictions need of the loss, as a training by it begins."""
+
     def _objective(self, network: Network) -> Objective:
         return Objective(self._loss(), network.layers, float(self.alpha))
 
     def _fit_lbfgs(self, X: Any, y: Array, weights: Array | None, task: FitTask | None) -> None:
+        self._note_loss()
         model, objective = self._network.model, self._objective(self._network)
         targets = self._targets(y, self._network.layers[0].weight.dtype)
         full = FullObjective(model, objective, X, targets, weights)
@@ -347,6 +351,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
     def _begin_training(self, model: Module) -> None:
         """A Trainer, with a new optimizer."""
+        self._note_loss()
         is_random = any(module.is_stochastic for module in model.modules())
         self._optimizer = make_optimizer(self, list(model.parameters()))
         schedule = self.learning_rate(self._optimizer) if callable(self.learning_rate) else None
@@ -490,17 +495,4 @@ def _is_fitted(trainer: Trainer, batches: Any, epochs: int) -> bool:
         trainer.fit(batches, epochs=epochs, progress=False)
     except NonFiniteError:
         return False
-    return True
-
-
-def trains_by_batches(estimator: Any) -> bool:
-    """Whether an estimator has `partial_fit`.
-
-    Raises:
-        AttributeError: if it has not.
-    """
-    if estimator.solver == "lbfgs":
-        raise AttributeError(
-            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
-        )
     return True

@@ -97,3 +97,16 @@ def set_learning_rate(optimizer: Optimizer, lr: float) -> None:
     """Set the learning rate of all groups."""
     for group in optimizer.param_groups:
         group["lr"] = lr
+
+
+def trains_by_batches(estimator: Any) -> bool:
+    """Whether an estimator has `partial_fit`.
+
+    Raises:
+        AttributeError: if it has not.
+    """
+    if estimator.solver == "lbfgs":
+        raise AttributeError(
+            "partial_fit is only available for stochastic optimizers. lbfgs is not stochastic."
+        )
+    return True
