@@ -40,8 +40,6 @@ def next_serial() -> int:
 
 
 _NO_ATTRIBUTES: dict[str, Any] = {}
-COMPILED: dict[str, Any] = {}
-"""The `attributes` of a Tensor that a compiled function returned: they tell where it is from."""
 
 _MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
 _UNPRINTED_DTYPES = ("float32", "int64", "bool")  # the dtypes of Python's floats, ints and bools
