@@ -106,7 +106,8 @@ OURS = {
     "inference_mode": "with cr.no_grad():",
     "is_grad_enabled": "nothing: gradients are off inside cr.no_grad() only",
     "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; a gradient of your own is a "
-    "formula with cr.stop_gradient, as the straight-through x + cr.stop_gradient(cr.sign(x) - x)",
+    "formula with cr.stop_gradient, as the straight-through "
+    "cr.stop_gradient(cr.sign(x)) + (x - cr.stop_gradient(x))",
     "amp": "nothing: float32 is the narrowest of floats here",
     "autocast": "nothing: float32 is the narrowest of floats here",
     "randperm": "cr.permutation(n)",

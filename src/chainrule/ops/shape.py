@@ -181,6 +181,13 @@ def stop_gradient(x: TensorLike) -> Tensor:
     return _stop_gradient.apply(as_tensor(x))
 
 
+def with_gradient_of(differentiated: Tensor, value: Tensor) -> Tensor:
+    """The value of one Tensor, and the gradient of another."""
+    # In this order the value is exact: differentiated + (value - differentiated) rounds it away
+    # where the other Tensor is large.
+    return stop_gradient(value) + (differentiated - stop_gradient(differentiated))
+
+
 def one_axis(name: str, axis: int, ndim: int) -> int:
     """An axis as a non-negative number."""
     axis = index(axis)
