@@ -10,11 +10,11 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.comparison import equal, maximum, minimum, sign, where
 from chainrule.ops.declare import (
+    BOOL,
     align_floats,
     astype,
     beyond,
     binary,
-    common_dtype,
     elementwise,
     numbers_spec,
     same_spec,
@@ -94,6 +94,11 @@ true_divide = divide
 @binary(interval(0.5, 3, 2), infer=numbers_spec("power"), integers=False)
 def _power(a: Array, b: Array) -> Array:
     """a to the power b."""
+    if b.dtype.kind == "i" and (b < 0).any():
+        raise ValueError(
+            "power: an integer to a negative power is a fraction: let one of the two be floating, "
+            "as in x.astype('float32') ** y"
+        )
     return np.power(a, b, dtype=a.dtype)
 
 
@@ -111,10 +116,24 @@ _power.differentiable(
 )
 
 
+def _is_boolean(x: TensorLike) -> bool:
+    return isinstance(x, bool) or getattr(x, "dtype", None) == BOOL
+
+
 @method
 def power(a: TensorLike, b: TensorLike) -> Tensor:
-    """a to the power b. Small whole exponents become products and square roots, which are exact."""
+    """a to the power b; booleans count as int64, and an integer to a number with a point is float32.
+
+    Small whole exponents become products and square roots, which are exact.
+
+    Raises:
+        ValueError: for integers to the powers of a Tensor of integers of which one is negative.
+    """
+    if _is_boolean(a) and (_is_boolean(b) or not hasattr(b, "dtype")):
+        a = astype(a, np.int64)
     if isinstance(a, Tensor) and isinstance(b, (int, float)):
+        if a.dtype.kind in "iu" and (isinstance(b, float) or b < 0):
+            a = a.astype(np.float32)
         if b == 1:
             return a
         if b == 2:
@@ -125,8 +144,7 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
             return sqrt(a)
         if b == -1:
             return 1.0 / a
-        if a.dtype.kind in "biu" and isinstance(b, int) and b > 3:
-            a = a.astype(common_dtype(a, b))
+        if a.dtype.kind in "iu" and b > 3:
             half = power(a, b // 2)
             return half * half * a if b % 2 else half * half
     return _power(a, b)
@@ -149,15 +167,14 @@ def float_power(a: TensorLike, b: TensorLike) -> Tensor:
 
 @method
 def square(x: TensorLike) -> Tensor:
-    """x * x.
+    """x * x; of booleans it is int64.
 
     Example:
         >>> import chainrule as cr
         >>> cr.square(cr.tensor([-3, 2]))
         tensor([9, 4])
     """
-    x = as_tensor(x)
-    return x * x
+    return power(as_tensor(x), 2)
 
 
 @method
