@@ -186,12 +186,14 @@ def var(
     """The variance over axes: sum of (x - mean)^2 / (n - correction).
 
     Args:
-        x: a floating Tensor.
+        x: numbers; of integers the result is float32, computed in float64.
         axis: one axis, several, or None for all.
         keepdims: keep the reduced axes with length 1.
         correction: 0 for the biased variance (as in batch normalisation), 1 for the unbiased.
         dtype: a floating one, to which the elements are cast first.
     """
+    if dtype is None and as_tensor(x).dtype.kind != "f":  # float32 has not all of their digits
+        return var(x, axis, keepdims, correction, dtype=np.float64).astype(np.float32)
     x = _as_floats("var", x, dtype)
     axes = normalize_axes("var", axis, x.shape)
     count = _count(x.shape, axes)
@@ -219,7 +221,7 @@ def std(
     Convention at the kink: where all elements are equal its gradient is 0.
 
     Args:
-        x: a floating Tensor.
+        x: numbers; of integers the result is float32, computed in float64.
         axis: one axis, several, or None for all.
         keepdims: keep the reduced axes with length 1.
         correction: 0 as NumPy has it, 1 for the square root of the unbiased variance.
@@ -233,6 +235,8 @@ def std(
         >>> cr.std(cr.tensor([[1.0, 3.0], [2.0, 2.0]]), axis=1)
         tensor([1., 0.])
     """
+    if dtype is None and as_tensor(x).dtype.kind != "f":
+        return std(x, axis, keepdims, correction, dtype=np.float64).astype(np.float32)
     variance = var(_as_floats("std", x, dtype), axis, keepdims, correction)
     varies = variance > 0.0
     # sqrt'(0) is infinite: it must not meet the 0 of a gradient, which would make NaN.
