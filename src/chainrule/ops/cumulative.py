@@ -167,25 +167,37 @@ def trapezoid(
 
     Args:
         y: the values.
-        x: where they are, of shape (n,) along the axis or of the shape of y; None for points that
-            lie `dx` apart.
+        x: where they are, of shape (n,) along the axis or of a shape that broadcasts with that of
+            y and has the same axis; None for points that lie `dx` apart.
         dx: the distance of the points where there is no x.
         axis: along which to integrate.
+
+    Raises:
+        ShapeError: if x has not as many places as y.
 
     Example:
         >>> import chainrule as cr
         >>> cr.trapezoid(cr.tensor([1.0, 2.0, 3.0]), x=[0.0, 1.0, 3.0])
         tensor(6.5)
     """
-    y, x = (as_tensor(y), None) if x is None else of_one_dtype(y, x)
+    if x is not None and as_tensor(x).dtype.kind == "f":
+        y, x = of_one_dtype(y, x)
+    y = as_summed(y, None)
     (axis,) = normalize_axes("trapezoid", axis, y.shape)
     before = (slice(None),) * axis
     length = y.shape[axis]
     twice = y[(*before, slice(1, None))] + y[(*before, slice(max(length - 1, 0)))]
     if x is None:
         return (twice * (0.5 * plain_number("dx", dx))).sum(axis)
+    x = as_summed(x, None)  # of integers the differences are exact
+    axis -= y.ndim  # from the right, as x and y are aligned
+    along = -1 if x.ndim == 1 else axis
+    if not -x.ndim <= along or x.shape[along] != length:
+        raise ShapeError(
+            f"trapezoid: x has one place for each of the {length} elements of y, of shape "
+            f"{y.shape}, along the axis; got shape {x.shape}"
+        )
+    width = diff(x, axis=along)
     if x.ndim == 1:
-        width = diff(x).reshape(-1, *(1,) * (y.ndim - axis - 1))
-    else:
-        width = diff(x, axis=axis)
+        width = width.reshape(-1, *(1,) * (-1 - axis))
     return (twice * width * 0.5).sum(axis)
