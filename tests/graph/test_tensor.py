@@ -233,3 +233,23 @@ def test_the_shape_of_a_placeholder():
             cr.placeholder(shape)
     with pytest.raises(cr.ShapeError, match="no negative lengths"):
         cr.placeholder((2, -1))
+
+
+def test_a_number_in_a_tensor():
+    x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert 2.0 in x
+    assert 7 not in x
+    with pytest.raises(cr.SymbolicError):
+        1 in cr.placeholder((2,))  # noqa: B015
+
+
+def test_other_libraries_take_a_copy():
+    x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+    array = np.from_dlpack(x)
+    np.testing.assert_array_equal(array, x.numpy())
+    assert not np.shares_memory(array, x.numpy())
+    with pytest.raises(BufferError, match="takes a copy"):
+        x.__dlpack__(copy=False)
+    torch = pytest.importorskip("torch")
+    for convert in (torch.tensor, torch.as_tensor, torch.from_dlpack):
+        assert convert(x).tolist() == x.tolist()

@@ -125,7 +125,9 @@ def test_reductions_of_nothing():
 @pytest.mark.parametrize("function", [cr.sum, cr.max, cr.logsumexp, cr.softmax, cr.argmax])
 def test_an_axis_out_of_range_is_named(function):
     for x in (cr.tensor(np.ones((2, 3))), cr.placeholder((2, 3))):
-        with pytest.raises(cr.ShapeError, match=r"axis 2 is out of range for shape \(2, 3\)"):
+        with pytest.raises(
+            cr.ShapeError, match=r"axis 2 is out of range for (shape \(2, 3\)|2 axes)"
+        ):
             function(x, 2)
 
 
@@ -406,9 +408,7 @@ def test_power_of_integers():
     assert (2 ** cr.tensor([3, 4])).tolist() == [8, 16]
     assert (cr.tensor([2, 4]) ** -1).tolist() == [0.5, 0.25]
     assert (cr.tensor([2, 4]) ** -2).tolist() == [0.25, 0.0625]
-    with pytest.raises(
-        ValueError, match=r"a fraction: let one of the two be floating, as in x"
-    ):
+    with pytest.raises(ValueError, match=r"a fraction: let one of the two be floating, as in x"):
         2 ** cr.tensor([1, -2])
 
 

@@ -80,6 +80,7 @@ def _divide(a: Array, b: Array) -> Array:
 _divide.differentiable(lambda g, y, a, b: g / b, lambda g, y, a, b: -(g * y) / b)
 
 
+@both_names()
 @method
 def divide(a: TensorLike, b: TensorLike) -> Tensor:
     """a / b; the quotient of integers is float32."""
@@ -120,9 +121,10 @@ def _is_boolean(x: TensorLike) -> bool:
     return isinstance(x, bool) or getattr(x, "dtype", None) == BOOL
 
 
+@both_names()
 @method
 def power(a: TensorLike, b: TensorLike) -> Tensor:
-    """a to the power b; booleans count as int64, and an integer to a number with a point is float32.
+    """a to the power b; an integer to the power of a float is float32, and booleans count as int64.
 
     Small whole exponents become products and square roots, which are exact.
 
@@ -153,6 +155,7 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
 pow = power
 
 
+@both_names()
 @method
 def float_power(a: TensorLike, b: TensorLike) -> Tensor:
     """a to the power b in float64, of integers too.
@@ -165,6 +168,7 @@ def float_power(a: TensorLike, b: TensorLike) -> Tensor:
     return power(astype(a, np.float64), b)
 
 
+@both_names()
 @method
 def square(x: TensorLike) -> Tensor:
     """x * x; of booleans it is int64.
@@ -177,6 +181,7 @@ def square(x: TensorLike) -> Tensor:
     return power(as_tensor(x), 2)
 
 
+@both_names()
 @method
 def reciprocal(x: TensorLike) -> Tensor:
     """1 / x; of integers it is float32, where NumPy would round it down.
@@ -189,6 +194,7 @@ def reciprocal(x: TensorLike) -> Tensor:
     return divide(1.0, x)
 
 
+@both_names()
 @method
 def rsqrt(x: TensorLike) -> Tensor:
     """1 / sqrt(x), of floating Tensors.
@@ -201,6 +207,7 @@ def rsqrt(x: TensorLike) -> Tensor:
     return 1.0 / sqrt(x)
 
 
+@both_names()
 @method
 def positive(x: TensorLike) -> Tensor:
     """x itself, the operator +x.
@@ -246,6 +253,7 @@ def _copysign(a: Array, b: Array) -> Array:
 _copysign.differentiable(lambda g, y, a, b: g * (sign(a) * _copysign(1.0, b)), None)
 
 
+@both_names()
 @method
 def copysign(a: TensorLike, b: TensorLike) -> Tensor:
     """|a| with the sign of b, which -0.0 has too; of integers it is float32.
@@ -277,6 +285,7 @@ _logaddexp.differentiable(
 )
 
 
+@both_names()
 @method
 def logaddexp(a: TensorLike, b: TensorLike) -> Tensor:
     """log(exp(a) + exp(b)), without overflow; of integers it is float32.

@@ -10,10 +10,10 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
+from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.comparison import not_equal
 from chainrule.ops.declare import BOOL, as_summed, of_one_dtype
 from chainrule.ops.joining import concatenate
-from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
 
 __all__ = ["cumprod", "cumsum", "diff", "trapezoid"]
@@ -61,8 +61,7 @@ def _along(
     x = as_summed(x, dtype)
     if axis is None:
         return x.reshape(-1), 0
-    (axis,) = normalize_axes(name, axis, x.shape)
-    return x, axis
+    return x, one_axis(name, axis, x.ndim)
 
 
 @both_names()
@@ -141,7 +140,7 @@ def diff(
         tensor([3., 5., 7.])
     """
     x = as_tensor(x)
-    (axis,) = normalize_axes("diff", axis, x.shape)
+    axis = one_axis("diff", axis, x.ndim)
     if n < 0:
         raise ShapeError(f"diff: n is not negative, got {n}")
     parts = [part for part in (prepend, x, append) if part is not None]
@@ -183,7 +182,7 @@ def trapezoid(
     if x is not None and as_tensor(x).dtype.kind == "f":
         y, x = of_one_dtype(y, x)
     y = as_summed(y, None)
-    (axis,) = normalize_axes("trapezoid", axis, y.shape)
+    axis = one_axis("trapezoid", axis, y.ndim)
     before = (slice(None),) * axis
     length = y.shape[axis]
     twice = y[(*before, slice(1, None))] + y[(*before, slice(max(length - 1, 0)))]

@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Limit, Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
@@ -334,6 +335,7 @@ def check_labels(labels: Array, classes: int) -> None:
         raise IndexError(label_fault(labels.min(), labels.max(), classes))
 
 
+@both_names(num_classes="classes", tensor="labels")
 @method
 def one_hot(labels: TensorLike, classes: int, dtype: DTypeLike = "float32") -> Tensor:
     """1 at each label, else 0, along a new last axis of length `classes`.
