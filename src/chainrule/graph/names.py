@@ -9,6 +9,8 @@ from opcode import opmap
 from types import FrameType, MappingProxyType
 from typing import Any, NoReturn
 
+import numpy as np
+
 OURS = {
     # PyTorch: shape
     "view": "x.reshape(...)",
@@ -54,9 +56,9 @@ OURS = {
     # PyTorch: dtype, device, memory
     "float": "x.astype('float32'); as a dtype cr.float32",
     "double": "x.astype('float64'); as a dtype cr.float64",
-    "half": "x.astype('float32'), the narrowest of floats here",
-    "bfloat16": "x.astype('float32'), the narrowest of floats here",
-    "float16": "x.astype('float32'), the narrowest of floats here",
+    "half": "x.astype('float16'), for arithmetic; layers compute in float32 or float64",
+    "bfloat16": "x.astype('float32'): layers compute in float32 or float64",
+    "float16": "x.astype('float16'), for arithmetic; layers compute in float32 or float64",
     "long": "x.astype('int64'); as a dtype cr.int64",
     "int": "x.astype('int32'); as a dtype cr.int32",
     "short": "x.astype('int16'); as a dtype cr.int16",
@@ -107,8 +109,8 @@ OURS = {
     "is_grad_enabled": "nothing: gradients are off inside cr.no_grad() only",
     "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; a gradient of your own is a "
     "formula with cr.stop_gradient, as the straight-through x + cr.stop_gradient(cr.sign(x) - x)",
-    "amp": "nothing: float32 is the narrowest of floats here",
-    "autocast": "nothing: float32 is the narrowest of floats here",
+    "amp": "nothing: layers compute in float32 or float64",
+    "autocast": "nothing: layers compute in float32 or float64",
     "randperm": "cr.permutation(n)",
     "distributions": "cr.rand, cr.randn, cr.bernoulli for numbers; nn.GaussianNLLLoss and the like",
     "get_default_dtype": "np.float32",
@@ -202,6 +204,16 @@ OURS = {
     "ndarray": "cr.Tensor",
     "dtype": "x.dtype; a dtype is np.dtype, or its name",
     "errstate": "np.errstate",
+    "set_printoptions": "np.set_printoptions, and print(x.numpy())",
+    "geomspace": "start * (stop / start) ** cr.linspace(0, 1, num)",
+    "logspace": "10.0 ** cr.linspace(start, stop, num)",
+    "indices": "cr.meshgrid(*map(cr.arange, shape), indexing='ij')",
+    "copyto": "cr.where(mask, values, x), which returns a new Tensor",
+    "place": "cr.where(mask, values, x), which returns a new Tensor",
+    "putmask": "cr.where(mask, values, x), which returns a new Tensor",
+    "fill_diagonal": "cr.where(cr.eye(n, dtype='bool'), v, x), which returns a new Tensor",
+    "float128": "x.astype('float64'), the widest of floats here",
+    "longdouble": "x.astype('float64'), the widest of floats here",
     "finfo": "np.finfo(x.dtype)",
     "iinfo": "np.iinfo(x.dtype)",
     "result_type": "np.result_type(x.dtype, y.dtype)",
@@ -474,6 +486,15 @@ _FAMILIES = {
     r".*3d$": "sequences and images, of one and two axes, have layers here, volumes have none",
 }
 """PyTorch's names of what is not here, as patterns, with what is said of them."""
+
+
+def of_numpy(name: str, room: Any) -> str:
+    """What to say of a name that is in `numpy` or its linalg and not here; "" where it is none."""
+    found = getattr(room, name, None)
+    called = f"{room.__name__.replace('numpy', 'np', 1)}.{name}"
+    if isinstance(found, np.ufunc) or hasattr(found, "_implementation"):  # a function of arrays
+        return f"{called} of x.numpy() gives its value, without a gradient"
+    return f"it is {called}" if callable(found) else ""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:
