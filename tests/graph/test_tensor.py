@@ -253,3 +253,28 @@ def test_other_libraries_take_a_copy():
     torch = pytest.importorskip("torch")
     for convert in (torch.tensor, torch.as_tensor, torch.from_dlpack):
         assert convert(x).tolist() == x.tolist()
+
+
+def test_the_elements_of_a_loop_are_those_of_an_index():
+    value = np.arange(6.0).reshape(3, 2)
+    for x in (cr.tensor(value), cr.Buffer(value), cr.tensor([True, False]), cr.zeros(0, 3)):
+        rows = list(x)
+        assert len(rows) == len(x)
+        for i, row in enumerate(rows):
+            assert isinstance(row, cr.Tensor)
+            np.testing.assert_array_equal(row.numpy(), x.numpy()[i], strict=True)
+    w = cr.Parameter(value)
+    for i, row in enumerate(w):
+        gradient = cr.grad(row.sum(), w).numpy()
+        np.testing.assert_array_equal(gradient.sum(1), [2.0 * (i == k) for k in range(3)])
+    np.testing.assert_array_equal(cr.compile(lambda x: sum(x))(value).numpy(), value.sum(0))
+    with pytest.raises(TypeError, match="0-d"):
+        list(cr.tensor(1.0))
+
+
+def test_a_stack_of_many_is_one_node_more_than_its_parts():
+    w = cr.Parameter(np.ones((50, 2)))
+    parts = cr.unstack(w)
+    joined = cr.stack(parts)
+    assert joined.inputs[0].inputs == parts
+    np.testing.assert_array_equal(cr.grad((joined * 2.0).sum(), w).numpy(), np.full((50, 2), 2.0))

@@ -181,6 +181,8 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
     result depends on values: use `where`.
     """
     x = as_tensor(x)
+    if index.__class__ is int and x.shape:
+        return _element(x, index)
     items = list(index) if isinstance(index, tuple) else [index]
     if any([type(item) not in _PLAIN for item in items]):
         items = [np.asarray(i, np.int64) if isinstance(i, list) and not i else i for i in items]
@@ -241,6 +243,17 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
         shapes = " and ".join(str(indices.shape) for _, indices in arrays)
         raise ShapeError(f"integer arrays of shapes {shapes} do not broadcast together") from None
     return gather.apply(x, *(indices.broadcast_to(common) for _, indices in arrays), axis=axis)
+
+
+def _element(x: Tensor, index: int) -> Tensor:
+    """x[index] of one whole number."""
+    length, *rest = x.shape
+    if not -length <= index < length:
+        raise IndexError(f"index {index} is out of range for an axis of length {length}")
+    if length > 1:
+        runs = ((index % length, 1, 1), *[(0, 1, n) for n in rest])
+        x = _slice.apply(x, runs=runs)
+    return x.reshape(rest)
 
 
 _PLAIN = {int, slice, EllipsisType, type(None)}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -10,7 +11,7 @@ from numpy.typing import DTypeLike
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
-from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.operation import Spec, no_flops, operation, shared_gradient
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axes import atleast_1d, atleast_2d, atleast_3d
 from chainrule.ops.axis_numbers import as_list, one_axis
@@ -62,8 +63,8 @@ def _concatenate(*inputs: Array, axis: int) -> Array:
 
 def _own_part(g: Tensor, y: Tensor, *inputs: Tensor, index: int, axis: int) -> Tensor:
     """The part of g that belongs to one of the inputs."""
-    start = sum([x.shape[axis] for x in inputs[:index]])
-    part = slice(start, start + inputs[index].shape[axis])
+    ends = shared_gradient(y, g, lambda: list(accumulate([x.shape[axis] for x in inputs])))
+    part = slice(ends[index] - inputs[index].shape[axis], ends[index])
     return g[(slice(None),) * axis + (part,)]
 
 
@@ -112,8 +113,10 @@ def stack(
         shapes = ", ".join(str(x.shape) for x in inputs)
         raise ShapeError(f"stack: all shapes must be equal, got {shapes}")
     axis = one_axis("stack", axis, len(shape) + 1)
-    inputs = [x.reshape((*shape[:axis], 1, *shape[axis:])) for x in inputs]
-    return concatenate(inputs, axis)
+    if axis == len(shape):
+        return concatenate([x.reshape((*shape, 1)) for x in inputs], axis)
+    joined = concatenate(inputs, axis)  # the new axis and the one behind it are one there
+    return joined.reshape((*shape[:axis], len(inputs), *shape[axis:]))
 
 
 concat = concatenate
@@ -295,6 +298,8 @@ def unstack(x: TensorLike, axis: int = 0) -> tuple[Tensor, ...]:
     """
     x = as_tensor(x)
     axis = one_axis("unstack", axis, x.ndim)
+    if not axis:
+        return tuple(x)
     return tuple([x[(slice(None),) * axis + (i,)] for i in range(x.shape[axis])])
 
 
