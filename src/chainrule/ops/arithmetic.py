@@ -276,7 +276,7 @@ def _logaddexp(a: Array, b: Array) -> Array:
 
 def _share(y: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """exp(a) / (exp(a) + exp(b))."""
-    finite = where(y > -np.inf, b, 0.0)  # where both are -inf: sigmoid(-inf - 0) = 0, not NaN
+    finite = where(equal(y, -np.inf), 0.0, b)  # where both are -inf: sigmoid(-inf - 0) = 0, not NaN
     return sigmoid(a - finite)
 
 

@@ -18,7 +18,7 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up
 from chainrule.ops.axis_numbers import Axes, normalize_axes, one_axis
-from chainrule.ops.comparison import where
+from chainrule.ops.comparison import equal, where
 from chainrule.ops.declare import as_summed, astype
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt
@@ -367,7 +367,7 @@ def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
 
 def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     """g times softmax(x)."""
-    finite = where(y > -np.inf, y, 0.0)  # where all x are -inf: exp(-inf - 0) = 0, not NaN
+    finite = where(equal(y, -np.inf), 0.0, y)  # where all x are -inf: exp(-inf - 0) = 0, not NaN
     return _spread(g, x, axes, keepdims) * exp(x - _spread(finite, x, axes, keepdims))
 
 

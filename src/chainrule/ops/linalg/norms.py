@@ -9,7 +9,7 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.ops.axis_numbers import normalize_axes, one_axis
-from chainrule.ops.comparison import abs, not_equal, where
+from chainrule.ops.comparison import abs, equal, not_equal, where
 from chainrule.ops.linalg.solving import floating
 from chainrule.ops.reduce import max, min, sum
 from chainrule.ops.shape import stop_gradient
@@ -130,8 +130,8 @@ def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
         is_number = not_equal(scaled, 0.0)
         powers = where(is_number, abs(scaled), 1.0) ** float(ord)
         total = sum(where(is_number, powers, 0.0 if ord > 0 else np.inf), axes, True)
-    is_positive = total > 0.0
-    root = where(is_positive, where(is_positive, total, 1.0) ** (1.0 / ord), total)
+    is_zero = equal(total, 0.0)  # a NaN is not, and makes the gradient NaN
+    root = where(is_zero, total, where(is_zero, 1.0, total) ** (1.0 / ord))
     y = root * scale
     return y if keepdims else y.reshape([n for a, n in enumerate(x.shape) if a not in axes])
 
