@@ -129,6 +129,15 @@ def test_the_angle_has_a_gradient_at_every_distance(size):
         )
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["sin", "tan", "log1p", "asinh", "expm1", "sinh", "tanh", "atan"])
+def test_of_minus_zero_natively_too(name, dtype):
+    x = np.array([-0.0] * 20 + [0.0] * 17, dtype)
+    for found in (native(getattr(cr, name), x), getattr(cr, name)(cr.tensor(x)).numpy()):
+        np.testing.assert_array_equal(found, x)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(x))
+
+
 def test_a_nan_makes_the_gradients_of_its_row_nan():
     nan = float("nan")
     x = cr.tensor([[nan, 1.0, 2.0], [0.0, 0.0, 0.0]], requires_grad=True)
