@@ -30,7 +30,8 @@ from chainrule.graph.backprop import (
     grad,
 )
 from chainrule.graph.context import no_grad
-from chainrule.graph.names import OURS, nearest, of_numpy, refer
+from chainrule.graph.names import OURS, nearest, refer
+from chainrule.graph.numpy_functions import of_numpy
 from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor

@@ -9,8 +9,6 @@ from opcode import opmap
 from types import FrameType, MappingProxyType
 from typing import Any, NoReturn
 
-import numpy as np
-
 OURS = {
     # PyTorch: shape
     "view": "x.reshape(...)",
@@ -486,15 +484,6 @@ _FAMILIES = {
     r".*3d$": "sequences and images, of one and two axes, have layers here, volumes have none",
 }
 """PyTorch's names of what is not here, as patterns, with what is said of them."""
-
-
-def of_numpy(name: str, room: Any) -> str:
-    """What to say of a name that is in `numpy` or its linalg and not here; "" where it is none."""
-    found = getattr(room, name, None)
-    called = f"{room.__name__.replace('numpy', 'np', 1)}.{name}"
-    if isinstance(found, np.ufunc) or hasattr(found, "_implementation"):  # a function of arrays
-        return f"{called} of x.numpy() gives its value, without a gradient"
-    return f"it is {called}" if callable(found) else ""
 
 
 def nearest(name: str, names: Iterable[str]) -> str | None:

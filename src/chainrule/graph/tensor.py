@@ -196,10 +196,6 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
             return (self[i] for i in range(len(self)))
         return map(Tensor, map(np.asarray, node.value))  # no graph is kept
 
-    def __contains__(self, number: TensorLike) -> bool:
-        """Whether an element equals the number."""
-        return bool(functions["any"](functions["equal"](self, number)))
-
     def __repr__(self) -> str:
         """The value (or shape), then the dtype, name and operation where they say something."""
         head = "tensor" if type(self) is Tensor else type(self).__name__
@@ -277,15 +273,6 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
         if copy:
             return np.array(self.numpy(), dtype=dtype)
         return np.asarray(self.numpy(), dtype=dtype)
-
-    def __dlpack__(self, *, copy: bool | None = None, **wanted: Any) -> Any:
-        """A copy of the value, which its taker may write into, for `from_dlpack` of a library."""
-        if copy is False:
-            raise BufferError("a Tensor is immutable: another library takes a copy of its value")
-        return np.array(self.numpy()).__dlpack__(**wanted)
-
-    def __dlpack_device__(self) -> tuple[int, int]:
-        return (1, 0)  # the CPU
 
     def __float__(self) -> float:
         return float(self.item())

@@ -286,14 +286,9 @@ def arange(
             raise TypeError("arange takes stop, or start and stop, and got neither")
         start = 0
     value = np.arange(start, step=step) if stop is None else np.arange(start, stop, step)
-    return _leaf(_in_own_dtype(value, dtype), requires_grad)
-
-
-def _in_own_dtype(value: Array, dtype: DTypeLike | None) -> Array:
-    """The value in `dtype`; without one floats are float32, computed in float64."""
-    if dtype is None and value.dtype.kind == "f":
-        dtype = np.float32
-    return value if dtype is None else value.astype(as_dtype(dtype))
+    if dtype is None:
+        dtype = np.float32 if value.dtype.kind == "f" else value.dtype
+    return _leaf(value.astype(as_dtype(dtype)), requires_grad)
 
 
 @both_names(end="stop", steps="num")
@@ -324,10 +319,8 @@ def linspace(
     if index(num) < 0:
         raise ValueError(f"linspace: num is not negative, got {num}")
     ends: list[Any] = [start, stop]
-    if dtype is None:
-        met = common_dtype(start, stop)
-        dtype = met if met.kind == "f" else np.float32
-    dtype = as_dtype(dtype)
+    met = common_dtype(start, stop)
+    dtype = as_dtype(met if dtype is None and met.kind == "f" else dtype)
     if holds_tensors(ends):
         found = [as_tensor(end) for end in ends]
         if not requires_grad and any(map(_is_part_of_a_graph, found)):
