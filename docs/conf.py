@@ -4,6 +4,7 @@ import importlib
 import json
 import os
 import re
+import shutil
 from pathlib import Path
 
 import myst_nb.core.render
@@ -136,11 +137,14 @@ def _read(app, page, source):
 CELL = re.compile(
     r"^```\{code-cell\}[^\n]*\n((?::[^\n]*\n)*)\n?(.*?)^```\n", re.MULTILINE | re.DOTALL
 )
+INCLUDED = re.compile(r"^```\{literalinclude\} (\S+)\n:lines: (\d+)-\n```\n", re.MULTILINE)
+DOWNLOAD = re.compile(r"\{download\}`([^`]+)`")
 ROLE = re.compile(r"\{(\w+)\}`~?([^`<]+?)(?:\s*<([^`>]+)>)?`")
 
 
-def make_notebook(text):
-    """The Jupyter notebook, as a dict, of a page of text and code cells."""
+def make_notebook(text, folder=HERE):
+    """The Jupyter notebook, as a dict, of a page of text and code cells in a folder."""
+    text = INCLUDED.sub(lambda found: _included(folder / found[1], int(found[2])), text)
     text = re.sub(r"\A---\n.*?^---\n", "", text, flags=re.MULTILINE | re.DOTALL)
     cells, place = [], 0
     for found in CELL.finditer(text):
@@ -155,9 +159,17 @@ def make_notebook(text):
     return {"cells": cells, "metadata": {"kernelspec": kernel}, "nbformat": 4, "nbformat_minor": 5}
 
 
+def _included(path, first):
+    """The lines of a file from the first on, as a block of code."""
+    lines = path.read_text(encoding="utf-8").splitlines()[first - 1 :]
+    return "\n".join(["```python", *lines, "```", ""])
+
+
 def _text_cell(text):
     """Roles and directives are Sphinx's alone: a title, a name, or nothing is left of them."""
-    text = re.sub(r"^```\{toctree\}.*?^```\n", "", text, flags=re.MULTILINE | re.DOTALL)
+    blocks = r"^```\{(?:toctree|eval-rst)\}.*?^```\n"
+    text = re.sub(blocks, "", text, flags=re.MULTILINE | re.DOTALL)
+    text = DOWNLOAD.sub(r"`\1` (to be put beside this notebook)", text)
     text = re.sub(r"^\(\w+\)=\n", "", text, flags=re.MULTILINE)
     text = ROLE.sub(_plain, text)
     return [_cell("markdown", text)] if text.strip() else []
@@ -184,8 +196,13 @@ def offer_notebook(app, page, template, context, doctree):
         return
     target = Path(app.outdir, f"{page}.ipynb")
     target.parent.mkdir(parents=True, exist_ok=True)
-    target.write_text(json.dumps(make_notebook(text), indent=1, ensure_ascii=False) + "\n", "utf-8")
-    link = f'<p class="notebook"><a href="{target.name}" download>This page as a notebook</a></p>'
+    notebook = json.dumps(make_notebook(text, source.parent), indent=1, ensure_ascii=False)
+    target.write_text(notebook + "\n", "utf-8")
+    link = f'<a href="{target.name}" download>This page as a notebook</a>'
+    for name in dict.fromkeys(DOWNLOAD.findall(text)):  # the notebook reads it from its folder
+        shutil.copyfile(source.parent / name, target.parent / name)
+        link += f', with <a href="{name}" download>{name}</a> beside it'
+    link = f'<p class="notebook">{link}</p>'
     context["body"] = context["body"].replace("</h1>", f"</h1>\n{link}", 1)
 
 

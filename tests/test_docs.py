@@ -717,13 +717,34 @@ def test_a_page_can_be_had_as_a_notebook(conf):
     for page in pages():
         if "{code-cell}" not in (text := read(page)):
             continue
-        made = conf.make_notebook(text)["cells"]
+        made = conf.make_notebook(text, (DOCS / page).parent)["cells"]
         code = ["".join(cell["source"]) for cell in made if cell["cell_type"] == "code"]
         shown = [found[1] for found in CELL.finditer(text) if "remove-cell" not in found[1]]
         assert code == [re.sub(r"\A(:[^\n]*\n)+", "", cell).strip() for cell in shown]
         words = "\n".join("".join(cell["source"]) for cell in made if cell["cell_type"] != "code")
         assert words.startswith("# ")
-        assert not re.search(r"\{\w+\}`|^\(\w+\)=|toctree", words, re.MULTILINE), page
+        assert not re.search(r"\{\w+\}`|^\(\w+\)=|^```\{", words, re.MULTILINE), page
+        included = re.findall(r"\{literalinclude\} (\S+)", text)
+        assert all(
+            (DOCS / page).parent.joinpath(name).read_text()[-80:] in words for name in included
+        )
+
+
+def test_a_notebook_has_the_files_that_it_reads_beside_it(conf, tmp_path):
+    class App:
+        outdir = tmp_path
+
+    number = 0
+    for page in pages():
+        files = re.findall(r"open\(\"([\w.]+)\"", "".join(code for _, code in cells(page)))
+        if files:
+            context = {"body": "<h1>Page</h1>"}
+            conf.offer_notebook(App, page.removesuffix(".md"), "page", context, None)
+            for name in files:
+                assert (tmp_path / page).parent.joinpath(name).is_file()
+                assert f'<a href="{name}" download>' in context["body"]
+                number += 1
+    assert number
 
 
 def test_the_played_step_is_written_where_pages_link_to(conf, tmp_path):

@@ -142,7 +142,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
             raise AttributeError(message)
         if name in OURS:
             raise AttributeError(f"{message}; here it is {OURS[name]}")
-        for home in ("nn", "nn.functional", "optim", "data", "ops.linalg", "tabular", "text"):
+        homes = "nn", "nn.functional", "optim", "data", "ops.linalg", "tabular", "text", "graph"
+        for home in homes:
             if name in _import(f"chainrule.{home}").__all__:
                 called = home.removeprefix("ops.")
                 raise AttributeError(f"{message}; it is cr.{called}.{name}")

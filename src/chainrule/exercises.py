@@ -35,6 +35,7 @@ from chainrule.nn import (
 from chainrule.optim import SGD
 from chainrule.system.atomic_files import write_atomically
 from chainrule.testing.comparison import Comparison, compare
+from chainrule.testing.names import NAMES, in_letters
 
 __all__ = ["Exercise", "backprop"]
 
@@ -63,8 +64,8 @@ STYLE = (
     ".given td{padding:.25em 1.5em .25em 0}.given td+td{white-space:pre;"
     "font:.95em/1.4 ui-monospace,Menlo,Consolas,monospace}summary{cursor:pointer;margin-top:1.5em}"
 )
-MINE = """# Compute the answers here, and name them: z1, a1, loss, delta1, dW1, db1, new_W1, new_b1.
-mine = {}"""
+MINE = """# Compute the answers here, and name them: {}.
+mine = {{}}"""
 CHECK = """if mine:
     print(exercise.check(mine))"""
 
@@ -94,6 +95,7 @@ class Exercise:
     y: Array
     loss: Module
     optimizer: SGD
+    _letters: LettersName
     _call: str
     _given: tuple[tuple[Symbol, Array], ...]
     _formulas: tuple[Symbol, ...]
@@ -109,8 +111,12 @@ class Exercise:
         return self._html_body("hidden")
 
     def check(self, mine: Mapping[str, Any]) -> Comparison:
-        """Hold a derivation to the answers: `chainrule.testing.compare` with this step."""
-        return compare(mine, self.model, self.x, self.y, self.loss, self.optimizer)
+        """Hold a derivation to the answers: `chainrule.testing.compare` with this step.
+
+        The names are in the letters of the sheet, as its notebook has them.
+        """
+        step = (self.model, self.x, self.y, self.loss, self.optimizer)
+        return compare(mine, *step, letters=self._letters)
 
     def to_markdown(self, *, answers: Answers = "hidden") -> str:
         """The sheet in Markdown, with formulas in LaTeX between dollars.
@@ -166,7 +172,7 @@ class Exercise:
             cells = [
                 _cell("markdown", self.to_markdown(answers="none")),
                 _cell("code", f"import numpy as np\n\n{arrays}"),
-                _cell("code", MINE),
+                _cell("code", MINE.format(in_letters(NAMES, letters_of(self._letters, None)[0]))),
                 _cell(
                     "code", f"from chainrule import exercises\n\nexercise = {self._call}\n{CHECK}"
                 ),
@@ -305,6 +311,7 @@ def backprop(
         y,
         criterion,
         optimizer,
+        letters,
         f"exercises.backprop({arguments})",
         *_sheet(explanation, activation, letters, form, lr),
     )

@@ -157,6 +157,20 @@ def test_ctrl_c_while_predictions_are_written_leaves_those_that_were_there(
         assert file.read() != before
 
 
+def test_ctrl_c_while_a_class_is_made(run, monkeypatch):
+    """As in an import, where Python made a RuntimeError of it until 3.12."""
+
+    class Interrupts:
+        def __set_name__(self, owner, name):
+            raise KeyboardInterrupt
+
+    def read(path):
+        return type("Made", (), {"attribute": Interrupts()})
+
+    monkeypatch.setattr("chainrule.train.model_file.read", read)
+    assert run("evaluate", "model", "digits", code=130).stderr == "Interrupted.\n"
+
+
 def test_predictions_go_into_a_pipe(run, flowers):
     run("train", flowers, *QUICK, "--out", "model")
     os.mkfifo("pipe")

@@ -36,6 +36,37 @@ def test_labels_are_those_of_the_file(run, train, labels):
     assert "regression" in numbers.stdout
 
 
+@pytest.mark.parametrize(
+    ("labels", "others"),
+    [
+        (["false", "true"], ["False", "True"]),
+        (["False", "True"], ["0", "1"]),
+        (["0", "1"], ["FALSE", "TRUE"]),
+        (["00", "01"], ["0", "1"]),
+        (["01", "02"], ["1.0", "2"]),
+    ],
+)
+def test_labels_are_known_in_another_writing_of_their_value(run, train, tmp_path, labels, others):
+    def text(labels):
+        return rows(lambda i: f"{i % 11}.5,{i % 7},{labels[i % 2]}")
+
+    train(text(labels))
+    expected = run("evaluate", "m", "t.csv").stdout
+    (tmp_path / "other.csv").write_text(text(others))
+    assert run("evaluate", "m", "other.csv").stdout == expected.replace("t.csv", "other.csv")
+
+
+def test_labels_that_are_none_by_their_value(run, train, tmp_path):
+    def refused(labels):
+        (tmp_path / "other.csv").write_text(rows(lambda i: f"{i},1,{labels[i % 2]}"))
+        return "not a class of the model" in run("evaluate", "m", "other.csv", code=1).stderr
+
+    train(rows(lambda i: f"{i},1,{['1', '01', '2'][i % 3]}"))
+    assert refused(["1.0", "2"])  # 1 or 01
+    train(rows(lambda i: f"{i},1,{['true', 'maybe'][i % 2]}"))
+    assert refused(["maybe", "1"])
+
+
 def test_labels_with_a_sign_are_numbers_and_spaces_are_none(run, train, tmp_path):
     train(rows(lambda i: f"{i % 11}.5,{i % 7},{('+1', '-1')[i % 2]}"))
     assert set(run("predict", "m", "t.csv").stdout.split()[1:]) <= {"1", "-1"}
@@ -108,11 +139,52 @@ def test_numbers_written_in_another_way_are_refused(train, cell, words):
     assert "9 classes" in train(target, "--task", "classification").stdout
 
 
+def test_the_width_of_the_model_decides_between_delimiters(run, train, tmp_path):
+    train(rows(lambda i: f"{i % 11}.5,{'uv'[i % 2]},{'kl'[i % 3 > 0]},{i % 7}.5", head="a,b,c,y"))
+    for name, c in (("new.csv", "k"), ("bars.csv", "k|l")):  # 2 columns by bars
+        (tmp_path / name).write_text("".join(f"{i}.5,u,{c}\n" for i in range(9)))
+    expected = run("predict", "m", "new.csv", "--no-header").stdout
+    assert len(run("predict", "m", "bars.csv", "--no-header").stdout.split()) == 10
+    (tmp_path / "bars.csv").write_text("".join(f"{i}.5,u,k,1|2\n" for i in range(9)))
+    assert run("predict", "m", "bars.csv", "--no-header").stdout == expected
+
+
+@pytest.mark.parametrize("size", ["e-200", "e200"])
+def test_numbers_beyond_float32_are_brought_into_its_range(run, train, size):
+    text = rows(lambda i: f"{1 + i % 11}{size},{1 + i % 7},{2 + i % 11}{size}")
+    found = train(text, "--epochs", 30, "--task", "regression").stdout
+    assert float(re.search(r"^the model .* ([-.\d]+)$", found, re.MULTILINE)[1]) > 0.9
+    predicted = run("predict", "m", "t.csv").stdout.split()[1:]
+    assert 0.5 < float(predicted[4]) / float(f"6{size}") < 1.5
+    assert "r2 0.9" in run("evaluate", "m", "t.csv").stdout
+
+
 def test_a_sign_of_a_missing_target_beside_numbers(train):
     found = train(rows(lambda i: f"1,{i},{i + 0.25 if i else '?'}"))
     assert "regression" in found.stdout and "1 row without a target" in found.stderr
-    assert "2 classes: 0, 1" in train(rows(lambda i: f"1,{i},{i % 2 if i else '?'}")).stdout
+    assert "such as none" not in found.stderr
+    found = train(rows(lambda i: f"1,{i},{i % 2 if i % 5 else 'none'}"))
+    assert "2 classes: 0, 1" in found.stdout and "12 rows without a target" in found.stderr
+    assert "a text such as none or NA says that one is missing: write a label" in found.stderr
     text = rows(lambda i: f"1,{i},{i + 0.25 if i else 'bad'}")
     for options in ([], ["--task", "regression"]):
         error = train(text, *options, code=1).stderr
         assert "column 'y', line 2: 'bad' is text among numbers. Give a number" in error
+
+
+@pytest.mark.parametrize(
+    ("sign", "values", "is_told"),
+    [("-", 3, True), ("unknown", 40, True), ("unknown", 3, False), ("--", 40, True)],
+)
+def test_a_sign_in_many_rows_of_numbers_is_told(train, sign, values, is_told):
+    text = rows(lambda i: f"{i % values if i % 4 else sign},{i % 5},{i % 7}.5")
+    found = train(text).stderr
+    words = f"column 'a' is read as text, for '{sign}' among its numbers in 15 rows: leave such"
+    assert (words in found) == is_told and (found == "") != is_told
+    for option in ("--drop", "--categorical"):
+        assert train(text, option, "a").stderr == ""
+
+
+def test_text_of_other_signs_is_told_of_by_none(train):
+    sizes = ["S", "M", "-", "38", "40"]
+    assert train(rows(lambda i: f"{sizes[i % 5]},{i % 5},{i % 7}.5")).stderr == ""

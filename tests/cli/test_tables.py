@@ -74,6 +74,8 @@ def test_a_table_without_names_goes_by_place_and_says_so(run, model, table, expe
         result = run("predict", model, path, "--proba")
         assert result.stdout == expected
         assert "has no header: columns are taken in their order, as width, length" in result.stderr
+    path = table(None, lambda w, n: f"{w},{n},rose|red|wild|new")  # 4 columns by bars
+    assert run("predict", model, path, "--proba", "--no-header").stdout == expected
     zero_one = table("0,1", lambda w, n: f"{w},{n}")
     result = run("predict", model, zero_one, "--proba", "--no-header")
     assert result.stdout.splitlines()[2:] == expected.splitlines()[1:]

@@ -110,7 +110,10 @@ def test_no_such_target(write, text, target, words):
         ("a,b\n\n1,2\n3\n", "line 4: expected 2 cells as in the first line, found 1"),
         ("a,b\n1,2,3\n4,5,6\n", "line 2: expected 2 cells as in the first line, found 3"),
         ("1,2\n3,4,5\n", "line 2: expected 2 cells"),
-        ("a,b\n1,2\n3,red\n", "line 3, column 'b': 'red' is not a number.*drop the column"),
+        (
+            "a,b\n1,2\n3,red\n",
+            "line 3, column 'b': 'red' is not a number.*drop the column.*realmlp",
+        ),
         ("a,b\n1,\n", r"line 2, column 'b': the value is missing \(''\)"),
         ("1,2\n3, \n", "line 2, column 'x1': the value is missing"),
         ("1,NA\n3,4\n", r"line 1, column 'x1': the value is missing \('NA'\)"),

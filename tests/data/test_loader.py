@@ -12,12 +12,14 @@ import pytest
 import chainrule as cr
 from chainrule.data import (
     BatchSampler,
+    ChainDataset,
     ConcatDataset,
     DataLoader,
     Dataset,
     IterableDataset,
     RandomSampler,
     SequentialSampler,
+    StackDataset,
     Subset,
     SubsetRandomSampler,
     TensorDataset,
@@ -267,6 +269,60 @@ def test_datasets_join_and_refuse_indices_outside():
             joined[index]
     with pytest.raises(IndexError, match="index 9 is outside a dataset of 3 samples"):
         Subset("abc", [0, 9])
+
+
+class Floats(IterableDataset):
+    def __init__(self, numbers):
+        self.numbers = numbers
+
+    def __iter__(self):
+        return iter(np.float32(self.numbers))
+
+
+class Counted(Floats):
+    def __len__(self):
+        return len(self.numbers)
+
+
+def test_streams_are_chained_as_in_pytorch():
+    chained = Floats([1, 2]) + Floats([3])
+    assert isinstance(chained, ChainDataset)
+    for _ in range(2):  # passes
+        assert [b.tolist() for b in DataLoader(chained, 2)] == [[1, 2], [3]]
+    assert len(ChainDataset([Counted([1]), Counted([2, 3])])) == 3
+    with pytest.raises(TypeError, match="has no len"):
+        len(chained)
+    with pytest.raises(TypeError, match="not list: join datasets with indices by ConcatDataset"):
+        ChainDataset([Floats([1]), [1]])
+
+
+def test_a_trainer_takes_chained_streams_and_stacked_datasets():
+    x, y = np.ones((6, 2), np.float32), np.ones((6, 1), np.float32)
+
+    class Rows(IterableDataset):
+        def __iter__(self):
+            return iter(zip(x[:3], y[:3], strict=True))
+
+    losses = []
+    for dataset in (TensorDataset(x, y), Rows() + Rows(), StackDataset(x, y)):
+        layer = cr.nn.Linear(2, 1)
+        cr.nn.init.zeros_(layer.weight), cr.nn.init.zeros_(layer.bias)
+        trainer = cr.Trainer(layer, cr.nn.MSELoss(), cr.optim.SGD(layer.parameters(), lr=0.1))
+        losses.append(trainer.fit(DataLoader(dataset, 2), epochs=2)["loss"])
+    assert losses[0] == losses[1] == losses[2]
+
+
+def test_datasets_are_stacked_as_in_pytorch():
+    stacked = StackDataset(np.float32([1, 2, 3]), TensorDataset(np.arange(3)))
+    (x, (y,)) = next(iter(DataLoader(stacked, 3)))
+    assert len(stacked) == 3 and x.tolist() == [1, 2, 3] and y.tolist() == [0, 1, 2]
+    named = StackDataset(image=[1.0, 2.0], text=[5, 6])
+    assert named[1] == {"image": 2.0, "text": 6} and len(named) == 2
+    for arguments, names in (((), {}), (([1],), {"x": [1]})):
+        with pytest.raises(ValueError, match="in their order, or else by name"):
+            StackDataset(*arguments, **names)
+    with pytest.raises(ValueError, match=r"have one length, not \[1, 2\]"):
+        StackDataset([1], [1, 2])
 
 
 @pytest.mark.parametrize(

@@ -154,6 +154,49 @@ def test_build_grad_fills_the_table_for_one_variable():
     assert table[x].item() == pytest.approx(6 * np.exp(9))
 
 
+def test_build_grad_takes_the_targets_in_any_order():
+    x, w = leaf(2.0), cr.Parameter(3.0)
+    y = cr.sin(x)
+    z = x * y + w * w
+    pruned = cr.graph.prune(z, [x, y, w])
+    for targets in ([x, y, w], [w, y, x]):  # as algorithm 6.5 has it
+        table = {z: cr.ones_like(z)}
+        found = [cr.build_grad(v, pruned, table) for v in targets]
+        expected = cr.grad(z, targets)
+        assert [g.item() for g in found] == pytest.approx([g.item() for g in expected], rel=1e-12)
+        assert table[x] is found[targets.index(x)] is cr.build_grad(x, pruned, table)
+
+
+def test_build_grad_of_a_long_chain_and_each_edge_once(monkeypatch):
+    x = leaf(1.0)
+    z = x
+    for _ in range(10_000):
+        z = (z + z) * 0.5
+    calls = []
+    bprop = cr.Operation.bprop
+    monkeypatch.setattr(cr.Operation, "bprop", lambda *edge: calls.append(edge) or bprop(*edge))
+    gradient = cr.build_grad(x, cr.graph.prune(z, [x]), {z: cr.ones_like(z)})
+    assert gradient.item() == 1.0
+    assert len(calls) == 30_000
+
+
+def test_build_grad_says_what_is_wrong():
+    x, other = leaf(2.0), leaf(3.0)
+    z = x * x
+    pruned = cr.graph.prune(z, [x])
+    assert cr.build_grad(z, pruned, {z: cr.ones_like(z)}).item() == 1.0
+    for error, said, arguments in [
+        (ValueError, "not in G'", (other, pruned, {z: cr.ones_like(z)})),
+        (ValueError, "not in G'", (cr.Parameter(1.0), pruned, {z: cr.ones_like(z)})),
+        (ValueError, "begins with the gradient of z", (x, pruned, {})),
+        (TypeError, "holds Tensors, as cr.tensor", (x, pruned, {z: 1.0})),
+    ]:
+        with pytest.raises(error, match=said):
+            cr.build_grad(*arguments)
+    with pytest.raises(TypeError, match="not dict and Tensor"):
+        cr.get_consumers(pruned, x)
+
+
 def test_gradient_nodes_carry_origin_and_path():
     x = leaf([1.0, 2.0])
     h = cr.tanh(x)
@@ -262,6 +305,39 @@ class TestBackward:
         (x * x).backward([10.0, 100.0])
         assert x.grad.tolist() == [20.0, 400.0]
         assert x.grad.dtype == np.float64
+
+    def test_a_sequence_of_outputs_as_in_pytorch(self):
+        torch = pytest.importorskip("torch")
+        values, weight = np.array([1.0, -2.0, 3.0]), np.array([1.0, 10.0, 100.0])
+
+        def outputs(x):
+            return [(x * x).sum(), x * x * x, x.sum()]
+
+        x, t = leaf(values), torch.tensor(values, requires_grad=True)
+        given = [None, weight, 2.0]
+        theirs = [None, torch.tensor(weight), torch.tensor(2.0, dtype=torch.float64)]
+        for kind in (list, tuple):
+            found = cr.grad(kind(outputs(x)), [x], kind(given))
+            expected = torch.autograd.grad(kind(outputs(t)), [t], kind(theirs))
+            np.testing.assert_allclose(found[0].numpy(), expected[0].numpy(), rtol=1e-14)
+        assert cr.grad(outputs=[(x * x).sum()], inputs=x).tolist() == [2, -4, 6]
+        assert cr.grad([x * x], x, [weight]).tolist() == cr.grad(x * x, x, weight).tolist()
+        one, two = x.sum(), (x * x).sum()
+        with cr.no_grad():
+            assert cr.grad([one, two], x).tolist() == [3, -3, 7]
+        assert cr.grad([one, two], one).item() == 1
+
+    def test_outputs_that_do_not_fit(self):
+        x = leaf(np.ones(2))
+        for outputs, grads, error, message in (
+            ([], None, ValueError, "at least one output"),
+            ([x.sum(), x.sum()], [1.0], ValueError, "got 2 and 1"),
+            ([x.sum(), x.sum()], 1.0, ValueError, "got 2 and 1"),
+            ([x, x.sum()], None, cr.ShapeError, "needs grad_output"),
+            ([x.sum(), 3.0], None, TypeError, "grad differentiates Tensors, not float"),
+        ):
+            with pytest.raises(error, match=message):
+                cr.grad(outputs, x, grads)
 
     def test_the_keywords_of_pytorch(self):
         x, w = leaf([1.0, 2.0]), leaf([3.0, 4.0])

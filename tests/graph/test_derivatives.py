@@ -25,6 +25,12 @@ def test_value_and_grad_of_a_parameter_and_of_a_number():
     assert cr.value_and_grad(lambda x: x * x)(3.0)[1].item() == 6
 
 
+def test_an_argument_that_is_not_there_is_named():
+    f = cr.value_and_grad(lambda a, b=1.0: a * b, argnums=(0, 1))
+    with pytest.raises(ValueError, match=r"argnums=\(0, 1\) .* called with 1"):
+        f(2.0)
+
+
 def test_a_function_of_integers_has_no_gradient():
     with pytest.raises(cr.DTypeError, match="only floating"):
         cr.value_and_grad(lambda x: (x * 1.0).sum())(cr.tensor([1, 2]))
@@ -151,6 +157,15 @@ def test_a_function_that_returns_no_tensor_is_refused_with_the_remedy(derive):
     ):
         with pytest.raises(TypeError, match=remedy):
             derive(function)
+
+
+def test_a_tuple_of_numpys_numbers_is_a_variable():
+    for x in ((np.float64(1), np.float64(2)), [np.float64(1), 2.0], (1.0, 2.0)):
+        assert cr.hessian(lambda x: (x * x * x).sum(), x).tolist() == [[6, 0], [0, 12]]
+        assert cr.jacobian(lambda x: x * x, x).tolist() == [[2, 0], [0, 4]]
+        assert cr.vjp(lambda x: x * x, x, x)[1].tolist() == [2, 8]
+        assert cr.jvp(lambda x: x * x, x, x)[1].tolist() == [2, 8]
+        assert cr.value_and_grad(lambda x: (x * x).sum())(x)[1].tolist() == [2, 4]
 
 
 def test_a_tuple_of_arrays_is_no_variable():

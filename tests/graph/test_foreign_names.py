@@ -221,7 +221,8 @@ def test_a_name_of_pytorchs_layers_names_ours(name):
     [
         ("from chainrule.nn import CTCLoss", "here it is nothing"),
         ("from chainrule.nn import Liner", r"did you mean nn\.Linear\?"),
-        ("from chainrule.nn.utils import parametrizations", r"nn\.utils\.weight_norm"),
+        ("from chainrule.nn.utils import parametrize", r"nn\.utils\.weight_norm"),
+        ("from chainrule.nn.utils.parametrizations import orthogonal", r"nn\.init\.orthogonal_"),
         ("from chainrule.nn.init import xavier_normal", r"did you mean nn\.init\.xavier_normal_\?"),
         ("from chainrule.optim.lr_scheduler import LRScheduler", "Schedule"),
         ("from chainrule.optim import swa_utils", r"optim\.EMA"),

@@ -38,6 +38,21 @@ def test_a_parameter_that_the_graph_reads_several_times_has_the_sum():
     assert cr.backprop(z)[w].tolist() == [7.0] == cr.backprop(z)["w"].tolist()
 
 
+def test_a_gradient_is_taken_out_by_any_key():
+    w = cr.Parameter(2.0, name="w")
+    x = cr.tensor(3.0, requires_grad=True, name="x")
+    table = cr.backprop(w * x)
+    assert table.pop(w).item() == 3.0
+    assert w not in table
+    assert table.pop("w", None) is None
+    del table["x"]
+    assert len(table) == 1
+    with pytest.raises(KeyError, match="no gradient of 'x'"):
+        table.pop("x")
+    with pytest.raises(KeyError, match="no gradient of 'x'"):
+        del table["x"]
+
+
 def test_what_has_no_gradient_is_named_with_what_there_is():
     _, _, _, table = network()
     other = nn.Linear(1, 1)

@@ -246,6 +246,42 @@ def test_the_neurons_of_the_golden_step():
     assert widths[1, 0, 0] < widths[1, 1, 0] < widths[1, 0, 1] < widths[1, 1, 1]
 
 
+@pytest.mark.parametrize(
+    ("letters", "names"),
+    [("cs3780", ("u", "δ", "ℓ", "z")), ("cornell", ("a", "δ", "ℓ", "z")), ("4al3", "agLh")],
+)
+def test_neurons_have_the_letters_of_the_step(letters, names):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sigmoid(), nn.Linear(2, 1))
+    step = cr.explain(model, [1.0, 2.0], [1.0], nn.HalfSquaredErrorLoss(), letters=letters)
+    z, delta, loss, a = names
+    drawing = cr.draw(step, level="neurons", values=True, gradients=True)
+    texts = [text.text for text in parsed(drawing).iter(f"{SVG}text")]
+    starts = {text.split()[0] for text in texts if re.fullmatch(r"\D+ -?[\d.e-]+", text)}
+    assert starts - {"layer"} == {z, delta, loss, "b", "∂"}
+    assert f"{delta} = ∂{loss}/∂{z}; " in drawing.notes[0]
+    bare = cr.draw(step, level="neurons")
+    assert f"{a}¹₁" in [text.text for text in parsed(bare).iter(f"{SVG}text")]
+
+
+def test_lines_between_tall_columns_are_not_so_steep_that_they_cross_texts():
+    model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 8))
+    step = cr.explain(model, np.ones(4), np.ones(8), nn.MSELoss())
+    svg = cr.draw(step, level="neurons", values=True, gradients=True).svg
+    svg = svg.partition('data-layer="3"')[0]  # the loss takes its lines beside the circles
+    ends = re.findall(r'class="cr-weight"[^>]* d="M(\S+) (\S+)L(\S+) (\S+)"', svg)
+    slopes = [abs(y1 - y0) / (x1 - x0) for x0, y0, x1, y1 in (map(float, end) for end in ends)]
+    assert len(slopes) > 90 and max(slopes) < 2.5
+
+
+def test_a_long_name_of_a_layer_is_not_written_into_circles():
+    scale = nn.Standardize(2).fit(np.array([[1.0, 2.0], [3.0, 5.0]]))
+    model = nn.Sequential(scale, nn.Linear(2, 1))
+    drawing = cr.draw(cr.explain(model, [1.0, 2.0], [1.0], nn.MSELoss()), level="neurons")
+    texts = [text.text for text in parsed(drawing).iter(f"{SVG}text")]
+    assert texts.count("1") == texts.count("2") == 1
+    assert not any("¹" in text for text in texts if text.startswith("standardize"))
+
+
 def test_signs_masks_rows_and_wide_layers_of_neurons():
     model = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Dropout(0.5), nn.Linear(4, 2))
     x, y = np.ones((3, 3), "float32"), np.zeros((3, 2), "float32")
@@ -293,6 +329,16 @@ def test_signs_masks_rows_and_wide_layers_of_neurons():
     wide = cr.draw(nn.Sequential(nn.Linear(784, 512), nn.Linear(512, 10)), (784,), level="neurons")
     assert "780 more" in wide.svg and "508 more" in wide.svg
     assert len(re.findall("data-neuron", wide.svg)) == 2 * (4 + 4 + 10)
+
+
+class Two(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(2, 2)
+
+    def forward(self, x):
+        h = self.layer(x)
+        return h, h * 2
 
 
 class Residual(nn.Module):
@@ -475,13 +521,21 @@ def test_what_cannot_be_drawn():
     model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
     conv = nn.Sequential(nn.Conv2d(1, 2, 3), nn.Flatten(), nn.Linear(8, 2))
     normed = nn.Sequential(nn.utils.weight_norm(nn.Linear(2, 2)), nn.ReLU())
+    batch = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
     graph = cr.capture(lambda v: v * 2, cr.placeholder((2,)))
     for error, match, call in [
         (ValueError, "level is one of 'operations'", lambda: cr.draw(x, level="nodes")),
         (ValueError, "direction is one of", lambda: cr.draw(x, direction="left")),
         (TypeError, "a Plan or what chainrule.explain returns, not int", lambda: cr.draw(3)),
         (TypeError, "needs the shape of a row", lambda: cr.draw(model)),
+        (TypeError, "a tuple as .*got 2", lambda: cr.draw(model, 2)),
+        (TypeError, "a tuple as .*got 2", lambda: cr.draw(model, 2, level="neurons")),
+        (TypeError, r"several Tensors are a list.*\[z, w\]", lambda: cr.draw(x * x, x + x)),
+        (TypeError, r"got \(2,\) beside", lambda: cr.draw(explained(), (2,))),
         (TypeError, "draws a Module", lambda: cr.draw(x, level="neurons")),
+        (cr.DTypeError, "with a batch of data", lambda: cr.draw(nn.Embedding(5, 2), (2,))),
+        (ValueError, "computes more", lambda: cr.draw(Two(), (2,), level="neurons")),
+        (ValueError, "of the class BatchNorm1d", lambda: cr.draw(batch, (2,), level="neurons")),
         (ValueError, "one scalar", lambda: cr.draw(vector * 2, gradients=True)),
         (ValueError, "graph of scalars", lambda: cr.draw(vector * 2, derivatives=True)),
         (ValueError, "needs values", lambda: cr.draw(cr.placeholder(()) * 2, values=True)),

@@ -1,5 +1,7 @@
 """The recursion through what is no layer, and losses with penalties, as formulas."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -70,3 +72,67 @@ def test_losses_of_two_rows(loss, value, delta):
     assert trace["nodes"][-1]["formula"]["text"] == value
     node = next(node for node in trace["nodes"] if node["name"] == "z1")
     assert node["gradient_formula"]["text"] == f"delta1 = {delta}"
+
+
+def long(o, y):
+    return sum(((o - y) ** 2).sum() * k for k in (1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5))
+
+
+@pytest.mark.parametrize(
+    ("loss", "formula"),
+    [
+        (lambda o, y: (o / (y / o)).sum(), "sum(z1 / (y / z1))"),
+        (lambda o, y: (o / (y * o)).sum(), "sum(z1 / (y * z1))"),
+        (lambda o, y: (o / y * o).sum(), "sum(z1 / y * z1)"),
+        (lambda o, y: (o - (y - o)).sum(), "sum(z1 - (y - z1))"),
+        (lambda o, y: (2.0 ** (o + y)).sum(), "sum(2^(z1 + y))"),
+        (lambda o, y: ((o * y) ** 4.0).sum(), "sum((z1 * y)^4)"),
+        (lambda o, y: (o + o.sum()).sum(), "sum(z1 + sum(z1))"),
+        (
+            lambda o, y: cr.broadcast_to(o.sum(), (3,)).sum(),
+            "sum(broadcast_to(sum(z1), (3,)))",
+        ),
+        (
+            lambda o, y: (cr.broadcast_to(o.sum(), (3,)) * cr.ones(3)).sum(),
+            "sum(broadcast_to(sum(z1), (3,)) * 1)",
+        ),
+        (lambda o, y: (o.sum(axis=1, keepdims=True) * y).sum(), "sum(sum(z1) * y)"),
+        (lambda o, y: 0.5 * long(o, y), None),
+    ],
+)
+def test_the_formula_of_an_own_loss_gives_its_value(loss, formula):
+    cr.manual_seed(3)
+    trace = cr.explain(nn.Linear(2, 2, dtype="float64"), [0.5, 0.1], [0.25, 0.75], loss).trace()
+    nodes = {node["name"]: np.array(node["value"]["values"]) for node in trace["nodes"]}
+    written = trace["nodes"][-1]["formula"]["text"].removeprefix("L = ")
+    if formula is None:
+        assert "%" in written
+        return
+    assert written == formula
+    names = {"sum": np.sum, "broadcast_to": np.broadcast_to, "z1": nodes["z1"], "y": nodes["y"]}
+    assert eval(written.replace("^", "**"), names) == pytest.approx(trace["loss"], rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        nn.CrossEntropyLoss(weight=[1.0, 2.0]),
+        nn.CrossEntropyLoss(ignore_index=-100),
+        nn.CrossEntropyLoss(label_smoothing=0.1),
+        nn.NLLLoss(),
+        nn.NLLLoss(weight=[1.0, 2.0]),
+        nn.HuberLoss(),
+        nn.KLDivLoss(reduction="batchmean"),
+        lambda o, y: (o / (y * y)).sum(),
+        lambda o, y: ((o - y) ** 2).sum() ** 0.5,
+    ],
+)
+def test_each_number_that_formulas_of_the_loss_name_is_shown(loss):
+    y = 1 if isinstance(loss, (nn.CrossEntropyLoss, nn.NLLLoss)) else [0.25, 0.75]
+    explained = cr.explain(nn.Linear(2, 2), [0.5, 0.1], y, loss)
+    text = explained.to_text(width=120).partition("Loss")[2]
+    shown = set(re.findall(r"^(?:%\d+|y|L)(?= )", text, flags=re.MULTILINE))
+    assert set(re.findall(r"%\d+", text)) <= shown
+    assert {"y", "L"} <= shown
+    assert "∂L/∂L" not in text
+    assert explained.trace()["nodes"][-1]["formula"]["text"] != "L = 1"

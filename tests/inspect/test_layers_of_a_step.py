@@ -1,5 +1,7 @@
 """What explain takes for a layer, its weights and its activation: true for each model's numbers."""
 
+import re
+
 import numpy as np
 import pytest
 
@@ -89,7 +91,7 @@ CASES = {
         Net(lambda net, z: net.out(functional.gelu(z)) + z.sum()), ["Linear", "Linear"], [FIRST],
     ),
     "scaled": (
-        Net(called(cr.tanh), Scaled(2, 3)), ["Scaled", "Linear"], ["scaled1 = Scaled(a0)"],
+        Net(called(cr.tanh), Scaled(2, 3)), ["Scaled", "Linear"], ["scaled1 = %8 * 0.5"],
     ),
     "doubled": (Net(called(cr.tanh), Doubled(2, 3)), ["Doubled", "Linear"], []),
     "low rank": (Net(called(cr.tanh), LowRank(2, 3)), ["LowRank", "Linear"], []),
@@ -173,3 +175,42 @@ def test_the_weights_that_a_layer_computes_are_in_its_tables():
     text = step.to_text(width=120)
     assert "Layer 1: Linear, Tanh (0)" in text and "W1 " in text and "∂L/∂W1 " in text
     assert step.to_html()
+
+
+class Own(nn.Module):
+    """A network as a student writes it, with parameters of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.W = nn.Parameter([[0.5, -0.2], [0.1, 0.3]], dtype="float64")
+        self.b = nn.Parameter([0.0, 0.1], dtype="float64")
+        self.v = nn.Parameter([[0.4], [0.7]], dtype="float64")
+
+    def forward(self, x):
+        mask = cr.tensor([[1.0, 2.0]], dtype="float64")
+        return (cr.sigmoid(x @ self.W + self.b) * mask) @ self.v
+
+
+def shown_numbers(explained):
+    """The numbers %7 that formulas name, and those of them that have rows."""
+    text = explained.to_text(width=120)
+    return set(re.findall(r"%\d+", text)), set(re.findall(r"^%\d+", text, re.MULTILINE))
+
+
+def test_the_operations_of_a_class_of_ones_own_are_shown():
+    explained = cr.explain(Own(), [1.0, 2.0], [1.0], nn.MSELoss())
+    named, shown = shown_numbers(explained)
+    assert named == shown and len(named) >= 5
+    backward = explained.to_text(width=120).partition("BACKWARD")[2]
+    assert "∂L/∂%" in backward
+    assert re.search(r"own1 +matmul\(%\d+, v\)", explained.to_text(width=120))
+
+
+@pytest.mark.parametrize(
+    "layer", [nn.BatchNorm1d(2), nn.LayerNorm(2), nn.PReLU(), nn.Softmax(-1)], ids=repr
+)
+def test_gradients_through_a_layer_name_what_it_gives(layer):
+    model = nn.Sequential(nn.Linear(2, 2), nn.Identity(), layer, nn.Linear(2, 1))
+    x, y = [[1.0, 2.0], [3.0, 1.0]], [[1.0], [2.0]]
+    named, shown = shown_numbers(cr.explain(model, x, y, nn.MSELoss()))
+    assert named == shown == set()

@@ -176,6 +176,13 @@ def frames(page, seen):
     raise AssertionError("the page has no last frame")
 
 
+def test_titles_have_the_readers_sign_of_the_loss(browser, tmp_path):
+    page = Page(browser, mazur(letters="cs3780"), tmp_path / "step.html")
+    titles = {title for _, title in frames(page, lambda key: [])}
+    assert {"ℓ", "dℓ/dW2", "δ2"} <= titles
+    assert not any("dl/" in title for title in titles)
+
+
 def test_the_keyboard_plays_mazurs_step_with_its_numbers(page):
     played = frames(page, page.numbers)
     titles = list(played)

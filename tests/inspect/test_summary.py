@@ -210,6 +210,10 @@ def test_what_does_not_fit_is_refused_with_the_layers_path():
         cr.summary(model, (28, 27))
     with pytest.raises(cr.ShapeError, match="batch_size"):
         cr.summary(model, (28, 28), batch_size=0)
+    embedding = nn.Embedding(5, 2)
+    with pytest.raises(cr.DTypeError, match="pass its dtype="):
+        cr.summary(embedding, (3,))
+    assert cr.summary(embedding, (3,), dtype="int64").parameters == 10
     assert model.training and all("forward" not in vars(module) for module in model.modules())
 
 

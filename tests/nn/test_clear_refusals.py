@@ -124,3 +124,13 @@ def test_data_of_another_dtype_are_cast(layer, shape):
     again = [x] * (3 if isinstance(layer, nn.MultiheadAttention) else 1)
     found = layer(*again)
     assert (found[0] if isinstance(found, tuple) else found).dtype == np.float32
+
+
+@pytest.mark.parametrize("name", ["Softmax", "LogSoftmax", "Softmin"])
+def test_a_softmax_without_its_axis_says_which_to_give(name):
+    with pytest.raises(TypeError, match=rf"^{name} takes the axis .* dim=-1, the last"):
+        getattr(nn, name)()
+    function = {"LogSoftmax": "log_softmax"}.get(name, name.lower())
+    with pytest.raises(TypeError, match=rf"^{function} takes the axis .* dim=-1, the last"):
+        getattr(nn.functional, function)(np.ones((2, 2)))
+    assert repr(getattr(nn, name)(dim=1)) == f"{name}(dim=1)"

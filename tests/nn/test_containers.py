@@ -97,6 +97,44 @@ def test_lists_and_dicts_of_parameters():
     assert "(w): Parameter containing: [float32 of size 1]" in repr(named)
 
 
+def test_the_methods_of_a_dict_of_parameters_are_pytorchs():
+    def run(module, tensor):
+        d = module.ParameterDict({"a": tensor([1.0]), "b": tensor([2.0])})
+        copied, joined = d.copy(), d | module.ParameterDict({"c": tensor([3.0])})
+        found = [list(reversed(d)), list(copied), list(joined), copied["a"] is d["a"]]
+        found += [d.setdefault("a", tensor([9.0])).tolist(), d.setdefault("d", tensor([4.0]))[0]]
+        key, value = d.popitem()
+        d |= module.ParameterDict({"b": tensor([5.0])})
+        made = d.fromkeys(["x", "y"], tensor([7.0]))
+        found += [key, value.tolist(), d["b"].tolist(), {k: v.tolist() for k, v in made.items()}]
+        return [x.item() if hasattr(x, "item") else x for x in found]
+
+    assert run(nn, cr.tensor) == run(torch.nn, torch.tensor)
+    with pytest.raises(KeyError, match="empty"):
+        nn.ParameterDict().popitem()
+    with pytest.raises(TypeError, match="holds Parameters, got NoneType"):
+        nn.ParameterDict().setdefault("a")
+
+
+def test_a_sequential_is_multiplied_as_pytorchs(tmp_path):
+    ours = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+    theirs = torch.nn.Sequential(torch.nn.Linear(2, 2), torch.nn.ReLU())
+    for twice, other in ((ours * 2, theirs * 2), (2 * ours, 2 * theirs)):
+        assert repr(twice) == repr(other)
+        assert list(twice.state_dict()) == list(other.state_dict())
+        assert twice[0] is twice[2] is ours[0] and len(ours) == 2
+    x = cr.tensor(np.ones((1, 2), np.float32))
+    assert (ours * 2)(x).tolist() == ours(ours(x)).tolist()
+    cr.save(ours * 2, tmp_path / "twice.safetensors")
+    assert cr.load(tmp_path / "twice.safetensors")(x).tolist() == ours(ours(x)).tolist()
+    same = ours
+    ours *= 3
+    assert ours is same and len(ours) == 6 and ours[4] is ours[0]
+    for wrong in (0, -1, 1.5, "2"):
+        with pytest.raises((TypeError, ValueError), match="the number of times is"):
+            ours * wrong
+
+
 @pytest.mark.parametrize(
     ("make", "wrong"),
     [

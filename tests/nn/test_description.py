@@ -372,6 +372,13 @@ def test_a_subclass_prints_the_arguments_that_it_keeps():
     assert repr(Special()) == "Special()"
 
 
+def test_lines_of_a_network_for_tables_are_short():
+    lines = repr(nn.RealMLP(9, 5, 3, 40, 10, (64, 64), "mish")).splitlines()
+    assert lines[1] == "  numeric=9, plain=5, codes=3, num_codes=40, outputs=10,"
+    assert lines[2].startswith("  hidden=(64, 64), activation='mish', dropout=0.15, simple=False")
+    assert max(map(len, lines)) <= 90
+
+
 def test_a_module_of_ones_own_prints_its_children_alone():
     class Own(nn.Module):
         def __init__(self, width):

@@ -436,3 +436,37 @@ def test_the_parameters_of_a_module_of_pytorch_are_loaded():
     assert np.array_equal(ours.weight.numpy(), again.weight.numpy())
     with pytest.raises(TypeError, match=r"^weight of the state_dict is no array.*float32"):
         ours.load_state_dict(theirs.bfloat16().state_dict())
+
+
+def test_lists_in_a_state_dict_take_the_dtype_of_the_parameter():
+    for dtype in ("float32", "float64"):
+        layer = nn.Linear(2, 1, dtype=dtype)
+        layer.load_state_dict({"weight": [[np.float64(0.1), 2]], "bias": [0.3]})
+        assert (layer.weight.dtype, layer.bias.dtype) == (dtype, dtype)
+        assert np.array_equal(layer.weight.numpy(), np.array([[0.1, 2]], dtype))
+        assert np.array_equal(layer.bias.numpy(), np.array([0.3], dtype))
+        before = layer.state_dict()
+        for wrong in ([[1.0, None]], [["1", "2"]], [[1.0], [1.0, 2.0]]):
+            with pytest.raises(TypeError, match=r"^weight of the state_dict is no array, but list"):
+                layer.load_state_dict({"weight": wrong, "bias": [0.0]})
+        assert np.array_equal(layer.weight.numpy(), before["weight"])
+    with pytest.raises(RuntimeError, match="dtype mismatch"):
+        nn.Linear(2, 1).load_state_dict({"weight": np.ones((1, 2)), "bias": [0.0]})
+
+
+@pytest.mark.parametrize("value", [None, "text", [None], {}])
+def test_what_is_no_array_in_a_state_dict_is_not_to_be_converted_to_float32(value):
+    with pytest.raises(TypeError, match=r"^weight of the state_dict is no array") as raised:
+        nn.Linear(2, 1).load_state_dict({"weight": value, "bias": [0.0]})
+    assert "to float32 first" not in str(raised.value)
+
+
+def test_a_state_dict_may_hold_the_parameters_themselves():
+    model = nn.BatchNorm1d(2)
+    kept = model.state_dict(keep_vars=True, prefix="a.")
+    assert kept["a.weight"] is model.weight and kept["a.running_mean"] is model.running_mean
+    assert list(kept) == list(model.state_dict(prefix="a.", keep_vars=False))
+    other = nn.BatchNorm1d(2)
+    model.weight.assign(cr.tensor([2.0, 3.0]))
+    other.load_state_dict(model.state_dict(keep_vars=True))
+    assert other.weight.tolist() == [2.0, 3.0]

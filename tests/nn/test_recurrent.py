@@ -239,3 +239,14 @@ def test_what_lies_beyond_a_length_does_not_count(name, way):
         assert np.isfinite(wanted.numpy()).all()
         for other in others:
             np.testing.assert_array_equal(other.numpy(), wanted.numpy())
+
+
+@pytest.mark.parametrize("options", [{}, {"bias": False, "bidirectional": True}, {"proj_size": 2}])
+def test_all_weights_are_in_pytorchs_order(options):
+    torch = pytest.importorskip("torch")
+    ours, theirs = (m.LSTM(3, 4, num_layers=2, **options) for m in (nn, torch.nn))
+    assert [[tuple(p.shape) for p in place] for place in theirs.all_weights] == [
+        [p.shape for p in place] for place in ours.all_weights
+    ]
+    flat = [parameter for place in ours.all_weights for parameter in place]
+    assert all(a is b for a, b in zip(flat, ours.parameters(), strict=True))

@@ -117,3 +117,11 @@ def test_a_file_says_that_a_weight_is_computed(normalise, tmp_path):
         cr.load(path)
     loaded = cr.load(path, network())
     np.testing.assert_array_equal(loaded(x).numpy(), model.eval()(x).numpy())
+
+
+def test_pytorchs_module_of_parametrizations_has_both():
+    from chainrule.nn.utils.parametrizations import spectral_norm, weight_norm
+
+    assert weight_norm(nn.Linear(3, 2)).weight_g.shape == (2, 1)
+    assert spectral_norm(nn.Linear(3, 2), "weight", 2).weight_u.shape == (2,)
+    assert nn.utils.parametrizations.weight_norm is nn.utils.weight_norm

@@ -1,5 +1,7 @@
 """Which dtype comes out: Python numbers are weak, floats win over integers, the wider wins."""
 
+import operator
+
 import numpy as np
 import pytest
 
@@ -35,6 +37,13 @@ F32, F64, I64, I32, U8, BOOL = (
         (F32, np.float64(1.5), "float32"),  # a Python float in disguise
         (F32, np.ones(2), "float64"),
         (F32, [1.0, 2.0], "float32"),
+        (F32, [np.float64(1.5), 2], "float32"),
+        (F64, [np.float64(1.5), 2], "float64"),
+        (I64, (np.float64(1.5), 2), "float32"),
+        (F32, [np.ones(()), 2], "float64"),
+        (I64, [np.ones(()), 2], "float64"),
+        (F32, [1, 2], "float32"),
+        (U8, [1, 2], "int64"),
     ],
 )
 def test_where_two_operands_meet(a, b, expected):
@@ -51,6 +60,21 @@ def test_python_numbers_among_themselves():
     assert cr.add(1, 2).dtype == np.int64
     assert cr.add(1, 2.0).dtype == np.float32
     assert cr.maximum(True, False).dtype == np.bool_
+    assert cr.add([np.float64(0.1)], [0.2]).dtype == np.float64  # as in cr.tensor
+
+
+def test_numbers_of_numpy_are_numbers_of_python_wherever_tensors_are_beside():
+    x = cr.tensor([1.0, 2.0])
+    one = np.float64(1)
+    assert cr.stack([x, [one, one]]).dtype == np.float32
+    assert cr.stack([x[0], one]).dtype == np.float32
+    assert cr.concatenate([x, [one]]).dtype == np.float32
+    assert cr.as_tensor([[x[0], one], [one, one]]).dtype == np.float32
+    assert cr.matmul(x, [one, one]).dtype == np.float32
+    assert cr.einsum("i,i", x, [one, one]).dtype == np.float32
+    assert cr.where(x > 1, x, [one, one]).dtype == np.float32
+    assert cr.add(np.ones(2, "float32"), [one, one]).dtype == np.float32
+    assert cr.stack([x[0].astype("float64"), one / 3])[1].item() == one / 3
 
 
 @pytest.mark.parametrize("dtype", ["int64", "int32", "uint8", "bool"])
@@ -61,11 +85,33 @@ def test_true_division_of_integers(dtype):
     assert (7 / cr.tensor([2])).tolist() == [3.5]
 
 
+OPERATORS = [
+    "add",
+    "sub",
+    "mul",
+    "floordiv",
+    "mod",
+    "pow",
+    "and_",
+    "or_",
+    "xor",
+    "lshift",
+    "rshift",
+]
+
+
 @pytest.mark.parametrize(
     "function",
     [
         lambda x: x + 300,
         lambda x: 300 // x,
+        lambda x: x**300,
+        lambda x: x ** (2**70),
+        lambda x: cr.power(x, 256),
+        lambda x: cr.put(x, [0], 300),
+        lambda x: cr.put(x, [0, 1], [1, 300]),
+        lambda x: cr.put_along_axis(x, [0, 1], [-1, 1], 0),
+        lambda x: cr.add_along_axis(x, [0, 1], [1, 300], 0),
         lambda x: cr.maximum(x, -1),
         lambda x: cr.where(x > 0, x, 300),
         lambda x: cr.clip(x, 300),
@@ -78,6 +124,19 @@ def test_a_number_that_does_not_fit_is_refused(function):
         function(cr.tensor(U8))
     if caught.type is OverflowError:
         caught.match(r"does not fit uint8, of whole numbers 0 to 255: .*astype\('int64'\)")
+
+
+@pytest.mark.skipif(np.lib.NumpyVersion(np.__version__) < "2.0.0", reason="NumPy 1 wraps them")
+@pytest.mark.parametrize("name", OPERATORS)
+@pytest.mark.parametrize("number", [300, -1, 2**70])
+def test_operators_refuse_the_numbers_that_numpys_refuse(name, number):
+    function, x = getattr(operator, name), np.array([1, 2, 3], "uint8")
+    for way in (lambda x: function(x, number), lambda x: function(number, x)):
+        with pytest.raises(OverflowError):
+            way(x)
+        if name != "pow" or number != -1:  # x ** -1 is 1 / x here, of floats
+            with pytest.raises(OverflowError, match="does not fit uint8"):
+                way(cr.tensor(x))
 
 
 NARROW = {

@@ -286,7 +286,6 @@ ONE_AXIS = {
     "trapezoid": lambda x, axis: cr.trapezoid(x, axis=axis),
     "unstack": lambda x, axis: cr.unstack(x, axis),
     "vecdot": lambda x, axis: cr.vecdot(x, x, axis),
-    "softmin": lambda x, axis: cr.nn.functional.softmin(x, axis),
 }
 
 

@@ -444,18 +444,37 @@ def test_where():
 def test_where_of_many_elements(dtype):
     a, b = (RANDOM.integers(0, 99, (50, 60)).astype(dtype) for _ in range(2))
     if np.dtype(dtype).kind == "f":
-        a[0, :6], b[0, :6] = [np.nan, np.inf, -0.0] * 2, [1.0, -np.inf, 0.0] * 2
+        a[0, :6], b[0, :6] = [np.nan, np.inf, -0.0] * 2, [1.0, -np.inf, -0.0] * 2
     condition = RANDOM.random((50, 60)) < 0.5
     for chosen, first, second in (
         (condition, a, b),
         (condition.T, a.T, b.T),
         (condition[::2, ::-1], a[::2, ::-1], b[1::2]),
         (condition, a, np.broadcast_to(b[:, :1], (50, 60))),
+        *[
+            (condition, *order)
+            for number in (0, 1, b[0, 2])  # -0.0 of floats
+            for one in [np.broadcast_to(np.asarray(number, dtype), (50, 60))]
+            for order in ((a, one), (one, a), (one, one))
+        ],
         (np.where(condition, np.uint8(255), np.uint8(0)).view(bool), a, b),  # a mask of an image
     ):
         expected = np.where(chosen, first, second)
         same(cr.where(chosen, first, second), expected)
         assert cr.where(chosen, first, second).numpy().tobytes() == expected.tobytes()
+
+
+@pytest.mark.parametrize("name", ["maximum", "minimum"])
+@pytest.mark.parametrize("number", [0.0, -0.0, 1.5, np.nan, -np.inf])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_the_extremes_of_many_elements_and_a_number(name, number, dtype):
+    x = RANDOM.standard_normal((110, 100)).astype(dtype)
+    x[0, :5] = [np.nan, np.inf, -np.inf, 0.0, -0.0]
+    one = np.full((), number, dtype)
+    for array in (x, x.T, x[::-1]):
+        for arguments in ((array, one), (one, array)):
+            found = getattr(cr, name)(*arguments).numpy()
+            assert found.tobytes() == getattr(np, name)(*arguments).tobytes()
 
 
 def test_where_stops_a_gradient_that_is_not_a_number():

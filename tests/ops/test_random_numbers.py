@@ -154,6 +154,103 @@ def test_use_generator_ends_with_its_block_even_by_an_error():
     assert cr.current_generator() is outer
 
 
+class Quarter(cr.Generator):
+    """Draws 1/4 always."""
+
+    def uniform(self, shape, dtype="float32"):
+        return cr.full(shape, 0.25, dtype)
+
+
+class Two(cr.Generator):
+    """Draws 2 in place of normal numbers."""
+
+    def normal(self, shape, dtype="float32"):
+        return cr.full(shape, 2.0, dtype)
+
+
+def test_all_draws_are_made_of_what_a_generator_overrides():
+    normal = np.sqrt(-2 * np.log(0.75)) * np.cos(np.pi / 2)
+    x = cr.ones(3, dtype="float64")
+    with cr.use_generator(Quarter()):
+        for drawn in (cr.uniform((3,)), cr.uniform(size=3), cr.rand(3), cr.rand_like(x)):
+            assert drawn.tolist() == [0.25] * 3
+        assert cr.uniform(-1.0, 3.0, 3).tolist() == [0.0] * 3
+        assert cr.randint(8, size=3).tolist() == [2] * 3
+        assert cr.bernoulli(0.2, 2).tolist() == [0, 0]
+        assert cr.bernoulli(0.3, 2).tolist() == [1, 1]
+        np.testing.assert_allclose(cr.normal((3,), "float64"), normal, rtol=1e-15, atol=1e-15)
+        assert (cr.nn.functional.dropout(x, 0.2) > 1.2).all()
+        assert cr.nn.functional.dropout(x, 0.3).tolist() == [0.0] * 3
+        assert cr.nn.Linear(1, 2).bias.tolist() == [-0.5, -0.5]
+        run = cr.compile(lambda: cr.rand(3) + cr.uniform(1.0, 2.0, 3))
+        assert run().tolist() == [1.5] * 3
+    with cr.use_generator(Two()):
+        assert cr.randn(2).tolist() == cr.normal((2,)).tolist() == [2.0, 2.0]
+        assert cr.normal(1.0, 3.0, 2).tolist() == [7.0, 7.0]
+    assert Quarter().bernoulli(0.3, 2).tolist() == [1, 1]
+
+
+class Largest(cr.Generator):
+    """Draws the largest number below 1 always."""
+
+    def uniform(self, shape, dtype="float32"):
+        return cr.full(shape, float(np.nextafter(np.dtype(dtype).type(1), 0)), dtype)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(0, 3e-3), (-1, 1), (1000, 1001), (-1, 7e-8), (1e7, 1e7 + 1), (-5, -4), (3, 1)],
+)
+def test_rounding_does_not_bring_a_draw_to_the_end_of_its_interval(low, high, dtype):
+    first, end = np.array([low, high], dtype)
+    below = np.nextafter(end, first)
+    ends = cr.tensor(first), cr.tensor(end)
+    with cr.use_generator(Largest()):
+        for run in (cr.compile(cr.uniform), cr.uniform):
+            found = run(low=low, high=high, size=5, dtype=dtype).numpy()
+            assert found.dtype == dtype
+            assert ((first <= found) & (found < end) if low < high else found > end).all()
+            assert np.abs(found - below).max() <= 3 * np.spacing(np.abs(end - first))
+            given = run(low=ends[0], high=ends[1], size=5).numpy()
+            assert ((first <= given) & (given < end) if low < high else given >= end).all()
+        for fill in (cr.nn.init.uniform_, cr.Parameter.uniform_):
+            drawn = cr.Parameter(cr.zeros(5, dtype=dtype))
+            with cr.no_grad():
+                fill(drawn, *sorted((low, high)))
+            assert (drawn.numpy() < max(first, end)).all()
+
+
+def test_an_interval_of_one_number_is_that_number():
+    assert cr.uniform(2.0, 2.0, 3).tolist() == [2.0] * 3
+    assert cr.uniform(cr.tensor(2.0), 2.0, 3).tolist() == [2.0] * 3
+    assert cr.uniform(1.0, 1.0 + 1e-12, 2).tolist() == [1.0] * 2  # one number in float32
+
+
+def test_a_refused_draw_does_not_move_the_generator():
+    generator = cr.Generator(4)
+    with cr.use_generator(generator):
+        for wrong in (lambda: cr.normal(0.0, -1.0, 3), lambda: cr.uniform((3,), "int64")):
+            with pytest.raises((TypeError, ValueError)):
+                wrong()
+    assert generator.state.tolist() == [4, 0]
+
+
+@pytest.mark.parametrize("seed", [1.0, True, np.float64(1), np.float32(1), np.bool_(True)])
+def test_a_whole_seed_is_taken_in_any_form_as_in_pytorch(seed):
+    before = cr.default_generator.state.numpy().copy()
+    try:
+        assert cr.manual_seed(seed).state.tolist() == [1, 0]
+    finally:
+        cr.default_generator.state.assign(before)
+
+
+@pytest.mark.parametrize("seed", [0.5, float("nan"), float("inf"), np.float32(0.5)])
+def test_a_seed_that_is_no_whole_number_is_refused_with_the_remedy(seed):
+    with pytest.raises(TypeError, match=r"a seed is a whole number.*: round it"):
+        cr.manual_seed(seed)
+
+
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_a_seed_out_of_range_is_refused(seed):
     with pytest.raises(ValueError, match="a seed is a whole number"):

@@ -317,7 +317,73 @@ def test_a_group_has_keys_of_its_own():
     assert body.tolist() == [0.0] and head.tolist() == [1.5]
 
 
-@pytest.mark.parametrize("key", ["weight_decya", "lrr", "learning_rate", "betas", "Momentum"])
+@pytest.mark.parametrize(
+    "key",
+    [
+        "decay",
+        "no_decay",
+        "beta",
+        "eta",
+        "rho",
+        "alpha",
+        "lrr",
+        "layer_decay",
+        "no_weight_decay",
+        3,
+    ],
+)
+def test_any_key_is_one_of_the_users_as_in_pytorch(key):
+    """SAM keeps its "rho" in the groups of SGD."""
+    optimizer = optim.Adam([{"params": [cr.Parameter([1.0])], key: "a"}])
+    group = optimizer.param_groups[0]
+    assert group[key] == "a"
+    group[key] = group["new"] = None
+    assert (group[key], group["new"]) == (None, None)
+
+
+def test_a_state_dict_holds_the_users_keys():
+    def made(**own):
+        return optim.SGD([{"params": [cr.Parameter([1.0])], **own}], lr=0.5)
+
+    before, after = made(name="a", scale=0.1), made(name="b", other=2)
+    state = before.state_dict()
+    assert state["param_groups"][0]["name"] == "a"
+    after.load_state_dict(state)
+    group = after.param_groups[0]
+    assert (group["name"], group["scale"], group["other"], group["lr"]) == ("a", 0.1, 2, 0.5)
+    for wrong in ({"momentun": 1}, {"learning_rate": 1}):
+        state["param_groups"] = [{**state["param_groups"][0], **wrong, "name": "c"}]
+        with pytest.raises(ValueError, match="the state's param_groups are"):
+            after.load_state_dict(state)
+    assert group["name"] == "a"
+
+
+def test_a_compiled_function_notices_a_users_key_that_changes():
+    w = cr.Parameter([1.0])
+    optimizer = optim.SGD([{"params": [w], "scale": 1.0}], lr=0.5)
+
+    @cr.compile
+    def step():
+        optimizer.zero_grad()
+        (w.sum() * optimizer.param_groups[0]["scale"]).backward()
+        optimizer.step()
+
+    step()
+    step()
+    assert w.tolist() == [0.0]
+    optimizer.param_groups[0]["scale"] = 2.0
+    step()
+    assert w.tolist() == [-1.0]
+
+
+@pytest.mark.parametrize("key", ["weight_decya", "weigt_decay", "momentun", "LR", "Momentum"])
+def test_a_misspelt_key_is_not_set(key):
+    group = optim.SGD([cr.Parameter([1.0])]).param_groups[0]
+    with pytest.raises(KeyError, match="no hyper-parameter here; there are params, lr"):
+        group[key] = 0.1
+
+
+@pytest.mark.parametrize("key", ["weight_decya", "nestrov", "learning_rate", "betas", "Momentum"])
 def test_a_key_that_is_meant_to_be_a_hyper_parameter_is_not_kept(key):
     with pytest.raises(TypeError, match=f"SGD has no hyper-parameter {key}; it has lr"):
         optim.SGD([{"params": [cr.Parameter([1.0])], key: 0.1}])

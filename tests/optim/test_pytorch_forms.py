@@ -168,6 +168,23 @@ def test_a_state_dict_of_pytorch_is_refused_by_name():
         optim.Adam([cr.Parameter([1.0])]).load_state_dict(theirs)
 
 
+def test_names_that_are_not_here_say_what_is():
+    optimizer = optim.SGD([cr.Parameter([1.0])])
+    for name in ("register_step_pre_hook", "register_step_post_hook"):
+        with pytest.raises(AttributeError, match=rf"{name}.*a subclass whose step\(\)"):
+            getattr(optimizer, name)
+        assert not hasattr(optimizer, name)
+    with pytest.raises(AttributeError, match=r"'StepLR'.*'get_lr'; here it is get_last_lr\(\)"):
+        optim.lr_scheduler.StepLR(optimizer, 1).get_lr()
+
+    class Ported(optim.Schedule):
+        def get_lr(self):
+            return [0.1]
+
+    with pytest.raises(NotImplementedError, match=r"define lr\(self, base_lr, t\)"):
+        Ported(optimizer)
+
+
 # Attributes of an optimiser of your own
 
 

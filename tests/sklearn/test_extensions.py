@@ -71,6 +71,14 @@ def test_layers(parameters, expected):
     np.testing.assert_array_equal(read.predict_proba(X), estimator.predict_proba(X))
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_copy_of_an_activation_keeps_its_hooks(dtype):
+    activation = nn.Sequential(nn.PReLU(dtype=dtype))
+    activation.get_submodule("0").register_forward_hook(lambda module, inputs, output: 0 * output)
+    estimator = classifier(activation=activation).fit(X, THREE)
+    np.testing.assert_array_equal(np.ptp(estimator.predict_proba(X), axis=0), 0)
+
+
 def test_the_network_gives_what_is_predicted():
     estimator = classifier(dropout=0.2, normalization="layer").fit(X, THREE)
     network = estimator.network_.eval()
@@ -128,119 +136,6 @@ def test_class_weight_is_a_weight_of_rows():
     balanced.fit(X, THREE)
     with pytest.raises(ValueError, match="give a dict"):
         balanced.partial_fit(X, THREE)
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.parametrize(
-    ("loss", "y", "shape"),
-    [
-        (nn.CrossEntropyLoss(label_smoothing=0.1), THREE, (201, 3)),
-        (nn.CrossEntropyLoss(weight=[1.0, 2.0]), TWO, (201, 2)),
-        (nn.BCEWithLogitsLoss(), TWO, (201, 2)),
-        (nn.BCEWithLogitsLoss(), SEVERAL, (201, 3)),
-        (lambda z, y: nn.functional.cross_entropy(z, y), THREE, (201, 3)),
-    ],
-    ids=["smoothed", "weighted", "binary", "several", "own"],
-)
-def test_losses_of_classes(loss, y, shape, solver):
-    estimator = classifier(loss=loss, solver=solver, max_iter=20).fit(X, y)
-    assert estimator.predict_proba(X).shape == shape
-    assert estimator.score(X, y) > 0.5
-
-
-def test_a_loss_of_nn_is_that_of_scikit_learn():
-    mine, own = classifier(), classifier(loss=nn.CrossEntropyLoss())
-    weights = rng.uniform(0.5, 2, len(X))
-    np.testing.assert_allclose(
-        own.fit(X, THREE, weights).loss_curve_, mine.fit(X, THREE, weights).loss_curve_, rtol=1e-9
-    )
-
-
-@pytest.mark.parametrize(
-    ("loss", "y", "match"),
-    [
-        (nn.BCEWithLogitsLoss(), THREE, "two classes"),
-        (nn.CrossEntropyLoss(), SEVERAL, "several labels"),
-        (nn.HingeLoss(), TWO, "takes margins"),
-    ],
-)
-def test_losses_that_do_not_fit(loss, y, match):
-    with pytest.raises(ValueError, match=match):
-        classifier(loss=loss).fit(X, y)
-
-
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-@pytest.mark.parametrize(
-    "loss", ["absolute_error", "huber", nn.SmoothL1Loss(), nn.PinballLoss(0.5)]
-)
-def test_losses_of_numbers(loss, solver):
-    estimator = regressor(loss=loss, solver=solver, max_iter=60).fit(X, NUMBER)
-    assert estimator.predict(X).shape == (201,)
-    assert estimator.score(X, NUMBER) > 0.4
-
-
-def test_quantiles():
-    estimator = regressor(
-        loss=nn.PinballLoss([0.1, 0.5, 0.9]), max_iter=150, early_stopping=True
-    ).fit(X, NUMBER)
-    found = estimator.predict(X)
-    assert found.shape == (201, 3) and estimator.n_outputs_ == 3
-    assert (found > NUMBER[:, None]).mean(axis=0)[[0, 2]].tolist() == pytest.approx(
-        [0.1, 0.9], abs=0.15
-    )
-    assert max(estimator.validation_scores_) == -min(estimator.validation_loss_curve_)
-    with pytest.raises(ValueError, match="of one target"):
-        estimator.fit(X, X[:, :2])
-
-
-def test_a_scorer_of_several_quantiles_is_asked():
-    called = []
-
-    def score(estimator, X, y):
-        called.append(estimator.predict(X).shape)
-        return 0.5
-
-    parameters = {"loss": nn.PinballLoss([0.1, 0.9]), "early_stopping": True, "scoring": score}
-    found = regressor(**parameters).fit(X, NUMBER).validation_scores_
-    assert found == [0.5] * 6 and called == [(21, 2)] * 6
-
-
-COUNTS = np.random.default_rng(1).poisson(np.exp(1 + X[:, 0]))
-SHARES = 1 / (1 + np.exp(-3 * X[:, 0]))
-
-
-@pytest.mark.parametrize(
-    ("loss", "y", "link"),
-    [
-        (nn.PoissonNLLLoss(), COUNTS, "exp"),
-        (nn.PoissonNLLLoss(log_input=False), COUNTS, "identity"),
-        (nn.BCEWithLogitsLoss(), SHARES, "logistic"),
-        (nn.CrossEntropyLoss(), np.stack([SHARES, 1 - SHARES], axis=1), "softmax"),
-    ],
-)
-def test_predictions_are_in_the_units_of_the_targets(loss, y, link):
-    activation = "softplus" if link == "identity" else None
-    estimator = regressor(loss=loss, output_activation=activation, max_iter=200).fit(X, y)
-    assert estimator.out_activation_ == (activation or link)
-    assert estimator.score(X, y) > 0.5
-    np.testing.assert_allclose(cr.Predictor(estimator).predict(X), estimator.predict(X), rtol=1e-6)
-    if link != "identity":
-        with pytest.raises(ValueError, match=f"has {link} as output_activation"):
-            regressor(loss=loss, output_activation="softplus").fit(X, y)
-
-
-def test_a_loss_of_classes_for_one_column_of_numbers():
-    with pytest.raises(ValueError, match="use MLPClassifier"):
-        regressor(loss=nn.CrossEntropyLoss()).fit(X, TWO)
-
-
-def test_an_activation_of_the_output():
-    estimator = regressor(output_activation="softplus").fit(X, NUMBER)
-    assert estimator.predict(X).min() > 0 and estimator.out_activation_ == "softplus"
-    estimator = regressor(output_activation=cr.exp, max_iter=100).fit(X, COUNTS)
-    assert estimator.predict(X).mean() == pytest.approx(COUNTS.mean(), rel=0.2)  # one exp
-    with pytest.raises(ValueError, match="leave out"):
-        regressor(loss="poisson", output_activation="softplus").fit(X, NUMBER**2)
 
 
 def test_rows_to_validate_on():

@@ -354,9 +354,23 @@ def test_columns_by_their_numbers():
     array = RNG.integers(0, 5, (ROWS, 3)) + 0.5
     by_name = Columns.fit(array, categorical=["x0"], drop=["x2"])
     assert Columns.fit(array, categorical=[0], drop=np.array([2])) == by_name
+    assert Columns.fit(array, categorical=[-3], drop=[np.int64(-1)]) == by_name
     frame = pd.DataFrame(array, columns=[7, 8, 9])
     columns = Columns.fit(frame, categorical=[7], drop=[9])
     assert columns == Columns.fit(frame, categorical=["x7"], drop=["x9"])
-    for table, number in ((array, 3), (array, True), (frame, 0), (frame.rename(columns=str), 7)):
-        with pytest.raises(ValueError, match="drop: x has no column"):
+    labelled = Columns.fit(frame.set_axis([0, -1, 1], axis=1), drop=[-1])
+    assert labelled.describe()[1]["decision"] == "left out, as asked"
+    named = frame.rename(columns=str)
+    for table, number in ((array, 3), (array, -4), (array, True), (frame, -1), (named, 7)):
+        with pytest.raises(ValueError, match=f"drop: x has no column {number}"):
             Columns.fit(table, drop=[number])
+
+
+def test_cycles_are_told_in_few_words():
+    hours = pd.date_range("2020-01-01", periods=ROWS, freq="37h")
+    table = pd.DataFrame({"all": hours, "day": pd.date_range("2020-01-01", periods=ROWS, freq="s")})
+    decisions = [column["decision"] for column in Columns.fit(table).describe()]
+    assert decisions == [
+        "dates: days since the first, time of year, month, week and day",
+        "dates: days since the first, time of day",
+    ]

@@ -479,7 +479,7 @@ def test_encoded_rows_go_by_their_names_and_are_checked():
             model.predict_encoded(given)
 
 
-@pytest.mark.parametrize("bad", ["median", "start", "scores", "nan scores", "weights"])
+@pytest.mark.parametrize("bad", ["median", "start", "scores", "nan scores", "weights", "hot"])
 def test_numbers_of_a_file_are_checked(bad, tmp_path):
     days = np.datetime64("2020-01-01") + np.arange(300)
     model = tabular.fit({"x": X[:, 0], "d": days}, Y, "regression", epochs=1, **SMALL)
@@ -491,6 +491,8 @@ def test_numbers_of_a_file_are_checked(bad, tmp_path):
         date["start"] = float("inf")
     elif bad == "weights":
         found["score_weights"] = np.zeros(len(found["scores"]))
+    elif bad == "hot":
+        found["temperatures"] = [float("nan")]
     else:
         found["scores"] = np.ones((5, 2)) if bad == "scores" else np.full((5, 1), np.nan)
     cr.save(found, tmp_path / "model.safetensors")

@@ -134,6 +134,43 @@ def test_estimators_have_a_method(kind, tmp_path):
     assert rows["trained on"][0].startswith("160 rows")
 
 
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+def test_the_epoch_whose_weights_were_kept(stops, tmp_path):
+    sklearn = pytest.importorskip("chainrule.sklearn")
+    x, y = RNG.normal(size=(200, 3)), RNG.integers(0, 2, 200)
+    held = {"X_val": x[150:], "y_val": y[150:]}
+    model = sklearn.MLPClassifier((8,), max_iter=15, early_stopping=stops, n_iter_no_change=99)
+    model.set_params(random_state=0, learning_rate_init=0.05).fit(x[:150], y[:150], **held)
+    best = int(np.argmax(model.validation_scores_)) + 1
+    assert best < 15
+    model.report(tmp_path / "r.html", x[150:], y[150:])
+    kept = f"The weights of epoch {best if stops else 15} were kept"
+    assert kept in (tmp_path / "r.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("size", [2.0**-1010, 2.0**-665, 2.0**665, 2.0**1012])
+def test_targets_of_any_size(size, tmp_path):
+    x = np.random.default_rng(0).normal(size=(200, 3))
+    y = np.round(x @ [1.0, 2.0, 3.0], 2)
+    options = {"loss": "gaussian", "epochs": 5, "hidden": (8,)}
+    one = tabular.fit(x, y, "regression", **options)
+    other = tabular.fit(x, size * y, "regression", **options)
+    np.testing.assert_allclose(other.predict_std(x), size * one.predict_std(x))
+    figures, sized = tabular.figures(one, x, y), tabular.figures(other, x, size * y)
+    assert sized["r2"] == pytest.approx(figures["r2"]) and figures["r2"] > 0
+    for name in ("rmse", "mae"):
+        assert sized[name] == pytest.approx(size * figures[name], abs=0)
+    error = one.predict(x) - y
+    assert figures["rmse"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-12)
+    rows = x, size * y
+    tabular.write_report(tmp_path / "r.html", other, *rows, train=rows)
+    page = (tmp_path / "r.html").read_text(encoding="utf-8")
+    mean = next(row for row in read(page) if row[0] == "the mean")
+    assert float(mean[1]) == pytest.approx(size * y.std(), rel=1e-3, abs=0)
+    assert re.findall(r"width:(\d+)%", page)[0] == "100"  # the largest importance
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 def test_what_no_report_is_on(tmp_path):
     sklearn = pytest.importorskip("chainrule.sklearn")

@@ -1,6 +1,7 @@
 """Exercise sheets: round numbers by a seed, and answers that NumPy finds as well."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -13,12 +14,35 @@ G = {
     "tanh": (np.tanh, lambda a: 1 - a * a),
     "relu": (lambda z: np.maximum(z, 0), lambda a: 1.0 * (a > 0)),
 }
+LETTERS = {  # z, a, delta and W of each source
+    "row": ("z", "a", "delta", "w"),
+    "cs3780": ("u", "z", "delta", "W"),
+    "cornell": ("a", "z", "delta", "W"),
+    "4al3": ("a", "h", "g", "W"),
+}
 SHEETS = [
     ((2, 2, 2), {}),
     ((2, 3, 1), {"activation": "tanh", "letters": "row", "lr": 0.1}),
     ((3, 2, 2, 2), {"activation": "relu", "loss": "mean squares", "letters": "cs3780"}),
     ((2, 2, 3), {"activation": "relu", "loss": "cross-entropy", "form": "row"}),
+    ((2, 2, 2), {"letters": "row"}),
+    ((2, 2, 2), {"letters": "4al3"}),
+    ((2, 3, 2), {"letters": "cornell"}),
 ]
+
+
+def renamed(mine, letters="boulder"):
+    """The quantities by the names of a source; weights of rows are (in, out)."""
+    if letters == "boulder":
+        return dict(mine)
+    theirs = dict(zip(("z", "a", "delta", "W"), LETTERS[letters], strict=True))
+    found = {}
+    for name, value in mine.items():
+        before, letter, number = re.fullmatch(r"(new_|d(?!elta))?([a-zA-Z]+)(\d*)", name).groups()
+        is_turned = letters == "row" and letter == "W"
+        name = f"{before or ''}{theirs.get(letter, letter)}{number}"
+        found[name] = value.T if is_turned else value
+    return found
 
 
 def by_hand(sheet, activation, loss, lr):
@@ -57,7 +81,10 @@ def test_the_answers_are_right(sizes, options, seed):
     sheet = exercises.backprop(sizes, seed, **options)
     activation, loss = options.get("activation", "sigmoid"), options.get("loss", "half squares")
     mine = by_hand(sheet, activation, loss, options.get("lr", 0.5))
-    assert sheet.check(mine).correct
+    letters = options.get("letters", "boulder")
+    found = sheet.check(renamed(mine, letters))
+    assert found.correct
+    assert {f.name for f in found.findings} == set(renamed(mine, letters))
     trace = sheet.explanation.trace()
     for i, layer in enumerate(trace["layers"], start=1):
         assert np.ravel(layer["delta"]["values"]) == pytest.approx(mine[f"delta{i}"], abs=1e-12)
@@ -118,6 +145,32 @@ def test_the_notebook_runs_and_checks(capsys):
     names["mine"] = {"z1": names["W1"] @ names["a0"]}
     exec(check, names)
     assert "the bias b1 is missing" in capsys.readouterr().out
+
+
+def test_slips_are_named_in_the_letters_of_the_sheet():
+    sheet = exercises.backprop((2, 2, 2), seed=1, letters="4al3")
+    mine = by_hand(sheet, "sigmoid", "half squares", 0.5)
+    assert "h1 is wrong: " in sheet.check({"h1": mine["z1"]}).sentence
+    assert "layer 1 is missing: yours is a1" in sheet.check({"h1": mine["z1"]}).slip
+    by_a = mine["delta1"] / (mine["a1"] * (1 - mine["a1"]))
+    found = sheet.check({"a1": mine["z1"], "g1": by_a})
+    assert found.sentence.startswith("g1 is wrong, a1 is right: yours is ours / f'(a1);")
+    with pytest.raises(ValueError, match="write a1, h1, loss, g1, dW1"):
+        sheet.check({"z1": mine["z1"]})
+    cell = json.loads(sheet.to_notebook())["cells"][2]["source"][0]
+    assert "name them: a1, h1, loss, g1, dW1, db1, new_W1, new_b1." in cell
+
+
+def test_the_outer_product_of_a_square_matrix_lies_as_the_letters_have_it():
+    row, column = (
+        exercises.backprop((2, 2, 2), seed=1, letters=name) for name in ("row", "boulder")
+    )
+    mine = by_hand(row, "sigmoid", "half squares", 0.5)
+    assert row.check({"dW2": mine["dW2"].T}).correct
+    turned = row.check({"dW2": mine["dW2"]})
+    assert turned.slip.endswith("the wrong way round: dL/dw = a^T delta, one column a neuron")
+    turned = column.check({"dW2": mine["dW2"].T, "new_W2": mine["new_W2"]})
+    assert turned.slip.endswith("the wrong way round: dL/dW = delta a^T, one row a neuron")
 
 
 @pytest.mark.parametrize(

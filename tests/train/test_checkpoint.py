@@ -49,6 +49,20 @@ def test_other_tools_can_read_the_tensors(path):
         np.testing.assert_array_equal(found[f"model.{name}"], array)
 
 
+def test_keys_of_the_users_in_a_group_are_no_part_of_the_file(path):
+    def made(name):
+        model = network()
+        groups = [{"params": model.parameters(), "name": name, "rule": lambda lr: lr / 2}]
+        return cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(groups, lr=0.1))
+
+    before, after = made("a"), made("b")
+    before.fit(*classification(20), epochs=1)
+    before.save(path)
+    after.load(path)
+    assert_same_bits(weights(after.model), weights(before.model))
+    assert after.optimizer.param_groups[0]["name"] == "b"
+
+
 def test_a_file_is_replaced_and_nothing_else_is_left(path):
     for epochs in (1, 2):
         trainer = trained(epochs)

@@ -247,6 +247,18 @@ def test_results_keep_no_graph_and_say_so():
     predict = cr.compile(model)
     with pytest.raises(ValueError, match=r"computed by a compiled function.*inside"):
         predict(X).backward()
+    head = nn.Linear(3, 3, dtype="float64")
+    loss = nn.CrossEntropyLoss()(head(predict(X)), Y)
+    for differentiate in (loss.backward, lambda: cr.grad(loss, head.weight)):
+        with pytest.raises(ValueError, match=r"shape \(\d+, 3\) was computed by"):
+            differentiate()
+    assert head.weight.grad is None
+    features = predict(X)
+    assert cr.grad((features * 3).sum(), features).numpy().max() == 3
+    nn.CrossEntropyLoss()(head(features.detach()), Y).backward()
+    assert head.weight.grad is not None
+    with cr.no_grad():
+        assert not predict(X).requires_grad
     inputs = model[0](cr.tensor(X))
 
     @cr.compile
@@ -255,6 +267,15 @@ def test_results_keep_no_graph_and_say_so():
 
     with pytest.raises(cr.SymbolicError, match=r"graph outside.*detach\(\)"):
         differentiate(inputs)
+
+
+def test_a_compiled_model_has_the_parts_of_the_model():
+    model = network()
+    compiled = cr.compile(model)
+    assert list(compiled.parameters()) == list(model.parameters())
+    assert compiled.eval() is model and not compiled.training
+    with pytest.raises(AttributeError):
+        compiled.absent()
 
 
 def test_a_schedule_steps_outside():

@@ -46,6 +46,40 @@ def test_the_error_says_what_to_write(wrong):
         call()
 
 
+def a_step():
+    return cr.explain(nn.Linear(2, 1), [1.0, 2.0], [1.0], nn.MSELoss())
+
+
+@pytest.mark.parametrize(
+    ("read", "remedy"),
+    [
+        (lambda: nn.Linear(2, 1).summary, r"cr\.summary\(model, \(784,\)\)"),
+        (lambda: nn.Sequential(nn.ReLU()).layers, r"model\.children\(\)"),
+        (lambda: nn.Linear(2, 1).fit, r"cr\.Trainer\(model, loss, optimizer\)\.fit"),
+        (lambda: trainer().fit(X, Y, progress=False).history, r"history\.to_dict\(\)"),
+        (lambda: trainer().fit(X, Y, progress=False).plot, r"plt\.plot"),
+        (lambda: cr.draw(nn.Linear(2, 1), (2,)).show, r"drawing\.save"),
+        (lambda: a_step().show, r"to_html"),
+        (lambda: cr.prune, r"cr\.graph\.prune"),
+    ],
+)
+def test_a_name_of_other_libraries_says_what_it_is_here(read, remedy):
+    with pytest.raises(AttributeError, match=remedy):
+        read()
+
+
+def test_a_model_may_have_attributes_of_these_names():
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.ModuleList([nn.Linear(2, 1)])
+
+        def fit(self):
+            return len(self.layers)
+
+    assert Net().fit() == 1
+
+
 @pytest.mark.parametrize("loss", [nn.CrossEntropyLoss(), nn.NLLLoss()])
 def test_the_label_that_pytorch_ignores_names_its_argument(loss):
     outputs = cr.tensor(np.full((3, 2), -0.7, np.float32))

@@ -26,14 +26,22 @@ def reporting_errors(*, tracebacks: bool = False) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        click.echo("Interrupted.", err=True)
-        raise click.exceptions.Exit(INTERRUPTED) from None
+        raise _interrupted() from None
     except (click.ClickException, click.exceptions.Exit, click.Abort):
         raise
     except _USER_ERRORS as error:
+        # Until 3.12 Python makes a RuntimeError of Ctrl-C while a class is made, as in an import.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise _interrupted() from None
         if tracebacks or (isinstance(error, OSError) and error.errno == errno.EPIPE):
             raise
         raise click.ClickException(message(error)) from error
+
+
+def _interrupted() -> click.exceptions.Exit:
+    """Say so; the exit that Ctrl-C ends with."""
+    click.echo("Interrupted.", err=True)
+    return click.exceptions.Exit(INTERRUPTED)
 
 
 def message(error: BaseException) -> str:

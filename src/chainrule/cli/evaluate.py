@@ -84,7 +84,8 @@ def _evaluate_table(
     from chainrule import tabular
     from chainrule.cli import output
     from chainrule.cli.table_data import naming, read_table_to_use, say_notices
-    from chainrule.cli.table_training import left_out, shown
+    from chainrule.cli.table_to_train import left_out
+    from chainrule.cli.table_training import shown
 
     frame = read_table_to_use(data, saved, folder, part, header=header)
     if saved.target not in frame.columns:

@@ -9,7 +9,6 @@ from chainrule.cli.options import (
     header_option,
     mnist_option,
     model_argument,
-    part_option,
 )
 
 
@@ -33,7 +32,12 @@ Examples:
 @click.option("--html", "page", metavar="FILE.html", help="Where to write the page that plays it.")
 @click.option("--json", "trace", metavar="FILE.json", help="Where to write the trace, all numbers.")
 @mnist_option
-@part_option
+@click.option(
+    "--part",
+    type=click.Choice(["train", "test"]),
+    help="The rows to use, of data with a training and a test part.  [default: train without DATA, "
+    "else test]",
+)
 @header_option
 def explain(
     model: str,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +16,7 @@ from chainrule.data.cells import is_missing
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.tabular import TabularModel
-from chainrule.tabular.cells import as_text
+from chainrule.tabular.cells import Meaning, as_text, canonical
 from chainrule.tabular.model import is_model, model_of
 from chainrule.train import save
 from chainrule.train.model_file import metadata_of, read, values_of
@@ -73,7 +74,7 @@ class SavedTable:
         # The type of what is read depends on all rows: these may hold only some of the labels.
         known = {as_text(label): label for label in labels}
         texts = [as_text(value) for value in y.tolist()]
-        texts = [text if text in known else text.strip() for text in texts]
+        known |= _of_same_value(set(texts).difference(known), known)
         wrong = next((row for row, text in enumerate(texts) if text not in known), None)
         if wrong is not None:
             raise ValueError(
@@ -108,6 +109,23 @@ def table_of(
         raise FileError(f"{path}: what it says of the rows it was trained on is damaged.")
     target = str(metadata.get("target") or "prediction")
     return SavedTable(model_of(path, content), target, hashes, metadata)
+
+
+def _of_same_value(texts: Iterable[str], known: Mapping[str, Any]) -> dict[str, Any]:
+    """For texts the labels of the same value, as of 1 that of 01 and of TRUE that of true, where
+    one label alone has it.
+
+    Args:
+        texts: as a table has them.
+        known: the labels by their texts.
+    """
+    are_truths = {canonical(label, "booleans") for label in known} <= {"True", "False"}
+    meaning: Meaning = "booleans" if are_truths else "numbers"
+    names = {label: canonical(label.strip(), meaning) for label in known}
+    counts = Counter(names.values())
+    of_value = {name: known[label] for label, name in names.items() if counts[name] == 1}
+    found = {text: canonical(text.strip(), meaning) for text in texts}
+    return {text: of_value[name] for text, name in found.items() if name in of_value}
 
 
 def row_hashes(model: TabularModel, table: Any, y: Any) -> NDArray[np.uint32]:

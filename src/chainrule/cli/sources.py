@@ -27,6 +27,9 @@ _KINDS = "a .csv, .parquet or .npz file, a folder of images, or one of " + ", ".
 _MAX_SIZE = 1e37
 """Larger numbers are refused: the models compute in float32, whose maximum is 3.4e38."""
 
+_MIN_SIZE = 1e-37
+"""Columns of smaller numbers alone are refused: float32 is precise down to 1.2e-38."""
+
 
 @dataclass(frozen=True)
 class Data:
@@ -63,7 +66,7 @@ class Data:
     def __post_init__(self) -> None:
         for array in (self.x, self.y, self.x_test, self.y_test):
             if array is not None and array.dtype.kind == "f":
-                check_size(self.name, max(float(array.max()), -float(array.min())))
+                _check_size(self.name, max(float(array.max()), -float(array.min())))
 
     def part(self, which: str | None) -> tuple[Array, Array | None]:
         """The rows to predict or to evaluate: the test part where there is one.
@@ -78,12 +81,22 @@ class Data:
         return self.x_test, self.y_test
 
 
-def check_size(place: str, largest: float) -> None:
+def _check_size(place: str, largest: float) -> None:
     """Raise ValueError where the size of the largest number is beyond float32."""
     if largest > _MAX_SIZE:
         raise ValueError(
             f"{place} holds a number of size {largest:g}, too large for float32. "
             "Give the column another unit, or drop the row."
+        )
+
+
+def _check_not_tiny(place: str, values: Array) -> None:
+    """Raise ValueError where float32 takes all of these numbers for 0."""
+    largest = float(np.abs(values).max()) if values.dtype.kind == "f" else 0.0
+    if 0 < largest < _MIN_SIZE:
+        raise ValueError(
+            f"{place} holds numbers of size {largest:g} and less, too small for float32. Give the "
+            "column another unit."
         )
 
 
@@ -179,6 +192,7 @@ def read_to_train(
         return read_built_in(name, folder)
     if kind == "npz":
         found = read_npz(name)
+        _check_not_tiny(f"{name}: y", found.y)
         return Data(kind, name, found.x, found.y, found.x_test, found.y_test)
     with saying_what_text_is_for(name):
         table = read_text_table(name, header=header)
@@ -192,6 +206,8 @@ def read_to_train(
     if repeated is not None:
         raise ValueError(f"{name} has two columns named {repeated!r}. Rename one of them.")
     index = target_column(name, names, target)
+    for column, cells in zip(names, values.T, strict=True):
+        _check_not_tiny(f"{name}, column {column!r:.80}", cells)
     notice = None
     if table.has_index:
         notice = (
@@ -349,7 +365,8 @@ def _read_table_of(
         return x if y is None else [*x, y]
 
     known = columns if trained_on["header"] else ()
-    values = read_text_table(name, header=header, known=known, choose=choose).values
+    widths = len(columns), len(columns) + 1
+    values = read_text_table(name, header=header, known=known, widths=widths, choose=choose).values
     y = None
     if found["has_target"]:
         values, y = values[:, :-1], values[:, -1]

@@ -44,6 +44,7 @@ def read_table_to_use(
         name,
         header=header,
         known=used,
+        widths=(len(columns), len(columns) + 1),
         text=lambda layout: _text_columns(layout, saved),
         labels=lambda names, has_header: _label_column(names, has_header, saved),
     )

@@ -252,12 +252,12 @@ Examples:
 )
 @option(
     "--preset",
-    type=click.Choice(["fast", "default", "ensemble"]),
+    type=click.Choice(["fast", "default", "ensemble", "best"]),
     default="default",
     show_default=True,
     section="Training",
     models=_TABLES,
-    help="default: RealMLP-TD. fast: a simpler network. ensemble: several, averaged.",
+    help="default: RealMLP-TD. fast: a simpler network. ensemble: five, averaged. best: ten.",
 )
 @option(
     "--time-budget",

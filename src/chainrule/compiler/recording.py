@@ -75,9 +75,14 @@ class Recording(NamedTuple):
 
 
 class Output(NamedTuple):
-    """A place in `Recording.result` for the graph's output of this number."""
+    """A place in `Recording.result` for the graph's output of this number.
+
+    Attributes:
+        requires_grad: whether `backward` would go on through it, which the function has not called.
+    """
 
     number: int
+    requires_grad: bool
 
 
 class _FunctionRecorder(StateRecorder):
@@ -192,7 +197,8 @@ def _recording(recorder: _FunctionRecorder, returned: Any) -> Recording:
 
     def output(tensor: Tensor) -> Output:
         if tensor not in numbers:
-            numbers[tensor] = Output(len(outputs))
+            requires_grad = tensor.requires_grad and not recorder.gradients
+            numbers[tensor] = Output(len(outputs), requires_grad)
             outputs.append(tensor)
         return numbers[tensor]
 

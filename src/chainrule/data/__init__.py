@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from chainrule.data.batches import Minibatches, batches, permutation
 from chainrule.data.dataset import (
+    ChainDataset,
     ConcatDataset,
     Dataset,
     IterableDataset,
+    StackDataset,
     Subset,
     TensorDataset,
     random_split,
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BatchSampler",
+    "ChainDataset",
     "ConcatDataset",
     "DataLoader",
     "Dataset",
@@ -44,6 +47,7 @@ __all__ = [
     "RandomSampler",
     "Sampler",
     "SequentialSampler",
+    "StackDataset",
     "Subset",
     "SubsetRandomSampler",
     "Table",

@@ -55,6 +55,15 @@ def is_missing(cell: str) -> bool:
     return cell.strip().lower() in TOLD_MISSING
 
 
+def stands_for_missing(cell: str) -> bool:
+    """Whether a cell among numbers says that one is missing, as - does, which elsewhere is text.
+
+    >>> stands_for_missing("-"), stands_for_missing("NA"), stands_for_missing("0")
+    (True, True, False)
+    """
+    return cell.strip().lower() in _MISSING
+
+
 def comma_of(cell: str) -> Literal["decimals", "thousands", "either"] | None:
     """What the commas of a number divide; None where a cell is no number with commas.
 
@@ -81,7 +90,7 @@ def is_text(cell: str) -> bool:
     """
     text = cell.strip()
     return not (
-        text.lower() in _MISSING
+        stands_for_missing(cell)
         or any(p.fullmatch(text) for p in (_NUMBER, _INFINITE, *_WITH_COMMAS))
     )
 
@@ -96,7 +105,7 @@ def fault(cell: str) -> str:
     "'1,234,567' has commas between its thousands. Write 1234567."
     """
     text, shown = cell.strip(), f"{cell!r:.80}"
-    if text.lower() in _MISSING:
+    if stands_for_missing(cell):
         return f"the value is missing ({shown}). Fill it, or drop the row or the column."
     if _NUMBER.fullmatch(text) or _INFINITE.fullmatch(text):
         return f"{shown} is not finite. Fill it, or drop the row."
@@ -110,8 +119,8 @@ def fault(cell: str) -> str:
             "underscores, as in -1234.5 or 1e-3."
         )
     return (
-        f"{shown} is not a number. Tables that mix numbers and text are not supported yet: drop "
-        "the column, or encode it as numbers."
+        f"{shown} is not a number, and here all columns are: drop the column, encode it as "
+        "numbers, or take what reads text, too (cr.tabular.fit; in train the model realmlp)."
     )
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate, chain
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,9 @@ class IterableDataset(Dataset):
 
     def __iter__(self) -> Iterator[Any]:
         raise NotImplementedError(f"{type(self).__name__} has no __iter__: define it")
+
+    def __add__(self, other: Any) -> ChainDataset:  # type: ignore[override]
+        return ChainDataset([self, other])
 
 
 class TensorDataset(Dataset):
@@ -155,6 +158,69 @@ class ConcatDataset(Dataset):
         part = bisect_right(self._ends, place)
         before = self._ends[part - 1] if part else 0
         return self.datasets[part][place - before]
+
+
+class ChainDataset(IterableDataset):
+    """The samples of several `IterableDataset`, one after the other.
+
+    Raises:
+        TypeError: for another dataset; ``len`` of it raises it, too, where one has no length.
+
+    Example:
+        >>> class Lines(IterableDataset):
+        ...     def __iter__(self):
+        ...         return iter([1.0, 2.0])
+        >>> list(ChainDataset([Lines(), Lines()]))
+        [1.0, 2.0, 1.0, 2.0]
+    """
+
+    def __init__(self, datasets: Iterable[Any]) -> None:
+        self.datasets = list(datasets)
+        for dataset in self.datasets:
+            if not isinstance(dataset, IterableDataset):
+                raise TypeError(
+                    f"a ChainDataset takes IterableDatasets, not {type(dataset).__name__}: join "
+                    "datasets with indices by ConcatDataset"
+                )
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self.datasets)
+
+    def __len__(self) -> int:
+        return sum(map(len, self.datasets))
+
+
+class StackDataset(Dataset):
+    """The samples of several datasets side by side: tuples, or dicts of datasets that are named.
+
+    Args:
+        args: datasets of one length; sample i is the tuple of their samples i.
+        kwargs: or these by name; sample i is a dict.
+
+    Raises:
+        ValueError: for datasets of different lengths, for none, or for both kinds.
+
+    Example:
+        >>> StackDataset([1, 2], ["a", "b"])[1], StackDataset(x=[1, 2], y=["a", "b"])[0]
+        ((2, 'b'), {'x': 1, 'y': 'a'})
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        if bool(args) == bool(kwargs):
+            raise ValueError("a StackDataset takes datasets in their order, or else by name")
+        self.datasets: Any = args or kwargs
+        lengths = [len(dataset) for dataset in args or kwargs.values()]
+        if len(set(lengths)) > 1:
+            raise ValueError(f"the datasets of a StackDataset have one length, not {lengths}")
+
+    def __len__(self) -> int:
+        parts = self.datasets.values() if isinstance(self.datasets, dict) else self.datasets
+        return len(next(iter(parts)))
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(self.datasets, dict):
+            return {name: dataset[index] for name, dataset in self.datasets.items()}
+        return tuple([dataset[index] for dataset in self.datasets])
 
 
 def random_split(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, NamedTuple, TypeAlias
 
 from chainrule.data.frame_cells import Doubt
@@ -19,6 +19,7 @@ class Wishes(NamedTuple):
 
     header: bool | None
     known: Sequence[str]
+    widths: Collection[int]
     text: Choice | None
     labels: Labels | None
     doubts: bool

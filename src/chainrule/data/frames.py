@@ -13,7 +13,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import BinaryIO
 
 from chainrule.data.frame_types import Frame, Labels, Wishes, check_names
@@ -35,6 +35,7 @@ def read_frame(
     *,
     header: bool | None = None,
     known: Sequence[str] = (),
+    widths: Collection[int] = (),
     text: Choice | None = None,
     labels: Labels | None = None,
     doubts: bool = False,
@@ -50,6 +51,8 @@ def read_frame(
         header: whether the first line is a header; None to tell it from the file.
         known: names that the columns are likely to have: a first line that has them all is a
             header, though they may be numbers. Other columns may have one name then.
+        widths: numbers of columns that it is likely to have: they decide where the lines of a text
+            may be divided in several ways.
         text: the columns of a text file whose cells stay text, whatever they look like.
         labels: the column of labels of a text file. Where it holds text only an empty cell is a
             missing one: "none" and "NA" are labels. Beside numbers alone they are missing.
@@ -61,7 +64,7 @@ def read_frame(
             name.
         ImportError: if pandas, or for Parquet pyarrow, is not installed.
     """
-    wishes = Wishes(header, known, text, labels, doubts)
+    wishes = Wishes(header, known, widths, text, labels, doubts)
     if os.fspath(path) == STANDARD_INPUT:
         _check_pandas()
         if sys.stdin is None:

@@ -208,7 +208,7 @@ def shuffled(rows: int, generator: Generator | None) -> NDArray[np.int64]:
     """0 ... rows - 1 in an order drawn by a generator, by default the current one."""
     generator = generator or current_generator()
     seed, position = generator.state.numpy().tolist()
-    generator.uniform()  # moves it on
+    generator.skip()
     return permutation(rows, seed, position)
 
 

@@ -99,7 +99,7 @@ class _Text:
     def __init__(self, name: str, file: BinaryIO, wishes: Wishes, is_plain: bool) -> None:
         self._name, self._file = name, file
         with self._opened() as text:
-            self.layout = read_layout(Path(name), text, wishes.header, wishes.known)
+            self.layout = read_layout(Path(name), text, wishes.header, wishes.known, wishes.widths)
             text.seek(0)
             sample = text.read(_SAMPLE)
         delimiter = self.layout.delimiter

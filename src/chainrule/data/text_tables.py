@@ -14,7 +14,7 @@ import io
 import os
 import re
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 from typing import BinaryIO, NamedTuple, TextIO, cast
@@ -75,6 +75,7 @@ def read_text_table(
     *,
     header: bool | None = None,
     known: Sequence[str] = (),
+    widths: Collection[int] = (),
     choose: Choice | None = None,
 ) -> TextTable:
     """Read the columns of a table of numbers.
@@ -84,6 +85,8 @@ def read_text_table(
         header: whether the first line is a header; None to tell it from the file.
         known: names that the columns are likely to have: a first line that has them all is a
             header, though they may be numbers.
+        widths: numbers of columns that it is likely to have: they decide where lines may be divided
+            in several ways.
         choose: which columns to read, and in which order; the others may hold anything. By default
             all but a first column that is the row's number.
 
@@ -108,7 +111,7 @@ def read_text_table(
             raise FileError(f"{path} is {what}.")
         with io.TextIOWrapper(binary, encoding="utf-8-sig") as text:
             try:
-                layout = read_layout(path, text, header, known)
+                layout = read_layout(path, text, header, known, widths)
                 columns = range(len(layout.names)) if choose is None else choose(layout)
                 # One column may have gaps that NumPy takes for blank lines.
                 values = _load_fast(text, layout, columns) if len(layout.names) > 1 else None
@@ -162,7 +165,13 @@ _INDEX = re.compile(r"|Unnamed: 0(\.\d+)*")
 """The names that pandas gives to an index that has none: as it writes it, and as it reads it."""
 
 
-def read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[str]) -> Layout:
+def read_layout(
+    path: Path,
+    file: TextIO,
+    header: bool | None,
+    known: Sequence[str],
+    widths: Collection[int] = (),
+) -> Layout:
     """The form of a table in an open text file; see `read_text_table`.
 
     Raises:
@@ -172,7 +181,7 @@ def read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[s
     if first_line is None:
         raise FileError(f"{path} is empty. Give a table with one row per example.")
     file.seek(0)
-    delimiter = _delimiter(path, file)
+    delimiter = _delimiter(path, file, widths)
     file.seek(0)
     reader = csv.reader(_short_lines(path, file), delimiter=delimiter, skipinitialspace=True)
     before, cells = next(
@@ -196,11 +205,11 @@ def read_layout(path: Path, file: TextIO, header: bool | None, known: Sequence[s
     return Layout(delimiter, names, header_lines, before, may_have_index)
 
 
-def _delimiter(path: Path, file: TextIO) -> str:
+def _delimiter(path: Path, file: TextIO, widths: Collection[int]) -> str:
     """The sign that divides the first lines into the same number of cells; a tab before others.
 
     Raises:
-        FileError: where two signs do.
+        FileError: where two signs do, and not one of them into one of `widths`.
     """
     lines: list[str] = []
     characters = 0
@@ -221,6 +230,8 @@ def _delimiter(path: Path, file: TextIO) -> str:
         return "\t"
     if len(fit) > 1:
         fit = [sign for sign in fit if _is_clean(rows[1:] or rows, sign)] or fit
+    if len(fit) > 1:
+        fit = [sign for sign in fit if rows[0].count(sign) + 1 in widths] or fit
     if len(fit) > 1:
         counts = " or ".join(f"{rows[0].count(sign) + 1} by {_SIGNS[sign]}" for sign in fit)
         raise FileError(

@@ -11,6 +11,8 @@ import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from chainrule.drawing.diagram import Diagram, Edge, Line, Node
 from chainrule.drawing.svg import escaped, page
 from chainrule.drawing.text_width import text_width
@@ -118,7 +120,7 @@ def network_svg(network: Network, plain: bool = False) -> str:
     pitch = max(_LEAST_PITCH, 2 * RADIUS + above + below + _ROOM)
     tallest = max(_slots(column) for column in network.columns)
     height = _HEADING + above + (tallest - 1) * pitch + 2 * RADIUS + below + _ROOM
-    x = _columns_at(network.columns)
+    x = _columns_at(network.columns, pitch)
     width = x[-1] + _half_width(network.columns[-1])
     places = []
     for number, column in enumerate(network.columns):
@@ -168,12 +170,17 @@ def _square_half(neuron: Neuron) -> float:
     return text_width(neuron.inside, 11, True) / 2 + 9 if neuron.square else 0.0
 
 
-def _columns_at(columns: Sequence[Column]) -> list[float]:
-    """The middle of each column: far enough from the one before for the lines' numbers."""
+def _columns_at(columns: Sequence[Column], pitch: float) -> list[float]:
+    """The middle of each column: far enough from the one before for the lines' numbers.
+
+    Where circles have texts over or under them, lines must not be so steep that they cross these.
+    """
     x = [_half_width(columns[0])]
     for before, column in itertools.pairwise(columns):
         most = max(_slots(before), _slots(column))
         across = 120.0 + 10.0 * most
+        if any(neuron.above or neuron.below for neuron in (*before.neurons, *column.neurons)):
+            across = max(across, 0.45 * pitch * (most - 1))
         if all(neuron.square for neuron in column.neurons):
             across = 105.0
         elif _labelled(column):
@@ -264,26 +271,23 @@ def _beside(
     across, down = (x1 - x0) / length, (y1 - y0) / length
     half = max(text_width(text, 11, True) for text in w.texts) / 2
 
-    def spots(middle: float) -> list[Place]:
-        """Points of the two texts, if their middle is so far along the line."""
-        found = []
-        for part in (-1.0, -0.5, 0.0, 0.5, 1.0):
-            x = x0 + across * (middle + part * half)
-            y = y0 + down * (middle + part * half)
-            found += [(x + down * side, y - across * side) for side in (8.0, -7.0)]
-        return found
-
     first = half + 6
-    best, nearest = first, -1.0
-    for step in range(13):
-        middle = first + (length - 2 * first) * step / 12
-        distance = min(
-            (math.hypot(a - c, b - d) for a, b in spots(middle) for c, d in taken), default=99.0
-        )
-        distance = min(distance, _CLEAR)
+    middles = first + (length - 2 * first) * np.arange(13) / 12
+    # points of the two texts, five of each, for each place of their middle
+    along = (middles[:, None] + np.linspace(-half, half, 5))[:, :, None]
+    side = np.array([8.0, -7.0])
+    spots = np.stack([x0 + across * along + down * side, y0 + down * along - across * side], -1)
+    spots = spots.reshape(len(middles), -1, 2)
+    others = np.reshape(taken, (-1, 2))
+    x_apart, y_apart = (spots[:, :, None, axis] - others[:, axis] for axis in (0, 1))
+    squares = x_apart * x_apart + y_apart * y_apart
+    distances = np.sqrt(squares.min((1, 2), initial=_CLEAR**2))
+    place, nearest = 0, -1.0
+    for number, distance in enumerate(distances.tolist()):
         if distance > nearest + 0.5:
-            best, nearest = middle, distance
-    taken += spots(best)
+            place, nearest = number, distance
+    best = float(middles[place])
+    taken += map(tuple, spots[place].tolist())
     angle = math.degrees(math.atan2(y1 - y0, x1 - x0))
     texts = []
     if w.label:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from os import PathLike, fspath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.drawing.diagram import Diagram
 from chainrule.drawing.formats import to_dot, to_mermaid
@@ -45,6 +45,14 @@ class Drawing:
           classDef parameter fill:#e5f3e8,stroke:#5d9a70,color:#1d2530
         <BLANKLINE>
     """
+
+    if not TYPE_CHECKING:  # a type checker would take any attribute for one that there is
+
+        def __getattr__(self, name: str) -> Any:
+            message = f"'Drawing' object has no attribute {name!r}"
+            if name == "show":
+                message += "; in a notebook it shows itself, and drawing.save(path) writes a file"
+            raise AttributeError(message)
 
     def __init__(self, diagram: Diagram, writer: Writer = graph_svg) -> None:
         self._diagram = diagram

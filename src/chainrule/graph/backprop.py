@@ -49,6 +49,9 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
         variable: a Tensor; a `Parameter` stands for every leaf through which the graph reads it.
         graph: the pruned graph of `prune`, or a Tensor, which means the graph of its ancestors.
 
+    Raises:
+        TypeError: for a variable that is no Tensor, as where the two are swapped.
+
     Example:
         >>> import chainrule as cr
         >>> x = cr.tensor(3.0, requires_grad=True)
@@ -57,6 +60,11 @@ def get_consumers(variable: Tensor, graph: Tensor | PrunedGraph) -> list[Tensor]
         >>> [c.operation.name for c in cr.get_consumers(x, z)]
         ['multiply', 'add']
     """
+    if not isinstance(variable, Tensor) or not isinstance(graph, (Tensor, Mapping)):
+        raise TypeError(
+            "get_consumers(variable, graph) takes a Tensor, and a Tensor or what cr.graph.prune "
+            f"returns, not {type(variable).__name__} and {type(graph).__name__}"
+        )
     nodes = ancestors(graph) if isinstance(graph, Tensor) else graph
     return [
         node
@@ -101,6 +109,8 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
     wanted = _checked_targets(targets)
     pruned: PrunedGraph = {}
     for variable in ancestors(z):
+        if variable.attributes is COMPILED and variable.requires_grad and variable not in wanted:
+            raise _without_graph(variable)
         edges = []
         if variable.requires_grad or not any(parent.requires_grad for parent in variable.inputs):
             # else the variable was built inside no_grad(), or is not differentiable
@@ -110,6 +120,13 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
             for edge in edges:
                 pruned[variable.inputs[edge[1]]].append(edge)
     return pruned
+
+
+def _without_graph(result: Tensor) -> ValueError:
+    return ValueError(
+        f"a Tensor of shape {result.shape} was computed by a compiled function, which keeps no "
+        "graph: call backward() inside that function, or take detach() of it for a constant"
+    )
 
 
 def _checked_targets(targets: Iterable[Tensor]) -> set[Tensor]:
@@ -130,6 +147,8 @@ def _prune_to_leaves(z: Tensor) -> PrunedGraph:
     stack = [z]
     while stack:
         node = stack.pop()
+        if node.attributes is COMPILED:
+            raise _without_graph(node)
         for index, parent in enumerate(node.inputs):
             if parent.requires_grad:
                 consumers = edges.get(parent)
@@ -190,16 +209,71 @@ def _filled(
     try:
         for variable in reversed(pruned):
             if variable is not z:
-                build_grad(variable, pruned, grad_table)
+                _add_over_consumers(variable, pruned, grad_table)
     finally:
         context.shared = before
     return grad_table
 
 
-def build_grad(variable: Tensor, pruned: PrunedGraph, grad_table: dict[Tensor, Tensor]) -> None:
+def build_grad(
+    variable: Tensor, pruned: PrunedGraph, grad_table: dict[Tensor, Tensor]
+) -> Tensor | None:
     """Put the gradient of `variable` into the table: the sum over its consumers in G'.
 
-    Algorithm 6.6. Each edge of G' is visited once, each sum is one n-ary add.
+    Algorithm 6.6: the gradients of consumers that are not in the table yet are built first, so
+    that the targets may come in any order. The book's algorithm calls itself for these; here they
+    are visited from the youngest to the oldest, each once.
+
+    Args:
+        variable: of G'; a `Parameter` stands for every leaf through which the graph reads it.
+        pruned: G', of `prune`.
+        grad_table: has the gradient of z at first, and takes all that are built.
+
+    Returns:
+        The gradient; None where no differentiable path leads to a variable of the table.
+
+    Raises:
+        ValueError: for a variable that is not in G', or a table that is empty.
+        TypeError: for a gradient in the table that is no Tensor.
+
+    Example:
+        >>> import chainrule as cr
+        >>> x = cr.tensor(2.0, requires_grad=True)
+        >>> z = x * cr.exp(x)
+        >>> pruned, grad_table = cr.graph.prune(z, [x]), {z: cr.tensor(1.0)}
+        >>> for v in [x]:  # the targets
+        ...     gradient = cr.build_grad(v, pruned, grad_table)
+        >>> gradient.item() == (cr.exp(x) + x * cr.exp(x)).item()
+        True
+    """
+    leaves = [v for v in pruned if v.state is variable] if variable.is_state else [variable]
+    if not leaves or leaves[0] not in pruned:
+        raise ValueError(f"{variable!r:.80} is not in G': on no path from a target to z")
+    if not grad_table:
+        raise ValueError(
+            "grad_table is empty: it begins with the gradient of z, as {z: cr.tensor(1.0)}"
+        )
+    missing = with_ancestors(
+        [leaf for leaf in leaves if leaf not in grad_table],
+        lambda v: (consumer for consumer, _ in pruned[v] if consumer not in grad_table),
+    )
+    for node in sorted(missing, key=_by_age, reverse=True):
+        for consumer, _ in pruned[node]:
+            if consumer in grad_table and not isinstance(grad_table[consumer], Tensor):
+                raise TypeError(
+                    f"grad_table holds Tensors, as cr.tensor(1.0), not {grad_table[consumer]!r:.80}"
+                )
+        _add_over_consumers(node, pruned, grad_table)
+    grads = [grad_table[leaf] for leaf in leaves if leaf in grad_table]
+    return functions["add_n"](*grads) if len(grads) > 1 else next(iter(grads), None)
+
+
+def _add_over_consumers(
+    variable: Tensor, pruned: PrunedGraph, grad_table: dict[Tensor, Tensor]
+) -> None:
+    """`build_grad` of a variable of which all consumers have been visited.
+
+    Each edge of G' is visited once, each sum is one n-ary add.
     """
     context = local.context
     before = context.origin, context.path
@@ -257,12 +331,9 @@ def backward(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Accumulate the gradients of `z` in `.grad` of its leaves; see `Tensor.backward`."""
+    if z.attributes is COMPILED:
+        raise _without_graph(z)
     if not z.requires_grad:
-        if z.attributes is COMPILED:
-            raise ValueError(
-                f"{z!r} was computed by a compiled function, which keeps no graph: call "
-                "backward() inside that function"
-            )
         raise ValueError(
             f"{z!r} depends on no leaf that requires a gradient: pass requires_grad=True to the "
             "leaves, and build the graph outside no_grad()"
@@ -322,7 +393,7 @@ def _check_gradients_go_to_state(grad_table: dict[Tensor, Tensor], capture: Reco
 
 @both_names(outputs="z", grad_outputs="grad_output")
 def grad(
-    z: Tensor,
+    z: Tensor | Sequence[Tensor],
     inputs: Tensor | Sequence[Tensor] | Mapping[str, Tensor],
     grad_output: TensorLike | None = None,
     retain_graph: bool | None = None,
@@ -334,10 +405,11 @@ def grad(
     The gradient is part of the graph and can be differentiated again.
 
     Args:
-        z: a scalar, or a Tensor of any shape together with `grad_output`.
+        z: a scalar, or a Tensor of any shape together with `grad_output`; or a sequence of such,
+            whose gradients are added up.
         inputs: a Tensor, a sequence or a dict of Tensors; the gradient with respect to one that
             `z` does not depend on is zeros.
-        grad_output: the gradient of a final result with respect to `z`.
+        grad_output: the gradient of a final result with respect to `z`; of several a sequence.
         retain_graph, create_graph, allow_unused: mean nothing: graphs stay, a gradient is a graph,
             and one that does not matter has a gradient of zeros.
 
@@ -349,11 +421,43 @@ def grad(
         >>> first.item(), second.item()
         (12.0, 12.0)
     """
+    if isinstance(z, Sequence):
+        z, grad_output = _as_one(z, grad_output)
     if isinstance(inputs, Tensor):
         return _grads(z, [inputs], grad_output)[0]
     if isinstance(inputs, Mapping):
         return dict(zip(inputs, _grads(z, list(inputs.values()), grad_output), strict=True))
     return _grads(z, list(inputs), grad_output)
+
+
+def _as_one(outputs: Sequence[Tensor], grad_outputs: Any) -> tuple[Tensor, Tensor | None]:
+    """One Tensor and the gradient with respect to it, whose gradients are the sum of those of all.
+
+    Raises:
+        ValueError: if there is no output, or not one `grad_output` for each.
+        TypeError: if an output is no Tensor.
+    """
+    given = [None] * len(outputs) if grad_outputs is None else grad_outputs
+    if not isinstance(given, (list, tuple)):
+        given = [given]
+    if not outputs or len(given) != len(outputs):
+        raise ValueError(
+            f"grad takes at least one output and a grad_output for each; got {len(outputs)} and "
+            f"{len(given)}"
+        )
+    for z in outputs:
+        if not isinstance(z, Tensor):
+            raise TypeError(f"grad differentiates Tensors, not {type(z).__name__}")
+    grads = [_grad_of_output(z, g) for z, g in zip(outputs, given, strict=True)]
+    if len(grads) == 1:
+        return outputs[0], grads[0]
+    context = local.context
+    before, context.grad_enabled = context.grad_enabled, True
+    try:
+        first, *others = [(z * g).sum() for z, g in zip(outputs, grads, strict=True)]
+        return sum(others, first), None
+    finally:
+        context.grad_enabled = before
 
 
 def _grads(

@@ -17,7 +17,7 @@ Function = Callable[..., Tensor]
 
 def _variable(data: TensorLike) -> Tensor:
     """The Tensor to differentiate with respect to: `data` itself, or a new leaf of its value."""
-    if isinstance(data, tuple) and any(hasattr(part, "shape") for part in data):
+    if isinstance(data, tuple) and any(map(_has_axes, data)):
         raise TypeError(
             "derivatives are with respect to one Tensor or array, not a tuple of these: pass x in "
             "place of (x,); value_and_grad takes several as arguments of their own, by argnums"
@@ -32,6 +32,11 @@ def _variable(data: TensorLike) -> Tensor:
             f"only floating Tensors have gradients, not {value.dtype}; convert it with astype"
         )
     return Tensor(value, requires_grad=True)
+
+
+def _has_axes(part: Any) -> bool:
+    """Whether a part of a tuple is an argument of its own, not one of NumPy's numbers."""
+    return isinstance(part, Tensor) or getattr(part, "shape", ()) != ()
 
 
 def _value(function: Function, *arguments: Any, **keywords: Any) -> Tensor:
@@ -62,6 +67,9 @@ def value_and_grad(
         function: takes Tensors, returns a scalar Tensor.
         argnums: the position of the argument to differentiate, or several.
 
+    Raises:
+        ValueError: from the function returned, if it is called with fewer arguments.
+
     Example:
         >>> import chainrule as cr
         >>> f = cr.value_and_grad(lambda x: (x * x).sum())
@@ -79,6 +87,11 @@ def value_and_grad(
                 f"call has {len(given)} of these"
             )
         for position in positions:
+            if not -len(given) <= position < len(given):
+                raise ValueError(
+                    f"argnums={argnums!r} counts arguments given by position, from 0; the function "
+                    f"was called with {len(given)}"
+                )
             given[position] = _variable(given[position])
         value = _value(function, *given, **keywords)
         variables = [given[position] for position in positions]
@@ -106,6 +119,9 @@ def jvp(function: Function, x: TensorLike, v: TensorLike) -> tuple[Tensor, Tenso
     """The value y = f(x) and the Jacobian-vector product J v, of the shape of y.
 
     The product u^T J is linear in u, so J v is the gradient of <u^T J, v> with respect to u.
+
+    Raises:
+        ShapeError: if v has another shape than x.
 
     Example:
         >>> import chainrule as cr

@@ -70,6 +70,25 @@ class GradTable(dict[Tensor, Tensor]):
             return self[key]
         return default
 
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Take a gradient out of the table.
+
+        Raises:
+            KeyError: where there is none, and no default.
+        """
+        if default and key not in self:
+            return default[0]
+        gradient = self[key]
+        del self[key]
+        return gradient
+
+    def __delitem__(self, key: Any) -> None:
+        held = [key] if dict.__contains__(self, key) else self._found(key)
+        if not held:
+            raise KeyError(self._fault(key))
+        for variable in held:
+            dict.__delitem__(self, variable)
+
     def _fault(self, key: Any) -> str:
         names = [variable.name for variable in self if variable.name]
         known = f"there are {', '.join(dict.fromkeys(names))}" if names else "none has a name"

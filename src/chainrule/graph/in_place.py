@@ -172,7 +172,7 @@ class InPlaceOperators:
         """Draw this State anew, uniformly from [low, high)."""
 
         def drawn() -> Any:
-            return functions["rand_like"](self) * (float(high) - float(low)) + float(low)
+            return functions["_between"](functions["rand_like"](self), float(low), float(high))
 
         return self._take("uniform_", drawn)
 

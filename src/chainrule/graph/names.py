@@ -453,7 +453,7 @@ OTHERS = {
     "/ tau, dim=-1)",
     "multi_head_attention_forward": "nn.MultiheadAttention",
     # nn.utils
-    "parametrizations": "nn.utils.weight_norm, nn.utils.spectral_norm, nn.init.orthogonal_",
+    "orthogonal": "nn.init.orthogonal_, at the start of a training",
     "parametrize": "nn.utils.weight_norm, nn.utils.spectral_norm; or a formula in forward",
     "prune": "a mask in forward, weight * mask with mask an nn.Buffer",
     "fuse_conv_bn_eval": "nothing: the model in evaluation, as it is",

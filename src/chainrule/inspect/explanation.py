@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from chainrule import checks
+from chainrule.graph.names import ForeignName
 from chainrule.graph.printing import DIGITS
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect import forms
@@ -44,6 +45,8 @@ class Explanation:
         >>> again.trace() == step.trace()
         True
     """
+
+    show = ForeignName("show", "print(step), or step.to_html(path) for the page that plays it")
 
     def __init__(self, trace: dict[str, Any]) -> None:
         self._trace = checked(trace)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
+import numpy as np
+
 from chainrule.graph.tensor import Tensor
-from chainrule.inspect.letters import Formula, is_sum
+from chainrule.inspect.letters import Formula
 
 _MOST = 100  # characters
 
@@ -16,7 +18,11 @@ _SIGNS = {
     "multiply": (" * ", r" \odot "),
     "divide": (" / ", " / "),
 }
-_SAME = ("broadcast_to", "reshape", "astype")
+_SUM, _PRODUCT, _WHOLE = range(3)
+"""How strongly an expression holds together."""
+_BINDS = {"add": _SUM, "subtract": _SUM, "multiply": _PRODUCT, "divide": _PRODUCT}
+_ELEMENTWISE = (*_SIGNS, "power", "maximum", "minimum", "where")
+_SAME = ("reshape", "astype")
 
 
 def expression(
@@ -30,7 +36,8 @@ def expression(
         leaf: what a leaf is called.
     """
 
-    def of(inner: Tensor) -> Formula:
+    def of(inner: Tensor, least: int = _SUM) -> Formula:
+        """An expression, in brackets where it holds together less than its surroundings."""
         named = known(inner) if inner is not node else None
         if named is not None:
             return named
@@ -38,29 +45,79 @@ def expression(
             return leaf(inner)
         name, inputs = inner.operation.name, inner.inputs
         if name in _SAME:
-            return of(inputs[0])
-        terms = [of(i) for i in inputs]
-        if any(len(term.text) > _MOST for term in terms):
-            return terms[0]
+            return of(inputs[0], least)
+        if name == "where" and is_true(inputs[0]):
+            return of(inputs[1], least)
+        if name in _ELEMENTWISE:
+            inputs = not_broadcast(inner)
         if name in _SIGNS:
-            terms = [
-                _bracketed(t) if name in ("multiply", "divide") or (name == "subtract" and i) else t
-                for i, t in enumerate(terms)
-            ]
-            sign, tex_sign = _SIGNS[name]
-            if name == "multiply" and re.fullmatch(r"[\d.]+", terms[0].text):
-                sign, tex_sign = " ", r" \, "
-            return Formula(sign.join(t.text for t in terms), tex_sign.join(t.latex for t in terms))
+            return _checked(_bracketed(signed(name, inputs), _BINDS[name] < least))
+        terms = [of(i) for i in inputs]
         if name == "power":
             base, exponent = terms
-            return Formula(f"({base.text})^{exponent.text}", f"({base.latex})^{{{exponent.latex}}}")
+            base = _bracketed(base, not base.text.isdecimal())
+            is_plain = re.fullmatch(r"\w+", exponent.text) or _is_number(exponent)
+            text = _bracketed(exponent, not is_plain).text
+            return _checked(Formula(f"{base.text}^{text}", f"{base.latex}^{{{exponent.latex}}}"))
+        if name == "broadcast_to":
+            terms.append(Formula(str(inner.shape), str(inner.shape)))
+        axes = inner.attributes.get("axes")
+        if axes is not None and 1 < inner.size < inputs[0].size:
+            axis = ", ".join(map(str, axes))
+            shown = f"axis={axis}" if len(axes) == 1 else f"axis=({axis})"
+            terms.append(Formula(shown, rf"\mathrm{{{shown}}}"))
         text, latex = ", ".join(t.text for t in terms), ", ".join(t.latex for t in terms)
         escaped = name.replace("_", r"\_")
-        return Formula(f"{name}({text})", rf"\mathrm{{{escaped}}}({latex})")
+        return _checked(Formula(f"{name}({text})", rf"\mathrm{{{escaped}}}({latex})"))
 
-    found = of(node)
-    return found if len(found.text) <= _MOST and "%" not in found.text else None
+    def signed(name: str, inputs: tuple[Tensor, ...]) -> Formula:
+        weakest = _BINDS[name]
+        after = weakest + (name in ("subtract", "divide"))
+        terms = [of(i, after if place else weakest) for place, i in enumerate(inputs)]
+        sign, tex_sign = _SIGNS[name]
+        if name == "multiply" and re.fullmatch(r"[\d.]+", terms[0].text):
+            sign, tex_sign = " ", r" \, "
+        return Formula(sign.join(t.text for t in terms), tex_sign.join(t.latex for t in terms))
+
+    def not_broadcast(inner: Tensor) -> tuple[Tensor, ...]:
+        """The inputs before they are repeated to one shape, where that shape follows from them."""
+        inputs = tuple(i.inputs[0] if _name(i) == "broadcast_to" else i for i in inner.inputs)
+        shapes = [() if is_number(i) else i.shape for i in inputs]
+        return inputs if np.broadcast_shapes(*shapes) == inner.shape else inner.inputs
+
+    def is_number(inner: Tensor) -> bool:
+        return inner.operation is None and known(inner) is None and _is_number(leaf(inner))
+
+    try:
+        found = of(node)
+    except _LongError:
+        return None
+    return found if "%" not in found.text else None
 
 
-def _bracketed(a: Formula) -> Formula:
-    return Formula(f"({a.text})", f"({a.latex})") if is_sum(a.text) else a
+def is_true(leaf: Tensor) -> bool:
+    """Whether it is a truth value that holds everywhere, whatever the parameters are."""
+    is_constant = leaf.operation is None and leaf.state is None
+    return is_constant and leaf.dtype.kind == "b" and bool(leaf.numpy().all())
+
+
+class _LongError(Exception):
+    """An expression is too long to be read."""
+
+
+def _checked(a: Formula) -> Formula:
+    if len(a.text) > _MOST:
+        raise _LongError
+    return a
+
+
+def _name(node: Tensor) -> str:
+    return node.operation.name if node.operation is not None else ""
+
+
+def _is_number(a: Formula) -> bool:
+    return re.fullmatch(r"-?[\d.]+(e[-+]\d+)?", a.text) is not None
+
+
+def _bracketed(a: Formula, needed: bool) -> Formula:
+    return Formula(f"({a.text})", f"({a.latex})") if needed else a

@@ -8,17 +8,16 @@ import re
 import shutil
 from typing import Any
 
-from chainrule.inspect.letters import in_latex
+from chainrule.inspect.letters import SIGNS, in_latex
 from chainrule.inspect.sections import Row, Section, Sections, Shown, Update
 
 _PARTS = {"forward": "Forward", "loss": "Loss", "backward": "Backward", "update": "Update"}
-_SIGNS = {"delta": "δ", "sigma": "σ", "l": "ℓ"}
 
 
 def pretty(text: str) -> str:
     """A formula of the trace with the signs of print: δ1 = (W2ᵀ δ2) ⊙ g'(z1)."""
-    text = re.sub(r"\bd([%\w.]+)/d([%\w.]+)", r"∂\1/∂\2", text)
-    for name, letter in _SIGNS.items():  # no part of a path
+    text = re.sub(r"\bd([%\w.]+|\(.*?\))/d([%\w.]+)", r"∂\1/∂\2", text)
+    for name, letter in SIGNS.items():  # no part of a path
         text = re.sub(rf"(?<![\w.]){name}(?![A-Za-z_.])", letter, text)
     for sign, shown in (("^T", "ᵀ"), (" * ", " ⊙ "), ("<=", "≤"), ("<-", "←")):
         text = text.replace(sign, shown)
@@ -154,15 +153,22 @@ def as_markdown(sections: Sections) -> str:
             lines += ["| | old | gradient | new |", "|---|---|---|---|"]
             for name, *shown in section.updates:
                 cells = " | ".join("<br>".join(s.lines()) for s in shown)
-                lines.append(f"| ${name[1]}$ | {cells} |")
+                lines.append(f"| {_dollars(name[1])} | {cells} |")
             continue
         lines += ["| | formula | value |", "|---|---|---|"]
         for row in section.rows:
             _, *terms = _lines(row)[0]
-            formula = [f"${row.formula[1]}$" if row.formula[1] else "", *terms]
+            formula = [_dollars(row.formula[1]) if row.formula[1] else "", *terms]
             value = _lines(row)[1]
-            lines.append(f"| ${row.name[1]}$ | {'<br>'.join(formula)} | {'<br>'.join(value)} |")
+            cells = " | ".join("<br>".join(cell) for cell in (formula, value))
+            lines.append(f"| {_dollars(row.name[1])} | {cells} |")
     return "\n".join(lines) + "\n"
+
+
+def _dollars(latex: str) -> str:
+    """A formula in a cell of a table, where a bar would end the cell."""
+    without = latex.replace("|", r"\vert ")
+    return f"${without}$"
 
 
 # LaTeX

@@ -8,7 +8,7 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect.activation_formulas import activation_formulas, of_rows
 from chainrule.inspect.affine import Product
-from chainrule.inspect.expressions import expression
+from chainrule.inspect.expressions import expression, is_true
 from chainrule.inspect.found_layers import FoundLayer
 from chainrule.inspect.letters import (
     Form,
@@ -17,6 +17,7 @@ from chainrule.inspect.letters import (
     bracketed,
     in_latex,
     is_sum,
+    number_in_latex,
     tex,
     times,
 )
@@ -65,6 +66,9 @@ class Formulas:
             if layer.affine is not None and layer.input is not None
             for node in layer.nodes
         }
+        self._closed_layers = {
+            node: layer for layer in found if _is_closed(layer, step) for node in layer.nodes
+        }
         self._name(found)
         for node in step.nodes:
             if node.operation is not None:
@@ -72,10 +76,10 @@ class Formulas:
         for node in step.visited:
             self.backward[node] = self._sum_of_parts(node)
         for layer in found:
-            if layer.affine is None:
-                self._describe(layer)
-            else:
+            if layer.affine is not None:
                 self._describe_affine(layer)
+            elif not layer.is_open:
+                self._describe(layer)
         self._describe_loss(loss)
 
     def letter(self, state: State) -> Formula:
@@ -100,8 +104,10 @@ class Formulas:
             return self.letter(node.state)
         if node.name:
             return _typewriter(node.name)
-        if node.operation is None and node.shape == ():
-            return Formula(f"{node.item():g}", f"{node.item():g}")
+        if node.operation is None:
+            value = constant(node) if node.shape else node.item()
+            if value is not None:
+                return Formula(f"{value:g}", number_in_latex(value))
         number = self._numbers.get(node)  # None for data that the loss does not depend on
         shown = "" if number is None else str(number)
         return Formula(f"%{shown}", rf"\mathtt{{\%{shown}}}")
@@ -141,21 +147,23 @@ class Formulas:
     # Any operation
 
     def _operation(self, node: Tensor) -> Formula:
+        return _equation(self.name(node), self._call(node))
+
+    def _call(self, node: Tensor) -> Formula:
+        """The operation of a node on its inputs."""
         name = node.operation.name if node.operation is not None else ""
+        if _is_first_branch(node, 1):
+            return self.name(node.inputs[1])
         inputs = [self.name(i) for i in node.inputs]
         text, latex = [i.text for i in inputs], [i.latex for i in inputs]
         exponent = constant(node.inputs[1]) if name == "power" else None
         if exponent is not None:
-            called = Formula(f"{text[0]}^{exponent:g}", f"{latex[0]}^{{{exponent:g}}}")
-        elif name in _SIGNS:
+            return Formula(f"{text[0]}^{exponent:g}", f"{latex[0]}^{{{exponent:g}}}")
+        if name in _SIGNS:
             sign, tex_sign = _SIGNS[name]
-            called = Formula(sign.join(text), tex_sign.join(latex))
-        else:
-            function = in_latex(name)
-            called = Formula(
-                f"{name}({', '.join(text)})", rf"\mathrm{{{function}}}({', '.join(latex)})"
-            )
-        return _equation(self.name(node), called)
+            return Formula(sign.join(text), tex_sign.join(latex))
+        function = in_latex(name)
+        return Formula(f"{name}({', '.join(text)})", rf"\mathrm{{{function}}}({', '.join(latex)})")
 
     def _sum_of_parts(self, node: Tensor) -> Formula:
         """The gradient as algorithm 6.6 has it: the sum over the consumers."""
@@ -163,7 +171,7 @@ class Formulas:
             return _equation(self.gradient(node), Formula("1", "1"))
         factor = self._factor(node)
         if factor is not None:
-            return _equation(self.gradient(node), Formula(f"{factor:g}", f"{factor:g}"))
+            return _equation(self.gradient(node), Formula(f"{factor:g}", number_in_latex(factor)))
         return _equation(self.gradient(node), _joined(" + ", self._parts(node)))
 
     def _parts(self, node: Tensor) -> list[Formula]:
@@ -176,16 +184,31 @@ class Formulas:
             if layer is not None and known is not None:
                 parts[id(layer)] = known
                 continue
+            closed = self._closed_layers.get(consumer)
+            if closed is not None and self._closed_layers.get(node) is not closed:
+                parts[id(closed)] = self._through(closed.output, node)
+                continue
             twice = sum(c is consumer for c, _, _ in edges) == 2
             if known := self._part(node, consumer, index, twice):
                 parts[consumer if twice else place] = known
                 continue
-            above, c, v = self.gradient(consumer), self.name(consumer), self.name(node)
-            parts[place] = Formula(
-                f"{above.text} d{c.text}/d{v.text}",
-                rf"{above.latex} \frac{{\partial {c.latex}}}{{\partial {v.latex}}}",
-            )
+            if consumer is self.step.loss:
+                v = self.name(node)
+                c = bracketed(self._call(consumer))
+                parts[place] = Formula(
+                    f"d{c.text}/d{v.text}", rf"\frac{{\partial}}{{\partial {v.latex}}} {c.latex}"
+                )
+                continue
+            parts[place] = self._through(consumer, node)
         return list(parts.values())
+
+    def _through(self, taker: Tensor, node: Tensor) -> Formula:
+        """What reaches a node from what is computed of it: dL/dc dc/dv."""
+        above, c, v = self.gradient(taker), self.name(taker), self.name(node)
+        return Formula(
+            f"{above.text} d{c.text}/d{v.text}",
+            rf"{above.latex} \frac{{\partial {c.latex}}}{{\partial {v.latex}}}",
+        )
 
     def _part_of_layer(self, layer: FoundLayer, node: Tensor) -> Formula | None:
         """What a layer contributes to its input, its weight or its bias."""
@@ -207,7 +230,8 @@ class Formulas:
         name = consumer.operation.name if consumer.operation is not None else ""
         if consumer.shape != node.shape or consumer is self.step.loss:
             return None
-        if (name == "add" and not twice) or (name == "subtract" and index == 0):
+        is_same = (name == "add" and not twice) or (name == "subtract" and index == 0)
+        if is_same or _is_first_branch(consumer, index):
             return self.gradient(consumer)
         factor = self._factor(consumer)
         exponent = constant(consumer.inputs[1]) if name == "power" and index == 0 else None
@@ -229,10 +253,11 @@ class Formulas:
         ((consumer, index, _),) = edges
         above = self._factor(consumer)
         name = consumer.operation.name if consumer.operation is not None else ""
-        if above is None or name not in ("add", "sum", "multiply", "divide"):
-            return None
-        if name in ("add", "sum"):
+        is_same = name in ("add", "sum") or _is_first_branch(consumer, index)
+        if above is None or is_same:
             return above
+        if name not in ("multiply", "divide"):
+            return None
         other = constant(consumer.inputs[1 - index])
         if other is None or (name == "divide" and index == 1):
             return None
@@ -389,6 +414,24 @@ def constant(leaf: Tensor) -> float | None:
         return None
     values = leaf.numpy()
     return float(values.flat[0]) if values.size and values.min() == values.max() else None
+
+
+def _is_closed(layer: FoundLayer, step: Step) -> bool:
+    """Whether a layer is one function of its input, through whose output all gradients come."""
+    nodes = set(layer.nodes)
+    inner = nodes - {layer.output}
+    return (
+        layer.affine is None
+        and not layer.is_open
+        and layer.output in step.grad_table
+        and all(c in nodes for node in inner for c, _, _ in step.parts.get(node, ()))
+    )
+
+
+def _is_first_branch(node: Tensor, index: int) -> bool:
+    """Whether the input `index` of a node is all that it takes, as its condition is always true."""
+    is_where = node.operation is not None and node.operation.name == "where"
+    return is_where and index == 1 and is_true(node.inputs[0])
 
 
 def _convolution(a: Formula, b: Formula) -> Formula:

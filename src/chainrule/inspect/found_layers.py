@@ -25,6 +25,9 @@ _AFFINE = (
 )
 
 
+_MOST_OPEN = 24
+
+
 class FoundLayer(NamedTuple):
     """A call of a layer.
 
@@ -41,6 +44,7 @@ class FoundLayer(NamedTuple):
         derivative: g'(z), where the activation works element by element.
         states: the parameters that the module has, by their names there.
         nodes: all of its nodes in the graph.
+        is_open: whether its operations are shown: those of a small class of the user's own.
     """
 
     path: str
@@ -55,6 +59,7 @@ class FoundLayer(NamedTuple):
     derivative: Array | None
     states: dict[str, State]
     nodes: list[Tensor]
+    is_open: bool
 
 
 def find_layers(step: Step) -> list[FoundLayer]:
@@ -100,6 +105,7 @@ def find_layers(step: Step) -> list[FoundLayer]:
                 _derivative(z, output) if is_elementwise else None,
                 {name: p for name, p in call.module._parameters.items() if p is not None},
                 nodes,
+                _is_own(call) and len(nodes) <= _MOST_OPEN,
             )
         )
     _add_parameters_of_others(found, step, consumers)
@@ -117,6 +123,11 @@ def _add_parameters_of_others(
             layers = [of_layer[node] for node in consumers.get(leaf, ()) if node in of_layer]
             if layers:
                 layers[0].states[step.names.get(leaf.state, leaf.name or "")] = leaf.state
+
+
+def _is_own(call: Call) -> bool:
+    """Whether the class of a module is not of this library."""
+    return type(call.module).__module__.partition(".")[0] != "chainrule"
 
 
 def _owners(step: Step) -> dict[Tensor, int]:

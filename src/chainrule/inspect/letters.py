@@ -26,7 +26,8 @@ class Letters(NamedTuple):
     Attributes:
         preactivation, activation, weight, bias, function, delta, loss: the letters, as text.
         input: of the network's input; it has the number 0.
-        attached: how LaTeX attaches the number of a layer, with "{}" for it.
+        momentum: of the sum of gradients that momentum keeps.
+        attached, attached_to_weight: how LaTeX attaches the number of a layer, with "{}" for it.
     """
 
     preactivation: str
@@ -37,21 +38,29 @@ class Letters(NamedTuple):
     function: str
     delta: str
     loss: str
+    momentum: str
     attached: str
+    attached_to_weight: str
 
     def at(self, letter: str, layer: int | str) -> Formula:
         """A letter with the number of its layer."""
-        return Formula(f"{letter}{layer}", tex(letter) + self.attached.format(layer))
+        attached = self.attached_to_weight if letter == self.weight else self.attached
+        return Formula(f"{letter}{layer}", tex(letter) + attached.format(layer))
 
+
+_PLAIN, _BRACKETED, _BELOW = "^{{{}}}", "^{{({})}}", "_{{{}}}"
 
 _LETTERS = {
-    "boulder": Letters("z", "a", "a", "W", "b", "g", "delta", "L", "^{{{}}}"),
-    "cs3780": Letters("u", "z", "z", "W", "b", "sigma", "delta", "l", "^{{[{}]}}"),
-    "4al3": Letters("a", "h", "h", "W", "b", "f", "g", "L", "^{{({})}}"),
-    "cornell": Letters("a", "z", "z", "W", "b", "sigma", "delta", "l", "_{{{}}}"),
-    "row": Letters("z", "a", "z", "w", "b", "sigma", "delta", "L", "^{{({})}}"),
-    "deep-learning": Letters("a", "h", "h", "W", "b", "f", "g", "L", "^{{({})}}"),
+    "boulder": Letters("z", "a", "a", "W", "b", "g", "delta", "L", "G", _PLAIN, _PLAIN),
+    "cs3780": Letters("u", "z", "z", "W", "b", "sigma", "delta", "l", "G", _PLAIN, "^{{[{}]}}"),
+    "4al3": Letters("a", "h", "h", "W", "b", "f", "g", "L", "v", _BRACKETED, _BRACKETED),
+    "cornell": Letters("a", "z", "z", "W", "b", "sigma", "delta", "l", "G", _BELOW, _BELOW),
+    "row": Letters("z", "a", "z", "w", "b", "sigma", "delta", "L", "G", _BRACKETED, _BRACKETED),
+    "deep-learning": Letters("a", "h", "h", "W", "b", "f", "g", "L", "v", _BRACKETED, _BRACKETED),
 }
+
+SIGNS = {"delta": "δ", "sigma": "σ", "l": "ℓ"}
+"""Letters as one sign of text."""
 
 _GREEK = ("delta", "sigma", "lambda", "gamma", "beta")
 
@@ -66,6 +75,11 @@ def tex(letter: str) -> str:
 def gradients_named(text: str) -> set[int]:
     """The nodes whose gradients a formula names: of d%3 * %1 it is 3."""
     return {int(place) for place in re.findall(r"d%(\d+)\b", text)}
+
+
+def nodes_named(text: str) -> set[int]:
+    """The nodes that a formula calls by their numbers: of d%3 * %1 they are 3 and 1."""
+    return {int(place) for place in re.findall(r"%(\d+)\b", text)}
 
 
 def is_sum(text: str) -> bool:

@@ -59,6 +59,13 @@ def loss_formulas(
             _mean(*value, reduction, rows),
             _over(f"({p[0]} - {hot.text})", f"({p[1]} - {hot.latex})", reduction, rows),
         )
+    if kind is losses.NLLLoss and output.ndim == 2:
+        p = f"{a.text}[{y.text}]", rf"{a.latex}_{{{y.latex}}}"
+        log_likelihood = (f"-sum({p[0]})", rf"-\sum {p[1]}")
+        if rows == 1:
+            log_likelihood = (f"-{p[0]}", f"-{p[1]}")
+        minus_hot = f"-onehot({y.text})", rf"-\mathrm{{onehot}}({y.latex})"
+        return _mean(*log_likelihood, reduction, rows), _over(*minus_hot, reduction, rows)
     if kind is losses.BCEWithLogitsLoss:
         value = (
             f"sum(log(1 + exp({a.text})) - {y.text} * {a.text})",

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from chainrule.graph.printing import grid
 from chainrule.graph.tensor import Array
 from chainrule.inspect.arrays import from_json
-from chainrule.inspect.letters import gradients_named
+from chainrule.inspect.letters import gradients_named, nodes_named
 
 _MOST_COLUMNS = 8
 _MOST_ROWS = 12
@@ -151,7 +151,7 @@ class Sections:
         layer = self.layers[place]
         rows = [self._given(self.nodes[p["id"]]) for p in layer["parameters"]]
         z, a = self._ends(place)
-        rows += [self._computed(node) for node in self._named_before(z, place)]
+        rows += map(self._leaf_or_computed, self._named_before(z, place))
         rows.append(self._computed(z, self._forward_terms(layer)))
         if a is not z:
             rows.append(self._computed(a))
@@ -160,7 +160,15 @@ class Sections:
     def _named_before(self, z: dict[str, Any], place: int) -> list[dict[str, Any]]:
         """What a layer computes and has a name, before its pre-activation: weights, say."""
         own = [n for n in self.nodes[: z["id"]] if n["layer"] == place and n["role"] == "value"]
-        return [node for node in own if node["name"] and node["operation"] is not None]
+        shown = {n["id"] for n in own if n["name"] and n["operation"] is not None}
+        is_around_others = self.nodes[self.layers[place]["preactivation"]]["layer"] != place
+        new = set() if is_around_others else {z["id"]}
+        while new:  # what the formulas of these call by numbers, and so on
+            texts = [self.nodes[number]["formula"]["text"].partition(" = ")[2] for number in new]
+            new = {n for text in texts for n in nodes_named(text) if n < z["id"]} - shown
+            new = {n for n in new if self.nodes[n]["layer"] == place or self._is_constant(n)}
+            shown |= new
+        return [self.nodes[number] for number in sorted(shown)]
 
     def _forward_terms(self, layer: dict[str, Any]) -> list[str]:
         """Each z as the sum of its products."""
@@ -187,15 +195,17 @@ class Sections:
         loss = self.nodes[-1]
         last = self._last()
         rows = [self._given(node) for node in self.nodes if node["role"] == "target"]
-        is_written_out = "%" not in loss["formula"]["text"]
-        named = self._within_the_loss()
-        rows += [
-            self._computed(node)
-            for node in self.nodes[last + 1 : -1]
-            if node["operation"] is not None
-            and node["layer"] is None
-            and (node in named or not is_written_out)
-        ]
+        shown = {node["id"] for node in self._within_the_loss()}
+        new = {loss["id"], *shown}
+        while new:  # what the formulas of these name, and so on
+            texts = [self.nodes[place]["formula"]["text"].partition(" = ")[2] for place in new]
+            new = set[int]().union(*map(nodes_named, texts)) - shown
+            shown |= new
+        for place in sorted(shown):
+            node = self.nodes[place]
+            is_of_loss = place > last or node["operation"] is None
+            if node["layer"] is None and node is not loss and is_of_loss:
+                rows.append(self._leaf_or_computed(node))
         rows.append(self._computed(loss))
         return Section("loss", "Loss", rows, [])
 
@@ -257,7 +267,7 @@ class Sections:
                 row = row._replace(formula=(text, latex))
             rows.append(row)
         named = [node for node in self._named_before(z, place) if node["gradient"] is not None]
-        rows += map(self._gradient, named)
+        rows += map(self._gradient, reversed(named))
         rows += [self._gradient(self.nodes[p["id"]]) for p in layer["parameters"] if p["gradient"]]
         return rows
 
@@ -366,6 +376,13 @@ class Sections:
         name, formula = _sides(node["formula"])
         return Row(name, formula, terms or [], self._shown(node["value"], node["role"]))
 
+    def _leaf_or_computed(self, node: dict[str, Any]) -> Row:
+        return self._given(node) if node["operation"] is None else self._computed(node)
+
+    def _is_constant(self, number: int) -> bool:
+        role: str = self.nodes[number]["role"]
+        return role == "constant"
+
     def _gradient(self, node: dict[str, Any], terms: list[str] | None = None) -> Row:
         name, formula = _sides(node["gradient_formula"])
         return Row(name, formula, terms or [], self._shown(node["gradient"], node["role"]))
@@ -404,7 +421,9 @@ class Sections:
             if array.ndim == 1 and self.is_column:
                 return array[:, None]
             return array.T if array.ndim == 2 and self.is_transposed else array
-        is_of_rows = role in ("input", "target", "preactivation", "activation", "value")
+        is_of_rows = role in ("input", "target", "preactivation", "activation", "value") or (
+            role == "constant" and array.shape[:1] == (self.trace["rows"],)
+        )
         return array.T if is_of_rows and array.ndim == 2 and self.is_column else array
 
     def _summary(self, held: dict[str, Any]) -> str:

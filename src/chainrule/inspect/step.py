@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import nullcontext
+from operator import attrgetter
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,7 +55,8 @@ class Step(NamedTuple):
     """What a step computed.
 
     Attributes:
-        nodes: the graph of the loss, oldest first.
+        nodes: the graph of the loss, and targets of which it holds no more than constants,
+            oldest first.
         loss: its last node.
         inputs, targets, outputs: the leaves that hold the data, and what the model returned.
         calls: those of the model's layers, in order.
@@ -235,6 +237,8 @@ def _run(
     held = _Held(nodes)
     calls = [c._replace(inputs=[held.leaf(i) for i in c.inputs]) for c in noted.found]
     inputs, targets = list(map(held.leaf, inputs)), list(map(held.leaf, leaves(compared)))
+    unused = {leaf for leaf in targets if leaf.operation is None}.difference(nodes)
+    nodes = sorted([*nodes, *unused], key=attrgetter("serial"))
     return Step(
         nodes, found, inputs, targets, [leaf.node() for leaf in leaves(output)], calls, visited,
         grad_table, parts, names, new, data.rows, after,

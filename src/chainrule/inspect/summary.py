@@ -13,7 +13,7 @@ from numpy.typing import DTypeLike
 from chainrule.compiler.capture import CapturedGraph, capture
 from chainrule.compiler.passes import simplify
 from chainrule.compiler.values import LEAVES, Value, ValueGraph, root
-from chainrule.errors import ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Tensor, placeholder
@@ -188,7 +188,10 @@ def summary(
     calls = _Calls(model)
     x = placeholder(shape, dtype, name="x")
     with model.in_mode(True), intercepted(model, calls.around):
-        output = capture(model, x).outputs
+        try:
+            output = capture(model, x).outputs
+        except DTypeError as error:
+            raise DTypeError(f"{error}. Here the input is {x.dtype}: pass its dtype=") from None
         if not isinstance(output, Tensor) or output.dtype.kind != "f":
             raise TypeError(
                 "summary takes a model that returns one floating Tensor, this one returned "

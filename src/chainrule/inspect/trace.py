@@ -176,7 +176,7 @@ def _layer(
 def _update(leaf: Tensor, formulas: Formulas, optimizer: Optimizer | None) -> dict[str, Any]:
     assert optimizer is not None and isinstance(leaf.state, Parameter), "an optimizer made it new"
     name, grad = formulas.letter(leaf.state), formulas.gradient(leaf)
-    rule = update_rule(optimizer, leaf.state, name, grad)
+    rule = update_rule(optimizer, leaf.state, name, grad, formulas.letters)
     return {
         "formulas": [_formula(formula) for formula in rule.formulas],
         "state": [{"name": key, "before": as_json(value)} for key, value in rule.state.items()],

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import inspect
 import re
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array
-from chainrule.inspect.letters import Formula, bracketed, number_in_latex, times
+from chainrule.inspect.letters import Formula, Letters, bracketed, number_in_latex, times
 from chainrule.optim import (
     SGD,
     Adadelta,
@@ -22,8 +23,18 @@ from chainrule.optim import (
 )  # fmt: skip
 from chainrule.optim.hyperparameters import Flag, Term, declarations_of
 
-_MOMENTS = {"momentum_buffer": "G", "exp_avg": "m", "exp_avg_sq": "v", "max_exp_avg_sq": "u"}
-"""What the formulas call the moments of SGD and of Adam."""
+_OF_ADAM = {"exp_avg": "m", "exp_avg_sq": "v", "max_exp_avg_sq": "u"}
+_MOMENTS: Mapping[type[Optimizer], Mapping[str, str]] = {
+    SGD: {"momentum_buffer": "G"},
+    Adam: _OF_ADAM,
+    AdamW: _OF_ADAM,
+    Adadelta: {"square_avg": "v", "acc_delta": "u"},
+    Adagrad: {"sum": "s"},
+    Adamax: {"exp_avg": "m", "exp_inf": "u"},
+    Lion: {"exp_avg": "m"},
+    RMSprop: {"square_avg": "v"},
+}
+"""What the formulas call the moments that an optimizer keeps; G of SGD is the reader's letter."""
 
 _OF_DOCSTRING = (Adadelta, Adagrad, Adamax, Lion, RMSprop)
 """Their docstrings have the whole rule as formulas."""
@@ -41,7 +52,9 @@ class UpdateRule(NamedTuple):
     state: dict[str, Array]
 
 
-def update_rule(optimizer: Optimizer, W: Parameter, name: Formula, grad: Formula) -> UpdateRule:
+def update_rule(
+    optimizer: Optimizer, W: Parameter, name: Formula, grad: Formula, letters: Letters
+) -> UpdateRule:
     """The formulas of one step.
 
     SGD, Adam and AdamW have all of their options in them. Another optimizer has the formula of its
@@ -51,6 +64,7 @@ def update_rule(optimizer: Optimizer, W: Parameter, name: Formula, grad: Formula
         optimizer: as it is before the step.
         W: one of its parameters.
         name, grad: what W and dL/dW are called.
+        letters: how the reader writes.
     """
     group = next(g for g in optimizer.param_groups if any(W is p for p in g["params"]))
     buffers = optimizer.state[W]
@@ -59,22 +73,30 @@ def update_rule(optimizer: Optimizer, W: Parameter, name: Formula, grad: Formula
     if group["maximize"]:
         grad = bracketed(Formula(f"-{grad.text}", f"-{grad.latex}"))
     if kind is SGD:
-        formulas = _sgd(group, name, grad, count)
+        formulas = _sgd(group, name, grad, count, letters.momentum)
     elif kind in (Adam, AdamW):
         formulas = _adam(group, name, grad, count, kind is AdamW)
     else:
-        formulas = _of_docstring(optimizer, group, name, grad)
-    state = {_MOMENTS[key]: buffers[key].numpy() for key in buffers if key in _MOMENTS}
-    return UpdateRule(formulas, state if kind in (SGD, Adam, AdamW) else {})
+        formulas = _of_docstring(optimizer, group, name, grad, count)
+    named = _MOMENTS.get(kind, {})
+    if kind is SGD:
+        named = {"momentum_buffer": letters.momentum}
+    text = "; ".join(formula.text for formula in formulas)
+    state = {
+        letter: buffers[key].numpy()
+        for key, letter in named.items()
+        if key in buffers and re.search(rf"\b{letter}\b", text)
+    }
+    return UpdateRule(formulas, state)
 
 
-def _sgd(group: Any, W: Formula, grad: Formula, count: int) -> list[Formula]:
+def _sgd(group: Any, W: Formula, grad: Formula, count: int, letter: str) -> list[Formula]:
     lr, momentum = group["lr"], group["momentum"]
     grad = _with_decay(group["weight_decay"], W, grad)
     if not momentum:
         return [_to(W, _minus(W, times(lr, grad)))]
     share = 1.0 if count == 1 else 1.0 - group["dampening"]
-    G = Formula("G", "G")
+    G = Formula(letter, letter)
     new_G = _to(G, _plus(times(momentum, G), times(share, grad)))
     step = _plus(grad, times(momentum, G)) if group["nesterov"] else G
     return [new_G, _to(W, _minus(W, times(lr, step)))]
@@ -106,7 +128,9 @@ def _adam(group: Any, W: Formula, grad: Formula, count: int, is_decoupled: bool)
     return [*formulas, _to(W, _minus(kept, step))]
 
 
-def _of_docstring(optimizer: Optimizer, group: Any, W: Formula, grad: Formula) -> list[Formula]:
+def _of_docstring(
+    optimizer: Optimizer, group: Any, W: Formula, grad: Formula, count: int
+) -> list[Formula]:
     """The lines with arrows of the docstring, which calls the gradient g."""
     kind, declared = type(optimizer), declarations_of(type(optimizer))
     body = (inspect.getdoc(kind) or "").partition("\nArgs:")[0] if kind in _OF_DOCSTRING else ""
@@ -126,6 +150,11 @@ def _of_docstring(optimizer: Optimizer, group: Any, W: Formula, grad: Formula) -
         for key, declaration in declared.items()
         for name, number in declaration.scalars(group[key]).items()
     }
+    numbers["t"] = f"{count}"
+    if numbers.get("lr_decay") == "0":
+        lines = [line.partition(",  lr_t")[0].replace("lr_t", "lr") for line in lines]
+    if numbers.get("weight_decay") == "0":
+        lines = [line.replace("(sign(c) + weight_decay W)", "sign(c)") for line in lines]
     found = []
     words = {"W": W.text, "g": grad.text}
     for line in re.split(";  |\n", "\n".join(lines)):
@@ -147,6 +176,8 @@ def _line_in_latex(line: str, W: Formula, grad: Formula) -> str:
         return found if len(found) == 1 else rf"\mathrm{{{escaped}}}"
 
     line = re.sub(r"[A-Za-z]+(?:_[A-Za-z]{2,})*", word, line)
+    line = re.sub(r"\\mathrm\{sqrt\}\(([^()]*)\)", r"\\sqrt{\1}", line)
+    line = re.sub(r"\d[\d.]*e[-+]?\d+", lambda number: number_in_latex(float(number[0])), line)
     for sign, command in ((" <- ", r" \leftarrow "), ("<=", r"\le "), (",  ", r",\quad ")):
         line = line.replace(sign, command)
     return line

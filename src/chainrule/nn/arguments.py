@@ -29,6 +29,17 @@ def floating(dtype: DTypeLike | None, device: Any = None) -> str:
     return checks.floating("float32" if dtype is None else dtype)
 
 
+def axis(kind: str, dim: int | None) -> int:
+    """The axis of a softmax, which has to be given."""
+    if dim is None:
+        raise TypeError(
+            f"{kind} takes the axis along which the results sum to 1: dim=-1, the last, where a "
+            "row has the scores of the classes. Where PyTorch guesses, it takes axis 1 of matrices "
+            "and axis 0 of vectors and of three axes"
+        )
+    return checks.integer("dim", dim)
+
+
 def lengths(name: str, value: Any) -> tuple[int, ...]:
     """The lengths of one axis or more, as a tuple."""
     several = value if isinstance(value, (list, tuple)) else [value]

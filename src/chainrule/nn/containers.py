@@ -294,7 +294,7 @@ class _Dict(_Held[T]):
         """Take out all."""
         self._refill([])
 
-    def update(self, values: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
+    def update(self, values: _Dict[Any] | Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Hold these, too; in place of what is under the same keys."""
         pairs = list(values.items() if isinstance(values, (Mapping, _Dict)) else values)
         for name, value in [(name, self._checked(value)) for name, value in pairs]:
@@ -342,6 +342,39 @@ class ParameterDict(_Dict[Parameter]):
         super().__init__()
         if parameters is not None:
             self.update(parameters)
+
+    def setdefault(self, key: str, default: Any = None) -> Parameter:
+        """What is held under `key`, or else `default`, which is held from now on."""
+        if key not in self:
+            self[key] = default
+        return self[key]
+
+    def popitem(self) -> tuple[str, Parameter]:
+        """Take out what was put in last, and return it with its key."""
+        if not self._held():
+            raise KeyError("popitem: the ParameterDict is empty")
+        key = list(self._held())[-1]
+        return key, self.pop(key)
+
+    def copy(self) -> ParameterDict:
+        """Another one of the same Parameters."""
+        return ParameterDict(self)
+
+    def fromkeys(self, keys: Iterable[str], default: Any = None) -> ParameterDict:
+        """Another one that holds `default` under each of the keys."""
+        return ParameterDict([(key, default) for key in keys])
+
+    def __reversed__(self) -> Iterator[str]:
+        return reversed(list(self._held()))
+
+    def __or__(self, other: ParameterDict) -> ParameterDict:
+        joined = self.copy()
+        joined.update(other)
+        return joined
+
+    def __ior__(self, other: ParameterDict) -> ParameterDict:
+        self.update(other)
+        return self
 
 
 def _several(owner: Any, values: Any) -> Iterable[Any]:

@@ -75,6 +75,10 @@ def pairwise_distance(
         eps: added to each difference, as in PyTorch: so the derivative is finite.
         keepdim: whether the last axis stays, of length 1.
 
+    Raises:
+        ShapeError: if the vectors have no axis, or their shapes do not meet.
+        ValueError: if p is not positive.
+
     Example:
         >>> import chainrule as cr
         >>> pairwise_distance(cr.tensor([[3.0, 4.0]]), cr.tensor([[0.0, 0.0]]), eps=0.0)
@@ -95,6 +99,9 @@ def cosine_similarity(x1: TensorLike, x2: TensorLike, dim: int = 1, eps: float =
         x1, x2: any shape; they are broadcast to one shape.
         dim: the axis of the vectors.
         eps: the smallest length.
+
+    Raises:
+        ShapeError: if there is no axis `dim`, or the shapes do not meet.
 
     Example:
         >>> import chainrule as cr

@@ -11,6 +11,22 @@ from chainrule.ops.hooks import gradient_hook
 
 Hook = Callable[..., Any]
 
+_TRAINER = "cr.Trainer(model, loss, optimizer)"
+OF_MODELS = {
+    "summary": "cr.summary(model, (784,)), with the shape of a row",
+    "layers": "model.children(), or model.modules() with inner ones; list(model) of a Sequential",
+    "weights": "model.parameters(), or nn.select_parameters(model, 'weights')",
+    "trainable_variables": "model.parameters()",
+    "get_weights": "model.state_dict()",
+    "set_weights": "model.load_state_dict(...)",
+    "compile": f"{_TRAINER}, which takes them when it is made",
+    "fit": f"{_TRAINER}.fit(x, y)",
+    "predict": f"{_TRAINER}.predict(x), or model(x)",
+    "evaluate": f"{_TRAINER}.evaluate(x, y)",
+    "save": "cr.save(model, path)",
+}
+"""Names of other libraries' models, with what is written for them."""
+
 _numbers = count()
 
 
@@ -179,7 +195,10 @@ class Hooked:
                 kind = type(self).__name__
                 raise AttributeError(f"{kind}: call super().__init__() before reading {name}")
             if rule is None:
-                raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+                message = f"{type(self).__name__!r} object has no attribute {name!r}"
+                if name in OF_MODELS:
+                    message += f"; here it is {OF_MODELS[name]}"
+                raise AttributeError(message)
             return rule(self)
 
     def _compute(self, name: str, rule: Callable[[Any], Tensor]) -> None:

@@ -29,6 +29,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.names import absent
 from chainrule.graph.state import State, StateData
 from chainrule.graph.tensor import Tensor, TensorLike
+from chainrule.ops.draws import between
 from chainrule.ops.random import Generator, current_generator
 
 S = TypeVar("S", bound=Tensor)
@@ -161,7 +162,7 @@ def uniform_(tensor: S, a: float = 0.0, b: float = 1.0, generator: Generator | N
     if not a <= b:
         raise ValueError(f"uniform_: a is at most b, got {a} and {b}")
     drawn = (generator or current_generator()).uniform(tensor.shape, tensor.dtype)
-    _assign(tensor, drawn * float(b - a) + float(a))
+    _assign(tensor, between(drawn, float(a), float(b)))
     return tensor
 
 

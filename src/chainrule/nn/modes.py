@@ -78,6 +78,9 @@ class Moded(Traversed):
                 super().train(mode)
                 self.backbone.eval()
                 return self
+
+        Raises:
+            ValueError: for a mode that is no bool.
         """
         if not isinstance(mode, bool):
             raise ValueError(f"training mode is expected to be boolean, got {mode!r}")

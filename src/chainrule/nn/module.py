@@ -265,11 +265,12 @@ class Module(Moded, Hooked, Placed):
             if state is not None and name not in module._unsaved
         }
 
-    def state_dict(self, *, prefix: str = "") -> dict[str, Array]:
+    def state_dict(self, *, prefix: str = "", keep_vars: bool = False) -> dict[str, Any]:
         """The values of all parameters and buffers by their paths, as arrays of their own.
 
         Training on does not change them, and writing into them does not change the module. A
         shared parameter has an entry under each of its names. Every name begins with `prefix`.
+        With `keep_vars` the parameters and buffers themselves are in it.
 
         Warns:
             UserWarning: if a list or dict that is no `ModuleList` or the like holds parameters to
@@ -278,6 +279,8 @@ class Module(Moded, Hooked, Placed):
         states = self._named_state()
         for path, _ in unregistered(self):
             warnings.warn(not_registered(self, path, "state_dict() leaves it out"), stacklevel=2)
+        if keep_vars:
+            return {prefix + name: state for name, state in states.items()}
         with guard_of(states.values()).shared:  # beside a training they are all of one step
             return {prefix + name: state.numpy().copy() for name, state in states.items()}
 
@@ -289,7 +292,8 @@ class Module(Moded, Hooked, Placed):
         Everything is checked before anything changes.
 
         Args:
-            state_dict: arrays by path, as `state_dict()` returns them, or Tensors.
+            state_dict: arrays by path, as `state_dict()` returns them, or Tensors. Lists of numbers
+                become floats of the parameter's dtype.
             strict: whether the names must be exactly the module's. If not, the values under
                 names that both have are taken; their shapes and dtypes must fit all the same.
             assign: means nothing: values are copied.
@@ -316,7 +320,11 @@ class Module(Moded, Hooked, Placed):
         own = self._named_state()
         missing = [name for name in own if name not in state_dict]
         unexpected = [name for name in state_dict if name not in own]
-        values = {name: _as_array(name, state_dict[name]) for name in own if name in state_dict}
+        values = {
+            name: _as_array(name, state_dict[name], state)
+            for name, state in own.items()
+            if name in state_dict
+        }
         faults = []
         if strict and unexpected:
             faults.append(f"Unexpected key(s) in state_dict: {_quoted(unexpected)}.")
@@ -413,12 +421,16 @@ def _quoted(names: list[str]) -> str:
     return ", ".join(f'"{name}"' for name in names)
 
 
-def _as_array(name: str, value: Any) -> Array:
-    """A value of a state dict, which may be a Tensor, or a parameter of PyTorch's."""
+def _as_array(name: str, value: Any, state: State) -> Array:
+    """A value of a state dict, which may be a Tensor, a parameter of PyTorch's, or a list."""
     try:
-        return to_array(value.detach() if hasattr(value, "detach") else value)
-    except (TypeError, RuntimeError) as error:
+        array = to_array(value.detach() if hasattr(value, "detach") else value)
+        if isinstance(value, (list, tuple, int, float)) and state.dtype.kind == "f":
+            array = to_array(value, state.dtype)  # numbers with all digits that it holds
+    except (TypeError, ValueError, RuntimeError) as error:
+        # A Tensor of another library may have a dtype that NumPy lacks, as bfloat16.
+        remedy = ". Convert it to float32 first" if hasattr(value, "detach") else ""
         raise TypeError(
-            f"{name} of the state_dict is no array, but {type(value).__name__}: {error}. Convert "
-            "it to float32 first"
+            f"{name} of the state_dict is no array, but {type(value).__name__}: {error}{remedy}"
         ) from None
+    return array

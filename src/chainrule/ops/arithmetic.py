@@ -147,6 +147,7 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
         if b == -1:
             return 1.0 / a
         if a.dtype.kind in "iu" and b > 3:
+            as_tensor(b, a.dtype)  # raises where the dtype does not hold it
             half = power(a, b // 2)
             return half * half * a if b % 2 else half * half
     return _power(a, b)

@@ -157,6 +157,9 @@ def flatten(x: TensorLike, start_axis: int = 0, end_axis: int = -1, order: str =
     A 0-d Tensor becomes one of one element. As in NumPy the order may come in place of the first
     axis; it is "C", row-major.
 
+    Raises:
+        ShapeError: if there is no such axis, or the first lies after the last.
+
     Example:
         >>> import chainrule as cr
         >>> cr.flatten(cr.placeholder((8, 3, 4)), 1).shape
@@ -283,6 +286,9 @@ def flipud(x: TensorLike) -> Tensor:
 def rot90(x: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
     """`x` turned by `k` quarter turns, from the first of two axes towards the second.
 
+    Raises:
+        ShapeError: if the axes are one, or are not there.
+
     Example:
         >>> import chainrule as cr
         >>> cr.rot90(cr.tensor([[1, 2], [3, 4]]))
@@ -329,6 +335,10 @@ def meshgrid(
 
     Returns:
         One Tensor for each coordinate, each of the grid's shape.
+
+    Raises:
+        ValueError: for another indexing.
+        ShapeError: for coordinates of several axes.
 
     Example:
         >>> import chainrule as cr

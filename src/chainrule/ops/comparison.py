@@ -6,6 +6,7 @@ takes the gradient.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -47,8 +48,9 @@ __all__ = [
 
 
 _BITS: dict[int, np.dtype[Any]] = {4: np.dtype(np.int32), 8: np.dtype(np.int64)}
-_MANY = 2000  # elements, from which on the choice by bits is faster
-_BLOCK = 16384  # elements whose masks stay in the cache
+_MANY = 1500  # elements, from which on the choice by bits is faster
+_LARGE = 10_000  # elements, from which on an array of one number is worth its making
+_BLOCK = 32768  # elements that stay in the cache from one step to the next
 
 
 def _comparison(*inputs: Tensor) -> Spec:
@@ -100,18 +102,28 @@ def choose(condition: Array, a: Array, b: Array) -> Array:
     bits = _BITS.get(a.dtype.itemsize)
     if bits is None or condition.size < _MANY or not condition.flags.c_contiguous:
         return np.where(condition, a, b)
-    # By their bits: np.where branches at each element, which the processor mispredicts. By blocks,
-    # so that the masks stay in the cache.
+    # By their bits, times 0 or 1: np.where branches at each element, which the processor
+    # mispredicts.
     chosen = np.empty(condition.shape, a.dtype)
-    flat_a, flat_b, flat = (t.reshape(-1).view(bits) for t in (a, b, chosen))
-    flags = condition.reshape(-1).view(np.int8)  # a byte that is not 0 is true
-    for start in range(0, flat.size, _BLOCK):
-        block = slice(start, start + _BLOCK)
-        mask = np.negative(np.not_equal(flags[block], 0).view(np.int8), dtype=bits)
-        part = np.bitwise_xor(flat_a[block], flat_b[block], out=flat[block])
-        part &= mask
-        part ^= flat_b[block]
+    flat, flags = chosen.reshape(-1).view(bits), condition.reshape(-1)
+    of_a, of_b = _bits(a, bits), _bits(b, bits)
+    if of_b.size == 1 and not of_b[0]:
+        np.multiply(of_a, flags, out=flat)
+    elif of_a.size == 1 and not of_a[0]:
+        np.multiply(of_b, np.logical_not(flags), out=flat)
+    else:
+        for start in range(0, flat.size, _BLOCK):
+            block = slice(start, start + _BLOCK)
+            part_b = of_b if of_b.size == 1 else of_b[block]
+            part = np.bitwise_xor(of_a if of_a.size == 1 else of_a[block], part_b, out=flat[block])
+            part *= flags[block]
+            part ^= part_b
     return chosen
+
+
+def _bits(x: Array, bits: np.dtype[Any]) -> Array:
+    """The elements as integers along one axis; one where all are one number in memory."""
+    return (x.reshape(-1) if any(x.strides) else x.flat[:1]).view(bits)
 
 
 @elementwise(
@@ -161,10 +173,22 @@ def where(condition: TensorLike, a: TensorLike | None = None, b: TensorLike | No
     return _where.apply(*broadcast("where", condition, a, b))
 
 
+def extreme(ufunc: Callable[..., Array], a: Array, b: Array) -> Array:
+    """`np.maximum` or `np.minimum` of arrays of one shape, of which one may be a number."""
+    if a.size < _LARGE or (any(a.strides) and any(b.strides)):
+        return ufunc(a, b)
+    # NumPy takes one element after another beside a number, and vectors of two arrays.
+    if any(a.strides):
+        b = whole = np.full(a.shape, b.flat[0], a.dtype)
+    else:
+        a = whole = np.full(b.shape, a.flat[0], a.dtype)
+    return ufunc(a, b, out=whole)
+
+
 @binary(interval(-4, 4, 2))
 def maximum(a: Array, b: Array) -> Array:
     """The larger of a and b; NaN where either is."""
-    return np.maximum(a, b)
+    return extreme(np.maximum, a, b)
 
 
 maximum.differentiable(
@@ -175,7 +199,7 @@ maximum.differentiable(
 @binary(interval(-4, 4, 2))
 def minimum(a: Array, b: Array) -> Array:
     """The smaller of a and b; NaN where either is."""
-    return np.minimum(a, b)
+    return extreme(np.minimum, a, b)
 
 
 minimum.differentiable(

@@ -44,19 +44,20 @@ def _under_windows(
 ) -> Iterator[tuple[slice, Array]]:
     """What lies under the window at each place (im2col), a few images at a time.
 
-    Yields which images, and (images, groups, channels of a group x taps, places).
+    Yields which images, and (images, groups, channels of a group x taps, places). One buffer
+    serves all: what was yielded before is overwritten.
     """
-    rows, columns = x.shape[1] * math.prod(kernel), math.prod(places)
-    images = max(1, _BYTES // max(1, rows * columns * x.itemsize))
-    for start in range(0, len(x), images):
-        part = x[start : start + images]
-        under = np.empty((len(part), x.shape[1], math.prod(kernel), *places), x.dtype)
-        for number, (_, window) in enumerate(taps_of(kernel, places, stride, dilation)):
-            under[:, :, number] = part[(*_ALL, *window)]
-        yield (
-            slice(start, start + len(part)),
-            under.reshape(len(part), groups, rows // groups, columns),
-        )
+    taps, columns = math.prod(kernel), math.prod(places)
+    rows = x.shape[1] * taps
+    most = min(len(x), max(1, _BYTES // max(1, rows * columns * x.itemsize)))
+    under = np.empty((most, x.shape[1], taps, *places), x.dtype)
+    for start in range(0, len(x), max(1, most)):
+        images = x[start : start + most]
+        part = under[: len(images)]
+        for tap, (_, window) in enumerate(taps_of(kernel, places, stride, dilation)):
+            part[:, :, tap] = images[(*_ALL, *window)]
+        which = slice(start, start + len(images))
+        yield which, part.reshape(len(images), groups, rows // groups, columns)
 
 
 def _check(name: str, x: Tensor, w: Tensor) -> None:

@@ -273,6 +273,9 @@ def arange(
         dtype: by default int64 of whole numbers, else float32.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
 
+    Raises:
+        ValueError: if the step is 0.
+
     Example:
         >>> import chainrule as cr
         >>> cr.arange(3), cr.arange(1, 2, 0.25)
@@ -310,6 +313,9 @@ def linspace(
         dtype: of the numbers, which are computed in float64; by default that of floating arrays,
             else float32. For integers they are rounded down.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
+
+    Raises:
+        ValueError: if num is negative.
 
     Example:
         >>> import chainrule as cr

@@ -198,10 +198,9 @@ def align(name: str, *operands: TensorLike) -> list[Tensor]:
 
 
 def of_one_dtype(*operands: TensorLike) -> list[Tensor]:
-    """The operands cast to the dtype in which they meet.
+    """The operands cast to the dtype in which they meet; see `common_dtype`.
 
-    Python numbers, in lists too, take the dtype of the Tensors beside them, and all their digits;
-    integers beside floats become floats.
+    Python numbers keep all the digits that it holds.
     """
     operands = _stacked(operands)
     return _cast(operands, common_dtype(*operands))
@@ -234,10 +233,16 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
     """The dtype in which operands meet: floats win over integers, the wider of a kind wins.
 
     Python numbers have no width of their own; among themselves they are float32, int64 or bool.
+    `np.float64` numbers are Python floats. So are those in lists, beside a Tensor or an array.
     """
     strong = [as_tensor(t).dtype for t in operands if not isinstance(t, (bool, int, float))]
     floating = [dtype for dtype in strong if dtype.kind == "f"]
     if floating:
+        if any(isinstance(t, (list, tuple)) for t in operands):
+            firm = [t for t in operands if not is_of_numbers(t)]
+            if len(firm) < len(operands) and firm:
+                own = common_dtype(*firm)
+                return own if own.kind == "f" else np.dtype(np.float32)
         return np.result_type(*floating)
     if any(isinstance(t, float) for t in operands):
         return np.dtype(np.float32)
@@ -249,6 +254,13 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
 
 
 functions["_common_dtype"] = common_dtype
+
+
+def is_of_numbers(data: TensorLike) -> bool:
+    """Whether data are Python numbers, in lists too, by whom no dtype is given."""
+    if isinstance(data, (list, tuple)):
+        return all(map(is_of_numbers, data))
+    return isinstance(data, (bool, int, float))
 
 
 def same_spec(*inputs: Tensor) -> Spec:

@@ -8,7 +8,9 @@ import numpy as np
 
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
+from chainrule.graph.registered import functions
 from chainrule.graph.tensor import Tensor, as_tensor
+from chainrule.ops.comparison import maximum, minimum, where
 from chainrule.ops.creation import Shape, as_shape
 from chainrule.ops.declare import astype, common_dtype
 
@@ -28,6 +30,35 @@ class Draw(NamedTuple):
     dtype: np.dtype[Any]
     place: Tensor | float | None = None
     extent: Tensor | float | None = None
+
+    def spread(self, drawn: Tensor) -> Tensor:
+        """Uniform numbers of [0, 1) as numbers of the interval from `place` to `extent`."""
+        if self.place is None and self.extent is None:
+            return drawn
+        start = 0.0 if self.place is None else self.place
+        end = 1.0 if self.extent is None else self.extent
+        return between(drawn, start, end)
+
+    def scaled(self, drawn: Tensor) -> Tensor:
+        """Normal numbers of mean 0 and variance 1, times `extent`, plus `place`."""
+        if self.extent is not None:
+            drawn = drawn * self.extent
+        return drawn if self.place is None else drawn + self.place
+
+
+def between(drawn: Tensor, start: Tensor | float, end: Tensor | float) -> Tensor:
+    """Numbers of [0, 1) as numbers from `start` on that do not reach `end`, by rounding either."""
+    found = drawn * (end - start) + start
+    if isinstance(start, Tensor) or isinstance(end, Tensor):
+        return where((found < end) == (start < end), found, start)
+    first, limit = drawn.dtype.type(start), drawn.dtype.type(end)
+    if first == limit:
+        return found
+    last = float(np.nextafter(limit, first))
+    return minimum(found, last) if first < limit else maximum(found, last)
+
+
+functions["_between"] = between
 
 
 def as_draw(
@@ -50,6 +81,7 @@ def as_draw(
 
     Raises:
         TypeError: if an argument is given twice, or if the first one may be a shape or a number.
+        ValueError: if a standard deviation is negative.
     """
     if len(arguments) > 1 and not isinstance(arguments[1], _DTYPES):
         _check(name, names, len(arguments) < 4 and place is None and extent is None)
@@ -67,6 +99,8 @@ def as_draw(
         else:
             _check(name, names, place is None)
             place = first
+    if name == "normal" and isinstance(extent, (int, float)) and extent < 0:
+        raise ValueError(f"normal: the standard deviation is not negative, got {extent}")
     given = [x for x in (place, extent) if x is not None]
     if dtype is None and given:
         common = common_dtype(*given)

@@ -179,6 +179,11 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
 
     A mask without a value, in a graph that is captured, is refused, because the shape of the
     result depends on values: use `where`.
+
+    Raises:
+        IndexError: if an index lies outside of its axis, or a mask does not fit.
+        DTypeError: for indices that are no integers.
+        ShapeError: if index arrays do not meet in one shape.
     """
     x = as_tensor(x)
     if index.__class__ is int and x.shape:

@@ -101,6 +101,9 @@ def stack(
 ) -> Tensor:
     """Tensors of one shape along a new axis; their dtypes are made one, or `dtype`.
 
+    Raises:
+        ShapeError: if the shapes differ, or there is no such axis.
+
     Example:
         >>> import chainrule as cr
         >>> cr.stack([cr.tensor([1, 2]), cr.tensor([3, 4])], axis=1)
@@ -310,6 +313,9 @@ def tile(x: TensorLike, reps: int | Sequence[int]) -> Tensor:
 
     Its gradient is the sum over the copies. (PyTorch's `x.repeat`.)
 
+    Raises:
+        ShapeError: for a negative number of repetitions.
+
     Example:
         >>> import chainrule as cr
         >>> cr.tile(cr.tensor([1, 2]), (2, 2))
@@ -385,6 +391,9 @@ def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor
         shift: how far; several numbers for several axes.
         axis: along which; None moves the elements of the flattened Tensor.
 
+    Raises:
+        ShapeError: if there is no such axis, or the shifts are not as many as the axes.
+
     Example:
         >>> import chainrule as cr
         >>> cr.roll(cr.tensor([1, 2, 3, 4]), 1)
@@ -425,6 +434,6 @@ def _of_one_dtype(
     if not inputs:
         raise ShapeError(f"{name} takes at least one Tensor")
     if any(x.dtype != inputs[0].dtype for x in inputs):
-        dtype = common_dtype(*inputs)
+        dtype = common_dtype(*tensors)
         inputs = [as_tensor(t, dtype).astype(dtype) for t in tensors]
     return inputs

@@ -135,6 +135,10 @@ def random_uniform(state: Array, shape: tuple[int, ...], dtype: np.dtype[Any]) -
 class Generator:
     """A stream of random numbers: a seed and a position, which every draw moves on by one.
 
+    A subclass may override `uniform`: all numbers are made of what `uniform(shape, dtype)` returns,
+    a Tensor, in layers too. Or `normal`, as `normal(shape, dtype)`. The order of shuffled rows is
+    of the state alone.
+
     Args:
         seed: a whole number in 0 ... 2^64 - 1.
 
@@ -171,17 +175,10 @@ class Generator:
     ) -> Tensor:
         """Numbers drawn uniformly from [low, high), or [0, 1); see `chainrule.uniform`."""
         draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
-        drawn = self._unit_uniform(draw.shape, draw.dtype)
         if draw.place is None and draw.extent is None:
-            return drawn
-        start = 0.0 if draw.place is None else draw.place
-        end = 1.0 if draw.extent is None else draw.extent
-        return drawn * (end - start) + start
-
-    def _unit_uniform(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
-        """Numbers drawn uniformly from [0, 1)."""
-        _drawn(self.state, shape, dtype)
-        return random_uniform.apply(self._advance(), shape=shape, dtype=dtype)
+            _drawn(self.state, draw.shape, draw.dtype)
+            return random_uniform.apply(self._advance(), shape=draw.shape, dtype=draw.dtype)
+        return draw.spread(self.uniform(draw.shape, draw.dtype))
 
     def _advance(self) -> Tensor:
         """The state before this draw."""
@@ -211,17 +208,10 @@ class Generator:
         """Numbers drawn from the normal distribution, of mean 0 and variance 1 if nothing else is
         given; see `chainrule.normal`."""
         draw = as_draw("normal", ("loc", "scale"), arguments, loc, scale, size, dtype)
-        if isinstance(draw.extent, (int, float)) and draw.extent < 0:
-            raise ValueError(f"normal: the standard deviation is not negative, got {draw.extent}")
-        drawn = self._unit_normal(draw.shape, draw.dtype)
-        if draw.extent is not None:
-            drawn = drawn * draw.extent
-        return drawn if draw.place is None else drawn + draw.place
-
-    def _unit_normal(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Tensor:
-        """Numbers of mean 0 and variance 1 (Box and Muller)."""
-        radius = sqrt(-2.0 * log(1.0 - self._unit_uniform(shape, dtype)))
-        return radius * cos(2 * np.pi * self._unit_uniform(shape, dtype))
+        if draw.place is None and draw.extent is None:  # Box and Muller
+            radius = sqrt(-2.0 * log(1.0 - self.uniform(draw.shape, draw.dtype)))
+            return radius * cos(2 * np.pi * self.uniform(draw.shape, draw.dtype))
+        return draw.scaled(self.normal(draw.shape, draw.dtype))
 
     def bernoulli(
         self,
@@ -233,7 +223,7 @@ class Generator:
         if isinstance(p, (int, float)) and not 0 <= p <= 1:
             raise ValueError(f"a probability lies in [0, 1], got {p}")
         shape = as_tensor(p).shape if shape is None else as_shape("bernoulli", (shape,))
-        uniform = self._unit_uniform(shape, as_dtype(dtype))
+        uniform = self.uniform(shape, as_dtype(dtype))
         return (uniform < as_tensor(p, dtype if isinstance(p, (int, float)) else None)).astype(
             dtype
         )
@@ -270,11 +260,14 @@ def use_generator(generator: Generator) -> Iterator[Generator]:
         _current.reset(token)
 
 
-def manual_seed(seed: int) -> Generator:
+def manual_seed(seed: float) -> Generator:
     """Start the default generator anew from `seed`.
 
     Others keep their state: inside `use_generator(g)` numbers come from g, and so do those of a
     `Trainer` from its own, which its argument `seed` sets. There call `g.manual_seed(seed)`.
+
+    Args:
+        seed: a whole number in 0 ... 2^64 - 1; as in PyTorch, also True or a float such as 1.0.
 
     Returns:
         The default generator.
@@ -289,6 +282,10 @@ def manual_seed(seed: int) -> Generator:
         >>> a.item() == b.item() == cr.uniform().item()
         True
     """
+    if isinstance(seed, (bool, float, np.bool_, np.floating)):
+        if not float(seed).is_integer():
+            raise TypeError(f"a seed is a whole number; got {seed!r}: round it, as by int(...)")
+        seed = int(seed)
     return default_generator.manual_seed(seed)
 
 
@@ -307,7 +304,9 @@ def uniform(
 
     Args:
         arguments: none, `shape`, `shape, dtype`, `low, high` or `low, high, size`.
-        low, high: the ends of the interval, numbers or Tensors, 0 and 1 by default.
+        low, high: the ends of the interval, numbers or Tensors, 0 and 1 by default. No number is
+            `high`: those that rounding would bring there become the one beside it, with Tensors
+            as ends `low`.
         size: the shape, also named `shape`, a whole number or several; by default that of `low` and
             `high`.
         dtype: float32, the default, or float64; that of floating Tensors.
@@ -320,7 +319,8 @@ def uniform(
         >>> cr.uniform((2, 3)).shape, cr.uniform(-1, 1, 5).shape, cr.uniform(5, low=-1).shape
         ((2, 3), (5,), (5,))
     """
-    return _current.get().uniform(*arguments, low=low, high=high, size=size, dtype=dtype)
+    draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
+    return draw.spread(_current.get().uniform(draw.shape, draw.dtype))
 
 
 @both_names(mean="loc", std="scale", shape="size")
@@ -354,7 +354,8 @@ def normal(
         >>> cr.normal((2, 3)).shape, cr.normal(0, 0.1, 5).shape, cr.normal(5, loc=3.0).shape
         ((2, 3), (5,), (5,))
     """
-    return _current.get().normal(*arguments, loc=loc, scale=scale, size=size, dtype=dtype)
+    draw = as_draw("normal", ("loc", "scale"), arguments, loc, scale, size, dtype)
+    return draw.scaled(_current.get().normal(draw.shape, draw.dtype))
 
 
 def bernoulli(

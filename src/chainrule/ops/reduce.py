@@ -164,6 +164,9 @@ def var(
         keepdims: keep the reduced axes with length 1.
         correction: 0 for the biased variance (as in batch normalisation), 1 for the unbiased.
         dtype: a floating one, to which the elements are cast first.
+
+    Raises:
+        ShapeError: if there are no more elements than `correction`.
     """
     variance, result = _variance("var", x, axis, keepdims, correction, dtype)
     return variance.astype(result)

@@ -13,7 +13,7 @@ from chainrule.ops.arithmetic import clip
 from chainrule.ops.axes import expand_dims, moveaxis
 from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.comparison import equal, greater, where
-from chainrule.ops.declare import BOOL
+from chainrule.ops.declare import BOOL, is_of_numbers
 from chainrule.ops.index import scatter_add, unslice
 from chainrule.ops.joining import stack
 from chainrule.ops.rounding import remainder
@@ -216,8 +216,7 @@ def _to_put(
 ) -> tuple[Tensor, Tensor, Tensor, int]:
     """The Tensor, the indices and the values of one shape, in a dtype that sums have, the axis."""
     indices = _integers(name, indices)
-    is_weak = x.dtype.kind == "f" or isinstance(values, (bool, int))
-    values = as_tensor(values, x.dtype if is_weak else None)
+    values = _values(x, values)
     if values.dtype.kind == "f" and x.dtype.kind != "f":
         raise DTypeError(f"{name}: {values.dtype} does not fit into {x.dtype}; cast one of them")
     if axis is None:
@@ -228,6 +227,15 @@ def _to_put(
         raise ShapeError(f"{name}: indices of shape {indices.shape} are more than fit {x.shape}")
     values = values.astype(x.dtype if x.dtype.kind == "f" else np.int64)
     return x, indices.broadcast_to(shape), values.broadcast_to(shape), axis
+
+
+def _values(x: Tensor, values: TensorLike) -> Tensor:
+    """The values that are put into x. Python's numbers have its dtype, where it holds them."""
+    if x.dtype.kind == "f" and not isinstance(values, Tensor):
+        return as_tensor(values, x.dtype)
+    found = as_tensor(values)
+    is_held = found.dtype.kind in "biu" and x.dtype.kind in "iu" and is_of_numbers(values)
+    return as_tensor(values, x.dtype) if is_held else found
 
 
 def _added(values: Tensor, indices: Tensor, axis: int, x: Tensor) -> Tensor:
@@ -274,8 +282,7 @@ def put(x: TensorLike, indices: TensorLike, values: TensorLike) -> Tensor:
                 [ 3, 40]])
     """
     x, indices = as_tensor(x), _integers("put", indices)
-    values = as_tensor(values, x.dtype if x.dtype.kind == "f" else None)
-    values = values.broadcast_to(indices.shape).reshape(-1)
+    values = _values(x, values).broadcast_to(indices.shape).reshape(-1)
     return put_along_axis(x, indices.reshape(-1), values, None)
 
 
@@ -288,6 +295,9 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
         x: of two axes or more.
         offset: above the main diagonal where it is positive, below where negative.
         axis1, axis2: of the matrices' rows and columns.
+
+    Raises:
+        ShapeError: if the two axes are one, or are not there.
 
     Example:
         >>> import chainrule as cr
@@ -343,6 +353,9 @@ def diag(x: TensorLike, k: int = 0) -> Tensor:
     Args:
         x: of one axis or two.
         k: which diagonal: 0 the main one, positive above, negative below.
+
+    Raises:
+        ShapeError: for a Tensor of no axis, or of more than two.
 
     Example:
         >>> import chainrule as cr

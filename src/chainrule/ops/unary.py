@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from chainrule.graph.tensor import Array
-from chainrule.ops.comparison import heaviside
+from chainrule.ops.comparison import extreme, heaviside
 from chainrule.ops.declare import unary
 from chainrule.ops.samples import away_from_zero, interval
 
@@ -148,7 +148,7 @@ sigmoid.differentiable(lambda g, y, x: g * (y * (1.0 - y)))
 @unary(away_from_zero)
 def relu(x: Array) -> Array:
     """max(0, x); its derivative at 0 is 0."""
-    return np.maximum(x, x.dtype.type(0))
+    return extreme(np.maximum, x, x.dtype.type(0))
 
 
 relu.differentiable(lambda g, y, x: g * heaviside(x))

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule import checks
-from chainrule.graph.names import nearest
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
 from chainrule.optim.hyperparameters import Declaration
@@ -48,8 +47,8 @@ class ParameterGroup(MutableMapping[str, Any]):
         cohorts: the parameters in parts that have taken the same steps; see `Cohort`.
         buffers: the Buffers that the group's parameters share, by name.
         first: the hyper-parameters as they were given, as `numbers` has them.
-        own: entries of the user's, as a "name", by which groups are told apart. No rule reads them,
-            and `state_dict` does not hold them.
+        own: entries of the user's under any other key, as a "name", by which groups are told apart.
+            No rule reads them. `state_dict` holds them; checkpoints of a `Trainer` do not.
         unscheduled: hyper-parameters that a schedule sets, as they were before it; PyTorch has
             "initial_lr" for that.
 
@@ -100,11 +99,13 @@ class ParameterGroup(MutableMapping[str, Any]):
             return self.own[key]
         raise self._unknown(key)
 
-    def _unknown(self, key: str) -> KeyError:
+    def _unknown(self, key: Any) -> KeyError:
         return KeyError(f"{key!r} is no hyper-parameter here; there are {', '.join(self)}")
 
     def __setitem__(self, key: str, value: Any) -> None:
-        if key in self.own:
+        if key != "params" and key not in self._declarations:
+            if is_meant(key, self._declarations):
+                raise self._unknown(key)
             self.own[key] = value
             return
         for name, number in self.check(key, value).items():
@@ -160,10 +161,32 @@ class ParameterGroup(MutableMapping[str, Any]):
         return SimpleNamespace(**self.scalars, **fixed, **self.buffers)
 
 
-def is_meant(key: str, names: Iterable[str]) -> bool:
-    """Whether a key of the user's is a hyper-parameter's name, or one misspelt."""
-    names = {*names, "learning_rate"}
-    return key in names or nearest(key, names) is not None
+_OTHERS = frozenset(("learning_rate", "momentum", "betas"))
+"""What is often meant for a hyper-parameter where an optimiser calls it otherwise."""
+
+
+def is_meant(key: Any, names: Collection[str]) -> bool:
+    """Whether a key that is none of the hyper-parameters' names was meant for one.
+
+    It is then a long name with one letter wrong, in capitals, or the name of another optimiser's.
+    """
+    if not isinstance(key, str):
+        return False
+    long = [name for name in names if len(name) >= 6]
+    key = key.lower()
+    return key in _OTHERS or key in names or any(_is_slip(key, name) for name in long)
+
+
+def _is_slip(key: str, name: str) -> bool:
+    """Whether a key is a name but for one letter, or for two that changed places."""
+    if abs(len(key) - len(name)) > 1 or key == name:
+        return False
+    shorter = min(len(key), len(name))
+    start = next((i for i in range(shorter) if key[i] != name[i]), shorter)
+    rest, other = key[start:], name[start:]
+    if rest[1:] == other[1:] or rest[1:] == other or rest == other[1:]:
+        return True
+    return rest[:2] == other[1::-1] and rest[2:] == other[2:]
 
 
 class Cohort:

@@ -15,6 +15,7 @@ from chainrule.compiler.capture import CaptureAgain, capture
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
+from chainrule.graph.names import ForeignName
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.optim import state_dicts
@@ -36,6 +37,9 @@ _KEPT = frozenset(
     ("_declarations", "defaults", "param_groups", "params", "state", "partition", "_captured")
 )
 """The attributes of an Optimizer that are no settings of a user's class."""
+_NO_HOOKS = (
+    "a subclass whose step() does more before or after super().step(); with a Trainer a Callback"
+)
 
 
 class Optimizer:
@@ -96,6 +100,9 @@ class Optimizer:
     """
 
     maximize = Flag()
+
+    register_step_pre_hook = ForeignName("register_step_pre_hook", _NO_HOOKS)
+    register_step_post_hook = ForeignName("register_step_post_hook", _NO_HOOKS)
 
     def __init__(self, params: ParamsT, options: Options | None = None, /, **defaults: Any) -> None:
         maximize = taken_options(type(self).__name__, options)
@@ -208,7 +215,7 @@ class Optimizer:
 
         Args:
             param_group: a dict with the key "params" and hyper-parameters that differ from the
-                defaults. Other keys, as "name", are kept in the group.
+                defaults. Any other keys, as "name", are kept in the group.
 
         Raises:
             TypeError, ValueError: as at construction; the optimiser is then unchanged.
@@ -220,7 +227,7 @@ class Optimizer:
         options = dict(param_group)
         parameters = as_parameters(options.pop("params"), self.params)
         own = {key: options.pop(key) for key in [*options] if key not in self.defaults}
-        unknown = sorted(key for key in own if is_meant(key, _hyper_parameters(Optimizer)))
+        unknown = sorted(key for key in own if is_meant(key, self.defaults))
         if unknown:
             raise TypeError(
                 f"{type(self).__name__} has no hyper-parameter {', '.join(unknown)}; it has "
@@ -446,8 +453,8 @@ class Optimizer:
         """A snapshot as a plain dict.
 
         It has copies of the arrays of `states`, by name; the class's name as "optimizer"; and as
-        "param_groups" a dict for each group, of its hyper-parameters and the indices of its
-        parameters.
+        "param_groups" a dict for each group, of its hyper-parameters, the user's own entries and
+        the indices of its parameters.
         """
         return state_dicts.taken(self)
 
@@ -473,8 +480,3 @@ class Optimizer:
     def __repr__(self) -> str:
         groups = "\n".join(f"{i}: {group!r}" for i, group in enumerate(self.param_groups))
         return f"{type(self).__name__}(\n{groups}\n)"
-
-
-def _hyper_parameters(kind: type[Optimizer]) -> set[str]:
-    """The names of the hyper-parameters of a class and of all below it."""
-    return set(declarations_of(kind)).union(*map(_hyper_parameters, kind.__subclasses__()))

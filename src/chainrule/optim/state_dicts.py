@@ -10,7 +10,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.dtypes import to_array
 from chainrule.graph.state import Buffer, Parameter
-from chainrule.optim.groups import Cohort
+from chainrule.optim.groups import Cohort, ParameterGroup, is_meant
 
 if TYPE_CHECKING:
     from chainrule.optim.optimizer import Optimizer
@@ -55,13 +55,17 @@ def load(optimizer: Optimizer, state_dict: Any) -> None:
     for name, buffer in optimizer.states().items():
         buffer.replace(arrays[name])
     for group, saved in zip(optimizer.param_groups, groups, strict=True):
-        group.update({key: saved[key] for key in group.numbers()})
+        group.update({key: value for key, value in saved.items() if key != "params"})
 
 
 def _described_groups(optimizer: Optimizer) -> list[dict[str, Any]]:
     index = {parameter: i for i, parameter in enumerate(optimizer.params)}
     return [
-        {"params": [index[parameter] for parameter in group.params], **group.numbers()}
+        {
+            "params": [index[parameter] for parameter in group.params],
+            **group.numbers(),
+            **group.own,
+        }
         for group in optimizer.param_groups
     ]
 
@@ -90,7 +94,11 @@ def _check_groups(optimizer: Optimizer, groups: Any) -> None:
     are_groups = isinstance(groups, (list, tuple)) and all(
         isinstance(group, Mapping) for group in groups
     )
-    if not are_groups or [set(g) for g in groups] != [*map(set, mine)]:
+    if (
+        not are_groups
+        or len(groups) != len(mine)
+        or not all(map(_has_keys, optimizer.param_groups, groups))
+    ):
         raise ValueError(f"the state's param_groups are {groups}; this optimiser's are {mine}")
     for group, own, saved in zip(optimizer.param_groups, mine, groups, strict=True):
         if saved["params"] != own["params"]:
@@ -100,3 +108,9 @@ def _check_groups(optimizer: Optimizer, groups: Any) -> None:
             )
         for key in group.numbers():
             group.check(key, saved[key])
+
+
+def _has_keys(group: ParameterGroup, saved: Mapping[str, Any]) -> bool:
+    """Whether a saved group has the hyper-parameters of this one, and else a user's own entries."""
+    needed = {"params", *group.numbers()}
+    return needed <= set(saved) and not any(is_meant(key, needed) for key in set(saved) - needed)

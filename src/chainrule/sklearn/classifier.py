@@ -232,6 +232,9 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
 
         Returns:
             The estimator.
+
+        Raises:
+            ValueError: for class_weight='balanced', or a first call without `classes`.
         """
         if self.class_weight == "balanced":
             raise ValueError(

@@ -70,6 +70,8 @@ def _copied(module: nn.Module, dtype: DTypeLike | None) -> nn.Module:
         return copy.deepcopy(module)
     own = made.state_dict()
     made.load_state_dict({n: a.astype(own[n].dtype) for n, a in module.state_dict().items()})
+    for new, given in zip(made.modules(), module.modules(), strict=True):
+        new._hooks = given._hooks  # a description holds none
     return made
 
 

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 from chainrule.graph.tensor import Array
 from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_link, regression_loss
 from chainrule.sklearn.network import ACTIVATIONS, Network
+from chainrule.sklearn.objective import Objective
 from chainrule.sklearn.perceptron import BasePerceptron, trains_by_batches
 
 _LINKS: dict[str, Callable[[Array], Array]] = {
@@ -271,9 +272,14 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
             return given if isinstance(given, str) else getattr(given, "__name__", repr(given))
         return regression_link(self.loss)
 
-    def _begin(self, layers: int) -> None:
-        super()._begin(layers)
+    def _objective(self, network: Network) -> Objective:
         self._link = regression_link(self.loss)
+        return super()._objective(network)
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "coefs_" in state and "_link" not in state:  # of a pickle from before the attribute
+            self._link = regression_link(self.loss)
 
     def _loss(self) -> Any:
         return regression_loss(self.loss)

@@ -121,13 +121,15 @@ class Reported:
 
 def _training(estimator: Any) -> dict[str, Any]:
     """What is known of the epochs."""
-    scores = getattr(estimator, "validation_scores_", None)
     epochs = {
         "loss": getattr(estimator, "loss_curve_", ()),
         "validation_loss": getattr(estimator, "validation_loss_curve_", None) or (),
     }
-    best = estimator.n_iter_ if not scores else int(np.argmax(scores)) + 1
-    return {"best_epoch": best, "validation_error": np.nan, "epochs": epochs}
+    scores = getattr(estimator, "validation_scores_", None)  # none by "lbfgs"
+    kept = len(epochs["loss"]) or estimator.n_iter_  # the last one
+    if estimator.early_stopping and scores:
+        kept = int(np.argmax(scores)) + 1
+    return {"best_epoch": kept, "validation_error": np.nan, "epochs": epochs}
 
 
 def _described(estimator: Any) -> str:

@@ -137,8 +137,8 @@ class TabularClassifier(ClassifierMixin, _Tabular):
     Args:
         preset: "default", "fast", "ensemble" or "best"; see `tabular.fit`.
         categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
-            not to be used; of an array their numbers, from 0. All others are decided by their
-            values; see `tabular.Columns`.
+            not to be used; of an array their numbers, from 0, or from -1 at the end. All others are
+            decided by their values; see `tabular.Columns`.
         class_weight: a weight for each class, by its label, or "balanced": inversely proportional
             to its number of rows.
         validation_fraction: the share of rows that is held out to choose the best epoch.
@@ -278,8 +278,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
     Args:
         preset: "default", "fast", "ensemble" or "best"; see `tabular.fit`.
         categorical, numeric, dates, drop: names of columns of a frame that are of this kind, or are
-            not to be used; of an array their numbers, from 0. All others are decided by their
-            values; see `tabular.Columns`.
+            not to be used; of an array their numbers, from 0, or from -1 at the end. All others are
+            decided by their values; see `tabular.Columns`.
         loss: "squared_error", "gaussian" or "quantile"; see `tabular.fit`.
         quantiles: the levels that loss="quantile" predicts.
         validation_fraction: the share of rows that is held out to choose the best epoch.

@@ -135,30 +135,34 @@ def of_objects(values: list[Any], place: str, wanted: Wanted | None = None) -> C
     kinds = {type(value) for value in present}
     _check_kinds(kinds, present, place)
     if wanted == "numbers":
-        array = [_number(value, place, row) for row, value in enumerate(values)]
-        return _of_floats(np.array(array, np.float64), place)
+        return _as_numbers(values, place)
     if wanted == "dates":
-        return _of_times(_times([_date(v, place, row) for row, v in enumerate(values)]))
-    has_booleans = any(issubclass(kind, _BOOLEANS) for kind in kinds)
-    are_numbers = not has_booleans and all(issubclass(kind, _NUMBERS) for kind in kinds)
-    are_dates = all(issubclass(kind, _DATES) for kind in kinds)
+        return _as_dates(values, place)
     if kinds and all(issubclass(kind, _BOOLEANS) for kind in kinds):
         return Cells("text", _texts(values, missing), missing, "booleans", was="boolean")
     if wanted is not None:
         return _kept(values, missing, place, wanted, kinds)
-    if are_numbers:
+    has_booleans = any(issubclass(kind, _BOOLEANS) for kind in kinds)
+    if not has_booleans and all(issubclass(kind, _NUMBERS) for kind in kinds):
         whole = bool(kinds) and all(issubclass(kind, numbers.Integral) for kind in kinds)
         if whole and any(abs(int(value)) >= EXACT for value in present):
             return Cells("text", _texts(values, missing), missing, "numbers", was="large integers")
-        array = [_number(value, place, row) for row, value in enumerate(values)]
-        return _of_floats(np.array(array, np.float64), place)._replace(is_whole=whole)
-    if are_dates:
-        return _of_times(_times([_date(v, place, row) for row, v in enumerate(values)]))
+        return _as_numbers(values, place)._replace(is_whole=whole)
+    if all(issubclass(kind, _DATES) for kind in kinds):
+        return _as_dates(values, place)
     for classes, was in ((datetime.time, "times, in hours"), (_LENGTHS, "durations, in days")):
         if all(issubclass(kind, classes) for kind in kinds):
-            array = [_number(value, place, row) for row, value in enumerate(values)]
-            return _of_floats(np.array(array, np.float64), place)._replace(was=was)
+            return _as_numbers(values, place)._replace(was=was)
     return _of_text(_texts(values, missing), missing)
+
+
+def _as_numbers(values: list[Any], place: str) -> Cells:
+    found = [_number(value, place, row) for row, value in enumerate(values)]
+    return _of_floats(np.array(found, np.float64), place)
+
+
+def _as_dates(values: list[Any], place: str) -> Cells:
+    return _of_times(_times([_date(value, place, row) for row, value in enumerate(values)]))
 
 
 def _plain(value: Any) -> Any:

@@ -133,7 +133,7 @@ class Columns:
                 (rows, columns) of numbers or objects.
             numeric, categorical, dates: names of columns that are of this kind, whatever they look
                 like; of a table without names, or with numbers for names, 0 or "x0", 1 or "x1" and
-                so on.
+                so on. Of an array -1 is the last one.
             drop: names of columns that are not to be used.
             embed: whether a category of more than eight values is embedded; else one of up to 128
                 values has a column for each.

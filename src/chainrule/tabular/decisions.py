@@ -62,17 +62,26 @@ def asked(
     for kind, given in kinds.items():
         if isinstance(given, str):
             raise TypeError(f"{kind} is a list of names: write {kind}=[{given!r}]")
-        for name in given:
-            if numbered and isinstance(name, (int, np.integer)):
-                name = f"x{name}"
+        for label in given:
+            name = _name_of(label, names) if numbered else label
             if name not in names:
                 raise ValueError(
-                    f"{kind}: x has no column {name!r:.80}; it has {', '.join(names)[:400]}"
+                    f"{kind}: x has no column {label!r:.80}; it has {', '.join(names)[:400]}"
                 )
             if name in found:
                 raise ValueError(f"column {name!r} is asked for as {found[name]} and as {kind}")
             found[name] = kind
     return found
+
+
+def _name_of(label: str | int, names: tuple[str, ...]) -> str:
+    """The name of a column that is given by its number; negative ones of an array count from the
+    end.
+    """
+    if not isinstance(label, (int, np.integer)):
+        return label
+    is_from_end = label < 0 and names == tuple(f"x{number}" for number in range(len(names)))
+    return f"x{label + len(names) if is_from_end else label}"
 
 
 def decide(cells: Cells, name: str, kind: Asked | None, most: int = MOST_ONE_HOT) -> Column:
@@ -180,10 +189,12 @@ def _dates(cells: Cells, name: str) -> Dates:
     varying = [cycle for cycle in CYCLES if np.ptp(phase(days, cycle))]
     if np.ptp(days) < 1:  # a few hours
         varying = [cycle for cycle in varying if cycle == "day"]
-    parts = ["days since the first", *[f"the time of the {cycle}" for cycle in varying]]
+    reason = f"{cells.was}: days since the first"
+    if varying:
+        reason += ", time of " + " and ".join(", ".join(varying).rsplit(", ", 1))
     return Dates(
-        name, f"{cells.was}: {', '.join(parts)}{_of_missing(cells)}", float(days.min()),
-        float(np.median(days)), tuple(varying), bool(cells.missing.any()),
+        name, reason + _of_missing(cells), float(days.min()), float(np.median(days)),
+        tuple(varying), bool(cells.missing.any()),
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.fitting import fit
 from chainrule.tabular.recipe import Task
-from chainrule.tabular.targets import Classes, Target
+from chainrule.tabular.targets import Classes, Target, power_of_two
 
 _LEAST = 1e-12
 """The least probability that counts in a loss."""
@@ -85,7 +85,9 @@ def baselines(
         found["the most frequent class"] = _hits(np.tile(shares, (len(rows), 1)), rows)
     else:
         y = np.asarray(test[1], np.float64)
-        mean = np.asarray(train[1], np.float64).mean(axis=0)
+        of_train = np.asarray(train[1], np.float64)
+        unit = power_of_two(of_train)
+        mean = (of_train / unit).mean(axis=0) * unit
         found["the mean"] = _errors(np.broadcast_to(mean, y.shape), y)
     return found
 
@@ -99,12 +101,14 @@ def _hits(shares: NDArray[np.float64], codes: NDArray[np.int64]) -> dict[str, fl
 
 def _errors(predicted: NDArray[np.float64], y: NDArray[np.float64]) -> dict[str, float]:
     _check_rows(len(predicted), len(y))
-    error = predicted.reshape(y.shape) - y
+    unit = float(max(power_of_two(predicted), power_of_two(y)))  # else squares overflow
+    y = y / unit
+    error = predicted.reshape(y.shape) / unit - y
     variance = float(np.square(y - y.mean(axis=0)).mean())
     mse = float(np.square(error).mean())
     return {
-        "rmse": mse**0.5,
-        "mae": float(np.abs(error).mean()),
+        "rmse": mse**0.5 * unit,
+        "mae": float(np.abs(error).mean()) * unit,
         "r2": 1 - mse / variance if variance else float("nan"),
     }
 

@@ -126,16 +126,10 @@ def fit(
     """
     begin = time.monotonic()
     recipe, count = _recipe(task, preset, members)
-    recipe = recipe.but(
-        epochs=None if epochs is None else checks.count("epochs", epochs),
-        batch_size=None if batch_size is None else checks.count("batch_size", batch_size),
-        hidden=None if hidden is None else tuple(checks.count("a width", w) for w in hidden),
-        lr=None if lr is None else checks.positive("lr", lr),
-        dropout=None if dropout is None else checks.probability("dropout", dropout),
-        weight_decay=None
-        if weight_decay is None
-        else checks.not_negative("weight_decay", weight_decay),
-    )
+    recipe = _changed(
+        recipe, epochs=epochs, batch_size=batch_size, hidden=hidden, lr=lr, dropout=dropout,
+        weight_decay=weight_decay,
+    )  # fmt: skip
     if time_budget is not None:
         time_budget = checks.positive("time_budget", time_budget)
     if not 0 <= checks.number("validation_fraction", validation_fraction) < 1:
@@ -193,54 +187,66 @@ def fit(
         part = parts[number]
         held = given if given is not None else data.take(part.validation)
         seconds = None
-        if time_budget is not None:
-            rounds = -(-count // workers)
-            left = time_budget - (time.monotonic() - begin)
-            seconds = max(left, 0.0) / (rounds - number // workers)
+        if time_budget is not None:  # an equal share for each round of members side by side
+            rounds_left = -(-count // workers) - number // workers
+            seconds = max(begin + time_budget - time.monotonic(), 0.0) / rounds_left
         trained = train(
             make, recipe, criterion, sizes, data.take(part.train), held if len(held) else None,
             seed=seed + number, seconds=seconds,
             callbacks=[*(callbacks if not number else ()), stop],
             progress=progress and not number,
         )  # fmt: skip
-        if trained.outputs is None:
-            return _Member(trained)
-        if isinstance(fitted, Classes):
-            t = temperature(trained.outputs, held.targets, held.weights)
-            return _Member(trained, t)
-        distances = scores(fitted, trained.outputs, held.targets)
-        if held.weights is None:
-            return _Member(trained, scores=distances)
-        is_counted = held.weights > 0
-        return _Member(trained, scores=distances[is_counted], weights=held.weights[is_counted])
+        return _measured(trained, fitted, held)
 
     workers = min(count, get_num_threads())
     found = list(side_by_side(member, count, stop.tell).values())
     report = {
-        "members": [
-            {
-                "best_epoch": one.trained.best_epoch,
-                "validation_error": one.trained.error,
-                "epochs": one.trained.history.to_dict(),
-                "stop_reason": one.trained.history.stop_reason,
-            }
-            for one in found
-        ],
+        "members": [_report_of(one.trained) for one in found],
         "rows": rows,
         "preset": preset,
         "seconds": time.monotonic() - begin,
     }
-    held_out = [one.scores for one in found if one.scores is not None]
-    of_held_out = [one.weights for one in found if one.weights is not None]
+    return _model_of(columns, fitted, found, report)
+
+
+def _report_of(trained: Trained) -> dict[str, Any]:
+    """What the training of a member found."""
+    return {
+        "best_epoch": trained.best_epoch,
+        "validation_error": trained.error,
+        "epochs": trained.history.to_dict(),
+        "stop_reason": trained.history.stop_reason,
+    }
+
+
+def _measured(trained: Trained, target: Target, held: Rows) -> _Member:
+    """A network with what the rows held out say of it, if there are some."""
+    if trained.outputs is None:
+        return _Member(trained)
+    if isinstance(target, Classes):
+        return _Member(trained, temperature(trained.outputs, held.targets, held.weights))
+    distances = scores(target, trained.outputs, held.targets)
+    if held.weights is None:
+        return _Member(trained, scores=distances)
+    is_counted = held.weights > 0
+    return _Member(trained, scores=distances[is_counted], weights=held.weights[is_counted])
+
+
+def _model_of(
+    columns: Columns, target: Target, members: Sequence[_Member], report: dict[str, Any]
+) -> TabularModel:
+    """The model of these members."""
+    held_out = [one.scores for one in members if one.scores is not None]
+    weights = [one.weights for one in members if one.weights is not None]
     return TabularModel(
         columns,
-        fitted,
-        [one.trained.model for one in found],
-        [one.temperature for one in found],
-        _shares(fitted, [one.trained.error for one in found]),
+        target,
+        [one.trained.model for one in members],
+        [one.temperature for one in members],
+        _shares(target, [one.trained.error for one in members]),
         report,
         np.concatenate(held_out) if held_out else None,
-        np.concatenate(of_held_out) if of_held_out else None,
+        np.concatenate(weights) if weights else None,
     )
 
 
@@ -298,6 +304,20 @@ def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:
     return realmlp(task, simple=preset == "fast"), count
 
 
+def _changed(recipe: Recipe, **changes: Any) -> Recipe:
+    """The recipe with what is given changed, once it is checked."""
+    check = {
+        "epochs": checks.count,
+        "batch_size": checks.count,
+        "hidden": lambda _, widths: tuple(checks.count("a width", width) for width in widths),
+        "lr": checks.positive,
+        "dropout": checks.probability,
+        "weight_decay": checks.not_negative,
+    }
+    given = {name: value for name, value in changes.items() if value is not None}
+    return recipe.but(**{name: check[name](name, value) for name, value in given.items()})
+
+
 def _parts(
     targets: NDArray[Any], count: int, seed: int, fraction: float, *, stratify: bool
 ) -> list[_Part]:
@@ -326,8 +346,9 @@ def _given(columns: Columns, target: Target, validation: tuple[Any, ...]) -> Row
         raise ValueError("validation is (table, target) or (table, target, sample_weight)")
     table, y, weight = (*validation, None)[:3]
     arrays = columns.transform(table)
-    found = Rows(arrays, target.encode(y), _weights(weight, len(next(iter(arrays.values())))))
-    if len(found) != len(next(iter(arrays.values()))):
+    rows = len(next(iter(arrays.values())))
+    found = Rows(arrays, target.encode(y), _weights(weight, rows))
+    if len(found) != rows:
         raise ValueError("validation: table and target have different numbers of rows")
     return found
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -213,10 +214,11 @@ class TabularModel:
         if target.loss != "gaussian":
             raise AttributeError('a standard deviation is predicted with loss="gaussian"')
         outputs = self._outputs(table)
-        means = np.stack([target.decode(o).reshape(-1) for o in outputs])
-        squares = np.stack([np.square(target.deviation(o)) for o in outputs])
+        scale = target.scale[0]  # whose square may be too large or too small
+        means = np.stack([target.decode(o).reshape(-1) / scale for o in outputs])
+        squares = np.stack([np.square(target.deviation(o) / scale) for o in outputs])
         apart = np.square(means - self._average(means))
-        return np.sqrt(self._average(squares + apart))
+        return np.sqrt(self._average(squares + apart)) * scale
 
     def importances(self, table: Any) -> dict[str, float]:
         """How much each column moves the outputs: the shares of gradient times input.
@@ -337,9 +339,32 @@ def model_of(path: str | os.PathLike[str], found: Mapping[str, Any]) -> TabularM
 
 
 def _from_state(found: Mapping[str, Any]) -> TabularModel:
+    columns, target = Columns.from_dict(found["columns"]), target_from_dict(found["target"])
+    members = _members_of(found["members"], columns, target)
+    temperatures = [float(t) for t in found["temperatures"]]
+    weights = [float(w) for w in found["weights"]]
+    if not members or not len(temperatures) == len(weights) == len(members):
+        counts = f"{len(temperatures)} temperatures, {len(weights)} weights"
+        raise ValueError(f"{len(members)} networks, {counts}")
+    if not all(t > 0 and math.isfinite(t) for t in temperatures):
+        raise ValueError(f"temperatures are above 0, not {temperatures}")
+    if not min(weights) >= 0 or not abs(sum(weights) - 1) < 1e-6:
+        raise ValueError(f"weights {weights} of the networks do not sum to 1")
+    scores, score_weights = found["scores"], found.get("score_weights")
+    _check_scores(scores, score_weights, target)
+    return TabularModel(
+        columns, target, members, temperatures, weights, found["report"], scores, score_weights
+    )
+
+
+def _members_of(
+    described: Sequence[Mapping[str, Any]], columns: Columns, target: Target
+) -> list[RealMLP]:
+    """The networks of a file, which fit these columns and this target."""
     members = []
     used: set[int] = set()  # a file could make many networks of the same tensors
-    for given in found["members"]:
+    expected = columns.numeric, columns.plain, len(columns.sizes), sum(columns.sizes)
+    for given in described:
         tensors = {id(array) for array in given["state"].values()}
         if used & tensors:
             raise ValueError("two networks share a tensor")
@@ -348,31 +373,24 @@ def _from_state(found: Mapping[str, Any]) -> TabularModel:
         member = from_description(given["network"], max_elements=held)
         if not isinstance(member, RealMLP):
             raise ValueError(f"a member is a RealMLP, not {type(member).__name__}")
-        member.load_state_dict(given["state"])
-        members.append(member)
-    target = target_from_dict(found["target"])
-    columns = Columns.from_dict(found["columns"])
-    temperatures = [float(t) for t in found["temperatures"]]
-    expected = columns.numeric, columns.plain, len(columns.sizes), sum(columns.sizes)
-    for member in members:
         made = member.numeric, member.plain, member.codes, member.num_codes
         if made != expected or member.outputs != target.outputs:
             raise ValueError("its networks do not fit its columns")
-    scores = found["scores"]
+        member.load_state_dict(given["state"])
+        members.append(member)
+    return members
+
+
+def _check_scores(scores: Any, weights: Any, target: Target) -> None:
+    """Raise ValueError for scores of rows held out that fit no target, or have other weights."""
     if scores is not None:
         shape = (len(target.mean),) if isinstance(target, Numbers) else ()
         if scores.shape[1:] != shape or not scores.size or not np.isfinite(scores).all():
             raise ValueError(f"scores of shape {scores.shape}, or not finite, fit no target")
-    by = found.get("score_weights")
-    if by is not None and (
-        scores is None or by.shape != scores.shape[:1] or not np.isfinite(by).all() or by.min() <= 0
+    if weights is not None and (
+        scores is None
+        or weights.shape != scores.shape[:1]
+        or not np.isfinite(weights).all()
+        or weights.min() <= 0
     ):
         raise ValueError("score_weights are no weights of its scores")
-    weights = [float(w) for w in found["weights"]]
-    if not members or not len(temperatures) == len(weights) == len(members):
-        counts = f"{len(temperatures)} temperatures, {len(weights)} weights"
-        raise ValueError(f"{len(members)} networks, {counts}")
-    if not min(weights) >= 0 or not abs(sum(weights) - 1) < 1e-6:
-        raise ValueError(f"weights {weights} of the networks do not sum to 1")
-    report = found["report"]
-    return TabularModel(columns, target, members, temperatures, weights, report, scores, by)

@@ -268,7 +268,8 @@ def _errors(model: Measured, table: Any, target: Any) -> list[str]:
 def _columns(model: Measured, table: Any, target: Any) -> str:
     """For each column its values, what was decided, and how much it matters."""
     importance = permutation_importances(model, table, target)
-    largest = max([*importance.values(), 1e-12])
+    largest = max(importance.values(), default=0.0)
+    largest = largest if largest > 0 else 1.0
     found, cells = read(table), {}
     names = found.names or model.columns.names
     for number, name in enumerate(names):
@@ -278,7 +279,7 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
     for column in described:
         name = column["name"]
         share = importance.get(name)
-        width = 0.0 if share is None else 100 * max(share, 0.0) / largest
+        width = 0.0 if share is None else 100 * (max(share, 0.0) / largest)
         said = "" if share is None else f"{share + 0.0:.4g}"
         bar = f'<div class="track"><div class="bar" style="width:{width:.0f}%"></div></div>'
         texts = _values(cells.get(name)), column["decision"]

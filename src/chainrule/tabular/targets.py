@@ -157,7 +157,7 @@ def fit_target(
     if not len(table):
         raise ValueError(f"of {len(values)} rows none is left to train on: give more rows")
     largest = np.abs(table).max(axis=0)
-    size = np.ldexp(1.0, np.minimum(np.frexp(largest)[1], 1023))  # squares could be too large
+    size = power_of_two(table, axis=0)  # in which no square over- or underflows
     scale = (table / size).std(axis=0)
     return Numbers(
         _plain((table / size).mean(axis=0) * size),
@@ -168,6 +168,11 @@ def fit_target(
         loss,
         tuple(quantiles) if loss == "quantile" else (),
     )
+
+
+def power_of_two(values: NDArray[np.float64], axis: int | None = None) -> Any:
+    """About the largest absolute value, as a power of 2: to divide by it rounds nothing."""
+    return np.ldexp(1.0, np.minimum(np.frexp(np.abs(values).max(axis=axis))[1], 1023))
 
 
 def criterion_of(target: Target, label_smoothing: float) -> Criterion:

@@ -11,11 +11,12 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.graph.tensor import Array
+from chainrule.inspect.letters import Letters, LettersName, letters_of
 from chainrule.inspect.step import run_step
 from chainrule.nn.module import Module
 from chainrule.optim.optimizer import Optimizer
 from chainrule.testing.differences import DIGITS, accepting, as_written, place_of, precision
-from chainrule.testing.names import as_array, named
+from chainrule.testing.names import as_array, in_letters, named
 from chainrule.testing.network import (
     Network,
     Numbers,
@@ -38,7 +39,7 @@ class Finding(NamedTuple):
     """One quantity of the derivation.
 
     Attributes:
-        name: as ours: z1, a1, loss, delta1, dW1, db1, new_W1, new_b1.
+        name: z1, a1, loss, delta1, dW1, db1, new_W1, new_b1, in the letters asked for.
         verdict: right; "rounded", right to the digits that are given; wrong; or "follows": not
             ours, but what the formula gives from your own earlier numbers, so that no further slip
             was made here.
@@ -130,6 +131,7 @@ def compare(
     *,
     rtol: float | None = None,
     seed: int = 0,
+    letters: LettersName = "boulder",
 ) -> Comparison:
     """Hold a derivation by hand to the graph: name its first wrong quantity and the slip.
 
@@ -153,10 +155,13 @@ def compare(
         rtol: the largest difference allowed, relative to the largest element; 1e-4 where the model
             or an array is in float32, else 1e-6.
         seed: of the model's random operations; the step is that of `cr.explain`.
+        letters: of the names, and of the answer, as in `cr.explain`: with "4al3" a1 is what is
+            z1 here, h1 what is a1, g1 what is delta1.
 
     Shapes:
         z, a, delta: (examples, neurons) or (neurons, examples); of one example also (neurons,).
-        dW and new weights: (out, in) or (in, out). If all matrices are square, (out, in) is meant.
+        dW and new weights: (out, in) or (in, out). If all matrices are square, (out, in) is meant,
+        and (in, out) with letters="row".
 
     Losses that contain the last activation, as `CrossEntropyLoss` does, give a of the last layer
     after it: the probabilities. A delta that leaves the 1/B of a mean to dW and db is right, too.
@@ -191,9 +196,10 @@ def compare(
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer is an object of optim, got {checks.described(optimizer)}")
     seed = checks.integer("seed", seed, 0)
+    names, form = letters_of(letters, None)
     step = run_step(model, x, y, loss, optimizer, seed)
-    net = Network(step, str(getattr(loss, "outputs", None)))
-    given = {named(name, net): as_array(name, value) for name, value in mine.items()}
+    net = Network(step, str(getattr(loss, "outputs", None)), inputs_first=form == "row")
+    given = {named(name, net, names): as_array(name, value) for name, value in mine.items()}
     if len(given) < len(mine):
         raise ValueError(f"two of these names are of one quantity: {', '.join(mine)}")
     if not given:
@@ -201,7 +207,7 @@ def compare(
     if rtol is None:
         kinds = [np.dtype(net.dtype), *(v.dtype for v in given.values() if v.dtype.kind == "f")]
         rtol = 1e-4 if min(kind.itemsize for kind in kinds) < 8 else 1e-6
-    return _Judge(net, given, rtol).comparison()
+    return _Judge(net, given, rtol, names).comparison()
 
 
 class _Judge:
@@ -212,10 +218,11 @@ class _Judge:
         net: Network,
         given: Mapping[Quantity, Array],
         rtol: float,
+        letters: Letters,
         *,
         as_written: bool = False,
     ) -> None:
-        self.net, self.rtol = net, rtol
+        self.net, self.rtol, self.letters = net, rtol, letters
         self.as_written = as_written
         self.given = {q: given[q] for q in net.order if q in given}
         self.raw = {q: v.astype(np.float64) for q, v in self.given.items()}
@@ -233,7 +240,11 @@ class _Judge:
             if rounded is not None:
                 return rounded
             slip = self._place(first)
-        return Comparison(False, str(first), slip, self._findings(right, first))
+        slip = None if slip is None else in_letters(slip, self.letters)
+        return Comparison(False, self._name(first), slip, self._findings(right, first))
+
+    def _name(self, quantity: Quantity) -> str:
+        return in_letters(str(quantity), self.letters)
 
     def _with_rounding(self, right: Mapping[Quantity, bool], first: Quantity) -> Comparison | None:
         """The comparison at the tolerance that the hand's digits have; None if it says no more."""
@@ -245,7 +256,7 @@ class _Judge:
             rtol = precision(self.given[first]) or (DIGITS[0] if is_close else None)
         if rtol is None or (self.as_written and rtol <= self.rtol):
             return None
-        judge = _Judge(self.net, self.given, max(self.rtol, rtol), as_written=True)
+        judge = _Judge(self.net, self.given, max(self.rtol, rtol), self.letters, as_written=True)
         found = judge.comparison()
         if not is_close and found.slip is None:
             return None
@@ -261,7 +272,7 @@ class _Judge:
         return replace(
             found,
             correct=False,
-            first=found.first or str(first),
+            first=found.first or self._name(first),
             findings=tuple(findings),
             rounded=None if None in rounded else max(filter(None, rounded), default=None),
         )
@@ -278,6 +289,8 @@ class _Judge:
                 if mine.shape in (ours, ours[::-1]):
                     votes[side].add(mine.shape != ours)
         forms = {side: seen == {True} for side, seen in votes.items()}
+        if not votes["weights"]:
+            forms["weights"] = self.net.inputs_first
         if votes["batch"]:
             return forms
         both = [{**forms, "batch": columns} for columns in (False, True)]
@@ -375,7 +388,7 @@ class _Judge:
         fits = ours.shape == mine.shape
         difference = float(np.abs(self.raw[quantity] - ours).max(initial=0.0)) if fits else np.nan
         verdict: Verdict = "right" if right else "follows" if follows else "wrong"
-        return Finding(str(quantity), verdict, difference, mine, ours)
+        return Finding(self._name(quantity), verdict, difference, mine, ours)
 
     # Slips
 

@@ -92,12 +92,13 @@ class Network:
         rows: how many examples there are.
         targets: those of the loss; None of several arrays.
         takes: what the loss takes: "class logits" and so on.
+        inputs_first: whether the hand's letters are those of z = a w + b, with w (in, out).
         activations: by layer; None where the model is not a plain chain there.
         after: the graph from the model's output to the loss.
         extra: what dW and db have beyond delta a^T and the sum of delta: a penalty's gradient.
     """
 
-    def __init__(self, step: Step, takes: str) -> None:
+    def __init__(self, step: Step, takes: str, inputs_first: bool = False) -> None:
         graph = set(step.nodes)
         calls = [c for c in step.calls if isinstance(c.module, Linear) and c.output in graph]
         if not calls:
@@ -107,6 +108,7 @@ class Network:
             )
         output = step.outputs[0]
         self.depth, self.dtype, self.takes = len(calls), output.dtype, takes
+        self.inputs_first = inputs_first
         self.after = Stretch(output, step.loss, "loss")
         self.targets = step.targets[0].numpy() if len(step.targets) == 1 else None
         self.weights: dict[int, Array] = {}

@@ -91,7 +91,8 @@ def _z(net: Network, s: Numbers, i: int) -> Found:
     if W.shape[0] == W.shape[1]:
         turned = _product(a, W)
         yield (
-            "W{i} is transposed: weight w_jk leads from input k to neuron j",
+            "W{i} is transposed: weight w_jk leads from input "
+            + ("j to neuron k" if net.inputs_first else "k to neuron j"),
             None if turned is None else turned + (0 if b is None else b),
         )
     for k in range(1, i):
@@ -262,7 +263,8 @@ def _delta_below(net: Network, s: Numbers, i: int, g: Stretch) -> Found:
         return None if above is None or above.shape != z.shape else g.pull(z, above)
 
     if W.shape[0] == W.shape[1]:
-        yield "W{next} is not transposed in (W{next})^T delta{next}", pull(delta @ W.T)
+        product = "delta{next} W{next}^T" if net.inputs_first else "(W{next})^T delta{next}"
+        yield f"W{{next}} is not transposed in {product}", pull(delta @ W.T)
     new = _value(s, "W", i + 1)
     if new is not None:
         yield "the updated W{next} is used in the backward pass", pull(delta @ new)
@@ -288,7 +290,8 @@ def _dw(net: Network, s: Numbers, i: int) -> Found:
     if plain is None or a is None:
         return
     yield (
-        "the outer product is the wrong way round: dL/dW = delta a^T, one row a neuron",
+        "the outer product is the wrong way round: dL/dW = "
+        + ("a^T delta, one column a neuron" if net.inputs_first else "delta a^T, one row a neuron"),
         (plain + extra).T,
     )
     if np.any(extra):
@@ -317,13 +320,14 @@ def _dw(net: Network, s: Numbers, i: int) -> Found:
         yield "dL/da{i} is taken for delta{i}: the factor g'(z{i}) is missing", by_a.T @ a + extra
     if g is not None:
         yield "g'(z{i}) is applied twice", g.pull(s[Quantity("z", i)], delta).T @ a + extra
-    for row, name in ((0, "first"), (-1, "last")):
-        one = np.outer(delta[row], a[row])
-        yield f"only the {name} example is counted", one + extra
-    yield (
-        "the sums of delta and a are multiplied, not each example's and then added",
-        (np.outer(delta.sum(0), a.sum(0)) + extra),
-    )
+    if net.rows > 1:
+        for row, name in ((0, "first"), (-1, "last")):
+            one = np.outer(delta[row], a[row])
+            yield f"only the {name} example is counted", one + extra
+        yield (
+            "the sums of delta{i} and a{last} are multiplied, not each example's and then added",
+            (np.outer(delta.sum(0), a.sum(0)) + extra),
+        )
 
 
 def _db(net: Network, s: Numbers, i: int) -> Found:

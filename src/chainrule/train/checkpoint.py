@@ -170,6 +170,11 @@ def _collected(trainer: Trainer) -> tuple[dict[str, Array], dict[str, Any]]:
     outside = trainer.graphs.states_outside_model()
     _add(tensors, "other", {name: state.numpy() for name, state in outside.items()})
     arrays, optimizer = _parted(trainer.optimizer.state_dict())
+    for described, group in zip(
+        optimizer["param_groups"], trainer.optimizer.param_groups, strict=True
+    ):
+        for key in group.own:  # objects of any kind, which the script gives again
+            del described[key]
     _add(tensors, "optimizer", arrays)
     tensors["generator"] = trainer.graphs.generator.state.numpy()
     callbacks = []

@@ -70,10 +70,11 @@ def compile(function: Any = None, *, backend: str | None = None) -> Any:
 
     A gradient that an optimiser's step has used up is not kept after the call: reading `.grad` says
     so. It is kept where the function takes no step, or adds it to one from an earlier call. Results
-    keep no graph. Labels and indices are checked at every call; what a loss checks besides, as that
-    weights are not below 0, is checked where the values are known, in the eager loop. Calls of
-    one function from several threads run one after another; different functions that change the
-    same weights are not for use at the same time.
+    keep no graph, and `backward` through one is refused: compile the whole step, not the model.
+    Labels and indices are checked at every call; what a loss checks besides, as that weights are
+    not below 0, is checked where the values are known, in the eager loop. Calls of one function
+    from several threads run one after another; different functions that change the same weights are
+    not for use at the same time.
 
     Args:
         function: takes arrays, Tensors, and anything else; returns Tensors, numbers, text, None, or
@@ -131,6 +132,12 @@ class CompiledFunction:
         self._last: tuple[Any, list[_Variant]] = (None, [])
         self._captures = 0
         self._lock = threading.RLock()
+
+    def __getattr__(self, name: str) -> Any:
+        """What a compiled model has besides: its parameters, layers and modes."""
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._function, name)
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
@@ -320,7 +327,7 @@ class _Variant:
             ]
         outputs = self._runner(given, gradients)
         for state, left in self._left:
-            state._grad = _made(outputs[left.number]) if isinstance(left, Output) else left
+            state._grad = _made(outputs, left) if isinstance(left, Output) else left
         for i, stand_in in self._switched:
             if isinstance(given[i], Tensor):
                 given[i].requires_grad = stand_in.requires_grad
@@ -333,9 +340,9 @@ class _Variant:
         return self._result(outputs)
 
 
-def _made(array: Array) -> Tensor:
+def _made(outputs: Sequence[Array], place: Output) -> Tensor:
     """A Tensor that a compiled function returns."""
-    tensor = Tensor(array)
+    tensor = Tensor(outputs[place.number], place.requires_grad)
     tensor.attributes = COMPILED
     return tensor
 
@@ -343,8 +350,7 @@ def _made(array: Array) -> Tensor:
 def _builder(result: Any) -> Callable[[Sequence[Array]], Any]:
     """What makes the function's result of the graph's outputs."""
     if type(result) is Output:
-        number = result.number
-        return lambda outputs: _made(outputs[number])
+        return lambda outputs: _made(outputs, result)
     if isinstance(result, dict):
         builders = {key: _builder(value) for key, value in result.items()}
         return lambda outputs: {key: build(outputs) for key, build in builders.items()}

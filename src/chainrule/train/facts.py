@@ -261,6 +261,7 @@ class Facts:
             self.items.append((repr(group._fixed), len(group.params)))
             self.identities += (id(group), *map(id, group.params))
             self._held.append(group)
+            self._mapping(group.own, "a parameter group")
         for state in optimizer.params:
             self._visit(state, "a parameter")
         if is_watched(type(optimizer).__module__):

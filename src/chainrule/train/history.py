@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.graph.names import ForeignName
 from chainrule.graph.tensor import Tensor
 from chainrule.system.atomic_files import write_atomically
 from chainrule.train.notebook import html_of_history
@@ -31,6 +32,9 @@ class History:
         >>> history["loss"]
         [0.5, 0.25]
     """
+
+    history = ForeignName("history", "history[name], or history.to_dict() of all columns")
+    plot = ForeignName("plot", "plt.plot(history['loss']), or history.to_dict() for a table")
 
     def __init__(self, epochs: list[dict[str, float]] | None = None) -> None:
         self.epochs: list[dict[str, float]] = list(epochs or [])

@@ -54,10 +54,11 @@ function gradientName(node) {
 }
 
 function spelled(text) {
-  return text.replaceAll("delta", "δ");
+  return text.replaceAll("delta", "δ").replace(/\bdl\/d/g, "dℓ/d");
 }
 
 function lossName() {
   const loss = trace.nodes.find((node) => node.role === "loss");
-  return (loss && loss.name) || "L";
+  const name = (loss && loss.name) || "L";
+  return name === "l" ? "ℓ" : name;
 }

@@ -9,6 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.plan import Plan
 from chainrule.drawing.diagram import Diagram
@@ -120,6 +121,11 @@ def draw(
     if not isinstance(row, (int, np.integer)) or isinstance(row, bool):
         raise TypeError(f"row is the number of a row of the data, from 0; got {row!r}")
     trace = _trace(what)
+    if data is not None and not isinstance(what, (Module, CapturedGraph)):
+        raise TypeError(
+            f"data are of a Module or a CapturedGraph, got {checks.described(data)} beside "
+            f"{checks.described(what)}; several Tensors are a list, as cr.draw([z, w])"
+        )
     if patterns and (level in ("neurons", "variables") or isinstance(what, Plan)):
         raise ValueError(
             'open=... opens layers where they are folded, as by level="layers": a plan, neurons '

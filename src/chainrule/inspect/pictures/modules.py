@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
+from typing import Any, cast
 
 import numpy as np
 
 from chainrule.compiler.capture import CapturedGraph, capture
-from chainrule.errors import ShapeError
+from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.inspect.letters import letters_of
 from chainrule.inspect.step import run_step
 from chainrule.inspect.trace import trace_of
 from chainrule.nn.module import Module
+from chainrule.trees import leaves
 
 _ROWS = 64  # of a batch where only the shape of a row is given, as in `summary`
 
@@ -32,7 +34,9 @@ def captured_module(model: Module, data: Any) -> CapturedGraph:
     """
     _check_given(data)
     if is_shape(data):
-        return capture(model, placeholder((_ROWS, *map(int, data)), _dtype_of(model), name="x"))
+        x = placeholder((_ROWS, *map(int, data)), _dtype_of(model), name="x")
+        with _of_a_shape(x.dtype):
+            return capture(model, x)
     arguments = [part if isinstance(part, Tensor) else np.asarray(part) for part in batch_of(data)]
     names = ["x"] if len(arguments) == 1 else [f"x{i}" for i in range(1, len(arguments) + 1)]
     places = [
@@ -48,8 +52,24 @@ def _check_given(data: Any) -> None:
             "a model is drawn from what it computes, and that needs the shape of a row, as in "
             "cr.draw(model, (784,)), or a batch of data"
         )
+    if isinstance(data, (int, np.integer, str)):
+        raise TypeError(
+            f"data is the shape of a row, a tuple as (784,), or a batch of data; got {data!r}"
+        )
     if is_shape(data) and any(length < 1 for length in data):
         raise ShapeError(f"the shape of a row has positive numbers, got {tuple(data)}")
+
+
+@contextmanager
+def _of_a_shape(dtype: np.dtype[Any]) -> Iterator[None]:
+    """Say where a dtype that does not fit comes from."""
+    try:
+        yield
+    except DTypeError as error:
+        raise DTypeError(
+            f"{str(error).rstrip('.')}. Of a shape alone the input is {dtype}: draw the model with "
+            "a batch of data"
+        ) from None
 
 
 def _dtype_of(model: Module) -> np.dtype[Any]:
@@ -68,14 +88,15 @@ def trace_of_module(model: Module, data: Any) -> dict[str, Any]:
     _check_given(data)
     x = data
     if is_shape(data):
-        x = np.zeros((1, *map(int, data)), _dtype_of(model))
-    step = run_step(model, x, np.zeros(len(x)), _sum_of_outputs, None, 0, is_training=False)
+        x = np.zeros((2, *map(int, data)), _dtype_of(model))  # one row has no batch statistics
+    with _of_a_shape(x.dtype) if is_shape(data) else nullcontext():
+        step = run_step(model, x, np.zeros(len(x)), _sum_of_outputs, None, 0, is_training=False)
     letters, form = letters_of("boulder", None)
     return trace_of(step, model, _sum_of_outputs, None, "boulder", letters, form)
 
 
-def _sum_of_outputs(output: Tensor, target: Tensor) -> Tensor:
-    return output.sum()
+def _sum_of_outputs(output: Any, target: Tensor) -> Tensor:
+    return cast(Tensor, sum(part.sum() for part in leaves(output)))
 
 
 def is_shape(data: Any) -> bool:

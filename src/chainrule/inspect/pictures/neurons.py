@@ -13,6 +13,7 @@ from chainrule.drawing.diagram import Line
 from chainrule.drawing.network import MOST_LABELS, Column, Network, Neuron, Weight
 from chainrule.graph.tensor import Array
 from chainrule.inspect.arrays import corner_from_json, from_json
+from chainrule.inspect.letters import SIGNS, Letters, letters_of
 from chainrule.inspect.pictures.numbers import number_text
 from chainrule.inspect.pictures.steps import name_of_loss
 
@@ -92,6 +93,8 @@ def neurons_network(
     rows = trace["rows"]
     if not 0 <= row < rows:
         raise ValueError(f"the step has rows 0 to {rows - 1}, there is no row {row}")
+    letters, _ = letters_of(trace["letters"], None)
+    delta, loss = (SIGNS.get(letter, letter) for letter in (letters.delta, letters.loss))
     nodes = {node["id"]: node if has_data else _without_value(node) for node in trace["nodes"]}
     layers = [layer for layer in trace["layers"] if layer["sizes"]]
     start = nodes[layers[0]["input"]]
@@ -101,19 +104,22 @@ def neurons_network(
     for number, layer in enumerate(layers, 1):
         passed = _passed(trace, nodes, layer["output"], row)
         any_dropped = any_dropped or bool(passed)
-        neurons = _neurons(number, layer, nodes, passed, values, gradients, row)
+        neurons = _neurons(number, layer, nodes, passed, values, gradients, row, letters)
         width = layer["sizes"][1]
         weights = _weights(layer, len(columns[-1].neurons), len(neurons), values, gradients)
         kind = layer["activation"] or layer["kind"]
         columns.append(Column((f"layer {number}", kind), neurons, width - len(neurons), weights))
     if has_loss:
-        columns.append(_loss_column(trace, len(columns[-1].neurons), values))
+        columns.append(_loss_column(trace, len(columns[-1].neurons), values, loss))
     notes = []
     if rows > 1 and has_data and (values or gradients):
         sums = "; gradients of weights are sums over all rows" if gradients else ""
         notes.append(f"row {row} of {rows}{sums}")
     if gradients:
-        notes.append("δ = ∂L/∂z; under each line and at each bias b its gradient ∂L/∂w, ∂L/∂b")
+        notes.append(
+            f"{delta} = ∂{loss}/∂{letters.preactivation}; under each line and at each bias b its "
+            f"gradient ∂{loss}/∂w, ∂{loss}/∂b"
+        )
     if any_dropped and values and has_data:
         notes.append("→ what dropout passes on to the next layer")
     crowded = [column for column in columns if len(column.weights) > MOST_LABELS]
@@ -242,6 +248,7 @@ def _neurons(
     values: bool,
     gradients: bool,
     row: int,
+    letters: Letters,
 ) -> tuple[Neuron, ...]:
     node = nodes[layer["output"]]
     z, a = _Held(nodes[layer["preactivation"]]["value"]), _Held(node["value"])
@@ -252,15 +259,16 @@ def _neurons(
         before, after, d = z.row(row, index), a.row(row, index), delta.row(row, index)
         said, below, above = [f"layer {number}, neuron {index + 1}"], [], []
         inside = _name(node["name"] or "a", index)
-        for name, value in (("z", before), ("a", after), ("delta", d)):
+        names = letters.preactivation, letters.activation, letters.delta
+        for name, value in zip(names, (before, after, d), strict=True):
             if value is not None:
                 said.append(f"{name} {number_text(value)}")
         if values and after is not None:
             inside = _short(after)
         if values and before is not None and layer["activation"]:
-            below.append(Line(f"z {_short(before)}", "number"))
+            below.append(Line(f"{letters.preactivation} {_short(before)}", "number"))
         if gradients and d is not None:
-            below.append(Line(f"δ {_short(d)}", "grad"))
+            below.append(Line(f"{SIGNS.get(letters.delta, letters.delta)} {_short(d)}", "grad"))
         if biases is not None:
             b, db = _Held(biases["old"]).at(index), _Held(biases["gradient"]).at(index)
             if b is not None:
@@ -309,8 +317,8 @@ def _weights(
     return tuple(found)
 
 
-def _loss_column(trace: Mapping[str, Any], outputs: int, values: bool) -> Column:
-    inside = f"L {_short(float(trace['loss']))}" if values else "L"
+def _loss_column(trace: Mapping[str, Any], outputs: int, values: bool, letter: str) -> Column:
+    inside = f"{letter} {_short(float(trace['loss']))}" if values else letter
     name = name_of_loss(trace)
     said = ", ".join(filter(None, ("loss", name, number_text(float(trace["loss"])))))
     weights = tuple(Weight(source, 0, None) for source in range(outputs))
@@ -342,4 +350,6 @@ def _name(name: str, index: int) -> str:
     if found is None:
         return f"{name}.{index + 1}" if len(name) < 4 else str(index + 1)
     letters, layer = found.groups()
+    if len(letters) > 4:  # than the circle is wide
+        return str(index + 1)
     return letters + layer.translate(_SUPERSCRIPTS) + str(index + 1).translate(_SUBSCRIPTS)

@@ -15,8 +15,9 @@ from chainrule import checks, ops
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
+from chainrule.nn import arguments
 from chainrule.nn.functional.normalisation import over_axis_1
-from chainrule.ops import expm1, minimum, sigmoid, tanh, where
+from chainrule.ops import expm1, maximum, minimum, sigmoid, tanh, where
 from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.random import uniform
 
@@ -238,7 +239,7 @@ def hardtanh(
     """
     x = as_tensor(input)
     low, high = plain_number("min_val", min_val), plain_number("max_val", max_val)
-    return where(x <= low, low, where(x >= high, high, x))
+    return maximum(low, minimum(high, x))  # of a tie the bound takes the gradient
 
 
 @both_names()
@@ -265,7 +266,7 @@ def hardswish(input: TensorLike, inplace: bool = False) -> Tensor:
         tensor([0.   , 1.125, 4.   ])
     """
     x = as_tensor(input)
-    return where(x <= -3.0, 0.0, where(x >= 3.0, x, x * (x + 3.0) / 6.0))
+    return where(x <= -3.0, 0.0, x * ((minimum(3.0, x) + 3.0) / 6.0))
 
 
 @both_names()
@@ -349,7 +350,7 @@ def hardsigmoid(input: TensorLike, inplace: bool = False) -> Tensor:
         tensor([0.  , 0.75, 1.  ])
     """
     x = as_tensor(input)
-    return where(x <= -3.0, 0.0, where(x >= 3.0, 1.0, (x + 3.0) / 6.0))
+    return (hardtanh(x, -3.0, 3.0) + 3.0) / 6.0
 
 
 @both_names()
@@ -443,21 +444,23 @@ def rrelu(
 
 
 @both_names()
-def softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+def softmax(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along the axis `dim`, of x in `dtype` if one is given."""
     x = _cast(input, dtype)
-    return ops.softmax(x, one_axis("softmax", dim, x.ndim))
+    return ops.softmax(x, one_axis("softmax", arguments.axis("softmax", dim), x.ndim))
 
 
 @both_names()
-def log_softmax(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+def log_softmax(
+    input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None
+) -> Tensor:
     """The logarithm of softmax along the axis `dim`, of x in `dtype` if one is given."""
     x = _cast(input, dtype)
-    return ops.log_softmax(x, one_axis("log_softmax", dim, x.ndim))
+    return ops.log_softmax(x, one_axis("log_softmax", arguments.axis("log_softmax", dim), x.ndim))
 
 
 @both_names()
-def softmin(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> Tensor:
+def softmin(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
     """Softmax of -x along the axis `dim`.
 
     Example:
@@ -466,7 +469,7 @@ def softmin(input: TensorLike, dim: int, *, dtype: DTypeLike | None = None) -> T
         tensor([[0.7311, 0.2689]])
     """
     x = _cast(input, dtype)
-    return ops.softmax(-x, one_axis("softmin", dim, x.ndim))
+    return ops.softmax(-x, one_axis("softmin", arguments.axis("softmin", dim), x.ndim))
 
 
 def _cast(input: TensorLike, dtype: DTypeLike | None) -> Tensor:

@@ -138,6 +138,9 @@ def adaptive_avg_pool1d(input: TensorLike, output_size: OutputSize) -> Tensor:
     """The means of `output_size` parts of the last axis.
 
     Part i goes from floor(i L / size) to ceil((i + 1) L / size), so that parts may overlap.
+    Parts of unequal lengths are one product with the matrix of their weights, which takes a
+    fraction of the time of one after another. So a NaN or an infinity makes the other parts of its
+    row NaN, too; PyTorch keeps it in the parts where it is.
 
     Args:
         input: shape (N, C, L) or (C, L).

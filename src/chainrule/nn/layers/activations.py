@@ -197,9 +197,9 @@ class Softmax(Layer):
     """
 
     @both_names()
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__()
-        self.dim = checks.integer("dim", dim)
+        self.dim = arguments.axis("Softmax", dim)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.softmax(input, self.dim)
@@ -209,9 +209,9 @@ class LogSoftmax(Layer):
     """The logarithm of softmax along the axis `dim`: what NLLLoss takes."""
 
     @both_names()
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__()
-        self.dim = checks.integer("dim", dim)
+        self.dim = arguments.axis("LogSoftmax", dim)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.log_softmax(input, self.dim)
@@ -369,9 +369,9 @@ class Softmin(Layer):
     """Softmax of -x along the axis `dim`; see `functional.softmin`."""
 
     @both_names()
-    def __init__(self, dim: int) -> None:
+    def __init__(self, dim: int | None = None) -> None:
         super().__init__()
-        self.dim = checks.integer("dim", dim)
+        self.dim = arguments.axis("Softmin", dim)
 
     def forward(self, input: TensorLike) -> Tensor:
         return functional.softmin(input, self.dim)

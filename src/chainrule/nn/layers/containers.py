@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from chainrule import checks
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.containers import ListOfParts
 from chainrule.nn.layers.base import Layer
@@ -15,8 +16,9 @@ class Sequential(Layer, ListOfParts[Module]):
     """Modules called one after another, each on the output of the one before.
 
     It is changed as a list is: `append`, `extend`, `insert`, `pop`, ``model[0] = ...``, ``del
-    model[0]``, ``a + b``. A slice holds the same modules under the same names; of a class with a
-    constructor of its own it is a plain `Sequential`.
+    model[0]``, ``a + b``, and ``model * 2``, which calls the same modules twice. A slice holds the
+    same modules under the same names; of a class with a constructor of its own it is a plain
+    `Sequential`.
 
     Args:
         modules: any number of modules, named "0", "1", ...; or one dict of modules by name.
@@ -64,6 +66,20 @@ class Sequential(Layer, ListOfParts[Module]):
         """A class with a constructor of its own may take anything: its slices are Sequentials."""
         kind = type(self) if type(self).__init__ is Sequential.__init__ else Sequential
         return kind(dict(values))
+
+    def __mul__(self, times: int) -> Sequential:
+        joined: Sequential = self[:0]
+        for _ in range(checks.count("the number of times", times)):
+            joined.extend(self)
+        return joined
+
+    __rmul__ = __mul__
+
+    def __imul__(self, times: int) -> Sequential:
+        modules = list(self)
+        for _ in range(checks.count("the number of times", times) - 1):
+            self.extend(modules)
+        return self
 
     def forward(self, input: Any) -> Any:
         for module in self._modules.values():

@@ -118,6 +118,14 @@ class _Recurrent(Layer):
         for parameter in self.parameters():
             init.uniform_(parameter, -bound, bound)
 
+    @property
+    def all_weights(self) -> list[list[Parameter]]:
+        """The parameters of each layer and direction, in lists."""
+        return [
+            [getattr(self, f"{name}_{suffix}") for name in self._shapes(layer)]
+            for layer, suffix in self._places()
+        ]
+
     def flatten_parameters(self) -> None:
         """Nothing: a plan lays the parameters side by side by itself. (PyTorch's, for its GPUs.)"""
 

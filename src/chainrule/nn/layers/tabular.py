@@ -237,6 +237,10 @@ class RealMLP(Layer):
         total += checks.count("outputs", given["outputs"]) * (width + 1)
         return total
 
+    def extra_repr(self) -> str:
+        """Its arguments, in two lines."""
+        return super().extra_repr().replace(", hidden=", ",\nhidden=")
+
     def reset_parameters(self) -> None:
         """Draw the layers anew: weights from N(0, 1 / in_features), biases from N(0, 1), and an
         output of 0. `nn.data_driven_` instead draws weights and biases that fit the data.

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from chainrule.graph.names import absent
-from chainrule.nn.utils import rnn
+from chainrule.nn.utils import parametrizations, rnn
 from chainrule.nn.utils.clipping import (
     clip_grad_norm_,
     clip_grad_value_,
@@ -24,6 +24,7 @@ __all__ = [
     "clip_grads_with_norm_",
     "get_total_norm",
     "parameters_to_vector",
+    "parametrizations",
     "remove_spectral_norm",
     "remove_weight_norm",
     "rnn",

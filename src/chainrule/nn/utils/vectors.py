@@ -20,6 +20,9 @@ def parameters_to_vector(parameters: Iterable[Tensor]) -> Tensor:
     Returns:
         A Tensor of shape (n,), for n elements together.
 
+    Raises:
+        ValueError: if there are no parameters.
+
     Example:
         >>> import chainrule as cr
         >>> from chainrule import nn

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from chainrule import checks
 from chainrule.errors import SymbolicError
 from chainrule.graph.context import local
+from chainrule.graph.names import ForeignName
 from chainrule.graph.state import HyperParameter
 from chainrule.markup import Constructed
 from chainrule.optim.groups import ParameterGroup
@@ -108,7 +109,11 @@ class Schedule(Constructed):
 
     def lr(self, base_lr: float, t: int) -> float:
         """The learning rate after `t` epochs or steps, of a group that begins with `base_lr`."""
-        raise NotImplementedError(f"{type(self).__name__} has no formula for lr")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no formula for lr: define lr(self, base_lr, t)"
+        )
+
+    get_lr = ForeignName("get_lr", "get_last_lr(), or lrs(t) for any t")
 
     def group_lr(self, number: int, base_lr: float, t: int) -> float:
         """As `lr`, for the group of that number, where groups have formulas of their own."""

@@ -1,0 +1,306 @@
+"""Tables to train on: the features, the targets and the task, and what is made of the columns."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from chainrule import tabular
+from chainrule.cli.sources import saying_what_text_is_for, target_column
+from chainrule.cli.table_data import naming
+from chainrule.cli.tasks import MAX_INFERRED_CLASSES, choose_task, inferred_task
+from chainrule.data import cells
+from chainrule.data.frame_cells import Doubt, is_text
+from chainrule.data.frame_types import Frame
+from chainrule.data.frames import read_frame
+from chainrule.data.text_tables import Layout
+from chainrule.graph.tensor import Array
+from chainrule.tabular.recipe import Task
+from chainrule.tabular.training import hold_out
+
+_MANY_ROWS = 20
+"""From so many rows on text that differs in more than every other row is taken for no classes."""
+
+
+class TableToTrain(NamedTuple):
+    """The rows of a table that have a target.
+
+    Attributes:
+        name: of the file.
+        x: the features, a frame.
+        y: the targets: labels or float64.
+        target, target_index: the name of the target, and its place among all columns.
+        task: what the targets are for.
+        columns: what was decided of the features, from the rows to train on.
+        train, test: the numbers of the rows to train and to test on.
+        has_header: whether the file names the columns.
+        notices: what a user should know of how it was read.
+    """
+
+    name: str
+    x: Any
+    y: Array
+    target: str
+    target_index: int
+    task: Task
+    columns: tabular.Columns
+    train: Array
+    test: Array
+    has_header: bool
+    notices: Sequence[str]
+
+    def part(self, rows: Array) -> tuple[Any, Array]:
+        """The features and the targets of some rows."""
+        return self.x.iloc[rows], self.y[rows]
+
+
+def read_table_to_train(name: str, given: Mapping[str, Any]) -> TableToTrain:
+    """Read a table, and decide what its columns and its target are.
+
+    Args:
+        name: the file, or "-".
+        given: the options of the command.
+
+    Raises:
+        OSError, ValueError, TypeError: if it can't be read, or there is nothing to learn from it.
+    """
+    with saying_what_text_is_for(name):
+        found = read_frame(
+            name,
+            header=given["header"],
+            text=lambda layout: _text_columns(layout, given["categorical"]),
+            labels=lambda names, _: _label_column(name, tuple(names), given["target"]),
+            doubts=True,
+        )
+    names = tuple(found.frame.columns)
+    asked = {
+        kind: _named(names, given[kind]) for kind in ("numeric", "categorical", "date", "drop")
+    }
+    x, y, written, target, notices = _divide(name, found, given["target"])
+    for kind, columns_asked in asked.items():
+        if target in columns_asked:
+            raise ValueError(f"{name}: --{kind} is of a feature, and {target!r:.80} is the target.")
+    notices += _notices_of(name, found.doubts, asked, target)
+    told = [doubt.column for doubt in found.doubts]
+    notices += _notices_of_signs(x, {*told, *asked["categorical"], *asked["drop"], *asked["date"]})
+    place = f"{name}, column {target!r}"
+    doubt = next((doubt for doubt in found.doubts if doubt.column == target), None)
+    y, task = _task_of(y, written, place, given["task"], doubt)
+    if task == "classification" and y.dtype.kind in "iuf" and len(y) < len(found.frame):
+        notices.append(
+            "beside labels that are numbers a text such as none or NA says that one is missing: "
+            "write a label in another way"
+        )
+    y = y.to_numpy() if task == "classification" else np.asarray(y.to_numpy(), np.float64)
+    for column in x.columns:
+        _check_finite(name, column, x[column].to_numpy())
+    _check_finite(name, target, y)
+    train, test = _parts(y, task, given["test_fraction"], given["seed"])
+    with naming(name):
+        columns = tabular.Columns.fit(
+            x,
+            numeric=asked["numeric"],
+            categorical=asked["categorical"],
+            dates=asked["date"],
+            drop=asked["drop"],
+            embed=given["preset"] != "fast",
+            rows=train,  # what the cells are, numbers or text, is told by all of them
+        )
+    return TableToTrain(
+        name, x, y, target, names.index(target), task, columns, train, test, found.has_header,
+        notices,
+    )  # fmt: skip
+
+
+def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, Any, str, list[str]]:
+    """The features, the targets, how they were written, the target's name, and notices; of the rows
+    with a target.
+    """
+    names = tuple(found.frame.columns)
+    if len(names) < 2:
+        raise ValueError(
+            f"{name} has the one column {names[0]!r:.80}, but a target and at least one feature "
+            "are needed. Separate columns by a comma, a semicolon, a tab or a bar."
+        )
+    target = names[target_column(name, names, wanted)]
+    notices = [found.notice] if found.notice is not None else []
+    y, frame, written = found.frame[target], found.frame, found.written
+    lacks = y.isna().to_numpy()
+    if lacks.all():
+        raise ValueError(
+            f"{name}: the target {target!r:.80} is missing in every row. Name another --target."
+        )
+    if lacks.any():
+        notices.append(left_out(int(lacks.sum())))
+        frame, y = frame[~lacks].reset_index(drop=True), y[~lacks].reset_index(drop=True)
+        written = None if written is None else written[~lacks].reset_index(drop=True)
+    if y.dtype == object:  # booleans and whole numbers among which some were missing
+        y = y.infer_objects()
+    if len(y) < 2:
+        raise ValueError(
+            f"{name} has 1 row with a target; there is nothing to learn from it. Give more rows."
+        )
+    return frame.drop(columns=[target]), y, written, target, notices
+
+
+def _task_of(
+    y: Any, written: Any, place: str, requested: str | None, doubt: Doubt | None
+) -> tuple[Any, Task]:
+    """The targets, and what is asked for; else classification for text, booleans and few whole
+    numbers. Labels of classes are as they were written.
+    """
+    values = y.to_numpy()
+    if values.dtype.kind in "iuf":
+        if written is None or (requested or inferred_task(values)) == "regression":
+            found = choose_task(values, place, requested).name
+            return y, "regression" if found == "regression" else "classification"
+    elif requested == "regression" and values.dtype.kind != "b":
+        if doubt is not None:
+            raise ValueError(_among_numbers(place, doubt))
+        raise ValueError(f"{place}: the targets are text. Leave --task regression out.")
+    elif requested == "regression":
+        return y, "regression"
+    if doubt is not None and doubt.remedy is not None and requested is None:
+        raise ValueError(
+            f"{_among_numbers(place, doubt)} If they are classes, --task classification."
+        )
+    y = y if written is None else written
+    if y.nunique() < 2:
+        raise ValueError(
+            f"{place}: all rows have the one label {y.iloc[0]!s:.80}. Give at least two classes."
+        )
+    if requested is None and len(y) >= _MANY_ROWS and y.nunique() > len(y) // 2:
+        if doubt is not None:
+            raise ValueError(_among_numbers(place, doubt))
+        raise ValueError(
+            f"{place} holds {y.nunique():,} different texts in {len(y):,} rows: nearly every row "
+            "is a class of its own, from which nothing is learnt. Name another --target, or give "
+            "numbers; if they are classes, --task classification."
+        )
+    return y, "classification"
+
+
+def _among_numbers(place: str, doubt: Doubt) -> str:
+    """What is wrong with a target that is text among numbers."""
+    other = f"{doubt.cell!r:.80} is text among numbers. Give a number, or leave the cell empty."
+    return f"{place}, line {doubt.line}: {doubt.remedy or other}"
+
+
+def _notices_of(
+    name: str, doubts: Iterable[Doubt], asked: Mapping[str, Sequence[str]], target: str
+) -> list[str]:
+    """Notices of text among numbers, which makes categories of a column.
+
+    Raises:
+        ValueError: for numbers that are written in another way, and where numbers are asked for.
+    """
+    notices = []
+    for doubt in doubts:
+        if doubt.column == target or doubt.column in (*asked["drop"], *asked["date"]):
+            continue
+        place = f"column {doubt.column!r:.80}"
+        where = f"{name}, line {doubt.line}, {place}"
+        if doubt.remedy is not None:
+            raise ValueError(
+                f"{where}: {doubt.remedy} If it is text, --categorical; else --drop leaves it out."
+            )
+        if doubt.column in asked["numeric"]:
+            raise ValueError(
+                f"{where} holds text, not numbers: {doubt.cell!r:.80}. Give a number, or an empty "
+                "cell for a missing one."
+            )
+        rows = f"in {doubt.rows:,} row{'s' * (doubt.rows > 1)}"
+        notices.append(
+            f"{place} is read as text, for text among its numbers {rows}, as {doubt.cell!r:.80} on "
+            f"line {doubt.line}: leave such cells empty where numbers are missing"
+        )
+    return notices
+
+
+def _notices_of_signs(x: Any, others: Collection[str]) -> list[str]:
+    """Notices of columns of numbers that are text for one sign, as - or unknown, in many rows; but
+    for those of `others`.
+    """
+    notices = []
+    for column in x.columns:
+        if column in others or not is_text(x[column]) or x[column].dtype == "category":
+            continue
+        counts = x[column].value_counts()
+        signs = _signs_among(counts.index)
+        if signs:
+            rows = int(counts[signs].sum())
+            notices.append(
+                f"column {column!r:.80} is read as text, for {signs[0]!r:.80} among its numbers in "
+                f"{rows:,} rows: leave such cells empty where numbers are missing, or give "
+                "--categorical where it is text"
+            )
+    return notices
+
+
+def _signs_among(values: Iterable[Any]) -> list[str]:
+    """Those texts that stand for a missing number; empty where others may be names."""
+    signs: list[str] = []
+    numbers, words = 0, 0
+    for text in values:
+        if not isinstance(text, str):
+            return []
+        if cells.number(text) is not None or cells.comma_of(text) is not None:
+            numbers += 1
+            continue
+        signs.append(text)
+        words += not cells.stands_for_missing(text)
+        if words > 1:
+            return []
+    return signs if numbers > (MAX_INFERRED_CLASSES if words else 0) else []
+
+
+def _named(names: Sequence[str], given: Iterable[str]) -> list[str]:
+    """The columns that are given by name, or by index if no column has that name."""
+    found = []
+    for wanted in given:
+        is_index = wanted not in names and re.fullmatch(r"-?[0-9]{1,9}", wanted)
+        if is_index and -len(names) <= int(wanted) < len(names):
+            wanted = names[int(wanted)]
+        found.append(wanted)
+    return found
+
+
+def _text_columns(layout: Layout, categorical: Iterable[str]) -> list[int]:
+    """The numbers of the columns that are asked for as categories."""
+    skipped = int(layout.may_have_index)
+    wanted = _named(layout.names[skipped:], categorical)
+    return [number for number, name in enumerate(layout.names) if name in wanted]
+
+
+def _label_column(name: str, names: tuple[str, ...], wanted: str | None) -> str | None:
+    """The target's name; None where there is no such column, of which `_divide` tells."""
+    try:
+        return names[target_column(name, names, wanted)]
+    except ValueError:
+        return None
+
+
+def left_out(rows: int) -> str:
+    """A notice of rows without a target."""
+    return f"{rows:,} row{'s' * (rows > 1)} without a target {'are' if rows > 1 else 'is'} left out"
+
+
+def _check_finite(name: str, column: str, values: Array) -> None:
+    """Raise ValueError for numbers that are infinite; missing ones may be there."""
+    if values.dtype.kind == "f" and np.isinf(values).any():
+        row = int(np.flatnonzero(np.isinf(values))[0])
+        raise ValueError(
+            f"{name}, column {column!r:.80}: row {row} (counted from 0) is not finite. Give a "
+            "number, or leave the cell empty for a missing one."
+        )
+
+
+def _parts(y: Array, task: str, fraction: float, seed: int) -> tuple[Array, Array]:
+    """The rows to train on and those to test on."""
+    if task == "regression":
+        return hold_out(np.zeros(len(y), np.int64), fraction, seed, stratify=False)
+    labels = np.unique(y.astype(str), return_inverse=True)[1]
+    return hold_out(labels.astype(np.int64), fraction, seed, stratify=True)

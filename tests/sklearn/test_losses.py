@@ -1,0 +1,159 @@
+"""Losses that scikit-learn's networks do not have, and predictions in the units of the targets."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("sklearn.neural_network")
+
+import chainrule as cr
+from chainrule import nn
+from chainrule.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+rng = np.random.default_rng(0)
+X = rng.normal(size=(201, 5))  # batches of 100 leave one row
+TWO = (X[:, 0] > 0).astype(int)
+THREE = np.digitize(X[:, 0] + X[:, 1], [-0.5, 0.5])
+SEVERAL = np.stack([X[:, 0] > 0, X[:, 1] > 0, X[:, 2] > 0], axis=1).astype(int)
+NUMBER = X[:, 0] * X[:, 1] + X[:, 2]
+GIVEN = {"max_iter": 6, "batch_size": 100, "random_state": 0, "learning_rate_init": 0.02}
+
+
+def classifier(**parameters):
+    return MLPClassifier((8, 8)).set_params(**GIVEN | parameters)
+
+
+def regressor(**parameters):
+    return MLPRegressor(hidden_layer_sizes=(8, 8)).set_params(**GIVEN | parameters)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    ("loss", "y", "shape"),
+    [
+        (nn.CrossEntropyLoss(label_smoothing=0.1), THREE, (201, 3)),
+        (nn.CrossEntropyLoss(weight=[1.0, 2.0]), TWO, (201, 2)),
+        (nn.BCEWithLogitsLoss(), TWO, (201, 2)),
+        (nn.BCEWithLogitsLoss(), SEVERAL, (201, 3)),
+        (lambda z, y: nn.functional.cross_entropy(z, y), THREE, (201, 3)),
+    ],
+    ids=["smoothed", "weighted", "binary", "several", "own"],
+)
+def test_losses_of_classes(loss, y, shape, solver):
+    estimator = classifier(loss=loss, solver=solver, max_iter=20).fit(X, y)
+    assert estimator.predict_proba(X).shape == shape
+    assert estimator.score(X, y) > 0.5
+
+
+def test_a_loss_of_nn_is_that_of_scikit_learn():
+    mine, own = classifier(), classifier(loss=nn.CrossEntropyLoss())
+    weights = rng.uniform(0.5, 2, len(X))
+    np.testing.assert_allclose(
+        own.fit(X, THREE, weights).loss_curve_, mine.fit(X, THREE, weights).loss_curve_, rtol=1e-9
+    )
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "match"),
+    [
+        (nn.BCEWithLogitsLoss(), THREE, "two classes"),
+        (nn.CrossEntropyLoss(), SEVERAL, "several labels"),
+        (nn.HingeLoss(), TWO, "takes margins"),
+    ],
+)
+def test_losses_that_do_not_fit(loss, y, match):
+    with pytest.raises(ValueError, match=match):
+        classifier(loss=loss).fit(X, y)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(
+    "loss", ["absolute_error", "huber", nn.SmoothL1Loss(), nn.PinballLoss(0.5)]
+)
+def test_losses_of_numbers(loss, solver):
+    estimator = regressor(loss=loss, solver=solver, max_iter=60).fit(X, NUMBER)
+    assert estimator.predict(X).shape == (201,)
+    assert estimator.score(X, NUMBER) > 0.4
+
+
+def test_quantiles():
+    estimator = regressor(
+        loss=nn.PinballLoss([0.1, 0.5, 0.9]), max_iter=150, early_stopping=True
+    ).fit(X, NUMBER)
+    found = estimator.predict(X)
+    assert found.shape == (201, 3) and estimator.n_outputs_ == 3
+    assert (found > NUMBER[:, None]).mean(axis=0)[[0, 2]].tolist() == pytest.approx(
+        [0.1, 0.9], abs=0.15
+    )
+    assert max(estimator.validation_scores_) == -min(estimator.validation_loss_curve_)
+    with pytest.raises(ValueError, match="of one target"):
+        estimator.fit(X, X[:, :2])
+
+
+def test_a_scorer_of_several_quantiles_is_asked():
+    called = []
+
+    def score(estimator, X, y):
+        called.append(estimator.predict(X).shape)
+        return 0.5
+
+    parameters = {"loss": nn.PinballLoss([0.1, 0.9]), "early_stopping": True, "scoring": score}
+    found = regressor(**parameters).fit(X, NUMBER).validation_scores_
+    assert found == [0.5] * 6 and called == [(21, 2)] * 6
+
+
+COUNTS = np.random.default_rng(1).poisson(np.exp(1 + X[:, 0]))
+SHARES = 1 / (1 + np.exp(-3 * X[:, 0]))
+
+
+@pytest.mark.parametrize(
+    ("loss", "y", "link"),
+    [
+        (nn.PoissonNLLLoss(), COUNTS, "exp"),
+        (nn.PoissonNLLLoss(log_input=False), COUNTS, "identity"),
+        (nn.BCEWithLogitsLoss(), SHARES, "logistic"),
+        (nn.CrossEntropyLoss(), np.stack([SHARES, 1 - SHARES], axis=1), "softmax"),
+    ],
+)
+def test_predictions_are_in_the_units_of_the_targets(loss, y, link):
+    activation = "softplus" if link == "identity" else None
+    estimator = regressor(loss=loss, output_activation=activation, max_iter=200).fit(X, y)
+    assert estimator.out_activation_ == (activation or link)
+    assert estimator.score(X, y) > 0.5
+    np.testing.assert_allclose(cr.Predictor(estimator).predict(X), estimator.predict(X), rtol=1e-6)
+    if link != "identity":
+        with pytest.raises(ValueError, match=f"has {link} as output_activation"):
+            regressor(loss=loss, output_activation="softplus").fit(X, y)
+
+
+def test_predictions_are_by_the_loss_of_the_last_fit():
+    estimator = regressor(max_iter=1, warm_start=True).fit(X, COUNTS)
+    before = estimator.predict(X)
+    np.testing.assert_array_equal(estimator.set_params(loss="poisson").predict(X), before)
+    estimator.fit(X, COUNTS)
+    outputs = estimator.network_(cr.Tensor(X)).numpy()[:, 0]
+    np.testing.assert_allclose(estimator.predict(X), np.exp(outputs))
+
+
+def test_a_pickle_from_before_its_link_was_an_attribute():
+    estimator = regressor(loss="poisson").fit(X, COUNTS)
+    state = dict(estimator.__getstate__())
+    del state["_link"]
+    read = MLPRegressor.__new__(MLPRegressor)
+    read.__setstate__(state)
+    np.testing.assert_array_equal(read.predict(X), estimator.predict(X))
+
+
+def test_a_loss_of_classes_for_one_column_of_numbers():
+    with pytest.raises(ValueError, match="use MLPClassifier"):
+        regressor(loss=nn.CrossEntropyLoss()).fit(X, TWO)
+
+
+def test_an_activation_of_the_output():
+    estimator = regressor(output_activation="softplus").fit(X, NUMBER)
+    assert estimator.predict(X).min() > 0 and estimator.out_activation_ == "softplus"
+    estimator = regressor(output_activation=cr.exp, max_iter=100).fit(X, COUNTS)
+    assert estimator.predict(X).mean() == pytest.approx(COUNTS.mean(), rel=0.2)  # one exp
+    with pytest.raises(ValueError, match="leave out"):
+        regressor(loss="poisson", output_activation="softplus").fit(X, NUMBER**2)
