@@ -31,6 +31,7 @@ from chainrule.graph.backprop import (
 )
 from chainrule.graph.context import no_grad
 from chainrule.graph.names import OURS, nearest, refer
+from chainrule.graph.numpy_functions import of_numpy
 from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
@@ -148,10 +149,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
                 raise AttributeError(f"{message}; it is cr.{called}.{name}")
         if name in dir(Tensor):
             raise AttributeError(f"{message}; of a Tensor x it is x.{name}")
-        if callable(getattr(_numpy, name, None)):
-            raise AttributeError(
-                f"{message}; np.{name} of x.numpy() gives its value, without a gradient"
-            )
+        if remedy := of_numpy(name, _numpy):
+            raise AttributeError(f"{message}; {remedy}")
         found = nearest(name, __all__)
         if found:
             raise AttributeError(f"{message}; did you mean {found!r}?")

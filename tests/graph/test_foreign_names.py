@@ -85,6 +85,12 @@ TYPED = {
     "cr.cumulative_sum(x)": "cr.cumsum(x, axis)",
     "cr.can_cast(x, 'int8')": "np.can_cast(x.dtype, dtype)",
     "cr.histogram(x)": "np.histogram of x.numpy() gives its value, without a gradient",
+    "cr.gcd(x, x)": "np.gcd of x.numpy() gives its value, without a gradient",
+    "cr.seterr()": "it is np.seterr",
+    "cr.linalg.LinAlgError": "it is np.linalg.LinAlgError",
+    "cr.linalg.svd(x)": "np.linalg.svd of x.numpy() gives its value, without a gradient",
+    "cr.fill_diagonal(x, 0.0)": "which returns a new Tensor",
+    "x.half()": "x.astype('float16')",
     "cr.concatenat([x])": "did you mean 'concatenate'?",
     "cr.sofmax(x)": "did you mean 'softmax'?",
 }

@@ -267,3 +267,16 @@ def test_what_is_made_of_a_parameter_passes_its_gradient_on(make):
 def test_numbers_in_a_row_are_not_made_of_a_parameter():
     with pytest.raises(TypeError, match="would be lost"):
         cr.arange(cr.Parameter(2.0))
+
+
+def test_linspace_in_the_dtype_of_arrays_and_rounded_down():
+    ends = np.array([0.1]), np.array([0.3])
+    np.testing.assert_array_equal(cr.linspace(*ends, 4).numpy(), np.linspace(*ends, 4), strict=True)
+    start = cr.tensor(0.1, "float64", requires_grad=True)
+    assert cr.linspace(start, 1, 3).dtype == np.float64
+    assert cr.linspace(0.1, 1, 3).dtype == np.float32
+    assert cr.linspace(np.array(1), 2, 3).dtype == np.float32
+    expected = np.linspace(-1, 1, 4, dtype=int)
+    np.testing.assert_array_equal(cr.linspace(-1, 1, 4, dtype=int).numpy(), expected)
+    start = cr.tensor(-1.0, requires_grad=True)
+    np.testing.assert_array_equal(cr.linspace(start, 1, 4, dtype=int).numpy(), expected)

@@ -189,7 +189,10 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
 
     def __iter__(self) -> Iterator[Tensor]:
         check_unpacking(self, sys._getframe(1))
-        return (self[i] for i in range(len(self)))
+        node = self.node()
+        if node.value is None or node.requires_grad or not self.shape:
+            return (self[i] for i in range(len(self)))
+        return map(Tensor, map(np.asarray, node.value))  # no graph is kept
 
     def __repr__(self) -> str:
         """The value (or shape), then the dtype, name and operation where they say something."""

@@ -28,6 +28,8 @@ from chainrule.graph.tensor import (
     tensor,
 )
 from chainrule.ops.comparison import where
+from chainrule.ops.declare import common_dtype
+from chainrule.ops.rounding import floor
 
 __all__ = [
     "arange",
@@ -76,6 +78,7 @@ def _leaf(value: Array, requires_grad: bool) -> Tensor:
 # Of one number
 
 
+@both_names(size="shape")
 def zeros(
     *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -93,6 +96,7 @@ def zeros(
     return _leaf(np.zeros(lengths, dtype), requires_grad)
 
 
+@both_names(size="shape")
 def ones(
     *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -108,6 +112,7 @@ def ones(
     return _leaf(np.ones(lengths, dtype), requires_grad)
 
 
+@both_names(size="shape")
 def empty(
     *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -253,7 +258,7 @@ def _numbers(name: str, *numbers: Any) -> list[Any]:
 
 @both_names(end="stop")
 def arange(
-    start: float,
+    start: float | None = None,
     stop: float | None = None,
     step: float = 1,
     dtype: DTypeLike | None = None,
@@ -262,7 +267,7 @@ def arange(
     """The numbers start, start + step, ... below `stop`; `arange(n)` is 0 ... n - 1.
 
     Args:
-        start: the first number; or, where it is the only one, `stop`.
+        start: the first number, 0 by default; or, where it is the only one, `stop`.
         stop: where the numbers end, without it.
         step: from one to the next; not 0.
         dtype: by default int64 of whole numbers, else float32.
@@ -279,15 +284,14 @@ def arange(
     start, stop, step = _numbers("arange", start, stop, step)
     if step == 0:
         raise ValueError("arange: the step is not 0")
+    if start is None:
+        if stop is None:
+            raise TypeError("arange takes stop, or start and stop, and got neither")
+        start = 0
     value = np.arange(start, step=step) if stop is None else np.arange(start, stop, step)
-    return _leaf(_in_own_dtype(value, dtype), requires_grad)
-
-
-def _in_own_dtype(value: Array, dtype: DTypeLike | None) -> Array:
-    """The value in `dtype`; without one floats are float32, computed in float64."""
-    if dtype is None and value.dtype.kind == "f":
-        dtype = np.float32
-    return value if dtype is None else value.astype(as_dtype(dtype))
+    if dtype is None:
+        dtype = np.float32 if value.dtype.kind == "f" else value.dtype
+    return _leaf(value.astype(as_dtype(dtype)), requires_grad)
 
 
 @both_names(end="stop", steps="num")
@@ -299,14 +303,15 @@ def linspace(
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
 ) -> Tensor:
-    """`num` numbers at equal distances from `start` to `stop`; float32 by default.
+    """`num` numbers at equal distances from `start` to `stop`.
 
     Args:
         start, stop: the first and the last number; or arrays of these, whose axes come after
             that of the numbers. Gradients pass to Tensors.
         num: how many.
         endpoint: whether `stop` is the last one, or the one after it.
-        dtype: of the numbers, which are computed in float64.
+        dtype: of the numbers, which are computed in float64; by default that of floating arrays,
+            else float32. For integers they are rounded down.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
 
     Raises:
@@ -320,23 +325,24 @@ def linspace(
     if index(num) < 0:
         raise ValueError(f"linspace: num is not negative, got {num}")
     ends: list[Any] = [start, stop]
+    met = common_dtype(start, stop)
+    dtype = as_dtype(met if dtype is None and met.kind == "f" else dtype)
     if holds_tensors(ends):
         found = [as_tensor(end) for end in ends]
         if not requires_grad and any(map(_is_part_of_a_graph, found)):
             return _between(found[0], found[1], num, endpoint, dtype)
         ends = [plain("linspace", end).numpy() for end in found]
     value = np.linspace(ends[0], ends[1], num, endpoint=endpoint)
-    return _leaf(_in_own_dtype(value, dtype), requires_grad)
+    return _leaf((np.floor(value) if dtype.kind in "iu" else value).astype(dtype), requires_grad)
 
 
-def _between(
-    start: Tensor, stop: Tensor, num: int, endpoint: bool, dtype: DTypeLike | None
-) -> Tensor:
+def _between(start: Tensor, stop: Tensor, num: int, endpoint: bool, dtype: np.dtype[Any]) -> Tensor:
     """`linspace` of Tensors, by operations."""
     axes = max(start.ndim, stop.ndim)
     shares = np.linspace(0, 1, num, endpoint=endpoint).reshape(-1, *(1,) * axes)
     start, stop = start.astype(np.float64), stop.astype(np.float64)
-    return (start * (1.0 - shares) + stop * shares).astype(as_dtype(dtype))
+    value = start * (1.0 - shares) + stop * shares
+    return (floor(value) if dtype.kind in "iu" else value).astype(dtype)
 
 
 # Triangles
@@ -369,6 +375,7 @@ def eye(
     return _leaf(value, requires_grad)
 
 
+@both_names()
 def identity(n: int, dtype: DTypeLike | None = None) -> Tensor:
     """The identity matrix of n rows, `eye(n)`.
 
@@ -447,6 +454,7 @@ def _below(name: str, x: Tensor, k: int) -> Array:
 # Of other objects
 
 
+@both_names(a="data", obj="data")
 def asarray(data: Any, dtype: DTypeLike | None = None, copy: bool | None = None) -> Tensor:
     """A Tensor of `data`: a Tensor as it is, an array without a copy where that can be.
 
@@ -480,6 +488,7 @@ def asarray(data: Any, dtype: DTypeLike | None = None, copy: bool | None = None)
     return found
 
 
+@both_names()
 def from_dlpack(x: Any) -> Tensor:
     """A Tensor of another library's array in the memory of the CPU, without a copy.
 
@@ -493,4 +502,4 @@ def from_dlpack(x: Any) -> Tensor:
         >>> cr.from_dlpack(np.array([1.0, 2.0]))
         tensor([1., 2.], dtype=float64)
     """
-    return as_tensor(np.from_dlpack(x))
+    return x if isinstance(x, Tensor) else as_tensor(np.from_dlpack(x))

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.errors import SymbolicError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, tensor
 from chainrule.ops.creation import as_shape
 from chainrule.ops.random import normal, uniform
@@ -27,6 +28,7 @@ def _as_leaf(drawn: Tensor, requires_grad: bool) -> Tensor:
     return tensor(drawn.numpy(), requires_grad=True)
 
 
+@both_names(size="shape")
 def rand(
     *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
@@ -46,6 +48,7 @@ def rand(
     return _as_leaf(uniform(lengths, np.float32 if dtype is None else dtype), requires_grad)
 
 
+@both_names(size="shape")
 def randn(
     *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
 ) -> Tensor:
