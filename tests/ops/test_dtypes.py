@@ -163,6 +163,8 @@ NARROW = {
 def test_numbers_that_a_narrow_dtype_does_not_hold(name, dtype):
     function, x = NARROW[name], np.array([0, 3, 126], dtype)
     expected = np.asarray(function(np, x.astype("int64")))
+    if expected.dtype == object:  # NumPy 1 divides by a large integer as Python does
+        expected = expected.astype("float64")
     dtypes = {"f": "float32", "b": "bool", "i": dtype if "clip" in name else "int64"}
     functions = [lambda x: function(cr, x)]
     functions += [cr.compile(functions[0], backend=b) for b in ("reference", "native")]
