@@ -148,9 +148,14 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
                 raise AttributeError(f"{message}; it is cr.{called}.{name}")
         if name in dir(Tensor):
             raise AttributeError(f"{message}; of a Tensor x it is x.{name}")
-        if callable(getattr(_numpy, name, None)):
+        numpys = getattr(_numpy, name, None)
+        if isinstance(numpys, _numpy.ufunc) or hasattr(numpys, "_implementation"):
             raise AttributeError(
                 f"{message}; np.{name} of x.numpy() gives its value, without a gradient"
+            )
+        if callable(numpys):  # no function of arrays
+            raise AttributeError(
+                f"{message}; it is NumPy's, np.{name}; of its arrays cr.tensor makes Tensors"
             )
         found = nearest(name, __all__)
         if found:

@@ -63,7 +63,11 @@ TYPED = {
     "x.index_select(0, x)": "x.take",
     "x.sort()": "cr.sort(x, axis)",
     "x.split(1)": "where a number is that of the parts",
-    "x.norm()": "cr.linalg.norm",
+    "x.norm()": "cr.linalg.vector_norm(x, ord, axis)",
+    "x.clone()": "x.detach()",
+    "x.expand(-1, 2)": "in place of -1",
+    "x.max(1).values": "the result itself",
+    "x.max(1).indices": "x.argmax(axis)",
     "x.sqrt_()": "parameter.assign",
     "x.mul(2)": "x * y",
     "x.vstack()": "cr.vstack(x, ...)",
@@ -85,6 +89,18 @@ TYPED = {
     "cr.cumulative_sum(x)": "cr.cumsum(x, axis)",
     "cr.can_cast(x, 'int8')": "np.can_cast(x.dtype, dtype)",
     "cr.histogram(x)": "np.histogram of x.numpy() gives its value, without a gradient",
+    "cr.gcd(x, x)": "np.gcd of x.numpy() gives its value, without a gradient",
+    "cr.hanning(3)": "it is NumPy's, np.hanning; of its arrays cr.tensor makes Tensors",
+    "cr.set_printoptions(precision=2)": "np.set_printoptions",
+    "cr.tril_indices(3, 3)": "np.tril_indices(rows, offset, columns), a pair of arrays",
+    "cr.cuda.is_available()": "write device = 'cpu'",
+    "cr.device('cpu')": "write device = 'cpu'",
+    "cr.accelerator.is_available()": "write device = 'cpu'",
+    "cr.IntTensor([1])": "cr.tensor(data, 'int32')",
+    "cr.get_rng_state()": "cr.default_generator.state",
+    "cr.nn.functional.upsample(x, 2)": "nn.functional.interpolate",
+    "cr.nn.functional.pdist(x)": "cr.linalg.vector_norm",
+    "cr.nn.utils.checkpoint": "the call itself",
     "cr.concatenat([x])": "did you mean 'concatenate'?",
     "cr.sofmax(x)": "did you mean 'softmax'?",
 }
@@ -225,6 +241,47 @@ def test_a_name_of_pytorchs_layers_names_ours(name):
 def test_an_import_says_so_too(line, said):
     with pytest.raises(ImportError, match=said):
         exec(line)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, np.inf])
+def test_the_norms_that_are_named_have_pytorchs_values(order):
+    torch = pytest.importorskip("torch")
+    x, y = np.random.default_rng(0).normal(size=(2, 4, 3))
+    a, b = torch.tensor(x), torch.tensor(y)
+    i, j = np.triu_indices(len(x), 1)
+    names = {"cr": cr, "x": cr.tensor(x), "y": cr.tensor(y), "i": i, "j": j}
+    names |= {"ord": order, "axis": None}
+    for name, expected in [
+        ("norm", torch.norm(a, order)),
+        ("dist", torch.dist(a, b, order)),
+        ("cdist", torch.cdist(a, b, order)),
+        ("pdist", torch.nn.functional.pdist(a, order)),
+    ]:
+        formula = re.match(r"cr\.\S+\(.*?\)(?=$|,| with)", OURS[name]).group()
+        np.testing.assert_allclose(eval(formula, names).numpy(), expected)
+
+
+def test_the_value_of_a_parameter_outlives_an_update():
+    weight = cr.Parameter([1.0, 2.0])
+    before, itself = eval("x.detach()", {"x": weight}), weight
+    weight.assign([5.0, 6.0])
+    assert before.tolist() == [1.0, 2.0] and itself.tolist() == [5.0, 6.0]
+
+
+def test_what_is_named_for_multinomial_draws_one_of_each_row():
+    cr.manual_seed(0)
+    rows = np.array([[1.0, 0.0, 3.0], [2.0, 2.0, 4.0]])
+    x = cr.tensor(np.repeat(rows, 4000, axis=0))
+    formula = OURS["multinomial"].partition(", one of each row")[0]
+    drawn = eval(formula, {"cr": cr, "x": x})
+    pairs = eval(
+        formula.replace("argmax(-1, keepdims=True)", "topk(2).indices"), {"cr": cr, "x": x}
+    )
+    assert drawn.shape == (8000, 1)
+    for row, of_row in zip(rows, drawn.numpy().reshape(2, 4000), strict=True):
+        shares = np.bincount(of_row, minlength=3) / 4000
+        np.testing.assert_allclose(shares, row / row.sum(), atol=0.03)
+    assert (np.sort(pairs.numpy()[:4000]) == [0, 2]).all()  # of chance 0 is none
 
 
 def test_gumbel_softmax_is_one_line():
