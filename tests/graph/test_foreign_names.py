@@ -238,6 +238,18 @@ def test_a_name_of_pytorchs_layers_names_ours(name):
         ("from chainrule.nn.init import xavier_normal", r"did you mean nn\.init\.xavier_normal_\?"),
         ("from chainrule.optim.lr_scheduler import LRScheduler", "Schedule"),
         ("from chainrule.optim import swa_utils", r"optim\.EMA"),
+        ("from chainrule import autograd", r"cr\.grad"),
+        ("from chainrule import cat, zeros", r"cr\.concatenate"),
+        ("from chainrule import Linear", r"it is cr\.nn\.Linear"),
+        ("from chainrule import numpy", r"of a Tensor x it is x\.numpy"),
+        ("from chainrule import histogram", r"np\.histogram of x\.numpy"),
+        ("from chainrule import sofmax", "did you mean 'softmax'"),
+        ("from chainrule import frobnicate", "has no attribute 'frobnicate'$"),
+        ("from chainrule.utils.data import DataLoader", r"cr\.nn\.utils and cr\.data"),
+        ("import chainrule.utils.tensorboard", r"cr\.nn\.utils and cr\.data"),
+        ("from chainrule.autograd import Variable", r"cr\.grad"),
+        ("from chainrule.distributions import Normal", r"cr\.randn"),
+        ("from chainrule.cuda.amp import autocast", "one device, the CPU"),
     ],
 )
 def test_an_import_says_so_too(line, said):
@@ -284,6 +296,20 @@ def test_what_is_named_for_multinomial_draws_one_of_each_row():
         shares = np.bincount(of_row, minlength=3) / 4000
         np.testing.assert_allclose(shares, row / row.sum(), atol=0.03)
     assert (np.sort(pairs.numpy()[:4000]) == [0, 2]).all()  # of chance 0 is none
+
+
+def test_modules_are_imported_by_the_names_by_which_they_are_called():
+    import chainrule.linalg
+    import chainrule.metrics
+    from chainrule.linalg import inv
+    from chainrule.nn.parameter import Buffer, Parameter
+
+    assert cr.linalg is chainrule.linalg and inv is cr.linalg.inv
+    assert cr.metrics is chainrule.metrics
+    for module in (cr.linalg, cr.metrics):
+        assert all(hasattr(module, name) for name in module.__all__)
+    assert (Buffer, Parameter) == (cr.Buffer, cr.Parameter)
+    assert not hasattr(cr, "utils") and not hasattr(cr, "cuda")
 
 
 def test_gumbel_softmax_is_one_line():

@@ -405,7 +405,7 @@ def absent(
         message = f"module 'chainrule.{module}' has no attribute {name!r}"
         if name.startswith("_"):
             raise AttributeError(message)
-        kind = ImportError if _is_import(sys._getframe(1)) else AttributeError
+        kind = ImportError if is_import(sys._getframe(1)) else AttributeError
         if name in OTHERS:
             raise kind(f"{message}; here it is {OTHERS[name]}")
         family = next((f for f in _FAMILIES if re.match(f, name, re.IGNORECASE)), None)
@@ -423,7 +423,7 @@ def absent(
     return refuse
 
 
-def _is_import(frame: FrameType) -> bool:
+def is_import(frame: FrameType) -> bool:
     """Whether a frame's code is at ``from module import name``, which hides an AttributeError."""
     code, at = frame.f_code.co_code, frame.f_lasti
     return 0 <= at < len(code) and code[at] == opmap["IMPORT_FROM"]
@@ -438,7 +438,6 @@ OTHERS = {
     "AdaptiveLogSoftmaxWithLoss": "nn.CrossEntropyLoss over all classes; of words text.Word2Vec "
     "with text.NegativeSampling",
     "modules": "nn itself: nn.Linear, nn.BatchNorm1d; the base is nn.Module",
-    "parameter": "nn itself: nn.Parameter, nn.Buffer",
     "UninitializedParameter": "nn.Parameter: layers are made with their lengths",
     "LazyLinear": "nn.Linear(in_features, out_features): layers are made with their lengths",
     "LazyBatchNorm1d": "nn.BatchNorm1d(num_features): layers are made with their lengths",
