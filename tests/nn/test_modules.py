@@ -510,3 +510,41 @@ def test_arrays_of_a_state_dict_are_arrays():
     x += 1
     assert x is before
     np.testing.assert_array_equal(x, plain + 1)
+
+
+def test_set_submodule_puts_a_module_at_a_path():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU()))
+    model.set_submodule("1.0", nn.Tanh())
+    assert isinstance(model[1][0], nn.Tanh) and len(model) == 2
+    model.set_submodule("0", nn.Linear(2, 3), strict=True)
+    assert list(model.state_dict()) == ["0.weight", "0.bias"] and model[0].out_features == 3
+    model.set_submodule("more", nn.Identity())
+    assert isinstance(model.more, nn.Identity)
+    for wrong, kind in [
+        (lambda: model.set_submodule("2.0", nn.ReLU()), AttributeError),
+        (lambda: model.set_submodule("7", nn.ReLU(), strict=True), AttributeError),
+        (lambda: model.set_submodule("0.weight", nn.ReLU()), AttributeError),
+        (lambda: model.set_submodule("0", "relu"), TypeError),
+        (lambda: model.set_submodule("", nn.ReLU()), ValueError),
+    ]:
+        with pytest.raises(kind):
+            wrong()
+    assert isinstance(model[0].weight, cr.Parameter)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("type", "dtype= where its layers are made"),
+        ("share_memory", "threads share memory"),
+        ("device", "'cpu'"),
+        ("register_backward_hook", "register_full_backward_hook"),
+    ],
+)
+def test_what_a_module_lacks_of_pytorchs_says_what_to_write(name, said):
+    layer = nn.Linear(2, 2)
+    with pytest.raises(AttributeError, match=f"'Linear' object has no attribute '{name}'.*{said}"):
+        getattr(layer, name)
+    assert not hasattr(layer, name)
+    setattr(layer, name, "mine")  # one's own module may have such a name
+    assert getattr(layer, name) == "mine"

@@ -13,12 +13,14 @@ SPELLINGS = (("axis", "dim"), ("keepdims", "keepdim"), ("x", "a", "input"))
 """The names that NumPy and PyTorch have for the same argument."""
 
 
-_NOT_TAKEN = {
+NOT_TAKEN = {
     "out": "the result is a new Tensor, as in y = {name}(x)",
     "where": "leave elements out before, as by chainrule.where(condition, x, 0)",
     "initial": "put it together with the result, or concatenate it with x before",
+    "size_average": "for True it is reduction='mean', for False reduction='sum'",
+    "reduce": "for False it is reduction='none'; for True leave it out",
 }
-"""Arguments of NumPy's functions that none has here, and what to do instead."""
+"""Arguments of NumPy's and PyTorch's functions that none has here, and what to do instead."""
 
 
 def both_names(**more: str) -> Callable[[Function], Function]:
@@ -51,7 +53,7 @@ def both_names(**more: str) -> Callable[[Function], Function]:
         for names in SPELLINGS:
             for name in set(names) & set(own):
                 others.update({other: name for other in names if other not in own})
-        refused = _NOT_TAKEN.keys() - {*own}
+        refused = NOT_TAKEN.keys() - {*own}
 
         @wraps(function)
         def call(*arguments: Any, **keywords: Any) -> Any:
@@ -67,7 +69,7 @@ def both_names(**more: str) -> Callable[[Function], Function]:
             for name in keywords.keys() & refused:
                 raise TypeError(
                     f"{function.__name__} has no argument {name!r}: "
-                    + _NOT_TAKEN[name].format(name=function.__name__)
+                    + NOT_TAKEN[name].format(name=function.__name__)
                 )
             return function(*arguments, **keywords)
 

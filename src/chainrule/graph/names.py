@@ -316,7 +316,7 @@ is a Tensor and `cr` stands for `chainrule`."""
 _SHARED = {
     "nothing: there is one device, the CPU; write device = 'cpu'": "accelerator backends cuda "
     "device device_put mps set_default_device to_device xpu",
-    "x, which keeps its value; of a Parameter or Buffer its value of now is x.detach()": "clone copy",
+    "x, which keeps its value; of a Parameter or Buffer its value now is x.detach()": "clone copy",
     "x.astype('float32'), the narrowest of floats here": "half bfloat16 float16",
     "cr.linalg.solve": "solve lu_solve cholesky_solve triangular_solve",
     "x @ y": "mm bmm mv",
@@ -447,7 +447,6 @@ OTHERS = {
     "/ tau, dim=-1)",
     "multi_head_attention_forward": "nn.MultiheadAttention",
     "upsample": "nn.functional.interpolate",
-    "upsample_nearest": "nn.functional.interpolate",
     "upsample_bilinear": "nn.functional.interpolate(x, mode='bilinear', align_corners=True)",
     "pdist": OURS["pdist"],
     # nn.utils
