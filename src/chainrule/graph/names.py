@@ -54,6 +54,9 @@ OURS = {
     # PyTorch: dtype, device, memory
     "float": "x.astype('float32'); as a dtype cr.float32",
     "double": "x.astype('float64'); as a dtype cr.float64",
+    "half": "x.astype('float32'), the narrowest of floats here",
+    "bfloat16": "x.astype('float32'), the narrowest of floats here",
+    "float16": "x.astype('float32'), the narrowest of floats here",
     "long": "x.astype('int64'); as a dtype cr.int64",
     "int": "x.astype('int32'); as a dtype cr.int32",
     "short": "x.astype('int16'); as a dtype cr.int16",
@@ -298,11 +301,9 @@ OURS = {
     "corrcoef": "np.corrcoef(x.numpy()), without a gradient",
     "multinomial": "(x / -cr.log(cr.rand_like(x))).argmax(-1, keepdims=True), one of each row; n "
     "of each without replacement are topk(n).indices in place of the argmax",
-    "logspace": "base ** cr.linspace(start, stop, num)",
     "tril_indices": "np.tril_indices(rows, offset, columns), a pair of arrays",
     "triu_indices": "np.triu_indices(rows, offset, columns), a pair of arrays",
     "cartesian_prod": "cr.meshgrid(x, y, indexing='ij'), each raveled, and cr.stack(..., -1)",
-    "set_printoptions": "np.set_printoptions, which holds where print(x.numpy()) prints",
     "get_rng_state": "cr.default_generator.state.numpy()",
     "set_rng_state": "cr.default_generator.state.assign(state)",
     "fft": "np.fft of x.numpy(), without a gradient",
@@ -317,7 +318,6 @@ _SHARED = {
     "nothing: there is one device, the CPU; write device = 'cpu'": "accelerator backends cuda "
     "device device_put mps set_default_device to_device xpu",
     "x, which keeps its value; of a Parameter or Buffer its value now is x.detach()": "clone copy",
-    "x.astype('float32'), the narrowest of floats here": "half bfloat16 float16",
     "cr.linalg.solve": "solve lu_solve cholesky_solve triangular_solve",
     "x @ y": "mm bmm mv",
     "x + a @ b": "addmm addmv baddbmm",
