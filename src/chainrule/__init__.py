@@ -32,6 +32,7 @@ from chainrule.graph.backprop import (
 )
 from chainrule.graph.context import no_grad
 from chainrule.graph.names import OURS, is_import, nearest, refer
+from chainrule.graph.numpy_functions import of_numpy
 from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
@@ -149,13 +150,8 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
                 raise kind(f"{message}; it is cr.{home}.{name}")
         if name in dir(Tensor):
             raise kind(f"{message}; of a Tensor x it is x.{name}")
-        numpys = getattr(_numpy, name, None)
-        if isinstance(numpys, _numpy.ufunc) or hasattr(numpys, "_implementation"):
-            raise kind(f"{message}; np.{name} of x.numpy() gives its value, without a gradient")
-        if callable(numpys):  # no function of arrays
-            raise kind(
-                f"{message}; it is NumPy's, np.{name}; of its arrays cr.tensor makes Tensors"
-            )
+        if remedy := of_numpy(name, _numpy):
+            raise kind(f"{message}; {remedy}")
         found = nearest(name, __all__)
         raise kind(f"{message}; did you mean {found!r}?" if found else message)
 

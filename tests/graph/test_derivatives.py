@@ -180,3 +180,9 @@ def test_a_tuple_of_arrays_is_no_variable():
             with pytest.raises(TypeError, match="one Tensor or array, not a tuple of these"):
                 derive(x)
     assert cr.jacobian(cr.sum, (1.0, 2.0)).tolist() == [1.0, 1.0]
+
+
+def test_argnums_beyond_the_arguments():
+    for argnums in (2, -3, (0, 2)):
+        with pytest.raises(TypeError, match=r"argnums .* the call has 2 of these"):
+            cr.value_and_grad(lambda a, b: (a * b).sum(), argnums)([1.0], [2.0])

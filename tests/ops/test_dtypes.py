@@ -229,6 +229,18 @@ def test_means_of_integers_are_floats():
     assert cr.var(cr.tensor([1, 3])).item() == 1.0
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int32", "int64", "uint64"])
+def test_spread_of_integers_has_the_digits_that_float32_lacks(dtype):
+    offset = np.array([[0, 1, 2], [5, 5, 9]], dtype)
+    x = offset + np.array(200 if dtype == "uint8" else 1_700_000_000, dtype)
+    for name in ("var", "std"):
+        found = getattr(cr, name)(x, axis=1)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found.numpy(), getattr(np, name)(offset, axis=1), rtol=1e-6)
+        compiled = cr.compile(lambda q, name=name: getattr(cr, name)(q, axis=1))
+        np.testing.assert_array_equal(compiled(x).numpy(), found.numpy())
+
+
 @pytest.mark.parametrize(
     "name", ["exp", "log", "sqrt", "sin", "cos", "tanh", "sigmoid", "relu", "softplus", "erf"]
 )

@@ -140,6 +140,36 @@ def test_differences_and_integrals():
         np.testing.assert_allclose(found, expected)
 
 
+@pytest.mark.parametrize(
+    ("y", "x", "axis"),
+    [
+        ((3,), (2, 3), -1),
+        ((2, 3, 4), (2, 3, 4), 1),
+        ((2, 3, 4), (1, 3, 1), 1),
+        ((2, 3, 4), (3, 4), -1),
+        ((2, 3, 4), (2,), 0),
+    ],
+)
+def test_trapezoid_along_the_axis_of_both(y, x, axis):
+    trapezoid = getattr(np, "trapezoid", None) or np.trapz
+    y, x = RANDOM.uniform(-1, 1, y), np.sort(RANDOM.uniform(-1, 1, x))
+    found = cr.trapezoid(y, x, axis=axis)
+    np.testing.assert_allclose(found.numpy(), trapezoid(y, x, axis=axis))
+
+
+def test_trapezoid_of_other_places_than_values():
+    for y, x in (((3,), (2, 2)), ((2, 2), (2, 3, 4)), ((2, 3), (2, 1)), ((2, 3), (2,))):
+        with pytest.raises(cr.ShapeError, match="trapezoid: x has one place for each of the"):
+            cr.trapezoid(np.ones(y), np.ones(x))
+
+
+def test_trapezoid_of_integers():
+    times = np.array([1_700_000_000, 1_700_000_001, 1_700_000_003])
+    assert cr.trapezoid([1.0, 2.0, 4.0], times).item() == 7.5
+    assert cr.trapezoid(np.array([200, 200], np.uint8)).item() == 200.0
+    assert cr.trapezoid([1, 1], np.array([3, 1], np.uint8)).item() == -2.0
+
+
 def test_averages():
     x = RANDOM.uniform(-1, 1, (3, 4))
     w = RANDOM.uniform(0, 1, (3, 4))

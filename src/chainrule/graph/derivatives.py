@@ -81,6 +81,11 @@ def value_and_grad(
 
     def evaluate(*arguments: Any, **keywords: Any) -> tuple[Tensor, Any]:
         given = list(arguments)
+        if not all(-len(given) <= position < len(given) for position in positions):
+            raise TypeError(
+                f"value_and_grad: argnums {argnums} are places of arguments given in order; the "
+                f"call has {len(given)} of these"
+            )
         for position in positions:
             if not -len(given) <= position < len(given):
                 raise ValueError(

@@ -41,8 +41,6 @@ def next_serial() -> int:
 
 
 _NO_ATTRIBUTES: dict[str, Any] = {}
-COMPILED: dict[str, Any] = {}
-"""The `attributes` of a Tensor that a compiled function returned: they tell where it is from."""
 
 _MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
 _UNPRINTED_DTYPES = ("float32", "int64", "bool")  # the dtypes of Python's floats, ints and bools
@@ -192,7 +190,10 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
 
     def __iter__(self) -> Iterator[Tensor]:
         check_unpacking(self, sys._getframe(1))
-        return (self[i] for i in range(len(self)))
+        node = self.node()
+        if node.value is None or node.requires_grad or not self.shape:
+            return (self[i] for i in range(len(self)))
+        return map(Tensor, map(np.asarray, node.value))  # no graph is kept
 
     def __repr__(self) -> str:
         """The value (or shape), then the dtype, name and operation where they say something."""

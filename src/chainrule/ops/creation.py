@@ -1,8 +1,8 @@
 """Making Tensors: of one number, of numbers in a row, and like another one.
 
-A shape is given as in NumPy, `zeros((2, 3))`, or number by number, `zeros(2, 3)`, or by name,
-`zeros(size=(2, 3))` or `zeros(shape=(2, 3))`; the dtype is float32 where nothing else says so. With
-`requires_grad` the Tensor is a leaf of its own. The one `device` is "cpu".
+A shape is given as in NumPy, `zeros((2, 3))`, or number by number, `zeros(2, 3)`; the dtype is
+float32 where nothing else says so. With `requires_grad` the Tensor is a leaf of its own. The one
+`device` is "cpu".
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ from chainrule.graph.tensor import (
     plain,
     tensor,
 )
+from chainrule.ops.declare import common_dtype
+from chainrule.ops.rounding import floor
 
 __all__ = [
     "arange",
@@ -53,22 +55,13 @@ def as_shape(name: str, lengths: Sequence[Any]) -> Shape:
     return checks.shape(name, lengths, f"as in {name}(2, 3) or {name}((2, 3))")
 
 
-def given_shape(name: str, lengths: Sequence[Any], size: Any) -> Shape:
-    """The shape, given number by number, as a sequence, or by the name `size`."""
-    if size is None:
-        return as_shape(name, lengths)
-    if lengths:
-        raise TypeError(f"{name}: the shape is given twice, as {lengths} and as size={size}")
-    return as_shape(name, (size,))
-
-
 def _shape_and_dtype(
-    name: str, lengths: Sequence[Any], size: Any, dtype: DTypeLike | None
+    name: str, lengths: Sequence[Any], dtype: DTypeLike | None
 ) -> tuple[Shape, np.dtype[Any]]:
     """The shape and the dtype; NumPy's second argument is the dtype, as in zeros(3, "int64")."""
     if len(lengths) == 2 and dtype is None and isinstance(lengths[1], (str, type, np.dtype)):
         lengths, dtype = lengths[:1], lengths[1]
-    return given_shape(name, lengths, size), as_dtype(dtype)
+    return as_shape(name, lengths), as_dtype(dtype)
 
 
 def leaf(value: Array, requires_grad: bool, device: Any) -> Tensor:
@@ -82,10 +75,9 @@ def leaf(value: Array, requires_grad: bool, device: Any) -> Tensor:
 # Of one number
 
 
-@both_names(shape="size")
+@both_names(size="shape")
 def zeros(
     *shape: int | Sequence[int],
-    size: int | Sequence[int] | None = None,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
     device: Any = None,
@@ -100,14 +92,13 @@ def zeros(
         >>> cr.zeros((2,), dtype="int64")
         tensor([0, 0])
     """
-    lengths, dtype = _shape_and_dtype("zeros", shape, size, dtype)
+    lengths, dtype = _shape_and_dtype("zeros", shape, dtype)
     return leaf(np.zeros(lengths, dtype), requires_grad, device)
 
 
-@both_names(shape="size")
+@both_names(size="shape")
 def ones(
     *shape: int | Sequence[int],
-    size: int | Sequence[int] | None = None,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
     device: Any = None,
@@ -120,14 +111,13 @@ def ones(
         tensor([[1., 1.],
                 [1., 1.]])
     """
-    lengths, dtype = _shape_and_dtype("ones", shape, size, dtype)
+    lengths, dtype = _shape_and_dtype("ones", shape, dtype)
     return leaf(np.ones(lengths, dtype), requires_grad, device)
 
 
-@both_names(shape="size")
+@both_names(size="shape")
 def empty(
     *shape: int | Sequence[int],
-    size: int | Sequence[int] | None = None,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
     device: Any = None,
@@ -142,7 +132,7 @@ def empty(
         >>> cr.empty(2, 3).shape
         (2, 3)
     """
-    lengths, dtype = _shape_and_dtype("empty", shape, size, dtype)
+    lengths, dtype = _shape_and_dtype("empty", shape, dtype)
     return leaf(np.zeros(lengths, dtype), requires_grad, device)
 
 
@@ -287,7 +277,7 @@ def _numbers(name: str, *numbers: Any) -> list[Any]:
 
 @both_names(end="stop")
 def arange(
-    start: float,
+    start: float | None = None,
     stop: float | None = None,
     step: float = 1,
     dtype: DTypeLike | None = None,
@@ -297,7 +287,7 @@ def arange(
     """The numbers start, start + step, ... below `stop`; `arange(n)` is 0 ... n - 1.
 
     Args:
-        start: the first number; or, where it is the only one, `stop`.
+        start: the first number, 0 by default; or, where it is the only one, `stop`.
         stop: where the numbers end, without it.
         step: from one to the next; not 0.
         dtype: by default int64 of whole numbers, else float32.
@@ -315,15 +305,14 @@ def arange(
     start, stop, step = _numbers("arange", start, stop, step)
     if step == 0:
         raise ValueError("arange: the step is not 0")
+    if start is None:
+        if stop is None:
+            raise TypeError("arange takes stop, or start and stop, and got neither")
+        start = 0
     value = np.arange(start, step=step) if stop is None else np.arange(start, stop, step)
-    return leaf(_in_own_dtype(value, dtype), requires_grad, device)
-
-
-def _in_own_dtype(value: Array, dtype: DTypeLike | None) -> Array:
-    """The value in `dtype`; without one floats are float32, computed in float64."""
-    if dtype is None and value.dtype.kind == "f":
-        dtype = np.float32
-    return value if dtype is None else value.astype(as_dtype(dtype))
+    if dtype is None:
+        dtype = np.float32 if value.dtype.kind == "f" else value.dtype
+    return leaf(value.astype(as_dtype(dtype)), requires_grad, device)
 
 
 @both_names(end="stop", steps="num")
@@ -336,14 +325,15 @@ def linspace(
     requires_grad: bool = False,
     device: Any = None,
 ) -> Tensor:
-    """`num` numbers at equal distances from `start` to `stop`; float32 by default.
+    """`num` numbers at equal distances from `start` to `stop`.
 
     Args:
         start, stop: the first and the last number; or arrays of these, whose axes come after
             that of the numbers. Gradients pass to Tensors.
         num: how many.
         endpoint: whether `stop` is the last one, or the one after it.
-        dtype: of the numbers, which are computed in float64.
+        dtype: of the numbers, which are computed in float64; by default that of floating arrays,
+            else float32. For integers they are rounded down.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
         device: "cpu", or None.
 
@@ -358,6 +348,8 @@ def linspace(
     if index(num) < 0:
         raise ValueError(f"linspace: num is not negative, got {num}")
     ends: list[Any] = [start, stop]
+    met = common_dtype(start, stop)
+    dtype = as_dtype(met if dtype is None and met.kind == "f" else dtype)
     if holds_tensors(ends):
         found = [as_tensor(end) for end in ends]
         if not requires_grad and any(map(_is_part_of_a_graph, found)):
@@ -365,22 +357,24 @@ def linspace(
             return _between(found[0], found[1], num, endpoint, dtype)
         ends = [plain("linspace", end).numpy() for end in found]
     value = np.linspace(ends[0], ends[1], num, endpoint=endpoint)
-    return leaf(_in_own_dtype(value, dtype), requires_grad, device)
+    return leaf(
+        (np.floor(value) if dtype.kind in "iu" else value).astype(dtype), requires_grad, device
+    )
 
 
-def _between(
-    start: Tensor, stop: Tensor, num: int, endpoint: bool, dtype: DTypeLike | None
-) -> Tensor:
+def _between(start: Tensor, stop: Tensor, num: int, endpoint: bool, dtype: np.dtype[Any]) -> Tensor:
     """`linspace` of Tensors, by operations."""
     axes = max(start.ndim, stop.ndim)
     shares = np.linspace(0, 1, num, endpoint=endpoint).reshape(-1, *(1,) * axes)
     start, stop = start.astype(np.float64), stop.astype(np.float64)
-    return (start * (1.0 - shares) + stop * shares).astype(as_dtype(dtype))
+    value = start * (1.0 - shares) + stop * shares
+    return (floor(value) if dtype.kind in "iu" else value).astype(dtype)
 
 
 # Of other objects
 
 
+@both_names(a="data", obj="data")
 def asarray(
     data: Any, dtype: DTypeLike | None = None, copy: bool | None = None, device: Any = None
 ) -> Tensor:
@@ -418,6 +412,7 @@ def asarray(
     return found
 
 
+@both_names()
 def from_dlpack(x: Any) -> Tensor:
     """A Tensor of another library's array in the memory of the CPU, without a copy.
 
@@ -431,4 +426,4 @@ def from_dlpack(x: Any) -> Tensor:
         >>> cr.from_dlpack(np.array([1.0, 2.0]))
         tensor([1., 2.], dtype=float64)
     """
-    return as_tensor(np.from_dlpack(x))
+    return x if isinstance(x, Tensor) else as_tensor(np.from_dlpack(x))

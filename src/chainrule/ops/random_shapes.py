@@ -13,7 +13,7 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.placement import check_device
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, tensor
-from chainrule.ops.creation import given_shape
+from chainrule.ops.creation import as_shape
 from chainrule.ops.random import normal, uniform
 
 __all__ = ["rand", "rand_like", "randn", "randn_like"]
@@ -31,10 +31,9 @@ def _as_leaf(drawn: Tensor, requires_grad: bool) -> Tensor:
     return tensor(drawn.numpy(), requires_grad=True)
 
 
-@both_names(shape="size")
+@both_names(size="shape")
 def rand(
     *shape: int | Sequence[int],
-    size: int | Sequence[int] | None = None,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
     device: Any = None,
@@ -43,7 +42,6 @@ def rand(
 
     Args:
         shape: as `rand(2, 3)` or `rand((2, 3))`.
-        size: the shape by its name, as `rand(size=(2, 3))`; `shape` is another one.
         dtype: float32 or float64.
         requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
         device: "cpu", or None.
@@ -54,14 +52,13 @@ def rand(
         (2, 3)
     """
     check_device(device)
-    lengths = given_shape("rand", shape, size)
+    lengths = as_shape("rand", shape)
     return _as_leaf(uniform(lengths, np.float32 if dtype is None else dtype), requires_grad)
 
 
-@both_names(shape="size")
+@both_names(size="shape")
 def randn(
     *shape: int | Sequence[int],
-    size: int | Sequence[int] | None = None,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
     device: Any = None,
@@ -70,7 +67,6 @@ def randn(
 
     Args:
         shape: as `randn(2, 3)` or `randn((2, 3))`.
-        size: the shape by its name, as `randn(size=(2, 3))`; `shape` is another one.
         dtype: float32 or float64.
         requires_grad: whether `backward` fills `.grad`; the numbers are then a leaf.
         device: "cpu", or None.
@@ -81,7 +77,7 @@ def randn(
         (2, 3)
     """
     check_device(device)
-    lengths = given_shape("randn", shape, size)
+    lengths = as_shape("randn", shape)
     return _as_leaf(normal(lengths, np.float32 if dtype is None else dtype), requires_grad)
 
 

@@ -47,6 +47,7 @@ def eye(
     return leaf(value, requires_grad, device)
 
 
+@both_names()
 def identity(n: int, dtype: DTypeLike | None = None) -> Tensor:
     """The identity matrix of n rows, `eye(n)`.
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule import nn
+from chainrule import checks, nn
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops.random import Generator, use_generator
@@ -222,6 +222,19 @@ def _draw(
     if layer.bias is not None:
         bias = random_state.uniform(-bound, bound, layer.out_features).astype(dtype)
         layer.bias.assign(bias.astype(layer.bias.dtype))
+
+
+def widths_of(hidden_layer_sizes: Any) -> list[int]:
+    """The widths of the hidden layers.
+
+    Raises:
+        TypeError, ValueError: for what is no whole number above 0.
+    """
+    given = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object))
+    widths = [checks.integer("each of hidden_layer_sizes", width) for width in given]
+    if any(width <= 0 for width in widths):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
+    return widths
 
 
 def one_for_each(name: str, given: Any, layers: int) -> list[Any]:

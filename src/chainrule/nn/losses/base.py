@@ -59,7 +59,7 @@ class Loss(Module):
             )
         for name in {"size_average", "reduce"} & keywords.keys():
             if name not in cls.__signature__.parameters:
-                raise TypeError(f"{cls.__name__} has no argument {name!r}: {NOT_TAKEN[name]}")
+                raise TypeError(f"{cls.__name__} has no argument {name!r}: {NOT_TAKEN[name][1]}")
         return super().__new__(cls)
 
     def __init__(self, *, reduction: str = "mean") -> None:

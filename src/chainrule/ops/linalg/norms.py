@@ -8,10 +8,11 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis
 from chainrule.graph.tensor import Tensor, TensorLike
-from chainrule.ops.comparison import abs, not_equal, where
+from chainrule.ops.axis_numbers import normalize_axes, one_axis
+from chainrule.ops.comparison import abs, equal, not_equal, where
 from chainrule.ops.linalg.solving import floating
-from chainrule.ops.reduce import max, min, normalize_axes, sum
-from chainrule.ops.shape import as_list, stop_gradient
+from chainrule.ops.reduce import max, min, sum
+from chainrule.ops.shape import stop_gradient
 
 __all__ = ["matrix_norm", "norm", "vector_norm"]
 
@@ -58,11 +59,11 @@ def norm(x: TensorLike, ord: Order = None, axis: Axis = None, keepdims: bool = F
         is_matrix = ord is not None and x.ndim == 2
     else:
         given = axis if isinstance(axis, tuple) else (axis,)
-        normalize_axes("norm", given, x.shape)
-        axes = tuple([a % x.ndim for a in given])  # rows, then columns
-        is_matrix = len(axes) == 2
-        if not 1 <= len(axes) <= 2:
+        if not 1 <= len(given) <= 2:
             raise ShapeError(f"norm takes one axis or two, not {axis}")
+        axes = tuple([one_axis("norm", a, x.ndim) for a in given])  # rows, then columns
+        normalize_axes("norm", axes, x.shape)
+        is_matrix = len(axes) == 2
     if not is_matrix or ord in (None, "fro"):
         return _vector_norm(x, "fro" if is_matrix else ord, axes, keepdims)
     return _matrix_norm(x, ord, axes, keepdims)
@@ -84,7 +85,7 @@ def vector_norm(x: TensorLike, ord: float = 2, axis: Axis = None, keepdims: bool
         tensor(5.)
     """
     (x,) = floating(x)
-    axes = normalize_axes("vector_norm", None if axis is None else tuple(as_list(axis)), x.shape)
+    axes = normalize_axes("vector_norm", axis, x.shape)
     return _vector_norm(x, ord, axes, keepdims)
 
 
@@ -122,7 +123,7 @@ def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
     if isinstance(ord, str):
         raise ValueError(f"norm: vectors have no order {ord!r}")
     if not x.size:
-        return sum(x, axes, keepdims)
+        return sum(x, axes, keepdims) + (0.0 if ord > 0 else np.inf)
     largest = max(abs(stop_gradient(x)), axes, keepdims=True)
     scale = where(where(largest < np.inf, largest, 0.0) > 0.0, largest, 1.0)
     scaled = x / scale
@@ -132,8 +133,8 @@ def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
         is_number = not_equal(scaled, 0.0)
         powers = where(is_number, abs(scaled), 1.0) ** float(ord)
         total = sum(where(is_number, powers, 0.0 if ord > 0 else np.inf), axes, True)
-    is_positive = total > 0.0
-    root = where(is_positive, where(is_positive, total, 1.0) ** (1.0 / ord), total)
+    is_zero = equal(total, 0.0)  # a NaN is not, and makes the gradient NaN
+    root = where(is_zero, total, where(is_zero, 1.0, total) ** (1.0 / ord))
     y = root * scale
     return y if keepdims else y.reshape([n for a, n in enumerate(x.shape) if a not in axes])
 

@@ -92,6 +92,7 @@ def _inv(x: Array) -> Array:
 _inv.differentiable(lambda g, y, x: -(y.mT @ g @ y.mT))
 
 
+@both_names(A="x")
 def inv(x: TensorLike) -> Tensor:
     """The inverse of each matrix: x inv(x) = 1. Natively it is refused.
 
@@ -202,6 +203,7 @@ _solve.differentiable(
 )
 
 
+@both_names(A="a", B="b")
 def solve(a: TensorLike, b: TensorLike) -> Tensor:
     """The solutions y of the linear equations a y = b. Natively it is refused.
 
@@ -274,6 +276,7 @@ def _spread(g: Tensor) -> Tensor:
     return g.reshape((*g.shape, 1, 1))
 
 
+@both_names(A="x")
 def det(x: TensorLike) -> Tensor:
     """The determinant of each matrix. Natively it is refused.
 
@@ -326,6 +329,7 @@ class Slogdet(NamedTuple):
     """log |det(x)|; -inf where a matrix is singular."""
 
 
+@both_names(A="x")
 def slogdet(x: TensorLike) -> Slogdet:
     """The sign of the determinant and the logarithm of its size. Natively it is refused.
 
@@ -377,6 +381,7 @@ _cholesky.differentiable(_cholesky_rule)
 _ASYMMETRY = 1e-3  # the largest, relative to the largest element, that rounding explains
 
 
+@both_names(A="x")
 def cholesky(x: TensorLike, *, upper: bool = False) -> Tensor:
     """The triangle L with L L^T = x of each symmetric, positive definite matrix.
 
