@@ -312,6 +312,8 @@ def test_broadcast_to():
         for bad in ((3,), (2, 4), (3, 3), (2, 3, 1)):
             with pytest.raises(cr.ShapeError, match="does not broadcast"):
                 x.broadcast_to(bad)
+        with pytest.raises(cr.ShapeError, match="the length of each axis, and none of -1"):
+            x.broadcast_to((4, -1, 3))
 
 
 EXTREME = np.array([-np.inf, -1e30, -1000.0, -90.0, -1e-30, 0.0, 1e-30, 90.0, 1000.0, 1e30, np.inf])

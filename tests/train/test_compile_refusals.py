@@ -358,6 +358,23 @@ def test_an_input_as_the_bound_of_a_slice_says_what_to_pass(number):
     assert step(x, int(number)).shape == (2, 1)
 
 
+def test_a_refusal_prints_no_large_values():
+    large = cr.tensor(np.ones((64, 3)), requires_grad=True)
+    counting.numbers = list(range(100))
+
+    def count(x):
+        counting.numbers = [*counting.numbers, 1]
+        return x
+
+    for function, said in [
+        (lambda x: (x * large).sum().backward(), r"\.grad of an object of type Tensor of shape"),
+        (count, "from an object of type list"),
+    ]:
+        with pytest.raises(cr.SymbolicError, match=said) as error:
+            cr.compile(function)(np.ones((64, 3)))
+        assert len(str(error.value)) < 400
+
+
 def test_what_is_a_leaf_only_in_the_eager_loop_keeps_no_gradient(backend):
     def step(x):
         z = x.detach().requires_grad_()

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph, StateRecorder, recorded, recorded_graph
 from chainrule.errors import SymbolicError
 from chainrule.graph.backprop import with_ancestors
@@ -264,7 +265,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is MISSING else f"{value!r:.60}"
+    return "nothing" if value is MISSING else checks.described(value)
 
 
 _PLAIN = (bool, int, float, complex, str, bytes, np.ndarray, np.generic, np.dtype, type)

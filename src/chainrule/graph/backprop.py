@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.compiled_results import NOT_KEPT, is_compiled, without_graph
 from chainrule.graph.context import Recorder, local
@@ -370,14 +371,15 @@ def _check_gradients_go_to_state(grad_table: dict[Tensor, Tensor], capture: Reco
     for leaf in grad_table:
         if not _keeps_gradient(leaf) and not any(i.requires_grad for i in leaf.inputs):
             raise SymbolicError(
-                f"backward() would fill .grad of {leaf!r}, which was made to require a gradient, "
-                "but is no leaf of a captured graph; use cr.grad(loss, x), which takes any Tensor"
+                f"backward() would fill .grad of {checks.described(leaf)}, which was made to "
+                "require a gradient, but is no leaf of a captured graph; use cr.grad(loss, x), "
+                "which takes any Tensor"
             )
         if _keeps_gradient(leaf) and leaf.requires_grad and not capture.takes_gradients(leaf):
             raise SymbolicError(
-                f"backward() would fill .grad of {leaf!r}, which is not part of a captured graph; "
-                "use cr.grad there, or make it a Parameter or an argument and capture the function "
-                "by cr.compile"
+                f"backward() would fill .grad of {checks.described(leaf)}, which is not part of a "
+                "captured graph; use cr.grad there, or make it a Parameter or an argument and "
+                "capture the function by cr.compile"
             )
 
 

@@ -17,16 +17,18 @@ SPELLINGS = (("axis", "dim"), ("keepdims", "keepdim"), ("x", "a", "input"))
 _OF_TWO = {"a": ("input", "x", "x1"), "b": ("other", "x2")}
 """Further names of the two operands of a function of `a` and `b`."""
 
-_NOT_TAKEN = {
+NOT_TAKEN = {
     "out": (None, "the result is a new Tensor, as in y = {name}(x)"),
     "where": (True, "leave elements out before, as by chainrule.where(condition, x, 0)"),
     "initial": (None, "put it together with the result, or concatenate it with x before"),
     "dtype": (None, "cast before or after, as by x.astype(dtype)"),
     "copy": (True, "the result is a new Tensor, and no one writes into x"),
+    "size_average": (None, "for True it is reduction='mean', for False reduction='sum'"),
+    "reduce": (None, "for False it is reduction='none'; for True leave it out"),
     "order": ("C", "elements are in row-major order; those of x.T are in the other one"),
 }
-"""Arguments of NumPy's functions that a function has not: the default, which changes nothing, and
-what to do instead."""
+"""Arguments of NumPy's and PyTorch's functions that a function has not: the default, which changes
+nothing, and what to do instead."""
 
 
 def both_names(**more: str) -> Callable[[Function], Function]:
@@ -121,12 +123,12 @@ def own_names(
             raise TypeError(f"{name}: {both} are two names of one argument; give one of them")
         if known in own or takes_any:
             found[known] = value
-        elif known not in _NOT_TAKEN:
+        elif known not in NOT_TAKEN:
             raise TypeError(
                 f"{name}() got an unexpected keyword argument {known!r}; it takes {_listed(own)}"
             )
-        elif value is not _NOT_TAKEN[known][0]:
-            remedy = _NOT_TAKEN[known][1].format(name=name)
+        elif value is not NOT_TAKEN[known][0]:
+            remedy = NOT_TAKEN[known][1].format(name=name)
             raise TypeError(f"{name} has no argument {known!r}: {remedy}")
     return found
 

@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 
 from chainrule.graph.elementwise_methods import ElementwiseMethods
 from chainrule.graph.keywords import both_names
-from chainrule.graph.placement import wanted_dtype
+from chainrule.graph.placement import HERE, wanted_dtype
 from chainrule.graph.registered import functions, method, of_tensor
 
 if TYPE_CHECKING:
@@ -74,6 +74,11 @@ class TensorMethods(ElementwiseMethods):
             ValueError: if one of `inputs` is no leaf, or requires no gradient.
         """
         functions["backward"](self, grad_output, create_graph, inputs)
+
+    @property
+    def device(self) -> str:
+        """ "cpu": where the numbers of all Tensors are. It is what `to` and `device=` take."""
+        return HERE
 
     def cpu(self) -> Tensor:
         """This Tensor: its numbers are in the CPU's memory."""

@@ -136,7 +136,8 @@ def _broadcasted(x: Tensor, shape: Shape) -> Spec:
         or all([n in (1, m) for n, m in zip(x.shape, shape[lead:], strict=True)])
     )
     if not fits:
-        raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}")
+        remedy = "; give the length of each axis, and none of -1" if -1 in shape else ""
+        raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}{remedy}")
     return Spec(shape, x.dtype)
 
 

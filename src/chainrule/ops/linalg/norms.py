@@ -70,14 +70,14 @@ def norm(x: TensorLike, ord: Order = None, axis: Axis = None, keepdims: bool = F
 
 
 @both_names(p="ord")
-def vector_norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
+def vector_norm(x: TensorLike, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The norm of vectors, which lie along one axis, several, or all.
 
     Args:
         x: of any shape.
+        ord: the order, as of `norm`.
         axis: the axes of the vectors; None for one vector of all elements.
         keepdims: keep the reduced axes with length 1.
-        ord: the order, as of `norm`.
 
     Example:
         >>> import chainrule as cr
@@ -90,20 +90,23 @@ def vector_norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, ord: f
 
 
 @both_names(p="ord")
-def matrix_norm(x: TensorLike, keepdims: bool = False, ord: Order = "fro") -> Tensor:
+def matrix_norm(
+    x: TensorLike, ord: Order = "fro", axis: tuple[int, int] = (-2, -1), keepdims: bool = False
+) -> Tensor:
     """The norm of each matrix of a stack.
 
     Args:
         x: shape (..., m, n).
-        keepdims: keep the axes of the matrices with length 1.
         ord: the order, as of `norm`.
+        axis: the axes of the matrices' rows and columns.
+        keepdims: keep the axes of the matrices with length 1.
 
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.matrix_norm(cr.tensor([[[3.0, 4.0]], [[6.0, 8.0]]]))
         tensor([ 5., 10.])
     """
-    return norm(x, ord, (-2, -1), keepdims)
+    return norm(x, ord, tuple(axis), keepdims)
 
 
 def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -140,7 +143,8 @@ def _matrix_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
     if ord in ("nuc", 2, -2):
         raise NotImplementedError(
             f"norm: the order {ord!r} of matrices takes singular values, which have no gradient "
-            "here; without one it is np.linalg.norm(x.numpy(), ...)"
+            "here; without one it is np.linalg.norm(x.numpy(), ...). Of all elements as one vector "
+            "it is cr.linalg.vector_norm(x, ord)"
         )
     if ord not in (1, -1, np.inf, -np.inf):
         raise ValueError(f"norm: matrices have no order {ord!r}")
