@@ -91,7 +91,7 @@ class _Undrawn(nn.Linear):
 
 def _linear(inputs: int, outputs: int, dtype: DTypeLike | None, *, bias: bool = True) -> nn.Linear:
     """A Linear that draws no weights of its own, which would take a fifth of a short fit."""
-    layer = _Undrawn(inputs, outputs, bias, dtype)
+    layer = _Undrawn(inputs, outputs, bias, dtype=dtype)
     object.__setattr__(layer, "__class__", nn.Linear)
     return layer
 
