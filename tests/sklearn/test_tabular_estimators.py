@@ -242,7 +242,7 @@ def test_missing_targets_are_named(estimator, y):
 
 def test_targets_of_any_scale_are_learnt_alike():
     rows = RNG.normal(size=(200, 2))
-    for size in (2.0**-700, 1.0, 2.0**1000):
+    for size in (2.0**-700, 1.0, 2.0**980):
         model = TabularRegressor("fast", epochs=60, hidden=[16], random_state=0)
         found = model.fit(rows, size * rows[:, 0]).predict(rows) / size
         assert np.corrcoef(found, rows[:, 0])[0, 1] > 0.98
