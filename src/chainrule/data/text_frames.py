@@ -17,7 +17,7 @@ from chainrule.data import cells as texts
 from chainrule.data import frame_cells
 from chainrule.data.frame_cells import Doubt
 from chainrule.data.frame_types import Frame, Wishes
-from chainrule.data.text_tables import read_layout
+from chainrule.data.text_tables import INDEX_LEFT_OUT, read_layout
 from chainrule.errors import FileError
 
 _SAMPLE = 1 << 16
@@ -50,13 +50,8 @@ def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> F
             again = table.texts_of(number)
             if frame_cells.are_digits(again):
                 frame[number] = again
-    notice = None
     skipped = int(layout.may_have_index and frame[0].dtype.kind in "iu")
-    if skipped:
-        notice = (
-            "its first column, which has no name, is taken for the rows' index, as pandas writes "
-            "it, and left out: give it a name if it is a feature"
-        )
+    notice = INDEX_LEFT_OUT if skipped else None
     label = _label(table, wishes, skipped)
     written = None
     if label is not None:
