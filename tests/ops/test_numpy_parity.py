@@ -213,6 +213,22 @@ def test_concatenate_and_stack():
         cr.concatenate([])
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64", "bool"])
+@pytest.mark.parametrize("number", [1, 300, -1, 2**40, True])
+def test_python_integers_beside_scalars_that_are_stacked(dtype, number):
+    scalar = np.ones((), dtype)
+    expected = np.stack([scalar, number])
+    for make in (cr.stack, cr.as_tensor, cr.tensor):
+        for parts in ([cr.tensor(scalar), number], [number, cr.tensor(scalar)]):
+            found = make(parts)
+            assert found.dtype == expected.dtype
+            assert sorted(found.tolist()) == sorted(expected.tolist())
+    same(cr.stack([scalar, number]), expected)
+    same(cr.hstack([cr.tensor(scalar), number]), np.hstack([scalar, number]))
+    row = cr.tensor(scalar.reshape(1))
+    same(cr.concatenate([row, [number]]), np.concatenate([scalar.reshape(1), [number]]))
+
+
 @pytest.mark.parametrize("sections", [1, 2, 5, 10, [3, 7], [0], [4, 2], [-3], [20], []])
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_split(sections, axis):
