@@ -190,6 +190,27 @@ def test_all_draws_are_made_of_what_a_generator_overrides():
     assert Quarter().bernoulli(0.3, 2).tolist() == [1, 1]
 
 
+class Narrow(cr.Generator):
+    """Draws other numbers by what it inherits."""
+
+    def uniform(self, *arguments, **keywords):
+        return super().uniform(*arguments, low=0.25, **keywords)
+
+    def normal(self, shape, dtype="float32"):
+        return super().normal(1.0, 0.0, shape, dtype=dtype)
+
+
+def test_an_override_may_draw_from_an_interval_by_what_it_inherits():
+    with cr.use_generator(Narrow(1)) as generator:
+        drawn = cr.rand(1000)
+        expected = cr.Generator(1).uniform(1000, low=0.25)
+        assert (
+            drawn.tolist() == expected.tolist() == generator.manual_seed(1).uniform(1000).tolist()
+        )
+        assert drawn.min().item() >= 0.25
+        assert cr.randn(3).tolist() == [1.0] * 3
+
+
 class Largest(cr.Generator):
     """Draws the largest number below 1 always."""
 

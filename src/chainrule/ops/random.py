@@ -175,10 +175,10 @@ class Generator:
     ) -> Tensor:
         """Numbers drawn uniformly from [low, high), or [0, 1); see `chainrule.uniform`."""
         draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
-        if draw.place is None and draw.extent is None:
-            _drawn(self.state, draw.shape, draw.dtype)
-            return random_uniform.apply(self._advance(), shape=draw.shape, dtype=draw.dtype)
-        return draw.spread(self.uniform(draw.shape, draw.dtype))
+        _drawn(self.state, draw.shape, draw.dtype)
+        return draw.spread(
+            random_uniform.apply(self._advance(), shape=draw.shape, dtype=draw.dtype)
+        )
 
     def _advance(self) -> Tensor:
         """The state before this draw."""
@@ -208,10 +208,9 @@ class Generator:
         """Numbers drawn from the normal distribution, of mean 0 and variance 1 if nothing else is
         given; see `chainrule.normal`."""
         draw = as_draw("normal", ("loc", "scale"), arguments, loc, scale, size, dtype)
-        if draw.place is None and draw.extent is None:  # Box and Muller
-            radius = sqrt(-2.0 * log(1.0 - self.uniform(draw.shape, draw.dtype)))
-            return radius * cos(2 * np.pi * self.uniform(draw.shape, draw.dtype))
-        return draw.scaled(self.normal(draw.shape, draw.dtype))
+        radius = sqrt(-2.0 * log(1.0 - self.uniform(draw.shape, draw.dtype)))
+        angle = 2 * np.pi * self.uniform(draw.shape, draw.dtype)
+        return draw.scaled(radius * cos(angle))  # Box and Muller
 
     def bernoulli(
         self,
