@@ -264,18 +264,27 @@ def test_a_whole_seed_is_taken_in_any_form_as_in_pytorch(seed):
         assert cr.manual_seed(seed).state.tolist() == [1, 0]
     finally:
         cr.default_generator.state.assign(before)
+    assert cr.Generator(seed).state.tolist() == [1, 0]
+    assert cr.Generator(5).manual_seed(seed).state.tolist() == [1, 0]
+    model = cr.nn.Linear(1, 1)
+    trainer = cr.Trainer(model, cr.nn.MSELoss(), cr.optim.SGD(model.parameters()), seed=seed)
+    assert trainer.seed == 1
+    assert cr.Evaluator(model, cr.nn.MSELoss(), seed=seed) is not None
+    assert cr.data.permutation(5, seed, 0).tolist() == cr.data.permutation(5, 1, 0).tolist()
 
 
 @pytest.mark.parametrize("seed", [0.5, float("nan"), float("inf"), np.float32(0.5)])
 def test_a_seed_that_is_no_whole_number_is_refused_with_the_remedy(seed):
-    with pytest.raises(TypeError, match=r"a seed is a whole number.*: round it"):
-        cr.manual_seed(seed)
+    for take in (cr.manual_seed, cr.Generator, lambda seed: cr.data.permutation(5, seed, 0)):
+        with pytest.raises(TypeError, match=r"a seed is a whole number.*: round it"):
+            take(seed)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_a_seed_out_of_range_is_refused(seed):
-    with pytest.raises(ValueError, match="a seed is a whole number"):
-        cr.Generator(seed)
+    for take in (cr.manual_seed, cr.Generator, lambda seed: cr.data.permutation(5, seed, 0)):
+        with pytest.raises(ValueError, match="a seed is a whole number in 0"):
+            take(seed)
 
 
 def test_only_floats_are_drawn():

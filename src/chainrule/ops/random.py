@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.checks import integer
+from chainrule import checks
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
@@ -140,7 +140,7 @@ class Generator:
     of the state alone.
 
     Args:
-        seed: a whole number in 0 ... 2^64 - 1.
+        seed: a whole number in 0 ... 2^64 - 1; as in PyTorch, also True or a float such as 1.0.
 
     Attributes:
         state: a `Buffer` of uint64 (seed, position); saved with a checkpoint.
@@ -152,16 +152,13 @@ class Generator:
         True
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: float = 0) -> None:
         self.state = Buffer(np.zeros(2, np.uint64), name="generator")
         self.manual_seed(seed)
 
-    def manual_seed(self, seed: int) -> Generator:
+    def manual_seed(self, seed: float) -> Generator:
         """Start anew from `seed`."""
-        seed = integer("a seed", seed)
-        if not 0 <= seed < 2**64:
-            raise ValueError(f"a seed is a whole number in 0 ... 2**64 - 1, got {seed}")
-        self.state.assign(np.array([seed, 0], np.uint64))
+        self.state.assign(np.array([checks.seed(seed), 0], np.uint64))
         return self
 
     @both_names(shape="size")
@@ -281,10 +278,6 @@ def manual_seed(seed: float) -> Generator:
         >>> a.item() == b.item() == cr.uniform().item()
         True
     """
-    if isinstance(seed, (bool, float, np.bool_, np.floating)):
-        if not float(seed).is_integer():
-            raise TypeError(f"a seed is a whole number; got {seed!r}: round it, as by int(...)")
-        seed = int(seed)
     return default_generator.manual_seed(seed)
 
 
@@ -431,8 +424,8 @@ def randint(
     """
     if isinstance(high, Iterable):
         high, size = None, high
-    low = integer("low", low)
-    first, end = (0, low) if high is None else (low, integer("high", high))
+    low = checks.integer("low", low)
+    first, end = (0, low) if high is None else (low, checks.integer("high", high))
     if not 0 < end - first <= _MOST_INTEGERS:
         raise ValueError(
             f"randint: from {first} to below {end} there are no numbers, or more than 2**53"
