@@ -257,6 +257,27 @@ def test_a_refused_draw_does_not_move_the_generator():
     assert generator.state.tolist() == [4, 0]
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(-3e38, 3e38), (0, np.inf), (-np.inf, 0), (np.nan, 1), (0, np.nan), (1e39, 1e39)],
+)
+def test_an_interval_whose_length_is_no_number_is_refused(low, high):
+    p = cr.Parameter([1.0, 2.0])
+    with cr.use_generator(cr.Generator(4)) as generator:
+        for draw in (
+            lambda: cr.uniform(low, high, 3),
+            lambda: generator.uniform(low, high, 3),
+            lambda: cr.nn.init.uniform_(p, low, high),
+            lambda: p.uniform_(low, high),
+        ):
+            with pytest.raises(ValueError, match=r"finite|at most"), cr.no_grad():
+                draw()
+    assert generator.state.tolist() == [4, 0]
+    assert p.tolist() == [1.0, 2.0]
+    if np.isfinite([low, high]).all():
+        assert np.isfinite(cr.uniform(low, high, 3, dtype="float64").numpy()).all()
+
+
 @pytest.mark.parametrize("seed", [1.0, True, np.float64(1), np.float32(1), np.bool_(True)])
 def test_a_whole_seed_is_taken_in_any_form_as_in_pytorch(seed):
     before = cr.default_generator.state.numpy().copy()

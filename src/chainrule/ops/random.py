@@ -22,7 +22,7 @@ from chainrule.graph.context import local
 from chainrule.graph.guards import guard_of
 from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.registered import method
+from chainrule.graph.registered import functions, method
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.creation import as_shape
@@ -296,15 +296,16 @@ def uniform(
 
     Args:
         arguments: none, `shape`, `shape, dtype`, `low, high` or `low, high, size`.
-        low, high: the ends of the interval, numbers or Tensors, 0 and 1 by default. No number is
-            `high`: those that rounding would bring there become the one beside it, with Tensors
-            as ends `low`.
+        low, high: the ends of the interval, numbers or Tensors, 0 and 1 by default. Numbers that
+            rounding would bring to `high` become the one beside it, with Tensors as ends `low`. So
+            `high` is drawn only where it is `low`, or a Tensor's value below `low`.
         size: the shape, also named `shape`, a whole number or several; by default that of `low` and
             `high`.
         dtype: float32, the default, or float64; that of floating Tensors.
 
     Raises:
         TypeError: if the arguments can be read in two ways.
+        ValueError: if an end, or the distance of both, is no finite number of the dtype.
 
     Example:
         >>> import chainrule as cr
@@ -313,6 +314,9 @@ def uniform(
     """
     draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
     return draw.spread(_current.get().uniform(draw.shape, draw.dtype))
+
+
+functions["_uniform"] = uniform
 
 
 @both_names(mean="loc", std="scale", shape="size")
