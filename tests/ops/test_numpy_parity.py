@@ -461,10 +461,12 @@ def test_the_extremes_of_many_elements_and_a_number(name, number, dtype):
     x = RANDOM.standard_normal((110, 100)).astype(dtype)
     x[0, :5] = [np.nan, np.inf, -np.inf, 0.0, -0.0]
     one = np.full((), number, dtype)
-    for array in (x, x.T, x[::-1]):
+    channels_last = x.reshape(5, 10, 11, 20).transpose(0, 3, 1, 2)
+    for array in (x, x.T, x[::-1], np.asfortranarray(x), channels_last):
         for arguments in ((array, one), (one, array)):
-            found = getattr(cr, name)(*arguments).numpy()
-            assert found.tobytes() == getattr(np, name)(*arguments).tobytes()
+            found, expected = getattr(cr, name)(*arguments).numpy(), getattr(np, name)(*arguments)
+            assert found.tobytes() == expected.tobytes()
+            assert found.strides == expected.strides
 
 
 def test_where_stops_a_gradient_that_is_not_a_number():
