@@ -408,7 +408,8 @@ class Optimizer:
             return None
         own = {name: value for name, value in vars(self).items() if name not in _KEPT}
         kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Optimizer)]
-        return fingerprint([own, *map(class_constants, kinds)])
+        read = [group.captured() for group in self.param_groups]
+        return fingerprint([own, read, *map(class_constants, kinds)])
 
     def _capture(self, present: tuple[Any, ...]) -> Interpreter:
         *with_grads, loss_dtype = present
