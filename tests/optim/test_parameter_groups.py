@@ -1,5 +1,6 @@
 """Groups of parameters: their hyper-parameters, set, changed, fixed and checked."""
 
+import inspect
 import itertools
 import json
 
@@ -381,6 +382,27 @@ def test_a_misspelt_key_is_not_set(key):
     group = optim.SGD([cr.Parameter([1.0])]).param_groups[0]
     with pytest.raises(KeyError, match="no hyper-parameter here; there are params, lr"):
         group[key] = 0.1
+
+
+def test_a_hyper_parameter_of_another_optimiser_is_not_kept_and_ignored():
+    kinds = [
+        k for k in vars(optim).values() if isinstance(k, type) and issubclass(k, optim.Optimizer)
+    ]
+    names = {name for kind in kinds for name in inspect.signature(kind).parameters}
+    for name in names - {"params", "defaults", "options", "alpha", "d", "rho", "t0"}:
+        for kind in (optim.SGD, optim.Adam):
+            optimizer = kind([cr.Parameter([1.0])])
+            group = optimizer.param_groups[0]
+            if name in group:
+                continue
+            with pytest.raises(TypeError, match=f"has no hyper-parameter {name}; it has lr"):
+                optimizer.add_param_group({"params": [cr.Parameter([1.0])], name: 0.1})
+            with pytest.raises(KeyError, match="no hyper-parameter here; there are params, lr"):
+                group[name] = 0.1
+            state = optimizer.state_dict()
+            state["param_groups"][0][name] = 0.1
+            with pytest.raises(ValueError, match="the state's param_groups are"):
+                optimizer.load_state_dict(state)
 
 
 @pytest.mark.parametrize("key", ["weight_decya", "nestrov", "learning_rate", "betas", "Momentum"])

@@ -14,7 +14,7 @@ from chainrule.errors import SymbolicError
 from chainrule.graph.context import local
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
-from chainrule.optim.hyperparameters import Declaration
+from chainrule.optim.hyperparameters import LIBRARY_NAMES, Declaration
 
 ParamsT: TypeAlias = Iterable[Parameter] | Iterable[Mapping[str, Any]]
 """An optimiser's first argument: Parameters, or groups of them; PyTorch's name."""
@@ -49,9 +49,9 @@ class ParameterGroup(MutableMapping[str, Any]):
         cohorts: the parameters in parts that have taken the same steps; see `Cohort`.
         buffers: the Buffers that the group's parameters share, by name.
         first: the hyper-parameters as they were given, as `numbers` has them.
-        own: entries of the user's under any other key, as a "name", by which groups are told apart.
-            No rule of the library's reads them. `state_dict` holds them; checkpoints of a `Trainer`
-            do not.
+        own: entries of the user's under other keys, as a "name", by which groups are told apart.
+            Hyper-parameters of other optimisers are refused, but for "alpha" and "rho". No rule of
+            the library's reads them. `state_dict` holds them; checkpoints of a `Trainer` do not.
         captured_keys: the keys of these that captured functions have read; None where one has read
             all. A graph depends on no others.
         unscheduled: hyper-parameters that a schedule sets, as they were before it; PyTorch has
@@ -191,20 +191,19 @@ class ParameterGroup(MutableMapping[str, Any]):
         return SimpleNamespace(**self.scalars, **fixed, **self.buffers)
 
 
-_OTHERS = frozenset(("learning_rate", "momentum", "betas"))
-"""What is often meant for a hyper-parameter where an optimiser calls it otherwise."""
+_FREE = frozenset(("alpha", "d", "rho", "t0"))
+"""Letters that a rule of the user's may need for something else, as SAM does rho."""
 
 
 def is_meant(key: Any, names: Collection[str]) -> bool:
     """Whether a key that is none of the hyper-parameters' names was meant for one.
 
-    It is then a long name with one letter wrong, in capitals, or the name of another optimiser's.
+    It is then that of another optimiser, in capitals, or a long name with one letter wrong.
     """
     if not isinstance(key, str):
         return False
-    long = [name for name in names if len(name) >= 6]
-    key = key.lower()
-    return key in _OTHERS or key in names or any(_is_slip(key, name) for name in long)
+    key, known = key.lower(), {"learning_rate", *names, *(LIBRARY_NAMES - _FREE)}
+    return key in known or any(_is_slip(key, name) for name in known if len(name) >= 6)
 
 
 def _is_slip(key: str, name: str) -> bool:

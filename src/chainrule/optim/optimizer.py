@@ -215,7 +215,7 @@ class Optimizer:
 
         Args:
             param_group: a dict with the key "params" and hyper-parameters that differ from the
-                defaults. Any other keys, as "name", are kept in the group.
+                defaults. Other keys, as "name", are kept in the group; see `ParameterGroup`.
 
         Raises:
             TypeError, ValueError: as at construction; the optimiser is then unchanged.
