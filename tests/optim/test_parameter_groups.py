@@ -359,6 +359,29 @@ def test_a_state_dict_holds_the_users_keys():
     assert group["name"] == "a"
 
 
+def test_a_state_dict_shares_none_of_the_users_values(tmp_path):
+    def made(**own):
+        return optim.SGD([{"params": [cr.Parameter([1.0])], **own}], lr=0.5)
+
+    before, after = made(layers=[1], table=np.zeros(2)), made()
+    state = before.state_dict()
+    before.param_groups[0]["layers"].append(2)
+    before.param_groups[0]["table"][0] = 7.0
+    assert state["param_groups"][0]["layers"] == [1]
+    assert state["param_groups"][0]["table"].tolist() == [0.0, 0.0]
+    after.load_state_dict(state)
+    after.param_groups[0]["layers"].append(3)
+    assert state["param_groups"][0]["layers"] == [1]
+    cr.save(state, tmp_path / "state.safetensors")
+    kept = cr.load(tmp_path / "state.safetensors")["param_groups"][0]
+    assert (kept["layers"], kept["table"].tolist()) == ([1], [0.0, 0.0])
+    state = made(rule=lambda lr: lr / 2).state_dict()
+    with pytest.raises(
+        TypeError, match=r"keep param_groups\.0\.rule of type function.*; take it out"
+    ):
+        cr.save(state, tmp_path / "state.safetensors")
+
+
 def test_a_compiled_function_notices_a_users_key_that_changes():
     w = cr.Parameter([1.0])
     optimizer = optim.SGD([{"params": [w], "scale": 1.0}], lr=0.5)

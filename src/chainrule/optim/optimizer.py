@@ -454,8 +454,8 @@ class Optimizer:
         """A snapshot as a plain dict.
 
         It has copies of the arrays of `states`, by name; the class's name as "optimizer"; and as
-        "param_groups" a dict for each group, of its hyper-parameters, the user's own entries and
-        the indices of its parameters.
+        "param_groups" a dict for each group, of its hyper-parameters, copies of the user's own
+        entries and the indices of its parameters.
         """
         return state_dicts.taken(self)
 
