@@ -220,7 +220,7 @@ PRINTED = {
         "here it is x.reshape(...)",
         "tensor(1.7078) tensor(1.8708)",
         "(2, 3) (3, 2)",
-        "clone         x: no one writes into a Tensor",
+        "clone         x, which keeps its value; of a Parameter or Buffer",
     ],
     "from_keras.md": ["epoch 1: loss"],
     "from_scikit_learn.md": ["['odd' 'even'"],

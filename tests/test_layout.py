@@ -41,7 +41,9 @@ ROOMS = [
     "cli",
 ]
 # These stand on top of all rooms; "" is chainrule/__init__.py.
-TOP = ["", "__main__", "exercises", "testing"]
+TOP = ["", "__main__", "exercises", "linalg", "metrics", "testing"]
+# PyTorch's modules: each says what to import in its place.
+TOP += ["autograd", "cuda", "distributions", "utils"]
 
 LAZY_IMPORTS = {
     # Public names, imported at their first use: csv, gzip and pathlib are slow to import.

@@ -1,5 +1,6 @@
 """chainrule: backpropagation as the textbooks teach it, at the speed of the machine."""
 
+import sys as _sys
 from importlib import import_module as _import
 from math import e, inf, nan, pi
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -30,7 +31,8 @@ from chainrule.graph.backprop import (
     grad,
 )
 from chainrule.graph.context import no_grad
-from chainrule.graph.names import OURS, nearest, refer
+from chainrule.graph.names import OURS, is_import, nearest, refer
+from chainrule.graph.numpy_functions import of_numpy
 from chainrule.graph.operation import Operation
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor, as_tensor, placeholder, tensor
@@ -92,8 +94,8 @@ _ROOMS = {
     "drawing": "chainrule.drawing",
     "exercises": "chainrule.exercises",
     "inspect": "chainrule.inspect",
-    "linalg": "chainrule.ops.linalg",
-    "metrics": "chainrule.train.metrics",
+    "linalg": "chainrule.linalg",
+    "metrics": "chainrule.metrics",
     "nn": "chainrule.nn",
     "optim": "chainrule.optim",
     "serve": "chainrule.serve",
@@ -139,23 +141,19 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
         message = f"module {__name__!r} has no attribute {name!r}"
         if name.startswith("_"):
             raise AttributeError(message)
+        kind = ImportError if is_import(_sys._getframe(2)) else AttributeError
         if name in OURS:
-            raise AttributeError(f"{message}; here it is {OURS[name]}")
-        homes = "nn", "nn.functional", "optim", "data", "ops.linalg", "tabular", "text", "graph"
+            raise kind(f"{message}; here it is {OURS[name]}")
+        homes = "nn", "nn.functional", "optim", "data", "linalg", "tabular", "text", "graph"
         for home in homes:
             if name in _import(f"chainrule.{home}").__all__:
-                called = home.removeprefix("ops.")
-                raise AttributeError(f"{message}; it is cr.{called}.{name}")
+                raise kind(f"{message}; it is cr.{home}.{name}")
         if name in dir(Tensor):
-            raise AttributeError(f"{message}; of a Tensor x it is x.{name}")
-        if callable(getattr(_numpy, name, None)):
-            raise AttributeError(
-                f"{message}; np.{name} of x.numpy() gives its value, without a gradient"
-            )
+            raise kind(f"{message}; of a Tensor x it is x.{name}")
+        if remedy := of_numpy(name, _numpy):
+            raise kind(f"{message}; {remedy}")
         found = nearest(name, __all__)
-        if found:
-            raise AttributeError(f"{message}; did you mean {found!r}?")
-        raise AttributeError(message)
+        raise kind(f"{message}; did you mean {found!r}?" if found else message)
 
 
 __version__ = "0.1.0"

@@ -23,12 +23,17 @@ def described(value: Any) -> str:
     Example:
         >>> described(dict), described("sgd")
         ("<class 'dict'>: give an object of it, dict(...)", "'sgd'")
+        >>> described(np.zeros((9, 9)))
+        'an object of type ndarray of shape (9, 9)'
     """
     if isinstance(value, type):
         return f"{value!r}: give an object of it, {value.__name__}(...)"
     said = repr(value)
     is_short = len(said) <= 80 and "\n" not in said
-    return said if is_short else f"an object of type {type(value).__name__}"
+    if is_short:
+        return said
+    of_shape = f" of shape {value.shape}" if hasattr(value, "shape") else ""
+    return f"an object of type {type(value).__name__}{of_shape}"
 
 
 def integer(name: str, value: Any, least: int | None = None) -> int:

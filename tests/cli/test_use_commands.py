@@ -62,6 +62,13 @@ def test_numbers_are_predicted_in_the_units_of_the_target(run, houses, tmp_path)
     assert np.abs(np.array(rows, float)[:, 0] - prices).max() < 1000
 
 
+@pytest.mark.parametrize("name", ["p.parquet", "p.csv.gz", "p.XLSX"])
+def test_predictions_are_written_as_csv_alone(run, fails, houses, tmp_path, name):
+    run("train", houses, "--model", "mlp", "--target", "price", "--out", "model")
+    assert "written as CSV. Name a .csv file" in fails("predict", "model", houses, "-o", name)
+    assert not (tmp_path / name).exists()
+
+
 def test_a_regression_starts_from_the_mean_of_the_target(run, houses):
     options = ["--model", "mlp", "--epochs", 1, "--lr", 1e-9, "--out", "model"]
     run("train", houses, "--target", "price", *options)

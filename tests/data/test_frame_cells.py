@@ -142,9 +142,16 @@ def test_signs_of_missing_targets_beside_numbers(read):
     assert targets("yes", "no", "?", "none") == ["yes", "no", "?", "none"]
 
 
-def test_short_rows_beside_delimiters_in_quotes_are_refused(read):
+def test_rows_that_are_too_short_beside_gaps_are_refused(read):
     with pytest.raises(cr.FileError, match="line 3: expected 2 cells"):
         read('a,b\n"1,2",3\n4\n')
+    with pytest.raises(cr.FileError, match="line 2: expected 3 cells"):
+        read("a,b,y\n1,2,0,\n4,1\n5,6,1\n")
+    with pytest.raises(cr.FileError, match="line 2: expected 3 cells"):
+        read("a,b,y\r\n1,2\r,3\r\n5,6,1\r\n")
+    with pytest.raises(cr.FileError, match="line 4: expected 2 cells"):
+        read("a,b\n1,2\n3,\n4")
+    assert read("a,b\r\n1,2\r\n3,\r\n").frame["b"].isna().tolist() == [False, True]
     assert read('a,b\n"1,2",3\n4,\n').frame["a"].tolist() == ["1,2", "4"]
     assert read("a,b\n\n1,2\n,\n").frame["b"].isna().tolist() == [False, True]
 

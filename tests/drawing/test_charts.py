@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from chainrule import drawing
 from chainrule.drawing.charts import HEIGHT, WIDTH, ticks
+from chainrule.drawing.text_width import text_width
 
 SVG = "{http://www.w3.org/2000/svg}"
 
@@ -80,6 +81,15 @@ def test_ticks_are_round_and_within(low, width):
 @pytest.mark.parametrize("values", [[0.0], [3.0, 3.0], [-1e-300, 1e300]])
 def test_numbers_without_a_range(values):
     parsed(drawing.line_chart({"a": (range(len(values)), values)}, title="t", x="x", y="y"))
+
+
+@pytest.mark.parametrize("size", [-1e-7, 3.0, 5e5, -5e6, 7e8, -1e200])
+def test_a_label_lies_beside_the_numbers_of_its_axis(size):
+    root = parsed(drawing.scatter_chart([0, 1], [0, size], title="t", x="x", y="predicted"))
+    ends = [t for t in root.iter(f"{SVG}text") if t.get("text-anchor") == "end"]
+    assert len(ends) > 2
+    assert all(float(t.get("x")) - text_width(t.text, 12) > 20 for t in ends)  # the label is at 14
+    assert all("e" not in t.text for t in ends) or not 1 < abs(size) < 1e7
 
 
 def test_the_same_numbers_give_the_same_text():

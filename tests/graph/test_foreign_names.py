@@ -63,7 +63,11 @@ TYPED = {
     "x.index_select(0, x)": "x.take",
     "x.sort()": "cr.sort(x, axis)",
     "x.split(1)": "where a number is that of the parts",
-    "x.norm()": "cr.linalg.norm",
+    "x.norm()": "cr.linalg.vector_norm(x, ord, axis)",
+    "x.clone()": "x.detach()",
+    "x.expand(-1, 2)": "in place of -1",
+    "x.max(1).values": "the result itself",
+    "x.max(1).indices": "x.argmax(axis)",
     "x.sqrt_()": "parameter.assign",
     "x.mul(2)": "x * y",
     "x.vstack()": "cr.vstack(x, ...)",
@@ -85,6 +89,23 @@ TYPED = {
     "cr.cumulative_sum(x)": "cr.cumsum(x, axis)",
     "cr.can_cast(x, 'int8')": "np.can_cast(x.dtype, dtype)",
     "cr.histogram(x)": "np.histogram of x.numpy() gives its value, without a gradient",
+    "cr.gcd(x, x)": "np.gcd of x.numpy() gives its value, without a gradient",
+    "cr.hanning(3)": "it is np.hanning",
+    "cr.set_printoptions(precision=2)": "np.set_printoptions",
+    "cr.tril_indices(3, 3)": "np.tril_indices(rows, offset, columns), a pair of arrays",
+    "cr.cuda.is_available()": "write device = 'cpu'",
+    "cr.device('cpu')": "write device = 'cpu'",
+    "cr.accelerator.is_available()": "write device = 'cpu'",
+    "cr.IntTensor([1])": "cr.tensor(data, 'int32')",
+    "cr.get_rng_state()": "cr.default_generator.state",
+    "cr.nn.functional.upsample(x, 2)": "nn.functional.interpolate",
+    "cr.nn.functional.pdist(x)": "cr.linalg.vector_norm",
+    "cr.nn.utils.checkpoint": "the call itself",
+    "cr.seterr()": "it is np.seterr",
+    "cr.linalg.LinAlgError": "it is np.linalg.LinAlgError",
+    "cr.linalg.svd(x)": "np.linalg.svd of x.numpy() gives its value, without a gradient",
+    "cr.fill_diagonal(x, 0.0)": "which returns a new Tensor",
+    "x.half()": "x.astype('float16')",
     "cr.concatenat([x])": "did you mean 'concatenate'?",
     "cr.sofmax(x)": "did you mean 'softmax'?",
 }
@@ -100,7 +121,7 @@ def test_what_is_typed_is_answered(code):
 def test_a_foreign_attribute_can_not_be_written():
     weight = cr.Parameter(np.ones(2))
     with pytest.raises(AttributeError, match="one device, the CPU"):
-        weight.device = "cpu"
+        weight.is_cuda = False
     with pytest.raises(AttributeError):
         X.anything = 1
 
@@ -173,6 +194,8 @@ def test_to_and_cpu_do_what_they_can():
         np.testing.assert_array_equal(wide.numpy(), X.numpy())
     (weight.to("float64").sum() * 3).backward()
     assert weight.grad.tolist() == [3.0, 3.0]
+    for tensor in (X, weight, weight.data, cr.placeholder((2,))):
+        assert tensor.device == "cpu" and tensor.to(tensor.device) is tensor
     for other in ("cuda", "cuda:0", "mps"):
         with pytest.raises(TypeError, match="no device"):
             X.to(other)
@@ -220,11 +243,78 @@ def test_a_name_of_pytorchs_layers_names_ours(name):
         ("from chainrule.nn.init import xavier_normal", r"did you mean nn\.init\.xavier_normal_\?"),
         ("from chainrule.optim.lr_scheduler import LRScheduler", "Schedule"),
         ("from chainrule.optim import swa_utils", r"optim\.EMA"),
+        ("from chainrule import autograd", r"cr\.grad"),
+        ("from chainrule import cat, zeros", r"cr\.concatenate"),
+        ("from chainrule import Linear", r"it is cr\.nn\.Linear"),
+        ("from chainrule import numpy", r"of a Tensor x it is x\.numpy"),
+        ("from chainrule import histogram", r"np\.histogram of x\.numpy"),
+        ("from chainrule import sofmax", "did you mean 'softmax'"),
+        ("from chainrule import frobnicate", "has no attribute 'frobnicate'$"),
+        ("from chainrule.utils.data import DataLoader", r"cr\.nn\.utils and cr\.data"),
+        ("import chainrule.utils.tensorboard", r"cr\.nn\.utils and cr\.data"),
+        ("from chainrule.autograd import Variable", r"cr\.grad"),
+        ("from chainrule.distributions import Normal", r"cr\.randn"),
+        ("from chainrule.cuda.amp import autocast", "one device, the CPU"),
     ],
 )
 def test_an_import_says_so_too(line, said):
     with pytest.raises(ImportError, match=said):
         exec(line)
+
+
+@pytest.mark.parametrize("order", [1, 2, 3, np.inf])
+def test_the_norms_that_are_named_have_pytorchs_values(order):
+    torch = pytest.importorskip("torch")
+    x, y = np.random.default_rng(0).normal(size=(2, 4, 3))
+    a, b = torch.tensor(x), torch.tensor(y)
+    i, j = np.triu_indices(len(x), 1)
+    names = {"cr": cr, "x": cr.tensor(x), "y": cr.tensor(y), "i": i, "j": j}
+    names |= {"ord": order, "axis": None}
+    for name, expected in [
+        ("norm", torch.norm(a, order)),
+        ("dist", torch.dist(a, b, order)),
+        ("cdist", torch.cdist(a, b, order)),
+        ("pdist", torch.nn.functional.pdist(a, order)),
+    ]:
+        formula = re.match(r"cr\.\S+\(.*?\)(?=$|,| with)", OURS[name]).group()
+        np.testing.assert_allclose(eval(formula, names).numpy(), expected)
+
+
+def test_the_value_of_a_parameter_outlives_an_update():
+    weight = cr.Parameter([1.0, 2.0])
+    before, itself = eval("x.detach()", {"x": weight}), weight
+    weight.assign([5.0, 6.0])
+    assert before.tolist() == [1.0, 2.0] and itself.tolist() == [5.0, 6.0]
+
+
+def test_what_is_named_for_multinomial_draws_one_of_each_row():
+    cr.manual_seed(0)
+    rows = np.array([[1.0, 0.0, 3.0], [2.0, 2.0, 4.0]])
+    x = cr.tensor(np.repeat(rows, 4000, axis=0))
+    formula = OURS["multinomial"].partition(", one of each row")[0]
+    drawn = eval(formula, {"cr": cr, "x": x})
+    pairs = eval(
+        formula.replace("argmax(-1, keepdims=True)", "topk(2).indices"), {"cr": cr, "x": x}
+    )
+    assert drawn.shape == (8000, 1)
+    for row, of_row in zip(rows, drawn.numpy().reshape(2, 4000), strict=True):
+        shares = np.bincount(of_row, minlength=3) / 4000
+        np.testing.assert_allclose(shares, row / row.sum(), atol=0.03)
+    assert (np.sort(pairs.numpy()[:4000]) == [0, 2]).all()  # of chance 0 is none
+
+
+def test_modules_are_imported_by_the_names_by_which_they_are_called():
+    import chainrule.linalg
+    import chainrule.metrics
+    from chainrule.linalg import inv
+    from chainrule.nn.parameter import Buffer, Parameter
+
+    assert cr.linalg is chainrule.linalg and inv is cr.linalg.inv
+    assert cr.metrics is chainrule.metrics
+    for module in (cr.linalg, cr.metrics):
+        assert all(hasattr(module, name) for name in module.__all__)
+    assert (Buffer, Parameter) == (cr.Buffer, cr.Parameter)
+    assert not hasattr(cr, "utils") and not hasattr(cr, "cuda")
 
 
 def test_gumbel_softmax_is_one_line():

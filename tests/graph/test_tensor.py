@@ -233,3 +233,48 @@ def test_the_shape_of_a_placeholder():
             cr.placeholder(shape)
     with pytest.raises(cr.ShapeError, match="no negative lengths"):
         cr.placeholder((2, -1))
+
+
+def test_a_number_in_a_tensor():
+    x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert 2.0 in x
+    assert 7 not in x
+    with pytest.raises(cr.SymbolicError):
+        1 in cr.placeholder((2,))  # noqa: B015
+
+
+def test_other_libraries_take_a_copy():
+    x = cr.tensor([[1.0, 2.0], [3.0, 4.0]])
+    array = np.from_dlpack(x)
+    np.testing.assert_array_equal(array, x.numpy())
+    assert not np.shares_memory(array, x.numpy())
+    with pytest.raises(BufferError, match="takes a copy"):
+        x.__dlpack__(copy=False)
+    torch = pytest.importorskip("torch")
+    for convert in (torch.tensor, torch.as_tensor, torch.from_dlpack):
+        assert convert(x).tolist() == x.tolist()
+
+
+def test_the_elements_of_a_loop_are_those_of_an_index():
+    value = np.arange(6.0).reshape(3, 2)
+    for x in (cr.tensor(value), cr.Buffer(value), cr.tensor([True, False]), cr.zeros(0, 3)):
+        rows = list(x)
+        assert len(rows) == len(x)
+        for i, row in enumerate(rows):
+            assert isinstance(row, cr.Tensor)
+            np.testing.assert_array_equal(row.numpy(), x.numpy()[i], strict=True)
+    w = cr.Parameter(value)
+    for i, row in enumerate(w):
+        gradient = cr.grad(row.sum(), w).numpy()
+        np.testing.assert_array_equal(gradient.sum(1), [2.0 * (i == k) for k in range(3)])
+    np.testing.assert_array_equal(cr.compile(lambda x: sum(x))(value).numpy(), value.sum(0))
+    with pytest.raises(TypeError, match="0-d"):
+        list(cr.tensor(1.0))
+
+
+def test_a_stack_of_many_is_one_node_more_than_its_parts():
+    w = cr.Parameter(np.ones((50, 2)))
+    parts = cr.unstack(w)
+    joined = cr.stack(parts)
+    assert joined.inputs[0].inputs == parts
+    np.testing.assert_array_equal(cr.grad((joined * 2.0).sum(), w).numpy(), np.full((50, 2), 2.0))

@@ -21,10 +21,10 @@ def rows(count=200, columns=5, dtype="float64"):
 def network(activation, dtype="float64", bias=True):
     cr.manual_seed(1)
     return nn.Sequential(
-        nn.Linear(5, 16, bias, dtype),
+        nn.Linear(5, 16, bias, dtype=dtype),
         activation(),
-        nn.Sequential(nn.Linear(16, 16, bias, dtype), activation()),
-        nn.Linear(16, 3, bias, dtype),
+        nn.Sequential(nn.Linear(16, 16, bias, dtype=dtype), activation()),
+        nn.Linear(16, 3, bias, dtype=dtype),
     )
 
 

@@ -1,5 +1,7 @@
 """Convolutions against PyTorch, in values, gradients of two orders, and training."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from nn_parity import check_module, copy_state, torch
@@ -300,6 +302,23 @@ def test_images_that_are_computed_in_parts(x, w, over):
     for one, other, expected in zip(*found, [y, *gradients], strict=True):
         assert one.tobytes() == other.tobytes()
         np.testing.assert_allclose(one, expected.numpy(), 1e-9, 1e-9)
+
+
+def test_a_long_line_is_computed_in_parts():
+    """Eagerly: what lies under all windows at once would take 80 MB."""
+    rng = np.random.default_rng(0)
+    x, w = rng.standard_normal(100_000), rng.standard_normal(101)
+    given = cr.tensor(x.reshape(1, 1, -1)), cr.tensor(w.reshape(1, 1, -1), requires_grad=True)
+    g = rng.standard_normal(100_000 - 100)
+    tracemalloc.start()
+    y = functional.conv1d(*given)
+    y.backward(g.reshape(1, 1, -1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16_000_000
+    np.testing.assert_allclose(y.numpy()[0, 0], np.convolve(x, w[::-1], "valid"), 1e-9, 1e-9)
+    expected = np.convolve(x, g[::-1], "valid")
+    np.testing.assert_allclose(given[1].grad.numpy()[0, 0], expected, 1e-9, 1e-9)
 
 
 @pytest.mark.parametrize(

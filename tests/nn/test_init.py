@@ -206,3 +206,9 @@ def test_dirac(shape, groups):
     assert np.array_equal(weight.numpy(), theirs.numpy())
     with pytest.raises(ValueError, match="groups"):
         nn.init.dirac_(weight, 5)
+
+
+@pytest.mark.parametrize("shape", [(4, 3), (4, 3, 5), (4, 3, 2, 2)])
+def test_layers_of_ones_own_ask_for_the_fans_by_pytorchs_name(shape):
+    found = nn.init._calculate_fan_in_and_fan_out(cr.Parameter(np.zeros(shape)))
+    assert found == torch.nn.init._calculate_fan_in_and_fan_out(torch.zeros(shape))

@@ -1,5 +1,7 @@
 """Every layer against PyTorch, eager and captured; and what layers refuse."""
 
+import inspect
+
 import numpy as np
 import pytest
 from nn_parity import check_module, copy_state, torch
@@ -335,3 +337,26 @@ def test_unstandardize_is_the_way_back():
     y = np.random.default_rng(0).normal([5.0, -3.0], [2.0, 0.0], (9, 2))
     there, back = nn.Standardize(2, "float64").fit(y), nn.Unstandardize(2, "float64").fit(y)
     np.testing.assert_allclose(back(there(y)).numpy(), y, rtol=1e-14)
+
+
+def positional(layer):
+    kinds = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.POSITIONAL_ONLY)
+    _, *arguments = inspect.signature(layer.__init__).parameters.values()
+    return [argument.name for argument in arguments if argument.kind in kinds]
+
+
+@pytest.mark.parametrize("name", ["Linear", "Bilinear", "Conv2d", "LayerNorm", "BatchNorm1d"])
+def test_device_and_dtype_have_pytorchs_places(name):
+    theirs = positional(getattr(torch.nn, name))
+    assert theirs[-2:] == ["device", "dtype"] and positional(getattr(nn, name)) == theirs
+
+
+def test_a_subclass_passes_device_and_dtype_on_by_their_places():
+    class Own(nn.Linear):
+        def __init__(self, in_features, out_features, bias=True, device=None, dtype=None):
+            super().__init__(in_features, out_features, bias, device, dtype)
+
+    assert Own(2, 3, True, "cpu", "float64").weight.dtype == np.float64
+    assert Own(2, 3, False).bias is None
+    with pytest.raises(TypeError, match="no device 'cuda' here"):
+        Own(2, 3, True, "cuda")

@@ -190,3 +190,22 @@ def test_losses_of_two_outputs_say_how_they_are_called(loss, input, target, word
 def test_shapes_that_do_not_fit_are_refused(loss, input, target, words):
     with pytest.raises(cr.ShapeError, match=f"^{type(loss).__name__}: .*{words}"):
         loss(input, target)
+
+
+@pytest.mark.parametrize(("name", "value"), [("size_average", False), ("reduce", False)])
+def test_the_old_names_of_reductions_say_the_new_one(name, value):
+    for call in (
+        lambda **old: nn.MSELoss(**old),
+        lambda **old: nn.CrossEntropyLoss(**old),
+        lambda **old: nn.functional.mse_loss(np.ones(2), np.ones(2), **old),
+        lambda **old: nn.functional.cross_entropy(np.ones((2, 3)), [0, 1], **old),
+    ):
+        with pytest.raises(TypeError, match=f"has no argument '{name}': .*it is reduction="):
+            call(**{name: value})
+
+    class Own(nn.MSELoss):
+        def __init__(self, reduce):
+            super().__init__()
+            self.reduce = reduce
+
+    assert Own(reduce=3).reduce == 3

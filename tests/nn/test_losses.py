@@ -151,6 +151,13 @@ def test_forms_of_the_variance(shape):
     assert found.item() == pytest.approx(wanted.item(), rel=1e-12)
 
 
+def test_a_variance_below_eps_counts_as_eps_in_compiled_functions():
+    x, y, v = np.ones((2, 1), "f"), np.zeros((2, 1), "f"), np.array([[-1e4], [0.5]], "f")
+    loss = nn.GaussianNLLLoss(reduction="none")
+    found = cr.compile(lambda x, y, v: loss(x, y, v))(x, y, v)
+    np.testing.assert_allclose(found[0], 0.5 * (np.log(1e-6) + 1e6), rtol=1e-6)
+
+
 def test_cosine_embedding_in_both_forms():
     x1, x2, y = RNG.standard_normal((4, 3)), RNG.standard_normal((4, 3)), [1, -1, 1, -1]
     loss = nn.CosineEmbeddingLoss()

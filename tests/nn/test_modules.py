@@ -2,6 +2,7 @@
 
 import collections
 import copy
+import pickle
 
 import numpy as np
 import pytest
@@ -392,7 +393,7 @@ def test_conversions_that_ask_for_what_there_is():
     ("convert", "match"),
     [
         (lambda m: m.to("cuda"), "no device 'cuda'"),
-        (lambda m: m.to("cuda:0"), "no device 'cuda'"),
+        (lambda m: m.to("cuda:0"), "no device 'cuda:0'"),
         (lambda m: m.to(device="mps"), "no device 'mps'"),
         (lambda m: m.cuda(), "no device 'cuda'"),
         (lambda m: m.cuda(0), "no device 'cuda'"),
@@ -470,3 +471,80 @@ def test_a_state_dict_may_hold_the_parameters_themselves():
     model.weight.assign(cr.tensor([2.0, 3.0]))
     other.load_state_dict(model.state_dict(keep_vars=True))
     assert other.weight.tolist() == [2.0, 3.0]
+
+
+@pytest.mark.parametrize(
+    ("code", "said"),
+    [
+        ("x.clone()", "x itself: an array of its own"),
+        ("x.cpu()", "x itself"),
+        ("x.detach().clone()", "x itself"),
+        ("x.to('cpu')", r"x itself, or x\.astype\(dtype\)"),
+        ("x.numel()", r"x\.size"),
+        ("x.size()", r"x\.shape"),
+        ("x.view(-1)", r"x\.reshape"),
+        ("x.view(3, 2)", r"x\.reshape"),
+        ("x.copy_(0)", r"x\[\.\.\.\] = value"),
+        ("x.float()", r"x\.astype\('float32'\)"),
+        ("x.abs()", r"cr\.as_tensor\(x\)\.abs"),
+        ("x.frobnicate()", "have no 'frobnicate'$"),
+    ],
+)
+def test_arrays_of_a_state_dict_answer_the_names_of_tensors(code, said):
+    state = nn.Linear(3, 2).state_dict()
+    for x in (state["weight"], state["weight"][0], state["weight"].copy()):
+        with pytest.raises((AttributeError, TypeError), match=said):
+            eval(code, {"x": x})
+
+
+def test_arrays_of_a_state_dict_are_arrays():
+    x = nn.Linear(3, 2).state_dict()["weight"]
+    plain = np.array(x)
+    assert isinstance(x, np.ndarray) and repr(x) == repr(plain) and str(x) == str(plain)
+    assert x.size == 6 and x.view("int32").dtype == np.int32 and not hasattr(x, "detach")
+    for made in (x * 2, np.abs(x), x @ x.T, x > 0, cr.tensor(x).numpy(), cr.as_tensor(x).numpy()):
+        assert type(made) is np.ndarray
+    assert type(x.mean()) is type(x[0, 0]) is np.float32
+    assert type(pickle.loads(pickle.dumps(x))) is np.ndarray
+    before = x
+    x += 1
+    assert x is before
+    np.testing.assert_array_equal(x, plain + 1)
+
+
+def test_set_submodule_puts_a_module_at_a_path():
+    model = nn.Sequential(nn.Linear(2, 2), nn.Sequential(nn.ReLU()))
+    model.set_submodule("1.0", nn.Tanh())
+    assert isinstance(model[1][0], nn.Tanh) and len(model) == 2
+    model.set_submodule("0", nn.Linear(2, 3), strict=True)
+    assert list(model.state_dict()) == ["0.weight", "0.bias"] and model[0].out_features == 3
+    model.set_submodule("more", nn.Identity())
+    assert isinstance(model.more, nn.Identity)
+    for wrong, kind in [
+        (lambda: model.set_submodule("2.0", nn.ReLU()), AttributeError),
+        (lambda: model.set_submodule("7", nn.ReLU(), strict=True), AttributeError),
+        (lambda: model.set_submodule("0.weight", nn.ReLU()), AttributeError),
+        (lambda: model.set_submodule("0", "relu"), TypeError),
+        (lambda: model.set_submodule("", nn.ReLU()), ValueError),
+    ]:
+        with pytest.raises(kind):
+            wrong()
+    assert isinstance(model[0].weight, cr.Parameter)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("type", "dtype= where its layers are made"),
+        ("share_memory", "threads share memory"),
+        ("device", "'cpu'"),
+        ("register_backward_hook", "register_full_backward_hook"),
+    ],
+)
+def test_what_a_module_lacks_of_pytorchs_says_what_to_write(name, said):
+    layer = nn.Linear(2, 2)
+    with pytest.raises(AttributeError, match=f"'Linear' object has no attribute '{name}'.*{said}"):
+        getattr(layer, name)
+    assert not hasattr(layer, name)
+    setattr(layer, name, "mine")  # one's own module may have such a name
+    assert getattr(layer, name) == "mine"

@@ -127,3 +127,29 @@ def test_the_angle_has_a_gradient_at_every_distance(size):
         assert gradient(angle, [size], "float32") == pytest.approx(
             [1 / (2 * size)], rel=1e-6, abs=0
         )
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("name", ["sin", "tan", "log1p", "asinh", "expm1", "sinh", "tanh", "atan"])
+def test_of_minus_zero_natively_too(name, dtype):
+    x = np.array([-0.0] * 20 + [0.0] * 17, dtype)
+    for found in (native(getattr(cr, name), x), getattr(cr, name)(cr.tensor(x)).numpy()):
+        np.testing.assert_array_equal(found, x)
+        np.testing.assert_array_equal(np.signbit(found), np.signbit(x))
+
+
+def test_a_nan_makes_the_gradients_of_its_row_nan():
+    nan = float("nan")
+    x = cr.tensor([[nan, 1.0, 2.0], [0.0, 0.0, 0.0]], requires_grad=True)
+    for function, other in (
+        (lambda t: cr.logsumexp(t, 1), 1 / 3),
+        (lambda t: cr.linalg.norm(t, axis=1), 0.0),
+        (lambda t: cr.linalg.norm(t, 3, axis=1), 0.0),
+    ):
+        gradient = cr.grad(function(x), x, np.ones(2)).numpy()
+        np.testing.assert_allclose(gradient, [[nan] * 3, [other] * 3], rtol=1e-6)
+    y = cr.tensor([nan, 1.0], requires_grad=True)
+    z = cr.tensor([0.0, 1.0])
+    with np.errstate(invalid="ignore"):
+        gradient = cr.grad(cr.logaddexp(y, z), y, np.ones(2)).numpy()
+    np.testing.assert_array_equal(gradient, [nan, 0.5])

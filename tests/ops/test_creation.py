@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule import nn
 
 SHAPED = ["zeros", "ones", "empty", "rand", "randn"]
 
@@ -267,3 +268,66 @@ def test_what_is_made_of_a_parameter_passes_its_gradient_on(make):
 def test_numbers_in_a_row_are_not_made_of_a_parameter():
     with pytest.raises(TypeError, match="would be lost"):
         cr.arange(cr.Parameter(2.0))
+
+
+@pytest.mark.parametrize("name", SHAPED)
+def test_a_shape_has_two_names(name):
+    """PyTorch's functions call it size, NumPy's shape."""
+    function = getattr(cr, name)
+    for found in (function(size=(2, 3)), function(shape=(2, 3), dtype="float64")):
+        assert found.shape == (2, 3)
+    assert function(size=4).shape == (4,)
+    for wrong in (lambda: function(2, 3, size=(2, 3)), lambda: function(size=2, shape=2)):
+        with pytest.raises(TypeError, match=r"whole numbers|two names of one argument"):
+            wrong()
+
+
+X, W = cr.tensor([1.0, 2.0]), cr.Parameter(2.0)
+ON_A_DEVICE = {
+    **{name: lambda d, name=name: getattr(cr, name)(2, device=d) for name in SHAPED},
+    **{
+        name: lambda d, name=name: getattr(cr, name)(X, device=d)
+        for name in ("zeros_like", "ones_like", "empty_like", "rand_like", "randn_like")
+    },
+    "tensor": lambda d: cr.tensor([1.0], device=d),
+    "as_tensor": lambda d: cr.as_tensor([1.0], device=d),
+    "asarray": lambda d: cr.asarray([1.0], device=d),
+    "full": lambda d: cr.full((2,), 1.0, device=d),
+    "full of a Tensor": lambda d: cr.full((2,), W, device=d),
+    "full_like": lambda d: cr.full_like(X, 1.0, device=d),
+    "arange": lambda d: cr.arange(3, device=d),
+    "linspace": lambda d: cr.linspace(0, 1, 3, device=d),
+    "linspace of Tensors": lambda d: cr.linspace(W, 1, 3, device=d),
+    "eye": lambda d: cr.eye(2, device=d),
+    "randint": lambda d: cr.randint(2, (3,), device=d),
+    "normal": lambda d: cr.normal(0, 1, 3, device=d),
+    "Linear": lambda d: nn.Linear(2, 2, device=d).weight,
+    "to": lambda d: X.to(d),
+}
+
+
+@pytest.mark.parametrize("made", ON_A_DEVICE)
+def test_the_one_device_is_the_cpu(made):
+    class Device:  # as PyTorch's and JAX's
+        def __str__(self):
+            return "cpu"
+
+    make = ON_A_DEVICE[made]
+    for device in (None, "cpu", "cpu:0", Device(), X.device):
+        assert make(device).device == "cpu"
+    for device in ("cuda", "cuda:1", "mps"):
+        with pytest.raises(TypeError, match=f"no device '{device}' here: .*device='cpu'"):
+            make(device)
+
+
+def test_linspace_in_the_dtype_of_arrays_and_rounded_down():
+    ends = np.array([0.1]), np.array([0.3])
+    np.testing.assert_array_equal(cr.linspace(*ends, 4).numpy(), np.linspace(*ends, 4), strict=True)
+    start = cr.tensor(0.1, "float64", requires_grad=True)
+    assert cr.linspace(start, 1, 3).dtype == np.float64
+    assert cr.linspace(0.1, 1, 3).dtype == np.float32
+    assert cr.linspace(np.array(1), 2, 3).dtype == np.float32
+    expected = np.linspace(-1, 1, 4, dtype=int)
+    np.testing.assert_array_equal(cr.linspace(-1, 1, 4, dtype=int).numpy(), expected)
+    start = cr.tensor(-1.0, requires_grad=True)
+    np.testing.assert_array_equal(cr.linspace(start, 1, 4, dtype=int).numpy(), expected)

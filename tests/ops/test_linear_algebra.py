@@ -273,12 +273,30 @@ def test_norms_of_the_array_api():
         for order in (2, 1, 3, np.inf):
             of_numpy = tuple(axis) if isinstance(axis, list) else axis
             expected = np.linalg.vector_norm(x, axis=of_numpy, keepdims=True, ord=order)
-            found = cr.linalg.vector_norm(x, axis, keepdims=True, ord=order)
+            found = cr.linalg.vector_norm(x, axis=axis, keepdims=True, ord=order)
             np.testing.assert_allclose(found.numpy(), expected)
     for order in ("fro", 1, -1, np.inf):
         expected = np.linalg.matrix_norm(x, ord=order)
         np.testing.assert_allclose(cr.linalg.matrix_norm(x, ord=order).numpy(), expected)
-    check_gradient(lambda x: cr.linalg.vector_norm(x, (0, 1)), x, rtol=1e-5)
+    check_gradient(lambda x: cr.linalg.vector_norm(x, axis=(0, 1)), x, rtol=1e-5)
+
+
+def test_norms_take_pytorchs_order_of_arguments():
+    x = away_from_zero((2, 3, 4))
+    a = torch.tensor(x)
+    for arguments in [(1,), (3, 1), (np.inf, (0, 2)), (2, -1, True)]:
+        expected = torch.linalg.vector_norm(a, *arguments)
+        np.testing.assert_allclose(cr.linalg.vector_norm(x, *arguments).numpy(), expected)
+    for arguments in [(1,), (np.inf, (0, 2)), ("fro", (2, 0), True)]:
+        expected = torch.linalg.matrix_norm(a, *arguments)
+        np.testing.assert_allclose(cr.linalg.matrix_norm(x, *arguments).numpy(), expected)
+
+
+def test_a_matrix_has_no_norm_of_order_2_and_the_remedies_give_both():
+    x = away_from_zero((3, 4))
+    with pytest.raises(NotImplementedError, match=r"cr\.linalg\.vector_norm\(x, ord\)"):
+        cr.linalg.norm(x, 2)
+    np.testing.assert_allclose(cr.linalg.vector_norm(x, 2).numpy(), torch.norm(torch.tensor(x), 2))
 
 
 @pytest.mark.parametrize("order", [2, 1, 3, 1.5])

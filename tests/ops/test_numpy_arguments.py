@@ -1,5 +1,7 @@
 """Arguments and inputs that people give as they know them from NumPy and PyTorch."""
 
+import pickle
+
 import numpy as np
 import pytest
 from native_calls import run_native
@@ -176,6 +178,189 @@ def test_what_no_function_takes_is_refused_with_the_remedy(name):
         function(cr.tensor(X), where=X > 0)
     with pytest.raises(TypeError, match="has no argument 'initial': put it together"):
         function(cr.tensor(X), initial=1.0)
+
+
+@pytest.mark.parametrize("name", ["exp", "square", "floor", "isnan", "sinc", "fliplr", "nonzero"])
+def test_functions_of_one_number_refuse_the_rest_by_their_name(name):
+    function, x = getattr(cr, name), cr.tensor(X)
+    for found in (function(input=x), function(a=x), function(x, out=None, where=True)):
+        np.testing.assert_array_equal(np.asarray(found), np.asarray(function(x)))
+    with pytest.raises(TypeError, match=rf"^{name} has no argument 'out': .*, as in y = {name}"):
+        function(x, out=x)
+    with pytest.raises(TypeError, match=f"^{name} has no argument 'where': leave elements out"):
+        function(x, where=X > 0)
+    with pytest.raises(TypeError, match=rf"^{name} takes at most 1 in order \(x\), got 2"):
+        function(x, x)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) got an unexpected .* 'y'; it takes x$"):
+        function(x, y=x)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) missing"):
+        function()
+
+
+@pytest.mark.parametrize(
+    "name", ["add", "equal", "divide", "power", "fmax", "floor_divide", "matmul"]
+)
+def test_functions_of_two_numbers_refuse_the_rest_by_their_name(name):
+    function, a, b = getattr(cr, name), cr.tensor(X), cr.tensor([[2.0], [1.0], [3.0]])
+    if name != "matmul":
+        b = b[:2]
+    expected = function(a, b).numpy()
+    for found in (function(input=a, other=b), function(a, x2=b), function(a, b, dtype=None)):
+        np.testing.assert_array_equal(found.numpy(), expected)
+    with pytest.raises(TypeError, match=f"^{name} has no argument 'dtype': cast before or after"):
+        function(a, b, dtype="float64")
+    with pytest.raises(TypeError, match=rf"^{name} takes at most 2 in order \(a, b\), got 3"):
+        function(a, b, a)
+    with pytest.raises(TypeError, match=rf"^{name}\(\) missing .*b"):
+        function(a)
+
+
+def test_two_numbers_under_the_names_of_their_order():
+    y, x = cr.tensor([1.0, -2.0]), cr.tensor([3.0, 4.0])
+    np.testing.assert_array_equal(cr.atan2(input=y, other=x).numpy(), cr.atan2(y, x).numpy())
+    found = cr.searchsorted(sorted_sequence=x, input=y)
+    np.testing.assert_array_equal(found.numpy(), cr.searchsorted(x, y).numpy())
+
+
+def test_methods_are_named_by_the_tensor():
+    x = cr.tensor(X)
+    for call in (lambda: x.exp(out=x), lambda: x.ravel("C", 1), lambda: x.dot()):
+        with pytest.raises(TypeError, match=r"^Tensor\.\w+\(\)"):
+            call()
+    with pytest.raises(TypeError, match=r"^argsort takes at most 1 in order \(axis\), got 2"):
+        x.argsort(0, "stable")
+    assert pickle.loads(pickle.dumps(cr.Tensor.exp)) is cr.Tensor.exp
+
+
+def test_shapes_and_orders_by_their_names():
+    x = cr.tensor(X)
+    for name in ("zeros", "ones", "empty", "rand", "randn"):
+        assert getattr(cr, name)(shape=(2, 3)).shape == (2, 3)
+        assert getattr(cr, name)(size=2, dtype="float64").shape == (2,)
+    np.testing.assert_array_equal(cr.reshape(x, shape=(3, 2)).numpy(), X.reshape(3, 2))
+    np.testing.assert_array_equal(cr.reshape(x, (3, 2), order="C").numpy(), X.reshape(3, 2))
+    np.testing.assert_array_equal(cr.transpose(x, axes=(1, 0)).numpy(), X.T)
+    for transposed in (cr.transpose(x, None), x.transpose(None), np.transpose(x, None)):
+        np.testing.assert_array_equal(transposed.numpy(), X.T)
+    for flat in (x.ravel("C"), x.flatten("C"), cr.flatten(x, order="C"), cr.ravel(x, order="C")):
+        np.testing.assert_array_equal(flat.numpy(), X.ravel())
+    calls = (lambda: x.ravel("F"), lambda: x.flatten("F"), lambda: x.reshape(-1, order="F"))
+    for call in calls:
+        with pytest.raises(ValueError, match="row-major order, 'C', not 'F'; those of"):
+            call()
+    np.testing.assert_array_equal(x.T.ravel().numpy(), X.ravel("F"))
+    assert cr.arange(stop=3).tolist() == [0, 1, 2]
+    with pytest.raises(TypeError, match="arange takes stop, or start and stop, and got neither"):
+        cr.arange()
+
+
+def test_dtypes_of_sums():
+    x = np.array([[1, 2], [3, 4]], np.float32)
+    for name in ("nansum", "trace"):
+        expected = getattr(np, name)(x, dtype="float64")
+        for found in (
+            getattr(cr, name)(x, dtype="float64"),
+            getattr(cr.tensor(x), name)(dtype="float64"),
+        ):
+            np.testing.assert_array_equal(found.numpy(), expected, strict=True)
+    for name in ("sum", "prod", "max", "std"):
+        with pytest.raises(TypeError, match=f"^{name}: keepdims is True or False, got .*dtype=..."):
+            getattr(cr, name)(x, 0, np.float32)
+
+
+ONE_AXIS = {
+    "argmax": lambda x, axis: cr.argmax(x, axis),
+    "argmin": lambda x, axis: cr.argmin(x, axis),
+    "concatenate": lambda x, axis: cr.concatenate([x, x], axis),
+    "cross": lambda x, axis: cr.cross(x, x, axis),
+    "cumprod": lambda x, axis: cr.cumprod(x, axis),
+    "cumsum": lambda x, axis: cr.cumsum(x, axis),
+    "diff": lambda x, axis: cr.diff(x, axis=axis),
+    "repeat": lambda x, axis: cr.repeat(x, 2, axis),
+    "sort": lambda x, axis: cr.sort(x, axis),
+    "split": lambda x, axis: cr.split(x, 1, axis),
+    "stack": lambda x, axis: cr.stack([x, x], axis),
+    "swapaxes": lambda x, axis: cr.swapaxes(x, axis, 0),
+    "take": lambda x, axis: cr.take(x, [0], axis),
+    "topk": lambda x, axis: cr.topk(x, 1, axis),
+    "trapezoid": lambda x, axis: cr.trapezoid(x, axis=axis),
+    "unstack": lambda x, axis: cr.unstack(x, axis),
+    "vecdot": lambda x, axis: cr.vecdot(x, x, axis),
+}
+
+
+@pytest.mark.parametrize("name", ONE_AXIS)
+def test_what_is_no_axis_is_refused_by_the_name_of_the_function(name):
+    for axis in ((0, 1), 1.0, True, "0"):
+        with pytest.raises(TypeError, match=f"^{name}: the axis is one whole number, got "):
+            ONE_AXIS[name](cr.tensor(X), axis)
+    with pytest.raises(cr.ShapeError, match=f"^{name}: axis 7 is out of range"):
+        ONE_AXIS[name](cr.tensor(X), 7)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "sum",
+        "mean",
+        "std",
+        "var",
+        "max",
+        "min",
+        "ptp",
+        "any",
+        "all",
+        "count_nonzero",
+        "nansum",
+        "nanmean",
+        "nanmax",
+        "nanmin",
+    ],
+)
+def test_reductions_name_themselves(name):
+    function = getattr(cr, name)
+    with pytest.raises(cr.ShapeError, match=f"^{name}: axis 7 is out of range for shape"):
+        function(X, 7)
+    with pytest.raises(TypeError, match=f"^{name}: the axis is a whole number, or .*, got True"):
+        function(X, True)
+    for axis in (0, -1):  # of a number, as in NumPy
+        np.testing.assert_array_equal(function(2.0, axis).numpy(), function(2.0).numpy())
+    with pytest.raises(cr.ShapeError, match="axis 1 is out of range"):
+        function(2.0, 1)
+
+
+def test_lengths_and_orders_are_whole_numbers():
+    x = cr.tensor(X)
+    for name, call in {
+        "reshape": lambda: x.reshape((2.0, 3)),
+        "transpose": lambda: x.transpose((0, 1.0)),
+        "split": lambda: cr.split(x, 2.0),
+        "tile": lambda: cr.tile(x, 1.5),
+        "roll": lambda: cr.roll(x, 1.5),
+        "moveaxis": lambda: cr.moveaxis(x, None, 0),
+    }.items():
+        with pytest.raises(TypeError, match=f"^{name} takes whole numbers, got "):
+            call()
+    for decimals in (0.5, [1]):
+        with pytest.raises(TypeError, match=r"^decimals is a whole number; got"):
+            cr.round(x, decimals)
+    with pytest.raises(TypeError, match=r"^matrix_power: n is a whole number; got 0.5"):
+        cr.linalg.matrix_power(np.eye(2), 0.5)
+    with pytest.raises(ValueError, match=r"constant_values is one number .*, got \(4, 6\)"):
+        cr.pad(x, 1, constant_values=(4, 6))
+
+
+@pytest.mark.parametrize("axis", [None, (0, 2), (), -1])
+def test_softmax_over_several_axes(axis):
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)) * 100
+    expected = np.exp(x - x.max(axis, keepdims=True))
+    expected /= expected.sum(axis, keepdims=True)
+    for found in (cr.softmax(x, axis), cr.tensor(x).softmax(axis), cr.exp(cr.log_softmax(x, axis))):
+        np.testing.assert_allclose(found.numpy(), expected, atol=1e-15)
+    (natively,) = run_native(lambda t: cr.softmax(t, axis), x)
+    np.testing.assert_allclose(natively, expected, atol=1e-15)
+    check_gradient(lambda t: cr.softmax(t, axis), x / 100)
+    assert cr.softmax(2.0, -1).item() == 1.0
 
 
 @pytest.mark.parametrize("mode", ["wrap", "clip"])

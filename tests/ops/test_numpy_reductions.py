@@ -133,11 +133,40 @@ def test_differences_and_integrals():
     with pytest.raises(cr.ShapeError, match="n is not negative"):
         cr.diff(x, -1)
     for arguments in ({}, {"dx": 0.5}, {"x": where}, {"axis": 0}, {"x": where[:4], "axis": 0}):
-        trapezoid = getattr(np, "trapezoid", None) or np.trapz  # NumPy 2, NumPy 1
-        expected = trapezoid(x, **arguments)
+        expected = np.trapezoid(x, **arguments)
         np.testing.assert_allclose(cr.trapezoid(x, **arguments).numpy(), expected)
         found = native(lambda t, k=arguments: cr.trapezoid(t, **k), x)
         np.testing.assert_allclose(found, expected)
+
+
+@pytest.mark.parametrize(
+    ("y", "x", "axis"),
+    [
+        ((3,), (2, 3), -1),
+        ((2, 3, 4), (2, 3, 4), 1),
+        ((2, 3, 4), (1, 3, 1), 1),
+        ((2, 3, 4), (3, 4), -1),
+        ((2, 3, 4), (2,), 0),
+    ],
+)
+def test_trapezoid_along_the_axis_of_both(y, x, axis):
+    trapezoid = getattr(np, "trapezoid", None) or np.trapz
+    y, x = RANDOM.uniform(-1, 1, y), np.sort(RANDOM.uniform(-1, 1, x))
+    found = cr.trapezoid(y, x, axis=axis)
+    np.testing.assert_allclose(found.numpy(), trapezoid(y, x, axis=axis))
+
+
+def test_trapezoid_of_other_places_than_values():
+    for y, x in (((3,), (2, 2)), ((2, 2), (2, 3, 4)), ((2, 3), (2, 1)), ((2, 3), (2,))):
+        with pytest.raises(cr.ShapeError, match="trapezoid: x has one place for each of the"):
+            cr.trapezoid(np.ones(y), np.ones(x))
+
+
+def test_trapezoid_of_integers():
+    times = np.array([1_700_000_000, 1_700_000_001, 1_700_000_003])
+    assert cr.trapezoid([1.0, 2.0, 4.0], times).item() == 7.5
+    assert cr.trapezoid(np.array([200, 200], np.uint8)).item() == 200.0
+    assert cr.trapezoid([1, 1], np.array([3, 1], np.uint8)).item() == -2.0
 
 
 def test_averages():

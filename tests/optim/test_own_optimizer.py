@@ -241,3 +241,34 @@ def test_an_attribute_of_the_optimiser_is_no_way_to_a_hyper_parameter():
     for use in (lambda: optimizer.lr, lambda: setattr(optimizer, "lr", 0.1)):
         with pytest.raises(AttributeError, match=r"SGD has its own lr: use .*param_groups\[0\]"):
             use()
+
+
+@pytest.mark.parametrize(
+    "construct",
+    [
+        lambda base, params: base(params, {"lr": 0.1, "decay": 0.9}),
+        lambda base, params: base(params, defaults={"lr": 0.1}),
+    ],
+)
+def test_an_optimiser_in_pytorchs_form_is_told_this_form(construct):
+    class Descent(optim.Optimizer):
+        def __init__(self, params):
+            construct(super().__init__, params)
+
+    said = r"Descent has no .*lr = optim\.Number\(low=0\).*super\(\).*rule\(self, W, grad"
+    with pytest.raises(TypeError, match=said):
+        Descent([cr.Parameter([1.0])])
+
+
+def test_a_schedule_of_ones_own_passes_last_epoch_on():
+    class Halves(optim.Schedule):
+        def __init__(self, optimizer, last_epoch=-1):
+            super().__init__(optimizer, last_epoch)
+
+        def lr(self, base_lr, t):
+            return base_lr / 2**t
+
+    optimizer = optim.SGD([cr.Parameter([1.0])], lr=0.5)
+    assert Halves(optimizer).lrs(2) == [0.125]
+    with pytest.raises(ValueError, match="a schedule begins at t = 0, got last_epoch=3"):
+        Halves(optimizer, 3)

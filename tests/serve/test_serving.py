@@ -295,6 +295,9 @@ def test_ctrl_c_ends_it(network, tmp_path):
         assert busy.returncode == 1
         assert "another --port" in busy.stderr
         assert len(busy.stderr.splitlines()) == 1
+        with socket.create_connection(address) as client:  # which goes away
+            client.sendall(b"POST /predict HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n{")
+        assert ask(address, None, "/health")[0] == 200
         process.send_signal(signal.SIGINT)
         _, errors = process.communicate(timeout=20)
         assert process.returncode == 130

@@ -258,6 +258,12 @@ def test_ctrl_c_ends_a_training(callbacks):
     assert np.isfinite(estimator.predict_proba(X)).all()
 
 
+@pytest.mark.parametrize("given", [[5.0, 4], [5, "a"], [[5, 4]], [True], np.array([2.5])])
+def test_widths_that_are_no_whole_numbers(given):
+    with pytest.raises(TypeError, match="each of hidden_layer_sizes is a whole number; got"):
+        classifier(hidden_layer_sizes=given).fit(X, TWO)
+
+
 @pytest.mark.parametrize("callbacks", [None, [cr.Callback()]], ids=["", "watched"])
 def test_a_training_that_diverges(callbacks):
     given = {"solver": "sgd", "learning_rate_init": 1e9, "max_iter": 20, "activation": "identity"}
@@ -372,6 +378,64 @@ def test_numbers_of_any_width_and_byte_order(dtype, parameters):
     sparse = csr_matrix(own)
     sparse.data = sparse.data.astype(sparse.dtype.newbyteorder(">"))
     np.testing.assert_allclose(estimator.predict_proba(sparse), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("make", "y"),
+    [(regressor, X[:, :2]), (regressor, X[:, :1]), (classifier, SEVERAL), (classifier, THREE)],
+    ids=["columns", "column", "labels", "classes"],
+)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
+def test_arrays_of_any_layout(make, y):
+    def layouts(a):
+        strided = np.repeat(a, 2, axis=0)[::2]
+        return [np.asfortranarray(a), np.asfortranarray(strided), strided, a[::-1].copy()[::-1]]
+
+    weights = rng.uniform(0.5, 2, len(X))
+    for parameters in ({"solver": "lbfgs"}, {}):
+        given = {} if parameters else {"X_val": X, "y_val": y, "sample_weight_val": weights}
+        wanted = make(**parameters).fit(X, y, weights, **given).predict(X)
+        for rows, targets, shares in zip(*map(layouts, (X, y, weights)), strict=True):
+            if given:
+                given = {"X_val": rows, "y_val": targets, "sample_weight_val": shares}
+            found = make(**parameters).fit(rows, targets, shares, **given)
+            np.testing.assert_array_equal(found.predict(rows), wanted)
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [{}, {"hidden_layer_sizes": ()}, {"dropout": 0.5, "normalization": "batch"}, {"residual": True},
+     {"early_stopping": True, "activation": square}],
+    ids=["plain", "linear", "dropout", "residual", "validated"],
+)  # fmt: skip
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_rows_of_few_numbers(parameters, dtype):
+    dense = np.where(rng.random((300, 40)) < 0.05, 9 * rng.normal(size=(300, 40)), 0).astype(dtype)
+    y = dense[:, 0] + dense[:, 1] + np.arange(300) % 2
+    estimator = regressor(batch_size=50, **parameters).fit(csr_matrix(dense), y)
+    expected = estimator.predict(dense)
+    for rows in (slice(None), slice(7), slice(3, 4)):
+        found = estimator.predict(csr_matrix(dense[rows]))
+        assert found.dtype == expected.dtype
+        np.testing.assert_allclose(found, expected[rows], rtol=1e-4, atol=1e-5)
+
+
+def test_rows_of_few_numbers_stay_sparse(monkeypatch):
+    dense = np.where(rng.random((200, 40)) < 0.05, 1.0, 0.0)
+    estimator = classifier().fit(dense, dense[:, 0])
+    expected = estimator.predict_proba(dense)
+    monkeypatch.setattr(csr_matrix, "toarray", None)
+    np.testing.assert_allclose(estimator.predict_proba(csr_matrix(dense)), expected)
+
+
+def test_sparse_rows_become_dense_a_few_at_a_time(monkeypatch):
+    monkeypatch.setattr("chainrule.sklearn.batches._DENSE_BYTES", 5 * X[0].nbytes)
+    estimator = classifier(residual=True).fit(X, TWO)
+    sizes, toarray = [], csr_matrix.toarray
+    monkeypatch.setattr(csr_matrix, "toarray", lambda x: sizes.append(x.shape[0]) or toarray(x))
+    for predict in (estimator.predict_proba, cr.Predictor(estimator).predict_proba):
+        np.testing.assert_allclose(predict(csr_matrix(X)), estimator.predict_proba(X), rtol=1e-9)
+    assert set(sizes) == {4, 1}
 
 
 def test_metadata_and_frames():

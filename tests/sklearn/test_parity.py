@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+pytest.importorskip("sklearn", "1.7")  # its networks take no weights of rows before
 networks = pytest.importorskip("sklearn.neural_network")
 sparse = pytest.importorskip("scipy.sparse")
 ours = pytest.importorskip("chainrule.sklearn")
@@ -133,6 +134,24 @@ def test_probabilities_at_the_bounds_count_as_bounded(solver):
     np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=1e-9)
     theirs, mine = pair("MLPClassifier", TWO, 1e3 * X, solver=solver, max_iter=3)
     np.testing.assert_allclose(mine.loss_, theirs.loss_, rtol=1e-4)  # theirs rounds 1 - p
+
+
+@pytest.mark.parametrize(("dtype", "rtol"), [("f4", 1e-4), ("f8", 1e-9)])
+@pytest.mark.parametrize("y", [TWO, THREE, SEVERAL], ids=["two", "three", "several"])
+def test_losses_of_logits_of_any_size(y, dtype, rtol):
+    rows = np.c_[X, 1e12 + np.arange(len(X))].astype(dtype)
+    theirs, mine = pair("MLPClassifier", y, rows, max_iter=20, learning_rate_init=1e-3)
+    assert mine.n_iter_ == theirs.n_iter_
+    np.testing.assert_allclose(mine.loss_curve_, theirs.loss_curve_, rtol=rtol)
+    assert min(mine.loss_curve_) > 1
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")  # of scikit-learn's own overflows
+def test_scores_and_rows_of_a_training_that_diverges():
+    given = {"loss": "poisson", "activation": "identity", "solver": "sgd", "early_stopping": True}
+    theirs, mine = pair("MLPRegressor", COUNTS, 30 * X, **given)
+    assert np.isnan(theirs.validation_scores_).all()
+    assert_same(theirs, mine)
 
 
 @pytest.mark.parametrize("form", [sparse.csr_array, sparse.csc_matrix])

@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 
 from chainrule import nn, tabular
 from chainrule.sklearn import MLPClassifier, MLPRegressor, TabularClassifier, TabularRegressor
+from chainrule.tabular.targets import Numbers
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -53,6 +54,46 @@ def test_the_same_seed_gives_the_same_model_and_rows_do_not_depend_on_others():
     np.testing.assert_array_equal(alone, first.predict(FRAME)[:3])
     other = clone(first).set_params(random_state=1).fit(FRAME, VALUES)
     assert (other.predict(FRAME) != first.predict(FRAME)).any()
+
+
+@pytest.mark.parametrize("kind", [pd.Index, np.array, pd.Series, frozenset, dict.fromkeys])
+def test_names_of_columns_in_any_collection(kind):
+    frame = FRAME.assign(floor=RNG.integers(0, 30, 120))
+    given = {**SMALL, "epochs": 1, "categorical": kind(["floor"]), "drop": kind(["when"])}
+    model = clone(TabularRegressor(**given)).fit(frame, VALUES)
+    kinds = [column["kind"] for column in model.columns_.describe()]
+    assert kinds == ["number", "category", "unused", "category"]
+
+
+def test_names_of_columns_that_are_no_collection():
+    for given, said in (("floor", r"write drop=\['floor'\]"), (3, "got 3"), (None, "got None")):
+        with pytest.raises(TypeError, match=f"drop is a list of names.*{said}"):
+            TabularRegressor(drop=given).fit(FRAME, VALUES)
+
+
+def test_a_budget_that_suffices_ends_nothing():
+    model = TabularRegressor(**SMALL, time_budget=600).fit(FRAME, VALUES)
+    assert model.n_iter_ == 8
+    assert model.model_.report["members"][0]["stop_reason"] is None
+
+
+@pytest.mark.parametrize(
+    ("quantiles", "wanted"),
+    [
+        ((0.1, 0.5, 0.9), 20.0),
+        ((0.25, 0.75), 15.0),
+        ((0.1, 0.7), 10 + 10 * 2 / 3),
+        ((0.05, 0.25, 0.75, 0.95), 25.0),
+        ((0.9,), 10.0),
+        ((0.6, 0.9), 10.0),
+        ((0.1, 0.4), 20.0),
+    ],
+)
+def test_a_prediction_of_quantiles_is_the_median(quantiles, wanted):
+    outputs = 10.0 * np.arange(1, len(quantiles) + 1)[None]
+    low, high = (0.0,), (100.0,)
+    target = Numbers((0.0,), (1.0,), low, high, True, "quantile", quantiles)
+    assert target.decode(outputs) == pytest.approx([wanted], rel=1e-12)
 
 
 def test_validation_rows_weights_and_classes():
@@ -232,5 +273,5 @@ def test_an_activation_with_parameters_has_the_dtype_of_the_rows(dtype):
         estimator = MLPClassifier(**given).fit(rows, rows[:, 0] > 0)
         losses.append(estimator.loss_)
         assert {p.dtype for p in estimator.network_.parameters()} == {np.dtype(dtype)}
-        assert activation.get_submodule("0").weight.item() == np.float32(0.3)  # a copy was trained
+        assert activation[0].weight.item() == pytest.approx(0.3)  # a copy was trained
     assert losses[0] == pytest.approx(losses[1], rel=1e-5)

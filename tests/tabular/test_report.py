@@ -149,6 +149,18 @@ def test_the_epoch_whose_weights_were_kept(stops, tmp_path):
     assert kept in (tmp_path / "r.html").read_text(encoding="utf-8")
 
 
+def test_large_figures_are_written_in_full():
+    prices = 1000 * PRICE
+    model = tabular.fit(FRAME[TRAIN], prices[TRAIN], "regression", preset="fast", epochs=40)
+    figures = tabular.figures(model, FRAME[TEST], prices[TEST])
+    assert figures["rmse"] > 1e4
+    page = tabular.report_page(model, FRAME[TEST], prices[TEST])
+    rows = {row[0]: row[1:] for row in read(page)}
+    assert rows["the model"][0] == f"{figures['rmse']:,.0f}"
+    assert rows["the model"][2] == f"{figures['r2']:.4g}"
+    assert "e+0" not in page
+
+
 @pytest.mark.parametrize("size", [2.0**-1010, 2.0**-665, 2.0**665, 2.0**1012])
 def test_targets_of_any_size(size, tmp_path):
     x = np.random.default_rng(0).normal(size=(200, 3))

@@ -71,7 +71,7 @@ def changed(gpt, how):
     elif how == "other dropout":
         gpt.transformer["drop"] = nn.Tanh()
     elif how == "other layer":
-        block.mlp["c_proj"] = Backwards(32, 8, False, "float64")
+        block.mlp["c_proj"] = Backwards(32, 8, False, dtype="float64")
     return gpt
 
 

@@ -247,18 +247,6 @@ def test_results_keep_no_graph_and_say_so():
     predict = cr.compile(model)
     with pytest.raises(ValueError, match=r"computed by a compiled function.*inside"):
         predict(X).backward()
-    head = nn.Linear(3, 3, dtype="float64")
-    loss = nn.CrossEntropyLoss()(head(predict(X)), Y)
-    for differentiate in (loss.backward, lambda: cr.grad(loss, head.weight)):
-        with pytest.raises(ValueError, match=r"shape \(\d+, 3\) was computed by"):
-            differentiate()
-    assert head.weight.grad is None
-    features = predict(X)
-    assert cr.grad((features * 3).sum(), features).numpy().max() == 3
-    nn.CrossEntropyLoss()(head(features.detach()), Y).backward()
-    assert head.weight.grad is not None
-    with cr.no_grad():
-        assert not predict(X).requires_grad
     inputs = model[0](cr.tensor(X))
 
     @cr.compile
@@ -269,11 +257,58 @@ def test_results_keep_no_graph_and_say_so():
         differentiate(inputs)
 
 
+def test_no_gradient_is_lost_between_a_compiled_function_and_the_eager_loop():
+    predict = cr.compile(network())
+    head, loss_fn = nn.Linear(3, 3, dtype="float64"), nn.CrossEntropyLoss()
+    refused = pytest.raises(
+        ValueError, match=r"shape \(\d+, 3\) was computed by a compiled function"
+    )
+    with refused:
+        loss_fn(head(predict(X).reshape(-1, 3)), Y).backward()
+    assert head.weight.grad is None
+    x = cr.tensor(X, requires_grad=True)
+    features = predict(x)
+    with refused:
+        cr.grad((features * 3).sum(), x)
+    features /= 2  # is no leaf
+    assert cr.grad(loss_fn(head(features), Y), head.weight).shape == (3, 3)
+
+    @cr.compile
+    def step(features):
+        loss = loss_fn(head(features), Y)
+        loss.backward()
+        return loss
+
+    with pytest.raises(cr.SymbolicError, match=r"graph outside.*detach\(\)"):
+        step(predict(X))
+    assert not step(predict(X).detach()).requires_grad
+    with cr.no_grad():
+        features = predict(X)
+    loss_fn(head(features.requires_grad_()), Y).backward()
+    assert features.grad is not None and head.weight.grad is not None
+
+
+def test_a_result_requires_a_gradient_where_backward_was_called_for_other_leaves():
+    generator, critic = network(seed=1), nn.Linear(3, 1, dtype="float64")
+
+    @cr.compile
+    def step(x):
+        fake = generator(x)
+        critic(fake.detach()).sum().backward()
+        return fake, critic(x[:, :3])
+
+    fake, score = step(X)
+    assert fake.requires_grad and not score.requires_grad
+    with pytest.raises(ValueError, match="computed by a compiled function"):
+        critic(fake).sum().backward()
+    assert cr.compile(lambda: fake * 2)().shape == fake.shape  # a constant of another graph
+
+
 def test_a_compiled_model_has_the_parts_of_the_model():
     model = network()
     compiled = cr.compile(model)
     assert list(compiled.parameters()) == list(model.parameters())
-    assert compiled.eval() is model and not compiled.training
+    assert compiled.eval() is compiled and not model.training and not compiled.training
     with pytest.raises(AttributeError):
         compiled.absent()
 
@@ -321,6 +356,23 @@ def test_an_input_as_the_bound_of_a_slice_says_what_to_pass(number):
     with pytest.raises(cr.SymbolicError, match=r"it is an input of the graph.* as Python's, int"):
         step(x, number)
     assert step(x, int(number)).shape == (2, 1)
+
+
+def test_a_refusal_prints_no_large_values():
+    large = cr.tensor(np.ones((64, 3)), requires_grad=True)
+    counting.numbers = list(range(100))
+
+    def count(x):
+        counting.numbers = [*counting.numbers, 1]
+        return x
+
+    for function, said in [
+        (lambda x: (x * large).sum().backward(), r"\.grad of an object of type Tensor of shape"),
+        (count, "from an object of type list"),
+    ]:
+        with pytest.raises(cr.SymbolicError, match=said) as error:
+            cr.compile(function)(np.ones((64, 3)))
+        assert len(str(error.value)) < 400
 
 
 def test_what_is_a_leaf_only_in_the_eager_loop_keeps_no_gradient(backend):

@@ -224,7 +224,8 @@ CHAINRULE_INLINE Vector<T> log1p(Vector<T> x) {
   auto result = log_sum(e, f, correction);
   result = select(x < infinity, result, x);
   result = select(x < -one, infinity - infinity, result);
-  return select(x == -one, -infinity, result);
+  result = select(x == -one, -infinity, result);
+  return select(x == zero, x, result);  // -0 too
 }
 
 // log(|x| + sqrt(x^2 + 1)) as log1p(|x| + x^2 / (1 + sqrt(x^2 + 1))), and as log1p(|x|) + ln 2

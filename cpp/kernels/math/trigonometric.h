@@ -124,7 +124,7 @@ CHAINRULE_INLINE Vector<T> sin_shifted(Vector<T> x) {
 
 template <typename T>
 CHAINRULE_INLINE Vector<T> sin(Vector<T> x) {
-  return sin_shifted<0>(x);
+  return select(x == broadcast(T(0)), x, sin_shifted<0>(x));  // -0 too
 }
 
 template <typename T>

@@ -63,6 +63,7 @@ def predict(
     out = None if out == "-" else out
     if out is None and sys.stdout is None:
         raise OSError("standard output is closed: there is nowhere to write to. Give --out.")
+    _check_form(out)
     check_outputs({"--out": out}, [model, *files_of(data, folder)])
     if (table := read_saved_table(model)) is not None:
         if proba and not table.model.is_classification:
@@ -83,6 +84,21 @@ def predict(
 
 
 _NO_PROBABILITIES = "{} is a regression: it has no probabilities. Leave --proba out."
+
+
+_OTHER_FORMS = (
+    ".parquet", ".pq", ".feather", ".arrow", ".json", ".jsonl", ".xlsx", ".xls", ".npz", ".npy",
+    ".gz", ".bz2", ".xz", ".zst", ".zip",
+)  # fmt: skip
+
+
+def _check_form(out: str | None) -> None:
+    """Raise ValueError for a file whose name says that it is no CSV."""
+    if out is not None and out.lower().endswith(_OTHER_FORMS):
+        raise ValueError(
+            f"--out {out}: predictions are written as CSV. Name a .csv file; "
+            "pandas.read_csv(file).to_parquet(...) and its like make others of it."
+        )
 
 
 def _give(text: str, rows: int, out: str | None) -> None:

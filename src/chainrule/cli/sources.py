@@ -205,7 +205,7 @@ def read_to_train(
     repeated = next((column for column in names if names.count(column) > 1), None)
     if repeated is not None:
         raise ValueError(f"{name} has two columns named {repeated!r}. Rename one of them.")
-    index = target_column(name, names, target)
+    index = column_index(name, names, target)
     for column, cells in zip(names, values.T, strict=True):
         _check_not_tiny(f"{name}, column {column!r:.80}", cells)
     notice = None
@@ -410,16 +410,20 @@ def _places(
     return places, y
 
 
-def target_column(path: str, names: tuple[str, ...], target: str | None) -> int:
-    """The index of the target, given by name, or by index if no column has that name."""
-    if target is None:
+def column_index(path: str, names: tuple[str, ...], wanted: str | None) -> int:
+    """The index of a column, given by name, or by index if none has that name; by default the last.
+
+    Raises:
+        ValueError: if there is no such column.
+    """
+    if wanted is None:
         return len(names) - 1
-    if target in names:
-        return names.index(target)
-    if re.fullmatch(r"-?\d+", target) and -len(names) <= int(target) < len(names):
-        return int(target) % len(names)
+    if wanted in names:
+        return names.index(wanted)
+    if re.fullmatch(r"-?\d+", wanted) and -len(names) <= int(wanted) < len(names):
+        return int(wanted) % len(names)
     raise ValueError(
-        f"{path} has no column {target!r}. Its columns: {_listed(names)}. Name one of them, or "
+        f"{path} has no column {wanted!r:.80}. Its columns: {_listed(names)}. Name one of them, or "
         f"give the index of one, 0 to {len(names) - 1}."
     )
 

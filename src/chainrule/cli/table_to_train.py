@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from chainrule import tabular
-from chainrule.cli.sources import saying_what_text_is_for, target_column
+from chainrule.cli.sources import column_index, saying_what_text_is_for
 from chainrule.cli.table_data import naming
 from chainrule.cli.tasks import MAX_INFERRED_CLASSES, choose_task, inferred_task
 from chainrule.data import cells
@@ -83,6 +83,9 @@ def read_table_to_train(name: str, given: Mapping[str, Any]) -> TableToTrain:
     for kind, columns_asked in asked.items():
         if target in columns_asked:
             raise ValueError(f"{name}: --{kind} is of a feature, and {target!r:.80} is the target.")
+        for column in columns_asked:
+            with naming(f"--{kind}"):
+                column_index(name, names, column)
     notices += _notices_of(name, found.doubts, asked, target)
     told = [doubt.column for doubt in found.doubts]
     notices += _notices_of_signs(x, {*told, *asked["categorical"], *asked["drop"], *asked["date"]})
@@ -125,7 +128,7 @@ def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, Any,
             f"{name} has the one column {names[0]!r:.80}, but a target and at least one feature "
             "are needed. Separate columns by a comma, a semicolon, a tab or a bar."
         )
-    target = names[target_column(name, names, wanted)]
+    target = names[column_index(name, names, wanted)]
     notices = [found.notice] if found.notice is not None else []
     y, frame, written = found.frame[target], found.frame, found.written
     lacks = y.isna().to_numpy()
@@ -278,7 +281,7 @@ def _text_columns(layout: Layout, categorical: Iterable[str]) -> list[int]:
 def _label_column(name: str, names: tuple[str, ...], wanted: str | None) -> str | None:
     """The target's name; None where there is no such column, of which `_divide` tells."""
     try:
-        return names[target_column(name, names, wanted)]
+        return names[column_index(name, names, wanted)]
     except ValueError:
         return None
 

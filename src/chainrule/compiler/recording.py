@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph, StateRecorder, recorded, recorded_graph
 from chainrule.errors import SymbolicError
 from chainrule.graph.backprop import with_ancestors
@@ -78,7 +79,8 @@ class Output(NamedTuple):
     """A place in `Recording.result` for the graph's output of this number.
 
     Attributes:
-        requires_grad: whether `backward` would go on through it, which the function has not called.
+        requires_grad: whether it is computed from a leaf that requires a gradient, and whose
+            `.grad` no `backward` within the function has filled.
     """
 
     number: int
@@ -93,6 +95,7 @@ class _FunctionRecorder(StateRecorder):
         self.first_serial = next_serial()
         self.gradients: dict[State, Tensor | None] = {}
         self.found: dict[State, Argument | None] = {}
+        self.filled: set[State | None] = set()
         self.used: set[State] = set()
         self.modules: dict[Any, None] = {}
         self.before: dict[Attribute, Any] = {}
@@ -130,6 +133,8 @@ class _FunctionRecorder(StateRecorder):
     def set_gradient(self, state: State, grad: Tensor | None) -> None:
         if hasattr(state, "serial"):  # else it is being made
             self.gradients[state] = grad
+            if grad is not None:
+                self.filled.add(state)
             self.used.discard(state)
 
     def takes_gradients(self, leaf: Tensor) -> bool:
@@ -197,7 +202,10 @@ def _recording(recorder: _FunctionRecorder, returned: Any) -> Recording:
 
     def output(tensor: Tensor) -> Output:
         if tensor not in numbers:
-            requires_grad = tensor.requires_grad and not recorder.gradients
+            requires_grad = tensor.requires_grad and any(
+                node.operation is None and node.requires_grad and node.state not in recorder.filled
+                for node in with_ancestors([tensor])
+            )
             numbers[tensor] = Output(len(outputs), requires_grad)
             outputs.append(tensor)
         return numbers[tensor]
@@ -257,7 +265,7 @@ def _equal(a: Any, b: Any) -> bool:
 
 
 def _shown(value: Any) -> str:
-    return "nothing" if value is MISSING else f"{value!r:.60}"
+    return "nothing" if value is MISSING else checks.described(value)
 
 
 _PLAIN = (bool, int, float, complex, str, bytes, np.ndarray, np.generic, np.dtype, type)

@@ -147,14 +147,16 @@ def as_written(labels: Any, column: Any) -> Any:
         column: what was made of them.
     """
     values = column.dropna().infer_objects().to_numpy()
-    if values.dtype.kind not in "biuf":
+    kind = values.dtype.kind
+    if kind not in "biuf" or (kind == "f" and (values != np.round(values)).any()):
         return None
-    distinct = {text.strip() for text in labels.cat.categories if not texts.is_missing(text)}
-    if values.dtype.kind == "b":
+    present = (text.strip() for text in labels.cat.categories if not texts.is_missing(text))
+    if kind == "b":
+        distinct = set(present)
         # One truth in two ways, as true and TRUE, is one.
         is_plain = len(distinct) != 2 or distinct == {"True", "False"}
     else:
-        is_plain = all(map(_PLAIN.fullmatch, distinct)) or bool((values != np.round(values)).any())
+        is_plain = all(map(_PLAIN.fullmatch, present))
     return None if is_plain else labels.astype(object).str.strip()
 
 

@@ -5,11 +5,13 @@ from __future__ import annotations
 import csv
 import io
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO
+
+import numpy as np
 
 from chainrule.data import cells as texts
 from chainrule.data import frame_cells
@@ -20,8 +22,6 @@ from chainrule.errors import FileError
 
 _SAMPLE = 1 << 16
 _PART = 1 << 20
-_FEW_ROWS = 200
-"""So many rows show that a column has fractions."""
 
 
 def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> Frame:
@@ -32,23 +32,22 @@ def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> F
         file: UTF-8.
         is_plain: whether the file of this name is what `file` reads.
     """
-    text = _Text(name, file, wishes, is_plain)
-    layout = text.layout
+    table = _TextTable(name, file, wishes, is_plain)
+    layout = table.layout
     kept = [] if wishes.text is None else list(wishes.text(layout))
-    labels = {_label(text, wishes, skipped) for skipped in {0, int(layout.may_have_index)}}
-    # Their texts, as pandas makes 1 of 01.
-    written = [n for n in labels if n is not None and n not in kept and not text.has_fractions(n)]
-    frame = text.read(dict.fromkeys(kept + written, "str"))
-    if frame.iloc[:, -1].isna().any() and not text.has_all_cells(len(frame)):
-        text.check_lengths()
-    categories = {number: frame[number].astype("category") for number in written}
-    for number in written:
-        frame[number] = text.parsed(categories[number])
+    labels = {_label(table, wishes, skipped) for skipped in {0, int(layout.may_have_index)}}
+    as_text = [n for n in labels if n is not None and n not in kept and not table.has_fractions(n)]
+    frame = table.read(dict.fromkeys(kept + as_text, str))
+    if frame.iloc[:, -1].isna().any() and not table.has_even_lines():
+        table.check_lengths()
+    categories = {number: frame[number].astype("category") for number in as_text}
+    for number in as_text:
+        frame[number] = table.parsed(categories[number])
     for number, column in frame.items():
-        if text.has_commas and number not in kept and frame_cells.is_text(column):
+        if table.has_commas and number not in kept and frame_cells.is_text(column):
             frame[number] = frame_cells.with_points(column)
         elif frame_cells.may_lack_digits(column):
-            again = text.texts_of(number)
+            again = table.texts_of(number)
             if frame_cells.are_digits(again):
                 frame[number] = again
     notice = None
@@ -58,38 +57,37 @@ def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> F
             "its first column, which has no name, is taken for the rows' index, as pandas writes "
             "it, and left out: give it a name if it is a feature"
         )
-    label = _label(text, wishes, skipped)
-    as_written = None
+    label = _label(table, wishes, skipped)
+    written = None
     if label is not None:
-        frame[label] = _all_labels(text, label, frame[label], label in kept)
-        if label in written:
-            as_written = frame_cells.as_written(categories[label], frame[label])
+        frame[label] = _with_missing_words(table, label, frame[label], label in kept)
+        if label in as_text:
+            written = frame_cells.as_written(categories[label], frame[label])
     frame = frame.iloc[:, skipped:]
-    numbers = [number for number in frame if wishes.doubts and number not in kept]
-    doubts = tuple(text.doubts(frame[number] for number in numbers))
+    doubts = table.doubts(frame.drop(columns=kept, errors="ignore")) if wishes.doubts else ()
     frame.columns = list(layout.names[skipped:])
-    return Frame(frame, layout.header_lines > 0, notice, as_written, doubts)
+    return Frame(frame, layout.header_lines > 0, notice, written, tuple(doubts))
 
 
-def _all_labels(text: _Text, number: int, labels: Any, is_kept: bool) -> Any:
-    """Labels with those of which pandas takes the texts for signs of missing ones."""
+def _with_missing_words(table: _TextTable, number: int, labels: Any, is_kept: bool) -> Any:
+    """Labels where words such as none and NA, which pandas takes for missing values, are text."""
     labels = labels if is_kept else frame_cells.as_numbers(labels)
     if labels.isna().any() and (is_kept or frame_cells.holds_text(labels)):
-        return text.texts_of(number, keep_default_na=False, na_values=[""])
+        return table.texts_of(number, keep_default_na=False, na_values=[""])
     return labels
 
 
-def _label(text: _Text, wishes: Wishes, skipped: int) -> int | None:
-    """The number of the column of labels, if there is one, without those that are skipped."""
-    names = text.layout.names
+def _label(table: _TextTable, wishes: Wishes, skipped: int) -> int | None:
+    """The number of the column of labels, where the first `skipped` columns are left out."""
+    names = table.layout.names
     if wishes.labels is None:
         return None
-    label = wishes.labels(names[skipped:], text.layout.header_lines > 0)
+    label = wishes.labels(names[skipped:], table.layout.header_lines > 0)
     return names.index(label) if label is not None and names.count(label) == 1 else None
 
 
-class _Text:
-    """A text file that holds a table, whose columns have numbers for names.
+class _TextTable:
+    """A table in a text file. In its frames 0, 1, ... name the columns.
 
     Attributes:
         layout: the table's form.
@@ -108,8 +106,8 @@ class _Text:
         self.has_commas = frame_cells.has_decimal_commas(self._lines, delimiter)
         # pandas reads a file that it opens itself in half the time.
         self._source: Any = Path(name).absolute() if is_plain else file
-        self._cells = {"decimal": "," if self.has_commas else "."}
-        self._options: dict[str, Any] = self._cells | {
+        self._numbers = {"decimal": "," if self.has_commas else "."}
+        self._options: dict[str, Any] = self._numbers | {
             "sep": delimiter,
             "header": 0 if self.layout.header_lines else None,  # which may go over several lines
             "skiprows": self.layout.records_before,
@@ -126,7 +124,7 @@ class _Text:
         yield text
         text.detach()
 
-    def read(self, dtypes: dict[int, str]) -> Any:
+    def read(self, dtypes: dict[int, type]) -> Any:
         """The table, with what is given of the columns' dtypes."""
         import pandas as pd
 
@@ -164,7 +162,7 @@ class _Text:
             header=None,
             skip_blank_lines=False,
             low_memory=False,
-            **self._cells,
+            **self._numbers,
         )[0]
         return values.reindex(column.cat.codes).set_axis(column.index)  # NaN for the code -1
 
@@ -173,7 +171,7 @@ class _Text:
         before = self.layout.records_before + (self.layout.header_lines > 0)
         reader = csv.reader(self._lines, delimiter=self.layout.delimiter, skipinitialspace=True)
         try:
-            rows = list(islice(reader, before, before + _FEW_ROWS))
+            rows = list(islice(reader, before, None))
         except csv.Error:  # a cell of great length
             return False
         cells = [row[number] for row in rows if number < len(row)]
@@ -181,19 +179,26 @@ class _Text:
         values = map(texts.number, cells)
         return any(value is not None and not value.is_integer() for value in values)
 
-    def has_all_cells(self, rows: int) -> bool:
-        """Whether the count of delimiters shows that none of so many rows is short.
+    def has_even_lines(self) -> bool:
+        """Whether each line without quotes has as many delimiters as the first.
 
-        pandas refuses longer rows.
+        False where that can't be told from the lines alone.
         """
-        delimiter, count = self.layout.delimiter.encode(), 0
+        delimiter, expected = ord(self.layout.delimiter), len(self.layout.names) - 1
+        before, last = 0, 0  # delimiters of a line that began in an earlier part; the last sign
         self._file.seek(0)
         while part := self._file.read(_PART):
-            if b'"' in part:  # delimiters between quotes are text
+            if b'"' in part or part.count(b"\r") != part.count(b"\r\n"):
                 return False
-            count += part.count(delimiter)
-        lines = rows + (self.layout.header_lines > 0)
-        return count == lines * (len(self.layout.names) - 1)
+            signs = np.frombuffer(part, np.uint8)
+            delimiters = np.flatnonzero(signs == delimiter)
+            ends = np.searchsorted(delimiters, np.flatnonzero(signs == ord("\n")))
+            counts = np.diff(ends, prepend=-before)
+            if (counts != expected).any():
+                return False
+            before = len(delimiters) - (int(ends[-1]) if len(ends) else -before)
+            last = part[-1]
+        return last == ord("\n") or before == expected
 
     def check_lengths(self) -> None:
         """Raise FileError for a row that has fewer or more cells than the first line.
@@ -210,13 +215,13 @@ class _Text:
                         f"first line, found {len(cells)}. Give every row the same columns."
                     )
 
-    def doubts(self, columns: Iterable[Any]) -> Iterator[Doubt]:
+    def doubts(self, columns: Any) -> Iterator[Doubt]:
         """The doubts about columns that seem to be numbers."""
-        for column in columns:
+        for number, column in columns.items():
             doubt = frame_cells.doubt_of(column, self.has_commas)
             if doubt is not None:
-                name = self.layout.names[int(doubt.column)]
-                yield doubt._replace(column=name, line=self._line_of(doubt.row))
+                name, line = self.layout.names[number], self._line_of(doubt.row)
+                yield doubt._replace(column=name, line=line)
 
     def _line_of(self, row: int) -> int:
         """The line of the file on which a row ends, counted from 1."""

@@ -14,8 +14,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from chainrule.drawing.text_width import text_width
+
 WIDTH, HEIGHT = 480, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 16, 28, 48
+_BESIDE_TICKS = 28
+"""The room beside the numbers on the upright axis: of its label and of gaps."""
+
 COLOURS = ("#2a6fdb", "#d9822b", "#3a9a5b", "#b3446c", "#7a5cc4", "#6b7280")
 
 
@@ -148,6 +153,11 @@ def ticks(low: float, high: float, most: int = 6) -> list[float]:
     return [float(f"{number * step:.12g}") for number in range(first, last + 1)]
 
 
+def _tick(value: float) -> str:
+    """A number on an axis."""
+    return f"{value:.10g}" if abs(value) < 1e7 else f"{value:g}"
+
+
 def _points(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
     return np.stack([np.asarray(a, np.float64).ravel(), np.asarray(b, np.float64).ravel()], axis=1)
 
@@ -162,7 +172,9 @@ def _axes(points: NDArray[np.float64]) -> tuple[Axis, Axis]:
         room = (high - low) * 0.02 or max(abs(high), 1.0) * 0.5
         ranges.append((low - room if low else 0.0, high + room))
     (left, right), (low, high) = ranges
-    return Axis(left, right, _LEFT, WIDTH - _RIGHT), Axis(low, high, HEIGHT - _BOTTOM, _TOP)
+    widest = max((text_width(_tick(value), 12) for value in ticks(low, high)), default=0.0)
+    start = max(_LEFT, math.ceil(widest) + _BESIDE_TICKS)
+    return Axis(left, right, start, WIDTH - _RIGHT), Axis(low, high, HEIGHT - _BOTTOM, _TOP)
 
 
 def _frame(axes: tuple[Axis, Axis], title: str, x: str, y: str, names: Sequence[str]) -> list[str]:
@@ -173,13 +185,13 @@ def _frame(axes: tuple[Axis, Axis], title: str, x: str, y: str, names: Sequence[
         at = across.place(value)
         parts.append(
             f'<line x1="{at:.1f}" y1="{up.start}" x2="{at:.1f}" y2="{up.end}" '
-            f'stroke="var(--grid, #ddd)"/>{_text(at, up.start + 16, f"{value:g}", "middle")}'
+            f'stroke="var(--grid, #ddd)"/>{_text(at, up.start + 16, _tick(value), "middle")}'
         )
     for value in ticks(up.low, up.high):
         at = up.place(value)
         parts.append(
             f'<line x1="{across.start}" y1="{at:.1f}" x2="{across.end}" y2="{at:.1f}" '
-            f'stroke="var(--grid, #ddd)"/>{_text(across.start - 6, at + 4, f"{value:g}", "end")}'
+            f'stroke="var(--grid, #ddd)"/>{_text(across.start - 6, at + 4, _tick(value), "end")}'
         )
     parts.append(_text(WIDTH / 2, HEIGHT - 10, x, "middle"))
     parts.append(

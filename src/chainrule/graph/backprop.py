@@ -13,13 +13,15 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from operator import attrgetter
 from typing import Any, TypeVar
 
+from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
+from chainrule.graph.compiled_results import NOT_KEPT, is_compiled, without_graph
 from chainrule.graph.context import Recorder, local
 from chainrule.graph.grad_table import GradTable
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import JointRule, Operation
-from chainrule.graph.tensor import COMPILED, Tensor, TensorLike, as_tensor
+from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 
 Edge = tuple[Tensor, int]
 """(consumer, index): the edge from `consumer.inputs[index]` to `consumer`."""
@@ -109,8 +111,6 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
     wanted = _checked_targets(targets)
     pruned: PrunedGraph = {}
     for variable in ancestors(z):
-        if variable.attributes is COMPILED and variable.requires_grad and variable not in wanted:
-            raise _without_graph(variable)
         edges = []
         if variable.requires_grad or not any(parent.requires_grad for parent in variable.inputs):
             # else the variable was built inside no_grad(), or is not differentiable
@@ -120,13 +120,6 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
             for edge in edges:
                 pruned[variable.inputs[edge[1]]].append(edge)
     return pruned
-
-
-def _without_graph(result: Tensor) -> ValueError:
-    return ValueError(
-        f"a Tensor of shape {result.shape} was computed by a compiled function, which keeps no "
-        "graph: call backward() inside that function, or take detach() of it for a constant"
-    )
 
 
 def _checked_targets(targets: Iterable[Tensor]) -> set[Tensor]:
@@ -147,8 +140,6 @@ def _prune_to_leaves(z: Tensor) -> PrunedGraph:
     stack = [z]
     while stack:
         node = stack.pop()
-        if node.attributes is COMPILED:
-            raise _without_graph(node)
         for index, parent in enumerate(node.inputs):
             if parent.requires_grad:
                 consumers = edges.get(parent)
@@ -331,8 +322,8 @@ def backward(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Accumulate the gradients of `z` in `.grad` of its leaves; see `Tensor.backward`."""
-    if z.attributes is COMPILED:
-        raise _without_graph(z)
+    if is_compiled(z):
+        raise without_graph(z)
     if not z.requires_grad:
         raise ValueError(
             f"{z!r} depends on no leaf that requires a gradient: pass requires_grad=True to the "
@@ -380,14 +371,15 @@ def _check_gradients_go_to_state(grad_table: dict[Tensor, Tensor], capture: Reco
     for leaf in grad_table:
         if not _keeps_gradient(leaf) and not any(i.requires_grad for i in leaf.inputs):
             raise SymbolicError(
-                f"backward() would fill .grad of {leaf!r}, which was made to require a gradient, "
-                "but is no leaf of a captured graph; use cr.grad(loss, x), which takes any Tensor"
+                f"backward() would fill .grad of {checks.described(leaf)}, which was made to "
+                "require a gradient, but is no leaf of a captured graph; use cr.grad(loss, x), "
+                "which takes any Tensor"
             )
         if _keeps_gradient(leaf) and leaf.requires_grad and not capture.takes_gradients(leaf):
             raise SymbolicError(
-                f"backward() would fill .grad of {leaf!r}, which is not part of a captured graph; "
-                "use cr.grad there, or make it a Parameter or an argument and capture the function "
-                "by cr.compile"
+                f"backward() would fill .grad of {checks.described(leaf)}, which is not part of a "
+                "captured graph; use cr.grad there, or make it a Parameter or an argument and "
+                "capture the function by cr.compile"
             )
 
 
@@ -482,6 +474,9 @@ def _grads(
         else:
             gradients = [grad_table[target]] if target in grad_table else []
         if not gradients:
+            lost = next((v for v in ancestors(z) if v.operation is NOT_KEPT), None)
+            if lost is not None and lost is not z:
+                raise without_graph(lost)
             grads.append(functions["zeros_like"](target))
         else:
             grads.append(gradients[0] if len(gradients) == 1 else functions["add_n"](*gradients))

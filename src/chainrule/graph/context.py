@@ -58,7 +58,7 @@ class Context:
         self.capture: Recorder | None = None
         self.modes: dict[int, bool] | None = None
         self.around: dict[int, tuple[Callable[..., Any], ...]] | None = None
-        self.shared: dict[tuple[Tensor, Tensor], Tensor] | None = None
+        self.shared: dict[tuple[Tensor, Tensor], Any] | None = None
         self.path = ""
         self.origin: Tensor | None = None
 

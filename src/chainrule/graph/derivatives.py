@@ -68,7 +68,7 @@ def value_and_grad(
         argnums: the position of the argument to differentiate, or several.
 
     Raises:
-        ValueError: from the function returned, if it is called with fewer arguments.
+        TypeError: from the function returned, if it is called with fewer arguments.
 
     Example:
         >>> import chainrule as cr
@@ -81,12 +81,12 @@ def value_and_grad(
 
     def evaluate(*arguments: Any, **keywords: Any) -> tuple[Tensor, Any]:
         given = list(arguments)
+        if not all(-len(given) <= position < len(given) for position in positions):
+            raise TypeError(
+                f"value_and_grad: argnums {argnums} are places of arguments given in order; the "
+                f"call has {len(given)} of these"
+            )
         for position in positions:
-            if not -len(given) <= position < len(given):
-                raise ValueError(
-                    f"argnums={argnums!r} counts arguments given by position, from 0; the function "
-                    f"was called with {len(given)}"
-                )
             given[position] = _variable(given[position])
         value = _value(function, *given, **keywords)
         variables = [given[position] for position in positions]

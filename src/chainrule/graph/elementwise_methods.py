@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chainrule.graph.keywords import both_names
-from chainrule.graph.registered import functions
+from chainrule.graph.registered import functions, of_tensor
 
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor, TensorLike
 
 
+@of_tensor
 class ElementwiseMethods:
     """What a `Tensor` inherits: each method calls the function of its name."""
 

@@ -9,8 +9,8 @@ from numpy.typing import DTypeLike
 
 from chainrule.graph.elementwise_methods import ElementwiseMethods
 from chainrule.graph.keywords import both_names
-from chainrule.graph.placement import wanted_dtype
-from chainrule.graph.registered import functions, method
+from chainrule.graph.placement import HERE, wanted_dtype
+from chainrule.graph.registered import functions, method, of_tensor
 
 if TYPE_CHECKING:
     from chainrule.graph.tensor import Tensor, TensorLike
@@ -20,6 +20,7 @@ __all__ = ["Axis", "TensorMethods", "functions", "method"]
 Axis = int | Sequence[int] | None
 
 
+@of_tensor
 class TensorMethods(ElementwiseMethods):
     """What a `Tensor` inherits: each method calls the function of its name."""
 
@@ -73,6 +74,11 @@ class TensorMethods(ElementwiseMethods):
             ValueError: if one of `inputs` is no leaf, or requires no gradient.
         """
         functions["backward"](self, grad_output, create_graph, inputs)
+
+    @property
+    def device(self) -> str:
+        """ "cpu": where the numbers of all Tensors are. It is what `to` and `device=` take."""
+        return HERE
 
     def cpu(self) -> Tensor:
         """This Tensor: its numbers are in the CPU's memory."""
@@ -147,8 +153,10 @@ class TensorMethods(ElementwiseMethods):
         return functions["ptp"](self, axis, keepdims)
 
     @both_names()
-    def nansum(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
-        return functions["nansum"](self, axis, keepdims)
+    def nansum(
+        self, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+    ) -> Tensor:
+        return functions["nansum"](self, axis, keepdims, dtype=dtype)
 
     @both_names()
     def nanmean(self, axis: Axis = None, keepdims: bool = False) -> Tensor:
@@ -195,7 +203,7 @@ class TensorMethods(ElementwiseMethods):
         return functions["triu"](self, k)
 
     @both_names()
-    def log_softmax(self, axis: int = -1) -> Tensor:
+    def log_softmax(self, axis: Axis = -1) -> Tensor:
         return functions["log_softmax"](self, axis)
 
     @both_names()
@@ -203,13 +211,13 @@ class TensorMethods(ElementwiseMethods):
         return functions["logsumexp"](self, axis, keepdims)
 
     @both_names()
-    def softmax(self, axis: int = -1) -> Tensor:
+    def softmax(self, axis: Axis = -1) -> Tensor:
         return functions["softmax"](self, axis)
 
-    def reshape(self, *shape: int | Sequence[int]) -> Tensor:
-        return functions["reshape"](self, *shape)
+    def reshape(self, *shape: int | Sequence[int], order: str = "C") -> Tensor:
+        return functions["reshape"](self, *shape, order=order)
 
-    def transpose(self, *axes: int | Sequence[int]) -> Tensor:
+    def transpose(self, *axes: int | Sequence[int] | None) -> Tensor:
         return functions["transpose"](self, *axes)
 
     def broadcast_to(self, shape: Sequence[int]) -> Tensor:
@@ -237,11 +245,11 @@ class TensorMethods(ElementwiseMethods):
         return functions["swapaxes"](self, axis1, axis2)
 
     @both_names(start_dim="start_axis", end_dim="end_axis")
-    def flatten(self, start_axis: int = 0, end_axis: int = -1) -> Tensor:
-        return functions["flatten"](self, start_axis, end_axis)
+    def flatten(self, start_axis: int = 0, end_axis: int = -1, order: str = "C") -> Tensor:
+        return functions["flatten"](self, start_axis, end_axis, order)
 
-    def ravel(self) -> Tensor:
-        return functions["ravel"](self)
+    def ravel(self, order: str = "C") -> Tensor:
+        return functions["ravel"](self, order)
 
     @property
     def mT(self) -> Tensor:  # noqa: N802 - NumPy's name
@@ -292,8 +300,10 @@ class TensorMethods(ElementwiseMethods):
     def diagonal(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
         return functions["diagonal"](self, offset, axis1, axis2)
 
-    def trace(self, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
-        return functions["trace"](self, offset, axis1, axis2)
+    def trace(
+        self, offset: int = 0, axis1: int = 0, axis2: int = 1, dtype: DTypeLike | None = None
+    ) -> Tensor:
+        return functions["trace"](self, offset, axis1, axis2, dtype)
 
     def nonzero(self) -> tuple[Tensor, ...]:
         return functions["nonzero"](self)

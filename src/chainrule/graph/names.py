@@ -28,7 +28,7 @@ OURS = {
     "nelement": "x.size, a number",
     "pinverse": "cr.linalg.pinv(x)",
     "rank": "x.ndim; the rank of a matrix is np.linalg.matrix_rank(x.numpy())",
-    "expand": "x.broadcast_to(shape)",
+    "expand": "x.broadcast_to(shape), with the length of each axis in place of -1",
     "expand_as": "x.broadcast_to(other.shape)",
     "cat": "cr.concatenate(tensors, axis)",
     "hcat": "cr.hstack(tensors)",
@@ -54,9 +54,9 @@ OURS = {
     # PyTorch: dtype, device, memory
     "float": "x.astype('float32'); as a dtype cr.float32",
     "double": "x.astype('float64'); as a dtype cr.float64",
-    "half": "x.astype('float32'), the narrowest of floats here",
-    "bfloat16": "x.astype('float32'), the narrowest of floats here",
-    "float16": "x.astype('float32'), the narrowest of floats here",
+    "half": "x.astype('float16'), for arithmetic; layers compute in float32 or float64",
+    "bfloat16": "x.astype('float32'): layers compute in float32 or float64",
+    "float16": "x.astype('float16'), for arithmetic; layers compute in float32 or float64",
     "long": "x.astype('int64'); as a dtype cr.int64",
     "int": "x.astype('int32'); as a dtype cr.int32",
     "short": "x.astype('int16'); as a dtype cr.int16",
@@ -67,15 +67,10 @@ OURS = {
     "type_as": "x.astype(other.dtype)",
     "cast": "x.astype(dtype)",
     "to": "x.to(dtype), a method",
-    "to_device": "nothing: there is one device, the CPU",
-    "cuda": "nothing: there is one device, the CPU",
     "cpu": "x.cpu(), a method, which does nothing: there is one device, the CPU",
-    "mps": "nothing: there is one device, the CPU",
-    "xpu": "nothing: there is one device, the CPU",
-    "device": "nothing: there is one device, the CPU",
     "is_cuda": "False: there is one device, the CPU",
-    "get_device": "nothing: there is one device, the CPU",
-    "pin_memory": "nothing: there is one device, the CPU",
+    "get_device": "-1, PyTorch's number of the CPU: there is one device",
+    "pin_memory": "x itself: there is one device, the CPU",
     "share_memory_": "nothing: threads share memory",
     "element_size": "x.dtype.itemsize",
     "itemsize": "x.dtype.itemsize",
@@ -85,8 +80,6 @@ OURS = {
     "real": "x: there are no complex numbers here",
     "imag": "cr.zeros_like(x): there are no complex numbers here",
     "conj": "x: there are no complex numbers here",
-    "clone": "x: no one writes into a Tensor",
-    "copy": "x: no one writes into a Tensor",
     "new_tensor": "cr.tensor(data, x.dtype)",
     "new_zeros": "cr.zeros(shape, x.dtype)",
     "new_ones": "cr.ones(shape, x.dtype)",
@@ -106,9 +99,10 @@ OURS = {
     "inference_mode": "with cr.no_grad():",
     "is_grad_enabled": "nothing: gradients are off inside cr.no_grad() only",
     "autograd": "cr.grad, cr.jacobian, cr.hessian, cr.vjp, cr.jvp; a gradient of your own is a "
-    "formula with cr.stop_gradient, as the straight-through x + cr.stop_gradient(cr.sign(x) - x)",
-    "amp": "nothing: float32 is the narrowest of floats here",
-    "autocast": "nothing: float32 is the narrowest of floats here",
+    "formula with cr.stop_gradient, as the straight-through "
+    "cr.stop_gradient(cr.sign(x)) + (x - cr.stop_gradient(x))",
+    "amp": "nothing: layers compute in float32 or float64",
+    "autocast": "nothing: layers compute in float32 or float64",
     "randperm": "cr.permutation(n)",
     "distributions": "cr.rand, cr.randn, cr.bernoulli for numbers; nn.GaussianNLLLoss and the like",
     "get_default_dtype": "np.float32",
@@ -135,13 +129,7 @@ OURS = {
     "sgn": "cr.sign(x)",
     "threshold": "cr.where(x > threshold, x, value)",
     # PyTorch: products
-    "mm": "x @ y",
-    "bmm": "x @ y",
-    "mv": "x @ y",
     "ger": "cr.outer(x, y)",
-    "addmm": "x + a @ b",
-    "addmv": "x + a @ b",
-    "baddbmm": "x + a @ b",
     "addr": "x + cr.outer(a, b)",
     "chain_matmul": "cr.linalg.multi_dot(tensors)",
     "inverse": "cr.linalg.inv(x)",
@@ -151,9 +139,10 @@ OURS = {
     "slogdet": "cr.linalg.slogdet(x)",
     "cholesky": "cr.linalg.cholesky(x)",
     "matrix_power": "cr.linalg.matrix_power(x, n)",
-    "norm": "cr.linalg.norm(x, ord, axis)",
-    "dist": "cr.linalg.norm(x - y)",
-    "cdist": "cr.linalg.norm(x[:, None] - y[None], axis=-1)",
+    "norm": "cr.linalg.vector_norm(x, ord, axis), of all elements without an axis",
+    "dist": "cr.linalg.vector_norm(x - y, ord)",
+    "cdist": "cr.linalg.vector_norm(x[..., :, None, :] - y[..., None, :, :], ord, -1)",
+    "pdist": "cr.linalg.vector_norm(x[i] - x[j], ord, -1) with i, j = np.triu_indices(len(x), 1)",
     # PyTorch: elements at indices, order
     "masked_fill": "cr.where(mask, value, x)",
     "masked_select": "x[mask]",
@@ -202,6 +191,10 @@ OURS = {
     "ndarray": "cr.Tensor",
     "dtype": "x.dtype; a dtype is np.dtype, or its name",
     "errstate": "np.errstate",
+    "set_printoptions": "np.set_printoptions, and print(x.numpy())",
+    "geomspace": "start * (stop / start) ** cr.linspace(0, 1, num)",
+    "logspace": "10.0 ** cr.linspace(start, stop, num)",
+    "fill_diagonal": "cr.where(cr.eye(n, dtype='bool'), v, x), which returns a new Tensor",
     "finfo": "np.finfo(x.dtype)",
     "iinfo": "np.iinfo(x.dtype)",
     "result_type": "np.result_type(x.dtype, y.dtype)",
@@ -215,8 +208,6 @@ OURS = {
     "unique_all": "cr.unique(x, return_index=True, return_inverse=True, return_counts=True)",
     "cumulative_sum": "cr.cumsum(x, axis)",
     "cumulative_prod": "cr.cumprod(x, axis)",
-    "complex64": "a pair of real Tensors: there are no complex numbers here",
-    "complex128": "a pair of real Tensors: there are no complex numbers here",
     "testing": "import chainrule.testing",
     # PyTorch and Keras: what has another home
     "is_tensor": "isinstance(x, cr.Tensor)",
@@ -225,8 +216,6 @@ OURS = {
     "random": "cr.rand, cr.randn, cr.randint; cr.manual_seed(seed)",
     "set_random_seed": "cr.manual_seed(seed)",
     "set_default_dtype": "dtype='float64' where a Tensor or a layer is made",
-    "set_default_device": "nothing: there is one device, the CPU",
-    "backends": "nothing: there is one device, the CPU",
     "jit": "cr.compile",
     "script": "cr.compile",
     "vmap": "a batch as the first axis: every operation takes stacks",
@@ -234,6 +223,10 @@ OURS = {
     "FloatTensor": "cr.tensor(data, 'float32')",
     "DoubleTensor": "cr.tensor(data, 'float64')",
     "LongTensor": "cr.tensor(data, 'int64')",
+    "IntTensor": "cr.tensor(data, 'int32')",
+    "ShortTensor": "cr.tensor(data, 'int16')",
+    "CharTensor": "cr.tensor(data, 'int8')",
+    "ByteTensor": "cr.tensor(data, 'uint8')",
     "BoolTensor": "cr.tensor(data, 'bool')",
     "utils": "cr.nn.utils and cr.data",
     "functional": "cr.nn.functional",
@@ -262,7 +255,6 @@ OURS = {
     "keras": "cr.nn, cr.optim, cr.Trainer",
     "jacrev": "cr.jacobian",
     "jacfwd": "cr.jacobian",
-    "device_put": "nothing: there is one device, the CPU",
     "block_until_ready": "nothing: a value is there when the function returns",
     "numpy_function": "x.numpy()",
     # PyTorch: what has another shape here, or none with a gradient
@@ -282,7 +274,8 @@ OURS = {
     "layout": "nothing: there are no sparse Tensors here",
     "data_ptr": "x.numpy().ctypes.data",
     "untyped_storage": "x.numpy()",
-    "values": "x.numpy()",
+    "values": "x.numpy(); of x.max(axis) and cr.sort(x, axis) the result itself",
+    "indices": "x.argmax(axis); of a shape cr.meshgrid(*map(cr.arange, shape), indexing='ij')",
     "retains_grad": "cr.grad(loss, x): it takes any Tensor",
     "register_post_accumulate_grad_hook": "x.grad, read after backward()",
     "isposinf": "x == cr.inf",
@@ -291,10 +284,6 @@ OURS = {
     "logaddexp2": "cr.logaddexp(x * ln2, y * ln2) / ln2",
     "prelu": "cr.nn.functional.prelu",
     "hardshrink": "cr.nn.functional.hardshrink",
-    "solve": "cr.linalg.solve",
-    "lu_solve": "cr.linalg.solve",
-    "cholesky_solve": "cr.linalg.solve",
-    "triangular_solve": "cr.linalg.solve",
     "cholesky_inverse": "cr.linalg.inv",
     "symeig": "cr.linalg.eigh",
     "matrix_exp": "scipy.linalg.expm(x.numpy()), without a gradient",
@@ -313,11 +302,33 @@ OURS = {
     "histc": "np.histogram(x.numpy(), bins)",
     "cov": "np.cov(x.numpy()), without a gradient",
     "corrcoef": "np.corrcoef(x.numpy()), without a gradient",
-    "multinomial": "np.random.default_rng(seed).choice(n, size, p=x.numpy())",
+    "multinomial": "(x / -cr.log(cr.rand_like(x))).argmax(-1, keepdims=True), one of each row; n "
+    "of each without replacement are topk(n).indices in place of the argmax",
+    "tril_indices": "np.tril_indices(rows, offset, columns), a pair of arrays",
+    "triu_indices": "np.triu_indices(rows, offset, columns), a pair of arrays",
+    "cartesian_prod": "cr.meshgrid(x, y, indexing='ij'), each raveled, and cr.stack(..., -1)",
+    "get_rng_state": "cr.default_generator.state.numpy()",
+    "set_rng_state": "cr.default_generator.state.assign(state)",
+    "fft": "np.fft of x.numpy(), without a gradient",
+    "special": "cr itself: cr.erf, cr.log1p, cr.logsumexp",
+    "sparse": "nothing: there are no sparse Tensors here",
+    "multiprocessing": "nothing: one process trains, on all CPUs that it may use",
 }
 """What of PyTorch, TensorFlow, Keras, JAX or NumPy has another name here: what to write for it. `x`
 is a Tensor and `cr` stands for `chainrule`."""
 
+_SHARED = {
+    "nothing: there is one device, the CPU; write device = 'cpu'": "accelerator backends cuda "
+    "device device_put mps set_default_device to_device xpu",
+    "x, which keeps its value; of a Parameter or Buffer its value now is x.detach()": "clone copy",
+    "cr.where(mask, values, x), which returns a new Tensor": "copyto place putmask",
+    "x.astype('float64'), the widest of floats here": "float128 longdouble",
+    "a pair of real Tensors: there are no complex numbers here": "complex64 complex128",
+    "cr.linalg.solve": "solve lu_solve cholesky_solve triangular_solve",
+    "x @ y": "mm bmm mv",
+    "x + a @ b": "addmm addmv baddbmm",
+}
+OURS |= {name: ours for ours, names in _SHARED.items() for name in names.split()}
 _IN_PLACE = (
     "abs_ absolute_ acos_ acosh_ addcdiv_ addcmul_ addmm_ addmv_ addr_ arccos_ arccosh_ arcsin_ "
     "arcsinh_ arctan2_ arctan_ arctanh_ asin_ asinh_ atan2_ atan_ atanh_ baddbmm_ bernoulli_ "
@@ -400,7 +411,7 @@ def absent(
         message = f"module 'chainrule.{module}' has no attribute {name!r}"
         if name.startswith("_"):
             raise AttributeError(message)
-        kind = ImportError if _is_import(sys._getframe(1)) else AttributeError
+        kind = ImportError if is_import(sys._getframe(1)) else AttributeError
         if name in OTHERS:
             raise kind(f"{message}; here it is {OTHERS[name]}")
         family = next((f for f in _FAMILIES if re.match(f, name, re.IGNORECASE)), None)
@@ -418,7 +429,7 @@ def absent(
     return refuse
 
 
-def _is_import(frame: FrameType) -> bool:
+def is_import(frame: FrameType) -> bool:
     """Whether a frame's code is at ``from module import name``, which hides an AttributeError."""
     code, at = frame.f_code.co_code, frame.f_lasti
     return 0 <= at < len(code) and code[at] == opmap["IMPORT_FROM"]
@@ -433,7 +444,6 @@ OTHERS = {
     "AdaptiveLogSoftmaxWithLoss": "nn.CrossEntropyLoss over all classes; of words text.Word2Vec "
     "with text.NegativeSampling",
     "modules": "nn itself: nn.Linear, nn.BatchNorm1d; the base is nn.Module",
-    "parameter": "nn itself: nn.Parameter, nn.Buffer",
     "UninitializedParameter": "nn.Parameter: layers are made with their lengths",
     "LazyLinear": "nn.Linear(in_features, out_features): layers are made with their lengths",
     "LazyBatchNorm1d": "nn.BatchNorm1d(num_features): layers are made with their lengths",
@@ -442,6 +452,9 @@ OTHERS = {
     "gumbel_softmax": "nn.functional.softmax((logits - cr.log(-cr.log(cr.rand_like(logits)))) "
     "/ tau, dim=-1)",
     "multi_head_attention_forward": "nn.MultiheadAttention",
+    "upsample": "nn.functional.interpolate",
+    "upsample_bilinear": "nn.functional.interpolate(x, mode='bilinear', align_corners=True)",
+    "pdist": OURS["pdist"],
     # nn.utils
     "orthogonal": "nn.init.orthogonal_, at the start of a training",
     "parametrize": "nn.utils.weight_norm, nn.utils.spectral_norm; or a formula in forward",
@@ -450,6 +463,7 @@ OTHERS = {
     "fuse_linear_bn_eval": "nothing: the model in evaluation, as it is",
     "stateless": "cr.capture, whose graph is a function of inputs and state",
     "clip_grad_norm": "nn.utils.clip_grad_norm_",
+    "checkpoint": "the call itself, f(x): nothing is computed twice to save memory",
     # optim
     "LRScheduler": "optim.lr_scheduler.Schedule",
     "swa_utils": "optim.EMA; nn.recompute_batch_statistics for update_bn",

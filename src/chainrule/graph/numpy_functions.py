@@ -80,7 +80,10 @@ _OF_VALUES = frozenset(
 
 
 class NumPyFunctions:
-    """What a `Tensor` inherits: NumPy hands its functions over to chainrule's."""
+    """What a `Tensor` inherits: NumPy hands its functions over to chainrule's.
+
+    Other libraries take a copy of its value.
+    """
 
     __slots__ = ()
     __pandas_priority__ = 5000  # above a DataFrame's 4000: `series * Tensor` is a Tensor
@@ -115,6 +118,15 @@ class NumPyFunctions:
         if found is not None and signature is not None and not _fit(found, signature):
             found = None
         return _call(called, found, positional, named)
+
+    def __dlpack__(self, *, copy: bool | None = None, **wanted: Any) -> Any:
+        """A copy of the value, which its taker may write into, for `from_dlpack` of a library."""
+        if copy is False:
+            raise BufferError("a Tensor is immutable: another library takes a copy of its value")
+        return np.array(_value(self)).__dlpack__(**wanted)
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (1, 0)  # the CPU
 
 
 def _value(argument: Any) -> Any:
@@ -215,3 +227,12 @@ def _refusal(called: str, arguments: Any, detail: str = "") -> Exception:
         f"{called} has no form{detail} among chainrule's functions, and its result would have no "
         "gradient: compute with chainrule's own functions, or pass x.numpy() for the values alone"
     )
+
+
+def of_numpy(name: str, room: Any) -> str:
+    """What to say of a name that is in `numpy` or its linalg and not here; "" where it is none."""
+    found = getattr(room, name, None)
+    called = f"{room.__name__.replace('numpy', 'np', 1)}.{name}"
+    if isinstance(found, np.ufunc) or hasattr(found, "_implementation"):  # a function of arrays
+        return f"{called} of x.numpy() gives its value, without a gradient"
+    return f"it is {called}" if callable(found) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from importlib import import_module
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -61,6 +61,8 @@ class Limit(NamedTuple):
 
 Limits = dict[int, Limit]
 """By the number of the input that holds such indices."""
+
+Shared = TypeVar("Shared")
 
 operations: dict[str, Operation] = {}
 """The registry: every operation by its name."""
@@ -239,7 +241,7 @@ class Operation:
         return node
 
 
-def shared_gradient(y: Tensor, g: Tensor, make: Callable[[], Tensor]) -> Tensor:
+def shared_gradient(y: Tensor, g: Tensor, make: Callable[[], Shared]) -> Shared:
     """What the bprop rules of all inputs of `y` take their gradients from, given `g` for `y`.
 
     A backward pass makes it once.

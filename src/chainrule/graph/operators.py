@@ -141,5 +141,9 @@ class Operators:
     def __ge__(self, other: TensorLike) -> Tensor:
         return functions["greater_equal"](self, other)
 
+    def __contains__(self, number: TensorLike) -> bool:
+        """Whether an element equals the number."""
+        return bool(functions["any"](functions["equal"](self, number)))
+
     def __getitem__(self, index: Any) -> Tensor:
         return functions["getitem"](self, index)

@@ -7,8 +7,10 @@ from typing import Any, NoReturn
 
 import numpy as np
 
-_HERE = "cpu"
-_DEVICES = (_HERE, "cuda", "mps", "xpu", "meta")
+HERE = "cpu"
+"""The device of all Tensors, as PyTorch and the array API standard call it."""
+
+_DEVICES = (HERE, "cuda", "mps", "xpu", "meta")
 
 
 def wanted_dtype(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> np.dtype[Any] | None:
@@ -25,9 +27,8 @@ def wanted_dtype(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> np.dtype[A
     for given in (*args, *kwargs.values()):
         if given is None or isinstance(given, bool):
             continue
-        device = str(given).partition(":")[0]
-        if device in _DEVICES:
-            check_device(device)
+        if str(given).partition(":")[0] in _DEVICES:
+            check_device(given)
             continue
         try:
             found = np.dtype(given)
@@ -37,10 +38,12 @@ def wanted_dtype(args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> np.dtype[A
 
 
 def check_device(device: Any) -> None:
-    """Raise TypeError for any device but the CPU."""
-    if str(device).partition(":")[0] != _HERE:
-        no_device(str(device).partition(":")[0])
+    """Raise TypeError for any device but the CPU, which None is too."""
+    if device is not None and str(device).partition(":")[0] != HERE:
+        no_device(str(device))
 
 
 def no_device(device: str) -> NoReturn:
-    raise TypeError(f"there is no device {device!r} here: chainrule computes on the CPU")
+    raise TypeError(
+        f"there is no device {device!r} here: chainrule computes on the CPU, device='cpu'"
+    )

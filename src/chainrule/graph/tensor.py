@@ -21,6 +21,7 @@ from chainrule.graph.names import ForeignNames
 from chainrule.graph.notebook import html_of
 from chainrule.graph.numpy_functions import NumPyFunctions
 from chainrule.graph.operators import Operators
+from chainrule.graph.placement import check_device
 from chainrule.graph.unpacking import check_unpacking
 
 if TYPE_CHECKING:
@@ -40,8 +41,6 @@ def next_serial() -> int:
 
 
 _NO_ATTRIBUTES: dict[str, Any] = {}
-COMPILED: dict[str, Any] = {}
-"""The `attributes` of a Tensor that a compiled function returned: they tell where it is from."""
 
 _MAX_PRINTED = 200  # elements; of a larger Tensor only the edges are printed
 _UNPRINTED_DTYPES = ("float32", "int64", "bool")  # the dtypes of Python's floats, ints and bools
@@ -191,7 +190,10 @@ class Tensor(Operators, TensorMethods, InPlaceOperators, NumPyFunctions, Foreign
 
     def __iter__(self) -> Iterator[Tensor]:
         check_unpacking(self, sys._getframe(1))
-        return (self[i] for i in range(len(self)))
+        node = self.node()
+        if node.value is None or node.requires_grad or not self.shape:
+            return (self[i] for i in range(len(self)))
+        return map(Tensor, map(np.asarray, node.value))  # no graph is kept
 
     def __repr__(self) -> str:
         """The value (or shape), then the dtype, name and operation where they say something."""
@@ -417,6 +419,7 @@ def tensor(
     *,
     requires_grad: bool = False,
     name: str | None = None,
+    device: Any = None,
 ) -> Tensor:
     """A leaf Tensor with a copy of `data`.
 
@@ -427,6 +430,7 @@ def tensor(
             Python integers.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
         name: for printing and drawing.
+        device: "cpu", or None.
 
     Raises:
         TypeError: if the data are not numbers, or not floating although `requires_grad` is set; or
@@ -438,13 +442,14 @@ def tensor(
         tensor([[1., 2.],
                 [3., 4.]], dtype=float64)
     """
+    check_device(device)
     value = np.array(to_array(without_tensors(data), dtype))
     if requires_grad and value.dtype.kind != "f":
         raise TypeError(f"only floating Tensors have gradients, not {value.dtype}; pass dtype")
     return Tensor(value, requires_grad=requires_grad, name=name)
 
 
-def as_tensor(data: Any, dtype: DTypeLike | None = None) -> Tensor:
+def as_tensor(data: Any, dtype: DTypeLike | None = None, device: Any = None) -> Tensor:
     """`data` itself if it is a Tensor, else a constant that shares its memory.
 
     Nested lists and tuples that hold Tensors become their stack, a node that gradients pass.
@@ -452,6 +457,7 @@ def as_tensor(data: Any, dtype: DTypeLike | None = None) -> Tensor:
     Args:
         data: a Tensor, a number, an array, or nested sequences of those.
         dtype: of what is no Tensor; by default the one in which the parts meet.
+        device: "cpu", or None.
 
     Raises:
         TypeError: if the data are not numbers.
@@ -463,6 +469,8 @@ def as_tensor(data: Any, dtype: DTypeLike | None = None) -> Tensor:
         >>> cr.grad(cr.as_tensor([w, 3.0 * w]).sum(), w)
         tensor(4.)
     """
+    if device is not None:
+        check_device(device)
     if isinstance(data, Tensor):
         return data
     if holds_tensors(data):

@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from chainrule import checks
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.placement import check_device
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.nn.module import Module
 
@@ -24,8 +25,7 @@ def module(name: str, value: Any) -> Module:
 
 def floating(dtype: DTypeLike | None, device: Any = None) -> str:
     """The name of the dtype of a layer's parameters: float32 for None. The device is the CPU."""
-    if device is not None and str(device).partition(":")[0] != "cpu":
-        raise TypeError(f"there is no device {str(device)!r} here: chainrule computes on the CPU")
+    check_device(device)
     return checks.floating("float32" if dtype is None else dtype)
 
 

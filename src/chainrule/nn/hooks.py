@@ -24,6 +24,10 @@ OF_MODELS = {
     "predict": f"{_TRAINER}.predict(x), or model(x)",
     "evaluate": f"{_TRAINER}.evaluate(x, y)",
     "save": "cr.save(model, path)",
+    "device": "'cpu', the one device",
+    "register_backward_hook": "register_full_backward_hook(hook)",
+    "share_memory": "nothing: threads share memory",
+    "type": "dtype= where its layers are made, as nn.Linear(2, 3, dtype='float64')",
 }
 """Names of other libraries' models, with what is written for them."""
 

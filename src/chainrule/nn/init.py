@@ -71,8 +71,8 @@ def calculate_gain(nonlinearity: str, param: float | None = None) -> float:
     return _GAINS[nonlinearity]
 
 
-def _fans(tensor: Tensor) -> tuple[int, int]:
-    """(fan_in, fan_out) of a weight."""
+def _calculate_fan_in_and_fan_out(tensor: Tensor) -> tuple[int, int]:
+    """(fan_in, fan_out) of a weight; PyTorch's name, by which layers of one's own call it."""
     if tensor.ndim < 2:
         raise ShapeError(
             "fan_in and fan_out are those of a weight of shape (out, in, ...), not "
@@ -246,7 +246,11 @@ def scaled_normal_(tensor: S, scale: float | None = None) -> S:
 
     With the default a sum of fan_in inputs of variance 1 has variance 1.
     """
-    return normal_(tensor, 0.0, 1 / math.sqrt(_fans(tensor)[0]) if scale is None else scale)
+    return normal_(
+        tensor,
+        0.0,
+        1 / math.sqrt(_calculate_fan_in_and_fan_out(tensor)[0]) if scale is None else scale,
+    )
 
 
 def xavier_uniform_(tensor: S, gain: float = 1.0, generator: Generator | None = None) -> S:
@@ -255,7 +259,7 @@ def xavier_uniform_(tensor: S, gain: float = 1.0, generator: Generator | None = 
     Source: Glorot and Bengio, "Understanding the difficulty of training deep feedforward neural
     networks", AISTATS 2010.
     """
-    bound = gain * math.sqrt(6 / sum(_fans(tensor)))
+    bound = gain * math.sqrt(6 / sum(_calculate_fan_in_and_fan_out(tensor)))
     return uniform_(tensor, -bound, bound, generator)
 
 
@@ -264,13 +268,15 @@ def xavier_normal_(tensor: S, gain: float = 1.0, generator: Generator | None = N
 
     Source: Glorot and Bengio, AISTATS 2010.
     """
-    return normal_(tensor, 0.0, gain * math.sqrt(2 / sum(_fans(tensor))), generator)
+    return normal_(
+        tensor, 0.0, gain * math.sqrt(2 / sum(_calculate_fan_in_and_fan_out(tensor))), generator
+    )
 
 
 def _kaiming_std(tensor: Tensor, a: float, mode: str, nonlinearity: str) -> float:
     if mode not in ("fan_in", "fan_out"):
         raise ValueError(f"mode is 'fan_in' or 'fan_out', got {mode!r}")
-    fan = _fans(tensor)[mode == "fan_out"]
+    fan = _calculate_fan_in_and_fan_out(tensor)[mode == "fan_out"]
     return calculate_gain(nonlinearity, a) / math.sqrt(fan)
 
 
@@ -311,7 +317,7 @@ def lecun_uniform_(tensor: S) -> S:
 
     Source: LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998.
     """
-    bound = math.sqrt(3 / _fans(tensor)[0])
+    bound = math.sqrt(3 / _calculate_fan_in_and_fan_out(tensor)[0])
     return uniform_(tensor, -bound, bound)
 
 
@@ -320,7 +326,7 @@ def lecun_normal_(tensor: S) -> S:
 
     Source: LeCun, Bottou, Orr, Mueller, "Efficient BackProp", 1998.
     """
-    return normal_(tensor, 0.0, math.sqrt(1 / _fans(tensor)[0]))
+    return normal_(tensor, 0.0, math.sqrt(1 / _calculate_fan_in_and_fan_out(tensor)[0]))
 
 
 def orthogonal_(tensor: S, gain: float = 1.0, generator: Generator | None = None) -> S:
@@ -331,7 +337,7 @@ def orthogonal_(tensor: S, gain: float = 1.0, generator: Generator | None = None
     Source: Saxe, McClelland, Ganguli, "Exact solutions to the nonlinear dynamics of learning in
     deep linear neural networks", ICLR 2014.
     """
-    _fans(tensor)
+    _calculate_fan_in_and_fan_out(tensor)
     rows = tensor.shape[0]
     columns = math.prod(tensor.shape[1:])
     long, short = max(rows, columns), min(rows, columns)

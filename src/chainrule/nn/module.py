@@ -19,6 +19,7 @@ from chainrule.nn.modes import Moded
 from chainrule.nn.notebook import html_of
 from chainrule.nn.placement import Placed
 from chainrule.nn.registration import not_registered, unregistered
+from chainrule.nn.state_arrays import StateArray
 from chainrule.nn.ties import contradictions
 from chainrule.nn.traversal import REGISTRIES, joined
 from chainrule.ops.creation import zeros_like
@@ -282,7 +283,10 @@ class Module(Moded, Hooked, Placed):
         if keep_vars:
             return {prefix + name: state for name, state in states.items()}
         with guard_of(states.values()).shared:  # beside a training they are all of one step
-            return {prefix + name: state.numpy().copy() for name, state in states.items()}
+            return {
+                prefix + name: state.numpy().copy().view(StateArray)
+                for name, state in states.items()
+            }
 
     def load_state_dict(
         self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from chainrule import checks
 from chainrule.graph.state import Buffer, Parameter, State
 
 if TYPE_CHECKING:
@@ -35,6 +36,39 @@ class Traversed:
                 f"{type(self).__name__} has no module {target!r}; named_modules() lists them"
             )
         return found
+
+    def set_submodule(self, target: str, module: Module, strict: bool = False) -> None:
+        """Put a module at a path, as ``"net.0"``, in place of the one that is there.
+
+        Args:
+            target: the path; all but its last name are there.
+            module: what lies there from now on.
+            strict: whether there must be a module already.
+
+        Raises:
+            AttributeError: if there is no module where one must be, or something else.
+            TypeError: if it is no module.
+            ValueError: for an empty path.
+
+        Example:
+            >>> from chainrule import nn
+            >>> model = nn.Sequential(nn.Linear(2, 2), nn.ReLU())
+            >>> model.set_submodule("1", nn.Tanh())
+            >>> model[1]
+            Tanh()
+        """
+        path, _, name = target.rpartition(".")
+        parent = self.get_submodule(path)
+        if not name:
+            raise ValueError("set_submodule: the path is empty; a module has no place in itself")
+        if not isinstance(module, Traversed):
+            raise TypeError(f"set_submodule: {target} is a module, got {checks.described(module)}")
+        if name not in parent._modules:
+            if strict:
+                parent.get_submodule(name)
+            if hasattr(parent, name):
+                raise AttributeError(f"set_submodule: {target} is there, and no module")
+        setattr(parent, name, module)
 
     def get_parameter(self, target: str) -> Parameter:
         """The parameter at a path, as ``"net.0.weight"``.

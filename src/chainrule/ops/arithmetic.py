@@ -10,11 +10,11 @@ from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import FEW_TERMS
 from chainrule.ops.comparison import equal, maximum, minimum, sign, where
 from chainrule.ops.declare import (
+    BOOL,
     align_floats,
     astype,
     beyond,
     binary,
-    common_dtype,
     elementwise,
     numbers_spec,
     same_spec,
@@ -80,6 +80,7 @@ def _divide(a: Array, b: Array) -> Array:
 _divide.differentiable(lambda g, y, a, b: g / b, lambda g, y, a, b: -(g * y) / b)
 
 
+@both_names()
 @method
 def divide(a: TensorLike, b: TensorLike) -> Tensor:
     """a / b; the quotient of integers is float32."""
@@ -94,6 +95,11 @@ true_divide = divide
 @binary(interval(0.5, 3, 2), infer=numbers_spec("power"), integers=False)
 def _power(a: Array, b: Array) -> Array:
     """a to the power b."""
+    if b.dtype.kind == "i" and (b < 0).any():
+        raise ValueError(
+            "power: an integer to a negative power is a fraction: let one of the two be floating, "
+            "as in x.astype('float32') ** y"
+        )
     return np.power(a, b, dtype=a.dtype)
 
 
@@ -111,10 +117,25 @@ _power.differentiable(
 )
 
 
+def _is_boolean(x: TensorLike) -> bool:
+    return isinstance(x, bool) or getattr(x, "dtype", None) == BOOL
+
+
+@both_names()
 @method
 def power(a: TensorLike, b: TensorLike) -> Tensor:
-    """a to the power b. Small whole exponents become products and square roots, which are exact."""
+    """a to the power b; an integer to the power of a float is float32, and booleans count as int64.
+
+    Small whole exponents become products and square roots, which are exact.
+
+    Raises:
+        ValueError: for integers to the powers of a Tensor of integers of which one is negative.
+    """
+    if _is_boolean(a) and (_is_boolean(b) or not hasattr(b, "dtype")):
+        a = astype(a, np.int64)
     if isinstance(a, Tensor) and isinstance(b, (int, float)):
+        if a.dtype.kind in "iu" and (isinstance(b, float) or b < 0):
+            a = a.astype(np.float32)
         if b == 1:
             return a
         if b == 2:
@@ -125,8 +146,7 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
             return sqrt(a)
         if b == -1:
             return 1.0 / a
-        if a.dtype.kind in "biu" and isinstance(b, int) and b > 3:
-            a = a.astype(common_dtype(a, b))
+        if a.dtype.kind in "iu" and b > 3:
             as_tensor(b, a.dtype)  # raises where the dtype does not hold it
             half = power(a, b // 2)
             return half * half * a if b % 2 else half * half
@@ -136,6 +156,7 @@ def power(a: TensorLike, b: TensorLike) -> Tensor:
 pow = power
 
 
+@both_names()
 @method
 def float_power(a: TensorLike, b: TensorLike) -> Tensor:
     """a to the power b in float64, of integers too.
@@ -148,19 +169,20 @@ def float_power(a: TensorLike, b: TensorLike) -> Tensor:
     return power(astype(a, np.float64), b)
 
 
+@both_names()
 @method
 def square(x: TensorLike) -> Tensor:
-    """x * x.
+    """x * x; of booleans it is int64.
 
     Example:
         >>> import chainrule as cr
         >>> cr.square(cr.tensor([-3, 2]))
         tensor([9, 4])
     """
-    x = as_tensor(x)
-    return x * x
+    return power(as_tensor(x), 2)
 
 
+@both_names()
 @method
 def reciprocal(x: TensorLike) -> Tensor:
     """1 / x; of integers it is float32, where NumPy would round it down.
@@ -173,6 +195,7 @@ def reciprocal(x: TensorLike) -> Tensor:
     return divide(1.0, x)
 
 
+@both_names()
 @method
 def rsqrt(x: TensorLike) -> Tensor:
     """1 / sqrt(x), of floating Tensors.
@@ -185,6 +208,7 @@ def rsqrt(x: TensorLike) -> Tensor:
     return 1.0 / sqrt(x)
 
 
+@both_names()
 @method
 def positive(x: TensorLike) -> Tensor:
     """x itself, the operator +x.
@@ -230,6 +254,7 @@ def _copysign(a: Array, b: Array) -> Array:
 _copysign.differentiable(lambda g, y, a, b: g * (sign(a) * _copysign(1.0, b)), None)
 
 
+@both_names()
 @method
 def copysign(a: TensorLike, b: TensorLike) -> Tensor:
     """|a| with the sign of b, which -0.0 has too; of integers it is float32.
@@ -252,7 +277,7 @@ def _logaddexp(a: Array, b: Array) -> Array:
 
 def _share(y: Tensor, a: Tensor, b: Tensor) -> Tensor:
     """exp(a) / (exp(a) + exp(b))."""
-    finite = where(y > -np.inf, b, 0.0)  # where both are -inf: sigmoid(-inf - 0) = 0, not NaN
+    finite = where(equal(y, -np.inf), 0.0, b)  # where both are -inf: sigmoid(-inf - 0) = 0, not NaN
     return sigmoid(a - finite)
 
 
@@ -261,6 +286,7 @@ _logaddexp.differentiable(
 )
 
 
+@both_names()
 @method
 def logaddexp(a: TensorLike, b: TensorLike) -> Tensor:
     """log(exp(a) + exp(b)), without overflow; of integers it is float32.

@@ -11,9 +11,9 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
+from chainrule.ops.axis_numbers import as_list, normalize_axes, one_axis
 from chainrule.ops.declare import broadcast
-from chainrule.ops.reduce import normalize_axes
-from chainrule.ops.shape import as_list, one_axis
+from chainrule.ops.shape import refuse_order
 
 __all__ = [
     "atleast_1d",
@@ -52,7 +52,7 @@ def squeeze(x: TensorLike, axis: Axis = None) -> Tensor:
     x = as_tensor(x)
     if axis is None:
         return x.reshape([length for length in x.shape if length != 1])
-    axes = normalize_axes("squeeze", tuple(as_list(axis)), x.shape)
+    axes = normalize_axes("squeeze", axis, x.shape)
     if any(x.shape[a] != 1 for a in axes):
         raise ShapeError(f"squeeze: axis {axis} of shape {x.shape} is not of length 1")
     return x.reshape([length for a, length in enumerate(x.shape) if a not in axes])
@@ -69,7 +69,7 @@ def expand_dims(x: TensorLike, axis: int | tuple[int, ...] = 0) -> Tensor:
         (2, 1)
     """
     x = as_tensor(x)
-    new = tuple(as_list(axis))
+    new = tuple(as_list("expand_dims", axis))
     count = x.ndim + len(new)
     axes = normalize_axes("expand_dims", new, (1,) * count)
     lengths = iter(x.shape)
@@ -90,7 +90,8 @@ def moveaxis(
     """
     x = as_tensor(x)
     sources, destinations = (
-        [one_axis("moveaxis", a, x.ndim) for a in as_list(axes)] for axes in (source, destination)
+        [one_axis("moveaxis", a, x.ndim) for a in as_list("moveaxis", axes)]
+        for axes in (source, destination)
     )
     if len({*sources}) != len(sources) or len({*destinations}) != len(sources):
         raise ShapeError(
@@ -150,10 +151,11 @@ def matrix_transpose(x: TensorLike) -> Tensor:
 
 @both_names(start_dim="start_axis", end_dim="end_axis")
 @method
-def flatten(x: TensorLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
+def flatten(x: TensorLike, start_axis: int = 0, end_axis: int = -1, order: str = "C") -> Tensor:
     """The axes from `start_axis` to `end_axis` made one, by default all of them.
 
-    A 0-d Tensor becomes one of one element.
+    A 0-d Tensor becomes one of one element. As in NumPy the order may come in place of the first
+    axis; it is "C", row-major.
 
     Raises:
         ShapeError: if there is no such axis, or the first lies after the last.
@@ -164,6 +166,10 @@ def flatten(x: TensorLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
         (8, 12)
     """
     x = as_tensor(x)
+    if isinstance(start_axis, str):
+        start_axis, order = 0, start_axis
+    if order != "C":
+        refuse_order("flatten", order)
     if not x.ndim:
         return x.reshape(1)
     first, last = (one_axis("flatten", a, x.ndim) for a in (start_axis, end_axis))
@@ -175,14 +181,16 @@ def flatten(x: TensorLike, start_axis: int = 0, end_axis: int = -1) -> Tensor:
 
 @both_names()
 @method
-def ravel(x: TensorLike) -> Tensor:
-    """All elements along one axis, in row-major order.
+def ravel(x: TensorLike, order: str = "C") -> Tensor:
+    """All elements along one axis, in row-major order, "C".
 
     Example:
         >>> import chainrule as cr
         >>> cr.ravel(cr.tensor([[1, 2], [3, 4]]))
         tensor([1, 2, 3, 4])
     """
+    if order != "C":
+        refuse_order("ravel", order)
     x = as_tensor(x)
     return x.reshape(x.size)
 
@@ -192,6 +200,7 @@ def _at_least(x: TensorLike, ndim: int) -> Tensor:
     return x if x.ndim >= ndim else x.reshape((1,) * (ndim - x.ndim) + x.shape)
 
 
+@both_names()
 def atleast_1d(x: TensorLike) -> Tensor:
     """`x`, or where it is a number a Tensor of one element.
 
@@ -203,6 +212,7 @@ def atleast_1d(x: TensorLike) -> Tensor:
     return _at_least(x, 1)
 
 
+@both_names()
 def atleast_2d(x: TensorLike) -> Tensor:
     """`x`, or where it has fewer than two axes a matrix of one row.
 
@@ -214,6 +224,7 @@ def atleast_2d(x: TensorLike) -> Tensor:
     return _at_least(x, 2)
 
 
+@both_names()
 def atleast_3d(x: TensorLike) -> Tensor:
     """`x`, or where it has fewer than three axes one of shape (1, n, 1) or (m, n, 1).
 
@@ -238,10 +249,11 @@ def flip(x: TensorLike, axis: Axis = None) -> Tensor:
                 [1, 2]])
     """
     x = as_tensor(x)
-    axes = normalize_axes("flip", axis if axis is None else tuple(as_list(axis)), x.shape)
+    axes = normalize_axes("flip", axis, x.shape)
     return x[tuple([slice(None, None, -1 if a in axes else 1) for a in range(x.ndim)])]
 
 
+@both_names()
 @method
 def fliplr(x: TensorLike) -> Tensor:
     """The columns in the opposite order: `flip` along axis 1.
@@ -255,6 +267,7 @@ def fliplr(x: TensorLike) -> Tensor:
     return flip(x, 1)
 
 
+@both_names()
 @method
 def flipud(x: TensorLike) -> Tensor:
     """The rows in the opposite order: `flip` along axis 0.
@@ -283,9 +296,10 @@ def rot90(x: TensorLike, k: int = 1, axes: tuple[int, int] = (0, 1)) -> Tensor:
                 [1, 3]])
     """
     x = as_tensor(x)
-    first, second = (one_axis("rot90", a, x.ndim) for a in axes)
-    if first == second:
+    given = as_list("rot90", axes)
+    if len(given) != 2 or len({one_axis("rot90", a, x.ndim) for a in given}) != 2:
         raise ShapeError(f"rot90 takes two axes, not {axes}")
+    first, second = (one_axis("rot90", a, x.ndim) for a in given)
     k = index(k)
     if k % 4 == 0:
         return x

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import numpy as np
 
 from chainrule.errors import DTypeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
@@ -74,6 +75,7 @@ def bitwise_xor(a: Array, b: Array) -> Array:
     return np.bitwise_xor(a, b)
 
 
+@both_names()
 @method
 def invert(x: TensorLike) -> Tensor:
     """~x: all bits the other way round; of booleans whether x does not hold.
@@ -120,6 +122,7 @@ def truth(x: TensorLike) -> Tensor:
     return x if x.dtype == BOOL else not_equal(x, 0)
 
 
+@both_names()
 @method
 def logical_and(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether both are true, which every number but 0 is.
@@ -132,6 +135,7 @@ def logical_and(a: TensorLike, b: TensorLike) -> Tensor:
     return bitwise_and(truth(a), truth(b))
 
 
+@both_names()
 @method
 def logical_or(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether one or both are true, which every number but 0 is.
@@ -144,6 +148,7 @@ def logical_or(a: TensorLike, b: TensorLike) -> Tensor:
     return bitwise_or(truth(a), truth(b))
 
 
+@both_names()
 @method
 def logical_xor(a: TensorLike, b: TensorLike) -> Tensor:
     """Whether exactly one of both is true, which every number but 0 is.
@@ -156,6 +161,7 @@ def logical_xor(a: TensorLike, b: TensorLike) -> Tensor:
     return bitwise_xor(truth(a), truth(b))
 
 
+@both_names()
 @method
 def logical_not(x: TensorLike) -> Tensor:
     """Whether x is 0, or False.

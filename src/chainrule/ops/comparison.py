@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.errors import DTypeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import Spec
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
@@ -228,6 +229,7 @@ def _heaviside(x: Array) -> Array:
     return np.greater(x, 0).astype(x.dtype)
 
 
+@both_names()
 @method
 def heaviside(x: TensorLike, values: TensorLike | None = None) -> Tensor:
     """The step function: 0 where x < 0, 1 where x > 0, `values` where x is 0, NaN where x is.

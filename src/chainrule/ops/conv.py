@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,7 @@ __all__: list[str] = []  # public as functions of nn.functional
 _SPATIAL = 2  # the number of the first spatial axis
 _ALL: tuple[Any, ...] = (slice(None),) * _SPATIAL
 _BYTES = 1 << 21
-"""What lies under windows takes so much memory at once, or as much as one image needs."""
+"""The most bytes of what lies under windows at once, but for one line of one image."""
 
 
 def _grouped(x: Array, groups: int) -> Array:
@@ -41,23 +42,33 @@ def _grouped(x: Array, groups: int) -> Array:
 
 def _under_windows(
     x: Array, kernel: Lengths, places: Lengths, stride: Lengths, dilation: Lengths, groups: int
-) -> Iterator[tuple[slice, Array]]:
-    """What lies under the window at each place (im2col), a few images at a time.
+) -> Iterator[tuple[slice, slice, Array]]:
+    """What lies under the window at each place (im2col), for a few images or lines at a time.
 
-    Yields which images, and (images, groups, channels of a group x taps, places). One buffer
-    serves all: what was yielded before is overwritten.
+    Yields which images, which places, and (images, groups, channels of a group x taps, places). One
+    buffer serves all: what was yielded before is overwritten.
     """
-    taps, columns = math.prod(kernel), math.prod(places)
+    lines, line = places[0], math.prod(places[1:])
+    taps = math.prod(kernel)
     rows = x.shape[1] * taps
-    most = min(len(x), max(1, _BYTES // max(1, rows * columns * x.itemsize)))
-    under = np.empty((most, x.shape[1], taps, *places), x.dtype)
-    for start in range(0, len(x), max(1, most)):
-        images = x[start : start + most]
-        part = under[: len(images)]
-        for tap, (_, window) in enumerate(taps_of(kernel, places, stride, dilation)):
-            part[:, :, tap] = images[(*_ALL, *window)]
-        which = slice(start, start + len(images))
-        yield which, part.reshape(len(images), groups, rows // groups, columns)
+    most = _BYTES // max(1, rows * line * x.itemsize)  # lines
+    images = min(len(x), max(1, most // max(1, lines)))
+    lines_each = min(lines, max(1, most // max(1, images)))
+    buffer = np.empty(images * rows * lines_each * line, x.dtype)
+    for first, top in product(
+        range(0, len(x), max(1, images)), range(0, lines, max(1, lines_each))
+    ):
+        part = x[first : first + images, :, top * stride[0] :]
+        here = min(lines_each, lines - top), *places[1:]
+        shape = len(part), x.shape[1], taps, *here
+        under = buffer[: math.prod(shape)].reshape(shape)
+        for tap, (_, window) in enumerate(taps_of(kernel, here, stride, dilation)):
+            under[:, :, tap] = part[(*_ALL, *window)]
+        yield (
+            slice(first, first + len(part)),
+            slice(top * line, (top + here[0]) * line),
+            under.reshape(len(part), groups, rows // groups, here[0] * line),
+        )
 
 
 def _check(name: str, x: Tensor, w: Tensor) -> None:
@@ -179,8 +190,8 @@ def _conv(
     places = places_of("conv", x.shape[2:], kernel, stride, none, dilation)
     y = np.empty((len(x), groups, len(w) // groups, math.prod(places)), x.dtype)
     weights = w.reshape(groups, len(w) // groups, math.prod(w.shape[1:]))
-    for images, under in _under_windows(x, kernel, places, stride, dilation, groups):
-        np.matmul(weights, under, out=y[images])
+    for images, here, under in _under_windows(x, kernel, places, stride, dilation, groups):
+        np.matmul(weights, under, out=y[images, ..., here])
     return y.reshape(len(x), len(w), *places)
 
 
@@ -225,8 +236,8 @@ def _conv_weight_grad(
     places, channels = g.shape[2:], x.shape[1] // groups
     g = _grouped(g, groups)
     w = np.zeros((groups, g.shape[2], channels * math.prod(kernel)))
-    for images, under in _under_windows(x, kernel, places, stride, dilation, groups):
-        w += np.matmul(g[images], under.swapaxes(2, 3)).sum(axis=0, dtype=np.float64)
+    for images, here, under in _under_windows(x, kernel, places, stride, dilation, groups):
+        w += np.matmul(g[images, ..., here], under.swapaxes(2, 3)).sum(axis=0, dtype=np.float64)
     return w.astype(x.dtype).reshape(groups * g.shape[2], channels, *kernel)
 
 

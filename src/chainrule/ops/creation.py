@@ -1,7 +1,8 @@
-"""Making Tensors: of one number, of numbers in a row, triangular ones, and like another one.
+"""Making Tensors: of one number, of numbers in a row, and like another one.
 
 A shape is given as in NumPy, `zeros((2, 3))`, or number by number, `zeros(2, 3)`; the dtype is
-float32 where nothing else says so. With `requires_grad` the Tensor is a leaf of its own.
+float32 where nothing else says so. With `requires_grad` the Tensor is a leaf of its own. The one
+`device` is "cpu".
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
+from chainrule.graph.placement import check_device
 from chainrule.graph.tensor import (
     Array,
     Tensor,
@@ -27,24 +29,20 @@ from chainrule.graph.tensor import (
     plain,
     tensor,
 )
-from chainrule.ops.comparison import where
+from chainrule.ops.declare import common_dtype
+from chainrule.ops.rounding import floor
 
 __all__ = [
     "arange",
     "asarray",
     "empty",
     "empty_like",
-    "eye",
     "from_dlpack",
     "full",
     "full_like",
-    "identity",
     "linspace",
     "ones",
     "ones_like",
-    "tri",
-    "tril",
-    "triu",
     "zeros",
     "zeros_like",
 ]
@@ -66,8 +64,9 @@ def _shape_and_dtype(
     return as_shape(name, lengths), as_dtype(dtype)
 
 
-def _leaf(value: Array, requires_grad: bool) -> Tensor:
-    """A leaf with a value that nothing else holds."""
+def leaf(value: Array, requires_grad: bool, device: Any) -> Tensor:
+    """A leaf with a value that nothing else holds, on the CPU."""
+    check_device(device)
     if not requires_grad:
         return Tensor(value)
     return tensor(value, requires_grad=True)
@@ -76,8 +75,12 @@ def _leaf(value: Array, requires_grad: bool) -> Tensor:
 # Of one number
 
 
+@both_names(size="shape")
 def zeros(
-    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+    *shape: int | Sequence[int],
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Zeros of a shape; float32 by default.
 
@@ -90,11 +93,15 @@ def zeros(
         tensor([0, 0])
     """
     lengths, dtype = _shape_and_dtype("zeros", shape, dtype)
-    return _leaf(np.zeros(lengths, dtype), requires_grad)
+    return leaf(np.zeros(lengths, dtype), requires_grad, device)
 
 
+@both_names(size="shape")
 def ones(
-    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+    *shape: int | Sequence[int],
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """Ones of a shape; float32 by default.
 
@@ -105,11 +112,15 @@ def ones(
                 [1., 1.]])
     """
     lengths, dtype = _shape_and_dtype("ones", shape, dtype)
-    return _leaf(np.ones(lengths, dtype), requires_grad)
+    return leaf(np.ones(lengths, dtype), requires_grad, device)
 
 
+@both_names(size="shape")
 def empty(
-    *shape: int | Sequence[int], dtype: DTypeLike | None = None, requires_grad: bool = False
+    *shape: int | Sequence[int],
+    dtype: DTypeLike | None = None,
+    requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """A Tensor of a shape whose numbers mean nothing; float32 by default.
 
@@ -122,7 +133,7 @@ def empty(
         (2, 3)
     """
     lengths, dtype = _shape_and_dtype("empty", shape, dtype)
-    return _leaf(np.zeros(lengths, dtype), requires_grad)
+    return leaf(np.zeros(lengths, dtype), requires_grad, device)
 
 
 @both_names(size="shape")
@@ -131,6 +142,7 @@ def full(
     fill_value: TensorLike,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """A Tensor of a shape filled with a number; its dtype is that of the number.
 
@@ -139,6 +151,7 @@ def full(
         fill_value: a number, or values that broadcast to the shape; gradients pass to a Tensor.
         dtype: by default float32 of a Python float, int64 of a Python integer.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
+        device: "cpu", or None.
 
     Raises:
         ShapeError: if the values do not broadcast to the shape.
@@ -156,6 +169,7 @@ def full(
     lengths = as_shape("full", (shape,))
     try:
         if not requires_grad and _is_part_of_a_graph(value):
+            check_device(device)
             return value.broadcast_to(lengths)
         plain("fill_value", value)
         filled = np.broadcast_to(value.numpy(), lengths)
@@ -163,7 +177,7 @@ def full(
         raise ShapeError(
             f"full: values of shape {value.shape} do not broadcast to {lengths}"
         ) from None
-    return _leaf(np.array(filled), requires_grad)
+    return leaf(np.array(filled), requires_grad, device)
 
 
 def _is_part_of_a_graph(value: Tensor) -> bool:
@@ -180,7 +194,10 @@ def _like(name: str, x: TensorLike, shape: int | Sequence[int] | None) -> tuple[
 @both_names()
 @method
 def zeros_like(
-    x: TensorLike, dtype: DTypeLike | None = None, shape: int | Sequence[int] | None = None
+    x: TensorLike,
+    dtype: DTypeLike | None = None,
+    shape: int | Sequence[int] | None = None,
+    device: Any = None,
 ) -> Tensor:
     """Zeros of the shape and dtype of `x`, or of those given; a constant.
 
@@ -190,13 +207,16 @@ def zeros_like(
         tensor([0., 0.])
     """
     lengths, own = _like("zeros_like", x, shape)
-    return Tensor(np.zeros(lengths, own if dtype is None else as_dtype(dtype)))
+    return leaf(np.zeros(lengths, own if dtype is None else as_dtype(dtype)), False, device)
 
 
 @both_names()
 @method
 def ones_like(
-    x: TensorLike, dtype: DTypeLike | None = None, shape: int | Sequence[int] | None = None
+    x: TensorLike,
+    dtype: DTypeLike | None = None,
+    shape: int | Sequence[int] | None = None,
+    device: Any = None,
 ) -> Tensor:
     """Ones of the shape and dtype of `x`, or of those given; a constant.
 
@@ -206,13 +226,16 @@ def ones_like(
         tensor([1., 1.])
     """
     lengths, own = _like("ones_like", x, shape)
-    return Tensor(np.ones(lengths, own if dtype is None else as_dtype(dtype)))
+    return leaf(np.ones(lengths, own if dtype is None else as_dtype(dtype)), False, device)
 
 
 @both_names()
 @method
 def empty_like(
-    x: TensorLike, dtype: DTypeLike | None = None, shape: int | Sequence[int] | None = None
+    x: TensorLike,
+    dtype: DTypeLike | None = None,
+    shape: int | Sequence[int] | None = None,
+    device: Any = None,
 ) -> Tensor:
     """As `empty`, of the shape and dtype of `x`, or of those given.
 
@@ -221,7 +244,7 @@ def empty_like(
         >>> cr.empty_like(cr.tensor([3, 4])).dtype
         dtype('int64')
     """
-    return zeros_like(x, dtype, shape)
+    return zeros_like(x, dtype, shape, device)
 
 
 @both_names()
@@ -231,6 +254,7 @@ def full_like(
     fill_value: TensorLike,
     dtype: DTypeLike | None = None,
     shape: int | Sequence[int] | None = None,
+    device: Any = None,
 ) -> Tensor:
     """A Tensor of the shape and dtype of `x`, or of those given, filled with a number.
 
@@ -240,7 +264,7 @@ def full_like(
         tensor([7., 7.])
     """
     lengths, own = _like("full_like", x, shape)
-    return full(lengths, fill_value, own if dtype is None else dtype)
+    return full(lengths, fill_value, own if dtype is None else dtype, device=device)
 
 
 # Numbers in a row
@@ -253,20 +277,22 @@ def _numbers(name: str, *numbers: Any) -> list[Any]:
 
 @both_names(end="stop")
 def arange(
-    start: float,
+    start: float | None = None,
     stop: float | None = None,
     step: float = 1,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
     """The numbers start, start + step, ... below `stop`; `arange(n)` is 0 ... n - 1.
 
     Args:
-        start: the first number; or, where it is the only one, `stop`.
+        start: the first number, 0 by default; or, where it is the only one, `stop`.
         stop: where the numbers end, without it.
         step: from one to the next; not 0.
         dtype: by default int64 of whole numbers, else float32.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
+        device: "cpu", or None.
 
     Raises:
         ValueError: if the step is 0.
@@ -279,15 +305,14 @@ def arange(
     start, stop, step = _numbers("arange", start, stop, step)
     if step == 0:
         raise ValueError("arange: the step is not 0")
+    if start is None:
+        if stop is None:
+            raise TypeError("arange takes stop, or start and stop, and got neither")
+        start = 0
     value = np.arange(start, step=step) if stop is None else np.arange(start, stop, step)
-    return _leaf(_in_own_dtype(value, dtype), requires_grad)
-
-
-def _in_own_dtype(value: Array, dtype: DTypeLike | None) -> Array:
-    """The value in `dtype`; without one floats are float32, computed in float64."""
-    if dtype is None and value.dtype.kind == "f":
-        dtype = np.float32
-    return value if dtype is None else value.astype(as_dtype(dtype))
+    if dtype is None:
+        dtype = np.float32 if value.dtype.kind == "f" else value.dtype
+    return leaf(value.astype(as_dtype(dtype)), requires_grad, device)
 
 
 @both_names(end="stop", steps="num")
@@ -298,16 +323,19 @@ def linspace(
     endpoint: bool = True,
     dtype: DTypeLike | None = None,
     requires_grad: bool = False,
+    device: Any = None,
 ) -> Tensor:
-    """`num` numbers at equal distances from `start` to `stop`; float32 by default.
+    """`num` numbers at equal distances from `start` to `stop`.
 
     Args:
         start, stop: the first and the last number; or arrays of these, whose axes come after
             that of the numbers. Gradients pass to Tensors.
         num: how many.
         endpoint: whether `stop` is the last one, or the one after it.
-        dtype: of the numbers, which are computed in float64.
+        dtype: of the numbers, which are computed in float64; by default that of floating arrays,
+            else float32. For integers they are rounded down.
         requires_grad: whether `backward` fills `.grad`; floating dtypes only.
+        device: "cpu", or None.
 
     Raises:
         ValueError: if num is negative.
@@ -320,134 +348,36 @@ def linspace(
     if index(num) < 0:
         raise ValueError(f"linspace: num is not negative, got {num}")
     ends: list[Any] = [start, stop]
+    met = common_dtype(start, stop)
+    dtype = as_dtype(met if dtype is None and met.kind == "f" else dtype)
     if holds_tensors(ends):
         found = [as_tensor(end) for end in ends]
         if not requires_grad and any(map(_is_part_of_a_graph, found)):
+            check_device(device)
             return _between(found[0], found[1], num, endpoint, dtype)
         ends = [plain("linspace", end).numpy() for end in found]
     value = np.linspace(ends[0], ends[1], num, endpoint=endpoint)
-    return _leaf(_in_own_dtype(value, dtype), requires_grad)
+    return leaf(
+        (np.floor(value) if dtype.kind in "iu" else value).astype(dtype), requires_grad, device
+    )
 
 
-def _between(
-    start: Tensor, stop: Tensor, num: int, endpoint: bool, dtype: DTypeLike | None
-) -> Tensor:
+def _between(start: Tensor, stop: Tensor, num: int, endpoint: bool, dtype: np.dtype[Any]) -> Tensor:
     """`linspace` of Tensors, by operations."""
     axes = max(start.ndim, stop.ndim)
     shares = np.linspace(0, 1, num, endpoint=endpoint).reshape(-1, *(1,) * axes)
     start, stop = start.astype(np.float64), stop.astype(np.float64)
-    return (start * (1.0 - shares) + stop * shares).astype(as_dtype(dtype))
-
-
-# Triangles
-
-
-@both_names(M="m", N="n")
-def eye(
-    n: int,
-    m: int | None = None,
-    k: int = 0,
-    dtype: DTypeLike | None = None,
-    requires_grad: bool = False,
-) -> Tensor:
-    """Ones on a diagonal, zeros elsewhere, shape (n, m); float32 by default.
-
-    Args:
-        n, m: rows and columns; as many columns as rows by default.
-        k: the diagonal: 0 the main one, above it 1, 2, ..., below it -1, -2, ...
-        dtype: of the numbers.
-        requires_grad: whether `backward` fills `.grad`; floating dtypes only.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.eye(2)
-        tensor([[1., 0.],
-                [0., 1.]])
-    """
-    plain("eye", (n, m, k))
-    value = np.eye(n, m, k, as_dtype(dtype))
-    return _leaf(value, requires_grad)
-
-
-def identity(n: int, dtype: DTypeLike | None = None) -> Tensor:
-    """The identity matrix of n rows, `eye(n)`.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.identity(2).tolist()
-        [[1.0, 0.0], [0.0, 1.0]]
-    """
-    return eye(n, dtype=dtype)
-
-
-@both_names(M="m", N="n")
-def tri(n: int, m: int | None = None, k: int = 0, dtype: DTypeLike | None = None) -> Tensor:
-    """Ones on a diagonal and below it, zeros above, shape (n, m); the arguments are those of `eye`.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.tri(2)
-        tensor([[1., 0.],
-                [1., 1.]])
-    """
-    plain("tri", (n, m, k))
-    return Tensor(np.tri(n, m, k, as_dtype(dtype)))
-
-
-@both_names(diagonal="k", m="x")
-@method
-def tril(x: TensorLike, k: int = 0) -> Tensor:
-    """x with zeros above its diagonal k, over the last two axes.
-
-    A vector is each row of a square matrix.
-
-    Raises:
-        ShapeError: if x is a number.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.tril(cr.ones(2, 2))
-        tensor([[1., 0.],
-                [1., 1.]])
-    """
-    x = as_tensor(x)
-    below = _below("tril", x, k)
-    return where(below, x, np.zeros((), x.dtype))
-
-
-@both_names(diagonal="k", m="x")
-@method
-def triu(x: TensorLike, k: int = 0) -> Tensor:
-    """x with zeros below its diagonal k, over the last two axes.
-
-    A vector is each row of a square matrix.
-
-    Raises:
-        ShapeError: if x is a number.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.triu(cr.ones(2, 2), 1)
-        tensor([[0., 1.],
-                [0., 0.]])
-    """
-    x = as_tensor(x)
-    below = _below("triu", x, k - 1)
-    return where(below, np.zeros((), x.dtype), x)
-
-
-def _below(name: str, x: Tensor, k: int) -> Array:
-    """Whether an element of the last two axes lies on the diagonal k or below it."""
-    if not x.ndim:
-        raise ShapeError(f"{name} takes a matrix, stacks of these or a vector, not a number")
-    rows, columns = x.shape[-2:] if x.ndim > 1 else x.shape * 2
-    return np.tri(rows, columns, plain(name, k), dtype=bool)
+    value = start * (1.0 - shares) + stop * shares
+    return (floor(value) if dtype.kind in "iu" else value).astype(dtype)
 
 
 # Of other objects
 
 
-def asarray(data: Any, dtype: DTypeLike | None = None, copy: bool | None = None) -> Tensor:
+@both_names(a="data", obj="data")
+def asarray(
+    data: Any, dtype: DTypeLike | None = None, copy: bool | None = None, device: Any = None
+) -> Tensor:
     """A Tensor of `data`: a Tensor as it is, an array without a copy where that can be.
 
     Args:
@@ -455,6 +385,7 @@ def asarray(data: Any, dtype: DTypeLike | None = None, copy: bool | None = None)
         dtype: by default an array's own; float32 for Python floats, int64 for Python integers.
         copy: True for memory of its own, always. A Tensor that requires a gradient, which nothing
             can write into, stays as it is.
+        device: "cpu", or None.
 
     Raises:
         ValueError: with copy=False, if the data can't be taken without a copy.
@@ -464,6 +395,7 @@ def asarray(data: Any, dtype: DTypeLike | None = None, copy: bool | None = None)
         >>> cr.asarray([1.0, 2.0])
         tensor([1., 2.])
     """
+    check_device(device)
     if isinstance(data, Tensor):
         found = data if dtype is None else data.astype(dtype)
         if copy and not found.requires_grad:
@@ -480,6 +412,7 @@ def asarray(data: Any, dtype: DTypeLike | None = None, copy: bool | None = None)
     return found
 
 
+@both_names()
 def from_dlpack(x: Any) -> Tensor:
     """A Tensor of another library's array in the memory of the CPU, without a copy.
 
@@ -493,4 +426,4 @@ def from_dlpack(x: Any) -> Tensor:
         >>> cr.from_dlpack(np.array([1.0, 2.0]))
         tensor([1., 2.], dtype=float64)
     """
-    return as_tensor(np.from_dlpack(x))
+    return x if isinstance(x, Tensor) else as_tensor(np.from_dlpack(x))

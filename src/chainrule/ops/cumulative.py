@@ -10,10 +10,10 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain_number
+from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.comparison import not_equal
 from chainrule.ops.declare import BOOL, as_summed, of_one_dtype
 from chainrule.ops.joining import concatenate
-from chainrule.ops.reduce import normalize_axes
 from chainrule.ops.samples import examples
 
 __all__ = ["cumprod", "cumsum", "diff", "trapezoid"]
@@ -61,8 +61,7 @@ def _along(
     x = as_summed(x, dtype)
     if axis is None:
         return x.reshape(-1), 0
-    (axis,) = normalize_axes(name, axis, x.shape)
-    return x, axis
+    return x, one_axis(name, axis, x.ndim)
 
 
 @both_names()
@@ -141,7 +140,7 @@ def diff(
         tensor([3., 5., 7.])
     """
     x = as_tensor(x)
-    (axis,) = normalize_axes("diff", axis, x.shape)
+    axis = one_axis("diff", axis, x.ndim)
     if n < 0:
         raise ShapeError(f"diff: n is not negative, got {n}")
     parts = [part for part in (prepend, x, append) if part is not None]
@@ -167,25 +166,37 @@ def trapezoid(
 
     Args:
         y: the values.
-        x: where they are, of shape (n,) along the axis or of the shape of y; None for points that
-            lie `dx` apart.
+        x: where they are, of shape (n,) along the axis or of a shape that broadcasts with that of
+            y and has the same axis; None for points that lie `dx` apart.
         dx: the distance of the points where there is no x.
         axis: along which to integrate.
+
+    Raises:
+        ShapeError: if x has not as many places as y.
 
     Example:
         >>> import chainrule as cr
         >>> cr.trapezoid(cr.tensor([1.0, 2.0, 3.0]), x=[0.0, 1.0, 3.0])
         tensor(6.5)
     """
-    y, x = (as_tensor(y), None) if x is None else of_one_dtype(y, x)
-    (axis,) = normalize_axes("trapezoid", axis, y.shape)
+    if x is not None and as_tensor(x).dtype.kind == "f":
+        y, x = of_one_dtype(y, x)
+    y = as_summed(y, None)
+    axis = one_axis("trapezoid", axis, y.ndim)
     before = (slice(None),) * axis
     length = y.shape[axis]
     twice = y[(*before, slice(1, None))] + y[(*before, slice(max(length - 1, 0)))]
     if x is None:
         return (twice * (0.5 * plain_number("dx", dx))).sum(axis)
+    x = as_summed(x, None)  # of integers the differences are exact
+    axis -= y.ndim  # from the right, as x and y are aligned
+    along = -1 if x.ndim == 1 else axis
+    if not -x.ndim <= along or x.shape[along] != length:
+        raise ShapeError(
+            f"trapezoid: x has one place for each of the {length} elements of y, of shape "
+            f"{y.shape}, along the axis; got shape {x.shape}"
+        )
+    width = diff(x, axis=along)
     if x.ndim == 1:
-        width = diff(x).reshape(-1, *(1,) * (y.ndim - axis - 1))
-    else:
-        width = diff(x, axis=axis)
+        width = width.reshape(-1, *(1,) * (-1 - axis))
     return (twice * width * 0.5).sum(axis)

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import wraps
-from typing import Any
+from inspect import Parameter, Signature
+from typing import Any, NoReturn
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names, other_names, own_names, too_many
 from chainrule.graph.methods import functions, method
 from chainrule.graph.operation import (
     Flops,
@@ -30,6 +32,9 @@ __all__ = ["astype"]
 
 BOOL = np.dtype(bool)
 
+_NOT_GIVEN: Any = object()
+"""In place of an argument that a call has not, or has by name."""
+
 
 class Elementwise(Operation):
     """An operation whose output has at each place a function of the inputs' elements there.
@@ -37,8 +42,11 @@ class Elementwise(Operation):
     Programs of the compiler are made of these.
 
     Attributes:
+        names: of the arguments of a call.
         integers: whether it has a result of integers, which int64 gives exactly.
     """
+
+    names: tuple[str, ...] = ()
 
     def __init__(
         self,
@@ -53,6 +61,27 @@ class Elementwise(Operation):
     ) -> None:
         super().__init__(name, infer, forward, samples, variadic=variadic, flops=flops)
         self.integers = integers
+        if self.names:  # what a call takes, without what it refuses with a reason
+            parameters = [Parameter(n, Parameter.POSITIONAL_OR_KEYWORD) for n in self.names]
+            self.__signature__ = Signature(parameters)
+
+    def _in_order(self, given: tuple[Any, ...], keywords: dict[str, Any]) -> list[Any]:
+        """The arguments of a call, in order.
+
+        Raises:
+            TypeError: if there are others than these.
+        """
+        given = tuple([value for value in given if value is not _NOT_GIVEN])
+        if len(given) > len(self.names):
+            too_many(self.name, given, self.names)
+        named = own_names(self.name, keywords, self.names, other_names(self.names))
+        for name in self.names[: len(given)]:
+            if name in named:
+                raise TypeError(f"{self.name}() got multiple values for argument {name!r}")
+        missing = [name for name in self.names[len(given) :] if name not in named]
+        if missing:
+            raise TypeError(f"{self.name}() missing an argument: {', '.join(missing)}")
+        return [*given, *(named[name] for name in self.names[len(given) :])]
 
 
 class Unary(Elementwise):
@@ -61,7 +90,11 @@ class Unary(Elementwise):
     One that has floats only takes integers and booleans as float32, as division does.
     """
 
-    def __call__(self, x: TensorLike) -> Tensor:
+    names = ("x",)
+
+    def __call__(self, x: TensorLike = _NOT_GIVEN, *more: Any, **others: NoReturn) -> Tensor:
+        if x is _NOT_GIVEN or more or others:
+            return self(*self._in_order((x, *more), others))
         if not isinstance(x, Tensor):
             x = as_tensor(x)
         if x.dtype.kind != "f":
@@ -74,7 +107,17 @@ class Unary(Elementwise):
 class Binary(Elementwise):
     """An operation on the elements of two operands, broadcast and cast to fit one another."""
 
-    def __call__(self, a: TensorLike, b: TensorLike) -> Tensor:
+    names = ("a", "b")
+
+    def __call__(
+        self,
+        a: TensorLike = _NOT_GIVEN,
+        b: TensorLike = _NOT_GIVEN,
+        *more: Any,
+        **others: NoReturn,
+    ) -> Tensor:
+        if b is _NOT_GIVEN or more or others:
+            return self(*self._in_order((a, b, *more), others))
         if isinstance(a, Tensor):
             if isinstance(b, Tensor):
                 if a.dtype is b.dtype:
@@ -96,7 +139,15 @@ class Binary(Elementwise):
 class Comparison(Binary):
     """A binary operation that compares, also with Python integers that the dtype does not hold."""
 
-    def __call__(self, a: TensorLike, b: TensorLike) -> Tensor:
+    def __call__(
+        self,
+        a: TensorLike = _NOT_GIVEN,
+        b: TensorLike = _NOT_GIVEN,
+        *more: Any,
+        **others: NoReturn,
+    ) -> Tensor:
+        if b is _NOT_GIVEN or more or others:
+            return self(*self._in_order((a, b, *more), others))
         if isinstance(b, int) and (side := beyond(b, a)):
             return self._everywhere(a, -side)
         if isinstance(a, int) and (side := beyond(a, b)):
@@ -321,7 +372,7 @@ def of_numbers(operation: Binary) -> Callable[[TensorLike, TensorLike], Tensor]:
         return operation(a, b)
 
     function.__name__ = function.__qualname__ = operation.name
-    return method(function)
+    return both_names()(method(function))
 
 
 # Changes of dtype

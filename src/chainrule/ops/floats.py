@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.arithmetic import copysign
@@ -25,6 +26,7 @@ __all__ = [
 ]
 
 
+@both_names()
 @method
 def isnan(x: TensorLike) -> Tensor:
     """Whether x is NaN, which no integer is.
@@ -38,6 +40,7 @@ def isnan(x: TensorLike) -> Tensor:
     return not_equal(x, x)
 
 
+@both_names()
 @method
 def isinf(x: TensorLike) -> Tensor:
     """Whether x is infinite, of either sign.
@@ -51,6 +54,7 @@ def isinf(x: TensorLike) -> Tensor:
     return equal(abs(x), np.inf) if x.dtype.kind == "f" else not_equal(x, x)
 
 
+@both_names()
 @method
 def isfinite(x: TensorLike) -> Tensor:
     """Whether x is neither NaN nor infinite.
@@ -64,6 +68,7 @@ def isfinite(x: TensorLike) -> Tensor:
     return abs(x) < np.inf if x.dtype.kind == "f" else equal(x, x)
 
 
+@both_names()
 @method
 def fabs(x: TensorLike) -> Tensor:
     """|x| as a floating number; of integers it is float32.
@@ -77,6 +82,7 @@ def fabs(x: TensorLike) -> Tensor:
     return abs(x)
 
 
+@both_names()
 @method
 def signbit(x: TensorLike) -> Tensor:
     """Whether x is negative, which -0.0 is too.
@@ -89,6 +95,7 @@ def signbit(x: TensorLike) -> Tensor:
     return copysign(1.0, x) < 0.0
 
 
+@both_names()
 @method
 def isclose(
     a: TensorLike,
@@ -125,6 +132,7 @@ def _comparable(x: TensorLike) -> TensorLike:
     return x if tensor.dtype.kind == "f" else tensor.astype(np.float64)
 
 
+@both_names()
 @method
 def allclose(
     a: TensorLike,
@@ -143,6 +151,7 @@ def allclose(
     return _everywhere(isclose(a, b, rtol, atol, equal_nan))
 
 
+@both_names()
 @method
 def array_equal(a: TensorLike, b: TensorLike, equal_nan: bool = False) -> Tensor:
     """Whether a and b have the same shape and the same elements, as a 0-d Tensor.
@@ -168,6 +177,7 @@ def _everywhere(truth: Tensor) -> Tensor:
     return equal(truth.sum(), truth.size)
 
 
+@both_names()
 @method
 def fmax(a: TensorLike, b: TensorLike) -> Tensor:
     """The larger of a and b; the other one where one is NaN. Of equal ones a takes the gradient.
@@ -181,6 +191,7 @@ def fmax(a: TensorLike, b: TensorLike) -> Tensor:
     return where(isnan(a), b, where(isnan(b), a, maximum(a, b)))
 
 
+@both_names()
 @method
 def fmin(a: TensorLike, b: TensorLike) -> Tensor:
     """The smaller of a and b; the other one where one is NaN. Of equal ones a takes the gradient.
@@ -194,6 +205,7 @@ def fmin(a: TensorLike, b: TensorLike) -> Tensor:
     return where(isnan(a), b, where(isnan(b), a, minimum(a, b)))
 
 
+@both_names()
 @method
 def nan_to_num(
     x: TensorLike,

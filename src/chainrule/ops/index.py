@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Limit, Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
@@ -185,6 +186,8 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
         ShapeError: if index arrays do not meet in one shape.
     """
     x = as_tensor(x)
+    if index.__class__ is int and x.shape:
+        return _element(x, index)
     items = list(index) if isinstance(index, tuple) else [index]
     if any([type(item) not in _PLAIN for item in items]):
         items = [np.asarray(i, np.int64) if isinstance(i, list) and not i else i for i in items]
@@ -245,6 +248,17 @@ def getitem(x: TensorLike, index: Any) -> Tensor:
         shapes = " and ".join(str(indices.shape) for _, indices in arrays)
         raise ShapeError(f"integer arrays of shapes {shapes} do not broadcast together") from None
     return gather.apply(x, *(indices.broadcast_to(common) for _, indices in arrays), axis=axis)
+
+
+def _element(x: Tensor, index: int) -> Tensor:
+    """x[index] of one whole number."""
+    length, *rest = x.shape
+    if not -length <= index < length:
+        raise IndexError(f"index {index} is out of range for an axis of length {length}")
+    if length > 1:
+        runs = ((index % length, 1, 1), *[(0, 1, n) for n in rest])
+        x = _slice.apply(x, runs=runs)
+    return x.reshape(rest)
 
 
 _PLAIN = {int, slice, EllipsisType, type(None)}
@@ -339,6 +353,7 @@ def check_labels(labels: Array, classes: int) -> None:
         raise IndexError(label_fault(labels.min(), labels.max(), classes))
 
 
+@both_names(num_classes="classes", tensor="labels")
 @method
 def one_hot(labels: TensorLike, classes: int, dtype: DTypeLike = "float32") -> Tensor:
     """1 at each label, else 0, along a new last axis of length `classes`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from operator import index
+from itertools import accumulate
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -11,12 +11,12 @@ from numpy.typing import DTypeLike
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
-from chainrule.graph.operation import Spec, no_flops, operation
+from chainrule.graph.operation import Spec, no_flops, operation, shared_gradient
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axes import atleast_1d, atleast_2d, atleast_3d
+from chainrule.ops.axis_numbers import as_list, one_axis
 from chainrule.ops.declare import astype, joined_dtype
 from chainrule.ops.samples import examples
-from chainrule.ops.shape import as_list, one_axis
 
 __all__ = [
     "array_split",
@@ -63,8 +63,8 @@ def _concatenate(*inputs: Array, axis: int) -> Array:
 
 def _own_part(g: Tensor, y: Tensor, *inputs: Tensor, index: int, axis: int) -> Tensor:
     """The part of g that belongs to one of the inputs."""
-    start = sum([x.shape[axis] for x in inputs[:index]])
-    part = slice(start, start + inputs[index].shape[axis])
+    ends = shared_gradient(y, g, lambda: list(accumulate([x.shape[axis] for x in inputs])))
+    part = slice(ends[index] - inputs[index].shape[axis], ends[index])
     return g[(slice(None),) * axis + (part,)]
 
 
@@ -116,14 +116,17 @@ def stack(
         shapes = ", ".join(str(x.shape) for x in inputs)
         raise ShapeError(f"stack: all shapes must be equal, got {shapes}")
     axis = one_axis("stack", axis, len(shape) + 1)
-    inputs = [x.reshape((*shape[:axis], 1, *shape[axis:])) for x in inputs]
-    return concatenate(inputs, axis)
+    if axis == len(shape):
+        return concatenate([x.reshape((*shape, 1)) for x in inputs], axis)
+    joined = concatenate(inputs, axis)  # the new axis and the one behind it are one there
+    return joined.reshape((*shape[:axis], len(inputs), *shape[axis:]))
 
 
 concat = concatenate
 """The array API standard's name of `concatenate`."""
 
 
+@both_names()
 def vstack(tensors: Sequence[TensorLike]) -> Tensor:
     """Tensors below one another: joined along axis 0, where a 1-d Tensor is a row.
 
@@ -136,6 +139,7 @@ def vstack(tensors: Sequence[TensorLike]) -> Tensor:
     return concatenate([atleast_2d(t) for t in tensors], 0)
 
 
+@both_names()
 def hstack(tensors: Sequence[TensorLike]) -> Tensor:
     """Tensors beside one another: joined along axis 1, or along axis 0 where they are 1-d.
 
@@ -149,6 +153,7 @@ def hstack(tensors: Sequence[TensorLike]) -> Tensor:
     return concatenate(inputs, 0 if inputs and inputs[0].ndim == 1 else 1)
 
 
+@both_names()
 def dstack(tensors: Sequence[TensorLike]) -> Tensor:
     """Tensors behind one another: joined along axis 2, which those of 1 or 2 axes get.
 
@@ -160,6 +165,7 @@ def dstack(tensors: Sequence[TensorLike]) -> Tensor:
     return concatenate([atleast_3d(t) for t in tensors], 2)
 
 
+@both_names()
 def column_stack(tensors: Sequence[TensorLike]) -> Tensor:
     """Columns of a matrix: Tensors joined along axis 1, where a 1-d Tensor is a column.
 
@@ -213,7 +219,8 @@ def split(x: TensorLike, indices_or_sections: Sections, axis: int = 0) -> list[T
     """
     x = as_tensor(x)
     if not isinstance(indices_or_sections, Iterable):
-        length, sections = x.shape[one_axis("split", axis, x.ndim)], index(indices_or_sections)
+        (sections,) = as_list("split", indices_or_sections)
+        length = x.shape[one_axis("split", axis, x.ndim)]
         if sections > 0 and length % sections:
             raise ShapeError(
                 f"split: a length of {length} has no {sections} equal parts; array_split makes "
@@ -223,6 +230,7 @@ def split(x: TensorLike, indices_or_sections: Sections, axis: int = 0) -> list[T
     return _cut("split", x, indices_or_sections, axis)
 
 
+@both_names()
 def vsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     """As `split` along axis 0, of a Tensor of 2 axes or more.
 
@@ -234,6 +242,7 @@ def vsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     return split(_with_axes("vsplit", x, 2), indices_or_sections, 0)
 
 
+@both_names()
 def hsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     """As `split` along axis 1, or along axis 0 of a 1-d Tensor.
 
@@ -246,6 +255,7 @@ def hsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     return split(x, indices_or_sections, 0 if x.ndim == 1 else 1)
 
 
+@both_names()
 def dsplit(x: TensorLike, indices_or_sections: Sections) -> list[Tensor]:
     """As `split` along axis 2, of a Tensor of 3 axes or more.
 
@@ -267,9 +277,9 @@ def _with_axes(name: str, x: TensorLike, count: int) -> Tensor:
 def _cut(name: str, x: Tensor, indices_or_sections: Sections, axis: int) -> list[Tensor]:
     axis = one_axis(name, axis, x.ndim)
     if isinstance(indices_or_sections, Iterable):
-        bounds = [0, *map(index, indices_or_sections), x.shape[axis]]
+        bounds = [0, *as_list(name, indices_or_sections), x.shape[axis]]
     else:
-        sections = index(indices_or_sections)
+        (sections,) = as_list(name, indices_or_sections)
         if sections < 1:
             raise ShapeError(f"{name}: the number of parts is positive, got {sections}")
         size, longer = divmod(x.shape[axis], sections)
@@ -291,6 +301,8 @@ def unstack(x: TensorLike, axis: int = 0) -> tuple[Tensor, ...]:
     """
     x = as_tensor(x)
     axis = one_axis("unstack", axis, x.ndim)
+    if not axis:
+        return tuple(x)
     return tuple([x[(slice(None),) * axis + (i,)] for i in range(x.shape[axis])])
 
 
@@ -311,7 +323,7 @@ def tile(x: TensorLike, reps: int | Sequence[int]) -> Tensor:
                 [1, 2, 1, 2]])
     """
     x = as_tensor(x)
-    counts = as_list(reps)
+    counts = as_list("tile", reps)
     if any(count < 0 for count in counts):
         raise ShapeError(f"tile: the numbers of repetitions are not negative, got {counts}")
     counts = [1] * (x.ndim - len(counts)) + counts
@@ -390,10 +402,10 @@ def roll(x: TensorLike, shift: int | Sequence[int], axis: Axis = None) -> Tensor
     x = as_tensor(x)
     if axis is None:
         flat = x.reshape(-1)
-        for places in as_list(shift):
+        for places in as_list("roll", shift):
             flat = _rolled(flat, places, 0)
         return flat.reshape(x.shape)
-    axes, shifts = as_list(axis), as_list(shift)
+    axes, shifts = as_list("roll", axis), as_list("roll", shift)
     if 1 not in (len(axes), len(shifts)) and len(axes) != len(shifts):
         raise ShapeError(f"roll: {shift} and {axis} are not as many shifts as axes")
     count = max(len(axes), len(shifts))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike
@@ -95,6 +96,7 @@ def _by_second(
 _matmul.differentiable(_by_first, _by_second)
 
 
+@both_names()
 @method
 def matmul(a: TensorLike, b: TensorLike, *, transpose_b: bool = False) -> Tensor:
     """The matrix product a @ b, as NumPy defines it.

@@ -12,11 +12,11 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.comparison import equal, less, less_equal, minimum, where
 from chainrule.ops.declare import beyond, of_one_dtype
 from chainrule.ops.samples import examples
 from chainrule.ops.selection import take_along_axis
-from chainrule.ops.shape import one_axis
 
 __all__ = ["TopK", "argsort", "searchsorted", "sort", "topk", "unique"]
 
@@ -134,6 +134,7 @@ def sort(
     x = as_tensor(x)
     if axis is None:
         x, axis = x.reshape(-1), 0
+    axis = one_axis("sort", axis, x.ndim)
     return take_along_axis(x, argsort(x, axis, descending=descending), axis)
 
 
@@ -238,6 +239,7 @@ def unique(
     return (values, *asked) if asked else values
 
 
+@both_names(sorted_sequence="a", input="v")
 @method
 def searchsorted(
     a: TensorLike,

@@ -13,7 +13,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain, plain_number
+from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.ops.samples import examples
 
 __all__ = ["pad"]
@@ -83,7 +83,12 @@ def pad(
             "constant_values"
         )
     widths = _pad_widths(x, plain("pad_width", pad_width))
-    number = plain_number("constant_values", constant_values)
+    if np.ndim(plain("constant_values", constant_values)):
+        raise ValueError(
+            f"pad: constant_values is one number for all borders, got {constant_values!r:.80}; pad "
+            "them one after another for several"
+        )
+    number = float(constant_values)
     if mode == "constant":
         exact = constant_values if isinstance(constant_values, int) else number
         checks.fitting("pad: constant_values", exact, x.dtype)

@@ -12,10 +12,10 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.tensor import Tensor, TensorLike
 from chainrule.ops.arithmetic import multiply
+from chainrule.ops.axis_numbers import as_list, one_axis
 from chainrule.ops.declare import align, of_one_dtype
 from chainrule.ops.joining import stack
 from chainrule.ops.matmul import matmul
-from chainrule.ops.shape import as_list, one_axis
 
 __all__ = ["cross", "dot", "inner", "kron", "outer", "tensordot", "vdot", "vecdot"]
 
@@ -138,8 +138,8 @@ def tensordot(a: TensorLike, b: TensorLike, axes: Axes = 2) -> Tensor:
         pair = tuple(axes)
         if len(pair) != 2:
             raise ShapeError(f"tensordot: {axes} is not a pair: the axes of a, the axes of b")
-    of_a = [one_axis("tensordot", i, a.ndim) for i in as_list(pair[0])]
-    of_b = [one_axis("tensordot", i, b.ndim) for i in as_list(pair[1])]
+    of_a = [one_axis("tensordot", i, a.ndim) for i in as_list("tensordot", pair[0])]
+    of_b = [one_axis("tensordot", i, b.ndim) for i in as_list("tensordot", pair[1])]
     if (
         [a.shape[i] for i in of_a] != [b.shape[i] for i in of_b]
         or len({*of_a}) != len(of_a)

@@ -22,7 +22,8 @@ from chainrule.graph.context import local
 from chainrule.graph.guards import guard_of
 from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, no_flops, operation
-from chainrule.graph.registered import functions, method
+from chainrule.graph.placement import check_device
+from chainrule.graph.registered import functions
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.creation import as_shape
@@ -39,9 +40,7 @@ __all__ = [
     "manual_seed",
     "normal",
     "permutation",
-    "rand_like",
     "randint",
-    "randn_like",
     "uniform",
     "use_generator",
 ]
@@ -326,6 +325,7 @@ def normal(
     scale: TensorLike | None = None,
     size: int | Sequence[int] | None = None,
     dtype: DTypeLike | None = None,
+    device: Any = None,
 ) -> Tensor:
     """Numbers drawn from the normal distribution by the current generator.
 
@@ -341,6 +341,7 @@ def normal(
         size: the shape, also named `shape`, a whole number or several; by default that of `loc` and
             `scale`.
         dtype: float32, the default, or float64; that of floating Tensors.
+        device: "cpu", or None.
 
     Raises:
         TypeError: if the arguments can be read in two ways.
@@ -350,6 +351,7 @@ def normal(
         >>> cr.normal((2, 3)).shape, cr.normal(0, 0.1, 5).shape, cr.normal(5, loc=3.0).shape
         ((2, 3), (5,), (5,))
     """
+    check_device(device)
     draw = as_draw("normal", ("loc", "scale"), arguments, loc, scale, size, dtype)
     return draw.scaled(_current.get().normal(draw.shape, draw.dtype))
 
@@ -369,32 +371,6 @@ def bernoulli(
     return _current.get().bernoulli(p, shape, dtype)
 
 
-@method
-def rand_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
-    """As `rand`, of the shape and dtype of `x`, which needs no value.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.rand_like(cr.zeros(2, 3)).shape
-        (2, 3)
-    """
-    x = as_tensor(x)
-    return uniform(x.shape, x.dtype if dtype is None else dtype)
-
-
-@method
-def randn_like(x: TensorLike, dtype: DTypeLike | None = None) -> Tensor:
-    """As `randn`, of the shape and dtype of `x`, which needs no value.
-
-    Example:
-        >>> import chainrule as cr
-        >>> cr.randn_like(cr.zeros(2, 3)).shape
-        (2, 3)
-    """
-    x = as_tensor(x)
-    return normal(x.shape, x.dtype if dtype is None else dtype)
-
-
 _MANY_KEYS = 3000  # from which on they are sorted by their digits
 _MOST_INTEGERS = 2**53  # a draw has 53 bits
 
@@ -405,6 +381,7 @@ def randint(
     high: int | Sequence[int] | None = None,
     size: int | Sequence[int] | None = None,
     dtype: DTypeLike = "int64",
+    device: Any = None,
 ) -> Tensor:
     """Whole numbers drawn uniformly from low ... high - 1; `randint(n)` is from 0 ... n - 1.
 
@@ -415,6 +392,7 @@ def randint(
         high: what all numbers are below. `randint(n, (2, 3))` gives the shape here.
         size: the shape; one number by default.
         dtype: an integer dtype.
+        device: "cpu", or None.
 
     Raises:
         TypeError: if `low` or `high` is no whole number.
@@ -426,6 +404,7 @@ def randint(
         >>> cr.randint(5, size=100).max().item() < 5
         True
     """
+    check_device(device)
     if isinstance(high, Iterable):
         high, size = None, high
     low = checks.integer("low", low)

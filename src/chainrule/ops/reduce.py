@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
-from operator import index
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -17,14 +17,13 @@ from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor, plain
 from chainrule.graph.unpacking import note_extremes
 from chainrule.ops.accumulate import add_up
-from chainrule.ops.comparison import where
+from chainrule.ops.axis_numbers import Axes, normalize_axes, one_axis
+from chainrule.ops.comparison import equal, where
 from chainrule.ops.declare import as_summed, astype
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp, sqrt
 
 __all__ = ["amax", "amin", "argmax", "logsumexp", "max", "mean", "min", "std", "sum", "var"]
-
-Axes = tuple[int, ...]
 
 _SAMPLES = examples(
     (((3, 5),), {"axes": (0, 1), "keepdims": False}),
@@ -36,32 +35,6 @@ _SAMPLES = examples(
     (((2, 3),), {"axes": (), "keepdims": True}),
     (((0, 3),), {"axes": (1,), "keepdims": False}),
 )
-
-
-def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
-    """The axes as sorted non-negative numbers; None means all."""
-    ndim = len(shape)
-    if axis is None:
-        return tuple(range(ndim))
-    axes = (axis,) if axis.__class__ is int else _several_axes(name, axis)
-    for a in axes:
-        if not -ndim <= a < ndim:
-            raise ShapeError(f"{name}: axis {a} is out of range for shape {shape}")
-    normalized = tuple(sorted({a % ndim for a in axes}))
-    if len(normalized) != len(axes):
-        raise ShapeError(f"{name}: axis {axis} names an axis of shape {shape} twice")
-    return normalized
-
-
-def _several_axes(name: str, axis: int | Sequence[int]) -> Axes:
-    """One axis, or several in a sequence, as a tuple."""
-    try:
-        return tuple(map(index, axis)) if isinstance(axis, Sequence) else (index(axis),)
-    except TypeError:
-        remedy = f"; of two Tensors it is {name}imum" if name in ("max", "min") else ""
-        raise TypeError(
-            f"{name}: the axis is a whole number, or several, got {axis!r:.80}{remedy}"
-        ) from None
 
 
 def _kept(shape: tuple[int, ...], axes: Axes) -> tuple[int, ...]:
@@ -186,7 +159,7 @@ def var(
     """The variance over axes: sum of (x - mean)^2 / (n - correction).
 
     Args:
-        x: a floating Tensor.
+        x: numbers; of integers the result is float32, computed in float64.
         axis: one axis, several, or None for all.
         keepdims: keep the reduced axes with length 1.
         correction: 0 for the biased variance (as in batch normalisation), 1 for the unbiased.
@@ -195,16 +168,32 @@ def var(
     Raises:
         ShapeError: if there are no more elements than `correction`.
     """
-    x = _as_floats("var", x, dtype)
-    axes = normalize_axes("var", axis, x.shape)
+    variance, result = _variance("var", x, axis, keepdims, correction, dtype)
+    return variance.astype(result)
+
+
+def _variance(
+    name: str,
+    x: TensorLike,
+    axis: Axis,
+    keepdims: bool,
+    correction: int,
+    dtype: DTypeLike | None,
+) -> tuple[Tensor, np.dtype[Any]]:
+    """The variance, of integers in float64, and the dtype that the result has."""
+    of_integers = dtype is None and as_tensor(x).dtype.kind != "f"
+    # float32 has not all digits of integers.
+    x = _as_floats(name, x, np.float64 if of_integers else dtype)
+    axes = normalize_axes(name, axis, x.shape)
     count = _count(x.shape, axes)
     if count <= plain("correction", correction):
         raise ShapeError(
-            f"var over {count} elements with correction {correction}: shape {x.shape}, "
+            f"{name} over {count} elements with correction {correction}: shape {x.shape}, "
             f"axes {axes}; more elements are needed"
         )
     centred = x - mean(x, axes, keepdims=True)
-    return (centred * centred).sum(axes, keepdims) / float(count - correction)
+    variance = (centred * centred).sum(axes, keepdims) / float(count - correction)
+    return variance, np.dtype(np.float32) if of_integers else x.dtype
 
 
 @both_names(ddof="correction", unbiased="correction")
@@ -222,7 +211,7 @@ def std(
     Convention at the kink: where all elements are equal its gradient is 0.
 
     Args:
-        x: a floating Tensor.
+        x: numbers; of integers the result is float32, computed in float64.
         axis: one axis, several, or None for all.
         keepdims: keep the reduced axes with length 1.
         correction: 0 as NumPy has it, 1 for the square root of the unbiased variance.
@@ -236,10 +225,10 @@ def std(
         >>> cr.std(cr.tensor([[1.0, 3.0], [2.0, 2.0]]), axis=1)
         tensor([1., 0.])
     """
-    variance = var(_as_floats("std", x, dtype), axis, keepdims, correction)
+    variance, result = _variance("std", x, axis, keepdims, correction, dtype)
     varies = variance > 0.0
     # sqrt'(0) is infinite: it must not meet the 0 of a gradient, which would make NaN.
-    return where(varies, sqrt(where(varies, variance, 1.0)), variance)
+    return where(varies, sqrt(where(varies, variance, 1.0)), variance).astype(result)
 
 
 def _first(x: Array, extreme: Array, axes: Axes) -> Array:
@@ -365,7 +354,7 @@ def argmax(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
     if axis is None:
         index = _argmax.apply(x.reshape(-1), axis=0, keepdims=False)
         return index.reshape((1,) * x.ndim) if keepdims else index
-    (axis,) = normalize_axes("argmax", axis, x.shape)
+    axis = one_axis("argmax", axis, x.ndim)
     return _argmax.apply(x, axis=axis, keepdims=keepdims)
 
 
@@ -381,7 +370,7 @@ def _logsumexp(x: Array, axes: Axes, keepdims: bool) -> Array:
 
 def _logsumexp_rule(g: Tensor, y: Tensor, x: Tensor, axes: Axes, keepdims: bool) -> Tensor:
     """g times softmax(x)."""
-    finite = where(y > -np.inf, y, 0.0)  # where all x are -inf: exp(-inf - 0) = 0, not NaN
+    finite = where(equal(y, -np.inf), 0.0, y)  # where all x are -inf: exp(-inf - 0) = 0, not NaN
     return _spread(g, x, axes, keepdims) * exp(x - _spread(finite, x, axes, keepdims))
 
 

@@ -11,6 +11,7 @@ from functools import wraps
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import DTypeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
@@ -46,7 +47,7 @@ def _of_floats(operation: Unary) -> Callable[[TensorLike], Tensor]:
         return operation(x) if x.dtype.kind == "f" else x
 
     function.__name__ = function.__qualname__ = operation.name
-    return method(function)
+    return both_names()(method(function))
 
 
 @unary(_NOT_WHOLE)
@@ -101,7 +102,7 @@ def round(x: TensorLike, decimals: int = 0) -> Tensor:
         >>> cr.round(cr.tensor([0.5, 1.5, 2.125]))
         tensor([0., 2., 2.])
     """
-    x = as_tensor(x)
+    x, decimals = as_tensor(x), checks.integer("decimals", decimals)
     if x.dtype.kind != "f":
         if decimals < 0:
             raise DTypeError(
@@ -156,6 +157,7 @@ mod = remainder
 fmod = of_numbers(_fmod)
 
 
+@both_names()
 def divmod(a: TensorLike, b: TensorLike) -> tuple[Tensor, Tensor]:
     """(a // b, a % b).
 

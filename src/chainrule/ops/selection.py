@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.keywords import both_names
@@ -10,12 +11,12 @@ from chainrule.graph.methods import method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.arithmetic import clip
 from chainrule.ops.axes import expand_dims, moveaxis
+from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.comparison import equal, greater, where
 from chainrule.ops.declare import BOOL, are_python_numbers
 from chainrule.ops.index import scatter_add, unslice
 from chainrule.ops.joining import stack
 from chainrule.ops.rounding import remainder
-from chainrule.ops.shape import one_axis
 
 __all__ = [
     "add_along_axis",
@@ -303,10 +304,14 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
         >>> cr.diagonal(cr.tensor([[1, 2], [3, 4]]), offset=1)
         tensor([2])
     """
+    return _diagonal("diagonal", x, offset, axis1, axis2)
+
+
+def _diagonal(name: str, x: TensorLike, offset: int, axis1: int, axis2: int) -> Tensor:
     x = as_tensor(x)
-    axis1, axis2 = (one_axis("diagonal", a, x.ndim) for a in (axis1, axis2))
+    axis1, axis2 = (one_axis(name, a, x.ndim) for a in (axis1, axis2))
     if axis1 == axis2:
-        raise ShapeError(f"diagonal takes two axes, not {axis1} twice")
+        raise ShapeError(f"{name} takes two axes, not {axis1} twice")
     x = x.transpose([*(a for a in range(x.ndim) if a not in (axis1, axis2)), axis1, axis2])
     rows, columns = x.shape[-2:]
     count = max(min(rows + min(offset, 0), columns - max(offset, 0)), 0)
@@ -318,19 +323,26 @@ def diagonal(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> 
 
 @both_names()
 @method
-def trace(x: TensorLike, offset: int = 0, axis1: int = 0, axis2: int = 1) -> Tensor:
+def trace(
+    x: TensorLike,
+    offset: int = 0,
+    axis1: int = 0,
+    axis2: int = 1,
+    dtype: DTypeLike | None = None,
+) -> Tensor:
     """The sum of the elements on a diagonal of matrices.
 
     Args:
         x: of two axes or more.
         offset, axis1, axis2: as of `diagonal`.
+        dtype: as of `sum`.
 
     Example:
         >>> import chainrule as cr
         >>> cr.trace(cr.tensor([[1.0, 2.0], [3.0, 4.0]]))
         tensor(5.)
     """
-    return diagonal(x, offset, axis1, axis2).sum(-1)
+    return _diagonal("trace", x, offset, axis1, axis2).sum(-1, dtype=dtype)
 
 
 @both_names(diagonal="k", offset="k", v="x")
@@ -361,6 +373,7 @@ def diag(x: TensorLike, k: int = 0) -> Tensor:
     return unslice.apply(x, runs=runs, shape=(size * size,)).reshape(size, size)
 
 
+@both_names()
 @method
 def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
     """The indices (int64) of the elements that are not zero: one 1-d Tensor for each axis.
@@ -386,6 +399,7 @@ def nonzero(x: TensorLike) -> tuple[Tensor, ...]:
     return tuple(map(as_tensor, np.nonzero(value)))
 
 
+@both_names()
 def argwhere(x: TensorLike) -> Tensor:
     """The indices (int64) of the elements that are not zero, one row for each of them.
 
@@ -404,6 +418,7 @@ def argwhere(x: TensorLike) -> Tensor:
     return stack(nonzero(x), 1) if x.ndim else stack(nonzero(x.reshape(1)), 1)[:, :0]
 
 
+@both_names()
 def flatnonzero(x: TensorLike) -> Tensor:
     """The indices (int64) into the flattened Tensor of the elements that are not zero.
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
-from operator import index
+from typing import NoReturn
 
 import numpy as np
 
 from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
+from chainrule.ops.axis_numbers import as_list
 from chainrule.ops.reduce import _sum
 from chainrule.ops.samples import examples
 
@@ -25,11 +27,13 @@ __all__ = [
 Shape = tuple[int, ...]
 
 
-def _several(numbers: tuple[int | Sequence[int], ...]) -> tuple[int, ...]:
+def _several(name: str, numbers: tuple[int | Sequence[int] | None, ...]) -> tuple[int, ...]:
     """Arguments given one by one or as one sequence."""
     if len(numbers) == 1 and isinstance(numbers[0], Iterable):
-        (numbers,) = numbers  # type: ignore[assignment]
-    return tuple([index(number) for number in numbers])  # type: ignore[arg-type]
+        numbers = tuple(numbers[0])
+    if all([number.__class__ is int for number in numbers]):
+        return numbers  # type: ignore[return-value]
+    return tuple(as_list(name, numbers))  # type: ignore[arg-type]
 
 
 def _reshaped(x: Tensor, shape: Shape) -> Spec:
@@ -55,23 +59,38 @@ def _reshape(x: Array, shape: Shape) -> Array:
 _reshape.differentiable(lambda g, y, x, shape: g.reshape(x.shape))
 
 
+@both_names()
 @method
-def reshape(x: TensorLike, *shape: int | Sequence[int]) -> Tensor:
+def reshape(x: TensorLike, *shape: int | Sequence[int], order: str = "C") -> Tensor:
     """The same elements in another shape; one length may be -1, which means what is left.
+
+    Args:
+        x: of any shape.
+        shape: as `reshape(x, 2, 3)` or `reshape(x, (2, 3))`.
+        order: "C", row-major, as everywhere here.
 
     Example:
         >>> import chainrule as cr
         >>> cr.reshape(cr.tensor([1, 2, 3, 4]), 2, -1).shape
         (2, 2)
     """
+    if order != "C":
+        refuse_order("reshape", order)
     x = as_tensor(x)
-    wanted = _several(shape)
+    wanted = _several("reshape", shape)
     if any(length < 0 for length in wanted):
         known = math.prod(length for length in wanted if length != -1)
         if wanted.count(-1) > 1 or known <= 0 or x.size % known:
             raise ShapeError(f"reshape: {x.size} elements of shape {x.shape} do not fill {wanted}")
         wanted = tuple(x.size // known if length == -1 else length for length in wanted)
     return x if wanted == x.shape else _reshape.apply(x, shape=wanted)
+
+
+def refuse_order(name: str, order: str) -> NoReturn:
+    raise ValueError(
+        f"{name}: elements are in row-major order, 'C', not {order!r}; those of x.T are in the "
+        "column-major order of x"
+    )
 
 
 def _transposed(x: Tensor, axes: Shape) -> Spec:
@@ -99,13 +118,14 @@ _transpose.differentiable(
 )
 
 
+@both_names(dims="axes")
 @method
-def transpose(x: TensorLike, *axes: int | Sequence[int]) -> Tensor:
-    """The axes in the order given; without an order they are reversed."""
+def transpose(x: TensorLike, *axes: int | Sequence[int] | None) -> Tensor:
+    """The axes in the order given; without an order, or with None for it, they are reversed."""
     x = as_tensor(x)
-    if not axes:
+    if axes in ((), (None,)):
         return _transpose.apply(x, axes=tuple(range(x.ndim - 1, -1, -1)))
-    order = tuple([a + x.ndim if -x.ndim <= a < 0 else a for a in _several(axes)])
+    order = tuple([a + x.ndim if -x.ndim <= a < 0 else a for a in _several("transpose", axes)])
     return _transpose.apply(x, axes=order)
 
 
@@ -116,7 +136,8 @@ def _broadcasted(x: Tensor, shape: Shape) -> Spec:
         or all([n in (1, m) for n, m in zip(x.shape, shape[lead:], strict=True)])
     )
     if not fits:
-        raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}")
+        remedy = "; give the length of each axis, and none of -1" if -1 in shape else ""
+        raise ShapeError(f"broadcast_to: shape {x.shape} does not broadcast to {shape}{remedy}")
     return Spec(shape, x.dtype)
 
 
@@ -181,14 +202,8 @@ def stop_gradient(x: TensorLike) -> Tensor:
     return _stop_gradient.apply(as_tensor(x))
 
 
-def one_axis(name: str, axis: int, ndim: int) -> int:
-    """An axis as a non-negative number."""
-    axis = index(axis)
-    if not -ndim <= axis < ndim:
-        raise ShapeError(f"{name}: axis {axis} is out of range for {ndim} axes")
-    return axis % ndim
-
-
-def as_list(numbers: int | Sequence[int]) -> list[int]:
-    """One whole number, or several, as a list."""
-    return list(map(index, numbers)) if isinstance(numbers, Iterable) else [index(numbers)]
+def with_gradient_of(differentiated: Tensor, value: Tensor) -> Tensor:
+    """The value of one Tensor, and the gradient of another."""
+    # In this order the value is exact: differentiated + (value - differentiated) rounds it away
+    # where the other Tensor is large.
+    return stop_gradient(value) + (differentiated - stop_gradient(differentiated))

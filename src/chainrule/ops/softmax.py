@@ -6,12 +6,13 @@ import numpy as np
 
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.keywords import both_names
-from chainrule.graph.methods import method
+from chainrule.graph.methods import Axis, method
 from chainrule.graph.operation import Limit, Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.accumulate import add_up
+from chainrule.ops.axis_numbers import normalize_axes
 from chainrule.ops.index import check_labels, label_fault, one_hot
-from chainrule.ops.reduce import normalize_axes
+from chainrule.ops.reduce import logsumexp
 from chainrule.ops.samples import examples
 from chainrule.ops.unary import exp
 
@@ -54,11 +55,13 @@ _softmax.differentiable(lambda g, y, x, axis: (g - (g * y).sum(axis, keepdims=Tr
 
 @both_names()
 @method
-def softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """exp(x) / sum(exp(x)) along an axis, without overflow."""
+def softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
+    """exp(x) / sum(exp(x)) along an axis, over several, or over all, without overflow."""
     x = as_tensor(x)
-    (axis,) = normalize_axes("softmax", axis, x.shape)
-    return _softmax.apply(x, axis=axis)
+    axes = normalize_axes("softmax", axis, x.shape)
+    if len(axes) == 1:
+        return _softmax.apply(x, axis=axes[0])
+    return exp(log_softmax(x, axes))
 
 
 @operation(_same, _SAMPLES, flops=_four_per_element)
@@ -74,11 +77,14 @@ _log_softmax.differentiable(lambda g, y, x, axis: g - exp(y) * g.sum(axis, keepd
 
 @both_names()
 @method
-def log_softmax(x: TensorLike, axis: int = -1) -> Tensor:
-    """The logarithm of softmax along an axis, without overflow."""
+def log_softmax(x: TensorLike, axis: Axis = -1) -> Tensor:
+    """The logarithm of softmax along an axis, over several, or over all, without overflow."""
     x = as_tensor(x)
-    (axis,) = normalize_axes("log_softmax", axis, x.shape)
-    return _log_softmax.apply(x, axis=axis)
+    axes = normalize_axes("log_softmax", axis, x.shape)
+    if len(axes) == 1:
+        return _log_softmax.apply(x, axis=axes[0])
+    _same(x, -1)
+    return x - logsumexp(x, axes, keepdims=True)
 
 
 def _per_row(logits: Tensor, labels: Tensor) -> Spec:
@@ -143,6 +149,7 @@ _softmax_cross_entropy.differentiable(
 )
 
 
+@both_names()
 @method
 def softmax_cross_entropy(logits: TensorLike, labels: TensorLike) -> Tensor:
     """The cross-entropy of softmax(logits) with the labels, one number per row.

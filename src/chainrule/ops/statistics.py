@@ -10,11 +10,11 @@ from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis, method
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops import reduce
+from chainrule.ops.axis_numbers import normalize_axes, one_axis
 from chainrule.ops.bitwise import invert, truth
 from chainrule.ops.comparison import equal, not_equal, where
 from chainrule.ops.declare import align_floats, as_summed, of_one_dtype
 from chainrule.ops.floats import isnan
-from chainrule.ops.reduce import normalize_axes
 
 __all__ = [
     "all",
@@ -92,7 +92,12 @@ def count_nonzero(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> T
         >>> cr.count_nonzero(cr.tensor([[0.0, 2.0], [3.0, 4.0]]), axis=0)
         tensor([1, 2])
     """
-    return reduce.sum(truth(x), axis, keepdims)
+    return _count("count_nonzero", truth(x), axis, keepdims)
+
+
+def _count(name: str, truths: Tensor, axis: Axis, keepdims: bool) -> Tensor:
+    """How many are true, for a function of this name."""
+    return reduce.sum(truths, normalize_axes(name, axis, truths.shape), keepdims)
 
 
 @both_names()
@@ -105,7 +110,7 @@ def any(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         >>> cr.any(cr.tensor([[0.0, 2.0], [0.0, 0.0]]), axis=1)
         tensor([ True, False])
     """
-    return not_equal(count_nonzero(x, axis, keepdims), 0)
+    return not_equal(_count("any", truth(x), axis, keepdims), 0)
 
 
 @both_names()
@@ -118,7 +123,7 @@ def all(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         >>> cr.all(cr.tensor([[1.0, 2.0], [0.0, 3.0]]), axis=1)
         tensor([ True, False])
     """
-    return equal(reduce.sum(invert(truth(x)), axis, keepdims), 0)
+    return equal(_count("all", invert(truth(x)), axis, keepdims), 0)
 
 
 @both_names()
@@ -135,6 +140,7 @@ def argmin(x: TensorLike, axis: int | None = None, keepdims: bool = False) -> Te
         tensor([1, 0])
     """
     x = as_tensor(x)
+    axis = None if axis is None else one_axis("argmin", axis, x.ndim)
     if x.dtype.kind in "biu" and x.dtype.itemsize < 8:
         x = x.astype(np.int64)
     # ~x turns the order of all integers round; -x would not that of the least, or of unsigned ones.
@@ -151,7 +157,9 @@ def ptp(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         >>> cr.ptp(cr.tensor([3.0, -1.0, 2.0]))
         tensor(4.)
     """
-    return reduce.max(x, axis, keepdims) - reduce.min(x, axis, keepdims)
+    x = as_tensor(x)
+    axes = normalize_axes("ptp", axis, x.shape)
+    return reduce.max(x, axes, keepdims) - reduce.min(x, axes, keepdims)
 
 
 @both_names()
@@ -194,15 +202,20 @@ def average(
 
 @both_names()
 @method
-def nansum(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
+def nansum(
+    x: TensorLike, axis: Axis = None, keepdims: bool = False, *, dtype: DTypeLike | None = None
+) -> Tensor:
     """The sum of the elements that are not NaN, over one axis, several, or all.
+
+    With `dtype` the elements are cast first.
 
     Example:
         >>> import chainrule as cr
         >>> cr.nansum(cr.tensor([1.0, float("nan"), 2.0]))
         tensor(3.)
     """
-    return reduce.sum(_without_nan(x, 0.0), axis, keepdims)
+    x = _without_nan(x, 0.0)
+    return reduce.sum(x, normalize_axes("nansum", axis, x.shape), keepdims, dtype=dtype)
 
 
 @both_names()
@@ -218,10 +231,11 @@ def nanmean(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         tensor(1.5)
     """
     x = as_tensor(x)
+    axes = normalize_axes("nanmean", axis, x.shape)
     if x.dtype.kind != "f":
-        return reduce.mean(x, axis, keepdims)
-    count = reduce.sum(invert(isnan(x)), axis, keepdims)
-    return nansum(x, axis, keepdims) / count.astype(x.dtype)
+        return reduce.mean(x, axes, keepdims)
+    count = reduce.sum(invert(isnan(x)), axes, keepdims)
+    return nansum(x, axes, keepdims) / count.astype(x.dtype)
 
 
 @both_names()
@@ -236,8 +250,10 @@ def nanmax(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         >>> cr.nanmax(cr.tensor([1.0, float("nan"), 2.0]))
         tensor(2.)
     """
-    largest = reduce.max(_without_nan(x, -np.inf), axis, keepdims)
-    return _unless_all_nan(x, axis, keepdims, largest)
+    x = as_tensor(x)
+    axes = normalize_axes("nanmax", axis, x.shape)
+    largest = reduce.max(_without_nan(x, -np.inf), axes, keepdims)
+    return _unless_all_nan(x, axes, keepdims, largest)
 
 
 @both_names()
@@ -252,8 +268,10 @@ def nanmin(x: TensorLike, axis: Axis = None, keepdims: bool = False) -> Tensor:
         >>> cr.nanmin(cr.tensor([1.0, float("nan"), 2.0]))
         tensor(1.)
     """
-    smallest = reduce.min(_without_nan(x, np.inf), axis, keepdims)
-    return _unless_all_nan(x, axis, keepdims, smallest)
+    x = as_tensor(x)
+    axes = normalize_axes("nanmin", axis, x.shape)
+    smallest = reduce.min(_without_nan(x, np.inf), axes, keepdims)
+    return _unless_all_nan(x, axes, keepdims, smallest)
 
 
 def _without_nan(x: TensorLike, number: float) -> Tensor:
@@ -262,9 +280,8 @@ def _without_nan(x: TensorLike, number: float) -> Tensor:
     return where(isnan(x), number, x) if x.dtype.kind == "f" else x
 
 
-def _unless_all_nan(x: TensorLike, axis: Axis, keepdims: bool, result: Tensor) -> Tensor:
+def _unless_all_nan(x: Tensor, axis: Axis, keepdims: bool, result: Tensor) -> Tensor:
     """NaN where all elements are, else the result."""
-    x = as_tensor(x)
     if x.dtype.kind != "f":
         return result
     return where(all(isnan(x), axis, keepdims), float("nan"), result)

@@ -10,6 +10,7 @@ import math
 
 import numpy as np
 
+from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import method
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import equal, where
@@ -117,6 +118,7 @@ _atan2.differentiable(
 )
 
 
+@both_names(input="y", other="x", x1="y", x2="x")
 @method
 def atan2(y: TensorLike, x: TensorLike) -> Tensor:
     """The angle of the point (x, y) to the x axis, in [-pi, pi]; its gradient at (0, 0) is 0.
@@ -145,6 +147,7 @@ _hypot.differentiable(
 )
 
 
+@both_names()
 @method
 def hypot(a: TensorLike, b: TensorLike) -> Tensor:
     """sqrt(a^2 + b^2), without overflow; its gradient at (0, 0) is 0.
@@ -210,6 +213,7 @@ arccosh = acosh
 arctanh = atanh
 
 
+@both_names()
 @method
 def degrees(x: TensorLike) -> Tensor:
     """An angle in radians as one in degrees: 180 x / pi.
@@ -222,6 +226,7 @@ def degrees(x: TensorLike) -> Tensor:
     return as_tensor(x) * (180.0 / math.pi)
 
 
+@both_names()
 @method
 def radians(x: TensorLike) -> Tensor:
     """An angle in degrees as one in radians: pi x / 180.
@@ -242,6 +247,7 @@ _NEAR_ZERO = 0.25
 _SINC_COEFFICIENTS = [(-1) ** k / math.factorial(2 * k + 1) for k in range(9)]
 
 
+@both_names()
 @method
 def sinc(x: TensorLike) -> Tensor:
     """sin(pi x) / (pi x), and 1 at 0, of floating Tensors.

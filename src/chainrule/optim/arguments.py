@@ -31,20 +31,35 @@ class Options(TypedDict, total=False):
     differentiable: bool
 
 
-def taken_options(kind: str, options: Options | None) -> bool:
+_OF_YOUR_OWN = (
+    "an optimiser of your own declares its hyper-parameters in its class, lr = "
+    "optim.Number(low=0), gives their values by name, super().__init__(params, lr=lr), and updates "
+    "a parameter in rule(self, W, grad, moments, h), as in the example of optim.Optimizer"
+)
+
+
+def taken_options(kind: type, options: Options | None, defaults: Mapping[str, Any]) -> bool:
     """`maximize`, from the keywords that every optimiser takes.
+
+    Args:
+        kind: the optimiser's class.
+        options: the keywords; PyTorch's base class has the defaults of hyper-parameters here.
+        defaults: the values of the hyper-parameters.
 
     Raises:
         TypeError, ValueError: for a keyword that there is not, or that can't be so.
     """
     given: dict[str, Any] = {**(options or {})}
+    if isinstance(defaults.get("defaults"), Mapping):
+        raise TypeError(f"{kind.__name__} has no hyper-parameter 'defaults': {_OF_YOUR_OWN}")
     if given.get("differentiable"):
         raise ValueError(
             "an update is not differentiated: leave out differentiable, and compute one step "
             "by hand, W - lr * chainrule.grad(loss, W)"
         )
     if unknown := given.keys() - Options.__annotations__.keys():
-        raise TypeError(f"{kind} has no argument {', '.join(sorted(unknown))}")
+        remedy = "" if kind.__module__.startswith("chainrule.") else f": {_OF_YOUR_OWN}"
+        raise TypeError(f"{kind.__name__} has no argument {', '.join(sorted(unknown))}{remedy}")
     maximize: bool = given.get("maximize", False)
     return maximize
 

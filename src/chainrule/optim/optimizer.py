@@ -105,7 +105,7 @@ class Optimizer:
     register_step_post_hook = ForeignName("register_step_post_hook", _NO_HOOKS)
 
     def __init__(self, params: ParamsT, options: Options | None = None, /, **defaults: Any) -> None:
-        maximize = taken_options(type(self).__name__, options)
+        maximize = taken_options(type(self), options, defaults)
         defaults.setdefault("maximize", maximize)
         groups = as_groups(params)
         self._declarations = declarations_of(type(self))
@@ -142,7 +142,9 @@ class Optimizer:
             h: the hyper-parameters, numbers as 0-d Tensors of W's dtype, with what `coefficients`
                 adds.
         """
-        raise NotImplementedError(f"{type(self).__name__} has no rule")
+        raise NotImplementedError(
+            f"{type(self).__name__} has no rule: define rule(self, W, grad, moments, h)"
+        )
 
     def group_rule(
         self,

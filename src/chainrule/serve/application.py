@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
@@ -84,7 +84,7 @@ def make_app(served: Served, *, title: str = "model", most_bytes: int = MOST_BYT
             Route("/health", health),
             Route("/predict", predict, methods=["POST"]),
         ],
-        exception_handlers={HTTPException: _error},
+        exception_handlers={HTTPException: _error, ClientDisconnect: _gone},
     )
 
 
@@ -202,6 +202,11 @@ async def _error(request: Request, error: Exception) -> Response:
     return JSONResponse(
         {"detail": error.detail}, error.status_code, headers={**(error.headers or {}), **headers}
     )
+
+
+async def _gone(request: Request, error: Exception) -> Response:
+    """An answer that nobody reads: the client went away while it sent the request."""
+    return Response(status_code=400)
 
 
 def _page(text: str) -> Response:

@@ -24,6 +24,17 @@ def dense_if_small(x: Any) -> Any:
     return x.toarray(order="C") if size <= _DENSE_BYTES else x.tocsr()
 
 
+def dense_parts(rows: Any, most: int) -> Iterator[Array]:
+    """Arrays of some rows of a CSR matrix after the other, of at most `most` rows, a power of two.
+
+    Of wide matrices there are fewer rows in each, so that it takes at most 2^28 bytes.
+    """
+    while most > 1 and most * rows.shape[1] * rows.dtype.itemsize > _DENSE_BYTES:
+        most //= 2
+    for start in range(0, rows.shape[0], most):
+        yield rows[start : start + most].toarray()
+
+
 class DenseBatches(Minibatches):
     """Minibatches of arrays in an order that a function draws for every pass.
 

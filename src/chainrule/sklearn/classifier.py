@@ -296,7 +296,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         encoded = self._labels.encode(y)
         if self._takes_classes:
             return encoded
-        return encoded.reshape(len(encoded), -1).astype(dtype)
+        return np.ascontiguousarray(encoded.reshape(len(encoded), -1), dtype)
 
     def _strata(self, y: Array) -> Array | None:
         """Of two classes their names in scikit-learn's split, "False" and "True"."""

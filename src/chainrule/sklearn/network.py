@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule import nn
+from chainrule import checks, nn
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.ops.random import Generator, use_generator
@@ -91,7 +91,7 @@ class _Undrawn(nn.Linear):
 
 def _linear(inputs: int, outputs: int, dtype: DTypeLike | None, *, bias: bool = True) -> nn.Linear:
     """A Linear that draws no weights of its own, which would take a fifth of a short fit."""
-    layer = _Undrawn(inputs, outputs, bias, dtype)
+    layer = _Undrawn(inputs, outputs, bias, dtype=dtype)
     object.__setattr__(layer, "__class__", nn.Linear)
     return layer
 
@@ -222,6 +222,19 @@ def _draw(
     if layer.bias is not None:
         bias = random_state.uniform(-bound, bound, layer.out_features).astype(dtype)
         layer.bias.assign(bias.astype(layer.bias.dtype))
+
+
+def widths_of(hidden_layer_sizes: Any) -> list[int]:
+    """The widths of the hidden layers.
+
+    Raises:
+        TypeError, ValueError: for what is no whole number above 0.
+    """
+    given = np.atleast_1d(np.asarray(hidden_layer_sizes, dtype=object))
+    widths = [checks.integer("each of hidden_layer_sizes", width) for width in given]
+    if any(width <= 0 for width in widths):
+        raise ValueError(f"hidden_layer_sizes must be > 0, got {widths}.")
+    return widths
 
 
 def one_for_each(name: str, given: Any, layers: int) -> list[Any]:

@@ -13,13 +13,8 @@ from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import Linear, Module, ModuleList
 from chainrule.nn.losses.base import ElementLoss, Loss, range_fault
 from chainrule.ops import add_n, exp, log, maximum, minimum, softplus, where
-from chainrule.ops.shape import stop_gradient
+from chainrule.ops.shape import with_gradient_of
 from chainrule.ops.softmax import softmax_cross_entropy
-
-
-def _shown(differentiated: Tensor, value: Tensor) -> Tensor:
-    """A number with the value of one Tensor and the gradient of another."""
-    return differentiated + stop_gradient(value - differentiated)
 
 
 def _bounded(losses: Tensor) -> Tensor:
@@ -40,8 +35,7 @@ class LogLoss(Loss):
         self, input: Tensor, target: Tensor, *, sample_weight: Tensor | None = None
     ) -> Tensor:
         losses = softmax_cross_entropy(input, target)
-        value = self._reduce(_bounded(losses), sample_weight)
-        return _shown(self._reduce(losses, sample_weight), value)
+        return self._reduce(with_gradient_of(losses, _bounded(losses)), sample_weight)
 
 
 class BinaryLogLoss(ElementLoss):
@@ -59,8 +53,7 @@ class BinaryLogLoss(ElementLoss):
         positive, negative = softplus(-x), softplus(x)
         losses = y * positive + (1.0 - y) * negative
         bounded = y * _bounded(positive) + (1.0 - y) * _bounded(negative)
-        value = self._reduce(bounded.sum(1), sample_weight)
-        return _shown(self._reduce(losses.sum(1), sample_weight), value)
+        return self._reduce(with_gradient_of(losses.sum(1), bounded.sum(1)), sample_weight)
 
 
 class HalfSquaredError(ElementLoss):
@@ -77,7 +70,7 @@ class HalfSquaredError(ElementLoss):
         x, y = self._pair(input, target)
         error = x - y
         loss = 0.5 * self._reduce((error * error).sum(1), sample_weight)
-        return loss if x.shape[1] == 1 else _shown(loss, loss / float(x.shape[1]))
+        return loss if x.shape[1] == 1 else with_gradient_of(loss, loss / float(x.shape[1]))
 
 
 class HalfPoissonDeviance(ElementLoss):

@@ -29,7 +29,7 @@ from chainrule.sklearn.batches import (
 from chainrule.sklearn.epochs import needs_fit, train_epochs
 from chainrule.sklearn.fit_tasks import CallbackSupportMixin, FitTask
 from chainrule.sklearn.lbfgs import FullObjective, minimize_by_lbfgs
-from chainrule.sklearn.network import ACTIVATIONS, Network
+from chainrule.sklearn.network import ACTIVATIONS, Network, widths_of
 from chainrule.sklearn.objective import Objective
 from chainrule.sklearn.outputs import Outputs, predicting_backend
 from chainrule.sklearn.predictions import PerceptronPredictions
@@ -123,6 +123,10 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         """An estimator that predicts these outputs, for a scorer."""
         raise NotImplementedError
 
+    def _numbers_of(self, output: Array) -> Array:
+        """What of outputs must be finite to be scored."""
+        return output
+
     def _score_of(self, y: Array, output: Array, weights: Array | None) -> float:
         """How good outputs are for checked y, by the estimator's own score."""
         raise NotImplementedError
@@ -147,9 +151,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         incremental: bool = False,
     ) -> Any:
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        hidden = np.atleast_1d(np.asarray(self.hidden_layer_sizes)).tolist()
-        if any(width <= 0 for width in hidden):
-            raise ValueError(f"hidden_layer_sizes must be > 0, got {hidden}.")
+        hidden = widths_of(self.hidden_layer_sizes)
         self._check_parts(incremental, has_held_out=held_out[0] is not None)
         check_present(y)
         X, y = self._validate_input(X, y, incremental, reset=first)
@@ -329,7 +331,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         finally:
             trainer.callbacks.clear()
         if not is_finite:
-            self._diverged(incremental)
+            self._diverged(incremental, rows)
         if trainer.state.stop_reason == "interrupted":
             warnings.warn("Training interrupted by user.", stacklevel=2)
         if self.early_stopping and not (incremental and rule.goes_on):
@@ -408,7 +410,7 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
         def score(output: Array, loss: float) -> float:
             if scorer == "loss" or (scorer is None and self._has_no_score()):
                 return -loss
-            if not np.isfinite(output).all():
+            if not np.isfinite(self._numbers_of(output)).all():
                 return np.nan
             if scorer is None:
                 return self._score_of(y, output, weights)
@@ -417,11 +419,12 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
 
         return Validation(X, targets, weights, score)
 
-    def _diverged(self, incremental: bool) -> None:
+    def _diverged(self, incremental: bool, rows: int) -> None:
         """What a training gives whose weights are no longer finite: NaN, to its last epoch."""
         rest = 1 if incremental else self.max_iter - self.n_iter_
         self.loss_curve_ += [np.nan] * rest
         self.n_iter_ += rest
+        self.t_ += rest * rows
         self.loss_ = np.nan
         if self.validation_scores_ is not None:
             self.validation_scores_ += [float("nan")] * rest

@@ -12,13 +12,14 @@ from sklearn.utils.validation import check_is_fitted
 
 from chainrule.graph.tensor import Array
 from chainrule.serve.predictor import Predictions
+from chainrule.sklearn.batches import dense_parts
 from chainrule.sklearn.outputs import as_native
 from chainrule.tables import in_order
 from chainrule.tabular.reading import unmasked
 from chainrule.train.predictor import NetworkPredictor
 
 _ROWS = 1024
-"""Rows of a sparse matrix that become dense at once."""
+"""The most rows of a sparse matrix that become dense at once."""
 
 _PLAIN = "fdlq"
 """The types of numbers that need no look at before the network takes them."""
@@ -58,9 +59,8 @@ class PerceptronPredictions(Predictions):
 
     def _outputs(self, x: Any) -> Array:
         if sparse.issparse(x):
-            rows = x.tocsr()
-            starts = range(0, max(rows.shape[0], 1), _ROWS)
-            return np.concatenate([self._outputs(rows[s : s + _ROWS].toarray()) for s in starts])
+            parts = dense_parts(x.tocsr(), _ROWS) if x.shape[0] else [x.toarray()]
+            return np.concatenate([self._outputs(part) for part in parts])
         if isinstance(x, (list, tuple)):
             x = np.asarray(x)
         if isinstance(x, np.ma.MaskedArray):

@@ -285,7 +285,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         return regression_loss(self.loss)
 
     def _targets(self, y: Array, dtype: Any) -> Array:
-        return y.reshape(len(y), -1).astype(dtype)
+        return np.ascontiguousarray(y.reshape(len(y), -1), dtype)
 
     def _predicted(self, output: Array) -> Array:
         found = _LINKS[self._link](output)
@@ -296,6 +296,9 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
 
     def _has_no_score(self) -> bool:
         return quantiles_of(self.loss) > 1
+
+    def _numbers_of(self, output: Array) -> Array:
+        return self._predicted(output)
 
     def _score_of(self, y: Array, output: Array, weights: Array | None) -> float:
         return r2(y.reshape(len(y), -1), self._predicted(output).reshape(len(y), -1), weights)

@@ -45,10 +45,10 @@ class _Tabular(ReportMixin, BaseEstimator):
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "preset": [StrOptions(set(PRESETS))],
-        "categorical": [list, tuple, set],
-        "numeric": [list, tuple, set],
-        "dates": [list, tuple, set],
-        "drop": [list, tuple, set],
+        "categorical": "no_validation",  # here to "drop": `tabular.fit` checks them
+        "numeric": "no_validation",
+        "dates": "no_validation",
+        "drop": "no_validation",
         "validation_fraction": [Interval(Real, 0, 1, closed="left")],
         "epochs": [Interval(Integral, 1, None, closed="left"), None],
         "batch_size": [Interval(Integral, 1, None, closed="left"), None],
@@ -281,7 +281,8 @@ class TabularRegressor(RegressorMixin, _Tabular):
             not to be used; of an array their numbers, from 0, or from -1 at the end. All others are
             decided by their values; see `tabular.Columns`.
         loss: "squared_error", "gaussian" or "quantile"; see `tabular.fit`.
-        quantiles: the levels that loss="quantile" predicts.
+        quantiles: the levels that loss="quantile" predicts. `predict` is the median: if it is none
+            of them, between the two around it, or the nearest if all are on one side.
         validation_fraction: the share of rows that is held out to choose the best epoch.
         epochs, batch_size, hidden, lr, dropout, weight_decay: changes of the recipe; see
             `tabular.Recipe`.
@@ -380,7 +381,10 @@ class TabularRegressor(RegressorMixin, _Tabular):
         return self
 
     def predict(self, X: Any) -> NDArray[np.float64]:
-        """The prediction for each row, shape (rows,) or (rows, outputs)."""
+        """The prediction for each row, shape (rows,) or (rows, outputs).
+
+        It is the mean, with loss="quantile" the median; see `quantiles`.
+        """
         rows = self._rows(X)
         return self.model_.predict(rows)
 

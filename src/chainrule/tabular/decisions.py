@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Collection
-from typing import Literal
+from collections.abc import Collection, Iterable
+from typing import Any, Literal
 
 import numpy as np
 
@@ -62,7 +62,9 @@ def asked(
     for kind, given in kinds.items():
         if isinstance(given, str):
             raise TypeError(f"{kind} is a list of names: write {kind}=[{given!r}]")
-        for label in given:
+        if not isinstance(given, Iterable):
+            raise TypeError(f"{kind} is a list of names, got {given!r:.80}")
+        for label in map(_plain, given):
             name = _name_of(label, names) if numbered else label
             if name not in names:
                 raise ValueError(
@@ -74,11 +76,16 @@ def asked(
     return found
 
 
+def _plain(label: Any) -> Any:
+    """A label of NumPy as one of Python."""
+    return label.item() if isinstance(label, np.generic) else label
+
+
 def _name_of(label: str | int, names: tuple[str, ...]) -> str:
     """The name of a column that is given by its number; negative ones of an array count from the
     end.
     """
-    if not isinstance(label, (int, np.integer)):
+    if not isinstance(label, int):
         return label
     is_from_end = label < 0 and names == tuple(f"x{number}" for number in range(len(names)))
     return f"x{label + len(names) if is_from_end else label}"

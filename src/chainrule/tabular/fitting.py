@@ -95,7 +95,9 @@ def fit(
             divisions of the rows.
         loss: of a regression: "squared_error"; "gaussian", which predicts a standard deviation,
             too; or "quantile".
-        quantiles: the levels that loss="quantile" predicts, between 0 and 1, rising.
+        quantiles: the levels that loss="quantile" predicts, between 0 and 1, rising. `predict` is
+            the median: if it is none of them, between the two around it, or the nearest if all are
+            on one side.
         columns: what is done with each column, if that is decided already.
         categorical, numeric, dates, drop: see `Columns.fit`.
         sample_weight: a weight for each row, shape (rows,), not negative.

@@ -236,6 +236,8 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
     native = series.to_native()
     if isinstance(getattr(native, "dtype", None), np.dtype) and native.dtype.kind in "iuf":
         return cells.of_array(native.to_numpy(), place, wanted)
+    if hasattr(getattr(native, "dtype", None), "pyarrow_dtype"):
+        series = _of_arrow(native)
     dtype = series.dtype
     if dtype.is_integer() or dtype.is_float():
         values = series.to_numpy()
@@ -260,6 +262,17 @@ def _of_series(series: Any, place: str, wanted: Wanted | None) -> Cells:
     if dtype in (nw.Categorical, nw.Enum) and wanted is None:  # numbers are meant as categories
         return cells.of_objects(series.to_list(), place, "text")._replace(was="categories")
     return cells.of_objects(series.to_list(), place, wanted)
+
+
+def _of_arrow(native: Any) -> Any:
+    """A column of pandas that Arrow holds, as pyarrow's own.
+
+    pandas before 3 gives its times without a time zone in UTC, not as the clock shows them.
+    """
+    import narwhals.stable.v2 as nw
+    import pyarrow as pa
+
+    return nw.from_native(pa.table([native.array], names=[""])[0], series_only=True)
 
 
 def _floats(series: Any) -> Any:

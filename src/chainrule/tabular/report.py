@@ -178,7 +178,7 @@ def _predicted(model: Measured) -> str:
 
 def _figures(found: Mapping[str, Mapping[str, float]]) -> str:
     names = list(found["the model"])
-    rows = [[name, *(f"{row[n]:.4g}" for n in names)] for name, row in found.items()]
+    rows = [[name, *(_number(row[n]) for n in names)] for name, row in found.items()]
     return _table(["", *names], rows, numbers=range(1, len(names) + 1))
 
 
@@ -188,14 +188,15 @@ def _curves(model: Measured) -> list[str]:
     epochs = member["epochs"]
     note = f"The weights of epoch {member['best_epoch']} were kept"
     error = member["validation_error"]
-    note += f": their validation error, {error:.4g}, is the smallest." if error == error else "."
+    if error == error:
+        note += f": their validation error, {_number(error)}, is the smallest"
     charts = []
     for name, label in _CURVES.items():
         values = np.array(epochs.get(name, ()), float)
         if np.isfinite(values).any():
             series = {label: (np.arange(1, len(values) + 1), values)}
             charts.append(line_chart(series, title=label, x="epoch", y=label))
-    return [_note(note), _charts(charts)]
+    return [_note(f"{note}."), _charts(charts)]
 
 
 def _classes(model: Measured, classes: Classes, table: Any, target: Any) -> list[str]:
@@ -280,7 +281,7 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
         name = column["name"]
         share = importance.get(name)
         width = 0.0 if share is None else 100 * (max(share, 0.0) / largest)
-        said = "" if share is None else f"{share + 0.0:.4g}"
+        said = "" if share is None else _number(share + 0.0)
         bar = f'<div class="track"><div class="bar" style="width:{width:.0f}%"></div></div>'
         texts = _values(cells.get(name)), column["decision"]
         rest = f"<td>{_text(column['kind'])}</td>"
@@ -314,7 +315,16 @@ def _values(cells: Any) -> str:
     if cells.form == "dates":
         days = [str(np.datetime64(int(day), "D")) for day in (low, high)]
         return f"{days[0]} to {days[1]}{missing}"
-    return f"{low:.4g} to {high:.4g}, median {middle:.4g}{missing}"
+    return f"{_number(low)} to {_number(high)}, median {_number(middle)}{missing}"
+
+
+def _number(value: float) -> str:
+    """Four digits of a number, and all before its point unless they are many.
+
+    >>> _number(0.98765), _number(80427.9), _number(1.2345e15)
+    ('0.9877', '80,428', '1.234e+15')
+    """
+    return f"{value:,.0f}" if 1e4 <= abs(value) < 1e12 else f"{value:.4g}"
 
 
 def permutation_importances(

@@ -96,11 +96,13 @@ class Numbers:
     def decode(self, outputs: NDArray[Any]) -> NDArray[np.float64]:
         """Predictions in the units of the targets, clipped to the range of the training.
 
-        Of quantiles it is the one next to the median, of a Gaussian the mean.
+        Of quantiles it is the median: between the two around it if they do not hold it, the nearest
+        if all are on one side. Of a Gaussian it is the mean.
         """
         if self.loss == "quantile":
-            middle = int(np.argmin(np.abs(np.array(self.quantiles) - 0.5)))
-            values = self.bounds(outputs)[:, middle : middle + 1]
+            levels = self.quantiles
+            shares = [np.interp(0.5, levels, unit) for unit in np.eye(len(levels))]
+            values = (self.bounds(outputs) * shares).sum(axis=1, keepdims=True)
         else:
             values = self._in_units(outputs[:, :1] if self.loss == "gaussian" else outputs)
         return values[:, 0] if self.is_vector else values

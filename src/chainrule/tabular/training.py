@@ -238,6 +238,7 @@ class _Budget(Callback):
         self.schedule = schedule
         self.steps = steps
         self.end = time.monotonic() + seconds
+        self.planned = schedule.steps
         self._last = time.monotonic()
         self._times: list[float] = []
 
@@ -250,5 +251,6 @@ class _Budget(Callback):
             each = float(np.median(self._times[1:]))
             fit = trainer.epoch + max(int(left / max(each, 1e-9)), 1)
             self.schedule.steps = min(self.schedule.steps, fit * self.steps)
-        if left <= 0 or trainer.epoch * self.steps >= self.schedule.steps:
+        done = trainer.epoch * self.steps
+        if done < self.planned and (left <= 0 or done >= self.schedule.steps):
             trainer.stop("the time is over")

@@ -18,9 +18,10 @@ from chainrule.compiler.capture import CaptureAgain
 from chainrule.compiler.elementwise import UnsupportedError
 from chainrule.compiler.recording import Argument, Output, Recording, record
 from chainrule.errors import SymbolicError
+from chainrule.graph.compiled_results import compiled_result
 from chainrule.graph.context import local
 from chainrule.graph.state import UNKEPT, State
-from chainrule.graph.tensor import COMPILED, Array, Tensor, as_tensor
+from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.random import current_generator
 from chainrule.system.collector import collector_held
 from chainrule.system.interrupts import interrupts_held
@@ -137,7 +138,16 @@ class CompiledFunction:
         """What a compiled model has besides: its parameters, layers and modes."""
         if name.startswith("_"):
             raise AttributeError(name)
-        return getattr(self._function, name)
+        found = getattr(self._function, name)
+        if not inspect.ismethod(found):
+            return found
+
+        @functools.wraps(found)
+        def of_function(*arguments: Any, **keywords: Any) -> Any:
+            result = found(*arguments, **keywords)
+            return self if result is self._function else result
+
+        return of_function
 
     def __get__(self, instance: Any, owner: type | None = None) -> Any:
         return self if instance is None else MethodType(self, instance)
@@ -327,7 +337,10 @@ class _Variant:
             ]
         outputs = self._runner(given, gradients)
         for state, left in self._left:
-            state._grad = _made(outputs, left) if isinstance(left, Output) else left
+            if isinstance(left, Output):
+                state._grad = compiled_result(outputs[left.number], requires_grad=False)
+            else:
+                state._grad = left
         for i, stand_in in self._switched:
             if isinstance(given[i], Tensor):
                 given[i].requires_grad = stand_in.requires_grad
@@ -340,17 +353,11 @@ class _Variant:
         return self._result(outputs)
 
 
-def _made(outputs: Sequence[Array], place: Output) -> Tensor:
-    """A Tensor that a compiled function returns."""
-    tensor = Tensor(outputs[place.number], place.requires_grad)
-    tensor.attributes = COMPILED
-    return tensor
-
-
 def _builder(result: Any) -> Callable[[Sequence[Array]], Any]:
     """What makes the function's result of the graph's outputs."""
     if type(result) is Output:
-        return lambda outputs: _made(outputs, result)
+        number, requires_grad = result
+        return lambda outputs: compiled_result(outputs[number], requires_grad)
     if isinstance(result, dict):
         builders = {key: _builder(value) for key, value in result.items()}
         return lambda outputs: {key: build(outputs) for key, build in builders.items()}

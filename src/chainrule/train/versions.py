@@ -14,6 +14,8 @@ from chainrule.train.facts import Facts
 from chainrule.train.randomness import randomness_watched
 from chainrule.train.user_code import has_cached
 
+_numbers = count()  # of all versions: counters of their own could not be pickled
+
 
 class Version:
     """Gives the facts that captured graphs depend on a number: equal numbers mean equal facts.
@@ -34,7 +36,6 @@ class Version:
         self._gradients = gradients
         self._ignored: set[tuple[int, Any]] = set()
         self._known: list[tuple[Facts, int]] = []  # the present one last
-        self._count = count()
 
     def __getstate__(self) -> dict[str, Any]:
         """What a copy or a pickle takes: not the facts, which are of the original's objects."""
@@ -49,7 +50,7 @@ class Version:
             return self._known[-1]
         now = self._now()
         numbers = [number for facts, number in self._known if facts.equals(now)]
-        present = now, (numbers[0] if numbers else next(self._count))
+        present = now, (numbers[0] if numbers else next(_numbers))
         others = [known for known in self._known if known[1] != present[1]]
         self._known = [*others[1 - self._KEPT :], present]  # at once, for other threads
         return present

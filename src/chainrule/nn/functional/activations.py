@@ -18,6 +18,7 @@ from chainrule.graph.tensor import Tensor, TensorLike, as_tensor, plain_number
 from chainrule.nn import arguments
 from chainrule.nn.functional.normalisation import over_axis_1
 from chainrule.ops import expm1, maximum, minimum, sigmoid, tanh, where
+from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.random import uniform
 
 __all__ = [
@@ -445,7 +446,8 @@ def rrelu(
 @both_names()
 def softmax(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None) -> Tensor:
     """exp(x) / sum(exp(x)) along the axis `dim`, of x in `dtype` if one is given."""
-    return ops.softmax(_cast(input, dtype), arguments.axis("softmax", dim))
+    x = _cast(input, dtype)
+    return ops.softmax(x, one_axis("softmax", arguments.axis("softmax", dim), x.ndim))
 
 
 @both_names()
@@ -453,7 +455,8 @@ def log_softmax(
     input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | None = None
 ) -> Tensor:
     """The logarithm of softmax along the axis `dim`, of x in `dtype` if one is given."""
-    return ops.log_softmax(_cast(input, dtype), arguments.axis("log_softmax", dim))
+    x = _cast(input, dtype)
+    return ops.log_softmax(x, one_axis("log_softmax", arguments.axis("log_softmax", dim), x.ndim))
 
 
 @both_names()
@@ -465,7 +468,8 @@ def softmin(input: TensorLike, dim: int | None = None, *, dtype: DTypeLike | Non
         >>> softmin(cr.tensor([[0.0, 1.0]]), dim=1)
         tensor([[0.7311, 0.2689]])
     """
-    return ops.softmax(-_cast(input, dtype), arguments.axis("softmin", dim))
+    x = _cast(input, dtype)
+    return ops.softmax(-x, one_axis("softmin", arguments.axis("softmin", dim), x.ndim))
 
 
 def _cast(input: TensorLike, dtype: DTypeLike | None) -> Tensor:

@@ -70,7 +70,10 @@ def dropout1d(
     """
     x = as_tensor(input)
     if x.ndim not in (2, 3):
-        raise ShapeError(f"dropout1d: the input has shape (N, C, L) or (C, L), not {x.shape}")
+        raise ShapeError(
+            f"dropout1d: the input has shape (N, C, L) or (C, L), not {x.shape}; without the axis "
+            "of a sequence it is Dropout, which drops elements"
+        )
     return _channels_dropped(x, x.ndim - 1, p) if training else x
 
 
@@ -100,8 +103,8 @@ def dropout2d(
     x = as_tensor(input)
     if x.ndim not in (3, 4):
         raise ShapeError(
-            f"dropout2d: the input has shape (N, C, H, W), not {x.shape}; give one image an axis "
-            "for the batch: cr.expand_dims(x, 0)"
+            f"dropout2d: the input has shape (N, C, H, W), not {x.shape}; without the axes of an "
+            "image it is Dropout, which drops elements"
         )
     return _channels_dropped(x, 2, p) if training else x
 

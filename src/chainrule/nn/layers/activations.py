@@ -69,9 +69,8 @@ class PReLU(Layer):
         self,
         num_parameters: int = 1,
         init: float = 0.25,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.num_parameters = checks.count("num_parameters", num_parameters)
@@ -409,9 +408,8 @@ class ParametricActivation(Layer):
         self,
         activation: Module,
         num_features: int,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.activation = arguments.module("activation", activation)

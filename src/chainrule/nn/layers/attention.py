@@ -86,9 +86,8 @@ class MultiheadAttention(Layer):
         kdim: int | None = None,
         vdim: int | None = None,
         batch_first: bool = False,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.embed_dim = width = checks.count("embed_dim", embed_dim)

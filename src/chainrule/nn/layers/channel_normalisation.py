@@ -110,10 +110,10 @@ class BatchNorm(_ChannelNorm):
         momentum: float | None = 0.1,
         affine: bool = True,
         track_running_stats: bool = True,
+        device: Any = None,
         dtype: DTypeLike | None = None,
         *,
         bias: bool = True,
-        device: Any = None,
     ) -> None:
         super().__init__()
         self._make(num_features, eps, momentum, affine, track_running_stats, dtype, bias, device)
@@ -299,10 +299,10 @@ class InstanceNorm(_ChannelNorm):
         momentum: float | None = 0.1,
         affine: bool = False,
         track_running_stats: bool = False,
+        device: Any = None,
         dtype: DTypeLike | None = None,
         *,
         bias: bool = True,
-        device: Any = None,
     ) -> None:
         super().__init__()
         self._make(num_features, eps, momentum, affine, track_running_stats, dtype, bias, device)

@@ -139,9 +139,8 @@ class _Conv(_Convolution):
         groups: int = 1,
         bias: bool = True,
         padding_mode: str = "zeros",
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self._make(
@@ -187,9 +186,8 @@ class _ConvTranspose(_Convolution):
         bias: bool = True,
         dilation: Lengths = 1,
         padding_mode: str = "zeros",
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         if padding_mode != "zeros":

@@ -163,9 +163,9 @@ class Embedding(_Table):
         norm_type: float = 2.0,
         scale_grad_by_freq: bool = False,
         sparse: bool = False,
+        device: Any = None,
         dtype: DTypeLike | None = None,
         *,
-        device: Any = None,
         _weight: TensorLike | None = None,
         _freeze: bool = False,
     ) -> None:
@@ -214,8 +214,8 @@ class Embedding(_Table):
         table = _checked_table(embeddings)
         rows, width = table.shape
         return cls(
-            rows, width, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse, table.dtype,
-            _weight=table, _freeze=freeze,
+            rows, width, padding_idx, max_norm, norm_type, scale_grad_by_freq, sparse,
+            dtype=table.dtype, _weight=table, _freeze=freeze,
         )  # fmt: skip
 
     def forward(self, input: TensorLike) -> Tensor:
@@ -277,9 +277,9 @@ class EmbeddingBag(_Table):
         sparse: bool = False,
         include_last_offset: bool = False,
         padding_idx: int | None = None,
+        device: Any = None,
         dtype: DTypeLike | None = None,
         *,
-        device: Any = None,
         _weight: TensorLike | None = None,
         _freeze: bool = False,
     ) -> None:
@@ -329,7 +329,7 @@ class EmbeddingBag(_Table):
         rows, width = table.shape
         return cls(
             rows, width, max_norm, norm_type, scale_grad_by_freq, mode, sparse,
-            include_last_offset, padding_idx, table.dtype, _weight=table, _freeze=freeze,
+            include_last_offset, padding_idx, dtype=table.dtype, _weight=table, _freeze=freeze,
         )  # fmt: skip
 
     def forward(

@@ -44,8 +44,8 @@ class _SelfAttention(Module):
     def __init__(self, model: GPT) -> None:
         super().__init__()
         width, bias, dtype = model.n_embd, model.bias, model.dtype
-        self.c_attn = Linear(width, 3 * width, bias, dtype)
-        self.c_proj = Linear(width, width, bias, dtype)
+        self.c_attn = Linear(width, 3 * width, bias, dtype=dtype)
+        self.c_proj = Linear(width, width, bias, dtype=dtype)
         self.resid_dropout = Dropout(model.dropout)
         self.n_head = model.n_head
         self.dropout = model.dropout
@@ -93,8 +93,8 @@ class _Block(Module):
         self.ln_2 = LayerNorm(width, bias=bias, dtype=dtype)
         self.mlp = ModuleDict(
             {
-                "c_fc": Linear(width, 4 * width, bias, dtype),
-                "c_proj": Linear(4 * width, width, bias, dtype),
+                "c_fc": Linear(width, 4 * width, bias, dtype=dtype),
+                "c_proj": Linear(4 * width, width, bias, dtype=dtype),
                 "dropout": Dropout(model.dropout),
             }
         )
@@ -180,7 +180,7 @@ class GPT(Layer):
                 "ln_f": LayerNorm(n_embd, bias=bias, dtype=dtype),
             }
         )
-        self.lm_head = Linear(n_embd, vocab_size, False, dtype)
+        self.lm_head = Linear(n_embd, vocab_size, False, dtype=dtype)
         table: Any = self.transformer["wte"]
         self.lm_head.weight = table.weight
         self._reset_parameters()

@@ -53,9 +53,8 @@ class Linear(Layer):
         in_features: int,
         out_features: int,
         bias: bool = True,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.in_features = checks.count("in_features", in_features)
@@ -123,9 +122,8 @@ class Bilinear(Layer):
         in2_features: int,
         out_features: int,
         bias: bool = True,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.in1_features = checks.count("in1_features", in1_features)

@@ -56,9 +56,8 @@ class LayerNorm(Layer):
         eps: float = 1e-5,
         elementwise_affine: bool = True,
         bias: bool = True,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.normalized_shape = arguments.lengths("normalized_shape", normalized_shape)
@@ -123,9 +122,8 @@ class RMSNorm(Layer):
         normalized_shape: int | Sequence[int],
         eps: float | None = None,
         elementwise_affine: bool = True,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.normalized_shape = arguments.lengths("normalized_shape", normalized_shape)
@@ -190,10 +188,10 @@ class GroupNorm(Layer):
         num_channels: int,
         eps: float = 1e-5,
         affine: bool = True,
+        device: Any = None,
         dtype: DTypeLike | None = None,
         *,
         bias: bool = True,
-        device: Any = None,
     ) -> None:
         super().__init__()
         self.num_groups = checks.count("num_groups", num_groups)

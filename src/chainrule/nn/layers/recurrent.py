@@ -281,9 +281,8 @@ class RNN(_Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.nonlinearity = known_nonlinearity(nonlinearity)
@@ -356,9 +355,8 @@ class GRU(_Recurrent):
         batch_first: bool = False,
         dropout: float = 0.0,
         bidirectional: bool = False,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self._make(
@@ -434,9 +432,8 @@ class LSTM(_Recurrent):
         dropout: float = 0.0,
         bidirectional: bool = False,
         proj_size: int = 0,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.proj_size = checks.integer("proj_size", proj_size, 0)

@@ -45,7 +45,7 @@ class Scale(Layer):
     weight: Parameter
 
     def __init__(
-        self, num_features: int, dtype: DTypeLike | None = None, *, device: Any = None
+        self, num_features: int, device: Any = None, dtype: DTypeLike | None = None
     ) -> None:
         super().__init__()
         self.num_features = checks.count("num_features", num_features)

@@ -82,9 +82,8 @@ class PeriodicEmbedding(Layer):
         width: int = 4,
         frequencies: int = 16,
         sigma: float = 0.1,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.num_features = checks.count("num_features", num_features)
@@ -178,9 +177,8 @@ class RealMLP(Layer):
         activation: str = "selu",
         dropout: float = 0.15,
         simple: bool = False,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.numeric = checks.integer("numeric", numeric, 0)

@@ -231,9 +231,8 @@ class Transformer(Layer):
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self.dtype = arguments.floating(dtype, device)
@@ -247,7 +246,7 @@ class Transformer(Layer):
         self.batch_first, self.norm_first, self.bias = batch_first, norm_first, bias
         self._is_custom = (custom_encoder is not None, custom_decoder is not None)
         layer = (d_model, nhead, dim_feedforward, dropout, activation, layer_norm_eps)
-        more = (batch_first, norm_first, bias, dtype)
+        more = (batch_first, norm_first, bias, device, dtype)
         if custom_encoder is None:
             encoder_layer = TransformerEncoderLayer(*layer, *more)
             norm = LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)

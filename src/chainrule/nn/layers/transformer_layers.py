@@ -71,9 +71,9 @@ class _Block(Layer):
                 d_model, nhead, dropout, bias, batch_first=batch_first, dtype=dtype
             )
             setattr(self, name, attention)
-        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype)
+        self.linear1 = Linear(d_model, dim_feedforward, bias, dtype=dtype)
         self.dropout = Dropout(dropout)
-        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype)
+        self.linear2 = Linear(dim_feedforward, d_model, bias, dtype=dtype)
         for kind, made in (
             ("norm", lambda: LayerNorm(d_model, layer_norm_eps, bias=bias, dtype=dtype)),
             ("dropout", lambda: Dropout(dropout)),
@@ -162,9 +162,8 @@ class TransformerEncoderLayer(_Block):
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self._make(
@@ -240,9 +239,8 @@ class TransformerDecoderLayer(_Block):
         batch_first: bool = False,
         norm_first: bool = False,
         bias: bool = True,
-        dtype: DTypeLike | None = None,
-        *,
         device: Any = None,
+        dtype: DTypeLike | None = None,
     ) -> None:
         super().__init__()
         self._make(

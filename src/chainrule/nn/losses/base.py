@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from chainrule.errors import DTypeError, ShapeError
+from chainrule.graph.keywords import NOT_TAKEN
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn.module import Module
@@ -56,6 +57,9 @@ class Loss(Module):
                 f"{cls.__name__} is made first and called then: loss = nn.{cls.__name__}(); "
                 "loss(outputs, targets)"
             )
+        for name in {"size_average", "reduce"} & keywords.keys():
+            if name not in cls.__signature__.parameters:
+                raise TypeError(f"{cls.__name__} has no argument {name!r}: {NOT_TAKEN[name][1]}")
         return super().__new__(cls)
 
     def __init__(self, *, reduction: str = "mean") -> None:

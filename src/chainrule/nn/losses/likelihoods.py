@@ -13,7 +13,7 @@ from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike
 from chainrule.nn.losses.base import ElementLoss, floating, range_fault, weights
 from chainrule.ops import exp, log, log1p, maximum, softplus, where
-from chainrule.ops.shape import stop_gradient
+from chainrule.ops.shape import with_gradient_of
 
 
 class BCEWithLogitsLoss(ElementLoss):
@@ -285,7 +285,7 @@ class GaussianNLLLoss(ElementLoss):
             v = v.reshape(*v.shape, 1)
         v = v.astype(x.dtype).broadcast_to(x.shape)
         # As in PyTorch the gradient passes where the variance is raised: so it can grow again.
-        return v + stop_gradient(maximum(v, self.eps) - v)
+        return with_gradient_of(v, maximum(v, self.eps))
 
 
 class KLDivLoss(ElementLoss):

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as _numpy
 
+from chainrule.graph.numpy_functions import of_numpy
 from chainrule.ops.axes import matrix_transpose
 from chainrule.ops.linalg.diagonals import diagonal, trace
 from chainrule.ops.linalg.eigenvalues import Eigh, eigh, eigvalsh
@@ -47,6 +48,5 @@ if not TYPE_CHECKING:  # a type checker would take every name for one of ours
     def __getattr__(name: str) -> Any:
         """Say of a function of NumPy's that is not here how to have its value."""
         message = f"module 'chainrule.linalg' has no attribute {name!r}"
-        if not name.startswith("_") and callable(getattr(_numpy.linalg, name, None)):
-            message += f"; np.linalg.{name} of x.numpy() gives its value, without a gradient"
-        raise AttributeError(message)
+        remedy = "" if name.startswith("_") else of_numpy(name, _numpy.linalg)
+        raise AttributeError(f"{message}; {remedy}" if remedy else message)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, operation
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.comparison import where
@@ -84,6 +85,7 @@ class Eigh(NamedTuple):
     """Shape (..., n, n); column i belongs to eigenvalue i."""
 
 
+@both_names(A="x")
 def eigh(x: TensorLike) -> Eigh:
     """The eigenvalues w and eigenvectors V of symmetric matrices: x = V diag(w) V^T.
 
@@ -108,6 +110,7 @@ def eigh(x: TensorLike) -> Eigh:
     return Eigh(eigenvalues.apply(x), eigenvectors.apply(x))
 
 
+@both_names(A="x")
 def eigvalsh(x: TensorLike) -> Tensor:
     """The eigenvalues of symmetric matrices, in ascending order. Natively it is refused.
 

@@ -8,10 +8,11 @@ from chainrule.errors import ShapeError
 from chainrule.graph.keywords import both_names
 from chainrule.graph.methods import Axis
 from chainrule.graph.tensor import Tensor, TensorLike
-from chainrule.ops.comparison import abs, not_equal, where
+from chainrule.ops.axis_numbers import normalize_axes, one_axis
+from chainrule.ops.comparison import abs, equal, not_equal, where
 from chainrule.ops.linalg.solving import floating
-from chainrule.ops.reduce import max, min, normalize_axes, sum
-from chainrule.ops.shape import as_list, stop_gradient
+from chainrule.ops.reduce import max, min, sum
+from chainrule.ops.shape import stop_gradient
 
 __all__ = ["matrix_norm", "norm", "vector_norm"]
 
@@ -58,25 +59,25 @@ def norm(x: TensorLike, ord: Order = None, axis: Axis = None, keepdims: bool = F
         is_matrix = ord is not None and x.ndim == 2
     else:
         given = axis if isinstance(axis, tuple) else (axis,)
-        normalize_axes("norm", given, x.shape)
-        axes = tuple([a % x.ndim for a in given])  # rows, then columns
-        is_matrix = len(axes) == 2
-        if not 1 <= len(axes) <= 2:
+        if not 1 <= len(given) <= 2:
             raise ShapeError(f"norm takes one axis or two, not {axis}")
+        axes = tuple([one_axis("norm", a, x.ndim) for a in given])  # rows, then columns
+        normalize_axes("norm", axes, x.shape)
+        is_matrix = len(axes) == 2
     if not is_matrix or ord in (None, "fro"):
         return _vector_norm(x, "fro" if is_matrix else ord, axes, keepdims)
     return _matrix_norm(x, ord, axes, keepdims)
 
 
 @both_names(p="ord")
-def vector_norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, ord: float = 2) -> Tensor:
+def vector_norm(x: TensorLike, ord: float = 2, axis: Axis = None, keepdims: bool = False) -> Tensor:
     """The norm of vectors, which lie along one axis, several, or all.
 
     Args:
         x: of any shape.
+        ord: the order, as of `norm`.
         axis: the axes of the vectors; None for one vector of all elements.
         keepdims: keep the reduced axes with length 1.
-        ord: the order, as of `norm`.
 
     Example:
         >>> import chainrule as cr
@@ -84,25 +85,28 @@ def vector_norm(x: TensorLike, axis: Axis = None, keepdims: bool = False, ord: f
         tensor(5.)
     """
     (x,) = floating(x)
-    axes = normalize_axes("vector_norm", None if axis is None else tuple(as_list(axis)), x.shape)
+    axes = normalize_axes("vector_norm", axis, x.shape)
     return _vector_norm(x, ord, axes, keepdims)
 
 
 @both_names(p="ord")
-def matrix_norm(x: TensorLike, keepdims: bool = False, ord: Order = "fro") -> Tensor:
+def matrix_norm(
+    x: TensorLike, ord: Order = "fro", axis: tuple[int, int] = (-2, -1), keepdims: bool = False
+) -> Tensor:
     """The norm of each matrix of a stack.
 
     Args:
         x: shape (..., m, n).
-        keepdims: keep the axes of the matrices with length 1.
         ord: the order, as of `norm`.
+        axis: the axes of the matrices' rows and columns.
+        keepdims: keep the axes of the matrices with length 1.
 
     Example:
         >>> import chainrule as cr
         >>> cr.linalg.matrix_norm(cr.tensor([[[3.0, 4.0]], [[6.0, 8.0]]]))
         tensor([ 5., 10.])
     """
-    return norm(x, ord, (-2, -1), keepdims)
+    return norm(x, ord, tuple(axis), keepdims)
 
 
 def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -> Tensor:
@@ -119,7 +123,7 @@ def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
     if isinstance(ord, str):
         raise ValueError(f"norm: vectors have no order {ord!r}")
     if not x.size:
-        return sum(x, axes, keepdims)
+        return sum(x, axes, keepdims) + (0.0 if ord > 0 else np.inf)
     largest = max(abs(stop_gradient(x)), axes, keepdims=True)
     scale = where(where(largest < np.inf, largest, 0.0) > 0.0, largest, 1.0)
     scaled = x / scale
@@ -129,8 +133,8 @@ def _vector_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
         is_number = not_equal(scaled, 0.0)
         powers = where(is_number, abs(scaled), 1.0) ** float(ord)
         total = sum(where(is_number, powers, 0.0 if ord > 0 else np.inf), axes, True)
-    is_positive = total > 0.0
-    root = where(is_positive, where(is_positive, total, 1.0) ** (1.0 / ord), total)
+    is_zero = equal(total, 0.0)  # a NaN is not, and makes the gradient NaN
+    root = where(is_zero, total, where(is_zero, 1.0, total) ** (1.0 / ord))
     y = root * scale
     return y if keepdims else y.reshape([n for a, n in enumerate(x.shape) if a not in axes])
 
@@ -139,7 +143,8 @@ def _matrix_norm(x: Tensor, ord: Order, axes: tuple[int, ...], keepdims: bool) -
     if ord in ("nuc", 2, -2):
         raise NotImplementedError(
             f"norm: the order {ord!r} of matrices takes singular values, which have no gradient "
-            "here; without one it is np.linalg.norm(x.numpy(), ...)"
+            "here; without one it is np.linalg.norm(x.numpy(), ...). Of all elements as one vector "
+            "it is cr.linalg.vector_norm(x, ord)"
         )
     if ord not in (1, -1, np.inf, -np.inf):
         raise ValueError(f"norm: matrices have no order {ord!r}")

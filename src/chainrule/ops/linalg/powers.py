@@ -6,7 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.errors import ShapeError
+from chainrule.graph.keywords import both_names
 from chainrule.graph.tensor import Tensor, TensorLike, as_tensor
 from chainrule.ops.linalg.solving import check_square, floating, inv
 from chainrule.ops.matmul import matmul
@@ -14,6 +16,7 @@ from chainrule.ops.matmul import matmul
 __all__ = ["matrix_power", "multi_dot"]
 
 
+@both_names(A="x")
 def matrix_power(x: TensorLike, n: int) -> Tensor:
     """Each matrix to the whole power `n`; of its inverse where `n` is negative.
 
@@ -33,6 +36,7 @@ def matrix_power(x: TensorLike, n: int) -> Tensor:
     """
     (x,) = floating(x)
     check_square("matrix_power", x)
+    n = checks.integer("matrix_power: n", n)
     power = inv(x) if n < 0 else x
     result = None
     for position, bit in enumerate(reversed(f"{abs(n):b}")):
@@ -45,6 +49,7 @@ def matrix_power(x: TensorLike, n: int) -> Tensor:
     return result
 
 
+@both_names()
 def multi_dot(tensors: Sequence[TensorLike]) -> Tensor:
     """The product of several matrices, in the order that takes the fewest multiplications.
 

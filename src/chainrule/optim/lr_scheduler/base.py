@@ -68,8 +68,8 @@ class Schedule(Constructed):
     def __init__(
         self,
         optimizer: Optimizer,
-        *,
         last_epoch: int = -1,
+        *,
         unit: Unit = "epoch",
         parameter: str = "lr",
         base_lrs: Sequence[float] | None = None,
