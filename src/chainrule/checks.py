@@ -59,6 +59,29 @@ def integer(name: str, value: Any, least: int | None = None) -> int:
     return number
 
 
+def seed(value: Any) -> int:
+    """A seed of random numbers in 0 ... 2^64 - 1; as in PyTorch also True, or a float such as 1.0.
+
+    Raises:
+        TypeError: not a whole number.
+        ValueError: out of range.
+
+    Example:
+        >>> seed(3), seed(1.0), seed(True)
+        (3, 1, 1)
+    """
+    is_float = isinstance(value, (float, np.floating))
+    try:
+        is_whole = is_float and float(value).is_integer()
+        exact = int(value) if is_whole or isinstance(value, np.bool_) else operator.index(value)
+    except TypeError:
+        remedy = ": round it, as by int(...)" if is_float else ""
+        raise TypeError(f"a seed is a whole number; got {value!r:.80}{remedy}") from None
+    if not 0 <= exact < 2**64:
+        raise ValueError(f"a seed is a whole number in 0 ... 2**64 - 1, got {value}")
+    return exact
+
+
 def count(name: str, value: Any) -> int:
     """A whole number of at least 1, as an int."""
     return integer(name, value, 1)

@@ -280,7 +280,7 @@ def backprop(
     sizes = tuple(checks.count("a size", size) for size in sizes)
     if len(sizes) < 2:
         raise ValueError(f"sizes has those of the inputs and of one layer at least, got {sizes}")
-    seed = checks.integer("seed", seed, 0)
+    seed = checks.seed(seed)
     for name, value, known in (
         ("activation", activation, ACTIVATIONS),
         ("loss", loss, LOSSES),

@@ -102,11 +102,11 @@ def test_permutation_leaves_the_global_generator_alone():
 @pytest.mark.parametrize(
     ("arguments", "error", "words"),
     [
-        ((5, -1, 0), ValueError, "seed is at least 0, got -1"),
+        ((5, -1, 0), ValueError, "a seed is a whole number in 0"),
         ((5, 0, -1), ValueError, "epoch is at least 0, got -1"),
         ((-5, 0, 0), ValueError, "n is at least 0, got -5"),
-        ((5, 2**64, 0), ValueError, "below 2"),
-        ((5, None, 0), TypeError, "seed is a whole number, at least 0; got None"),
+        ((5, 2**64, 0), ValueError, "a seed is a whole number in 0"),
+        ((5, None, 0), TypeError, "a seed is a whole number; got None"),
         ((5, 0, 1.0), TypeError, "epoch is a whole number, at least 0; got 1.0"),
     ],
 )
@@ -157,7 +157,7 @@ def test_memory_mapped_file(tmp_path):
         ({"batch_size": True}, TypeError, "batch_size is a whole number, at least 1; got True"),
         ({"y": np.zeros(9)}, ValueError, r"x \(10,\), y \(9,\)"),
         ({"y": ["a"] * 10}, TypeError, "y holds text"),
-        ({"seed": -1}, ValueError, "seed is at least 0, got -1"),
+        ({"seed": -1}, ValueError, "a seed is a whole number in 0"),
         ({"epoch": 2**64}, ValueError, "epoch .* must be below 2"),
     ],
 )

@@ -326,6 +326,24 @@ class TestBackward:
         with cr.no_grad():
             assert cr.grad([one, two], x).tolist() == [3, -3, 7]
         assert cr.grad([one, two], one).item() == 1
+        y = x * x  # an output that another one is computed from, and one that comes twice
+        assert (
+            cr.grad([y.sum(), y, y, x], x, [None, weight, weight, weight]).tolist()
+            == (2 * values + 4 * values * weight + weight).tolist()
+        )
+        assert cr.grad([y.sum(), y], y, [None, weight]).tolist() == (1 + weight).tolist()
+        second = cr.grad(cr.grad([y.sum(), x * y], x, [None, weight]).sum(), x)
+        np.testing.assert_allclose(second.numpy(), 2 + 6 * values * weight, rtol=1e-14)
+
+    def test_a_sequence_of_outputs_computes_nothing_of_them(self):
+        """The product with grad_output overflowed, and was lost time."""
+        x = cr.placeholder((3,))
+        found = cr.grad([x * 2.0, x * 3.0], x, [cr.ones(3), cr.ones(3)])
+        nodes = cr.graph.ancestors(found)
+        assert all(node is not x for node in nodes)
+        assert "sum" not in {node.operation.name for node in nodes if node.operation is not None}
+        big = cr.tensor([3e38], requires_grad=True)
+        assert cr.grad([big * 1.0, big * 1.0], big, [cr.full(1, 2.0), cr.ones(1)]).tolist() == [3.0]
 
     def test_outputs_that_do_not_fit(self):
         x = leaf(np.ones(2))
@@ -334,7 +352,7 @@ class TestBackward:
             ([x.sum(), x.sum()], [1.0], ValueError, "got 2 and 1"),
             ([x.sum(), x.sum()], 1.0, ValueError, "got 2 and 1"),
             ([x, x.sum()], None, cr.ShapeError, "needs grad_output"),
-            ([x.sum(), 3.0], None, TypeError, "grad differentiates Tensors, not float"),
+            ([x.sum(), 3.0], None, TypeError, "only Tensors can be differentiated, not float"),
         ):
             with pytest.raises(error, match=message):
                 cr.grad(outputs, x, grads)

@@ -115,7 +115,7 @@ def test_a_name_of_several_variables_is_refused():
 @pytest.mark.parametrize(
     ("z", "targets", "said"),
     [
-        (None, None, "differentiates a Tensor, not NoneType"),
+        (None, None, "only Tensors can be differentiated, not NoneType"),
         (True, ["x"], "a target is a Tensor or a Parameter, not 'x'"),
         (True, "itself", r"targets are several Tensors: write \[x\]"),
     ],

@@ -110,6 +110,10 @@ def test_the_methods_of_a_dict_of_parameters_are_pytorchs():
         return [x.item() if hasattr(x, "item") else x for x in found]
 
     assert run(nn, cr.tensor) == run(torch.nn, torch.tensor)
+    d = nn.ParameterDict({"b": cr.tensor([2.0]), "a": cr.tensor([1.0])})
+    joined = {"a": nn.Parameter([5.0]), "c": cr.tensor([3.0])} | d
+    assert isinstance(joined, nn.ParameterDict)
+    assert {name: w.tolist() for name, w in joined.items()} == {"a": [1.0], "c": [3.0], "b": [2.0]}
     with pytest.raises(KeyError, match="empty"):
         nn.ParameterDict().popitem()
     with pytest.raises(TypeError, match="holds Parameters, got NoneType"):

@@ -446,6 +446,10 @@ def test_lists_in_a_state_dict_take_the_dtype_of_the_parameter():
         assert (layer.weight.dtype, layer.bias.dtype) == (dtype, dtype)
         assert np.array_equal(layer.weight.numpy(), np.array([[0.1, 2]], dtype))
         assert np.array_equal(layer.bias.numpy(), np.array([0.3], dtype))
+        layer.load_state_dict({"weight": [np.array([0.1, 2])], "bias": [np.float32(0.3)]})
+        assert np.array_equal(layer.weight.numpy(), np.array([[0.1, 2]], dtype))
+        assert np.array_equal(layer.bias.numpy(), np.array([np.float32(0.3)], dtype))
+        layer.load_state_dict({"weight": [[0.1, 2]], "bias": [0.3]})
         before = layer.state_dict()
         for wrong in ([[1.0, None]], [["1", "2"]], [[1.0], [1.0, 2.0]]):
             with pytest.raises(TypeError, match=r"^weight of the state_dict is no array, but list"):

@@ -43,6 +43,10 @@ F32, F64, I64, I32, U8, BOOL = (
         (F32, [np.ones(()), 2], "float64"),
         (I64, [np.ones(()), 2], "float64"),
         (F32, [1, 2], "float32"),
+        (F32, [2**70, 1], "float32"),
+        (F32, [[True, 2], [0.5, np.float64(1)]], "float32"),
+        (F32, [np.float32(1), 2], "float32"),
+        (BOOL, [True, False], "bool"),
         (U8, [1, 2], "int64"),
     ],
 )
@@ -61,6 +65,8 @@ def test_python_numbers_among_themselves():
     assert cr.add(1, 2.0).dtype == np.float32
     assert cr.maximum(True, False).dtype == np.bool_
     assert cr.add([np.float64(0.1)], [0.2]).dtype == np.float64  # as in cr.tensor
+    assert cr.add([1, 2], 0.5).dtype == np.float32
+    assert cr.add([True], 1).dtype == np.int64
 
 
 def test_numbers_of_numpy_are_numbers_of_python_wherever_tensors_are_beside():

@@ -216,6 +216,22 @@ def test_concatenate_and_stack():
         cr.concatenate([])
 
 
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "int32", "int64", "bool"])
+@pytest.mark.parametrize("number", [1, 300, -1, 2**40, True])
+def test_python_integers_beside_scalars_that_are_stacked(dtype, number):
+    scalar = np.ones((), dtype)
+    expected = np.stack([scalar, number])
+    for make in (cr.stack, cr.as_tensor, cr.tensor):
+        for parts in ([cr.tensor(scalar), number], [number, cr.tensor(scalar)]):
+            found = make(parts)
+            assert found.dtype == expected.dtype
+            assert sorted(found.tolist()) == sorted(expected.tolist())
+    same(cr.stack([scalar, number]), expected)
+    same(cr.hstack([cr.tensor(scalar), number]), np.hstack([scalar, number]))
+    row = cr.tensor(scalar.reshape(1))
+    same(cr.concatenate([row, [number]]), np.concatenate([scalar.reshape(1), [number]]))
+
+
 @pytest.mark.parametrize("sections", [1, 2, 5, 10, [3, 7], [0], [4, 2], [-3], [20], []])
 @pytest.mark.parametrize("axis", [0, 1, -1])
 def test_split(sections, axis):
@@ -473,10 +489,12 @@ def test_the_extremes_of_many_elements_and_a_number(name, number, dtype):
     x = RANDOM.standard_normal((110, 100)).astype(dtype)
     x[0, :5] = [np.nan, np.inf, -np.inf, 0.0, -0.0]
     one = np.full((), number, dtype)
-    for array in (x, x.T, x[::-1]):
+    channels_last = x.reshape(5, 10, 11, 20).transpose(0, 3, 1, 2)
+    for array in (x, x.T, x[::-1], np.asfortranarray(x), channels_last):
         for arguments in ((array, one), (one, array)):
-            found = getattr(cr, name)(*arguments).numpy()
-            assert found.tobytes() == getattr(np, name)(*arguments).tobytes()
+            found, expected = getattr(cr, name)(*arguments).numpy(), getattr(np, name)(*arguments)
+            assert found.tobytes() == expected.tobytes()
+            assert found.strides == expected.strides
 
 
 def test_where_stops_a_gradient_that_is_not_a_number():

@@ -190,6 +190,27 @@ def test_all_draws_are_made_of_what_a_generator_overrides():
     assert Quarter().bernoulli(0.3, 2).tolist() == [1, 1]
 
 
+class Narrow(cr.Generator):
+    """Draws other numbers by what it inherits."""
+
+    def uniform(self, *arguments, **keywords):
+        return super().uniform(*arguments, low=0.25, **keywords)
+
+    def normal(self, shape, dtype="float32"):
+        return super().normal(1.0, 0.0, shape, dtype=dtype)
+
+
+def test_an_override_may_draw_from_an_interval_by_what_it_inherits():
+    with cr.use_generator(Narrow(1)) as generator:
+        drawn = cr.rand(1000)
+        expected = cr.Generator(1).uniform(1000, low=0.25)
+        assert (
+            drawn.tolist() == expected.tolist() == generator.manual_seed(1).uniform(1000).tolist()
+        )
+        assert drawn.min().item() >= 0.25
+        assert cr.randn(3).tolist() == [1.0] * 3
+
+
 class Largest(cr.Generator):
     """Draws the largest number below 1 always."""
 
@@ -236,6 +257,27 @@ def test_a_refused_draw_does_not_move_the_generator():
     assert generator.state.tolist() == [4, 0]
 
 
+@pytest.mark.parametrize(
+    ("low", "high"),
+    [(-3e38, 3e38), (0, np.inf), (-np.inf, 0), (np.nan, 1), (0, np.nan), (1e39, 1e39)],
+)
+def test_an_interval_whose_length_is_no_number_is_refused(low, high):
+    p = cr.Parameter([1.0, 2.0])
+    with cr.use_generator(cr.Generator(4)) as generator:
+        for draw in (
+            lambda: cr.uniform(low, high, 3),
+            lambda: generator.uniform(low, high, 3),
+            lambda: cr.nn.init.uniform_(p, low, high),
+            lambda: p.uniform_(low, high),
+        ):
+            with pytest.raises(ValueError, match=r"finite|at most"), cr.no_grad():
+                draw()
+    assert generator.state.tolist() == [4, 0]
+    assert p.tolist() == [1.0, 2.0]
+    if np.isfinite([low, high]).all():
+        assert np.isfinite(cr.uniform(low, high, 3, dtype="float64").numpy()).all()
+
+
 @pytest.mark.parametrize("seed", [1.0, True, np.float64(1), np.float32(1), np.bool_(True)])
 def test_a_whole_seed_is_taken_in_any_form_as_in_pytorch(seed):
     before = cr.default_generator.state.numpy().copy()
@@ -243,18 +285,27 @@ def test_a_whole_seed_is_taken_in_any_form_as_in_pytorch(seed):
         assert cr.manual_seed(seed).state.tolist() == [1, 0]
     finally:
         cr.default_generator.state.assign(before)
+    assert cr.Generator(seed).state.tolist() == [1, 0]
+    assert cr.Generator(5).manual_seed(seed).state.tolist() == [1, 0]
+    model = cr.nn.Linear(1, 1)
+    trainer = cr.Trainer(model, cr.nn.MSELoss(), cr.optim.SGD(model.parameters()), seed=seed)
+    assert trainer.seed == 1
+    assert cr.Evaluator(model, cr.nn.MSELoss(), seed=seed) is not None
+    assert cr.data.permutation(5, seed, 0).tolist() == cr.data.permutation(5, 1, 0).tolist()
 
 
 @pytest.mark.parametrize("seed", [0.5, float("nan"), float("inf"), np.float32(0.5)])
 def test_a_seed_that_is_no_whole_number_is_refused_with_the_remedy(seed):
-    with pytest.raises(TypeError, match=r"a seed is a whole number.*: round it"):
-        cr.manual_seed(seed)
+    for take in (cr.manual_seed, cr.Generator, lambda seed: cr.data.permutation(5, seed, 0)):
+        with pytest.raises(TypeError, match=r"a seed is a whole number.*: round it"):
+            take(seed)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**64])
 def test_a_seed_out_of_range_is_refused(seed):
-    with pytest.raises(ValueError, match="a seed is a whole number"):
-        cr.Generator(seed)
+    for take in (cr.manual_seed, cr.Generator, lambda seed: cr.data.permutation(5, seed, 0)):
+        with pytest.raises(ValueError, match="a seed is a whole number in 0"):
+            take(seed)
 
 
 def test_only_floats_are_drawn():

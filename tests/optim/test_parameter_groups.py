@@ -1,5 +1,6 @@
 """Groups of parameters: their hyper-parameters, set, changed, fixed and checked."""
 
+import inspect
 import itertools
 import json
 
@@ -358,6 +359,29 @@ def test_a_state_dict_holds_the_users_keys():
     assert group["name"] == "a"
 
 
+def test_a_state_dict_shares_none_of_the_users_values(tmp_path):
+    def made(**own):
+        return optim.SGD([{"params": [cr.Parameter([1.0])], **own}], lr=0.5)
+
+    before, after = made(layers=[1], table=np.zeros(2)), made()
+    state = before.state_dict()
+    before.param_groups[0]["layers"].append(2)
+    before.param_groups[0]["table"][0] = 7.0
+    assert state["param_groups"][0]["layers"] == [1]
+    assert state["param_groups"][0]["table"].tolist() == [0.0, 0.0]
+    after.load_state_dict(state)
+    after.param_groups[0]["layers"].append(3)
+    assert state["param_groups"][0]["layers"] == [1]
+    cr.save(state, tmp_path / "state.safetensors")
+    kept = cr.load(tmp_path / "state.safetensors")["param_groups"][0]
+    assert (kept["layers"], kept["table"].tolist()) == ([1], [0.0, 0.0])
+    state = made(rule=lambda lr: lr / 2).state_dict()
+    with pytest.raises(
+        TypeError, match=r"keep param_groups\.0\.rule of type function.*; take it out"
+    ):
+        cr.save(state, tmp_path / "state.safetensors")
+
+
 def test_a_compiled_function_notices_a_users_key_that_changes():
     w = cr.Parameter([1.0])
     optimizer = optim.SGD([{"params": [w], "scale": 1.0}], lr=0.5)
@@ -381,6 +405,27 @@ def test_a_misspelt_key_is_not_set(key):
     group = optim.SGD([cr.Parameter([1.0])]).param_groups[0]
     with pytest.raises(KeyError, match="no hyper-parameter here; there are params, lr"):
         group[key] = 0.1
+
+
+def test_a_hyper_parameter_of_another_optimiser_is_not_kept_and_ignored():
+    kinds = [
+        k for k in vars(optim).values() if isinstance(k, type) and issubclass(k, optim.Optimizer)
+    ]
+    names = {name for kind in kinds for name in inspect.signature(kind).parameters}
+    for name in names - {"params", "defaults", "options", "alpha", "d", "rho", "t0"}:
+        for kind in (optim.SGD, optim.Adam):
+            optimizer = kind([cr.Parameter([1.0])])
+            group = optimizer.param_groups[0]
+            if name in group:
+                continue
+            with pytest.raises(TypeError, match=f"has no hyper-parameter {name}; it has lr"):
+                optimizer.add_param_group({"params": [cr.Parameter([1.0])], name: 0.1})
+            with pytest.raises(KeyError, match="no hyper-parameter here; there are params, lr"):
+                group[name] = 0.1
+            state = optimizer.state_dict()
+            state["param_groups"][0][name] = 0.1
+            with pytest.raises(ValueError, match="the state's param_groups are"):
+                optimizer.load_state_dict(state)
 
 
 @pytest.mark.parametrize("key", ["weight_decya", "nestrov", "learning_rate", "betas", "Momentum"])

@@ -95,7 +95,7 @@ def test_freezing_a_model_captures_no_new_evaluation(monkeypatch):
     [
         ({"metrics": ["accuracies"]}, ValueError, "accuracies"),
         ({"ema": optim.EMA}, TypeError, "ema has the methods"),
-        ({"seed": -1}, ValueError, "seed is at least 0"),
+        ({"seed": -1}, ValueError, "a seed is a whole number in 0"),
         ({"backend": "gpu"}, ValueError, "backend is 'native' or 'reference', got 'gpu'"),
         ({"backend": ["native"]}, ValueError, "backend is 'native' or 'reference', got .'native'"),
         ({"model": nn.Linear}, TypeError, "model is a Module, got <class"),

@@ -1,5 +1,6 @@
 """Python values that a captured step has read: a change counts from the next call on."""
 
+import importlib
 import random
 import warnings
 from types import SimpleNamespace
@@ -236,6 +237,94 @@ def test_what_returns_is_known_again(monkeypatch):
     things.model[0].parts[:] = [1.0]
     trainer.predict(X)
     assert len(captured) == 3
+
+
+class ByKey(optim.Optimizer):
+    """W - rate * g, of a key of the user's in the group, read where one is asked for."""
+
+    lr = optim.Number(low=0)
+    key = optim.OneOf("rate", "none")
+
+    def __init__(self, params, key="rate"):
+        super().__init__(params, lr=1.0, key=key)
+
+    def group_rule(self, group, pairs, h, loss):
+        for W, grad in pairs:
+            W.assign(W - grad * (group["rate"] if h.key == "rate" else 0.5))
+
+
+@pytest.mark.parametrize("loop", ["eager", "compiled", "trainer"])
+@pytest.mark.parametrize("key", ["rate", "none"])
+def test_a_key_of_the_users_in_a_group_counts_where_a_rule_reads_it(monkeypatch, loop, key):
+    captured = []
+    for place, name in (
+        ("train.training_step", "capture"),
+        ("train.compile", "record"),
+        ("optim.optimizer", "capture"),
+    ):
+        module = importlib.import_module(f"chainrule.{place}")
+        original = getattr(module, name)
+        monkeypatch.setattr(module, name, lambda *a, _o=original: captured.append(1) or _o(*a))
+    model = nn.Linear(1, 1, bias=False, dtype="float64")
+    model.weight.assign([[0.0]])
+    optimizer = ByKey([{"params": model.parameters(), "rate": 1.0, "last": 0}], key)
+    x, y = np.ones((2, 1)), -np.ones((2, 1))
+    trainer = cr.Trainer(model, lambda output, target: (output - target).sum() / 2, optimizer)
+
+    def step():
+        optimizer.zero_grad()
+        (model(x) - y).sum().backward()
+        model.weight.grad = model.weight.grad / 2
+        optimizer.step()
+
+    compiled = cr.compile(step)
+    group = optimizer.param_groups[0]
+    expected, rates = 0.0, [1.0] * 70 + [2.0] * 3
+    for number, rate in enumerate(rates):
+        group["last"] = group[f"new{number}"] = number
+        if rate != group["rate"]:
+            group["rate"] = rate
+        if loop == "trainer":
+            trainer.fit(x, y, epochs=1, batch_size=2, progress=False)
+        else:
+            (step if loop == "eager" else compiled)()
+        expected -= rate if key == "rate" else 0.5
+        assert model.weight.item() == expected
+    # An eager rule is captured again once it is known what it reads.
+    assert len(captured) == (1 if key == "none" else 3 if loop == "eager" else 2)
+
+
+def test_a_key_of_the_users_in_a_group_is_not_changed_in_a_capture():
+    class Setting(ByKey):
+        def group_rule(self, group, pairs, h, loss):
+            group["rate"] = 2.0
+
+    w = cr.Parameter([1.0])
+    optimizer = Setting([{"params": [w], "rate": 1.0}])
+    w.sum().backward()
+    for step in (optimizer.step, cr.compile(lambda: optimizer.step())):
+        with pytest.raises(cr.SymbolicError, match="'rate' of a parameter group would be changed"):
+            step()
+    assert optimizer.param_groups[0]["rate"] == 1.0
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda group: float("rate" in [*group]),
+        lambda group: group.own.get("rate", 1.0),
+        lambda group: group.get("rate", 1.0),
+        lambda group: 1.0 + ("rate" in group),
+        lambda group: float(len(group)) - 3,
+    ],
+)
+def test_a_key_of_the_users_in_a_group_is_noticed_however_it_is_read(read):
+    w = cr.Parameter([1.0])
+    optimizer = optim.SGD([{"params": [w], "scale": 1.0}], lr=1.0)
+    f = cr.compile(lambda x: x * (read(optimizer.param_groups[0])))
+    first = f(1.0 + np.zeros(2)).tolist()
+    optimizer.param_groups[0]["rate"] = 7.0
+    assert f(1.0 + np.zeros(2)).tolist() != first
 
 
 def test_what_forward_itself_changes_is_reported_once_and_not_captured_for_ever(monkeypatch):

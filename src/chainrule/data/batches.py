@@ -70,8 +70,8 @@ class Minibatches:
                 f"nothing. Use batch_size={rows} or less, or drop_last=False."
             )
         self._shuffle = shuffle
-        self._seed = _key_word("seed", seed)
-        self._epoch = None if epoch is None else _key_word("epoch", epoch)
+        self._seed = checks.seed(seed)
+        self._epoch = None if epoch is None else _checked_epoch(epoch)
         self._drop_last = drop_last
         self.passes = 0
 
@@ -226,7 +226,7 @@ def permutation(n: int, seed: int, epoch: int) -> NDArray[np.int64]:
     [0, 1, 2, 3, 4]
     """
     n = checks.integer("n", n, 0)
-    key = _key_word("seed", seed), _key_word("epoch", epoch)
+    key = checks.seed(seed), _checked_epoch(epoch)
     order = np.empty(n, np.int64)
     _core.shuffle(order, *key)
     return order
@@ -245,11 +245,11 @@ def in_order(rows: int) -> NDArray[np.int64]:
     return _FIRST_ROWS[:rows] if rows <= len(_FIRST_ROWS) else np.arange(rows)
 
 
-def _key_word(name: str, value: int) -> int:
-    word = checks.integer(name, value, 0)
-    if word >= 1 << 64:
-        raise ValueError(f"{name} {value} must be below 2**64. Use a smaller one.")
-    return word
+def _checked_epoch(epoch: int) -> int:
+    number = checks.integer("epoch", epoch, 0)
+    if number >= 2**64:
+        raise ValueError(f"epoch {epoch} must be below 2**64. Use a smaller one.")
+    return number
 
 
 def check_batch_size(batch_size: int, rows: int) -> int:

@@ -106,11 +106,14 @@ def prune(z: Tensor, targets: Iterable[Tensor] | None = None) -> PrunedGraph:
         z: the variable to differentiate.
         targets: the set T; by default all leaves of `z` that require a gradient.
     """
-    if targets is None:
-        return _prune_to_leaves(z)
+    return _prune_to_leaves(z) if targets is None else _pruned([z], targets)
+
+
+def _pruned(outputs: Iterable[Tensor], targets: Iterable[Tensor]) -> PrunedGraph:
+    """`prune`, of the ancestors of several variables."""
     wanted = _checked_targets(targets)
     pruned: PrunedGraph = {}
-    for variable in ancestors(z):
+    for variable in sorted(with_ancestors(outputs), key=_by_age):
         edges = []
         if variable.requires_grad or not any(parent.requires_grad for parent in variable.inputs):
             # else the variable was built inside no_grad(), or is not differentiable
@@ -183,27 +186,27 @@ def backprop(
         >>> [grad_table[v].item() for v in (x, y, z, q)]
         [-4.0, -4.0, 3.0, -4.0]
     """
-    return GradTable(_filled(z, targets, grad_output))
-
-
-def _filled(
-    z: Tensor, targets: Iterable[Tensor] | None, grad_output: TensorLike | None
-) -> dict[Tensor, Tensor]:
-    """`backprop`, as a plain dict."""
-    if not isinstance(z, Tensor):
-        raise TypeError(f"backprop differentiates a Tensor, not {type(z).__name__}")
-    z = z.node()
+    z = _checked_output(z)
     grad_table = {z: _grad_of_output(z, grad_output)}
-    pruned = prune(z, targets)
+    _fill(grad_table, prune(z, targets))
+    return GradTable(grad_table)
+
+
+def _checked_output(z: Any) -> Tensor:
+    if not isinstance(z, Tensor):
+        raise TypeError(f"only Tensors can be differentiated, not {type(z).__name__}")
+    return z.node()
+
+
+def _fill(grad_table: dict[Tensor, Tensor], pruned: PrunedGraph) -> None:
+    """Add to a table, which has the gradients of the outputs, those of all variables of G'."""
     context = local.context
     before, context.shared = context.shared, {}
     try:
         for variable in reversed(pruned):
-            if variable is not z:
-                _add_over_consumers(variable, pruned, grad_table)
+            _add_over_consumers(variable, pruned, grad_table)
     finally:
         context.shared = before
-    return grad_table
 
 
 def build_grad(
@@ -264,11 +267,12 @@ def _add_over_consumers(
 ) -> None:
     """`build_grad` of a variable of which all consumers have been visited.
 
-    Each edge of G' is visited once, each sum is one n-ary add.
+    Each edge of G' is visited once, each sum is one n-ary add. What the table has for an output
+    counts in the sum.
     """
     context = local.context
     before = context.origin, context.path
-    contributions = []
+    contributions = [grad_table[variable]] if variable in grad_table else []
     together: dict[JointRule, list[tuple[Tensor, Tensor]]] = {}
     edges = pruned[variable]
     try:
@@ -333,7 +337,9 @@ def backward(
     context = local.context
     before, context.grad_enabled = context.grad_enabled, create_graph and context.grad_enabled
     try:
-        grad_table = _filled(z, targets, grad_output)
+        z = z.node()
+        grad_table = {z: _grad_of_output(z, grad_output)}
+        _fill(grad_table, prune(z, targets))
         if context.capture is not None:
             _check_gradients_go_to_state(grad_table, context.capture)
         for variable, grad in grad_table.items():
@@ -413,21 +419,19 @@ def grad(
         >>> first.item(), second.item()
         (12.0, 12.0)
     """
-    if isinstance(z, Sequence):
-        z, grad_output = _as_one(z, grad_output)
+    outputs = _outputs(z, grad_output) if isinstance(z, Sequence) else [(z, grad_output)]
     if isinstance(inputs, Tensor):
-        return _grads(z, [inputs], grad_output)[0]
+        return _grads(outputs, [inputs])[0]
     if isinstance(inputs, Mapping):
-        return dict(zip(inputs, _grads(z, list(inputs.values()), grad_output), strict=True))
-    return _grads(z, list(inputs), grad_output)
+        return dict(zip(inputs, _grads(outputs, list(inputs.values())), strict=True))
+    return _grads(outputs, list(inputs))
 
 
-def _as_one(outputs: Sequence[Tensor], grad_outputs: Any) -> tuple[Tensor, Tensor | None]:
-    """One Tensor and the gradient with respect to it, whose gradients are the sum of those of all.
+def _outputs(outputs: Sequence[Tensor], grad_outputs: Any) -> list[tuple[Tensor, Any]]:
+    """Each output with its `grad_output`.
 
     Raises:
         ValueError: if there is no output, or not one `grad_output` for each.
-        TypeError: if an output is no Tensor.
     """
     given = [None] * len(outputs) if grad_outputs is None else grad_outputs
     if not isinstance(given, (list, tuple)):
@@ -437,33 +441,25 @@ def _as_one(outputs: Sequence[Tensor], grad_outputs: Any) -> tuple[Tensor, Tenso
             f"grad takes at least one output and a grad_output for each; got {len(outputs)} and "
             f"{len(given)}"
         )
-    for z in outputs:
-        if not isinstance(z, Tensor):
-            raise TypeError(f"grad differentiates Tensors, not {type(z).__name__}")
-    grads = [_grad_of_output(z, g) for z, g in zip(outputs, given, strict=True)]
-    if len(grads) == 1:
-        return outputs[0], grads[0]
-    context = local.context
-    before, context.grad_enabled = context.grad_enabled, True
-    try:
-        first, *others = [(z * g).sum() for z, g in zip(outputs, grads, strict=True)]
-        return sum(others, first), None
-    finally:
-        context.grad_enabled = before
+    return list(zip(outputs, given, strict=True))
 
 
-def _grads(
-    z: Tensor, inputs: Sequence[Tensor], grad_output: TensorLike | None = None
-) -> list[Tensor]:
-    """`grad` for several Tensors."""
-    grad_table = _filled(z, inputs, grad_output)
+def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[Tensor]:
+    """`grad` of the sum of the outputs, for several Tensors."""
+    grad_table: dict[Tensor, Tensor] = {}
+    for z, grad_output in outputs:
+        z = _checked_output(z)
+        gradient = _grad_of_output(z, grad_output)
+        grad_table[z] = grad_table[z] + gradient if z in grad_table else gradient
+    roots = [*grad_table]
+    _fill(grad_table, _pruned(roots, inputs))
     by_state: dict[Tensor, list[Tensor]] = {}
     for variable, gradient in grad_table.items():
         if variable.state is not None:
             by_state.setdefault(variable.state, []).append(gradient)
     grads = []
     for target in inputs:
-        unknown = z.is_symbolic or target.is_symbolic
+        unknown = target.is_symbolic or any(z.is_symbolic for z in roots)
         if not target.requires_grad and not unknown and target not in grad_table:
             raise ValueError(
                 f"{target!r} does not require a gradient, so no graph was kept for it; make it "
@@ -474,9 +470,9 @@ def _grads(
         else:
             gradients = [grad_table[target]] if target in grad_table else []
         if not gradients:
-            lost = next((v for v in ancestors(z) if v.operation is NOT_KEPT), None)
-            if lost is not None and lost is not z:
-                raise without_graph(lost)
+            for variable in sorted(with_ancestors(roots), key=_by_age):
+                if variable.operation is NOT_KEPT:
+                    raise without_graph(variable)
             grads.append(functions["zeros_like"](target))
         else:
             grads.append(gradients[0] if len(gradients) == 1 else functions["add_n"](*gradients))

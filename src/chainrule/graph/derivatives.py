@@ -17,7 +17,7 @@ Function = Callable[..., Tensor]
 
 def _variable(data: TensorLike) -> Tensor:
     """The Tensor to differentiate with respect to: `data` itself, or a new leaf of its value."""
-    if isinstance(data, tuple) and any(map(_has_axes, data)):
+    if isinstance(data, tuple) and any(map(_is_argument, data)):
         raise TypeError(
             "derivatives are with respect to one Tensor or array, not a tuple of these: pass x in "
             "place of (x,); value_and_grad takes several as arguments of their own, by argnums"
@@ -34,8 +34,8 @@ def _variable(data: TensorLike) -> Tensor:
     return Tensor(value, requires_grad=True)
 
 
-def _has_axes(part: Any) -> bool:
-    """Whether a part of a tuple is an argument of its own, not one of NumPy's numbers."""
+def _is_argument(part: Any) -> bool:
+    """Whether a part of a tuple is a Tensor or an array with axes, not one of NumPy's numbers."""
     return isinstance(part, Tensor) or getattr(part, "shape", ()) != ()
 
 

@@ -168,13 +168,14 @@ class InPlaceOperators:
 
         return self._take("normal_", drawn)
 
-    def uniform_(self, low: float = 0.0, high: float = 1.0) -> Tensor:
+    def uniform_(self: Any, low: float = 0.0, high: float = 1.0) -> Tensor:
         """Draw this State anew, uniformly from [low, high)."""
 
         def drawn() -> Any:
-            return functions["_between"](functions["rand_like"](self), float(low), float(high))
+            return functions["_uniform"](float(low), float(high), self.shape, dtype=self.dtype)
 
-        return self._take("uniform_", drawn)
+        taken: Tensor = self._take("uniform_", drawn)
+        return taken
 
     @property
     def data(self) -> Tensor:

@@ -475,7 +475,7 @@ def as_tensor(data: Any, dtype: DTypeLike | None = None, device: Any = None) -> 
         return data
     if holds_tensors(data):
         if dtype is None:
-            dtype = functions["_common_dtype"](*_leaves(data))
+            dtype = functions["_joined_dtype"](*_leaves(data))
         return _stacked(data, as_dtype(dtype))
     return Tensor(to_array(data, dtype))
 

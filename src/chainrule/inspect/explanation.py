@@ -206,6 +206,6 @@ def explain(
     """
     found, form = letters_of(letters, form)
     check_roles(model, loss, optimizer, trained=optimizer is not None)
-    seed = checks.integer("seed", seed, 0)
+    seed = checks.seed(seed)
     step = run_step(model, x, y, loss, optimizer, seed)
     return Explanation(trace_of(step, model, loss, optimizer, letters, found, form))

@@ -372,6 +372,9 @@ class ParameterDict(_Dict[Parameter]):
         joined.update(other)
         return joined
 
+    def __ror__(self, other: Mapping[str, Any]) -> ParameterDict:
+        return ParameterDict(other) | self
+
     def __ior__(self, other: ParameterDict) -> ParameterDict:
         self.update(other)
         return self

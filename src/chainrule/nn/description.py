@@ -346,8 +346,7 @@ def _is_dict(value: Any) -> bool:
 class _NoDraw(Generator):
     """Zeros in place of random numbers."""
 
-    def uniform(self, *arguments: Any, **_: Any) -> Tensor:
-        shape, dtype = arguments
+    def uniform(self, shape: Any, dtype: Any = "float32") -> Tensor:  # type: ignore[override]
         return as_tensor(np.zeros(shape, dtype))
 
-    normal = uniform
+    normal = uniform  # type: ignore[assignment]

@@ -29,7 +29,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.names import absent
 from chainrule.graph.state import State, StateData
 from chainrule.graph.tensor import Tensor, TensorLike
-from chainrule.ops.draws import between
+from chainrule.ops.draws import between, check_interval
 from chainrule.ops.random import Generator, current_generator
 
 S = TypeVar("S", bound=Tensor)
@@ -157,10 +157,11 @@ def uniform_(tensor: S, a: float = 0.0, b: float = 1.0, generator: Generator | N
     """Uniform in [a, b).
 
     Raises:
-        ValueError: if a is greater than b.
+        ValueError: if a is greater than b, or b - a no finite number of the tensor's dtype.
     """
     if not a <= b:
         raise ValueError(f"uniform_: a is at most b, got {a} and {b}")
+    check_interval(a, b, tensor.dtype)
     drawn = (generator or current_generator()).uniform(tensor.shape, tensor.dtype)
     _assign(tensor, between(drawn, float(a), float(b)))
     return tensor

@@ -23,6 +23,7 @@ from chainrule.nn.state_arrays import StateArray
 from chainrule.nn.ties import contradictions
 from chainrule.nn.traversal import REGISTRIES, joined
 from chainrule.ops.creation import zeros_like
+from chainrule.ops.declare import are_python_numbers
 
 M = TypeVar("M", bound="Module")
 
@@ -428,9 +429,12 @@ def _quoted(names: list[str]) -> str:
 def _as_array(name: str, value: Any, state: State) -> Array:
     """A value of a state dict, which may be a Tensor, a parameter of PyTorch's, or a list."""
     try:
+        is_floating = state.dtype.kind == "f"
+        if is_floating and are_python_numbers(value):
+            return to_array(value, state.dtype)  # with all digits that it holds
         array = to_array(value.detach() if hasattr(value, "detach") else value)
-        if isinstance(value, (list, tuple, int, float)) and state.dtype.kind == "f":
-            array = to_array(value, state.dtype)  # numbers with all digits that it holds
+        if is_floating and isinstance(value, (list, tuple)):
+            return array.astype(state.dtype)
     except (TypeError, ValueError, RuntimeError) as error:
         # A Tensor of another library may have a dtype that NumPy lacks, as bfloat16.
         remedy = ". Convert it to float32 first" if hasattr(value, "detach") else ""

@@ -179,9 +179,9 @@ def extreme(ufunc: Callable[..., Array], a: Array, b: Array) -> Array:
         return ufunc(a, b)
     # NumPy takes one element after another beside a number, and vectors of two arrays.
     if any(a.strides):
-        b = whole = np.full(a.shape, b.flat[0], a.dtype)
+        b = whole = np.full_like(a, b.flat[0])
     else:
-        a = whole = np.full(b.shape, a.flat[0], a.dtype)
+        a = whole = np.full_like(b, a.flat[0])
     return ufunc(a, b, out=whole)
 
 

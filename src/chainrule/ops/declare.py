@@ -235,15 +235,22 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
     Python numbers have no width of their own; among themselves they are float32, int64 or bool.
     `np.float64` numbers are Python floats. So are those in lists, beside a Tensor or an array.
     """
-    strong = [as_tensor(t).dtype for t in operands if not isinstance(t, (bool, int, float))]
+    strong: list[np.dtype[Any]] = []
+    lists: list[TensorLike] = []
+    for operand in operands:
+        if isinstance(operand, Tensor) or not are_python_numbers(operand):
+            strong.append(as_tensor(operand).dtype)
+        elif not isinstance(operand, (int, float)):
+            lists.append(operand)
     floating = [dtype for dtype in strong if dtype.kind == "f"]
     if floating:
-        if any(isinstance(t, (list, tuple)) for t in operands):
-            firm = [t for t in operands if not is_of_numbers(t)]
-            if len(firm) < len(operands) and firm:
-                own = common_dtype(*firm)
-                return own if own.kind == "f" else np.dtype(np.float32)
         return np.result_type(*floating)
+    if lists:
+        of_lists = [as_tensor(numbers).dtype for numbers in lists]
+        floating = [dtype for dtype in of_lists if dtype.kind == "f"]
+        if floating:
+            return np.dtype(np.float32) if strong else np.result_type(*floating)
+        strong += of_lists
     if any(isinstance(t, float) for t in operands):
         return np.dtype(np.float32)
     numbers = any(isinstance(t, int) and not isinstance(t, bool) for t in operands)
@@ -253,14 +260,26 @@ def common_dtype(*operands: TensorLike) -> np.dtype[Any]:
     return np.dtype(np.int64) if numbers and dtype == BOOL else dtype
 
 
-functions["_common_dtype"] = common_dtype
+def joined_dtype(*parts: TensorLike) -> np.dtype[Any]:
+    """The dtype in which the parts of a new array meet: as `common_dtype`, but beside integers
+    Python's are int64, as in NumPy."""
+    dtype = common_dtype(*parts)
+    integers = any(isinstance(t, int) and not isinstance(t, bool) for t in parts)
+    return np.result_type(dtype, np.int64) if integers and dtype.kind in "iu" else dtype
 
 
-def is_of_numbers(data: TensorLike) -> bool:
-    """Whether data are Python numbers, in lists too, by whom no dtype is given."""
-    if isinstance(data, (list, tuple)):
-        return all(map(is_of_numbers, data))
-    return isinstance(data, (bool, int, float))
+functions["_joined_dtype"] = joined_dtype
+
+
+def are_python_numbers(data: TensorLike) -> bool:
+    """Whether data are Python numbers, or lists of nothing else."""
+    if not isinstance(data, (list, tuple)):
+        return isinstance(data, (int, float))
+    kinds = set(map(type, data))  # a list of a million numbers has one kind
+    if not all(issubclass(kind, (int, float, list, tuple)) for kind in kinds):
+        return False
+    has_lists = any(issubclass(kind, (list, tuple)) for kind in kinds)
+    return not has_lists or all(map(are_python_numbers, data))
 
 
 def same_spec(*inputs: Tensor) -> Spec:

@@ -8,7 +8,6 @@ import numpy as np
 
 from chainrule.dtypes import as_dtype
 from chainrule.errors import ShapeError
-from chainrule.graph.registered import functions
 from chainrule.graph.tensor import Tensor, as_tensor
 from chainrule.ops.comparison import maximum, minimum, where
 from chainrule.ops.creation import Shape, as_shape
@@ -47,7 +46,10 @@ class Draw(NamedTuple):
 
 
 def between(drawn: Tensor, start: Tensor | float, end: Tensor | float) -> Tensor:
-    """Numbers of [0, 1) as numbers from `start` on that do not reach `end`, by rounding either."""
+    """Numbers of [0, 1) as numbers from `start` on that do not reach `end`, by rounding either.
+
+    With Tensors as ends they reach it where it is below `start`, or equal.
+    """
     found = drawn * (end - start) + start
     if isinstance(start, Tensor) or isinstance(end, Tensor):
         return where((found < end) == (start < end), found, start)
@@ -58,7 +60,14 @@ def between(drawn: Tensor, start: Tensor | float, end: Tensor | float) -> Tensor
     return minimum(found, last) if first < limit else maximum(found, last)
 
 
-functions["_between"] = between
+def check_interval(start: float, end: float, dtype: np.dtype[Any]) -> None:
+    """Raise ValueError unless both ends and their distance are finite in the dtype."""
+    with np.errstate(over="ignore"):
+        is_finite = np.isfinite(np.array([start, end, end - start]).astype(dtype)).all()
+    if not is_finite:
+        raise ValueError(
+            f"uniform: an interval is finite, with a length that {dtype} holds; got {start}, {end}"
+        )
 
 
 def as_draw(
@@ -81,7 +90,7 @@ def as_draw(
 
     Raises:
         TypeError: if an argument is given twice, or if the first one may be a shape or a number.
-        ValueError: if a standard deviation is negative.
+        ValueError: if a standard deviation is negative, or an interval is not finite.
     """
     if len(arguments) > 1 and not isinstance(arguments[1], _DTYPES):
         _check(name, names, len(arguments) < 4 and place is None and extent is None)
@@ -106,7 +115,9 @@ def as_draw(
         common = common_dtype(*given)
         dtype = common if common.kind == "f" else None
     dtype = as_dtype(dtype)
-    own = [as_tensor(x).shape for x in given]
+    own = [as_tensor(x).shape for x in given if not isinstance(x, (int, float))]
+    if name == "uniform" and all(isinstance(x, (int, float)) for x in given):
+        check_interval(0.0 if place is None else place, 1.0 if extent is None else extent, dtype)
     shape = np.broadcast_shapes(*own) if size is None else as_shape(name, (size,))
     if any(not _fits(length, shape) for length in own):
         raise ShapeError(f"{name}: {names[0]} and {names[1]} of {own} do not broadcast to {shape}")

@@ -15,7 +15,7 @@ from chainrule.graph.operation import Spec, no_flops, operation, shared_gradient
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.axes import atleast_1d, atleast_2d, atleast_3d
 from chainrule.ops.axis_numbers import as_list, one_axis
-from chainrule.ops.declare import astype, common_dtype
+from chainrule.ops.declare import astype, joined_dtype
 from chainrule.ops.samples import examples
 
 __all__ = [
@@ -434,6 +434,6 @@ def _of_one_dtype(
     if not inputs:
         raise ShapeError(f"{name} takes at least one Tensor")
     if any(x.dtype != inputs[0].dtype for x in inputs):
-        dtype = common_dtype(*tensors)
+        dtype = joined_dtype(*tensors)
         inputs = [as_tensor(t, dtype).astype(dtype) for t in tensors]
     return inputs

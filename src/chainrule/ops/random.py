@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from chainrule.checks import integer
+from chainrule import checks
 from chainrule.dtypes import as_dtype
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import local
@@ -23,6 +23,7 @@ from chainrule.graph.guards import guard_of
 from chainrule.graph.keywords import both_names
 from chainrule.graph.operation import Spec, no_flops, operation
 from chainrule.graph.placement import check_device
+from chainrule.graph.registered import functions
 from chainrule.graph.state import Buffer
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.ops.creation import as_shape
@@ -138,7 +139,7 @@ class Generator:
     of the state alone.
 
     Args:
-        seed: a whole number in 0 ... 2^64 - 1.
+        seed: a whole number in 0 ... 2^64 - 1; as in PyTorch, also True or a float such as 1.0.
 
     Attributes:
         state: a `Buffer` of uint64 (seed, position); saved with a checkpoint.
@@ -150,16 +151,13 @@ class Generator:
         True
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: float = 0) -> None:
         self.state = Buffer(np.zeros(2, np.uint64), name="generator")
         self.manual_seed(seed)
 
-    def manual_seed(self, seed: int) -> Generator:
+    def manual_seed(self, seed: float) -> Generator:
         """Start anew from `seed`."""
-        seed = integer("a seed", seed)
-        if not 0 <= seed < 2**64:
-            raise ValueError(f"a seed is a whole number in 0 ... 2**64 - 1, got {seed}")
-        self.state.assign(np.array([seed, 0], np.uint64))
+        self.state.assign(np.array([checks.seed(seed), 0], np.uint64))
         return self
 
     @both_names(shape="size")
@@ -173,10 +171,10 @@ class Generator:
     ) -> Tensor:
         """Numbers drawn uniformly from [low, high), or [0, 1); see `chainrule.uniform`."""
         draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
-        if draw.place is None and draw.extent is None:
-            _drawn(self.state, draw.shape, draw.dtype)
-            return random_uniform.apply(self._advance(), shape=draw.shape, dtype=draw.dtype)
-        return draw.spread(self.uniform(draw.shape, draw.dtype))
+        _drawn(self.state, draw.shape, draw.dtype)
+        return draw.spread(
+            random_uniform.apply(self._advance(), shape=draw.shape, dtype=draw.dtype)
+        )
 
     def _advance(self) -> Tensor:
         """The state before this draw."""
@@ -206,10 +204,9 @@ class Generator:
         """Numbers drawn from the normal distribution, of mean 0 and variance 1 if nothing else is
         given; see `chainrule.normal`."""
         draw = as_draw("normal", ("loc", "scale"), arguments, loc, scale, size, dtype)
-        if draw.place is None and draw.extent is None:  # Box and Muller
-            radius = sqrt(-2.0 * log(1.0 - self.uniform(draw.shape, draw.dtype)))
-            return radius * cos(2 * np.pi * self.uniform(draw.shape, draw.dtype))
-        return draw.scaled(self.normal(draw.shape, draw.dtype))
+        radius = sqrt(-2.0 * log(1.0 - self.uniform(draw.shape, draw.dtype)))
+        angle = 2 * np.pi * self.uniform(draw.shape, draw.dtype)
+        return draw.scaled(radius * cos(angle))  # Box and Muller
 
     def bernoulli(
         self,
@@ -280,10 +277,6 @@ def manual_seed(seed: float) -> Generator:
         >>> a.item() == b.item() == cr.uniform().item()
         True
     """
-    if isinstance(seed, (bool, float, np.bool_, np.floating)):
-        if not float(seed).is_integer():
-            raise TypeError(f"a seed is a whole number; got {seed!r}: round it, as by int(...)")
-        seed = int(seed)
     return default_generator.manual_seed(seed)
 
 
@@ -302,15 +295,16 @@ def uniform(
 
     Args:
         arguments: none, `shape`, `shape, dtype`, `low, high` or `low, high, size`.
-        low, high: the ends of the interval, numbers or Tensors, 0 and 1 by default. No number is
-            `high`: those that rounding would bring there become the one beside it, with Tensors
-            as ends `low`.
+        low, high: the ends of the interval, numbers or Tensors, 0 and 1 by default. Numbers that
+            rounding would bring to `high` become the one beside it, with Tensors as ends `low`. So
+            `high` is drawn only where it is `low`, or a Tensor's value below `low`.
         size: the shape, also named `shape`, a whole number or several; by default that of `low` and
             `high`.
         dtype: float32, the default, or float64; that of floating Tensors.
 
     Raises:
         TypeError: if the arguments can be read in two ways.
+        ValueError: if an end, or the distance of both, is no finite number of the dtype.
 
     Example:
         >>> import chainrule as cr
@@ -319,6 +313,9 @@ def uniform(
     """
     draw = as_draw("uniform", ("low", "high"), arguments, low, high, size, dtype)
     return draw.spread(_current.get().uniform(draw.shape, draw.dtype))
+
+
+functions["_uniform"] = uniform
 
 
 @both_names(mean="loc", std="scale", shape="size")
@@ -410,8 +407,8 @@ def randint(
     check_device(device)
     if isinstance(high, Iterable):
         high, size = None, high
-    low = integer("low", low)
-    first, end = (0, low) if high is None else (low, integer("high", high))
+    low = checks.integer("low", low)
+    first, end = (0, low) if high is None else (low, checks.integer("high", high))
     if not 0 < end - first <= _MOST_INTEGERS:
         raise ValueError(
             f"randint: from {first} to below {end} there are no numbers, or more than 2**53"

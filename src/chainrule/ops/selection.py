@@ -13,7 +13,7 @@ from chainrule.ops.arithmetic import clip
 from chainrule.ops.axes import expand_dims, moveaxis
 from chainrule.ops.axis_numbers import one_axis
 from chainrule.ops.comparison import equal, greater, where
-from chainrule.ops.declare import BOOL, is_of_numbers
+from chainrule.ops.declare import BOOL, are_python_numbers
 from chainrule.ops.index import scatter_add, unslice
 from chainrule.ops.joining import stack
 from chainrule.ops.rounding import remainder
@@ -234,7 +234,7 @@ def _values(x: Tensor, values: TensorLike) -> Tensor:
     if x.dtype.kind == "f" and not isinstance(values, Tensor):
         return as_tensor(values, x.dtype)
     found = as_tensor(values)
-    is_held = found.dtype.kind in "biu" and x.dtype.kind in "iu" and is_of_numbers(values)
+    is_held = found.dtype.kind in "biu" and x.dtype.kind in "iu" and are_python_numbers(values)
     return as_tensor(values, x.dtype) if is_held else found
 
 

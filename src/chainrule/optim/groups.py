@@ -10,9 +10,11 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from chainrule import checks
+from chainrule.errors import SymbolicError
+from chainrule.graph.context import local
 from chainrule.graph.state import Buffer, HyperParameter, Parameter
 from chainrule.graph.tensor import Tensor
-from chainrule.optim.hyperparameters import Declaration
+from chainrule.optim.hyperparameters import LIBRARY_NAMES, Declaration
 
 ParamsT: TypeAlias = Iterable[Parameter] | Iterable[Mapping[str, Any]]
 """An optimiser's first argument: Parameters, or groups of them; PyTorch's name."""
@@ -47,8 +49,11 @@ class ParameterGroup(MutableMapping[str, Any]):
         cohorts: the parameters in parts that have taken the same steps; see `Cohort`.
         buffers: the Buffers that the group's parameters share, by name.
         first: the hyper-parameters as they were given, as `numbers` has them.
-        own: entries of the user's under any other key, as a "name", by which groups are told apart.
-            No rule reads them. `state_dict` holds them; checkpoints of a `Trainer` do not.
+        own: entries of the user's under other keys, as a "name", by which groups are told apart.
+            Hyper-parameters of other optimisers are refused, but for "alpha" and "rho". No rule of
+            the library's reads them. `state_dict` holds them; checkpoints of a `Trainer` do not.
+        captured_keys: the keys of these that captured functions have read; None where one has read
+            all. A graph depends on no others.
         unscheduled: hyper-parameters that a schedule sets, as they were before it; PyTorch has
             "initial_lr" for that.
 
@@ -74,7 +79,8 @@ class ParameterGroup(MutableMapping[str, Any]):
         self.cohorts = [Cohort([*self.params], {})]
         self.buffers: dict[str, Buffer] = {}
         self.unscheduled: dict[str, float] = {}
-        self.own: dict[str, Any] = dict(own or {})
+        self._own: dict[str, Any] = dict(own or {})
+        self.captured_keys: tuple[str, ...] | None = ()
         self._declarations = {key: declarations[key] for key in values}
         self._fixed: dict[str, Any] = {}
         self.first: dict[str, Any] = {}
@@ -95,9 +101,18 @@ class ParameterGroup(MutableMapping[str, Any]):
             return self._fixed[key]
         if key in self._declarations:
             return self._declarations[key].read(self.scalars)
-        if key in self.own:
-            return self.own[key]
+        keys = self.captured_keys
+        if local.context.capture is not None and keys is not None and key not in keys:
+            self.captured_keys = (*keys, key)
+        if key in self._own:
+            return self._own[key]
         raise self._unknown(key)
+
+    @property
+    def own(self) -> dict[str, Any]:
+        if local.context.capture is not None:
+            self.captured_keys = None
+        return self._own
 
     def _unknown(self, key: Any) -> KeyError:
         return KeyError(f"{key!r} is no hyper-parameter here; there are {', '.join(self)}")
@@ -106,16 +121,26 @@ class ParameterGroup(MutableMapping[str, Any]):
         if key != "params" and key not in self._declarations:
             if is_meant(key, self._declarations):
                 raise self._unknown(key)
-            self.own[key] = value
+            self._check_no_capture(key)
+            self._own[key] = value
             return
         for name, number in self.check(key, value).items():
             self.scalars[name].set(number)
 
     def __delitem__(self, key: str) -> None:
-        if key in self.own:
-            del self.own[key]
+        if key in self._own:
+            self._check_no_capture(key)
+            del self._own[key]
             return
         raise TypeError("a hyper-parameter can be set, but not deleted")
+
+    def _check_no_capture(self, key: str) -> None:
+        if local.context.capture is not None:
+            raise SymbolicError(
+                f"{key!r} of a parameter group would be changed while a graph is captured, and not "
+                "again at later steps. Change it outside, or make it a chainrule.Buffer and assign "
+                "to it"
+            )
 
     def __iter__(self) -> Iterator[str]:
         yield "params"
@@ -128,6 +153,11 @@ class ParameterGroup(MutableMapping[str, Any]):
     def __repr__(self) -> str:
         lines = [f"    {key}: {value}" for key, value in self.numbers().items()]
         return "\n".join(["ParameterGroup(", *lines, ")"])
+
+    def captured(self) -> dict[str, Any]:
+        """The entries of the user's that graphs depend on."""
+        keys = self._own if self.captured_keys is None else self.captured_keys
+        return {key: self._own[key] for key in keys if key in self._own}
 
     def check(self, key: str, value: Any) -> dict[str, float]:
         """The numbers to hold, by the HyperParameter's name, once `key` is set to `value`.
@@ -161,20 +191,19 @@ class ParameterGroup(MutableMapping[str, Any]):
         return SimpleNamespace(**self.scalars, **fixed, **self.buffers)
 
 
-_OTHERS = frozenset(("learning_rate", "momentum", "betas"))
-"""What is often meant for a hyper-parameter where an optimiser calls it otherwise."""
+_FREE = frozenset(("alpha", "d", "rho", "t0"))
+"""Letters that a rule of the user's may need for something else, as SAM does rho."""
 
 
 def is_meant(key: Any, names: Collection[str]) -> bool:
     """Whether a key that is none of the hyper-parameters' names was meant for one.
 
-    It is then a long name with one letter wrong, in capitals, or the name of another optimiser's.
+    It is then that of another optimiser, in capitals, or a long name with one letter wrong.
     """
     if not isinstance(key, str):
         return False
-    long = [name for name in names if len(name) >= 6]
-    key = key.lower()
-    return key in _OTHERS or key in names or any(_is_slip(key, name) for name in long)
+    key, known = key.lower(), {"learning_rate", *names, *(LIBRARY_NAMES - _FREE)}
+    return key in known or any(_is_slip(key, name) for name in known if len(name) >= 6)
 
 
 def _is_slip(key: str, name: str) -> bool:

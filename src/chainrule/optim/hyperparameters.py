@@ -19,6 +19,9 @@ from chainrule.graph.tensor import Tensor
 
 D = TypeVar("D", bound="Declaration")
 
+LIBRARY_NAMES: set[str] = set()
+"""The hyper-parameters of all optimisers of the library."""
+
 
 class Declaration:
     """The base of all declarations: a hyper-parameter that is fixed at construction.
@@ -33,6 +36,8 @@ class Declaration:
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
+        if owner.__module__.startswith("chainrule.optim."):
+            LIBRARY_NAMES.add(name)
 
     def __get__(self: D, optimizer: Any | None, kind: type) -> D:
         if optimizer is None:

@@ -217,7 +217,7 @@ class Optimizer:
 
         Args:
             param_group: a dict with the key "params" and hyper-parameters that differ from the
-                defaults. Any other keys, as "name", are kept in the group.
+                defaults. Other keys, as "name", are kept in the group; see `ParameterGroup`.
 
         Raises:
             TypeError, ValueError: as at construction; the optimiser is then unchanged.
@@ -410,7 +410,8 @@ class Optimizer:
             return None
         own = {name: value for name, value in vars(self).items() if name not in _KEPT}
         kinds = [kind for kind in type(self).__mro__ if issubclass(kind, Optimizer)]
-        return fingerprint([own, *map(class_constants, kinds)])
+        read = [group.captured() for group in self.param_groups]
+        return fingerprint([own, read, *map(class_constants, kinds)])
 
     def _capture(self, present: tuple[Any, ...]) -> Interpreter:
         *with_grads, loss_dtype = present
@@ -455,8 +456,8 @@ class Optimizer:
         """A snapshot as a plain dict.
 
         It has copies of the arrays of `states`, by name; the class's name as "optimizer"; and as
-        "param_groups" a dict for each group, of its hyper-parameters, the user's own entries and
-        the indices of its parameters.
+        "param_groups" a dict for each group, of its hyper-parameters, copies of the user's own
+        entries and the indices of its parameters.
         """
         return state_dicts.taken(self)
 

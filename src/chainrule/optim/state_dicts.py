@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -55,7 +56,8 @@ def load(optimizer: Optimizer, state_dict: Any) -> None:
     for name, buffer in optimizer.states().items():
         buffer.replace(arrays[name])
     for group, saved in zip(optimizer.param_groups, groups, strict=True):
-        group.update({key: value for key, value in saved.items() if key != "params"})
+        rest = {key: value for key, value in saved.items() if key != "params"}
+        group.update(deepcopy(rest))
 
 
 def _described_groups(optimizer: Optimizer) -> list[dict[str, Any]]:
@@ -64,7 +66,7 @@ def _described_groups(optimizer: Optimizer) -> list[dict[str, Any]]:
         {
             "params": [index[parameter] for parameter in group.params],
             **group.numbers(),
-            **group.own,
+            **deepcopy(group.own),
         }
         for group in optimizer.param_groups
     ]

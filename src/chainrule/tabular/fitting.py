@@ -143,7 +143,7 @@ def fit(
         time_budget = checks.positive("time_budget", time_budget)
     if not 0 <= checks.number("validation_fraction", validation_fraction) < 1:
         raise ValueError(f"validation_fraction is in [0, 1), got {validation_fraction}")
-    seed = checks.integer("seed", seed, 0)
+    seed = checks.seed(seed)
     quantiles = _checked_loss(task, loss, quantiles)
     rows = read(table).rows
 

@@ -195,7 +195,7 @@ def compare(
         rtol = checks.not_negative("rtol", rtol)
     if optimizer is not None and not isinstance(optimizer, Optimizer):
         raise TypeError(f"optimizer is an object of optim, got {checks.described(optimizer)}")
-    seed = checks.integer("seed", seed, 0)
+    seed = checks.seed(seed)
     names, form = letters_of(letters, None)
     step = run_step(model, x, y, loss, optimizer, seed)
     net = Network(step, str(getattr(loss, "outputs", None)), inputs_first=form == "row")

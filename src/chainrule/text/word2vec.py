@@ -173,9 +173,7 @@ class Word2Vec:
                 f"{ns_exponent}"
             )
         self.workers = None if workers is None else checks.count("workers", workers)
-        self.seed = checks.integer("seed", seed, 0)
-        if self.seed >= 2**64:
-            raise ValueError(f"a seed is a whole number in 0 ... 2**64 - 1, got {seed}")
+        self.seed = checks.seed(seed)
         self.losses: list[float] = []
 
     def __getattr__(self, name: str) -> Any:

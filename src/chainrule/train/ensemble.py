@@ -79,7 +79,7 @@ class Ensemble:
         self, make_trainer: Callable[[int], Trainer], members: int = 5, *, seed: int = 0
     ) -> None:
         members = checks.count("members", members)
-        self.seed = checks.integer("seed", seed, 0)
+        self.seed = checks.seed(seed)
         self.trainers: list[Trainer] = []
         own = OwnParts("make_trainer")
         for number in range(members):

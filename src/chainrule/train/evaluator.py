@@ -66,7 +66,7 @@ class Evaluator:
         seed: int = 0,
     ) -> None:
         check_average(ema)
-        seed = checks.integer("seed", seed, 0)
+        seed = checks.seed(seed)
         graphs = StepGraphs(
             model, loss, metrics=as_metrics(metrics, loss), generator=Generator(seed)
         )
@@ -151,7 +151,7 @@ class Evaluator:
         data = checked_rows_of_inputs(self._graphs, x)
         samples = checks.integer("samples", samples, 1)
         batch_size = checks.integer("batch_size", batch_size, 1)
-        seed = self._seed if seed is None else checks.integer("seed", seed, 0)
+        seed = self._seed if seed is None else checks.seed(seed)
         with self._backend.guard.alone:  # the samples come from one generator
             return _with_averages(
                 self._backend,

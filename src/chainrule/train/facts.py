@@ -32,6 +32,7 @@ from chainrule.graph.context import MISSING
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn.module import Module, changes
+from chainrule.optim.groups import ParameterGroup
 from chainrule.optim.optimizer import Optimizer
 from chainrule.train import outside
 from chainrule.train.probes import Cells, Content, Items, Names, Probe, Slots, checksum
@@ -90,6 +91,7 @@ class Facts:
         clocks: the functions, such as time.time, that give something else at every call.
         modules: every module that was found.
         has_foreign_code: whether there is code among it that is not this library's.
+        groups: the parameter groups, each with those of the user's keys that are looked at.
         partitions: those of the probes after whose change a capture begins anew, by itself.
     """
 
@@ -112,6 +114,7 @@ class Facts:
         self.modules: list[Module] = []
         self.has_foreign_code = False
         self.probes: list[Probe] = []
+        self.groups: list[tuple[ParameterGroup, tuple[str, ...] | None]] = []
         self.partitions: list[Probe] = []
         self._ignored = ignored
         self._held: list[Any] = []
@@ -261,7 +264,11 @@ class Facts:
             self.items.append((repr(group._fixed), len(group.params)))
             self.identities += (id(group), *map(id, group.params))
             self._held.append(group)
-            self._mapping(group.own, "a parameter group")
+            keys = group.captured_keys
+            self.groups.append((group, keys))
+            length = len(group.own) if keys is None else None
+            names = group.own if keys is None else keys
+            self._names("in a parameter group", group.own, names, length=length)
         for state in optimizer.params:
             self._visit(state, "a parameter")
         if is_watched(type(optimizer).__module__):

@@ -75,5 +75,5 @@ def _described(value: Any, path: str, arrays: dict[str, Array]) -> Any:
         return value
     raise TypeError(
         f"a file can't keep {path or 'a value'} of type {type(value).__name__}: arrays, numbers, "
-        "strings, None, and dicts, lists and tuples of these"
+        "strings, None, and dicts, lists and tuples of these; take it out before"
     )

@@ -111,7 +111,7 @@ def search(
         raise ValueError(f"method is 'random', 'halving' or 'tpe', got {method!r:.80}")
     trials = checks.count("trials", trials)
     epochs = checks.count("epochs", epochs)
-    seed = checks.integer("seed", seed, 0)
+    seed = checks.seed(seed)
     end = math.inf
     if time_budget is not None:
         end = time.monotonic() + checks.positive("time_budget", time_budget)

@@ -140,7 +140,7 @@ class Trainer(ShownTraining, FixedParts):
         self.ema = ema
         self.callbacks = as_callbacks(callbacks)
         self.metadata = model_file.as_metadata(metadata)
-        self.seed = checks.integer("seed", seed, 0)
+        self.seed = checks.seed(seed)
         self.state = TrainingState()
         self.graphs = StepGraphs(
             model,

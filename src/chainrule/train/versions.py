@@ -87,7 +87,7 @@ class Version:
         with randomness_watched(facts.generators, facts.clocks):
             yield
         changed: list[str] = []
-        is_new = False
+        is_new = any(group.captured_keys is not keys for group, keys in facts.groups)
         for module, attributes in before:
             for name, value in vars(module).items():
                 if value is attributes.get(name, MISSING):
