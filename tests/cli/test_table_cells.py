@@ -70,6 +70,19 @@ def test_labels_that_are_none_by_their_value(run, train, tmp_path):
     assert refused(["1e3", "x9"])  # a name, as x9 is
 
 
+def test_blanks_around_labels_mean_nothing(run, train, tmp_path):
+    train(rows(lambda i: f"{i % 11}.5,{i % 7},{'xy'[i % 2]}"))
+    (tmp_path / "other.csv").write_text(rows(lambda i: f"{i % 11}.5,{i % 7},{'xy'[i % 2]} "))
+    assert "60 rows" in run("evaluate", "m", "other.csv").stdout
+
+
+def test_columns_of_structures_are_named(run, tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    held = {"s": [{"q": 0}] * 20, "y": list(range(20))}
+    parquet.write_table(arrow.table(held), tmp_path / "t.parquet")
+    assert "column 's' holds {'q': 0}" in run("train", "t.parquet", code=1).stderr
+
+
 def test_labels_with_a_sign_are_numbers_and_spaces_are_none(run, train, tmp_path):
     train(rows(lambda i: f"{i % 11}.5,{i % 7},{('+1', '-1')[i % 2]}"))
     assert set(run("predict", "m", "t.csv").stdout.split()[1:]) <= {"1", "-1"}

@@ -308,6 +308,7 @@ def test_transpose():
     same(t.T, x.T)
     same(t.transpose(1, 2, 0), x.transpose(1, 2, 0))
     same(t.transpose((-1, 0, 1)), x.transpose(-1, 0, 1))
+    same(t.transpose(np.array([1, 2, 0])), x.transpose(1, 2, 0))
     for bad in ((0, 1), (0, 0, 1), (0, 1, 3), (0, 1, -4)):
         for y in (t, cr.placeholder((2, 3, 4))):
             with pytest.raises(cr.ShapeError, match="permutation"):

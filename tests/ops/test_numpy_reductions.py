@@ -364,6 +364,7 @@ def test_a_dtype_is_taken_before_the_reduction(name):
 def test_axes_are_one_or_several():
     x = cr.tensor(np.ones((2, 3, 4)))
     assert x.sum([0, 1]).shape == x.sum((0, 1)).shape == (4,)
+    assert x.sum(np.array([0, 1])).shape == x.sum({0, 1}).shape == (4,)
     assert x.sum(np.int64(1)).shape == x.sum(cr.tensor(1)).shape == (2, 4)
     with pytest.raises(TypeError, match=r"(?s)max: the axis is a whole number.*it is maximum"):
         cr.max(x, x)  # PyTorch's torch.max(a, b)

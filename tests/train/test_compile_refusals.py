@@ -302,6 +302,14 @@ def test_a_result_requires_a_gradient_where_backward_was_called_for_other_leaves
     with pytest.raises(ValueError, match="computed by a compiled function"):
         critic(fake).sum().backward()
     assert cr.compile(lambda: fake * 2)().shape == fake.shape  # a constant of another graph
+    student = network(seed=2)
+    trainer = cr.Trainer(
+        student,
+        lambda outputs, _: ((outputs - fake) ** 2).mean(),
+        optim.SGD(student.parameters(), lr=0.1),
+    )
+    assert np.isfinite(trainer.fit(X, X, epochs=1, progress=False)["loss"]).all()
+    assert "compiled" in cr.draw(critic(fake)).to_mermaid()
 
 
 def test_a_compiled_model_has_the_parts_of_the_model():

@@ -115,7 +115,7 @@ def _of_same_value(texts: Iterable[str], known: Mapping[str, Any]) -> dict[str, 
     """The labels that texts mean which are written in another way: 1 may mean 01, TRUE true.
 
     That is so where all labels are numbers, or all are True and False. A text whose value several
-    labels have, as 1 beside 01 and 1.0, means none.
+    labels have, as 1 beside 01 and 1.0, means none. Blanks around other labels mean nothing.
 
     Args:
         texts: those of a table.
@@ -123,7 +123,7 @@ def _of_same_value(texts: Iterable[str], known: Mapping[str, Any]) -> dict[str, 
     """
     are_truths = {canonical(label, "booleans") for label in known} <= {"True", "False"}
     if not are_truths and not all(number(label) is not None for label in known):
-        return {}
+        return {text: known[text.strip()] for text in texts if text.strip() in known}
     meaning: Meaning = "booleans" if are_truths else "numbers"
     names = {label: canonical(label.strip(), meaning) for label in known}
     counts = Counter(names.values())

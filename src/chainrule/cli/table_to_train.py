@@ -240,9 +240,9 @@ def _notice_of_signs(column: Any, other: str) -> list[str]:
     """
     if not is_text(column) or column.dtype == "category":
         return []
-    counts = {text: int(rows) for text, rows in column.value_counts().items()}
-    if not all(isinstance(text, str) for text in counts):
+    if not all(isinstance(value, str) for value in column.dropna()):
         return []
+    counts = {text: int(rows) for text, rows in column.value_counts().items()}
     signs = {text: rows for text, rows in counts.items() if _is_sign(text)}
     others = counts.keys() - signs.keys()
     if not signs or not others or not all(map(_is_number, others)):

@@ -150,7 +150,8 @@ def as_written(labels: Any, column: Any) -> Any:
     kind = values.dtype.kind
     if kind not in "biuf" or (kind == "f" and (values != np.round(values)).any()):
         return None
-    present = (text.strip() for text in labels.cat.categories if not texts.is_missing(text))
+    categories = labels.cat.categories.to_numpy(object)
+    present = (text.strip() for text in categories if not texts.is_missing(text))
     if kind == "b":
         distinct = set(present)
         # One truth in two ways, as true and TRUE, is one.

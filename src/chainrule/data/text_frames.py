@@ -151,7 +151,9 @@ class _TextTable:
         """What pandas makes of a column whose texts are its categories."""
         import pandas as pd
 
-        lines = '"\n"'.join(text.replace('"', '""') for text in column.cat.categories)
+        lines = '"\n"'.join(
+            text.replace('"', '""') for text in column.cat.categories.to_numpy(object)
+        )
         values = pd.read_csv(
             io.StringIO(f'"{lines}"'),
             header=None,

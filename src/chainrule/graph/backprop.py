@@ -458,6 +458,7 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
         if variable.state is not None:
             by_state.setdefault(variable.state, []).append(gradient)
     grads = []
+    lost: list[Tensor] | None = None
     for target in inputs:
         unknown = target.is_symbolic or any(z.is_symbolic for z in roots)
         if not target.requires_grad and not unknown and target not in grad_table:
@@ -470,9 +471,10 @@ def _grads(outputs: list[tuple[Tensor, Any]], inputs: Sequence[Tensor]) -> list[
         else:
             gradients = [grad_table[target]] if target in grad_table else []
         if not gradients:
-            for variable in sorted(with_ancestors(roots), key=_by_age):
-                if variable.operation is NOT_KEPT:
-                    raise without_graph(variable)
+            if lost is None:
+                lost = [v for v in with_ancestors(roots) if v.operation is NOT_KEPT]
+            if lost:
+                raise without_graph(lost[0])
             grads.append(functions["zeros_like"](target))
         else:
             grads.append(gradients[0] if len(gradients) == 1 else functions["add_n"](*gradients))

@@ -10,13 +10,18 @@ from chainrule.graph.operation import Operation, no_flops
 from chainrule.graph.tensor import Array, Tensor
 
 
-class _NotKept(Operation):
-    """Stands for all that a compiled function did to compute a result."""
+def _compiled(parameters: Array) -> Array:
+    """Never called: the results have their values."""
+    raise NotImplementedError
 
-    def __init__(self) -> None:
+
+class _NotKept(Operation):
+    """Stands for all that a compiled function did to compute a result. No graph is built of it."""
+
+    def __init__(self) -> None:  # it is in no registry
         self.name = self.__name__ = "compiled"
-        self.rules, self.joint_rule = (), None
-        self.flops = no_flops
+        self.forward, self.flops = _compiled, no_flops
+        self.rules, self.joint_rule, self.limits = (), None, {}
 
     def __reduce__(self) -> Any:
         return "NOT_KEPT"

@@ -32,10 +32,12 @@ def normalize_axes(name: str, axis: Axis, shape: tuple[int, ...]) -> Axes:
     return normalized
 
 
-def _several_axes(name: str, axis: int | Sequence[int]) -> Axes:
-    """One axis, or several in a sequence, as a tuple."""
+def _several_axes(name: str, axis: int | Iterable[int]) -> Axes:
+    """One axis, or several in a list, an array or a set, as a tuple."""
     try:
-        return tuple(map(_number, axis)) if isinstance(axis, Sequence) else (_number(axis),)
+        if isinstance(axis, Iterable) and getattr(axis, "ndim", None) != 0:
+            return tuple(map(_number, axis))
+        return (_number(axis),)
     except TypeError:
         remedy = f"; of two Tensors it is {name}imum" if name in ("max", "min") else ""
         raise TypeError(

@@ -123,7 +123,7 @@ _transpose.differentiable(
 def transpose(x: TensorLike, *axes: int | Sequence[int] | None) -> Tensor:
     """The axes in the order given; without an order, or with None for it, they are reversed."""
     x = as_tensor(x)
-    if axes in ((), (None,)):
+    if not axes or (len(axes) == 1 and axes[0] is None):
         return _transpose.apply(x, axes=tuple(range(x.ndim - 1, -1, -1)))
     order = tuple([a + x.ndim if -x.ndim <= a < 0 else a for a in _several("transpose", axes)])
     return _transpose.apply(x, axes=order)

@@ -246,7 +246,8 @@ class CompiledFunction:
             if stand_in in recording.left and isinstance(value, Tensor) and not value.is_leaf:
                 raise SymbolicError(
                     f"backward() reaches {stand_in._label}, which is computed by a graph outside "
-                    "of the compiled function: pass its detach(), or compute it inside"
+                    "of the compiled function, perhaps another one: pass its detach(), or compute "
+                    "it inside"
                 )
         kind = NativeRunner if self._backend == "native" else ReferenceRunner
         try:
