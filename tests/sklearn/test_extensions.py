@@ -421,7 +421,7 @@ def test_rows_of_few_numbers(parameters, dtype):
 
 
 def test_rows_of_few_numbers_stay_sparse(monkeypatch):
-    dense = np.where(rng.random((200, 40)) < 0.05, 1.0, 0.0)
+    dense = np.where(rng.random((200, 40)) < 0.02, 1.0, 0.0)
     estimator = classifier().fit(dense, dense[:, 0])
     expected = estimator.predict_proba(dense)
     monkeypatch.setattr(csr_matrix, "toarray", None)
