@@ -1,7 +1,5 @@
 """Nothing: who imports PyTorch's module of this name is told what is written here."""
 
-from chainrule.graph.names import OURS
+from chainrule.graph.names import refuse_import
 
-raise ModuleNotFoundError(
-    f"No module named {__name__!r}; here it is {OURS[__name__.rpartition('.')[2]]}", name=__name__
-)
+refuse_import(__name__)

@@ -286,6 +286,9 @@ def test_no_gradient_is_lost_between_a_compiled_function_and_the_eager_loop():
         features = predict(X)
     loss_fn(head(features.requires_grad_()), Y).backward()
     assert features.grad is not None and head.weight.grad is not None
+    total = cr.compile(lambda x: x.sum())(X).requires_grad_()
+    total.backward()
+    assert total.grad.item() == 1
 
 
 def test_a_result_requires_a_gradient_where_backward_was_called_for_other_leaves():

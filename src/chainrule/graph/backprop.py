@@ -326,7 +326,7 @@ def backward(
     inputs: Tensor | Sequence[Tensor] | None = None,
 ) -> None:
     """Accumulate the gradients of `z` in `.grad` of its leaves; see `Tensor.backward`."""
-    if is_compiled(z):
+    if is_compiled(z) and not (z.is_leaf and z.requires_grad):
         raise without_graph(z)
     if not z.requires_grad:
         raise ValueError(

@@ -435,6 +435,12 @@ def is_import(frame: FrameType) -> bool:
     return 0 <= at < len(code) and code[at] == opmap["IMPORT_FROM"]
 
 
+def refuse_import(module: str) -> NoReturn:
+    """Raise ModuleNotFoundError, with what stands for PyTorch's module of this name."""
+    ours = OURS[module.rpartition(".")[2]]
+    raise ModuleNotFoundError(f"No module named {module!r}; here it is {ours}", name=module)
+
+
 OTHERS = {
     # nn
     "RNNBase": "nn.RNN, nn.LSTM or nn.GRU; (nn.RNN, nn.LSTM, nn.GRU) where it tests a class",
