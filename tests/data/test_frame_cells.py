@@ -148,6 +148,8 @@ def test_rows_that_are_too_short_beside_gaps_are_refused(read):
     with pytest.raises(cr.FileError, match="line 2: expected 3 cells"):
         read("a,b,y\n1,2,0,\n4,1\n5,6,1\n")
     with pytest.raises(cr.FileError, match="line 2: expected 3 cells"):
+        read("a,b,y\n1,2,0\f,\n4,1\n5,6,1\n")
+    with pytest.raises(cr.FileError, match="line 2: expected 3 cells"):
         read("a,b,y\r\n1,2\r,3\r\n5,6,1\r\n")
     with pytest.raises(cr.FileError, match="line 4: expected 2 cells"):
         read("a,b\n1,2\n3,\n4")

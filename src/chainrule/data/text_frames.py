@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from chainrule.errors import FileError
 
 _SAMPLE = 1 << 16
 _PART = 1 << 20
+_LINE_END = re.compile("\r\n?|\n")
 
 
 def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> Frame:
@@ -38,7 +40,7 @@ def read_text(name: str, file: BinaryIO, wishes: Wishes, *, is_plain: bool) -> F
     labels = {_label(table, wishes, skipped) for skipped in {0, int(layout.may_have_index)}}
     as_text = [n for n in labels if n is not None and n not in kept and not table.has_fractions(n)]
     frame = table.read(dict.fromkeys(kept + as_text, str))
-    if frame.iloc[:, -1].isna().any() and not table.has_even_lines():
+    if frame.iloc[:, -1].isna().any() and not table.has_full_rows(len(frame)):
         table.check_lengths()
     categories = {number: frame[number].astype("category") for number in as_text}
     for number in as_text:
@@ -96,8 +98,9 @@ class _TextTable:
             text.seek(0)
             sample = text.read(_SAMPLE)
         delimiter = self.layout.delimiter
+        lines = _LINE_END.split(sample)
         # The last line of a part may be cut off in a number.
-        self._lines = sample.splitlines()[: -1 if len(sample) == _SAMPLE else None]
+        self._lines = lines[:-1] if len(sample) == _SAMPLE or not lines[-1] else lines
         self.has_commas = frame_cells.has_decimal_commas(self._lines, delimiter)
         # pandas reads a file that it opens itself in half the time.
         self._source: Any = Path(name).absolute() if is_plain else file
@@ -176,26 +179,25 @@ class _TextTable:
         values = map(texts.number, cells)
         return any(value is not None and not value.is_integer() for value in values)
 
-    def has_even_lines(self) -> bool:
-        """Whether each line without quotes has as many delimiters as the first.
+    def has_full_rows(self, rows: int) -> bool:
+        """Whether the file has delimiters enough for all cells of its rows.
 
-        False where that can't be told from the lines alone.
+        pandas refuses rows that are longer than the first, so where that one has the right
+        length none makes up for a shorter one. False where that can't be told from the
+        delimiters alone, for quotes may hold some.
         """
-        delimiter, expected = ord(self.layout.delimiter), len(self.layout.names) - 1
-        before, last = 0, 0  # delimiters of a line that began in an earlier part; the last sign
+        header = int(self.layout.header_lines > 0)
+        expected = len(self.layout.names) - 1
+        first = [line for line in self._lines if line.strip()][header : header + 1]
+        if [line.count(self.layout.delimiter) for line in first] != [expected]:
+            return False
+        delimiter, found = ord(self.layout.delimiter), 0
         self._file.seek(0)
         while part := self._file.read(_PART):
-            if b'"' in part or part.count(b"\r") != part.count(b"\r\n"):
+            if b'"' in part:
                 return False
-            signs = np.frombuffer(part, np.uint8)
-            delimiters = np.flatnonzero(signs == delimiter)
-            ends = np.searchsorted(delimiters, np.flatnonzero(signs == ord("\n")))
-            counts = np.diff(ends, prepend=-before)
-            if (counts != expected).any():
-                return False
-            before = len(delimiters) - (int(ends[-1]) if len(ends) else -before)
-            last = part[-1]
-        return last == ord("\n") or before == expected
+            found += int(np.count_nonzero(np.frombuffer(part, np.uint8) == delimiter))
+        return found == (header + rows) * expected
 
     def check_lengths(self) -> None:
         """Raise FileError for a row that has fewer or more cells than the first line.
