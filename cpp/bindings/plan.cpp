@@ -72,11 +72,13 @@ class BoundPlan {
                                   " is not an array that this reads: a NumPy array of numbers in "
                                   "the machine's byte order");
     }
+    chainrule::Input input;
     try {
-      executor_.bind_input(number, chainrule::input_of(rows));
+      input = chainrule::input_of(rows);
     } catch (const std::invalid_argument& error) {
       throw std::invalid_argument("input " + std::to_string(number) + ": " + error.what());
     }
+    executor_.bind_input(number, input);
     inputs_[number] = std::move(rows);
   }
 

@@ -247,6 +247,12 @@ class TestWithoutGraph:
             raise RuntimeError
         assert (leaf() * 2.0).requires_grad
 
+    def test_one_no_grad_may_be_entered_within_itself(self):
+        block = cr.no_grad()
+        with block, block:
+            assert not (leaf() * 2.0).requires_grad
+        assert (leaf() * 2.0).requires_grad
+
     def test_no_grad_decorates_a_function_that_calls_itself(self):
         w = cr.tensor(2.0, requires_grad=True)
 

@@ -81,7 +81,7 @@ def test_an_input_is_kept_alive(bench):
 @pytest.mark.parametrize(
     ("array", "message"),
     [
-        (np.zeros((4, 5), "float32"), "input 0: rows of 5 elements, the plan takes 6"),
+        (np.zeros((4, 5), "float32"), "^input 0: rows of 5 elements, the plan takes 6"),
         (np.zeros((4, 6), "complex64"), "input 0"),
         (np.zeros((4, 6), "float16"), "input 0"),
         (np.zeros((4, 6), ">f4"), "input 0"),

@@ -166,6 +166,11 @@ def test_a_refused_change_changes_nothing():
         with pytest.raises(TypeError):
             change()
         assert repr(layers) == repr(nn.ModuleList([nn.ReLU()]))
+    by_key = nn.ModuleDict({"a": nn.ReLU()})
+    for key, error in (("train", KeyError), ("a.b", ValueError), (3, ValueError)):
+        with pytest.raises(error):
+            by_key.update({"b": nn.Tanh(), key: nn.Tanh()})
+        assert list(by_key) == ["a"]
 
 
 class Net(nn.Module):

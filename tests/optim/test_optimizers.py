@@ -20,7 +20,7 @@ from optimizer_cases import (
 )
 
 import chainrule as cr
-from chainrule import optim
+from chainrule import nn, optim
 
 
 @pytest.mark.parametrize("run", [run_step, run_update, run_captured])
@@ -161,6 +161,25 @@ def test_zero_grad():
     run_step(optimizer, gradients(steps=1))
     optimizer.zero_grad()
     assert [p.grad for p in optimizer.params] == [None] * len(SHAPES)
+
+
+@pytest.mark.parametrize("of_model", [True, False])
+def test_gradients_that_a_compiled_step_used_up_become_zero(of_model):
+    layer, other = nn.Linear(2, 1), nn.Linear(2, 1)
+    optimizer = optim.SGD(layer.parameters(), lr=0.1)
+
+    @cr.compile
+    def step(x):
+        optimizer.zero_grad()
+        layer(x).sum().backward()
+        optimizer.step()
+
+    step(cr.ones((3, 2)))
+    with pytest.raises(cr.SymbolicError, match="used up"):
+        (other(cr.ones((3, 2))) * layer(cr.ones((3, 2)))).sum().backward()
+    assert [p.grad for p in other.parameters()] == [None, None]  # none of them is filled
+    (layer if of_model else optimizer).zero_grad(set_to_none=False)
+    assert [p.grad.tolist() for p in layer.parameters()] == [[[0.0, 0.0]], [0.0]]
 
 
 # Errors

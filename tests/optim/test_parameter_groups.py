@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import json
+import threading
 
 import numpy as np
 import pytest
@@ -292,6 +293,17 @@ def test_a_refused_group_changes_nothing():
     assert optimizer.params == [W]
     assert len(optimizer.param_groups) == 1
 
+    class Matrices(optim.SGD):
+        def moments_of(self, group, W):
+            if W.shape == (2,):
+                raise ValueError("a vector")
+            return super().moments_of(group, W)
+
+    optimizer = Matrices([cr.Parameter([1.0])])
+    with pytest.raises(ValueError, match="a vector"):
+        optimizer.add_param_group({"params": [cr.Parameter(1.0), cr.Parameter([1.0, 2.0])]})
+    assert len(optimizer.params) == len(optimizer.state) == 1
+
 
 @pytest.mark.parametrize("kind", [nn.Sequential, lambda layer: nn.ModuleList([layer])])
 def test_a_model_in_place_of_its_parameters(kind):
@@ -380,6 +392,16 @@ def test_a_state_dict_shares_none_of_the_users_values(tmp_path):
         TypeError, match=r"keep param_groups\.0\.rule of type function.*; take it out"
     ):
         cr.save(state, tmp_path / "state.safetensors")
+
+
+def test_a_state_with_a_value_that_can_not_be_copied_changes_nothing():
+    optimizer = optim.SGD([cr.Parameter([1.0])], lr=0.5, momentum=0.9)
+    state = optimizer.state_dict()
+    state["0.momentum_buffer"] = np.ones(1, "float32")
+    state["param_groups"][0]["lock"] = threading.Lock()
+    with pytest.raises(TypeError, match="lock"):
+        optimizer.load_state_dict(state)
+    assert optimizer.state_dict()["0.momentum_buffer"] == [0.0]
 
 
 def test_a_compiled_function_notices_a_users_key_that_changes():

@@ -315,6 +315,19 @@ def test_arguments_are_checked(make, message):
     assert rates(optimizer) == BASE_LRS
 
 
+def test_a_refused_schedule_changes_nothing():
+    class Broken(optim.Schedule):
+        def lr(self, base_lr, t):
+            raise ZeroDivisionError
+
+    optimizer = optim.SGD([cr.Parameter([1.0])], lr=0.5)
+    with pytest.raises(ZeroDivisionError):
+        Broken(optimizer)
+    optimizer.param_groups[0]["lr"] = 0.25
+    optim.SequentialLR(optimizer, [optim.StepLR(optimizer, 1), optim.StepLR(optimizer, 1)], [3])
+    assert optimizer.param_groups[0]["lr"] == 0.25
+
+
 def test_numbers_may_be_numpys():
     optimizer = make_optimizer()
     assert optim.StepLR(optimizer, np.int64(2), np.float32(0.5)).lrs(2) == [0.25, 0.015]

@@ -168,6 +168,49 @@ def test_nobody_sees_half_an_update(backend, how):
     assert len(seen) > 3
 
 
+@backends
+@pytest.mark.parametrize("how", ["model", "optimizer", "averages"])
+def test_nobody_sees_half_of_a_state_that_is_loaded(backend, how):
+    x = np.eye(50, dtype="float32")
+    model = Twins()
+    optimizer = optim.SGD(model.parameters(), lr=1e-3, momentum=0.9)
+    ema = optim.EMA(model.parameters(), decay=0.5)
+    evaluator = cr.Evaluator(model, nn.MSELoss(), backend=backend)
+    ema.update()
+    evaluator.predict(x)
+
+    def filled(state, number):
+        return {
+            name: np.full_like(value, number) if "weight" in name or name[0].isdigit() else value
+            for name, value in state.items()
+        }
+
+    loaded = {"model": model, "optimizer": optimizer, "averages": ema}[how]
+    states = [filled(loaded.state_dict(), number) for number in (1, 2)]
+
+    def load():
+        for turn in range(300):
+            loaded.load_state_dict(states[turn % 2])
+            if how == "averages":
+                ema.copy_to()
+
+    seen = set()
+
+    def look():
+        if how != "optimizer":
+            found = evaluator.predict(x[:5])
+            np.testing.assert_array_equal(found[:, 0], found[:, 1])
+        values = [v for name, v in loaded.state_dict().items() if np.ndim(v) == 2]
+        seen.add(values[0].flat[0])
+        assert all((value == values[0].flat[0]).all() for value in values)
+
+    loaded.load_state_dict(states[0])
+    if how == "averages":
+        ema.copy_to()
+    beside(load, look)
+    assert seen == {1, 2}
+
+
 def paused(trainer):
     """Run a fit in a thread, which waits after its first step; returns a function to go on."""
     reached, released = threading.Event(), threading.Event()

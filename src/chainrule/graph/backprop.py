@@ -342,10 +342,14 @@ def backward(
         _fill(grad_table, prune(z, targets))
         if context.capture is not None:
             _check_gradients_go_to_state(grad_table, context.capture)
+        sums: dict[Tensor, Tensor] = {}  # all of them first: one that can't be had changes none
         for variable, grad in grad_table.items():
             if _keeps_gradient(variable):
                 leaf = variable if variable.state is None else variable.state
-                leaf.grad = grad if leaf.grad is None else leaf.grad + grad
+                held = sums.get(leaf, leaf.grad)
+                sums[leaf] = grad if held is None else held + grad
+        for leaf, total in sums.items():
+            leaf.grad = total
     finally:
         context.grad_enabled = before
 

@@ -75,13 +75,16 @@ class _NoGrad(ContextDecorator):
     """A class, not a generator: a generator abandoned by Ctrl-C is finalised later and would
     restore a stale gradient mode."""
 
+    def __init__(self) -> None:
+        self._before: list[bool] = []
+
     def __enter__(self) -> None:
         context = local.context
-        self._before = context.grad_enabled
+        self._before.append(context.grad_enabled)
         context.grad_enabled = False
 
     def __exit__(self, *error: object) -> None:
-        local.context.grad_enabled = self._before
+        local.context.grad_enabled = self._before.pop()
 
     def _recreate_cm(self) -> _NoGrad:
         return _NoGrad()

@@ -100,6 +100,11 @@ class State(Tensor):
     def grad(self) -> None:
         self.grad = None
 
+    def _zero_of_gradient(self) -> Tensor | None:
+        capture = local.context.capture
+        held = self._grad if capture is None else capture.gradient(self)
+        return None if held is None else Tensor(np.zeros(self.shape, self.dtype))
+
     def restore(self, value: Array, requires_grad: bool, name: str | None) -> None:
         State.__init__(self, value, requires_grad=requires_grad, name=name)
 
@@ -390,6 +395,12 @@ class RunTimeNumber:
         number = float(self.check(self.name, value))
         held = vars(owner).setdefault("_" + self.name, HyperParameter(number, name=self.name))
         held.set(number)
+
+
+def forget_gradients(parameters: Iterable[Parameter], set_to_none: bool) -> None:
+    """Let `.grad` of parameters be None; or 0 of those that have a gradient."""
+    for parameter in parameters:
+        parameter.grad = None if set_to_none else parameter._zero_of_gradient()
 
 
 def distinct_parameters(

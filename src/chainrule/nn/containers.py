@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, cast, overload
 
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
-from chainrule.nn.module import Module
+from chainrule.nn.module import Module, check_name
 from chainrule.nn.traversal import joined
 
 T = TypeVar("T", bound="Module | Parameter")
@@ -246,10 +246,14 @@ class _Dict(_Held[T]):
     """What `ModuleDict` and `ParameterDict` have in common with a dict."""
 
     def _put(self, name: str, value: Any) -> None:
-        # Every thing held is an attribute, too, which must not hide a method.
-        if isinstance(name, str) and name not in self._held() and hasattr(self, name):
-            raise KeyError(f"{type(self).__name__} has an attribute {name!r}: choose another key")
+        self._check_key(name)
         super()._put(name, value)
+
+    def _check_key(self, name: str) -> None:
+        """Every thing held is an attribute, too, which must not hide a method."""
+        check_name(name)
+        if name not in self._held() and hasattr(self, name):
+            raise KeyError(f"{type(self).__name__} has an attribute {name!r}: choose another key")
 
     def __iter__(self) -> Iterator[str]:
         return iter(list(self._held()))
@@ -297,6 +301,8 @@ class _Dict(_Held[T]):
     def update(self, values: _Dict[Any] | Mapping[str, Any] | Iterable[tuple[str, Any]]) -> None:
         """Hold these, too; in place of what is under the same keys."""
         pairs = list(values.items() if isinstance(values, (Mapping, _Dict)) else values)
+        for name, _ in pairs:
+            self._check_key(name)
         for name, value in [(name, self._checked(value)) for name, value in pairs]:
             self._put(name, value)
 

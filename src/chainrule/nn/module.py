@@ -11,7 +11,7 @@ from chainrule.dtypes import to_array
 from chainrule.errors import DTypeError, ShapeError, SymbolicError
 from chainrule.graph.context import MISSING, local
 from chainrule.graph.guards import guard_of
-from chainrule.graph.state import Buffer, Parameter, State
+from chainrule.graph.state import Buffer, Parameter, State, forget_gradients
 from chainrule.graph.tensor import Array, TensorLike, holds_tensors
 from chainrule.nn.hooks import Hooked
 from chainrule.nn.interception import intercepted_forward
@@ -22,10 +22,15 @@ from chainrule.nn.registration import not_registered, unregistered
 from chainrule.nn.state_arrays import StateArray
 from chainrule.nn.ties import contradictions
 from chainrule.nn.traversal import REGISTRIES, joined
-from chainrule.ops.creation import zeros_like
 from chainrule.ops.declare import are_python_numbers
 
 M = TypeVar("M", bound="Module")
+
+
+def check_name(name: Any) -> None:
+    """Raise ValueError unless a module can hold something under `name`."""
+    if not isinstance(name, str) or not name or "." in name:
+        raise ValueError(f"a name is a non-empty string without a dot, got {name!r}")
 
 
 class Changes:
@@ -185,8 +190,7 @@ class Module(Moded, Hooked, Placed):
             raise AttributeError(
                 f"{type(self).__name__}: call super().__init__() before assigning {name}"
             )
-        if not isinstance(name, str) or not name or "." in name:
-            raise ValueError(f"a name is a non-empty string without a dot, got {name!r}")
+        check_name(name)
         for other in REGISTRIES:
             if other != registry:
                 vars(self)[other].pop(name, None)
@@ -352,8 +356,9 @@ class Module(Moded, Hooked, Placed):
             raise RuntimeError(
                 "\n\t".join([f"Error(s) in loading state_dict for {type(self).__name__}:", *faults])
             )
-        for name, value in values.items():
-            own[name].assign(value)
+        with guard_of(own.values()).alone:
+            for name, value in values.items():
+                own[name].assign(value)
         return IncompatibleKeys(missing, unexpected)
 
     # Gradients
@@ -366,11 +371,7 @@ class Module(Moded, Hooked, Placed):
 
     def zero_grad(self, set_to_none: bool = True) -> None:
         """Forget the gradients that `backward` accumulated; or make them 0 for False."""
-        for parameter in self.parameters():
-            if set_to_none or parameter.grad is None:
-                parameter.grad = None
-            else:
-                parameter.grad = zeros_like(parameter.grad)
+        forget_gradients(self.parameters(), set_to_none)
 
     def apply(self: M, fn: Callable[[Module], object]) -> M:
         """Call `fn` on every module within this one, then on itself.

@@ -11,7 +11,7 @@ import numpy as np
 from chainrule import checks
 from chainrule.dtypes import to_array
 from chainrule.graph.context import no_grad
-from chainrule.graph.guards import guard_of
+from chainrule.graph.guards import Guard, guard_of
 from chainrule.graph.state import (
     Buffer,
     HyperParameter,
@@ -101,7 +101,7 @@ class EMA:
         For evaluation and prediction. Assignments to the parameters inside are lost. Training and
         prediction in other threads wait for the end of the block.
         """
-        with guard_of([*self.parameters, *self.averages, self.n_averaged]).alone:
+        with self._guard().alone:
             before = [parameter.numpy() for parameter in self.parameters]
             try:
                 self.copy_to()
@@ -112,10 +112,14 @@ class EMA:
 
     def copy_to(self) -> None:
         """Assign the averages to the parameters."""
-        if not self.n_averaged.item():
-            return
-        for parameter, average in zip(self.parameters, self.averages, strict=True):
-            parameter.assign(average.numpy())
+        with self._guard().alone:
+            if not self.n_averaged.item():
+                return
+            for parameter, average in zip(self.parameters, self.averages, strict=True):
+                parameter.assign(average.numpy())
+
+    def _guard(self) -> Guard:
+        return guard_of([*self.parameters, *self.averages, self.n_averaged])
 
     # Saving
 
@@ -126,8 +130,9 @@ class EMA:
 
     def state_dict(self) -> dict[str, Any]:
         """A snapshot as a plain dict: copies of the arrays of `states`, and the decay."""
-        arrays = {name: buffer.numpy().copy() for name, buffer in self.states().items()}
-        return {"decay": self.decay, **arrays}
+        with self._guard().shared:  # beside a training they are all of one step
+            arrays = {name: buffer.numpy().copy() for name, buffer in self.states().items()}
+            return {"decay": self.decay, **arrays}
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
         """Go on where `state_dict` was taken.
@@ -147,9 +152,10 @@ class EMA:
         arrays = {name: np.array(to_array(array)) for name, array in arrays.items()}
         for name, buffer in buffers.items():
             buffer.check(arrays[name].shape, arrays[name].dtype)
-        for name, buffer in buffers.items():
-            buffer.replace(arrays[name])
-        self.decay = decay
+        with self._guard().alone:
+            for name, buffer in buffers.items():
+                buffer.replace(arrays[name])
+            self.decay = decay
 
     def __repr__(self) -> str:
         return f"EMA({len(self.parameters)} parameters, decay={self.decay})"

@@ -16,7 +16,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.execute.reference import Interpreter
 from chainrule.graph.context import local, no_grad
 from chainrule.graph.names import ForeignName
-from chainrule.graph.state import Buffer, Parameter
+from chainrule.graph.state import Buffer, Parameter, forget_gradients
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.optim import state_dicts
 from chainrule.optim.arguments import (
@@ -241,15 +241,18 @@ class Optimizer:
             name: Buffer(first, name=f"group{len(self.param_groups)}.{name}")
             for name, first in self.group_buffers(new).items()
         }
-        for index, parameter in enumerate(parameters, len(self.params)):
-            self.state[parameter] = {
+        moments = {
+            parameter: {
                 name: Buffer(first, name=f"{index}.{name}")
                 for name, first in self.moments_of(new, parameter).items()
             }
+            for index, parameter in enumerate(parameters, len(self.params))
+        }
         counters = {"step": 0.0} if self.counts_steps(new) else {}
         for name, first in {**counters, **self.step_buffers(new)}.items():
             shared = f"group{len(self.param_groups)}.{name}"
             new.cohorts[0].buffers[name] = Buffer(np.float64(first), name=shared)
+        self.state.update(moments)
         vars(self)["params"] = checks.Unchanging((*self.params, *parameters), USE_ADD)
         vars(self)["param_groups"] = checks.Unchanging((*self.param_groups, new), USE_ADD)
         self._share(new)
@@ -429,11 +432,7 @@ class Optimizer:
             set_to_none: whether ``.grad`` of every parameter becomes None, so that a step leaves
                 out those that get none; else those that have one get 0.
         """
-        for parameter in self.params:
-            if set_to_none or parameter.grad is None:
-                parameter.grad = None
-            else:
-                parameter.grad = Tensor(np.zeros(parameter.shape, parameter.dtype))
+        forget_gradients(self.params, set_to_none)
 
     # Saving
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.dtypes import to_array
+from chainrule.graph.guards import guard_of
 from chainrule.graph.state import Buffer, Parameter
 from chainrule.optim.groups import Cohort, ParameterGroup, is_meant
 
@@ -19,11 +20,13 @@ if TYPE_CHECKING:
 
 def taken(optimizer: Optimizer) -> dict[str, Any]:
     """A snapshot; see `Optimizer.state_dict`."""
-    return {
-        "optimizer": type(optimizer).__name__,
-        "param_groups": _described_groups(optimizer),
-        **{name: buffer.numpy().copy() for name, buffer in optimizer.states().items()},
-    }
+    buffers = optimizer.states()
+    with guard_of(buffers.values()).shared:  # beside a training they are all of one step
+        return {
+            "optimizer": type(optimizer).__name__,
+            "param_groups": _described_groups(optimizer),
+            **{name: buffer.numpy().copy() for name, buffer in buffers.items()},
+        }
 
 
 def load(optimizer: Optimizer, state_dict: Any) -> None:
@@ -52,12 +55,17 @@ def load(optimizer: Optimizer, state_dict: Any) -> None:
     arrays = {name: np.array(to_array(array)) for name, array in arrays.items()}
     for name, buffer in buffers.items():
         buffer.check(arrays[name].shape, arrays[name].dtype)
+    entries = [
+        deepcopy({key: value for key, value in saved.items() if key != "params"})
+        for saved in groups
+    ]
     _regroup(optimizer, arrays)
-    for name, buffer in optimizer.states().items():
-        buffer.replace(arrays[name])
-    for group, saved in zip(optimizer.param_groups, groups, strict=True):
-        rest = {key: value for key, value in saved.items() if key != "params"}
-        group.update(deepcopy(rest))
+    buffers = optimizer.states()
+    with guard_of(buffers.values()).alone:
+        for name, buffer in buffers.items():
+            buffer.replace(arrays[name])
+        for group, own in zip(optimizer.param_groups, entries, strict=True):
+            group.update(own)
 
 
 def _described_groups(optimizer: Optimizer) -> list[dict[str, Any]]:

@@ -79,13 +79,16 @@ def set_num_threads(threads: int | None) -> None:
 
 
 class ThreadShare:
-    """What several threads of Python share: the number of threads of native runs as it is now.
+    """What several threads of Python share: a number of threads of native runs.
 
     Each gets an equal part, at least 1: of those that are in the block `taken` at the time.
+
+    Args:
+        total: the number; None for `get_num_threads()` as it is now.
     """
 
-    def __init__(self) -> None:
-        self._total = get_num_threads()
+    def __init__(self, total: int | None = None) -> None:
+        self._total = get_num_threads() if total is None else total
         self._users = 0
         self._lock = threading.Lock()
 

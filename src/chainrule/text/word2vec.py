@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from itertools import chain, count
 from typing import Any
 
@@ -19,7 +18,7 @@ from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Embedding, Module
 from chainrule.ops import concatenate, equal, full, less, logical_not, maximum, softplus, where
 from chainrule.optim import SGD
-from chainrule.system.threads import get_num_threads, set_num_threads
+from chainrule.system.threads import ThreadShare
 from chainrule.text.sampling import AliasTable, Examples, examples, kept_shares
 from chainrule.text.vectors import WordVectors
 from chainrule.text.vocabulary import Vocabulary
@@ -212,7 +211,7 @@ class Word2Vec:
         is_known = text >= 0
         places = np.repeat(np.arange(len(lines), dtype=np.int32), lengths)[is_known]
         frequencies = np.array([counts[word] for word in vocabulary], np.float64)
-        with _threads(self.workers):
+        with ThreadShare(self.workers).taken():
             self._train(text[is_known], places, frequencies)
         table = self.network.contexts.weight.numpy()[: len(vocabulary)]
         self.wv = WordVectors(vocabulary, table)
@@ -322,16 +321,3 @@ def _checked_sentences(sentences: Iterable[Sequence[str]]) -> list[Sequence[str]
                 "text.WordTokenizer or str.split"
             )
     return lines
-
-
-@contextmanager
-def _threads(count: int | None) -> Iterator[None]:
-    """Within it so many threads compute."""
-    before = get_num_threads()
-    try:
-        if count is not None:
-            set_num_threads(count)
-        yield
-    finally:
-        if count is not None:
-            set_num_threads(before)

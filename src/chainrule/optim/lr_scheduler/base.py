@@ -101,11 +101,13 @@ class Schedule(Constructed):
             raise ValueError(
                 f"{len(lrs)} learning rates for {len(optimizer.param_groups)} parameter groups"
             )
-        for group in optimizer.param_groups:
-            group.unscheduled.setdefault(parameter, group[parameter])
         self.base_lrs: list[float] = list(lrs)
         self.t = 0
-        self._set()
+        values = self.scalars(0)
+        for group in optimizer.param_groups:
+            group.unscheduled.setdefault(parameter, group[parameter])
+        for scalar, value in values.items():
+            scalar.set(value)
 
     def lr(self, base_lr: float, t: int) -> float:
         """The learning rate after `t` epochs or steps, of a group that begins with `base_lr`."""
