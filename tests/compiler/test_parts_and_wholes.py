@@ -47,7 +47,18 @@ def a_link_that_is_read_with_a_product(x, w):
     return [product + joined]
 
 
+def matrices_with_elements_apart(x, w):
+    """A product takes rows whose elements lie side by side."""
+    stack = cr.reshape(x @ w, (4, 2, 4))
+    spread = stack[:, :, 1]
+    one = cr.squeeze(stack[:, :, 2:3], 2)
+    kept = cr.reshape(stack[..., ::4], (4, 2))
+    vectors = x[:, 5] @ w[:4, 7]
+    return [spread @ w[:2], one.T @ spread, kept @ w[2:4], x[:, :4] @ spread, vectors]
+
+
 CASES = [
+    matrices_with_elements_apart,
     columns,
     single_columns,
     of_what_has_no_memory,

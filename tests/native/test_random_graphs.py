@@ -117,14 +117,26 @@ class RandomStep:
             return x.reshape(-1) if self.random.integers(2) else x.reshape((1, *x.shape))
         if kind == 1 and x.ndim > 1:
             return x.transpose(tuple(int(a) for a in self.random.permutation(x.ndim)))
-        if kind == 2 and x.ndim:
-            return x[::-1] if self.random.integers(2) else x[: max(x.shape[0] - 1, 1)]
+        if kind == 2 and x.size:
+            return x[tuple(self.index(length) for length in x.shape)]
         repeats = int(self.random.choice(self.lengths))
         if x.ndim < 4 and repeats * x.size < LARGEST:
             return x.broadcast_to((repeats, *x.shape))
         return None
 
+    def index(self, length):
+        """An index of one axis: all of it, one place, or a slice."""
+        kind = int(self.random.integers(4))
+        if kind < 2:
+            return slice(None)
+        if kind == 2:
+            return int(self.random.integers(length))
+        begin, step = int(self.random.integers((length + 1) // 2)), int(self.random.integers(1, 4))
+        return slice(begin, None, step) if self.random.integers(3) else slice(None, None, -step)
+
     def product(self, x):
+        if x.ndim > 2 and x.shape[-1]:  # elements that do not lie side by side
+            x = x[..., int(self.random.integers(x.shape[-1]))]
         if x.ndim < 2:
             return None
         a = x.reshape((-1, x.shape[-1]))

@@ -109,9 +109,12 @@ class Scheduler:
         return self._storage(value)
 
     def matrix(self, value: Value) -> tuple[Storage | Part, int]:
-        """Where a matrix, or a stack of them, lies, and how many elements from row to row."""
+        """Where a matrix, or a stack of them, lies, and how many elements from row to row.
+
+        The elements of a row lie side by side: a part where they don't is copied.
+        """
         part = self._part(value) if len(value.shape) == 2 else None
-        if part is not None:
+        if part is not None and (part.strides[1] == 1 or value.shape[1] == 1):
             return Part(self.storage(part.whole), part.first), max(part.strides[0], value.shape[1])
         return self.storage(value), max(value.shape[-1], 1)
 
