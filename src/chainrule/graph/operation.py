@@ -94,8 +94,8 @@ class Operation:
         infer: (*inputs, **attributes) -> Spec, from the inputs' shapes and dtypes alone; raises
             the errors that a user sees for inputs that do not fit.
         forward: (*arrays, **attributes) -> array, in NumPy: the definition of the operation.
-        rules: one bprop rule per input; None where the output is not differentiable in it. The
-            last rule serves all further inputs of an operation that takes any number.
+        rules: one bprop rule per input; None where the output is not differentiable in it. An
+            operation that takes any number has one rule, (g, y, index, **attributes).
         joint_rule: what gives the gradient with respect to one input that several nodes of this
             operation take; None where each gives its own.
         samples: inputs to try it with; gradient and parity checks are made from them.
@@ -152,7 +152,7 @@ class Operation:
             rule = self.rules[0] if self.rules else None
             if rule is None:
                 return None
-            return rule(grad_output, node, *node.inputs, index=index, **node.attributes)
+            return rule(grad_output, node, index=index, **node.attributes)
         rule = self.rules[index] if index < len(self.rules) else None
         if rule is None:
             return None

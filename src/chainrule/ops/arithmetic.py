@@ -326,7 +326,7 @@ def _add_n(*inputs: Array) -> Array:
     return total
 
 
-_add_n.differentiable(lambda g, y, *inputs, index: g)
+_add_n.differentiable(lambda g, y, index: g)
 
 
 @method

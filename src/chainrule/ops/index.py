@@ -142,8 +142,10 @@ def gather(x: Array, *indices: Array, axis: int) -> Array:
 
 
 gather.differentiable(
-    lambda g, y, x, *indices, index, axis: (
-        scatter_add.apply(g, *indices, shape=x.shape, axis=axis) if index == 0 else None  # type: ignore[has-type]
+    lambda g, y, index, axis: (
+        scatter_add.apply(g, *y.inputs[1:], shape=y.inputs[0].shape, axis=axis)  # type: ignore[has-type]
+        if index == 0
+        else None
     )
 )
 
@@ -167,8 +169,8 @@ def scatter_add(g: Array, *indices: Array, shape: tuple[int, ...], axis: int) ->
 
 
 scatter_add.differentiable(
-    lambda g, y, x, *indices, index, shape, axis: (
-        gather.apply(g, *indices, axis=axis) if index == 0 else None
+    lambda g, y, index, shape, axis: (
+        gather.apply(g, *y.inputs[1:], axis=axis) if index == 0 else None
     )
 )
 

@@ -61,10 +61,10 @@ def _concatenate(*inputs: Array, axis: int) -> Array:
     return np.concatenate(inputs, axis)
 
 
-def _own_part(g: Tensor, y: Tensor, *inputs: Tensor, index: int, axis: int) -> Tensor:
+def _own_part(g: Tensor, y: Tensor, index: int, axis: int) -> Tensor:
     """The part of g that belongs to one of the inputs."""
-    ends = shared_gradient(y, g, lambda: list(accumulate([x.shape[axis] for x in inputs])))
-    part = slice(ends[index] - inputs[index].shape[axis], ends[index])
+    ends = shared_gradient(y, g, lambda: list(accumulate([x.shape[axis] for x in y.inputs])))
+    part = slice(ends[index] - y.inputs[index].shape[axis], ends[index])
     return g[(slice(None),) * axis + (part,)]
 
 
