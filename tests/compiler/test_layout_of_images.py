@@ -89,6 +89,21 @@ def test_native_is_eager_whatever_stands_between_convolutions(name):
             np.testing.assert_allclose(found.numpy(), expected.numpy(), 1e-9, 1e-9)
 
 
+@pytest.mark.parametrize("copies", [1, 2, 3])
+def test_an_image_that_is_used_several_times_sums_its_gradients(copies):
+    """Two copies of an image of two places: as many as the convolution's epilogue could sum."""
+    rng = np.random.default_rng(0)
+    x = cr.tensor(rng.standard_normal((8, 2)), requires_grad=True)
+    w = weights(rng, 2, 8, 2)
+
+    def gradient(x, w):
+        y = functional.conv1d(cr.broadcast_to(x, (copies, 8, 2)), w, padding=2)
+        return cr.grad((y * y).sum(), [x])[0]
+
+    found, expected = cr.compile(gradient)(x, w), gradient(x, w)
+    np.testing.assert_allclose(found.numpy(), expected.numpy(), 1e-12, 1e-12)
+
+
 def plan_of_training(model, images):
     """The lines of the plan of a training step."""
     trainer = cr.Trainer(model, nn.CrossEntropyLoss(), optim.SGD(model.parameters(), lr=0.1))

@@ -41,6 +41,9 @@ def test_outputs_of_any_number_of_rows(network, number, dtype):
     for _ in range(2):  # the second call takes the short way
         assert np.allclose(predictor.predict(x), expected, atol=1e-5)
     assert np.array_equal(predictor.predict(np.asfortranarray(x)), predictor.predict(x))
+    shifted = np.frombuffer(b"." + x.tobytes(), x.dtype, offset=1).reshape(x.shape)
+    for _ in range(2):
+        assert np.array_equal(predictor.predict(shifted), predictor.predict(x))
     if number <= 256 and not number & (number - 1):
         evaluator = cr.Evaluator(network, nn.MSELoss())
         assert np.array_equal(predictor.predict(x), evaluator.predict(x))

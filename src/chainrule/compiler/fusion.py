@@ -347,10 +347,8 @@ def _summing(schedule: Schedule, instruction: Instruction, *, bare: bool) -> Ins
     if home is not None and home.kind == "conv" and "y_frame" not in home.arguments:
         if not bare or a["length"] != _image_places(home) or x is not home.results["y"]:
             return None
-        if home.epilogue is None:
-            home.epilogue = _bare_epilogue(home, x)
-        group, is_known = home.epilogue, x.value in home.epilogue.accesses
-        is_known |= x.value in group.stored
+        group = home.epilogue or _bare_epilogue(home, x)
+        is_known = x.value in group.accesses or x.value in group.stored
     elif isinstance(home, Group):
         group, is_known = home, x.value in home.stored
     else:
@@ -361,7 +359,11 @@ def _summing(schedule: Schedule, instruction: Instruction, *, bare: bool) -> Ins
         return None
     if group.sums and group.sum_rows != a["length"]:
         return None
-    return home if len(group.writes) < MOST_MEMBERS else None
+    if len(group.writes) >= MOST_MEMBERS:
+        return None
+    if home is not group:
+        home.epilogue = group
+    return home
 
 
 def _bare_epilogue(product: Instruction, y: Storage) -> Group:
