@@ -15,6 +15,8 @@
 #include <bit>
 #include <cstdint>
 
+#include "kernels/rounding.h"
+
 namespace chainrule {
 
 // Into how many blocks the rows are split: a power of two, for of three equal blocks one thread of
@@ -34,7 +36,7 @@ inline std::int64_t first_row(std::int64_t block, std::int64_t rows) {
 
 inline std::int64_t most_rows_of_a_block(std::int64_t rows) {
   const std::int64_t blocks = row_blocks(rows);
-  return (rows + blocks - 1) / blocks;
+  return ceil_div(rows, blocks);
 }
 
 }  // namespace chainrule

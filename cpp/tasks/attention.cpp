@@ -1,6 +1,7 @@
 // Attention: the threads share the heads, and blocks of queries of each.
 #include <algorithm>
 
+#include "kernels/rounding.h"
 #include "tasks/heads.h"
 
 namespace chainrule {
@@ -20,7 +21,7 @@ class AttentionTask final : public Task {
     const auto workspace = kernels_of<T>(building.kernels).attention_workspace;
     if (kernel_ == nullptr) building.lacks("attention", attention.dtype);
     need_scratch(workspace(form.width, form.value_width) * static_cast<std::int64_t>(sizeof(T)));
-    blocks_ = (form.queries + block_queries - 1) / block_queries;
+    blocks_ = ceil_div(form.queries, block_queries);
     const double heads = number(form.batch) * number(form.heads);
     split(building.chunks, form.batch * form.heads * blocks_,
           heads * inputs_.multiplications(2) / 40);

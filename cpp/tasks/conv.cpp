@@ -4,6 +4,7 @@
 #include <optional>
 #include <vector>
 
+#include "kernels/rounding.h"
 #include "tasks/building.h"
 #include "tasks/program/program.h"
 #include "tasks/window.h"
@@ -137,7 +138,7 @@ class ImageBlocks {
   explicit ImageBlocks(const Window& window) : places_(window.places(1) * window.places(2)) {}
 
   std::int64_t count(std::int64_t begin, std::int64_t end) const {
-    return (end - begin + at_once - 1) / at_once;
+    return ceil_div(end - begin, at_once);
   }
   Block block(std::int64_t begin, std::int64_t end, std::int64_t number) const {
     const std::int64_t image = begin + number * at_once;
@@ -185,9 +186,7 @@ class WinogradConvTask final : public BlockedConvTask<T, WinogradBlocks<T>> {
 
  private:
   // Behind the epilogue's part of the scratch.
-  std::int64_t tiles_at() const {
-    return (this->epilogue_bytes() + cache_line - 1) / cache_line * cache_line;
-  }
+  std::int64_t tiles_at() const { return round_up(this->epilogue_bytes(), cache_line); }
 
   void (*kernel_)(const WindowProduct<T>&);
 };
@@ -274,14 +273,10 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
   static constexpr std::int64_t most_lanes = cache_line / static_cast<std::int64_t>(sizeof(T));
 
   // From a row of packed weights to the next: whole vectors, which begin where cache lines do.
-  std::int64_t row_of_weights() const {
-    return (kernel_columns_ * filters_ + most_lanes - 1) / most_lanes * most_lanes;
-  }
+  std::int64_t row_of_weights() const { return round_up(kernel_columns_ * filters_, most_lanes); }
   std::int64_t number_of_terms() const { return kernel_lines_ * channels_; }
   // Behind the epilogue's part of the scratch.
-  std::int64_t weights_at() const {
-    return (this->epilogue_bytes() + cache_line - 1) / cache_line * cache_line;
-  }
+  std::int64_t weights_at() const { return round_up(this->epilogue_bytes(), cache_line); }
 
   // w (lines, columns, channels, filters) as (lines, channels, columns turned round, filters).
   void pack(T* to) const {
@@ -301,8 +296,7 @@ class ScatteredConvTask final : public BlockedConvTask<T, ImageBlocks> {
   // Adds what all elements of x give to a line of places.
   void add_to_line(std::int64_t line, const T* x, T* y, std::int64_t images, const T* w) const {
     // Of the kernel, those that lie over a line of x.
-    const std::int64_t first =
-        std::max<std::int64_t>((before_line_ - line + dilation_ - 1) / dilation_, 0);
+    const std::int64_t first = std::max<std::int64_t>(ceil_div(before_line_ - line, dilation_), 0);
     const std::int64_t above = lines_ - 1 + before_line_ - line;
     const std::int64_t end = above < 0 ? 0 : std::min(kernel_lines_, above / dilation_ + 1);
     if (first >= end) return;

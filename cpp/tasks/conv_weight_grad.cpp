@@ -2,6 +2,7 @@
 // cut into parts, each with sums of its own, so that threads can share the work.
 #include <algorithm>
 
+#include "kernels/rounding.h"
 #include "tasks/building.h"
 #include "tasks/window.h"
 #include "tasks/winograd.h"
@@ -32,7 +33,7 @@ class ConvWeightGradTask final : public Task {
     if (kernel_ == nullptr) building.lacks("convolutions", conv.dtype);
     need_scratch(blocks_.scratch_bytes(sizeof(T)));
     if (groups_ == 0 || filters_ == 0 || terms() == 0) return;
-    tiles_of_group_ = (terms() + tile_terms - 1) / tile_terms;
+    tiles_of_group_ = ceil_div(terms(), tile_terms);
     tiles_ = (is_by_channel() ? 1 : groups_) * tiles_of_group_;
     const double multiplications =
         number(blocks_.places()) * number(groups_) * number(terms()) * number(filters_);

@@ -3,6 +3,7 @@
 #include <array>
 #include <cstring>
 
+#include "kernels/rounding.h"
 #include "tasks/building.h"
 
 namespace chainrule {
@@ -44,7 +45,7 @@ class CopyTask final : public Task {
     }
     // A single run of elements is split in itself, by a cache line.
     by_last_ = axes_ == 2 && axis_[0].size == 1;
-    split(building.chunks, by_last_ ? (axis_[1].size + unit - 1) / unit : axis_[0].size,
+    split(building.chunks, by_last_ ? ceil_div(axis_[1].size, unit) : axis_[0].size,
           0.3 * number(count_));
   }
 

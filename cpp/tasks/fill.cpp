@@ -1,6 +1,7 @@
 // One value everywhere.
 #include <algorithm>
 
+#include "kernels/rounding.h"
 #include "tasks/building.h"
 
 namespace chainrule {
@@ -10,7 +11,7 @@ class FillTask final : public Task {
  public:
   FillTask(const Fill& fill, const Building& building)
       : fill_(fill), out_(building.memory.at(fill.out)) {
-    split(building.chunks, (fill.count + unit - 1) / unit,
+    split(building.chunks, ceil_div(fill.count, unit),
           0.02 * number(fill.count) * number(itemsize(fill.dtype)));
   }
 

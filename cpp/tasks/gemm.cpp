@@ -8,6 +8,7 @@
 #include <type_traits>
 #include <vector>
 
+#include "kernels/rounding.h"
 #include "plan/row_chains.h"
 #include "tasks/building.h"
 #include "tasks/multiplier.h"
@@ -60,7 +61,7 @@ bool has_halves(const Gemm& gemm) {
 // The depth of half 0; half 1 has the rest.
 std::int64_t depth_of_half(std::int64_t k) {
   constexpr std::int64_t unit = 64;
-  return ((k + 1) / 2 + unit - 1) / unit * unit;
+  return round_up((k + 1) / 2, unit);
 }
 
 // One side of the matrix, cut into equal parts of whole units as far as that goes.
@@ -70,12 +71,12 @@ class Side {
       : size_(size), unit_(unit), tile_(std::max<std::int64_t>(size, 1)) {}
 
   std::int64_t tile() const { return tile_; }
-  std::int64_t tiles() const { return (size_ + tile_ - 1) / tile_; }
+  std::int64_t tiles() const { return ceil_div(size_, tile_); }
   bool can_be_halved() const { return tile_ >= 2 * unit_; }
   void halve() {
     parts_ *= 2;
-    const std::int64_t part = (size_ + parts_ - 1) / parts_;
-    tile_ = (part + unit_ - 1) / unit_ * unit_;
+    const std::int64_t part = ceil_div(size_, parts_);
+    tile_ = round_up(part, unit_);
   }
 
  private:
@@ -279,9 +280,7 @@ class MatrixProduct final : public Task {
   static constexpr std::int64_t part = 1 << 10;
   bool is_long() const { return std::is_same_v<T, float> && k_ > most_depth; }
   std::int64_t depth_of_parts() const { return is_long() ? part : std::max<std::int64_t>(k_, 1); }
-  static std::int64_t aligned(std::int64_t bytes) {
-    return (bytes + cache_line - 1) / cache_line * cache_line;
-  }
+  static std::int64_t aligned(std::int64_t bytes) { return round_up(bytes, cache_line); }
 
   // As `multiply`, part by part of k; c holds one part's product at a time.
   void multiply_long(Matrix<T> c, Matrix<const T> a, Matrix<const T> b, std::int64_t rows,
@@ -358,7 +357,7 @@ class SmallProduct final : public Task {
     constexpr double bytes_per_nanosecond = 60;
     const bool reads_x = gemm.epilogue != RegisterEpilogue::none && gemm.ldx != 0;
     const double elements = number(rows) * number(gemm.n) * (reads_x ? 2 : 1);
-    split(building.chunks, (rows + rows_of_a_part - 1) / rows_of_a_part,
+    split(building.chunks, ceil_div(rows, rows_of_a_part),
           nanoseconds_of(rows, gemm.n, gemm.k, sizeof(T)) +
               elements * static_cast<double>(sizeof(T)) / bytes_per_nanosecond);
   }

@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "kernels/rounding.h"
+
 namespace chainrule {
 
 PoolPlaces::PoolPlaces(const PoolWindow& window) : inner_(window.inner), plane_(window.inner) {
@@ -43,7 +45,7 @@ PoolPlaces::PoolPlaces(const PoolWindow& window) : inner_(window.inner), plane_(
 
 PoolPlaces::Taps PoolPlaces::Axis::inside(std::int64_t place) const {
   const std::int64_t first = place * stride - before;
-  const std::int64_t begin = first < 0 ? (-first + dilation - 1) / dilation : 0;
+  const std::int64_t begin = first < 0 ? ceil_div(-first, dilation) : 0;
   const std::int64_t end = first < length ? (length - 1 - first) / dilation + 1 : 0;
   return {std::min(begin, kernel), std::max(std::min(begin, kernel), std::min(end, kernel))};
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/rounding.h"
 #include "plan/names.h"
 #include "tasks/building.h"
 #include "tasks/finite.h"
@@ -22,7 +23,7 @@ class PutRowsTask final : public Task {
         out_(building.memory.at(put.out)) {
     // By columns: of equal indices the first wins.
     const std::int64_t rows = is_in_place() ? put.count : put.count + put.length;
-    split(building.chunks, column_parts((row_ + cache_line - 1) / cache_line),
+    split(building.chunks, column_parts(ceil_div(row_, cache_line)),
           number(rows) * (20 + 0.1 * number(row_)));
     if (is_in_place() && put.out.space == Space::state) {
       log_ = std::make_unique<RowLog>(out_, put.count, row_);

@@ -1,4 +1,5 @@
 // Uniform random numbers of a generator's state.
+#include "kernels/rounding.h"
 #include "tasks/building.h"
 
 namespace chainrule {
@@ -13,7 +14,7 @@ class RandomUniformTask final : public Task {
         state_(building.memory.at<const std::uint64_t>(random.state)),
         out_(building.memory.at<T>(random.out)) {
     if (kernel_ == nullptr) building.lacks("random_uniform", random.dtype);
-    split(building.chunks, (count_ + unit - 1) / unit, 0.5 * number(count_));
+    split(building.chunks, ceil_div(count_, unit), 0.5 * number(count_));
   }
 
   bool run(std::int32_t chunk, const Worker&) const noexcept override {

@@ -1,4 +1,5 @@
 // Sums and extremes over an axis.
+#include "kernels/rounding.h"
 #include "tasks/building.h"
 
 namespace chainrule {
@@ -14,7 +15,7 @@ class ReduceTask final : public Task {
         out_(building.memory.at<T>(reduce.out)) {
     if (kernel_ == nullptr) building.lacks("reductions", reduce.dtype);
     if (reduce.outer == 0 || reduce.inner == 0) return;
-    const std::int64_t units = (reduce.inner + unit - 1) / unit;
+    const std::int64_t units = ceil_div(reduce.inner, unit);
     by_outer_ = reduce.outer >= units;
     split(building.chunks, by_outer_ ? reduce.outer : units,
           0.1 * number(reduce.outer) * number(reduce.length) * number(reduce.inner));

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/rounding.h"
 #include "tasks/building.h"
 #include "tasks/indices.h"
 
@@ -17,7 +18,7 @@ class ScatterAddTask final : public Task {
         indices_(building.memory.at<const std::int64_t>(scatter.indices)),
         out_(building.memory.at<T>(scatter.out)) {
     // Never by the indices: of equal ones the order of additions counts.
-    const std::int64_t units = (scatter.inner + unit - 1) / unit;
+    const std::int64_t units = ceil_div(scatter.inner, unit);
     by_outer_ = scatter.outer >= units;
     split(building.chunks, by_outer_ ? scatter.outer : column_parts(units),
           0.2 * number(scatter.outer) * number(scatter.inner) *

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/rounding.h"
 #include "plan/plan.h"
 
 namespace chainrule {
@@ -48,7 +49,7 @@ class Task {
   };
   Range share(std::int32_t chunk, std::int64_t count, std::int64_t unit = 1) const {
     if (chunks_ == 1) return {0, count};
-    const std::int64_t units = (count + unit - 1) / unit;
+    const std::int64_t units = ceil_div(count, unit);
     return {std::min(count, units * chunk / chunks_ * unit),
             std::min(count, units * (chunk + 1) / chunks_ * unit)};
   }

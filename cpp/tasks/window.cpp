@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "kernels/kinds.h"
+#include "kernels/rounding.h"
 
 namespace chainrule {
 namespace {
@@ -101,7 +102,7 @@ std::vector<std::int64_t> WindowBlocks::offsets_of_places(
 
 std::int64_t WindowBlocks::count(std::int64_t begin, std::int64_t end) const {
   if (lines_ == 0 || line_places_ == 0) return 0;
-  const std::int64_t groups = (end - begin + images_at_once_ - 1) / images_at_once_;
+  const std::int64_t groups = ceil_div(end - begin, images_at_once_);
   return groups * blocks_of_images();
 }
 
@@ -147,9 +148,9 @@ void WindowBlocks::copy_lines(std::size_t axis, std::int64_t begin, std::int64_t
                               T* to) const {
   const std::int64_t step = steps_[axis + 1], x_step = x_steps_[axis + 1];
   const std::int64_t before = frame_.before[axis], apart = frame_.step[axis];
-  const std::int64_t first = begin > before ? (begin - before + apart - 1) / apart : 0;
+  const std::int64_t first = begin > before ? ceil_div(begin - before, apart) : 0;
   const std::int64_t above = end - before;
-  const std::int64_t last = above <= 0 ? 0 : (above + apart - 1) / apart;  // the one behind it
+  const std::int64_t last = above <= 0 ? 0 : ceil_div(above, apart);  // the one behind it
   const std::int64_t count = std::min(frame_.lengths[axis], last) - first;
   T* const behind = to + (end - begin) * step;
   if (count > 0) {

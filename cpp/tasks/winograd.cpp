@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/rounding.h"
 #include "tasks/building.h"
 
 namespace chainrule {
@@ -11,10 +12,6 @@ namespace {
 // each block, and half the blocks read them half as often.
 constexpr std::int64_t block_bytes = 768 * 1024;
 constexpr std::int64_t least_tiles = 24, most_tiles = 96;
-
-constexpr std::int64_t parts_of(std::int64_t count, std::int64_t size) {
-  return (count + size - 1) / size;
-}
 
 }  // namespace
 
@@ -29,8 +26,8 @@ WinogradBlocks<T>::WinogradBlocks(const Window& window, const Frame& frame,
       before_{frame.before[1], frame.before[2]},
       // Without images y says nothing about how large they may be.
       places_{images_ > 0 ? window.places(1) : 0, images_ > 0 ? window.places(2) : 0},
-      lines_(parts_of(places_[0], side)),
-      line_tiles_(parts_of(places_[1], side)) {
+      lines_(ceil_div(places_[0], side)),
+      line_tiles_(ceil_div(places_[1], side)) {
   const std::int64_t tile_bytes = numbers * std::max<std::int64_t>(channels_ + filters_, 1) *
                                   static_cast<std::int64_t>(sizeof(T));
   const std::int64_t wanted = std::clamp(block_bytes / tile_bytes, least_tiles, most_tiles);
@@ -46,7 +43,7 @@ WinogradBlocks<T>::WinogradBlocks(const Window& window, const Frame& frame,
 template <typename T>
 std::int64_t WinogradBlocks<T>::count(std::int64_t begin, std::int64_t end) const {
   if (line_tiles_ == 0) return 0;
-  return parts_of(end - begin, images_at_once_) * blocks_of_images();
+  return ceil_div(end - begin, images_at_once_) * blocks_of_images();
 }
 
 template <typename T>
@@ -71,7 +68,7 @@ template <typename T>
 std::int64_t WinogradBlocks<T>::apart(std::int64_t channels) const {
   constexpr std::int64_t unit = cache_line / static_cast<std::int64_t>(sizeof(T));
   const std::int64_t size = static_cast<std::int64_t>(tile_steps_.size()) * channels;
-  return (parts_of(size, unit) | 1) * unit;
+  return (ceil_div(size, unit) | 1) * unit;
 }
 
 template <typename T>

@@ -8,6 +8,7 @@
 
 #include "kernels/conv/tiles.h"
 #include "kernels/kernels.h"
+#include "kernels/rounding.h"
 #include "plan/plan.h"
 
 namespace chainrule {
@@ -29,7 +30,7 @@ class WinogradBlocks {
   std::int64_t count(std::int64_t begin, std::int64_t end) const;
   Block block(std::int64_t begin, std::int64_t end, std::int64_t number) const;
   // How many blocks, one after another, are whole images.
-  std::int64_t blocks_of_images() const { return (lines_ + lines_at_once_ - 1) / lines_at_once_; }
+  std::int64_t blocks_of_images() const { return ceil_div(lines_, lines_at_once_); }
 
   std::int64_t tiles(const Block& block) const { return block.images * block.lines * line_tiles_; }
   std::int64_t all_tiles() const { return images_ * lines_ * line_tiles_; }

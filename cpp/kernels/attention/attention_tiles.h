@@ -13,6 +13,7 @@
 #include "kernels/gemm/gemm_transpose.h"
 #include "kernels/kernels.h"
 #include "kernels/math/transcendental.h"
+#include "kernels/rounding.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::attention_tiles {
 
@@ -27,7 +28,7 @@ inline constexpr int64_t tile = 64;  // queries and keys
 template <typename T>
 CHAINRULE_INLINE int64_t padded(int64_t count) {
   constexpr int64_t lanes = Vector<T>::lanes;
-  return (count + lanes - 1) / lanes * lanes;
+  return round_up(count, lanes);
 }
 
 // Takes arrays from a workspace, each beginning with a cache line.
@@ -43,7 +44,7 @@ class Workspace {
   }
   static int64_t rounded(int64_t count) {
     constexpr int64_t line = cache_line / static_cast<int64_t>(sizeof(T));
-    return (count + line - 1) / line * line;
+    return round_up(count, line);
   }
 
  private:
@@ -84,7 +85,7 @@ CHAINRULE_INLINE void multiply(T* c, int64_t ldc, Factor<T> a, Factor<T> b, int6
   using namespace gemm_tile;
   constexpr int64_t width = tile_columns<T>;
   if (m == 0) return;
-  const int64_t tiles = (m + tile_rows - 1) / tile_rows;
+  const int64_t tiles = ceil_div(m, tile_rows);
   const int64_t height = m / tiles;
   const int64_t taller = m - height * tiles;
   for (int64_t j = 0; j < n; j += width) {

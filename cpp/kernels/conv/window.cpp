@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "kernels/declared.h"
+#include "kernels/rounding.h"
 #include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
@@ -251,7 +252,7 @@ struct TermBlocks {
   int64_t count, length;
 
   TermBlocks(int64_t terms, int64_t most)
-      : count(terms <= most ? 1 : (terms + most - 1) / most), length((terms + count - 1) / count) {}
+      : count(terms <= most ? 1 : ceil_div(terms, most)), length(ceil_div(terms, count)) {}
 };
 
 // Columns of B, filled up with zeros to whole vectors.
@@ -341,7 +342,7 @@ void window_product(const WindowProduct<T>& product) {
     return;
   }
   for (int64_t column = 0; column < p.n; column += tile_vectors * lanes) {
-    const int64_t left = (p.n - column + lanes - 1) / lanes;
+    const int64_t left = ceil_div(p.n - column, lanes);
     const int64_t vectors = left < tile_vectors ? left : tile_vectors;
     const int64_t last = left > vectors ? lanes : p.n - column - (vectors - 1) * lanes;
     product_of_columns<T, Vector<T>>(p, column, vectors, last, panel);

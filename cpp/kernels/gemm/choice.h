@@ -22,6 +22,7 @@
 #include "kernels/gemm/gemm_tile.h"
 #include "kernels/gemm/sparse_gemm.h"
 #include "kernels/kernels.h"
+#include "kernels/rounding.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_choice {
 
@@ -92,18 +93,18 @@ bool copies_panels(const Product<T>& p) {
 template <typename T>
 int64_t cost_of_tiles(bool b_transposed, bool c_transposed, int64_t m, int64_t n, int64_t k) {
   constexpr int64_t lanes = Vector<T>::lanes;
-  const int64_t vectors = parts(n, lanes);
+  const int64_t vectors = ceil_div(n, lanes);
   // Two FMAs a cycle, and four cycles until a sum can take the next one.
-  const int64_t multiply = k * (m * vectors < 8 ? 4 : parts(m * vectors, 2));
-  const int64_t pack = b_transposed ? parts(k, lanes) * vectors * 5 * lanes : 0;
+  const int64_t multiply = k * (m * vectors < 8 ? 4 : ceil_div(m * vectors, 2));
+  const int64_t pack = b_transposed ? ceil_div(k, lanes) * vectors * 5 * lanes : 0;
   const int64_t unpack =
-      c_transposed ? parts(k, block_depth) * parts(m, lanes) * vectors * 7 * lanes : 0;
+      c_transposed ? ceil_div(k, block_depth) * ceil_div(m, lanes) * vectors * 7 * lanes : 0;
   return multiply + pack + unpack;
 }
 
 template <typename T>
 int64_t cost_of_dots(int64_t m, int64_t n, int64_t k) {
-  return m * n * (parts(k, Vector<T>::lanes) * 5 / 8 + 3);
+  return m * n * (ceil_div(k, Vector<T>::lanes) * 5 / 8 + 3);
 }
 
 template <typename T>

@@ -38,6 +38,7 @@
 #include "kernels/gemm/gemm_tile.h"
 #include "kernels/gemm/gemm_transpose.h"
 #include "kernels/gemm/sparse_gemm.h"
+#include "kernels/rounding.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 namespace {
@@ -108,7 +109,7 @@ void multiply_tiles(const Product<T>& p, T* workspace) {
   const bool copies_b = copies_panels(p);
   const bool has_blocks = p.m > rows;
   T* const panels = aligned(workspace);
-  T* const copied = panels + (has_blocks ? parts(p.n, width) : 1) * depth * width;
+  T* const copied = panels + (has_blocks ? ceil_div(p.n, width) : 1) * depth * width;
   for (int64_t l0 = 0; l0 < p.k; l0 += depth) {
     const int64_t k = smaller(depth, p.k - l0);
     for (int64_t i0 = 0; i0 < p.m; i0 += rows) {
@@ -285,7 +286,7 @@ int64_t gemm_workspace(bool transpose_a, bool transpose_b, int64_t m, int64_t n,
   const auto tiles_workspace = [&](bool a_transposed, int64_t rows, int64_t columns) {
     const int64_t block = rows_of_blocks<T>(rows, depth_of_blocks(k));
     const bool keeps = rows > block || keeps_panels<T>(columns, k);
-    const int64_t panels = keeps ? parts(columns, tile_columns<T>) : 1;
+    const int64_t panels = keeps ? ceil_div(columns, tile_columns<T>) : 1;
     return line<T> + panels * depth * tile_columns<T> + copied_block<T>(a_transposed, block, depth);
   };
   const int64_t dense =

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "kernels/kernels.h"
+#include "kernels/rounding.h"
 #include "kernels/simd/vector.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_blocks {
@@ -20,13 +21,12 @@ constexpr int64_t line = alignment / static_cast<int64_t>(sizeof(T));
 
 constexpr int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
 constexpr int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
-constexpr int64_t parts(int64_t total, int64_t most) { return (total + most - 1) / most; }
 
 // k in blocks of nearly equal depth, the last one smaller. Each element's sum runs over a block in
 // the order of k, and what the blocks give is added in their order.
 constexpr int64_t depth_of_blocks(int64_t k) {
   constexpr int64_t unit = 64;
-  return k > block_depth ? parts(parts(k, parts(k, block_depth)), unit) * unit : k;
+  return k > block_depth ? round_up(ceil_div(k, ceil_div(k, block_depth)), unit) : k;
 }
 
 template <typename T>

@@ -7,6 +7,7 @@
 #include "kernels/gemm/gemm_blocks.h"
 #include "kernels/gemm/gemm_tile.h"
 #include "kernels/gemm/gemm_transpose.h"
+#include "kernels/rounding.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_pack {
 
@@ -23,14 +24,14 @@ template <typename T>
 int64_t rows_of_blocks(int64_t m, int64_t depth) {
   constexpr int64_t unit = tile_rows, least = 8 * unit, most = 256;
   const int64_t fitting = block_bytes / (depth * static_cast<int64_t>(sizeof(T)));
-  const int64_t blocks = parts(m, larger(least, smaller(most, fitting)));
-  return blocks > 1 ? parts(parts(m, blocks), unit) * unit : m;
+  const int64_t blocks = ceil_div(m, larger(least, smaller(most, fitting)));
+  return blocks > 1 ? round_up(ceil_div(m, blocks), unit) : m;
 }
 
 // The distance of copied rows: an odd number of lines, so that they spread over all of L1.
 template <typename T>
 constexpr int64_t spread(int64_t columns) {
-  return (parts(columns, line<T>) | 1) * line<T>;
+  return (ceil_div(columns, line<T>) | 1) * line<T>;
 }
 
 // Copies rows of so many vectors to places side by side.
@@ -60,7 +61,7 @@ void copy_vectors(const T* x, int64_t x_stride, int64_t rows, T* to) {
 class TileHeights {
  public:
   explicit TileHeights(int64_t rows)
-      : count_(parts(rows, tile_rows)),
+      : count_(ceil_div(rows, tile_rows)),
         height_(static_cast<int>(static_cast<std::uint32_t>(rows) /
                                  static_cast<std::uint32_t>(count_))),
         taller_(rows - height_ * count_) {}
@@ -76,7 +77,7 @@ class TileHeights {
 
 // Packed tiles have the elements of their rows side by side, k after k, in whole vectors.
 template <typename T>
-constexpr int64_t packed_row = parts(tile_rows, Vector<T>::lanes) * Vector<T>::lanes;
+constexpr int64_t packed_row = round_up(tile_rows, Vector<T>::lanes);
 template <typename T>
 constexpr int64_t packed_tile(int64_t depth) {
   return spread<T>(depth * packed_row<T>);
@@ -136,7 +137,7 @@ class RowsOfA {
 // Elements that the copy of a block of A needs at most.
 template <typename T>
 constexpr int64_t copied_block(bool a_transposed, int64_t rows, int64_t depth) {
-  return a_transposed ? parts(rows, tile_rows) * packed_tile<T>(depth) : rows * spread<T>(depth);
+  return a_transposed ? ceil_div(rows, tile_rows) * packed_tile<T>(depth) : rows * spread<T>(depth);
 }
 
 // --- B -------------------------------------------------------------------------------------------

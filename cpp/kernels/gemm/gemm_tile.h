@@ -7,6 +7,7 @@
 #include "kernels/gemm/gemm_vector.h"
 #include "kernels/kernels.h"
 #include "kernels/math/formulas.h"
+#include "kernels/rounding.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET::gemm_tile {
 
@@ -33,7 +34,7 @@ class Lines {
   Lines() = default;  // none
   Lines(const T* x, std::int64_t stride, std::int64_t rows, std::int64_t columns)
       : next_(x),
-        of_row_((columns + line - 1) / line),
+        of_row_(ceil_div(columns, line)),
         left_of_row_(of_row_),
         to_next_row_(stride - (of_row_ - 1) * line),
         left_(rows * of_row_) {}

@@ -19,6 +19,7 @@
 #include <utility>
 
 #include "kernels/gemm/gemm_transpose.h"
+#include "kernels/rounding.h"
 
 namespace chainrule::CHAINRULE_INSTRUCTION_SET {
 
@@ -165,10 +166,10 @@ struct Workspace {
 
   Workspace(bool transpose_a, int64_t m, int64_t k) {
     const int64_t rows = smaller(m, rows_of_block(transpose_a));
-    const int64_t count = parts(smaller(k, block_depth), word_bits);
+    const int64_t count = ceil_div(smaller(k, block_depth), word_bits);
     panel = word_bits * panel_columns<T>;
-    sums = parts(rows * panel_columns<T>, line<T>) * line<T>;
-    words = parts(rows * count * static_cast<int64_t>(sizeof(BitWord)), alignment) * line<T>;
+    sums = round_up(rows * panel_columns<T>, line<T>);
+    words = ceil_div(rows * count * static_cast<int64_t>(sizeof(BitWord)), alignment) * line<T>;
     copy = transpose_a ? rows * count * word_bits : 0;
   }
 
@@ -189,8 +190,8 @@ class SparseProduct {
 
   void multiply() {
     constexpr int64_t lanes = Vector<T>::lanes;
-    const int64_t vectors = parts(p_.n, lanes);
-    const int64_t width = parts(vectors, parts(vectors, panel_vectors)) * lanes;
+    const int64_t vectors = ceil_div(p_.n, lanes);
+    const int64_t width = ceil_div(vectors, ceil_div(vectors, panel_vectors)) * lanes;
     const int64_t depth = depth_of_blocks(p_.k);
     const int64_t height = rows_of_block(p_.a.transposed);
     for (l0_ = 0; l0_ < p_.k; l0_ += depth) {
@@ -229,7 +230,7 @@ class SparseProduct {
 
   // Columns j0 ... j0 + columns - 1 of the block's rows of C.
   void multiply_panels(int64_t j0, int columns) {
-    const int64_t vectors = parts(columns, Vector<T>::lanes);
+    const int64_t vectors = ceil_div(columns, Vector<T>::lanes);
     const int64_t stride = vectors * Vector<T>::lanes;
     const RowsKernel<T> kernel =
         choose<T>(vectors, std::make_integer_sequence<int, panel_vectors>{});

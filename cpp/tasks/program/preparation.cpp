@@ -12,6 +12,7 @@
 #include <string>
 #include <utility>
 
+#include "kernels/rounding.h"
 #include "plan/extents.h"
 #include "tasks/program/program.h"
 
@@ -19,10 +20,6 @@ namespace chainrule {
 namespace {
 
 constexpr std::int64_t usual_block = 512;
-
-std::int64_t round_up(std::int64_t value, std::int64_t unit) {
-  return (value + unit - 1) / unit * unit;
-}
 
 // Nanoseconds for an element of a program, roughly: they decide how it is split.
 constexpr std::array<double, opcode_count> costs = {
@@ -209,8 +206,7 @@ ElementwiseProgram<T>::ElementwiseProgram(const Program& original, const Buildin
       static_cast<std::size_t>(register_slots) + loads_.size() + stores_.size();
   table_bytes_ = round_up(static_cast<std::int64_t>(slots * sizeof(T*)), cache_line);
   if (!sums_.empty()) {
-    for (std::int64_t blocks = (rows_of_a_sum_ + rows_added - 1) / rows_added; blocks > 0;
-         blocks /= 2) {
+    for (std::int64_t blocks = ceil_div(rows_of_a_sum_, rows_added); blocks > 0; blocks /= 2) {
       ++sum_levels_;
     }
     sum_bytes_ =

@@ -3,6 +3,7 @@
 #include <atomic>
 #include <vector>
 
+#include "kernels/rounding.h"
 #include "tasks/building.h"
 #include "tasks/program/program.h"
 
@@ -16,7 +17,7 @@ class ProgramTask final : public Task {
       : program_(program, building, program.chain == 0), unit_(program_.block()) {
     need_scratch(program_.scratch_bytes());
     if (program_.has_sums()) unit_ = sum_columns;
-    const std::int64_t blocks = (program_.columns() + unit_ - 1) / unit_;
+    const std::int64_t blocks = ceil_div(program_.columns(), unit_);
     // Rows that are not summed together.
     unit_rows_ = program_.has_sums() ? program_.rows_of_a_sum() : 1;
     const std::int64_t parts = program_.rows() / unit_rows_;
@@ -25,7 +26,7 @@ class ProgramTask final : public Task {
     if (program_.has_sums() && units < enough_units) {
       rows_of_a_piece = program_.rows_added;
       while (rows_of_a_piece * most_pieces < program_.rows_of_a_sum()) rows_of_a_piece *= 2;
-      pieces = (program_.rows_of_a_sum() + rows_of_a_piece - 1) / rows_of_a_piece;
+      pieces = ceil_div(program_.rows_of_a_sum(), rows_of_a_piece);
       if (parts * pieces <= units) pieces = 1;
       units = std::max(units, parts * pieces);
     }
