@@ -53,6 +53,9 @@ def evaluate(
 
     tensors, description = read(model)
     if is_text(metadata_of(model, description)):
+        for option, value in (("--data", folder), ("--part", part), ("--header", header)):
+            if value is not None:
+                raise ValueError(f"{option} is not of texts. Leave it out.")
         _evaluate_text(model, data)
         return
     if (table := table_of(model, tensors, description)) is not None:

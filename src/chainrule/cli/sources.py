@@ -199,7 +199,6 @@ def read_to_train(
         OSError, ValueError, TypeError: if the data can't be read, or are not finite numbers.
     """
     kind = kind_of(name)
-    check_options(kind, name, folder, target, header, size, grayscale)
     if kind == "images":
         return _read_images_to_train(name, size, grayscale)
     if kind in BUILT_IN:
@@ -238,23 +237,15 @@ def read_to_train(
     )
 
 
-def check_options(
-    kind: str,
-    name: str,
-    folder: str | None,
-    target: str | None,
-    header: bool | None,
-    size: tuple[int, int] | None,
-    grayscale: bool,
-) -> None:
-    """Raise ValueError for an option of another kind of data than this."""
-    if target is not None and kind != "table":
+def check_options(name: str, folder: str | None, given: dict[str, Any]) -> None:
+    """Raise ValueError for an option of a training that is of another kind of data than this."""
+    kind = kind_of(name)
+    if given["target"] is not None and kind != "table":
         raise ValueError(f"--target is the column of a table to predict; {name} is not a table.")
-    if folder is not None and kind not in BUILT_IN[1:]:
-        raise ValueError(f"--data is the folder of {', '.join(BUILT_IN[1:])}; {name} needs none.")
-    _check_header(name, kind, header)
-    if kind != "images" and (size is not None or grayscale):
-        option = "--grayscale" if size is None else "--size"
+    _check_folder(name, kind, folder)
+    _check_header(name, kind, given["header"])
+    if kind != "images" and (given["size"] is not None or given["grayscale"]):
+        option = "--grayscale" if given["size"] is None else "--size"
         raise ValueError(f"{option} is for a folder of images; {name} is none. Leave it out.")
 
 
@@ -278,6 +269,7 @@ def read_to_use(
             other columns or shapes.
     """
     kind = kind_of(name)
+    _check_folder(name, kind, folder)
     _check_header(name, kind, header)
     if kind == "images":
         pixels, labels, files = images.read_to_use(name, trained_on, with_target=with_target)
@@ -334,6 +326,11 @@ def _read_npz_with_or_without_targets(name: str) -> Data:
         raise FileError(f"{error}") from error
     assert isinstance(x, np.ndarray)
     return Data("npz", name, x, None)
+
+
+def _check_folder(name: str, kind: str, folder: str | None) -> None:
+    if folder is not None and kind not in BUILT_IN[1:]:
+        raise ValueError(f"--data is the folder of {', '.join(BUILT_IN[1:])}; {name} needs none.")
 
 
 def _check_header(name: str, kind: str, header: bool | None) -> None:
