@@ -93,8 +93,8 @@ class EarlyStopping(Callback):
         best_epoch: its epoch, counted from 1.
 
     Raises:
-        ValueError: for a bad argument; at the end of the first epoch, if the history has no column
-            named `monitor`.
+        TypeError, ValueError: for a bad argument; at the end of the first epoch, if the history has
+            no column named `monitor`.
 
     Source: Prechelt, "Early stopping - but when?", 1998.
     """
@@ -108,14 +108,10 @@ class EarlyStopping(Callback):
         mode: str | None = None,
         restore_best: bool = True,
     ) -> None:
-        if patience < 0 or min_delta < 0:
-            raise ValueError(
-                f"patience and min_delta are not negative; got {patience} and {min_delta}"
-            )
         _check_mode(mode)
         self.monitor = monitor
-        self.patience = patience
-        self.min_delta = min_delta
+        self.patience = checks.integer("patience", patience, 0)
+        self.min_delta = checks.not_negative("min_delta", min_delta)
         self.mode = mode
         self.restore_best = restore_best
         self.reset()
