@@ -87,16 +87,25 @@ class SearchResult:
         return self.best.model
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """The columns of the table as lists, for a DataFrame."""
-        names = dict.fromkeys(name for trial in self.trials for name in trial.settings)
-        columns: dict[str, list[Any]] = {
+        """The columns of the table as lists, for a DataFrame.
+
+        A hyper-parameter that has the name of another column, as "epochs", is "setting epochs".
+        """
+        own: dict[str, list[Any]] = {
             "trial": [trial.number for trial in self.trials],
             self.metric: [trial.score for trial in self.trials],
-            **{name: [trial.settings.get(name) for trial in self.trials] for name in names},
             "epochs": [trial.epochs for trial in self.trials],
             "seconds": [trial.seconds for trial in self.trials],
         }
-        return {k: v for k, v in columns.items() if any(item is not None for item in v) or not v}
+        own = {name: column for name, column in own.items() if _says_something(column)}
+        names = dict.fromkeys(name for trial in self.trials for name in trial.settings)
+        settings = {
+            f"setting {name}" if name in own else name: column
+            for name in names
+            if _says_something(column := [trial.settings.get(name) for trial in self.trials])
+        }
+        first = {name: own[name] for name in ("trial", self.metric)}
+        return {**first, **settings, **own}
 
     def __len__(self) -> int:
         return len(self.trials)
@@ -126,6 +135,10 @@ def ranked(trials: Iterable[Trial], mode: str) -> list[Trial]:
         return diverged, -trial.rounds, 0.0 if diverged else sign * trial.score
 
     return sorted(trials, key=key)
+
+
+def _says_something(column: list[Any]) -> bool:
+    return not column or any(item is not None for item in column)
 
 
 def _shown(value: Any) -> str:
