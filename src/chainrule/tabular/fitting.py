@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import checks
+from chainrule.data.arrays import check_some_weight, checked_weights
 from chainrule.data.batches import permutation
 from chainrule.nn import RealMLP
 from chainrule.system.side_by_side import side_by_side
@@ -367,9 +368,8 @@ def _given(columns: Columns, target: Target, validation: tuple[Any, ...]) -> Row
 def _weights(given: Any, rows: int) -> NDArray[np.float64] | None:
     if given is None:
         return None
-    weights = np.asarray(given, np.float64)
-    if weights.shape != (rows,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({rows},)")
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ValueError("sample_weight holds a weight for each row, not negative, not all 0")
+    weights = checked_weights(given, rows, np.dtype(np.float64), "sample_weight")
+    check_some_weight(weights, "sample_weight")
+    weights = weights.astype(np.float64)
+    weights /= weights.max()  # so that the sum of large ones is finite
     return weights / weights.mean()
