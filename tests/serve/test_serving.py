@@ -307,7 +307,9 @@ def test_ctrl_c_ends_it(network, tmp_path):
 @pytest.mark.parametrize("outputs", [1, 3])
 def test_a_network_has_an_output_for_each_class(outputs):
     predictor = cr.Predictor(nn.Linear(2, outputs))
-    with pytest.raises(ValueError, match=rf"shape \({outputs},\) for 2 classes.*one logit for each"):
+    with pytest.raises(
+        ValueError, match=rf"shape \({outputs},\) for 2 classes.*one logit for each"
+    ):
         serve.ServedArray(predictor, (2,), classes=["no", "yes"])
     assert serve.ServedArray(predictor, (2,)).classes is None
 

@@ -371,7 +371,7 @@ def _objects(cells: Any) -> NDArray[Any]:
     if cells.form == "dates":
         days = np.asarray(cells.values, np.float64)
         days = np.where(cells.missing, 0.0, days)
-        stamps = (days * 86_400_000).astype("datetime64[ms]")
+        stamps = np.rint(days * 86_400_000).astype("datetime64[ms]")
         values = np.array([str(stamp) for stamp in stamps], dtype=object)
     values[cells.missing] = None
     return values

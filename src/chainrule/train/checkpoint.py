@@ -77,9 +77,7 @@ def check_can_save(
     check_writable(path, len(text) + sum(array.nbytes for array in tensors.values()))
 
 
-def column_names(
-    trainer: Trainer, x: Any, resumed: str | os.PathLike[str] | None
-) -> Names | None:
+def column_names(trainer: Trainer, x: Any, resumed: str | os.PathLike[str] | None) -> Names | None:
     """The names of the columns to train on, in their order.
 
     They are those of the file that training is resumed from, or of the model, as far as these have
