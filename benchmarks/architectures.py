@@ -170,10 +170,19 @@ def work(connection: Connection, library: str, name: str) -> None:
             connection.send(methods[method](*arguments))
 
 
+class LibraryEndedError(Exception):
+    """The process of a library has ended in a method."""
+
+    def __init__(self, library: str, method: str) -> None:
+        super().__init__(f"{library} has ended in {method!r}")
+        self.library = library
+
+
 class Worker:
     """A process of a library."""
 
     def __init__(self, library: str, name: str) -> None:
+        self._library = library
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=work, args=(theirs, library, name), daemon=True)
@@ -181,11 +190,11 @@ class Worker:
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of `work`; returns its result."""
-        self._connection.send((method, arguments))
-        while not self._connection.poll(1):
-            if not self._process.is_alive():
-                raise click.ClickException(f"a library has ended in {method!r}")
-        return self._connection.recv()
+        try:
+            self._connection.send((method, arguments))
+            return self._connection.recv()
+        except (EOFError, ConnectionError):
+            raise LibraryEndedError(self._library, method) from None
 
     def close(self) -> None:
         self._process.terminate()
@@ -277,7 +286,21 @@ def main(
         if find_spec(module) and (name in libraries or not libraries or name == "chainrule")
     ]
     for name in networks or ARCHITECTURES:
-        measure(console, name, chosen, rounds, seconds)
+        measure_what_works(console, name, chosen, rounds, seconds)
+
+
+def measure_what_works(
+    console: Console, name: str, libraries: list[str], rounds: int, seconds: float
+) -> None:
+    """Measure a network by the libraries, again without a peer whose process has ended."""
+    try:
+        measure(console, name, libraries, rounds, seconds)
+    except LibraryEndedError as error:
+        if error.library == "chainrule":
+            raise click.ClickException(str(error)) from None
+        console.print(f"{name}: {error} and is left out")
+        others = [library for library in libraries if library != error.library]
+        measure_what_works(console, name, others, rounds, seconds)
 
 
 if __name__ == "__main__":

@@ -101,6 +101,34 @@ def test_an_architecture_counts_its_flops_and_learns(name, products, outputs):
     assert architectures.mean_loss(training.predict(x), y) < before
 
 
+def test_a_peer_that_ends_is_left_out_of_an_architecture(monkeypatch):
+    def measure(console, name, libraries, rounds, seconds):
+        if library := next((each for each in libraries if each in ending), None):
+            raise architectures.LibraryEndedError(library, "predict")
+        console.print(f"measured {', '.join(libraries)}")
+
+    monkeypatch.setattr(architectures, "measure", measure)
+    monkeypatch.setattr(architectures, "limit_cpus", lambda threads: None)
+    monkeypatch.setattr(architectures, "find_spec", lambda module: True)
+    options = ["--network", "lenet", "--library", "PyTorch", "--library", "JAX"]
+    ending = ["JAX"]
+    result = CliRunner().invoke(architectures.main, options)
+    assert "lenet: JAX has ended in 'predict' and is left out" in result.output
+    assert "measured chainrule, PyTorch\n" in result.output and result.exit_code == 0
+    ending = ["chainrule"]
+    assert CliRunner().invoke(architectures.main, options).exit_code == 1
+
+
+def test_a_worker_of_an_architecture_whose_process_ends():
+    worker = architectures.Worker("chainrule", "lenet")
+    assert worker.call("flops") > 0
+    worker._process.kill()
+    for _ in range(2):  # while it ends, and later
+        with pytest.raises(architectures.LibraryEndedError, match="chainrule has ended in 'loss'"):
+            worker.call("loss")
+    worker.close()
+
+
 def test_every_step_of_an_epoch_has_the_same_rows():
     assert all(n.rows % n.batch == 0 for n in NETWORKS)
     assert all(n.rows // 4 % n.batch == 0 for n in NETWORKS[: command.QUICK_NETWORKS])
