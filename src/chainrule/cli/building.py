@@ -174,14 +174,15 @@ def build_schedule(optimizer: optim.Optimizer, options: Options, rows: int) -> o
     steps_per_epoch = -(-rows // options.batch_size)
     warmup = round(options.warmup * steps_per_epoch)
     steps = max(1, options.epochs * steps_per_epoch - warmup)
-    schedule: optim.Schedule = {
+    schedules: dict[str, Callable[[], optim.Schedule]] = {
         "constant": lambda: optim.ConstantLR(optimizer, 1.0, unit="step"),
         "step": lambda: optim.StepLR(optimizer, -(-steps // 3), gamma=0.1, unit="step"),
         "exponential": lambda: optim.ExponentialLR(optimizer, 0.01 ** (1 / steps), unit="step"),
         "inverse-time": lambda: optim.InverseTimeLR(optimizer, 9 / steps, unit="step"),
         "linear": lambda: optim.LinearLR(optimizer, 1.0, 0.0, steps, unit="step"),
         "cosine": lambda: optim.CosineAnnealingLR(optimizer, steps, unit="step"),
-    }[options.schedule]()
+    }
+    schedule = schedules[options.schedule]()
     return optim.WarmupLR(schedule, warmup) if warmup else schedule
 
 

@@ -122,7 +122,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         "output_activation": [StrOptions(set(ACTIVATIONS)), callable, None],
     }
 
-    def __init__(
+    def __init__(  # type: ignore[no-untyped-def]  # `fit` checks them, as in scikit-learn
         self,
         loss="squared_error",
         hidden_layer_sizes=(100,),
