@@ -9,7 +9,7 @@ from typing import Any
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.text import GPT, Tokenizer
-from chainrule.train.model_file import build_model, metadata_of, read
+from chainrule.train.model_file import build_model, metadata_of
 
 
 @dataclass(frozen=True)
@@ -50,13 +50,12 @@ def is_text(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("task") == "text"
 
 
-def read_saved_text(path: str) -> SavedText:
-    """Read a model of text.
+def text_of(path: str, tensors: Mapping[str, Array], description: Mapping[str, Any]) -> SavedText:
+    """The model of text of what `model_file.read` returned.
 
     Raises:
-        FileNotFoundError, FileError, ValueError: if it can't be read, or is no such model.
+        FileError, ValueError: if the file is damaged, or holds no such model.
     """
-    tensors, description = read(path)
     metadata = metadata_of(path, description)
     if not is_text(metadata):
         remedy = "chainrule info says what it is."
