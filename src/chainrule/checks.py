@@ -36,6 +36,18 @@ def described(value: Any) -> str:
     return f"an object of type {type(value).__name__}{of_shape}"
 
 
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """The first names, each cut at 80 signs, and how many more there are, for error messages.
+
+    Example:
+        >>> listed(["age", "rooms", "price"], most=2)
+        'age, rooms and 1 more'
+    """
+    names = list(names)
+    shown = ", ".join(f"{name:.80}" for name in names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """A whole number of at least `least`, as an int.
 

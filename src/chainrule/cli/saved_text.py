@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule import checks
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.text import GPT, Tokenizer
@@ -37,9 +38,9 @@ class SavedText:
         """
         unknown = sorted({c for c in text if c not in self.tokenizer.vocabulary})
         if unknown:
-            shown = ", ".join(map(repr, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
             raise ValueError(
-                f"{name} has characters that the model has not seen: {shown}. It knows "
+                f"{name} has characters that the model has not seen: "
+                f"{checks.listed(map(repr, unknown))}. It knows "
                 f"{''.join(sorted(self.tokenizer.vocabulary))!r:.200}."
             )
         return self.tokenizer.encode(text)

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.cli import images
 from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
@@ -367,7 +368,7 @@ def _read_table_of(
                 which = "it has no header"
             if trained_on["header"] or layout.header_lines:
                 found["notice"] = (
-                    f"{which}: columns are taken in their order, as {_listed(columns)}"
+                    f"{which}: columns are taken in their order, as {checks.listed(columns)}"
                 )
         found["has_target"] = y is not None
         return x if y is None else [*x, y]
@@ -390,8 +391,8 @@ def _places_by_name(
     missing = [column for column in columns if column not in names]
     if missing:
         raise FileError(
-            f"{path} lacks {_listed(missing)}. The model takes {_listed(columns)}; "
-            f"the file has {_listed(names)}."
+            f"{path} lacks {checks.listed(missing)}. The model takes {checks.listed(columns)}; "
+            f"the file has {checks.listed(names)}."
         )
     wanted = columns if target is None else [*columns, target]
     repeated = next((column for column in wanted if names.count(column) > 1), None)
@@ -411,7 +412,7 @@ def _places(
     if len(places) not in (len(columns), len(columns) + 1):
         raise FileError(
             f"{path} has {len(places)} columns; the model takes {len(columns)}: "
-            f"{_listed(columns)}. The target may be among them, at the index that it had in "
+            f"{checks.listed(columns)}. The target may be among them, at the index that it had in "
             "training."
         )
     y = places.pop(target_index) if len(places) > len(columns) else None
@@ -431,14 +432,9 @@ def column_index(path: str, names: tuple[str, ...], wanted: str | None) -> int:
     if re.fullmatch(r"-?\d+", wanted) and -len(names) <= int(wanted) < len(names):
         return int(wanted) % len(names)
     raise ValueError(
-        f"{path} has no column {wanted!r:.80}. Its columns: {_listed(names)}. Name one of them, or "
-        f"give the index of one, 0 to {len(names) - 1}."
+        f"{path} has no column {wanted!r:.80}. Its columns: {checks.listed(names)}. Name one of "
+        f"them, or give the index of one, 0 to {len(names) - 1}."
     )
-
-
-def _listed(names: Any) -> str:
-    shown = ", ".join(names[:12])
-    return f"{shown} and {len(names) - 12} more" if len(names) > 12 else shown
 
 
 def _shape(shape: Any) -> str:

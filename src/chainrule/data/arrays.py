@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _core
+from chainrule import _core, checks
 from chainrule.data.mapped import blocks, extremes
 from chainrule.graph.operation import Limit
 from chainrule.graph.tensor import Array
@@ -91,10 +91,9 @@ def check_same_rows(**structures: Arrays) -> int:
     labelled = [pair for name, arrays in structures.items() for pair in _labelled(arrays, name)]
     counts = {len(array) for _, array in labelled}
     if len(counts) > 1:
-        shown = ", ".join(f"{label} {array.shape}" for label, array in labelled[:4])
-        more = f" and {len(labelled) - 4} more" if len(labelled) > 4 else ""
+        shown = checks.listed((f"{label} {array.shape}" for label, array in labelled), 4)
         raise ValueError(
-            f"the numbers of rows (first dimension) differ: {shown}{more}. Give every array one "
+            f"the numbers of rows (first dimension) differ: {shown}. Give every array one "
             "row per example; if each array is itself one example, join them with np.stack."
         )
     return counts.pop()

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _core
+from chainrule import _core, checks
 from chainrule.tabular import decisions
 from chainrule.tabular.kinds import (
     KINDS,
@@ -261,7 +261,8 @@ class Columns:
             if lacking:
                 others = [name for name in names if name not in self.names]
                 raise ValueError(
-                    f"x lacks {_listed(lacking)}; it has {_listed(names)}{hint(lacking, others)}"
+                    f"x lacks {checks.listed(map(repr, lacking))}; it has "
+                    f"{checks.listed(map(repr, names))}{hint(lacking, others)}"
                 )
             return [
                 places[c.name] if is_used else None
@@ -270,7 +271,7 @@ class Columns:
         if found.width != len(self.columns):
             raise ValueError(
                 f"x has {found.width} features, but {len(self.columns)} features are expected, in "
-                f"the order of the training: {_listed(self.names)}"
+                f"the order of the training: {checks.listed(map(repr, self.names))}"
             )
         return [number if is_used else None for number, is_used in enumerate(used)]
 
@@ -349,12 +350,6 @@ def _joined(parts: Sequence[Encoded]) -> NDArray[np.float64]:
     """The numeric columns of all parts, then the plain ones."""
     arrays = [a for p in parts for a in p.numeric] + [a for p in parts for a in p.plain]
     return np.stack(arrays, axis=1)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name)[:80] for name in names[:_MOST_NAMED])
-    rest = len(names) - _MOST_NAMED
-    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def hint(lacking: Sequence[str], others: Sequence[str]) -> str:

@@ -203,8 +203,7 @@ def _check_match(patterns: Sequence[str], found: _Found) -> None:
         paths |= {".".join(parts[: end + 1]) for end in range(len(parts)) if node.path}
     for pattern in patterns:
         if not any(fnmatchcase(path, pattern) for path in paths):
-            shown = sorted(paths)[:8]
-            listed = ", ".join(map(repr, shown)) + ", …" * (len(paths) > len(shown))
+            listed = checks.listed(map(repr, sorted(paths)))
             raise ValueError(
                 f"open={pattern!r} is the path of no layer; "
                 + (f"there are {listed}" if paths else "the graph has no layers")
