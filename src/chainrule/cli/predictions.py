@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.cli.saved import SavedModel
 from chainrule.cli.saved_table import SavedTable
 from chainrule.graph.tensor import Array
-from chainrule.tabular.calibration import softmax
+from chainrule.train.metrics.outputs import softmax
 
 
 def to_csv(

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chainrule.serve.predictor import Predictor
 from chainrule.tabular import Columns, TabularModel
-from chainrule.tabular.calibration import softmax
+from chainrule.train.metrics.outputs import softmax
 
 Rows: TypeAlias = dict[str, NDArray[Any]]
 """Rows as a model takes them; the first axis of each array counts them. The arrays of several
