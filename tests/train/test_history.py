@@ -175,7 +175,7 @@ def test_sums_have_the_same_bits_however_batches_come_together(monkeypatch, accu
     x, y = classification(2000)
     found = []
     for seconds, callbacks in ((60.0, []), (60.0, [Watch()]), (0.0, [])):
-        monkeypatch.setattr(native, "_SECONDS", seconds)
+        monkeypatch.setattr(native, "MOST_SECONDS", seconds)
         model = network()
         trainer = trainer_of(
             model,
