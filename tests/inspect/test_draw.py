@@ -478,7 +478,7 @@ def test_pictures_share_a_page_and_a_png_has_plain_colours(monkeypatch, tmp_path
 
 def test_a_png_needs_a_package(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "resvg_py", None)
-    with pytest.raises(ImportError, match="pip install resvg-py"):
+    with pytest.raises(ImportError, match=r"pip install 'chainrule\[png\]'; or save"):
         cr.draw(named(1.0, "x")).save(tmp_path / "graph.png")
     assert not list(tmp_path.iterdir())
 

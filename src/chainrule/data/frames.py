@@ -20,7 +20,7 @@ from chainrule.data.frame_types import Frame, Labels, Wishes, check_names
 from chainrule.data.parquet_frames import read_parquet
 from chainrule.data.text_frames import read_text
 from chainrule.data.text_tables import PARQUET, Choice, foreign_kind
-from chainrule.errors import FileError
+from chainrule.errors import FileError, missing
 from chainrule.system.reading import check_gzip, reading, reason, size_of
 
 STANDARD_INPUT = "-"
@@ -104,10 +104,8 @@ def _check_pandas() -> None:
     try:
         import pandas  # noqa: F401
     except ImportError:
-        raise ImportError(
-            "tables are read by pandas: pip install 'chainrule[tables]'. For a table of numbers "
-            "alone --model mlp does without"
-        ) from None
+        otherwise = "take --model mlp, for a table of numbers alone"
+        raise missing("a table", "pandas", "tables", otherwise) from None
 
 
 def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:

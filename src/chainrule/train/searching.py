@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from chainrule import checks
 from chainrule.data.batches import permutation
-from chainrule.errors import NonFiniteError
+from chainrule.errors import NonFiniteError, missing
 from chainrule.ops.random import Generator, use_generator
 from chainrule.system.side_by_side import side_by_side
 from chainrule.tables import as_frame, as_series, is_series, is_table
@@ -365,7 +365,7 @@ def _tpe(run: _Run, space: Space, trials: int, seed: int) -> None:
     try:
         import optuna  # an extra
     except ImportError as error:
-        raise ImportError("method='tpe' needs optuna: pip install 'chainrule[search]'") from error
+        raise missing("method='tpe'", "optuna", "search") from error
     distributions: dict[str, Any] = {}
     for name, given in space.items():
         if not isinstance(given, Range):

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import ShapeError
+from chainrule.errors import ShapeError, missing
 from chainrule.graph.tensor import Array
 from chainrule.train.metrics.outputs import (
     CLASS_OUTPUTS,
@@ -214,10 +214,10 @@ def score(name: str) -> ArrayMetric:
     from importlib.util import find_spec  # only where such a metric is made
 
     if find_spec("sklearn") is None:
-        raise ImportError(
-            f"the metric {name!r} is scikit-learn's: pip install scikit-learn, or write "
-            "cr.metrics.ArrayMetric(function) with a function (outputs, targets) of your own"
-        )
+        raise missing(
+            f"the metric {name!r}", "scikit-learn", "sklearn",
+            "write cr.metrics.ArrayMetric(function) with a function (outputs, targets) of your own",
+        )  # fmt: skip
     said = SCORES[name]
     return ArrayMetric(
         functools.partial(_score, said),
