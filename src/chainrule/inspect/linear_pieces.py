@@ -19,6 +19,7 @@ from chainrule.compiler.capture import capture
 from chainrule.compiler.elementwise import ELEMENTWISE
 from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
+from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn.module import Module
 
@@ -197,7 +198,7 @@ def _constant(node: Tensor) -> Array:
 
 def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
     """The line whose sign changes where the node has its kink; None without a kink."""
-    if not (_is_constant_between_jumps(node) or _name(node) in _KINKS):
+    if not (_is_constant_between_jumps(node) or operation_name(node) in _KINKS):
         return None
     if len(inputs) == 1:
         return inputs[0]
@@ -210,7 +211,7 @@ def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
 
 def _is_constant_between_jumps(node: Tensor) -> bool:
     """Whether the node is a comparison or a sign: of chainrule's own these alone have no rules."""
-    operation = ELEMENTWISE.get(_name(node))
+    operation = ELEMENTWISE.get(operation_name(node))
     return operation is not None and not operation.rules
 
 
@@ -223,7 +224,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
     """The line of a node, computed from those of its inputs."""
     assert node.operation is not None
     values = [line.value for line in inputs]
-    name, attributes = _name(node), node.attributes
+    name, attributes = operation_name(node), node.attributes
     if name == "astype":
         kind = np.float64 if attributes["dtype"].kind == "f" else attributes["dtype"]
         value = values[0].astype(kind)
@@ -266,7 +267,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
 
 def _check_rows(node: Tensor, inputs: Sequence[_Line], rows: int) -> None:
     """Raise if the operation would mix rows: each row is an interval of its own."""
-    name, attributes = _name(node), node.attributes
+    name, attributes = operation_name(node), node.attributes
     mixes = (
         node.shape[:1] == ()
         or node.shape[0] % rows
@@ -283,11 +284,6 @@ def _check_rows(node: Tensor, inputs: Sequence[_Line], rows: int) -> None:
 def _refusal(node: Tensor, reason: str) -> ValueError:
     where = f" in layer {node.path}" if node.path else ""
     return ValueError(
-        f"linear_pieces can't follow the operation {_name(node)}{where}: {reason}. Count the "
-        "pieces of a part of the model without it."
+        f"linear_pieces can't follow the operation {operation_name(node)}{where}: {reason}. Count "
+        "the pieces of a part of the model without it."
     )
-
-
-def _name(node: Tensor) -> str:
-    assert node.operation is not None
-    return node.operation.name

@@ -18,6 +18,7 @@ from chainrule.drawing.picture import Drawing
 from chainrule.drawing.svg import DIRECTIONS, Direction, graph_svg
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import no_grad
+from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.checked_trace import checked
 from chainrule.inspect.pictures.folding import folded_diagram
@@ -336,7 +337,7 @@ def _named(roots: Sequence[Tensor]) -> str:
     last = roots[0]
     if len(roots) > 1:
         return f"{len(roots)} tensors"
-    return last.name or (last.operation.name if last.operation else "a leaf")
+    return last.name or operation_name(last) or "a leaf"
 
 
 def _gradients(roots: Sequence[Tensor]) -> dict[Tensor, Array]:
