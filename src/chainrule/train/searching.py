@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from chainrule import checks
 from chainrule.data.batches import permutation
+from chainrule.data.splitting import split_rows
 from chainrule.errors import NonFiniteError, missing
 from chainrule.ops.random import Generator, use_generator
 from chainrule.system.side_by_side import side_by_side
@@ -148,12 +149,7 @@ class _Data:
             return cls(x, y, (validation[0], validation[1]))
         if not 0 < checks.number("validation_fraction", fraction) < 1:
             raise ValueError(f"validation_fraction is between 0 and 1, got {fraction}")
-        rows = _rows_of(x, y)
-        count = round(fraction * rows)
-        if not 0 < count < rows:
-            raise ValueError(f"{fraction} of {rows} rows can't be held out: give more rows")
-        order = permutation(rows, seed, epoch=0)
-        held, kept = np.sort(order[:count]), np.sort(order[count:])
+        kept, held = split_rows(_rows_of(x, y), fraction, seed)
         return cls(_take(x, kept), _take(y, kept), (_take(x, held), _take(y, held)))
 
     def part(self, share: float, seed: int, *, by_class: bool) -> tuple[Any, Any]:
