@@ -21,6 +21,7 @@ from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
 from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor, placeholder
+from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.module import Module
 
 _MIN_DISTANCE = 1e-10  # in t; breakpoints nearer to each other count as one
@@ -135,7 +136,7 @@ class _Walk:
     def go(self) -> None:
         """Visit the nodes up to the first with a kink within an interval, and split there."""
         rows = len(self.middles)
-        dtype = next((p.dtype for p in self.model.parameters()), np.dtype(np.float32))
+        dtype = floating_dtype(self.model)
         with no_grad():
             graph = capture(self.model, placeholder((rows, *self.start.shape), dtype))
         if not isinstance(graph.outputs, Tensor):

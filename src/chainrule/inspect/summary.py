@@ -18,6 +18,7 @@ from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Tensor, placeholder
 from chainrule.nn import arguments
+from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.interception import intercepted
 from chainrule.nn.module import Module
 from chainrule.trees import leaves
@@ -182,9 +183,8 @@ def summary(
     """
     arguments.module("model", model)
     shape = _checked_shape(input_shape, batch_size)
-    states = [*model.parameters(), *model.buffers()]
     if dtype is None:
-        dtype = next((s.dtype for s in states if s.dtype.kind == "f"), np.dtype(np.float32))
+        dtype = floating_dtype(model)
     calls = _Calls(model)
     x = placeholder(shape, dtype, name="x")
     with model.in_mode(True), intercepted(model, calls.around):
