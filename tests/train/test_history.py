@@ -39,7 +39,7 @@ def test_it_prints_a_table(history):
     # Columns in the order in which they first came; four digits; blank where an epoch has none.
     assert str(history) == (
         "epoch    loss  accuracy     lr  seconds  validation_loss\n"
-        "    1       2      0.25    0.1      1.5                 \n"
+        "    1       2      0.25    0.1      1.5\n"
         "    2  0.1235       0.5  1e-05                         3"
     )
     assert repr(history) == "<History of 2 epochs>"

@@ -17,6 +17,7 @@ from chainrule import nn
 from chainrule.cli.tasks import Task, describe_task
 from chainrule.errors import printable
 from chainrule.graph.tensor import placeholder
+from chainrule.markup import size_text
 
 if TYPE_CHECKING:
     from chainrule.cli.sources import Data
@@ -210,9 +211,5 @@ def show_files(given: Mapping[str, Any], *, interrupted: bool, what: str = "the 
 
 
 def size_of(path: str) -> str:
-    """The size of a file, as in "1.2 MB"."""
-    size = os.path.getsize(path)
-    for unit, factor in {"GB": 1e9, "MB": 1e6, "kB": 1e3}.items():
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"
+    """The size of a file, as in "1.23 MB"."""
+    return size_text(os.path.getsize(path))

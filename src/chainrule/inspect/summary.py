@@ -17,6 +17,7 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Tensor, placeholder
+from chainrule.markup import printed, size_text
 from chainrule.nn import arguments
 from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.interception import intercepted
@@ -98,26 +99,15 @@ class Summary(NamedTuple):
         notes = [
             f"input {' × '.join(map(str, self.input_shape))}, {_count(self.nodes)} neurons; "
             "edges and FLOPs are those of one row",
-            f"memory: parameters {_size(self.parameter_bytes)}, activations that the backward pass "
-            f"of a batch reads {_size(self.activation_bytes)}",
+            f"memory: parameters {size_text(self.parameter_bytes)}, activations that the backward "
+            f"pass of a batch reads {size_text(self.activation_bytes)}",
         ]
         if frozen:
             notes.append(f"{frozen:,} parameters are frozen")
         return Group(table, Text(), *map(Text, notes))
 
     def __str__(self) -> str:
-        import io
-        import shutil
-
-        from rich.console import Console
-
-        width = shutil.get_terminal_size((100, 24)).columns
-        console = Console(
-            file=io.StringIO(), width=width, color_system=None, highlight=False, force_jupyter=False
-        )
-        console.print(self)
-        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in lines)
+        return printed(self)
 
     def __repr__(self) -> str:  # in a notebook and at the prompt
         return str(self)
@@ -125,13 +115,6 @@ class Summary(NamedTuple):
 
 def _count(number: float) -> str:
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
-
-
-def _size(nbytes: int) -> str:
-    for unit, factor in {"GB": 10**9, "MB": 10**6, "kB": 10**3}.items():
-        if nbytes >= factor:
-            return f"{nbytes / factor:.2f} {unit}"
-    return f"{nbytes} bytes"
 
 
 def summary(

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import _core, checks
+from chainrule.markup import aligned
 from chainrule.tabular import decisions
 from chainrule.tabular.kinds import (
     KINDS,
@@ -283,10 +284,8 @@ class Columns:
         ]
 
     def __str__(self) -> str:
-        rows = [("column", "kind", "decision")]
-        rows += [(d["name"], d["kind"], d["decision"]) for d in self.describe()]
-        first, second = (max(len(row[i]) for row in rows) for i in range(2))
-        return "\n".join(f"{a:<{first}}  {b:<{second}}  {c}" for a, b, c in rows)
+        rows = [(d["name"], d["kind"], d["decision"]) for d in self.describe()]
+        return aligned([("column", "kind", "decision"), *rows], left=True)
 
     def __repr__(self) -> str:
         return f"<Columns: {len(self.columns)} columns, {self.numeric + self.plain} numbers>"

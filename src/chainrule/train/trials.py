@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chainrule.errors import NonFiniteError
+from chainrule.markup import aligned
 
 
 @dataclass
@@ -112,15 +113,8 @@ class SearchResult:
 
     def __str__(self) -> str:
         columns = self.to_dict()
-        shown = [[name, *map(_shown, values)] for name, values in columns.items()]
-        if columns["seconds"]:
-            shown[-1][1:] = [f"{seconds:.1f}" for seconds in columns["seconds"]]
-        widths = [max(map(len, column)) for column in shown]
-        rows = zip(*shown, strict=True)
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in rows
-        )
+        columns["seconds"] = [f"{seconds:.1f}" for seconds in columns["seconds"]]
+        return aligned([[*columns], *zip(*columns.values(), strict=True)])
 
     def __repr__(self) -> str:
         return f"<SearchResult of {len(self)} trials>"
@@ -139,7 +133,3 @@ def ranked(trials: Iterable[Trial], mode: str) -> list[Trial]:
 
 def _says_something(column: list[Any]) -> bool:
     return not column or any(item is not None for item in column)
-
-
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
