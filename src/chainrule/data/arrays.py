@@ -423,7 +423,7 @@ def _as_array(data: Any, name: str) -> Array:
     if array.dtype.kind == "O" and not isinstance(data, np.ndarray) and _are_numbers(array):
         array = array.astype(np.float64)  # as of a table with columns of several dtypes
     if array.dtype.kind == "O":
-        raise TypeError(f"{name} is {_describe(data)} of dtype object. {_OBJECT_REMEDY}")
+        raise TypeError(f"{name} is a {type(data).__name__} of dtype object. {_OBJECT_REMEDY}")
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{name} has dtype {array.dtype}, not real numbers. "
@@ -451,10 +451,6 @@ def _are_numbers(array: Array) -> bool:
         and not isinstance(item, np.complexfloating)
         for item in array.flat
     )
-
-
-def _describe(data: Any) -> str:
-    return "None" if data is None else f"a {type(data).__name__}"
 
 
 def _position(row: int, rest: tuple[int, ...]) -> str:

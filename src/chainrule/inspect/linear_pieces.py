@@ -9,7 +9,7 @@ starts again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -235,7 +235,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
     forward: Callable[..., Any] = node.operation.forward
     if all(line.slope is None for line in inputs):
         return _Line(np.asarray(forward(*values, **attributes)), None)
-    _check_rows(node, inputs, rows)
+    _check_rows(node, rows)
     slopes = [_slope(line) for line in inputs]
     if _is_constant_between_jumps(node):
         value = forward(*values, **attributes)
@@ -266,7 +266,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
     raise _refusal(node, "it is not piecewise linear, or not an operation that can be followed")
 
 
-def _check_rows(node: Tensor, inputs: Sequence[_Line], rows: int) -> None:
+def _check_rows(node: Tensor, rows: int) -> None:
     """Raise if the operation would mix rows: each row is an interval of its own."""
     name, attributes = operation_name(node), node.attributes
     mixes = (
