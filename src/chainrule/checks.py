@@ -156,9 +156,10 @@ def number(name: str, value: Any) -> float:
 
 def not_negative(name: str, value: Any) -> float:
     """A finite number of at least 0."""
-    if number(name, value) < 0:
+    found = number(name, value)
+    if found < 0:
         raise ValueError(f"{name} is not negative, got {value}")
-    return number(name, value)
+    return found
 
 
 def positive(name: str, value: Any) -> float:
@@ -170,9 +171,10 @@ def positive(name: str, value: Any) -> float:
 
 def probability(name: str, value: Any) -> float:
     """A number in 0 ... 1."""
-    if not 0 <= number(name, value) <= 1:
+    found = number(name, value)
+    if not 0 <= found <= 1:
         raise ValueError(f"{name} is a probability, from 0 to 1; got {value}")
-    return number(name, value)
+    return found
 
 
 def fitting(name: str, value: float, dtype: np.dtype) -> None:

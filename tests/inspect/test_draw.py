@@ -557,7 +557,11 @@ def test_what_cannot_be_drawn():
             lambda: cr.draw(normed, (2,), level="neurons"),
         ),
         (ValueError, "there is no row 1", lambda: cr.draw(explained(), level="neurons", row=1)),
-        (TypeError, "row is the number", lambda: cr.draw(explained(), level="neurons", row="a")),
+        (
+            TypeError,
+            "row is a whole number",
+            lambda: cr.draw(explained(), level="neurons", row="a"),
+        ),
         (TypeError, "open is the path of a layer", lambda: cr.draw(model, (2,), open=3)),
         (ValueError, "no layer; there are '0', '1'", lambda: cr.draw(model, (2,), open="nope")),
         (ValueError, "the graph has no layers", lambda: cr.draw(x, open=["a"])),

@@ -279,8 +279,7 @@ class Columns:
     def describe(self) -> list[dict[str, Any]]:
         """For each column a dict with its "name", "kind" and "decision", in words."""
         return [
-            {"name": c.name, "kind": KINDS_IN_WORDS[type(c)], "decision": c.reason}
-            for c in self.columns
+            {"name": c.name, "kind": _NAMES[type(c)], "decision": c.reason} for c in self.columns
         ]
 
     def __str__(self) -> str:
@@ -297,8 +296,7 @@ class Columns:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as plain data that JSON can hold."""
-        names = {kind: name for name, kind in KINDS.items()}
-        columns = [{"kind": names[type(c)], **asdict(c)} for c in self.columns]
+        columns = [{"kind": _NAMES[type(c)], **asdict(c)} for c in self.columns]
         return {"named": self.named, "numbered": self.numbered, "columns": columns}
 
     @classmethod
@@ -318,7 +316,7 @@ class Columns:
             raise ValueError(f"this describes no columns: {error!r:.200}") from None
 
 
-KINDS_IN_WORDS = {kind: name for name, kind in KINDS.items()}
+_NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 def _numbers_alone(columns: Sequence[Column]) -> _Numbers | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -317,7 +318,7 @@ def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:
 
 def _changed(recipe: Recipe, **changes: Any) -> Recipe:
     """The recipe with what is given changed, once it is checked."""
-    check = {
+    check: dict[str, Callable[[str, Any], Any]] = {
         "epochs": checks.count,
         "batch_size": checks.count,
         "hidden": lambda _, widths: tuple(checks.count("a width", width) for width in widths),
@@ -325,8 +326,8 @@ def _changed(recipe: Recipe, **changes: Any) -> Recipe:
         "dropout": checks.probability,
         "weight_decay": checks.not_negative,
     }
-    given = {name: value for name, value in changes.items() if value is not None}
-    return recipe.but(**{name: check[name](name, value) for name, value in given.items()})
+    given = {n: check[n](n, value) for n, value in changes.items() if value is not None}
+    return replace(recipe, **given)
 
 
 def _parts(

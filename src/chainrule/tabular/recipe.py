@@ -45,10 +45,6 @@ class Recipe:
     epochs: int = 256
     batch_size: int = 256
 
-    def but(self, **changes: Any) -> Recipe:
-        """The recipe with some hyper-parameters changed; None leaves one as it is."""
-        return replace(self, **{k: v for k, v in changes.items() if v is not None})
-
 
 def realmlp(task: Task, *, simple: bool = False) -> Recipe:
     """The recipe of RealMLP-TD, or of RealMLP-TD-S where `simple`.

@@ -7,8 +7,6 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.plan import Plan
@@ -119,8 +117,7 @@ def draw(
             f"direction is one of {', '.join(map(repr, DIRECTIONS))}, not {direction!r}"
         )
     patterns = _patterns(open)
-    if not isinstance(row, (int, np.integer)) or isinstance(row, bool):
-        raise TypeError(f"row is the number of a row of the data, from 0; got {row!r}")
+    row = checks.integer("row", row)
     trace = _trace(what)
     if data is not None and not isinstance(what, (Module, CapturedGraph)):
         raise TypeError(
