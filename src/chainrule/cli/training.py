@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import zlib
+from typing import Any, cast
 
 import click
+import numpy as np
 
+from chainrule.cli import building, output, sources
+from chainrule.cli.building import Options
 from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.options import LARGE_BATCH, LEARNING_RATES, MANY_ROWS, SMALL_BATCH
-
-if TYPE_CHECKING:
-    from chainrule.cli.building import Options
-    from chainrule.cli.sources import Data
-    from chainrule.cli.tasks import Task
-    from chainrule.graph.tensor import Array
-
+from chainrule.cli.resuming import say_whether_resumed
+from chainrule.cli.saved import evaluate
+from chainrule.cli.sources import Data
+from chainrule.cli.tasks import Task, choose_task
+from chainrule.data import split
+from chainrule.graph.tensor import Array
+from chainrule.ops.random import manual_seed
+from chainrule.train import EarlyStopping, Trainer
+from chainrule.train.checkpoint import check_can_save
 
 HELD_OUT = 0.2
 
@@ -27,16 +33,12 @@ def train_on_rows(ctx: click.Context, name: str, folder: str | None, given: dict
         name, folder: the data.
         given: the other options.
     """
-    from chainrule.cli import sources
-    from chainrule.cli.building import check_images
-    from chainrule.cli.tasks import choose_task
-
     data = sources.read_to_train(
         name, folder, given["target"], given["header"], given["size"], given["grayscale"]
     )
     assert data.y is not None
     if given["model"] == "cnn":
-        check_images(data)
+        building.check_images(data)
     task = choose_task(data.y, _target_name(data), given["task"])
     _train(ctx, data, task, given)
 
@@ -50,15 +52,15 @@ def _options(given: dict[str, Any], fraction: float, rows: int, shape: tuple[int
         rows: how many are left to train on.
         shape: of a row of the inputs.
     """
-    from chainrule.cli.building import Options, default_channels
-
     is_cnn = given["model"] == "cnn"
     hidden, epochs = given["hidden"], given["epochs"]
     channels: tuple[int, ...] = ()
     if hidden is None:
         hidden = (128,) if is_cnn else (128, 128)
     if is_cnn:
-        channels = default_channels(shape) if given["channels"] is None else given["channels"]
+        channels = (
+            building.default_channels(shape) if given["channels"] is None else given["channels"]
+        )
     if epochs is None:
         epochs = 5 if is_cnn and rows >= MANY_ROWS else 30
     if given["warmup"] >= epochs:
@@ -99,13 +101,6 @@ def _or_default(value: float | None, default: float) -> float:
 
 def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) -> None:
     """Split, build, train, save, and say how well it went."""
-    from chainrule.cli import building, output
-    from chainrule.cli.resuming import say_whether_resumed
-    from chainrule.cli.saved import evaluate
-    from chainrule.ops.random import manual_seed
-    from chainrule.train import EarlyStopping, Trainer
-    from chainrule.train.checkpoint import check_can_save
-
     fraction = given["validation_fraction"]
     if fraction is None:
         fraction = HELD_OUT if data.x_test is None or given["patience"] is not None else 0.0
@@ -170,11 +165,6 @@ def _split(
     data: Data, task: Task, fraction: float, seed: int
 ) -> tuple[Array, Array, tuple[Array, Array] | None]:
     """The rows to train on, and those held out: of every class its share, if all have two rows."""
-    import numpy as np
-
-    from chainrule.cli.building import as_input
-    from chainrule.data import split
-
     assert data.y is not None
     x, y = data.x, task.encode(data.y, data.name)
     if not fraction:
@@ -182,15 +172,11 @@ def _split(
     stratify = task.classes is not None and int(np.bincount(y).min()) > 1
     train_part, held_out = split(x, y, fraction, seed=seed, stratify=stratify)
     (x, y), (held_x, held_y) = cast("tuple[tuple[Array, Array], ...]", (train_part, held_out))
-    return x, y, (as_input(held_x), held_y)
+    return x, y, (building.as_input(held_x), held_y)
 
 
 def _metadata(data: Data, task: Task, options: Options) -> dict[str, Any]:
     """The metadata of the model's file: all that is needed to use the model."""
-    import zlib
-
-    import numpy as np
-
     checksum = 0
     for array in (data.x, data.y):
         checksum = zlib.crc32(np.ascontiguousarray(array).tobytes(), checksum)
