@@ -19,7 +19,7 @@ from chainrule.errors import NonFiniteError, missing
 from chainrule.ops.random import Generator, use_generator
 from chainrule.system.side_by_side import side_by_side
 from chainrule.tables import as_frame, as_series, is_series, is_table
-from chainrule.train.callbacks import EarlyStopping, _check_mode, _mode
+from chainrule.train.callbacks import EarlyStopping, check_mode, mode_of
 from chainrule.train.own_parts import OwnParts
 from chainrule.train.search_space import Range, Space, check_space, chosen, draw
 from chainrule.train.trainer import Trainer
@@ -116,7 +116,7 @@ def search(
     end = math.inf
     if time_budget is not None:
         end = time.monotonic() + checks.positive("time_budget", time_budget)
-    _check_mode(mode)
+    check_mode(mode)
     check_space(space)
     data = _Data.of(x, y, validation_data, validation_fraction, seed)
     run = _Run(make, data, epochs, batch_size, metric, mode, end, seed)
@@ -296,7 +296,7 @@ class _Run:
                 _check_metric(keep.monitor, _columns(trainer))
             self._keepers[trial.number] = keep
             trainer.callbacks.append(keep)
-            self.mode = _mode(keep, trainer)
+            self.mode = mode_of(keep, trainer)
         done = trainer.epoch
         epochs = max(round(share * self.epochs), 1) - done
         if epochs >= 1 and trainer.history.stop_reason is None:
