@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule import nn, optim
 from chainrule.cli.options import ACTIVATIONS
-from chainrule.cli.sources import Data
+from chainrule.cli.sources import SourceData
 from chainrule.cli.tasks import Task
 from chainrule.graph.tensor import Array, Tensor
 
@@ -116,7 +116,7 @@ def default_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(channels)
 
 
-def check_images(data: Data) -> None:
+def check_images(data: SourceData) -> None:
     """Raise ValueError where rows are no images, which a cnn takes."""
     shape = data.x.shape[1:]
     if len(shape) == 3 and shape[-1] in (1, 3, 4) and shape[0] not in (1, 3, 4):

@@ -20,7 +20,7 @@ from chainrule.graph.tensor import placeholder
 from chainrule.markup import size_text
 
 if TYPE_CHECKING:
-    from chainrule.cli.sources import Data
+    from chainrule.cli.sources import SourceData
 
 
 def line(label: str, text: str) -> None:
@@ -73,13 +73,13 @@ def show_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> Non
     click.echo()
 
 
-def say_notice(data: Data) -> None:
+def say_notice(data: SourceData) -> None:
     """Print, to standard error, what a user should know of how the data were read."""
     if data.notice is not None:
         click.echo(printable(f"Note: {data.name}: {data.notice}."), err=True)
 
 
-def show_data(data: Data, task: Task, parts: Mapping[str, int], *, inferred: bool) -> None:
+def show_data(data: SourceData, task: Task, parts: Mapping[str, int], *, inferred: bool) -> None:
     """Print the data, the number of rows of each part (training, test, ...), and the task."""
     counts = ", ".join(f"{rows:,} {part}" for part, rows in parts.items())
     row = describe_row(data.x.shape[1:], data.columns)

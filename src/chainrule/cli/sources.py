@@ -33,7 +33,7 @@ _MIN_SIZE = 1e-37
 
 
 @dataclass(frozen=True)
-class Data:
+class SourceData:
     """Inputs and targets of a source.
 
     Attributes:
@@ -160,7 +160,7 @@ def files_of(name: str, folder: str | None) -> list[Path]:
     return found
 
 
-def read_built_in(name: str, folder: str | None) -> Data:
+def read_built_in(name: str, folder: str | None) -> SourceData:
     """A built-in set."""
     if folder is None and name != "digits":
         raise ValueError(f"{name} needs --data FOLDER, the folder with its files.")
@@ -176,7 +176,7 @@ def read_built_in(name: str, folder: str | None) -> Data:
     y, y_test = found.y_train, found.y_test
     if not found.classes[0].isdecimal():
         y, y_test = (np.array(found.classes)[labels] for labels in (y, y_test))
-    return Data(name, name, found.x_train, y, found.x_test, y_test)
+    return SourceData(name, name, found.x_train, y, found.x_test, y_test)
 
 
 def read_to_train(
@@ -186,7 +186,7 @@ def read_to_train(
     header: bool | None = None,
     size: tuple[int, int] | None = None,
     grayscale: bool = False,
-) -> Data:
+) -> SourceData:
     """Data to train on.
 
     Args:
@@ -208,7 +208,7 @@ def read_to_train(
         found = read_npz(name)
         _check_not_tiny(f"{name}: x", found.x)
         _check_not_tiny(f"{name}: y", found.y)
-        return Data(kind, name, found.x, found.y, found.x_test, found.y_test)
+        return SourceData(kind, name, found.x, found.y, found.x_test, found.y_test)
     with saying_what_text_is_for(name):
         table = read_text_table(name, header=header)
     names, values = table.names, table.values
@@ -225,7 +225,7 @@ def read_to_train(
     notice = None
     if table.has_index:
         notice = INDEX_LEFT_OUT
-    return Data(
+    return SourceData(
         kind,
         name,
         np.delete(values, index, axis=1),
@@ -257,7 +257,7 @@ def read_to_use(
     *,
     header: bool | None = None,
     with_target: bool,
-) -> Data:
+) -> SourceData:
     """Data to predict or evaluate with a model, with the columns and shape of its training data.
 
     Args:
@@ -274,7 +274,7 @@ def read_to_use(
     _check_header(name, kind, header)
     if kind == "images":
         pixels, labels, files = images.read_to_use(name, trained_on, with_target=with_target)
-        return Data(kind, name, pixels, labels, files=files)
+        return SourceData(kind, name, pixels, labels, files=files)
     if kind in BUILT_IN:
         data = read_built_in(name, folder)
     elif kind == "npz":
@@ -305,28 +305,28 @@ def saying_what_text_is_for(name: str) -> Iterator[None]:
         ) from error
 
 
-def _read_images_to_train(name: str, size: tuple[int, int] | None, grayscale: bool) -> Data:
+def _read_images_to_train(name: str, size: tuple[int, int] | None, grayscale: bool) -> SourceData:
     """The images of a folder."""
     if not Path(name).is_dir():
         raise ValueError(f"{name} is one image. Give the folder above the folders of the classes.")
     (x, y), test = images.read_folder(name, size, grayscale=grayscale)
     x_test, y_test = test or (None, None)
-    return Data("images", name, x, y, x_test, y_test, resized=size is not None)
+    return SourceData("images", name, x, y, x_test, y_test, resized=size is not None)
 
 
-def _read_npz_with_or_without_targets(name: str) -> Data:
+def _read_npz_with_or_without_targets(name: str) -> SourceData:
     """An npz file in which y may be missing."""
     names = names_of(name)
     if "y" in names or "x" not in names:
         found = read_npz(name)
-        return Data("npz", name, found.x, found.y, found.x_test, found.y_test)
+        return SourceData("npz", name, found.x, found.y, found.x_test, found.y_test)
     try:
         x = as_arrays(read_archive(name, ["x"])["x"], f"{name}: x")
         check_finite(x, f"{name}: x")
     except (TypeError, ValueError) as error:
         raise FileError(f"{error}") from error
     assert isinstance(x, np.ndarray)
-    return Data("npz", name, x, None)
+    return SourceData("npz", name, x, None)
 
 
 def _check_folder(name: str, kind: str, folder: str | None) -> None:
@@ -342,7 +342,7 @@ def _check_header(name: str, kind: str, header: bool | None) -> None:
 
 def _read_table_of(
     name: str, trained_on: dict[str, Any], header: bool | None, with_target: bool
-) -> Data:
+) -> SourceData:
     """A table's features in the model's order: by name if both have names, else by place.
 
     No other column is read: it may hold text, or nothing.
@@ -379,7 +379,7 @@ def _read_table_of(
     y = None
     if found["has_target"]:
         values, y = values[:, :-1], values[:, -1]
-    return Data(
+    return SourceData(
         "table", name, values, y, columns=tuple(columns), target=target, notice=found["notice"]
     )
 

@@ -14,7 +14,7 @@ from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.options import LARGE_BATCH, LEARNING_RATES, MANY_ROWS, SMALL_BATCH
 from chainrule.cli.resuming import say_whether_resumed
 from chainrule.cli.saved import evaluate
-from chainrule.cli.sources import Data
+from chainrule.cli.sources import SourceData
 from chainrule.cli.tasks import Task, choose_task
 from chainrule.data import split
 from chainrule.graph.tensor import Array
@@ -99,7 +99,7 @@ def _or_default(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) -> None:
+def _train(ctx: click.Context, data: SourceData, task: Task, given: dict[str, Any]) -> None:
     """Split, build, train, save, and say how well it went."""
     fraction = given["validation_fraction"]
     if fraction is None:
@@ -162,7 +162,7 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
 
 
 def _split(
-    data: Data, task: Task, fraction: float, seed: int
+    data: SourceData, task: Task, fraction: float, seed: int
 ) -> tuple[Array, Array, tuple[Array, Array] | None]:
     """The rows to train on, and those held out: of every class its share, if all have two rows."""
     assert data.y is not None
@@ -175,7 +175,7 @@ def _split(
     return x, y, (building.as_input(held_x), held_y)
 
 
-def _metadata(data: Data, task: Task, options: Options) -> dict[str, Any]:
+def _metadata(data: SourceData, task: Task, options: Options) -> dict[str, Any]:
     """The metadata of the model's file: all that is needed to use the model."""
     checksum = 0
     for array in (data.x, data.y):
@@ -200,5 +200,5 @@ def _metadata(data: Data, task: Task, options: Options) -> dict[str, Any]:
     }
 
 
-def _target_name(data: Data) -> str:
+def _target_name(data: SourceData) -> str:
     return f"{data.name}, column {data.target!r}" if data.kind == "table" else f"{data.name}: y"

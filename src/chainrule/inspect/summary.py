@@ -168,7 +168,7 @@ def summary(
     shape = _checked_shape(input_shape, batch_size)
     if dtype is None:
         dtype = floating_dtype(model)
-    calls = _Calls(model)
+    calls = _FirstCalls(model)
     x = placeholder(shape, dtype, name="x")
     with model.in_mode(True), intercepted(model, calls.around):
         try:
@@ -195,7 +195,7 @@ def _checked_shape(input_shape: Sequence[int], batch_size: int) -> tuple[int, ..
     return (int(batch_size), *map(int, input_shape))
 
 
-class _Calls:
+class _FirstCalls:
     """The modules in the order of their first calls; the nodes of each carry its own path."""
 
     def __init__(self, model: Module) -> None:
@@ -229,7 +229,9 @@ def _training_graph(model: Module, x: Tensor, output: Tensor) -> CapturedGraph:
     return capture(step, x, placeholder(output.shape, output.dtype))
 
 
-def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[int, ...]) -> Summary:
+def _counted(
+    model: Module, calls: _FirstCalls, graph: CapturedGraph, shape: tuple[int, ...]
+) -> Summary:
     simplified = simplify(graph)
     # The forward pass computes the output, and updates such as those of running statistics.
     forward = with_ancestors([simplified.outputs[0], *simplified.updates.values()])
@@ -290,7 +292,7 @@ def _connections(value: Value) -> int:
     return value.flops // 2 if value.kind == "matmul" else 0
 
 
-def _in_order(calls: _Calls) -> Iterable[tuple[Module, str]]:
+def _in_order(calls: _FirstCalls) -> Iterable[tuple[Module, str]]:
     """The modules that were called, in the order of the calls, then those that were not."""
     not_called = [module for module in calls.paths if module not in calls.outputs]
     return ((module, calls.paths[module]) for module in (*calls.outputs, *not_called))

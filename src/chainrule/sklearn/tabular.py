@@ -27,7 +27,7 @@ from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
 from chainrule.tabular.reading import as_array, rows_of
-from chainrule.tabular.recipe import Task
+from chainrule.tabular.recipe import TaskName
 from chainrule.tabular.targets import Classes
 from chainrule.train import Callback
 
@@ -41,7 +41,7 @@ _OF_FIT = frozenset(signature(fit).parameters)
 class _Tabular(ReportMixin, BaseEstimator):
     """The base of both estimators."""
 
-    _task: ClassVar[Task]
+    _task: ClassVar[TaskName]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "preset": [StrOptions(set(PRESETS))],
@@ -171,7 +171,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         ['up', 'down']
     """
 
-    _task: ClassVar[Task] = "classification"
+    _task: ClassVar[TaskName] = "classification"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_Tabular._parameter_constraints,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
@@ -306,7 +306,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         True
     """
 
-    _task: ClassVar[Task] = "regression"
+    _task: ClassVar[TaskName] = "regression"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_Tabular._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],

@@ -21,7 +21,7 @@ from chainrule.tabular.columns import Columns
 from chainrule.tabular.intervals import scores
 from chainrule.tabular.model import TabularModel
 from chainrule.tabular.reading import read
-from chainrule.tabular.recipe import Recipe, Task, realmlp
+from chainrule.tabular.recipe import Recipe, TaskName, realmlp
 from chainrule.tabular.targets import (
     Classes,
     Numbers,
@@ -62,7 +62,7 @@ class _Part(NamedTuple):
 def fit(
     table: Any,
     target: Any,
-    task: Task,
+    task: TaskName,
     *,
     preset: str = "default",
     loss: str = "squared_error",
@@ -276,7 +276,7 @@ def _shares(target: Target, errors: Sequence[float]) -> list[float]:
     return (shares / shares.sum()).tolist()
 
 
-def _checked_loss(task: Task, loss: str, quantiles: Sequence[float]) -> tuple[float, ...]:
+def _checked_loss(task: TaskName, loss: str, quantiles: Sequence[float]) -> tuple[float, ...]:
     """The levels of the quantiles, checked with the loss."""
     if loss not in LOSSES:
         raise ValueError(f"loss is one of {', '.join(map(repr, LOSSES))}; got {loss!r:.80}")
@@ -302,7 +302,7 @@ class _Stop(Callback):
             trainer.stop(self._reason)
 
 
-def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:
+def _recipe(task: TaskName, preset: str, members: int | None) -> tuple[Recipe, int]:
     """The recipe of a preset, and the number of its members."""
     if task not in ("classification", "regression"):
         raise ValueError(f"task is 'classification' or 'regression', got {task!r:.80}")

@@ -13,7 +13,7 @@ from chainrule.nn import Dropout, Embedding, Linear, Module, ParametricActivatio
 from chainrule.nn.layers.tabular import PeriodicEmbedding
 from chainrule.optim import AdamW, Optimizer, Schedule
 
-Task = Literal["classification", "regression"]
+TaskName = Literal["classification", "regression"]
 
 _EPS = 1e-8
 
@@ -46,7 +46,7 @@ class Recipe:
     batch_size: int = 256
 
 
-def realmlp(task: Task, *, simple: bool = False) -> Recipe:
+def realmlp(task: TaskName, *, simple: bool = False) -> Recipe:
     """The recipe of RealMLP-TD, or of RealMLP-TD-S where `simple`.
 
     Source: Holzmüller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and

@@ -19,7 +19,7 @@ from chainrule.tabular.criteria import (
     deviation,
 )
 from chainrule.tabular.reading import read_targets
-from chainrule.tabular.recipe import Task
+from chainrule.tabular.recipe import TaskName
 
 _LARGEST = 1e300
 """Larger targets are refused: their distances, and sums over rows, would overflow float64."""
@@ -147,7 +147,7 @@ Target: TypeAlias = Classes | Numbers
 
 
 def fit_target(
-    task: Task,
+    task: TaskName,
     y: Any,
     train: NDArray[np.int64] | None = None,
     *,
