@@ -109,22 +109,8 @@ def _train(ctx: click.Context, data: SourceData, task: Task, given: dict[str, An
     if data.x_test is not None and data.y_test is not None:
         test = (building.as_input(data.x_test), task.encode(data.y_test, f"{data.name}: y_test"))
     options = _options(given, fraction, len(x), x.shape[1:])
-    manual_seed(options.seed)
-    standardize = data.kind in ("npz", "table", "images")
-    model = building.build_model(x, y, task, options, standardize=standardize)
+    trainer = _trainer(data, task, options, x, y)
     x = building.as_input(x)
-    optimizer = building.build_optimizer(model, options)
-    trainer = Trainer(
-        model,
-        building.build_loss(model, task),
-        optimizer,
-        metrics=task.training_metrics,
-        schedule=building.build_schedule(optimizer, options, len(x)),
-        clip_norm=options.clip_norm,
-        callbacks=[] if options.patience is None else [EarlyStopping(patience=options.patience)],
-        metadata=_metadata(data, task, options),
-        seed=options.seed,
-    )
     parts = {"to train on": len(x)}
     if validation is not None:
         parts["to validate"] = len(validation[0])
@@ -132,7 +118,7 @@ def _train(ctx: click.Context, data: SourceData, task: Task, given: dict[str, An
         parts["to test on"] = len(test[0])
     output.say_notice(data)
     output.show_data(data, task, parts, inferred=given["task"] is None)
-    output.show_model(model, x.shape[1:])
+    output.show_model(trainer.model, x.shape[1:])
     output.show_options(options.to_json())
     click.echo()
     if given["out"] is not None:
@@ -155,10 +141,29 @@ def _train(ctx: click.Context, data: SourceData, task: Task, given: dict[str, An
     if not interrupted:
         for name, part in (("validation", validation), ("test", test)):
             if part is not None:
-                output.show_figures(name, evaluate(model, task, *part), len(part[0]))
+                output.show_figures(name, evaluate(trainer.model, task, *part), len(part[0]))
     output.show_files(given, interrupted=interrupted)
     if interrupted:
         ctx.exit(INTERRUPTED)
+
+
+def _trainer(data: SourceData, task: Task, options: Options, x: Array, y: Array) -> Trainer:
+    """A new model for these rows, and its Trainer."""
+    manual_seed(options.seed)
+    standardize = data.kind in ("npz", "table", "images")
+    model = building.build_model(x, y, task, options, standardize=standardize)
+    optimizer = building.build_optimizer(model, options)
+    return Trainer(
+        model,
+        building.build_loss(model, task),
+        optimizer,
+        metrics=task.training_metrics,
+        schedule=building.build_schedule(optimizer, options, len(x)),
+        clip_norm=options.clip_norm,
+        callbacks=[] if options.patience is None else [EarlyStopping(patience=options.patience)],
+        metadata=_metadata(data, task, options),
+        seed=options.seed,
+    )
 
 
 def _split(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -185,15 +186,10 @@ def fit(
     given = None if validation is None else _given(columns, fitted, validation)
     data = Rows(arrays, encoded, weights)
 
-    def make() -> RealMLP:
-        return RealMLP(
-            columns.numeric, columns.plain, len(columns.sizes), sum(columns.sizes), fitted.outputs,
-            recipe.hidden, recipe.activation, recipe.dropout, recipe.simple,
-        )  # fmt: skip
-
+    make = partial(_network, columns, fitted, recipe)
     criterion = criterion_of(fitted, recipe.label_smoothing)
-    sizes = columns.sizes
     stop = _Stop()
+    workers = min(count, get_num_threads())
 
     def member(number: int) -> _Member:
         part = parts[number]
@@ -203,14 +199,14 @@ def fit(
             rounds_left = -(-count // workers) - number // workers
             seconds = max(begin + time_budget - time.monotonic(), 0.0) / rounds_left
         trained = train(
-            make, recipe, criterion, sizes, data.take(part.train), held if len(held) else None,
+            make, recipe, criterion, columns.sizes, data.take(part.train),
+            held if len(held) else None,
             seed=seed + number, seconds=seconds,
             callbacks=[*(callbacks if not number else ()), stop],
             progress=progress and not number,
         )  # fmt: skip
         return _measured(trained, fitted, held)
 
-    workers = min(count, get_num_threads())
     found = list(side_by_side(member, count, stop.tell).values())
     report = {
         "members": [_report_of(one.trained) for one in found],
@@ -219,6 +215,14 @@ def fit(
         "seconds": time.monotonic() - begin,
     }
     return _model_of(columns, fitted, found, report)
+
+
+def _network(columns: Columns, target: Target, recipe: Recipe) -> RealMLP:
+    """A network with its starting values."""
+    return RealMLP(
+        columns.numeric, columns.plain, len(columns.sizes), sum(columns.sizes), target.outputs,
+        recipe.hidden, recipe.activation, recipe.dropout, recipe.simple,
+    )  # fmt: skip
 
 
 def _report_of(trained: Trained) -> dict[str, Any]:
