@@ -20,7 +20,8 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.models import ARCHITECTURES, DECAY, Architecture
-from benchmarks.report import _table, duration
+from benchmarks.networks import cross_entropy
+from benchmarks.report import duration, new_table
 from benchmarks.runner import SETTLE_SECONDS, environment, limit_cpus
 from benchmarks.worker import time_of
 
@@ -137,13 +138,6 @@ LIBRARIES: dict[str, tuple[str, Any]] = {
 """By name: the module that must be installed, and the training."""
 
 
-def mean_loss(logits: Any, y: Any) -> float:
-    """The mean cross-entropy."""
-    z, y = logits.reshape(-1, logits.shape[-1]), y.reshape(-1)
-    z = z - z.max(axis=1, keepdims=True)
-    return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y]).mean())
-
-
 def work(connection: Connection, library: str, name: str) -> None:
     """What a process does: answers the method and its arguments that come by the connection."""
     architecture = ARCHITECTURES[name]
@@ -160,7 +154,7 @@ def work(connection: Connection, library: str, name: str) -> None:
         "weights": lambda: training.weights(),
         "load": training.load,
         "train_epoch": training.train_epoch,
-        "loss": lambda: mean_loss(training.predict(x), y),
+        "loss": lambda: cross_entropy(training.predict(x), y),
         "train": lambda seconds: time_of(training.train_epoch, seconds) / STEPS,
         "predict": predict,
     }
@@ -234,7 +228,7 @@ def measure(console: Console, name: str, libraries: list[str], rounds: int, seco
     for count in PREDICTED:
         columns += [f"{count:,} {'input' if count == 1 else 'inputs'}", "ratio"]
     batch = ARCHITECTURES[name].batch
-    table = _table(f"{name}: {flops / 1e6:,.0f} MFLOP a step, minibatches of {batch}", columns)
+    table = new_table(f"{name}: {flops / 1e6:,.0f} MFLOP a step, minibatches of {batch}", columns)
     for library, taken in times.items():
         cells = []
         for number, found in enumerate(taken):

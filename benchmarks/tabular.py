@@ -20,7 +20,7 @@ import click
 import numpy as np
 from rich.console import Console
 
-from benchmarks.report import _table
+from benchmarks.report import new_table
 from benchmarks.tables import TARGETS, Split, filled, split
 
 PRESETS = {
@@ -49,7 +49,6 @@ class Measured(NamedTuple):
 def fit(model: str, folder: Path, name: str, number: int, seed: int) -> Measured:
     """Train a model of this process's libraries on one split of a table."""
     data = split(folder, name, number)
-    begin = time.perf_counter()
     if model in PRESETS:
         from chainrule.sklearn import TabularClassifier, TabularRegressor
 
@@ -172,7 +171,7 @@ def main(
 
 def _report(results: dict[str, dict[str, list[Measured]]], models: list[str]) -> Any:
     """A table of mean errors and times, and the mean ratio to the reference."""
-    table = _table("error, and seconds to train", ["table", *models])
+    table = new_table("error, and seconds to train", ["table", *models])
     for name, found in results.items():
         cells = [
             f"{_mean_error(m):.5g}  {statistics.median(x.seconds for x in m):.2f} s"

@@ -95,10 +95,10 @@ def test_an_architecture_counts_its_flops_and_learns(name, products, outputs):
     x, y = architecture.data(architecture.batch)
     training = architectures.WithChainrule(name, x, y)
     assert training.flops == 2 * products
-    before = architectures.mean_loss(training.predict(x), y)
+    before = networks.cross_entropy(training.predict(x), y)
     training.train_epoch()
     assert training.predict(x[:3]).shape == (3, *outputs)
-    assert architectures.mean_loss(training.predict(x), y) < before
+    assert networks.cross_entropy(training.predict(x), y) < before
 
 
 def test_a_peer_that_ends_is_left_out_of_an_architecture(monkeypatch):
