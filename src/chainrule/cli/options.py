@@ -146,10 +146,12 @@ def check_models(ctx: click.Context, model: str) -> None:
         source = ctx.get_parameter_source(str(parameter.name))
         if models and model not in models and source is click.core.ParameterSource.COMMANDLINE:
             having = " and ".join(filter(None, [", ".join(models[:-1]), models[-1]]))
-            other = " or take --model mlp" if model == "realmlp" and "mlp" in models else ""
+            remedy = "Leave it out"
+            if model == "realmlp" and "mlp" in models:
+                remedy += ", or take --model mlp"
             raise click.UsageError(
-                f"{parameter.opts[0]} is an option of --model {having}; this "
-                f"trains --model {model}. Leave it out{other and ','}{other}."
+                f"{parameter.opts[0]} is an option of --model {having}; this trains --model "
+                f"{model}. {remedy}."
             )
 
 

@@ -28,8 +28,8 @@ from chainrule.train.trials import SearchResult, Trial, ranked
 Method = Literal["random", "halving", "tpe"]
 
 _METHODS = ("random", "halving", "tpe")
-_THIRD = 3
-"""Of so many trials of successive halving one goes on; and it goes on so many times longer."""
+_REDUCTION = 3
+"""Successive halving keeps one trial in so many, and gives it so many times the epochs or rows."""
 
 _LEAST = 32
 """Rows that an estimator gets in successive halving, if there are so many."""
@@ -345,15 +345,15 @@ class _Run:
 def _halving(run: _Run) -> None:
     """Train all trials a little, then the best third of them three times longer, and so on."""
     left = list(range(len(run.trials)))
-    share = float(_THIRD) ** -math.ceil(math.log(len(left), _THIRD) - 1e-9)
+    share = float(_REDUCTION) ** -math.ceil(math.log(len(left), _REDUCTION) - 1e-9)
     while True:
-        going_on = math.ceil(len(left) / _THIRD)
+        going_on = math.ceil(len(left) / _REDUCTION)
         run.train(left, share, going_on)
         if len(left) == 1 or run.is_over:
             return
         best = ranked((run.trials[number] for number in left), run.direction)[:going_on]
         left = sorted(trial.number for trial in best)
-        share = min(share * _THIRD, 1.0)
+        share = min(share * _REDUCTION, 1.0)
 
 
 def _tpe(run: _Run, space: Space, trials: int, seed: int) -> None:
