@@ -122,7 +122,7 @@ def main(
 
     with written_at_the_end(json_file, figures), console.status("") as status:
         for network in chosen_networks:
-            peaks += measured_peak(threads)
+            peaks.append(measured_peak(threads))
             results = measure(
                 network,
                 chosen,
@@ -133,8 +133,8 @@ def main(
                 say=status.update,
             )
             all_results.append(results)
-            peaks += measured_peak(threads)
-            report.show_training(console, results, max(peaks, default=None))
+            peaks.append(measured_peak(threads))
+            report.show_training(console, results, max(peaks))
             report.show_prediction(console, results)
         if digits or (digits is None and not (quick or networks)):
             families = {library.family for library in chosen}
@@ -185,11 +185,11 @@ def the_machine(console: Console, threads: int | None) -> tuple[str | None, int]
     return cpu, threads
 
 
-def measured_peak(threads: int) -> list[float]:
-    """The peak in GFLOP/s of fused multiply-adds, measured now, as a list of one."""
+def measured_peak(threads: int) -> float:
+    """The peak in GFLOP/s of fused multiply-adds, measured now."""
     from chainrule.system.machine import fma_peak
 
-    return [fma_peak("float32", threads)]
+    return fma_peak("float32", threads)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from benchmarks.runner import Measured, Results
 PACKAGES = ("chainrule", "torch", "jax", "scikit-learn", "numpy")
 
 
-def show_training(console: Console, results: Results, peak: float | None) -> None:
+def show_training(console: Console, results: Results, peak: float) -> None:
     """Print the time of a training step, its speed, and the ratio of chainrule's time to it."""
     network = results.network
     table = new_table(
@@ -35,7 +35,7 @@ def show_training(console: Console, results: Results, peak: float | None) -> Non
             duration(each.median),
             duration(each.least),
             f"{gflops:.3g}",
-            "" if peak is None else f"{gflops / peak:.1%}",
+            f"{gflops / peak:.1%}",
             "" if chainrule is None else f"{chainrule.ratio(each):.2f}",
             duration(each.warm_up["first_epoch_seconds"]),
         )
@@ -120,7 +120,7 @@ def as_json(
     *,
     threads: int,
     peak: float | None,
-    cpu: str | None,
+    cpu: str,
 ) -> dict[str, Any]:
     """All figures; times in seconds, in the order of the rounds."""
     training, prediction = [], []
