@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any
 
@@ -11,8 +13,8 @@ import click
 from rich.console import Console
 
 from benchmarks import report
-from benchmarks.digits import measure_digits
-from benchmarks.libraries import FAMILIES, Library, find_libraries
+from benchmarks.digits import Digits, measure_digits
+from benchmarks.libraries import FAMILIES, REMEDIES, Library, find_libraries
 from benchmarks.networks import NETWORKS, find_networks, make_data
 from benchmarks.runner import Results, limit_cpus, measure
 
@@ -112,9 +114,15 @@ def main(
     cpu, threads = the_machine(console, threads)
     peaks: list[float] = []
     all_results: list[Results] = []
-    with console.status("") as status:
+    digits_results: list[Digits] = []
+
+    def figures() -> dict[str, Any]:
+        peak = max(peaks, default=None)
+        return report.as_json(all_results, digits_results, threads=threads, peak=peak, cpu=cpu)
+
+    with written_at_the_end(json_file, figures), console.status("") as status:
         for network in chosen_networks:
-            peaks += measured_peak(threads)
+            peaks.append(measured_peak(threads))
             results = measure(
                 network,
                 chosen,
@@ -125,31 +133,39 @@ def main(
                 say=status.update,
             )
             all_results.append(results)
-            peaks += measured_peak(threads)
-            report.show_training(console, results, max(peaks, default=None))
+            peaks.append(measured_peak(threads))
+            report.show_training(console, results, max(peaks))
             report.show_prediction(console, results)
-        digits_results = []
         if digits or (digits is None and not (quick or networks)):
             families = {library.family for library in chosen}
             if "chainrule" in families:
-                digits_results = measure_digits(
-                    threads=threads, rounds=rounds, sklearn="sklearn" in families, say=status.update
-                )
+                try:
+                    digits_results += measure_digits(
+                        threads=threads, rounds=rounds, sklearn="sklearn" in families,
+                        say=status.update,
+                    )  # fmt: skip
+                except RuntimeError as error:
+                    raise click.ClickException(str(error)) from None
                 report.show_digits(console, digits_results)
     report.show_summary(console, all_results)
-    peak = max(peaks, default=None)
-    if json_file is not None:
-        figures = report.as_json(all_results, digits_results, threads=threads, peak=peak, cpu=cpu)
-        json.dump(figures, json_file, indent=1)
-        json_file.write("\n")
+
+
+@contextmanager
+def written_at_the_end(json_file: Any, figures: Callable[[], Any]) -> Iterator[None]:
+    """Write to a file, if there is one, what was measured, even if an error ends the run."""
+    try:
+        yield
+    finally:
+        if json_file is not None:
+            json.dump(figures(), json_file, indent=1)
+            json_file.write("\n")
 
 
 def leave_out_missing(console: Console, libraries: list[Library]) -> list[Library]:
     """The libraries that are installed; prints a line for each family that is not."""
     missing = {library.family for library in libraries if not library.installed}
     for family in sorted(missing):
-        remedy = "pip install ." if family == "chainrule" else "pip install 'chainrule[bench]'"
-        console.print(f"{FAMILIES[family]} is not installed and is left out: {remedy}")
+        console.print(f"{FAMILIES[family]} is not installed and is left out: {REMEDIES[family]}")
     return [library for library in libraries if library.installed]
 
 
@@ -169,11 +185,11 @@ def the_machine(console: Console, threads: int | None) -> tuple[str | None, int]
     return cpu, threads
 
 
-def measured_peak(threads: int) -> list[float]:
-    """The peak in GFLOP/s of fused multiply-adds, measured now, as a list of one."""
+def measured_peak(threads: int) -> float:
+    """The peak in GFLOP/s of fused multiply-adds, measured now."""
     from chainrule.system.machine import fma_peak
 
-    return [fma_peak("float32", threads)]
+    return fma_peak("float32", threads)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,8 @@ import numpy as np
 from rich.console import Console
 
 from benchmarks.models import ARCHITECTURES, DECAY, Architecture
-from benchmarks.report import _table, duration
+from benchmarks.networks import cross_entropy
+from benchmarks.report import duration, new_table
 from benchmarks.runner import SETTLE_SECONDS, environment, limit_cpus
 from benchmarks.worker import time_of
 
@@ -137,13 +138,6 @@ LIBRARIES: dict[str, tuple[str, Any]] = {
 """By name: the module that must be installed, and the training."""
 
 
-def mean_loss(logits: Any, y: Any) -> float:
-    """The mean cross-entropy."""
-    z, y = logits.reshape(-1, logits.shape[-1]), y.reshape(-1)
-    z = z - z.max(axis=1, keepdims=True)
-    return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y]).mean())
-
-
 def work(connection: Connection, library: str, name: str) -> None:
     """What a process does: answers the method and its arguments that come by the connection."""
     architecture = ARCHITECTURES[name]
@@ -160,7 +154,7 @@ def work(connection: Connection, library: str, name: str) -> None:
         "weights": lambda: training.weights(),
         "load": training.load,
         "train_epoch": training.train_epoch,
-        "loss": lambda: mean_loss(training.predict(x), y),
+        "loss": lambda: cross_entropy(training.predict(x), y),
         "train": lambda seconds: time_of(training.train_epoch, seconds) / STEPS,
         "predict": predict,
     }
@@ -170,10 +164,19 @@ def work(connection: Connection, library: str, name: str) -> None:
             connection.send(methods[method](*arguments))
 
 
+class LibraryEndedError(Exception):
+    """The process of a library has ended in a method."""
+
+    def __init__(self, library: str, method: str) -> None:
+        super().__init__(f"{library} has ended in {method!r}")
+        self.library = library
+
+
 class Worker:
     """A process of a library."""
 
     def __init__(self, library: str, name: str) -> None:
+        self._library = library
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
         self._process = context.Process(target=work, args=(theirs, library, name), daemon=True)
@@ -181,11 +184,11 @@ class Worker:
 
     def call(self, method: str, *arguments: Any) -> Any:
         """Call a method of `work`; returns its result."""
-        self._connection.send((method, arguments))
-        while not self._connection.poll(1):
-            if not self._process.is_alive():
-                raise click.ClickException(f"a library has ended in {method!r}")
-        return self._connection.recv()
+        try:
+            self._connection.send((method, arguments))
+            return self._connection.recv()
+        except (EOFError, ConnectionError):
+            raise LibraryEndedError(self._library, method) from None
 
     def close(self) -> None:
         self._process.terminate()
@@ -225,7 +228,7 @@ def measure(console: Console, name: str, libraries: list[str], rounds: int, seco
     for count in PREDICTED:
         columns += [f"{count:,} {'input' if count == 1 else 'inputs'}", "ratio"]
     batch = ARCHITECTURES[name].batch
-    table = _table(f"{name}: {flops / 1e6:,.0f} MFLOP a step, minibatches of {batch}", columns)
+    table = new_table(f"{name}: {flops / 1e6:,.0f} MFLOP a step, minibatches of {batch}", columns)
     for library, taken in times.items():
         cells = []
         for number, found in enumerate(taken):
@@ -277,7 +280,21 @@ def main(
         if find_spec(module) and (name in libraries or not libraries or name == "chainrule")
     ]
     for name in networks or ARCHITECTURES:
-        measure(console, name, chosen, rounds, seconds)
+        measure_what_works(console, name, chosen, rounds, seconds)
+
+
+def measure_what_works(
+    console: Console, name: str, libraries: list[str], rounds: int, seconds: float
+) -> None:
+    """Measure a network by the libraries, again without a peer whose process has ended."""
+    try:
+        measure(console, name, libraries, rounds, seconds)
+    except LibraryEndedError as error:
+        if error.library == "chainrule":
+            raise click.ClickException(str(error)) from None
+        console.print(f"{name}: {error} and is left out")
+        others = [library for library in libraries if library != error.library]
+        measure_what_works(console, name, others, rounds, seconds)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from benchmarks.runner import ROOT, environment
 
@@ -66,22 +67,22 @@ def measure_digits(
             say(f"digits: round {number} of {rounds}")
             for title, command in commands.items():
                 out = Path(folder) / f"model-{number}.safetensors"
-                seconds, peak, output = _run([sys.executable, *command, str(out)], threads)
-                accuracies = re.findall(r"accuracy ([\d.]+)%", output)
+                found = _run([sys.executable, *command, str(out)], threads)
+                accuracies = re.findall(r"accuracy ([\d.]+)%", found["output"])
                 accuracy = float(accuracies[-1]) / 100 if accuracies else 0.0
-                if not out.is_file() or accuracy < GOOD_ACCURACY:
-                    raise RuntimeError(f"{title} made no good model:\n{output}")
+                if found["code"] or not out.is_file() or accuracy < GOOD_ACCURACY:
+                    raise RuntimeError(f"{title} made no good model:\n{found['output']}")
                 out.unlink()
                 if number == 0:
                     continue  # this run filled the file cache
-                results[title].seconds.append(seconds)
-                results[title].peak_bytes.append(peak)
+                results[title].seconds.append(found["seconds"])
+                results[title].peak_bytes.append(found["peak_bytes"])
                 results[title].accuracy = accuracy
     return list(results.values())
 
 
-def _run(command: list[str], threads: int) -> tuple[float, int, str]:
-    """Run a command under `process.py`; returns seconds, peak memory and output."""
+def _run(command: list[str], threads: int) -> Any:
+    """Run a command under `process.py`; returns what that prints."""
     process = Path(__file__).with_name("process.py")
     text = subprocess.run(
         [sys.executable, "-I", "-S", str(process), *command],
@@ -91,5 +92,4 @@ def _run(command: list[str], threads: int) -> tuple[float, int, str]:
         env=environment(threads),
         cwd=ROOT,
     ).stdout
-    found = json.loads(text)
-    return found["seconds"], found["peak_bytes"], found["output"]
+    return json.loads(text)

@@ -1,7 +1,8 @@
 """`python digits_with_sklearn.py FILE`: scikit-learn's form of `chainrule train digits --out FILE`.
 
-The training rows, the test rows, the network, the batch size, the optimiser and the number of
-epochs are the same.
+The training rows, the test rows, the network, the batch size, SGD with momentum, where its learning
+rate starts and the number of epochs are the same. chainrule also lowers the learning rate as half a
+cosine and clips the gradients, which MLPClassifier has not, and starts from other weights.
 """
 
 import sys
@@ -24,8 +25,12 @@ model = MLPClassifier(
     solver="sgd",
     learning_rate_init=0.1,
     momentum=0.9,
+    nesterovs_momentum=False,
+    alpha=0,
     batch_size=32,
     max_iter=30,
+    tol=0,
+    n_iter_no_change=30,
     random_state=0,
 )
 with warnings.catch_warnings():

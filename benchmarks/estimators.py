@@ -41,29 +41,23 @@ def fits(rows: int, epochs: int) -> list[Case]:
     alike = {"max_iter": epochs, "tol": 0.0, "random_state": 0}
     cases = []
     for dtype in ("float64", "float32"):
-        for kind, more in (
+        for what, more in (
             ("MLPClassifier", {}),
-            ("MLPClassifier", {"solver": "sgd"}),
-            ("MLPClassifier", {"solver": "lbfgs", "tol": 1e-4}),
-            ("MLPClassifier", {"early_stopping": True, "n_iter_no_change": epochs}),
+            ("MLPClassifier sgd", {"solver": "sgd"}),
+            ("MLPClassifier lbfgs", {"solver": "lbfgs", "tol": 1e-4}),
+            ("MLPClassifier early_stopping", {"early_stopping": True, "n_iter_no_change": epochs}),
             ("MLPRegressor", {}),
         ):
 
             def fit(
                 room: Any,
-                kind: str = kind,
+                kind: str = what.split()[0],
                 more: dict[str, Any] = more,
                 given: np.ndarray = x.astype(dtype),  # noqa: B008 - bound at once
             ) -> np.ndarray:
                 found = getattr(room, kind)(**{**alike, **more}).fit(given, y)
                 return np.array(getattr(found, "loss_curve_", [found.loss_]))
 
-            what = " ".join([kind, *map(str, more)]) if more else kind
-            what = (
-                what.replace("solver", str(more.get("solver")))
-                .replace(" n_iter_no_change", "")
-                .replace(" tol", "")
-            )
             cases.append(Case(f"{what}, {dtype}, {rows:,} rows, {epochs} epochs", fit))
     return cases
 

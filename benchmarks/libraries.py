@@ -89,6 +89,14 @@ FAMILIES = {
     "sklearn": "scikit-learn",
     "numpy": "NumPy",
 }
+REMEDIES = {
+    "chainrule": "pip install .",
+    "pytorch": "pip install torch, as pytorch.org says for CPUs",
+    "jax": "pip install '.[bench]'",
+    "sklearn": "pip install '.[bench]'",
+    "numpy": "pip install numpy",
+}
+"""How each family is installed."""
 
 
 def find_libraries(names: Sequence[str]) -> list[Library]:

@@ -180,6 +180,11 @@ def logits(parameters: Parameters, x: Array) -> Array:
 
 def mean_loss(parameters: Parameters, x: Array, y: Labels) -> float:
     """The mean cross-entropy, computed by NumPy for the parameters of every library."""
-    z = logits(parameters, x)
+    return cross_entropy(logits(parameters, x), y)
+
+
+def cross_entropy(logits: Array, y: Labels) -> float:
+    """The mean over all labels, of logits of shape (..., classes)."""
+    z, y = logits.reshape(-1, logits.shape[-1]), y.reshape(-1)
     z = z - z.max(axis=1, keepdims=True)
     return float((np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), y]).mean())

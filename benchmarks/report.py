@@ -19,10 +19,10 @@ from benchmarks.runner import Measured, Results
 PACKAGES = ("chainrule", "torch", "jax", "scikit-learn", "numpy")
 
 
-def show_training(console: Console, results: Results, peak: float | None) -> None:
+def show_training(console: Console, results: Results, peak: float) -> None:
     """Print the time of a training step, its speed, and the ratio of chainrule's time to it."""
     network = results.network
-    table = _table(
+    table = new_table(
         f"{network.name}: {network.parameters:,} parameters, "
         f"{_flops(network.flops_per_step)}FLOP a step",
         ["step", "least", "GFLOP/s", "of peak", "chainrule / it", "first epoch"],
@@ -35,7 +35,7 @@ def show_training(console: Console, results: Results, peak: float | None) -> Non
             duration(each.median),
             duration(each.least),
             f"{gflops:.3g}",
-            "" if peak is None else f"{gflops / peak:.1%}",
+            f"{gflops / peak:.1%}",
             "" if chainrule is None else f"{chainrule.ratio(each):.2f}",
             duration(each.warm_up["first_epoch_seconds"]),
         )
@@ -51,7 +51,7 @@ def show_prediction(console: Console, results: Results) -> None:
     """Print the time of a prediction."""
     for rows, measured in results.prediction.items():
         chainrule = chainrule_of(measured)
-        table = _table(
+        table = new_table(
             f"{results.network.name}: prediction of {rows:,} {'row' if rows == 1 else 'rows'}",
             ["call", "least", "chainrule / it"],
         )
@@ -63,7 +63,7 @@ def show_prediction(console: Console, results: Results) -> None:
 
 def show_digits(console: Console, found: Sequence[Digits]) -> None:
     """Print the time from the start of a process to a saved model."""
-    table = _table(
+    table = new_table(
         "digits: from the start of a process to a trained and saved model",
         ["time", "least", "chainrule / it", "peak memory", "test accuracy"],
     )
@@ -83,7 +83,7 @@ def show_digits(console: Console, found: Sequence[Digits]) -> None:
 def show_summary(console: Console, all_results: Iterable[Results]) -> None:
     """Print the ratio of chainrule's time to that of each peer's fastest variant, per network."""
     families = {name: title for name, title in FAMILIES.items() if name != "chainrule"}
-    table = _table("a training step: chainrule / the best of each peer", list(families.values()))
+    table = new_table("a training step: chainrule / the best of each peer", list(families.values()))
     table.add_column("best peer")
     for results in all_results:
         chainrule = chainrule_of(results.training)
@@ -120,7 +120,7 @@ def as_json(
     *,
     threads: int,
     peak: float | None,
-    cpu: str | None,
+    cpu: str,
 ) -> dict[str, Any]:
     """All figures; times in seconds, in the order of the rounds."""
     training, prediction = [], []
@@ -176,7 +176,7 @@ def _versions() -> dict[str, str | None]:
     return versions
 
 
-def _table(title: str, columns: Iterable[str]) -> Table:
+def new_table(title: str, columns: Iterable[str]) -> Table:
     table = Table(
         title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False
     )

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -191,12 +191,17 @@ def measure(
                 workers.pop(library.name).close()
         mark_faults(list(training.values()))
 
-        def take_turns(measured: Mapping[str, Measured], method: str, **arguments: Any) -> None:
+        def take_turns(measured: dict[str, Measured], method: str, **arguments: Any) -> None:
             for number in range(rounds):
                 say(f"{network.name}: {method}, round {number + 1} of {rounds}")
-                for name, result in measured.items():
+                for name, result in list(measured.items()):
                     time.sleep(SETTLE_SECONDS)
-                    result.seconds.append(workers[name].call(method, **arguments))
+                    try:
+                        result.seconds.append(workers[name].call(method, **arguments))
+                    except WorkerError as error:
+                        failed[name] = str(error)
+                        workers.pop(name).close()
+                        del measured[name]
 
         take_turns(training, "train", seconds=seconds)
         prediction = {}
@@ -204,7 +209,7 @@ def measure(
             measured = {
                 name: Measured(result.library, [])
                 for name, result in training.items()
-                if result.library.predicts
+                if result.library.predicts and name in workers
             }
             take_turns(measured, "predict", rows=rows, seconds=seconds)
             prediction[rows] = list(measured.values())

@@ -1,7 +1,8 @@
 """Single rows by `Predictor` and by HTTP, beside FastAPI: `python -m benchmarks.serving`.
 
 The same network of 50 numbers, 3 x 256 and one output. Each server is a process of its own; the
-clients are threads with a connection each, which ask for one row after another.
+clients are threads with a connection each, which ask for one row after another. Of a larger network
+the `Predictor` is measured alone, in one thread.
 """
 
 from __future__ import annotations
@@ -26,8 +27,12 @@ import click
 import numpy as np
 
 import chainrule as cr
+from benchmarks import networks
+from benchmarks.with_chainrule import build
+from benchmarks.worker import prediction_rows, time_of
 from chainrule import nn
 
+LARGE = "784-512-512-10:64"
 FEATURES, HIDDEN, CLIENTS, ROWS, ROUNDS = 50, 256, 8, 16_000, 3
 
 
@@ -150,6 +155,16 @@ def by_http(port: int, bodies: list[str]) -> Callable[[], Callable[[int], Any]]:
     return ask
 
 
+def alone(seconds: float) -> float:
+    """The median time of one row of the larger network by a `Predictor`, asked in one thread."""
+    (chosen,) = (each for each in networks.NETWORKS if each.name == LARGE)
+    model, _ = build(chosen, networks.first_parameters(chosen))
+    predictor = cr.Predictor(model)
+    x = prediction_rows(chosen, 1)
+    predictor.predict(x)
+    return time_of(lambda: predictor.predict(x), seconds)
+
+
 @click.command()
 @click.option("--rows", default=ROWS, show_default=True)
 @click.option("--rounds", default=ROUNDS, show_default=True)
@@ -194,6 +209,7 @@ def main(rows: int, rounds: int, pytorch_at: int | None) -> None:
         middle = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
         figures = "  ".join(f"{key} {value:9,.0f}" for key, value in middle.items())
         click.echo(f"{name:22} {figures}")
+    click.echo(f"Predictor, 1 thread, a row of {LARGE.partition(':')[0]}: {alone(1) * 1e6:.0f} us")
 
 
 if __name__ == "__main__":

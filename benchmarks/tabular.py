@@ -20,7 +20,7 @@ import click
 import numpy as np
 from rich.console import Console
 
-from benchmarks.report import _table
+from benchmarks.report import new_table
 from benchmarks.tables import TARGETS, Split, filled, split
 
 PRESETS = {
@@ -32,14 +32,6 @@ PRESETS = {
 PYTABKIT = {"RealMLP-TD (pytabkit)": "RealMLP_TD", "TabM (pytabkit)": "TabM_D"}
 MODELS = (*PRESETS, "scikit-learn MLP", "HistGradientBoosting", *PYTABKIT)
 REFERENCE = "RealMLP-TD (pytabkit)"
-
-PUBLISHED = {
-    "scikit-learn MLP": (5.6595, 3.8969, 0.60479, 3.9803, 53671, 1 - 0.94725, 1 - 0.84001),
-    "HistGradientBoosting": (4.1342, 2.3882, 0.60662, 3.3087, 47042, 1 - 0.9625, 1 - 0.86903),
-    REFERENCE: (5.0502, 0.64575, 0.61875, 3.5582, 46822, 1 - 0.982, None),
-}
-"""Errors of split 0 on the tables in their order, measured on two cores of a Zen 4 server: what
-is shown for pytabkit where it is not installed."""
 
 
 class Measured(NamedTuple):
@@ -57,7 +49,6 @@ class Measured(NamedTuple):
 def fit(model: str, folder: Path, name: str, number: int, seed: int) -> Measured:
     """Train a model of this process's libraries on one split of a table."""
     data = split(folder, name, number)
-    begin = time.perf_counter()
     if model in PRESETS:
         from chainrule.sklearn import TabularClassifier, TabularRegressor
 
@@ -111,23 +102,19 @@ def fit_pytabkit(
 
 
 def relative(results: dict[str, dict[str, list[Measured]]], model: str) -> float | None:
-    """The geometric mean over the tables of a model's error, as a share of the reference's."""
+    """The geometric mean over the tables of a model's error, as a share of the reference's.
+
+    None where no table has both.
+    """
     ratios = []
-    for name, found in results.items():
-        reference = _reference_error(name, found)
-        if found.get(model) and reference is not None:
-            ratios.append(_mean_error(found[model]) / reference)
+    for found in results.values():
+        if found.get(model) and found.get(REFERENCE):
+            ratios.append(_mean_error(found[model]) / _mean_error(found[REFERENCE]))
     return float(np.exp(np.mean(np.log(ratios)))) if ratios else None
 
 
 def _mean_error(measured: list[Measured]) -> float:
     return statistics.mean(m.error for m in measured)
-
-
-def _reference_error(name: str, found: dict[str, list[Measured]]) -> float | None:
-    if found.get(REFERENCE):
-        return _mean_error(found[REFERENCE])
-    return PUBLISHED[REFERENCE][list(TARGETS).index(name)]
 
 
 def _has_pytabkit(python: str) -> bool:
@@ -162,7 +149,7 @@ def main(
         os.environ[variable] = str(threads)
     chosen = [model for model in models or MODELS]
     if set(chosen) & set(PYTABKIT) and not _has_pytabkit(pytabkit):
-        console.print("pytabkit is not installed: its errors are those measured before")
+        console.print("pytabkit is not installed and is left out: pip install pytabkit")
         chosen = [model for model in chosen if model not in PYTABKIT]
     results: dict[str, dict[str, list[Measured]]] = {}
     for name in tables or TARGETS:
@@ -184,7 +171,7 @@ def main(
 
 def _report(results: dict[str, dict[str, list[Measured]]], models: list[str]) -> Any:
     """A table of mean errors and times, and the mean ratio to the reference."""
-    table = _table("error, and seconds to train", ["table", *models])
+    table = new_table("error, and seconds to train", ["table", *models])
     for name, found in results.items():
         cells = [
             f"{_mean_error(m):.5g}  {statistics.median(x.seconds for x in m):.2f} s"

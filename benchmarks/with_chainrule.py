@@ -23,13 +23,11 @@ def build(network: Network, parameters: Parameters) -> tuple[nn.Sequential, opti
     for (inputs, outputs), (weight, bias) in zip(pairwise(network.sizes), parameters, strict=True):
         linear = nn.Linear(inputs, outputs)
         linear.load_state_dict({"weight": weight, "bias": bias})
-        layers.append(linear)
-        if outputs == network.sizes[-1]:
-            break
-        if network.regularized:
-            layers += [nn.BatchNorm1d(outputs, EPSILON, MOMENTUM), nn.ReLU(), nn.Dropout(DROPOUT)]
-        else:
+        if layers and network.regularized:
+            layers += [nn.BatchNorm1d(inputs, EPSILON, MOMENTUM), nn.ReLU(), nn.Dropout(DROPOUT)]
+        elif layers:
             layers.append(nn.ReLU())
+        layers.append(linear)
     model = nn.Sequential(*layers)
     if network.optimizer == "adam":
         return model, optim.Adam(model.parameters(), lr=network.lr)

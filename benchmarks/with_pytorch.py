@@ -36,14 +36,12 @@ class Eager:
             with torch.no_grad():
                 linear.weight.copy_(torch.from_numpy(weight))
                 linear.bias.copy_(torch.from_numpy(bias))
-            layers.append(linear)
-            if len(bias) == network.sizes[-1]:
-                break
-            if network.regularized:
-                norm = nn.BatchNorm1d(len(bias), EPSILON, MOMENTUM)
+            if layers and network.regularized:
+                norm = nn.BatchNorm1d(weight.shape[1], EPSILON, MOMENTUM)
                 layers += [norm, nn.ReLU(), nn.Dropout(DROPOUT)]
-            else:
+            elif layers:
                 layers.append(nn.ReLU())
+            layers.append(linear)
         self.model = nn.Sequential(*layers)
         self.loss_fn = nn.CrossEntropyLoss()
         self.optimizer: torch.optim.Optimizer

@@ -21,7 +21,7 @@ import click
 import numpy as np
 from rich.console import Console
 
-from benchmarks.report import _table, duration
+from benchmarks.report import duration, new_table
 from benchmarks.runner import SETTLE_SECONDS, environment, limit_cpus
 from benchmarks.worker import time_of
 
@@ -147,7 +147,7 @@ def _ratio(ours: list[float], theirs: list[float]) -> str:
 
 def word2vec(console: Console, libraries: list[str], rounds: int, file: str | None) -> None:
     """Measure word2vec, and print the table."""
-    table = _table("word2vec: skip-gram, vectors of 100", ["words / s", "chainrule / it"])
+    table = new_table("word2vec: skip-gram, vectors of 100", ["words / s", "chainrule / it"])
     found = in_turns(libraries, rounds, words_per_second, file)
     for library, speeds in found.items():
         median = f"{statistics.median(speeds):,.0f}"
@@ -157,7 +157,7 @@ def word2vec(console: Console, libraries: list[str], rounds: int, file: str | No
 
 def tables(console: Console, libraries: list[str], rounds: int, seconds: float, rule: str) -> None:
     """Measure steps on a large table, and print the times."""
-    table = _table(
+    table = new_table(
         f"{rule}: {LOOK_UPS:,} look-ups in a table of {ROWS:,} x {WIDTH}",
         ["step", "chainrule / it"],
     )

@@ -56,4 +56,7 @@ def test_ratios_are_geometric_means_to_the_reference():
         "wine": {"a": [Measured(2, 1), Measured(4, 1)], REFERENCE: [Measured(6, 1)]},
         "letter": {"a": [Measured(0.036, 1)], REFERENCE: []},
     }
+    assert tabular.relative(results, "a") == 0.5  # of wine alone
+    results["letter"][REFERENCE] = [Measured(0.018, 1)]
     assert tabular.relative(results, "a") == pytest.approx((0.5 * 2) ** 0.5)
+    assert tabular.relative({"wine": {"a": [Measured(2, 1)]}}, "a") is None

@@ -5,6 +5,7 @@ import gzip
 import importlib
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -94,10 +95,38 @@ def test_an_architecture_counts_its_flops_and_learns(name, products, outputs):
     x, y = architecture.data(architecture.batch)
     training = architectures.WithChainrule(name, x, y)
     assert training.flops == 2 * products
-    before = architectures.mean_loss(training.predict(x), y)
+    before = networks.cross_entropy(training.predict(x), y)
     training.train_epoch()
     assert training.predict(x[:3]).shape == (3, *outputs)
-    assert architectures.mean_loss(training.predict(x), y) < before
+    assert networks.cross_entropy(training.predict(x), y) < before
+
+
+def test_a_peer_that_ends_is_left_out_of_an_architecture(monkeypatch):
+    def measure(console, name, libraries, rounds, seconds):
+        if library := next((each for each in libraries if each in ending), None):
+            raise architectures.LibraryEndedError(library, "predict")
+        console.print(f"measured {', '.join(libraries)}")
+
+    monkeypatch.setattr(architectures, "measure", measure)
+    monkeypatch.setattr(architectures, "limit_cpus", lambda threads: None)
+    monkeypatch.setattr(architectures, "find_spec", lambda module: True)
+    options = ["--network", "lenet", "--library", "PyTorch", "--library", "JAX"]
+    ending = ["JAX"]
+    result = CliRunner().invoke(architectures.main, options)
+    assert "lenet: JAX has ended in 'predict' and is left out" in result.output
+    assert "measured chainrule, PyTorch\n" in result.output and result.exit_code == 0
+    ending = ["chainrule"]
+    assert CliRunner().invoke(architectures.main, options).exit_code == 1
+
+
+def test_a_worker_of_an_architecture_whose_process_ends():
+    worker = architectures.Worker("chainrule", "lenet")
+    assert worker.call("flops") > 0
+    worker._process.kill()
+    for _ in range(2):  # while it ends, and later
+        with pytest.raises(architectures.LibraryEndedError, match="chainrule has ended in 'loss'"):
+            worker.call("loss")
+    worker.close()
 
 
 def test_every_step_of_an_epoch_has_the_same_rows():
@@ -252,9 +281,61 @@ def test_missing_peers_are_left_out_with_a_line(monkeypatch):
     monkeypatch.setattr(command, "limit_cpus", lambda threads: None)
     result = run("--rounds", "1", "--seconds", "0.001", "--no-digits")
     assert result.exit_code == 0, result.output
-    line = "JAX is not installed and is left out: pip install 'chainrule[bench]'"
+    line = "JAX is not installed and is left out: pip install '.[bench]'"
     assert result.output.count(line) == 1
     assert "NumPy by hand" in result.output
+
+
+def test_each_family_says_how_it_is_installed():
+    extra = re.search("^bench = (.*)", (ROOT / "pyproject.toml").read_text(), re.MULTILINE)[1]
+    assert libraries.REMEDIES.keys() == libraries.FAMILIES.keys()
+    for library in libraries.LIBRARIES:
+        package = {"sklearn": "scikit-learn"}.get(library.module, library.module)
+        assert ("[bench]" in libraries.REMEDIES[library.family]) == (f'"{package}"' in extra)
+
+
+def test_a_hidden_layer_may_be_as_wide_as_the_output(monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    network = Network((4, 3, 5, 3), 32, rows=320)
+    x, y = networks.make_data(network)
+    parameters = networks.first_parameters(network)
+    for library in libraries.LIBRARIES:
+        if library.predicts and library.installed:
+            training = library.load()(network, x, y, parameters)
+            shapes = [weight.shape for weight, _ in training.parameters()]
+            assert shapes == [(3, 4), (5, 3), (3, 5)], library.name
+
+
+def test_a_worker_that_ends_in_a_turn_is_left_out(monkeypatch):
+    def call(worker, method, **arguments):
+        if worker.library.name == "sklearn" and method == ending[0]:
+            raise runner.WorkerError("out of memory")
+        return {"loss": 0.5, "first_loss": 1.0} if method == "warm_up" else 1.0
+
+    monkeypatch.setattr(runner.WorkerProcess, "call", call)
+    chosen = libraries.find_libraries(["sklearn", "numpy"])
+    options = {"threads": 1, "rounds": 2, "seconds": 0.001, "predict_rows": (1, 10)}
+    for ending in (("train", ["numpy"]), ("predict", ["sklearn", "numpy"])):
+        found = runner.measure(TINY, chosen, **options)
+        assert found.failed == {"sklearn": "out of memory"}
+        assert [each.library.name for each in found.training] == ending[1]
+        for each in found.training + found.prediction[1] + found.prediction[10]:
+            assert each.seconds == [1.0, 1.0]
+        assert [len(found.prediction[rows]) for rows in (1, 10)] == [1, 1]
+
+
+def test_figures_are_written_though_the_digits_fail(monkeypatch, tmp_path):
+    def measure_digits(**options):
+        raise RuntimeError("it made no good model")
+
+    monkeypatch.setattr(command, "find_networks", lambda names, mnist: [TINY])
+    monkeypatch.setattr(command, "limit_cpus", lambda threads: None)
+    monkeypatch.setattr(command, "measure_digits", measure_digits)
+    options = ["--library", "chainrule-step", "--library", "numpy", "--digits"]
+    file = tmp_path / "results.json"
+    result = run(*options, "--rounds", "1", "--seconds", "0.001", "--json", str(file))
+    assert result.exit_code == 1 and "Error: it made no good model" in result.output
+    assert len(json.loads(file.read_text())["training"]) == 2
 
 
 def test_a_worker_that_fails_is_left_out_with_its_reason():

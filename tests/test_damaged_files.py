@@ -16,13 +16,13 @@ import pytest
 
 import chainrule as cr
 from chainrule import nn, optim, serve
-from chainrule.cli.saved import read_saved
-from chainrule.cli.saved_text import read_saved_text
+from chainrule.cli.saved import saved_of
+from chainrule.cli.saved_text import text_of
 from chainrule.data import datasets, read_columns, read_npz, read_text
 from chainrule.data.frames import read_frame
 from chainrule.inspect import Explanation
 from chainrule.text import WordVectors
-from chainrule.train import tensor_file
+from chainrule.train import model_file, tensor_file
 
 SECONDS = 0.2
 
@@ -267,7 +267,15 @@ def test_odd_headers(tmp_path, name):
 
 
 @pytest.mark.parametrize("metadata", [5, [], "text", None, True])
-@pytest.mark.parametrize("read", [cr.read_metadata, read_saved, read_saved_text, serve.app])
+@pytest.mark.parametrize(
+    "read",
+    [
+        cr.read_metadata,
+        lambda path: saved_of(path, *model_file.read(path)),
+        lambda path: text_of(path, *model_file.read(path)),
+        serve.app,
+    ],
+)
 def test_metadata_that_are_no_dict(tmp_path, metadata, read):
     path = tmp_path / "file"
     text = json.dumps({"format": 3, "model": {"class": "Flatten"}, "metadata": metadata})

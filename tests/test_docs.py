@@ -525,6 +525,7 @@ def check_estimators(page):
 def check_index(page):
     found = page["trainer"].evaluate(page["digits"].x_test, page["digits"].y_test)
     assert found["accuracy"] > 0.95
+    assert [len(times) for times in page["networks"].values()] == [3] * 5
 
 
 CHECKS = {

@@ -11,7 +11,8 @@ import pytest
 
 from chainrule import _core
 
-PACKAGE = Path(__file__).parents[1] / "src" / "chainrule"
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "src" / "chainrule"
 
 # From the ground up.
 ROOMS = [
@@ -330,3 +331,17 @@ def test_stub_of_the_core_agrees_with_the_core():
     found = native_parameters(_core)
     assert "Plan.add" in found and "fma_peak" in found
     assert parameters(stub) == found
+
+
+@pytest.mark.skipif(not (ROOT / "docs").exists(), reason="the documentation is missing")
+def test_the_documents_list_the_rooms_in_their_order():
+    from_the_top = ROOMS[::-1]
+    page = (ROOT / "docs" / "internals.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"```text\n(cli .*?)```", page, re.DOTALL)
+    assert re.findall(r"^\w+", listed, re.MULTILINE) == from_the_top
+    page = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    (listed,) = re.findall(r"\| room \| what it does \|\n\|---\|---\|\n(.*?)\n\n", page, re.DOTALL)
+    cells = "".join(row.split("|")[1] for row in listed.splitlines())
+    assert [*re.findall(r"`(\w+)`", cells), "_core"] == from_the_top
+    (listed,) = re.findall(r"On top of all of them stand (.*?)\n\n", page, re.DOTALL)
+    assert {*re.findall(r"`(\w+)`", listed)} == {name or "__init__" for name in TOP}

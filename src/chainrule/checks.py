@@ -36,6 +36,18 @@ def described(value: Any) -> str:
     return f"an object of type {type(value).__name__}{of_shape}"
 
 
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """The first names, each cut at 80 signs, and how many more there are, for error messages.
+
+    Example:
+        >>> listed(["age", "rooms", "price"], most=2)
+        'age, rooms and 1 more'
+    """
+    names = list(names)
+    shown = ", ".join(f"{name:.80}" for name in names[:most])
+    return f"{shown} and {len(names) - most:,} more" if len(names) > most else shown
+
+
 def integer(name: str, value: Any, least: int | None = None) -> int:
     """A whole number of at least `least`, as an int.
 
@@ -144,9 +156,10 @@ def number(name: str, value: Any) -> float:
 
 def not_negative(name: str, value: Any) -> float:
     """A finite number of at least 0."""
-    if number(name, value) < 0:
+    found = number(name, value)
+    if found < 0:
         raise ValueError(f"{name} is not negative, got {value}")
-    return number(name, value)
+    return found
 
 
 def positive(name: str, value: Any) -> float:
@@ -158,9 +171,10 @@ def positive(name: str, value: Any) -> float:
 
 def probability(name: str, value: Any) -> float:
     """A number in 0 ... 1."""
-    if not 0 <= number(name, value) <= 1:
+    found = number(name, value)
+    if not 0 <= found <= 1:
         raise ValueError(f"{name} is a probability, from 0 to 1; got {value}")
-    return number(name, value)
+    return found
 
 
 def fitting(name: str, value: float, dtype: np.dtype) -> None:

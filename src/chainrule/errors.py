@@ -34,6 +34,24 @@ class FileError(ValueError):
         super().__init__(printable(message))
 
 
+def missing(user: str, package: str, extra: str, otherwise: str = "") -> ImportError:
+    """The error where a package that a part of the library needs is not installed.
+
+    Args:
+        user: what needs it.
+        package: its name.
+        extra: that of chainrule which brings it.
+        otherwise: what can be done without it.
+
+    Example:
+        >>> raise missing("a PNG", "resvg-py", "png", "save the drawing as .svg")
+        Traceback (most recent call last):
+        ImportError: a PNG needs resvg-py: pip install 'chainrule[png]'; or save the drawing as .svg
+    """
+    remedy = f"pip install 'chainrule[{extra}]'" + (f"; or {otherwise}" if otherwise else "")
+    return ImportError(f"{user} needs {package}: {remedy}")
+
+
 def printable(text: str) -> str:
     """The text with all signs that are not printable, such as escape codes, written out.
 

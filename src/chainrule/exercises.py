@@ -58,6 +58,8 @@ LOSSES: Mapping[str, Callable[[], Module]] = {
 QUARTERS = np.array([-1, -0.75, -0.5, -0.25, 0.25, 0.5, 0.75, 1])
 HALVES = (0.5, 1.0, -1.0, 2.0, -0.5, 1.5)
 
+_TRIES = 200
+
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:62rem;margin:2rem auto;padding:0 1rem;"
     "color-scheme:light dark}p,li{line-height:2.1}table{border-collapse:collapse}"
@@ -267,7 +269,8 @@ def backprop(
         An `Exercise`: `print` it, or `save` it as Markdown, HTML or a notebook.
 
     Raises:
-        ValueError: for fewer than two sizes, one that is not positive, or an unknown name.
+        ValueError: for fewer than two sizes, one that is not positive, an unknown name, or a
+            network with relu that is too deep or too wide for round numbers.
 
     Example:
         >>> from chainrule import exercises
@@ -290,10 +293,15 @@ def backprop(
     if loss == "cross-entropy" and sizes[-1] < 2:
         raise ValueError(f"cross-entropy is of two classes or more, got {sizes[-1]} output")
     random = np.random.default_rng(seed)
-    while True:
+    for _ in range(_TRIES):
         model, x = _drawn(sizes, activation, loss, random)
         if activation != "relu" or _is_lively(model, x):
             break
+    else:
+        raise ValueError(
+            f"no numbers were found by which relu is on in each hidden layer of {sizes}, and has "
+            "no 0 before it: take fewer layers, narrower ones, or another activation or seed"
+        )
     if loss == "cross-entropy":
         y = random.integers(0, sizes[-1], 1)
     else:

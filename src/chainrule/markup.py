@@ -59,6 +59,55 @@ def _row(cells: Sequence[object]) -> str:
     return f"<tr>{''.join(parts)}</tr>"
 
 
+def aligned(rows: Iterable[Sequence[object]], *, left: bool = False) -> str:
+    """A table as text: cells at the right of their columns or at the left, floats with four digits.
+
+    Example:
+        >>> print(aligned([["epoch", "loss"], [1, 0.25]]))
+        epoch  loss
+            1  0.25
+    """
+    lines = [[f"{c:.4g}" if isinstance(c, float) else str(c) for c in cells] for cells in rows]
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    place = str.ljust if left else str.rjust
+    return "\n".join("  ".join(map(place, cells, widths)).rstrip() for cells in lines)
+
+
+def printed(what: Any, width: int | None = None) -> str:
+    """What rich prints, as text without colours; as wide as the terminal if there is no width."""
+    import io
+    import shutil
+
+    from rich.console import Console
+
+    if width is None:
+        width = shutil.get_terminal_size((100, 24)).columns
+    file = io.StringIO()
+    console = Console(
+        file=file, width=width, color_system=None, highlight=False, force_jupyter=False
+    )
+    console.print(what)
+    return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
+
+
+def size_text(size: int) -> str:
+    """A number of bytes in words.
+
+    Example:
+        >>> size_text(999), size_text(3072)
+        ('999 bytes', '3.07 kB')
+    """
+    for unit, factor in {"GB": 10**9, "MB": 10**6, "kB": 10**3}.items():
+        if size >= factor:
+            return f"{size / factor:.2f} {unit}"
+    return f"{size} bytes"
+
+
+def escaped(value: object) -> str:
+    """What an object prints, as HTML."""
+    return html.escape(str(value))
+
+
 class Lines(str):
     """Text of several lines, which shows them at the prompt and in a notebook.
 

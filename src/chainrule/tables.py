@@ -14,6 +14,8 @@ from typing import Any, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule import checks
+
 Names: TypeAlias = (
     tuple[str, ...] | tuple["tuple[str, ...] | None", ...] | dict[str, "tuple[str, ...] | None"]
 )
@@ -24,9 +26,6 @@ _LIBRARIES = {"pandas", "polars", "pyarrow", "modin", "cudf", "narwhals"}
 _FRAMES = {"DataFrame", "Table", "RecordBatch"}
 _SERIES = {"Series", "ChunkedArray", "Array"}
 _LAZY = {"LazyFrame"}
-
-_MOST_NAMED = 8
-"""Names of columns that an error message lists."""
 
 
 def is_table(data: Any) -> bool:
@@ -296,19 +295,13 @@ def _frame_in_order(data: Any, names: Any, name: str) -> Any:
     missing = [column for column in names if column not in mine]
     others = [column for column in mine if column not in names]
     if missing or others:
-        faults = [f"lacks {_listed(missing)}"] * bool(missing)
-        faults += [f"has {_listed(others)}, which it was not trained on"] * bool(others)
+        faults = [f"lacks {checks.listed(map(repr, missing))}"] * bool(missing)
+        unknown = f"has {checks.listed(map(repr, others))}, which it was not trained on"
+        faults += [unknown] * bool(others)
         raise ValueError(
-            f"{name} {' and '.join(faults)}. The model was trained on {_listed(names)}: give these "
-            "columns, in any order."
+            f"{name} {' and '.join(faults)}. The model was trained on "
+            f"{checks.listed(map(repr, names))}: give these columns, in any order."
         )
     import narwhals.stable.v2 as nw
 
     return nw.to_native(_through_narwhals(data, name).select(*names))
-
-
-def _listed(names: Iterable[str]) -> str:
-    names = list(names)
-    shown = ", ".join(map(repr, names[:_MOST_NAMED]))
-    rest = len(names) - _MOST_NAMED
-    return f"{shown} and {rest} more" if rest > 0 else shown

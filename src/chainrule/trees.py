@@ -6,13 +6,17 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 
+def _place(key: Any) -> tuple[str, str]:
+    return str(key), type(key).__name__
+
+
 def leaves(structure: Any) -> Iterator[Any]:
     """The leaves of nested tuples, lists and dicts, from left to right; None is not a leaf.
 
     The values of a dict are in the order of its sorted keys, so equal dicts have equal leaves.
     """
     if isinstance(structure, Mapping):
-        for key in sorted(structure, key=str):
+        for key in sorted(structure, key=_place):
             yield from leaves(structure[key])
     elif isinstance(structure, (tuple, list)):
         for value in structure:
@@ -24,7 +28,8 @@ def leaves(structure: Any) -> Iterator[Any]:
 def map_leaves(function: Callable[[Any], Any], structure: Any) -> Any:
     """The same structure with `function` applied to every leaf, in the order of `leaves`."""
     if isinstance(structure, Mapping):
-        mapped = {key: map_leaves(function, structure[key]) for key in sorted(structure, key=str)}
+        keys = sorted(structure, key=_place)
+        mapped = {key: map_leaves(function, structure[key]) for key in keys}
         return {key: mapped[key] for key in structure}
     if isinstance(structure, tuple) and hasattr(structure, "_fields"):
         return type(structure)(*(map_leaves(function, value) for value in structure))

@@ -132,9 +132,11 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
         assert f"{option[0]} is an option of --model mlp and cnn; this trains --model gpt" in fails(
             "train", rhymes, *SMALL, *option, code=2
         )
-    assert "--hidden is an option of --model realmlp, mlp and cnn; this" in fails(
-        "train", rhymes, *SMALL, "--hidden", 8, code=2
-    )
+    for option in (["--hidden", 8], ["--target", "x"], ["--task", "regression"], ["--header"],
+                   ["--size", 8], ["--grayscale"], ["--data", tmp_path]):  # fmt: skip
+        assert f"{option[0]} is an option of --model realmlp, mlp and cnn; this" in fails(
+            "train", rhymes, *SMALL, *option, code=2
+        )
     assert "--epochs is an option of --model realmlp, mlp, cnn and word2vec; this" in fails(
         "train", rhymes, *SMALL, "--epochs", 3, code=2
     )
@@ -147,6 +149,8 @@ def test_what_is_refused_of_texts(run, fails, tmp_path, rhymes, flowers):
     assert "other.txt has characters that the model has not seen: 'Q'" in fails(
         "evaluate", "m", "other.txt"
     )
+    for option in (["--data", tmp_path], ["--part", "test"], ["--header"]):
+        assert f"{option[0]} is not of texts" in fails("evaluate", "m", rhymes, *option)
     (tmp_path / "few.txt").write_text("a cat")
     assert "few.txt has 5 characters" in fails("evaluate", "m", "few.txt")
     run("train", flowers, *QUICK, "--out", "table")
@@ -214,7 +218,7 @@ def test_what_is_refused_of_words(run, fails, tmp_path, animals, monkeypatch):
     assert "--window is an option of --model word2vec" in fails(
         "train", animals, "--window", 3, code=2
     )
-    for option in (["--steps", 3], ["--checkpoint", "c"], ["--batch-size", 2], ["--width", 9]):
+    for option in (["--steps", 3], ["--checkpoint", "c"], ["--batch-size", 2], ["--target", "x"]):
         assert "this trains --model word2vec. Leave it out" in fails(*command, *option, code=2)
     assert "9 different words, of which fewer than two come 5000 times" in fails(
         *command, "--min-count", 5000

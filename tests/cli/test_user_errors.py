@@ -61,11 +61,13 @@ def test_folders_for_files(fails, tmp_path):
     assert "is a folder" in fails("info", "folder")
 
 
-def test_options_for_other_kinds_of_data(fails, flowers):
+def test_options_for_other_kinds_of_data(fails, flowers, model):
     assert "digits is not a table" in fails("train", "digits", "--target", "x")
     assert "--data is the folder of mnist, fashion-mnist, cifar10; " in fails(
         "train", flowers, "--data", "."
     )
+    for command in ("predict", "evaluate", "explain"):
+        assert "digits needs none" in fails(command, model, "digits", "--data", ".")
 
 
 def test_files_that_can_not_be_written(fails):

@@ -100,5 +100,7 @@ def test_the_same_numbers_give_the_same_text():
 def test_what_cannot_be_drawn():
     with pytest.raises(ValueError, match="no finite point"):
         drawing.line_chart({"a": ([np.nan], [1.0])}, title="t", x="x", y="y")
+    with pytest.raises(ValueError, match="got 3 on the one and 2 on the other"):
+        drawing.scatter_chart([1, 2, 3], [1, 2], title="t", x="x", y="y")
     with pytest.raises(ValueError, match="2 bars have 3 edges"):
         drawing.bar_chart([0, 1], [1, 2], title="t", x="x", y="y")

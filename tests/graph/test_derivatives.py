@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.trees import leaves
 
 RANDOM = np.random.default_rng(9)
 A = RANDOM.standard_normal((3, 4))
@@ -17,6 +18,10 @@ def test_value_and_grad():
     value, (dw, dx) = f(cr.tensor([1.0, 2.0]), np.array([3.0, 4.0], "f4"), scale=10.0)
     assert value.item() == 110
     assert (dw.tolist(), dx.tolist()) == ([10, 20], [30, 40])
+
+
+def test_equal_dicts_have_equal_leaves():
+    assert list(leaves({1: "x", "1": "y"})) == list(leaves({"1": "y", 1: "x"})) == ["x", "y"]
 
 
 def test_value_and_grad_of_a_parameter_and_of_a_number():

@@ -18,7 +18,7 @@ import pytest
 from click.testing import CliRunner
 
 import chainrule as cr
-from chainrule import nn, tabular
+from chainrule import nn, serve, tabular
 from chainrule.cli import main
 
 pytest.importorskip("starlette")
@@ -302,6 +302,16 @@ def test_ctrl_c_ends_it(network, tmp_path):
         _, errors = process.communicate(timeout=20)
         assert process.returncode == 130
         assert errors == "Interrupted.\n"
+
+
+@pytest.mark.parametrize("outputs", [1, 3])
+def test_a_network_has_an_output_for_each_class(outputs):
+    predictor = cr.Predictor(nn.Linear(2, outputs))
+    with pytest.raises(
+        ValueError, match=rf"shape \({outputs},\) for 2 classes.*one logit for each"
+    ):
+        serve.ServedArray(predictor, (2,), classes=["no", "yes"])
+    assert serve.ServedArray(predictor, (2,)).classes is None
 
 
 @pytest.mark.parametrize("kind", ["foreign", "missing", "plain", "words", "wide", "huge"])

@@ -136,15 +136,6 @@ def test_predictions_are_by_the_loss_of_the_last_fit():
     np.testing.assert_allclose(estimator.predict(X), np.exp(outputs))
 
 
-def test_a_pickle_from_before_its_link_was_an_attribute():
-    estimator = regressor(loss="poisson").fit(X, COUNTS)
-    state = dict(estimator.__getstate__())
-    del state["_link"]
-    read = MLPRegressor.__new__(MLPRegressor)
-    read.__setstate__(state)
-    np.testing.assert_array_equal(read.predict(X), estimator.predict(X))
-
-
 def test_a_loss_of_classes_for_one_column_of_numbers():
     with pytest.raises(ValueError, match="use MLPClassifier"):
         regressor(loss=nn.CrossEntropyLoss()).fit(X, TWO)

@@ -191,6 +191,12 @@ def test_rows_to_validate_on_that_do_not_fit(given, match):
         classifier().fit(X, THREE, **given)
 
 
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_weights_whose_sum_is_not_finite(solver):
+    with pytest.raises(ValueError, match=r"up to 1e\+308: the sum of the weights is not finite"):
+        classifier(solver=solver).fit(X, THREE, sample_weight=np.full(len(X), 1e308))
+
+
 @pytest.mark.parametrize(
     "parameters",
     [

@@ -16,7 +16,7 @@ def run(code):
     ("change", "said"),
     [
         ("sys.modules['sklearn'] = None", "needs scikit-learn: pip"),
-        ("import sklearn.utils.validation as v; del v.validate_data", "1.6 or newer, this is"),
+        ("import sklearn.utils.validation as v; del v.validate_data", "1.6 or newer, not"),
     ],
 )
 def test_the_error_says_what_to_install(change, said):

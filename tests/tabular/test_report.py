@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from chainrule import tabular
+from chainrule.tabular import reading, report
 
 RNG = np.random.default_rng(0)
 FRAME = pd.DataFrame(
@@ -114,6 +115,12 @@ def test_permutation_importances(price_model):
     assert found["size <m2>"] > 10 * abs(found["noise"])
     again = tabular.permutation_importances(price_model, FRAME[TEST], PRICE[TEST])
     assert found == again
+
+
+def test_dates_keep_their_milliseconds():
+    stamps = pd.Timestamp("2017-07-14") + pd.to_timedelta(np.arange(2000) * 1.001, "s")
+    found = report._objects(reading.read(pd.DataFrame({"t": stamps})).column(0, "t", None))
+    assert found.tolist() == [stamp.isoformat(timespec="milliseconds") for stamp in stamps]
 
 
 @pytest.mark.parametrize("kind", ["MLPClassifier", "MLPRegressor", "TabularClassifier"])

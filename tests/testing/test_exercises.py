@@ -183,6 +183,8 @@ def test_the_outer_product_of_a_square_matrix_lies_as_the_letters_have_it():
         ({"loss": "hinge"}, "'half squares'"),
         ({"sizes": (2, 1), "loss": "cross-entropy"}, "two classes"),
         ({"letters": "greek"}, "letters is one of"),
+        ({"sizes": (2, 200, 2), "activation": "relu"}, r"of \(2, 200, 2\).*take fewer layers"),
+        ({"sizes": (2, *[1] * 12, 2), "activation": "relu"}, "take fewer layers"),
     ],
 )
 def test_bad_arguments_are_refused(arguments, message):

@@ -336,10 +336,21 @@ def test_one_early_stopping_for_another_trainer_begins_anew():
     assert (stopping.best, stopping.best_epoch) == (8, 2)
 
 
-@pytest.mark.parametrize("options", [{"patience": -1}, {"min_delta": -0.1}, {"mode": "best"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"patience": -1},
+        {"patience": 2.5},
+        {"patience": "3"},
+        {"patience": True},
+        {"min_delta": -0.1},
+        {"min_delta": NAN},
+        {"mode": "best"},
+    ],
+)
 def test_bad_arguments_of_early_stopping(options):
-    with pytest.raises(ValueError, match=next(iter(options))):
-        cr.EarlyStopping(**options)
+    with pytest.raises((TypeError, ValueError), match=rf"^{next(iter(options))} is "):
+        cr.EarlyStopping("loss", **options)
 
 
 def test_an_error_in_a_callback_comes_through_and_the_trainer_goes_on_from_there():

@@ -141,10 +141,20 @@ def test_resumed_training(frame, tmp_path):
     path = tmp_path / "checkpoint"
     parts.fit(frame(X), Y, epochs=1, batch_size=20, progress=False, checkpoint=path)
     parts = trainer_of()
-    parts.fit(frame(X), Y, epochs=3, batch_size=20, progress=False, checkpoint=path, resume=True)
+    x = frame(other_order())  # which the file's order brings into that of before
+    parts.fit(x, Y, epochs=3, batch_size=20, progress=False, checkpoint=path, resume=True)
     np.testing.assert_array_equal(
         parts.predict(frame(other_order())), whole.predict(frame(other_order()))
     )
+
+
+def test_names_after_resuming_with_an_array_are_those_of_the_file(frame, tmp_path):
+    trainer, other = trainer_of(), trainer_of()
+    options = {"batch_size": 20, "progress": False, "checkpoint": tmp_path / "checkpoint"}
+    trainer.fit(frame(X), Y, epochs=1, **options)
+    fit(other, frame(other_order()))
+    other.fit(ARRAY, Y, epochs=2, resume=True, **options)
+    np.testing.assert_array_equal(other.predict(frame(other_order())), other.predict(ARRAY))
 
 
 @pytest.mark.parametrize("damaged", [7, [1, 2], "abc", {"x": [1]}, [["a"], "b"]])

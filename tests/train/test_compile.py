@@ -3,6 +3,7 @@
 import copy
 import pickle
 import threading
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -85,6 +86,31 @@ def test_one_function_compiles_as_decorator_method_and_part_of_another(backend):
     outer = cr.compile(lambda x: two.run(x) + 1.0)
     assert outer(np.ones(1)).item() == 6
     assert cr.compile(network())(X).shape == (24, 3)
+
+
+class Rows(list):
+    pass
+
+
+class Sides(tuple):
+    __slots__ = ()
+
+
+class Pair(NamedTuple):
+    left: object
+    right: object
+
+
+@pytest.mark.parametrize("kind", [list, tuple, Rows, Sides, lambda pair: Pair(*pair)])
+def test_an_argument_is_a_sequence_of_any_type(kind, backend):
+    @cr.compile(backend=backend)
+    def product(pair):
+        assert type(pair) is type(first)
+        return pair[0] * pair[1]
+
+    first = kind([np.array([2.0, 3.0]), np.array([5.0, 7.0])])
+    assert product(first).tolist() == [10, 21]
+    assert product(kind([np.array([4.0, 1.0]), np.ones(2)])).tolist() == [4, 1]
 
 
 def test_several_threads_share_a_compiled_function():

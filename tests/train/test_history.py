@@ -39,7 +39,7 @@ def test_it_prints_a_table(history):
     # Columns in the order in which they first came; four digits; blank where an epoch has none.
     assert str(history) == (
         "epoch    loss  accuracy     lr  seconds  validation_loss\n"
-        "    1       2      0.25    0.1      1.5                 \n"
+        "    1       2      0.25    0.1      1.5\n"
         "    2  0.1235       0.5  1e-05                         3"
     )
     assert repr(history) == "<History of 2 epochs>"
@@ -175,7 +175,7 @@ def test_sums_have_the_same_bits_however_batches_come_together(monkeypatch, accu
     x, y = classification(2000)
     found = []
     for seconds, callbacks in ((60.0, []), (60.0, [Watch()]), (0.0, [])):
-        monkeypatch.setattr(native, "_SECONDS", seconds)
+        monkeypatch.setattr(native, "MOST_SECONDS", seconds)
         model = network()
         trainer = trainer_of(
             model,

@@ -268,5 +268,5 @@ def test_a_plot_without_matplotlib_says_what_to_install(monkeypatch):
         return real(name, *arguments, **options)
 
     monkeypatch.setattr(builtins, "__import__", without)
-    with pytest.raises(ImportError, match=r"pip install chainrule\[plot\]"):
+    with pytest.raises(ImportError, match=r"pip install 'chainrule\[plot\]\'"):
         cr.RangeTest([1.0, 2.0], [2.0, 1.0]).plot()

@@ -107,6 +107,19 @@ def test_ranges_and_metrics():
     assert scores == sorted(scores, reverse=True) and result.metric == "validation_r2"
 
 
+def test_settings_with_the_names_of_other_columns():
+    trials = [cr.Trial(n, {"epochs": 5 + n, "seconds": n, "lr": 0.1}, n, 2) for n in range(2)]
+    found = cr.SearchResult(trials, "loss", "min")
+    assert str(found).splitlines()[0].split("  ") == [
+        "trial", "loss", "setting epochs", "setting seconds", " lr", "epochs", "seconds",
+    ]  # fmt: skip
+    columns = found.to_dict()
+    assert columns["setting epochs"] == [5, 6] and columns["epochs"] == [2, 2]
+    assert columns["setting seconds"] == [0, 1] and columns["seconds"] == [0, 0]
+    estimators = cr.SearchResult([cr.Trial(0, {"epochs": 5}, 1.0)], "score", "max")
+    assert estimators.to_dict()["epochs"] == [5]  # which have no column of this name
+
+
 def test_halving_ends_with_a_trial_that_has_seen_all_rows():
     class Rows:
         """An estimator that is better with fewer rows."""

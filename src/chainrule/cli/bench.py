@@ -171,7 +171,8 @@ def _pytorch_epoch(
     optimizer = torch.optim.SGD(model.parameters(), lr=LR, momentum=MOMENTUM)
 
     def train_epoch() -> None:
-        for rows in torch.randperm(len(x)).split(batch):
+        order: Any = torch.randperm(len(x))
+        for rows in order.split(batch):
             loss = loss_fn(model(x[rows]), y[rows])
             optimizer.zero_grad()
             loss.backward()

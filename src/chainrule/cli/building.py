@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule import nn, optim
 from chainrule.cli.options import ACTIVATIONS
-from chainrule.cli.sources import Data
+from chainrule.cli.sources import SourceData
 from chainrule.cli.tasks import Task
 from chainrule.graph.tensor import Array, Tensor
 
@@ -116,7 +116,7 @@ def default_channels(shape: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(channels)
 
 
-def check_images(data: Data) -> None:
+def check_images(data: SourceData) -> None:
     """Raise ValueError where rows are no images, which a cnn takes."""
     shape = data.x.shape[1:]
     if len(shape) == 3 and shape[-1] in (1, 3, 4) and shape[0] not in (1, 3, 4):
@@ -174,14 +174,15 @@ def build_schedule(optimizer: optim.Optimizer, options: Options, rows: int) -> o
     steps_per_epoch = -(-rows // options.batch_size)
     warmup = round(options.warmup * steps_per_epoch)
     steps = max(1, options.epochs * steps_per_epoch - warmup)
-    schedule: optim.Schedule = {
+    schedules: dict[str, Callable[[], optim.Schedule]] = {
         "constant": lambda: optim.ConstantLR(optimizer, 1.0, unit="step"),
         "step": lambda: optim.StepLR(optimizer, -(-steps // 3), gamma=0.1, unit="step"),
         "exponential": lambda: optim.ExponentialLR(optimizer, 0.01 ** (1 / steps), unit="step"),
         "inverse-time": lambda: optim.InverseTimeLR(optimizer, 9 / steps, unit="step"),
         "linear": lambda: optim.LinearLR(optimizer, 1.0, 0.0, steps, unit="step"),
         "cosine": lambda: optim.CosineAnnealingLR(optimizer, steps, unit="step"),
-    }[options.schedule]()
+    }
+    schedule = schedules[options.schedule]()
     return optim.WarmupLR(schedule, warmup) if warmup else schedule
 
 

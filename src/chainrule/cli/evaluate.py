@@ -16,6 +16,7 @@ from chainrule.cli.options import (
 
 if TYPE_CHECKING:
     from chainrule.cli.saved_table import SavedTable
+    from chainrule.cli.saved_text import SavedText
     from chainrule.graph.tensor import Array
 
 
@@ -44,21 +45,25 @@ def evaluate(
     Text: the cross-entropy of each next character, and its exponential, the perplexity.
     """
     from chainrule.cli import output
-    from chainrule.cli import saved as saved_model
     from chainrule.cli.building import as_input
+    from chainrule.cli.saved import evaluate as final_figures
+    from chainrule.cli.saved import saved_of
     from chainrule.cli.saved_table import table_of
-    from chainrule.cli.saved_text import is_text
+    from chainrule.cli.saved_text import is_text, text_of
     from chainrule.cli.sources import read_to_use
     from chainrule.train.model_file import metadata_of, read
 
     tensors, description = read(model)
     if is_text(metadata_of(model, description)):
-        _evaluate_text(model, data)
+        for option, value in (("--data", folder), ("--part", part), ("--header", header)):
+            if value is not None:
+                raise ValueError(f"{option} is not of texts. Leave it out.")
+        _evaluate_text(text_of(model, tensors, description), data)
         return
     if (table := table_of(model, tensors, description)) is not None:
         _evaluate_table(table, data, folder, part, header)
         return
-    saved = saved_model.read_saved(model)
+    saved = saved_of(model, tensors, description)
     found = read_to_use(data, folder, saved.trained_on, header=header, with_target=True)
     output.say_notice(found)
     x, y = found.part(part)
@@ -67,7 +72,7 @@ def evaluate(
         wanted = f"the target column {target!r}" if target else "the targets y"
         raise ValueError(f"{data} lacks {wanted}, with which to compare. See chainrule predict.")
     y = saved.task.encode(y, data)
-    figures = saved_model.evaluate(saved.model, saved.task, as_input(x), y)
+    figures = final_figures(saved.model, saved.task, as_input(x), y)
     output.line("data", f"{data}: {len(x):,} rows")
     output.line("model", output.describe_figures(figures, len(x)))
     if saved.task.classes is not None:
@@ -126,13 +131,11 @@ def _show_classes(classes: tuple[Any, ...], y: Array, predicted: Array) -> None:
     output.show_table(columns, _per_class(classes, y, predicted))
 
 
-def _evaluate_text(model: str, name: str) -> None:
+def _evaluate_text(saved: SavedText, name: str) -> None:
     """Say how well a model of text foresees the characters of a file."""
     from chainrule.cli import output, text_training
-    from chainrule.cli.saved_text import read_saved_text
     from chainrule.data import read_text
 
-    saved = read_saved_text(model)
     tokens, context = saved.encode(read_text(name), name), saved.model.block_size
     if len(tokens) <= context:
         raise ValueError(

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from chainrule.cli import output, sources
 from chainrule.cli.building import Options, as_input, build_loss, build_optimizer
-from chainrule.cli.saved import SavedModel, read_saved
+from chainrule.cli.saved import SavedModel, saved_of
 from chainrule.cli.saved_table import SavedTable, table_of
 from chainrule.cli.table_data import naming, read_table_to_use
 from chainrule.errors import FileError
@@ -58,7 +58,7 @@ def explained(path: str, asked: Asked, letters: Any) -> Explanation:
     tensors, description = read(path)
     if (table := table_of(path, tensors, description)) is not None:
         return _of_table(path, table, asked, letters)
-    saved = read_saved(path)
+    saved = saved_of(path, tensors, description)
     name = _data_of(path, asked.data, saved.trained_on["name"])
     found = sources.read_to_use(
         name, asked.folder, saved.trained_on, header=asked.header, with_target=True

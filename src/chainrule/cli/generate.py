@@ -50,11 +50,12 @@ def generate(
     training text alone, so the prompt may hold no others.
     """
     from chainrule.cli.output import write
-    from chainrule.cli.saved_text import read_saved_text
+    from chainrule.cli.saved_text import text_of
     from chainrule.ops.random import Generator
     from chainrule.text.generation import continuation
+    from chainrule.train.model_file import read
 
-    saved = read_saved_text(model)
+    saved = text_of(model, *read(model))
     begin = saved.encode(saved.default_prompt if prompt is None else prompt, "--prompt")
     if not len(begin):
         raise ValueError("--prompt is empty. Give one character at least, or leave it out.")

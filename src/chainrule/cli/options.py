@@ -11,7 +11,8 @@ import click
 MAX_WIDTH = 1 << 20
 MAX_SIDE = 1 << 14
 
-MODELS = ("realmlp", "mlp", "cnn", "gpt", "word2vec")
+ROW_MODELS = ("realmlp", "mlp", "cnn")
+MODELS = (*ROW_MODELS, "gpt", "word2vec")
 
 LETTERS = ("boulder", "cs3780", "4al3", "cornell", "row", "deep-learning")
 
@@ -110,12 +111,14 @@ mnist_option = option(
     "folder",
     metavar="FOLDER",
     section="Data",
+    models=ROW_MODELS,
     help="The folder with the files of mnist, fashion-mnist or cifar10.",
 )
 header_option = option(
     "--header/--no-header",
     default=None,
     section="Data",
+    models=ROW_MODELS,
     help="Whether the first line of a .csv file holds the names of its columns.  [default: yes if "
     "it holds any text, or counts the columns over rows with decimal points]",
 )
@@ -143,10 +146,12 @@ def check_models(ctx: click.Context, model: str) -> None:
         source = ctx.get_parameter_source(str(parameter.name))
         if models and model not in models and source is click.core.ParameterSource.COMMANDLINE:
             having = " and ".join(filter(None, [", ".join(models[:-1]), models[-1]]))
-            other = " or take --model mlp" if model == "realmlp" and "mlp" in models else ""
+            remedy = "Leave it out"
+            if model == "realmlp" and "mlp" in models:
+                remedy += ", or take --model mlp"
             raise click.UsageError(
-                f"{parameter.opts[0]} is an option of --model {having}; this "
-                f"trains --model {model}. Leave it out{other and ','}{other}."
+                f"{parameter.opts[0]} is an option of --model {having}; this trains --model "
+                f"{model}. {remedy}."
             )
 
 

@@ -17,9 +17,10 @@ from chainrule import nn
 from chainrule.cli.tasks import Task, describe_task
 from chainrule.errors import printable
 from chainrule.graph.tensor import placeholder
+from chainrule.markup import size_text
 
 if TYPE_CHECKING:
-    from chainrule.cli.sources import Data
+    from chainrule.cli.sources import SourceData
 
 
 def line(label: str, text: str) -> None:
@@ -72,13 +73,13 @@ def show_table(columns: Mapping[str, str], rows: Iterable[Sequence[str]]) -> Non
     click.echo()
 
 
-def say_notice(data: Data) -> None:
+def say_notice(data: SourceData) -> None:
     """Print, to standard error, what a user should know of how the data were read."""
     if data.notice is not None:
         click.echo(printable(f"Note: {data.name}: {data.notice}."), err=True)
 
 
-def show_data(data: Data, task: Task, parts: Mapping[str, int], *, inferred: bool) -> None:
+def show_data(data: SourceData, task: Task, parts: Mapping[str, int], *, inferred: bool) -> None:
     """Print the data, the number of rows of each part (training, test, ...), and the task."""
     counts = ", ".join(f"{rows:,} {part}" for part, rows in parts.items())
     row = describe_row(data.x.shape[1:], data.columns)
@@ -210,9 +211,5 @@ def show_files(given: Mapping[str, Any], *, interrupted: bool, what: str = "the 
 
 
 def size_of(path: str) -> str:
-    """The size of a file, as in "1.2 MB"."""
-    size = os.path.getsize(path)
-    for unit, factor in {"GB": 1e9, "MB": 1e6, "kB": 1e3}.items():
-        if size >= factor:
-            return f"{size / factor:.1f} {unit}"
-    return f"{size} bytes"
+    """The size of a file, as in "1.23 MB"."""
+    return size_text(os.path.getsize(path))

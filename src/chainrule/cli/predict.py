@@ -55,17 +55,19 @@ def predict(
     from chainrule.cli.files import check_outputs
     from chainrule.cli.output import say_notice
     from chainrule.cli.predictions import table_to_csv, to_csv
-    from chainrule.cli.saved import read_saved
-    from chainrule.cli.saved_table import read_saved_table
+    from chainrule.cli.saved import saved_of
+    from chainrule.cli.saved_table import table_of
     from chainrule.cli.sources import files_of, read_to_use
     from chainrule.cli.table_data import naming, read_table_to_use
+    from chainrule.train.model_file import read
 
     out = None if out == "-" else out
     if out is None and sys.stdout is None:
         raise OSError("standard output is closed: there is nowhere to write to. Give --out.")
     _check_form(out)
     check_outputs({"--out": out}, [model, *files_of(data, folder)])
-    if (table := read_saved_table(model)) is not None:
+    tensors, description = read(model)
+    if (table := table_of(model, tensors, description)) is not None:
         if proba and not table.model.is_classification:
             raise ValueError(_NO_PROBABILITIES.format(model))
         frame = read_table_to_use(data, table, folder, part, header=header)
@@ -73,7 +75,7 @@ def predict(
             text = table_to_csv(table, frame, proba=proba)
         _give(text, len(frame), out)
         return
-    saved = read_saved(model)
+    saved = saved_of(model, tensors, description)
     if proba and saved.task.classes is None:
         raise ValueError(_NO_PROBABILITIES.format(model))
     found = read_to_use(data, folder, saved.trained_on, header=header, with_target=False)

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.cli.saved import SavedModel
 from chainrule.cli.saved_table import SavedTable
 from chainrule.graph.tensor import Array
-from chainrule.tabular.calibration import softmax
+from chainrule.train.metrics.outputs import softmax
 
 
 def to_csv(
@@ -42,14 +42,7 @@ def table_to_csv(saved: SavedTable, frame: Any, *, proba: bool = False) -> str:
     if model.classes is None:
         return _csv([saved.target], ([str(value)] for value in model.predict(frame)))
     shares = model.predict_proba(frame)
-    labels = np.array(model.classes)[shares.argmax(axis=1)].tolist()
-    if not proba:
-        return _csv(["prediction"], ([label] for label in labels))
-    names = ["prediction", *(f"probability_{label}" for label in model.classes)]
-    return _csv(names, (
-        [label, *(f"{value:.6g}" for value in row)]
-        for label, row in zip(labels, shares, strict=True)
-    ))  # fmt: skip
+    return _csv(*_table_of_classes(model.classes, shares.argmax(axis=1), shares if proba else None))
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
@@ -66,11 +59,18 @@ def _table(outputs: Array, saved: SavedModel, proba: bool) -> tuple[list[str], I
     if classes is None:
         names = _names(outputs.shape[1], saved.trained_on["target"])
         return names, ([str(value) for value in row] for row in outputs)
-    labels = np.array(classes)[outputs.argmax(axis=1)].tolist()
-    if not proba:
+    shares = softmax(outputs.astype(np.float64)) if proba else None
+    return _table_of_classes(classes, outputs.argmax(axis=1), shares)
+
+
+def _table_of_classes(
+    classes: Sequence[Any], codes: Array, shares: Array | None
+) -> tuple[list[str], Iterable[list[Any]]]:
+    """Labels by their codes, and the share of each class if they are given."""
+    labels = np.array(classes)[codes].tolist()
+    if shares is None:
         return ["prediction"], ([label] for label in labels)
     names = ["prediction", *(f"probability_{label}" for label in classes)]
-    shares = softmax(outputs.astype(np.float64))
     return names, (
         [label, *(f"{value:.6g}" for value in row)]
         for label, row in zip(labels, shares, strict=True)

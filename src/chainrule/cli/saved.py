@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +14,7 @@ from chainrule.cli.tasks import Task
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.train import Evaluator
-from chainrule.train.model_file import build_model, metadata_of, read
+from chainrule.train.model_file import build_model, metadata_of
 
 
 @dataclass(frozen=True)
@@ -49,13 +50,12 @@ def evaluate(model: nn.Module, task: Task, x: Array, y: Array) -> dict[str, floa
     return evaluator.evaluate(x, y - centre.mean.numpy())
 
 
-def read_saved(path: str) -> SavedModel:
-    """Read what `chainrule train --out` or `--checkpoint` wrote.
+def saved_of(path: str, tensors: Mapping[str, Array], description: Mapping[str, Any]) -> SavedModel:
+    """What `model_file.read` returned of a file of `chainrule train --out` or `--checkpoint`.
 
     Raises:
-        FileNotFoundError, FileError, ValueError: if it can't be read, or says too little.
+        FileError, ValueError: if the file is damaged, holds another model or says too little.
     """
-    tensors, description = read(path)
     if "word_vectors" in description:
         raise ValueError(f"{path} holds vectors of words: chainrule neighbours {path} WORD")
     metadata = metadata_of(path, description)

@@ -19,7 +19,7 @@ from chainrule.tabular import TabularModel
 from chainrule.tabular.cells import Meaning, as_text, canonical
 from chainrule.tabular.model import is_model, model_of
 from chainrule.train import save
-from chainrule.train.model_file import metadata_of, read, values_of
+from chainrule.train.model_file import metadata_of, values_of
 
 _HASHES = "trained_rows"
 
@@ -88,19 +88,14 @@ class SavedTable:
         return int(np.isin(row_hashes(self.model, table, y), self.hashes).sum())
 
 
-def read_saved_table(path: str) -> SavedTable | None:
-    """Read what `chainrule train --out` wrote for a table; None if it holds another model.
-
-    Raises:
-        FileNotFoundError, FileError: if it can't be read.
-    """
-    return table_of(path, *read(path))
-
-
 def table_of(
     path: str, tensors: Mapping[str, Array], description: Mapping[str, Any]
 ) -> SavedTable | None:
-    """The same of what `read` returned."""
+    """The model of a table of what `model_file.read` returned; None if it is another model.
+
+    Raises:
+        FileError: if the file is damaged.
+    """
     content = values_of(path, tensors, description)
     if not is_model(content):
         return None

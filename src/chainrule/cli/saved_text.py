@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from chainrule import checks
 from chainrule.errors import FileError
 from chainrule.graph.tensor import Array
 from chainrule.text import GPT, Tokenizer
-from chainrule.train.model_file import build_model, metadata_of, read
+from chainrule.train.model_file import build_model, metadata_of
 
 
 @dataclass(frozen=True)
@@ -37,9 +38,9 @@ class SavedText:
         """
         unknown = sorted({c for c in text if c not in self.tokenizer.vocabulary})
         if unknown:
-            shown = ", ".join(map(repr, unknown[:8])) + (", ..." if len(unknown) > 8 else "")
             raise ValueError(
-                f"{name} has characters that the model has not seen: {shown}. It knows "
+                f"{name} has characters that the model has not seen: "
+                f"{checks.listed(map(repr, unknown))}. It knows "
                 f"{''.join(sorted(self.tokenizer.vocabulary))!r:.200}."
             )
         return self.tokenizer.encode(text)
@@ -50,13 +51,12 @@ def is_text(metadata: Mapping[str, Any]) -> bool:
     return metadata.get("task") == "text"
 
 
-def read_saved_text(path: str) -> SavedText:
-    """Read a model of text.
+def text_of(path: str, tensors: Mapping[str, Array], description: Mapping[str, Any]) -> SavedText:
+    """The model of text of what `model_file.read` returned.
 
     Raises:
-        FileNotFoundError, FileError, ValueError: if it can't be read, or is no such model.
+        FileError, ValueError: if the file is damaged, or holds no such model.
     """
-    tensors, description = read(path)
     metadata = metadata_of(path, description)
     if not is_text(metadata):
         remedy = "chainrule info says what it is."

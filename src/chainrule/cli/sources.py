@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule import checks
 from chainrule.cli import images
 from chainrule.data import datasets, read_npz
 from chainrule.data.arrays import as_arrays, check_finite
@@ -32,7 +33,7 @@ _MIN_SIZE = 1e-37
 
 
 @dataclass(frozen=True)
-class Data:
+class SourceData:
     """Inputs and targets of a source.
 
     Attributes:
@@ -159,7 +160,7 @@ def files_of(name: str, folder: str | None) -> list[Path]:
     return found
 
 
-def read_built_in(name: str, folder: str | None) -> Data:
+def read_built_in(name: str, folder: str | None) -> SourceData:
     """A built-in set."""
     if folder is None and name != "digits":
         raise ValueError(f"{name} needs --data FOLDER, the folder with its files.")
@@ -175,7 +176,7 @@ def read_built_in(name: str, folder: str | None) -> Data:
     y, y_test = found.y_train, found.y_test
     if not found.classes[0].isdecimal():
         y, y_test = (np.array(found.classes)[labels] for labels in (y, y_test))
-    return Data(name, name, found.x_train, y, found.x_test, y_test)
+    return SourceData(name, name, found.x_train, y, found.x_test, y_test)
 
 
 def read_to_train(
@@ -185,7 +186,7 @@ def read_to_train(
     header: bool | None = None,
     size: tuple[int, int] | None = None,
     grayscale: bool = False,
-) -> Data:
+) -> SourceData:
     """Data to train on.
 
     Args:
@@ -199,7 +200,6 @@ def read_to_train(
         OSError, ValueError, TypeError: if the data can't be read, or are not finite numbers.
     """
     kind = kind_of(name)
-    check_options(kind, name, folder, target, header, size, grayscale)
     if kind == "images":
         return _read_images_to_train(name, size, grayscale)
     if kind in BUILT_IN:
@@ -208,7 +208,7 @@ def read_to_train(
         found = read_npz(name)
         _check_not_tiny(f"{name}: x", found.x)
         _check_not_tiny(f"{name}: y", found.y)
-        return Data(kind, name, found.x, found.y, found.x_test, found.y_test)
+        return SourceData(kind, name, found.x, found.y, found.x_test, found.y_test)
     with saying_what_text_is_for(name):
         table = read_text_table(name, header=header)
     names, values = table.names, table.values
@@ -225,7 +225,7 @@ def read_to_train(
     notice = None
     if table.has_index:
         notice = INDEX_LEFT_OUT
-    return Data(
+    return SourceData(
         kind,
         name,
         np.delete(values, index, axis=1),
@@ -238,23 +238,15 @@ def read_to_train(
     )
 
 
-def check_options(
-    kind: str,
-    name: str,
-    folder: str | None,
-    target: str | None,
-    header: bool | None,
-    size: tuple[int, int] | None,
-    grayscale: bool,
-) -> None:
-    """Raise ValueError for an option of another kind of data than this."""
-    if target is not None and kind != "table":
+def check_options(name: str, folder: str | None, given: dict[str, Any]) -> None:
+    """Raise ValueError for an option of a training that is of another kind of data than this."""
+    kind = kind_of(name)
+    if given["target"] is not None and kind != "table":
         raise ValueError(f"--target is the column of a table to predict; {name} is not a table.")
-    if folder is not None and kind not in BUILT_IN[1:]:
-        raise ValueError(f"--data is the folder of {', '.join(BUILT_IN[1:])}; {name} needs none.")
-    _check_header(name, kind, header)
-    if kind != "images" and (size is not None or grayscale):
-        option = "--grayscale" if size is None else "--size"
+    _check_folder(name, kind, folder)
+    _check_header(name, kind, given["header"])
+    if kind != "images" and (given["size"] is not None or given["grayscale"]):
+        option = "--grayscale" if given["size"] is None else "--size"
         raise ValueError(f"{option} is for a folder of images; {name} is none. Leave it out.")
 
 
@@ -265,7 +257,7 @@ def read_to_use(
     *,
     header: bool | None = None,
     with_target: bool,
-) -> Data:
+) -> SourceData:
     """Data to predict or evaluate with a model, with the columns and shape of its training data.
 
     Args:
@@ -278,10 +270,11 @@ def read_to_use(
             other columns or shapes.
     """
     kind = kind_of(name)
+    _check_folder(name, kind, folder)
     _check_header(name, kind, header)
     if kind == "images":
         pixels, labels, files = images.read_to_use(name, trained_on, with_target=with_target)
-        return Data(kind, name, pixels, labels, files=files)
+        return SourceData(kind, name, pixels, labels, files=files)
     if kind in BUILT_IN:
         data = read_built_in(name, folder)
     elif kind == "npz":
@@ -312,28 +305,33 @@ def saying_what_text_is_for(name: str) -> Iterator[None]:
         ) from error
 
 
-def _read_images_to_train(name: str, size: tuple[int, int] | None, grayscale: bool) -> Data:
+def _read_images_to_train(name: str, size: tuple[int, int] | None, grayscale: bool) -> SourceData:
     """The images of a folder."""
     if not Path(name).is_dir():
         raise ValueError(f"{name} is one image. Give the folder above the folders of the classes.")
     (x, y), test = images.read_folder(name, size, grayscale=grayscale)
     x_test, y_test = test or (None, None)
-    return Data("images", name, x, y, x_test, y_test, resized=size is not None)
+    return SourceData("images", name, x, y, x_test, y_test, resized=size is not None)
 
 
-def _read_npz_with_or_without_targets(name: str) -> Data:
+def _read_npz_with_or_without_targets(name: str) -> SourceData:
     """An npz file in which y may be missing."""
     names = names_of(name)
     if "y" in names or "x" not in names:
         found = read_npz(name)
-        return Data("npz", name, found.x, found.y, found.x_test, found.y_test)
+        return SourceData("npz", name, found.x, found.y, found.x_test, found.y_test)
     try:
         x = as_arrays(read_archive(name, ["x"])["x"], f"{name}: x")
         check_finite(x, f"{name}: x")
     except (TypeError, ValueError) as error:
         raise FileError(f"{error}") from error
     assert isinstance(x, np.ndarray)
-    return Data("npz", name, x, None)
+    return SourceData("npz", name, x, None)
+
+
+def _check_folder(name: str, kind: str, folder: str | None) -> None:
+    if folder is not None and kind not in BUILT_IN[1:]:
+        raise ValueError(f"--data is the folder of {', '.join(BUILT_IN[1:])}; {name} needs none.")
 
 
 def _check_header(name: str, kind: str, header: bool | None) -> None:
@@ -344,7 +342,7 @@ def _check_header(name: str, kind: str, header: bool | None) -> None:
 
 def _read_table_of(
     name: str, trained_on: dict[str, Any], header: bool | None, with_target: bool
-) -> Data:
+) -> SourceData:
     """A table's features in the model's order: by name if both have names, else by place.
 
     No other column is read: it may hold text, or nothing.
@@ -370,7 +368,7 @@ def _read_table_of(
                 which = "it has no header"
             if trained_on["header"] or layout.header_lines:
                 found["notice"] = (
-                    f"{which}: columns are taken in their order, as {_listed(columns)}"
+                    f"{which}: columns are taken in their order, as {checks.listed(columns)}"
                 )
         found["has_target"] = y is not None
         return x if y is None else [*x, y]
@@ -381,7 +379,7 @@ def _read_table_of(
     y = None
     if found["has_target"]:
         values, y = values[:, :-1], values[:, -1]
-    return Data(
+    return SourceData(
         "table", name, values, y, columns=tuple(columns), target=target, notice=found["notice"]
     )
 
@@ -393,8 +391,8 @@ def _places_by_name(
     missing = [column for column in columns if column not in names]
     if missing:
         raise FileError(
-            f"{path} lacks {_listed(missing)}. The model takes {_listed(columns)}; "
-            f"the file has {_listed(names)}."
+            f"{path} lacks {checks.listed(missing)}. The model takes {checks.listed(columns)}; "
+            f"the file has {checks.listed(names)}."
         )
     wanted = columns if target is None else [*columns, target]
     repeated = next((column for column in wanted if names.count(column) > 1), None)
@@ -414,7 +412,7 @@ def _places(
     if len(places) not in (len(columns), len(columns) + 1):
         raise FileError(
             f"{path} has {len(places)} columns; the model takes {len(columns)}: "
-            f"{_listed(columns)}. The target may be among them, at the index that it had in "
+            f"{checks.listed(columns)}. The target may be among them, at the index that it had in "
             "training."
         )
     y = places.pop(target_index) if len(places) > len(columns) else None
@@ -434,14 +432,9 @@ def column_index(path: str, names: tuple[str, ...], wanted: str | None) -> int:
     if re.fullmatch(r"-?\d+", wanted) and -len(names) <= int(wanted) < len(names):
         return int(wanted) % len(names)
     raise ValueError(
-        f"{path} has no column {wanted!r:.80}. Its columns: {_listed(names)}. Name one of them, or "
-        f"give the index of one, 0 to {len(names) - 1}."
+        f"{path} has no column {wanted!r:.80}. Its columns: {checks.listed(names)}. Name one of "
+        f"them, or give the index of one, 0 to {len(names) - 1}."
     )
-
-
-def _listed(names: Any) -> str:
-    shown = ", ".join(names[:12])
-    return f"{shown} and {len(names) - 12} more" if len(names) > 12 else shown
 
 
 def _shape(shape: Any) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from chainrule import checks
 from chainrule.cli.saved_table import SavedTable
 from chainrule.cli.sources import kind_of
 from chainrule.data.frames import read_frame
@@ -15,8 +16,6 @@ from chainrule.data.text_tables import Layout
 from chainrule.errors import FileError, printable
 from chainrule.tabular.columns import hint
 from chainrule.tabular.kinds import Category
-
-_MOST_NAMED = 8
 
 
 def read_table_to_use(
@@ -58,14 +57,14 @@ def read_table_to_use(
     others = [c for c in frame.columns if c not in columns and c != saved.target]
     if lacking:
         raise FileError(
-            f"{name} lacks {_listed(lacking, _MOST_NAMED)}. The model takes "
-            f"{_listed(used, _MOST_NAMED)}; the file has {_listed(frame.columns, _MOST_NAMED)}"
+            f"{name} lacks {checks.listed(lacking)}. The model takes "
+            f"{checks.listed(used)}; the file has {checks.listed(frame.columns)}"
             f"{hint(lacking, others) or '. Name the columns as in training'}."
         )
     if list(frame.columns).count(saved.target) > 1:
         raise FileError(f"{name} has two columns named {saved.target!r:.80}. Rename one of them.")
     if others:
-        notices.append(f"ignored, as not used in training: {_listed(others, _MOST_NAMED)}")
+        notices.append(f"ignored, as not used in training: {checks.listed(others)}")
     say_notices(name, notices)
     return frame[used + [saved.target] * (saved.target in frame.columns)]
 
@@ -83,12 +82,6 @@ def naming(place: str) -> Iterator[None]:
         yield
     except (ValueError, TypeError) as error:
         raise ValueError(f"{place}: {error}") from error
-
-
-def _listed(names: Iterable[str], most: int) -> str:
-    shown = list(names)
-    rest = f" and {len(shown) - most} more" if len(shown) > most else ""
-    return ", ".join(f"{name:.80}" for name in shown[:most]) + rest
 
 
 def _by_name(has_header: bool, saved: SavedTable) -> bool:
@@ -134,6 +127,6 @@ def _in_order(name: str, frame: Any, saved: SavedTable) -> Any:
     if frame.shape[1] != len(names):
         raise FileError(
             f"{name} has {frame.shape[1]} columns; the model takes {len(names)}: "
-            f"{_listed(names, _MOST_NAMED)}. Give them in this order, or a header."
+            f"{checks.listed(names)}. Give them in this order, or a header."
         )
     return frame.set_axis(names, axis=1)

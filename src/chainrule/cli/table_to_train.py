@@ -18,7 +18,7 @@ from chainrule.data.frame_types import Frame
 from chainrule.data.frames import read_frame
 from chainrule.data.text_tables import Layout
 from chainrule.graph.tensor import Array
-from chainrule.tabular.recipe import Task
+from chainrule.tabular.recipe import TaskName
 from chainrule.tabular.targets import fit_target
 from chainrule.tabular.training import hold_out
 
@@ -50,7 +50,7 @@ class TableToTrain(NamedTuple):
     y: Array
     target: str
     target_index: int
-    task: Task
+    task: TaskName
     columns: tabular.Columns
     train: Array
     test: Array
@@ -159,7 +159,7 @@ def _divide(name: str, found: Frame, wanted: str | None) -> tuple[Any, Any, Any,
 
 def _task_of(
     y: Any, written: Any, place: str, requested: str | None, doubt: Doubt | None
-) -> tuple[Any, Task]:
+) -> tuple[Any, TaskName]:
     """The targets, and what is asked for; else classification for text, booleans and few whole
     numbers. Labels of classes are as they were written.
     """

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from chainrule import tabular
+from chainrule import checks, tabular
 from chainrule.cli import output
 from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.saved_table import SavedTable, row_hashes
@@ -134,7 +134,8 @@ def _say_columns(columns: tabular.Columns) -> None:
         decision = group[0]["decision"]
         if any(column["decision"] != decision for column in group):
             decision += " (the others alike)"
-        rows.append((_names_of(group), group[0]["kind"], decision))
+        names = checks.listed((column["name"] for column in group), _MOST_NAMED)
+        rows.append((names, group[0]["kind"], decision))
     output.show_table({"column": "left", "kind": "left", "decision": "left"}, rows)
 
 
@@ -147,13 +148,6 @@ def _form(column: Column) -> tuple[Any, ...]:
         return Unused, column.reason.partition(":")[0]
     # A count of missing ones follows the semicolon.
     return type(column), column.reason.partition(";")[0], column.has_missing
-
-
-def _names_of(group: Sequence[Mapping[str, Any]]) -> str:
-    names = [column["name"] for column in group]
-    if len(names) <= _MOST_NAMED + 1:
-        return ", ".join(names)
-    return f"{', '.join(names[:_MOST_NAMED])} and {len(names) - _MOST_NAMED:,} more"
 
 
 def _say_training(members: list[dict[str, Any]], task: str) -> None:

@@ -13,6 +13,7 @@ from chainrule.cli.options import (
     MANY_ROWS,
     MAX_WIDTH,
     MODELS,
+    ROW_MODELS,
     SMALL_BATCH,
     Number,
     SectionedCommand,
@@ -56,7 +57,7 @@ Examples:
     "--hidden",
     type=Widths(),
     section="Model",
-    models=(*_TABLES, *_LAYERS),
+    models=ROW_MODELS,
     help="Widths of the hidden layers; none for a linear model.  [default: 256,256,256 for "
     "realmlp, 128 for cnn, else 128,128]",
 )
@@ -176,6 +177,7 @@ Examples:
     "--target",
     metavar="COLUMN",
     section="Data",
+    models=ROW_MODELS,
     help="The column of a CSV file to predict: its name, or its index from 0 (a whole number that "
     "is no column's name).  [default: the last one]",
 )
@@ -226,6 +228,7 @@ Examples:
     "--task",
     type=click.Choice(["classification", "regression"]),
     section="Data",
+    models=ROW_MODELS,
     help="What the targets are.  [default: classification if they are text, or whole numbers of at "
     "most 20 different values, each in 2 rows or more on average; else regression]",
 )
@@ -234,12 +237,14 @@ Examples:
     type=Size(),
     metavar="N|HxW",
     section="Data",
+    models=ROW_MODELS,
     help="The size in pixels to which the images of a folder are brought.  [default: as they are]",
 )
 @option(
     "--grayscale",
     is_flag=True,
     section="Data",
+    models=ROW_MODELS,
     help="Take the brightness of a folder's images, without their colours.",
 )
 @option(
@@ -329,7 +334,7 @@ Examples:
     "--epochs",
     type=click.IntRange(1),
     section="Training",
-    models=(*_TABLES, *_LAYERS, "word2vec"),
+    models=(*ROW_MODELS, "word2vec"),
     help=f"[default: 256 for realmlp; 5 for cnn from {MANY_ROWS:,} images on, and for word2vec; "
     "else 30]",
 )
@@ -419,7 +424,7 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
                    holds train and test, these hold the classes' folders
     FILE.txt       text in UTF-8, for --model gpt and word2vec
 
-    Labels of classes in .csv and .npz files may be any whole numbers.
+    Labels of classes are any whole numbers; realmlp takes text, too.
 
     Ctrl-C ends the training; the model trained so far is saved.
     """
@@ -445,13 +450,11 @@ def train(ctx: click.Context, /, data: str, folder: str | None, **given: Any) ->
         check_is_text(data)
         (train_on_text if given["model"] == "gpt" else train_on_words)(ctx, data, given)
         return
+    check_options(data, folder, given)
     if given["model"] == "realmlp":
         from chainrule.cli.table_training import train_on_table
 
         check_is_table(data)
-        check_options(
-            "table", data, folder, None, given["header"], given["size"], given["grayscale"]
-        )
         train_on_table(ctx, data, given)
         return
     train_on_rows(ctx, data, folder, given)

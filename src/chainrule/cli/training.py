@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+import zlib
+from typing import Any, cast
 
 import click
+import numpy as np
 
+from chainrule.cli import building, output, sources
+from chainrule.cli.building import Options
 from chainrule.cli.errors import INTERRUPTED
 from chainrule.cli.options import LARGE_BATCH, LEARNING_RATES, MANY_ROWS, SMALL_BATCH
-
-if TYPE_CHECKING:
-    from chainrule.cli.building import Options
-    from chainrule.cli.sources import Data
-    from chainrule.cli.tasks import Task
-    from chainrule.graph.tensor import Array
-
+from chainrule.cli.resuming import say_whether_resumed
+from chainrule.cli.saved import evaluate
+from chainrule.cli.sources import SourceData
+from chainrule.cli.tasks import Task, choose_task
+from chainrule.data import split
+from chainrule.graph.tensor import Array
+from chainrule.ops.random import manual_seed
+from chainrule.train import EarlyStopping, Trainer
+from chainrule.train.checkpoint import check_can_save
 
 HELD_OUT = 0.2
 
@@ -27,16 +33,12 @@ def train_on_rows(ctx: click.Context, name: str, folder: str | None, given: dict
         name, folder: the data.
         given: the other options.
     """
-    from chainrule.cli import sources
-    from chainrule.cli.building import check_images
-    from chainrule.cli.tasks import choose_task
-
     data = sources.read_to_train(
         name, folder, given["target"], given["header"], given["size"], given["grayscale"]
     )
     assert data.y is not None
     if given["model"] == "cnn":
-        check_images(data)
+        building.check_images(data)
     task = choose_task(data.y, _target_name(data), given["task"])
     _train(ctx, data, task, given)
 
@@ -50,15 +52,15 @@ def _options(given: dict[str, Any], fraction: float, rows: int, shape: tuple[int
         rows: how many are left to train on.
         shape: of a row of the inputs.
     """
-    from chainrule.cli.building import Options, default_channels
-
     is_cnn = given["model"] == "cnn"
     hidden, epochs = given["hidden"], given["epochs"]
     channels: tuple[int, ...] = ()
     if hidden is None:
         hidden = (128,) if is_cnn else (128, 128)
     if is_cnn:
-        channels = default_channels(shape) if given["channels"] is None else given["channels"]
+        channels = (
+            building.default_channels(shape) if given["channels"] is None else given["channels"]
+        )
     if epochs is None:
         epochs = 5 if is_cnn and rows >= MANY_ROWS else 30
     if given["warmup"] >= epochs:
@@ -97,15 +99,8 @@ def _or_default(value: float | None, default: float) -> float:
     return default if value is None else value
 
 
-def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) -> None:
+def _train(ctx: click.Context, data: SourceData, task: Task, given: dict[str, Any]) -> None:
     """Split, build, train, save, and say how well it went."""
-    from chainrule.cli import building, output
-    from chainrule.cli.resuming import say_whether_resumed
-    from chainrule.cli.saved import evaluate
-    from chainrule.ops.random import manual_seed
-    from chainrule.train import EarlyStopping, Trainer
-    from chainrule.train.checkpoint import check_can_save
-
     fraction = given["validation_fraction"]
     if fraction is None:
         fraction = HELD_OUT if data.x_test is None or given["patience"] is not None else 0.0
@@ -114,22 +109,8 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
     if data.x_test is not None and data.y_test is not None:
         test = (building.as_input(data.x_test), task.encode(data.y_test, f"{data.name}: y_test"))
     options = _options(given, fraction, len(x), x.shape[1:])
-    manual_seed(options.seed)
-    standardize = data.kind in ("npz", "table", "images")
-    model = building.build_model(x, y, task, options, standardize=standardize)
+    trainer = _trainer(data, task, options, x, y)
     x = building.as_input(x)
-    optimizer = building.build_optimizer(model, options)
-    trainer = Trainer(
-        model,
-        building.build_loss(model, task),
-        optimizer,
-        metrics=task.training_metrics,
-        schedule=building.build_schedule(optimizer, options, len(x)),
-        clip_norm=options.clip_norm,
-        callbacks=[] if options.patience is None else [EarlyStopping(patience=options.patience)],
-        metadata=_metadata(data, task, options),
-        seed=options.seed,
-    )
     parts = {"to train on": len(x)}
     if validation is not None:
         parts["to validate"] = len(validation[0])
@@ -137,7 +118,7 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
         parts["to test on"] = len(test[0])
     output.say_notice(data)
     output.show_data(data, task, parts, inferred=given["task"] is None)
-    output.show_model(model, x.shape[1:])
+    output.show_model(trainer.model, x.shape[1:])
     output.show_options(options.to_json())
     click.echo()
     if given["out"] is not None:
@@ -160,21 +141,35 @@ def _train(ctx: click.Context, data: Data, task: Task, given: dict[str, Any]) ->
     if not interrupted:
         for name, part in (("validation", validation), ("test", test)):
             if part is not None:
-                output.show_figures(name, evaluate(model, task, *part), len(part[0]))
+                output.show_figures(name, evaluate(trainer.model, task, *part), len(part[0]))
     output.show_files(given, interrupted=interrupted)
     if interrupted:
         ctx.exit(INTERRUPTED)
 
 
+def _trainer(data: SourceData, task: Task, options: Options, x: Array, y: Array) -> Trainer:
+    """A new model for these rows, and its Trainer."""
+    manual_seed(options.seed)
+    standardize = data.kind in ("npz", "table", "images")
+    model = building.build_model(x, y, task, options, standardize=standardize)
+    optimizer = building.build_optimizer(model, options)
+    return Trainer(
+        model,
+        building.build_loss(model, task),
+        optimizer,
+        metrics=task.training_metrics,
+        schedule=building.build_schedule(optimizer, options, len(x)),
+        clip_norm=options.clip_norm,
+        callbacks=[] if options.patience is None else [EarlyStopping(patience=options.patience)],
+        metadata=_metadata(data, task, options),
+        seed=options.seed,
+    )
+
+
 def _split(
-    data: Data, task: Task, fraction: float, seed: int
+    data: SourceData, task: Task, fraction: float, seed: int
 ) -> tuple[Array, Array, tuple[Array, Array] | None]:
     """The rows to train on, and those held out: of every class its share, if all have two rows."""
-    import numpy as np
-
-    from chainrule.cli.building import as_input
-    from chainrule.data import split
-
     assert data.y is not None
     x, y = data.x, task.encode(data.y, data.name)
     if not fraction:
@@ -182,15 +177,11 @@ def _split(
     stratify = task.classes is not None and int(np.bincount(y).min()) > 1
     train_part, held_out = split(x, y, fraction, seed=seed, stratify=stratify)
     (x, y), (held_x, held_y) = cast("tuple[tuple[Array, Array], ...]", (train_part, held_out))
-    return x, y, (as_input(held_x), held_y)
+    return x, y, (building.as_input(held_x), held_y)
 
 
-def _metadata(data: Data, task: Task, options: Options) -> dict[str, Any]:
+def _metadata(data: SourceData, task: Task, options: Options) -> dict[str, Any]:
     """The metadata of the model's file: all that is needed to use the model."""
-    import zlib
-
-    import numpy as np
-
     checksum = 0
     for array in (data.x, data.y):
         checksum = zlib.crc32(np.ascontiguousarray(array).tobytes(), checksum)
@@ -214,5 +205,5 @@ def _metadata(data: Data, task: Task, options: Options) -> dict[str, Any]:
     }
 
 
-def _target_name(data: Data) -> str:
+def _target_name(data: SourceData) -> str:
     return f"{data.name}, column {data.target!r}" if data.kind == "table" else f"{data.name}: y"

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _core
+from chainrule import _core, checks
 from chainrule.data.mapped import blocks, extremes
 from chainrule.graph.operation import Limit
 from chainrule.graph.tensor import Array
@@ -91,10 +91,9 @@ def check_same_rows(**structures: Arrays) -> int:
     labelled = [pair for name, arrays in structures.items() for pair in _labelled(arrays, name)]
     counts = {len(array) for _, array in labelled}
     if len(counts) > 1:
-        shown = ", ".join(f"{label} {array.shape}" for label, array in labelled[:4])
-        more = f" and {len(labelled) - 4} more" if len(labelled) > 4 else ""
+        shown = checks.listed((f"{label} {array.shape}" for label, array in labelled), 4)
         raise ValueError(
-            f"the numbers of rows (first dimension) differ: {shown}{more}. Give every array one "
+            f"the numbers of rows (first dimension) differ: {shown}. Give every array one "
             "row per example; if each array is itself one example, join them with np.stack."
         )
     return counts.pop()
@@ -424,7 +423,7 @@ def _as_array(data: Any, name: str) -> Array:
     if array.dtype.kind == "O" and not isinstance(data, np.ndarray) and _are_numbers(array):
         array = array.astype(np.float64)  # as of a table with columns of several dtypes
     if array.dtype.kind == "O":
-        raise TypeError(f"{name} is {_describe(data)} of dtype object. {_OBJECT_REMEDY}")
+        raise TypeError(f"{name} is a {type(data).__name__} of dtype object. {_OBJECT_REMEDY}")
     if array.dtype.kind not in "biuf":
         raise TypeError(
             f"{name} has dtype {array.dtype}, not real numbers. "
@@ -452,10 +451,6 @@ def _are_numbers(array: Array) -> bool:
         and not isinstance(item, np.complexfloating)
         for item in array.flat
     )
-
-
-def _describe(data: Any) -> str:
-    return "None" if data is None else f"a {type(data).__name__}"
 
 
 def _position(row: int, rest: tuple[int, ...]) -> str:

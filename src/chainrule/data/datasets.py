@@ -17,6 +17,7 @@ from chainrule.graph.names import absent
 from chainrule.system.reading import (
     FREE_ARRAY,
     check_expansion,
+    is_gzipped,
     read_values,
     reading,
     size_of,
@@ -283,10 +284,8 @@ def read_idx(path: str | os.PathLike[str]) -> NDArray[Any]:
     array([7, 2, 1], dtype=uint8)
     """
     with reading(path, "an IDX file", _REMEDY) as file:
-        is_zipped = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
         # Decided by content, not by name: a browser may unpack a file and keep ".gz" in its name.
-        if not is_zipped:
+        if not is_gzipped(file):
             return _read_array(path, file, size_of(file))
         with unpacking(file) as content:
             return _read_array(path, content, None, compressed=size_of(file))

@@ -20,13 +20,12 @@ from chainrule.data.frame_types import Frame, Labels, Wishes, check_names
 from chainrule.data.parquet_frames import read_parquet
 from chainrule.data.text_frames import read_text
 from chainrule.data.text_tables import PARQUET, Choice, foreign_kind
-from chainrule.errors import FileError
-from chainrule.system.reading import check_gzip, reading, reason, size_of
+from chainrule.errors import FileError, missing
+from chainrule.system.reading import check_gzip, is_gzipped, reading, reason, size_of
 
 STANDARD_INPUT = "-"
 _INPUT_IN_WORDS = "standard input"
 _REMEDY = "Give a CSV file, saved as UTF-8, or a Parquet file."
-_GZIP = b"\x1f\x8b"
 _UTF_16 = codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE
 
 
@@ -104,21 +103,19 @@ def _check_pandas() -> None:
     try:
         import pandas  # noqa: F401
     except ImportError:
-        raise ImportError(
-            "tables are read by pandas: pip install 'chainrule[tables]'. For a table of numbers "
-            "alone --model mlp does without"
-        ) from None
+        otherwise = "take --model mlp, for a table of numbers alone"
+        raise missing("a table", "pandas", "tables", otherwise) from None
 
 
 def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
     is_plain = name != _INPUT_IN_WORDS
     size = size_of(file)
-    start = _start_of(file)
-    if start.startswith(_GZIP):
+    if is_gzipped(file):
         check_gzip(file)
         is_plain = False
         file = io.BytesIO(gzip.GzipFile(fileobj=file).read())
-        start = _start_of(file)
+    start = file.read(4)
+    file.seek(0)
     if start == PARQUET:
         return Frame(read_parquet(name, file, size, wishes.header), True, None)
     if what := foreign_kind(start):
@@ -127,9 +124,3 @@ def _read(name: str, file: BinaryIO, wishes: Wishes) -> Frame:
         is_plain = False
         file = io.BytesIO(file.read().decode("utf-16").encode())
     return read_text(name, file, wishes, is_plain=is_plain)
-
-
-def _start_of(file: BinaryIO) -> bytes:
-    start = file.read(4)
-    file.seek(0)
-    return start

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from chainrule import checks
 from chainrule.data.dataset import Dataset
 from chainrule.data.pixels import PixelDtype, check_pixel_dtype, scaled
-from chainrule.errors import FileError
+from chainrule.errors import FileError, missing
 from chainrule.system.reading import FREE_ARRAY, check_expansion, reading, size_of
 from chainrule.system.threads import get_num_threads
 
@@ -27,7 +27,7 @@ class ImageFolder(Dataset):
 
     Sample i is (image, label): the image in the shape (channels, height, width), read from its file
     when it is asked for, and the index of its class. `arrays` reads all images at once, for
-    `Trainer.fit`. Pillow reads the files: ``pip install chainrule[images]``.
+    `Trainer.fit`. Pillow reads the files: ``pip install 'chainrule[images]'``.
 
     Args:
         root: the folder; each folder in it is a class, with images in it and in its subfolders.
@@ -183,7 +183,7 @@ def _pillow() -> Any:
     try:
         from PIL import Image
     except ImportError:
-        raise ImportError("images are read by Pillow: pip install chainrule[images]") from None
+        raise missing("an image", "Pillow", "images") from None
     return Image
 
 

@@ -118,26 +118,16 @@ class DataLoader:
                 "chainrule.Generator(seed)"
             )
         self.is_stream = isinstance(dataset, IterableDataset)
-        if self.is_stream:
-            if shuffle or sampler is not None or batch_sampler is not None:
-                raise ValueError(
-                    "an IterableDataset gives its samples in its own order: leave out shuffle, "
-                    "sampler and batch_sampler"
-                )
-            if self.num_workers:
-                raise ValueError(
-                    "an IterableDataset is read in this process, or each worker would give all "
-                    "its samples again: leave out num_workers"
-                )
-        elif not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
-            raise TypeError(
-                f"a dataset has __getitem__ and __len__, {type(dataset).__name__} has not: make "
-                "arrays a TensorDataset, a generator an IterableDataset"
+        _check_dataset(dataset)
+        if self.is_stream and (shuffle or sampler is not None or batch_sampler is not None):
+            raise ValueError(
+                "an IterableDataset gives its samples in its own order: leave out shuffle, sampler "
+                "and batch_sampler"
             )
-        elif isinstance(dataset, Mapping):
-            raise TypeError(
-                f"a dataset gives samples for 0, 1, 2, ..., not for the keys of a "
-                f"{type(dataset).__name__}: give chainrule.data.batches a dict of arrays"
+        if self.is_stream and self.num_workers:
+            raise ValueError(
+                "an IterableDataset is read in this process, or each worker would give all its "
+                "samples again: leave out num_workers"
             )
         self.dataset = dataset
         self.batch_size = None if batch_sampler is not None else batch_size
@@ -305,6 +295,22 @@ class DataLoader:
     def __getstate__(self) -> dict[str, Any]:
         """A copy has workers of its own."""
         return {**vars(self), "_executor": None}
+
+
+def _check_dataset(dataset: Any) -> None:
+    """Raise TypeError for what gives no samples."""
+    if isinstance(dataset, IterableDataset):
+        return
+    if not (hasattr(dataset, "__getitem__") and hasattr(dataset, "__len__")):
+        raise TypeError(
+            f"a dataset has __getitem__ and __len__, {type(dataset).__name__} has not: make "
+            "arrays a TensorDataset, a generator an IterableDataset"
+        )
+    if isinstance(dataset, Mapping):
+        raise TypeError(
+            f"a dataset gives samples for 0, 1, 2, ..., not for the keys of a "
+            f"{type(dataset).__name__}: give chainrule.data.batches a dict of arrays"
+        )
 
 
 class WorkerInfo(NamedTuple):

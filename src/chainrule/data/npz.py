@@ -76,7 +76,7 @@ def _check_complete(archive: zipfile.ZipFile, file: BinaryIO) -> None:
         for length in (_NAME_LENGTH, _EXTRA_LENGTH):
             end += int.from_bytes(header[length], "little")
         if member.flag_bits & _SIZES_FOLLOW:
-            end = _end_of_sizes(member, members, end, archive.start_dir)
+            end = _end_of_sizes(members, end, archive.start_dir)
     if end != archive.start_dir:
         raise ValueError(f"bytes {end} to {archive.start_dir} of it belong to no array")
     if len({member.filename for member in members}) != len(members):
@@ -87,9 +87,7 @@ def _check_complete(archive: zipfile.ZipFile, file: BinaryIO) -> None:
         raise ValueError(f"{tail} bytes follow its directory")
 
 
-def _end_of_sizes(
-    member: zipfile.ZipInfo, members: list[zipfile.ZipInfo], end: int, directory: int
-) -> int:
+def _end_of_sizes(members: list[zipfile.ZipInfo], end: int, directory: int) -> int:
     """Where the next member or the directory begins, if only the sizes lie before it."""
     following = min((m.header_offset for m in members if m.header_offset >= end), default=directory)
     return following if following - end in (12, 16, 20, 24) else end

@@ -7,7 +7,7 @@ from typing import Any, BinaryIO
 
 from chainrule.data import frame_cells
 from chainrule.data.frame_types import check_names
-from chainrule.errors import FileError
+from chainrule.errors import FileError, missing
 from chainrule.system.reading import check_expansion
 
 _FREE = 1 << 30
@@ -34,9 +34,7 @@ def read_parquet(name: str, file: BinaryIO, size: int, header: bool | None) -> A
 
         frame = pd.read_parquet(file)
     except ImportError:
-        raise ImportError(
-            "Parquet files are read by pyarrow: pip install 'chainrule[tables]'"
-        ) from None
+        raise missing("a Parquet file", "pyarrow", "tables") from None
     has_names = any(label is not None for label in frame.index.names)
     for label in frame.columns:  # of whole numbers and gaps pandas makes floats
         column = frame[label]

@@ -71,15 +71,23 @@ def hold_out(data: Data, fraction: float, seed: int) -> tuple[Data, Data]:
     Raises:
         ValueError: as `split`; for a part in which all weights are 0.
     """
-    order = _order_to_split(data.rows, fraction, seed)
     train, test = [
         data.map(lambda array, chosen=chosen: array[chosen])  # type: ignore[misc]
-        for chosen in _parts([order], fraction, data.rows)
+        for chosen in split_rows(data.rows, fraction, seed)
     ]
     if len(data.parts) == 3:
         check_some_weight(train.arrays[-1], "sample_weight")
         check_some_weight(test.arrays[-1], "validation sample_weight")
     return train, test
+
+
+def split_rows(rows: int, fraction: float, seed: int) -> tuple[Array, Array]:
+    """The numbers of the rows to train on and of those held out, as `split` chooses them.
+
+    Raises:
+        ValueError: as `split`.
+    """
+    return _parts([_order_to_split(rows, fraction, seed)], fraction, rows)
 
 
 def _order_to_split(rows: int, fraction: float, seed: int) -> NDArray[np.int64]:

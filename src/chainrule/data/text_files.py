@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from chainrule.errors import FileError
-from chainrule.system.reading import check_gzip, reading, unpacking
+from chainrule.system.reading import check_gzip, is_gzipped, reading, unpacking
 
 
 def read_text(path: str | os.PathLike[str]) -> str:
@@ -32,9 +32,7 @@ def read_text(path: str | os.PathLike[str]) -> str:
     'To be,\\nor not to be'
     """
     with reading(path, "a text file", "Give a file of plain text in UTF-8.") as file:
-        is_zipped = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        if is_zipped:
+        if is_gzipped(file):
             check_gzip(file)
             with unpacking(file) as content:
                 held = content.read()

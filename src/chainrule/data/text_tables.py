@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from chainrule.data import cells as texts
 from chainrule.errors import FileError
-from chainrule.system.reading import check_gzip, reading
+from chainrule.system.reading import check_gzip, is_gzipped, reading
 
 
 class TextTable(NamedTuple):
@@ -101,8 +101,7 @@ def read_text_table(
     """
     with reading(path, "a table", "Give a CSV file, saved as UTF-8.") as file:
         path = Path(path)
-        is_zipped = file.read(2) == _GZIP
-        file.seek(0)
+        is_zipped = is_gzipped(file)
         if is_zipped:
             check_gzip(file)
         binary = cast("BinaryIO", gzip.GzipFile(fileobj=file) if is_zipped else file)
@@ -135,7 +134,6 @@ def read_text_table(
     return TextTable(names, values, has_header, has_index=False)
 
 
-_GZIP = b"\x1f\x8b"
 PARQUET = b"PAR1"
 _FOREIGN = {
     b"PK\x03\x04": "an Excel workbook, or a zip archive. Save the sheet as CSV UTF-8, or unpack it",

@@ -49,7 +49,7 @@ def line_chart(
         x, y: the labels of the axes.
 
     Raises:
-        ValueError: if there is no finite point.
+        ValueError: if there is no finite point, or the numbers of places on the axes differ.
 
     Example:
         >>> picture = line_chart(
@@ -84,7 +84,7 @@ def scatter_chart(
         diagonal: whether both axes are of the same kind.
 
     Raises:
-        ValueError: if there is no finite point.
+        ValueError: if there is no finite point, or the numbers of places on the axes differ.
 
     Example:
         >>> scatter_chart([1, 2], [1, 3], title="y", x="actual", y="predicted").count("<circle")
@@ -159,7 +159,13 @@ def _tick(value: float) -> str:
 
 
 def _points(a: ArrayLike, b: ArrayLike) -> NDArray[np.float64]:
-    return np.stack([np.asarray(a, np.float64).ravel(), np.asarray(b, np.float64).ravel()], axis=1)
+    places = [np.asarray(given, np.float64).ravel() for given in (a, b)]
+    if len(places[0]) != len(places[1]):
+        raise ValueError(
+            f"a point has a place on both axes, got {len(places[0])} on the one and "
+            f"{len(places[1])} on the other"
+        )
+    return np.stack(places, axis=1)
 
 
 def _axes(points: NDArray[np.float64]) -> tuple[Axis, Axis]:

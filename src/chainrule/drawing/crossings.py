@@ -72,17 +72,6 @@ def reduce_crossings(rows: Rows, segments: Sequence[Segment], groups: Sequence[f
     return best
 
 
-def count_crossings(rows: Rows, segments: Sequence[Segment]) -> int:
-    """How often lines cross, if each is straight from row to row."""
-    place = [0] * sum(map(len, rows))
-    _number(rows, place)
-    row_of = {box: number for number, row in enumerate(rows) for box in row}
-    by_row: list[list[Segment]] = [[] for _ in rows]
-    for s in segments:
-        by_row[row_of[s.upper]].append(s)
-    return _crossings(by_row, place)
-
-
 def _number(rows: Rows, place: list[int]) -> None:
     for row in rows:
         for number, box in enumerate(row):

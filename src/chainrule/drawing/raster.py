@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from chainrule.errors import missing
+
 _TIMES = 2  # pixels of a PNG to one of the SVG: sharp on today's screens
 
 
@@ -14,9 +16,6 @@ def png(svg: str) -> bytes:
     try:
         import resvg_py
     except ImportError:
-        raise ImportError(
-            "a PNG is drawn by the package resvg-py, which is not installed: "
-            "`pip install resvg-py`, or save the drawing as .svg, which browsers and word "
-            "processors open"
-        ) from None
+        otherwise = "save the drawing as .svg, which browsers and word processors open"
+        raise missing("a PNG", "resvg-py", "png", otherwise) from None
     return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=_TIMES))

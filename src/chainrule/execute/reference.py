@@ -13,6 +13,7 @@ from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.capture import capture as capture  # cr.capture comes with its interpreter
 from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.guards import guard_of
+from chainrule.graph.operation import operation_name
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, as_tensor
 from chainrule.ops.declare import Binary
@@ -50,9 +51,7 @@ def _inputs(node: Tensor) -> tuple[Tensor, ...]:
 
 
 def _is_broadcast(node: Tensor) -> bool:
-    return (
-        node.value is None and node.operation is not None and node.operation.name == "broadcast_to"
-    )
+    return node.value is None and operation_name(node) == "broadcast_to"
 
 
 def _taker(slots: tuple[int, ...]) -> Callable[[list[Any]], Sequence[Array]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from chainrule.graph.methods import functions
+from chainrule.graph.operation import operation_name
 from chainrule.graph.printing import as_text
 from chainrule.graph.tensor import Tensor
 from chainrule.markup import table
@@ -98,7 +99,7 @@ class GradTable(dict[Tensor, Tensor]):
     def _rows(self) -> Iterator[tuple[str, str, str, str]]:
         """(name, operation, value, gradient) of each variable, as text."""
         for variable, grad in self.items():
-            operation = variable.operation.name if variable.operation is not None else ""
+            operation = operation_name(variable)
             yield variable.name or "", operation, _text(variable), _text(grad)
 
     def __repr__(self) -> str:

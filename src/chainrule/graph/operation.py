@@ -289,3 +289,8 @@ def registered(name: str, module: str) -> Operation:
     if name not in operations:
         raise LookupError(f"no operation {name!r} is registered: {module} does not declare it")
     return operations[name]
+
+
+def operation_name(node: Tensor) -> str:
+    """The name of the operation that computes a node; "" of a leaf."""
+    return node.operation.name if node.operation is not None else ""

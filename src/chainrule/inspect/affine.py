@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal, NamedTuple
 
 from chainrule.graph.backprop import ancestors
+from chainrule.graph.operation import operation_name
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Tensor
 
@@ -36,12 +37,12 @@ class Affine(NamedTuple):
 def affine_map(z: Tensor, a: Tensor) -> Affine | None:
     """What makes z of a, if it is a product with weights, plus a bias, and nothing more."""
     node, bias = _behind(z, "reshape"), None
-    if _name(node) == "add":
+    if operation_name(node) == "add":
         node, added = node.inputs
         bias = _behind(added, "broadcast_to", "reshape")
         if not isinstance(bias.state, Parameter):
             return None
-    product = _PRODUCTS.get(_name(node))
+    product = _PRODUCTS.get(operation_name(node))
     if product is None:
         return None
     moved, weight = node.inputs
@@ -55,10 +56,6 @@ def affine_map(z: Tensor, a: Tensor) -> Affine | None:
 
 def _behind(node: Tensor, *names: str) -> Tensor:
     """The first input that no operation of these names computes."""
-    while _name(node) in names:
+    while operation_name(node) in names:
         node = node.inputs[0]
     return node
-
-
-def _name(node: Tensor) -> str:
-    return node.operation.name if node.operation is not None else ""

@@ -18,6 +18,7 @@ from chainrule.inspect.page import document, pictures_of
 from chainrule.inspect.sections import Sections
 from chainrule.inspect.step import run_step
 from chainrule.inspect.trace import trace_of
+from chainrule.markup import printed
 from chainrule.nn import Module
 from chainrule.optim import Optimizer
 from chainrule.system.atomic_files import write_atomically
@@ -79,7 +80,7 @@ class Explanation:
         """
         if width is not None:
             checks.integer("width", width, 1)
-        return forms.as_text(self._sections(precision), width)
+        return printed(forms.Tables(self._sections(precision)), width)
 
     def to_markdown(self, *, precision: int = DIGITS) -> str:
         """The tables in Markdown, with formulas in LaTeX between dollars."""

@@ -7,21 +7,16 @@ from collections.abc import Callable
 
 import numpy as np
 
+from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Tensor
-from chainrule.inspect.letters import Formula
+from chainrule.inspect.letters import OPERATORS, Formula, joined
 
 _MOST = 100  # characters
 
-_SIGNS = {
-    "add": (" + ", " + "),
-    "subtract": (" - ", " - "),
-    "multiply": (" * ", r" \odot "),
-    "divide": (" / ", " / "),
-}
 _SUM, _PRODUCT, _WHOLE = range(3)
 """How strongly an expression holds together."""
 _BINDS = {"add": _SUM, "subtract": _SUM, "multiply": _PRODUCT, "divide": _PRODUCT}
-_ELEMENTWISE = (*_SIGNS, "power", "maximum", "minimum", "where")
+_ELEMENTWISE = (*OPERATORS, "power", "maximum", "minimum", "where")
 _SAME = ("reshape", "astype")
 
 
@@ -50,7 +45,7 @@ def expression(
             return of(inputs[1], least)
         if name in _ELEMENTWISE:
             inputs = not_broadcast(inner)
-        if name in _SIGNS:
+        if name in OPERATORS:
             return _checked(_bracketed(signed(name, inputs), _BINDS[name] < least))
         terms = [of(i) for i in inputs]
         if name == "power":
@@ -66,7 +61,7 @@ def expression(
             axis = ", ".join(map(str, axes))
             shown = f"axis={axis}" if len(axes) == 1 else f"axis=({axis})"
             terms.append(Formula(shown, rf"\mathrm{{{shown}}}"))
-        text, latex = ", ".join(t.text for t in terms), ", ".join(t.latex for t in terms)
+        text, latex = joined(terms, ", ")
         escaped = name.replace("_", r"\_")
         return _checked(Formula(f"{name}({text})", rf"\mathrm{{{escaped}}}({latex})"))
 
@@ -74,14 +69,16 @@ def expression(
         weakest = _BINDS[name]
         after = weakest + (name in ("subtract", "divide"))
         terms = [of(i, after if place else weakest) for place, i in enumerate(inputs)]
-        sign, tex_sign = _SIGNS[name]
+        signs = OPERATORS[name]
         if name == "multiply" and re.fullmatch(r"[\d.]+", terms[0].text):
-            sign, tex_sign = " ", r" \, "
-        return Formula(sign.join(t.text for t in terms), tex_sign.join(t.latex for t in terms))
+            signs = " ", r" \, "
+        return joined(terms, *signs)
 
     def not_broadcast(inner: Tensor) -> tuple[Tensor, ...]:
         """The inputs before they are repeated to one shape, where that shape follows from them."""
-        inputs = tuple(i.inputs[0] if _name(i) == "broadcast_to" else i for i in inner.inputs)
+        inputs = tuple(
+            i.inputs[0] if operation_name(i) == "broadcast_to" else i for i in inner.inputs
+        )
         shapes = [() if is_number(i) else i.shape for i in inputs]
         return inputs if np.broadcast_shapes(*shapes) == inner.shape else inner.inputs
 
@@ -109,10 +106,6 @@ def _checked(a: Formula) -> Formula:
     if len(a.text) > _MOST:
         raise _LongError
     return a
-
-
-def _name(node: Tensor) -> str:
-    return node.operation.name if node.operation is not None else ""
 
 
 def _is_number(a: Formula) -> bool:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import html
-import io
 import re
-import shutil
 from typing import Any
 
 from chainrule.inspect.letters import SIGNS, in_latex
@@ -122,20 +120,6 @@ def _stacked_update(update: Update, most: int) -> list[list[str]]:
     return [[pretty(name[0])], lines]
 
 
-def as_text(sections: Sections, width: int | None) -> str:
-    """The tables as text, as wide as the terminal if there is no width."""
-    from rich.console import Console
-
-    if width is None:
-        width = shutil.get_terminal_size((100, 24)).columns
-    file = io.StringIO()
-    console = Console(
-        file=file, width=width, color_system=None, highlight=False, force_jupyter=False
-    )
-    console.print(Tables(sections))
-    return "\n".join(line.rstrip() for line in file.getvalue().rstrip().splitlines())
-
-
 # Markdown
 
 
@@ -236,7 +220,8 @@ vertical-align:top;white-space:pre;font-weight:normal;background:none}
 
 def as_html(sections: Sections) -> str:
     """The tables as a fragment: its style touches nothing else, and its colours are the page's."""
-    parts = [f"<h2>{_escaped(sections.trace['title'])}</h2><p>{_escaped(sections.head())}</p>"]
+    title, head = html.escape(sections.trace["title"]), html.escape(sections.head())
+    parts = [f"<h2>{title}</h2><p>{head}</p>"]
     before = None
     for section in sections:
         heading = "h3"
@@ -245,7 +230,7 @@ def as_html(sections: Sections) -> str:
                 parts.append(f"<h3>{_PARTS[section.part]}</h3>")
             heading = "h4"
         before = section.part
-        parts.append(f"<{heading}>{_escaped(section.title)}</{heading}>{_html_table(section)}")
+        parts.append(f"<{heading}>{html.escape(section.title)}</{heading}>{_html_table(section)}")
     return f'<section class="cr-step"><style>{_STYLE}</style>{"".join(parts)}</section>'
 
 
@@ -253,17 +238,17 @@ def _html_table(section: Section) -> str:
     if section.updates:
         headings = ["", "old", "gradient", "new"]
         rows = [
-            [_escaped(pretty(name[0])), *(_html_numbers(s.lines()) for s in shown)]
+            [html.escape(pretty(name[0])), *(_html_numbers(s.lines()) for s in shown)]
             for name, *shown in section.updates
         ]
     else:
         headings, rows = ["", "formula", "value"], []
         for row in section.rows:
             formula, value = _lines(row)
-            first, *terms = map(_escaped, formula)
+            first, *terms = map(html.escape, formula)
             inner = "\n".join(terms)
             shown = f'{first}<span class="cr-terms cr-number">\n{inner}</span>' if terms else first
-            rows.append([_escaped(pretty(row.name[0])), shown, _html_numbers(value)])
+            rows.append([html.escape(pretty(row.name[0])), shown, _html_numbers(value)])
     head = "".join(f'<th scope="col">{h}</th>' for h in headings)
     body = "".join(
         f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
@@ -274,9 +259,5 @@ def _html_table(section: Section) -> str:
 
 
 def _html_numbers(lines: list[str]) -> str:
-    text = "\n".join(map(_escaped, lines))
+    text = "\n".join(map(html.escape, lines))
     return f'<span class="cr-number">{text}</span>'
-
-
-def _escaped(text: str) -> str:
-    return html.escape(text)

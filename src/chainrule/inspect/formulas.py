@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from chainrule.graph.operation import operation_name
 from chainrule.graph.state import State
 from chainrule.graph.tensor import Tensor
 from chainrule.inspect.activation_formulas import activation_formulas, of_rows
@@ -11,25 +12,20 @@ from chainrule.inspect.affine import Product
 from chainrule.inspect.expressions import expression, is_true
 from chainrule.inspect.found_layers import FoundLayer
 from chainrule.inspect.letters import (
+    OPERATORS,
     Form,
     Formula,
     Letters,
     bracketed,
     in_latex,
     is_sum,
+    joined,
     number_in_latex,
     tex,
     times,
 )
 from chainrule.inspect.losses import loss_formulas
 from chainrule.inspect.step import Step
-
-_SIGNS = {
-    "add": (" + ", " + "),
-    "subtract": (" - ", " - "),
-    "multiply": (" * ", r" \odot "),
-    "divide": (" / ", " / "),
-}
 
 
 class Formulas:
@@ -151,19 +147,18 @@ class Formulas:
 
     def _call(self, node: Tensor) -> Formula:
         """The operation of a node on its inputs."""
-        name = node.operation.name if node.operation is not None else ""
+        name = operation_name(node)
         if _is_first_branch(node, 1):
             return self.name(node.inputs[1])
         inputs = [self.name(i) for i in node.inputs]
-        text, latex = [i.text for i in inputs], [i.latex for i in inputs]
         exponent = constant(node.inputs[1]) if name == "power" else None
         if exponent is not None:
-            return Formula(f"{text[0]}^{exponent:g}", f"{latex[0]}^{{{exponent:g}}}")
-        if name in _SIGNS:
-            sign, tex_sign = _SIGNS[name]
-            return Formula(sign.join(text), tex_sign.join(latex))
-        function = in_latex(name)
-        return Formula(f"{name}({', '.join(text)})", rf"\mathrm{{{function}}}({', '.join(latex)})")
+            base = inputs[0]
+            return Formula(f"{base.text}^{exponent:g}", f"{base.latex}^{{{exponent:g}}}")
+        if name in OPERATORS:
+            return joined(inputs, *OPERATORS[name])
+        text, latex = joined(inputs, ", ")
+        return Formula(f"{name}({text})", rf"\mathrm{{{in_latex(name)}}}({latex})")
 
     def _sum_of_parts(self, node: Tensor) -> Formula:
         """The gradient as algorithm 6.6 has it: the sum over the consumers."""
@@ -172,7 +167,7 @@ class Formulas:
         factor = self._factor(node)
         if factor is not None:
             return _equation(self.gradient(node), Formula(f"{factor:g}", number_in_latex(factor)))
-        return _equation(self.gradient(node), _joined(" + ", self._parts(node)))
+        return _equation(self.gradient(node), joined(self._parts(node), " + "))
 
     def _parts(self, node: Tensor) -> list[Formula]:
         """What the consumers contribute; a layer that takes the node does so by its weights."""
@@ -227,7 +222,7 @@ class Formulas:
 
     def _part(self, node: Tensor, consumer: Tensor, index: int, twice: bool) -> Formula | None:
         """What a sum, or a square whose sum is a term of the loss, contributes."""
-        name = consumer.operation.name if consumer.operation is not None else ""
+        name = operation_name(consumer)
         if consumer.shape != node.shape or consumer is self.step.loss:
             return None
         is_same = (name == "add" and not twice) or (name == "subtract" and index == 0)
@@ -252,7 +247,7 @@ class Formulas:
             return None
         ((consumer, index, _),) = edges
         above = self._factor(consumer)
-        name = consumer.operation.name if consumer.operation is not None else ""
+        name = operation_name(consumer)
         is_same = name in ("add", "sum") or _is_first_branch(consumer, index)
         if above is None or is_same:
             return above
@@ -281,7 +276,7 @@ class Formulas:
         product, weight, bias = layer.affine
         terms = [self.products.forward(product, self.name(weight), given)]
         terms += [] if bias is None else [self.name(bias)]
-        self.forward[z] = _equation(self.name(z), _joined(" + ", terms))
+        self.forward[z] = _equation(self.name(z), joined(terms, " + "))
         if a is not z:
             self._describe_activation(layer)
         self._describe_backward(layer)
@@ -312,7 +307,7 @@ class Formulas:
         takers = [self._affine_layers.get(c) for c, _, _ in self.step.parts.get(a, ())]
         back = None
         if takers and all(taker is not None and taker.input is a for taker in takers):
-            back = _joined(" + ", self._parts(a))
+            back = joined(self._parts(a), " + ")
         if a is z:
             return
         above = self.gradient(a) if back is None else bracketed(back)
@@ -430,8 +425,7 @@ def _is_closed(layer: FoundLayer, step: Step) -> bool:
 
 def _is_first_branch(node: Tensor, index: int) -> bool:
     """Whether the input `index` of a node is all that it takes, as its condition is always true."""
-    is_where = node.operation is not None and node.operation.name == "where"
-    return is_where and index == 1 and is_true(node.inputs[0])
+    return operation_name(node) == "where" and index == 1 and is_true(node.inputs[0])
 
 
 def _convolution(a: Formula, b: Formula) -> Formula:
@@ -451,12 +445,8 @@ def _transposed(a: Formula) -> Formula:
     return Formula(f"{a.text}^T", latex)
 
 
-def _joined(sign: str, terms: list[Formula]) -> Formula:
-    return Formula(sign.join(t.text for t in terms), sign.join(t.latex for t in terms))
-
-
 def _equation(left: Formula, right: Formula) -> Formula:
-    return Formula(f"{left.text} = {right.text}", f"{left.latex} = {right.latex}")
+    return joined((left, right), " = ")
 
 
 def _typewriter(name: str) -> Formula:

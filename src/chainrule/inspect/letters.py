@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Literal, NamedTuple, get_args
 
 from chainrule.checks import described
@@ -18,6 +19,22 @@ class Formula(NamedTuple):
 
     text: str
     latex: str
+
+
+OPERATORS = {
+    "add": (" + ", " + "),
+    "subtract": (" - ", " - "),
+    "multiply": (" * ", r" \odot "),
+    "divide": (" / ", " / "),
+}
+"""The signs of operations between their inputs, as text and in LaTeX."""
+
+
+def joined(terms: Iterable[Formula], sign: str, tex_sign: str | None = None) -> Formula:
+    """Terms with a sign between them, which may be another in LaTeX."""
+    terms = list(terms)
+    tex_sign = sign if tex_sign is None else tex_sign
+    return Formula(sign.join(t.text for t in terms), tex_sign.join(t.latex for t in terms))
 
 
 class Letters(NamedTuple):

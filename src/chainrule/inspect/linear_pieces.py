@@ -9,7 +9,7 @@ starts again.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +19,9 @@ from chainrule.compiler.capture import capture
 from chainrule.compiler.elementwise import ELEMENTWISE
 from chainrule.errors import ShapeError
 from chainrule.graph.context import no_grad
+from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor, placeholder
+from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.module import Module
 
 _MIN_DISTANCE = 1e-10  # in t; breakpoints nearer to each other count as one
@@ -134,7 +136,7 @@ class _Walk:
     def go(self) -> None:
         """Visit the nodes up to the first with a kink within an interval, and split there."""
         rows = len(self.middles)
-        dtype = next((p.dtype for p in self.model.parameters()), np.dtype(np.float32))
+        dtype = floating_dtype(self.model)
         with no_grad():
             graph = capture(self.model, placeholder((rows, *self.start.shape), dtype))
         if not isinstance(graph.outputs, Tensor):
@@ -197,7 +199,7 @@ def _constant(node: Tensor) -> Array:
 
 def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
     """The line whose sign changes where the node has its kink; None without a kink."""
-    if not (_is_constant_between_jumps(node) or _name(node) in _KINKS):
+    if not (_is_constant_between_jumps(node) or operation_name(node) in _KINKS):
         return None
     if len(inputs) == 1:
         return inputs[0]
@@ -210,7 +212,7 @@ def _kink(node: Tensor, inputs: list[_Line]) -> _Line | None:
 
 def _is_constant_between_jumps(node: Tensor) -> bool:
     """Whether the node is a comparison or a sign: of chainrule's own these alone have no rules."""
-    operation = ELEMENTWISE.get(_name(node))
+    operation = ELEMENTWISE.get(operation_name(node))
     return operation is not None and not operation.rules
 
 
@@ -223,7 +225,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
     """The line of a node, computed from those of its inputs."""
     assert node.operation is not None
     values = [line.value for line in inputs]
-    name, attributes = _name(node), node.attributes
+    name, attributes = operation_name(node), node.attributes
     if name == "astype":
         kind = np.float64 if attributes["dtype"].kind == "f" else attributes["dtype"]
         value = values[0].astype(kind)
@@ -233,7 +235,7 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
     forward: Callable[..., Any] = node.operation.forward
     if all(line.slope is None for line in inputs):
         return _Line(np.asarray(forward(*values, **attributes)), None)
-    _check_rows(node, inputs, rows)
+    _check_rows(node, rows)
     slopes = [_slope(line) for line in inputs]
     if _is_constant_between_jumps(node):
         value = forward(*values, **attributes)
@@ -264,9 +266,9 @@ def _follow(node: Tensor, inputs: list[_Line], rows: int) -> _Line:
     raise _refusal(node, "it is not piecewise linear, or not an operation that can be followed")
 
 
-def _check_rows(node: Tensor, inputs: Sequence[_Line], rows: int) -> None:
+def _check_rows(node: Tensor, rows: int) -> None:
     """Raise if the operation would mix rows: each row is an interval of its own."""
-    name, attributes = _name(node), node.attributes
+    name, attributes = operation_name(node), node.attributes
     mixes = (
         node.shape[:1] == ()
         or node.shape[0] % rows
@@ -283,11 +285,6 @@ def _check_rows(node: Tensor, inputs: Sequence[_Line], rows: int) -> None:
 def _refusal(node: Tensor, reason: str) -> ValueError:
     where = f" in layer {node.path}" if node.path else ""
     return ValueError(
-        f"linear_pieces can't follow the operation {_name(node)}{where}: {reason}. Count the "
-        "pieces of a part of the model without it."
+        f"linear_pieces can't follow the operation {operation_name(node)}{where}: {reason}. Count "
+        "the pieces of a part of the model without it."
     )
-
-
-def _name(node: Tensor) -> str:
-    assert node.operation is not None
-    return node.operation.name

@@ -215,7 +215,7 @@ def _run(
     with recorded(beside), np.errstate(all="ignore"):  # infinities are shown
         try:
             names = _read_all(beside, model, loss, optimizer)
-            noted = _Calls(model)
+            noted = _LayerCalls(model)
             with (
                 model.in_mode(True) if is_training else nullcontext(),
                 use_generator(Generator(seed)),
@@ -234,7 +234,7 @@ def _run(
         finally:
             beside.restore()
     nodes = ancestors(found)
-    held = _Held(nodes)
+    held = _DataLeaves(nodes)
     calls = [c._replace(inputs=[held.leaf(i) for i in c.inputs]) for c in noted.found]
     inputs, targets = list(map(held.leaf, inputs)), list(map(held.leaf, leaves(compared)))
     unused = {leaf for leaf in targets if leaf.operation is None}.difference(nodes)
@@ -245,7 +245,7 @@ def _run(
     )  # fmt: skip
 
 
-class _Held:
+class _DataLeaves:
     """The leaves of a graph that hold data: a cast of integers, say, is a new leaf."""
 
     def __init__(self, nodes: list[Tensor]) -> None:
@@ -280,7 +280,7 @@ def _read_all(
     return names
 
 
-class _Calls:
+class _LayerCalls:
     """The calls of layers: of modules that hold no others, or have parameters of their own."""
 
     def __init__(self, model: Module) -> None:

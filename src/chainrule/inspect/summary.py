@@ -17,7 +17,9 @@ from chainrule.errors import DTypeError, ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import local
 from chainrule.graph.tensor import Tensor, placeholder
+from chainrule.markup import printed, size_text
 from chainrule.nn import arguments
+from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.interception import intercepted
 from chainrule.nn.module import Module
 from chainrule.trees import leaves
@@ -97,26 +99,15 @@ class Summary(NamedTuple):
         notes = [
             f"input {' × '.join(map(str, self.input_shape))}, {_count(self.nodes)} neurons; "
             "edges and FLOPs are those of one row",
-            f"memory: parameters {_size(self.parameter_bytes)}, activations that the backward pass "
-            f"of a batch reads {_size(self.activation_bytes)}",
+            f"memory: parameters {size_text(self.parameter_bytes)}, activations that the backward "
+            f"pass of a batch reads {size_text(self.activation_bytes)}",
         ]
         if frozen:
             notes.append(f"{frozen:,} parameters are frozen")
         return Group(table, Text(), *map(Text, notes))
 
     def __str__(self) -> str:
-        import io
-        import shutil
-
-        from rich.console import Console
-
-        width = shutil.get_terminal_size((100, 24)).columns
-        console = Console(
-            file=io.StringIO(), width=width, color_system=None, highlight=False, force_jupyter=False
-        )
-        console.print(self)
-        lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
-        return "\n".join(line.rstrip() for line in lines)
+        return printed(self)
 
     def __repr__(self) -> str:  # in a notebook and at the prompt
         return str(self)
@@ -124,13 +115,6 @@ class Summary(NamedTuple):
 
 def _count(number: float) -> str:
     return f"{number:,.0f}" if float(number).is_integer() else f"{number:,.1f}"
-
-
-def _size(nbytes: int) -> str:
-    for unit, factor in {"GB": 10**9, "MB": 10**6, "kB": 10**3}.items():
-        if nbytes >= factor:
-            return f"{nbytes / factor:.2f} {unit}"
-    return f"{nbytes} bytes"
 
 
 def summary(
@@ -182,10 +166,9 @@ def summary(
     """
     arguments.module("model", model)
     shape = _checked_shape(input_shape, batch_size)
-    states = [*model.parameters(), *model.buffers()]
     if dtype is None:
-        dtype = next((s.dtype for s in states if s.dtype.kind == "f"), np.dtype(np.float32))
-    calls = _Calls(model)
+        dtype = floating_dtype(model)
+    calls = _FirstCalls(model)
     x = placeholder(shape, dtype, name="x")
     with model.in_mode(True), intercepted(model, calls.around):
         try:
@@ -212,7 +195,7 @@ def _checked_shape(input_shape: Sequence[int], batch_size: int) -> tuple[int, ..
     return (int(batch_size), *map(int, input_shape))
 
 
-class _Calls:
+class _FirstCalls:
     """The modules in the order of their first calls; the nodes of each carry its own path."""
 
     def __init__(self, model: Module) -> None:
@@ -246,7 +229,9 @@ def _training_graph(model: Module, x: Tensor, output: Tensor) -> CapturedGraph:
     return capture(step, x, placeholder(output.shape, output.dtype))
 
 
-def _counted(model: Module, calls: _Calls, graph: CapturedGraph, shape: tuple[int, ...]) -> Summary:
+def _counted(
+    model: Module, calls: _FirstCalls, graph: CapturedGraph, shape: tuple[int, ...]
+) -> Summary:
     simplified = simplify(graph)
     # The forward pass computes the output, and updates such as those of running statistics.
     forward = with_ancestors([simplified.outputs[0], *simplified.updates.values()])
@@ -307,7 +292,7 @@ def _connections(value: Value) -> int:
     return value.flops // 2 if value.kind == "matmul" else 0
 
 
-def _in_order(calls: _Calls) -> Iterable[tuple[Module, str]]:
+def _in_order(calls: _FirstCalls) -> Iterable[tuple[Module, str]]:
     """The modules that were called, in the order of the calls, then those that were not."""
     not_called = [module for module in calls.paths if module not in calls.outputs]
     return ((module, calls.paths[module]) for module in (*calls.outputs, *not_called))

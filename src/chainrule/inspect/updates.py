@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from chainrule.graph.state import Parameter
 from chainrule.graph.tensor import Array
-from chainrule.inspect.letters import Formula, Letters, bracketed, number_in_latex, times
+from chainrule.inspect.letters import Formula, Letters, bracketed, joined, number_in_latex, times
 from chainrule.optim import (
     SGD,
     Adadelta,
@@ -188,12 +188,12 @@ def _with_decay(decay: float, W: Formula, grad: Formula) -> Formula:
 
 
 def _to(left: Formula, right: Formula) -> Formula:
-    return Formula(f"{left.text} <- {right.text}", rf"{left.latex} \leftarrow {right.latex}")
+    return joined((left, right), " <- ", r" \leftarrow ")
 
 
 def _plus(a: Formula, b: Formula) -> Formula:
-    return Formula(f"{a.text} + {b.text}", f"{a.latex} + {b.latex}")
+    return joined((a, b), " + ")
 
 
 def _minus(a: Formula, b: Formula) -> Formula:
-    return Formula(f"{a.text} - {b.text}", f"{a.latex} - {b.latex}")
+    return joined((a, b), " - ")

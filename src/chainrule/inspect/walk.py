@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.checks import described
 from chainrule.graph.backprop import ancestors, backprop, build_grad, prune
 from chainrule.graph.context import no_grad
+from chainrule.graph.operation import operation_name
 from chainrule.graph.printing import as_text
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.arrays import from_json
@@ -161,14 +162,14 @@ def _visits_of_graph(z: Tensor) -> Iterator[Visit]:
         parts = [
             Part(
                 name(consumer),
-                consumer.operation.name if consumer.operation is not None else "",
+                operation_name(consumer),
                 index,
                 grad_table[consumer].numpy(),
                 part.numpy(),
             )
             for consumer, index, part in found
         ]
-        operation = variable.operation.name if variable.operation is not None else ""
+        operation = operation_name(variable)
         gradient = grad_table[variable].numpy()
         yield Visit(name(variable), operation, tuple(parts), gradient, variable)
 

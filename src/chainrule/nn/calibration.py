@@ -22,7 +22,7 @@ from chainrule.graph.state import State
 from chainrule.graph.tensor import Array, Tensor, TensorLike, as_tensor
 from chainrule.nn import arguments
 from chainrule.nn.init import normal_, orthogonal_, zeros_
-from chainrule.nn.inputs import call_model, model_input
+from chainrule.nn.inputs import call_model, floating_dtype, model_input
 from chainrule.nn.interception import intercepted
 from chainrule.nn.layers.channel_normalisation import BatchNorm
 from chainrule.nn.layers.linear import Linear
@@ -63,13 +63,6 @@ def _array(x: Any) -> Array:
     if is_table(x):
         return to_array(x, "x")
     return x.numpy() if isinstance(x, Tensor) else np.asarray(x)
-
-
-def _dtype(model: Module) -> Any:
-    """The dtype of the model's parameters, or buffers; float32 if there are none."""
-    arguments.module("model", model)
-    states = [*model.parameters(), *model.buffers()]
-    return next((s.dtype for s in states if s.dtype.kind == "f"), np.dtype("float32"))
 
 
 # Starting values
@@ -215,7 +208,7 @@ def _prepare_each_linear(
             prepare(module, reached.reshape(-1, reached.shape[-1]), preactivations)
         return forward(*inputs, **keywords)
 
-    dtype = _dtype(model)
+    dtype = floating_dtype(arguments.module("model", model))
     batch = map_leaves(lambda array: model_input(model, array, dtype), _arrays(model, x))
     with _calibrating(model) as before, intercepted(model, around):
         call_model(model, batch)
@@ -282,7 +275,7 @@ def recompute_batch_statistics(model: M, x: Any, *, batch_size: int = 256) -> M:
             f"the shapes are {shapes}"
         )
     (count,) = rows
-    dtype = _dtype(model)
+    dtype = floating_dtype(model)
 
     def calls() -> Iterator[Callable[[], Any]]:
         """Calls of the model, one for each batch."""

@@ -19,6 +19,12 @@ def input_dtype(given: np.dtype[Any], dtype: np.dtype[Any]) -> np.dtype[Any]:
     return dtype if is_value else np.dtype(np.int64)
 
 
+def floating_dtype(model: Module) -> np.dtype[Any]:
+    """The dtype of the model's parameters, or buffers; float32 if there are no floating ones."""
+    states = [*model.parameters(), *model.buffers()]
+    return next((s.dtype for s in states if s.dtype.kind == "f"), np.dtype(np.float32))
+
+
 def takes_float64(model: Module) -> bool:
     """Whether a layer of the model uses all digits of float64 inputs."""
     return any(module.takes_float64 for module in model.modules())

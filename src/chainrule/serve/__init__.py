@@ -8,6 +8,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from chainrule.errors import missing
 from chainrule.serve.predictor import Predictor
 from chainrule.serve.questions import Field, Served, ServedArray, ServedTable
 
@@ -29,6 +30,4 @@ def __getattr__(name: str) -> Any:
     except ImportError as error:
         if error.name is None or error.name.split(".")[0] not in ("starlette", "anyio"):
             raise
-        raise ImportError(
-            "serving needs Starlette and uvicorn: pip install 'chainrule[serve]'"
-        ) from error
+        raise missing("serving", "Starlette and uvicorn", "serve") from error

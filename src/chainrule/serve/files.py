@@ -7,8 +7,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from chainrule.errors import FileError
 from chainrule.serve.application import MOST_BYTES, make_app
 from chainrule.serve.predictor import Predictor
@@ -66,8 +64,7 @@ def served(path: str | os.PathLike[str]) -> Served:
         names, classes = data["columns"], metadata.get("classes")
         if not 0 < math.prod(shape) <= _MOST_NUMBERS:
             raise ValueError(f"a row of shape {shape}")
-        predictor = Predictor(model)
-        predictor.predict(np.zeros((1, *shape), np.float32))  # raises where it does not fit
-        return ServedArray(predictor, shape, names, classes, str(data["target"] or "prediction"))
+        target = str(data["target"] or "prediction")
+        return ServedArray(Predictor(model), shape, names, classes, target)
     except Exception as error:
         raise FileError(f"{path}: what it says of its data is damaged ({reason(error)})") from None

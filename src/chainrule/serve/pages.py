@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import html
 import json
 import math
 from importlib import resources
 from importlib.metadata import version
 from typing import Any
 
+from chainrule.markup import escaped
 from chainrule.serve.questions import Field, Served
 
 _FILES = resources.files("chainrule.serve")
@@ -27,7 +27,7 @@ def index(served: Served, title: str) -> str:
         )
     else:
         asked = "\n".join(_input(field) for field in served.fields)
-    target = "" if served.target == "prediction" else f"Predicts {_text(served.target)}. "
+    target = "" if served.target == "prediction" else f"Predicts {escaped(served.target)}. "
     return _document(
         title,
         f"""<p>{target}What is left empty is missing.
@@ -45,7 +45,7 @@ def docs(served: Served, title: str, most_bytes: int, url: str) -> str:
         columns = f"<p>A row is a list of numbers of shape {served.shape}.</p>"
     else:
         lines = "".join(
-            f"<tr><td>{_text(f.name)}</td><td>{f.kind}</td><td>{_text(_listed(f))}</td></tr>"
+            f"<tr><td>{escaped(f.name)}</td><td>{f.kind}</td><td>{escaped(_listed(f))}</td></tr>"
             for f in served.fields
         )
         columns = (
@@ -58,8 +58,8 @@ def docs(served: Served, title: str, most_bytes: int, url: str) -> str:
         title,
         f"""<p><a href="./">Try it by hand</a> · <a href="openapi.json">OpenAPI</a></p>
 <h2>POST /predict</h2>
-<pre>curl -H 'content-type: application/json' {_text(url)}predict -d \\
-  '{_text(request)}'</pre>
+<pre>curl -H 'content-type: application/json' {escaped(url)}predict -d \\
+  '{escaped(request)}'</pre>
 <p>The answer is {{"predictions": [...]}}: {answer}, one for each row. A row that does not fit
 is refused with 422, a request of more than {most_bytes:,} bytes with 413; {{"detail": ...}} says
 why.</p>
@@ -143,11 +143,11 @@ def _schema(field: Field) -> dict[str, Any]:
 
 
 def _input(field: Field) -> str:
-    name = _text(field.name)
+    name = escaped(field.name)
     if field.kind == "number":
         control = f'<input type="number" step="any" name="{name}">'
     elif 0 < len(field.values) <= 50:
-        options = "".join(f"<option>{_text(value)}</option>" for value in field.values)
+        options = "".join(f"<option>{escaped(value)}</option>" for value in field.values)
         control = f'<select name="{name}"><option value="">(missing)</option>{options}</select>'
     else:
         placeholder = "2024-05-01" if field.kind == "date" else ""
@@ -160,15 +160,11 @@ def _listed(field: Field) -> str:
     return ", ".join(field.values[:20]) + (f" and {more} more" if more > 0 else "")
 
 
-def _text(text: Any) -> str:
-    return html.escape(str(text))
-
-
 def _document(title: str, body: str) -> str:
     return f"""<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}</title>
+<html lang="en"><head><meta charset="utf-8"><title>{escaped(title)}</title>
 <meta name="viewport" content="width=device-width, initial-scale=1"><style>{_STYLE}</style></head>
-<body><h1>{_text(title)}</h1>
+<body><h1>{escaped(title)}</h1>
 {body}
 </body></html>
 """

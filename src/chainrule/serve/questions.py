@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from chainrule.serve.predictor import Predictor
 from chainrule.tabular import Columns, TabularModel
-from chainrule.tabular.calibration import softmax
+from chainrule.train.metrics.outputs import softmax
 
 Rows: TypeAlias = dict[str, NDArray[Any]]
 """Rows as a model takes them; the first axis of each array counts them. The arrays of several
@@ -135,6 +135,9 @@ class ServedArray(Served):
         names: the names of the numbers of a row, if they have any.
         classes: the labels, of a classification; the outputs are logits.
         target: the name of what is predicted.
+
+    Raises:
+        ValueError: if the network has other outputs than one for each class.
     """
 
     def __init__(
@@ -150,6 +153,12 @@ class ServedArray(Served):
         self.fields = None if names is None else tuple(Field(name, "number") for name in names)
         self.classes = None if classes is None else tuple(classes)
         self.target = target
+        found = predictor.predict(np.zeros((1, *shape), np.float32))
+        if self.classes is not None and found.shape != (1, len(self.classes)):
+            raise ValueError(
+                f"the network has outputs of shape {found.shape[1:]} for {len(self.classes)} "
+                "classes: it needs one logit for each class. Leave classes out to serve its numbers"
+            )
 
     def rows(self, given: Sequence[Any]) -> Rows:
         if self.fields is not None:

@@ -8,19 +8,17 @@ not have comes as further parameters.
 It needs scikit-learn, 1.6 or newer: ``pip install 'chainrule[sklearn]'``.
 """
 
+from chainrule.errors import missing as _missing
+
 try:
     import sklearn as _scikit_learn
 except ImportError as error:
-    raise ImportError(
-        "chainrule.sklearn needs scikit-learn: pip install 'chainrule[sklearn]'"
-    ) from error
+    raise _missing("chainrule.sklearn", "scikit-learn", "sklearn") from error
 try:
     from sklearn.utils.validation import validate_data as _validate_data  # noqa: F401
 except ImportError as error:
-    raise ImportError(
-        f"chainrule.sklearn needs scikit-learn 1.6 or newer, this is {_scikit_learn.__version__}: "
-        "pip install 'chainrule[sklearn]'"
-    ) from error
+    needed = f"scikit-learn 1.6 or newer, not {_scikit_learn.__version__}"
+    raise _missing("chainrule.sklearn", needed, "sklearn") from error
 
 from chainrule.sklearn.classifier import MLPClassifier
 from chainrule.sklearn.regressor import MLPRegressor

@@ -102,7 +102,8 @@ def weights_of_rows(
     """The weight of each row: its own times that of its class; None where all count the same.
 
     Raises:
-        ValueError: for a number of weights that is not that of the rows, or what is no number.
+        ValueError: for a number of weights that is not that of the rows, what is no number, or
+            weights whose sum is too large.
     """
     weights: Array | None = None
     if sample_weight is not None:
@@ -110,6 +111,14 @@ def weights_of_rows(
     if class_weight is not None:
         of_class = compute_sample_weight(class_weight, y)
         weights = of_class if weights is None else weights * of_class
+    if weights is None:
+        return None
+    largest = float(weights.max(initial=0))
+    if len(weights) * largest > np.finfo(weights.dtype).max:
+        raise ValueError(
+            f"sample_weight goes up to {largest:g}: the sum of the weights is not finite. "
+            "Divide them by the largest"
+        )
     return weights
 
 

@@ -113,7 +113,7 @@ class MLPClassifier(ClassifierMixin, BasePerceptron):
         "class_weight": [StrOptions({"balanced"}), dict, list, None],
     }
 
-    def __init__(
+    def __init__(  # type: ignore[no-untyped-def]  # `fit` checks them, as in scikit-learn
         self,
         hidden_layer_sizes=(100,),
         activation="relu",

@@ -6,21 +6,17 @@ and tells callbacks, schedules and files. On a hundred rows that takes longer th
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from chainrule.data.batches import Batches
 from chainrule.data.mapped import mapped_files
-from chainrule.execute.native import NativeStep
 from chainrule.sklearn.batches import DenseBatches
 from chainrule.system.interrupts import interrupts_to
 from chainrule.train import Trainer
 from chainrule.train.backends import NativeBackend
+from chainrule.train.backends.native import MOST_SECONDS, Loans
 from chainrule.train.checked_rows import checked_rows
 from chainrule.train.state import Totals
-
-_SECONDS = 0.1
-"""How long a run stays away from Python: Ctrl-C waits no longer."""
 
 
 def needs_fit(trainer: Trainer, batches: DenseBatches) -> bool:
@@ -58,7 +54,7 @@ def train_epochs(
     pass_ = Batches(data, batches.next_order(), batches.size)
     count = len(pass_)
     with (
-        _steps(trainer.backend, pass_) as steps,
+        Loans(trainer.backend, "training", pass_) as loans,
         interrupts_to(trainer.stop) as interrupts,
         interrupts.let_through(),
     ):
@@ -68,9 +64,9 @@ def train_epochs(
             totals, number = Totals(), 0
             while number < count and trainer.state.stop_reason is None:
                 order, start, most = pass_.consecutive(number, count)
-                step = steps[number >= pass_.full]
+                step = loans.step(number)
                 with interrupts.held():
-                    run = step.run(order, start, most, None, _SECONDS, totals.sums())
+                    run = step.run(order, start, most, None, MOST_SECONDS, totals.sums())
                 if run.status != "ok":
                     return False
                 totals.replace(pass_.rows(number) * run.steps, run.totals)
@@ -81,17 +77,3 @@ def train_epochs(
             if trainer.state.stop_reason is not None:
                 break
     return True
-
-
-@contextmanager
-def _steps(backend: NativeBackend, pass_: Batches) -> Iterator[list[NativeStep]]:
-    """The step for full batches, and that for the short last one."""
-    numbers = [0] if pass_.full == len(pass_) else [0, pass_.full]
-    loans = [backend.borrowed("training", pass_, number, None) for number in numbers]
-    try:
-        yield [step for _, step in loans]
-    finally:
-        for cached, step in loans:
-            step.release()
-            if step.block is backend.block:
-                cached.idle.append(step)

@@ -225,14 +225,14 @@ class BasePerceptron(ReportMixin, CallbackSupportMixin, BaseEstimator):
     def _check_held_out(self, y: Array) -> None:
         """Raise ValueError for checked y_val that does not fit y."""
 
-    def _new_network(self, widths: list[int], dtype: Any, output: Any = None) -> Network:
+    def _new_network(self, widths: list[int], dtype: Any) -> Network:
         return Network(
             widths,
             activation=self.activation,
             normalization=self.normalization,
             dropout=self.dropout,
             residual=self.residual,
-            output=output,
+            output=getattr(self, "output_activation", None),  # of a regressor
             dtype=dtype,
         )
 

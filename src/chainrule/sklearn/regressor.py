@@ -15,7 +15,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from chainrule.graph.tensor import Array
 from chainrule.sklearn.losses import REGRESSION, quantiles_of, regression_link, regression_loss
-from chainrule.sklearn.network import ACTIVATIONS, Network
+from chainrule.sklearn.network import ACTIVATIONS
 from chainrule.sklearn.perceptron import BasePerceptron
 from chainrule.sklearn.solvers import trains_by_batches
 
@@ -122,7 +122,7 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
         "output_activation": [StrOptions(set(ACTIVATIONS)), callable, None],
     }
 
-    def __init__(
+    def __init__(  # type: ignore[no-untyped-def]  # `fit` checks them, as in scikit-learn
         self,
         loss="squared_error",
         hidden_layer_sizes=(100,),
@@ -263,9 +263,6 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
     def _outputs_of(self, y: Array) -> int:
         return quantiles_of(self.loss) if y.ndim == 1 else y.shape[1]
 
-    def _new_network(self, widths: list[int], dtype: Any, output: Any = None) -> Network:
-        return super()._new_network(widths, dtype, self.output_activation)
-
     def _out_activation(self) -> str:
         if self.output_activation is not None:
             given = self.output_activation
@@ -274,11 +271,6 @@ class MLPRegressor(RegressorMixin, BasePerceptron):
 
     def _note_loss(self) -> None:
         self._link = regression_link(self.loss)
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        super().__setstate__(state)
-        if "coefs_" in state and "_link" not in state:  # of a pickle from before the attribute
-            self._note_loss()
 
     def _loss(self) -> Any:
         return regression_loss(self.loss)

@@ -26,8 +26,8 @@ from chainrule.sklearn.base import (
 from chainrule.sklearn.reports import ReportMixin
 from chainrule.tables import as_frame, is_table
 from chainrule.tabular import LOSSES, PRESETS, TabularModel, fit
-from chainrule.tabular.reading import as_array
-from chainrule.tabular.recipe import Task
+from chainrule.tabular.reading import as_array, rows_of
+from chainrule.tabular.recipe import TaskName
 from chainrule.tabular.targets import Classes
 from chainrule.train import Callback
 
@@ -41,7 +41,7 @@ _OF_FIT = frozenset(signature(fit).parameters)
 class _Tabular(ReportMixin, BaseEstimator):
     """The base of both estimators."""
 
-    _task: ClassVar[Task]
+    _task: ClassVar[TaskName]
 
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         "preset": [StrOptions(set(PRESETS))],
@@ -80,7 +80,7 @@ class _Tabular(ReportMixin, BaseEstimator):
         )  # fmt: skip
         members = self.model_.report["members"]
         self.columns_ = self.model_.columns
-        self._some_rows = self.columns_.transform(_some(X))
+        self._some_rows = self.columns_.transform(rows_of(X, slice(_ROWS)))
         self._importances: NDArray[np.float64] | None = None
         self.best_epoch_: int = members[0]["best_epoch"]
         self.n_iter_ = len(members[0]["epochs"]["epoch"])
@@ -171,7 +171,7 @@ class TabularClassifier(ClassifierMixin, _Tabular):
         ['up', 'down']
     """
 
-    _task: ClassVar[Task] = "classification"
+    _task: ClassVar[TaskName] = "classification"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_Tabular._parameter_constraints,
         "class_weight": [dict, list, StrOptions({"balanced"}), None],
@@ -306,7 +306,7 @@ class TabularRegressor(RegressorMixin, _Tabular):
         True
     """
 
-    _task: ClassVar[Task] = "regression"
+    _task: ClassVar[TaskName] = "regression"
     _parameter_constraints: ClassVar[dict[str, Any]] = {
         **_Tabular._parameter_constraints,
         "loss": [StrOptions(set(LOSSES))],
@@ -410,11 +410,6 @@ class TabularRegressor(RegressorMixin, _Tabular):
         tags = super().__sklearn_tags__()
         tags.target_tags.multi_output = True
         return tags
-
-
-def _some(X: Any) -> Any:
-    """At most the first 2,000 rows of a table."""
-    return X.head(_ROWS) if hasattr(X, "head") else X[:_ROWS]
 
 
 def _labels(y: Any) -> NDArray[Any]:

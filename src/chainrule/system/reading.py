@@ -98,6 +98,13 @@ def check_expansion(
         )
 
 
+def is_gzipped(file: BinaryIO) -> bool:
+    """Whether a file at its start, to which this returns, is one of gzip, whatever its name."""
+    start = file.read(2)
+    file.seek(0)
+    return start == b"\x1f\x8b"
+
+
 def check_gzip(file: BinaryIO) -> None:
     """Unpack a gzip file to nowhere, and return to its start.
 

@@ -5,17 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from chainrule.train.metrics.outputs import softmax
+
 _COLDEST, _HOTTEST = 0.02, 50.0
 _MOST_STEPS = 60
 _CLOSE = 1e-6
 _BLOCK = 1 << 18
 """Scores that are looked at together: they stay in the cache."""
-
-
-def softmax(outputs: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The probabilities of each row's scores."""
-    powers = np.exp(outputs - outputs.max(axis=1, keepdims=True))
-    return np.asarray(powers / powers.sum(axis=1, keepdims=True))
 
 
 def temperature(

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from chainrule import _core
+from chainrule import _core, checks
+from chainrule.markup import aligned
 from chainrule.tabular import decisions
 from chainrule.tabular.kinds import (
     KINDS,
@@ -261,7 +262,8 @@ class Columns:
             if lacking:
                 others = [name for name in names if name not in self.names]
                 raise ValueError(
-                    f"x lacks {_listed(lacking)}; it has {_listed(names)}{hint(lacking, others)}"
+                    f"x lacks {checks.listed(map(repr, lacking))}; it has "
+                    f"{checks.listed(map(repr, names))}{hint(lacking, others)}"
                 )
             return [
                 places[c.name] if is_used else None
@@ -270,22 +272,19 @@ class Columns:
         if found.width != len(self.columns):
             raise ValueError(
                 f"x has {found.width} features, but {len(self.columns)} features are expected, in "
-                f"the order of the training: {_listed(self.names)}"
+                f"the order of the training: {checks.listed(map(repr, self.names))}"
             )
         return [number if is_used else None for number, is_used in enumerate(used)]
 
     def describe(self) -> list[dict[str, Any]]:
         """For each column a dict with its "name", "kind" and "decision", in words."""
         return [
-            {"name": c.name, "kind": KINDS_IN_WORDS[type(c)], "decision": c.reason}
-            for c in self.columns
+            {"name": c.name, "kind": _NAMES[type(c)], "decision": c.reason} for c in self.columns
         ]
 
     def __str__(self) -> str:
-        rows = [("column", "kind", "decision")]
-        rows += [(d["name"], d["kind"], d["decision"]) for d in self.describe()]
-        first, second = (max(len(row[i]) for row in rows) for i in range(2))
-        return "\n".join(f"{a:<{first}}  {b:<{second}}  {c}" for a, b, c in rows)
+        rows = [(d["name"], d["kind"], d["decision"]) for d in self.describe()]
+        return aligned([("column", "kind", "decision"), *rows], left=True)
 
     def __repr__(self) -> str:
         return f"<Columns: {len(self.columns)} columns, {self.numeric + self.plain} numbers>"
@@ -297,8 +296,7 @@ class Columns:
 
     def to_dict(self) -> dict[str, Any]:
         """All of it, as plain data that JSON can hold."""
-        names = {kind: name for name, kind in KINDS.items()}
-        columns = [{"kind": names[type(c)], **asdict(c)} for c in self.columns]
+        columns = [{"kind": _NAMES[type(c)], **asdict(c)} for c in self.columns]
         return {"named": self.named, "numbered": self.numbered, "columns": columns}
 
     @classmethod
@@ -318,7 +316,7 @@ class Columns:
             raise ValueError(f"this describes no columns: {error!r:.200}") from None
 
 
-KINDS_IN_WORDS = {kind: name for name, kind in KINDS.items()}
+_NAMES = {kind: name for name, kind in KINDS.items()}
 
 
 def _numbers_alone(columns: Sequence[Column]) -> _Numbers | None:
@@ -349,12 +347,6 @@ def _joined(parts: Sequence[Encoded]) -> NDArray[np.float64]:
     """The numeric columns of all parts, then the plain ones."""
     arrays = [a for p in parts for a in p.numeric] + [a for p in parts for a in p.plain]
     return np.stack(arrays, axis=1)
-
-
-def _listed(names: Sequence[str]) -> str:
-    shown = ", ".join(repr(name)[:80] for name in names[:_MOST_NAMED])
-    rest = len(names) - _MOST_NAMED
-    return f"{shown} and {rest} more" if rest > 0 else shown
 
 
 def hint(lacking: Sequence[str], others: Sequence[str]) -> str:

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.fitting import fit
-from chainrule.tabular.recipe import Task
+from chainrule.tabular.recipe import TaskName
 from chainrule.tabular.targets import Classes, Target, power_of_two
 
 _LEAST = 1e-12
@@ -72,7 +72,7 @@ def baselines(
         test: (table, target) to measure them on.
         seconds: a budget for the linear model's training.
     """
-    task: Task = "classification" if model.is_classification else "regression"
+    task: TaskName = "classification" if model.is_classification else "regression"
     linear = fit(
         train[0], train[1], task, preset="fast", columns=model.columns, hidden=(),
         epochs=_LINEAR_EPOCHS, time_budget=seconds,

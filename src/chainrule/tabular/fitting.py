@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from chainrule import checks
+from chainrule.data.arrays import check_some_weight, checked_weights
 from chainrule.data.batches import permutation
 from chainrule.nn import RealMLP
 from chainrule.system.side_by_side import side_by_side
@@ -19,7 +22,7 @@ from chainrule.tabular.columns import Columns
 from chainrule.tabular.intervals import scores
 from chainrule.tabular.model import TabularModel
 from chainrule.tabular.reading import read
-from chainrule.tabular.recipe import Recipe, Task, realmlp
+from chainrule.tabular.recipe import Recipe, TaskName, realmlp
 from chainrule.tabular.targets import (
     Classes,
     Numbers,
@@ -60,7 +63,7 @@ class _Part(NamedTuple):
 def fit(
     table: Any,
     target: Any,
-    task: Task,
+    task: TaskName,
     *,
     preset: str = "default",
     loss: str = "squared_error",
@@ -183,15 +186,10 @@ def fit(
     given = None if validation is None else _given(columns, fitted, validation)
     data = Rows(arrays, encoded, weights)
 
-    def make() -> RealMLP:
-        return RealMLP(
-            columns.numeric, columns.plain, len(columns.sizes), sum(columns.sizes), fitted.outputs,
-            recipe.hidden, recipe.activation, recipe.dropout, recipe.simple,
-        )  # fmt: skip
-
+    make = partial(_network, columns, fitted, recipe)
     criterion = criterion_of(fitted, recipe.label_smoothing)
-    sizes = columns.sizes
     stop = _Stop()
+    workers = min(count, get_num_threads())
 
     def member(number: int) -> _Member:
         part = parts[number]
@@ -201,14 +199,14 @@ def fit(
             rounds_left = -(-count // workers) - number // workers
             seconds = max(begin + time_budget - time.monotonic(), 0.0) / rounds_left
         trained = train(
-            make, recipe, criterion, sizes, data.take(part.train), held if len(held) else None,
+            make, recipe, criterion, columns.sizes, data.take(part.train),
+            held if len(held) else None,
             seed=seed + number, seconds=seconds,
             callbacks=[*(callbacks if not number else ()), stop],
             progress=progress and not number,
         )  # fmt: skip
         return _measured(trained, fitted, held)
 
-    workers = min(count, get_num_threads())
     found = list(side_by_side(member, count, stop.tell).values())
     report = {
         "members": [_report_of(one.trained) for one in found],
@@ -217,6 +215,14 @@ def fit(
         "seconds": time.monotonic() - begin,
     }
     return _model_of(columns, fitted, found, report)
+
+
+def _network(columns: Columns, target: Target, recipe: Recipe) -> RealMLP:
+    """A network with its starting values."""
+    return RealMLP(
+        columns.numeric, columns.plain, len(columns.sizes), sum(columns.sizes), target.outputs,
+        recipe.hidden, recipe.activation, recipe.dropout, recipe.simple,
+    )  # fmt: skip
 
 
 def _report_of(trained: Trained) -> dict[str, Any]:
@@ -274,7 +280,7 @@ def _shares(target: Target, errors: Sequence[float]) -> list[float]:
     return (shares / shares.sum()).tolist()
 
 
-def _checked_loss(task: Task, loss: str, quantiles: Sequence[float]) -> tuple[float, ...]:
+def _checked_loss(task: TaskName, loss: str, quantiles: Sequence[float]) -> tuple[float, ...]:
     """The levels of the quantiles, checked with the loss."""
     if loss not in LOSSES:
         raise ValueError(f"loss is one of {', '.join(map(repr, LOSSES))}; got {loss!r:.80}")
@@ -300,7 +306,7 @@ class _Stop(Callback):
             trainer.stop(self._reason)
 
 
-def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:
+def _recipe(task: TaskName, preset: str, members: int | None) -> tuple[Recipe, int]:
     """The recipe of a preset, and the number of its members."""
     if task not in ("classification", "regression"):
         raise ValueError(f"task is 'classification' or 'regression', got {task!r:.80}")
@@ -316,7 +322,7 @@ def _recipe(task: Task, preset: str, members: int | None) -> tuple[Recipe, int]:
 
 def _changed(recipe: Recipe, **changes: Any) -> Recipe:
     """The recipe with what is given changed, once it is checked."""
-    check = {
+    check: dict[str, Callable[[str, Any], Any]] = {
         "epochs": checks.count,
         "batch_size": checks.count,
         "hidden": lambda _, widths: tuple(checks.count("a width", width) for width in widths),
@@ -324,8 +330,8 @@ def _changed(recipe: Recipe, **changes: Any) -> Recipe:
         "dropout": checks.probability,
         "weight_decay": checks.not_negative,
     }
-    given = {name: value for name, value in changes.items() if value is not None}
-    return recipe.but(**{name: check[name](name, value) for name, value in given.items()})
+    given = {n: check[n](n, value) for n, value in changes.items() if value is not None}
+    return replace(recipe, **given)
 
 
 def _parts(
@@ -367,9 +373,8 @@ def _given(columns: Columns, target: Target, validation: tuple[Any, ...]) -> Row
 def _weights(given: Any, rows: int) -> NDArray[np.float64] | None:
     if given is None:
         return None
-    weights = np.asarray(given, np.float64)
-    if weights.shape != (rows,):
-        raise ValueError(f"sample_weight has shape {weights.shape}, expected ({rows},)")
-    if not np.isfinite(weights).all() or (weights < 0).any() or not weights.any():
-        raise ValueError("sample_weight holds a weight for each row, not negative, not all 0")
+    weights = checked_weights(given, rows, np.dtype(np.float64), "sample_weight")
+    check_some_weight(weights, "sample_weight")
+    weights = weights.astype(np.float64)
+    weights /= weights.max()  # so that the sum of large ones is finite
     return weights / weights.mean()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any, ClassVar
 
 import numpy as np
@@ -15,13 +16,13 @@ from chainrule.data.arrays import Form
 from chainrule.data.batches import in_few_sizes
 from chainrule.errors import FileError
 from chainrule.nn import RealMLP, from_description, to_description
-from chainrule.tabular.calibration import softmax
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.importances import gradient_times_input
 from chainrule.tabular.intervals import interval
 from chainrule.tabular.reading import rows_in, rows_of
-from chainrule.tabular.targets import Classes, Numbers, Target, target_from_dict, target_to_dict
+from chainrule.tabular.targets import Classes, Numbers, Target, target_from_dict
 from chainrule.train import save
+from chainrule.train.metrics.outputs import softmax
 from chainrule.train.model_file import read, values_of
 from chainrule.train.predictor import NetworkPredictor
 
@@ -301,7 +302,7 @@ class TabularModel:
         return {
             "tabular": _FORMAT,
             "columns": self.columns.to_dict(),
-            "target": target_to_dict(self.target),
+            "target": asdict(self.target),
             "members": [
                 {"network": to_description(m), "state": m.state_dict()} for m in self.members
             ],

@@ -13,7 +13,7 @@ from chainrule.nn import Dropout, Embedding, Linear, Module, ParametricActivatio
 from chainrule.nn.layers.tabular import PeriodicEmbedding
 from chainrule.optim import AdamW, Optimizer, Schedule
 
-Task = Literal["classification", "regression"]
+TaskName = Literal["classification", "regression"]
 
 _EPS = 1e-8
 
@@ -45,12 +45,8 @@ class Recipe:
     epochs: int = 256
     batch_size: int = 256
 
-    def but(self, **changes: Any) -> Recipe:
-        """The recipe with some hyper-parameters changed; None leaves one as it is."""
-        return replace(self, **{k: v for k, v in changes.items() if v is not None})
 
-
-def realmlp(task: Task, *, simple: bool = False) -> Recipe:
+def realmlp(task: TaskName, *, simple: bool = False) -> Recipe:
     """The recipe of RealMLP-TD, or of RealMLP-TD-S where `simple`.
 
     Source: Holzmüller, Grinsztajn, Steinwart, "Better by default: strong pre-tuned MLPs and

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -11,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.drawing import bar_chart, line_chart, scatter_chart
+from chainrule.markup import escaped
 from chainrule.system.atomic_files import write_atomically
 from chainrule.tabular.columns import Columns
 from chainrule.tabular.figures import Measured, baselines, figures
@@ -128,7 +128,7 @@ def page_of(
     else:
         outcome = _errors(model, table, target)
     parts = [
-        f"<h1>{_text(title)}</h1>",
+        f"<h1>{escaped(title)}</h1>",
         _summary(model),
         "<h2>How good it is</h2>",
         _note(f"On {len(target):,} rows that it was not trained on."),
@@ -144,7 +144,7 @@ def page_of(
         _columns(model, table, target),
     ]
     return (
-        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{_text(title)}'
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{escaped(title)}'
         '</title><meta name="viewport" content="width=device-width, initial-scale=1">'
         f"<style>{_STYLE}</style></head>\n<body>\n" + "\n".join(parts) + "\n</body></html>\n"
     )
@@ -164,7 +164,7 @@ def _summary(model: Measured) -> str:
     if "rows" in report:
         took = f", in {report['seconds']:.1f} s" if "seconds" in report else ""
         lines["trained on"] = f"{report['rows']:,} rows{took}"
-    rows = "".join(f"<tr><th>{k}</th><td>{_text(v)}</td></tr>" for k, v in lines.items())
+    rows = "".join(f"<tr><th>{k}</th><td>{escaped(v)}</td></tr>" for k, v in lines.items())
     return f"<table>{rows}</table>"
 
 
@@ -284,10 +284,10 @@ def _columns(model: Measured, table: Any, target: Any) -> str:
         said = "" if share is None else _number(share + 0.0)
         bar = f'<div class="track"><div class="bar" style="width:{width:.0f}%"></div></div>'
         texts = _values(cells.get(name)), column["decision"]
-        rest = f"<td>{_text(column['kind'])}</td>"
-        rest += "".join(f'<td class="said">{_text(text)}</td>' for text in texts)
+        rest = f"<td>{escaped(column['kind'])}</td>"
+        rest += "".join(f'<td class="said">{escaped(text)}</td>' for text in texts)
         rows.append(
-            f'<tr><td>{_text(name)}</td><td class="number">{said}</td><td>{bar}</td>{rest}</tr>'
+            f'<tr><td>{escaped(name)}</td><td class="number">{said}</td><td>{bar}</td>{rest}</tr>'
         )
     heading = '<tr><th>column</th><th class="number">importance</th><th></th><th>kind</th>'
     heading += "<th>values</th><th>decision</th></tr>"
@@ -371,7 +371,7 @@ def _objects(cells: Any) -> NDArray[Any]:
     if cells.form == "dates":
         days = np.asarray(cells.values, np.float64)
         days = np.where(cells.missing, 0.0, days)
-        stamps = (days * 86_400_000).astype("datetime64[ms]")
+        stamps = np.rint(days * 86_400_000).astype("datetime64[ms]")
         values = np.array([str(stamp) for stamp in stamps], dtype=object)
     values[cells.missing] = None
     return values
@@ -386,17 +386,13 @@ def _table(
 ) -> str:
     right = set(numbers)
     sides = ['class="number"' if n in right else "" for n in range(len(headings))]
-    head = "".join(f"<th {s}>{_text(h)}</th>" for h, s in zip(headings, sides, strict=True))
+    head = "".join(f"<th {s}>{escaped(h)}</th>" for h, s in zip(headings, sides, strict=True))
     body = "".join(
-        "<tr>" + "".join(f"<td {s}>{_text(c)}</td>" for c, s in zip(row, sides, strict=True))
+        "<tr>" + "".join(f"<td {s}>{escaped(c)}</td>" for c, s in zip(row, sides, strict=True))
         + "</tr>" for row in rows
     )  # fmt: skip
     return f'<div class="wide"><table><tr>{head}</tr>{body}</table></div>'
 
 
 def _note(text: str) -> str:
-    return f'<p class="note">{_text(text)}</p>'
-
-
-def _text(text: Any) -> str:
-    return html.escape(str(text))
+    return f'<p class="note">{escaped(text)}</p>'

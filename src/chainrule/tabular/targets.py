@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,7 +19,7 @@ from chainrule.tabular.criteria import (
     deviation,
 )
 from chainrule.tabular.reading import read_targets
-from chainrule.tabular.recipe import Task
+from chainrule.tabular.recipe import TaskName
 
 _LARGEST = 1e300
 """Larger targets are refused: their distances, and sums over rows, would overflow float64."""
@@ -147,7 +147,7 @@ Target: TypeAlias = Classes | Numbers
 
 
 def fit_target(
-    task: Task,
+    task: TaskName,
     y: Any,
     train: NDArray[np.int64] | None = None,
     *,
@@ -233,13 +233,8 @@ def criterion_of(target: Target, label_smoothing: float) -> Criterion:
     return Gaussian() if target.loss == "gaussian" else SquaredError()
 
 
-def target_to_dict(target: Target) -> dict[str, Any]:
-    """A target as plain data."""
-    return asdict(target)
-
-
 def target_from_dict(found: Mapping[str, Any]) -> Target:
-    """What `target_to_dict` gave, also where lists are in the places of tuples.
+    """What `asdict` gave of one, also where lists are in the places of tuples.
 
     Raises:
         ValueError: for anything else.

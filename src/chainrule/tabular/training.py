@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from chainrule.data.batches import batches, permutation
+from chainrule.data.splitting import split_rows
 from chainrule.graph.context import no_grad
 from chainrule.graph.tensor import Tensor
 from chainrule.nn import Dropout, RealMLP, data_driven_
@@ -79,18 +80,18 @@ def hold_out(
     on. Of fewer than five rows none is held out.
     """
     rows = len(targets)
+    if rows < 5 or not fraction:
+        return np.arange(rows), np.arange(0)
+    if not stratify:
+        return split_rows(rows, fraction, seed)
+    count = max(min(round(fraction * rows), rows - 1), 1)
     order = permutation(rows, seed, epoch=0)
+    order = order[np.argsort(targets[order], kind="stable")]  # class after class
     held = np.zeros(rows, bool)
-    if rows >= 5 and fraction:
-        count = max(min(round(fraction * rows), rows - 1), 1)
-        if stratify:  # the rows of each class one after another
-            order = order[np.argsort(targets[order], kind="stable")]
-            held[order[((np.arange(count) + 0.5) * rows / count).astype(np.int64)]] = True
-            alone = ~np.isin(targets, targets[~held])
-            _, first = np.unique(targets[alone], return_index=True)
-            held[np.flatnonzero(alone)[first]] = False
-        else:
-            held[order[:count]] = True
+    held[order[((np.arange(count) + 0.5) * rows / count).astype(np.int64)]] = True
+    alone = ~np.isin(targets, targets[~held])
+    _, first = np.unique(targets[alone], return_index=True)
+    held[np.flatnonzero(alone)[first]] = False
     return np.flatnonzero(~held), np.flatnonzero(held)
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.errors import ShapeError
 from chainrule.graph.backprop import backprop, with_ancestors
+from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.nn import GaussianNLLLoss
 from chainrule.nn.means import WeightedMean, collected
@@ -85,7 +86,7 @@ def check_compared(name: str, result: Tensor, output: Any, given: Any, fitted: A
         for node in with_ancestors([result]):
             if node.shape != (rows, rows):
                 continue
-            sources = [i.inputs[0] for i in node.inputs if _is_operation(i, "broadcast_to")]
+            sources = [i.inputs[0] for i in node.inputs if operation_name(i) == "broadcast_to"]
             shapes = {source.shape for source in sources}
             if (rows, 1) in shapes and shapes & {(rows,), (1, rows)}:
                 above = [with_ancestors([source]) for source in sources]
@@ -121,15 +122,14 @@ def _factors(loss: Tensor, means: Sequence[WeightedMean]) -> list[tuple[Weighted
     return factors
 
 
+_BY_CONSTANTS = ("multiply", "divide", "negative", "astype")
+
+
 def _is_multiple(node: Tensor, mean: Tensor) -> bool:
     """Whether a node is the mean times constants."""
     while node is not mean:
         varying = [i for i in node.inputs if i.value is None]
-        if len(varying) != 1 or not _is_operation(node, "multiply", "divide", "negative", "astype"):
+        if len(varying) != 1 or operation_name(node) not in _BY_CONSTANTS:
             return False
         (node,) = varying
     return True
-
-
-def _is_operation(node: Tensor, *names: str) -> bool:
-    return node.operation is not None and node.operation.name in names

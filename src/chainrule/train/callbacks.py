@@ -93,8 +93,8 @@ class EarlyStopping(Callback):
         best_epoch: its epoch, counted from 1.
 
     Raises:
-        ValueError: for a bad argument; at the end of the first epoch, if the history has no column
-            named `monitor`.
+        TypeError, ValueError: for a bad argument; at the end of the first epoch, if the history has
+            no column named `monitor`.
 
     Source: Prechelt, "Early stopping - but when?", 1998.
     """
@@ -108,14 +108,10 @@ class EarlyStopping(Callback):
         mode: str | None = None,
         restore_best: bool = True,
     ) -> None:
-        if patience < 0 or min_delta < 0:
-            raise ValueError(
-                f"patience and min_delta are not negative; got {patience} and {min_delta}"
-            )
-        _check_mode(mode)
+        check_mode(mode)
         self.monitor = monitor
-        self.patience = patience
-        self.min_delta = min_delta
+        self.patience = checks.integer("patience", patience, 0)
+        self.min_delta = checks.not_negative("min_delta", min_delta)
         self.mode = mode
         self.restore_best = restore_best
         self.reset()
@@ -136,7 +132,7 @@ class EarlyStopping(Callback):
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         value = _monitored(self, record)
         gain = math.inf if self.best is None else value - self.best
-        if self.best is not None and _mode(self, trainer) == "min":
+        if self.best is not None and mode_of(self, trainer) == "min":
             gain = -gain
         if gain > self.min_delta and not math.isnan(value):
             kept = self._kept
@@ -225,7 +221,7 @@ class ReduceLROnPlateau(Callback, Plateau):
         mode: str | None = None,
     ) -> None:
         Plateau.__init__(self, factor, patience, threshold, threshold_mode, cooldown)
-        _check_mode(mode)
+        check_mode(mode)
         self.monitor = monitor
         self.min_lr = checks.not_negative("min_lr", min_lr)
         self.mode = mode
@@ -236,7 +232,7 @@ class ReduceLROnPlateau(Callback, Plateau):
 
     def on_epoch_end(self, trainer: Trainer, record: dict[str, float]) -> None:
         value = _monitored(self, record)
-        if self.ends_with(value, _mode(self, trainer)):
+        if self.ends_with(value, mode_of(self, trainer)):
             self._lower(trainer)
 
     def _lower(self, trainer: Trainer) -> None:
@@ -260,7 +256,8 @@ class ReduceLROnPlateau(Callback, Plateau):
         _checked(state, "waited", "cooling")
 
 
-def _check_mode(mode: str | None) -> None:
+def check_mode(mode: str | None) -> None:
+    """Raise ValueError unless it is "min", "max" or None."""
     if mode not in (None, "min", "max"):
         raise ValueError(f"mode is 'min' or 'max', got {mode!r}")
 
@@ -291,7 +288,7 @@ def _monitored(callback: EarlyStopping | ReduceLROnPlateau, record: dict[str, fl
     return record[callback.monitor]
 
 
-def _mode(callback: EarlyStopping | ReduceLROnPlateau, trainer: Trainer) -> str:
+def mode_of(callback: EarlyStopping | ReduceLROnPlateau, trainer: Trainer) -> str:
     """Whether the monitored quantity shall become small ("min") or large ("max")."""
     if callback.mode is not None:
         return callback.mode

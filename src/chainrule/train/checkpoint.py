@@ -16,6 +16,7 @@ from chainrule.graph.tensor import Array
 from chainrule.nn import ties
 from chainrule.system.atomic_files import check_writable, is_pipe
 from chainrule.system.interrupts import interrupts_held
+from chainrule.tables import Names, names_of
 from chainrule.train import model_file
 from chainrule.train.model_file import tensors_under
 from chainrule.train.settings import difference
@@ -74,6 +75,20 @@ def check_can_save(
     tensors, training = _collected(trainer)
     text = model_file.as_text({"metadata": trainer.metadata, "training": training})
     check_writable(path, len(text) + sum(array.nbytes for array in tensors.values()))
+
+
+def column_names(trainer: Trainer, x: Any, resumed: str | os.PathLike[str] | None) -> Names | None:
+    """The names of the columns to train on, in their order.
+
+    They are those of the file that training is resumed from, or of the model, as far as these have
+    been trained on some; else those of x.
+    """
+    own = names_of(x)
+    if resumed is None:
+        return trainer.model._column_names or own
+    if own is None:
+        return None
+    return model_file.column_names(resumed, model_file.read(resumed)[1]) or own
 
 
 def load(

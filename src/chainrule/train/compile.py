@@ -364,11 +364,14 @@ def _builder(result: Any) -> Callable[[Sequence[Array]], Any]:
         return lambda outputs: {key: build(outputs) for key, build in builders.items()}
     if isinstance(result, (tuple, list)):
         parts = [_builder(value) for value in result]
-        kind = type(result)
-        if hasattr(result, "_fields"):
-            return lambda outputs: kind(*[build(outputs) for build in parts])
-        return lambda outputs: kind([build(outputs) for build in parts])
+        return lambda outputs: _like(result, [build(outputs) for build in parts])
     return lambda outputs: result
+
+
+def _like(sequence: Any, values: list[Any]) -> Any:
+    """A tuple or list of the type of another, with other values."""
+    kind = type(sequence)
+    return kind(*values) if hasattr(sequence, "_fields") else kind(values)
 
 
 # Arguments
@@ -426,10 +429,8 @@ def _symbolic(
     argument: Any, given: Sequence[Any], stand_ins: list[Argument], static: list[Any]
 ) -> Any:
     """What the function is given for an argument; static parts are noted."""
-    if type(argument) in (tuple, list):
-        return type(argument)(_symbolic(value, given, stand_ins, static) for value in argument)
-    if isinstance(argument, tuple):
-        return type(argument)(*(_symbolic(value, given, stand_ins, static) for value in argument))
+    if isinstance(argument, (tuple, list)):
+        return _like(argument, [_symbolic(v, given, stand_ins, static) for v in argument])
     if isinstance(argument, dict):
         return {k: _symbolic(value, given, stand_ins, static) for k, value in argument.items()}
     if not isinstance(argument, _PLAIN) and _is_data(argument):

@@ -18,6 +18,7 @@ from chainrule.train import model_file
 from chainrule.train.evaluator import Evaluator
 from chainrule.train.given_data import holds_batches
 from chainrule.train.history import History
+from chainrule.train.metrics.outputs import probabilities_of
 from chainrule.train.network_copy import network_of
 from chainrule.train.own_parts import OwnParts
 from chainrule.train.progress import epoch_line
@@ -168,7 +169,8 @@ class Ensemble:
         found = [trainer.predict(x, batch_size=batch_size) for trainer in self.trainers]
         if not isinstance(found[0], np.ndarray):
             raise TypeError("an ensemble predicts by models that have one output array")
-        return _probabilities(np.stack(found), self._outputs)
+        stacked = np.stack(found)  # axis 0 is of the members
+        return probabilities_of(stacked, self._outputs, axis=2 if stacked.ndim > 2 else 1)
 
     def disagreement(self, x: Any, *, batch_size: int | None = None) -> NDArray[Any]:
         """How much the members differ about each row.
@@ -257,19 +259,6 @@ class Ensemble:
 
     def __repr__(self) -> str:
         return f"<Ensemble of {len(self)} networks>"
-
-
-def _probabilities(found: NDArray[Any], outputs: str | None) -> NDArray[Any]:
-    """Logits as probabilities; everything else as it is. Axis 0 is of the members."""
-    if outputs == "class logits":
-        axis = 2 if found.ndim > 2 else 1
-        powers = np.exp(found - found.max(axis=axis, keepdims=True))
-        return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
-    if outputs == "class log-probabilities":
-        return np.asarray(np.exp(found))
-    if outputs == "logits":
-        return np.asarray(0.5 * (1 + np.tanh(0.5 * found)))
-    return found
 
 
 def _entropy(p: NDArray[Any]) -> NDArray[Any]:

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.graph.names import ForeignName
 from chainrule.graph.tensor import Tensor
+from chainrule.markup import aligned
 from chainrule.system.atomic_files import write_atomically
 from chainrule.train.notebook import html_of_history
 
@@ -103,21 +104,11 @@ class History:
         return None
 
     def __str__(self) -> str:
-        rows = [self.names]
-        for record in self.epochs:
-            rows.append([_shown(record[n]) if n in record else "" for n in self.names])
-        widths = [max(len(row[i]) for row in rows) for i in range(len(self.names))]
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in rows
-        )
+        names = self.names
+        return aligned([names, *([record.get(n, "") for n in names] for record in self.epochs)])
 
     def __repr__(self) -> str:
         return f"<History of {len(self)} epochs>"
 
     def _repr_html_(self) -> str:
         return html_of_history(self)
-
-
-def _shown(value: float) -> str:
-    return str(value) if isinstance(value, int) else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""Outside: what code reads that no variable of it holds: the environment, a context, the clock."""
+"""What code reads from outside: the environment, context variables, the clock, random numbers."""
 
 from __future__ import annotations
 

@@ -130,10 +130,11 @@ class _NotebookLine:
     def show(self, text: str) -> None:
         """Replace the line by this one."""
         # A part of IPython, in which the notebook runs.
-        from IPython.display import display
+        from IPython import display
 
+        show: Any = display.display  # which has no types
         content = {"text/plain": text}
         if self._handle is None:
-            self._handle = display(content, raw=True, display_id=True)
+            self._handle = show(content, raw=True, display_id=True)
         else:
             self._handle.update(content, raw=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule import checks
 from chainrule.data.batches import Batches
-from chainrule.errors import NonFiniteError
+from chainrule.errors import NonFiniteError, missing
 from chainrule.optim import Optimizer
 from chainrule.system.interrupts import interrupts_held
 from chainrule.train.backends import Backend, TrainRequest
@@ -77,10 +77,8 @@ class RangeTest:
             try:
                 import matplotlib.pyplot as plt
             except ImportError:
-                raise ImportError(
-                    "plot needs matplotlib: pip install chainrule[plot]; or draw lrs and losses "
-                    "by a library of your own"
-                ) from None
+                otherwise = "draw lrs and losses by a library of your own"
+                raise missing("plot", "matplotlib", "plot", otherwise) from None
             _, ax = plt.subplots()
         ax.plot(self.lrs, self.losses, alpha=0.3, label="loss of the batch")
         ax.plot(self.lrs, self.smoothed, label="smoothed")

@@ -14,11 +14,12 @@ from numpy.typing import NDArray
 
 from chainrule import checks
 from chainrule.data.batches import permutation
-from chainrule.errors import NonFiniteError
+from chainrule.data.splitting import split_rows
+from chainrule.errors import NonFiniteError, missing
 from chainrule.ops.random import Generator, use_generator
 from chainrule.system.side_by_side import side_by_side
 from chainrule.tables import as_frame, as_series, is_series, is_table
-from chainrule.train.callbacks import EarlyStopping, _check_mode, _mode
+from chainrule.train.callbacks import EarlyStopping, check_mode, mode_of
 from chainrule.train.own_parts import OwnParts
 from chainrule.train.search_space import Range, Space, check_space, chosen, draw
 from chainrule.train.trainer import Trainer
@@ -27,8 +28,8 @@ from chainrule.train.trials import SearchResult, Trial, ranked
 Method = Literal["random", "halving", "tpe"]
 
 _METHODS = ("random", "halving", "tpe")
-_THIRD = 3
-"""Of so many trials of successive halving one goes on; and it goes on so many times longer."""
+_REDUCTION = 3
+"""Successive halving keeps one trial in so many, and gives it so many times the epochs or rows."""
 
 _LEAST = 32
 """Rows that an estimator gets in successive halving, if there are so many."""
@@ -115,7 +116,7 @@ def search(
     end = math.inf
     if time_budget is not None:
         end = time.monotonic() + checks.positive("time_budget", time_budget)
-    _check_mode(mode)
+    check_mode(mode)
     check_space(space)
     data = _Data.of(x, y, validation_data, validation_fraction, seed)
     run = _Run(make, data, epochs, batch_size, metric, mode, end, seed)
@@ -148,12 +149,7 @@ class _Data:
             return cls(x, y, (validation[0], validation[1]))
         if not 0 < checks.number("validation_fraction", fraction) < 1:
             raise ValueError(f"validation_fraction is between 0 and 1, got {fraction}")
-        rows = _rows_of(x, y)
-        count = round(fraction * rows)
-        if not 0 < count < rows:
-            raise ValueError(f"{fraction} of {rows} rows can't be held out: give more rows")
-        order = permutation(rows, seed, epoch=0)
-        held, kept = np.sort(order[:count]), np.sort(order[count:])
+        kept, held = split_rows(_rows_of(x, y), fraction, seed)
         return cls(_take(x, kept), _take(y, kept), (_take(x, held), _take(y, held)))
 
     def part(self, share: float, seed: int, *, by_class: bool) -> tuple[Any, Any]:
@@ -300,7 +296,7 @@ class _Run:
                 _check_metric(keep.monitor, _columns(trainer))
             self._keepers[trial.number] = keep
             trainer.callbacks.append(keep)
-            self.mode = _mode(keep, trainer)
+            self.mode = mode_of(keep, trainer)
         done = trainer.epoch
         epochs = max(round(share * self.epochs), 1) - done
         if epochs >= 1 and trainer.history.stop_reason is None:
@@ -349,15 +345,15 @@ class _Run:
 def _halving(run: _Run) -> None:
     """Train all trials a little, then the best third of them three times longer, and so on."""
     left = list(range(len(run.trials)))
-    share = float(_THIRD) ** -math.ceil(math.log(len(left), _THIRD) - 1e-9)
+    share = float(_REDUCTION) ** -math.ceil(math.log(len(left), _REDUCTION) - 1e-9)
     while True:
-        going_on = math.ceil(len(left) / _THIRD)
+        going_on = math.ceil(len(left) / _REDUCTION)
         run.train(left, share, going_on)
         if len(left) == 1 or run.is_over:
             return
         best = ranked((run.trials[number] for number in left), run.direction)[:going_on]
         left = sorted(trial.number for trial in best)
-        share = min(share * _THIRD, 1.0)
+        share = min(share * _REDUCTION, 1.0)
 
 
 def _tpe(run: _Run, space: Space, trials: int, seed: int) -> None:
@@ -365,7 +361,7 @@ def _tpe(run: _Run, space: Space, trials: int, seed: int) -> None:
     try:
         import optuna  # an extra
     except ImportError as error:
-        raise ImportError("method='tpe' needs optuna: pip install 'chainrule[search]'") from error
+        raise missing("method='tpe'", "optuna", "search") from error
     distributions: dict[str, Any] = {}
     for name, given in space.items():
         if not isinstance(given, Range):

@@ -17,7 +17,6 @@ from chainrule.ops.random import Generator
 from chainrule.optim import Optimizer
 from chainrule.optim.lr_scheduler import Schedule
 from chainrule.system.interrupts import interrupts_held, interrupts_to
-from chainrule.tables import names_of
 from chainrule.train import checkpoint as checkpoints
 from chainrule.train import model_file
 from chainrule.train.backends import LearningRates, TrainRequest, make_backend
@@ -253,7 +252,8 @@ class Trainer(ShownTraining, FixedParts):
             raise ValueError("checkpoint_steps and resume need checkpoint, the file to save to")
         if checkpoint_steps is not None:
             checkpoint_steps = checks.integer("checkpoint_steps", checkpoint_steps, 1)
-        names = self.model._column_names or names_of(x)
+        resumed = checkpoint if resume and os.path.exists(checkpoint or "") else None
+        names = checkpoints.column_names(self, x, resumed)
         state = self.state
         source, validation = training_sources(
             self.backend, x, y, sample_weight, names=names, validation_data=validation_data,
@@ -264,8 +264,8 @@ class Trainer(ShownTraining, FixedParts):
             checkpoints.check_can_save(self, checkpoint, source.arrays)
         self.backend.begin(profile=profile)
         data_key = source.key
-        if resume and checkpoint is not None and os.path.exists(checkpoint):
-            checkpoints.load(self, checkpoint, data_key)
+        if resumed is not None:
+            checkpoints.load(self, resumed, data_key)
         elif state.position and not checkpoints.same_batches(state.data_key, data_key):
             with interrupts_held():
                 state.restart_epoch()

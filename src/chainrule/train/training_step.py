@@ -19,7 +19,7 @@ from chainrule.graph.context import no_grad
 from chainrule.graph.state import Parameter, State
 from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.nn import Module
-from chainrule.nn.inputs import call_model
+from chainrule.nn.inputs import call_model, floating_dtype
 from chainrule.nn.registration import not_registered, unregistered
 from chainrule.nn.utils.clipping import clipped_by_norm, clipped_by_value
 from chainrule.ops.norms import total_norm
@@ -99,8 +99,7 @@ class StepGraphs:
             )
         self.generator = generator or Generator()
         self.sampling = Generator()
-        floating = [p.dtype for p in model.parameters()]
-        self.dtype: np.dtype[Any] = floating[0] if floating else np.dtype(np.float32)
+        self.dtype = floating_dtype(model)
         prediction = Version([model], gradients=False)
         evaluation = Version([loss, metrics], gradients=False, beyond=prediction)
         training = Version([optimizer, self.options], beyond=evaluation)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chainrule.errors import NonFiniteError
+from chainrule.markup import aligned
 
 
 @dataclass
@@ -87,31 +88,33 @@ class SearchResult:
         return self.best.model
 
     def to_dict(self) -> dict[str, list[Any]]:
-        """The columns of the table as lists, for a DataFrame."""
-        names = dict.fromkeys(name for trial in self.trials for name in trial.settings)
-        columns: dict[str, list[Any]] = {
+        """The columns of the table as lists, for a DataFrame.
+
+        A hyper-parameter that has the name of another column, as "epochs", is "setting epochs".
+        """
+        own: dict[str, list[Any]] = {
             "trial": [trial.number for trial in self.trials],
             self.metric: [trial.score for trial in self.trials],
-            **{name: [trial.settings.get(name) for trial in self.trials] for name in names},
             "epochs": [trial.epochs for trial in self.trials],
             "seconds": [trial.seconds for trial in self.trials],
         }
-        return {k: v for k, v in columns.items() if any(item is not None for item in v) or not v}
+        own = {name: column for name, column in own.items() if _says_something(column)}
+        names = dict.fromkeys(name for trial in self.trials for name in trial.settings)
+        settings = {
+            f"setting {name}" if name in own else name: column
+            for name in names
+            if _says_something(column := [trial.settings.get(name) for trial in self.trials])
+        }
+        first = {name: own[name] for name in ("trial", self.metric)}
+        return {**first, **settings, **own}
 
     def __len__(self) -> int:
         return len(self.trials)
 
     def __str__(self) -> str:
         columns = self.to_dict()
-        shown = [[name, *map(_shown, values)] for name, values in columns.items()]
-        if columns["seconds"]:
-            shown[-1][1:] = [f"{seconds:.1f}" for seconds in columns["seconds"]]
-        widths = [max(map(len, column)) for column in shown]
-        rows = zip(*shown, strict=True)
-        return "\n".join(
-            "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
-            for row in rows
-        )
+        columns["seconds"] = [f"{seconds:.1f}" for seconds in columns["seconds"]]
+        return aligned([[*columns], *zip(*columns.values(), strict=True)])
 
     def __repr__(self) -> str:
         return f"<SearchResult of {len(self)} trials>"
@@ -128,5 +131,5 @@ def ranked(trials: Iterable[Trial], mode: str) -> list[Trial]:
     return sorted(trials, key=key)
 
 
-def _shown(value: Any) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+def _says_something(column: list[Any]) -> bool:
+    return not column or any(item is not None for item in column)

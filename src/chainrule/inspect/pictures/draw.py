@@ -7,8 +7,6 @@ from fnmatch import fnmatchcase
 from functools import partial
 from typing import Any, Literal, NamedTuple
 
-import numpy as np
-
 from chainrule import checks
 from chainrule.compiler.capture import CapturedGraph
 from chainrule.compiler.plan import Plan
@@ -18,6 +16,7 @@ from chainrule.drawing.picture import Drawing
 from chainrule.drawing.svg import DIRECTIONS, Direction, graph_svg
 from chainrule.graph.backprop import backprop, with_ancestors
 from chainrule.graph.context import no_grad
+from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.checked_trace import checked
 from chainrule.inspect.pictures.folding import folded_diagram
@@ -118,8 +117,7 @@ def draw(
             f"direction is one of {', '.join(map(repr, DIRECTIONS))}, not {direction!r}"
         )
     patterns = _patterns(open)
-    if not isinstance(row, (int, np.integer)) or isinstance(row, bool):
-        raise TypeError(f"row is the number of a row of the data, from 0; got {row!r}")
+    row = checks.integer("row", row)
     trace = _trace(what)
     if data is not None and not isinstance(what, (Module, CapturedGraph)):
         raise TypeError(
@@ -203,8 +201,7 @@ def _check_match(patterns: Sequence[str], found: _Found) -> None:
         paths |= {".".join(parts[: end + 1]) for end in range(len(parts)) if node.path}
     for pattern in patterns:
         if not any(fnmatchcase(path, pattern) for path in paths):
-            shown = sorted(paths)[:8]
-            listed = ", ".join(map(repr, shown)) + ", …" * (len(paths) > len(shown))
+            listed = checks.listed(map(repr, sorted(paths)))
             raise ValueError(
                 f"open={pattern!r} is the path of no layer; "
                 + (f"there are {listed}" if paths else "the graph has no layers")
@@ -337,7 +334,7 @@ def _named(roots: Sequence[Tensor]) -> str:
     last = roots[0]
     if len(roots) > 1:
         return f"{len(roots)} tensors"
-    return last.name or (last.operation.name if last.operation else "a leaf")
+    return last.name or operation_name(last) or "a leaf"
 
 
 def _gradients(roots: Sequence[Tensor]) -> dict[Tensor, Array]:

@@ -137,16 +137,6 @@ def nodes_of(
         if tensor.state is not None:
             name = names.get(tensor.state) or _with_path(tensor.path, name or "state")
         is_leaf = tensor.operation is None or not all(i in keys for i in tensor.inputs)
-        if levels[tensor] == 1 or tensor.origin is not None:
-            colour = "gradient"
-        elif not is_leaf and tensor.operation is not None:
-            colour = "update" if levels[tensor] > 1 else family(tensor.operation)
-        elif tensor.state is not None:
-            colour = "parameter" if tensor.requires_grad else "input"
-        elif tensor in given or (name and not tensor.requires_grad):
-            colour = "input"
-        else:
-            colour = "parameter" if tensor.requires_grad else "constant"
         origin = tensor.origin
         value = values.get(tensor)
         if value is None and is_leaf and not name and tensor.value is not None:
@@ -157,7 +147,7 @@ def nodes_of(
                 keys[tensor],
                 name,
                 None if is_leaf or tensor.operation is None else tensor.operation.name,
-                colour,
+                _family_of(tensor, levels[tensor], is_leaf=is_leaf, is_given=tensor in given),
                 () if is_leaf else tuple(keys[i] for i in tensor.inputs),
                 tensor.shape,
                 tensor.path,
@@ -186,6 +176,19 @@ def nodes_of(
             )
         )
     return found
+
+
+def _family_of(tensor: Tensor, level: int, *, is_leaf: bool, is_given: bool) -> str:
+    """The colour of a node's box."""
+    if level == 1 or tensor.origin is not None:
+        return "gradient"
+    if not is_leaf and tensor.operation is not None:
+        return "update" if level > 1 else family(tensor.operation)
+    if tensor.state is not None:
+        return "parameter" if tensor.requires_grad else "input"
+    if is_given or (tensor.name and not tensor.requires_grad):
+        return "input"
+    return "parameter" if tensor.requires_grad else "constant"
 
 
 def _levels(

@@ -14,6 +14,7 @@ from chainrule.graph.tensor import Array, Tensor, placeholder
 from chainrule.inspect.letters import letters_of
 from chainrule.inspect.step import run_step
 from chainrule.inspect.trace import trace_of
+from chainrule.nn.inputs import floating_dtype
 from chainrule.nn.module import Module
 from chainrule.trees import leaves
 
@@ -34,7 +35,7 @@ def captured_module(model: Module, data: Any) -> CapturedGraph:
     """
     _check_given(data)
     if is_shape(data):
-        x = placeholder((_ROWS, *map(int, data)), _dtype_of(model), name="x")
+        x = placeholder((_ROWS, *map(int, data)), floating_dtype(model), name="x")
         with _of_a_shape(x.dtype):
             return capture(model, x)
     arguments = [part if isinstance(part, Tensor) else np.asarray(part) for part in batch_of(data)]
@@ -72,11 +73,6 @@ def _of_a_shape(dtype: np.dtype[Any]) -> Iterator[None]:
         ) from None
 
 
-def _dtype_of(model: Module) -> np.dtype[Any]:
-    states = [*model.parameters(), *model.buffers()]
-    return next((s.dtype for s in states if s.dtype.kind == "f"), np.dtype(np.float32))
-
-
 def trace_of_module(model: Module, data: Any) -> dict[str, Any]:
     """The trace of a call of the model, in the mode that it is in, for its neurons.
 
@@ -88,7 +84,7 @@ def trace_of_module(model: Module, data: Any) -> dict[str, Any]:
     _check_given(data)
     x = data
     if is_shape(data):
-        x = np.zeros((2, *map(int, data)), _dtype_of(model))  # one row has no batch statistics
+        x = np.zeros((2, *map(int, data)), floating_dtype(model))  # one row has no batch statistics
     with _of_a_shape(x.dtype) if is_shape(data) else nullcontext():
         step = run_step(model, x, np.zeros(len(x)), _sum_of_outputs, None, 0, is_training=False)
     letters, form = letters_of("boulder", None)

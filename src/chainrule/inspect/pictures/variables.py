@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from chainrule.drawing.diagram import Diagram, Edge, Line, Node
 from chainrule.graph.backprop import PrunedGraph, build_grad
 from chainrule.graph.context import no_grad
+from chainrule.graph.operation import operation_name
 from chainrule.graph.tensor import Array, Tensor
 from chainrule.inspect.pictures.numbers import number_text, numbers_of, shape_text
 from chainrule.ops import ones_like
@@ -74,7 +75,7 @@ def variables_diagram(
 
 
 def _name(tensor: Tensor) -> str:
-    return tensor.name or (tensor.operation.name if tensor.operation else "constant")
+    return tensor.name or operation_name(tensor) or "constant"
 
 
 def _derivatives(variable: Tensor, shown: dict[Tensor, str]) -> dict[Tensor, Tensor | None]:

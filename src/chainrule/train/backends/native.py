@@ -20,7 +20,7 @@ from chainrule.train.state import Totals
 from chainrule.train.training_step import Kind, StepGraphs
 from chainrule.trees import leaves, with_leaves
 
-_SECONDS = 0.1
+MOST_SECONDS = 0.1
 """How long a native run stays away from Python: progress and Ctrl-C wait no longer."""
 
 
@@ -60,7 +60,7 @@ class NativeBackend(Backend[NativeStep]):
     def borrowed(
         self, kind: Kind, batches: Batches, number: int, ema: EMA | None
     ) -> tuple[CachedStep[NativeStep], NativeStep]:
-        """A plan of a step on a batch, bound to the data, for one thread; `give_back` it."""
+        """A plan of a step on a batch, bound to the data, for one thread; `Loans` gives it back."""
         step = self._step(kind, batches.data.form, batches.rows(number), ema)
         try:
             runner = step.idle.pop()
@@ -104,7 +104,7 @@ class NativeBackend(Backend[NativeStep]):
             step.profile(self._profile)
         scalars = self._scalars(step, count, request.lrs)
         step.save()
-        run = step.run(order, start, count, scalars, _SECONDS, totals.sums())
+        run = step.run(order, start, count, scalars, MOST_SECONDS, totals.sums())
         if run.status != "ok":
             step.restore()
         _check_indices(run, step.graph, batches, first + run.steps)
@@ -160,11 +160,11 @@ class NativeBackend(Backend[NativeStep]):
 
     def evaluate(self, batches: Batches, totals: Totals, ema: EMA | None = None) -> None:
         first = 0
-        with _Loans(self, "evaluation", batches, ema) as loans:
+        with Loans(self, "evaluation", batches, ema) as loans:
             while first < len(batches):
                 order, start, count = batches.consecutive(first, len(batches))
                 step = loans.step(first)
-                run = step.run(order, start, count, seconds=_SECONDS, totals=totals.sums())
+                run = step.run(order, start, count, seconds=MOST_SECONDS, totals=totals.sums())
                 _check_indices(run, step.graph, batches, first + run.steps)
                 totals.replace(batches.rows(first) * run.steps, run.totals)
                 first += run.steps
@@ -172,7 +172,7 @@ class NativeBackend(Backend[NativeStep]):
     def predict(
         self, batches: Batches, ema: EMA | None = None, *, sampling: bool = False
     ) -> Iterator[Any]:
-        with _Loans(self, "sampling" if sampling else "prediction", batches, ema) as loans:
+        with Loans(self, "sampling" if sampling else "prediction", batches, ema) as loans:
             for number in range(len(batches)):
                 order, start, _ = batches.consecutive(number, 1)
                 step = loans.step(number)
@@ -187,11 +187,11 @@ class NativeBackend(Backend[NativeStep]):
             self._bound.clear()
 
 
-class _Loans:
+class Loans:
     """The plans that one thread has borrowed for a pass over batches: at most two."""
 
     def __init__(
-        self, backend: NativeBackend, kind: Kind, batches: Batches, ema: EMA | None
+        self, backend: NativeBackend, kind: Kind, batches: Batches, ema: EMA | None = None
     ) -> None:
         self._backend = backend
         self._kind = kind
@@ -206,7 +206,7 @@ class _Loans:
             self._loans[rows] = self._backend.borrowed(self._kind, self._batches, number, self._ema)
         return self._loans[rows][1]
 
-    def __enter__(self) -> _Loans:
+    def __enter__(self) -> Loans:
         return self
 
     def __exit__(self, *error: object) -> None:

@@ -10,13 +10,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from chainrule.errors import ShapeError
+from chainrule.errors import ShapeError, missing
 from chainrule.graph.tensor import Array
 from chainrule.train.metrics.outputs import (
     CLASS_OUTPUTS,
     THRESHOLDS,
     check_outputs,
     loss_outputs,
+    probabilities_of,
 )
 
 _TAKES = ("outputs", "classes", "scores", "probabilities")
@@ -132,14 +133,9 @@ class ArrayMetric:
         return self._class_probabilities(rows), labels
 
     def _class_probabilities(self, rows: Array) -> Array:
-        rows = rows.astype(np.float64)
-        if self.outputs == "class probabilities":
-            return rows
-        if self.outputs not in ("class logits", "class log-probabilities"):
+        if self.outputs not in CLASS_OUTPUTS or self.outputs == "class scores":
             raise ValueError(self._unknown("class logits", "class probabilities"))
-        rows = np.exp(rows - rows.max(axis=1, keepdims=True))
-        found: Array = rows / rows.sum(axis=1, keepdims=True)
-        return found
+        return probabilities_of(rows.astype(np.float64), self.outputs)
 
     def _of_decisions(self, outputs: Array, targets: Array) -> tuple[Array, Array]:
         targets = targets.reshape(outputs.shape)
@@ -149,11 +145,9 @@ class ArrayMetric:
         if self.takes == "scores":
             return outputs, labels
         if self.takes == "probabilities":
-            if self.outputs == "probabilities":
-                return outputs.astype(np.float64), labels
-            if self.outputs == "logits":
-                return 0.5 * (1.0 + np.tanh(0.5 * outputs.astype(np.float64))), labels
-            raise ValueError(self._unknown("logits", "probabilities"))
+            if self.outputs not in ("logits", "probabilities"):
+                raise ValueError(self._unknown("logits", "probabilities"))
+            return probabilities_of(outputs.astype(np.float64), self.outputs), labels
         threshold = THRESHOLDS.get(self.outputs or "")
         if self.outputs == "values":
             threshold = 0.0 if (targets < 0).any() else 0.5
@@ -220,10 +214,10 @@ def score(name: str) -> ArrayMetric:
     from importlib.util import find_spec  # only where such a metric is made
 
     if find_spec("sklearn") is None:
-        raise ImportError(
-            f"the metric {name!r} is scikit-learn's: pip install scikit-learn, or write "
-            "cr.metrics.ArrayMetric(function) with a function (outputs, targets) of your own"
-        )
+        raise missing(
+            f"the metric {name!r}", "scikit-learn", "sklearn",
+            "write cr.metrics.ArrayMetric(function) with a function (outputs, targets) of your own",
+        )  # fmt: skip
     said = SCORES[name]
     return ArrayMetric(
         functools.partial(_score, said),

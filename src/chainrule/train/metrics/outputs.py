@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, get_args
 
+import numpy as np
+from numpy.typing import NDArray
+
 from chainrule.nn.losses.base import Outputs
 
 CLASS_OUTPUTS = ("class logits", "class log-probabilities", "class probabilities", "class scores")
@@ -29,3 +32,24 @@ def loss_outputs(loss: Any) -> str | None:
     """What a loss says that the outputs are; None if it does not say."""
     said = getattr(loss, "outputs", None)
     return check_outputs(said) if isinstance(said, str) else None
+
+
+def softmax(outputs: NDArray[Any], axis: int = 1) -> NDArray[Any]:
+    """The probabilities of class logits; the axis is that of the classes."""
+    powers = np.exp(outputs - outputs.max(axis=axis, keepdims=True))
+    return np.asarray(powers / powers.sum(axis=axis, keepdims=True))
+
+
+def probabilities_of(outputs: NDArray[Any], kind: str | None, axis: int = 1) -> NDArray[Any]:
+    """Logits and log-probabilities as probabilities; outputs of other kinds as they are.
+
+    Args:
+        outputs: those of a model.
+        kind: which of `Outputs` they are.
+        axis: of the classes.
+    """
+    if kind in ("class logits", "class log-probabilities"):
+        return softmax(outputs, axis)
+    if kind == "logits":
+        return np.asarray(0.5 * (1.0 + np.tanh(0.5 * outputs)))
+    return outputs
