@@ -7,7 +7,7 @@ that is resumed from a checkpoint continues with the same ones.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from chainrule import checks
 from chainrule.errors import SymbolicError
@@ -37,6 +37,10 @@ class Schedule(Constructed):
     `CyclicLR` and `OneCycleLR`, whose rates are their arguments, set these again. A group that is
     added later keeps its own rate.
 
+    Where the formula is near 0 a small rate may belong to a huge base. So the base rises no higher
+    than the rate that the group had before all schedules, except in a `chainable` schedule: a rate
+    above that holds for one step, and so does one that belongs to a base below 0.
+
     Args:
         optimizer: whose groups' "lr" it sets; their values at construction are the base.
         last_epoch: -1, as in PyTorch: it begins at t = 0. `load_state_dict` goes on.
@@ -48,6 +52,8 @@ class Schedule(Constructed):
     Attributes:
         t: how often `step()` was called.
         base_lrs: the learning rate of each group that the formula starts from.
+        chainable: of the class: whether it goes on from every rate, to whatever base, as those do
+            which PyTorch calls chainable. For a formula that falls, or with which a warm-up ends.
 
     Raises:
         TypeError: if `optimizer` is none.
@@ -64,6 +70,8 @@ class Schedule(Constructed):
         >>> schedule.lrs(9), schedule.lrs(10)
         ([0.5], [0.25])
     """
+
+    chainable: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -226,8 +234,21 @@ class Schedule(Constructed):
         for when in (t, t + 1):  # a rate that passes 0 says nothing of the base
             at_0, at_1 = (self.group_lr(number, base, when) for base in (0.0, 1.0))
             if at_1 != at_0:
-                return (lr - at_0) / (at_1 - at_0) if when == t else base_lr
+                if when != t:
+                    return base_lr
+                found = (lr - at_0) / (at_1 - at_0)
+                return found if self._is_chainable(t) else self._bounded(number, found)
         return None
+
+    def _is_chainable(self, t: int) -> bool:
+        """Whether it is `chainable` from t on."""
+        return self.chainable
+
+    def _bounded(self, number: int, base_lr: float) -> float:
+        """The base to go on with, where a rate that something else has set belongs to this one."""
+        own = self.base_lrs[number]
+        unscheduled = self._groups()[number].unscheduled[self.parameter]
+        return own if base_lr < 0 else min(base_lr, max(own, unscheduled))
 
     def _set(self) -> None:
         for scalar, value in self.scalars(self.t).items():

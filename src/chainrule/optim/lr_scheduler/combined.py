@@ -68,6 +68,9 @@ class WarmupLR(Schedule):
             return base_lr * (t + 1) / (self.steps + 1)
         return self.schedule.group_lr(number, base_lr, t - self.steps)
 
+    def _is_chainable(self, t: int) -> bool:
+        return t >= self.steps and self.schedule._is_chainable(t - self.steps)
+
     def others(self, number: int, t: int) -> Mapping[str, float]:
         return self.schedule.others(number, max(t - self.steps, 0))
 
@@ -152,6 +155,10 @@ class SequentialLR(Schedule):
         if isinstance(self._current(t)[0], Cycle):  # its rates are not the optimiser's
             return self.base_lrs[number]
         return super()._base(number, lr, t)
+
+    def _is_chainable(self, t: int) -> bool:  # not before a milestone, where the rate may rise
+        schedule, own = self._current(t)
+        return schedule is self.schedulers[-1] and schedule._is_chainable(own)
 
     def others(self, number: int, t: int) -> Mapping[str, float]:
         schedule, own = self._current(t)
