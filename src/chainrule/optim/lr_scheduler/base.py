@@ -250,21 +250,18 @@ class Schedule(Constructed):
         unscheduled = self._groups()[number].unscheduled[self.parameter]
         return own if base_lr < 0 else min(base_lr, max(own, unscheduled))
 
-    def _set(self) -> None:
-        for scalar, value in self.scalars(self.t).items():
-            scalar.set(value)
-
     def state_dict(self) -> dict[str, Any]:
-        """The schedule's time and base, from which `load_state_dict` goes on."""
+        """The schedule's time, base and rates, from which `load_state_dict` goes on."""
         return {
             "schedule": type(self).__name__,
             "parameter": self.parameter,
             "t": self.t,
             "base_lrs": list(self.base_lrs),
+            "lrs": self.get_last_lr(),
         }
 
     def load_state_dict(self, state_dict: Mapping[str, Any]) -> None:
-        """Go on where `state_dict` was taken, and set the learning rates for there.
+        """Go on where `state_dict` was taken, and set the learning rates that held there.
 
         Raises:
             TypeError, ValueError: if it is of another schedule, hyper-parameter or number of
@@ -273,7 +270,11 @@ class Schedule(Constructed):
         self._check_state(state_dict)
         self.t = int(state_dict["t"])
         self.base_lrs = [float(lr) for lr in state_dict["base_lrs"]]
-        self._set()
+        values = self.scalars(self.t)
+        for group, lr in zip(self._groups(), state_dict["lrs"], strict=True):
+            values[group.scalars[self.parameter]] = float(lr)  # perhaps not that of the formula
+        for scalar, value in values.items():
+            scalar.set(value)
 
     def _check_state(self, state_dict: Mapping[str, Any]) -> None:
         check_mapping(state_dict)
@@ -282,9 +283,14 @@ class Schedule(Constructed):
             if state_dict.get(key) != mine[key]:
                 raise ValueError(f"the state is of {state_dict.get(key)}, this is of {mine[key]}")
         check_keys(state_dict, mine)
-        groups = len(state_dict["base_lrs"])
-        if groups != len(self.base_lrs):
-            raise ValueError(f"the state has {groups} groups, this schedule {len(self.base_lrs)}")
+        for key in ("base_lrs", "lrs"):
+            groups = len(state_dict[key])
+            if groups != len(self.base_lrs):
+                raise ValueError(
+                    f"the state has {groups} groups, this schedule {len(self.base_lrs)}"
+                )
+        for group, lr in zip(self._groups(), state_dict["lrs"], strict=True):
+            group.check(self.parameter, lr)
 
 
 def check_keys(state_dict: Mapping[str, Any], mine: Mapping[str, Any]) -> None:

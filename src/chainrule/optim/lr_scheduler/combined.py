@@ -259,7 +259,6 @@ class ChainedScheduler(Schedule):
         return {
             "schedule": type(self).__name__,
             "t": self.t,
-            "lrs": [[g[s.parameter] for g in s._groups()] for s in self.schedulers],
             "schedules": [schedule.state_dict() for schedule in self.schedulers],
         }
 
@@ -275,17 +274,8 @@ class ChainedScheduler(Schedule):
         check_keys(state_dict, mine)
         for schedule, state in zip(self.schedulers, states, strict=True):
             schedule._check_state(state)
-        lrs = state_dict["lrs"]
-        if [*map(len, lrs)] != [*map(len, mine["lrs"])]:
-            raise ValueError(f"the state has the rates {lrs}, this schedule {mine['lrs']}")
-        for schedule, values in zip(self.schedulers, lrs, strict=True):
-            for group, value in zip(schedule._groups(), values, strict=True):
-                group.check(schedule.parameter, value)
         for schedule, state in zip(self.schedulers, states, strict=True):
             schedule.load_state_dict(state)
-        for schedule, values in zip(self.schedulers, lrs, strict=True):
-            for group, value in zip(schedule._groups(), values, strict=True):
-                group[schedule.parameter] = value
         self.t = int(state_dict["t"])
 
 
